@@ -1,0 +1,126 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='upsert',
+    unique_key=['code', 'valid_from'],
+) }}
+
+with symbols as (
+    select * from {{ ref('symbol_dim') }} where instrument_type <> 'index'
+),
+
+events as (
+    select * from {{ ref('int_adjustment__events') }}
+),
+
+bars as (
+    select * from {{ ref('stg_tdx__kline_daily') }}
+),
+
+-- the proportional step: the theoretical ex-price over the last close before the event; the zero of
+-- 24 places asks PostgreSQL for a quotient of as many
+steps as (
+    select
+        e.code,
+        e.ex_date,
+        e.m,
+        e.c,
+        coalesce(
+            (b.close - e.c + 0.000000000000000000000000) / nullif(e.m * b.close, 0), 1
+        ) as k
+    from events as e
+    left join lateral (
+        select bars.close from bars
+        where bars.code = e.code and bars.trade_date < e.ex_date
+        order by bars.trade_date desc
+        limit 1
+    ) as b on true
+),
+
+codes as (
+    select code from symbols
+    union
+    select code from events
+),
+
+-- every code starts with raw prices; an event opens a segment on its ex-date
+openings as (
+    select
+        code,
+        date '1900-01-01' as valid_from,
+        1::numeric as m,
+        0::numeric as c,
+        1::numeric as k
+    from codes
+    union all
+    select
+        code,
+        ex_date as valid_from,
+        m,
+        c,
+        k
+    from steps
+),
+
+multiplied as (
+    select
+        *,
+        quotemill_intermediate.nprod(m) over (partition by code order by valid_from) as backward_a,
+        coalesce(
+            quotemill_intermediate.nprod(m) over (
+                partition by code order by valid_from
+                rows between unbounded preceding and 1 preceding
+            ),
+            1
+        ) as previous_a,
+        coalesce(
+            quotemill_intermediate.nprod(k) over (
+                partition by code order by valid_from
+                rows between 1 following and unbounded following
+            ),
+            1
+        ) as ratio_factor
+    from openings
+),
+
+accumulated as (
+    select
+        *,
+        sum(previous_a * c) over (partition by code order by valid_from) as backward_b,
+        lead(valid_from, 1, date '9999-12-31') over (partition by code order by valid_from)
+            as valid_to
+    from multiplied
+),
+
+with_latest as (
+    select
+        *,
+        last_value(backward_a) over whole_code as latest_a,
+        last_value(backward_b) over whole_code as latest_b
+    from accumulated
+    window whole_code as (
+        partition by code order by valid_from
+        rows between unbounded preceding and unbounded following
+    )
+),
+
+final as (
+    select
+        w.code,
+        w.valid_from,
+        w.valid_to,
+        trim_scale(w.backward_a) as backward_a,
+        trim_scale(w.backward_b) as backward_b,
+        trim_scale(w.latest_a) as latest_a,
+        trim_scale(w.latest_b) as latest_b,
+        trim_scale(round((w.backward_a + 0.000000000000000000000000) / w.latest_a, 18))
+            as forward_a,
+        trim_scale(
+            round((w.backward_b - w.latest_b + 0.000000000000000000000000) / w.latest_a, 18)
+        ) as forward_b,
+        trim_scale(round(w.ratio_factor, 18)) as ratio_factor,
+        coalesce(s.price_decimals, 2) as price_decimals
+    from with_latest as w
+    left join symbols as s on w.code = s.code
+)
+
+select * from final

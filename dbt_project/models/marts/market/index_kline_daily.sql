@@ -1,0 +1,18 @@
+{{ config(materialized='view') }}
+
+-- no CTE: see stg_tdx__kline_daily
+select
+    code,
+    trade_date,
+    open,
+    high,
+    low,
+    close,
+    volume_shares,
+    amount_cny,
+    up_count,
+    down_count,
+    is_final,
+    fetched_at
+from {{ ref('stg_tdx__index_kline') }}
+where period = 'day'

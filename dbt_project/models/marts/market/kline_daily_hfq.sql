@@ -1,0 +1,17 @@
+{{ config(materialized='view') }}
+
+-- no CTE: see stg_tdx__kline_daily
+select
+    b.code,
+    b.trade_date,
+    {{ backward_adjusted('b.open') }} as open,
+    {{ backward_adjusted('b.high') }} as high,
+    {{ backward_adjusted('b.low') }} as low,
+    {{ backward_adjusted('b.close') }} as close,
+    b.volume_shares,
+    b.amount_cny,
+    coalesce(s.ratio_factor, 1)::numeric(38, 18) as ratio_factor,
+    b.is_final
+from {{ ref('stg_tdx__kline_daily') }} as b
+left join {{ ref('adjustment_segments') }} as s
+    on b.code = s.code and b.trade_date >= s.valid_from and b.trade_date < s.valid_to

@@ -1,0 +1,20 @@
+{% set checks = [
+    'qa_missing_bars',
+    'qa_non_trading_days',
+    'qa_ohlc_order',
+    'qa_price_jumps',
+    'qa_volume_mismatch',
+    'qa_rejected_rows',
+    'qa_corporate_action_source',
+    'qa_split_without_ratio',
+    'qa_calendar_horizon',
+    'qa_predicted_days',
+    'qa_stale_datasets',
+] %}
+
+{% for check in checks %}
+    select * from {{ ref(check) }}
+    {% if not loop.last %}
+        union all
+    {% endif %}
+{% endfor %}

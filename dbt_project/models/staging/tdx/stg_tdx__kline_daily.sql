@@ -1,0 +1,22 @@
+-- no CTE here, nor in the views that readers reach through it: PostgreSQL plans a view with one by
+-- itself, and `order by trade_date desc limit 1` would read the whole history of a code
+{%- set decoded = decoded_volume('volume') -%}
+{%- set is_repaired = turnover_fits(decoded) ~ ' and not ' ~ turnover_fits('volume') %}
+
+select
+    code,
+    trade_date,
+    (open * 0.001)::numeric(18, 3) as open,
+    (high * 0.001)::numeric(18, 3) as high,
+    (low * 0.001)::numeric(18, 3) as low,
+    (close * 0.001)::numeric(18, 3) as close,
+    100 * case when {{ is_repaired }} then {{ decoded }} else volume end as volume_shares,
+    (amount * 0.001)::numeric(20, 3) as amount_cny,
+    case
+        when {{ turnover_fits('volume') }} then 'ok'
+        when {{ turnover_fits(decoded) }} then 'repaired'
+        else 'unreliable'
+    end as volume_flag,
+    is_final,
+    fetched_at
+from {{ source('raw_tdx', 'kline_daily') }}

@@ -1,0 +1,172 @@
+"""`loaders run` and `loaders retry`."""
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from loaders import run
+from loaders.cli import shell
+from loaders.cli.progress import Lines, Terminal, reporter
+from loaders.errors import UsageError
+from loaders.run import Load, LoadRequest, LoadResult
+from loaders.settings import Settings, load_settings
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", help="Act as if it were this instant (2024-06-28T16:00, Shanghai)."),
+]
+
+
+def run_command(
+    source: Annotated[str | None, typer.Argument(help="tdx; all configured ones if absent")] = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Only this dataset; repeat for more.")
+    ] = None,
+    codes: Annotated[str | None, typer.Option(help="Only these codes: sh600000,sz000002")] = None,
+    codes_file: Annotated[Path | None, typer.Option(help="A file of codes, one a line.")] = None,
+    exchange: Annotated[str | None, typer.Option(help="Only codes of sh, sz or bj.")] = None,
+    since: Annotated[str | None, typer.Option(help="Read again from this day on.")] = None,
+    until: Annotated[str | None, typer.Option(help="Take no day after this one.")] = None,
+    mode: Annotated[
+        str, typer.Option(help="incremental, or init for whole histories.")
+    ] = "incremental",
+    as_of: AsOf = None,
+    json: JsonFlag = False,
+) -> None:
+    """Load what is new from a source into the warehouse.
+
+    Running again is always safe. Ctrl-C finishes what is in hand and stops; running again continues.
+
+    Example: loaders run tdx --codes sh600000,sz000002
+    """
+    settings = load_settings()
+    if source is not None and source not in run.SOURCES:
+        raise UsageError(f"unknown source {source}", hint=f"sources: {', '.join(run.SOURCES)}")
+    sources, skipped = ([source], {}) if source else run.default_sources(settings)
+    for name, why in skipped.items():
+        print(f"{name}: skipped, {why}", file=sys.stderr)
+    if not sources:
+        raise UsageError("no source is configured", hint="; ".join(skipped.values()))
+    results = [
+        execute(
+            settings,
+            LoadRequest(
+                name,
+                mode=_one_of("--mode", mode, ("incremental", "init")) or mode,
+                datasets=tuple(dataset) if dataset else None,
+                codes=_codes(codes, codes_file, exchange),
+                exchange=_one_of("--exchange", exchange, ("sh", "sz", "bj")),
+                since=shell.parse_day(since),
+                until=shell.parse_day(until),
+            ),
+            as_of=as_of,
+        )
+        for name in sources
+    ]
+    finish(results, json)
+
+
+def retry_command(
+    job: Annotated[int | None, typer.Argument(help="the newest job if absent")] = None,
+    as_of: AsOf = None,
+    json: JsonFlag = False,
+) -> None:
+    """Load again what of a job failed, and nothing else.
+
+    Example: loaders retry 12
+    """
+    settings = load_settings()
+    request = LoadRequest("tdx", mode="incremental")
+    finish([execute(settings, request, as_of=as_of, retry=True, retry_job=job)], json)
+
+
+def execute(
+    settings: Settings,
+    request: LoadRequest,
+    *,
+    as_of: str | None = None,
+    retry: bool = False,
+    retry_job: int | None = None,
+) -> LoadResult:
+    """Run a load with progress on stderr; the first Ctrl-C stops it cleanly, a second at once."""
+    with reporter() as report:
+        previous = signal.getsignal(signal.SIGINT)
+        try:
+            result = run.run_load(
+                settings,
+                request,
+                report,
+                as_of=shell.parse_instant(as_of),
+                retry=retry,
+                retry_job=retry_job,
+                on_start=lambda load: _stop_on_interrupt(load, report),
+            )
+        finally:
+            signal.signal(signal.SIGINT, previous)
+        summarise(result, report)
+    return result
+
+
+def _stop_on_interrupt(load: Load, report: Terminal | Lines) -> None:
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        report.line("stopping after what is in hand; once more to stop at once")
+        load.stop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, stop)
+
+
+def finish(results: list[LoadResult], json: bool) -> None:
+    """Print results as asked and leave with the gravest exit code."""
+    if json:
+        shown = [result.as_json() for result in results]
+        shell.print_json(shown[0] if len(shown) == 1 else shown)
+    raise typer.Exit(max(result.exit_code for result in results))
+
+
+def summarise(result: LoadResult, report: Terminal | Lines) -> None:
+    """The figures of a load in a few lines."""
+    datasets = dict.fromkeys(task.dataset for task in result.tasks)
+    for dataset in datasets:
+        tasks = [task for task in result.tasks if task.dataset == dataset]
+        done, skipped = sum(t.done for t in tasks), sum(t.skipped for t in tasks)
+        failed = sum(len(t.failures) for t in tasks)
+        report.line(
+            f"{dataset:<18} {done:,} done, {skipped:,} skipped, {failed:,} failed; rows: "
+            f"{sum(t.rows_new for t in tasks):,} new, {sum(t.rows_changed for t in tasks):,} changed, "
+            f"{sum(t.rows_unchanged for t in tasks):,} unchanged"
+        )
+    if result.status == "succeeded" and not result.total("rows_new") + result.total("rows_changed"):
+        report.line("nothing new: no row was written")
+    if result.error:
+        report.line(f"error: {result.error}")
+    if result.hint:
+        report.line(f"hint: {result.hint}")
+    report.line(f"job {result.job_id} {result.status} in {result.seconds:.1f} s")
+
+
+def _codes(text: str | None, file: Path | None, exchange: str | None) -> tuple[str, ...] | None:
+    if sum(option is not None for option in (text, file, exchange)) > 1:
+        raise UsageError("give one of --codes, --codes-file and --exchange")
+    if file is not None:
+        try:
+            text = file.read_text("utf-8")
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read: {error.strerror}") from None
+    if text is None:
+        return None
+    found = tuple(dict.fromkeys(c.lower() for c in text.replace(",", " ").split()))
+    if not found:
+        raise UsageError("no code is given")
+    return found
+
+
+def _one_of(option: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
+    if value is not None and value not in allowed:
+        raise UsageError(f"{option} {value}: unknown", hint=f"allowed: {', '.join(allowed)}")
+    return value

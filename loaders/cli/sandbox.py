@@ -1,0 +1,110 @@
+"""`loaders sandbox`: simulated services to try everything without an account or a network."""
+
+import signal
+import threading
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loaders.errors import UsageError
+
+if TYPE_CHECKING:
+    from loaders.sandbox.world import World
+
+app = typer.Typer(no_args_is_help=True, help="Run a simulated service on this machine.")
+
+
+@app.callback()
+def sandbox() -> None:
+    """Run a simulated service on this machine."""
+
+
+@app.command()
+def tdx(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 picks a free one.")] = 8080,
+    control_port: Annotated[
+        int | None, typer.Option(help="Second port to move the clock and script faults; 0: free.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Replay the daily_*.csv files of this folder.")
+    ] = None,
+    codes: Annotated[int, typer.Option(help="Size of the synthetic market: codes.")] = 30,
+    days: Annotated[int, typer.Option(help="Size of the synthetic market: days.")] = 500,
+    seed: Annotated[int, typer.Option(help="Same seed, same market and same faults.")] = 1,
+    clock: Annotated[
+        str | None,
+        typer.Option(help="Where the clock stands: 2025-06-30 (its end) or 2025-06-30T10:15:00."),
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="KIND[:ROUTE][:name=value ...]; may be repeated; `list` shows all."),
+    ] = None,
+    write_actions: Annotated[
+        Path | None, typer.Option(help="Write the corporate actions of this market to a CSV file.")
+    ] = None,
+    zone: Annotated[
+        str, typer.Option(help="Zone of the service's host: shanghai (+08:00) or utc (Z).")
+    ] = "shanghai",
+    timeout_delay: Annotated[
+        float, typer.Option(help="Seconds the service waits for its quote server.")
+    ] = 2.0,
+    small_volumes: Annotated[
+        bool, typer.Option(help="Decode volumes below 128 as wrongly as the service does.")
+    ] = False,
+) -> None:
+    """Simulate the TDX HTTP service until Ctrl-C.
+
+    Example:
+
+        loaders sandbox tdx --port 8080 --write-actions actions.csv --fault reset:p=0.05
+    """
+    from loaders.sandbox.faults import KINDS
+    from loaders.sandbox.tdx_calls import Options
+    from loaders.sandbox.tdx_service import TdxSandbox, moment
+
+    if fault == ["list"]:
+        for name, kind in KINDS.items():
+            options = " ".join(f"{key}={value}" for key, value in kind.options.items())
+            typer.echo(f"{name:20} {kind.text}{'  (' + options + ')' if options else ''}")
+        return
+    if zone not in ("shanghai", "utc"):
+        raise UsageError(f"zone {zone!r} is not known", hint="--zone shanghai or --zone utc")
+    world = _world(data, codes, days, seed, moment(clock).date() if clock else None)
+    if write_actions:
+        from loaders.sandbox.actions import actions_csv
+
+        try:
+            write_actions.write_text(actions_csv(world.all_actions()), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"cannot write {write_actions}: {error.strerror}") from error
+    sandbox = TdxSandbox(
+        world,
+        clock=clock,
+        faults=fault or (),
+        port=port,
+        control_port=control_port,
+        seed=seed,
+        options=Options(zone, timeout_delay, small_volumes),
+    )
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    with sandbox:
+        known = sum(day <= sandbox.clock.date() for day in world.days)
+        line = f"TDX sandbox on {sandbox.url}  clock={sandbox.clock.isoformat()}"
+        if sandbox.control_url:
+            line += f"  control={sandbox.control_url}"
+        typer.echo(f"{line}  codes={len(world.securities)}  days={known}")
+        ended.wait()
+
+
+def _world(data: Path | None, codes: int, days: int, seed: int, end: date | None) -> "World":
+    if data is not None:
+        from loaders.sandbox.replay import ReplayMarket
+
+        return ReplayMarket(data)
+    from loaders.sandbox.market import DEFAULT_END, SyntheticMarket
+
+    return SyntheticMarket(codes=codes, days=days, seed=seed, end=end or DEFAULT_END)

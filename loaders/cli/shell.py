@@ -1,0 +1,105 @@
+"""What both command lines share: how errors become words and exit codes, and parsing of options."""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, NoReturn, TypeVar
+
+import stamina
+import structlog
+import typer
+
+from loaders.errors import QuotemillError, UsageError
+from loaders.settings import load_settings
+from loaders.trading_time import SHANGHAI
+
+INTERRUPTED = 130
+T = TypeVar("T")
+
+
+def run_app(app: typer.Typer) -> NoReturn:
+    """Run a command line. Our errors become a message, a hint and their exit code."""
+    route_logs(lambda text: print(text, file=sys.stderr, flush=True))
+    try:
+        app(standalone_mode=True)
+    except QuotemillError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        place = _keep_traceback()
+        print(f"internal error: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"hint: {place} tells where; please report it", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(0)
+
+
+def route_logs(write: Callable[[str], object]) -> None:
+    """Send the log's warnings to `write` as plain lines; a retry that may yet succeed is not one."""
+    structlog.configure(
+        processors=[lambda _, __, event: f"{event.pop('event')}{_pairs(event)}"],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=lambda *_: _To(write),
+        cache_logger_on_first_use=False,
+    )
+    stamina.instrumentation.set_on_retry_hooks([])
+
+
+def _pairs(event: Mapping[str, object]) -> str:
+    pairs = ", ".join(f"{key} {value}" for key, value in event.items())
+    return f" ({pairs})" if pairs else ""
+
+
+class _To:
+    """What structlog calls a logger: writes each line by a function."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self.msg = self.warning = self.error = self.critical = self.info = self.debug = write
+
+
+def fail(error: QuotemillError) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+    sys.exit(error.exit_code)
+
+
+def _keep_traceback() -> str:
+    text = traceback.format_exc()
+    try:
+        folder = load_settings().home / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"error-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
+        path.write_text(text, "utf-8")
+    except Exception:  # with no place to write, the terminal must do
+        print(text, file=sys.stderr)
+        return "the text above"
+    return str(path)
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def parse_day(text: str | None) -> date | None:
+    """A day in the form 2024-06-28. Raises UsageError."""
+    return None if text is None else _parsed(text, date.fromisoformat, "a day like 2024-06-28")
+
+
+def parse_instant(text: str | None) -> datetime | None:
+    """An instant; without an offset it is exchange time (Asia/Shanghai). Raises UsageError."""
+    if text is None:
+        return None
+    instant = _parsed(text, datetime.fromisoformat, "an instant like 2024-06-28T16:00")
+    return instant if instant.tzinfo else instant.replace(tzinfo=SHANGHAI)
+
+
+def _parsed(text: str, parse: Callable[[str], T], wanted: str) -> T:
+    try:
+        return parse(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not {wanted}") from None

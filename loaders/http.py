@@ -1,0 +1,152 @@
+"""The shared HTTP side of the loaders: client, time limits, retries, request log.
+
+Nothing here knows what a source answers. A source's client turns a Response into its own shapes and
+raises RetryableAnswer for what another try may mend.
+"""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import stamina
+import structlog
+
+from loaders.errors import SettingsError, UpstreamError
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+LONGEST_PAUSE = 30.0
+
+# the request log below tells every outcome; stamina would warn of each retry a second time
+stamina.instrumentation.set_on_retry_hooks([])
+
+
+class RetryableAnswer(UpstreamError):
+    """The source did not give a usable answer this time; another try may."""
+
+
+class NoAnswerInTime(RetryableAnswer):
+    """No complete answer within the time limit."""
+
+
+class Unreachable(UpstreamError):
+    """Nobody listens at the address. Three quick retries are of no use; see loaders.tdx.outage."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """`retries` after the first try; `backoff` seconds before the first of them, then doubled.
+
+    Each pause gets a random part of up to `backoff` on top, so that requests which failed together
+    do not come back together.
+    """
+
+    retries: int
+    backoff: float
+
+
+def http_client(
+    base_url: str, *, connections: int, transport: httpx.AsyncBaseTransport | None = None
+) -> httpx.AsyncClient:
+    """A client for one source. Proxies and .netrc of the environment are not used.
+
+    Time limits belong to the request (`get`): a queue for a free connection has none.
+    Raises SettingsError for an address without a host or with an impossible port.
+    """
+    try:
+        parts = urlsplit(base_url)
+        valid = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port beyond 65535, an open bracket
+        valid = False
+    if not valid:
+        raise SettingsError("the service's address is not valid", hint="http://host:8080")
+    return httpx.AsyncClient(
+        base_url=base_url,
+        timeout=None,
+        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        trust_env=False,
+        follow_redirects=False,
+        headers={"User-Agent": "quotemill", "Accept": "application/json"},
+        transport=transport,
+    )
+
+
+async def get(
+    client: httpx.AsyncClient, route: str, params: Mapping[str, str], *, limit: float
+) -> httpx.Response:
+    """GET `route`; the whole answer within `limit` seconds.
+
+    Raises NoAnswerInTime, Unreachable, RetryableAnswer for a connection that broke, or UpstreamError
+    where TLS cannot be agreed on.
+    """
+    started = time.monotonic()
+    what = " ".join((route, *params.values()))
+    outcome = "cancelled"
+    try:
+        async with asyncio.timeout(limit):
+            response = await client.get(route, params=params)
+        outcome = str(response.status_code)
+        return response
+    except (TimeoutError, httpx.TimeoutException):
+        outcome = "no answer in time"
+        raise NoAnswerInTime(f"{what}: no complete answer within {limit:g} s") from None
+    except httpx.ConnectError as error:
+        outcome = f"unreachable: {error}"
+        if _caused_by(error, socket.gaierror):
+            raise RetryableAnswer(
+                f"{what}: host {client.base_url.host} is not known to the name service",
+                hint="check the service's address in the settings",
+            ) from None
+        if _caused_by(error, ssl.SSLError):
+            raise UpstreamError(
+                f"{what}: no TLS with {client.base_url.host}:{_port(client.base_url)} ({error})",
+                hint="is it http:// instead of https://?",
+            ) from None
+        raise Unreachable(
+            f"{what}: nobody answers at {client.base_url.host}:{_port(client.base_url)}"
+        ) from None
+    except httpx.TransportError as error:
+        outcome = f"{type(error).__name__}: {error}"
+        raise RetryableAnswer(
+            f"{what}: the connection broke ({str(error) or type(error).__name__})"
+        ) from None
+    finally:
+        log.debug(
+            "request",
+            route=route,
+            params=dict(params),
+            elapsed=round(time.monotonic() - started, 4),
+            outcome=outcome,
+        )
+
+
+async def retrying(policy: RetryPolicy, attempt: Callable[[], Awaitable[T]]) -> T:
+    """Await `attempt()` until it gives an answer; RetryableAnswer alone earns another try."""
+    async for trial in stamina.retry_context(
+        on=RetryableAnswer,
+        attempts=policy.retries + 1,
+        timeout=None,
+        wait_initial=policy.backoff,
+        wait_max=max(LONGEST_PAUSE, policy.backoff),
+        wait_jitter=policy.backoff,
+    ):
+        with trial:
+            return await attempt()
+    raise AssertionError("stamina re-raises the last error")
+
+
+def _port(url: httpx.URL) -> int:
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
+def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error is not None

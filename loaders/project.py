@@ -1,0 +1,32 @@
+"""Where the dbt project is: of the checkout one stands in, of the checkout installed, or bundled."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from loaders.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Project:
+    """`root` holds dbt_project/, macros/, seeds/."""
+
+    root: Path
+
+    @property
+    def dbt(self) -> Path:
+        return self.root / "dbt_project"
+
+    @property
+    def is_bundled(self) -> bool:
+        """True inside an installed package, whose folders are nobody's to write."""
+        return self.root.name == "bundled"
+
+
+def find_project(cwd: Path | None = None) -> Project:
+    """The nearest of: a checkout around `cwd`, the checkout of an editable install, the package."""
+    here = (cwd or Path.cwd()).resolve()
+    package = Path(__file__).resolve().parent.parent
+    for root in (here, *here.parents, package, package / "orchestration" / "bundled"):
+        if (root / "dbt_project" / "dbt_project.yml").is_file() and (root / "macros").is_dir():
+            return Project(root)
+    raise SettingsError("the dbt project is missing", hint="install quotemill again")

@@ -1,0 +1,312 @@
+"""One load of one source, from settings to result: warehouse, lock, job record, tasks.
+
+The source's own module says which tasks there are and what each fetches; this module knows what is
+the same for all of them. Commands are thin shells over `run_load`.
+"""
+
+import importlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from loaders import cursors, jobs
+from loaders.errors import PartialError, QuotemillError, UpstreamError
+from loaders.jobs import Task
+from loaders.progress import Reporter
+from loaders.settings import Settings
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+
+if TYPE_CHECKING:
+    import dlt
+    import pyarrow as pa
+
+    from loaders.warehouse.landing import Landed
+    from loaders.warehouse.tables import LandedTable
+
+SOURCES = {"tdx": "loaders.tdx.load"}
+CANCEL_POLL = 1.0  # seconds between two looks for a cancel from another terminal
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """What to load. None means all: of datasets, of codes. Dates are trading days, both included."""
+
+    source: str
+    mode: str = "incremental"
+    datasets: tuple[str, ...] | None = None
+    codes: tuple[str, ...] | None = None
+    exchange: str | None = None
+    since: date | None = None
+    until: date | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        return json.loads(json.dumps(asdict(self), default=str))  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What a load did. `status` is that of its job; `exit_code` follows from it."""
+
+    job_id: int
+    source: str
+    status: str
+    exit_code: int
+    tasks: tuple[Task, ...]
+    warnings: tuple[str, ...]
+    error: str | None
+    hint: str
+    seconds: float
+
+    def total(self, name: str) -> int:
+        return sum(getattr(task, name) for task in self.tasks)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {
+            "tasks": [
+                {k: v for k, v in asdict(task).items() if k != "codes"}
+                | {"rows_unchanged": task.rows_unchanged}
+                for task in self.tasks
+            ]
+        }
+
+
+@dataclass
+class Load:
+    """A running load: what the modules of a source need to fetch and land."""
+
+    settings: Settings
+    request: LoadRequest
+    warehouse: Warehouse
+    pipeline: "dlt.Pipeline"
+    job_id: int
+    clock: Callable[[], datetime]
+    reporter: Reporter
+    retried: Sequence[Task] | None = None
+    tasks: list[Task] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    gone: QuotemillError | None = None
+    _stopped: bool = False
+    _looked: float = 0.0
+
+    def stop(self) -> None:
+        """Finish what is in hand and stop."""
+        self._stopped = True
+
+    def stopping(self) -> bool:
+        """True once the load is to end: stopped, cancelled, or the source is gone."""
+        if not self._stopped and time.monotonic() - self._looked > CANCEL_POLL:
+            self._looked = time.monotonic()
+            self._stopped = jobs.cancel_requested(self.warehouse, self.job_id)
+        return self._stopped or self.gone is not None
+
+    @property
+    def cancelled(self) -> bool:
+        return self._stopped
+
+    def warn(self, text: str) -> None:
+        """Say something once, to people and in the job's log."""
+        self.warnings.append(text)
+        self.reporter.line(f"warning: {text}")
+        jobs.write_log(self.warehouse, self.job_id, "warning", text, {})
+
+    def cursors(self, resource: str) -> dict[str, date]:
+        return cursors.read(self.pipeline.state, self.request.source, resource)
+
+    def add_task(
+        self, dataset: str, codes: Sequence[str] = (), exchange: str | None = None
+    ) -> Task:
+        task = Task(len(self.tasks) + 1, dataset, exchange, tuple(codes))
+        self.tasks.append(task)
+        jobs.save_task(self.warehouse, self.job_id, task)
+        return task
+
+    def land(
+        self,
+        task: Task,
+        table: "LandedTable",
+        batches: "Iterator[Batch]",
+        rejects: "LandedTable | None" = None,
+    ) -> "Landed":
+        """Land the batches of one slice as one package, then count, publish and record it."""
+        from loaders.warehouse import landing
+
+        landed = landing.land(
+            self.pipeline,
+            self.warehouse,
+            self.request.source,
+            table,
+            ((batch.rows, batch.rejected, batch.cursors) for batch in batches),
+            rejects,
+        )
+        task.rows_read += landed.read
+        task.rows_new += landed.new
+        task.rows_changed += landed.changed
+        self.publish(task.dataset, table.name)
+        jobs.save_task(self.warehouse, self.job_id, task)
+        return landed
+
+    def publish(self, dataset: str, resource: str) -> None:
+        with self.warehouse.connect() as conn:
+            cursors.publish(
+                conn, self.request.source, dataset, self.cursors(resource), self.clock()
+            )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows for the landed table, rows refused, and the cursors that move with them."""
+
+    rows: "pa.Table | None" = None
+    rejected: "pa.Table | None" = None
+    cursors: Mapping[str, date] = field(default_factory=dict)
+
+
+def run_load(
+    settings: Settings,
+    request: LoadRequest,
+    reporter: Reporter,
+    *,
+    as_of: datetime | None = None,
+    retry_job: int | None = None,
+    retry: bool = False,
+    on_start: Callable[[Load], None] = lambda _: None,
+) -> LoadResult:
+    """Load one source. `as_of` stands in for the clock; `retry` loads what of a job failed.
+
+    Raises SettingsError, LockHeldError, UpstreamError before a job exists; afterwards the outcome is
+    in the result, and in the job's record.
+    """
+    module = importlib.import_module(SOURCES[request.source])
+    module.check_request(settings, request)
+    warehouse = prepare_warehouse(settings, reporter)
+
+    def clock() -> datetime:
+        return as_of or datetime.now(UTC)
+
+    started = time.monotonic()
+    with jobs.load_lock(warehouse, request.source):
+        from loaders.warehouse import landing, migrate
+
+        retried: list[Task] | None = None
+        retry_of: int | None = None
+        if retry:
+            job, retried = jobs.failed_tasks(warehouse, retry_job)
+            retry_of = job["job_id"]
+            request = _request_of(job["parameters"])
+        folder = settings.home / "pipelines" / migrate.warehouse_id(warehouse)
+        pipeline, pending = landing.open_pipeline(warehouse, folder, request.source)
+        if pending.load_ids:
+            reporter.line(
+                f"landed {pending.read:,} rows that an interrupted run had fetched "
+                f"({pending.new:,} new, {pending.changed:,} changed)"
+            )
+        job_id = jobs.start_job(
+            warehouse,
+            request.source,
+            "retry" if retry else request.mode,
+            request.parameters(),
+            clock(),
+            retry_of,
+        )
+        load = Load(
+            settings, request, warehouse, pipeline, job_id, clock, reporter, retried=retried
+        )
+        on_start(load)
+        error: QuotemillError | None = None
+        try:
+            module.load(load)
+        except QuotemillError as caught:
+            error = caught
+        except BaseException as caught:
+            _abandon(load, f"{type(caught).__name__}: {caught}".partition("\n")[0])
+            raise
+        return _finish(load, error or load.gone, time.monotonic() - started)
+
+
+def _finish(load: Load, error: QuotemillError | None, seconds: float) -> LoadResult:
+    failed = sum(len(task.failures) for task in load.tasks)
+    open_tasks = [t for t in load.tasks if t.status in ("pending", "running")]
+    for task in open_tasks:
+        task.status = "cancelled" if load.cancelled else "failed"
+        jobs.save_task(load.warehouse, load.job_id, task)
+    progress = any(t.done or t.status == "succeeded" for t in load.tasks)
+    if error is not None:
+        status, exit_code = "partial" if progress else "failed", error.exit_code
+    elif load.cancelled:
+        status, exit_code = "cancelled", PartialError.exit_code
+    elif failed or any(t.status == "failed" for t in load.tasks):
+        status = "partial" if progress else "failed"
+        exit_code = PartialError.exit_code if progress else UpstreamError.exit_code
+    else:
+        status, exit_code = "succeeded", 0
+    text = str(error) if error else None
+    jobs.finish_job(load.warehouse, load.job_id, status, text)
+    hint = error.hint if error else ("`loaders retry` loads what failed" if exit_code else "")
+    return LoadResult(
+        load.job_id,
+        load.request.source,
+        status,
+        exit_code,
+        tuple(load.tasks),
+        tuple(load.warnings),
+        text,
+        hint,
+        round(seconds, 2),
+    )
+
+
+def _abandon(load: Load, text: str) -> None:
+    """Record the end of a job that an unforeseen error ends; that error is what people must see."""
+    try:
+        jobs.finish_job(load.warehouse, load.job_id, "failed", text)
+    except Exception as error:
+        load.reporter.line(f"the job's end could not be recorded: {error}")
+
+
+def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
+    """Open the warehouse, say which it is, bring it to this version, and point plain dbt at it."""
+    from loaders.project import find_project
+    from loaders.warehouse import migrate
+    from loaders.warehouse.profiles import write_profile
+
+    warehouse = open_warehouse(settings)
+    reporter.line(f"warehouse: {warehouse.label} ({warehouse.origin})")
+    migrate.prepare(
+        warehouse,
+        [t for name in SOURCES for t in importlib.import_module(f"loaders.{name}.schemas").TABLES],
+    )
+    write_profile(warehouse, find_project().dbt)
+    return warehouse
+
+
+def default_sources(settings: Settings) -> tuple[list[str], dict[str, str]]:
+    """The sources whose settings are present, and why the others are skipped."""
+    ready, skipped = [], {}
+    for name, module in SOURCES.items():
+        missing = importlib.import_module(module).missing_settings(settings)
+        if missing:
+            skipped[name] = missing
+        else:
+            ready.append(name)
+    return ready, skipped
+
+
+def _request_of(parameters: Mapping[str, Any]) -> LoadRequest:
+    def day(value: str | None) -> date | None:
+        return date.fromisoformat(value) if value else None
+
+    def names(value: list[str] | None) -> tuple[str, ...] | None:
+        return tuple(value) if value is not None else None
+
+    return LoadRequest(
+        **dict(parameters)
+        | {
+            "since": day(parameters["since"]),
+            "until": day(parameters["until"]),
+            "datasets": names(parameters["datasets"]),
+            "codes": names(parameters["codes"]),
+        }
+    )

@@ -1,0 +1,188 @@
+"""Real files instead of a made-up market: a folder with `daily_<CODE>.csv` and what lies beside it.
+
+    daily_SH600000.csv              date, open, high, low, close (yuan), volume_hands, amount_yuan
+    minute_line_SH600000.csv        bar_start, price_yuan, volume_hands
+    ticks_SH600000.csv              date, ordinal, minute, synthetic_second, price_yuan, volume_hands, side
+    minute1_bars_SH000001_2017.csv  bar_end, open, high, low, close, raw_vol_field
+    vipdoc/sh/lday/sh600000.day     day bars after the last one of the CSV file
+    corporate_actions.csv           used for the adjusted series only
+
+Trading days are the union of the days of the daily files, and the clock stands at the end of the last
+of them. The other files are served for their own dates and never extend the calendar: minutes, ticks
+and recorded minute bars wherever the clock stands, the VIPDOC days once the clock has reached them.
+"""
+
+import csv
+import struct
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from loaders.errors import UsageError
+from loaders.sandbox.actions import Action, read_actions
+from loaders.sandbox.tdx_wire import is_etf
+from loaders.sandbox.world import (
+    Bars,
+    Kind,
+    MinutePoint,
+    Security,
+    Tick,
+    World,
+    empty_bars,
+)
+
+CLOSE_OF_DAY = time(18, 0)
+NAMES = {"sh600000": "浦发银行", "sz000002": "万科A", "sh000001": "上证指数"}
+
+
+def li(text: str) -> int:
+    """Yuan or points as written, in thousandths, exactly; digits beyond the third are cut."""
+    whole, _, fraction = text.strip().partition(".")
+    sign = -1 if whole.startswith("-") else 1
+    return sign * (abs(int(whole or 0)) * 1000 + int((fraction + "000")[:3]))
+
+
+def kind_of(code: str) -> Kind:
+    exchange, digits = code[:2], code[2:]
+    if (exchange, digits[:3]) in (("sh", "000"), ("sz", "399")):
+        return "index"
+    return "fund" if is_etf(exchange, digits) else "stock"
+
+
+class ReplayMarket(World):
+    """The files of one folder; `UsageError` when it holds no daily file or one that cannot be read."""
+
+    def __init__(self, folder: Path) -> None:
+        files = sorted(folder.glob("daily_*.csv")) if folder.is_dir() else []
+        if not files:
+            raise UsageError(
+                f"no daily_<CODE>.csv in {folder}", hint="name a folder with files to replay"
+            )
+        self._folder = folder
+        self._bars = {file.stem[6:].lower(): _read_daily(file) for file in files}
+        days = sorted({date.fromisoformat(s[:10]) for b in self._bars.values() for s in b.stamps})
+        securities = [
+            Security(code[:2], code[2:], NAMES.get(code, code[2:]), kind_of(code), _first(bars))
+            for code, bars in self._bars.items()
+        ]
+        for code, bars in self._bars.items():
+            self._bars[code] = bars.plus(_read_vipdoc(folder, code, bars.stamps[-1]))
+        actions = folder / "corporate_actions.csv"
+        self._actions = read_actions(actions) if actions.is_file() else []
+        self._points: dict[str, dict[str, list[MinutePoint]]] = {}
+        self._ticks: dict[str, dict[str, list[Tick]]] = {}
+        self._recorded: dict[str, Bars | None] = {}
+        super().__init__(days, datetime.combine(days[-1], CLOSE_OF_DAY), securities)
+
+    @property
+    def records_intraday(self) -> bool:
+        return True
+
+    def actions(self, code: str) -> Sequence[Action]:
+        return [action for action in self._actions if action.code == code]
+
+    def day_bars(self, code: str) -> Bars:
+        return self._bars.get(code) or empty_bars()
+
+    def minutes(self, code: str, day: date) -> Bars:  # noqa: ARG002
+        """The files hold no minutes with open, high and low: see `minute_history`."""
+        return empty_bars()
+
+    def minute_history(self, code: str) -> Bars | None:
+        if code not in self._recorded:
+            files = sorted(self._folder.glob(f"minute1_bars_{code.upper()}_*.csv"))
+            self._recorded[code] = _read_minute_bars(files) if files else empty_bars()
+        return self._recorded[code]
+
+    def minute_points(self, code: str, day: date) -> list[MinutePoint]:
+        if code not in self._points:
+            self._points[code] = _read_points(self._folder / f"minute_line_{code.upper()}.csv")
+        return self._points[code].get(day.isoformat(), [])
+
+    def ticks(self, code: str, day: date) -> list[Tick]:
+        if code not in self._ticks:
+            self._ticks[code] = _read_ticks(self._folder / f"ticks_{code.upper()}.csv")
+        return self._ticks[code].get(day.isoformat(), [])
+
+
+def _first(bars: Bars) -> date:
+    return date.fromisoformat(bars.stamps[0][:10])
+
+
+def _rows(file: Path) -> Iterator[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as lines:
+        yield from csv.DictReader(lines)
+
+
+def _bars(stamps: list[str], rows: list[tuple[int, ...]]) -> Bars:
+    if not rows:
+        return empty_bars()
+    columns = np.array(rows, dtype=np.int64).T
+    nothing = np.zeros(len(stamps), dtype=np.int64)
+    return Bars(stamps, *[*map(np.ascontiguousarray, columns), nothing, nothing])
+
+
+def _read_daily(file: Path) -> Bars:
+    stamps, rows = [], []
+    try:
+        for row in _rows(file):
+            stamps.append(f"{date.fromisoformat(row['date'])}T15:00:00")
+            prices = (li(row[name]) for name in ("open", "high", "low", "close"))
+            rows.append((*prices, int(row["volume_hands"]), li(row["amount_yuan"])))
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"{file.name}, row {len(stamps)}: cannot read {error}") from error
+    if not rows:
+        raise UsageError(f"{file.name} holds no row")
+    return _bars(stamps, rows)
+
+
+def _read_vipdoc(folder: Path, code: str, after: str) -> Bars:
+    """Records of the desktop client's day file that are newer than `after`."""
+    file = folder / "vipdoc" / code[:2] / "lday" / f"{code}.day"
+    if not file.is_file():
+        return empty_bars()
+    content = file.read_bytes()
+    # index: points x 100 and hands; fund: yuan x 1000; stock: yuan x 100 and shares
+    kind = kind_of(code)
+    factor, shares = (1 if kind == "fund" else 10), (1 if kind == "index" else 100)
+    stamps, rows = [], []
+    for record in struct.iter_unpack("<5If2I", content[: len(content) // 32 * 32]):
+        day, *prices = record[:5]
+        stamp = f"{day // 10000}-{day // 100 % 100:02d}-{day % 100:02d}T15:00:00"
+        if stamp > after:
+            stamps.append(stamp)
+            money = int(record[5] * 1000)
+            rows.append((*(price * factor for price in prices), record[6] // shares, money))
+    return _bars(stamps, rows)
+
+
+def _read_minute_bars(files: list[Path]) -> Bars:
+    """Index bars as captured; the service divides their volume field by 100 and multiplies it again."""
+    stamps, rows = [], []
+    for file in files:
+        for row in _rows(file):
+            stamps.append(row["bar_end"].replace(" ", "T") + ":00")
+            prices = (li(row[name]) for name in ("open", "high", "low", "close"))
+            rows.append((*prices, int(row["raw_vol_field"]) // 100 * 100, 0))
+    return _bars(stamps, rows)
+
+
+def _read_points(file: Path) -> dict[str, list[MinutePoint]]:
+    """The files label minutes by their start, the service by their end."""
+    found: dict[str, list[MinutePoint]] = {}
+    for row in _rows(file) if file.is_file() else ():
+        start = datetime.fromisoformat(row["bar_start"])
+        label = (start + timedelta(minutes=1)).strftime("%H:%M")
+        point = MinutePoint(label, li(row["price_yuan"]), int(row["volume_hands"]))
+        found.setdefault(start.date().isoformat(), []).append(point)
+    return found
+
+
+def _read_ticks(file: Path) -> dict[str, list[Tick]]:
+    found: dict[str, list[Tick]] = {}
+    for row in _rows(file) if file.is_file() else ():
+        numbers = (li(row["price_yuan"]), int(row["volume_hands"]), int(row["side"]), 0)
+        found.setdefault(row["date"], []).append(Tick(row["minute"], *numbers))
+    return found

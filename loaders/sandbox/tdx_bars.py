@@ -1,0 +1,233 @@
+"""Routes of bars: kline, kline-history, kline-all (raw and third-party), index, index/all, income."""
+
+from datetime import date
+
+from loaders.sandbox.tdx_calls import Call, with_prefix
+from loaders.sandbox.tdx_series import DAY_TYPES, MINUTE_SIZES, Series
+from loaders.sandbox.tdx_wire import (
+    THS_ERROR,
+    TIMED_OUT,
+    EmptyBody,
+    ServiceError,
+    UpstreamTimeout,
+    atoi,
+    expand_code,
+    go_json,
+    limit_of,
+    parse_day,
+    ths_digits,
+)
+
+NOTES = (
+    "该接口会一次性返回全部历史数据，响应时间取决于数据量",
+    "分钟级数据量较大，请适当设置 limit 或调大超时时间",
+)
+NO_SERIES = Series(b"", [0])
+THS_TYPES = ("day", "week", "month")
+HISTORY_LIMIT, HISTORY_CAP = 100, 800
+INDEX_TYPES = (*MINUTE_SIZES, "day", "week", "month")
+
+
+def upper(count: int, rows: bytes) -> bytes:
+    return b'{"Count":%d,"List":%s}' % (count, rows)
+
+
+def lower(count: int, rows: bytes, meta: dict[str, object] | None = None) -> bytes:
+    tail = b',"meta":' + go_json(meta) if meta is not None else b""
+    return b'{"count":%d,"list":%s%s}' % (count, rows, tail)
+
+
+def capped(text: str) -> int:
+    number = atoi(text)
+    return min(number, HISTORY_CAP) if number and number > 0 else HISTORY_LIMIT
+
+
+def raw_series(call: Call, text: str, period: str) -> Series:
+    code = expand_code(text)
+    call.upstream()
+    security = call.security(code)
+    if security is None:
+        return NO_SERIES
+    if security.kind == "index":
+        if period in DAY_TYPES:
+            # the decoder reads garbage: a year beyond 9999, which JSON cannot carry
+            raise EmptyBody
+        return _garbled(call.state.series.raw(security, period, call.clock))
+    return call.state.series.raw(security, period, call.clock)
+
+
+def index_series(call: Call, text: str, period: str) -> Series:
+    code = expand_code(text)
+    call.upstream()
+    security = call.security(code)
+    if security is None:
+        return NO_SERIES
+    if security.kind != "index":
+        raise UpstreamTimeout(TIMED_OUT)
+    return call.state.series.raw(security, period, call.clock)
+
+
+def ths_series(call: Call, text: str, period: str) -> Series:
+    digits = ths_digits(text)
+    found = call.world.find_digits(digits)
+    security = call.security(found.code) if found else None
+    if security is None or call.hit("ths-down"):
+        raise ServiceError(THS_ERROR + "invalid character '<' looking for beginning of value")
+    lacking = call.hit("ths-missing-action") is not None
+    return call.state.series.adjusted(security, period, call.clock, lacking=lacking)
+
+
+def _garbled(series: Series) -> Series:
+    """Index minutes read by the stock decoder: of every page only the first bar is right."""
+    pieces, offsets, at = [], [0], 0
+    for i in range(len(series)):
+        piece = series.text[series.offsets[i] : series.offsets[i + 1]]
+        if (len(series) - i) % 800 and i:
+            value = 1000 + i * 7919 % 90_000_000
+            piece = (
+                b'{"Last":%d,"Open":%d,"High":%d,"Low":%d,"Close":%d,"Volume":%d,"Amount":%d,'
+                b'"Time":"20%02d-%02d-%02dT%02d:%02d:00+08:00","UpCount":0,"DownCount":0},'
+            ) % (
+                *(value, value * 3, value // 2, value * 5, value * 2, -value, value * 11),
+                *(4 + i * 13 % 32, 1 + i * 5 % 12, 1 + i * 7 % 28, i % 24, i * 3 % 60),
+            )
+        pieces.append(piece)
+        at += len(piece)
+        offsets.append(at)
+    return Series(b"".join(pieces), offsets)
+
+
+def _required(call: Call, name: str, message: str, *, trim: bool = False) -> str:
+    value = call.request.trimmed(name) if trim else call.request.raw(name)
+    if not value:
+        raise ServiceError(message)
+    return value
+
+
+def kline(call: Call) -> bytes:
+    code = _required(call, "code", "股票代码不能为空")
+    period = call.request.raw("type")
+
+    def data() -> bytes:
+        if period in MINUTE_SIZES:
+            return upper(*raw_series(call, code, period).newest(None))
+        return upper(*ths_series(call, code, _ths_type(period)).newest(None))
+
+    return with_prefix("获取K线失败: ", data)
+
+
+def kline_history(call: Call) -> bytes:
+    code = _required(call, "code", "股票代码不能为空")
+    period, limit = call.request.raw("type"), capped(call.request.raw("limit"))
+
+    def data() -> bytes:
+        if period in MINUTE_SIZES:
+            return upper(*raw_series(call, code, period).newest(limit, first_last_zero=True))
+        return upper(*ths_series(call, code, _ths_type(period)).newest(limit))
+
+    return with_prefix("获取K线失败: ", data)
+
+
+def _ths_type(period: str) -> str:
+    """Whatever is not week or month means day."""
+    return period if period in ("week", "month") else "day"
+
+
+def kline_all(call: Call) -> bytes:
+    code = _required(call, "code", "code 为必填参数", trim=True)
+    period = call.request.trimmed("type").lower() or "day"
+    limit = limit_of(call.request.raw("limit"))
+
+    def data() -> bytes:
+        if period not in MINUTE_SIZES and period not in DAY_TYPES:
+            raise ServiceError(f"不支持的K线类型: {period}")
+        count, rows = raw_series(call, code, period).newest(limit)
+        meta = {"batch_limit": 800, "notes": NOTES, "source": "tdx", "type": period}
+        return lower(count, rows, meta)
+
+    return with_prefix("获取K线失败: ", data)
+
+
+def kline_all_ths(call: Call) -> bytes:
+    code = _required(call, "code", "code 为必填参数", trim=True)
+    period = call.request.trimmed("type").lower() or "day"
+    limit = limit_of(call.request.raw("limit"))
+
+    def data() -> bytes:
+        if period not in THS_TYPES:
+            raise ServiceError("同花顺接口暂仅支持 type=day/week/month")
+        count, rows = ths_series(call, code, period).newest(limit)
+        meta = {"batch_limit": count, "notes": NOTES, "source": "ths", "type": period}
+        return lower(count, rows, meta)
+
+    return with_prefix("获取同花顺K线失败: ", data)
+
+
+def index(call: Call) -> bytes:
+    code = _required(call, "code", "指数代码不能为空")
+    period = call.request.raw("type")
+    period = period if period in INDEX_TYPES else "day"
+    limit = capped(call.request.raw("limit"))
+
+    def data() -> bytes:
+        series = index_series(call, code, period)
+        if period in ("week", "month"):
+            return upper(*series.oldest(limit))
+        return upper(*series.newest(limit, first_last_zero=True))
+
+    return with_prefix("获取指数数据失败: ", data)
+
+
+def index_all(call: Call) -> bytes:
+    code = _required(call, "code", "code 为必填参数", trim=True)
+    period = call.request.trimmed("type").lower()
+    period = period if period in MINUTE_SIZES or period in DAY_TYPES else "day"
+    limit = limit_of(call.request.raw("limit"))
+    return with_prefix(
+        "获取指数历史数据失败: ",
+        lambda: lower(*index_series(call, code, period).newest(limit)),
+    )
+
+
+def income(call: Call) -> bytes:
+    code = _required(call, "code", "code 为必填参数", trim=True)
+    text = _required(call, "start_date", "start_date 为必填参数", trim=True)
+    start = parse_day(text)
+    if start is None:
+        raise ServiceError("start_date 格式错误，应为 YYYYMMDD 或 YYYY-MM-DD")
+    return with_prefix("获取K线失败: ", lambda: _income_rows(call, code, start))
+
+
+def _income_rows(call: Call, code: str, start: date) -> bytes:
+    texts = call.request.trimmed("days") or "5,10,20,60,120"
+    offsets = [n for n in (atoi(text.strip()) for text in texts.split(",")) if n and n > 0]
+    ths_series(call, code, "day")
+    security = call.world.find_digits(ths_digits(code))
+    assert security is not None
+    bars = call.state.series.adjusted_bars(security, "day", call.clock)
+    base = next((i for i, s in enumerate(bars.stamps) if s[:10] >= start.isoformat()), 0)
+
+    def prices(i: int) -> dict[str, float]:
+        columns = {"close": bars.close, "high": bars.high, "low": bars.low, "open": bars.open}
+        return {name: int(column[i]) / 1000 for name, column in columns.items()}
+
+    rows = []
+    for offset in offsets:
+        at = base + offset
+        if at >= len(bars):
+            continue
+        now, before = prices(at), prices(base)
+        if before["close"] == 0:
+            raise EmptyBody
+        rise = now["close"] - before["close"]
+        rows.append(
+            {
+                "current": now,
+                "offset": offset,
+                "rise": rise,
+                "rise_rate": rise / before["close"],
+                "source": before,
+                "time": bars.stamps[at] + "+08:00",
+            }
+        )
+    return lower(len(rows), go_json(rows))

@@ -1,0 +1,148 @@
+"""Routes of the moment: quote, batch-quote, stock-info."""
+
+import json
+from bisect import bisect_right
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import date
+
+import numpy as np
+
+from loaders.sandbox.tdx_bars import ths_series, upper
+from loaders.sandbox.tdx_calls import Call, with_prefix
+from loaders.sandbox.tdx_trades import minute_data
+from loaders.sandbox.tdx_wire import ServiceError, expand_code, go_json, is_stock
+from loaders.sandbox.world import SESSION_START, Security
+
+EXCHANGE_NUMBER = {"sz": 0, "sh": 1, "bj": 2}
+ZERO_FLOAT = 5.877471754111438e-39
+QUOTE_ERROR = "获取行情失败: "
+BATCH_CAP = 50
+
+
+def body_codes(body: bytes) -> list[str]:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return []
+    if not isinstance(document, dict):
+        return []
+    codes = document.get("codes") or [document.get("code")]
+    return [code for code in codes if isinstance(code, str)]
+
+
+def json_body(body: bytes) -> dict[str, object]:
+    """The request's JSON object; the message is Go's for an empty body, like it for the rest."""
+    if not body:
+        raise ServiceError("请求参数错误: EOF")
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        raise ServiceError(f"请求参数错误: invalid character ({error})") from error
+    if not isinstance(document, dict):
+        raise ServiceError("请求参数错误: json: cannot unmarshal into Go value")
+    return document
+
+
+def quote(call: Call) -> bytes:
+    texts = [text.strip() for text in call.request.raw("code").split(",") if text.strip()]
+    if not texts:
+        raise ServiceError("股票代码不能为空")
+    return with_prefix(QUOTE_ERROR, lambda: _quotes(call, texts))
+
+
+def batch_quote(call: Call) -> bytes:
+    if call.request.method != "POST":
+        raise ServiceError("只支持POST请求")
+    json_body(call.request.body)
+    texts = body_codes(call.request.body)
+    if not texts:
+        raise ServiceError("股票代码列表不能为空")
+    if len(texts) > BATCH_CAP:
+        raise ServiceError("一次最多查询50只股票")
+    return with_prefix(QUOTE_ERROR, lambda: _quotes(call, texts))
+
+
+def _quotes(call: Call, texts: list[str]) -> bytes:
+    """One bad code fails the whole call."""
+    asked = []
+    for text in texts:
+        code = expand_code(text)
+        if not is_stock(code[:2], code[2:]):
+            if call.hit("half-init"):
+                raise ServiceError("DefaultCodes未初始化")
+            # the look-up of funds and indices in the code cache is case sensitive
+            if call.security(code) is None or text != text.lower():
+                raise ServiceError(f"未查询到代码[{text}]相关信息")
+        asked.append(code)
+    call.upstream()
+    found = [s for s in map(call.security, asked) if s is not None]
+    if len(found) != len(asked):
+        raise ServiceError(f"预期{len(asked)}个，实际{len(found)}个")
+    return go_json([_quote(call, security) for security in found])
+
+
+def _session(call: Call) -> date | None:
+    """The newest trading day that has begun."""
+    days = call.world.days
+    at = bisect_right(days, call.today)
+    if at and days[at - 1] == call.today and call.clock.time() < SESSION_START:
+        at -= 1
+    return days[at - 1] if at else None
+
+
+def _quote(call: Call, security: Security) -> dict[str, object]:
+    bars = call.state.series.day_bars(security.code, call.clock)
+    session = _session(call)
+    trades = bool(len(bars)) and session is not None and bars.day(-1) == session.isoformat()
+    row = [int(column[-1]) if trades else 0 for column in bars.columns()[:6]]
+    opened, high, low, close, volume, amount = row
+    at = len(bars) - (2 if trades else 1)
+    before = int(bars.close[at]) if at >= 0 else 0
+    yuan = float(np.float32(amount / 1000)) if amount else ZERO_FLOAT
+    tick = 10 if security.decimals == 2 else 1
+    base, active = close or before, 100 + int(security.digits) % 4000
+    return {
+        "Exchange": EXCHANGE_NUMBER[security.exchange],
+        "Code": security.digits,
+        "Active1": active,
+        "K": {"Last": before, "Open": opened, "High": high, "Low": low, "Close": close},
+        "ServerTime": "15000000" if call.clock.hour >= 15 else call.clock.strftime("%H%M%S00"),
+        "ReversedBytes0": 15000000,
+        "ReversedBytes1": -close,
+        "TotalHand": volume,
+        "Intuition": volume // 240,
+        "Amount": yuan,
+        "InsideDish": volume - volume // 2,
+        "OuterDisc": volume // 2,
+        "ReversedBytes2": 0,
+        "ReversedBytes3": 0,
+        "BuyLevel": [_level(True, base - i * tick, trades, active + i) for i in range(5)],
+        "SellLevel": [_level(False, base + (i + 1) * tick, trades, active + i) for i in range(5)],
+        **{f"ReversedBytes{i}": 0 for i in range(4, 10)},
+        "Rate": 0,
+        "Active2": active,
+    }
+
+
+def _level(buy: bool, price: int, trades: bool, seed: int) -> dict[str, object]:
+    number = 1 + seed * 37 % 900 if trades else 0
+    return {"Buy": buy, "Price": price if trades else 0, "Number": number}
+
+
+def stock_info(call: Call) -> bytes:
+    """Three parts; each is left out without notice when its source fails."""
+    text = call.request.raw("code")
+    if not text:
+        raise ServiceError("股票代码不能为空")
+    today = call.today.strftime("%Y%m%d")
+    sources: dict[str, Callable[[], bytes]] = {
+        "kline_day": lambda: upper(*ths_series(call, text, "day").newest(30)),
+        "minute": lambda: go_json(minute_data(call, expand_code(text), today)),
+        "quote": lambda: _quotes(call, [text])[1:-1],
+    }
+    parts: list[bytes] = []
+    for name, source in sources.items():
+        with suppress(ServiceError):
+            parts.append(b'"%s":%s' % (name.encode(), source()))
+    return b"{" + b",".join(parts) + b"}"

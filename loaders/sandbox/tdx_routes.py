@@ -1,0 +1,163 @@
+"""One request from its bytes to its answer: dispatch, faults, envelope."""
+
+import posixpath
+import time
+from collections.abc import Callable
+
+from loaders.sandbox import tdx_bars, tdx_lists, tdx_quotes, tdx_tasks, tdx_trades
+from loaders.sandbox.damage import DATA_FAULTS, damaged
+from loaders.sandbox.faults import Rule
+from loaders.sandbox.tdx_calls import Call, LogEntry, ServiceState, asked_codes
+from loaders.sandbox.tdx_wire import (
+    HTML_TYPE,
+    TEXT_TYPE,
+    EmptyBody,
+    Reply,
+    Request,
+    ServiceError,
+    UpstreamTimeout,
+    failure,
+    success,
+)
+
+Handler = Callable[[Call], bytes]
+
+ROUTES: dict[str, Handler] = {
+    "health": tdx_lists.health,
+    "server-status": tdx_lists.server_status,
+    "quote": tdx_quotes.quote,
+    "batch-quote": tdx_quotes.batch_quote,
+    "kline": tdx_bars.kline,
+    "kline-history": tdx_bars.kline_history,
+    "kline-all": tdx_bars.kline_all,
+    "kline-all/tdx": tdx_bars.kline_all,
+    "kline-all/ths": tdx_bars.kline_all_ths,
+    "index": tdx_bars.index,
+    "index/all": tdx_bars.index_all,
+    "minute": tdx_trades.minute,
+    "trade": tdx_trades.trade,
+    "trade-history": tdx_trades.trade_history,
+    "minute-trade-all": tdx_trades.minute_trade_all,
+    "trade-history/full": tdx_trades.trade_history_full,
+    "search": tdx_lists.search,
+    "stock-info": tdx_quotes.stock_info,
+    "codes": tdx_lists.codes,
+    "stock-codes": tdx_lists.stock_codes,
+    "etf-codes": tdx_lists.etf_codes,
+    "etf": tdx_lists.etf,
+    "market-stats": tdx_lists.market_stats,
+    "market-count": tdx_lists.market_count,
+    "workday": tdx_lists.workday,
+    "workday/range": tdx_lists.workday_range,
+    "income": tdx_bars.income,
+    "tasks/pull-kline": tdx_tasks.pull_kline,
+    "tasks/pull-trade": tdx_tasks.pull_trade,
+    "tasks": tdx_tasks.tasks,
+    "tasks/{id}": tdx_tasks.task,
+}
+
+# routes that write no rows as [], not as null
+BRACKETS = ("codes", "etf", "search", "quote", "batch-quote", "workday/range", "income", "tasks")
+
+PAGE = (
+    b'<!DOCTYPE html><html lang="zh-CN"><head><meta charset="UTF-8">'
+    b"<title>TDX</title></head><body>TDX sandbox</body></html>\n"
+)
+NOT_FOUND = Reply(b"404 page not found\n", 404, TEXT_TYPE, (("X-Content-Type-Options", "nosniff"),))
+
+
+def route_of(path: str) -> str | None:
+    """The route of a path; paths are exact, except below a task."""
+    name = path.removeprefix("/api/")
+    if name == path:
+        return None
+    if name in ROUTES and name != "tasks/{id}":
+        return name
+    return "tasks/{id}" if name.startswith("tasks/") and name != "tasks/" else None
+
+
+def codes_of(request: Request, route: str) -> tuple[str, ...]:
+    if route in ("batch-quote", "tasks/pull-kline", "tasks/pull-trade"):
+        return asked_codes(tdx_quotes.body_codes(request.body))
+    text = request.raw("code")
+    return asked_codes(text.split(",")) if text else ()
+
+
+def answer(state: ServiceState, request: Request) -> Reply:
+    """What the service sends. Sleeps for the faults that delay."""
+    path = request.path
+    if "//" in path or "/../" in path + "/":
+        return Reply(b"", 307, HTML_TYPE, (("Location", _clean(path)),))
+    if path in ("/", "/index.html"):
+        return Reply(PAGE, 200, HTML_TYPE)
+    route = route_of(path)
+    if route is None:
+        return NOT_FOUND
+    codes = codes_of(request, route)
+    hits = state.faults.hits(route, codes)
+    with state.lock:
+        state.calls += 1
+        number = state.calls
+    faults = tuple(str(rule) for rule in hits)
+    state.log.append(LogEntry(state.clock, request.method, route, request.params, codes, faults))
+    for rule in hits:
+        if rule.kind == "latency":
+            time.sleep(rule.number("seconds") + _jitter(rule, number))
+    return _instead(hits) or _answer(state, Call(state, request, hits, number), route)
+
+
+def _jitter(rule: Rule, number: int) -> float:
+    return rule.number("jitter") * (number * 2654435761 % 1000) / 1000
+
+
+def _instead(hits: list[Rule]) -> Reply | None:
+    """The answer of a fault that leaves nothing of the true one."""
+    for rule in hits:
+        if rule.kind == "hang":
+            return Reply(b"", hang=True)
+        if rule.kind in ("reset", "refuse", "restart"):
+            restart = rule.kind == "restart"
+            return Reply(b"", reset=True, closed_for=_closed_for(rule), restart=restart)
+        if rule.kind == "empty-body":
+            return Reply(b"")
+        if rule.kind == "html":
+            return _html(int(rule.number("status")))
+        if rule.kind == "rate-limit" and int(rule.number("status")) != 200:
+            return _html(int(rule.number("status")))
+        if rule.kind in ("error", "rate-limit"):
+            text = rule.option("message") if rule.kind == "error" else "请求过于频繁"
+            return Reply(failure(text))
+    return None
+
+
+def _closed_for(rule: Rule) -> float | None:
+    return None if rule.kind == "reset" else rule.number("seconds")
+
+
+def _html(status: int) -> Reply:
+    body = f"<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>\n"
+    return Reply(body.encode(), status, HTML_TYPE)
+
+
+def _answer(state: ServiceState, call: Call, route: str) -> Reply:
+    try:
+        body = ROUTES[route](call)
+    except UpstreamTimeout as error:
+        time.sleep(state.options.timeout_delay)
+        return Reply(failure(str(error)))
+    except ServiceError as error:
+        return Reply(failure(str(error)))
+    except EmptyBody:
+        return Reply(b"")
+    if route != "health":
+        body = success(body)
+    wrong = [rule for rule in call.hits if rule.kind in DATA_FAULTS]
+    if wrong:
+        body = damaged(body, wrong, call.number, empty=[] if route in BRACKETS else None)
+    cut = call.hit("cut")
+    return Reply(body, cut_at=cut.number("at") if cut else None)
+
+
+def _clean(path: str) -> str:
+    cleaned = posixpath.normpath(path.replace("//", "/"))
+    return cleaned + "/" if path.endswith("/") and cleaned != "/" else cleaned

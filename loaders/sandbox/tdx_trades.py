@@ -1,0 +1,225 @@
+"""Routes of one day's minutes and ticks."""
+
+from datetime import date, timedelta
+
+from loaders.sandbox.tdx_calls import Call, with_prefix
+from loaders.sandbox.tdx_wire import (
+    TIMED_OUT,
+    ServiceError,
+    UpstreamTimeout,
+    atoi,
+    expand_code,
+    go_json,
+    limit_of,
+    parse_day,
+)
+from loaders.sandbox.world import MinutePoint, Tick
+
+FIRST_TICK_DAY = date(2000, 6, 9)
+TODAY_PAGE, HISTORY_PAGE = 1800, 2000
+TICK_ERROR = "获取分时成交失败: "
+YES = ("1", "true", "yes", "y", "on")
+
+
+def _scale(call: Call, code: str) -> int:
+    """The decoders of minutes and ticks assume cents: fund prices come out ten times too large."""
+    security = call.world.find(code)
+    return 10 if security and security.kind == "fund" else 1
+
+
+def _number_day(text: str) -> date | None:
+    """What the quote server makes of a date: a number, else 0."""
+    number = atoi(text)
+    return parse_day(f"{number:08d}") if number and 0 < number < 100_000_000 else None
+
+
+def minute_points(call: Call, code: str, day: date | None) -> list[MinutePoint]:
+    call.upstream()
+    if day is None or (call.security(code) is None and not call.world.records_intraday):
+        return []
+    if day > call.today and not call.world.records_intraday:
+        return []
+    points = call.world.minute_points(code, day)
+    if day == call.today and not call.world.records_intraday:
+        # the minute that has begun is there, labelled by its end
+        begun = (call.clock + timedelta(minutes=1)).strftime("%H:%M")
+        points = [point for point in points if point.label < begun]
+    scale = _scale(call, code)
+    return [point._replace(price=point.price * scale) for point in points]
+
+
+def minute_data(call: Call, code: str, shown: str) -> dict[str, object]:
+    points = minute_points(call, code, _number_day(shown))
+    rows = [{"Time": p.label, "Price": p.price, "Number": p.number} for p in points]
+    return {"Count": len(rows), "List": rows or None, "date": shown}
+
+
+def minute(call: Call) -> bytes:
+    code = _code(call, "股票代码不能为空")
+    shown = call.request.trimmed("date") or call.today.strftime("%Y%m%d")
+    return with_prefix(
+        "获取分时数据失败: ", lambda: go_json(minute_data(call, expand_code(code), shown))
+    )
+
+
+def _code(call: Call, message: str, *, trim: bool = False) -> str:
+    code = call.request.trimmed("code") if trim else call.request.raw("code")
+    if not code:
+        raise ServiceError(message)
+    return code
+
+
+def day_ticks(call: Call, code: str, day: date | None) -> list[Tick]:
+    """All ticks of a day before today."""
+    call.upstream()
+    recorded = call.world.records_intraday
+    if day is None or day < FIRST_TICK_DAY or (day >= call.today and not recorded):
+        return []
+    return _seen(call, code, [t._replace(number=0) for t in call.world.ticks(code, day)])
+
+
+def today_ticks(call: Call, code: str) -> list[Tick]:
+    call.upstream()
+    if call.world.records_intraday:
+        return []
+    now = call.clock.strftime("%H:%M")
+    return _seen(call, code, [t for t in call.world.ticks(code, call.today) if t.minute <= now])
+
+
+def _seen(call: Call, code: str, ticks: list[Tick]) -> list[Tick]:
+    scale = _scale(call, code)
+    return [tick._replace(price=tick.price * scale) for tick in ticks]
+
+
+def _tick_rows(day: date, ticks: list[Tick]) -> bytes:
+    rows = [
+        {
+            "Time": f"{day}T{t.minute}:00+08:00",
+            "Price": t.price,
+            "Volume": t.volume,
+            "Status": t.status,
+            "Number": t.number,
+        }
+        for t in ticks
+    ]
+    return go_json({"Count": len(rows), "List": rows or None})
+
+
+def _dated(call: Call, code: str, text: str) -> bytes:
+    day = _number_day(text)
+    if day is not None and len(text) != 8:
+        # the quote server understands it, but the ticks cannot be stamped with it
+        raise UpstreamTimeout(TIMED_OUT)
+    return _tick_rows(day or call.today, day_ticks(call, code, day))
+
+
+def trade(call: Call) -> bytes:
+    code = _code(call, "股票代码不能为空")
+    text = call.request.raw("date")
+
+    def data() -> bytes:
+        if text:
+            return _dated(call, expand_code(code), text)
+        return _tick_rows(call.today, today_ticks(call, expand_code(code))[-TODAY_PAGE:])
+
+    return with_prefix(TICK_ERROR, data)
+
+
+def minute_trade_all(call: Call) -> bytes:
+    code = _code(call, "code 为必填参数", trim=True)
+    text = call.request.trimmed("date")
+
+    def data() -> bytes:
+        if text:
+            return _dated(call, expand_code(code), text)
+        return _tick_rows(call.today, today_ticks(call, expand_code(code)))
+
+    return with_prefix(TICK_ERROR, data)
+
+
+def trade_history(call: Call) -> bytes:
+    request = call.request
+    code, text = request.trimmed("code"), request.trimmed("date")
+    if not code or not text:
+        raise ServiceError("code 与 date 均为必填参数")
+    start = atoi(request.trimmed("start")) if request.trimmed("start") else 0
+    if start is None or start < 0:
+        raise ServiceError("start 参数无效")
+    count = atoi(request.trimmed("count")) if request.trimmed("count") else HISTORY_PAGE
+    if count is None or count <= 0:
+        raise ServiceError("count 参数无效")
+    back, size = start % 65536, min(count, HISTORY_PAGE)
+
+    def data() -> bytes:
+        day = _number_day(text)
+        if day is not None and len(text) != 8:
+            raise UpstreamTimeout(TIMED_OUT)
+        ticks = day_ticks(call, expand_code(code), day)
+        stop = max(len(ticks) - back, 0)
+        return _tick_rows(day or call.today, ticks[max(stop - size, 0) : stop])
+
+    return with_prefix("获取历史分时成交失败: ", data)
+
+
+def _range(call: Call) -> tuple[date, date]:
+    """First and last day asked for; a start after the end is swapped."""
+    request = call.request
+    days: dict[str, date | None] = {}
+    for name in ("start_date", "end_date", "before"):
+        text = request.trimmed(name)
+        days[name] = parse_day(text)
+        if text and days[name] is None:
+            raise ServiceError(name + " 参数格式错误，应为 YYYYMMDD 或 YYYY-MM-DD")
+    start = days["start_date"] or call.today - timedelta(days=30)
+    end = days["before"] or days["end_date"] or call.today
+    return (end, start) if start > end else (start, end)
+
+
+def trade_history_full(call: Call) -> bytes:
+    shown = _code(call, "code 为必填参数", trim=True)
+    start, end = _range(call)
+    limit = limit_of(call.request.raw("limit"))
+    yesterday = call.today - timedelta(days=1)
+    days = [day for day in call.days() if start <= day <= min(end, yesterday)]
+    skipped = call.hit("missing-days")
+    if skipped:
+        days = days[int(skipped.number("days")) :]
+    with_today = call.request.trimmed("include_today").lower() in YES
+
+    def data() -> bytes:
+        code = expand_code(shown)
+        rows: list[dict[str, object]] = []
+        covered: list[str] = []
+        truncated = False
+        for day in [*days, *([call.today] if with_today else [])]:
+            today = day == call.today
+            ticks = today_ticks(call, code) if today else day_ticks(call, code, day)
+            if ticks:
+                covered.append(day.strftime("%Y%m%d"))
+            rows += [
+                {
+                    "time": f"{day}T{t.minute}:00+08:00",
+                    "price": t.price / 1000,
+                    "volume": t.volume,
+                    "status": t.status,
+                    "number": t.number,
+                }
+                for t in ticks
+            ]
+            if limit is not None and len(rows) >= limit:
+                rows, truncated = rows[:limit], True
+                break
+        return go_json(
+            {
+                "code": shown,
+                "count": len(rows),
+                "covered_dates": covered,
+                "end_date": end.isoformat(),
+                "limit": limit or 0,
+                "list": rows,
+                "start_date": start.isoformat(),
+                "truncated": truncated,
+            }
+        )
+
+    return with_prefix(TICK_ERROR, data)

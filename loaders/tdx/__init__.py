@@ -1,0 +1,1 @@
+"""The TDX HTTP service: client, checks and datasets."""

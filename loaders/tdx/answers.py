@@ -1,0 +1,379 @@
+"""What the TDX service answers: envelope, errors, and the shapes of the routes in use.
+
+Pure functions from bytes to checked columns. The rules are those of the service's reference: HTTP
+200 for success and error alike, `code` 0 or -1, two spellings of an empty list, times as exchange
+wall clock with an offset that means nothing.
+A missing field or another JSON type refuses the whole answer (WrongShape); a field that is not
+known is dropped and counted.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import orjson
+
+from loaders.errors import DataQualityError, UpstreamError
+from loaders.http import RetryableAnswer
+
+RESTART = "restart the TDX service"
+# texts of an answer that the same request would get again
+PERMANENT_TEXTS = (
+    "不支持",
+    "错误,",
+    "格式错误",
+    "长度错误",
+    "参数错误",
+    "不能为空",
+    "必填",
+    "必须大于",
+    "无效",
+    "只支持",
+)
+EXCHANGES = ("sh", "sz", "bj")
+NUMBERS = ("Open", "High", "Low", "Close", "Volume", "Amount", "UpCount", "DownCount", "Last")
+BAR_FIELDS = ("Time", *NUMBERS)
+# of a bar's Time: the separators and the clock that every bar of a day or longer carries
+DAY_STAMP = "--T15:00:00"
+BIGINT = 2**63
+
+
+class UpstreamTimeout(RetryableAnswer):
+    """The service waited in vain for its quote server (`超时`)."""
+
+
+class EmptyAnswer(RetryableAnswer):
+    """Success without rows where rows are due. Emptiness is not evidence of no data."""
+
+
+class PermanentAnswer(UpstreamError):
+    """The same request would get this answer again."""
+
+
+class NeedsRestart(PermanentAnswer):
+    """The service runs half-initialised; only a restart of it helps."""
+
+
+class Outage(UpstreamError):
+    """The service has lost its quote server; no other request can succeed meanwhile."""
+
+
+class WrongShape(DataQualityError):
+    """The answer breaks the schema contract. `row` counts from 0; None is the answer itself."""
+
+    def __init__(self, route: str, row: int | None, field: str, rule: str) -> None:
+        place = "" if row is None else f" row {row}"
+        super().__init__(
+            f"{route}:{place} field {field}: {rule}",
+            hint="the service's revision may have changed; `loaders check tdx` tells more",
+        )
+        self.route, self.row, self.field, self.rule = route, row, field, rule
+
+
+class Listing(NamedTuple):
+    """A security of the service's code list. `code` is 'sh600000'."""
+
+    code: str
+    exchange: str
+    name: str
+
+
+class Workday(NamedTuple):
+    """`next` ascends, `previous` descends; both may be empty at the edges of the calendar."""
+
+    day: date
+    is_workday: bool
+    next: list[date]
+    previous: list[date]
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Day bars as columns, ascending by day.
+
+    Prices and amount in li (0.001 yuan; indices: 0.001 point), volume in hands of 100 shares.
+    `up` and `down` are advancing and declining members, 0 for anything but an index.
+    `fetched_at` is the moment the request was sent, UTC. Bars of one day that contradict each other
+    are all kept; loaders.tdx.plausibility rejects them.
+    """
+
+    dates: list[date]
+    open: list[int]
+    high: list[int]
+    low: list[int]
+    close: list[int]
+    volume: list[int]
+    amount: list[int]
+    up: list[int]
+    down: list[int]
+    source_route: str
+    fetched_at: datetime
+
+    def __len__(self) -> int:
+        return len(self.dates)
+
+    def row(self, index: int) -> dict[str, Any]:
+        """One bar as plain values, the day as ISO text under `trade_date`."""
+        numbers = {name: getattr(self, name)[index] for name in COLUMNS[1:]}
+        return {"trade_date": self.dates[index].isoformat()} | numbers
+
+    def take(self, indices: Iterable[int]) -> "Bars":
+        """The bars at `indices`, in that order."""
+        keep = list(indices)
+        columns = {name: [getattr(self, name)[i] for i in keep] for name in COLUMNS}
+        return Bars(**columns, source_route=self.source_route, fetched_at=self.fetched_at)
+
+
+COLUMNS = tuple(f.name for f in fields(Bars) if f.name not in ("source_route", "fetched_at"))
+
+
+def open_envelope(
+    route: str, subject: str, status: int, content: bytes, unknown: Counter[str]
+) -> Any:
+    """The `data` of a successful answer; every other answer as the error that tells what helps.
+
+    `subject` is what was asked for, for the messages.
+    """
+    what = f"{route} {subject}".rstrip()
+    if status >= 500 or status == 429:
+        raise RetryableAnswer(f"{what}: HTTP {status}")
+    if status != 200:
+        raise PermanentAnswer(
+            f"{what}: HTTP {status} {_start_of(content)}",
+            hint="is this address a TDX service? check tdx.base_url",
+        )
+    if not content:
+        raise PermanentAnswer(
+            f"{what}: HTTP 200 with an empty body",
+            hint="the service answers so when an index is asked for as a stock; do not ask again",
+        )
+    try:
+        answer = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise RetryableAnswer(f"{what}: not JSON, or cut off ({error})") from None
+    check_fields(route, None, answer, {"code": int, "message": str}, {"data"}, unknown, "envelope.")
+    if answer["code"] not in (0, -1):
+        raise WrongShape(route, None, "code", f"must be 0 or -1, not {answer['code']}")
+    if answer["code"] == -1:
+        raise failure_of(what, answer["message"])
+    if "data" not in answer:
+        raise WrongShape(route, None, "data", "is missing")
+    return answer["data"]
+
+
+def failure_of(what: str, message: str) -> UpstreamError:
+    """The error that a -1 answer stands for; its text is free, so what is not known is retried."""
+    what = f"{what}: {message}"
+    if "use of closed network connection" in message:
+        return Outage(what)
+    if "超时" in message:
+        return UpstreamTimeout(what, hint=f"if it goes on: {RESTART}")
+    if "未初始化" in message:
+        return NeedsRestart(what, hint=f"the service is half-initialised: {RESTART}")
+    if any(text in message for text in PERMANENT_TEXTS):
+        return PermanentAnswer(what)
+    return RetryableAnswer(what)
+
+
+def check_fields(
+    route: str,
+    row: int | None,
+    value: Any,
+    required: dict[str, type],
+    known: Iterable[str],
+    unknown: Counter[str],
+    path: str = "",
+) -> None:
+    """Refuse an object that lacks a required field or has it in another type; count strangers."""
+    if type(value) is not dict:
+        raise WrongShape(route, row, path.rstrip(".") or "data", f"{_kind(value)}, not an object")
+    for name, kind in required.items():
+        if name not in value:
+            raise WrongShape(route, row, path + name, "is missing")
+        if type(value[name]) is not kind:
+            raise WrongShape(route, row, path + name, f"{_kind(value[name])}, not {_KINDS[kind]}")
+    if len(value) > len(required):
+        for name in value.keys() - required.keys() - set(known):
+            unknown[f"{route}.{path}{name}"] += 1
+
+
+def read_list(route: str, data: Any, key: str) -> list[Any]:
+    """The rows of `data`; `null` and `[]` both mean none."""
+    rows = data[key] if key in data else _missing(route, key)
+    if rows is None:
+        return []
+    if type(rows) is not list:
+        raise WrongShape(route, None, key, f"{_kind(rows)}, not a list")
+    return rows
+
+
+def read_bars(
+    route: str,
+    data: Any,
+    *,
+    key: str,
+    count: str,
+    meta: bool,
+    fetched_at: datetime,
+    unknown: Counter[str],
+    oddities: Counter[str],
+) -> Bars:
+    """Day bars out of `data[key]`, ascending, each day once unless bars contradict each other."""
+    required: dict[str, type] = {count: int} | ({"meta": dict} if meta else {})
+    check_fields(route, None, data, required, {key}, unknown)
+    rows = read_list(route, data, key)
+    if meta:
+        check_fields(
+            route, None, data["meta"], {"source": str, "type": str},
+            {"batch_limit", "notes"}, unknown, "meta.",
+        )  # fmt: skip
+        for name, wanted in (("source", "tdx"), ("type", "day")):
+            if data["meta"][name] != wanted:
+                rule = f"must be {wanted}, not {data['meta'][name]!r}"
+                raise WrongShape(route, None, f"meta.{name}", rule)
+    times, *numbers = _bar_columns(route, key, rows, unknown)
+    columns = dict(zip(COLUMNS, [_days(route, times), *numbers], strict=True))
+    bars = Bars(**columns, source_route=route, fetched_at=fetched_at)
+    return _in_order(route, bars, oddities)
+
+
+def _bar_columns(route: str, key: str, rows: list[Any], unknown: Counter[str]) -> list[list[Any]]:
+    """Time, then the number columns. Whole columns are checked; only a failure looks at rows."""
+    if not rows:
+        return [[] for _ in BAR_FIELDS[:-1]]
+    try:
+        columns = [list(column) for column in zip(*map(itemgetter(*BAR_FIELDS), rows), strict=True)]
+        sound = set(map(type, columns[0])) == {str} and set(map(len, rows)) == {len(BAR_FIELDS)}
+        sound = sound and all(set(map(type, column)) == {int} for column in columns[1:])
+    except (KeyError, TypeError):
+        columns, sound = [], False
+    if not sound:
+        required: dict[str, type] = dict.fromkeys(BAR_FIELDS, int) | {"Time": str}
+        for index, row in enumerate(rows):
+            check_fields(route, index, row, required, (), unknown, f"{key}.")
+    for name, column in zip(NUMBERS, columns[1:], strict=True):
+        if max(column) >= BIGINT or min(column) < -BIGINT:
+            index = next(i for i, v in enumerate(column) if not -BIGINT <= v < BIGINT)
+            raise WrongShape(route, index, name, "does not fit a 64-bit number")
+    return columns[:-1]
+
+
+def _days(route: str, times: list[str]) -> list[date]:
+    """Days of the stamps. What follows the 19th character is the server's zone, not the time."""
+    try:
+        if {t[4:5] + t[7:8] + t[10:19] for t in times} <= {DAY_STAMP}:
+            return [date.fromisoformat(t[:10]) for t in times]
+    except ValueError:
+        pass
+    for index, text in enumerate(times):
+        read_day(route, index, "Time", text[:10])
+        if text[10:19] != DAY_STAMP[2:]:
+            raise WrongShape(route, index, "Time", f"a day bar ends at 15:00:00, not {text!r}")
+    raise AssertionError("one of the stamps is wrong")
+
+
+def _in_order(route: str, bars: Bars, oddities: Counter[str]) -> Bars:
+    """Sorted by day, each bar once: page joins upstream can repeat a bar at a border of 800."""
+    days = bars.dates
+    if all(a < b for a, b in itertools.pairwise(days)):
+        return bars
+    order = sorted(range(len(days)), key=days.__getitem__)
+    if order != list(range(len(days))):
+        oddities[f"{route}.unsorted"] += 1
+    rows = list(zip(*(getattr(bars, name) for name in COLUMNS), strict=True))
+    keep = list({rows[i]: i for i in order}.values())
+    if len(keep) < len(rows):
+        oddities[f"{route}.repeated_bar"] += len(rows) - len(keep)
+    return bars.take(keep)
+
+
+def read_listings(
+    route: str, data: Any, *, key: str, unknown: Counter[str], oddities: Counter[str]
+) -> list[Listing]:
+    """Securities, each once with the last name given to it, in the order of the answer."""
+    check_fields(route, None, data, {"total": int}, {key, "exchanges"}, unknown)
+    rows = read_list(route, data, key)
+    required: dict[str, type] = {"code": str, "exchange": str, "name": str}
+    found: dict[str, Listing] = {}
+    for index, row in enumerate(rows):
+        check_fields(route, index, row, required, {"last_price"}, unknown, f"{key}.")
+        digits, exchange = row["code"], row["exchange"]
+        if not (len(digits) == 6 and digits.isascii() and digits.isdigit()):
+            raise WrongShape(route, index, "code", f"must be six digits, not {digits!r}")
+        if exchange not in EXCHANGES:
+            oddities[f"{route}.unknown_exchange.{exchange}"] += 1
+            continue
+        code = exchange + digits
+        if code in found:
+            oddities[f"{route}.repeated_code"] += 1
+        found[code] = Listing(code, exchange, row["name"].replace("\0", "").strip())
+    return list(found.values())
+
+
+def read_workdays(
+    route: str, data: Any, *, start: date, end: date, unknown: Counter[str]
+) -> list[date]:
+    """Trading days in [start, end], ascending."""
+    check_fields(route, None, data, {"count": int}, {"list"}, unknown)
+    days = _day_objects(route, "list", read_list(route, data, "list"), unknown)
+    for index, day in enumerate(days):
+        if not start <= day <= end:
+            raise WrongShape(route, index, "list.iso", f"{day} lies outside {start} to {end}")
+    return sorted(set(days))
+
+
+def read_workday(route: str, data: Any, unknown: Counter[str]) -> Workday:
+    required: dict[str, type] = {"date": dict, "is_workday": bool}
+    check_fields(route, None, data, required, {"next", "previous"}, unknown)
+    return Workday(
+        _day_objects(route, "date", [data["date"]], unknown)[0],
+        data["is_workday"],
+        _day_objects(route, "next", read_list(route, data, "next"), unknown),
+        _day_objects(route, "previous", read_list(route, data, "previous"), unknown),
+    )
+
+
+def _day_objects(route: str, key: str, rows: list[Any], unknown: Counter[str]) -> list[date]:
+    required: dict[str, type] = {"iso": str, "numeric": str}
+    days = []
+    for index, row in enumerate(rows):
+        check_fields(route, index, row, required, (), unknown, f"{key}.")
+        days.append(read_day(route, index, f"{key}.iso", row["iso"]))
+        if row["numeric"] != row["iso"].replace("-", ""):
+            raise WrongShape(route, index, f"{key}.numeric", f"{row['numeric']!r} is another day")
+    return days
+
+
+def read_day(route: str, row: int | None, field: str, text: str) -> date:
+    """A day in the form 2019-02-01 and no other."""
+    try:
+        if len(text) == 10 and text[4] == text[7] == "-":
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise WrongShape(route, row, field, f"{text!r} is not a day like 2019-02-01")
+
+
+_KINDS: dict[type, str] = {
+    int: "a whole number",
+    str: "a text",
+    dict: "an object",
+    bool: "a boolean",
+}
+
+
+def _kind(value: Any) -> str:
+    known = _KINDS | {float: "a fraction", list: "a list", type(None): "null"}
+    return known.get(type(value), type(value).__name__)
+
+
+def _missing(route: str, key: str) -> Any:
+    raise WrongShape(route, None, key, "is missing")
+
+
+def _start_of(content: bytes) -> str:
+    return content[:80].decode("utf-8", "replace").strip()

@@ -1,0 +1,78 @@
+"""Dataset `trading_calendar`: the days the market traded, and the days it is announced to trade.
+
+The service knows days that have been (its own sh000001 bars), never days to come. Those come from
+the exchange's published calendar up to the end of the announced holidays, marked by `source`.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+import psycopg
+import pyarrow as pa
+
+from loaders import trading_time
+from loaders.errors import UpstreamError
+from loaders.tdx.client import TdxClient
+from loaders.tdx.schemas import TRADING_DAY
+from loaders.warehouse.tables import conform
+
+DATASET = "trading_calendar"
+KEY = "SSE"
+REREAD = timedelta(days=30)
+_RESTART = "restart the TDX service on its first time zone (TZ), then run again"
+
+
+def stored(conn: psycopg.Connection) -> list[date]:
+    """The service's days that have landed, ascending."""
+    rows = conn.execute(
+        "select trade_date from raw_tdx.trading_day where source = 'service' order by trade_date"
+    )
+    return [row[0] for row in rows]
+
+
+async def fetch(client: TdxClient, before: Sequence[date], as_of: datetime) -> list[date]:
+    """All days of the service's calendar since 30 days before the newest one known.
+
+    Raises UpstreamError for an empty calendar (T53) and for one that lost days it had (T54).
+    """
+    today = as_of.astimezone(trading_time.SHANGHAI).date()
+    start = before[-1] - REREAD if before else trading_time.FIRST_SHANGHAI_DAY
+    days = await client.workdays(start, today)
+    if not days:
+        raise UpstreamError(
+            f"the service's trading calendar is empty from {start} to {today}", hint=_RESTART
+        )
+    lost = [day for day in before if day >= start and day not in set(days)]
+    if lost:
+        raise UpstreamError(
+            f"the service's trading calendar lost {len(lost)} days it had, the first {lost[0]}: "
+            "what is stored is kept",
+            hint=_RESTART,
+        )
+    expected = trading_time.published_days(days[-1] + timedelta(days=1), today)
+    if expected and trading_time.is_final(expected[-1], as_of):
+        # the calendar is refreshed at 09:00 only, before today's bar; a range that comes out empty
+        # makes the service refresh it, and the next answer has the day if its bar is there
+        await client.workdays(expected[0], today)
+        days = sorted({*days, *await client.workdays(start, today)})
+    return days
+
+
+def table(days: Sequence[date], fetched_at: datetime) -> pa.Table:
+    """The service's days, and the announced days after the newest of them."""
+    announced = trading_time.published_days(days[-1] + timedelta(days=1), trading_time.horizon())
+    rows = [(d, "service", "/api/workday/range", True) for d in days]
+    rows += [(d, "exchange_calendar", "pandas_market_calendars:SSE", False) for d in announced]
+    columns = list(zip(*rows, strict=True))
+    return conform(
+        pa.table(
+            {
+                "trade_date": pa.array(columns[0], pa.date32()),
+                "source": pa.array(columns[1]),
+                "source_route": pa.array(columns[2]),
+                "fetched_at": pa.array([fetched_at] * len(rows), pa.timestamp("us", tz="UTC")),
+                "is_final": pa.array(columns[3]),
+            }
+        ),
+        TRADING_DAY,
+    )

@@ -1,0 +1,113 @@
+"""Dataset `codes`: the securities of the service's lists, and which of them vanished.
+
+Stocks come from /api/codes, funds from /api/etf; no list names an index, so the configured ones are
+added. The list is the whole truth of one moment and guarded as such: one exchange at zero, or fewer
+than 95 % of the codes known, is a fault of the service (it leaves out exchanges whose list fails).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+import pyarrow as pa
+
+from loaders.errors import UpstreamError
+from loaders.tdx.answers import Listing
+from loaders.tdx.client import TdxClient
+from loaders.tdx.schemas import SECURITY
+from loaders.warehouse.tables import conform
+
+DATASET = "codes"
+KEPT_SHARE = 0.95
+
+
+@dataclass(frozen=True)
+class Security:
+    code: str
+    name: str
+    instrument_type: str  # stock, fund, index
+    source_route: str
+    is_listed: bool = True
+
+    @property
+    def exchange(self) -> str:
+        return self.code[:2]
+
+
+async def fetch(
+    client: TdxClient, indices: Sequence[str], before: Mapping[str, Security]
+) -> list[Security]:
+    """The lists of the service and the configured indices. Raises UpstreamError."""
+    stocks = await client.codes()
+    # a service may have no funds at all, but does not lose all that it had
+    had_funds = any(s.instrument_type == "fund" and s.is_listed for s in before.values())
+    funds = await client.etfs(expect_rows=had_funds)
+    found = {index: Security(index, index, "index", "settings") for index in indices}
+    found |= _securities(funds, "fund", "/api/etf")
+    found |= _securities(stocks, "stock", "/api/codes")
+    return [found[code] for code in sorted(found)]
+
+
+def _securities(listings: Sequence[Listing], kind: str, route: str) -> dict[str, Security]:
+    return {x.code: Security(x.code, x.name, kind, route) for x in listings}
+
+
+def known(conn: psycopg.Connection) -> dict[str, Security]:
+    """What has landed before, by code."""
+    rows = conn.execute(
+        "select code, name, instrument_type, source_route, is_listed from raw_tdx.security"
+    )
+    return {row[0]: Security(*row) for row in rows}
+
+
+def merge(found: Sequence[Security], before: Mapping[str, Security]) -> list[Security]:
+    """The rows to land: what was found, and what vanished marked as such.
+
+    Raises UpstreamError for a list that shrank as no market does (T34); nothing is landed then.
+    """
+    listed = {s.code for s in before.values() if s.is_listed and s.instrument_type != "index"}
+    present = {s.code for s in found if s.instrument_type != "index"}
+    if not present:
+        raise UpstreamError("the service's code list is empty", hint=_RESTART)
+    counts, known_counts = (Counter(code[:2] for code in codes) for codes in (present, listed))
+    for exchange, count in sorted(known_counts.items()):
+        if not counts[exchange]:
+            raise UpstreamError(
+                f"the code list has no code of {exchange}, where {count} were known", hint=_RESTART
+            )
+    kept = len(listed & present)
+    if kept < KEPT_SHARE * len(listed):
+        raise UpstreamError(
+            f"the code list has {kept} of the {len(listed)} codes known before: refused",
+            hint=_RESTART,
+        )
+    vanished = [
+        Security(s.code, s.name, s.instrument_type, s.source_route, is_listed=False)
+        for code, s in sorted(before.items())
+        if code not in {f.code for f in found}
+    ]
+    return [*found, *vanished]
+
+
+_RESTART = "the service may have started without its upstream: restart it, then run again"
+
+
+def table(rows: Sequence[Security], fetched_at: datetime) -> pa.Table:
+    return conform(
+        pa.table(
+            {
+                "code": [s.code for s in rows],
+                "exchange": [s.exchange for s in rows],
+                # PostgreSQL text holds no NUL; the service pads names with them
+                "name": [s.name.replace("\0", "").strip() for s in rows],
+                "instrument_type": [s.instrument_type for s in rows],
+                "is_listed": [s.is_listed for s in rows],
+                "source_route": [s.source_route for s in rows],
+                "fetched_at": pa.array([fetched_at] * len(rows), pa.timestamp("us", tz="UTC")),
+                "is_final": [True] * len(rows),
+            }
+        ),
+        SECURITY,
+    )

@@ -1,0 +1,352 @@
+"""Corporate actions: the boundary behind which their sources differ.
+
+The TDX service has no route for them. They come from CSV files (docs/datasets/corporate_actions.md
+has the format) or from the TDX quote servers (loaders.tdx.xdxr). Either way the result is one
+ActionSet. All amounts are per 10 shares and before tax.
+"""
+
+import csv
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+import orjson
+
+from loaders.errors import SettingsError
+from loaders.tdx.plausibility import FIRST_DAY, Rejected
+
+AMOUNTS = (
+    "cash_per10_yuan",
+    "bonus_per10",
+    "transfer_per10",
+    "bonus_total_per10",
+    "rights_per10",
+    "rights_price_yuan",
+)
+COUNTS = ("total_shares_10k", "float_shares_10k")
+# column → (digits in all, decimals) of the table that takes it
+PRECISION = (
+    dict.fromkeys(AMOUNTS, (18, 4)) | dict.fromkeys(COUNTS, (20, 4)) | {"split_ratio": (18, 6)}
+)
+REQUIRED = (
+    "code",
+    "ex_date",
+    "cash_per10_yuan",
+    "bonus_total_per10",
+    "rights_per10",
+    "rights_price_yuan",
+)
+OPTIONAL = (
+    "bonus_per10",
+    "transfer_per10",
+    *COUNTS,
+    "adjusts_price",
+    "category",
+    "split_ratio",
+    "source",
+    "notes",
+)
+ADJUSTMENT, SPLIT, CATEGORIES = 1, 11, range(1, 15)
+CODE = re.compile(r"(?:(sh|sz|bj)([0-9]{6})|([0-9]{6})\.(sh|sz|bj))", re.IGNORECASE)
+ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+YES_NO = {"y": True, "n": False, "": None}
+
+
+@dataclass(frozen=True, slots=True)
+class CorporateAction:
+    """One row of raw_tdx.corporate_action; column names and units are the table's.
+
+    `seq` counts from 1 within (code, ex_date), in the order of the contents, so it does not depend
+    on the order of the rows in the source.
+    """
+
+    code: str
+    ex_date: date
+    source: str
+    seq: int
+    category: int
+    cash_per10_yuan: Decimal | None
+    bonus_per10: Decimal | None
+    transfer_per10: Decimal | None
+    bonus_total_per10: Decimal | None
+    rights_per10: Decimal | None
+    rights_price_yuan: Decimal | None
+    split_ratio: Decimal | None
+    total_shares_10k: Decimal | None
+    float_shares_10k: Decimal | None
+    adjusts_price: bool | None
+    source_ref: str
+
+    def content(self) -> tuple[object, ...]:
+        """What the row says, without where it stands: equal contents are the same event."""
+        values = (self.category, *(getattr(self, name) for name in PRECISION), self.adjusts_price)
+        return (self.code, self.ex_date, *((v is not None, v or 0) for v in values))
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSet:
+    """What a source says about the codes asked for.
+
+    covers: the codes whose list here is complete: a stored row of theirs that is not in `rows` was
+        withdrawn by the source. A code with a rejected row is not covered, nor is any code while a
+        rejected row's own code cannot be read.
+    failed: code → why a source could not be asked for it (xdxr only).
+    other_rows: good rows of codes that were not asked for.
+    unknown_columns: 'file: column', not read.
+    """
+
+    rows: list[CorporateAction]
+    rejected: list[Rejected] = field(default_factory=list)
+    covers: frozenset[str] = frozenset()
+    failed: dict[str, str] = field(default_factory=dict)
+    other_rows: int = 0
+    unknown_columns: tuple[str, ...] = ()
+
+
+class _BadRow(Exception):
+    def __init__(self, field: str, rule: str, value: str) -> None:
+        super().__init__(rule)
+        # PostgreSQL's text holds no NUL; the whole row is in the payload
+        self.field, self.rule, self.value = field, rule, value[:200].replace("\0", "\\0")
+
+
+def read_actions(source: Path | Literal["xdxr"], codes: Sequence[str]) -> ActionSet:
+    """Corporate actions of `codes` ('sh600000').
+
+    `source` is a CSV file, a folder of *.csv files, or 'xdxr' (asks the TDX quote servers, blocks).
+    Raises SettingsError for a path or a header that cannot be used, UpstreamError when no quote
+    server answers. A bad row is reported and the good ones are kept.
+    """
+    if source == "xdxr":
+        from loaders.tdx.xdxr import fetch_actions
+
+        return fetch_actions(codes)
+    return _read_files(_files_of(source), codes)
+
+
+def numbered(rows: Sequence[CorporateAction]) -> list[CorporateAction]:
+    """The rows sorted by code, day and content, with `seq` set."""
+    result: list[CorporateAction] = []
+    for row in sorted(rows, key=CorporateAction.content):
+        last = result[-1] if result else None
+        again = last is not None and (last.code, last.ex_date) == (row.code, row.ex_date)
+        result.append(replace(row, seq=last.seq + 1 if again and last else 1))
+    return result
+
+
+def _files_of(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise SettingsError(
+            f"tdx.corporate_actions names {path}, which does not exist",
+            hint="give a CSV file or a folder of them; docs/datasets/corporate_actions.md has the format",
+        )
+    files = sorted(p for p in path.glob("*.csv") if p.is_file())
+    if not files:
+        raise SettingsError(f"tdx.corporate_actions names the folder {path}, which has no *.csv")
+    return files
+
+
+def _read_files(files: Sequence[Path], codes: Sequence[str]) -> ActionSet:
+    rows: list[CorporateAction] = []
+    rejected: list[Rejected] = []
+    unknown: list[str] = []
+    doubtful: set[str | None] = set()
+    places: dict[tuple[str, date, int], CorporateAction] = {}
+    contents: dict[tuple[object, ...], CorporateAction] = {}
+    for path in files:
+        header, lines = _open_csv(path)
+        unknown += [f"{path.name}: {c}" for c in header if c not in REQUIRED + OPTIONAL]
+        for number, cells in lines:
+            place = f"{path.name}:{number}"
+            record: Mapping[str, str] = {}
+            try:
+                record = _record(header, cells)
+                row = _action(record, place)
+                _once_only(row, path.name, places, contents)
+                rows.append(row)
+            except _BadRow as bad:
+                doubtful.add(_code_or_none(record.get("code", "")))
+                payload = orjson.dumps(dict(record) or cells, default=str).decode()
+                rejected.append(Rejected(place, bad.field, bad.rule, bad.value, payload))
+    wanted = set(codes)
+    return ActionSet(
+        rows=numbered([r for r in rows if r.code in wanted]),
+        rejected=rejected,
+        covers=frozenset() if None in doubtful else frozenset(wanted - doubtful),
+        other_rows=sum(r.code not in wanted for r in rows),
+        unknown_columns=tuple(unknown),
+    )
+
+
+def _open_csv(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str] | str]]]:
+    """The header and the numbered rows. A row is one line: a stray quote cannot swallow the rest.
+
+    A row that is not CSV or not UTF-8 comes as the text itself.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from None
+    lines = raw.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    first = _cells(lines[0])
+    header = [] if isinstance(first, str) else [c.strip().lower() for c in first]
+    _check_header(path, header)
+
+    def rows() -> Iterator[tuple[int, list[str] | str]]:
+        for number, line in enumerate(lines[1:], start=2):
+            if line.strip():
+                yield number, _cells(line)
+
+    return header, rows()
+
+
+def _cells(line: bytes) -> list[str] | str:
+    try:
+        text = line.rstrip(b"\r").decode("utf-8")
+        return [cell.strip() for cell in next(csv.reader([text], strict=True), [])]
+    except (UnicodeDecodeError, csv.Error):
+        return line.decode("utf-8", "backslashreplace")
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
+    missing = [c for c in REQUIRED if c not in header]
+    if missing:
+        raise SettingsError(
+            f"{path}: the header lacks {', '.join(missing)}",
+            hint="a comma-separated UTF-8 file is expected; docs/datasets/corporate_actions.md has"
+            f" the format. The header is: {', '.join(header)[:200] or 'empty'}",
+        )
+    twice = sorted({c for c in header if header.count(c) > 1})
+    if twice:
+        raise SettingsError(f"{path}: the header names {', '.join(twice)} more than once")
+    absent = [c for c in OPTIONAL if c not in header]
+    for column in header:
+        near = difflib.get_close_matches(column, absent, n=1, cutoff=0.8)
+        if column not in REQUIRED + OPTIONAL and near:
+            raise SettingsError(f"{path}: column {column} is unknown; did you mean {near[0]}?")
+
+
+def _record(header: Sequence[str], cells: list[str] | str) -> dict[str, str]:
+    if isinstance(cells, str):
+        raise _BadRow("row", "must be one line of comma-separated UTF-8 text", cells)
+    if len(cells) != len(header):
+        rule = f"must have {len(header)} cells as the header has"
+        raise _BadRow("row", rule, f"{len(cells)} cells")
+    return dict(zip(header, cells, strict=True))
+
+
+def _action(record: Mapping[str, str], place: str) -> CorporateAction:
+    code = _code_or_none(record["code"])
+    if code is None:
+        raise _BadRow("code", "must look like sh600000, SH600000 or 600000.SH", record["code"])
+    numbers = {name: _number(record, name) for name in PRECISION}
+    category = _category(record)
+    _check_sense(record, category, numbers)
+    adjusts = record.get("adjusts_price", "")
+    if adjusts.lower() not in YES_NO:
+        raise _BadRow("adjusts_price", "must be Y, N or empty", adjusts)
+    return CorporateAction(
+        code=code,
+        ex_date=_day(record["ex_date"]),
+        source="csv",
+        seq=0,
+        category=category,
+        **numbers,
+        adjusts_price=YES_NO[adjusts.lower()],
+        source_ref=place,
+    )
+
+
+def _code_or_none(text: str) -> str | None:
+    found = CODE.fullmatch(text)
+    if not found:
+        return None
+    exchange, digits = found[1] or found[4], found[2] or found[3]
+    return exchange.lower() + digits
+
+
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text) if ISO_DAY.fullmatch(text) else None
+    except ValueError:
+        day = None
+    if day is None:
+        raise _BadRow("ex_date", "must be a day in the form 2011-06-03", text)
+    if day < FIRST_DAY:
+        raise _BadRow("ex_date", f"no exchange traded before {FIRST_DAY}", text)
+    return day
+
+
+def _number(record: Mapping[str, str], name: str) -> Decimal | None:
+    text = record.get(name, "")
+    if text == "":
+        if name in REQUIRED:
+            raise _BadRow(name, "must not be empty; write 0 for none", text)
+        return None
+    if not NUMBER.fullmatch(text):
+        raise _BadRow(name, "must be a plain decimal number like 1.5", text)
+    value = Decimal(text)
+    digits, places = PRECISION[name]
+    if text.startswith("-"):
+        raise _BadRow(name, "must not be negative", text)
+    if len(text.partition(".")[2].rstrip("0")) > places:
+        raise _BadRow(name, f"must have at most {places} decimals", text)
+    if value >= 10 ** (digits - places):
+        raise _BadRow(name, f"must have at most {digits - places} digits before the point", text)
+    return value
+
+
+def _category(record: Mapping[str, str]) -> int:
+    text = record.get("category", "")
+    if text == "":
+        return ADJUSTMENT
+    if not (text.isascii() and text.isdigit() and int(text[:4]) in CATEGORIES):
+        raise _BadRow("category", "must be a whole number from 1 to 14", text)
+    return int(text)
+
+
+def _check_sense(
+    record: Mapping[str, str], category: int, numbers: Mapping[str, Decimal | None]
+) -> None:
+    """Rules between the fields of one row."""
+    bonus, transfer = numbers["bonus_per10"], numbers["transfer_per10"]
+    total = numbers["bonus_total_per10"]
+    if bonus is not None and transfer is not None and bonus + transfer != total:
+        rule = "must be bonus_per10 + transfer_per10"
+        raise _BadRow("bonus_total_per10", rule, record["bonus_total_per10"])
+    if category != ADJUSTMENT:
+        for name in AMOUNTS:
+            if numbers[name]:
+                rule = f"must be 0 in a row of category {category}"
+                raise _BadRow(name, rule, record[name])
+    ratio = numbers["split_ratio"]
+    if (category == SPLIT) != (ratio is not None) or ratio == 0:
+        rule = "must be above 0 in a row of category 11, and empty in any other"
+        raise _BadRow("split_ratio", rule, record.get("split_ratio", ""))
+
+
+def _once_only(
+    row: CorporateAction,
+    file: str,
+    places: dict[tuple[str, date, int], CorporateAction],
+    contents: dict[tuple[object, ...], CorporateAction],
+) -> None:
+    """Refuse an event that was read before: adjusting twice for it would be wrong prices.
+
+    Several rows on one day are added up, so they must differ, and stand in one file.
+    """
+    twin = contents.setdefault(row.content(), row)
+    if twin is not row:
+        raise _BadRow("row", f"repeats {twin.source_ref}", row.source_ref)
+    first = places.setdefault((row.code, row.ex_date, row.category), row)
+    if first.source_ref.rpartition(":")[0] != file:
+        rule = f"{first.source_ref} has this code, day and category already, in another file"
+        raise _BadRow("row", rule, row.source_ref)

@@ -1,0 +1,87 @@
+"""Dataset `index_kline`: day bars of the configured indices.
+
+Indices have routes of their own and no corporate actions: raw is adjusted. An index that the service
+does not have answers an empty success; with nothing stored of it that is a skip, otherwise a fault.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date
+
+import pyarrow as pa
+
+from loaders.errors import DataQualityError, UpstreamError
+from loaders.tdx.answers import Bars
+from loaders.tdx.client import TdxClient
+from loaders.tdx.klines import NOT_DUE, Outcome, Window, in_order, rows_within
+from loaders.tdx.outage import ServiceGone
+from loaders.tdx.plausibility import check_bars
+from loaders.tdx.schemas import INDEX_KLINE
+from loaders.trading_time import close_of, is_final, newest_final
+from loaders.warehouse.tables import conform
+
+DATASET = "index_kline"
+PERIOD = "day"
+_STAMP = pa.timestamp("us", tz="UTC")
+
+
+async def fetch(
+    client: TdxClient,
+    codes: Sequence[str],
+    window: Window,
+    cursors: Mapping[str, date],
+    concurrency: int,
+) -> AsyncIterator[Outcome]:
+    """Outcomes in the order of `codes`, as loaders.tdx.klines.fetch gives them."""
+
+    async def one(code: str) -> Outcome:
+        cursor = cursors.get(code)
+        if not window.wants(cursor):
+            return Outcome(code, skipped=NOT_DUE)
+        try:
+            limit = window.limit(cursor)
+            bars = await client.index_all(code, limit=limit, expect_rows=cursor is not None)
+            if limit is not None and cursor is not None and bars.dates[0] > cursor:
+                bars = await client.index_all(code)
+            if not len(bars):
+                return Outcome(code, skipped="the service does not have this index")
+            good, rejected = check_bars(code, bars, as_of=window.today, closed=window.closed)
+            good = rows_within(good, window)
+            return Outcome(code, good, rejected, newest_final(good.dates, good.fetched_at))
+        except ServiceGone as error:
+            return Outcome(code, failure=str(error), gone=error)
+        except (UpstreamError, DataQualityError) as error:
+            return Outcome(code, failure=str(error))
+
+    async for outcome in in_order(codes, one, concurrency):
+        yield outcome
+
+
+def table(outcomes: Sequence[Outcome]) -> pa.Table:
+    """The rows of some indices as one Arrow table of the declared schema."""
+    return pa.concat_tables([_rows(o.code, o.bars) for o in outcomes if o.bars])
+
+
+def _rows(code: str, bars: Bars) -> pa.Table:
+    size = len(bars)
+    return conform(
+        pa.table(
+            {
+                "code": [code] * size,
+                "period": [PERIOD] * size,
+                "bar_end": pa.array([close_of(day) for day in bars.dates], _STAMP),
+                "trade_date": pa.array(bars.dates, pa.date32()),
+                "open": bars.open,
+                "high": bars.high,
+                "low": bars.low,
+                "close": bars.close,
+                "volume": bars.volume,
+                "amount": bars.amount,
+                "up_count": bars.up,
+                "down_count": bars.down,
+                "source_route": [f"/api/{bars.source_route}"] * size,
+                "fetched_at": pa.array([bars.fetched_at] * size, _STAMP),
+                "is_final": [is_final(day, bars.fetched_at) for day in bars.dates],
+            }
+        ),
+        INDEX_KLINE,
+    )

@@ -1,0 +1,235 @@
+"""Dataset `kline_daily`: raw day bars of stocks and funds, one cursor for each code.
+
+The service has no ranges: an answer is the newest n bars or all of them. So an incremental load asks
+for the days since the cursor and an overlap, and trusts the answer only if it joins what is stored;
+if not, the whole history is read again. Nothing narrower than what is stored is ever landed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TypeVar
+
+import psycopg
+import pyarrow as pa
+
+from loaders.errors import DataQualityError, UpstreamError
+from loaders.tdx.answers import Bars
+from loaders.tdx.client import TdxClient
+from loaders.tdx.outage import ServiceGone
+from loaders.tdx.plausibility import Rejected, check_bars
+from loaders.tdx.schemas import KLINE_DAILY
+from loaders.trading_time import is_final, newest_final
+from loaders.warehouse.tables import conform
+
+DATASET = "kline_daily"
+NOT_DUE = "nothing new is due"
+K = TypeVar("K")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a load wants: days up to `due`, the newest day whose bars are finished.
+
+    `days` are all trading days known, ascending. `since` reads again from that day on, `until` lets
+    no later day in; `whole` reads every history from its beginning.
+    """
+
+    days: Sequence[date]
+    due: date
+    overlap: int
+    closed: Callable[[date], bool]
+    today: date
+    since: date | None = None
+    until: date | None = None
+    whole: bool = False
+
+    def wants(self, cursor: date | None) -> bool:
+        if self.whole or self.since or cursor is None:
+            return True
+        return cursor < (min(self.due, self.until) if self.until else self.due)
+
+    def limit(self, cursor: date | None) -> int | None:
+        """How many of the newest bars to ask for; None: all."""
+        starts = [day for day in (cursor, self.since) if day is not None]
+        if self.whole or not starts:
+            return None
+        start = min(starts)
+        # one more for an unfinished bar of a day that the calendar does not have yet
+        return sum(1 for day in self.days if day > start) + self.overlap + 1
+
+
+@dataclass(frozen=True)
+class Tail:
+    """What is stored of a code: its first day, and closes of its newest final bars by day."""
+
+    first: date
+    closes: Mapping[date, int]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One code after a load: rows to land, or why there are none."""
+
+    code: str
+    bars: Bars | None = None
+    rejected: Sequence[Rejected] = ()
+    cursor: date | None = None
+    skipped: str | None = None
+    failure: str | None = None
+    gone: ServiceGone | None = field(default=None, repr=False)
+
+
+def stored_tails(conn: psycopg.Connection, codes: Sequence[str], overlap: int) -> dict[str, Tail]:
+    """The newest `overlap` final bars of each code, by one index probe per code."""
+    rows = conn.execute(
+        """
+        select c.code, f.trade_date, t.trade_date, t.close
+        from unnest(%s::text[]) as c (code)
+        cross join lateral (
+            select k.trade_date from raw_tdx.kline_daily as k
+            where k.code = c.code order by k.trade_date limit 1
+        ) as f
+        cross join lateral (
+            select k.trade_date, k.close from raw_tdx.kline_daily as k
+            where k.code = c.code and k.is_final order by k.trade_date desc limit %s
+        ) as t
+        """,
+        (list(codes), overlap),
+    )
+    firsts: dict[str, date] = {}
+    closes: dict[str, dict[date, int]] = {}
+    for code, first, day, close in rows:
+        firsts[code] = first
+        closes.setdefault(code, {})[day] = close
+    return {code: Tail(firsts[code], by_day) for code, by_day in closes.items()}
+
+
+async def fetch(
+    client: TdxClient,
+    codes: Sequence[str],
+    window: Window,
+    cursors: Mapping[str, date],
+    tails: Mapping[str, Tail],
+    concurrency: int,
+) -> AsyncIterator[Outcome]:
+    """Outcomes in the order of `codes`. Ends early, each code left failed, once the service is gone."""
+
+    async def one(code: str) -> Outcome:
+        cursor = cursors.get(code)
+        if not window.wants(cursor):
+            return Outcome(code, skipped=NOT_DUE)
+        try:
+            return await _load(client, code, window, cursor, tails.get(code))
+        except ServiceGone as error:
+            return Outcome(code, failure=str(error), gone=error)
+        except (UpstreamError, DataQualityError) as error:
+            return Outcome(code, failure=str(error))
+
+    async for outcome in in_order(codes, one, concurrency):
+        yield outcome
+
+
+async def in_order(
+    keys: Sequence[K], work: Callable[[K], Awaitable[R]], concurrency: int
+) -> AsyncIterator[R]:
+    """Results in the order of `keys`, a few more tasks than `concurrency` in the air at a time."""
+    pending: list[asyncio.Task[R]] = []
+    ahead = iter(keys)
+    try:
+        for key in ahead:
+            pending.append(asyncio.ensure_future(work(key)))
+            if len(pending) >= 2 * concurrency:
+                yield await pending.pop(0)
+        while pending:
+            yield await pending.pop(0)
+    finally:
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+
+
+async def _load(
+    client: TdxClient, code: str, window: Window, cursor: date | None, tail: Tail | None
+) -> Outcome:
+    limit = window.limit(cursor)
+    bars = await client.kline_all(code, limit=limit)
+    if limit is not None and tail and not joins(bars, tail):
+        bars = await client.kline_all(code)
+        limit = None
+    if tail and (lost := lost_history(bars, tail, whole=limit is None)):
+        bars = await client.kline_all(code)  # a short answer of a degraded upstream mends itself
+        if lost := lost_history(bars, tail, whole=True):
+            return Outcome(code, failure=f"{lost}; nothing was overwritten")
+    good, rejected = check_bars(code, bars, as_of=window.today, closed=window.closed)
+    if not len(good):
+        return Outcome(code, failure="every bar of the answer broke a rule", rejected=rejected)
+    good = rows_within(good, window)
+    return Outcome(code, good, rejected, newest_final(good.dates, good.fetched_at))
+
+
+def rows_within(bars: Bars, window: Window) -> Bars:
+    """The bars from `since` to `until`."""
+    first, last = window.since or date.min, window.until or date.max
+    if window.whole:
+        first = date.min
+    return bars.take(i for i, day in enumerate(bars.dates) if first <= day <= last)
+
+
+def joins(bars: Bars, tail: Tail) -> bool:
+    """Does an answer of the newest n bars reach back to what is stored, and agree with it?
+
+    A close that differs from the stored one means that the service's history was corrected, maybe
+    further back than the overlap.
+    """
+    newest = max(tail.closes)
+    if bars.dates[0] > newest:
+        return False
+    return all(
+        tail.closes.get(day, close) == close
+        for day, close in zip(bars.dates, bars.close, strict=True)
+    )
+
+
+def lost_history(bars: Bars, tail: Tail, *, whole: bool) -> str | None:
+    """What an answer lacks of the days that are stored, in words; None if nothing (T20)."""
+    days = set(bars.dates)
+    if whole and bars.dates[0] > tail.first:
+        return f"the whole history begins {bars.dates[0]}, but {tail.first} is stored"
+    lost = sorted(day for day in tail.closes if day >= bars.dates[0] and day not in days)
+    if lost:
+        return f"the answer lacks {len(lost)} stored days, the first {lost[0]}"
+    return None
+
+
+def table(outcomes: Sequence[Outcome]) -> pa.Table:
+    """The rows of some codes as one Arrow table of the declared schema."""
+    parts = [(o.code, o.bars) for o in outcomes if o.bars]
+    columns = {
+        name: pa.chunked_array([pa.array(getattr(b, name)) for _, b in parts], pa.int64())
+        for name in ("open", "high", "low", "close", "volume", "amount")
+    }
+    days = [pa.array(b.dates, pa.date32()) for _, b in parts]
+    final = [pa.array([is_final(d, b.fetched_at) for d in b.dates], pa.bool_()) for _, b in parts]
+    stamp = pa.timestamp("us", tz="UTC")
+    return conform(
+        pa.table(
+            {
+                "code": pa.chunked_array([_repeat(c, len(b), pa.string()) for c, b in parts]),
+                "trade_date": pa.chunked_array(days),
+                **columns,
+                "source_route": _repeat("/api/kline-all", sum(len(b) for _, b in parts), None),
+                "fetched_at": pa.chunked_array(
+                    [_repeat(b.fetched_at, len(b), stamp) for _, b in parts]
+                ),
+                "is_final": pa.chunked_array(final),
+            }
+        ),
+        KLINE_DAILY,
+    )
+
+
+def _repeat(value: object, count: int, kind: pa.DataType | None) -> pa.Array:
+    return pa.repeat(pa.scalar(value, kind), count)

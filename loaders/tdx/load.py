@@ -1,0 +1,372 @@
+"""A load of the TDX source: which tasks there are, in which order, and how each runs.
+
+    codes ▶ trading_calendar ▶ kline_daily · index_kline ▶ corporate_actions
+
+The code list and the calendar are refreshed by every load: the others stand on them. A task is a
+batch of codes of one exchange and what retry and progress count; it runs as slices, one package of
+rows each. One code's failure is recorded against that code and stops nothing else.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import date
+
+from loaders import jobs, trading_time
+from loaders.errors import (
+    DataQualityError,
+    QuotemillError,
+    SettingsError,
+    UpstreamError,
+    UsageError,
+)
+from loaders.jobs import Task
+from loaders.run import Batch, Load, LoadRequest
+from loaders.settings import Settings
+from loaders.tdx import actions_load, calendar, codes, indices, klines, rejects
+from loaders.tdx.client import CODE, TdxClient
+from loaders.tdx.codes import Security
+from loaders.tdx.klines import Outcome, Window
+from loaders.tdx.schemas import INDEX_KLINE, KLINE_DAILY, REJECTED_ROW, SECURITY, TRADING_DAY
+from loaders.warehouse.landing import COPY_ROWS
+from loaders.warehouse.tables import LandedTable
+
+DATASETS = ("codes", "trading_calendar", "kline_daily", "index_kline", "corporate_actions")
+PER_CODE = ("kline_daily", "corporate_actions")
+NO_ACTIONS = (
+    "no source of corporate actions is configured, so adjusted prices equal raw ones: "
+    "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, or xdxr"
+)
+
+
+def missing_settings(settings: Settings) -> str | None:
+    """Why this source cannot be loaded with these settings, or None."""
+    return None if settings.tdx.base_url else "QUOTEMILL_TDX__BASE_URL is not set"
+
+
+def check_request(settings: Settings, request: LoadRequest) -> None:
+    """Raises UsageError, SettingsError for what can be known before anything is opened."""
+    if missing := missing_settings(settings):
+        raise SettingsError(
+            f"no TDX service is configured: {missing}",
+            hint="QUOTEMILL_TDX__BASE_URL=http://host:8080, or try `loaders sandbox tdx`",
+        )
+    unknown = [d for d in request.datasets or () if d not in DATASETS]
+    if unknown:
+        raise UsageError(
+            f"unknown dataset {', '.join(unknown)}", hint=f"datasets: {', '.join(DATASETS)}"
+        )
+    malformed = [c for c in request.codes or () if not CODE.fullmatch(c)]
+    if malformed:
+        raise UsageError(f"not a code like sh600000: {', '.join(malformed)}")
+    if request.since and request.until and request.since > request.until:
+        raise UsageError("--since is later than --until")
+
+
+def load(run: Load) -> None:
+    """Run every task of the load. Outcomes are in the tasks; raises only what stops all of it."""
+    with asyncio.Runner() as runner:
+        client = TdxClient(run.settings.tdx, now=run.clock)
+        try:
+            _Tdx(run, runner, client).run()
+        finally:
+            runner.run(client.__aexit__(None, None, None))
+        for name, count in sorted((client.unknown_fields + client.oddities).items()):
+            run.warn(f"the service's answers: {name} ({count:,} times)")
+
+
+class _Tdx:
+    """The tasks of one load, sharing its client and event loop."""
+
+    def __init__(self, run: Load, runner: asyncio.Runner, client: TdxClient) -> None:
+        self.load, self.runner, self.client = run, runner, client
+        self.settings = run.settings.tdx
+        self.today = run.clock().astimezone(trading_time.SHANGHAI).date()
+
+    def run(self) -> None:
+        securities = self._codes()
+        days = self._calendar()
+        if self.load.stopping():
+            return
+        wanted = self._wanted_codes(securities)
+        for task in self._plan(wanted):
+            if self.load.stopping():
+                break
+            if task.dataset == klines.DATASET:
+                self._klines(task, self._window(days))
+            elif task.dataset == indices.DATASET:
+                self._indices(task, self._window(days))
+            else:
+                self._corporate_actions(task)
+
+    # -- the two that the others stand on ------------------------------------------------------
+
+    def _codes(self) -> dict[str, Security]:
+        task = self.load.add_task(codes.DATASET)
+        with self.load.warehouse.connect() as conn:
+            before = codes.known(conn)
+
+        def batches() -> Iterator[Batch]:
+            found = self.runner.run(codes.fetch(self.client, self.settings.indices, before))
+            rows = codes.merge(found, before)
+            task.done = len(found)
+            before.update({s.code: s for s in rows})
+            yield Batch(codes.table(rows, self.load.clock()), cursors={"all": self.today})
+
+        self._whole(task, SECURITY, batches)
+        return before
+
+    def _calendar(self) -> list[date]:
+        task = self.load.add_task(calendar.DATASET)
+        with self.load.warehouse.connect() as conn:
+            days = calendar.stored(conn)
+
+        def batches() -> Iterator[Batch]:
+            found = self.runner.run(calendar.fetch(self.client, days, self.load.clock()))
+            task.done = len(found)
+            days[:] = sorted({*days, *found})
+            yield Batch(calendar.table(found, self.load.clock()), cursors={calendar.KEY: found[-1]})
+
+        self._whole(task, TRADING_DAY, batches)
+        return days
+
+    def _whole(
+        self, task: Task, table: LandedTable, batches: Callable[[], Iterator[Batch]]
+    ) -> None:
+        """Run a task that is one package. What was stored before serves the rest if it fails."""
+        self.load.reporter.start(task.dataset, 1)
+        task.status = "running"
+        try:
+            self.load.land(task, table, batches())
+            task.status = "succeeded"
+        except (UpstreamError, DataQualityError) as error:
+            task.status, task.failures = "failed", {"all": str(error)}
+            self.load.warn(f"{task.dataset}: {error}" + (f" ({error.hint})" if error.hint else ""))
+            if _is_end(error):
+                self.load.gone = error
+        self.load.reporter.advance(task.dataset, 1)
+        jobs.save_task(self.load.warehouse, self.load.job_id, task)
+
+    # -- planning ------------------------------------------------------------------------------
+
+    def _wanted_codes(self, securities: dict[str, Security]) -> list[str]:
+        request = self.load.request
+        loadable = [
+            s.code for s in securities.values() if s.is_listed and s.instrument_type != "index"
+        ]
+        if request.codes is None:
+            return sorted(c for c in loadable if request.exchange in (None, c[:2]))
+        if not loadable:  # the list failed and nothing is stored: the user's word must do
+            return sorted(request.codes)
+        by_index = [c for c in request.codes if c in self.settings.indices]
+        unknown = sorted(set(request.codes) - set(loadable) - set(by_index))
+        if by_index:
+            raise UsageError(
+                f"{', '.join(by_index)} is an index, not a stock or fund",
+                hint="indices are loaded by --dataset index_kline",
+            )
+        if unknown:
+            task = self.load.add_task("unknown_codes", unknown)
+            task.status = "failed"
+            task.failures = dict.fromkeys(unknown, "not in the service's code list")
+            jobs.save_task(self.load.warehouse, self.load.job_id, task)
+            self.load.warn(f"not in the service's code list: {', '.join(unknown)}")
+        return sorted(set(request.codes) - set(unknown))
+
+    def _plan(self, wanted: Sequence[str]) -> list[Task]:
+        """The tasks after the first two, recorded as pending."""
+        if self.load.retried is not None:
+            planned = [
+                (t.dataset, t.exchange, t.codes)
+                for t in self.load.retried
+                if t.dataset in ("kline_daily", "index_kline", "corporate_actions")
+            ]
+        else:
+            request = self.load.request
+            chosen = request.datasets or (PER_CODE if request.codes is not None else DATASETS)
+            planned = []
+            if klines.DATASET in chosen:
+                planned += [
+                    (klines.DATASET, batch[0][:2], tuple(batch))
+                    for exchange in ("sh", "sz", "bj")
+                    for batch in _slices(
+                        [c for c in wanted if c[:2] == exchange], self.settings.batch_size
+                    )
+                ]
+            if indices.DATASET in chosen:
+                planned.append((indices.DATASET, None, tuple(self.settings.indices)))
+            if actions_load.DATASET in chosen:
+                planned.append((actions_load.DATASET, None, tuple(wanted)))
+        return [
+            self.load.add_task(dataset, batch, exchange) for dataset, exchange, batch in planned
+        ]
+
+    def _window(self, days: Sequence[date]) -> Window:
+        due = trading_time.newest_final(days, self.load.clock())
+        if due is None:
+            raise UpstreamError(
+                "no trading day is known, so no bar can be due",
+                hint="the trading calendar must load first: `loaders check tdx`",
+            )
+        known = set(days)
+        published = set(trading_time.published_days(days[0], max(days[-1], self.today)))
+
+        def closed(day: date) -> bool:
+            # two witnesses: either calendar alone can have a hole
+            return days[0] <= day <= days[-1] and day not in known and day not in published
+
+        request = self.load.request
+        return Window(
+            days=days,
+            due=due,
+            overlap=self.settings.overlap,
+            closed=closed,
+            today=self.today,
+            since=request.since,
+            until=request.until,
+            whole=request.mode == "init",
+        )
+
+    # -- the datasets with one cursor for each code ---------------------------------------------
+
+    def _klines(self, task: Task, window: Window) -> None:
+        def outcomes(batch: Sequence[str]) -> AsyncIterator[Outcome]:
+            with self.load.warehouse.connect() as conn:
+                tails = klines.stored_tails(conn, batch, window.overlap)
+            cursors = self.load.cursors(KLINE_DAILY.name)
+            return klines.fetch(
+                self.client, batch, window, cursors, tails, self.settings.concurrency
+            )
+
+        self._sliced(task, KLINE_DAILY, klines.table, outcomes)
+
+    def _indices(self, task: Task, window: Window) -> None:
+        def outcomes(batch: Sequence[str]) -> AsyncIterator[Outcome]:
+            cursors = self.load.cursors(INDEX_KLINE.name)
+            return indices.fetch(self.client, batch, window, cursors, self.settings.concurrency)
+
+        self._sliced(task, INDEX_KLINE, indices.table, outcomes)
+
+    def _sliced(
+        self,
+        task: Task,
+        table: LandedTable,
+        to_rows: Callable[[Sequence[Outcome]], object],
+        outcomes: Callable[[Sequence[str]], AsyncIterator[Outcome]],
+    ) -> None:
+        self.load.reporter.start(task.dataset, len(task.codes))
+        task.status = "running"
+        jobs.save_task(self.load.warehouse, self.load.job_id, task)
+        for batch in _slices(task.codes, self.settings.slice_size):
+            if self.load.stopping():
+                break
+            stream = self._drain(task, outcomes(batch))
+            self.load.land(task, table, _batches(task.dataset, stream, to_rows), REJECTED_ROW)
+        self._leave_rest(task)
+        task.status = _status(task)
+        jobs.save_task(self.load.warehouse, self.load.job_id, task)
+
+    def _drain(self, task: Task, stream: AsyncIterator[Outcome]) -> Iterator[Outcome]:
+        """Outcomes as they come, counted; ends early where the load is to stop."""
+        while (outcome := self.runner.run(_next(stream))) is not None:
+            self.load.reporter.advance(task.dataset, 1)
+            if outcome.gone is not None:
+                self.load.gone = outcome.gone
+            if outcome.failure is not None:
+                task.failures[outcome.code] = outcome.failure
+                if outcome.gone is None:
+                    self.load.reporter.line(f"{task.dataset} {outcome.code}: {outcome.failure}")
+            elif outcome.skipped is not None:
+                task.skipped += 1
+                if outcome.skipped != klines.NOT_DUE:
+                    self.load.warn(f"{task.dataset} {outcome.code}: {outcome.skipped}")
+            else:
+                task.done += 1
+            yield outcome
+            if self.load.stopping() and self.load.gone is None:
+                break
+        self.runner.run(_close(stream))
+
+    def _leave_rest(self, task: Task) -> None:
+        """Codes that were never reached because the service is gone fail, so that a retry has them."""
+        if self.load.gone is None:
+            return
+        reached = task.done + task.skipped + len(task.failures)
+        for code in task.codes[reached:]:
+            task.failures[code] = str(self.load.gone)
+
+    # -- corporate actions -----------------------------------------------------------------------
+
+    def _corporate_actions(self, task: Task) -> None:
+        source = self.settings.corporate_actions
+        if source is None:
+            task.status = "skipped"
+            task.skipped = len(task.codes)
+            self.load.warn(NO_ACTIONS)
+            jobs.save_task(self.load.warehouse, self.load.job_id, task)
+            return
+        self.load.reporter.start(task.dataset, len(task.codes))
+        task.status = "running"
+        try:
+            actions_load.load(self.load, task, source)
+            task.status = _status(task)
+        except QuotemillError as error:
+            task.status, task.failures = "failed", {"all": str(error)}
+            self.load.warn(f"{task.dataset}: {error}" + (f" ({error.hint})" if error.hint else ""))
+        self.load.reporter.advance(task.dataset, len(task.codes))
+        jobs.save_task(self.load.warehouse, self.load.job_id, task)
+
+
+def _batches(
+    dataset: str,
+    outcomes: Iterator[Outcome],
+    to_rows: Callable[[Sequence[Outcome]], object],
+) -> Iterator[Batch]:
+    """Rows of several codes at a time, so that memory is bounded by rows and not by codes."""
+    held: list[Outcome] = []
+    size = 0
+    for outcome in outcomes:
+        held.append(outcome)
+        size += len(outcome.bars) if outcome.bars else 0
+        if size >= COPY_ROWS:
+            yield _batch(dataset, held, to_rows)
+            held, size = [], 0
+    if held:
+        yield _batch(dataset, held, to_rows)
+
+
+def _batch(
+    dataset: str, held: Sequence[Outcome], to_rows: Callable[[Sequence[Outcome]], object]
+) -> Batch:
+    with_bars = [o for o in held if o.bars]
+    refused = [r for o in held for r in o.rejected]
+    stamp = next((o.bars.fetched_at for o in held if o.bars and o.rejected), None)
+    return Batch(
+        rows=to_rows(with_bars) if with_bars else None,
+        rejected=rejects.table(dataset, refused, f"/api/{dataset}", stamp) if stamp else None,
+        cursors={o.code: o.cursor for o in held if o.cursor},
+    )
+
+
+def _status(task: Task) -> str:
+    if not task.failures:
+        return "succeeded" if task.done + task.skipped == len(task.codes) else "cancelled"
+    return "partial" if task.done + task.skipped else "failed"
+
+
+def _is_end(error: QuotemillError) -> bool:
+    from loaders.tdx.outage import ServiceGone
+
+    return isinstance(error, ServiceGone)
+
+
+def _slices(codes_: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(codes_), size):
+        yield codes_[start : start + size]
+
+
+async def _next(stream: AsyncIterator[Outcome]) -> Outcome | None:
+    return await anext(stream, None)
+
+
+async def _close(stream: AsyncIterator[Outcome]) -> None:
+    await stream.aclose()  # type: ignore[attr-defined]

@@ -1,0 +1,110 @@
+"""Waiting out an outage, once for all requests of a load.
+
+When the service is not there, or has lost its quote server, no other code can succeed either. So
+the first request that sees it closes a gate, everybody waits behind it, and one task probes in
+growing steps. If the service is not back in time the gate is shut for the rest of the load: what is
+left fails at once, and a later retry continues from the cursors.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from loaders.errors import UpstreamError
+
+log = structlog.get_logger(__name__)
+
+FIRST_STEP, LONGEST_STEP = 1.0, 30.0
+TIMEOUTS_IN_A_ROW = 10
+
+
+class ServiceGone(UpstreamError):
+    """The load gave up on the service; every further request of it fails with this at once."""
+
+
+class OutageGate:
+    """`probe` raises UpstreamError while the service is down. `budget` seconds of waiting in all.
+
+    The budget is refilled by a request that succeeds, not by a probe: a service that answers probes
+    and nothing else cannot hold a load for ever.
+    """
+
+    def __init__(
+        self,
+        probe: Callable[[], Awaitable[object]],
+        *,
+        budget: float,
+        sleep: Callable[[float], Awaitable[object]],
+        clock: Callable[[], float],
+    ) -> None:
+        self._probe, self._budget, self._sleep, self._clock = probe, budget, sleep, clock
+        self._waited = 0.0
+        self._probing: asyncio.Task[None] | None = None
+        self._late: set[str] = set()
+        self._gone: ServiceGone | None = None
+        self.episode = 0
+
+    async def passage(self) -> int:
+        """Wait while the gate is closed. Returns the number of outages seen so far.
+
+        Raises ServiceGone once the load has given up.
+        """
+        while self._probing is not None:
+            await asyncio.shield(self._probing)
+        if self._gone is not None:
+            raise ServiceGone(str(self._gone), hint=self._gone.hint)
+        return self.episode
+
+    async def wait_out(self, episode: int, cause: UpstreamError) -> None:
+        """Report an outage seen by a request that passed at `episode`; return when it is over."""
+        if self._probing is None and self._gone is None and episode == self.episode:
+            self.episode += 1
+            self._probing = asyncio.create_task(self._until_back(str(cause)))
+        await self.passage()
+
+    def answered(self) -> None:
+        """A request to the quote server succeeded."""
+        self._waited = 0.0
+        self._late.clear()
+
+    def timed_out(self, subject: str) -> None:
+        """A request for `subject` got no answer in time. Many in a row: no code will get one."""
+        self._late.add(subject)
+        if len(self._late) >= TIMEOUTS_IN_A_ROW and self._gone is None:
+            self._gone = ServiceGone(
+                f"no answer in time for {len(self._late)} different codes in a row",
+                hint="the service's quote server has fallen silent and the service does not replace"
+                " it: restart the TDX service, then `loaders retry`",
+            )
+
+    async def close(self) -> None:
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
+
+    async def _until_back(self, cause: str) -> None:
+        step = FIRST_STEP
+        log.warning("the TDX service is down; waiting for it", cause=cause, up_to=self._budget)
+        try:
+            while self._waited < self._budget:
+                begun, pause = self._clock(), min(step, self._budget - self._waited)
+                await self._sleep(pause)
+                step = min(2 * step, LONGEST_STEP)
+                try:
+                    await self._probe()
+                except UpstreamError as error:
+                    cause = str(error)
+                else:
+                    log.info("the TDX service is back")
+                    return
+                finally:
+                    self._waited += max(pause, self._clock() - begun)
+                log.warning("the TDX service is still down", waited=round(self._waited, 1))
+            self._gone = ServiceGone(
+                f"TDX service outage: waited {self._waited:.0f} s in vain ({cause})",
+                hint="see that the service runs and tdx.base_url is right (`loaders check tdx`),"
+                " then `loaders retry`",
+            )
+        finally:
+            self._probing = None

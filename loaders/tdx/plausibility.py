@@ -1,0 +1,133 @@
+"""Whether day bars can be true. Shapes were checked before (loaders.tdx.answers).
+
+A single impossible bar is rejected with the rule it breaks and the rest is kept. An answer whose
+bars are mostly impossible is no data at all: an index asked through a stock route comes back as
+success with prices, days and volumes made of misaligned bytes.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import orjson
+
+from loaders.errors import DataQualityError
+from loaders.tdx.answers import Bars
+
+FIRST_DAY = date(1990, 12, 1)  # Shenzhen's trial trading; Shanghai began on 1990-12-19
+JUMP = 3
+MIN_BROKEN, BROKEN_SHARE = 3, 0.1
+MIN_JUMPS, JUMP_SHARE = 3, 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that broke a rule, as the table raw_tdx.rejected_row wants it.
+
+    `payload` is the whole row as JSON.
+    """
+
+    row_key: str
+    field: str
+    rule: str
+    value: str
+    payload: str
+
+
+class Implausible(DataQualityError):
+    """A whole answer that cannot be market data."""
+
+
+def check_bars(
+    code: str, bars: Bars, as_of: date, closed: Callable[[date], bool]
+) -> tuple[Bars, list[Rejected]]:
+    """The plausible bars, and one Rejected for each rule that a bar breaks.
+
+    `as_of` is today on the exchange; `closed(day)` is true where every calendar known says so.
+    Raises Implausible for an answer that is wrong as a whole.
+    """
+    twice = _contradicting(bars)
+    bad = [
+        i
+        for i, (d, o, h, lo, c, v, a) in enumerate(
+            zip(
+                bars.dates, bars.open, bars.high, bars.low, bars.close, bars.volume, bars.amount,
+                strict=True,
+            )
+        )
+        if not (
+            0 < lo <= o <= h
+            and lo <= c <= h
+            and v >= 0
+            and a >= 0
+            and FIRST_DAY <= d <= as_of
+            and not closed(d)
+        )
+        or d in twice
+    ]  # fmt: skip
+    _refuse_nonsense(code, bars, len(bad))
+    if not bad:
+        return bars, []
+    rejected = [
+        Rejected(
+            row_key=f"{code} {bars.dates[i]}",
+            field=field,
+            rule=rule,
+            value=str(bars.row(i)[field]),
+            payload=orjson.dumps({"code": code} | bars.row(i)).decode(),
+        )
+        for i in bad
+        for field, rule in _broken_rules(bars, i, as_of, closed, twice)
+    ]
+    return bars.take(sorted(set(range(len(bars))) - set(bad))), rejected
+
+
+def _broken_rules(
+    bars: Bars, i: int, as_of: date, closed: Callable[[date], bool], twice: set[date]
+) -> Iterator[tuple[str, str]]:
+    for name in ("open", "high", "low", "close"):
+        if getattr(bars, name)[i] <= 0:
+            yield name, "price must be above 0"
+    if bars.high[i] < bars.low[i]:
+        yield "high", "high must not be below low"
+    else:
+        for name in ("open", "close"):
+            if not bars.low[i] <= getattr(bars, name)[i] <= bars.high[i]:
+                yield name, f"{name} must lie between low and high"
+    for name in ("volume", "amount"):
+        if getattr(bars, name)[i] < 0:
+            yield name, f"{name} must not be negative"
+    day = bars.dates[i]
+    if day > as_of:
+        yield "trade_date", "day must not lie in the future"
+    elif day < FIRST_DAY:
+        yield "trade_date", f"no exchange traded before {FIRST_DAY}"
+    elif closed(day):
+        yield "trade_date", "the exchange was closed on this day"
+    if day in twice:
+        yield "trade_date", "bars of one day must not contradict each other"
+
+
+def _contradicting(bars: Bars) -> set[date]:
+    """Days with more than one bar; identical bars were merged when the answer was read."""
+    days = bars.dates
+    return {a for a, b in itertools.pairwise(days) if a == b}
+
+
+def _refuse_nonsense(code: str, bars: Bars, broken: int) -> None:
+    size = len(bars)
+    if broken >= max(MIN_BROKEN, BROKEN_SHARE * size):
+        raise Implausible(
+            f"{bars.source_route} {code}: {broken} of {size} bars break a rule;"
+            " the whole answer is refused",
+            hint="was an index asked for as a stock, or is the calendar wrong?",
+        )
+    closes = bars.close
+    jumps = sum(b > JUMP * a or a > JUMP * b for a, b in itertools.pairwise(closes))
+    if jumps >= max(MIN_JUMPS, JUMP_SHARE * size):
+        raise Implausible(
+            f"{bars.source_route} {code}: the close jumps by more than a factor {JUMP} on {jumps}"
+            f" of {size} days; the whole answer is refused",
+            hint="was an index asked for as a stock?",
+        )

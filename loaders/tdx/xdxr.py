@@ -1,0 +1,189 @@
+"""Corporate actions from the TDX quote servers, by their xdxr request.
+
+The only module that imports pytdx (extra `xdxr`). The servers are public, several, and unreliable:
+one that fails is left for the next. They send single-precision floats, so amounts are rounded to 4
+decimals; they know the sum of bonus and transferred shares only.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import structlog
+
+from loaders.errors import SettingsError, UpstreamError
+from loaders.tdx.corporate_actions import (
+    ADJUSTMENT,
+    CATEGORIES,
+    SPLIT,
+    ActionSet,
+    CorporateAction,
+    numbered,
+)
+from loaders.tdx.plausibility import FIRST_DAY, Rejected
+
+log = structlog.get_logger(__name__)
+
+MARKETS = {"sz": 0, "sh": 1, "bj": 2}
+MOST_SERVERS = 8
+TIMEOUT = 5.0
+
+# field of the answer → column, decimals; what a category does not carry is None in the answer
+AMOUNT_FIELDS = {
+    "fenhong": "cash_per10_yuan",
+    "songzhuangu": "bonus_total_per10",
+    "peigu": "rights_per10",
+    "peigujia": "rights_price_yuan",
+}
+COUNT_FIELDS = {"houzongguben": "total_shares_10k", "panhouliutong": "float_shares_10k"}
+
+
+def fetch_actions(
+    codes: Sequence[str], hosts: Sequence[tuple[str, int]] | None = None
+) -> ActionSet:
+    """Ask for every code, one after the other; blocks.
+
+    `hosts` are (address, port) in the order to try; by default the list that pytdx ships.
+    Raises SettingsError without the extra, UpstreamError when no server could be reached at all.
+    A code that no server answered for is in `failed`. A code without a single row is not covered:
+    an empty answer does not prove that nothing happened.
+    """
+    servers = _Servers(hosts)
+    rows: list[CorporateAction] = []
+    rejected: list[Rejected] = []
+    failed: dict[str, str] = {}
+    covers: set[str] = set()
+    try:
+        for code in codes:
+            try:
+                answer = servers.ask(code)
+            except UpstreamError as error:
+                if not servers.ever_answered:
+                    raise
+                failed[code] = str(error)
+                continue
+            good, bad = read_answer(code, answer)
+            rows += good
+            rejected += bad
+            if good and not bad:
+                covers.add(code)
+    finally:
+        servers.close()
+    return ActionSet(numbered(rows), rejected, frozenset(covers), failed)
+
+
+def read_answer(
+    code: str, answer: Sequence[Mapping[str, Any]]
+) -> tuple[list[CorporateAction], list[Rejected]]:
+    """Rows of one code's answer; a row that cannot be true is rejected with the field and rule."""
+    good, bad = [], []
+    for index, row in enumerate(answer):
+        try:
+            good.append(_action(code, row))
+        except _Refused as refused:
+            name, rule = refused.args
+            payload = orjson.dumps(dict(row), default=str).decode()
+            value = str(row.get(name))
+            bad.append(Rejected(f"xdxr {code} row {index}", name, rule, value, payload))
+    return good, bad
+
+
+class _Refused(Exception):
+    """args: field, rule"""
+
+
+def _action(code: str, row: Mapping[str, Any]) -> CorporateAction:
+    category = row["category"]
+    if category not in CATEGORIES:
+        raise _Refused("category", "must be a whole number from 1 to 14")
+    try:
+        day = date(row["year"], row["month"], row["day"])
+    except (TypeError, ValueError):
+        raise _Refused("day", "year, month and day must form a day") from None
+    if day < FIRST_DAY:
+        raise _Refused("day", f"no exchange traded before {FIRST_DAY}")
+    numbers: dict[str, Decimal | None] = dict.fromkeys(COUNT_FIELDS.values())
+    if category == ADJUSTMENT:
+        for name, column in AMOUNT_FIELDS.items():
+            numbers[column] = _rounded(row, name) or Decimal(0)
+    else:
+        numbers |= dict.fromkeys(AMOUNT_FIELDS.values(), Decimal(0))
+        for name, column in COUNT_FIELDS.items():
+            numbers[column] = _rounded(row, name)
+    ratio = _rounded(row, "suogu", places=6) if category == SPLIT else None
+    if category == SPLIT and not ratio:
+        raise _Refused("suogu", "must be above 0 in a row of category 11")
+    return CorporateAction(
+        code=code,
+        ex_date=day,
+        source="xdxr",
+        seq=0,
+        category=category,
+        bonus_per10=None,
+        transfer_per10=None,
+        split_ratio=ratio,
+        **numbers,
+        adjusts_price=None,
+        source_ref="xdxr",
+    )
+
+
+def _rounded(row: Mapping[str, Any], name: str, places: int = 4) -> Decimal | None:
+    value = row[name]
+    if value is None:
+        return None
+    if not math.isfinite(value) or not 0 <= value < 10**12:
+        raise _Refused(name, "must be a number from 0 to 10^12")
+    return Decimal(value).quantize(Decimal(1).scaleb(-places))
+
+
+class _Servers:
+    """One connection, moved to the next server when it fails."""
+
+    def __init__(self, hosts: Sequence[tuple[str, int]] | None) -> None:
+        try:
+            from pytdx.config.hosts import hq_hosts
+            from pytdx.hq import TdxHq_API
+        except ImportError:
+            raise SettingsError(
+                "corporate actions from `xdxr` need the package pytdx",
+                hint="pip install 'quotemill[xdxr]', or set tdx.corporate_actions to CSV files",
+            ) from None
+        self._new_api = TdxHq_API
+        self._hosts = list(hosts if hosts is not None else [(ip, port) for _, ip, port in hq_hosts])
+        self._api: Any = None
+        self.ever_answered = False
+
+    def ask(self, code: str) -> list[Mapping[str, Any]]:
+        """The rows of one code. Tries at most MOST_SERVERS servers, the one in use first."""
+        why = "none is configured"
+        for _ in range(min(MOST_SERVERS, len(self._hosts))):
+            try:
+                answer = self._connected().get_xdxr_info(MARKETS[code[:2]], code[2:])
+            except Exception as error:  # pytdx raises whatever a strange answer leads to
+                why = str(error) or type(error).__name__
+            else:
+                self.ever_answered = True
+                return list(answer)
+            log.debug("xdxr request failed", code=code, server=self._hosts[0], why=why)
+            self.close()
+            self._hosts.append(self._hosts.pop(0))
+        raise UpstreamError(
+            f"no TDX quote server answered for {code} ({why})",
+            hint="the public servers come and go: try again later, or use CSV files",
+        )
+
+    def close(self) -> None:
+        api, self._api = self._api, None
+        if api is not None and api.client is not None:
+            # its own disconnect() leaves the socket open when the other side has gone
+            api.client.close()
+
+    def _connected(self) -> Any:
+        if self._api is None:
+            self._api = self._new_api(raise_exception=True)
+            self._api.connect(*self._hosts[0], time_out=TIMEOUT)
+        return self._api

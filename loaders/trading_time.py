@@ -1,0 +1,55 @@
+"""Trading days and sessions: the one owner of "what is a trading day".
+
+Days that have been come from the source's own calendar; this module answers from the published
+calendar of an exchange, which also knows days to come. Exchange time zone: Asia/Shanghai, written
+as a fixed +08:00 because sources print wall clock without China's summer time of 1986-1991.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from functools import cache
+
+SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
+# a day's bar is final five minutes after the close of 15:00
+SHANGHAI_FINAL = time(15, 5)
+SHANGHAI_CLOSE = time(15, 0)
+FIRST_SHANGHAI_DAY = date(1990, 12, 19)
+
+
+@cache
+def published_days(start: date, end: date) -> tuple[date, ...]:
+    """Trading days of the Shanghai exchange from its published calendar, both ends included.
+
+    Days after `horizon()` are guesses.
+    """
+    import pandas_market_calendars as calendars
+
+    days = calendars.get_calendar("SSE").valid_days(start, end)
+    return tuple(stamp.date() for stamp in days)
+
+
+@cache
+def horizon() -> date:
+    """The last day that announced holidays reach; the library guesses the years after it.
+
+    The government announces the holidays of a year in November of the year before.
+    """
+    import pandas_market_calendars as calendars
+
+    newest = max(calendars.get_calendar("SSE").adhoc_holidays)
+    return date(newest.year, 12, 31)
+
+
+def is_final(day: date, as_of: datetime) -> bool:
+    """Is the bar of a trading day finished at `as_of`?"""
+    return as_of >= datetime.combine(day, SHANGHAI_FINAL, SHANGHAI)
+
+
+def newest_final(days: Sequence[date], as_of: datetime) -> date | None:
+    """The newest of some trading days (ascending) whose bar is finished at `as_of`."""
+    return next((day for day in reversed(days) if is_final(day, as_of)), None)
+
+
+def close_of(day: date) -> datetime:
+    """The instant of the close, in UTC: what a day bar is stamped with."""
+    return datetime.combine(day, SHANGHAI_CLOSE, SHANGHAI).astimezone(UTC)

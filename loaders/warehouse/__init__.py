@@ -1,0 +1,1 @@
+"""The PostgreSQL warehouse: where it is, what in it is ours, and how rows reach it."""

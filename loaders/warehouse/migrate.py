@@ -1,0 +1,66 @@
+"""Bring a warehouse to what this version needs: our schemas, schema `ops`, every landed table.
+
+Safe to call at the start of every command: with nothing to do it costs a few queries.
+"""
+
+import secrets
+from collections.abc import Iterable
+from importlib.resources import files
+
+import psycopg
+
+from loaders.warehouse.ownership import claim_schemas
+from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.tables import LandedTable, create_tables
+
+INNER_SCHEMAS = ("qa", "quotemill_staging", "quotemill_intermediate")
+
+
+def prepare(warehouse: Warehouse, tables: Iterable[LandedTable]) -> None:
+    """Claim the schemas, migrate `ops`, create the landed tables. One transaction: all or nothing.
+
+    Raises SettingsError where a schema holds relations that are not ours.
+    """
+    tables = list(tables)
+    schemas = ["ops", *dict.fromkeys(t.dataset for t in tables), *INNER_SCHEMAS]
+    with warehouse.connect() as conn:
+        # one at a time: two first runs side by side must not race to create the same objects
+        conn.execute("select pg_advisory_xact_lock(hashtextextended('quotemill:migrate', 0))")
+        claim_schemas(conn, [*schemas, warehouse.market_schema])
+        _migrate(conn)
+        create_tables(conn, tables)
+        _put(conn, "reader_role", warehouse.reader_role)
+        _put(conn, "market_schema", warehouse.market_schema)
+
+
+def warehouse_id(warehouse: Warehouse) -> str:
+    """A random name given to the warehouse once: what a package of rows was fetched for."""
+    with warehouse.connect() as conn:
+        row = conn.execute(
+            "insert into ops.settings values ('warehouse_id', %s) "
+            "on conflict (key) do update set value = ops.settings.value returning value",
+            (secrets.token_hex(6),),
+        ).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def _migrate(conn: psycopg.Connection) -> None:
+    conn.execute(
+        "create table if not exists ops.schema_migrations "
+        "(name text primary key, applied_at timestamptz not null default now())"
+    )
+    applied = {row[0] for row in conn.execute("select name from ops.schema_migrations")}
+    folder = files("loaders.warehouse") / "migrations"
+    for path in sorted(folder.iterdir(), key=lambda p: p.name):
+        if path.name.endswith(".sql") and path.name not in applied:
+            conn.execute(path.read_text("utf-8").encode())
+            conn.execute("insert into ops.schema_migrations (name) values (%s)", (path.name,))
+
+
+def _put(conn: psycopg.Connection, key: str, value: str | None) -> None:
+    conn.execute(
+        "insert into ops.settings values (%s, %s) on conflict (key) do update "
+        "set value = excluded.value where ops.settings.value is distinct from excluded.value",
+        (key, value),
+    )

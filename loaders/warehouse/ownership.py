@@ -1,0 +1,256 @@
+"""Which schemas of a warehouse are ours, and what we may do there.
+
+A warehouse may hold its user's own tables, even in a schema named `market`. A schema is claimed
+once, while it holds no relation or does not exist; `ops.owned_schema` is the record of it. Nothing
+outside claimed schemas is ever written. What users later add to a claimed schema stays theirs.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from loaders.errors import SettingsError
+
+# every schema of ours but the one that users name by the setting market_schema
+FIXED_SCHEMAS = frozenset(
+    {"ops", "raw_tdx", "raw_ib", "raw_tq", "options", "futures", "qa"}
+    | {"quotemill_staging", "quotemill_intermediate"}
+)
+_SHOWN = 20  # relations named in a refusal
+_KINDS = {
+    "r": "table",
+    "p": "table",
+    "v": "view",
+    "m": "materialized view",
+    "S": "sequence",
+    "f": "foreign table",
+}
+
+
+@dataclass(frozen=True)
+class Privilege:
+    """One thing that the connected role needs. `mend`: the statement that gives it, if missing."""
+
+    name: str
+    held: bool
+    mend: str
+
+
+def check_market_schema(name: str, origin: str) -> None:
+    """Raises SettingsError where `market_schema` would meet a schema of ours or of PostgreSQL's."""
+    if name in FIXED_SCHEMAS or name.startswith("pg_") or name == "information_schema":
+        raise SettingsError(
+            f"setting market_schema ({origin}): {name} is taken by "
+            + ("quotemill itself" if name in FIXED_SCHEMAS else "PostgreSQL"),
+            hint="choose another name, such as quotemill_market",
+        )
+
+
+def claim_schemas(conn: psycopg.Connection, schemas: Iterable[str]) -> None:
+    """Make sure that every schema exists and is ours; all of them or none.
+
+    A second call changes nothing. Processes doing so at once wait for each other until their
+    transactions end. Needs CREATE on the database, or empty schemas made beforehand in which the
+    role has CREATE. Raises SettingsError that lists foreign relations, or names the missing grant.
+    """
+    wanted = list(dict.fromkeys(["ops", *schemas]))
+    with conn.transaction():
+        conn.execute("select pg_advisory_xact_lock(hashtextextended('quotemill:ownership', 0))")
+        owned = owned_schemas(conn)
+        foreign = {
+            name: found
+            for name in wanted
+            if name not in owned and (found := _relations(conn, name))
+        }
+        if foreign:
+            raise _refusal(foreign)
+        for name in wanted:
+            if not _exists(conn, name):
+                _create(conn, name)
+        if "ops" not in owned:
+            _require_create(conn, "ops")
+            conn.execute(
+                "create table if not exists ops.owned_schema ("
+                "schema_name text primary key, claimed_at timestamptz not null default now())"
+            )
+        for name in wanted:
+            if name not in owned:
+                _require_create(conn, name)
+                conn.execute(
+                    "insert into ops.owned_schema (schema_name) values (%s) on conflict do nothing",
+                    (name,),
+                )
+
+
+def owned_schemas(conn: psycopg.Connection) -> set[str]:
+    """Schemas that were claimed here. `ops` counts as ours by the record itself."""
+    row = conn.execute(
+        "select has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT') "
+        "from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+        "where n.nspname = 'ops' and c.relname = 'owned_schema'"
+    ).fetchone()
+    if row is None:
+        return set()
+    if not row[0]:
+        role = _role(conn)
+        raise SettingsError(
+            f"the role {role} may not read ops.owned_schema",
+            hint=f"use the role that made it, or: grant usage on schema ops to {role}; "
+            f"grant select, insert on ops.owned_schema to {role}",
+        )
+    return {"ops"} | {name for (name,) in conn.execute("select schema_name from ops.owned_schema")}
+
+
+def foreign_relations(conn: psycopg.Connection, schemas: Iterable[str]) -> dict[str, list[str]]:
+    """Per schema that was never claimed here: the relations it holds."""
+    owned = owned_schemas(conn)
+    return {
+        name: found for name in schemas if name not in owned and (found := _relations(conn, name))
+    }
+
+
+def privileges(conn: psycopg.Connection, reader_role: str | None = None) -> list[Privilege]:
+    """What the connected role needs to load and build, held or not, for `quotemill doctor`."""
+    role = _role(conn)
+    database = conn.info.dbname
+    quoted = _quote(conn, database)
+    may_create, may_temp = _one(
+        conn,
+        "select has_database_privilege(current_database(), 'CREATE'), "
+        "has_database_privilege(current_database(), 'TEMPORARY')",
+    )
+    owned = sorted(owned_schemas(conn))
+    # pre-made schemas do as well: CREATE on the database is needed while one is still to come
+    needs_create = not owned or any(not _exists(conn, name) for name in owned)
+    found = [
+        Privilege(
+            f"temporary tables in {database}",
+            may_temp,
+            f"grant temporary on database {quoted} to {role}",
+        )
+    ]
+    if needs_create or may_create:
+        found.append(
+            Privilege(
+                f"create schemas in {database}",
+                may_create,
+                f"grant create on database {quoted} to {role}",
+            )
+        )
+    for name in owned:
+        if _exists(conn, name):
+            found.append(
+                Privilege(
+                    f"create relations in {name}",
+                    _may_create_in(conn, name),
+                    f"grant usage, create on schema {_quote(conn, name)} to {role}",
+                )
+            )
+    others = conn.execute(
+        "select pg_get_userbyid(c.relowner), count(*) from pg_class c "
+        "join pg_namespace n on n.oid = c.relnamespace "
+        "where n.nspname = any(%s) and c.relkind in ('r', 'p', 'v', 'm') "
+        "and not pg_has_role(c.relowner, 'USAGE') group by 1 order by 1",
+        (owned,),
+    ).fetchall()
+    found += [
+        Privilege(
+            f"change {count} relations in our schemas that {owner} owns",
+            False,
+            f"grant {_quote(conn, owner)} to {role}",
+        )
+        for owner, count in others
+    ]
+    if reader_role:
+        (exists,) = _one(
+            conn, "select exists (select from pg_roles where rolname = %s)", reader_role
+        )
+        found.append(
+            Privilege(
+                f"the reader role {reader_role} exists",
+                exists,
+                f"create role {_quote(conn, reader_role)}",
+            )
+        )
+    return found
+
+
+def _refusal(foreign: dict[str, list[str]]) -> SettingsError:
+    lines = []
+    for schema, relations in foreign.items():
+        more = f" and {len(relations) - _SHOWN} more" if len(relations) > _SHOWN else ""
+        lines.append(f"  {schema}: {', '.join(relations[:_SHOWN])}{more}")
+    hints = []
+    if any(schema not in FIXED_SCHEMAS for schema in foreign):
+        hints.append("choose another name: QUOTEMILL_MARKET_SCHEMA=quotemill_market")
+    if any(schema in FIXED_SCHEMAS for schema in foreign):
+        hints.append("use another database: QUOTEMILL_WAREHOUSE_URL=postgresql://…/another")
+    return SettingsError(
+        "the warehouse has schemas with relations that quotemill did not create, "
+        "so nothing was changed:\n" + "\n".join(lines),
+        hint="; ".join(hints),
+    )
+
+
+def _relations(conn: psycopg.Connection, schema: str) -> list[str]:
+    """Tables, views and sequences by name and kind, without those of extensions and the sequences
+    that belong to a column."""
+    rows = conn.execute(
+        "select c.relname, c.relkind::text from pg_class c "
+        "join pg_namespace n on n.oid = c.relnamespace "
+        "where n.nspname = %s and c.relkind::text = any(%s) and not exists ("
+        " select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid "
+        " and (d.deptype = 'e' or c.relkind = 'S' and d.deptype in ('a', 'i'))) order by 1",
+        (schema, list(_KINDS)),
+    )
+    return [f"{name} ({_KINDS[kind]})" for name, kind in rows]
+
+
+def _create(conn: psycopg.Connection, schema: str) -> None:
+    role = _role(conn)
+    try:
+        with conn.transaction():
+            conn.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
+    except psycopg.errors.InsufficientPrivilege:
+        database = _quote(conn, conn.info.dbname)
+        raise SettingsError(
+            f"the role {role} may not make the schema {schema} in {conn.info.dbname}",
+            hint=f"as its owner: grant create on database {database} to {role}; "
+            f"or: create schema {_quote(conn, schema)} authorization {role}",
+        ) from None
+
+
+def _require_create(conn: psycopg.Connection, schema: str) -> None:
+    if not _may_create_in(conn, schema):
+        role = _role(conn)
+        raise SettingsError(
+            f"the role {role} may not make relations in the schema {schema}",
+            hint=f"as its owner: grant usage, create on schema {_quote(conn, schema)} to {role}",
+        )
+
+
+def _may_create_in(conn: psycopg.Connection, schema: str) -> bool:
+    query = "select has_schema_privilege(%s, 'USAGE') and has_schema_privilege(%s, 'CREATE')"
+    return bool(_one(conn, query, schema, schema)[0])
+
+
+def _exists(conn: psycopg.Connection, schema: str) -> bool:
+    query = "select exists (select from pg_namespace where nspname = %s)"
+    return bool(_one(conn, query, schema)[0])
+
+
+def _role(conn: psycopg.Connection) -> str:
+    return str(_one(conn, "select quote_ident(current_user)")[0])
+
+
+def _quote(conn: psycopg.Connection, name: str) -> str:
+    return str(_one(conn, "select quote_ident(%s)", name)[0])
+
+
+def _one(conn: psycopg.Connection, query: str, *values: object) -> tuple[Any, ...]:
+    row = conn.execute(query.encode(), values or None).fetchone()
+    assert row is not None  # a select without from always has a row
+    return tuple(row)

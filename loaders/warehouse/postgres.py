@@ -1,0 +1,224 @@
+"""The warehouse of a run: which PostgreSQL, where that setting came from, how to connect.
+
+Passwords are in `url` and `dlt_url()` only: no label, repr or error text has them.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from loaders.errors import SettingsError, UpstreamError
+from loaders.settings import Settings
+from loaders.warehouse import embedded
+from loaders.warehouse.ownership import check_market_schema
+
+OLDEST = 15  # PostgreSQL's major version
+_MENDS = [  # fragments of libpq's messages, and what to do about each
+    ("password authentication failed", "check user and password ({origin})"),
+    ("no password supplied", "add the password to the URL ({origin}), or to ~/.pgpass"),
+    ("no pg_hba.conf entry", "the server's pg_hba.conf must admit this user from this machine"),
+    ('database "', "make the database (createdb), or correct the name ({origin})"),
+    ('role "', "make the role (createuser), or correct the name ({origin})"),
+    ("could not translate host name", "check the host's name ({origin})"),
+    ("SSL", "check sslmode and the certificates ({origin})"),
+    ("too many clients", "close other connections, or raise max_connections"),
+    ("remaining connection slots", "close other connections, or raise max_connections"),
+    ("starting up", "the server is starting or recovering: run the command again in a moment"),
+    ("shutting down", "the server is stopping: start it, then run the command again"),
+]
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """One PostgreSQL database. `url` is a libpq URI with the password; `origin` and `label` are
+    for people and never hold it. `home` is QUOTEMILL_HOME, where the embedded server lives."""
+
+    url: str = field(repr=False)
+    origin: str
+    embedded: bool
+    market_schema: str
+    reader_role: str | None
+    label: str
+    home: Path = field(repr=False)
+    may_start: bool = field(default=True, repr=False)
+
+    def connect(
+        self, *, autocommit: bool = False, application_name: str = "quotemill"
+    ) -> psycopg.Connection:
+        """Connect; the session's time zone is UTC. An embedded server that died is started again.
+
+        Raises UpstreamError with the mend as its hint.
+        """
+        try:
+            try:
+                return _connect(self.url, autocommit, application_name)
+            except psycopg.OperationalError:
+                if not (self.embedded and self.may_start):
+                    raise
+                url = embedded.ensure_running(self.home).url
+                return _connect(url, autocommit, application_name)
+        except psycopg.OperationalError as error:
+            raise self._unavailable(str(error)) from None
+
+    def params(self) -> dict[str, str]:
+        """libpq's parameters by name: host, port, user, password, dbname, sslmode, …"""
+        return _params(self.url, self.origin)
+
+    def dlt_url(self) -> str:
+        """The form that dlt takes: it insists on host and password, even where a socket (by
+        ?host=, which libpq puts before the host in front) needs neither."""
+        params = self.params()
+        host, port = params.pop("host", "localhost"), params.pop("port", "5432")
+        user, database = params.pop("user", "postgres"), params.pop("dbname", "postgres")
+        password = params.pop("password", "") or "x"
+        if host.startswith(("/", "@")):
+            params["host"], host = host, "localhost"
+        return _url(user, password, host, port, database, params)
+
+    def without_password(self) -> tuple[str, dict[str, str]]:
+        """Connection string fit for a command line, and the environment that completes it."""
+        params = self.params()
+        password = params.pop("password", None)
+        conninfo = make_conninfo("", **params)
+        return conninfo, {"PGPASSWORD": password} if password else {}
+
+    def scrub(self, text: str) -> str:
+        """`text` without the password."""
+        password = self.params().get("password")
+        if not password:
+            return text
+        return text.replace(password, "***").replace(quote(password, safe=""), "***")
+
+    def _unavailable(self, reason: str) -> UpstreamError:
+        reason = self.scrub(reason.strip())
+        mend = next((mend for part, mend in _MENDS if part in reason), "")
+        if self.embedded:
+            mend = (
+                "quotemill warehouse start" if not self.may_start else "quotemill warehouse status"
+            )
+        return UpstreamError(
+            f"the warehouse {self.label} cannot be reached: {reason}",
+            hint=(mend or "is the server running, and is the address right ({origin})?").format(
+                origin=self.origin
+            ),
+        )
+
+
+def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
+    """The warehouse that the settings name, up and of a version that serves (15 or newer).
+
+    The embedded server is started if need be. With start=False no server is started or spoken to.
+    Raises SettingsError (exit 3) for a bad URL or an old server, UpstreamError (4) when it is down.
+    """
+    check_market_schema(settings.market_schema, settings.origin("market_schema"))
+    home = settings.home.expanduser().absolute()
+    if settings.warehouse_url is None:
+        return _open_embedded(settings, home, start)
+    origin = settings.origin("warehouse_url")
+    url = settings.warehouse_url.get_secret_value()
+    params = _params(url, origin)
+    warehouse = Warehouse(
+        url=url,
+        origin=origin,
+        embedded=False,
+        market_schema=settings.market_schema,
+        reader_role=settings.reader_role,
+        label=_label(params),
+        home=home,
+    )
+    if not start:
+        return warehouse
+    with warehouse.connect(autocommit=True) as connection:
+        info = connection.info
+        if info.server_version < OLDEST * 10000:
+            major = info.server_version // 10000
+            raise SettingsError(
+                f"the warehouse {warehouse.label} is PostgreSQL {major}; {OLDEST} is the oldest "
+                "that serves",
+                hint=f"point {origin} at a newer server, or remove it to use the embedded one",
+            )
+        # what libpq took from ~/.pgpass, PG* variables or its defaults must reach dlt and dbt too
+        found = {"host": info.host, "port": str(info.port), "user": info.user}
+        found |= {"dbname": info.dbname, "password": info.password}
+    params = {k: v for k, v in found.items() if v} | params
+    user, password = params.pop("user"), params.pop("password", "")
+    host, port, database = params.pop("host", ""), params.pop("port"), params.pop("dbname")
+    if host.startswith(("/", "@")):
+        params["host"], host = host, ""
+    url = _url(user, password, host, port, database, params)
+    return replace(warehouse, url=url, label=_label(_params(url, origin)))
+
+
+def _open_embedded(settings: Settings, home: Path, start: bool) -> Warehouse:
+    if start:
+        server = embedded.running(home)
+        fresh = server is None
+        server = server or embedded.ensure_running(home)
+        url, name = server.url, f"embedded PostgreSQL {server.major} ({server.socket_dir})"
+    else:
+        fresh = False
+        url = embedded.expected_url(home)
+        name = f"embedded PostgreSQL ({home})"
+    warehouse = Warehouse(
+        url=url,
+        origin="default: embedded server",
+        embedded=True,
+        market_schema=settings.market_schema,
+        reader_role=settings.reader_role,
+        label=name,
+        home=home,
+        may_start=start,
+    )
+    if fresh:
+        with warehouse.connect(autocommit=True) as connection:
+            connection.execute("select 1")
+    return warehouse
+
+
+def _connect(url: str, autocommit: bool, application_name: str) -> psycopg.Connection:
+    if "connect_timeout" not in conninfo_to_dict(url):
+        url = make_conninfo(url, connect_timeout=10)
+    connection = psycopg.connect(url, autocommit=True, application_name=application_name)
+    # before any transaction: a rollback would take it back
+    connection.execute("set time zone 'UTC'")
+    connection.autocommit = autocommit
+    return connection
+
+
+def _params(url: str, origin: str) -> dict[str, str]:
+    """Connection parameters of a URL or a `host=… dbname=…` string."""
+    try:
+        params = {k: str(v) for k, v in conninfo_to_dict(url).items() if v is not None}
+    except psycopg.ProgrammingError:
+        # libpq's own text may quote a part of the password
+        raise SettingsError(
+            f"setting warehouse_url ({origin}) is not a PostgreSQL address",
+            hint="postgresql://user:password@host:5432/database; special characters in the "
+            "password as %XX",
+        ) from None
+    if "," in params.get("host", "") or "," in params.get("port", ""):
+        raise SettingsError(f"setting warehouse_url ({origin}) must name one host, not several")
+    if not params.get("port", "5432").isdigit():
+        raise SettingsError(f"setting warehouse_url ({origin}): the port is not a number")
+    return params
+
+
+def _url(
+    user: str, password: str, host: str, port: str, database: str, query: dict[str, str]
+) -> str:
+    secret = f":{quote(password, safe='')}" if password else ""
+    where = f"[{host}]" if ":" in host else quote(host, safe="")
+    address = (
+        f"postgresql://{quote(user, safe='')}{secret}@{where}:{port}/{quote(database, safe='')}"
+    )
+    return address + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+
+
+def _label(params: dict[str, str]) -> str:
+    host = params.get("host") or params.get("hostaddr") or "localhost"
+    user = f"{params['user']}@" if "user" in params else ""
+    database = params.get("dbname") or params.get("user") or ""
+    return f"postgresql://{user}{host}:{params.get('port', '5432')}/{database}"

@@ -1,0 +1,120 @@
+"""A running PostgreSQL seen from its data directory: postmaster.pid, its process, its socket."""
+
+import os
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from loaders.errors import UpstreamError
+
+PORT = 5432  # only a part of the socket's name
+
+
+@dataclass(frozen=True)
+class Pidfile:
+    pid: int
+    socket_dir: Path
+    state: str
+
+    @property
+    def socket(self) -> Path:
+        return self.socket_dir / f".s.PGSQL.{PORT}"
+
+
+def read_pidfile(data: Path) -> Pidfile | None:
+    """postmaster.pid: pid, data, start time, port, socket folder, host, shared memory, state."""
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return None
+    if len(lines) < 5 or not lines[0].strip().isdigit():
+        return None
+    state = lines[7].strip() if len(lines) > 7 else "starting"
+    return Pidfile(int(lines[0]), Path(lines[4]), state)
+
+
+def answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(5)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def alive(pid: int, data: Path) -> bool:
+    """Whether the process is a server of this data directory: after a reboot the number may be
+    another program's, and a killed server nobody waited for stays as a zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    process = Path("/proc") / str(pid)
+    try:
+        if (process / "stat").read_text().rpartition(")")[2].split()[0] in "ZX":
+            return False
+        return (process / "cwd").samefile(data)
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()  # gone meanwhile; or a system without /proc
+    except PermissionError:
+        return True
+
+
+def wait_for_other(data: Path, patience: float) -> bool:
+    """Wait for a server that is starting, recovering or stopping. True once it answers; False when
+    there is none (any more). One whose socket was deleted under it is stopped: nobody can use it."""
+    deadline = time.monotonic() + patience
+    while True:
+        pidfile = read_pidfile(data)
+        if pidfile is None or not alive(pidfile.pid, data):
+            return False
+        if pidfile.state == "ready":
+            if answers(pidfile.socket):
+                return True
+            if not pidfile.socket.exists():
+                stop(data, 60.0)
+                return False
+        if time.monotonic() > deadline:
+            raise UpstreamError(
+                f"the embedded server (process {pidfile.pid}) has been {pidfile.state} for "
+                f"{patience:.0f} s",
+                hint="recovery after a crash goes on by itself: run the command again later",
+            )
+        time.sleep(0.02)
+
+
+def drop_stale_locks(data: Path, socket_dir: Path) -> None:
+    """Remove lock files that no server of this data directory holds.
+
+    PostgreSQL does not start while the number in postmaster.pid or in the socket's lock file is any
+    living process: another program's, or a zombie's. Leftover children of a dead server it tells
+    by their shared memory, with or without these files.
+    """
+    for path in (data / "postmaster.pid", socket_dir / f".s.PGSQL.{PORT}.lock"):
+        try:
+            first, *_ = path.read_text().splitlines() or [""]
+        except OSError:
+            continue
+        if not first.strip().isdigit() or not alive(int(first), data):
+            path.unlink(missing_ok=True)
+
+
+def stop(data: Path, patience: float) -> bool:
+    pidfile = read_pidfile(data)
+    if pidfile is None or not alive(pidfile.pid, data):
+        return False
+    os.kill(pidfile.pid, signal.SIGINT)  # "fast": end sessions, checkpoint, leave
+    deadline = time.monotonic() + patience
+    while alive(pidfile.pid, data):
+        if time.monotonic() > deadline:
+            raise UpstreamError(
+                f"the embedded server (process {pidfile.pid}) does not stop",
+                hint="it may be writing a large checkpoint: try again in a minute",
+            )
+        time.sleep(0.02)
+    return True

@@ -1,0 +1,77 @@
+"""dbt's profiles.yml, written so that plain `dbt build` goes where the last load went."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from loaders.errors import SettingsError
+from loaders.warehouse.postgres import Warehouse
+
+_MARK = "# Written by quotemill whenever the warehouse changes; edits are lost."
+# what dbt-postgres hands on to libpq
+_PASSED_ON = ("sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout", "keepalives_idle")
+
+
+def write_profile(warehouse: Warehouse, project_dir: Path) -> Path:
+    """Write profile `quotemill`, target `warehouse`, into DBT_PROFILES_DIR, else `project_dir`.
+
+    The file has mode 0600 and holds the password. It is replaced in one step, and only when
+    something changed. A profiles.yml that we did not write is left alone: SettingsError.
+    """
+    folder = Path(os.environ.get("DBT_PROFILES_DIR") or project_dir)
+    path = folder / "profiles.yml"
+    text = f"{_MARK}\n{yaml.safe_dump(_profile(warehouse), sort_keys=False, allow_unicode=True)}"
+    try:
+        if path.exists():
+            before = path.read_text("utf-8")
+            if not before.startswith(_MARK):
+                raise SettingsError(
+                    f"{path} was not written by quotemill and is left alone",
+                    hint="point DBT_PROFILES_DIR at another folder, or move the file away",
+                )
+            if before == text and path.stat().st_mode & 0o777 == 0o600:
+                return path
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(prefix=".profiles-", dir=folder)  # mode 0600
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(part).replace(path)
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be written: {error.strerror}",
+            hint="DBT_PROFILES_DIR=<folder> puts it elsewhere",
+        ) from None
+    return path
+
+
+def _profile(warehouse: Warehouse) -> dict[str, Any]:
+    params = warehouse.params()
+    output: dict[str, Any] = {
+        "type": "postgres",
+        "host": _literal(params.get("host") or params.get("hostaddr") or "localhost"),
+        "port": int(params.get("port", "5432")),
+        "user": _literal(params.get("user", "postgres")),
+        "password": _literal(params.get("password", "")),
+        "dbname": _literal(params.get("dbname", "postgres")),
+        "schema": warehouse.market_schema,
+        "threads": 4,
+    }
+    for name in _PASSED_ON:
+        if name in params:
+            value = params[name]
+            output[name] = int(value) if value.isdigit() else _literal(value)
+    return {"quotemill": {"target": "warehouse", "outputs": {"warehouse": output}}}
+
+
+def _literal(value: str) -> str:
+    """Keep dbt from reading a template in a value: it renders profiles.yml with Jinja."""
+    if not any(mark in value for mark in ("{{", "{%", "{#")):
+        return value
+    return value.replace("{", "{{ '{' }}")

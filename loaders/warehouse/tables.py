@@ -1,0 +1,121 @@
+"""Landed tables, declared: an Arrow schema, a key, and the DDL that follows from them.
+
+The loaders create every landed table of every source from its declaration before the first load, so
+a full dbt build works for a user of one source, and dlt never has to guess a type.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+# what every landed row says of itself; dlt adds the load id while it extracts
+STANDARD_FIELDS = [
+    pa.field("source_route", pa.string(), nullable=False),
+    pa.field("fetched_at", pa.timestamp("us", tz="UTC"), nullable=False),
+    pa.field("is_final", pa.bool_(), nullable=False),
+]
+LOAD_ID = "_dlt_load_id"
+
+
+@dataclass(frozen=True)
+class LandedTable:
+    """One landed table: its place, the declared Arrow schema, the key, and further indexes."""
+
+    dataset: str  # the PostgreSQL schema, raw_tdx
+    name: str
+    schema: pa.Schema
+    key: tuple[str, ...]
+    indexes: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.dataset}.{self.name}"
+
+
+def landed_table(
+    dataset: str,
+    name: str,
+    fields: Sequence[tuple[str, pa.DataType]],
+    key: tuple[str, ...],
+    *,
+    nullable: Iterable[str] = (),
+    indexes: tuple[tuple[str, ...], ...] = (),
+) -> LandedTable:
+    """Declare a table from its own fields; the standard fields are appended."""
+    own = [pa.field(n, t, nullable=n in set(nullable)) for n, t in fields]
+    return LandedTable(dataset, name, pa.schema(own + STANDARD_FIELDS), key, indexes)
+
+
+def conform(rows: pa.Table, table: LandedTable) -> pa.Table:
+    """Cast to the declared schema. Raises pa.ArrowInvalid where a value would change or is missing."""
+    rows = rows.select(table.schema.names).cast(table.schema, safe=True)
+    for field in table.schema:
+        if not field.nullable and rows[field.name].null_count:
+            raise pa.ArrowInvalid(f"{table.qualified}.{field.name}: null where a value is required")
+    return rows
+
+
+def create_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> None:
+    """Create the tables and indexes that are absent, and add columns declared since."""
+    for table in tables:
+        _create(conn, table)
+
+
+def _create(conn: psycopg.Connection, table: LandedTable) -> None:
+    name = sql.Identifier(table.dataset, table.name)
+    columns = [
+        sql.SQL("{} {}{}").format(
+            sql.Identifier(f.name), sql.SQL(_postgres_type(f.type)), _not_null(f)
+        )
+        for f in table.schema
+    ] + [sql.SQL("{} text").format(sql.Identifier(LOAD_ID))]
+    key = sql.SQL(", ").join(map(sql.Identifier, table.key))
+    conn.execute(
+        sql.SQL("create table if not exists {} ({}, primary key ({}))").format(
+            name, sql.SQL(", ").join(columns), key
+        )
+    )
+    present = {
+        row[0]
+        for row in conn.execute(
+            "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0",
+            (table.qualified,),
+        )
+    }
+    for field in table.schema:
+        if field.name not in present:
+            conn.execute(
+                sql.SQL("alter table {} add column {} {}").format(
+                    name, sql.Identifier(field.name), sql.SQL(_postgres_type(field.type))
+                )
+            )
+    for index in table.indexes:
+        conn.execute(
+            sql.SQL("create index if not exists {} on {} ({})").format(
+                sql.Identifier(f"{table.name}_{'_'.join(index)}_idx"),
+                name,
+                sql.SQL(", ").join(map(sql.Identifier, index)),
+            )
+        )
+
+
+def _not_null(field: pa.Field) -> sql.SQL:
+    return sql.SQL("" if field.nullable else " not null")
+
+
+def _postgres_type(kind: pa.DataType) -> str:
+    if pa.types.is_decimal(kind):
+        return f"numeric({kind.precision},{kind.scale})"
+    if pa.types.is_timestamp(kind):
+        return "timestamptz"
+    names = {
+        pa.string(): "text",
+        pa.bool_(): "boolean",
+        pa.int32(): "integer",
+        pa.int64(): "bigint",
+        pa.date32(): "date",
+    }
+    return names[kind]

@@ -1,0 +1,37 @@
+{#
+    A view that is replaced in place.
+
+    dbt's own materialization swaps a new view in and drops the old one with everything that reads
+    it: a reader's own view on ours would vanish, and ours would be missing while a build runs. Here
+    an unchanged view is left alone, a changed one is replaced, and only one whose columns no longer
+    fit is dropped and made again.
+#}
+{% materialization view, adapter='postgres' -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set target_relation = this.incorporate(type='view') -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {%- set change = 'columns' -%}
+    {%- if existing is not none and existing.is_view -%}
+        {%- set change = view_change(existing, sql) -%}
+    {%- endif -%}
+    {%- if existing is not none and change == 'columns' -%}
+        {%- do adapter.drop_relation(existing) -%}
+    {%- endif -%}
+    {% call statement('main') -%}
+        {%- if change == 'none' -%}
+            select 1 where false
+        {%- else -%}
+            {%- if config.get('contract').enforced -%}{{ get_assert_columns_equivalent(sql) }}{%- endif -%}
+            create or replace view {{ target_relation }} as ({{ sql }})
+        {%- endif -%}
+    {%- endcall %}
+
+    {%- do persist_docs(target_relation, model) -%}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [target_relation]}) }}
+{%- endmaterialization %}

@@ -1,0 +1,296 @@
+"""dbt, in this process: build what a load touched, pass any dbt command through, make the docs.
+
+One build at a time: the lock is a PostgreSQL advisory lock on a connection of its own. The dbt
+project looks at it too, so that a plain `dbt build` refuses while one of ours runs.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from loaders import run
+from loaders.errors import LockHeldError, QuotemillError, SettingsError, UsageError
+from loaders.project import Project, find_project
+from loaders.settings import Settings
+from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.profiles import write_profile
+
+LOCK = "quotemill:build"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A test or model that did not pass: `status` is warn, fail or error."""
+
+    name: str
+    status: str
+    message: str
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build did. `rows_written` sums what the models that keep tables wrote."""
+
+    build_id: int
+    succeeded: bool
+    command: str
+    models_built: int
+    rows_written: int
+    tests_passed: int
+    tests_warned: int
+    tests_failed: int
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def dbt_target(settings: Settings, warehouse: Warehouse) -> Path:
+    """dbt's target folder, one for each server: a shared one costs a full parse at each change."""
+    name = hashlib.sha256(warehouse.label.encode()).hexdigest()[:12]
+    return settings.home / "dbt" / name
+
+
+def profiles_dir(settings: Settings, project: Project) -> Path:
+    """Where profiles.yml goes: where plain dbt looks, but never into an installed package."""
+    if os.environ.get("DBT_PROFILES_DIR"):
+        return Path(os.environ["DBT_PROFILES_DIR"])
+    return settings.home / "dbt" if project.is_bundled else project.dbt
+
+
+@contextlib.contextmanager
+def build_lock(warehouse: Warehouse) -> Iterator[None]:
+    """Hold the build lock. Raises LockHeldError."""
+    with contextlib.closing(
+        warehouse.connect(autocommit=True, application_name="quotemill build lock")
+    ) as conn:
+        row = conn.execute(
+            "select pg_try_advisory_lock(hashtextextended(%s, 0)), pg_backend_pid()", (LOCK,)
+        ).fetchone()
+        assert row is not None
+        if not row[0]:
+            raise LockHeldError(
+                "another build is writing to this warehouse",
+                hint="wait for it to end; `quotemill status` shows it",
+            )
+        os.environ["QUOTEMILL_BUILD_LOCK_HELD"] = str(row[1])
+        try:
+            yield
+        finally:
+            del os.environ["QUOTEMILL_BUILD_LOCK_HELD"]
+
+
+def touched_tables(conn: psycopg.Connection, fingerprint: str) -> list[str] | None:
+    """Landed tables with rows written since the last good build; None: everything is to be built,
+    because no build has succeeded yet or the dbt project is another one."""
+    last = conn.execute(
+        "select started_at, fingerprint from ops.builds where status = 'succeeded' and fingerprint <> 'part' "
+        "order by build_id desc limit 1"
+    ).fetchone()
+    if last is None or last[1] != fingerprint:
+        return None
+    rows = conn.execute(
+        "select distinct schema_name, table_name from ops.landed_files "
+        "where landed_at > %s - interval '1 minute' and rows_new + rows_changed > 0",
+        (last[0],),
+    )
+    return [f"{schema}.{table}" for schema, table in rows]
+
+
+def build(
+    settings: Settings,
+    warehouse: Warehouse,
+    report: Callable[[str], None],
+    *,
+    only_touched: bool = False,
+    arguments: Sequence[str] = (),
+) -> BuildResult | None:
+    """`dbt build`; with `only_touched` of what loads wrote since the last good build.
+
+    None where nothing was touched. A failed build is in the result, and in ops.builds.
+    """
+    project = find_project()
+    fingerprint = project_fingerprint(project)
+    with build_lock(warehouse):
+        chosen = list(arguments)
+        if only_touched:
+            with warehouse.connect() as conn:
+                tables = touched_tables(conn, fingerprint)
+            if tables == []:
+                report("build: nothing was written since the last build")
+                return None
+            for table in tables or ():
+                chosen += ["--select", f"source:{table}+"]
+        # a build of a part proves nothing about the rest: only a whole one resets what is touched
+        started = time.monotonic()
+        command = " ".join(["build", *chosen])
+        build_id = _start(warehouse, command, fingerprint if only_touched or not chosen else "part")
+        report(f"build: dbt {command}")
+        try:
+            outcome = invoke(settings, warehouse, ["build", *chosen], quiet=True)
+            result = _result(build_id, command, outcome, time.monotonic() - started)
+        except BaseException as error:
+            _finish(warehouse, build_id, None, f"{type(error).__name__}: {error}")
+            raise
+        _finish(warehouse, build_id, result, None)
+    return result
+
+
+def invoke(
+    settings: Settings, warehouse: Warehouse, arguments: Sequence[str], *, quiet: bool = False
+) -> Any:
+    """Run dbt in this process with our project, profile and target; dbt's own result.
+
+    dbt prints to stdout; `quiet` leaves only its errors.
+    """
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # before dbt is imported
+    project = find_project()
+    profiles = profiles_dir(settings, project)
+    write_profile(warehouse, profiles)
+    from dbt.cli.main import dbtRunner
+
+    defaults = {
+        "--project-dir": str(project.dbt),
+        "--profiles-dir": str(profiles),
+        "--target-path": str(dbt_target(settings, warehouse)),
+        "--log-path": str(settings.home / "logs"),
+    }
+    given = {name for name in defaults if any(a.split("=")[0] == name for a in arguments)}
+    options = [
+        part for name, value in defaults.items() if name not in given for part in (name, value)
+    ]
+    head = ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
+    if quiet:
+        head = ["--quiet", *head]
+    outcome = dbtRunner().invoke([*head, *arguments, *options])
+    if outcome.exception is not None and not outcome.result:
+        raise _dbt_error(outcome.exception)
+    return outcome
+
+
+def passthrough(settings: Settings, arguments: Sequence[str]) -> int:
+    """Any dbt command with our settings; its exit code. A command that writes takes the build lock."""
+    if not arguments:
+        raise UsageError("which dbt command?", hint="quotemill dbt build --select kline_daily_qfq+")
+    warehouse = run.prepare_warehouse(settings, stderr)
+    writes = arguments[0] in ("build", "run", "seed", "snapshot", "clone", "retry")
+    with build_lock(warehouse) if writes else contextlib.nullcontext():
+        outcome = invoke(settings, warehouse, arguments)
+    return 0 if outcome.success else 1
+
+
+def make_docs(settings: Settings, output: Path) -> Path:
+    """The dbt docs site as one static file."""
+    warehouse = run.prepare_warehouse(settings, stderr)
+    outcome = invoke(settings, warehouse, ["docs", "generate", "--static"], quiet=True)
+    if not outcome.success:
+        raise QuotemillError("dbt could not make its docs", hint="quotemill dbt docs generate")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(dbt_target(settings, warehouse) / "static_index.html", output)
+    return output
+
+
+def project_fingerprint(project: Project) -> str:
+    """A hash of everything that decides what a build makes."""
+    digest = hashlib.sha256()
+    for folder in (project.dbt / "models", project.root / "macros", project.root / "seeds"):
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            digest.update(path.relative_to(project.root).as_posix().encode())
+            digest.update(path.read_bytes())
+    digest.update((project.dbt / "dbt_project.yml").read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _dbt_error(error: BaseException) -> QuotemillError:
+    text = str(error).strip()
+    if type(error).__name__ in ("DbtUsageException", "BadOptionUsage", "NoSuchOption"):
+        return UsageError(text, hint="quotemill dbt --help")
+    return SettingsError(f"dbt: {text}", hint="quotemill dbt debug tells more")
+
+
+def _result(build_id: int, command: str, outcome: Any, seconds: float) -> BuildResult:
+    nodes = list(outcome.result)
+    kinds = {"model": 0, "passed": 0, "warned": 0, "failed": 0}
+    rows, findings = 0, []
+    for node in nodes:
+        status, kind = str(node.status), str(node.node.resource_type)
+        if kind in ("model", "seed") and status == "success":
+            kinds["model"] += 1
+            rows += max(0, int(node.adapter_response.get("rows_affected") or 0))
+        elif kind in ("test", "unit_test") and status in ("pass", "warn", "fail", "error"):
+            kinds[{"pass": "passed", "warn": "warned"}.get(status, "failed")] += 1
+        if status in ("warn", "fail", "error"):
+            findings.append(Finding(node.node.name, status, " ".join(str(node.message).split())))
+    return BuildResult(
+        build_id,
+        bool(outcome.success),
+        command,
+        kinds["model"],
+        rows,
+        kinds["passed"],
+        kinds["warned"],
+        kinds["failed"],
+        tuple(findings),
+        round(seconds, 2),
+    )
+
+
+def _start(warehouse: Warehouse, command: str, fingerprint: str) -> int:
+    with warehouse.connect() as conn:
+        # we hold the lock: whatever still says running was killed
+        conn.execute(
+            "update ops.builds set status = 'interrupted', finished_at = clock_timestamp() "
+            "where status = 'running'"
+        )
+        row = conn.execute(
+            "insert into ops.builds (status, command, fingerprint) values ('running', %s, %s) "
+            "returning build_id",
+            (command, fingerprint),
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _finish(
+    warehouse: Warehouse, build_id: int, result: BuildResult | None, error: str | None
+) -> None:
+    if result and not result.succeeded:
+        error = "; ".join(f"{f.name}: {f.message}" for f in result.findings if f.status != "warn")
+    with warehouse.connect() as conn:
+        conn.execute(
+            "update ops.builds set status = %s, finished_at = clock_timestamp(), models_built = %s, "
+            "rows_written = %s, tests_passed = %s, tests_warned = %s, tests_failed = %s, error = %s "
+            "where build_id = %s",
+            (
+                "succeeded" if result and result.succeeded else "failed",
+                result and result.models_built,
+                result and result.rows_written,
+                result and result.tests_passed,
+                result and result.tests_warned,
+                result and result.tests_failed,
+                error,
+                build_id,
+            ),
+        )
+
+
+class _Stderr:
+    def line(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def start(self, dataset: str, total: int) -> None: ...
+
+    def advance(self, dataset: str, keys: int) -> None: ...
+
+
+stderr = _Stderr()

@@ -1,0 +1,43 @@
+"""The `quotemill` command: load and build, see how things stand, look after the warehouse.
+
+Common workflows:
+
+1. quotemill demo               everything once, on a simulated market
+2. quotemill run                load what is new and build it (the line for cron)
+3. quotemill status             what ran, how fresh the data are, what failed and its mend
+4. quotemill doctor             check settings, warehouse, service, disk, clock
+5. quotemill dbt build -s X+    any dbt command with the right settings
+"""
+
+from typing import NoReturn
+
+import typer
+
+from loaders.cli import shell
+from orchestration.cli import build, inspect, run, warehouse
+
+app = typer.Typer(
+    help=__doc__,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run_command)
+app.command("demo")(run.demo_command)
+app.command("build")(build.build_command)
+app.command(
+    "dbt",
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    },
+)(build.dbt_command)
+app.command("docs")(build.docs_command)
+app.command("status")(inspect.status_command)
+app.command("doctor")(inspect.doctor_command)
+app.add_typer(warehouse.app, name="warehouse")
+
+
+def main() -> NoReturn:
+    shell.run_app(app)

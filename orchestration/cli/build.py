@@ -1,0 +1,78 @@
+"""`quotemill build`, `dbt` and `docs`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loaders.cli import shell
+from loaders.errors import UsageError
+from loaders.settings import load_settings
+from orchestration import build as builds
+from orchestration.build import BuildResult
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+
+
+def build_command(
+    select: Annotated[
+        str | None, typer.Option("--select", "-s", help="Only these models, in dbt's words.")
+    ] = None,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Build the tables from nothing.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Build the tables that people read, and test them.
+
+    Example: quotemill build --select kline_daily_qfq+
+    """
+    from loaders.run import prepare_warehouse
+    from loaders.settings import load_settings
+
+    settings = load_settings()
+    warehouse = prepare_warehouse(settings, builds.stderr)
+    arguments = ["--select", select] if select else []
+    arguments += ["--full-refresh"] if full_refresh else []
+    result = builds.build(settings, warehouse, builds.stderr.line, arguments=arguments)
+    assert result is not None
+    if json:
+        shell.print_json(result.as_json())
+    summarise(result)
+    raise typer.Exit(0 if result.succeeded else 5 if result.tests_failed else 1)
+
+
+def summarise(result: BuildResult) -> None:
+    """The figures of a build in a few lines on stderr."""
+    for finding in result.findings:
+        print(f"{finding.status}: {finding.name}: {finding.message}", file=sys.stderr)
+    print(
+        f"build {result.build_id} {'succeeded' if result.succeeded else 'failed'} in "
+        f"{result.seconds:.1f} s: {result.models_built} models, {result.rows_written:,} rows "
+        f"written; tests: {result.tests_passed} passed, {result.tests_warned} warned, "
+        f"{result.tests_failed} failed",
+        file=sys.stderr,
+    )
+
+
+def dbt_command(context: typer.Context) -> None:
+    """Pass a command through to dbt, with our project, profile and warehouse.
+
+    Example: quotemill dbt build --select kline_daily_qfq+
+    """
+    raise typer.Exit(builds.passthrough(load_settings(), context.args))
+
+
+def docs_command(
+    output: Annotated[Path, typer.Option(help="Where to write the site.")] = Path(
+        "docs/site/index.html"
+    ),
+) -> None:
+    """Write the docs site of the models as one static file.
+
+    Example: quotemill docs --output /tmp/quotemill.html
+    """
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder", hint="--output names a file")
+    print(builds.make_docs(load_settings(), output))

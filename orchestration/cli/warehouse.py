@@ -1,0 +1,146 @@
+"""`quotemill warehouse`: the PostgreSQL of this QUOTEMILL_HOME, or the one that the settings name."""
+
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loaders.errors import UsageError
+from loaders.settings import Settings, load_settings
+
+app = typer.Typer(
+    help="Start, stop, look at, dump and restore the warehouse.", no_args_is_help=True
+)
+_File = Annotated[Path, typer.Argument(help="File in pg_dump's custom format.")]
+
+
+@app.command()
+def start() -> None:
+    """Start the embedded server, or do nothing when it is running.
+
+    Example: quotemill warehouse start
+    """
+    from loaders.warehouse import embedded
+
+    settings = load_settings()
+    if settings.warehouse_url is not None:
+        raise UsageError(
+            f"the warehouse is not the embedded server: {settings.origin('warehouse_url')} names it",
+            hint="start that server by its own means, or remove the setting",
+        )
+    server = embedded.ensure_running(_home(settings))
+    typer.echo(f"running: PostgreSQL {server.major}, process {server.pid}, {server.socket_dir}")
+
+
+@app.command()
+def stop() -> None:
+    """Stop the embedded server of this QUOTEMILL_HOME; what runs in it is rolled back.
+
+    Example: quotemill warehouse stop
+    """
+    from loaders.warehouse import embedded
+
+    typer.echo("stopped" if embedded.stop(_home(load_settings())) else "was not running")
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Tell which warehouse it is and where that setting came from. Starts nothing.
+
+    Example: quotemill warehouse status --json
+    """
+    from loaders.warehouse import embedded
+    from loaders.warehouse.postgres import open_warehouse
+
+    settings = load_settings()
+    warehouse = open_warehouse(settings, start=False)
+    facts: dict[str, object] = {"warehouse": warehouse.label, "origin": warehouse.origin}
+    if warehouse.embedded:
+        facts |= dataclasses.asdict(embedded.status(_home(settings)))
+    if as_json:
+        typer.echo(json.dumps(facts, default=str))
+        return
+    for name, value in facts.items():
+        if name == "size_bytes":
+            name, value = "size", f"{int(str(value)) / 1e6:.1f} MB"
+        typer.echo(f"{name.replace('_', ' '):17} {value}")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def psql(context: typer.Context) -> None:
+    """Open psql on the warehouse; arguments are handed on to it.
+
+    Example: quotemill warehouse psql -c 'select count(*) from market.kline_daily'
+    """
+    from loaders.warehouse.binaries import client_tool
+    from loaders.warehouse.postgres import open_warehouse
+
+    warehouse = open_warehouse(load_settings())
+    with warehouse.connect() as conn:
+        version, encrypted = conn.info.server_version, conn.pgconn.ssl_in_use
+    program = client_tool("psql", server_version=version, encrypted=encrypted)
+    conninfo, secret = warehouse.without_password()
+    environment = {"PGAPPNAME": "quotemill psql", "PGTZ": "UTC"} | dict(os.environ) | secret
+    sys.stdout.flush()
+    os.execve(program, [str(program), "-d", conninfo, *context.args], environment)
+
+
+@app.command()
+def url() -> None:
+    """Print the warehouse's URL, with its password, for other programs. Starts the server.
+
+    Example: psql "$(quotemill warehouse url)"
+    """
+    from loaders.warehouse.postgres import open_warehouse
+
+    typer.echo(open_warehouse(load_settings()).url)
+
+
+@app.command()
+def dump(
+    file: _File,
+    overwrite: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
+) -> None:
+    """Write everything of ours into FILE, read back and complete before it appears.
+
+    Example: quotemill warehouse dump backup.dump
+    """
+    from loaders.warehouse.dump import dump as write_dump
+    from loaders.warehouse.postgres import open_warehouse
+
+    result = write_dump(open_warehouse(load_settings()), file, overwrite=overwrite)
+    typer.echo(f"{result.path}: {result.entries} objects, {result.size_bytes / 1e6:.1f} MB")
+
+
+@app.command()
+def restore(
+    file: _File,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Replace what the warehouse holds without asking.")
+    ] = False,
+) -> None:
+    """Restore FILE in one transaction; asks before it replaces anything.
+
+    Example: quotemill warehouse restore backup.dump
+    """
+    from loaders.warehouse.dump import occupied
+    from loaders.warehouse.dump import restore as read_dump
+    from loaders.warehouse.postgres import open_warehouse
+
+    warehouse = open_warehouse(load_settings())
+    if not yes and sys.stdin.isatty():
+        held = occupied(warehouse, file)
+        question = f"{warehouse.label} holds {held} relations. Replace what {file} holds too?"
+        yes = held > 0 and typer.confirm(question, abort=True)
+    result = read_dump(warehouse, file, clean=yes)
+    typer.echo(f"{result.entries} objects restored from {result.path} into {warehouse.label}")
+
+
+def _home(settings: Settings) -> Path:
+    return settings.home.expanduser().absolute()

@@ -1,0 +1,122 @@
+"""Everything once on a simulated market, and a few figures that a person can check by hand."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from loaders import trading_time
+from loaders.errors import QuotemillError
+from loaders.settings import Settings, load_settings
+from loaders.warehouse.postgres import open_warehouse
+from orchestration.pipeline import RunResult
+
+HOME = Path("var/demo")
+ACTIONS = HOME / "corporate_actions.csv"
+SIZES = """
+    select 'market.kline_daily', count(*) from market.kline_daily union all
+    select 'market.kline_daily_qfq', count(*) from market.kline_daily_qfq union all
+    select 'market.kline_weekly_qfq', count(*) from market.kline_weekly_qfq union all
+    select 'market.kline_monthly_qfq', count(*) from market.kline_monthly_qfq union all
+    select 'market.index_kline_daily', count(*) from market.index_kline_daily union all
+    select 'market.corporate_actions', count(*) from market.corporate_actions
+"""
+# the newest day whose price is adjusted by exactly one event, a cash dividend or bonus
+EXAMPLE = """
+    select
+        k.code, k.trade_date, k.close, q.close, a.ex_date,
+        a.cash_per10_yuan, a.bonus_total_per10, a.rights_per10, a.rights_price_yuan
+    from market.corporate_actions as a
+    inner join market.kline_daily as k on k.code = a.code and k.trade_date < a.ex_date
+    inner join market.kline_daily_qfq as q on q.code = k.code and q.trade_date = k.trade_date
+    where a.is_active and a.category = 1 and not exists (
+        select from market.corporate_actions as other
+        where other.code = a.code and other.is_active and other.ex_date >= a.ex_date
+            and (other.ex_date, other.seq) <> (a.ex_date, a.seq)
+    )
+    order by k.trade_date desc, k.code
+    limit 1
+"""
+
+
+def run(codes: int, days: int, run_all: Callable[[Settings], RunResult]) -> int:
+    """Start the sandbox, run the pipeline against it, print the summary; the pipeline's exit code."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    clock = _last_close(datetime.now(UTC))
+    with _sandbox(codes, days, clock) as url:
+        settings = load_settings(
+            {
+                k: v
+                for k, v in os.environ.items()
+                if not k.startswith(("QUOTEMILL_", "DB_", "TDX_"))
+            },
+            cwd=HOME,
+            home=HOME.absolute(),
+            tdx={"base_url": url, "corporate_actions": ACTIONS.absolute()},
+        )
+        result = run_all(settings)
+    if result.build is None or result.build.succeeded:
+        _summary(settings)
+    return result.exit_code
+
+
+def _last_close(now: datetime) -> date:
+    """The newest trading day that has ended: the demo's data are as fresh as real ones."""
+    today = now.astimezone(trading_time.SHANGHAI).date()
+    days = trading_time.published_days(today - timedelta(days=30), today)
+    newest = trading_time.newest_final(days, now)
+    assert newest is not None  # no holiday lasts a month
+    return newest
+
+
+@contextmanager
+def _sandbox(codes: int, days: int, clock: date) -> Iterator[str]:
+    command = [
+        *(sys.executable, "-c", "from loaders.cli import main; main()", "sandbox", "tdx"),
+        *("--port", "0", "--codes", str(codes), "--days", str(days), "--clock", str(clock)),
+        *("--write-actions", str(ACTIONS)),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        if "http://" not in ready:
+            raise QuotemillError("the sandbox did not start", hint="loaders sandbox tdx")
+        print(ready.strip(), file=sys.stderr)
+        yield ready.split("http://")[1].split()[0].join(("http://", ""))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def _summary(settings: Settings) -> None:
+    with open_warehouse(settings).connect() as conn:
+        sizes = conn.execute(SIZES).fetchall()
+        example = conn.execute(EXAMPLE).fetchone()
+    print()
+    for table, count in sizes:
+        print(f"{table:<28} {count:>10,} rows")
+    if example:
+        code, day, *numbers = example
+        ex_date = numbers.pop(2)
+        raw, adjusted, cash, bonus, rights, price = (_plain(number) for number in numbers)
+        print(
+            f"\ncheck by hand: {code} closed {day} at {raw}; on {ex_date} 10 shares got {cash} yuan, "
+            f"{bonus} new shares, and the right to {rights} more at {price}:\n"
+            f"  ({raw} - ({cash} - {rights} * {price}) / 10) / ((10 + {bonus} + {rights}) / 10) = "
+            f"{adjusted} = close in market.kline_daily_qfq"
+        )
+    print(
+        "\nlook around:  quotemill warehouse psql   quotemill status   make docs\n"
+        f"with these data: export QUOTEMILL_HOME={HOME}"
+    )
+
+
+def _plain(number: Decimal | None) -> str:
+    """Without the zeros that only the column's scale puts there."""
+    return f"{(number or Decimal()).normalize():f}"

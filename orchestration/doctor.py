@@ -1,0 +1,116 @@
+"""Is everything in place? Each check says ok, warn or fail, what it saw, and the mend."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from loaders import trading_time
+from loaders.cli.check import check_tdx
+from loaders.errors import QuotemillError
+from loaders.settings import Settings
+from loaders.warehouse.ownership import privileges
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+
+LITTLE_DISK = 2 * 2**30  # bytes; a year of day bars of the whole market is a fraction of it
+CLOCK_SKEW = timedelta(minutes=2)
+HORIZON = timedelta(days=60)
+EDITION = """
+    select coalesce((
+        select case current_setting('timescaledb.license', true)
+            when 'timescale' then 'TimescaleDB' else 'TimescaleDB (Apache edition)' end
+        from pg_extension where extname = 'timescaledb'), 'plain tables')
+"""
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    status: str  # ok, warn, fail
+    seen: str
+    mend: str = ""
+
+
+def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
+    """Run every check; one that fails does not keep the others from running."""
+    now = now or datetime.now(UTC)
+    checks = [_settings(settings)]
+    warehouse: Warehouse | None = None
+    try:
+        warehouse = open_warehouse(settings)
+        checks.append(Check("warehouse", "ok", f"{warehouse.label} ({warehouse.origin})"))
+    except QuotemillError as error:
+        checks.append(Check("warehouse", "fail", str(error), error.hint))
+    if warehouse is not None:
+        checks += list(_inside(warehouse, now))
+    checks.append(_service(settings))
+    return [*checks, _disk(settings), _horizon(now)]
+
+
+def _settings(settings: Settings) -> Check:
+    if not settings.tdx.base_url:
+        return Check(
+            "settings",
+            "fail",
+            "no source is configured",
+            "set QUOTEMILL_TDX__BASE_URL=http://host:8080",
+        )
+    if settings.tdx.corporate_actions is None:
+        return Check(
+            "settings",
+            "warn",
+            "no source of corporate actions: adjusted prices equal raw ones",
+            "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, or xdxr",
+        )
+    return Check("settings", "ok", f"home {settings.home} ({settings.origin('home')})")
+
+
+def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
+    with warehouse.connect() as conn:
+        row = conn.execute("select clock_timestamp(), version()").fetchone()
+        edition = conn.execute(EDITION.encode()).fetchone()
+        held = privileges(conn, warehouse.reader_role)
+    assert row is not None
+    assert edition is not None
+    yield Check("server", "ok", f"{str(row[1]).split(' on ')[0]}, {edition[0]}")
+    for privilege in held:
+        if not privilege.held:
+            yield Check("privileges", "fail", f"missing: {privilege.name}", privilege.mend)
+    if all(privilege.held for privilege in held):
+        yield Check("privileges", "ok", "everything a load and a build need")
+    skew = abs(row[0] - now)
+    if skew > CLOCK_SKEW:
+        yield Check(
+            "clock", "warn", f"this machine and the warehouse differ by {skew}", "set both by NTP"
+        )
+    else:
+        yield Check("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def _service(settings: Settings) -> Check:
+    try:
+        found = check_tdx(settings)
+    except QuotemillError as error:
+        return Check("service", "fail", str(error), error.hint)
+    if found["warnings"]:
+        return Check("service", "warn", "; ".join(found["warnings"]), "loaders check tdx")
+    return Check("service", "ok", f"{found['base_url']}, calendar to {found['last_day']}")
+
+
+def _disk(settings: Settings) -> Check:
+    place = settings.home
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    seen = f"{free / 2**30:,.1f} GiB free at {settings.home}"
+    if free < LITTLE_DISK:
+        return Check("disk", "warn", seen, "free some space, or move QUOTEMILL_HOME")
+    return Check("disk", "ok", seen)
+
+
+def _horizon(now: datetime) -> Check:
+    end = trading_time.horizon()
+    seen = f"announced holidays reach {end}"
+    if end - now.date() < HORIZON:
+        return Check("horizon", "warn", seen, "pip install --upgrade pandas-market-calendars")
+    return Check("horizon", "ok", seen)

@@ -1,0 +1,70 @@
+"""The night's work: load every configured source, build what the loads touched, judge the result."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from loaders.errors import DataQualityError, QuotemillError
+from loaders.run import LoadRequest, LoadResult
+from loaders.settings import Settings
+from loaders.warehouse.postgres import open_warehouse
+from orchestration import build as builds
+from orchestration.build import BuildResult
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """`findings` counts the rows of qa.findings by severity after the build."""
+
+    loads: tuple[LoadResult, ...]
+    build: BuildResult | None
+    findings: dict[str, int]
+    exit_code: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "loads": [load.as_json() for load in self.loads],
+            "build": self.build and asdict(self.build),
+            "findings": self.findings,
+            "exit_code": self.exit_code,
+        }
+
+
+def run(
+    settings: Settings,
+    requests: Sequence[LoadRequest],
+    load: Callable[[LoadRequest], LoadResult],
+    report: Callable[[str], None],
+) -> RunResult:
+    """Load ▶ build ▶ judge. A source that fails does not keep the others from being built."""
+    loads, errors = [], []
+    for request in requests:
+        try:
+            loads.append(load(request))
+        except QuotemillError as error:
+            report(f"{request.source}: {error}" + (f" ({error.hint})" if error.hint else ""))
+            errors.append(error)
+    if errors and not loads:
+        raise errors[0]
+    warehouse = open_warehouse(settings)
+    built = builds.build(settings, warehouse, report, only_touched=True)
+    with warehouse.connect() as conn:
+        findings = {
+            str(severity): int(count)
+            for severity, count in conn.execute(
+                "select severity, count(*) from qa.findings group by severity order by severity"
+            )
+        }
+    codes = [error.exit_code for error in errors] + [load.exit_code for load in loads]
+    if built and not built.succeeded:
+        codes.append(DataQualityError.exit_code if built.tests_failed else 1)
+    limit = settings.finding_limit
+    if limit is not None and findings.get("error", 0) > limit:
+        codes.append(DataQualityError.exit_code)
+    return RunResult(tuple(loads), built, findings, _gravest(codes))
+
+
+def _gravest(codes: Sequence[int]) -> int:
+    """An internal error before all, then what keeps data away, then what is wrong with data."""
+    order = (1, 3, 4, 75, 6, 5)
+    return next((code for code in order if code in codes), 0)

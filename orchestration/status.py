@@ -1,0 +1,82 @@
+"""How things stand: the last loads and builds, how fresh each dataset is, what failed and its mend."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from loaders.cli import jobs
+from loaders.warehouse.postgres import Warehouse
+
+NO_ACTIONS = (
+    "no source of corporate actions was ever read, so adjusted prices equal raw ones: "
+    "set QUOTEMILL_TDX__CORPORATE_ACTIONS and run `quotemill run`"
+)
+
+
+@dataclass(frozen=True)
+class Status:
+    """`mends` are (what is wrong, the command that mends it)."""
+
+    loads: dict[str, Any]
+    builds: list[dict[str, Any]]
+    freshness: list[dict[str, Any]]
+    findings: dict[str, int]
+    mends: list[tuple[str, str]]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            **self.loads,
+            "builds": self.builds,
+            "freshness": self.freshness,
+            "findings": self.findings,
+            "mends": [{"wrong": wrong, "mend": mend} for wrong, mend in self.mends],
+        }
+
+
+def read(warehouse: Warehouse, limit: int = 5, as_of: str | None = None) -> Status:
+    """Read it all; works on a warehouse that holds nothing yet."""
+    loads = jobs.report(warehouse, limit)
+    if not loads["jobs"]:
+        return Status(loads, [], [], {}, [("nothing was loaded yet", "quotemill run")])
+    with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
+        if as_of:
+            cur.execute("select set_config('quotemill.as_of', %s, false)", (as_of,))
+        builds = cur.execute(
+            "select * from ops.builds order by build_id desc limit %s", (limit,)
+        ).fetchall()
+        freshness, findings = _judged(conn)
+        actions = cur.execute(
+            "select exists (select from ops.ingestion_state where dataset = 'corporate_actions') as known"
+        ).fetchone()
+    mends = []
+    newest = loads["jobs"][0]
+    if newest["status"] in ("partial", "failed", "interrupted", "cancelled"):
+        mends.append((f"load {newest['job_id']} {newest['status']}", "loaders retry"))
+    if not builds:
+        mends.append(("nothing was built yet", "quotemill build"))
+    elif builds[0]["status"] in ("failed", "interrupted"):
+        mends.append((f"build {builds[0]['build_id']} {builds[0]['status']}", "quotemill build"))
+    if actions is not None and not actions["known"]:
+        mends.append((NO_ACTIONS, "quotemill run"))
+    for row in freshness:
+        if row["is_stale"]:
+            wrong = f"{row['dataset']} ends {row['last_date']}, expected {row['expected_date']}"
+            mends.append((wrong, "quotemill run"))
+    return Status(loads, builds, freshness, findings, mends)
+
+
+def _judged(conn: psycopg.Connection) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Freshness and findings, none before the first build."""
+    row = conn.execute(
+        "select to_regclass('qa.freshness') is not null and to_regclass('qa.findings') is not null"
+    ).fetchone()
+    if row != (True,):
+        return [], {}
+    with conn.cursor(row_factory=dict_row) as cur:
+        freshness = cur.execute("select * from qa.freshness order by dataset").fetchall()
+        counts = cur.execute(
+            "select severity, count(*)::int as count from qa.findings group by severity order by 1"
+        ).fetchall()
+    return freshness, {row["severity"]: row["count"] for row in counts}

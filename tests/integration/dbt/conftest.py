@@ -1,0 +1,83 @@
+"""A prepared warehouse and dbt on it, in this process."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from loaders.tdx.schemas import TABLES
+from loaders.warehouse.migrate import prepare
+from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.profiles import write_profile
+
+PROJECT = Path(__file__).parents[3] / "dbt_project"
+# what to build where neither findings nor dbt's own tests matter
+MARTS = ("--exclude", "path:models/qa", "resource_type:unit_test", "resource_type:test")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one dbt command did: `written` is rows by model, `statuses` one text per node."""
+
+    success: bool
+    error: str
+    statuses: dict[str, str]
+    written: dict[str, int]
+
+
+@pytest.fixture
+def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
+    """Landed tables and schema ops are there, empty, as after the first line of a load."""
+    made = Warehouse(
+        url=warehouse_dsn,
+        origin="test",
+        embedded=False,
+        market_schema="market",
+        reader_role=None,
+        label="test",
+        home=tmp_path,
+    )
+    prepare(made, TABLES)
+    return made
+
+
+@pytest.fixture
+def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
+    with warehouse.connect(autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def project_dir() -> Path:
+    return PROJECT
+
+
+@pytest.fixture
+def dbt(
+    warehouse: Warehouse, tmp_path: Path, project_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Outcome]:
+    """Run a dbt command as a person in dbt_project/ would; further settings are the test's own."""
+    monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path / "profiles"))
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    monkeypatch.setenv("DBT_LOG_PATH", str(tmp_path / "logs"))
+    write_profile(warehouse, project_dir)
+
+    def run(*args: str) -> Outcome:
+        from dbt.cli.main import dbtRunner
+
+        result = dbtRunner().invoke([*args, "--project-dir", str(project_dir), "--quiet"])
+        nodes = getattr(result.result, "results", [])
+        return Outcome(
+            success=result.success,
+            error=str(result.exception or "; ".join(n.message or "" for n in nodes)),
+            statuses={n.node.name: str(n.status) for n in nodes},
+            written={
+                n.node.name: n.adapter_response["rows_affected"]
+                for n in nodes
+                if n.node.resource_type == "model" and "rows_affected" in n.adapter_response
+            },
+        )
+
+    return run

@@ -1,0 +1,134 @@
+"""Rows of schema raw_tdx, written as the loaders leave them: in li and hands, upserted by key."""
+
+import csv
+from collections.abc import Iterable
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+
+FETCHED = "2024-01-31 20:00+00"
+_STANDARD = {"source_route": "test", "fetched_at": FETCHED, "is_final": True}
+_KEYS = {
+    "security": ("code",),
+    "trading_day": ("trade_date", "source"),
+    "kline_daily": ("code", "trade_date"),
+    "index_kline": ("code", "period", "bar_end"),
+    "corporate_action": ("code", "ex_date", "source", "seq"),
+    "rejected_row": ("dataset", "row_key", "field", "rule"),
+}
+
+
+def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]) -> None:
+    """Insert or update by key where a row differs, through a temporary table, like the loaders."""
+    rows = [{**_STANDARD, **row} for row in rows]
+    if not rows:
+        return
+    columns = list(rows[0])
+    names = ", ".join(columns)
+    rest = [c for c in columns if c not in _KEYS[table]]
+    with conn.transaction(), conn.cursor() as cursor:
+        cursor.execute(f"create temp table batch (like raw_tdx.{table}) on commit drop")
+        with cursor.copy(f"copy batch ({names}) from stdin") as copy:
+            for row in rows:
+                copy.write_row([row[c] for c in columns])
+        cursor.execute(
+            f"insert into raw_tdx.{table} as d ({names}) select {names} from batch "
+            f"on conflict ({', '.join(_KEYS[table])}) do update set "
+            + ", ".join(f"{c} = excluded.{c}" for c in rest)
+            + f" where ({', '.join(f'd.{c}' for c in rest)}) is distinct from "
+            f"({', '.join(f'excluded.{c}' for c in rest)})"
+        )
+
+
+def security(code: str, instrument_type: str = "stock") -> dict[str, object]:
+    return {
+        "code": code,
+        "exchange": code[:2],
+        "name": code.upper(),
+        "instrument_type": instrument_type,
+        "is_listed": True,
+    }
+
+
+def trading_day(day: date, source: str = "service") -> dict[str, object]:
+    return {"trade_date": day, "source": source}
+
+
+def bar(code: str, day: date, close: str, **changes: object) -> dict[str, object]:
+    """A bar whose four prices are `close` yuan, with volume and turnover that agree."""
+    li = int(Decimal(close) * 1000)
+    row: dict[str, object] = {
+        "code": code,
+        "trade_date": day,
+        **dict.fromkeys(("open", "high", "low", "close"), li),
+        "volume": 1000,
+        "amount": li * 100_000,
+    }
+    return row | changes
+
+
+def action(code: str, ex_date: date, **changes: object) -> dict[str, object]:
+    row: dict[str, object] = {
+        "code": code,
+        "ex_date": ex_date,
+        "source": "csv",
+        "seq": 1,
+        "category": 1,
+        "cash_per10_yuan": 0,
+        "bonus_total_per10": 0,
+        "rights_per10": 0,
+        "rights_price_yuan": 0,
+        "split_ratio": None,
+        "adjusts_price": None,
+        "is_withdrawn": False,
+        "source_ref": "corporate_actions.csv:2",
+    }
+    return row | changes
+
+
+def weekdays(first: date, count: int) -> list[date]:
+    days = (first + timedelta(days=n) for n in range(2 * count + 7))
+    return [day for day in days if day.weekday() < 5][:count]
+
+
+def land_real_market(conn: psycopg.Connection, folder: Path) -> None:
+    """The real bars and actions of the shared data, as a load of them leaves them."""
+    days: set[str] = set()
+    for code in ("SH600000", "SZ000002"):
+        with (folder / f"daily_{code}.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        days.update(row["date"] for row in rows)
+        land(conn, "security", [security(code.lower())])
+        land(conn, "kline_daily", [_real_bar(code.lower(), row) for row in rows])
+    with (folder / "daily_SH000001.csv").open(newline="") as file:
+        days.update(row["date"] for row in csv.DictReader(file))
+    land(conn, "trading_day", [{"trade_date": d, "source": "service"} for d in sorted(days)])
+    with (folder / "corporate_actions.csv").open(newline="") as file:
+        land(
+            conn,
+            "corporate_action",
+            [
+                action(
+                    row["code"].lower(),
+                    date.fromisoformat(row["ex_date"]),
+                    cash_per10_yuan=row["cash_per10_yuan"],
+                    bonus_total_per10=row["bonus_total_per10"],
+                    rights_per10=row["rights_per10"],
+                    rights_price_yuan=row["rights_price_yuan"],
+                    adjusts_price=row["adjusts_price"] == "Y",
+                )
+                for row in csv.DictReader(file)
+            ],
+        )
+
+
+def _real_bar(code: str, row: dict[str, str]) -> dict[str, object]:
+    return {
+        "code": code,
+        "trade_date": row["date"],
+        **{p: int(Decimal(row[p]) * 1000) for p in ("open", "high", "low", "close")},
+        "volume": int(row["volume_hands"]),
+        "amount": int(Decimal(row["amount_yuan"]) * 1000),
+    }

@@ -1,0 +1,57 @@
+"""One new day costs the same however long the history is."""
+
+from collections.abc import Callable
+from datetime import date
+
+import psycopg
+
+from tests.integration.dbt.conftest import MARTS, Outcome
+from tests.integration.dbt.raw import action, bar, land, security, trading_day, weekdays
+
+CODES = [f"sh600{n:03d}" for n in range(60)]
+BARS = {"raw_tdx.kline_daily", *(f"market.kline_{t}_qfq" for t in ("daily", "weekly", "monthly"))}
+
+
+def rows_read(conn: psycopg.Connection) -> dict[str, int]:
+    """Rows that scans took from each table of bars so far, by PostgreSQL's own count."""
+    rows = conn.execute(
+        "select s.schemaname || '.' || s.relname, coalesce(s.seq_tup_read, 0) + coalesce(("
+        "select sum(i.idx_tup_read)::bigint from pg_stat_user_indexes as i "
+        "where i.relid = s.relid), 0) from pg_stat_user_tables as s"
+    ).fetchall()
+    return {name: count for name, count in rows if name in BARS}
+
+
+def cost_of_one_day(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome], days: list[date]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """(rows read by table, rows written by model) for the last of `days`."""
+    conn.execute("truncate raw_tdx.kline_daily")
+    land(conn, "security", [security(code) for code in CODES])
+    land(conn, "trading_day", [trading_day(day) for day in days])
+    land(conn, "corporate_action", [action(CODES[0], days[-5], cash_per10_yuan="1")])
+    land(conn, "kline_daily", [bar(code, day, "10") for code in CODES for day in days[:-1]])
+    assert dbt("build", "--full-refresh", *MARTS).success
+    conn.execute("vacuum analyze")
+    land(conn, "kline_daily", [bar(code, days[-1], "10.5") for code in CODES])
+
+    before = rows_read(conn)
+    outcome = dbt("build", *MARTS)
+    assert outcome.success
+    after = rows_read(conn)
+    written = {m: n for m, n in outcome.written.items() if m.startswith("kline_") and n > 0}
+    return {table: after[table] - before[table] for table in BARS}, written
+
+
+def test_one_day_reads_and_writes_the_same_at_four_times_the_history(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    days = weekdays(date(2021, 1, 4), 720)
+
+    once = cost_of_one_day(conn, dbt, days[540:])
+    four_times = cost_of_one_day(conn, dbt, days)
+
+    assert four_times == once
+    assert once[1] == dict.fromkeys(
+        ("kline_daily_qfq", "kline_weekly_qfq", "kline_monthly_qfq"), len(CODES)
+    )

@@ -1,0 +1,129 @@
+"""Whatever the order in which rows arrive, building as they come equals building from nothing."""
+
+from collections.abc import Callable
+from datetime import date
+
+import psycopg
+
+from tests.integration.dbt.conftest import MARTS, Outcome
+from tests.integration.dbt.raw import action, bar, land, security, trading_day, weekdays
+
+TABLES = {
+    "symbol_dim": "code",
+    "trading_calendar": "trade_date",
+    "corporate_actions": "code, ex_date, source, seq",
+    "adjustment_segments": "code, valid_from",
+    "kline_daily_qfq": "code, trade_date",
+    "kline_weekly_qfq": "code, week_start",
+    "kline_monthly_qfq": "code, month_start",
+}
+DAYS = weekdays(date(2023, 12, 18), 20)
+
+
+def contents(conn: psycopg.Connection) -> dict[str, list[tuple[object, ...]]]:
+    return {
+        table: conn.execute(f"select * from market.{table} order by {key}").fetchall()
+        for table, key in TABLES.items()
+    }
+
+
+def from_nothing(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> dict[str, list[tuple[object, ...]]]:
+    for schema in ("market", "qa", "quotemill_staging", "quotemill_intermediate"):
+        conn.execute(f"drop schema {schema} cascade")
+    assert dbt("build", *MARTS).success
+    return contents(conn)
+
+
+def test_building_day_by_day_equals_building_from_nothing(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    def prices(day: int, *codes: str, **changes: object) -> None:
+        rows = [bar(code, DAYS[day], f"{10 + day}.01", **changes) for code in codes]
+        land(conn, "kline_daily", rows)
+
+    codes = ("sh600000", "sz000002", "sh510300")
+    land(conn, "security", [security(code) for code in codes[:2]])
+    for day in range(3):
+        land(conn, "trading_day", [trading_day(DAYS[day])])
+        prices(day, *codes)
+    assert dbt("build", *MARTS).success
+
+    # an event announced for later, and a bar that is still provisional
+    land(conn, "trading_day", [trading_day(d) for d in DAYS[3:12]])
+    land(conn, "corporate_action", [action("sh600000", DAYS[5], cash_per10_yuan="1.3")])
+    prices(3, *codes, is_final=False)
+    assert dbt("run", *MARTS).success
+
+    # the next days, one of them late; the event comes into force
+    prices(3, *codes, high=13_500, is_final=True)
+    for day in (5, 6):
+        prices(day, *codes)
+    assert dbt("run", *MARTS).success
+
+    # the late day of one code, a correction far back, a fund known only now, a second event
+    prices(4, "sh600000")
+    prices(0, "sz000002", low=9_000)
+    land(conn, "security", [security("sh510300", "fund")])
+    land(conn, "corporate_action", [action("sz000002", DAYS[6], bonus_total_per10="2")])
+    prices(7, "sh600000", "sz000002")
+    assert dbt("run", *MARTS).success
+
+    # one event is withdrawn, another split in two rows, a wrong bar taken out by hand
+    land(
+        conn,
+        "corporate_action",
+        [
+            action("sh600000", DAYS[5], cash_per10_yuan="1.3", is_withdrawn=True),
+            action("sz000002", DAYS[6], seq=2, rights_per10="3", rights_price_yuan="4.5"),
+        ],
+    )
+    conn.execute(
+        "delete from raw_tdx.kline_daily where code = 'sh600000' and trade_date = %s", (DAYS[7],)
+    )
+    prices(8, "sz000002")
+    assert dbt("run", *MARTS).success
+
+    day_by_day = contents(conn)
+    again = dbt("run", *MARTS)
+    assert again.success
+    assert sum(rows for model, rows in again.written.items() if model in TABLES) == 0
+    assert contents(conn) == day_by_day
+    assert from_nothing(conn, dbt) == day_by_day
+    assert len(day_by_day["kline_daily_qfq"]) == 3 * 6 + 1 + 1 + 2 - 1
+
+
+def test_a_build_that_fails_takes_no_change(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    land(conn, "security", [security("sh600000")])
+    land(conn, "trading_day", [trading_day(day) for day in DAYS[:3]])
+    land(conn, "kline_daily", [bar("sh600000", DAYS[0], "10")])
+    assert dbt("build", *MARTS).success
+    conn.execute("alter table market.kline_daily_qfq add constraint broken check (close < 11)")
+    land(conn, "kline_daily", [bar("sh600000", DAYS[1], "12")])
+
+    assert not dbt("run", *MARTS).success
+    conn.execute("alter table market.kline_daily_qfq drop constraint broken")
+    assert dbt("run", *MARTS).success
+
+    for table in ("daily", "weekly", "monthly"):
+        closes = conn.execute(f"select max(close) from market.kline_{table}_qfq").fetchone()
+        assert closes == (12,), table
+
+
+def test_rows_landed_before_the_change_queue_existed_are_built(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    land(conn, "trading_day", [trading_day(day) for day in DAYS[:3]])
+    land(conn, "kline_daily", [bar("sh600000", DAYS[0], "10")])
+    assert dbt("build", *MARTS).success
+    # as after a restore of the raw table alone
+    for event in ("inserted", "updated", "deleted"):
+        conn.execute(f"drop trigger queue_{event}_bars on raw_tdx.kline_daily")
+    land(conn, "kline_daily", [bar("sh600000", DAYS[1], "12")])
+
+    assert dbt("run", *MARTS).success
+
+    assert conn.execute("select count(*) from market.kline_daily_qfq").fetchone() == (2,)

@@ -1,0 +1,88 @@
+"""What is wrong with the data is told in qa.findings, and does not stop a build."""
+
+from collections.abc import Callable
+from datetime import date
+
+import psycopg
+
+from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.raw import FETCHED, bar, land, security, trading_day, weekdays
+
+DAYS = weekdays(date(2024, 1, 1), 12)
+
+
+def test_findings_about_single_rows_do_not_fail_a_plain_build(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    saturday = date(2024, 1, 6)
+    land(conn, "security", [security("sh600000")])
+    land(conn, "trading_day", [trading_day(day) for day in DAYS])
+    land(conn, "trading_day", [trading_day(DAYS[10], "exchange_calendar")])
+    land(conn, "trading_day", [trading_day(saturday, "exchange_calendar")])
+    bars = [bar("sh600000", day, "10") for day in DAYS]
+    del bars[3:5]
+    bars[6] |= {"high": 9_000}
+    bars[8] |= {"open": 13_000, "high": 13_000}
+    land(conn, "kline_daily", [*bars, bar("sh600000", saturday, "10", volume=7)])
+    rejected = {
+        "dataset": "kline_daily",
+        "row_key": "sh600000 2024-01-05",
+        "field": "high",
+        "rule": "high >= low",
+        "value": "1",
+        "payload": "{}",
+        "fetched_at": FETCHED,
+    }
+    land(conn, "rejected_row", [rejected])
+
+    assert dbt("build").success
+
+    conn.execute("set quotemill.as_of = '2024-01-16 16:00+08'")
+    found = conn.execute(
+        "select check_name, severity, subject, trade_date::text from qa.findings "
+        "order by check_name, trade_date"
+    ).fetchall()
+    assert found == [
+        ("calendar_horizon", "warning", "trading_calendar", "2024-01-16"),
+        ("missing_bars", "warning", "sh600000", "2024-01-04"),
+        ("no_corporate_action_source", "warning", "corporate_actions", None),
+        ("non_trading_day", "error", "sh600000", "2024-01-06"),
+        ("ohlc_order", "error", "sh600000", "2024-01-11"),
+        ("predicted_day", "warning", "trading_calendar", "2024-01-06"),
+        ("predicted_day", "warning", "trading_calendar", "2024-01-08"),
+        ("predicted_day", "warning", "trading_calendar", "2024-01-09"),
+        ("predicted_day", "warning", "trading_calendar", "2024-01-10"),
+        ("predicted_day", "warning", "trading_calendar", "2024-01-11"),
+        ("predicted_day", "warning", "trading_calendar", "2024-01-12"),
+        ("predicted_day", "warning", "trading_calendar", "2024-01-16"),
+        ("price_jump", "warning", "sh600000", "2024-01-15"),
+        ("rejected_row", "warning", "kline_daily sh600000 2024-01-05", None),
+        ("volume_mismatch", "warning", "sh600000", "2024-01-06"),
+        ("volume_mismatch", "warning", "sh600000", "2024-01-11"),
+    ]
+
+
+def freshness_at(conn: psycopg.Connection, instant: str) -> tuple[str, bool, int]:
+    conn.execute(f"set quotemill.as_of = '{instant}'")
+    row = conn.execute(
+        "select expected_date::text, is_stale, lag_trading_days from qa.freshness "
+        "where dataset = 'kline_daily'"
+    ).fetchone()
+    assert row is not None
+    return row
+
+
+def test_freshness_is_judged_by_trading_days_that_are_due(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    friday, monday, tuesday = DAYS[4], DAYS[5], DAYS[6]
+    land(conn, "trading_day", [trading_day(friday)])
+    land(conn, "trading_day", [trading_day(d, "exchange_calendar") for d in (monday, tuesday)])
+    land(conn, "kline_daily", [bar("sh600000", friday, "10")])
+    assert dbt("run", "-s", "+freshness").success
+
+    assert freshness_at(conn, "2024-01-07 23:00+08") == ("2024-01-05", False, 0)
+    assert freshness_at(conn, "2024-01-08 15:59+08") == ("2024-01-05", False, 0)
+    assert freshness_at(conn, "2024-01-08 16:00+08") == ("2024-01-08", True, 1)
+    # past the calendar's end weekdays count, so that its end does not look like a holiday
+    assert freshness_at(conn, "2024-01-14 12:00+08") == ("2024-01-12", True, 5)

@@ -1,0 +1,64 @@
+"""The prices that two real stocks must have, to the cent (reference data collected elsewhere)."""
+
+import csv
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.raw import land_real_market
+
+
+@pytest.fixture
+def real_market(
+    real_tdx_data: Path, conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> psycopg.Connection:
+    land_real_market(conn, real_tdx_data)
+    assert dbt("build", "--exclude-resource-type", "unit_test").success
+    return conn
+
+
+def test_real_stocks_get_the_expected_prices(
+    real_market: psycopg.Connection, real_tdx_data: Path
+) -> None:
+    for code in ("SH600000", "SZ000002"):
+        with (real_tdx_data / f"expected_qfq_{code}.csv").open(newline="") as file:
+            expected = {row["date"]: row for row in csv.DictReader(file)}
+        rows = real_market.execute(
+            "select q.trade_date::text, q.open, q.high, q.low, q.close, h.close, "
+            "round(k.close * h.ratio_factor, 2), s.forward_a, s.forward_b, s.ratio_factor "
+            "from market.kline_daily_qfq as q "
+            "join market.kline_daily_hfq as h using (code, trade_date) "
+            "join market.kline_daily as k using (code, trade_date) "
+            "join market.adjustment_segments as s on s.code = q.code "
+            "and q.trade_date >= s.valid_from and q.trade_date < s.valid_to "
+            "where q.code = %s",
+            (code.lower(),),
+        ).fetchall()
+        assert {row[0] for row in rows} == set(expected)
+        names = ("qfq_open", "qfq_high", "qfq_low", "qfq_close", "hfq_close", "ratio_qfq_close")
+        for day, *got in rows:
+            want = expected[day]
+            assert got[:6] == [Decimal(want[name]) for name in names], (code, day)
+            # the file's coefficients are rounded to 12 places
+            for value, name in zip(got[6:], ("A", "B", "ratio_k"), strict=True):
+                assert abs(value - Decimal(want[name])) <= Decimal("5.1e-13"), (code, day, name)
+
+
+def test_real_bars_have_the_known_gaps_in_actions_and_no_other_and_keep_their_volumes(
+    real_market: psycopg.Connection,
+) -> None:
+    jumps = real_market.execute(
+        "select subject, trade_date::text from qa.findings where check_name = 'price_jump' "
+        "order by trade_date"
+    ).fetchall()
+    days = ["1991-06-10", "1991-06-12", "1991-07-19", "1992-12-03", "1993-01-11", "1993-04-05"]
+    assert jumps == [("sz000002", day) for day in [*days, "1995-05-18"]]
+    changed = real_market.execute(
+        "select count(*) from market.kline_daily as k join raw_tdx.kline_daily as r "
+        "using (code, trade_date) where k.volume_shares is distinct from 100 * r.volume"
+    ).fetchone()
+    assert changed == (0,)

@@ -1,0 +1,135 @@
+"""The warehouse is shared: with a user's own tables, with readers, and with another build."""
+
+from collections.abc import Callable
+from datetime import date
+
+import psycopg
+import pytest
+
+from loaders.warehouse.postgres import Warehouse
+from tests.integration.dbt.conftest import MARTS, Outcome
+from tests.integration.dbt.raw import bar, land, security, trading_day
+
+DAY = date(2024, 1, 2)
+
+
+def land_one_bar(conn: psycopg.Connection) -> None:
+    land(conn, "security", [security("sh600000")])
+    land(conn, "trading_day", [trading_day(DAY)])
+    land(conn, "kline_daily", [bar("sh600000", DAY, "10")])
+
+
+def test_a_relation_that_is_not_ours_is_never_replaced(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    conn.execute("create table market.kline_daily (mine integer)")
+    conn.execute("insert into market.kline_daily values (1)")
+
+    outcome = dbt("build", "-s", "trading_calendar")
+
+    assert not outcome.success
+    for part in ("market.kline_daily", "QUOTEMILL_MARKET_SCHEMA", "QUOTEMILL_WAREHOUSE_URL"):
+        assert part in outcome.error
+    assert conn.execute("table market.kline_daily").fetchall() == [(1,)]
+    assert conn.execute("select to_regclass('market.trading_calendar')").fetchone() == (None,)
+
+
+def test_plain_dbt_refuses_while_another_build_holds_the_lock(
+    warehouse: Warehouse,
+    conn: psycopg.Connection,
+    dbt: Callable[..., Outcome],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    land_one_bar(conn)
+    with warehouse.connect(application_name="quotemill build") as holder:
+        holder.execute("select pg_advisory_lock(hashtextextended('quotemill:build', 0))")
+
+        refused = dbt("build", *MARTS)
+        monkeypatch.setenv("QUOTEMILL_BUILD_LOCK_HELD", "1")
+        left_over = dbt("build", *MARTS)
+        monkeypatch.setenv("QUOTEMILL_BUILD_LOCK_HELD", str(holder.info.backend_pid))
+        our_own = dbt("build", *MARTS)
+
+    assert not refused.success
+    assert "Another build is writing" in refused.error
+    assert "quotemill build" in refused.error
+    assert not left_over.success
+    assert our_own.success
+
+
+def test_plain_dbt_on_an_empty_warehouse_says_what_to_do(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    conn.execute("drop schema ops cascade")
+
+    outcome = dbt("build")
+
+    assert not outcome.success
+    assert "loaders run" in outcome.error
+
+
+def test_readers_keep_their_grants_and_views_through_rebuilds(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    land_one_bar(conn)
+    conn.execute("drop role if exists dbt_test_reader")
+    conn.execute("create role dbt_test_reader")
+    conn.execute("update ops.settings set value = 'dbt_test_reader' where key = 'reader_role'")
+    try:
+        assert dbt("build", "--exclude", "resource_type:unit_test").success
+        conn.execute("create schema research")
+        conn.execute("create view research.mine as select * from market.kline_daily")
+        conn.execute("create view research.mine_too as select * from market.kline_daily_qfq")
+        land(conn, "kline_daily", [bar("sh600000", DAY, "11")])
+        assert dbt("build", "--exclude", "resource_type:unit_test").success
+        seen = conn.execute("select close from research.mine natural join research.mine_too")
+        assert seen.fetchall() == [(11,)]
+
+        assert dbt("build", "--full-refresh", "--exclude", "resource_type:unit_test").success
+        conn.execute("set role dbt_test_reader")
+        for relation in ("market.kline_daily", "market.kline_daily_qfq", "qa.findings"):
+            conn.execute(f"select from {relation} limit 1")
+        conn.execute("reset role")
+    finally:
+        conn.execute("drop owned by dbt_test_reader")
+        conn.execute("drop role dbt_test_reader")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/New_York"])
+def test_the_time_zone_of_the_session_changes_nothing(
+    zone: str, conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    conn.execute(f"alter database {conn.info.dbname} set timezone to '{zone}'")
+    land_one_bar(conn)
+    land(conn, "trading_day", [trading_day(date(2024, 1, 3), "exchange_calendar")])
+    land(
+        conn,
+        "index_kline",
+        [
+            {
+                **bar("sh000001", DAY, "2900"),
+                "period": "day",
+                "bar_end": "2024-01-02 07:00+00",
+                "up_count": 0,
+                "down_count": 0,
+            }
+        ],
+    )
+
+    assert dbt("build", *MARTS).success
+    assert dbt("run", "-s", "freshness").success
+
+    conn.execute(f"set timezone to '{zone}'")
+    conn.execute("set quotemill.as_of = '2024-01-03 15:59+08'")
+    rows = conn.execute(
+        "select (w.week_start, w.trade_date, m.month_start, c.trade_date, i.trade_date)::text, "
+        "(select string_agg((dataset, last_date, expected_date)::text, ' ' order by dataset) "
+        "from qa.freshness where dataset <> 'codes') "
+        "from market.kline_weekly_qfq as w, market.kline_monthly_qfq as m, "
+        "market.trading_calendar as c, market.index_kline_daily as i where c.source = 'service'"
+    ).fetchall()
+    day = "2024-01-02"
+    fresh = " ".join(
+        f"({dataset},{day},{day})" for dataset in ("index_kline", "kline_daily", "trading_calendar")
+    )
+    assert rows == [(f"(2024-01-01,{day},2024-01-01,{day},{day})", fresh)]

@@ -1,0 +1,262 @@
+"""The client against the simulated service: each family of faults, and a whole load by replay."""
+
+import asyncio
+import csv
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from loaders.errors import QuotemillError, UpstreamError
+from loaders.http import NoAnswerInTime, RetryableAnswer
+from loaders.sandbox.actions import actions_csv
+from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.replay import ReplayMarket
+from loaders.sandbox.tdx_calls import Options
+from loaders.sandbox.tdx_service import TdxSandbox
+from loaders.settings import TdxSettings
+from loaders.tdx.answers import Bars, EmptyAnswer, PermanentAnswer, UpstreamTimeout, WrongShape
+from loaders.tdx.client import TdxClient
+from loaders.tdx.corporate_actions import read_actions
+from loaders.tdx.outage import ServiceGone
+from loaders.tdx.plausibility import check_bars
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module")
+def market() -> SyntheticMarket:
+    return SyntheticMarket(codes=16, days=900, seed=3)
+
+
+async def no_pause(_: float) -> None:
+    await asyncio.sleep(0.02)
+
+
+def asked(
+    market: Any, call: Callable[[TdxClient], Awaitable[T]], *faults: str, **settings: Any
+) -> tuple[T, Counter[str], TdxClient]:
+    """Result, number of requests by route, and the client."""
+
+    async def once(url: str) -> tuple[T, TdxClient]:
+        options = {"base_url": url, "backoff": 0.0} | settings
+        async with TdxClient(TdxSettings(**options), sleep=no_pause) as client:
+            return await call(client), client
+
+    with TdxSandbox(market, faults=faults, options=Options("shanghai", 0.01, False)) as sandbox:
+        result, client = asyncio.run(once(sandbox.url))
+        routes = Counter(entry.route for entry in sandbox.log)
+    return result, routes, client
+
+
+def stocks(market: SyntheticMarket) -> list[str]:
+    found, _, _ = asked(market, lambda c: c.codes())
+    return [listing.code for listing in found]
+
+
+@pytest.fixture(scope="module")
+def code(market: SyntheticMarket) -> str:
+    return max(stocks(market)[:6], key=lambda c: len(asked(market, lambda x: x.kline_all(c))[0]))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(market: SyntheticMarket, code: str) -> Bars:
+    return asked(market, lambda c: c.kline_all(code))[0]
+
+
+def columns(bars: Bars) -> list[Any]:
+    return [bars.row(i) for i in range(len(bars))]
+
+
+def test_every_security_of_the_lists_gives_plausible_bars(market: SyntheticMarket) -> None:
+    async def everything(client: TdxClient) -> int:
+        codes = [x.code for x in await client.codes() + await client.etfs()]
+        answers = await asyncio.gather(*map(client.kline_all, codes))
+        today = max(a.dates[-1] for a in answers)
+        open_days = set(await client.workdays(date(1990, 12, 19), today))
+        for name, bars in zip(codes, answers, strict=True):
+            good, rejected = check_bars(name, bars, today, lambda d: d not in open_days)
+            assert (rejected, len(good)) == ([], len(bars))
+        return len(codes)
+
+    count, _, client = asked(market, everything)
+    assert count > 8
+    assert (client.unknown_fields, client.oddities) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "reset:kline-all:first=2",
+        "cut:kline-all:first=2",
+        "html:kline-all:first=2",
+        "error:kline-all:first=2",
+        "timeout:kline-all:first=2",
+        "empty:kline-all:first=2",
+        "hang:kline-all:first=1",
+        "latency:kline-all:seconds=0.05",
+        "outage:calls=4",
+        "refuse:kline-all:first=1:seconds=0.1",
+        "duplicate:kline-all",
+        "descending:kline-all",
+        "extra-field:kline-all",
+    ],
+)
+def test_a_passing_fault_changes_no_bar(
+    market: SyntheticMarket, code: str, undisturbed: Bars, fault: str
+) -> None:
+    found, _, _ = asked(market, lambda c: c.kline_all(code), fault, bulk_timeout=0.5)
+    assert columns(found) == columns(undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "requests"),
+    [
+        ("reset:kline-all", RetryableAnswer, 4),
+        ("cut:kline-all", RetryableAnswer, 4),
+        ("html:kline-all", RetryableAnswer, 4),
+        ("error:kline-all", RetryableAnswer, 4),
+        ("timeout:kline-all", UpstreamTimeout, 4),
+        ("empty:kline-all", EmptyAnswer, 4),
+        ("hang:kline-all", NoAnswerInTime, 4),
+        ("empty-body:kline-all", PermanentAnswer, 1),
+        ("missing-field:kline-all", WrongShape, 1),
+        ("string-number:kline-all", WrongShape, 1),
+    ],
+)
+def test_a_lasting_fault_fails_by_its_kind_after_the_tries_it_deserves(
+    market: SyntheticMarket, code: str, fault: str, kind: type, requests: int
+) -> None:
+    async def failing(client: TdxClient) -> None:
+        with pytest.raises(QuotemillError) as caught:
+            await client.kline_all(code)
+        assert type(caught.value) is kind
+
+    _, routes, _ = asked(market, failing, fault, bulk_timeout=0.2)
+    assert routes.total() == requests
+
+
+def test_duplicated_and_unsorted_bars_are_reported(market: SyntheticMarket, code: str) -> None:
+    _, _, client = asked(
+        market, lambda c: c.kline_all(code), "duplicate", "descending", "extra-field"
+    )
+    assert client.oddities["kline-all.unsorted"] == 1
+    assert client.oddities["kline-all.repeated_bar"] == 1
+    assert set(client.unknown_fields)
+
+
+def test_an_outage_that_lasts_ends_the_load(market: SyntheticMarket) -> None:
+    codes = stocks(market)
+
+    async def all_codes(client: TdxClient) -> list[Any]:
+        return await asyncio.gather(*map(client.kline_all, codes), return_exceptions=True)
+
+    results, routes, _ = asked(market, all_codes, "outage", outage_wait=60)
+    assert {type(r) for r in results} == {ServiceGone}
+    # six in the air, then probes alone: after 1, 2, 4, 8, 16 and the 29 s left
+    assert (routes["kline-all"], routes["kline-history"]) == (6, 6)
+
+
+def test_a_history_cut_at_a_page_border_is_read_again(
+    market: SyntheticMarket, code: str, undisturbed: Bars
+) -> None:
+    assert len(undisturbed) > 800
+    found, routes, _ = asked(
+        market, lambda c: c.kline_all(code), "short:kline-all:first=1:keep=800"
+    )
+    assert columns(found) == columns(undisturbed)
+    assert routes["kline-all"] == 2
+
+
+def test_a_bar_with_high_below_low_is_rejected_alone(market: SyntheticMarket, code: str) -> None:
+    found, _, _ = asked(market, lambda c: c.kline_all(code), "high-below-low")
+    good, rejected = check_bars(code, found, found.dates[-1], lambda _: False)
+    assert len(good) == len(found) - 1
+    assert {r.rule for r in rejected} == {"high must not be below low"}
+
+
+def test_a_bar_on_a_holiday_is_rejected_alone(market: SyntheticMarket, code: str) -> None:
+    async def both(client: TdxClient) -> tuple[Bars, list[date]]:
+        bars = await client.kline_all(code)
+        return bars, await client.workdays(bars.dates[0], bars.dates[-1])
+
+    (bars, open_days), _, _ = asked(market, both, "holiday:kline-all")
+    good, rejected = check_bars(code, bars, bars.dates[-1], lambda d: d not in set(open_days))
+    assert len(good) == len(bars) - 1
+    assert [r.rule for r in rejected] == ["the exchange was closed on this day"]
+
+
+def test_an_index_asked_as_a_stock_is_final_and_never_taken(market: SyntheticMarket) -> None:
+    async def wrong(client: TdxClient) -> None:
+        with pytest.raises(PermanentAnswer, match="empty body"):
+            await client.kline_all("sh000001")
+
+    _, routes, _ = asked(market, wrong)
+    assert routes.total() == 1
+
+
+def test_an_index_has_its_own_routes_and_their_answers_agree(market: SyntheticMarket) -> None:
+    async def both(client: TdxClient) -> tuple[Bars, Bars]:
+        return await client.index_all("sh000001"), await client.index("sh000001", limit=50)
+
+    (whole, newest), _, _ = asked(market, both)
+    assert columns(whole)[-50:] == columns(newest)
+    assert any(whole.up)
+
+
+@pytest.mark.parametrize("fault", ["calendar-empty", "calendar-short", "outage", "reset", "html"])
+def test_the_connection_test_finds_what_a_load_would_meet(
+    market: SyntheticMarket, fault: str
+) -> None:
+    today = market.end.date()
+    found, _, _ = asked(market, lambda c: c.probe(today))
+    assert found.last_day <= today
+
+    async def failing(client: TdxClient) -> str:
+        try:
+            return "; ".join((await client.probe(today)).warnings)
+        except UpstreamError:
+            return "failed"
+
+    told, _, _ = asked(market, failing, fault)
+    assert "calendar begins only at" in told if fault == "calendar-short" else told == "failed"
+
+
+def test_the_actions_of_the_synthetic_market_are_all_read(
+    market: SyntheticMarket, tmp_path: Path
+) -> None:
+    path = tmp_path / "actions.csv"
+    path.write_text(actions_csv(market.all_actions()), encoding="utf-8")
+    found = read_actions(path, [s.code for s in market.securities])
+    assert found.rejected == []
+    assert len(found.rows) == len(list(market.all_actions())) > 0
+
+
+def test_real_bars_come_through_as_they_were_recorded(real_tdx_data: Path) -> None:
+    with (real_tdx_data / "daily_SZ000002.csv").open(encoding="utf-8") as file:
+        recorded = [
+            (date.fromisoformat(r["date"]), *(Decimal(r[n]) * 1000 for n in ("open", "high", "low", "close")), int(r["volume_hands"]))
+            for r in csv.DictReader(file)
+        ]  # fmt: skip
+    bars, _, client = asked(ReplayMarket(real_tdx_data), lambda c: c.kline_all("sz000002"))
+    columns = (bars.dates, bars.open, bars.high, bars.low, bars.close, bars.volume)
+    assert list(zip(*columns, strict=True)) == recorded
+    assert check_bars("sz000002", bars, datetime.now(UTC).date(), lambda _: False)[1] == []
+    assert client.oddities == {}
+
+
+def test_many_timeouts_in_a_row_leave_the_connection_pool_usable(
+    market: SyntheticMarket, code: str
+) -> None:
+    async def patient(client: TdxClient) -> int:
+        return len(await client.kline_all(code))
+
+    count, routes, _ = asked(
+        market, patient, "hang:kline-all:first=25", bulk_timeout=0.05, retries=30, concurrency=1
+    )
+    assert count
+    assert routes["kline-all"] == 26

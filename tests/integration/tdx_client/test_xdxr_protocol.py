@@ -1,0 +1,96 @@
+"""The xdxr request against a small server that speaks the quote protocol."""
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from loaders.errors import UpstreamError
+from loaders.tdx.xdxr import fetch_actions
+
+pytest.importorskip("pytdx", reason="the extra xdxr is not installed")
+
+
+def packed(*rows: tuple[int, date, int, tuple[float, ...]]) -> bytes:
+    """An xdxr body: market, date, category and four single floats of each row."""
+    body = b"\0" * 9 + struct.pack("<H", len(rows))
+    for market, day, category, values in rows:
+        number = day.year * 10000 + day.month * 100 + day.day
+        body += struct.pack("<B6sBIB4f", market, b"600000", 0, number, category, *values)
+    return body
+
+
+@contextmanager
+def quote_server(answers: dict[tuple[int, bytes], bytes | None]) -> Iterator[tuple[str, int]]:
+    """Speaks the quote protocol on loopback. A code answered with None breaks the connection."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                while request := connection.recv(1024):
+                    body: bytes | None = b"\0" * 8
+                    if request[:2] == b"\x0c\x1f":
+                        body = answers.get((request[14], request[15:21]), packed())
+                    if body is None:
+                        break
+                    connection.sendall(struct.pack("<IIIHH", 0, 0, 0, len(body), len(body)) + body)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+
+
+ONE_ROW = packed((1, date(2011, 6, 3), 1, (1.6, 0.0, 3.0, 0.0)))
+
+
+def test_the_servers_answer_becomes_actions() -> None:
+    with quote_server({(1, b"600000"): ONE_ROW}) as address:
+        found = fetch_actions(["sh600000", "sz000002"], [address])
+    (row,) = found.rows
+    assert (row.cash_per10_yuan, row.bonus_total_per10) == (Decimal("1.6"), Decimal(3))
+    # an empty answer is no evidence that nothing happened
+    assert (found.covers, found.failed) == ({"sh600000"}, {})
+
+
+def test_a_server_that_refuses_is_left_for_the_next() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        refusing = gone.getsockname()
+    with quote_server({(1, b"600000"): ONE_ROW}) as address:
+        assert len(fetch_actions(["sh600000"], [refusing, address]).rows) == 1
+
+
+def test_a_server_that_breaks_off_is_left_for_the_next() -> None:
+    with (
+        quote_server({(1, b"600000"): None}) as breaking,
+        quote_server({(1, b"600000"): ONE_ROW}) as address,
+    ):
+        assert len(fetch_actions(["sh600000"], [breaking, address]).rows) == 1
+
+
+def test_a_code_that_no_server_answers_fails_alone() -> None:
+    with quote_server({(1, b"600000"): ONE_ROW, (0, b"000002"): None}) as address:
+        found = fetch_actions(["sh600000", "sz000002"], [address])
+    assert len(found.rows) == 1
+    assert list(found.failed) == ["sz000002"]
+
+
+def test_no_server_at_all_is_an_upstream_failure() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        refusing = gone.getsockname()
+    with pytest.raises(UpstreamError, match="no TDX quote server answered"):
+        fetch_actions(["sh600000"], [refusing])

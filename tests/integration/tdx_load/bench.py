@@ -1,0 +1,85 @@
+"""A warehouse, a simulated service and the loader between them, for tests to drive."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from loaders.run import LoadRequest, LoadResult, run_load
+from loaders.sandbox.actions import actions_csv
+from loaders.sandbox.tdx_calls import Options
+from loaders.sandbox.tdx_service import TdxSandbox
+from loaders.sandbox.world import World
+from loaders.settings import Settings, load_settings
+from loaders.trading_time import SHANGHAI
+
+KLINES = """
+    select code, trade_date, open, high, low, close, volume, amount, is_final
+    from raw_tdx.kline_daily order by code, trade_date
+"""
+
+
+@dataclass
+class Heard:
+    """A reporter that keeps what it is told."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def start(self, dataset: str, total: int) -> None: ...
+
+    def advance(self, dataset: str, keys: int) -> None: ...
+
+
+@dataclass
+class Bench:
+    """`load` runs a load at the sandbox's clock with the given request; `rows` asks the warehouse."""
+
+    sandbox: TdxSandbox
+    settings: Settings
+    heard: Heard
+
+    def load(self, *, retry: bool = False, **request: Any) -> LoadResult:
+        as_of: datetime = self.sandbox.clock.replace(tzinfo=SHANGHAI)
+        return run_load(
+            self.settings, LoadRequest("tdx", **request), self.heard, as_of=as_of, retry=retry
+        )
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        assert self.settings.warehouse_url is not None
+        with psycopg.connect(self.settings.warehouse_url.get_secret_value()) as conn:
+            return conn.execute(query.encode(), values or None).fetchall()
+
+    def klines(self) -> list[tuple[Any, ...]]:
+        return self.rows(KLINES)
+
+
+def settings_for(url: str, dsn: str, home: Path, **tdx: Any) -> Settings:
+    """Quick retries and no patience: a test that waits is a test that is wrong."""
+    quick = {"backoff": 0.0, "outage_wait": 0.0, "indices": ["sh000001"]}
+    return load_settings(
+        {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)},
+        cwd=home,
+        tdx=quick | {"base_url": url} | tdx,
+    )
+
+
+@contextmanager
+def bench(
+    world: World, dsn: str, home: Path, *, clock: Any = None, faults: Any = (), **tdx: Any
+) -> Iterator[Bench]:
+    """Serve `world`, with its corporate actions in a file that the settings name."""
+    actions = home / "actions.csv"
+    actions.write_text(actions_csv(world.all_actions()), "utf-8")
+    options = Options(timeout_delay=0.0)
+    with TdxSandbox(world, clock=clock, faults=faults, options=options) as sandbox:
+        settings = settings_for(
+            sandbox.url, dsn, home, **({"corporate_actions": str(actions)} | tdx)
+        )
+        yield Bench(sandbox, settings, Heard())

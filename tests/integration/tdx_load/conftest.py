@@ -1,0 +1,32 @@
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders.sandbox.market import SyntheticMarket
+from tests.integration.tdx_load.bench import Bench, bench
+
+OpenBench = Callable[..., AbstractContextManager[Bench]]
+
+
+@pytest.fixture(scope="session")
+def small_market() -> SyntheticMarket:
+    """The smallest synthetic market with every kind of code and event, over 60 days."""
+    return SyntheticMarket(codes=12, days=60, seed=3)
+
+
+@pytest.fixture
+def open_bench(warehouse_dsn: str, tmp_path: Path) -> OpenBench:
+    def open_(world: Any, **options: Any) -> AbstractContextManager[Bench]:
+        return bench(world, warehouse_dsn, tmp_path, **options)
+
+    return open_
+
+
+@pytest.fixture
+def market_bench(open_bench: OpenBench, small_market: SyntheticMarket) -> Iterator[Bench]:
+    """The small market, not loaded yet, its clock at the end of its last day."""
+    with open_bench(small_market) as made:
+        yield made

@@ -1,0 +1,344 @@
+"""Loads by cursor: what a second run asks for, writes, repairs, and never destroys."""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import date, datetime, time
+
+import pytest
+
+from loaders.errors import LockHeldError, SettingsError, UsageError
+from loaders.jobs import load_lock
+from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.world import World
+from loaders.warehouse.postgres import open_warehouse
+from tests.integration.tdx_load.bench import Bench
+
+OpenBench = Callable[..., AbstractContextManager[Bench]]
+
+
+def calls(bench: Bench, route: str) -> list[dict[str, str]]:
+    return [entry.params for entry in bench.sandbox.log if entry.route == route]
+
+
+def days_until(world: World) -> list[date]:
+    """The trading days up to where the world's clock stands by default."""
+    return [day for day in world.days if day <= world.end.date()]
+
+
+def test_a_first_load_lands_every_bar_that_the_service_has(market_bench: Bench) -> None:
+    result = market_bench.load()
+
+    assert result.status == "succeeded"
+    assert result.exit_code == 0
+    counts = Counter(row[0] for row in market_bench.klines())
+    listed = {
+        row[0]
+        for row in market_bench.rows(
+            "select code from raw_tdx.security where instrument_type <> 'index'"
+        )
+    }
+    assert set(counts) == listed
+    assert sum(counts.values()) == sum(
+        t.rows_new for t in result.tasks if t.dataset == "kline_daily"
+    )
+
+
+def test_a_second_load_asks_for_no_bar_and_writes_no_row(market_bench: Bench) -> None:
+    market_bench.load()
+    before = market_bench.klines()
+    asked = len(calls(market_bench, "kline-all"))
+
+    result = market_bench.load()
+
+    # suspended and delisted codes are asked again: their last bar is older than the last day
+    stale = market_bench.rows(
+        "select count(distinct code) from raw_tdx.kline_daily group by code "
+        "having max(trade_date) < (select max(trade_date) from raw_tdx.kline_daily)"
+    )
+    assert len(calls(market_bench, "kline-all")) - asked == len(stale)
+    assert result.total("rows_new") + result.total("rows_changed") == 0
+    assert market_bench.klines() == before
+
+
+def test_one_new_day_is_loaded_by_short_answers(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    days = days_until(small_market)
+    with open_bench(small_market, clock=days[-2]) as bench:
+        bench.load()
+        first = len(calls(bench, "kline-all"))
+        bench.sandbox.set_clock(days[-1])
+
+        result = bench.load()
+
+        limits = {int(p["limit"]) for p in calls(bench, "kline-all")[first:] if "limit" in p}
+        assert min(limits) == 1 + bench.settings.tdx.overlap + 1
+        new = bench.rows("select count(*) from raw_tdx.kline_daily where trade_date = %s", days[-1])
+        assert sum(t.rows_new for t in result.tasks if t.dataset == "kline_daily") == new[0][0] > 0
+
+
+def test_day_by_day_equals_all_at_once(
+    open_bench: OpenBench, small_market: SyntheticMarket, new_database, tmp_path
+) -> None:
+    with open_bench(small_market) as at_once:
+        at_once.load()
+        expected = at_once.klines()
+    from tests.integration.tdx_load.bench import bench
+
+    days = days_until(small_market)
+    home = tmp_path / "other"
+    home.mkdir()
+    with bench(small_market, new_database(), home, clock=days[-6]) as daily:
+        daily.load()
+        for day in days[-5:]:
+            daily.sandbox.set_clock(day)
+            daily.load()
+        assert daily.klines() == expected
+
+
+def test_a_bar_of_the_running_day_is_provisional_until_the_evening(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    today = days_until(small_market)[-1]
+    with open_bench(small_market, clock=datetime.combine(today, time(11, 0))) as bench:
+        bench.load()
+        running = bench.rows(
+            "select count(*), bool_or(is_final) from raw_tdx.kline_daily where trade_date = %s",
+            today,
+        )
+        assert running[0][0] > 0
+        assert running[0][1] is False
+
+        bench.sandbox.set_clock(today)
+        result = bench.load()
+
+        finished = bench.rows(
+            "select bool_and(is_final) from raw_tdx.kline_daily where trade_date = %s", today
+        )
+        assert finished == [(True,)]
+        assert result.total("rows_changed") > 0
+
+
+def test_an_overlap_that_disagrees_reloads_the_whole_history_of_the_code(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    days = days_until(small_market)
+    code = "sh600000"
+    with open_bench(small_market, clock=days[-3]) as bench:
+        bench.load()
+        # as if the service had corrected the whole history of the code since
+        bench.rows("update raw_tdx.kline_daily set close = low where code = %s returning 1", code)
+        bench.sandbox.set_clock(days[-1])
+
+        bench.load()
+
+        asked = [p.get("limit") for p in calls(bench, "kline-all") if p["code"] == code]
+        assert asked == [None, "13", None]
+        wrong = bench.rows(
+            "select count(*) from raw_tdx.kline_daily where code = %s and close = low", code
+        )
+        served = small_market.day_bars(code)
+        assert wrong == [(int((served.close == served.low)[: len(days)].sum()),)]
+
+
+def test_a_narrower_answer_never_overwrites_wider_history(market_bench: Bench) -> None:
+    market_bench.load()
+    before = market_bench.klines()
+    code = before[0][0]
+    market_bench.sandbox.faults.add(f"short:kline-all:code={code}:keep=20")
+
+    result = market_bench.load(codes=(code,), datasets=("kline_daily",), mode="init")
+
+    task = next(t for t in result.tasks if t.dataset == "kline_daily")
+    assert "nothing was overwritten" in task.failures[code]
+    assert result.exit_code == 6
+    assert market_bench.klines() == before
+
+
+def test_an_empty_success_for_a_live_code_fails_and_a_retry_mends_it(market_bench: Bench) -> None:
+    code = "sh600000"
+    market_bench.sandbox.faults.add(f"empty:kline-all:code={code}:first=4")
+
+    result = market_bench.load()
+
+    assert result.exit_code == 6
+    assert list(result.tasks[2].failures) == [code]
+    again = market_bench.load(retry=True)
+    assert again.exit_code == 0
+    assert [t.codes for t in again.tasks if t.dataset == "kline_daily"] == [(code,)]
+    assert code in {row[0] for row in market_bench.klines()}
+
+
+def test_a_code_that_vanishes_is_marked_and_its_bars_are_kept(open_bench: OpenBench) -> None:
+    # of fewer codes one would be too large a share to be believed
+    with open_bench(SyntheticMarket(codes=30, days=20, seed=3)) as bench:
+        bench.load()
+        before = bench.klines()
+        bench.sandbox.faults.add("codes-vanish:codes:vanished=sz000001")
+
+        result = bench.load()
+
+        assert result.exit_code == 0
+        unlisted = bench.rows("select code from raw_tdx.security where not is_listed")
+        assert unlisted == [("sz000001",)]
+        assert bench.klines() == before
+
+
+def test_a_code_list_that_shrank_too_far_is_refused(market_bench: Bench) -> None:
+    market_bench.load()
+    market_bench.sandbox.faults.add("codes-vanish:codes:vanished=sz000001")
+
+    result = market_bench.load()
+
+    assert any("codes known before: refused" in warning for warning in result.warnings)
+    assert market_bench.rows("select bool_and(is_listed) from raw_tdx.security") == [(True,)]
+
+
+def test_a_code_list_without_an_exchange_is_refused_and_the_rest_loads(market_bench: Bench) -> None:
+    market_bench.load()
+    before = market_bench.rows("select * from raw_tdx.security order by code")
+    market_bench.sandbox.faults.add("codes-missing:codes:exchange=bj")
+
+    result = market_bench.load()
+
+    assert result.exit_code == 6
+    assert any("no code of bj" in warning for warning in result.warnings)
+    assert market_bench.rows("select * from raw_tdx.security order by code") == before
+
+
+@pytest.mark.parametrize("fault", ["calendar-empty", "calendar-short:keep=5"])
+def test_a_calendar_that_lost_days_is_a_failure_and_the_stored_one_stays(
+    market_bench: Bench, fault: str
+) -> None:
+    market_bench.load()
+    before = market_bench.rows("select * from raw_tdx.trading_day order by 1, 2")
+    market_bench.sandbox.faults.add(fault)
+
+    result = market_bench.load()
+
+    assert result.exit_code == 6
+    assert any("calendar" in warning for warning in result.warnings)
+    assert market_bench.rows("select * from raw_tdx.trading_day order by 1, 2") == before
+
+
+def test_a_bar_on_a_holiday_and_one_with_high_below_low_are_rejected_whole(
+    market_bench: Bench,
+) -> None:
+    market_bench.sandbox.faults.add("holiday:kline-all:code=sh600000")
+    market_bench.sandbox.faults.add("high-below-low:kline-all:code=sz000001")
+
+    result = market_bench.load()
+
+    assert result.exit_code == 0
+    rejected = market_bench.rows(
+        "select dataset, split_part(row_key, ' ', 1), rule from raw_tdx.rejected_row order by 2, 3"
+    )
+    assert ("kline_daily", "sh600000", "the exchange was closed on this day") in rejected
+    assert any(r[1] == "sz000001" and "high" in r[2] for r in rejected)
+
+
+def test_an_unknown_code_is_named_and_the_known_ones_load(market_bench: Bench) -> None:
+    result = market_bench.load(codes=("sh600000", "sh699999"))
+
+    assert result.exit_code == 6
+    assert any("sh699999" in warning for warning in result.warnings)
+    assert {row[0] for row in market_bench.klines()} == {"sh600000"}
+
+
+def test_codes_limit_a_load_to_the_datasets_of_those_codes(market_bench: Bench) -> None:
+    result = market_bench.load(codes=("sh600000",))
+
+    assert {t.dataset for t in result.tasks} == {
+        "codes", "trading_calendar", "kline_daily", "corporate_actions",
+    }  # fmt: skip
+    assert market_bench.rows("select count(*) from raw_tdx.index_kline") == [(0,)]
+
+
+def test_an_index_that_the_service_lacks_is_a_reported_skip(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    with open_bench(small_market, indices=["sh000001", "sh000999"]) as bench:
+        result = bench.load(datasets=("index_kline",))
+
+    assert result.exit_code == 0
+    assert any("sh000999" in w and "does not have" in w for w in result.warnings)
+
+
+def test_since_and_until_bound_what_is_landed(market_bench: Bench) -> None:
+    days = days_until(market_bench.sandbox.world)
+    market_bench.load(since=days[-10], until=days[-3])
+
+    found = market_bench.rows("select min(trade_date), max(trade_date) from raw_tdx.kline_daily")
+    assert found[0][0] >= days[-10]
+    assert found[0][1] == days[-3]
+    market_bench.load()
+    assert market_bench.rows("select max(trade_date) from raw_tdx.kline_daily")[0][0] == days[-1]
+
+
+def test_without_a_source_of_actions_the_load_says_so(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    with open_bench(small_market, corporate_actions=None) as bench:
+        result = bench.load()
+
+        assert result.exit_code == 0
+        assert any("adjusted prices equal raw ones" in w for w in result.warnings)
+        assert bench.rows(
+            "select count(*) from ops.ingestion_state where dataset = 'corporate_actions'"
+        ) == [(0,)]
+
+
+def test_an_action_that_leaves_the_file_is_withdrawn(market_bench: Bench) -> None:
+    market_bench.load()
+    path = market_bench.settings.tdx.corporate_actions
+    assert path is not None
+    assert not isinstance(path, str)
+    lines = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join(lines[:1] + lines[2:]) + "\n", "utf-8")
+
+    market_bench.load()
+
+    withdrawn = market_bench.rows(
+        "select upper(code), ex_date::text from raw_tdx.corporate_action where is_withdrawn"
+    )
+    assert withdrawn == [tuple(lines[1].split(",")[:2])]
+
+
+def test_the_second_of_two_loads_says_who_holds_the_lock(market_bench: Bench) -> None:
+    market_bench.load(codes=("sh600000",))
+    with (
+        load_lock(open_warehouse(market_bench.settings), "tdx"),
+        pytest.raises(LockHeldError, match="another load of tdx") as held,
+    ):
+        market_bench.load()
+    assert held.value.exit_code == 75
+
+
+def test_a_request_that_cannot_be_served_is_refused_before_anything_happens(
+    market_bench: Bench,
+) -> None:
+    with pytest.raises(UsageError, match="unknown dataset"):
+        market_bench.load(datasets=("klines",))
+    with pytest.raises(UsageError, match="not a code like"):
+        market_bench.load(codes=("600000",))
+    market_bench.settings = market_bench.settings.model_copy(
+        update={"tdx": market_bench.settings.tdx.model_copy(update={"base_url": None})}
+    )
+    with pytest.raises(SettingsError, match="no TDX service"):
+        market_bench.load()
+
+
+def test_the_record_tells_what_happened(market_bench: Bench) -> None:
+    result = market_bench.load()
+
+    job = market_bench.rows("select source, mode, status, as_of from ops.ingestion_jobs")
+    assert job[0][:3] == ("tdx", "incremental", "succeeded")
+    tasks = market_bench.rows(
+        "select dataset, status, rows_new from ops.ingestion_job_tasks order by task_no"
+    )
+    assert tasks == [(t.dataset, t.status, t.rows_new) for t in result.tasks]
+    state = market_bench.rows(
+        "select count(*) from ops.ingestion_state where dataset = 'kline_daily'"
+    )
+    assert state == [(len({row[0] for row in market_bench.klines()}),)]

@@ -1,0 +1,135 @@
+"""Homes with embedded servers of their own, and a foreign server on loopback with passwords."""
+
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from loaders.settings import Settings, load_settings
+from loaders.warehouse import binaries, embedded
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+
+OpenAt = Callable[..., Warehouse]
+AWKWARD_PASSWORD = "p@ss:/w'd\"\\ {{x}}%41#?&"
+
+
+def settings_for(home: Path, **environ: str) -> Settings:
+    return load_settings(environ={"QUOTEMILL_HOME": str(home), **environ}, cwd=home)
+
+
+@pytest.fixture(scope="module")
+def make_home() -> Iterator[Callable[[], Path]]:
+    """Homes that root's server user can reach too (pytest's own folders are closed to it)."""
+    homes: list[Path] = []
+
+    def make() -> Path:
+        home = Path(tempfile.mkdtemp(prefix="qm-", dir="/tmp"))
+        home.chmod(0o755)
+        homes.append(home)
+        return home
+
+    yield make
+    for home in homes:
+        embedded.stop(home)
+        shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def open_at() -> OpenAt:
+    """Open the warehouse of a home, with environment variables if need be."""
+
+    def open_(home: Path, start: bool = True, **environ: str) -> Warehouse:
+        return open_warehouse(settings_for(home, **environ), start=start)
+
+    return open_
+
+
+@pytest.fixture
+def empty_home(make_home: Callable[[], Path]) -> Path:
+    return make_home()
+
+
+@pytest.fixture(scope="module")
+def running_home(make_home: Callable[[], Path]) -> Path:
+    """A home whose server is up, shared by the tests of one file."""
+    home = make_home()
+    embedded.ensure_running(home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def running_warehouse(running_home: Path) -> Warehouse:
+    return open_warehouse(settings_for(running_home))
+
+
+@dataclass(frozen=True)
+class ForeignServer:
+    """A PostgreSQL that is not ours: TCP on loopback, SCRAM passwords. The oldest major that
+    serves, where Debian's is installed; else the wheel's."""
+
+    port: int
+    admin_password: str
+    home: Path
+    writer_password: str = AWKWARD_PASSWORD
+
+    def url(self, user: str, password: str, database: str) -> str:
+        return f"postgresql://{user}:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
+
+    def admin(self, database: str = "postgres") -> psycopg.Connection:
+        return psycopg.connect(self.url("postgres", self.admin_password, database), autocommit=True)
+
+    def warehouse(self, user: str, password: str, database: str, **environ: str) -> Warehouse:
+        url = self.url(user, password, database)
+        return open_warehouse(settings_for(self.home, QUOTEMILL_WAREHOUSE_URL=url, **environ))
+
+    def fresh_database(self, owner_may_create: bool = True) -> tuple[str, str]:
+        """A database and a writer without superuser rights, whose password is awkward."""
+        name = f"d{secrets.token_hex(4)}"
+        with self.admin() as conn:
+            role, secret = (
+                psycopg.sql.Identifier(f"w_{name}"),
+                psycopg.sql.Literal(AWKWARD_PASSWORD),
+            )
+            conn.execute(psycopg.sql.SQL("create role {} login password {}").format(role, secret))
+            conn.execute(f"create database {name}".encode())
+            if owner_may_create:
+                conn.execute(f"grant create on database {name} to w_{name}".encode())
+        return name, f"w_{name}"
+
+
+@pytest.fixture(scope="session")
+def foreign_server() -> Iterator[ForeignServer]:
+    base = Path(tempfile.mkdtemp(prefix="qm-foreign-", dir="/tmp"))
+    base.chmod(0o755)
+    home = base / "home"
+    home.mkdir()
+    account = binaries.system_account() if os.geteuid() == 0 else None
+    debian = Path("/usr/lib/postgresql/15/bin")
+    programs = debian if debian.is_dir() else binaries.server_bin(account)
+    data, password = base / "data", secrets.token_hex(8)
+    data.mkdir(mode=0o700)
+    secret = base / "secret"
+    secret.write_text(password)
+    if account:
+        os.chown(data, account.uid, account.gid)
+        os.chown(secret, account.uid, account.gid)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    initdb = [programs / "initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", "-N"]
+    initdb += ["-E", "UTF8", "--locale=C", f"--pwfile={secret}"]
+    binaries.run_as(account, initdb, check=True, capture_output=True)
+    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' -F"
+    control = [programs / "pg_ctl", "-D", data, "-w", "-o", options, "-l", data / "log"]
+    binaries.run_as(account, [*control, "start"], check=True, capture_output=True)
+    yield ForeignServer(port, password, home)
+    binaries.run_as(account, [*control, "-m", "immediate", "stop"], capture_output=True)
+    shutil.rmtree(base)

@@ -1,0 +1,187 @@
+"""Dumps come back whole, appear only when complete, and replace nothing of a user's."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders.errors import QuotemillError, SettingsError, UpstreamError, UsageError
+from loaders.warehouse.dump import dump, restore
+from loaders.warehouse.ownership import claim_schemas
+from loaders.warehouse.postgres import Warehouse
+
+OpenAt = Callable[..., Warehouse]
+
+
+def _fill(warehouse: Warehouse) -> None:
+    with warehouse.connect() as conn:
+        claim_schemas(conn, ["raw_tdx", "market"])
+        conn.execute("create table raw_tdx.bar (code text primary key, close numeric(18, 4))")
+        conn.execute(
+            "insert into raw_tdx.bar select 'sh' || i, i / 7.0 from generate_series(1, 500) i"
+        )
+        conn.execute("create view market.bar as select * from raw_tdx.bar")
+
+
+def _checksum(warehouse: Warehouse) -> Any:
+    with warehouse.connect() as conn:
+        return conn.execute(
+            "select count(*), md5(string_agg(b::text, ',' order by code)) from market.bar b"
+        ).fetchone()
+
+
+@pytest.fixture
+def filled(foreign_server: Any) -> Warehouse:
+    database, writer = foreign_server.fresh_database()
+    warehouse: Warehouse = foreign_server.warehouse(
+        writer, foreign_server.writer_password, database
+    )
+    _fill(warehouse)
+    return warehouse
+
+
+@pytest.fixture
+def another(foreign_server: Any) -> Warehouse:
+    database, writer = foreign_server.fresh_database()
+    warehouse: Warehouse = foreign_server.warehouse(
+        writer, foreign_server.writer_password, database
+    )
+    return warehouse
+
+
+def test_a_dump_restores_into_another_database_under_another_owner(
+    filled: Warehouse, another: Warehouse, tmp_path: Path
+) -> None:
+    result = dump(filled, tmp_path / "w.dump")
+    assert result.entries > 5
+    assert result.size_bytes == (tmp_path / "w.dump").stat().st_size
+    assert (tmp_path / "w.dump").stat().st_mode & 0o077 == 0
+    restore(another, tmp_path / "w.dump", clean=False)
+    assert _checksum(another) == _checksum(filled)
+    with another.connect() as conn:
+        claim_schemas(conn, ["raw_tdx", "market"])  # the record of ownership came along
+
+
+def test_the_embedded_server_is_dumped_and_restored_whole(
+    empty_home: Path, another: Warehouse, open_at: OpenAt, tmp_path: Path
+) -> None:
+    warehouse = open_at(empty_home)
+    _fill(warehouse)
+    with warehouse.connect() as conn:
+        conn.execute("create table public.research as select 42 as x")
+    before = _checksum(warehouse)
+    dump(warehouse, tmp_path / "w.dump")
+    with warehouse.connect() as conn:
+        conn.execute("delete from raw_tdx.bar")
+        conn.execute("drop table public.research")
+    restore(warehouse, tmp_path / "w.dump", clean=True)
+    assert _checksum(warehouse) == before
+    with warehouse.connect() as conn:
+        assert conn.execute("select x from public.research").fetchone() == (42,)
+
+
+def test_a_warehouse_that_holds_rows_is_replaced_only_when_told_so(
+    filled: Warehouse, tmp_path: Path
+) -> None:
+    dump(filled, tmp_path / "w.dump")
+    before = _checksum(filled)
+    with filled.connect() as conn:
+        conn.execute("delete from raw_tdx.bar where code < 'sh2'")
+    after = _checksum(filled)
+    with pytest.raises(UsageError) as caught:
+        restore(filled, tmp_path / "w.dump", clean=False)
+    assert "--yes" in caught.value.hint
+    assert _checksum(filled) == after
+    restore(filled, tmp_path / "w.dump", clean=True)
+    assert _checksum(filled) == before
+
+
+def test_a_view_of_the_user_on_ours_stops_a_replacement_and_nothing_is_lost(
+    filled: Warehouse, tmp_path: Path
+) -> None:
+    dump(filled, tmp_path / "w.dump")
+    before = _checksum(filled)
+    with filled.connect() as conn:
+        conn.execute("create schema mine")
+        conn.execute("create view mine.report as select * from market.bar")
+    with pytest.raises(UpstreamError, match="nothing was changed"):
+        restore(filled, tmp_path / "w.dump", clean=True)
+    assert _checksum(filled) == before
+
+
+def test_a_users_schema_of_the_same_name_is_never_replaced(
+    filled: Warehouse, another: Warehouse, tmp_path: Path
+) -> None:
+    dump(filled, tmp_path / "w.dump")
+    with another.connect() as conn:
+        conn.execute("create schema market")
+        conn.execute("create table market.bar as select 1 as theirs")
+    with pytest.raises(SettingsError, match="did not create"):
+        restore(another, tmp_path / "w.dump", clean=True)
+    with another.connect() as conn:
+        assert conn.execute("select theirs from market.bar").fetchone() == (1,)
+
+
+def test_tables_of_the_user_outside_our_schemas_are_not_dumped(
+    filled: Warehouse, another: Warehouse, tmp_path: Path
+) -> None:
+    with filled.connect() as conn:
+        conn.execute("create schema mine")
+        conn.execute("create table mine.diary (x int)")
+    dump(filled, tmp_path / "w.dump")
+    restore(another, tmp_path / "w.dump", clean=False)
+    with another.connect() as conn:
+        assert conn.execute("select to_regnamespace('mine')").fetchone() == (None,)
+
+
+def test_an_existing_file_is_kept_unless_told_otherwise(filled: Warehouse, tmp_path: Path) -> None:
+    file = tmp_path / "w.dump"
+    file.write_text("precious")
+    with pytest.raises(UsageError, match="exists"):
+        dump(filled, file)
+    assert file.read_text() == "precious"
+    dump(filled, file, overwrite=True)
+    assert file.read_bytes().startswith(b"PGDMP")
+
+
+def test_a_failed_dump_leaves_no_file(filled: Warehouse, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be written"):
+        dump(filled, tmp_path / "no such folder" / "w.dump")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("damage", [0, 100, 0.6])
+def test_a_damaged_dump_is_refused_before_anything_changes(
+    filled: Warehouse, tmp_path: Path, damage: float
+) -> None:
+    file = tmp_path / "w.dump"
+    dump(filled, file)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(damage) if damage >= 1 else int(len(whole) * damage)])
+    before = _checksum(filled)
+    with pytest.raises(QuotemillError, match="not a readable dump"):
+        restore(filled, file, clean=True)
+    assert _checksum(filled) == before
+
+
+def test_an_unclaimed_warehouse_has_nothing_to_dump(another: Warehouse, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="nothing of quotemill"):
+        dump(another, tmp_path / "w.dump")
+
+
+def test_no_password_is_on_a_command_line(
+    filled: Warehouse, tmp_path: Path, foreign_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    run = subprocess.run
+
+    def watched(command: Any, *args: Any, **kwargs: Any) -> Any:
+        seen.extend(str(part) for part in command)
+        return run(command, *args, **kwargs)
+
+    monkeypatch.setattr(subprocess, "run", watched)
+    dump(filled, tmp_path / "w.dump")
+    assert any("pg_dump" in part for part in seen)
+    assert not any(foreign_server.writer_password in part or "%40ss" in part for part in seen)

@@ -1,0 +1,220 @@
+"""A server that is not ours: passwords, errors, what a writer without superuser rights needs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders.errors import SettingsError, UpstreamError
+from loaders.warehouse.ownership import claim_schemas, owned_schemas, privileges
+from loaders.warehouse.postgres import Warehouse
+
+OpenAt = Callable[..., Warehouse]
+SCHEMAS = ["raw_tdx", "qa", "market"]
+
+
+def test_a_password_with_every_awkward_sign_connects_and_is_never_shown(
+    foreign_server: Any,
+) -> None:
+    database, writer = foreign_server.fresh_database()
+    secret = foreign_server.writer_password
+    warehouse = foreign_server.warehouse(writer, secret, database)
+    with warehouse.connect() as conn:
+        assert conn.execute("select current_user").fetchone() == (writer,)
+    for shown in (repr(warehouse), warehouse.label, warehouse.without_password()[0]):
+        assert secret not in shown
+        assert "%40ss" not in shown
+    assert warehouse.label == f"postgresql://{writer}@127.0.0.1:{foreign_server.port}/{database}"
+    with psycopg.connect(warehouse.dlt_url()) as conn:
+        assert conn.info.dbname == database
+
+
+def test_a_key_value_string_serves_as_well_as_a_url(foreign_server: Any, open_at: OpenAt) -> None:
+    text = (
+        f"host=127.0.0.1 port={foreign_server.port} user=postgres dbname=postgres "
+        f"password={foreign_server.admin_password}"
+    )
+    warehouse = open_at(foreign_server.home, QUOTEMILL_WAREHOUSE_URL=text)
+    assert warehouse.url.startswith("postgresql://postgres:")
+    warehouse.connect().close()
+
+
+def test_a_password_from_the_environment_reaches_dlt_too(
+    foreign_server: Any, open_at: OpenAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", foreign_server.admin_password)
+    url = f"postgresql://postgres@127.0.0.1:{foreign_server.port}/postgres"
+    warehouse = open_at(foreign_server.home, QUOTEMILL_WAREHOUSE_URL=url)
+    monkeypatch.delenv("PGPASSWORD")
+    warehouse.connect().close()
+    assert foreign_server.admin_password in warehouse.dlt_url()
+
+
+def test_a_wrong_password_is_an_unavailable_warehouse_with_its_mend(foreign_server: Any) -> None:
+    with pytest.raises(UpstreamError, match="password authentication failed") as caught:
+        foreign_server.warehouse("postgres", "not-the-password", "postgres")
+    assert "not-the-password" not in str(caught.value) + caught.value.hint
+    assert "QUOTEMILL_WAREHOUSE_URL" in caught.value.hint
+    assert caught.value.__cause__ is None
+
+
+def test_a_missing_database_and_a_closed_port_say_what_to_check(
+    foreign_server: Any, open_at: OpenAt
+) -> None:
+    with pytest.raises(UpstreamError) as missing:
+        foreign_server.warehouse("postgres", foreign_server.admin_password, "no_such_database")
+    assert "createdb" in missing.value.hint
+    url = "postgresql://postgres:s3cret@127.0.0.1:1/postgres"
+    with pytest.raises(UpstreamError) as closed:
+        open_at(foreign_server.home, QUOTEMILL_WAREHOUSE_URL=url)
+    assert "running" in closed.value.hint
+    assert "s3cret" not in str(closed.value)
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:pa:ss@w@h:port/d", "mysql://u:s3cret@h/d", "x"])
+def test_an_address_that_libpq_cannot_read_is_a_settings_error_without_its_text(
+    foreign_server: Any, open_at: OpenAt, url: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        open_at(foreign_server.home, QUOTEMILL_WAREHOUSE_URL=url)
+    assert "s3cret" not in str(caught.value)
+    assert "pa:ss" not in str(caught.value)
+
+
+def test_a_server_that_is_too_old_is_refused(
+    foreign_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loaders.warehouse.postgres.OLDEST", 99)
+    with pytest.raises(SettingsError, match="99 is the oldest"):
+        foreign_server.warehouse("postgres", foreign_server.admin_password, "postgres")
+
+
+@pytest.mark.parametrize("name", ["ops", "qa", "pg_mine", "raw_tdx"])
+def test_market_cannot_take_the_name_of_another_schema_of_ours(
+    foreign_server: Any, open_at: OpenAt, name: str
+) -> None:
+    with pytest.raises(SettingsError, match="market_schema"):
+        open_at(foreign_server.home, QUOTEMILL_MARKET_SCHEMA=name)
+
+
+def test_schemas_are_claimed_once_and_later_tables_of_the_user_are_left_alone(
+    foreign_server: Any,
+) -> None:
+    database, writer = foreign_server.fresh_database()
+    warehouse = foreign_server.warehouse(writer, foreign_server.writer_password, database)
+    with warehouse.connect() as conn:
+        claim_schemas(conn, SCHEMAS)
+    with foreign_server.admin(database) as admin:
+        admin.execute("create table market.my_notes (x int)")
+    with warehouse.connect() as conn:
+        claim_schemas(conn, SCHEMAS)
+        assert owned_schemas(conn) == {"ops", *SCHEMAS}
+        assert all(privilege.held for privilege in privileges(conn)[:3])
+    with foreign_server.admin(database) as admin:
+        assert admin.execute("select count(*) from market.my_notes").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    "relation",
+    [
+        "create table {}.theirs (x int)",
+        "create view {}.theirs as select 1 as x",
+        "create materialized view {}.theirs as select 1 as x",
+        "create sequence {}.theirs",
+    ],
+)
+@pytest.mark.parametrize(
+    ("schema", "mend"),
+    [("market", "QUOTEMILL_MARKET_SCHEMA"), ("qa", "QUOTEMILL_WAREHOUSE_URL"), ("ops", "URL")],
+)
+def test_a_schema_with_relations_of_the_user_is_refused_and_nothing_is_changed(
+    foreign_server: Any, schema: str, mend: str, relation: str
+) -> None:
+    database, writer = foreign_server.fresh_database()
+    with foreign_server.admin(database) as admin:
+        admin.execute(f"create schema {schema}".encode())
+        admin.execute(relation.format(schema).encode())
+    warehouse = foreign_server.warehouse(writer, foreign_server.writer_password, database)
+    with warehouse.connect() as conn, pytest.raises(SettingsError, match="theirs") as caught:
+        claim_schemas(conn, SCHEMAS)
+    assert mend in caught.value.hint
+    with foreign_server.admin(database) as admin:
+        names = {n for (n,) in admin.execute("select nspname from pg_namespace")}
+        assert names & {"ops", *SCHEMAS} == {schema}
+
+
+def test_a_schema_with_an_extension_alone_is_free(foreign_server: Any) -> None:
+    database, writer = foreign_server.fresh_database()
+    with foreign_server.admin(database) as admin:
+        admin.execute("create schema market")
+        try:
+            admin.execute("create extension pg_stat_statements schema market")
+        except psycopg.errors.UndefinedFile:
+            pytest.skip("the server has no contrib extensions")
+        admin.execute(f"grant usage, create on schema market to {writer}".encode())
+    warehouse = foreign_server.warehouse(writer, foreign_server.writer_password, database)
+    with warehouse.connect() as conn:
+        claim_schemas(conn, SCHEMAS)
+
+
+def test_a_writer_who_may_not_create_schemas_is_told_the_grant(foreign_server: Any) -> None:
+    database, writer = foreign_server.fresh_database(owner_may_create=False)
+    warehouse = foreign_server.warehouse(writer, foreign_server.writer_password, database)
+    with warehouse.connect() as conn:
+        with pytest.raises(SettingsError) as caught:
+            claim_schemas(conn, SCHEMAS)
+        lacking = [privilege for privilege in privileges(conn) if not privilege.held]
+    assert f"grant create on database {database} to {writer}" in caught.value.hint
+    assert [item.mend for item in lacking] == [f"grant create on database {database} to {writer}"]
+
+
+def test_empty_schemas_made_beforehand_need_no_right_on_the_database(foreign_server: Any) -> None:
+    database, writer = foreign_server.fresh_database(owner_may_create=False)
+    with foreign_server.admin(database) as admin:
+        for schema in ("ops", *SCHEMAS):
+            admin.execute(f"create schema {schema}".encode())
+            if schema != "qa":
+                admin.execute(f"grant usage, create on schema {schema} to {writer}".encode())
+    warehouse = foreign_server.warehouse(writer, foreign_server.writer_password, database)
+    with warehouse.connect() as conn:
+        with pytest.raises(SettingsError, match="schema qa"):
+            claim_schemas(conn, SCHEMAS)
+        conn.rollback()
+        with foreign_server.admin(database) as admin:
+            admin.execute(f"grant usage, create on schema qa to {writer}".encode())
+        claim_schemas(conn, SCHEMAS)
+        assert all(privilege.held for privilege in privileges(conn))
+
+
+def test_relations_of_another_owner_and_a_missing_reader_are_found(foreign_server: Any) -> None:
+    database, writer = foreign_server.fresh_database()
+    warehouse = foreign_server.warehouse(writer, foreign_server.writer_password, database)
+    with warehouse.connect() as conn:
+        claim_schemas(conn, SCHEMAS)
+    with foreign_server.admin(database) as admin:
+        admin.execute("create table market.kline_daily (x int)")
+    with warehouse.connect() as conn:
+        mends = [item.mend for item in privileges(conn, "nobody_yet") if not item.held]
+    assert mends == [f"grant postgres to {writer}", "create role nobody_yet"]
+
+
+def test_two_first_claims_at_once_agree(foreign_server: Any) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    database, writer = foreign_server.fresh_database()
+    warehouse = foreign_server.warehouse(writer, foreign_server.writer_password, database)
+
+    def claim(_: int) -> set[str]:
+        with warehouse.connect() as conn:
+            claim_schemas(conn, SCHEMAS)
+            return owned_schemas(conn)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(claim, range(4))) == [{"ops", *SCHEMAS}] * 4
+
+
+def test_the_home_of_a_foreign_warehouse_gets_no_server(foreign_server: Any) -> None:
+    foreign_server.warehouse("postgres", foreign_server.admin_password, "postgres")
+    assert not (Path(foreign_server.home) / "postgres").exists()

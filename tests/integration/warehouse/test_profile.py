@@ -1,0 +1,87 @@
+"""profiles.yml for plain dbt: content, mode, when it is written, and what dbt reads in it."""
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from loaders.errors import SettingsError
+from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.profiles import write_profile
+
+
+@pytest.fixture(autouse=True)
+def no_profiles_dir(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DBT_PROFILES_DIR", raising=False)
+
+
+def _warehouse(url: str) -> Warehouse:
+    return Warehouse(url, "test", False, "market", None, "label", Path("/nonexistent"))
+
+
+def _output(path: Path) -> dict[str, Any]:
+    profile = yaml.safe_load(path.read_text())["quotemill"]
+    assert profile["target"] == "warehouse"
+    output: dict[str, Any] = profile["outputs"]["warehouse"]
+    return output
+
+
+def test_the_embedded_server_is_named_by_its_socket_folder(
+    running_warehouse: Warehouse, tmp_path: Path
+) -> None:
+    path = write_profile(running_warehouse, tmp_path)
+    assert path == tmp_path / "profiles.yml"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    output = _output(path)
+    assert output["host"] == running_warehouse.params()["host"]
+    assert (output["type"], output["schema"], output["threads"]) == ("postgres", "market", 4)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_dbt_reads_the_values_that_libpq_was_given(tmp_path: Path, foreign_server: Any) -> None:
+    from dbt.config.renderer import ProfileRenderer
+
+    for secret in (foreign_server.writer_password, "12345", "true", "{% x %}", "{# #}", "null"):
+        warehouse = foreign_server_warehouse(foreign_server, secret)
+        output = ProfileRenderer({}).render_data(_output(write_profile(warehouse, tmp_path)))
+        assert output["password"] == secret
+        assert output["port"] == foreign_server.port
+
+
+def foreign_server_warehouse(foreign_server: Any, secret: str) -> Warehouse:
+    return _warehouse(foreign_server.url("postgres", secret, "postgres"))
+
+
+def test_encryption_settings_of_the_url_are_handed_on(tmp_path: Path) -> None:
+    url = "postgresql://u:p@db.example:6543/d?sslmode=verify-full&sslrootcert=/ca.pem"
+    output = _output(write_profile(_warehouse(url), tmp_path))
+    assert (output["sslmode"], output["sslrootcert"]) == ("verify-full", "/ca.pem")
+    assert (output["host"], output["port"]) == ("db.example", 6543)
+
+
+def test_an_unchanged_profile_is_not_written_again(tmp_path: Path) -> None:
+    warehouse = _warehouse("postgresql://u:p@h/d")
+    path = write_profile(warehouse, tmp_path)
+    inode = path.stat().st_ino
+    assert write_profile(warehouse, tmp_path).stat().st_ino == inode
+    path.chmod(0o644)
+    assert stat.S_IMODE(write_profile(warehouse, tmp_path).stat().st_mode) == 0o600
+    changed = write_profile(_warehouse("postgresql://u:other@h/d"), tmp_path)
+    assert _output(changed)["password"] == "other"
+
+
+def test_dbt_profiles_dir_takes_it_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path / "profiles"))
+    path = write_profile(_warehouse("postgresql://u:p@h/d"), tmp_path / "project")
+    assert path == tmp_path / "profiles" / "profiles.yml"
+    assert not (tmp_path / "project").exists()
+
+
+def test_a_profile_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "profiles.yml").write_text("mine: {}\n")
+    with pytest.raises(SettingsError, match="left alone"):
+        write_profile(_warehouse("postgresql://u:p@h/d"), tmp_path)
+    assert (tmp_path / "profiles.yml").read_text() == "mine: {}\n"
+    assert list(tmp_path.iterdir()) == [tmp_path / "profiles.yml"]

@@ -1,0 +1,92 @@
+"""`quotemill warehouse …` as a person types it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from loaders.errors import UsageError
+from loaders.warehouse import embedded
+from orchestration.cli.warehouse import app
+
+ROOT = Path(__file__).parents[3]
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def command(running_home: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    for name in list(os.environ):
+        if name.startswith(("QUOTEMILL_", "DB_", "TDX_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("QUOTEMILL_HOME", str(running_home))
+    monkeypatch.chdir(running_home)
+    return lambda *args, **kwargs: CliRunner().invoke(app, list(args), **kwargs)
+
+
+@pytest.mark.parametrize("name", ["start", "stop", "status", "psql", "url", "dump", "restore"])
+def test_every_help_shows_an_example(command: Command, name: str) -> None:
+    result = command(name, "--help")
+    assert result.exit_code == 0
+    assert "Example: " in result.stdout
+
+
+def test_status_tells_people_and_scripts(command: Command, running_home: Path) -> None:
+    facts = json.loads(command("status", "--json").stdout)
+    assert facts["running"] is True
+    assert facts["version"] == 18
+    assert facts["data_directory"] == str(running_home / "postgres")
+    assert facts["origin"] == "default: embedded server"
+    assert "MB" in command("status").stdout
+
+
+def test_stop_and_start_say_what_they_did(command: Command, running_home: Path) -> None:
+    assert command("stop").stdout == "stopped\n"
+    assert command("stop").stdout == "was not running\n"
+    assert command("start").stdout.startswith("running: PostgreSQL 18")
+    assert command("start").exit_code == 0
+    assert embedded.running(running_home) is not None
+
+
+def test_start_refuses_when_the_warehouse_is_another_server(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", "postgresql://u:s3cret@h/d")
+    result = command("start")
+    assert isinstance(result.exception, UsageError)
+    assert "s3cret" not in str(result.exception)
+    assert "s3cret" not in command("status").stdout
+
+
+def test_psql_and_url_reach_the_warehouse(command: Command, running_home: Path) -> None:
+    code = "from orchestration.cli.warehouse import app; app()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "psql", "-AtX", "-c", "show timezone", "-c", "select 6 * 7"],
+        capture_output=True,
+        text=True,
+        cwd=running_home,
+        env=dict(os.environ) | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+    )
+    assert done.stdout.split() == ["UTC", "42"], done.stderr
+    assert command("url").stdout.startswith("postgresql://postgres@/postgres?host=")
+
+
+def test_dump_and_restore_ask_before_they_replace(command: Command, tmp_path: Path) -> None:
+    command("psql", "--help")
+    from loaders.settings import load_settings
+    from loaders.warehouse.ownership import claim_schemas
+    from loaders.warehouse.postgres import open_warehouse
+
+    with open_warehouse(load_settings()).connect() as conn:
+        claim_schemas(conn, ["market"])
+        conn.execute("create table if not exists market.bar as select 1 as x")
+    file = str(tmp_path / "w.dump")
+    assert "objects" in command("dump", file).stdout
+    assert isinstance(command("dump", file).exception, UsageError)
+    assert isinstance(command("restore", file).exception, UsageError)
+    assert command("restore", file, "--yes").exit_code == 0

@@ -1,0 +1,54 @@
+"""dbt parse, and sqlfluff with dbt's own templater against an embedded server: part of `make lint`."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from loaders.settings import load_settings
+from loaders.tdx.schemas import TABLES
+from loaders.warehouse import embedded
+from loaders.warehouse.migrate import prepare
+from loaders.warehouse.postgres import open_warehouse
+from loaders.warehouse.profiles import write_profile
+
+ROOT = Path(__file__).parent.parent
+
+
+def main() -> int:
+    home = Path(tempfile.mkdtemp(prefix="qm-"))
+    home.chmod(0o755)
+    try:
+        warehouse = open_warehouse(load_settings({"QUOTEMILL_HOME": str(home)}, cwd=home))
+        prepare(warehouse, TABLES)
+        profiles = home / "profiles"
+        os.environ["DBT_PROFILES_DIR"] = str(profiles)
+        write_profile(warehouse, profiles)
+        environment = {
+            **os.environ,
+            "DBT_TARGET_PATH": str(home / "target"),
+            "DBT_LOG_PATH": str(home / "logs"),
+            "DO_NOT_TRACK": "1",
+        }
+        programs = Path(sys.executable).parent
+        commands = [
+            [programs / "dbt", "--quiet", "parse", "--project-dir", ROOT / "dbt_project"],
+            [
+                programs / "sqlfluff",
+                "lint",
+                "--disable-progress-bar",
+                "dbt_project/models",
+                "tests/dbt",
+            ],
+        ]
+        codes = [subprocess.run(c, cwd=ROOT, env=environment).returncode for c in commands]
+        return max(codes)
+    finally:
+        embedded.stop(home)
+        shutil.rmtree(home)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

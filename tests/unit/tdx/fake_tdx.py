@@ -1,0 +1,135 @@
+"""A TDX service made of a function, and answers as the service writes them."""
+
+import asyncio
+import csv
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import orjson
+
+from loaders.settings import TdxSettings
+from loaders.tdx.answers import Bars
+from loaders.tdx.client import TdxClient
+
+T = TypeVar("T")
+FETCHED_AT = datetime(2024, 11, 8, 8, 0, tzinfo=UTC)
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+def bar(day: date, close: int = 10_000, **changes: Any) -> dict[str, Any]:
+    """One bar in the service's spelling."""
+    return {
+        "Last": 0, "Open": close, "High": close + 100, "Low": close - 100, "Close": close,
+        "Volume": 1000, "Amount": close * 100_000, "Time": f"{day}T15:00:00+08:00",
+        "UpCount": 0, "DownCount": 0,
+    } | changes  # fmt: skip
+
+
+def days(count: int, start: date = date(2019, 1, 2)) -> list[date]:
+    return [start + timedelta(days=i) for i in range(count)]
+
+
+def bars_of(rows: list[dict[str, Any]]) -> Bars:
+    """Columns out of service bars, by the shortest way."""
+    return Bars(
+        [date.fromisoformat(r["Time"][:10]) for r in rows],
+        *[
+            [r[name] for r in rows]
+            for name in ("Open", "High", "Low", "Close", "Volume", "Amount", "UpCount", "DownCount")
+        ],
+        source_route="kline-all",
+        fetched_at=FETCHED_AT,
+    )
+
+
+def envelope(data: Any, code: int = 0, message: str = "success") -> bytes:
+    return orjson.dumps({"code": code, "message": message, "data": data}) + b"\n"
+
+
+def kline_data(rows: list[dict[str, Any]] | None) -> dict[str, Any]:
+    meta = {"batch_limit": 800, "notes": ["…"], "source": "tdx", "type": "day"}
+    return {"count": len(rows or []), "list": rows, "meta": meta}
+
+
+def good(data: Any) -> httpx.Response:
+    return httpx.Response(200, content=envelope(data))
+
+
+def failing(message: str) -> httpx.Response:
+    return httpx.Response(200, content=envelope(None, -1, message))
+
+
+class Service:
+    """Answers come from `answer(route, params, n)`, n counting the requests; all are recorded."""
+
+    def __init__(self, answer: Callable[[str, dict[str, str], int], httpx.Response]) -> None:
+        self.answer = answer
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        self.pauses: list[float] = []
+        self.time = 0.0
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        route = request.url.path.removeprefix("/api/")
+        params = dict(request.url.params)
+        self.requests.append((route, params))
+        await asyncio.sleep(0)
+        return self.answer(route, params, len(self.requests))
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.time += seconds
+        await asyncio.sleep(0)
+
+    def client(self, **changes: Any) -> TdxClient:
+        settings = TdxSettings(**{"base_url": "http://tdx:8080", "backoff": 0.0} | changes)
+        return TdxClient(
+            settings,
+            transport=httpx.MockTransport(self),
+            sleep=self.sleep,
+            clock=lambda: self.time,
+            now=lambda: FETCHED_AT,
+        )
+
+    def routes(self) -> Counter[str]:
+        return Counter(route for route, _ in self.requests)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def asked(
+    service: Service, call: Callable[[TdxClient], Coroutine[Any, Any, T]], **settings: Any
+) -> T:
+    """The result of one call of a fresh client."""
+
+    async def once() -> T:
+        async with service.client(**settings) as client:
+            return await call(client)
+
+    return asyncio.run(once())
+
+
+def read_real_bars(path: Path) -> Bars:
+    """Recorded bars in li, hands and li, as the service would send them."""
+    with path.open(encoding="utf-8") as file:
+        rows = [
+            bar(
+                date.fromisoformat(r["date"]),
+                Open=_li(r["open"]), High=_li(r["high"]), Low=_li(r["low"]), Close=_li(r["close"]),
+                Volume=int(r["volume_hands"]), Amount=int(r["amount_yuan"]) * 1000,
+            )
+            for r in csv.DictReader(file)
+        ]  # fmt: skip
+    return bars_of(rows)
+
+
+def _li(text: str) -> int:
+    value = Decimal(text) * 1000
+    assert value == int(value)
+    return int(value)

@@ -1,0 +1,268 @@
+"""Shapes of the answers: what is taken, what is refused, and how it is named."""
+
+from collections import Counter
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+from fake_tdx import FETCHED_AT, bar, bars_of, days, envelope, kline_data
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loaders.http import RetryableAnswer
+from loaders.tdx.answers import (
+    Bars,
+    NeedsRestart,
+    Outage,
+    PermanentAnswer,
+    UpstreamTimeout,
+    WrongShape,
+    failure_of,
+    open_envelope,
+    read_bars,
+    read_listings,
+    read_workday,
+    read_workdays,
+)
+
+EXTREME = st.integers(-(2**63), 2**63 - 1)
+
+
+def read(data: Any, **over: Any) -> Bars:
+    options = {
+        "key": "list", "count": "count", "meta": True, "fetched_at": FETCHED_AT,
+        "unknown": Counter(), "oddities": Counter(),
+    } | over  # fmt: skip
+    return read_bars("kline-all", data, **options)
+
+
+def opened(content: bytes, status: int = 200) -> Any:
+    return open_envelope("kline-all", "sh600000", status, content, Counter())
+
+
+@given(
+    st.lists(
+        st.tuples(st.dates(), *[EXTREME] * 8),
+        max_size=50,
+        unique_by=lambda row: row[0],
+    ),
+    st.sampled_from(["+08:00", "Z", "+09:00", "-05:00"]),
+)
+def test_bars_written_by_the_service_come_back_as_they_were(
+    values: list[tuple[Any, ...]], offset: str
+) -> None:
+    names = ("Open", "High", "Low", "Close", "Volume", "Amount", "UpCount", "DownCount")
+    rows = [
+        bar(v[0], Time=f"{v[0]}T15:00:00{offset}", **dict(zip(names, v[1:], strict=True)))
+        for v in sorted(values)
+    ]
+    assert read(opened(envelope(kline_data(rows or None)))) == bars_of(rows)
+
+
+@pytest.mark.parametrize("empty", [None, []])
+def test_both_spellings_of_an_empty_list_are_no_bars(empty: Any) -> None:
+    assert len(read(kline_data([]) | {"list": empty})) == 0
+
+
+@pytest.mark.parametrize("offset", ["Z", "+08:00", "+09:00", ""])
+def test_the_offset_of_a_stamp_never_moves_its_day(offset: str) -> None:
+    bars = read(kline_data([bar(date(1991, 6, 3), Time=f"1991-06-03T15:00:00{offset}")]))
+    assert bars.dates == [date(1991, 6, 3)]
+
+
+@pytest.mark.parametrize("name", sorted(bar(date(2019, 2, 1))))
+def test_a_bar_without_one_of_its_fields_refuses_the_answer(name: str) -> None:
+    rows = [bar(d) for d in days(3)]
+    del rows[1][name]
+    with pytest.raises(WrongShape) as caught:
+        read(kline_data(rows))
+    error = caught.value
+    assert (error.row, error.field, error.rule) == (1, f"list.{name}", "is missing")
+    assert "kline-all" in str(error)
+
+
+@pytest.mark.parametrize("value", [10000.0, "10000", True, None, [1]])
+def test_a_number_in_another_json_type_refuses_the_answer(value: Any) -> None:
+    with pytest.raises(WrongShape, match=r"row 1 field list\.Close: .*not a whole number"):
+        read(kline_data([bar(d, **({"Close": value} if i else {})) for i, d in enumerate(days(2))]))
+
+
+def test_a_number_beyond_64_bits_refuses_the_answer() -> None:
+    with pytest.raises(WrongShape, match="row 0 field Volume"):
+        read(kline_data([bar(date(2019, 2, 1), Volume=2**63)]))
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    ["2019-02-01T10:30:00+08:00", "2019-02-01", "2019-02-30T15:00:00Z", "20190201 15:00", "", "-"],
+)
+def test_a_stamp_that_is_not_the_close_of_a_day_refuses_the_answer(stamp: str) -> None:
+    with pytest.raises(WrongShape, match="row 1 field Time"):
+        read(kline_data([bar(date(2019, 1, 31)), bar(date(2019, 2, 1), Time=stamp)]))
+
+
+def test_unknown_fields_are_dropped_and_counted_by_place() -> None:
+    unknown: Counter[str] = Counter()
+    data = kline_data([bar(d, Colour="red") for d in days(3)]) | {"page": 1}
+    data["meta"]["region"] = "cn"
+    assert read(data, unknown=unknown) == bars_of([bar(d) for d in days(3)])
+    assert unknown == {
+        "kline-all.list.Colour": 3, "kline-all.page": 1, "kline-all.meta.region": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", [{"source": "ths"}, {"type": "minute1"}])
+def test_bars_of_another_source_or_period_are_refused(broken: dict[str, str]) -> None:
+    data = kline_data([bar(date(2019, 2, 1))])
+    data["meta"] |= broken
+    with pytest.raises(WrongShape, match=r"meta\."):
+        read(data)
+
+
+@pytest.mark.parametrize(
+    "data", [None, [], "x", {"count": 1}, {"list": []}, {"count": 0, "list": 3}]
+)
+def test_data_of_another_form_is_refused(data: Any) -> None:
+    with pytest.raises(WrongShape):
+        read(data, meta=False)
+
+
+def test_unsorted_bars_are_sorted_and_reported() -> None:
+    oddities: Counter[str] = Counter()
+    rows = [bar(d) for d in days(5)]
+    assert read(kline_data(rows[::-1]), oddities=oddities) == bars_of(rows)
+    assert oddities == {"kline-all.unsorted": 1}
+
+
+def test_a_bar_repeated_at_a_page_border_is_taken_once_and_reported() -> None:
+    oddities: Counter[str] = Counter()
+    rows = [bar(d) for d in days(1600)]
+    # the repeated one carries another Last, which is computed per page
+    repeated = [*rows[:800], rows[799] | {"Last": 7}, *rows[800:]]
+    assert read(kline_data(repeated), oddities=oddities) == bars_of(rows)
+    assert oddities == {"kline-all.repeated_bar": 1}
+
+
+def test_bars_of_one_day_that_contradict_each_other_are_both_kept_for_judgement() -> None:
+    first, second = bar(date(2019, 2, 1), 10_000), bar(date(2019, 2, 1), 10_010)
+    assert len(read(kline_data([first, second]))) == 2
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("获取K线失败: 超时", UpstreamTimeout),
+        (
+            "获取K线失败: write tcp 1.2.3.4:5->6.7.8.9:7709: use of closed network connection",
+            Outage,
+        ),
+        ("获取K线失败: 不支持的K线类型: x", PermanentAnswer),
+        ("获取K线失败: 股票代码长度错误,例如:SZ000001", PermanentAnswer),
+        ("start_date 参数格式错误，应为 YYYYMMDD 或 YYYY-MM-DD", PermanentAnswer),
+        ("股票代码不能为空", PermanentAnswer),
+        ("end 必须大于或等于 start", PermanentAnswer),
+        ("交易日模块未初始化", NeedsRestart),
+        ("获取行情失败: DefaultCodes未初始化", NeedsRestart),
+        ("获取K线失败: EOF", RetryableAnswer),
+    ],
+)
+def test_a_failure_is_named_by_what_helps_against_it(message: str, kind: type) -> None:
+    with pytest.raises(kind) as caught:
+        opened(envelope(None, -1, message))
+    assert type(caught.value) is kind
+    assert "sh600000" in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_a_half_initialised_service_is_advised_to_be_restarted() -> None:
+    assert "restart" in failure_of("codes", "股票代码缓存未初始化").hint
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "kind"),
+    [
+        (404, b"404 page not found\n", PermanentAnswer),
+        (301, b"", PermanentAnswer),
+        (200, b"", PermanentAnswer),
+        (502, b"<html>Bad Gateway</html>", RetryableAnswer),
+        (429, b"slow down", RetryableAnswer),
+        (200, b'{"code":0,"message":"succ', RetryableAnswer),
+        (200, b"\xff\xfe", RetryableAnswer),
+        (200, b"[]", WrongShape),
+        (200, b'{"code":7,"message":"","data":null}', WrongShape),
+        (200, b'{"code":"0","message":"","data":null}', WrongShape),
+        (200, b'{"code":0,"message":"success"}', WrongShape),
+    ],
+)
+def test_an_answer_that_is_no_envelope_is_refused_by_its_kind(
+    status: int, content: bytes, kind: type
+) -> None:
+    with pytest.raises(kind) as caught:
+        opened(content, status)
+    assert type(caught.value) is kind
+
+
+def test_an_empty_body_has_a_message_of_its_own() -> None:
+    with pytest.raises(PermanentAnswer, match="empty body"):
+        opened(b"")
+
+
+def test_a_code_listed_twice_is_taken_once_with_its_last_name() -> None:
+    rows = [
+        {"code": "600000", "exchange": "sh", "name": "浦发"},
+        {"code": "000001", "exchange": "sz", "name": "平安银行"},
+        {"code": "600000", "exchange": "sh", "name": "浦发银行\0 "},
+    ]
+    oddities: Counter[str] = Counter()
+    found = read_listings(
+        "codes", {"total": 3, "exchanges": {}, "codes": rows}, key="codes",
+        unknown=Counter(), oddities=oddities,
+    )  # fmt: skip
+    assert found == [("sh600000", "sh", "浦发银行"), ("sz000001", "sz", "平安银行")]
+    assert oddities == {"codes.repeated_code": 1}
+
+
+@pytest.mark.parametrize("digits", ["60000", "sh600000", "６０００００", "60000x"])
+def test_a_listed_code_is_six_digits(digits: str) -> None:
+    data = {"total": 1, "codes": [{"code": digits, "exchange": "sh", "name": "x"}]}
+    with pytest.raises(WrongShape, match="row 0 field code"):
+        read_listings("codes", data, key="codes", unknown=Counter(), oddities=Counter())
+
+
+def test_a_stale_last_price_is_neither_read_nor_called_unknown() -> None:
+    row = {"code": "510300", "name": "沪深300ETF", "exchange": "sh", "last_price": 5.8e-39}
+    unknown: Counter[str] = Counter()
+    data = {"total": 1, "list": [row]}
+    assert read_listings("etf", data, key="list", unknown=unknown, oddities=Counter())
+    assert not unknown
+
+
+def day_object(day: date) -> dict[str, str]:
+    return {"iso": day.isoformat(), "numeric": f"{day:%Y%m%d}"}
+
+
+def test_workdays_ascend_and_lie_in_the_range_asked_for() -> None:
+    start, end = date(2019, 2, 1), date(2019, 2, 12)
+    found = [date(2019, 2, 12), date(2019, 2, 1), date(2019, 2, 11)]
+    data = {"count": 3, "list": [day_object(d) for d in found]}
+    assert read_workdays("r", data, start=start, end=end, unknown=Counter()) == sorted(found)
+    with pytest.raises(WrongShape, match="outside"):
+        read_workdays("r", data, start=start, end=date(2019, 2, 11), unknown=Counter())
+
+
+def test_a_workday_whose_two_spellings_differ_is_refused() -> None:
+    data = {"count": 1, "list": [{"iso": "2019-02-01", "numeric": "20190202"}]}
+    with pytest.raises(WrongShape, match="another day"):
+        read_workdays("r", data, start=date(2019, 1, 1), end=date(2019, 3, 1), unknown=Counter())
+
+
+def test_a_workday_at_the_edge_of_the_calendar_has_no_neighbours() -> None:
+    day = date(2019, 2, 1)
+    data = {"date": day_object(day), "is_workday": True, "next": [], "previous": None}
+    assert read_workday("workday", data, Counter()) == (day, True, [], [])
+
+
+def test_a_row_is_shown_with_its_day_as_text() -> None:
+    row = bars_of([bar(date(2019, 2, 1))]).row(0)
+    assert row["trade_date"] == "2019-02-01"
+    assert isinstance(FETCHED_AT, datetime)

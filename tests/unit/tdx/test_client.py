@@ -1,0 +1,273 @@
+"""The client: retries, limits, second looks, and the connection test."""
+
+import asyncio
+from datetime import date
+from typing import Any
+
+import httpx
+import pytest
+from fake_tdx import Service, asked, bar, days, envelope, failing, good, kline_data
+
+from loaders.errors import SettingsError, UpstreamError, UsageError
+from loaders.http import NoAnswerInTime, RetryableAnswer
+from loaders.settings import TdxSettings
+from loaders.tdx.answers import EmptyAnswer, PermanentAnswer, WrongShape
+from loaders.tdx.client import TdxClient
+
+ROWS = [bar(d) for d in days(3)]
+
+
+def always(response: Any) -> Service:
+    return Service(lambda *_: response if isinstance(response, httpx.Response) else response())
+
+
+def after(failures: int, response: httpx.Response, last: httpx.Response) -> Service:
+    """`failures` times the first answer, then the last one."""
+    return Service(lambda _r, _p, n: response if n <= failures else last)
+
+
+def test_day_bars_are_asked_for_raw_and_newest_first_only_with_a_limit() -> None:
+    service = always(good(kline_data(ROWS)))
+    bars = asked(service, lambda c: c.kline_all("sh600000", limit=12))
+    assert service.requests == [("kline-all", {"code": "sh600000", "type": "day", "limit": "12"})]
+    assert (len(bars), bars.source_route) == (3, "kline-all")
+    asked(service, lambda c: c.kline_all("sh600000"))
+    assert service.requests[-1][1] == {"code": "sh600000", "type": "day"}
+
+
+def test_an_index_is_asked_through_the_index_routes_only() -> None:
+    service = Service(
+        lambda route, *_: good(
+            {"Count": 1, "List": ROWS[:1]} if route == "index" else {"count": 1, "list": ROWS[:1]}
+        )
+    )
+    asked(service, lambda c: c.index_all("sh000001"))
+    asked(service, lambda c: c.index("sh000001", limit=10))
+    assert list(service.routes()) == ["index/all", "index"]
+
+
+@pytest.mark.parametrize("code", ["600000", "SH600000", "sh60000", "sh600000 ", "hk000001"])
+def test_a_code_without_its_exchange_is_never_sent(code: str) -> None:
+    service = always(good(kline_data(ROWS)))
+    with pytest.raises(UsageError):
+        asked(service, lambda c: c.kline_all(code))
+    assert not service.requests
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        failing("获取K线失败: 超时"),
+        failing("获取K线失败: EOF"),
+        httpx.Response(503, content=b"<html></html>"),
+        httpx.Response(200, content=envelope(kline_data(ROWS))[:-40]),
+        good(kline_data(None)),
+    ],
+    ids=["upstream timeout", "generic failure", "5xx", "cut JSON", "empty success"],
+)
+def test_what_another_try_may_mend_is_tried_three_times_more(response: httpx.Response) -> None:
+    service = after(3, response, good(kline_data(ROWS)))
+    assert len(asked(service, lambda c: c.kline_all("sh600000"))) == 3
+    service = after(4, response, good(kline_data(ROWS)))
+    with pytest.raises(RetryableAnswer):
+        asked(service, lambda c: c.kline_all("sh600000"))
+    assert len(service.requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("response", "kind"),
+    [
+        (failing("获取K线失败: 不支持的K线类型: x"), PermanentAnswer),
+        (httpx.Response(404, content=b"404 page not found"), PermanentAnswer),
+        (httpx.Response(200, content=b""), PermanentAnswer),
+        (good({"count": 0}), WrongShape),
+    ],
+    ids=["format text", "404", "empty body", "wrong shape"],
+)
+def test_what_would_come_again_is_asked_once(response: httpx.Response, kind: type) -> None:
+    service = always(response)
+    with pytest.raises(kind):
+        asked(service, lambda c: c.kline_all("sh600000"))
+    assert len(service.requests) == 1
+
+
+def test_emptiness_is_taken_where_no_rows_are_due() -> None:
+    service = always(good(kline_data(None)))
+    assert len(asked(service, lambda c: c.kline_all("sh600000", expect_rows=False))) == 0
+    with pytest.raises(EmptyAnswer, match="sh600000"):
+        asked(service, lambda c: c.kline_all("sh600000"))
+
+
+def test_a_broken_connection_is_retried() -> None:
+    def answer(_route: str, _params: dict[str, str], n: int) -> httpx.Response:
+        if n == 1:
+            raise httpx.ReadError("reset")
+        if n == 2:
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        return good(kline_data(ROWS))
+
+    service = Service(answer)
+    assert len(asked(service, lambda c: c.kline_all("sh600000"))) == 3
+    assert len(service.requests) == 3
+
+
+def test_a_silent_service_is_left_after_the_time_limit_of_its_route() -> None:
+    class Silent(Service):
+        async def __call__(self, request: httpx.Request) -> httpx.Response:
+            self.requests.append((request.url.path, {}))
+            return await asyncio.Future()
+
+    service = Silent(lambda *_: good(None))
+    with pytest.raises(NoAnswerInTime, match=r"kline-all sh600000 day: .*0\.02 s"):
+        asked(service, lambda c: c.kline_all("sh600000"), bulk_timeout=0.02, retries=1)
+    with pytest.raises(NoAnswerInTime, match=r"0\.01 s"):
+        asked(service, lambda c: c.codes(), timeout=0.01, retries=0)
+    assert len(service.requests) == 3
+
+
+def test_a_history_that_ends_on_a_page_border_is_read_again_and_the_wider_wins() -> None:
+    full = [bar(d) for d in days(1700)]
+    service = after(1, good(kline_data(full[-800:])), good(kline_data(full)))
+    assert len(asked(service, lambda c: c.kline_all("sh600000"))) == 1700
+    service = after(1, good(kline_data(full[-1600:])), good(kline_data(full[-800:])))
+    assert len(asked(service, lambda c: c.kline_all("sh600000"))) == 1600
+    assert len(service.requests) == 2
+
+
+def test_the_newest_800_bars_asked_for_need_no_second_look() -> None:
+    service = always(good(kline_data([bar(d) for d in days(800)])))
+    asked(service, lambda c: c.kline_all("sh600000", limit=800))
+    assert len(service.requests) == 1
+
+
+def test_no_more_requests_run_at_once_than_the_setting_allows() -> None:
+    running = peak = 0
+
+    class Counting(Service):
+        async def __call__(self, request: httpx.Request) -> httpx.Response:
+            nonlocal running, peak
+            running += 1
+            peak = max(peak, running)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            running -= 1
+            return await super().__call__(request)
+
+    service = Counting(lambda *_: good(kline_data(ROWS)))
+
+    async def many(client: TdxClient) -> None:
+        await asyncio.gather(*(client.kline_all(f"sh6{i:05}") for i in range(40)))
+
+    asked(service, many, concurrency=4)
+    assert peak == 4
+    assert len(service.requests) == 40
+
+
+def test_a_cancelled_request_frees_its_place() -> None:
+    class FirstHangs(Service):
+        async def __call__(self, request: httpx.Request) -> httpx.Response:
+            if not self.requests:
+                self.requests.append(("", {}))
+                return await asyncio.Future()
+            return await super().__call__(request)
+
+    service = FirstHangs(lambda *_: good(kline_data(ROWS)))
+
+    async def cancel_then_ask(client: TdxClient) -> int:
+        first = asyncio.create_task(client.kline_all("sh600000"))
+        while not service.requests:
+            await asyncio.sleep(0)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        return len(await client.kline_all("sh600001"))
+
+    assert asked(service, cancel_then_ask, concurrency=1) == 3
+
+
+def test_an_empty_code_list_is_a_failure() -> None:
+    service = always(good({"total": 0, "exchanges": {"sh": 0, "sz": 0, "bj": 0}, "codes": []}))
+    with pytest.raises(EmptyAnswer, match="without a single security"):
+        asked(service, lambda c: c.codes())
+
+
+def test_an_empty_calendar_is_a_failure_only_where_days_are_expected() -> None:
+    service = always(good({"count": 0, "list": []}))
+    weekend = date(2019, 2, 2), date(2019, 2, 3)
+    assert asked(service, lambda c: c.workdays(*weekend)) == []
+    with pytest.raises(EmptyAnswer, match="calendar is empty") as caught:
+        asked(service, lambda c: c.workdays(*weekend, expect_days=True))
+    assert "TZ=Asia/Shanghai" in caught.value.hint
+
+
+def test_without_an_address_the_setting_is_named() -> None:
+    with pytest.raises(SettingsError) as caught:
+        TdxClient(TdxSettings(base_url=None))
+    assert "QUOTEMILL_TDX__BASE_URL" in caught.value.hint
+
+
+@pytest.mark.parametrize("address", ["http://", "http://tdx:123456", "http://[tdx"])
+def test_an_address_that_cannot_be_one_is_a_settings_error(address: str) -> None:
+    with pytest.raises(SettingsError, match="address"):
+        TdxClient(TdxSettings(base_url=address))
+
+
+def test_an_address_below_a_path_keeps_the_path() -> None:
+    service = always(
+        good({"total": 1, "codes": [{"code": "600000", "exchange": "sh", "name": "a"}]})
+    )
+    asked(service, lambda c: c.codes(), base_url="http://gate:80/tdx")
+    assert service.requests[0][0] == "/tdx/api/codes"
+
+
+def ready(calendar: list[date], minutes: httpx.Response | None = None) -> Service:
+    def answer(route: str, _params: dict[str, str], _n: int) -> httpx.Response:
+        if route == "kline-history":
+            return minutes or good({"Count": 1, "List": [{}]})
+        objects = [{"iso": str(d), "numeric": f"{d:%Y%m%d}"} for d in calendar]
+        return good({"count": len(calendar), "list": objects})
+
+    return Service(answer)
+
+
+AS_OF = date(2019, 3, 1)
+
+
+def test_a_ready_service_tells_the_ends_of_its_calendar() -> None:
+    found = asked(ready([date(1990, 12, 19), date(2019, 2, 1)]), lambda c: c.probe(AS_OF))
+    assert (found.first_day, found.last_day) == (date(1990, 12, 19), date(2019, 2, 1))
+    assert found.warnings == ()
+
+
+def test_a_calendar_that_lost_a_known_trading_day_fails_the_connection_test() -> None:
+    with pytest.raises(UpstreamError, match="lacks the trading day 2019-02-01"):
+        asked(ready([date(1990, 12, 19), date(2019, 2, 11)]), lambda c: c.probe(AS_OF))
+    with pytest.raises(UpstreamError, match="calendar is empty"):
+        asked(ready([]), lambda c: c.probe(AS_OF))
+
+
+def test_a_calendar_with_its_beginning_missing_is_a_warning() -> None:
+    found = asked(ready([date(2019, 2, 11)]), lambda c: c.probe(AS_OF))
+    assert "begins only at 2019-02-11" in found.warnings[0]
+
+
+def test_a_service_whose_clock_stands_in_the_past_is_ready() -> None:
+    found = asked(ready([date(1990, 12, 19), date(2011, 12, 6)]), lambda c: c.probe(AS_OF))
+    assert found.last_day == date(2011, 12, 6)
+
+
+def test_the_connection_test_does_not_wait_for_a_service_that_is_down() -> None:
+    def answer(*_: Any) -> httpx.Response:
+        raise httpx.ConnectError("[Errno 111] Connection refused")
+
+    service = Service(answer)
+    with pytest.raises(UpstreamError, match="nobody answers at tdx:8080") as caught:
+        asked(service, lambda c: c.probe(AS_OF))
+    assert service.pauses == []
+    assert caught.value.hint
+
+
+def test_the_connection_test_tells_a_lost_quote_server_from_a_dead_service() -> None:
+    lost = failing("获取K线失败: write tcp a->b: use of closed network connection")
+    with pytest.raises(UpstreamError, match="no connection to its quote server"):
+        asked(ready([AS_OF], lost), lambda c: c.probe(AS_OF))
