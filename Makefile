@@ -31,8 +31,12 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# in a warehouse of its own: the models' tables are described, not somebody's data
+docs: export QUOTEMILL_HOME = var/docs
+docs: export DBT_PROFILES_DIR = var/docs
 docs: $(STAMP)
 	$(BIN)/quotemill docs
+	$(BIN)/quotemill warehouse stop
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
@@ -41,4 +45,5 @@ soak: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m soak tests/faults
 
 clean:
+	-QUOTEMILL_HOME=var/demo $(BIN)/quotemill warehouse stop
 	rm -rf $(VENV) var dbt_project/target dbt_project/logs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -4,6 +4,7 @@ Each write is a short connection of its own, so a restart of the warehouse in mi
 retry and not the job.
 """
 
+import fcntl
 import getpass
 import json
 import os
@@ -15,14 +16,10 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-import stamina
 from psycopg.rows import dict_row
 
-from loaders.errors import LockHeldError, UpstreamError, UsageError
+from loaders.errors import LockHeldError, SettingsError, UsageError
 from loaders.warehouse.postgres import Warehouse
-
-# how long the record waits for a warehouse that restarts, in seconds
-PATIENCE = 60.0
 
 
 @dataclass
@@ -50,41 +47,90 @@ def requester() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()}"
 
 
-@contextmanager
-def load_lock(warehouse: Warehouse, source: str) -> Iterator[psycopg.Connection]:
-    """Hold the lock of a source. Raises LockHeldError that names the holder."""
-    conn = warehouse.connect(autocommit=True, application_name=f"quotemill load lock: {source}")
-    try:
-        key = f"quotemill:load:{source}"
+class LoadLock:
+    """The lock of a source: an advisory lock of the warehouse, which every machine sees, and a
+    file's lock, which outlives a restart of the warehouse. Both vanish with their process."""
+
+    def __init__(self, warehouse: Warehouse, source: str) -> None:
+        self._warehouse, self._source = warehouse, source
+        self._conn: psycopg.Connection | None = None
+        self._file = _lock_file(warehouse, source)
+        try:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                with warehouse.connect() as conn:
+                    raise self._held(conn) from None
+            self._take()
+        except BaseException:
+            self.close()
+            raise
+
+    def confirm(self) -> None:
+        """Have the lock still, or again after the warehouse was away. Raises LockHeldError where
+        another machine took it meanwhile, WarehouseAway while it is away."""
+        try:
+            assert self._conn is not None
+            self._conn.execute("select 1")
+        except psycopg.OperationalError:
+            self._take()
+
+    def close(self) -> None:
+        if self._conn is not None:
+            self._conn.close()
+        os.close(self._file)
+
+    def _take(self) -> None:
+        if self._conn is not None:
+            self._conn.close()
+        name = f"quotemill load lock: {self._source}"
+        conn = self._warehouse.connect(autocommit=True, application_name=name)
         row = conn.execute(
-            "select pg_try_advisory_lock(hashtextextended(%s, 0))", (key,)
+            "select pg_try_advisory_lock(hashtextextended(%s, 0))",
+            (f"quotemill:load:{self._source}",),
         ).fetchone()
         if row != (True,):
-            holder = conn.execute(
-                "select format('job %%s of %%s, running since %%s', job_id, requested_by, "
-                "to_char(started_at, 'YYYY-MM-DD HH24:MI:SS TZ')) from ops.ingestion_jobs "
-                "where source = %s and status = 'running' order by job_id desc limit 1",
-                (source,),
-            ).fetchone()
-            raise LockHeldError(
-                f"another load of {source} holds the lock: "
-                + (holder[0] if holder else "it has only just begun"),
-                hint="wait for it, or stop it by `loaders cancel`; `loaders status` shows it",
-            )
-        yield conn
-    finally:
-        conn.close()
+            with conn:
+                raise self._held(conn)
+        self._conn = conn
+
+    def _held(self, conn: psycopg.Connection) -> LockHeldError:
+        holder = conn.execute(
+            "select format('job %%s of %%s, running since %%s', job_id, requested_by, "
+            "to_char(started_at, 'YYYY-MM-DD HH24:MI:SS TZ')) from ops.ingestion_jobs "
+            "where source = %s and status = 'running' order by job_id desc limit 1",
+            (self._source,),
+        ).fetchone()
+        return LockHeldError(
+            f"another load of {self._source} holds the lock: "
+            + (holder[0] if holder else "it has only just begun"),
+            hint="wait for it, or stop it by `loaders cancel`; `loaders status` shows it",
+        )
+
+
+def _lock_file(warehouse: Warehouse, source: str) -> int:
+    from loaders.warehouse.migrate import warehouse_id
+
+    folder = warehouse.home / "pipelines"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{warehouse_id(warehouse)}-{source}.lock"
+        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise SettingsError(
+            f"the folder {folder} cannot be used: {error.strerror}",
+            hint="QUOTEMILL_HOME=<folder> moves everything the project writes",
+        ) from None
 
 
 @contextmanager
-def _record(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
-    for attempt in stamina.retry_context(
-        on=(UpstreamError, psycopg.OperationalError), attempts=None, timeout=PATIENCE, wait_max=5.0
-    ):
-        with attempt:
-            conn = warehouse.connect()
-    with conn:
-        yield conn
+def load_lock(warehouse: Warehouse, source: str) -> Iterator[LoadLock]:
+    """Hold the lock of a source. Raises LockHeldError that names the holder."""
+    lock = LoadLock(warehouse, source)
+    try:
+        yield lock
+    finally:
+        lock.close()
 
 
 def start_job(
@@ -96,7 +142,8 @@ def start_job(
     retry_of: int | None = None,
 ) -> int:
     """Record a new job. Jobs of this source still marked running died without a word: we hold the lock."""
-    with _record(warehouse) as conn:
+
+    def insert(conn: psycopg.Connection) -> int:
         conn.execute(
             "update ops.ingestion_jobs set status = 'interrupted', finished_at = clock_timestamp() "
             "where source = %s and status = 'running'",
@@ -108,14 +155,16 @@ def start_job(
             "values (%s, %s, 'running', %s, %s, %s, %s) returning job_id",
             (source, mode, requester(), json.dumps(parameters), retry_of, as_of),
         ).fetchone()
-    assert row is not None
-    return int(row[0])
+        assert row is not None
+        return int(row[0])
+
+    return warehouse.ask(insert)
 
 
 def save_task(warehouse: Warehouse, job_id: int, task: Task) -> None:
     """Insert or update the record of a task."""
-    with _record(warehouse) as conn:
-        conn.execute(
+    warehouse.ask(
+        lambda conn: conn.execute(
             """
             insert into ops.ingestion_job_tasks as t (
                 job_id, task_no, dataset, exchange, codes, status, done, skipped, failed,
@@ -150,16 +199,26 @@ def save_task(warehouse: Warehouse, job_id: int, task: Task) -> None:
                 "rows_changed": task.rows_changed,
                 "failures": json.dumps(task.failures, ensure_ascii=False),
             },
-        )
+        ),
+    )
 
 
-def finish_job(warehouse: Warehouse, job_id: int, status: str, error: str | None = None) -> None:
-    with _record(warehouse) as conn:
-        conn.execute(
+def finish_job(
+    warehouse: Warehouse,
+    job_id: int,
+    status: str,
+    error: str | None = None,
+    *,
+    patient: bool = True,
+) -> None:
+    warehouse.ask(
+        lambda conn: conn.execute(
             "update ops.ingestion_jobs set status = %s, error = %s, finished_at = clock_timestamp() "
             "where job_id = %s",
             (status, error, job_id),
-        )
+        ),
+        patient=patient,
+    )
 
 
 def write_log(
@@ -170,20 +229,19 @@ def write_log(
     detail: Mapping[str, Any],
     task_no: int | None = None,
 ) -> None:
-    with _record(warehouse) as conn:
-        conn.execute(
+    warehouse.ask(
+        lambda conn: conn.execute(
             "insert into ops.ingestion_logs (job_id, task_no, level, event, detail) "
             "values (%s, %s, %s, %s, %s)",
             (job_id, task_no, level, event, json.dumps(detail, ensure_ascii=False, default=str)),
-        )
+        ),
+    )
 
 
 def cancel_requested(warehouse: Warehouse, job_id: int) -> bool:
-    with _record(warehouse) as conn:
-        row = conn.execute(
-            "select cancel_requested_at is not null from ops.ingestion_jobs where job_id = %s",
-            (job_id,),
-        ).fetchone()
+    """Raises WarehouseAway at once."""
+    query = "select cancel_requested_at is not null from ops.ingestion_jobs where job_id = %s"
+    row = warehouse.ask(lambda conn: conn.execute(query, (job_id,)).fetchone(), patient=False)
     return row == (True,)
 
 
@@ -206,7 +264,8 @@ def request_cancel(warehouse: Warehouse, job_id: int | None = None) -> int:
 def failed_tasks(
     warehouse: Warehouse, job_id: int | None = None
 ) -> tuple[dict[str, Any], list[Task]]:
-    """A job (the newest finished one by default) and what of it failed or was never reached."""
+    """A job (the newest by default) and all its tasks, each with the codes that are left of it:
+    those that failed, or all of a task that did not come to its end. The cursors skip what is there."""
     with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
         job = cur.execute(
             "select * from ops.ingestion_jobs where (%(job)s::bigint is null or job_id = %(job)s) "
@@ -219,19 +278,22 @@ def failed_tasks(
                 hint="`loaders status` lists the jobs",
             )
         tasks = cur.execute(
-            "select * from ops.ingestion_job_tasks where job_id = %s "
-            "and status not in ('succeeded', 'skipped') order by task_no",
+            "select * from ops.ingestion_job_tasks where job_id = %s order by task_no",
             (job["job_id"],),
         ).fetchall()
     return job, [
-        Task(
-            task_no,
-            t["dataset"],
-            t["exchange"],
-            tuple(t["failures"]) or tuple(t["codes"]),
-        )
-        for task_no, t in enumerate(tasks, start=1)
+        Task(t["task_no"], t["dataset"], t["exchange"], _left_of(t), status=t["status"])
+        for t in tasks
     ]
+
+
+def _left_of(task: Mapping[str, Any]) -> tuple[str, ...]:
+    if task["status"] in ("succeeded", "skipped"):
+        return ()
+    failures = set(task["failures"])
+    ended = task["done"] + task["skipped"] + len(failures) == len(task["codes"])
+    by_code = failures <= set(task["codes"])  # else the task failed as a whole
+    return tuple(c for c in task["codes"] if not (ended and by_code) or c in failures)
 
 
 def recent_jobs(conn: psycopg.Connection, limit: int = 10) -> Sequence[dict[str, Any]]:

@@ -21,6 +21,10 @@ class Project:
         """True inside an installed package, whose folders are nobody's to write."""
         return self.root.name == "bundled"
 
+    def profiles(self, home: Path) -> Path:
+        """Where profiles.yml goes: where plain dbt looks, but never into an installed package."""
+        return home / "dbt" if self.is_bundled else self.dbt
+
 
 def find_project(cwd: Path | None = None) -> Project:
     """The nearest of: a checkout around `cwd`, the checkout of an editable install, the package."""

@@ -4,6 +4,7 @@ The source's own module says which tasks there are and what each fetches; this m
 the same for all of them. Commands are thin shells over `run_load`.
 """
 
+import contextlib
 import importlib
 import json
 import time
@@ -17,7 +18,7 @@ from loaders.errors import PartialError, QuotemillError, UpstreamError
 from loaders.jobs import Task
 from loaders.progress import Reporter
 from loaders.settings import Settings
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import Warehouse, WarehouseAway, open_warehouse
 
 if TYPE_CHECKING:
     import dlt
@@ -81,6 +82,7 @@ class Load:
     request: LoadRequest
     warehouse: Warehouse
     pipeline: "dlt.Pipeline"
+    lock: jobs.LoadLock
     job_id: int
     clock: Callable[[], datetime]
     reporter: Reporter
@@ -88,19 +90,26 @@ class Load:
     tasks: list[Task] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     gone: QuotemillError | None = None
+    interrupted: bool = False
     _stopped: bool = False
     _looked: float = 0.0
 
-    def stop(self) -> None:
-        """Finish what is in hand and stop."""
-        self._stopped = True
+    def interrupt(self) -> None:
+        """Finish what is in hand and stop, by the word of this process's own user."""
+        self._stopped = self.interrupted = True
 
     def stopping(self) -> bool:
         """True once the load is to end: stopped, cancelled, or the source is gone."""
+        return self.gone is not None or self.cancelling()
+
+    def cancelling(self) -> bool:
+        """True once somebody asked the load to stop. Raises LockHeldError where the lock was lost."""
         if not self._stopped and time.monotonic() - self._looked > CANCEL_POLL:
             self._looked = time.monotonic()
-            self._stopped = jobs.cancel_requested(self.warehouse, self.job_id)
-        return self._stopped or self.gone is not None
+            with contextlib.suppress(WarehouseAway):  # what is fetched now is kept on disk
+                self.lock.confirm()
+                self._stopped = jobs.cancel_requested(self.warehouse, self.job_id)
+        return self._stopped
 
     @property
     def cancelled(self) -> bool:
@@ -110,7 +119,9 @@ class Load:
         """Say something once, to people and in the job's log."""
         self.warnings.append(text)
         self.reporter.line(f"warning: {text}")
-        jobs.write_log(self.warehouse, self.job_id, "warning", text, {})
+        # a fetch that warns must not be lost because nobody can write that down
+        with contextlib.suppress(WarehouseAway):
+            jobs.write_log(self.warehouse, self.job_id, "warning", text, {})
 
     def cursors(self, resource: str) -> dict[str, date]:
         return cursors.read(self.pipeline.state, self.request.source, resource)
@@ -133,12 +144,19 @@ class Load:
         """Land the batches of one slice as one package, then count, publish and record it."""
         from loaders.warehouse import landing
 
+        def parts() -> "Iterator[landing.Batch]":
+            for batch in batches:
+                yield batch.rows, batch.rejected, batch.cursors
+            with contextlib.suppress(WarehouseAway):  # the package waits for it on disk
+                self.lock.confirm()
+
+        self.warehouse.ask(lambda _: self.lock.confirm())
         landed = landing.land(
             self.pipeline,
             self.warehouse,
             self.request.source,
             table,
-            ((batch.rows, batch.rejected, batch.cursors) for batch in batches),
+            parts(),
             rejects,
         )
         task.rows_read += landed.read
@@ -149,10 +167,10 @@ class Load:
         return landed
 
     def publish(self, dataset: str, resource: str) -> None:
-        with self.warehouse.connect() as conn:
-            cursors.publish(
-                conn, self.request.source, dataset, self.cursors(resource), self.clock()
-            )
+        moved, now = self.cursors(resource), self.clock()
+        self.warehouse.ask(
+            lambda conn: cursors.publish(conn, self.request.source, dataset, moved, now)
+        )
 
 
 @dataclass(frozen=True)
@@ -187,7 +205,7 @@ def run_load(
         return as_of or datetime.now(UTC)
 
     started = time.monotonic()
-    with jobs.load_lock(warehouse, request.source):
+    with jobs.load_lock(warehouse, request.source) as lock:
         from loaders.warehouse import landing, migrate
 
         retried: list[Task] | None = None
@@ -212,16 +230,22 @@ def run_load(
             retry_of,
         )
         load = Load(
-            settings, request, warehouse, pipeline, job_id, clock, reporter, retried=retried
+            settings, request, warehouse, pipeline, lock, job_id, clock, reporter, retried=retried
         )
         on_start(load)
         error: QuotemillError | None = None
         try:
             module.load(load)
+        except WarehouseAway as caught:
+            _abandon(load, "failed", str(caught))
+            raise
         except QuotemillError as caught:
             error = caught
+        except KeyboardInterrupt:
+            _abandon(load, "cancelled", "stopped at once")
+            raise
         except BaseException as caught:
-            _abandon(load, f"{type(caught).__name__}: {caught}".partition("\n")[0])
+            _abandon(load, "failed", f"{type(caught).__name__}: {caught}")
             raise
         return _finish(load, error or load.gone, time.monotonic() - started)
 
@@ -244,7 +268,11 @@ def _finish(load: Load, error: QuotemillError | None, seconds: float) -> LoadRes
         status, exit_code = "succeeded", 0
     text = str(error) if error else None
     jobs.finish_job(load.warehouse, load.job_id, status, text)
-    hint = error.hint if error else ("`loaders retry` loads what failed" if exit_code else "")
+    hint = "`loaders retry` loads what failed" if exit_code else ""
+    if status == "cancelled":
+        hint = "run again to continue"
+    elif error:
+        hint = error.hint
     return LoadResult(
         load.job_id,
         load.request.source,
@@ -258,10 +286,11 @@ def _finish(load: Load, error: QuotemillError | None, seconds: float) -> LoadRes
     )
 
 
-def _abandon(load: Load, text: str) -> None:
-    """Record the end of a job that an unforeseen error ends; that error is what people must see."""
+def _abandon(load: Load, status: str, text: str) -> None:
+    """Record the end of a job whose error is what people must see, not how its record went."""
+    text = text.partition("\n")[0]
     try:
-        jobs.finish_job(load.warehouse, load.job_id, "failed", text)
+        jobs.finish_job(load.warehouse, load.job_id, status, text, patient=False)
     except Exception as error:
         load.reporter.line(f"the job's end could not be recorded: {error}")
 
@@ -278,7 +307,7 @@ def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
         warehouse,
         [t for name in SOURCES for t in importlib.import_module(f"loaders.{name}.schemas").TABLES],
     )
-    write_profile(warehouse, find_project().dbt)
+    write_profile(warehouse, find_project().profiles(settings.home))
     return warehouse
 
 

@@ -80,11 +80,22 @@ class Settings(_Section):
     reader_role: str | None = Field(
         None, pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="a role that may read what is built"
     )
-    finding_limit: int | None = Field(
-        None, ge=0, description="more qa findings of severity error than this end a run with 5"
+    finding_limit: int = Field(
+        0, ge=0, description="more qa findings of severity error than this end a run with 5"
     )
     tdx: TdxSettings = TdxSettings()
     origins: dict[str, str] = Field(default_factory=dict, exclude=True)
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        # dbt and the embedded server would each take a relative one from a folder of their own
+        return value.expanduser().absolute()
+
+    @field_validator("warehouse_url")
+    @classmethod
+    def _none_if_empty(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value and value.get_secret_value() else None
 
     def origin(self, name: str) -> str:
         """Where the value of `name` (`tdx.base_url`) came from, for people to read."""

@@ -62,10 +62,9 @@ def dbt_target(settings: Settings, warehouse: Warehouse) -> Path:
 
 
 def profiles_dir(settings: Settings, project: Project) -> Path:
-    """Where profiles.yml goes: where plain dbt looks, but never into an installed package."""
-    if os.environ.get("DBT_PROFILES_DIR"):
-        return Path(os.environ["DBT_PROFILES_DIR"])
-    return settings.home / "dbt" if project.is_bundled else project.dbt
+    """Where dbt is to look for profiles.yml."""
+    given = os.environ.get("DBT_PROFILES_DIR")
+    return Path(given) if given else project.profiles(settings.home)
 
 
 @contextlib.contextmanager
@@ -90,18 +89,30 @@ def build_lock(warehouse: Warehouse) -> Iterator[None]:
             del os.environ["QUOTEMILL_BUILD_LOCK_HELD"]
 
 
+def newest_landed(conn: psycopg.Connection) -> int:
+    """Number of the newest landed file, 0 before the first; all up to it are committed.
+
+    Numbers are given before the commit, so files in flight are waited for, a moment each.
+    """
+    with conn.transaction():
+        conn.execute("lock table ops.landed_files in share mode")
+        row = conn.execute("select coalesce(max(file_no), 0) from ops.landed_files").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def touched_tables(conn: psycopg.Connection, fingerprint: str) -> list[str] | None:
     """Landed tables with rows written since the last good build; None: everything is to be built,
     because no build has succeeded yet or the dbt project is another one."""
     last = conn.execute(
-        "select started_at, fingerprint from ops.builds where status = 'succeeded' and fingerprint <> 'part' "
-        "order by build_id desc limit 1"
+        "select landed_up_to, fingerprint from ops.builds "
+        "where status = 'succeeded' and fingerprint <> 'part' order by build_id desc limit 1"
     ).fetchone()
     if last is None or last[1] != fingerprint:
         return None
     rows = conn.execute(
         "select distinct schema_name, table_name from ops.landed_files "
-        "where landed_at > %s - interval '1 minute' and rows_new + rows_changed > 0",
+        "where file_no > %s and rows_new + rows_changed > 0 order by 1, 2",
         (last[0],),
     )
     return [f"{schema}.{table}" for schema, table in rows]
@@ -123,18 +134,19 @@ def build(
     fingerprint = project_fingerprint(project)
     with build_lock(warehouse):
         chosen = list(arguments)
-        if only_touched:
-            with warehouse.connect() as conn:
-                tables = touched_tables(conn, fingerprint)
-            if tables == []:
-                report("build: nothing was written since the last build")
-                return None
-            for table in tables or ():
-                chosen += ["--select", f"source:{table}+"]
-        # a build of a part proves nothing about the rest: only a whole one resets what is touched
+        with warehouse.connect() as conn:
+            landed = newest_landed(conn)
+            tables = touched_tables(conn, fingerprint) if only_touched else None
+        if tables == []:
+            report("build: nothing was written since the last build")
+            return None
+        for table in tables or ():
+            chosen += ["--select", f"source:{table}+"]
+        # a build of named models proves nothing about the rest
+        part = bool(chosen) and not only_touched
         started = time.monotonic()
         command = " ".join(["build", *chosen])
-        build_id = _start(warehouse, command, fingerprint if only_touched or not chosen else "part")
+        build_id = _start(warehouse, command, "part" if part else fingerprint, landed)
         report(f"build: dbt {command}")
         try:
             outcome = invoke(settings, warehouse, ["build", *chosen], quiet=True)
@@ -212,7 +224,9 @@ def project_fingerprint(project: Project) -> str:
 
 
 def _dbt_error(error: BaseException) -> QuotemillError:
-    text = str(error).strip()
+    text = " ".join(str(error).split())
+    if "does not match any" in text:
+        return UsageError(text, hint="`quotemill dbt ls` lists what can be selected")
     if type(error).__name__ in ("DbtUsageException", "BadOptionUsage", "NoSuchOption"):
         return UsageError(text, hint="quotemill dbt --help")
     return SettingsError(f"dbt: {text}", hint="quotemill dbt debug tells more")
@@ -245,7 +259,7 @@ def _result(build_id: int, command: str, outcome: Any, seconds: float) -> BuildR
     )
 
 
-def _start(warehouse: Warehouse, command: str, fingerprint: str) -> int:
+def _start(warehouse: Warehouse, command: str, fingerprint: str, landed: int) -> int:
     with warehouse.connect() as conn:
         # we hold the lock: whatever still says running was killed
         conn.execute(
@@ -253,9 +267,9 @@ def _start(warehouse: Warehouse, command: str, fingerprint: str) -> int:
             "where status = 'running'"
         )
         row = conn.execute(
-            "insert into ops.builds (status, command, fingerprint) values ('running', %s, %s) "
-            "returning build_id",
-            (command, fingerprint),
+            "insert into ops.builds (status, command, fingerprint, landed_up_to) "
+            "values ('running', %s, %s, %s) returning build_id",
+            (command, fingerprint, landed),
         ).fetchone()
     assert row is not None
     return int(row[0])

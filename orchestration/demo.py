@@ -39,7 +39,7 @@ EXAMPLE = """
         where other.code = a.code and other.is_active and other.ex_date >= a.ex_date
             and (other.ex_date, other.seq) <> (a.ex_date, a.seq)
     )
-    order by k.trade_date desc, k.code
+    order by a.bonus_total_per10 * a.cash_per10_yuan > 0 desc, k.trade_date desc, k.code
     limit 1
 """
 
@@ -112,7 +112,7 @@ def _summary(settings: Settings) -> None:
             f"{adjusted} = close in market.kline_daily_qfq"
         )
     print(
-        "\nlook around:  quotemill warehouse psql   quotemill status   make docs\n"
+        "\nlook around:  quotemill warehouse psql   quotemill status   quotemill docs\n"
         f"with these data: export QUOTEMILL_HOME={HOME}"
     )
 

@@ -44,8 +44,12 @@ def run(
         except QuotemillError as error:
             report(f"{request.source}: {error}" + (f" ({error.hint})" if error.hint else ""))
             errors.append(error)
+        if loads and loads[-1].status == "cancelled":
+            break
     if errors and not loads:
         raise errors[0]
+    if loads[-1].status == "cancelled":  # whoever stops a load wants no build of it now
+        return RunResult(tuple(loads), None, {}, loads[-1].exit_code)
     warehouse = open_warehouse(settings)
     built = builds.build(settings, warehouse, report, only_touched=True)
     with warehouse.connect() as conn:
@@ -58,8 +62,7 @@ def run(
     codes = [error.exit_code for error in errors] + [load.exit_code for load in loads]
     if built and not built.succeeded:
         codes.append(DataQualityError.exit_code if built.tests_failed else 1)
-    limit = settings.finding_limit
-    if limit is not None and findings.get("error", 0) > limit:
+    if findings.get("error", 0) > settings.finding_limit:
         codes.append(DataQualityError.exit_code)
     return RunResult(tuple(loads), built, findings, _gravest(codes))
 

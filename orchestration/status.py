@@ -54,9 +54,9 @@ def read(warehouse: Warehouse, limit: int = 5, as_of: str | None = None) -> Stat
     newest = loads["jobs"][0]
     if newest["status"] in ("partial", "failed", "interrupted", "cancelled"):
         mends.append((f"load {newest['job_id']} {newest['status']}", "loaders retry"))
-    if not builds:
+    if not builds and not freshness:  # plain dbt builds too, and leaves no record
         mends.append(("nothing was built yet", "quotemill build"))
-    elif builds[0]["status"] in ("failed", "interrupted"):
+    elif builds and builds[0]["status"] in ("failed", "interrupted"):
         mends.append((f"build {builds[0]['build_id']} {builds[0]['status']}", "quotemill build"))
     if actions is not None and not actions["known"]:
         mends.append((NO_ACTIONS, "quotemill run"))

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 from loaders import run
 from loaders.cli import shell
 from loaders.cli.progress import Lines, Terminal, reporter
-from loaders.errors import UsageError
+from loaders.errors import SettingsError, UsageError
 from loaders.run import Load, LoadRequest, LoadResult
 from loaders.settings import Settings, load_settings
 
@@ -51,7 +52,10 @@ def run_command(
     for name, why in skipped.items():
         print(f"{name}: skipped, {why}", file=sys.stderr)
     if not sources:
-        raise UsageError("no source is configured", hint="; ".join(skipped.values()))
+        raise SettingsError(
+            f"no source is configured: {'; '.join(skipped.values())}",
+            hint="quotemill.example.toml lists the settings; `loaders sandbox tdx` needs none",
+        )
     results = [
         execute(
             settings,
@@ -94,6 +98,12 @@ def execute(
     retry_job: int | None = None,
 ) -> LoadResult:
     """Run a load with progress on stderr; the first Ctrl-C stops it cleanly, a second at once."""
+    loads: list[Load] = []
+
+    def begun(load: Load) -> None:
+        loads.append(load)
+        _stop_on_interrupt(load, report)
+
     with reporter() as report:
         previous = signal.getsignal(signal.SIGINT)
         try:
@@ -104,10 +114,12 @@ def execute(
                 as_of=shell.parse_instant(as_of),
                 retry=retry,
                 retry_job=retry_job,
-                on_start=lambda load: _stop_on_interrupt(load, report),
+                on_start=begun,
             )
         finally:
             signal.signal(signal.SIGINT, previous)
+        if result.status == "cancelled" and loads[0].interrupted:
+            result = replace(result, exit_code=shell.INTERRUPTED)
         summarise(result, report)
     return result
 
@@ -115,7 +127,7 @@ def execute(
 def _stop_on_interrupt(load: Load, report: Terminal | Lines) -> None:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         report.line("stopping after what is in hand; once more to stop at once")
-        load.stop()
+        load.interrupt()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     signal.signal(signal.SIGINT, stop)

@@ -18,7 +18,6 @@ from loaders.warehouse.tables import conform
 
 DATASET = "trading_calendar"
 KEY = "SSE"
-REREAD = timedelta(days=30)
 _RESTART = "restart the TDX service on its first time zone (TZ), then run again"
 
 
@@ -31,18 +30,18 @@ def stored(conn: psycopg.Connection) -> list[date]:
 
 
 async def fetch(client: TdxClient, before: Sequence[date], as_of: datetime) -> list[date]:
-    """All days of the service's calendar since 30 days before the newest one known.
+    """All days of the service's calendar.
 
     Raises UpstreamError for an empty calendar (T53) and for one that lost days it had (T54).
     """
     today = as_of.astimezone(trading_time.SHANGHAI).date()
-    start = before[-1] - REREAD if before else trading_time.FIRST_SHANGHAI_DAY
+    start = trading_time.FIRST_SHANGHAI_DAY
     days = await client.workdays(start, today)
     if not days:
         raise UpstreamError(
             f"the service's trading calendar is empty from {start} to {today}", hint=_RESTART
         )
-    lost = [day for day in before if day >= start and day not in set(days)]
+    lost = sorted({day for day in before if day <= today} - set(days))
     if lost:
         raise UpstreamError(
             f"the service's trading calendar lost {len(lost)} days it had, the first {lost[0]}: "

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.answers import Bars
-from loaders.tdx.client import TdxClient
+from loaders.tdx.client import INDEX_LIMIT, TdxClient
 from loaders.tdx.klines import NOT_DUE, Outcome, Window, in_order, rows_within
 from loaders.tdx.outage import ServiceGone
 from loaders.tdx.plausibility import check_bars
@@ -39,7 +39,7 @@ async def fetch(
             return Outcome(code, skipped=NOT_DUE)
         try:
             limit = window.limit(cursor)
-            bars = await client.index_all(code, limit=limit, expect_rows=cursor is not None)
+            bars = await _bars(client, code, limit, known=cursor is not None)
             if limit is not None and cursor is not None and bars.dates[0] > cursor:
                 bars = await client.index_all(code)
             if not len(bars):
@@ -54,6 +54,18 @@ async def fetch(
 
     async for outcome in in_order(codes, one, concurrency):
         yield outcome
+
+
+async def _bars(client: TdxClient, code: str, limit: int | None, *, known: bool) -> Bars:
+    """The route of whole histories first; for the newest days another route is the fall-back."""
+    try:
+        return await client.index_all(code, limit=limit, expect_rows=known)
+    except ServiceGone:
+        raise
+    except UpstreamError:
+        if limit is None or limit > INDEX_LIMIT:
+            raise
+        return await client.index(code, limit=limit, expect_rows=known)
 
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:

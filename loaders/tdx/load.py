@@ -8,8 +8,9 @@ rows each. One code's failure is recorded against that code and stops nothing el
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from datetime import date
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from datetime import date, datetime
+from typing import Any, TypeVar
 
 from loaders import jobs, trading_time
 from loaders.errors import (
@@ -22,16 +23,17 @@ from loaders.errors import (
 from loaders.jobs import Task
 from loaders.run import Batch, Load, LoadRequest
 from loaders.settings import Settings
-from loaders.tdx import actions_load, calendar, codes, indices, klines, rejects
+from loaders.tdx import actions_load, calendar, codes, indices, klines, plan, rejects, waiting
 from loaders.tdx.client import CODE, TdxClient
 from loaders.tdx.codes import Security
 from loaders.tdx.klines import Outcome, Window
 from loaders.tdx.schemas import INDEX_KLINE, KLINE_DAILY, REJECTED_ROW, SECURITY, TRADING_DAY
-from loaders.warehouse.landing import COPY_ROWS
+from loaders.tdx.waiting import Stopped
+from loaders.warehouse.postgres import WarehouseAway
 from loaders.warehouse.tables import LandedTable
+from loaders.warehouse.upsert import COPY_ROWS
 
-DATASETS = ("codes", "trading_calendar", "kline_daily", "index_kline", "corporate_actions")
-PER_CODE = ("kline_daily", "corporate_actions")
+T = TypeVar("T")
 NO_ACTIONS = (
     "no source of corporate actions is configured, so adjusted prices equal raw ones: "
     "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, or xdxr"
@@ -50,10 +52,10 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
             f"no TDX service is configured: {missing}",
             hint="QUOTEMILL_TDX__BASE_URL=http://host:8080, or try `loaders sandbox tdx`",
         )
-    unknown = [d for d in request.datasets or () if d not in DATASETS]
+    unknown = [d for d in request.datasets or () if d not in plan.DATASETS]
     if unknown:
         raise UsageError(
-            f"unknown dataset {', '.join(unknown)}", hint=f"datasets: {', '.join(DATASETS)}"
+            f"unknown dataset {', '.join(unknown)}", hint=f"datasets: {', '.join(plan.DATASETS)}"
         )
     malformed = [c for c in request.codes or () if not CODE.fullmatch(c)]
     if malformed:
@@ -87,8 +89,7 @@ class _Tdx:
         days = self._calendar()
         if self.load.stopping():
             return
-        wanted = self._wanted_codes(securities)
-        for task in self._plan(wanted):
+        for task in self._plan(securities):
             if self.load.stopping():
                 break
             if task.dataset == klines.DATASET:
@@ -98,15 +99,18 @@ class _Tdx:
             else:
                 self._corporate_actions(task)
 
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Raises Stopped."""
+        return self.runner.run(waiting.until(work, self.load.cancelling))
+
     # -- the two that the others stand on ------------------------------------------------------
 
     def _codes(self) -> dict[str, Security]:
         task = self.load.add_task(codes.DATASET)
-        with self.load.warehouse.connect() as conn:
-            before = codes.known(conn)
+        before = self.load.warehouse.ask(codes.known)
 
         def batches() -> Iterator[Batch]:
-            found = self.runner.run(codes.fetch(self.client, self.settings.indices, before))
+            found = self._wait(codes.fetch(self.client, self.settings.indices, before))
             rows = codes.merge(found, before)
             task.done = len(found)
             before.update({s.code: s for s in rows})
@@ -117,11 +121,10 @@ class _Tdx:
 
     def _calendar(self) -> list[date]:
         task = self.load.add_task(calendar.DATASET)
-        with self.load.warehouse.connect() as conn:
-            days = calendar.stored(conn)
+        days = self.load.warehouse.ask(calendar.stored)
 
         def batches() -> Iterator[Batch]:
-            found = self.runner.run(calendar.fetch(self.client, days, self.load.clock()))
+            found = self._wait(calendar.fetch(self.client, days, self.load.clock()))
             task.done = len(found)
             days[:] = sorted({*days, *found})
             yield Batch(calendar.table(found, self.load.clock()), cursors={calendar.KEY: found[-1]})
@@ -138,6 +141,10 @@ class _Tdx:
         try:
             self.load.land(task, table, batches())
             task.status = "succeeded"
+        except WarehouseAway:
+            raise
+        except Stopped:
+            task.status = "cancelled"
         except (UpstreamError, DataQualityError) as error:
             task.status, task.failures = "failed", {"all": str(error)}
             self.load.warn(f"{task.dataset}: {error}" + (f" ({error.hint})" if error.hint else ""))
@@ -153,6 +160,11 @@ class _Tdx:
         loadable = [
             s.code for s in securities.values() if s.is_listed and s.instrument_type != "index"
         ]
+        if request.codes is None and not loadable and set(plan.PER_CODE) & {*plan.chosen(request)}:
+            raise UpstreamError(
+                "no code is known, so nothing can be asked for",
+                hint="the code list must load first: `loaders check tdx`",
+            )
         if request.codes is None:
             return sorted(c for c in loadable if request.exchange in (None, c[:2]))
         if not loadable:  # the list failed and nothing is stored: the user's word must do
@@ -172,33 +184,13 @@ class _Tdx:
             self.load.warn(f"not in the service's code list: {', '.join(unknown)}")
         return sorted(set(request.codes) - set(unknown))
 
-    def _plan(self, wanted: Sequence[str]) -> list[Task]:
+    def _plan(self, securities: dict[str, Security]) -> list[Task]:
         """The tasks after the first two, recorded as pending."""
-        if self.load.retried is not None:
-            planned = [
-                (t.dataset, t.exchange, t.codes)
-                for t in self.load.retried
-                if t.dataset in ("kline_daily", "index_kline", "corporate_actions")
-            ]
-        else:
-            request = self.load.request
-            chosen = request.datasets or (PER_CODE if request.codes is not None else DATASETS)
-            planned = []
-            if klines.DATASET in chosen:
-                planned += [
-                    (klines.DATASET, batch[0][:2], tuple(batch))
-                    for exchange in ("sh", "sz", "bj")
-                    for batch in _slices(
-                        [c for c in wanted if c[:2] == exchange], self.settings.batch_size
-                    )
-                ]
-            if indices.DATASET in chosen:
-                planned.append((indices.DATASET, None, tuple(self.settings.indices)))
-            if actions_load.DATASET in chosen:
-                planned.append((actions_load.DATASET, None, tuple(wanted)))
-        return [
-            self.load.add_task(dataset, batch, exchange) for dataset, exchange, batch in planned
-        ]
+        wanted = self._wanted_codes(securities)
+        units = plan.of_job(self.load.retried) if self.load.retried is not None else None
+        if units is None:
+            units = plan.of_request(self.load.request, wanted, self.settings)
+        return [self.load.add_task(dataset, batch, exchange) for dataset, exchange, batch in units]
 
     def _window(self, days: Sequence[date]) -> Window:
         due = trading_time.newest_final(days, self.load.clock())
@@ -230,8 +222,9 @@ class _Tdx:
 
     def _klines(self, task: Task, window: Window) -> None:
         def outcomes(batch: Sequence[str]) -> AsyncIterator[Outcome]:
-            with self.load.warehouse.connect() as conn:
-                tails = klines.stored_tails(conn, batch, window.overlap)
+            tails = self.load.warehouse.ask(
+                lambda conn: klines.stored_tails(conn, batch, window.overlap)
+            )
             cursors = self.load.cursors(KLINE_DAILY.name)
             return klines.fetch(
                 self.client, batch, window, cursors, tails, self.settings.concurrency
@@ -256,18 +249,24 @@ class _Tdx:
         self.load.reporter.start(task.dataset, len(task.codes))
         task.status = "running"
         jobs.save_task(self.load.warehouse, self.load.job_id, task)
-        for batch in _slices(task.codes, self.settings.slice_size):
+        for batch in plan.slices(task.codes, self.settings.slice_size):
             if self.load.stopping():
                 break
+            before = task.done, task.skipped, dict(task.failures)
             stream = self._drain(task, outcomes(batch))
-            self.load.land(task, table, _batches(task.dataset, stream, to_rows), REJECTED_ROW)
+            batches = _batches(task.dataset, stream, to_rows, self.load.clock())
+            try:
+                self.load.land(task, table, batches, REJECTED_ROW)
+            except BaseException:  # what did not land is not done
+                task.done, task.skipped, task.failures = before
+                raise
         self._leave_rest(task)
         task.status = _status(task)
         jobs.save_task(self.load.warehouse, self.load.job_id, task)
 
     def _drain(self, task: Task, stream: AsyncIterator[Outcome]) -> Iterator[Outcome]:
         """Outcomes as they come, counted; ends early where the load is to stop."""
-        while (outcome := self.runner.run(_next(stream))) is not None:
+        while (outcome := self._next(stream)) is not None:
             self.load.reporter.advance(task.dataset, 1)
             if outcome.gone is not None:
                 self.load.gone = outcome.gone
@@ -284,7 +283,13 @@ class _Tdx:
             yield outcome
             if self.load.stopping() and self.load.gone is None:
                 break
-        self.runner.run(_close(stream))
+        self.runner.run(waiting.close(stream))
+
+    def _next(self, stream: AsyncIterator[Outcome]) -> Outcome | None:
+        try:
+            return self._wait(waiting.following(stream))
+        except Stopped:
+            return None
 
     def _leave_rest(self, task: Task) -> None:
         """Codes that were never reached because the service is gone fail, so that a retry has them."""
@@ -309,9 +314,13 @@ class _Tdx:
         try:
             actions_load.load(self.load, task, source)
             task.status = _status(task)
+        except WarehouseAway:
+            raise
         except QuotemillError as error:
             task.status, task.failures = "failed", {"all": str(error)}
             self.load.warn(f"{task.dataset}: {error}" + (f" ({error.hint})" if error.hint else ""))
+            if isinstance(error, SettingsError):
+                self.load.gone = error
         self.load.reporter.advance(task.dataset, len(task.codes))
         jobs.save_task(self.load.warehouse, self.load.job_id, task)
 
@@ -320,6 +329,7 @@ def _batches(
     dataset: str,
     outcomes: Iterator[Outcome],
     to_rows: Callable[[Sequence[Outcome]], object],
+    now: datetime,
 ) -> Iterator[Batch]:
     """Rows of several codes at a time, so that memory is bounded by rows and not by codes."""
     held: list[Outcome] = []
@@ -328,28 +338,32 @@ def _batches(
         held.append(outcome)
         size += len(outcome.bars) if outcome.bars else 0
         if size >= COPY_ROWS:
-            yield _batch(dataset, held, to_rows)
+            yield _batch(dataset, held, to_rows, now)
             held, size = [], 0
     if held:
-        yield _batch(dataset, held, to_rows)
+        yield _batch(dataset, held, to_rows, now)
 
 
 def _batch(
-    dataset: str, held: Sequence[Outcome], to_rows: Callable[[Sequence[Outcome]], object]
+    dataset: str,
+    held: Sequence[Outcome],
+    to_rows: Callable[[Sequence[Outcome]], object],
+    now: datetime,
 ) -> Batch:
     with_bars = [o for o in held if o.bars]
     refused = [r for o in held for r in o.rejected]
-    stamp = next((o.bars.fetched_at for o in held if o.bars and o.rejected), None)
     return Batch(
         rows=to_rows(with_bars) if with_bars else None,
-        rejected=rejects.table(dataset, refused, f"/api/{dataset}", stamp) if stamp else None,
+        rejected=rejects.table(dataset, refused, f"/api/{dataset}", now) if refused else None,
         cursors={o.code: o.cursor for o in held if o.cursor},
     )
 
 
 def _status(task: Task) -> str:
+    if task.done + task.skipped + len(task.failures) < len(task.codes):
+        return "cancelled"
     if not task.failures:
-        return "succeeded" if task.done + task.skipped == len(task.codes) else "cancelled"
+        return "succeeded"
     return "partial" if task.done + task.skipped else "failed"
 
 
@@ -357,16 +371,3 @@ def _is_end(error: QuotemillError) -> bool:
     from loaders.tdx.outage import ServiceGone
 
     return isinstance(error, ServiceGone)
-
-
-def _slices(codes_: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(codes_), size):
-        yield codes_[start : start + size]
-
-
-async def _next(stream: AsyncIterator[Outcome]) -> Outcome | None:
-    return await anext(stream, None)
-
-
-async def _close(stream: AsyncIterator[Outcome]) -> None:
-    await stream.aclose()  # type: ignore[attr-defined]

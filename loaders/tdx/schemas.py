@@ -38,8 +38,8 @@ KLINE_DAILY = landed_table(
     "kline_daily",
     [("code", _TEXT), ("trade_date", _DATE), *_PRICES, ("volume", _BIG), ("amount", _BIG)],
     key=("code", "trade_date"),
-    # dbt picks the new days, and the rows of loads it has not applied yet
-    indexes=(("trade_date",), ("fetched_at",)),
+    # for reading one day of the whole market
+    indexes=(("trade_date",),),
 )
 
 INDEX_KLINE = landed_table(

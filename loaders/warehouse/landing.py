@@ -13,10 +13,9 @@ key that yield Arrow tables (append, because a merge would add dlt's staging sch
 
 import contextlib
 import errno
-import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -29,36 +28,42 @@ os.environ["NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID"] = "true"
 os.environ["SOURCES__DATA_WRITER__BUFFER_MAX_ITEMS"] = "50000"
 os.environ["EXTRACT__NEXT_ITEM_MODE"] = "fifo"
 os.environ["LOAD__WORKERS"] = "2"
+# Ctrl-C is the command's own affair: a package in hand is landed to its end
+os.environ["RUNTIME__INTERCEPT_SIGNALS"] = "false"
 
 import dlt
 import psycopg
+import psycopg2  # type: ignore[import-untyped]  # what dlt itself speaks
 import pyarrow as pa
 import pyarrow.parquet as pq
 from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
+from dlt.common.destination.exceptions import DestinationTransientException
 from dlt.common.schema.utils import get_columns_names_with_prop
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseTransientException
 from dlt.destinations.impl.postgres.factory import postgres
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.pipeline.exceptions import PipelineStepFailed
-from pgpq import ArrowToPostgresBinaryEncoder
 
 from loaders import cursors
-from loaders.errors import QuotemillError, UpstreamError
-from loaders.warehouse.postgres import Warehouse
-from loaders.warehouse.tables import LOAD_ID, LandedTable
+from loaders.errors import QuotemillError
+from loaders.warehouse.postgres import Warehouse, WarehouseAway
+from loaders.warehouse.tables import LandedTable
+from loaders.warehouse.upsert import copy_to_stage, plain_schema, upsert_sql
 
-log = logging.getLogger(__name__)
-
-COPY_ROWS = 50_000
+ROUNDS = 3  # of dlt's own five tries at a file, each begun when the warehouse answers again
 Batch = tuple[pa.Table | None, pa.Table | None, Mapping[str, date]]
-# never a reason to rewrite a row: an overlap that is read again would rewrite all of it
-LINEAGE = frozenset({LOAD_ID, "fetched_at", "source_route", "source_ref"})
 BAD_DATA = (
     psycopg.DataError,
     psycopg.IntegrityError,
     psycopg.ProgrammingError,
     psycopg.NotSupportedError,
+)
+AWAY = (
+    psycopg.OperationalError,
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+    DestinationTransientException,
 )
 
 
@@ -101,7 +106,10 @@ def open_pipeline(warehouse: Warehouse, folder: Path, source: str) -> tuple[dlt.
         # warehouse never leads them, so every run starts from what it holds.
         shutil.rmtree(pipeline.working_dir)
         pipeline = _pipeline(warehouse, folder, source)
-        pipeline.sync_destination()
+        try:
+            pipeline.sync_destination()
+        except PipelineStepFailed as error:
+            raise warehouse.away(_away(pipeline, error)) from error
     return pipeline, landed
 
 
@@ -128,6 +136,8 @@ def land(
     them; each part may be missing. The batches are drawn while dlt extracts, so memory stays flat.
     """
 
+    while pipeline.has_pending_data:  # else dlt would land that package and leave out this one
+        _run(pipeline, warehouse, None)
     refused: list[pa.Table] = []
 
     def rows() -> Iterator[pa.Table]:
@@ -158,30 +168,50 @@ def _resource(table: LandedTable, rows: Callable[[], Iterator[pa.Table]]) -> Any
 
 
 def _run(pipeline: dlt.Pipeline, warehouse: Warehouse, data: Any) -> Landed:
-    try:
-        info = pipeline.run(data, loader_file_format="parquet")
-    except PipelineStepFailed as error:
-        causes = list(_causes(error))
-        if error.step == "load":
-            away = [c for c in causes if isinstance(c, (psycopg.OperationalError, UpstreamError))]
-            if away:
-                raise UpstreamError(
-                    f"the warehouse went away while rows were landed: {_line(away[-1])}",
-                    hint="the rows are kept on disk; run again when it is back",
+    """Run the pipeline to the end of its packages; a warehouse that restarts costs another round."""
+    for left in reversed(range(ROUNDS)):
+        try:
+            info = pipeline.run(data, loader_file_format="parquet")
+            break
+        except PipelineStepFailed as error:
+            away = _away(pipeline, error)
+            if error.step == "load":
+                data = None  # its package is on disk
+            try:
+                if not left:
+                    raise warehouse.away(away)
+                warehouse.ask(lambda _: None)
+            except WarehouseAway as gone:
+                raise WarehouseAway(
+                    f"the warehouse went away while rows were landed: {_line(away)}",
+                    hint=f"the rows are kept on disk; run again when it is back ({gone.hint})",
                 ) from error
-            pipeline.abort_packages()  # rewinds the cursors of rows that did not land
-        for cause in causes:
-            if isinstance(cause, (QuotemillError, OSError)):
-                raise cause from error
-        raise
-    with warehouse.connect() as conn:
-        row = conn.execute(
+    if info is None:
+        return Landed()
+    row = warehouse.ask(
+        lambda conn: conn.execute(
             "select coalesce(sum(rows_read), 0)::bigint, coalesce(sum(rows_new), 0)::bigint, "
             "coalesce(sum(rows_changed), 0)::bigint from ops.landed_files where load_id = any(%s)",
             (info.loads_ids,),
         ).fetchone()
+    )
     assert row is not None
     return Landed(tuple(info.loads_ids), *row)
+
+
+def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
+    """The cause, if it is that the warehouse went away. Raises everything else."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, (QuotemillError, OSError, KeyboardInterrupt)):
+            raise cause from error
+    if error.step in ("load", "sync"):
+        away = [c for c in causes if isinstance(c, AWAY)]
+        if away:
+            return away[-1]
+    if error.step == "load":
+        pipeline.abort_packages()  # rewinds the cursors of rows that can never land
+    raise error
 
 
 @contextlib.contextmanager
@@ -206,7 +236,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0]
+    lines = str(error).strip().splitlines()
+    return lines[-1 if "Traceback" in str(error) else 0]  # dlt quotes tracebacks of its workers
 
 
 class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
@@ -261,100 +292,6 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
                 *counts,
             ),
         )
-
-
-def plain_schema(schema: pa.Schema) -> pa.Schema:
-    """dlt writes constant columns dictionary-encoded; the encoder has no such type."""
-    return pa.schema(
-        [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in schema]
-    )
-
-
-def copy_to_stage(conn: psycopg.Connection, file: pq.ParquetFile, schema: pa.Schema, q: Any) -> int:
-    """COPY a file into the temp table `_land`, whose column types are the encoder's own.
-
-    A file with a type that the binary encoder lacks goes row by row as text, slower; said in the log.
-    """
-    columns = ", ".join(map(q, schema.names))
-    batches = (b if b.schema == schema else b.cast(schema) for b in file.iter_batches(COPY_ROWS))
-    read = 0
-    try:
-        encoder = ArrowToPostgresBinaryEncoder(schema)
-    except Exception as error:  # the encoder raises a plain ValueError or its own type
-        log.warning("binary COPY cannot take %s: %s; using text", schema, error)
-        stage = ", ".join(f"{q(name)} text" for name in schema.names)
-        conn.execute(f"create temp table _land ({stage}) on commit drop".encode())
-        with conn.cursor().copy(f"copy _land ({columns}) from stdin".encode()) as copy:
-            for batch in batches:
-                read += batch.num_rows
-                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    copy.write_row(row)
-        return read
-    stage = stage_ddl(q, schema, encoder)
-    conn.execute(f"create temp table _land ({stage}) on commit drop".encode())
-    with conn.cursor().copy(f"copy _land ({columns}) from stdin (format binary)".encode()) as copy:
-        copy.write(encoder.write_header())
-        for batch in batches:
-            read += batch.num_rows
-            copy.write(encoder.write_batch(batch))
-        copy.write(encoder.finish())
-    return read
-
-
-def stage_ddl(q: Any, schema: pa.Schema, encoder: ArrowToPostgresBinaryEncoder) -> str:
-    """The encoder calls an aware timestamp TIMESTAMP; its bytes are right for timestamptz only."""
-    columns = []
-    for field, column in zip(schema, encoder.schema().columns, strict=True):
-        aware = pa.types.is_timestamp(field.type) and field.type.tz
-        columns.append(f"{q(field.name)} {'timestamptz' if aware else column.data_type.ddl()}")
-    return ", ".join(columns)
-
-
-def upsert_sql(
-    q: Any,
-    target: str,
-    columns: Sequence[str],
-    types: dict[str, str],
-    key: Sequence[str],
-    *,
-    distinct: bool = False,
-) -> bytes:
-    """INSERT from `_land`, returning the counts of new and of changed rows.
-
-    A row is rewritten when it differs, and is not worse: a provisional row never replaces a final
-    one, nor an older answer a newer one. Of a key that repeats in the file the best row wins.
-    """
-    names = ", ".join(map(q, columns))
-    casts = ", ".join(f"{q(c)}::{types[c]}" for c in columns)
-    keys = ", ".join(map(q, key))
-    values = [c for c in columns if c not in key]
-    seen = [c for c in values if c not in LINEAGE]
-    head, tail = "select", ""
-    if not key:  # dlt's own state table: every load appends to it
-        return (
-            f"with landed as (insert into {target} ({names}) {head} {casts} from _land returning 1) "
-            "select count(*), 0 from landed"
-        ).encode()
-    guard = "({}) is distinct from ({})".format(
-        *(", ".join(f"{side}.{q(c)}" for c in seen) for side in ("t", "excluded"))
-    )
-    best = []
-    if "is_final" in columns:
-        guard += " and (excluded.is_final or not t.is_final)"
-        best.append("is_final::boolean desc")
-    if "fetched_at" in columns:
-        guard += " and (excluded.fetched_at >= t.fetched_at or excluded.is_final > t.is_final)"
-        best.append("fetched_at::timestamptz desc")
-    update = ", ".join(f"{q(c)} = excluded.{q(c)}" for c in values)
-    if distinct:
-        head, tail = f"select distinct on ({keys})", f" order by {', '.join([keys, *best])}"
-    return (
-        f"with landed as (insert into {target} as t ({names}) {head} {casts} from _land{tail} "
-        f"on conflict ({keys}) do update set {update} where {guard} "
-        # a fresh row has no deleting transaction; a row that was updated carries ours
-        "returning (t.xmax = 0) as is_new) "
-        "select count(*) filter (where is_new), count(*) filter (where not is_new) from landed"
-    ).encode()
 
 
 class LandingClient(PostgresClient):

@@ -3,11 +3,14 @@
 Passwords are in `url` and `dlt_url()` only: no label, repr or error text has them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 import psycopg
+import stamina
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from loaders.errors import SettingsError, UpstreamError
@@ -15,7 +18,9 @@ from loaders.settings import Settings
 from loaders.warehouse import embedded
 from loaders.warehouse.ownership import check_market_schema
 
+T = TypeVar("T")
 OLDEST = 15  # PostgreSQL's major version
+PATIENCE = 60.0  # seconds that a load waits for a warehouse that restarts
 _MENDS = [  # fragments of libpq's messages, and what to do about each
     ("password authentication failed", "check user and password ({origin})"),
     ("no password supplied", "add the password to the URL ({origin}), or to ~/.pgpass"),
@@ -29,6 +34,10 @@ _MENDS = [  # fragments of libpq's messages, and what to do about each
     ("starting up", "the server is starting or recovering: run the command again in a moment"),
     ("shutting down", "the server is stopping: start it, then run the command again"),
 ]
+
+
+class WarehouseAway(UpstreamError):
+    """The warehouse cannot be reached, or went away under our feet."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class Warehouse:
     ) -> psycopg.Connection:
         """Connect; the session's time zone is UTC. An embedded server that died is started again.
 
-        Raises UpstreamError with the mend as its hint.
+        Raises WarehouseAway with the mend as its hint.
         """
         try:
             try:
@@ -61,7 +70,26 @@ class Warehouse:
                 url = embedded.ensure_running(self.home).url
                 return _connect(url, autocommit, application_name)
         except psycopg.OperationalError as error:
-            raise self._unavailable(str(error)) from None
+            raise self.away(error) from None
+
+    def ask(self, work: Callable[[psycopg.Connection], T], *, patient: bool = True) -> T:
+        """Do one piece of work in one transaction; while the warehouse is away, again for a while.
+
+        Raises WarehouseAway, at once where not `patient`.
+        """
+        for attempt in stamina.retry_context(
+            on=WarehouseAway,
+            attempts=None if patient else 1,
+            timeout=PATIENCE if patient else None,
+            wait_max=5.0,
+        ):
+            with attempt:
+                try:
+                    with self.connect() as conn:
+                        return work(conn)
+                except psycopg.OperationalError as error:
+                    raise self.away(error) from None
+        raise AssertionError("stamina re-raises the last error")
 
     def params(self) -> dict[str, str]:
         """libpq's parameters by name: host, port, user, password, dbname, sslmode, …"""
@@ -92,14 +120,15 @@ class Warehouse:
             return text
         return text.replace(password, "***").replace(quote(password, safe=""), "***")
 
-    def _unavailable(self, reason: str) -> UpstreamError:
-        reason = self.scrub(reason.strip())
+    def away(self, error: BaseException) -> WarehouseAway:
+        """What to raise when a connection failed or broke."""
+        reason = self.scrub(str(error).strip())
         mend = next((mend for part, mend in _MENDS if part in reason), "")
         if self.embedded:
             mend = (
                 "quotemill warehouse start" if not self.may_start else "quotemill warehouse status"
             )
-        return UpstreamError(
+        return WarehouseAway(
             f"the warehouse {self.label} cannot be reached: {reason}",
             hint=(mend or "is the server running, and is the address right ({origin})?").format(
                 origin=self.origin

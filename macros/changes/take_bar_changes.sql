@@ -1,7 +1,7 @@
 {#
     Pre-hook of kline_daily_qfq, in its transaction: take the queued changes of raw bars, add the
     whole history of each code whose adjustment differs from the one last applied, and queue the same
-    for the models built from adjusted days. A build that fails takes nothing.
+    for the models that follow from it. A build that fails takes nothing.
 #}
 {% macro take_bar_changes(segments) -%}
     {%- set queue = 'quotemill_intermediate.change_queue' -%}
@@ -61,5 +61,8 @@
         code,
         date_trunc('month', first_date::timestamp)::date,
         (date_trunc('month', last_date::timestamp) + interval '1 month' - interval '1 day')::date
+    from ({{ taken_changes() }}) as t
+    union all
+    select 'int_bars__findings', code, first_date, last_date
     from ({{ taken_changes() }}) as t
 {%- endmacro %}

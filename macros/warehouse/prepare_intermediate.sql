@@ -45,25 +45,37 @@
                 return null;
             end
             $function$;
+            -- a day that comes or goes makes or mends gaps in every code's bars
+            create function {{ schema }}.queue_changed_days() returns trigger
+            language plpgsql security definer set search_path = pg_catalog as $function$
+            begin
+                insert into {{ schema }}.change_queue (consumer, code, first_date, last_date)
+                select 'int_bars__findings', s.code, min(d.trade_date), max(d.trade_date)
+                from changed_row as d cross join raw_tdx.security as s group by s.code;
+                return null;
+            end
+            $function$;
         end if;
 
-        if to_regclass('{{ bars }}') is not null and not exists (
+        {% for table, rows in [(bars, 'bars'), ('raw_tdx.trading_day', 'days')] -%}
+        if not exists (
             select from pg_trigger
-            where tgrelid = to_regclass('{{ bars }}') and tgname = 'queue_deleted_bars'
+            where tgrelid = to_regclass('{{ table }}') and tgname = 'queue_deleted_{{ rows }}'
         ) then
-            create trigger queue_inserted_bars after insert on {{ bars }}
+            create trigger queue_inserted_{{ rows }} after insert on {{ table }}
             referencing new table as changed_row
-            for each statement execute function {{ schema }}.queue_changed_bars();
-            create trigger queue_updated_bars after update on {{ bars }}
+            for each statement execute function {{ schema }}.queue_changed_{{ rows }}();
+            create trigger queue_updated_{{ rows }} after update on {{ table }}
             referencing new table as changed_row
-            for each statement execute function {{ schema }}.queue_changed_bars();
-            create trigger queue_deleted_bars after delete on {{ bars }}
+            for each statement execute function {{ schema }}.queue_changed_{{ rows }}();
+            create trigger queue_deleted_{{ rows }} after delete on {{ table }}
             referencing old table as changed_row
-            for each statement execute function {{ schema }}.queue_changed_bars();
+            for each statement execute function {{ schema }}.queue_changed_{{ rows }}();
             insert into {{ schema }}.change_queue (consumer, code, first_date, last_date)
             select distinct 'kline_daily_qfq', code, date '-infinity', date 'infinity'
             from {{ bars }};
         end if;
+        {% endfor %}
     end
     $prepare$
 {%- endmacro %}

@@ -45,7 +45,7 @@ def status_command(
             f"{row['dataset']:<18} {word}: up to {row['last_date']}, expected {row['expected_date']}"
         )
     counts = ", ".join(f"{count:,} {severity}" for severity, count in shown.findings.items())
-    if shown.builds:
+    if shown.freshness:
         print(f"findings: {counts or 'none'} (table qa.findings)")
     for dataset, failures in shown.loads["failures"].items():
         for key, why in list(failures.items())[:10]:

@@ -8,7 +8,7 @@ import typer
 from loaders import run as loads
 from loaders.cli import shell
 from loaders.cli.load import execute
-from loaders.errors import UsageError
+from loaders.errors import SettingsError
 from loaders.run import LoadRequest
 from loaders.settings import Settings, load_settings
 from orchestration import pipeline
@@ -41,7 +41,7 @@ def demo_command(
 ) -> None:
     """Everything once on a simulated market: server, sandbox, load, build, figures to check.
 
-    Writes below var/demo of the working directory and touches nothing else.
+    Writes below var/demo of the working directory; in a checkout, plain dbt then goes there too.
 
     Example: quotemill demo --codes 100
     """
@@ -56,7 +56,7 @@ def run_all(settings: Settings, as_of: str | None = None) -> RunResult:
     for name, why in skipped.items():
         print(f"{name}: skipped, {why}", file=sys.stderr)
     if not sources:
-        raise UsageError(
+        raise SettingsError(
             f"no source is configured: {'; '.join(skipped.values())}",
             hint="quotemill.example.toml lists the settings; `quotemill demo` needs none",
         )
@@ -68,6 +68,8 @@ def run_all(settings: Settings, as_of: str | None = None) -> RunResult:
     )
     if result.build:
         build.summarise(result.build)
+    if result.loads[-1].status == "cancelled":
+        return result
     found = ", ".join(f"{count:,} {severity}" for severity, count in result.findings.items())
     print(f"findings: {found or 'none'} (table qa.findings)", file=sys.stderr)
     return result

@@ -1,16 +1,15 @@
-with bars as (
-    select * from {{ ref('kline_daily') }}
+with findings as (
+    select * from {{ ref('int_bars__findings') }} where check_name = 'ohlc_order'
 ),
 
 final as (
     select
-        'ohlc_order' as check_name,
+        check_name,
         'error' as severity,
         code as subject,
-        trade_date,
-        format('open %s high %s low %s close %s', open, high, low, close) as evidence
-    from bars
-    where high < greatest(open, low, close) or low > least(open, high, close) or low <= 0
+        finding_date as trade_date,
+        evidence
+    from findings
 )
 
 select * from final

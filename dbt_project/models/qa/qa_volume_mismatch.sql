@@ -1,5 +1,5 @@
-with bars as (
-    select * from {{ ref('kline_daily') }} where volume_flag = 'unreliable'
+with findings as (
+    select * from {{ ref('int_bars__findings') }} where check_name = 'volume_mismatch'
 ),
 
 -- the early turnover is recorded on another par value: one line per code says so
@@ -9,7 +9,7 @@ early as (
         count(*) as bar_count,
         min(trade_date) as trade_date,
         max(trade_date) as last_date
-    from bars
+    from findings
     where trade_date < date '1994-01-01'
     group by code
 ),
@@ -25,14 +25,12 @@ final as (
     from early
     union all
     select
-        'volume_mismatch' as check_name,
+        check_name,
         'warning' as severity,
         code as subject,
         trade_date,
-        format(
-            '%s yuan for %s shares between %s and %s', amount_cny, volume_shares, low, high
-        ) as evidence
-    from bars
+        evidence
+    from findings
     where trade_date >= date '1994-01-01'
 )
 

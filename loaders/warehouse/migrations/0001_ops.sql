@@ -67,6 +67,7 @@ create table ops.ingestion_state (
 
 -- one row for each file of rows that was committed, written in the transaction of its rows
 create table ops.landed_files (
+    file_no bigint generated always as identity unique,
     file_id text primary key,
     load_id text not null,
     schema_name text not null,
@@ -77,7 +78,6 @@ create table ops.landed_files (
     landed_at timestamptz not null default clock_timestamp()
 );
 create index landed_files_load_idx on ops.landed_files (load_id);
-create index landed_files_landed_idx on ops.landed_files (landed_at);
 
 -- relations that dbt built: what is not listed here is never replaced
 create table ops.managed_relation (
@@ -92,6 +92,7 @@ create table ops.builds (
     status text not null check (status in ('running', 'succeeded', 'failed', 'interrupted')),
     command text not null,
     fingerprint text not null, -- of the dbt project; 'part' where only some models were named
+    landed_up_to bigint not null, -- the newest of ops.landed_files that it can have seen
     started_at timestamptz not null default clock_timestamp(),
     finished_at timestamptz,
     models_built integer,

@@ -56,6 +56,11 @@ class Bench:
         with psycopg.connect(self.settings.warehouse_url.get_secret_value()) as conn:
             return conn.execute(query.encode(), values or None).fetchall()
 
+    def execute(self, statement: str) -> None:
+        assert self.settings.warehouse_url is not None
+        with psycopg.connect(self.settings.warehouse_url.get_secret_value()) as conn:
+            conn.execute(statement.encode())
+
     def klines(self) -> list[tuple[Any, ...]]:
         return self.rows(KLINES)
 

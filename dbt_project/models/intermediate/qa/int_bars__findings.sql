@@ -1,0 +1,196 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='upsert',
+    unique_key=['code', 'trade_date', 'check_name'],
+    indexes=[{'columns': ['code', 'trade_date', 'check_name'], 'unique': true}],
+    pre_hook="{{ take_changes_to_next_bar(ref('trading_calendar')) }}",
+    post_hook="{{ drop_taken_changes() }}",
+    meta={'changed_by': 'trade_date'},
+) }}
+
+-- kline_daily_qfq hands on what changed; depends_on: {{ ref('kline_daily_qfq') }}
+with bars as (
+    {{ bars_to_build(ref('kline_daily')) | indent }}
+),
+
+-- read by index only: PostgreSQL would copy a table named twice
+all_bars as not materialized (
+    select * from {{ ref('kline_daily') }}
+),
+
+segments as not materialized (
+    select * from {{ ref('adjustment_segments') }}
+),
+
+trading_calendar as not materialized (
+    select * from {{ ref('trading_calendar') }}
+),
+
+-- a bar on a day that is none neither closes a gap nor sets a price
+trading_bars as (
+    select
+        b.*,
+        c.trade_day_number,
+        c.previous_trade_date,
+        lag(b.trade_date) over (partition by b.code order by b.trade_date) as bar_date_before,
+        lag(b.close) over (partition by b.code order by b.trade_date) as close_before
+    from bars as b
+    inner join trading_calendar as c on b.trade_date = c.trade_date
+),
+
+-- the first of the bars looks up the one before it. the calendar is asked bar by bar: as a join it
+-- would be read in full for each code
+with_last_bar as (
+    select
+        b.*,
+        coalesce(b.bar_date_before, p.trade_date) as last_bar_date,
+        coalesce(b.close_before, p.close) as last_close
+    from trading_bars as b
+    left join lateral (
+        select
+            k.trade_date,
+            k.close
+        from all_bars as k
+        where
+            b.bar_date_before is null
+            and k.code = b.code
+            and k.trade_date < b.trade_date
+            and (
+                select c.trade_date from trading_calendar as c where c.trade_date = k.trade_date
+            ) is not null
+        order by k.trade_date desc
+        limit 1
+    ) as p on true
+),
+
+ohlc_order as (
+    select
+        code,
+        trade_date,
+        'ohlc_order' as check_name,
+        trade_date as finding_date,
+        format('open %s high %s low %s close %s', open, high, low, close) as evidence
+    from bars
+    where high < greatest(open, low, close) or low > least(open, high, close) or low <= 0
+),
+
+volume_mismatch as (
+    select
+        code,
+        trade_date,
+        'volume_mismatch' as check_name,
+        trade_date as finding_date,
+        format(
+            '%s yuan for %s shares between %s and %s', amount_cny, volume_shares, low, high
+        ) as evidence
+    from bars
+    where volume_flag = 'unreliable'
+),
+
+missing_bars as (
+    select
+        b.code,
+        b.trade_date,
+        'missing_bars' as check_name,
+        c.next_trade_date as finding_date,
+        b.trade_day_number - c.trade_day_number - 1 || ' trading days without a bar until '
+        || b.previous_trade_date || ': suspended, or not loaded' as evidence
+    from with_last_bar as b
+    inner join trading_calendar as c on b.last_bar_date = c.trade_date
+    where b.trade_day_number - c.trade_day_number > 1
+),
+
+-- the first bar after a suspension may move freely
+next_day_bars as (
+    select
+        b.*,
+        case
+            when b.trade_date < date '1996-12-16' then 0.20
+            when b.code like 'bj%' then 0.305
+            when b.code like 'sh68%' then 0.205
+            when b.code like 'sz30%' and b.trade_date >= date '2020-08-24' then 0.205
+            else 0.105
+        end as allowed
+    from with_last_bar as b
+    where b.last_bar_date = b.previous_trade_date
+),
+
+-- most opens fit the last close as it is: only the others and those on an ex-date need the factors.
+-- materialized, so that the costly steps below are done for those few
+suspects as materialized (
+    select b.*
+    from next_day_bars as b
+    where
+        abs(b.open - b.last_close) > b.allowed * b.last_close
+        or (b.code, b.trade_date) in (
+            select
+                s.code,
+                s.valid_from
+            from segments as s
+        )
+),
+
+compared as (
+    select
+        b.*,
+        (
+            coalesce(l.backward_a, 1) * b.last_close + coalesce(l.backward_b, 0)
+            - coalesce(s.backward_b, 0)
+        ) / coalesce(s.backward_a, 1) as expected_open
+    from suspects as b
+    left join lateral (
+        select x.* from segments as x
+        where x.code = b.code and x.valid_from <= b.trade_date
+        order by x.valid_from desc
+        limit 1
+    ) as s on true
+    left join lateral (
+        select x.* from segments as x
+        where x.code = b.code and x.valid_from <= b.last_bar_date
+        order by x.valid_from desc
+        limit 1
+    ) as l on true
+),
+
+jumps as materialized (
+    select *
+    from compared
+    where expected_open > 0 and abs(open / expected_open - 1) > allowed
+),
+
+-- a new listing may move freely too, for five days
+price_jumps as (
+    select
+        j.code,
+        j.trade_date,
+        'price_jump' as check_name,
+        j.trade_date as finding_date,
+        format(
+            'open %s against %s expected from the last close (%s %%): missing action?',
+            j.open,
+            round(j.expected_open, 3),
+            round(100 * (j.open / j.expected_open - 1), 1)
+        ) as evidence
+    from jumps as j
+    where
+        (
+            select count(*) from (
+                select from all_bars as k
+                where k.code = j.code and k.trade_date < j.trade_date
+                order by k.trade_date
+                limit 5
+            ) as earlier
+        ) = 5
+),
+
+final as (
+    select * from ohlc_order
+    union all
+    select * from volume_mismatch
+    union all
+    select * from missing_bars
+    union all
+    select * from price_jumps
+)
+
+select * from final

@@ -1,0 +1,112 @@
+"""The statements that land a file: COPY into a temp table, INSERT from it into the landed table."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pgpq import ArrowToPostgresBinaryEncoder
+
+from loaders.warehouse.tables import LOAD_ID
+
+log = logging.getLogger(__name__)
+
+COPY_ROWS = 50_000
+# never a reason to rewrite a row: an overlap that is read again would rewrite all of it
+LINEAGE = frozenset({LOAD_ID, "fetched_at", "source_route", "source_ref"})
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """dlt writes constant columns dictionary-encoded; the encoder has no such type."""
+    return pa.schema(
+        [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in schema]
+    )
+
+
+def copy_to_stage(conn: psycopg.Connection, file: pq.ParquetFile, schema: pa.Schema, q: Any) -> int:
+    """COPY a file into the temp table `_land`, whose column types are the encoder's own.
+
+    A file with a type that the binary encoder lacks goes row by row as text, slower; said in the log.
+    """
+    columns = ", ".join(map(q, schema.names))
+    batches = (b if b.schema == schema else b.cast(schema) for b in file.iter_batches(COPY_ROWS))
+    read = 0
+    try:
+        encoder = ArrowToPostgresBinaryEncoder(schema)
+    except Exception as error:  # the encoder raises a plain ValueError or its own type
+        log.warning("binary COPY cannot take %s: %s; using text", schema, error)
+        stage = ", ".join(f"{q(name)} text" for name in schema.names)
+        conn.execute(f"create temp table _land ({stage}) on commit drop".encode())
+        with conn.cursor().copy(f"copy _land ({columns}) from stdin".encode()) as copy:
+            for batch in batches:
+                read += batch.num_rows
+                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    copy.write_row(row)
+        return read
+    stage = stage_ddl(q, schema, encoder)
+    conn.execute(f"create temp table _land ({stage}) on commit drop".encode())
+    with conn.cursor().copy(f"copy _land ({columns}) from stdin (format binary)".encode()) as copy:
+        copy.write(encoder.write_header())
+        for batch in batches:
+            read += batch.num_rows
+            copy.write(encoder.write_batch(batch))
+        copy.write(encoder.finish())
+    return read
+
+
+def stage_ddl(q: Any, schema: pa.Schema, encoder: ArrowToPostgresBinaryEncoder) -> str:
+    """The encoder calls an aware timestamp TIMESTAMP; its bytes are right for timestamptz only."""
+    columns = []
+    for field, column in zip(schema, encoder.schema().columns, strict=True):
+        aware = pa.types.is_timestamp(field.type) and field.type.tz
+        columns.append(f"{q(field.name)} {'timestamptz' if aware else column.data_type.ddl()}")
+    return ", ".join(columns)
+
+
+def upsert_sql(
+    q: Any,
+    target: str,
+    columns: Sequence[str],
+    types: dict[str, str],
+    key: Sequence[str],
+    *,
+    distinct: bool = False,
+) -> bytes:
+    """INSERT from `_land`, returning the counts of new and of changed rows.
+
+    A row is rewritten when it differs, and is not worse: a provisional row never replaces a final
+    one, nor an older answer a newer one. Of a key that repeats in the file the best row wins.
+    """
+    names = ", ".join(map(q, columns))
+    casts = ", ".join(f"{q(c)}::{types[c]}" for c in columns)
+    keys = ", ".join(map(q, key))
+    values = [c for c in columns if c not in key]
+    seen = [c for c in values if c not in LINEAGE]
+    head, tail = "select", ""
+    if not key:  # dlt's own state table: every load appends to it; a unique id tells what is there
+        return (
+            f"with landed as (insert into {target} ({names}) {head} {casts} from _land "
+            "on conflict do nothing returning 1) select count(*), 0 from landed"
+        ).encode()
+    guard = "({}) is distinct from ({})".format(
+        *(", ".join(f"{side}.{q(c)}" for c in seen) for side in ("t", "excluded"))
+    )
+    best = []
+    if "is_final" in columns:
+        guard += " and (excluded.is_final or not t.is_final)"
+        best.append("is_final::boolean desc")
+    if "fetched_at" in columns:
+        guard += " and (excluded.fetched_at >= t.fetched_at or excluded.is_final > t.is_final)"
+        best.append("fetched_at::timestamptz desc")
+    update = ", ".join(f"{q(c)} = excluded.{q(c)}" for c in values)
+    if distinct:
+        head, tail = f"select distinct on ({keys})", f" order by {', '.join([keys, *best])}"
+    return (
+        f"with landed as (insert into {target} as t ({names}) {head} {casts} from _land{tail} "
+        f"on conflict ({keys}) do update set {update} where {guard} "
+        # a fresh row has no deleting transaction; a row that was updated carries ours
+        "returning (t.xmax = 0) as is_new) "
+        "select count(*) filter (where is_new), count(*) filter (where not is_new) from landed"
+    ).encode()

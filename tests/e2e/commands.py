@@ -1,0 +1,83 @@
+"""The console scripts as a person or cron starts them: subprocesses, a home of their own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[2]
+# what a dbt project needs, as a fresh clone has it
+PROJECT = ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt")
+LOCAL_SETTINGS = ("QUOTEMILL_", "TDX_", "DB_", "DBT_", "PG")
+LOCAL = shutil.ignore_patterns("target", "logs", "profiles.yml", ".user.yml")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A working directory and the environment that the commands see; nothing else of ours is set."""
+
+    folder: Path
+    home: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(
+        self, *command: str, cwd: Path | None = None, **settings: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a console script. No command may ever show a traceback."""
+        program, *arguments = command
+        done = subprocess.run(
+            [str(BIN / program), *arguments],
+            cwd=cwd or self.folder,
+            env=self.environment() | settings,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert "Traceback" not in done.stdout + done.stderr, done.stderr
+        return done
+
+    def environment(self) -> dict[str, str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(LOCAL_SETTINGS)}
+        return clean | {"QUOTEMILL_HOME": str(self.home)} | dict(self.settings)
+
+
+@contextmanager
+def new_home() -> Iterator[Path]:
+    """A folder that the system user of root's server can enter; its server is stopped at the end."""
+    home = Path(tempfile.mkdtemp(prefix="qm-"))
+    home.chmod(0o755)
+    try:
+        yield home
+    finally:
+        Place(home, home)("quotemill", "warehouse", "stop")
+        shutil.rmtree(home)
+
+
+@contextmanager
+def sandbox(*options: str) -> Iterator[str]:
+    """The URL of a sandbox started by its command."""
+    process = subprocess.Popen(
+        [str(BIN / "loaders"), "sandbox", "tdx", "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield "http://" + process.stdout.readline().split("http://")[1].split()[0]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+
+
+def copy_project(to: Path) -> Path:
+    """A checkout's dbt project in `to`, so that no profile is written into the real one."""
+    for part in PROJECT:
+        shutil.copytree(ROOT / part, to / part, ignore=LOCAL)
+    return to / "dbt_project"

@@ -1,0 +1,277 @@
+"""One test for each thing of dlt that the landing path relies on; dlt is pinned to its minor."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import dlt
+import psycopg
+import pyarrow as pa
+import pytest
+
+from loaders import cursors
+from loaders.errors import QuotemillError, UpstreamError
+from loaders.settings import load_settings
+from loaders.warehouse import landing, migrate
+from loaders.warehouse.landing import Landed, UpsertCopyJob
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.tables import conform, landed_table
+
+DAY = date(2024, 6, 28)
+NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
+EVENING = datetime(2024, 6, 28, 10, tzinfo=UTC)
+
+PRICE = landed_table(
+    "raw_tdx",
+    "price",
+    [("code", pa.string()), ("trade_date", pa.date32()), ("close", pa.int64())],
+    key=("code", "trade_date"),
+)
+REFUSED = landed_table("raw_tdx", "refused", [("row_key", pa.string())], key=("row_key",))
+
+
+def standard(size: int, fetched_at: datetime, is_final: bool) -> dict[str, Any]:
+    return {
+        "source_route": ["/api/test"] * size,
+        "fetched_at": pa.array([fetched_at] * size, pa.timestamp("us", tz="UTC")),
+        "is_final": [is_final] * size,
+    }
+
+
+def prices(
+    closes: dict[str, int], fetched_at: datetime = EVENING, is_final: bool = True
+) -> pa.Table:
+    own = {
+        "code": list(closes),
+        "trade_date": pa.array([DAY] * len(closes), pa.date32()),
+        "close": list(closes.values()),
+    }
+    return conform(pa.table(own | standard(len(closes), fetched_at, is_final)), PRICE)
+
+
+class Shore:
+    """A prepared warehouse, and a folder for dlt to work in."""
+
+    def __init__(self, warehouse: Warehouse, folder: Path) -> None:
+        self.warehouse, self.folder = warehouse, folder
+
+    def open(self) -> tuple[dlt.Pipeline, Landed]:
+        return landing.open_pipeline(self.warehouse, self.folder, "tdx")
+
+    def land(self, *batches: landing.Batch) -> Landed:
+        pipeline, _ = self.open()
+        return landing.land(pipeline, self.warehouse, "tdx", PRICE, iter(batches), REFUSED)
+
+    def cursor(self) -> dict[str, date]:
+        pipeline, _ = self.open()
+        return cursors.read(pipeline.state, "tdx", "price")
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with self.warehouse.connect() as conn:
+            return conn.execute(query.encode()).fetchall()
+
+    def closes(self) -> dict[str, int]:
+        return dict(self.rows("select code, close from raw_tdx.price"))
+
+
+@pytest.fixture
+def shore(warehouse_dsn: str, tmp_path: Path) -> Shore:
+    settings = load_settings(
+        {"QUOTEMILL_WAREHOUSE_URL": warehouse_dsn, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
+    )
+    warehouse = open_warehouse(settings)
+    migrate.prepare(warehouse, [PRICE, REFUSED])
+    return Shore(warehouse, tmp_path / "pipelines")
+
+
+@pytest.fixture
+def fail_in_job(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
+    """Let every job that lands rows of ours fail from now on."""
+
+    def arm(error: Exception) -> None:
+        original = UpsertCopyJob._land
+
+        def land(self: UpsertCopyJob, conn: Any, client: Any) -> None:
+            if not self.load_table_name.startswith("_dlt"):
+                raise error
+            original(self, conn, client)
+
+        monkeypatch.setattr(UpsertCopyJob, "_land", land)
+
+    return arm
+
+
+def test_our_job_lands_parquet_although_no_adbc_driver_is_there(
+    shore: Shore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landed: list[str] = []
+    original = UpsertCopyJob.run
+
+    def run(self: UpsertCopyJob) -> None:
+        landed.append(self.job_id())
+        original(self)
+
+    monkeypatch.setattr(UpsertCopyJob, "run", run)
+    shore.land((prices({"sh600000": 8730}), None, {"sh600000": DAY}))
+
+    assert {job.split(".")[0] for job in landed} == {"price", "_dlt_pipeline_state"}
+    assert {job.split(".")[-1] for job in landed} == {"parquet"}
+
+
+def test_the_table_that_we_declared_is_taken_as_it_is(shore: Shore) -> None:
+    shore.land((prices({"sh600000": 8730}), None, {}))
+
+    columns = shore.rows(
+        "select column_name, data_type, is_nullable from information_schema.columns "
+        "where table_schema = 'raw_tdx' and table_name = 'price' order by ordinal_position"
+    )
+    assert columns == [
+        ("code", "text", "NO"),
+        ("trade_date", "date", "NO"),
+        ("close", "bigint", "NO"),
+        ("source_route", "text", "NO"),
+        ("fetched_at", "timestamp with time zone", "NO"),
+        ("is_final", "boolean", "NO"),
+        ("_dlt_load_id", "text", "YES"),
+    ]
+
+
+def test_each_row_carries_the_load_that_last_changed_it(shore: Shore) -> None:
+    first = shore.land((prices({"sh600000": 1, "sh600001": 1}), None, {}))
+    second = shore.land((prices({"sh600000": 1, "sh600001": 2}), None, {}))
+
+    loads = dict(shore.rows("select code, _dlt_load_id from raw_tdx.price"))
+    assert loads == {"sh600000": first.load_ids[0], "sh600001": second.load_ids[0]}
+    assert (second.read, second.new, second.changed, second.unchanged) == (2, 0, 1, 1)
+
+
+def test_a_file_that_lands_twice_is_landed_once(shore: Shore) -> None:
+    same = prices({"sh600000": 8730})
+    shore.land((same, None, {}))
+    again = shore.land((same, None, {}))
+
+    assert (again.read, again.new, again.changed) == (1, 0, 0)
+    dead = shore.rows("select count(*), max(xmax::text::bigint) from raw_tdx.price")
+    assert dead[0][0] == 1
+
+
+def test_of_a_key_twice_in_one_file_the_best_row_wins(shore: Shore) -> None:
+    provisional = prices({"sh600000": 1}, fetched_at=EVENING, is_final=False)
+    final = prices({"sh600000": 2}, fetched_at=NOON)
+    shore.land((pa.concat_tables([provisional, final]), None, {}))
+
+    assert shore.closes() == {"sh600000": 2}
+
+
+@pytest.mark.parametrize(
+    ("stored", "arriving", "kept"),
+    [
+        pytest.param((NOON, False), (EVENING, True), 2, id="final replaces provisional"),
+        pytest.param((NOON, True), (EVENING, False), 1, id="provisional never replaces final"),
+        pytest.param((EVENING, True), (NOON, True), 1, id="older never replaces newer"),
+        pytest.param((EVENING, False), (NOON, True), 2, id="final replaces newer provisional"),
+        pytest.param((NOON, True), (EVENING, True), 2, id="a correction replaces"),
+    ],
+)
+def test_only_a_row_that_is_not_worse_replaces_another(
+    shore: Shore, stored: tuple[datetime, bool], arriving: tuple[datetime, bool], kept: int
+) -> None:
+    shore.land((prices({"sh600000": 1}, *stored), None, {}))
+    shore.land((prices({"sh600000": 2}, *arriving), None, {}))
+
+    assert shore.closes() == {"sh600000": kept}
+
+
+def test_refused_rows_land_in_the_package_of_the_good_ones(shore: Shore) -> None:
+    refused = conform(pa.table({"row_key": ["x"]} | standard(1, EVENING, True)), REFUSED)
+    landed = shore.land((prices({"sh600000": 1}), refused, {}), (prices({"sh600001": 1}), None, {}))
+
+    loads = shore.rows(
+        "select distinct _dlt_load_id from raw_tdx.price "
+        "union select _dlt_load_id from raw_tdx.refused"
+    )
+    assert loads == [(landed.load_ids[0],)]
+
+
+def test_cursors_come_back_from_the_warehouse_when_the_folder_is_lost(shore: Shore) -> None:
+    shore.land((prices({"sh600000": 1}), None, {"sh600000": DAY}))
+    shutil.rmtree(shore.folder)
+
+    assert shore.cursor() == {"sh600000": DAY}
+
+
+def test_a_cursor_never_moves_back(shore: Shore) -> None:
+    shore.land((None, None, {"sh600000": DAY}))
+    shore.land((None, None, {"sh600000": date(2020, 1, 2)}))
+
+    assert shore.cursor() == {"sh600000": DAY}
+
+
+def test_a_package_left_behind_lands_before_anything_else(
+    shore: Shore, fail_in_job: Callable[[Exception], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shore.land((prices({"sh600000": 1}), None, {"sh600000": date(2024, 6, 27)}))
+    with monkeypatch.context() as patch:
+        original = UpsertCopyJob._land
+        patch.setattr(UpsertCopyJob, "_land", original)
+        fail_in_job(psycopg.OperationalError("the server closed the connection"))
+        with pytest.raises(UpstreamError, match="warehouse went away"):
+            shore.land((prices({"sh600000": 2}), None, {"sh600000": DAY}))
+    monkeypatch.undo()
+    assert shore.closes() == {"sh600000": 1}
+
+    _, pending = shore.open()
+
+    assert (pending.new, pending.changed) == (0, 1)
+    assert shore.closes() == {"sh600000": 2}
+    assert shore.cursor() == {"sh600000": DAY}
+
+
+def test_rows_that_the_warehouse_refuses_take_their_cursors_back(
+    shore: Shore, fail_in_job: Callable[[Exception], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shore.land((prices({"sh600000": 1}), None, {"sh600000": date(2024, 6, 27)}))
+    fail_in_job(psycopg.errors.NumericValueOutOfRange("too large"))
+    with pytest.raises(Exception, match="too large"):
+        shore.land((prices({"sh600000": 2}), None, {"sh600000": DAY}))
+    monkeypatch.undo()
+
+    assert shore.cursor() == {"sh600000": date(2024, 6, 27)}
+    assert shore.closes() == {"sh600000": 1}
+    shore.land((prices({"sh600000": 2}), None, {"sh600000": DAY}))
+    assert shore.closes() == {"sh600000": 2}
+
+
+def test_an_error_while_rows_are_fetched_keeps_its_own_class(shore: Shore) -> None:
+    def batches() -> Iterator[landing.Batch]:
+        yield prices({"sh600000": 1}), None, {"sh600000": DAY}
+        raise QuotemillError("the source said no")
+
+    pipeline, _ = shore.open()
+    with pytest.raises(QuotemillError, match="the source said no"):
+        landing.land(pipeline, shore.warehouse, "tdx", PRICE, batches(), REFUSED)
+
+    assert shore.closes() == {}
+    assert shore.cursor() == {}
+
+
+def test_a_type_that_the_binary_encoder_lacks_goes_as_text(
+    shore: Shore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lacking(schema: pa.Schema) -> None:
+        raise ValueError("no encoder")
+
+    monkeypatch.setattr(landing, "ArrowToPostgresBinaryEncoder", lacking)
+    shore.land((prices({"sh600000": 8730, "sz000001": -1}), None, {}))
+
+    assert shore.closes() == {"sh600000": 8730, "sz000001": -1}
+    assert "using text" in caplog.text
+
+
+def test_telemetry_is_off() -> None:
+    from dlt.common.configuration import resolve_configuration
+    from dlt.common.configuration.specs import RuntimeConfiguration
+
+    assert resolve_configuration(RuntimeConfiguration()).dlthub_telemetry is False

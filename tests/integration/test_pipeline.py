@@ -1,0 +1,204 @@
+"""Load and build together: what is built, when nothing is, what the exit code says."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders.errors import LockHeldError
+from loaders.run import LoadRequest
+from loaders.sandbox.market import SyntheticMarket
+from loaders.warehouse.postgres import open_warehouse
+from orchestration import build, pipeline, status
+from orchestration.pipeline import RunResult
+from tests.integration.tdx_load.bench import Bench, bench
+
+MARKET = SyntheticMarket(codes=12, days=40, seed=5)
+DAYS = [day for day in MARKET.days if day <= MARKET.end.date()]
+ADJUSTED = "select * from market.kline_daily_qfq order by code, trade_date"
+MARTS = (
+    "symbol_dim",
+    "trading_calendar",
+    "corporate_actions",
+    "adjustment_segments",
+    "kline_daily",
+    "kline_daily_hfq",
+    "kline_daily_qfq",
+    "kline_weekly_qfq",
+    "kline_monthly_qfq",
+    "index_kline_daily",
+)
+
+
+@contextmanager
+def opened(dsn: str, home: Path, **options: Any) -> Iterator[Bench]:
+    home.mkdir(exist_ok=True)
+    with bench(MARKET, dsn, home, **options) as made:
+        yield made
+
+
+def run(bench_: Bench) -> RunResult:
+    return pipeline.run(
+        bench_.settings, [LoadRequest("tdx")], lambda _: bench_.load(), bench_.heard.line
+    )
+
+
+@pytest.fixture
+def market_bench(warehouse_dsn: str, tmp_path: Path) -> Iterator[Bench]:
+    with opened(warehouse_dsn, tmp_path, clock=DAYS[-2]) as made:
+        yield made
+
+
+def test_a_new_day_is_built_and_a_run_without_one_builds_no_row(market_bench: Bench) -> None:
+    first = run(market_bench)
+    assert first.exit_code == 0
+    assert first.build is not None
+    assert first.build.tests_failed == 0
+
+    market_bench.sandbox.set_clock(DAYS[-1])
+    second = run(market_bench)
+
+    newest = market_bench.rows("select max(trade_date), count(*) from market.kline_daily_qfq")
+    assert newest[0][0] == DAYS[-1]
+    assert second.build is not None
+    assert "source:raw_tdx.kline_daily+" in second.build.command
+    assert 0 < second.build.rows_written < first.build.rows_written
+
+    third = run(market_bench)
+    assert third.loads[0].total("rows_new") + third.loads[0].total("rows_changed") == 0
+    assert third.build is None
+
+
+def test_too_many_errors_among_the_findings_end_a_run_with_5(market_bench: Bench) -> None:
+    run(market_bench)
+    market_bench.execute(
+        "update raw_tdx.kline_daily set high = low - 10 "
+        "where (code, trade_date) = (select code, min(trade_date) from raw_tdx.kline_daily "
+        "group by code order by code limit 1)"
+    )
+    market_bench.sandbox.set_clock(DAYS[-1])
+
+    result = run(market_bench)
+
+    assert result.findings["error"] == 1
+    assert result.exit_code == 5
+    assert result.build is not None
+    assert result.build.succeeded
+    market_bench.settings = market_bench.settings.model_copy(update={"finding_limit": 1})
+    assert run(market_bench).exit_code == 0
+
+
+def test_a_failed_build_leaves_the_tables_and_is_made_up_for(market_bench: Bench) -> None:
+    run(market_bench)
+    before = market_bench.rows(ADJUSTED)
+    market_bench.sandbox.set_clock(DAYS[-1])
+    guard = "alter table market.kline_daily_qfq add constraint guard check (trade_date < '{}')"
+    market_bench.execute(guard.format(DAYS[-1]))
+
+    failed = run(market_bench)
+
+    assert failed.build is not None
+    assert not failed.build.succeeded
+    assert failed.exit_code == 1
+    assert market_bench.rows(ADJUSTED) == before
+    shown = status.read(open_warehouse(market_bench.settings))
+    assert (f"build {failed.build.build_id} failed", "quotemill build") in shown.mends
+    market_bench.execute("alter table market.kline_daily_qfq drop constraint guard")
+
+    assert run(market_bench).exit_code == 0
+    assert market_bench.rows("select max(trade_date) from market.kline_daily_qfq") == [(DAYS[-1],)]
+
+
+def test_a_second_build_and_plain_dbt_wait_for_the_first(market_bench: Bench) -> None:
+    market_bench.load()
+    warehouse = open_warehouse(market_bench.settings)
+    with build.build_lock(warehouse):
+        with pytest.raises(LockHeldError) as held:
+            build.build(market_bench.settings, warehouse, market_bench.heard.line)
+        assert held.value.exit_code == 75
+
+
+def test_plain_and_own_builds_make_the_same_objects(
+    market_bench: Bench, tmp_path: Path, new_database: Callable[[], str]
+) -> None:
+    objects = (
+        "select n.nspname, c.relname, c.relkind::text from pg_class as c "
+        "join pg_namespace as n on n.oid = c.relnamespace "
+        "where n.nspname in ('market', 'qa') and c.relkind in ('r', 'v', 'm') order by 1, 2"
+    )
+    run(market_bench)
+    with opened(new_database(), tmp_path / "plain", clock=DAYS[-2]) as plain:
+        plain.load()
+        warehouse = open_warehouse(plain.settings)
+        assert build.invoke(plain.settings, warehouse, ["build"], quiet=True).success
+
+        assert plain.rows(objects) == market_bench.rows(objects)
+        assert plain.rows(ADJUSTED) == market_bench.rows(ADJUSTED)
+
+
+def test_the_time_zone_of_the_role_changes_no_table(market_bench: Bench) -> None:
+    market_bench.load()
+    warehouse = open_warehouse(market_bench.settings)
+    with warehouse.connect(autocommit=True) as conn:
+        role, database = conn.info.user, conn.info.dbname
+    tables: dict[str, list[list[tuple[Any, ...]]]] = {}
+    for zone in ("UTC", "Asia/Shanghai", "America/New_York"):
+        with warehouse.connect(autocommit=True) as conn:
+            conn.execute(
+                f"alter role {role} in database {database} set timezone to '{zone}'".encode()
+            )
+        outcome = build.invoke(
+            market_bench.settings, warehouse, ["build", "--full-refresh"], quiet=True
+        )
+        assert outcome.success
+        with warehouse.connect() as conn:
+            tables[zone] = [
+                conn.execute(
+                    f"select t::text from market.{mart} as t order by 1".encode()
+                ).fetchall()
+                for mart in MARTS
+            ]
+    assert all(tables["UTC"])
+    assert tables["Asia/Shanghai"] == tables["UTC"]
+    assert tables["America/New_York"] == tables["UTC"]
+
+
+def test_a_status_before_anything_tells_what_to_type(warehouse_dsn: str, tmp_path: Path) -> None:
+    with opened(warehouse_dsn, tmp_path) as made:
+        shown = status.read(open_warehouse(made.settings))
+
+    assert shown.mends == [("nothing was loaded yet", "quotemill run")]
+
+
+def test_without_a_source_of_actions_status_and_findings_say_so(
+    warehouse_dsn: str, tmp_path: Path
+) -> None:
+    with opened(warehouse_dsn, tmp_path, corporate_actions=None) as made:
+        result = run(made)
+        shown = status.read(open_warehouse(made.settings), as_of=f"{DAYS[-1]}T20:00:00+08:00")
+
+        assert result.exit_code == 0
+        assert [wrong for wrong, _ in shown.mends] == [status.NO_ACTIONS] + [
+            wrong for wrong, _ in shown.mends if wrong != status.NO_ACTIONS
+        ]
+        found = made.rows("select check_name from qa.findings")
+        assert ("no_corporate_action_source",) in found
+
+
+def test_freshness_is_judged_by_trading_days(market_bench: Bench) -> None:
+    run(market_bench)
+    warehouse = open_warehouse(market_bench.settings)
+
+    def stale(as_of: str) -> set[str]:
+        shown = status.read(warehouse, as_of=as_of)
+        return {row["dataset"] for row in shown.freshness if row["is_stale"]}
+
+    def day_after(day: date) -> date:
+        return next(d for d in MARKET.days if d > day)
+
+    assert "kline_daily" not in stale(f"{DAYS[-2]}T20:00:00+08:00")
+    assert "kline_daily" not in stale(f"{day_after(DAYS[-2])}T10:00:00+08:00")
+    assert "kline_daily" in stale(f"{day_after(DAYS[-2])}T20:00:00+08:00")

@@ -1,0 +1,59 @@
+"""What the pages point at exists: links, files and folders, make targets."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(p for p in (ROOT / "docs").rglob("*.md") if "site" not in p.parts)]
+)
+# a path of this repository between back-ticks, without the placeholders and what is made later
+MENTIONED = re.compile(
+    r"`((?:loaders|orchestration|dbt_project|macros|seeds|tests|docs)/[\w./-]*)`"
+)
+MADE_LATER = ("docs/site/", "docs/benchmarks.md", "dbt_project/profiles.yml")
+
+
+def links(text: str) -> Iterator[str]:
+    without_code = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    yield from re.findall(r"\]\(([^)\s]+)\)", without_code)
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    targets = [t for t in links(page.read_text("utf-8")) if not re.match(r"https?:|#", t)]
+    assert [t for t in targets if not (page.parent / t.partition("#")[0]).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_mentioned_paths_exist(page: Path) -> None:
+    paths = [p for p in MENTIONED.findall(page.read_text("utf-8")) if not p.startswith(MADE_LATER)]
+    assert [p for p in paths if not (ROOT / p).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_mentioned_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    used = re.findall(r"(?:`|^)make ([a-z]+)", page.read_text("utf-8"), re.MULTILINE)
+    assert set(used) <= targets
+
+
+def test_every_page_of_the_docs_is_reached_from_the_index() -> None:
+    seen: set[Path] = set()
+    ahead = [ROOT / "docs" / "index.md"]
+    while ahead:
+        page = ahead.pop().resolve()
+        if page in seen or page.suffix != ".md" or not page.exists():
+            continue
+        seen.add(page)
+        ahead += [page.parent / t.partition("#")[0] for t in links(page.read_text("utf-8"))]
+    # docs/dbt holds blocks for the docs site of the models
+    pages = {p for p in PAGES if p.is_relative_to(ROOT / "docs") and p.parent.name != "dbt"}
+    assert {name(p) for p in pages - seen} <= {"docs/benchmarks.md"}

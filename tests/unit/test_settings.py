@@ -1,0 +1,173 @@
+"""Where a setting comes from, what a mistake in one says, and that a secret stays one."""
+
+from pathlib import Path
+
+import pytest
+
+from loaders.errors import SettingsError
+from loaders.settings import load_settings
+
+SECRET = "p@ss w/rd:1"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working directory with a settings file and a .env that both name the service."""
+    (tmp_path / "quotemill.toml").write_text(
+        'home = "/srv/toml"\nmarket_schema = "from_toml"\n'
+        '[tdx]\nbase_url = "http://toml:1"\nconcurrency = 2\nretries = 7\n'
+    )
+    (tmp_path / ".env").write_text(
+        "QUOTEMILL_TDX__BASE_URL=http://dotenv:2\nQUOTEMILL_TDX__CONCURRENCY=3\n"
+    )
+    return tmp_path
+
+
+def test_a_flag_comes_before_all_else(folder: Path) -> None:
+    environ = {"QUOTEMILL_TDX__BASE_URL": "http://environ:3"}
+    settings = load_settings(environ, cwd=folder, tdx={"base_url": "http://flag:4"})
+    assert settings.tdx.base_url == "http://flag:4"
+    assert settings.origin("tdx.base_url") == "flag"
+
+
+def test_the_environment_comes_before_files(folder: Path) -> None:
+    settings = load_settings({"QUOTEMILL_TDX__BASE_URL": "http://environ:3"}, cwd=folder)
+    assert settings.tdx.base_url == "http://environ:3"
+    assert settings.origin("tdx.base_url") == "environment QUOTEMILL_TDX__BASE_URL"
+
+
+def test_the_dotenv_file_comes_before_the_settings_file(folder: Path) -> None:
+    settings = load_settings({}, cwd=folder)
+    assert (settings.tdx.base_url, settings.tdx.concurrency) == ("http://dotenv:2", 3)
+    assert settings.origin("tdx.concurrency") == f"{folder / '.env'} QUOTEMILL_TDX__CONCURRENCY"
+
+
+def test_the_settings_file_comes_before_the_default(folder: Path) -> None:
+    settings = load_settings({}, cwd=folder)
+    assert (settings.tdx.retries, settings.market_schema) == (7, "from_toml")
+    assert settings.origin("tdx.retries") == str(folder / "quotemill.toml")
+    assert settings.tdx.timeout == 10.0
+    assert settings.origin("tdx.timeout") == "default"
+
+
+def test_a_flag_that_was_not_given_and_an_empty_variable_count_for_nothing(folder: Path) -> None:
+    environ = {"QUOTEMILL_TDX__BASE_URL": "", "QUOTEMILL_HOME": ""}
+    settings = load_settings(environ, cwd=folder, market_schema=None)
+    assert settings.tdx.base_url == "http://dotenv:2"
+    assert settings.home == Path("/srv/toml")
+    assert settings.market_schema == "from_toml"
+
+
+def test_another_settings_file_can_be_named(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text('market_schema = "from_other"\n')
+    assert load_settings({"QUOTEMILL_CONFIG": str(other)}, cwd=folder).market_schema == "from_other"
+    with pytest.raises(SettingsError, match="QUOTEMILL_CONFIG names"):
+        load_settings({"QUOTEMILL_CONFIG": str(tmp_path / "absent.toml")}, cwd=folder)
+
+
+def test_a_list_in_a_variable_is_separated_by_commas(tmp_path: Path) -> None:
+    settings = load_settings({"QUOTEMILL_TDX__INDICES": "sh000001, sz399001"}, cwd=tmp_path)
+    assert settings.tdx.indices == ["sh000001", "sz399001"]
+
+
+def test_a_relative_home_and_one_of_the_user_become_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert load_settings({"QUOTEMILL_HOME": "var/demo"}).home == tmp_path / "var" / "demo"
+    assert load_settings({"QUOTEMILL_HOME": "~/qm"}).home == Path("/home/somebody/qm")
+
+
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        (
+            {"QUOTEMILL_TDX__BASEURL": "http://h"},
+            ("tdx.baseurl", "QUOTEMILL_TDX__BASEURL", "did you mean base_url?", "concurrency"),
+        ),
+        ({"QUOTEMILL_MARKT_SCHEMA": "m"}, ("markt_schema", "did you mean market_schema?")),
+        ({"QUOTEMILL_TDX__CONCURRENCY": "60"}, ("tdx.concurrency", "less than or equal to 6")),
+        ({"QUOTEMILL_TDX__TIMEOUT": "soon"}, ("tdx.timeout", "number")),
+        ({"QUOTEMILL_TDX__BASE_URL": "tdx:8080"}, ("tdx.base_url", "http://")),
+        ({"QUOTEMILL_MARKET_SCHEMA": "My Schema"}, ("market_schema", "pattern")),
+        ({"DB_SCHEMA": "My Schema"}, ("market_schema", "DB_SCHEMA")),
+    ],
+)
+def test_a_mistake_names_the_field_where_it_stands_and_what_is_allowed(
+    environ: dict[str, str], says: tuple[str, ...], tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ, cwd=tmp_path)
+    for part in says:
+        assert part in str(caught.value)
+    assert "quotemill.example.toml" in caught.value.hint
+
+
+def test_a_typo_in_the_settings_file_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "quotemill.toml"
+    path.write_text('[tdx]\nbase_urls = "http://h"\n')
+    with pytest.raises(SettingsError, match=r"tdx\.base_urls .*did you mean base_url\?") as caught:
+        load_settings({}, cwd=tmp_path)
+    assert str(path) in str(caught.value)
+    path.write_text("[tdx\n")
+    with pytest.raises(SettingsError, match="not valid TOML"):
+        load_settings({}, cwd=tmp_path)
+
+
+def test_the_variables_that_users_of_the_service_have_are_understood(tmp_path: Path) -> None:
+    environ = {
+        "TDX_API_BASE": "http://tdx:8080/",
+        "DB_HOST": "db.example",
+        "DB_PORT": "6543",
+        "DB_NAME": "market data",
+        "DB_USER": "writer",
+        "DB_PASSWORD": SECRET,
+        "DB_SCHEMA": "cn_market",
+        "DB_SSLMODE": "require",
+    }
+    settings = load_settings(environ, cwd=tmp_path)
+    assert settings.tdx.base_url == "http://tdx:8080"
+    assert settings.market_schema == "cn_market"
+    assert settings.warehouse_url is not None
+    assert settings.warehouse_url.get_secret_value() == (
+        "postgresql://writer:p%40ss%20w%2Frd%3A1@db.example:6543/market%20data?sslmode=require"
+    )
+    assert settings.origin("warehouse_url") == "environment DB_HOST"
+
+
+def test_our_own_variables_come_before_them(tmp_path: Path) -> None:
+    environ = {
+        "TDX_API_BASE": "http://theirs",
+        "QUOTEMILL_TDX__BASE_URL": "http://ours",
+        "DB_HOST": "theirs",
+        "QUOTEMILL_WAREHOUSE_URL": "postgresql://ours/d",
+    }
+    settings = load_settings(environ, cwd=tmp_path)
+    assert settings.tdx.base_url == "http://ours"
+    assert settings.warehouse_url is not None
+    assert settings.warehouse_url.get_secret_value() == "postgresql://ours/d"
+
+
+def test_a_socket_folder_is_a_host(tmp_path: Path) -> None:
+    settings = load_settings({"DB_HOST": "/run/postgresql", "DB_USER": "me"}, cwd=tmp_path)
+    assert settings.warehouse_url is not None
+    assert settings.warehouse_url.get_secret_value() == (
+        "postgresql://me@:5432/postgres?host=%2Frun%2Fpostgresql"
+    )
+
+
+def test_an_empty_address_in_the_settings_file_means_the_embedded_server(tmp_path: Path) -> None:
+    (tmp_path / "quotemill.toml").write_text('warehouse_url = ""\n')
+    assert load_settings({}, cwd=tmp_path).warehouse_url is None
+
+
+def test_a_password_is_in_no_repr_and_no_error(tmp_path: Path) -> None:
+    environ = {"QUOTEMILL_WAREHOUSE_URL": "postgresql://u:hunter2@h/d"}
+    settings = load_settings(environ, cwd=tmp_path)
+    assert "hunter2" not in repr(settings) + str(settings) + settings.model_dump_json()
+    for wrong in ({"QUOTEMILL_TDX__TIMEOUT": "soon"}, {"QUOTEMILL_WAREHOUSE_URLS": "x:hunter2"}):
+        with pytest.raises(SettingsError) as caught:
+            load_settings(environ | wrong, cwd=tmp_path)
+        assert "hunter2" not in f"{caught.value} {caught.value.hint}"

@@ -1,0 +1,233 @@
+"""Write what is generated from the code: two reference pages and the example settings file.
+
+    python -m tests.write_reference
+
+A test fails while one of the files is not what this module writes.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+import loaders.cli
+import orchestration.cli
+from loaders import errors
+from loaders.settings import PREFIX, Settings, TdxSettings
+
+ROOT = Path(__file__).parent.parent
+APPS = {"loaders": loaders.cli.app, "quotemill": orchestration.cli.app}
+SECTIONS: dict[str, type[BaseModel]] = {"": Settings, "tdx": TdxSettings}
+HIDDEN = ("help", "install_completion", "show_completion")  # typer's own
+# what to show where the default is nothing, or differs from machine to machine
+EXAMPLES = {
+    "home": "/srv/quotemill",
+    "warehouse_url": "postgresql://writer:secret@db.example:5432/market_data",
+    "reader_role": "quotemill_reader",
+    "tdx.base_url": "http://tdx.example:8080",
+    "tdx.corporate_actions": "/srv/tdx/corporate_actions.csv",
+}
+DEFAULTS = {
+    "home": "the platform's data folder",
+    "warehouse_url": "the embedded server",
+    "reader_role": "no role",
+    "tdx.base_url": "none: the source is not loaded",
+    "tdx.corporate_actions": "none: adjusted prices equal raw ones",
+}
+ALIASES = {
+    "tdx.base_url": "`TDX_API_BASE`",
+    "market_schema": "`DB_SCHEMA`",
+    "warehouse_url": "`DB_HOST` with `DB_PORT`, `DB_NAME`, `DB_USER`, `DB_PASSWORD`, `DB_SSLMODE`",
+}
+
+
+# -- commands ----------------------------------------------------------------------------------
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every command of both command lines by its full name, groups included.
+
+    They are of the click that typer brings along, which has no importable name.
+    """
+    for name, app in APPS.items():
+        yield from _below(name, typer.main.get_command(app))
+
+
+def _below(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    yield name, command
+    for child_name, child in getattr(command, "commands", {}).items():
+        yield from _below(f"{name} {child_name}", child)
+
+
+def example(command: Any) -> str | None:
+    """The call that a command's help shows."""
+    found = re.search(r"^Example:\s+(.+)$", command.help or "", re.MULTILINE)
+    return found[1].strip() if found else None
+
+
+def exit_codes() -> Iterator[tuple[str, int, str]]:
+    """Error classes with their codes and meanings, in the words of loaders/errors.py."""
+    for name, code, meaning in re.findall(
+        r"(\w+Error)\s+(\d+)\s+(.+)", errors.__doc__ or "", re.MULTILINE
+    ):
+        yield name, int(code), meaning.strip()
+
+
+def commands_page() -> str:
+    lines = [
+        "# Commands",
+        "",
+        "Written by `python -m tests.write_reference`; edits are lost. Data go to stdout, progress and",
+        "warnings to stderr.",
+        "",
+    ]
+    for name, command in commands():
+        lines += [f"{'#' * (2 + min(name.count(' '), 2))} {name}", "", *_help(command), ""]
+        lines += _parameters(command)
+    lines += ["## Exit codes", "", "| code | meaning | class |", "|---|---|---|", "| 0 | ok | |"]
+    lines += [f"| {code} | {meaning} | `{name}` |" for name, code, meaning in exit_codes()]
+    lines += ["| 130 | stopped by Ctrl-C | |", ""]
+    return "\n".join(lines)
+
+
+def _help(command: Any) -> list[str]:
+    text = re.sub(r"^Example:\s+.+$", "", command.help or "", flags=re.MULTILINE).strip()
+    paragraphs = [_unwrapped(part) for part in re.split(r"\n\s*\n", text)]
+    call = example(command)
+    shown = ["", "```sh", call, "```"] if call else []
+    return "\n\n".join(paragraphs).splitlines() + shown
+
+
+def _unwrapped(paragraph: str) -> str:
+    """One line, unless it is a list of calls."""
+    if re.match(r"\d\. ", paragraph.strip()):
+        rows = [re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in paragraph.splitlines()]
+        return "\n".join(
+            f"{call[:3]}`{call[3:]}`: {why[0]}" if why else f"{call[:3]}`{call[3:]}`"
+            for call, *why in rows
+        )
+    return " ".join(paragraph.split())
+
+
+def _parameters(command: Any) -> list[str]:
+    shown = [p for p in command.params if p.name not in HIDDEN]
+    if not shown:
+        return []
+    rows = [
+        f"| {_parameter_name(p)} | {_default(p)} | {(getattr(p, 'help', None) or '').strip()} |"
+        for p in shown
+    ]
+    return ["| parameter | default | meaning |", "|---|---|---|", *rows, ""]
+
+
+def _parameter_name(parameter: Any) -> str:
+    if "Argument" in type(parameter).__name__:
+        return f"`{(parameter.name or '').upper()}`"
+    names = ", ".join(f"`{n}`" for n in [*parameter.opts, *parameter.secondary_opts])
+    is_flag = bool(getattr(parameter, "is_flag", False))
+    return names if is_flag else f"{names} …"
+
+
+def _default(parameter: Any) -> str:
+    if parameter.required:
+        return "required"
+    value = parameter.default
+    return "" if value is None or value is False or callable(value) else f"`{value}`"
+
+
+# -- settings ----------------------------------------------------------------------------------
+
+
+def settings() -> Iterator[tuple[str, FieldInfo]]:
+    """Every setting by its dotted name."""
+    for section, model in SECTIONS.items():
+        for name, field in model.model_fields.items():
+            if name not in ("origins", *SECTIONS):
+                yield f"{section}.{name}".lstrip("."), field
+
+
+def variable(dotted: str) -> str:
+    return PREFIX + dotted.upper().replace(".", "__")
+
+
+def settings_page() -> str:
+    lines = [
+        "# Settings",
+        "",
+        "Written by `python -m tests.write_reference`; edits are lost.",
+        "",
+        "A setting is looked for in this order: command-line flag, environment variable, `.env` of the",
+        "working directory, `quotemill.toml` of the working directory (or the file that",
+        "`QUOTEMILL_CONFIG` names), default. An unknown name is refused with exit code 3.",
+        "",
+        "| in `quotemill.toml` | environment | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    for dotted, field in settings():
+        names = f"`{variable(dotted)}`"
+        if dotted in ALIASES:
+            names += f"; or {ALIASES[dotted]}"
+        shown = DEFAULTS.get(dotted) or f"`{_toml(_plain_default(field))}`"
+        lines.append(f"| `{dotted}` | {names} | {shown} | {_meaning(field)} |")
+    lines += [
+        "",
+        "Times are in seconds. In a variable a list is separated by commas. `DB_SCHEMA` renames only",
+        "the schema `market`. A relative `home` counts from the working directory.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def example_file() -> str:
+    lines = [
+        "# Every setting of quotemill with its default. Copy this file to quotemill.toml in the folder",
+        "# that commands run in (or name it in QUOTEMILL_CONFIG) and uncomment what you change.",
+        "# An environment variable comes before this file: QUOTEMILL_TDX__BASE_URL for tdx.base_url.",
+        "# Written by `python -m tests.write_reference`.",
+    ]
+    for dotted, field in settings():
+        section, _, name = dotted.rpartition(".")
+        if section and f"[{section}]" not in lines:
+            lines += ["", f"[{section}]"]
+        value = EXAMPLES.get(dotted, _plain_default(field))
+        default = f" Default: {DEFAULTS[dotted].partition(':')[0]}." if dotted in DEFAULTS else ""
+        lines += ["", f"# {_meaning(field)}.{default}", f"# {name} = {_toml(value)}"]
+    return "\n".join([*lines, ""])
+
+
+def _meaning(field: FieldInfo) -> str:
+    text = field.description or ""
+    return text[:1].upper() + text[1:]
+
+
+def _plain_default(field: FieldInfo) -> Any:
+    return None if field.default is PydanticUndefined else field.default
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+FILES = {
+    ROOT / "docs" / "reference" / "commands.md": commands_page,
+    ROOT / "docs" / "reference" / "settings.md": settings_page,
+    ROOT / "quotemill.example.toml": example_file,
+}
+
+
+def main() -> None:
+    for path, text in FILES.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text(), "utf-8")
+        print(path.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()
