@@ -42,7 +42,7 @@ bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
 
 soak: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m soak tests/faults
+	$(BIN)/python -m pytest -n 2 --dist load -m soak tests/faults
 
 clean:
 	-QUOTEMILL_HOME=var/demo $(BIN)/quotemill warehouse stop

@@ -9,10 +9,10 @@ from datetime import date
 
 import pyarrow as pa
 
-from loaders.errors import DataQualityError, UpstreamError
+from loaders.errors import UpstreamError
 from loaders.tdx.answers import Bars
 from loaders.tdx.client import INDEX_LIMIT, TdxClient
-from loaders.tdx.klines import NOT_DUE, Outcome, Window, in_order, rows_within
+from loaders.tdx.klines import NOT_DUE, Outcome, Window, in_order, outcome_of, rows_within
 from loaders.tdx.outage import ServiceGone
 from loaders.tdx.plausibility import check_bars
 from loaders.tdx.schemas import INDEX_KLINE
@@ -20,6 +20,7 @@ from loaders.trading_time import close_of, is_final, newest_final
 from loaders.warehouse.tables import conform
 
 DATASET = "index_kline"
+ROUTE = "/api/index/all"
 PERIOD = "day"
 _STAMP = pa.timestamp("us", tz="UTC")
 
@@ -37,23 +38,22 @@ async def fetch(
         cursor = cursors.get(code)
         if not window.wants(cursor):
             return Outcome(code, skipped=NOT_DUE)
-        try:
-            limit = window.limit(cursor)
-            bars = await _bars(client, code, limit, known=cursor is not None)
-            if limit is not None and cursor is not None and bars.dates[0] > cursor:
-                bars = await client.index_all(code)
-            if not len(bars):
-                return Outcome(code, skipped="the service does not have this index")
-            good, rejected = check_bars(code, bars, as_of=window.today, closed=window.closed)
-            good = rows_within(good, window)
-            return Outcome(code, good, rejected, newest_final(good.dates, good.fetched_at))
-        except ServiceGone as error:
-            return Outcome(code, failure=str(error), gone=error)
-        except (UpstreamError, DataQualityError) as error:
-            return Outcome(code, failure=str(error))
+        return await outcome_of(code, _load(client, code, window, cursor))
 
     async for outcome in in_order(codes, one, concurrency):
         yield outcome
+
+
+async def _load(client: TdxClient, code: str, window: Window, cursor: date | None) -> Outcome:
+    limit = window.limit(cursor)
+    bars = await _bars(client, code, limit, known=cursor is not None)
+    if limit is not None and cursor is not None and bars.dates[0] > cursor:
+        bars = await client.index_all(code)
+    if not len(bars):
+        return Outcome(code, skipped="the service does not have this index")
+    good, rejected = check_bars(code, bars, as_of=window.today, closed=window.closed)
+    good = rows_within(good, window)
+    return Outcome(code, good, rejected, newest_final(good.dates, good.fetched_at))
 
 
 async def _bars(client: TdxClient, code: str, limit: int | None, *, known: bool) -> Bars:

@@ -24,6 +24,7 @@ from loaders.trading_time import is_final, newest_final
 from loaders.warehouse.tables import conform
 
 DATASET = "kline_daily"
+ROUTE = "/api/kline-all"
 NOT_DUE = "nothing new is due"
 K = TypeVar("K")
 R = TypeVar("R")
@@ -121,15 +122,20 @@ async def fetch(
         cursor = cursors.get(code)
         if not window.wants(cursor):
             return Outcome(code, skipped=NOT_DUE)
-        try:
-            return await _load(client, code, window, cursor, tails.get(code))
-        except ServiceGone as error:
-            return Outcome(code, failure=str(error), gone=error)
-        except (UpstreamError, DataQualityError) as error:
-            return Outcome(code, failure=str(error))
+        return await outcome_of(code, _load(client, code, window, cursor, tails.get(code)))
 
     async for outcome in in_order(codes, one, concurrency):
         yield outcome
+
+
+async def outcome_of(code: str, work: Awaitable[Outcome]) -> Outcome:
+    """The outcome of loading one code; what goes wrong with it is its outcome, not an error."""
+    try:
+        return await work
+    except ServiceGone as error:
+        return Outcome(code, failure=str(error), gone=error)
+    except (UpstreamError, DataQualityError) as error:
+        return Outcome(code, failure=str(error))
 
 
 async def in_order(
@@ -220,7 +226,7 @@ def table(outcomes: Sequence[Outcome]) -> pa.Table:
                 "code": pa.chunked_array([_repeat(c, len(b), pa.string()) for c, b in parts]),
                 "trade_date": pa.chunked_array(days),
                 **columns,
-                "source_route": _repeat("/api/kline-all", sum(len(b) for _, b in parts), None),
+                "source_route": _repeat(ROUTE, sum(len(b) for _, b in parts), None),
                 "fetched_at": pa.chunked_array(
                     [_repeat(b.fetched_at, len(b), stamp) for _, b in parts]
                 ),

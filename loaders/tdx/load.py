@@ -9,8 +9,11 @@ rows each. One code's failure is recorded against that code and stops nothing el
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
+
+import pyarrow as pa
 
 from loaders import jobs, trading_time
 from loaders.errors import (
@@ -27,6 +30,7 @@ from loaders.tdx import actions_load, calendar, codes, indices, klines, plan, re
 from loaders.tdx.client import CODE, TdxClient
 from loaders.tdx.codes import Security
 from loaders.tdx.klines import Outcome, Window
+from loaders.tdx.outage import ServiceGone
 from loaders.tdx.schemas import INDEX_KLINE, KLINE_DAILY, REJECTED_ROW, SECURITY, TRADING_DAY
 from loaders.tdx.waiting import Stopped
 from loaders.warehouse.postgres import WarehouseAway
@@ -74,6 +78,19 @@ def load(run: Load) -> None:
             runner.run(client.__aexit__(None, None, None))
         for name, count in sorted((client.unknown_fields + client.oddities).items()):
             run.warn(f"the service's answers: {name} ({count:,} times)")
+
+
+@dataclass(frozen=True)
+class _Bars:
+    """A dataset of bars: where it lands, the route they come from, and how outcomes become rows."""
+
+    table: LandedTable
+    route: str
+    rows: Callable[[Sequence[Outcome]], pa.Table]
+
+
+_KLINES = _Bars(KLINE_DAILY, klines.ROUTE, klines.table)
+_INDICES = _Bars(INDEX_KLINE, indices.ROUTE, indices.table)
 
 
 class _Tdx:
@@ -148,7 +165,7 @@ class _Tdx:
         except (UpstreamError, DataQualityError) as error:
             task.status, task.failures = "failed", {"all": str(error)}
             self.load.warn(f"{task.dataset}: {error}" + (f" ({error.hint})" if error.hint else ""))
-            if _is_end(error):
+            if isinstance(error, ServiceGone):
                 self.load.gone = error
         self.load.reporter.advance(task.dataset, 1)
         jobs.save_task(self.load.warehouse, self.load.job_id, task)
@@ -230,20 +247,19 @@ class _Tdx:
                 self.client, batch, window, cursors, tails, self.settings.concurrency
             )
 
-        self._sliced(task, KLINE_DAILY, klines.table, outcomes)
+        self._sliced(task, _KLINES, outcomes)
 
     def _indices(self, task: Task, window: Window) -> None:
         def outcomes(batch: Sequence[str]) -> AsyncIterator[Outcome]:
             cursors = self.load.cursors(INDEX_KLINE.name)
             return indices.fetch(self.client, batch, window, cursors, self.settings.concurrency)
 
-        self._sliced(task, INDEX_KLINE, indices.table, outcomes)
+        self._sliced(task, _INDICES, outcomes)
 
     def _sliced(
         self,
         task: Task,
-        table: LandedTable,
-        to_rows: Callable[[Sequence[Outcome]], object],
+        kind: _Bars,
         outcomes: Callable[[Sequence[str]], AsyncIterator[Outcome]],
     ) -> None:
         self.load.reporter.start(task.dataset, len(task.codes))
@@ -254,9 +270,9 @@ class _Tdx:
                 break
             before = task.done, task.skipped, dict(task.failures)
             stream = self._drain(task, outcomes(batch))
-            batches = _batches(task.dataset, stream, to_rows, self.load.clock())
+            batches = _batches(kind, task.dataset, stream, self.load.clock())
             try:
-                self.load.land(task, table, batches, REJECTED_ROW)
+                self.load.land(task, kind.table, batches, REJECTED_ROW)
             except BaseException:  # what did not land is not done
                 task.done, task.skipped, task.failures = before
                 raise
@@ -326,10 +342,7 @@ class _Tdx:
 
 
 def _batches(
-    dataset: str,
-    outcomes: Iterator[Outcome],
-    to_rows: Callable[[Sequence[Outcome]], object],
-    now: datetime,
+    kind: _Bars, dataset: str, outcomes: Iterator[Outcome], now: datetime
 ) -> Iterator[Batch]:
     """Rows of several codes at a time, so that memory is bounded by rows and not by codes."""
     held: list[Outcome] = []
@@ -338,23 +351,18 @@ def _batches(
         held.append(outcome)
         size += len(outcome.bars) if outcome.bars else 0
         if size >= COPY_ROWS:
-            yield _batch(dataset, held, to_rows, now)
+            yield _batch(kind, dataset, held, now)
             held, size = [], 0
     if held:
-        yield _batch(dataset, held, to_rows, now)
+        yield _batch(kind, dataset, held, now)
 
 
-def _batch(
-    dataset: str,
-    held: Sequence[Outcome],
-    to_rows: Callable[[Sequence[Outcome]], object],
-    now: datetime,
-) -> Batch:
+def _batch(kind: _Bars, dataset: str, held: Sequence[Outcome], now: datetime) -> Batch:
     with_bars = [o for o in held if o.bars]
     refused = [r for o in held for r in o.rejected]
     return Batch(
-        rows=to_rows(with_bars) if with_bars else None,
-        rejected=rejects.table(dataset, refused, f"/api/{dataset}", now) if refused else None,
+        rows=kind.rows(with_bars) if with_bars else None,
+        rejected=rejects.table(dataset, refused, kind.route, now) if refused else None,
         cursors={o.code: o.cursor for o in held if o.cursor},
     )
 
@@ -365,9 +373,3 @@ def _status(task: Task) -> str:
     if not task.failures:
         return "succeeded"
     return "partial" if task.done + task.skipped else "failed"
-
-
-def _is_end(error: QuotemillError) -> bool:
-    from loaders.tdx.outage import ServiceGone
-
-    return isinstance(error, ServiceGone)

@@ -14,7 +14,7 @@ import pytest
 from loaders import cursors
 from loaders.errors import QuotemillError, UpstreamError
 from loaders.settings import load_settings
-from loaders.warehouse import landing, migrate
+from loaders.warehouse import landing, migrate, upsert
 from loaders.warehouse.landing import Landed, UpsertCopyJob
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import conform, landed_table
@@ -263,7 +263,7 @@ def test_a_type_that_the_binary_encoder_lacks_goes_as_text(
     def lacking(schema: pa.Schema) -> None:
         raise ValueError("no encoder")
 
-    monkeypatch.setattr(landing, "ArrowToPostgresBinaryEncoder", lacking)
+    monkeypatch.setattr(upsert, "ArrowToPostgresBinaryEncoder", lacking)
     shore.land((prices({"sh600000": 8730, "sz000001": -1}), None, {}))
 
     assert shore.closes() == {"sh600000": 8730, "sz000001": -1}

@@ -172,10 +172,10 @@ def test_an_empty_success_for_a_live_code_fails_and_a_retry_mends_it(market_benc
 
 def test_a_code_that_vanishes_is_marked_and_its_bars_are_kept(open_bench: OpenBench) -> None:
     # of fewer codes one would be too large a share to be believed
-    with open_bench(SyntheticMarket(codes=30, days=20, seed=3)) as bench:
+    with open_bench(SyntheticMarket(codes=30, days=40, seed=3)) as bench:
         bench.load()
         before = bench.klines()
-        bench.sandbox.faults.add("codes-vanish:codes:vanished=sz000001")
+        bench.sandbox.faults.add("codes-vanish:codes:code=sz000001")
 
         result = bench.load()
 
@@ -187,7 +187,7 @@ def test_a_code_that_vanishes_is_marked_and_its_bars_are_kept(open_bench: OpenBe
 
 def test_a_code_list_that_shrank_too_far_is_refused(market_bench: Bench) -> None:
     market_bench.load()
-    market_bench.sandbox.faults.add("codes-vanish:codes:vanished=sz000001")
+    market_bench.sandbox.faults.add("codes-vanish:codes:code=sz000001")
 
     result = market_bench.load()
 

@@ -1,0 +1,88 @@
+"""Killing loads: scenarios with their undisturbed outcome, and one kill with its recovery."""
+
+import json
+import os
+import random
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.faults.driver import FOLDER, MOMENTS
+from tests.faults.scene import Scene, assert_same
+
+# a seed given here replays: FAULTS_SEED=7 pytest tests/faults
+SEED_VARIABLE = "FAULTS_SEED"
+# several packages for each exchange, and more than one task
+SLICED = {"QUOTEMILL_TDX__SLICE_SIZE": "4", "QUOTEMILL_TDX__BATCH_SIZE": "6"}
+# one refused row, so that the table of refused rows is not empty
+FAULTS = ("holiday:kline-all:code=sh600000",)
+
+
+def seed(default: int) -> int:
+    return int(os.environ.get(SEED_VARIABLE) or default)
+
+
+@dataclass
+class Scenario:
+    """A load to be disturbed: `open` sets it up anew each time; `expected` is what it leaves
+    undisturbed, and `counts` how often each moment comes in it."""
+
+    name: str
+    open: Callable[[], Scene]
+    undisturbed: Scene
+    expected: Mapping[str, Any]
+    counts: Mapping[str, int]
+
+
+def scenario(name: str, open_: Callable[[], Scene], report: Path) -> Scenario:
+    scene = open_()
+    done = scene.driven(report, "none", 0)
+    assert done.code == 0, done.said
+    return Scenario(name, open_, scene, scene.facts(), json.loads(report.read_text()))
+
+
+def kill(scenario: Scenario, stage: str, rng: random.Random, report: Path) -> tuple[str, Scene]:
+    """Kill a load within a stage, run it again as a user would, and compare. Returns what was hit."""
+    moment = rng.choice([m for m, of in MOMENTS.items() if of == stage and scenario.counts.get(m)])
+    nth = rng.randint(1, scenario.counts[moment])
+    what = f"{scenario.name}, {stage}: {moment}, {nth} of {scenario.counts[moment]}"
+    scene = scenario.open()
+    before = scene.jobs() if scene.rows("select to_regclass('ops.ingestion_jobs')")[0][0] else []
+
+    report.unlink(missing_ok=True)
+    killed = scene.driven(report, moment, nth)
+    assert killed.code == -signal.SIGKILL, f"{what}: {killed.said}"
+    assert report.read_text() == f"{stage}: {moment}", what
+
+    again = scene.run()
+    assert again.code == 0, f"{what}: {again.said}"
+    try:
+        assert_same(scene.facts(), scenario.expected)
+    except AssertionError as error:
+        raise AssertionError(f"{what}: {error}") from error
+    ended = [*before, "succeeded"] + ([] if stage == FOLDER else ["interrupted"])
+    assert sorted(scene.jobs()) == sorted(ended), what
+    return what, scene
+
+
+def market_tables(dsn: str) -> dict[str, list[tuple[Any, ...]]]:
+    """What a build made of the rows, for people to read."""
+    with psycopg.connect(dsn) as conn:
+        names = [
+            row[0]
+            for row in conn.execute(
+                "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+                "where n.nspname = 'market' and c.relkind in ('r', 'v', 'm') order by 1"
+            )
+        ]
+        assert names
+        return {
+            name: conn.execute(
+                f'select t::text from market."{name}" t order by 1'.encode()
+            ).fetchall()
+            for name in names
+        }

@@ -1,0 +1,257 @@
+"""Whatever the service does, rows are right or absent, the load says what happened, and the next
+load, once the service is well, leaves what an undisturbed one leaves."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders.run import LoadResult
+from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.tdx_calls import Options
+from loaders.sandbox.tdx_service import TdxSandbox
+from tests.faults.scene import assert_same, facts
+from tests.integration.tdx_load.bench import Bench, Heard, bench
+
+OpenBench = Callable[..., AbstractContextManager[Bench]]
+Facts = dict[str, list[tuple[Any, ...]]]
+CODE = "sh600000"
+# one fault of each kind in `make test`, all of them in `make soak`
+SOAK = pytest.mark.soak
+# small packages: part of a dataset has landed when the service fails in the middle of it
+SLICED = {"slice_size": 3, "batch_size": 6}
+
+
+@pytest.fixture
+def open_bench(
+    new_database: Callable[[], str], market: SyntheticMarket, tmp_path: Path, actions_file: Path
+) -> OpenBench:
+    common = SLICED | {"corporate_actions": str(actions_file)}
+
+    def open_(**options: Any) -> AbstractContextManager[Bench]:
+        return bench(market, new_database(), tmp_path, **(common | options))
+
+    return open_
+
+
+@pytest.fixture(scope="module")
+def undisturbed_dsn(
+    new_database: Callable[[], str],
+    market: SyntheticMarket,
+    actions_file: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> str:
+    """A warehouse that was loaded once, with nothing in the way."""
+    home, dsn = tmp_path_factory.mktemp("undisturbed"), new_database()
+    with bench(market, dsn, home, corporate_actions=str(actions_file), **SLICED) as made:
+        assert made.load().exit_code == 0
+    return dsn
+
+
+@pytest.fixture(scope="module")
+def undisturbed(undisturbed_dsn: str) -> Facts:
+    return facts(undisturbed_dsn)
+
+
+def facts_of(loads: Bench, *, moments: bool = True) -> Facts:
+    assert loads.settings.warehouse_url is not None
+    return facts(loads.settings.warehouse_url.get_secret_value(), moments=moments)
+
+
+def said(result: LoadResult) -> str:
+    """All that a load tells of its failures."""
+    failures = [why for task in result.tasks for why in task.failures.values()]
+    return "\n".join([*result.warnings, *failures, result.error or "", result.hint])
+
+
+def assert_kept(loads: Bench, undisturbed: Facts) -> None:
+    """Each row that is there is a row of the undisturbed load."""
+    for table, rows in facts_of(loads).items():
+        if table not in ("ingestion_state", "cursors"):
+            surplus = set(rows) - set(undisturbed[table])
+            assert not surplus, f"{table}: {sorted(surplus, key=str)[:3]}"
+
+
+def asked(loads: Bench) -> list[str]:
+    return [entry.params["code"] for entry in loads.sandbox.log if entry.route == "kline-all"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "settings"),
+    [
+        ("reset:p=0.1", {}),
+        pytest.param("cut:p=0.1", {}, marks=SOAK),
+        pytest.param("error:p=0.1", {}, marks=SOAK),
+        ("hang:kline-all:first=3", {"bulk_timeout": 0.3}),
+        pytest.param("latency:kline-all:nth=2:seconds=1", {"bulk_timeout": 0.4}, marks=SOAK),
+        ("outage:nth=4:seconds=1", {"outage_wait": 30}),
+        ("restart:kline-all:nth=4:seconds=0.3", {"outage_wait": 30}),
+        pytest.param("duplicate:kline-all:page=20", {}, marks=SOAK),
+        ("descending:kline-all", {}),
+        pytest.param("half-init", {}, marks=SOAK),  # it lacks a cache that no route in use needs
+    ],
+)
+def test_a_passing_fault_leaves_no_trace_in_the_warehouse(
+    open_bench: OpenBench, undisturbed: Facts, fault: str, settings: dict[str, Any]
+) -> None:
+    with open_bench(faults=[fault], **settings) as loads:
+        result = loads.load()
+
+        assert (result.exit_code, result.status) == (0, "succeeded"), said(result)
+        assert_same(facts_of(loads), undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("fault", "exit_code", "words"),
+    [
+        (f"error:kline-all:code={CODE}:message=上游错误", 6, "上游错误"),
+        pytest.param(f"cut:kline-all:code={CODE}", 6, "the connection broke", marks=SOAK),
+        pytest.param(f"html:kline-all:code={CODE}", 6, "HTTP 502", marks=SOAK),
+        pytest.param(
+            f"empty-body:kline-all:code={CODE}", 6, "HTTP 200 with an empty body", marks=SOAK
+        ),
+        (f"hang:kline-all:code={CODE}", 6, "no complete answer within 0.3 s"),
+        (f"missing-field:kline-all:code={CODE}", 6, "field list.Close: is missing"),
+        pytest.param(
+            f"string-number:kline-all:code={CODE}", 6, "a text, not a whole number", marks=SOAK
+        ),
+        ("missing-field:codes:field=name", 4, "field codes.name: is missing"),
+        pytest.param(
+            "missing-field:workday/range:field=iso", 4, "field list.iso: is missing", marks=SOAK
+        ),
+        pytest.param(
+            "error:codes:message=股票代码缓存未初始化",
+            4,
+            "the service is half-initialised",
+            marks=SOAK,
+        ),
+        ("empty:codes", 4, "no code is known"),
+        ("calendar-empty", 4, "no trading day is known"),
+        ("timeout:kline-all", 4, "no answer in time for 10 different codes in a row"),
+        pytest.param("outage", 4, "TDX service outage", marks=SOAK),
+        ("outage:kline-all:after=7", 4, "TDX service outage"),
+    ],
+)
+def test_a_lasting_fault_is_told_and_a_retry_mends_all_it_cost(
+    open_bench: OpenBench, undisturbed: Facts, fault: str, exit_code: int, words: str
+) -> None:
+    with open_bench(faults=[fault], bulk_timeout=0.3) as loads:
+        result = loads.load()
+
+        assert words in said(result)
+        assert result.exit_code == exit_code
+        assert_kept(loads, undisturbed)
+        loads.sandbox.faults.clear()
+        again = loads.load(retry=True)
+        assert again.exit_code == 0, said(again)
+        assert_same(facts_of(loads), undisturbed)
+
+
+def test_a_field_that_nobody_knows_is_not_landed_and_reported_once(
+    open_bench: OpenBench, undisturbed: Facts
+) -> None:
+    with open_bench(faults=["extra-field:kline-all:field=Turnover"]) as loads:
+        result = loads.load()
+
+        reports = [w for w in result.warnings if "Turnover" in w]
+        assert len(reports) == 1
+        bars = loads.rows("select count(*) from raw_tdx.kline_daily")[0][0]
+        assert f"({bars:,} times)" in reports[0]
+        assert result.exit_code == 0
+        assert_same(facts_of(loads), undisturbed)
+
+
+def test_a_service_that_is_down_is_named_and_the_load_after_it_is_complete(
+    open_bench: OpenBench, undisturbed: Facts
+) -> None:
+    with open_bench() as loads:
+        port = int(loads.sandbox.url.rpartition(":")[2])
+        loads.sandbox.stop()
+        result = loads.load()
+
+        assert result.exit_code == 4
+        assert result.status == "failed"
+        assert f"nobody answers at 127.0.0.1:{port}" in said(result)
+        assert "loaders check tdx" in result.hint
+        assert loads.rows("select count(*) from raw_tdx.security") == [(0,)]
+        with TdxSandbox(loads.sandbox.world, port=port):
+            again = loads.load(retry=True)
+        assert again.exit_code == 0, said(again)
+        assert_same(facts_of(loads), undisturbed)
+
+
+def test_after_a_service_went_down_in_mid_load_a_retry_asks_only_for_what_is_left(
+    open_bench: OpenBench, undisturbed: Facts
+) -> None:
+    class Cutting(Heard):
+        """Takes the service away once two packages of bars have landed."""
+
+        codes = 0
+
+        def advance(self, dataset: str, keys: int) -> None:
+            self.codes += dataset == "kline_daily"
+            if self.codes == 7:
+                loads.sandbox.stop()
+
+    with open_bench() as loads:
+        loads.heard = Cutting()
+        port = int(loads.sandbox.url.rpartition(":")[2])
+        result = loads.load()
+
+        assert result.exit_code == 4
+        assert "TDX service outage" in said(result)
+        assert_kept(loads, undisturbed)
+        landed = {row[0] for row in loads.klines()}
+        assert len(landed) >= 6
+        loads.heard = Heard()
+        with TdxSandbox(
+            loads.sandbox.world, port=port, options=Options(timeout_delay=0.0)
+        ) as loads.sandbox:
+            again = loads.load(retry=True)
+            left = set(asked(loads))
+        assert again.exit_code == 0, said(again)
+        assert_same(facts_of(loads), undisturbed)
+        # but those whose last bar is older than the last day: suspended, or no longer traded
+        stale = {
+            row[0]
+            for row in loads.rows(
+                "select code from raw_tdx.kline_daily group by code "
+                "having max(trade_date) < (select max(trade_date) from raw_tdx.kline_daily)"
+            )
+        }
+        assert left & landed <= stale
+
+
+@pytest.mark.parametrize("fault", [pytest.param("unfinished", marks=SOAK), "provisional"])
+def test_bars_of_the_running_day_are_replaced_by_the_finished_ones(
+    open_bench: OpenBench, undisturbed_dsn: str, days: list[date], fault: str
+) -> None:
+    noon = datetime.combine(days[-1], time(11, 0))
+    with open_bench(clock=noon, faults=[f"{fault}:kline-all", f"{fault}:index/all"]) as loads:
+        loads.load()
+        loads.load()
+        assert loads.rows(
+            "select bool_or(is_final) from raw_tdx.kline_daily where trade_date = %s", days[-1]
+        ) == [(False,)]
+
+        loads.sandbox.faults.clear()
+        loads.sandbox.set_clock(days[-1], restart=True)
+        assert loads.load().exit_code == 0
+
+        assert_same(facts_of(loads, moments=False), facts(undisturbed_dsn, moments=False))
+
+
+def test_a_half_bar_that_came_after_the_close_is_mended_by_the_next_day(
+    open_bench: OpenBench, undisturbed_dsn: str, days: list[date]
+) -> None:
+    faults = [f"unfinished:kline-all:code={CODE}", "unfinished:index/all"]
+    with open_bench(clock=days[-2], faults=faults) as loads:
+        loads.load()
+        loads.sandbox.faults.clear()
+        loads.sandbox.set_clock(days[-1], restart=True)
+        loads.load()
+
+        assert_same(facts_of(loads, moments=False), facts(undisturbed_dsn, moments=False))

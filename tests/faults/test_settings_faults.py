@@ -1,0 +1,113 @@
+"""Settings and files with mistakes: the place is named, what is allowed is listed, the good is kept."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.scene import Scene, assert_same
+
+OpenScene = Callable[..., Scene]
+
+
+@pytest.mark.parametrize(
+    ("file", "variables", "words"),
+    [
+        (
+            '[tdx]\nbase_ulr = "http://127.0.0.1:1"\n',
+            {},
+            [
+                "setting tdx.base_ulr",
+                "quotemill.toml",
+                "did you mean base_url?",
+                "Allowed here: base_url, corporate_actions",
+            ],
+        ),
+        ('market_shema = "x"\n', {}, ["setting market_shema", "did you mean market_schema?"]),
+        ("[tdx]\nconcurrency = 60\n", {}, ["setting tdx.concurrency", "less than or equal to 6"]),
+        ("[tdx\n", {}, ["quotemill.toml is not valid TOML", "line 1"]),
+        (
+            "",
+            {"QUOTEMILL_TDX__TIMEOUTT": "3"},
+            [
+                "setting tdx.timeoutt (environment QUOTEMILL_TDX__TIMEOUTT) is unknown",
+                "did you mean timeout?",
+            ],
+        ),
+        (
+            "",
+            {"QUOTEMILL_TDX__OVERLAP": "none"},
+            ["setting tdx.overlap (environment QUOTEMILL_TDX__OVERLAP)", "valid integer"],
+        ),
+        ("", {"QUOTEMILL_CONFIG": "/nowhere.toml"}, ["QUOTEMILL_CONFIG names /nowhere.toml"]),
+    ],
+)
+def test_a_mistake_in_the_settings_is_named_with_what_is_allowed(
+    open_scene: OpenScene, file: str, variables: dict[str, str], words: list[str]
+) -> None:
+    scene = open_scene(dsn=None, **variables)
+    (scene.home / "quotemill.toml").write_text(file)
+    refused = scene.run()
+
+    assert refused.code == 3, refused.said
+    for word in words:
+        assert word in refused.said
+    assert "Traceback" not in refused.said
+    # nothing was begun: no server, no folder
+    assert {path.name for path in scene.home.iterdir()} == {"quotemill.toml"}
+
+
+def test_malformed_rows_of_corporate_actions_are_named_and_the_good_ones_kept(
+    open_scene: OpenScene, actions_file: Path
+) -> None:
+    scene = open_scene()
+    good = actions_file.read_text("utf-8").splitlines()
+    day, cash = good[0].split(",").index("ex_date"), good[0].split(",").index("cash_per10_yuan")
+    bad_day, bad_cash = (good[1].split(","), good[2].split(","))
+    bad_day[day], bad_cash[cash] = "2024-13-01", "1,5"[:1] + "x"
+    path = scene.home / "mine.csv"
+    path.write_text(
+        "\n".join([good[0], ",".join(bad_day), *good[1:], ",".join(bad_cash), "one cell"]) + "\n"
+    )
+    scene.env["QUOTEMILL_TDX__CORPORATE_ACTIONS"] = str(path)
+    done = scene.run()
+
+    assert done.code == 0, done.said
+    last = len(good) + 2
+    assert (
+        "mine.csv:2: ex_date: must be a day in the form 2011-06-03 (found '2024-13-01')"
+        in done.said
+    )
+    assert f"mine.csv:{last}: cash_per10_yuan: must be a plain decimal number" in done.said
+    assert f"mine.csv:{last + 1}: row: must have" in done.said
+    assert scene.rows("select count(*) from raw_tdx.corporate_action") == [(len(good) - 1,)]
+    assert scene.rows(
+        "select row_key, field from raw_tdx.rejected_row where dataset = 'corporate_actions' order by 1"
+    ) == sorted(
+        [
+            ("mine.csv:2", "ex_date"),
+            (f"mine.csv:{last}", "cash_per10_yuan"),
+            (f"mine.csv:{last + 1}", "row"),
+        ]
+    )
+
+
+def test_a_missing_file_of_corporate_actions_is_named_and_a_retry_loads_it(
+    open_scene: OpenScene, actions_file: Path
+) -> None:
+    scene = open_scene()
+    given = scene.env["QUOTEMILL_TDX__CORPORATE_ACTIONS"]
+    scene.env["QUOTEMILL_TDX__CORPORATE_ACTIONS"] = "/nowhere/actions.csv"
+    missing = scene.run()
+
+    assert missing.code == 3, missing.said
+    assert "tdx.corporate_actions names /nowhere/actions.csv, which does not exist" in missing.said
+    assert scene.rows("select count(*) > 500 from raw_tdx.kline_daily") == [(True,)]
+    assert scene.jobs() == ["partial"]
+
+    scene.env["QUOTEMILL_TDX__CORPORATE_ACTIONS"] = given
+    again = scene.loaders("retry", "--as-of", scene.as_of)
+    assert again.code == 0, again.said
+    undisturbed = open_scene()
+    assert undisturbed.run().code == 0
+    assert_same(scene.facts(), undisturbed.facts())

@@ -1,0 +1,156 @@
+"""Stopping a load by Ctrl-C or from elsewhere, two loads at once, and loading again what failed."""
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.scene import Scene, assert_same, ended, wait_until
+
+OpenScene = Callable[..., Scene]
+CODE = "sh600000"
+# the third package of bars waits for answers that never come
+STUCK = "hang:kline-all:after=7"
+SLICED = {"QUOTEMILL_TDX__SLICE_SIZE": "3", "QUOTEMILL_TDX__BATCH_SIZE": "6"}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(open_scene: OpenScene) -> dict[str, Any]:
+    scene = open_scene(**SLICED)
+    assert scene.run().code == 0
+    return scene.facts()
+
+
+@pytest.fixture
+def stuck(open_scene: OpenScene) -> Iterator[tuple[Scene, Any]]:
+    """A load in the middle of its bars: some packages have landed, the next waits for answers."""
+    scene = open_scene(faults=[STUCK], **SLICED)
+    process = scene.begin()
+    wait_until("a request hangs", lambda: STUCK in struck(scene))
+    wait_until(
+        "two packages have landed",
+        lambda: scene.rows("select count(distinct code) >= 6 from raw_tdx.kline_daily")[0][0],
+    )
+    yield scene, process
+    if process.poll() is None:
+        process.kill()
+        process.communicate()
+
+
+def struck(scene: Scene) -> list[str]:
+    return [fault for entry in list(scene.sandbox.log) for fault in entry.faults]
+
+
+def asked(scene: Scene) -> set[str]:
+    return {e.params["code"] for e in list(scene.sandbox.log) if e.route == "kline-all"}
+
+
+def stale(scene: Scene) -> set[str]:
+    """Codes whose last bar is older than the last day; each load asks for them again."""
+    return {
+        row[0]
+        for row in scene.rows(
+            "select code from raw_tdx.kline_daily group by code "
+            "having max(trade_date) < (select max(trade_date) from raw_tdx.kline_daily)"
+        )
+    }
+
+
+def assert_continues(scene: Scene, undisturbed: dict[str, Any], *command: str) -> None:
+    """The next load asks only for what is left and leaves what an undisturbed one leaves."""
+    landed = {row[0] for row in scene.rows("select distinct code from raw_tdx.kline_daily")}
+    scene.sandbox.faults.clear()
+    scene.sandbox.log.clear()
+    again = scene.loaders(*command, "--as-of", scene.as_of) if command else scene.run()
+    assert again.code == 0, again.said
+    assert asked(scene) & landed <= stale(scene)
+    assert_same(scene.facts(), undisturbed)
+
+
+@pytest.mark.parametrize("command", [(), ("retry",)], ids=["run", "retry"])
+def test_ctrl_c_stops_a_load_at_once_and_the_next_one_continues(
+    stuck: tuple[Scene, Any], undisturbed: dict[str, Any], command: tuple[str, ...]
+) -> None:
+    scene, process = stuck
+    process.send_signal(signal.SIGINT)
+    stopped = ended(process)
+
+    assert stopped.code == 130, stopped.said
+    assert "stopping after what is in hand" in stopped.said
+    assert "run again to continue" in stopped.said
+    assert "Traceback" not in stopped.said
+    assert scene.jobs() == ["cancelled"]
+    assert_continues(scene, undisturbed, *command)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "after COPY, before the upsert",
+        pytest.param("a batch handed to dlt", marks=pytest.mark.soak),
+        pytest.param("normalized, not loading", marks=pytest.mark.soak),
+    ],
+)
+def test_ctrl_c_while_rows_land_lets_them_land(
+    open_scene: OpenScene, undisturbed: dict[str, Any], tmp_path: Path, moment: str
+) -> None:
+    scene = open_scene(FAULTS_SIGNAL="INT", **SLICED)
+    stopped = scene.driven(tmp_path / "report", moment, 4)
+
+    assert stopped.code == 130, stopped.said
+    assert scene.jobs() == ["cancelled"]
+    assert "landed" not in scene.loaders("status").out
+    done, rows = scene.rows(
+        "select sum(done), sum(rows_new) from ops.ingestion_job_tasks where dataset = 'kline_daily'"
+    )[0]
+    codes = scene.rows("select count(distinct code), count(*) from raw_tdx.kline_daily")
+    assert codes == [(done or 0, rows or 0)]
+    assert_continues(scene, undisturbed)
+
+
+def test_a_load_is_cancelled_from_another_terminal(
+    stuck: tuple[Scene, Any], undisturbed: dict[str, Any]
+) -> None:
+    scene, process = stuck
+    asked_to = scene.loaders("cancel")
+    assert asked_to.code == 0
+    assert "job 1 is asked to stop" in asked_to.out
+    stopped = ended(process)
+
+    assert stopped.code == 6, stopped.said
+    assert scene.jobs() == ["cancelled"]
+    assert scene.loaders("cancel").code == 2
+    assert_continues(scene, undisturbed)
+
+
+def test_a_second_load_says_who_holds_the_lock(stuck: tuple[Scene, Any]) -> None:
+    scene, process = stuck
+    second = scene.run()
+
+    assert second.code == 75
+    assert (
+        f"job 1 of {scene.rows('select requested_by from ops.ingestion_jobs')[0][0]}" in second.said
+    )
+    assert f"pid {process.pid}" in second.said
+    assert "loaders cancel" in second.said
+    assert scene.jobs() == ["running"]
+
+
+def test_a_retry_asks_for_nothing_but_the_codes_that_failed(
+    open_scene: OpenScene, undisturbed: dict[str, Any]
+) -> None:
+    scene = open_scene(faults=[f"error:kline-all:code={CODE}"], **SLICED)
+    first = scene.run()
+    assert first.code == 6
+    assert f"kline_daily {CODE}" in first.said
+    assert "`loaders retry`" in first.said
+    scene.sandbox.faults.clear()
+    scene.sandbox.log.clear()
+
+    again = scene.loaders("retry", "--as-of", scene.as_of)
+
+    assert again.code == 0, again.said
+    assert asked(scene) == {CODE}
+    assert_same(scene.facts(), undisturbed)

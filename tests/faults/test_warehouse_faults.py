@@ -1,0 +1,259 @@
+"""A warehouse that goes away: the load waits for it or keeps what it fetched, and never runs twice."""
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders import jobs
+from loaders.errors import LockHeldError
+from loaders.sandbox.market import SyntheticMarket
+from loaders.warehouse import embedded
+from loaders.warehouse.postgres import open_warehouse
+from tests.faults.scene import Scene, assert_same, ended, facts, wait_until
+from tests.integration.tdx_load.bench import Heard, bench
+
+OpenScene = Callable[..., Scene]
+STUCK = "hang:kline-all:after=7"
+SLICED = {"QUOTEMILL_TDX__SLICE_SIZE": "3", "QUOTEMILL_TDX__BULK_TIMEOUT": "2"}
+SOAK = pytest.mark.soak  # two moments in `make test`, all of them in `make soak`
+KEY = "select pg_try_advisory_lock(hashtextextended('quotemill:load:tdx', 0))"
+
+
+@dataclass
+class Server:
+    """A server of a home of its own, to be killed."""
+
+    home: Path
+
+    @property
+    def pid(self) -> int:
+        found = embedded.running(self.home)
+        assert found is not None
+        return found.pid
+
+    @property
+    def url(self) -> str:
+        return embedded.expected_url(self.home)
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        wait_until("the server is dead", lambda: embedded.running(self.home) is None)
+
+    def start(self) -> None:
+        embedded.ensure_running(self.home)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    home = Path(tempfile.mkdtemp(prefix="qm-"))
+    home.chmod(0o755)
+    made = Server(home)
+    made.start()
+    yield made
+    embedded.stop(home)
+    shutil.rmtree(home)
+
+
+@pytest.fixture
+def own_server(open_scene: OpenScene) -> Iterator[Scene]:
+    """A scene that uses the embedded server of its own home, as a user does by default."""
+    scene = open_scene(dsn=None, **SLICED)
+    embedded.ensure_running(scene.home)
+    scene.seen = embedded.expected_url(scene.home)
+    yield scene
+    embedded.stop(scene.home)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(open_scene: OpenScene) -> dict[str, Any]:
+    scene = open_scene(**SLICED)
+    assert scene.run().code == 0
+    return scene.facts()
+
+
+def stuck(scene: Scene) -> Any:
+    """A load whose next request hangs, with some packages landed."""
+    scene.sandbox.faults.add(STUCK)
+    process = scene.begin()
+    wait_until("a request hangs", lambda: any(e.faults for e in list(scene.sandbox.log)))
+    wait_until(
+        "two packages have landed",
+        lambda: scene.rows("select count(distinct code) >= 6 from raw_tdx.kline_daily")[0][0],
+    )
+    return process
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param("a batch handed to dlt", marks=SOAK),
+        "after COPY, before the upsert",
+        pytest.param("all files moved, no load row", marks=SOAK),
+        "before ingestion_state",
+        pytest.param("ingestion_state written, not committed", marks=SOAK),
+    ],
+)
+def test_the_embedded_server_is_killed_and_the_load_goes_on(
+    own_server: Scene, undisturbed: dict[str, Any], tmp_path: Path, moment: str
+) -> None:
+    victim = embedded.running(own_server.home)
+    assert victim is not None
+    own_server.env["FAULTS_VICTIM"] = str(victim.pid)
+    done = own_server.driven(tmp_path / "report", moment, 4)
+
+    assert moment in (tmp_path / "report").read_text()
+    assert done.code == 0, done.said
+    assert own_server.jobs() == ["succeeded"]
+    assert_same(own_server.facts(), undisturbed)
+
+
+def test_a_server_killed_while_the_load_fetches_costs_nothing(
+    own_server: Scene, undisturbed: dict[str, Any]
+) -> None:
+    process = stuck(own_server)
+    victim = embedded.running(own_server.home)
+    assert victim is not None
+    os.kill(victim.pid, signal.SIGKILL)
+    own_server.sandbox.faults.clear()
+    done = ended(process)
+
+    assert done.code == 0, done.said
+    assert own_server.jobs() == ["succeeded"]
+    assert_same(own_server.facts(), undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("moment", "kept"),
+    [
+        ("after COPY, before the upsert", True),
+        pytest.param("load begun, no file started", True, marks=SOAK),
+        pytest.param("before ingestion_state", False, marks=SOAK),
+    ],
+)
+def test_a_server_that_stays_away_ends_the_load_and_what_was_fetched_is_kept(
+    open_scene: OpenScene,
+    server: Server,
+    undisturbed: dict[str, Any],
+    tmp_path: Path,
+    moment: str,
+    kept: bool,
+) -> None:
+    scene = open_scene(dsn=server.url, **SLICED)
+    scene.env |= {"FAULTS_VICTIM": str(server.pid), "FAULTS_PATIENCE": "1"}
+    gone = scene.driven(tmp_path / "report", moment, 5)
+
+    assert gone.code == 4, gone.said
+    assert "Traceback" not in gone.said
+    assert ("the rows are kept on disk" in gone.said) is kept
+    assert "warehouse" in gone.said
+    assert scene.run().code == 4
+
+    server.start()
+    again = scene.run()
+    assert again.code == 0, again.said
+    assert ("rows that an interrupted run had fetched" in again.said) is kept
+    assert scene.jobs() == ["interrupted", "succeeded"]
+    assert_same(scene.facts(), undisturbed)
+
+
+def test_a_warehouse_that_is_down_is_named_with_what_to_do(open_scene: OpenScene) -> None:
+    scene = open_scene(dsn="postgresql://someone:secret@127.0.0.1:1/nothing")
+    down = scene.run()
+
+    assert down.code == 4
+    assert "the warehouse postgresql://someone@127.0.0.1:1/nothing cannot be reached" in down.said
+    assert "QUOTEMILL_WAREHOUSE_URL" in down.said
+    assert "secret" not in down.said
+
+
+def test_no_second_load_begins_while_the_server_of_the_first_restarts(
+    open_scene: OpenScene, server: Server, undisturbed: dict[str, Any]
+) -> None:
+    scene = open_scene(dsn=server.url, **SLICED)
+    process = stuck(scene)
+    server.kill()
+    server.start()
+
+    second = scene.run()  # the server knows of no lock now; the machine does
+    assert second.code == 75, second.said
+    assert f"pid {process.pid}" in second.said
+    scene.sandbox.faults.clear()
+    first = ended(process)
+    assert first.code == 0, first.said
+    assert_same(scene.facts(), undisturbed)
+
+
+def test_a_lock_that_another_machine_took_meanwhile_ends_the_load(
+    new_database: Callable[[], str],
+    market: SyntheticMarket,
+    actions_file: Path,
+    undisturbed: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    dsn = new_database()
+
+    class Robbed(Heard):
+        """After seven codes the load's lock is gone and somebody else has it."""
+
+        codes = 0
+
+        def advance(self, dataset: str, keys: int) -> None:
+            self.codes += dataset == "kline_daily"
+            if self.codes == 7:
+                other.execute(
+                    "select pg_terminate_backend(pid, 10000) from pg_stat_activity "
+                    "where application_name = 'quotemill load lock: tdx' "
+                    "and datname = current_database()"
+                )
+                assert other.execute(KEY.encode()).fetchone() == (True,)
+
+    actions = {"corporate_actions": str(actions_file)}
+    with (
+        psycopg.connect(dsn, autocommit=True) as other,
+        bench(market, dsn, tmp_path, slice_size=3, **actions) as loads,
+    ):
+        loads.heard = Robbed()
+        result = loads.load()
+
+        assert result.exit_code == 75
+        assert "another load of tdx holds the lock" in (result.error or "")
+        assert len({row[0] for row in loads.klines()}) == 6
+        other.close()
+        loads.heard = Heard()
+        assert loads.load().exit_code == 0
+    assert_same(facts(dsn), undisturbed)
+
+
+def test_a_lock_is_taken_again_after_its_connection_broke(
+    new_database: Callable[[], str], market: SyntheticMarket, tmp_path: Path
+) -> None:
+    dsn = new_database()
+    with bench(market, dsn, tmp_path) as loads, psycopg.connect(dsn, autocommit=True) as other:
+        loads.load(codes=("sh600000",))
+        warehouse = open_warehouse(loads.settings)
+        with jobs.load_lock(warehouse, "tdx") as lock:
+            end = (
+                "select count(pg_terminate_backend(pid, 10000)) from pg_stat_activity "
+                "where application_name = 'quotemill load lock: tdx' "
+                "and datname = current_database()"
+            )
+            assert other.execute(end.encode()).fetchone() == (1,)
+            lock.confirm()
+            assert other.execute(KEY.encode()).fetchone() == (False,)
+
+            other.execute(end.encode())
+            assert other.execute(KEY.encode()).fetchone() == (True,)
+            for _ in range(2):
+                with pytest.raises(LockHeldError):
+                    lock.confirm()
+        other.execute("select pg_advisory_unlock_all()")
+        with jobs.load_lock(warehouse, "tdx"):
+            pass
