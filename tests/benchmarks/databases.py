@@ -1,0 +1,94 @@
+"""A server for the run and an empty, prepared database for each measurement."""
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from loaders.tdx.schemas import KLINE_DAILY, TABLES
+from loaders.warehouse import embedded
+from loaders.warehouse.migrate import prepare
+from loaders.warehouse.postgres import Warehouse
+
+TARGET = KLINE_DAILY.qualified
+QUEUE = Path(__file__).parents[2] / "macros/warehouse/prepare_intermediate.sql"
+
+
+@contextmanager
+def scratch() -> Iterator[tuple[Path, str]]:
+    """A folder, and the URL of an embedded server in it, with its settings as delivered."""
+    home = Path(tempfile.mkdtemp(prefix="qm-bench-"))
+    home.chmod(0o755)  # as root the server runs as another user
+    try:
+        yield home, embedded.ensure_running(home).url
+    finally:
+        embedded.stop(home)
+        shutil.rmtree(home)
+
+
+@contextmanager
+def database(server: str) -> Iterator[str]:
+    """The URL of a new database, dropped at the end."""
+    name = f"bench_{secrets.token_hex(4)}"
+    params = conninfo_to_dict(server)
+    with psycopg.connect(server, autocommit=True) as conn:
+        conn.execute(f"create database {name}".encode())
+    host = quote(str(params["host"]), safe="")
+    try:
+        yield f"postgresql://{params['user']}@/{name}?host={host}&port={params.get('port', 5432)}"
+    finally:
+        with psycopg.connect(server, autocommit=True) as conn:
+            conn.execute(f"drop database {name} with (force)".encode())
+
+
+def warehouse(url: str, home: Path) -> Warehouse:
+    return Warehouse(url, "benchmark", False, "market", None, "benchmark", home)
+
+
+def prepared(url: str, home: Path, kind: str) -> Warehouse:
+    """The landed tables, empty. `kind` says what raw_tdx.kline_daily carries: `key` alone, `real`
+    (every index that it is declared with), `queue` (and the triggers of the change queue)."""
+    made = warehouse(url, home)
+    prepare(made, TABLES)
+    with psycopg.connect(url, autocommit=True) as conn:
+        # dead rows are counted, so nobody else may remove them
+        conn.execute(f"alter table {TARGET} set (autovacuum_enabled = false)".encode())
+        if kind == "key":
+            for columns in KLINE_DAILY.indexes:
+                name = f"{KLINE_DAILY.dataset}.{KLINE_DAILY.name}_{'_'.join(columns)}_idx"
+                conn.execute(f"drop index {name}".encode())
+        elif kind == "queue":
+            conn.execute(queue_sql().encode())
+    return made
+
+
+def queue_sql() -> str:
+    """What dbt runs before its first model; the macro needs nothing of dbt."""
+    from jinja2 import Environment
+
+    return str(Environment().from_string(QUEUE.read_text("utf-8")).module.prepare_intermediate())  # type: ignore[attr-defined]
+
+
+def settle(url: str, table: str) -> None:
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(f"vacuum analyze {table}".encode())
+        conn.execute(b"checkpoint")
+
+
+def state(url: str, table: str) -> dict[str, int]:
+    """Rows there, and rows that a write left dead. The writer's connection must be closed: its
+    counts arrive with its end."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        count = conn.execute(f"select count(*) from {table}".encode()).fetchone()
+        dead = conn.execute(
+            "select n_dead_tup from pg_stat_user_tables where relid = %s::regclass", (table,)
+        ).fetchone()
+    assert count is not None
+    assert dead is not None
+    return {"rows": count[0], "dead": dead[0]}

@@ -1,0 +1,176 @@
+"""One write path through its phases, in a process of its own; prints one line of JSON.
+
+    python -m tests.benchmarks.paths PATH KIND URL FOLDER PHASES
+
+FOLDER has the files of `rows.write_files`. Timed is the way from rows in a file to rows committed.
+dlt's paths write one row of another table before: what a process does once is not theirs to pay.
+"""
+
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from loaders.tdx.schemas import KLINE_DAILY, SECURITY
+from tests.benchmarks import databases
+from tests.benchmarks.processes import peak_mb
+from tests.benchmarks.rows import FETCHED, bars, batches
+
+KEY = KLINE_DAILY.key
+COLUMNS = KLINE_DAILY.schema.names
+NAMES = ", ".join(COLUMNS)
+INSERT_ROWS = 5_000
+Write = Callable[[Path], dict[str, float]]
+
+
+def copy_text(url: str, table: str = databases.TARGET) -> Write:
+    def write(file: Path) -> dict[str, float]:
+        with psycopg.connect(url) as conn:
+            for rows in batches(file):
+                with conn.cursor().copy(
+                    f"copy {table} ({NAMES}) from stdin (format csv)".encode()
+                ) as copy:
+                    copy.write(csv_bytes(rows))
+        return {}
+
+    return write
+
+
+def csv_bytes(rows: pa.Table) -> memoryview:
+    sink = io.BytesIO()
+    pacsv.write_csv(rows, sink, pacsv.WriteOptions(include_header=False, quoting_style="needed"))
+    return sink.getbuffer()
+
+
+def insert_rows(url: str) -> Write:
+    """Multi-row INSERT … ON CONFLICT, 5,000 rows a statement, the parameters bound by psycopg."""
+    update = ", ".join(f"{c} = excluded.{c}" for c in COLUMNS if c not in KEY)
+    one = f"({', '.join(['%s'] * len(COLUMNS))})"
+
+    def write(file: Path) -> dict[str, float]:
+        # the client puts the values in: a statement takes at most 65,535 parameters of its own
+        with psycopg.connect(url, cursor_factory=psycopg.ClientCursor) as conn:
+            for table in batches(file):
+                for start in range(0, table.num_rows, INSERT_ROWS):
+                    part = table.slice(start, INSERT_ROWS)
+                    rows = list(zip(*(c.to_pylist() for c in part.columns), strict=True))
+                    conn.execute(
+                        f"insert into {databases.TARGET} ({NAMES}) values "
+                        f"{', '.join([one] * len(rows))} on conflict ({', '.join(KEY)}) "
+                        f"do update set {update}".encode(),
+                        [value for row in rows for value in row],
+                    )
+        return {}
+
+    return write
+
+
+def landing_path(url: str, folder: Path) -> Write:
+    from loaders.warehouse import landing
+
+    warehouse = databases.warehouse(url, folder)
+    pipeline, _ = landing.open_pipeline(warehouse, folder / "pipelines", "tdx")
+    row = {"code": "sh600000", "exchange": "sh", "name": "", "instrument_type": "stock"}
+    row |= {"is_listed": True, "source_route": "", "fetched_at": FETCHED, "is_final": True}
+    one = pa.Table.from_pylist([row], SECURITY.schema)
+    landing.land(pipeline, warehouse, "tdx", SECURITY, [(one, None, {})])
+
+    def write(file: Path) -> dict[str, float]:
+        made = ((rows, None, {}) for rows in batches(file))
+        landing.land(pipeline, warehouse, "tdx", KLINE_DAILY, made)
+        return steps(pipeline)
+
+    return write
+
+
+def dlt_path(url: str, folder: Path, disposition: Any, file_format: str, dicts: bool) -> Write:
+    """dlt's own postgres destination, left as it comes but for what is said here."""
+    os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
+    os.environ["RUNTIME__LOG_LEVEL"] = "CRITICAL"
+    import dlt
+
+    pipeline = dlt.pipeline(
+        "stock",
+        destination=dlt.destinations.postgres(databases.warehouse(url, folder).dlt_url()),
+        dataset_name="stock",
+        pipelines_dir=str(folder / "stock"),
+    )
+
+    def run(name: str, tables: Iterable[pa.Table]) -> None:
+        pipeline.run(
+            dlt.resource(
+                (t.to_pylist() if dicts else t for t in tables),
+                name=name,
+                primary_key=list(KEY),
+                write_disposition=disposition,
+            ),
+            loader_file_format=file_format,  # type: ignore[arg-type]
+        )
+
+    def write(file: Path) -> dict[str, float]:
+        run("kline_daily", batches(file))
+        return steps(pipeline)
+
+    run("warm", [bars(1, 0, 1)])
+
+    return write
+
+
+def steps(pipeline: Any) -> dict[str, float]:
+    """Seconds of dlt's extract, normalize and load of the last run."""
+    return {
+        step.step: (step.finished_at - step.started_at).total_seconds()
+        for step in pipeline.last_trace.steps
+        if step.step in ("extract", "normalize", "load")
+    }
+
+
+def open_path(name: str, url: str, folder: Path) -> tuple[Write, str]:
+    """The path, and the table it writes to."""
+    if name == "copy":
+        return copy_text(url), databases.TARGET
+    if name == "insert":
+        return insert_rows(url), databases.TARGET
+    if name == "landing":
+        return landing_path(url, folder), databases.TARGET
+    upsert = {"disposition": "merge", "strategy": "upsert"}
+    options: dict[str, tuple[Any, str, bool]] = {
+        "dlt-append": ("append", "insert_values", True),
+        "dlt-merge": ("merge", "insert_values", True),
+        "dlt-arrow-upsert": (upsert, "csv", False),
+    }
+    return dlt_path(url, folder, *options[name]), "stock.kline_daily"
+
+
+def main(name: str, kind: str, url: str, folder: Path, phases: str) -> dict[str, Any]:
+    import shutil
+    import tempfile
+
+    databases.prepared(url, folder, kind)
+    work = Path(tempfile.mkdtemp(dir=folder))
+    measured: dict[str, Any] = {}
+    try:
+        write, table = open_path(name, url, work)
+        for phase in phases.split(","):
+            started = time.perf_counter()
+            parts = write(folder / f"{phase}.parquet")
+            seconds = time.perf_counter() - started
+            measured[phase] = {"seconds": seconds, **parts, **databases.state(url, table)}
+            databases.settle(url, table)
+    finally:
+        shutil.rmtree(work)
+    return {"phases": measured, "peak_mb": peak_mb()}
+
+
+if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    result = main(*arguments[:3], Path(arguments[3]), arguments[4])
+    print(json.dumps(result))
