@@ -22,10 +22,9 @@ from loaders.warehouse.postgres import Warehouse, WarehouseAway, open_warehouse
 
 if TYPE_CHECKING:
     import dlt
-    import pyarrow as pa
 
     from loaders.warehouse.landing import Landed
-    from loaders.warehouse.tables import LandedTable
+    from loaders.warehouse.tables import Batch, LandedTable
 
 SOURCES = {"tdx": "loaders.tdx.load"}
 CANCEL_POLL = 1.0  # seconds between two looks for a cancel from another terminal
@@ -144,9 +143,8 @@ class Load:
         """Land the batches of one slice as one package, then count, publish and record it."""
         from loaders.warehouse import landing
 
-        def parts() -> "Iterator[landing.Batch]":
-            for batch in batches:
-                yield batch.rows, batch.rejected, batch.cursors
+        def confirmed() -> "Iterator[Batch]":
+            yield from batches
             with contextlib.suppress(WarehouseAway):  # the package waits for it on disk
                 self.lock.confirm()
 
@@ -156,7 +154,7 @@ class Load:
             self.warehouse,
             self.request.source,
             table,
-            parts(),
+            confirmed(),
             rejects,
         )
         task.rows_read += landed.read
@@ -171,15 +169,6 @@ class Load:
         self.warehouse.ask(
             lambda conn: cursors.publish(conn, self.request.source, dataset, moved, now)
         )
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows for the landed table, rows refused, and the cursors that move with them."""
-
-    rows: "pa.Table | None" = None
-    rejected: "pa.Table | None" = None
-    cursors: Mapping[str, date] = field(default_factory=dict)
 
 
 def run_load(

@@ -63,6 +63,7 @@ def server_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def new_database(server_url: str) -> Callable[[], str]:
     """Make an empty database and return its URL."""
+
     def make() -> str:
         name = f"t_{secrets.token_hex(4)}"
         with psycopg.connect(server_url, autocommit=True) as conn:

@@ -24,7 +24,7 @@ from loaders.errors import (
     UsageError,
 )
 from loaders.jobs import Task
-from loaders.run import Batch, Load, LoadRequest
+from loaders.run import Load, LoadRequest
 from loaders.settings import Settings
 from loaders.tdx import actions_load, calendar, codes, indices, klines, plan, rejects, waiting
 from loaders.tdx.client import CODE, TdxClient
@@ -34,7 +34,7 @@ from loaders.tdx.outage import ServiceGone
 from loaders.tdx.schemas import INDEX_KLINE, KLINE_DAILY, REJECTED_ROW, SECURITY, TRADING_DAY
 from loaders.tdx.waiting import Stopped
 from loaders.warehouse.postgres import WarehouseAway
-from loaders.warehouse.tables import LandedTable
+from loaders.warehouse.tables import Batch, LandedTable
 from loaders.warehouse.upsert import COPY_ROWS
 
 T = TypeVar("T")

@@ -15,9 +15,8 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +47,10 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from loaders import cursors
 from loaders.errors import QuotemillError
 from loaders.warehouse.postgres import Warehouse, WarehouseAway
-from loaders.warehouse.tables import LandedTable
+from loaders.warehouse.tables import Batch, LandedTable
 from loaders.warehouse.upsert import copy_to_stage, plain_schema, upsert_sql
 
 ROUNDS = 3  # of dlt's own five tries at a file, each begun when the warehouse answers again
-Batch = tuple[pa.Table | None, pa.Table | None, Mapping[str, date]]
 BAD_DATA = (
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -132,22 +130,21 @@ def land(
 ) -> Landed:
     """Land batches of one table as one package.
 
-    A batch is rows of `table`, rows for the table of rejected rows, and the cursors that move with
-    them; each part may be missing. The batches are drawn while dlt extracts, so memory stays flat.
+    The batches are drawn while dlt extracts, so memory stays flat; what they refuse lands in the
+    table `rejects`.
     """
-
     while pipeline.has_pending_data:  # else dlt would land that package and leave out this one
         _run(pipeline, warehouse, None)
     refused: list[pa.Table] = []
 
     def rows() -> Iterator[pa.Table]:
         state = dlt.current.resource_state()
-        for accepted, rejected, moves in batches:
-            cursors.advance(state, moves)
-            if rejected is not None and rejected.num_rows:
-                refused.append(rejected)
-            if accepted is not None and accepted.num_rows:
-                yield accepted
+        for batch in batches:
+            cursors.advance(state, batch.cursors)
+            if batch.rejected is not None and batch.rejected.num_rows:
+                refused.append(batch.rejected)
+            if batch.rows is not None and batch.rows.num_rows:
+                yield batch.rows
 
     # dlt draws one resource to its end before the next, so by then `refused` is complete
     resources = [_resource(table, rows)]

@@ -4,8 +4,9 @@ The loaders create every landed table of every source from its declaration befor
 a full dbt build works for a user of one source, and dlt never has to guess a type.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
 
 import psycopg
 import pyarrow as pa
@@ -35,6 +36,16 @@ class LandedTable:
         return f"{self.dataset}.{self.name}"
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What lands together: rows of a table, rows that were refused, and the cursors that move with
+    them; each part may be missing."""
+
+    rows: pa.Table | None = None
+    rejected: pa.Table | None = None
+    cursors: Mapping[str, date] = field(default_factory=dict)
+
+
 def landed_table(
     dataset: str,
     name: str,
@@ -52,9 +63,11 @@ def landed_table(
 def conform(rows: pa.Table, table: LandedTable) -> pa.Table:
     """Cast to the declared schema. Raises pa.ArrowInvalid where a value would change or is missing."""
     rows = rows.select(table.schema.names).cast(table.schema, safe=True)
-    for field in table.schema:
-        if not field.nullable and rows[field.name].null_count:
-            raise pa.ArrowInvalid(f"{table.qualified}.{field.name}: null where a value is required")
+    for column in table.schema:
+        if not column.nullable and rows[column.name].null_count:
+            raise pa.ArrowInvalid(
+                f"{table.qualified}.{column.name}: null where a value is required"
+            )
     return rows
 
 
@@ -85,11 +98,11 @@ def _create(conn: psycopg.Connection, table: LandedTable) -> None:
             (table.qualified,),
         )
     }
-    for field in table.schema:
-        if field.name not in present:
+    for column in table.schema:
+        if column.name not in present:
             conn.execute(
                 sql.SQL("alter table {} add column {} {}").format(
-                    name, sql.Identifier(field.name), sql.SQL(_postgres_type(field.type))
+                    name, sql.Identifier(column.name), sql.SQL(_postgres_type(column.type))
                 )
             )
     for index in table.indexes:

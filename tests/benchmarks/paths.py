@@ -75,16 +75,17 @@ def insert_rows(url: str) -> Write:
 
 def landing_path(url: str, folder: Path) -> Write:
     from loaders.warehouse import landing
+    from loaders.warehouse.tables import Batch
 
     warehouse = databases.warehouse(url, folder)
     pipeline, _ = landing.open_pipeline(warehouse, folder / "pipelines", "tdx")
     row = {"code": "sh600000", "exchange": "sh", "name": "", "instrument_type": "stock"}
     row |= {"is_listed": True, "source_route": "", "fetched_at": FETCHED, "is_final": True}
     one = pa.Table.from_pylist([row], SECURITY.schema)
-    landing.land(pipeline, warehouse, "tdx", SECURITY, [(one, None, {})])
+    landing.land(pipeline, warehouse, "tdx", SECURITY, [Batch(one)])
 
     def write(file: Path) -> dict[str, float]:
-        made = ((rows, None, {}) for rows in batches(file))
+        made = (Batch(rows) for rows in batches(file))
         landing.land(pipeline, warehouse, "tdx", KLINE_DAILY, made)
         return steps(pipeline)
 

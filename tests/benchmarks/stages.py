@@ -32,12 +32,13 @@ def load(settings: Settings, as_of: datetime) -> dict[str, Any]:
     """Seconds of each stage of a load. What the loader does while dlt draws rows from it is
     `fetch`: waiting for the service, decoding, checking, making Arrow tables."""
     from loaders.warehouse import landing
+    from loaders.warehouse.tables import Batch
     from tests.benchmarks.paths import steps
 
     clocks = dict.fromkeys(("fetch", "fetch_cpu", "extract", "normalize", "load"), 0.0)
     land = landing.land
 
-    def timed(batches: Iterable[landing.Batch]) -> Iterator[landing.Batch]:
+    def timed(batches: Iterable[Batch]) -> Iterator[Batch]:
         source = iter(batches)
         while True:
             wall, cpu = time.perf_counter(), time.process_time()

@@ -17,7 +17,7 @@ from loaders.settings import load_settings
 from loaders.warehouse import landing, migrate, upsert
 from loaders.warehouse.landing import Landed, UpsertCopyJob
 from loaders.warehouse.postgres import Warehouse, open_warehouse
-from loaders.warehouse.tables import conform, landed_table
+from loaders.warehouse.tables import Batch, conform, landed_table
 
 DAY = date(2024, 6, 28)
 NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
@@ -60,7 +60,7 @@ class Shore:
     def open(self) -> tuple[dlt.Pipeline, Landed]:
         return landing.open_pipeline(self.warehouse, self.folder, "tdx")
 
-    def land(self, *batches: landing.Batch) -> Landed:
+    def land(self, *batches: Batch) -> Landed:
         pipeline, _ = self.open()
         return landing.land(pipeline, self.warehouse, "tdx", PRICE, iter(batches), REFUSED)
 
@@ -114,14 +114,14 @@ def test_our_job_lands_parquet_although_no_adbc_driver_is_there(
         original(self)
 
     monkeypatch.setattr(UpsertCopyJob, "run", run)
-    shore.land((prices({"sh600000": 8730}), None, {"sh600000": DAY}))
+    shore.land(Batch(prices({"sh600000": 8730}), None, {"sh600000": DAY}))
 
     assert {job.split(".")[0] for job in landed} == {"price", "_dlt_pipeline_state"}
     assert {job.split(".")[-1] for job in landed} == {"parquet"}
 
 
 def test_the_table_that_we_declared_is_taken_as_it_is(shore: Shore) -> None:
-    shore.land((prices({"sh600000": 8730}), None, {}))
+    shore.land(Batch(prices({"sh600000": 8730}), None, {}))
 
     columns = shore.rows(
         "select column_name, data_type, is_nullable from information_schema.columns "
@@ -139,8 +139,8 @@ def test_the_table_that_we_declared_is_taken_as_it_is(shore: Shore) -> None:
 
 
 def test_each_row_carries_the_load_that_last_changed_it(shore: Shore) -> None:
-    first = shore.land((prices({"sh600000": 1, "sh600001": 1}), None, {}))
-    second = shore.land((prices({"sh600000": 1, "sh600001": 2}), None, {}))
+    first = shore.land(Batch(prices({"sh600000": 1, "sh600001": 1}), None, {}))
+    second = shore.land(Batch(prices({"sh600000": 1, "sh600001": 2}), None, {}))
 
     loads = dict(shore.rows("select code, _dlt_load_id from raw_tdx.price"))
     assert loads == {"sh600000": first.load_ids[0], "sh600001": second.load_ids[0]}
@@ -149,8 +149,8 @@ def test_each_row_carries_the_load_that_last_changed_it(shore: Shore) -> None:
 
 def test_a_file_that_lands_twice_is_landed_once(shore: Shore) -> None:
     same = prices({"sh600000": 8730})
-    shore.land((same, None, {}))
-    again = shore.land((same, None, {}))
+    shore.land(Batch(same, None, {}))
+    again = shore.land(Batch(same, None, {}))
 
     assert (again.read, again.new, again.changed) == (1, 0, 0)
     dead = shore.rows("select count(*), max(xmax::text::bigint) from raw_tdx.price")
@@ -160,7 +160,7 @@ def test_a_file_that_lands_twice_is_landed_once(shore: Shore) -> None:
 def test_of_a_key_twice_in_one_file_the_best_row_wins(shore: Shore) -> None:
     provisional = prices({"sh600000": 1}, fetched_at=EVENING, is_final=False)
     final = prices({"sh600000": 2}, fetched_at=NOON)
-    shore.land((pa.concat_tables([provisional, final]), None, {}))
+    shore.land(Batch(pa.concat_tables([provisional, final]), None, {}))
 
     assert shore.closes() == {"sh600000": 2}
 
@@ -178,15 +178,17 @@ def test_of_a_key_twice_in_one_file_the_best_row_wins(shore: Shore) -> None:
 def test_only_a_row_that_is_not_worse_replaces_another(
     shore: Shore, stored: tuple[datetime, bool], arriving: tuple[datetime, bool], kept: int
 ) -> None:
-    shore.land((prices({"sh600000": 1}, *stored), None, {}))
-    shore.land((prices({"sh600000": 2}, *arriving), None, {}))
+    shore.land(Batch(prices({"sh600000": 1}, *stored), None, {}))
+    shore.land(Batch(prices({"sh600000": 2}, *arriving), None, {}))
 
     assert shore.closes() == {"sh600000": kept}
 
 
 def test_refused_rows_land_in_the_package_of_the_good_ones(shore: Shore) -> None:
     refused = conform(pa.table({"row_key": ["x"]} | standard(1, EVENING, True)), REFUSED)
-    landed = shore.land((prices({"sh600000": 1}), refused, {}), (prices({"sh600001": 1}), None, {}))
+    landed = shore.land(
+        Batch(prices({"sh600000": 1}), refused, {}), Batch(prices({"sh600001": 1}), None, {})
+    )
 
     loads = shore.rows(
         "select distinct _dlt_load_id from raw_tdx.price "
@@ -196,15 +198,15 @@ def test_refused_rows_land_in_the_package_of_the_good_ones(shore: Shore) -> None
 
 
 def test_cursors_come_back_from_the_warehouse_when_the_folder_is_lost(shore: Shore) -> None:
-    shore.land((prices({"sh600000": 1}), None, {"sh600000": DAY}))
+    shore.land(Batch(prices({"sh600000": 1}), None, {"sh600000": DAY}))
     shutil.rmtree(shore.folder)
 
     assert shore.cursor() == {"sh600000": DAY}
 
 
 def test_a_cursor_never_moves_back(shore: Shore) -> None:
-    shore.land((None, None, {"sh600000": DAY}))
-    shore.land((None, None, {"sh600000": date(2020, 1, 2)}))
+    shore.land(Batch(None, None, {"sh600000": DAY}))
+    shore.land(Batch(None, None, {"sh600000": date(2020, 1, 2)}))
 
     assert shore.cursor() == {"sh600000": DAY}
 
@@ -212,13 +214,13 @@ def test_a_cursor_never_moves_back(shore: Shore) -> None:
 def test_a_package_left_behind_lands_before_anything_else(
     shore: Shore, fail_in_job: Callable[[Exception], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shore.land((prices({"sh600000": 1}), None, {"sh600000": date(2024, 6, 27)}))
+    shore.land(Batch(prices({"sh600000": 1}), None, {"sh600000": date(2024, 6, 27)}))
     with monkeypatch.context() as patch:
         original = UpsertCopyJob._land
         patch.setattr(UpsertCopyJob, "_land", original)
         fail_in_job(psycopg.OperationalError("the server closed the connection"))
         with pytest.raises(UpstreamError, match="warehouse went away"):
-            shore.land((prices({"sh600000": 2}), None, {"sh600000": DAY}))
+            shore.land(Batch(prices({"sh600000": 2}), None, {"sh600000": DAY}))
     monkeypatch.undo()
     assert shore.closes() == {"sh600000": 1}
 
@@ -232,21 +234,21 @@ def test_a_package_left_behind_lands_before_anything_else(
 def test_rows_that_the_warehouse_refuses_take_their_cursors_back(
     shore: Shore, fail_in_job: Callable[[Exception], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shore.land((prices({"sh600000": 1}), None, {"sh600000": date(2024, 6, 27)}))
+    shore.land(Batch(prices({"sh600000": 1}), None, {"sh600000": date(2024, 6, 27)}))
     fail_in_job(psycopg.errors.NumericValueOutOfRange("too large"))
     with pytest.raises(Exception, match="too large"):
-        shore.land((prices({"sh600000": 2}), None, {"sh600000": DAY}))
+        shore.land(Batch(prices({"sh600000": 2}), None, {"sh600000": DAY}))
     monkeypatch.undo()
 
     assert shore.cursor() == {"sh600000": date(2024, 6, 27)}
     assert shore.closes() == {"sh600000": 1}
-    shore.land((prices({"sh600000": 2}), None, {"sh600000": DAY}))
+    shore.land(Batch(prices({"sh600000": 2}), None, {"sh600000": DAY}))
     assert shore.closes() == {"sh600000": 2}
 
 
 def test_an_error_while_rows_are_fetched_keeps_its_own_class(shore: Shore) -> None:
-    def batches() -> Iterator[landing.Batch]:
-        yield prices({"sh600000": 1}), None, {"sh600000": DAY}
+    def batches() -> Iterator[Batch]:
+        yield Batch(prices({"sh600000": 1}), None, {"sh600000": DAY})
         raise QuotemillError("the source said no")
 
     pipeline, _ = shore.open()
@@ -264,7 +266,7 @@ def test_a_type_that_the_binary_encoder_lacks_goes_as_text(
         raise ValueError("no encoder")
 
     monkeypatch.setattr(upsert, "ArrowToPostgresBinaryEncoder", lacking)
-    shore.land((prices({"sh600000": 8730, "sz000001": -1}), None, {}))
+    shore.land(Batch(prices({"sh600000": 8730, "sz000001": -1}), None, {}))
 
     assert shore.closes() == {"sh600000": 8730, "sz000001": -1}
     assert "using text" in caplog.text
