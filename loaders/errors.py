@@ -11,6 +11,8 @@
 Each class knows its exit code. `hint` says what to do next; commands print both and no traceback.
 """
 
+from collections.abc import Iterable
+
 
 class QuotemillError(Exception):
     exit_code = 1
@@ -42,3 +44,13 @@ class PartialError(QuotemillError):
 
 class LockHeldError(QuotemillError):
     exit_code = 75
+
+
+# an internal error before all, then what keeps data away, then what is wrong with data
+_GRAVEST_FIRST = (1, 2, 3, 4, 75, 6, 5)
+
+
+def gravest(codes: Iterable[int]) -> int:
+    """The one exit code that stands for several; 0 only where all are."""
+    failed = {code for code in codes if code}
+    return next((code for code in _GRAVEST_FIRST if code in failed), max(failed, default=0))

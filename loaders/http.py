@@ -66,7 +66,10 @@ def http_client(
     except ValueError:  # a port beyond 65535, an open bracket
         valid = False
     if not valid:
-        raise SettingsError("the service's address is not valid", hint="http://host:8080")
+        raise SettingsError(
+            f"{base_url} is not the address of a service",
+            hint="http://host:8080; `quotemill doctor` tells more",
+        )
     return httpx.AsyncClient(
         base_url=base_url,
         timeout=None,

@@ -9,7 +9,7 @@ import getpass
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,7 +44,11 @@ class Task:
 
 
 def requester() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()}"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number that has no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()} pid {os.getpid()}"
 
 
 class LoadLock:
@@ -247,14 +251,14 @@ def cancel_requested(warehouse: Warehouse, job_id: int) -> bool:
 
 def request_cancel(warehouse: Warehouse, job_id: int | None = None) -> int:
     """Ask a running job (the newest one by default) to stop. Raises UsageError where none runs."""
+    query = (
+        "update ops.ingestion_jobs set cancel_requested_at = clock_timestamp() where job_id = "
+        "(select job_id from ops.ingestion_jobs where status = 'running' "
+        "and (%(job)s::bigint is null or job_id = %(job)s) order by job_id desc limit 1) "
+        "returning job_id"
+    )
     with warehouse.connect() as conn:
-        row = conn.execute(
-            "update ops.ingestion_jobs set cancel_requested_at = clock_timestamp() where job_id = "
-            "(select job_id from ops.ingestion_jobs where status = 'running' "
-            "and (%(job)s::bigint is null or job_id = %(job)s) order by job_id desc limit 1) "
-            "returning job_id",
-            {"job": job_id},
-        ).fetchone()
+        row = conn.execute(query, {"job": job_id}).fetchone() if _is_prepared(conn) else None
     if row is None:
         named = "no job" if job_id is None else f"job {job_id} is not"
         raise UsageError(f"{named} running", hint="`loaders status` lists the jobs")
@@ -296,7 +300,7 @@ def _left_of(task: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(c for c in task["codes"] if not (ended and by_code) or c in failures)
 
 
-def recent_jobs(conn: psycopg.Connection, limit: int = 10) -> Sequence[dict[str, Any]]:
+def recent_jobs(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
     """The newest jobs with the sums of their tasks, newest first."""
     with conn.cursor(row_factory=dict_row) as cur:
         return cur.execute(
@@ -319,3 +323,33 @@ def recent_jobs(conn: psycopg.Connection, limit: int = 10) -> Sequence[dict[str,
             """,
             (limit,),
         ).fetchall()
+
+
+def report(warehouse: Warehouse, limit: int = 10) -> dict[str, Any]:
+    """Jobs, failures of the newest one, and the state of each dataset, as plain values.
+
+    Nothing but the warehouse's name where no load has run yet.
+    """
+    with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
+        if not _is_prepared(conn):
+            return {"warehouse": warehouse.label, "jobs": [], "failures": {}, "datasets": []}
+        recent = recent_jobs(conn, limit)
+        failures = cur.execute(
+            "select dataset, failures from ops.ingestion_job_tasks where failures <> '{}' "
+            "and job_id = (select max(job_id) from ops.ingestion_jobs) order by task_no"
+        ).fetchall()
+        datasets = cur.execute(
+            "select source, dataset, count(*)::int as keys, min(last_success_date) as oldest, "
+            "max(last_success_date) as newest, max(last_success_at) as at "
+            "from ops.ingestion_state group by source, dataset order by source, dataset"
+        ).fetchall()
+    failed: dict[str, dict[str, str]] = {}
+    for row in failures:
+        failed.setdefault(row["dataset"], {}).update(row["failures"])
+    return {"warehouse": warehouse.label, "jobs": recent, "failures": failed, "datasets": datasets}
+
+
+def _is_prepared(conn: psycopg.Connection) -> bool:
+    """False in a warehouse that no load has seen yet."""
+    row = conn.execute("select to_regclass('ops.ingestion_jobs') is not null").fetchone()
+    return row == (True,)

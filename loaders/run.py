@@ -22,6 +22,7 @@ from loaders.warehouse.postgres import Warehouse, WarehouseAway, open_warehouse
 
 if TYPE_CHECKING:
     import dlt
+    import psycopg
 
     from loaders.warehouse.landing import Landed
     from loaders.warehouse.tables import Batch, LandedTable
@@ -292,12 +293,25 @@ def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
 
     warehouse = open_warehouse(settings)
     reporter.line(f"warehouse: {warehouse.label} ({warehouse.origin})")
-    migrate.prepare(
-        warehouse,
-        [t for name in SOURCES for t in importlib.import_module(f"loaders.{name}.schemas").TABLES],
-    )
+    migrate.prepare(warehouse, landed_tables())
+    if warehouse.reader_role and not warehouse.ask(_has_role(warehouse.reader_role)):
+        reporter.line(
+            f"warning: the reader role {warehouse.reader_role} does not exist, so nothing is granted "
+            f"to it: create role {warehouse.reader_role}, then `quotemill build`"
+        )
     write_profile(warehouse, find_project().profiles(settings.home))
     return warehouse
+
+
+def landed_tables() -> list["LandedTable"]:
+    """Every landed table of every source."""
+    modules = (importlib.import_module(f"loaders.{name}.schemas") for name in SOURCES)
+    return [table for module in modules for table in module.TABLES]
+
+
+def _has_role(name: str) -> "Callable[[psycopg.Connection], bool]":
+    query = "select exists (select from pg_roles where rolname = %s)"
+    return lambda conn: conn.execute(query, (name,)).fetchone() == (True,)
 
 
 def default_sources(settings: Settings) -> tuple[list[str], dict[str, str]]:

@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from platformdirs import user_data_dir
@@ -36,7 +36,7 @@ class TdxSettings(_Section):
     corporate_actions: Path | Literal["xdxr"] | None = Field(
         None, description="a CSV file, a folder of them, or `xdxr` for the TDX quote servers"
     )
-    indices: list[str] = Field(
+    indices: list[Annotated[str, Field(pattern=r"^(sh|sz|bj)[0-9]{6}$")]] = Field(
         ["sh000001", "sz399001", "sh000300"], description="indices to load; no list names them"
     )
     concurrency: int = Field(6, ge=1, le=6, description="requests at once; the service has six")
@@ -55,6 +55,11 @@ class TdxSettings(_Section):
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/") if value else None
+
+    @field_validator("corporate_actions")
+    @classmethod
+    def _own_home(cls, value: Path | str | None) -> Path | str | None:
+        return value.expanduser() if isinstance(value, Path) else value
 
     @field_validator("indices", mode="before")
     @classmethod
@@ -178,6 +183,8 @@ def _read_toml(path: Path) -> dict[str, tuple[Any, str]]:
         return {dotted: (value, str(path)) for dotted, value in values.items()}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -14,6 +14,7 @@ SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
 SHANGHAI_FINAL = time(15, 5)
 SHANGHAI_CLOSE = time(15, 0)
 FIRST_SHANGHAI_DAY = date(1990, 12, 19)
+FIRST_CHINESE_DAY = date(1990, 12, 1)  # of Shenzhen's trial trading
 
 
 @cache

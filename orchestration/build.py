@@ -18,7 +18,14 @@ from typing import Any
 import psycopg
 
 from loaders import run
-from loaders.errors import LockHeldError, QuotemillError, SettingsError, UsageError
+from loaders.errors import (
+    DataQualityError,
+    LockHeldError,
+    QuotemillError,
+    SettingsError,
+    UsageError,
+)
+from loaders.progress import Silent
 from loaders.project import Project, find_project
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
@@ -50,6 +57,12 @@ class BuildResult:
     tests_failed: int
     findings: tuple[Finding, ...]
     seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        if self.succeeded:
+            return 0
+        return DataQualityError.exit_code if self.tests_failed else QuotemillError.exit_code
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -131,7 +144,7 @@ def build(
     None where nothing was touched. A failed build is in the result, and in ops.builds.
     """
     project = find_project()
-    fingerprint = project_fingerprint(project)
+    fingerprint = _fingerprint(project, warehouse)
     with build_lock(warehouse):
         chosen = list(arguments)
         with warehouse.connect() as conn:
@@ -212,9 +225,9 @@ def make_docs(settings: Settings, output: Path) -> Path:
     return output
 
 
-def project_fingerprint(project: Project) -> str:
-    """A hash of everything that decides what a build makes."""
-    digest = hashlib.sha256()
+def _fingerprint(project: Project, warehouse: Warehouse) -> str:
+    """A hash of what decides, beside the landed rows, what a build makes."""
+    digest = hashlib.sha256(f"{warehouse.market_schema} {warehouse.reader_role}".encode())
     for folder in (project.dbt / "models", project.root / "macros", project.root / "seeds"):
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             digest.update(path.relative_to(project.root).as_posix().encode())
@@ -298,13 +311,9 @@ def _finish(
         )
 
 
-class _Stderr:
+class _Stderr(Silent):
     def line(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
-
-    def start(self, dataset: str, total: int) -> None: ...
-
-    def advance(self, dataset: str, keys: int) -> None: ...
 
 
 stderr = _Stderr()

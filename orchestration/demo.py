@@ -1,7 +1,6 @@
 """Everything once on a simulated market, and a few figures that a person can check by hand."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -60,7 +59,7 @@ def run(codes: int, days: int, run_all: Callable[[Settings], RunResult]) -> int:
             tdx={"base_url": url, "corporate_actions": ACTIONS.absolute()},
         )
         result = run_all(settings)
-    if result.build is None or result.build.succeeded:
+    if result.loads[-1].status != "cancelled" and (not result.build or result.build.succeeded):
         _summary(settings)
     return result.exit_code
 
@@ -81,17 +80,19 @@ def _sandbox(codes: int, days: int, clock: date) -> Iterator[str]:
         *("--port", "0", "--codes", str(codes), "--days", str(days), "--clock", str(clock)),
         *("--write-actions", str(ACTIONS)),
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    # Ctrl-C is for the load, which still needs the service for what is in hand
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert process.stdout is not None
         ready = process.stdout.readline()
-        if "http://" not in ready:
+        url = next((word for word in ready.split() if word.startswith("http://")), None)
+        if url is None:
             raise QuotemillError("the sandbox did not start", hint="loaders sandbox tdx")
         print(ready.strip(), file=sys.stderr)
-        yield ready.split("http://")[1].split()[0].join(("http://", ""))
+        yield url
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+        process.terminate()
+        process.communicate()
 
 
 def _summary(settings: Settings) -> None:

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from loaders import trading_time
-from loaders.cli.check import check_tdx
-from loaders.errors import QuotemillError
+from loaders.errors import QuotemillError, SettingsError
+from loaders.run import landed_tables
 from loaders.settings import Settings
-from loaders.warehouse.ownership import privileges
+from loaders.tdx.check import check as check_tdx
+from loaders.warehouse import migrate
+from loaders.warehouse.ownership import foreign_relations, privileges
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 
 LITTLE_DISK = 2 * 2**30  # bytes; a year of day bars of the whole market is a fraction of it
 CLOCK_SKEW = timedelta(minutes=2)
 HORIZON = timedelta(days=60)
+SHOWN = 5  # relations named of a schema that is not ours
 EDITION = """
     select coalesce((
         select case current_setting('timescaledb.license', true)
@@ -25,10 +28,17 @@ EDITION = """
 
 @dataclass(frozen=True)
 class Check:
+    """`exit_code` is that of the error which a `fail` stands for."""
+
     name: str
     status: str  # ok, warn, fail
     seen: str
     mend: str = ""
+    exit_code: int = 0
+
+
+def _failed(name: str, error: QuotemillError) -> Check:
+    return Check(name, "fail", str(error), error.hint, error.exit_code)
 
 
 def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
@@ -40,21 +50,17 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
         warehouse = open_warehouse(settings)
         checks.append(Check("warehouse", "ok", f"{warehouse.label} ({warehouse.origin})"))
     except QuotemillError as error:
-        checks.append(Check("warehouse", "fail", str(error), error.hint))
+        checks.append(_failed("warehouse", error))
     if warehouse is not None:
         checks += list(_inside(warehouse, now))
-    checks.append(_service(settings))
+    checks.append(_service(settings, now))
     return [*checks, _disk(settings), _horizon(now)]
 
 
 def _settings(settings: Settings) -> Check:
     if not settings.tdx.base_url:
-        return Check(
-            "settings",
-            "fail",
-            "no source is configured",
-            "set QUOTEMILL_TDX__BASE_URL=http://host:8080",
-        )
+        hint = "set QUOTEMILL_TDX__BASE_URL=http://host:8080"
+        return _failed("settings", SettingsError("no source is configured", hint=hint))
     if settings.tdx.corporate_actions is None:
         return Check(
             "settings",
@@ -70,12 +76,18 @@ def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
         row = conn.execute("select clock_timestamp(), version()").fetchone()
         edition = conn.execute(EDITION.encode()).fetchone()
         held = privileges(conn, warehouse.reader_role)
+        foreign = foreign_relations(conn, migrate.schemas(warehouse, landed_tables()))
     assert row is not None
     assert edition is not None
     yield Check("server", "ok", f"{str(row[1]).split(' on ')[0]}, {edition[0]}")
+    for schema, relations in foreign.items():
+        listed = ", ".join(relations[:SHOWN])
+        hint = "QUOTEMILL_MARKET_SCHEMA or QUOTEMILL_WAREHOUSE_URL chooses another place"
+        yield _failed("ownership", SettingsError(f"{schema} is not ours: {listed}", hint=hint))
     for privilege in held:
         if not privilege.held:
-            yield Check("privileges", "fail", f"missing: {privilege.name}", privilege.mend)
+            missing = SettingsError(f"missing: {privilege.name}", hint=privilege.mend)
+            yield _failed("privileges", missing)
     if all(privilege.held for privilege in held):
         yield Check("privileges", "ok", "everything a load and a build need")
     skew = abs(row[0] - now)
@@ -87,11 +99,11 @@ def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
         yield Check("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
 
 
-def _service(settings: Settings) -> Check:
+def _service(settings: Settings, now: datetime) -> Check:
     try:
-        found = check_tdx(settings)
+        found = check_tdx(settings, now)
     except QuotemillError as error:
-        return Check("service", "fail", str(error), error.hint)
+        return _failed("service", error)
     if found["warnings"]:
         return Check("service", "warn", "; ".join(found["warnings"]), "loaders check tdx")
     return Check("service", "ok", f"{found['base_url']}, calendar to {found['last_day']}")

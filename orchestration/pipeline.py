@@ -1,15 +1,16 @@
 """The night's work: load every configured source, build what the loads touched, judge the result."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from loaders.errors import DataQualityError, QuotemillError
+from loaders.errors import DataQualityError, QuotemillError, gravest
 from loaders.run import LoadRequest, LoadResult
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import build as builds
 from orchestration.build import BuildResult
+from orchestration.status import count_findings
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class RunResult:
     def as_json(self) -> dict[str, Any]:
         return {
             "loads": [load.as_json() for load in self.loads],
-            "build": self.build and asdict(self.build),
+            "build": self.build and self.build.as_json(),
             "findings": self.findings,
             "exit_code": self.exit_code,
         }
@@ -53,21 +54,10 @@ def run(
     warehouse = open_warehouse(settings)
     built = builds.build(settings, warehouse, report, only_touched=True)
     with warehouse.connect() as conn:
-        findings = {
-            str(severity): int(count)
-            for severity, count in conn.execute(
-                "select severity, count(*) from qa.findings group by severity order by severity"
-            )
-        }
+        findings = count_findings(conn)
     codes = [error.exit_code for error in errors] + [load.exit_code for load in loads]
-    if built and not built.succeeded:
-        codes.append(DataQualityError.exit_code if built.tests_failed else 1)
+    if built:
+        codes.append(built.exit_code)
     if findings.get("error", 0) > settings.finding_limit:
         codes.append(DataQualityError.exit_code)
-    return RunResult(tuple(loads), built, findings, _gravest(codes))
-
-
-def _gravest(codes: Sequence[int]) -> int:
-    """An internal error before all, then what keeps data away, then what is wrong with data."""
-    order = (1, 3, 4, 75, 6, 5)
-    return next((code for code in order if code in codes), 0)
+    return RunResult(tuple(loads), built, findings, gravest(codes))

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.cli import jobs
+from loaders import jobs
 from loaders.warehouse.postgres import Warehouse
 
 NO_ACTIONS = (
@@ -69,14 +69,18 @@ def read(warehouse: Warehouse, limit: int = 5, as_of: str | None = None) -> Stat
 
 def _judged(conn: psycopg.Connection) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Freshness and findings, none before the first build."""
-    row = conn.execute(
-        "select to_regclass('qa.freshness') is not null and to_regclass('qa.findings') is not null"
-    ).fetchone()
-    if row != (True,):
+    if conn.execute("select to_regclass('qa.freshness')").fetchone() == (None,):
         return [], {}
     with conn.cursor(row_factory=dict_row) as cur:
         freshness = cur.execute("select * from qa.freshness order by dataset").fetchall()
-        counts = cur.execute(
-            "select severity, count(*)::int as count from qa.findings group by severity order by 1"
-        ).fetchall()
-    return freshness, {row["severity"]: row["count"] for row in counts}
+    return freshness, count_findings(conn)
+
+
+def count_findings(conn: psycopg.Connection) -> dict[str, int]:
+    """Rows of qa.findings by severity, none before the first good build."""
+    if conn.execute("select to_regclass('qa.findings')").fetchone() == (None,):
+        return {}
+    counts = conn.execute(
+        "select severity, count(*)::int from qa.findings group by severity order by severity"
+    )
+    return dict(counts.fetchall())

@@ -26,15 +26,23 @@ def require(name: str, present: bool, reason: str) -> None:
     pytest.skip(reason)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _settings_come_from_tests_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No setting of the machine, and no profile written into the checkout; for the fixtures of a
+    module or session too."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if (
+                name.startswith(("QUOTEMILL_", "TDX_", "DB_", "DBT_", "PG"))
+                and name != "QUOTEMILL_REQUIRE"
+            ):
+                patch.delenv(name)
+        patch.setenv("DBT_PROFILES_DIR", str(tmp_path_factory.mktemp("dbt_profiles")))
+        yield
+
+
 @pytest.fixture(autouse=True)
-def _settings_come_from_tests_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting of the machine, no .env of the checkout, and no profile written into it."""
-    for name in list(os.environ):
-        if (
-            name.startswith(("QUOTEMILL_", "TDX_", "DB_", "DBT_", "PG"))
-            and name != "QUOTEMILL_REQUIRE"
-        ):
-            monkeypatch.delenv(name)
+def _own_profile_and_silent_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     shell.route_logs(lambda text: None)
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path / "dbt_profiles"))
 
@@ -49,24 +57,30 @@ def real_tdx_data() -> Path:
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
-    """An embedded server for the session: superuser, Unix socket."""
+    """An embedded server for the session: superuser, Unix socket; it need not survive a power cut."""
     from loaders.warehouse import embedded
 
     # not in pytest's own folder: root's is closed to the system user that the server then runs as
     home = Path(tempfile.mkdtemp(prefix="qm-"))
     home.chmod(0o755)
-    yield embedded.ensure_running(home).url
+    url = embedded.ensure_running(home).url
+    with psycopg.connect(url, autocommit=True) as conn:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            conn.execute(f"alter system set {setting} = off".encode())
+        conn.execute("select pg_reload_conf()")
+    yield url
     embedded.stop(home)
     shutil.rmtree(home)
 
 
 @pytest.fixture(scope="session")
-def new_database(server_url: str) -> Callable[[], str]:
-    """Make an empty database and return its URL."""
+def new_database(server_url: str) -> Callable[..., str]:
+    """Make an empty database and return its URL; one of the same name gives way."""
 
-    def make() -> str:
-        name = f"t_{secrets.token_hex(4)}"
+    def make(name: str | None = None) -> str:
+        name = name or f"t_{secrets.token_hex(4)}"
         with psycopg.connect(server_url, autocommit=True) as conn:
+            conn.execute(f"drop database if exists {name} with (force)".encode())
             conn.execute(f"create database {name}".encode())
         params: dict[str, Any] = conninfo_to_dict(server_url)
         host = params["host"].replace("/", "%2F")

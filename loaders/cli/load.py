@@ -12,15 +12,10 @@ import typer
 from loaders import run
 from loaders.cli import shell
 from loaders.cli.progress import Lines, Terminal, reporter
-from loaders.errors import SettingsError, UsageError
+from loaders.cli.shell import AsOf, JsonFlag
+from loaders.errors import SettingsError, UsageError, gravest
 from loaders.run import Load, LoadRequest, LoadResult
 from loaders.settings import Settings, load_settings
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
-AsOf = Annotated[
-    str | None,
-    typer.Option("--as-of", help="Act as if it were this instant (2024-06-28T16:00, Shanghai)."),
-]
 
 
 def run_command(
@@ -48,14 +43,7 @@ def run_command(
     settings = load_settings()
     if source is not None and source not in run.SOURCES:
         raise UsageError(f"unknown source {source}", hint=f"sources: {', '.join(run.SOURCES)}")
-    sources, skipped = ([source], {}) if source else run.default_sources(settings)
-    for name, why in skipped.items():
-        print(f"{name}: skipped, {why}", file=sys.stderr)
-    if not sources:
-        raise SettingsError(
-            f"no source is configured: {'; '.join(skipped.values())}",
-            hint="quotemill.example.toml lists the settings; `loaders sandbox tdx` needs none",
-        )
+    sources = [source] if source else configured_sources(settings, "loaders sandbox tdx")
     results = [
         execute(
             settings,
@@ -73,6 +61,22 @@ def run_command(
         for name in sources
     ]
     finish(results, json)
+
+
+def configured_sources(settings: Settings, trial: str) -> list[str]:
+    """The sources whose settings are present; the others are named on stderr.
+
+    Raises SettingsError where there is none; its hint names `trial`, a command that needs no setting.
+    """
+    sources, skipped = run.default_sources(settings)
+    for name, why in skipped.items():
+        print(f"{name}: skipped, {why}", file=sys.stderr)
+    if not sources:
+        raise SettingsError(
+            f"no source is configured: {'; '.join(skipped.values())}",
+            hint=f"quotemill.example.toml lists the settings; `{trial}` needs none",
+        )
+    return sources
 
 
 def retry_command(
@@ -138,7 +142,7 @@ def finish(results: list[LoadResult], json: bool) -> None:
     if json:
         shown = [result.as_json() for result in results]
         shell.print_json(shown[0] if len(shown) == 1 else shown)
-    raise typer.Exit(max(result.exit_code for result in results))
+    raise typer.Exit(gravest(result.exit_code for result in results))
 
 
 def summarise(result: LoadResult, report: Terminal | Lines) -> None:
@@ -167,9 +171,11 @@ def _codes(text: str | None, file: Path | None, exchange: str | None) -> tuple[s
         raise UsageError("give one of --codes, --codes-file and --exchange")
     if file is not None:
         try:
-            text = file.read_text("utf-8")
+            text = file.read_text("utf-8-sig")
         except OSError as error:
             raise UsageError(f"{file} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"{file} is not UTF-8 text") from None
     if text is None:
         return None
     found = tuple(dict.fromkeys(c.lower() for c in text.replace(",", " ").split()))

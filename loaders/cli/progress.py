@@ -66,13 +66,14 @@ class Terminal:
 
 
 class Lines:
-    """Plain lines for logs: one at the start, one every few seconds, one at the end."""
+    """Plain lines for logs: of each dataset one every few seconds and one at the end."""
 
     def __init__(self) -> None:
         self._total: dict[str, int] = {}
         self._done: dict[str, int] = {}
         self._began: dict[str, float] = {}
         self._said: dict[str, float] = {}
+        self._moved = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -90,10 +91,13 @@ class Lines:
     def start(self, dataset: str, total: int) -> None:
         self._total[dataset] = self._total.get(dataset, 0) + total
         self._done.setdefault(dataset, 0)
-        self._began.setdefault(dataset, time.monotonic())
-        self._said[dataset] = time.monotonic()
+        self._moved = time.monotonic()
 
     def advance(self, dataset: str, keys: int) -> None:
+        # one dataset follows the other: the first began where the one before it last moved
+        self._began.setdefault(dataset, self._moved)
+        self._said.setdefault(dataset, self._moved)
+        self._moved = time.monotonic()
         self._done[dataset] += keys
         now, done, total = time.monotonic(), self._done[dataset], self._total[dataset]
         if done < total and now - self._said[dataset] < EVERY:

@@ -23,9 +23,14 @@ def sandbox() -> None:
 
 @app.command()
 def tdx(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 picks a free one.")] = 8080,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")
+    ] = 8080,
     control_port: Annotated[
-        int | None, typer.Option(help="Second port to move the clock and script faults; 0: free.")
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Second port to move the clock and script faults; 0: free."
+        ),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Replay the daily_*.csv files of this folder.")

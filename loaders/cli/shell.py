@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from typing import Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import stamina
 import structlog
@@ -17,6 +17,11 @@ from loaders.settings import load_settings
 from loaders.trading_time import SHANGHAI
 
 INTERRUPTED = 130
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", help="Act as if it were this instant (2024-06-28T16:00, Shanghai)."),
+]
 T = TypeVar("T")
 
 

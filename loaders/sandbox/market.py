@@ -9,7 +9,7 @@ theoretical ex-price (P − c) / m of the close before it. Stocks move in whole 
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from threading import RLock
@@ -21,10 +21,9 @@ from loaders.errors import UsageError
 from loaders.sandbox.actions import SPLIT, Action, events
 from loaders.sandbox.cast import INDICES, Role, roles
 from loaders.sandbox.intraday import minute_bars, ticks_of
-from loaders.sandbox.world import Bars, Ints, Security, Tick, World, empty_bars
+from loaders.sandbox.world import CLOSE_OF_DAY, Bars, Ints, Security, Tick, World, empty_bars
 
 DEFAULT_END = date(2025, 6, 30)
-CLOSE_OF_DAY = time(18, 0)
 # the clock can be moved this many trading days beyond the end
 FUTURE_DAYS = 60
 FIRST_DAY = date(1990, 12, 19)

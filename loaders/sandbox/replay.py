@@ -15,7 +15,7 @@ and recorded minute bars wherever the clock stands, the VIPDOC days once the clo
 import csv
 import struct
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from loaders.errors import UsageError
 from loaders.sandbox.actions import Action, read_actions
 from loaders.sandbox.tdx_wire import is_etf
 from loaders.sandbox.world import (
+    CLOSE_OF_DAY,
     Bars,
     Kind,
     MinutePoint,
@@ -33,7 +34,6 @@ from loaders.sandbox.world import (
     empty_bars,
 )
 
-CLOSE_OF_DAY = time(18, 0)
 NAMES = {"sh600000": "浦发银行", "sz000002": "万科A", "sh000001": "上证指数"}
 
 

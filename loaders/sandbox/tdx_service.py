@@ -12,7 +12,7 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -23,10 +23,9 @@ from loaders.sandbox.faults import FaultBook, Rule
 from loaders.sandbox.tdx_calls import LogEntry, Options, ServiceState
 from loaders.sandbox.tdx_routes import answer
 from loaders.sandbox.tdx_wire import TEXT_TYPE, Reply, Request, go_json, parse_query
-from loaders.sandbox.world import World
+from loaders.sandbox.world import CLOSE_OF_DAY, World
 
 CHUNKED_ABOVE = 2048
-CLOSE_OF_DAY = time(18, 0)
 BEIJING = timedelta(hours=8)
 
 

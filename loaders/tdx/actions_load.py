@@ -29,8 +29,7 @@ def load(run: Load, task: Task, source: Path | Literal["xdxr"]) -> None:
     found = read_actions(source, task.codes)
     name = "xdxr" if source == "xdxr" else "csv"
     now = run.clock()
-    with run.warehouse.connect() as conn:
-        gone = withdrawn(conn, found, name)
+    gone = run.warehouse.ask(lambda conn: withdrawn(conn, found, name))
 
     def batches() -> Iterator[Batch]:
         rows = [asdict(row) | {"is_withdrawn": False} for row in found.rows] + gone

@@ -82,15 +82,6 @@ class Listing(NamedTuple):
     name: str
 
 
-class Workday(NamedTuple):
-    """`next` ascends, `previous` descends; both may be empty at the edges of the calendar."""
-
-    day: date
-    is_workday: bool
-    next: list[date]
-    previous: list[date]
-
-
 @dataclass(frozen=True, slots=True)
 class Bars:
     """Day bars as columns, ascending by day.
@@ -310,6 +301,7 @@ def read_listings(
         code = exchange + digits
         if code in found:
             oddities[f"{route}.repeated_code"] += 1
+        # the service pads names with NULs, which PostgreSQL's text cannot hold
         found[code] = Listing(code, exchange, row["name"].replace("\0", "").strip())
     return list(found.values())
 
@@ -319,33 +311,17 @@ def read_workdays(
 ) -> list[date]:
     """Trading days in [start, end], ascending."""
     check_fields(route, None, data, {"count": int}, {"list"}, unknown)
-    days = _day_objects(route, "list", read_list(route, data, "list"), unknown)
-    for index, day in enumerate(days):
+    required: dict[str, type] = {"iso": str, "numeric": str}
+    days = set()
+    for index, row in enumerate(read_list(route, data, "list")):
+        check_fields(route, index, row, required, (), unknown, "list.")
+        day = read_day(route, index, "list.iso", row["iso"])
+        if row["numeric"] != row["iso"].replace("-", ""):
+            raise WrongShape(route, index, "list.numeric", f"{row['numeric']!r} is another day")
         if not start <= day <= end:
             raise WrongShape(route, index, "list.iso", f"{day} lies outside {start} to {end}")
-    return sorted(set(days))
-
-
-def read_workday(route: str, data: Any, unknown: Counter[str]) -> Workday:
-    required: dict[str, type] = {"date": dict, "is_workday": bool}
-    check_fields(route, None, data, required, {"next", "previous"}, unknown)
-    return Workday(
-        _day_objects(route, "date", [data["date"]], unknown)[0],
-        data["is_workday"],
-        _day_objects(route, "next", read_list(route, data, "next"), unknown),
-        _day_objects(route, "previous", read_list(route, data, "previous"), unknown),
-    )
-
-
-def _day_objects(route: str, key: str, rows: list[Any], unknown: Counter[str]) -> list[date]:
-    required: dict[str, type] = {"iso": str, "numeric": str}
-    days = []
-    for index, row in enumerate(rows):
-        check_fields(route, index, row, required, (), unknown, f"{key}.")
-        days.append(read_day(route, index, f"{key}.iso", row["iso"]))
-        if row["numeric"] != row["iso"].replace("-", ""):
-            raise WrongShape(route, index, f"{key}.numeric", f"{row['numeric']!r} is another day")
-    return days
+        days.add(day)
+    return sorted(days)
 
 
 def read_day(route: str, row: int | None, field: str, text: str) -> date:

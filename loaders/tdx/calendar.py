@@ -32,7 +32,7 @@ def stored(conn: psycopg.Connection) -> list[date]:
 async def fetch(client: TdxClient, before: Sequence[date], as_of: datetime) -> list[date]:
     """All days of the service's calendar.
 
-    Raises UpstreamError for an empty calendar (T53) and for one that lost days it had (T54).
+    Raises UpstreamError for an empty calendar and for one that lost days it had.
     """
     today = as_of.astimezone(trading_time.SHANGHAI).date()
     start = trading_time.FIRST_SHANGHAI_DAY

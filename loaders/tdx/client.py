@@ -27,14 +27,12 @@ from loaders.tdx.answers import (
     Outage,
     PermanentAnswer,
     UpstreamTimeout,
-    Workday,
     WrongShape,
     check_fields,
     open_envelope,
     read_bars,
     read_list,
     read_listings,
-    read_workday,
     read_workdays,
 )
 from loaders.tdx.outage import OutageGate
@@ -137,13 +135,6 @@ class TdxClient:
 
         params = {"start": f"{start:%Y%m%d}", "end": f"{end:%Y%m%d}"}
         return await self._ask("workday/range", params, decode, bulk=True)
-
-    async def workday(self, day: date, *, count: int = 1) -> Workday:
-        """One day and up to `count` (at most 30) trading days on either side of it."""
-        params = {"date": f"{day:%Y%m%d}", "count": str(count)}
-        return await self._ask(
-            "workday", params, lambda data, _: read_workday("workday", data, self.unknown_fields)
-        )
 
     async def kline_all(
         self, code: str, *, limit: int | None = None, expect_rows: bool = True
@@ -312,6 +303,3 @@ class TdxClient:
         except (PermanentAnswer, WrongShape):
             # an answer all the same; whether it is usable shows at the request that needs it
             return 0
-
-
-__all__ = ["Bars", "Listing", "Readiness", "TdxClient", "Workday"]

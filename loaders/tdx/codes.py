@@ -65,7 +65,7 @@ def known(conn: psycopg.Connection) -> dict[str, Security]:
 def merge(found: Sequence[Security], before: Mapping[str, Security]) -> list[Security]:
     """The rows to land: what was found, and what vanished marked as such.
 
-    Raises UpstreamError for a list that shrank as no market does (T34); nothing is landed then.
+    Raises UpstreamError for a list that shrank as no market does; nothing is landed then.
     """
     listed = {s.code for s in before.values() if s.is_listed and s.instrument_type != "index"}
     present = {s.code for s in found if s.instrument_type != "index"}
@@ -100,8 +100,7 @@ def table(rows: Sequence[Security], fetched_at: datetime) -> pa.Table:
             {
                 "code": [s.code for s in rows],
                 "exchange": [s.exchange for s in rows],
-                # PostgreSQL text holds no NUL; the service pads names with them
-                "name": [s.name.replace("\0", "").strip() for s in rows],
+                "name": [s.name for s in rows],
                 "instrument_type": [s.instrument_type for s in rows],
                 "is_listed": [s.is_listed for s in rows],
                 "source_route": [s.source_route for s in rows],

@@ -18,7 +18,8 @@ from typing import Literal
 import orjson
 
 from loaders.errors import SettingsError
-from loaders.tdx.plausibility import FIRST_DAY, Rejected
+from loaders.tdx.plausibility import Rejected
+from loaders.trading_time import FIRST_CHINESE_DAY
 
 AMOUNTS = (
     "cash_per10_yuan",
@@ -97,7 +98,6 @@ class ActionSet:
         withdrawn by the source. A code with a rejected row is not covered, nor is any code while a
         rejected row's own code cannot be read.
     failed: code → why a source could not be asked for it (xdxr only).
-    other_rows: good rows of codes that were not asked for.
     unknown_columns: 'file: column', not read.
     """
 
@@ -105,7 +105,6 @@ class ActionSet:
     rejected: list[Rejected] = field(default_factory=list)
     covers: frozenset[str] = frozenset()
     failed: dict[str, str] = field(default_factory=dict)
-    other_rows: int = 0
     unknown_columns: tuple[str, ...] = ()
 
 
@@ -181,7 +180,6 @@ def _read_files(files: Sequence[Path], codes: Sequence[str]) -> ActionSet:
         rows=numbered([r for r in rows if r.code in wanted]),
         rejected=rejected,
         covers=frozenset() if None in doubtful else frozenset(wanted - doubtful),
-        other_rows=sum(r.code not in wanted for r in rows),
         unknown_columns=tuple(unknown),
     )
 
@@ -280,8 +278,8 @@ def _day(text: str) -> date:
         day = None
     if day is None:
         raise _BadRow("ex_date", "must be a day in the form 2011-06-03", text)
-    if day < FIRST_DAY:
-        raise _BadRow("ex_date", f"no exchange traded before {FIRST_DAY}", text)
+    if day < FIRST_CHINESE_DAY:
+        raise _BadRow("ex_date", f"no exchange traded before {FIRST_CHINESE_DAY}", text)
     return day
 
 

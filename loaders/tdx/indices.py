@@ -12,11 +12,10 @@ import pyarrow as pa
 from loaders.errors import UpstreamError
 from loaders.tdx.answers import Bars
 from loaders.tdx.client import INDEX_LIMIT, TdxClient
-from loaders.tdx.klines import NOT_DUE, Outcome, Window, in_order, outcome_of, rows_within
+from loaders.tdx.klines import NOT_DUE, Outcome, Window, accepted, in_order, outcome_of
 from loaders.tdx.outage import ServiceGone
-from loaders.tdx.plausibility import check_bars
 from loaders.tdx.schemas import INDEX_KLINE
-from loaders.trading_time import close_of, is_final, newest_final
+from loaders.trading_time import close_of, is_final
 from loaders.warehouse.tables import conform
 
 DATASET = "index_kline"
@@ -51,9 +50,7 @@ async def _load(client: TdxClient, code: str, window: Window, cursor: date | Non
         bars = await client.index_all(code)
     if not len(bars):
         return Outcome(code, skipped="the service does not have this index")
-    good, rejected = check_bars(code, bars, as_of=window.today, closed=window.closed)
-    good = rows_within(good, window)
-    return Outcome(code, good, rejected, newest_final(good.dates, good.fetched_at))
+    return accepted(code, bars, window, cursor)
 
 
 async def _bars(client: TdxClient, code: str, limit: int | None, *, known: bool) -> Bars:

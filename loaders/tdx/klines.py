@@ -6,6 +6,7 @@ if not, the whole history is read again. Nothing narrower than what is stored is
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -34,8 +35,9 @@ R = TypeVar("R")
 class Window:
     """What a load wants: days up to `due`, the newest day whose bars are finished.
 
-    `days` are all trading days known, ascending. `since` reads again from that day on, `until` lets
-    no later day in; `whole` reads every history from its beginning.
+    `days` are all trading days known, ascending. `since` reads again from that day on (or begins the
+    history of a code there), `until` lets no later day in; `whole` reads every history from its
+    beginning.
     """
 
     days: Sequence[date]
@@ -59,7 +61,7 @@ class Window:
             return None
         start = min(starts)
         # one more for an unfinished bar of a day that the calendar does not have yet
-        return sum(1 for day in self.days if day > start) + self.overlap + 1
+        return len(self.days) - bisect_right(self.days, start) + self.overlap + 1
 
 
 @dataclass(frozen=True)
@@ -169,19 +171,20 @@ async def _load(
         bars = await client.kline_all(code)  # a short answer of a degraded upstream mends itself
         if lost := lost_history(bars, tail, whole=True):
             return Outcome(code, failure=f"{lost}; nothing was overwritten")
+    return accepted(code, bars, window, cursor)
+
+
+def accepted(code: str, bars: Bars, window: Window, cursor: date | None) -> Outcome:
+    """What of an answer lands: plausible bars up to `until`, and from `since` on where nothing is
+    stored. Where something is, bars left out would be a gap that no later load closes."""
     good, rejected = check_bars(code, bars, as_of=window.today, closed=window.closed)
     if not len(good):
         return Outcome(code, failure="every bar of the answer broke a rule", rejected=rejected)
-    good = rows_within(good, window)
-    return Outcome(code, good, rejected, newest_final(good.dates, good.fetched_at))
-
-
-def rows_within(bars: Bars, window: Window) -> Bars:
-    """The bars from `since` to `until`."""
     first, last = window.since or date.min, window.until or date.max
-    if window.whole:
+    if cursor is not None:
         first = date.min
-    return bars.take(i for i, day in enumerate(bars.dates) if first <= day <= last)
+    good = good.take(i for i, day in enumerate(good.dates) if first <= day <= last)
+    return Outcome(code, good, rejected, newest_final(good.dates, good.fetched_at))
 
 
 def joins(bars: Bars, tail: Tail) -> bool:
@@ -200,7 +203,7 @@ def joins(bars: Bars, tail: Tail) -> bool:
 
 
 def lost_history(bars: Bars, tail: Tail, *, whole: bool) -> str | None:
-    """What an answer lacks of the days that are stored, in words; None if nothing (T20)."""
+    """What an answer lacks of the days that are stored, in words; None if nothing."""
     days = set(bars.dates)
     if whole and bars.dates[0] > tail.first:
         return f"the whole history begins {bars.dates[0]}, but {tail.first} is stored"

@@ -64,6 +64,17 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     malformed = [c for c in request.codes or () if not CODE.fullmatch(c)]
     if malformed:
         raise UsageError(f"not a code like sh600000: {', '.join(malformed)}")
+    named_indices = [c for c in request.codes or () if c in settings.tdx.indices]
+    if named_indices:
+        raise UsageError(
+            f"{', '.join(named_indices)}: an index, not a stock or fund",
+            hint="`loaders run tdx --dataset index_kline`, without codes, loads the indices",
+        )
+    if request.codes is not None and indices.DATASET in (request.datasets or ()):
+        raise UsageError(
+            f"--codes and --dataset {indices.DATASET} exclude each other",
+            hint="without --codes it loads the indices of the setting tdx.indices",
+        )
     if request.since and request.until and request.since > request.until:
         raise UsageError("--since is later than --until")
 
@@ -106,7 +117,13 @@ class _Tdx:
         days = self._calendar()
         if self.load.stopping():
             return
-        for task in self._plan(securities):
+        tasks = self._plan(securities)
+        for dataset in dict.fromkeys(task.dataset for task in tasks):
+            if dataset != actions_load.DATASET or self.settings.corporate_actions is not None:
+                self.load.reporter.start(
+                    dataset, sum(len(task.codes) for task in tasks if task.dataset == dataset)
+                )
+        for task in tasks:
             if self.load.stopping():
                 break
             if task.dataset == klines.DATASET:
@@ -163,12 +180,17 @@ class _Tdx:
         except Stopped:
             task.status = "cancelled"
         except (UpstreamError, DataQualityError) as error:
-            task.status, task.failures = "failed", {"all": str(error)}
-            self.load.warn(f"{task.dataset}: {error}" + (f" ({error.hint})" if error.hint else ""))
+            self._fail(task, error)
             if isinstance(error, ServiceGone):
                 self.load.gone = error
         self.load.reporter.advance(task.dataset, 1)
         jobs.save_task(self.load.warehouse, self.load.job_id, task)
+
+    def _fail(self, task: Task, error: QuotemillError) -> None:
+        """Record that a task failed as a whole."""
+        task.status, task.failures = "failed", {"all": str(error)}
+        hint = f" ({error.hint})" if error.hint else ""
+        self.load.warn(f"{task.dataset}: {error}{hint}")
 
     # -- planning ------------------------------------------------------------------------------
 
@@ -186,13 +208,7 @@ class _Tdx:
             return sorted(c for c in loadable if request.exchange in (None, c[:2]))
         if not loadable:  # the list failed and nothing is stored: the user's word must do
             return sorted(request.codes)
-        by_index = [c for c in request.codes if c in self.settings.indices]
-        unknown = sorted(set(request.codes) - set(loadable) - set(by_index))
-        if by_index:
-            raise UsageError(
-                f"{', '.join(by_index)} is an index, not a stock or fund",
-                hint="indices are loaded by --dataset index_kline",
-            )
+        unknown = sorted(set(request.codes) - set(loadable))
         if unknown:
             task = self.load.add_task("unknown_codes", unknown)
             task.status = "failed"
@@ -262,7 +278,6 @@ class _Tdx:
         kind: _Bars,
         outcomes: Callable[[Sequence[str]], AsyncIterator[Outcome]],
     ) -> None:
-        self.load.reporter.start(task.dataset, len(task.codes))
         task.status = "running"
         jobs.save_task(self.load.warehouse, self.load.job_id, task)
         for batch in plan.slices(task.codes, self.settings.slice_size):
@@ -297,7 +312,7 @@ class _Tdx:
             else:
                 task.done += 1
             yield outcome
-            if self.load.stopping() and self.load.gone is None:
+            if self.load.gone is None and self.load.cancelling():
                 break
         self.runner.run(waiting.close(stream))
 
@@ -325,16 +340,14 @@ class _Tdx:
             self.load.warn(NO_ACTIONS)
             jobs.save_task(self.load.warehouse, self.load.job_id, task)
             return
-        self.load.reporter.start(task.dataset, len(task.codes))
         task.status = "running"
         try:
             actions_load.load(self.load, task, source)
             task.status = _status(task)
         except WarehouseAway:
             raise
-        except QuotemillError as error:
-            task.status, task.failures = "failed", {"all": str(error)}
-            self.load.warn(f"{task.dataset}: {error}" + (f" ({error.hint})" if error.hint else ""))
+        except (UpstreamError, DataQualityError, SettingsError) as error:
+            self._fail(task, error)
             if isinstance(error, SettingsError):
                 self.load.gone = error
         self.load.reporter.advance(task.dataset, len(task.codes))

@@ -6,6 +6,7 @@ from loaders.jobs import Task
 from loaders.run import LoadRequest
 from loaders.settings import TdxSettings
 from loaders.tdx import actions_load, calendar, codes, indices, klines
+from loaders.tdx.answers import EXCHANGES
 
 DATASETS = (
     codes.DATASET,
@@ -31,7 +32,7 @@ def of_request(request: LoadRequest, wanted: Sequence[str], settings: TdxSetting
     if klines.DATASET in chosen(request):
         units += [
             (klines.DATASET, exchange, tuple(batch))
-            for exchange in ("sh", "sz", "bj")
+            for exchange in EXCHANGES
             for batch in slices([c for c in wanted if c[:2] == exchange], settings.batch_size)
         ]
     if indices.DATASET in chosen(request):

@@ -14,8 +14,8 @@ import orjson
 
 from loaders.errors import DataQualityError
 from loaders.tdx.answers import Bars
+from loaders.trading_time import FIRST_CHINESE_DAY
 
-FIRST_DAY = date(1990, 12, 1)  # Shenzhen's trial trading; Shanghai began on 1990-12-19
 JUMP = 3
 MIN_BROKEN, BROKEN_SHARE = 3, 0.1
 MIN_JUMPS, JUMP_SHARE = 3, 0.02
@@ -61,7 +61,7 @@ def check_bars(
             and lo <= c <= h
             and v >= 0
             and a >= 0
-            and FIRST_DAY <= d <= as_of
+            and FIRST_CHINESE_DAY <= d <= as_of
             and not closed(d)
         )
         or d in twice
@@ -101,8 +101,8 @@ def _broken_rules(
     day = bars.dates[i]
     if day > as_of:
         yield "trade_date", "day must not lie in the future"
-    elif day < FIRST_DAY:
-        yield "trade_date", f"no exchange traded before {FIRST_DAY}"
+    elif day < FIRST_CHINESE_DAY:
+        yield "trade_date", f"no exchange traded before {FIRST_CHINESE_DAY}"
     elif closed(day):
         yield "trade_date", "the exchange was closed on this day"
     if day in twice:

@@ -23,7 +23,8 @@ from loaders.tdx.corporate_actions import (
     CorporateAction,
     numbered,
 )
-from loaders.tdx.plausibility import FIRST_DAY, Rejected
+from loaders.tdx.plausibility import Rejected
+from loaders.trading_time import FIRST_CHINESE_DAY
 
 log = structlog.get_logger(__name__)
 
@@ -103,8 +104,8 @@ def _action(code: str, row: Mapping[str, Any]) -> CorporateAction:
         day = date(row["year"], row["month"], row["day"])
     except (TypeError, ValueError):
         raise _Refused("day", "year, month and day must form a day") from None
-    if day < FIRST_DAY:
-        raise _Refused("day", f"no exchange traded before {FIRST_DAY}")
+    if day < FIRST_CHINESE_DAY:
+        raise _Refused("day", f"no exchange traded before {FIRST_CHINESE_DAY}")
     numbers: dict[str, Decimal | None] = dict.fromkeys(COUNT_FIELDS.values())
     if category == ADJUSTMENT:
         for name, column in AMOUNT_FIELDS.items():

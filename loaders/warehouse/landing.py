@@ -35,14 +35,20 @@ import psycopg
 import psycopg2  # type: ignore[import-untyped]  # what dlt itself speaks
 import pyarrow as pa
 import pyarrow.parquet as pq
+from dlt.common.configuration import configspec
 from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
 from dlt.common.destination.exceptions import DestinationTransientException
 from dlt.common.schema.utils import get_columns_names_with_prop
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseTransientException
+from dlt.destinations.impl.postgres.configuration import (
+    PostgresClientConfiguration,
+    PostgresCredentials,
+)
 from dlt.destinations.impl.postgres.factory import postgres
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.pipeline.exceptions import PipelineStepFailed
+from psycopg.conninfo import make_conninfo
 
 from loaders import cursors
 from loaders.errors import QuotemillError
@@ -180,7 +186,7 @@ def _run(pipeline: dlt.Pipeline, warehouse: Warehouse, data: Any) -> Landed:
                 warehouse.ask(lambda _: None)
             except WarehouseAway as gone:
                 raise WarehouseAway(
-                    f"the warehouse went away while rows were landed: {_line(away)}",
+                    f"the warehouse went away while rows were landed: {warehouse.scrub(_line(away))}",
                     hint=f"the rows are kept on disk; run again when it is back ({gone.hint})",
                 ) from error
     if info is None:
@@ -291,6 +297,20 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
         )
 
 
+@configspec(init=False)
+class LandingCredentials(PostgresCredentials):
+    def to_native_representation(self) -> str:
+        # dlt renders a URL by SQLAlchemy, whose spaces (of a password, of options) libpq misreads
+        own: dict[str, Any] = {"host": self.host, "port": self.port, "dbname": self.database}
+        own |= {"user": self.username, "password": self.password}
+        return make_conninfo("", **own | self.get_query())
+
+
+@configspec
+class LandingConfiguration(PostgresClientConfiguration):
+    credentials: LandingCredentials = None  # type: ignore[assignment]  # dlt fills it in
+
+
 class LandingClient(PostgresClient):
     def create_load_job(
         self, table: Any, file_path: str, load_id: str, restore: bool = False
@@ -302,6 +322,8 @@ class LandingClient(PostgresClient):
 
 
 class landing(postgres):  # dlt names a destination after its class
+    spec = LandingConfiguration  # type: ignore[assignment]  # dlt's hint forgets subclasses
+
     def _raw_capabilities(self) -> Any:
         caps: Any = super()._raw_capabilities()
         # two files of one table must not wait for each other's keys

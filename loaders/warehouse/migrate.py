@@ -22,15 +22,20 @@ def prepare(warehouse: Warehouse, tables: Iterable[LandedTable]) -> None:
     Raises SettingsError where a schema holds relations that are not ours.
     """
     tables = list(tables)
-    schemas = ["ops", *dict.fromkeys(t.dataset for t in tables), *INNER_SCHEMAS]
     with warehouse.connect() as conn:
         # one at a time: two first runs side by side must not race to create the same objects
         conn.execute("select pg_advisory_xact_lock(hashtextextended('quotemill:migrate', 0))")
-        claim_schemas(conn, [*schemas, warehouse.market_schema])
+        claim_schemas(conn, schemas(warehouse, tables))
         _migrate(conn)
         create_tables(conn, tables)
         _put(conn, "reader_role", warehouse.reader_role)
         _put(conn, "market_schema", warehouse.market_schema)
+
+
+def schemas(warehouse: Warehouse, tables: Iterable[LandedTable]) -> list[str]:
+    """The schemas that loads and builds need."""
+    landed = dict.fromkeys(table.dataset for table in tables)
+    return ["ops", *landed, *INNER_SCHEMAS, warehouse.market_schema]
 
 
 def warehouse_id(warehouse: Warehouse) -> str:

@@ -143,9 +143,8 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
     Raises SettingsError (exit 3) for a bad URL or an old server, UpstreamError (4) when it is down.
     """
     check_market_schema(settings.market_schema, settings.origin("market_schema"))
-    home = settings.home.expanduser().absolute()
     if settings.warehouse_url is None:
-        return _open_embedded(settings, home, start)
+        return _open_embedded(settings, start)
     origin = settings.origin("warehouse_url")
     url = settings.warehouse_url.get_secret_value()
     params = _params(url, origin)
@@ -156,7 +155,7 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
         market_schema=settings.market_schema,
         reader_role=settings.reader_role,
         label=_label(params),
-        home=home,
+        home=settings.home,
     )
     if not start:
         return warehouse
@@ -181,7 +180,8 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
     return replace(warehouse, url=url, label=_label(_params(url, origin)))
 
 
-def _open_embedded(settings: Settings, home: Path, start: bool) -> Warehouse:
+def _open_embedded(settings: Settings, start: bool) -> Warehouse:
+    home = settings.home
     if start:
         server = embedded.running(home)
         fresh = server is None

@@ -1,6 +1,6 @@
 {#
     The role that may read, or none: setting reader_role, which the loaders write to ops.settings so
-    that plain dbt knows it too. A role that does not exist is named once per grant and skipped.
+    that plain dbt knows it too. A role that does not exist is skipped; the run says so.
 #}
 {% macro reader_role() -%}
     {%- if execute -%}

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
+from loaders import run
 from loaders.cli import shell
+from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
 from loaders.settings import load_settings
 from orchestration import build as builds
 from orchestration.build import BuildResult
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 
 
 def build_command(
@@ -28,11 +28,8 @@ def build_command(
 
     Example: quotemill build --select kline_daily_qfq+
     """
-    from loaders.run import prepare_warehouse
-    from loaders.settings import load_settings
-
     settings = load_settings()
-    warehouse = prepare_warehouse(settings, builds.stderr)
+    warehouse = run.prepare_warehouse(settings, builds.stderr)
     arguments = ["--select", select] if select else []
     arguments += ["--full-refresh"] if full_refresh else []
     result = builds.build(settings, warehouse, builds.stderr.line, arguments=arguments)
@@ -40,7 +37,7 @@ def build_command(
     if json:
         shell.print_json(result.as_json())
     summarise(result)
-    raise typer.Exit(0 if result.succeeded else 5 if result.tests_failed else 1)
+    raise typer.Exit(result.exit_code)
 
 
 def summarise(result: BuildResult) -> None:

@@ -5,14 +5,14 @@ from typing import Annotated
 import typer
 
 from loaders.cli import jobs, shell
+from loaders.cli.shell import JsonFlag
+from loaders.errors import gravest
 from loaders.settings import load_settings
 from loaders.warehouse.postgres import open_warehouse
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-
 
 def status_command(
-    limit: Annotated[int, typer.Option(help="How many loads and builds to show.")] = 5,
+    limit: Annotated[int, typer.Option(min=1, help="How many loads and builds to show.")] = 5,
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="Judge freshness at this instant.")
     ] = None,
@@ -31,7 +31,7 @@ def status_command(
     if json:
         shell.print_json(shown.as_json())
         return
-    jobs.print_report(shown.loads | {"failures": {}})
+    jobs.print_jobs(shown.loads)
     for build in shown.builds:
         print(
             f"build {build['build_id']:>3} {build['started_at']:%Y-%m-%d %H:%M:%S} UTC  "
@@ -47,9 +47,7 @@ def status_command(
     counts = ", ".join(f"{count:,} {severity}" for severity, count in shown.findings.items())
     if shown.freshness:
         print(f"findings: {counts or 'none'} (table qa.findings)")
-    for dataset, failures in shown.loads["failures"].items():
-        for key, why in list(failures.items())[:10]:
-            print(f"failed: {dataset} {key}: {why}")
+    jobs.print_failures(shown.loads)
     for wrong, mend in shown.mends:
         print(f"mend: {wrong}: `{mend}`")
 
@@ -69,4 +67,4 @@ def doctor_command(json: JsonFlag = False) -> None:
             print(f"{check.status:<5} {check.name:<11} {check.seen}")
             if check.mend:
                 print(f"      {'':<11} mend: {check.mend}")
-    raise typer.Exit(3 if any(check.status == "fail" for check in checks) else 0)
+    raise typer.Exit(gravest(check.exit_code for check in checks))

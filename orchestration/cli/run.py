@@ -5,21 +5,14 @@ from typing import Annotated
 
 import typer
 
-from loaders import run as loads
 from loaders.cli import shell
-from loaders.cli.load import execute
-from loaders.errors import SettingsError
+from loaders.cli.load import configured_sources, execute
+from loaders.cli.shell import AsOf, JsonFlag
 from loaders.run import LoadRequest
 from loaders.settings import Settings, load_settings
 from orchestration import pipeline
 from orchestration.cli import build
 from orchestration.pipeline import RunResult
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
-AsOf = Annotated[
-    str | None,
-    typer.Option("--as-of", help="Act as if it were this instant (2024-06-28T16:00, Shanghai)."),
-]
 
 
 def run_command(as_of: AsOf = None, json: JsonFlag = False) -> None:
@@ -52,17 +45,9 @@ def demo_command(
 
 def run_all(settings: Settings, as_of: str | None = None) -> RunResult:
     """Run the pipeline with progress on stderr."""
-    sources, skipped = loads.default_sources(settings)
-    for name, why in skipped.items():
-        print(f"{name}: skipped, {why}", file=sys.stderr)
-    if not sources:
-        raise SettingsError(
-            f"no source is configured: {'; '.join(skipped.values())}",
-            hint="quotemill.example.toml lists the settings; `quotemill demo` needs none",
-        )
     result = pipeline.run(
         settings,
-        [LoadRequest(name) for name in sources],
+        [LoadRequest(name) for name in configured_sources(settings, "quotemill demo")],
         lambda request: execute(settings, request, as_of=as_of),
         lambda text: print(text, file=sys.stderr, flush=True),
     )

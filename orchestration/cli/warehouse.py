@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from loaders.errors import UsageError
-from loaders.settings import Settings, load_settings
+from loaders.settings import load_settings
 
 app = typer.Typer(
     help="Start, stop, look at, dump and restore the warehouse.", no_args_is_help=True
@@ -32,7 +32,7 @@ def start() -> None:
             f"the warehouse is not the embedded server: {settings.origin('warehouse_url')} names it",
             hint="start that server by its own means, or remove the setting",
         )
-    server = embedded.ensure_running(_home(settings))
+    server = embedded.ensure_running(settings.home)
     typer.echo(f"running: PostgreSQL {server.major}, process {server.pid}, {server.socket_dir}")
 
 
@@ -44,7 +44,7 @@ def stop() -> None:
     """
     from loaders.warehouse import embedded
 
-    typer.echo("stopped" if embedded.stop(_home(load_settings())) else "was not running")
+    typer.echo("stopped" if embedded.stop(load_settings().home) else "was not running")
 
 
 @app.command()
@@ -62,7 +62,7 @@ def status(
     warehouse = open_warehouse(settings, start=False)
     facts: dict[str, object] = {"warehouse": warehouse.label, "origin": warehouse.origin}
     if warehouse.embedded:
-        facts |= dataclasses.asdict(embedded.status(_home(settings)))
+        facts |= dataclasses.asdict(embedded.status(settings.home))
     if as_json:
         typer.echo(json.dumps(facts, default=str))
         return
@@ -140,7 +140,3 @@ def restore(
         yes = held > 0 and typer.confirm(question, abort=True)
     result = read_dump(warehouse, file, clean=yes)
     typer.echo(f"{result.entries} objects restored from {result.path} into {warehouse.label}")
-
-
-def _home(settings: Settings) -> Path:
-    return settings.home.expanduser().absolute()

@@ -13,19 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from loaders.cli import shell
+from loaders.progress import Silent
 from loaders.run import LoadRequest, run_load
 from loaders.settings import Settings, load_settings
 from tests.benchmarks.processes import peak_mb
-
-
-class Quiet:
-    """A reporter for nobody."""
-
-    def line(self, text: str) -> None: ...
-
-    def start(self, dataset: str, total: int) -> None: ...
-
-    def advance(self, dataset: str, keys: int) -> None: ...
 
 
 def load(settings: Settings, as_of: datetime) -> dict[str, Any]:
@@ -59,7 +50,7 @@ def load(settings: Settings, as_of: datetime) -> dict[str, Any]:
 
     landing.land = land_timed
     started = time.perf_counter()
-    result = run_load(settings, LoadRequest("tdx"), Quiet(), as_of=as_of)
+    result = run_load(settings, LoadRequest("tdx"), Silent(), as_of=as_of)
     seconds = time.perf_counter() - started
     if result.exit_code:
         raise RuntimeError(f"{result.status}: {result.error} {result.warnings}")

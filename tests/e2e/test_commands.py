@@ -149,6 +149,8 @@ def test_the_docs_site_is_one_file(place: Place, built: dict[str, Any], tmp_path
         (("loaders", "run", "--frobnicate"), "--frobnicate"),
         (("loaders", "retry", "999"), "loaders status"),
         (("loaders", "cancel"), "loaders status"),
+        (("loaders", "status", "--limit", "-1"), "--limit"),
+        (("loaders", "sandbox", "tdx", "--port", "70000"), "--port"),
         (("quotemill", "build", "--select", "no_such_model"), "no_such_model"),
         (("quotemill", "frobnicate"), "frobnicate"),
     ],
@@ -187,3 +189,4 @@ def test_a_service_that_is_down_is_named_with_the_mend(place: Place, built: dict
             assert done.returncode == 4, (command, done.stderr)
             assert "hint: " in done.stderr
             assert "loaders check tdx" in done.stderr or "tdx.base_url" in done.stderr
+        assert place("quotemill", "doctor", **impatient).returncode == 4

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from loaders.errors import LockHeldError
+from loaders.errors import LockHeldError, UsageError
+from loaders.jobs import request_cancel
 from loaders.run import LoadRequest
 from loaders.sandbox.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import build, pipeline, status
+from orchestration import build, doctor, pipeline, status
 from orchestration.pipeline import RunResult
 from tests.integration.tdx_load.bench import Bench, bench
 
@@ -44,6 +45,23 @@ def run(bench_: Bench) -> RunResult:
     return pipeline.run(
         bench_.settings, [LoadRequest("tdx")], lambda _: bench_.load(), bench_.heard.line
     )
+
+
+@pytest.fixture
+def warehouse_dsn(new_database: Callable[..., str]) -> str:
+    """An empty database, always of the same name: dbt parses the project anew for each other one."""
+    return new_database("pipeline")
+
+
+@pytest.fixture(scope="module")
+def targets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("targets")
+
+
+@pytest.fixture(autouse=True)
+def _dbt_keeps_what_it_parsed(monkeypatch: pytest.MonkeyPatch, targets: Path) -> None:
+    own = build.dbt_target
+    monkeypatch.setattr(build, "dbt_target", lambda *given: targets / own(*given).name)
 
 
 @pytest.fixture
@@ -112,6 +130,18 @@ def test_a_failed_build_leaves_the_tables_and_is_made_up_for(market_bench: Bench
     assert market_bench.rows("select max(trade_date) from market.kline_daily_qfq") == [(DAYS[-1],)]
 
 
+def test_another_name_of_the_schema_is_built_though_nothing_was_written(
+    market_bench: Bench,
+) -> None:
+    run(market_bench)
+    market_bench.settings = market_bench.settings.model_copy(update={"market_schema": "cn_market"})
+
+    assert run(market_bench).exit_code == 0
+
+    query = "select max(trade_date) from cn_market.kline_daily_qfq"
+    assert market_bench.rows(query) == [(DAYS[-2],)]
+
+
 def test_a_second_build_and_plain_dbt_wait_for_the_first(market_bench: Bench) -> None:
     market_bench.load()
     warehouse = open_warehouse(market_bench.settings)
@@ -170,6 +200,11 @@ def test_a_status_before_anything_tells_what_to_type(warehouse_dsn: str, tmp_pat
     with opened(warehouse_dsn, tmp_path) as made:
         shown = status.read(open_warehouse(made.settings))
 
+        with open_warehouse(made.settings).connect() as conn:
+            assert status.count_findings(conn) == {}
+        with pytest.raises(UsageError, match="no job running"):
+            request_cancel(open_warehouse(made.settings))
+
     assert shown.mends == [("nothing was loaded yet", "quotemill run")]
 
 
@@ -202,3 +237,21 @@ def test_freshness_is_judged_by_trading_days(market_bench: Bench) -> None:
     assert "kline_daily" not in stale(f"{DAYS[-2]}T20:00:00+08:00")
     assert "kline_daily" not in stale(f"{day_after(DAYS[-2])}T10:00:00+08:00")
     assert "kline_daily" in stale(f"{day_after(DAYS[-2])}T20:00:00+08:00")
+
+
+def test_the_doctor_names_a_schema_that_is_not_ours(warehouse_dsn: str, tmp_path: Path) -> None:
+    with opened(warehouse_dsn, tmp_path) as made:
+        made.execute("create schema market; create table market.positions (id int)")
+
+        checks = {check.name: check for check in doctor.examine(made.settings)}
+
+    assert checks["ownership"].status == "fail"
+    assert "positions (table)" in checks["ownership"].seen
+
+
+def test_a_reader_role_that_does_not_exist_is_named(warehouse_dsn: str, tmp_path: Path) -> None:
+    with opened(warehouse_dsn, tmp_path) as made:
+        made.settings = made.settings.model_copy(update={"reader_role": "nobody_reads"})
+        made.load(codes=("sh600000",))
+
+    assert any("nobody_reads does not exist" in line for line in made.heard.lines)

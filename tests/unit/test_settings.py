@@ -91,6 +91,7 @@ def test_a_relative_home_and_one_of_the_user_become_absolute(
         ({"QUOTEMILL_TDX__CONCURRENCY": "60"}, ("tdx.concurrency", "less than or equal to 6")),
         ({"QUOTEMILL_TDX__TIMEOUT": "soon"}, ("tdx.timeout", "number")),
         ({"QUOTEMILL_TDX__BASE_URL": "tdx:8080"}, ("tdx.base_url", "http://")),
+        ({"QUOTEMILL_TDX__INDICES": "sh000001,000300"}, ("tdx.indices", "pattern")),
         ({"QUOTEMILL_MARKET_SCHEMA": "My Schema"}, ("market_schema", "pattern")),
         ({"DB_SCHEMA": "My Schema"}, ("market_schema", "DB_SCHEMA")),
     ],

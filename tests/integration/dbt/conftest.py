@@ -28,6 +28,18 @@ class Outcome:
 
 
 @pytest.fixture
+def warehouse_dsn(new_database: Callable[..., str]) -> str:
+    """The URL of an empty database. Its name is always the same: dbt, which keeps what it parsed,
+    would parse the whole project again for another."""
+    return new_database("dbt")
+
+
+@pytest.fixture(scope="session")
+def dbt_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("target")
+
+
+@pytest.fixture
 def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
     """Landed tables and schema ops are there, empty, as after the first line of a load."""
     made = Warehouse(
@@ -50,24 +62,22 @@ def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def project_dir() -> Path:
-    return PROJECT
-
-
-@pytest.fixture
 def dbt(
-    warehouse: Warehouse, tmp_path: Path, project_dir: Path, monkeypatch: pytest.MonkeyPatch
+    warehouse: Warehouse,
+    tmp_path: Path,
+    dbt_target: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., Outcome]:
     """Run a dbt command as a person in dbt_project/ would; further settings are the test's own."""
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path / "profiles"))
-    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    monkeypatch.setenv("DBT_TARGET_PATH", str(dbt_target))
     monkeypatch.setenv("DBT_LOG_PATH", str(tmp_path / "logs"))
-    write_profile(warehouse, project_dir)
+    write_profile(warehouse, PROJECT)
 
     def run(*args: str) -> Outcome:
         from dbt.cli.main import dbtRunner
 
-        result = dbtRunner().invoke([*args, "--project-dir", str(project_dir), "--quiet"])
+        result = dbtRunner().invoke([*args, "--project-dir", str(PROJECT), "--quiet"])
         nodes = getattr(result.result, "results", [])
         return Outcome(
             success=result.success,

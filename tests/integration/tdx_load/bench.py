@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from loaders.progress import Silent
 from loaders.run import LoadRequest, LoadResult, run_load
 from loaders.sandbox.actions import actions_csv
 from loaders.sandbox.tdx_calls import Options
@@ -24,17 +25,13 @@ KLINES = """
 
 
 @dataclass
-class Heard:
+class Heard(Silent):
     """A reporter that keeps what it is told."""
 
     lines: list[str] = field(default_factory=list)
 
     def line(self, text: str) -> None:
         self.lines.append(text)
-
-    def start(self, dataset: str, total: int) -> None: ...
-
-    def advance(self, dataset: str, keys: int) -> None: ...
 
 
 @dataclass

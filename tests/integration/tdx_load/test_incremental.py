@@ -265,15 +265,33 @@ def test_an_index_that_the_service_lacks_is_a_reported_skip(
     assert any("sh000999" in w and "does not have" in w for w in result.warnings)
 
 
-def test_since_and_until_bound_what_is_landed(market_bench: Bench) -> None:
+@pytest.mark.parametrize("mode", ["incremental", "init"])
+def test_since_and_until_bound_what_is_landed(market_bench: Bench, mode: str) -> None:
     days = days_until(market_bench.sandbox.world)
-    market_bench.load(since=days[-10], until=days[-3])
+    market_bench.load(mode=mode, since=days[-10], until=days[-3])
 
     found = market_bench.rows("select min(trade_date), max(trade_date) from raw_tdx.kline_daily")
     assert found[0][0] >= days[-10]
     assert found[0][1] == days[-3]
     market_bench.load()
     assert market_bench.rows("select max(trade_date) from raw_tdx.kline_daily")[0][0] == days[-1]
+
+
+def test_since_a_day_after_the_cursor_opens_no_gap(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    days = days_until(small_market)
+    with open_bench(small_market, clock=days[-6]) as bench:
+        bench.load()
+        bench.sandbox.set_clock(days[-1])
+        bench.load(since=days[-2])
+
+        for table in ("kline_daily", "index_kline"):
+            found = bench.rows(
+                f"select trade_date from raw_tdx.{table} where code in ('sh600000', 'sh000001') "
+                "order by trade_date desc limit 6"
+            )
+            assert [row[0] for row in found] == days[:-7:-1], table
 
 
 def test_without_a_source_of_actions_the_load_says_so(
@@ -322,6 +340,11 @@ def test_a_request_that_cannot_be_served_is_refused_before_anything_happens(
         market_bench.load(datasets=("klines",))
     with pytest.raises(UsageError, match="not a code like"):
         market_bench.load(codes=("600000",))
+    with pytest.raises(UsageError, match="an index"):
+        market_bench.load(codes=("sh000001",))
+    with pytest.raises(UsageError, match="exclude each other"):
+        market_bench.load(codes=("sh600000",), datasets=("index_kline",))
+    assert market_bench.rows("select to_regclass('ops.ingestion_jobs')") == [(None,)]
     market_bench.settings = market_bench.settings.model_copy(
         update={"tdx": market_bench.settings.tdx.model_copy(update={"base_url": None})}
     )

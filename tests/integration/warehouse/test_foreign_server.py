@@ -1,6 +1,7 @@
 """A server that is not ours: passwords, errors, what a writer without superuser rights needs."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,12 @@ import psycopg
 import pytest
 
 from loaders.errors import SettingsError, UpstreamError
+from loaders.tdx.codes import Security, table
+from loaders.tdx.schemas import SECURITY
+from loaders.warehouse import landing, migrate
 from loaders.warehouse.ownership import claim_schemas, owned_schemas, privileges
 from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.tables import Batch
 
 OpenAt = Callable[..., Warehouse]
 SCHEMAS = ["raw_tdx", "qa", "market"]
@@ -29,6 +34,21 @@ def test_a_password_with_every_awkward_sign_connects_and_is_never_shown(
     assert warehouse.label == f"postgresql://{writer}@127.0.0.1:{foreign_server.port}/{database}"
     with psycopg.connect(warehouse.dlt_url()) as conn:
         assert conn.info.dbname == database
+
+
+def test_awkward_passwords_and_options_with_spaces_reach_the_landing(
+    foreign_server: Any, open_at: OpenAt, tmp_path: Path
+) -> None:
+    database, writer = foreign_server.fresh_database()
+    url = foreign_server.url(writer, foreign_server.writer_password, database)
+    url += "?options=-c%20statement_timeout%3D600000"
+    warehouse = open_at(foreign_server.home, QUOTEMILL_WAREHOUSE_URL=url)
+    migrate.prepare(warehouse, [SECURITY])
+    pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx")
+    rows = table(
+        [Security("sh600000", "PF Bank", "stock", "/api/codes")], datetime(2024, 6, 28, tzinfo=UTC)
+    )
+    assert landing.land(pipeline, warehouse, "tdx", SECURITY, [Batch(rows)]).new == 1
 
 
 def test_a_key_value_string_serves_as_well_as_a_url(foreign_server: Any, open_at: OpenAt) -> None:

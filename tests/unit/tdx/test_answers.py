@@ -1,7 +1,7 @@
 """Shapes of the answers: what is taken, what is refused, and how it is named."""
 
 from collections import Counter
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import pytest
@@ -21,7 +21,6 @@ from loaders.tdx.answers import (
     open_envelope,
     read_bars,
     read_listings,
-    read_workday,
     read_workdays,
 )
 
@@ -256,13 +255,6 @@ def test_a_workday_whose_two_spellings_differ_is_refused() -> None:
         read_workdays("r", data, start=date(2019, 1, 1), end=date(2019, 3, 1), unknown=Counter())
 
 
-def test_a_workday_at_the_edge_of_the_calendar_has_no_neighbours() -> None:
-    day = date(2019, 2, 1)
-    data = {"date": day_object(day), "is_workday": True, "next": [], "previous": None}
-    assert read_workday("workday", data, Counter()) == (day, True, [], [])
-
-
 def test_a_row_is_shown_with_its_day_as_text() -> None:
     row = bars_of([bar(date(2019, 2, 1))]).row(0)
     assert row["trade_date"] == "2019-02-01"
-    assert isinstance(FETCHED_AT, datetime)
