@@ -67,8 +67,8 @@ def http_client(
         valid = False
     if not valid:
         raise SettingsError(
-            f"{base_url} is not the address of a service",
-            hint="http://host:8080; `quotemill doctor` tells more",
+            "the address of the service is not valid",
+            hint="base_url of the source, like http://host:8080; `quotemill doctor` tells more",
         )
     return httpx.AsyncClient(
         base_url=base_url,
