@@ -74,12 +74,6 @@ def dbt_target(settings: Settings, warehouse: Warehouse) -> Path:
     return settings.home / "dbt" / name
 
 
-def profiles_dir(settings: Settings, project: Project) -> Path:
-    """Where dbt is to look for profiles.yml."""
-    given = os.environ.get("DBT_PROFILES_DIR")
-    return Path(given) if given else project.profiles(settings.home)
-
-
 @contextlib.contextmanager
 def build_lock(warehouse: Warehouse) -> Iterator[None]:
     """Hold the build lock. Raises LockHeldError."""
@@ -180,13 +174,12 @@ def invoke(
     """
     os.environ.setdefault("DO_NOT_TRACK", "1")  # before dbt is imported
     project = find_project()
-    profiles = profiles_dir(settings, project)
-    write_profile(warehouse, profiles)
+    profile = write_profile(warehouse, project.profiles(settings.home))
     from dbt.cli.main import dbtRunner
 
     defaults = {
         "--project-dir": str(project.dbt),
-        "--profiles-dir": str(profiles),
+        "--profiles-dir": str(profile.parent),
         "--target-path": str(dbt_target(settings, warehouse)),
         "--log-path": str(settings.home / "logs"),
     }
