@@ -49,6 +49,13 @@ def tdx(
     write_actions: Annotated[
         Path | None, typer.Option(help="Write the corporate actions of this market to a CSV file.")
     ] = None,
+    write_vipdoc: Annotated[
+        Path | None,
+        typer.Option(help="Write this market's day and minute files of the desktop client there."),
+    ] = None,
+    vipdoc_days: Annotated[
+        int | None, typer.Option(min=1, help="Only the newest days of minutes in these files.")
+    ] = None,
     zone: Annotated[
         str, typer.Option(help="Zone of the service's host: shanghai (+08:00) or utc (Z).")
     ] = "shanghai",
@@ -84,6 +91,10 @@ def tdx(
             write_actions.write_text(actions_csv(world.all_actions()), encoding="utf-8")
         except OSError as error:
             raise UsageError(f"cannot write {write_actions}: {error.strerror}") from error
+    if write_vipdoc:
+        from loaders.sandbox.vipdoc_files import write_vipdoc as write_files
+
+        write_files(world, write_vipdoc, until=moment(clock) if clock else None, days=vipdoc_days)
     sandbox = TdxSandbox(
         world,
         clock=clock,

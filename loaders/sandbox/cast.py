@@ -38,6 +38,9 @@ INDICES = (
     Role("sh", "000300", "index", base=3900),
 )
 
+# a B share: its price has three decimals, and no list of the service names it
+UNLISTED = (Role("sh", "900901", "stock", base=0.9),)
+
 CAST = (
     # shares its six digits with the index sh000001
     Role("sz", "000001", "stock", base=11, events=((0.2, "cash"), (0.65, "cash"))),

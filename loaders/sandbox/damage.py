@@ -13,6 +13,7 @@ DATA_FAULTS = (
     "empty",
     "short",
     "duplicate",
+    "duplicate-page",
     "descending",
     "unfinished",
     "provisional",
@@ -46,16 +47,21 @@ def _list_key(data: Any) -> str | None:
 
 
 def _damage(data: Any, rule: Rule, call: int, empty: list[Any] | None) -> None:
+    if isinstance(data, list):
+        data[:] = _rows(data, rule, call)
+        return
     key = _list_key(data)
     if key is None:
-        _fields(data if isinstance(data, list) else [data], rule)
+        _fields([data], rule)
         return
-    rows = data[key] or []
-    rows = _rows(rows, rule, call)
+    rows = _rows(data[key] or [], rule, call)
     data[key] = rows or empty
     for counter in ("Count", "count", "total"):
         if counter in data:
             data[counter] = len(rows)
+    if "covered_dates" in data:
+        days = dict.fromkeys(str(row["time"])[:10].replace("-", "") for row in rows)
+        data["covered_dates"] = sorted(days)
 
 
 def _rows(rows: list[Any], rule: Rule, call: int) -> list[Any]:
@@ -65,9 +71,10 @@ def _rows(rows: list[Any], rule: Rule, call: int) -> list[Any]:
         return rows
     if rule.kind == "short":
         return rows[-int(rule.number("keep")) :]
-    if rule.kind == "duplicate":
+    if rule.kind in ("duplicate", "duplicate-page"):
         border = max(len(rows) - int(rule.number("page")), 0)
-        return [*rows[: border + 1], *rows[border:]]
+        twice = rows[border:] if rule.kind == "duplicate-page" else rows[border : border + 1]
+        return [*rows[:border], *twice, *rows[border:]]
     if rule.kind == "descending":
         return rows[::-1]
     if rule.kind == "holiday":
@@ -87,11 +94,14 @@ def _rows(rows: list[Any], rule: Rule, call: int) -> list[Any]:
 
 
 def _unfinish(row: Row, part: int) -> None:
-    """A bar that is still growing: less turnover, and a close on the way from the open."""
-    row["Volume"] //= part
-    row["Amount"] //= part
-    row["Close"] = (row["Open"] + row["Close"]) // 20 * 10
-    row["Close"] = min(max(row["Close"], row["Low"]), row["High"])
+    """A row that is still growing: less turnover, and the close of a bar on the way from its open."""
+    for name in ("Volume", "Amount", "Number", "volume", "TotalHand"):
+        if name in row:
+            row[name] = row[name] // part
+    prices = row.get("K", row)
+    if "Close" in prices and "Open" in prices:
+        between = (prices["Open"] + prices["Close"]) // 20 * 10
+        prices["Close"] = min(max(between, prices["Low"]), prices["High"])
 
 
 def _with_holiday(rows: list[Row]) -> list[Row]:

@@ -33,7 +33,10 @@ class Kind:
 
 KLINES = ("kline", "kline-history", "kline-all", "kline-all/tdx", "kline-all/ths")
 BARS = (*KLINES, "index", "index/all")
-SERIES = (*BARS, "minute", "trade", "trade-history", "minute-trade-all")
+TICKS = ("trade", "trade-history", "minute-trade-all")
+SERIES = (*BARS, "minute", *TICKS)
+QUOTES = ("quote", "batch-quote")
+THS = (*KLINES, "income", "stock-info")
 # kline-all/ths and income ask the third-party page only
 UPSTREAM = (
     *(route for route in SERIES if route != "kline-all/ths"),
@@ -69,15 +72,29 @@ KINDS: dict[str, Kind] = {
         {"per_second": "5", "status": "429"},
     ),
     # rows
-    "empty": Kind("success without a row", routes=(*SERIES, *LISTS[:4])),
-    "short": Kind("history cut to its newest rows, as by a short page", {"keep": "800"}, BARS),
-    "duplicate": Kind("the bar at the page border twice", {"page": "800"}, SERIES),
-    "descending": Kind("newest first", routes=SERIES),
-    "unfinished": Kind("the last bar is half of what it will be", routes=BARS),
-    "provisional": Kind("the last bar differs from call to call", routes=BARS),
+    "empty": Kind(
+        "success without a row",
+        routes=(*SERIES, "trade-history/full", *QUOTES, "workday/range", *LISTS[:4]),
+    ),
+    "short": Kind(
+        "history cut to its newest rows, as by a short page",
+        {"keep": "800"},
+        (*SERIES, "trade-history/full"),
+    ),
+    "duplicate": Kind("the row at the page border twice", {"page": "800"}, SERIES),
+    "duplicate-page": Kind("the newest page of ticks twice", {"page": "2000"}, TICKS),
+    "descending": Kind("newest first", routes=(*SERIES, "trade-history/full")),
+    "unfinished": Kind(
+        "the last row is half of what it will be", routes=(*SERIES, *QUOTES, "trade-history/full")
+    ),
+    "provisional": Kind(
+        "the last row differs from call to call", routes=(*SERIES, *QUOTES, "trade-history/full")
+    ),
     "holiday": Kind("a bar on a day without trading", routes=BARS),
     "high-below-low": Kind("high and low of a bar are exchanged", {"row": "-1"}, BARS),
-    "noon-label": Kind("11:30 is labelled 13:00", routes=SERIES),
+    "noon-label": Kind(
+        "11:30 is labelled 13:00", routes=tuple(r for r in BARS if r != "kline-all/ths")
+    ),
     "extra-field": Kind("a field nobody knows", {"field": "Extra"}),
     "missing-field": Kind("a field is missing", {"field": "Close"}),
     "string-number": Kind("a number comes as text", {"field": "Close"}),
@@ -88,10 +105,18 @@ KINDS: dict[str, Kind] = {
     "codes-vanish": Kind("the code given by code= vanishes from the lists", {}, LISTS),
     "calendar-empty": Kind("no day is known (restart in another zone)", {}, CALENDAR),
     "calendar-short": Kind("only the newest days are known", {"keep": "100"}, CALENDAR),
-    "half-init": Kind("the code cache never came up", {}, (*LISTS, "quote", "batch-quote")),
-    "ths-down": Kind("the third-party page fails", {}, (*KLINES, "income", "stock-info")),
+    "half-init": Kind("the code cache never came up", {}, (*LISTS, *QUOTES)),
+    "ths-down": Kind("the third-party page fails", {}, THS),
     "ths-missing-action": Kind(
-        "the third-party series lacks its newest action", {}, (*KLINES, "income", "stock-info")
+        "the third-party series lacks `count` actions, the first the `which` newest",
+        {"which": "1", "count": "1"},
+        THS,
+    ),
+    "ths-unadjusted": Kind("the third-party series is not adjusted at all", {}, THS),
+    "quote-mismatch": Kind(
+        "the quote server leaves one of the codes out, so the whole call fails",
+        {},
+        (*QUOTES, "stock-info"),
     ),
     "missing-days": Kind("days of a range are skipped", {"days": "1"}, ("trade-history/full",)),
 }
@@ -130,6 +155,7 @@ ROUTES = [
     "tasks/{id}",
 ]
 
+WHOLE_OPTIONS = ("keep", "drop", "page", "days", "which", "count")
 WHEN = ("nth", "first", "every", "after", "p", "per", "code")
 
 
@@ -204,7 +230,7 @@ def _rule(kind: str, route: str, given: Options) -> Rule:
     for name, value in options.items():
         if name not in ("message", "field", "exchange"):
             float(value)
-        if name in ("keep", "drop", "page", "days") and int(value) < 1:
+        if name in WHOLE_OPTIONS and int(value) < 1:
             raise ValueError(f"{name} starts at 1")
     whole = {name: int(given[name]) for name in ("nth", "first", "every", "after") if name in given}
     if any(number < 1 for number in whole.values()):

@@ -1,17 +1,21 @@
 """Minutes and ticks that fit a day bar.
 
-The minutes of a day open, close, peak and bottom where the day does; their share counts and turnover
-add up to the day's; the ticks of a minute add up to the minute's hands. As in real data the bars
-labelled 14:58 and 14:59 are empty: the closing auction trades at 15:00.
+The minutes of a day, and its ticks, open, close, peak and bottom where the day does; their share
+counts and turnover add up to the day's; the ticks of a minute add up to the minute's hands. As in
+real data the bars labelled 14:58 and 14:59 are empty: the closing auction trades at 15:00.
 """
 
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loaders.sandbox.world import Bars, Ints, Tick
 
 MINUTES = 240
+# hands a day below which single trades are made, and hands that a minute of a busier day has at least
+THIN, LEAST = 6_000, 4
+Floats = NDArray[np.float64]
 
 
 def _labels() -> list[str]:
@@ -20,10 +24,15 @@ def _labels() -> list[str]:
 
 
 LABELS = _labels()
+# the minute in which the ticks of a bar happened: the one before its label, but for the closing auction
+STARTS = {
+    label: "15:00" if label == "15:00" else f"{m // 60:02d}:{m % 60:02d}"
+    for label, m in zip(LABELS, (*range(570, 690), *range(780, 900)), strict=True)
+}
 
 
 @lru_cache(maxsize=1)
-def _shape() -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def _shape() -> Floats:
     """Busy at the open and the close, quiet around noon."""
     position = np.linspace(-1, 1, MINUTES)
     weights = 0.4 + position**2
@@ -32,18 +41,32 @@ def _shape() -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     return weights
 
 
-def minute_bars(day: str, bar: tuple[int, ...], tick: int, index: bool, seed: list[int]) -> Bars:
+@lru_cache(maxsize=1024)
+def _stamps(day: str) -> list[str]:
+    return [f"{day}T{label}:00" for label in LABELS]
+
+
+def minute_bars(
+    day: str, bar: tuple[int, ...], tick: int, seed: list[int], *, index: bool, odd_lots: bool
+) -> Bars:
     """240 bars of the day whose (open, high, low, close, volume, amount) is `bar`.
 
+    The turnover of every bar lies between its low and its high times its shares. With `odd_lots` the
+    minutes trade single shares, whose hundredths the service cuts off; else whole hands.
     Index minutes carry no share volume but turnover, in units of 100 yuan, as the real ones do.
     """
     opened, high, low, close, volume, amount = bar
     rng = np.random.default_rng(seed)
+    if not index and volume < THIN:
+        return _thin_day(day, bar, tick, rng)
     steps = rng.normal(0, 1, MINUTES)
     walk = np.concatenate([[0.0], np.cumsum(steps)])
     bridge = walk - np.linspace(0, 1, MINUTES + 1) * walk[-1]
     scale = (high - low) / max(float(np.ptp(bridge)), 1e-9) * 0.8
     path = np.linspace(opened, close, MINUTES + 1) + bridge * scale
+    if not index:  # towards the average price of the day
+        arch = np.sin(np.linspace(0, np.pi, MINUTES + 1))
+        path += arch * (amount / (volume * 100) - path.mean()) / arch.mean()
     points = np.clip(np.rint(path / tick) * tick, low, high).astype(np.int64)
     points[0], points[-1] = opened, close
     points[-3:-1] = points[-4]  # nothing trades in the two minutes of the closing auction
@@ -54,17 +77,85 @@ def minute_bars(day: str, bar: tuple[int, ...], tick: int, index: bool, seed: li
     lows[int(np.argmin(lows[:-3]))] = low
 
     weights = _shape() * rng.uniform(0.3, 1.7, MINUTES)
-    shares = np.floor(weights / weights.sum() * volume * 100).astype(np.int64)
-    shares[0] += volume * 100 - int(shares.sum())
-    price = (highs + lows + closes).astype(np.float64) / 3
-    money = price * shares if not index else weights
-    money = money * (amount / money.sum()) if money.sum() > 0 else money
-    amounts = np.rint(money).astype(np.int64)
-    amounts[0] += amount - int(amounts.sum())
-    volumes = amounts // 100_000 // 100 * 100 if index else shares // 100
     nothing = np.zeros(MINUTES, dtype=np.int64)
-    stamps = [f"{day}T{label}:00" for label in LABELS]
-    return Bars(stamps, opens, highs, lows, closes, volumes, amounts, nothing, nothing)
+    if index:
+        amounts = _parts(weights, amount, 1)
+        volumes = amounts // 100_000 // 100 * 100
+    else:
+        price = (highs + lows + closes).astype(np.float64) / 3
+        weights = _tilted(weights, price, amount / (volume * 100))
+        shares = _parts(weights, volume * 100, 1 if odd_lots else 100)
+        money = price * shares
+        amounts = np.rint(money * (amount / money.sum())).astype(np.int64)
+        amounts[0] += amount - int(amounts.sum())
+        volumes = shares // 100
+    return Bars(_stamps(day), opens, highs, lows, closes, volumes, amounts, nothing, nothing)
+
+
+def _parts(weights: Floats, total: int, unit: int) -> Ints:
+    """`total` in parts that are multiples of `unit` and fit the weights, none with a weight below
+    `LEAST` hands."""
+    parts = np.floor(weights / weights.sum() * (total / unit)).astype(np.int64) * unit
+    parts = np.where(weights > 0, np.maximum(parts, LEAST * 100), 0)
+    parts[int(np.argmax(parts))] += total - int(parts.sum())
+    return parts
+
+
+def _tilted(weights: Floats, price: Floats, average: float) -> Floats:
+    """Weights bent towards high or low prices, so that their average price is `average`."""
+    span = float(np.ptp(price))
+    if span == 0:
+        return weights
+    away = (price - average) / span
+    bend = 0.0
+    for _ in range(6):
+        bent = weights * np.exp(bend * away)
+        share = bent / bent.sum()
+        mean = float((share * away).sum())
+        spread = float((share * away**2).sum()) - mean**2
+        bend = min(max(bend - mean / max(spread, 1e-6), -12.0), 12.0)
+    return weights * np.exp(bend * away)
+
+
+def _thin_day(day: str, bar: tuple[int, ...], tick: int, rng: np.random.Generator) -> Bars:
+    """A day of few trades: minutes without one carry the price on."""
+    opened, high, low, close, volume, amount = bar
+    count = min(volume, MINUTES)
+    hands = 1 + rng.multinomial(volume - count, np.full(count, 1 / count))
+    prices = rng.integers(low // tick, high // tick + 1, count) * tick
+    free = np.ones(count, dtype=bool)
+    if count >= 4:
+        middle = rng.permutation(np.arange(1, count - 1))[:2]
+        prices[middle] = high, low
+        free[middle] = False
+    free[[0, -1]] = False
+    prices[0], prices[-1] = opened, close
+    if free.any():
+        lacking = amount / 100 - float((prices * hands).sum())
+        shifted = np.rint((prices + lacking / hands[free].sum()) / tick) * tick
+        prices = np.where(free, np.clip(shifted, low, high), prices).astype(np.int64)
+    tradable = np.delete(np.arange(MINUTES), [MINUTES - 3, MINUTES - 2])
+    minutes = np.sort(rng.choice(tradable, count))
+
+    columns = np.full((4, MINUTES), opened, dtype=np.int64)
+    volumes = np.zeros(MINUTES, dtype=np.int64)
+    money = np.zeros(MINUTES)
+    last = opened
+    for minute in range(MINUTES):
+        traded = minutes == minute
+        if traded.any():
+            seen = prices[traded]
+            columns[:, minute] = seen[0], seen.max(), seen.min(), seen[-1]
+            volumes[minute] = hands[traded].sum()
+            money[minute] = float((seen * hands[traded]).sum()) * 100
+            last = int(seen[-1])
+        else:
+            columns[:, minute] = last
+    amounts = np.rint(money * (amount / money.sum())).astype(np.int64)
+    amounts[int(np.argmax(amounts))] += amount - int(amounts.sum())
+    nothing = np.zeros(MINUTES, dtype=np.int64)
+    o, h, low_, c = columns
+    return Bars(_stamps(day), o, h, low_, c, volumes, amounts, nothing, nothing)
 
 
 def group_minutes(bars: Bars, size: int) -> Ints:
@@ -82,37 +173,35 @@ def group_minutes(bars: Bars, size: int) -> Ints:
 
 
 def ticks_of(minutes: Bars, seed: list[int]) -> list[Tick]:
-    """Ticks stamped with the minute they happened in: the one before the bar's label."""
-    rng = np.random.default_rng([*seed, 1])
-    counts = rng.integers(1, 5, len(minutes))
+    """Ticks stamped with the minute they happened in: the one before the bar's label.
+
+    They open, peak, bottom and close where their minute does; the first is the opening auction's.
+    """
+    side = int(np.random.default_rng([*seed, 1]).integers(0, 2))
     found: list[Tick] = []
     rows = zip(
         minutes.stamps,
+        minutes.open.tolist(),
         minutes.high.tolist(),
         minutes.low.tolist(),
         minutes.close.tolist(),
         minutes.volume.tolist(),
-        counts.tolist(),
         strict=True,
     )
-    for i, (stamp, high, low, close, volume, count) in enumerate(rows):
+    for stamp, opened, high, low, close, volume in rows:
         if volume <= 0:
             continue
-        label = int(stamp[11:13]) * 60 + int(stamp[14:16])
-        at = label if label == 900 else label - 1
-        prices = [high, low, close][-min(count, 3) :]
-        parts = _split(volume, len(prices))
-        for j, (price, part) in enumerate(zip(prices, parts, strict=True)):
-            minute, status = f"{at // 60:02d}:{at % 60:02d}", (i + j) % 2
-            if i == 0 and j == 0:
-                minute, status = "09:25", 2
-            elif label == 900:
-                status = 2
-            if part:
+        minute = STARTS[stamp[11:16]]
+        prices = [opened, *(p for p in (high, low) if p not in (opened, close))]
+        if len(prices) > 1 or close != opened:
+            prices.append(close)
+        share, rest = divmod(volume, len(prices))
+        for price in prices:
+            part, rest = share + rest, 0
+            side = 1 - side
+            if not found:
+                found.append(Tick("09:25", price, part, 2, 1 + part % 7))
+            else:
+                status = 2 if minute == "15:00" else side
                 found.append(Tick(minute, price, part, status, 1 + part % 7))
     return found
-
-
-def _split(volume: int, parts: int) -> list[int]:
-    share = volume // parts
-    return [volume - share * (parts - 1)] + [share] * (parts - 1)

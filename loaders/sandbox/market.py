@@ -19,15 +19,24 @@ import numpy as np
 
 from loaders.errors import UsageError
 from loaders.sandbox.actions import SPLIT, Action, events
-from loaders.sandbox.cast import INDICES, Role, roles
+from loaders.sandbox.cast import INDICES, UNLISTED, Role, roles
 from loaders.sandbox.intraday import minute_bars, ticks_of
-from loaders.sandbox.world import CLOSE_OF_DAY, Bars, Ints, Security, Tick, World, empty_bars
+from loaders.sandbox.world import (
+    CLOSE_OF_DAY,
+    Bars,
+    Ints,
+    Security,
+    Tick,
+    World,
+    empty_bars,
+    is_b_share,
+)
 
 DEFAULT_END = date(2025, 6, 30)
 # the clock can be moved this many trading days beyond the end
 FUTURE_DAYS = 60
 FIRST_DAY = date(1990, 12, 19)
-KEPT_CODES = 32
+KEPT_BARS = 700_000  # of all codes together; 64 bytes each
 
 EXCHANGE_NUMBER = {"sz": 0, "sh": 1, "bj": 2}
 NAMES = {"sh000001": "上证指数", "sz399001": "深证成指", "sh000300": "沪深300"}
@@ -56,7 +65,8 @@ def market_days(count: int, end: date) -> tuple[list[date], int]:
 
 
 class SyntheticMarket(World):
-    """`codes` stocks and funds (see cast.py) and three indices over `days` trading days to `end`."""
+    """`codes` stocks and funds over `days` trading days to `end`, and beside them three indices and
+    a B share (see cast.py)."""
 
     def __init__(
         self, *, codes: int = 30, days: int = 500, seed: int = 1, end: date = DEFAULT_END
@@ -64,10 +74,11 @@ class SyntheticMarket(World):
         if codes < 1 or days < 40:
             raise UsageError("a market has at least 1 code and 40 days")
         calendar, self._last = market_days(days, end)
-        self._roles = {role.code: role for role in (*roles(codes), *INDICES)}
+        self._roles = {role.code: role for role in (*roles(codes), *INDICES, *UNLISTED)}
         self._seed = seed
         self._stamps = [f"{day}T15:00:00" for day in calendar]
         self._bars: OrderedDict[str, Bars] = OrderedDict()
+        self._kept = 0
         self._actions: dict[str, tuple[Action, ...]] = {}
         self._lock = RLock()
         securities = [
@@ -91,8 +102,9 @@ class SyntheticMarket(World):
             if bars is None:
                 bars, self._actions[code] = self._make(code)
                 self._bars[code] = bars
-                if len(self._bars) > KEPT_CODES:
-                    self._bars.popitem(last=False)
+                self._kept += len(bars)
+                while self._kept > KEPT_BARS and len(self._bars) > 1:
+                    self._kept -= len(self._bars.popitem(last=False)[1])
             self._bars.move_to_end(code)
             return bars
 
@@ -104,8 +116,14 @@ class SyntheticMarket(World):
             return bars.slice(0, 0)
         columns = (bars.open, bars.high, bars.low, bars.close, bars.volume, bars.amount)
         row = tuple(int(column[at]) for column in columns)
-        seed = [*self._seeds(role), day.toordinal()]
-        return minute_bars(day.isoformat(), row, _tick(role), role.kind == "index", seed)
+        return minute_bars(
+            day.isoformat(),
+            row,
+            _tick(role),
+            [*self._seeds(role), day.toordinal()],
+            index=role.kind == "index",
+            odd_lots=role.exchange == "bj" or role.digits.startswith("688"),
+        )
 
     def ticks(self, code: str, day: date) -> list[Tick]:
         role = self._roles.get(code)
@@ -198,6 +216,9 @@ class _Shape:
         size = {"stock": 11.5, "fund": 12.5, "index": 19.5}[role.kind]
         if role.thin:
             volume = rng.integers(1, 80, self.length).astype(np.float64)
+            # fewer trades than prices: one price
+            few = volume < 4
+            self.open, high, low = (np.where(few, self.close, p) for p in (self.open, high, low))
         else:
             volume = np.rint(np.exp(rng.normal(size, 0.5, self.length)))
         weight = rng.uniform(0.25, 0.75, self.length)
@@ -218,7 +239,7 @@ class _Shape:
 
 
 def _tick(role: Role) -> int:
-    return 10 if role.kind == "stock" else 1
+    return 10 if role.kind == "stock" and not is_b_share(role.exchange, role.digits) else 1
 
 
 def _name(role: Role) -> str:

@@ -1,9 +1,11 @@
 """Routes of bars: kline, kline-history, kline-all (raw and third-party), index, index/all, income."""
 
+import sys
 from datetime import date
 
 from loaders.sandbox.tdx_calls import Call, with_prefix
-from loaders.sandbox.tdx_series import DAY_TYPES, MINUTE_SIZES, Series
+from loaders.sandbox.tdx_render import Series
+from loaders.sandbox.tdx_series import DAY_TYPES, MINUTE_SIZES, NOTHING_LACKING, Lacking
 from loaders.sandbox.tdx_wire import (
     THS_ERROR,
     TIMED_OUT,
@@ -42,7 +44,7 @@ def capped(text: str) -> int:
     return min(number, HISTORY_CAP) if number and number > 0 else HISTORY_LIMIT
 
 
-def raw_series(call: Call, text: str, period: str) -> Series:
+def raw_series(call: Call, text: str, period: str, newest: int | None = None) -> Series:
     code = expand_code(text)
     call.upstream()
     security = call.security(code)
@@ -53,10 +55,10 @@ def raw_series(call: Call, text: str, period: str) -> Series:
             # the decoder reads garbage: a year beyond 9999, which JSON cannot carry
             raise EmptyBody
         return _garbled(call.state.series.raw(security, period, call.clock))
-    return call.state.series.raw(security, period, call.clock)
+    return call.state.series.raw(security, period, call.clock, newest)
 
 
-def index_series(call: Call, text: str, period: str) -> Series:
+def index_series(call: Call, text: str, period: str, newest: int | None = None) -> Series:
     code = expand_code(text)
     call.upstream()
     security = call.security(code)
@@ -64,17 +66,29 @@ def index_series(call: Call, text: str, period: str) -> Series:
         return NO_SERIES
     if security.kind != "index":
         raise UpstreamTimeout(TIMED_OUT)
-    return call.state.series.raw(security, period, call.clock)
+    return call.state.series.raw(security, period, call.clock, newest)
 
 
-def ths_series(call: Call, text: str, period: str) -> Series:
+def ths_series(call: Call, text: str, period: str, newest: int | None = None) -> Series:
     digits = ths_digits(text)
     found = call.world.find_digits(digits)
     security = call.security(found.code) if found else None
     if security is None or call.hit("ths-down"):
         raise ServiceError(THS_ERROR + "invalid character '<' looking for beginning of value")
-    lacking = call.hit("ths-missing-action") is not None
-    return call.state.series.adjusted(security, period, call.clock, lacking=lacking)
+    return call.state.series.adjusted(
+        security, period, call.clock, lacking=_lacking(call), newest=newest
+    )
+
+
+def _lacking(call: Call) -> Lacking:
+    """The events that the third-party page does not know at this call, the newest being 0."""
+    if call.hit("ths-unadjusted"):
+        return range(sys.maxsize)
+    rule = call.hit("ths-missing-action")
+    if rule is None:
+        return NOTHING_LACKING
+    first = int(rule.number("which")) - 1
+    return range(first, first + int(rule.number("count")))
 
 
 def _garbled(series: Series) -> Series:
@@ -122,8 +136,8 @@ def kline_history(call: Call) -> bytes:
 
     def data() -> bytes:
         if period in MINUTE_SIZES:
-            return upper(*raw_series(call, code, period).newest(limit, first_last_zero=True))
-        return upper(*ths_series(call, code, _ths_type(period)).newest(limit))
+            return upper(*raw_series(call, code, period, limit).newest(limit, first_last_zero=True))
+        return upper(*ths_series(call, code, _ths_type(period), limit).newest(limit))
 
     return with_prefix("获取K线失败: ", data)
 
@@ -141,7 +155,7 @@ def kline_all(call: Call) -> bytes:
     def data() -> bytes:
         if period not in MINUTE_SIZES and period not in DAY_TYPES:
             raise ServiceError(f"不支持的K线类型: {period}")
-        count, rows = raw_series(call, code, period).newest(limit)
+        count, rows = raw_series(call, code, period, limit).newest(limit)
         meta = {"batch_limit": 800, "notes": NOTES, "source": "tdx", "type": period}
         return lower(count, rows, meta)
 
@@ -156,7 +170,7 @@ def kline_all_ths(call: Call) -> bytes:
     def data() -> bytes:
         if period not in THS_TYPES:
             raise ServiceError("同花顺接口暂仅支持 type=day/week/month")
-        count, rows = ths_series(call, code, period).newest(limit)
+        count, rows = ths_series(call, code, period, limit).newest(limit)
         meta = {"batch_limit": count, "notes": NOTES, "source": "ths", "type": period}
         return lower(count, rows, meta)
 
@@ -185,7 +199,7 @@ def index_all(call: Call) -> bytes:
     limit = limit_of(call.request.raw("limit"))
     return with_prefix(
         "获取指数历史数据失败: ",
-        lambda: lower(*index_series(call, code, period).newest(limit)),
+        lambda: lower(*index_series(call, code, period, limit).newest(limit)),
     )
 
 
@@ -201,10 +215,10 @@ def income(call: Call) -> bytes:
 def _income_rows(call: Call, code: str, start: date) -> bytes:
     texts = call.request.trimmed("days") or "5,10,20,60,120"
     offsets = [n for n in (atoi(text.strip()) for text in texts.split(",")) if n and n > 0]
-    ths_series(call, code, "day")
+    ths_series(call, code, "day", 1)
     security = call.world.find_digits(ths_digits(code))
     assert security is not None
-    bars = call.state.series.adjusted_bars(security, "day", call.clock)
+    bars = call.state.series.adjusted_bars(security, "day", call.clock, lacking=_lacking(call))
     base = next((i for i, s in enumerate(bars.stamps) if s[:10] >= start.isoformat()), 0)
 
     def prices(i: int) -> dict[str, float]:

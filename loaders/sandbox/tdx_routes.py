@@ -57,7 +57,10 @@ ROUTES: dict[str, Handler] = {
 }
 
 # routes that write no rows as [], not as null
-BRACKETS = ("codes", "etf", "search", "quote", "batch-quote", "workday/range", "income", "tasks")
+BRACKETS = (
+    *("codes", "etf", "search", "quote", "batch-quote", "trade-history/full"),
+    *("workday/range", "income", "tasks"),
+)
 
 PAGE = (
     b'<!DOCTYPE html><html lang="zh-CN"><head><meta charset="UTF-8">'

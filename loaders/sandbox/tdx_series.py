@@ -1,13 +1,13 @@
-"""Bar series as the service sees them at one moment, and their JSON.
+"""Bar series as the service sees them at one moment.
 
-A series is rendered once and kept as one run of bytes with the offset of every bar, so an answer of
-2,500 bars is a slice. What is kept is bounded by its size.
+A whole series is rendered once and kept; what is kept is bounded by its size. Of a series that only
+the newest bars are wanted of, only these are made.
 """
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
@@ -16,7 +16,8 @@ from threading import Lock
 import numpy as np
 
 from loaders.sandbox.actions import Event, events, forward_segments
-from loaders.sandbox.intraday import group_minutes
+from loaders.sandbox.intraday import MINUTES, group_minutes
+from loaders.sandbox.tdx_render import Series, render
 from loaders.sandbox.world import (
     SESSION_END,
     SESSION_START,
@@ -32,73 +33,21 @@ from loaders.sandbox.world import (
 
 MINUTE_SIZES = {"minute1": 1, "minute5": 5, "minute15": 15, "minute30": 30, "hour": 60}
 DAY_TYPES = ("day", "week", "month", "quarter", "year")
-PAGE = 800
-# 1m history ends after 24,000 bars; the depth of the other periods is not known
-MINUTE_DAYS = {"minute1": 100}
-OTHER_MINUTE_DAYS = 400
+# what the protocol's paging reaches of one-minute bars; taken for the longer periods too, whose depth
+# is not known
+INTRADAY_BARS = 24_000
 KEPT_BYTES = 48_000_000
-
-# China's last daylight saving time, which a server in Asia/Shanghai prints
-SUMMER_1991 = ("1991-04-14", "1991-09-15")
-
-_TEMPLATE = (
-    '{"Last":%d,"Open":%d,"High":%d,"Low":%d,"Close":%d,"Volume":%d,"Amount":%d,'
-    '"Time":"%s%s","UpCount":%d,"DownCount":%d}'
-)
-
-
-@dataclass(frozen=True)
-class Series:
-    """Rendered bars, ascending; `offsets[i]:offsets[i + 1]` holds bar i and a comma."""
-
-    text: bytes
-    offsets: list[int]
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def newest(self, limit: int | None, *, first_last_zero: bool = False) -> tuple[int, bytes]:
-        start = 0 if limit is None else max(0, len(self) - limit)
-        return self.part(start, len(self), first_last_zero=first_last_zero)
-
-    def oldest(self, limit: int) -> tuple[int, bytes]:
-        return self.part(0, min(limit, len(self)))
-
-    def part(self, start: int, stop: int, *, first_last_zero: bool = False) -> tuple[int, bytes]:
-        """(number of bars, JSON list): `null` when there is none."""
-        if stop <= start:
-            return 0, b"null"
-        text = self.text[self.offsets[start] : self.offsets[stop] - 1]
-        if first_last_zero:
-            text = b'{"Last":0' + text[text.index(b",") :]
-        return stop - start, b"[" + text + b"]"
-
-
-def offset_of(day: str, zone: str) -> str:
-    if zone == "utc":
-        return "Z"
-    return "+09:00" if SUMMER_1991[0] <= day < SUMMER_1991[1] else "+08:00"
-
-
-def render(bars: Bars, zone: str) -> Series:
-    columns = [column.tolist() for column in bars.columns()]
-    last = [0, *columns[3][:-1]]
-    pieces, offsets, at = [], [0], 0
-    plain = zone == "utc" or not bars.stamps or bars.stamps[0] >= SUMMER_1991[1]
-    fixed = offset_of("2000-01-01", zone)
-    for before, stamp, o, h, low, c, v, a, up, down in zip(
-        last, bars.stamps, *columns, strict=False
-    ):
-        shown = fixed if plain else offset_of(stamp[:10], zone)
-        piece = _TEMPLATE % (before, o, h, low, c, v, a, stamp, shown, up, down)
-        pieces.append(piece)
-        at += len(piece) + 1
-        offsets.append(at)
-    return Series((",".join(pieces) + ",").encode() if pieces else b"", offsets)
+# positions of events, counted from the newest
+Lacking = range
+NOTHING_LACKING = range(0)
 
 
 class SeriesStore:
-    """Series of one world, by code, period and how much of it is visible."""
+    """Series of one world, by code, period and how much of it is visible.
+
+    With `newest` a series may lack older bars: at least so many are there, each with its right Last.
+    Only whole series are kept.
+    """
 
     def __init__(self, world: World, zone: str, small_volumes: bool) -> None:
         self.world, self._zone, self._small_volumes = world, zone, small_volumes
@@ -106,82 +55,125 @@ class SeriesStore:
         self._bytes = 0
         self._lock = Lock()
 
-    def raw(self, security: Security, period: str, clock: datetime) -> Series:
+    def raw(
+        self, security: Security, period: str, clock: datetime, newest: int | None = None
+    ) -> Series:
         """Unadjusted bars, as the quote server has them."""
         if period in MINUTE_SIZES:
-            key = ("raw", security.code, period, clock)
-            return self._keep(key, lambda: self.minute_bars(security, period, clock))
-        seen = self._visible(security.code, clock)
-        return self._keep(
-            ("raw", security.code, period, *seen),
-            lambda: to_period(self.day_bars(security.code, clock), period),
+            key: tuple[object, ...] = ("raw", security.code, period, clock)
+            return self._series(
+                key, newest, lambda count: self.minute_bars(security, period, clock, count)
+            )
+        key = ("raw", security.code, period, *self._visible(security.code, clock))
+        return self._series(
+            key, newest, lambda _: to_period(self.day_bars(security.code, clock), period)
         )
 
     def adjusted(
-        self, security: Security, period: str, clock: datetime, *, lacking: bool = False
+        self,
+        security: Security,
+        period: str,
+        clock: datetime,
+        *,
+        lacking: Lacking = NOTHING_LACKING,
+        newest: int | None = None,
     ) -> Series:
         """The third-party series: forward-adjusted, no turnover, weeks cut at New Year.
 
-        `lacking` leaves the newest action out.
+        `lacking` are the events that it does not know, counted from the newest (0).
         """
-        key = ("ths", lacking, security.code, period, *self._visible(security.code, clock))
-        return self._keep(key, lambda: self.adjusted_bars(security, period, clock, lacking=lacking))
+        seen = self._visible(security.code, clock)
+        return self._series(
+            ("ths", lacking, security.code, period, *seen),
+            newest,
+            lambda count: self.adjusted_bars(
+                security, period, clock, lacking=lacking, newest=count
+            ),
+        )
 
     def adjusted_bars(
-        self, security: Security, period: str, clock: datetime, *, lacking: bool = False
+        self,
+        security: Security,
+        period: str,
+        clock: datetime,
+        *,
+        lacking: Lacking = NOTHING_LACKING,
+        newest: int | None = None,
     ) -> Bars:
         days = self.day_bars(security.code, clock)
         if len(days):
             last = date.fromisoformat(days.day(-1))
             active = [e for e in events(self.world.actions(security.code)) if e.ex_date <= last]
-            days = _adjust(days, active[:-1] if lacking else active)
+            known = [e for i, e in enumerate(reversed(active)) if i not in lacking][::-1]
+            if newest is not None and period == "day":
+                days = days.slice(max(0, len(days) - newest), len(days))
+            days = _adjust(days, known)
         return _ths_period(days, period)
 
     def day_bars(self, code: str, clock: datetime) -> Bars:
         """Days up to the clock; today's unfinished one while the market is open."""
-        bars = self.world.day_bars(code)
-        count, minutes = self._visible(code, clock)
-        shown = bars.slice(0, count)
-        if minutes:
-            today = self.world.minutes(code, clock.date()).slice(0, minutes)
+        count, running = self._visible(code, clock)
+        shown = self.world.day_bars(code).slice(0, count)
+        if running:
+            today = begun_minutes(self.world.minutes(code, clock.date()), clock)
             whole = group_bars(today, np.zeros(1, dtype=np.int64))
             shown = shown.plus(_restamped(whole, f"{clock.date()}T15:00:00"))
         if self._small_volumes:
             shown = _corrupted(shown)
         return shown
 
-    def _visible(self, code: str, clock: datetime) -> tuple[int, int]:
-        """(finished day bars, minutes of the unfinished one)."""
+    def _visible(self, code: str, clock: datetime) -> tuple[int, datetime | None]:
+        """(finished day bars, the clock while today's is unfinished)."""
         bars = self.world.day_bars(code)
         count = bisect_right(bars.stamps, clock.isoformat()[:19])
         if SESSION_START < clock.time() < SESSION_END and bars.find(clock.date()) is not None:
-            return count, _minutes_until(self.world.minutes(code, clock.date()), clock)
-        return count, 0
+            return count, clock
+        return count, None
 
-    def minute_bars(self, security: Security, period: str, clock: datetime) -> Bars:
+    def minute_bars(
+        self, security: Security, period: str, clock: datetime, newest: int | None = None
+    ) -> Bars:
+        size = MINUTE_SIZES[period]
         bars = self.world.minute_history(security.code)
         if bars is None:
-            count, minutes = self._visible(security.code, clock)
+            count, running = self._visible(security.code, clock)
             days = self.world.day_bars(security.code)
-            first = max(0, count - MINUTE_DAYS.get(period, OTHER_MINUTE_DAYS))
+            wanted = INTRADAY_BARS if newest is None else min(newest, INTRADAY_BARS)
+            first = max(0, count - math.ceil(wanted * size / MINUTES))
             parts = [
                 self.world.minutes(security.code, date.fromisoformat(days.day(i)))
                 for i in range(first, count)
             ]
-            if minutes:
-                parts.append(self.world.minutes(security.code, clock.date()).slice(0, minutes))
+            if running:
+                today = self.world.minutes(security.code, clock.date())
+                parts.append(begun_minutes(today, clock))
             bars = _joined(parts)
-        if period != "minute1":
-            return group_bars(bars, group_minutes(bars, MINUTE_SIZES[period]))
+        if size > 1:
+            return group_bars(bars, group_minutes(bars, size))
         return _noon_label(bars, clock)
 
-    def _keep(self, key: tuple[object, ...], make: Callable[[], Bars]) -> Series:
+    def _series(
+        self,
+        key: tuple[object, ...],
+        newest: int | None,
+        make: Callable[[int | None], Bars],
+    ) -> Series:
         with self._lock:
             found = self._kept.get(key)
             if found is not None:
                 self._kept.move_to_end(key)
                 return found
-        series = render(make(), self._zone)
+        # one more, whose close is the Last of the first
+        count = None if newest is None else newest + 1
+        bars = make(count)
+        if count is not None and len(bars) > count:
+            return render(bars.slice(len(bars) - count, len(bars)), self._zone)
+        series = render(bars, self._zone)
+        if count is None:
+            self._keep(key, series)
+        return series
+
+    def _keep(self, key: tuple[object, ...], series: Series) -> None:
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = series
@@ -189,13 +181,19 @@ class SeriesStore:
             while self._bytes > KEPT_BYTES and len(self._kept) > 1:
                 _, old = self._kept.popitem(last=False)
                 self._bytes -= len(old.text) + 36 * len(old.offsets)
-        return series
 
 
-def _minutes_until(minutes: Bars, clock: datetime) -> int:
-    """Bars begun before the clock: the running minute counts, labelled by its end."""
+def begun_minutes(minutes: Bars, clock: datetime) -> Bars:
+    """Today's bars begun before the clock. The running one, labelled by its end, has so far only its
+    open and the share of its volume that fits the seconds passed."""
     label = (clock + timedelta(minutes=1)).isoformat()[:19]
-    return bisect_left(minutes.stamps, label)
+    begun = minutes.slice(0, bisect_left(minutes.stamps, label))
+    if not len(begun) or begun.stamps[-1] <= clock.isoformat()[:19]:
+        return begun
+    o, h, low, c, v, a, up, down = (column.copy() for column in begun.columns())
+    h[-1] = low[-1] = c[-1] = o[-1]
+    v[-1], a[-1] = v[-1] * clock.second // 60, a[-1] * clock.second // 60
+    return Bars(begun.stamps, o, h, low, c, v, a, up, down)
 
 
 def _joined(parts: list[Bars]) -> Bars:
@@ -215,7 +213,10 @@ def _noon_label(bars: Bars, clock: datetime) -> Bars:
     today = f"{clock.date()}T"
     if not len(bars) or bars.stamps[-1] != today + "15:00:00":
         return bars
-    stamps = [today + "13:00:00" if s == today + "11:30:00" else s for s in bars.stamps]
+    noon = bisect_left(bars.stamps, today + "11:30:00")
+    stamps = bars.stamps.copy()
+    if stamps[noon] == today + "11:30:00":
+        stamps[noon] = today + "13:00:00"
     return Bars(stamps, *bars.columns())
 
 

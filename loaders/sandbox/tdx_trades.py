@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 from loaders.sandbox.tdx_calls import Call, with_prefix
+from loaders.sandbox.tdx_render import tick_rows, tick_rows_in_yuan
 from loaders.sandbox.tdx_wire import (
     TIMED_OUT,
     ServiceError,
@@ -22,9 +23,10 @@ YES = ("1", "true", "yes", "y", "on")
 
 
 def _scale(call: Call, code: str) -> int:
-    """The decoders of minutes and ticks assume cents: fund prices come out ten times too large."""
+    """The decoders of minutes and ticks assume cents: prices of funds and B shares come out ten times
+    too large. Those of indices do not."""
     security = call.world.find(code)
-    return 10 if security and security.kind == "fund" else 1
+    return 10 if security and security.kind != "index" and security.decimals == 3 else 1
 
 
 def _number_day(text: str) -> date | None:
@@ -42,8 +44,11 @@ def minute_points(call: Call, code: str, day: date | None) -> list[MinutePoint]:
     points = call.world.minute_points(code, day)
     if day == call.today and not call.world.records_intraday:
         # the minute that has begun is there, labelled by its end
-        begun = (call.clock + timedelta(minutes=1)).strftime("%H:%M")
-        points = [point for point in points if point.label < begun]
+        label = (call.clock + timedelta(minutes=1)).strftime("%H:%M:%S")
+        points = [point for point in points if point.label + ":00" < label]
+        if points and points[-1].label + ":00" > call.clock.strftime("%H:%M:%S"):
+            so_far = points[-1].number * call.clock.second // 60
+            points[-1] = points[-1]._replace(number=so_far)
     scale = _scale(call, code)
     return [point._replace(price=point.price * scale) for point in points]
 
@@ -75,7 +80,8 @@ def day_ticks(call: Call, code: str, day: date | None) -> list[Tick]:
     recorded = call.world.records_intraday
     if day is None or day < FIRST_TICK_DAY or (day >= call.today and not recorded):
         return []
-    return _seen(call, code, [t._replace(number=0) for t in call.world.ticks(code, day)])
+    scale = _scale(call, code)
+    return [Tick(t[0], t[1] * scale, t[2], t[3], 0) for t in call.world.ticks(code, day)]
 
 
 def today_ticks(call: Call, code: str) -> list[Tick]:
@@ -83,26 +89,16 @@ def today_ticks(call: Call, code: str) -> list[Tick]:
     if call.world.records_intraday:
         return []
     now = call.clock.strftime("%H:%M")
-    return _seen(call, code, [t for t in call.world.ticks(code, call.today) if t.minute <= now])
-
-
-def _seen(call: Call, code: str, ticks: list[Tick]) -> list[Tick]:
     scale = _scale(call, code)
-    return [tick._replace(price=tick.price * scale) for tick in ticks]
+    return [
+        tick._replace(price=tick.price * scale)
+        for tick in call.world.ticks(code, call.today)
+        if tick.minute <= now
+    ]
 
 
 def _tick_rows(day: date, ticks: list[Tick]) -> bytes:
-    rows = [
-        {
-            "Time": f"{day}T{t.minute}:00+08:00",
-            "Price": t.price,
-            "Volume": t.volume,
-            "Status": t.status,
-            "Number": t.number,
-        }
-        for t in ticks
-    ]
-    return go_json({"Count": len(rows), "List": rows or None})
+    return b'{"Count":%d,"List":%s}' % (len(ticks), tick_rows(day, ticks))
 
 
 def _dated(call: Call, code: str, text: str) -> bytes:
@@ -188,7 +184,7 @@ def trade_history_full(call: Call) -> bytes:
 
     def data() -> bytes:
         code = expand_code(shown)
-        rows: list[dict[str, object]] = []
+        rows: list[bytes] = []
         covered: list[str] = []
         truncated = False
         for day in [*days, *([call.today] if with_today else [])]:
@@ -196,30 +192,19 @@ def trade_history_full(call: Call) -> bytes:
             ticks = today_ticks(call, code) if today else day_ticks(call, code, day)
             if ticks:
                 covered.append(day.strftime("%Y%m%d"))
-            rows += [
-                {
-                    "time": f"{day}T{t.minute}:00+08:00",
-                    "price": t.price / 1000,
-                    "volume": t.volume,
-                    "status": t.status,
-                    "number": t.number,
-                }
-                for t in ticks
-            ]
+            rows += tick_rows_in_yuan(day, ticks)
             if limit is not None and len(rows) >= limit:
                 rows, truncated = rows[:limit], True
                 break
-        return go_json(
-            {
-                "code": shown,
-                "count": len(rows),
-                "covered_dates": covered,
-                "end_date": end.isoformat(),
-                "limit": limit or 0,
-                "list": rows,
-                "start_date": start.isoformat(),
-                "truncated": truncated,
-            }
-        )
+        head = {
+            "code": shown,
+            "count": len(rows),
+            "covered_dates": covered,
+            "end_date": end.isoformat(),
+            "limit": limit or 0,
+        }
+        tail = {"start_date": start.isoformat(), "truncated": truncated}
+        listed = b",".join(rows)
+        return go_json(head)[:-1] + b',"list":[' + listed + b"]," + go_json(tail)[1:]
 
     return with_prefix(TICK_ERROR, data)

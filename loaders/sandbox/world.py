@@ -23,6 +23,10 @@ SESSION_END = time(15, 0)
 CLOSE_OF_DAY = time(18, 0)  # where a clock stands that is told the day alone
 
 
+def is_b_share(exchange: str, digits: str) -> bool:
+    return (exchange, digits[:3]) in (("sh", "900"), ("sz", "200"))
+
+
 @dataclass(frozen=True)
 class Security:
     exchange: str
@@ -37,8 +41,8 @@ class Security:
 
     @property
     def decimals(self) -> int:
-        """Decimals of its prices: 2 for stocks, 3 for funds and indices."""
-        return 2 if self.kind == "stock" else 3
+        """Decimals of its prices: 2 for A shares, 3 for B shares, funds and indices."""
+        return 2 if self.kind == "stock" and not is_b_share(self.exchange, self.digits) else 3
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,11 @@ def test_it_says_where_it_is_and_ends_quietly(number: signal.Signals, tmp_path: 
     actions = tmp_path / "actions.csv"
     size = ["--port", "0", "--control-port", "0", "--codes", "12", "--days", "60"]
     process = subprocess.Popen(
-        [*COMMAND, *size, "--write-actions", str(actions), "--fault", "empty:kline-all:first=1"],
+        [
+            *(*COMMAND, *size, "--fault", "empty:kline-all:first=1"),
+            *("--write-actions", str(actions)),
+            *("--write-vipdoc", str(tmp_path / "vipdoc"), "--vipdoc-days", "2"),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -30,7 +34,7 @@ def test_it_says_where_it_is_and_ends_quietly(number: signal.Signals, tmp_path: 
             r"TDX sandbox on (http://127\.0\.0\.1:\d+)  clock=2025-06-30T18:00:00", line
         )
         assert found, line
-        assert line.endswith("  codes=15  days=60\n")
+        assert line.endswith("  codes=16  days=60\n")
         path = found[1] + "/api/kline-all?code=sz000001"
         assert httpx.get(path).json()["data"]["list"] is None
         assert httpx.get(path).json()["data"]["count"] == 60
@@ -42,6 +46,8 @@ def test_it_says_where_it_is_and_ends_quietly(number: signal.Signals, tmp_path: 
         rows = list(csv.DictReader(lines))
     assert {row["code"] for row in rows} > {"SH600000", "SZ159915"}
     assert {row["category"] for row in rows} >= {"1", "11"}
+    minutes = tmp_path / "vipdoc" / "sz" / "minline" / "sz000001.lc1"
+    assert minutes.stat().st_size == 2 * 240 * 32
 
 
 @pytest.mark.parametrize(

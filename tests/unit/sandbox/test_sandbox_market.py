@@ -57,7 +57,7 @@ def test_stocks_move_in_whole_cents_and_funds_in_whole_thousandths(market: Synth
     third_decimals = 0
     for security in market.securities:
         b = market.day_bars(security.code)
-        if security.kind == "stock":
+        if security.decimals == 2:
             assert not any((column % 10).any() for column in (b.open, b.high, b.low, b.close))
         elif security.kind == "fund":
             third_decimals += int((b.close % 10 != 0).sum())
@@ -173,6 +173,31 @@ def test_minutes_add_up_to_the_day_and_ticks_to_the_minutes(
     assert all(bars.low[at] <= tick.price <= bars.high[at] for tick in ticks)
 
 
+def test_minutes_and_ticks_of_every_code_fit_their_day(market: SyntheticMarket) -> None:
+    for security in market.securities:
+        if security.kind == "index":
+            continue
+        bars = market.day_bars(security.code)
+        for at in range(0, len(bars), 37):
+            day = date.fromisoformat(bars.day(at))
+            minutes, ticks = market.minutes(security.code, day), market.ticks(security.code, day)
+            m = minutes
+            assert (m.open[0], m.close[-1]) == (bars.open[at], bars.close[at])
+            assert (m.high.max(), m.low.min()) == (bars.high[at], bars.low[at])
+            assert m.amount.sum() == bars.amount[at]
+            traded = m.volume > 0
+            assert (m.amount[traded] >= 99 * m.low[traded] * m.volume[traded]).all()
+            assert (m.amount <= 101 * m.high * (m.volume + 1)).all()
+            lost = bars.volume[at] - m.volume.sum()
+            odd = security.exchange == "bj" or security.digits.startswith("688")
+            assert 0 <= lost < 240 if odd else lost == 0
+            prices = [tick.price for tick in ticks]
+            assert (prices[0], prices[-1]) == (bars.open[at], bars.close[at])
+            assert (max(prices), min(prices)) == (bars.high[at], bars.low[at])
+            assert sum(tick.volume for tick in ticks) == m.volume.sum()
+            assert all(tick.volume > 0 for tick in ticks)
+
+
 def test_longer_bars_begin_anew_after_lunch(market: SyntheticMarket) -> None:
     minutes = market.minutes("sz000001", market.days[10])
     hours = group_bars(minutes, group_minutes(minutes, 60))
@@ -187,4 +212,4 @@ def test_more_days_than_the_exchange_has_are_refused() -> None:
 
 def test_five_hundred_codes_are_there() -> None:
     market = SyntheticMarket(codes=500, days=60)
-    assert len({s.code for s in market.securities if s.kind != "index"}) == 500
+    assert len({s.code for s in market.securities if s.kind != "index"}) == 500 + 1  # a B share

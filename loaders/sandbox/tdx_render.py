@@ -1,0 +1,88 @@
+"""Bars and ticks as the JSON that the service writes.
+
+A series of bars is one run of bytes with the offset of every bar, so that an answer is a slice of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import accumulate
+
+from loaders.sandbox.world import Bars, Tick
+
+# China's last daylight saving time, which a server in Asia/Shanghai prints
+SUMMER_1991 = ("1991-04-14", "1991-09-15")
+
+
+@dataclass(frozen=True)
+class Series:
+    """Rendered bars, ascending; `offsets[i]:offsets[i + 1]` holds bar i and a comma."""
+
+    text: bytes
+    offsets: list[int]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def newest(self, limit: int | None, *, first_last_zero: bool = False) -> tuple[int, bytes]:
+        start = 0 if limit is None else max(0, len(self) - limit)
+        return self.part(start, len(self), first_last_zero=first_last_zero)
+
+    def oldest(self, limit: int) -> tuple[int, bytes]:
+        return self.part(0, min(limit, len(self)))
+
+    def part(self, start: int, stop: int, *, first_last_zero: bool = False) -> tuple[int, bytes]:
+        """(number of bars, JSON list): `null` when there is none."""
+        if stop <= start:
+            return 0, b"null"
+        text = self.text[self.offsets[start] : self.offsets[stop] - 1]
+        if first_last_zero:
+            text = b'{"Last":0' + text[text.index(b",") :]
+        return stop - start, b"[" + text + b"]"
+
+
+def offset_of(day: str, zone: str) -> str:
+    if zone == "utc":
+        return "Z"
+    return "+09:00" if SUMMER_1991[0] <= day < SUMMER_1991[1] else "+08:00"
+
+
+def render(bars: Bars, zone: str) -> Series:
+    columns = [column.tolist() for column in bars.columns()]
+    fixed = offset_of("2000-01-01", zone)
+    offsets = [fixed] * len(bars)
+    if len(bars) and bars.stamps[0] < SUMMER_1991[1]:
+        offsets = [offset_of(stamp[:10], zone) for stamp in bars.stamps]
+    pieces = [
+        f'{{"Last":{before},"Open":{o},"High":{h},"Low":{low},"Close":{c},"Volume":{v},"Amount":{a},'
+        f'"Time":"{stamp}{offset}","UpCount":{up},"DownCount":{down}}},'
+        for before, stamp, offset, o, h, low, c, v, a, up, down in zip(
+            [0, *columns[3][:-1]], bars.stamps, offsets, *columns, strict=False
+        )
+    ]
+    return Series("".join(pieces).encode(), [0, *accumulate(map(len, pieces))])
+
+
+def tick_rows(day: date, ticks: Sequence[Tick]) -> bytes:
+    """`null` when there is none. The service writes a fixed offset, whatever its zone."""
+    rows = [
+        f'{{"Time":"{day}T{minute}:00+08:00","Price":{price},"Volume":{volume},'
+        f'"Status":{status},"Number":{number}}}'
+        for minute, price, volume, status, number in ticks
+    ]
+    return b"[" + ",".join(rows).encode() + b"]" if rows else b"null"
+
+
+def tick_rows_in_yuan(day: date, ticks: Sequence[Tick]) -> list[bytes]:
+    """As trade-history/full writes them: lower-case keys, a float without needless decimals."""
+    return [
+        (
+            f'{{"time":"{day}T{minute}:00+08:00","price":{_yuan(price)},"volume":{volume},'
+            f'"status":{status},"number":{number}}}'
+        ).encode()
+        for minute, price, volume, status, number in ticks
+    ]
+
+
+def _yuan(price: int) -> str:
+    return f"{price / 1000:.10g}"

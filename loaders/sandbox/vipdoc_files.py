@@ -1,0 +1,118 @@
+"""The desktop client's files of a simulated market: folders vipdoc/{sh,sz,bj}/{lday,minline,fzline}.
+
+    lday/sh600000.day      days: u32 date YYYYMMDD, four u32 prices, f32 yuan, u32 volume, u32
+    minline/sh600000.lc1   minutes: u16 date, u16 minutes since midnight of the bar's end,
+    fzline/sh600000.lc5    five minutes: four f32 prices in yuan, f32 yuan, u32 volume, u32
+
+Little-endian records of 32 bytes, ascending, without a header. A day's prices are yuan × 100 of
+stocks, × 1000 of funds, points × 100 of indices. Volumes are shares, of indices as the service has
+them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import numpy as np
+
+from loaders.errors import UsageError
+from loaders.sandbox.intraday import group_minutes
+from loaders.sandbox.world import Bars, Security, World, group_bars
+
+FIRST_YEAR = 2004  # of the five bits that a minute's date has for its year
+_PRICES = ("open", "high", "low", "close")
+_TAIL = [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
+_DAY = np.dtype([("date", "<u4"), *[(name, "<u4") for name in _PRICES], *_TAIL])
+_MINUTE = np.dtype(
+    [("date", "<u2"), ("minute", "<u2"), *[(name, "<f4") for name in _PRICES], *_TAIL]
+)
+_MEANINGLESS = 65536
+
+
+@dataclass(frozen=True)
+class VipdocFiles:
+    """What was written."""
+
+    files: int
+    records: int
+
+
+def write_vipdoc(
+    world: World,
+    folder: Path,
+    *,
+    until: datetime | None = None,
+    days: int | None = None,
+    codes: Iterable[str] | None = None,
+) -> VipdocFiles:
+    """Write the files of `codes` (all) below `folder`, which becomes the folder vipdoc itself.
+
+    Days up to `until` (exchange time; the end of the market), of minutes the newest `days` of them. A
+    code without a bar has no file. Raises UsageError where a file cannot be written.
+    """
+    until = until or world.end
+    wanted = set(codes) if codes is not None else None
+    files = records = 0
+    for security in world.securities:
+        if wanted is not None and security.code not in wanted:
+            continue
+        for path, content in _contents(world, security, until, days):
+            try:
+                target = folder / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+            except OSError as error:
+                raise UsageError(f"cannot write {folder / path}: {error.strerror}") from error
+            files += 1
+            records += len(content) // 32
+    return VipdocFiles(files, records)
+
+
+def _contents(
+    world: World, security: Security, until: datetime, days: int | None
+) -> Iterable[tuple[str, bytes]]:
+    bars = world.day_bars(security.code)
+    count = sum(stamp <= until.isoformat() for stamp in bars.stamps)
+    shown = bars.slice(0, count)
+    found = [(f"lday/{security.code}.day", day_records(security, shown))]
+    first = 0 if days is None else max(0, count - days)
+    one, five = [], []
+    for i in range(first, count):
+        minutes = world.minutes(security.code, date.fromisoformat(bars.day(i)))
+        one.append(minute_records(security, minutes))
+        fives = group_bars(minutes, group_minutes(minutes, 5))
+        five.append(minute_records(security, fives))
+    found.append((f"minline/{security.code}.lc1", b"".join(one)))
+    found.append((f"fzline/{security.code}.lc5", b"".join(five)))
+    return [(f"{security.exchange}/{path}", content) for path, content in found if content]
+
+
+def day_records(security: Security, bars: Bars) -> bytes:
+    """The content of a .day file."""
+    scale = 10 if security.kind == "index" or security.decimals == 2 else 1
+    shares = 1 if security.kind == "index" else 100
+    rows = np.zeros(len(bars), dtype=_DAY)
+    rows["date"] = [int(stamp[:10].replace("-", "")) for stamp in bars.stamps]
+    for name in _PRICES:
+        rows[name] = getattr(bars, name) // scale
+    rows["amount"] = bars.amount / 1000
+    rows["volume"] = bars.volume * shares
+    rows["reserved"] = _MEANINGLESS
+    return rows.tobytes()
+
+
+def minute_records(security: Security, bars: Bars) -> bytes:
+    """Records of an .lc1 or .lc5 file. The odd shares of a minute are lost: bars carry hands."""
+    shares = 1 if security.kind == "index" else 100
+    rows = np.zeros(len(bars), dtype=_MINUTE)
+    days = [
+        (int(s[:4]) - FIRST_YEAR) * 2048 + int(s[5:7]) * 100 + int(s[8:10]) for s in bars.stamps
+    ]
+    rows["date"] = days
+    rows["minute"] = [int(s[11:13]) * 60 + int(s[14:16]) for s in bars.stamps]
+    for name in _PRICES:
+        rows[name] = getattr(bars, name) / 1000
+    rows["amount"] = bars.amount / 1000
+    rows["volume"] = bars.volume * shares
+    return rows.tobytes()

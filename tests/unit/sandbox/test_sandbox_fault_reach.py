@@ -1,0 +1,77 @@
+"""Every fault strikes every route that it can hit, and leaves something that can be sent."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from loaders.sandbox.damage import DATA_FAULTS
+from loaders.sandbox.faults import KINDS, ROUTES, FaultBook
+from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.tdx_calls import Options, ServiceState
+from loaders.sandbox.tdx_routes import answer
+from loaders.sandbox.tdx_wire import Request
+
+CODE = "sh600000"
+DAY = "20250626"
+WORLD = SyntheticMarket(codes=12, days=60)
+ASKED: dict[str, dict[str, str]] = {
+    "index": {"code": "sh000001"},
+    "index/all": {"code": "sh000001"},
+    "trade-history/full": {"code": CODE, "start_date": "20250625", "end_date": DAY},
+    "search": {"keyword": "6000"},
+    "workday/range": {"start": "20250601", "end": "20250630"},
+    "income": {"code": CODE, "start_date": "20250601"},
+}
+POSTED = {
+    "batch-quote": {"codes": [CODE, "sz000001"]},
+    "tasks/pull-kline": {"codes": [CODE]},
+    "tasks/pull-trade": {"code": CODE},
+}
+# what only delays is not waited for
+HARMLESS = {"latency": ":seconds=0", "codes-vanish": f":code={CODE}", "rate-limit": ":per_second=0"}
+
+
+def request(route: str) -> Request:
+    if route in POSTED:
+        return Request("POST", f"/api/{route}", {}, json.dumps(POSTED[route]).encode())
+    given = ASKED.get(route) or {"code": CODE, "date": DAY}
+    return Request("GET", "/api/" + route.replace("{id}", "none"), dict(given))
+
+
+def state() -> ServiceState:
+    return ServiceState(WORLD, WORLD.end, FaultBook(), Options(timeout_delay=0))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fault_strikes_all_its_routes(kind: str) -> None:
+    service = state()
+    for route in KINDS[kind].routes or ROUTES:
+        service.faults.clear()
+        service.faults.add(f"{kind}:{route}{HARMLESS.get(kind, '')}")
+        reply = answer(service, request(route))
+        struck = service.log[-1].faults
+        assert len(struck) == 1, route
+        assert struck[0].startswith(kind + ":")
+        assert reply is not None
+
+
+@pytest.mark.parametrize("kind", [k for k in DATA_FAULTS if KINDS[k].routes])
+def test_a_fault_of_rows_changes_the_answer_of_each_of_its_routes(kind: str) -> None:
+    service = state()
+    options = {"short": ":keep=3", "duplicate": ":page=20", "duplicate-page": ":page=20"}
+    for route in KINDS[kind].routes:
+        asked = request(route)
+        if kind == "noon-label":
+            asked.params.update({"type": "minute1", "limit": "700"})
+        service.faults.clear()
+        whole = answer(service, asked).body
+        service.faults.add(f"{kind}:{route}{options.get(kind, '')}")
+        assert answer(service, asked).body != whole, route
+
+
+def test_the_page_of_the_sandbox_lists_every_fault_with_its_defaults() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "sandbox.md").read_text("utf-8")
+    for name, kind in KINDS.items():
+        options = " ".join(f"`{key}={value}`" for key, value in kind.options.items())
+        assert f"| `{name}` | {kind.text} | {options} |" in page
