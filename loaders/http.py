@@ -1,4 +1,4 @@
-"""The shared HTTP side of the loaders: client, time limits, retries, request log.
+"""The shared HTTP side of the loaders: client, time and rate limits, retries, request log.
 
 Nothing here knows what a source answers. A source's client turns a Response into its own shapes and
 raises RetryableAnswer for what another try may mend.
@@ -9,13 +9,15 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 import stamina
 import structlog
+from aiolimiter import AsyncLimiter
 
 from loaders.errors import SettingsError, UpstreamError
 
@@ -37,7 +39,7 @@ class NoAnswerInTime(RetryableAnswer):
 
 
 class Unreachable(UpstreamError):
-    """Nobody listens at the address. Three quick retries are of no use; see loaders.tdx.outage."""
+    """Nobody listens at the address. Three quick retries are of no use; see loaders.tdx.service.outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,11 @@ def http_client(
     )
 
 
+def rate_limit(per_second: float | None) -> AbstractAsyncContextManager[None]:
+    """What every request of one source enters first: evenly spaced, without bursts. None: no limit."""
+    return AsyncLimiter(1, 1 / per_second) if per_second else nullcontext()
+
+
 async def get(
     client: httpx.AsyncClient, route: str, params: Mapping[str, str], *, limit: float
 ) -> httpx.Response:
@@ -89,12 +96,26 @@ async def get(
     Raises NoAnswerInTime, Unreachable, RetryableAnswer for a connection that broke, or UpstreamError
     where TLS cannot be agreed on.
     """
+    request = client.build_request("GET", route, params=params)
+    return await _send(client, request, " ".join((route, *params.values())), limit)
+
+
+async def post(
+    client: httpx.AsyncClient, route: str, document: Any, *, what: str, limit: float
+) -> httpx.Response:
+    """POST `document` as JSON, otherwise as `get`. `what` names the request in messages."""
+    request = client.build_request("POST", route, json=document)
+    return await _send(client, request, f"{route} {what}", limit)
+
+
+async def _send(
+    client: httpx.AsyncClient, request: httpx.Request, what: str, limit: float
+) -> httpx.Response:
     started = time.monotonic()
-    what = " ".join((route, *params.values()))
     outcome = "cancelled"
     try:
         async with asyncio.timeout(limit):
-            response = await client.get(route, params=params)
+            response = await client.send(request)
         outcome = str(response.status_code)
         return response
     except (TimeoutError, httpx.TimeoutException):
@@ -123,8 +144,7 @@ async def get(
     finally:
         log.debug(
             "request",
-            route=route,
-            params=dict(params),
+            what=what,
             elapsed=round(time.monotonic() - started, 4),
             outcome=outcome,
         )

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from loaders import trading_time
 from loaders.errors import UpstreamError
-from loaders.tdx.client import TdxClient
 from loaders.tdx.schemas import TRADING_DAY
+from loaders.tdx.service.client import TdxClient
 from loaders.warehouse.tables import conform
 
 DATASET = "trading_calendar"

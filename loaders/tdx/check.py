@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from loaders.settings import Settings
-from loaders.tdx.client import TdxClient
+from loaders.tdx.service.client import TdxClient
 from loaders.trading_time import SHANGHAI
 
 

@@ -14,9 +14,9 @@ import psycopg
 import pyarrow as pa
 
 from loaders.errors import UpstreamError
-from loaders.tdx.answers import Listing
-from loaders.tdx.client import TdxClient
 from loaders.tdx.schemas import SECURITY
+from loaders.tdx.service.answers import Listing
+from loaders.tdx.service.client import TdxClient
 from loaders.warehouse.tables import conform
 
 DATASET = "codes"

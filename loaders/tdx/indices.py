@@ -1,96 +1,207 @@
-"""Dataset `index_kline`: day bars of the configured indices.
+"""Dataset `index_kline`: days, weeks, months and minutes of the configured indices.
 
 Indices have routes of their own and no corporate actions: raw is adjusted. An index that the service
 does not have answers an empty success; with nothing stored of it that is a skip, otherwise a fault.
+A key is an index for its days, an index and a period for the rest: `sh000001 week`.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import date
+from typing import TypeVar
 
+import numpy as np
+import psycopg
 import pyarrow as pa
 
 from loaders.errors import UpstreamError
-from loaders.tdx.answers import Bars
-from loaders.tdx.client import INDEX_LIMIT, TdxClient
-from loaders.tdx.klines import NOT_DUE, Outcome, Window, accepted, in_order, outcome_of
-from loaders.tdx.outage import ServiceGone
+from loaders.tdx import intraday, long_bars
+from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.intraday import Records, Sanity
+from loaders.tdx.outcomes import NOT_DUE, Outcome, in_order, outcome_of
+from loaders.tdx.plausibility import Rejected
 from loaders.tdx.schemas import INDEX_KLINE
-from loaders.trading_time import close_of, is_final
+from loaders.tdx.service.answers import Bars
+from loaders.tdx.service.answers_intraday import TimedBars
+from loaders.tdx.service.outage import ServiceGone
+from loaders.tdx.service.routes_bars import INDEX_LIMIT, INTRADAY_BARS
+from loaders.trading_time import close_of
 from loaders.warehouse.tables import conform
 
-DATASET = "index_kline"
-ROUTE = "/api/index/all"
-PERIOD = "day"
-_STAMP = pa.timestamp("us", tz="UTC")
+ROUTE, SHORT_ROUTE = "/api/index/all", "/api/index"
+MINUTES = "minute1"
+PERIODS = ("day", "week", "month", MINUTES)
+ABSENT = "the service does not have this index"
+NO_MINUTES = "the service has no minutes of this index"
+B = TypeVar("B", Bars, TimedBars)
 
 
-async def fetch(
-    client: TdxClient,
-    codes: Sequence[str],
-    window: Window,
-    cursors: Mapping[str, date],
-    concurrency: int,
-) -> AsyncIterator[Outcome]:
-    """Outcomes in the order of `codes`, as loaders.tdx.klines.fetch gives them."""
+def keys(indices: Iterable[str]) -> tuple[str, ...]:
+    """What there is to load of some indices: each period of each."""
+    return tuple(
+        index if period == "day" else f"{index} {period}" for index in indices for period in PERIODS
+    )
 
-    async def one(code: str) -> Outcome:
-        cursor = cursors.get(code)
-        if not window.wants(cursor):
-            return Outcome(code, skipped=NOT_DUE)
-        return await outcome_of(code, _load(client, code, window, cursor))
 
-    async for outcome in in_order(codes, one, concurrency):
+def _index_and_period(key: str) -> tuple[str, str]:
+    index, _, period = key.partition(" ")
+    return index, period or "day"
+
+
+def due_minutes(
+    conn: psycopg.Connection, indices: Sequence[str], days: Sequence[date]
+) -> dict[str, set[date]]:
+    """Of some days those whose minute 15:00 is not stored as final, by index."""
+    rows = conn.execute(
+        "select code, trade_date from raw_tdx.index_kline"
+        " where code = any(%s) and period = %s and bar_end = any(%s) and is_final",
+        (list(indices), MINUTES, [close_of(day) for day in days]),
+    ).fetchall()
+    return {i: set(days) - {day for index, day in rows if index == i} for i in indices}
+
+
+async def fetch(run: Context, keys: Sequence[str]) -> AsyncIterator[Outcome]:
+    """Outcomes in the order of `keys`, as loaders.tdx.klines.fetch gives them."""
+    window, cursors = run.window, run.cursors(INDEX_KLINE.name)
+    known = long_bars.trading_days(window)
+    days = window.newest(run.settings.minute_days)
+    if window.whole or window.since:
+        due = {_index_and_period(key)[0]: set(days) for key in keys}
+    else:
+        of_minutes = [i for i, period in map(_index_and_period, keys) if period == MINUTES]
+        due = run.ask(lambda conn: due_minutes(conn, of_minutes, days)) if of_minutes else {}
+
+    async def one(key: str) -> Outcome:
+        index, period = _index_and_period(key)
+        if period == MINUTES:
+            if not due[index]:
+                return Outcome(key, skipped=NOT_DUE)
+            return await outcome_of(key, _load_minutes(run, key, index, due[index]))
+        if not window.wants(cursors.get(key)):
+            return Outcome(key, skipped=NOT_DUE)
+        return await outcome_of(key, _load(run, key, index, period, known, cursors.get(key)))
+
+    async for outcome in in_order(keys, one, run.settings.concurrency, run.room):
         yield outcome
 
 
-async def _load(client: TdxClient, code: str, window: Window, cursor: date | None) -> Outcome:
-    limit = window.limit(cursor)
-    bars = await _bars(client, code, limit, known=cursor is not None)
+async def _load(
+    run: Context, key: str, index: str, period: str, known: Sequence[date], cursor: date | None
+) -> Outcome:
+    """Days, weeks or months."""
+    client, limit, stored = run.client, run.window.limit(cursor), cursor is not None
+    # of weeks and months the short route would keep the oldest
+    short = limit is not None and limit <= INDEX_LIMIT and period == "day"
+    bars, fallback = await _first_of(
+        lambda: client.index_all(index, period=period, limit=limit, expect_rows=stored),
+        (lambda: client.index(index, limit=limit or INDEX_LIMIT, expect_rows=stored))
+        if short
+        else None,
+        f"{ROUTE} → {SHORT_ROUTE}",
+    )
     if limit is not None and cursor is not None and bars.dates[0] > cursor:
-        bars = await client.index_all(code)
+        bars = await client.index_all(index, period=period)
     if not len(bars):
-        return Outcome(code, skipped="the service does not have this index")
-    return accepted(code, bars, window, cursor)
+        return Outcome(key, skipped=ABSENT)
+    outcome = long_bars.accepted(key, bars, period, run.window, known, stored=stored)
+    return Outcome(
+        key, outcome.rows, outcome.rejected, outcome.cursor, None, outcome.failure, fallback
+    )
 
 
-async def _bars(client: TdxClient, code: str, limit: int | None, *, known: bool) -> Bars:
-    """The route of whole histories first; for the newest days another route is the fall-back."""
+async def _first_of(
+    ask: Callable[[], Awaitable[B]], other: Callable[[], Awaitable[B]] | None, way: str
+) -> tuple[B, str | None]:
+    """The answer of a route, or of the other one where that fails, and which stood in for which."""
     try:
-        return await client.index_all(code, limit=limit, expect_rows=known)
+        return await ask(), None
     except ServiceGone:
         raise
     except UpstreamError:
-        if limit is None or limit > INDEX_LIMIT:
+        if other is None:
             raise
-        return await client.index(code, limit=limit, expect_rows=known)
+        return await other(), f"{way}: no answer"
+
+
+async def _load_minutes(run: Context, key: str, index: str, due: set[date]) -> Outcome:
+    """Minutes of due days, and today's: of the newest bars if they reach back far enough, else of all.
+
+    The volume of an index's minute is turnover in hundreds of yuan; it is kept as it came.
+    """
+    client, window = run.client, run.window
+    sanity = Sanity(window.today, window.closed)
+    size = intraday.bars_back_to(window, min(due), MINUTES, run.clock())
+    found, rejected, fallback = intraday.empty(), list[Rejected](), None
+    if size <= INDEX_LIMIT:
+        limit = min(size + len(intraday.grid(MINUTES)), INDEX_LIMIT)
+        try:
+            answer = await client.index_intraday(index, limit=limit, expect_rows=False)
+            found, rejected = intraday.check(key, intraday.of_answer(answer), MINUTES, sanity)
+            fallback = f"{SHORT_ROUTE} → {ROUTE}: minutes of due days are missing"
+        except ServiceGone:
+            raise
+        except UpstreamError:
+            fallback = f"{SHORT_ROUTE} → {ROUTE}: no answer"
+    if due <= intraday.whole_days(found, MINUTES):
+        fallback = None
+    else:
+        answer = await client.index_intraday_all(index, expect_rows=False)
+        bars, refused = intraday.check(key, intraday.of_answer(answer), MINUTES, sanity)
+        rejected += refused
+        found = intraday.better(found, bars, MINUTES)
+    if not len(found):
+        return Outcome(key, skipped=NO_MINUTES)
+    return _minutes_outcome(run, key, found, due, rejected, fallback)
+
+
+def _minutes_outcome(
+    run: Context,
+    key: str,
+    found: Records,
+    due: set[date],
+    rejected: list[Rejected],
+    fallback: str | None,
+) -> Outcome:
+    window = run.window
+    whole = intraday.whole_days(found, MINUTES)
+    lacking = due - whole
+    if len(found) > INTRADAY_BARS - len(intraday.grid(MINUTES)):
+        # the series is full: its first day may be cut, and what came before is gone
+        first = intraday.days_in(found)[0]
+        lacking = {day for day in lacking if day > first}
+    keep = intraday.in_days(found, due)
+    if window.until is None or window.until > window.due:
+        keep |= found["day"] > intraday.number_of(window.due)
+    bars = found[keep]
+    bars["final"] = intraday.fetched_after_close(bars) & intraday.in_days(bars, whole)
+    final = intraday.days_in(bars[bars["final"]])
+    return Outcome(
+        key,
+        bars if len(bars) else None,
+        rejected,
+        cursor=final[-1] if final else None,
+        failure=f"{len(lacking)} days lack minutes, the newest {max(lacking)}" if lacking else None,
+        fallback=fallback,
+    )
 
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:
-    """The rows of some indices as one Arrow table of the declared schema."""
-    return pa.concat_tables([_rows(o.code, o.bars) for o in outcomes if o.bars])
+    """The rows of some keys as one Arrow table of the declared schema."""
+    return pa.concat_tables([_rows(o) for o in outcomes if o.rows is not None and len(o.rows)])
 
 
-def _rows(code: str, bars: Bars) -> pa.Table:
-    size = len(bars)
-    return conform(
-        pa.table(
-            {
-                "code": [code] * size,
-                "period": [PERIOD] * size,
-                "bar_end": pa.array([close_of(day) for day in bars.dates], _STAMP),
-                "trade_date": pa.array(bars.dates, pa.date32()),
-                "open": bars.open,
-                "high": bars.high,
-                "low": bars.low,
-                "close": bars.close,
-                "volume": bars.volume,
-                "amount": bars.amount,
-                "up_count": bars.up,
-                "down_count": bars.down,
-                "source_route": [f"/api/{bars.source_route}"] * size,
-                "fetched_at": pa.array([bars.fetched_at] * size, _STAMP),
-                "is_final": [is_final(day, bars.fetched_at) for day in bars.dates],
-            }
-        ),
-        INDEX_KLINE,
-    )
+def _rows(outcome: Outcome) -> pa.Table:
+    index, _ = _index_and_period(outcome.code)
+    assert outcome.rows is not None
+    size = len(outcome.rows)
+    if isinstance(outcome.rows, np.ndarray):
+        columns = intraday.arrow_columns([outcome.rows]) | {
+            "code": pa.repeat(pa.scalar(index), size),
+            "period": pa.repeat(pa.scalar(MINUTES), size),
+        }
+    else:
+        columns = long_bars.arrow_columns(index, outcome.rows)
+        columns["source_label"] = pa.nulls(size, pa.string())
+    return conform(pa.table(columns), INDEX_KLINE)
+
+
+DATASET = Dataset("index_kline", INDEX_KLINE, ROUTE, fetch, table)

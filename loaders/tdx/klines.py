@@ -5,63 +5,24 @@ for the days since the cursor and an overlap, and trusts the answer only if it j
 if not, the whole history is read again. Nothing narrower than what is stored is ever landed.
 """
 
-import asyncio
-from bisect import bisect_right
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
 
 import psycopg
 import pyarrow as pa
 
-from loaders.errors import DataQualityError, UpstreamError
-from loaders.tdx.answers import Bars
-from loaders.tdx.client import TdxClient
-from loaders.tdx.outage import ServiceGone
-from loaders.tdx.plausibility import Rejected, check_bars
+from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.outcomes import NOT_DUE, Outcome, in_order, outcome_of
+from loaders.tdx.plausibility import check_bars
 from loaders.tdx.schemas import KLINE_DAILY
+from loaders.tdx.service.answers import Bars
+from loaders.tdx.service.client import TdxClient
+from loaders.tdx.window import Window
 from loaders.trading_time import is_final, newest_final
 from loaders.warehouse.tables import conform
 
-DATASET = "kline_daily"
 ROUTE = "/api/kline-all"
-NOT_DUE = "nothing new is due"
-K = TypeVar("K")
-R = TypeVar("R")
-
-
-@dataclass(frozen=True)
-class Window:
-    """What a load wants: days up to `due`, the newest day whose bars are finished.
-
-    `days` are all trading days known, ascending. `since` reads again from that day on (or begins the
-    history of a code there), `until` lets no later day in; `whole` reads every history from its
-    beginning.
-    """
-
-    days: Sequence[date]
-    due: date
-    overlap: int
-    closed: Callable[[date], bool]
-    today: date
-    since: date | None = None
-    until: date | None = None
-    whole: bool = False
-
-    def wants(self, cursor: date | None) -> bool:
-        if self.whole or self.since or cursor is None:
-            return True
-        return cursor < (min(self.due, self.until) if self.until else self.due)
-
-    def limit(self, cursor: date | None) -> int | None:
-        """How many of the newest bars to ask for; None: all."""
-        starts = [day for day in (cursor, self.since) if day is not None]
-        if self.whole or not starts:
-            return None
-        start = min(starts)
-        # one more for an unfinished bar of a day that the calendar does not have yet
-        return len(self.days) - bisect_right(self.days, start) + self.overlap + 1
 
 
 @dataclass(frozen=True)
@@ -70,19 +31,6 @@ class Tail:
 
     first: date
     closes: Mapping[date, int]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One code after a load: rows to land, or why there are none."""
-
-    code: str
-    bars: Bars | None = None
-    rejected: Sequence[Rejected] = ()
-    cursor: date | None = None
-    skipped: str | None = None
-    failure: str | None = None
-    gone: ServiceGone | None = field(default=None, repr=False)
 
 
 def stored_tails(conn: psycopg.Connection, codes: Sequence[str], overlap: int) -> dict[str, Tail]:
@@ -110,53 +58,19 @@ def stored_tails(conn: psycopg.Connection, codes: Sequence[str], overlap: int) -
     return {code: Tail(firsts[code], by_day) for code, by_day in closes.items()}
 
 
-async def fetch(
-    client: TdxClient,
-    codes: Sequence[str],
-    window: Window,
-    cursors: Mapping[str, date],
-    tails: Mapping[str, Tail],
-    concurrency: int,
-) -> AsyncIterator[Outcome]:
+async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
     """Outcomes in the order of `codes`. Ends early, each code left failed, once the service is gone."""
+    window, cursors = run.window, run.cursors(KLINE_DAILY.name)
+    tails = run.ask(lambda conn: stored_tails(conn, codes, window.overlap))
 
     async def one(code: str) -> Outcome:
         cursor = cursors.get(code)
         if not window.wants(cursor):
             return Outcome(code, skipped=NOT_DUE)
-        return await outcome_of(code, _load(client, code, window, cursor, tails.get(code)))
+        return await outcome_of(code, _load(run.client, code, window, cursor, tails.get(code)))
 
-    async for outcome in in_order(codes, one, concurrency):
+    async for outcome in in_order(codes, one, run.settings.concurrency, run.room):
         yield outcome
-
-
-async def outcome_of(code: str, work: Awaitable[Outcome]) -> Outcome:
-    """The outcome of loading one code; what goes wrong with it is its outcome, not an error."""
-    try:
-        return await work
-    except ServiceGone as error:
-        return Outcome(code, failure=str(error), gone=error)
-    except (UpstreamError, DataQualityError) as error:
-        return Outcome(code, failure=str(error))
-
-
-async def in_order(
-    keys: Sequence[K], work: Callable[[K], Awaitable[R]], concurrency: int
-) -> AsyncIterator[R]:
-    """Results in the order of `keys`, a few more tasks than `concurrency` in the air at a time."""
-    pending: list[asyncio.Task[R]] = []
-    ahead = iter(keys)
-    try:
-        for key in ahead:
-            pending.append(asyncio.ensure_future(work(key)))
-            if len(pending) >= 2 * concurrency:
-                yield await pending.pop(0)
-        while pending:
-            yield await pending.pop(0)
-    finally:
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
 
 
 async def _load(
@@ -215,7 +129,7 @@ def lost_history(bars: Bars, tail: Tail, *, whole: bool) -> str | None:
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:
     """The rows of some codes as one Arrow table of the declared schema."""
-    parts = [(o.code, o.bars) for o in outcomes if o.bars]
+    parts = [(o.code, o.rows) for o in outcomes if o.rows]
     columns = {
         name: pa.chunked_array([pa.array(getattr(b, name)) for _, b in parts], pa.int64())
         for name in ("open", "high", "low", "close", "volume", "amount")
@@ -242,3 +156,6 @@ def table(outcomes: Sequence[Outcome]) -> pa.Table:
 
 def _repeat(value: object, count: int, kind: pa.DataType | None) -> pa.Array:
     return pa.repeat(pa.scalar(value, kind), count)
+
+
+DATASET = Dataset("kline_daily", KLINE_DAILY, ROUTE, fetch, table)

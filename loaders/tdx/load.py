@@ -1,86 +1,52 @@
 """A load of the TDX source: which tasks there are, in which order, and how each runs.
 
-    codes ▶ trading_calendar ▶ kline_daily · index_kline ▶ corporate_actions
+    codes ▶ trading_calendar ▶ kline_daily · index_kline ▶ minutes, ticks, quotes … ▶ corporate_actions
 
-The code list and the calendar are refreshed by every load: the others stand on them. A task is a
-batch of codes of one exchange and what retry and progress count; it runs as slices, one package of
-rows each. One code's failure is recorded against that code and stops nothing else.
+The code list and the calendar are refreshed by every load but a realtime one: the others stand on
+them. A task is a batch of codes of one exchange and what retry and progress count; it runs as
+packages of rows. One code's failure is recorded against that code and stops nothing else.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-import pyarrow as pa
-
 from loaders import jobs, trading_time
-from loaders.errors import (
-    DataQualityError,
-    QuotemillError,
-    SettingsError,
-    UpstreamError,
-    UsageError,
-)
+from loaders.errors import DataQualityError, QuotemillError, SettingsError, UpstreamError
 from loaders.jobs import Task
-from loaders.run import Load, LoadRequest
-from loaders.settings import Settings
-from loaders.tdx import actions_load, calendar, codes, indices, klines, plan, rejects, waiting
-from loaders.tdx.client import CODE, TdxClient
+from loaders.run import Load
+from loaders.tdx import actions_load, calendar, codes, plan, rejects, waiting
 from loaders.tdx.codes import Security
-from loaders.tdx.klines import Outcome, Window
-from loaders.tdx.outage import ServiceGone
-from loaders.tdx.schemas import INDEX_KLINE, KLINE_DAILY, REJECTED_ROW, SECURITY, TRADING_DAY
+from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.outcomes import NOT_DUE, Outcome
+from loaders.tdx.request import check_request, missing_settings, queues, resolve, trading_days
+from loaders.tdx.schemas import REJECTED_ROW, SECURITY, TRADING_DAY
+from loaders.tdx.selftest.record import newest_fingerprint
+from loaders.tdx.service.client import TdxClient
+from loaders.tdx.service.outage import ServiceGone
 from loaders.tdx.waiting import Stopped
+from loaders.tdx.window import Window
 from loaders.warehouse.postgres import WarehouseAway
 from loaders.warehouse.tables import Batch, LandedTable
 from loaders.warehouse.upsert import COPY_ROWS
 
+__all__ = ["check_request", "load", "missing_settings", "queues", "resolve"]
 T = TypeVar("T")
+PACKAGE_ROWS = 2_000_000  # a package that has as many takes no further code
+FALLBACKS_SAID = 20  # different ones in the log of a task
 NO_ACTIONS = (
     "no source of corporate actions is configured, so adjusted prices equal raw ones: "
     "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, or xdxr"
 )
 
 
-def missing_settings(settings: Settings) -> str | None:
-    """Why this source cannot be loaded with these settings, or None."""
-    return None if settings.tdx.base_url else "QUOTEMILL_TDX__BASE_URL is not set"
-
-
-def check_request(settings: Settings, request: LoadRequest) -> None:
-    """Raises UsageError, SettingsError for what can be known before anything is opened."""
-    if missing := missing_settings(settings):
-        raise SettingsError(
-            f"no TDX service is configured: {missing}",
-            hint="QUOTEMILL_TDX__BASE_URL=http://host:8080, or try `loaders sandbox tdx`",
-        )
-    unknown = [d for d in request.datasets or () if d not in plan.DATASETS]
-    if unknown:
-        raise UsageError(
-            f"unknown dataset {', '.join(unknown)}", hint=f"datasets: {', '.join(plan.DATASETS)}"
-        )
-    malformed = [c for c in request.codes or () if not CODE.fullmatch(c)]
-    if malformed:
-        raise UsageError(f"not a code like sh600000: {', '.join(malformed)}")
-    named_indices = [c for c in request.codes or () if c in settings.tdx.indices]
-    if named_indices:
-        raise UsageError(
-            f"{', '.join(named_indices)}: an index, not a stock or fund",
-            hint="`loaders run tdx --dataset index_kline`, without codes, loads the indices",
-        )
-    if request.codes is not None and indices.DATASET in (request.datasets or ()):
-        raise UsageError(
-            f"--codes and --dataset {indices.DATASET} exclude each other",
-            hint="without --codes it loads the indices of the setting tdx.indices",
-        )
-    if request.since and request.until and request.since > request.until:
-        raise UsageError("--since is later than --until")
-
-
 def load(run: Load) -> None:
     """Run every task of the load. Outcomes are in the tasks; raises only what stops all of it."""
+    # revisions of the service differ; the newest self-test tells which one this was
+    if fingerprint := run.warehouse.ask(newest_fingerprint):
+        run.log("info", "newest self-test of the service", {"fingerprint": fingerprint})
     with asyncio.Runner() as runner:
         client = TdxClient(run.settings.tdx, now=run.clock)
         try:
@@ -91,30 +57,26 @@ def load(run: Load) -> None:
             run.warn(f"the service's answers: {name} ({count:,} times)")
 
 
-@dataclass(frozen=True)
-class _Bars:
-    """A dataset of bars: where it lands, the route they come from, and how outcomes become rows."""
-
-    table: LandedTable
-    route: str
-    rows: Callable[[Sequence[Outcome]], pa.Table]
-
-
-_KLINES = _Bars(KLINE_DAILY, klines.ROUTE, klines.table)
-_INDICES = _Bars(INDEX_KLINE, indices.ROUTE, indices.table)
-
-
 class _Tdx:
     """The tasks of one load, sharing its client and event loop."""
 
     def __init__(self, run: Load, runner: asyncio.Runner, client: TdxClient) -> None:
         self.load, self.runner, self.client = run, runner, client
         self.settings = run.settings.tdx
-        self.today = run.clock().astimezone(trading_time.SHANGHAI).date()
+        self.began = run.clock()
+        self.today = self.began.astimezone(trading_time.SHANGHAI).date()
+        self.package_rows = 0
 
     def run(self) -> None:
-        securities = self._codes()
-        days = self._calendar()
+        if self.load.request.mode == "realtime":
+            days = trading_days(self.load.warehouse.ask(calendar.stored), self.today)
+            if self.today not in days:
+                self.load.reporter.line(f"{self.today} is not a trading day: nothing to do")
+                return
+            securities = self.load.warehouse.ask(codes.known) or self._codes()
+        else:
+            securities = self._codes()
+            days = self._calendar()
         if self.load.stopping():
             return
         tasks = self._plan(securities)
@@ -123,13 +85,13 @@ class _Tdx:
                 self.load.reporter.start(
                     dataset, sum(len(task.codes) for task in tasks if task.dataset == dataset)
                 )
+        context = None
         for task in tasks:
             if self.load.stopping():
                 break
-            if task.dataset == klines.DATASET:
-                self._klines(task, self._window(days))
-            elif task.dataset == indices.DATASET:
-                self._indices(task, self._window(days))
+            if task.dataset in plan.KEYED:
+                context = context or self._context(days, securities)
+                self._keyed(task, plan.KEYED[task.dataset], context)
             else:
                 self._corporate_actions(task)
 
@@ -199,7 +161,7 @@ class _Tdx:
         loadable = [
             s.code for s in securities.values() if s.is_listed and s.instrument_type != "index"
         ]
-        if request.codes is None and not loadable and set(plan.PER_CODE) & {*plan.chosen(request)}:
+        if request.codes is None and not loadable and {*plan.PER_CODE} & {*plan.chosen(request)}:
             raise UpstreamError(
                 "no code is known, so nothing can be asked for",
                 hint="the code list must load first: `loaders check tdx`",
@@ -251,63 +213,73 @@ class _Tdx:
             whole=request.mode == "init",
         )
 
+    def _context(self, days: Sequence[date], securities: dict[str, Security]) -> Context:
+        return Context(
+            client=self.client,
+            settings=self.settings,
+            window=self._window(days),
+            securities=securities,
+            mode=self.load.request.mode,
+            began=self.began,
+            clock=self.load.clock,
+            ask=self.load.warehouse.ask,
+            cursors=self.load.cursors,
+            room=lambda: self.package_rows < PACKAGE_ROWS,
+        )
+
     # -- the datasets with one cursor for each code ---------------------------------------------
 
-    def _klines(self, task: Task, window: Window) -> None:
-        def outcomes(batch: Sequence[str]) -> AsyncIterator[Outcome]:
-            tails = self.load.warehouse.ask(
-                lambda conn: klines.stored_tails(conn, batch, window.overlap)
-            )
-            cursors = self.load.cursors(KLINE_DAILY.name)
-            return klines.fetch(
-                self.client, batch, window, cursors, tails, self.settings.concurrency
-            )
-
-        self._sliced(task, _KLINES, outcomes)
-
-    def _indices(self, task: Task, window: Window) -> None:
-        def outcomes(batch: Sequence[str]) -> AsyncIterator[Outcome]:
-            cursors = self.load.cursors(INDEX_KLINE.name)
-            return indices.fetch(self.client, batch, window, cursors, self.settings.concurrency)
-
-        self._sliced(task, _INDICES, outcomes)
-
-    def _sliced(
-        self,
-        task: Task,
-        kind: _Bars,
-        outcomes: Callable[[Sequence[str]], AsyncIterator[Outcome]],
-    ) -> None:
+    def _keyed(self, task: Task, dataset: Dataset, context: Context) -> None:
         task.status = "running"
         jobs.save_task(self.load.warehouse, self.load.job_id, task)
-        for batch in plan.slices(task.codes, self.settings.slice_size):
-            if self.load.stopping():
-                break
-            before = task.done, task.skipped, dict(task.failures)
-            stream = self._drain(task, outcomes(batch))
-            batches = _batches(kind, task.dataset, stream, self.load.clock())
+        fallbacks: Counter[str] = Counter()
+        page = 0
+        while (start := _reached(task)) < len(task.codes) and not self.load.stopping():
+            page += 1
+            self.package_rows = 0
+            before = task.done, task.skipped, dict(task.failures), task.cursor
+            batch = task.codes[start : start + self.settings.slice_size]
+            stream = self._drain(task, dataset.fetch(context, batch), page, fallbacks)
             try:
-                self.load.land(task, kind.table, batches, REJECTED_ROW)
+                self.load.land(
+                    task,
+                    dataset.landed,
+                    self._batches(dataset, stream),
+                    REJECTED_ROW,
+                    dataset.has_cursor,
+                )
             except BaseException:  # what did not land is not done
-                task.done, task.skipped, task.failures = before
+                task.done, task.skipped, task.failures, task.cursor = before
                 raise
+            if _reached(task) == start:  # stopped before the first answer
+                break
         self._leave_rest(task)
         task.status = _status(task)
         jobs.save_task(self.load.warehouse, self.load.job_id, task)
+        if fallbacks:
+            detail = dict(fallbacks.most_common(FALLBACKS_SAID))
+            event = f"{task.dataset}: {fallbacks.total():,} times another way was taken"
+            self.load.log("info", event, detail, task.task_no)
 
-    def _drain(self, task: Task, stream: AsyncIterator[Outcome]) -> Iterator[Outcome]:
+    def _drain(
+        self, task: Task, stream: AsyncIterator[Outcome], page: int, fallbacks: Counter[str]
+    ) -> Iterator[Outcome]:
         """Outcomes as they come, counted; ends early where the load is to stop."""
         while (outcome := self._next(stream)) is not None:
             self.load.reporter.advance(task.dataset, 1)
             if outcome.gone is not None:
                 self.load.gone = outcome.gone
+            if outcome.fallback is not None:
+                fallbacks[outcome.fallback] += 1
+            if outcome.cursor is not None:
+                task.cursor = {"code": outcome.code, "date": outcome.cursor, "page": page}
             if outcome.failure is not None:
                 task.failures[outcome.code] = outcome.failure
                 if outcome.gone is None:
                     self.load.reporter.line(f"{task.dataset} {outcome.code}: {outcome.failure}")
             elif outcome.skipped is not None:
                 task.skipped += 1
-                if outcome.skipped != klines.NOT_DUE:
+                if outcome.skipped != NOT_DUE:
                     self.load.warn(f"{task.dataset} {outcome.code}: {outcome.skipped}")
             else:
                 task.done += 1
@@ -322,12 +294,26 @@ class _Tdx:
         except Stopped:
             return None
 
+    def _batches(self, dataset: Dataset, outcomes: Iterator[Outcome]) -> Iterator[Batch]:
+        """Rows of several keys at a time, so that memory is bounded by rows and not by keys."""
+        held: list[Outcome] = []
+        size = 0
+        for outcome in outcomes:
+            held.append(outcome)
+            rows = len(outcome.rows) if outcome.rows is not None else 0
+            size += rows
+            self.package_rows += rows
+            if size >= COPY_ROWS:
+                yield batch_of(dataset, held, self.load.clock())
+                held, size = [], 0
+        if held:
+            yield batch_of(dataset, held, self.load.clock())
+
     def _leave_rest(self, task: Task) -> None:
         """Codes that were never reached because the service is gone fail, so that a retry has them."""
         if self.load.gone is None:
             return
-        reached = task.done + task.skipped + len(task.failures)
-        for code in task.codes[reached:]:
+        for code in task.codes[_reached(task) :]:
             task.failures[code] = str(self.load.gone)
 
     # -- corporate actions -----------------------------------------------------------------------
@@ -354,34 +340,23 @@ class _Tdx:
         jobs.save_task(self.load.warehouse, self.load.job_id, task)
 
 
-def _batches(
-    kind: _Bars, dataset: str, outcomes: Iterator[Outcome], now: datetime
-) -> Iterator[Batch]:
-    """Rows of several codes at a time, so that memory is bounded by rows and not by codes."""
-    held: list[Outcome] = []
-    size = 0
-    for outcome in outcomes:
-        held.append(outcome)
-        size += len(outcome.bars) if outcome.bars else 0
-        if size >= COPY_ROWS:
-            yield _batch(kind, dataset, held, now)
-            held, size = [], 0
-    if held:
-        yield _batch(kind, dataset, held, now)
-
-
-def _batch(kind: _Bars, dataset: str, held: Sequence[Outcome], now: datetime) -> Batch:
-    with_bars = [o for o in held if o.bars]
+def batch_of(dataset: Dataset, held: Sequence[Outcome], now: datetime) -> Batch:
+    """What some outcomes land."""
+    with_rows = [o for o in held if o.rows is not None and len(o.rows)]
     refused = [r for o in held for r in o.rejected]
     return Batch(
-        rows=kind.rows(with_bars) if with_bars else None,
-        rejected=rejects.table(dataset, refused, kind.route, now) if refused else None,
-        cursors={o.code: o.cursor for o in held if o.cursor},
+        rows=dataset.table(with_rows) if with_rows else None,
+        rejected=rejects.table(dataset.name, refused, dataset.route, now) if refused else None,
+        cursors={dataset.cursor_key(o.code): o.cursor for o in held if o.cursor},
     )
 
 
+def _reached(task: Task) -> int:
+    return task.done + task.skipped + len(task.failures)
+
+
 def _status(task: Task) -> str:
-    if task.done + task.skipped + len(task.failures) < len(task.codes):
+    if _reached(task) < len(task.codes):
         return "cancelled"
     if not task.failures:
         return "succeeded"

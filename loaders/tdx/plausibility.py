@@ -1,4 +1,4 @@
-"""Whether day bars can be true. Shapes were checked before (loaders.tdx.answers).
+"""Whether day bars can be true. Shapes were checked before (loaders.tdx.service.answers).
 
 A single impossible bar is rejected with the rule it breaks and the rest is kept. An answer whose
 bars are mostly impossible is no data at all: an index asked through a stock route comes back as
@@ -13,7 +13,7 @@ from datetime import date
 import orjson
 
 from loaders.errors import DataQualityError
-from loaders.tdx.answers import Bars
+from loaders.tdx.service.answers import Bars
 from loaders.trading_time import FIRST_CHINESE_DAY
 
 JUMP = 3

@@ -9,6 +9,7 @@ from loaders.warehouse.tables import landed_table
 
 RAW_TDX = "raw_tdx"
 _TEXT, _DATE, _INT, _BIG = pa.string(), pa.date32(), pa.int32(), pa.int64()
+_STAMP = pa.timestamp("us", tz="UTC")
 _PRICES = [("open", _BIG), ("high", _BIG), ("low", _BIG), ("close", _BIG)]
 _PER10 = pa.decimal128(18, 4)
 _SHARES_10K = pa.decimal128(20, 4)
@@ -48,15 +49,137 @@ INDEX_KLINE = landed_table(
     [
         ("code", _TEXT),
         ("period", _TEXT),
-        ("bar_end", pa.timestamp("us", tz="UTC")),
+        ("bar_end", _STAMP),
         ("trade_date", _DATE),
         *_PRICES,
         ("volume", _BIG),
         ("amount", _BIG),
         ("up_count", _INT),
         ("down_count", _INT),
+        ("source_label", _TEXT),  # of a minute: HH:MM as it came, before the repair of noon
     ],
     key=("code", "period", "bar_end"),
+    nullable=("source_label",),
+)
+
+KLINE_PERIOD = landed_table(
+    RAW_TDX,
+    "kline_period",  # bars that somebody else built; ours come from days and minutes
+    [
+        ("code", _TEXT),
+        ("period", _TEXT),  # week, month, minute5, minute15, minute30, hour, day (of a .day file)
+        ("bar_end", _STAMP),
+        ("trade_date", _DATE),
+        *_PRICES,
+        ("volume", _BIG),
+        ("amount", _BIG),
+    ],
+    key=("code", "period", "bar_end"),
+)
+
+KLINE_ADJUSTED = landed_table(
+    RAW_TDX,
+    "kline_adjusted",  # the vendor's forward-adjusted days: evidence, never truth
+    [("code", _TEXT), ("trade_date", _DATE), *_PRICES, ("volume", _BIG)],
+    key=("code", "trade_date"),
+)
+
+KLINE_MINUTE = landed_table(
+    RAW_TDX,
+    "kline_minute",
+    [
+        ("code", _TEXT),
+        ("bar_end", _STAMP),
+        ("trade_date", _DATE),
+        ("source_label", _TEXT),  # HH:MM as it came, before the repair of noon
+        *_PRICES,
+        ("volume", _BIG),  # hands, the odd shares of a minute cut off
+        ("amount", _BIG),
+    ],
+    key=("code", "bar_end"),
+    nullable=("amount",),  # /api/minute knows price and volume only
+)
+
+TICK_TRADE = landed_table(
+    RAW_TDX,
+    "tick_trade",
+    [
+        ("code", _TEXT),
+        ("trade_date", _DATE),
+        ("ordinal", _INT),  # from 1, from the start of the day
+        ("traded_at", _STAMP),  # to the minute
+        ("price", _BIG),
+        ("volume", _BIG),
+        ("side", _INT),  # 0 buy, 1 sell, 2 auction or neutral
+        ("order_count", _INT),  # 0 for every day but the current one
+    ],
+    key=("code", "trade_date", "ordinal"),
+    whole=("code", "trade_date"),
+)
+
+_LEVELS = [
+    (f"{side}{level}_{what}", _BIG)
+    for side in ("bid", "ask")
+    for level in range(1, 6)
+    for what in ("price", "volume")
+]
+_YUAN = pa.decimal128(24, 3)
+
+QUOTE = landed_table(
+    RAW_TDX,
+    "quote",
+    [
+        ("code", _TEXT),
+        ("sampled_at", _STAMP),  # one moment for all codes of a load
+        ("trade_date", _DATE),
+        ("previous_close", _BIG),
+        *_PRICES,  # close is the last price; 0 where nothing traded yet
+        ("total_hand", _BIG),
+        ("current_hand", _BIG),  # Intuition of the source: the newest trade
+        ("amount_yuan", _YUAN),
+        ("inside_dish", _BIG),
+        ("outer_disc", _BIG),
+        *_LEVELS,
+        ("server_time", _TEXT),
+        ("active1", _BIG),
+        ("active2", _BIG),
+    ],
+    key=("code", "sampled_at"),
+)
+
+MARKET_STATS = landed_table(
+    RAW_TDX,
+    "market_stats",
+    [
+        ("exchange", _TEXT),
+        ("sampled_at", _STAMP),
+        ("trade_date", _DATE),
+        ("stock_count", _BIG),
+        # what the service calls so; it tests the sign of a stale price
+        ("up_count", _BIG),
+        ("down_count", _BIG),
+        ("flat_count", _BIG),
+        ("instrument_count", _BIG),
+    ],
+    key=("exchange", "sampled_at"),
+    nullable=("stock_count", "up_count", "down_count", "flat_count", "instrument_count"),
+)
+
+STOCK_INFO = landed_table(
+    RAW_TDX,
+    "stock_info",
+    [
+        ("code", _TEXT),
+        ("part", _TEXT),  # quote, kline_day, minute: each may be missing from an answer
+        ("trade_date", _DATE),
+        ("row_count", _INT),
+        ("previous_close", _BIG),
+        *_PRICES,
+        ("volume", _BIG),
+        ("amount_yuan", _YUAN),
+    ],
+    key=("code", "part"),
+    nullable=("previous_close", "open", "high", "low", "close", "volume", "amount_yuan"),
 )
 
 CORPORATE_ACTION = landed_table(
@@ -104,4 +227,18 @@ REJECTED_ROW = landed_table(
     nullable=("value",),
 )
 
-TABLES = (SECURITY, TRADING_DAY, KLINE_DAILY, INDEX_KLINE, CORPORATE_ACTION, REJECTED_ROW)
+TABLES = (
+    SECURITY,
+    TRADING_DAY,
+    KLINE_DAILY,
+    INDEX_KLINE,
+    KLINE_PERIOD,
+    KLINE_ADJUSTED,
+    KLINE_MINUTE,
+    TICK_TRADE,
+    QUOTE,
+    MARKET_STATS,
+    STOCK_INFO,
+    CORPORATE_ACTION,
+    REJECTED_ROW,
+)

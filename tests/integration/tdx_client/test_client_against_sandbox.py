@@ -19,11 +19,17 @@ from loaders.sandbox.replay import ReplayMarket
 from loaders.sandbox.tdx_calls import Options
 from loaders.sandbox.tdx_service import TdxSandbox
 from loaders.settings import TdxSettings
-from loaders.tdx.answers import Bars, EmptyAnswer, PermanentAnswer, UpstreamTimeout, WrongShape
-from loaders.tdx.client import TdxClient
 from loaders.tdx.corporate_actions import read_actions
-from loaders.tdx.outage import ServiceGone
 from loaders.tdx.plausibility import check_bars
+from loaders.tdx.service.answers import (
+    Bars,
+    EmptyAnswer,
+    PermanentAnswer,
+    UpstreamTimeout,
+    WrongShape,
+)
+from loaders.tdx.service.client import TdxClient
+from loaders.tdx.service.outage import ServiceGone
 
 T = TypeVar("T")
 

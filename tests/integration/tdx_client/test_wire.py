@@ -12,8 +12,8 @@ import pytest
 from loaders.errors import UpstreamError
 from loaders.http import NoAnswerInTime, RetryableAnswer
 from loaders.settings import TdxSettings
-from loaders.tdx.answers import Bars, PermanentAnswer
-from loaders.tdx.client import TdxClient
+from loaders.tdx.service.answers import Bars, PermanentAnswer
+from loaders.tdx.service.client import TdxClient
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 BAR = {

@@ -13,8 +13,8 @@ import httpx
 import orjson
 
 from loaders.settings import TdxSettings
-from loaders.tdx.answers import Bars
-from loaders.tdx.client import TdxClient
+from loaders.tdx.service.answers import Bars
+from loaders.tdx.service.client import TdxClient
 
 T = TypeVar("T")
 FETCHED_AT = datetime(2024, 11, 8, 8, 0, tzinfo=UTC)
@@ -56,6 +56,37 @@ def kline_data(rows: list[dict[str, Any]] | None) -> dict[str, Any]:
     return {"count": len(rows or []), "list": rows, "meta": meta}
 
 
+def minute_bar(stamp: str, close: int = 10_000, **changes: Any) -> dict[str, Any]:
+    """One bar labelled with a minute like 2024-11-08T09:31."""
+    return bar(date.fromisoformat(stamp[:10]), close, Time=f"{stamp}:00+08:00") | changes
+
+
+def tick(stamp: str, price: int = 10_000, **changes: Any) -> dict[str, Any]:
+    """One tick of a minute like 2024-11-08T09:31."""
+    return {
+        "Time": f"{stamp}:00+08:00", "Price": price, "Volume": 5, "Status": 0, "Number": 0,
+    } | changes  # fmt: skip
+
+
+def upper(rows: list[dict[str, Any]] | None, **more: Any) -> dict[str, Any]:
+    return {"Count": len(rows or []), "List": rows} | more
+
+
+def quote(code: str = "sz000001", **changes: Any) -> dict[str, Any]:
+    """A quote in the service's spelling."""
+    levels = {
+        name: [{"Buy": buy, "Price": 12_500 + i * step, "Number": i + 1} for i in range(5)]
+        for name, buy, step in (("BuyLevel", True, -10), ("SellLevel", False, 10))
+    }
+    return {
+        "Exchange": {"sz": 0, "sh": 1, "bj": 2}[code[:2]], "Code": code[2:], "Active1": 2843,
+        "K": {"Last": 12_250, "Open": 12_300, "High": 12_600, "Low": 12_280, "Close": 12_500},
+        "ServerTime": "14585643", "ReversedBytes0": 14585643, "ReversedBytes1": -1250,
+        "TotalHand": 1_235_000, "Intuition": 100, "Amount": 1560000000, "InsideDish": 520_000,
+        "OuterDisc": 715_000, **levels, "ReversedBytes9": 0, "Rate": 0, "Active2": 2843,
+    } | changes  # fmt: skip
+
+
 def good(data: Any) -> httpx.Response:
     return httpx.Response(200, content=envelope(data))
 
@@ -65,17 +96,20 @@ def failing(message: str) -> httpx.Response:
 
 
 class Service:
-    """Answers come from `answer(route, params, n)`, n counting the requests; all are recorded."""
+    """Answers come from `answer(route, params, n)`, n counting the requests; all are recorded.
 
-    def __init__(self, answer: Callable[[str, dict[str, str], int], httpx.Response]) -> None:
+    A document that was posted stands among the parameters.
+    """
+
+    def __init__(self, answer: Callable[[str, dict[str, Any], int], httpx.Response]) -> None:
         self.answer = answer
-        self.requests: list[tuple[str, dict[str, str]]] = []
+        self.requests: list[tuple[str, dict[str, Any]]] = []
         self.pauses: list[float] = []
         self.time = 0.0
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         route = request.url.path.removeprefix("/api/")
-        params = dict(request.url.params)
+        params = dict(request.url.params) | orjson.loads(request.content or b"{}")
         self.requests.append((route, params))
         await asyncio.sleep(0)
         return self.answer(route, params, len(self.requests))

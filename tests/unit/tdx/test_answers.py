@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.http import RetryableAnswer
-from loaders.tdx.answers import (
+from loaders.tdx.service.answers import (
     Bars,
+    BarShape,
     NeedsRestart,
     Outage,
     PermanentAnswer,
+    UnknownCode,
     UpstreamTimeout,
     WrongShape,
     failure_of,
@@ -24,13 +26,13 @@ from loaders.tdx.answers import (
     read_workdays,
 )
 
+RAW_DAYS = BarShape("list", "count", "day", "tdx")
 EXTREME = st.integers(-(2**63), 2**63 - 1)
 
 
 def read(data: Any, **over: Any) -> Bars:
     options = {
-        "key": "list", "count": "count", "meta": True, "fetched_at": FETCHED_AT,
-        "unknown": Counter(), "oddities": Counter(),
+        "shape": RAW_DAYS, "fetched_at": FETCHED_AT, "unknown": Counter(), "oddities": Counter(),
     } | over  # fmt: skip
     return read_bars("kline-all", data, **options)
 
@@ -123,7 +125,7 @@ def test_bars_of_another_source_or_period_are_refused(broken: dict[str, str]) ->
 )
 def test_data_of_another_form_is_refused(data: Any) -> None:
     with pytest.raises(WrongShape):
-        read(data, meta=False)
+        read(data, shape=BarShape("list", "count", "day"))
 
 
 def test_unsorted_bars_are_sorted_and_reported() -> None:
@@ -162,6 +164,8 @@ def test_bars_of_one_day_that_contradict_each_other_are_both_kept_for_judgement(
         ("end 必须大于或等于 start", PermanentAnswer),
         ("交易日模块未初始化", NeedsRestart),
         ("获取行情失败: DefaultCodes未初始化", NeedsRestart),
+        ("获取行情失败: 未查询到代码[SH510300]相关信息", UnknownCode),
+        ("获取行情失败: 预期3个，实际2个", UnknownCode),
         ("获取K线失败: EOF", RetryableAnswer),
     ],
 )

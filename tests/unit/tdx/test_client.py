@@ -11,8 +11,8 @@ from fake_tdx import Service, asked, bar, days, envelope, failing, good, kline_d
 from loaders.errors import SettingsError, UpstreamError, UsageError
 from loaders.http import NoAnswerInTime, RetryableAnswer
 from loaders.settings import TdxSettings
-from loaders.tdx.answers import EmptyAnswer, PermanentAnswer, WrongShape
-from loaders.tdx.client import TdxClient
+from loaders.tdx.service.answers import EmptyAnswer, PermanentAnswer, WrongShape
+from loaders.tdx.service.client import TdxClient
 
 ROWS = [bar(d) for d in days(3)]
 

@@ -8,9 +8,9 @@ import pytest
 from fake_tdx import Service, asked, bar, days, failing, good, kline_data
 
 from loaders.errors import UpstreamError
-from loaders.tdx.answers import Outage
-from loaders.tdx.client import TdxClient
-from loaders.tdx.outage import OutageGate, ServiceGone
+from loaders.tdx.service.answers import Outage
+from loaders.tdx.service.client import TdxClient
+from loaders.tdx.service.outage import OutageGate, ServiceGone
 
 CODES = [f"sh6{i:05}" for i in range(20)]
 BARS = good(kline_data([bar(d) for d in days(3)]))

@@ -9,7 +9,7 @@ known is dropped and counted.
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from operator import itemgetter
@@ -34,9 +34,14 @@ PERMANENT_TEXTS = (
     "无效",
     "只支持",
 )
+# of a quote: a code that the cache lacks, fewer quotes than codes
+UNKNOWN_CODE_TEXTS = ("未查询到代码", "，实际")
 EXCHANGES = ("sh", "sz", "bj")
 NUMBERS = ("Open", "High", "Low", "Close", "Volume", "Amount", "UpCount", "DownCount", "Last")
-BAR_FIELDS = ("Time", *NUMBERS)
+# a required field has one type, or one of two
+Kind = type | tuple[type, ...]
+NUMBER: Kind = (int, float)
+BAR_FIELDS: dict[str, Kind] = {"Time": str, **dict.fromkeys(NUMBERS, int)}
 # of a bar's Time: the separators and the clock that every bar of a day or longer carries
 DAY_STAMP = "--T15:00:00"
 BIGINT = 2**63
@@ -52,6 +57,10 @@ class EmptyAnswer(RetryableAnswer):
 
 class PermanentAnswer(UpstreamError):
     """The same request would get this answer again."""
+
+
+class UnknownCode(PermanentAnswer):
+    """Quotes of several codes failed as a whole because one of them cannot be served."""
 
 
 class NeedsRestart(PermanentAnswer):
@@ -84,10 +93,11 @@ class Listing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Day bars as columns, ascending by day.
+    """Bars of a day, a week or a month as columns, ascending; each has the last day it covers.
 
     Prices and amount in li (0.001 yuan; indices: 0.001 point), volume in hands of 100 shares.
     `up` and `down` are advancing and declining members, 0 for anything but an index.
+    Adjusted bars have no turnover (0) and may have prices below 0.
     `fetched_at` is the moment the request was sent, UTC. Bars of one day that contradict each other
     are all kept; loaders.tdx.plausibility rejects them.
     """
@@ -120,6 +130,16 @@ class Bars:
 
 
 COLUMNS = tuple(f.name for f in fields(Bars) if f.name not in ("source_route", "fetched_at"))
+
+
+@dataclass(frozen=True, slots=True)
+class BarShape:
+    """How a route spells its answer of bars; `source` and `period` as its `meta` must say, if any."""
+
+    key: str
+    count: str
+    period: str
+    source: str | None = None
 
 
 def open_envelope(
@@ -165,6 +185,8 @@ def failure_of(what: str, message: str) -> UpstreamError:
         return UpstreamTimeout(what, hint=f"if it goes on: {RESTART}")
     if "未初始化" in message:
         return NeedsRestart(what, hint=f"the service is half-initialised: {RESTART}")
+    if any(text in message for text in UNKNOWN_CODE_TEXTS):
+        return UnknownCode(what)
     if any(text in message for text in PERMANENT_TEXTS):
         return PermanentAnswer(what)
     return RetryableAnswer(what)
@@ -174,7 +196,7 @@ def check_fields(
     route: str,
     row: int | None,
     value: Any,
-    required: dict[str, type],
+    required: Mapping[str, Kind],
     known: Iterable[str],
     unknown: Counter[str],
     path: str = "",
@@ -185,7 +207,7 @@ def check_fields(
     for name, kind in required.items():
         if name not in value:
             raise WrongShape(route, row, path + name, "is missing")
-        if type(value[name]) is not kind:
+        if type(value[name]) not in _types(kind):
             raise WrongShape(route, row, path + name, f"{_kind(value[name])}, not {_KINDS[kind]}")
     if len(value) > len(required):
         for name in value.keys() - required.keys() - set(known):
@@ -206,51 +228,58 @@ def read_bars(
     route: str,
     data: Any,
     *,
-    key: str,
-    count: str,
-    meta: bool,
+    shape: BarShape,
     fetched_at: datetime,
     unknown: Counter[str],
     oddities: Counter[str],
 ) -> Bars:
-    """Day bars out of `data[key]`, ascending, each day once unless bars contradict each other."""
-    required: dict[str, type] = {count: int} | ({"meta": dict} if meta else {})
-    check_fields(route, None, data, required, {key}, unknown)
-    rows = read_list(route, data, key)
-    if meta:
+    """Bars of a day or longer, ascending, each once unless bars of a day contradict each other."""
+    times, *numbers = bar_columns(route, data, shape, unknown)
+    columns = dict(zip(COLUMNS, [_days(route, times), *numbers], strict=True))
+    bars = Bars(**columns, source_route=route, fetched_at=fetched_at)
+    keep = in_order(route, bars.dates, numbers, oddities)
+    return bars if keep is None else bars.take(keep)
+
+
+def bar_columns(route: str, data: Any, shape: BarShape, unknown: Counter[str]) -> list[list[Any]]:
+    """Time, then the number columns. Whole columns are checked; only a failure looks at rows."""
+    required: dict[str, Kind] = {shape.count: int, **({"meta": dict} if shape.source else {})}
+    check_fields(route, None, data, required, {shape.key}, unknown)
+    if shape.source:
         check_fields(
             route, None, data["meta"], {"source": str, "type": str},
             {"batch_limit", "notes"}, unknown, "meta.",
         )  # fmt: skip
-        for name, wanted in (("source", "tdx"), ("type", "day")):
+        for name, wanted in (("source", shape.source), ("type", shape.period)):
             if data["meta"][name] != wanted:
                 rule = f"must be {wanted}, not {data['meta'][name]!r}"
                 raise WrongShape(route, None, f"meta.{name}", rule)
-    times, *numbers = _bar_columns(route, key, rows, unknown)
-    columns = dict(zip(COLUMNS, [_days(route, times), *numbers], strict=True))
-    bars = Bars(**columns, source_route=route, fetched_at=fetched_at)
-    return _in_order(route, bars, oddities)
+    rows = read_list(route, data, shape.key)
+    return read_columns(route, shape.key, rows, BAR_FIELDS, unknown)[:-1]
 
 
-def _bar_columns(route: str, key: str, rows: list[Any], unknown: Counter[str]) -> list[list[Any]]:
-    """Time, then the number columns. Whole columns are checked; only a failure looks at rows."""
+def read_columns(
+    route: str, key: str, rows: list[Any], required: Mapping[str, Kind], unknown: Counter[str]
+) -> list[list[Any]]:
+    """The required fields of all rows as columns, in the order of `required`."""
     if not rows:
-        return [[] for _ in BAR_FIELDS[:-1]]
+        return [[] for _ in required]
     try:
-        columns = [list(column) for column in zip(*map(itemgetter(*BAR_FIELDS), rows), strict=True)]
-        sound = set(map(type, columns[0])) == {str} and set(map(len, rows)) == {len(BAR_FIELDS)}
-        sound = sound and all(set(map(type, column)) == {int} for column in columns[1:])
+        columns = [list(column) for column in zip(*map(itemgetter(*required), rows), strict=True)]
+        sound = set(map(len, rows)) == {len(required)} and all(
+            set(map(type, column)) <= _types(kind)
+            for column, kind in zip(columns, required.values(), strict=True)
+        )
     except (KeyError, TypeError):
         columns, sound = [], False
     if not sound:
-        required: dict[str, type] = dict.fromkeys(BAR_FIELDS, int) | {"Time": str}
         for index, row in enumerate(rows):
             check_fields(route, index, row, required, (), unknown, f"{key}.")
-    for name, column in zip(NUMBERS, columns[1:], strict=True):
-        if max(column) >= BIGINT or min(column) < -BIGINT:
+    for (name, kind), column in zip(required.items(), columns, strict=True):
+        if kind is int and (max(column) >= BIGINT or min(column) < -BIGINT):
             index = next(i for i, v in enumerate(column) if not -BIGINT <= v < BIGINT)
             raise WrongShape(route, index, name, "does not fit a 64-bit number")
-    return columns[:-1]
+    return columns
 
 
 def _days(route: str, times: list[str]) -> list[date]:
@@ -267,19 +296,23 @@ def _days(route: str, times: list[str]) -> list[date]:
     raise AssertionError("one of the stamps is wrong")
 
 
-def _in_order(route: str, bars: Bars, oddities: Counter[str]) -> Bars:
-    """Sorted by day, each bar once: page joins upstream can repeat a bar at a border of 800."""
-    days = bars.dates
-    if all(a < b for a, b in itertools.pairwise(days)):
-        return bars
-    order = sorted(range(len(days)), key=days.__getitem__)
-    if order != list(range(len(days))):
+def in_order(
+    route: str, keys: Sequence[Any], columns: Sequence[list[int]], oddities: Counter[str]
+) -> list[int] | None:
+    """Positions of the rows sorted by key, each row once; None if they are so already.
+
+    Page joins upstream can repeat a bar at a border of 800.
+    """
+    if all(a < b for a, b in itertools.pairwise(keys)):
+        return None
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    if order != list(range(len(keys))):
         oddities[f"{route}.unsorted"] += 1
-    rows = list(zip(*(getattr(bars, name) for name in COLUMNS), strict=True))
+    rows = list(zip(keys, *columns, strict=True))
     keep = list({rows[i]: i for i in order}.values())
     if len(keep) < len(rows):
         oddities[f"{route}.repeated_bar"] += len(rows) - len(keep)
-    return bars.take(keep)
+    return keep
 
 
 def read_listings(
@@ -334,17 +367,24 @@ def read_day(route: str, row: int | None, field: str, text: str) -> date:
     raise WrongShape(route, row, field, f"{text!r} is not a day like 2019-02-01")
 
 
-_KINDS: dict[type, str] = {
+_KINDS: dict[Kind, str] = {
     int: "a whole number",
+    float: "a fraction",
+    NUMBER: "a number",
     str: "a text",
     dict: "an object",
+    list: "a list",
     bool: "a boolean",
+    type(None): "null",
 }
 
 
+def _types(kind: Kind) -> set[type]:
+    return set(kind) if isinstance(kind, tuple) else {kind}
+
+
 def _kind(value: Any) -> str:
-    known = _KINDS | {float: "a fraction", list: "a list", type(None): "null"}
-    return known.get(type(value), type(value).__name__)
+    return _KINDS[type(value)]
 
 
 def _missing(route: str, key: str) -> Any:

@@ -1,0 +1,197 @@
+"""Requests to the TDX HTTP service and their failures: limits, retries, outages.
+
+Knows the envelope of an answer and no route's rows; those are in the routes_* modules.
+"""
+
+import asyncio
+import re
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence, Sized
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from loaders.errors import SettingsError, UpstreamError, UsageError
+from loaders.http import (
+    NoAnswerInTime,
+    RetryPolicy,
+    Unreachable,
+    get,
+    http_client,
+    post,
+    rate_limit,
+    retrying,
+)
+from loaders.settings import TdxSettings
+from loaders.tdx.service.answers import (
+    Outage,
+    PermanentAnswer,
+    UpstreamTimeout,
+    WrongShape,
+    check_fields,
+    open_envelope,
+    read_list,
+)
+from loaders.tdx.service.outage import OutageGate
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Sized)
+Decode = Callable[[Any, datetime], T]
+
+CODE = re.compile(r"(sh|sz|bj)[0-9]{6}")
+PROBE = {"code": "sh600000", "type": "minute1", "limit": "1"}
+
+
+class Connection:
+    """One load's view of the service; an async context manager.
+
+    At most `settings.concurrency` requests run at once and `settings.requests_per_second` begin in
+    a second, however many callers wait; retries and probes are counted too. `unknown_fields`
+    ('kline-all.list.Foo') and `oddities` ('kline-all.unsorted') count over the whole load; the
+    caller reports them once.
+    Every call can raise UpstreamError (ServiceGone: no further call can succeed), WrongShape, and
+    for a malformed code UsageError.
+    """
+
+    def __init__(
+        self,
+        settings: TdxSettings,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        if settings.base_url is None:
+            raise SettingsError(
+                "no TDX service is configured",
+                hint="set QUOTEMILL_TDX__BASE_URL=http://host:8080, or start `loaders sandbox tdx`",
+            )
+        self._settings, self._now = settings, now
+        self._policy = RetryPolicy(settings.retries, settings.backoff)
+        # one connection more than requests, for the probe of an outage
+        self._http = http_client(
+            settings.base_url, connections=settings.concurrency + 1, transport=transport
+        )
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._rate = rate_limit(settings.requests_per_second)
+        self._gate = OutageGate(self._knock, budget=settings.outage_wait, sleep=sleep, clock=clock)
+        self.unknown_fields: Counter[str] = Counter()
+        self.oddities: Counter[str] = Counter()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._gate.close()
+        await self._http.aclose()
+
+    async def _ask(
+        self,
+        route: str,
+        params: dict[str, str],
+        decode: Decode[T],
+        *,
+        bulk: bool = False,
+        subject: str | None = None,
+        codes: Sequence[str] = (),
+        upstream: bool = True,
+    ) -> T:
+        """Retries, then the gate: an outage costs a request no retry, but it survives only so many.
+
+        `subject` is what a request is about, for messages. `codes` makes it a POST of them.
+        `upstream` is true where an answer about a subject tells that the quote server is there, and
+        none that it may not be.
+        """
+        episode = 0
+
+        async def attempt() -> T:
+            nonlocal episode
+            async with self._slots:
+                episode = await self._gate.passage()
+                return await self._once(
+                    route, params, decode,
+                    bulk=bulk, subject=subject, codes=codes, upstream=upstream,
+                )  # fmt: skip
+
+        for _ in range(self._policy.retries + 1):
+            try:
+                return await retrying(self._policy, attempt)
+            except (Outage, Unreachable) as error:
+                await self._gate.wait_out(episode, error)
+                cause = error
+        raise UpstreamError(str(cause), hint="it failed again after each outage; `loaders retry`")
+
+    async def _once(
+        self,
+        route: str,
+        params: dict[str, str],
+        decode: Decode[T],
+        *,
+        bulk: bool,
+        subject: str | None,
+        codes: Sequence[str],
+        upstream: bool,
+    ) -> T:
+        limit = self._settings.bulk_timeout if bulk else self._settings.timeout
+        path = f"/api/{route}"
+        async with self._rate:
+            fetched_at = self._now()
+        try:
+            if codes:
+                document = {"codes": list(codes)}
+                response = await post(self._http, path, document, what=subject or "", limit=limit)
+            else:
+                response = await get(self._http, path, params, limit=limit)
+            data = self._open(route, subject or "", response)
+        except (UpstreamTimeout, NoAnswerInTime):
+            if subject is not None and upstream:
+                self._gate.timed_out(subject)
+            raise
+        if subject is not None and upstream:
+            self._gate.answered()
+        return decode(data, fetched_at)
+
+    def _open(self, route: str, subject: str, response: httpx.Response) -> Any:
+        status, content = response.status_code, response.content
+        return open_envelope(route, subject, status, content, self.unknown_fields)
+
+    async def _knock(self) -> int:
+        """One cheap request that reaches the quote server; the number of bars it gave."""
+        route = "kline-history"
+        async with self._rate:
+            pass
+        response = await get(self._http, f"/api/{route}", PROBE, limit=self._settings.timeout)
+        try:
+            data = self._open(route, PROBE["code"], response)
+            check_fields(route, None, data, {"Count": int}, {"List"}, self.unknown_fields)
+            return len(read_list(route, data, "List"))
+        except (PermanentAnswer, WrongShape):
+            # an answer all the same; whether it is usable shows at the request that needs it
+            return 0
+
+
+def check_code(code: str) -> None:
+    """Raises UsageError for anything but an exchange and six digits."""
+    if not CODE.fullmatch(code):
+        raise UsageError(f"code must look like sh600000, not {code!r}")
+
+
+async def longest(ask: Callable[[], Awaitable[S]], page: int, most: int | None = None) -> S:
+    """The longer of two answers where the first may have been cut short.
+
+    An upstream page that comes back empty ends an answer early, at a multiple of `page`. `most` rows
+    are all there can be.
+    """
+    found = await ask()
+    if not len(found) or len(found) % page or len(found) == most:
+        return found
+    return max(found, await ask(), key=len)

@@ -1,0 +1,201 @@
+"""Families of routes as the client uses them: one call each, and what of its answer would be kept.
+
+What is kept is what the loaders' own checks leave, by key, so that two answers can be compared.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+from loaders.sandbox.market import SyntheticMarket
+from loaders.tdx import intraday
+from loaders.tdx.plausibility import check_bars
+from loaders.tdx.quotes import broken_rules
+from loaders.tdx.service.answers import Bars
+from loaders.tdx.service.answers_intraday import MinutePoints, TimedBars
+from loaders.tdx.service.answers_quotes import Quote, StockInfo
+from loaders.tdx.service.answers_trades import Ticks
+from loaders.tdx.service.client import TdxClient
+from loaders.trading_time import SHANGHAI, is_final
+
+INDEX = "sh000001"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A running session's afternoon, a stock with corporate actions and the two days before."""
+
+    market: SyntheticMarket
+    code: str
+    days: tuple[date, date]
+    clock: datetime  # exchange wall clock
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.replace(tzinfo=SHANGHAI).astimezone(UTC)
+
+    def closed(self, day: date) -> bool:
+        return day not in set(self.market.days)
+
+    def hands(self, day: date) -> int:
+        """The volume of the day bar."""
+        bars = self.market.day_bars(self.code)
+        at = bars.find(day)
+        assert at is not None
+        return int(bars.volume[at])
+
+
+@dataclass(frozen=True)
+class Found:
+    """`rows` that would be kept, those among them that are provisional, the number of rejects, and by
+    how many hands a day misses its day bar."""
+
+    rows: Mapping[Any, Any]
+    provisional: frozenset[Any] = frozenset()
+    rejected: int = 0
+    misfit: int = 0
+
+
+@dataclass(frozen=True)
+class Family:
+    """`route` is the one that a fault strikes; `standing` faults are there with and without it."""
+
+    name: str
+    route: str
+    ask: Callable[[TdxClient, Scene], Awaitable[Any]]
+    keep: Callable[[Scene, Any], Found]
+    number: str = "Close"  # a field whose absence or type matters
+    standing: tuple[str, ...] = field(default=())
+
+
+def scene_of(market: SyntheticMarket) -> Scene:
+    today = market.end.date()
+    at = market.days.index(today)
+    code = next(
+        s.code for s in market.securities
+        if s.kind == "stock" and s.exchange != "bj" and market.actions(s.code)
+        and all(market.day_bars(s.code).find(day) for day in market.days[at - 2 : at + 1])
+    )  # fmt: skip
+    clock = datetime.combine(today, time(14, 30))
+    return Scene(market, code, (market.days[at - 2], market.days[at - 1]), clock)
+
+
+def days_kept(scene: Scene, bars: Bars) -> Found:
+    good, rejected = check_bars("x", bars, scene.clock.date(), scene.closed)
+    rows = {day: good.row(i) for i, day in enumerate(good.dates)}
+    running = frozenset(day for day in rows if not is_final(day, bars.fetched_at))
+    return Found(rows, running, len(rejected))
+
+
+def minutes_kept(scene: Scene, bars: TimedBars) -> Found:
+    sanity = intraday.Sanity(scene.clock.date(), scene.closed)
+    good, rejected = intraday.check("x", intraday.of_answer(bars), bars.period, sanity)
+    finished = intraday.fetched_after_close(good)
+    names = ("day", "label", *intraday.NUMBERS)
+    keys = [(int(bar["day"]), int(bar["label"])) for bar in good]
+    rows = {key: [int(bar[n]) for n in names] for key, bar in zip(keys, good, strict=True)}
+    running = frozenset(key for key, done in zip(keys, finished, strict=True) if not done)
+    return Found(rows, running, len(rejected))
+
+
+def points_kept(scene: Scene, points: MinutePoints) -> Found:
+    rows = dict(zip(points.labels, zip(points.price, points.number, strict=True), strict=True))
+    return Found(rows, misfit=abs(sum(points.number) - scene.hands(points.day)))
+
+
+def ticks_kept(scene: Scene, found: Mapping[date, Ticks]) -> Found:
+    rows = {
+        (day, ordinal): row
+        for day, ticks in found.items()
+        for ordinal, row in enumerate(
+            zip(ticks.stamps, ticks.price, ticks.volume, ticks.side, strict=True)
+        )
+    }
+    misfit = sum(abs(sum(ticks.volume) - scene.hands(day)) for day, ticks in found.items())
+    return Found(rows, misfit=misfit)
+
+
+def day_kept(scene: Scene, ticks: Ticks) -> Found:
+    return ticks_kept(scene, {scene.days[0]: ticks})
+
+
+def _plain(quote: Quote) -> dict[str, Any]:
+    return {name: value for name, value in asdict(quote).items() if name != "fetched_at"}
+
+
+def quotes_kept(scene: Scene, quotes: list[Quote]) -> Found:
+    rejected = sum(len(broken_rules(quote)) for quote in quotes)
+    return Found({quote.code: _plain(quote) for quote in quotes}, rejected=rejected)
+
+
+def parts_kept(scene: Scene, info: StockInfo) -> Found:
+    rows: dict[str, Any] = {}
+    if info.quote is not None:
+        rows["quote"] = _plain(info.quote)
+    if info.kline_day is not None:
+        rows["kline_day"] = days_kept(scene, info.kline_day).rows
+    if info.minute is not None:
+        rows["minute"] = (info.minute.labels, info.minute.price)
+    assert set(rows) | set(info.faults) == {"quote", "kline_day", "minute"}
+    return Found(rows)
+
+
+def as_told(scene: Scene, answer: Mapping[str, Any]) -> Found:
+    return Found(answer)
+
+
+def by_code(scene: Scene, listings: list[Any]) -> Found:
+    return Found({listing.code: listing for listing in listings})
+
+
+async def _all_lists(client: TdxClient, scene: Scene) -> list[Any]:
+    stocks, funds = await asyncio.gather(client.codes(), client.etfs())
+    return [*stocks, *funds]
+
+
+async def _calendar(client: TdxClient, scene: Scene) -> Any:
+    days = await client.workdays(scene.market.days[0], scene.clock.date(), expect_days=True)
+    return {str(day): day for day in days}
+
+
+def _two(scene: Scene) -> list[str]:
+    return [scene.code, INDEX]
+
+
+FAMILIES = (
+    Family("lists", "codes", _all_lists, by_code, "name"),
+    Family("calendar", "workday/range", _calendar, as_told, "iso"),
+    Family("days", "kline-all", lambda c, s: c.kline_all(s.code), days_kept),
+    Family("minutes", "kline-history", lambda c, s: c.intraday(s.code), minutes_kept),
+    Family(
+        "all minutes", "kline-all",
+        lambda c, s: c.intraday_all(s.code, period="minute15", limit=900), minutes_kept,
+    ),
+    Family("index days", "index/all", lambda c, s: c.index_all(INDEX), days_kept),
+    Family("newest index days", "index", lambda c, s: c.index(INDEX, limit=200), days_kept),
+    Family("index minutes", "index", lambda c, s: c.index_intraday(INDEX), minutes_kept),
+    Family("adjusted days", "kline-all/ths", lambda c, s: c.kline_adjusted(s.code), days_kept),
+    Family(
+        "points", "minute", lambda c, s: c.minute_points(s.code, s.days[0]), points_kept, "Price"
+    ),
+    Family(
+        "ticks of days", "trade-history/full",
+        lambda c, s: c.trades_of_days(s.code, *s.days), ticks_kept, "price",
+    ),
+    Family(
+        "ticks of a day", "minute-trade-all",
+        lambda c, s: c.trades_of_day(s.code, s.days[0]), day_kept, "Price",
+    ),
+    Family(
+        "pages of ticks", "trade-history",
+        lambda c, s: c.trades_of_day(s.code, s.days[0]), day_kept, "Price",
+        ("error:minute-trade-all",),
+    ),
+    Family("quotes", "batch-quote", lambda c, s: c.quotes(_two(s)), quotes_kept, "TotalHand"),
+    Family("one quote", "quote", lambda c, s: c.quote([s.code]), quotes_kept, "TotalHand"),
+    Family("stock info", "stock-info", lambda c, s: c.stock_info(s.code), parts_kept, "quote"),
+    Family("stats", "market-stats", lambda c, s: c.market_stats(), as_told, "sz"),
+    Family("counts", "market-count", lambda c, s: c.market_count(), as_told, "total"),
+)  # fmt: skip

@@ -1,0 +1,68 @@
+"""Counts of the exchanges: two calls for all of them, and what is left if one fails."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+from loaders.errors import UpstreamError
+from loaders.tdx import market_stats
+from loaders.tdx.dataset import Context
+from loaders.tdx.outcomes import Outcome
+from loaders.tdx.service.answers_quotes import Counts
+from loaders.tdx.service.outage import ServiceGone
+from loaders.tdx.window import Window
+from tests.unit.tdx.test_quotes import BEGAN, FRIDAY
+
+EXCHANGES = ("sh", "sz", "bj")
+STATS = {"sh": Counts(2200, 2199, 0, 1), "sz": Counts(2800, 2800, 0, 0), "bj": Counts(0, 0, 0, 0)}
+COUNT = {"sh": 26_000, "sz": 21_700, "bj": 300}
+
+
+def outcomes(stats: Any, count: Any) -> list[Outcome]:
+    async def answer(what: Any) -> Any:
+        if isinstance(what, Exception):
+            raise what
+        return what
+
+    window = Window(days=[FRIDAY], due=FRIDAY, overlap=10, closed=lambda day: False, today=FRIDAY)
+    client = SimpleNamespace(market_stats=lambda: answer(stats), market_count=lambda: answer(count))
+    run = cast(Context, SimpleNamespace(client=client, window=window, began=BEGAN))
+
+    async def all_of_them() -> list[Outcome]:
+        return [o async for o in market_stats.fetch(run, EXCHANGES)]
+
+    return asyncio.run(all_of_them())
+
+
+def counts(found: list[Outcome]) -> dict[str, tuple[Any, ...]]:
+    rows = market_stats.table(found).to_pylist()
+    return {r["exchange"]: (r["stock_count"], r["up_count"], r["instrument_count"]) for r in rows}
+
+
+def test_both_calls_make_one_row_of_each_exchange() -> None:
+    found = outcomes(STATS, COUNT)
+    assert counts(found)["sh"] == (2200, 2199, 26_000)
+    assert {(o.code, o.cursor) for o in found} == {(e, FRIDAY) for e in EXCHANGES}
+
+
+def test_an_exchange_of_which_no_stock_is_counted_has_no_count() -> None:
+    found = outcomes(STATS, COUNT)
+    assert counts(found)["bj"] == (None, None, 300)
+    assert "counts no stock of bj" in (found[2].fallback or "")
+
+
+def test_a_call_that_fails_leaves_its_columns_null_and_is_said() -> None:
+    without_stats = outcomes(UpstreamError("down"), COUNT)
+    assert counts(without_stats)["sh"] == (None, None, 26_000)
+    assert without_stats[0].fallback == "/api/market-stats → nothing: down"
+    assert counts(outcomes(STATS, UpstreamError("down")))["sh"] == (2200, 2199, None)
+
+
+def test_two_calls_that_fail_are_a_failure_of_each_exchange() -> None:
+    found = outcomes(UpstreamError("down"), UpstreamError("down too"))
+    assert all("down too" in (o.failure or "") and o.rows is None for o in found)
+
+
+def test_a_service_that_is_gone_fails_what_is_left() -> None:
+    found = outcomes(STATS, ServiceGone("gone"))
+    assert all(o.gone and o.failure == "gone" for o in found)

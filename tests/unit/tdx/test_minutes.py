@@ -1,0 +1,224 @@
+"""Intraday bars in numpy: the repair of noon, whole days, what can be true, what fits a day bar."""
+
+import csv
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from loaders.tdx import intraday, minute_days
+from loaders.tdx.intraday import Sanity
+from loaders.tdx.minute_days import DayBar
+from loaders.tdx.plausibility import Implausible
+from loaders.tdx.service.answers_intraday import MinutePoints, TimedBars, labels
+
+DAY = date(2024, 11, 8)
+EVENING = datetime(2024, 11, 8, 8, 0, tzinfo=UTC)  # 16:00 in Shanghai
+OPEN = Sanity(DAY, lambda day: False)
+PRICE = 10_000
+
+
+def bars(stamps: list[str], fetched_at: datetime = EVENING, **columns: list[int]) -> TimedBars:
+    size = len(stamps)
+    plain = dict.fromkeys(("open", "high", "low", "close"), [PRICE] * size)
+    plain |= {"volume": [100] * size, "amount": [100 * 100 * PRICE] * size}
+    plain |= {"up": [0] * size, "down": [0] * size}
+    return TimedBars(stamps, **(plain | columns), source_route="kline-all", fetched_at=fetched_at)
+
+
+def stamps_of(day: date, period: str = "minute1") -> list[str]:
+    return [f"{day}T{label}:00" for label in labels(period)]
+
+
+def renamed(stamps: list[str], changes: dict[str, str | None]) -> list[str]:
+    new = [changes.get(stamp[11:16], stamp[11:16]) for stamp in stamps]
+    return [f"{s[:11]}{label}:00" for s, label in zip(stamps, new, strict=True) if label]
+
+
+@pytest.mark.parametrize(
+    ("changes", "label_of_noon", "count", "whole"),
+    [
+        ({}, "11:30", 240, True),
+        ({"11:30": "13:00"}, "13:00", 240, True),
+        ({"11:30": "13:00", "13:01": None}, "13:00", 239, True),
+        ({"13:01": None}, "11:30", 239, False),
+        ({"11:30": None}, None, 239, False),
+        ({"15:00": None}, "11:30", 239, False),
+        ({"11:30": "13:00", "15:00": None}, "13:00", 239, False),
+    ],
+)
+def test_noon_gets_its_own_name_and_only_its_merger_with_1301_may_cost_a_minute(
+    changes: dict[str, str | None], label_of_noon: str | None, count: int, whole: bool
+) -> None:
+    found = intraday.of_answer(bars(renamed(stamps_of(DAY), changes)))
+
+    assert len(found) == count
+    noon = found[found["label"] == 690]
+    assert [intraday._CLOCK[int(bar["source_label"])] for bar in noon] == (
+        [label_of_noon] if label_of_noon else []
+    )
+    assert not (found["label"] == 780).any()
+    assert (DAY in intraday.whole_days(found, "minute1")) is whole
+
+
+def test_a_bar_1300_beside_a_bar_1130_keeps_its_label() -> None:
+    stamps = [f"{DAY}T11:30:00", f"{DAY}T13:00:00", f"{DAY}T13:01:00"]
+    assert intraday.of_answer(bars(stamps))["label"].tolist() == [690, 780, 781]
+
+
+def test_every_day_of_a_real_capture_is_repaired_and_all_its_full_days_are_whole(
+    real_tdx_data: Path,
+) -> None:
+    with (real_tdx_data / "minute1_bars_SH000001_2017.csv").open(encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    columns = {
+        n: [round(float(r[n]) * 1000) for r in rows] for n in ("open", "high", "low", "close")
+    }
+    stamps = [r["bar_end"].replace(" ", "T") + ":00" for r in rows]
+    volume = [int(r["raw_vol_field"]) for r in rows]
+    captured = datetime(2017, 8, 1, tzinfo=UTC)
+
+    answer = bars(stamps, captured, volume=volume, **columns)
+    found, rejected = intraday.check(
+        "sh000001", intraday.of_answer(answer), "minute1", Sanity(date(2017, 8, 1), OPEN.closed)
+    )
+
+    assert (len(found), rejected) == (24_000, [])
+    days = intraday.days_in(found)
+    repaired = found[(found["label"] == 690) & (found["source_label"] == 780)]
+    assert len(days) == 101
+    assert intraday.days_in(repaired) == days[1:]  # the first day begins in the afternoon
+    without_1301 = set(days) - set(intraday.days_in(found[found["label"] == 781]))
+    assert len(without_1301) == 100
+    assert [(found["day"] == intraday.number_of(day)).sum() for day in days].count(239) == 99
+    assert intraday.whole_days(found, "minute1") == set(days[1:])
+
+
+def test_a_day_is_finished_five_minutes_after_the_close() -> None:
+    for moment, finished in (((7, 4, 59), False), ((7, 5, 0), True)):
+        fetched = datetime(2024, 11, 8, *moment, tzinfo=UTC)
+        found = intraday.of_answer(bars([f"{DAY}T09:31:00"], fetched))
+        assert intraday.fetched_after_close(found).tolist() == [finished]
+
+
+def broken(**changes: Any) -> list[tuple[str, str]]:
+    at = changes.pop("stamp", None)
+    answer = bars(stamps_of(DAY))
+    columns = {name: [v, *getattr(answer, name)[1:]] for name, v in changes.items()}
+    answer = replace(answer, **columns)
+    if at:
+        answer.stamps[0] = at
+    good, rejected = intraday.check("sh600000", intraday.of_answer(answer), "minute1", OPEN)
+    assert len(good) < 240
+    return [(r.field, r.rule) for r in rejected]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "rule"),
+    [
+        ({"low": 0}, "low", "price must be above 0"),
+        ({"high": PRICE - 10}, "high", "high must not be below low"),
+        ({"close": PRICE + 10}, "close", "close must lie between low and high"),
+        ({"volume": -1}, "volume", "volume must not be negative"),
+        ({"stamp": f"{DAY}T12:30:00"}, "bar_end", "no bar of minute1 ends so"),
+        (
+            {"stamp": f"{DAY}T09:32:00"},
+            "bar_end",
+            "bars of one label must not contradict each other",
+        ),
+        ({"stamp": "2024-11-09T09:31:00"}, "bar_end", "bar must not end in the future"),
+    ],
+)
+def test_a_bar_that_cannot_be_true_is_refused_and_the_rest_is_kept(
+    changes: dict[str, Any], field: str, rule: str
+) -> None:
+    assert (field, rule) in broken(**changes)
+
+
+def test_bars_of_a_closed_day_are_refused_and_mostly_impossible_answers_as_a_whole() -> None:
+    closed = Sanity(DAY, lambda day: day == DAY)
+    with pytest.raises(Implausible, match=r"240 of 240 bars.*the exchange was closed"):
+        intraday.check("sh600000", intraday.of_answer(bars(stamps_of(DAY))), "minute1", closed)
+
+
+def test_prices_that_jump_all_the_time_are_no_market() -> None:
+    prices = [PRICE if i % 2 else 4 * PRICE for i in range(240)]
+    columns = dict.fromkeys(("open", "high", "low", "close"), prices)
+    found = intraday.of_answer(bars(stamps_of(DAY), **columns))
+    with pytest.raises(Implausible, match="jumps by more than a factor 3"):
+        intraday.check("sh000001", found, "minute1", OPEN)
+
+
+@pytest.mark.parametrize(("asked", "given"), [("minute1", "minute5"), ("minute5", "minute15")])
+def test_bars_of_another_length_than_was_asked_for_are_refused(asked: str, given: str) -> None:
+    found = intraday.of_answer(bars(stamps_of(DAY, given)))
+    with pytest.raises(Implausible, match=f"bars of {asked} were asked for"):
+        intraday.check("sh600000", found, asked, OPEN)
+
+
+def test_the_service_clock_may_be_ahead_and_the_running_bar_ends_later_than_now() -> None:
+    now = datetime(2024, 11, 8, 2, 0, 30, tzinfo=UTC)  # 10:00:30
+    for label, count in (("10:01", 1), ("10:06", 1), ("10:08", 0)):
+        found = intraday.of_answer(bars([f"{DAY}T{label}:00"], now))
+        assert len(intraday.check("sh600000", found, "minute1", OPEN)[0]) == count
+
+
+def test_minute_points_are_bars_of_one_price_without_turnover() -> None:
+    points = MinutePoints(DAY, ["09:31", "09:32"], [41250, 41260], [7, 8], "minute", EVENING)
+
+    columns = intraday.arrow_columns([intraday.of_points(points, 10)])
+
+    shown = pa.table(columns).to_pylist()
+    assert [row["bar_end"] for row in shown] == [
+        datetime(2024, 11, 8, 1, 31, tzinfo=UTC),
+        datetime(2024, 11, 8, 1, 32, tzinfo=UTC),
+    ]
+    assert {row[n] for row in shown[:1] for n in ("open", "high", "low", "close")} == {4125}
+    assert [row["amount"] for row in shown] == [None, None]
+    assert {(row["trade_date"], row["source_route"]) for row in shown} == {(DAY, "/api/minute")}
+
+
+def test_of_two_answers_the_better_one_of_each_day_counts() -> None:
+    before = intraday.of_answer(bars(stamps_of(DAY), close=[PRICE] * 240))
+    later = intraday.of_answer(
+        bars([f"{DAY}T09:31:00", "2024-11-07T09:31:00"][::-1], volume=[1, 2])
+    )
+    found = intraday.better(before, later, "minute1")
+    assert len(found) == 241
+    assert found["volume"].tolist()[:2] == [1, 100]
+
+
+def hands(*volumes: int, amounts: list[int] | None = None) -> intraday.Records:
+    stamps = stamps_of(DAY)[: len(volumes)]
+    paid = amounts or [v * 100 * PRICE for v in volumes]
+    return intraday.of_answer(bars(stamps, volume=list(volumes), amount=paid))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "day_volume", "fits"),
+    [
+        ((500_000, 499_900), 1_000_000, True),  # odd shares were cut off
+        ((500_000, 499_700), 1_000_000, True),  # 300 of 340 that rounding and cutting explain
+        ((500_000, 499_000), 1_000_000, False),
+        ((500_000, 500_050), 1_000_000, True),
+        ((500_000, 500_200), 1_000_000, False),
+        ((20, 20), 160, True),  # 40 hands, which the service reports as 160
+        ((1,), 32768, True),
+        ((1,), 5000, False),
+        ((0,), 0, True),
+    ],
+)
+def test_minutes_fit_a_day_bar_within_what_rounding_and_cutting_explain(
+    minutes: tuple[int, ...], day_volume: int, fits: bool
+) -> None:
+    bar = {DAY: DayBar(PRICE, PRICE, day_volume)}
+    assert minute_days.misfits(hands(*minutes), bar) == (set() if fits else {DAY})
+
+
+def test_a_volume_that_its_turnover_cannot_have_paid_for_counts_by_its_turnover() -> None:
+    # one share, which the service reports as 32,768 of them
+    found = hands(100, 327, amounts=[100 * 100 * PRICE, PRICE])
+    assert minute_days.payable_hands(found) == 101

@@ -1,0 +1,43 @@
+"""The shape of an answer is its fields and types; values and lengths do not count."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from loaders.tdx.selftest.shape import shape_of
+
+ANSWER: dict[str, Any] = {"Count": 1, "List": [{"Time": "a", "Price": 1}], "date": None}
+
+
+def test_values_and_numbers_of_rows_do_not_count() -> None:
+    more = {
+        "Count": 2,
+        "List": [{"Time": "b", "Price": 2.5}, {"Time": "c", "Price": 0}],
+        "date": None,
+    }
+    assert shape_of(more) == shape_of(ANSWER)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"count": 1, "List": [{"Time": "a", "Price": 1}], "date": None},
+        {"Count": 1, "List": [{"Time": "a"}], "date": None},
+        {"Count": 1, "List": [{"Time": "a", "Price": "1"}], "date": None},
+        {"Count": 1, "List": [{"Time": "a", "Price": 1, "Extra": 1}], "date": None},
+        {"Count": 1, "List": None, "date": None},
+        [ANSWER],
+    ],
+)
+def test_another_field_or_type_is_another_shape(other: Any) -> None:
+    assert shape_of(other) != shape_of(ANSWER)
+
+
+def test_parts_that_come_and_go_are_left_out() -> None:
+    session, closed = copy.deepcopy(ANSWER), copy.deepcopy(ANSWER)
+    closed["List"] = None
+    assert shape_of(session, ["List"]) == shape_of(closed, ["List"])
+    tasks = [{"id": "a"}, {"id": "b", "ended_at": "c"}]
+    assert shape_of(tasks, ["[].ended_at"]) == shape_of(tasks[:1], ["[].ended_at"])
+    assert shape_of(tasks) != shape_of(tasks[:1])
