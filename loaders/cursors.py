@@ -51,6 +51,6 @@ def publish(
             at,
             keys,
             [cursors[key] for key in keys],
-            [json.dumps({"date": cursors[key].isoformat()}) for key in keys],
+            [json.dumps({"code": key, "date": cursors[key].isoformat()}) for key in keys],
         ),
     )

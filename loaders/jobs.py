@@ -9,8 +9,9 @@ import getpass
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,8 @@ from psycopg.rows import dict_row
 
 from loaders.errors import LockHeldError, SettingsError, UsageError
 from loaders.warehouse.postgres import Warehouse
+
+QUEUE_POLL = 0.5  # seconds between two tries at a lock that is waited for
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Task:
     rows_read: int = 0
     rows_new: int = 0
     rows_changed: int = 0
+    cursor: dict[str, Any] = field(default_factory=dict)  # code, date, page: where it stands
 
     @property
     def rows_unchanged(self) -> int:
@@ -127,14 +131,24 @@ def _lock_file(warehouse: Warehouse, source: str) -> int:
         ) from None
 
 
-@contextmanager
-def load_lock(warehouse: Warehouse, source: str) -> Iterator[LoadLock]:
-    """Hold the lock of a source. Raises LockHeldError that names the holder."""
-    lock = LoadLock(warehouse, source)
-    try:
-        yield lock
-    finally:
-        lock.close()
+def load_lock(
+    warehouse: Warehouse, source: str, *, queue: Callable[[str], object] | None = None
+) -> AbstractContextManager[LoadLock]:
+    """Take the lock of a source. Raises LockHeldError that names the holder.
+
+    With `queue` wait for it instead, after saying by `queue` what is waited for.
+    """
+    said = False
+    while True:
+        try:
+            return closing(LoadLock(warehouse, source))
+        except LockHeldError as held:
+            if queue is None:
+                raise
+            if not said:
+                queue(f"waiting: {held}")
+                said = True
+            time.sleep(QUEUE_POLL)
 
 
 def start_job(
@@ -172,11 +186,11 @@ def save_task(warehouse: Warehouse, job_id: int, task: Task) -> None:
             """
             insert into ops.ingestion_job_tasks as t (
                 job_id, task_no, dataset, exchange, codes, status, done, skipped, failed,
-                rows_read, rows_new, rows_changed, failures, started_at, finished_at
+                rows_read, rows_new, rows_changed, failures, cursor_payload, started_at, finished_at
             ) values (
                 %(job_id)s, %(task_no)s, %(dataset)s, %(exchange)s, %(codes)s, %(status)s, %(done)s,
                 %(skipped)s, %(failed)s, %(rows_read)s, %(rows_new)s, %(rows_changed)s,
-                %(failures)s,
+                %(failures)s, %(cursor)s,
                 case when %(status)s <> 'pending' then clock_timestamp() end,
                 case when %(status)s not in ('pending', 'running') then clock_timestamp() end
             )
@@ -184,7 +198,7 @@ def save_task(warehouse: Warehouse, job_id: int, task: Task) -> None:
                 status = excluded.status, done = excluded.done, skipped = excluded.skipped,
                 failed = excluded.failed, rows_read = excluded.rows_read,
                 rows_new = excluded.rows_new, rows_changed = excluded.rows_changed,
-                failures = excluded.failures,
+                failures = excluded.failures, cursor_payload = excluded.cursor_payload,
                 started_at = coalesce(t.started_at, excluded.started_at),
                 finished_at = excluded.finished_at
             """,
@@ -202,6 +216,7 @@ def save_task(warehouse: Warehouse, job_id: int, task: Task) -> None:
                 "rows_new": task.rows_new,
                 "rows_changed": task.rows_changed,
                 "failures": json.dumps(task.failures, ensure_ascii=False),
+                "cursor": json.dumps(task.cursor, default=str),
             },
         ),
     )
@@ -266,19 +281,19 @@ def request_cancel(warehouse: Warehouse, job_id: int | None = None) -> int:
 
 
 def failed_tasks(
-    warehouse: Warehouse, job_id: int | None = None
+    warehouse: Warehouse, source: str, job_id: int | None = None
 ) -> tuple[dict[str, Any], list[Task]]:
-    """A job (the newest by default) and all its tasks, each with the codes that are left of it:
+    """A job of the source (the newest by default) and all its tasks, each with the codes that are left of it:
     those that failed, or all of a task that did not come to its end. The cursors skip what is there."""
     with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
         job = cur.execute(
-            "select * from ops.ingestion_jobs where (%(job)s::bigint is null or job_id = %(job)s) "
-            "order by job_id desc limit 1",
-            {"job": job_id},
+            "select * from ops.ingestion_jobs where source = %(source)s "
+            "and (%(job)s::bigint is null or job_id = %(job)s) order by job_id desc limit 1",
+            {"job": job_id, "source": source},
         ).fetchone()
         if job is None:
             raise UsageError(
-                "there is no such job" if job_id else "there is no job to retry",
+                f"there is no such job of {source}" if job_id else f"no job of {source} to retry",
                 hint="`loaders status` lists the jobs",
             )
         tasks = cur.execute(
@@ -326,14 +341,20 @@ def recent_jobs(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
 
 
 def report(warehouse: Warehouse, limit: int = 10) -> dict[str, Any]:
-    """Jobs, failures of the newest one, and the state of each dataset, as plain values.
+    """Jobs, tasks and failures of the newest one, and the state of each dataset, as plain values.
 
     Nothing but the warehouse's name where no load has run yet.
     """
     with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
         if not _is_prepared(conn):
-            return {"warehouse": warehouse.label, "jobs": [], "failures": {}, "datasets": []}
+            nothing: dict[str, Any] = {"jobs": [], "tasks": [], "failures": {}, "datasets": []}
+            return {"warehouse": warehouse.label} | nothing
         recent = recent_jobs(conn, limit)
+        tasks = cur.execute(
+            "select task_no, dataset, exchange, status, cardinality(codes) as keys, done, skipped, "
+            "failed, cursor_payload from ops.ingestion_job_tasks "
+            "where job_id = (select max(job_id) from ops.ingestion_jobs) order by task_no"
+        ).fetchall()
         failures = cur.execute(
             "select dataset, failures from ops.ingestion_job_tasks where failures <> '{}' "
             "and job_id = (select max(job_id) from ops.ingestion_jobs) order by task_no"
@@ -346,7 +367,13 @@ def report(warehouse: Warehouse, limit: int = 10) -> dict[str, Any]:
     failed: dict[str, dict[str, str]] = {}
     for row in failures:
         failed.setdefault(row["dataset"], {}).update(row["failures"])
-    return {"warehouse": warehouse.label, "jobs": recent, "failures": failed, "datasets": datasets}
+    return {
+        "warehouse": warehouse.label,
+        "jobs": recent,
+        "tasks": tasks,
+        "failures": failed,
+        "datasets": datasets,
+    }
 
 
 def _is_prepared(conn: psycopg.Connection) -> bool:

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from loaders import cursors, jobs
-from loaders.errors import PartialError, QuotemillError, UpstreamError
+from loaders.errors import LockHeldError, PartialError, QuotemillError, UpstreamError
 from loaders.jobs import Task
 from loaders.progress import Reporter
 from loaders.settings import Settings
@@ -33,7 +33,12 @@ CANCEL_POLL = 1.0  # seconds between two looks for a cancel from another termina
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """What to load. None means all: of datasets, of codes. Dates are trading days, both included."""
+    """What to load. None means all of the codes, and the datasets that its mode is about.
+
+    `mode` is init (whole histories), incremental (what is new after the close) or realtime (what is
+    missing of the running session). Dates are trading days, both included; `day` is one such day as
+    text, or `last`.
+    """
 
     source: str
     mode: str = "incremental"
@@ -42,6 +47,7 @@ class LoadRequest:
     exchange: str | None = None
     since: date | None = None
     until: date | None = None
+    day: str | None = None
 
     def parameters(self) -> dict[str, Any]:
         return json.loads(json.dumps(asdict(self), default=str))  # type: ignore[no-any-return]
@@ -51,7 +57,7 @@ class LoadRequest:
 class LoadResult:
     """What a load did. `status` is that of its job; `exit_code` follows from it."""
 
-    job_id: int
+    job_id: int | None  # None: skipped, before there was a job
     source: str
     status: str
     exit_code: int
@@ -119,9 +125,14 @@ class Load:
         """Say something once, to people and in the job's log."""
         self.warnings.append(text)
         self.reporter.line(f"warning: {text}")
-        # a fetch that warns must not be lost because nobody can write that down
+        self.log("warning", text, {})
+
+    def log(
+        self, level: str, event: str, detail: Mapping[str, Any], task_no: int | None = None
+    ) -> None:
+        """Write to the job's log. A fetch must not be lost because nobody can write that down."""
         with contextlib.suppress(WarehouseAway):
-            jobs.write_log(self.warehouse, self.job_id, "warning", text, {})
+            jobs.write_log(self.warehouse, self.job_id, level, event, detail, task_no)
 
     def cursors(self, resource: str) -> dict[str, date]:
         return cursors.read(self.pipeline.state, self.request.source, resource)
@@ -140,8 +151,12 @@ class Load:
         table: "LandedTable",
         batches: "Iterator[Batch]",
         rejects: "LandedTable | None" = None,
+        has_cursor: Callable[[str], bool] = lambda _: True,
     ) -> "Landed":
-        """Land the batches of one slice as one package, then count, publish and record it."""
+        """Land the batches of one slice as one package, then count, publish and record it.
+
+        `has_cursor` tells the dataset's own cursors where it shares the table with others.
+        """
         from loaders.warehouse import landing
 
         def confirmed() -> "Iterator[Batch]":
@@ -161,12 +176,13 @@ class Load:
         task.rows_read += landed.read
         task.rows_new += landed.new
         task.rows_changed += landed.changed
-        self.publish(task.dataset, table.name)
+        self.publish(task.dataset, table.name, has_cursor)
         jobs.save_task(self.warehouse, self.job_id, task)
         return landed
 
-    def publish(self, dataset: str, resource: str) -> None:
-        moved, now = self.cursors(resource), self.clock()
+    def publish(self, dataset: str, resource: str, has_cursor: Callable[[str], bool]) -> None:
+        moved = {key: day for key, day in self.cursors(resource).items() if has_cursor(key)}
+        now = self.clock()
         self.warehouse.ask(
             lambda conn: cursors.publish(conn, self.request.source, dataset, moved, now)
         )
@@ -184,8 +200,9 @@ def run_load(
 ) -> LoadResult:
     """Load one source. `as_of` stands in for the clock; `retry` loads what of a job failed.
 
-    Raises SettingsError, LockHeldError, UpstreamError before a job exists; afterwards the outcome is
-    in the result, and in the job's record.
+    Raises UsageError, SettingsError, LockHeldError, UpstreamError before a job exists; afterwards the
+    outcome is in the result, and in the job's record. A realtime load raises no LockHeldError: it
+    is skipped or waits, as the settings say.
     """
     module = importlib.import_module(SOURCES[request.source])
     module.check_request(settings, request)
@@ -194,14 +211,27 @@ def run_load(
     def clock() -> datetime:
         return as_of or datetime.now(UTC)
 
+    request = module.resolve(warehouse, request, clock())
     started = time.monotonic()
-    with jobs.load_lock(warehouse, request.source) as lock:
+    realtime = request.mode == "realtime" and not retry
+    try:
+        taken = jobs.load_lock(
+            warehouse,
+            request.source,
+            queue=reporter.line if realtime and module.queues(settings) else None,
+        )
+    except LockHeldError as held:
+        if not realtime:
+            raise
+        reporter.line(f"skipped: {held}")
+        return LoadResult(None, request.source, "skipped", 0, (), (str(held),), None, "", 0.0)
+    with taken as lock:
         from loaders.warehouse import landing, migrate
 
         retried: list[Task] | None = None
         retry_of: int | None = None
         if retry:
-            job, retried = jobs.failed_tasks(warehouse, retry_job)
+            job, retried = jobs.failed_tasks(warehouse, request.source, retry_job)
             retry_of = job["job_id"]
             request = _request_of(job["parameters"])
         folder = settings.home / "pipelines" / migrate.warehouse_id(warehouse)
@@ -293,7 +323,7 @@ def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
 
     warehouse = open_warehouse(settings)
     reporter.line(f"warehouse: {warehouse.label} ({warehouse.origin})")
-    migrate.prepare(warehouse, landed_tables())
+    migrate.prepare(warehouse, landed_tables(), told_to_dbt(settings))
     if warehouse.reader_role and not warehouse.ask(_has_role(warehouse.reader_role)):
         reporter.line(
             f"warning: the reader role {warehouse.reader_role} does not exist, so nothing is granted "
@@ -301,6 +331,11 @@ def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
         )
     write_profile(warehouse, find_project().profiles(settings.home))
     return warehouse
+
+
+def told_to_dbt(settings: Settings) -> dict[str, str]:
+    """The settings that dbt's models read from ops.settings."""
+    return {"apply_inferred_actions": str(settings.tdx.apply_inferred_actions).lower()}
 
 
 def landed_tables() -> list["LandedTable"]:

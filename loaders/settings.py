@@ -48,6 +48,28 @@ class TdxSettings(_Section):
     batch_size: int = Field(2000, ge=1, description="codes in one task of a job")
     slice_size: int = Field(500, ge=1, le=500, description="codes in one package of rows")
     overlap: int = Field(10, ge=1, description="days that an incremental load reads again")
+    requests_per_second: float | None = Field(
+        None, gt=0, description="most requests a second, of all routes together; empty: no limit"
+    )
+    vipdoc: Path | None = Field(
+        None, description="the desktop client's folder `vipdoc`, read before the service is asked"
+    )
+    minute_days: int = Field(
+        100,
+        ge=1,
+        le=100,
+        description="days of minutes that a first load asks for; 100 is all there is",
+    )
+    tick_days: int = Field(
+        60, ge=1, description="newest trading days whose ticks are kept complete"
+    )
+    realtime_when_busy: Literal["skip", "queue"] = Field(
+        "skip", description="what a realtime load does while another load of the source runs"
+    )
+    apply_inferred_actions: bool = Field(
+        False,
+        description="adjust prices by actions inferred from the vendor's series, where no source has them",
+    )
 
     @field_validator("base_url")
     @classmethod
@@ -56,7 +78,7 @@ class TdxSettings(_Section):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/") if value else None
 
-    @field_validator("corporate_actions")
+    @field_validator("corporate_actions", "vipdoc")
     @classmethod
     def _own_home(cls, value: Path | str | None) -> Path | str | None:
         return value.expanduser() if isinstance(value, Path) else value

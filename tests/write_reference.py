@@ -30,6 +30,8 @@ EXAMPLES = {
     "warehouse_url": "postgresql://writer:secret@db.example:5432/market_data",
     "reader_role": "quotemill_reader",
     "tdx.base_url": "http://tdx.example:8080",
+    "tdx.requests_per_second": 20.0,
+    "tdx.vipdoc": "/srv/tdx/vipdoc",
     "tdx.corporate_actions": "/srv/tdx/corporate_actions.csv",
 }
 DEFAULTS = {
@@ -212,6 +214,8 @@ def _plain_default(field: FieldInfo) -> Any:
 def _toml(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 

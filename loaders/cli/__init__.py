@@ -6,13 +6,15 @@ Common workflows:
 2. loaders run tdx              load what is new
 3. loaders status               what ran, what failed
 4. loaders retry                load again what failed
+5. loaders verify tdx           is what was loaded there?
+6. loaders selftest tdx         does every route of the service answer as it should?
 """
 
 from typing import NoReturn
 
 import typer
 
-from loaders.cli import check, jobs, load, sandbox, shell
+from loaders.cli import check, jobs, load, sandbox, selftest, shell, verify
 
 app = typer.Typer(
     help=__doc__,
@@ -25,6 +27,8 @@ app.command("status")(jobs.status_command)
 app.command("retry")(load.retry_command)
 app.command("cancel")(jobs.cancel_command)
 app.command("check")(check.check_command)
+app.command("selftest")(selftest.selftest_command)
+app.command("verify")(verify.verify_command)
 app.add_typer(sandbox.app, name="sandbox", help="A stand-in for a source, to try everything with.")
 
 

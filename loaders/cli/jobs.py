@@ -44,9 +44,22 @@ def print_jobs(shown: dict[str, Any]) -> None:
             f"{job['failed']:,} failed; {job['rows_new']:,} new, {job['rows_changed']:,} changed"
             + (f"; {job['error']}" if job["error"] else "")
         )
+    for task in shown["tasks"]:
+        if task["status"] not in ("succeeded", "skipped", "pending"):
+            _print_task(task)
     for row in shown["datasets"]:
         oldest = "" if row["oldest"] == row["newest"] else f", the oldest at {row['oldest']}"
-        print(f"{row['dataset']:<18} {row['keys']:,} keys up to {row['newest']}{oldest}")
+        print(f"{row['dataset']:<21} {row['keys']:,} keys up to {row['newest']}{oldest}")
+
+
+def _print_task(task: dict[str, Any]) -> None:
+    reached = task["done"] + task["skipped"] + task["failed"]
+    at = " ".join(f"{name} {value}" for name, value in task["cursor_payload"].items())
+    exchange = f" {task['exchange']}" if task["exchange"] else ""
+    print(
+        f"  task {task['task_no']}  {task['dataset']}{exchange} {task['status']}: "
+        f"{reached:,} of {task['keys']:,}" + (f", at {at}" if at else "")
+    )
 
 
 def print_failures(shown: dict[str, Any]) -> None:

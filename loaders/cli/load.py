@@ -28,14 +28,22 @@ def run_command(
     exchange: Annotated[str | None, typer.Option(help="Only codes of sh, sz or bj.")] = None,
     since: Annotated[str | None, typer.Option(help="Read again from this day on.")] = None,
     until: Annotated[str | None, typer.Option(help="Take no day after this one.")] = None,
+    day: Annotated[
+        str | None,
+        typer.Option("--date", help="Read this trading day again; `last`: the newest ended."),
+    ] = None,
     mode: Annotated[
-        str, typer.Option(help="incremental, or init for whole histories.")
+        str,
+        typer.Option(help="incremental; init: whole histories; realtime: gaps of this session."),
     ] = "incremental",
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
     """Load what is new from a source into the warehouse.
 
+    Without --dataset: after the close codes, calendar, day and minute bars, ticks and corporate
+    actions; with --mode init whole histories, stock facts and quotes, without ticks; with --mode
+    realtime the minutes, ticks and quotes of the running session.
     Running again is always safe. Ctrl-C finishes what is in hand and stops; running again continues.
 
     Example: loaders run tdx --codes sh600000,sz000002
@@ -49,12 +57,13 @@ def run_command(
             settings,
             LoadRequest(
                 name,
-                mode=_one_of("--mode", mode, ("incremental", "init")) or mode,
+                mode=_one_of("--mode", mode, ("incremental", "init", "realtime")) or mode,
                 datasets=tuple(dataset) if dataset else None,
                 codes=_codes(codes, codes_file, exchange),
                 exchange=_one_of("--exchange", exchange, ("sh", "sz", "bj")),
                 since=shell.parse_day(since),
                 until=shell.parse_day(until),
+                day=day,
             ),
             as_of=as_of,
         )
@@ -147,23 +156,27 @@ def finish(results: list[LoadResult], json: bool) -> None:
 
 def summarise(result: LoadResult, report: Terminal | Lines) -> None:
     """The figures of a load in a few lines."""
-    datasets = dict.fromkeys(task.dataset for task in result.tasks)
-    for dataset in datasets:
+    for dataset in dict.fromkeys(task.dataset for task in result.tasks):
         tasks = [task for task in result.tasks if task.dataset == dataset]
         done, skipped = sum(t.done for t in tasks), sum(t.skipped for t in tasks)
         failed = sum(len(t.failures) for t in tasks)
         report.line(
-            f"{dataset:<18} {done:,} done, {skipped:,} skipped, {failed:,} failed; rows: "
+            f"{dataset:<21} {done:,} done, {skipped:,} skipped, {failed:,} failed; rows: "
             f"{sum(t.rows_new for t in tasks):,} new, {sum(t.rows_changed for t in tasks):,} changed, "
             f"{sum(t.rows_unchanged for t in tasks):,} unchanged"
         )
-    if result.status == "succeeded" and not result.total("rows_new") + result.total("rows_changed"):
+    if (
+        result.tasks
+        and result.status == "succeeded"
+        and not result.total("rows_new") + result.total("rows_changed")
+    ):
         report.line("nothing new: no row was written")
     if result.error:
         report.line(f"error: {result.error}")
     if result.hint:
         report.line(f"hint: {result.hint}")
-    report.line(f"job {result.job_id} {result.status} in {result.seconds:.1f} s")
+    if result.job_id is not None:
+        report.line(f"job {result.job_id} {result.status} in {result.seconds:.1f} s")
 
 
 def _codes(text: str | None, file: Path | None, exchange: str | None) -> tuple[str, ...] | None:

@@ -3,6 +3,7 @@
 A parquet file of a keyed table is landed in ONE transaction:
 
     temp table  <-  binary COPY, 50,000 rows at a time
+    DELETE of what a unit that is replaced whole no longer has (a day of ticks)
     INSERT .. SELECT .. ON CONFLICT (key) DO UPDATE .. WHERE the row differs and is not worse
     one row in ops.landed_files
 
@@ -54,8 +55,10 @@ from loaders import cursors
 from loaders.errors import QuotemillError
 from loaders.warehouse.postgres import Warehouse, WarehouseAway
 from loaders.warehouse.tables import Batch, LandedTable
-from loaders.warehouse.upsert import copy_to_stage, plain_schema, upsert_sql
+from loaders.warehouse.upsert import copy_to_stage, plain_schema, replace_units, upsert_sql
 
+# how a package on disk knows which columns name a unit that is replaced whole
+_UNIT = "x-quotemill-unit"
 ROUNDS = 3  # of dlt's own five tries at a file, each begun when the warehouse answers again
 BAD_DATA = (
     psycopg.DataError,
@@ -161,12 +164,16 @@ def land(
 
 
 def _resource(table: LandedTable, rows: Callable[[], Iterator[pa.Table]]) -> Any:
+    columns: Any = [
+        {"name": f.name, "nullable": f.nullable} | ({_UNIT: True} if f.name in table.whole else {})
+        for f in table.schema
+    ]
     return dlt.resource(
         rows,
         name=table.name,
         primary_key=list(table.key),
         write_disposition="append",
-        columns=[{"name": f.name, "nullable": f.nullable} for f in table.schema],
+        columns=columns,
     )
 
 
@@ -272,6 +279,8 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
                 (target,),
             ).fetchall()
         )
+        unit = get_columns_names_with_prop(load_table, _UNIT)
+        gone = replace_units(conn, q, target, types, key, unit) if unit else 0
         try:
             # without DISTINCT ON: its sort costs as much as the COPY, and keys rarely repeat
             with conn.transaction():
@@ -282,6 +291,7 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
         if not key:
             return
         assert counts is not None
+        new, changed = counts
         conn.execute(
             "insert into ops.landed_files (file_id, load_id, schema_name, table_name, rows_read, "
             "rows_new, rows_changed) values (%s, %s, %s, %s, %s, %s, %s) "
@@ -292,7 +302,8 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
                 client.sql_client.dataset_name,
                 self.load_table_name,
                 read,
-                *counts,
+                new,
+                changed + gone,
             ),
         )
 

@@ -4,7 +4,7 @@ Safe to call at the start of every command: with nothing to do it costs a few qu
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 
 import psycopg
@@ -16,9 +16,12 @@ from loaders.warehouse.tables import LandedTable, create_tables
 INNER_SCHEMAS = ("qa", "quotemill_staging", "quotemill_intermediate")
 
 
-def prepare(warehouse: Warehouse, tables: Iterable[LandedTable]) -> None:
+def prepare(
+    warehouse: Warehouse, tables: Iterable[LandedTable], told: Mapping[str, str] | None = None
+) -> None:
     """Claim the schemas, migrate `ops`, create the landed tables. One transaction: all or nothing.
 
+    `told` are settings that dbt's models read from ops.settings, so that plain dbt knows them too.
     Raises SettingsError where a schema holds relations that are not ours.
     """
     tables = list(tables)
@@ -30,6 +33,8 @@ def prepare(warehouse: Warehouse, tables: Iterable[LandedTable]) -> None:
         create_tables(conn, tables)
         _put(conn, "reader_role", warehouse.reader_role)
         _put(conn, "market_schema", warehouse.market_schema)
+        for key, value in (told or {}).items():
+            _put(conn, key, value)
 
 
 def schemas(warehouse: Warehouse, tables: Iterable[LandedTable]) -> list[str]:

@@ -23,13 +23,18 @@ LOAD_ID = "_dlt_load_id"
 
 @dataclass(frozen=True)
 class LandedTable:
-    """One landed table: its place, the declared Arrow schema, the key, and further indexes."""
+    """One landed table: its place, the declared Arrow schema, the key, and further indexes.
+
+    `whole` names the columns of a unit that is replaced as one: rows of a landed unit that the new
+    answer lacks are deleted, in the transaction of its rows.
+    """
 
     dataset: str  # the PostgreSQL schema, raw_tdx
     name: str
     schema: pa.Schema
     key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
+    whole: tuple[str, ...] = ()
 
     @property
     def qualified(self) -> str:
@@ -54,10 +59,11 @@ def landed_table(
     *,
     nullable: Iterable[str] = (),
     indexes: tuple[tuple[str, ...], ...] = (),
+    whole: tuple[str, ...] = (),
 ) -> LandedTable:
     """Declare a table from its own fields; the standard fields are appended."""
     own = [pa.field(n, t, nullable=n in set(nullable)) for n, t in fields]
-    return LandedTable(dataset, name, pa.schema(own + STANDARD_FIELDS), key, indexes)
+    return LandedTable(dataset, name, pa.schema(own + STANDARD_FIELDS), key, indexes, whole)
 
 
 def conform(rows: pa.Table, table: LandedTable) -> pa.Table:

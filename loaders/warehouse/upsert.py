@@ -1,4 +1,8 @@
-"""The statements that land a file: COPY into a temp table, INSERT from it into the landed table."""
+"""The statements that land a file: COPY into a temp table, INSERT from it into the landed table.
+
+Of a table whose rows are replaced unit by unit (a day of ticks), what the new unit lacks is deleted
+in between.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -110,3 +114,43 @@ def upsert_sql(
         "returning (t.xmax = 0) as is_new) "
         "select count(*) filter (where is_new), count(*) filter (where not is_new) from landed"
     ).encode()
+
+
+def replace_units(
+    conn: psycopg.Connection,
+    q: Any,
+    target: str,
+    types: dict[str, str],
+    key: Sequence[str],
+    unit: Sequence[str],
+) -> int:
+    """Make way for the units in `_land`: how many rows of theirs it deleted that are not in `_land`.
+
+    A unit follows the rule of a single row: a provisional one never replaces a final one, nor an
+    older answer a newer one. Units that must not land are dropped from `_land`.
+    """
+
+    def same(left: str, right: str, names: Sequence[str], cast: bool) -> str:
+        return " and ".join(
+            f"{left}.{q(c)} = {right}.{q(c)}{f'::{types[c]}' if cast else ''}" for c in names
+        )
+
+    columns = ", ".join(map(q, unit))
+    # with no statistics the planner would compare each row with each
+    conn.execute(b"analyze _land")
+    conn.execute(
+        f"create temp table _units on commit drop as select {columns}, "
+        "bool_and(is_final::boolean) as is_final, max(fetched_at::timestamptz) as fetched_at "
+        f"from _land group by {columns}".encode()
+    )
+    conn.execute(b"analyze _units")
+    stored = f"select from {target} as t where {same('t', 'u', unit, True)}"
+    conn.execute(
+        f"with refused as (delete from _units as u where exists ({stored} "
+        "and (t.is_final > u.is_final or t.is_final = u.is_final and t.fetched_at > u.fetched_at)) "
+        f"returning u.*) delete from _land as r using refused as u where {same('r', 'u', unit, False)}".encode()
+    )
+    return conn.execute(
+        f"delete from {target} as t using _units as u where {same('t', 'u', unit, True)} "
+        f"and not exists (select from _land as r where {same('t', 'r', key, True)})".encode()
+    ).rowcount

@@ -24,6 +24,10 @@ KLINES = """
 """
 
 
+# what is cheap to load; a test names further datasets, or None for the defaults of the mode
+CORE = ("codes", "trading_calendar", "kline_daily", "index_kline", "corporate_actions")
+
+
 @dataclass
 class Heard(Silent):
     """A reporter that keeps what it is told."""
@@ -44,6 +48,8 @@ class Bench:
 
     def load(self, *, retry: bool = False, **request: Any) -> LoadResult:
         as_of: datetime = self.sandbox.clock.replace(tzinfo=SHANGHAI)
+        by_code = tuple(name for name in CORE if name != "index_kline")
+        request.setdefault("datasets", by_code if request.get("codes") else CORE)
         return run_load(
             self.settings, LoadRequest("tdx", **request), self.heard, as_of=as_of, retry=retry
         )
@@ -65,6 +71,7 @@ class Bench:
 def settings_for(url: str, dsn: str, home: Path, **tdx: Any) -> Settings:
     """Quick retries and no patience: a test that waits is a test that is wrong."""
     quick = {"backoff": 0.0, "outage_wait": 0.0, "indices": ["sh000001"]}
+    quick |= {"minute_days": 3, "tick_days": 2}
     return load_settings(
         {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)},
         cwd=home,

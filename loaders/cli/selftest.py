@@ -1,0 +1,143 @@
+"""`loaders selftest`: does every route of a source answer as it should?"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from loaders.cli import shell
+from loaders.cli.progress import reporter
+from loaders.cli.shell import AsOf, JsonFlag
+from loaders.errors import DataQualityError, UpstreamError, UsageError
+from loaders.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from loaders.tdx.selftest.record import Record
+    from loaders.tdx.selftest.schedule import Schedule
+
+
+def selftest_command(
+    source: Annotated[str, typer.Argument(help="tdx")] = "tdx",
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The JSON file; below QUOTEMILL_HOME/selftest if absent."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="The page about failures (Markdown); beside the JSON file if absent."),
+    ] = None,
+    bulk_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that a check of a bulk route may take.")
+    ] = 30.0,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Tell of each check as it is made.")
+    ] = False,
+    due: Annotated[
+        bool,
+        typer.Option("--due", help="Only if a schedule of ops.testing_schedules is due."),
+    ] = False,
+    as_of: AsOf = None,
+    json: JsonFlag = False,
+) -> None:
+    """Make one request to each of the 31 routes and check the answers; record what came of it.
+
+    Exit code 0 if no check failed, 5 if some did, 4 if nobody answers at the address.
+
+    Example: loaders selftest tdx --verbose
+    """
+    if source != "tdx":
+        raise UsageError(f"unknown source {source}", hint="sources: tdx")
+    from loaders.tdx.selftest import report as reports
+    from loaders.tdx.selftest import runner
+
+    settings = load_settings()
+    now = shell.parse_instant(as_of) or datetime.now(UTC)
+    schedule = take_due(settings, "selftest", now) if due else None
+    if due and schedule is None:
+        return
+    if schedule is not None:
+        bulk_timeout = schedule.number("bulk_timeout", bulk_timeout)
+    output = output or settings.home / "selftest" / reports.RESULTS
+    report = report or output.with_name(reports.REPORT)
+    options = runner.Options(settings.tdx.timeout, bulk_timeout, verbose)
+    # a kill is a Ctrl-C here, which cancels the tasks started in the service; a shell's `&` has it off
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    with reporter() as told:
+        run = asyncio.run(runner.run(settings, options, now, _now, told))
+        shown = reports.document(run)
+        name = schedule.name if schedule else None
+        record(settings, reports.record(shown, run, name), told.line)
+        reports.write(output, reports.as_text(shown))
+        reports.write(report, reports.failure_page(shown))
+    if json:
+        shell.print_json(shown)
+    else:
+        _summarise(shown, output, report)
+    if run.status == "error":
+        raise UpstreamError(
+            f"nobody answers at {run.base_url}",
+            hint="start the service, or mend tdx.base_url in the settings",
+        )
+    if run.status == "failed":
+        raise DataQualityError(
+            f"{run.count('failed')} of {len(run.results)} checks failed", hint=f"see {report}"
+        )
+
+
+def take_due(settings: Settings, kind: str, now: datetime) -> "Schedule | None":
+    """The schedule that is due now; None, which is said on stderr, where none is."""
+    from loaders.tdx.selftest import record as records
+    from loaders.tdx.selftest import schedule as schedules
+
+    warehouse = records.open_record(settings)
+    with warehouse.connect() as conn:
+        due = schedules.take_due(conn, kind, now)
+    if due is None:
+        print(f"no {kind} is due", file=sys.stderr)
+    return due
+
+
+def record(settings: Settings, run: "Record", say: Callable[[str], object]) -> None:
+    """Write a run to the warehouse if it can be opened, and tell where the service has changed."""
+    from loaders.tdx.selftest import record as records
+
+    recorded = records.record_if_possible(settings, run, say)
+    if recorded is None:
+        return
+    say(f"recorded as run {recorded.run_id} of ops.testing_runs")
+    if recorded.changed:
+        say(
+            f"warning: other fields than in run {recorded.before}: {', '.join(recorded.changed)};"
+            " another revision of the service?"
+        )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _summarise(shown: dict[str, Any], output: Path, report: Path) -> None:
+    from loaders.tdx.selftest.report import may_run
+
+    for row in shown["results"]:
+        if row["status"] != "passed":
+            print(f"{row['status']:<7} {row['no']:>2} {row['name']}: {row['reason']}")
+        for warning in row["warnings"]:
+            print(f"warning {row['no']:>2} {row['name']}: {warning}")
+    for task in shown["tasks"]:
+        if may_run(task):
+            print(f"warning: task {task['kind']} {task['id']}: {task['end']}")
+    summary = shown["summary"]
+    print(
+        f"{summary['total']} checks in {shown['duration_ms'] / 1000:.1f} s: "
+        f"{summary['passed']} passed, {summary['failed']} failed, {summary['skipped']} skipped; "
+        f"fingerprint {shown['fingerprint']}"
+    )
+    print(f"results: {output}")
+    print(f"report: {report}")

@@ -1,0 +1,109 @@
+"""`loaders verify`: is what was loaded there, and does it agree with the source?"""
+
+import secrets
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loaders.cli import selftest, shell
+from loaders.cli.progress import reporter
+from loaders.cli.shell import AsOf, JsonFlag
+from loaders.errors import DataQualityError, UsageError
+from loaders.settings import load_settings
+
+if TYPE_CHECKING:
+    from loaders.tdx.verify.spot_checks import Verification
+
+LARGEST = 12  # tables shown of the list of sizes
+
+
+def verify_command(
+    source: Annotated[str, typer.Argument(help="tdx")] = "tdx",
+    sample: Annotated[int, typer.Option(min=1, help="How many securities to draw.")] = 3,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed draws the same securities; else a new one.")
+    ] = None,
+    due: Annotated[
+        bool, typer.Option("--due", help="Only if a schedule of ops.testing_schedules is due.")
+    ] = False,
+    as_of: AsOf = None,
+    json: JsonFlag = False,
+) -> None:
+    """Spot-check what was loaded: code counts, drawn securities, indices, rollups, snapshots, space.
+
+    Compares with the service where it can. Exit code 5 if a check failed.
+
+    Example: loaders verify tdx --sample 5 --seed 7
+    """
+    if source != "tdx":
+        raise UsageError(f"unknown source {source}", hint="sources: tdx")
+    from loaders.tdx.selftest.record import open_record
+    from loaders.tdx.verify.spot_checks import verify
+
+    settings = load_settings()
+    now = shell.parse_instant(as_of) or datetime.now(UTC)
+    schedule = selftest.take_due(settings, "verify", now) if due else None
+    if due and schedule is None:
+        return
+    if schedule is not None:
+        sample = int(schedule.number("sample", sample))
+    with reporter() as told:
+        found = verify(
+            settings,
+            open_record(settings),
+            sample=sample,
+            seed=secrets.randbelow(2**31) if seed is None else seed,
+            as_of=now,
+            clock=lambda: datetime.now(UTC),
+            reporter=told,
+        )
+        name = schedule.name if schedule else None
+        selftest.record(settings, found.record(name), told.line)
+    if json:
+        shell.print_json(found.document())
+    else:
+        _print(found)
+    if found.status == "failed":
+        failed = found.count("failed")
+        raise DataQualityError(
+            f"{failed} of {len(found.lines)} checks failed",
+            hint="the lines above name what is missing; `loaders run tdx` loads it",
+        )
+
+
+def _print(found: "Verification") -> None:
+    print(f"seed {found.seed} drew {', '.join(found.sample)}")
+    for line in found.lines:
+        shown = ", ".join(f"{name} {_short(value)}" for name, value in line.evidence.items())
+        print(f"{line.status:<7} {line.name:<21} {line.reason or shown}")
+    print(f"{'table':<45} {'size':>10} {'rows, about':>14}  compression")
+    for table in found.space[:LARGEST]:
+        rows = f"{table['rows_estimate']:,}"
+        name = f"{table['schema']}.{table['relation']}"
+        print(f"{name:<45} {_bytes(table['total_bytes']):>10} {rows:>14}  {_packed(table)}")
+    counts = ", ".join(f"{found.count(s)} {s}" for s in ("passed", "failed", "skipped"))
+    print(
+        f"{len(found.lines)} checks: {counts}; {len(found.space)} tables take "
+        f"{_bytes(sum(table['total_bytes'] for table in found.space))}"
+    )
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name}:{item}" for name, item in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _packed(table: dict[str, object]) -> str:
+    stats = table.get("compression")
+    if not isinstance(stats, dict) or not stats["compressed_chunks"]:
+        return "none"
+    return (
+        f"{stats['compressed_chunks']} of {stats['total_chunks']} chunks, "
+        f"{_bytes(stats['before_bytes'])} became {_bytes(stats['after_bytes'])}"
+    )
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB" if size < 2**30 else f"{size / 2**30:,.2f} GiB"

@@ -1,0 +1,329 @@
+"""Bars of parts of a day in numpy: their labels, the repair of noon, what can be true, what is whole.
+
+One record is one bar: `day` counts days from 1970-01-01 and `label` minutes from midnight of the
+exchange's wall clock, both of the bar's end. A day runs from 09:30 to 11:30 and from 13:00 to 15:00.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from typing import TypeAlias
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from loaders.tdx.plausibility import (
+    BROKEN_SHARE,
+    JUMP,
+    JUMP_SHARE,
+    MIN_BROKEN,
+    MIN_JUMPS,
+    Implausible,
+    Rejected,
+)
+from loaders.tdx.service.answers_intraday import MINUTES_OF, MinutePoints, TimedBars, labels
+from loaders.tdx.window import Window
+from loaders.trading_time import SHANGHAI, SHANGHAI_FINAL, published_days
+
+Records: TypeAlias = NDArray[np.void]
+Ints: TypeAlias = NDArray[np.int64]
+Mask: TypeAlias = NDArray[np.bool_]
+
+PRICES = ("open", "high", "low", "close")
+NUMBERS = (*PRICES, "volume", "amount")
+RECORD = np.dtype(
+    [("day", "i4"), ("label", "i2"), ("source_label", "i2")]
+    + [(name, "i8") for name in NUMBERS]
+    + [("up", "i4"), ("down", "i4"), ("route", "i1"), ("fetched", "i8"), ("final", "?")]
+)
+NO_AMOUNT = -1  # turnover that the route does not tell
+ROUTES = (
+    "/api/kline-history",
+    "/api/kline-all",
+    "/api/index",
+    "/api/index/all",
+    "/api/minute",
+    "vipdoc/minline",
+    "vipdoc/fzline",
+)
+
+NOON, NOON_ASKEW, FIRST_OF_AFTERNOON, CLOSE = 690, 780, 781, 900
+OPENING = time(9, 30)
+DAY_MINUTES = 1440
+MINUTE_US = 60_000_000
+ZONE_MINUTES = 8 * 60  # Shanghai is ahead of UTC
+SLACK_MINUTES = 5  # by which the service's clock may be ahead of ours
+MIN_BARS_OF_SPACING = 10
+EPOCH = date(1970, 1, 1)
+_EPOCH_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
+_CLOCK = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(DAY_MINUTES)]
+_STAMP = pa.timestamp("us", tz="UTC")
+
+
+def number_of(day: date) -> int:
+    return (day - EPOCH).days
+
+
+def day_of(number: int) -> date:
+    return EPOCH + timedelta(days=int(number))
+
+
+def numbers_of(days: Iterable[date]) -> Ints:
+    return np.array([number_of(day) for day in days], np.int64)
+
+
+@cache
+def grid(period: str) -> Ints:
+    """The labels of a whole day, ascending."""
+    return np.array([int(text[:2]) * 60 + int(text[3:]) for text in labels(period)])
+
+
+def microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH_INSTANT) // timedelta(microseconds=1)
+
+
+def empty() -> Records:
+    return np.zeros(0, RECORD)
+
+
+def of_answer(bars: TimedBars) -> Records:
+    """An answer's bars with noon repaired."""
+    found = np.zeros(len(bars), RECORD)
+    minutes = np.array(bars.stamps, "datetime64[m]").astype(np.int64)
+    found["day"], found["label"] = np.divmod(minutes, DAY_MINUTES)
+    for name in (*NUMBERS, "up", "down"):
+        found[name] = getattr(bars, name)
+    return repaired(_stamped(found, f"/api/{bars.source_route}", bars.fetched_at))
+
+
+def of_points(points: MinutePoints, divisor: int) -> Records:
+    """Minutes known by one price and a volume: open, high, low and close are that price."""
+    found = np.zeros(len(points), RECORD)
+    found["day"] = number_of(points.day)
+    found["label"] = grid("minute1")[: len(points)]
+    for name in PRICES:
+        found[name] = points.price
+        found[name] //= divisor
+    found["volume"], found["amount"] = points.number, NO_AMOUNT
+    return repaired(_stamped(found, f"/api/{points.source_route}", points.fetched_at))
+
+
+def _stamped(found: Records, route: str, fetched_at: datetime) -> Records:
+    found["route"] = ROUTES.index(route)
+    found["fetched"] = microseconds(fetched_at)
+    return found
+
+
+def repaired(found: Records) -> Records:
+    """Keeps each label as it came in `source_label`; 13:00 becomes 11:30 on days without that bar.
+
+    The service calls the noon bar 13:00 or 11:30, and the same bar differently at different hours.
+    """
+    found["source_label"] = found["label"]
+    askew = found["label"] == NOON_ASKEW
+    if askew.any():
+        named = found["day"][found["label"] == NOON]
+        found["label"][askew & ~np.isin(found["day"], named)] = NOON
+        found.sort(order=["day", "label"], kind="stable")
+    return found
+
+
+def merged(*parts: Records) -> Records:
+    """All bars in order of time; of one label the bar of the first part that has it."""
+    found = np.concatenate(parts)
+    _, first = np.unique(_minutes(found), return_index=True)
+    return found[first]
+
+
+def in_days(found: Records, days: Iterable[date]) -> Mask:
+    return np.isin(found["day"], numbers_of(days))
+
+
+def days_in(found: Records) -> list[date]:
+    return [day_of(number) for number in np.unique(found["day"])]
+
+
+def better(before: Records, bars: Records, period: str) -> Records:
+    """Whole days stay as they are; of the others the later answer counts."""
+    settled = whole_days(before, period)
+    return merged(bars[~in_days(bars, settled)], before)
+
+
+def bars_back_to(window: Window, first: date, period: str, now: datetime) -> int:
+    """How many bars a code can have from the day `first` on until `now`."""
+    days = bisect_right(window.days, window.due) - bisect_left(window.days, first)
+    return max(days, 0) * len(grid(period)) + _running(window, period, now)
+
+
+def _running(window: Window, period: str, now: datetime) -> int:
+    """Bars of today while it is not finished; 0 if it is no trading day."""
+    today = window.today
+    if today <= window.due or (today not in window.days and not published_days(today, today)):
+        return 0
+    clock = now.astimezone(SHANGHAI)
+    begun = int((grid(period) <= clock.hour * 60 + clock.minute + SLACK_MINUTES).sum())
+    return min(begun + 1, len(grid(period))) if clock.time() >= OPENING else 0
+
+
+def whole_days(found: Records, period: str) -> set[date]:
+    """Days of which every bar is there.
+
+    13:01 may be missing where noon was labelled 13:00: that bar then holds both minutes.
+    """
+    if not len(found):
+        return set()
+    days, where = np.unique(found["day"], return_inverse=True)
+    on_grid = np.isin(found["label"], grid(period))
+    count = np.bincount(where[on_grid], minlength=len(days))
+    askew = np.bincount(where[found["source_label"] == NOON_ASKEW], minlength=len(days)) > 0
+    second = np.bincount(where[found["label"] == FIRST_OF_AFTERNOON], minlength=len(days)) > 0
+    size = len(grid(period))
+    full = (count == size) | ((period == "minute1") & (count == size - 1) & askew & ~second)
+    return {day_of(number) for number in days[full]}
+
+
+def fetched_after_close(found: Records) -> Mask:
+    """Was the bar fetched once its day was finished?"""
+    finished = found["day"].astype(np.int64) * DAY_MINUTES - ZONE_MINUTES
+    finished += SHANGHAI_FINAL.hour * 60 + SHANGHAI_FINAL.minute
+    return np.asarray(found["fetched"] >= finished * MINUTE_US)
+
+
+@dataclass(frozen=True)
+class Sanity:
+    """What is known of days: `closed(day)` where every calendar says so."""
+
+    today: date
+    closed: Callable[[date], bool]
+
+
+def check(
+    subject: str, found: Records, period: str, sanity: Sanity
+) -> tuple[Records, list[Rejected]]:
+    """The bars that can be true, and one Rejected for each rule that a bar breaks.
+
+    Raises Implausible for an answer that is wrong as a whole: mostly impossible bars, jumps that no
+    market makes (an index read as a stock), or bars of another length than was asked for.
+    """
+    if not len(found):
+        return found, []
+    rules = list(_rules(found, period, sanity))
+    bad = np.zeros(len(found), np.bool_)
+    for _, _, broken in rules:
+        bad |= broken
+    count = int(bad.sum())
+    if count >= max(MIN_BROKEN, BROKEN_SHARE * len(found)):
+        name, rule, _ = max(rules, key=lambda r: int(r[2].sum()))
+        raise Implausible(
+            f"{subject}: {count} of {len(found)} bars break a rule, most of them for {name}: {rule};"
+            " the whole answer is refused",
+            hint="was an index asked for as a stock, or is the calendar wrong?",
+        )
+    good = found[~bad]
+    _refuse_jumps(subject, good)
+    _refuse_other_spacing(subject, good, period)
+    if not count:
+        return found, []
+    rejected = [
+        _rejected(subject, found[i], name, rule)
+        for name, rule, broken in rules
+        for i in np.flatnonzero(broken)
+    ]
+    return good, rejected
+
+
+def _rules(found: Records, period: str, sanity: Sanity) -> Iterator[tuple[str, str, Mask]]:
+    for name in PRICES:
+        yield name, "price must be above 0", found[name] <= 0
+    high, low = found["high"], found["low"]
+    yield "high", "high must not be below low", high < low
+    for name in ("open", "close"):
+        outside = ((found[name] < low) | (found[name] > high)) & (high >= low)
+        yield name, f"{name} must lie between low and high", outside
+    yield "volume", "volume must not be negative", found["volume"] < 0
+    yield "amount", "amount must not be negative", found["amount"] < NO_AMOUNT
+    allowed = np.append(grid(period), NOON_ASKEW)
+    yield "bar_end", f"no bar of {period} ends so", ~np.isin(found["label"], allowed)
+    yield "bar_end", "bars of one label must not contradict each other", _contradicting(found)
+    ends = (_minutes(found) - ZONE_MINUTES) * MINUTE_US
+    slack = (MINUTES_OF[period] + SLACK_MINUTES) * MINUTE_US
+    if period == "hour":  # the running one can reach over noon
+        slack += 90 * MINUTE_US
+    yield "bar_end", "bar must not end in the future", ends > found["fetched"] + slack
+    shut = [number for number in np.unique(found["day"]) if sanity.closed(day_of(number))]
+    yield "trade_date", "the exchange was closed on this day", np.isin(found["day"], shut)
+
+
+def _contradicting(found: Records) -> Mask:
+    _, where, count = np.unique(_minutes(found), return_inverse=True, return_counts=True)
+    return np.asarray(count[where] > 1)
+
+
+def _refuse_jumps(subject: str, found: Records) -> None:
+    closes = found["close"]
+    before, after = closes[:-1], closes[1:]
+    jumps = int(((after > JUMP * before) | (before > JUMP * after)).sum())
+    if jumps >= max(MIN_JUMPS, JUMP_SHARE * len(found)):
+        raise Implausible(
+            f"{subject}: the close jumps by more than a factor {JUMP} {jumps} times in"
+            f" {len(found)} bars; the whole answer is refused",
+            hint="was an index asked for as a stock?",
+        )
+
+
+def _refuse_other_spacing(subject: str, found: Records, period: str) -> None:
+    """Unknown periods are silently served as another one."""
+    at = np.searchsorted(grid(period), found["label"]) + 1
+    for times in (2, 3, 4, 5):
+        if len(found) >= MIN_BARS_OF_SPACING and not (at % times).any():
+            raise Implausible(
+                f"{subject}: bars of {period} were asked for, these lie {times} times as far apart;"
+                " the whole answer is refused"
+            )
+
+
+def _rejected(subject: str, bar: np.void, field: str, rule: str) -> Rejected:
+    ends = {"day": day_of(bar["day"]).isoformat(), "label": _CLOCK[int(bar["label"])]}
+    row = ends | {name: int(bar[name]) for name in (*NUMBERS, "up", "down")}
+    value = f"{ends['day']} {ends['label']}" if field in ("bar_end", "trade_date") else row[field]
+    return Rejected(
+        row_key=f"{subject} {ends['day']} {ends['label']}",
+        field=field,
+        rule=rule,
+        value=str(value),
+        payload=orjson.dumps({"code": subject} | row).decode(),
+    )
+
+
+def _minutes(found: Records) -> Ints:
+    return np.asarray(found["day"].astype(np.int64) * DAY_MINUTES + found["label"])
+
+
+def arrow_columns(parts: Sequence[Records]) -> dict[str, pa.Array]:
+    """The bars of all parts as the columns that landed tables of intraday bars have in common, and
+    `source_label`, `up_count`, `down_count`; without the code."""
+    found = np.concatenate(parts)
+    ends = (_minutes(found) - ZONE_MINUTES) * MINUTE_US
+    columns = {name: pa.array(np.ascontiguousarray(found[name])) for name in (*PRICES, "volume")}
+    amount = np.ascontiguousarray(found["amount"])
+    return columns | {
+        "bar_end": pa.array(ends).view(_STAMP),
+        "trade_date": pa.array(np.ascontiguousarray(found["day"])).view(pa.date32()),
+        "source_label": pa.array(_CLOCK).take(pa.array(found["source_label"].astype(np.int32))),
+        "amount": pa.array(amount, mask=amount == NO_AMOUNT),
+        "up_count": pa.array(np.ascontiguousarray(found["up"])),
+        "down_count": pa.array(np.ascontiguousarray(found["down"])),
+        "source_route": pa.array(ROUTES).take(pa.array(found["route"].astype(np.int32))),
+        "fetched_at": pa.array(np.ascontiguousarray(found["fetched"])).view(_STAMP),
+        "is_final": pa.array(np.ascontiguousarray(found["final"])),
+    }
+
+
+def repeat_codes(codes: Sequence[str], parts: Sequence[Records]) -> pa.Array:
+    """Each code as often as its part has bars."""
+    at = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts])
+    return pa.array(codes, pa.string()).take(pa.array(at))

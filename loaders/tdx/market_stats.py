@@ -1,0 +1,81 @@
+"""Dataset `market_stats_snapshot`: what the service counts of each exchange.
+
+Kept as what it is: the stocks in its cache with the signs of their stale prices, and the number of
+all instruments. Whether stocks rose or fell is computed from our own bars and quotes instead.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from loaders.errors import DataQualityError, UpstreamError
+from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.outcomes import Outcome
+from loaders.tdx.quotes import session_date
+from loaders.tdx.schemas import MARKET_STATS
+from loaders.tdx.service.outage import ServiceGone
+from loaders.warehouse.tables import conform
+
+ROUTE = "/api/market-stats"
+COUNTS = "/api/market-count"
+T = TypeVar("T")
+
+
+async def fetch(run: Context, exchanges: Sequence[str]) -> AsyncIterator[Outcome]:
+    """Outcomes in the order of `exchanges` (sh, sz, bj), of two calls for all of them. A call that
+    fails leaves its columns null."""
+    try:
+        stats, no_stats = await _or_why(run.client.market_stats)
+        counts, no_counts = await _or_why(run.client.market_count)
+    except ServiceGone as error:
+        for exchange in exchanges:
+            yield Outcome(exchange, failure=str(error), gone=error)
+        return
+    day = session_date(run.window)
+    said = [
+        f"{route} → nothing: {why}"
+        for route, why in ((ROUTE, no_stats), (COUNTS, no_counts))
+        if why is not None
+    ]
+    for exchange in exchanges:
+        if len(said) == 2:
+            yield Outcome(exchange, failure="; ".join(said))
+            continue
+        row: dict[str, Any] = {
+            "exchange": exchange,
+            "sampled_at": run.began,
+            "trade_date": day,
+            "source_route": ROUTE if stats else COUNTS,
+            "fetched_at": run.began,
+            "is_final": True,
+        }
+        # a service without its code cache counts 0 stocks of an exchange whose list it cannot get
+        fallback = said[0] if said else None
+        if stats and (found := stats[exchange]).total:
+            row |= {"stock_count": found.total, "up_count": found.up}
+            row |= {"down_count": found.down, "flat_count": found.flat}
+        elif stats:
+            fallback = f"{ROUTE} → nothing: it counts no stock of {exchange}"
+        if counts:
+            row["instrument_count"] = counts[exchange]
+        yield Outcome(exchange, [row], cursor=day, fallback=fallback)
+
+
+async def _or_why(call: Callable[[], Awaitable[T]]) -> tuple[T | None, str | None]:
+    """What a call gives, or why it gives nothing. Raises ServiceGone."""
+    try:
+        return await call(), None
+    except ServiceGone:
+        raise
+    except (UpstreamError, DataQualityError) as error:
+        return None, str(error)
+
+
+def table(outcomes: Sequence[Outcome]) -> pa.Table:
+    """The rows of some exchanges as one Arrow table of the declared schema."""
+    rows = [row for o in outcomes for row in o.rows or ()]
+    return conform(pa.Table.from_pylist(rows, MARKET_STATS.schema), MARKET_STATS)
+
+
+DATASET = Dataset("market_stats_snapshot", MARKET_STATS, ROUTE, fetch, table)

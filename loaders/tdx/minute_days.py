@@ -1,0 +1,256 @@
+"""Which days of minutes are due, and whether the minutes of a day fit its day bar.
+
+A day is due that has a day bar and no final minute at 15:00, so gaps mend themselves. Where no day
+bar can tell, because none is stored of the code or the newest is older than those of its companions,
+the days of the calendar are due.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import cache
+
+import numpy as np
+import psycopg
+
+from loaders.tdx import intraday
+from loaders.tdx.intraday import NO_AMOUNT, NUMBERS, Records
+from loaders.tdx.tick_days import DayBar
+from loaders.trading_time import close_of
+
+# of a day's volume: the sum of many single floats
+SUM_TOLERANCE = 1e-4
+# each minute loses the odd shares of a hand
+LOST_HANDS = 240
+EXACT_FROM = 128  # hands and more are decoded rightly
+
+SECOND_OF_AFTERNOON = timedelta(hours=-2, minutes=1)  # 13:01, from the close
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The newest day that is stored as final: how many minutes, and the sum of each column."""
+
+    day: date
+    count: int
+    sums: tuple[int, ...]
+
+
+@dataclass
+class Wanted:
+    """What is due of a code, each day with its finished day bar where one is stored.
+
+    `traded` are due days that a day bar proves to have traded; `oldest` and `newest` say what is
+    stored; `with_1301` are due days that are stored already, whole and with a minute 13:01.
+    """
+
+    days: dict[date, DayBar | None] = field(default_factory=dict)
+    traded: set[date] = field(default_factory=set)
+    with_1301: set[date] = field(default_factory=set)
+    oldest: date | None = None
+    newest: Stored | None = None
+
+
+def wanted(
+    conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], *, again: bool
+) -> dict[str, Wanted]:
+    """What of `days` (ascending) is due, by code; with `again` also what is stored as final."""
+    found = {code: Wanted() for code in codes}
+    for code, day in _oldest(conn, codes):
+        found[code].oldest = day
+    newest = dict(_newest_bars(conn, codes))
+    if not days:
+        return found
+    for code, day, low, high, volume, is_final in _bars(conn, codes, days, again):
+        found[code].days[day] = DayBar(low, high, volume) if is_final else None
+        found[code].traded.add(day)
+    last = max(newest.values(), default=None)
+    unknown = [
+        (code, day)
+        for code in codes
+        for day in days
+        if code not in newest or (last is not None and day > last)
+    ]
+    for code, day in _not_stored(conn, unknown, again=again):
+        found[code].days.setdefault(day, None)
+    if again:
+        for code, day in _ending(conn, codes, days, SECOND_OF_AFTERNOON):
+            found[code].with_1301.add(day)
+    else:
+        for code, stored_day in _newest_days(conn, codes):
+            found[code].newest = stored_day
+    return found
+
+
+def _oldest(conn: psycopg.Connection, codes: Sequence[str]) -> list[tuple[str, date]]:
+    return conn.execute(
+        """
+        select c.code, m.trade_date
+        from unnest(%s::text[]) as c (code)
+        cross join lateral (
+            select k.trade_date from raw_tdx.kline_minute as k
+            where k.code = c.code and k.is_final order by k.bar_end limit 1
+        ) as m
+        """,
+        (list(codes),),
+    ).fetchall()
+
+
+def _newest_bars(conn: psycopg.Connection, codes: Sequence[str]) -> list[tuple[str, date]]:
+    return conn.execute(
+        """
+        select c.code, k.trade_date
+        from unnest(%s::text[]) as c (code)
+        cross join lateral (
+            select b.trade_date from raw_tdx.kline_daily as b
+            where b.code = c.code order by b.trade_date desc limit 1
+        ) as k
+        """,
+        (list(codes),),
+    ).fetchall()
+
+
+def _bars(
+    conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], again: bool
+) -> list[tuple[str, date, int, int, int, bool]]:
+    """The day bars of some days whose minute 15:00 is not stored as final; with `again` of all."""
+    # LIMIT and OFFSET keep the planner from reading whole tables instead of looking codes up
+    rows = conn.execute(
+        """
+        with stored as materialized (
+            select c.code, m.trade_date
+            from unnest(%(codes)s::text[]) as c (code)
+            cross join lateral (
+                select k.trade_date from raw_tdx.kline_minute as k
+                where k.code = c.code and k.bar_end = any(%(ends)s) and k.is_final offset 0
+            ) as m
+            where not %(again)s
+        )
+        select c.code, d.trade_date, d.low, d.high, d.volume, d.is_final
+        from unnest(%(codes)s::text[]) as c (code)
+        cross join lateral (
+            select b.trade_date, b.low, b.high, b.volume, b.is_final
+            from raw_tdx.kline_daily as b
+            where b.code = c.code and b.trade_date between %(first)s and %(last)s and b.volume > 0
+            order by b.trade_date limit %(span)s
+        ) as d
+        where not exists (
+            select from stored as s where s.code = c.code and s.trade_date = d.trade_date
+        )
+        order by 1, 2
+        """,
+        {
+            "codes": list(codes),
+            "ends": [close_of(day) for day in days],
+            "again": again,
+            "first": days[0],
+            "last": days[-1],
+            "span": (days[-1] - days[0]).days + 1,
+        },
+    ).fetchall()
+    known = set(days)
+    return [row for row in rows if row[1] in known]
+
+
+def _ending(
+    conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], offset: timedelta
+) -> list[tuple[str, date]]:
+    """Days whose minute that ends `offset` from the close is stored as final."""
+    return conn.execute(
+        """
+        select c.code, m.trade_date
+        from unnest(%s::text[]) as c (code)
+        cross join lateral (
+            select k.trade_date from raw_tdx.kline_minute as k
+            where k.code = c.code and k.bar_end = any(%s) and k.is_final offset 0
+        ) as m
+        """,
+        (list(codes), [close_of(day) + offset for day in days]),
+    ).fetchall()
+
+
+def _not_stored(
+    conn: psycopg.Connection, pairs: Sequence[tuple[str, date]], *, again: bool
+) -> list[tuple[str, date]]:
+    """Those of some days whose minute 15:00 is not stored as final; with `again` all of them."""
+    if again or not pairs:
+        return list(pairs)
+    days = sorted({day for _, day in pairs})
+    stored = set(_ending(conn, sorted({code for code, _ in pairs}), days, timedelta(0)))
+    return [pair for pair in pairs if pair not in stored]
+
+
+def _newest_days(conn: psycopg.Connection, codes: Sequence[str]) -> list[tuple[str, Stored]]:
+    sums = ", ".join(f"coalesce(sum(k.{name}), 0)::bigint as {name}" for name in NUMBERS)
+    rows = conn.execute(
+        f"""
+        select c.code, d.day, s.*
+        from unnest(%s::text[]) as c (code)
+        cross join lateral (
+            select k.trade_date as day,
+                (k.trade_date + time '15:00') at time zone interval '08:00' as close
+            from raw_tdx.kline_minute as k
+            where k.code = c.code and k.is_final order by k.bar_end desc limit 1
+        ) as d
+        cross join lateral (
+            select count(*) as minutes, {sums} from raw_tdx.kline_minute as k
+            where k.code = c.code and k.is_final
+                and k.bar_end between d.close - interval '6 hours' and d.close
+        ) as s
+        """.encode(),
+        (list(codes),),
+    )
+    return [(code, Stored(day, count, tuple(sums))) for code, day, count, *sums in rows]
+
+
+def same_as_stored(found: Records, stored: Stored) -> bool:
+    """Do the minutes of a day sum up, column by column, to what is stored of it?"""
+    sums = tuple(int(np.maximum(found[name], 0).sum()) for name in NUMBERS)
+    return (len(found), sums) == (stored.count, stored.sums)
+
+
+def misfits(found: Records, bars: Mapping[date, DayBar | None]) -> set[date]:
+    """Days whose minutes sum to more hands than the day bar has, or to fewer than rounding explains.
+
+    Some boards trade after 15:00, which no minute shows; and a day fetched early is not whole.
+    """
+    return {
+        day
+        for day, bar in bars.items()
+        if bar is not None and not _fits(found[found["day"] == intraday.number_of(day)], bar)
+    }
+
+
+def _fits(found: Records, bar: DayBar) -> bool:
+    if not len(found):
+        return True
+    hands = payable_hands(found)
+    if hands < EXACT_FROM and any(
+        reported_as(true) == bar.volume for true in range(hands, EXACT_FROM)
+    ):
+        return True
+    most = bar.volume * (1 + SUM_TOLERANCE) + 1
+    return bar.volume * (1 - SUM_TOLERANCE) - LOST_HANDS <= hands <= most
+
+
+def payable_hands(found: Records) -> int:
+    """The hands of a day, each minute's at most what its turnover can have paid for.
+
+    The service decodes a few small numbers of shares as much larger ones: 1 as 32,768.
+    """
+    told = found["amount"] != NO_AMOUNT
+    if not found["amount"][told].any():
+        return int(found["volume"].sum())
+    payable = np.maximum(found["amount"], 0) / np.maximum(found["low"], 1) / 100
+    most = np.where(told, np.floor(payable * (1 + 1e-5)) + 1, found["volume"])
+    return int(np.minimum(found["volume"], most).sum())
+
+
+@cache
+def reported_as(hands: int) -> int:
+    """A volume as the service reports it: its decoder is wrong for some below 128."""
+    if 9 <= hands <= 16:
+        return 264 + 256 * (hands - 9)
+    if 33 <= hands <= 64:
+        return 48 + 16 * (hands - 33)
+    return {1: 32768, 3: 4098, 4: 8194}.get(hands, hands)

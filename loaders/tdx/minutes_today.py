@@ -1,0 +1,76 @@
+"""The running day's minutes: what should be stored by now and is not.
+
+Everything here lands as provisional; the load after the close reads the day again and settles it.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, timedelta
+
+import numpy as np
+import psycopg
+
+from loaders.tdx import intraday
+from loaders.tdx.dataset import Context
+from loaders.tdx.intraday import Ints, Sanity
+from loaders.tdx.outcomes import NOT_DUE, Outcome, in_order, outcome_of
+from loaders.trading_time import SHANGHAI, close_of
+
+PERIOD = "minute1"
+SPARE = 3  # bars more than are lacking: one can be born meanwhile
+
+
+def stored_labels(conn: psycopg.Connection, codes: Sequence[str], today: date) -> dict[str, Ints]:
+    """Labels of today's minutes that are stored and need no second look, by code.
+
+    The newest bars may have been fetched while they grew, by a clock that differs from ours. (Their
+    own `fetched_at` tells only the first time that a bar was seen as it is.)
+    """
+    opens = close_of(today) - timedelta(hours=6)
+    rows = conn.execute(
+        """
+        select code,
+            array_agg((extract(epoch from bar_end + interval '8 hours')::bigint
+                %% 86400 / 60)::integer),
+            (array_agg(is_final or fetched_at >= bar_end + make_interval(mins => %s)
+                order by bar_end desc))[1]
+        from raw_tdx.kline_minute
+        where code = any(%s) and trade_date = %s and bar_end > %s and bar_end <= %s
+        group by code
+        """,
+        (intraday.SLACK_MINUTES, list(codes), today, opens, close_of(today)),
+    )
+    found = {}
+    for code, minutes, settled in rows:
+        labels = np.array(minutes)
+        newest = labels.max() - (0 if settled else intraday.SLACK_MINUTES)
+        found[code] = labels[labels <= newest]
+    return found
+
+
+async def fetch_today(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+    """Outcomes in the order of `codes`; a code of which nothing lacks is skipped without a request."""
+    today = run.window.today
+    now = run.clock().astimezone(SHANGHAI)
+    due = intraday.grid(PERIOD)
+    due = due[due <= now.hour * 60 + now.minute]
+    stored = run.ask(lambda conn: stored_labels(conn, codes, today)) if len(due) else {}
+
+    async def one(code: str) -> Outcome:
+        lacking = np.setdiff1d(due, stored.get(code, []))
+        if not len(lacking):
+            return Outcome(code, skipped=NOT_DUE)
+        limit = int((due >= lacking[0]).sum()) + SPARE
+        return await outcome_of(code, _load(run, code, lacking, limit))
+
+    async for outcome in in_order(codes, one, run.settings.concurrency, run.room):
+        yield outcome
+
+
+async def _load(run: Context, code: str, lacking: Ints, limit: int) -> Outcome:
+    answer = await run.client.intraday(code, limit=limit, expect_rows=False)
+    sanity = Sanity(run.window.today, run.window.closed)
+    bars, rejected = intraday.check(code, intraday.of_answer(answer), PERIOD, sanity)
+    of_today = intraday.in_days(bars, [run.window.today])
+    bars = bars[of_today & np.isin(bars["label"], lacking)]
+    skipped = None if len(bars) else NOT_DUE
+    return Outcome(code, bars if len(bars) else None, rejected, skipped=skipped)

@@ -1,0 +1,141 @@
+"""Dataset `quote_snapshot`: prices of the moment with five levels, by batches of fifty codes.
+
+One code that cannot be served fails the whole call, so a batch that fails is halved until the
+culprit stands alone. Stocks and funds are asked for apart: a service that started without its code
+cache serves the ones and not the others.
+"""
+
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Sequence
+from datetime import date
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from loaders.errors import DataQualityError, UpstreamError
+from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.outcomes import Outcome, in_order
+from loaders.tdx.plausibility import Rejected
+from loaders.tdx.schemas import QUOTE
+from loaders.tdx.service.answers import NeedsRestart
+from loaders.tdx.service.answers_quotes import LEVELS, Quote
+from loaders.tdx.service.client import TdxClient
+from loaders.tdx.service.outage import ServiceGone
+from loaders.tdx.window import Window
+from loaders.warehouse.tables import conform
+
+ROUTE = "/api/batch-quote"
+SINGLE = "/api/quote"
+BATCH = 50  # the most that the service takes
+_PLAIN = (
+    "code", "previous_close", "open", "high", "low", "close", "total_hand", "current_hand",
+    "amount_yuan", "inside_dish", "outer_disc", "server_time", "active1", "active2", "fetched_at",
+)  # fmt: skip
+
+# what came of one code: its quote with the route it came by, or why there is none
+Answer = tuple[Quote, str] | UpstreamError | DataQualityError
+
+
+def session_date(window: Window) -> date:
+    """The newest trading day that has begun or is over: the day which a snapshot is about."""
+    return window.days[bisect_right(window.days, window.today) - 1]
+
+
+async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+    """Outcomes in the order of `codes`, after the last batch has come."""
+    day = session_date(run.window)
+
+    async def one(batch: Sequence[str]) -> dict[str, Answer]:
+        return await asked(run.client, batch)
+
+    answers: dict[str, Answer] = {}
+    async for found in in_order(batches(run, codes), one, run.settings.concurrency):
+        answers |= found
+    for code in codes:
+        yield _outcome(run, code, answers[code], day)
+
+
+def batches(run: Context, codes: Sequence[str]) -> list[Sequence[str]]:
+    """Stocks and funds apart, at most fifty codes each."""
+    funds = [code for code in codes if run.instrument_type(code) == "fund"]
+    stocks = [code for code in codes if run.instrument_type(code) != "fund"]
+    return [
+        kind[start : start + BATCH]
+        for kind in (stocks, funds)
+        for start in range(0, len(kind), BATCH)
+    ]
+
+
+async def asked(client: TdxClient, codes: Sequence[str]) -> dict[str, Answer]:
+    """An answer for each code: its quote, or what keeps it from having one."""
+    try:
+        if len(codes) > 1:
+            return {quote.code: (quote, ROUTE) for quote in await client.quotes(codes)}
+        return {quote.code: (quote, SINGLE) for quote in await client.quote(codes)}
+    except (ServiceGone, NeedsRestart) as error:  # no smaller batch would fare better
+        return dict.fromkeys(codes, error)
+    except (UpstreamError, DataQualityError) as error:
+        if len(codes) == 1:
+            return {codes[0]: error}
+    half = len(codes) // 2
+    return await asked(client, codes[:half]) | await asked(client, codes[half:])
+
+
+def _outcome(run: Context, code: str, answer: Answer, day: date) -> Outcome:
+    if isinstance(answer, ServiceGone):
+        return Outcome(code, failure=str(answer), gone=answer)
+    if isinstance(answer, NeedsRestart):
+        return Outcome(code, failure=f"{answer} ({answer.hint})")
+    if isinstance(answer, Exception):
+        culprit = f"{ROUTE} → {SINGLE}: no quote of {code} ({answer})"
+        return Outcome(code, failure=str(answer), fallback=culprit)
+    quote, route = answer
+    if refused := broken_rules(quote):
+        return Outcome(code, rejected=refused)
+    return Outcome(code, rows=[_row(quote) | _context(run, day, route)], cursor=day)
+
+
+def broken_rules(quote: Quote) -> list[Rejected]:
+    """What of a quote cannot be true. Zeros can: of what is suspended, or has not opened yet."""
+    wrong = [
+        (name, f"{name} must not be negative")
+        for name in ("previous_close", "open", "high", "low", "close", "total_hand")
+        if getattr(quote, name) < 0
+    ]
+    if quote.high < quote.low:
+        wrong.append(("high", "high must not be below low"))
+    payload = orjson.dumps(_row(quote), default=str).decode()
+    return [
+        Rejected(f"{quote.code} {quote.fetched_at:%Y-%m-%dT%H:%M:%SZ}", name, rule,
+                 str(getattr(quote, name)), payload)
+        for name, rule in wrong
+    ]  # fmt: skip
+
+
+def _context(run: Context, day: date, route: str) -> dict[str, Any]:
+    return {
+        "sampled_at": run.began,
+        "trade_date": day,
+        "source_route": route,
+        "is_final": True,  # a snapshot never changes
+    }
+
+
+def _row(quote: Quote) -> dict[str, Any]:
+    levels = {
+        f"{side}{level}_{name}": value
+        for side, pairs in (("bid", quote.bids), ("ask", quote.asks))
+        for level, pair in zip(range(1, LEVELS + 1), pairs, strict=True)
+        for name, value in zip(("price", "volume"), pair, strict=True)
+    }
+    return {name: getattr(quote, name) for name in _PLAIN} | levels
+
+
+def table(outcomes: Sequence[Outcome]) -> pa.Table:
+    """The rows of some codes as one Arrow table of the declared schema."""
+    rows = [row for o in outcomes for row in o.rows or ()]
+    return conform(pa.Table.from_pylist(rows, QUOTE.schema), QUOTE)
+
+
+DATASET = Dataset("quote_snapshot", QUOTE, ROUTE, fetch, table)

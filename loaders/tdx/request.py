@@ -1,0 +1,127 @@
+"""Whether a request makes sense, before anything is fetched, and which days it means."""
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+from loaders import trading_time
+from loaders.errors import SettingsError, UsageError
+from loaders.run import LoadRequest
+from loaders.settings import Settings
+from loaders.tdx import calendar, indices, market_stats, plan
+from loaders.tdx.service.client import CODE
+from loaders.warehouse.postgres import Warehouse
+
+LAST = "last"
+
+
+def missing_settings(settings: Settings) -> str | None:
+    """Why this source cannot be loaded with these settings, or None."""
+    return None if settings.tdx.base_url else "QUOTEMILL_TDX__BASE_URL is not set"
+
+
+def check_request(settings: Settings, request: LoadRequest) -> None:
+    """Raises UsageError, SettingsError for what can be known before anything is opened."""
+    if missing := missing_settings(settings):
+        raise SettingsError(
+            f"no TDX service is configured: {missing}",
+            hint="QUOTEMILL_TDX__BASE_URL=http://host:8080, or try `loaders sandbox tdx`",
+        )
+    folder = settings.tdx.vipdoc
+    if folder is not None and not folder.is_dir():
+        raise SettingsError(
+            f"setting tdx.vipdoc ({settings.origin('tdx.vipdoc')}): {folder} is not a folder",
+            hint="it is the folder `vipdoc` of the desktop client, with sh, sz and bj in it",
+        )
+    unknown = [d for d in request.datasets or () if d not in plan.DATASETS]
+    if unknown:
+        raise UsageError(
+            f"unknown dataset {', '.join(unknown)}", hint=f"datasets: {', '.join(plan.DATASETS)}"
+        )
+    if request.mode == "realtime":
+        others = [d for d in request.datasets or () if d not in plan.REALTIME]
+        if others:
+            raise UsageError(
+                f"{', '.join(others)}: no dataset of a running session",
+                hint=f"--mode realtime fills {', '.join(plan.REALTIME)}",
+            )
+        if request.since or request.until or request.day:
+            raise UsageError("--mode realtime is about today: it takes no day")
+    if request.day and (request.since or request.until):
+        raise UsageError("--date excludes --since and --until")
+    if request.day and request.day != LAST:
+        _day(request.day)
+    if request.since and request.until and request.since > request.until:
+        raise UsageError("--since is later than --until")
+    _check_codes(settings, request)
+
+
+def _check_codes(settings: Settings, request: LoadRequest) -> None:
+    malformed = [c for c in request.codes or () if not CODE.fullmatch(c)]
+    if malformed:
+        raise UsageError(f"not a code like sh600000: {', '.join(malformed)}")
+    named_indices = [c for c in request.codes or () if c in settings.tdx.indices]
+    if named_indices:
+        raise UsageError(
+            f"{', '.join(named_indices)}: an index, not a stock or fund",
+            hint="`loaders run tdx --dataset index_kline`, without codes, loads the indices",
+        )
+    for dataset, what in (
+        (indices.DATASET.name, "the indices of the setting tdx.indices"),
+        (market_stats.DATASET.name, "the figures of each exchange"),
+    ):
+        if request.codes is not None and dataset in (request.datasets or ()):
+            raise UsageError(
+                f"--codes and --dataset {dataset} exclude each other",
+                hint=f"without --codes it loads {what}",
+            )
+
+
+def resolve(warehouse: Warehouse, request: LoadRequest, now: datetime) -> LoadRequest:
+    """The request with the day of `--date` as its first and last day.
+
+    Raises UsageError for a day without trading; its text names the trading day before.
+    """
+    if request.day is None:
+        return request
+    today = now.astimezone(trading_time.SHANGHAI).date()
+    wanted = today if request.day == LAST else _day(request.day)
+    known = trading_days(warehouse.ask(calendar.stored), wanted)
+    if request.day == LAST:
+        day = trading_time.newest_final(known, now)
+    else:
+        day = wanted if wanted in known else None
+        if wanted > today:
+            raise UsageError(f"--date {wanted} lies in the future", hint=f"--date {LAST}")
+    if day is None:
+        raise UsageError(
+            f"{wanted} is not a trading day"
+            + (f"; the trading day before it is {known[-1]}" if known else ""),
+            hint=f"--date {known[-1]}, or --date {LAST} for the newest day that has ended"
+            if known
+            else f"no day before {trading_time.FIRST_SHANGHAI_DAY} was one",
+        )
+    return replace(request, day=None, since=day, until=day)
+
+
+def trading_days(stored: list[date], last: date) -> list[date]:
+    """Trading days up to `last` that the service's stored calendar or the published one knows.
+
+    Either can have a hole; a day that one of them knows is a trading day.
+    """
+    start = max(trading_time.FIRST_SHANGHAI_DAY, last - timedelta(days=60))
+    published = trading_time.published_days(start, last) if start <= last else ()
+    return sorted({*published, *(day for day in stored if day <= last)})
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is not a day like 2024-06-28", hint=f"or --date {LAST}"
+        ) from None
+
+
+def queues(settings: Settings) -> bool:
+    """Does a realtime load wait for another load, rather than skip?"""
+    return settings.tdx.realtime_when_busy == "queue"

@@ -1,0 +1,343 @@
+"""What must hold of the answer to each check of the self-test, in the words of the service's reference.
+
+A condition gets what the answer's envelope holds and raises Unmet, whose text says what was seen
+instead; an answer of an unexpected shape is one that does not hold.
+"""
+
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from itertools import pairwise
+from typing import Any
+
+STOCK = "sz000001"
+STOCKS = (STOCK, "sh600000", "sz000002")
+PULL_KLINE, PULL_TRADE = "pull_kline", "pull_trade"
+PREFIXED = re.compile(r"(sh|sz|bj)[0-9]{6}")
+# what a check can need of an earlier one, and why it is skipped where that gave nothing
+NEEDS = {
+    "day": "the calendar (check 25) gave no previous trading day",
+    PULL_KLINE: "check 28 started no task",
+    PULL_TRADE: "check 29 started no task",
+}
+
+
+class Unmet(Exception):
+    """The condition of a check does not hold; the text says what was seen."""
+
+
+@dataclass
+class Facts:
+    """What earlier checks found out. `day` is the trading day before `today`, the service's own date;
+    `oldest` lies five trading days before `day`. `rows` counts the rows of checks that passed."""
+
+    today: date
+    day: date | None = None
+    oldest: date | None = None
+    rows: dict[str, int] = field(default_factory=dict)
+    tasks: dict[str, str] = field(default_factory=dict)
+
+    def missing(self, needs: Sequence[str]) -> str | None:
+        """Why a check with these needs cannot run, if it cannot."""
+        for need in needs:
+            if (self.day if need == "day" else self.tasks.get(need)) is None:
+                return NEEDS[need]
+        return None
+
+    @property
+    def day_text(self) -> str:
+        return f"{self.day:%Y%m%d}" if self.day else ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a condition saw that holds. `evidence` is for people and for the record."""
+
+    rows: int | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+Condition = Callable[[Any, Facts], Found]
+
+
+# -- reading an answer -------------------------------------------------------------------------
+
+
+def demand(holds: bool, seen: str) -> None:
+    if not holds:
+        raise Unmet(seen)
+
+
+def member(value: Any, name: str, kind: type) -> Any:
+    """`value[name]` of exactly this type."""
+    demand(type(value) is dict, f"an object was expected, not {type(value).__name__}")
+    demand(name in value, f"{name} is missing")
+    found = value[name]
+    demand(type(found) is kind, f"{name} is {found!r:.60}, not {kind.__name__}")
+    return found
+
+
+def rows_of(value: Any, name: str | None = None) -> list[Any]:
+    """A list of the answer, or the answer itself; null means no rows."""
+    if name is not None:
+        demand(type(value) is dict and name in value, f"{name} is missing")
+        value = value[name]
+    if value is None:
+        return []
+    demand(type(value) is list, f"{name or 'data'} is {type(value).__name__}, not a list")
+    return list(value)
+
+
+def counted(data: Any, count: str, name: str) -> list[Any]:
+    """The list `name`, whose length `count` tells."""
+    rows, told = rows_of(data, name), member(data, count, int)
+    demand(told == len(rows), f"{count} says {told}, but {name} has {len(rows)} rows")
+    return rows
+
+
+def times(rows: Sequence[Any], name: str = "Time") -> list[datetime]:
+    """Exchange wall clock of rows: the first 19 characters; the offset behind them means nothing."""
+    found = []
+    for row in rows:
+        text = member(row, name, str)
+        try:
+            found.append(datetime.fromisoformat(text[:19]))
+        except ValueError:
+            raise Unmet(f"{name} {text!r} is no time") from None
+    return found
+
+
+def ascending(stamps: Sequence[datetime], *, strictly: bool) -> None:
+    for a, b in pairwise(stamps):
+        demand(a < b or (a == b and not strictly), f"not ascending: {b} follows {a}")
+
+
+def span(stamps: Sequence[datetime]) -> dict[str, str]:
+    return {"first": str(stamps[0]), "last": str(stamps[-1])} if stamps else {}
+
+
+# -- conditions --------------------------------------------------------------------------------
+
+
+def healthy(data: Any, _: Facts) -> Found:
+    status = member(data, "status", str)
+    demand(status == "healthy", f"status is {status!r}")
+    return Found()
+
+
+def running(data: Any, _: Facts) -> Found:
+    status = member(data, "status", str)
+    demand(status == "running", f"status is {status!r}")
+    return Found()
+
+
+def quotes_of(codes: Sequence[str]) -> Condition:
+    def holds(data: Any, _: Facts) -> Found:
+        rows = rows_of(data)
+        demand(len(rows) == len(codes), f"{len(rows)} quotes instead of {len(codes)}")
+        last = {}
+        for code, row in zip(codes, rows, strict=True):
+            found = member(row, "Code", str)
+            demand(found == code[2:], f"{found} stands where {code} was asked for")
+            last[code] = member(member(row, "K", dict), "Last", int)
+            demand(last[code] > 0, f"K.Last of {code} is {last[code]}")
+        return Found(len(rows), {"last_li": last})
+
+    return holds
+
+
+def adjusted_days(data: Any, facts: Facts) -> Found:
+    stamps = times(rows_of(data, "List"))
+    demand(bool(stamps), "no bar")
+    ascending(stamps, strictly=True)
+    if facts.oldest:
+        newest = stamps[-1].date()
+        demand(newest >= facts.oldest, f"the newest bar is of {newest}, before {facts.oldest}")
+    return Found(len(stamps), span(stamps))
+
+
+def exactly(count: int) -> Condition:
+    """A page of bars or ticks that is full."""
+
+    def holds(data: Any, _: Facts) -> Found:
+        stamps = times(rows_of(data, "List"))
+        demand(len(stamps) == count, f"{len(stamps)} rows instead of {count}")
+        return Found(count, span(stamps))
+
+    return holds
+
+
+def history(source: str, limit: int) -> Condition:
+    """Bars of a route that names their source; raw ones (tdx) have a turnover, adjusted ones none."""
+
+    def holds(data: Any, facts: Facts) -> Found:
+        rows = counted(data, "count", "list")
+        demand(1 <= len(rows) <= limit, f"{len(rows)} bars instead of 1 to {limit}")
+        named = member(member(data, "meta", dict), "source", str)
+        demand(named == source, f"meta.source is {named!r}")
+        stamps = times(rows)
+        for row, stamp in zip(rows, stamps, strict=True):
+            # today's bar has none before the first trade
+            if source == "tdx" and stamp.date() < facts.today:
+                amount = member(row, "Amount", int)
+                demand(amount > 0, f"Amount of {stamp.date()} is {amount}")
+        return Found(len(rows), span(stamps))
+
+    return holds
+
+
+def index_days(data: Any, facts: Facts) -> Found:
+    rows = rows_of(data, "List")
+    demand(len(rows) == 10, f"{len(rows)} bars instead of 10")
+    stamps = times(rows)
+    full = [row for row, at in zip(rows, stamps, strict=True) if at.date() < facts.today]
+    demand(bool(full), f"no bar of a day before {facts.today}")
+    members = member(full[-1], "UpCount", int) + member(full[-1], "DownCount", int)
+    demand(members > 0, "UpCount + DownCount of the last full day is 0")
+    return Found(10, span(stamps) | {"members": members})
+
+
+def index_months(data: Any, _: Facts) -> Found:
+    rows = counted(data, "count", "list")
+    demand(len(rows) == 12, f"{len(rows)} bars instead of 12")
+    return Found(12, span(times(rows)))
+
+
+def whole_day_of_minutes(data: Any, _: Facts) -> Found:
+    rows = counted(data, "Count", "List")
+    demand(len(rows) == 240, f"{len(rows)} minutes instead of 240")
+    last = member(rows[-1], "Time", str)
+    demand(last == "15:00", f"the last label is {last}")
+    return Found(240, {"last": last})
+
+
+def ticks(data: Any, _: Facts) -> Found:
+    stamps = times(rows_of(data, "List"))
+    demand(bool(stamps), "no tick")
+    ascending(stamps, strictly=False)
+    return Found(len(stamps), span(stamps))
+
+
+def whole_day_of_ticks(data: Any, facts: Facts) -> Found:
+    stamps = times(rows_of(data, "List"))
+    # where the page failed, what it asks for must be there all the same
+    page = facts.rows.get("trade_history", 200)
+    demand(len(stamps) >= page, f"{len(stamps)} ticks, fewer than the {page} of one page")
+    return Found(len(stamps), span(stamps))
+
+
+def ticks_of_the_range(data: Any, facts: Facts) -> Found:
+    rows = counted(data, "count", "list")
+    demand(len(rows) <= 500, f"{len(rows)} ticks where 500 were the limit")
+    covered = rows_of(data, "covered_dates")
+    demand(covered == [facts.day_text], f"covered_dates is {covered}, not [{facts.day_text}]")
+    return Found(len(rows), span(times(rows, "time")))
+
+
+def found_by_search(data: Any, _: Facts) -> Found:
+    codes = [member(row, "code", str) for row in rows_of(data)]
+    demand(STOCK[2:] in codes, f"{STOCK[2:]} is not among {codes}")
+    return Found(len(codes))
+
+
+def three_parts(data: Any, _: Facts) -> Found:
+    demand(type(data) is dict, "data is no object")
+    missing = [name for name in ("quote", "kline_day", "minute") if name not in data]
+    # the service leaves out a part whose source failed; without two of them it is not of use
+    demand(len(missing) < 2, f"missing: {', '.join(missing)}")
+    return Found(len(data), {}, tuple(f"{name} is missing" for name in missing))
+
+
+def listed_codes(data: Any, _: Facts) -> Found:
+    rows = counted(data, "total", "codes")
+    demand(bool(rows), "the list is empty")
+    return Found(len(rows))
+
+
+def ten_codes(data: Any, _: Facts) -> Found:
+    rows = counted(data, "count", "list")
+    demand(len(rows) == 10, f"{len(rows)} codes instead of 10")
+    bare = [row for row in rows if not (type(row) is str and PREFIXED.fullmatch(row))]
+    demand(not bare, f"without a prefix: {bare}")
+    return Found(10, {"first": rows[0]})
+
+
+def five_funds_of_sh(data: Any, _: Facts) -> Found:
+    rows = counted(data, "total", "list")
+    demand(len(rows) == 5, f"{len(rows)} funds instead of 5")
+    others = [row for row in rows if member(row, "exchange", str) != "sh"]
+    demand(not others, f"of another exchange: {others}")
+    return Found(5)
+
+
+def stats_of_two_exchanges(data: Any, _: Facts) -> Found:
+    totals = {name: member(member(data, name, dict), "total", int) for name in ("sh", "sz")}
+    for name, total in totals.items():
+        demand(total > 0, f"{name}.total is {total}")
+    return Found(evidence=totals)
+
+
+def counts_of_three_exchanges(data: Any, _: Facts) -> Found:
+    rows = rows_of(data, "exchanges")
+    counts = {member(row, "exchange", str): member(row, "count", int) for row in rows}
+    demand(len(rows) == 3 and set(counts) == {"sh", "sz", "bj"}, f"exchanges: {', '.join(counts)}")
+    total = member(data, "total", int)
+    demand(total == sum(counts.values()), f"total is {total}, the sum {sum(counts.values())}")
+    return Found(3, counts)
+
+
+def calendar_day(value: Any) -> date:
+    """A day as the calendar writes it. Raises Unmet."""
+    text = member(value, "iso", str)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Unmet(f"{text!r} is no day") from None
+
+
+def calendar_days(data: Any, name: str) -> list[date]:
+    """The days of a list of the calendar's answer. Raises Unmet."""
+    return [calendar_day(row) for row in rows_of(data, name)]
+
+
+def three_days_before(data: Any, _: Facts) -> Found:
+    days = calendar_days(data, "previous")
+    demand(len(days) == 3, f"{len(days)} previous days instead of 3")
+    return Found(3, {"previous": [str(day) for day in days]})
+
+
+def ten_days_of_a_month(data: Any, _: Facts) -> Found:
+    days = calendar_days(data, "list")
+    demand(len(days) >= 10, f"{len(days)} trading days in 30 days")
+    return Found(len(days), {"first": str(days[0]), "last": str(days[-1])})
+
+
+def returns(data: Any, _: Facts) -> Found:
+    rows = counted(data, "count", "list")
+    demand(bool(rows), "no offset lies within the data")
+    return Found(len(rows), {"offsets": [member(row, "offset", int) for row in rows]})
+
+
+def new_task(data: Any, _: Facts) -> Found:
+    text = member(data, "task_id", str)
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        raise Unmet(f"task_id {text!r} is no UUID") from None
+    return Found(evidence={"task_id": text})
+
+
+def both_tasks(data: Any, facts: Facts) -> Found:
+    listed = {member(row, "id", str) for row in rows_of(data)}
+    missing = [f"{name} {id_}" for name, id_ in facts.tasks.items() if id_ not in listed]
+    demand(not missing, f"not in the list: {', '.join(missing)}")
+    return Found(len(listed))
+
+
+def the_task(data: Any, facts: Facts) -> Found:
+    found = member(data, "id", str)
+    demand(found == facts.tasks[PULL_TRADE], f"the task answers with the id {found}")
+    return Found(evidence={"status": member(data, "status", str)})

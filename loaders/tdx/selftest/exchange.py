@@ -1,0 +1,100 @@
+"""One request of the self-test and what came of it: the answer's data, or the way in which it failed.
+
+Unlike loaders.tdx.service.client nothing is retried and nothing is waited for: a self-test tells what is.
+"""
+
+import time
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import orjson
+
+from loaders.errors import UpstreamError
+from loaders.http import NoAnswerInTime, get, post
+
+
+class NotPassed(Exception):
+    """Why a check did not pass. `kind` is timeout, connection, http, json, envelope or assertion;
+    `message` is the service's own word."""
+
+    def __init__(self, kind: str, detail: str, message: str | None = None) -> None:
+        super().__init__(detail)
+        self.kind, self.detail, self.message = kind, detail, message
+
+
+@dataclass
+class Answer:
+    """What is known of an answer, as far as it came; `elapsed_ms` from the request to its last byte."""
+
+    elapsed_ms: int = 0
+    http_status: int | None = None
+    service_code: int | None = None
+    service_message: str | None = None
+    content: bytes = b""
+
+
+class Exchange:
+    """Requests over one HTTP client, each with a time limit (seconds); `rate` is entered before each."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, limit: float, rate: AbstractAsyncContextManager[None]
+    ) -> None:
+        self._client, self._limit, self._rate = client, limit, rate
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        limit: float | None = None,
+        in_envelope: bool = True,
+        answer: Answer | None = None,
+    ) -> Any:
+        """The data of an answer; `params` are the query of a GET, the JSON body of a POST.
+
+        `answer` is filled on the way, so it is there after a failure too. Raises NotPassed.
+        """
+        answer = answer if answer is not None else Answer()
+        limit, params = limit or self._limit, params or {}
+        async with self._rate:
+            began = time.monotonic()
+        try:
+            if method == "GET":
+                response = await get(self._client, path, params, limit=limit)
+            else:
+                response = await post(self._client, path, params, what="", limit=limit)
+        except NoAnswerInTime:
+            raise NotPassed("timeout", f"no complete answer within {limit:g} s") from None
+        except UpstreamError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            raise NotPassed("connection", f"{error}{hint}") from None
+        finally:
+            answer.elapsed_ms = round((time.monotonic() - began) * 1000)
+        answer.http_status, answer.content = response.status_code, response.content
+        if response.status_code != 200:
+            raise NotPassed("http", f"HTTP {response.status_code}")
+        if not response.content:
+            raise NotPassed("json", "HTTP 200 with an empty body")
+        try:
+            document = orjson.loads(response.content)
+        except orjson.JSONDecodeError as error:
+            raise NotPassed("json", f"not JSON: {error}") from None
+        return _opened(document, answer) if in_envelope else document
+
+
+def _opened(document: Any, answer: Answer) -> Any:
+    if type(document) is not dict or type(document.get("code")) is not int:
+        raise NotPassed("envelope", "no object with a `code`")
+    message = document.get("message")
+    answer.service_code = document["code"]
+    answer.service_message = message if type(message) is str else None
+    if answer.service_code != 0:
+        said = answer.service_message or ""
+        raise NotPassed("envelope", f"code {answer.service_code}: {said}", said)
+    if "data" not in document:
+        raise NotPassed("envelope", "`data` is missing")
+    return document["data"]

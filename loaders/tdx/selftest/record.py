@@ -1,0 +1,143 @@
+"""The record of self-tests and verifications in schema `ops`: testing_runs and testing_logs."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from loaders.errors import QuotemillError
+from loaders.progress import Silent
+from loaders.run import prepare_warehouse
+from loaders.settings import Settings
+from loaders.warehouse.postgres import Warehouse
+
+
+@dataclass(frozen=True)
+class Line:
+    """One check of a run. `status` is passed, failed or skipped."""
+
+    no: int
+    name: str
+    status: str
+    elapsed_ms: int | None
+    reason: str | None
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run to be recorded. `kind` is selftest or verify, `status` passed, failed or error; instants
+    are UTC. `schedule` names the schedule that asked for it."""
+
+    kind: str
+    status: str
+    started_at: datetime
+    finished_at: datetime
+    base_url: str
+    lines: Sequence[Line]
+    fingerprint: str | None
+    options: Mapping[str, Any]
+    detail: Mapping[str, Any]
+    schedule: str | None = None
+
+    def count(self, status: str) -> int:
+        return sum(line.status == status for line in self.lines)
+
+
+def open_record(settings: Settings) -> Warehouse:
+    """The warehouse with the tables of the record in it.
+
+    Raises UpstreamError where it is away, SettingsError where it cannot be used.
+    """
+    return prepare_warehouse(settings, Silent())
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """`before` is the run before with the same service; `changed` names the checks that passed both
+    times and whose answers had other fields then."""
+
+    run_id: int
+    before: int | None = None
+    changed: tuple[str, ...] = ()
+
+
+def record_if_possible(
+    settings: Settings, record: Record, say: Callable[[str], object]
+) -> Recorded | None:
+    """Record a run; None where the warehouse does not take it, which is said."""
+    try:
+        return open_record(settings).ask(lambda conn: _saved(conn, record), patient=False)
+    except (QuotemillError, psycopg.Error) as error:
+        say(f"not recorded in ops.testing_runs: {error}".strip())
+        return None
+
+
+def _saved(conn: psycopg.Connection, record: Record) -> Recorded:
+    run_id = save(conn, record)
+    before = conn.execute(
+        "select max(run_id) from ops.testing_runs "
+        "where kind = %s and base_url = %s and status <> 'error' and run_id < %s",
+        (record.kind, record.base_url, run_id),
+    ).fetchone()
+    if before is None or before[0] is None:
+        return Recorded(run_id)
+    names = conn.execute(
+        "select n.name from ops.testing_logs as n inner join ops.testing_logs as b on b.no = n.no "
+        "where n.run_id = %s and b.run_id = %s and n.status = 'passed' and b.status = 'passed' "
+        "and n.evidence ->> 'shape' <> b.evidence ->> 'shape' order by n.no",
+        (run_id, before[0]),
+    )
+    return Recorded(run_id, before[0], tuple(name for (name,) in names))
+
+
+def save(conn: psycopg.Connection, record: Record) -> int:
+    """Write a run with all its checks; its number."""
+    row = conn.execute(
+        """
+        insert into ops.testing_runs (
+            source, kind, schedule, started_at, finished_at, base_url, status, total, passed,
+            failed, skipped, fingerprint, options, detail
+        ) values ('tdx', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning run_id
+        """,
+        (
+            record.kind,
+            record.schedule,
+            record.started_at,
+            record.finished_at,
+            record.base_url,
+            record.status,
+            len(record.lines),
+            *(record.count(status) for status in ("passed", "failed", "skipped")),
+            record.fingerprint,
+            _json(record.options),
+            _json(record.detail),
+        ),
+    ).fetchone()
+    assert row is not None
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.testing_logs values (%s, %s, %s, %s, %s, %s, %s)",
+            [
+                (row[0], x.no, x.name, x.status, x.elapsed_ms, x.reason, _json(x.evidence))
+                for x in record.lines
+            ],
+        )
+    return int(row[0])
+
+
+def newest_fingerprint(conn: psycopg.Connection) -> str | None:
+    """What the newest self-test that reached the service said about its revision."""
+    row = conn.execute(
+        "select fingerprint from ops.testing_runs where kind = 'selftest' and status <> 'error' "
+        "order by run_id desc limit 1"
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    # PostgreSQL's jsonb cannot hold a NUL
+    return json.dumps(value, ensure_ascii=False, default=str).replace("\\u0000", "\\ufffd")

@@ -1,0 +1,260 @@
+"""The self-test of the service: 31 checks, one for each route, and what came of them.
+
+The calendar is asked first, because many checks need the previous trading day; it is reported in its
+place all the same. Every task that a check starts in the service is cancelled, whatever happens.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from loaders.errors import SettingsError
+from loaders.http import RetryPolicy, http_client, rate_limit
+from loaders.progress import Reporter
+from loaders.settings import Settings
+from loaders.tdx.selftest.checks import CALENDAR, CHECKS, Check
+from loaders.tdx.selftest.conditions import Facts, Found, Unmet, calendar_day, calendar_days, member
+from loaders.tdx.selftest.exchange import Answer, Exchange, NotPassed
+from loaders.tdx.selftest.shape import shape_of, short_hash
+from loaders.tdx.selftest.tasks import Tasks
+from loaders.trading_time import SHANGHAI
+
+SHOWN_BYTES = 300  # of the body of an answer that failed
+
+
+@dataclass(frozen=True)
+class Options:
+    """Seconds that a check may take. `verbose` tells of each check while it goes."""
+
+    timeout: float = 10.0
+    bulk_timeout: float = 30.0
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """`status` is passed, failed or skipped; `error` the kind and detail of a failure, `reason` why it
+    did not pass. `shape` is a hash of the fields of the answer's data, None where there are none."""
+
+    check: Check
+    status: str
+    path: str
+    params: dict[str, Any]
+    answer: Answer
+    attempts: int = 0
+    rows: int | None = None
+    warnings: tuple[str, ...] = ()
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    shape: str | None = None
+    error: dict[str, str] | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A self-test from its start to its end. `tasks` tells how each task started in it ended."""
+
+    base_url: str
+    options: Options
+    started_at: datetime
+    finished_at: datetime
+    day: date | None
+    results: tuple[Result, ...]
+    tasks: tuple[dict[str, str], ...]
+
+    def count(self, status: str) -> int:
+        return sum(result.status == status for result in self.results)
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Nobody answered: what was asked failed at the connection, and the rest was not asked."""
+        failed = [result for result in self.results if result.status == "failed"]
+        return not self.count("passed") and all(
+            (result.error or {}).get("kind") == "connection" for result in failed
+        )
+
+    @property
+    def status(self) -> str:
+        """passed, failed, or error where the service could not be reached at all."""
+        if not self.count("failed"):
+            return "passed"
+        return "error" if self.is_unreachable else "failed"
+
+    @property
+    def fingerprint(self) -> str:
+        """Another one where another revision answers, or where a verdict is another."""
+        return short_hash(f"{r.check.no} {r.status} {r.shape}" for r in self.results)
+
+
+async def run(
+    settings: Settings,
+    options: Options,
+    as_of: datetime,
+    clock: Callable[[], datetime],
+    reporter: Reporter,
+) -> Run:
+    """Make all checks; `as_of` tells today where the service's calendar does not.
+
+    Raises SettingsError where no service is configured; what is wrong with it is in the results.
+    """
+    base_url = settings.tdx.base_url
+    if base_url is None:
+        raise SettingsError(
+            "no TDX service is configured",
+            hint="set QUOTEMILL_TDX__BASE_URL=http://host:8080, or start `loaders sandbox tdx`",
+        )
+    started_at = clock()
+    async with http_client(base_url, connections=2) as client:
+        exchange = Exchange(client, options.timeout, rate_limit(settings.tdx.requests_per_second))
+        tasks = Tasks(exchange, RetryPolicy(2, settings.tdx.backoff))
+        test = _SelfTest(exchange, tasks, options, Facts(as_of.astimezone(SHANGHAI).date()))
+        reporter.start("selftest", len(CHECKS))
+        try:
+            results = await test.run(reporter)
+        except BaseException:  # a Ctrl-C before all
+            for end in await tasks.cancel_all():
+                reporter.line(f"task {end['kind']} {end['id']}: {end['end']}")
+            raise
+        ends = await tasks.cancel_all()
+    return Run(base_url, options, started_at, clock(), test.facts.day, tuple(results), tuple(ends))
+
+
+@dataclass
+class _SelfTest:
+    exchange: Exchange
+    tasks: Tasks
+    options: Options
+    facts: Facts
+
+    async def run(self, reporter: Reporter) -> list[Result]:
+        def tell(result: Result) -> Result:
+            reporter.advance("selftest", 1)
+            if self.options.verbose:
+                reporter.line(line_of(result))
+            return result
+
+        calendar = tell(await self._make(CALENDAR))
+        await self._find_oldest()
+        first = tell(await self._make(CHECKS[0]))
+        results = [first]
+        # twice in vain is enough where nobody answers
+        away = _is_away(calendar) and _is_away(first)
+        for check in CHECKS[1:]:
+            if check is CALENDAR:
+                results.append(calendar)
+            elif away:
+                results.append(tell(self._skipped(check, "nobody answers at this address")))
+            else:
+                results.append(tell(await self._make(check)))
+        return results
+
+    async def _make(self, check: Check) -> Result:
+        """One check, from its request to its verdict."""
+        if why := self.facts.missing(check.needs):
+            return self._skipped(check, why)
+        params, path, answer = check.params(self.facts), check.at(self.facts), Answer()
+        found, shape, failure = Found(), None, None
+        try:
+            data = await self._ask(check, path, params, answer)
+            shape = shape_of(data, check.volatile)
+            found = await self._judge(check, data)
+        except NotPassed as error:
+            failure = error
+        except Unmet as error:
+            failure = NotPassed("assertion", str(error))
+        result = Result(
+            check,
+            "passed",
+            path,
+            params,
+            answer,
+            attempts=1,
+            rows=found.rows,
+            warnings=found.warnings,
+            evidence=found.evidence,
+            shape=shape,
+        )
+        if failure is None:
+            return result
+        body = answer.content[:SHOWN_BYTES].decode("utf-8", "replace")
+        return replace(
+            result,
+            status="failed",
+            error={"kind": failure.kind, "detail": failure.detail},
+            reason=failure.detail,
+            evidence={"body_start": body},
+        )
+
+    def _skipped(self, check: Check, why: str) -> Result:
+        path, params = check.at(self.facts), check.params(self.facts)
+        return Result(check, "skipped", path, params, Answer(), reason=why)
+
+    async def _ask(self, check: Check, path: str, params: dict[str, Any], answer: Answer) -> Any:
+        if check.starts:
+            await self.tasks.starting(check.starts)
+        limit = self.options.bulk_timeout if check.bulk else self.options.timeout
+        try:
+            data = await self.exchange.ask(
+                check.method,
+                path,
+                params,
+                limit=limit,
+                in_envelope=check.in_envelope,
+                answer=answer,
+            )
+        except NotPassed as failure:
+            if check.starts and failure.kind == "envelope":
+                self.tasks.answered(check.starts, None)
+            raise
+        if check.starts:
+            task_id = data.get("task_id") if type(data) is dict else None
+            self.tasks.answered(check.starts, task_id if type(task_id) is str else None)
+        return data
+
+    async def _judge(self, check: Check, data: Any) -> Found:
+        """What the check found, remembered for the checks after it. Raises Unmet, NotPassed."""
+        warnings = self._learn_days(data) if check is CALENDAR else ()
+        found = check.holds(data, self.facts)
+        if check.starts:
+            self.facts.tasks[check.starts] = found.evidence["task_id"]
+        if check.cancels:
+            end = await self.tasks.cancel(self.facts.tasks[check.cancels])
+            found = replace(found, evidence={**found.evidence, "end": end})
+        if found.rows is not None:
+            self.facts.rows[check.name] = found.rows
+        return replace(found, warnings=(*found.warnings, *warnings))
+
+    def _learn_days(self, data: Any) -> tuple[str, ...]:
+        """Today and the trading day before it, as the service has them; warnings about them."""
+        previous = calendar_days(data, "previous")
+        self.facts.day = previous[0] if previous else None
+        here = self.facts.today
+        self.facts.today = calendar_day(member(data, "date", dict))
+        # a day more or less is a matter of time zones
+        if abs(self.facts.today - here) <= timedelta(days=1):
+            return ()
+        return (f"the service's date is {self.facts.today}, this machine's {here}",)
+
+    async def _find_oldest(self) -> None:
+        """The trading day five before the previous one: how old the newest bar may be."""
+        if self.facts.day is None:
+            return
+        params = {"date": self.facts.day_text, "count": "5"}
+        try:
+            days = calendar_days(await self.exchange.ask("GET", CALENDAR.path, params), "previous")
+            self.facts.oldest = days[-1]
+        except (NotPassed, Unmet, IndexError):
+            # no holiday of the exchange is longer
+            self.facts.oldest = self.facts.day - timedelta(days=14)
+
+
+def _is_away(result: Result) -> bool:
+    return result.error is not None and result.error["kind"] == "connection"
+
+
+def line_of(result: Result) -> str:
+    """A check in one line for people."""
+    check, took = result.check, result.answer.elapsed_ms
+    notes = [result.reason] if result.reason else [f"warning: {text}" for text in result.warnings]
+    return "  ".join([f"{check.no:>2} {check.name:<18} {result.status:<7} {took:>6} ms", *notes])

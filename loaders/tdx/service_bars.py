@@ -1,0 +1,197 @@
+"""Datasets of bars that the service builds itself: weeks, months, 5, 15, 30 and 60 minutes.
+
+Our own come from days and minutes; these are evidence to compare them with, and off by default. All
+share the table raw_tdx.kline_period; a cursor's key is the code and the period.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import date
+from functools import partial
+
+import pyarrow as pa
+
+from loaders.errors import DataQualityError, UpstreamError
+from loaders.tdx import intraday, long_bars, vipdoc
+from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.intraday import Records, Sanity
+from loaders.tdx.long_bars import LongBars, Span
+from loaders.tdx.outcomes import NOT_DUE, Outcome, in_order, outcome_of
+from loaders.tdx.plausibility import Rejected
+from loaders.tdx.schemas import KLINE_PERIOD
+from loaders.tdx.service.answers_intraday import TimedBars
+from loaders.tdx.service.outage import ServiceGone
+from loaders.tdx.service.routes_bars import HISTORY_LIMIT
+from loaders.warehouse.tables import conform
+
+ROUTE = "/api/kline-all"
+SHORT_ROUTE = "/api/kline-history"
+IN_FILES = ("minute5",)
+
+
+async def _fetch_long(period: str, run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+    """Weeks or months, in the order of `codes`, as loaders.tdx.klines.fetch gives days."""
+    cursors = run.cursors(KLINE_PERIOD.name)
+    spans = run.ask(lambda conn: long_bars.spans(conn, KLINE_PERIOD, codes, period))
+    known = long_bars.trading_days(run.window)
+
+    async def one(code: str) -> Outcome:
+        cursor = cursors.get(f"{code} {period}")
+        if not run.window.wants(cursor):
+            return Outcome(code, skipped=NOT_DUE)
+        return await outcome_of(code, _load_long(run, code, period, known, cursor, spans.get(code)))
+
+    async for outcome in in_order(codes, one, run.settings.concurrency, run.room):
+        yield outcome
+
+
+async def _load_long(
+    run: Context,
+    code: str,
+    period: str,
+    known: Sequence[date],
+    cursor: date | None,
+    span: Span | None,
+) -> Outcome:
+    limit = run.window.limit(cursor)
+    bars = await run.client.kline_all(code, period=period, limit=limit)
+    if limit is not None and cursor is not None and bars.dates[0] > cursor:
+        bars, limit = await run.client.kline_all(code, period=period), None
+    if span and (lost := long_bars.lost_history(bars, span, whole=limit is None)):
+        bars = await run.client.kline_all(code, period=period)
+        if lost := long_bars.lost_history(bars, span, whole=True):
+            return Outcome(code, failure=f"{lost}; nothing was overwritten")
+    return long_bars.accepted(code, bars, period, run.window, known, stored=span is not None)
+
+
+def long_table(outcomes: Sequence[Outcome]) -> pa.Table:
+    """Weeks or months of some codes as one Arrow table of the declared schema."""
+    found: list[tuple[str, LongBars]] = [(o.code, o.rows) for o in outcomes if o.rows]
+    tables = [pa.table(long_bars.arrow_columns(code, rows)) for code, rows in found]
+    return conform(pa.concat_tables(tables), KLINE_PERIOD)
+
+
+async def _fetch_timed(period: str, run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+    """Bars of some minutes, in the order of `codes`."""
+    cursors = run.cursors(KLINE_PERIOD.name)
+
+    async def one(code: str) -> Outcome:
+        cursor = cursors.get(f"{code} {period}")
+        if not run.window.wants(cursor):
+            return Outcome(code, skipped=NOT_DUE)
+        return await outcome_of(code, _load_timed(run, code, period, cursor))
+
+    async for outcome in in_order(codes, one, run.settings.concurrency, run.room):
+        yield outcome
+
+
+async def _load_timed(run: Context, code: str, period: str, cursor: date | None) -> Outcome:
+    window, sanity = run.window, Sanity(run.window.today, run.window.closed)
+    again = window.whole or window.since is not None
+    found, rejected = intraday.empty(), list[Rejected]()
+    if period in IN_FILES and (cursor is None or again):
+        found, rejected = _of_file(run, code, period, sanity)
+    held = intraday.whole_days(found, period)
+    # a file holds the past, so the service is asked from its newest day on
+    start = max(held, default=None) if held else None if again else cursor
+    fallback = None
+    if start is None or window.wants(start) or again:
+        bars, fallback = await _ask(run, code, period, start)
+        good, refused = intraday.check(code, intraday.of_answer(bars), period, sanity)
+        rejected += refused
+        found = intraday.better(found, good, period)
+    return _timed_outcome(run, code, period, found, rejected, cursor, fallback)
+
+
+def _of_file(
+    run: Context, code: str, period: str, sanity: Sanity
+) -> tuple[Records, list[Rejected]]:
+    folder = run.settings.vipdoc
+    file = vipdoc.find(folder, code, period) if folder else None
+    if file is None:
+        return intraday.empty(), []
+    try:
+        read = vipdoc.read_minutes(file, code, run.instrument_type(code), period, run.clock())
+        bars, refused = intraday.check(code, read.bars, period, sanity)
+    except DataQualityError:
+        return intraday.empty(), []
+    return bars, [*read.rejected, *refused]
+
+
+async def _ask(
+    run: Context, code: str, period: str, start: date | None
+) -> tuple[TimedBars, str | None]:
+    """The newest bars if they reach back to `start`, else all."""
+    if start is not None:
+        limit = intraday.bars_back_to(run.window, start, period, run.clock())
+        if limit <= HISTORY_LIMIT:
+            try:
+                bars = await run.client.intraday(code, period=period, limit=limit)
+            except ServiceGone:
+                raise
+            except UpstreamError:
+                why = f"{SHORT_ROUTE} → {ROUTE}: no answer"
+            else:
+                if bars.stamps[0][:10] <= start.isoformat():
+                    return bars, None
+                why = f"{SHORT_ROUTE} → {ROUTE}: the answer does not reach what is stored"
+            return await run.client.intraday_all(code, period=period), why
+    return await run.client.intraday_all(code, period=period), None
+
+
+def _timed_outcome(
+    run: Context,
+    code: str,
+    period: str,
+    found: Records,
+    rejected: list[Rejected],
+    cursor: date | None,
+    fallback: str | None,
+) -> Outcome:
+    whole = intraday.whole_days(found, period)
+    found["final"] = intraday.fetched_after_close(found) & intraday.in_days(found, whole)
+    days = intraday.days_in(found)
+    # the first day of an answer may be cut off: no loss where it is stored, no whole day elsewhere
+    cut = set(days[:1]) - whole
+    first, last = run.window.since or date.min, run.window.until or date.max
+    keep = [day for day in days if first <= day <= last and day not in cut]
+    bars = found[intraday.in_days(found, keep)]
+    final = intraday.days_in(bars[bars["final"]])
+    lacking = [d for d in keep if d not in whole and d <= run.window.due and d > (cursor or d.min)]
+    return Outcome(
+        code,
+        bars if len(bars) else None,
+        rejected,
+        cursor=final[-1] if final else None,
+        failure=f"{len(lacking)} days lack bars, the newest {lacking[-1]}" if lacking else None,
+        fallback=fallback,
+    )
+
+
+def timed_table(period: str, outcomes: Sequence[Outcome]) -> pa.Table:
+    """Bars of some minutes of some codes as one Arrow table of the declared schema."""
+    parts = [outcome.rows for outcome in outcomes if outcome.rows is not None]
+    codes = [outcome.code for outcome in outcomes if outcome.rows is not None]
+    columns = intraday.arrow_columns(parts) | {
+        "code": intraday.repeat_codes(codes, parts),
+        "period": pa.repeat(pa.scalar(period), sum(map(len, parts))),
+    }
+    return conform(pa.table(columns), KLINE_PERIOD)
+
+
+def _long(name: str, period: str) -> Dataset:
+    return Dataset(name, KLINE_PERIOD, ROUTE, partial(_fetch_long, period), long_table, period)
+
+
+def _timed(name: str, period: str) -> Dataset:
+    table = partial(timed_table, period)
+    return Dataset(name, KLINE_PERIOD, ROUTE, partial(_fetch_timed, period), table, period)
+
+
+DATASETS = (
+    _long("kline_weekly", "week"),
+    _long("kline_monthly", "month"),
+    _timed("kline_5m", "minute5"),
+    _timed("kline_15m", "minute15"),
+    _timed("kline_30m", "minute30"),
+    _timed("kline_60m", "hour"),
+)

@@ -1,0 +1,175 @@
+"""Dataset `stock_info`: what the service says of a code at a glance, one row per part of it.
+
+An answer has up to three parts, each left out without notice where its source failed: the quote, the
+newest thirty days of the third party's adjusted bars, and the minutes of today. Where the third
+party's page comes back empty the whole call breaks, so the other two parts are asked for apart.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+
+from loaders.errors import DataQualityError, UpstreamError
+from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.outcomes import Outcome, in_order, outcome_of
+from loaders.tdx.quotes import SINGLE, session_date
+from loaders.tdx.schemas import STOCK_INFO
+from loaders.tdx.service.answers import Bars, NeedsRestart
+from loaders.tdx.service.answers_intraday import MinutePoints
+from loaders.tdx.service.answers_quotes import Quote, StockInfo
+from loaders.tdx.service.client import TdxClient
+from loaders.tdx.service.outage import ServiceGone
+from loaders.tdx.tick_days import DAILY_MOVE, DayBar, divisor, is_tenfold
+from loaders.warehouse.tables import conform
+
+ROUTE = "/api/stock-info"
+MINUTE = "/api/minute"
+NOT_FOR_INDICES = "an index: the third party's bars would be those of the stock of the same digits"
+
+
+async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+    """Outcomes in the order of `codes`, as loaders.tdx.klines.fetch gives them."""
+    day = session_date(run.window)
+
+    async def one(code: str) -> Outcome:
+        if code in run.settings.indices or run.instrument_type(code) == "index":
+            return Outcome(code, skipped=NOT_FOR_INDICES)
+        return await outcome_of(code, _load(run, code, day))
+
+    async for outcome in in_order(codes, one, run.settings.concurrency, run.room):
+        yield outcome
+
+
+async def _load(run: Context, code: str, day: date) -> Outcome:
+    fallback, quote_route = None, ROUTE
+    try:
+        info = await run.client.stock_info(code)
+    except (ServiceGone, NeedsRestart):
+        raise
+    except UpstreamError as error:
+        info = await _apart(run.client, code, run.window.today, error)
+        fallback, quote_route = f"{ROUTE} → {SINGLE}, {MINUTE}: {type(error).__name__}", SINGLE
+    tenfold = is_tenfold(code, run.instrument_type(code))
+    rows = rows_of(info, day, quote_route, tenfold=tenfold)
+    missing = ", ".join(sorted(info.faults))
+    if not rows:
+        return Outcome(code, failure=f"none of the three parts came: {_reasons(info)}")
+    if missing and not fallback:
+        fallback = f"{ROUTE} without {missing}"
+    return Outcome(
+        code,
+        [row | {"code": code, "is_final": True} for row in rows],
+        cursor=day,
+        fallback=fallback,
+    )
+
+
+async def _apart(client: TdxClient, code: str, today: date, cause: UpstreamError) -> StockInfo:
+    """Quote and minutes by routes of their own, after a call for all parts broke."""
+    faults = {"kline_day": str(cause)}
+    quote: Quote | None = None
+    minute: MinutePoints | None = None
+    try:
+        (quote,) = await client.quote([code])
+    except ServiceGone:
+        raise
+    except (UpstreamError, DataQualityError) as error:
+        faults["quote"] = str(error)
+    try:
+        minute = await client.minute_points(code, today)
+    except ServiceGone:
+        raise
+    except (UpstreamError, DataQualityError) as error:
+        faults["minute"] = str(error)
+    parts = [part.fetched_at for part in (quote, minute) if part is not None]
+    if not parts:
+        raise cause
+    return StockInfo(quote, None, minute, faults, min(parts))
+
+
+def _reasons(info: StockInfo) -> str:
+    return "; ".join(f"{part}: {why}" for part, why in sorted(info.faults.items()))
+
+
+def rows_of(info: StockInfo, day: date, quote_route: str, *, tenfold: bool) -> list[dict[str, Any]]:
+    """A row for each part that came; `day` and `quote_route` are those of the quote."""
+    rows = []
+    if info.quote is not None:
+        rows.append(_of_quote(info.quote, day, quote_route))
+    if info.kline_day:
+        rows.append(_of_days(info.kline_day))
+    if info.minute is not None:
+        rows.append(_of_minutes(info.minute, _range_of(info), tenfold=tenfold))
+    return rows
+
+
+def _of_quote(quote: Quote, day: date, route: str) -> dict[str, Any]:
+    return {
+        "part": "quote",
+        "trade_date": day,
+        "row_count": 1,
+        "previous_close": quote.previous_close,
+        "open": quote.open,
+        "high": quote.high,
+        "low": quote.low,
+        "close": quote.close,
+        "volume": quote.total_hand,
+        "amount_yuan": quote.amount_yuan,
+        "source_route": route,
+        "fetched_at": quote.fetched_at,
+    }
+
+
+def _of_days(bars: Bars) -> dict[str, Any]:
+    """The newest bar; these bars are adjusted and have no turnover."""
+    newest = bars.row(len(bars) - 1)
+    return {name: newest[name] for name in ("open", "high", "low", "close", "volume")} | {
+        "part": "kline_day",
+        "trade_date": bars.dates[-1],
+        "row_count": len(bars),
+        "previous_close": bars.close[-2] if len(bars) > 1 else None,
+        "source_route": f"/api/{bars.source_route}",
+        "fetched_at": bars.fetched_at,
+    }
+
+
+def _of_minutes(points: MinutePoints, near: DayBar | None, *, tenfold: bool) -> dict[str, Any]:
+    """First, highest, lowest and last price of the minutes so far; none before the session."""
+    row = {
+        "part": "minute",
+        "trade_date": points.day,
+        "row_count": len(points),
+        "source_route": f"/api/{points.source_route}",
+        "fetched_at": points.fetched_at,
+    }
+    if not len(points):
+        return row
+    low, high = min(points.price), max(points.price)
+    by = divisor(low, high, near, tenfold=tenfold, slack=DAILY_MOVE) or (10 if tenfold else 1)
+    return row | {
+        "open": points.price[0] // by,
+        "high": high // by,
+        "low": low // by,
+        "close": points.price[-1] // by,
+        "volume": sum(points.number),
+    }
+
+
+def _range_of(info: StockInfo) -> DayBar | None:
+    """Prices that those of the minutes must be near to: the quote's, or the last adjusted day's."""
+    if info.quote is not None and info.quote.low > 0:
+        return DayBar(info.quote.low, info.quote.high, 0)
+    if info.kline_day and info.kline_day.low[-1] > 0:
+        return DayBar(info.kline_day.low[-1], info.kline_day.high[-1], 0)
+    return None
+
+
+def table(outcomes: Sequence[Outcome]) -> pa.Table:
+    """The rows of some codes as one Arrow table of the declared schema."""
+    rows = [row for o in outcomes for row in o.rows or ()]
+    return conform(pa.Table.from_pylist(rows, STOCK_INFO.schema), STOCK_INFO)
+
+
+DATASET = Dataset("stock_info", STOCK_INFO, ROUTE, fetch, table)

@@ -1,0 +1,224 @@
+"""The ticks of one day: whether they are that day's, whole, and rightly scaled; and how they become rows.
+
+The service decodes tick prices as if every instrument had two decimals, so those of funds and B
+shares come out ten times too large. The day bar is not affected and is the witness for both scale
+and wholeness: every tick lies between its low and high, and the ticks sum to its volume.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+
+from loaders.tdx.plausibility import Rejected
+from loaders.tdx.schemas import TICK_TRADE
+from loaders.tdx.service.answers_trades import Ticks
+from loaders.trading_time import SHANGHAI
+from loaders.warehouse.tables import conform
+
+# of a day's volume; ticks miss less than that, but a lost page is more
+TOLERANCE = 0.02
+# each can lose up to a hand to the division by 100, and on boards of single shares each tick
+MINUTES = 240
+ODD_LOT_PREFIXES = ("sh68", "bj")
+B_SHARE_PREFIXES = ("sh9", "sz2")
+# a running day has no bar yet; no fund moves further from the day before
+DAILY_MOVE = 0.3
+
+_EPOCH = date(1970, 1, 1)
+_SHANGHAI_MINUTES = 8 * 60
+_STAMP = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class DayBar:
+    """What the service's day bar says of a day: prices in li, volume in hands as it was reported."""
+
+    low: int
+    high: int
+    volume: int
+
+
+@dataclass(frozen=True, slots=True)
+class TickDay:
+    """All ticks of a day as columns, in the order of the day.
+
+    `minute` counts from midnight on the exchange's clock, `price` is in li and rightly scaled,
+    `volume` in hands.
+    """
+
+    day: date
+    minute: npt.NDArray[np.int16]
+    price: npt.NDArray[np.int32]
+    volume: npt.NDArray[np.int32]
+    side: npt.NDArray[np.int32]
+    order_count: npt.NDArray[np.int32]
+    source_route: str
+    fetched_at: datetime
+    is_final: bool = False
+
+    def __len__(self) -> int:
+        return len(self.minute)
+
+    @property
+    def hands(self) -> int:
+        return int(self.volume.sum(dtype=np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class TickDays:
+    """Days of one code, ascending; its length is its number of ticks."""
+
+    days: tuple[TickDay, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.days))
+
+
+class BrokenRule(Exception):
+    """A day's ticks that cannot be what they are taken for."""
+
+    def __init__(self, field: str, rule: str, value: str) -> None:
+        super().__init__(f"{rule} ({value})")
+        self.field, self.rule, self.value = field, rule, value
+
+    def rejected(self, code: str, day: date, ticks: Ticks) -> Rejected:
+        what = {"code": code, "trade_date": day.isoformat(), "ticks": len(ticks)}
+        return Rejected(
+            f"{code} {day}", self.field, self.rule, self.value, orjson.dumps(what).decode()
+        )
+
+
+def is_tenfold(code: str, instrument_type: str) -> bool:
+    """Do prices of ticks and minute points of this code come ten times too large?"""
+    return instrument_type == "fund" or code.startswith(B_SHARE_PREFIXES)
+
+
+def divisor(low: int, high: int, bar: DayBar | None, *, tenfold: bool, slack: float = 0) -> int:
+    """What to divide prices between `low` and `high` by, so that they fit `bar`; 0: nothing helps.
+
+    Prices that fit as they are stay as they are, for a service that scales rightly. `slack` widens
+    the bar, where it is not the bar of the same day.
+    """
+    if bar is None:
+        return 10 if tenfold else 1
+    lowest, highest = bar.low * (1 - slack), bar.high * (1 + slack)
+    for by in (1, 10) if tenfold else (1,):
+        if lowest * by <= low and high <= highest * by:
+            return by
+    return 0
+
+
+def day_of(day: date, ticks: Ticks) -> TickDay:
+    """The ticks of `day`, one at least, as columns, prices as they came. Raises BrokenRule."""
+    shown = np.frombuffer("".join(ticks.stamps).encode(), np.uint8).reshape(-1, 19)
+    digits = shown[:, [11, 12, 14, 15]].astype(np.int16) - ord("0")
+    return TickDay(
+        day,
+        (digits @ np.array([600, 60, 10, 1], np.int16)).astype(np.int16),
+        price=_small("price", ticks.price),
+        volume=_small("volume", ticks.volume),
+        side=_small("side", ticks.side),
+        order_count=_small("order_count", ticks.order_count),
+        source_route=f"/api/{ticks.source_route}",
+        fetched_at=ticks.fetched_at,
+    )
+
+
+def _small(name: str, values: Sequence[int]) -> npt.NDArray[np.int32]:
+    try:
+        return np.array(values, np.int32)
+    except OverflowError:
+        raise BrokenRule(name, f"{name} must fit a 32-bit number", str(max(values))) from None
+
+
+def scaled(found: TickDay, by: int) -> TickDay:
+    """The day with its prices divided. Raises BrokenRule where a division would not be exact."""
+    if by == 1:
+        return found
+    if (rest := found.price % by).any():
+        rule = "a price ten times too large must be a multiple of 10"
+        raise BrokenRule("price", rule, str(found.price[int(rest.argmax())]))
+    return replace(found, price=found.price // np.int32(by))
+
+
+def priced_by_bar(found: TickDay, bar: DayBar, *, tenfold: bool) -> TickDay:
+    """The day rightly scaled by its own day bar. Raises BrokenRule."""
+    low, high = int(found.price.min()), int(found.price.max())
+    by = divisor(low, high, bar, tenfold=tenfold)
+    if not by:
+        raise BrokenRule(
+            "price",
+            "every tick must lie between low and high of the day bar",
+            f"ticks {low} to {high}, bar {bar.low} to {bar.high}",
+        )
+    return scaled(found, by)
+
+
+def whole(found: TickDay) -> TickDay:
+    """The day as one that is complete: final, if it was fetched on a later day of the exchange."""
+    later = found.fetched_at.astimezone(SHANGHAI).date() > found.day
+    return replace(found, is_final=later)
+
+
+def misfit(hands: int, bar: DayBar) -> int:
+    """By how many hands a day's ticks miss the volume of its bar."""
+    return min(abs(hands - volume) for volume in _volumes(bar))
+
+
+def is_whole(code: str, hands: int, ticks: int, bar: DayBar) -> bool:
+    """Do so many ticks sum to the volume of the day bar, within what the division by 100 explains?"""
+    lost = max(MINUTES, ticks if code.startswith(ODD_LOT_PREFIXES) else 0)
+    return any(
+        volume - min(TOLERANCE * volume + lost, volume) <= hands <= volume + TOLERANCE * volume + 1
+        for volume in _volumes(bar)
+    )
+
+
+def _volumes(bar: DayBar) -> Sequence[int]:
+    """What the volume of a day bar can mean: below 128 hands the service's decoder makes another
+    number of it."""
+    shown = bar.volume
+    if shown in (32768, 4098, 8194):
+        return shown, {32768: 1, 4098: 3, 8194: 4}[shown]
+    if 264 <= shown <= 2056 and (shown - 264) % 256 == 0:
+        return shown, 9 + (shown - 264) // 256
+    if 48 <= shown <= 544 and shown % 16 == 0:
+        return shown, 33 + (shown - 48) // 16
+    return (shown,)
+
+
+def rows_of(days: Sequence[tuple[str, TickDay]]) -> pa.Table:
+    """Days of some codes as one Arrow table of the declared schema, ordinals from 1 in each."""
+    sizes = np.array([len(found) for _, found in days])
+    at = np.repeat(np.arange(len(days), dtype=np.int32), sizes)
+    since_epoch = np.array([(found.day - _EPOCH).days for _, found in days], np.int32)[at]
+    minute = np.concatenate([found.minute for _, found in days]).astype(np.int64)
+    seconds = (since_epoch * np.int64(1440) + minute - _SHANGHAI_MINUTES) * 60
+    first = np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+    def of_day(values: list[object], kind: pa.DataType) -> pa.Array:
+        return pa.DictionaryArray.from_arrays(at, pa.array(values, kind)).dictionary_decode()
+
+    def column(name: str) -> npt.NDArray[np.int32]:
+        return np.concatenate([getattr(found, name) for _, found in days])
+
+    return conform(
+        pa.table(
+            {
+                "code": of_day([code for code, _ in days], pa.string()),
+                "trade_date": pa.array(since_epoch).view(pa.date32()),
+                "ordinal": (np.arange(len(at)) - first + 1).astype(np.int32),
+                "traded_at": pa.array(seconds * 1_000_000).view(_STAMP),
+                **{n: column(n) for n in ("price", "volume", "side", "order_count")},
+                "source_route": of_day([found.source_route for _, found in days], pa.string()),
+                "fetched_at": of_day([found.fetched_at for _, found in days], _STAMP),
+                "is_final": pa.array(np.array([found.is_final for _, found in days])[at]),
+            }
+        ),
+        TICK_TRADE,
+    )

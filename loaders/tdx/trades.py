@@ -1,0 +1,378 @@
+"""Dataset `tick_trade`: every trade of the newest days, a day landing whole or not as final.
+
+Due is a day with a day bar and no final tick stored, so gaps mend themselves. History is read by the
+route of many days, and what it leaves out day by day. It never holds the current day: that has a
+route of its own, is provisional, in the session and after it, and becomes final by the route of
+history on a later day.
+"""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, time, timedelta
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+
+from loaders.errors import DataQualityError, UpstreamError
+from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.outcomes import NOT_DUE, Outcome, in_order, outcome_of
+from loaders.tdx.plausibility import Rejected
+from loaders.tdx.schemas import KLINE_DAILY, TICK_TRADE
+from loaders.tdx.service.answers_trades import Ticks
+from loaders.tdx.service.outage import ServiceGone
+from loaders.tdx.service.routes_trades import LONGEST_RANGE
+from loaders.tdx.tick_days import (
+    DAILY_MOVE,
+    BrokenRule,
+    DayBar,
+    TickDay,
+    TickDays,
+    day_of,
+    divisor,
+    is_tenfold,
+    is_whole,
+    misfit,
+    priced_by_bar,
+    rows_of,
+    scaled,
+    whole,
+)
+from loaders.trading_time import SHANGHAI
+
+ROUTE = "/api/trade-history/full"
+BY_DAY = "/api/minute-trade-all"
+DAYS_AT_ONCE = 5  # the service reads on, day by day, when the client has long given up
+FIRST_TICK = time(9, 25)  # the opening auction
+CLOCKS_DIFFER = timedelta(minutes=2)
+NO_BARS = "no day bar is stored, so no tick can be due: load kline_daily first"
+
+One = Callable[[str], Coroutine[Any, Any, Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is stored of a day: its hands, its ticks, and the exchange's day that it came on."""
+
+    hands: int
+    ticks: int
+    answered_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    day: date
+    bar: DayBar
+    stored: Stored | None
+
+
+def due_days(
+    conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], again_from: date | None
+) -> dict[str, list[Due]]:
+    """Of some days those with a finished day bar and no final tick, ascending, by code; from
+    `again_from` on also those that are final. One index probe for each code and day."""
+    # LIMIT keeps the planner from joining whole tables of bars and ticks instead
+    rows = conn.execute(
+        """
+        select k.code, k.trade_date, k.low, k.high, k.volume, s.hands, s.ticks, s.answered_on
+        from unnest(%(codes)s::text[]) as c (code)
+        cross join lateral (
+            select b.code, b.trade_date, b.low, b.high, b.volume
+            from raw_tdx.kline_daily as b
+            where b.code = c.code and b.trade_date between %(first)s and %(last)s
+                and b.is_final and b.volume > 0
+            order by b.trade_date limit %(span)s
+        ) as k
+        left join lateral (
+            select t.is_final from raw_tdx.tick_trade as t
+            where t.code = k.code and t.trade_date = k.trade_date
+            order by t.ordinal limit 1
+        ) as f on true
+        left join lateral (
+            select sum(t.volume)::bigint as hands, count(*) as ticks,
+                (max(t.fetched_at) at time zone 'UTC' + interval '8 hours')::date as answered_on
+            from raw_tdx.tick_trade as t
+            where f.is_final is not null and t.code = k.code and t.trade_date = k.trade_date
+        ) as s on true
+        where f.is_final is not true or k.trade_date >= %(again)s
+        order by k.code, k.trade_date
+        """,
+        {
+            "codes": list(codes),
+            "first": days[0],
+            "last": days[-1],
+            "span": (days[-1] - days[0]).days + 1,
+            "again": again_from or date.max,
+        },
+    )
+    wanted, due = set(days), dict[str, list[Due]]()
+    for code, day, low, high, volume, hands, ticks, answered_on in rows:
+        if day in wanted:
+            stored = None if hands is None else Stored(hands, ticks, answered_on)
+            due.setdefault(code, []).append(Due(day, DayBar(low, high, volume), stored))
+    return due
+
+
+def last_bars(
+    conn: psycopg.Connection, codes: Sequence[str], today: date
+) -> tuple[dict[str, DayBar], dict[str, int]]:
+    """By code: the newest finished day bar before today, and the hands of today's stored ticks."""
+    rows = conn.execute(
+        """
+        select c.code, k.low, k.high, k.volume, s.hands
+        from unnest(%(codes)s::text[]) as c (code)
+        left join lateral (
+            select b.low, b.high, b.volume from raw_tdx.kline_daily as b
+            where b.code = c.code and b.trade_date < %(today)s and b.is_final
+            order by b.trade_date desc limit 1
+        ) as k on true
+        left join lateral (
+            select sum(t.volume)::bigint as hands from raw_tdx.tick_trade as t
+            where t.code = c.code and t.trade_date = %(today)s
+        ) as s on true
+        """,
+        {"codes": list(codes), "today": today},
+    ).fetchall()
+    bars = {code: DayBar(*bar) for code, *bar, _ in rows if bar[0] is not None}
+    return bars, {code: hands for code, *_, hands in rows if hands is not None}
+
+
+async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+    """Outcomes in the order of `codes`, as loaders.tdx.klines.fetch gives them."""
+    one = _of_today(run, codes) if run.mode == "realtime" else _of_history(run, codes)
+    async for outcome in in_order(codes, one, run.settings.concurrency, run.room):
+        yield outcome
+
+
+# -- days that are over, today among them --------------------------------------------------------------------------
+
+
+def _of_history(run: Context, codes: Sequence[str]) -> One:
+    window, cursors = run.window, run.cursors(TICK_TRADE.name)
+    # `since` reads again from there, and opens no gap before it where something is stored
+    days = replace(window, since=None).newest(run.settings.tick_days)
+    due = run.ask(lambda conn: due_days(conn, codes, days, window.since)) if days else {}
+    unknown = not run.cursors(KLINE_DAILY.name)
+
+    async def one(code: str) -> Outcome:
+        wanted = [d for d in due.get(code, []) if not _stands(code, d, window.today)]
+        if window.since and code not in cursors:
+            wanted = [d for d in wanted if d.day >= window.since]
+        if wanted:
+            return await _Reading(run, code).read(wanted)
+        return Outcome(code, failure=NO_BARS) if unknown else Outcome(code, skipped=NOT_DUE)
+
+    return one
+
+
+def _stands(code: str, due: Due, today: date) -> bool:
+    """Is this the current day, stored whole already? It cannot be final before another day."""
+    return (
+        due.day == today
+        and due.stored is not None
+        and is_whole(code, due.stored.hands, due.stored.ticks, due.bar)
+    )
+
+
+def stretches(due: Sequence[Due], calendar: Sequence[date]) -> list[list[Due]]:
+    """Due days in groups that span at most five trading days each, and no hole of the calendar."""
+    place = {day: i for i, day in enumerate(calendar)}
+    found: list[list[Due]] = []
+    for one in due:
+        first = found[-1][0].day if found else date.min
+        near = found and place[one.day] - place[first] < DAYS_AT_ONCE
+        if near and one.day - first <= LONGEST_RANGE:
+            found[-1].append(one)
+        else:
+            found.append([one])
+    return found
+
+
+@dataclass
+class _Reading:
+    """The days of one code while they are read."""
+
+    run: Context
+    code: str
+    landing: list[TickDay] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    failed: dict[date, str] = field(default_factory=dict)
+    fallback: str | None = None
+
+    async def read(self, due: Sequence[Due]) -> Outcome:
+        gone: ServiceGone | None = None
+        try:
+            today = self.run.window.today
+            ended = [d for d in due if d.day < today]
+            for stretch in stretches(ended, self.run.window.days):
+                await self._read_stretch(stretch)
+            for one in due[len(ended) :]:
+                await self._read_today(one)
+        except ServiceGone as error:
+            gone = error
+        finished = [found.day for found in self.landing if found.is_final]
+        return Outcome(
+            self.code,
+            rows=TickDays(tuple(self.landing)) if self.landing else None,
+            rejected=self.rejected,
+            cursor=max(finished, default=None),
+            failure=str(gone) if gone else _failure(self.failed, len(due)),
+            fallback=self.fallback,
+            gone=gone,
+        )
+
+    async def _read_stretch(self, stretch: Sequence[Due]) -> None:
+        answers: Mapping[date, Ticks] = {}
+        why = "days are missing"
+        try:
+            answers = await self.run.client.trades_of_days(
+                self.code, stretch[0].day, stretch[-1].day
+            )
+        except ServiceGone:
+            raise
+        except (UpstreamError, DataQualityError) as error:
+            why = f"{type(error).__name__}"
+        for due in stretch:
+            first = self._judged(due, answers.get(due.day))
+            if isinstance(first, TickDay) and _fits(self.code, first, due.bar):
+                self.landing.append(whole(first))
+                continue
+            if first is not None:
+                why = "days are not whole"
+            self.fallback = f"{ROUTE} → {BY_DAY}: {why}"
+            await self._read_day(due, first)
+
+    async def _read_today(self, due: Due) -> None:
+        """The current day after its close, judged by its day bar; provisional."""
+        try:
+            ticks = await self.run.client.trades_of_today(self.code)
+        except ServiceGone:
+            raise
+        except (UpstreamError, DataQualityError) as error:
+            self.failed[due.day] = str(error)
+            return
+        found = self._judged(due, ticks)
+        if isinstance(found, TickDay):
+            self._take(due, found)
+        elif isinstance(found, BrokenRule):
+            self.rejected.append(found.rejected(self.code, due.day, ticks))
+        else:
+            self.failed[due.day] = "success without a tick of today"
+
+    async def _read_day(self, due: Due, first: TickDay | BrokenRule | None) -> None:
+        """One day by itself, after the route of many days gave `first` of it."""
+        ticks: Ticks | None = None
+        second: TickDay | BrokenRule | None = None
+        try:
+            ticks = await self.run.client.trades_of_day(self.code, due.day)
+            second = self._judged(due, ticks)
+            self.fallback = ticks.fallback or self.fallback
+        except ServiceGone:
+            raise
+        except (UpstreamError, DataQualityError) as error:
+            self.failed[due.day] = str(error)
+        found = [x for x in (second, first) if isinstance(x, TickDay)]
+        if found:
+            self.failed.pop(due.day, None)
+            self._take(due, min(found, key=lambda x: misfit(x.hands, due.bar)))
+        elif isinstance(second, BrokenRule) and ticks is not None:
+            self.rejected.append(second.rejected(self.code, due.day, ticks))
+
+    def _judged(self, due: Due, ticks: Ticks | None) -> TickDay | BrokenRule | None:
+        if ticks is None or not len(ticks):
+            return None
+        tenfold = is_tenfold(self.code, self.run.instrument_type(self.code))
+        try:
+            return priced_by_bar(day_of(due.day, ticks), due.bar, tenfold=tenfold)
+        except BrokenRule as broken:
+            return broken
+
+    def _take(self, due: Due, found: TickDay) -> None:
+        """Land a day as final if it is whole, or if it came alike on two different days: then the
+        service has no more. Else it stands in, unless what is stored fits the day bar better."""
+        before = due.stored
+        alike = before is not None and (
+            before.hands == found.hands
+            and due.day < before.answered_on < found.fetched_at.astimezone(SHANGHAI).date()
+        )
+        if _fits(self.code, found, due.bar) or alike:
+            self.landing.append(whole(found))
+            return
+        text = f"{found.hands:,} hands of ticks, but {due.bar.volume:,} of the day bar"
+        if before is None or misfit(found.hands, due.bar) < misfit(before.hands, due.bar):
+            self.landing.append(found)
+        else:
+            text += "; nothing was overwritten"
+        self.failed[due.day] = text
+
+
+def _fits(code: str, found: TickDay, bar: DayBar) -> bool:
+    return is_whole(code, found.hands, len(found), bar)
+
+
+def _failure(failed: Mapping[date, str], asked: int) -> str | None:
+    if not failed:
+        return None
+    (first, why), *_ = sorted(failed.items())
+    days = ", ".join(str(day) for day in sorted(failed))
+    return f"{len(failed)} of {asked} days: {days} ({first}: {why})"
+
+
+# -- the running session -----------------------------------------------------------------------------
+
+
+def _of_today(run: Context, codes: Sequence[str]) -> One:
+    today, now = run.window.today, run.began.astimezone(SHANGHAI)
+    trading = today in set(run.window.days) and now.time() >= FIRST_TICK
+    bars, hands = run.ask(lambda conn: last_bars(conn, codes, today)) if trading else ({}, {})
+
+    async def one(code: str) -> Outcome:
+        if not trading:
+            return Outcome(code, skipped=NOT_DUE)
+        return await outcome_of(code, _load_today(run, code, bars.get(code), hands.get(code, 0)))
+
+    return one
+
+
+async def _load_today(run: Context, code: str, before: DayBar | None, hands: int) -> Outcome:
+    """`before` is the bar of the day before, `hands` what is stored of today."""
+    ticks = await run.client.trades_of_today(code)
+    if not len(ticks):
+        return Outcome(code)  # nothing has traded yet
+    tenfold = is_tenfold(code, run.instrument_type(code))
+    try:
+        found = of_today(run.window.today, ticks, before, tenfold=tenfold)
+    except BrokenRule as broken:
+        return Outcome(code, rejected=[broken.rejected(code, run.window.today, ticks)])
+    if found.hands < hands:
+        text = f"{found.hands:,} hands of ticks, but {hands:,} are stored; nothing was overwritten"
+        return Outcome(code, failure=text)
+    return Outcome(code, TickDays((found,)))
+
+
+def of_today(today: date, ticks: Ticks, before: DayBar | None, *, tenfold: bool) -> TickDay:
+    """The running day's ticks. Raises BrokenRule, also for those of the last session: outside of
+    its hours the service can give them out as today's."""
+    found = day_of(today, ticks)
+    now = (ticks.fetched_at + CLOCKS_DIFFER).astimezone(SHANGHAI)
+    if now.date() == today and int(found.minute[-1]) > now.hour * 60 + now.minute:
+        raise BrokenRule("traded_at", "no tick lies in the future", ticks.stamps[-1])
+    low, high = int(found.price.min()), int(found.price.max())
+    by = divisor(low, high, before, tenfold=tenfold, slack=DAILY_MOVE)
+    found = scaled(found, by or (10 if tenfold else 1))
+    alike = before is not None and (
+        found.hands == before.volume
+        and before.low <= found.price.min() <= found.price.max() <= before.high
+    )
+    if alike:
+        rule = "the last session's ticks are not today's"
+        raise BrokenRule("traded_at", rule, f"{found.hands} hands")
+    return found
+
+
+def table(outcomes: Sequence[Outcome]) -> pa.Table:
+    """The rows of some codes as one Arrow table of the declared schema."""
+    return rows_of([(o.code, found) for o in outcomes if o.rows for found in o.rows.days])
+
+
+DATASET = Dataset("tick_trade", TICK_TRADE, ROUTE, fetch, table)

@@ -1,0 +1,1 @@
+"""Spot checks of the warehouse after a load: counts, a few securities, space."""

@@ -1,0 +1,338 @@
+"""Spot checks after an initial load: is what was loaded there, and does it agree with the service?
+
+What no load has been asked for, and what no build has made yet, is skipped and said; what a load was
+asked for must be there.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from loaders.errors import QuotemillError, UsageError
+from loaders.progress import Reporter
+from loaders.run import landed_tables
+from loaders.settings import Settings
+from loaders.tdx.selftest.record import Line, Record
+from loaders.tdx.service.answers import EXCHANGES, Bars
+from loaders.tdx.service.client import TdxClient
+from loaders.tdx.verify.space import space
+from loaders.tdx.verify.store import BAR_FIELDS, Store
+from loaders.trading_time import SHANGHAI
+from loaders.warehouse import migrate
+from loaders.warehouse.postgres import Warehouse
+
+NAMED = 5  # codes named of many
+NEWEST_BARS = 10  # asked of the service to find the newest stored one among them
+ROLLUPS = ("kline_5m", "kline_15m", "kline_30m", "kline_60m")
+INDEX_PERIODS = ("day", "week", "month", "minute1")
+NOT_BUILT = "not built yet: `quotemill build`"
+
+
+Evidence = dict[str, Any]
+Asked = Mapping[str, set[str]]  # keys by dataset
+
+
+class Unlike(Exception):
+    """A check failed; the text says what is missing or differs."""
+
+    def __init__(self, text: str, evidence: Evidence | None = None) -> None:
+        super().__init__(text)
+        self.evidence = evidence or {}
+
+
+class NotAsked(Exception):
+    """A check does not apply; the text says why."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What the spot checks found. `space` lists tables, the largest first."""
+
+    base_url: str
+    started_at: datetime
+    finished_at: datetime
+    seed: int
+    sample: tuple[str, ...]
+    lines: tuple[Line, ...]
+    space: list[dict[str, Any]]
+
+    def count(self, status: str) -> int:
+        return sum(line.status == status for line in self.lines)
+
+    @property
+    def status(self) -> str:
+        return "failed" if self.count("failed") else "passed"
+
+    def document(self) -> dict[str, Any]:
+        """Everything as plain values; instants in exchange time."""
+        return {
+            "schema_version": 1,
+            "started_at": self.started_at.astimezone(SHANGHAI).isoformat(timespec="seconds"),
+            "finished_at": self.finished_at.astimezone(SHANGHAI).isoformat(timespec="seconds"),
+            "base_url": self.base_url,
+            "seed": self.seed,
+            "sample": list(self.sample),
+            "status": self.status,
+            "summary": {
+                "total": len(self.lines),
+                **{name: self.count(name) for name in ("passed", "failed", "skipped")},
+            },
+            "results": [
+                {
+                    "no": line.no,
+                    "name": line.name,
+                    "status": line.status,
+                    "elapsed_ms": line.elapsed_ms,
+                    "reason": line.reason,
+                    "evidence": dict(line.evidence),
+                }
+                for line in self.lines
+            ],
+            "space": self.space,
+        }
+
+    def record(self, schedule: str | None) -> Record:
+        return Record(
+            kind="verify",
+            status=self.status,
+            started_at=self.started_at,
+            finished_at=self.finished_at,
+            base_url=self.base_url,
+            lines=self.lines,
+            fingerprint=None,
+            options={"sample": len(self.sample), "seed": self.seed},
+            detail={"codes": list(self.sample), "space": self.space},
+            schedule=schedule,
+        )
+
+
+@dataclass(frozen=True)
+class _Service:
+    """What the service says: the codes of its lists, and the newest bars of each sampled code or why
+    there are none."""
+
+    codes: set[str]
+    bars: dict[str, Bars | QuotemillError]
+
+
+def verify(
+    settings: Settings,
+    warehouse: Warehouse,
+    *,
+    sample: int,
+    seed: int,
+    as_of: datetime,
+    clock: Callable[[], datetime],
+    reporter: Reporter,
+) -> Verification:
+    """Make the spot checks with `sample` codes, drawn by `seed` from what loads say to have read.
+
+    Raises UsageError where nothing is loaded, UpstreamError where service or warehouse are away.
+    """
+    started_at = clock()
+    with warehouse.connect() as conn:
+        store = Store(conn, settings.market_schema)
+        loaded = store.loaded_codes()
+        if not loaded:
+            raise UsageError(
+                "no day bars have been loaded yet", hint="`loaders run tdx --mode init` loads them"
+            )
+        codes = sorted(random.Random(seed).sample(loaded, min(sample, len(loaded))))
+        service = asyncio.run(_asked(settings, codes, as_of))
+        checks = list(_checks(settings, store, service, codes))
+        reporter.start("verify", len(checks))
+        lines: list[Line] = []
+        for name, check in checks:
+            lines.append(_line(len(lines) + 1, name, check))
+            reporter.advance("verify", 1)
+        tables = space(conn, migrate.schemas(warehouse, landed_tables()))
+    assert settings.tdx.base_url is not None
+    return Verification(
+        settings.tdx.base_url, started_at, clock(), seed, tuple(codes), tuple(lines), tables
+    )
+
+
+async def _asked(settings: Settings, codes: Sequence[str], as_of: datetime) -> _Service:
+    async with TdxClient(settings.tdx) as client:
+        await client.probe(as_of.astimezone(SHANGHAI).date())
+        listed = [*await client.codes(), *await client.etfs(expect_rows=False)]
+        bars: dict[str, Bars | QuotemillError] = {}
+        for code in codes:
+            try:
+                bars[code] = await client.kline_all(code, limit=NEWEST_BARS, expect_rows=False)
+            except QuotemillError as error:
+                bars[code] = error
+    return _Service({listing.code for listing in listed}, bars)
+
+
+def _line(no: int, name: str, check: Callable[[], Evidence]) -> Line:
+    began = time.monotonic()
+    evidence: Evidence = {}
+    status, reason = "passed", None
+    try:
+        evidence = check()
+    except Unlike as found:
+        status, reason, evidence = "failed", str(found), found.evidence
+    except NotAsked as found:
+        status, reason = "skipped", str(found)
+    return Line(no, name, status, round((time.monotonic() - began) * 1000), reason, evidence)
+
+
+def _checks(
+    settings: Settings, store: Store, service: _Service, codes: Sequence[str]
+) -> Iterator[tuple[str, Callable[[], Evidence]]]:
+    """Every check by its name. A function of its own each, so that one failure hides no other."""
+    index_keys = [_index_key(code, p) for code in settings.tdx.indices for p in INDEX_PERIODS]
+    asked = store.asked([*codes, *index_keys, *EXCHANGES])
+    for exchange in EXCHANGES:
+        yield f"codes {exchange}", partial(_codes, store, service, exchange)
+    for code in codes:
+        yield f"{code} day", partial(_day_bar, store, service.bars[code], code)
+        for period, relation in (("week", "kline_weekly_qfq"), ("month", "kline_monthly_qfq")):
+            yield f"{code} {period}", partial(_built, store, relation, [code])
+        yield f"{code} minute", partial(_minutes, settings, store, asked, code)
+    for code in settings.tdx.indices:
+        yield f"index {code}", partial(_index, store, asked, code)
+    for relation in ROLLUPS:
+        yield relation, partial(_rollup, store, relation, codes)
+    for dataset, relation in (("quote_snapshot", "quote"), ("stock_info", "stock_info")):
+        yield dataset, partial(_snapshot, store, asked, dataset, relation, codes)
+    yield "market_stats_snapshot", partial(_market_stats, store, asked)
+
+
+def _codes(store: Store, service: _Service, exchange: str) -> Evidence:
+    """The stored list is the service's. What it lists no longer is kept, marked as delisted; it never
+    drops a code by itself, so a stored one that it lacks vanished from it since the last load."""
+    stored = {c: listed for c, listed in store.securities().items() if c[:2] == exchange}
+    theirs = {c for c in service.codes if c[:2] == exchange}
+    ours = {c for c, listed in stored.items() if listed}
+    built = store.built_codes()
+    seen: Evidence = {
+        "service": len(theirs),
+        "stored": len(ours),
+        "stored_as_delisted": len(stored) - len(ours),
+        "difference": len(ours) - len(theirs),
+    }
+    if not theirs and not ours:
+        raise NotAsked("neither the service nor the warehouse has a code of it")
+    faults = [
+        f"{len(found)} {what} ({_named(found)})"
+        for found, what in (
+            (theirs - ours, "codes of the service are not stored as listed"),
+            (ours - theirs, "codes stored as listed are not in the service's lists"),
+        )
+        if found
+    ]
+    if built is not None:
+        here = {code for code in built if code[:2] == exchange}
+        seen["symbol_dim"] = len(here)
+        if lacking := set(stored) - here:
+            faults.append(f"symbol_dim lacks {len(lacking)} stored codes ({_named(lacking)})")
+        if surplus := here - set(stored):
+            faults.append(f"symbol_dim has {len(surplus)} codes more ({_named(surplus)})")
+    else:
+        seen["symbol_dim"] = NOT_BUILT
+    if faults:
+        raise Unlike("; ".join(faults), seen)
+    return seen
+
+
+def _day_bar(store: Store, theirs: Bars | QuotemillError, code: str) -> Evidence:
+    """The newest final day bar is what the service says of that day."""
+    ours = store.newest_day_bar(code)
+    if isinstance(theirs, QuotemillError):
+        raise Unlike(f"the service gave no bars to compare with: {theirs}")
+    if ours is None:
+        if not len(theirs):
+            raise NotAsked("the service has no day bar of it either")
+        raise Unlike(f"no final day bar is stored; the service's newest is of {theirs.dates[-1]}")
+    day = ours["trade_date"]
+    if day not in theirs.dates:
+        newest = theirs.dates[-1] if len(theirs) else "none"
+        raise Unlike(f"the service has no bar of {day} among its newest; its newest is {newest}")
+    bar = theirs.row(theirs.dates.index(day))
+    unlike = {name: [ours[name], bar[name]] for name in BAR_FIELDS if ours[name] != bar[name]}
+    seen = {"trade_date": day.isoformat(), "service_newest": theirs.dates[-1].isoformat()}
+    if unlike:
+        text = ", ".join(f"{name} {a}, the service {b}" for name, (a, b) in unlike.items())
+        raise Unlike(f"{day}: stored {text} (li, hands)", {**seen, "differences": unlike})
+    return seen
+
+
+def _built(store: Store, relation: str, codes: Sequence[str]) -> Evidence:
+    """What is built has rows of all these codes."""
+    if not store.exists(store.market, relation):
+        raise NotAsked(NOT_BUILT)
+    present = store.codes_in(store.market, relation, codes)
+    if missing := [code for code in codes if code not in present]:
+        raise Unlike(f"{store.market}.{relation} has no row of {_named(missing)}")
+    return {"relation": f"{store.market}.{relation}"}
+
+
+def _minutes(settings: Settings, store: Store, asked: Asked, code: str) -> Evidence:
+    """A code that traded within the reach of a first load has minutes."""
+    _asked_of("minute_1m", asked, [code])
+    if newest := store.newest_minute_day(code):
+        return {"newest": newest.isoformat()}
+    bar, oldest = store.newest_day_bar(code), store.nth_newest_day(settings.tdx.minute_days)
+    if bar is None or (oldest is not None and bar["trade_date"] < oldest):
+        raise NotAsked(f"it has not traded in the last {settings.tdx.minute_days} trading days")
+    raise Unlike(f"no minute is stored; its newest day bar is of {bar['trade_date']}")
+
+
+def _index(store: Store, asked: Asked, code: str) -> Evidence:
+    """Every period that a load was asked for is there."""
+    keys = _asked_of("index_kline", asked, [_index_key(code, period) for period in INDEX_PERIODS])
+    stored = store.index_periods(code)
+    wanted = [period for period in INDEX_PERIODS if _index_key(code, period) in keys]
+    if missing := [period for period in wanted if period not in stored]:
+        raise Unlike(f"no bar of: {', '.join(missing)}", {"newest": stored})
+    return {"newest": stored}
+
+
+def _rollup(store: Store, relation: str, codes: Sequence[str]) -> Evidence:
+    with_minutes = store.codes_in("raw_tdx", "kline_minute", codes)
+    if not with_minutes:
+        raise NotAsked("none of the drawn codes has minutes")
+    return _built(store, relation, with_minutes)
+
+
+def _snapshot(
+    store: Store, asked: Asked, dataset: str, relation: str, codes: Sequence[str]
+) -> Evidence:
+    wanted = _asked_of(dataset, asked, codes)
+    present = store.codes_in("raw_tdx", relation, wanted)
+    if missing := [code for code in wanted if code not in present]:
+        raise Unlike(f"raw_tdx.{relation} has no row of {_named(missing)}")
+    return {"codes": present}
+
+
+def _market_stats(store: Store, asked: Asked) -> Evidence:
+    wanted = _asked_of("market_stats_snapshot", asked, EXCHANGES)
+    newest = store.exchanges_of_stats()
+    if missing := [exchange for exchange in wanted if exchange not in newest]:
+        raise Unlike(f"raw_tdx.market_stats has no row of {', '.join(missing)}")
+    return {"newest": newest}
+
+
+def _asked_of(dataset: str, asked: Asked, keys: Sequence[str]) -> list[str]:
+    """Those keys that a load of the dataset was asked for. Raises NotAsked where none was."""
+    wanted = [key for key in keys if key in asked.get(dataset, ())]
+    if not wanted:
+        raise NotAsked(f"no load has been asked for it: `loaders run tdx --dataset {dataset}`")
+    return wanted
+
+
+def _index_key(code: str, period: str) -> str:
+    """How index_kline's cursors and tasks name a period of an index."""
+    return code if period == "day" else f"{code} {period}"
+
+
+def _named(codes: set[str] | Sequence[str]) -> str:
+    shown = sorted(codes)[:NAMED]
+    return ", ".join(shown) + (", …" if len(codes) > NAMED else "")

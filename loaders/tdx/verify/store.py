@@ -1,0 +1,117 @@
+"""What the warehouse holds, as the spot checks after a load ask for it: by key, never by full scans."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+# fields of a day bar that the service and the warehouse both have
+BAR_FIELDS = ("open", "high", "low", "close", "volume", "amount")
+
+
+@dataclass(frozen=True)
+class Store:
+    """Queries over one connection. `market` is the schema of what is built."""
+
+    conn: psycopg.Connection
+    market: str
+
+    def securities(self) -> dict[str, bool]:
+        """Stored stocks and funds, each with whether it is listed still."""
+        rows = self.conn.execute(
+            "select code, is_listed from raw_tdx.security where instrument_type <> 'index'"
+        )
+        return dict(rows.fetchall())
+
+    def built_codes(self) -> set[str] | None:
+        """The stocks and funds of symbol_dim; None before the first build."""
+        if not self.exists(self.market, "symbol_dim"):
+            return None
+        query = sql.SQL("select code from {} where instrument_type <> 'index'")
+        return {code for (code,) in self.conn.execute(query.format(self._of_market("symbol_dim")))}
+
+    def loaded_codes(self) -> list[str]:
+        """Listed stocks and funds whose day bars a load says to have read, ascending."""
+        rows = self.conn.execute(
+            "select s.key from ops.ingestion_state as s "
+            "inner join raw_tdx.security as c on c.code = s.key "
+            "where s.source = 'tdx' and s.dataset = 'kline_daily' "
+            "and c.is_listed and c.instrument_type <> 'index' order by s.key"
+        )
+        return [code for (code,) in rows]
+
+    def asked(self, keys: Sequence[str]) -> dict[str, set[str]]:
+        """Which of some keys (codes, `sh000001 week`, exchanges) loads were asked for, by dataset."""
+        rows = self.conn.execute(
+            "select t.dataset, array_agg(distinct k) from ops.ingestion_jobs as j "
+            "inner join ops.ingestion_job_tasks as t on t.job_id = j.job_id "
+            "cross join unnest(t.codes) as k where j.source = 'tdx' and k = any(%s) "
+            "group by t.dataset",
+            (list(keys),),
+        )
+        return {dataset: set(found) for dataset, found in rows}
+
+    def newest_day_bar(self, code: str) -> dict[str, Any] | None:
+        """The newest final one: its trade_date, prices and amount in li, volume in hands."""
+        with self.conn.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(
+                "select trade_date, open, high, low, close, volume, amount "
+                "from raw_tdx.kline_daily where code = %s and is_final "
+                "order by trade_date desc limit 1",
+                (code,),
+            ).fetchone()
+
+    def nth_newest_day(self, number: int) -> date | None:
+        """The trading day so many trading days back; None where the calendar is shorter."""
+        row = self.conn.execute(
+            "select trade_date from raw_tdx.trading_day where source = 'service' "
+            "order by trade_date desc offset %s limit 1",
+            (number - 1,),
+        ).fetchone()
+        return row[0] if row else None
+
+    def newest_minute_day(self, code: str) -> date | None:
+        """The newest day with a minute of the code."""
+        row = self.conn.execute(
+            "select trade_date from raw_tdx.kline_minute where code = %s "
+            "order by bar_end desc limit 1",
+            (code,),
+        ).fetchone()
+        return row[0] if row else None
+
+    def index_periods(self, code: str) -> dict[str, str]:
+        """Stored periods of an index, each with its newest day."""
+        rows = self.conn.execute(
+            "select period, max(trade_date) from raw_tdx.index_kline where code = %s "
+            "group by period order by period",
+            (code,),
+        )
+        return {period: day.isoformat() for period, day in rows}
+
+    def codes_in(self, schema: str, relation: str, codes: Sequence[str]) -> list[str]:
+        """Which of some codes have a row."""
+        query = sql.SQL(
+            "select c from unnest(%s::text[]) as c where exists (select from {} where code = c)"
+        ).format(sql.Identifier(schema, relation))
+        return [code for (code,) in self.conn.execute(query, (list(codes),))]
+
+    def exchanges_of_stats(self) -> dict[str, str]:
+        """Exchanges of market_stats, each with the moment of its newest row."""
+        rows = self.conn.execute(
+            "select exchange, max(sampled_at) from raw_tdx.market_stats group by exchange"
+        )
+        return {exchange: at.isoformat() for exchange, at in rows}
+
+    def exists(self, schema: str, relation: str) -> bool:
+        row = self.conn.execute(
+            "select to_regclass(format('%%I.%%I', %s::text, %s::text)) is not null",
+            (schema, relation),
+        ).fetchone()
+        return row == (True,)
+
+    def _of_market(self, relation: str) -> sql.Identifier:
+        return sql.Identifier(self.market, relation)

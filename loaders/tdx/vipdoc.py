@@ -1,0 +1,192 @@
+"""Files of the TDX desktop client, `vipdoc/{sh,sz,bj}/…`: day, one- and five-minute bars.
+
+All have little-endian records of 32 bytes and no header; the client appends to them, so a file whose
+size is no multiple of 32 is being written and its tail is ignored. A file says what was known when
+it was last written; that moment is the rows' `fetched_at`.
+
+    lday/sh600000.day       u32 day, 4 × u32 price, f32 turnover in yuan, u32 volume
+    minline/sh600000.lc1    u16 day, u16 minute of the bar's end, 4 × f32 price in yuan, f32, u32
+    fzline/sh600000.lc5     the same
+    fzline/sh600000.5       the same with u32 prices, of older clients
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from loaders.errors import DataQualityError
+from loaders.tdx import intraday
+from loaders.tdx.intraday import PRICES, RECORD, Ints, Mask, Records
+from loaders.tdx.plausibility import Rejected
+from loaders.tdx.service.answers import Bars
+from loaders.tdx.tick_days import B_SHARE_PREFIXES
+
+SIZE = 32
+FOLDERS = {"day": "lday", "minute1": "minline", "minute5": "fzline"}
+SUFFIXES = {"day": (".day",), "minute1": (".lc1",), "minute5": (".lc5", ".5")}
+ASCEND = "records must ascend in time"
+_DAY = np.dtype(
+    [("day", "<u4")]
+    + [(name, "<u4") for name in PRICES]
+    + [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
+)
+_MINUTE = np.dtype(
+    [("day", "<u2"), ("label", "<u2")]
+    + [(name, "<f4") for name in PRICES]
+    + [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
+)
+_OLD_MINUTE = np.dtype(
+    [("day", "<u2"), ("label", "<u2")]
+    + [(name, "<u4") for name in PRICES]
+    + [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
+)
+FIRST_MINUTE_YEAR = 2004
+
+
+class DayFile(NamedTuple):
+    """Day bars of a file, what was refused of it, and a word about a tail that was ignored."""
+
+    bars: Bars
+    rejected: list[Rejected]
+    warning: str | None
+
+
+class MinuteFile(NamedTuple):
+    """Intraday bars of a file with noon repaired, what was refused, and a word about the tail."""
+
+    bars: Records
+    rejected: list[Rejected]
+    warning: str | None
+
+
+def find(folder: Path, code: str, period: str) -> Path | None:
+    """The file of a code's bars below the folder `vipdoc`; the newer form where both are there."""
+    place = folder / code[:2] / FOLDERS[period]
+    files = (place / f"{code}{suffix}" for suffix in SUFFIXES[period])
+    return next((file for file in files if file.is_file()), None)
+
+
+def decimals_of(code: str, instrument_type: str) -> int:
+    """Decimals of an instrument's prices, which the scale of a file follows."""
+    return 3 if instrument_type == "fund" or code.startswith(B_SHARE_PREFIXES) else 2
+
+
+def read_days(file: Path, code: str, instrument_type: str, now: datetime) -> DayFile:
+    """The day bars of a `.day` file, in li and hands. Plausibility is the caller's to check.
+
+    Volumes of stocks are shares in the file, those of an index hands. Records whose day is no day,
+    or does not come after the one before, are refused.
+    """
+    raw, warning = _records(file, _DAY)
+    days, is_day = _days_of(raw["day"].astype(np.int64))
+    ascends = is_day & _ascends(np.where(is_day, days.astype(np.int64), -1))
+    rejected = [
+        _rejected(code, file, raw[i], str(raw["day"][i]), "trade_date", rule)
+        for i, rule in _reasons(is_day, ascends)
+    ]
+    kept = raw[ascends]
+    scale = 10 ** (3 - decimals_of(code, instrument_type))
+    hands = 1 if instrument_type == "index" else 100
+    nothing = [0] * len(kept)
+    prices = {name: (kept[name].astype(np.int64) * scale).tolist() for name in PRICES}
+    bars = Bars(
+        dates=days[ascends].astype(object).tolist(),
+        **prices,
+        volume=(kept["volume"].astype(np.int64) // hands).tolist(),
+        amount=_li(kept["amount"], 3).tolist(),
+        up=nothing,
+        down=nothing,
+        source_route="vipdoc/lday",
+        fetched_at=_written(file, now),
+    )
+    return DayFile(bars, rejected, warning)
+
+
+def read_minutes(
+    file: Path, code: str, instrument_type: str, period: str, now: datetime
+) -> MinuteFile:
+    """The bars of an `.lc1`, `.lc5` or `.5` file, in li and hands, noon repaired.
+
+    Plausibility is the caller's to check. The volume of an index is no number of shares and kept as
+    it is. Records whose day is no day, or which do not come after the one before, are refused.
+    Raises DataQualityError for an unreadable file.
+    """
+    old = file.suffix == ".5"
+    raw, warning = _records(file, _OLD_MINUTE if old else _MINUTE)
+    packed = raw["day"].astype(np.int64)
+    year, rest = (packed >> 11) + FIRST_MINUTE_YEAR, packed & 2047
+    written = year * 10_000 + rest
+    days, is_day = _days_of(written)
+    minutes = days.astype(np.int64) * intraday.DAY_MINUTES + raw["label"]
+    ascends = is_day & _ascends(np.where(is_day, minutes, -1))
+    rejected = [
+        _rejected(code, file, raw[i], f"{written[i]} {raw['label'][i]}", "bar_end", rule)
+        for i, rule in _reasons(is_day, ascends)
+    ]
+    kept = raw[ascends]
+    decimals = decimals_of(code, instrument_type)
+    found = np.zeros(len(kept), RECORD)
+    found["day"], found["label"] = days[ascends].astype(np.int64), kept["label"]
+    for name in PRICES:
+        whole = kept[name].astype(np.int64) if old else _li(kept[name], decimals)
+        found[name] = whole * 10 ** (3 - decimals)
+    found["volume"] = kept["volume"] // (1 if instrument_type == "index" else 100)
+    found["amount"] = _li(kept["amount"], 3)
+    found["route"] = intraday.ROUTES.index(f"vipdoc/{FOLDERS[period]}")
+    found["fetched"] = intraday.microseconds(_written(file, now))
+    return MinuteFile(intraday.repaired(found), rejected, warning)
+
+
+def _records(file: Path, layout: np.dtype[np.void]) -> tuple[Records, str | None]:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise DataQualityError(f"{file} cannot be read: {error.strerror}") from error
+    tail = len(content) % SIZE
+    warning = f"{file.name}: {tail} bytes after the last whole record are ignored" if tail else None
+    return np.frombuffer(content[: len(content) - tail], layout), warning
+
+
+def _days_of(written: Ints) -> tuple[NDArray[np.datetime64], Mask]:
+    """Days written as YYYYMMDD; where there is no such day, any day and False."""
+    year, month, day = written // 10_000, written // 100 % 100, written % 100
+    sound = (year >= 1990) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    first = np.where(sound, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
+    days = first.astype("datetime64[D]") + np.where(sound, day - 1, 0)
+    # the 31st of a shorter month has run into the next one
+    return days, sound & (days.astype("datetime64[M]") == first)
+
+
+def _ascends(values: Ints) -> Mask:
+    """Does a value exceed all before it?"""
+    highest = np.maximum.accumulate(values)
+    return np.asarray(values > np.concatenate([[-1], highest[:-1]])) if len(values) else values > 0
+
+
+def _reasons(is_day: Mask, ascends: Mask) -> list[tuple[int, str]]:
+    return [
+        (int(i), ASCEND if is_day[i] else "must be a day of the calendar")
+        for i in np.flatnonzero(~ascends)
+    ]
+
+
+def _li(values: NDArray[np.float32], decimals: int) -> Ints:
+    """Single floats in units of the last of `decimals` decimals; what is no number becomes 0."""
+    exact = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    return np.asarray(np.rint(exact * 10**decimals).astype(np.int64))
+
+
+def _written(file: Path, now: datetime) -> datetime:
+    return min(datetime.fromtimestamp(file.stat().st_mtime, UTC), now)
+
+
+def _rejected(
+    code: str, file: Path, record: np.void, place: str, field: str, rule: str
+) -> Rejected:
+    row = {name: record[name].item() for name in record.dtype.names or ()}
+    payload = orjson.dumps({"code": code, "file": file.name} | row).decode()
+    return Rejected(f"{code} {place}", field, rule, place, payload)

@@ -1,0 +1,95 @@
+"""Dataset `vipdoc_daily`: day bars of the desktop client's `.day` files, evidence beside the service's.
+
+They land in raw_tdx.kline_period with period `day`. A file is read whole at each load, so there is
+nothing to continue; days before `since` and after `until` stay out.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+
+from loaders.errors import DataQualityError
+from loaders.tdx import vipdoc
+from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.outcomes import Outcome, outcome_of
+from loaders.tdx.plausibility import check_bars
+from loaders.tdx.schemas import KLINE_PERIOD
+from loaders.tdx.service.answers import Bars
+from loaders.trading_time import close_of, is_final, newest_final
+from loaders.warehouse.tables import conform
+
+ROUTE = "vipdoc/lday"
+PERIOD = "day"
+NO_FOLDER = "the setting tdx.vipdoc names no folder"
+_STAMP = pa.timestamp("us", tz="UTC")
+
+
+async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+    """Outcomes in the order of `codes`; a code without a file is skipped."""
+    for code in codes:
+        if not run.room():
+            return
+        yield await outcome_of(code, _load(run, code))
+
+
+async def _load(run: Context, code: str) -> Outcome:
+    folder = run.settings.vipdoc
+    if folder is None:
+        return Outcome(code, skipped=NO_FOLDER)
+    path = vipdoc.find(folder, code, PERIOD)
+    if path is None:
+        return Outcome(code, skipped=f"no file {code}.day")
+    return _read(run, code, path)
+
+
+def _read(run: Context, code: str, path: Path) -> Outcome:
+    """Raises DataQualityError for a file that cannot be read or is no bars of this code."""
+    try:
+        found = vipdoc.read_days(path, code, run.instrument_type(code), run.clock())
+    except OSError as error:
+        raise DataQualityError(f"{path.name} cannot be read: {error.strerror}") from error
+    window = run.window
+    good, refused = check_bars(code, found.bars, as_of=window.today, closed=window.closed)
+    first, last = window.since or date.min, window.until or date.max
+    good = good.take(i for i, day in enumerate(good.dates) if first <= day <= last)
+    return Outcome(
+        code,
+        good,
+        [*found.rejected, *refused],
+        newest_final(good.dates, good.fetched_at),
+        fallback=found.warning,
+    )
+
+
+def table(outcomes: Sequence[Outcome]) -> pa.Table:
+    """The days of some codes as one Arrow table of the declared schema."""
+    return pa.concat_tables([_rows(o.code, o.rows) for o in outcomes if o.rows])
+
+
+def _rows(code: str, bars: Bars) -> pa.Table:
+    size = len(bars)
+    return conform(
+        pa.table(
+            {
+                "code": [code] * size,
+                "period": [PERIOD] * size,
+                "bar_end": pa.array([close_of(day) for day in bars.dates], _STAMP),
+                "trade_date": pa.array(bars.dates, pa.date32()),
+                "open": bars.open,
+                "high": bars.high,
+                "low": bars.low,
+                "close": bars.close,
+                "volume": bars.volume,
+                "amount": bars.amount,
+                "source_route": [ROUTE] * size,
+                "fetched_at": pa.array([bars.fetched_at] * size, _STAMP),
+                "is_final": [is_final(day, bars.fetched_at) for day in bars.dates],
+            }
+        ),
+        KLINE_PERIOD,
+    )
+
+
+DATASET = Dataset("vipdoc_daily", KLINE_PERIOD, ROUTE, fetch, table, PERIOD)

@@ -1,0 +1,45 @@
+"""Which days a load wants."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a load wants: days up to `due`, the newest day whose bars are finished.
+
+    `days` are all trading days known, ascending. `since` reads again from that day on (or begins the
+    history of a code there), `until` lets no later day in; `whole` reads every history from its
+    beginning.
+    """
+
+    days: Sequence[date]
+    due: date
+    overlap: int
+    closed: Callable[[date], bool]
+    today: date
+    since: date | None = None
+    until: date | None = None
+    whole: bool = False
+
+    def wants(self, cursor: date | None) -> bool:
+        if self.whole or self.since or cursor is None:
+            return True
+        return cursor < (min(self.due, self.until) if self.until else self.due)
+
+    def limit(self, cursor: date | None) -> int | None:
+        """How many of the newest bars to ask for; None: all."""
+        starts = [day for day in (cursor, self.since) if day is not None]
+        if self.whole or not starts:
+            return None
+        start = min(starts)
+        # one more for an unfinished bar of a day that the calendar does not have yet
+        return len(self.days) - bisect_right(self.days, start) + self.overlap + 1
+
+    def newest(self, count: int) -> list[date]:
+        """At most `count` finished trading days, the newest, within `since` and `until`; ascending."""
+        last = min(self.due, self.until) if self.until else self.due
+        days = self.days[: bisect_right(self.days, last)][-count:]
+        return list(days[bisect_left(days, self.since) :] if self.since else days)

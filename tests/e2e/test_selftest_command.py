@@ -1,0 +1,194 @@
+"""`loaders selftest` and `loaders verify` as a person or cron starts them."""
+
+import json
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.tdx_service import TdxSandbox
+from tests.e2e.commands import BIN, Place
+
+CLOSE = "2025-06-30T18:00"  # where the sandbox's clock stands
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[TdxSandbox]:
+    with TdxSandbox(SyntheticMarket(codes=30, days=260, seed=1)) as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(service: TdxSandbox) -> Iterator[TdxSandbox]:
+    yield service
+    service.faults.clear()
+    service.restart()
+
+
+@pytest.fixture
+def place(sandbox: TdxSandbox, warehouse_dsn: str, tmp_path: Path) -> Place:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    settings = {
+        "QUOTEMILL_TDX__BASE_URL": sandbox.url,
+        "QUOTEMILL_TDX__BACKOFF": "0",
+        "QUOTEMILL_TDX__OUTAGE_WAIT": "0",
+        "QUOTEMILL_WAREHOUSE_URL": warehouse_dsn,
+    }
+    return Place(folder, tmp_path / "home", settings)
+
+
+def results(place: Place) -> dict[str, Any]:
+    text = (place.home / "selftest" / "tdx_api_test_results.json").read_text("utf-8")
+    return dict(json.loads(text))
+
+
+def test_a_healthy_service_ends_with_0_and_leaves_two_files(place: Place) -> None:
+    done = place("loaders", "selftest", "tdx", "--verbose", "--as-of", CLOSE)
+    assert done.returncode == 0, done.stderr
+    assert "31 passed, 0 failed, 0 skipped" in done.stdout
+    assert "recorded as run 1 of ops.testing_runs" in done.stderr
+    assert sum(" passed " in line for line in done.stderr.splitlines()) == 31
+    assert results(place)["summary"]["passed"] == 31
+    page = place.home / "selftest" / "tdx_api_failure_report.md"
+    assert "Nothing failed." in page.read_text("utf-8")
+    assert list(place.folder.iterdir()) == []
+
+
+def test_a_failed_check_ends_with_5_and_is_in_files_of_ones_own_choice(
+    place: Place, sandbox: TdxSandbox
+) -> None:
+    sandbox.faults.add("half-init")
+    files = ("--output", "out/a.json", "--report", "page.md", "--bulk-timeout", "7")
+    done = place("loaders", "selftest", "tdx", "--json", *files)
+    assert done.returncode == 5
+    assert "hint: see page.md" in done.stderr
+    shown = json.loads(done.stdout)
+    assert shown == json.loads((place.folder / "out" / "a.json").read_text("utf-8"))
+    assert [row["no"] for row in shown["results"] if row["status"] == "failed"] == [20, 21]
+    assert shown["options"]["bulk_timeout_s"] == 7
+    page = (place.folder / "page.md").read_text("utf-8")
+    assert "## 20 stock_codes" in page
+    assert "股票代码缓存未初始化" in page
+    assert not place.home.joinpath("selftest").exists()
+
+
+def test_nobody_there_ends_with_4_and_files_and_a_record(place: Place, warehouse_dsn: str) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # bound and not listening: every connection is refused
+        url = f"http://127.0.0.1:{held.getsockname()[1]}"
+        done = place("loaders", "selftest", QUOTEMILL_TDX__BASE_URL=url)
+    assert done.returncode == 4, done.stderr
+    assert "tdx.base_url" in done.stderr
+    assert results(place)["status"] == "error"
+    with psycopg.connect(warehouse_dsn) as conn:
+        assert conn.execute("select status, failed from ops.testing_runs").fetchall() == [
+            ("error", 2)
+        ]
+
+
+def test_a_warehouse_that_is_away_does_not_hinder_it(place: Place) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        url = f"postgresql://u@127.0.0.1:{held.getsockname()[1]}/x"
+        done = place("loaders", "selftest", "tdx", QUOTEMILL_WAREHOUSE_URL=url)
+        due = place("loaders", "selftest", "tdx", "--due", QUOTEMILL_WAREHOUSE_URL=url)
+    assert done.returncode == 0, done.stderr
+    assert "not recorded in ops.testing_runs: " in done.stderr
+    assert due.returncode == 4
+
+
+def test_due_runs_when_a_schedule_says_so_and_not_again(
+    place: Place, sandbox: TdxSandbox, warehouse_dsn: str
+) -> None:
+    def due(at: str) -> subprocess.CompletedProcess[str]:
+        return place("loaders", "selftest", "tdx", "--due", "--as-of", at)
+
+    first, again = due("2026-01-03T10:00"), due("2026-01-03T11:00")
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr
+    assert "31 passed" in first.stdout
+    assert (again.stdout, again.stderr) == ("", "no selftest is due\n")
+    with psycopg.connect(warehouse_dsn) as conn:
+        conn.execute("""update ops.testing_schedules set options = '{"bulk_timeout": 9}'""")
+    sandbox.faults.add("calendar-empty")
+    assert due("2026-01-10T10:00").returncode == 5
+    with psycopg.connect(warehouse_dsn) as conn:
+        runs = conn.execute(
+            "select schedule, status, options ->> 'bulk_timeout_s' from ops.testing_runs order by 1"
+        ).fetchall()
+    assert runs == [("weekly self-test", "passed", "30.0"), ("weekly self-test", "failed", "9.0")]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_cancels_the_tasks_it_started(
+    place: Place, sandbox: TdxSandbox, sent: signal.Signals
+) -> None:
+    sandbox.faults.add("hang:tasks:nth=2")  # at check 30: both tasks are started
+    process = subprocess.Popen(
+        [str(BIN / "loaders"), "selftest", "tdx"],
+        cwd=place.folder,
+        env=place.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while len(sandbox.state.tasks) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(sent)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert [line.rpartition(": ")[2] for line in said.splitlines()] == ["cancelled", "cancelled"]
+    tasks = httpx.get(f"{sandbox.url}/api/tasks").json()["data"]
+    assert [task["status"] for task in tasks] == ["cancelled", "cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("command", "says", "code"),
+    [
+        (("selftest", "ib"), "tdx", 2),
+        (("selftest", "tdx", "--bulk-timeout", "0"), "--bulk-timeout", 2),
+        (("selftest", "tdx", "--output", "/proc/none/a.json"), "--output", 3),
+        (("verify", "ib"), "tdx", 2),
+        (("verify", "tdx", "--sample", "0"), "--sample", 2),
+        (("verify", "tdx"), "loaders run tdx --mode init", 2),
+    ],
+)
+def test_a_wrong_call_is_told_what_would_be_right(
+    place: Place, command: tuple[str, ...], says: str, code: int
+) -> None:
+    done = place("loaders", *command)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+
+
+def test_verify_passes_after_a_load_and_finds_a_changed_bar(
+    place: Place, warehouse_dsn: str
+) -> None:
+    few = ("--dataset", "kline_daily", "--codes", "sh600000,sz000001,sz000002")
+    loaded = place("loaders", "run", "tdx", *few, "--as-of", CLOSE)
+    assert loaded.returncode == 0, loaded.stderr
+    command = ("loaders", "verify", "tdx", "--sample", "2", "--as-of", CLOSE)
+    done = place(*command, "--seed", "7")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("seed 7 drew ")
+    assert "not built yet" in done.stdout
+    assert "raw_tdx.kline_daily" in done.stdout
+    with psycopg.connect(warehouse_dsn) as conn:
+        conn.execute("update raw_tdx.kline_daily set volume = volume + 1")
+    wrong = place(*command, "--json")
+    shown = json.loads(wrong.stdout)
+    assert wrong.returncode == 5
+    assert (shown["summary"]["failed"], len(shown["sample"])) == (2, 2)
+    with psycopg.connect(warehouse_dsn) as conn:
+        runs = conn.execute(
+            "select kind, status, (options ->> 'seed')::int from ops.testing_runs order by run_id"
+        ).fetchall()
+    assert runs == [("verify", "passed", 7), ("verify", "failed", shown["seed"])]

@@ -1,0 +1,304 @@
+"""The five faults that matter most for each dataset, end to end on the day after a good one.
+
+After a load in their midst either everything is as without them, and the job's log names the route
+that stood in, or exactly the keys that they cost have failed by name. What is stored is never less
+or worse than before. Once the service is well, the next load leaves what an undisturbed one leaves.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders.run import LoadResult
+from loaders.sandbox.market import SyntheticMarket
+from loaders.tdx import schemas
+from tests.faults.scene import copy_of
+from tests.integration.tdx_load.bench import CORE, Bench, bench
+
+# a row of a landed table by its key; a cursor by its own
+Rows = dict[tuple[Any, ...], dict[str, Any]]
+STOCK, FUND = "sh600000", "sh510300"
+CODES = frozenset({"bj920001", "sh510300", "sh600000", "sz000001", "sz000002", "sz159915"})
+ALL = frozenset({"all"})
+TABLES = {
+    "codes": schemas.SECURITY,
+    "trading_calendar": schemas.TRADING_DAY,
+    "stock_info": schemas.STOCK_INFO,
+    "minute_1m": schemas.KLINE_MINUTE,
+    "index_kline": schemas.INDEX_KLINE,
+    "tick_trade": schemas.TICK_TRADE,
+    "quote_snapshot": schemas.QUOTE,
+    "market_stats_snapshot": schemas.MARKET_STATS,
+    "kline_weekly": schemas.KLINE_PERIOD,
+    "kline_5m": schemas.KLINE_PERIOD,
+    "kline_adjusted": schemas.KLINE_ADJUSTED,
+}
+# they come first in every load; before the others the day bars of the new day have landed too
+STAND_ALONE = ("codes", "trading_calendar")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What some faults do to the load of a dataset.
+
+    `failed`: the keys that fail by name; None: some do. `said`: in their failures, or in the job's
+    log where another way was taken. `late`: nothing failed, and yet rows are missing, provisional or
+    as the service told them, which the next load mends, one with the request `mend`. `rejected`: the
+    rule by which rows were refused.
+    """
+
+    dataset: str
+    faults: tuple[str, ...]
+    failed: frozenset[str] | None = frozenset()
+    said: str = ""
+    late: bool = False
+    rejected: str = ""
+    mend: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.dataset} {' and '.join(self.faults)}"
+
+
+CASES = (
+    # the list is one moment's whole truth: emptied, halved or cut it would delist securities
+    Case("codes", ("empty:codes",), ALL, "success without"),
+    Case("codes", ("empty:etf",), ALL, "success without"),
+    Case("codes", ("codes-missing:exchange=sz",), ALL, "no code of sz"),
+    Case("codes", ("codes-stale:codes:drop=1",), ALL, "codes known before: refused"),
+    Case("codes", ("codes-duplicate",)),
+    # every other dataset counts by it, and the service is known to lose it to its time zone
+    Case("trading_calendar", ("calendar-empty",), ALL, "is empty"),
+    Case("trading_calendar", ("calendar-short:workday/range:keep=10",), ALL, "lost"),
+    Case("trading_calendar", ("missing-field:workday/range:field=iso",), ALL, "is missing"),
+    Case("trading_calendar", ("html:workday/range",), ALL, "HTTP 502"),
+    Case("trading_calendar", ("cut:workday/range:first=1",)),
+    # three sources in one answer, each left out without a word; the third party's can break it
+    Case("stock_info", ("ths-down:stock-info",), said="without kline_day", late=True),
+    Case("stock_info", ("quote-mismatch:stock-info",), said="without quote", late=True),
+    Case("stock_info", ("reset:stock-info",), said="/api/stock-info → /api/quote", late=True),
+    Case("stock_info", (f"error:*:code={STOCK}",), frozenset({STOCK}), "上游错误"),
+    Case("stock_info", ("outage",), CODES, "TDX service outage"),
+    # its routes are cut short and mislabelled without a word, and the last one has no turnover
+    Case(
+        "minute_1m",
+        ("short:kline-history:keep=100",),
+        said="/api/kline-history → /api/kline-all",
+    ),
+    Case("minute_1m", ("noon-label:kline-history",)),
+    Case(
+        "minute_1m",
+        ("error:kline-history", "error:kline-all"),
+        said="/api/kline-all → /api/minute",
+        late=True,
+    ),
+    Case("minute_1m", (f"timeout:*:code={STOCK}",), frozenset({STOCK}), "超时"),
+    Case("minute_1m", ("outage:kline-history:after=3",), None, "TDX service outage"),
+    # two routes, of which the short one knows no weeks; an empty success means no such index
+    Case(
+        "index_kline",
+        ("empty:index/all",),
+        frozenset({"sh000001 week", "sh000001 month"}),
+        "success without",
+    ),
+    Case("index_kline", ("short:index/all:keep=1",), None, "begins"),
+    Case("index_kline", ("error:index",), said="/api/index → /api/index/all"),
+    Case("index_kline", ("noon-label:index",)),
+    Case("index_kline", ("outage:index/all:after=1",), None, "outage"),
+    # days are left out, cut short or doubled with success, and ticks have no key to tell by
+    Case("tick_trade", ("missing-days:trade-history/full",), said="days are missing"),
+    Case("tick_trade", ("calendar-empty:trade-history/full",), said="days are missing"),
+    Case("tick_trade", ("short:trade-history/full:keep=50",), said="days are not whole"),
+    Case(
+        "tick_trade",
+        ("duplicate-page:minute-trade-all:page=300",),
+        CODES,
+        "twice",
+    ),
+    Case("tick_trade", (f"timeout:*:code={STOCK}",), frozenset({STOCK}), "超时"),
+    # one code that cannot be served fails fifty
+    Case("quote_snapshot", (f"quote-mismatch:*:code={FUND}",), frozenset({FUND}), "预期"),
+    Case(
+        "quote_snapshot",
+        ("half-init",),
+        frozenset({FUND, "sz159915"}),
+        "restart",
+    ),
+    Case("quote_snapshot", ("empty:batch-quote",), said="/api/batch-quote → /api/quote"),
+    Case("quote_snapshot", ("missing-field:batch-quote:field=TotalHand",), said="→ /api/quote"),
+    Case("quote_snapshot", ("outage",), CODES, "TDX service outage"),
+    # two calls for everything; each can fail, and a lost list counts as zero stocks
+    Case("market_stats_snapshot", ("error:market-stats",), said="→ nothing", late=True),
+    Case("market_stats_snapshot", ("timeout:market-count",), said="→ nothing", late=True),
+    Case(
+        "market_stats_snapshot",
+        ("codes-missing:market-stats:exchange=sz",),
+        said="no stock of sz",
+        late=True,
+    ),
+    Case(
+        "market_stats_snapshot",
+        ("error:market-stats", "error:market-count"),
+        frozenset({"sh", "sz", "bj"}),
+        "上游错误",
+    ),
+    Case("market_stats_snapshot", ("cut:market-stats:first=1",)),
+    # a whole history each time, of which a part can be lost; the newest bar changes every day
+    Case("kline_weekly", ("empty:kline-all",), CODES, "success without"),
+    Case("kline_weekly", ("short:kline-all:keep=1",), CODES, "nothing was overwritten"),
+    Case("kline_weekly", (f"timeout:*:code={STOCK}",), frozenset({STOCK}), "超时"),
+    Case("kline_weekly", ("duplicate:kline-all:page=2",)),
+    Case("kline_weekly", ("holiday:kline-all",), rejected="the exchange was closed on this day"),
+    # as minutes, but nothing stands in for bars of five
+    Case("kline_5m", ("error:kline-history",), said="/api/kline-history → /api/kline-all"),
+    Case("kline_5m", ("short:kline-history:keep=10", "short:kline-all:keep=10"), CODES, "lack"),
+    Case("kline_5m", ("noon-label:kline-history",)),
+    Case("kline_5m", ("descending:kline-history",)),
+    Case("kline_5m", (f"timeout:*:code={STOCK}",), frozenset({STOCK}), "超时"),
+    # somebody else's page: it may be gone, cut, or no longer adjusted, which only a comparison tells
+    Case("kline_adjusted", ("ths-down:kline-all/ths",), CODES, "kline-all/ths"),
+    Case("kline_adjusted", ("empty:kline-all/ths",), CODES, "success without"),
+    Case("kline_adjusted", ("short:kline-all/ths:keep=10",), CODES, "nothing was overwritten"),
+    Case("kline_adjusted", ("ths-unadjusted",), late=True, mend={"mode": "init"}),
+    Case("kline_adjusted", (f"cut:kline-all/ths:code={STOCK}",), frozenset({STOCK}), "broke"),
+)
+
+
+@dataclass
+class Stages:
+    """Warehouses: of the day before, with every dataset (`before`); with the day bars of the new day
+    beside them (`today`); and with all of the new day, undisturbed (`after`)."""
+
+    market: SyntheticMarket
+    copy: Callable[[str], str]
+    before: str = ""
+    today: str = ""
+    after: str = ""
+
+    @contextmanager
+    def opened(self, dsn: str, home: Path, **options: Any) -> Iterator[Bench]:
+        tdx = {"minute_days": 2, "tick_days": 2, "retries": 1, "slice_size": 4}
+        with bench(self.market, dsn, home, **(tdx | options)) as made:
+            yield made
+
+
+@pytest.fixture(scope="module")
+def stages(
+    new_database: Callable[..., str], server_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Stages:
+    market = SyntheticMarket(codes=6, days=40, seed=5)
+    made = Stages(market, lambda dsn: copy_of(dsn, new_database(), server_url))
+
+    def loaded(dsn: str, clock: date, *datasets: str) -> str:
+        with made.opened(dsn, tmp_path_factory.mktemp("stage"), clock=clock) as loads:
+            result = loads.load(datasets=datasets)
+            assert result.exit_code == 0, told(loads, result)
+        return dsn
+
+    *_, yesterday, today = (day for day in market.days if day <= market.end.date())
+    made.before = loaded(new_database(), yesterday, *CORE, *TABLES)
+    made.today = loaded(made.copy(made.before), today, "kline_daily")
+    made.after = loaded(made.copy(made.today), today, *TABLES)
+    return made
+
+
+@pytest.fixture(scope="module")
+def undisturbed(stages: Stages, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rows]:
+    """What each dataset holds after the new day."""
+    with stages.opened(stages.after, tmp_path_factory.mktemp("after")) as loads:
+        return {dataset: stored(loads, dataset) for dataset in TABLES}
+
+
+def stored(loads: Bench, dataset: str) -> Rows:
+    """The rows and published cursors of a dataset, apart from the ways by which they came."""
+    table = TABLES[dataset]
+    apart = ["_dlt_load_id", "source_route", "source_label"]
+    found = loads.rows(
+        f"select (to_jsonb(t) - %s::text[])::text from raw_tdx.{table.name} as t", apart
+    )
+    rows = [json.loads(row) for (row,) in found]
+    cursors = loads.rows(
+        "select key, last_success_date from ops.ingestion_state where dataset = %s", dataset
+    )
+    return {tuple(row[name] for name in table.key): row for row in rows} | {
+        ("cursor", key): {"date": str(day)} for key, day in cursors
+    }
+
+
+def owner(dataset: str, key: tuple[Any, ...]) -> str:
+    """The key of the load that a row or a cursor belongs to."""
+    if dataset in STAND_ALONE:
+        return "all"
+    if key[0] == "cursor":
+        return str(key[1]) if dataset == "index_kline" else str(key[1]).partition(" ")[0]
+    if dataset == "index_kline" and key[1] != "day":
+        return f"{key[0]} {key[1]}"
+    return str(key[0])
+
+
+def failures(result: LoadResult, dataset: str) -> dict[str, str]:
+    return {k: why for t in result.tasks if t.dataset == dataset for k, why in t.failures.items()}
+
+
+def told(loads: Bench, result: LoadResult) -> str:
+    """Failures, and what the job's log says of other ways that were taken."""
+    ways = loads.rows(
+        "select detail::text from ops.ingestion_logs where event like '%%another way was taken'"
+    )
+    failed = [why for task in result.tasks for why in task.failures.values()]
+    return "\n".join([*failed, *(json.dumps(json.loads(w), ensure_ascii=False) for (w,) in ways)])
+
+
+def assert_nothing_lost(found: Rows, before: Rows, expected: Rows) -> None:
+    """Each row that was there is there, as it was or as it will be; a provisional one may be another."""
+    for key, row in before.items():
+        now = found.get(key)
+        good = now in (row, expected.get(key)) or (now and not row.get("is_final", True))
+        assert good, f"{key} was {row} and is {now}"
+
+
+def assert_same(found: Rows, expected: Rows) -> None:
+    for key in found.keys() | expected.keys():
+        assert found.get(key) == expected.get(key), key
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_fault_costs_what_it_names_and_nothing_after_the_next_load(
+    stages: Stages, undisturbed: dict[str, Rows], tmp_path: Path, case: Case
+) -> None:
+    expected = undisturbed[case.dataset]
+    start = stages.before if case.dataset in STAND_ALONE else stages.today
+    with stages.opened(stages.copy(start), tmp_path, faults=case.faults) as loads:
+        before = stored(loads, case.dataset)
+        loads.execute("truncate ops.ingestion_logs")
+        result = loads.load(datasets=(case.dataset,))
+
+        assert any(entry.faults for entry in loads.sandbox.log)
+        failed = failures(result, case.dataset)
+        assert case.failed is None or set(failed) == case.failed, told(loads, result)
+        assert bool(failed) == (case.failed != frozenset())
+        assert bool(result.exit_code) == bool(failed)
+        assert case.said in told(loads, result)
+        rules = {row[0] for row in loads.rows("select rule from raw_tdx.rejected_row")}
+        assert rules == ({case.rejected} if case.rejected else set())
+        found = stored(loads, case.dataset)
+        assert_nothing_lost(found, before, expected)
+        if not case.late:
+            right = {k: row for k, row in expected.items() if owner(case.dataset, k) not in failed}
+            assert_same(
+                {k: row for k, row in found.items() if owner(case.dataset, k) not in failed}, right
+            )
+            if not failed:
+                return
+        else:
+            assert found != expected
+
+        loads.sandbox.faults.clear()
+        again = loads.load(retry=bool(failed), datasets=(case.dataset,), **case.mend)
+        assert again.exit_code == 0, told(loads, again)
+        assert_same(stored(loads, case.dataset), expected)

@@ -1,0 +1,326 @@
+"""One-minute bars: which days are asked for, what is final, and what never overwrites what."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders.run import LoadResult
+from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.vipdoc_files import write_vipdoc
+from loaders.sandbox.world import World
+from tests.integration.tdx_load.bench import Bench, bench
+
+OpenBench = Callable[..., AbstractContextManager[Bench]]
+BOTH = ("kline_daily", "minute_1m")
+STOCK, FUND = "sh600000", "sh510300"
+MINUTES = """
+    select code, bar_end, source_label, open, high, low, close, volume, amount, is_final
+    from raw_tdx.kline_minute order by code, bar_end
+"""
+BY_DAY = """
+    select trade_date, count(*), bool_and(is_final), sum(volume)::bigint
+    from raw_tdx.kline_minute where code = %s group by trade_date order by trade_date
+"""
+
+
+def calls(bench: Bench, route: str) -> list[dict[str, str]]:
+    """What was asked on a route for minutes."""
+    return [
+        entry.params
+        for entry in bench.sandbox.log
+        if entry.route == route and entry.params.get("type", "minute1") == "minute1"
+    ]
+
+
+def without_labels(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [(*row[:2], *row[3:]) for row in rows]
+
+
+def without_turnover(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [(*row[:2], *row[3:8], row[9]) for row in rows]
+
+
+def days_until(world: World) -> list[date]:
+    return [day for day in world.days if day <= world.end.date()]
+
+
+def set_faults(bench: Bench, faults: list[str]) -> None:
+    bench.sandbox.faults.clear()
+    for fault in faults:
+        bench.sandbox.faults.add(fault)
+
+
+def load(bench: Bench, *codes: str, **request: Any) -> LoadResult:
+    return bench.load(codes=codes or (STOCK,), datasets=request.pop("datasets", BOTH), **request)
+
+
+def minutes_task(result: LoadResult) -> Any:
+    return next(task for task in result.tasks if task.dataset == "minute_1m")
+
+
+def test_a_first_load_lands_the_newest_days_whole_and_final_and_a_gap_mends_itself(
+    market_bench: Bench, small_market: SyntheticMarket
+) -> None:
+    result = load(market_bench, STOCK, FUND)
+
+    assert result.status == "succeeded"
+    days = days_until(small_market)[-3:]
+    for code in (STOCK, FUND):
+        rows = market_bench.rows(BY_DAY, code)
+        assert [row[:3] for row in rows] == [(day, 240, True) for day in days]
+    assert {p["limit"] for p in calls(market_bench, "kline-history")} == {"720"}
+    assert calls(market_bench, "kline-all") == calls(market_bench, "minute") == []
+    noon = market_bench.rows(
+        "select distinct (bar_end at time zone 'Asia/Shanghai')::time, source_label"
+        " from raw_tdx.kline_minute where source_label in ('11:30', '13:00')"
+    )
+    assert set(noon) == {(time(11, 30), "11:30"), (time(11, 30), "13:00")}
+
+    expected = market_bench.rows(MINUTES)
+    market_bench.execute(f"delete from raw_tdx.kline_minute where trade_date = '{days[1]}'")
+
+    assert minutes_task(load(market_bench, STOCK, FUND)).rows_new == 480
+    assert without_labels(market_bench.rows(MINUTES)) == without_labels(expected)
+
+
+def test_a_first_load_of_more_days_than_one_answer_holds_reads_the_whole_series(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    with open_bench(small_market, minute_days=5) as bench:
+        load(bench)
+
+        rows = bench.rows(BY_DAY, STOCK)
+        assert [row[:3] for row in rows] == [(d, 240, True) for d in days_until(small_market)[-5:]]
+        assert calls(bench, "kline-history") == []
+        # twice: 60 days are a multiple of 800 bars, where a history may have been cut off
+        assert len(calls(bench, "kline-all")) == 2
+
+
+def test_a_second_load_asks_nothing_and_the_next_day_reads_the_newest_one_again(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    days = days_until(small_market)
+    with open_bench(small_market, clock=days[-2]) as bench:
+        load(bench)
+        asked = len(calls(bench, "kline-history"))
+
+        assert minutes_task(load(bench)).skipped == 1
+        assert len(calls(bench, "kline-history")) == asked
+
+        bench.sandbox.set_clock(days[-1])
+        task = minutes_task(load(bench))
+
+        assert [p["limit"] for p in calls(bench, "kline-history")[asked:]] == ["480"]
+        assert (task.rows_read, task.rows_new) == (240, 240)
+        assert [row[:3] for row in bench.rows(BY_DAY, STOCK)] == [(d, 240, True) for d in days[-4:]]
+
+
+def test_the_newest_stored_day_is_landed_again_where_the_service_corrected_it(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    days = days_until(small_market)
+    with open_bench(small_market, clock=days[-2], minute_days=1) as bench:
+        load(bench)
+        expected = without_labels(bench.rows(MINUTES))
+        bench.execute(
+            "update raw_tdx.kline_minute set close = close + 10, high = high + 10"
+            " where source_label = '15:00'"
+        )
+        bench.sandbox.set_clock(days[-1])
+
+        # the mended bar, and the noon bar, which is called 13:00 on the evening of its own day only
+        assert minutes_task(load(bench)).rows_changed == 2
+        assert without_labels(bench.rows(MINUTES))[:240] == expected
+
+
+def test_days_without_a_bar_are_filled_by_prices_which_a_better_answer_replaces(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    faults = ["empty:kline-history", "short:kline-all:keep=240"]
+    with open_bench(small_market, minute_days=2) as bench:
+        load(bench, STOCK, FUND)
+        expected = bench.rows(MINUTES)
+        bench.execute("delete from raw_tdx.kline_minute")
+        first, last = days_until(small_market)[-2:]
+        set_faults(bench, faults)
+
+        result = load(bench, STOCK, FUND)
+
+        assert minutes_task(result).done == 2
+        rows = bench.rows(
+            "select trade_date, bool_or(is_final), count(amount), count(*),"
+            " bool_and(open = close and high = low and low = close), count(distinct source_route)"
+            " from raw_tdx.kline_minute group by code, trade_date order by trade_date, code"
+        )
+        assert (
+            rows == [(first, False, 0, 240, True, 1)] * 2 + [(last, True, 240, 240, False, 1)] * 2
+        )
+        assert [(r[0], r[1], r[6], r[7]) for r in bench.rows(MINUTES)] == [
+            (r[0], r[1], r[6], r[7]) for r in expected
+        ]  # the fund's price too, which came ten times too large
+
+        set_faults(bench, [])
+        load(bench, STOCK, FUND)
+        assert bench.rows(MINUTES) == expected
+
+
+def test_prices_of_minutes_that_the_day_bar_contradicts_are_refused(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    with open_bench(small_market, minute_days=1) as bench:
+        load(bench, datasets=("kline_daily",))
+        bench.execute("update raw_tdx.kline_daily set low = low * 10, high = high * 10")
+        set_faults(bench, ["empty:kline-history", "empty:kline-all"])
+
+        result = load(bench, datasets=("minute_1m",))
+
+        assert (
+            "must lie between low and high of the day bar" in minutes_task(result).failures[STOCK]
+        )
+        refused = bench.rows("select row_key, rule from raw_tdx.rejected_row")
+        assert [key for key, _ in refused] == [f"{STOCK} {days_until(small_market)[-1]}"]
+        assert bench.rows(MINUTES) == []
+
+
+def test_a_narrower_answer_changes_nothing_that_is_stored(market_bench: Bench) -> None:
+    load(market_bench)
+    expected = market_bench.rows(MINUTES)
+    set_faults(
+        market_bench, ["short:kline-history:keep=100", "short:kline-all:keep=100", "empty:minute"]
+    )
+
+    result = load(market_bench, mode="init")
+
+    assert result.exit_code == 6
+    assert "days lack minutes" in minutes_task(result).failures[STOCK]
+    assert market_bench.rows(MINUTES) == expected
+
+
+def test_minutes_of_the_running_day_are_provisional_until_the_evening(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    *_, before, today = days_until(small_market)
+    with open_bench(small_market, clock=datetime.combine(today, time(10, 0))) as bench:
+        load(bench)
+        *_, yesterday, running = bench.rows(BY_DAY, STOCK)
+        assert yesterday[:3] == (before, 240, True)
+        assert running[:3] == (today, 30, False)
+
+        bench.sandbox.set_clock(today)
+        load(bench)
+
+        assert bench.rows(BY_DAY, STOCK)[-1][:3] == (today, 240, True)
+        cursor = bench.rows(
+            "select last_success_date from ops.ingestion_state where key = %s"
+            " and dataset = 'minute_1m'",
+            STOCK,
+        )
+        assert cursor == [(today,)]
+
+
+def test_realtime_asks_for_what_is_missing_by_now_and_nothing_twice(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    today = days_until(small_market)[-1]
+
+    def fill(bench: Bench, clock: time) -> Any:
+        bench.sandbox.set_clock(datetime.combine(today, clock))
+        return minutes_task(load(bench, mode="realtime", datasets=("minute_1m",)))
+
+    with open_bench(small_market, clock=datetime.combine(today, time(9, 50))) as bench:
+        load(bench, datasets=("kline_daily",))
+        assert fill(bench, time(9, 50)).rows_new == 20
+        bench.execute("delete from raw_tdx.kline_minute where source_label = '09:40'")
+
+        # the hole, the five newest that were not settled, and five new ones
+        task = fill(bench, time(9, 55))
+        assert (task.rows_read, task.rows_new) == (11, 6)
+        assert calls(bench, "kline-history")[-1]["limit"] == str(16 + 3)
+
+        assert fill(bench, time(11, 40)).rows_read == 95 + 5
+        asked = len(calls(bench, "kline-history"))
+        assert fill(bench, time(12, 30)).skipped == 1
+        assert len(calls(bench, "kline-history")) == asked
+        assert bench.rows(BY_DAY, STOCK)[0][:3] == (today, 120, False)
+
+
+def test_files_of_the_desktop_client_then_the_service_give_the_rows_of_the_service_alone(
+    open_bench: OpenBench,
+    small_market: SyntheticMarket,
+    new_database: Callable[[], str],
+    tmp_path: Path,
+) -> None:
+    days, codes = days_until(small_market), (STOCK, FUND, "sz159915")
+    write_vipdoc(
+        small_market, tmp_path / "vipdoc", until=datetime.combine(days[-2], time(18)), days=3
+    )
+    with open_bench(small_market, minute_days=4) as alone:
+        load(alone, *codes)
+        expected = alone.rows(MINUTES)
+    home = tmp_path / "with_files"
+    home.mkdir()
+    with bench(small_market, new_database(), home, vipdoc=str(tmp_path / "vipdoc")) as both:
+        load(both, *codes)
+
+        rows = both.rows(MINUTES)
+        assert without_turnover(rows) == without_turnover(expected)
+        for row, other in zip(rows, expected, strict=True):
+            assert row[8] == pytest.approx(other[8], rel=1e-6)  # the files hold single floats
+        assert {p["limit"] for p in calls(both, "kline-history")} == {"240"}
+        routes = both.rows(
+            "select source_route, count(distinct trade_date) from raw_tdx.kline_minute group by 1"
+        )
+        assert dict(routes) == {"vipdoc/minline": 3, "/api/kline-history": 1}
+
+
+def test_a_day_that_misses_volume_is_final_only_when_a_later_day_says_the_same(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    days = days_until(small_market)
+    with open_bench(small_market, clock=days[-2]) as bench:
+        load(bench, datasets=("kline_daily",))
+        bench.execute(
+            f"update raw_tdx.kline_daily set volume = volume + 5000 where trade_date = '{days[-2]}'"
+        )
+        result = load(bench, datasets=("minute_1m",))
+        assert result.status == "succeeded"
+        assert [row[2] for row in bench.rows(BY_DAY, STOCK)] == [True, True, False]
+
+        bench.sandbox.set_clock(days[-1])
+        load(bench, datasets=("minute_1m",))
+        assert [row[2] for row in bench.rows(BY_DAY, STOCK)] == [True, True, True, True]
+
+
+FAULTS = [
+    "descending:kline-history",
+    "duplicate:kline-history:page=300",
+    "noon-label:kline-history",
+    "holiday:kline-history",
+    "high-below-low:kline-history:row=-100",
+    "unfinished:kline-history:first=1",
+    "empty:kline-history:first=1",
+    "timeout:kline-history:first=2",
+    "cut:kline-history:first=1",
+    "error:kline-history:message=x",
+]
+
+
+def test_whatever_goes_wrong_once_the_same_minutes_are_stored_in_the_end(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    with open_bench(small_market, minute_days=2) as bench:
+        load(bench)
+        expected = without_labels(bench.rows(MINUTES))
+        for fault in FAULTS:
+            bench.execute("truncate raw_tdx.kline_minute")
+            set_faults(bench, [fault])
+            result = load(bench, datasets=("minute_1m",))
+            if fault.startswith("unfinished"):  # nobody can tell before the day is asked again
+                assert result.status == "succeeded"
+                assert bench.rows(BY_DAY, STOCK)[-1][2] is False
+                load(bench, datasets=("minute_1m",))
+            assert without_labels(bench.rows(MINUTES)) == expected, fault

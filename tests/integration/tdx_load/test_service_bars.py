@@ -1,0 +1,149 @@
+"""Bars that the service or its vendor builds: weeks, months, longer minutes, the adjusted series."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.vipdoc_files import write_vipdoc
+from loaders.sandbox.world import World
+from tests.integration.tdx_load.bench import Bench
+
+OpenBench = Callable[..., AbstractContextManager[Bench]]
+STOCK, FUND = "sh600000", "sh510300"
+LONG, TIMED = ("kline_weekly", "kline_monthly"), ("kline_5m", "kline_15m", "kline_30m", "kline_60m")
+BARS = """
+    select code, period, bar_end, trade_date, open, high, low, close, volume, is_final
+    from raw_tdx.kline_period order by code, period, bar_end
+"""
+ADJUSTED = """
+    select code, trade_date, open, high, low, close, volume, is_final
+    from raw_tdx.kline_adjusted order by code, trade_date
+"""
+
+
+def days_until(world: World) -> list[date]:
+    return [day for day in world.days if day <= world.end.date()]
+
+
+def load(bench: Bench, datasets: tuple[str, ...], *codes: str, **request: Any) -> Any:
+    return bench.load(codes=codes or (STOCK,), datasets=datasets, **request)
+
+
+def tasks_of(result: Any, datasets: tuple[str, ...]) -> list[Any]:
+    return [task for task in result.tasks if task.dataset in datasets]
+
+
+def test_an_unfinished_week_and_month_are_one_row_each_that_grows_and_becomes_final(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    newest = """
+        select distinct on (period) period, trade_date, bar_end at time zone 'Asia/Shanghai',
+            is_final
+        from raw_tdx.kline_period order by period, bar_end desc
+    """
+    friday, monday = datetime(2025, 6, 27, 15), datetime(2025, 6, 30, 15)
+    with open_bench(small_market, clock=date(2025, 6, 25)) as bench:
+        load(bench, LONG)
+        wednesday = date(2025, 6, 25)
+        assert bench.rows(newest) == [
+            ("month", wednesday, monday, False),
+            ("week", wednesday, friday, False),
+        ]
+        count = len(bench.rows(BARS))
+
+        for day in (date(2025, 6, 27), date(2025, 6, 30)):
+            bench.sandbox.set_clock(day)
+            result = load(bench, LONG)
+
+        assert result.status == "succeeded"
+        assert bench.rows(newest) == [
+            ("month", date(2025, 6, 30), monday, True),
+            ("week", date(2025, 6, 30), datetime(2025, 7, 4, 15), False),
+        ]
+        assert len(bench.rows(BARS)) == count + 1
+        keys = bench.rows(
+            "select dataset, key, last_success_date from ops.ingestion_state"
+            " where dataset = any(%s) order by key",
+            list(LONG),
+        )
+        assert keys == [
+            ("kline_monthly", f"{STOCK} month", date(2025, 6, 30)),
+            ("kline_weekly", f"{STOCK} week", date(2025, 6, 27)),
+        ]
+
+
+def test_longer_minutes_come_whole_and_the_next_day_by_a_short_answer(
+    open_bench: OpenBench, small_market: SyntheticMarket, tmp_path: Path
+) -> None:
+    days = days_until(small_market)
+    write_vipdoc(
+        small_market,
+        tmp_path / "vipdoc",
+        until=datetime.combine(days[-3], time(18)),
+        codes=(STOCK,),
+    )
+    with open_bench(small_market, clock=days[-2], vipdoc=str(tmp_path / "vipdoc")) as bench:
+        assert load(bench, TIMED).status == "succeeded"
+        bench.sandbox.set_clock(days[-1])
+        bench.sandbox.log.clear()
+
+        result = load(bench, TIMED)
+
+        assert [(t.rows_new, t.status) for t in tasks_of(result, TIMED)] == [
+            (48, "succeeded"),
+            (16, "succeeded"),
+            (8, "succeeded"),
+            (4, "succeeded"),
+        ]
+        routes = {e.route for e in bench.sandbox.log if e.params.get("code") == STOCK}
+        assert routes == {"kline-history"}
+        counts = bench.rows(
+            "select period, count(*), count(distinct trade_date), bool_and(is_final)"
+            " from raw_tdx.kline_period group by period"
+        )
+        sizes = {"minute5": 48, "minute15": 16, "minute30": 8, "hour": 4}
+        assert {p: (n, d, f) for p, n, d, f in counts} == {
+            period: (len(days) * size, len(days), True) for period, size in sizes.items()
+        }
+        from_files = bench.rows(
+            "select count(distinct trade_date) from raw_tdx.kline_period where source_route = %s",
+            "vipdoc/fzline",
+        )
+        assert from_files == [(len(days) - 2,)]
+        hours = bench.rows(
+            "select distinct (bar_end at time zone 'Asia/Shanghai')::time"
+            " from raw_tdx.kline_period where period = 'hour' order by 1"
+        )
+        assert [at for (at,) in hours] == [time(10, 30), time(11, 30), time(14), time(15)]
+        before = bench.rows(BARS)
+        assert {t.skipped for t in tasks_of(load(bench, TIMED), TIMED)} == {1}
+        assert bench.rows(BARS) == before
+
+
+def test_the_adjusted_series_is_rewritten_whole_and_never_shortened(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    days = days_until(small_market)
+    with open_bench(small_market, clock=days[-2]) as bench:
+        bench.sandbox.faults.add("ths-missing-action:*:code=sh600000")
+        load(bench, ("kline_adjusted",), STOCK, FUND)
+        assert len(bench.rows(ADJUSTED)) == 2 * (len(days) - 1)
+        bench.sandbox.set_clock(days[-1])
+        bench.sandbox.faults.clear()
+
+        task = tasks_of(load(bench, ("kline_adjusted",), STOCK, FUND), ("kline_adjusted",))[0]
+
+        assert task.rows_new == 2
+        assert task.rows_changed > 10  # the days before an action that the vendor had missed
+        before = bench.rows(ADJUSTED)
+        bench.sandbox.faults.add("short:kline-all/ths:keep=20")
+
+        result = load(bench, ("kline_adjusted",), STOCK, FUND, mode="init")
+
+        task = tasks_of(result, ("kline_adjusted",))[0]
+        assert set(task.failures) == {STOCK, FUND}
+        assert "nothing was overwritten" in task.failures[STOCK]
+        assert bench.rows(ADJUSTED) == before

@@ -1,0 +1,311 @@
+"""Ticks: a day lands whole or as provisional, gaps mend themselves, and one bad day stops no other."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import date, datetime, time
+from typing import Any
+
+import pytest
+
+from loaders.run import LoadResult
+from loaders.sandbox.market import SyntheticMarket
+from tests.integration.tdx_load.bench import Bench
+
+OpenBench = Callable[..., AbstractContextManager[Bench]]
+STOCK, FUND = "sh600000", "sh510300"
+DATASETS = ("kline_daily", "tick_trade")
+
+
+@pytest.fixture(scope="session")
+def tiny_market() -> SyntheticMarket:
+    return SyntheticMarket(codes=4, days=40, seed=5)
+
+
+@pytest.fixture
+def days(tiny_market: SyntheticMarket) -> list[date]:
+    """The trading days up to the last on which the market has trades."""
+    return [day for day in tiny_market.days if day <= tiny_market.end.date()]
+
+
+@pytest.fixture
+def before_noon(days: list[date]) -> datetime:
+    """A moment of the last day at which only the days before it are over."""
+    return datetime.combine(days[-1], time(10, 0))
+
+
+def load(bench: Bench, *codes: str, **request: Any) -> LoadResult:
+    return bench.load(codes=codes or (STOCK,), datasets=DATASETS, **request)
+
+
+def stored(bench: Bench, code: str = STOCK) -> dict[date, tuple[int, int, bool]]:
+    """By day: ticks, hands, and whether they are final."""
+    rows = bench.rows(
+        "select trade_date, count(*), sum(volume)::bigint, bool_and(is_final) "
+        "from raw_tdx.tick_trade where code = %s group by 1 order by 1",
+        code,
+    )
+    return {day: (count, hands, final) for day, count, hands, final in rows}
+
+
+def asked(bench: Bench, route: str) -> list[dict[str, str]]:
+    return [entry.params for entry in bench.sandbox.log if entry.route == route]
+
+
+def hands_of(market: SyntheticMarket, code: str, day: date) -> int:
+    return sum(tick.volume for tick in market.ticks(code, day))
+
+
+def test_a_first_load_lands_the_newest_days_whole_and_today_as_provisional(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
+) -> None:
+    with open_bench(tiny_market, tick_days=6) as bench:
+        result = load(bench)
+
+        found = stored(bench)
+        # today, even after its close, is not history yet
+        assert list(found) == days[-6:]
+        for day, (count, hands, final) in found.items():
+            assert (count, final) == (len(tiny_market.ticks(STOCK, day)), day < days[-1])
+            assert hands == hands_of(tiny_market, STOCK, day)
+        assert result.exit_code == 0
+        assert len(asked(bench, "trade-history/full")) == 1
+        ordinals = bench.rows(
+            "select min(ordinal), max(ordinal) - count(*) from raw_tdx.tick_trade group by trade_date"
+        )
+        assert set(ordinals) == {(1, 0)}
+        cursor = bench.rows(
+            "select last_success_date from ops.ingestion_state where dataset = 'tick_trade'"
+        )
+        assert cursor == [(days[-2],)]
+
+
+def test_the_next_day_brings_one_day_and_a_second_load_asks_for_nothing(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
+) -> None:
+    with open_bench(tiny_market, tick_days=3, clock=days[-2]) as bench:
+        load(bench)
+        bench.sandbox.set_clock(days[-1])
+
+        result = load(bench)
+
+        (new,) = [t for t in result.tasks if t.dataset == "tick_trade"]
+        assert new.rows_new == len(tiny_market.ticks(STOCK, days[-1]))
+        assert new.rows_changed == len(tiny_market.ticks(STOCK, days[-2]))  # final by now
+        assert [final for *_, final in stored(bench).values()] == [True, True, True, False]
+        assert list(stored(bench)) == days[-4:]
+        before = len(bench.sandbox.log)
+        again = load(bench)
+        assert again.total("rows_new") + again.total("rows_changed") == 0
+        assert not [
+            e for e in list(bench.sandbox.log)[before:] if e.route.startswith(("trade", "minute"))
+        ]
+
+
+def test_a_gap_mends_itself_whatever_the_cursor_says(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
+) -> None:
+    with open_bench(tiny_market, tick_days=6) as bench:
+        load(bench)
+        whole = stored(bench)
+        bench.execute(f"delete from raw_tdx.tick_trade where trade_date = '{days[-4]}'")
+
+        load(bench)
+
+        assert stored(bench) == whole
+        (_, last) = asked(bench, "trade-history/full")
+        assert last["start_date"] == last["end_date"] == f"{days[-4]:%Y%m%d}"
+
+
+def test_a_day_that_is_read_again_replaces_what_is_stored_of_it(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
+) -> None:
+    with open_bench(tiny_market, tick_days=2) as bench:
+        load(bench)
+        expected = stored(bench)
+        bench.execute("delete from raw_tdx.tick_trade where ordinal > 10")
+        load(bench, since=days[-2])
+        assert stored(bench) == expected
+
+        # as if a page had come twice once
+        bench.execute(
+            "insert into raw_tdx.tick_trade select (t).* from (select jsonb_populate_record("
+            "null::raw_tdx.tick_trade, to_jsonb(k) || jsonb_build_object('ordinal', "
+            "ordinal + 100000)) as t from raw_tdx.tick_trade as k) as twice"
+        )
+        load(bench, since=days[-2])
+        assert stored(bench) == expected
+
+
+def test_days_that_the_batch_leaves_out_come_one_by_one(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date], before_noon: datetime
+) -> None:
+    faults = ["missing-days:trade-history/full:days=2"]
+    with open_bench(tiny_market, tick_days=5, clock=before_noon, faults=faults) as bench:
+        result = load(bench)
+
+        assert list(stored(bench)) == days[-6:-1]
+        assert [p["date"] for p in asked(bench, "minute-trade-all")] == [
+            f"{day:%Y%m%d}" for day in days[-6:-4]
+        ]
+        assert result.exit_code == 0
+        (said,) = bench.rows(
+            "select detail::text from ops.ingestion_logs where event like 'tick_trade%%'"
+        )
+        assert "days are missing" in said[0]
+
+
+def test_one_day_that_fails_is_named_and_the_others_land(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date], before_noon: datetime
+) -> None:
+    faults = [
+        "missing-days:trade-history/full:days=1",
+        "error:minute-trade-all:message=上游错误",
+        "error:trade-history:message=上游错误",
+    ]
+    with open_bench(tiny_market, tick_days=3, clock=before_noon, faults=faults) as bench:
+        result = load(bench, STOCK, FUND)
+
+        (task,) = [t for t in result.tasks if t.dataset == "tick_trade"]
+        assert set(task.failures) == {STOCK, FUND}
+        assert f"1 of 3 days: {days[-4]}" in task.failures[STOCK]
+        assert list(stored(bench)) == days[-3:-1]
+        assert result.exit_code == 6
+
+        bench.sandbox.faults.clear()
+        assert bench.load(retry=True).exit_code == 0
+        assert list(stored(bench)) == list(stored(bench, FUND)) == days[-4:-1]
+
+
+def test_a_page_that_came_twice_is_refused_and_single_pages_stand_in(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date], before_noon: datetime
+) -> None:
+    faults = ["missing-days:trade-history/full", "duplicate-page:minute-trade-all:page=300"]
+    with open_bench(tiny_market, tick_days=1, clock=before_noon, faults=faults) as bench:
+        result = load(bench)
+
+        assert result.exit_code == 0
+        assert stored(bench)[days[-2]][1:] == (hands_of(tiny_market, STOCK, days[-2]), True)
+        routes = bench.rows("select distinct source_route from raw_tdx.tick_trade")
+        assert routes == [("/api/trade-history",)]
+
+
+def test_a_day_with_a_lost_page_is_provisional_and_never_lands_over_a_fuller_one(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
+) -> None:
+    day = days[-2]
+    lost = [f"short:{route}:keep=50" for route in ("trade-history/full", "minute-trade-all")]
+    with open_bench(tiny_market, tick_days=2, faults=lost) as bench:
+        result = load(bench)
+
+        assert stored(bench)[day][::2] == (50, False)
+        (task,) = [t for t in result.tasks if t.dataset == "tick_trade"]
+        assert "hands of ticks, but" in task.failures[STOCK]
+
+        bench.sandbox.faults.clear()
+        assert load(bench).exit_code == 0
+        whole = stored(bench)
+        assert whole[day] == (
+            len(tiny_market.ticks(STOCK, day)),
+            hands_of(tiny_market, STOCK, day),
+            True,
+        )
+
+        for rule in lost:
+            bench.sandbox.faults.add(rule)
+        assert load(bench, since=day).exit_code == 6
+        assert stored(bench) == whole
+
+
+def test_tick_prices_of_funds_land_divided_by_ten(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date], before_noon: datetime
+) -> None:
+    with open_bench(tiny_market, tick_days=2, clock=before_noon) as bench:
+        load(bench, FUND)
+
+        outside = bench.rows(
+            "select count(*) from raw_tdx.tick_trade as t join raw_tdx.kline_daily as k "
+            "using (code, trade_date) where t.price not between k.low and k.high"
+        )
+        assert outside == [(0,)]
+        assert len(stored(bench, FUND)) == 2
+
+
+def test_a_day_outside_of_its_day_bar_is_refused_with_the_rule(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date], before_noon: datetime
+) -> None:
+    with open_bench(tiny_market, tick_days=2, clock=before_noon) as bench:
+        bench.load(codes=(FUND,), datasets=("kline_daily",))
+        bench.execute(
+            "update raw_tdx.kline_daily set low = high where trade_date = "
+            f"'{days[-2]}' and code = '{FUND}'"
+        )
+
+        bench.load(codes=(FUND,), datasets=("tick_trade",))
+
+        assert list(stored(bench, FUND)) == [days[-3]]
+        refused = bench.rows("select row_key, field, rule from raw_tdx.rejected_row")
+        rule = "every tick must lie between low and high of the day bar"
+        assert refused == [(f"{FUND} {days[-2]}", "price", rule)]
+
+
+def test_without_day_bars_it_says_what_must_load_first(
+    open_bench: OpenBench, tiny_market: SyntheticMarket
+) -> None:
+    with open_bench(tiny_market, tick_days=2) as bench:
+        result = bench.load(codes=(STOCK,), datasets=("tick_trade",))
+
+    (task,) = [t for t in result.tasks if t.dataset == "tick_trade"]
+    assert "load kline_daily first" in task.failures[STOCK]
+
+
+def test_ticks_of_the_running_day_are_provisional_until_the_next_day(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
+) -> None:
+    today = days[-2]
+    with open_bench(tiny_market, tick_days=2, clock=datetime.combine(today, time(10, 0))) as bench:
+        load(bench)
+        realtime = {"mode": "realtime", "codes": (STOCK,), "datasets": ("tick_trade",)}
+        bench.load(**realtime)
+        count, hands, final = stored(bench)[today]
+        assert (hands < hands_of(tiny_market, STOCK, today), final) == (True, False)
+
+        bench.sandbox.set_clock(datetime.combine(today, time(14, 0)))
+        bench.load(**realtime)
+        later = stored(bench)[today]
+        assert later[0] > count
+        assert later[2] is False
+        counted = bench.rows(
+            "select bool_or(order_count > 0) from raw_tdx.tick_trade where trade_date = %s", today
+        )
+        assert counted == [(True,)]
+
+        bench.sandbox.set_clock(days[-1])
+        load(bench)
+        whole = (len(tiny_market.ticks(STOCK, today)), hands_of(tiny_market, STOCK, today), True)
+        assert stored(bench)[today] == whole
+
+
+def test_probes_of_what_is_due_stay_index_scans(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
+) -> None:
+    from loaders.tdx import trades
+
+    with open_bench(tiny_market, tick_days=6) as bench:
+        load(bench)
+        bench.execute("analyze raw_tdx.tick_trade, raw_tdx.kline_daily")
+        assert bench.settings.warehouse_url is not None
+        import psycopg
+
+        with psycopg.connect(bench.settings.warehouse_url.get_secret_value()) as conn:
+            plans: list[str] = []
+
+            class Explained:
+                def execute(self, query: str, values: dict[str, Any]) -> list[Any]:
+                    rows = conn.execute(f"explain {query}".encode(), values).fetchall()
+                    plans.extend(row[0] for row in rows)
+                    return []
+
+            trades.due_days(Explained(), [STOCK], days, None)  # type: ignore[arg-type]
+    plan = "\n".join(plans)
+    assert "Hash" not in plan
+    assert "Merge" not in plan

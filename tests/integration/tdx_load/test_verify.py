@@ -1,0 +1,249 @@
+"""The spot checks after a load: they pass on what was loaded, and find what is missing or differs."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders.errors import UpstreamError, UsageError
+from loaders.progress import Silent
+from loaders.sandbox.market import SyntheticMarket
+from loaders.tdx.selftest import record
+from loaders.tdx.verify import space, spot_checks
+from loaders.trading_time import SHANGHAI
+from tests.integration.tdx_load.bench import Bench, bench
+
+DATASETS = ("codes", "trading_calendar", "kline_daily", "index_kline", "quote_snapshot")
+
+
+@pytest.fixture(scope="module")
+def loaded(
+    new_database: Callable[..., str],
+    small_market: SyntheticMarket,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Bench]:
+    """The small market, loaded by an initial load."""
+    with ExitStack() as stack:
+        home: Path = tmp_path_factory.mktemp("verify")
+        made = stack.enter_context(bench(small_market, new_database(), home))
+        assert made.load(mode="init", datasets=DATASETS).exit_code == 0
+        yield made
+
+
+@pytest.fixture
+def market(loaded: Bench) -> Iterator[Bench]:
+    """The loaded market; what a test does to the service is taken back."""
+    yield loaded
+    loaded.sandbox.faults.clear()
+
+
+def verified(market: Bench, seed: int = 7, sample: int = 3) -> spot_checks.Verification:
+    now: datetime = market.sandbox.clock.replace(tzinfo=SHANGHAI)
+    return spot_checks.verify(
+        market.settings,
+        record.open_record(market.settings),
+        sample=sample,
+        seed=seed,
+        as_of=now,
+        clock=lambda: now,
+        reporter=Silent(),
+    )
+
+
+def by_name(found: spot_checks.Verification) -> dict[str, Any]:
+    return {line.name: line for line in found.lines}
+
+
+def test_what_was_loaded_passes_and_the_rest_is_skipped_with_its_reason(market: Bench) -> None:
+    found = verified(market)
+    lines = by_name(found)
+    assert found.status == "passed"
+    passed = {name for name, line in lines.items() if line.status == "passed"}
+    assert passed == {
+        "codes sh", "codes sz", "codes bj", "index sh000001", "quote_snapshot",
+        *(f"{code} day" for code in found.sample),
+    }  # fmt: skip
+    reasons = {name: line.reason for name, line in lines.items() if line.status == "skipped"}
+    assert reasons[f"{found.sample[0]} week"] == spot_checks.NOT_BUILT
+    assert "--dataset minute_1m" in reasons[f"{found.sample[0]} minute"]
+    assert reasons["kline_5m"] == "none of the drawn codes has minutes"
+    assert "--dataset stock_info" in reasons["stock_info"]
+    assert lines["codes sh"].evidence["difference"] == 0
+    assert lines["codes sh"].evidence["symbol_dim"] == spot_checks.NOT_BUILT
+
+
+def test_the_same_seed_draws_the_same_codes(market: Bench) -> None:
+    assert verified(market, seed=3).sample == verified(market, seed=3).sample
+    assert len({verified(market, seed=seed).sample for seed in range(6)}) > 1
+    assert len(verified(market, sample=999).sample) == len(set(verified(market, sample=999).sample))
+
+
+def test_the_space_of_each_table_is_told_the_largest_first(market: Bench) -> None:
+    market.execute("analyze raw_tdx.kline_daily")
+    tables = verified(market).space
+    sizes = [table["total_bytes"] for table in tables]
+    assert sizes == sorted(sizes, reverse=True)
+    by_relation = {(t["schema"], t["relation"]): t for t in tables}
+    (rows,) = market.rows("select count(*) from raw_tdx.kline_daily")
+    assert by_relation["raw_tdx", "kline_daily"]["rows_estimate"] == rows[0]
+    assert by_relation["ops", "testing_runs"]["total_bytes"] > 0
+
+
+def test_a_changed_bar_is_a_difference_in_li(market: Bench) -> None:
+    code = verified(market).sample[0]
+    change = (
+        "update raw_tdx.kline_daily set close = close {} 10 where (code, trade_date) = "
+        f"(select code, max(trade_date) from raw_tdx.kline_daily where code = '{code}' group by 1)"
+    )
+    market.execute(change.format("+"))
+    found = verified(market)
+    market.execute(change.format("-"))
+    line = by_name(found)[f"{code} day"]
+    assert (found.status, line.status) == ("failed", "failed")
+    (ours, theirs) = line.evidence["differences"]["close"]
+    assert ours - theirs == 10
+    assert f"close {ours}, the service {theirs}" in line.reason
+
+
+def test_codes_that_only_one_side_has_are_named(market: Bench) -> None:
+    market.execute("update raw_tdx.security set is_listed = false where code = 'sh600000'")
+    not_ours = by_name(verified(market))["codes sh"]
+    market.execute("update raw_tdx.security set is_listed = true where code = 'sh600000'")
+    assert "1 codes of the service are not stored as listed (sh600000)" in not_ours.reason
+    assert (not_ours.evidence["difference"], not_ours.evidence["stored_as_delisted"]) == (-1, 1)
+    market.sandbox.faults.add("codes-vanish:code=sh600000")
+    not_theirs = by_name(verified(market))["codes sh"]
+    assert "1 codes stored as listed are not in the service's lists" in not_theirs.reason
+
+
+def test_a_service_that_gives_no_bars_is_a_failed_check(market: Bench) -> None:
+    code = verified(market).sample[1]
+    market.sandbox.faults.add(f"error:kline-all:code={code}")
+    lines = by_name(verified(market))
+    assert lines[f"{code} day"].status == "failed"
+    assert "上游错误" in lines[f"{code} day"].reason
+
+
+def test_what_a_load_was_asked_for_must_be_there(market: Bench) -> None:
+    market.execute("create table kept as table raw_tdx.quote")
+    market.execute("delete from raw_tdx.quote")
+    market.execute("create table kept_index as select * from raw_tdx.index_kline")
+    market.execute("delete from raw_tdx.index_kline")
+    found = verified(market)
+    market.execute("insert into raw_tdx.quote table kept")
+    market.execute("insert into raw_tdx.index_kline table kept_index")
+    market.execute("drop table kept, kept_index")
+    lines = by_name(found)
+    assert lines["quote_snapshot"].reason.startswith("raw_tdx.quote has no row of ")
+    assert lines["index sh000001"].reason.startswith("no bar of: day, ")
+    assert verified(market).status == "passed"
+
+
+def test_what_is_built_must_have_the_drawn_codes(market: Bench) -> None:
+    code = verified(market, sample=1).sample[0]
+    market.execute(f"create table market.kline_weekly_qfq as select '{code}' as code")
+    market.execute("create table market.kline_monthly_qfq as select 'sh000000' as code")
+    market.execute(
+        "create table market.symbol_dim as select code, instrument_type from raw_tdx.security "
+        "where code <> 'sh600000'"
+    )
+    try:
+        lines = by_name(verified(market, sample=1))
+    finally:
+        market.execute(
+            "drop table market.kline_weekly_qfq, market.kline_monthly_qfq, market.symbol_dim"
+        )
+    assert lines[f"{code} week"].status == "passed"
+    assert lines[f"{code} month"].reason == f"market.kline_monthly_qfq has no row of {code}"
+    assert lines["codes sh"].reason == "symbol_dim lacks 1 stored codes (sh600000)"
+    assert lines["codes sz"].status == "passed"
+
+
+def test_minutes_and_rollups_of_a_traded_code_are_expected_once_loaded(market: Bench) -> None:
+    code = verified(market, sample=1).sample[0]
+    market.execute(
+        "insert into ops.ingestion_job_tasks (job_id, task_no, dataset, codes, status) "
+        f"select max(job_id), 99, 'minute_1m', '{{{code}}}', 'succeeded' from ops.ingestion_jobs"
+    )
+    (day,) = market.rows("select max(trade_date) from raw_tdx.kline_daily where code = %s", code)[0]
+    missing = by_name(verified(market, sample=1))[f"{code} minute"]
+    market.execute(
+        f"insert into raw_tdx.kline_minute select '{code}', '{day} 07:00+00', '{day}', '15:00', "
+        "1, 1, 1, 1, 1, 1, 'test', now(), true"
+    )
+    market.execute("create table market.kline_5m as select 'sh000000' as code")
+    market.execute(f"create table market.kline_15m as select '{code}' as code")
+    try:
+        lines = by_name(verified(market, sample=1))
+    finally:
+        market.execute("drop table market.kline_5m, market.kline_15m")
+        market.execute("delete from raw_tdx.kline_minute")
+        market.execute("delete from ops.ingestion_job_tasks where task_no = 99")
+    assert missing.reason == f"no minute is stored; its newest day bar is of {day}"
+    assert lines[f"{code} minute"].evidence == {"newest": str(day)}
+    assert lines["kline_5m"].reason == f"market.kline_5m has no row of {code}"
+    assert lines["kline_15m"].status == "passed"
+    assert lines["kline_30m"].reason == spot_checks.NOT_BUILT
+
+
+def test_a_verification_is_recorded(market: Bench) -> None:
+    found = verified(market)
+    record = found.record(None)
+    saved = record.record_if_possible(market.settings, record, print)
+    assert saved is not None
+    (run,) = market.rows(
+        "select kind, status, total, passed, failed, skipped, (options ->> 'seed')::int, "
+        "jsonb_array_length(detail -> 'space') from ops.testing_runs where run_id = %s",
+        saved.run_id,
+    )
+    counts = [found.count(status) for status in ("passed", "failed", "skipped")]
+    assert run == ("verify", "passed", len(found.lines), *counts, 7, len(found.space))
+    (logs,) = market.rows("select count(*) from ops.testing_logs where run_id = %s", saved.run_id)
+    assert logs == (len(found.lines),)
+
+
+def test_without_a_load_or_a_service_there_is_nothing_to_verify(
+    market: Bench, warehouse_dsn: str
+) -> None:
+    empty = market.settings.model_copy(
+        update={"warehouse_url": type(market.settings.warehouse_url)(warehouse_dsn)}
+    )
+    with pytest.raises(UsageError, match="no day bars"):
+        verified(Bench(market.sandbox, empty, market.heard))
+    market.sandbox.faults.add("reset:kline-history")
+    with pytest.raises(UpstreamError):
+        verified(market)
+
+
+def test_compression_of_hypertables_is_told_where_timescale_has_it(warehouse_dsn: str) -> None:
+    """Stand-ins for TimescaleDB's views and functions: the server here has none of them."""
+    with psycopg.connect(warehouse_dsn, autocommit=True) as conn:
+        conn.execute("create schema a; create table a.ticks (n int); create table a.plain (n int)")
+        conn.execute(
+            "create schema timescaledb_information; create view timescaledb_information.hypertables"
+            " as select 'a'::name as hypertable_schema, 'ticks'::name as hypertable_name"
+        )
+        for name, answer in (("hypertable_size", "5000"), ("approximate_row_count", "77")):
+            conn.execute(
+                f"create function {name}(regclass) returns bigint language sql "
+                f"return {answer}::bigint".encode()
+            )
+        without = space.space(conn, ["a"])  # as the Apache edition: no compression
+        conn.execute(
+            "create function hypertable_compression_stats(regclass) returns table "
+            "(total_chunks bigint, number_compressed_chunks bigint, "
+            "before_compression_total_bytes bigint, after_compression_total_bytes bigint) "
+            "language sql begin atomic select 4::bigint, 3::bigint, 900::bigint, 90::bigint; end"
+        )
+        found = space.space(conn, ["a"])
+    assert without[0]["compression"] is None
+    assert [(t["relation"], t["total_bytes"], t["rows_estimate"]) for t in found] == [
+        ("ticks", 5000, 77), ("plain", 0, 0)
+    ]  # fmt: skip
+    assert found[0]["compression"] == {
+        "total_chunks": 4, "compressed_chunks": 3, "before_bytes": 900, "after_bytes": 90
+    }  # fmt: skip

@@ -1,0 +1,384 @@
+"""The self-test against the simulated service: healthy, with each kind of fault, and interrupted."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders.errors import SettingsError
+from loaders.progress import Silent
+from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.replay import ReplayMarket
+from loaders.sandbox.tdx_calls import Options as ServiceOptions
+from loaders.sandbox.tdx_service import TdxSandbox
+from loaders.settings import Settings, load_settings
+from loaders.tdx.selftest import record, report, runner, schedule
+
+AS_OF = datetime(2025, 6, 30, 10, 0, tzinfo=UTC)
+NEED_DAY = {5, 12, 13, 14, 15, 16}
+
+
+@pytest.fixture(scope="module")
+def market() -> SyntheticMarket:
+    """Large enough for ten funds, and for a year of index months."""
+    return SyntheticMarket(codes=30, days=260, seed=1)
+
+
+@pytest.fixture(scope="module")
+def service(market: SyntheticMarket) -> Iterator[TdxSandbox]:
+    with TdxSandbox(market, options=ServiceOptions(timeout_delay=0.0)) as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(service: TdxSandbox) -> Iterator[TdxSandbox]:
+    """The service without faults and tasks of the test before."""
+    yield service
+    service.faults.clear()
+    service.restart()
+
+
+def settings_of(url: str, **more: Any) -> Settings:
+    return load_settings({}, tdx={"base_url": url, "backoff": 0.0}, **more)
+
+
+def made(url: str, *, timeout: float = 10.0, bulk_timeout: float = 30.0) -> runner.Run:
+    options = runner.Options(timeout, bulk_timeout)
+    return asyncio.run(runner.run(settings_of(url), options, AS_OF, lambda: AS_OF, Silent()))
+
+
+def numbers(run: runner.Run, status: str) -> set[int]:
+    return {result.check.no for result in run.results if result.status == status}
+
+
+def running_tasks(sandbox: TdxSandbox) -> list[str]:
+    return [task.type for task in sandbox.state.tasks.values() if task.status == "running"]
+
+
+def test_all_31_checks_pass_on_a_healthy_service(sandbox: TdxSandbox) -> None:
+    run = made(sandbox.url)
+    assert numbers(run, "passed") == set(range(1, 32))
+    assert [result.check.no for result in run.results] == list(range(1, 32))
+    assert (run.status, str(run.day)) == ("passed", "2025-06-27")
+    assert not any(result.warnings for result in run.results)
+    assert {entry.route for entry in sandbox.log} >= {"tasks/{id}", "kline-all/ths", "workday"}
+
+
+def test_the_calendar_is_asked_first_and_each_route_once(sandbox: TdxSandbox) -> None:
+    sandbox.log.clear()
+    made(sandbox.url)
+    routes = [entry.route for entry in sandbox.log]
+    assert routes[0] == "workday"
+    once = [route for route in routes if route not in ("workday", "tasks", "tasks/{id}")]
+    assert len(once) == len(set(once)) == 28
+
+
+@pytest.mark.parametrize(
+    ("fault", "failed", "skipped"),
+    [
+        ("half-init", {20, 21}, set()),
+        ("ths-down", {5, 9, 27}, set()),
+        ("error:market-count:message=获取 bj 数量失败: 超时", {24}, set()),
+        ("calendar-empty", {25, 26}, NEED_DAY),
+        ("codes-missing:exchange=sh", {19, 21, 22, 23}, set()),
+        ("empty:kline-all", {7}, set()),
+        ("empty:minute", {12}, set()),
+        ("descending:trade", {13}, set()),
+        ("missing-days:trade-history/full", {16}, set()),
+        ("empty-body:income", {27}, set()),
+        ("html:kline-history", {6}, set()),
+        ("cut:search", {17}, set()),
+        ("reset:index", {10}, set()),
+        ("error:tasks/pull-kline", {28}, {30}),
+        ("error:tasks/pull-trade", {29}, {30, 31}),
+        ("error:tasks", {30}, set()),
+    ],
+)
+def test_a_fault_fails_the_checks_that_it_concerns(
+    sandbox: TdxSandbox, fault: str, failed: set[int], skipped: set[int]
+) -> None:
+    sandbox.faults.add(fault)
+    run = made(sandbox.url)
+    assert (numbers(run, "failed"), numbers(run, "skipped")) == (failed, skipped)
+    assert run.status == "failed"
+    assert running_tasks(sandbox) == []
+
+
+def test_an_outage_of_the_quote_server_leaves_lists_and_calendar(sandbox: TdxSandbox) -> None:
+    sandbox.faults.add("outage")
+    run = made(sandbox.url)
+    assert numbers(run, "failed") >= {3, 4, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 24}
+    assert numbers(run, "passed") >= {1, 2, 9, 17, 19, 20, 21, 22, 23, 25, 26, 27}
+
+
+@pytest.mark.parametrize(
+    ("fault", "no", "kind"),
+    [
+        ("hang:index", 10, "timeout"),
+        ("hang:index/all", 11, "timeout"),
+        ("reset:index", 10, "connection"),
+        ("html:index:status=500", 10, "http"),
+        ("empty-body:index", 10, "json"),
+        ("cut:index/all", 11, "connection"),
+        ("error:index", 10, "envelope"),
+        ("empty:index", 10, "assertion"),
+    ],
+)
+def test_a_failure_names_its_kind(sandbox: TdxSandbox, fault: str, no: int, kind: str) -> None:
+    sandbox.faults.add(fault)
+    result = made(sandbox.url, timeout=0.5, bulk_timeout=0.5).results[no - 1]
+    assert result.error is not None
+    assert (result.error["kind"], result.attempts) == (kind, 1)
+
+
+def test_each_check_has_the_time_limit_of_its_kind(sandbox: TdxSandbox) -> None:
+    sandbox.faults.add("latency:index:seconds=0.4")
+    sandbox.faults.add("latency:index/all:seconds=0.4")
+    run = made(sandbox.url, timeout=0.2, bulk_timeout=5.0)
+    assert numbers(run, "failed") == {10}
+    assert run.results[10].answer.elapsed_ms >= 400
+
+
+def test_a_service_with_another_date_is_told(sandbox: TdxSandbox) -> None:
+    run = asyncio.run(
+        runner.run(
+            settings_of(sandbox.url),
+            runner.Options(),
+            datetime(2026, 1, 1, tzinfo=UTC),
+            lambda: AS_OF,
+            Silent(),
+        )
+    )
+    assert run.status == "passed"
+    assert "2025-06-30" in run.results[24].warnings[0]
+
+
+def test_nobody_at_the_address_is_an_error_after_two_requests() -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # bound and not listening: every connection is refused
+        run = made(f"http://127.0.0.1:{held.getsockname()[1]}")
+    assert run.status == "error"
+    assert numbers(run, "failed") == {1, 25}
+    assert len(numbers(run, "skipped")) == 29
+
+
+def test_a_service_that_is_not_configured_is_a_setting_to_mend() -> None:
+    with pytest.raises(SettingsError, match="no TDX service"):
+        asyncio.run(runner.run(load_settings({}), runner.Options(), AS_OF, lambda: AS_OF, Silent()))
+
+
+@pytest.mark.parametrize(
+    ("fault", "end"),
+    [
+        ("error:tasks/{id}:first=2", "cancelled"),  # the GET and the first cancel of check 31
+        ("reset:tasks/{id}:first=3", "cancelled"),
+        ("hang:tasks/{id}:first=1", "cancelled"),
+    ],
+)
+def test_tasks_are_cancelled_after_failures(sandbox: TdxSandbox, fault: str, end: str) -> None:
+    sandbox.faults.add(fault)
+    run = made(sandbox.url, timeout=0.5)
+    assert numbers(run, "failed") == {31}
+    assert running_tasks(sandbox) == []
+    assert {task["end"] for task in run.tasks} == {end}
+
+
+def test_a_task_whose_start_was_not_answered_is_found_and_cancelled(sandbox: TdxSandbox) -> None:
+    sandbox.state.tasks.clear()
+    made(sandbox.url)  # leaves ended tasks behind
+    before = len(sandbox.state.tasks)
+    sandbox.faults.add("cut:tasks/pull-trade")
+    run = made(sandbox.url)
+    assert 29 in numbers(run, "failed")
+    assert len(sandbox.state.tasks) == before + 2
+    assert running_tasks(sandbox) == []
+
+
+def test_somebody_elses_task_is_left_alone(sandbox: TdxSandbox) -> None:
+    from loaders.sandbox.tdx_calls import Task
+
+    sandbox.state.tasks["theirs"] = Task("theirs", "pull_trade", sandbox.clock, None)
+    sandbox.faults.add("cut:tasks/pull-trade")
+    made(sandbox.url)
+    assert [t.id for t in sandbox.state.tasks.values() if t.status == "running"] == ["theirs"]
+
+
+def test_a_task_that_may_go_on_is_told(sandbox: TdxSandbox) -> None:
+    sandbox.faults.add("error:tasks/{id}")
+    run = made(sandbox.url)
+    assert {task["end"].split(":")[0] for task in run.tasks} == {"may still run"}
+    page = report.failure_page(report.document(run))
+    assert "## Tasks that may still run" in page
+
+
+def test_an_interrupted_self_test_cancels_its_tasks(sandbox: TdxSandbox) -> None:
+    sandbox.faults.add("hang:tasks:nth=2")  # it stands at check 30, both tasks are started
+
+    async def interrupted() -> None:
+        test = asyncio.create_task(
+            runner.run(settings_of(sandbox.url), runner.Options(), AS_OF, lambda: AS_OF, Silent())
+        )
+        while len(running_tasks(sandbox)) < 2:
+            await asyncio.sleep(0.01)
+        test.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await test
+
+    asyncio.run(interrupted())
+    assert len(sandbox.state.tasks) == 2
+    assert running_tasks(sandbox) == []
+
+
+def test_the_fingerprint_holds_from_day_to_day_and_tells_another_revision(
+    sandbox: TdxSandbox,
+) -> None:
+    first = made(sandbox.url)
+    sandbox.set_clock("2025-06-26T10:15:00", restart=True)
+    in_session = made(sandbox.url)
+    sandbox.set_clock("2025-06-30", restart=True)
+    assert in_session.status == "passed"
+    assert in_session.fingerprint == first.fingerprint
+    sandbox.faults.add("extra-field:index:field=Turnover")
+    assert made(sandbox.url).fingerprint != first.fingerprint
+
+
+def test_the_document_has_what_the_format_asks_for(sandbox: TdxSandbox) -> None:
+    sandbox.faults.add("error:index:message=上游错误")
+    shown = report.document(made(sandbox.url))
+    assert shown["schema_version"] == 1
+    assert shown["options"] == {"timeout_s": 10.0, "bulk_timeout_s": 30.0, "verbose": False}
+    assert shown["reference_trading_day"] == "2025-06-27"
+    assert shown["started_at"] == "2025-06-30T18:00:00+08:00"
+    assert shown["summary"] == {
+        "total": 31, "passed": 30, "failed": 1, "skipped": 0, "pass_rate": 0.9677
+    }  # fmt: skip
+    good, bad = shown["results"][6], shown["results"][9]
+    assert good["params"] == {"code": "sz000001", "type": "day", "limit": "50"}
+    assert (good["no"], good["bulk"], good["rows"], good["http_status"]) == (7, True, 50, 200)
+    assert (good["service_code"], good["service_message"], good["error"]) == (0, "success", None)
+    assert bad["error"] == {"kind": "envelope", "detail": "code -1: 上游错误"}
+    assert "上游错误" in bad["evidence"]["body_start"]
+
+
+def test_the_page_has_a_section_for_each_failure(sandbox: TdxSandbox) -> None:
+    sandbox.faults.add("html:kline-history")
+    sandbox.faults.add("calendar-empty")
+    page = report.failure_page(report.document(made(sandbox.url)))
+    assert [line for line in page.splitlines() if line.startswith("## ")] == [
+        "## 6 kline_history", "## 25 workday", "## 26 workday_range", "## Skipped"
+    ]  # fmt: skip
+    assert "`GET /api/kline-history?code=sz000001&type=minute5&limit=10`" in page
+    assert "<title>502</title>" in page
+    assert "- 12 minute: the calendar (check 25) gave no previous trading day" in page
+
+
+def test_the_page_says_that_nothing_failed(sandbox: TdxSandbox) -> None:
+    page = report.failure_page(report.document(made(sandbox.url)))
+    assert "Nothing failed." in page.splitlines()
+    assert "## " not in page
+
+
+def test_the_body_in_the_page_ends_after_300_bytes(sandbox: TdxSandbox) -> None:
+    sandbox.faults.add("empty:kline-all/ths")
+    sandbox.faults.add("descending:trade")
+    bodies = [
+        row["evidence"]["body_start"]
+        for row in report.document(made(sandbox.url))["results"]
+        if row["status"] == "failed"
+    ]
+    assert max(map(len, bodies)) == 300
+
+
+def recorded(url: str, settings: Settings, say: Callable[[str], object]) -> Any:
+    run = made(url)
+    shown = report.document(run)
+    record = report.record(shown, run, "weekly self-test")
+    return record.record_if_possible(settings, record, say)
+
+
+def test_a_run_is_recorded_with_all_its_checks(
+    sandbox: TdxSandbox, warehouse_dsn: str, tmp_path: Path
+) -> None:
+    settings = settings_of(sandbox.url, warehouse_url=warehouse_dsn, home=tmp_path)
+    said: list[str] = []
+    sandbox.faults.add("calendar-empty")
+    assert recorded(sandbox.url, settings, said.append) == record.Recorded(1)
+    sandbox.faults.clear()
+    sandbox.faults.add("extra-field:search")
+    again = recorded(sandbox.url, settings, said.append)
+    assert again == record.Recorded(2, 1, ("search",))
+    assert said == []
+    with psycopg.connect(warehouse_dsn) as conn:
+        runs = conn.execute(
+            "select kind, schedule, status, total, passed, failed, skipped, "
+            "options ->> 'bulk_timeout_s', detail ->> 'reference_trading_day' "
+            "from ops.testing_runs order by run_id"
+        ).fetchall()
+        logs = conn.execute(
+            "select no, name, status, reason, evidence ->> 'path' from ops.testing_logs "
+            "where run_id = 1 and no in (12, 25, 26) order by no"
+        ).fetchall()
+        counts = conn.execute("select count(*) from ops.testing_logs group by run_id").fetchall()
+        fingerprint = record.newest_fingerprint(conn)
+    kind = ("selftest", "weekly self-test")
+    assert runs == [
+        (*kind, "failed", 31, 23, 2, 6, "30.0", None),
+        (*kind, "passed", 31, 31, 0, 0, "30.0", "2025-06-27"),
+    ]
+    assert counts == [(31,), (31,)]
+    reason = "the calendar (check 25) gave no previous trading day"
+    assert logs == [
+        (12, "minute", "skipped", reason, "/api/minute"),
+        (25, "workday", "failed", "0 previous days instead of 3", "/api/workday"),
+        (26, "workday_range", "failed", "0 trading days in 30 days", "/api/workday/range"),
+    ]
+    assert fingerprint == made(sandbox.url).fingerprint
+
+
+def test_a_warehouse_that_is_away_is_said_and_hinders_nothing(
+    sandbox: TdxSandbox, tmp_path: Path
+) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        url = f"postgresql://u:secret@127.0.0.1:{held.getsockname()[1]}/x"
+        settings = settings_of(sandbox.url, warehouse_url=url, home=tmp_path)
+        said: list[str] = []
+        assert recorded(sandbox.url, settings, said.append) is None
+    assert len(said) == 1
+    assert said[0].startswith("not recorded in ops.testing_runs: ")
+    assert "secret" not in said[0]
+
+
+def test_a_due_schedule_is_taken_once(warehouse_dsn: str, tmp_path: Path) -> None:
+    settings = settings_of("http://127.0.0.1:9", warehouse_url=warehouse_dsn, home=tmp_path)
+    warehouse = record.open_record(settings)
+
+    def taken(day: int, kind: str = "selftest") -> str | None:
+        now = datetime(2026, 1, day, 2, 0, tzinfo=UTC)  # ten in the morning in Shanghai
+        with warehouse.connect() as conn:
+            due = schedule.take_due(conn, kind, now)
+        return due.name if due else None
+
+    assert taken(3, "verify") is None
+    assert taken(3) == "weekly self-test"
+    assert taken(3) is None
+    assert taken(9) is None
+    assert taken(10) == "weekly self-test"
+    with warehouse.connect() as conn:
+        conn.execute("update ops.testing_schedules set is_enabled = false")
+    assert taken(31) is None
+
+
+def test_on_the_real_files_only_what_they_hold_passes(real_tdx_data: Path) -> None:
+    """They have two stocks, neither sz000001 nor a fund, and an index without counts of members."""
+    with TdxSandbox(ReplayMarket(real_tdx_data)) as replay:
+        run = made(replay.url)
+        assert running_tasks(replay) == []
+    assert numbers(run, "passed") >= {1, 2, 11, 19, 23, 24, 25, 26, 28, 29, 30, 31}
+    assert numbers(run, "failed") >= {3, 5, 7, 10, 12, 17, 20, 21, 22}
+    assert str(run.day) == "2011-12-05"
