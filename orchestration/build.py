@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,7 @@ def build(
     None where nothing was touched. A failed build is in the result, and in ops.builds.
     """
     project = find_project()
-    fingerprint = _fingerprint(project, warehouse)
+    fingerprint = _fingerprint(project, warehouse, run.told_to_dbt(settings))
     with build_lock(warehouse):
         chosen = list(arguments)
         with warehouse.connect() as conn:
@@ -218,9 +218,9 @@ def make_docs(settings: Settings, output: Path) -> Path:
     return output
 
 
-def _fingerprint(project: Project, warehouse: Warehouse) -> str:
+def _fingerprint(project: Project, warehouse: Warehouse, told: Mapping[str, str]) -> str:
     """A hash of what decides, beside the landed rows, what a build makes."""
-    digest = hashlib.sha256(f"{warehouse.market_schema} {warehouse.reader_role}".encode())
+    digest = hashlib.sha256(f"{warehouse.market_schema} {warehouse.reader_role} {told}".encode())
     for folder in (project.dbt / "models", project.root / "macros", project.root / "seeds"):
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             digest.update(path.relative_to(project.root).as_posix().encode())

@@ -17,12 +17,19 @@ from orchestration.pipeline import RunResult
 
 HOME = Path("var/demo")
 ACTIONS = HOME / "corporate_actions.csv"
+# enough to look at, little to wait for
+MINUTE_DAYS, TICK_DAYS = 10, 3
 SIZES = """
     select 'market.kline_daily', count(*) from market.kline_daily union all
     select 'market.kline_daily_qfq', count(*) from market.kline_daily_qfq union all
     select 'market.kline_weekly_qfq', count(*) from market.kline_weekly_qfq union all
     select 'market.kline_monthly_qfq', count(*) from market.kline_monthly_qfq union all
     select 'market.index_kline_daily', count(*) from market.index_kline_daily union all
+    select 'market.kline_minute_raw', count(*) from market.kline_minute_raw union all
+    select 'market.kline_5m', count(*) from market.kline_5m union all
+    select 'market.kline_60m', count(*) from market.kline_60m union all
+    select 'market.tick_trade_raw', count(*) from market.tick_trade_raw union all
+    select 'market.tick_daily_summary', count(*) from market.tick_daily_summary union all
     select 'market.corporate_actions', count(*) from market.corporate_actions
 """
 # the newest day whose price is adjusted by exactly one event, a cash dividend or bonus
@@ -56,7 +63,12 @@ def run(codes: int, days: int, run_all: Callable[[Settings], RunResult]) -> int:
             },
             cwd=HOME,
             home=HOME.absolute(),
-            tdx={"base_url": url, "corporate_actions": ACTIONS.absolute()},
+            tdx={
+                "base_url": url,
+                "corporate_actions": ACTIONS.absolute(),
+                "minute_days": MINUTE_DAYS,
+                "tick_days": TICK_DAYS,
+            },
         )
         result = run_all(settings)
     if result.loads[-1].status != "cancelled" and (not result.build or result.build.succeeded):

@@ -17,6 +17,7 @@ from loaders.errors import UpstreamError
 from loaders.tdx import intraday, long_bars
 from loaders.tdx.dataset import Context, Dataset
 from loaders.tdx.intraday import Records, Sanity
+from loaders.tdx.long_bars import Span
 from loaders.tdx.outcomes import NOT_DUE, Outcome, in_order, outcome_of
 from loaders.tdx.plausibility import Rejected
 from loaders.tdx.schemas import INDEX_KLINE
@@ -59,6 +60,17 @@ def due_minutes(
     return {i: set(days) - {day for index, day in rows if index == i} for i in indices}
 
 
+def stored_spans(conn: psycopg.Connection, keys: Sequence[str]) -> dict[str, Span]:
+    """The first and the newest final day, week or month that is stored, by key."""
+    found: dict[str, Span] = {}
+    for key in keys:
+        index, period = _index_and_period(key)
+        spans = long_bars.spans(conn, INDEX_KLINE, [index], period) if period != MINUTES else {}
+        if index in spans:
+            found[key] = spans[index]
+    return found
+
+
 async def fetch(run: Context, keys: Sequence[str]) -> AsyncIterator[Outcome]:
     """Outcomes in the order of `keys`, as loaders.tdx.klines.fetch gives them."""
     window, cursors = run.window, run.cursors(INDEX_KLINE.name)
@@ -69,6 +81,7 @@ async def fetch(run: Context, keys: Sequence[str]) -> AsyncIterator[Outcome]:
     else:
         of_minutes = [i for i, period in map(_index_and_period, keys) if period == MINUTES]
         due = run.ask(lambda conn: due_minutes(conn, of_minutes, days)) if of_minutes else {}
+    spans = run.ask(lambda conn: stored_spans(conn, keys))
 
     async def one(key: str) -> Outcome:
         index, period = _index_and_period(key)
@@ -78,14 +91,21 @@ async def fetch(run: Context, keys: Sequence[str]) -> AsyncIterator[Outcome]:
             return await outcome_of(key, _load_minutes(run, key, index, due[index]))
         if not window.wants(cursors.get(key)):
             return Outcome(key, skipped=NOT_DUE)
-        return await outcome_of(key, _load(run, key, index, period, known, cursors.get(key)))
+        work = _load(run, key, index, period, known, cursors.get(key), spans.get(key))
+        return await outcome_of(key, work)
 
     async for outcome in in_order(keys, one, run.settings.concurrency, run.room):
         yield outcome
 
 
 async def _load(
-    run: Context, key: str, index: str, period: str, known: Sequence[date], cursor: date | None
+    run: Context,
+    key: str,
+    index: str,
+    period: str,
+    known: Sequence[date],
+    cursor: date | None,
+    span: Span | None,
 ) -> Outcome:
     """Days, weeks or months."""
     client, limit, stored = run.client, run.window.limit(cursor), cursor is not None
@@ -99,9 +119,13 @@ async def _load(
         f"{ROUTE} → {SHORT_ROUTE}",
     )
     if limit is not None and cursor is not None and bars.dates[0] > cursor:
-        bars = await client.index_all(index, period=period)
+        bars, limit = await client.index_all(index, period=period), None
     if not len(bars):
         return Outcome(key, skipped=ABSENT)
+    if span and (lost := long_bars.lost_history(bars, span, whole=limit is None)):
+        bars = await client.index_all(index, period=period)
+        if lost := long_bars.lost_history(bars, span, whole=True):
+            return Outcome(key, failure=f"{lost}; nothing was overwritten")
     outcome = long_bars.accepted(key, bars, period, run.window, known, stored=stored)
     return Outcome(
         key, outcome.rows, outcome.rejected, outcome.cursor, None, outcome.failure, fallback

@@ -96,11 +96,21 @@ def of_job(tasks: Sequence[Task]) -> list[Unit] | None:
     planned = [t for t in tasks if t.dataset in PLANNED]
     if not planned:
         return None
-    return [
+    units: list[Unit] = [
         (t.dataset, t.exchange, t.codes)
         for t in planned
         if t.status not in ("succeeded", "skipped")
     ]
+    barless = {c for t in planned if t.dataset == klines.DATASET.name for c in t.codes}
+    for name in (minutes.DATASET.name, trades.DATASET.name):
+        tasks_of = [t for t in planned if t.dataset == name]
+        # nothing was due of a code whose day bars had failed
+        missed = barless.difference(*(t.codes for t in tasks_of)) if tasks_of else ()
+        units += [
+            (name, exchange, tuple(sorted(c for c in missed if c[:2] == exchange)))
+            for exchange in sorted({c[:2] for c in missed})
+        ]
+    return units
 
 
 def slices(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -33,8 +33,8 @@ _PLAIN = (
     "amount_yuan", "inside_dish", "outer_disc", "server_time", "active1", "active2", "fetched_at",
 )  # fmt: skip
 
-# what came of one code: its quote with the route it came by, or why there is none
-Answer = tuple[Quote, str] | UpstreamError | DataQualityError
+# what came of one code: its quote with its route and what that stood in for, or why there is none
+Answer = tuple[Quote, str, str | None] | UpstreamError | DataQualityError
 
 
 def session_date(window: Window) -> date:
@@ -67,19 +67,26 @@ def batches(run: Context, codes: Sequence[str]) -> list[Sequence[str]]:
     ]
 
 
-async def asked(client: TdxClient, codes: Sequence[str]) -> dict[str, Answer]:
-    """An answer for each code: its quote, or what keeps it from having one."""
+async def asked(
+    client: TdxClient, codes: Sequence[str], instead: str | None = None
+) -> dict[str, Answer]:
+    """An answer for each code: its quote, or what keeps it from having one.
+
+    `instead` is why these codes are asked for again, after a larger batch failed.
+    """
     try:
         if len(codes) > 1:
-            return {quote.code: (quote, ROUTE) for quote in await client.quotes(codes)}
-        return {quote.code: (quote, SINGLE) for quote in await client.quote(codes)}
+            return {quote.code: (quote, ROUTE, None) for quote in await client.quotes(codes)}
+        return {quote.code: (quote, SINGLE, instead) for quote in await client.quote(codes)}
     except (ServiceGone, NeedsRestart) as error:  # no smaller batch would fare better
         return dict.fromkeys(codes, error)
     except (UpstreamError, DataQualityError) as error:
         if len(codes) == 1:
             return {codes[0]: error}
+        instead = f"{ROUTE} → {SINGLE}: {type(error).__name__}"
     half = len(codes) // 2
-    return await asked(client, codes[:half]) | await asked(client, codes[half:])
+    first = await asked(client, codes[:half], instead)
+    return first | await asked(client, codes[half:], instead)
 
 
 def _outcome(run: Context, code: str, answer: Answer, day: date) -> Outcome:
@@ -90,10 +97,11 @@ def _outcome(run: Context, code: str, answer: Answer, day: date) -> Outcome:
     if isinstance(answer, Exception):
         culprit = f"{ROUTE} → {SINGLE}: no quote of {code} ({answer})"
         return Outcome(code, failure=str(answer), fallback=culprit)
-    quote, route = answer
+    quote, route, instead = answer
     if refused := broken_rules(quote):
-        return Outcome(code, rejected=refused)
-    return Outcome(code, rows=[_row(quote) | _context(run, day, route)], cursor=day)
+        return Outcome(code, rejected=refused, fallback=instead)
+    row = _row(quote) | _context(run, day, route)
+    return Outcome(code, rows=[row], cursor=day, fallback=instead)
 
 
 def broken_rules(quote: Quote) -> list[Rejected]:

@@ -145,6 +145,8 @@ QUOTE = landed_table(
         ("active2", _BIG),
     ],
     key=("code", "sampled_at"),
+    # for the market's breadth of one day
+    indexes=(("trade_date",),),
 )
 
 MARKET_STATS = landed_table(

@@ -156,7 +156,10 @@ def _timed_outcome(
     keep = [day for day in days if first <= day <= last and day not in cut]
     bars = found[intraday.in_days(found, keep)]
     final = intraday.days_in(bars[bars["final"]])
-    lacking = [d for d in keep if d not in whole and d <= run.window.due and d > (cursor or d.min)]
+    # of nothing but a cut day nobody knows what came before
+    behind = cursor or (days[0] if len(days) > 1 else date.min)
+    due = min(run.window.due, last)
+    lacking = [d for d in days if behind < d <= due and d >= first and d not in whole]
     return Outcome(
         code,
         bars if len(bars) else None,

@@ -17,7 +17,8 @@
             code,
             md5(string_agg(
                 concat_ws(
-                    ':', price_decimals, valid_from, trim_scale(backward_a), trim_scale(backward_b)
+                    ':', price_decimals, valid_from, trim_scale(backward_a), trim_scale(backward_b),
+                    has_inferred_action
                 ),
                 ',' order by valid_from
             )) as fingerprint

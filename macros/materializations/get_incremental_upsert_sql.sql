@@ -3,7 +3,7 @@
 
     Rows that are gone from the query are deleted, changed ones updated, new ones inserted; a run with
     nothing new writes no row. A model whose query covers just the changed bars (see take_changes)
-    names its date column in meta.changed_by, and deletion keeps within those bars.
+    names its date column, or bar_end, in meta.changed_by, and deletion keeps within those bars.
     The insert comes last: dbt reports the rows of the last statement.
 #}
 {% macro get_incremental_upsert_sql(arg_dict) -%}
@@ -18,7 +18,7 @@
     {% if changed_by -%}
         using ({{ taken_changes() }}) as t
         where d.code = t.code
-            and d.{{ changed_by }} between t.first_date and t.last_date
+            and {{ within_change('d', changed_by) }}
             and
     {%- else -%}
         where

@@ -57,7 +57,23 @@
             $function$;
         end if;
 
-        {% for table, rows in [(bars, 'bars'), ('raw_tdx.trading_day', 'days')] -%}
+        if to_regprocedure('{{ schema }}.queue_changed_minutes()') is null then
+            create function {{ schema }}.queue_changed_minutes() returns trigger
+            language plpgsql security definer set search_path = pg_catalog as $function$
+            begin
+                insert into {{ schema }}.change_queue (consumer, code, first_date, last_date)
+                select 'kline_5m', code, min(trade_date), max(trade_date)
+                from changed_row group by code;
+                return null;
+            end
+            $function$;
+        end if;
+
+        {% for table, rows, consumer, codes in [
+            (bars, 'bars', 'kline_daily_qfq', 'select distinct code from ' ~ bars),
+            ('raw_tdx.trading_day', 'days', 'kline_daily_qfq', 'select distinct code from ' ~ bars),
+            ('raw_tdx.kline_minute', 'minutes', 'kline_5m', codes_of_minutes()),
+        ] -%}
         if not exists (
             select from pg_trigger
             where tgrelid = to_regclass('{{ table }}') and tgname = 'queue_deleted_{{ rows }}'
@@ -72,8 +88,8 @@
             referencing old table as changed_row
             for each statement execute function {{ schema }}.queue_changed_{{ rows }}();
             insert into {{ schema }}.change_queue (consumer, code, first_date, last_date)
-            select distinct 'kline_daily_qfq', code, date '-infinity', date 'infinity'
-            from {{ bars }};
+            select '{{ consumer }}', code, date '-infinity', date 'infinity'
+            from ({{ codes }}) as c;
         end if;
         {% endfor %}
     end

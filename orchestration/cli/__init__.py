@@ -14,7 +14,7 @@ from typing import NoReturn
 import typer
 
 from loaders.cli import shell
-from orchestration.cli import build, inspect, run, warehouse
+from orchestration.cli import build, inspect, reconcile, run, warehouse
 
 app = typer.Typer(
     help=__doc__,
@@ -36,6 +36,7 @@ app.command(
 app.command("docs")(build.docs_command)
 app.command("status")(inspect.status_command)
 app.command("doctor")(inspect.doctor_command)
+app.command("reconcile")(reconcile.reconcile_command)
 app.add_typer(warehouse.app, name="warehouse")
 
 

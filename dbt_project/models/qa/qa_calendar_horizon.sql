@@ -1,13 +1,26 @@
-with trading_calendar as (
-    select * from {{ ref('trading_calendar') }}
+with trading_days as (
+    select * from {{ ref('stg_tdx__trading_day') }}
 ),
 
 clock as (
     select ({{ as_of() }} at time zone 'Asia/Shanghai')::date as today
 ),
 
-horizon as (
-    select max(trade_date) as last_date from trading_calendar
+-- the service knows no future days, so each source that foretells them has an end of its own; where
+-- there is none, the service's days are all there is
+horizons as (
+    select
+        source,
+        max(trade_date) as last_date
+    from trading_days
+    where source <> 'service'
+    group by source
+    union all
+    select
+        'service' as source,
+        max(trade_date) as last_date
+    from trading_days
+    having count(*) filter (where source <> 'service') = 0
 ),
 
 final as (
@@ -16,9 +29,9 @@ final as (
         'warning' as severity,
         'trading_calendar' as subject,
         h.last_date as trade_date,
-        'the calendar ends in less than 60 days: upgrade pandas-market-calendars, then'
-        || ' loaders run tdx --dataset trading_calendar' as evidence
-    from horizon as h
+        'the days of ' || h.source || ' end in less than 60 days: upgrade pandas-market-calendars,'
+        || ' then loaders run tdx --dataset trading_calendar' as evidence
+    from horizons as h
     cross join clock as c
     where coalesce(h.last_date < c.today + 60, true)
 )

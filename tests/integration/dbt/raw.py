@@ -2,22 +2,18 @@
 
 import csv
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
 import psycopg
 
+from loaders.tdx.schemas import TABLES
+
+EXCHANGE = timezone(timedelta(hours=8))
 FETCHED = "2024-01-31 20:00+00"
 _STANDARD = {"source_route": "test", "fetched_at": FETCHED, "is_final": True}
-_KEYS = {
-    "security": ("code",),
-    "trading_day": ("trade_date", "source"),
-    "kline_daily": ("code", "trade_date"),
-    "index_kline": ("code", "period", "bar_end"),
-    "corporate_action": ("code", "ex_date", "source", "seq"),
-    "rejected_row": ("dataset", "row_key", "field", "rule"),
-}
+_KEYS = {table.name: table.key for table in TABLES}
 
 
 def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]) -> None:
@@ -67,6 +63,27 @@ def bar(code: str, day: date, close: str, **changes: object) -> dict[str, object
         "amount": li * 100_000,
     }
     return row | changes
+
+
+def minute(code: str, bar_end: datetime, price: str, **changes: object) -> dict[str, object]:
+    """A minute whose four prices are `price` yuan, with volume and turnover that agree."""
+    li = int(Decimal(price) * 1000)
+    row: dict[str, object] = {
+        "code": code,
+        "bar_end": bar_end,
+        "trade_date": bar_end.astimezone(EXCHANGE).date(),
+        "source_label": f"{bar_end.astimezone(EXCHANGE):%H:%M}",
+        **dict.fromkeys(("open", "high", "low", "close"), li),
+        "volume": 10,
+        "amount": li * 1000,
+    }
+    return row | changes
+
+
+def session_minutes(day: date) -> list[datetime]:
+    """The 240 ends of the minutes of a day: 09:31 to 11:30 and 13:01 to 15:00."""
+    opens = (datetime.combine(day, time(hour, half), EXCHANGE) for hour, half in ((9, 30), (13, 0)))
+    return [opened + timedelta(minutes=n) for opened in opens for n in range(1, 121)]
 
 
 def action(code: str, ex_date: date, **changes: object) -> dict[str, object]:

@@ -6,10 +6,24 @@ from datetime import date
 import psycopg
 
 from tests.integration.dbt.conftest import MARTS, Outcome
-from tests.integration.dbt.raw import action, bar, land, security, trading_day, weekdays
+from tests.integration.dbt.raw import (
+    action,
+    bar,
+    land,
+    minute,
+    security,
+    session_minutes,
+    trading_day,
+    weekdays,
+)
 
 CODES = [f"sh600{n:03d}" for n in range(60)]
-BARS = {"raw_tdx.kline_daily", *(f"market.kline_{t}_qfq" for t in ("daily", "weekly", "monthly"))}
+WITH_MINUTES = CODES[:12]
+BARS = {
+    *("raw_tdx.kline_daily", "raw_tdx.kline_minute"),
+    *(f"market.kline_{t}_qfq" for t in ("daily", "weekly", "monthly")),
+    *(f"market.kline_{length}m" for length in (5, 15, 30)),
+}
 
 
 def rows_read(conn: psycopg.Connection) -> dict[str, int]:
@@ -22,18 +36,34 @@ def rows_read(conn: psycopg.Connection) -> dict[str, int]:
     return {name: count for name, count in rows if name in BARS}
 
 
+def land_minutes(conn: psycopg.Connection, days: list[date]) -> None:
+    """Four minutes a day, in four bars of five minutes, three of fifteen, three of thirty."""
+    land(
+        conn,
+        "kline_minute",
+        [
+            minute(code, end, "10")
+            for day in days
+            for end in (session_minutes(day)[at] for at in (0, 119, 120, 128))
+            for code in WITH_MINUTES
+        ],
+    )
+
+
 def cost_of_one_day(
     conn: psycopg.Connection, dbt: Callable[..., Outcome], days: list[date]
 ) -> tuple[dict[str, int], dict[str, int]]:
     """(rows read by table, rows written by model) for the last of `days`."""
-    conn.execute("truncate raw_tdx.kline_daily")
+    conn.execute("truncate raw_tdx.kline_daily, raw_tdx.kline_minute")
     land(conn, "security", [security(code) for code in CODES])
     land(conn, "trading_day", [trading_day(day) for day in days])
     land(conn, "corporate_action", [action(CODES[0], days[-5], cash_per10_yuan="1")])
     land(conn, "kline_daily", [bar(code, day, "10") for code in CODES for day in days[:-1]])
+    land_minutes(conn, days[:-1])
     assert dbt("build", "--full-refresh", *MARTS).success
     conn.execute("vacuum analyze")
     land(conn, "kline_daily", [bar(code, days[-1], "10.5") for code in CODES])
+    land_minutes(conn, days[-1:])
 
     before = rows_read(conn)
     outcome = dbt("build", *MARTS)
@@ -52,6 +82,9 @@ def test_one_day_reads_and_writes_the_same_at_four_times_the_history(
     four_times = cost_of_one_day(conn, dbt, days)
 
     assert four_times == once
-    assert once[1] == dict.fromkeys(
-        ("kline_daily_qfq", "kline_weekly_qfq", "kline_monthly_qfq"), len(CODES)
-    )
+    assert once[1] == {
+        **dict.fromkeys(("kline_daily_qfq", "kline_weekly_qfq", "kline_monthly_qfq"), len(CODES)),
+        "kline_5m": 4 * len(WITH_MINUTES),
+        "kline_15m": 3 * len(WITH_MINUTES),
+        "kline_30m": 3 * len(WITH_MINUTES),
+    }

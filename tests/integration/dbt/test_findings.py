@@ -43,7 +43,7 @@ def test_findings_about_single_rows_do_not_fail_a_plain_build(
         "order by check_name, trade_date"
     ).fetchall()
     assert found == [
-        ("calendar_horizon", "warning", "trading_calendar", "2024-01-16"),
+        ("calendar_horizon", "warning", "trading_calendar", "2024-01-15"),
         ("missing_bars", "warning", "sh600000", "2024-01-04"),
         ("no_corporate_action_source", "warning", "corporate_actions", None),
         ("non_trading_day", "error", "sh600000", "2024-01-06"),

@@ -8,7 +8,14 @@ import pytest
 
 from loaders.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import MARTS, Outcome
-from tests.integration.dbt.raw import bar, land, security, trading_day
+from tests.integration.dbt.raw import (
+    bar,
+    land,
+    minute,
+    security,
+    session_minutes,
+    trading_day,
+)
 
 DAY = date(2024, 1, 2)
 
@@ -108,21 +115,31 @@ def test_the_time_zone_of_the_session_changes_nothing(
         [
             {
                 **bar("sh000001", DAY, "2900"),
-                "period": "day",
+                "period": period,
                 "bar_end": "2024-01-02 07:00+00",
                 "up_count": 0,
                 "down_count": 0,
             }
+            for period in ("day", "week", "month", "minute1")
         ],
     )
 
+    ends = session_minutes(DAY)
+    land(conn, "kline_minute", [minute("sh600000", end, "10") for end in ends[:-1]])
+
     assert dbt("build", *MARTS).success
     assert dbt("run", "-s", "freshness").success
+    # the last minute comes late, and is built alone
+    land(conn, "kline_minute", [minute("sh600000", ends[-1], "10")])
+    assert dbt("run", "-s", "kline_5m", "kline_15m", "kline_30m").success
 
     conn.execute(f"set timezone to '{zone}'")
     conn.execute("set quotemill.as_of = '2024-01-03 15:59+08'")
     rows = conn.execute(
-        "select (w.week_start, w.trade_date, m.month_start, c.trade_date, i.trade_date)::text, "
+        "select (w.week_start, w.trade_date, m.month_start, c.trade_date, i.trade_date, "
+        "(select week_start from market.index_kline_weekly), "
+        "(select month_start from market.index_kline_monthly), "
+        "(select trade_date from market.index_kline_minute))::text, "
         "(select string_agg((dataset, last_date, expected_date)::text, ' ' order by dataset) "
         "from qa.freshness where dataset <> 'codes') "
         "from market.kline_weekly_qfq as w, market.kline_monthly_qfq as m, "
@@ -132,4 +149,11 @@ def test_the_time_zone_of_the_session_changes_nothing(
     fresh = " ".join(
         f"({dataset},{day},{day})" for dataset in ("index_kline", "kline_daily", "trading_calendar")
     )
-    assert rows == [(f"(2024-01-01,{day},2024-01-01,{day},{day})", fresh)]
+    assert rows == [
+        (f"(2024-01-01,{day},2024-01-01,{day},{day},2024-01-01,2024-01-01,{day})", fresh)
+    ]
+    for length, last in ((5, 4), (15, 14), (30, 29), (60, 59)):
+        bars = conn.execute(
+            f"select bar_end, trade_date, bar_count from market.kline_{length}m order by bar_end"
+        ).fetchall()
+        assert bars == [(end, DAY, length) for end in ends[last::length]]

@@ -1,5 +1,13 @@
-with actions as (
-    select * from {{ ref('stg_tdx__corporate_action') }} where not is_withdrawn
+with known as (
+    select * from {{ ref('int_corporate_actions__known') }}
+),
+
+inferred as (
+    select * from {{ ref('int_corporate_actions__inferred') }}
+),
+
+settings as (
+    select * from {{ source('ops', 'settings') }}
 ),
 
 overrides as (
@@ -10,103 +18,17 @@ market_day as (
     select * from {{ ref('int_market_day__latest') }}
 ),
 
--- one source per code, the CSV files before xdxr: two lists of the same events must not add up
-ranked as (
-    select
-        *,
-        min(case source when 'csv' then 1 else 2 end) over (partition by code) as best_rank
-    from actions
-),
-
-from_source as (
-    select
-        code,
-        ex_date,
-        source,
-        seq,
-        category,
-        cash_per10_yuan,
-        bonus_total_per10,
-        rights_per10,
-        rights_price_yuan,
-        split_ratio,
-        total_shares_10k,
-        float_shares_10k,
-        adjusts_price,
-        source_ref
-    from ranked
-    where case source when 'csv' then 1 else 2 end = best_rank
-),
-
-typed_overrides as (
-    select
-        code,
-        ex_date::date as ex_date,
-        action,
-        coalesce(category::integer, 1) as category,
-        coalesce(cash_per10_yuan::numeric(18, 4), 0) as cash_per10_yuan,
-        coalesce(bonus_total_per10::numeric(18, 4), 0) as bonus_total_per10,
-        coalesce(rights_per10::numeric(18, 4), 0) as rights_per10,
-        coalesce(rights_price_yuan::numeric(18, 4), 0) as rights_price_yuan,
-        split_ratio::numeric(18, 6) as split_ratio,
-        'override: ' || reason as source_ref
-    from overrides
-),
-
-added as (
-    select
-        code,
-        ex_date,
-        'override' as source,
-        (row_number() over (
-            partition by code, ex_date
-            order by
-                category, cash_per10_yuan, bonus_total_per10, rights_per10, rights_price_yuan,
-                split_ratio, source_ref
-        ))::integer as seq,
-        category,
-        cash_per10_yuan,
-        bonus_total_per10,
-        rights_per10,
-        rights_price_yuan,
-        split_ratio,
-        null::numeric(20, 4) as total_shares_10k,
-        null::numeric(20, 4) as float_shares_10k,
-        null::boolean as adjusts_price,
-        source_ref
-    from typed_overrides
-    where action in ('add', 'replace')
-),
-
-set_aside as (
-    select distinct
-        code,
-        ex_date
-    from typed_overrides
-    where action in ('remove', 'replace')
-),
-
-chosen as (
-    select s.*
-    from from_source as s
-    left join set_aside as o on s.code = o.code and s.ex_date = o.ex_date
-    where o.code is null
-    union all
-    select * from added
-),
-
--- a rights price without rights is a public offer, a row of zeros a change of share counts
-judged as (
-    select
-        *,
-        coalesce(adjusts_price, true) and coalesce(
-            case category
-                when 1 then cash_per10_yuan <> 0 or bonus_total_per10 <> 0 or rights_per10 <> 0
-                when 11 then split_ratio > 0 and split_ratio <> 1
-            end,
-            false
-        ) as has_effect
-    from chosen
+-- only where the user asked for it, and never on a day that an override speaks of
+applied as (
+    select i.*
+    from inferred as i
+    where
+        exists (
+            select from settings as s where s.key = 'apply_inferred_actions' and s.value = 'true'
+        )
+        and not exists (
+            select from overrides as o where o.code = i.code and o.ex_date::date = i.ex_date
+        )
 ),
 
 final as (
@@ -123,20 +45,35 @@ final as (
         split_ratio,
         total_shares_10k,
         float_shares_10k,
-        has_effect as adjusts_price,
-        case
-            when not has_effect then 1
-            when category = 11 then trim_scale(split_ratio)
-            else trim_scale((10 + bonus_total_per10 + rights_per10) * 0.1)
-        end as m,
-        case
-            when not has_effect or category = 11 then 0
-            else trim_scale((cash_per10_yuan - rights_per10 * rights_price_yuan) * 0.1)
-        end as c,
-        coalesce(has_effect and ex_date <= as_of_date, false) as is_active,
+        adjusts_price,
+        m,
+        c,
+        is_active,
+        false as is_inferred,
         source_ref
-    from judged
-    cross join market_day
+    from known
+    union all
+    select
+        a.code,
+        a.ex_date,
+        'inferred' as source,
+        1 as seq,
+        1 as category,
+        (10 * a.c)::numeric(18, 4) as cash_per10_yuan,
+        (10 * (a.m - 1))::numeric(18, 4) as bonus_total_per10,
+        0::numeric(18, 4) as rights_per10,
+        0::numeric(18, 4) as rights_price_yuan,
+        null::numeric(18, 6) as split_ratio,
+        null::numeric(20, 4) as total_shares_10k,
+        null::numeric(20, 4) as float_shares_10k,
+        true as adjusts_price,
+        a.m,
+        a.c,
+        coalesce(a.ex_date <= d.as_of_date, false) as is_active,
+        true as is_inferred,
+        format('inferred from %s adjusted bars of the vendor', a.fitted_bar_count) as source_ref
+    from applied as a
+    cross join market_day as d
 )
 
 select * from final

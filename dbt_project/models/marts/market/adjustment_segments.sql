@@ -24,6 +24,7 @@ steps as (
         e.ex_date,
         e.m,
         e.c,
+        e.is_inferred,
         coalesce(
             (b.close - e.c + 0.000000000000000000000000) / nullif(e.m * b.close, 0), 1
         ) as k
@@ -49,7 +50,8 @@ openings as (
         date '1900-01-01' as valid_from,
         1::numeric as m,
         0::numeric as c,
-        1::numeric as k
+        1::numeric as k,
+        false as is_inferred
     from codes
     union all
     select
@@ -57,7 +59,8 @@ openings as (
         ex_date as valid_from,
         m,
         c,
-        k
+        k,
+        is_inferred
     from steps
 ),
 
@@ -87,7 +90,16 @@ accumulated as (
         *,
         sum(previous_a * c) over (partition by code order by valid_from) as backward_b,
         lead(valid_from, 1, date '9999-12-31') over (partition by code order by valid_from)
-            as valid_to
+            as valid_to,
+        coalesce(
+            bool_or(is_inferred) over (
+                partition by code order by valid_from
+                rows between 1 following and unbounded following
+            ),
+            false
+        ) as has_inferred_action,
+        coalesce(bool_or(is_inferred) over (partition by code order by valid_from), false)
+            as has_inferred_action_before
     from multiplied
 ),
 
@@ -118,6 +130,8 @@ final as (
             round((w.backward_b - w.latest_b + 0.000000000000000000000000) / w.latest_a, 18)
         ) as forward_b,
         trim_scale(round(w.ratio_factor, 18)) as ratio_factor,
+        w.has_inferred_action,
+        w.has_inferred_action_before,
         coalesce(s.price_decimals, 2) as price_decimals
     from with_latest as w
     left join symbols as s on w.code = s.code

@@ -11,6 +11,7 @@ select
     b.volume_shares,
     b.amount_cny,
     coalesce(s.ratio_factor, 1)::numeric(38, 18) as ratio_factor,
+    coalesce(s.has_inferred_action_before, false) as has_inferred_action,
     b.is_final
 from {{ ref('stg_tdx__kline_daily') }} as b
 left join {{ ref('adjustment_segments') }} as s

@@ -27,6 +27,7 @@ final as (
         {{ forward_adjusted('b.close') }} as close,
         b.volume_shares,
         b.amount_cny,
+        coalesce(s.has_inferred_action, false) as has_inferred_action,
         b.is_final
     from bars as b
     left join segments as s

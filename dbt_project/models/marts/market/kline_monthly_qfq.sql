@@ -31,6 +31,7 @@ final as (
         sum(volume_shares)::bigint as volume_shares,
         sum(amount_cny)::numeric(20, 3) as amount_cny,
         count(*)::integer as bar_count,
+        bool_or(has_inferred_action) as has_inferred_action,
         bool_and(is_final) as is_final
     from days_of_months
     group by code, month_start

@@ -8,8 +8,12 @@ select
     (high * 0.001)::numeric(18, 3) as high,
     (low * 0.001)::numeric(18, 3) as low,
     (close * 0.001)::numeric(18, 3) as close,
-    100 * volume as volume_shares,
-    (amount * 0.001)::numeric(20, 3) as amount_cny,
+    -- what the service calls the volume of a minute is turnover in units of 100 yuan
+    case when period <> 'minute1' then 100 * volume end as volume_shares,
+    case
+        when period = 'minute1' and amount = 0 then 100 * volume
+        else amount * 0.001
+    end::numeric(20, 3) as amount_cny,
     up_count,
     down_count,
     is_final,

@@ -1,0 +1,167 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='upsert',
+    unique_key=['code', 'ex_date'],
+    indexes=[{'columns': ['code', 'ex_date'], 'unique': true}],
+    pre_hook="{{ take_vendor_changes(ref('int_adjustment__known_events')) }}",
+    post_hook="{{ drop_taken_changes() }}",
+    meta={'changed_by': 'ex_date'},
+) }}
+
+with vendor_bars as (
+    {{ bars_to_build(source('raw_tdx', 'kline_adjusted')) | indent }}
+),
+
+raw_bars as (
+    {{ bars_to_build(source('raw_tdx', 'kline_daily')) | indent }}
+),
+
+-- read by index only
+all_bars as not materialized (
+    select * from {{ source('raw_tdx', 'kline_daily') }}
+),
+
+events as (
+    select * from {{ ref('int_adjustment__known_events') }}
+),
+
+codes as (
+    select
+        code,
+        -- a vendor that writes cents rounds to them; one that writes li cuts there
+        count(*) filter (
+            where open % 10 <> 0 or high % 10 <> 0 or low % 10 <> 0 or close % 10 <> 0
+        ) > 0.2 * count(*) as has_li
+    from vendor_bars
+    group by code
+),
+
+-- the known backward coefficients, as adjustment_segments has them
+openings as (
+    select
+        code,
+        date '1900-01-01' as valid_from,
+        1::numeric as m,
+        0::numeric as c
+    from codes
+    union all
+    select
+        e.code,
+        e.ex_date as valid_from,
+        e.m,
+        e.c
+    from events as e
+    inner join codes as k on e.code = k.code
+),
+
+multiplied as (
+    select
+        *,
+        quotemill_intermediate.nprod(m) over (partition by code order by valid_from) as a
+    from openings
+),
+
+segments as (
+    select
+        code,
+        valid_from,
+        a::double precision as a,
+        (sum(a / m * c) over (partition by code order by valid_from))::double precision as b,
+        lead(valid_from, 1, date '9999-12-31') over (partition by code order by valid_from)
+            as valid_to
+    from multiplied
+),
+
+anchors as (
+    select
+        code,
+        array_agg(a order by valid_from desc) as anchors_a,
+        array_agg(b order by valid_from desc) as anchors_b
+    from segments
+    group by code
+),
+
+pairs as (
+    select
+        v.code,
+        v.trade_date,
+        s.valid_from,
+        s.a,
+        s.b,
+        array[
+            s.a * r.open * 0.001 + s.b,
+            s.a * r.high * 0.001 + s.b,
+            s.a * r.low * 0.001 + s.b,
+            s.a * r.close * 0.001 + s.b
+        ]::double precision[] as x,
+        array[
+            (v.open + case when k.has_li then 0.5 * sign(v.open) else 0 end) * 0.001,
+            (v.high + case when k.has_li then 0.5 * sign(v.high) else 0 end) * 0.001,
+            (v.low + case when k.has_li then 0.5 * sign(v.low) else 0 end) * 0.001,
+            (v.close + case when k.has_li then 0.5 * sign(v.close) else 0 end) * 0.001
+        ]::double precision[] as v
+    from vendor_bars as v
+    inner join codes as k on v.code = k.code
+    inner join raw_bars as r on v.code = r.code and v.trade_date = r.trade_date
+    inner join segments as s
+        on v.code = s.code and v.trade_date >= s.valid_from and v.trade_date < s.valid_to
+    where v.is_final and r.is_final
+),
+
+marked as (
+    select
+        *,
+        valid_from <> lag(valid_from, 1, valid_from) over (
+            partition by code order by trade_date desc
+        ) as is_known
+    from pairs
+),
+
+series as (
+    select
+        code,
+        array_agg(trade_date order by trade_date desc) as trade_dates,
+        array_agg(x order by trade_date desc) as x,
+        array_agg(v order by trade_date desc) as v,
+        array_agg(a order by trade_date desc) as a,
+        array_agg(b order by trade_date desc) as b,
+        array_agg(is_known order by trade_date desc) as is_known
+    from marked
+    group by code
+),
+
+breaks as (
+    select
+        s.code,
+        s.trade_dates[f.bar] as last_bar_date,
+        f.m,
+        f.c,
+        f.fit_error,
+        f.fitted_bars
+    from series as s
+    inner join codes as k on s.code = k.code
+    inner join anchors as n on s.code = n.code
+    cross join lateral quotemill_intermediate.affine_breaks(
+        s.x, s.v, s.a, s.b, s.is_known, n.anchors_a, n.anchors_b,
+        case when k.has_li then 0.0025 else 0.011 end
+    ) as f
+),
+
+final as (
+    select
+        b.code,
+        (
+            select min(r.trade_date) from all_bars as r
+            where r.code = b.code and r.trade_date > b.last_bar_date
+        ) as ex_date,
+        b.last_bar_date,
+        b.m,
+        b.c,
+        round(1 / b.m, 12) as estimated_a,
+        round(-b.c / b.m, 12) as estimated_b,
+        b.fit_error::numeric(18, 6) as fit_error,
+        b.fitted_bars as fitted_bar_count
+    from breaks as b
+)
+
+select * from final

@@ -1,0 +1,40 @@
+with quotes as (
+    select * from {{ ref('stg_tdx__quote') }}
+),
+
+stocks as (
+    select * from {{ ref('symbol_dim') }} where instrument_type = 'stock'
+),
+
+priced as (
+    select
+        s.exchange,
+        q.sampled_at,
+        q.trade_date,
+        q.close,
+        q.previous_close,
+        round(
+            q.previous_close * {{ price_limit('q.code', 'q.trade_date', 's.name') }},
+            s.price_decimals
+        ) as allowed
+    from quotes as q
+    inner join stocks as s on q.code = s.code
+),
+
+final as (
+    select
+        exchange,
+        sampled_at,
+        trade_date,
+        count(*) as stock_count,
+        count(*) filter (where close > previous_close) as up_count,
+        count(*) filter (where close < previous_close) as down_count,
+        count(*) filter (where close = previous_close) as flat_count,
+        count(*) filter (where close >= previous_close + allowed) as limit_up_count,
+        count(*) filter (where close <= previous_close - allowed) as limit_down_count,
+        count(*) filter (where close is null) as suspended_count
+    from priced
+    group by exchange, sampled_at, trade_date
+)
+
+select * from final

@@ -1,0 +1,182 @@
+with sample as (
+    select * from {{ ref('int_reconcile__sample') }}
+),
+
+inferred as (
+    select * from {{ ref('int_corporate_actions__inferred') }}
+),
+
+segments as not materialized (
+    select * from {{ ref('adjustment_segments') }}
+),
+
+-- the whole series of each code: whether the vendor adjusts shows best far back
+vendor as (
+    {{ rows_of_sample(ref('stg_tdx__kline_adjusted'), 'true') | indent }}
+),
+
+newest as (
+    select
+        code,
+        max(trade_date) as vendor_date
+    from vendor
+    group by code
+),
+
+-- our prices as of the vendor's own newest day
+anchored as (
+    select
+        v.*,
+        n.vendor_date,
+        coalesce(t.price_decimals, 2) as price_decimals,
+        coalesce(t.backward_a, 1) as anchor_a,
+        coalesce(t.backward_b, 0) as anchor_b
+    from vendor as v
+    inner join newest as n on v.code = n.code
+    left join segments as t
+        on n.code = t.code and n.vendor_date >= t.valid_from and n.vendor_date < t.valid_to
+),
+
+paired as (
+    select
+        a.run_id,
+        a.first_date,
+        a.last_date,
+        a.code,
+        a.trade_date,
+        a.vendor_date,
+        a.is_final and r.is_final as is_final,
+        f.field,
+        f.raw,
+        f.theirs,
+        round(
+            (coalesce(s.backward_a, 1) * f.raw + coalesce(s.backward_b, 0) - a.anchor_b)
+            / a.anchor_a,
+            a.price_decimals
+        ) as ours
+    from anchored as a
+    inner join {{ ref('kline_daily') }} as r on a.code = r.code and a.trade_date = r.trade_date
+    left join segments as s
+        on a.code = s.code and a.trade_date >= s.valid_from and a.trade_date < s.valid_to
+    cross join lateral (
+        values
+        ('open', r.open, a.open),
+        ('high', r.high, a.high),
+        ('low', r.low, a.low),
+        ('close', r.close, a.close)
+    ) as f (field, raw, theirs)
+),
+
+-- raw prices where an event should show; prices are cut to li, so one may be missing
+bars as (
+    select
+        run_id,
+        code,
+        trade_date,
+        vendor_date,
+        bool_and(abs(theirs - raw) < 0.002) as is_raw,
+        bool_or(abs(ours - raw) > 0.011) as shows_events,
+        bool_or(abs(ours - theirs) > 0.011) as differs
+    from paired
+    group by run_id, code, trade_date, vendor_date
+),
+
+verdicts as (
+    select
+        run_id,
+        code,
+        vendor_date,
+        count(*) filter (where shows_events) as telling_bars,
+        count(*) filter (where shows_events and is_raw and differs) as raw_bars,
+        min(trade_date) filter (where shows_events and is_raw and differs) as first_raw_date,
+        max(trade_date) filter (where shows_events and is_raw and differs) as last_raw_date
+    from bars
+    group by run_id, code, vendor_date
+),
+
+-- five, or all there are: a bar or two may agree by chance
+unadjusted as (
+    select * from verdicts where raw_bars >= 5 or (raw_bars > 0 and raw_bars = telling_bars)
+),
+
+compared as (
+    select
+        p.*,
+        abs(p.ours - p.theirs) > 0.011 as is_different
+    from paired as p
+    left join unadjusted as u on p.code = u.code
+    where u.code is null and p.trade_date between p.first_date and p.last_date
+),
+
+-- the vendor's row may be of an earlier reading, when fewer events had come
+other_days as (
+    select distinct
+        d.code,
+        d.trade_date
+    from compared as d
+    inner join segments as s
+        on d.code = s.code and d.trade_date >= s.valid_from and d.trade_date < s.valid_to
+    inner join segments as o on d.code = o.code and s.valid_from <= o.valid_from
+    where
+        d.is_different
+        and d.field = 'close'
+        and abs(
+            (s.backward_a * d.raw + s.backward_b - o.backward_b) / o.backward_a - d.theirs
+        ) <= 0.006
+),
+
+final as (
+    select
+        u.run_id,
+        'adjusted_bars' as check_name,
+        u.code,
+        'day' as period,
+        u.last_raw_date as trade_date,
+        (u.last_raw_date + time '15:00') at time zone 'Asia/Shanghai' as bar_end,
+        'close' as field,
+        null::numeric as ours,
+        null::numeric as theirs,
+        'vendor_unadjusted' as likely_cause,
+        format(
+            '%s of %s bars that an event should change are raw, %s to %s',
+            u.raw_bars, u.telling_bars, u.first_raw_date, u.last_raw_date
+        ) as evidence,
+        true as is_different
+    from unadjusted as u
+    union all
+    select
+        d.run_id,
+        'adjusted_bars' as check_name,
+        d.code,
+        'day' as period,
+        d.trade_date,
+        (d.trade_date + time '15:00') at time zone 'Asia/Shanghai' as bar_end,
+        d.field,
+        d.ours,
+        d.theirs,
+        case
+            when not d.is_final then 'unfinished_bar'
+            when i.ex_date is not null then 'late_corporate_action'
+            when o.code is not null then 'vendor_at_another_day'
+            else 'unexplained'
+        end as likely_cause,
+        coalesce(
+            'the vendor knows an event of ' || i.ex_date || format(': m %s, c %s', i.m, i.c),
+            format('as of %s; allowed: 0.011', d.vendor_date)
+        ) as evidence,
+        d.is_different
+    from compared as d
+    left join other_days as o on d.code = o.code and d.trade_date = o.trade_date
+    left join lateral (
+        select
+            e.ex_date,
+            e.m,
+            e.c
+        from inferred as e
+        where e.code = d.code and e.ex_date > d.trade_date
+        order by e.ex_date
+        limit 1
+    ) as i on true
+)
+
+select * from final

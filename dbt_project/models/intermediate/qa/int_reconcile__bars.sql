@@ -1,0 +1,267 @@
+{%- set rollups = [
+    ('minute5', 'kline_5m', 5),
+    ('minute15', 'kline_15m', 15),
+    ('minute30', 'kline_30m', 30),
+    ('hour', 'kline_60m', 60),
+] -%}
+{%- set around_the_month %}
+    k.trade_date between date_trunc('month', s.first_date::timestamp)::date - 7
+        and (date_trunc('month', s.last_date::timestamp) + interval '38 days')::date
+{%- endset -%}
+
+with sample as (
+    select * from {{ ref('int_reconcile__sample') }}
+),
+
+-- weeks and months that the third-party page builds are cut to pieces over New Year: never compared
+theirs as (
+    select
+        s.run_id,
+        k.code,
+        k.period,
+        k.trade_date,
+        k.bar_end,
+        (k.open * 0.001)::numeric(18, 3) as open,
+        (k.high * 0.001)::numeric(18, 3) as high,
+        (k.low * 0.001)::numeric(18, 3) as low,
+        (k.close * 0.001)::numeric(18, 3) as close,
+        100 * k.volume as volume_shares,
+        (k.amount * 0.001)::numeric(20, 3) as amount_cny,
+        k.is_final
+    from sample as s
+    inner join {{ source('raw_tdx', 'kline_period') }} as k
+        on s.code = k.code and k.trade_date between s.first_date and s.last_date
+    where
+        k.source_route not like '%ths%'
+        and not (k.period in ('week', 'month') and k.source_route not like '%kline-all%')
+),
+
+days as (
+    {{ rows_of_sample(ref('kline_daily'), around_the_month) | indent }}
+),
+
+periods_of_days as (
+    select
+        d.*,
+        p.period,
+        p.bucket
+    from days as d
+    cross join lateral (
+        values
+        ('day', d.trade_date),
+        ('week', date_trunc('week', d.trade_date::timestamp)::date),
+        ('month', date_trunc('month', d.trade_date::timestamp)::date)
+    ) as p (period, bucket)
+),
+
+{% for period, relation, minutes in rollups -%}
+    of_{{ relation }} as (
+        {{ rows_of_sample(ref(relation)) | indent }}
+    ),
+
+{% endfor -%}
+ours as (
+    select
+        run_id,
+        code,
+        period,
+        bucket::text as bucket,
+        max(trade_date) as trade_date,
+        (max(trade_date) + time '15:00') at time zone 'Asia/Shanghai' as bar_end,
+        (array_agg(open order by trade_date))[1] as open,
+        max(high) as high,
+        min(low) as low,
+        (array_agg(close order by trade_date desc))[1] as close,
+        sum(volume_shares) as volume_shares,
+        sum(amount_cny) as amount_cny,
+        null::integer as minutes,
+        null::integer as bar_minutes,
+        bool_or(volume_flag <> 'ok') as has_odd_volume,
+        false as is_price_only,
+        bool_and(is_final) as is_final
+    from periods_of_days
+    group by run_id, code, period, bucket
+    {%- for period, relation, minutes in rollups %}
+        union all
+        select
+            run_id,
+            code,
+            '{{ period }}' as period,
+            extract(epoch from bar_end)::text as bucket,
+            trade_date,
+            bar_end,
+            open,
+            high,
+            low,
+            close,
+            volume_shares,
+            amount_cny,
+            bar_count as minutes,
+            {{ minutes }} as bar_minutes,
+            false as has_odd_volume,
+            is_price_only,
+            is_final or is_price_only as is_final
+        from of_{{ relation }}
+    {%- endfor %}
+),
+
+their_buckets as (
+    select
+        *,
+        case period
+            when 'day' then trade_date::text
+            when 'week' then date_trunc('week', trade_date::timestamp)::date::text
+            when 'month' then date_trunc('month', trade_date::timestamp)::date::text
+            else extract(epoch from bar_end)::text
+        end as bucket
+    from theirs
+),
+
+-- what was not asked of the service is no difference
+asked as (
+    select
+        code,
+        period,
+        min(bar_end) as first_bar_end,
+        max(bar_end) as last_bar_end
+    from theirs
+    group by code, period
+),
+
+asked_of_ours as (
+    select o.*
+    from ours as o
+    inner join asked as a on o.code = a.code and o.period = a.period
+    where
+        o.bar_end >= a.first_bar_end
+        and (o.bar_end <= a.last_bar_end or o.period in ('week', 'month'))
+),
+
+minutes as (
+    {{ minutes_of_sample(ref('stg_tdx__kline_minute')) | indent }}
+),
+
+-- days whose 13:01 is inside the bar that came as 13:00
+noon as (
+    select
+        code,
+        trade_date
+    from minutes
+    group by code, trade_date
+    having
+        bool_or(source_label = '13:00')
+        and not bool_or((bar_end at time zone 'Asia/Shanghai')::time = time '13:01')
+),
+
+joined as (
+    select
+        coalesce(o.run_id, t.run_id) as run_id,
+        coalesce(o.code, t.code) as code,
+        coalesce(o.period, t.period) as period,
+        coalesce(t.trade_date, o.trade_date) as trade_date,
+        coalesce(t.bar_end, o.bar_end) as bar_end,
+        o.code is null as is_missing_here,
+        t.code is null as is_missing_there,
+        coalesce(o.is_final, true) and coalesce(t.is_final, true)
+        and coalesce(o.trade_date = t.trade_date, true) as is_final,
+        o.minutes,
+        o.bar_minutes,
+        coalesce(o.has_odd_volume, false) as has_odd_volume,
+        coalesce(o.is_price_only, false) as is_price_only,
+        o.open as our_open,
+        t.open as their_open,
+        o.high as our_high,
+        t.high as their_high,
+        o.low as our_low,
+        t.low as their_low,
+        o.close as our_close,
+        t.close as their_close,
+        o.volume_shares as our_volume_shares,
+        t.volume_shares as their_volume_shares,
+        o.amount_cny as our_amount_cny,
+        t.amount_cny as their_amount_cny
+    from asked_of_ours as o
+    full join their_buckets as t
+        on o.code = t.code and o.period = t.period and o.bucket = t.bucket
+),
+
+-- prices equal to the tick; a minute loses its odd shares, a sum a ten-thousandth to single floats
+compared as (
+    select
+        j.*,
+        f.field,
+        f.ours,
+        f.theirs,
+        f.tolerance
+    from joined as j
+    cross join lateral (
+        values
+        ('bar', (not j.is_missing_here)::integer, (not j.is_missing_there)::integer, 0),
+        ('open', j.our_open, j.their_open, 0),
+        ('high', j.our_high, j.their_high, 0),
+        ('low', j.our_low, j.their_low, 0),
+        ('close', j.our_close, j.their_close, 0),
+        (
+            'volume_shares', j.our_volume_shares, j.their_volume_shares,
+            100 * (1 + coalesce(j.minutes, 0))
+            + case when j.period = 'day' then 0.000001 else 0.0001 end * j.their_volume_shares
+        ),
+        (
+            'amount_cny', j.our_amount_cny, j.their_amount_cny,
+            case when j.period = 'day' then 0.000001 else 0.0001 end * j.their_amount_cny
+        )
+    ) as f (field, ours, theirs, tolerance)
+),
+
+final as (
+    select
+        c.run_id,
+        case
+            when c.period in ('day', 'week', 'month') then 'bars_of_days'
+            else 'bars_of_minutes'
+        end as check_name,
+        c.code,
+        c.period,
+        c.trade_date,
+        c.bar_end,
+        c.field,
+        c.ours,
+        c.theirs,
+        case
+            when not c.is_final then 'unfinished_bar'
+            when c.is_missing_there then 'missing_there'
+            when c.is_missing_here and c.period in ('day', 'week', 'month') then 'missing_days'
+            when
+                n.code is not null
+                and (c.bar_end at time zone 'Asia/Shanghai')::time in (
+                    time '11:30', time '13:05', time '13:15', time '13:30', time '14:00'
+                )
+                then 'noon_label'
+            when c.is_missing_here or c.minutes < c.bar_minutes then 'missing_minutes'
+            when c.is_price_only then 'price_only_minutes'
+            when
+                c.field = 'volume_shares'
+                and (
+                    c.has_odd_volume
+                    or {{ decoded_volume('(c.their_volume_shares / 100)') }}
+                    = c.our_volume_shares / 100
+                )
+                then 'small_volume_decoding'
+            when c.period = 'day' then 'correction'
+            when c.period = 'week' and extract(week from c.trade_date) = 1 then 'first_week_of_year'
+            else 'unexplained'
+        end as likely_cause,
+        case
+            when c.is_missing_here then 'the service has the bar, we do not'
+            when c.is_missing_there then 'we have the bar, the service does not'
+            when c.minutes < c.bar_minutes
+                then format('%s of %s minutes stored', c.minutes, c.bar_minutes)
+            else format('allowed: %s', round(c.tolerance, 3))
+        end as evidence,
+        abs(c.ours - c.theirs) > c.tolerance as is_different
+    from compared as c
+    left join noon as n on c.code = n.code and c.trade_date = n.trade_date
+    where c.ours is not null and c.theirs is not null
+)
+
+select * from final

@@ -1,0 +1,166 @@
+with sample as (
+    select * from {{ ref('int_reconcile__sample') }}
+),
+
+days as (
+    {{ rows_of_sample(ref('kline_daily')) | indent }}
+),
+
+minutes as (
+    {{ minutes_of_sample(ref('kline_minute_raw')) | indent }}
+),
+
+days_of_minutes as (
+    select
+        code,
+        trade_date,
+        count(*)::integer as part_count,
+        (array_agg(open order by bar_end))[1] as open,
+        max(high) as high,
+        min(low) as low,
+        (array_agg(close order by bar_end desc))[1] as close,
+        sum(volume_shares) as volume_shares,
+        sum(amount_cny) as amount_cny,
+        bool_or(volume_flag in ('repaired', 'unreliable')) as has_odd_volume,
+        bool_or(is_price_only) as is_price_only,
+        bool_and(is_final) as is_final
+    from minutes
+    group by code, trade_date
+),
+
+ticks as (
+    {{ rows_of_sample(ref('int_ticks__days')) | indent }}
+),
+
+parts as (
+    select
+        'day_of_minutes' as check_name,
+        'minute1' as period,
+        *
+    from days_of_minutes
+    union all
+    select
+        'day_of_ticks' as check_name,
+        'tick' as period,
+        code,
+        trade_date,
+        tick_count as part_count,
+        first_price as open,
+        high,
+        low,
+        last_price as close,
+        volume_shares,
+        null::numeric as amount_cny,
+        false as has_odd_volume,
+        false as is_price_only,
+        is_final
+    from ticks
+),
+
+-- a day without any part is a gap where its neighbours have some
+spans as (
+    select
+        code,
+        check_name,
+        period,
+        min(trade_date) as first_date,
+        max(trade_date) as last_date
+    from parts
+    group by code, check_name, period
+),
+
+joined as (
+    select
+        d.run_id,
+        d.code,
+        d.trade_date,
+        s.check_name,
+        s.period,
+        coalesce(p.part_count, 0) as part_count,
+        coalesce(p.has_odd_volume, false) or d.volume_flag <> 'ok' as has_odd_volume,
+        coalesce(p.is_price_only, false) as is_price_only,
+        coalesce(p.is_final, true) and d.is_final as is_final,
+        p.open as our_open,
+        p.high as our_high,
+        p.low as our_low,
+        p.close as our_close,
+        p.volume_shares as our_volume_shares,
+        p.amount_cny as our_amount_cny,
+        d.open,
+        d.high,
+        d.low,
+        d.close,
+        d.volume_shares,
+        d.amount_cny
+    from days as d
+    inner join spans as s on d.code = s.code and d.trade_date between s.first_date and s.last_date
+    left join parts as p
+        on
+            s.code = p.code
+            and s.check_name = p.check_name
+            and d.trade_date = p.trade_date
+),
+
+compared as (
+    select
+        j.*,
+        f.field,
+        f.ours,
+        f.theirs,
+        f.tolerance
+    from joined as j
+    cross join lateral (
+        values
+        ('bar', least(j.part_count, 1), 1, 0),
+        ('open', j.our_open, j.open, 0),
+        ('high', j.our_high, j.high, 0),
+        ('low', j.our_low, j.low, 0),
+        ('close', j.our_close, j.close, 0),
+        (
+            'volume_shares', j.our_volume_shares, j.volume_shares,
+            case j.period
+                when 'tick' then {{ tick_tolerance('j.code', 'j.volume_shares', 'j.part_count') }}
+                else {{ volume_tolerance('j.volume_shares') }} + 100 * j.part_count
+            end
+        ),
+        ('amount_cny', j.our_amount_cny, j.amount_cny, 0.0001 * j.amount_cny)
+    ) as f (field, ours, theirs, tolerance)
+),
+
+final as (
+    select
+        run_id,
+        check_name,
+        code,
+        period,
+        trade_date,
+        (trade_date + time '15:00') at time zone 'Asia/Shanghai' as bar_end,
+        field,
+        ours,
+        theirs,
+        case
+            when not is_final then 'unfinished_bar'
+            when part_count = 0 and period = 'tick' then 'missing_ticks'
+            when period = 'minute1' and part_count < 240 then 'missing_minutes'
+            when is_price_only and field in ('open', 'high', 'low', 'amount_cny')
+                then 'price_only_minutes'
+            when field = 'volume_shares' and has_odd_volume then 'small_volume_decoding'
+            when
+                period = 'tick'
+                and volume_shares - our_volume_shares
+                > {{ tick_tolerance('code', 'volume_shares', 'part_count') }}
+                then 'missing_ticks'
+            else 'unexplained'
+        end as likely_cause,
+        format(
+            '%s %s stored; allowed: %s',
+            part_count,
+            case period when 'tick' then 'ticks' else 'of 240 minutes' end,
+            round(coalesce(tolerance, 0), 3)
+        ) as evidence,
+        abs(ours - theirs) > tolerance as is_different
+    from compared
+    where ours is not null and theirs is not null
+)
+
+select * from final

@@ -1,0 +1,16 @@
+{{ config(materialized='view') }}
+
+-- no CTE: see stg_tdx__kline_daily
+select
+    code,
+    bar_end,
+    trade_date,
+    open,
+    high,
+    low,
+    close,
+    amount_cny,
+    is_final,
+    fetched_at
+from {{ ref('stg_tdx__index_kline') }}
+where period = 'minute1'

@@ -1,0 +1,19 @@
+{{ config(materialized='view') }}
+
+-- no CTE: see stg_tdx__kline_daily
+select
+    b.code,
+    b.bar_end,
+    b.trade_date,
+    {{ forward_adjusted('b.open') }} as open,
+    {{ forward_adjusted('b.high') }} as high,
+    {{ forward_adjusted('b.low') }} as low,
+    {{ forward_adjusted('b.close') }} as close,
+    b.volume_shares,
+    b.amount_cny,
+    coalesce(s.has_inferred_action, false) as has_inferred_action,
+    b.is_price_only,
+    b.is_final
+from {{ ref('stg_tdx__kline_minute') }} as b
+left join {{ ref('adjustment_segments') }} as s
+    on b.code = s.code and b.trade_date >= s.valid_from and b.trade_date < s.valid_to

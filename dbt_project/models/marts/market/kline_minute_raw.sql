@@ -1,0 +1,18 @@
+{{ config(materialized='view') }}
+
+-- no CTE: see stg_tdx__kline_daily
+select
+    code,
+    bar_end,
+    trade_date,
+    open,
+    high,
+    low,
+    close,
+    volume_shares,
+    amount_cny,
+    volume_flag,
+    is_price_only,
+    is_final,
+    fetched_at
+from {{ ref('stg_tdx__kline_minute') }}

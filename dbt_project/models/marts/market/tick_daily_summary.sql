@@ -1,0 +1,38 @@
+{{ config(materialized='view') }}
+
+-- no CTE: see stg_tdx__kline_daily. the sums are kept in int_ticks__days; the day bar is looked up
+-- on reading, so a corrected bar needs no rebuild
+select
+    t.code,
+    t.trade_date,
+    t.tick_count,
+    t.first_traded_at,
+    t.last_traded_at,
+    t.first_price,
+    t.high,
+    t.low,
+    t.last_price,
+    (t.amount_cny / nullif(t.volume_shares, 0))::numeric(18, 6) as vwap,
+    t.volume_shares,
+    t.buy_shares,
+    t.sell_shares,
+    t.neutral_shares,
+    t.amount_cny,
+    t.is_final,
+    b.volume_shares as day_volume_shares,
+    b.volume_shares - t.volume_shares as volume_gap_shares,
+    case
+        when b.code is null then 'no_day_bar'
+        when t.low < b.low or t.high > b.high then 'price_outside_day'
+        when not (t.is_final and b.is_final) then 'provisional'
+        when b.volume_flag = 'unreliable' then 'day_volume_unreliable'
+        when
+            abs(b.volume_shares - t.volume_shares)
+            <= {{ tick_tolerance('t.code', 'b.volume_shares', 't.tick_count') }}
+            then 'ok'
+        when b.volume_shares > t.volume_shares then 'ticks_missing'
+        else 'ticks_too_many'
+    end as verdict
+from {{ ref('int_ticks__days') }} as t
+left join {{ ref('stg_tdx__kline_daily') }} as b
+    on t.code = b.code and t.trade_date = b.trade_date

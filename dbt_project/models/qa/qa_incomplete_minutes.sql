@@ -1,0 +1,56 @@
+-- the newest ten trading days: what is older was told before, and the repair of it is the same
+with newest_days as (
+    select c.trade_date
+    from {{ ref('trading_calendar') }} as c
+    cross join {{ ref('int_market_day__latest') }} as m
+    where c.trade_date <= m.as_of_date
+    order by c.trade_date desc
+    limit 10
+),
+
+minutes as (
+    select
+        k.code,
+        k.trade_date,
+        sum(k.bar_count) as minute_count
+    from newest_days as d
+    inner join {{ ref('kline_30m') }} as k on d.trade_date = k.trade_date
+    group by k.code, k.trade_date
+),
+
+-- a code of which nothing was asked lacks nothing
+codes as (
+    select distinct code from minutes
+),
+
+days as (
+    select
+        b.trade_date,
+        b.code,
+        coalesce(m.minute_count, 0) as minute_count
+    from newest_days as d
+    inner join {{ source('raw_tdx', 'kline_daily') }} as b on d.trade_date = b.trade_date
+    inner join codes as c on b.code = c.code
+    left join minutes as m on b.code = m.code and b.trade_date = m.trade_date
+    where b.is_final
+),
+
+-- the source merges 13:01 into the bar before noon on many days: 239 are complete
+final as (
+    select
+        'incomplete_minutes' as check_name,
+        'warning' as severity,
+        'minute_1m' as subject,
+        trade_date,
+        format(
+            '%s of %s codes with fewer than 239 minutes, such as %s with %s',
+            count(*) filter (where minute_count < 239), count(*),
+            (array_agg(code order by code) filter (where minute_count < 239))[1],
+            (array_agg(minute_count order by code) filter (where minute_count < 239))[1]
+        ) as evidence
+    from days
+    group by trade_date
+    having count(*) filter (where minute_count < 239) > 0
+)
+
+select * from final

@@ -1,0 +1,13 @@
+-- no CTE: see stg_tdx__kline_daily
+select
+    code,
+    trade_date,
+    ordinal,
+    traded_at,
+    (price * 0.001)::numeric(18, 3) as price,
+    100 * volume as volume_shares,
+    side,
+    order_count,
+    is_final,
+    fetched_at
+from {{ source('raw_tdx', 'tick_trade') }}

@@ -1,0 +1,11 @@
+{#
+    m and c of the event that the actions of one code and day make together: quantities add up, money
+    for rights as the sum of the products. The money is per share held before a split of the same day.
+#}
+{% macro event_of_a_day() -%}
+    trim_scale(
+        (1 + sum(case category when 11 then 0 else m - 1 end))
+        * quotemill_intermediate.nprod(case category when 11 then m else 1 end)
+    ) as m,
+    trim_scale(sum(c)) as c
+{%- endmacro %}

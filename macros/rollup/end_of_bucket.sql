@@ -1,0 +1,18 @@
+{#
+    The label of the bar of `minutes` minutes that a shorter bar with the label bar_end belongs to.
+
+    Labels are ends of bars, so one minute earlier is inside: 11:30 goes to the last bucket of the
+    morning, 13:01 to the first of the afternoon; and so does 13:00 (05:00 UTC), which the source has
+    beside 11:30 at times. The exchange keeps whole hours from UTC, so buckets that divide an hour
+    need no time zone.
+#}
+{% macro end_of_bucket(minutes) -%}
+    date_bin(
+        '{{ minutes }} minutes',
+        case
+            when (bar_end at time zone 'UTC')::time = '05:00' then bar_end
+            else bar_end - interval '1 minute'
+        end,
+        timestamptz '2000-01-01 00:00+00'
+    ) + interval '{{ minutes }} minutes'
+{%- endmacro %}

@@ -1,0 +1,75 @@
+"""`quotemill reconcile`."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loaders.cli import shell
+from loaders.cli.shell import AsOf, JsonFlag
+from loaders.errors import UsageError
+from loaders.settings import load_settings
+
+
+def reconcile_command(
+    month: Annotated[
+        str | None, typer.Option(help="Month to compare, as 2025-06; the newest whole one stored.")
+    ] = None,
+    sample: Annotated[int, typer.Option(min=1, help="How many codes are compared.")] = 20,
+    seed: Annotated[
+        int | None, typer.Option(help="Draw the sample of an earlier run again.")
+    ] = None,
+    codes: Annotated[
+        str | None, typer.Option(help="Compare these instead of a sample; comma-separated.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the report to this file, not below the home.")
+    ] = None,
+    as_of: AsOf = None,
+    json: JsonFlag = False,
+) -> None:
+    """Compare a sample of codes and one month with what the service and other sources say.
+
+    Loads the evidence, compares, names each difference and its likely cause in a Markdown report.
+    Exits with 5 where something differs, with 6 where evidence of some codes did not come.
+
+    Example: quotemill reconcile --month 2025-06 --sample 50
+    """
+    from loaders import run
+    from loaders.cli.load import execute
+    from orchestration import build, reconcile, reconcile_report
+
+    settings = load_settings()
+    request = reconcile.Request(
+        _month(month),
+        sample,
+        seed,
+        tuple(c.strip() for c in codes.split(",") if c.strip()) if codes is not None else None,
+    )
+    warehouse = run.prepare_warehouse(settings, build.stderr)
+    result = reconcile.run(
+        settings,
+        warehouse,
+        request,
+        lambda load: execute(settings, load, as_of=as_of),
+        build.stderr.line,
+        now=shell.parse_instant(as_of) or datetime.now(UTC),
+    )
+    path = output or settings.home / "reconcile" / f"{result.month:%Y-%m}-run-{result.run_id}.md"
+    reconcile_report.write(result, path)
+    if json:
+        shell.print_json(result.as_json() | {"report": str(path)})
+    else:
+        print("\n".join(reconcile_report.summary(result)))
+        print(f"report: {path}")
+    raise typer.Exit(result.exit_code)
+
+
+def _month(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m").date()
+    except ValueError:
+        raise UsageError(f"{text!r} is not a month like 2025-06") from None

@@ -1,0 +1,207 @@
+"""Events that only the vendor's adjusted series shows: found on the right days, never on others, and
+applied only where asked for."""
+
+import random
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.raw import action, bar, land, land_real_market, security, trading_day
+from tests.integration.dbt.raw_trades import real_vendor_bars
+
+NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
+FIRST = (
+    "build",
+    "--select",
+    "+kline_weekly_qfq",
+    "+kline_monthly_qfq",
+    "+inferred_actions",
+    *NO_TESTS,
+)
+AGAIN = (
+    *("run", "--select", "int_corporate_actions__inferred", "corporate_actions"),
+    *("adjustment_segments", "kline_daily_qfq", "kline_weekly_qfq", "kline_monthly_qfq"),
+)
+TABLES = (
+    "corporate_actions",
+    "adjustment_segments",
+    *(f"kline_{t}_qfq" for t in ("daily", "weekly")),
+)
+
+
+def withdraw(conn: psycopg.Connection, events: set[tuple[str, date]]) -> None:
+    """Take exactly these events out of the list that is known."""
+    conn.execute("update raw_tdx.corporate_action set is_withdrawn = false where is_withdrawn")
+    for code, ex_date in events:
+        conn.execute(
+            "update raw_tdx.corporate_action set is_withdrawn = true "
+            "where code = %s and ex_date = %s",
+            (code, ex_date),
+        )
+
+
+def apply(conn: psycopg.Connection, value: str) -> None:
+    conn.execute(
+        "insert into ops.settings (key, value) values ('apply_inferred_actions', %s) "
+        "on conflict (key) do update set value = excluded.value",
+        (value,),
+    )
+
+
+def inferred(conn: psycopg.Connection) -> set[tuple[str, date]]:
+    return set(conn.execute("select code, ex_date from market.inferred_actions").fetchall())
+
+
+def contents(conn: psycopg.Connection) -> dict[str, list[tuple[object, ...]]]:
+    return {
+        table: conn.execute(f"select * from market.{table} order by 1, 2, 3, 4").fetchall()
+        for table in TABLES
+    }
+
+
+@pytest.fixture
+def real_events(
+    real_tdx_data: Path, conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> set[tuple[str, date]]:
+    """The real market without a vendor, built; its 32 events, and the prices as they should be."""
+    land_real_market(conn, real_tdx_data)
+    assert dbt(*FIRST).success
+    conn.execute("create schema kept")
+    conn.execute("create table kept.expected as table market.kline_daily_qfq")
+    return set(
+        conn.execute(
+            "select code, ex_date from raw_tdx.corporate_action where adjusts_price"
+        ).fetchall()
+    )
+
+
+@pytest.mark.parametrize("kind", ["thirdparty_forward", "expected_qfq"])
+def test_all_32_real_events_are_found_and_prices_come_within_a_cent(
+    kind: str,
+    real_tdx_data: Path,
+    conn: psycopg.Connection,
+    dbt: Callable[..., Outcome],
+    real_events: set[tuple[str, date]],
+) -> None:
+    land(conn, "kline_adjusted", real_vendor_bars(real_tdx_data, kind))
+    before = contents(conn)
+    assert dbt(*AGAIN).success
+    assert inferred(conn) == set()
+
+    # found, and not applied
+    withdraw(conn, real_events)
+    assert dbt(*AGAIN).success
+    assert inferred(conn) == real_events
+    raw_differs = conn.execute(
+        "select count(*) from market.kline_daily_qfq as q join quotemill_staging.stg_tdx__kline_daily as k "
+        "using (code, trade_date) where q.close <> k.close or q.has_inferred_action"
+    ).fetchone()
+    assert raw_differs == (0,)
+
+    # applied, marked, and within a cent of what the full list gives
+    apply(conn, "true")
+    assert dbt(*AGAIN).success
+    assert conn.execute(
+        "select count(*) from market.corporate_actions where is_inferred and is_active"
+    ).fetchone() == (32,)
+    differing = conn.execute(
+        "select count(*) filter (where d > 0), max(d), bool_and(has_inferred_action or d = 0) from ("
+        "select q.has_inferred_action, greatest(abs(q.open - e.open), abs(q.high - e.high), "
+        "abs(q.low - e.low), abs(q.close - e.close)) as d from market.kline_daily_qfq as q "
+        "join kept.expected as e using (code, trade_date)) as x"
+    ).fetchone()
+    assert differing is not None
+    assert differing[0] < 1000  # of 7,858 bars
+    assert differing[1:] == (Decimal("0.010"), True)
+    marked = conn.execute(
+        "select max(trade_date), (select max(trade_date) from market.kline_weekly_qfq "
+        "where code = 'sz000002' and has_inferred_action) from market.kline_daily_qfq "
+        "where code = 'sz000002' and has_inferred_action"
+    ).fetchone()
+    assert marked == (date(2011, 5, 26), date(2011, 5, 27))
+
+    # everything as it was, once the list is whole again
+    withdraw(conn, set())
+    apply(conn, "false")
+    assert dbt(*AGAIN).success
+    assert contents(conn) == before
+    again = dbt(*AGAIN)
+    assert sum(rows for rows in again.written.values() if rows > 0) == 0
+
+
+def test_any_choice_of_missing_events_is_found_and_no_other(
+    real_tdx_data: Path,
+    conn: psycopg.Connection,
+    dbt: Callable[..., Outcome],
+    real_events: set[tuple[str, date]],
+) -> None:
+    land(conn, "kline_adjusted", real_vendor_bars(real_tdx_data, "thirdparty_forward"))
+    seeded = random.Random(7)
+    for share in (0.1, 0.4, 0.7):
+        dropped = {event for event in sorted(real_events) if seeded.random() < share}
+        withdraw(conn, dropped)
+        assert dbt(*AGAIN[:3]).success
+        assert inferred(conn) == dropped
+
+
+def test_a_cash_event_and_a_split_of_a_fund_are_told_apart_and_an_override_settles_one(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    code, fund = "sh600000", "sh510300"
+    days = [date.fromordinal(738000 + n) for n in range(90)]
+    land(conn, "security", [security(code), security(fund, "fund")])
+    land(conn, "trading_day", [trading_day(day) for day in days])
+    prices = random.Random(3)
+    raw, vendor = [], []
+    for n, day in enumerate(days):
+        # the stock pays 0.35 on day 60, on which a known bonus of day 30 follows; the fund halves
+        stock = 10 + prices.randrange(-100, 100) / 100
+        stock = stock if n >= 60 else stock + Decimal("0.35").__float__()
+        share = (4 if n < 45 else 2) + prices.randrange(-200, 200) / 1000
+        raw.append(bar(code, day, f"{stock * (1.2 if n < 30 else 1):.2f}"))
+        raw.append(bar(fund, day, f"{share:.3f}"))
+        known = float(str(raw[-2]["close"])) / 1000
+        adjusted = (known / 1.2 if n < 30 else known) - (0.35 if n < 60 else 0)
+        halved = float(str(raw[-1]["close"])) / 1000 / (2 if n < 45 else 1)
+        for row, price in ((raw[-2], adjusted), (raw[-1], halved)):
+            li = int(price * 1000 + 1e-6)
+            vendor.append(
+                {
+                    "code": row["code"],
+                    "trade_date": day,
+                    **dict.fromkeys(("open", "high", "low", "close"), li),
+                    "volume": 0,
+                }
+            )
+    land(conn, "kline_daily", raw)
+    land(conn, "kline_adjusted", vendor)
+    land(conn, "corporate_action", [action(code, days[30], bonus_total_per10="2")])
+    apply(conn, "true")
+
+    assert dbt(*FIRST[:5], "+qa_inferred_actions", *NO_TESTS).success
+
+    found = conn.execute(
+        "select code, ex_date, m, c, is_applied from market.inferred_actions order by code"
+    ).fetchall()
+    assert found == [(fund, days[45], 2, 0, True), (code, days[60], 1, Decimal("0.35"), True)]
+    evidence = conn.execute(
+        "select subject, severity, evidence like '%(applied)%' from qa.qa_inferred_actions "
+        "order by subject"
+    ).fetchall()
+    assert evidence == [(fund, "warning", True), (code, "warning", True)]
+
+    conn.execute(
+        "insert into quotemill_intermediate.corporate_action_overrides (code, ex_date, action, reason) "
+        "values (%s, %s, 'remove', 'none such')",
+        (fund, str(days[45])),
+    )
+    assert dbt(*AGAIN).success
+    assert conn.execute(
+        "select code from market.corporate_actions where is_inferred"
+    ).fetchall() == [(code,)]
+    assert conn.execute("select subject from qa.qa_inferred_actions").fetchall() == [(code,)]

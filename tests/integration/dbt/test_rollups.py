@@ -1,0 +1,353 @@
+"""Bars of 5, 15, 30 and 60 minutes agree with a computation of their own, however minutes arrive."""
+
+import csv
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from loaders.sandbox.market import SyntheticMarket
+from tests.integration.dbt.conftest import MARTS, Outcome
+from tests.integration.dbt.raw import (
+    EXCHANGE,
+    action,
+    bar,
+    land,
+    minute,
+    security,
+    session_minutes,
+    trading_day,
+    weekdays,
+)
+
+Row = dict[str, Any]
+Bar = tuple[Any, ...]
+Key = tuple[str, datetime]
+DAYS = weekdays(date(2024, 6, 3), 3)
+MINUTES = [end for day in DAYS for end in session_minutes(day)]
+LABELS = cache(session_minutes)
+LENGTHS = (5, 15, 30, 60)
+ROLLUPS = ("-s", "kline_5m", "kline_15m", "kline_30m")
+BUILD = (*ROLLUPS, "kline_60m", "stg_tdx__kline_minute")
+
+
+def expected(minutes: dict[Key, Row], length: int) -> list[Bar]:
+    """What the bars of `length` minutes must be: by the position of a minute in its session, with
+    integers, and no clock arithmetic in common with the models."""
+    members: dict[tuple[str, datetime], list[Row]] = defaultdict(list)
+    for (code, end), row in sorted(minutes.items(), key=itemgetter(0)):
+        labels = LABELS(end.date())
+        at = bisect_left(labels, end)
+        members[code, labels[at - at % length + length - 1]].append(row)
+    return [(code, end, *_one(rows)) for (code, end), rows in sorted(members.items())]
+
+
+def _one(rows: list[Row]) -> Bar:
+    price_only = any(row["amount"] is None for row in rows)
+    prices = (
+        rows[0]["open"],
+        max(row["high"] for row in rows),
+        min(row["low"] for row in rows),
+        rows[-1]["close"],
+    )
+    return (
+        rows[0]["trade_date"],
+        *(Decimal(price) / 1000 for price in prices),
+        100 * sum(row["volume"] for row in rows),
+        None if price_only else Decimal(sum(row["amount"] for row in rows)) / 1000,
+        len(rows),
+        price_only,
+        not price_only and all(row["is_final"] for row in rows),
+    )
+
+
+def built(conn: psycopg.Connection, length: int) -> list[Bar]:
+    return conn.execute(
+        "select code, bar_end, trade_date, open, high, low, close, volume_shares, amount_cny, "
+        f"bar_count, is_price_only, is_final from market.kline_{length}m order by code, bar_end"
+    ).fetchall()
+
+
+def assert_built(conn: psycopg.Connection, minutes: dict[Key, Row]) -> None:
+    for length in LENGTHS:
+        assert built(conn, length) == expected(minutes, length), length
+
+
+@dataclass
+class Stored:
+    """The minutes in the warehouse, and the same in a dictionary."""
+
+    conn: psycopg.Connection
+    rows: dict[Key, Row]
+
+    def land(self, rows: Iterable[Row]) -> None:
+        batch: dict[Key, Row] = {(r["code"], r["bar_end"]): {"is_final": True, **r} for r in rows}
+        land(self.conn, "kline_minute", batch.values())
+        self.rows |= batch
+
+    def delete(self, keys: Iterable[Key]) -> None:
+        gone = list(keys)
+        self.conn.execute(
+            "delete from raw_tdx.kline_minute where (code, bar_end) in "
+            "(select * from unnest(%s::text[], %s::timestamptz[]))",
+            ([code for code, _ in gone], [end for _, end in gone]),
+        )
+        for key in gone:
+            self.rows.pop(key, None)
+
+
+# what happens to one code before each of the builds: (build, minute, what, price)
+EVENT = st.tuples(
+    st.integers(0, 2),
+    st.integers(0, len(MINUTES) - 1),
+    st.sampled_from(("lands", "lands", "lands", "lands unfinished", "lands as a price", "goes")),
+    st.integers(1000, 1040),
+)
+CODES = st.lists(st.lists(EVENT, min_size=3, max_size=25), min_size=12, max_size=25)
+
+
+def _play(
+    stored: Stored, codes: list[list[tuple[int, int, str, int]]], build: Callable[[], object]
+) -> None:
+    for number in range(3):
+        comes: dict[Key, Row] = {}
+        goes = []
+        for index, events in enumerate(codes):
+            code = f"sh600{index:03d}"
+            for _, at, what, price in (event for event in events if event[0] == number):
+                end = MINUTES[at]
+                if what == "goes":
+                    goes.append((code, end))
+                    continue
+                high, low = price + at % 7, price - at % 5
+                changes = {"open": price, "high": high, "low": low, "close": low}
+                if what == "lands as a price":
+                    changes = dict.fromkeys(changes, price)
+                amount = None if what == "lands as a price" else price * 100 * (100 + at)
+                row = minute(code, end, "1", volume=100 + at, amount=amount, **changes)
+                comes[code, end] = row | {"is_final": what != "lands unfinished"}
+        # in no order of time
+        stored.land(sorted(comes.values(), key=itemgetter("close")))
+        stored.delete(goes)
+        build()
+        assert_built(stored.conn, stored.rows)
+
+
+@pytest.mark.parametrize(
+    "examples", [pytest.param(2, id="few"), pytest.param(60, marks=pytest.mark.soak, id="many")]
+)
+def test_any_minutes_in_any_order_give_the_bars_of_those_that_are_there(
+    examples: int, conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    stored = Stored(conn, {})
+    assert dbt("run", *BUILD).success
+
+    def build() -> None:
+        assert dbt("run", *ROLLUPS).success
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=examples < 10,
+        phases=[Phase.generate],  # to shrink would build for hours
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(codes=CODES)
+    def play(codes: list[list[tuple[int, int, str, int]]]) -> None:
+        stored.delete(list(stored.rows))
+        _play(stored, codes, build)
+
+    play()
+    as_they_came = {length: built(conn, length) for length in LENGTHS}
+    again = dbt("run", *ROLLUPS)
+    assert again.written == {"kline_5m": 0, "kline_15m": 0, "kline_30m": 0}
+    assert dbt("run", "--full-refresh", *BUILD).success
+    assert {length: built(conn, length) for length in LENGTHS} == as_they_came
+
+
+def test_a_day_of_minutes_gives_the_labels_of_the_sessions(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    stored = Stored(conn, {})
+    stored.land(minute("sh600000", end, "10") for end in MINUTES[:240])
+    # beside 11:30: then it opens the afternoon
+    noon = datetime(2024, 6, 3, 13, tzinfo=EXCHANGE)
+    stored.land([minute("sh600000", noon, "11")])
+
+    assert dbt("run", *BUILD).success
+
+    assert_built(conn, stored.rows)
+    labels = {
+        length: [f"{row[1].astimezone(EXCHANGE):%H:%M}" for row in built(conn, length)]
+        for length in LENGTHS
+    }
+    assert labels[60] == ["10:30", "11:30", "14:00", "15:00"]
+    assert " ".join(labels[30]) == "10:00 10:30 11:00 11:30 13:30 14:00 14:30 15:00"
+    assert labels[15][:2] + labels[15][7:9] == ["09:45", "10:00", "11:30", "13:15"]
+    assert [len(labels[length]) for length in LENGTHS] == [48, 16, 8, 4]
+    assert labels[5][23:25] == ["11:30", "13:05"]
+
+
+def test_real_minutes_with_their_missing_ones_are_rolled_up(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome], real_tdx_data: Path
+) -> None:
+    """24,000 bars of an index as captured, noon repaired; 13:01 is missing on nearly all days."""
+    with (real_tdx_data / "minute1_bars_SH000001_2017.csv").open(newline="") as file:
+        lines = [(datetime.fromisoformat(r["bar_end"] + "+08:00"), r) for r in csv.DictReader(file)]
+    noons = {end.date() for end, _ in lines if (end.hour, end.minute) == (11, 30)}
+    stored = Stored(conn, {})
+    stored.land(
+        minute(
+            "sh000001",
+            end - timedelta(minutes=90)
+            if (end.hour, end.minute) == (13, 0) and end.date() not in noons
+            else end,
+            "1",
+            **{p: int(Decimal(line[p]) * 1000) for p in ("open", "high", "low", "close")},
+            volume=int(line["raw_vol_field"]),
+            amount=int(line["raw_vol_field"]) * 100_000,
+        )
+        for end, line in lines
+    )
+
+    assert dbt("run", *BUILD).success
+
+    assert len(stored.rows) == 24_000
+    assert_built(conn, stored.rows)
+    hours = conn.execute(
+        "select to_char(bar_end at time zone 'Asia/Shanghai', 'HH24:MI'), bar_count, count(*) "
+        "from market.kline_60m where trade_date between '2017-03-06' and '2017-07-28' "
+        "group by 1, 2 order by 1, 2"
+    ).fetchall()
+    assert hours == [
+        ("10:30", 60, 99),
+        ("11:30", 60, 99),
+        ("14:00", 59, 98),
+        ("14:00", 60, 1),
+        ("15:00", 60, 99),
+    ]
+
+
+def test_the_minutes_of_the_sandbox_add_up_to_its_days(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    market = SyntheticMarket(codes=4, days=40)
+    days: dict[tuple[str, date], Row] = {}
+    minutes = []
+    for code in ("sh600000", "sz000001", "sh510300"):
+        bars = market.day_bars(code)
+        for at, stamp in list(enumerate(bars.stamps))[-5:]:
+            day = date.fromisoformat(stamp[:10])
+            columns = ("open", "high", "low", "close", "volume", "amount")
+            days[code, day] = {c: int(getattr(bars, c)[at]) for c in columns}
+            parts = market.minutes(code, day)
+            minutes += [
+                minute(
+                    code,
+                    datetime.fromisoformat(label + "+08:00"),
+                    "1",
+                    **{c: int(getattr(parts, c)[n]) for c in columns},
+                )
+                for n, label in enumerate(parts.stamps)
+            ]
+    land(conn, "kline_minute", minutes)
+
+    assert dbt("run", *BUILD).success
+
+    for length in (5, 60):
+        rows = conn.execute(
+            "select code, trade_date, (array_agg(open order by bar_end))[1] * 1000, "
+            "max(high) * 1000, min(low) * 1000, (array_agg(close order by bar_end))[count(*)] * 1000, "
+            "sum(volume_shares) / 100, sum(amount_cny) * 1000, sum(bar_count) "
+            f"from market.kline_{length}m group by code, trade_date"
+        ).fetchall()
+        assert len(rows) == len(days)
+        for code, day, *prices, hands, amount, count in rows:
+            wanted = days[code, day]
+            assert prices == [wanted[p] for p in ("open", "high", "low", "close")]
+            # the odd shares of each minute are cut off
+            assert 0 <= int(str(wanted["volume"])) - hands <= 240
+            assert amount == wanted["amount"]
+            assert count == 240
+
+
+def test_minutes_landed_before_their_queue_existed_are_built(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    stored = Stored(conn, {})
+    stored.land(minute("sh600000", end, "10") for end in MINUTES[:7])
+    assert dbt("run", *BUILD).success
+    # as in a warehouse of an older release, whose queue knew day bars only
+    for event in ("inserted", "updated", "deleted"):
+        conn.execute(f"drop trigger queue_{event}_minutes on raw_tdx.kline_minute")
+    conn.execute("drop function quotemill_intermediate.queue_changed_minutes")
+    stored.land(minute("sz000002", end, "12") for end in MINUTES[:3])
+    stored.land([minute("sh600000", MINUTES[2], "9")])
+
+    assert dbt("run", *ROLLUPS).success
+
+    assert_built(conn, stored.rows)
+
+
+def test_a_build_that_fails_takes_no_minute(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    stored = Stored(conn, {})
+    stored.land(minute("sh600000", end, "10") for end in MINUTES[:7])
+    assert dbt("run", *BUILD).success
+    conn.execute("alter table market.kline_30m add constraint broken check (high < 11)")
+    stored.land([minute("sh600000", MINUTES[7], "12")])
+    assert not dbt("run", *ROLLUPS).success
+    conn.execute("alter table market.kline_30m drop constraint broken")
+
+    assert dbt("run", *ROLLUPS).success
+
+    assert_built(conn, stored.rows)
+
+
+def test_minutes_are_adjusted_on_reading_by_the_segment_of_their_day(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    kinds = {"sh600000": "stock", "sh510300": "fund"}
+    others = [security(f"sz{number:06d}") for number in range(2000)]
+    land(conn, "security", [*others, *(security(code, kind) for code, kind in kinds.items())])
+    land(conn, "trading_day", [trading_day(day) for day in DAYS])
+    for code in kinds:
+        land(conn, "kline_daily", [bar(code, day, "10") for day in DAYS])
+        land(conn, "kline_minute", [minute(code, end, "9.99") for end in MINUTES])
+        land(conn, "corporate_action", [action(code, DAYS[1], bonus_total_per10="2")])
+    assert dbt("build", *MARTS, "--select", "+kline_minute_qfq").success
+
+    found = conn.execute(
+        "select code, trade_date, min(close), max(close), count(*) from market.kline_minute_qfq "
+        "group by 1, 2 order by 1, 2"
+    ).fetchall()
+    adjusted = {"sh510300": Decimal("8.325"), "sh600000": Decimal("8.33")}
+    assert found == [
+        (code, day, price, price, 240)
+        for code in adjusted
+        for day in DAYS
+        for price in [adjusted[code] if day == DAYS[0] else Decimal("9.99")]
+    ]
+
+    conn.execute("vacuum analyze")
+    plan = conn.execute(
+        "explain select * from market.kline_minute_qfq where code = 'sh600000' "
+        "and bar_end between '2024-06-03 09:00+08' and '2024-06-03 15:00+08' order by bar_end"
+    ).fetchall()
+    lines = "\n".join(line for (line,) in plan)
+    assert "kline_minute_pkey" in lines
+    assert "adjustment_segments_pkey" in lines
+    assert "Seq Scan" not in lines

@@ -1,0 +1,178 @@
+"""Ticks by day: their sums, how they fit the day bar, and what a change of ticks costs."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+
+from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
+from tests.integration.dbt.raw_trades import at, ticks
+
+NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
+BUILD = ("build", "--select", "+qa_tick_days", "tick_trade_raw", *NO_TESTS)
+DAYS = weekdays(date(2024, 6, 3), 6)
+DAY = [("09:25", "10.00", 40, 2), ("09:31", "10.20", 30, 0), ("15:00", "10.10", 30, 1)]
+
+
+def summaries(conn: psycopg.Connection) -> list[tuple[object, ...]]:
+    return conn.execute(
+        "select * from market.tick_daily_summary order by code, trade_date"
+    ).fetchall()
+
+
+def test_real_ticks_sum_to_their_day_bars(
+    real_tdx_data: Path, conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    """Of 2019-02-01 the collector dropped nothing of sh600000: 191,193 hands, the sum of its minutes."""
+    trades = defaultdict(list)
+    for code in ("SH600000", "SZ000002"):
+        with (real_tdx_data / f"ticks_{code}.csv").open(newline="") as file:
+            for row in csv.DictReader(file):
+                trade = (
+                    row["minute"],
+                    row["price_yuan"],
+                    int(row["volume_hands"]),
+                    int(row["side"]),
+                )
+                trades[code.lower(), date.fromisoformat(row["date"])].append(trade)
+        with (real_tdx_data / f"minute_line_{code}.csv").open(newline="") as file:
+            hands: dict[date, int] = defaultdict(int)
+            for row in csv.DictReader(file):
+                hands[date.fromisoformat(row["bar_start"][:10])] += int(row["volume_hands"])
+        land(
+            conn,
+            "kline_daily",
+            [
+                bar(
+                    code.lower(),
+                    day,
+                    "20",
+                    low=1000,
+                    high=99_000,
+                    volume=sum_,
+                    amount=sum_ * 2_000_000,
+                )
+                for day, sum_ in hands.items()
+            ],
+        )
+    for (code, day), rows in trades.items():
+        land(conn, "tick_trade", ticks(code, day, rows))
+
+    assert dbt(*BUILD).success
+
+    found = conn.execute(
+        "select code, trade_date, tick_count, volume_shares, verdict, first_price, last_price, "
+        "buy_shares + sell_shares + neutral_shares - volume_shares, first_traded_at "
+        "from market.tick_daily_summary where trade_date = '2019-02-01' and code = 'sh600000'"
+    ).fetchall()
+    rows = trades["sh600000", date(2019, 2, 1)]
+    assert found == [
+        (
+            *("sh600000", date(2019, 2, 1), len(rows), 19_119_300, "ok"),
+            *(Decimal(rows[0][1]), Decimal(rows[-1][1]), 0, at(date(2019, 2, 1), rows[0][0])),
+        )
+    ]
+    # weighted by volume, within the prices of the day
+    averages = conn.execute(
+        "select count(*) from market.tick_daily_summary where vwap not between low and high"
+    ).fetchone()
+    assert averages == (0,)
+
+
+def test_each_way_of_not_fitting_the_day_bar_has_its_verdict(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    def of(code: str, hands: int, **changes: object) -> dict[str, object]:
+        prices = {"open": 10_000, "high": 10_200, "low": 10_000, "volume": hands}
+        return bar(code, DAYS[0], "10.10", **prices, amount=hands * 1_010_000, **changes)
+
+    land(conn, "trading_day", [trading_day(day) for day in DAYS])
+    codes = [f"sh60000{n}" for n in range(7)]
+    land(conn, "security", [security(code) for code in codes])
+    for code in codes:
+        land(conn, "tick_trade", ticks(code, DAYS[0], DAY))
+    land(conn, "tick_trade", ticks(codes[5], DAYS[0], DAY, is_final=False))
+    # one of the STAR market, where each of three ticks may have lost a hand
+    land(conn, "tick_trade", ticks("sh688001", DAYS[0], DAY))
+    land(
+        conn,
+        "kline_daily",
+        [
+            *(of(codes[0], 101), of(codes[1], 130), of(codes[2], 90)),
+            *(of(codes[3], 100) | {"high": 10_100}, of(codes[5], 100)),
+            *(of(codes[6], 100) | {"amount": 1}, of("sh688001", 104)),
+        ],
+    )
+
+    assert dbt(*BUILD).success
+
+    verdicts = dict(
+        conn.execute("select code, verdict from market.tick_daily_summary order by code").fetchall()
+    )
+    assert verdicts == {
+        codes[0]: "ok",
+        codes[1]: "ticks_missing",
+        codes[2]: "ticks_too_many",
+        codes[3]: "price_outside_day",
+        codes[4]: "no_day_bar",
+        codes[5]: "provisional",
+        codes[6]: "day_volume_unreliable",
+        "sh688001": "ok",
+    }
+    found = conn.execute(
+        "select subject, severity, evidence from qa.qa_tick_days order by subject"
+    ).fetchall()
+    assert found == [
+        (codes[1], "warning", "10000 shares in 3 ticks, 13000 in the day bar"),
+        (codes[2], "warning", "10000 shares in 3 ticks, 9000 in the day bar"),
+        (codes[3], "error", "ticks between 10.000 and 10.200, outside the day bar"),
+        (codes[4], "warning", "3 ticks on a day without a bar"),
+    ]
+
+
+def test_only_days_whose_ticks_changed_are_summed_again(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    codes = ("sh600000", "sz000002")
+    land(conn, "trading_day", [trading_day(day) for day in DAYS])
+    land(conn, "security", [security(code) for code in codes])
+    for code in codes:
+        land(conn, "kline_daily", [bar(code, day, "10.10") for day in DAYS])
+        for day in DAYS[:4]:
+            land(conn, "tick_trade", ticks(code, day, DAY))
+    assert dbt(*BUILD).success
+
+    # a new day, a day read again with a tick less and another price, a day taken out, a late bar
+    land(conn, "tick_trade", ticks("sh600000", DAYS[4], DAY))
+    conn.execute(
+        "delete from raw_tdx.tick_trade where code = 'sz000002' and trade_date = %s and ordinal = 3",
+        (DAYS[1],),
+    )
+    land(conn, "tick_trade", ticks("sz000002", DAYS[1], [("09:25", "9.90", 40, 2)]))
+    conn.execute(
+        "delete from raw_tdx.tick_trade where code = 'sz000002' and trade_date = %s", (DAYS[2],)
+    )
+    land(conn, "kline_daily", [bar("sh600000", DAYS[0], "10.10", volume=70, high=10_200)])
+    conn.execute("vacuum analyze raw_tdx.tick_trade")
+    outcome = dbt("run", "--select", "int_ticks__days")
+    assert outcome.success
+    assert outcome.written["int_ticks__days"] == 2
+
+    day_by_day = summaries(conn)
+    assert len(day_by_day) == 4 + 1 + 3
+    gap = conn.execute(
+        "select volume_gap_shares, verdict from market.tick_daily_summary "
+        "where code = 'sh600000' and trade_date = %s",
+        (DAYS[0],),
+    ).fetchone()
+    assert gap == (-3000, "price_outside_day")
+    assert dbt("run", "--select", "int_ticks__days").written["int_ticks__days"] == 0
+    assert dbt("run", "--full-refresh", "--select", "int_ticks__days").success
+    conn.execute("drop schema quotemill_intermediate cascade")
+    assert dbt(*BUILD).success
+    assert summaries(conn) == day_by_day
