@@ -4,14 +4,13 @@ Kept as what it is: the stocks in its cache with the signs of their stale prices
 all instruments. Whether stocks rose or fell is computed from our own bars and quotes instead.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 
-from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.dataset import Context, Dataset
-from loaders.tdx.outcomes import Outcome
+from loaders.tdx.outcomes import Outcome, answer_or_fault
 from loaders.tdx.quotes import session_date
 from loaders.tdx.schemas import MARKET_STATS
 from loaders.tdx.service.outage import ServiceGone
@@ -19,15 +18,14 @@ from loaders.warehouse.tables import conform
 
 ROUTE = "/api/market-stats"
 COUNTS = "/api/market-count"
-T = TypeVar("T")
 
 
 async def fetch(run: Context, exchanges: Sequence[str]) -> AsyncIterator[Outcome]:
     """Outcomes in the order of `exchanges` (sh, sz, bj), of two calls for all of them. A call that
     fails leaves its columns null."""
     try:
-        stats, no_stats = await _or_why(run.client.market_stats)
-        counts, no_counts = await _or_why(run.client.market_count)
+        stats, no_stats = await answer_or_fault(run.client.market_stats())
+        counts, no_counts = await answer_or_fault(run.client.market_count())
     except ServiceGone as error:
         for exchange in exchanges:
             yield Outcome(exchange, failure=str(error), gone=error)
@@ -60,16 +58,6 @@ async def fetch(run: Context, exchanges: Sequence[str]) -> AsyncIterator[Outcome
         if counts:
             row["instrument_count"] = counts[exchange]
         yield Outcome(exchange, [row], cursor=day, fallback=fallback)
-
-
-async def _or_why(call: Callable[[], Awaitable[T]]) -> tuple[T | None, str | None]:
-    """What a call gives, or why it gives nothing. Raises ServiceGone."""
-    try:
-        return await call(), None
-    except ServiceGone:
-        raise
-    except (UpstreamError, DataQualityError) as error:
-        return None, str(error)
 
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:

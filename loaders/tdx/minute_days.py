@@ -8,12 +8,12 @@ the days of the calendar are due.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cache
 
 import numpy as np
 import psycopg
 
 from loaders.tdx import intraday
+from loaders.tdx.decoded_volume import decoded_volume
 from loaders.tdx.intraday import NO_AMOUNT, NUMBERS, Records
 from loaders.tdx.tick_days import DayBar
 from loaders.trading_time import close_of
@@ -22,7 +22,6 @@ from loaders.trading_time import close_of
 SUM_TOLERANCE = 1e-4
 # each minute loses the odd shares of a hand
 LOST_HANDS = 240
-EXACT_FROM = 128  # hands and more are decoded rightly
 
 SECOND_OF_AFTERNOON = timedelta(hours=-2, minutes=1)  # 13:01, from the close
 
@@ -225,9 +224,8 @@ def _fits(found: Records, bar: DayBar) -> bool:
     if not len(found):
         return True
     hands = payable_hands(found)
-    if hands < EXACT_FROM and any(
-        reported_as(true) == bar.volume for true in range(hands, EXACT_FROM)
-    ):
+    small = decoded_volume(bar.volume)
+    if small is not None and hands <= small:
         return True
     most = bar.volume * (1 + SUM_TOLERANCE) + 1
     return bar.volume * (1 - SUM_TOLERANCE) - LOST_HANDS <= hands <= most
@@ -244,13 +242,3 @@ def payable_hands(found: Records) -> int:
     payable = np.maximum(found["amount"], 0) / np.maximum(found["low"], 1) / 100
     most = np.where(told, np.floor(payable * (1 + 1e-5)) + 1, found["volume"])
     return int(np.minimum(found["volume"], most).sum())
-
-
-@cache
-def reported_as(hands: int) -> int:
-    """A volume as the service reports it: its decoder is wrong for some below 128."""
-    if 9 <= hands <= 16:
-        return 264 + 256 * (hands - 9)
-    if 33 <= hands <= 64:
-        return 48 + 16 * (hands - 33)
-    return {1: 32768, 3: 4098, 4: 8194}.get(hands, hands)

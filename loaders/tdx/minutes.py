@@ -9,7 +9,7 @@ bar. If they do not, the day is asked for once more on a later day and then take
 has: some boards trade after 15:00, which no minute shows. Anything else lands as provisional.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -17,17 +17,16 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from loaders.errors import DataQualityError, UpstreamError
+from loaders.errors import DataQualityError
 from loaders.tdx import intraday, minute_days, vipdoc
 from loaders.tdx.dataset import Context, Dataset
 from loaders.tdx.intraday import Ints, Mask, Records, Sanity
 from loaders.tdx.minute_days import Wanted
 from loaders.tdx.minutes_today import fetch_today
-from loaders.tdx.outcomes import NOT_DUE, Outcome, in_order, outcome_of
+from loaders.tdx.outcomes import NOT_DUE, Outcome, answer_or_fault, in_order, outcome_of
 from loaders.tdx.plausibility import Rejected
 from loaders.tdx.schemas import KLINE_MINUTE
 from loaders.tdx.service.answers_intraday import TimedBars
-from loaders.tdx.service.outage import ServiceGone
 from loaders.tdx.service.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
 from loaders.tdx.tick_days import divisor, is_tenfold
 from loaders.warehouse.tables import conform
@@ -136,12 +135,12 @@ async def _ask_for_bars(
             code,
             found,
             sanity,
-            lambda: client.intraday(code, limit=limit, expect_rows=expect),
+            client.intraday(code, limit=limit, expect_rows=expect),
         )
         if bars is not None and _settled(bars, limit, wanted, found):
             return
         found.ways.append(f"{SHORT_ROUTE} → {ROUTE}: bars of due days are missing")
-    bars = await _bars(code, found, sanity, lambda: client.intraday_all(code, expect_rows=expect))
+    bars = await _bars(code, found, sanity, client.intraday_all(code, expect_rows=expect))
     found.unanswered = bars is None
     if bars is not None and len(bars) > INTRADAY_BARS - A_DAY:
         first = intraday.days_in(bars)[0]
@@ -173,16 +172,18 @@ async def _bars(
     code: str,
     found: Found,
     sanity: Sanity,
-    ask: Callable[[], Awaitable[TimedBars]],
+    answer: Awaitable[TimedBars],
 ) -> Records | None:
     """Add the bars of an answer to what is found. A route that fails is a fault and stops nothing."""
-    try:
-        bars, rejected = intraday.check(code, intraday.of_answer(await ask()), PERIOD, sanity)
-    except ServiceGone:
-        raise
-    except (UpstreamError, DataQualityError) as error:
-        found.faults.append(str(error))
+
+    async def checked() -> tuple[Records, list[Rejected]]:
+        return intraday.check(code, intraday.of_answer(await answer), PERIOD, sanity)
+
+    good, fault = await answer_or_fault(checked())
+    if good is None:
+        found.faults.append(str(fault))
         return None
+    bars, rejected = good
     found.rejected += rejected
     found.bars = intraday.better(found.bars, bars, PERIOD)
     return bars
@@ -200,12 +201,9 @@ async def _ask_for_points(
     """Fill the minutes that no bar is known of with the price of that minute."""
     tenfold, filled = is_tenfold(code, kind), 0
     for day in days:
-        try:
-            points = await run.client.minute_points(code, day)
-        except ServiceGone:
-            raise
-        except (UpstreamError, DataQualityError) as error:
-            found.faults.append(str(error))
+        points, fault = await answer_or_fault(run.client.minute_points(code, day))
+        if points is None:
+            found.faults.append(str(fault))
             continue
         low, high, bar = min(points.price), max(points.price), wanted.days[day]
         by = divisor(low, high, bar, tenfold=tenfold)

@@ -48,6 +48,18 @@ async def outcome_of(code: str, work: Awaitable[Outcome]) -> Outcome:
         return Outcome(code, failure=str(error))
 
 
+async def answer_or_fault(
+    request: Awaitable[R],
+) -> tuple[R | None, UpstreamError | DataQualityError | None]:
+    """What one request of several gives, or why it gives nothing. Raises ServiceGone, which ends all."""
+    try:
+        return await request, None
+    except ServiceGone:
+        raise
+    except (UpstreamError, DataQualityError) as error:
+        return None, error
+
+
 async def in_order(
     keys: Sequence[K],
     work: Callable[[K], Awaitable[R]],

@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from loaders.errors import DataQualityError, UpstreamError
+from loaders.errors import UpstreamError
 from loaders.tdx.dataset import Context, Dataset
-from loaders.tdx.outcomes import Outcome, in_order, outcome_of
+from loaders.tdx.outcomes import Outcome, answer_or_fault, in_order, outcome_of
 from loaders.tdx.quotes import SINGLE, session_date
 from loaders.tdx.schemas import STOCK_INFO
 from loaders.tdx.service.answers import Bars, NeedsRestart
@@ -69,20 +69,11 @@ async def _load(run: Context, code: str, day: date) -> Outcome:
 async def _apart(client: TdxClient, code: str, today: date, cause: UpstreamError) -> StockInfo:
     """Quote and minutes by routes of their own, after a call for all parts broke."""
     faults = {"kline_day": str(cause)}
-    quote: Quote | None = None
-    minute: MinutePoints | None = None
-    try:
-        (quote,) = await client.quote([code])
-    except ServiceGone:
-        raise
-    except (UpstreamError, DataQualityError) as error:
-        faults["quote"] = str(error)
-    try:
-        minute = await client.minute_points(code, today)
-    except ServiceGone:
-        raise
-    except (UpstreamError, DataQualityError) as error:
-        faults["minute"] = str(error)
+    quotes, no_quote = await answer_or_fault(client.quote([code]))
+    minute, no_minute = await answer_or_fault(client.minute_points(code, today))
+    faults |= {"quote": str(no_quote)} if no_quote else {}
+    faults |= {"minute": str(no_minute)} if no_minute else {}
+    quote = quotes[0] if quotes else None
     parts = [part.fetched_at for part in (quote, minute) if part is not None]
     if not parts:
         raise cause

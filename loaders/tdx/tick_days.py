@@ -14,6 +14,7 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
+from loaders.tdx.decoded_volume import decoded_volume
 from loaders.tdx.plausibility import Rejected
 from loaders.tdx.schemas import TICK_TRADE
 from loaders.tdx.service.answers_trades import Ticks
@@ -180,16 +181,9 @@ def is_whole(code: str, hands: int, ticks: int, bar: DayBar) -> bool:
 
 
 def _volumes(bar: DayBar) -> Sequence[int]:
-    """What the volume of a day bar can mean: below 128 hands the service's decoder makes another
-    number of it."""
-    shown = bar.volume
-    if shown in (32768, 4098, 8194):
-        return shown, {32768: 1, 4098: 3, 8194: 4}[shown]
-    if 264 <= shown <= 2056 and (shown - 264) % 256 == 0:
-        return shown, 9 + (shown - 264) // 256
-    if 48 <= shown <= 544 and shown % 16 == 0:
-        return shown, 33 + (shown - 48) // 16
-    return (shown,)
+    """What the volume of a day bar can mean."""
+    small = decoded_volume(bar.volume)
+    return (bar.volume,) if small is None else (bar.volume, small)
 
 
 def rows_of(days: Sequence[tuple[str, TickDay]]) -> pa.Table:

@@ -14,9 +14,8 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
-from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.dataset import Context, Dataset
-from loaders.tdx.outcomes import NOT_DUE, Outcome, in_order, outcome_of
+from loaders.tdx.outcomes import NOT_DUE, Outcome, answer_or_fault, in_order, outcome_of
 from loaders.tdx.plausibility import Rejected
 from loaders.tdx.schemas import KLINE_DAILY, TICK_TRADE
 from loaders.tdx.service.answers_trades import Ticks
@@ -144,7 +143,7 @@ async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
         yield outcome
 
 
-# -- days that are over, today among them --------------------------------------------------------------------------
+# -- days that are over, today among them ------------------------------------------------------
 
 
 def _of_history(run: Context, codes: Sequence[str]) -> One:
@@ -222,18 +221,12 @@ class _Reading:
         )
 
     async def _read_stretch(self, stretch: Sequence[Due]) -> None:
-        answers: Mapping[date, Ticks] = {}
-        why = "days are missing"
-        try:
-            answers = await self.run.client.trades_of_days(
-                self.code, stretch[0].day, stretch[-1].day
-            )
-        except ServiceGone:
-            raise
-        except (UpstreamError, DataQualityError) as error:
-            why = f"{type(error).__name__}"
+        answers, fault = await answer_or_fault(
+            self.run.client.trades_of_days(self.code, stretch[0].day, stretch[-1].day)
+        )
+        why = type(fault).__name__ if fault else "days are missing"
         for due in stretch:
-            first = self._judged(due, answers.get(due.day))
+            first = self._judged(due, answers.get(due.day) if answers else None)
             if isinstance(first, TickDay) and _fits(self.code, first, due.bar):
                 self.landing.append(whole(first))
                 continue
@@ -244,12 +237,9 @@ class _Reading:
 
     async def _read_today(self, due: Due) -> None:
         """The current day after its close, judged by its day bar; provisional."""
-        try:
-            ticks = await self.run.client.trades_of_today(self.code)
-        except ServiceGone:
-            raise
-        except (UpstreamError, DataQualityError) as error:
-            self.failed[due.day] = str(error)
+        ticks, fault = await answer_or_fault(self.run.client.trades_of_today(self.code))
+        if ticks is None:
+            self.failed[due.day] = str(fault)
             return
         found = self._judged(due, ticks)
         if isinstance(found, TickDay):
@@ -261,16 +251,12 @@ class _Reading:
 
     async def _read_day(self, due: Due, first: TickDay | BrokenRule | None) -> None:
         """One day by itself, after the route of many days gave `first` of it."""
-        ticks: Ticks | None = None
-        second: TickDay | BrokenRule | None = None
-        try:
-            ticks = await self.run.client.trades_of_day(self.code, due.day)
-            second = self._judged(due, ticks)
+        ticks, fault = await answer_or_fault(self.run.client.trades_of_day(self.code, due.day))
+        second = self._judged(due, ticks)
+        if ticks is None:
+            self.failed[due.day] = str(fault)
+        else:
             self.fallback = ticks.fallback or self.fallback
-        except ServiceGone:
-            raise
-        except (UpstreamError, DataQualityError) as error:
-            self.failed[due.day] = str(error)
         found = [x for x in (second, first) if isinstance(x, TickDay)]
         if found:
             self.failed.pop(due.day, None)
@@ -318,7 +304,7 @@ def _failure(failed: Mapping[date, str], asked: int) -> str | None:
     return f"{len(failed)} of {asked} days: {days} ({first}: {why})"
 
 
-# -- the running session -----------------------------------------------------------------------------
+# -- the running session -----------------------------------------------------------------------
 
 
 def _of_today(run: Context, codes: Sequence[str]) -> One:

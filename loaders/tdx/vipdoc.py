@@ -154,7 +154,7 @@ def _records(file: Path, layout: np.dtype[np.void]) -> tuple[Records, str | None
 def _days_of(written: Ints) -> tuple[NDArray[np.datetime64], Mask]:
     """Days written as YYYYMMDD; where there is no such day, any day and False."""
     year, month, day = written // 10_000, written // 100 % 100, written % 100
-    sound = (year >= 1990) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    sound = (year >= 1990) & (year <= 9999) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
     first = np.where(sound, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
     days = first.astype("datetime64[D]") + np.where(sound, day - 1, 0)
     # the 31st of a shorter month has run into the next one
@@ -175,9 +175,9 @@ def _reasons(is_day: Mask, ascends: Mask) -> list[tuple[int, str]]:
 
 
 def _li(values: NDArray[np.float32], decimals: int) -> Ints:
-    """Single floats in units of the last of `decimals` decimals; what is no number becomes 0."""
-    exact = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    return np.asarray(np.rint(exact * 10**decimals).astype(np.int64))
+    """Single floats in units of the last of `decimals` decimals; what is no amount becomes 0."""
+    exact = values.astype(np.float64) * 10**decimals
+    return np.rint(np.where(np.abs(exact) < 2**62, exact, 0)).astype(np.int64)
 
 
 def _written(file: Path, now: datetime) -> datetime:

@@ -186,3 +186,15 @@ def test_files_are_found_by_exchange_and_period_and_a_lost_one_is_a_fault(tmp_pa
     assert len(vipdoc.read_minutes(new, "sz000001", "stock", "minute5", NOW).bars) == 0
     with pytest.raises(DataQualityError, match=r"sz000001\.lc1 cannot be read"):
         vipdoc.read_minutes(folder / "sz000001.lc1", "sz000001", "stock", "minute1", NOW)
+
+
+def test_a_file_of_random_bytes_is_refused_record_by_record(tmp_path: Path) -> None:
+    noise = bytes(range(256)) * 4 + b"\xff" * 64
+    for name, read in (
+        ("sh600000.day", lambda f: vipdoc.read_days(f, "sh600000", "stock", NOW)),
+        ("sh600000.lc1", lambda f: vipdoc.read_minutes(f, "sh600000", "stock", "minute1", NOW)),
+    ):
+        found = read(written(tmp_path, name, noise))
+        assert len(found.bars) + len(found.rejected) >= len(noise) // 32
+        if name.endswith(".day"):
+            assert not len(found.bars)

@@ -95,8 +95,52 @@ verdicts as (
 ),
 
 -- five, or all there are: a bar or two may agree by chance
-unadjusted as (
+raw_series as (
     select * from verdicts where raw_bars >= 5 or (raw_bars > 0 and raw_bars = telling_bars)
+),
+
+-- a vendor that lacks our newest events, but not all of them: raw since the newest that it has, and
+-- adjusted as of then before it
+fitting as (
+    select
+        p.code,
+        o.valid_to
+    from paired as p
+    inner join raw_series as r on p.code = r.code
+    inner join segments as s
+        on p.code = s.code and p.trade_date >= s.valid_from and p.trade_date < s.valid_to
+    inner join segments as o
+        on
+            p.code = o.code
+            and o.valid_from > date '1900-01-01'
+            and o.valid_to <= p.vendor_date
+    where p.field = 'close'
+    group by p.code, o.valid_from, o.valid_to
+    having
+        bool_and(
+            abs(
+                case
+                    when p.trade_date < o.valid_to
+                        then (s.backward_a * p.raw + s.backward_b - o.backward_b) / o.backward_a
+                    else p.raw
+                end - p.theirs
+            ) <= 0.011
+        )
+),
+
+lacking as (
+    select
+        code,
+        max(valid_to) as ex_date
+    from fitting
+    group by code
+),
+
+unadjusted as (
+    select r.*
+    from raw_series as r
+    left join lacking as l on r.code = l.code
+    where l.code is null
 ),
 
 compared as (
@@ -156,17 +200,19 @@ final as (
         d.theirs,
         case
             when not d.is_final then 'unfinished_bar'
-            when i.ex_date is not null then 'late_corporate_action'
+            when i.ex_date is not null or d.trade_date < l.ex_date then 'late_corporate_action'
             when o.code is not null then 'vendor_at_another_day'
             else 'unexplained'
         end as likely_cause,
         coalesce(
             'the vendor knows an event of ' || i.ex_date || format(': m %s, c %s', i.m, i.c),
+            'the vendor lacks our event of ' || l.ex_date,
             format('as of %s; allowed: 0.011', d.vendor_date)
         ) as evidence,
         d.is_different
     from compared as d
     left join other_days as o on d.code = o.code and d.trade_date = o.trade_date
+    left join lacking as l on d.code = l.code
     left join lateral (
         select
             e.ex_date,

@@ -1,0 +1,27 @@
+"""Volumes below 128 hands, some of which the service's decoder makes larger numbers of.
+
+The macro decoded_volume says the same to dbt.
+"""
+
+_EXACT_FROM = 128  # hands and more are decoded rightly
+
+
+def _reported_as(hands: int) -> int:
+    if 9 <= hands <= 16:
+        return 264 + 256 * (hands - 9)
+    if 33 <= hands <= 64:
+        return 48 + 16 * (hands - 33)
+    return {1: 32768, 3: 4098, 4: 8194}.get(hands, hands)
+
+
+_SMALL = {
+    _reported_as(hands): hands for hands in range(_EXACT_FROM) if _reported_as(hands) != hands
+}
+
+
+def decoded_volume(reported: int) -> int | None:
+    """The small number of hands that the decoder turns into the reported one; None: there is none.
+
+    A reported number may also be what it says.
+    """
+    return _SMALL.get(reported)

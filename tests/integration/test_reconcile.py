@@ -1,0 +1,230 @@
+"""Comparing a sample with the service: silence where all is well, the right cause where it is not."""
+
+import random
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders.errors import UpstreamError
+from loaders.run import LoadRequest, run_load
+from loaders.sandbox.actions import events
+from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.replay import ReplayMarket
+from loaders.sandbox.vipdoc_files import write_vipdoc
+from loaders.sandbox.world import World
+from loaders.trading_time import SHANGHAI
+from loaders.warehouse.postgres import open_warehouse
+from orchestration import build, reconcile, reconcile_checks, reconcile_report
+from orchestration.reconcile import PARTS_OF_A_DAY, Reconciliation, Request
+from tests.integration.tdx_load.bench import Bench, bench
+
+MARKET = SyntheticMarket(codes=12, days=60, seed=5)
+JUNE = date(2025, 6, 1)
+CHECKED = ("sh600000", "sh600002", "sh600003", "sz000001", "sz000002", "sz000003", "sz300001")
+
+
+@pytest.fixture
+def warehouse_dsn(new_database: Callable[..., str]) -> str:
+    """An empty database, always of the same name: dbt parses the project anew for each other one."""
+    return new_database("reconcile")
+
+
+@pytest.fixture(scope="module")
+def targets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("targets")
+
+
+@pytest.fixture(autouse=True)
+def _dbt_keeps_what_it_parsed_and_tests_no_unit(
+    monkeypatch: pytest.MonkeyPatch, targets: Path
+) -> None:
+    own, invoke = build.dbt_target, build.invoke
+    monkeypatch.setattr(build, "dbt_target", lambda *given: targets / own(*given).name)
+
+    def quickly(settings: Any, warehouse: Any, arguments: Any, **options: Any) -> Any:
+        quick = [*arguments, "--exclude", "resource_type:unit_test"]
+        return invoke(settings, warehouse, quick, **options)
+
+    monkeypatch.setattr(build, "invoke", quickly)
+
+
+@contextmanager
+def opened(world: World, dsn: str, home: Path, **options: Any) -> Iterator[Bench]:
+    home.mkdir(exist_ok=True)
+    with bench(world, dsn, home, **options) as made:
+        yield made
+
+
+def run(bench_: Bench, **request: Any) -> Reconciliation:
+    as_of = bench_.sandbox.clock.replace(tzinfo=SHANGHAI)
+
+    def load(wanted: LoadRequest) -> Any:
+        return run_load(bench_.settings, wanted, bench_.heard, as_of=as_of)
+
+    return reconcile.run(
+        bench_.settings,
+        open_warehouse(bench_.settings),
+        Request(**{"seed": 1} | request),
+        load,
+        bench_.heard.line,
+        now=as_of,
+    )
+
+
+def causes(result: Reconciliation) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for difference in result.differences:
+        found[difference.code].add(difference.likely_cause)
+    return dict(found)
+
+
+EVERYTHING = (
+    *("codes", "trading_calendar", "kline_daily", "minute_1m", "tick_trade", "corporate_actions"),
+)
+
+
+# what went wrong on our side: an action that never came, minutes lost, a day stored wrongly, a day
+# stored while it was still growing
+INJECTED = (
+    "delete from raw_tdx.corporate_action where code = 'sz300001' and ex_date > '2025-06-01'",
+    "delete from raw_tdx.kline_minute where code = 'sz000001'"
+    " and bar_end between '2025-06-11T02:00Z' and '2025-06-11T02:10Z'",
+    "update raw_tdx.kline_daily set volume = volume * 2, amount = amount * 2"
+    " where code = 'sz000003' and trade_date = '2025-06-12'",
+    "update raw_tdx.kline_daily"
+    " set volume = volume / 2, amount = amount / 2, close = open, is_final = false"
+    " where code = 'sh600003' and trade_date = '2025-06-30'",
+)
+
+
+@pytest.fixture
+def loaded(warehouse_dsn: str, tmp_path: Path) -> Iterator[Bench]:
+    """The codes that are checked, with the minutes of June and ticks of two days, not built yet."""
+    vipdoc = tmp_path / "vipdoc"
+    write_vipdoc(MARKET, vipdoc, days=1, codes=CHECKED)
+    for minutes in (*vipdoc.glob("*/minline"), *vipdoc.glob("*/fzline")):
+        shutil.rmtree(minutes)
+    settings = {"vipdoc": str(vipdoc), "minute_days": 20, "tick_days": 2}
+    with opened(MARKET, warehouse_dsn, tmp_path / "home", **settings) as made:
+        assert made.load(codes=CHECKED, datasets=EVERYTHING).status == "succeeded"
+        yield made
+
+
+def test_a_sound_market_agrees_and_each_injected_fault_is_told_by_its_cause(
+    loaded: Bench,
+) -> None:
+    loaded.sandbox.faults.add("reset")
+    with pytest.raises(UpstreamError):
+        run(loaded, codes=CHECKED)
+    assert loaded.rows("select count(*) from ops.reconciliation_runs") == [(0,)]
+    loaded.sandbox.faults.clear()
+
+    sound = run(loaded, codes=CHECKED)
+    assert sound.differences == ()
+    assert (sound.month, sound.exit_code) == (JUNE, 0)
+    codes, days = len(CHECKED), 20
+    assert {(c.check_name, c.period): c.agreeing for c in sound.comparisons} == {
+        ("bars_of_minutes", "minute5"): codes * days * 48,
+        ("bars_of_minutes", "minute15"): codes * days * 16,
+        ("bars_of_minutes", "minute30"): codes * days * 8,
+        ("bars_of_minutes", "hour"): codes * days * 4,
+        ("bars_of_days", "week"): codes * 5,
+        ("bars_of_days", "month"): codes,
+        ("bars_of_days", "day"): codes * days,
+        ("day_of_minutes", "minute1"): codes * days,
+        ("day_of_ticks", "tick"): codes * 2,
+        ("adjusted_bars", "day"): codes * days,
+    }
+
+    loaded.sandbox.faults.add("ths-unadjusted:code=sh600000")
+    loaded.sandbox.faults.add("ths-missing-action:code=sh600002")
+    loaded.sandbox.faults.add("timeout:kline-all:code=sz000002")
+    for statement in INJECTED:
+        loaded.execute(statement)
+    build.build(
+        loaded.settings,
+        open_warehouse(loaded.settings),
+        loaded.heard.line,
+        arguments=["--full-refresh"],
+    )
+    result = run(loaded, codes=CHECKED)
+
+    assert causes(result) == {
+        "sh600000": {"vendor_unadjusted"},
+        "sh600002": {"late_corporate_action"},
+        "sh600003": {"unfinished_bar"},
+        "sz000001": {"missing_minutes"},
+        "sz000003": {"correction", "unexplained"},
+        "sz300001": {"late_corporate_action"},
+    }
+    assert {d.severity for d in result.differences if d.code == "sh600003"} == {"info"}
+    assert result.not_loaded.keys() == {"kline_weekly", "kline_monthly", *PARTS_OF_A_DAY}
+    assert {tuple(failed) for failed in result.not_loaded.values()} == {("sz000002",)}
+    assert result.exit_code == 6
+    text = reconcile_report.markdown(result)
+    for cause in ("vendor_unadjusted", "late_corporate_action", "missing_minutes", "correction"):
+        assert f"### {cause}: " in text
+        assert reconcile_report.CAUSES[cause] in text
+    assert "- kline_weekly, sz000002: " in text
+
+
+def adjusted_alone(b: Bench, codes: Sequence[str], month: date) -> set[tuple[str, str]]:
+    """Codes and causes that the third party's series, read anew, gives."""
+    warehouse = open_warehouse(b.settings)
+    assert b.load(mode="init", datasets=(reconcile.ADJUSTED,), codes=codes).status == "succeeded"
+    as_of, last = datetime(2025, 7, 1, tzinfo=UTC), reconcile.month_end(month)
+    with warehouse.connect() as conn:
+        run_id = reconcile.record(conn, as_of, month, last, 0, 1, codes)
+    models = ["--select", "int_corporate_actions__inferred", *reconcile.MODELS]
+    build.build(b.settings, warehouse, b.heard.line, arguments=models)
+    with warehouse.connect() as conn:
+        made, found = reconcile_checks.read(conn, run_id, {}, with_day_files=False)
+    assert made[-1].check_name == "adjusted_bars"
+    assert made[-1].compared > 0
+    return {(d.code, d.likely_cause) for d in found if d.check_name == "adjusted_bars"}
+
+
+def test_a_series_that_silently_turned_raw_is_flagged_every_time(
+    warehouse_dsn: str, tmp_path: Path
+) -> None:
+    """Of several draws of codes each one, and never a code that was not drawn."""
+    last = MARKET.end.date()
+    adjusted = [
+        s.code
+        for s in MARKET.securities
+        if s.kind != "index"
+        and any(event.ex_date <= last for event in events(MARKET.actions(s.code)))
+        and s.code != "sh600001"  # delisted in May
+    ]
+    with opened(MARKET, warehouse_dsn, tmp_path / "home") as b:
+        b.load(codes=adjusted)
+        build.build(b.settings, open_warehouse(b.settings), b.heard.line)
+        for seed in (1, 2, 3):
+            drawn = random.Random(seed).sample(adjusted, 4)
+            b.sandbox.faults.clear()
+            for code in drawn:
+                b.sandbox.faults.add(f"ths-unadjusted:code={code}")
+            assert adjusted_alone(b, adjusted, JUNE) == {
+                (code, "vendor_unadjusted") for code in drawn
+            }
+
+
+def test_real_series_raise_no_alarm(
+    warehouse_dsn: str, tmp_path: Path, real_tdx_data: Path
+) -> None:
+    codes = ("sh600000", "sz000002")
+    actions = str(real_tdx_data / "corporate_actions.csv")
+    with opened(
+        ReplayMarket(real_tdx_data), warehouse_dsn, tmp_path / "home", corporate_actions=actions
+    ) as b:
+        b.load(codes=codes)
+        build.build(b.settings, open_warehouse(b.settings), b.heard.line)
+        # a month with an ex-date of each: 2011-05-27 and 2011-06-03
+        for month in (date(2011, 5, 1), date(2011, 6, 1), date(2008, 6, 1)):
+            assert adjusted_alone(b, codes, month) == set()

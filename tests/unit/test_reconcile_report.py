@@ -1,0 +1,148 @@
+"""What a reconciliation says and how it ends, from its result alone."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from loaders.errors import UsageError
+from orchestration.reconcile import Reconciliation, Request, chosen
+from orchestration.reconcile_checks import Comparison, Difference, comparisons
+from orchestration.reconcile_report import SHOWN, by_cause, markdown, summary, write
+
+JUNE = date(2025, 6, 1)
+NOON = datetime(2025, 6, 3, 3, 30, tzinfo=UTC)
+CLEAN = Reconciliation(
+    run_id=7,
+    as_of=datetime(2025, 7, 1, 10, tzinfo=UTC),
+    month=JUNE,
+    last_date=date(2025, 6, 30),
+    seed=11,
+    codes=("sh600000", "sz000001"),
+    candidates=30,
+    comparisons=(
+        Comparison("bars_of_minutes", "minute5", 960, 0),
+        Comparison("day_of_ticks", "tick", 0, 0),
+    ),
+    differences=(),
+    not_loaded={},
+)
+
+
+def difference(
+    code: str = "sh600000", cause: str = "missing_minutes", **other: object
+) -> Difference:
+    made = Difference(
+        check_name="bars_of_minutes",
+        severity="warning",
+        code=code,
+        period="minute5",
+        trade_date=date(2025, 6, 3),
+        bar_end=datetime(2025, 6, 3, 1, 35, tzinfo=UTC),
+        field="volume_shares",
+        ours=Decimal("100.000"),
+        theirs=Decimal(300),
+        difference=Decimal(-200),
+        likely_cause=cause,
+        evidence="238 of 240 | minutes",
+    )
+    return replace(made, **other)  # type: ignore[arg-type]
+
+
+def test_a_clean_run_says_what_agreed_and_what_compared_nothing() -> None:
+    text = markdown(CLEAN)
+    assert "| bars_of_minutes | minute5 | 960 | 960 | 0 |" in text
+    assert "Compared nothing, for want of rows on one side: day_of_ticks tick." in text
+    assert "seed 11" in text
+    assert "sh600000, sz000001" in text
+    assert "day_of_ticks tick                compared nothing" in summary(CLEAN)
+    assert "nothing differs" in summary(CLEAN)
+    assert CLEAN.exit_code == 0
+
+
+def test_differences_are_grouped_by_cause_the_gravest_first() -> None:
+    many = [difference("sz000001", "unfinished_bar", severity="info") for _ in range(5)]
+    result = replace(CLEAN, differences=(*many, difference(), difference(cause="unexplained")))
+    assert [cause for cause, _ in by_cause(result.differences)] == [
+        *("missing_minutes", "unexplained", "unfinished_bar"),
+    ]
+    text = markdown(result)
+    assert "### missing_minutes: 1 (warning)" in text
+    assert "loaders run tdx --dataset minute_1m" in text
+    assert r"238 of 240 \| minutes" in text
+    assert "| 2025-06-03 09:35 | volume_shares | 100 | 300 | -200 |" in text
+
+
+def test_the_first_differences_are_shown_and_the_rest_counted() -> None:
+    found = tuple(difference(f"sh6{i:05d}") for i in range(SHOWN + 15))
+    text = markdown(replace(CLEAN, differences=found))
+    assert text.count("| sh6") == SHOWN
+    assert "… and 15 more" in text
+    assert "run_id = 7 and likely_cause = 'missing_minutes'" in text
+
+
+def test_the_exit_code_tells_differences_and_missing_evidence() -> None:
+    differing = replace(CLEAN, differences=(difference(),))
+    lacking = {"kline_adjusted": {"sz000001": "the page failed"}}
+    assert differing.exit_code == 5
+    assert replace(CLEAN, differences=(difference(severity="info"),)).exit_code == 0
+    assert replace(differing, not_loaded=lacking).exit_code == 6
+    assert "kline_adjusted, sz000001: the page failed" in markdown(
+        replace(CLEAN, not_loaded=lacking)
+    )
+    assert "not loaded: kline_adjusted: sz000001" in summary(replace(CLEAN, not_loaded=lacking))
+
+
+def test_a_seed_draws_the_same_codes_again() -> None:
+    codes = [f"sh6{i:05d}" for i in range(100)]
+    first = chosen(codes, Request(sample=5), 42, JUNE)
+    assert first == chosen(codes, Request(sample=5), 42, JUNE)
+    assert first != chosen(codes, Request(sample=5), 43, JUNE)
+    assert len(set(first)) == 5
+    assert list(first) == sorted(first)
+    assert chosen(codes[:3], Request(sample=5), 42, JUNE) == tuple(codes[:3])
+
+
+def test_codes_that_did_not_trade_cannot_be_compared() -> None:
+    with pytest.raises(UsageError, match="sz000009"):
+        chosen(["sh600000"], Request(codes=("sh600000", "sz000009")), 1, JUNE)
+    with pytest.raises(UsageError, match="2025-06"):
+        chosen([], Request(), 1, JUNE)
+    with pytest.raises(UsageError, match="no code"):
+        chosen(["sh600000"], Request(codes=()), 1, JUNE)
+
+
+def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("a file")
+    with pytest.raises(UsageError, match=r"report\.md cannot be written"):
+        write(CLEAN, tmp_path / "folder" / "report.md")
+
+
+def test_a_bar_that_differs_in_two_fields_counts_once() -> None:
+    found = [difference(), difference(field="close"), difference(bar_end=NOON)]
+    bars = {("bars_of_minutes", "minute5"): 48}
+    (five, *others) = comparisons(bars, found, with_day_files=False)
+    assert (five.compared, five.differing, five.agreeing) == (48, 2, 46)
+    assert {c.compared for c in others} == {0}
+
+
+def test_bars_whose_evidence_did_not_come_are_neither_compared_nor_found() -> None:
+    bars = {("bars_of_minutes", "minute5"): 48}
+    (five, *_) = comparisons(bars, [], [difference()], with_day_files=False)
+    assert (five.compared, five.differing) == (47, 0)
+
+
+def test_a_check_that_is_new_to_the_report_is_counted_too() -> None:
+    made = comparisons({("closing_auction", "day"): 3}, [], with_day_files=False)
+    assert made[-1] == Comparison("closing_auction", "day", 3, 0)
+
+
+def test_day_files_are_spoken_of_where_there_are_to_be_some() -> None:
+    def named(with_day_files: bool) -> list[tuple[str, str]]:
+        made = comparisons({}, [], with_day_files=with_day_files)
+        return [(c.check_name, c.period) for c in made]
+
+    assert ("bars_of_days", "day") in named(True)
+    assert ("bars_of_days", "day") not in named(False)
