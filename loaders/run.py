@@ -114,7 +114,9 @@ class Load:
             self._looked = time.monotonic()
             with contextlib.suppress(WarehouseAway):  # what is fetched now is kept on disk
                 self.lock.confirm()
-                self._stopped = jobs.cancel_requested(self.warehouse, self.job_id)
+                # never back to False: a Ctrl-C may come while the warehouse is asked
+                if jobs.cancel_requested(self.warehouse, self.job_id):
+                    self._stopped = True
         return self._stopped
 
     @property
@@ -224,7 +226,7 @@ def run_load(
         if not realtime:
             raise
         reporter.line(f"skipped: {held}")
-        return LoadResult(None, request.source, "skipped", 0, (), (str(held),), None, "", 0.0)
+        return _skipped(request.source, str(held))
     with taken as lock:
         from loaders.warehouse import landing, migrate
 
@@ -233,6 +235,9 @@ def run_load(
         if retry:
             job, retried = jobs.failed_tasks(warehouse, request.source, retry_job)
             retry_of = job["job_id"]
+            if job["status"] == "succeeded":
+                reporter.line(f"nothing of job {retry_of} had failed")
+                return _skipped(request.source)
             request = _request_of(job["parameters"])
         folder = settings.home / "pipelines" / migrate.warehouse_id(warehouse)
         pipeline, pending = landing.open_pipeline(warehouse, folder, request.source)
@@ -268,6 +273,10 @@ def run_load(
             _abandon(load, "failed", f"{type(caught).__name__}: {caught}")
             raise
         return _finish(load, error or load.gone, time.monotonic() - started)
+
+
+def _skipped(source: str, *why: str) -> LoadResult:
+    return LoadResult(None, source, "skipped", 0, (), why, None, "", 0.0)
 
 
 def _finish(load: Load, error: QuotemillError | None, seconds: float) -> LoadResult:

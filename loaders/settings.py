@@ -90,6 +90,15 @@ class TdxSettings(_Section):
             [v.strip() for v in value.split(",") if v.strip()] if isinstance(value, str) else value
         )
 
+    @property
+    def address(self) -> str | None:
+        """`base_url` for people and records: without a user and a password."""
+        if self.base_url is None:
+            return None
+        scheme, _, rest = self.base_url.partition("://")
+        authority, slash, path = rest.partition("/")
+        return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+
 
 class Settings(_Section):
     """Everything the project can be told. `origins` says where each value came from."""

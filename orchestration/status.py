@@ -11,7 +11,7 @@ from loaders.warehouse.postgres import Warehouse
 
 NO_ACTIONS = (
     "no source of corporate actions was ever read, so adjusted prices equal raw ones: "
-    "set QUOTEMILL_TDX__CORPORATE_ACTIONS and run `quotemill run`"
+    "set QUOTEMILL_TDX__CORPORATE_ACTIONS"
 )
 
 
@@ -62,7 +62,8 @@ def read(warehouse: Warehouse, limit: int = 5, as_of: str | None = None) -> Stat
         mends.append((NO_ACTIONS, "quotemill run"))
     for row in freshness:
         if row["is_stale"]:
-            wrong = f"{row['dataset']} ends {row['last_date']}, expected {row['expected_date']}"
+            ends = f"ends {row['last_date']}" if row["last_date"] else "has no row"
+            wrong = f"{row['dataset']} {ends}, expected {row['expected_date']}"
             mends.append((wrong, "quotemill run"))
     return Status(loads, builds, freshness, findings, mends)
 

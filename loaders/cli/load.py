@@ -69,6 +69,8 @@ def run_command(
         )
         for name in sources
     ]
+    if any(result.total("rows_new") + result.total("rows_changed") for result in results):
+        print("next: `quotemill build`, or `dbt build`, makes the tables", file=sys.stderr)
     finish(results, json)
 
 

@@ -19,7 +19,7 @@ def check(settings: Settings, now: datetime) -> dict[str, Any]:
         async with TdxClient(settings.tdx) as client:
             ready = await client.probe(now.astimezone(SHANGHAI).date())
         return {
-            "base_url": settings.tdx.base_url,
+            "base_url": settings.tdx.address,
             "first_day": ready.first_day,
             "last_day": ready.last_day,
             "warnings": list(ready.warnings),

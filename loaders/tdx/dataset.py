@@ -49,9 +49,9 @@ class Dataset:
     """A dataset with one cursor for each key.
 
     `fetch` gives outcomes in the order of the keys, and ends early once the service is gone or the
-    package is full. `table`
-    makes one Arrow table of `landed`'s schema of the rows of some outcomes. `route` is named where
-    rows are refused. `period` is that of a dataset which shares its table: its cursors' keys end so.
+    package is full. `table` makes one Arrow table of `landed`'s schema of the rows of some outcomes.
+    `route` is named where rows are refused. `period` is that of a dataset which shares its table: its
+    cursors' keys end so.
     """
 
     name: str

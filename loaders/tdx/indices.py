@@ -118,14 +118,17 @@ async def _load(
         else None,
         f"{ROUTE} → {SHORT_ROUTE}",
     )
-    if limit is not None and cursor is not None and bars.dates[0] > cursor:
-        bars, limit = await client.index_all(index, period=period), None
     if not len(bars):
         return Outcome(key, skipped=ABSENT)
-    if span and (lost := long_bars.lost_history(bars, span, whole=limit is None)):
-        bars = await client.index_all(index, period=period)
-        if lost := long_bars.lost_history(bars, span, whole=True):
-            return Outcome(key, failure=f"{lost}; nothing was overwritten")
+    bars, lost = await long_bars.joined(
+        bars,
+        lambda: client.index_all(index, period=period),
+        cursor,
+        span,
+        limited=limit is not None,
+    )
+    if lost:
+        return Outcome(key, failure=f"{lost}; nothing was overwritten")
     outcome = long_bars.accepted(key, bars, period, run.window, known, stored=stored)
     return Outcome(
         key, outcome.rows, outcome.rejected, outcome.cursor, None, outcome.failure, fallback

@@ -98,7 +98,16 @@ def accepted(code: str, bars: Bars, window: Window, cursor: date | None) -> Outc
     if cursor is not None:
         first = date.min
     good = good.take(i for i, day in enumerate(good.dates) if first <= day <= last)
-    return Outcome(code, good, rejected, newest_final(good.dates, good.fetched_at))
+    due = min(window.due, last)
+    refused = next((r.rule for r in rejected if r.row_key == f"{code} {due}"), None)
+    return Outcome(
+        code,
+        good,
+        rejected,
+        newest_final(good.dates, good.fetched_at),
+        # a bar of long ago may never come right; the one that is due can
+        failure=f"the bar of {due} was refused: {refused}" if refused else None,
+    )
 
 
 def joins(bars: Bars, tail: Tail) -> bool:

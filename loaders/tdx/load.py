@@ -8,7 +8,6 @@ packages of rows. One code's failure is recorded against that code and stops not
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -36,6 +35,7 @@ __all__ = ["check_request", "load", "missing_settings", "queues", "resolve"]
 T = TypeVar("T")
 PACKAGE_ROWS = 2_000_000  # a package that has as many takes no further code
 FALLBACKS_SAID = 20  # different ones in the log of a task
+NOT_LISTED = "not in the service's code list (which never has B shares)"
 NO_ACTIONS = (
     "no source of corporate actions is configured, so adjusted prices equal raw ones: "
     "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, or xdxr"
@@ -174,9 +174,9 @@ class _Tdx:
         if unknown:
             task = self.load.add_task("unknown_codes", unknown)
             task.status = "failed"
-            task.failures = dict.fromkeys(unknown, "not in the service's code list")
+            task.failures = dict.fromkeys(unknown, NOT_LISTED)
             jobs.save_task(self.load.warehouse, self.load.job_id, task)
-            self.load.warn(f"not in the service's code list: {', '.join(unknown)}")
+            self.load.warn(f"{', '.join(unknown)}: {NOT_LISTED}")
         return sorted(set(request.codes) - set(unknown))
 
     def _plan(self, securities: dict[str, Security]) -> list[Task]:
@@ -232,7 +232,7 @@ class _Tdx:
     def _keyed(self, task: Task, dataset: Dataset, context: Context) -> None:
         task.status = "running"
         jobs.save_task(self.load.warehouse, self.load.job_id, task)
-        fallbacks: Counter[str] = Counter()
+        fallbacks: dict[str, list[str]] = {}
         page = 0
         while (start := _reached(task)) < len(task.codes) and not self.load.stopping():
             page += 1
@@ -257,12 +257,14 @@ class _Tdx:
         task.status = _status(task)
         jobs.save_task(self.load.warehouse, self.load.job_id, task)
         if fallbacks:
-            detail = dict(fallbacks.most_common(FALLBACKS_SAID))
-            event = f"{task.dataset}: {fallbacks.total():,} times another way was taken"
+            often = sorted(fallbacks.items(), key=lambda item: -len(item[1]))[:FALLBACKS_SAID]
+            detail = {why: {"times": len(codes), "codes": codes[:5]} for why, codes in often}
+            times = sum(map(len, fallbacks.values()))
+            event = f"{task.dataset}: {times:,} times another way was taken"
             self.load.log("info", event, detail, task.task_no)
 
     def _drain(
-        self, task: Task, stream: AsyncIterator[Outcome], page: int, fallbacks: Counter[str]
+        self, task: Task, stream: AsyncIterator[Outcome], page: int, fallbacks: dict[str, list[str]]
     ) -> Iterator[Outcome]:
         """Outcomes as they come, counted; ends early where the load is to stop."""
         while (outcome := self._next(stream)) is not None:
@@ -270,7 +272,7 @@ class _Tdx:
             if outcome.gone is not None:
                 self.load.gone = outcome.gone
             if outcome.fallback is not None:
-                fallbacks[outcome.fallback] += 1
+                fallbacks.setdefault(outcome.fallback, []).append(outcome.code)
             if outcome.cursor is not None:
                 task.cursor = {"code": outcome.code, "date": outcome.cursor, "page": page}
             if outcome.failure is not None:

@@ -8,7 +8,7 @@ The bar is final once that last trading day is over.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
@@ -82,6 +82,27 @@ def lost_history(bars: Bars, span: Span, *, whole: bool) -> str | None:
     if whole and bars.dates[0] > span.first:
         return f"the whole history begins {bars.dates[0]}, but {span.first} is stored"
     return None
+
+
+async def joined(
+    bars: Bars,
+    whole: Callable[[], Awaitable[Bars]],
+    cursor: date | None,
+    span: Span | None,
+    *,
+    limited: bool,
+) -> tuple[Bars, str | None]:
+    """The answer if it joins what is stored, else the `whole` series, and in words what that lacks.
+
+    `limited` tells that `bars` are only the newest ones. A short answer of a degraded upstream mends
+    itself by the second reading.
+    """
+    if limited and cursor is not None and bars.dates[0] > cursor:
+        bars, limited = await whole(), False
+    if span is None or lost_history(bars, span, whole=not limited) is None:
+        return bars, None
+    bars = await whole()
+    return bars, lost_history(bars, span, whole=True)
 
 
 def trading_days(window: Window) -> list[date]:

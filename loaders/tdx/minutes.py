@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from loaders.errors import DataQualityError
+from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx import intraday, minute_days, vipdoc
 from loaders.tdx.dataset import Context, Dataset
 from loaders.tdx.intraday import Ints, Mask, Records, Sanity
@@ -27,6 +27,7 @@ from loaders.tdx.outcomes import NOT_DUE, Outcome, answer_or_fault, in_order, ou
 from loaders.tdx.plausibility import Rejected
 from loaders.tdx.schemas import KLINE_MINUTE
 from loaders.tdx.service.answers_intraday import TimedBars
+from loaders.tdx.service.outage import ServiceGone
 from loaders.tdx.service.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
 from loaders.tdx.tick_days import divisor, is_tenfold
 from loaders.warehouse.tables import conform
@@ -131,15 +132,12 @@ async def _ask_for_bars(
     client = run.client
     expect = bool(found.lacks(wanted) & wanted.traded)
     if limit := _short_limit(run, min(found.lacks(wanted)), wanted):
-        bars = await _bars(
-            code,
-            found,
-            sanity,
-            client.intraday(code, limit=limit, expect_rows=expect),
-        )
+        newest = client.intraday(code, limit=limit, expect_rows=expect)
+        bars = await _bars(code, found, sanity, newest)
         if bars is not None and _settled(bars, limit, wanted, found):
             return
-        found.ways.append(f"{SHORT_ROUTE} → {ROUTE}: bars of due days are missing")
+        why = "no usable answer" if bars is None else "bars of due days are missing"
+        found.ways.append(f"{SHORT_ROUTE} → {ROUTE}: {why}")
     bars = await _bars(code, found, sanity, client.intraday_all(code, expect_rows=expect))
     found.unanswered = bars is None
     if bars is not None and len(bars) > INTRADAY_BARS - A_DAY:
@@ -175,15 +173,13 @@ async def _bars(
     answer: Awaitable[TimedBars],
 ) -> Records | None:
     """Add the bars of an answer to what is found. A route that fails is a fault and stops nothing."""
-
-    async def checked() -> tuple[Records, list[Rejected]]:
-        return intraday.check(code, intraday.of_answer(await answer), PERIOD, sanity)
-
-    good, fault = await answer_or_fault(checked())
-    if good is None:
-        found.faults.append(str(fault))
+    try:
+        bars, rejected = intraday.check(code, intraday.of_answer(await answer), PERIOD, sanity)
+    except ServiceGone:
+        raise
+    except (UpstreamError, DataQualityError) as error:
+        found.faults.append(str(error))
         return None
-    bars, rejected = good
     found.rejected += rejected
     found.bars = intraday.better(found.bars, bars, PERIOD)
     return bars

@@ -135,7 +135,7 @@ QUOTE = landed_table(
         ("previous_close", _BIG),
         *_PRICES,  # close is the last price; 0 where nothing traded yet
         ("total_hand", _BIG),
-        ("current_hand", _BIG),  # Intuition of the source: the newest trade
+        ("current_hand", _BIG),  # the source's Intuition: the newest trade
         ("amount_yuan", _YUAN),
         ("inside_dish", _BIG),
         ("outer_disc", _BIG),

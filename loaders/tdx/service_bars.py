@@ -53,13 +53,15 @@ async def _load_long(
     span: Span | None,
 ) -> Outcome:
     limit = run.window.limit(cursor)
-    bars = await run.client.kline_all(code, period=period, limit=limit)
-    if limit is not None and cursor is not None and bars.dates[0] > cursor:
-        bars, limit = await run.client.kline_all(code, period=period), None
-    if span and (lost := long_bars.lost_history(bars, span, whole=limit is None)):
-        bars = await run.client.kline_all(code, period=period)
-        if lost := long_bars.lost_history(bars, span, whole=True):
-            return Outcome(code, failure=f"{lost}; nothing was overwritten")
+    bars, lost = await long_bars.joined(
+        await run.client.kline_all(code, period=period, limit=limit),
+        lambda: run.client.kline_all(code, period=period),
+        cursor,
+        span,
+        limited=limit is not None,
+    )
+    if lost:
+        return Outcome(code, failure=f"{lost}; nothing was overwritten")
     return long_bars.accepted(code, bars, period, run.window, known, stored=span is not None)
 
 

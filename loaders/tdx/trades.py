@@ -7,7 +7,7 @@ history on a later day.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from typing import Any
 
@@ -147,16 +147,14 @@ async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
 
 
 def _of_history(run: Context, codes: Sequence[str]) -> One:
-    window, cursors = run.window, run.cursors(TICK_TRADE.name)
-    # `since` reads again from there, and opens no gap before it where something is stored
-    days = replace(window, since=None).newest(run.settings.tick_days)
+    window = run.window
+    # days that were named may be older than those that are kept complete
+    days = window.newest(len(window.days) if window.since else run.settings.tick_days)
     due = run.ask(lambda conn: due_days(conn, codes, days, window.since)) if days else {}
     unknown = not run.cursors(KLINE_DAILY.name)
 
     async def one(code: str) -> Outcome:
         wanted = [d for d in due.get(code, []) if not _stands(code, d, window.today)]
-        if window.since and code not in cursors:
-            wanted = [d for d in wanted if d.day >= window.since]
         if wanted:
             return await _Reading(run, code).read(wanted)
         return Outcome(code, failure=NO_BARS) if unknown else Outcome(code, skipped=NOT_DUE)
@@ -245,9 +243,13 @@ class _Reading:
         if isinstance(found, TickDay):
             self._take(due, found)
         elif isinstance(found, BrokenRule):
-            self.rejected.append(found.rejected(self.code, due.day, ticks))
+            self._refuse(due, found, ticks)
         else:
             self.failed[due.day] = "success without a tick of today"
+
+    def _refuse(self, due: Due, broken: BrokenRule, ticks: Ticks) -> None:
+        self.rejected.append(broken.rejected(self.code, due.day, ticks))
+        self.failed[due.day] = str(broken)
 
     async def _read_day(self, due: Due, first: TickDay | BrokenRule | None) -> None:
         """One day by itself, after the route of many days gave `first` of it."""
@@ -262,7 +264,7 @@ class _Reading:
             self.failed.pop(due.day, None)
             self._take(due, min(found, key=lambda x: misfit(x.hands, due.bar)))
         elif isinstance(second, BrokenRule) and ticks is not None:
-            self.rejected.append(second.rejected(self.code, due.day, ticks))
+            self._refuse(due, second, ticks)
 
     def _judged(self, due: Due, ticks: Ticks | None) -> TickDay | BrokenRule | None:
         if ticks is None or not len(ticks):

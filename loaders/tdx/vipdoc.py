@@ -79,9 +79,9 @@ def read_days(file: Path, code: str, instrument_type: str, now: datetime) -> Day
     """The day bars of a `.day` file, in li and hands. Plausibility is the caller's to check.
 
     Volumes of stocks are shares in the file, those of an index hands. Records whose day is no day,
-    or does not come after the one before, are refused.
+    or does not come after the one before, are refused. Raises DataQualityError for an unreadable file.
     """
-    raw, warning = _records(file, _DAY)
+    raw, written_at, warning = _records(file, _DAY, now)
     days, is_day = _days_of(raw["day"].astype(np.int64))
     ascends = is_day & _ascends(np.where(is_day, days.astype(np.int64), -1))
     rejected = [
@@ -101,7 +101,7 @@ def read_days(file: Path, code: str, instrument_type: str, now: datetime) -> Day
         up=nothing,
         down=nothing,
         source_route="vipdoc/lday",
-        fetched_at=_written(file, now),
+        fetched_at=written_at,
     )
     return DayFile(bars, rejected, warning)
 
@@ -116,7 +116,7 @@ def read_minutes(
     Raises DataQualityError for an unreadable file.
     """
     old = file.suffix == ".5"
-    raw, warning = _records(file, _OLD_MINUTE if old else _MINUTE)
+    raw, written_at, warning = _records(file, _OLD_MINUTE if old else _MINUTE, now)
     packed = raw["day"].astype(np.int64)
     year, rest = (packed >> 11) + FIRST_MINUTE_YEAR, packed & 2047
     written = year * 10_000 + rest
@@ -137,24 +137,30 @@ def read_minutes(
     found["volume"] = kept["volume"] // (1 if instrument_type == "index" else 100)
     found["amount"] = _li(kept["amount"], 3)
     found["route"] = intraday.ROUTES.index(f"vipdoc/{FOLDERS[period]}")
-    found["fetched"] = intraday.microseconds(_written(file, now))
+    found["fetched"] = intraday.microseconds(written_at)
     return MinuteFile(intraday.repaired(found), rejected, warning)
 
 
-def _records(file: Path, layout: np.dtype[np.void]) -> tuple[Records, str | None]:
+def _records(
+    file: Path, layout: np.dtype[np.void], now: datetime
+) -> tuple[Records, datetime, str | None]:
+    """The whole records of a file, when it was written, and a word about its tail."""
     try:
         content = file.read_bytes()
+        written_at = min(datetime.fromtimestamp(file.stat().st_mtime, UTC), now)
     except OSError as error:
         raise DataQualityError(f"{file} cannot be read: {error.strerror}") from error
     tail = len(content) % SIZE
     warning = f"{file.name}: {tail} bytes after the last whole record are ignored" if tail else None
-    return np.frombuffer(content[: len(content) - tail], layout), warning
+    return np.frombuffer(content[: len(content) - tail], layout), written_at, warning
 
 
 def _days_of(written: Ints) -> tuple[NDArray[np.datetime64], Mask]:
     """Days written as YYYYMMDD; where there is no such day, any day and False."""
     year, month, day = written // 10_000, written // 100 % 100, written % 100
-    sound = (year >= 1990) & (year <= 9999) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    sound = (
+        (year >= 1990) & (year <= 9999) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    )
     first = np.where(sound, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
     days = first.astype("datetime64[D]") + np.where(sound, day - 1, 0)
     # the 31st of a shorter month has run into the next one
@@ -178,10 +184,6 @@ def _li(values: NDArray[np.float32], decimals: int) -> Ints:
     """Single floats in units of the last of `decimals` decimals; what is no amount becomes 0."""
     exact = values.astype(np.float64) * 10**decimals
     return np.rint(np.where(np.abs(exact) < 2**62, exact, 0)).astype(np.int64)
-
-
-def _written(file: Path, now: datetime) -> datetime:
-    return min(datetime.fromtimestamp(file.stat().st_mtime, UTC), now)
 
 
 def _rejected(

@@ -10,20 +10,19 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from loaders.errors import DataQualityError
-from loaders.tdx import vipdoc
+from loaders.tdx import long_bars, vipdoc
 from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.long_bars import LongBars
 from loaders.tdx.outcomes import Outcome, outcome_of
 from loaders.tdx.plausibility import check_bars
 from loaders.tdx.schemas import KLINE_PERIOD
 from loaders.tdx.service.answers import Bars
-from loaders.trading_time import close_of, is_final, newest_final
+from loaders.trading_time import newest_final
 from loaders.warehouse.tables import conform
 
 ROUTE = "vipdoc/lday"
 PERIOD = "day"
 NO_FOLDER = "the setting tdx.vipdoc names no folder"
-_STAMP = pa.timestamp("us", tz="UTC")
 
 
 async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
@@ -46,10 +45,7 @@ async def _load(run: Context, code: str) -> Outcome:
 
 def _read(run: Context, code: str, path: Path) -> Outcome:
     """Raises DataQualityError for a file that cannot be read or is no bars of this code."""
-    try:
-        found = vipdoc.read_days(path, code, run.instrument_type(code), run.clock())
-    except OSError as error:
-        raise DataQualityError(f"{path.name} cannot be read: {error.strerror}") from error
+    found = vipdoc.read_days(path, code, run.instrument_type(code), run.clock())
     window = run.window
     good, refused = check_bars(code, found.bars, as_of=window.today, closed=window.closed)
     first, last = window.since or date.min, window.until or date.max
@@ -69,27 +65,9 @@ def table(outcomes: Sequence[Outcome]) -> pa.Table:
 
 
 def _rows(code: str, bars: Bars) -> pa.Table:
-    size = len(bars)
-    return conform(
-        pa.table(
-            {
-                "code": [code] * size,
-                "period": [PERIOD] * size,
-                "bar_end": pa.array([close_of(day) for day in bars.dates], _STAMP),
-                "trade_date": pa.array(bars.dates, pa.date32()),
-                "open": bars.open,
-                "high": bars.high,
-                "low": bars.low,
-                "close": bars.close,
-                "volume": bars.volume,
-                "amount": bars.amount,
-                "source_route": [ROUTE] * size,
-                "fetched_at": pa.array([bars.fetched_at] * size, _STAMP),
-                "is_final": [is_final(day, bars.fetched_at) for day in bars.dates],
-            }
-        ),
-        KLINE_PERIOD,
-    )
+    columns = long_bars.arrow_columns(code, LongBars(bars, bars.dates, PERIOD))
+    route = {"source_route": pa.repeat(pa.scalar(ROUTE), len(bars))}
+    return conform(pa.table(columns | route), KLINE_PERIOD)
 
 
 DATASET = Dataset("vipdoc_daily", KLINE_PERIOD, ROUTE, fetch, table, PERIOD)

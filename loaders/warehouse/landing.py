@@ -137,7 +137,7 @@ def land(
     batches: Iterable[Batch],
     rejects: LandedTable | None = None,
 ) -> Landed:
-    """Land batches of one table as one package.
+    """Land batches of one table as one package; what is counted are the rows of that table.
 
     The batches are drawn while dlt extracts, so memory stays flat; what they refuse lands in the
     table `rejects`.
@@ -160,7 +160,7 @@ def land(
     if rejects is not None:
         resources.append(_resource(rejects, lambda: iter(refused)))
     with _spool_errors(Path(pipeline.working_dir)):
-        return _run(pipeline, warehouse, dlt.source(lambda: resources, name=source)())
+        return _run(pipeline, warehouse, dlt.source(lambda: resources, name=source)(), table.name)
 
 
 def _resource(table: LandedTable, rows: Callable[[], Iterator[pa.Table]]) -> Any:
@@ -177,8 +177,13 @@ def _resource(table: LandedTable, rows: Callable[[], Iterator[pa.Table]]) -> Any
     )
 
 
-def _run(pipeline: dlt.Pipeline, warehouse: Warehouse, data: Any) -> Landed:
-    """Run the pipeline to the end of its packages; a warehouse that restarts costs another round."""
+def _run(
+    pipeline: dlt.Pipeline, warehouse: Warehouse, data: Any, table: str | None = None
+) -> Landed:
+    """Run the pipeline to the end of its packages; a warehouse that restarts costs another round.
+
+    Counts the rows of `table`; of every table where it is None.
+    """
     for left in reversed(range(ROUNDS)):
         try:
             info = pipeline.run(data, loader_file_format="parquet")
@@ -201,8 +206,9 @@ def _run(pipeline: dlt.Pipeline, warehouse: Warehouse, data: Any) -> Landed:
     row = warehouse.ask(
         lambda conn: conn.execute(
             "select coalesce(sum(rows_read), 0)::bigint, coalesce(sum(rows_new), 0)::bigint, "
-            "coalesce(sum(rows_changed), 0)::bigint from ops.landed_files where load_id = any(%s)",
-            (info.loads_ids,),
+            "coalesce(sum(rows_changed), 0)::bigint from ops.landed_files "
+            "where load_id = any(%s) and table_name = coalesce(%s, table_name)",
+            (info.loads_ids, table),
         ).fetchone()
     )
     assert row is not None

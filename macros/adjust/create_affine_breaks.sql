@@ -44,6 +44,8 @@ create function {{ schema }}.affine_fit(
     out fit_error double precision
 ) language plpgsql immutable parallel safe set search_path = pg_catalog as $function$
 declare
+    -- prices that nothing was cut from stand half a unit too high by then: a tie that falls upward
+    tie constant double precision := 0.000001;
     scale constant double precision := event_a * newer_p / latest_a; -- of a price after the event in v
     point record;
     slope double precision;
@@ -86,9 +88,9 @@ begin
             + point.n * (case when m_digits < 2 then 0.06 else 0.03 end * tolerance / scale) ^ 2;
         foreach tried_c in array array[
             0,
-            round((point.y - tried_m * point.w)::numeric, 2),
-            round((point.y - tried_m * point.w)::numeric, 3),
-            round((point.y - tried_m * point.w)::numeric, 4)
+            round((point.y - tried_m * point.w + tie)::numeric, 2),
+            round((point.y - tried_m * point.w + tie)::numeric, 3),
+            round((point.y - tried_m * point.w + tie)::numeric, 4)
         ] loop
             shift := point.w - (point.y - tried_c) / tried_m;
             square := point.sww - 2 * point.syw / tried_m + point.syy / tried_m ^ 2;

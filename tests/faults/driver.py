@@ -26,6 +26,7 @@ LANDING = "inside the transaction"
 UNMARKED = "committed but not marked"
 CURSORS = "saving cursors"
 FOLDER = "renewing the folder"
+DELETED = "old ticks deleted, new ones not inserted"
 STAGES = (FETCHING, SPOOLED, LANDING, UNMARKED, CURSORS, FOLDER)
 
 MOMENTS = {
@@ -37,6 +38,7 @@ MOMENTS = {
     "normalized, not loading": SPOOLED,
     "load begun, no file started": SPOOLED,
     "after COPY, before the upsert": LANDING,
+    DELETED: LANDING,
     "after the upsert, before the commit": LANDING,
     "after the commit, dlt not told": UNMARKED,
     "dlt told, file not moved": UNMARKED,
@@ -50,6 +52,7 @@ MOMENTS = {
     "ingestion_state written, not committed": CURSORS,
     "folder half removed": FOLDER,
 }
+BY_CODE = ("kline_daily", "minute_1m", "tick_trade")
 STATE_TABLE = "_dlt_pipeline_state"
 
 _counts: Counter[str] = Counter()
@@ -95,23 +98,25 @@ def around(
 
 def patch_fetching() -> None:
     from loaders.cli.progress import Lines
-    from loaders.tdx import client, load
+    from loaders.tdx import load
+    from loaders.tdx.service import connection
 
-    get = client.get
+    def asking(ask: Callable[..., Any]) -> Callable[..., Any]:
+        async def asked(*args: Any, **kwargs: Any) -> Any:
+            hit("request about to be sent")
+            answer = await ask(*args, **kwargs)
+            hit("answer received")
+            return answer
 
-    async def wrapped(*args: Any, **kwargs: Any) -> Any:
-        hit("request about to be sent")
-        answer = await get(*args, **kwargs)
-        hit("answer received")
-        return answer
+        return asked
 
-    client.get = wrapped
+    connection.get, connection.post = asking(connection.get), asking(connection.post)
     around(
         Lines,
         "advance",
-        after=lambda _, dataset, *__: "between two codes" if dataset == "kline_daily" else None,
+        after=lambda _, dataset, *__: "between two codes" if dataset in BY_CODE else None,
     )
-    around(load, "_batch", after="a batch handed to dlt")
+    around(load, "batch_of", after="a batch handed to dlt")
 
 
 def patch_landing() -> None:
@@ -131,6 +136,7 @@ def patch_landing() -> None:
     around(Pipeline, "load", before="normalized, not loading")
     around(Load, "start_new_jobs", before="load begun, no file started")
     around(landing, "copy_to_stage", after="after COPY, before the upsert")
+    around(landing, "replace_units", after=DELETED)
     around(
         landing.UpsertCopyJob,
         "_land",

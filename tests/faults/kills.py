@@ -20,6 +20,18 @@ SEED_VARIABLE = "FAULTS_SEED"
 SLICED = {"QUOTEMILL_TDX__SLICE_SIZE": "4", "QUOTEMILL_TDX__BATCH_SIZE": "6"}
 # one refused row, so that the table of refused rows is not empty
 FAULTS = ("holiday:kline-all:code=sh600000",)
+# what a day brings by default, and with all that a first load brings also the ticks
+DAY = ("--mode=incremental",)
+FIRST = (
+    "--mode=init",
+    *(
+        f"--dataset={name}"
+        for name in (
+            *("codes", "trading_calendar", "kline_daily", "index_kline", "stock_info"),
+            *("minute_1m", "tick_trade", "quote_snapshot", "corporate_actions"),
+        )
+    ),
+)
 
 
 def seed(default: int) -> int:
@@ -28,37 +40,47 @@ def seed(default: int) -> int:
 
 @dataclass
 class Scenario:
-    """A load to be disturbed: `open` sets it up anew each time; `expected` is what it leaves
-    undisturbed, and `counts` how often each moment comes in it."""
+    """A load to be disturbed: `open` sets it up anew each time, and `args` are its command's;
+    `expected` is what it leaves undisturbed, and `counts` how often each moment comes in it."""
 
     name: str
     open: Callable[[], Scene]
+    args: tuple[str, ...]
     undisturbed: Scene
     expected: Mapping[str, Any]
     counts: Mapping[str, int]
 
 
-def scenario(name: str, open_: Callable[[], Scene], report: Path) -> Scenario:
+def scenario(name: str, open_: Callable[[], Scene], report: Path, *args: str) -> Scenario:
     scene = open_()
-    done = scene.driven(report, "none", 0)
+    done = scene.driven(report, "none", 0, *args)
     assert done.code == 0, done.said
-    return Scenario(name, open_, scene, scene.facts(), json.loads(report.read_text()))
+    counts = json.loads(report.read_text())
+    return Scenario(name, open_, args, scene, scene.facts(), counts)
 
 
-def kill(scenario: Scenario, stage: str, rng: random.Random, report: Path) -> tuple[str, Scene]:
-    """Kill a load within a stage, run it again as a user would, and compare. Returns what was hit."""
-    moment = rng.choice([m for m, of in MOMENTS.items() if of == stage and scenario.counts.get(m)])
+def moment_of(scenario: Scenario, stage: str, rng: random.Random) -> str:
+    """A moment of the stage that comes in the load."""
+    return rng.choice([m for m, of in MOMENTS.items() if of == stage and scenario.counts.get(m)])
+
+
+def kill(scenario: Scenario, moment: str, rng: random.Random, report: Path) -> tuple[str, Scene]:
+    """Kill a load at some time of a moment, run it again as a user would, and compare.
+
+    Returns what was hit.
+    """
+    stage, args = MOMENTS[moment], scenario.args
     nth = rng.randint(1, scenario.counts[moment])
     what = f"{scenario.name}, {stage}: {moment}, {nth} of {scenario.counts[moment]}"
     scene = scenario.open()
     before = scene.jobs() if scene.rows("select to_regclass('ops.ingestion_jobs')")[0][0] else []
 
     report.unlink(missing_ok=True)
-    killed = scene.driven(report, moment, nth)
+    killed = scene.driven(report, moment, nth, *args)
     assert killed.code == -signal.SIGKILL, f"{what}: {killed.said}"
     assert report.read_text() == f"{stage}: {moment}", what
 
-    again = scene.run()
+    again = scene.run(*args)
     assert again.code == 0, f"{what}: {again.said}"
     try:
         assert_same(scene.facts(), scenario.expected)

@@ -10,23 +10,34 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from loaders.sandbox.tdx_service import TdxSandbox
 from loaders.trading_time import SHANGHAI
+from tests.integration.tdx_load import bench
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+# what is cheap to load: a test that is about more names it, or its mode
+CORE = tuple(f"--dataset={name}" for name in bench.CORE)
 TABLES = (
     "security",
     "trading_day",
     "kline_daily",
     "index_kline",
+    "kline_minute",
+    "kline_period",
+    "kline_adjusted",
+    "tick_trade",
+    "quote",
+    "market_stats",
+    "stock_info",
     "corporate_action",
     "rejected_row",
 )
 
 
-def wait_until(what: str, condition: Callable[[], Any], bound: float = 60.0) -> Any:
+def wait_until(what: str, condition: Callable[[], Any], bound: float = 180.0) -> Any:
     """Poll until `condition()` is true; its value. Fails after `bound` seconds."""
     deadline = time.monotonic() + bound
     while not (value := condition()):
@@ -46,7 +57,8 @@ class Finished:
 
 @dataclass
 class Scene:
-    """Commands run in `home` with the settings in `env` and no others."""
+    """Commands run in `home` with the settings in `env` and no others; loads without arguments of
+    their own are of the datasets `CORE`."""
 
     home: Path
     sandbox: TdxSandbox
@@ -72,6 +84,8 @@ class Scene:
                 "QUOTEMILL_TDX__INDICES": "sh000001",
                 "QUOTEMILL_TDX__BACKOFF": "0",
                 "QUOTEMILL_TDX__OUTAGE_WAIT": "0",
+                "QUOTEMILL_TDX__MINUTE_DAYS": "1",
+                "QUOTEMILL_TDX__TICK_DAYS": "1",
                 "DBT_PROFILES_DIR": str(self.home / "profiles"),
                 "PYTHONPATH": str(ROOT),
             }
@@ -91,7 +105,7 @@ class Scene:
 
     def begin(self, *args: str) -> subprocess.Popen[str]:
         """`loaders run tdx` at the sandbox's clock, in the background."""
-        return self.start(BIN / "loaders", "run", "tdx", "--as-of", self.as_of, *args)
+        return self.start(BIN / "loaders", "run", "tdx", "--as-of", self.as_of, *(args or CORE))
 
     def run(self, *args: str) -> Finished:
         return ended(self.begin(*args))
@@ -102,7 +116,8 @@ class Scene:
     def driven(self, report: Path, moment: str, nth: int, *args: str) -> Finished:
         """`loaders run tdx` that kills itself at the nth time of a moment."""
         driver = (sys.executable, "-m", "tests.faults.driver", report, moment, str(nth))
-        return ended(self.start(*driver, "run", "tdx", "--as-of", self.as_of, *args))
+        command = ("run", "tdx", "--as-of", self.as_of, *(args or CORE))
+        return ended(self.start(*driver, *command))
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.seen or self.dsn or "") as conn:
@@ -115,6 +130,15 @@ class Scene:
         return facts(self.seen or self.dsn or "")
 
 
+def copy_of(template: str, target: str, server_url: str) -> str:
+    """Make the empty database of the URL `target` a copy of that of `template`; `target` again."""
+    name, source = (conninfo_to_dict(dsn)["dbname"] for dsn in (target, template))
+    with psycopg.connect(server_url, autocommit=True) as conn:
+        conn.execute(f"drop database {name}".encode())
+        conn.execute(f"create database {name} template {source}".encode())
+    return target
+
+
 def ended(process: subprocess.Popen[str]) -> Finished:
     out, said = process.communicate(timeout=240)
     return Finished(process.returncode, said, out)
@@ -123,10 +147,10 @@ def ended(process: subprocess.Popen[str]) -> Finished:
 def facts(dsn: str, *, moments: bool = True) -> dict[str, list[tuple[Any, ...]]]:
     """Everything that a load leaves and the next one stands on: rows, cursors, their publication.
 
-    Of a row all but the load id. Without `moments` also not when it came, for loads whose clocks
-    differed.
+    Of a row all but the load id. Without `moments` also not when it came and from where, for loads
+    whose clocks differed: of an index's minutes these decide the route, and the label of noon.
     """
-    apart = ["_dlt_load_id"] + ([] if moments else ["fetched_at"])
+    apart = ["_dlt_load_id"] + ([] if moments else ["fetched_at", "source_route", "source_label"])
     at = "last_success_at" if moments else "null"
     found: dict[str, list[tuple[Any, ...]]] = {}
     with psycopg.connect(dsn) as conn:

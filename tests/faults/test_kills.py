@@ -7,33 +7,34 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
-from tests.faults.driver import STAGES
+from tests.faults.driver import DELETED, LANDING, MOMENTS, STAGES
 from tests.faults.kills import (
+    DAY,
     FAULTS,
+    FIRST,
     SEED_VARIABLE,
     SLICED,
     Scenario,
     kill,
     market_tables,
+    moment_of,
     scenario,
     seed,
 )
-from tests.faults.scene import BIN, Scene, assert_same, ended
+from tests.faults.scene import BIN, Scene, assert_same, copy_of, ended
 
-PER_STAGE = 4  # kills of each stage in each scenario of the full matrix
+PER_MOMENT = 1  # kills at each moment of each scenario of the full matrix
 
 
 @pytest.fixture(scope="module")
 def first_load(
     open_scene: Callable[..., Scene], tmp_path_factory: pytest.TempPathFactory
 ) -> Scenario:
-    """The very first load of an empty warehouse."""
+    """The very first load of an empty warehouse, ticks and quotes included."""
     report = tmp_path_factory.mktemp("first") / "report"
-    return scenario("first load", lambda: open_scene(faults=FAULTS, **SLICED), report)
+    return scenario("first load", lambda: open_scene(faults=FAULTS, **SLICED), report, *FIRST)
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +45,20 @@ def second_day(
     days: list[date],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Scenario:
-    """The load of one new day, in a copy of a warehouse that has all the days before."""
+    """The load of one new day, in a copy of a warehouse that has all the days before.
+
+    The ticks of the day before are provisional in it: this load replaces them.
+    """
     first = open_scene(clock=days[-2], faults=FAULTS, **SLICED)
-    assert first.run().code == 0
-    template = conninfo_to_dict(first.dsn or "")["dbname"]
+    loaded = first.run(*FIRST)
+    assert loaded.code == 0, loaded.said
 
     def open_() -> Scene:
-        dsn = new_database()
-        name = conninfo_to_dict(dsn)["dbname"]
-        with psycopg.connect(server_url, autocommit=True) as conn:
-            conn.execute(f"drop database {name}".encode())
-            conn.execute(f"create database {name} template {template}".encode())
+        dsn = copy_of(first.dsn or "", new_database(), server_url)
         return open_scene(clock=days[-1], faults=FAULTS, dsn=dsn, **SLICED)
 
     report = tmp_path_factory.mktemp("second") / "report"
-    return scenario("second day", open_, report)
+    return scenario("second day", open_, report, *DAY)
 
 
 def test_one_kill_in_each_stage_of_a_load_costs_nothing_but_time(
@@ -68,7 +68,11 @@ def test_one_kill_in_each_stage_of_a_load_costs_nothing_but_time(
     print(f"{SEED_VARIABLE}={number}")
     rng = random.Random(number)
     for stage in STAGES:
-        what, _ = kill(rng.choice([first_load, second_day]), stage, rng, tmp_path / "report")
+        disturbed = rng.choice([first_load, second_day])
+        moment = moment_of(disturbed, stage, rng)
+        if stage == LANDING:  # the new day's load replaces the ticks of the day before
+            disturbed, moment = second_day, DELETED
+        what, _ = kill(disturbed, moment, rng, tmp_path / "report")
         print(what)
 
 
@@ -87,13 +91,12 @@ def test_kills_all_over_a_load_cost_nothing_but_time(
     kills: Counter[str] = Counter()
     moments: set[str] = set()
     scenes = []
-    for stage in STAGES:
-        for _ in range(PER_STAGE):
-            what, scene = kill(disturbed, stage, rng, tmp_path / "report")
-            print(what)
-            kills[stage] += 1
-            moments.add(what)
-            scenes.append(scene)
+    for moment in [m for m in MOMENTS if disturbed.counts.get(m)] * PER_MOMENT:
+        what, scene = kill(disturbed, moment, rng, tmp_path / "report")
+        print(what)
+        kills[MOMENTS[moment]] += 1
+        moments.add(what)
+        scenes.append(scene)
     tables = []
     for scene in (disturbed.undisturbed, rng.choice(scenes)):
         built = ended(scene.start(BIN / "quotemill", "build"))

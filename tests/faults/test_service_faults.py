@@ -23,6 +23,8 @@ CODE = "sh600000"
 SOAK = pytest.mark.soak
 # small packages: part of a dataset has landed when the service fails in the middle of it
 SLICED = {"slice_size": 3, "batch_size": 6}
+# two loads, a day apart, bring the three days of minutes that the undisturbed one brings
+MINUTE_DAYS = 2
 
 
 @pytest.fixture
@@ -230,7 +232,8 @@ def test_bars_of_the_running_day_are_replaced_by_the_finished_ones(
     open_bench: OpenBench, undisturbed_dsn: str, days: list[date], fault: str
 ) -> None:
     noon = datetime.combine(days[-1], time(11, 0))
-    with open_bench(clock=noon, faults=[f"{fault}:kline-all", f"{fault}:index/all"]) as loads:
+    faults = [f"{fault}:kline-all", f"{fault}:index/all"]
+    with open_bench(clock=noon, faults=faults, minute_days=MINUTE_DAYS) as loads:
         loads.load()
         loads.load()
         assert loads.rows(
@@ -248,7 +251,7 @@ def test_a_half_bar_that_came_after_the_close_is_mended_by_the_next_day(
     open_bench: OpenBench, undisturbed_dsn: str, days: list[date]
 ) -> None:
     faults = [f"unfinished:kline-all:code={CODE}", "unfinished:index/all"]
-    with open_bench(clock=days[-2], faults=faults) as loads:
+    with open_bench(clock=days[-2], faults=faults, minute_days=MINUTE_DAYS) as loads:
         loads.load()
         loads.sandbox.faults.clear()
         loads.sandbox.set_clock(days[-1], restart=True)

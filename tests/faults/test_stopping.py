@@ -3,10 +3,13 @@
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from loaders import jobs
+from loaders.run import Load
 from tests.faults.scene import Scene, assert_same, ended, wait_until
 
 OpenScene = Callable[..., Scene]
@@ -83,6 +86,21 @@ def test_ctrl_c_stops_a_load_at_once_and_the_next_one_continues(
     assert "Traceback" not in stopped.said
     assert scene.jobs() == ["cancelled"]
     assert_continues(scene, undisturbed, *command)
+
+
+def test_a_ctrl_c_while_the_load_asks_for_a_cancel_is_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nothing: Any = SimpleNamespace(confirm=lambda: None)
+    load = Load(*[nothing] * 8)
+
+    def asked_meanwhile(*_: object) -> bool:
+        load.interrupt()
+        return False
+
+    monkeypatch.setattr(jobs, "cancel_requested", asked_meanwhile)
+    assert load.cancelling()
+    assert load.cancelled
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,7 @@ def test_a_lock_that_another_machine_took_meanwhile_ends_the_load(
     actions = {"corporate_actions": str(actions_file)}
     with (
         psycopg.connect(dsn, autocommit=True) as other,
-        bench(market, dsn, tmp_path, slice_size=3, **actions) as loads,
+        bench(market, dsn, tmp_path, slice_size=3, minute_days=1, **actions) as loads,
     ):
         loads.heard = Robbed()
         result = loads.load()

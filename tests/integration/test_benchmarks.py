@@ -1,8 +1,13 @@
 """The benchmark runs, at a size whose figures mean nothing."""
 
 from pathlib import Path
+from typing import Any
 
-from tests.benchmarks import landing, report
+import pytest
+
+from loaders.tdx.schemas import KLINE_MINUTE
+from tests.benchmarks import landing, market_day, page, report, report_minutes
+from tests.benchmarks.stages import wall_parts
 
 
 def test_write_paths_land_the_same_rows_and_are_reported(server_url: str, tmp_path: Path) -> None:
@@ -19,3 +24,82 @@ def test_write_paths_land_the_same_rows_and_are_reported(server_url: str, tmp_pa
     assert len(said) == 2
     assert "our landing path" in report.landing_section(results)
     assert len(report.landing_aims(results)) == 5
+
+
+def test_minutes_land_under_the_triggers_of_the_change_queue(
+    server_url: str, tmp_path: Path
+) -> None:
+    results = landing.side_by_side(
+        server_url, tmp_path, codes=1, days=2, rounds=1, slow_rounds=0, say=lambda _: None,
+        quick=(landing.LANDING, "landing:queue"), slow=(), table=KLINE_MINUTE.name,
+    )  # fmt: skip
+
+    assert results.rows == 480
+    assert results.dead["landing:queue"] == {"first": 0, "again": 0, "new": 0}
+    assert "480 minutes" in report_minutes.minutes_landing_section(results, 2)
+
+
+def test_a_day_of_ticks_is_loaded_from_a_service_of_its_own(
+    server_url: str, tmp_path: Path
+) -> None:
+    [load] = market_day.tick_days(server_url, tmp_path, codes=3, count=1)
+
+    ticks = load["tables"]["tick_trade"]
+    assert ticks["read"] == load["new"] - 1  # and one new day of the calendar
+    assert "ticks of 3 codes" in report_minutes.ticks_section([load], 3)
+
+
+def node(begin: int, end: int) -> dict[str, Any]:
+    """What dbt tells of a node that ran between two seconds of a minute."""
+    times = {"started_at": f"2025-07-01T08:00:{begin:02d}.000000Z"}
+    return {"timing": [times | {"completed_at": f"2025-07-01T08:00:{end:02d}.000000Z"}]}
+
+
+def test_nodes_that_run_at_once_share_the_wall_clock() -> None:
+    skipped: dict[str, Any] = {"timing": []}
+
+    assert wall_parts([node(0, 4), node(2, 4), skipped, node(6, 7)]) == [3.0, 1.0, 0.0, 1.0]
+
+
+def a_day(codes: int, minutes: int, read: int) -> dict[str, Any]:
+    """Figures of a day as market_day gives them."""
+    table = {"fetch": 1.0, "fetch_cpu": 0.5}
+    nodes = [
+        {"kind": "model", "name": "kline_5m", "wall": 2.0},
+        {"kind": "unit_test", "name": "kline_5m", "wall": 1.0},
+    ]
+    load = {"seconds": 9.0, "fetch": 4.0, "extract": 2.0, "land": 2.0, "peak_mb": 100.0}
+    load |= {"new": codes, "read": codes, "requests": codes}
+    names = ("security", "trading_day", "kline_daily", "kline_minute")
+    rows: dict[str, Any] = {"rows_written": {"market.kline_5m": minutes}}
+    rows |= {"rows_read": {"raw_tdx.kline_minute": read, "qa.other": 7}}
+    return {
+        "load": {**load, **rows, "tables": dict.fromkeys(names, table)},
+        "build": {"seconds": 5.0, "peak_mb": 50.0, "nodes": nodes, **rows},
+    }
+
+
+def test_stages_of_a_day_add_up_to_all_of_it() -> None:
+    text, aims = report_minutes.minutes_section({10: [a_day(10, 1, 1)], 40: [a_day(40, 1, 1)]})
+
+    assert sum(report_minutes.day_stages([a_day(10, 1, 1)]).values()) == pytest.approx(14.0)
+    assert "| build: 5, 15 and 30 minutes | 5 (14%) | 20 (14%) |" in text
+    assert [met for *_, met in aims] == [True, True]
+
+
+def test_a_build_that_reads_more_with_a_longer_history_misses_its_aim() -> None:
+    _, aims = report_minutes.history_section({10: [a_day(3, 6, 6)], 40: [a_day(3, 6, 8)]}, 3)
+
+    assert [(found, met) for _, _, found, met in aims] == [("6 and 6", True), ("6 and 8", False)]
+
+
+def test_a_run_of_some_parts_keeps_what_the_others_measured() -> None:
+    aims: list[report.Aim] = [("speed", "≥ 2", "3", True), ("memory", "≤ 1", "2", False)]
+    sections = {"First": "one\n\ntwo", "Second": "three"}
+    before = page.written("head", [("a", "b")], aims, sections, ("First", "Second"), "method")
+
+    assert page.sections_of(before) == sections
+    assert page.aims_of(before) == aims
+    assert page.with_new(aims, [("memory", "≤ 1", "1", True)])[1] == ("memory", "≤ 1", "1", True)
+    assert page.aims_of("") == []
+    assert page.sections_of("") == {}

@@ -164,6 +164,21 @@ def test_an_empty_address_in_the_settings_file_means_the_embedded_server(tmp_pat
     assert load_settings({}, cwd=tmp_path).warehouse_url is None
 
 
+@pytest.mark.parametrize(
+    ("base_url", "address"),
+    [
+        ("http://u:p%40ss@tdx:8080/x", "http://tdx:8080/x"),
+        ("https://u:a@b@tdx", "https://tdx"),
+        ("http://tdx:8080/a@b", "http://tdx:8080/a@b"),
+    ],
+)
+def test_the_address_that_people_see_has_no_password(
+    base_url: str, address: str, tmp_path: Path
+) -> None:
+    settings = load_settings({"QUOTEMILL_TDX__BASE_URL": base_url}, cwd=tmp_path)
+    assert settings.tdx.address == address
+
+
 def test_a_password_is_in_no_repr_and_no_error(tmp_path: Path) -> None:
     environ = {"QUOTEMILL_WAREHOUSE_URL": "postgresql://u:hunter2@h/d"}
     settings = load_settings(environ, cwd=tmp_path)

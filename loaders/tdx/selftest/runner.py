@@ -53,7 +53,8 @@ class Result:
 
 @dataclass(frozen=True)
 class Run:
-    """A self-test from its start to its end. `tasks` tells how each task started in it ended."""
+    """A self-test from its start to its end. `base_url` is without a password; `tasks` tells how each
+    task started in it ended."""
 
     base_url: str
     options: Options
@@ -98,8 +99,8 @@ async def run(
 
     Raises SettingsError where no service is configured; what is wrong with it is in the results.
     """
-    base_url = settings.tdx.base_url
-    if base_url is None:
+    base_url, address = settings.tdx.base_url, settings.tdx.address
+    if base_url is None or address is None:
         raise SettingsError(
             "no TDX service is configured",
             hint="set QUOTEMILL_TDX__BASE_URL=http://host:8080, or start `loaders sandbox tdx`",
@@ -117,7 +118,7 @@ async def run(
                 reporter.line(f"task {end['kind']} {end['id']}: {end['end']}")
             raise
         ends = await tasks.cancel_all()
-    return Run(base_url, options, started_at, clock(), test.facts.day, tuple(results), tuple(ends))
+    return Run(address, options, started_at, clock(), test.facts.day, tuple(results), tuple(ends))
 
 
 @dataclass

@@ -26,8 +26,6 @@ T = TypeVar("T")
 EXCHANGE_NUMBERS = {0: "sz", 1: "sh", 2: "bj"}
 LEVELS = 5
 LI = Decimal("0.001")
-# the service's float decoder writes 5.877e-39 for an exact zero
-ZERO = 1e-30
 MOST_YUAN = 1e20  # what the landed column holds
 QUOTE_FIELDS: dict[str, Kind] = {
     "Exchange": int, "Code": str, "K": dict, "ServerTime": str, "TotalHand": int, "Intuition": int,
@@ -157,7 +155,8 @@ def _levels(
 
 
 def _yuan(value: float) -> Decimal:
-    return Decimal(0) if abs(value) < ZERO else Decimal(str(value)).quantize(LI)
+    # the service's float decoder writes 5.877e-39 for an exact zero
+    return Decimal(str(value)).quantize(LI)
 
 
 def read_stock_info(

@@ -151,9 +151,9 @@ def verify(
             lines.append(_line(len(lines) + 1, name, check))
             reporter.advance("verify", 1)
         tables = space(conn, migrate.schemas(warehouse, landed_tables()))
-    assert settings.tdx.base_url is not None
+    assert settings.tdx.address is not None
     return Verification(
-        settings.tdx.base_url, started_at, clock(), seed, tuple(codes), tuple(lines), tables
+        settings.tdx.address, started_at, clock(), seed, tuple(codes), tuple(lines), tables
     )
 
 

@@ -191,6 +191,13 @@ def test_of_two_answers_the_better_one_of_each_day_counts() -> None:
     assert found["volume"].tolist()[:2] == [1, 100]
 
 
+def test_of_a_day_that_is_not_whole_the_later_bar_of_a_minute_counts() -> None:
+    stamps = stamps_of(DAY)[:3]
+    before = intraday.of_answer(bars(stamps, volume=[1, 2, 3]))
+    later = intraday.of_answer(bars(stamps[1:], volume=[20, 30]))
+    assert intraday.better(before, later, "minute1")["volume"].tolist() == [1, 20, 30]
+
+
 def hands(*volumes: int, amounts: list[int] | None = None) -> intraday.Records:
     stamps = stamps_of(DAY)[: len(volumes)]
     paid = amounts or [v * 100 * PRICE for v in volumes]
@@ -208,6 +215,8 @@ def hands(*volumes: int, amounts: list[int] | None = None) -> intraday.Records:
         ((20, 20), 160, True),  # 40 hands, which the service reports as 160
         ((1,), 32768, True),
         ((1,), 5000, False),
+        ((5000,), 32768, False),  # more than the one hand that is reported so
+        ((20,), 2056, False),  # 16 hands are reported so, and not 20
         ((0,), 0, True),
     ],
 )

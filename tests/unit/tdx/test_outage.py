@@ -175,6 +175,21 @@ def test_a_success_between_them_ends_the_row_of_timeouts() -> None:
     assert "ServiceGone" not in {type(r).__name__ for r in results[:19]}
 
 
+def test_an_answer_of_the_third_party_does_not_end_it() -> None:
+    adjusted = good({**kline_data([bar(d) for d in days(3)]), "meta": {"source": "ths"}})
+    service = Service(lambda route, *_: adjusted if route == "kline-all/ths" else TIMED_OUT)
+
+    async def in_turns(client: TdxClient) -> list[Any]:
+        found: list[Any] = []
+        for code in CODES:
+            found += await asyncio.gather(client.kline_all(code), return_exceptions=True)
+            await asyncio.gather(client.kline_adjusted(code), return_exceptions=True)
+        return found
+
+    results = asked(service, in_turns, retries=0, concurrency=1)
+    assert [type(r).__name__ for r in results] == ["UpstreamTimeout"] * 10 + ["ServiceGone"] * 10
+
+
 def test_a_request_that_failed_in_an_outage_now_over_begins_no_new_one() -> None:
     pauses: list[float] = []
 

@@ -96,6 +96,20 @@ def test_quotes_come_in_batches_of_fifty_and_in_the_order_of_the_codes() -> None
     assert sorted(service.batches) == [2, 18, 50, 50]
 
 
+@pytest.mark.parametrize(
+    ("today", "day"),
+    [
+        (date(2024, 11, 9), FRIDAY),  # a Saturday
+        (FRIDAY, FRIDAY),  # the session runs: its day bar is not due yet
+        (date(2024, 11, 7), date(2024, 11, 7)),
+    ],
+)
+def test_a_snapshot_is_about_the_newest_day_that_has_begun(today: date, day: date) -> None:
+    thursday = date(2024, 11, 7)
+    window = Window([thursday, FRIDAY], thursday, 10, lambda day: False, today)
+    assert quotes.session_date(window) == day
+
+
 def test_a_row_has_one_moment_for_all_the_day_and_five_levels() -> None:
     table = quotes.table(outcomes(context(Service())))
 
@@ -116,8 +130,10 @@ def test_a_poisoned_batch_is_halved_until_its_culprit_stands_alone(position: int
 
     assert [o.code for o in found if o.failure] == [culprit]
     assert [o.code for o in found if o.rows] == [c for c in CODES[:50] if c != culprit]
-    (named,) = [o.fallback for o in found if o.fallback]
-    assert culprit in named
+    (named,) = [o.fallback for o in found if o.failure]
+    assert culprit in (named or "")
+    # whoever was asked for alone on the way says why
+    assert {o.code for o in found if o.fallback} == set(service.singles)
     assert len(service.batches) + len(service.singles) <= 13
     assert culprit in service.singles
 

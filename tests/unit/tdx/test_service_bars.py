@@ -1,8 +1,14 @@
-"""The day that names a week or month, whatever day its newest bar carries."""
+"""Weeks and months: the day that names each, and what of an answer joins what is stored."""
 
-from datetime import date, timedelta
+import asyncio
+from datetime import UTC, date, datetime, timedelta
 
-from loaders.tdx.long_bars import ends_of
+import pytest
+from fake_tdx import bar, bars_of
+
+from loaders.tdx.long_bars import LongBars, Span, accepted, arrow_columns, ends_of, joined
+from loaders.tdx.service.answers import Bars
+from loaders.tdx.window import Window
 
 # the weeks of 2025-06-16, -23 and -30; the last goes on into July
 KNOWN = [d for d in (date(2025, 6, 16) + timedelta(days=i) for i in range(19)) if d.weekday() < 5]
@@ -33,3 +39,69 @@ def test_of_two_bars_in_one_week_the_earlier_keeps_its_own_day() -> None:
 def test_before_the_first_known_day_a_bar_keeps_its_own_day() -> None:
     assert ends_of([date(1990, 12, 7)], "week", KNOWN) == [date(1990, 12, 7)]
     assert ends_of([], "week", KNOWN) == []
+
+
+FRIDAYS = [date(2024, 10, 18), date(2024, 10, 25), date(2024, 11, 1), date(2024, 11, 8)]
+
+
+def weeks(*days: date) -> Bars:
+    """Fetched on 2024-11-08 at 16:00 in Shanghai."""
+    return bars_of([bar(day) for day in days])
+
+
+@pytest.mark.parametrize(
+    ("answer", "cursor", "span", "limited", "readings"),
+    [
+        (FRIDAYS[2:], FRIDAYS[2], Span(FRIDAYS[0], FRIDAYS[2]), True, 1),
+        (FRIDAYS[3:], FRIDAYS[2], None, True, 2),  # a gap before the answer
+        (FRIDAYS[3:], FRIDAYS[2], None, False, 1),
+        (FRIDAYS[1:3], FRIDAYS[2], Span(FRIDAYS[0], FRIDAYS[3]), True, 2),  # ends too early
+        (FRIDAYS[1:], None, Span(FRIDAYS[0], FRIDAYS[3]), False, 2),  # begins too late
+        (FRIDAYS[1:], FRIDAYS[2], Span(FRIDAYS[0], FRIDAYS[3]), True, 1),
+    ],
+)
+def test_an_answer_that_does_not_join_what_is_stored_is_read_again_whole(
+    answer: list[date], cursor: date | None, span: Span | None, limited: bool, readings: int
+) -> None:
+    again = list[int]()
+
+    async def whole() -> Bars:
+        again.append(1)
+        return weeks(*FRIDAYS)
+
+    bars, lost = asyncio.run(joined(weeks(*answer), whole, cursor, span, limited=limited))
+
+    assert 1 + len(again) == readings
+    assert bars.dates == (answer if readings == 1 else FRIDAYS)
+    assert lost is None
+
+
+def test_what_the_whole_series_lacks_of_what_is_stored_is_told() -> None:
+    async def whole() -> Bars:
+        return weeks(*FRIDAYS[1:3])
+
+    span = Span(FRIDAYS[0], FRIDAYS[2])
+    _, lost = asyncio.run(joined(weeks(*FRIDAYS[1:3]), whole, None, span, limited=False))
+    assert lost == "the whole history begins 2024-10-25, but 2024-10-18 is stored"
+    span = Span(FRIDAYS[1], FRIDAYS[3])
+    _, lost = asyncio.run(joined(weeks(*FRIDAYS[1:3]), whole, None, span, limited=False))
+    assert lost == "the answer ends 2024-11-01, but 2024-11-08 is stored"
+
+
+@pytest.mark.parametrize(("stored", "kept"), [(True, FRIDAYS[:3]), (False, FRIDAYS[1:3])])
+def test_since_begins_a_history_and_opens_no_gap_in_one(stored: bool, kept: list[date]) -> None:
+    window = Window(FRIDAYS, FRIDAYS[-1], 10, lambda _: False, FRIDAYS[-1], FRIDAYS[1], FRIDAYS[2])
+    found = accepted("sh600000", weeks(*FRIDAYS), "week", window, FRIDAYS, stored=stored)
+    assert found.rows.bars.dates == kept
+    assert found.cursor == FRIDAYS[2]
+
+
+def test_a_week_is_final_once_its_last_trading_day_is_over() -> None:
+    # on Friday at 16:00: a stock that stopped on Wednesday, and a month that goes on
+    wednesday = weeks(date(2024, 11, 6))
+    week = arrow_columns("sh600000", LongBars(wednesday, [FRIDAYS[3]], "week"))
+    month = arrow_columns("sh600000", LongBars(wednesday, [date(2024, 11, 29)], "month"))
+    assert week["is_final"].to_pylist() == [True]
+    assert month["is_final"].to_pylist() == [False]
+    assert week["bar_end"].to_pylist() == [datetime(2024, 11, 8, 7, 0, tzinfo=UTC)]
+    assert week["trade_date"].to_pylist() == [date(2024, 11, 6)]

@@ -1,6 +1,7 @@
 """The parts of stock-info: a row for each that came, the missing ones named."""
 
 import asyncio
+from dataclasses import replace
 from datetime import date
 from types import SimpleNamespace
 from typing import Any, cast
@@ -138,6 +139,12 @@ def test_the_minutes_of_a_fund_are_divided_by_ten_where_the_quote_says_so() -> N
     # a service that scales rightly, and a stock, are left alone
     assert rows(outcome(Service(info()), kind="fund"))["minute"]["close"] == 10_200
     assert rows(outcome(Service(tenfold), kind="stock"))["minute"]["close"] == 102_000
+
+
+def test_a_quote_without_a_price_leaves_the_scale_to_the_last_adjusted_day() -> None:
+    suspended = replace(quote(CODE), open=0, high=0, low=0, close=0)
+    found = outcome(Service(info(quote=suspended, minute=minutes(4_050))), kind="fund")
+    assert rows(found)["minute"]["close"] == 4_050
 
 
 def test_an_index_is_never_asked_for() -> None:

@@ -368,7 +368,7 @@ def test_ticks_outside_the_day_bar_by_both_routes_refuse_the_day_with_the_rule()
     found = outcome(context(Service({FRIDAY: wrong}, lambda day: wrong), due(FRIDAY)))
 
     assert landed(found) == {}
-    assert found.failure is None
+    assert "every tick must lie between" in (found.failure or "")
     (refused,) = found.rejected
     assert refused.row_key == "sh600000 2019-02-01"
     assert refused.rule == "every tick must lie between low and high of the day bar"
@@ -417,6 +417,18 @@ def test_a_day_that_comes_alike_on_two_days_is_all_that_the_service_has() -> Non
     assert (landed(found), found.failure) == ({FRIDAY: True}, None)
     # the same day's second try proves nothing
     assert landed(again) == {}
+
+
+@pytest.mark.parametrize(("hands", "asked"), [(3_000, False), (1_500, True)])
+def test_the_current_day_is_asked_for_again_until_it_is_whole(hands: int, asked: bool) -> None:
+    evening = datetime(2019, 2, 11, 9, 0, tzinfo=UTC)
+    service = Service({}, of_today=ticks(MONDAY, fetched_at=evening))
+    stored = Stored(hands, 3, MONDAY)
+
+    found = outcome(context(service, due(MONDAY, stored=stored), today=MONDAY, began=evening))
+
+    assert landed(found) == ({MONDAY: False} if asked else {})
+    assert (found.skipped == NOT_DUE) is not asked
 
 
 def test_a_code_of_which_nothing_is_due_costs_no_request() -> None:

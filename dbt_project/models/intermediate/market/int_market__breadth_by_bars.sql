@@ -65,12 +65,7 @@ counted as (
     select
         exchange,
         trade_date,
-        count(*) as stock_count,
-        count(*) filter (where close > previous_close) as up_count,
-        count(*) filter (where close < previous_close) as down_count,
-        count(*) filter (where close = previous_close) as flat_count,
-        count(*) filter (where close >= previous_close + allowed) as limit_up_count,
-        count(*) filter (where close <= previous_close - allowed) as limit_down_count
+        {{ breadth_counts() }}
     from priced
     group by exchange, trade_date
 ),

@@ -26,12 +26,7 @@ final as (
         exchange,
         sampled_at,
         trade_date,
-        count(*) as stock_count,
-        count(*) filter (where close > previous_close) as up_count,
-        count(*) filter (where close < previous_close) as down_count,
-        count(*) filter (where close = previous_close) as flat_count,
-        count(*) filter (where close >= previous_close + allowed) as limit_up_count,
-        count(*) filter (where close <= previous_close - allowed) as limit_down_count,
+        {{ breadth_counts() }},
         count(*) filter (where close is null) as suspended_count
     from priced
     group by exchange, sampled_at, trade_date

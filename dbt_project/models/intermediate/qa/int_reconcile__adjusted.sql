@@ -113,7 +113,7 @@ fitting as (
         on
             p.code = o.code
             and o.valid_from > date '1900-01-01'
-            and o.valid_to <= p.vendor_date
+            and p.vendor_date >= o.valid_to
     where p.field = 'close'
     group by p.code, o.valid_from, o.valid_to
     having

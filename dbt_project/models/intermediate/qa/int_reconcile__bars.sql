@@ -117,14 +117,15 @@ their_buckets as (
     from theirs
 ),
 
--- what was not asked of the service is no difference
+-- what was not asked of the service is no difference. an open week or month ends on another day with
+-- each bar: it is matched, and bounded, by where it begins
 asked as (
     select
         code,
         period,
-        min(bar_end) as first_bar_end,
-        max(bar_end) as last_bar_end
-    from theirs
+        min(bucket) as first_bucket,
+        max(bucket) as last_bucket
+    from their_buckets
     group by code, period
 ),
 
@@ -132,9 +133,7 @@ asked_of_ours as (
     select o.*
     from ours as o
     inner join asked as a on o.code = a.code and o.period = a.period
-    where
-        o.bar_end >= a.first_bar_end
-        and (o.bar_end <= a.last_bar_end or o.period in ('week', 'month'))
+    where o.bucket between a.first_bucket and a.last_bucket
 ),
 
 minutes as (

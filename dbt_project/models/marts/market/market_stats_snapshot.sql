@@ -8,10 +8,6 @@ by_bars as (
     select * from {{ ref('int_market__breadth_by_bars') }}
 ),
 
-quotes as (
-    select * from {{ source('raw_tdx', 'quote') }}
-),
-
 service as (
     select * from {{ ref('stg_tdx__market_stats') }}
 ),
@@ -71,6 +67,7 @@ sampled as (
             and s.sampled_at >= (s.trade_date + time '15:00') at time zone 'Asia/Shanghai'
 ),
 
+-- the close of a day that nobody sampled at or after it
 unsampled as (
     select
         b.exchange,
@@ -91,9 +88,12 @@ unsampled as (
         null::integer as service_instrument_count
     from by_bars as b
     where
-        not exists (select from quotes as q where q.trade_date = b.trade_date)
-        and not exists (
-            select from service as s where s.exchange = b.exchange and s.trade_date = b.trade_date
+        not exists (
+            select from samples as s
+            where
+                s.exchange = b.exchange
+                and s.trade_date = b.trade_date
+                and s.sampled_at >= (b.trade_date + time '15:00') at time zone 'Asia/Shanghai'
         )
 ),
 

@@ -1,0 +1,112 @@
+"""The vendor's adjusted days: whatever their prices, whole, and never of an index."""
+
+import asyncio
+from datetime import date
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from fake_tdx import bar, bars_of, days
+
+from loaders.settings import TdxSettings
+from loaders.tdx import adjusted_bars
+from loaders.tdx.dataset import Context
+from loaders.tdx.long_bars import Span
+from loaders.tdx.outcomes import NOT_DUE, Outcome
+from loaders.tdx.service.answers import Bars
+from loaders.tdx.window import Window
+
+CODE = "sh600000"
+DAYS = days(40)
+
+
+class Vendor:
+    def __init__(self, answer: Bars) -> None:
+        self.answer, self.asked = answer, list[str]()
+
+    async def kline_adjusted(self, code: str) -> Bars:
+        self.asked.append(code)
+        return self.answer
+
+
+def outcome(
+    vendor: Vendor, *, kind: str = "stock", span: Span | None = None, cursor: date | None = None
+) -> Outcome:
+    window = Window(DAYS, DAYS[-1], 10, lambda day: day == DAYS[3], DAYS[-1])
+    run = SimpleNamespace(
+        client=vendor,
+        settings=TdxSettings(),
+        window=window,
+        ask=lambda query: {CODE: span} if span else {},
+        cursors=lambda name: {CODE: cursor} if cursor else {},
+        room=lambda: True,
+        instrument_type=lambda code: kind,
+    )
+
+    async def only() -> Outcome:
+        (found,) = [o async for o in adjusted_bars.fetch(cast(Context, run), [CODE])]
+        return found
+
+    return asyncio.run(only())
+
+
+def series(**changes: Any) -> list[dict[str, Any]]:
+    """Bars of every open day; the one of day 10 changed."""
+    return [bar(day, **(changes if day == DAYS[10] else {})) for day in DAYS if day != DAYS[3]]
+
+
+def test_an_index_is_never_asked_for() -> None:
+    vendor = Vendor(bars_of(series()))
+    assert outcome(vendor, kind="index").skipped == adjusted_bars.IS_INDEX
+    assert vendor.asked == []
+
+
+def test_prices_may_be_negative() -> None:
+    deep = series(Open=-50, High=100, Low=-100, Close=-20)
+    found = outcome(Vendor(bars_of(deep)))
+    assert (found.rejected, found.cursor) == ([], DAYS[-1])
+    assert adjusted_bars.table([found])["close"].to_pylist()[9] == -20
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"Open": 20_000}, "open"),
+        ({"Close": 20_000}, "close"),
+        ({"Volume": -1}, "volume"),
+        ({"Time": f"{DAYS[3]}T15:00:00"}, "trade_date"),  # a closed day
+    ],
+)
+def test_a_bar_that_cannot_be_true_is_refused_and_the_rest_is_kept(
+    changes: dict[str, Any], field: str
+) -> None:
+    found = outcome(Vendor(bars_of(series(**changes))))
+    assert {refused.field for refused in found.rejected} == {field}
+    assert len(found.rows) == 38
+
+
+def test_bars_of_one_day_that_contradict_each_other_are_both_refused() -> None:
+    rows = series()
+    found = outcome(Vendor(bars_of([*rows[:10], bar(DAYS[10], 11_000), *rows[10:]])))
+    assert [refused.row_key for refused in found.rejected] == [f"{CODE} {DAYS[10]}"] * 2
+    assert len(found.rows) == 38
+
+
+def test_an_answer_that_is_mostly_impossible_is_refused_as_a_whole() -> None:
+    rows = [bar(day, High=0) for day in DAYS if day != DAYS[3]]
+    assert "the whole answer is refused" in (outcome(Vendor(bars_of(rows))).failure or "")
+
+
+@pytest.mark.parametrize("span", [Span(DAYS[0], DAYS[-1]), Span(DAYS[5], DAYS[-2])])
+def test_a_series_that_begins_later_or_ends_earlier_than_what_is_stored_changes_nothing(
+    span: Span,
+) -> None:
+    found = outcome(Vendor(bars_of(series()[5:-2])), span=span)
+    assert found.rows is None
+    assert "nothing was overwritten" in (found.failure or "")
+
+
+def test_a_series_whose_newest_day_is_stored_is_not_asked_for() -> None:
+    vendor = Vendor(bars_of(series()))
+    assert outcome(vendor, cursor=DAYS[-1]).skipped == NOT_DUE
+    assert vendor.asked == []
