@@ -233,13 +233,14 @@ class _Tdx:
         task.status = "running"
         jobs.save_task(self.load.warehouse, self.load.job_id, task)
         fallbacks: dict[str, list[str]] = {}
+        skips: dict[str, list[str]] = {}
         page = 0
         while (start := _reached(task)) < len(task.codes) and not self.load.stopping():
             page += 1
             self.package_rows = 0
             before = task.done, task.skipped, dict(task.failures), task.cursor
             batch = task.codes[start : start + self.settings.slice_size]
-            stream = self._drain(task, dataset.fetch(context, batch), page, fallbacks)
+            stream = self._drain(task, dataset.fetch(context, batch), page, fallbacks, skips)
             try:
                 self.load.land(
                     task,
@@ -256,17 +257,28 @@ class _Tdx:
         self._leave_rest(task)
         task.status = _status(task)
         jobs.save_task(self.load.warehouse, self.load.job_id, task)
+        for why, keys in skips.items():
+            more = f" and {len(keys) - 1:,} more" if len(keys) > 1 else ""
+            self.load.warn(f"{task.dataset} {keys[0]}{more}: {why}")
         if fallbacks:
             often = sorted(fallbacks.items(), key=lambda item: -len(item[1]))[:FALLBACKS_SAID]
-            detail = {why: {"times": len(codes), "codes": codes[:5]} for why, codes in often}
+            detail = {why: {"times": len(keys), "codes": keys[:5]} for why, keys in often}
             times = sum(map(len, fallbacks.values()))
             event = f"{task.dataset}: {times:,} times another way was taken"
             self.load.log("info", event, detail, task.task_no)
 
     def _drain(
-        self, task: Task, stream: AsyncIterator[Outcome], page: int, fallbacks: dict[str, list[str]]
+        self,
+        task: Task,
+        stream: AsyncIterator[Outcome],
+        page: int,
+        fallbacks: dict[str, list[str]],
+        skips: dict[str, list[str]],
     ) -> Iterator[Outcome]:
-        """Outcomes as they come, counted; ends early where the load is to stop."""
+        """Outcomes as they come, counted; ends early where the load is to stop.
+
+        `fallbacks` and `skips` gather the codes of each reason.
+        """
         while (outcome := self._next(stream)) is not None:
             self.load.reporter.advance(task.dataset, 1)
             if outcome.gone is not None:
@@ -282,7 +294,7 @@ class _Tdx:
             elif outcome.skipped is not None:
                 task.skipped += 1
                 if outcome.skipped != NOT_DUE:
-                    self.load.warn(f"{task.dataset} {outcome.code}: {outcome.skipped}")
+                    skips.setdefault(outcome.skipped, []).append(outcome.code)
             else:
                 task.done += 1
             yield outcome

@@ -7,7 +7,7 @@ from loaders import trading_time
 from loaders.errors import SettingsError, UsageError
 from loaders.run import LoadRequest
 from loaders.settings import Settings
-from loaders.tdx import calendar, indices, market_stats, plan
+from loaders.tdx import calendar, indices, market_stats, plan, vipdoc_days
 from loaders.tdx.service.client import CODE
 from loaders.warehouse.postgres import Warehouse
 
@@ -36,6 +36,11 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     if unknown:
         raise UsageError(
             f"unknown dataset {', '.join(unknown)}", hint=f"datasets: {', '.join(plan.DATASETS)}"
+        )
+    if vipdoc_days.DATASET.name in (request.datasets or ()) and folder is None:
+        raise SettingsError(
+            f"dataset {vipdoc_days.DATASET.name}: no folder of the desktop client is configured",
+            hint="QUOTEMILL_TDX__VIPDOC=/srv/tdx/vipdoc",
         )
     if request.mode == "realtime":
         others = [d for d in request.datasets or () if d not in plan.REALTIME]

@@ -3,92 +3,150 @@
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from tests.benchmarks import databases, landing, machine, report, whole
+from loaders.tdx.schemas import KLINE_MINUTE
+from tests.benchmarks import (
+    databases,
+    landing,
+    machine,
+    market_day,
+    page,
+    report,
+    report_minutes,
+    whole,
+)
 from tests.benchmarks.processes import ROOT
 from tests.benchmarks.rows import DAYS
+
+# title, text, and which aims it met
+Section: TypeAlias = tuple[str, str, list[report.Aim]]
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
-    began, load_before = time.monotonic(), machine.load_average()
-    aims: list[report.Aim] = []
-    parts: list[str] = []
+    before = options.out.read_text("utf-8") if options.out.is_file() else ""
+    aims, sections = page.aims_of(before), page.sections_of(before)
     with databases.scratch() as (folder, server):
         facts = machine.facts(server)
-
-        def write() -> None:
-            """After each part: a run that breaks keeps what it has measured."""
-            conditions = (
-                f"Load average {load_before} at the start and {machine.load_average()} at the end; "
-                f"{options.rounds} rounds ({options.slow_rounds} of the slow paths, "
-                f"{options.market_rounds} of the market), "
-                f"{(time.monotonic() - began) / 60:.0f} minutes."
-            )
-            head = ["# Benchmarks", HEAD.format(**vars(options)), report.table(("", ""), facts)]
-            text = [*head, conditions, "## Aims", report.aims_table(aims), *parts, NOTES]
-            options.out.write_text("\n\n".join(text) + "\n", "utf-8")
-
-        if "landing" in options.only:
-            results = landing.side_by_side(
-                server, folder, options.codes, options.rounds, options.slow_rounds, _say
-            )
-            small = landing.small_loads(
-                server, folder, options.tables, options.rounds, options.loads, _say
-            )
-            aims += [*report.landing_aims(results), *report.small_aims(small)]
-            parts += ["## Write paths, same rows", report.landing_section(results)]
-            parts += ["## 5,000 rows into a table with history", report.small_section(small)]
-            write()
-        if "whole" in options.only:
-            first: dict[int, list[dict[str, Any]]] = {}
-            for number in range(options.market_rounds):
-                for codes in (options.market, 4 * options.market):
-                    run = whole.first_run(server, folder, codes, DAYS)
-                    first.setdefault(codes, []).append(run)
-                    _say(f"round {number + 1}: {codes} codes, {run['load']['peak_mb']:.0f} MB")
-            text, memory = report.whole_section(first, DAYS)
-            aims += memory
-            parts += ["## Load and build of a synthetic market", text]
-            write()
-        if "day" in options.only:
-            days = {
-                count: whole.new_days(server, folder, options.market, count, options.days)
-                for count in (DAYS // 4, DAYS)
-            }
-            parts += ["## One new day", report.day_section(days, options.market)]
-            write()
+        for name in options.only:
+            began, load_before = time.monotonic(), machine.load_average()
+            for title, text, met in PARTS[name](server, folder, options):
+                conditions = (
+                    f"Load average {load_before} before and {machine.load_average()} after; "
+                    f"{(time.monotonic() - began) / 60:.0f} minutes."
+                )
+                sections[title] = f"{text}\n\n{conditions}"
+                aims = page.with_new(aims, met)
+                # after each section: a run that breaks keeps what it has measured
+                made = page.written(
+                    HEAD.format(**vars(options)), facts, aims, sections, TITLES, METHOD
+                )
+                options.out.write_text(made, "utf-8")
     _say(f"written: {options.out}")
     return 0
 
 
-HEAD = """Written by `make bench`, not by hand. To repeat it:
+def _landing(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
+    results = landing.side_by_side(
+        server, folder, options.codes, options.rounds, options.slow_rounds, _say
+    )
+    aims = report.landing_aims(results)
+    yield TITLES[0], report.landing_section(results), aims
+    small = landing.small_loads(server, folder, options.tables, options.rounds, options.loads, _say)
+    yield TITLES[1], report.small_section(small), report.small_aims(small)
 
-    python -m tests.benchmarks --codes {codes} --rounds {rounds} --market {market} --days {days}
+
+def _whole(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
+    first: dict[int, list[dict[str, Any]]] = {}
+    for number in range(options.market_rounds):
+        for codes in (options.market, 4 * options.market):
+            run = whole.first_run(server, folder, codes, DAYS)
+            first.setdefault(codes, []).append(run)
+            _say(f"round {number + 1}: {codes} codes, {run['load']['peak_mb']:.0f} MB")
+    yield TITLES[2], *report.whole_section(first, DAYS)
+
+
+def _day(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
+    days = {
+        count: whole.new_days(server, folder, options.market, count, options.days)
+        for count in (DAYS // 4, DAYS)
+    }
+    yield TITLES[3], report.day_section(days, options.market), []
+
+
+def _minutes(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
+    results = landing.side_by_side(
+        server, folder, max(options.minute_codes // 40, 1), options.rounds, 0, _say,
+        quick=MINUTE_PATHS, slow=(), days=10, table=KLINE_MINUTE.name,
+    )  # fmt: skip
+    yield TITLES[4], report_minutes.minutes_landing_section(results, 10), []
+    by_codes = {}
+    for codes in (options.minute_codes // 4, options.minute_codes):
+        by_codes[codes] = market_day.new_days(server, folder, codes, 2, options.days)
+        _say(f"{codes} codes: {by_codes[codes][-1]['load']['seconds']:.0f} s to load a day")
+    yield TITLES[5], *report_minutes.minutes_section(by_codes)
+    by_history = {
+        count: market_day.new_days(server, folder, options.market, count, 1) for count in (10, 40)
+    }
+    yield TITLES[6], *report_minutes.history_section(by_history, options.market)
+
+
+def _ticks(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
+    loads = market_day.tick_days(server, folder, options.tick_codes, options.days)
+    yield TITLES[7], report_minutes.ticks_section(loads, options.tick_codes), []
+
+
+PARTS = {
+    "landing": _landing,
+    "whole": _whole,
+    "day": _day,
+    "minutes": _minutes,
+    "ticks": _ticks,
+}
+TITLES = (
+    "Write paths, same rows",
+    "5,000 rows into a table with history",
+    "Load and build of a synthetic market",
+    "One new day",
+    "Write paths, minutes",
+    "One new day with minutes",
+    "One new day at four times the minutes",
+    "One day of ticks",
+)
+MINUTE_PATHS = (landing.LANDING, "landing:queue")
+
+HEAD = """Written by `make bench`, not by hand; `python -m tests.benchmarks --only minutes ticks` measures
+these parts alone and keeps the others. The newest part was measured with
+
+    python -m tests.benchmarks --codes {codes} --rounds {rounds} --market {market} --days {days} \\
+        --market-rounds {market_rounds} --minute-codes {minute_codes} --tick-codes {tick_codes}
 
 Machines differ, and so do minutes on one machine: read the ratios, not the seconds. Every path runs
 in a process of its own against an empty database, right after a COPY of the same rows that it is
 compared with; the figures are medians."""
 
-NOTES = """## How it is measured
-
-- The rows lie in a Parquet file that each path reads 50,000 at a time; timed is from there to the commit.
+METHOD = """- The rows lie in a Parquet file that each path reads 50,000 at a time; timed is from there to the commit.
   Imports, connecting dlt's pipeline and its first row of another table are not in it. `VACUUM ANALYZE` and a checkpoint come between the phases.
 - *First load*: an empty table. *Full re-load*: the same rows once more, fetched later. *1 % new rows*: 99 % are there.
-- "The same key" is the primary key (code, trade_date) alone, for every path but those that say otherwise; dlt's own
+- "The same key" is the primary key (code, trade_date; of minutes code, bar_end) alone, for every path but those that say otherwise; dlt's own
   paths write to the table that dlt makes, which has no key. Peak memory is the process's, the server's not counted.
 - The service is `loaders sandbox tdx` in a process of its own on the same machine, so fetching also pays for making the
   market up; its memory is not counted.
-- Rows written are PostgreSQL's own counts of inserts, updates and deletes by table."""
+- Rows written are PostgreSQL's own counts of inserts, updates and deletes by table, rows read those that its scans
+  of tables and indexes took.
+- A day with minutes is loaded by `--dataset kline_daily --dataset minute_1m` onto 40 days of day bars and two of
+  minutes; the day before the measured ones is loaded and built too and not counted, since dbt compiles other SQL for
+  it. The newest stored day of each code is asked for again with the new one, so 480 minutes are decoded for 240.
+- dbt runs four nodes at a time; what several take together counts for each by an equal part of the wall clock."""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     whole_number = {"type": int, "metavar": "N"}
-    parts = ("landing", "whole", "day")
-    parser.add_argument("--only", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=tuple(PARTS))
     parser.add_argument("--codes", default=120, help=f"rows: N × {DAYS:,}", **whole_number)
     parser.add_argument("--rounds", default=3, **whole_number)
     parser.add_argument("--slow-rounds", default=1, help="of the slow paths", **whole_number)
@@ -99,6 +157,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--market", default=125, help="codes at 1×", **whole_number)
     parser.add_argument("--market-rounds", default=2, **whole_number)
     parser.add_argument("--days", default=3, help="new days", **whole_number)
+    parser.add_argument("--minute-codes", default=5_000, help="at 4×", **whole_number)
+    parser.add_argument("--tick-codes", default=500, **whole_number)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md")
     return parser.parse_args(arguments)
 

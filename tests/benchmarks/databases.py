@@ -1,11 +1,13 @@
 """A server for the run and an empty, prepared database for each measurement."""
 
+import hashlib
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -15,9 +17,15 @@ from loaders.tdx.schemas import KLINE_DAILY, TABLES
 from loaders.warehouse import embedded
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.tables import LandedTable
 
-TARGET = KLINE_DAILY.qualified
-QUEUE = Path(__file__).parents[2] / "macros/warehouse/prepare_intermediate.sql"
+MACROS = Path(__file__).parents[2] / "macros"
+QUEUE = (
+    "warehouse/prepare_intermediate.sql",
+    "warehouse/prepare_trades.sql",
+    "changes/codes_of_minutes.sql",
+    "adjust/create_affine_breaks.sql",
+)
 
 
 @contextmanager
@@ -51,17 +59,17 @@ def warehouse(url: str, home: Path) -> Warehouse:
     return Warehouse(url, "benchmark", False, "market", None, "benchmark", home)
 
 
-def prepared(url: str, home: Path, kind: str) -> Warehouse:
-    """The landed tables, empty. `kind` says what raw_tdx.kline_daily carries: `key` alone, `real`
-    (every index that it is declared with), `queue` (and the triggers of the change queue)."""
+def prepared(url: str, home: Path, kind: str, table: LandedTable = KLINE_DAILY) -> Warehouse:
+    """The landed tables, empty. `kind` says what `table` carries: its `key` alone, `real` (every
+    index that it is declared with), `queue` (and the triggers of the change queue)."""
     made = warehouse(url, home)
     prepare(made, TABLES)
     with psycopg.connect(url, autocommit=True) as conn:
         # dead rows are counted, so nobody else may remove them
-        conn.execute(f"alter table {TARGET} set (autovacuum_enabled = false)".encode())
+        conn.execute(f"alter table {table.qualified} set (autovacuum_enabled = false)".encode())
         if kind == "key":
-            for columns in KLINE_DAILY.indexes:
-                name = f"{KLINE_DAILY.dataset}.{KLINE_DAILY.name}_{'_'.join(columns)}_idx"
+            for columns in table.indexes:
+                name = f"{table.qualified}_{'_'.join(columns)}_idx"
                 conn.execute(f"drop index {name}".encode())
         elif kind == "queue":
             conn.execute(queue_sql().encode())
@@ -69,10 +77,14 @@ def prepared(url: str, home: Path, kind: str) -> Warehouse:
 
 
 def queue_sql() -> str:
-    """What dbt runs before its first model; the macro needs nothing of dbt."""
+    """What dbt runs before its first model; the macros need next to nothing of dbt."""
     from jinja2 import Environment
 
-    return str(Environment().from_string(QUEUE.read_text("utf-8")).module.prepare_intermediate())  # type: ignore[attr-defined]
+    environment = Environment()
+    environment.globals["local_md5"] = lambda text: hashlib.md5(text.encode()).hexdigest()
+    text = "".join((MACROS / name).read_text("utf-8") for name in QUEUE)
+    macros: Any = environment.from_string(text).module
+    return f"{macros.prepare_intermediate()}; {macros.prepare_trades()}"
 
 
 def settle(url: str, table: str) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from loaders.tdx.schemas import KLINE_DAILY
 from tests.benchmarks import databases
 from tests.benchmarks.processes import measured
-from tests.benchmarks.rows import DAYS, write_files
+from tests.benchmarks.rows import DAYS, phase_rows, write_files
 
 PHASES = ("first", "again", "new")
 COPY = "copy:key"
@@ -52,15 +53,18 @@ def side_by_side(
     quick: Sequence[str] = QUICK,
     slow: Sequence[str] = SLOW,
     days: int = DAYS,
+    table: str = KLINE_DAILY.name,
 ) -> Results:
-    write_files(folder, codes, days)
+    """Each path once a round, right after a COPY of the same rows of `table`."""
+    write_files(folder, table, codes, days)
+    rows = phase_rows(table, "first", 1, days).num_rows * codes
     found: dict[str, list[tuple[float, Any]]] = {}
 
     def measure(path: str) -> Any:
         name, kind = path.split(":")
         phases = "first" if name in ("copy", "dlt-append") else ",".join(PHASES)
         with databases.database(server) as url:
-            return measured("paths", name, kind, url, folder, phases)
+            return measured("paths", name, kind, table, url, folder, phases)
 
     measure(COPY)  # warms the machine's caches
     for number in range(max(rounds, slow_rounds)):
@@ -72,7 +76,7 @@ def side_by_side(
             found.setdefault(COPY, []).append((base, copy))
             found.setdefault(path, []).append((base, result))
             say(f"round {number + 1}: {path} {base / result['phases']['first']['seconds']:.2f}")
-    return _results(codes * days, found)
+    return _results(rows, found)
 
 
 def _results(rows: int, found: dict[str, list[tuple[float, Any]]]) -> Results:

@@ -1,6 +1,6 @@
 """One write path through its phases, in a process of its own; prints one line of JSON.
 
-    python -m tests.benchmarks.paths PATH KIND URL FOLDER PHASES
+    python -m tests.benchmarks.paths PATH KIND TABLE URL FOLDER PHASES
 
 FOLDER has the files of `rows.write_files`. Timed is the way from rows in a file to rows committed.
 dlt's paths write one row of another table before: what a process does once is not theirs to pay.
@@ -19,24 +19,25 @@ import psycopg
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from loaders.tdx.schemas import KLINE_DAILY, SECURITY
+from loaders.tdx.schemas import KLINE_DAILY, KLINE_MINUTE, SECURITY
+from loaders.warehouse.tables import LandedTable
 from tests.benchmarks import databases
 from tests.benchmarks.processes import peak_mb
 from tests.benchmarks.rows import FETCHED, bars, batches
 
-KEY = KLINE_DAILY.key
-COLUMNS = KLINE_DAILY.schema.names
-NAMES = ", ".join(COLUMNS)
+TABLES = {table.name: table for table in (KLINE_DAILY, KLINE_MINUTE)}
 INSERT_ROWS = 5_000
 Write = Callable[[Path], dict[str, float]]
 
 
-def copy_text(url: str, table: str = databases.TARGET) -> Write:
+def copy_text(url: str, table: LandedTable) -> Write:
+    names = ", ".join(table.schema.names)
+
     def write(file: Path) -> dict[str, float]:
         with psycopg.connect(url) as conn:
             for rows in batches(file):
                 with conn.cursor().copy(
-                    f"copy {table} ({NAMES}) from stdin (format csv)".encode()
+                    f"copy {table.qualified} ({names}) from stdin (format csv)".encode()
                 ) as copy:
                     copy.write(csv_bytes(rows))
         return {}
@@ -50,10 +51,11 @@ def csv_bytes(rows: pa.Table) -> memoryview:
     return sink.getbuffer()
 
 
-def insert_rows(url: str) -> Write:
+def insert_rows(url: str, target: LandedTable) -> Write:
     """Multi-row INSERT … ON CONFLICT, 5,000 rows a statement, the parameters bound by psycopg."""
-    update = ", ".join(f"{c} = excluded.{c}" for c in COLUMNS if c not in KEY)
-    one = f"({', '.join(['%s'] * len(COLUMNS))})"
+    columns, key = target.schema.names, target.key
+    update = ", ".join(f"{c} = excluded.{c}" for c in columns if c not in key)
+    one = f"({', '.join(['%s'] * len(columns))})"
 
     def write(file: Path) -> dict[str, float]:
         # the client puts the values in: a statement takes at most 65,535 parameters of its own
@@ -63,8 +65,8 @@ def insert_rows(url: str) -> Write:
                     part = table.slice(start, INSERT_ROWS)
                     rows = list(zip(*(c.to_pylist() for c in part.columns), strict=True))
                     conn.execute(
-                        f"insert into {databases.TARGET} ({NAMES}) values "
-                        f"{', '.join([one] * len(rows))} on conflict ({', '.join(KEY)}) "
+                        f"insert into {target.qualified} ({', '.join(columns)}) values "
+                        f"{', '.join([one] * len(rows))} on conflict ({', '.join(key)}) "
                         f"do update set {update}".encode(),
                         [value for row in rows for value in row],
                     )
@@ -73,7 +75,7 @@ def insert_rows(url: str) -> Write:
     return write
 
 
-def landing_path(url: str, folder: Path) -> Write:
+def landing_path(url: str, folder: Path, table: LandedTable) -> Write:
     from loaders.warehouse import landing
     from loaders.warehouse.tables import Batch
 
@@ -86,7 +88,7 @@ def landing_path(url: str, folder: Path) -> Write:
 
     def write(file: Path) -> dict[str, float]:
         made = (Batch(rows) for rows in batches(file))
-        landing.land(pipeline, warehouse, "tdx", KLINE_DAILY, made)
+        landing.land(pipeline, warehouse, "tdx", table, made)
         return steps(pipeline)
 
     return write
@@ -110,7 +112,7 @@ def dlt_path(url: str, folder: Path, disposition: Any, file_format: str, dicts: 
             dlt.resource(
                 (t.to_pylist() if dicts else t for t in tables),
                 name=name,
-                primary_key=list(KEY),
+                primary_key=list(KLINE_DAILY.key),
                 write_disposition=disposition,
             ),
             loader_file_format=file_format,  # type: ignore[arg-type]
@@ -134,14 +136,16 @@ def steps(pipeline: Any) -> dict[str, float]:
     }
 
 
-def open_path(name: str, url: str, folder: Path) -> tuple[Write, str]:
-    """The path, and the table it writes to."""
+def open_path(
+    name: str, url: str, folder: Path, table: LandedTable = KLINE_DAILY
+) -> tuple[Write, str]:
+    """The path, and the name of the table it writes to. dlt's own take day bars alone."""
     if name == "copy":
-        return copy_text(url), databases.TARGET
+        return copy_text(url, table), table.qualified
     if name == "insert":
-        return insert_rows(url), databases.TARGET
+        return insert_rows(url, table), table.qualified
     if name == "landing":
-        return landing_path(url, folder), databases.TARGET
+        return landing_path(url, folder, table), table.qualified
     upsert = {"disposition": "merge", "strategy": "upsert"}
     options: dict[str, tuple[Any, str, bool]] = {
         "dlt-append": ("append", "insert_values", True),
@@ -151,15 +155,15 @@ def open_path(name: str, url: str, folder: Path) -> tuple[Write, str]:
     return dlt_path(url, folder, *options[name]), "stock.kline_daily"
 
 
-def main(name: str, kind: str, url: str, folder: Path, phases: str) -> dict[str, Any]:
+def main(name: str, kind: str, landed: str, url: str, folder: Path, phases: str) -> dict[str, Any]:
     import shutil
     import tempfile
 
-    databases.prepared(url, folder, kind)
+    databases.prepared(url, folder, kind, TABLES[landed])
     work = Path(tempfile.mkdtemp(dir=folder))
     measured: dict[str, Any] = {}
     try:
-        write, table = open_path(name, url, work)
+        write, table = open_path(name, url, work, TABLES[landed])
         for phase in phases.split(","):
             started = time.perf_counter()
             parts = write(folder / f"{phase}.parquet")
@@ -173,5 +177,5 @@ def main(name: str, kind: str, url: str, folder: Path, phases: str) -> dict[str,
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
-    result = main(*arguments[:3], Path(arguments[3]), arguments[4])
+    result = main(*arguments[:4], Path(arguments[4]), arguments[5])
     print(json.dumps(result))

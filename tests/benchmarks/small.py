@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from loaders.tdx.schemas import KLINE_DAILY
 from tests.benchmarks import databases, paths
 from tests.benchmarks.rows import BATCH, bars
 
@@ -30,7 +31,7 @@ def main(name: str, url: str, folder: Path, codes: int, days: int, loads: int) -
         history = work / "history.parquet"
         pq.write_table(bars(codes, 0, days), history, row_group_size=BATCH)
         # dlt makes its own table; ours is filled by the quickest way
-        (write if name.startswith("dlt") else paths.copy_text(url))(history)
+        (write if name.startswith("dlt") else paths.copy_text(url, KLINE_DAILY))(history)
         databases.settle(url, table)
         runs = []
         for number in range(loads + 1):

@@ -1,13 +1,17 @@
 """A load or a build of the whole pipeline, in a process of its own; prints one line of JSON.
 
-python -m tests.benchmarks.stages load|build DSN HOME SERVICE ACTIONS AS_OF
+python -m tests.benchmarks.stages load|build DSN HOME SERVICE ACTIONS AS_OF DATASETS SETTINGS
+
+DATASETS have commas between them, SETTINGS are of the section `tdx`, as JSON.
 """
 
+import itertools
 import json
 import os
+import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,18 +22,20 @@ from loaders.run import LoadRequest, run_load
 from loaders.settings import Settings, load_settings
 from tests.benchmarks.processes import peak_mb
 
+CLOCKS = ("fetch", "fetch_cpu", "extract", "normalize", "load", "read")
 
-def load(settings: Settings, as_of: datetime) -> dict[str, Any]:
-    """Seconds of each stage of a load. What the loader does while dlt draws rows from it is
-    `fetch`: waiting for the service, decoding, checking, making Arrow tables."""
+
+def load(settings: Settings, as_of: datetime, datasets: Sequence[str]) -> dict[str, Any]:
+    """Seconds of each stage of a load, in all and by table. What the loader does while dlt draws
+    rows from it is `fetch`: waiting for the service, decoding, checking, making Arrow tables."""
     from loaders.warehouse import landing
     from loaders.warehouse.tables import Batch
     from tests.benchmarks.paths import steps
 
-    clocks = dict.fromkeys(("fetch", "fetch_cpu", "extract", "normalize", "load"), 0.0)
+    by_table: dict[str, dict[str, float]] = {}
     land = landing.land
 
-    def timed(batches: Iterable[Batch]) -> Iterator[Batch]:
+    def timed(batches: Iterable[Batch], clocks: dict[str, float]) -> Iterator[Batch]:
         source = iter(batches)
         while True:
             wall, cpu = time.perf_counter(), time.process_time()
@@ -43,23 +49,37 @@ def load(settings: Settings, as_of: datetime) -> dict[str, Any]:
     def land_timed(
         pipeline: Any, warehouse: Any, source: str, table: Any, batches: Any, *rest: Any
     ) -> landing.Landed:
-        landed = land(pipeline, warehouse, source, table, timed(batches), *rest)
+        clocks = by_table.setdefault(table.name, dict.fromkeys(CLOCKS, 0.0))
+        landed = land(pipeline, warehouse, source, table, timed(batches, clocks), *rest)
         for step, seconds in steps(pipeline).items():
             clocks[step] += seconds
+        clocks["read"] += landed.read
         return landed
 
     landing.land = land_timed
     started = time.perf_counter()
-    result = run_load(settings, LoadRequest("tdx"), Silent(), as_of=as_of)
+    request = LoadRequest("tdx", datasets=tuple(datasets))
+    result = run_load(settings, request, Silent(), as_of=as_of)
     seconds = time.perf_counter() - started
     if result.exit_code:
         raise RuntimeError(f"{result.status}: {result.error} {result.warnings}")
+    tables = {
+        name: {
+            "fetch": clocks["fetch"],
+            "fetch_cpu": clocks["fetch_cpu"],
+            "extract": clocks["extract"] - clocks["fetch"],
+            "land": clocks["normalize"] + clocks["load"],
+            "read": clocks["read"],
+        }
+        for name, clocks in by_table.items()
+    }
     return {
         "seconds": seconds,
-        "fetch": clocks["fetch"],
-        "fetch_cpu": clocks["fetch_cpu"],
-        "extract": clocks["extract"] - clocks["fetch"],
-        "land": clocks["normalize"] + clocks["load"],
+        **{
+            clock: sum(table[clock] for table in tables.values())
+            for clock in ("fetch", "fetch_cpu", "extract", "land")
+        },
+        "tables": tables,
         "read": result.total("rows_read"),
         "new": result.total("rows_new"),
         "changed": result.total("rows_changed"),
@@ -68,7 +88,7 @@ def load(settings: Settings, as_of: datetime) -> dict[str, Any]:
 
 
 def build(settings: Settings) -> dict[str, Any]:
-    """Seconds of a build as `quotemill run` does it, and of each model in it."""
+    """Seconds of a build as `quotemill run` does it, and of each model and test in it."""
     from loaders.warehouse.postgres import open_warehouse
     from orchestration import build as builds
 
@@ -76,27 +96,66 @@ def build(settings: Settings) -> dict[str, Any]:
     started = time.perf_counter()
     result = builds.build(settings, warehouse, lambda text: None, only_touched=True)
     seconds = time.perf_counter() - started
-    models: dict[str, Any] = {}
+    nodes: list[dict[str, Any]] = []
     if result is not None:
         if not result.succeeded:
             raise RuntimeError(f"the build failed: {result.findings}")
         target = builds.dbt_target(settings, warehouse) / "run_results.json"
-        for node in json.loads(target.read_text("utf-8"))["results"]:
-            kind, _, name = node["unique_id"].split(".")[:3]
-            rows = node["adapter_response"].get("rows_affected")
-            models[name] = {"kind": kind, "seconds": node["execution_time"], "rows": rows}
-    return {"seconds": seconds, "models": models, "peak_mb": peak_mb()}
+        found = json.loads(target.read_text("utf-8"))["results"]
+        nodes = [
+            {
+                "kind": node["unique_id"].split(".")[0],
+                "name": node["unique_id"].split(".")[2],
+                "seconds": node["execution_time"],
+                "wall": wall,
+                "rows": node["adapter_response"].get("rows_affected"),
+            }
+            for node, wall in zip(found, wall_parts(found), strict=True)
+        ]
+    return {"seconds": seconds, "nodes": nodes, "peak_mb": peak_mb()}
 
 
-def main(stage: str, dsn: str, home: Path, service: str, actions: str, as_of: str) -> Any:
+def wall_parts(nodes: Sequence[dict[str, Any]]) -> list[float]:
+    """Seconds of the wall clock that each node of dbt's results took; what several took at the same
+    time counts for each of them by an equal part."""
+    spans = [
+        [datetime.fromisoformat(step[end]) for step in node["timing"] for end in ENDS]
+        for node in nodes
+    ]
+    moments = sorted({moment for span in spans for moment in span})
+    parts = [0.0] * len(nodes)
+    for begin, end in itertools.pairwise(moments):
+        running = [i for i, span in enumerate(spans) if span and min(span) <= begin < max(span)]
+        for i in running:
+            parts[i] += (end - begin).total_seconds() / len(running)
+    return parts
+
+
+ENDS = ("started_at", "completed_at")
+
+
+def main(
+    stage: str,
+    dsn: str,
+    home: Path,
+    service: str,
+    actions: str,
+    as_of: str,
+    datasets: str,
+    options: str,
+) -> Any:
     os.environ["DBT_PROFILES_DIR"] = str(home / "profiles")
     shell.route_logs(lambda text: None)
+    # as the commands do: Python's own handler would have asyncio replace it for each answer
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(1))
     settings = load_settings(
         {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)},
         cwd=home,
-        tdx={"base_url": service, "corporate_actions": actions},
+        tdx={"base_url": service, "corporate_actions": actions} | json.loads(options),
     )
-    return load(settings, datetime.fromisoformat(as_of)) if stage == "load" else build(settings)
+    if stage == "build":
+        return build(settings)
+    return load(settings, datetime.fromisoformat(as_of), datasets.split(","))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""Load and build a synthetic market at two sizes, then one new day at two lengths of history."""
+"""Load and build day bars of a synthetic market at two sizes, then one new day at two lengths of
+history."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +14,19 @@ from tests.benchmarks import databases
 from tests.benchmarks.processes import measured
 from tests.benchmarks.sandbox import Market, market, next_days
 
+# day bars, and what adjusts them
+DAY_BARS = ("kline_daily", "corporate_actions")
 WRITTEN = """
     select schemaname || '.' || relname, n_tup_ins + n_tup_upd + n_tup_del
     from pg_stat_user_tables where schemaname in ('raw_tdx', 'market')
+"""
+READ = """
+    select t.schemaname || '.' || t.relname,
+        coalesce(t.seq_tup_read, 0) + coalesce(sum(i.idx_tup_read), 0)::bigint
+    from pg_stat_user_tables as t
+    left join pg_stat_user_indexes as i on i.relid = t.relid
+    where t.schemaname in ('raw_tdx', 'market')
+    group by t.schemaname, t.relname, t.seq_tup_read
 """
 
 
@@ -26,36 +38,45 @@ class Pipeline:
     dsn: str
     home: Path
 
-    def load(self) -> dict[str, Any]:
+    def load(
+        self, datasets: Sequence[str] = DAY_BARS, settings: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """The figures of stages.load, with the requests that the service saw."""
         before = self.market.calls()
-        result: dict[str, Any] = measured("stages", "load", *self._arguments())
+        result: dict[str, Any] = self._run("load", datasets, settings)
         return result | {"requests": self.market.calls() - before}
 
     def build(self) -> dict[str, Any]:
-        result: dict[str, Any] = measured("stages", "build", *self._arguments())
+        result: dict[str, Any] = self._run("build")
         return result
 
-    def written(self) -> dict[str, int]:
-        """Rows that were inserted, updated or deleted so far, by table."""
+    def counted(self, query: str) -> dict[str, int]:
+        """Rows WRITTEN (inserted, updated or deleted) or READ by scans so far, by table."""
         with psycopg.connect(self.dsn) as conn:
-            return dict(conn.execute(WRITTEN).fetchall())
+            return dict(conn.execute(query.encode()).fetchall())
 
     def day(self) -> dict[str, Any]:
         """One load and one build, and the rows that they wrote."""
-        before = self.written()
+        before = self.counted(WRITTEN)
         load, build = self.load(), self.build()
-        after = self.written()
-        written = {t: n - before.get(t, 0) for t, n in after.items() if n != before.get(t, 0)}
-        return {"load": load, "build": build, "written": written}
+        return {"load": load, "build": build, "written": grown(before, self.counted(WRITTEN))}
 
     def vacuum(self) -> None:
         with psycopg.connect(self.dsn, autocommit=True) as conn:
             conn.execute("vacuum analyze")
             conn.execute("checkpoint")
 
-    def _arguments(self) -> tuple[object, ...]:
-        return (self.dsn, self.home, self.market.url, self.market.actions, self.market.as_of())
+    def _run(
+        self, stage: str, datasets: Sequence[str] = (), settings: Mapping[str, Any] | None = None
+    ) -> Any:
+        service = (self.market.url, self.market.actions, self.market.as_of())
+        options = (",".join(datasets), json.dumps(settings or {}))
+        return measured("stages", stage, self.dsn, self.home, *service, *options)
+
+
+def grown(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """By how much each count grew, where it did."""
+    return {t: n - before.get(t, 0) for t, n in after.items() if n != before.get(t, 0)}
 
 
 @contextmanager

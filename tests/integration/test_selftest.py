@@ -303,9 +303,8 @@ def test_the_body_in_the_page_ends_after_300_bytes(sandbox: TdxSandbox) -> None:
 
 def recorded(url: str, settings: Settings, say: Callable[[str], object]) -> Any:
     run = made(url)
-    shown = report.document(run)
-    made_record = report.record(shown, run, "weekly self-test")
-    return record.record_if_possible(settings, made_record, say)
+    told = report.record(report.document(run), run, "weekly self-test")
+    return record.record_if_possible(settings, told, say)
 
 
 def test_a_run_is_recorded_with_all_its_checks(

@@ -54,7 +54,7 @@ EXPECTED: dict[str, tuple[str, dict[str, str]]] = {
     "empty": ("EmptyAnswer", PAGES | {"ticks of days": "fewer"}),
     "short": ("fewer", TICKS | {"points": "WrongShape"}),
     # one tick twice is no more than the odd shares that a day of ticks may lack
-    "duplicate": ("same", {"ticks of a day": "as told", "pages of ticks": "as told"}),
+    "duplicate": ("same", {"ticks of a day": "unfit", "pages of ticks": "unfit"}),
     "duplicate-page": ("WrongShape", PAGES),
     "descending": ("same", {"ticks of days": "WrongShape", "pages of ticks": "WrongShape"}),
     "unfinished": ("provisional", TICKS | MOMENT | {"points": "unfit"}),

@@ -192,8 +192,7 @@ def test_minutes_and_rollups_of_a_traded_code_are_expected_once_loaded(market: B
 
 def test_a_verification_is_recorded(market: Bench) -> None:
     found = verified(market)
-    record = found.record(None)
-    saved = record.record_if_possible(market.settings, record, print)
+    saved = record.record_if_possible(market.settings, found.record(None), print)
     assert saved is not None
     (run,) = market.rows(
         "select kind, status, total, passed, failed, skipped, (options ->> 'seed')::int, "

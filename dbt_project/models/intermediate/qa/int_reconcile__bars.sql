@@ -117,8 +117,8 @@ their_buckets as (
     from theirs
 ),
 
--- what was not asked of the service is no difference. an open week or month ends on another day
--- with each bar: it is matched, and bounded, by where it begins
+-- what was not asked of the service is no difference. an open week or month ends on another
+-- day with each bar: it is matched, and bounded, by where it begins
 asked as (
     select
         code,
