@@ -3,7 +3,11 @@ with bars as not materialized (
     select * from {{ source('raw_tdx', 'kline_daily') }}
 ),
 
-trading_calendar as (
+index_bars as not materialized (
+    select * from {{ source('raw_tdx', 'index_kline') }}
+),
+
+trading_calendar as not materialized (
     select * from {{ ref('trading_calendar') }}
 ),
 
@@ -16,12 +20,48 @@ latest_trading_day as (
     limit 1
 ),
 
-final as (
+latest_final_day as (
+    select c.trade_date
+    from trading_calendar as c
+    where exists (select from bars as b where b.trade_date = c.trade_date and b.is_final)
+    order by c.trade_date desc
+    limit 1
+),
+
+-- who loads indices alone has a market too
+latest_index_day as (
+    select i.trade_date
+    from index_bars as i
+    where i.code = 'sh000001' and i.period = 'day' and i.is_final
+    order by i.bar_end desc
+    limit 1
+),
+
+days as (
     select
         coalesce(
             (select trade_date from latest_trading_day),
             (select max(trade_date) from bars)
-        ) as as_of_date
+        ) as as_of_date,
+        greatest(
+            (select trade_date from latest_final_day), (select trade_date from latest_index_day)
+        ) as final_date
+),
+
+-- where the calendar ends weekdays count
+final as (
+    select
+        d.as_of_date,
+        d.final_date,
+        coalesce(
+            (select min(c.trade_date) from trading_calendar as c where c.trade_date > d.final_date),
+            d.final_date + case extract(isodow from d.final_date)
+                when 5 then 3
+                when 6 then 2
+                else 1
+            end
+        ) as next_trade_date
+    from days as d
 )
 
 select * from final

@@ -1,27 +1,4 @@
 {{ config(materialized='view') }}
 
--- a bar of an unfinished week carries the newest day in it, so each day leaves one behind:
--- the newest of the week counts. no CTE: see stg_tdx__kline_daily
-select distinct on (k.code, week_start)
-    k.code,
-    date_trunc('week', k.trade_date::timestamp)::date as week_start,
-    k.trade_date,
-    k.open,
-    k.high,
-    k.low,
-    k.close,
-    k.volume_shares,
-    k.amount_cny,
-    k.up_count,
-    k.down_count,
-    k.is_final and not exists (
-        select from {{ ref('trading_calendar') }} as c
-        where
-            c.trade_date > k.trade_date
-            and c.trade_date
-            < date_trunc('week', k.trade_date::timestamp) + interval '1 week'
-    ) as is_final,
-    k.fetched_at
-from {{ ref('stg_tdx__index_kline') }} as k
-where k.period = 'week'
-order by k.code asc, week_start asc, k.bar_end desc
+-- no CTE: see stg_tdx__kline_daily
+{{ index_bars_of_period('week') }}
