@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from loaders import run
+from loaders.engine import load
 from loaders.errors import (
     DataQualityError,
     LockHeldError,
@@ -138,7 +138,7 @@ def build(
     None where nothing was touched. A failed build is in the result, and in ops.builds.
     """
     project = find_project()
-    fingerprint = _fingerprint(project, warehouse, run.told_to_dbt(settings))
+    fingerprint = _fingerprint(project, warehouse, load.told_to_dbt(settings))
     with build_lock(warehouse):
         chosen = list(arguments)
         with warehouse.connect() as conn:
@@ -200,7 +200,7 @@ def passthrough(settings: Settings, arguments: Sequence[str]) -> int:
     """Any dbt command with our settings; its exit code. A command that writes takes the build lock."""
     if not arguments:
         raise UsageError("which dbt command?", hint="quotemill dbt build --select kline_daily_qfq+")
-    warehouse = run.prepare_warehouse(settings, stderr)
+    warehouse = load.prepare_warehouse(settings, stderr)
     writes = arguments[0] in ("build", "run", "seed", "snapshot", "clone", "retry")
     with build_lock(warehouse) if writes else contextlib.nullcontext():
         outcome = invoke(settings, warehouse, arguments)
@@ -209,7 +209,7 @@ def passthrough(settings: Settings, arguments: Sequence[str]) -> int:
 
 def make_docs(settings: Settings, output: Path) -> Path:
     """The dbt docs site as one static file."""
-    warehouse = run.prepare_warehouse(settings, stderr)
+    warehouse = load.prepare_warehouse(settings, stderr)
     outcome = invoke(settings, warehouse, ["docs", "generate", "--static"], quiet=True)
     if not outcome.success:
         raise QuotemillError("dbt could not make its docs", hint="quotemill dbt docs generate")

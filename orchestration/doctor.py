@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from loaders import trading_time
+from loaders.engine.load import landed_tables
 from loaders.errors import QuotemillError, SettingsError
-from loaders.run import landed_tables
 from loaders.settings import Settings
 from loaders.tdx.check import check as check_tdx
 from loaders.warehouse import migrate

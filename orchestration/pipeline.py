@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from loaders.engine.load import LoadResult
+from loaders.engine.request import LoadRequest
 from loaders.errors import DataQualityError, QuotemillError, gravest
-from loaders.run import LoadRequest, LoadResult
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import build as builds

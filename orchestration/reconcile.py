@@ -18,6 +18,8 @@ from typing import Any
 import psycopg
 
 from loaders import trading_time
+from loaders.engine.load import LoadResult
+from loaders.engine.request import LoadRequest
 from loaders.errors import (
     DataQualityError,
     PartialError,
@@ -26,7 +28,6 @@ from loaders.errors import (
     UsageError,
     gravest,
 )
-from loaders.run import LoadRequest, LoadResult
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration import build as builds

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders import jobs
+from loaders.engine import jobs
 from loaders.warehouse.postgres import Warehouse
 
 NO_ACTIONS = (

@@ -18,7 +18,7 @@ def status_command(
 
     Example: loaders status --json
     """
-    from loaders import jobs
+    from loaders.engine import jobs
 
     shown = jobs.report(open_warehouse(load_settings()), limit)
     if json:
@@ -78,7 +78,7 @@ def cancel_command(
 
     Example: loaders cancel
     """
-    from loaders import jobs
+    from loaders.engine import jobs
 
     asked = jobs.request_cancel(open_warehouse(load_settings()), job)
     print(f"job {asked} is asked to stop; `loaders status` tells when it has")

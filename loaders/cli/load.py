@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 
-from loaders import run
 from loaders.cli import shell
 from loaders.cli.progress import Lines, Terminal, reporter
 from loaders.cli.shell import AsOf, JsonFlag
+from loaders.engine import load
+from loaders.engine.load import Load, LoadResult
+from loaders.engine.request import LoadRequest
 from loaders.errors import SettingsError, UsageError, gravest
-from loaders.run import Load, LoadRequest, LoadResult
 from loaders.settings import Settings, load_settings
 
 
@@ -49,8 +50,8 @@ def run_command(
     Example: loaders run tdx --codes sh600000,sz000002
     """
     settings = load_settings()
-    if source is not None and source not in run.SOURCES:
-        raise UsageError(f"unknown source {source}", hint=f"sources: {', '.join(run.SOURCES)}")
+    if source is not None and source not in load.SOURCES:
+        raise UsageError(f"unknown source {source}", hint=f"sources: {', '.join(load.SOURCES)}")
     sources = [source] if source else configured_sources(settings, "loaders sandbox tdx")
     results = [
         execute(
@@ -79,7 +80,7 @@ def configured_sources(settings: Settings, trial: str) -> list[str]:
 
     Raises SettingsError where there is none; its hint names `trial`, a command that needs no setting.
     """
-    sources, skipped = run.default_sources(settings)
+    sources, skipped = load.default_sources(settings)
     for name, why in skipped.items():
         print(f"{name}: skipped, {why}", file=sys.stderr)
     if not sources:
@@ -122,7 +123,7 @@ def execute(
     with reporter() as report:
         previous = signal.getsignal(signal.SIGINT)
         try:
-            result = run.run_load(
+            result = load.run_load(
                 settings,
                 request,
                 report,

@@ -17,7 +17,7 @@ from loaders.errors import DataQualityError, UpstreamError, UsageError
 from loaders.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from loaders.tdx.selftest.record import Record
+    from loaders.engine.checks import Record
     from loaders.tdx.selftest.schedule import Schedule
 
 
@@ -92,7 +92,7 @@ def selftest_command(
 
 def take_due(settings: Settings, kind: str, now: datetime) -> "Schedule | None":
     """The schedule that is due now; None, which is said on stderr, where none is."""
-    from loaders.tdx.selftest import record as records
+    from loaders.engine import checks as records
     from loaders.tdx.selftest import schedule as schedules
 
     warehouse = records.open_record(settings)
@@ -105,7 +105,7 @@ def take_due(settings: Settings, kind: str, now: datetime) -> "Schedule | None":
 
 def record(settings: Settings, run: "Record", say: Callable[[str], object]) -> None:
     """Write a run to the warehouse if it can be opened, and tell where the service has changed."""
-    from loaders.tdx.selftest import record as records
+    from loaders.engine import checks as records
 
     recorded = records.record_if_possible(settings, run, say)
     if recorded is None:

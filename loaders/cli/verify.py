@@ -38,7 +38,7 @@ def verify_command(
     """
     if source != "tdx":
         raise UsageError(f"unknown source {source}", hint="sources: tdx")
-    from loaders.tdx.selftest.record import open_record
+    from loaders.engine.checks import open_record
     from loaders.tdx.verify.spot_checks import verify
 
     settings = load_settings()

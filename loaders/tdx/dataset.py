@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from loaders.engine.outcome import Outcome
+from loaders.engine.window import Window
 from loaders.settings import TdxSettings
-from loaders.tdx.codes import Security
-from loaders.tdx.outcomes import Outcome
+from loaders.tdx.datasets.codes import Security
 from loaders.tdx.service.client import TdxClient
-from loaders.tdx.window import Window
 from loaders.warehouse.tables import LandedTable
 
 if TYPE_CHECKING:

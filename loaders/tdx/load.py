@@ -12,21 +12,23 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-from loaders import jobs, trading_time
+from loaders import trading_time
+from loaders.engine import jobs, rejects
+from loaders.engine.checks import newest_fingerprint
+from loaders.engine.jobs import Task
+from loaders.engine.load import Load
+from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.engine.window import Window
 from loaders.errors import DataQualityError, QuotemillError, SettingsError, UpstreamError
-from loaders.jobs import Task
-from loaders.run import Load
-from loaders.tdx import actions_load, calendar, codes, plan, rejects, waiting
-from loaders.tdx.codes import Security
+from loaders.tdx import plan, waiting
 from loaders.tdx.dataset import Context, Dataset
-from loaders.tdx.outcomes import NOT_DUE, Outcome
+from loaders.tdx.datasets import codes, corporate_actions, trading_calendar
+from loaders.tdx.datasets.codes import Security
 from loaders.tdx.request import check_request, missing_settings, queues, resolve, trading_days
 from loaders.tdx.schemas import REJECTED_ROW, SECURITY, TRADING_DAY
-from loaders.tdx.selftest.record import newest_fingerprint
 from loaders.tdx.service.client import TdxClient
 from loaders.tdx.service.outage import ServiceGone
 from loaders.tdx.waiting import Stopped
-from loaders.tdx.window import Window
 from loaders.warehouse.postgres import WarehouseAway
 from loaders.warehouse.tables import Batch, LandedTable
 from loaders.warehouse.upsert import COPY_ROWS
@@ -69,7 +71,7 @@ class _Tdx:
 
     def run(self) -> None:
         if self.load.request.mode == "realtime":
-            days = trading_days(self.load.warehouse.ask(calendar.stored), self.today)
+            days = trading_days(self.load.warehouse.ask(trading_calendar.stored), self.today)
             if self.today not in days:
                 self.load.reporter.line(f"{self.today} is not a trading day: nothing to do")
                 return
@@ -81,7 +83,7 @@ class _Tdx:
             return
         tasks = self._plan(securities)
         for dataset in dict.fromkeys(task.dataset for task in tasks):
-            if dataset != actions_load.DATASET or self.settings.corporate_actions is not None:
+            if dataset != corporate_actions.DATASET or self.settings.corporate_actions is not None:
                 self.load.reporter.start(
                     dataset, sum(len(task.codes) for task in tasks if task.dataset == dataset)
                 )
@@ -116,14 +118,17 @@ class _Tdx:
         return before
 
     def _calendar(self) -> list[date]:
-        task = self.load.add_task(calendar.DATASET)
-        days = self.load.warehouse.ask(calendar.stored)
+        task = self.load.add_task(trading_calendar.DATASET)
+        days = self.load.warehouse.ask(trading_calendar.stored)
 
         def batches() -> Iterator[Batch]:
-            found = self._wait(calendar.fetch(self.client, days, self.load.clock()))
+            found = self._wait(trading_calendar.fetch(self.client, days, self.load.clock()))
             task.done = len(found)
             days[:] = sorted({*days, *found})
-            yield Batch(calendar.table(found, self.load.clock()), cursors={calendar.KEY: found[-1]})
+            yield Batch(
+                trading_calendar.table(found, self.load.clock()),
+                cursors={trading_calendar.KEY: found[-1]},
+            )
 
         self._whole(task, TRADING_DAY, batches)
         return days
@@ -342,7 +347,7 @@ class _Tdx:
             return
         task.status = "running"
         try:
-            actions_load.load(self.load, task, source)
+            corporate_actions.load(self.load, task, source)
             task.status = _status(task)
         except WarehouseAway:
             raise

@@ -2,60 +2,80 @@
 
 from collections.abc import Iterator, Sequence
 
-from loaders.jobs import Task
-from loaders.run import LoadRequest
+from loaders.engine.jobs import Task
+from loaders.engine.request import LoadRequest
 from loaders.settings import TdxSettings
-from loaders.tdx import (
-    actions_load,
-    adjusted_bars,
-    calendar,
-    codes,
-    indices,
-    klines,
-    market_stats,
-    minutes,
-    quotes,
-    service_bars,
-    stock_info,
-    trades,
-    vipdoc_days,
-)
 from loaders.tdx.dataset import Dataset
+from loaders.tdx.datasets import (
+    codes,
+    corporate_actions,
+    index_kline,
+    kline_5m,
+    kline_15m,
+    kline_30m,
+    kline_60m,
+    kline_adjusted,
+    kline_daily,
+    kline_monthly,
+    kline_weekly,
+    market_stats_snapshot,
+    minute_1m,
+    quote_snapshot,
+    stock_info,
+    tick_trade,
+    trading_calendar,
+    vipdoc_daily,
+)
 from loaders.tdx.service.answers import EXCHANGES
 
 # day bars first: minutes and ticks are judged by them
 KEYED: dict[str, Dataset] = {
     dataset.name: dataset
     for dataset in (
-        klines.DATASET,
-        indices.DATASET,
+        kline_daily.DATASET,
+        index_kline.DATASET,
         stock_info.DATASET,
-        minutes.DATASET,
-        trades.DATASET,
-        quotes.DATASET,
-        market_stats.DATASET,
-        *service_bars.DATASETS,
-        adjusted_bars.DATASET,
-        vipdoc_days.DATASET,
+        minute_1m.DATASET,
+        tick_trade.DATASET,
+        quote_snapshot.DATASET,
+        market_stats_snapshot.DATASET,
+        kline_weekly.DATASET,
+        kline_monthly.DATASET,
+        kline_5m.DATASET,
+        kline_15m.DATASET,
+        kline_30m.DATASET,
+        kline_60m.DATASET,
+        kline_adjusted.DATASET,
+        vipdoc_daily.DATASET,
     )
 }
-DATASETS = (codes.DATASET, calendar.DATASET, *KEYED, actions_load.DATASET)
-_NOT_BY_CODE = (indices.DATASET.name, market_stats.DATASET.name)
+DATASETS = (codes.DATASET, trading_calendar.DATASET, *KEYED, corporate_actions.DATASET)
+_NOT_BY_CODE = (index_kline.DATASET.name, market_stats_snapshot.DATASET.name)
 # the code list and the calendar are loaded by every load, planned or not
-PLANNED = (*KEYED, actions_load.DATASET)
+PLANNED = (*KEYED, corporate_actions.DATASET)
 PER_CODE = tuple(name for name in PLANNED if name not in _NOT_BY_CODE)
 
-_ALWAYS = (codes.DATASET, calendar.DATASET, klines.DATASET.name, indices.DATASET.name)
-REALTIME = (minutes.DATASET.name, trades.DATASET.name, quotes.DATASET.name)
+_ALWAYS = (
+    codes.DATASET,
+    trading_calendar.DATASET,
+    kline_daily.DATASET.name,
+    index_kline.DATASET.name,
+)
+REALTIME = (minute_1m.DATASET.name, tick_trade.DATASET.name, quote_snapshot.DATASET.name)
 DEFAULTS: dict[str, tuple[str, ...]] = {
     "init": (
         *_ALWAYS,
         stock_info.DATASET.name,
-        minutes.DATASET.name,
-        quotes.DATASET.name,
-        actions_load.DATASET,
+        minute_1m.DATASET.name,
+        quote_snapshot.DATASET.name,
+        corporate_actions.DATASET,
     ),
-    "incremental": (*_ALWAYS, minutes.DATASET.name, trades.DATASET.name, actions_load.DATASET),
+    "incremental": (
+        *_ALWAYS,
+        minute_1m.DATASET.name,
+        tick_trade.DATASET.name,
+        corporate_actions.DATASET,
+    ),
     "realtime": REALTIME,
 }
 Unit = tuple[str, str | None, tuple[str, ...]]
@@ -76,11 +96,11 @@ def of_request(request: LoadRequest, wanted: Sequence[str], settings: TdxSetting
     """Dataset, exchange and keys of each task that the request means."""
     units: list[Unit] = []
     for name in chosen(request):
-        if name == indices.DATASET.name:
-            units.append((name, None, indices.keys(settings.indices)))
-        elif name == market_stats.DATASET.name:
+        if name == index_kline.DATASET.name:
+            units.append((name, None, index_kline.keys(settings.indices)))
+        elif name == market_stats_snapshot.DATASET.name:
             units.append((name, None, EXCHANGES))
-        elif name == actions_load.DATASET:
+        elif name == corporate_actions.DATASET:
             units.append((name, None, tuple(wanted)))
         elif name in KEYED:
             units += [
@@ -101,8 +121,8 @@ def of_job(tasks: Sequence[Task]) -> list[Unit] | None:
         for t in planned
         if t.status not in ("succeeded", "skipped")
     ]
-    barless = {c for t in planned if t.dataset == klines.DATASET.name for c in t.codes}
-    for name in (minutes.DATASET.name, trades.DATASET.name):
+    barless = {c for t in planned if t.dataset == kline_daily.DATASET.name for c in t.codes}
+    for name in (minute_1m.DATASET.name, tick_trade.DATASET.name):
         tasks_of = [t for t in planned if t.dataset == name]
         # nothing was due of a code whose day bars had failed
         missed = barless.difference(*(t.codes for t in tasks_of)) if tasks_of else ()

@@ -4,10 +4,11 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from loaders import trading_time
+from loaders.engine.request import LoadRequest
 from loaders.errors import SettingsError, UsageError
-from loaders.run import LoadRequest
 from loaders.settings import Settings
-from loaders.tdx import calendar, indices, market_stats, plan, vipdoc_days
+from loaders.tdx import plan
+from loaders.tdx.datasets import index_kline, market_stats_snapshot, trading_calendar, vipdoc_daily
 from loaders.tdx.service.client import CODE
 from loaders.warehouse.postgres import Warehouse
 
@@ -37,9 +38,9 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
         raise UsageError(
             f"unknown dataset {', '.join(unknown)}", hint=f"datasets: {', '.join(plan.DATASETS)}"
         )
-    if vipdoc_days.DATASET.name in (request.datasets or ()) and folder is None:
+    if vipdoc_daily.DATASET.name in (request.datasets or ()) and folder is None:
         raise SettingsError(
-            f"dataset {vipdoc_days.DATASET.name}: no folder of the desktop client is configured",
+            f"dataset {vipdoc_daily.DATASET.name}: no folder of the desktop client is configured",
             hint="QUOTEMILL_TDX__VIPDOC=/srv/tdx/vipdoc",
         )
     if request.mode == "realtime":
@@ -71,8 +72,8 @@ def _check_codes(settings: Settings, request: LoadRequest) -> None:
             hint="`loaders run tdx --dataset index_kline`, without codes, loads the indices",
         )
     for dataset, what in (
-        (indices.DATASET.name, "the indices of the setting tdx.indices"),
-        (market_stats.DATASET.name, "the figures of each exchange"),
+        (index_kline.DATASET.name, "the indices of the setting tdx.indices"),
+        (market_stats_snapshot.DATASET.name, "the figures of each exchange"),
     ):
         if request.codes is not None and dataset in (request.datasets or ()):
             raise UsageError(
@@ -90,7 +91,7 @@ def resolve(warehouse: Warehouse, request: LoadRequest, now: datetime) -> LoadRe
         return request
     today = now.astimezone(trading_time.SHANGHAI).date()
     wanted = today if request.day == LAST else _day(request.day)
-    known = trading_days(warehouse.ask(calendar.stored), wanted)
+    known = trading_days(warehouse.ask(trading_calendar.stored), wanted)
     if request.day == LAST:
         day = trading_time.newest_final(known, now)
     else:

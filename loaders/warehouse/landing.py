@@ -51,7 +51,7 @@ from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.pipeline.exceptions import PipelineStepFailed
 from psycopg.conninfo import make_conninfo
 
-from loaders import cursors
+from loaders.engine import cursors
 from loaders.errors import QuotemillError
 from loaders.warehouse.postgres import Warehouse, WarehouseAway
 from loaders.warehouse.tables import Batch, LandedTable

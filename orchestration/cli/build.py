@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from loaders import run
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
+from loaders.engine import load
 from loaders.errors import UsageError
 from loaders.settings import load_settings
 from orchestration import build as builds
@@ -29,7 +29,7 @@ def build_command(
     Example: quotemill build --select kline_daily_qfq+
     """
     settings = load_settings()
-    warehouse = run.prepare_warehouse(settings, builds.stderr)
+    warehouse = load.prepare_warehouse(settings, builds.stderr)
     arguments = ["--select", select] if select else []
     arguments += ["--full-refresh"] if full_refresh else []
     result = builds.build(settings, warehouse, builds.stderr.line, arguments=arguments)

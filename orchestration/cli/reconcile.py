@@ -36,8 +36,8 @@ def reconcile_command(
 
     Example: quotemill reconcile --month 2025-06 --sample 50
     """
-    from loaders import run
     from loaders.cli.load import execute
+    from loaders.engine import load
     from orchestration import build, reconcile, reconcile_report
 
     settings = load_settings()
@@ -47,7 +47,7 @@ def reconcile_command(
         seed,
         tuple(c.strip() for c in codes.split(",") if c.strip()) if codes is not None else None,
     )
-    warehouse = run.prepare_warehouse(settings, build.stderr)
+    warehouse = load.prepare_warehouse(settings, build.stderr)
     result = reconcile.run(
         settings,
         warehouse,

@@ -8,7 +8,7 @@ import typer
 from loaders.cli import shell
 from loaders.cli.load import configured_sources, execute
 from loaders.cli.shell import AsOf, JsonFlag
-from loaders.run import LoadRequest
+from loaders.engine.request import LoadRequest
 from loaders.settings import Settings, load_settings
 from orchestration import pipeline
 from orchestration.cli import build

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from loaders.cli import shell
+from loaders.engine.load import run_load
+from loaders.engine.request import LoadRequest
 from loaders.progress import Silent
-from loaders.run import LoadRequest, run_load
 from loaders.settings import Settings, load_settings
 from tests.benchmarks.processes import peak_mb
 

@@ -126,7 +126,7 @@ def patch_landing() -> None:
     from dlt.load.load import Load
     from dlt.pipeline.pipeline import Pipeline
 
-    from loaders import cursors
+    from loaders.engine import cursors
     from loaders.warehouse import landing
 
     def by_table(rows: str, state: str) -> Callable[..., str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from loaders.run import LoadResult
+from loaders.engine.load import LoadResult
 from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.tdx_calls import Options
 from loaders.sandbox.tdx_service import TdxSandbox

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from loaders import jobs
-from loaders.run import Load
+from loaders.engine import jobs
+from loaders.engine.load import Load
 from tests.faults.scene import Scene, assert_same, ended, wait_until
 
 OpenScene = Callable[..., Scene]

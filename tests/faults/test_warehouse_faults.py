@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders import jobs
+from loaders.engine import lock
 from loaders.errors import LockHeldError
 from loaders.sandbox.market import SyntheticMarket
 from loaders.warehouse import embedded
@@ -239,21 +239,21 @@ def test_a_lock_is_taken_again_after_its_connection_broke(
     with bench(market, dsn, tmp_path) as loads, psycopg.connect(dsn, autocommit=True) as other:
         loads.load(codes=("sh600000",))
         warehouse = open_warehouse(loads.settings)
-        with jobs.load_lock(warehouse, "tdx") as lock:
+        with lock.load_lock(warehouse, "tdx") as held:
             end = (
                 "select count(pg_terminate_backend(pid, 10000)) from pg_stat_activity "
                 "where application_name = 'quotemill load lock: tdx' "
                 "and datname = current_database()"
             )
             assert other.execute(end.encode()).fetchone() == (1,)
-            lock.confirm()
+            held.confirm()
             assert other.execute(KEY.encode()).fetchone() == (False,)
 
             other.execute(end.encode())
             assert other.execute(KEY.encode()).fetchone() == (True,)
             for _ in range(2):
                 with pytest.raises(LockHeldError):
-                    lock.confirm()
+                    held.confirm()
         other.execute("select pg_advisory_unlock_all()")
-        with jobs.load_lock(warehouse, "tdx"):
+        with lock.load_lock(warehouse, "tdx"):
             pass

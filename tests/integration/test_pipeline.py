@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from loaders.engine.jobs import request_cancel
+from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UsageError
-from loaders.jobs import request_cancel
-from loaders.run import LoadRequest
 from loaders.sandbox.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import build, doctor, pipeline, status

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from loaders.engine.load import run_load
+from loaders.engine.request import LoadRequest
 from loaders.errors import UpstreamError
-from loaders.run import LoadRequest, run_load
 from loaders.sandbox.actions import events
 from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.replay import ReplayMarket

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from loaders.engine import checks
 from loaders.errors import SettingsError
 from loaders.progress import Silent
 from loaders.sandbox.market import SyntheticMarket
@@ -17,7 +18,7 @@ from loaders.sandbox.replay import ReplayMarket
 from loaders.sandbox.tdx_calls import Options as ServiceOptions
 from loaders.sandbox.tdx_service import TdxSandbox
 from loaders.settings import Settings, load_settings
-from loaders.tdx.selftest import record, report, runner, schedule
+from loaders.tdx.selftest import report, runner, schedule
 
 AS_OF = datetime(2025, 6, 30, 10, 0, tzinfo=UTC)
 NEED_DAY = {5, 12, 13, 14, 15, 16}
@@ -304,7 +305,7 @@ def test_the_body_in_the_page_ends_after_300_bytes(sandbox: TdxSandbox) -> None:
 def recorded(url: str, settings: Settings, say: Callable[[str], object]) -> Any:
     run = made(url)
     told = report.record(report.document(run), run, "weekly self-test")
-    return record.record_if_possible(settings, told, say)
+    return checks.record_if_possible(settings, told, say)
 
 
 def test_a_run_is_recorded_with_all_its_checks(
@@ -313,11 +314,11 @@ def test_a_run_is_recorded_with_all_its_checks(
     settings = settings_of(sandbox.url, warehouse_url=warehouse_dsn, home=tmp_path)
     said: list[str] = []
     sandbox.faults.add("calendar-empty")
-    assert recorded(sandbox.url, settings, said.append) == record.Recorded(1)
+    assert recorded(sandbox.url, settings, said.append) == checks.Recorded(1)
     sandbox.faults.clear()
     sandbox.faults.add("extra-field:search")
     again = recorded(sandbox.url, settings, said.append)
-    assert again == record.Recorded(2, 1, ("search",))
+    assert again == checks.Recorded(2, 1, ("search",))
     assert said == []
     with psycopg.connect(warehouse_dsn) as conn:
         runs = conn.execute(
@@ -330,7 +331,7 @@ def test_a_run_is_recorded_with_all_its_checks(
             "where run_id = 1 and no in (12, 25, 26) order by no"
         ).fetchall()
         counts = conn.execute("select count(*) from ops.testing_logs group by run_id").fetchall()
-        fingerprint = record.newest_fingerprint(conn)
+        fingerprint = checks.newest_fingerprint(conn)
     kind = ("selftest", "weekly self-test")
     assert runs == [
         (*kind, "failed", 31, 23, 2, 6, "30.0", None),
@@ -362,7 +363,7 @@ def test_a_warehouse_that_is_away_is_said_and_hinders_nothing(
 
 def test_a_due_schedule_is_taken_once(warehouse_dsn: str, tmp_path: Path) -> None:
     settings = settings_of("http://127.0.0.1:9", warehouse_url=warehouse_dsn, home=tmp_path)
-    warehouse = record.open_record(settings)
+    warehouse = checks.open_record(settings)
 
     def taken(day: int, kind: str = "selftest") -> str | None:
         now = datetime(2026, 1, day, 2, 0, tzinfo=UTC)  # ten in the morning in Shanghai

@@ -42,7 +42,8 @@ def test_help_imports_nothing_heavy(module: str, arguments: tuple[str, ...]) -> 
 
 
 @pytest.mark.parametrize(
-    "module", ["loaders.cli.jobs", "orchestration.status", "loaders.settings", "loaders.jobs"]
+    "module",
+    ["loaders.cli.jobs", "orchestration.status", "loaders.settings", "loaders.engine.jobs"],
 )
 def test_what_status_stands_on_is_light(module: str) -> None:
     code = f"import sys, {module}\nprint(*[name for name in {HEAVY!r} if name in sys.modules])"

@@ -99,7 +99,7 @@ class Bars:
     `up` and `down` are advancing and declining members, 0 for anything but an index.
     Adjusted bars have no turnover (0) and may have prices below 0.
     `fetched_at` is the moment the request was sent, UTC. Bars of one day that contradict each other
-    are all kept; loaders.tdx.plausibility rejects them.
+    are all kept; loaders.tdx.bars.plausibility rejects them.
     """
 
     dates: list[date]

@@ -46,7 +46,7 @@ class TimedBars:
     wall clock at the bar's end, noon not repaired. Prices and amount in li (0.001 yuan; indices:
     0.001 point), volume in hands of 100 shares, the odd shares of each bar cut off; an index has
     turnover there, in a unit that is not shares. `fetched_at` is the moment the request was sent,
-    UTC. Bars of one label that contradict each other are all kept; loaders.tdx.plausibility rejects
+    UTC. Bars of one label that contradict each other are all kept; loaders.tdx.bars.plausibility rejects
     them.
     """
 

@@ -13,11 +13,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from loaders.engine.checks import Line, Record
+from loaders.engine.load import landed_tables
 from loaders.errors import QuotemillError, UsageError
 from loaders.progress import Reporter
-from loaders.run import landed_tables
 from loaders.settings import Settings
-from loaders.tdx.selftest.record import Line, Record
 from loaders.tdx.service.answers import EXCHANGES, Bars
 from loaders.tdx.service.client import TdxClient
 from loaders.tdx.verify.space import space

@@ -11,7 +11,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from loaders import cursors
+from loaders.engine import cursors
 from loaders.errors import QuotemillError, UpstreamError
 from loaders.settings import load_settings
 from loaders.warehouse import landing, migrate, upsert

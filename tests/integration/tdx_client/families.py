@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from loaders.sandbox.market import SyntheticMarket
-from loaders.tdx import intraday
-from loaders.tdx.plausibility import check_bars
-from loaders.tdx.quotes import broken_rules
+from loaders.tdx.bars import intraday
+from loaders.tdx.bars.plausibility import check_bars
+from loaders.tdx.datasets.quote_snapshot import broken_rules
 from loaders.tdx.service.answers import Bars
 from loaders.tdx.service.answers_intraday import MinutePoints, TimedBars
 from loaders.tdx.service.answers_quotes import Quote, StockInfo

@@ -19,8 +19,8 @@ from loaders.sandbox.replay import ReplayMarket
 from loaders.sandbox.tdx_calls import Options
 from loaders.sandbox.tdx_service import TdxSandbox
 from loaders.settings import TdxSettings
-from loaders.tdx.corporate_actions import read_actions
-from loaders.tdx.plausibility import check_bars
+from loaders.tdx.bars.plausibility import check_bars
+from loaders.tdx.files.actions_csv import read_actions
 from loaders.tdx.service.answers import (
     Bars,
     EmptyAnswer,

@@ -24,7 +24,7 @@ from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.tdx_calls import Options
 from loaders.sandbox.tdx_service import TdxSandbox
 from loaders.settings import TdxSettings
-from loaders.tdx.plausibility import Implausible
+from loaders.tdx.bars.plausibility import Implausible
 from loaders.tdx.service.client import TdxClient
 
 # the day's other route stands in

@@ -12,7 +12,7 @@ import pytest
 from loaders.sandbox.replay import ReplayMarket
 from loaders.sandbox.tdx_service import TdxSandbox
 from loaders.settings import TdxSettings
-from loaders.tdx import intraday
+from loaders.tdx.bars import intraday
 from loaders.tdx.service.client import TdxClient
 
 T = TypeVar("T")

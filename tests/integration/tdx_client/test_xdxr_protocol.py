@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from loaders.errors import UpstreamError
-from loaders.tdx.xdxr import fetch_actions
+from loaders.tdx.service.xdxr import fetch_actions
 
 pytest.importorskip("pytdx", reason="the extra xdxr is not installed")
 

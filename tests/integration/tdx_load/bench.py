@@ -9,8 +9,9 @@ from typing import Any
 
 import psycopg
 
+from loaders.engine.load import LoadResult, run_load
+from loaders.engine.request import LoadRequest
 from loaders.progress import Silent
-from loaders.run import LoadRequest, LoadResult, run_load
 from loaders.sandbox.actions import actions_csv
 from loaders.sandbox.tdx_calls import Options
 from loaders.sandbox.tdx_service import TdxSandbox

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from loaders.run import LoadResult
+from loaders.engine.load import LoadResult
 from loaders.sandbox.market import SyntheticMarket
 from loaders.tdx import plan, schemas
 from tests.faults.scene import copy_of

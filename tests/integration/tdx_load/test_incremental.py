@@ -7,8 +7,8 @@ from datetime import date, datetime, time
 
 import pytest
 
+from loaders.engine.lock import load_lock
 from loaders.errors import LockHeldError, SettingsError, UsageError
-from loaders.jobs import load_lock
 from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.world import World
 from loaders.warehouse.postgres import open_warehouse

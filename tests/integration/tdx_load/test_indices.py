@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import date, datetime, time
 from typing import Any
 
-from loaders.run import LoadResult
+from loaders.engine.load import LoadResult
 from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.world import World
 from tests.integration.tdx_load.bench import Bench

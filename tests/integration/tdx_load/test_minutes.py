@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loaders.run import LoadResult
+from loaders.engine.load import LoadResult
 from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.vipdoc_files import write_vipdoc
 from loaders.sandbox.world import World

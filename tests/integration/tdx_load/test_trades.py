@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loaders.run import LoadResult
+from loaders.engine.load import LoadResult
 from loaders.sandbox.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench
 
@@ -288,7 +288,7 @@ def test_ticks_of_the_running_day_are_provisional_until_the_next_day(
 def test_probes_of_what_is_due_stay_index_scans(
     open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
 ) -> None:
-    from loaders.tdx import trades
+    from loaders.tdx.datasets import tick_trade
 
     with open_bench(tiny_market, tick_days=6) as bench:
         load(bench)
@@ -305,7 +305,7 @@ def test_probes_of_what_is_due_stay_index_scans(
                     plans.extend(row[0] for row in rows)
                     return []
 
-            trades.due_days(Explained(), [STOCK], days, None)  # type: ignore[arg-type]
+            tick_trade.due_days(Explained(), [STOCK], days, None)  # type: ignore[arg-type]
     plan = "\n".join(plans)
     assert "Hash" not in plan
     assert "Merge" not in plan

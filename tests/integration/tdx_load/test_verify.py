@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from loaders.engine import checks
 from loaders.errors import UpstreamError, UsageError
 from loaders.progress import Silent
 from loaders.sandbox.market import SyntheticMarket
-from loaders.tdx.selftest import record
 from loaders.tdx.verify import space, spot_checks
 from loaders.trading_time import SHANGHAI
 from tests.integration.tdx_load.bench import Bench, bench
@@ -45,7 +45,7 @@ def verified(market: Bench, seed: int = 7, sample: int = 3) -> spot_checks.Verif
     now: datetime = market.sandbox.clock.replace(tzinfo=SHANGHAI)
     return spot_checks.verify(
         market.settings,
-        record.open_record(market.settings),
+        checks.open_record(market.settings),
         sample=sample,
         seed=seed,
         as_of=now,
@@ -192,7 +192,7 @@ def test_minutes_and_rollups_of_a_traded_code_are_expected_once_loaded(market: B
 
 def test_a_verification_is_recorded(market: Bench) -> None:
     found = verified(market)
-    saved = record.record_if_possible(market.settings, found.record(None), print)
+    saved = checks.record_if_possible(market.settings, found.record(None), print)
     assert saved is not None
     (run,) = market.rows(
         "select kind, status, total, passed, failed, skipped, (options ->> 'seed')::int, "

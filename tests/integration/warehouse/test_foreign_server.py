@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from loaders.errors import SettingsError, UpstreamError
-from loaders.tdx.codes import Security, table
+from loaders.tdx.datasets.codes import Security, table
 from loaders.tdx.schemas import SECURITY
 from loaders.warehouse import landing, migrate
 from loaders.warehouse.ownership import claim_schemas, owned_schemas, privileges

@@ -8,13 +8,13 @@ from typing import Any, cast
 import pytest
 from fake_tdx import bar, bars_of, days
 
+from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.engine.window import Window
 from loaders.settings import TdxSettings
-from loaders.tdx import adjusted_bars
+from loaders.tdx.bars.long_bars import Span
 from loaders.tdx.dataset import Context
-from loaders.tdx.long_bars import Span
-from loaders.tdx.outcomes import NOT_DUE, Outcome
+from loaders.tdx.datasets import kline_adjusted
 from loaders.tdx.service.answers import Bars
-from loaders.tdx.window import Window
 
 CODE = "sh600000"
 DAYS = days(40)
@@ -44,7 +44,7 @@ def outcome(
     )
 
     async def only() -> Outcome:
-        (found,) = [o async for o in adjusted_bars.fetch(cast(Context, run), [CODE])]
+        (found,) = [o async for o in kline_adjusted.fetch(cast(Context, run), [CODE])]
         return found
 
     return asyncio.run(only())
@@ -57,7 +57,7 @@ def series(**changes: Any) -> list[dict[str, Any]]:
 
 def test_an_index_is_never_asked_for() -> None:
     vendor = Vendor(bars_of(series()))
-    assert outcome(vendor, kind="index").skipped == adjusted_bars.IS_INDEX
+    assert outcome(vendor, kind="index").skipped == kline_adjusted.IS_INDEX
     assert vendor.asked == []
 
 
@@ -65,7 +65,7 @@ def test_prices_may_be_negative() -> None:
     deep = series(Open=-50, High=100, Low=-100, Close=-20)
     found = outcome(Vendor(bars_of(deep)))
     assert (found.rejected, found.cursor) == ([], DAYS[-1])
-    assert adjusted_bars.table([found])["close"].to_pylist()[9] == -20
+    assert kline_adjusted.table([found])["close"].to_pylist()[9] == -20
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import SettingsError
-from loaders.tdx.corporate_actions import ActionSet, read_actions
+from loaders.tdx.files.actions_csv import ActionSet, read_actions
 
 HEADER = (
     "code,ex_date,cash_per10_yuan,bonus_per10,transfer_per10,bonus_total_per10,rights_per10,"

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from loaders.tdx import klines, plan
-from loaders.tdx.outcomes import in_order
+from loaders.engine.outcome import in_order
+from loaders.tdx import plan
+from loaders.tdx.datasets import kline_daily
 
 
 def test_datasets_that_share_a_table_tell_their_cursors_apart() -> None:
@@ -13,8 +14,8 @@ def test_datasets_that_share_a_table_tell_their_cursors_apart() -> None:
     key = weekly.cursor_key("sh600000")
     assert key == "sh600000 week"
     assert (weekly.has_cursor(key), hourly.has_cursor(key)) == (True, False)
-    assert klines.DATASET.cursor_key("sh600000") == "sh600000"
-    assert klines.DATASET.has_cursor("sh600000")
+    assert kline_daily.DATASET.cursor_key("sh600000") == "sh600000"
+    assert kline_daily.DATASET.has_cursor("sh600000")
 
 
 def test_results_come_in_the_order_of_their_keys_however_long_each_takes() -> None:

@@ -4,13 +4,13 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
+from loaders.engine.outcome import Outcome
+from loaders.engine.window import Window
 from loaders.errors import UpstreamError
-from loaders.tdx import market_stats
 from loaders.tdx.dataset import Context
-from loaders.tdx.outcomes import Outcome
+from loaders.tdx.datasets import market_stats_snapshot
 from loaders.tdx.service.answers_quotes import Counts
 from loaders.tdx.service.outage import ServiceGone
-from loaders.tdx.window import Window
 from tests.unit.tdx.test_quotes import BEGAN, FRIDAY
 
 EXCHANGES = ("sh", "sz", "bj")
@@ -29,13 +29,13 @@ def outcomes(stats: Any, count: Any) -> list[Outcome]:
     run = cast(Context, SimpleNamespace(client=client, window=window, began=BEGAN))
 
     async def all_of_them() -> list[Outcome]:
-        return [o async for o in market_stats.fetch(run, EXCHANGES)]
+        return [o async for o in market_stats_snapshot.fetch(run, EXCHANGES)]
 
     return asyncio.run(all_of_them())
 
 
 def counts(found: list[Outcome]) -> dict[str, tuple[Any, ...]]:
-    rows = market_stats.table(found).to_pylist()
+    rows = market_stats_snapshot.table(found).to_pylist()
     return {r["exchange"]: (r["stock_count"], r["up_count"], r["instrument_count"]) for r in rows}
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from loaders.tdx import intraday, minute_days
-from loaders.tdx.intraday import Sanity
-from loaders.tdx.minute_days import DayBar
-from loaders.tdx.plausibility import Implausible
+from loaders.tdx.bars import intraday, minute_days
+from loaders.tdx.bars.intraday import Sanity
+from loaders.tdx.bars.minute_days import DayBar
+from loaders.tdx.bars.plausibility import Implausible
 from loaders.tdx.service.answers_intraday import MinutePoints, TimedBars, labels
 
 DAY = date(2024, 11, 8)

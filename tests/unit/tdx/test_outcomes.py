@@ -1,6 +1,6 @@
 """What loading one key came to."""
 
-from loaders.tdx.outcomes import Outcome
+from loaders.engine.outcome import Outcome
 
 
 def test_an_outcome_is_shown_without_its_rows() -> None:

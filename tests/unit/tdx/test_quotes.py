@@ -10,15 +10,15 @@ from typing import Any, cast
 
 import pytest
 
+from loaders.engine.outcome import Outcome
+from loaders.engine.window import Window
 from loaders.errors import UpstreamError
 from loaders.settings import TdxSettings
-from loaders.tdx import quotes
 from loaders.tdx.dataset import Context
-from loaders.tdx.outcomes import Outcome
+from loaders.tdx.datasets import quote_snapshot
 from loaders.tdx.service.answers import NeedsRestart
 from loaders.tdx.service.answers_quotes import Quote
 from loaders.tdx.service.outage import ServiceGone
-from loaders.tdx.window import Window
 
 BEGAN = datetime(2024, 11, 8, 6, 0, tzinfo=UTC)
 FRIDAY = date(2024, 11, 8)
@@ -74,7 +74,7 @@ def context(service: Service, funds: Sequence[str] = ()) -> Context:
 
 def outcomes(run: Context, codes: Sequence[str] = CODES) -> list[Outcome]:
     async def all_of_them() -> list[Outcome]:
-        return [o async for o in quotes.fetch(run, codes)]
+        return [o async for o in quote_snapshot.fetch(run, codes)]
 
     return asyncio.run(all_of_them())
 
@@ -107,11 +107,11 @@ def test_quotes_come_in_batches_of_fifty_and_in_the_order_of_the_codes() -> None
 def test_a_snapshot_is_about_the_newest_day_that_has_begun(today: date, day: date) -> None:
     thursday = date(2024, 11, 7)
     window = Window([thursday, FRIDAY], thursday, 10, lambda day: False, today)
-    assert quotes.session_date(window) == day
+    assert quote_snapshot.session_date(window) == day
 
 
 def test_a_row_has_one_moment_for_all_the_day_and_five_levels() -> None:
-    table = quotes.table(outcomes(context(Service())))
+    table = quote_snapshot.table(outcomes(context(Service())))
 
     rows = table.to_pylist()
     assert {(r["sampled_at"], r["trade_date"], r["is_final"]) for r in rows} == {
@@ -173,7 +173,7 @@ def test_a_half_initialised_service_serves_stocks_and_fails_funds_at_once() -> N
 
 def test_zeros_of_a_suspended_stock_are_kept() -> None:
     zeros = dict.fromkeys(("open", "high", "low", "close", "total_hand"), 0)
-    assert quotes.broken_rules(quote("sh600000", **zeros)) == []
+    assert quote_snapshot.broken_rules(quote("sh600000", **zeros)) == []
 
 
 @pytest.mark.parametrize(
@@ -187,6 +187,6 @@ def test_zeros_of_a_suspended_stock_are_kept() -> None:
 def test_a_quote_that_cannot_be_true_is_refused_with_the_rule(
     changes: dict[str, int], rule: str
 ) -> None:
-    (refused,) = quotes.broken_rules(quote("sh600000", **changes))
+    (refused,) = quote_snapshot.broken_rules(quote("sh600000", **changes))
     assert refused.rule == rule
     assert refused.row_key == "sh600000 2024-11-08T06:00:00Z"

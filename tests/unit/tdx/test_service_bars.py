@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from fake_tdx import bar, bars_of
 
-from loaders.tdx.long_bars import LongBars, Span, accepted, arrow_columns, ends_of, joined
+from loaders.engine.window import Window
+from loaders.tdx.bars.long_bars import LongBars, Span, accepted, arrow_columns, ends_of, joined
 from loaders.tdx.service.answers import Bars
-from loaders.tdx.window import Window
 
 # the weeks of 2025-06-16, -23 and -30; the last goes on into July
 KNOWN = [d for d in (date(2025, 6, 16) + timedelta(days=i) for i in range(19)) if d.weekday() < 5]

@@ -8,15 +8,15 @@ from typing import Any, cast
 
 import pytest
 
+from loaders.engine.outcome import Outcome
+from loaders.engine.window import Window
 from loaders.errors import UpstreamError
 from loaders.http import RetryableAnswer
 from loaders.settings import TdxSettings
-from loaders.tdx import stock_info
 from loaders.tdx.dataset import Context
-from loaders.tdx.outcomes import Outcome
+from loaders.tdx.datasets import stock_info
 from loaders.tdx.service.answers_intraday import MinutePoints
 from loaders.tdx.service.answers_quotes import Quote, StockInfo
-from loaders.tdx.window import Window
 from tests.unit.tdx.fake_tdx import bar, bars_of
 from tests.unit.tdx.test_quotes import BEGAN, FRIDAY, quote
 

@@ -13,15 +13,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.engine.window import Window
 from loaders.errors import UpstreamError
 from loaders.settings import TdxSettings
-from loaders.tdx import trades
-from loaders.tdx.codes import Security
-from loaders.tdx.dataset import Context
-from loaders.tdx.outcomes import NOT_DUE, Outcome
-from loaders.tdx.service.answers_trades import Ticks
-from loaders.tdx.service.outage import ServiceGone
-from loaders.tdx.tick_days import (
+from loaders.tdx.bars.tick_days import (
     BrokenRule,
     DayBar,
     day_of,
@@ -33,8 +29,12 @@ from loaders.tdx.tick_days import (
     rows_of,
     whole,
 )
-from loaders.tdx.trades import Due, Stored, of_today, stretches
-from loaders.tdx.window import Window
+from loaders.tdx.dataset import Context
+from loaders.tdx.datasets import tick_trade
+from loaders.tdx.datasets.codes import Security
+from loaders.tdx.datasets.tick_trade import Due, Stored, of_today, stretches
+from loaders.tdx.service.answers_trades import Ticks
+from loaders.tdx.service.outage import ServiceGone
 
 FRIDAY = date(2019, 2, 1)
 MONDAY = date(2019, 2, 11)  # the trading day after: the new year's holidays lie between
@@ -304,7 +304,7 @@ def context(service: Service, asked: Any, *, mode: str = "incremental", **change
 
 def outcome(run: Context) -> Outcome:
     async def only() -> Outcome:
-        (found,) = [o async for o in trades.fetch(run, ["sh600000"])]
+        (found,) = [o async for o in tick_trade.fetch(run, ["sh600000"])]
         return found
 
     return asyncio.run(only())

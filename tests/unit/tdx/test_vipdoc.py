@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import DataQualityError
-from loaders.tdx import intraday, vipdoc
+from loaders.tdx.bars import intraday
+from loaders.tdx.files import vipdoc
 
 NOW = datetime(2025, 9, 1, tzinfo=UTC)
 DAY = date(2024, 11, 8)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from loaders.engine.outcome import Outcome
+from loaders.engine.window import Window
 from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.vipdoc_files import write_vipdoc
-from loaders.tdx import vipdoc_days
-from loaders.tdx.outcomes import Outcome
-from loaders.tdx.window import Window
+from loaders.tdx.datasets import vipdoc_daily
 
 MARKET = SyntheticMarket(codes=4, days=60)
 NOW = datetime(2025, 6, 30, 12, 0, tzinfo=UTC)
@@ -39,7 +39,7 @@ def fetched(folder: Path | None, codes: Sequence[str], **window: Any) -> list[Ou
     )
 
     async def collect() -> list[Outcome]:
-        return [outcome async for outcome in vipdoc_days.fetch(context, codes)]
+        return [outcome async for outcome in vipdoc_daily.fetch(context, codes)]
 
     return asyncio.run(collect())
 
@@ -47,7 +47,7 @@ def fetched(folder: Path | None, codes: Sequence[str], **window: Any) -> list[Ou
 @pytest.mark.parametrize("code", ["sz000001", "sh510300"])
 def test_days_of_a_file_are_those_of_the_market(folder: Path, code: str) -> None:
     (outcome,) = fetched(folder, [code])
-    table = vipdoc_days.table([outcome])
+    table = vipdoc_daily.table([outcome])
     bars = MARKET.day_bars(code).slice(0, len(DAYS))
     assert table["close"].to_pylist() == bars.close.tolist()
     assert table["volume"].to_pylist() == bars.volume.tolist()
@@ -61,7 +61,7 @@ def test_days_of_a_file_are_those_of_the_market(folder: Path, code: str) -> None
 def test_only_the_days_that_are_wanted_land(folder: Path) -> None:
     first, last = date(2025, 6, 2), date(2025, 6, 20)
     (outcome,) = fetched(folder, ["sz000001"], since=first, until=last)
-    days = vipdoc_days.table([outcome])["trade_date"].to_pylist()
+    days = vipdoc_daily.table([outcome])["trade_date"].to_pylist()
     assert days == [day for day in DAYS if first <= day <= last]
 
 
@@ -69,13 +69,13 @@ def test_the_last_day_of_a_file_written_in_the_session_is_provisional(folder: Pa
     noon = datetime(2025, 6, 30, 4, 0, tzinfo=UTC).timestamp()
     os.utime(folder / "sz" / "lday" / "sz000001.day", (noon, noon))
     (outcome,) = fetched(folder, ["sz000001"])
-    assert vipdoc_days.table([outcome])["is_final"].to_pylist()[-2:] == [True, False]
+    assert vipdoc_daily.table([outcome])["is_final"].to_pylist()[-2:] == [True, False]
     assert outcome.cursor == DAYS[-2]
 
 
 def test_a_missing_file_or_folder_is_a_skip_that_says_so(folder: Path) -> None:
     assert fetched(folder, ["sz399999"])[0].skipped == "no file sz399999.day"
-    assert fetched(None, ["sz000001"])[0].skipped == vipdoc_days.NO_FOLDER
+    assert fetched(None, ["sz000001"])[0].skipped == vipdoc_daily.NO_FOLDER
 
 
 def test_what_is_no_file_of_bars_gives_no_row_and_says_why(folder: Path) -> None:

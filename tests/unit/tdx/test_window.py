@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from loaders.tdx import intraday
-from loaders.tdx.window import Window
+from loaders.engine.window import Window
+from loaders.tdx.bars import intraday
 
 DAYS = [d for d in (date(2025, 6, 2) + timedelta(days=i) for i in range(12)) if d.weekday() < 5]
 FIRST, MONDAY, LAST = DAYS[0], DAYS[5], DAYS[-1]  # 2, 9 and 13 June

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from loaders.errors import SettingsError
-from loaders.tdx.corporate_actions import read_actions
-from loaders.tdx.xdxr import read_answer
+from loaders.tdx.files.actions_csv import read_actions
+from loaders.tdx.service.xdxr import read_answer
 
 FIELDS = (
     "fenhong", "peigujia", "songzhuangu", "peigu", "suogu", "panqianliutong", "panhouliutong",

@@ -13,16 +13,16 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from loaders.engine.outcome import Outcome, in_order
+from loaders.engine.window import Window
 from loaders.errors import DataQualityError, UpstreamError
+from loaders.tdx.bars.plausibility import Rejected
 from loaders.tdx.dataset import Context, Dataset
-from loaders.tdx.outcomes import Outcome, in_order
-from loaders.tdx.plausibility import Rejected
 from loaders.tdx.schemas import QUOTE
 from loaders.tdx.service.answers import NeedsRestart
 from loaders.tdx.service.answers_quotes import LEVELS, Quote
 from loaders.tdx.service.client import TdxClient
 from loaders.tdx.service.outage import ServiceGone
-from loaders.tdx.window import Window
 from loaders.warehouse.tables import conform
 
 ROUTE = "/api/batch-quote"

@@ -6,16 +6,17 @@ the same for all of them. Commands are thin shells over `run_load`.
 
 import contextlib
 import importlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from loaders import cursors, jobs
+from loaders.engine import cursors, jobs
+from loaders.engine import lock as locks
+from loaders.engine.jobs import Task
+from loaders.engine.request import LoadRequest, request_of
 from loaders.errors import LockHeldError, PartialError, QuotemillError, UpstreamError
-from loaders.jobs import Task
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse, WarehouseAway, open_warehouse
@@ -29,28 +30,6 @@ if TYPE_CHECKING:
 
 SOURCES = {"tdx": "loaders.tdx.load"}
 CANCEL_POLL = 1.0  # seconds between two looks for a cancel from another terminal
-
-
-@dataclass(frozen=True)
-class LoadRequest:
-    """What to load. None means all of the codes, and the datasets that its mode is about.
-
-    `mode` is init (whole histories), incremental (what is new after the close) or realtime (what is
-    missing of the running session). Dates are trading days, both included; `day` is one such day as
-    text, or `last`.
-    """
-
-    source: str
-    mode: str = "incremental"
-    datasets: tuple[str, ...] | None = None
-    codes: tuple[str, ...] | None = None
-    exchange: str | None = None
-    since: date | None = None
-    until: date | None = None
-    day: str | None = None
-
-    def parameters(self) -> dict[str, Any]:
-        return json.loads(json.dumps(asdict(self), default=str))  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -88,7 +67,7 @@ class Load:
     request: LoadRequest
     warehouse: Warehouse
     pipeline: "dlt.Pipeline"
-    lock: jobs.LoadLock
+    lock: locks.LoadLock
     job_id: int
     clock: Callable[[], datetime]
     reporter: Reporter
@@ -217,7 +196,7 @@ def run_load(
     started = time.monotonic()
     realtime = request.mode == "realtime" and not retry
     try:
-        taken = jobs.load_lock(
+        taken = locks.load_lock(
             warehouse,
             request.source,
             queue=reporter.line if realtime and module.queues(settings) else None,
@@ -238,7 +217,7 @@ def run_load(
             if job["status"] == "succeeded":
                 reporter.line(f"nothing of job {retry_of} had failed")
                 return _skipped(request.source)
-            request = _request_of(job["parameters"])
+            request = request_of(job["parameters"])
         folder = settings.home / "pipelines" / migrate.warehouse_id(warehouse)
         pipeline, pending = landing.open_pipeline(warehouse, folder, request.source)
         if pending.load_ids:
@@ -368,21 +347,3 @@ def default_sources(settings: Settings) -> tuple[list[str], dict[str, str]]:
         else:
             ready.append(name)
     return ready, skipped
-
-
-def _request_of(parameters: Mapping[str, Any]) -> LoadRequest:
-    def day(value: str | None) -> date | None:
-        return date.fromisoformat(value) if value else None
-
-    def names(value: list[str] | None) -> tuple[str, ...] | None:
-        return tuple(value) if value is not None else None
-
-    return LoadRequest(
-        **dict(parameters)
-        | {
-            "since": day(parameters["since"]),
-            "until": day(parameters["until"]),
-            "datasets": names(parameters["datasets"]),
-            "codes": names(parameters["codes"]),
-        }
-    )

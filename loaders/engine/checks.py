@@ -8,9 +8,9 @@ from typing import Any
 
 import psycopg
 
+from loaders.engine.load import prepare_warehouse
 from loaders.errors import QuotemillError
 from loaders.progress import Silent
-from loaders.run import prepare_warehouse
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 

@@ -11,17 +11,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from loaders.engine.outcome import Outcome, answer_or_fault, in_order, outcome_of
 from loaders.errors import UpstreamError
+from loaders.tdx.bars.tick_days import DAILY_MOVE, DayBar, divisor, is_tenfold
 from loaders.tdx.dataset import Context, Dataset
-from loaders.tdx.outcomes import Outcome, answer_or_fault, in_order, outcome_of
-from loaders.tdx.quotes import SINGLE, session_date
+from loaders.tdx.datasets.quote_snapshot import SINGLE, session_date
 from loaders.tdx.schemas import STOCK_INFO
 from loaders.tdx.service.answers import Bars, NeedsRestart
 from loaders.tdx.service.answers_intraday import MinutePoints
 from loaders.tdx.service.answers_quotes import Quote, StockInfo
 from loaders.tdx.service.client import TdxClient
 from loaders.tdx.service.outage import ServiceGone
-from loaders.tdx.tick_days import DAILY_MOVE, DayBar, divisor, is_tenfold
 from loaders.warehouse.tables import conform
 
 ROUTE = "/api/stock-info"
@@ -30,7 +30,7 @@ NOT_FOR_INDICES = "an index: the third party's bars would be those of the stock 
 
 
 async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
-    """Outcomes in the order of `codes`, as loaders.tdx.klines.fetch gives them."""
+    """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
     day = session_date(run.window)
 
     async def one(code: str) -> Outcome:

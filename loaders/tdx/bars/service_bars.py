@@ -10,13 +10,14 @@ from functools import partial
 
 import pyarrow as pa
 
+from loaders.engine.outcome import NOT_DUE, Outcome, in_order, outcome_of
 from loaders.errors import DataQualityError, UpstreamError
-from loaders.tdx import intraday, long_bars, vipdoc
+from loaders.tdx.bars import intraday, long_bars
+from loaders.tdx.bars.intraday import Records, Sanity
+from loaders.tdx.bars.long_bars import LongBars, Span
+from loaders.tdx.bars.plausibility import Rejected
 from loaders.tdx.dataset import Context, Dataset
-from loaders.tdx.intraday import Records, Sanity
-from loaders.tdx.long_bars import LongBars, Span
-from loaders.tdx.outcomes import NOT_DUE, Outcome, in_order, outcome_of
-from loaders.tdx.plausibility import Rejected
+from loaders.tdx.files import vipdoc
 from loaders.tdx.schemas import KLINE_PERIOD
 from loaders.tdx.service.answers_intraday import TimedBars
 from loaders.tdx.service.outage import ServiceGone
@@ -29,7 +30,7 @@ IN_FILES = ("minute5",)
 
 
 async def _fetch_long(period: str, run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
-    """Weeks or months, in the order of `codes`, as loaders.tdx.klines.fetch gives days."""
+    """Weeks or months, in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives days."""
     cursors = run.cursors(KLINE_PERIOD.name)
     spans = run.ask(lambda conn: long_bars.spans(conn, KLINE_PERIOD, codes, period))
     known = long_bars.trading_days(run.window)
@@ -183,20 +184,12 @@ def timed_table(period: str, outcomes: Sequence[Outcome]) -> pa.Table:
     return conform(pa.table(columns), KLINE_PERIOD)
 
 
-def _long(name: str, period: str) -> Dataset:
+def of_days(name: str, period: str) -> Dataset:
+    """Weeks or months."""
     return Dataset(name, KLINE_PERIOD, ROUTE, partial(_fetch_long, period), long_table, period)
 
 
-def _timed(name: str, period: str) -> Dataset:
+def of_minutes(name: str, period: str) -> Dataset:
+    """Bars of 5, 15, 30 or 60 minutes."""
     table = partial(timed_table, period)
     return Dataset(name, KLINE_PERIOD, ROUTE, partial(_fetch_timed, period), table, period)
-
-
-DATASETS = (
-    _long("kline_weekly", "week"),
-    _long("kline_monthly", "month"),
-    _timed("kline_5m", "minute5"),
-    _timed("kline_15m", "minute15"),
-    _timed("kline_30m", "minute30"),
-    _timed("kline_60m", "hour"),
-)

@@ -12,13 +12,13 @@ from datetime import date
 import psycopg
 import pyarrow as pa
 
+from loaders.engine.outcome import NOT_DUE, Outcome, in_order, outcome_of
+from loaders.engine.window import Window
+from loaders.tdx.bars.plausibility import check_bars
 from loaders.tdx.dataset import Context, Dataset
-from loaders.tdx.outcomes import NOT_DUE, Outcome, in_order, outcome_of
-from loaders.tdx.plausibility import check_bars
 from loaders.tdx.schemas import KLINE_DAILY
 from loaders.tdx.service.answers import Bars
 from loaders.tdx.service.client import TdxClient
-from loaders.tdx.window import Window
 from loaders.trading_time import is_final, newest_final
 from loaders.warehouse.tables import conform
 

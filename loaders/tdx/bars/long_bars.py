@@ -18,10 +18,10 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from loaders.tdx.outcomes import Outcome
-from loaders.tdx.plausibility import check_bars
+from loaders.engine.outcome import Outcome
+from loaders.engine.window import Window
+from loaders.tdx.bars.plausibility import check_bars
 from loaders.tdx.service.answers import Bars
-from loaders.tdx.window import Window
 from loaders.trading_time import close_of, is_final, published_days
 from loaders.warehouse.tables import LandedTable
 

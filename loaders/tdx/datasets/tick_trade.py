@@ -14,14 +14,9 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
-from loaders.tdx.dataset import Context, Dataset
-from loaders.tdx.outcomes import NOT_DUE, Outcome, answer_or_fault, in_order, outcome_of
-from loaders.tdx.plausibility import Rejected
-from loaders.tdx.schemas import KLINE_DAILY, TICK_TRADE
-from loaders.tdx.service.answers_trades import Ticks
-from loaders.tdx.service.outage import ServiceGone
-from loaders.tdx.service.routes_trades import LONGEST_RANGE
-from loaders.tdx.tick_days import (
+from loaders.engine.outcome import NOT_DUE, Outcome, answer_or_fault, in_order, outcome_of
+from loaders.tdx.bars.plausibility import Rejected
+from loaders.tdx.bars.tick_days import (
     DAILY_MOVE,
     BrokenRule,
     DayBar,
@@ -37,6 +32,11 @@ from loaders.tdx.tick_days import (
     scaled,
     whole,
 )
+from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.schemas import KLINE_DAILY, TICK_TRADE
+from loaders.tdx.service.answers_trades import Ticks
+from loaders.tdx.service.outage import ServiceGone
+from loaders.tdx.service.routes_trades import LONGEST_RANGE
 from loaders.trading_time import SHANGHAI
 
 ROUTE = "/api/trade-history/full"
@@ -137,7 +137,7 @@ def last_bars(
 
 
 async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
-    """Outcomes in the order of `codes`, as loaders.tdx.klines.fetch gives them."""
+    """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
     one = _of_today(run, codes) if run.mode == "realtime" else _of_history(run, codes)
     async for outcome in in_order(codes, one, run.settings.concurrency, run.room):
         yield outcome

@@ -10,10 +10,10 @@ import psycopg
 import pyarrow as pa
 from psycopg.rows import dict_row
 
-from loaders.jobs import Task
-from loaders.run import Load
-from loaders.tdx import rejects
-from loaders.tdx.corporate_actions import ActionSet, read_actions
+from loaders.engine import rejects
+from loaders.engine.jobs import Task
+from loaders.engine.load import Load
+from loaders.tdx.files.actions_csv import ActionSet, read_actions
 from loaders.tdx.schemas import CORPORATE_ACTION, REJECTED_ROW
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.tables import STANDARD_FIELDS, Batch, conform

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from loaders.engine.outcome import Outcome, answer_or_fault
 from loaders.tdx.dataset import Context, Dataset
-from loaders.tdx.outcomes import Outcome, answer_or_fault
-from loaders.tdx.quotes import session_date
+from loaders.tdx.datasets.quote_snapshot import session_date
 from loaders.tdx.schemas import MARKET_STATS
 from loaders.tdx.service.outage import ServiceGone
 from loaders.warehouse.tables import conform

@@ -13,13 +13,13 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
+from loaders.engine.outcome import NOT_DUE, Outcome, in_order, outcome_of
 from loaders.errors import UpstreamError
-from loaders.tdx import intraday, long_bars
+from loaders.tdx.bars import intraday, long_bars
+from loaders.tdx.bars.intraday import Records, Sanity
+from loaders.tdx.bars.long_bars import Span
+from loaders.tdx.bars.plausibility import Rejected
 from loaders.tdx.dataset import Context, Dataset
-from loaders.tdx.intraday import Records, Sanity
-from loaders.tdx.long_bars import Span
-from loaders.tdx.outcomes import NOT_DUE, Outcome, in_order, outcome_of
-from loaders.tdx.plausibility import Rejected
 from loaders.tdx.schemas import INDEX_KLINE
 from loaders.tdx.service.answers import Bars
 from loaders.tdx.service.answers_intraday import TimedBars
@@ -72,7 +72,7 @@ def stored_spans(conn: psycopg.Connection, keys: Sequence[str]) -> dict[str, Spa
 
 
 async def fetch(run: Context, keys: Sequence[str]) -> AsyncIterator[Outcome]:
-    """Outcomes in the order of `keys`, as loaders.tdx.klines.fetch gives them."""
+    """Outcomes in the order of `keys`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
     window, cursors = run.window, run.cursors(INDEX_KLINE.name)
     known = long_bars.trading_days(window)
     days = window.newest(run.settings.minute_days)

@@ -9,10 +9,10 @@ from datetime import date, timedelta
 import numpy as np
 import psycopg
 
-from loaders.tdx import intraday
+from loaders.engine.outcome import NOT_DUE, Outcome, in_order, outcome_of
+from loaders.tdx.bars import intraday
+from loaders.tdx.bars.intraday import Ints, Sanity
 from loaders.tdx.dataset import Context
-from loaders.tdx.intraday import Ints, Sanity
-from loaders.tdx.outcomes import NOT_DUE, Outcome, in_order, outcome_of
 from loaders.trading_time import SHANGHAI, close_of
 
 PERIOD = "minute1"

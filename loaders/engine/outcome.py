@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, TypeVar
 
 from loaders.errors import DataQualityError, UpstreamError
-from loaders.tdx.plausibility import Rejected
+from loaders.tdx.bars.plausibility import Rejected
 from loaders.tdx.service.outage import ServiceGone
 
 NOT_DUE = "nothing new is due"

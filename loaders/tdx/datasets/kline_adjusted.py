@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Sequence
 import orjson
 import pyarrow as pa
 
-from loaders.tdx import long_bars
+from loaders.engine.outcome import NOT_DUE, Outcome, in_order, outcome_of
+from loaders.tdx.bars import long_bars
+from loaders.tdx.bars.long_bars import LongBars, Span
+from loaders.tdx.bars.plausibility import BROKEN_SHARE, MIN_BROKEN, Implausible, Rejected
 from loaders.tdx.dataset import Context, Dataset
-from loaders.tdx.long_bars import LongBars, Span
-from loaders.tdx.outcomes import NOT_DUE, Outcome, in_order, outcome_of
-from loaders.tdx.plausibility import BROKEN_SHARE, MIN_BROKEN, Implausible, Rejected
 from loaders.tdx.schemas import KLINE_ADJUSTED
 from loaders.tdx.service.answers import Bars
 from loaders.trading_time import newest_final
@@ -25,7 +25,7 @@ IS_INDEX = "the vendor has no adjusted series of an index"
 
 
 async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
-    """Outcomes in the order of `codes`, as loaders.tdx.klines.fetch gives them."""
+    """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
     cursors = run.cursors(KLINE_ADJUSTED.name)
     spans = run.ask(lambda conn: long_bars.spans(conn, KLINE_ADJUSTED, codes, None))
 

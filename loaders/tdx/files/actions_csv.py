@@ -1,7 +1,7 @@
 """Corporate actions: the boundary behind which their sources differ.
 
 The TDX service has no route for them. They come from CSV files (docs/datasets/corporate_actions.md
-has the format) or from the TDX quote servers (loaders.tdx.xdxr). Either way the result is one
+has the format) or from the TDX quote servers (loaders.tdx.service.xdxr). Either way the result is one
 ActionSet. All amounts are per 10 shares and before tax.
 """
 
@@ -18,7 +18,7 @@ from typing import Literal
 import orjson
 
 from loaders.errors import SettingsError
-from loaders.tdx.plausibility import Rejected
+from loaders.tdx.bars.plausibility import Rejected
 from loaders.trading_time import FIRST_CHINESE_DAY
 
 AMOUNTS = (
@@ -123,7 +123,7 @@ def read_actions(source: Path | Literal["xdxr"], codes: Sequence[str]) -> Action
     server answers. A bad row is reported and the good ones are kept.
     """
     if source == "xdxr":
-        from loaders.tdx.xdxr import fetch_actions
+        from loaders.tdx.service.xdxr import fetch_actions
 
         return fetch_actions(codes)
     return _read_files(_files_of(source), codes)

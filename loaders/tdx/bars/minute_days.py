@@ -12,10 +12,10 @@ from datetime import date, timedelta
 import numpy as np
 import psycopg
 
-from loaders.tdx import intraday
-from loaders.tdx.decoded_volume import decoded_volume
-from loaders.tdx.intraday import NO_AMOUNT, NUMBERS, Records
-from loaders.tdx.tick_days import DayBar
+from loaders.tdx.bars import intraday
+from loaders.tdx.bars.decoded_volume import decoded_volume
+from loaders.tdx.bars.intraday import NO_AMOUNT, NUMBERS, Records
+from loaders.tdx.bars.tick_days import DayBar
 from loaders.trading_time import close_of
 
 # of a day's volume: the sum of many single floats

@@ -1,6 +1,6 @@
 """Dataset `minute_1m`: raw one-minute bars of stocks and funds.
 
-A due day (loaders.tdx.minute_days) comes from the desktop client's file if there is one, else from
+A due day (loaders.tdx.bars.minute_days) comes from the desktop client's file if there is one, else from
 the newest 800 bars, else from the whole series of 24,000, and what none of them has from the route
 of one day, which knows a price and a volume for each minute and nothing else.
 
@@ -17,19 +17,20 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from loaders.engine.outcome import NOT_DUE, Outcome, answer_or_fault, in_order, outcome_of
 from loaders.errors import DataQualityError, UpstreamError
-from loaders.tdx import intraday, minute_days, vipdoc
+from loaders.tdx.bars import intraday, minute_days
+from loaders.tdx.bars.intraday import Ints, Mask, Records, Sanity
+from loaders.tdx.bars.minute_days import Wanted
+from loaders.tdx.bars.minutes_today import fetch_today
+from loaders.tdx.bars.plausibility import Rejected
+from loaders.tdx.bars.tick_days import divisor, is_tenfold
 from loaders.tdx.dataset import Context, Dataset
-from loaders.tdx.intraday import Ints, Mask, Records, Sanity
-from loaders.tdx.minute_days import Wanted
-from loaders.tdx.minutes_today import fetch_today
-from loaders.tdx.outcomes import NOT_DUE, Outcome, answer_or_fault, in_order, outcome_of
-from loaders.tdx.plausibility import Rejected
+from loaders.tdx.files import vipdoc
 from loaders.tdx.schemas import KLINE_MINUTE
 from loaders.tdx.service.answers_intraday import TimedBars
 from loaders.tdx.service.outage import ServiceGone
 from loaders.tdx.service.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
-from loaders.tdx.tick_days import divisor, is_tenfold
 from loaders.warehouse.tables import conform
 
 ROUTE = "/api/kline-all"
@@ -60,7 +61,7 @@ class Found:
 
 
 async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
-    """Outcomes in the order of `codes`, as loaders.tdx.klines.fetch gives them."""
+    """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
     if run.mode == "realtime":
         async for outcome in fetch_today(run, codes):
             yield outcome

@@ -16,7 +16,8 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from loaders.tdx.plausibility import (
+from loaders.engine.window import Window
+from loaders.tdx.bars.plausibility import (
     BROKEN_SHARE,
     JUMP,
     JUMP_SHARE,
@@ -26,7 +27,6 @@ from loaders.tdx.plausibility import (
     Rejected,
 )
 from loaders.tdx.service.answers_intraday import MINUTES_OF, MinutePoints, TimedBars, labels
-from loaders.tdx.window import Window
 from loaders.trading_time import SHANGHAI, SHANGHAI_FINAL, published_days
 
 Records: TypeAlias = NDArray[np.void]

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from loaders.tdx import long_bars, vipdoc
+from loaders.engine.outcome import Outcome, outcome_of
+from loaders.tdx.bars import long_bars
+from loaders.tdx.bars.long_bars import LongBars
+from loaders.tdx.bars.plausibility import check_bars
 from loaders.tdx.dataset import Context, Dataset
-from loaders.tdx.long_bars import LongBars
-from loaders.tdx.outcomes import Outcome, outcome_of
-from loaders.tdx.plausibility import check_bars
+from loaders.tdx.files import vipdoc
 from loaders.tdx.schemas import KLINE_PERIOD
 from loaders.tdx.service.answers import Bars
 from loaders.trading_time import newest_final

@@ -19,11 +19,11 @@ import orjson
 from numpy.typing import NDArray
 
 from loaders.errors import DataQualityError
-from loaders.tdx import intraday
-from loaders.tdx.intraday import PRICES, RECORD, Ints, Mask, Records
-from loaders.tdx.plausibility import Rejected
+from loaders.tdx.bars import intraday
+from loaders.tdx.bars.intraday import PRICES, RECORD, Ints, Mask, Records
+from loaders.tdx.bars.plausibility import Rejected
+from loaders.tdx.bars.tick_days import B_SHARE_PREFIXES
 from loaders.tdx.service.answers import Bars
-from loaders.tdx.tick_days import B_SHARE_PREFIXES
 
 SIZE = 32
 FOLDERS = {"day": "lday", "minute1": "minline", "minute5": "fzline"}

@@ -15,7 +15,8 @@ import orjson
 import structlog
 
 from loaders.errors import SettingsError, UpstreamError
-from loaders.tdx.corporate_actions import (
+from loaders.tdx.bars.plausibility import Rejected
+from loaders.tdx.files.actions_csv import (
     ADJUSTMENT,
     CATEGORIES,
     SPLIT,
@@ -23,7 +24,6 @@ from loaders.tdx.corporate_actions import (
     CorporateAction,
     numbered,
 )
-from loaders.tdx.plausibility import Rejected
 from loaders.trading_time import FIRST_CHINESE_DAY
 
 log = structlog.get_logger(__name__)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from loaders.tdx.plausibility import Rejected
+from loaders.tdx.bars.plausibility import Rejected
 from loaders.tdx.schemas import REJECTED_ROW
 from loaders.warehouse.tables import conform
 

@@ -1,0 +1,1 @@
+"""One load of any source: request, tasks, packages, record, retry, cancel. Imports no source."""

@@ -1,0 +1,5 @@
+"""Dataset `kline_weekly`: weeks that the service builds itself, evidence beside ours."""
+
+from loaders.tdx.bars import service_bars
+
+DATASET = service_bars.of_days("kline_weekly", "week")
