@@ -12,6 +12,7 @@ from pathlib import Path
 from loaders import trading_time
 from loaders.errors import QuotemillError
 from loaders.settings import Settings, load_settings
+from loaders.warehouse import embedded
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.pipeline import RunResult
 
@@ -52,7 +53,7 @@ EXAMPLE = """
 
 def run(codes: int, days: int, run_all: Callable[[Settings], RunResult]) -> int:
     """Start the sandbox, run the pipeline against it, print the summary; the pipeline's exit code."""
-    HOME.mkdir(parents=True, exist_ok=True)
+    embedded.make_home(HOME)
     clock = _last_close(datetime.now(UTC))
     with _sandbox(codes, days, clock) as url:
         settings = load_settings(

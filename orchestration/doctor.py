@@ -10,7 +10,7 @@ from loaders.engine.load import landed_tables
 from loaders.errors import QuotemillError, SettingsError
 from loaders.settings import Settings
 from loaders.tdx.check import check as check_tdx
-from loaders.warehouse import migrate
+from loaders.warehouse import embedded, migrate
 from loaders.warehouse.ownership import foreign_relations, privileges
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 
@@ -54,7 +54,7 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     if warehouse is not None:
         checks += list(_inside(warehouse, now))
     checks.append(_service(settings, now))
-    return [*checks, _disk(settings), _horizon(now)]
+    return [*checks, *_orphans(), _disk(settings), _horizon(now)]
 
 
 def _settings(settings: Settings) -> Check:
@@ -107,6 +107,17 @@ def _service(settings: Settings, now: datetime) -> Check:
     if found["warnings"]:
         return Check("service", "warn", "; ".join(found["warnings"]), "loaders check tdx")
     return Check("service", "ok", f"{found['base_url']}, calendar to {found['last_day']}")
+
+
+def _orphans() -> Iterator[Check]:
+    for orphan in embedded.orphans():
+        yield Check(
+            "orphan",
+            "warn",
+            f"{orphan.folder} ({orphan.size_bytes / 2**30:,.1f} GiB) is of no home any more: "
+            f"{orphan.home} was removed",
+            f"rm -r {orphan.folder}",
+        )
 
 
 def _disk(settings: Settings) -> Check:

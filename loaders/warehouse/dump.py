@@ -16,7 +16,7 @@ from pathlib import Path
 from psycopg import sql
 
 from loaders.errors import QuotemillError, SettingsError, UpstreamError, UsageError
-from loaders.warehouse.binaries import client_tool
+from loaders.warehouse.embedded.binaries import client_tool
 from loaders.warehouse.ownership import foreign_relations, owned_schemas
 from loaders.warehouse.postgres import Warehouse
 

@@ -1,7 +1,6 @@
 """`quotemill warehouse`: the PostgreSQL of this QUOTEMILL_HOME, or the one that the settings name."""
 
 import dataclasses
-import json
 import os
 import sys
 from pathlib import Path
@@ -9,11 +8,13 @@ from typing import Annotated
 
 import typer
 
+from loaders.cli import shell
+from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
-from loaders.settings import load_settings
+from loaders.settings import Settings, load_settings
 
 app = typer.Typer(
-    help="Start, stop, look at, dump and restore the warehouse.", no_args_is_help=True
+    help="Start, stop, look at, dump, restore and remove the warehouse.", no_args_is_help=True
 )
 _File = Annotated[Path, typer.Argument(help="File in pg_dump's custom format.")]
 
@@ -27,11 +28,7 @@ def start() -> None:
     from loaders.warehouse import embedded
 
     settings = load_settings()
-    if settings.warehouse_url is not None:
-        raise UsageError(
-            f"the warehouse is not the embedded server: {settings.origin('warehouse_url')} names it",
-            hint="start that server by its own means, or remove the setting",
-        )
+    _must_be_embedded(settings, "start that server by its own means, or remove the setting")
     server = embedded.ensure_running(settings.home)
     typer.echo(f"running: PostgreSQL {server.major}, process {server.pid}, {server.socket_dir}")
 
@@ -48,10 +45,8 @@ def stop() -> None:
 
 
 @app.command()
-def status(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-) -> None:
-    """Tell which warehouse it is and where that setting came from. Starts nothing.
+def status(json: JsonFlag = False) -> None:
+    """Tell which warehouse it is, where that setting came from and where the data are. Starts nothing.
 
     Example: quotemill warehouse status --json
     """
@@ -63,8 +58,8 @@ def status(
     facts: dict[str, object] = {"warehouse": warehouse.label, "origin": warehouse.origin}
     if warehouse.embedded:
         facts |= dataclasses.asdict(embedded.status(settings.home))
-    if as_json:
-        typer.echo(json.dumps(facts, default=str))
+    if json:
+        shell.print_json(facts)
         return
     for name, value in facts.items():
         if name == "size_bytes":
@@ -78,7 +73,7 @@ def psql(context: typer.Context) -> None:
 
     Example: quotemill warehouse psql -c 'select count(*) from market.kline_daily'
     """
-    from loaders.warehouse.binaries import client_tool
+    from loaders.warehouse.embedded.binaries import client_tool
     from loaders.warehouse.postgres import open_warehouse
 
     warehouse = open_warehouse(load_settings())
@@ -140,3 +135,36 @@ def restore(
         yes = held > 0 and typer.confirm(question, abort=True)
     result = read_dump(warehouse, file, clean=yes)
     typer.echo(f"{result.entries} objects restored from {result.path} into {warehouse.label}")
+
+
+@app.command()
+def remove(
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+) -> None:
+    """Stop the embedded server and delete its data; the rest of QUOTEMILL_HOME stays.
+
+    Example: quotemill warehouse remove
+    """
+    from loaders.warehouse import embedded
+
+    settings = load_settings()
+    _must_be_embedded(settings, "drop its schemas or its database by that server's own means")
+    found = embedded.status(settings.home)
+    if found.version is None:
+        typer.echo(f"{settings.home} has no warehouse")
+        return
+    what = f"{found.data_directory} ({found.size_bytes / 1e6:.1f} MB)"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"this deletes {what}", hint="--yes deletes without asking")
+        typer.confirm(f"Delete {what} for good?", abort=True)
+    embedded.remove(settings.home)
+    typer.echo(f"deleted {what}")
+
+
+def _must_be_embedded(settings: Settings, mend: str) -> None:
+    if settings.warehouse_url is not None:
+        raise UsageError(
+            f"the warehouse is not the embedded server: {settings.origin('warehouse_url')} names it",
+            hint=mend,
+        )

@@ -14,7 +14,8 @@ import psycopg
 import pytest
 
 from loaders.settings import Settings, load_settings
-from loaders.warehouse import binaries, embedded
+from loaders.warehouse import embedded
+from loaders.warehouse.embedded import binaries
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 
 OpenAt = Callable[..., Warehouse]

@@ -9,14 +9,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from loaders.errors import SettingsError, UpstreamError
-from loaders.warehouse import binaries, embedded, postmaster
+from loaders.warehouse import embedded
+from loaders.warehouse.embedded import binaries, places, postmaster
+from loaders.warehouse.embedded import server as embedded_server
 from loaders.warehouse.postgres import Warehouse
 
 OpenAt = Callable[..., Warehouse]
@@ -254,7 +257,7 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(
 def test_a_failed_initdb_shows_why_and_leaves_nothing_half_made(
     empty_home: Path, monkeypatch: pytest.MonkeyPatch, open_at: OpenAt
 ) -> None:
-    monkeypatch.setitem(embedded._SETTINGS, "shared_buffers", "none at all")
+    monkeypatch.setitem(embedded_server._SETTINGS, "shared_buffers", "none at all")
     with pytest.raises(UpstreamError, match="initdb could not make"):
         open_at(empty_home)
     monkeypatch.undo()
@@ -297,22 +300,136 @@ def test_a_link_laid_in_place_of_the_socket_folder_is_not_followed(empty_home: P
     shutil.rmtree(server.socket_dir)
 
 
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A folder that only root can enter; what lies below /var/lib/quotemill goes with it."""
+    system_root = Path(tempfile.mkdtemp(prefix="qm-lib-", dir="/tmp"))
+    system_root.chmod(0o755)
+    for module in (binaries, places):
+        monkeypatch.setattr(module, "SYSTEM_ROOT", system_root)
+    folder = Path(tempfile.mkdtemp(prefix="qm-closed-", dir="/tmp"))  # mode 0700
+    yield folder
+    for base in system_root.iterdir():
+        postmaster.stop(base / "postgres", 60.0)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(system_root)
+
+
+def _keep(home: Path, value: int) -> None:
+    with psycopg.connect(embedded.ensure_running(home).url) as conn:
+        conn.execute(f"create table kept as select {value} as x".encode())
+
+
+def _kept(home: Path) -> int | None:
+    with psycopg.connect(embedded.ensure_running(home).url) as conn:
+        if conn.execute("select to_regclass('kept')").fetchone() == (None,):
+            return None
+        (value,) = conn.execute("select x from kept").fetchone() or (None,)
+    return value
+
+
 @needs_root
-def test_roots_server_works_below_a_closed_home_and_changes_no_mode_above_it() -> None:
-    closed = Path(tempfile.mkdtemp(prefix="qm-closed-", dir="/tmp"))  # mode 0700
-    home = closed / "home"
-    system_base = embedded._system_base(home)
+def test_roots_server_works_below_a_closed_home_and_changes_no_mode_above_it(closed: Path) -> None:
+    server = embedded.ensure_running(closed / "home")
+    assert server.data.is_relative_to(binaries.SYSTEM_ROOT)
+    assert server.data.stat().st_uid == binaries.system_account().uid
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+    assert embedded.stop(closed / "home")
+    assert embedded.ensure_running(closed / "home").data == server.data
+    assert embedded.status(closed / "home").data_directory == server.data
+    assert embedded.orphans() == []
+
+
+@needs_root
+def test_the_data_of_a_home_that_root_makes_are_inside_it(make_home: Callable[[], Path]) -> None:
+    above = make_home()
+    before = os.umask(0o077)
     try:
-        server = embedded.ensure_running(home)
-        assert server.data == system_base / "postgres"
-        assert server.data.stat().st_uid == binaries.system_account().uid
-        assert stat.S_IMODE(closed.stat().st_mode) == 0o700
-        assert embedded.stop(home)
-        assert embedded.ensure_running(home).data == server.data
+        home = above / "var" / "home"
+        assert embedded.ensure_running(home).data == home / "postgres"
     finally:
-        embedded.stop(home)
-        shutil.rmtree(closed)
-        shutil.rmtree(system_base, ignore_errors=True)
+        os.umask(before)
+        embedded.stop(above / "var" / "home")
+    for folder in (home, home.parent):  # its server's user gets in, nobody else
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o710
+        assert folder.stat().st_gid == binaries.system_account().gid
+    assert stat.S_IMODE(above.stat().st_mode) == 0o755
+
+
+@needs_root
+def test_a_home_made_anew_does_not_get_the_data_of_the_one_before(closed: Path) -> None:
+    home = closed / "home"
+    _keep(home, 1)
+    old = embedded.status(home).data_directory.parent
+    embedded.stop(home)
+    shutil.rmtree(home)
+
+    assert _kept(home) is None
+    assert [(orphan.folder, orphan.home) for orphan in embedded.orphans()] == [(old, home)]
+    assert embedded.orphans()[0].size_bytes > 1_000_000
+
+
+@needs_root
+def test_a_home_that_moves_keeps_its_data_and_a_copy_does_not_share_them(closed: Path) -> None:
+    home, moved, copy = closed / "home", closed / "moved", closed / "copy"
+    _keep(home, 7)
+    embedded.stop(home)
+    home.rename(moved)
+    assert embedded.status(moved).version == 18
+    assert _kept(moved) == 7
+    assert embedded.orphans() == []
+
+    shutil.copytree(moved, copy)
+    with pytest.raises(SettingsError, match="is a copy") as refused:
+        embedded.running(copy)
+    assert f"remove {copy / places.POINTER}" in refused.value.hint
+    (copy / places.POINTER).unlink()
+    assert _kept(copy) is None
+    assert _kept(moved) == 7
+
+
+@needs_root
+def test_data_of_before_homes_named_theirs_are_taken_up_on_word(closed: Path) -> None:
+    home = closed / "home"
+    _keep(home, 3)
+    embedded.stop(home)
+    earlier = binaries.SYSTEM_ROOT / places._digest(home)
+    embedded.status(home).data_directory.parent.rename(earlier)
+    (home / places.POINTER).unlink()
+
+    with pytest.raises(SettingsError, match="data of an earlier home") as refused:
+        embedded.ensure_running(home)
+    (home / places.POINTER).write_text(refused.value.hint.split("echo ")[1].split(" >")[0])
+    assert _kept(home) == 3
+
+
+def test_remove_deletes_the_data_and_leaves_the_rest_of_the_home(
+    make_home: Callable[[], Path],
+) -> None:
+    home = make_home()
+    _keep(home, 1)
+    (home / "reports").mkdir()
+    assert embedded.remove(home) == home / "postgres"
+    assert sorted(path.name for path in home.iterdir()) == ["logs", "postgres.lock", "reports"]
+    assert embedded.remove(home) is None
+    assert _kept(home) is None
+
+
+@needs_root
+def test_remove_leaves_nothing_outside_the_home(closed: Path) -> None:
+    home = closed / "home"
+    _keep(home, 1)
+    base = embedded.status(home).data_directory.parent
+    assert embedded.remove(home) == base / "postgres"
+    assert not base.exists()
+    assert _kept(home) is None
+
+
+def test_stopping_and_removing_make_no_home(empty_home: Path) -> None:
+    home = empty_home / "absent"
+    assert embedded.stop(home) is False
+    assert embedded.remove(home) is None
+    assert not home.exists()
 
 
 @needs_root

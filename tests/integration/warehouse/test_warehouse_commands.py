@@ -29,7 +29,9 @@ def command(running_home: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     return lambda *args, **kwargs: CliRunner().invoke(app, list(args), **kwargs)
 
 
-@pytest.mark.parametrize("name", ["start", "stop", "status", "psql", "url", "dump", "restore"])
+@pytest.mark.parametrize(
+    "name", ["start", "stop", "status", "psql", "url", "dump", "restore", "remove"]
+)
 def test_every_help_shows_an_example(command: Command, name: str) -> None:
     result = command(name, "--help")
     assert result.exit_code == 0
@@ -90,3 +92,34 @@ def test_dump_and_restore_ask_before_they_replace(command: Command, tmp_path: Pa
     assert isinstance(command("dump", file).exception, UsageError)
     assert isinstance(command("restore", file).exception, UsageError)
     assert command("restore", file, "--yes").exit_code == 0
+
+
+def test_remove_asks_and_leaves_another_server_alone(
+    command: Command, make_home: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = make_home()
+    monkeypatch.setenv("QUOTEMILL_HOME", str(home))
+    assert "has no warehouse" in command("remove").stdout
+    command("start")
+
+    refused = command("remove")
+    assert isinstance(refused.exception, UsageError)
+    assert str(home / "postgres") in str(refused.exception)
+    assert (home / "postgres").is_dir()
+
+    assert command("remove", "--yes").stdout.startswith(f"deleted {home / 'postgres'}")
+    assert not (home / "postgres").exists()
+    assert embedded.running(home) is None
+    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", "postgresql://u@h/d")
+    assert isinstance(command("remove", "--yes").exception, UsageError)
+
+
+def test_the_doctor_names_data_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    from orchestration import doctor
+
+    orphan = embedded.Orphan(Path("/var/lib/quotemill/abc"), Path("/root/old"), 3 * 2**30)
+    monkeypatch.setattr(embedded, "orphans", lambda: [orphan])
+    (check,) = doctor._orphans()
+    assert (check.status, check.mend) == ("warn", "rm -r /var/lib/quotemill/abc")
+    assert "3.0 GiB" in check.seen
+    assert "/root/old" in check.seen

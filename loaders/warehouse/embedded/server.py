@@ -1,17 +1,6 @@
-"""The embedded PostgreSQL server of a QUOTEMILL_HOME: made at first use, shared, left running.
-
-It listens on a Unix socket only, in a folder that nobody but its owner can enter, and so trusts
-whoever can connect. Everything else is told from the data directory: `postmaster.pid` names the
-process, the socket's folder and the state, so clients need no file of ours to find the server, and
-the kill of any of them, or of the server, leaves nothing that could be wrong.
-
-Root's server runs as a system user (PostgreSQL refuses root). Where that user cannot reach the
-home, its data is below /var/lib/quotemill: the mode of a directory that we did not create is never
-changed.
-"""
+"""Find, make, start and stop the server of a home."""
 
 import fcntl
-import hashlib
 import os
 import shlex
 import shutil
@@ -24,11 +13,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from loaders.errors import SettingsError, UpstreamError
-from loaders.warehouse import binaries, postmaster
-from loaders.warehouse.binaries import SYSTEM_ROOT, Account
-from loaders.warehouse.postmaster import PORT
+from loaders.warehouse.embedded import binaries, places, postmaster
+from loaders.warehouse.embedded.binaries import Account
+from loaders.warehouse.embedded.postmaster import PORT
 
-SOCKET_LIMIT = 103  # bytes of a socket's path: Linux has room for 107, macOS for 103
 PATIENCE = 300.0  # seconds for crash recovery, ours or that of the process we wait for
 _SETTINGS = {
     "timezone": "UTC",
@@ -80,7 +68,7 @@ class ServerStatus:
 
 def running(home: Path) -> Server | None:
     """The home's server if it answers on its socket; well under a millisecond, no subprocess."""
-    for data in _data_candidates(home):
+    for data in places.candidates(home):
         pidfile = postmaster.read_pidfile(data)
         if pidfile and pidfile.state == "ready" and postmaster.answers(pidfile.socket):
             return Server(pidfile.pid, data, pidfile.socket_dir, _major_of(data))
@@ -97,10 +85,11 @@ def ensure_running(home: Path) -> Server:
     if server:
         return server
     begun = time.time()
+    places.make_home(home)
     with _lock(home):
-        base, account = _base(home)
+        base, account = places.base(home)
         data = base / "postgres"
-        if not _is_made(data):
+        if not places.is_made(data):
             _initialise(data, account)
         _check_major(data)
         if not postmaster.wait_for_other(data, PATIENCE):
@@ -109,111 +98,73 @@ def ensure_running(home: Path) -> Server:
     if server is None:
         raise UpstreamError(
             "the embedded PostgreSQL started and was gone at once\n" + _log_tail(base, begun),
-            hint=f"its log is in {_logs(base)}",
+            hint=f"its log is in {places.logs(base)}",
         )
     return server
 
 
 def stop(home: Path, *, patience: float = 60.0) -> bool:
     """Stop the home's server: running transactions are rolled back. False if none was running."""
+    if not home.is_dir():
+        return False
     with _lock(home):
-        stopped = [postmaster.stop(data, patience) for data in _data_candidates(home)]
+        stopped = [postmaster.stop(data, patience) for data in places.candidates(home)]
         return any(stopped)
+
+
+def remove(home: Path) -> Path | None:
+    """Stop the home's server and delete its data, logs and socket; the data directory that was
+    there. What else is in the home stays."""
+    if not home.is_dir():
+        return None
+    with _lock(home):
+        base = places.existing_base(home)
+        data = base / "postgres"
+        if not places.is_made(data):
+            return None
+        server = running(home)
+        postmaster.stop(data, 60.0)
+        # out of the way in one step: a kill leaves no half of a data directory
+        gone = Path(tempfile.mkdtemp(prefix="postgres.gone-", dir=base))
+        data.rename(gone / "postgres")
+        for folder in (gone, places.logs(base), server.socket_dir if server else base / "socket"):
+            shutil.rmtree(folder, ignore_errors=True)
+        if base != home.resolve():
+            shutil.rmtree(base, ignore_errors=True)
+            places.drop_pointer(home)
+    return data
 
 
 def status(home: Path) -> ServerStatus:
     """State of the home's server; starts nothing."""
     server = running(home)
-    base = _existing_base(home)
+    base = places.existing_base(home)
     data = base / "postgres"
     return ServerStatus(
         running=server is not None,
         pid=server.pid if server else None,
-        version=_major_of(data) if _is_made(data) else None,
+        version=_major_of(data) if places.is_made(data) else None,
         data_directory=data,
         socket_directory=server.socket_dir if server else base / "socket",
-        log_directory=_logs(base),
-        size_bytes=_size(data),
+        log_directory=places.logs(base),
+        size_bytes=places.size(data),
     )
 
 
 def expected_url(home: Path) -> str:
     """The address that the home's server has or would have, as far as one can tell beforehand."""
     server = running(home)
-    return server.url if server else _url(_existing_base(home) / "socket")
-
-
-# --- places -------------------------------------------------------------------------------------
+    return server.url if server else _url(places.existing_base(home) / "socket")
 
 
 def _url(socket_dir: Path) -> str:
     return f"postgresql://postgres@/postgres?host={quote(str(socket_dir), safe='')}&port={PORT}"
 
 
-def _system_base(home: Path) -> Path:
-    return SYSTEM_ROOT / hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
-
-
-def _data_candidates(home: Path) -> list[Path]:
-    bases = [home.resolve()]
-    if os.geteuid() == 0:
-        bases.append(_system_base(home))
-    return [base / "postgres" for base in bases]
-
-
-def _existing_base(home: Path) -> Path:
-    for data in _data_candidates(home):
-        if _is_made(data):
-            return data.parent
-    return home.resolve()
-
-
-def _is_made(data: Path) -> bool:
-    try:
-        return (data / "PG_VERSION").exists()
-    except PermissionError:
-        raise SettingsError(
-            f"{data} belongs to another user",
-            hint="run as that user, or set QUOTEMILL_HOME to a folder of your own",
-        ) from None
-
-
-def _logs(base: Path) -> Path:
-    return base / "logs" / "postgres"
-
-
-def _base(home: Path) -> tuple[Path, Account | None]:
-    """Where the server's folders are, and as whom it runs (None: as we do)."""
-    home = home.resolve()
-    if os.geteuid() != 0:
-        return home, None
-    base = _existing_base(home)
-    if _is_made(base / "postgres"):
-        account = binaries.account_of_owner(base / "postgres") or binaries.system_account()
-        if not binaries.reaches(account, base / "postgres"):
-            raise SettingsError(
-                f"the user {account.name}, as whom the embedded server runs, "
-                f"can no longer reach its data in {base / 'postgres'}",
-                hint="give the folders above it back the modes they had",
-            )
-        return base, account
-    account = binaries.account_of_owner(home) or binaries.system_account()
-    if binaries.reaches(account, home):
-        return home, account
-    binaries.make_system_root()
-    base = _system_base(home)
-    if not base.is_dir():
-        base.mkdir()
-        base.chmod(0o755)
-        (base / "HOME").write_text(f"{home}\n")
-    return base, account
-
-
 @contextmanager
 def _lock(home: Path) -> Iterator[None]:
     """One process at a time starts or stops the server; the kernel frees a killed one's lock."""
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(home / "postgres.lock", os.O_RDONLY | os.O_CREAT, 0o644)
     except OSError as error:
         raise SettingsError(
@@ -238,39 +189,6 @@ def _lock(home: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _private_folder(path: Path, account: Account | None) -> bool:
-    """Make a folder for its owner alone. False if something not private is already there."""
-    try:
-        path.mkdir(mode=0o700)
-    except FileExistsError:
-        facts = path.lstat()  # never through a link that somebody laid
-        owner = account.uid if account else os.geteuid()
-        return (
-            path.is_dir()
-            and not path.is_symlink()
-            and (facts.st_uid == owner and facts.st_mode & 0o077 == 0)
-        )
-    if account:
-        os.chown(path, account.uid, account.gid, follow_symlinks=False)
-    return True
-
-
-def _socket_folder(base: Path, account: Account | None) -> Path:
-    folder = base / "socket"
-    fits = len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= SOCKET_LIMIT
-    if fits and _private_folder(folder, account):
-        return folder
-    owner = account.uid if account else os.geteuid()
-    short = Path("/tmp") / f"quotemill-{owner}-{_system_base(base).name}"
-    if _private_folder(short, account):
-        return short
-    # somebody else holds the name that can be guessed: take one that cannot
-    other = Path(tempfile.mkdtemp(prefix="quotemill-", dir="/tmp"))
-    if account:
-        os.chown(other, account.uid, account.gid)
-    return other
-
-
 # --- data directory -----------------------------------------------------------------------------
 
 
@@ -282,7 +200,7 @@ def _initialise(data: Path, account: Account | None) -> None:
             hint="move it away, or set QUOTEMILL_HOME to another folder",
         )
     program = binaries.server_bin(account) / "initdb"
-    for leftover in data.parent.glob("postgres.init-*"):
+    for leftover in (*data.parent.glob("postgres.init-*"), *data.parent.glob("postgres.gone-*")):
         shutil.rmtree(leftover, ignore_errors=True)
     # a new name each time: the initdb of a killed client may still be at work in another
     part = Path(tempfile.mkdtemp(prefix="postgres.init-", dir=data.parent))
@@ -320,27 +238,16 @@ def _check_major(data: Path) -> None:
         )
 
 
-def _size(folder: Path) -> int:
-    total = 0
-    for parent, _, files in os.walk(folder):
-        for name in files:
-            try:
-                total += (Path(parent) / name).lstat().st_size
-            except OSError:  # the server removes files while we look
-                continue
-    return total
-
-
 # --- start ------------------------------------------------------------------------------------
 
 
 def _start(base: Path, account: Account | None) -> None:
-    data, logs = base / "postgres", _logs(base)
+    data, logs = base / "postgres", places.logs(base)
     try:
-        logs.parent.mkdir(exist_ok=True)
-        if not _private_folder(logs, account):
+        places.make_folder(logs.parent, account)
+        if not places.private_folder(logs, account):
             raise SettingsError(f"{logs} must belong to the server alone", hint="move it away")
-        socket_dir = _socket_folder(base, account)
+        socket_dir = places.socket_folder(base, account)
         start_log = os.open(
             logs / "start.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600
         )
@@ -387,6 +294,6 @@ def _last_lines(text: str, count: int = 12) -> str:
 
 def _log_tail(base: Path, since: float) -> str:
     """Last lines of the logs that were written after `since` (seconds of the epoch)."""
-    logs = [*sorted(_logs(base).glob("postgres-*")), _logs(base) / "start.log"]
+    logs = [*sorted(places.logs(base).glob("postgres-*")), places.logs(base) / "start.log"]
     written = [path for path in logs if path.exists() and path.stat().st_mtime >= since - 1]
     return "\n".join(_last_lines(path.read_text(errors="replace")[-4000:]) for path in written)

@@ -1,0 +1,37 @@
+"""The embedded PostgreSQL server of a QUOTEMILL_HOME: made at first use, shared, left running.
+
+It listens on a Unix socket only, in a folder that nobody but its owner can enter, and so trusts
+whoever can connect. Everything else is told from the data directory: `postmaster.pid` names the
+process, the socket's folder and the state, so clients need no file of ours to find the server, and
+the kill of any of them, or of the server, leaves nothing that could be wrong.
+
+Root's server runs as a system user (PostgreSQL refuses root). Where that user cannot reach the
+home, its data is below /var/lib/quotemill, and a file in the home says where: the mode of a
+directory that we did not create is never changed.
+"""
+
+from loaders.warehouse.embedded.places import Orphan, make_home, orphans
+from loaders.warehouse.embedded.server import (
+    Server,
+    ServerStatus,
+    ensure_running,
+    expected_url,
+    remove,
+    running,
+    status,
+    stop,
+)
+
+__all__ = [
+    "Orphan",
+    "Server",
+    "ServerStatus",
+    "ensure_running",
+    "expected_url",
+    "make_home",
+    "orphans",
+    "remove",
+    "running",
+    "status",
+    "stop",
+]
