@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format docs bench soak clean
+.PHONY: demo test test-faults lint format docs bench soak clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): requirements.lock pyproject.toml
@@ -18,7 +18,10 @@ demo: $(STAMP)
 	@$(BIN)/quotemill demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --durations=10 --ignore=tests/faults
+
+test-faults: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --durations=10 tests/faults
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -42,7 +45,7 @@ bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
 
 soak: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist load -m soak tests/faults
+	$(BIN)/python -m pytest -n 2 --durations=10 -m soak
 
 clean:
 	-QUOTEMILL_HOME=var/demo $(BIN)/quotemill warehouse stop

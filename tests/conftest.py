@@ -2,8 +2,6 @@
 
 import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from loaders.cli import shell
+from tests.homes import new_home
 
 ROOT = Path(__file__).parent.parent
 
@@ -60,17 +59,13 @@ def server_url() -> Iterator[str]:
     """An embedded server for the session: superuser, Unix socket; it need not survive a power cut."""
     from loaders.warehouse import embedded
 
-    # not in pytest's own folder: root's is closed to the system user that the server then runs as
-    home = Path(tempfile.mkdtemp(prefix="qm-"))
-    home.chmod(0o755)
-    url = embedded.ensure_running(home).url
-    with psycopg.connect(url, autocommit=True) as conn:
-        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-            conn.execute(f"alter system set {setting} = off".encode())
-        conn.execute("select pg_reload_conf()")
-    yield url
-    embedded.stop(home)
-    shutil.rmtree(home)
+    with new_home() as home:
+        url = embedded.ensure_running(home).url
+        with psycopg.connect(url, autocommit=True) as conn:
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                conn.execute(f"alter system set {setting} = off".encode())
+            conn.execute("select pg_reload_conf()")
+        yield url
 
 
 @pytest.fixture(scope="session")

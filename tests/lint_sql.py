@@ -1,26 +1,22 @@
 """dbt parse, and sqlfluff with dbt's own templater against an embedded server: part of `make lint`."""
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from loaders.settings import load_settings
 from loaders.tdx.schemas import TABLES
-from loaders.warehouse import embedded
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import open_warehouse
 from loaders.warehouse.profiles import write_profile
+from tests.homes import new_home
 
 ROOT = Path(__file__).parent.parent
 
 
 def main() -> int:
-    home = Path(tempfile.mkdtemp(prefix="qm-"))
-    home.chmod(0o755)
-    try:
+    with new_home() as home:
         warehouse = open_warehouse(load_settings({"QUOTEMILL_HOME": str(home)}, cwd=home))
         prepare(warehouse, TABLES)
         profiles = home / "profiles"
@@ -45,9 +41,6 @@ def main() -> int:
         ]
         codes = [subprocess.run(c, cwd=ROOT, env=environment).returncode for c in commands]
         return max(codes)
-    finally:
-        embedded.stop(home)
-        shutil.rmtree(home)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,18 +45,6 @@ class Place:
     def environment(self) -> dict[str, str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(LOCAL_SETTINGS)}
         return clean | {"QUOTEMILL_HOME": str(self.home)} | dict(self.settings)
-
-
-@contextmanager
-def new_home() -> Iterator[Path]:
-    """A folder that the system user of root's server can enter; its server is stopped at the end."""
-    home = Path(tempfile.mkdtemp(prefix="qm-"))
-    home.chmod(0o755)
-    try:
-        yield home
-    finally:
-        Place(home, home)("quotemill", "warehouse", "stop")
-        shutil.rmtree(home)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.commands import Place, copy_project, new_home, sandbox
+from tests.e2e.commands import Place, copy_project, sandbox
+from tests.homes import new_home
 
 HEAVY = ("dlt", "dbt", "tqsdk", "ib_insync", "pandas")
 CLOSE = "2025-06-30T18:00"  # where the sandbox's clock stands

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import LOCAL_SETTINGS, ROOT, new_home
+from tests.e2e.commands import LOCAL_SETTINGS, ROOT
+from tests.homes import new_home
 
 
 @pytest.fixture(scope="module")

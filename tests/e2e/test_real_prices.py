@@ -6,7 +6,8 @@ from pathlib import Path
 
 import psycopg
 
-from tests.e2e.commands import Place, copy_project, new_home, sandbox
+from tests.e2e.commands import Place, copy_project, sandbox
+from tests.homes import new_home
 
 CODES = ("sh600000", "sz000002")
 PRICES = ("open", "high", "low", "close")

@@ -1,7 +1,5 @@
 """One small market, loaded by commands in processes of their own."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import date
@@ -15,6 +13,7 @@ from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.tdx_calls import Options
 from loaders.sandbox.tdx_service import TdxSandbox
 from tests.faults.scene import Scene
+from tests.homes import new_home
 
 OpenScene = Callable[..., Scene]
 
@@ -40,25 +39,8 @@ def actions_file(market: SyntheticMarket, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="module")
-def new_home() -> Iterator[Callable[[], Path]]:
-    """Homes that the embedded server's system user can reach (pytest's own folders are closed)."""
-    homes: list[Path] = []
-
-    def make() -> Path:
-        home = Path(tempfile.mkdtemp(prefix="qm-"))
-        home.chmod(0o755)
-        homes.append(home)
-        return home
-
-    yield make
-    for home in homes:
-        shutil.rmtree(home)
-
-
-@pytest.fixture(scope="module")
 def open_scene(
     new_database: Callable[[], str],
-    new_home: Callable[[], Path],
     market: SyntheticMarket,
     actions_file: Path,
 ) -> Iterator[OpenScene]:
@@ -68,7 +50,7 @@ def open_scene(
         def open_(
             *, clock: Any = None, faults: Any = (), dsn: str | None = "", **env: str
         ) -> Scene:
-            home = new_home()
+            home = stack.enter_context(new_home())
             sandbox = stack.enter_context(
                 TdxSandbox(market, clock=clock, faults=faults, options=Options(timeout_delay=0.0))
             )

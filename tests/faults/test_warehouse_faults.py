@@ -1,9 +1,7 @@
 """A warehouse that goes away: the load waits for it or keeps what it fetched, and never runs twice."""
 
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from loaders.sandbox.market import SyntheticMarket
 from loaders.warehouse import embedded
 from loaders.warehouse.postgres import open_warehouse
 from tests.faults.scene import Scene, assert_same, ended, facts, wait_until
+from tests.homes import new_home
 from tests.integration.tdx_load.bench import Heard, bench
 
 OpenScene = Callable[..., Scene]
@@ -53,13 +52,10 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    home = Path(tempfile.mkdtemp(prefix="qm-"))
-    home.chmod(0o755)
-    made = Server(home)
-    made.start()
-    yield made
-    embedded.stop(home)
-    shutil.rmtree(home)
+    with new_home() as home:
+        made = Server(home)
+        made.start()
+        yield made
 
 
 @pytest.fixture

@@ -2,10 +2,9 @@
 
 import os
 import secrets
-import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -17,6 +16,7 @@ from loaders.settings import Settings, load_settings
 from loaders.warehouse import embedded
 from loaders.warehouse.embedded import binaries
 from loaders.warehouse.postgres import Warehouse, open_warehouse
+from tests.homes import new_home
 
 OpenAt = Callable[..., Warehouse]
 AWKWARD_PASSWORD = "p@ss:/w'd\"\\ {{x}}%41#?&"
@@ -28,19 +28,8 @@ def settings_for(home: Path, **environ: str) -> Settings:
 
 @pytest.fixture(scope="module")
 def make_home() -> Iterator[Callable[[], Path]]:
-    """Homes that root's server user can reach too (pytest's own folders are closed to it)."""
-    homes: list[Path] = []
-
-    def make() -> Path:
-        home = Path(tempfile.mkdtemp(prefix="qm-", dir="/tmp"))
-        home.chmod(0o755)
-        homes.append(home)
-        return home
-
-    yield make
-    for home in homes:
-        embedded.stop(home)
-        shutil.rmtree(home)
+    with ExitStack() as homes:
+        yield lambda: homes.enter_context(new_home())
 
 
 @pytest.fixture(scope="session")
@@ -108,29 +97,27 @@ class ForeignServer:
 
 @pytest.fixture(scope="session")
 def foreign_server() -> Iterator[ForeignServer]:
-    base = Path(tempfile.mkdtemp(prefix="qm-foreign-", dir="/tmp"))
-    base.chmod(0o755)
-    home = base / "home"
-    home.mkdir()
-    account = binaries.system_account() if os.geteuid() == 0 else None
-    debian = Path("/usr/lib/postgresql/15/bin")
-    programs = debian if debian.is_dir() else binaries.server_bin(account)
-    data, password = base / "data", secrets.token_hex(8)
-    data.mkdir(mode=0o700)
-    secret = base / "secret"
-    secret.write_text(password)
-    if account:
-        os.chown(data, account.uid, account.gid)
-        os.chown(secret, account.uid, account.gid)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    initdb = [programs / "initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", "-N"]
-    initdb += ["-E", "UTF8", "--locale=C", f"--pwfile={secret}"]
-    binaries.run_as(account, initdb, check=True, capture_output=True)
-    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' -F"
-    control = [programs / "pg_ctl", "-D", data, "-w", "-o", options, "-l", data / "log"]
-    binaries.run_as(account, [*control, "start"], check=True, capture_output=True)
-    yield ForeignServer(port, password, home)
-    binaries.run_as(account, [*control, "-m", "immediate", "stop"], capture_output=True)
-    shutil.rmtree(base)
+    with new_home() as base:
+        home = base / "home"
+        home.mkdir()
+        account = binaries.system_account() if os.geteuid() == 0 else None
+        debian = Path("/usr/lib/postgresql/15/bin")
+        programs = debian if debian.is_dir() else binaries.server_bin(account)
+        data, password = base / "data", secrets.token_hex(8)
+        data.mkdir(mode=0o700)
+        secret = base / "secret"
+        secret.write_text(password)
+        if account:
+            os.chown(data, account.uid, account.gid)
+            os.chown(secret, account.uid, account.gid)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        initdb = [programs / "initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", "-N"]
+        initdb += ["-E", "UTF8", "--locale=C", f"--pwfile={secret}"]
+        binaries.run_as(account, initdb, check=True, capture_output=True)
+        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' -F"
+        control = [programs / "pg_ctl", "-D", data, "-w", "-o", options, "-l", data / "log"]
+        binaries.run_as(account, [*control, "start"], check=True, capture_output=True)
+        yield ForeignServer(port, password, home)
+        binaries.run_as(account, [*control, "-m", "immediate", "stop"], capture_output=True)

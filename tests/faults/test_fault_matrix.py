@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from families import FAMILIES, Family, Found, Scene, scene_of
 
 from loaders.errors import QuotemillError
 from loaders.sandbox.faults import KINDS
@@ -26,6 +25,7 @@ from loaders.sandbox.tdx_service import TdxSandbox
 from loaders.settings import TdxSettings
 from loaders.tdx.bars.plausibility import Implausible
 from loaders.tdx.service.client import TdxClient
+from tests.faults.families import FAMILIES, Family, Found, Scene, scene_of
 
 # the day's other route stands in
 PAGES = {"ticks of a day": "same"}
