@@ -83,10 +83,11 @@ def merge(found: Sequence[Security], before: Mapping[str, Security]) -> list[Sec
             f"the code list has {kept} of the {len(listed)} codes known before: refused",
             hint=_RESTART,
         )
+    named = {s.code for s in found}
     vanished = [
         Security(s.code, s.name, s.instrument_type, s.source_route, is_listed=False)
         for code, s in sorted(before.items())
-        if code not in {f.code for f in found}
+        if code not in named
     ]
     return [*found, *vanished]
 

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Literal
 
 import orjson
+import pyarrow as pa
 
 from loaders.errors import SettingsError
 from loaders.tdx.bars.plausibility import Rejected
+from loaders.tdx.schemas import CORPORATE_ACTION
 from loaders.trading_time import FIRST_CHINESE_DAY
 
 AMOUNTS = (
@@ -31,9 +33,11 @@ AMOUNTS = (
 )
 COUNTS = ("total_shares_10k", "float_shares_10k")
 # column → (digits in all, decimals) of the table that takes it
-PRECISION = (
-    dict.fromkeys(AMOUNTS, (18, 4)) | dict.fromkeys(COUNTS, (20, 4)) | {"split_ratio": (18, 6)}
-)
+PRECISION = {
+    column.name: (column.type.precision, column.type.scale)
+    for column in CORPORATE_ACTION.schema
+    if pa.types.is_decimal(column.type)
+}
 REQUIRED = (
     "code",
     "ex_date",

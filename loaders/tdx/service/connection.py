@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
+import structlog
 
 from loaders.errors import SettingsError, UpstreamError, UsageError
 from loaders.http import (
@@ -27,6 +28,7 @@ from loaders.http import (
 )
 from loaders.settings import TdxSettings
 from loaders.tdx.service.answers import (
+    RESTART,
     Outage,
     PermanentAnswer,
     UpstreamTimeout,
@@ -40,6 +42,7 @@ from loaders.tdx.service.outage import OutageGate
 T = TypeVar("T")
 S = TypeVar("S", bound=Sized)
 Decode = Callable[[Any, datetime], T]
+log = structlog.get_logger(__name__)
 
 CODE = re.compile(r"(sh|sz|bj)[0-9]{6}")
 PROBE = {"code": "sh600000", "type": "minute1", "limit": "1"}
@@ -81,6 +84,7 @@ class Connection:
         self._gate = OutageGate(self._knock, budget=settings.outage_wait, sleep=sleep, clock=clock)
         self.unknown_fields: Counter[str] = Counter()
         self.oddities: Counter[str] = Counter()
+        self._late: set[str] = set()  # routes that were late
 
     async def __aenter__(self) -> Self:
         return self
@@ -152,7 +156,10 @@ class Connection:
             else:
                 response = await get(self._http, path, params, limit=limit)
             data = self._open(route, subject or "", response)
-        except (UpstreamTimeout, NoAnswerInTime):
+        except (UpstreamTimeout, NoAnswerInTime) as error:
+            if route not in self._late:  # the tries to come may take minutes
+                self._late.add(route)
+                log.warning(f"{error}; asking again", hint=f"if it goes on: {RESTART}")
             if subject is not None and upstream:
                 self._gate.timed_out(subject)
             raise

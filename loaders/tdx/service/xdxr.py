@@ -1,8 +1,8 @@
 """Corporate actions from the TDX quote servers, by their xdxr request.
 
 The only module that imports pytdx (extra `xdxr`). The servers are public, several, and unreliable:
-one that fails is left for the next. They send single-precision floats, so amounts are rounded to 4
-decimals; they know the sum of bonus and transferred shares only.
+one that fails is left for the next. They send single-precision floats, which are read as the shortest
+decimals that are these floats; they know the sum of bonus and transferred shares only.
 """
 
 import math
@@ -11,6 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import orjson
 import structlog
 
@@ -19,6 +20,7 @@ from loaders.tdx.bars.plausibility import Rejected
 from loaders.tdx.files.actions_csv import (
     ADJUSTMENT,
     CATEGORIES,
+    PRECISION,
     SPLIT,
     ActionSet,
     CorporateAction,
@@ -32,7 +34,7 @@ MARKETS = {"sz": 0, "sh": 1, "bj": 2}
 MOST_SERVERS = 8
 TIMEOUT = 5.0
 
-# field of the answer → column, decimals; what a category does not carry is None in the answer
+# field of the answer → column; what a category does not carry is None in the answer
 AMOUNT_FIELDS = {
     "fenhong": "cash_per10_yuan",
     "songzhuangu": "bonus_total_per10",
@@ -109,12 +111,12 @@ def _action(code: str, row: Mapping[str, Any]) -> CorporateAction:
     numbers: dict[str, Decimal | None] = dict.fromkeys(COUNT_FIELDS.values())
     if category == ADJUSTMENT:
         for name, column in AMOUNT_FIELDS.items():
-            numbers[column] = _rounded(row, name) or Decimal(0)
+            numbers[column] = _exact(row, name, column) or Decimal(0)
     else:
         numbers |= dict.fromkeys(AMOUNT_FIELDS.values(), Decimal(0))
         for name, column in COUNT_FIELDS.items():
-            numbers[column] = _rounded(row, name)
-    ratio = _rounded(row, "suogu", places=6) if category == SPLIT else None
+            numbers[column] = _exact(row, name, column)
+    ratio = _exact(row, "suogu", "split_ratio") if category == SPLIT else None
     if category == SPLIT and not ratio:
         raise _Refused("suogu", "must be above 0 in a row of category 11")
     return CorporateAction(
@@ -132,13 +134,23 @@ def _action(code: str, row: Mapping[str, Any]) -> CorporateAction:
     )
 
 
-def _rounded(row: Mapping[str, Any], name: str, places: int = 4) -> Decimal | None:
+def _exact(row: Mapping[str, Any], name: str, column: str) -> Decimal | None:
+    """The decimal that the source turned into a single float: up to seven digits come back as they
+    were. What the column's decimals cannot hold is rounded."""
     value = row[name]
     if value is None:
         return None
-    if not math.isfinite(value) or not 0 <= value < 10**12:
-        raise _Refused(name, "must be a number from 0 to 10^12")
-    return Decimal(value).quantize(Decimal(1).scaleb(-places))
+    if not math.isfinite(value) or not 0 <= value < 10**9:
+        raise _Refused(name, "must be a number from 0 to 10^9")
+    shortest = Decimal(np.format_float_positional(np.float32(value), trim="-"))
+    places = PRECISION[column][1]
+    return shortest if -_exponent(shortest) <= places else round(shortest, places)
+
+
+def _exponent(value: Decimal) -> int:
+    exponent = value.as_tuple().exponent
+    assert isinstance(exponent, int)
+    return exponent
 
 
 class _Servers:

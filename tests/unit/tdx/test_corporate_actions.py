@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import SettingsError
-from loaders.tdx.files.actions_csv import ActionSet, read_actions
+from loaders.tdx.files.actions_csv import PRECISION, ActionSet, read_actions
 
 HEADER = (
     "code,ex_date,cash_per10_yuan,bonus_per10,transfer_per10,bonus_total_per10,rights_per10,"
@@ -18,6 +18,7 @@ HEADER = (
 DIVIDEND = "SH600000,2002-08-22,2.0000,0.0000,5.0000,5.0000,0.0000,0.0000,361500,60000,Y"
 OTHER_DAY = "SH600000,2003-06-30,1.1000,0,0,0,0,0,391500,90000,Y"
 CODES = ["sh600000", "sz000002"]
+DIGITS, PLACES = PRECISION["cash_per10_yuan"]
 
 
 def write(folder: Path, *lines: str, name: str = "actions.csv", header: str = HEADER) -> Path:
@@ -99,8 +100,8 @@ def cell(name: str, value: str) -> str:
         ("cash_per10_yuan", '"1,500.00"', "plain decimal"),
         ("cash_per10_yuan", "1.5 yuan", "plain decimal"),
         ("cash_per10_yuan", "１.5", "plain decimal"),
-        ("cash_per10_yuan", "1.23456", "at most 4 decimals"),
-        ("rights_per10", "123456789012345", "at most 14 digits"),
+        ("cash_per10_yuan", f"1.{'2' * (PLACES + 1)}", f"at most {PLACES} decimals"),
+        ("rights_per10", "1" * (DIGITS - PLACES + 1), f"at most {DIGITS - PLACES} digits"),
         ("total_shares_10k", "x", "plain decimal"),
         ("bonus_total_per10", "4", "bonus_per10 + transfer_per10"),
         ("adjusts_price", "maybe", "must be Y, N or empty"),
@@ -117,10 +118,9 @@ def test_a_bad_row_is_named_by_file_line_field_and_rule(
     assert bad.value == value.strip('"')
 
 
-def test_decimals_beyond_the_fourth_may_be_zeros(tmp_path: Path) -> None:
-    assert read(tmp_path, cell("cash_per10_yuan", "1.500000")).rows[0].cash_per10_yuan == Decimal(
-        "1.5"
-    )
+def test_decimals_beyond_those_of_the_table_may_be_zeros(tmp_path: Path) -> None:
+    text = "1.5" + "0" * PLACES
+    assert read(tmp_path, cell("cash_per10_yuan", text)).rows[0].cash_per10_yuan == Decimal("1.5")
 
 
 @pytest.mark.parametrize("line", ["SH600000,2002-08-22", f"{DIVIDEND},1", '"SH600000', "SH\x00,,"])

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from fake_tdx import Service, asked, bar, days, failing, good, kline_data
 
 from loaders.errors import UpstreamError
@@ -156,6 +157,23 @@ def test_ten_timeouts_in_a_row_over_different_codes_stop_the_load() -> None:
     results = asked(service, ask_all, retries=0, concurrency=1)
     assert [type(r).__name__ for r in results] == ["UpstreamTimeout"] * 10 + ["ServiceGone"] * 10
     assert "restart the TDX service" in results[-1].hint
+
+
+def test_the_first_time_out_of_a_route_is_said_at_once_and_how_to_mend_it() -> None:
+    heard: list[int] = []
+
+    def mute(*_: Any) -> httpx.Response:
+        heard.append(len(said))
+        raise httpx.ReadTimeout("")
+
+    with structlog.testing.capture_logs() as said:
+        service = Service(mute)
+        asked(service, lambda c: asyncio.gather(c.codes(), c.codes(), return_exceptions=True))
+    assert heard[:2] == [0, 1]
+    assert len(heard) > 4
+    (line,) = said
+    assert "/api/codes" in line["event"]
+    assert "restart the TDX service" in line["hint"]
 
 
 def test_timeouts_of_one_code_do_not_stop_the_load() -> None:

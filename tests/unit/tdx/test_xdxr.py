@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from loaders.errors import SettingsError
-from loaders.tdx.files.actions_csv import read_actions
+from loaders.tdx.files.actions_csv import PRECISION, read_actions
 from loaders.tdx.service.xdxr import read_answer
 
 FIELDS = (
@@ -44,6 +44,21 @@ def test_a_dividend_with_bonus_and_rights_is_mapped_and_rounded() -> None:
     # the sum alone is known, and whether the row adjusts is not said
     assert (action.bonus_per10, action.transfer_per10, action.adjusts_price) == (None, None, None)
     assert action.total_shares_10k is None
+
+
+@pytest.mark.parametrize("text", ["1.27356", "0.084513", "0.1234567", "12.5", "3", "199.9999"])
+def test_up_to_seven_digits_come_back_as_they_were_before_they_became_a_single_float(
+    text: str,
+) -> None:
+    (action,), _ = read_answer("sh600000", [answer_row(1, fenhong=single(float(text)))])
+    places = PRECISION["cash_per10_yuan"][1]
+    assert action.cash_per10_yuan == round(Decimal(text), places)
+
+
+def test_counts_of_shares_are_not_blurred_by_seven_digits() -> None:
+    # 24 bits of a single float are more than seven digits
+    (action,), _ = read_answer("sh600000", [answer_row(5, houzongguben=16777213.0)])
+    assert action.total_shares_10k == 16777213
 
 
 def test_a_split_carries_its_ratio_and_no_amounts() -> None:

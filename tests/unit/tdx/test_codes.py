@@ -1,0 +1,32 @@
+"""The code list: what a new one keeps of the one before."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from loaders.tdx.datasets.codes import Security, merge
+
+
+class Counting(list[Any]):
+    """A list that counts how often it is read from its beginning."""
+
+    reads = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.reads += 1
+        return super().__iter__()
+
+
+def stock(number: int) -> Security:
+    return Security(f"sh6{number:05}", "x", "stock", "/api/codes")
+
+
+def test_a_code_that_vanished_is_kept_as_such() -> None:
+    rows = merge([stock(n) for n in range(99)], {stock(n).code: stock(n) for n in range(100)})
+    assert [r.code for r in rows if not r.is_listed] == ["sh600099"]
+    assert len(rows) == 100
+
+
+def test_a_list_is_not_read_again_for_each_code() -> None:
+    found = Counting(stock(n) for n in range(100))
+    merge(found, {s.code: s for s in found})
+    assert found.reads < 10
