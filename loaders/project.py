@@ -1,5 +1,6 @@
 """Where the dbt project is: of the checkout one stands in, of the checkout installed, or bundled."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +23,12 @@ class Project:
         return self.root.name == "bundled"
 
     def profiles(self, home: Path) -> Path:
-        """Where profiles.yml goes: where plain dbt looks, but never into an installed package."""
-        return home / "dbt" if self.is_bundled else self.dbt
+        """The folder where plain dbt looks for profiles.yml, but never inside an installed package.
+
+        Two homes share it: no command of ours reads what is written there.
+        """
+        own = home / "dbt" if self.is_bundled else self.dbt
+        return Path(os.environ.get("DBT_PROFILES_DIR") or own)
 
 
 def find_project(cwd: Path | None = None) -> Project:

@@ -69,9 +69,10 @@ class BuildResult:
 
 
 def dbt_target(settings: Settings, warehouse: Warehouse) -> Path:
-    """dbt's target folder, one for each server: a shared one costs a full parse at each change."""
-    name = hashlib.sha256(warehouse.label.encode()).hexdigest()[:12]
-    return settings.home / "dbt" / name
+    """dbt's target folder, which holds our profile too: one for each warehouse and home. A shared
+    one costs a full parse at each change, and a shared profile sends a build to another's tables."""
+    name = f"{warehouse.label} {warehouse.market_schema}"
+    return settings.home / "dbt" / hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
 @contextlib.contextmanager
@@ -174,13 +175,14 @@ def invoke(
     """
     os.environ.setdefault("DO_NOT_TRACK", "1")  # before dbt is imported
     project = find_project()
-    profile = write_profile(warehouse, project.profiles(settings.home))
+    target = dbt_target(settings, warehouse)
+    write_profile(warehouse, target)
     from dbt.cli.main import dbtRunner
 
     defaults = {
         "--project-dir": str(project.dbt),
-        "--profiles-dir": str(profile.parent),
-        "--target-path": str(dbt_target(settings, warehouse)),
+        "--profiles-dir": str(target),
+        "--target-path": str(target),
         "--log-path": str(settings.home / "logs"),
     }
     given = {name for name in defaults if any(a.split("=")[0] == name for a in arguments)}

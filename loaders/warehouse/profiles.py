@@ -1,4 +1,4 @@
-"""dbt's profiles.yml, written so that plain `dbt build` goes where the last load went."""
+"""dbt's profiles.yml: one below the home for our own commands, one where plain dbt looks."""
 
 import os
 import tempfile
@@ -15,13 +15,12 @@ _MARK = "# Written by quotemill whenever the warehouse changes; edits are lost."
 _PASSED_ON = ("sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout", "keepalives_idle")
 
 
-def write_profile(warehouse: Warehouse, project_dir: Path) -> Path:
-    """Write profile `quotemill`, target `warehouse`, into DBT_PROFILES_DIR, else `project_dir`.
+def write_profile(warehouse: Warehouse, folder: Path) -> Path:
+    """Write profile `quotemill`, target `warehouse`, into `folder`.
 
     The file has mode 0600 and holds the password. It is replaced in one step, and only when
     something changed. A profiles.yml that we did not write is left alone: SettingsError.
     """
-    folder = Path(os.environ.get("DBT_PROFILES_DIR") or project_dir)
     path = folder / "profiles.yml"
     text = f"{_MARK}\n{yaml.safe_dump(_profile(warehouse), sort_keys=False, allow_unicode=True)}"
     try:

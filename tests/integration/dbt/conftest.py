@@ -72,7 +72,7 @@ def dbt(
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path / "profiles"))
     monkeypatch.setenv("DBT_TARGET_PATH", str(dbt_target))
     monkeypatch.setenv("DBT_LOG_PATH", str(tmp_path / "logs"))
-    write_profile(warehouse, PROJECT)
+    write_profile(warehouse, tmp_path / "profiles")
 
     def run(*args: str) -> Outcome:
         from dbt.cli.main import dbtRunner

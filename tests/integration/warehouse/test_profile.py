@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from loaders.errors import SettingsError
+from loaders.project import Project
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 
@@ -72,11 +73,13 @@ def test_an_unchanged_profile_is_not_written_again(tmp_path: Path) -> None:
     assert _output(changed)["password"] == "other"
 
 
-def test_dbt_profiles_dir_takes_it_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_dbts_profile_is_in_the_project_or_where_dbt_profiles_dir_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path / "checkout")
+    assert project.profiles(tmp_path / "home") == tmp_path / "checkout" / "dbt_project"
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path / "profiles"))
-    path = write_profile(_warehouse("postgresql://u:p@h/d"), tmp_path / "project")
-    assert path == tmp_path / "profiles" / "profiles.yml"
-    assert not (tmp_path / "project").exists()
+    assert project.profiles(tmp_path / "home") == tmp_path / "profiles"
 
 
 def test_a_profile_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
