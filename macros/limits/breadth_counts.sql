@@ -1,12 +1,17 @@
 {#
     How many stocks rose, fell, stood still and closed at their limits. Of rows with `close`,
-    `previous_close` and `allowed`, the furthest that the one may lie from the other.
+    `previous_close`, `price_decimals` and `price_limit`, a share of the previous close (see the macro
+    of that name). The exchange rounds the limit price itself, half a cent away from zero.
 #}
 {% macro breadth_counts() -%}
     count(*) as stock_count,
         count(*) filter (where close > previous_close) as up_count,
         count(*) filter (where close < previous_close) as down_count,
         count(*) filter (where close = previous_close) as flat_count,
-        count(*) filter (where close >= previous_close + allowed) as limit_up_count,
-        count(*) filter (where close <= previous_close - allowed) as limit_down_count
+        count(*) filter (
+            where close >= round(previous_close * (1 + price_limit), price_decimals)
+        ) as limit_up_count,
+        count(*) filter (
+            where close <= round(previous_close * (1 - price_limit), price_decimals)
+        ) as limit_down_count
 {%- endmacro %}

@@ -10,6 +10,7 @@
     'qa_calendar_horizon',
     'qa_predicted_days',
     'qa_stale_datasets',
+    'qa_newest_day',
     'qa_incomplete_minutes',
     'qa_tick_days',
     'qa_inferred_actions',

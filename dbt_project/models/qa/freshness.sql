@@ -63,7 +63,7 @@ loaded as (
         'trading_calendar' as dataset,
         max(trade_date) as last_date
     from trading_calendar
-    where source = 'service'
+    where is_served
     union all
     select
         'index_kline' as dataset,

@@ -1,19 +1,14 @@
-with trading_days as (
-    select * from {{ ref('stg_tdx__trading_day') }}
+with trading_calendar as (
+    select * from {{ ref('trading_calendar') }}
 ),
 
-served as (
-    select trade_date from trading_days where source = 'service'
-),
-
-predicted as (
-    select trade_date from trading_days where source = 'exchange_calendar'
-),
-
+-- the service has no days to come, and neither knows what was before its first
 spans as (
     select
-        (select max(trade_date) from served) as last_served_date,
-        (select min(trade_date) from predicted) as first_predicted_date
+        min(trade_date) filter (where is_served) as first_served_date,
+        max(trade_date) filter (where is_served) as last_served_date,
+        min(trade_date) filter (where is_published) as first_published_date
+    from trading_calendar
 ),
 
 final as (
@@ -21,17 +16,16 @@ final as (
         'predicted_day' as check_name,
         'warning' as severity,
         'trading_calendar' as subject,
-        coalesce(s.trade_date, p.trade_date) as trade_date,
+        c.trade_date,
         case
-            when s.trade_date is null then 'predicted as a trading day, but the service has none'
-            else 'the service has a trading day that was not predicted'
+            when c.is_served then 'the service has a trading day that is not published'
+            else 'published as a trading day, but the service has none'
         end as evidence
-    from served as s
-    full join predicted as p on s.trade_date = p.trade_date
+    from trading_calendar as c
     cross join spans as x
     where
-        (s.trade_date is null and p.trade_date <= x.last_served_date)
-        or (p.trade_date is null and s.trade_date >= x.first_predicted_date)
+        (not c.is_served and c.trade_date between x.first_served_date and x.last_served_date)
+        or (not c.is_published and c.trade_date >= x.first_published_date)
 )
 
 select * from final

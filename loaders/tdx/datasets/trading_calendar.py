@@ -1,7 +1,8 @@
 """Dataset `trading_calendar`: the days the market traded, and the days it is announced to trade.
 
-The service knows days that have been (its own sh000001 bars), never days to come. Those come from
-the exchange's published calendar up to the end of the announced holidays, marked by `source`.
+The service knows days that have been (its own sh000001 bars, which have holes), never days to come. So
+the exchange's published calendar lands beside it, up to the end of the announced holidays, marked by
+`source`: a day that either knows is a trading day.
 """
 
 from collections.abc import Sequence
@@ -58,10 +59,10 @@ async def fetch(client: TdxClient, before: Sequence[date], as_of: datetime) -> l
 
 
 def table(days: Sequence[date], fetched_at: datetime) -> pa.Table:
-    """The service's days, and the announced days after the newest of them."""
-    announced = trading_time.published_days(days[-1] + timedelta(days=1), trading_time.horizon())
+    """The service's days, and all days of the published calendar."""
+    published = trading_time.published_days(trading_time.FIRST_SHANGHAI_DAY, trading_time.horizon())
     rows = [(d, "service", "/api/workday/range", True) for d in days]
-    rows += [(d, "exchange_calendar", "pandas_market_calendars:SSE", False) for d in announced]
+    rows += [(d, "exchange_calendar", "pandas_market_calendars:SSE", False) for d in published]
     columns = list(zip(*rows, strict=True))
     return conform(
         pa.table(

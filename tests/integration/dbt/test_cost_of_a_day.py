@@ -1,9 +1,11 @@
 """One new day costs the same however long the history is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
+from typing import Any
 
 import psycopg
+import pytest
 
 from tests.integration.dbt.conftest import MARTS, Outcome
 from tests.integration.dbt.raw import (
@@ -88,3 +90,36 @@ def test_one_day_reads_and_writes_the_same_at_four_times_the_history(
         "kline_15m": 3 * len(WITH_MINUTES),
         "kline_30m": 3 * len(WITH_MINUTES),
     }
+
+
+def bars_touched(plan: dict[str, Any]) -> Iterator[int]:
+    """Rows that the scans of day bars in a plan took or threw away."""
+    if plan.get("Relation Name") == "kline_daily":
+        taken = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+        yield round(taken * plan["Actual Loops"])
+    for part in plan.get("Plans", ()):
+        yield from bars_touched(part)
+
+
+@pytest.mark.parametrize("sampled", [False, True], ids=["at the close", "sampled"])
+@pytest.mark.parametrize("condition", ["trade_date = '{0}'", "trade_date between '{0}' and '{0}'"])
+def test_the_breadth_of_one_day_reads_the_bars_of_one_day(
+    sampled: bool, condition: str, conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    days = weekdays(date(2021, 1, 4), 360)
+    land(conn, "security", [security(code) for code in CODES])
+    land(conn, "trading_day", [trading_day(day) for day in days])
+    land(conn, "kline_daily", [bar(code, day, "10") for code in CODES for day in days])
+    counts = {f"{what}_count": 1 for what in ("stock", "up", "down", "flat", "instrument")}
+    sample = {"exchange": "sh", "sampled_at": f"{days[-1]} 16:00+08", "trade_date": days[-1]}
+    land(conn, "market_stats", [sample | counts] * sampled)
+    assert dbt("build", "-s", "+market_stats_snapshot", *MARTS).success
+    conn.execute("vacuum analyze")
+
+    query = f"select * from market.market_stats_snapshot where {condition.format(days[-1])}"
+    rows = conn.execute(query).fetchall()
+    explained: Any = conn.execute(f"explain (analyze, format json) {query}").fetchone()
+
+    assert len(rows) == 1
+    # each bar of the day, and the one before it; a sample is looked at from both sides
+    assert sum(bars_touched(explained[0][0]["Plan"])) <= 2 * 2 * len(CODES)

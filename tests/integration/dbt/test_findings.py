@@ -14,7 +14,7 @@ DAYS = weekdays(date(2024, 1, 1), 12)
 def test_findings_about_single_rows_do_not_fail_a_plain_build(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
-    saturday = date(2024, 1, 6)
+    saturday, sunday = date(2024, 1, 6), date(2024, 1, 7)
     land(conn, "security", [security("sh600000")])
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
     land(conn, "trading_day", [trading_day(DAYS[10], "exchange_calendar")])
@@ -23,7 +23,7 @@ def test_findings_about_single_rows_do_not_fail_a_plain_build(
     del bars[3:5]
     bars[6] |= {"high": 9_000}
     bars[8] |= {"open": 13_000, "high": 13_000}
-    land(conn, "kline_daily", [*bars, bar("sh600000", saturday, "10", volume=7)])
+    land(conn, "kline_daily", [*bars, bar("sh600000", sunday, "10", volume=7)])
     rejected = {
         "dataset": "kline_daily",
         "row_key": "sh600000 2024-01-05",
@@ -46,7 +46,7 @@ def test_findings_about_single_rows_do_not_fail_a_plain_build(
         ("calendar_horizon", "warning", "trading_calendar", "2024-01-15"),
         ("missing_bars", "warning", "sh600000", "2024-01-04"),
         ("no_corporate_action_source", "warning", "corporate_actions", None),
-        ("non_trading_day", "error", "sh600000", "2024-01-06"),
+        ("non_trading_day", "error", "sh600000", "2024-01-07"),
         ("ohlc_order", "error", "sh600000", "2024-01-11"),
         ("predicted_day", "warning", "trading_calendar", "2024-01-06"),
         ("predicted_day", "warning", "trading_calendar", "2024-01-08"),
@@ -57,7 +57,7 @@ def test_findings_about_single_rows_do_not_fail_a_plain_build(
         ("predicted_day", "warning", "trading_calendar", "2024-01-16"),
         ("price_jump", "warning", "sh600000", "2024-01-15"),
         ("rejected_row", "warning", "kline_daily sh600000 2024-01-05", None),
-        ("volume_mismatch", "warning", "sh600000", "2024-01-06"),
+        ("volume_mismatch", "warning", "sh600000", "2024-01-07"),
         ("volume_mismatch", "warning", "sh600000", "2024-01-11"),
     ]
 

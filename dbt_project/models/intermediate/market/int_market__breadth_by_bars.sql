@@ -1,11 +1,7 @@
--- a condition on trade_date reaches the bars: one day costs its own bars and no more
-with bars as (
-    select * from {{ ref('stg_tdx__kline_daily') }}
-),
-
+-- a condition on trade_date reaches the bars: one day costs its own bars and no more.
 -- read by index only: PostgreSQL would copy a table named twice
-earlier_bars as not materialized (
-    select * from {{ source('raw_tdx', 'kline_daily') }}
+with bars as not materialized (
+    select * from {{ ref('stg_tdx__kline_daily') }}
 ),
 
 segments as not materialized (
@@ -23,17 +19,15 @@ priced as (
         b.trade_date,
         b.close,
         p.previous_close,
-        round(
-            p.previous_close * {{ price_limit('b.code', 'b.trade_date', 's.name') }},
-            s.price_decimals
-        ) as allowed
+        s.price_decimals,
+        {{ price_limit('b.code', 'b.trade_date', 's.name') }} as price_limit
     from bars as b
     inner join stocks as s on b.code = s.code
     left join lateral (
         select
             round(
                 (
-                    coalesce(l.backward_a, 1) * (k.close * 0.001) + coalesce(l.backward_b, 0)
+                    coalesce(l.backward_a, 1) * k.close + coalesce(l.backward_b, 0)
                     - coalesce(n.backward_b, 0)
                 ) / coalesce(n.backward_a, 1),
                 s.price_decimals
@@ -43,7 +37,7 @@ priced as (
                 e.code,
                 e.trade_date,
                 e.close
-            from earlier_bars as e
+            from bars as e
             where e.code = b.code and e.trade_date < b.trade_date
             order by e.trade_date desc
             limit 1
@@ -70,7 +64,7 @@ counted as (
     group by exchange, trade_date
 ),
 
--- listed, with bars before and after, but none on the day
+-- listed on the day, but without a bar of it; who left the list was listed until its last bar
 final as (
     select
         c.*,
@@ -79,7 +73,7 @@ final as (
             where
                 s.exchange = c.exchange
                 and s.first_trade_date <= c.trade_date
-                and s.last_trade_date >= c.trade_date
+                and (s.is_listed or s.last_trade_date >= c.trade_date)
         ) - c.stock_count as suspended_count
     from counted as c
 )

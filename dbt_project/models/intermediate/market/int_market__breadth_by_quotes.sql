@@ -13,10 +13,8 @@ priced as (
         q.trade_date,
         q.close,
         q.previous_close,
-        round(
-            q.previous_close * {{ price_limit('q.code', 'q.trade_date', 's.name') }},
-            s.price_decimals
-        ) as allowed
+        s.price_decimals,
+        {{ price_limit('q.code', 'q.trade_date', 's.name') }} as price_limit
     from quotes as q
     inner join stocks as s on q.code = s.code
 ),

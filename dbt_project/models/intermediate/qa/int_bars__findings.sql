@@ -26,16 +26,26 @@ trading_calendar as not materialized (
     select * from {{ ref('trading_calendar') }}
 ),
 
+-- a day that was only published is no gap: nobody may have traded on it
+numbered_days as materialized (
+    select
+        trade_date,
+        previous_trade_date,
+        count(*) filter (where is_served) over (order by trade_date) as served_number,
+        is_served::integer as is_served
+    from trading_calendar
+),
+
 -- a bar on a day that is none neither closes a gap nor sets a price
 trading_bars as (
     select
         b.*,
-        c.trade_day_number,
         c.previous_trade_date,
+        c.served_number - c.is_served as served_before,
         lag(b.trade_date) over (partition by b.code order by b.trade_date) as bar_date_before,
         lag(b.close) over (partition by b.code order by b.trade_date) as close_before
     from bars as b
-    inner join trading_calendar as c on b.trade_date = c.trade_date
+    inner join numbered_days as c on b.trade_date = c.trade_date
 ),
 
 -- the first of the bars looks up the one before it. the calendar is asked bar by bar: as a join it
@@ -87,17 +97,30 @@ volume_mismatch as (
     where volume_flag = 'unreliable'
 ),
 
+with_gap as (
+    select
+        b.*,
+        b.served_before - c.served_number as missing_count
+    from with_last_bar as b
+    inner join numbered_days as c on b.last_bar_date = c.trade_date
+),
+
 missing_bars as (
     select
         b.code,
         b.trade_date,
         'missing_bars' as check_name,
-        c.next_trade_date as finding_date,
-        b.trade_day_number - c.trade_day_number - 1 || ' trading days without a bar until '
-        || b.previous_trade_date || ': suspended, or not loaded' as evidence
-    from with_last_bar as b
-    inner join trading_calendar as c on b.last_bar_date = c.trade_date
-    where b.trade_day_number - c.trade_day_number > 1
+        (
+            select min(c.trade_date) from trading_calendar as c
+            where c.is_served and c.trade_date > b.last_bar_date
+        ) as finding_date,
+        b.missing_count || ' trading days without a bar until '
+        || (
+            select max(c.trade_date) from trading_calendar as c
+            where c.is_served and c.trade_date < b.trade_date
+        ) || ': suspended, or not loaded' as evidence
+    from with_gap as b
+    where b.missing_count > 0
 ),
 
 -- the first bar after a suspension may move freely
@@ -111,8 +134,8 @@ next_day_bars as (
             when b.code like 'sz30%' and b.trade_date >= date '2020-08-24' then 0.205
             else 0.105
         end as allowed
-    from with_last_bar as b
-    where b.last_bar_date = b.previous_trade_date
+    from with_gap as b
+    where b.missing_count = 0
 ),
 
 -- most opens fit the last close as it is: only the others and those on an ex-date need the factors.

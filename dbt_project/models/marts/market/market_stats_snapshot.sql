@@ -1,24 +1,26 @@
 {{ config(materialized='view') }}
 
-with by_quotes as (
+-- a condition on trade_date reaches every table, so nothing is materialized nor joined in full: one day
+-- costs its own rows and no more
+with by_quotes as not materialized (
     select * from {{ ref('int_market__breadth_by_quotes') }}
 ),
 
-by_bars as (
+by_bars as not materialized (
     select * from {{ ref('int_market__breadth_by_bars') }}
 ),
 
-service as (
+service as not materialized (
     select * from {{ ref('stg_tdx__market_stats') }}
 ),
 
 -- moments at which quotes or the service were asked
-samples as (
+samples as not materialized (
     select
-        coalesce(q.exchange, s.exchange) as exchange,
-        coalesce(q.sampled_at, s.sampled_at) as sampled_at,
-        coalesce(q.trade_date, s.trade_date) as trade_date,
-        q.exchange is not null as has_quotes,
+        q.exchange,
+        q.sampled_at,
+        q.trade_date,
+        true as has_quotes,
         q.stock_count,
         q.up_count,
         q.down_count,
@@ -32,7 +34,34 @@ samples as (
         s.service_flat_count,
         s.service_instrument_count
     from by_quotes as q
-    full join service as s on q.exchange = s.exchange and q.sampled_at = s.sampled_at
+    left join service as s on q.exchange = s.exchange and q.sampled_at = s.sampled_at
+    union all
+    select
+        s.exchange,
+        s.sampled_at,
+        s.trade_date,
+        false as has_quotes,
+        null as stock_count,
+        null as up_count,
+        null as down_count,
+        null as flat_count,
+        null as limit_up_count,
+        null as limit_down_count,
+        null as suspended_count,
+        s.service_stock_count,
+        s.service_up_count,
+        s.service_down_count,
+        s.service_flat_count,
+        s.service_instrument_count
+    from service as s
+    where
+        not exists (
+            select from by_quotes as q
+            where
+                q.exchange = s.exchange
+                and q.sampled_at = s.sampled_at
+                and q.trade_date = s.trade_date
+        )
 ),
 
 -- the bars of a day stand in from its close on
@@ -59,12 +88,16 @@ sampled as (
         s.service_flat_count::integer as service_flat_count,
         s.service_instrument_count::integer as service_instrument_count
     from samples as s
-    left join by_bars as b
-        on
+    left join lateral (
+        select d.* from by_bars as d
+        where
             not s.has_quotes
-            and s.exchange = b.exchange
-            and s.trade_date = b.trade_date
+            and d.exchange = s.exchange
+            and d.trade_date = s.trade_date
             and s.sampled_at >= (s.trade_date + time '15:00') at time zone 'Asia/Shanghai'
+        order by d.trade_date
+        limit 1
+    ) as b on true
 ),
 
 -- the close of a day that nobody sampled at or after it

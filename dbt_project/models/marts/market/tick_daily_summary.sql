@@ -23,8 +23,8 @@ select
     b.volume_shares - t.volume_shares as volume_gap_shares,
     case
         when b.code is null then 'no_day_bar'
-        when t.low < b.low or t.high > b.high then 'price_outside_day'
         when not (t.is_final and b.is_final) then 'provisional'
+        when t.low < b.low or t.high > b.high then 'price_outside_day'
         when b.volume_flag = 'unreliable' then 'day_volume_unreliable'
         when
             abs(b.volume_shares - t.volume_shares)

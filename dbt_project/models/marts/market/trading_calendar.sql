@@ -8,28 +8,26 @@ with trading_days as (
     select * from {{ ref('stg_tdx__trading_day') }}
 ),
 
-newest_service_day as (
-    select max(trade_date) as trade_date from trading_days where source = 'service'
-),
-
--- a prediction for a day that the service has passed means nothing any more
-counted as (
+-- either witness alone can have a hole
+days as (
     select
-        d.trade_date,
-        d.source
-    from trading_days as d
-    cross join newest_service_day as n
-    where d.source = 'service' or d.trade_date > coalesce(n.trade_date, date '-infinity')
+        trade_date,
+        bool_or(source = 'service') as is_served,
+        bool_or(source = 'exchange_calendar') as is_published
+    from trading_days
+    group by trade_date
 ),
 
 final as (
     select
         trade_date,
-        source,
+        case when is_served then 'service' else 'exchange_calendar' end as source,
         lag(trade_date) over (order by trade_date) as previous_trade_date,
         lead(trade_date) over (order by trade_date) as next_trade_date,
-        (row_number() over (order by trade_date))::integer as trade_day_number
-    from counted
+        (row_number() over (order by trade_date))::integer as trade_day_number,
+        is_served,
+        is_published
+    from days
 )
 
 select * from final

@@ -1,0 +1,46 @@
+-- who had no bar for ten trading days is suspended, or loaded no more: it lacks nothing
+with newest_days as (
+    select
+        m.as_of_date,
+        (
+            select min(d.trade_date) from (
+                select c.trade_date
+                from {{ ref('trading_calendar') }} as c
+                where c.trade_date < m.as_of_date
+                order by c.trade_date desc
+                limit 10
+            ) as d
+        ) as first_date
+    from {{ ref('int_market_day__latest') }} as m
+),
+
+codes as (
+    select
+        n.as_of_date,
+        s.code,
+        s.last_trade_date < n.as_of_date as lacks_newest_day
+    from newest_days as n
+    inner join {{ ref('symbol_dim') }} as s on n.first_date <= s.last_trade_date
+    where s.is_listed and s.instrument_type <> 'index'
+),
+
+-- some are suspended on any day
+final as (
+    select
+        'newest_day' as check_name,
+        'warning' as severity,
+        'kline_daily' as subject,
+        as_of_date as trade_date,
+        format(
+            '%s of %s codes have no bar of the newest day, such as %s: loaders run tdx'
+            || ' --dataset kline_daily',
+            count(*) filter (where lacks_newest_day), count(*),
+            min(code) filter (where lacks_newest_day)
+        ) as evidence
+    from codes
+    group by as_of_date
+    having
+        count(*) filter (where lacks_newest_day) > greatest(1, 0.1 * count(*))
+)
+
+select * from final

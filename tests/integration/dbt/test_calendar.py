@@ -1,0 +1,70 @@
+"""A trading day is what either of two calendars knows; what they disagree about is told once a day."""
+
+import csv
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import psycopg
+
+from loaders.tdx.datasets.trading_calendar import table
+from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.raw import (
+    bar,
+    land,
+    land_real_market,
+    security,
+    trading_day,
+    weekdays,
+)
+
+NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
+
+
+def land_calendar(conn: psycopg.Connection, served: list[date]) -> None:
+    """Both calendars, as the loader lands them."""
+    land(conn, "trading_day", table(served, datetime(2024, 1, 31, tzinfo=UTC)).to_pylist())
+
+
+def test_a_hole_in_the_services_calendar_makes_no_errors(
+    real_tdx_data: Path, conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    land_real_market(conn, real_tdx_data)
+    conn.execute("delete from raw_tdx.trading_day")
+    with (real_tdx_data / "daily_SH000001.csv").open(newline="") as file:
+        land_calendar(conn, [date.fromisoformat(row["date"]) for row in csv.DictReader(file)])
+
+    assert dbt("build", *NO_TESTS).success
+
+    holes = conn.execute(
+        "select trade_date from market.trading_calendar "
+        "where is_published and not is_served and trade_date < '2011-12-07' order by 1"
+    ).fetchall()
+    assert len(holes) == 16
+    assert (holes[0][0], holes[-1][0]) == (date(1991, 5, 9), date(1995, 4, 20))
+    told = conn.execute(
+        "select trade_date from qa.findings where check_name = 'predicted_day' order by 1"
+    ).fetchall()
+    assert told == holes
+    assert not conn.execute("select * from qa.findings where severity = 'error'").fetchall()
+
+
+def test_a_day_on_which_nobody_traded_after_all_is_no_gap(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    days = weekdays(date(2024, 1, 1), 12)
+    storm, gap = days[6], days[9]
+    land(conn, "security", [security("sh600000")])
+    land(conn, "trading_day", [trading_day(day) for day in days if day != storm])
+    land(conn, "trading_day", [trading_day(day, "exchange_calendar") for day in days])
+    prices = {day: "10" if day <= storm else "13" for day in days if day not in (storm, gap)}
+    land(conn, "kline_daily", [bar("sh600000", day, price) for day, price in prices.items()])
+
+    assert dbt("build", *NO_TESTS).success
+
+    found = conn.execute(
+        "select check_name, trade_date from qa.findings "
+        "where check_name in ('missing_bars', 'predicted_day', 'price_jump') order by 1"
+    ).fetchall()
+    # the day after it is judged by the close of the day before it
+    assert found == [("missing_bars", gap), ("predicted_day", storm), ("price_jump", days[7])]
