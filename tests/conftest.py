@@ -1,5 +1,6 @@
-"""What every test may ask for: real data, a server of its own, an empty database, a market."""
+"""What every test may ask for: real data, a server, databases empty or filled, dbt's parsed project."""
 
+import gc
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -8,12 +9,19 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from loaders.cli import shell
+from loaders.settings import Settings
+from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.profiles import write_profile
+from orchestration import build
 from tests.homes import new_home
 
 ROOT = Path(__file__).parent.parent
+DBT_DATABASE = "dbt"
+# each full collection walks all that dlt and dbt hold: by default a sixth of the suite's time
+gc.set_threshold(100_000, 20, 20)
 
 
 def require(name: str, present: bool, reason: str) -> None:
@@ -37,6 +45,9 @@ def _settings_come_from_tests_alone(tmp_path_factory: pytest.TempPathFactory) ->
             ):
                 patch.delenv(name)
         patch.setenv("DBT_PROFILES_DIR", str(tmp_path_factory.mktemp("dbt_profiles")))
+        patch.setenv(
+            "DBT_WRITE_JSON", "false"
+        )  # artifacts that no test reads, half a second a command
         yield
 
 
@@ -70,18 +81,70 @@ def server_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def new_database(server_url: str) -> Callable[..., str]:
-    """Make an empty database and return its URL; one of the same name gives way."""
+    """Make a database, empty or a copy of that of the URL `template`, and return its URL; one of the
+    same name gives way."""
 
-    def make(name: str | None = None) -> str:
+    def make(name: str | None = None, template: str | None = None) -> str:
         name = name or f"t_{secrets.token_hex(4)}"
+        source = conninfo_to_dict(template)["dbname"] if template else "template1"
         with psycopg.connect(server_url, autocommit=True) as conn:
             conn.execute(f"drop database if exists {name} with (force)".encode())
-            conn.execute(f"create database {name}".encode())
+            conn.execute(f"create database {name} template {source}".encode())
         params: dict[str, Any] = conninfo_to_dict(server_url)
         host = params["host"].replace("/", "%2F")
         return f"postgresql://{params['user']}@/{name}?host={host}&port={params.get('port', 5432)}"
 
     return make  # the server's folder goes as a whole
+
+
+@pytest.fixture(scope="session")
+def filled_database(new_database: Callable[..., str]) -> Callable[..., str]:
+    """Make a database as `fill` leaves it, and return its URL: `fill(url)` runs once for each `kind` in a
+    session, later calls copy what it left. With a `name` all are called so, and one gives way to the next.
+    """
+    kept: dict[str, str] = {}
+
+    def make(kind: str, fill: Callable[[str], object], name: str | None = None) -> str:
+        if kind not in kept:
+            dsn = new_database(name)
+            fill(dsn)
+            kept[kind] = new_database(template=dsn)
+            return dsn
+        return new_database(name, template=kept[kind])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def parsed_project(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """dbt's target folder for databases named DBT_DATABASE, and what its parse said, for which any
+    warning or deprecation is an error. Commands with that target parse nothing again; for a database
+    of another name they would parse everything."""
+    from dbt.cli.main import dbtRunner
+
+    folder = tmp_path_factory.mktemp("dbt")
+    url = make_conninfo(server_url, dbname=DBT_DATABASE)
+    write_profile(Warehouse(url, "test", False, "market", None, "test", folder), folder)
+    parse = ["--warn-error", "parse", "--show-all-deprecations", "--quiet"]
+    parse += ["--project-dir", str(ROOT / "dbt_project"), "--profiles-dir", str(folder)]
+    result = dbtRunner().invoke([*parse, "--target-path", str(folder), "--log-path", str(folder)])
+    return folder, result
+
+
+@pytest.fixture(scope="module")
+def quick_builds(parsed_project: tuple[Path, Any]) -> Iterator[None]:
+    """Builds by our own commands, too, parse nothing again for a database named DBT_DATABASE. They leave
+    out dbt's unit tests, which run once in the suite."""
+    own, (target, _) = build.dbt_target, parsed_project
+
+    def shared(settings: Settings, warehouse: Warehouse) -> Path:
+        parsed = warehouse.params()["dbname"], warehouse.market_schema
+        return target if parsed == (DBT_DATABASE, "market") else own(settings, warehouse)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "dbt_target", shared)
+        patch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "unit_test")
+        yield
 
 
 @pytest.fixture

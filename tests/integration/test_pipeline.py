@@ -15,8 +15,10 @@ from loaders.sandbox.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import build, doctor, pipeline, status
 from orchestration.pipeline import RunResult
+from tests.conftest import DBT_DATABASE
 from tests.integration.tdx_load.bench import Bench, bench
 
+pytestmark = pytest.mark.usefixtures("quick_builds")
 MARKET = SyntheticMarket(codes=12, days=40, seed=5)
 DAYS = [day for day in MARKET.days if day <= MARKET.end.date()]
 ADJUSTED = "select * from market.kline_daily_qfq order by code, trade_date"
@@ -49,29 +51,48 @@ def run(bench_: Bench) -> RunResult:
 
 @pytest.fixture
 def warehouse_dsn(new_database: Callable[..., str]) -> str:
-    """An empty database, always of the same name: dbt parses the project anew for each other one."""
-    return new_database("pipeline")
+    """An empty database of the name for which the project is parsed."""
+    return new_database(DBT_DATABASE)
 
 
-@pytest.fixture(scope="module")
-def targets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("targets")
-
-
-@pytest.fixture(autouse=True)
-def _dbt_keeps_what_it_parsed(monkeypatch: pytest.MonkeyPatch, targets: Path) -> None:
-    own = build.dbt_target
-    monkeypatch.setattr(build, "dbt_target", lambda *given: targets / own(*given).name)
+@pytest.fixture(scope="session")
+def first_run() -> list[RunResult]:
+    """What the run said that made the warehouse of `market_bench`."""
+    return []
 
 
 @pytest.fixture
-def market_bench(warehouse_dsn: str, tmp_path: Path) -> Iterator[Bench]:
-    with opened(warehouse_dsn, tmp_path, clock=DAYS[-2]) as made:
+def market_bench(
+    filled_database: Callable[..., str], first_run: list[RunResult], tmp_path: Path
+) -> Iterator[Bench]:
+    """The market after its first run, on the day before its last."""
+
+    def fill(dsn: str) -> None:
+        with opened(dsn, tmp_path / "first", clock=DAYS[-2]) as made:
+            first_run.append(run(made))
+
+    dsn = filled_database("pipeline", fill, DBT_DATABASE)
+    with opened(dsn, tmp_path, clock=DAYS[-2]) as made:
         yield made
 
 
-def test_a_new_day_is_built_and_a_run_without_one_builds_no_row(market_bench: Bench) -> None:
-    first = run(market_bench)
+@pytest.fixture
+def loaded_bench(filled_database: Callable[..., str], tmp_path: Path) -> Iterator[Bench]:
+    """The market after its first load, not built."""
+
+    def fill(dsn: str) -> None:
+        with opened(dsn, tmp_path / "first", clock=DAYS[-2]) as made:
+            made.load()
+
+    dsn = filled_database("pipeline, not built", fill, DBT_DATABASE)
+    with opened(dsn, tmp_path, clock=DAYS[-2]) as made:
+        yield made
+
+
+def test_a_new_day_is_built_and_a_run_without_one_builds_no_row(
+    market_bench: Bench, first_run: list[RunResult]
+) -> None:
+    [first] = first_run
     assert first.exit_code == 0
     assert first.build is not None
     assert first.build.tests_failed == 0
@@ -91,7 +112,6 @@ def test_a_new_day_is_built_and_a_run_without_one_builds_no_row(market_bench: Be
 
 
 def test_too_many_errors_among_the_findings_end_a_run_with_5(market_bench: Bench) -> None:
-    run(market_bench)
     market_bench.execute(
         "update raw_tdx.kline_daily set high = low - 10 "
         "where (code, trade_date) = (select code, min(trade_date) from raw_tdx.kline_daily "
@@ -110,7 +130,6 @@ def test_too_many_errors_among_the_findings_end_a_run_with_5(market_bench: Bench
 
 
 def test_a_failed_build_leaves_the_tables_and_is_made_up_for(market_bench: Bench) -> None:
-    run(market_bench)
     before = market_bench.rows(ADJUSTED)
     market_bench.sandbox.set_clock(DAYS[-1])
     guard = "alter table market.kline_daily_qfq add constraint guard check (trade_date < '{}')"
@@ -133,7 +152,6 @@ def test_a_failed_build_leaves_the_tables_and_is_made_up_for(market_bench: Bench
 def test_another_name_of_the_schema_is_built_though_nothing_was_written(
     market_bench: Bench,
 ) -> None:
-    run(market_bench)
     market_bench.settings = market_bench.settings.model_copy(update={"market_schema": "cn_market"})
 
     assert run(market_bench).exit_code == 0
@@ -142,35 +160,34 @@ def test_another_name_of_the_schema_is_built_though_nothing_was_written(
     assert market_bench.rows(query) == [(DAYS[-2],)]
 
 
-def test_a_second_build_and_plain_dbt_wait_for_the_first(market_bench: Bench) -> None:
-    market_bench.load()
-    warehouse = open_warehouse(market_bench.settings)
+def test_a_second_build_and_plain_dbt_wait_for_the_first(loaded_bench: Bench) -> None:
+    warehouse = open_warehouse(loaded_bench.settings)
     with build.build_lock(warehouse):
         with pytest.raises(LockHeldError) as held:
-            build.build(market_bench.settings, warehouse, market_bench.heard.line)
+            build.build(loaded_bench.settings, warehouse, loaded_bench.heard.line)
         assert held.value.exit_code == 75
 
 
 def test_plain_and_own_builds_make_the_same_objects(
-    market_bench: Bench, tmp_path: Path, new_database: Callable[[], str]
+    market_bench: Bench, request: pytest.FixtureRequest
 ) -> None:
     objects = (
         "select n.nspname, c.relname, c.relkind::text from pg_class as c "
         "join pg_namespace as n on n.oid = c.relnamespace "
         "where n.nspname in ('market', 'qa') and c.relkind in ('r', 'v', 'm') order by 1, 2"
     )
-    run(market_bench)
-    with opened(new_database(), tmp_path / "plain", clock=DAYS[-2]) as plain:
-        plain.load()
-        warehouse = open_warehouse(plain.settings)
-        assert build.invoke(plain.settings, warehouse, ["build"], quiet=True).success
+    ours = market_bench.rows(objects), market_bench.rows(ADJUSTED)
+    plain: Bench = request.getfixturevalue("loaded_bench")  # its database takes the other's place
+    warehouse = open_warehouse(plain.settings)
+    assert plain.rows("select to_regclass('market.kline_daily_qfq')") == [(None,)]
+    assert build.invoke(plain.settings, warehouse, ["build"], quiet=True).success
 
-        assert plain.rows(objects) == market_bench.rows(objects)
-        assert plain.rows(ADJUSTED) == market_bench.rows(ADJUSTED)
+    assert (plain.rows(objects), plain.rows(ADJUSTED)) == ours
 
 
-def test_the_time_zone_of_the_role_changes_no_table(market_bench: Bench) -> None:
-    market_bench.load()
+def test_the_time_zone_of_the_role_changes_no_table(
+    market_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     warehouse = open_warehouse(market_bench.settings)
     with warehouse.connect(autocommit=True) as conn:
         role, database = conn.info.user, conn.info.dbname
@@ -180,6 +197,8 @@ def test_the_time_zone_of_the_role_changes_no_table(market_bench: Bench) -> None
             conn.execute(
                 f"alter role {role} in database {database} set timezone to '{zone}'".encode()
             )
+        if zone == "America/New_York":
+            monkeypatch.delenv("DBT_EXCLUDE_RESOURCE_TYPES")
         outcome = build.invoke(
             market_bench.settings, warehouse, ["build", "--full-refresh"], quiet=True
         )
@@ -224,7 +243,6 @@ def test_without_a_source_of_actions_status_and_findings_say_so(
 
 
 def test_freshness_is_judged_by_trading_days(market_bench: Bench) -> None:
-    run(market_bench)
     warehouse = open_warehouse(market_bench.settings)
 
     def stale(as_of: str) -> set[str]:

@@ -23,8 +23,10 @@ from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import build, reconcile, reconcile_checks, reconcile_report
 from orchestration.reconcile import PARTS_OF_A_DAY, Reconciliation, Request
+from tests.conftest import DBT_DATABASE
 from tests.integration.tdx_load.bench import Bench, bench
 
+pytestmark = pytest.mark.usefixtures("quick_builds")
 MARKET = SyntheticMarket(codes=12, days=60, seed=5)
 JUNE = date(2025, 6, 1)
 CHECKED = ("sh600000", "sh600002", "sh600003", "sz000001", "sz000002", "sz000003", "sz300001")
@@ -32,27 +34,8 @@ CHECKED = ("sh600000", "sh600002", "sh600003", "sz000001", "sz000002", "sz000003
 
 @pytest.fixture
 def warehouse_dsn(new_database: Callable[..., str]) -> str:
-    """An empty database, always of the same name: dbt parses the project anew for each other one."""
-    return new_database("reconcile")
-
-
-@pytest.fixture(scope="module")
-def targets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("targets")
-
-
-@pytest.fixture(autouse=True)
-def _dbt_keeps_what_it_parsed_and_tests_no_unit(
-    monkeypatch: pytest.MonkeyPatch, targets: Path
-) -> None:
-    own, invoke = build.dbt_target, build.invoke
-    monkeypatch.setattr(build, "dbt_target", lambda *given: targets / own(*given).name)
-
-    def quickly(settings: Any, warehouse: Any, arguments: Any, **options: Any) -> Any:
-        quick = [*arguments, "--exclude", "resource_type:unit_test"]
-        return invoke(settings, warehouse, quick, **options)
-
-    monkeypatch.setattr(build, "invoke", quickly)
+    """An empty database of the name for which the project is parsed."""
+    return new_database(DBT_DATABASE)
 
 
 @contextmanager

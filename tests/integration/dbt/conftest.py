@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from loaders.tdx.schemas import TABLES
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
+from tests.conftest import DBT_DATABASE
 
 PROJECT = Path(__file__).parents[3] / "dbt_project"
 # what to build where neither findings nor dbt's own tests matter
@@ -29,14 +31,8 @@ class Outcome:
 
 @pytest.fixture
 def warehouse_dsn(new_database: Callable[..., str]) -> str:
-    """The URL of an empty database. Its name is always the same: dbt, which keeps what it parsed,
-    would parse the whole project again for another."""
-    return new_database("dbt")
-
-
-@pytest.fixture(scope="session")
-def dbt_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("target")
+    """The URL of an empty database of the name for which the project is parsed."""
+    return new_database(DBT_DATABASE)
 
 
 @pytest.fixture
@@ -65,12 +61,12 @@ def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
 def dbt(
     warehouse: Warehouse,
     tmp_path: Path,
-    dbt_target: Path,
+    parsed_project: tuple[Path, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., Outcome]:
     """Run a dbt command as a person in dbt_project/ would; further settings are the test's own."""
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path / "profiles"))
-    monkeypatch.setenv("DBT_TARGET_PATH", str(dbt_target))
+    monkeypatch.setenv("DBT_TARGET_PATH", str(parsed_project[0]))
     monkeypatch.setenv("DBT_LOG_PATH", str(tmp_path / "logs"))
     write_profile(warehouse, tmp_path / "profiles")
 

@@ -9,23 +9,10 @@ import pytest
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The parsed project; any warning or deprecation of dbt is an error. No server is asked."""
-    from dbt.cli.main import dbtRunner
-
-    folder = tmp_path_factory.mktemp("dbt")
-    (folder / "profiles.yml").write_text(
-        "quotemill: {target: x, outputs: {x: {type: postgres, host: none, port: 1, user: none, "
-        "password: none, dbname: none, schema: market, threads: 1}}}"
-    )
-    result = dbtRunner().invoke(
-        [
-            *("--warn-error", "parse", "--show-all-deprecations", "--quiet"),
-            *("--project-dir", str(ROOT / "dbt_project"), "--profiles-dir", str(folder)),
-            *("--target-path", str(folder), "--log-path", str(folder)),
-        ]
-    )
+@pytest.fixture
+def manifest(parsed_project: tuple[Path, Any]) -> Any:
+    """The parsed project; any warning or deprecation of dbt is an error."""
+    _, result = parsed_project
     assert result.success, result.exception
     return result.result
 

@@ -26,6 +26,23 @@ def open_bench(warehouse_dsn: str, tmp_path: Path) -> OpenBench:
 
 
 @pytest.fixture
+def loaded_bench(
+    filled_database: Callable[..., str], small_market: SyntheticMarket, tmp_path: Path
+) -> Iterator[Bench]:
+    """The small market after its first load by the end of its last day: a copy of one such load. The
+    sandbox has not been asked for anything yet."""
+
+    def fill(dsn: str) -> None:
+        home = tmp_path / "first"
+        home.mkdir()
+        with bench(small_market, dsn, home) as made:
+            assert made.load().exit_code == 0
+
+    with bench(small_market, filled_database("small market", fill), tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
 def market_bench(open_bench: OpenBench, small_market: SyntheticMarket) -> Iterator[Bench]:
     """The small market, not loaded yet, its clock at the end of its last day."""
     with open_bench(small_market) as made:

@@ -44,21 +44,20 @@ def test_a_first_load_lands_every_bar_that_the_service_has(market_bench: Bench) 
     )
 
 
-def test_a_second_load_asks_for_no_bar_and_writes_no_row(market_bench: Bench) -> None:
-    market_bench.load()
-    before = market_bench.klines()
-    asked = len(calls(market_bench, "kline-all"))
+def test_a_second_load_asks_for_no_bar_and_writes_no_row(loaded_bench: Bench) -> None:
+    before = loaded_bench.klines()
+    asked = len(calls(loaded_bench, "kline-all"))
 
-    result = market_bench.load()
+    result = loaded_bench.load()
 
     # suspended and delisted codes are asked again: their last bar is older than the last day
-    stale = market_bench.rows(
+    stale = loaded_bench.rows(
         "select count(distinct code) from raw_tdx.kline_daily group by code "
         "having max(trade_date) < (select max(trade_date) from raw_tdx.kline_daily)"
     )
-    assert len(calls(market_bench, "kline-all")) - asked == len(stale)
+    assert len(calls(loaded_bench, "kline-all")) - asked == len(stale)
     assert result.total("rows_new") + result.total("rows_changed") == 0
-    assert market_bench.klines() == before
+    assert loaded_bench.klines() == before
 
 
 def test_one_new_day_is_loaded_by_short_answers(
@@ -79,18 +78,12 @@ def test_one_new_day_is_loaded_by_short_answers(
 
 
 def test_day_by_day_equals_all_at_once(
-    open_bench: OpenBench, small_market: SyntheticMarket, new_database, tmp_path
+    open_bench: OpenBench, small_market: SyntheticMarket, loaded_bench: Bench
 ) -> None:
     only = ("kline_daily",)
-    with open_bench(small_market) as at_once:
-        at_once.load(datasets=only)
-        expected = at_once.klines()
-    from tests.integration.tdx_load.bench import bench
-
+    expected = loaded_bench.klines()
     days = days_until(small_market)
-    home = tmp_path / "other"
-    home.mkdir()
-    with bench(small_market, new_database(), home, clock=days[-6]) as daily:
+    with open_bench(small_market, clock=days[-6]) as daily:
         daily.load(datasets=only)
         for day in days[-5:]:
             daily.sandbox.set_clock(day)
@@ -143,18 +136,17 @@ def test_an_overlap_that_disagrees_reloads_the_whole_history_of_the_code(
         assert wrong == [(int((served.close == served.low)[: len(days)].sum()),)]
 
 
-def test_a_narrower_answer_never_overwrites_wider_history(market_bench: Bench) -> None:
-    market_bench.load()
-    before = market_bench.klines()
+def test_a_narrower_answer_never_overwrites_wider_history(loaded_bench: Bench) -> None:
+    before = loaded_bench.klines()
     code = before[0][0]
-    market_bench.sandbox.faults.add(f"short:kline-all:code={code}:keep=20")
+    loaded_bench.sandbox.faults.add(f"short:kline-all:code={code}:keep=20")
 
-    result = market_bench.load(codes=(code,), datasets=("kline_daily",), mode="init")
+    result = loaded_bench.load(codes=(code,), datasets=("kline_daily",), mode="init")
 
     task = next(t for t in result.tasks if t.dataset == "kline_daily")
     assert "nothing was overwritten" in task.failures[code]
     assert result.exit_code == 6
-    assert market_bench.klines() == before
+    assert loaded_bench.klines() == before
 
 
 def test_an_empty_success_for_a_live_code_fails_and_a_retry_mends_it(market_bench: Bench) -> None:
@@ -186,41 +178,38 @@ def test_a_code_that_vanishes_is_marked_and_its_bars_are_kept(open_bench: OpenBe
         assert bench.klines() == before
 
 
-def test_a_code_list_that_shrank_too_far_is_refused(market_bench: Bench) -> None:
-    market_bench.load()
-    market_bench.sandbox.faults.add("codes-vanish:codes:code=sz000001")
+def test_a_code_list_that_shrank_too_far_is_refused(loaded_bench: Bench) -> None:
+    loaded_bench.sandbox.faults.add("codes-vanish:codes:code=sz000001")
 
-    result = market_bench.load()
+    result = loaded_bench.load()
 
     assert any("codes known before: refused" in warning for warning in result.warnings)
-    assert market_bench.rows("select bool_and(is_listed) from raw_tdx.security") == [(True,)]
+    assert loaded_bench.rows("select bool_and(is_listed) from raw_tdx.security") == [(True,)]
 
 
-def test_a_code_list_without_an_exchange_is_refused_and_the_rest_loads(market_bench: Bench) -> None:
-    market_bench.load()
-    before = market_bench.rows("select * from raw_tdx.security order by code")
-    market_bench.sandbox.faults.add("codes-missing:codes:exchange=bj")
+def test_a_code_list_without_an_exchange_is_refused_and_the_rest_loads(loaded_bench: Bench) -> None:
+    before = loaded_bench.rows("select * from raw_tdx.security order by code")
+    loaded_bench.sandbox.faults.add("codes-missing:codes:exchange=bj")
 
-    result = market_bench.load()
+    result = loaded_bench.load()
 
     assert result.exit_code == 6
     assert any("no code of bj" in warning for warning in result.warnings)
-    assert market_bench.rows("select * from raw_tdx.security order by code") == before
+    assert loaded_bench.rows("select * from raw_tdx.security order by code") == before
 
 
 @pytest.mark.parametrize("fault", ["calendar-empty", "calendar-short:keep=5"])
 def test_a_calendar_that_lost_days_is_a_failure_and_the_stored_one_stays(
-    market_bench: Bench, fault: str
+    loaded_bench: Bench, fault: str
 ) -> None:
-    market_bench.load()
-    before = market_bench.rows("select * from raw_tdx.trading_day order by 1, 2")
-    market_bench.sandbox.faults.add(fault)
+    before = loaded_bench.rows("select * from raw_tdx.trading_day order by 1, 2")
+    loaded_bench.sandbox.faults.add(fault)
 
-    result = market_bench.load()
+    result = loaded_bench.load()
 
     assert result.exit_code == 6
     assert any("calendar" in warning for warning in result.warnings)
-    assert market_bench.rows("select * from raw_tdx.trading_day order by 1, 2") == before
+    assert loaded_bench.rows("select * from raw_tdx.trading_day order by 1, 2") == before
 
 
 def test_a_bar_on_a_holiday_and_one_with_high_below_low_are_rejected_whole(
@@ -322,17 +311,16 @@ def test_without_a_source_of_actions_the_load_says_so(
         ) == [(0,)]
 
 
-def test_an_action_that_leaves_the_file_is_withdrawn(market_bench: Bench) -> None:
-    market_bench.load()
-    path = market_bench.settings.tdx.corporate_actions
+def test_an_action_that_leaves_the_file_is_withdrawn(loaded_bench: Bench) -> None:
+    path = loaded_bench.settings.tdx.corporate_actions
     assert path is not None
     assert not isinstance(path, str)
     lines = path.read_text("utf-8").splitlines()
     path.write_text("\n".join(lines[:1] + lines[2:]) + "\n", "utf-8")
 
-    market_bench.load()
+    loaded_bench.load()
 
-    withdrawn = market_bench.rows(
+    withdrawn = loaded_bench.rows(
         "select upper(code), ex_date::text from raw_tdx.corporate_action where is_withdrawn"
     )
     assert withdrawn == [tuple(lines[1].split(",")[:2])]
