@@ -19,6 +19,7 @@ DATA_FAULTS = (
     "provisional",
     "holiday",
     "high-below-low",
+    "value",
     "noon-label",
     "extra-field",
     "missing-field",
@@ -82,6 +83,10 @@ def _rows(rows: list[Any], rule: Rule, call: int) -> list[Any]:
     if rule.kind == "high-below-low":
         at = int(rule.number("row"))
         rows[at]["High"], rows[at]["Low"] = rows[at]["Low"] - 10, rows[at]["High"] + 10
+    elif rule.kind == "value":
+        text = rule.option("value")
+        number = text.removeprefix("-").isdigit()
+        rows[int(rule.number("row"))][rule.option("field")] = int(text) if number else text
     elif rule.kind in ("unfinished", "provisional"):
         _unfinish(rows[-1], 2 if rule.kind == "unfinished" else 2 + call % 7)
     elif rule.kind == "noon-label":

@@ -92,6 +92,11 @@ KINDS: dict[str, Kind] = {
     ),
     "holiday": Kind("a bar on a day without trading", routes=BARS),
     "high-below-low": Kind("high and low of a bar are exchanged", {"row": "-1"}, BARS),
+    "value": Kind(
+        "a field of one row holds something else: a number, or a text",
+        {"field": "Volume", "value": "100000000000000000", "row": "-1"},
+        (*BARS, *QUOTES),
+    ),
     "noon-label": Kind(
         "11:30 is labelled 13:00", routes=tuple(r for r in BARS if r != "kline-all/ths")
     ),
@@ -228,7 +233,7 @@ def parse_rule(text: str) -> Rule:
 def _rule(kind: str, route: str, given: Options) -> Rule:
     options = {name: value for name, value in given.items() if name in KINDS[kind].options}
     for name, value in options.items():
-        if name not in ("message", "field", "exchange"):
+        if name not in ("message", "field", "exchange", "value"):
             float(value)
         if name in WHOLE_OPTIONS and int(value) < 1:
             raise ValueError(f"{name} starts at 1")

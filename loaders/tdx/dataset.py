@@ -44,12 +44,18 @@ class Context:
         return found.instrument_type if found else "stock"
 
 
+def records(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """The rows of outcomes whose rows are records."""
+    return [row for outcome in outcomes for row in outcome.rows or ()]
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A dataset with one cursor for each key.
 
     `fetch` gives outcomes in the order of the keys, and ends early once the service is gone or the
-    package is full. `table` makes one Arrow table of `landed`'s schema of the rows of some outcomes.
+    package is full. `table` makes an Arrow table, or records, of the rows of some outcomes: every
+    column of `landed`, whose types the values need not fit yet.
     `route` is named where rows are refused. `period` is that of a dataset which shares its table: its
     cursors' keys end so.
     """
@@ -58,7 +64,7 @@ class Dataset:
     landed: LandedTable
     route: str
     fetch: Callable[[Context, Sequence[str]], AsyncIterator[Outcome]]
-    table: Callable[[Sequence[Outcome]], pa.Table]
+    table: Callable[[Sequence[Outcome]], pa.Table | list[dict[str, Any]]]
     period: str | None = None
 
     def cursor_key(self, key: str) -> str:

@@ -18,6 +18,7 @@ from loaders.engine.checks import newest_fingerprint
 from loaders.engine.jobs import Task
 from loaders.engine.load import Load
 from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.engine.storable import screen
 from loaders.engine.window import Window
 from loaders.errors import DataQualityError, QuotemillError, SettingsError, UpstreamError
 from loaders.tdx import plan, waiting
@@ -360,13 +361,23 @@ class _Tdx:
 
 
 def batch_of(dataset: Dataset, held: Sequence[Outcome], now: datetime) -> Batch:
-    """What some outcomes land."""
+    """What some outcomes land. A key whose newest day was refused keeps the cursor it had."""
     with_rows = [o for o in held if o.rows is not None and len(o.rows)]
     refused = [r for o in held for r in o.rejected]
+    cursors = {dataset.cursor_key(o.code): o.cursor for o in held if o.cursor}
+    rows = None
+    if with_rows:
+        rows, unfit, its_rows = screen(dataset.table(with_rows), dataset.landed)
+        refused += unfit
+        for row in its_rows:
+            code = str(row.get("code"))
+            for key in {code, f"{code} {row.get('period')}"} & {*cursors}:
+                if str(row.get("trade_date")) >= str(cursors[key]):
+                    del cursors[key]
     return Batch(
-        rows=dataset.table(with_rows) if with_rows else None,
+        rows=rows,
         rejected=rejects.table(dataset.name, refused, dataset.route, now) if refused else None,
-        cursors={dataset.cursor_key(o.code): o.cursor for o in held if o.cursor},
+        cursors=cursors,
     )
 
 

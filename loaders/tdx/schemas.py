@@ -13,6 +13,23 @@ _STAMP = pa.timestamp("us", tz="UTC")
 _PRICES = [("open", _BIG), ("high", _BIG), ("low", _BIG), ("close", _BIG)]
 _PER10 = pa.decimal128(18, 4)
 _SHARES_10K = pa.decimal128(20, 4)
+# The largest that the SQL models can cast, multiply and add up, by the unit: no security costs a
+# million yuan, and none trades 10^14 shares or yuan in a month.
+_PRICE, _HANDS, _LI, _YUAN_MOST, _COUNT = 10**9, 10**12, 10**17, 10**14, 10**9
+_SIDES = [f"{side}{level}" for side in ("bid", "ask") for level in range(1, 6)]
+MOST = (
+    dict.fromkeys(("open", "high", "low", "close", "previous_close", "price"), _PRICE)
+    | dict.fromkeys(("volume", "total_hand", "current_hand", "inside_dish", "outer_disc"), _HANDS)
+    | {f"{level}_price": _PRICE for level in _SIDES}
+    | {f"{level}_volume": _HANDS for level in _SIDES}
+    | {"amount": _LI, "amount_yuan": _YUAN_MOST}
+    | dict.fromkeys(("stock_count", "up_count", "down_count", "flat_count"), _COUNT)
+    | {"instrument_count": _COUNT}
+    # of 10 shares: prices times this, for a few events in a row
+    | dict.fromkeys(("cash_per10_yuan", "rights_price_yuan"), 10**6)
+    | dict.fromkeys(("bonus_per10", "transfer_per10", "bonus_total_per10", "rights_per10"), 10**4)
+    | {"split_ratio": 10**3, "total_shares_10k": 10**9, "float_shares_10k": 10**9}
+)
 
 SECURITY = landed_table(
     RAW_TDX,
@@ -39,6 +56,7 @@ KLINE_DAILY = landed_table(
     "kline_daily",
     [("code", _TEXT), ("trade_date", _DATE), *_PRICES, ("volume", _BIG), ("amount", _BIG)],
     key=("code", "trade_date"),
+    most=MOST,
     # for reading one day of the whole market
     indexes=(("trade_date",),),
 )
@@ -59,6 +77,7 @@ INDEX_KLINE = landed_table(
         ("source_label", _TEXT),  # of a minute: HH:MM as it came, before the repair of noon
     ],
     key=("code", "period", "bar_end"),
+    most=MOST,
     nullable=("source_label",),
 )
 
@@ -75,6 +94,7 @@ KLINE_PERIOD = landed_table(
         ("amount", _BIG),
     ],
     key=("code", "period", "bar_end"),
+    most=MOST,
 )
 
 KLINE_ADJUSTED = landed_table(
@@ -82,6 +102,7 @@ KLINE_ADJUSTED = landed_table(
     "kline_adjusted",  # the vendor's forward-adjusted days: evidence, never truth
     [("code", _TEXT), ("trade_date", _DATE), *_PRICES, ("volume", _BIG)],
     key=("code", "trade_date"),
+    most=MOST,
 )
 
 KLINE_MINUTE = landed_table(
@@ -97,6 +118,7 @@ KLINE_MINUTE = landed_table(
         ("amount", _BIG),
     ],
     key=("code", "bar_end"),
+    most=MOST,
     nullable=("amount",),  # /api/minute knows price and volume only
 )
 
@@ -114,15 +136,11 @@ TICK_TRADE = landed_table(
         ("order_count", _INT),  # 0 for every day but the current one
     ],
     key=("code", "trade_date", "ordinal"),
+    most=MOST,
     whole=("code", "trade_date"),
 )
 
-_LEVELS = [
-    (f"{side}{level}_{what}", _BIG)
-    for side in ("bid", "ask")
-    for level in range(1, 6)
-    for what in ("price", "volume")
-]
+_LEVELS = [(f"{level}_{what}", _BIG) for level in _SIDES for what in ("price", "volume")]
 _YUAN = pa.decimal128(24, 3)
 
 QUOTE = landed_table(
@@ -145,6 +163,7 @@ QUOTE = landed_table(
         ("active2", _BIG),
     ],
     key=("code", "sampled_at"),
+    most=MOST,
     # for the market's breadth of one day
     indexes=(("trade_date",),),
 )
@@ -164,6 +183,7 @@ MARKET_STATS = landed_table(
         ("instrument_count", _BIG),
     ],
     key=("exchange", "sampled_at"),
+    most=MOST,
     nullable=("stock_count", "up_count", "down_count", "flat_count", "instrument_count"),
 )
 
@@ -181,6 +201,7 @@ STOCK_INFO = landed_table(
         ("amount_yuan", _YUAN),
     ],
     key=("code", "part"),
+    most=MOST,
     nullable=("previous_close", "open", "high", "low", "close", "volume", "amount_yuan"),
 )
 
@@ -207,6 +228,7 @@ CORPORATE_ACTION = landed_table(
         ("source_ref", _TEXT),
     ],
     key=("code", "ex_date", "source", "seq"),
+    most=MOST,
     nullable=(
         *("cash_per10_yuan", "bonus_per10", "transfer_per10", "bonus_total_per10"),
         *("rights_per10", "rights_price_yuan", "split_ratio"),

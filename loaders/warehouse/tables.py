@@ -19,6 +19,8 @@ STANDARD_FIELDS = [
     pa.field("is_final", pa.bool_(), nullable=False),
 ]
 LOAD_ID = "_dlt_load_id"
+# of a bigint that says nothing else: a thousand times that is still one
+MOST = 10**15
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,9 @@ class LandedTable:
     """One landed table: its place, the declared Arrow schema, the key, and further indexes.
 
     `whole` names the columns of a unit that is replaced as one: rows of a landed unit that the new
-    answer lacks are deleted, in the transaction of its rows.
+    answer lacks are deleted, in the transaction of its rows. `most` is the largest magnitude that a
+    number may have, so that no cast or sum of a SQL model fails; by default what the type holds, or
+    MOST of a bigint.
     """
 
     dataset: str  # the PostgreSQL schema, raw_tdx
@@ -35,10 +39,16 @@ class LandedTable:
     key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
     whole: tuple[str, ...] = ()
+    most: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def qualified(self) -> str:
         return f"{self.dataset}.{self.name}"
+
+    def most_of(self, column: str) -> int | None:
+        """The largest magnitude of a column's values; None where its type says it."""
+        plain = MOST if self.schema.field(column).type == pa.int64() else None
+        return self.most.get(column, plain)
 
 
 @dataclass(frozen=True)
@@ -60,10 +70,16 @@ def landed_table(
     nullable: Iterable[str] = (),
     indexes: tuple[tuple[str, ...], ...] = (),
     whole: tuple[str, ...] = (),
+    most: Mapping[str, int] | None = None,
 ) -> LandedTable:
-    """Declare a table from its own fields; the standard fields are appended."""
+    """Declare a table from its own fields; the standard fields are appended.
+
+    `most` may name more columns than the table has, so that tables share one list.
+    """
     own = [pa.field(n, t, nullable=n in set(nullable)) for n, t in fields]
-    return LandedTable(dataset, name, pa.schema(own + STANDARD_FIELDS), key, indexes, whole)
+    limits = {n: (most or {})[n] for n, _ in fields if n in (most or {})}
+    schema = pa.schema(own + STANDARD_FIELDS)
+    return LandedTable(dataset, name, schema, key, indexes, whole, limits)
 
 
 def conform(rows: pa.Table, table: LandedTable) -> pa.Table:

@@ -26,6 +26,7 @@ from loaders.tdx.bars.plausibility import (
     Implausible,
     Rejected,
 )
+from loaders.tdx.schemas import MOST
 from loaders.tdx.service.answers_intraday import MINUTES_OF, MinutePoints, TimedBars, labels
 from loaders.trading_time import SHANGHAI, SHANGHAI_FINAL, published_days
 
@@ -38,7 +39,7 @@ NUMBERS = (*PRICES, "volume", "amount")
 RECORD = np.dtype(
     [("day", "i4"), ("label", "i2"), ("source_label", "i2")]
     + [(name, "i8") for name in NUMBERS]
-    + [("up", "i4"), ("down", "i4"), ("route", "i1"), ("fetched", "i8"), ("final", "?")]
+    + [("up", "i8"), ("down", "i8"), ("route", "i1"), ("fetched", "i8"), ("final", "?")]
 )
 NO_AMOUNT = -1  # turnover that the route does not tell
 ROUTES = (
@@ -246,6 +247,8 @@ def _rules(found: Records, period: str, sanity: Sanity) -> Iterator[tuple[str, s
         yield name, f"{name} must lie between low and high", outside
     yield "volume", "volume must not be negative", found["volume"] < 0
     yield "amount", "amount must not be negative", found["amount"] < NO_AMOUNT
+    for name in NUMBERS:
+        yield name, f"{name} must be at most {MOST[name]}", found[name] > MOST[name]
     allowed = np.append(grid(period), NOON_ASKEW)
     yield "bar_end", f"no bar of {period} ends so", ~np.isin(found["label"], allowed)
     yield "bar_end", "bars of one label must not contradict each other", _contradicting(found)
@@ -287,7 +290,7 @@ def _refuse_other_spacing(subject: str, found: Records, period: str) -> None:
 
 
 def _rejected(subject: str, bar: np.void, field: str, rule: str) -> Rejected:
-    ends = {"day": day_of(bar["day"]).isoformat(), "label": _CLOCK[int(bar["label"])]}
+    ends = {"day": day_of(bar["day"]).isoformat(), "label": _clock(int(bar["label"]))}
     row = ends | {name: int(bar[name]) for name in (*NUMBERS, "up", "down")}
     value = f"{ends['day']} {ends['label']}" if field in ("bar_end", "trade_date") else row[field]
     return Rejected(
@@ -297,6 +300,11 @@ def _rejected(subject: str, bar: np.void, field: str, rule: str) -> Rejected:
         value=str(value),
         payload=orjson.dumps({"code": subject} | row).decode(),
     )
+
+
+def _clock(minutes: int) -> str:
+    # a file can hold any number
+    return _CLOCK[minutes] if 0 <= minutes < DAY_MINUTES else f"{minutes} minutes"
 
 
 def _minutes(found: Records) -> Ints:

@@ -166,8 +166,8 @@ def arrow_columns(code: str, found: LongBars) -> dict[str, pa.Array]:
             name: pa.array(getattr(bars, name), pa.int64())
             for name in ("open", "high", "low", "close", "volume", "amount")
         },
-        "up_count": pa.array(bars.up, pa.int32()),
-        "down_count": pa.array(bars.down, pa.int32()),
+        "up_count": pa.array(bars.up, pa.int64()),
+        "down_count": pa.array(bars.down, pa.int64()),
         "source_route": pa.repeat(pa.scalar(f"/api/{bars.source_route}"), size),
         "fetched_at": pa.repeat(pa.scalar(bars.fetched_at, _STAMP), size),
         "is_final": pa.array([is_final(day, bars.fetched_at) for day in found.ends], pa.bool_()),

@@ -13,6 +13,7 @@ from datetime import date
 import orjson
 
 from loaders.errors import DataQualityError
+from loaders.tdx.schemas import MOST
 from loaders.tdx.service.answers import Bars
 from loaders.trading_time import FIRST_CHINESE_DAY
 
@@ -57,10 +58,10 @@ def check_bars(
             )
         )
         if not (
-            0 < lo <= o <= h
+            0 < lo <= o <= h <= MOST["high"]
             and lo <= c <= h
-            and v >= 0
-            and a >= 0
+            and 0 <= v <= MOST["volume"]
+            and 0 <= a <= MOST["amount"]
             and FIRST_CHINESE_DAY <= d <= as_of
             and not closed(d)
         )
@@ -98,6 +99,9 @@ def _broken_rules(
     for name in ("volume", "amount"):
         if getattr(bars, name)[i] < 0:
             yield name, f"{name} must not be negative"
+    for name in ("open", "high", "low", "close", "volume", "amount"):
+        if getattr(bars, name)[i] > MOST[name]:
+            yield name, f"{name} must be at most {MOST[name]}"
     day = bars.dates[i]
     if day > as_of:
         yield "trade_date", "day must not lie in the future"

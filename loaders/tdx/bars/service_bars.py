@@ -22,7 +22,6 @@ from loaders.tdx.schemas import KLINE_PERIOD
 from loaders.tdx.service.answers_intraday import TimedBars
 from loaders.tdx.service.outage import ServiceGone
 from loaders.tdx.service.routes_bars import HISTORY_LIMIT
-from loaders.warehouse.tables import conform
 
 ROUTE = "/api/kline-all"
 SHORT_ROUTE = "/api/kline-history"
@@ -70,7 +69,7 @@ def long_table(outcomes: Sequence[Outcome]) -> pa.Table:
     """Weeks or months of some codes as one Arrow table of the declared schema."""
     found: list[tuple[str, LongBars]] = [(o.code, o.rows) for o in outcomes if o.rows]
     tables = [pa.table(long_bars.arrow_columns(code, rows)) for code, rows in found]
-    return conform(pa.concat_tables(tables), KLINE_PERIOD)
+    return pa.concat_tables(tables)
 
 
 async def _fetch_timed(period: str, run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
@@ -181,7 +180,7 @@ def timed_table(period: str, outcomes: Sequence[Outcome]) -> pa.Table:
         "code": intraday.repeat_codes(codes, parts),
         "period": pa.repeat(pa.scalar(period), sum(map(len, parts))),
     }
-    return conform(pa.table(columns), KLINE_PERIOD)
+    return pa.table(columns)
 
 
 def of_days(name: str, period: str) -> Dataset:

@@ -16,10 +16,8 @@ import pyarrow as pa
 
 from loaders.tdx.bars.decoded_volume import decoded_volume
 from loaders.tdx.bars.plausibility import Rejected
-from loaders.tdx.schemas import TICK_TRADE
 from loaders.tdx.service.answers_trades import Ticks
 from loaders.trading_time import SHANGHAI
-from loaders.warehouse.tables import conform
 
 # of a day's volume; ticks miss less than that, but a lost page is more
 TOLERANCE = 0.02
@@ -201,18 +199,15 @@ def rows_of(days: Sequence[tuple[str, TickDay]]) -> pa.Table:
     def column(name: str) -> npt.NDArray[np.int32]:
         return np.concatenate([getattr(found, name) for _, found in days])
 
-    return conform(
-        pa.table(
-            {
-                "code": of_day([code for code, _ in days], pa.string()),
-                "trade_date": pa.array(since_epoch).view(pa.date32()),
-                "ordinal": (np.arange(len(at)) - first + 1).astype(np.int32),
-                "traded_at": pa.array(seconds * 1_000_000).view(_STAMP),
-                **{n: column(n) for n in ("price", "volume", "side", "order_count")},
-                "source_route": of_day([found.source_route for _, found in days], pa.string()),
-                "fetched_at": of_day([found.fetched_at for _, found in days], _STAMP),
-                "is_final": pa.array(np.array([found.is_final for _, found in days])[at]),
-            }
-        ),
-        TICK_TRADE,
+    return pa.table(
+        {
+            "code": of_day([code for code, _ in days], pa.string()),
+            "trade_date": pa.array(since_epoch).view(pa.date32()),
+            "ordinal": (np.arange(len(at)) - first + 1).astype(np.int32),
+            "traded_at": pa.array(seconds * 1_000_000).view(_STAMP),
+            **{n: column(n) for n in ("price", "volume", "side", "order_count")},
+            "source_route": of_day([found.source_route for _, found in days], pa.string()),
+            "fetched_at": of_day([found.fetched_at for _, found in days], _STAMP),
+            "is_final": pa.array(np.array([found.is_final for _, found in days])[at]),
+        }
     )

@@ -26,7 +26,6 @@ from loaders.tdx.service.answers_intraday import TimedBars
 from loaders.tdx.service.outage import ServiceGone
 from loaders.tdx.service.routes_bars import INDEX_LIMIT, INTRADAY_BARS
 from loaders.trading_time import close_of
-from loaders.warehouse.tables import conform
 
 ROUTE, SHORT_ROUTE = "/api/index/all", "/api/index"
 MINUTES = "minute1"
@@ -228,7 +227,7 @@ def _rows(outcome: Outcome) -> pa.Table:
     else:
         columns = long_bars.arrow_columns(index, outcome.rows)
         columns["source_label"] = pa.nulls(size, pa.string())
-    return conform(pa.table(columns), INDEX_KLINE)
+    return pa.table(columns).select(INDEX_KLINE.schema.names)
 
 
 DATASET = Dataset("index_kline", INDEX_KLINE, ROUTE, fetch, table)

@@ -18,7 +18,6 @@ from loaders.tdx.dataset import Context, Dataset
 from loaders.tdx.schemas import KLINE_ADJUSTED
 from loaders.tdx.service.answers import Bars
 from loaders.trading_time import newest_final
-from loaders.warehouse.tables import conform
 
 ROUTE = "/api/kline-all/ths"
 IS_INDEX = "the vendor has no adjusted series of an index"
@@ -84,15 +83,11 @@ def _check(run: Context, code: str, bars: Bars) -> tuple[Bars, list[Rejected]]:
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:
     """The series of some codes as one Arrow table of the declared schema."""
-    return conform(
-        pa.concat_tables([_rows(o.code, o.rows) for o in outcomes if o.rows]), KLINE_ADJUSTED
-    )
+    return pa.concat_tables([_rows(o.code, o.rows) for o in outcomes if o.rows])
 
 
 def _rows(code: str, bars: Bars) -> pa.Table:
-    found = LongBars(bars, bars.dates, "day")
-    columns = long_bars.arrow_columns(code, found)
-    return pa.table({name: columns[name] for name in KLINE_ADJUSTED.schema.names})
+    return pa.table(long_bars.arrow_columns(code, LongBars(bars, bars.dates, "day")))
 
 
 DATASET = Dataset("kline_adjusted", KLINE_ADJUSTED, ROUTE, fetch, table)

@@ -20,7 +20,6 @@ from loaders.tdx.schemas import KLINE_DAILY
 from loaders.tdx.service.answers import Bars
 from loaders.tdx.service.client import TdxClient
 from loaders.trading_time import is_final, newest_final
-from loaders.warehouse.tables import conform
 
 ROUTE = "/api/kline-all"
 
@@ -146,20 +145,17 @@ def table(outcomes: Sequence[Outcome]) -> pa.Table:
     days = [pa.array(b.dates, pa.date32()) for _, b in parts]
     final = [pa.array([is_final(d, b.fetched_at) for d in b.dates], pa.bool_()) for _, b in parts]
     stamp = pa.timestamp("us", tz="UTC")
-    return conform(
-        pa.table(
-            {
-                "code": pa.chunked_array([_repeat(c, len(b), pa.string()) for c, b in parts]),
-                "trade_date": pa.chunked_array(days),
-                **columns,
-                "source_route": _repeat(ROUTE, sum(len(b) for _, b in parts), None),
-                "fetched_at": pa.chunked_array(
-                    [_repeat(b.fetched_at, len(b), stamp) for _, b in parts]
-                ),
-                "is_final": pa.chunked_array(final),
-            }
-        ),
-        KLINE_DAILY,
+    return pa.table(
+        {
+            "code": pa.chunked_array([_repeat(c, len(b), pa.string()) for c, b in parts]),
+            "trade_date": pa.chunked_array(days),
+            **columns,
+            "source_route": _repeat(ROUTE, sum(len(b) for _, b in parts), None),
+            "fetched_at": pa.chunked_array(
+                [_repeat(b.fetched_at, len(b), stamp) for _, b in parts]
+            ),
+            "is_final": pa.chunked_array(final),
+        }
     )
 
 

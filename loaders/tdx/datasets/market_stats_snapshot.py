@@ -7,14 +7,11 @@ all instruments. Whether stocks rose or fell is computed from our own bars and q
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from loaders.engine.outcome import Outcome, answer_or_fault
-from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.dataset import Context, Dataset, records
 from loaders.tdx.datasets.quote_snapshot import session_date
 from loaders.tdx.schemas import MARKET_STATS
 from loaders.tdx.service.outage import ServiceGone
-from loaders.warehouse.tables import conform
 
 ROUTE = "/api/market-stats"
 COUNTS = "/api/market-count"
@@ -60,10 +57,4 @@ async def fetch(run: Context, exchanges: Sequence[str]) -> AsyncIterator[Outcome
         yield Outcome(exchange, [row], cursor=day, fallback=fallback)
 
 
-def table(outcomes: Sequence[Outcome]) -> pa.Table:
-    """The rows of some exchanges as one Arrow table of the declared schema."""
-    rows = [row for o in outcomes for row in o.rows or ()]
-    return conform(pa.Table.from_pylist(rows, MARKET_STATS.schema), MARKET_STATS)
-
-
-DATASET = Dataset("market_stats_snapshot", MARKET_STATS, ROUTE, fetch, table)
+DATASET = Dataset("market_stats_snapshot", MARKET_STATS, ROUTE, fetch, records)

@@ -31,7 +31,6 @@ from loaders.tdx.schemas import KLINE_MINUTE
 from loaders.tdx.service.answers_intraday import TimedBars
 from loaders.tdx.service.outage import ServiceGone
 from loaders.tdx.service.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
-from loaders.warehouse.tables import conform
 
 ROUTE = "/api/kline-all"
 SHORT_ROUTE, POINT_ROUTE = "/api/kline-history", "/api/minute"
@@ -294,7 +293,7 @@ def table(outcomes: Sequence[Outcome]) -> pa.Table:
     parts = [outcome.rows for outcome in outcomes if outcome.rows is not None]
     codes = [outcome.code for outcome in outcomes if outcome.rows is not None]
     columns = {"code": intraday.repeat_codes(codes, parts)} | intraday.arrow_columns(parts)
-    return conform(pa.table(columns), KLINE_MINUTE)
+    return pa.table(columns)
 
 
 DATASET = Dataset("minute_1m", KLINE_MINUTE, ROUTE, fetch, table)

@@ -11,19 +11,17 @@ from datetime import date
 from typing import Any
 
 import orjson
-import pyarrow as pa
 
 from loaders.engine.outcome import Outcome, in_order
 from loaders.engine.window import Window
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.bars.plausibility import Rejected
-from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.dataset import Context, Dataset, records
 from loaders.tdx.schemas import QUOTE
 from loaders.tdx.service.answers import NeedsRestart
 from loaders.tdx.service.answers_quotes import LEVELS, Quote
 from loaders.tdx.service.client import TdxClient
 from loaders.tdx.service.outage import ServiceGone
-from loaders.warehouse.tables import conform
 
 ROUTE = "/api/batch-quote"
 SINGLE = "/api/quote"
@@ -140,10 +138,4 @@ def _row(quote: Quote) -> dict[str, Any]:
     return {name: getattr(quote, name) for name in _PLAIN} | levels
 
 
-def table(outcomes: Sequence[Outcome]) -> pa.Table:
-    """The rows of some codes as one Arrow table of the declared schema."""
-    rows = [row for o in outcomes for row in o.rows or ()]
-    return conform(pa.Table.from_pylist(rows, QUOTE.schema), QUOTE)
-
-
-DATASET = Dataset("quote_snapshot", QUOTE, ROUTE, fetch, table)
+DATASET = Dataset("quote_snapshot", QUOTE, ROUTE, fetch, records)

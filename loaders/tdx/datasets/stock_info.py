@@ -9,12 +9,10 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import date
 from typing import Any
 
-import pyarrow as pa
-
 from loaders.engine.outcome import Outcome, answer_or_fault, in_order, outcome_of
 from loaders.errors import UpstreamError
 from loaders.tdx.bars.tick_days import DAILY_MOVE, DayBar, divisor, is_tenfold
-from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.dataset import Context, Dataset, records
 from loaders.tdx.datasets.quote_snapshot import SINGLE, session_date
 from loaders.tdx.schemas import STOCK_INFO
 from loaders.tdx.service.answers import Bars, NeedsRestart
@@ -22,7 +20,6 @@ from loaders.tdx.service.answers_intraday import MinutePoints
 from loaders.tdx.service.answers_quotes import Quote, StockInfo
 from loaders.tdx.service.client import TdxClient
 from loaders.tdx.service.outage import ServiceGone
-from loaders.warehouse.tables import conform
 
 ROUTE = "/api/stock-info"
 MINUTE = "/api/minute"
@@ -157,10 +154,4 @@ def _range_of(info: StockInfo) -> DayBar | None:
     return None
 
 
-def table(outcomes: Sequence[Outcome]) -> pa.Table:
-    """The rows of some codes as one Arrow table of the declared schema."""
-    rows = [row for o in outcomes for row in o.rows or ()]
-    return conform(pa.Table.from_pylist(rows, STOCK_INFO.schema), STOCK_INFO)
-
-
-DATASET = Dataset("stock_info", STOCK_INFO, ROUTE, fetch, table)
+DATASET = Dataset("stock_info", STOCK_INFO, ROUTE, fetch, records)

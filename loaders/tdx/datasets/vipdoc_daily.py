@@ -19,7 +19,6 @@ from loaders.tdx.files import vipdoc
 from loaders.tdx.schemas import KLINE_PERIOD
 from loaders.tdx.service.answers import Bars
 from loaders.trading_time import newest_final
-from loaders.warehouse.tables import conform
 
 ROUTE = "vipdoc/lday"
 PERIOD = "day"
@@ -68,7 +67,7 @@ def table(outcomes: Sequence[Outcome]) -> pa.Table:
 def _rows(code: str, bars: Bars) -> pa.Table:
     columns = long_bars.arrow_columns(code, LongBars(bars, bars.dates, PERIOD))
     route = {"source_route": pa.repeat(pa.scalar(ROUTE), len(bars))}
-    return conform(pa.table(columns | route), KLINE_PERIOD)
+    return pa.table(columns | route)
 
 
 DATASET = Dataset("vipdoc_daily", KLINE_PERIOD, ROUTE, fetch, table, PERIOD)

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from loaders.engine.outcome import Outcome
+from loaders.engine.storable import screen
 from loaders.engine.window import Window
 from loaders.errors import UpstreamError
-from loaders.tdx.dataset import Context
+from loaders.tdx.dataset import Context, records
 from loaders.tdx.datasets import market_stats_snapshot
+from loaders.tdx.schemas import MARKET_STATS
 from loaders.tdx.service.answers_quotes import Counts
 from loaders.tdx.service.outage import ServiceGone
 from tests.unit.tdx.test_quotes import BEGAN, FRIDAY
@@ -35,7 +37,7 @@ def outcomes(stats: Any, count: Any) -> list[Outcome]:
 
 
 def counts(found: list[Outcome]) -> dict[str, tuple[Any, ...]]:
-    rows = market_stats_snapshot.table(found).to_pylist()
+    rows = screen(records(found), MARKET_STATS).rows.to_pylist()
     return {r["exchange"]: (r["stock_count"], r["up_count"], r["instrument_count"]) for r in rows}
 
 

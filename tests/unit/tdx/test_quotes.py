@@ -11,11 +11,13 @@ from typing import Any, cast
 import pytest
 
 from loaders.engine.outcome import Outcome
+from loaders.engine.storable import screen
 from loaders.engine.window import Window
 from loaders.errors import UpstreamError
 from loaders.settings import TdxSettings
-from loaders.tdx.dataset import Context
+from loaders.tdx.dataset import Context, records
 from loaders.tdx.datasets import quote_snapshot
+from loaders.tdx.schemas import QUOTE
 from loaders.tdx.service.answers import NeedsRestart
 from loaders.tdx.service.answers_quotes import Quote
 from loaders.tdx.service.outage import ServiceGone
@@ -111,7 +113,7 @@ def test_a_snapshot_is_about_the_newest_day_that_has_begun(today: date, day: dat
 
 
 def test_a_row_has_one_moment_for_all_the_day_and_five_levels() -> None:
-    table = quote_snapshot.table(outcomes(context(Service())))
+    table = screen(records(outcomes(context(Service()))), QUOTE).rows
 
     rows = table.to_pylist()
     assert {(r["sampled_at"], r["trade_date"], r["is_final"]) for r in rows} == {

@@ -9,12 +9,14 @@ from typing import Any, cast
 import pytest
 
 from loaders.engine.outcome import Outcome
+from loaders.engine.storable import screen
 from loaders.engine.window import Window
 from loaders.errors import UpstreamError
 from loaders.http import RetryableAnswer
 from loaders.settings import TdxSettings
-from loaders.tdx.dataset import Context
+from loaders.tdx.dataset import Context, records
 from loaders.tdx.datasets import stock_info
+from loaders.tdx.schemas import STOCK_INFO
 from loaders.tdx.service.answers_intraday import MinutePoints
 from loaders.tdx.service.answers_quotes import Quote, StockInfo
 from tests.unit.tdx.fake_tdx import bar, bars_of
@@ -78,7 +80,7 @@ def outcome(service: Service, *, code: str = CODE, kind: str = "stock") -> Outco
 
 
 def rows(found: Outcome) -> dict[str, dict[str, Any]]:
-    return {row["part"]: row for row in stock_info.table([found]).to_pylist()}
+    return {row["part"]: row for row in screen(records([found]), STOCK_INFO).rows.to_pylist()}
 
 
 def test_each_part_is_a_row() -> None:
