@@ -117,7 +117,7 @@ class Settings(_Section):
         None, pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="a role that may read what is built"
     )
     finding_limit: int = Field(
-        0, ge=0, description="more qa findings of severity error than this end a run with 5"
+        0, ge=0, description="more new qa findings of severity error than this end a run with 5"
     )
     tdx: TdxSettings = TdxSettings()
     origins: dict[str, str] = Field(default_factory=dict, exclude=True)

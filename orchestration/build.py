@@ -65,7 +65,7 @@ class BuildResult:
         return DataQualityError.exit_code if self.tests_failed else QuotemillError.exit_code
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"exit_code": self.exit_code}
 
 
 def dbt_target(settings: Settings, warehouse: Warehouse) -> Path:
@@ -171,7 +171,7 @@ def invoke(
 ) -> Any:
     """Run dbt in this process with our project, profile and target; dbt's own result.
 
-    dbt prints to stdout; `quiet` leaves only its errors.
+    dbt prints to stdout; `quiet` leaves only its errors, on stderr.
     """
     os.environ.setdefault("DO_NOT_TRACK", "1")  # before dbt is imported
     project = find_project()
@@ -192,7 +192,8 @@ def invoke(
     head = ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
     if quiet:
         head = ["--quiet", *head]
-    outcome = dbtRunner().invoke([*head, *arguments, *options])
+    with contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
+        outcome = dbtRunner().invoke([*head, *arguments, *options])
     if outcome.exception is not None and not outcome.result:
         raise _dbt_error(outcome.exception)
     return outcome

@@ -72,7 +72,7 @@ def run(codes: int, days: int, run_all: Callable[[Settings], RunResult]) -> int:
             },
         )
         result = run_all(settings)
-    if result.loads[-1].status != "cancelled" and (not result.build or result.build.succeeded):
+    if result.judgement and (not result.build or result.build.succeeded):
         _summary(settings)
     return result.exit_code
 

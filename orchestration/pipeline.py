@@ -10,25 +10,37 @@ from loaders.errors import DataQualityError, QuotemillError, gravest
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import build as builds
+from orchestration import findings
 from orchestration.build import BuildResult
-from orchestration.status import count_findings
+from orchestration.findings import Judgement
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """`findings` counts the rows of qa.findings by severity after the build."""
+    """`judgement` is None where nothing was built or judged; `error` tells why where that is wrong."""
 
     loads: tuple[LoadResult, ...]
-    build: BuildResult | None
-    findings: dict[str, int]
     exit_code: int
+    build: BuildResult | None = None
+    judgement: Judgement | None = None
+    error: str | None = None
+    hint: str = ""
+
+    @property
+    def findings(self) -> dict[str, int]:
+        """Rows of qa.findings by severity."""
+        return self.judgement.counts if self.judgement else {}
 
     def as_json(self) -> dict[str, Any]:
+        judged = self.judgement or Judgement()
         return {
             "loads": [load.as_json() for load in self.loads],
             "build": self.build and self.build.as_json(),
-            "findings": self.findings,
+            "findings": judged.counts,
+            "new_findings": judged.new,
             "exit_code": self.exit_code,
+            "error": self.error,
+            "hint": self.hint,
         }
 
 
@@ -39,26 +51,30 @@ def run(
     report: Callable[[str], None],
 ) -> RunResult:
     """Load ▶ build ▶ judge. A source that fails does not keep the others from being built."""
-    loads, errors = [], []
+    loads: list[LoadResult] = []
     for request in requests:
-        try:
-            loads.append(load(request))
-        except QuotemillError as error:
-            report(f"{request.source}: {error}" + (f" ({error.hint})" if error.hint else ""))
-            errors.append(error)
-        if loads and loads[-1].status == "cancelled":
+        loads.append(load(request))
+        if loads[-1].status == "cancelled":
             break
-    if errors and not loads:
-        raise errors[0]
-    if loads[-1].status == "cancelled":  # whoever stops a load wants no build of it now
-        return RunResult(tuple(loads), None, {}, loads[-1].exit_code)
-    warehouse = open_warehouse(settings)
-    built = builds.build(settings, warehouse, report, only_touched=True)
-    with warehouse.connect() as conn:
-        findings = count_findings(conn)
-    codes = [error.exit_code for error in errors] + [load.exit_code for load in loads]
-    if built:
-        codes.append(built.exit_code)
-    if findings.get("error", 0) > settings.finding_limit:
-        codes.append(DataQualityError.exit_code)
-    return RunResult(tuple(loads), built, findings, gravest(codes))
+    done = tuple(loads)
+    codes = [load.exit_code for load in loads]
+    # whoever stops a load wants no build of it now, and where no load began there is nothing to build
+    if loads[-1].status == "cancelled" or all(x.job_id is None and x.exit_code for x in loads):
+        return RunResult(done, gravest(codes))
+    try:
+        warehouse = open_warehouse(settings)
+        built = builds.build(settings, warehouse, report, only_touched=True)
+        if built:
+            codes.append(built.exit_code)
+        with warehouse.connect() as conn:
+            judged = findings.judge(conn, record=built is None or built.succeeded)
+            if judged.ringing > settings.finding_limit:
+                codes.append(DataQualityError.exit_code)
+            # what a graver code hides rings the next night
+            if judged.run_id and gravest(codes) in (0, DataQualityError.exit_code):
+                findings.mark_told(conn)
+    except QuotemillError as error:
+        return RunResult(
+            done, gravest([*codes, error.exit_code]), error=str(error), hint=error.hint
+        )
+    return RunResult(done, gravest(codes), built, judged)

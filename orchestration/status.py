@@ -8,6 +8,8 @@ from psycopg.rows import dict_row
 
 from loaders.engine import jobs
 from loaders.warehouse.postgres import Warehouse
+from orchestration import findings
+from orchestration.findings import Finding
 
 NO_ACTIONS = (
     "no source of corporate actions was ever read, so adjusted prices equal raw ones: "
@@ -22,15 +24,18 @@ class Status:
     loads: dict[str, Any]
     builds: list[dict[str, Any]]
     freshness: list[dict[str, Any]]
-    findings: dict[str, int]
+    findings: list[Finding]
     mends: list[tuple[str, str]]
 
     def as_json(self) -> dict[str, Any]:
+        judged = findings.tally(self.findings)
         return {
             **self.loads,
             "builds": self.builds,
             "freshness": self.freshness,
-            "findings": self.findings,
+            "findings": judged.counts,
+            "new_findings": judged.new,
+            "acknowledged_findings": judged.acknowledged,
             "mends": [{"wrong": wrong, "mend": mend} for wrong, mend in self.mends],
         }
 
@@ -39,14 +44,14 @@ def read(warehouse: Warehouse, limit: int = 5, as_of: str | None = None) -> Stat
     """Read it all; works on a warehouse that holds nothing yet."""
     loads = jobs.report(warehouse, limit)
     if not loads["jobs"]:
-        return Status(loads, [], [], {}, [("nothing was loaded yet", "quotemill run")])
+        return Status(loads, [], [], [], [("nothing was loaded yet", "quotemill run")])
     with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
         if as_of:
             cur.execute("select set_config('quotemill.as_of', %s, false)", (as_of,))
         builds = cur.execute(
             "select * from ops.builds order by build_id desc limit %s", (limit,)
         ).fetchall()
-        freshness, findings = _judged(conn)
+        freshness, judged = _judged(conn)
         actions = cur.execute(
             "select exists (select from ops.ingestion_state where dataset = 'corporate_actions') as known"
         ).fetchone()
@@ -65,23 +70,13 @@ def read(warehouse: Warehouse, limit: int = 5, as_of: str | None = None) -> Stat
             ends = f"ends {row['last_date']}" if row["last_date"] else "has no row"
             wrong = f"{row['dataset']} {ends}, expected {row['expected_date']}"
             mends.append((wrong, "quotemill run"))
-    return Status(loads, builds, freshness, findings, mends)
+    return Status(loads, builds, freshness, judged, mends)
 
 
-def _judged(conn: psycopg.Connection) -> tuple[list[dict[str, Any]], dict[str, int]]:
+def _judged(conn: psycopg.Connection) -> tuple[list[dict[str, Any]], list[Finding]]:
     """Freshness and findings, none before the first build."""
     if conn.execute("select to_regclass('qa.freshness')").fetchone() == (None,):
-        return [], {}
+        return [], []
     with conn.cursor(row_factory=dict_row) as cur:
         freshness = cur.execute("select * from qa.freshness order by dataset").fetchall()
-    return freshness, count_findings(conn)
-
-
-def count_findings(conn: psycopg.Connection) -> dict[str, int]:
-    """Rows of qa.findings by severity, none before the first good build."""
-    if conn.execute("select to_regclass('qa.findings')").fetchone() == (None,):
-        return {}
-    counts = conn.execute(
-        "select severity, count(*)::int from qa.findings group by severity order by severity"
-    )
-    return dict(counts.fetchall())
+    return freshness, findings.read(conn)

@@ -52,24 +52,22 @@ def run_command(
     settings = load_settings()
     if source is not None and source not in load.SOURCES:
         raise UsageError(f"unknown source {source}", hint=f"sources: {', '.join(load.SOURCES)}")
+    request = LoadRequest(
+        source or "",
+        mode=_one_of("--mode", mode, ("incremental", "init", "realtime")) or mode,
+        datasets=tuple(dataset) if dataset else None,
+        codes=_codes(codes, codes_file, exchange),
+        exchange=_one_of("--exchange", exchange, ("sh", "sz", "bj")),
+        since=shell.parse_day(since),
+        until=shell.parse_day(until),
+        day=day,
+    )
     sources = [source] if source else configured_sources(settings, "loaders sandbox tdx")
-    results = [
-        execute(
-            settings,
-            LoadRequest(
-                name,
-                mode=_one_of("--mode", mode, ("incremental", "init", "realtime")) or mode,
-                datasets=tuple(dataset) if dataset else None,
-                codes=_codes(codes, codes_file, exchange),
-                exchange=_one_of("--exchange", exchange, ("sh", "sz", "bj")),
-                since=shell.parse_day(since),
-                until=shell.parse_day(until),
-                day=day,
-            ),
-            as_of=as_of,
-        )
-        for name in sources
-    ]
+    results: list[LoadResult] = []
+    for name in sources:
+        results.append(attempt(settings, replace(request, source=name), as_of=as_of))
+        if results[-1].exit_code == shell.INTERRUPTED:  # meant for all of them
+            break
     if any(result.total("rows_new") + result.total("rows_changed") for result in results):
         print("next: `quotemill build`, or `dbt build`, makes the tables", file=sys.stderr)
     finish(results, json)
@@ -102,7 +100,25 @@ def retry_command(
     """
     settings = load_settings()
     request = LoadRequest("tdx", mode="incremental")
-    finish([execute(settings, request, as_of=as_of, retry=True, retry_job=job)], json)
+    finish([attempt(settings, request, as_of=as_of, retry=True, retry_job=job)], json)
+
+
+def attempt(
+    settings: Settings,
+    request: LoadRequest,
+    *,
+    as_of: str | None = None,
+    retry: bool = False,
+    retry_job: int | None = None,
+) -> LoadResult:
+    """`execute`, with whatever stops the load told and as its result: a source that is locked or
+    down keeps no other from running."""
+    try:
+        return execute(settings, request, as_of=as_of, retry=retry, retry_job=retry_job)
+    except Exception as error:
+        known = shell.explained(error)
+        shell.tell(known)
+        return load.stopped(request.source, known)
 
 
 def execute(

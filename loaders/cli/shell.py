@@ -23,24 +23,50 @@ AsOf = Annotated[
     typer.Option("--as-of", help="Act as if it were this instant (2024-06-28T16:00, Shanghai)."),
 ]
 T = TypeVar("T")
+_answered = False  # whether this process has printed its object
 
 
 def run_app(app: typer.Typer) -> NoReturn:
-    """Run a command line. Our errors become a message, a hint and their exit code."""
+    """Run a command line. Our errors become a message, a hint and their exit code; with --json an
+    object on stdout has them too, where the command printed none."""
     route_logs(lambda text: print(text, file=sys.stderr, flush=True))
     try:
         app(standalone_mode=True)
-    except QuotemillError as error:
-        fail(error)
+    except SystemExit as ending:  # the command's own end, or a call that typer refused
+        refusal = getattr(ending.__context__, "format_message", None)
+        if ending.code:
+            _answer(int(ending.code), refusal() if refusal else None, "")
+        raise
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
+        _answer(INTERRUPTED, "stopped", "run again to continue")
         sys.exit(INTERRUPTED)
     except Exception as error:
-        place = _keep_traceback()
-        print(f"internal error: {type(error).__name__}: {error}", file=sys.stderr)
-        print(f"hint: {place} tells where; please report it", file=sys.stderr)
-        sys.exit(1)
+        known = explained(error)
+        tell(known)
+        _answer(known.exit_code, str(known), known.hint)
+        sys.exit(known.exit_code)
     sys.exit(0)
+
+
+def explained(error: Exception) -> QuotemillError:
+    """One of our errors as it is; of any other its name, its text and where its traceback is kept."""
+    if isinstance(error, QuotemillError):
+        return error
+    hint = f"{_keep_traceback()} tells where; please report it"
+    return QuotemillError(f"internal error: {type(error).__name__}: {error}", hint=hint)
+
+
+def tell(error: QuotemillError) -> None:
+    """Message and hint of an error on stderr."""
+    print(f"error: {error}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+
+
+def _answer(exit_code: int, error: str | None, hint: str) -> None:
+    if "--json" in sys.argv and not _answered:
+        print_json({"exit_code": exit_code, "error": error, "hint": hint})
 
 
 def route_logs(write: Callable[[str], object]) -> None:
@@ -66,13 +92,6 @@ class _To:
         self.msg = self.warning = self.error = self.critical = self.info = self.debug = write
 
 
-def fail(error: QuotemillError) -> NoReturn:
-    print(f"error: {error}", file=sys.stderr)
-    if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
-    sys.exit(error.exit_code)
-
-
 def _keep_traceback() -> str:
     text = traceback.format_exc()
     try:
@@ -87,6 +106,9 @@ def _keep_traceback() -> str:
 
 
 def print_json(value: Any) -> None:
+    """Print what a command answers a program: one object (or list) on stdout."""
+    global _answered
+    _answered = True
     print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 

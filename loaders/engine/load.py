@@ -258,6 +258,11 @@ def _skipped(source: str, *why: str) -> LoadResult:
     return LoadResult(None, source, "skipped", 0, (), why, None, "", 0.0)
 
 
+def stopped(source: str, error: QuotemillError) -> LoadResult:
+    """The result of a load that an error ended before, or instead of, a result of its own."""
+    return LoadResult(None, source, "failed", error.exit_code, (), (), str(error), error.hint, 0.0)
+
+
 def _finish(load: Load, error: QuotemillError | None, seconds: float) -> LoadResult:
     failed = sum(len(task.failures) for task in load.tasks)
     open_tasks = [t for t in load.tasks if t.status in ("pending", "running")]

@@ -5,8 +5,9 @@ Common workflows:
 1. quotemill demo               everything once, on a simulated market
 2. quotemill run                load what is new and build it (the line for cron)
 3. quotemill status             what ran, how fresh the data are, what failed and its mend
-4. quotemill doctor             check settings, warehouse, service, disk, clock
-5. quotemill dbt build -s X+    any dbt command with the right settings
+4. quotemill findings           what is wrong with the data, and since when
+5. quotemill doctor             check settings, warehouse, service, disk, clock
+6. quotemill dbt build -s X+    any dbt command with the right settings
 """
 
 from typing import NoReturn
@@ -35,6 +36,7 @@ app.command(
 )(build.dbt_command)
 app.command("docs")(build.docs_command)
 app.command("status")(inspect.status_command)
+app.command("findings")(inspect.findings_command)
 app.command("doctor")(inspect.doctor_command)
 app.command("reconcile")(reconcile.reconcile_command)
 app.add_typer(warehouse.app, name="warehouse")

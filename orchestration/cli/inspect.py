@@ -1,12 +1,13 @@
-"""`quotemill status` and `quotemill doctor`."""
+"""`quotemill status`, `quotemill findings` and `quotemill doctor`."""
 
+import sys
 from typing import Annotated
 
 import typer
 
 from loaders.cli import jobs, shell
 from loaders.cli.shell import JsonFlag
-from loaders.errors import gravest
+from loaders.errors import UsageError, gravest
 from loaders.settings import load_settings
 from loaders.warehouse.postgres import open_warehouse
 
@@ -22,7 +23,7 @@ def status_command(
 
     Example: quotemill status --json
     """
-    from orchestration import status
+    from orchestration import findings, status
 
     instant = shell.parse_instant(as_of)
     shown = status.read(
@@ -44,12 +45,79 @@ def status_command(
         print(
             f"{row['dataset']:<18} {word}: up to {row['last_date']}, expected {row['expected_date']}"
         )
-    counts = ", ".join(f"{count:,} {severity}" for severity, count in shown.findings.items())
     if shown.freshness:
-        print(f"findings: {counts or 'none'} (table qa.findings)")
+        print(f"findings: {findings.tally(shown.findings)} (`quotemill findings` lists them)")
+        errors = [finding for finding in shown.findings if finding.severity == "error"]
+        for finding in errors[: findings.SHOWN]:
+            print(f"  {finding.state:<12} {finding}")
+        if len(errors) > findings.SHOWN:
+            print(f"  {len(errors) - findings.SHOWN:,} more errors")
     jobs.print_failures(shown.loads)
     for wrong, mend in shown.mends:
         print(f"mend: {wrong}: `{mend}`")
+
+
+def findings_command(
+    new: Annotated[
+        bool, typer.Option("--new", help="Only those that the run before the newest had not.")
+    ] = False,
+    severity: Annotated[
+        str | None, typer.Option(help="Only of this severity: error, warning or info.")
+    ] = None,
+    ack: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Acknowledge the finding of this number, or all of the check of this name; "
+            "may be repeated."
+        ),
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="Why; kept with what --ack acknowledges.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """What is wrong with the data, and since when; acknowledge what is known and stays.
+
+    A finding is new until the next run, then standing; one that vanished and comes back is new.
+    Acknowledged ones are listed as such, and are forgotten once they vanish.
+
+    Example: quotemill findings --ack 12 --reason "halted, checked with the exchange"
+    """
+    from loaders.engine.jobs import requester
+    from orchestration import findings
+
+    if severity is not None and severity not in findings.SEVERITIES:
+        allowed = ", ".join(findings.SEVERITIES)
+        raise UsageError(f"--severity {severity}: unknown", hint=f"allowed: {allowed}")
+    if ack and not reason:
+        raise UsageError("--ack needs a reason", hint='--reason "why it may stay"')
+    if reason and not ack:
+        raise UsageError("--reason goes with --ack", hint="--ack NUMBER or --ack CHECK")
+    warehouse = open_warehouse(load_settings())
+    with warehouse.connect() as conn:
+        if ack and reason:
+            done = findings.acknowledge(
+                conn, ack, reason, requester().partition(" pid ")[0], severity
+            )
+            print(f"{done:,} acknowledged", file=sys.stderr)
+        listed = findings.read(conn, severity=severity, states=("new",) if new else findings.STATES)
+    counted = findings.tally(listed)
+    if json:
+        shell.print_json(
+            {
+                "findings": [finding.__dict__ for finding in listed],
+                "counts": counted.counts,
+                "new": counted.new,
+                "acknowledged": counted.acknowledged,
+            }
+        )
+        return
+    for finding in listed:
+        since = f" since {finding.first_seen_at:%Y-%m-%d}" if finding.first_seen_at else ""
+        print(f"{finding.number or '-':>6} {finding.state}{since} {finding}")
+        if finding.acknowledged_at:
+            print(f"       by {finding.acknowledged_by}: {finding.reason}")
+    print(f"findings: {counted}")
 
 
 def doctor_command(json: JsonFlag = False) -> None:

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from loaders.cli import shell
-from loaders.cli.load import configured_sources, execute
+from loaders.cli.load import attempt, configured_sources
 from loaders.cli.shell import AsOf, JsonFlag
 from loaders.engine.request import LoadRequest
 from loaders.settings import Settings, load_settings
+from orchestration import build as builds
 from orchestration import pipeline
 from orchestration.cli import build
 from orchestration.pipeline import RunResult
@@ -48,13 +49,17 @@ def run_all(settings: Settings, as_of: str | None = None) -> RunResult:
     result = pipeline.run(
         settings,
         [LoadRequest(name) for name in configured_sources(settings, "quotemill demo")],
-        lambda request: execute(settings, request, as_of=as_of),
-        lambda text: print(text, file=sys.stderr, flush=True),
+        lambda request: attempt(settings, request, as_of=as_of),
+        builds.stderr.line,
     )
     if result.build:
         build.summarise(result.build)
-    if result.loads[-1].status == "cancelled":
-        return result
-    found = ", ".join(f"{count:,} {severity}" for severity, count in result.findings.items())
-    print(f"findings: {found or 'none'} (table qa.findings)", file=sys.stderr)
+    if result.judgement:
+        print(f"findings: {result.judgement}", file=sys.stderr)
+        if result.judgement.new:
+            print("`quotemill findings --new` lists the new ones", file=sys.stderr)
+    if result.error:
+        print(f"error: {result.error}", file=sys.stderr)
+        if result.hint:
+            print(f"hint: {result.hint}", file=sys.stderr)
     return result

@@ -1,5 +1,6 @@
 """Both command lines on a small simulated market, in the order in which a person meets them."""
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.e2e.commands import Place, copy_project, sandbox
@@ -177,6 +179,44 @@ def test_without_settings_the_missing_one_is_named(
     assert "QUOTEMILL_TDX__BASE_URL" in done.stderr
     assert "hint: " in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "command", "reason"),
+    [
+        (2, ("loaders", "run", "nasdaq"), "unknown source"),
+        (2, ("loaders", "run", "tdx", "--codes", "600000"), "600000"),
+        (2, ("loaders", "retry", "999"), "no such job"),
+        (2, ("quotemill", "status", "--frobnicate"), "--frobnicate"),
+        (2, ("quotemill", "build", "--select", "no_such_model"), "no_such_model"),
+        (3, ("loaders", "status"), "QUOTEMILL_HOMER"),
+        (3, ("quotemill", "doctor"), "QUOTEMILL_HOMER"),
+        (4, ("loaders", "check"), "127.0.0.1:9"),
+        (4, ("loaders", "run", "tdx"), "127.0.0.1:9"),
+        (4, ("quotemill", "run"), "127.0.0.1:9"),
+        (75, ("quotemill", "build"), "another build"),
+    ],
+)
+def test_json_has_the_reason_on_every_exit(
+    place: Place, loaded: dict[str, Any], code: int, command: tuple[str, ...], reason: str
+) -> None:
+    settings = {}
+    if code == 3:
+        settings["QUOTEMILL_HOMER"] = "1"
+    if code == 4:  # port 9 is discard: nobody listens
+        settings["QUOTEMILL_TDX__BASE_URL"] = "http://127.0.0.1:9"
+        settings |= {"QUOTEMILL_TDX__RETRIES": "0", "QUOTEMILL_TDX__OUTAGE_WAIT": "0"}
+    with contextlib.ExitStack() as stack:
+        if code == 75:
+            conn = stack.enter_context(
+                psycopg.connect(place("quotemill", "warehouse", "url").stdout.strip())
+            )
+            conn.execute("select pg_advisory_lock(hashtextextended('quotemill:build', 0))")
+        done = place(*command, "--json", **settings)
+    answered = json.loads(done.stdout)
+    assert done.returncode == code, done.stderr
+    assert answered["exit_code"] == code
+    assert reason in done.stdout
 
 
 def test_a_service_that_is_down_is_named_with_the_mend(place: Place, built: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UsageError
 from loaders.sandbox.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import build, doctor, pipeline, status
+from orchestration import build, doctor, findings, pipeline, status
 from orchestration.pipeline import RunResult
 from tests.conftest import DBT_DATABASE
 from tests.integration.tdx_load.bench import Bench, bench
@@ -111,12 +111,15 @@ def test_a_new_day_is_built_and_a_run_without_one_builds_no_row(
     assert third.build is None
 
 
-def test_too_many_errors_among_the_findings_end_a_run_with_5(market_bench: Bench) -> None:
-    market_bench.execute(
+def test_new_errors_among_the_findings_end_a_run_with_5_and_standing_ones_do_not(
+    market_bench: Bench,
+) -> None:
+    spoil = (
         "update raw_tdx.kline_daily set high = low - 10 "
         "where (code, trade_date) = (select code, min(trade_date) from raw_tdx.kline_daily "
-        "group by code order by code limit 1)"
+        "where high >= low group by code order by code limit 1)"
     )
+    market_bench.execute(spoil)
     market_bench.sandbox.set_clock(DAYS[-1])
 
     result = run(market_bench)
@@ -125,8 +128,28 @@ def test_too_many_errors_among_the_findings_end_a_run_with_5(market_bench: Bench
     assert result.exit_code == 5
     assert result.build is not None
     assert result.build.succeeded
+    standing = run(market_bench)
+    assert (standing.exit_code, standing.findings["error"]) == (0, 1)
+    listed = status.read(open_warehouse(market_bench.settings)).findings
+    assert [f.state for f in listed if f.severity == "error"] == ["standing"]
+
+    market_bench.execute(spoil)
+    build.build(market_bench.settings, open_warehouse(market_bench.settings), print)
     market_bench.settings = market_bench.settings.model_copy(update={"finding_limit": 1})
-    assert run(market_bench).exit_code == 0
+    within = run(market_bench)
+    assert within.judgement is not None
+    assert within.judgement.new["error"] == 1
+    assert within.exit_code == 0
+
+
+def test_a_build_that_is_kept_out_is_in_the_result_beside_the_loads(market_bench: Bench) -> None:
+    with build.build_lock(open_warehouse(market_bench.settings)):
+        result = run(market_bench)
+    assert result.exit_code == 75
+    assert result.loads[0].status == "succeeded"
+    shown = result.as_json()
+    assert "another build" in shown["error"]
+    assert "quotemill status" in shown["hint"]
 
 
 def test_a_failed_build_leaves_the_tables_and_is_made_up_for(market_bench: Bench) -> None:
@@ -220,7 +243,7 @@ def test_a_status_before_anything_tells_what_to_type(warehouse_dsn: str, tmp_pat
         shown = status.read(open_warehouse(made.settings))
 
         with open_warehouse(made.settings).connect() as conn:
-            assert status.count_findings(conn) == {}
+            assert findings.read(conn) == []
         with pytest.raises(UsageError, match="no job running"):
             request_cancel(open_warehouse(made.settings))
 

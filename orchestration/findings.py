@@ -1,0 +1,233 @@
+"""Which rows of qa.findings are new, standing or acknowledged.
+
+An alarm that rings every night is no alarm: `quotemill run` leaves with 5 for errors it has not told
+before. ops.seen_findings has each finding since it was first seen; one that vanished is forgotten,
+so if it comes back it is new. A finding is the same one while check, severity, subject and date are,
+whatever figures its evidence shows tonight; where several share these, the evidence tells them apart.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+import psycopg
+from psycopg.rows import class_row
+
+from loaders.errors import UsageError
+
+SEVERITIES = ("error", "warning", "info")
+STATES = ("new", "standing", "acknowledged")
+SHOWN = 20  # new findings that a run lists
+# the date of the two checks that are about a state is how far something has come, and moves on
+_MATCHED = """
+    with found as (
+        select distinct
+            check_name, severity, subject, trade_date, evidence, md5(evidence) as evidence_hash,
+            case when check_name not in ('stale_dataset', 'calendar_horizon') then trade_date end
+                as key_date
+        from qa.findings
+    ),
+
+    found_by_key as (
+        select *, count(*) over (partition by check_name, severity, subject, key_date) as sharing
+        from found
+    ),
+
+    seen_by_key as (
+        select *, count(*) over (partition by check_name, severity, subject, trade_date) as sharing
+        from ops.seen_findings
+    )
+
+    select
+        f.check_name, f.severity, f.subject, f.trade_date, f.evidence, f.evidence_hash, f.key_date,
+        s.finding_id, s.evidence_hash as seen_hash, s.first_run, s.first_seen_at,
+        s.acknowledged_at, s.acknowledged_by, s.reason, coalesce(s.is_told, false) as is_told,
+        case
+            when s.acknowledged_at is not null then 'acknowledged'
+            when s.first_run < (select max(run_id) from ops.runs) then 'standing'
+            else 'new'
+        end as state
+    from found_by_key as f
+    left join seen_by_key as s
+        on f.check_name = s.check_name
+        and f.severity = s.severity
+        and f.subject = s.subject
+        and coalesce(f.key_date, 'infinity') = coalesce(s.trade_date, 'infinity')
+        and (f.evidence_hash = s.evidence_hash or (f.sharing = 1 and s.sharing = 1))
+"""
+_UNRECORDED = """
+    select
+        *, null::bigint as finding_id, 'new' as state, null::timestamptz as first_seen_at,
+        null::timestamptz as acknowledged_at, null as acknowledged_by, null as reason
+    from qa.findings
+"""
+_READ = """
+    select
+        finding_id as number, severity, check_name, subject, trade_date, state, evidence,
+        first_seen_at, acknowledged_at, acknowledged_by, reason
+    from ({}) as matched
+    where severity = coalesce(%(severity)s, severity) and state = any(%(states)s)
+    order by
+        array_position(array['error', 'warning', 'info'], severity), check_name, subject, trade_date
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`number` is what `--ack` takes; None before a run, or `--ack`, has recorded it."""
+
+    number: int | None
+    severity: str
+    check_name: str
+    subject: str
+    trade_date: date | None
+    state: str
+    evidence: str
+    first_seen_at: datetime | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    reason: str | None
+
+    def __str__(self) -> str:
+        about = f"{self.subject} {self.trade_date}" if self.trade_date else self.subject
+        return f"{self.severity:<7} {self.check_name} {about}: {self.evidence}"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What there is, by severity. `new` are those of the newest run; of a run's own judgement those
+    that the run before did not have, of which `ringing` counts the errors that no run has told."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    new: dict[str, int] = field(default_factory=dict)
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    run_id: int | None = None
+    ringing: int = 0
+
+    def __str__(self) -> str:
+        """`3 error (1 new, 1 acknowledged), 5 warning`."""
+        parts = []
+        for severity in (s for s in SEVERITIES if s in self.counts):
+            told = [("new", self.new), ("acknowledged", self.acknowledged)]
+            of_these = [f"{by[severity]:,} {word}" for word, by in told if by.get(severity)]
+            aside = f" ({', '.join(of_these)})" if of_these else ""
+            parts.append(f"{self.counts[severity]:,} {severity}{aside}")
+        return ", ".join(parts) or "none"
+
+
+def read(
+    conn: psycopg.Connection, *, severity: str | None = None, states: Sequence[str] = STATES
+) -> list[Finding]:
+    """The findings there are now, the gravest first; none before the first build."""
+    if not _exists(conn, "qa.findings"):
+        return []
+    matched = _MATCHED if _exists(conn, "ops.seen_findings") else _UNRECORDED
+    with conn.cursor(row_factory=class_row(Finding)) as cur:
+        return cur.execute(
+            _READ.format(matched).encode(), {"severity": severity, "states": list(states)}
+        ).fetchall()
+
+
+def tally(findings: Iterable[Finding]) -> Judgement:
+    """The counts of a list of findings."""
+    counts: dict[str, Counter[str]] = {name: Counter() for name in ("all", *STATES)}
+    for finding in findings:
+        counts["all"][finding.severity] += 1
+        counts[finding.state][finding.severity] += 1
+    return Judgement(dict(counts["all"]), dict(counts["new"]), dict(counts["acknowledged"]))
+
+
+def judge(conn: psycopg.Connection, *, record: bool) -> Judgement:
+    """Compare what there is with what runs have seen; with `record` write it down as a run's.
+
+    After a build that failed nothing is recorded: what it did not get to would seem to be gone.
+    """
+    if not _exists(conn, "qa.findings"):
+        return Judgement()
+    _match(conn)
+    rows = conn.execute(
+        "select severity, count(*)::int, count(*) filter (where first_run is null)::int, "
+        "count(*) filter (where acknowledged_at is not null)::int, "
+        "count(*) filter (where severity = 'error' and not is_told)::int "
+        "from matched group by severity order by severity"
+    ).fetchall()
+    counts, new, acknowledged = ({row[0]: row[i] for row in rows if row[i]} for i in (1, 2, 3))
+    run_id = None
+    if record:
+        run = conn.execute(
+            "insert into ops.runs (found, found_new) values (%s, %s) returning run_id",
+            (sum(counts.values()), sum(new.values())),
+        ).fetchone()
+        assert run is not None
+        run_id = int(run[0])
+        _record(conn, run_id)
+    return Judgement(counts, new, acknowledged, run_id, sum(row[4] for row in rows))
+
+
+def mark_told(conn: psycopg.Connection) -> None:
+    """Nothing that is recorded by now rings again: a run's exit code has told it."""
+    conn.execute("update ops.seen_findings set is_told = true where not is_told")
+
+
+def acknowledge(
+    conn: psycopg.Connection, which: Sequence[str], reason: str, by: str, severity: str | None
+) -> int:
+    """Mark findings, each named by its number or all of a check by its name; how many there were.
+
+    Raises UsageError for a name or number that nothing has.
+    """
+    if not _exists(conn, "qa.findings"):
+        raise UsageError("there are no findings yet", hint="quotemill run")
+    if not _exists(conn, "ops.seen_findings"):
+        raise UsageError("no run of this version has judged findings yet", hint="quotemill run")
+    done = 0
+    with conn.transaction():
+        _match(conn)
+        _record(conn, None)
+        for name in which:
+            column = "finding_id::text" if name.isdigit() else "check_name"
+            marked = conn.execute(
+                "update ops.seen_findings set acknowledged_at = clock_timestamp(), "
+                "acknowledged_by = %s, reason = %s, is_told = true "
+                f"where {column} = %s and severity = coalesce(%s, severity)".encode(),
+                (by, reason, name, severity),
+            )
+            if not marked.rowcount:
+                raise UsageError(
+                    f"no finding has the number or check {name}",
+                    hint="`quotemill findings` lists both",
+                )
+            done += marked.rowcount
+    return done
+
+
+def _match(conn: psycopg.Connection) -> None:
+    conn.execute("lock table ops.seen_findings in share row exclusive mode")
+    conn.execute(f"create temp table matched on commit drop as {_MATCHED}".encode())
+
+
+def _record(conn: psycopg.Connection, run_id: int | None) -> None:
+    """Make ops.seen_findings what the temporary table `matched` says."""
+    conn.execute(
+        "delete from ops.seen_findings as s where not exists "
+        "(select 1 from matched as m where m.finding_id = s.finding_id)"
+    )
+    conn.execute(
+        "update ops.seen_findings as s set evidence_hash = m.evidence_hash, "
+        "first_run = coalesce(s.first_run, %s) from matched as m "
+        "where m.finding_id = s.finding_id "
+        "and (m.seen_hash <> m.evidence_hash or (s.first_run is null and %s::bigint is not null))",
+        (run_id, run_id),
+    )
+    conn.execute(
+        "insert into ops.seen_findings "
+        "(check_name, severity, subject, trade_date, evidence_hash, first_run) "
+        "select check_name, severity, subject, key_date, evidence_hash, %s from matched "
+        "where finding_id is null",
+        (run_id,),
+    )
+
+
+def _exists(conn: psycopg.Connection, name: str) -> bool:
+    return conn.execute("select to_regclass(%s) is not null", (name,)).fetchone() == (True,)

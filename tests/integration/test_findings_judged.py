@@ -1,0 +1,214 @@
+"""New, standing and acknowledged findings: what rings, what does not, and what is remembered."""
+
+from collections.abc import Callable, Iterator
+from datetime import date
+
+import psycopg
+import pytest
+
+from loaders.errors import UsageError
+from loaders.tdx.schemas import TABLES
+from loaders.warehouse.migrate import prepare
+from loaders.warehouse.postgres import Warehouse
+from orchestration import findings
+from orchestration.findings import Judgement
+
+DAY = date(2024, 1, 2)
+ERROR = ("ohlc_order", "error", "sh600000", DAY, "high 9 below open 10")
+
+
+@pytest.fixture(scope="module")
+def prepared(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A warehouse whose qa.findings is a table, for tests to fill."""
+    url = new_database()
+    prepare(
+        Warehouse(url, "test", False, "market", None, "w", tmp_path_factory.mktemp("h")), TABLES
+    )
+    with psycopg.connect(url) as conn:
+        conn.execute(
+            "create table qa.findings (check_name text, severity text, subject text, "
+            "trade_date date, evidence text)"
+        )
+    return url
+
+
+@pytest.fixture
+def conn(prepared: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(prepared, autocommit=True) as connection:
+        connection.execute("truncate qa.findings, ops.seen_findings, ops.runs restart identity")
+        yield connection
+
+
+def found(conn: psycopg.Connection, *rows: tuple[object, ...]) -> None:
+    """These are the findings of the night."""
+    conn.execute("truncate qa.findings")
+    with conn.cursor() as cur:
+        cur.executemany("insert into qa.findings values (%s, %s, %s, %s, %s)", rows)
+
+
+def night(conn: psycopg.Connection, *rows: tuple[object, ...], told: bool = True) -> Judgement:
+    """What a run judges that finds these; `told`: no graver exit code hides it."""
+    found(conn, *rows)
+    with conn.transaction():
+        judged = findings.judge(conn, record=True)
+        if told:
+            findings.mark_told(conn)
+    return judged
+
+
+def states(conn: psycopg.Connection) -> list[tuple[str, str]]:
+    return [(finding.check_name, finding.state) for finding in findings.read(conn)]
+
+
+def test_a_finding_rings_once_and_stands_until_it_is_gone(conn: psycopg.Connection) -> None:
+    assert night(conn, ERROR).ringing == 1
+    assert states(conn) == [("ohlc_order", "new")]
+
+    again = night(conn, ERROR)
+    assert (again.ringing, again.new, again.counts) == (0, {}, {"error": 1})
+    assert states(conn) == [("ohlc_order", "standing")]
+
+    night(conn)
+    assert findings.read(conn) == []
+    assert night(conn, ERROR).ringing == 1
+
+
+def test_a_new_error_rings_beside_standing_ones(conn: psycopg.Connection) -> None:
+    others = [("ohlc_order", "error", f"sh60{i:04d}", DAY, "as ever") for i in range(300)]
+    night(conn, *others)
+    judged = night(conn, *others, ERROR)
+    assert (judged.counts, judged.new, judged.ringing) == ({"error": 301}, {"error": 1}, 1)
+    assert str(judged) == "301 error (1 new)"
+    assert [f.subject for f in findings.read(conn, states=("new",))] == ["sh600000"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            ("tick_day", "error", "sh600000", DAY, "9 ticks"),
+            ("tick_day", "error", "sh600000", DAY, "8 ticks"),
+        ),
+        (
+            ("stale_dataset", "warning", "kline_daily", DAY, "1 trading days behind 2024-01-03"),
+            ("stale_dataset", "warning", "kline_daily", date(2024, 1, 3), "2 trading days behind"),
+        ),
+        (
+            ("no_corporate_action_source", "warning", "corporate_actions", None, "one"),
+            ("no_corporate_action_source", "warning", "corporate_actions", None, "another"),
+        ),
+    ],
+)
+def test_other_figures_do_not_make_it_new(
+    conn: psycopg.Connection, before: tuple[object, ...], after: tuple[object, ...]
+) -> None:
+    night(conn, before)
+    assert night(conn, after).new == {}
+    assert night(conn, before).new == {}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("price_jump", "error", "sh600000", DAY, "high 9 below open 10"),
+        ("ohlc_order", "error", "sh600001", DAY, "high 9 below open 10"),
+        ("ohlc_order", "error", "sh600000", date(2024, 1, 3), "high 9 below open 10"),
+        ("ohlc_order", "error", "sh600000", None, "high 9 below open 10"),
+    ],
+)
+def test_another_check_subject_or_date_is_another_finding(
+    conn: psycopg.Connection, other: tuple[object, ...]
+) -> None:
+    night(conn, ERROR)
+    assert night(conn, ERROR, other).ringing == 1
+
+
+def test_a_warning_that_becomes_an_error_rings(conn: psycopg.Connection) -> None:
+    night(conn, ("tick_day", "warning", "sh600000", DAY, "few"))
+    assert night(conn, ("tick_day", "error", "sh600000", DAY, "few")).ringing == 1
+
+
+def test_several_of_one_key_are_told_apart_by_their_evidence(conn: psycopg.Connection) -> None:
+    def refused(field: str) -> tuple[object, ...]:
+        return ("rejected_row", "error", "kline_daily sh600000", None, f"{field} breaks a rule")
+
+    night(conn, refused("high"))
+    assert night(conn, refused("high"), refused("low")).new == {"error": 1}
+    assert night(conn, refused("low"), refused("high")).new == {}
+    assert night(conn, refused("low"), refused("volume")).new == {"error": 1}
+    assert night(conn, refused("low")).new == {}
+    assert night(conn, refused("low"), refused("low")).counts == {"error": 1}
+
+
+def test_what_a_graver_exit_code_hid_rings_the_next_night(conn: psycopg.Connection) -> None:
+    assert night(conn, ERROR, told=False).ringing == 1
+    hidden = night(conn, ERROR)
+    assert (hidden.new, hidden.ringing) == ({}, 1)
+    assert night(conn, ERROR).ringing == 0
+
+
+def test_a_failed_build_records_nothing(conn: psycopg.Connection) -> None:
+    night(conn, ERROR)
+    found(conn)
+    with conn.transaction():
+        assert findings.judge(conn, record=False).run_id is None
+    assert night(conn, ERROR).new == {}
+
+
+def test_acknowledged_findings_are_listed_as_such_until_they_vanish(
+    conn: psycopg.Connection,
+) -> None:
+    jump = ("price_jump", "warning", "sh600001", DAY, "open 5")
+    night(conn, ERROR, jump, ("price_jump", "warning", "sh600002", DAY, "open 6"))
+    number = findings.read(conn, severity="error")[0].number
+    assert number is not None
+
+    assert findings.acknowledge(conn, [str(number)], "halted", "ann@desk", None) == 1
+    assert findings.acknowledge(conn, ["price_jump"], "known", "ann@desk", None) == 2
+
+    listed = findings.read(conn)
+    assert {finding.state for finding in listed} == {"acknowledged"}
+    assert (listed[0].reason, listed[0].acknowledged_by) == ("halted", "ann@desk")
+    assert listed[0].acknowledged_at is not None
+    judged = night(conn, ERROR, jump)
+    assert str(judged) == "1 error (1 acknowledged), 1 warning (1 acknowledged)"
+    night(conn)
+    assert night(conn, ERROR).ringing == 1
+    with pytest.raises(UsageError, match="no finding has the number or check nonsense"):
+        findings.acknowledge(conn, ["nonsense"], "?", "ann@desk", None)
+
+
+def test_what_no_run_has_judged_can_be_acknowledged_and_is_new_to_the_next_run(
+    conn: psycopg.Connection,
+) -> None:
+    jump = ("price_jump", "error", "sh600001", DAY, "open 5")
+    found(conn, ERROR, jump)
+    assert [finding.number for finding in findings.read(conn)] == [None, None]
+    assert findings.acknowledge(conn, ["price_jump"], "known", "ann@desk", None) == 1
+    judged = night(conn, ERROR, jump)
+    assert judged.ringing == 1
+    assert dict(states(conn)) == {"ohlc_order": "new", "price_jump": "acknowledged"}
+
+
+def test_a_warehouse_of_before_lists_all_as_new(conn: psycopg.Connection) -> None:
+    found(conn, ERROR)
+    with conn.transaction(force_rollback=True):
+        conn.execute("drop table ops.seen_findings; drop table ops.runs")
+        assert states(conn) == [("ohlc_order", "new")]
+
+
+def test_thirty_thousand_standing_findings_cost_no_row(conn: psycopg.Connection) -> None:
+    rows = (
+        "insert into qa.findings select 'missing_bars', 'warning', 'sh' || 600000 + i %% 3000, "
+        "date '2024-01-01' + i / 3000, %s || i from generate_series(1, 30000) as i"
+    )
+    conn.execute(rows, ("gap ",))
+    with conn.transaction():
+        assert findings.judge(conn, record=True).new == {"warning": 30_000}
+    written = "select n_tup_ins + n_tup_upd + n_tup_del from pg_stat_user_tables where relid = 'ops.seen_findings'::regclass"
+    conn.execute("select pg_stat_force_next_flush()")
+    before = conn.execute(written).fetchone()
+    with conn.transaction():
+        assert findings.judge(conn, record=True).new == {}
+    conn.execute("select pg_stat_force_next_flush()")
+    assert conn.execute(written).fetchone() == before

@@ -1,0 +1,104 @@
+"""With --json a program reads one object on stdout, however a command ends."""
+
+import json
+import sys
+
+import pytest
+import typer
+
+from loaders import errors
+from loaders.cli import shell
+from loaders.cli.shell import JsonFlag
+from loaders.errors import DataQualityError, QuotemillError
+
+KINDS = [QuotemillError, *QuotemillError.__subclasses__()]
+
+
+def answer(
+    command: "typer.models.CommandFunctionType",  # type: ignore[name-defined]
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command line of one command."""
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(command)
+    monkeypatch.setattr(sys, "argv", ["toy", *arguments])
+    monkeypatch.setattr(shell, "_answered", False)
+    with pytest.raises(SystemExit) as ended:
+        shell.run_app(app)
+    out, err = capsys.readouterr()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, out, err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_error_of_ours_is_an_object_too(
+    kind: type[QuotemillError],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def toy(json: JsonFlag = False) -> None:
+        raise kind("the reason", hint="the mend")
+
+    code, out, err = answer(toy, ["--json"], monkeypatch, capsys)
+    assert json.loads(out) == {
+        "exit_code": kind.exit_code,
+        "error": "the reason",
+        "hint": "the mend",
+    }
+    assert code == kind.exit_code
+    assert err == "error: the reason\nhint: the mend\n"
+    assert answer(toy, [], monkeypatch, capsys)[1] == ""
+
+
+def test_a_wrong_call_says_what_is_wrong_with_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def toy(json: JsonFlag = False) -> None: ...
+
+    code, out, _ = answer(toy, ["--json", "--frobnicate"], monkeypatch, capsys)
+    told = json.loads(out)
+    assert (code, told["exit_code"]) == (2, errors.UsageError.exit_code)
+    assert "--frobnicate" in told["error"]
+
+
+def test_an_interrupt_and_a_fault_of_ours_are_objects(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: object
+) -> None:
+    def stopped(json: JsonFlag = False) -> None:
+        raise KeyboardInterrupt
+
+    def broken(json: JsonFlag = False) -> None:
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
+    code, out, _ = answer(stopped, ["--json"], monkeypatch, capsys)
+    assert (code, json.loads(out)["exit_code"]) == (shell.INTERRUPTED, shell.INTERRUPTED)
+    code, out, _ = answer(broken, ["--json"], monkeypatch, capsys)
+    told = json.loads(out)
+    assert (code, told["exit_code"]) == (1, 1)
+    assert "ZeroDivisionError: by nought" in told["error"]
+    assert str(tmp_path) in told["hint"]
+
+
+def test_a_result_is_the_only_object(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def toy(json: JsonFlag = False) -> None:
+        if json:
+            shell.print_json({"checks": 3})
+        raise DataQualityError("1 of 3 checks failed")
+
+    code, out, _ = answer(toy, ["--json"], monkeypatch, capsys)
+    assert (code, json.loads(out)) == (5, {"checks": 3})
+
+
+def test_an_exit_code_without_a_word_is_an_object(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def toy(json: JsonFlag = False) -> None:
+        raise typer.Exit(6)
+
+    code, out, _ = answer(toy, ["--json"], monkeypatch, capsys)
+    assert (code, json.loads(out)["exit_code"]) == (6, 6)

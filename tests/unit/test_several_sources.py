@@ -1,0 +1,89 @@
+"""`loaders run` with several sources: each runs, whatever befalls another; the gravest code counts."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import loaders.cli
+from loaders.cli import load as commands
+from loaders.cli import shell
+from loaders.engine import load
+from loaders.engine.load import LoadResult
+from loaders.engine.request import LoadRequest
+from loaders.errors import LockHeldError, QuotemillError, UpstreamError
+
+LOCKED = LockHeldError("another load of one holds the lock", hint="wait for it")
+DOWN = UpstreamError("nobody answers", hint="start it")
+
+
+def fine(source: str) -> LoadResult:
+    return LoadResult(7, source, "succeeded", 0, (), (), None, "", 0.1)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Any:
+    """Call `loaders run --json` with these outcomes by source; exit code, object, stderr, and who ran."""
+
+    def call(outcomes: dict[str, Exception | LoadResult], *arguments: str) -> Any:
+        ran: list[str] = []
+
+        def run_load(_settings: object, request: LoadRequest, *_: object, **__: object) -> Any:
+            ran.append(request.source)
+            outcome = outcomes[request.source]
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
+        monkeypatch.setattr(load, "run_load", run_load)
+        monkeypatch.setattr(commands, "configured_sources", lambda *_: list(outcomes))
+        monkeypatch.setattr(shell, "_answered", False)
+        monkeypatch.setattr(sys, "argv", ["loaders", "run", *arguments, "--json"])
+        with pytest.raises(SystemExit) as ended:
+            shell.run_app(loaders.cli.app)
+        out, err = capsys.readouterr()
+        return ended.value.code, json.loads(out), err, ran
+
+    return call
+
+
+def test_a_source_that_is_locked_or_down_keeps_no_other_from_running(run: Any) -> None:
+    code, shown, err, ran = run({"one": LOCKED, "two": DOWN, "three": fine("three")})
+    assert ran == ["one", "two", "three"]
+    assert [(r["source"], r["status"], r["exit_code"]) for r in shown] == [
+        ("one", "failed", 75),
+        ("two", "failed", 4),
+        ("three", "succeeded", 0),
+    ]
+    assert (shown[0]["error"], shown[0]["hint"]) == (str(LOCKED), LOCKED.hint)
+    assert code == 4  # graver than the lock
+    assert "another load of one holds the lock" in err
+    assert "nobody answers" in err
+
+
+def test_a_fault_of_ours_in_one_source_keeps_no_other_from_running(
+    run: Any, tmp_path: Path
+) -> None:
+    code, shown, err, ran = run({"one": ZeroDivisionError("by nought"), "two": fine("two")})
+    assert (code, ran) == (QuotemillError.exit_code, ["one", "two"])
+    assert "ZeroDivisionError" in shown[0]["error"]
+    assert str(tmp_path) in err  # where the traceback is
+
+
+def test_one_source_alone_answers_with_one_object(run: Any) -> None:
+    code, shown, _, _ = run({"one": LOCKED})
+    assert (code, shown["exit_code"], shown["job_id"]) == (75, 75, None)
+
+
+def test_a_wrong_call_runs_no_source(run: Any) -> None:
+    code, shown, _, ran = run({"one": fine("one"), "two": fine("two")}, "--since", "June")
+    assert (code, shown["exit_code"], ran) == (2, 2, [])
+
+
+def test_ctrl_c_is_meant_for_all_of_them(run: Any) -> None:
+    stopped = LoadResult(7, "one", "interrupted", shell.INTERRUPTED, (), (), None, "", 0.1)
+    code, _, _, ran = run({"one": stopped, "two": fine("two")})
+    assert (code, ran) == (shell.INTERRUPTED, ["one"])
