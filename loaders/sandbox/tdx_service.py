@@ -9,7 +9,9 @@ for what is not a route, and the virtual clock in the Date header. Only the loop
 import json
 import socket
 import struct
+import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -139,7 +141,16 @@ class _ServiceHandler(_Handler):
         # urlsplit takes `//host` for a host
         path = unquote(self.path.partition("?")[0] if self.path.startswith("//") else parts.path)
         request = Request(self.command, path, parse_query(parts.query), self.body())
-        reply = answer(sandbox.state, request)
+        try:
+            reply = answer(sandbox.state, request)
+        except Exception as error:  # a fault of our own must not look like a broken connection
+            told = (
+                f"the sandbox failed at {self.command} {self.path}: {type(error).__name__}: {error}"
+            )
+            sys.stderr.write(f"{told}\n{traceback.format_exc()}")
+            entry = LogEntry(sandbox.clock, self.command, path, request.params, (), (told,))
+            sandbox.log.append(entry)
+            reply = Reply(told.encode(), 500, TEXT_TYPE)
         if reply.hang:
             sandbox.stopped.wait()
             self.reset()

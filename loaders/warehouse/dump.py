@@ -60,7 +60,8 @@ def dump(warehouse: Warehouse, file: Path, *, overwrite: bool = False) -> DumpRe
         command += [f"--schema={_pattern(name)}" for name in server.schemas]
     part = file.with_name(f"{file.name}.part")
     try:
-        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        part.unlink(missing_ok=True)  # one left over keeps its mode, and may be a link
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         conninfo, _ = warehouse.without_password()
         _run(warehouse, [*command, f"--file={part}", f"--dbname={conninfo}"])
         entries = len(_contents(server.tool("pg_restore"), part))

@@ -53,6 +53,7 @@ from psycopg.conninfo import make_conninfo
 
 from loaders.engine import cursors
 from loaders.errors import QuotemillError
+from loaders.warehouse import states
 from loaders.warehouse.postgres import Warehouse, WarehouseAway
 from loaders.warehouse.tables import Batch, LandedTable
 from loaders.warehouse.upsert import copy_to_stage, plain_schema, replace_units, upsert_sql
@@ -117,6 +118,9 @@ def open_pipeline(warehouse: Warehouse, folder: Path, source: str) -> tuple[dlt.
             pipeline.sync_destination()
         except PipelineStepFailed as error:
             raise warehouse.away(_away(pipeline, error)) from error
+        warehouse.ask(
+            lambda conn: states.prune(conn, pipeline.dataset_name, pipeline.pipeline_name)
+        )
     return pipeline, landed
 
 

@@ -6,7 +6,7 @@ Passwords are in `url` and `dlt_url()` only: no label, repr or error text has th
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import psycopg
@@ -21,6 +21,15 @@ from loaders.warehouse.ownership import check_market_schema
 T = TypeVar("T")
 OLDEST = 15  # PostgreSQL's major version
 PATIENCE = 60.0  # seconds that a load waits for a warehouse that restarts
+# a server that crashed or a cable that was pulled is noticed within a minute, and not after the two
+# hours and more of the system's own defaults, in which a load looks frozen. milliseconds in the last
+WATCHFUL = {
+    "keepalives": "1",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
 _MENDS = [  # fragments of libpq's messages, and what to do about each
     ("password authentication failed", "check user and password ({origin})"),
     ("no password supplied", "add the password to the URL ({origin}), or to ~/.pgpass"),
@@ -98,7 +107,7 @@ class Warehouse:
     def dlt_url(self) -> str:
         """The form that dlt takes: it insists on host and password, even where a socket (by
         ?host=, which libpq puts before the host in front) needs neither."""
-        params = self.params()
+        params = WATCHFUL | self.params()
         host, port = params.pop("host", "localhost"), params.pop("port", "5432")
         user, database = params.pop("user", "postgres"), params.pop("dbname", "postgres")
         password = params.pop("password", "") or "x"
@@ -208,9 +217,10 @@ def _open_embedded(settings: Settings, start: bool) -> Warehouse:
 
 
 def _connect(url: str, autocommit: bool, application_name: str) -> psycopg.Connection:
-    if "connect_timeout" not in conninfo_to_dict(url):
-        url = make_conninfo(url, connect_timeout=10)
-    connection = psycopg.connect(url, autocommit=True, application_name=application_name)
+    params: dict[str, Any] = {"connect_timeout": 10} | WATCHFUL | conninfo_to_dict(url)
+    connection = psycopg.connect(
+        make_conninfo("", **params), autocommit=True, application_name=application_name
+    )
     # before any transaction: a rollback would take it back
     connection.execute("set time zone 'UTC'")
     connection.autocommit = autocommit

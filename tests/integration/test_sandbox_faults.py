@@ -53,6 +53,23 @@ def message(sandbox: TdxSandbox, path: str = BARS) -> str:
     return str(document["message"])
 
 
+def test_a_fault_of_the_sandbox_itself_is_told_and_looks_like_no_reset(
+    sandbox: TdxSandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setattr("loaders.sandbox.tdx_service.answer", broken)
+    found = get(sandbox, BARS)
+
+    told = f"the sandbox failed at GET /api/{BARS}: ZeroDivisionError: by nought"
+    assert (found.status_code, found.text) == (500, told)
+    assert told in capsys.readouterr().err
+    assert sandbox.log[-1].faults == (told,)
+    monkeypatch.undo()
+    assert get(sandbox, BARS).status_code == 200
+
+
 def test_faults_are_recorded_in_the_log(sandbox: TdxSandbox, fault: Fault) -> None:
     fault("empty:kline-all:code=sh600000:first=1")
     get(sandbox, BARS)

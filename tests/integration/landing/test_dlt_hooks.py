@@ -204,6 +204,33 @@ def test_cursors_come_back_from_the_warehouse_when_the_folder_is_lost(shore: Sho
     assert shore.cursor() == {"sh600000": DAY}
 
 
+def test_old_states_are_pruned_and_the_newest_still_restores_the_cursors(shore: Shore) -> None:
+    counts = (
+        "select (select count(*) from raw_tdx._dlt_pipeline_state where pipeline_name = 'tdx'), "
+        "(select count(*) from raw_tdx._dlt_loads)"
+    )
+    pipeline, _ = shore.open()
+    for day in range(1, 10):
+        moved = Batch(prices({"sh600000": day}), None, {"sh600000": date(2024, 1, day)})
+        landing.land(pipeline, shore.warehouse, "tdx", PRICE, iter([moved]), REFUSED)
+    assert shore.rows(counts) == [(9, 9)]
+    with shore.warehouse.connect() as conn:
+        # another pipeline's is not ours to prune
+        conn.execute(
+            "update raw_tdx._dlt_pipeline_state set pipeline_name = 'other' where version = 2"
+        )
+        conn.execute("update raw_tdx._dlt_loads set inserted_at = now() - interval '60 days'")
+    shutil.rmtree(shore.folder)
+
+    assert shore.cursor() == {"sh600000": date(2024, 1, 9)}
+    other = "select count(*) from raw_tdx._dlt_pipeline_state where pipeline_name = 'other'"
+    assert shore.rows(other) == [(1,)]
+    # five states, and the packages of these and of the other pipeline's
+    assert shore.rows(counts) == [(5, 6)]
+    shutil.rmtree(shore.folder)
+    assert shore.cursor() == {"sh600000": date(2024, 1, 9)}
+
+
 def test_a_cursor_never_moves_back(shore: Shore) -> None:
     shore.land(Batch(None, None, {"sh600000": DAY}))
     shore.land(Batch(None, None, {"sh600000": date(2020, 1, 2)}))

@@ -1,5 +1,6 @@
 """Dumps come back whole, appear only when complete, and replace nothing of a user's."""
 
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -144,6 +145,23 @@ def test_an_existing_file_is_kept_unless_told_otherwise(filled: Warehouse, tmp_p
     assert file.read_text() == "precious"
     dump(filled, file, overwrite=True)
     assert file.read_bytes().startswith(b"PGDMP")
+
+
+def test_what_stood_at_the_name_of_the_part_decides_nothing(
+    filled: Warehouse, tmp_path: Path
+) -> None:
+    part, file = tmp_path / "w.dump.part", tmp_path / "w.dump"
+    part.write_text("left over")
+    part.chmod(0o666)
+    dump(filled, file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("mine")
+    part.symlink_to(elsewhere)
+    dump(filled, file, overwrite=True)
+    assert elsewhere.read_text() == "mine"
+    assert not file.is_symlink()
 
 
 def test_a_failed_dump_leaves_no_file(filled: Warehouse, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A server that is not ours: passwords, errors, what a writer without superuser rights needs."""
 
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +50,34 @@ def test_awkward_passwords_and_options_with_spaces_reach_the_landing(
         [Security("sh600000", "PF Bank", "stock", "/api/codes")], datetime(2024, 6, 28, tzinfo=UTC)
     )
     assert landing.land(pipeline, warehouse, "tdx", SECURITY, [Batch(rows)]).new == 1
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")
+def test_a_silent_server_is_noticed_within_a_minute_on_every_connection(
+    foreign_server: Any, open_at: OpenAt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, writer = foreign_server.fresh_database()
+    warehouse = foreign_server.warehouse(writer, foreign_server.writer_password, database)
+
+    def watched(file_number: int) -> tuple[int, ...]:
+        with socket.fromfd(file_number, socket.AF_INET, socket.SOCK_STREAM) as seen:
+            options = (socket.TCP_USER_TIMEOUT, socket.TCP_KEEPIDLE, socket.TCP_KEEPCNT)
+            kept = seen.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            return (kept, *(seen.getsockopt(socket.IPPROTO_TCP, option) for option in options))
+
+    with warehouse.connect() as conn:
+        assert watched(conn.fileno()) == (1, 60_000, 30, 3)
+    migrate.prepare(warehouse, [SECURITY])
+    pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx")
+    with pipeline.sql_client() as client:
+        assert watched(client.native_connection.fileno()) == (1, 60_000, 30, 3)
+    with psycopg.connect(warehouse.dlt_url()) as conn:  # what lands the rows
+        assert watched(conn.fileno()) == (1, 60_000, 30, 3)
+
+    url = foreign_server.url(writer, foreign_server.writer_password, database)
+    own = open_at(foreign_server.home, QUOTEMILL_WAREHOUSE_URL=f"{url}?keepalives_idle=7")
+    with own.connect() as conn:
+        assert watched(conn.fileno()) == (1, 60_000, 7, 3)
 
 
 def test_a_key_value_string_serves_as_well_as_a_url(foreign_server: Any, open_at: OpenAt) -> None:
