@@ -11,8 +11,15 @@ from loaders.warehouse.tables import conform
 
 
 def table(
-    dataset: str, rejected: Sequence[Rejected], source_route: str, fetched_at: datetime
+    dataset: str,
+    rejected: Sequence[Rejected],
+    source_route: str,
+    fetched_at: datetime,
+    withdrawn: Sequence[Rejected] = (),
 ) -> pa.Table:
+    """`withdrawn` were refused before, and are no more."""
+    flags = [False] * len(rejected) + [True] * len(withdrawn)
+    rejected = [*rejected, *withdrawn]
     size = len(rejected)
     return conform(
         pa.table(
@@ -23,6 +30,7 @@ def table(
                 "rule": pa.array([r.rule for r in rejected], pa.string()),
                 "value": pa.array([r.value for r in rejected], pa.string()),
                 "payload": pa.array([r.payload for r in rejected], pa.string()),
+                "is_withdrawn": pa.array(flags, pa.bool_()),
                 "source_route": pa.array([source_route] * size, pa.string()),
                 "fetched_at": pa.array([fetched_at] * size, pa.timestamp("us", tz="UTC")),
                 "is_final": pa.array([True] * size, pa.bool_()),

@@ -11,8 +11,7 @@ RAW_TDX = "raw_tdx"
 _TEXT, _DATE, _INT, _BIG = pa.string(), pa.date32(), pa.int32(), pa.int64()
 _STAMP = pa.timestamp("us", tz="UTC")
 _PRICES = [("open", _BIG), ("high", _BIG), ("low", _BIG), ("close", _BIG)]
-_PER10 = pa.decimal128(18, 4)
-_SHARES_10K = pa.decimal128(20, 4)
+_EXACT = pa.decimal128(24, 9)  # actions have up to six decimals, single floats seven digits
 # The largest that the SQL models can cast, multiply and add up, by the unit: no security costs a
 # million yuan, and none trades 10^14 shares or yuan in a month.
 _PRICE, _HANDS, _LI, _YUAN_MOST, _COUNT = 10**9, 10**12, 10**17, 10**14, 10**9
@@ -214,15 +213,15 @@ CORPORATE_ACTION = landed_table(
         ("source", _TEXT),  # csv, xdxr
         ("seq", _INT),
         ("category", _INT),
-        ("cash_per10_yuan", _PER10),
-        ("bonus_per10", _PER10),
-        ("transfer_per10", _PER10),
-        ("bonus_total_per10", _PER10),
-        ("rights_per10", _PER10),
-        ("rights_price_yuan", _PER10),
-        ("split_ratio", pa.decimal128(18, 6)),
-        ("total_shares_10k", _SHARES_10K),
-        ("float_shares_10k", _SHARES_10K),
+        ("cash_per10_yuan", _EXACT),
+        ("bonus_per10", _EXACT),
+        ("transfer_per10", _EXACT),
+        ("bonus_total_per10", _EXACT),
+        ("rights_per10", _EXACT),
+        ("rights_price_yuan", _EXACT),
+        ("split_ratio", _EXACT),
+        ("total_shares_10k", _EXACT),
+        ("float_shares_10k", _EXACT),
         ("adjusts_price", pa.bool_()),
         ("is_withdrawn", pa.bool_()),  # the source no longer has the row
         ("source_ref", _TEXT),
@@ -246,9 +245,10 @@ REJECTED_ROW = landed_table(
         ("rule", _TEXT),
         ("value", _TEXT),
         ("payload", _TEXT),
+        ("is_withdrawn", pa.bool_()),  # a later reading of its source refuses it no more
     ],
     key=("dataset", "row_key", "field", "rule"),
-    nullable=("value",),
+    nullable=("value", "is_withdrawn"),
 )
 
 TABLES = (

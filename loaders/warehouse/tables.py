@@ -12,6 +12,8 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
+from loaders.errors import SettingsError
+
 # what every landed row says of itself; dlt adds the load id while it extracts
 STANDARD_FIELDS = [
     pa.field("source_route", pa.string(), nullable=False),
@@ -113,13 +115,14 @@ def _create(conn: psycopg.Connection, table: LandedTable) -> None:
             name, sql.SQL(", ").join(columns), key
         )
     )
-    present = {
-        row[0]
-        for row in conn.execute(
-            "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0",
+    present: dict[str, str] = dict(
+        conn.execute(
+            "select attname, format_type(atttypid, atttypmod) from pg_attribute "
+            "where attrelid = %s::regclass and attnum > 0",
             (table.qualified,),
-        )
-    }
+        ).fetchall()
+    )
+    _widen(conn, table, present)
     for column in table.schema:
         if column.name not in present:
             conn.execute(
@@ -135,6 +138,59 @@ def _create(conn: psycopg.Connection, table: LandedTable) -> None:
                 sql.SQL(", ").join(map(sql.Identifier, index)),
             )
         )
+
+
+def _widen(conn: psycopg.Connection, table: LandedTable, present: Mapping[str, str]) -> None:
+    """Give numeric columns the digits declared since.
+
+    Views on the table stand in the way: those that dbt made go, and its next build makes them again.
+    Raises SettingsError where somebody else's view would have to go.
+    """
+    wider = [
+        sql.SQL("alter column {} type {}").format(
+            sql.Identifier(column.name), sql.SQL(_postgres_type(column.type))
+        )
+        for column in table.schema
+        if pa.types.is_decimal(column.type)
+        and present.get(column.name, "").startswith("numeric(")
+        and present[column.name] != _postgres_type(column.type)
+    ]
+    if not wider:
+        return
+    views = conn.execute(
+        """
+        with recursive readers as (
+            select %s::regclass::oid as oid
+            union
+            select w.ev_class
+            from readers as r
+            inner join pg_depend as d
+                on r.oid = d.refobjid and d.refclassid = 'pg_class'::regclass
+            inner join pg_rewrite as w
+                on d.objid = w.oid and d.classid = 'pg_rewrite'::regclass
+        )
+        select n.nspname, c.relname, exists (
+            select from ops.managed_relation as m
+            where m.schema_name = n.nspname and m.relation_name = c.relname
+        )
+        from readers as r
+        inner join pg_class as c on r.oid = c.oid
+        inner join pg_namespace as n on c.relnamespace = n.oid
+        where c.relkind = 'v'
+        """,
+        (table.qualified,),
+    ).fetchall()
+    foreign = [f"{schema}.{name}" for schema, name, is_ours in views if not is_ours]
+    if foreign:
+        raise SettingsError(
+            f"{table.qualified} gets more digits, and {', '.join(foreign)} reads it",
+            hint="drop that view, run again, then make it again",
+        )
+    if views:
+        names = sql.SQL(", ").join(sql.Identifier(schema, name) for schema, name, _ in views)
+        conn.execute(sql.SQL("drop view {}").format(names))
+    name = sql.Identifier(table.dataset, table.name)
+    conn.execute(sql.SQL("alter table {} {}").format(name, sql.SQL(", ").join(wider)))
 
 
 def _not_null(field: pa.Field) -> sql.SQL:

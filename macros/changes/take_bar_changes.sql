@@ -18,7 +18,7 @@
             md5(string_agg(
                 concat_ws(
                     ':', price_decimals, valid_from, trim_scale(backward_a), trim_scale(backward_b),
-                    has_inferred_action
+                    has_inferred_action, has_refused_action
                 ),
                 ',' order by valid_from
             )) as fingerprint

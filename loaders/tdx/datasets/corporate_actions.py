@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from loaders.engine import rejects
 from loaders.engine.jobs import Task
 from loaders.engine.load import Load
+from loaders.tdx.bars.plausibility import Rejected
 from loaders.tdx.files.actions_csv import ActionSet, read_actions
 from loaders.tdx.schemas import CORPORATE_ACTION, REJECTED_ROW
 from loaders.trading_time import SHANGHAI
@@ -30,12 +31,13 @@ def load(run: Load, task: Task, source: Path | Literal["xdxr"]) -> None:
     name = "xdxr" if source == "xdxr" else "csv"
     now = run.clock()
     gone = run.warehouse.ask(lambda conn: withdrawn(conn, found, name))
+    mended = run.warehouse.ask(lambda conn: no_longer_refused(conn, found, task.codes, name))
 
     def batches() -> Iterator[Batch]:
         rows = [asdict(row) | {"is_withdrawn": False} for row in found.rows] + gone
         yield Batch(
             table(rows, str(source), now) if rows else None,
-            rejects.table(DATASET, found.rejected, str(source), now),
+            rejects.table(DATASET, found.rejected, str(source), now, mended),
             {name: now.astimezone(SHANGHAI).date()},
         )
 
@@ -68,6 +70,24 @@ def withdrawn(conn: psycopg.Connection, found: ActionSet, source: str) -> list[d
         if (row["code"], row["ex_date"], row["seq"]) not in present
         and (row["code"] in found.covers or (row["code"], row["ex_date"]) in present_days)
     ]
+
+
+def no_longer_refused(
+    conn: psycopg.Connection, found: ActionSet, codes: Sequence[str], source: str
+) -> list[Rejected]:
+    """What an earlier reading refused and this one does not: the newest reading counts.
+
+    Files are read whole; of the quote servers only what was asked for and answered.
+    """
+    stored = conn.execute(
+        "select row_key, field, rule, value, payload from raw_tdx.rejected_row "
+        "where dataset = %s and is_withdrawn is not true "
+        "and case when row_key like 'xdxr %%' then split_part(row_key, ' ', 2) = any(%s) "
+        "else %s = 'csv' end",
+        (DATASET, sorted(set(codes) - set(found.failed)) if source == "xdxr" else [], source),
+    )
+    refused = {(row.row_key, row.field, row.rule) for row in found.rejected}
+    return [Rejected(*row) for row in stored if row[:3] not in refused]
 
 
 def table(rows: Sequence[dict[str, Any]], source_route: str, fetched_at: datetime) -> pa.Table:

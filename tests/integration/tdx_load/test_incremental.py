@@ -1,9 +1,11 @@
 """Loads by cursor: what a second run asks for, writes, repairs, and never destroys."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import date, datetime, time
+from pathlib import Path
 
 import pytest
 
@@ -324,6 +326,29 @@ def test_an_action_that_leaves_the_file_is_withdrawn(loaded_bench: Bench) -> Non
         "select upper(code), ex_date::text from raw_tdx.corporate_action where is_withdrawn"
     )
     assert withdrawn == [tuple(lines[1].split(",")[:2])]
+
+
+def test_rows_that_an_earlier_reading_of_a_file_refused_are_withdrawn(market_bench: Bench) -> None:
+    path = market_bench.settings.tdx.corporate_actions
+    assert isinstance(path, Path)
+    good = path.read_text("utf-8")
+    header, first, second, *rest = good.splitlines()
+
+    def load(*lines: str) -> list[tuple[object, ...]]:
+        path.write_text("\n".join([header, *lines]) + "\n", "utf-8")
+        market_bench.load(datasets=("corporate_actions",))
+        return market_bench.rows(
+            "select row_key, is_withdrawn from raw_tdx.rejected_row order by row_key"
+        )
+
+    def broken(line: str) -> str:
+        return re.sub(r"\d{4}-\d\d-\d\d", "soon", line)
+
+    one, two = f"{path.name}:2", f"{path.name}:3"
+    assert load(broken(first), broken(second), *rest) == [(one, False), (two, False)]
+    assert load(first, broken(second), *rest) == [(one, True), (two, False)]
+    assert load(broken(first), second, *rest) == [(one, False), (two, True)]
+    assert load(*good.splitlines()[1:]) == [(one, True), (two, True)]
 
 
 def test_the_second_of_two_loads_says_who_holds_the_lock(market_bench: Bench) -> None:

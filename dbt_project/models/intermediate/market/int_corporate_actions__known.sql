@@ -44,11 +44,11 @@ typed_overrides as (
         ex_date::date as ex_date,
         action,
         coalesce(category::integer, 1) as category,
-        coalesce(cash_per10_yuan::numeric(18, 4), 0) as cash_per10_yuan,
-        coalesce(bonus_total_per10::numeric(18, 4), 0) as bonus_total_per10,
-        coalesce(rights_per10::numeric(18, 4), 0) as rights_per10,
-        coalesce(rights_price_yuan::numeric(18, 4), 0) as rights_price_yuan,
-        split_ratio::numeric(18, 6) as split_ratio,
+        coalesce(cash_per10_yuan::numeric(24, 9), 0) as cash_per10_yuan,
+        coalesce(bonus_total_per10::numeric(24, 9), 0) as bonus_total_per10,
+        coalesce(rights_per10::numeric(24, 9), 0) as rights_per10,
+        coalesce(rights_price_yuan::numeric(24, 9), 0) as rights_price_yuan,
+        split_ratio::numeric(24, 9) as split_ratio,
         'override: ' || reason as source_ref
     from overrides
 ),
@@ -70,8 +70,8 @@ added as (
         rights_per10,
         rights_price_yuan,
         split_ratio,
-        null::numeric(20, 4) as total_shares_10k,
-        null::numeric(20, 4) as float_shares_10k,
+        null::numeric(24, 9) as total_shares_10k,
+        null::numeric(24, 9) as float_shares_10k,
         null::boolean as adjusts_price,
         source_ref
     from typed_overrides

@@ -16,6 +16,10 @@ bars as (
     select * from {{ ref('stg_tdx__kline_daily') }}
 ),
 
+refused as (
+    select distinct code from {{ ref('int_corporate_actions__refused') }}
+),
+
 -- the proportional step: the theoretical ex-price over the last close before the event; the zero of
 -- 24 places asks PostgreSQL for a quotient of as many
 steps as (
@@ -132,9 +136,11 @@ final as (
         trim_scale(round(w.ratio_factor, 18)) as ratio_factor,
         w.has_inferred_action,
         w.has_inferred_action_before,
-        coalesce(s.price_decimals, 2) as price_decimals
+        coalesce(s.price_decimals, 2) as price_decimals,
+        r.code is not null as has_refused_action
     from with_latest as w
     left join symbols as s on w.code = s.code
+    left join refused as r on w.code = r.code
 )
 
 select * from final

@@ -12,7 +12,8 @@ select
     b.amount_cny,
     coalesce(s.ratio_factor, 1)::numeric(38, 18) as ratio_factor,
     coalesce(s.has_inferred_action_before, false) as has_inferred_action,
-    b.is_final
+    b.is_final,
+    coalesce(s.has_refused_action, false) as has_refused_action
 from {{ ref('stg_tdx__kline_daily') }} as b
 left join {{ ref('adjustment_segments') }} as s
     on b.code = s.code and b.trade_date >= s.valid_from and b.trade_date < s.valid_to

@@ -28,7 +28,8 @@ final as (
         b.volume_shares,
         b.amount_cny,
         coalesce(s.has_inferred_action, false) as has_inferred_action,
-        b.is_final
+        b.is_final,
+        coalesce(s.has_refused_action, false) as has_refused_action
     from bars as b
     left join segments as s
         on b.code = s.code and b.trade_date >= s.valid_from and b.trade_date < s.valid_to

@@ -32,7 +32,8 @@ final as (
         sum(amount_cny)::numeric(20, 3) as amount_cny,
         count(*)::integer as bar_count,
         bool_or(has_inferred_action) as has_inferred_action,
-        bool_and(is_final) as is_final
+        bool_and(is_final) as is_final,
+        bool_or(has_refused_action) as has_refused_action
     from days_of_months
     group by code, month_start
 )

@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 
--- a condition on trade_date reaches every table, so nothing is materialized nor joined in full: one day
--- costs its own rows and no more
+-- a condition on trade_date reaches every table, so that one day costs its own rows and no more:
+-- nothing is materialized, nor joined in full
 with by_quotes as not materialized (
     select * from {{ ref('int_market__breadth_by_quotes') }}
 ),

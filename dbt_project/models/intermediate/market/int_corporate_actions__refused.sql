@@ -1,0 +1,30 @@
+with rejected as (
+    select * from {{ ref('stg_tdx__rejected_row') }}
+    where dataset = 'corporate_actions' and not is_withdrawn
+),
+
+overrides as (
+    select * from {{ ref('corporate_action_overrides') }}
+),
+
+-- those that would change prices: no second copy of an event that counts, no category without an
+-- effect, no day that an override has the last word on
+final as (
+    select
+        r.code,
+        r.ex_date,
+        r.row_key,
+        r.field,
+        r.rule
+    from rejected as r
+    where
+        r.code is not null
+        and coalesce(r.category, 1) in (1, 11)
+        and r.rule not like 'repeats %'
+        and r.rule not like '% has this code, day and category already, in another file'
+        and not exists (
+            select from overrides as o where o.code = r.code and o.ex_date::date = r.ex_date
+        )
+)
+
+select * from final

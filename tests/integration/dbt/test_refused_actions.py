@@ -1,0 +1,158 @@
+"""What was refused of corporate actions shows at the prices; what was read is exact."""
+
+import random
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import psycopg
+
+from tests.integration.dbt.conftest import MARTS, Outcome
+from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
+
+NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
+DAYS = weekdays(date(2024, 1, 1), 60)
+PRICES = [f"kline_{name}" for name in ("daily_qfq", "daily_hfq", "weekly_qfq", "monthly_qfq")]
+
+
+def refused(place: int, code: str, ex_date: date | str, **changes: Any) -> dict[str, Any]:
+    payload = f'{{"code":"{code}","ex_date":"{ex_date}","cash_per10_yuan":"x","category":"1"}}'
+    row: dict[str, Any] = {
+        "dataset": "corporate_actions",
+        "row_key": f"actions.csv:{place}",
+        "field": "cash_per10_yuan",
+        "rule": "must be a plain decimal number like 1.5",
+        "value": "x",
+        "payload": payload,
+        "is_withdrawn": False,
+    }
+    return row | changes
+
+
+def marked(conn: psycopg.Connection) -> dict[str, set[str]]:
+    """The codes whose prices are marked, by table; every row of a code must say the same."""
+    result = {}
+    for table in PRICES:
+        rows = conn.execute(
+            f"select code, bool_and(has_refused_action), bool_or(has_refused_action) "
+            f"from market.{table} group by code"
+        ).fetchall()
+        assert all(every == some for _, every, some in rows)
+        result[table] = {code for code, every, _ in rows if every}
+    return result
+
+
+def errors(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
+    return conn.execute(
+        "select check_name, subject, trade_date from qa.findings where severity = 'error' order by 2"
+    ).fetchall()
+
+
+def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    codes = [f"sh60000{n}" for n in range(5)] + ["sz000001"]
+    land(conn, "security", [security(code) for code in codes])
+    land(conn, "trading_day", [trading_day(day) for day in DAYS])
+    land(conn, "kline_daily", [bar(code, day, "10") for code in codes[:5] for day in DAYS])
+    land(
+        conn,
+        "rejected_row",
+        [
+            refused(2, "SH600000", DAYS[3]),
+            refused(3, "600001.SH", "2024-02-31"),
+            # a second copy of what counts, another category, a code without bars, no code at all
+            refused(4, "sh600002", DAYS[3], rule="repeats actions.csv:3"),
+            refused(5, "sh600003", DAYS[3], payload='{"code":"sh600003","category":"5"}'),
+            refused(6, "sz000001", DAYS[3]),
+            refused(7, "600004", DAYS[3], field="code"),
+        ],
+    )
+
+    assert dbt("build", *NO_TESTS).success
+
+    assert marked(conn) == {table: {"sh600000", "sh600001"} for table in PRICES}
+    assert errors(conn) == [
+        ("refused_action", "sh600000", DAYS[3]),
+        ("refused_action", "sh600001", None),
+    ]
+    count = "select count(*) from qa.findings where check_name = 'rejected_row'"
+    assert conn.execute(count).fetchone() == (4,)
+
+    # the file is mended: the newest reading counts, and the prices of the code are marked no more
+    land(conn, "rejected_row", [refused(2, "SH600000", DAYS[3], is_withdrawn=True)])
+    land(conn, "corporate_action", [action("sh600000", DAYS[3], cash_per10_yuan="0.123456789")])
+    assert dbt("run", *MARTS).success
+
+    assert marked(conn) == {table: {"sh600001"} for table in PRICES}
+    assert errors(conn) == [("refused_action", "sh600001", None)]
+    row = conn.execute("select cash_per10_yuan from market.corporate_actions").fetchone()
+    assert row == (Decimal("0.123456789"),)
+
+
+def test_a_refused_bar_that_came_well_later_is_no_finding(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    land(conn, "security", [security("sh600000")])
+    land(conn, "trading_day", [trading_day(day) for day in DAYS[:3]])
+    rule = {"field": "high", "rule": "high must not be below low", "value": "1", "payload": "{}"}
+    rows = [
+        {"dataset": "kline_daily", "row_key": f"sh600000 {day}", "fetched_at": FETCHED} | rule
+        for day in DAYS[:2]
+    ]
+    land(conn, "rejected_row", rows)
+    land(conn, "kline_daily", [bar("sh600000", DAYS[0], "10")])
+
+    assert dbt("build", *NO_TESTS).success
+
+    found = conn.execute("select subject from qa.findings where check_name = 'rejected_row'")
+    assert found.fetchall() == [(f"kline_daily sh600000 {DAYS[1]}",)]
+
+
+def test_thirty_events_of_nine_decimals_adjust_to_the_cent(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    seeded = random.Random(8)
+    events = {
+        day: {
+            name: Decimal(seeded.randrange(10**9, limit * 10**9)).scaleb(-9)
+            for name, limit in (
+                *(("cash_per10_yuan", 3), ("bonus_total_per10", 4)),
+                *(("rights_per10", 3), ("rights_price_yuan", 9)),
+            )
+        }
+        for day in DAYS[1:60:2]
+    }
+    prices = {day: str(Decimal(seeded.randrange(500, 9_000)) / 100) for day in DAYS}
+    land(conn, "security", [security("sh600000")])
+    land(conn, "trading_day", [trading_day(day) for day in DAYS])
+    land(conn, "corporate_action", [action("sh600000", day, **e) for day, e in events.items()])
+    land(conn, "kline_daily", [bar("sh600000", day, price) for day, price in prices.items()])
+
+    assert dbt("build", "-s", "+kline_daily_qfq", "+kline_daily_hfq", *NO_TESTS).success
+
+    # oldest to newest: hfq = a P + b
+    a, b, lines = Fraction(1), Fraction(0), {}
+    for day in DAYS:
+        if day in events:
+            e = {name: Fraction(value) for name, value in events[day].items()}
+            b += a * (e["cash_per10_yuan"] - e["rights_per10"] * e["rights_price_yuan"]) / 10
+            a *= (10 + e["bonus_total_per10"] + e["rights_per10"]) / 10
+        lines[day] = a, b
+    rows = conn.execute(
+        "select trade_date, q.close, h.close from market.kline_daily_qfq as q "
+        "join market.kline_daily_hfq as h using (code, trade_date)"
+    ).fetchall()
+    assert len(rows) == len(DAYS)
+    for day, qfq, hfq in rows:
+        raised = lines[day][0] * Fraction(prices[day]) + lines[day][1]
+        assert hfq == cents(raised), day
+        assert qfq == cents((raised - b) / a), day
+
+
+def cents(value: Fraction) -> Decimal:
+    """Rounded once, half away from zero."""
+    away = (abs(value) * 100 + Fraction(1, 2)).__floor__()
+    return (Decimal(away) * (1 if value >= 0 else -1)).scaleb(-2)
