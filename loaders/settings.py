@@ -11,96 +11,23 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 from platformdirs import user_data_dir
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from loaders.errors import SettingsError
+from loaders.section import Section
+from loaders.tdx.settings import TdxSettings
 
 PREFIX = "QUOTEMILL_"
 # read by others under the same prefix: the settings file's own place, the build's lock holder, the test suite
 FOREIGN = {"QUOTEMILL_CONFIG", "QUOTEMILL_REQUIRE", "QUOTEMILL_BUILD_LOCK_HELD"}
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TdxSettings(_Section):
-    """The TDX HTTP service. Times in seconds."""
-
-    base_url: str | None = Field(None, description="address of the service, http://host:8080")
-    corporate_actions: Path | Literal["xdxr"] | None = Field(
-        None, description="a CSV file, a folder of them, or `xdxr` for the TDX quote servers"
-    )
-    indices: list[Annotated[str, Field(pattern=r"^(sh|sz|bj)[0-9]{6}$")]] = Field(
-        ["sh000001", "sz399001", "sh000300"], description="indices to load; no list names them"
-    )
-    concurrency: int = Field(6, ge=1, le=6, description="requests at once; the service has six")
-    timeout: float = Field(10.0, gt=0, description="time-out of a request")
-    bulk_timeout: float = Field(30.0, gt=0, description="time-out of a bulk request")
-    retries: int = Field(3, ge=0, description="retries of a failed request")
-    backoff: float = Field(0.5, ge=0, description="first pause before a retry; doubled each time")
-    outage_wait: float = Field(180.0, ge=0, description="longest wait for a service that is down")
-    batch_size: int = Field(2000, ge=1, description="codes in one task of a job")
-    slice_size: int = Field(500, ge=1, le=500, description="codes in one package of rows")
-    overlap: int = Field(10, ge=1, description="days that an incremental load reads again")
-    requests_per_second: float | None = Field(
-        None, gt=0, description="most requests a second, of all routes together; empty: no limit"
-    )
-    vipdoc: Path | None = Field(
-        None, description="the desktop client's folder `vipdoc`, read before the service is asked"
-    )
-    minute_days: int = Field(
-        100,
-        ge=1,
-        le=100,
-        description="days of minutes that a first load asks for; 100 is all there is",
-    )
-    tick_days: int = Field(
-        60, ge=1, description="newest trading days whose ticks are kept complete"
-    )
-    realtime_when_busy: Literal["skip", "queue"] = Field(
-        "skip", description="what a realtime load does while another load of the source runs"
-    )
-    apply_inferred_actions: bool = Field(
-        False,
-        description="adjust prices by actions inferred from the vendor's series, where no source has them",
-    )
-
-    @field_validator("base_url")
-    @classmethod
-    def _web_address(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return value.rstrip("/") if value else None
-
-    @field_validator("corporate_actions", "vipdoc")
-    @classmethod
-    def _own_home(cls, value: Path | str | None) -> Path | str | None:
-        return value.expanduser() if isinstance(value, Path) else value
-
-    @field_validator("indices", mode="before")
-    @classmethod
-    def _comma_list(cls, value: Any) -> Any:
-        return (
-            [v.strip() for v in value.split(",") if v.strip()] if isinstance(value, str) else value
-        )
-
-    @property
-    def address(self) -> str | None:
-        """`base_url` for people and records: without a user and a password."""
-        if self.base_url is None:
-            return None
-        scheme, _, rest = self.base_url.partition("://")
-        authority, slash, path = rest.partition("/")
-        return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
-
-
-class Settings(_Section):
+class Settings(Section):
     """Everything the project can be told. `origins` says where each value came from."""
 
     home: Path = Field(
@@ -242,7 +169,10 @@ def _explain(error: ErrorDetails, origins: Mapping[str, str]) -> str:
     place = origins.get(dotted, "settings")
     if error["type"] != "extra_forbidden":
         return f"setting {dotted} ({place}): {error['msg']}"
-    section: type[BaseModel] = TdxSettings if dotted.startswith("tdx.") else Settings
+    part = Settings.model_fields.get(dotted.partition(".")[0])
+    section: type[BaseModel] = Settings
+    if part is not None and isinstance(part.default, Section):
+        section = type(part.default)
     names = [n for n in section.model_fields if n != "origins"]
     near = difflib.get_close_matches(dotted.split(".")[-1], names, n=1)
     guess = f"; did you mean {near[0]}?" if near else ""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from loaders import trading_time
-from loaders.engine.load import landed_tables
 from loaders.errors import QuotemillError, SettingsError
 from loaders.settings import Settings
+from loaders.sources import landed_tables
 from loaders.tdx.check import check as check_tdx
 from loaders.warehouse import embedded, migrate
 from loaders.warehouse.ownership import foreign_relations, privileges
@@ -104,9 +104,9 @@ def _service(settings: Settings, now: datetime) -> Check:
         found = check_tdx(settings, now)
     except QuotemillError as error:
         return _failed("service", error)
-    if found["warnings"]:
-        return Check("service", "warn", "; ".join(found["warnings"]), "loaders check tdx")
-    return Check("service", "ok", f"{found['base_url']}, calendar to {found['last_day']}")
+    if found.warnings:
+        return Check("service", "warn", "; ".join(found.warnings), "loaders check tdx")
+    return Check("service", "ok", found.seen)
 
 
 def _orphans() -> Iterator[Check]:

@@ -219,8 +219,8 @@ def load_evidence(
     of_month = (*OF_THE_MONTH, DAY_FILES) if settings.tdx.vipdoc else OF_THE_MONTH
     wanted = tuple(codes)
     requests = (
-        LoadRequest(SOURCE, datasets=of_month, codes=wanted, since=first, until=last),
-        LoadRequest(SOURCE, mode="init", datasets=(ADJUSTED,), codes=wanted),
+        LoadRequest(SOURCE, datasets=of_month, keys=wanted, since=first, until=last),
+        LoadRequest(SOURCE, mode="init", datasets=(ADJUSTED,), keys=wanted),
     )
     failed: dict[str, dict[str, str]] = {}
     for request in requests:

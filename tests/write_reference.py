@@ -18,7 +18,8 @@ from pydantic_core import PydanticUndefined
 import loaders.cli
 import orchestration.cli
 from loaders import errors
-from loaders.settings import PREFIX, Settings, TdxSettings
+from loaders.settings import PREFIX, Settings
+from loaders.tdx.settings import TdxSettings
 
 ROOT = Path(__file__).parent.parent
 APPS = {"loaders": loaders.cli.app, "quotemill": orchestration.cli.app}

@@ -7,7 +7,6 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.errors import UsageError
 from loaders.settings import load_settings
 
 
@@ -18,16 +17,12 @@ def check_command(
 
     Example: loaders check tdx
     """
-    if source != "tdx":
-        raise UsageError(f"unknown source {source}", hint="sources: tdx")
-    from loaders.tdx.check import check
+    from loaders import sources
 
-    found = check(load_settings(), datetime.now(UTC))
+    found = sources.find(source).check(load_settings(), datetime.now(UTC))
     if json:
-        shell.print_json(found)
+        shell.print_json({**found.detail, "warnings": found.warnings})
         return
-    print(
-        f"{found['base_url']} answers; its calendar runs {found['first_day']} to {found['last_day']}"
-    )
-    for warning in found["warnings"]:
+    print(found.seen)
+    for warning in found.warnings:
         print(f"warning: {warning}")

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from loaders import sources
 from loaders.cli import shell
 from loaders.cli.progress import Lines, Terminal, reporter
 from loaders.cli.shell import AsOf, JsonFlag
@@ -50,21 +51,21 @@ def run_command(
     Example: loaders run tdx --codes sh600000,sz000002
     """
     settings = load_settings()
-    if source is not None and source not in load.SOURCES:
-        raise UsageError(f"unknown source {source}", hint=f"sources: {', '.join(load.SOURCES)}")
+    if source is not None:
+        sources.find(source)
+    options = {"exchange": exchange, "date": day}
     request = LoadRequest(
         source or "",
-        mode=_one_of("--mode", mode, ("incremental", "init", "realtime")) or mode,
+        mode=mode,
         datasets=tuple(dataset) if dataset else None,
-        codes=_codes(codes, codes_file, exchange),
-        exchange=_one_of("--exchange", exchange, ("sh", "sz", "bj")),
+        keys=_keys(codes, codes_file, exchange),
         since=shell.parse_day(since),
         until=shell.parse_day(until),
-        day=day,
+        options={name: value for name, value in options.items() if value is not None},
     )
-    sources = [source] if source else configured_sources(settings, "loaders sandbox tdx")
+    names = [source] if source else configured_sources(settings, "loaders sandbox tdx")
     results: list[LoadResult] = []
-    for name in sources:
+    for name in names:
         results.append(attempt(settings, replace(request, source=name), as_of=as_of))
         if results[-1].exit_code == shell.INTERRUPTED:  # meant for all of them
             break
@@ -78,15 +79,15 @@ def configured_sources(settings: Settings, trial: str) -> list[str]:
 
     Raises SettingsError where there is none; its hint names `trial`, a command that needs no setting.
     """
-    sources, skipped = load.default_sources(settings)
+    ready, skipped = sources.configured(settings)
     for name, why in skipped.items():
         print(f"{name}: skipped, {why}", file=sys.stderr)
-    if not sources:
+    if not ready:
         raise SettingsError(
             f"no source is configured: {'; '.join(skipped.values())}",
             hint=f"quotemill.example.toml lists the settings; `{trial}` needs none",
         )
-    return sources
+    return ready
 
 
 def retry_command(
@@ -198,7 +199,7 @@ def summarise(result: LoadResult, report: Terminal | Lines) -> None:
         report.line(f"job {result.job_id} {result.status} in {result.seconds:.1f} s")
 
 
-def _codes(text: str | None, file: Path | None, exchange: str | None) -> tuple[str, ...] | None:
+def _keys(text: str | None, file: Path | None, exchange: str | None) -> tuple[str, ...] | None:
     if sum(option is not None for option in (text, file, exchange)) > 1:
         raise UsageError("give one of --codes, --codes-file and --exchange")
     if file is not None:
@@ -210,13 +211,7 @@ def _codes(text: str | None, file: Path | None, exchange: str | None) -> tuple[s
             raise UsageError(f"{file} is not UTF-8 text") from None
     if text is None:
         return None
-    found = tuple(dict.fromkeys(c.lower() for c in text.replace(",", " ").split()))
+    found = tuple(dict.fromkeys(text.replace(",", " ").split()))
     if not found:
         raise UsageError("no code is given")
     return found
-
-
-def _one_of(option: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
-    if value is not None and value not in allowed:
-        raise UsageError(f"{option} {value}: unknown", hint=f"allowed: {', '.join(allowed)}")
-    return value

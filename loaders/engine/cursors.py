@@ -1,10 +1,10 @@
-"""Cursors: the newest final trading day of each key of a dataset. The only writer of cursor state.
+"""Cursors: how far each key of a dataset has come. The only writer of cursor state.
 
-They live in dlt's resource state and move in the package that carries the rows, so they may lag the
-rows and never lead them. `ops.ingestion_state` is written from them for people to read.
+A cursor is text that orders as what it stands for does: a day, a slot. Cursors live in dlt's resource
+state and move in the package that carries the rows, so they may lag the rows and never lead them.
+`ops.ingestion_state` is written from them for people to read.
 """
 
-import json
 from collections.abc import Mapping, MutableMapping
 from datetime import date, datetime
 from typing import Any
@@ -14,36 +14,35 @@ import psycopg
 _STATE_KEY = "cursor"
 
 
-def read(pipeline_state: Mapping[str, Any], source: str, resource: str) -> dict[str, date]:
+def read(pipeline_state: Mapping[str, Any], source: str, resource: str) -> dict[str, str]:
     """The cursors of one resource from a pipeline's state, empty before the first load."""
     resources = pipeline_state.get("sources", {}).get(source, {}).get("resources", {})
-    stored: Mapping[str, str] = resources.get(resource, {}).get(_STATE_KEY, {})
-    return {key: date.fromisoformat(text) for key, text in stored.items()}
+    return dict(resources.get(resource, {}).get(_STATE_KEY, {}))
 
 
-def advance(resource_state: MutableMapping[str, Any], moves: Mapping[str, date]) -> None:
+def advance(resource_state: MutableMapping[str, Any], moves: Mapping[str, str]) -> None:
     """Move cursors inside a running resource. A cursor never moves back."""
     stored = resource_state.setdefault(_STATE_KEY, {})
-    for key, day in moves.items():
-        stored[key] = max(stored.get(key, ""), day.isoformat())
+    for key, cursor in moves.items():
+        stored[key] = max(stored.get(key, ""), cursor)
 
 
 def publish(
-    conn: psycopg.Connection, source: str, dataset: str, cursors: Mapping[str, date], at: datetime
+    conn: psycopg.Connection, source: str, dataset: str, cursors: Mapping[str, str], at: datetime
 ) -> None:
     """Write cursors to `ops.ingestion_state`; rows that say the same already are left alone."""
     keys = sorted(cursors)
     conn.execute(
         """
         insert into ops.ingestion_state as s
-            (source, dataset, key, last_success_date, last_success_at, cursor_payload)
-        select %s, %s, key, last, %s, payload
-        from unnest(%s::text[], %s::date[], %s::jsonb[]) as c (key, last, payload)
+            (source, dataset, key, cursor, last_success_date, last_success_at)
+        select %s, %s, key, cursor, last, %s
+        from unnest(%s::text[], %s::text[], %s::date[]) as c (key, cursor, last)
         on conflict (source, dataset, key) do update set
+            cursor = excluded.cursor,
             last_success_date = excluded.last_success_date,
-            last_success_at = excluded.last_success_at,
-            cursor_payload = excluded.cursor_payload
-        where s.cursor_payload is distinct from excluded.cursor_payload
+            last_success_at = excluded.last_success_at
+        where s.cursor is distinct from excluded.cursor
         """,
         (
             source,
@@ -51,6 +50,14 @@ def publish(
             at,
             keys,
             [cursors[key] for key in keys],
-            [json.dumps({"code": key, "date": cursors[key].isoformat()}) for key in keys],
+            [_day(cursors[key]) for key in keys],
         ),
     )
+
+
+def _day(cursor: str) -> date | None:
+    """The day that a cursor begins with; None for one of another kind."""
+    try:
+        return date.fromisoformat(cursor[:10])
+    except ValueError:
+        return None

@@ -16,18 +16,22 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from loaders.engine.request import LoadRequest
 from loaders.errors import UsageError
 from loaders.warehouse.postgres import Warehouse
 
 
 @dataclass
 class Task:
-    """One unit of a job: a batch of codes of one dataset within one exchange, or a whole dataset."""
+    """One task of a job: keys of one dataset, of one exchange where that matters.
+
+    `failures` are reasons by key. Of a task that ended, every key is done, skipped or failed.
+    """
 
     task_no: int
     dataset: str
     exchange: str | None = None
-    codes: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     status: str = "pending"
     done: int = 0
     skipped: int = 0
@@ -35,11 +39,25 @@ class Task:
     rows_read: int = 0
     rows_new: int = 0
     rows_changed: int = 0
-    cursor: dict[str, Any] = field(default_factory=dict)  # code, date, page: where it stands
+    cursor: dict[str, Any] = field(default_factory=dict)  # key, cursor, package: where it stands
 
     @property
     def rows_unchanged(self) -> int:
         return self.rows_read - self.rows_new - self.rows_changed
+
+    @property
+    def reached(self) -> int:
+        """How many keys have come to their end."""
+        return self.done + self.skipped + len(self.failures)
+
+    @property
+    def verdict(self) -> str:
+        """The status of a task that is not run any further."""
+        if self.reached < len(self.keys):
+            return "cancelled"
+        if not self.failures:
+            return "succeeded"
+        return "partial" if self.done + self.skipped else "failed"
 
 
 def requester() -> str:
@@ -52,25 +70,33 @@ def requester() -> str:
 
 def start_job(
     warehouse: Warehouse,
-    source: str,
+    lane: str,
+    request: LoadRequest,
     mode: str,
-    parameters: Mapping[str, Any],
     as_of: datetime,
     retry_of: int | None = None,
 ) -> int:
-    """Record a new job. Jobs of this source still marked running died without a word: we hold the lock."""
+    """Record a new job. Jobs of this lane still marked running died without a word: we hold the lock."""
 
     def insert(conn: psycopg.Connection) -> int:
         conn.execute(
             "update ops.ingestion_jobs set status = 'interrupted', finished_at = clock_timestamp() "
-            "where source = %s and status = 'running'",
-            (source,),
+            "where lane = %s and status = 'running'",
+            (lane,),
         )
         row = conn.execute(
             "insert into ops.ingestion_jobs "
-            "(source, mode, status, requested_by, parameters, retry_of, as_of) "
-            "values (%s, %s, 'running', %s, %s, %s, %s) returning job_id",
-            (source, mode, requester(), json.dumps(parameters), retry_of, as_of),
+            "(source, lane, mode, status, requested_by, parameters, retry_of, as_of) "
+            "values (%s, %s, %s, 'running', %s, %s, %s, %s) returning job_id",
+            (
+                request.source,
+                lane,
+                mode,
+                requester(),
+                json.dumps(request.parameters()),
+                retry_of,
+                as_of,
+            ),
         ).fetchone()
         assert row is not None
         return int(row[0])
@@ -84,10 +110,10 @@ def save_task(warehouse: Warehouse, job_id: int, task: Task) -> None:
         lambda conn: conn.execute(
             """
             insert into ops.ingestion_job_tasks as t (
-                job_id, task_no, dataset, exchange, codes, status, done, skipped, failed,
+                job_id, task_no, dataset, exchange, keys, status, done, skipped, failed,
                 rows_read, rows_new, rows_changed, failures, cursor_payload, started_at, finished_at
             ) values (
-                %(job_id)s, %(task_no)s, %(dataset)s, %(exchange)s, %(codes)s, %(status)s, %(done)s,
+                %(job_id)s, %(task_no)s, %(dataset)s, %(exchange)s, %(keys)s, %(status)s, %(done)s,
                 %(skipped)s, %(failed)s, %(rows_read)s, %(rows_new)s, %(rows_changed)s,
                 %(failures)s, %(cursor)s,
                 case when %(status)s <> 'pending' then clock_timestamp() end,
@@ -106,7 +132,7 @@ def save_task(warehouse: Warehouse, job_id: int, task: Task) -> None:
                 "task_no": task.task_no,
                 "dataset": task.dataset,
                 "exchange": task.exchange,
-                "codes": list(task.codes),
+                "keys": list(task.keys),
                 "status": task.status,
                 "done": task.done,
                 "skipped": task.skipped,
@@ -156,13 +182,6 @@ def write_log(
     )
 
 
-def cancel_requested(warehouse: Warehouse, job_id: int) -> bool:
-    """Raises WarehouseAway at once."""
-    query = "select cancel_requested_at is not null from ops.ingestion_jobs where job_id = %s"
-    row = warehouse.ask(lambda conn: conn.execute(query, (job_id,)).fetchone(), patient=False)
-    return row == (True,)
-
-
 def request_cancel(warehouse: Warehouse, job_id: int | None = None) -> int:
     """Ask a running job (the newest one by default) to stop. Raises UsageError where none runs."""
     query = (
@@ -182,7 +201,7 @@ def request_cancel(warehouse: Warehouse, job_id: int | None = None) -> int:
 def failed_tasks(
     warehouse: Warehouse, source: str, job_id: int | None = None
 ) -> tuple[dict[str, Any], list[Task]]:
-    """A job of the source (the newest by default) and all its tasks, each with the codes that are left of it:
+    """A job of the source (the newest by default) and all its tasks, each with the keys that are left of it:
     those that failed, or all of a task that did not come to its end. The cursors skip what is there."""
     with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
         job = cur.execute(
@@ -209,9 +228,9 @@ def _left_of(task: Mapping[str, Any]) -> tuple[str, ...]:
     if task["status"] in ("succeeded", "skipped"):
         return ()
     failures = set(task["failures"])
-    ended = task["done"] + task["skipped"] + len(failures) == len(task["codes"])
-    by_code = failures <= set(task["codes"])  # else the task failed as a whole
-    return tuple(c for c in task["codes"] if not (ended and by_code) or c in failures)
+    ended = task["done"] + task["skipped"] + len(failures) == len(task["keys"])
+    by_key = failures <= set(task["keys"])  # else the task failed as a whole
+    return tuple(k for k in task["keys"] if not (ended and by_key) or k in failures)
 
 
 def recent_jobs(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
@@ -250,7 +269,7 @@ def report(warehouse: Warehouse, limit: int = 10) -> dict[str, Any]:
             return {"warehouse": warehouse.label} | nothing
         recent = recent_jobs(conn, limit)
         tasks = cur.execute(
-            "select task_no, dataset, exchange, status, cardinality(codes) as keys, done, skipped, "
+            "select task_no, dataset, exchange, status, cardinality(keys) as keys, done, skipped, "
             "failed, cursor_payload from ops.ingestion_job_tasks "
             "where job_id = (select max(job_id) from ops.ingestion_jobs) order by task_no"
         ).fetchall()

@@ -1,17 +1,17 @@
 """One load of one source, from settings to result: warehouse, lock, job record, tasks.
 
-The source's own module says which tasks there are and what each fetches; this module knows what is
-the same for all of them. Commands are thin shells over `run_load`.
+The source says which tasks there are and how each fetches (loaders.engine.source); this module knows
+what is the same for all of them. Commands are thin shells over `run_load`.
 """
 
 import contextlib
-import importlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from loaders import sources
 from loaders.engine import cursors, jobs
 from loaders.engine import lock as locks
 from loaders.engine.jobs import Task
@@ -25,11 +25,9 @@ if TYPE_CHECKING:
     import dlt
     import psycopg
 
-    from loaders.warehouse.landing import Landed
-    from loaders.warehouse.tables import Batch, LandedTable
+    from loaders.engine.source import Source
 
-SOURCES = {"tdx": "loaders.tdx.load"}
-CANCEL_POLL = 1.0  # seconds between two looks for a cancel from another terminal
+PACKAGE_ROWS = 2_000_000  # a package that has as many takes no further key
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class LoadResult:
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {
             "tasks": [
-                {k: v for k, v in asdict(task).items() if k != "codes"}
+                {k: v for k, v in asdict(task).items() if k != "keys"}
                 | {"rows_unchanged": task.rows_unchanged}
                 for task in self.tasks
             ]
@@ -61,27 +59,30 @@ class LoadResult:
 
 @dataclass
 class Load:
-    """A running load: what the modules of a source need to fetch and land."""
+    """A running load: what a source needs beside its own client."""
 
+    source: "Source[Any]"
     settings: Settings
     request: LoadRequest
     warehouse: Warehouse
     pipeline: "dlt.Pipeline"
     lock: locks.LoadLock
+    watch: locks.Watch
     job_id: int
     clock: Callable[[], datetime]
     reporter: Reporter
+    # the tasks of the job that is loaded again, with the keys that are left of each
     retried: Sequence[Task] | None = None
     tasks: list[Task] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     gone: QuotemillError | None = None
     interrupted: bool = False
-    _stopped: bool = False
-    _looked: float = 0.0
+    package_rows: int = 0
 
     def interrupt(self) -> None:
         """Finish what is in hand and stop, by the word of this process's own user."""
-        self._stopped = self.interrupted = True
+        self.interrupted = True
+        self.watch.stop()
 
     def stopping(self) -> bool:
         """True once the load is to end: stopped, cancelled, or the source is gone."""
@@ -89,18 +90,11 @@ class Load:
 
     def cancelling(self) -> bool:
         """True once somebody asked the load to stop. Raises LockHeldError where the lock was lost."""
-        if not self._stopped and time.monotonic() - self._looked > CANCEL_POLL:
-            self._looked = time.monotonic()
-            with contextlib.suppress(WarehouseAway):  # what is fetched now is kept on disk
-                self.lock.confirm()
-                # never back to False: a Ctrl-C may come while the warehouse is asked
-                if jobs.cancel_requested(self.warehouse, self.job_id):
-                    self._stopped = True
-        return self._stopped
+        return self.watch.asked()
 
-    @property
-    def cancelled(self) -> bool:
-        return self._stopped
+    def room(self) -> bool:
+        """False once the package in hand is full and takes no further key."""
+        return self.package_rows < PACKAGE_ROWS
 
     def warn(self, text: str) -> None:
         """Say something once, to people and in the job's log."""
@@ -115,58 +109,18 @@ class Load:
         with contextlib.suppress(WarehouseAway):
             jobs.write_log(self.warehouse, self.job_id, level, event, detail, task_no)
 
-    def cursors(self, resource: str) -> dict[str, date]:
-        return cursors.read(self.pipeline.state, self.request.source, resource)
+    def cursors(self, resource: str) -> dict[str, str]:
+        """The cursors of a landed table, by key."""
+        return cursors.read(self.pipeline.state, self.source.name, resource)
 
-    def add_task(
-        self, dataset: str, codes: Sequence[str] = (), exchange: str | None = None
-    ) -> Task:
-        task = Task(len(self.tasks) + 1, dataset, exchange, tuple(codes))
+    def save(self, task: Task) -> None:
+        jobs.save_task(self.warehouse, self.job_id, task)
+
+    def add_task(self, dataset: str, keys: Sequence[str], exchange: str | None = None) -> Task:
+        task = Task(len(self.tasks) + 1, dataset, exchange, tuple(keys))
         self.tasks.append(task)
-        jobs.save_task(self.warehouse, self.job_id, task)
+        self.save(task)
         return task
-
-    def land(
-        self,
-        task: Task,
-        table: "LandedTable",
-        batches: "Iterator[Batch]",
-        rejects: "LandedTable | None" = None,
-        has_cursor: Callable[[str], bool] = lambda _: True,
-    ) -> "Landed":
-        """Land the batches of one slice as one package, then count, publish and record it.
-
-        `has_cursor` tells the dataset's own cursors where it shares the table with others.
-        """
-        from loaders.warehouse import landing
-
-        def confirmed() -> "Iterator[Batch]":
-            yield from batches
-            with contextlib.suppress(WarehouseAway):  # the package waits for it on disk
-                self.lock.confirm()
-
-        self.warehouse.ask(lambda _: self.lock.confirm())
-        landed = landing.land(
-            self.pipeline,
-            self.warehouse,
-            self.request.source,
-            table,
-            confirmed(),
-            rejects,
-        )
-        task.rows_read += landed.read
-        task.rows_new += landed.new
-        task.rows_changed += landed.changed
-        self.publish(task.dataset, table.name, has_cursor)
-        jobs.save_task(self.warehouse, self.job_id, task)
-        return landed
-
-    def publish(self, dataset: str, resource: str, has_cursor: Callable[[str], bool]) -> None:
-        moved = {key: day for key, day in self.cursors(resource).items() if has_cursor(key)}
-        now = self.clock()
-        self.warehouse.ask(
-            lambda conn: cursors.publish(conn, self.request.source, dataset, moved, now)
-        )
 
 
 def run_load(
@@ -182,44 +136,45 @@ def run_load(
     """Load one source. `as_of` stands in for the clock; `retry` loads what of a job failed.
 
     Raises UsageError, SettingsError, LockHeldError, UpstreamError before a job exists; afterwards the
-    outcome is in the result, and in the job's record. A realtime load raises no LockHeldError: it
-    is skipped or waits, as the settings say.
+    outcome is in the result, and in the job's record. Where the source says so, a lane that is held
+    raises no LockHeldError: the load is skipped or waits.
     """
-    module = importlib.import_module(SOURCES[request.source])
-    module.check_request(settings, request)
+    source = sources.find(request.source)
+    source.check_request(settings, request)
     warehouse = prepare_warehouse(settings, reporter)
 
     def clock() -> datetime:
         return as_of or datetime.now(UTC)
 
-    request = module.resolve(warehouse, request, clock())
+    retried: list[Task] | None = None
+    retry_of: int | None = None
     started = time.monotonic()
-    realtime = request.mode == "realtime" and not retry
+    if retry:
+        job, retried = jobs.failed_tasks(warehouse, request.source, retry_job)
+        retry_of = job["job_id"]
+        request = request_of(job["parameters"])
+    else:
+        request = source.resolve(warehouse, request, clock())
+    busy = "fail" if retry else source.when_busy(settings, request)
+    lane = source.lane_of(request)
     try:
-        taken = locks.load_lock(
-            warehouse,
-            request.source,
-            queue=reporter.line if realtime and module.queues(settings) else None,
-        )
+        taken = locks.load_lock(warehouse, lane, queue=reporter.line if busy == "wait" else None)
     except LockHeldError as held:
-        if not realtime:
+        if busy != "skip":
             raise
         reporter.line(f"skipped: {held}")
         return _skipped(request.source, str(held))
     with taken as lock:
+        from loaders.engine import keyed
         from loaders.warehouse import landing, migrate
 
-        retried: list[Task] | None = None
-        retry_of: int | None = None
-        if retry:
-            job, retried = jobs.failed_tasks(warehouse, request.source, retry_job)
-            retry_of = job["job_id"]
+        if retry:  # the job that was running may have ended meanwhile
+            job, retried = jobs.failed_tasks(warehouse, request.source, retry_of)
             if job["status"] == "succeeded":
                 reporter.line(f"nothing of job {retry_of} had failed")
                 return _skipped(request.source)
-            request = request_of(job["parameters"])
         folder = settings.home / "pipelines" / migrate.warehouse_id(warehouse)
-        pipeline, pending = landing.open_pipeline(warehouse, folder, request.source)
+        pipeline, pending = landing.open_pipeline(warehouse, folder, lane, source.name)
         if pending.load_ids:
             reporter.line(
                 f"landed {pending.read:,} rows that an interrupted run had fetched "
@@ -227,31 +182,33 @@ def run_load(
             )
         job_id = jobs.start_job(
             warehouse,
-            request.source,
+            lane,
+            request,
             "retry" if retry else request.mode,
-            request.parameters(),
             clock(),
             retry_of,
         )
-        load = Load(
-            settings, request, warehouse, pipeline, lock, job_id, clock, reporter, retried=retried
-        )
-        on_start(load)
-        error: QuotemillError | None = None
-        try:
-            module.load(load)
-        except WarehouseAway as caught:
-            _abandon(load, "failed", str(caught))
-            raise
-        except QuotemillError as caught:
-            error = caught
-        except KeyboardInterrupt:
-            _abandon(load, "cancelled", "stopped at once")
-            raise
-        except BaseException as caught:
-            _abandon(load, "failed", f"{type(caught).__name__}: {caught}")
-            raise
-        return _finish(load, error or load.gone, time.monotonic() - started)
+        with locks.Watch(lock, job_id) as watch:
+            load = Load(
+                source, settings, request, warehouse, pipeline, lock, watch, job_id, clock,
+                reporter, retried=retried,
+            )  # fmt: skip
+            on_start(load)
+            error: QuotemillError | None = None
+            try:
+                keyed.run(load)
+            except WarehouseAway as caught:
+                _abandon(load, "failed", str(caught))
+                raise
+            except QuotemillError as caught:
+                error = caught
+            except KeyboardInterrupt:
+                _abandon(load, "cancelled", "stopped at once")
+                raise
+            except BaseException as caught:
+                _abandon(load, "failed", f"{type(caught).__name__}: {caught}")
+                raise
+            return _finish(load, error or load.gone, time.monotonic() - started)
 
 
 def _skipped(source: str, *why: str) -> LoadResult:
@@ -264,15 +221,17 @@ def stopped(source: str, error: QuotemillError) -> LoadResult:
 
 
 def _finish(load: Load, error: QuotemillError | None, seconds: float) -> LoadResult:
+    # an error tells more than that somebody had also asked to stop
+    cancelled = error is None and load.cancelling()
     failed = sum(len(task.failures) for task in load.tasks)
     open_tasks = [t for t in load.tasks if t.status in ("pending", "running")]
     for task in open_tasks:
-        task.status = "cancelled" if load.cancelled else "failed"
-        jobs.save_task(load.warehouse, load.job_id, task)
+        task.status = "cancelled" if cancelled else "failed"
+        load.save(task)
     progress = any(t.done or t.status == "succeeded" for t in load.tasks)
     if error is not None:
         status, exit_code = "partial" if progress else "failed", error.exit_code
-    elif load.cancelled:
+    elif cancelled:
         status, exit_code = "cancelled", PartialError.exit_code
     elif failed or any(t.status == "failed" for t in load.tasks):
         status = "partial" if progress else "failed"
@@ -316,7 +275,7 @@ def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
 
     warehouse = open_warehouse(settings)
     reporter.line(f"warehouse: {warehouse.label} ({warehouse.origin})")
-    migrate.prepare(warehouse, landed_tables(), told_to_dbt(settings))
+    migrate.prepare(warehouse, sources.landed_tables(), told_to_dbt(settings))
     if warehouse.reader_role and not warehouse.ask(_has_role(warehouse.reader_role)):
         reporter.line(
             f"warning: the reader role {warehouse.reader_role} does not exist, so nothing is granted "
@@ -331,24 +290,6 @@ def told_to_dbt(settings: Settings) -> dict[str, str]:
     return {"apply_inferred_actions": str(settings.tdx.apply_inferred_actions).lower()}
 
 
-def landed_tables() -> list["LandedTable"]:
-    """Every landed table of every source."""
-    modules = (importlib.import_module(f"loaders.{name}.schemas") for name in SOURCES)
-    return [table for module in modules for table in module.TABLES]
-
-
 def _has_role(name: str) -> "Callable[[psycopg.Connection], bool]":
     query = "select exists (select from pg_roles where rolname = %s)"
     return lambda conn: conn.execute(query, (name,)).fetchone() == (True,)
-
-
-def default_sources(settings: Settings) -> tuple[list[str], dict[str, str]]:
-    """The sources whose settings are present, and why the others are skipped."""
-    ready, skipped = [], {}
-    for name, module in SOURCES.items():
-        missing = importlib.import_module(module).missing_settings(settings)
-        if missing:
-            skipped[name] = missing
-        else:
-            ready.append(name)
-    return ready, skipped

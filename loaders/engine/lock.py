@@ -1,87 +1,134 @@
-"""The lock of a load: one at a time for each source, on every machine that shares the warehouse."""
+"""The lock of a lane: one load at a time, on every machine that shares the warehouse."""
 
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
+from typing import Any
 
 import psycopg
 
 from loaders.errors import LockHeldError, SettingsError
-from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.postgres import Warehouse, WarehouseAway
 
 QUEUE_POLL = 0.5  # seconds between two tries at a lock that is waited for
+WATCH_POLL = 1.0  # seconds between two looks for a cancel from another terminal
 
 
 class LoadLock:
-    """The lock of a source: an advisory lock of the warehouse, which every machine sees, and a
-    file's lock, which outlives a restart of the warehouse. Both vanish with their process."""
+    """An advisory lock of the warehouse, which every machine sees, and a file's lock, which outlives a
+    restart of the warehouse. Both vanish with their process. May be used by several threads."""
 
-    def __init__(self, warehouse: Warehouse, source: str) -> None:
-        self._warehouse, self._source = warehouse, source
-        self._conn: psycopg.Connection | None = None
-        self._file = _lock_file(warehouse, source)
+    def __init__(self, warehouse: Warehouse, lane: str) -> None:
+        self._warehouse, self._lane = warehouse, lane
+        self._turn = threading.Lock()
+        self._file = _lock_file(warehouse, lane)
         try:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 with warehouse.connect() as conn:
                     raise self._held(conn) from None
-            self._take()
+            self._conn = self._taken()
         except BaseException:
-            self.close()
+            os.close(self._file)
             raise
 
     def confirm(self) -> None:
         """Have the lock still, or again after the warehouse was away. Raises LockHeldError where
         another machine took it meanwhile, WarehouseAway while it is away."""
-        try:
-            assert self._conn is not None
-            self._conn.execute("select 1")
-        except psycopg.OperationalError:
-            self._take()
+        self.ask("select 1")
+
+    def ask(self, query: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
+        """The first row of a query, on the connection that holds the lock. Raises as `confirm` does."""
+        with self._turn:
+            try:
+                return self._conn.execute(query.encode(), values).fetchone()
+            except psycopg.OperationalError:
+                self._conn.close()
+                self._conn = self._taken()
+                return self._conn.execute(query.encode(), values).fetchone()
 
     def close(self) -> None:
-        if self._conn is not None:
-            self._conn.close()
+        self._conn.close()
         os.close(self._file)
 
-    def _take(self) -> None:
-        if self._conn is not None:
-            self._conn.close()
-        name = f"quotemill load lock: {self._source}"
+    def _taken(self) -> psycopg.Connection:
+        name = f"quotemill load lock: {self._lane}"
         conn = self._warehouse.connect(autocommit=True, application_name=name)
         row = conn.execute(
             "select pg_try_advisory_lock(hashtextextended(%s, 0))",
-            (f"quotemill:load:{self._source}",),
+            (f"quotemill:load:{self._lane}",),
         ).fetchone()
         if row != (True,):
             with conn:
                 raise self._held(conn)
-        self._conn = conn
+        return conn
 
     def _held(self, conn: psycopg.Connection) -> LockHeldError:
         holder = conn.execute(
             "select format('job %%s of %%s, running since %%s', job_id, requested_by, "
             "to_char(started_at, 'YYYY-MM-DD HH24:MI:SS TZ')) from ops.ingestion_jobs "
-            "where source = %s and status = 'running' order by job_id desc limit 1",
-            (self._source,),
+            "where lane = %s and status = 'running' order by job_id desc limit 1",
+            (self._lane,),
         ).fetchone()
         return LockHeldError(
-            f"another load of {self._source} holds the lock: "
+            f"another load of {self._lane} holds the lock: "
             + (holder[0] if holder else "it has only just begun"),
             hint="wait for it, or stop it by `loaders cancel`; `loaders status` shows it",
         )
 
 
-def _lock_file(warehouse: Warehouse, source: str) -> int:
+class Watch:
+    """Looks at the warehouse, in a thread of its own, whether somebody cancelled a job and whether its
+    lock is held still: what fetches and what lands never waits for these looks. A context manager."""
+
+    def __init__(self, lock: LoadLock, job_id: int) -> None:
+        self._lock, self._job_id = lock, job_id
+        self._asked, self._end = threading.Event(), threading.Event()
+        self._lost: LockHeldError | None = None
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def stop(self) -> None:
+        """Ask for the end from inside; safe in a signal's handler."""
+        self._asked.set()
+
+    def asked(self) -> bool:
+        """Has anybody asked the load to stop? Raises LockHeldError where the lock was lost."""
+        if self._lost is not None:
+            raise self._lost
+        return self._asked.is_set()
+
+    def _run(self) -> None:
+        query = "select cancel_requested_at is not null from ops.ingestion_jobs where job_id = %s"
+        while not self._end.wait(WATCH_POLL):
+            try:
+                if self._lock.ask(query, (self._job_id,)) == (True,):
+                    self._asked.set()
+            except LockHeldError as error:
+                self._lost = error
+                return
+            except (WarehouseAway, psycopg.Error):
+                continue  # what is fetched now is kept on disk
+
+
+def _lock_file(warehouse: Warehouse, lane: str) -> int:
     from loaders.warehouse.migrate import warehouse_id
 
     folder = warehouse.home / "pipelines"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{warehouse_id(warehouse)}-{source}.lock"
+        path = folder / f"{warehouse_id(warehouse)}-{lane}.lock"
         return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
     except OSError as error:
         raise SettingsError(
@@ -91,16 +138,16 @@ def _lock_file(warehouse: Warehouse, source: str) -> int:
 
 
 def load_lock(
-    warehouse: Warehouse, source: str, *, queue: Callable[[str], object] | None = None
+    warehouse: Warehouse, lane: str, *, queue: Callable[[str], object] | None = None
 ) -> AbstractContextManager[LoadLock]:
-    """Take the lock of a source. Raises LockHeldError that names the holder.
+    """Take the lock of a lane. Raises LockHeldError that names the holder.
 
     With `queue` wait for it instead, after saying by `queue` what is waited for.
     """
     said = False
     while True:
         try:
-            return closing(LoadLock(warehouse, source))
+            return closing(LoadLock(warehouse, lane))
         except LockHeldError as held:
             if queue is None:
                 raise

@@ -1,47 +1,63 @@
 """What a load is asked for."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
+
+from loaders.errors import UsageError
+
+VERSION = 2  # of the form that jobs are stored in
 
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """What to load. None means all of the codes, and the datasets that its mode is about.
+    """What to load. None means all of the keys, and the datasets that its mode is about.
 
-    `mode` is init (whole histories), incremental (what is new after the close) or realtime (what is
-    missing of the running session). Dates are trading days, both included; `day` is one such day as
-    text, or `last`.
+    `mode` is init (whole histories), incremental (what is new), realtime (what is missing of the
+    running session), or another word of the source. Dates are the exchange's, both included.
+    `options` are the source's own: text by name, without what was not given.
     """
 
     source: str
     mode: str = "incremental"
     datasets: tuple[str, ...] | None = None
-    codes: tuple[str, ...] | None = None
-    exchange: str | None = None
+    keys: tuple[str, ...] | None = None
     since: date | None = None
     until: date | None = None
-    day: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def parameters(self) -> dict[str, Any]:
-        return json.loads(json.dumps(asdict(self), default=str))  # type: ignore[no-any-return]
+        """As the job's record holds it."""
+        return {
+            "version": VERSION,
+            "source": self.source,
+            "mode": self.mode,
+            "datasets": None if self.datasets is None else list(self.datasets),
+            "keys": None if self.keys is None else list(self.keys),
+            "since": self.since and self.since.isoformat(),
+            "until": self.until and self.until.isoformat(),
+            "options": dict(self.options),
+        }
 
 
 def request_of(parameters: Mapping[str, Any]) -> LoadRequest:
-    def day(value: str | None) -> date | None:
-        return date.fromisoformat(value) if value else None
+    """The request that a job was recorded with, of this version or an older one.
 
-    def names(value: list[str] | None) -> tuple[str, ...] | None:
-        return tuple(value) if value is not None else None
-
-    return LoadRequest(
-        **dict(parameters)
-        | {
-            "since": day(parameters["since"]),
-            "until": day(parameters["until"]),
-            "datasets": names(parameters["datasets"]),
-            "codes": names(parameters["codes"]),
-        }
-    )
+    Raises UsageError for one of a newer quotemill.
+    """
+    stored = dict(parameters)
+    version = stored.pop("version", 1)
+    if version > VERSION:
+        raise UsageError(
+            "the job was recorded by a newer quotemill", hint="retry it with that version"
+        )
+    if version == 1:  # keys were codes, and options had fields of their own
+        stored["keys"] = stored.pop("codes")
+        options = {"exchange": stored.pop("exchange"), "date": stored.pop("day", None)}
+        stored["options"] = {name: value for name, value in options.items() if value is not None}
+    for name in ("since", "until"):
+        stored[name] = date.fromisoformat(stored[name]) if stored[name] else None
+    for name in ("datasets", "keys"):
+        stored[name] = None if stored[name] is None else tuple(stored[name])
+    return LoadRequest(**stored)

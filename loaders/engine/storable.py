@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.tdx.bars.plausibility import Rejected
+from loaders.engine.rejects import Rejected
 from loaders.warehouse.tables import LandedTable
 
 FIRST, LAST = date(1900, 1, 1), date(2999, 12, 31)

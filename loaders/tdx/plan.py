@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from loaders.engine.jobs import Task
 from loaders.engine.request import LoadRequest
-from loaders.settings import TdxSettings
-from loaders.tdx.dataset import Dataset
+from loaders.engine.source import Unit
+from loaders.errors import UpstreamError
+from loaders.tdx.context import Context, Dataset
 from loaders.tdx.datasets import (
     codes,
     corporate_actions,
@@ -27,58 +28,66 @@ from loaders.tdx.datasets import (
     vipdoc_daily,
 )
 from loaders.tdx.service.answers import EXCHANGES
+from loaders.tdx.settings import TdxSettings
 
-# day bars first: minutes and ticks are judged by them
-KEYED: dict[str, Dataset] = {
-    dataset.name: dataset
-    for dataset in (
-        kline_daily.DATASET,
-        index_kline.DATASET,
-        stock_info.DATASET,
-        minute_1m.DATASET,
-        tick_trade.DATASET,
-        quote_snapshot.DATASET,
-        market_stats_snapshot.DATASET,
-        kline_weekly.DATASET,
-        kline_monthly.DATASET,
-        kline_5m.DATASET,
-        kline_15m.DATASET,
-        kline_30m.DATASET,
-        kline_60m.DATASET,
-        kline_adjusted.DATASET,
-        vipdoc_daily.DATASET,
+# in the order in which they load; day bars before minutes and ticks, which are judged by them
+DATASETS: tuple[Dataset, ...] = tuple(
+    module.DATASET
+    for module in (
+        codes,
+        trading_calendar,
+        kline_daily,
+        index_kline,
+        stock_info,
+        minute_1m,
+        tick_trade,
+        quote_snapshot,
+        market_stats_snapshot,
+        kline_weekly,
+        kline_monthly,
+        kline_5m,
+        kline_15m,
+        kline_30m,
+        kline_60m,
+        kline_adjusted,
+        vipdoc_daily,
+        corporate_actions,
     )
-}
-DATASETS = (codes.DATASET, trading_calendar.DATASET, *KEYED, corporate_actions.DATASET)
-_NOT_BY_CODE = (index_kline.DATASET.name, market_stats_snapshot.DATASET.name)
-# the code list and the calendar are loaded by every load, planned or not
-PLANNED = (*KEYED, corporate_actions.DATASET)
-PER_CODE = tuple(name for name in PLANNED if name not in _NOT_BY_CODE)
-
-_ALWAYS = (
-    codes.DATASET,
-    trading_calendar.DATASET,
-    kline_daily.DATASET.name,
-    index_kline.DATASET.name,
 )
-REALTIME = (minute_1m.DATASET.name, tick_trade.DATASET.name, quote_snapshot.DATASET.name)
+NAMES = tuple(dataset.name for dataset in DATASETS)
+# the code list and the calendar are loaded by every load, planned or not
+PLANNED = NAMES[2:]
+PER_CODE = tuple(n for n in PLANNED if n not in ("index_kline", "market_stats_snapshot"))
+NOT_LISTED = "not in the service's code list (which never has B shares)"
+
+REALTIME = ("minute_1m", "tick_trade", "quote_snapshot")
+_ALWAYS = ("codes", "trading_calendar", "kline_daily", "index_kline")
 DEFAULTS: dict[str, tuple[str, ...]] = {
-    "init": (
-        *_ALWAYS,
-        stock_info.DATASET.name,
-        minute_1m.DATASET.name,
-        quote_snapshot.DATASET.name,
-        corporate_actions.DATASET,
-    ),
-    "incremental": (
-        *_ALWAYS,
-        minute_1m.DATASET.name,
-        tick_trade.DATASET.name,
-        corporate_actions.DATASET,
-    ),
+    "init": (*_ALWAYS, "stock_info", "minute_1m", "quote_snapshot", "corporate_actions"),
+    "incremental": (*_ALWAYS, "minute_1m", "tick_trade", "corporate_actions"),
     "realtime": REALTIME,
 }
-Unit = tuple[str, str | None, tuple[str, ...]]
+
+
+def plan(run: Context) -> Iterator[Sequence[Unit]]:
+    """The steps of a load: code list and calendar, then all that stands on them."""
+    if run.mode == "realtime":
+        run.days = trading_calendar.trading_days(run.ask(trading_calendar.stored), run.today)
+        if run.today not in run.days:
+            run.load.reporter.line(f"{run.today} is not a trading day: nothing to do")
+            return
+        run.securities = run.ask(codes.known)
+        if not run.securities:
+            yield [Unit("codes", (codes.KEY,))]
+            run.securities = run.ask(codes.known)
+    else:
+        yield [Unit("codes", (codes.KEY,))]
+        run.securities = run.ask(codes.known)
+        yield [Unit("trading_calendar", (trading_calendar.KEY,))]
+        run.days = run.ask(trading_calendar.stored)
+    wanted = _wanted_codes(run)
+    units = None if run.load.retried is None else of_job(run.load.retried)
+    yield of_request(run.load.request, wanted, run.settings) if units is None else units
 
 
 def chosen(request: LoadRequest) -> tuple[str, ...]:
@@ -87,26 +96,26 @@ def chosen(request: LoadRequest) -> tuple[str, ...]:
         wanted = request.datasets
     else:
         wanted = DEFAULTS[request.mode]
-        if request.codes is not None:
+        if request.keys is not None:
             wanted = tuple(name for name in wanted if name in PER_CODE)
-    return tuple(name for name in DATASETS if name in wanted)
+    return tuple(name for name in NAMES if name in wanted)
 
 
 def of_request(request: LoadRequest, wanted: Sequence[str], settings: TdxSettings) -> list[Unit]:
-    """Dataset, exchange and keys of each task that the request means."""
+    """The tasks that a request means."""
     units: list[Unit] = []
     for name in chosen(request):
-        if name == index_kline.DATASET.name:
-            units.append((name, None, index_kline.keys(settings.indices)))
-        elif name == market_stats_snapshot.DATASET.name:
-            units.append((name, None, EXCHANGES))
-        elif name == corporate_actions.DATASET:
-            units.append((name, None, tuple(wanted)))
-        elif name in KEYED:
+        if name == "index_kline":
+            units.append(Unit(name, index_kline.keys(settings.indices)))
+        elif name == "market_stats_snapshot":
+            units.append(Unit(name, EXCHANGES))
+        elif name == "corporate_actions":
+            units.append(Unit(name, tuple(wanted)))
+        elif name in PLANNED:
             units += [
-                (name, exchange, tuple(batch))
+                Unit(name, tuple(batch), exchange)
                 for exchange in EXCHANGES
-                for batch in slices([c for c in wanted if c[:2] == exchange], settings.batch_size)
+                for batch in _batches([c for c in wanted if c[:2] == exchange], settings.batch_size)
             ]
     return units
 
@@ -116,23 +125,48 @@ def of_job(tasks: Sequence[Task]) -> list[Unit] | None:
     planned = [t for t in tasks if t.dataset in PLANNED]
     if not planned:
         return None
-    units: list[Unit] = [
-        (t.dataset, t.exchange, t.codes)
+    units = [
+        Unit(t.dataset, t.keys, t.exchange)
         for t in planned
         if t.status not in ("succeeded", "skipped")
     ]
-    barless = {c for t in planned if t.dataset == kline_daily.DATASET.name for c in t.codes}
-    for name in (minute_1m.DATASET.name, tick_trade.DATASET.name):
+    barless = {c for t in planned if t.dataset == "kline_daily" for c in t.keys}
+    for name in ("minute_1m", "tick_trade"):
         tasks_of = [t for t in planned if t.dataset == name]
         # nothing was due of a code whose day bars had failed
-        missed = barless.difference(*(t.codes for t in tasks_of)) if tasks_of else ()
+        missed = barless.difference(*(t.keys for t in tasks_of)) if tasks_of else ()
         units += [
-            (name, exchange, tuple(sorted(c for c in missed if c[:2] == exchange)))
+            Unit(name, tuple(sorted(c for c in missed if c[:2] == exchange)), exchange)
             for exchange in sorted({c[:2] for c in missed})
         ]
     return units
 
 
-def slices(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+def _wanted_codes(run: Context) -> list[str]:
+    """The codes of the request. One that no list names fails, in a task of its own."""
+    request, exchange = run.load.request, run.load.request.options.get("exchange")
+    loadable = [
+        s.code for s in run.securities.values() if s.is_listed and s.instrument_type != "index"
+    ]
+    if request.keys is None and not loadable and {*PER_CODE} & {*chosen(request)}:
+        raise UpstreamError(
+            "no code is known, so nothing can be asked for",
+            hint="the code list must load first: `loaders check tdx`",
+        )
+    if request.keys is None:
+        return sorted(c for c in loadable if exchange in (None, c[:2]))
+    if not loadable:  # the list failed and nothing is stored: the user's word must do
+        return sorted(request.keys)
+    unknown = sorted(set(request.keys) - set(loadable))
+    if unknown:
+        task = run.load.add_task("unknown_codes", unknown)
+        task.failures = dict.fromkeys(unknown, NOT_LISTED)
+        task.status = task.verdict
+        run.load.save(task)
+        run.load.warn(f"{', '.join(unknown)}: {NOT_LISTED}")
+    return sorted(set(request.keys) - set(unknown))
+
+
+def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]

@@ -1,7 +1,8 @@
 """Whether a request makes sense, before anything is fetched, and which days it means."""
 
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
+from typing import Literal
 
 from loaders import trading_time
 from loaders.engine.request import LoadRequest
@@ -9,10 +10,12 @@ from loaders.errors import SettingsError, UsageError
 from loaders.settings import Settings
 from loaders.tdx import plan
 from loaders.tdx.datasets import index_kline, market_stats_snapshot, trading_calendar, vipdoc_daily
+from loaders.tdx.service.answers import EXCHANGES
 from loaders.tdx.service.client import CODE
 from loaders.warehouse.postgres import Warehouse
 
 LAST = "last"
+OPTIONS = ("exchange", "date")
 
 
 def missing_settings(settings: Settings) -> str | None:
@@ -33,16 +36,26 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
             f"setting tdx.vipdoc ({settings.origin('tdx.vipdoc')}): {folder} is not a folder",
             hint="it is the folder `vipdoc` of the desktop client, with sh, sz and bj in it",
         )
-    unknown = [d for d in request.datasets or () if d not in plan.DATASETS]
+    if request.mode not in plan.DEFAULTS:
+        raise UsageError(
+            f"--mode {request.mode}: unknown", hint=f"allowed: {', '.join(plan.DEFAULTS)}"
+        )
+    if foreign := sorted(set(request.options) - set(OPTIONS)):
+        raise UsageError(f"tdx knows no option --{foreign[0]}")
+    exchange = request.options.get("exchange")
+    if exchange not in (None, *EXCHANGES):
+        raise UsageError(f"--exchange {exchange}: unknown", hint=f"allowed: {', '.join(EXCHANGES)}")
+    unknown = [d for d in request.datasets or () if d not in plan.NAMES]
     if unknown:
         raise UsageError(
-            f"unknown dataset {', '.join(unknown)}", hint=f"datasets: {', '.join(plan.DATASETS)}"
+            f"unknown dataset {', '.join(unknown)}", hint=f"datasets: {', '.join(plan.NAMES)}"
         )
     if vipdoc_daily.DATASET.name in (request.datasets or ()) and folder is None:
         raise SettingsError(
             f"dataset {vipdoc_daily.DATASET.name}: no folder of the desktop client is configured",
             hint="QUOTEMILL_TDX__VIPDOC=/srv/tdx/vipdoc",
         )
+    day = request.options.get("date")
     if request.mode == "realtime":
         others = [d for d in request.datasets or () if d not in plan.REALTIME]
         if others:
@@ -50,22 +63,22 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
                 f"{', '.join(others)}: no dataset of a running session",
                 hint=f"--mode realtime fills {', '.join(plan.REALTIME)}",
             )
-        if request.since or request.until or request.day:
+        if request.since or request.until or day:
             raise UsageError("--mode realtime is about today: it takes no day")
-    if request.day and (request.since or request.until):
+    if day and (request.since or request.until):
         raise UsageError("--date excludes --since and --until")
-    if request.day and request.day != LAST:
-        _day(request.day)
+    if day and day != LAST:
+        _day(day)
     if request.since and request.until and request.since > request.until:
         raise UsageError("--since is later than --until")
     _check_codes(settings, request)
 
 
 def _check_codes(settings: Settings, request: LoadRequest) -> None:
-    malformed = [c for c in request.codes or () if not CODE.fullmatch(c)]
+    malformed = [c for c in request.keys or () if not CODE.fullmatch(c.lower())]
     if malformed:
         raise UsageError(f"not a code like sh600000: {', '.join(malformed)}")
-    named_indices = [c for c in request.codes or () if c in settings.tdx.indices]
+    named_indices = [c for c in request.keys or () if c.lower() in settings.tdx.indices]
     if named_indices:
         raise UsageError(
             f"{', '.join(named_indices)}: an index, not a stock or fund",
@@ -75,7 +88,7 @@ def _check_codes(settings: Settings, request: LoadRequest) -> None:
         (index_kline.DATASET.name, "the indices of the setting tdx.indices"),
         (market_stats_snapshot.DATASET.name, "the figures of each exchange"),
     ):
-        if request.codes is not None and dataset in (request.datasets or ()):
+        if request.keys is not None and dataset in (request.datasets or ()):
             raise UsageError(
                 f"--codes and --dataset {dataset} exclude each other",
                 hint=f"without --codes it loads {what}",
@@ -83,16 +96,19 @@ def _check_codes(settings: Settings, request: LoadRequest) -> None:
 
 
 def resolve(warehouse: Warehouse, request: LoadRequest, now: datetime) -> LoadRequest:
-    """The request with the day of `--date` as its first and last day.
+    """The request with codes in lower case, and the day of `--date` as its first and last day.
 
     Raises UsageError for a day without trading; its text names the trading day before.
     """
-    if request.day is None:
+    if request.keys is not None:
+        request = replace(request, keys=tuple(dict.fromkeys(k.lower() for k in request.keys)))
+    named = request.options.get("date")
+    if named is None:
         return request
     today = now.astimezone(trading_time.SHANGHAI).date()
-    wanted = today if request.day == LAST else _day(request.day)
-    known = trading_days(warehouse.ask(trading_calendar.stored), wanted)
-    if request.day == LAST:
+    wanted = today if named == LAST else _day(named)
+    known = trading_calendar.trading_days(warehouse.ask(trading_calendar.stored), wanted)
+    if named == LAST:
         day = trading_time.newest_final(known, now)
     else:
         day = wanted if wanted in known else None
@@ -106,17 +122,8 @@ def resolve(warehouse: Warehouse, request: LoadRequest, now: datetime) -> LoadRe
             if known
             else f"no day before {trading_time.FIRST_SHANGHAI_DAY} was one",
         )
-    return replace(request, day=None, since=day, until=day)
-
-
-def trading_days(stored: list[date], last: date) -> list[date]:
-    """Trading days up to `last` that the service's stored calendar or the published one knows.
-
-    Either can have a hole; a day that one of them knows is a trading day.
-    """
-    start = max(trading_time.FIRST_SHANGHAI_DAY, last - timedelta(days=60))
-    published = trading_time.published_days(start, last) if start <= last else ()
-    return sorted({*published, *(day for day in stored if day <= last)})
+    options = {k: v for k, v in request.options.items() if k != "date"}
+    return replace(request, options=options, since=day, until=day)
 
 
 def _day(text: str) -> date:
@@ -128,6 +135,8 @@ def _day(text: str) -> date:
         ) from None
 
 
-def queues(settings: Settings) -> bool:
-    """Does a realtime load wait for another load, rather than skip?"""
-    return settings.tdx.realtime_when_busy == "queue"
+def when_busy(settings: Settings, request: LoadRequest) -> Literal["fail", "skip", "wait"]:
+    """A realtime load comes again in a moment, so another load is no error to it."""
+    if request.mode != "realtime":
+        return "fail"
+    return "wait" if settings.tdx.realtime_when_busy == "queue" else "skip"

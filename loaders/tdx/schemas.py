@@ -5,6 +5,7 @@ Codes are `sh600000` everywhere: lower-case exchange and six digits.
 
 import pyarrow as pa
 
+from loaders.engine.rejects import rejected_rows
 from loaders.warehouse.tables import landed_table
 
 RAW_TDX = "raw_tdx"
@@ -235,21 +236,7 @@ CORPORATE_ACTION = landed_table(
     ),
 )
 
-REJECTED_ROW = landed_table(
-    RAW_TDX,
-    "rejected_row",
-    [
-        ("dataset", _TEXT),
-        ("row_key", _TEXT),
-        ("field", _TEXT),
-        ("rule", _TEXT),
-        ("value", _TEXT),
-        ("payload", _TEXT),
-        ("is_withdrawn", pa.bool_()),  # a later reading of its source refuses it no more
-    ],
-    key=("dataset", "row_key", "field", "rule"),
-    nullable=("value", "is_withdrawn"),
-)
+REJECTED_ROW = rejected_rows(RAW_TDX)
 
 TABLES = (
     SECURITY,

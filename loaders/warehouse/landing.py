@@ -97,23 +97,25 @@ class Landed:
         )
 
 
-def open_pipeline(warehouse: Warehouse, folder: Path, source: str) -> tuple[dlt.Pipeline, Landed]:
-    """The dlt pipeline of one source, and what an interrupted run had left in `folder` to land.
+def open_pipeline(
+    warehouse: Warehouse, folder: Path, lane: str, source: str
+) -> tuple[dlt.Pipeline, Landed]:
+    """The dlt pipeline of one lane of a source, and what an interrupted run had left in `folder`.
 
-    The caller holds the source's lock: two processes in one folder break it. Raises UpstreamError
+    The caller holds the lane's lock: two processes in one folder break it. Raises UpstreamError
     while the warehouse is away.
     """
     os.environ["DLT_DATA_DIR"] = str(folder)
     with _spool_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        pipeline = _pipeline(warehouse, folder, source)
+        pipeline = _pipeline(warehouse, folder, lane, source)
         landed = Landed()
         while pipeline.has_pending_data:
             landed += _run(pipeline, warehouse, None)
         # The folder moves the cursors at the end of extract, the warehouse with the rows. Only the
         # warehouse never leads them, so every run starts from what it holds.
         shutil.rmtree(pipeline.working_dir)
-        pipeline = _pipeline(warehouse, folder, source)
+        pipeline = _pipeline(warehouse, folder, lane, source)
         try:
             pipeline.sync_destination()
         except PipelineStepFailed as error:
@@ -124,9 +126,9 @@ def open_pipeline(warehouse: Warehouse, folder: Path, source: str) -> tuple[dlt.
     return pipeline, landed
 
 
-def _pipeline(warehouse: Warehouse, folder: Path, source: str) -> dlt.Pipeline:
+def _pipeline(warehouse: Warehouse, folder: Path, lane: str, source: str) -> dlt.Pipeline:
     return dlt.pipeline(
-        source,
+        lane,
         destination=landing(warehouse.dlt_url()),
         dataset_name=f"raw_{source}",
         pipelines_dir=str(folder),

@@ -6,7 +6,6 @@ a full dbt build works for a user of one source, and dlt never has to guess a ty
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 
 import psycopg
 import pyarrow as pa
@@ -60,7 +59,7 @@ class Batch:
 
     rows: pa.Table | None = None
     rejected: pa.Table | None = None
-    cursors: Mapping[str, date] = field(default_factory=dict)
+    cursors: Mapping[str, str] = field(default_factory=dict)
 
 
 def landed_table(

@@ -80,7 +80,7 @@ def landing_path(url: str, folder: Path, table: LandedTable) -> Write:
     from loaders.warehouse.tables import Batch
 
     warehouse = databases.warehouse(url, folder)
-    pipeline, _ = landing.open_pipeline(warehouse, folder / "pipelines", "tdx")
+    pipeline, _ = landing.open_pipeline(warehouse, folder / "pipelines", "tdx", "tdx")
     row = {"code": "sh600000", "exchange": "sh", "name": "", "instrument_type": "stock"}
     row |= {"is_listed": True, "source_route": "", "fetched_at": FETCHED, "is_final": True}
     one = pa.Table.from_pylist([row], SECURITY.schema)

@@ -98,7 +98,7 @@ def around(
 
 def patch_fetching() -> None:
     from loaders.cli.progress import Lines
-    from loaders.tdx import load
+    from loaders.engine import keyed
     from loaders.tdx.service import connection
 
     def asking(ask: Callable[..., Any]) -> Callable[..., Any]:
@@ -116,7 +116,7 @@ def patch_fetching() -> None:
         "advance",
         after=lambda _, dataset, *__: "between two codes" if dataset in BY_CODE else None,
     )
-    around(load, "batch_of", after="a batch handed to dlt")
+    around(keyed.Run, "batch", after="a batch handed to dlt")
 
 
 def patch_landing() -> None:

@@ -173,7 +173,7 @@ def facts(dsn: str, *, moments: bool = True) -> dict[str, list[tuple[Any, ...]]]
                 )
             found[table] = conn.execute(query.encode()).fetchall()
         found["ingestion_state"] = conn.execute(
-            f"select source, dataset, key, last_success_date, {at}, cursor_payload::text "
+            f"select source, dataset, key, last_success_date, {at}, cursor "
             "from ops.ingestion_state".encode()
         ).fetchall()
         found["cursors"] = sorted(_cursors(conn))

@@ -22,9 +22,9 @@ from loaders.sandbox.faults import KINDS
 from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.tdx_calls import Options
 from loaders.sandbox.tdx_service import TdxSandbox
-from loaders.settings import TdxSettings
 from loaders.tdx.bars.plausibility import Implausible
 from loaders.tdx.service.client import TdxClient
+from loaders.tdx.settings import TdxSettings
 from tests.faults.families import FAMILIES, Family, Found, Scene, scene_of
 
 # the day's other route stands in
@@ -49,7 +49,7 @@ EXPECTED: dict[str, tuple[str, dict[str, str]]] = {
     "error": ("RetryableAnswer", PAGES),
     "timeout": ("UpstreamTimeout", PAGES | PARTS),
     # the probe asks the route of the minutes: where that one is out, everything is
-    "outage": ("UpstreamError", PAGES | PARTS | {"minutes": "ServiceGone"}),
+    "outage": ("UpstreamError", PAGES | PARTS | {"minutes": "SourceGone"}),
     "rate-limit": ("RetryableAnswer", PAGES),
     "empty": ("EmptyAnswer", PAGES | {"ticks of days": "fewer"}),
     "short": ("fewer", TICKS | {"points": "WrongShape"}),

@@ -17,7 +17,8 @@ import pytest
 
 from loaders.engine.load import LoadResult
 from loaders.sandbox.market import SyntheticMarket
-from loaders.tdx import plan, schemas
+from loaders.tdx import schemas
+from loaders.tdx.source import SOURCE
 from tests.faults.scene import copy_of
 from tests.integration.tdx_load.bench import CORE, Bench, bench
 
@@ -75,10 +76,15 @@ CASES = (
     Case("codes", ("codes-stale:etf:drop=1",), ALL, "codes known before: refused"),
     Case("codes", ("codes-duplicate",)),
     # every other dataset counts by it, and the service is known to lose it to its time zone
-    Case("trading_calendar", ("calendar-empty",), ALL, "is empty"),
-    Case("trading_calendar", ("calendar-short:workday/range:keep=10",), ALL, "lost"),
-    Case("trading_calendar", ("missing-field:workday/range:field=iso",), ALL, "is missing"),
-    Case("trading_calendar", ("html:workday/range",), ALL, "HTTP 502"),
+    Case("trading_calendar", ("calendar-empty",), frozenset({"SSE"}), "is empty"),
+    Case("trading_calendar", ("calendar-short:workday/range:keep=10",), frozenset({"SSE"}), "lost"),
+    Case(
+        "trading_calendar",
+        ("missing-field:workday/range:field=iso",),
+        frozenset({"SSE"}),
+        "is missing",
+    ),
+    Case("trading_calendar", ("html:workday/range",), frozenset({"SSE"}), "HTTP 502"),
     Case("trading_calendar", ("cut:workday/range:first=1",)),
     # three sources in one answer, each left out without a word; the third party's can break it
     Case("stock_info", ("ths-down:stock-info",), said="without kline_day", late=True),
@@ -207,7 +213,7 @@ def stages(
 
     def loaded(dsn: str, clock: date, *datasets: str) -> str:
         with made.opened(dsn, tmp_path_factory.mktemp("stage"), clock=clock) as loads:
-            result = loads.load(datasets=datasets, exchange=EXCHANGE)
+            result = loads.load(datasets=datasets, options={"exchange": EXCHANGE})
             assert result.exit_code == 0, told(loads, result)
         return dsn
 
@@ -228,7 +234,7 @@ def undisturbed(stages: Stages, tmp_path_factory: pytest.TempPathFactory) -> dic
 def stored(loads: Bench, dataset: str) -> Rows:
     """The rows and published cursors of a dataset, apart from when and how they came."""
     table = TABLES[dataset]
-    period = plan.KEYED[dataset].period if dataset in plan.KEYED else None
+    period = SOURCE.dataset(dataset).period
     apart = ["_dlt_load_id", "fetched_at", "source_route", "source_label"]
     found = loads.rows(
         f"select (to_jsonb(t) - %s::text[])::text from raw_tdx.{table.name} as t "
@@ -258,7 +264,7 @@ def owner(dataset: str, key: tuple[Any, ...]) -> str:
 def failures(result: LoadResult, dataset: str) -> set[str]:
     """The keys that failed, those of tasks which never began among them."""
     tasks = [task for task in result.tasks if task.dataset == dataset]
-    unbegun = {key for t in tasks if t.status == "failed" and not t.failures for key in t.codes}
+    unbegun = {key for t in tasks if t.status == "failed" and not t.failures for key in t.keys}
     return unbegun.union(*(t.failures for t in tasks))
 
 
@@ -293,7 +299,7 @@ def test_a_fault_costs_what_it_names_and_nothing_after_the_next_load(
     with stages.opened(stages.copy(start), tmp_path, faults=case.faults) as loads:
         before = stored(loads, case.dataset)
         loads.execute("truncate ops.ingestion_logs")
-        result = loads.load(datasets=(case.dataset,), exchange=EXCHANGE)
+        result = loads.load(datasets=(case.dataset,), options={"exchange": EXCHANGE})
 
         assert any(entry.faults for entry in loads.sandbox.log)
         failed = failures(result, case.dataset)
@@ -320,7 +326,7 @@ def test_a_fault_costs_what_it_names_and_nothing_after_the_next_load(
         loads.sandbox.faults.clear()
         mode = "init" if case.as_told else "incremental"
         again = loads.load(
-            retry=bool(failed), datasets=(case.dataset,), exchange=EXCHANGE, mode=mode
+            retry=bool(failed), datasets=(case.dataset,), options={"exchange": EXCHANGE}, mode=mode
         )
         assert again.exit_code == 0, told(loads, again)
         assert_same(stored(loads, case.dataset), expected)
@@ -332,7 +338,7 @@ def test_a_retry_brings_the_minutes_and_ticks_of_a_code_whose_day_bars_had_faile
     dependent = ("minute_1m", "tick_trade")
     faults = [f"error:kline-all:code={STOCK}"]
     with stages.opened(stages.copy(stages.before), tmp_path, faults=faults) as loads:
-        result = loads.load(datasets=("kline_daily", *dependent), exchange=EXCHANGE)
+        result = loads.load(datasets=("kline_daily", *dependent), options={"exchange": EXCHANGE})
         assert failures(result, "kline_daily") == {STOCK}
         assert result.exit_code == 6
         for dataset in dependent:

@@ -3,13 +3,14 @@
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from loaders.engine import jobs
-from loaders.engine.load import Load
+from loaders.engine import lock as locks
+from loaders.errors import LockHeldError
 from tests.faults.scene import Scene, assert_same, ended, wait_until
 
 OpenScene = Callable[..., Scene]
@@ -91,16 +92,32 @@ def test_ctrl_c_stops_a_load_at_once_and_the_next_one_continues(
 def test_a_ctrl_c_while_the_load_asks_for_a_cancel_is_not_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    nothing: Any = SimpleNamespace(confirm=lambda: None)
-    load = Load(*[nothing] * 8)
+    monkeypatch.setattr(locks, "WATCH_POLL", 0.001)
+    asked = Event()
 
-    def asked_meanwhile(*_: object) -> bool:
-        load.interrupt()
-        return False
+    def ask(*_: object) -> tuple[bool]:
+        watch.stop()
+        asked.set()
+        return (False,)
 
-    monkeypatch.setattr(jobs, "cancel_requested", asked_meanwhile)
-    assert load.cancelling()
-    assert load.cancelled
+    lock: Any = SimpleNamespace(ask=ask)
+    watch = locks.Watch(lock, 1)
+    with watch:
+        assert asked.wait(10)
+    assert watch.asked()
+
+
+def test_a_lock_that_another_machine_took_ends_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "WATCH_POLL", 0.001)
+
+    def ask(*_: object) -> None:
+        raise LockHeldError("taken")
+
+    lock: Any = SimpleNamespace(ask=ask)
+    with locks.Watch(lock, 1) as watch:
+        watch._thread.join(10)
+    with pytest.raises(LockHeldError):
+        watch.asked()
 
 
 @pytest.mark.parametrize(

@@ -41,15 +41,15 @@ def stuck(open_scene: OpenScene) -> Iterator[tuple[Scene, Any]]:
 
 
 def assert_stands(scene: Scene, day: date) -> None:
-    """The record of the task and `loaders status` tell the last code, its day and the package."""
+    """The record of the task and `loaders status` tell the last code, its cursor and the package."""
     stands = scene.rows(
         "select status, done, skipped, cursor_payload from ops.ingestion_job_tasks "
         "where dataset = 'minute_1m' and exchange = 'sh'"
     )
     # sh600001 is no longer traded
-    at = {"code": "sh600002", "date": day.isoformat(), "page": 2}
+    at = {"key": "sh600002", "cursor": day.isoformat(), "package": 2}
     assert stands == [("cancelled", 3, 1, at)]
-    assert f"at code sh600002 date {day} page 2" in scene.loaders("status").out
+    assert f"at key sh600002 cursor {day} package 2" in scene.loaders("status").out
     found = {row[0] for row in scene.rows("select distinct code from raw_tdx.kline_minute")}
     assert found == LANDED
 

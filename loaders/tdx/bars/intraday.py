@@ -16,6 +16,7 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from loaders.engine.rejects import Rejected
 from loaders.engine.window import Window
 from loaders.tdx.bars.plausibility import (
     BROKEN_SHARE,
@@ -24,7 +25,6 @@ from loaders.tdx.bars.plausibility import (
     MIN_BROKEN,
     MIN_JUMPS,
     Implausible,
-    Rejected,
 )
 from loaders.tdx.schemas import MOST
 from loaders.tdx.service.answers_intraday import MINUTES_OF, MinutePoints, TimedBars, labels

@@ -3,16 +3,16 @@
 Everything here lands as provisional; the load after the close reads the day again and settles it.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 import numpy as np
 import psycopg
 
-from loaders.engine.outcome import NOT_DUE, Outcome, in_order, outcome_of
+from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.tdx.bars import intraday
 from loaders.tdx.bars.intraday import Ints, Sanity
-from loaders.tdx.dataset import Context
+from loaders.tdx.context import Context
 from loaders.trading_time import SHANGHAI, close_of
 
 PERIOD = "minute1"
@@ -47,7 +47,7 @@ def stored_labels(conn: psycopg.Connection, codes: Sequence[str], today: date) -
     return found
 
 
-async def fetch_today(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+def fetch_today(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `codes`; a code of which nothing lacks is skipped without a request."""
     today = run.window.today
     now = run.clock().astimezone(SHANGHAI)
@@ -60,10 +60,9 @@ async def fetch_today(run: Context, codes: Sequence[str]) -> AsyncIterator[Outco
         if not len(lacking):
             return Outcome(code, skipped=NOT_DUE)
         limit = int((due >= lacking[0]).sum()) + SPARE
-        return await outcome_of(code, _load(run, code, lacking, limit))
+        return await _load(run, code, lacking, limit)
 
-    async for outcome in in_order(codes, one, run.settings.concurrency, run.room):
-        yield outcome
+    return run.each(codes, one)
 
 
 async def _load(run: Context, code: str, lacking: Ints, limit: int) -> Outcome:

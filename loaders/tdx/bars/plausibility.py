@@ -7,11 +7,11 @@ success with prices, days and volumes made of misaligned bytes.
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import date
 
 import orjson
 
+from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError
 from loaders.tdx.schemas import MOST
 from loaders.tdx.service.answers import Bars
@@ -20,20 +20,6 @@ from loaders.trading_time import FIRST_CHINESE_DAY
 JUMP = 3
 MIN_BROKEN, BROKEN_SHARE = 3, 0.1
 MIN_JUMPS, JUMP_SHARE = 3, 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A row that broke a rule, as the table raw_tdx.rejected_row wants it.
-
-    `payload` is the whole row as JSON.
-    """
-
-    row_key: str
-    field: str
-    rule: str
-    value: str
-    payload: str
 
 
 class Implausible(DataQualityError):

@@ -4,23 +4,22 @@ Our own come from days and minutes; these are evidence to compare them with, and
 share the table raw_tdx.kline_period; a cursor's key is the code and the period.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import partial
 
 import pyarrow as pa
 
-from loaders.engine.outcome import NOT_DUE, Outcome, in_order, outcome_of
+from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
+from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.bars import intraday, long_bars
 from loaders.tdx.bars.intraday import Records, Sanity
 from loaders.tdx.bars.long_bars import LongBars, Span
-from loaders.tdx.bars.plausibility import Rejected
-from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
 from loaders.tdx.schemas import KLINE_PERIOD
 from loaders.tdx.service.answers_intraday import TimedBars
-from loaders.tdx.service.outage import ServiceGone
 from loaders.tdx.service.routes_bars import HISTORY_LIMIT
 
 ROUTE = "/api/kline-all"
@@ -28,7 +27,7 @@ SHORT_ROUTE = "/api/kline-history"
 IN_FILES = ("minute5",)
 
 
-async def _fetch_long(period: str, run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+def _fetch_long(period: str, run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Weeks or months, in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives days."""
     cursors = run.cursors(KLINE_PERIOD.name)
     spans = run.ask(lambda conn: long_bars.spans(conn, KLINE_PERIOD, codes, period))
@@ -38,10 +37,9 @@ async def _fetch_long(period: str, run: Context, codes: Sequence[str]) -> AsyncI
         cursor = cursors.get(f"{code} {period}")
         if not run.window.wants(cursor):
             return Outcome(code, skipped=NOT_DUE)
-        return await outcome_of(code, _load_long(run, code, period, known, cursor, spans.get(code)))
+        return await _load_long(run, code, period, known, cursor, spans.get(code))
 
-    async for outcome in in_order(codes, one, run.settings.concurrency, run.room):
-        yield outcome
+    return run.each(codes, one)
 
 
 async def _load_long(
@@ -67,12 +65,12 @@ async def _load_long(
 
 def long_table(outcomes: Sequence[Outcome]) -> pa.Table:
     """Weeks or months of some codes as one Arrow table of the declared schema."""
-    found: list[tuple[str, LongBars]] = [(o.code, o.rows) for o in outcomes if o.rows]
+    found: list[tuple[str, LongBars]] = [(o.key, o.rows) for o in outcomes if o.rows]
     tables = [pa.table(long_bars.arrow_columns(code, rows)) for code, rows in found]
     return pa.concat_tables(tables)
 
 
-async def _fetch_timed(period: str, run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+def _fetch_timed(period: str, run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Bars of some minutes, in the order of `codes`."""
     cursors = run.cursors(KLINE_PERIOD.name)
 
@@ -80,10 +78,9 @@ async def _fetch_timed(period: str, run: Context, codes: Sequence[str]) -> Async
         cursor = cursors.get(f"{code} {period}")
         if not run.window.wants(cursor):
             return Outcome(code, skipped=NOT_DUE)
-        return await outcome_of(code, _load_timed(run, code, period, cursor))
+        return await _load_timed(run, code, period, cursor)
 
-    async for outcome in in_order(codes, one, run.settings.concurrency, run.room):
-        yield outcome
+    return run.each(codes, one)
 
 
 async def _load_timed(run: Context, code: str, period: str, cursor: date | None) -> Outcome:
@@ -128,7 +125,7 @@ async def _ask(
         if limit <= HISTORY_LIMIT:
             try:
                 bars = await run.client.intraday(code, period=period, limit=limit)
-            except ServiceGone:
+            except SourceGone:
                 raise
             except UpstreamError:
                 why = f"{SHORT_ROUTE} → {ROUTE}: no answer"
@@ -175,7 +172,7 @@ def _timed_outcome(
 def timed_table(period: str, outcomes: Sequence[Outcome]) -> pa.Table:
     """Bars of some minutes of some codes as one Arrow table of the declared schema."""
     parts = [outcome.rows for outcome in outcomes if outcome.rows is not None]
-    codes = [outcome.code for outcome in outcomes if outcome.rows is not None]
+    codes = [outcome.key for outcome in outcomes if outcome.rows is not None]
     columns = intraday.arrow_columns(parts) | {
         "code": intraday.repeat_codes(codes, parts),
         "period": pa.repeat(pa.scalar(period), sum(map(len, parts))),

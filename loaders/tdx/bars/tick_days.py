@@ -14,8 +14,8 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
+from loaders.engine.rejects import Rejected
 from loaders.tdx.bars.decoded_volume import decoded_volume
-from loaders.tdx.bars.plausibility import Rejected
 from loaders.tdx.service.answers_trades import Ticks
 from loaders.trading_time import SHANGHAI
 

@@ -6,20 +6,22 @@ than 95 % of the codes known, is a fault of the service (it leaves out exchanges
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
 import pyarrow as pa
 
+from loaders.engine.outcome import Outcome
 from loaders.errors import UpstreamError
+from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import SECURITY
 from loaders.tdx.service.answers import Listing
 from loaders.tdx.service.client import TdxClient
 from loaders.warehouse.tables import conform
 
-DATASET = "codes"
+KEY = "all"
 KEPT_SHARE = 0.95
 
 
@@ -36,7 +38,19 @@ class Security:
         return self.code[:2]
 
 
-async def fetch(
+def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
+    """The one outcome: what the lists hold now, and what vanished from them."""
+    before = run.ask(known)
+
+    async def lists() -> Outcome:
+        found = await listed(run.client, run.settings.indices, before)
+        rows = [(security, run.clock()) for security in merge(found, before)]
+        return Outcome(KEY, rows, cursor=run.today)
+
+    return run.whole(KEY, lists())
+
+
+async def listed(
     client: TdxClient, indices: Sequence[str], before: Mapping[str, Security]
 ) -> list[Security]:
     """The lists of the service and the configured indices. Raises UpstreamError."""
@@ -95,7 +109,13 @@ def merge(found: Sequence[Security], before: Mapping[str, Security]) -> list[Sec
 _RESTART = "the service may have started without its upstream: restart it, then run again"
 
 
-def table(rows: Sequence[Security], fetched_at: datetime) -> pa.Table:
+def table(outcomes: Sequence[Outcome]) -> pa.Table:
+    rows: list[tuple[Security, datetime]] = [row for o in outcomes for row in o.rows or ()]
+    return table_of([s for s, _ in rows], rows[0][1])
+
+
+def table_of(rows: Sequence[Security], fetched_at: datetime) -> pa.Table:
+    """Securities as one Arrow table of the declared schema."""
     return conform(
         pa.table(
             {
@@ -111,3 +131,6 @@ def table(rows: Sequence[Security], fetched_at: datetime) -> pa.Table:
         ),
         SECURITY,
     )
+
+
+DATASET = Dataset("codes", SECURITY, "/api/codes", fetch, table, only_key=KEY)

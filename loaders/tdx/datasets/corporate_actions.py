@@ -1,63 +1,93 @@
 """Dataset `corporate_actions`: what the configured source says now, and what it withdrew."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from datetime import datetime
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
-import pyarrow as pa
 from psycopg.rows import dict_row
 
-from loaders.engine import rejects
-from loaders.engine.jobs import Task
-from loaders.engine.load import Load
-from loaders.tdx.bars.plausibility import Rejected
+from loaders.engine.outcome import Outcome
+from loaders.engine.rejects import Rejected
+from loaders.errors import DataQualityError, UpstreamError
+from loaders.tdx.context import Context, Dataset, records
 from loaders.tdx.files.actions_csv import ActionSet, read_actions
-from loaders.tdx.schemas import CORPORATE_ACTION, REJECTED_ROW
-from loaders.trading_time import SHANGHAI
-from loaders.warehouse.tables import STANDARD_FIELDS, Batch, conform
+from loaders.tdx.schemas import CORPORATE_ACTION
+from loaders.warehouse.tables import STANDARD_FIELDS
 
-DATASET = "corporate_actions"
+NO_SOURCE = (
+    "no source of corporate actions is configured, so adjusted prices equal raw ones: "
+    "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, or xdxr"
+)
 _OWN = [
     name for name in CORPORATE_ACTION.schema.names if name not in {f.name for f in STANDARD_FIELDS}
 ]
 
 
-def load(run: Load, task: Task, source: Path | Literal["xdxr"]) -> None:
-    """Land the actions of the task's codes. Raises SettingsError for an unusable source."""
-    found = read_actions(source, task.codes)
+def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+    """Outcomes in the order of `codes`: the source is read once for all of them.
+
+    Raises SettingsError for an unusable source.
+    """
+    source = run.settings.corporate_actions
+    if source is None:
+        for code in codes:
+            yield Outcome(code, skipped=NO_SOURCE)
+        return
     name = "xdxr" if source == "xdxr" else "csv"
-    now = run.clock()
-    gone = run.warehouse.ask(lambda conn: withdrawn(conn, found, name))
-    mended = run.warehouse.ask(lambda conn: no_longer_refused(conn, found, task.codes, name))
-
-    def batches() -> Iterator[Batch]:
-        rows = [asdict(row) | {"is_withdrawn": False} for row in found.rows] + gone
-        yield Batch(
-            table(rows, str(source), now) if rows else None,
-            rejects.table(DATASET, found.rejected, str(source), now, mended),
-            {name: now.astimezone(SHANGHAI).date()},
+    is_first = run.actions is None
+    try:
+        found = read_actions(source, codes) if name == "xdxr" else _file(run, source)
+    except (UpstreamError, DataQualityError) as error:
+        for code in codes:
+            yield Outcome(code, failure=str(error))
+        return
+    covered = replace(found, covers=found.covers & set(codes))
+    gone = run.ask(lambda conn: withdrawn(conn, covered, name, codes))
+    mended = run.ask(lambda conn: no_longer_refused(conn, found, codes, name)) if is_first else []
+    rows: dict[str, list[dict[str, Any]]] = {}
+    lineage = {"source_route": str(source), "fetched_at": run.clock(), "is_final": True}
+    for row in [*(asdict(row) | {"is_withdrawn": False} for row in found.rows), *gone]:
+        rows.setdefault(row["code"], []).append(row | lineage)
+    refused = [replace(row, source_route=str(source)) for row in [*found.rejected, *mended]]
+    for code in codes:
+        yield Outcome(
+            code,
+            rows.get(code),
+            refused,
+            run.today,
+            failure=found.failed.get(code),
+            cursor_key=name,
         )
-
-    run.land(task, CORPORATE_ACTION, batches(), REJECTED_ROW)
-    task.failures.update(found.failed)
-    task.done = len(task.codes) - len(found.failed)
-    for row in found.rejected:
-        run.warn(f"{row.row_key}: {row.field}: {row.rule} (found {row.value!r})")
-    for column in found.unknown_columns:
-        run.warn(f"column not read: {column}")
+        refused = []
 
 
-def withdrawn(conn: psycopg.Connection, found: ActionSet, source: str) -> list[dict[str, Any]]:
-    """Stored rows that the source no longer has, marked as such.
+def _file(run: Context, source: Path | Literal["xdxr"]) -> ActionSet:
+    """The files, read once a load."""
+    if run.actions is None:
+        run.actions = read_actions(
+            source, sorted({*run.securities, *(run.load.request.keys or ())})
+        )
+        for row in run.actions.rejected:
+            run.load.warn(f"{row.row_key}: {row.field}: {row.rule} (found {row.value!r})")
+        for column in run.actions.unknown_columns:
+            run.load.warn(f"column not read: {column}")
+        return run.actions
+    return replace(run.actions, rejected=[])
+
+
+def withdrawn(
+    conn: psycopg.Connection, found: ActionSet, source: str, codes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Stored rows of some codes that the source no longer has, marked as such.
 
     Those of covered codes, and those of any day that the source still has: `seq` counts within a
     day, so a day with one row less has lost its last number.
     """
     present = {(row.code, row.ex_date, row.seq) for row in found.rows}
-    present_days = {(row.code, row.ex_date) for row in found.rows}
+    asked = set(codes)
+    present_days = {(row.code, row.ex_date) for row in found.rows if row.code in asked}
     with conn.cursor(row_factory=dict_row) as cur:
         stored = cur.execute(
             "select * from raw_tdx.corporate_action "
@@ -81,27 +111,14 @@ def no_longer_refused(
     """
     stored = conn.execute(
         "select row_key, field, rule, value, payload from raw_tdx.rejected_row "
-        "where dataset = %s and is_withdrawn is not true "
+        "where dataset = 'corporate_actions' and is_withdrawn is not true "
         "and case when row_key like 'xdxr %%' then split_part(row_key, ' ', 2) = any(%s) "
         "else %s = 'csv' end",
-        (DATASET, sorted(set(codes) - set(found.failed)) if source == "xdxr" else [], source),
+        (sorted(set(codes) - set(found.failed)) if source == "xdxr" else [], source),
     )
     refused = {(row.row_key, row.field, row.rule) for row in found.rejected}
-    return [Rejected(*row) for row in stored if row[:3] not in refused]
+    gone = [Rejected(*row) for row in stored if row[:3] not in refused]
+    return [replace(row, is_withdrawn=True) for row in gone]
 
 
-def table(rows: Sequence[dict[str, Any]], source_route: str, fetched_at: datetime) -> pa.Table:
-    own = pa.schema([CORPORATE_ACTION.schema.field(name) for name in _OWN])
-    columns = {f.name: pa.array([row[f.name] for row in rows], f.type) for f in own}
-    size = len(rows)
-    return conform(
-        pa.table(
-            columns
-            | {
-                "source_route": pa.array([source_route] * size, pa.string()),
-                "fetched_at": pa.array([fetched_at] * size, pa.timestamp("us", tz="UTC")),
-                "is_final": pa.array([True] * size, pa.bool_()),
-            }
-        ),
-        CORPORATE_ACTION,
-    )
+DATASET = Dataset("corporate_actions", CORPORATE_ACTION, "corporate actions", fetch, records)

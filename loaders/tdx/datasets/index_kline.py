@@ -5,7 +5,7 @@ does not have answers an empty success; with nothing stored of it that is a skip
 A key is an index for its days, an index and a period for the rest: `sh000001 week`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import date
 from typing import TypeVar
 
@@ -13,17 +13,16 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
-from loaders.engine.outcome import NOT_DUE, Outcome, in_order, outcome_of
+from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
+from loaders.engine.rejects import Rejected
 from loaders.errors import UpstreamError
 from loaders.tdx.bars import intraday, long_bars
 from loaders.tdx.bars.intraday import Records, Sanity
 from loaders.tdx.bars.long_bars import Span
-from loaders.tdx.bars.plausibility import Rejected
-from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import INDEX_KLINE
 from loaders.tdx.service.answers import Bars
 from loaders.tdx.service.answers_intraday import TimedBars
-from loaders.tdx.service.outage import ServiceGone
 from loaders.tdx.service.routes_bars import INDEX_LIMIT, INTRADAY_BARS
 from loaders.trading_time import close_of
 
@@ -70,7 +69,7 @@ def stored_spans(conn: psycopg.Connection, keys: Sequence[str]) -> dict[str, Spa
     return found
 
 
-async def fetch(run: Context, keys: Sequence[str]) -> AsyncIterator[Outcome]:
+def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `keys`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
     window, cursors = run.window, run.cursors(INDEX_KLINE.name)
     known = long_bars.trading_days(window)
@@ -87,14 +86,12 @@ async def fetch(run: Context, keys: Sequence[str]) -> AsyncIterator[Outcome]:
         if period == MINUTES:
             if not due[index]:
                 return Outcome(key, skipped=NOT_DUE)
-            return await outcome_of(key, _load_minutes(run, key, index, due[index]))
+            return await _load_minutes(run, key, index, due[index])
         if not window.wants(cursors.get(key)):
             return Outcome(key, skipped=NOT_DUE)
-        work = _load(run, key, index, period, known, cursors.get(key), spans.get(key))
-        return await outcome_of(key, work)
+        return await _load(run, key, index, period, known, cursors.get(key), spans.get(key))
 
-    async for outcome in in_order(keys, one, run.settings.concurrency, run.room):
-        yield outcome
+    return run.each(keys, one)
 
 
 async def _load(
@@ -140,7 +137,7 @@ async def _first_of(
     """The answer of a route, or of the other one where that fails, and which stood in for which."""
     try:
         return await ask(), None
-    except ServiceGone:
+    except SourceGone:
         raise
     except UpstreamError:
         if other is None:
@@ -163,7 +160,7 @@ async def _load_minutes(run: Context, key: str, index: str, due: set[date]) -> O
             answer = await client.index_intraday(index, limit=limit, expect_rows=False)
             found, rejected = intraday.check(key, intraday.of_answer(answer), MINUTES, sanity)
             fallback = f"{SHORT_ROUTE} → {ROUTE}: minutes of due days are missing"
-        except ServiceGone:
+        except SourceGone:
             raise
         except UpstreamError:
             fallback = f"{SHORT_ROUTE} → {ROUTE}: no answer"
@@ -216,7 +213,7 @@ def table(outcomes: Sequence[Outcome]) -> pa.Table:
 
 
 def _rows(outcome: Outcome) -> pa.Table:
-    index, _ = _index_and_period(outcome.code)
+    index, _ = _index_and_period(outcome.key)
     assert outcome.rows is not None
     size = len(outcome.rows)
     if isinstance(outcome.rows, np.ndarray):

@@ -5,16 +5,17 @@ so it is read whole each time; prices may be negative and are cut, not rounded; 
 The page knows six digits and no exchange, so an index is never asked for.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import orjson
 import pyarrow as pa
 
-from loaders.engine.outcome import NOT_DUE, Outcome, in_order, outcome_of
+from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.engine.rejects import Rejected
 from loaders.tdx.bars import long_bars
 from loaders.tdx.bars.long_bars import LongBars, Span
-from loaders.tdx.bars.plausibility import BROKEN_SHARE, MIN_BROKEN, Implausible, Rejected
-from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.bars.plausibility import BROKEN_SHARE, MIN_BROKEN, Implausible
+from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import KLINE_ADJUSTED
 from loaders.tdx.service.answers import Bars
 from loaders.trading_time import newest_final
@@ -23,7 +24,7 @@ ROUTE = "/api/kline-all/ths"
 IS_INDEX = "the vendor has no adjusted series of an index"
 
 
-async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
     cursors = run.cursors(KLINE_ADJUSTED.name)
     spans = run.ask(lambda conn: long_bars.spans(conn, KLINE_ADJUSTED, codes, None))
@@ -33,10 +34,9 @@ async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
             return Outcome(code, skipped=IS_INDEX)
         if not run.window.wants(cursors.get(code)):
             return Outcome(code, skipped=NOT_DUE)
-        return await outcome_of(code, _load(run, code, spans.get(code)))
+        return await _load(run, code, spans.get(code))
 
-    async for outcome in in_order(codes, one, run.settings.concurrency, run.room):
-        yield outcome
+    return run.each(codes, one)
 
 
 async def _load(run: Context, code: str, span: Span | None) -> Outcome:
@@ -83,7 +83,7 @@ def _check(run: Context, code: str, bars: Bars) -> tuple[Bars, list[Rejected]]:
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:
     """The series of some codes as one Arrow table of the declared schema."""
-    return pa.concat_tables([_rows(o.code, o.rows) for o in outcomes if o.rows])
+    return pa.concat_tables([_rows(o.key, o.rows) for o in outcomes if o.rows])
 
 
 def _rows(code: str, bars: Bars) -> pa.Table:

@@ -5,17 +5,17 @@ for the days since the cursor and an overlap, and trusts the answer only if it j
 if not, the whole history is read again. Nothing narrower than what is stored is ever landed.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import psycopg
 import pyarrow as pa
 
-from loaders.engine.outcome import NOT_DUE, Outcome, in_order, outcome_of
+from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.window import Window
 from loaders.tdx.bars.plausibility import check_bars
-from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import KLINE_DAILY
 from loaders.tdx.service.answers import Bars
 from loaders.tdx.service.client import TdxClient
@@ -57,7 +57,7 @@ def stored_tails(conn: psycopg.Connection, codes: Sequence[str], overlap: int) -
     return {code: Tail(firsts[code], by_day) for code, by_day in closes.items()}
 
 
-async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `codes`. Ends early, each code left failed, once the service is gone."""
     window, cursors = run.window, run.cursors(KLINE_DAILY.name)
     tails = run.ask(lambda conn: stored_tails(conn, codes, window.overlap))
@@ -66,10 +66,9 @@ async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
         cursor = cursors.get(code)
         if not window.wants(cursor):
             return Outcome(code, skipped=NOT_DUE)
-        return await outcome_of(code, _load(run.client, code, window, cursor, tails.get(code)))
+        return await _load(run.client, code, window, cursor, tails.get(code))
 
-    async for outcome in in_order(codes, one, run.settings.concurrency, run.room):
-        yield outcome
+    return run.each(codes, one)
 
 
 async def _load(
@@ -137,7 +136,7 @@ def lost_history(bars: Bars, tail: Tail, *, whole: bool) -> str | None:
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:
     """The rows of some codes as one Arrow table of the declared schema."""
-    parts = [(o.code, o.rows) for o in outcomes if o.rows]
+    parts = [(o.key, o.rows) for o in outcomes if o.rows]
     columns = {
         name: pa.chunked_array([pa.array(getattr(b, name)) for _, b in parts], pa.int64())
         for name in ("open", "high", "low", "close", "volume", "amount")

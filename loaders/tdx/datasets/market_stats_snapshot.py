@@ -4,26 +4,25 @@ Kept as what it is: the stocks in its cache with the signs of their stale prices
 all instruments. Whether stocks rose or fell is computed from our own bars and quotes instead.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from loaders.engine.outcome import Outcome, answer_or_fault
-from loaders.tdx.dataset import Context, Dataset, records
+from loaders.engine.outcome import Outcome, SourceGone
+from loaders.tdx.context import Context, Dataset, answer_or_fault, records
 from loaders.tdx.datasets.quote_snapshot import session_date
 from loaders.tdx.schemas import MARKET_STATS
-from loaders.tdx.service.outage import ServiceGone
 
 ROUTE = "/api/market-stats"
 COUNTS = "/api/market-count"
 
 
-async def fetch(run: Context, exchanges: Sequence[str]) -> AsyncIterator[Outcome]:
+def fetch(run: Context, exchanges: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `exchanges` (sh, sz, bj), of two calls for all of them. A call that
     fails leaves its columns null."""
     try:
-        stats, no_stats = await answer_or_fault(run.client.market_stats())
-        counts, no_counts = await answer_or_fault(run.client.market_count())
-    except ServiceGone as error:
+        stats, no_stats = run.wait(answer_or_fault(run.client.market_stats()))
+        counts, no_counts = run.wait(answer_or_fault(run.client.market_count()))
+    except SourceGone as error:
         for exchange in exchanges:
             yield Outcome(exchange, failure=str(error), gone=error)
         return

@@ -9,7 +9,7 @@ bar. If they do not, the day is asked for once more on a later day and then take
 has: some boards trade after 15:00, which no minute shows. Anything else lands as provisional.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -17,19 +17,18 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from loaders.engine.outcome import NOT_DUE, Outcome, answer_or_fault, in_order, outcome_of
+from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
+from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.bars import intraday, minute_days
 from loaders.tdx.bars.intraday import Ints, Mask, Records, Sanity
 from loaders.tdx.bars.minute_days import Wanted
 from loaders.tdx.bars.minutes_today import fetch_today
-from loaders.tdx.bars.plausibility import Rejected
 from loaders.tdx.bars.tick_days import divisor, is_tenfold
-from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.files import vipdoc
 from loaders.tdx.schemas import KLINE_MINUTE
 from loaders.tdx.service.answers_intraday import TimedBars
-from loaders.tdx.service.outage import ServiceGone
 from loaders.tdx.service.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
 
 ROUTE = "/api/kline-all"
@@ -59,21 +58,18 @@ class Found:
         return set(wanted.days) - intraday.whole_days(self.bars, PERIOD) - self.out_of_reach
 
 
-async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
     if run.mode == "realtime":
-        async for outcome in fetch_today(run, codes):
-            yield outcome
-        return
+        return fetch_today(run, codes)
     days = run.window.newest(run.settings.minute_days)
     again = run.window.whole or run.window.since is not None
     wanted = run.ask(lambda conn: minute_days.wanted(conn, codes, days, again=again))
 
     async def one(code: str) -> Outcome:
-        return await outcome_of(code, _load(run, code, wanted[code]))
+        return await _load(run, code, wanted[code])
 
-    async for outcome in in_order(codes, one, run.settings.concurrency, run.room):
-        yield outcome
+    return run.each(codes, one)
 
 
 async def _load(run: Context, code: str, wanted: Wanted) -> Outcome:
@@ -175,7 +171,7 @@ async def _bars(
     """Add the bars of an answer to what is found. A route that fails is a fault and stops nothing."""
     try:
         bars, rejected = intraday.check(code, intraday.of_answer(await answer), PERIOD, sanity)
-    except ServiceGone:
+    except SourceGone:
         raise
     except (UpstreamError, DataQualityError) as error:
         found.faults.append(str(error))
@@ -291,7 +287,7 @@ def _failure(lacking: Sequence[date], found: Found) -> str:
 def table(outcomes: Sequence[Outcome]) -> pa.Table:
     """The bars of some codes as one Arrow table of the declared schema."""
     parts = [outcome.rows for outcome in outcomes if outcome.rows is not None]
-    codes = [outcome.code for outcome in outcomes if outcome.rows is not None]
+    codes = [outcome.key for outcome in outcomes if outcome.rows is not None]
     columns = {"code": intraday.repeat_codes(codes, parts)} | intraday.arrow_columns(parts)
     return pa.table(columns)
 

@@ -6,22 +6,21 @@ cache serves the ones and not the others.
 """
 
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
 import orjson
 
-from loaders.engine.outcome import Outcome, in_order
+from loaders.engine.outcome import Outcome, SourceGone
+from loaders.engine.rejects import Rejected
 from loaders.engine.window import Window
 from loaders.errors import DataQualityError, UpstreamError
-from loaders.tdx.bars.plausibility import Rejected
-from loaders.tdx.dataset import Context, Dataset, records
+from loaders.tdx.context import Context, Dataset, records
 from loaders.tdx.schemas import QUOTE
 from loaders.tdx.service.answers import NeedsRestart
 from loaders.tdx.service.answers_quotes import LEVELS, Quote
 from loaders.tdx.service.client import TdxClient
-from loaders.tdx.service.outage import ServiceGone
 
 ROUTE = "/api/batch-quote"
 SINGLE = "/api/quote"
@@ -40,7 +39,7 @@ def session_date(window: Window) -> date:
     return window.days[bisect_right(window.days, window.today) - 1]
 
 
-async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `codes`, after the last batch has come."""
     day = session_date(run.window)
 
@@ -48,7 +47,7 @@ async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
         return await asked(run.client, batch)
 
     answers: dict[str, Answer] = {}
-    async for found in in_order(batches(run, codes), one, run.settings.concurrency):
+    for found in run.loop.in_order(batches(run, codes), one, run.settings.concurrency):
         answers |= found
     for code in codes:
         yield _outcome(run, code, answers[code], day)
@@ -76,7 +75,7 @@ async def asked(
         if len(codes) > 1:
             return {quote.code: (quote, ROUTE, None) for quote in await client.quotes(codes)}
         return {quote.code: (quote, SINGLE, instead) for quote in await client.quote(codes)}
-    except (ServiceGone, NeedsRestart) as error:  # no smaller batch would fare better
+    except (SourceGone, NeedsRestart) as error:  # no smaller batch would fare better
         return dict.fromkeys(codes, error)
     except (UpstreamError, DataQualityError) as error:
         if len(codes) == 1:
@@ -88,7 +87,7 @@ async def asked(
 
 
 def _outcome(run: Context, code: str, answer: Answer, day: date) -> Outcome:
-    if isinstance(answer, ServiceGone):
+    if isinstance(answer, SourceGone):
         return Outcome(code, failure=str(answer), gone=answer)
     if isinstance(answer, NeedsRestart):
         return Outcome(code, failure=f"{answer} ({answer.hint})")

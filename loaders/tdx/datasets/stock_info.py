@@ -5,45 +5,43 @@ newest thirty days of the third party's adjusted bars, and the minutes of today.
 party's page comes back empty the whole call breaks, so the other two parts are asked for apart.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
-from loaders.engine.outcome import Outcome, answer_or_fault, in_order, outcome_of
+from loaders.engine.outcome import Outcome, SourceGone
 from loaders.errors import UpstreamError
 from loaders.tdx.bars.tick_days import DAILY_MOVE, DayBar, divisor, is_tenfold
-from loaders.tdx.dataset import Context, Dataset, records
+from loaders.tdx.context import Context, Dataset, answer_or_fault, records
 from loaders.tdx.datasets.quote_snapshot import SINGLE, session_date
 from loaders.tdx.schemas import STOCK_INFO
 from loaders.tdx.service.answers import Bars, NeedsRestart
 from loaders.tdx.service.answers_intraday import MinutePoints
 from loaders.tdx.service.answers_quotes import Quote, StockInfo
 from loaders.tdx.service.client import TdxClient
-from loaders.tdx.service.outage import ServiceGone
 
 ROUTE = "/api/stock-info"
 MINUTE = "/api/minute"
 NOT_FOR_INDICES = "an index: the third party's bars would be those of the stock of the same digits"
 
 
-async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
     day = session_date(run.window)
 
     async def one(code: str) -> Outcome:
         if code in run.settings.indices or run.instrument_type(code) == "index":
             return Outcome(code, skipped=NOT_FOR_INDICES)
-        return await outcome_of(code, _load(run, code, day))
+        return await _load(run, code, day)
 
-    async for outcome in in_order(codes, one, run.settings.concurrency, run.room):
-        yield outcome
+    return run.each(codes, one)
 
 
 async def _load(run: Context, code: str, day: date) -> Outcome:
     fallback, quote_route = None, ROUTE
     try:
         info = await run.client.stock_info(code)
-    except (ServiceGone, NeedsRestart):
+    except (SourceGone, NeedsRestart):
         raise
     except UpstreamError as error:
         info = await _apart(run.client, code, run.window.today, error)

@@ -6,7 +6,7 @@ route of its own, is provisional, in the session and after it, and becomes final
 history on a later day.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from typing import Any
@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
-from loaders.engine.outcome import NOT_DUE, Outcome, answer_or_fault, in_order, outcome_of
-from loaders.tdx.bars.plausibility import Rejected
+from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
+from loaders.engine.rejects import Rejected
 from loaders.tdx.bars.tick_days import (
     DAILY_MOVE,
     BrokenRule,
@@ -32,10 +32,9 @@ from loaders.tdx.bars.tick_days import (
     scaled,
     whole,
 )
-from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.schemas import KLINE_DAILY, TICK_TRADE
 from loaders.tdx.service.answers_trades import Ticks
-from loaders.tdx.service.outage import ServiceGone
 from loaders.tdx.service.routes_trades import LONGEST_RANGE
 from loaders.trading_time import SHANGHAI
 
@@ -136,11 +135,10 @@ def last_bars(
     return bars, {code: hands for code, *_, hands in rows if hands is not None}
 
 
-async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
     one = _of_today(run, codes) if run.mode == "realtime" else _of_history(run, codes)
-    async for outcome in in_order(codes, one, run.settings.concurrency, run.room):
-        yield outcome
+    return run.each(codes, one)
 
 
 # -- days that are over, today among them ------------------------------------------------------
@@ -197,7 +195,7 @@ class _Reading:
     fallback: str | None = None
 
     async def read(self, due: Sequence[Due]) -> Outcome:
-        gone: ServiceGone | None = None
+        gone: SourceGone | None = None
         try:
             today = self.run.window.today
             ended = [d for d in due if d.day < today]
@@ -205,7 +203,7 @@ class _Reading:
                 await self._read_stretch(stretch)
             for one in due[len(ended) :]:
                 await self._read_today(one)
-        except ServiceGone as error:
+        except SourceGone as error:
             gone = error
         finished = [found.day for found in self.landing if found.is_final]
         return Outcome(
@@ -317,7 +315,7 @@ def _of_today(run: Context, codes: Sequence[str]) -> One:
     async def one(code: str) -> Outcome:
         if not trading:
             return Outcome(code, skipped=NOT_DUE)
-        return await outcome_of(code, _load_today(run, code, bars.get(code), hands.get(code, 0)))
+        return await _load_today(run, code, bars.get(code), hands.get(code, 0))
 
     return one
 
@@ -360,7 +358,7 @@ def of_today(today: date, ticks: Ticks, before: DayBar | None, *, tenfold: bool)
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:
     """The rows of some codes as one Arrow table of the declared schema."""
-    return rows_of([(o.code, found) for o in outcomes if o.rows for found in o.rows.days])
+    return rows_of([(o.key, found) for o in outcomes if o.rows for found in o.rows.days])
 
 
 DATASET = Dataset("tick_trade", TICK_TRADE, ROUTE, fetch, table)

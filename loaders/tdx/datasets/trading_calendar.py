@@ -5,19 +5,20 @@ the exchange's published calendar lands beside it, up to the end of the announce
 `source`: a day that either knows is a trading day.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 import psycopg
 import pyarrow as pa
 
 from loaders import trading_time
+from loaders.engine.outcome import Outcome
 from loaders.errors import UpstreamError
+from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import TRADING_DAY
 from loaders.tdx.service.client import TdxClient
 from loaders.warehouse.tables import conform
 
-DATASET = "trading_calendar"
 KEY = "SSE"
 _RESTART = "restart the TDX service on its first time zone (TZ), then run again"
 
@@ -30,7 +31,28 @@ def stored(conn: psycopg.Connection) -> list[date]:
     return [row[0] for row in rows]
 
 
-async def fetch(client: TdxClient, before: Sequence[date], as_of: datetime) -> list[date]:
+def trading_days(stored: list[date], last: date) -> list[date]:
+    """Trading days up to `last` that the service's stored calendar or the published one knows.
+
+    Either can have a hole; a day that one of them knows is a trading day.
+    """
+    start = max(trading_time.FIRST_SHANGHAI_DAY, last - timedelta(days=60))
+    published = trading_time.published_days(start, last) if start <= last else ()
+    return sorted({*published, *(day for day in stored if day <= last)})
+
+
+def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
+    """The one outcome: all days of the service's calendar."""
+    before = run.ask(stored)
+
+    async def days() -> Outcome:
+        found = await served(run.client, before, run.clock())
+        return Outcome(KEY, [(found, run.clock())], cursor=found[-1])
+
+    return run.whole(KEY, days())
+
+
+async def served(client: TdxClient, before: Sequence[date], as_of: datetime) -> list[date]:
     """All days of the service's calendar.
 
     Raises UpstreamError for an empty calendar and for one that lost days it had.
@@ -58,7 +80,12 @@ async def fetch(client: TdxClient, before: Sequence[date], as_of: datetime) -> l
     return days
 
 
-def table(days: Sequence[date], fetched_at: datetime) -> pa.Table:
+def table(outcomes: Sequence[Outcome]) -> pa.Table:
+    ((days, fetched_at),) = (row for o in outcomes for row in o.rows or ())
+    return table_of(days, fetched_at)
+
+
+def table_of(days: Sequence[date], fetched_at: datetime) -> pa.Table:
     """The service's days, and all days of the published calendar."""
     published = trading_time.published_days(trading_time.FIRST_SHANGHAI_DAY, trading_time.horizon())
     rows = [(d, "service", "/api/workday/range", True) for d in days]
@@ -76,3 +103,6 @@ def table(days: Sequence[date], fetched_at: datetime) -> pa.Table:
         ),
         TRADING_DAY,
     )
+
+
+DATASET = Dataset("trading_calendar", TRADING_DAY, "/api/workday/range", fetch, table, only_key=KEY)

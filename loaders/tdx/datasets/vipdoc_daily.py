@@ -4,17 +4,17 @@ They land in raw_tdx.kline_period with period `day`. A file is read whole at eac
 nothing to continue; days before `since` and after `until` stay out.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 
-from loaders.engine.outcome import Outcome, outcome_of
+from loaders.engine.outcome import Outcome
 from loaders.tdx.bars import long_bars
 from loaders.tdx.bars.long_bars import LongBars
 from loaders.tdx.bars.plausibility import check_bars
-from loaders.tdx.dataset import Context, Dataset
+from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
 from loaders.tdx.schemas import KLINE_PERIOD
 from loaders.tdx.service.answers import Bars
@@ -25,12 +25,9 @@ PERIOD = "day"
 NO_FOLDER = "the setting tdx.vipdoc names no folder"
 
 
-async def fetch(run: Context, codes: Sequence[str]) -> AsyncIterator[Outcome]:
+def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `codes`; a code without a file is skipped."""
-    for code in codes:
-        if not run.room():
-            return
-        yield await outcome_of(code, _load(run, code))
+    return run.each(codes, lambda code: _load(run, code))
 
 
 async def _load(run: Context, code: str) -> Outcome:
@@ -61,7 +58,7 @@ def _read(run: Context, code: str, path: Path) -> Outcome:
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:
     """The days of some codes as one Arrow table of the declared schema."""
-    return pa.concat_tables([_rows(o.code, o.rows) for o in outcomes if o.rows])
+    return pa.concat_tables([_rows(o.key, o.rows) for o in outcomes if o.rows])
 
 
 def _rows(code: str, bars: Bars) -> pa.Table:

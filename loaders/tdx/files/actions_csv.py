@@ -18,8 +18,8 @@ from typing import Literal
 import orjson
 import pyarrow as pa
 
+from loaders.engine.rejects import Rejected
 from loaders.errors import SettingsError
-from loaders.tdx.bars.plausibility import Rejected
 from loaders.tdx.schemas import CORPORATE_ACTION
 from loaders.trading_time import FIRST_CHINESE_DAY
 

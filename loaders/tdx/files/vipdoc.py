@@ -18,10 +18,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError
 from loaders.tdx.bars import intraday
 from loaders.tdx.bars.intraday import PRICES, RECORD, Ints, Mask, Records
-from loaders.tdx.bars.plausibility import Rejected
 from loaders.tdx.bars.tick_days import B_SHARE_PREFIXES
 from loaders.tdx.service.answers import Bars
 

@@ -26,7 +26,6 @@ from loaders.http import (
     rate_limit,
     retrying,
 )
-from loaders.settings import TdxSettings
 from loaders.tdx.service.answers import (
     RESTART,
     Outage,
@@ -38,6 +37,7 @@ from loaders.tdx.service.answers import (
     read_list,
 )
 from loaders.tdx.service.outage import OutageGate
+from loaders.tdx.settings import TdxSettings
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Sized)
@@ -55,7 +55,7 @@ class Connection:
     a second, however many callers wait; retries and probes are counted too. `unknown_fields`
     ('kline-all.list.Foo') and `oddities` ('kline-all.unsorted') count over the whole load; the
     caller reports them once.
-    Every call can raise UpstreamError (ServiceGone: no further call can succeed), WrongShape, and
+    Every call can raise UpstreamError (SourceGone: no further call can succeed), WrongShape, and
     for a malformed code UsageError.
     """
 

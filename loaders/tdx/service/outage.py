@@ -11,16 +11,13 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from loaders.engine.outcome import SourceGone
 from loaders.errors import UpstreamError
 
 log = structlog.get_logger(__name__)
 
 FIRST_STEP, LONGEST_STEP = 1.0, 30.0
 TIMEOUTS_IN_A_ROW = 10
-
-
-class ServiceGone(UpstreamError):
-    """The load gave up on the service; every further request of it fails with this at once."""
 
 
 class OutageGate:
@@ -42,18 +39,18 @@ class OutageGate:
         self._waited = 0.0
         self._probing: asyncio.Task[None] | None = None
         self._late: set[str] = set()
-        self._gone: ServiceGone | None = None
+        self._gone: SourceGone | None = None
         self.episode = 0
 
     async def passage(self) -> int:
         """Wait while the gate is closed. Returns the number of outages seen so far.
 
-        Raises ServiceGone once the load has given up.
+        Raises SourceGone once the load has given up.
         """
         while self._probing is not None:
             await asyncio.shield(self._probing)
         if self._gone is not None:
-            raise ServiceGone(str(self._gone), hint=self._gone.hint)
+            raise SourceGone(str(self._gone), hint=self._gone.hint)
         return self.episode
 
     async def wait_out(self, episode: int, cause: UpstreamError) -> None:
@@ -72,7 +69,7 @@ class OutageGate:
         """A request for `subject` got no answer in time. Many in a row: no code will get one."""
         self._late.add(subject)
         if len(self._late) >= TIMEOUTS_IN_A_ROW and self._gone is None:
-            self._gone = ServiceGone(
+            self._gone = SourceGone(
                 f"no answer in time for {len(self._late)} different codes in a row",
                 hint="the service's quote server has fallen silent and the service does not replace"
                 " it: restart the TDX service, then `loaders retry`",
@@ -101,7 +98,7 @@ class OutageGate:
                 finally:
                     self._waited += max(pause, self._clock() - begun)
                 log.warning("the TDX service is still down", waited=round(self._waited, 1))
-            self._gone = ServiceGone(
+            self._gone = SourceGone(
                 f"TDX service outage: waited {self._waited:.0f} s in vain ({cause})",
                 hint="see that the service runs and tdx.base_url is right (`loaders check tdx`),"
                 " then `loaders retry`",

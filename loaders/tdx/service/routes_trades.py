@@ -8,11 +8,11 @@ Of a day before today: /api/minute-trade-all, then pages of /api/trade-history. 
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from loaders.engine.outcome import SourceGone
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.service.answers import EmptyAnswer, WrongShape
 from loaders.tdx.service.answers_trades import Ticks, joined, read_ticks, read_ticks_of_days
 from loaders.tdx.service.connection import Connection, check_code, longest
-from loaders.tdx.service.outage import ServiceGone
 from loaders.trading_time import SHANGHAI
 
 FULL, WHOLE_DAY, PAGES = "trade-history/full", "minute-trade-all", "trade-history"
@@ -59,7 +59,7 @@ class TradeRoutes(Connection):
         check_code(code)
         try:
             return await longest(lambda: self._whole_day(code, day, expect_rows), PAGE)
-        except ServiceGone:
+        except SourceGone:
             raise
         except (UpstreamError, DataQualityError) as error:
             cause = f"{WHOLE_DAY} → {PAGES}: {error}"

@@ -15,8 +15,8 @@ import numpy as np
 import orjson
 import structlog
 
+from loaders.engine.rejects import Rejected
 from loaders.errors import SettingsError, UpstreamError
-from loaders.tdx.bars.plausibility import Rejected
 from loaders.tdx.files.actions_csv import (
     ADJUSTMENT,
     CATEGORIES,

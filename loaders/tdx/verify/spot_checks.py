@@ -14,10 +14,10 @@ from functools import partial
 from typing import Any
 
 from loaders.engine.checks import Line, Record
-from loaders.engine.load import landed_tables
 from loaders.errors import QuotemillError, UsageError
 from loaders.progress import Reporter
 from loaders.settings import Settings
+from loaders.sources import landed_tables
 from loaders.tdx.service.answers import EXCHANGES, Bars
 from loaders.tdx.service.client import TdxClient
 from loaders.tdx.verify.space import space

@@ -58,13 +58,13 @@ class Shore:
         self.warehouse, self.folder = warehouse, folder
 
     def open(self) -> tuple[dlt.Pipeline, Landed]:
-        return landing.open_pipeline(self.warehouse, self.folder, "tdx")
+        return landing.open_pipeline(self.warehouse, self.folder, "tdx", "tdx")
 
     def land(self, *batches: Batch) -> Landed:
         pipeline, _ = self.open()
         return landing.land(pipeline, self.warehouse, "tdx", PRICE, iter(batches), REFUSED)
 
-    def cursor(self) -> dict[str, date]:
+    def cursor(self) -> dict[str, str]:
         pipeline, _ = self.open()
         return cursors.read(pipeline.state, "tdx", "price")
 
@@ -114,7 +114,7 @@ def test_our_job_lands_parquet_although_no_adbc_driver_is_there(
         original(self)
 
     monkeypatch.setattr(UpsertCopyJob, "run", run)
-    shore.land(Batch(prices({"sh600000": 8730}), None, {"sh600000": DAY}))
+    shore.land(Batch(prices({"sh600000": 8730}), None, {"sh600000": str(DAY)}))
 
     assert {job.split(".")[0] for job in landed} == {"price", "_dlt_pipeline_state"}
     assert {job.split(".")[-1] for job in landed} == {"parquet"}
@@ -198,10 +198,10 @@ def test_refused_rows_land_in_the_package_of_the_good_ones(shore: Shore) -> None
 
 
 def test_cursors_come_back_from_the_warehouse_when_the_folder_is_lost(shore: Shore) -> None:
-    shore.land(Batch(prices({"sh600000": 1}), None, {"sh600000": DAY}))
+    shore.land(Batch(prices({"sh600000": 1}), None, {"sh600000": str(DAY)}))
     shutil.rmtree(shore.folder)
 
-    assert shore.cursor() == {"sh600000": DAY}
+    assert shore.cursor() == {"sh600000": str(DAY)}
 
 
 def test_old_states_are_pruned_and_the_newest_still_restores_the_cursors(shore: Shore) -> None:
@@ -211,7 +211,7 @@ def test_old_states_are_pruned_and_the_newest_still_restores_the_cursors(shore: 
     )
     pipeline, _ = shore.open()
     for day in range(1, 10):
-        moved = Batch(prices({"sh600000": day}), None, {"sh600000": date(2024, 1, day)})
+        moved = Batch(prices({"sh600000": day}), None, {"sh600000": str(date(2024, 1, day))})
         landing.land(pipeline, shore.warehouse, "tdx", PRICE, iter([moved]), REFUSED)
     assert shore.rows(counts) == [(9, 9)]
     with shore.warehouse.connect() as conn:
@@ -222,32 +222,32 @@ def test_old_states_are_pruned_and_the_newest_still_restores_the_cursors(shore: 
         conn.execute("update raw_tdx._dlt_loads set inserted_at = now() - interval '60 days'")
     shutil.rmtree(shore.folder)
 
-    assert shore.cursor() == {"sh600000": date(2024, 1, 9)}
+    assert shore.cursor() == {"sh600000": str(date(2024, 1, 9))}
     other = "select count(*) from raw_tdx._dlt_pipeline_state where pipeline_name = 'other'"
     assert shore.rows(other) == [(1,)]
     # five states, and the packages of these and of the other pipeline's
     assert shore.rows(counts) == [(5, 6)]
     shutil.rmtree(shore.folder)
-    assert shore.cursor() == {"sh600000": date(2024, 1, 9)}
+    assert shore.cursor() == {"sh600000": str(date(2024, 1, 9))}
 
 
 def test_a_cursor_never_moves_back(shore: Shore) -> None:
-    shore.land(Batch(None, None, {"sh600000": DAY}))
-    shore.land(Batch(None, None, {"sh600000": date(2020, 1, 2)}))
+    shore.land(Batch(None, None, {"sh600000": str(DAY)}))
+    shore.land(Batch(None, None, {"sh600000": str(date(2020, 1, 2))}))
 
-    assert shore.cursor() == {"sh600000": DAY}
+    assert shore.cursor() == {"sh600000": str(DAY)}
 
 
 def test_a_package_left_behind_lands_before_anything_else(
     shore: Shore, fail_in_job: Callable[[Exception], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shore.land(Batch(prices({"sh600000": 1}), None, {"sh600000": date(2024, 6, 27)}))
+    shore.land(Batch(prices({"sh600000": 1}), None, {"sh600000": str(date(2024, 6, 27))}))
     with monkeypatch.context() as patch:
         original = UpsertCopyJob._land
         patch.setattr(UpsertCopyJob, "_land", original)
         fail_in_job(psycopg.OperationalError("the server closed the connection"))
         with pytest.raises(UpstreamError, match="warehouse went away"):
-            shore.land(Batch(prices({"sh600000": 2}), None, {"sh600000": DAY}))
+            shore.land(Batch(prices({"sh600000": 2}), None, {"sh600000": str(DAY)}))
     monkeypatch.undo()
     assert shore.closes() == {"sh600000": 1}
 
@@ -255,27 +255,27 @@ def test_a_package_left_behind_lands_before_anything_else(
 
     assert (pending.new, pending.changed) == (0, 1)
     assert shore.closes() == {"sh600000": 2}
-    assert shore.cursor() == {"sh600000": DAY}
+    assert shore.cursor() == {"sh600000": str(DAY)}
 
 
 def test_rows_that_the_warehouse_refuses_take_their_cursors_back(
     shore: Shore, fail_in_job: Callable[[Exception], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shore.land(Batch(prices({"sh600000": 1}), None, {"sh600000": date(2024, 6, 27)}))
+    shore.land(Batch(prices({"sh600000": 1}), None, {"sh600000": str(date(2024, 6, 27))}))
     fail_in_job(psycopg.errors.NumericValueOutOfRange("too large"))
     with pytest.raises(Exception, match="too large"):
-        shore.land(Batch(prices({"sh600000": 2}), None, {"sh600000": DAY}))
+        shore.land(Batch(prices({"sh600000": 2}), None, {"sh600000": str(DAY)}))
     monkeypatch.undo()
 
-    assert shore.cursor() == {"sh600000": date(2024, 6, 27)}
+    assert shore.cursor() == {"sh600000": str(date(2024, 6, 27))}
     assert shore.closes() == {"sh600000": 1}
-    shore.land(Batch(prices({"sh600000": 2}), None, {"sh600000": DAY}))
+    shore.land(Batch(prices({"sh600000": 2}), None, {"sh600000": str(DAY)}))
     assert shore.closes() == {"sh600000": 2}
 
 
 def test_an_error_while_rows_are_fetched_keeps_its_own_class(shore: Shore) -> None:
     def batches() -> Iterator[Batch]:
-        yield Batch(prices({"sh600000": 1}), None, {"sh600000": DAY})
+        yield Batch(prices({"sh600000": 1}), None, {"sh600000": str(DAY)})
         raise QuotemillError("the source said no")
 
     pipeline, _ = shore.open()

@@ -60,7 +60,7 @@ def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
 @pytest.fixture
 def land(warehouse: Warehouse, tmp_path: Path) -> Land:
     def land_days(*days: pa.Table) -> Landed:
-        pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx")
+        pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
         return landing.land(pipeline, warehouse, "tdx", TICK, (Batch(rows) for rows in days))
 
     return land_days

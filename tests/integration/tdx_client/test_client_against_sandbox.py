@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from loaders.engine.outcome import SourceGone
 from loaders.errors import QuotemillError, UpstreamError
 from loaders.http import NoAnswerInTime, RetryableAnswer
 from loaders.sandbox.actions import actions_csv
@@ -18,7 +19,6 @@ from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.replay import ReplayMarket
 from loaders.sandbox.tdx_calls import Options
 from loaders.sandbox.tdx_service import TdxSandbox
-from loaders.settings import TdxSettings
 from loaders.tdx.bars.plausibility import check_bars
 from loaders.tdx.files.actions_csv import read_actions
 from loaders.tdx.service.answers import (
@@ -29,7 +29,7 @@ from loaders.tdx.service.answers import (
     WrongShape,
 )
 from loaders.tdx.service.client import TdxClient
-from loaders.tdx.service.outage import ServiceGone
+from loaders.tdx.settings import TdxSettings
 
 T = TypeVar("T")
 
@@ -162,7 +162,7 @@ def test_an_outage_that_lasts_ends_the_load(market: SyntheticMarket) -> None:
         return await asyncio.gather(*map(client.kline_all, codes), return_exceptions=True)
 
     results, routes, _ = asked(market, all_codes, "outage", outage_wait=60)
-    assert {type(r) for r in results} == {ServiceGone}
+    assert {type(r) for r in results} == {SourceGone}
     # six in the air, then probes alone: after 1, 2, 4, 8, 16 and the 29 s left
     assert (routes["kline-all"], routes["kline-history"]) == (6, 6)
 

@@ -11,9 +11,9 @@ import pytest
 
 from loaders.sandbox.replay import ReplayMarket
 from loaders.sandbox.tdx_service import TdxSandbox
-from loaders.settings import TdxSettings
 from loaders.tdx.bars import intraday
 from loaders.tdx.service.client import TdxClient
+from loaders.tdx.settings import TdxSettings
 
 T = TypeVar("T")
 DAYS = (date(2019, 2, 1), date(2019, 2, 11))

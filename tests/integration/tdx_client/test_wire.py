@@ -11,9 +11,9 @@ import pytest
 
 from loaders.errors import UpstreamError
 from loaders.http import NoAnswerInTime, RetryableAnswer
-from loaders.settings import TdxSettings
 from loaders.tdx.service.answers import Bars, PermanentAnswer
 from loaders.tdx.service.client import TdxClient
+from loaders.tdx.settings import TdxSettings
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 BAR = {

@@ -1,6 +1,6 @@
 """A warehouse, a simulated service and the loader between them, for tests to drive."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -47,10 +47,13 @@ class Bench:
     settings: Settings
     heard: Heard
 
-    def load(self, *, retry: bool = False, **request: Any) -> LoadResult:
+    def load(
+        self, *, codes: Sequence[str] | None = None, retry: bool = False, **request: Any
+    ) -> LoadResult:
         as_of: datetime = self.sandbox.clock.replace(tzinfo=SHANGHAI)
         by_code = tuple(name for name in CORE if name != "index_kline")
-        request.setdefault("datasets", by_code if request.get("codes") else CORE)
+        request.setdefault("datasets", by_code if codes else CORE)
+        request["keys"] = codes and tuple(codes)
         return run_load(
             self.settings, LoadRequest("tdx", **request), self.heard, as_of=as_of, retry=retry
         )

@@ -161,7 +161,7 @@ def test_an_empty_success_for_a_live_code_fails_and_a_retry_mends_it(market_benc
     assert list(result.tasks[2].failures) == [code]
     again = market_bench.load(retry=True)
     assert again.exit_code == 0
-    assert [t.codes for t in again.tasks if t.dataset == "kline_daily"] == [(code,)]
+    assert [t.keys for t in again.tasks if t.dataset == "kline_daily"] == [(code,)]
     assert code in {row[0] for row in market_bench.klines()}
 
 

@@ -7,11 +7,11 @@ from datetime import date, datetime
 
 import pytest
 
+from loaders.engine import load as engine_load
 from loaders.engine.load import LoadResult
 from loaders.engine.lock import load_lock
 from loaders.errors import UsageError
 from loaders.sandbox.market import SyntheticMarket
-from loaders.tdx import load as tdx_load
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tdx_load.bench import Bench
 
@@ -33,20 +33,20 @@ def datasets(result: LoadResult) -> list[str]:
 
 def test_a_day_without_trading_is_refused_with_the_trading_day_before_it(monday: Bench) -> None:
     with pytest.raises(UsageError, match=r"2025-06-29 is not a trading day.*2025-06-27") as refused:
-        monday.load(codes=(CODE,), datasets=("kline_daily",), day="2025-06-29")
+        monday.load(codes=(CODE,), datasets=("kline_daily",), options={"date": "2025-06-29"})
     assert "--date 2025-06-27" in refused.value.hint
     with pytest.raises(UsageError, match="lies in the future"):
-        monday.load(codes=(CODE,), datasets=("kline_daily",), day="2025-07-01")
+        monday.load(codes=(CODE,), datasets=("kline_daily",), options={"date": "2025-07-01"})
     with pytest.raises(UsageError, match="excludes"):
-        monday.load(day="last", since=date(2025, 6, 1))
+        monday.load(options={"date": "last"}, since=date(2025, 6, 1))
     with pytest.raises(UsageError, match="not a day like"):
-        monday.load(day="yesterday")
+        monday.load(options={"date": "yesterday"})
 
 
 def test_last_means_the_newest_day_that_has_ended(monday: Bench) -> None:
     monday.sandbox.set_clock(datetime(2025, 6, 30, 11, 0))
 
-    result = monday.load(codes=(CODE,), datasets=("kline_daily",), day="last")
+    result = monday.load(codes=(CODE,), datasets=("kline_daily",), options={"date": "last"})
 
     assert result.status == "succeeded"
     assert monday.rows("select max(trade_date), min(trade_date) from raw_tdx.kline_daily") == [
@@ -93,7 +93,7 @@ def test_a_realtime_load_does_nothing_on_a_day_without_trading(monday: Bench) ->
 
 def test_a_realtime_load_takes_no_day_and_no_dataset_of_ended_days(monday: Bench) -> None:
     with pytest.raises(UsageError, match="about today"):
-        monday.load(mode="realtime", day="last", datasets=None)
+        monday.load(mode="realtime", options={"date": "last"}, datasets=None)
     with pytest.raises(UsageError, match="kline_daily: no dataset of a running session"):
         monday.load(mode="realtime", datasets=("kline_daily",))
 
@@ -158,7 +158,7 @@ def test_a_full_package_ends_and_the_next_one_goes_on(
     whole = monday.load(codes=codes, datasets=("kline_daily",))
     rows = monday.klines()
     monday.execute("drop schema raw_tdx cascade; drop schema ops cascade")
-    monkeypatch.setattr(tdx_load, "PACKAGE_ROWS", 50)
+    monkeypatch.setattr(engine_load, "PACKAGE_ROWS", 50)
 
     cut = monday.load(codes=codes, datasets=("kline_daily",))
 
@@ -171,10 +171,10 @@ def test_a_full_package_ends_and_the_next_one_goes_on(
     cursor = monday.rows(
         "select cursor_payload from ops.ingestion_job_tasks where dataset = 'kline_daily'"
     )
-    assert cursor == [({"code": codes[-1], "date": "2025-06-30", "page": packages[0][0]},)]
+    assert cursor == [({"key": codes[-1], "cursor": "2025-06-30", "package": packages[0][0]},)]
 
 
 def test_the_modes_know_only_datasets_that_exist() -> None:
     from loaders.tdx import plan
 
-    assert {name for names in plan.DEFAULTS.values() for name in names} <= set(plan.DATASETS)
+    assert {name for names in plan.DEFAULTS.values() for name in names} <= set(plan.NAMES)

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from loaders.errors import SettingsError, UpstreamError
-from loaders.tdx.datasets.codes import Security, table
+from loaders.tdx.datasets.codes import Security, table_of
 from loaders.tdx.schemas import SECURITY
 from loaders.warehouse import landing, migrate
 from loaders.warehouse.ownership import claim_schemas, owned_schemas, privileges
@@ -45,8 +45,8 @@ def test_awkward_passwords_and_options_with_spaces_reach_the_landing(
     url += "?options=-c%20statement_timeout%3D600000"
     warehouse = open_at(foreign_server.home, QUOTEMILL_WAREHOUSE_URL=url)
     migrate.prepare(warehouse, [SECURITY])
-    pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx")
-    rows = table(
+    pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
+    rows = table_of(
         [Security("sh600000", "PF Bank", "stock", "/api/codes")], datetime(2024, 6, 28, tzinfo=UTC)
     )
     assert landing.land(pipeline, warehouse, "tdx", SECURITY, [Batch(rows)]).new == 1
@@ -68,7 +68,7 @@ def test_a_silent_server_is_noticed_within_a_minute_on_every_connection(
     with warehouse.connect() as conn:
         assert watched(conn.fileno()) == (1, 60_000, 30, 3)
     migrate.prepare(warehouse, [SECURITY])
-    pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx")
+    pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
     with pipeline.sql_client() as client:
         assert watched(client.native_connection.fileno()) == (1, 60_000, 30, 3)
     with psycopg.connect(warehouse.dlt_url()) as conn:  # what lands the rows

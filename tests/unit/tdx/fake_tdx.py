@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import httpx
 import orjson
 
-from loaders.settings import TdxSettings
 from loaders.tdx.service.answers import Bars
 from loaders.tdx.service.client import TdxClient
+from loaders.tdx.settings import TdxSettings
 
 T = TypeVar("T")
 FETCHED_AT = datetime(2024, 11, 8, 8, 0, tzinfo=UTC)

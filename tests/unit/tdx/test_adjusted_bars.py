@@ -1,20 +1,18 @@
 """The vendor's adjusted days: whatever their prices, whole, and never of an index."""
 
-import asyncio
 from datetime import date
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from fake_tdx import bar, bars_of, days
 
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.window import Window
-from loaders.settings import TdxSettings
 from loaders.tdx.bars.long_bars import Span
-from loaders.tdx.dataset import Context
 from loaders.tdx.datasets import kline_adjusted
 from loaders.tdx.service.answers import Bars
+from loaders.tdx.settings import TdxSettings
+from tests.unit.tdx.fake_context import fake_context
 
 CODE = "sh600000"
 DAYS = days(40)
@@ -33,7 +31,7 @@ def outcome(
     vendor: Vendor, *, kind: str = "stock", span: Span | None = None, cursor: date | None = None
 ) -> Outcome:
     window = Window(DAYS, DAYS[-1], 10, lambda day: day == DAYS[3], DAYS[-1])
-    run = SimpleNamespace(
+    run = fake_context(
         client=vendor,
         settings=TdxSettings(),
         window=window,
@@ -43,11 +41,8 @@ def outcome(
         instrument_type=lambda code: kind,
     )
 
-    async def only() -> Outcome:
-        (found,) = [o async for o in kline_adjusted.fetch(cast(Context, run), [CODE])]
-        return found
-
-    return asyncio.run(only())
+    (found,) = kline_adjusted.fetch(run, [CODE])
+    return found
 
 
 def series(**changes: Any) -> list[dict[str, Any]]:

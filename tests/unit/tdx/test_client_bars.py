@@ -7,12 +7,12 @@ import httpx
 import pytest
 from fake_tdx import Service, asked, bar, days, failing, good, kline_data, minute_bar, upper
 
+from loaders.engine.outcome import SourceGone
 from loaders.errors import UsageError
 from loaders.http import RetryableAnswer
 from loaders.tdx.service.answers import EmptyAnswer, PermanentAnswer, WrongShape
 from loaders.tdx.service.answers_intraday import labels
 from loaders.tdx.service.client import TdxClient
-from loaders.tdx.service.outage import ServiceGone
 
 DAY = date(2024, 11, 8)
 MINUTES = [minute_bar(f"{DAY}T{label}") for label in labels("minute1")]
@@ -184,7 +184,7 @@ def test_a_third_party_page_that_falls_silent_is_no_evidence_against_the_quote_s
         for i in range(15):
             with pytest.raises(RetryableAnswer) as caught:
                 await client.kline_adjusted(f"sh6{i:05}")
-            assert not isinstance(caught.value, ServiceGone)
+            assert not isinstance(caught.value, SourceGone)
         return len(await client.kline_all("sh600000"))
 
     assert asked(service, many, retries=0) == 1

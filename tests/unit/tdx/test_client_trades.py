@@ -7,9 +7,9 @@ import httpx
 import pytest
 from fake_tdx import FETCHED_AT, Service, asked, failing, good, tick, upper
 
+from loaders.engine.outcome import SourceGone
 from loaders.errors import UpstreamError, UsageError
 from loaders.tdx.service.answers import EmptyAnswer, WrongShape
-from loaders.tdx.service.outage import ServiceGone
 
 DAY = date(2019, 2, 1)
 TODAY = FETCHED_AT.date()
@@ -147,7 +147,7 @@ def test_a_service_that_is_gone_is_not_asked_for_pages() -> None:
         raise httpx.ConnectError("[Errno 111] Connection refused")
 
     service = Service(answer)
-    with pytest.raises(ServiceGone):
+    with pytest.raises(SourceGone):
         asked(service, lambda c: c.trades_of_day("sh600000", DAY), outage_wait=0)
     assert service.routes()["trade-history"] == 0
 

@@ -1,15 +1,19 @@
 """Datasets that share a table, and the order and number of keys in the air."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
+from threading import Event
 
-from loaders.engine.outcome import in_order
-from loaders.tdx import plan
+import pytest
+
+from loaders.engine.outcome import Stopped
 from loaders.tdx.datasets import kline_daily
+from loaders.tdx.service.event_loop import EventLoop
+from loaders.tdx.source import SOURCE
 
 
 def test_datasets_that_share_a_table_tell_their_cursors_apart() -> None:
-    weekly, hourly = plan.KEYED["kline_weekly"], plan.KEYED["kline_60m"]
+    weekly, hourly = SOURCE.dataset("kline_weekly"), SOURCE.dataset("kline_60m")
     assert weekly.landed is hourly.landed
     key = weekly.cursor_key("sh600000")
     assert key == "sh600000 week"
@@ -24,44 +28,55 @@ def test_results_come_in_the_order_of_their_keys_however_long_each_takes() -> No
             await asyncio.sleep(0)
         return key
 
-    async def collect() -> list[int]:
-        return [found async for found in in_order(range(10), slower_the_earlier, 2)]
-
-    assert asyncio.run(collect()) == list(range(10))
+    with EventLoop() as loop:
+        assert list(loop.in_order(range(10), slower_the_earlier, 2)) == list(range(10))
 
 
 def test_a_reader_who_leaves_cancels_what_is_in_the_air() -> None:
-    begun, ended = list[int](), list[int]()
+    begun, ended, cancelled = list[int](), list[int](), list[int]()
 
     async def work(key: int) -> int:
         begun.append(key)
         if key:
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.append(key)
+                raise
         ended.append(key)
         return key
 
-    async def read_one(stream: AsyncIterator[int]) -> int:
-        first = await anext(stream)
-        await stream.aclose()  # type: ignore[attr-defined]
-        return first
-
-    async def within_a_moment() -> int:
-        return await asyncio.wait_for(read_one(in_order(range(10), work, 2)), timeout=5)
-
-    assert asyncio.run(within_a_moment()) == 0
+    with EventLoop() as loop:
+        results = loop.in_order(range(10), work, 2)
+        assert next(results) == 0
+        results.close()
     assert begun == [0, 1, 2, 3]
     assert ended == [0]
+    assert cancelled == [1, 2, 3]
 
 
 def test_without_room_no_further_key_is_begun_and_what_is_begun_comes() -> None:
     begun = list[int]()
 
     async def work(key: int) -> int:
-        begun.append(key)
         return key
 
-    async def collect() -> list[int]:
-        return [n async for n in in_order(range(10), work, 2, room=lambda: len(begun) < 3)]
+    def keys() -> Iterator[int]:
+        for key in range(10):
+            begun.append(key)
+            yield key
 
-    assert asyncio.run(collect()) == begun
-    assert 3 <= len(begun) < 10
+    with EventLoop() as loop:
+        found = list(loop.in_order(keys(), work, 2, room=lambda: len(begun) < 4))
+    assert found == [0, 1, 2]
+
+
+def test_a_request_to_stop_ends_the_wait_for_an_answer_that_never_comes() -> None:
+    stop = Event()
+
+    async def never() -> None:
+        stop.set()
+        await asyncio.Event().wait()
+
+    with EventLoop(stop.is_set) as loop, pytest.raises(Stopped):
+        loop.run(never())

@@ -1,18 +1,17 @@
 """Counts of the exchanges: two calls for all of them, and what is left if one fails."""
 
-import asyncio
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
-from loaders.engine.outcome import Outcome
+from loaders.engine.outcome import Outcome, SourceGone
 from loaders.engine.storable import screen
 from loaders.engine.window import Window
 from loaders.errors import UpstreamError
-from loaders.tdx.dataset import Context, records
+from loaders.tdx.context import records
 from loaders.tdx.datasets import market_stats_snapshot
 from loaders.tdx.schemas import MARKET_STATS
 from loaders.tdx.service.answers_quotes import Counts
-from loaders.tdx.service.outage import ServiceGone
+from tests.unit.tdx.fake_context import fake_context
 from tests.unit.tdx.test_quotes import BEGAN, FRIDAY
 
 EXCHANGES = ("sh", "sz", "bj")
@@ -28,12 +27,9 @@ def outcomes(stats: Any, count: Any) -> list[Outcome]:
 
     window = Window(days=[FRIDAY], due=FRIDAY, overlap=10, closed=lambda day: False, today=FRIDAY)
     client = SimpleNamespace(market_stats=lambda: answer(stats), market_count=lambda: answer(count))
-    run = cast(Context, SimpleNamespace(client=client, window=window, began=BEGAN))
+    run = fake_context(client=client, window=window, began=BEGAN)
 
-    async def all_of_them() -> list[Outcome]:
-        return [o async for o in market_stats_snapshot.fetch(run, EXCHANGES)]
-
-    return asyncio.run(all_of_them())
+    return list(market_stats_snapshot.fetch(run, EXCHANGES))
 
 
 def counts(found: list[Outcome]) -> dict[str, tuple[Any, ...]]:
@@ -44,7 +40,7 @@ def counts(found: list[Outcome]) -> dict[str, tuple[Any, ...]]:
 def test_both_calls_make_one_row_of_each_exchange() -> None:
     found = outcomes(STATS, COUNT)
     assert counts(found)["sh"] == (2200, 2199, 26_000)
-    assert {(o.code, o.cursor) for o in found} == {(e, FRIDAY) for e in EXCHANGES}
+    assert {(o.key, o.cursor) for o in found} == {(e, FRIDAY) for e in EXCHANGES}
 
 
 def test_an_exchange_of_which_no_stock_is_counted_has_no_count() -> None:
@@ -66,5 +62,5 @@ def test_two_calls_that_fail_are_a_failure_of_each_exchange() -> None:
 
 
 def test_a_service_that_is_gone_fails_what_is_left() -> None:
-    found = outcomes(STATS, ServiceGone("gone"))
+    found = outcomes(STATS, SourceGone("gone"))
     assert all(o.gone and o.failure == "gone" for o in found)

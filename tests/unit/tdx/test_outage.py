@@ -8,10 +8,11 @@ import pytest
 import structlog
 from fake_tdx import Service, asked, bar, days, failing, good, kline_data
 
+from loaders.engine.outcome import SourceGone
 from loaders.errors import UpstreamError
 from loaders.tdx.service.answers import Outage
 from loaders.tdx.service.client import TdxClient
-from loaders.tdx.service.outage import OutageGate, ServiceGone
+from loaders.tdx.service.outage import OutageGate
 
 CODES = [f"sh6{i:05}" for i in range(20)]
 BARS = good(kline_data([bar(d) for d in days(3)]))
@@ -60,13 +61,13 @@ def test_after_the_longest_wait_all_that_is_left_fails_at_once() -> None:
     async def all_then_one_more(client: TdxClient) -> list[Any]:
         results = await ask_all(client)
         before = len(service.requests)
-        with pytest.raises(ServiceGone):
+        with pytest.raises(SourceGone):
             await client.codes()
         assert len(service.requests) == before
         return results
 
     results = asked(service, all_then_one_more)
-    assert {type(r) for r in results} == {ServiceGone}
+    assert {type(r) for r in results} == {SourceGone}
     assert sum(service.pauses) == 180
     assert "outage: waited 180 s" in str(results[0])
     assert "loaders retry" in results[0].hint
@@ -75,7 +76,7 @@ def test_after_the_longest_wait_all_that_is_left_fails_at_once() -> None:
 def test_no_wait_is_a_setting_too() -> None:
     service = Failing(lambda s: True)
     results = asked(service, ask_all, outage_wait=0)
-    assert {type(r) for r in results} == {ServiceGone}
+    assert {type(r) for r in results} == {SourceGone}
     assert service.pauses == []
 
 
@@ -155,7 +156,7 @@ def test_leaving_the_client_ends_the_probe() -> None:
 def test_ten_timeouts_in_a_row_over_different_codes_stop_the_load() -> None:
     service = Service(lambda *_: TIMED_OUT)
     results = asked(service, ask_all, retries=0, concurrency=1)
-    assert [type(r).__name__ for r in results] == ["UpstreamTimeout"] * 10 + ["ServiceGone"] * 10
+    assert [type(r).__name__ for r in results] == ["UpstreamTimeout"] * 10 + ["SourceGone"] * 10
     assert "restart the TDX service" in results[-1].hint
 
 
@@ -190,7 +191,7 @@ def test_timeouts_of_one_code_do_not_stop_the_load() -> None:
 def test_a_success_between_them_ends_the_row_of_timeouts() -> None:
     service = Service(lambda _r, p, _n: BARS if p["code"] == CODES[9] else TIMED_OUT)
     results = asked(service, ask_all, retries=0, concurrency=1)
-    assert "ServiceGone" not in {type(r).__name__ for r in results[:19]}
+    assert "SourceGone" not in {type(r).__name__ for r in results[:19]}
 
 
 def test_an_answer_of_the_third_party_does_not_end_it() -> None:
@@ -205,7 +206,7 @@ def test_an_answer_of_the_third_party_does_not_end_it() -> None:
         return found
 
     results = asked(service, in_turns, retries=0, concurrency=1)
-    assert [type(r).__name__ for r in results] == ["UpstreamTimeout"] * 10 + ["ServiceGone"] * 10
+    assert [type(r).__name__ for r in results] == ["UpstreamTimeout"] * 10 + ["SourceGone"] * 10
 
 
 def test_a_request_that_failed_in_an_outage_now_over_begins_no_new_one() -> None:

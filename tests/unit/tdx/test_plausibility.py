@@ -9,7 +9,8 @@ import orjson
 import pytest
 from fake_tdx import bar, bars_of, days, read_real_bars
 
-from loaders.tdx.bars.plausibility import Implausible, Rejected, check_bars
+from loaders.engine.rejects import Rejected
+from loaders.tdx.bars.plausibility import Implausible, check_bars
 from loaders.tdx.service.answers import Bars
 
 AS_OF = date(2024, 11, 8)

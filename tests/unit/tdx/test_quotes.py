@@ -1,26 +1,24 @@
 """Quotes by batches: what of a batch that fails, and what of a quote can be true."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from loaders.engine.outcome import Outcome
+from loaders.engine.outcome import Outcome, SourceGone
 from loaders.engine.storable import screen
 from loaders.engine.window import Window
 from loaders.errors import UpstreamError
-from loaders.settings import TdxSettings
-from loaders.tdx.dataset import Context, records
+from loaders.tdx.context import Context, records
 from loaders.tdx.datasets import quote_snapshot
 from loaders.tdx.schemas import QUOTE
 from loaders.tdx.service.answers import NeedsRestart
 from loaders.tdx.service.answers_quotes import Quote
-from loaders.tdx.service.outage import ServiceGone
+from loaders.tdx.settings import TdxSettings
+from tests.unit.tdx.fake_context import fake_context
 
 BEGAN = datetime(2024, 11, 8, 6, 0, tzinfo=UTC)
 FRIDAY = date(2024, 11, 8)
@@ -62,23 +60,17 @@ def context(service: Service, funds: Sequence[str] = ()) -> Context:
         days=[date(2024, 11, 7), FRIDAY], due=FRIDAY, overlap=10, closed=lambda day: False,
         today=date(2024, 11, 9),
     )  # fmt: skip
-    return cast(
-        Context,
-        SimpleNamespace(
-            client=service,
-            settings=TdxSettings(),
-            window=window,
-            began=BEGAN,
-            instrument_type=lambda code: "fund" if code in funds else "stock",
-        ),
+    return fake_context(
+        client=service,
+        settings=TdxSettings(),
+        window=window,
+        began=BEGAN,
+        instrument_type=lambda code: "fund" if code in funds else "stock",
     )
 
 
 def outcomes(run: Context, codes: Sequence[str] = CODES) -> list[Outcome]:
-    async def all_of_them() -> list[Outcome]:
-        return [o async for o in quote_snapshot.fetch(run, codes)]
-
-    return asyncio.run(all_of_them())
+    return list(quote_snapshot.fetch(run, codes))
 
 
 def poisoned_by(*culprits: str) -> Callable[[Sequence[str]], None]:
@@ -94,7 +86,7 @@ def test_quotes_come_in_batches_of_fifty_and_in_the_order_of_the_codes() -> None
 
     found = outcomes(context(service, funds=CODES[3:5]))
 
-    assert [o.code for o in found] == CODES
+    assert [o.key for o in found] == CODES
     assert sorted(service.batches) == [2, 18, 50, 50]
 
 
@@ -130,12 +122,12 @@ def test_a_poisoned_batch_is_halved_until_its_culprit_stands_alone(position: int
 
     found = outcomes(context(service), CODES[:50])
 
-    assert [o.code for o in found if o.failure] == [culprit]
-    assert [o.code for o in found if o.rows] == [c for c in CODES[:50] if c != culprit]
+    assert [o.key for o in found if o.failure] == [culprit]
+    assert [o.key for o in found if o.rows] == [c for c in CODES[:50] if c != culprit]
     (named,) = [o.fallback for o in found if o.failure]
     assert culprit in (named or "")
     # whoever was asked for alone on the way says why
-    assert {o.code for o in found if o.fallback} == set(service.singles)
+    assert {o.key for o in found if o.fallback} == set(service.singles)
     assert len(service.batches) + len(service.singles) <= 13
     assert culprit in service.singles
 
@@ -143,12 +135,12 @@ def test_a_poisoned_batch_is_halved_until_its_culprit_stands_alone(position: int
 def test_two_culprits_of_one_batch_are_both_found() -> None:
     service = Service(poisoned_by(CODES[7], CODES[33]))
     found = outcomes(context(service), CODES[:50])
-    assert [o.code for o in found if o.failure] == [CODES[7], CODES[33]]
+    assert [o.key for o in found if o.failure] == [CODES[7], CODES[33]]
 
 
 def test_an_outage_is_not_halved() -> None:
     def fails(codes: Sequence[str]) -> None:
-        raise ServiceGone("gone")
+        raise SourceGone("gone")
 
     service = Service(fails)
     found = outcomes(context(service), CODES[:50])
@@ -167,7 +159,7 @@ def test_a_half_initialised_service_serves_stocks_and_fails_funds_at_once() -> N
     service = Service(fails)
     found = outcomes(context(service, funds))
 
-    assert [o.code for o in found if o.failure] == funds
+    assert [o.key for o in found if o.failure] == funds
     assert {o.failure for o in found if o.failure} == {"no cache (restart the TDX service)"}
     assert sorted(service.batches) == [20, 50, 50]
     assert service.singles == []

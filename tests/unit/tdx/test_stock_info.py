@@ -1,10 +1,8 @@
 """The parts of stock-info: a row for each that came, the missing ones named."""
 
-import asyncio
 from dataclasses import replace
 from datetime import date
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -13,12 +11,13 @@ from loaders.engine.storable import screen
 from loaders.engine.window import Window
 from loaders.errors import UpstreamError
 from loaders.http import RetryableAnswer
-from loaders.settings import TdxSettings
-from loaders.tdx.dataset import Context, records
+from loaders.tdx.context import records
 from loaders.tdx.datasets import stock_info
 from loaders.tdx.schemas import STOCK_INFO
 from loaders.tdx.service.answers_intraday import MinutePoints
 from loaders.tdx.service.answers_quotes import Quote, StockInfo
+from loaders.tdx.settings import TdxSettings
+from tests.unit.tdx.fake_context import fake_context
 from tests.unit.tdx.fake_tdx import bar, bars_of
 from tests.unit.tdx.test_quotes import BEGAN, FRIDAY, quote
 
@@ -60,23 +59,17 @@ class Service:
 
 def outcome(service: Service, *, code: str = CODE, kind: str = "stock") -> Outcome:
     window = Window(days=[FRIDAY], due=FRIDAY, overlap=10, closed=lambda day: False, today=FRIDAY)
-    run = cast(
-        Context,
-        SimpleNamespace(
-            client=service,
-            settings=TdxSettings(),
-            window=window,
-            began=BEGAN,
-            room=lambda: True,
-            instrument_type=lambda code: kind,
-        ),
+    run = fake_context(
+        client=service,
+        settings=TdxSettings(),
+        window=window,
+        began=BEGAN,
+        room=lambda: True,
+        instrument_type=lambda code: kind,
     )
 
-    async def only() -> Outcome:
-        (found,) = [o async for o in stock_info.fetch(run, [code])]
-        return found
-
-    return asyncio.run(only())
+    (found,) = stock_info.fetch(run, [code])
+    return found
 
 
 def rows(found: Outcome) -> dict[str, dict[str, Any]]:

@@ -1,22 +1,19 @@
 """Ticks of a day: scale, wholeness, which days are due, and what of an answer lands."""
 
-import asyncio
 import csv
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 
-from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.engine.window import Window
 from loaders.errors import UpstreamError
-from loaders.settings import TdxSettings
 from loaders.tdx.bars.tick_days import (
     BrokenRule,
     DayBar,
@@ -29,12 +26,13 @@ from loaders.tdx.bars.tick_days import (
     rows_of,
     whole,
 )
-from loaders.tdx.dataset import Context
+from loaders.tdx.context import Context
 from loaders.tdx.datasets import tick_trade
 from loaders.tdx.datasets.codes import Security
 from loaders.tdx.datasets.tick_trade import Due, Stored, of_today, stretches
 from loaders.tdx.service.answers_trades import Ticks
-from loaders.tdx.service.outage import ServiceGone
+from loaders.tdx.settings import TdxSettings
+from tests.unit.tdx.fake_context import fake_context
 
 FRIDAY = date(2019, 2, 1)
 MONDAY = date(2019, 2, 11)  # the trading day after: the new year's holidays lie between
@@ -286,28 +284,22 @@ def context(service: Service, asked: Any, *, mode: str = "incremental", **change
         days=DAYS, due=MONDAY, overlap=10, closed=lambda day: False,
         today=changes.pop("today", date(2019, 2, 12)), **changes.pop("window", {}),
     )  # fmt: skip
-    return cast(
-        Context,
-        SimpleNamespace(
-            client=service,
-            settings=TdxSettings(),
-            window=window,
-            mode=mode,
-            began=changes.pop("began", LATER),
-            ask=lambda query: asked,
-            cursors=lambda name: {"sh600000": FRIDAY},
-            room=lambda: True,
-            instrument_type=lambda code: Security(code, code, "stock", "").instrument_type,
-        ),
+    return fake_context(
+        client=service,
+        settings=TdxSettings(),
+        window=window,
+        mode=mode,
+        began=changes.pop("began", LATER),
+        ask=lambda query: asked,
+        cursors=lambda name: {"sh600000": FRIDAY},
+        room=lambda: True,
+        instrument_type=lambda code: Security(code, code, "stock", "").instrument_type,
     )
 
 
 def outcome(run: Context) -> Outcome:
-    async def only() -> Outcome:
-        (found,) = [o async for o in tick_trade.fetch(run, ["sh600000"])]
-        return found
-
-    return asyncio.run(only())
+    (found,) = tick_trade.fetch(run, ["sh600000"])
+    return found
 
 
 def landed(found: Outcome) -> dict[date, bool]:
@@ -351,7 +343,7 @@ def test_days_that_fail_are_named_and_the_others_land() -> None:
 
 
 def test_a_service_that_is_gone_keeps_what_came_before() -> None:
-    gone = ServiceGone("gone")
+    gone = SourceGone("gone")
     days = [DAYS[0], FRIDAY, MONDAY]
     service = Service({DAYS[0]: ticks(DAYS[0])}, lambda day: gone)
 

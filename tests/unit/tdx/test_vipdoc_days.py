@@ -1,6 +1,5 @@
 """Day files of the desktop client as a dataset beside the service's own days."""
 
-import asyncio
 import os
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -15,6 +14,7 @@ from loaders.engine.window import Window
 from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.vipdoc_files import write_vipdoc
 from loaders.tdx.datasets import vipdoc_daily
+from tests.unit.tdx.fake_context import fake_context
 
 MARKET = SyntheticMarket(codes=4, days=60)
 NOW = datetime(2025, 6, 30, 12, 0, tzinfo=UTC)
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def fetched(folder: Path | None, codes: Sequence[str], **window: Any) -> list[Outcome]:
-    context: Any = SimpleNamespace(
+    context = fake_context(
         settings=SimpleNamespace(vipdoc=folder),
         window=Window(DAYS, DAYS[-1], 10, lambda _: False, DAYS[-1], **window),
         clock=lambda: NOW,
@@ -38,10 +38,7 @@ def fetched(folder: Path | None, codes: Sequence[str], **window: Any) -> list[Ou
         instrument_type=lambda code: "fund" if code == "sh510300" else "stock",
     )
 
-    async def collect() -> list[Outcome]:
-        return [outcome async for outcome in vipdoc_daily.fetch(context, codes)]
-
-    return asyncio.run(collect())
+    return list(vipdoc_daily.fetch(context, codes))
 
 
 @pytest.mark.parametrize("code", ["sz000001", "sh510300"])

@@ -1,0 +1,121 @@
+"""The contract between the engine and a source.
+
+A source is a value of `Source`; loaders.sources lists them, and nothing else outside a source's own
+folder names it. A load of any source goes so:
+
+    settings.missing ▶ check_request ▶ (warehouse) resolve ▶ lane: lock and pipeline
+      ▶ open ▶ plan ─▶ step of units ─▶ each unit: fetch ▶ table ▶ one package of rows after another
+
+Everything but `fetch` of a dataset is called once a load. All calls come from the thread of the load;
+what threads, event loops or processes a source uses to get its answers is its own affair.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+import pyarrow as pa
+
+from loaders.engine.outcome import Outcome
+from loaders.engine.request import LoadRequest
+from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.tables import LandedTable
+
+if TYPE_CHECKING:
+    from loaders.engine.load import Load
+    from loaders.settings import Settings
+
+C = TypeVar("C")  # a source's own context: what its datasets need beside their keys
+
+
+@dataclass(frozen=True)
+class Dataset(Generic[C]):
+    """One name that `--dataset` takes: a table, and how its rows are fetched key by key.
+
+    `fetch(context, keys)` gives outcomes in the order of the keys. What goes wrong with one key is
+    its outcome; it ends early once the source is gone, the package is full (`Load.room`) or the load
+    is to stop (it may raise Stopped), and is called again with the keys that are left. Nothing it
+    yields may be narrower than what is stored. `table` makes an Arrow table,
+    or records, of the rows of some outcomes: every column of `landed`, whose types the values need
+    not fit yet. `route` is named where rows are refused.
+
+    `only_key` is the one key of a dataset that is read whole. `period` is that of a dataset which
+    shares its table with others: the keys of its cursors end so.
+    """
+
+    name: str
+    landed: LandedTable
+    route: str
+    fetch: Callable[[C, Sequence[str]], Iterator[Outcome]]
+    table: "Callable[[Sequence[Outcome]], pa.Table | list[dict[str, Any]]]"
+    period: str | None = None
+    only_key: str | None = None
+
+    def cursor_key(self, key: str) -> str:
+        return f"{key} {self.period}" if self.period else key
+
+    def has_cursor(self, cursor_key: str) -> bool:
+        """Is this one of the dataset's own cursors, in a table that it may share?"""
+        return self.period is None or cursor_key.endswith(f" {self.period}")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A task to be: keys of one dataset, of one exchange where that matters."""
+
+    dataset: str
+    keys: tuple[str, ...]
+    exchange: str | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a look at a source found: one line, warnings, and figures by name for scripts."""
+
+    seen: str
+    warnings: tuple[str, ...]
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Source(Generic[C]):
+    """What the engine knows of a source.
+
+    `name` is that of its settings section, of its tables' schema (`raw_<name>`) and, where `lane`
+    says nothing else, of its dlt pipeline and lock.
+    """
+
+    name: str
+    # every table it lands; all of them are created before the first load of any source
+    tables: tuple[LandedTable, ...]
+    # where refused rows land: loaders.engine.rejects.rejected_rows
+    rejected: LandedTable
+    datasets: tuple[Dataset[C], ...]
+    # keys in one package of rows at most; a package also ends with its rows (Load.room)
+    slice_size: "Callable[[Settings], int]"
+    # why the source cannot be loaded with these settings, or None
+    missing: "Callable[[Settings], str | None]"
+    # is it there? raises SettingsError, UpstreamError with the mend as hint; the moment is UTC
+    check: "Callable[[Settings, datetime], Checked]"
+    # raises UsageError, SettingsError for what can be known before anything is opened
+    check_request: "Callable[[Settings, LoadRequest], None]"
+    # the request with words like `last` made into days; raises UsageError
+    resolve: Callable[[Warehouse, LoadRequest, datetime], LoadRequest]
+    # client, event loop and what else lives as long as the load
+    open: "Callable[[Load], AbstractContextManager[C]]"
+    # the tasks of the load, in steps: a step is asked for when all of the one before have ended
+    plan: Callable[[C], Iterator[Sequence[Unit]]]
+    # the pipeline and the lock that a request runs under: one load at a time in each
+    lane: Callable[[LoadRequest], str] | None = None
+    # when another load holds the lane: an error, nothing to do, or wait for it
+    when_busy: "Callable[[Settings, LoadRequest], Literal['fail', 'skip', 'wait']]" = lambda *_: (
+        "fail"
+    )
+
+    def lane_of(self, request: LoadRequest) -> str:
+        return self.lane(request) if self.lane else self.name
+
+    def dataset(self, name: str) -> Dataset[C]:
+        return next(dataset for dataset in self.datasets if dataset.name == name)

@@ -1,0 +1,140 @@
+"""What a running load of TDX offers its datasets."""
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from loaders import trading_time
+from loaders.engine import source
+from loaders.engine.outcome import Outcome, SourceGone
+from loaders.engine.window import Window
+from loaders.errors import DataQualityError, UpstreamError
+from loaders.tdx.service.client import TdxClient
+from loaders.tdx.service.event_loop import EventLoop
+from loaders.tdx.settings import TdxSettings
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from loaders.engine.load import Load
+    from loaders.tdx.datasets.codes import Security
+    from loaders.tdx.files.actions_csv import ActionSet
+
+R = TypeVar("R")
+
+
+@dataclass
+class Context:
+    """`began` is the load's one moment, UTC; `clock` goes on. `securities` and `days`, all trading days
+    known, ascending, are filled in once the code list and the calendar have been loaded."""
+
+    load: "Load"
+    client: TdxClient
+    loop: EventLoop
+    securities: "dict[str, Security]" = field(default_factory=dict)
+    days: list[date] = field(default_factory=list)
+    # what the files of corporate actions hold, once they were read
+    actions: "ActionSet | None" = None
+
+    def __post_init__(self) -> None:
+        self.settings: TdxSettings = self.load.settings.tdx
+        self.mode = self.load.request.mode  # init, incremental, realtime
+        self.clock: Callable[[], datetime] = self.load.clock
+        self.began = self.clock()
+        self.today = self.began.astimezone(trading_time.SHANGHAI).date()
+        self.room = self.load.room
+
+    def ask(self, work: "Callable[[psycopg.Connection], R]") -> R:
+        """A query of the warehouse, patiently. Never called on the event loop."""
+        return self.load.warehouse.ask(work)
+
+    def cursors(self, resource: str) -> dict[str, date]:
+        """The cursors of a landed table, by key: the newest final trading day."""
+        stored = self.load.cursors(resource)
+        return {key: date.fromisoformat(cursor) for key, cursor in stored.items()}
+
+    def wait(self, work: Coroutine[Any, Any, R]) -> R:
+        """The result of some requests. Raises Stopped once the load is to stop."""
+        return self.loop.run(work)
+
+    def each(
+        self, keys: Sequence[str], work: Callable[[str], Awaitable[Outcome]]
+    ) -> Iterator[Outcome]:
+        """Outcomes in the order of the keys, several at a time; ends early once the package is full.
+
+        What goes wrong with one key is its outcome.
+        """
+        return self.loop.in_order(
+            keys, lambda key: outcome_of(key, work(key)), self.settings.concurrency, self.room
+        )
+
+    def whole(self, key: str, work: Awaitable[Outcome]) -> Iterator[Outcome]:
+        """The one outcome of a dataset that is read whole; its failure says what to do."""
+        yield self.loop.run(outcome_of(key, work, hint=True))
+
+    def instrument_type(self, code: str) -> str:
+        """stock, fund or index; a code that no list names is a stock."""
+        found = self.securities.get(code)
+        return found.instrument_type if found else "stock"
+
+    @cached_property
+    def window(self) -> Window:
+        """What the load wants. Raises UpstreamError where no trading day is known."""
+        days, request = self.days, self.load.request
+        due = trading_time.newest_final(days, self.clock())
+        if due is None:
+            raise UpstreamError(
+                "no trading day is known, so no bar can be due",
+                hint="the trading calendar must load first: `loaders check tdx`",
+            )
+        known = set(days)
+        published = set(trading_time.published_days(days[0], max(days[-1], self.today)))
+
+        def closed(day: date) -> bool:
+            # two witnesses: either calendar alone can have a hole
+            return days[0] <= day <= days[-1] and day not in known and day not in published
+
+        return Window(
+            days=days,
+            due=due,
+            overlap=self.settings.overlap,
+            closed=closed,
+            today=self.today,
+            since=request.since,
+            until=request.until,
+            whole=self.mode == "init",
+        )
+
+
+Dataset = source.Dataset[Context]
+
+
+def records(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """The rows of outcomes whose rows are records."""
+    return [row for outcome in outcomes for row in outcome.rows or ()]
+
+
+async def outcome_of(key: str, work: Awaitable[Outcome], *, hint: bool = False) -> Outcome:
+    """The outcome of loading one key; what goes wrong with it is its outcome, not an error."""
+    try:
+        return await work
+    except SourceGone as error:
+        return Outcome(key, failure=str(error), gone=error)
+    except (UpstreamError, DataQualityError) as error:
+        return Outcome(
+            key, failure=f"{error} ({error.hint})" if hint and error.hint else str(error)
+        )
+
+
+async def answer_or_fault(
+    request: Awaitable[R],
+) -> tuple[R | None, UpstreamError | DataQualityError | None]:
+    """What one request of several gives, or why it gives nothing. Raises SourceGone, which ends all."""
+    try:
+        return await request, None
+    except SourceGone:
+        raise
+    except (UpstreamError, DataQualityError) as error:
+        return None, error

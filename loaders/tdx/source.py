@@ -1,0 +1,55 @@
+"""The TDX source, and the way of its data.
+
+    codes ▶ trading_calendar ▶ kline_daily · index_kline ▶ minutes, ticks, quotes … ▶ corporate_actions
+
+The code list and the calendar are refreshed by every load but a realtime one: the others stand on
+them. A task is a batch of codes of one exchange. Requests run on an event loop of the load
+(service/event_loop.py), routes and shapes of answers are in service/, files in files/, what makes
+bars and ticks true in bars/, and each dataset has a module of its name in datasets/.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from loaders.engine.checks import newest_fingerprint
+from loaders.engine.load import Load
+from loaders.engine.source import Source
+from loaders.tdx.check import check
+from loaders.tdx.context import Context
+from loaders.tdx.plan import DATASETS, plan
+from loaders.tdx.request import check_request, missing_settings, resolve, when_busy
+from loaders.tdx.schemas import REJECTED_ROW, TABLES
+from loaders.tdx.service.client import TdxClient
+from loaders.tdx.service.event_loop import EventLoop
+
+
+@contextmanager
+def opened(load: Load) -> Iterator[Context]:
+    """The client on an event loop; oddities of the service's answers are said at the end."""
+    # revisions of the service differ; the newest self-test tells which one this was
+    if fingerprint := load.warehouse.ask(newest_fingerprint):
+        load.log("info", "newest self-test of the service", {"fingerprint": fingerprint})
+    client = TdxClient(load.settings.tdx, now=load.clock)
+    with EventLoop(load.cancelling) as loop:
+        try:
+            yield Context(load, client, loop)
+        finally:
+            loop.close(client)
+    for name, count in sorted((client.unknown_fields + client.oddities).items()):
+        load.warn(f"the service's answers: {name} ({count:,} times)")
+
+
+SOURCE = Source(
+    name="tdx",
+    tables=TABLES,
+    rejected=REJECTED_ROW,
+    datasets=DATASETS,
+    slice_size=lambda settings: settings.tdx.slice_size,
+    missing=missing_settings,
+    check=check,
+    check_request=check_request,
+    resolve=resolve,
+    open=opened,
+    plan=plan,
+    when_busy=when_busy,
+)

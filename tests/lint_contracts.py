@@ -1,0 +1,34 @@
+"""Who may import a source: told by the registry, so that a new source needs no line here."""
+
+from typing import Any
+
+from grimp import ImportGraph
+from importlinter import Contract, ContractCheck, output
+
+from loaders.sources import NAMES
+
+# a section of the settings is a model of the source's own; commands of one source only are thin shells
+MAY = {"loaders.settings": "settings", "loaders.sources": ""}
+COMMANDS = ("loaders.cli", "orchestration")
+
+
+class SourcesContract(Contract):  # type: ignore[misc]
+    """Sources do not import each other; engine, warehouse and sandbox import no source."""
+
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
+        wrong = []
+        for name in NAMES:
+            source = f"loaders.{name}"
+            inside = {source, *graph.find_descendants(source)}
+            for module in inside:
+                for importer in graph.find_modules_that_directly_import(module):
+                    allowed = importer in inside or importer.startswith(COMMANDS)
+                    if MAY.get(importer) is not None:
+                        allowed |= module == f"{source}.{MAY[importer]}"
+                    if not allowed:
+                        wrong.append(f"{importer} imports {module}")
+        return ContractCheck(kept=not wrong, metadata={"wrong": sorted(wrong)})
+
+    def render_broken_contract(self, check: Any) -> None:
+        for line in check.metadata["wrong"]:
+            output.print_error(line)

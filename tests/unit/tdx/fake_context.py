@@ -1,0 +1,22 @@
+"""A context for datasets without a load: requests are answered one after the other."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+from loaders.engine.outcome import Outcome
+from loaders.tdx.context import Context, outcome_of
+
+
+def fake_context(**attributes: Any) -> Context:
+    def each(keys: Sequence[str], work: Callable[[str], Awaitable[Outcome]]) -> Iterator[Outcome]:
+        for key in keys:
+            yield asyncio.run(outcome_of(key, work(key)))
+
+    def in_order(keys: Sequence[Any], work: Callable[[Any], Any], *_: Any) -> Iterator[Any]:
+        for key in keys:
+            yield asyncio.run(work(key))
+
+    own = {"each": each, "wait": asyncio.run, "loop": SimpleNamespace(in_order=in_order)}
+    return cast(Context, SimpleNamespace(**own, **attributes))
