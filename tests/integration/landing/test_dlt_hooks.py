@@ -10,6 +10,7 @@ import dlt
 import psycopg
 import pyarrow as pa
 import pytest
+from dlt.destinations.impl.postgres.factory import postgres
 
 from loaders.engine import cursors
 from loaders.errors import QuotemillError, UpstreamError
@@ -297,6 +298,27 @@ def test_a_type_that_the_binary_encoder_lacks_goes_as_text(
 
     assert shore.closes() == {"sh600000": 8730, "sz000001": -1}
     assert "using text" in caplog.text
+
+
+def test_settings_of_the_destination_are_resolved_once_for_all_packages(
+    shore: Shore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolved: list[object] = []
+    original = postgres.configuration
+
+    def configuration(self: postgres, *args: Any) -> Any:
+        resolved.append(args)
+        return original(self, *args)
+
+    monkeypatch.setattr(postgres, "configuration", configuration)
+    pipeline, _ = shore.open()
+    for close in (1, 2):
+        before = len(resolved)
+        batch = Batch(prices({"sh600000": close}), None, {"sh600000": DAY})
+        landing.land(pipeline, shore.warehouse, "tdx", PRICE, iter([batch]), REFUSED)
+
+    assert len(resolved) == before
+    assert shore.closes() == {"sh600000": 2}
 
 
 def test_telemetry_is_off() -> None:
