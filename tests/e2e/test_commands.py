@@ -27,11 +27,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     actions = folder / "actions.csv"
     size = ("--codes", "6", "--days", "40", "--write-actions", str(actions))
     with new_home() as home, sandbox(*size) as url:
-        yield Place(
-            folder,
-            home,
-            {"QUOTEMILL_TDX__BASE_URL": url, "QUOTEMILL_TDX__CORPORATE_ACTIONS": str(actions)},
-        )
+        settings = {"BASE_URL": url, "CORPORATE_ACTIONS": str(actions)}
+        settings |= {"MINUTE_DAYS": "3", "TICK_DAYS": "2"}
+        yield Place(folder, home, {f"QUOTEMILL_TDX__{k}": v for k, v in settings.items()})
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
 from loaders.sandbox.tdx_service import TdxSandbox
 from loaders.trading_time import SHANGHAI
@@ -128,15 +127,6 @@ class Scene:
 
     def facts(self) -> dict[str, list[tuple[Any, ...]]]:
         return facts(self.seen or self.dsn or "")
-
-
-def copy_of(template: str, target: str, server_url: str) -> str:
-    """Make the empty database of the URL `target` a copy of that of `template`; `target` again."""
-    name, source = (conninfo_to_dict(dsn)["dbname"] for dsn in (target, template))
-    with psycopg.connect(server_url, autocommit=True) as conn:
-        conn.execute(f"drop database {name}".encode())
-        conn.execute(f"create database {name} template {source}".encode())
-    return target
 
 
 def ended(process: subprocess.Popen[str]) -> Finished:

@@ -19,7 +19,6 @@ from loaders.engine.load import LoadResult
 from loaders.sandbox.market import SyntheticMarket
 from loaders.tdx import schemas
 from loaders.tdx.source import SOURCE
-from tests.faults.scene import copy_of
 from tests.integration.tdx_load.bench import CORE, Bench, bench
 
 # a row of a landed table by its key; a cursor by its own
@@ -205,11 +204,9 @@ class Stages:
 
 
 @pytest.fixture(scope="module")
-def stages(
-    new_database: Callable[..., str], server_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Stages:
+def stages(new_database: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Stages:
     market = SyntheticMarket(codes=6, days=40, seed=5)
-    made = Stages(market, lambda dsn: copy_of(dsn, new_database(), server_url))
+    made = Stages(market, lambda dsn: new_database(template=dsn))
 
     def loaded(dsn: str, clock: date, *datasets: str) -> str:
         with made.opened(dsn, tmp_path_factory.mktemp("stage"), clock=clock) as loads:

@@ -23,7 +23,7 @@ from tests.faults.kills import (
     scenario,
     seed,
 )
-from tests.faults.scene import BIN, Scene, assert_same, copy_of, ended
+from tests.faults.scene import BIN, Scene, assert_same, ended
 
 PER_MOMENT = 1  # kills at each moment of each scenario of the full matrix
 
@@ -40,8 +40,7 @@ def first_load(
 @pytest.fixture(scope="module")
 def second_day(
     open_scene: Callable[..., Scene],
-    new_database: Callable[[], str],
-    server_url: str,
+    new_database: Callable[..., str],
     days: list[date],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Scenario:
@@ -54,7 +53,7 @@ def second_day(
     assert loaded.code == 0, loaded.said
 
     def open_() -> Scene:
-        dsn = copy_of(first.dsn or "", new_database(), server_url)
+        dsn = new_database(template=first.dsn)
         return open_scene(clock=days[-1], faults=FAULTS, dsn=dsn, **SLICED)
 
     report = tmp_path_factory.mktemp("second") / "report"

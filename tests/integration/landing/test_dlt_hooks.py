@@ -314,7 +314,7 @@ def test_settings_of_the_destination_are_resolved_once_for_all_packages(
     pipeline, _ = shore.open()
     for close in (1, 2):
         before = len(resolved)
-        batch = Batch(prices({"sh600000": close}), None, {"sh600000": DAY})
+        batch = Batch(prices({"sh600000": close}), None, {"sh600000": str(DAY)})
         landing.land(pipeline, shore.warehouse, "tdx", PRICE, iter([batch]), REFUSED)
 
     assert len(resolved) == before

@@ -17,6 +17,7 @@ from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tdx_load.bench import Bench
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
+BARS = ("kline_daily",)  # with the codes and the calendar, which come first
 
 
 def calls(bench: Bench, route: str) -> list[dict[str, str]]:
@@ -67,11 +68,11 @@ def test_one_new_day_is_loaded_by_short_answers(
 ) -> None:
     days = days_until(small_market)
     with open_bench(small_market, clock=days[-2]) as bench:
-        bench.load()
+        bench.load(datasets=BARS)
         first = len(calls(bench, "kline-all"))
         bench.sandbox.set_clock(days[-1])
 
-        result = bench.load()
+        result = bench.load(datasets=BARS)
 
         limits = {int(p["limit"]) for p in calls(bench, "kline-all")[first:] if "limit" in p}
         assert min(limits) == 1 + bench.settings.tdx.overlap + 1
@@ -82,14 +83,13 @@ def test_one_new_day_is_loaded_by_short_answers(
 def test_day_by_day_equals_all_at_once(
     open_bench: OpenBench, small_market: SyntheticMarket, loaded_bench: Bench
 ) -> None:
-    only = ("kline_daily",)
     expected = loaded_bench.klines()
     days = days_until(small_market)
     with open_bench(small_market, clock=days[-6]) as daily:
-        daily.load(datasets=only)
+        daily.load(datasets=BARS)
         for day in days[-5:]:
             daily.sandbox.set_clock(day)
-            daily.load(datasets=only)
+            daily.load(datasets=BARS)
         assert daily.klines() == expected
 
 
@@ -98,7 +98,7 @@ def test_a_bar_of_the_running_day_is_provisional_until_the_evening(
 ) -> None:
     today = days_until(small_market)[-1]
     with open_bench(small_market, clock=datetime.combine(today, time(11, 0))) as bench:
-        bench.load()
+        bench.load(datasets=BARS)
         running = bench.rows(
             "select count(*), bool_or(is_final) from raw_tdx.kline_daily where trade_date = %s",
             today,
@@ -107,7 +107,7 @@ def test_a_bar_of_the_running_day_is_provisional_until_the_evening(
         assert running[0][1] is False
 
         bench.sandbox.set_clock(today)
-        result = bench.load()
+        result = bench.load(datasets=BARS)
 
         finished = bench.rows(
             "select bool_and(is_final) from raw_tdx.kline_daily where trade_date = %s", today
@@ -122,12 +122,12 @@ def test_an_overlap_that_disagrees_reloads_the_whole_history_of_the_code(
     days = days_until(small_market)
     code = "sh600000"
     with open_bench(small_market, clock=days[-3]) as bench:
-        bench.load()
+        bench.load(datasets=BARS)
         # as if the service had corrected the whole history of the code since
         bench.rows("update raw_tdx.kline_daily set close = low where code = %s returning 1", code)
         bench.sandbox.set_clock(days[-1])
 
-        bench.load()
+        bench.load(datasets=BARS)
 
         asked = [p.get("limit") for p in calls(bench, "kline-all") if p["code"] == code]
         assert asked == [None, "13", None]
@@ -155,7 +155,7 @@ def test_an_empty_success_for_a_live_code_fails_and_a_retry_mends_it(market_benc
     code = "sh600000"
     market_bench.sandbox.faults.add(f"empty:kline-all:code={code}:first=4")
 
-    result = market_bench.load()
+    result = market_bench.load(datasets=BARS)
 
     assert result.exit_code == 6
     assert list(result.tasks[2].failures) == [code]
@@ -273,12 +273,12 @@ def test_an_index_that_the_service_lacks_is_a_reported_skip(
 @pytest.mark.parametrize("mode", ["incremental", "init"])
 def test_since_and_until_bound_what_is_landed(market_bench: Bench, mode: str) -> None:
     days = days_until(market_bench.sandbox.world)
-    market_bench.load(mode=mode, since=days[-10], until=days[-3])
+    market_bench.load(datasets=BARS, mode=mode, since=days[-10], until=days[-3])
 
     found = market_bench.rows("select min(trade_date), max(trade_date) from raw_tdx.kline_daily")
     assert found[0][0] >= days[-10]
     assert found[0][1] == days[-3]
-    market_bench.load()
+    market_bench.load(datasets=BARS)
     assert market_bench.rows("select max(trade_date) from raw_tdx.kline_daily")[0][0] == days[-1]
 
 
