@@ -37,6 +37,9 @@ class Settings(Section):
     warehouse_url: SecretStr | None = Field(
         None, description="a PostgreSQL 15+ URL; empty: the embedded server"
     )
+    embedded_server: bool = Field(
+        True, description="without warehouse_url use a server of our own; false: refuse instead"
+    )
     market_schema: str = Field(
         "market", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="name of the schema `market`"
     )

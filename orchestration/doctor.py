@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from loaders import trading_time
+from loaders import sources, trading_time
 from loaders.errors import QuotemillError, SettingsError
 from loaders.settings import Settings
 from loaders.sources import landed_tables
-from loaders.tdx.check import check as check_tdx
 from loaders.warehouse import embedded, migrate
 from loaders.warehouse.ownership import foreign_relations, privileges
-from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.postgres import Warehouse, find_warehouse
 
 LITTLE_DISK = 2 * 2**30  # bytes; a year of day bars of the whole market is a fraction of it
 CLOCK_SKEW = timedelta(minutes=2)
@@ -47,21 +46,26 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     checks = [_settings(settings)]
     warehouse: Warehouse | None = None
     try:
-        warehouse = open_warehouse(settings)
-        checks.append(Check("warehouse", "ok", f"{warehouse.label} ({warehouse.origin})"))
+        warehouse = find_warehouse(settings)
+        seen = f"none yet: the first load makes an embedded PostgreSQL in {settings.home}"
+        if warehouse is not None:
+            seen = f"{warehouse.label} ({warehouse.origin})"
+        checks.append(Check("warehouse", "ok", seen))
     except QuotemillError as error:
         checks.append(_failed("warehouse", error))
     if warehouse is not None:
         checks += list(_inside(warehouse, now))
-    checks.append(_service(settings, now))
+    ready, _ = sources.configured(settings)
+    checks += [_service(name, settings, now) for name in ready]
     return [*checks, *_orphans(), _disk(settings), _horizon(now)]
 
 
 def _settings(settings: Settings) -> Check:
-    if not settings.tdx.base_url:
-        hint = "set QUOTEMILL_TDX__BASE_URL=http://host:8080"
-        return _failed("settings", SettingsError("no source is configured", hint=hint))
-    if settings.tdx.corporate_actions is None:
+    ready, missing = sources.configured(settings)
+    if not ready:
+        wanted = SettingsError("no source is configured", hint="; ".join(missing.values()))
+        return _failed("settings", wanted)
+    if "tdx" in ready and settings.tdx.corporate_actions is None:
         return Check(
             "settings",
             "warn",
@@ -99,14 +103,14 @@ def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
         yield Check("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
 
 
-def _service(settings: Settings, now: datetime) -> Check:
+def _service(source: str, settings: Settings, now: datetime) -> Check:
     try:
-        found = check_tdx(settings, now)
+        found = sources.find(source).check(settings, now)
     except QuotemillError as error:
         return _failed("service", error)
     if found.warnings:
-        return Check("service", "warn", "; ".join(found.warnings), "loaders check tdx")
-    return Check("service", "ok", found.seen)
+        return Check("service", "warn", "; ".join(found.warnings), f"loaders check {source}")
+    return Check("service", "ok", f"{source}: {found.seen}")
 
 
 def _orphans() -> Iterator[Check]:

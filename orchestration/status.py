@@ -40,10 +40,10 @@ class Status:
         }
 
 
-def read(warehouse: Warehouse, limit: int = 5, as_of: str | None = None) -> Status:
-    """Read it all; works on a warehouse that holds nothing yet."""
+def read(warehouse: Warehouse | None, limit: int = 5, as_of: str | None = None) -> Status:
+    """Read it all; works on a warehouse that holds nothing yet, and without one."""
     loads = jobs.report(warehouse, limit)
-    if not loads["jobs"]:
+    if warehouse is None or not loads["jobs"]:
         return Status(loads, [], [], [], [("nothing was loaded yet", "quotemill run")])
     with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
         if as_of:

@@ -1,28 +1,39 @@
 """`loaders check`: is a source there, and what to do when it is not."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from loaders import sources
 from loaders.cli import shell
+from loaders.cli.load import configured_sources
 from loaders.cli.shell import JsonFlag
+from loaders.errors import QuotemillError, gravest
 from loaders.settings import load_settings
 
 
 def check_command(
-    source: Annotated[str, typer.Argument(help="tdx")] = "tdx", json: JsonFlag = False
+    source: Annotated[str | None, typer.Argument(help="tdx; all configured ones if absent")] = None,
+    json: JsonFlag = False,
 ) -> None:
     """Test the connection to a source with a real request, not with its health page.
 
     Example: loaders check tdx
     """
-    from loaders import sources
-
-    found = sources.find(source).check(load_settings(), datetime.now(UTC))
+    settings = load_settings()
+    told: list[dict[str, Any]] = []
+    for name in [source] if source else configured_sources(settings, "loaders sandbox tdx"):
+        try:
+            found = sources.find(name).check(settings, datetime.now(UTC))
+        except QuotemillError as error:
+            shell.tell(error)
+            answer = {"exit_code": error.exit_code, "error": str(error), "hint": error.hint}
+            told.append({"source": name} | answer)
+            continue
+        told.append({"source": name, "exit_code": 0, **found.detail, "warnings": found.warnings})
+        if not json:
+            print("\n".join([found.seen, *(f"warning: {warning}" for warning in found.warnings)]))
     if json:
-        shell.print_json({**found.detail, "warnings": found.warnings})
-        return
-    print(found.seen)
-    for warning in found.warnings:
-        print(f"warning: {warning}")
+        shell.print_json(told[0] if len(told) == 1 else told)
+    raise typer.Exit(gravest(answer["exit_code"] for answer in told))

@@ -6,8 +6,9 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
+from loaders.errors import UsageError
 from loaders.settings import load_settings
-from loaders.warehouse.postgres import open_warehouse
+from loaders.warehouse.postgres import find_warehouse
 
 
 def status_command(
@@ -20,7 +21,7 @@ def status_command(
     """
     from loaders.engine import jobs
 
-    shown = jobs.report(open_warehouse(load_settings()), limit)
+    shown = jobs.report(find_warehouse(load_settings()), limit)
     if json:
         shell.print_json(shown)
         return
@@ -72,13 +73,24 @@ def print_failures(shown: dict[str, Any]) -> None:
 
 
 def cancel_command(
+    source: Annotated[
+        str | None, typer.Argument(help="tdx, or the job's number; not needed while one load runs")
+    ] = None,
     job: Annotated[int | None, typer.Argument(help="the running one if absent")] = None,
+    json: JsonFlag = False,
 ) -> None:
     """Ask a running load to stop; it finishes what is in hand.
 
-    Example: loaders cancel
+    Example: loaders cancel tdx
     """
     from loaders.engine import jobs
 
-    asked = jobs.request_cancel(open_warehouse(load_settings()), job)
-    print(f"job {asked} is asked to stop; `loaders status` tells when it has")
+    source, job = shell.source_and_job(source, job)
+    warehouse = find_warehouse(load_settings())
+    if warehouse is None:
+        raise UsageError("no load has run yet", hint="loaders run")
+    asked = jobs.request_cancel(warehouse, source, job)
+    if json:
+        shell.print_json({"job_id": asked})
+    else:
+        print(f"job {asked} is asked to stop; `loaders status` tells when it has")

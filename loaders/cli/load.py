@@ -13,11 +13,12 @@ from loaders import sources
 from loaders.cli import shell
 from loaders.cli.progress import Lines, Terminal, reporter
 from loaders.cli.shell import AsOf, JsonFlag
-from loaders.engine import load
+from loaders.engine import jobs, load
 from loaders.engine.load import Load, LoadResult
 from loaders.engine.request import LoadRequest
 from loaders.errors import SettingsError, UsageError, gravest
 from loaders.settings import Settings, load_settings
+from loaders.warehouse.postgres import find_warehouse
 
 
 def run_command(
@@ -91,17 +92,35 @@ def configured_sources(settings: Settings, trial: str) -> list[str]:
 
 
 def retry_command(
-    job: Annotated[int | None, typer.Argument(help="the newest job if absent")] = None,
+    source: Annotated[
+        str | None,
+        typer.Argument(help="tdx, or the job's number; not needed where one is configured"),
+    ] = None,
+    job: Annotated[int | None, typer.Argument(help="its newest job if absent")] = None,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
     """Load again what of a job failed, and nothing else.
 
-    Example: loaders retry 12
+    Example: loaders retry tdx 12
     """
     settings = load_settings()
-    request = LoadRequest("tdx", mode="incremental")
+    source, job = shell.source_and_job(source, job)
+    request = LoadRequest(source or _source_to_retry(settings, job), mode="incremental")
     finish([attempt(settings, request, as_of=as_of, retry=True, retry_job=job)], json)
+
+
+def _source_to_retry(settings: Settings, job: int | None) -> str:
+    """The source of the job; without one the only configured source. Raises UsageError."""
+    if job is not None:
+        warehouse = find_warehouse(settings)
+        if warehouse is None:
+            raise UsageError("no load has run yet", hint="loaders run")
+        return jobs.source_of(warehouse, job)
+    ready, _ = sources.configured(settings)
+    if len(ready) > 1:
+        raise UsageError(f"which source? {', '.join(ready)}", hint=f"loaders retry {ready[0]}")
+    return configured_sources(settings, "loaders sandbox tdx")[0]
 
 
 def attempt(

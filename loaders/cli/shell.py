@@ -12,6 +12,7 @@ import stamina
 import structlog
 import typer
 
+from loaders import sources
 from loaders.errors import QuotemillError, UsageError
 from loaders.settings import load_settings
 from loaders.trading_time import SHANGHAI
@@ -110,6 +111,18 @@ def print_json(value: Any) -> None:
     global _answered
     _answered = True
     print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def source_and_job(source: str | None, job: int | None) -> tuple[str | None, int | None]:
+    """The arguments of a command that takes a source, a job or both: `12`, `tdx`, `tdx 12`.
+
+    Raises UsageError for a source that there is not.
+    """
+    if source is not None and source.isdigit() and job is None:
+        return None, int(source)
+    if source is not None:
+        sources.find(source)
+    return source, job
 
 
 def parse_day(text: str | None) -> date | None:

@@ -182,20 +182,46 @@ def write_log(
     )
 
 
-def request_cancel(warehouse: Warehouse, job_id: int | None = None) -> int:
-    """Ask a running job (the newest one by default) to stop. Raises UsageError where none runs."""
-    query = (
-        "update ops.ingestion_jobs set cancel_requested_at = clock_timestamp() where job_id = "
-        "(select job_id from ops.ingestion_jobs where status = 'running' "
-        "and (%(job)s::bigint is null or job_id = %(job)s) order by job_id desc limit 1) "
-        "returning job_id"
-    )
+def request_cancel(
+    warehouse: Warehouse, source: str | None = None, job_id: int | None = None
+) -> int:
+    """Ask a running job, of any source or the named one, to stop; its number.
+
+    Raises UsageError where none runs, or several do and none is named.
+    """
+    named = {"source": source, "job": job_id}
     with warehouse.connect() as conn:
-        row = conn.execute(query, {"job": job_id}).fetchone() if _is_prepared(conn) else None
+        running = []
+        if _is_prepared(conn):
+            running = conn.execute(
+                "select job_id, source from ops.ingestion_jobs where status = 'running' "
+                "and job_id = coalesce(%(job)s, job_id) and source = coalesce(%(source)s, source) "
+                "order by job_id desc",
+                named,
+            ).fetchall()
+        if len({of for _, of in running}) > 1:
+            listed = ", ".join(f"{job} of {of}" for job, of in running)
+            raise UsageError(f"several jobs are running: {listed}", hint="loaders cancel SOURCE")
+        if not running:
+            which = f"job {job_id} is not" if job_id is not None else "no job"
+            of = f" of {source}" if source else ""
+            raise UsageError(f"{which}{of} running", hint="`loaders status` lists the jobs")
+        conn.execute(
+            "update ops.ingestion_jobs set cancel_requested_at = clock_timestamp() "
+            "where job_id = %s",
+            (running[0][0],),
+        )
+    return int(running[0][0])
+
+
+def source_of(warehouse: Warehouse, job_id: int) -> str:
+    """The source that a job loaded. Raises UsageError where there is no such job."""
+    with warehouse.connect() as conn:
+        query = "select source from ops.ingestion_jobs where job_id = %s"
+        row = conn.execute(query, (job_id,)).fetchone() if _is_prepared(conn) else None
     if row is None:
-        named = "no job" if job_id is None else f"job {job_id} is not"
-        raise UsageError(f"{named} running", hint="`loaders status` lists the jobs")
-    return int(row[0])
+        raise UsageError(f"there is no such job: {job_id}", hint="`loaders status` lists the jobs")
+    return str(row[0])
 
 
 def failed_tasks(
@@ -258,14 +284,16 @@ def recent_jobs(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
         ).fetchall()
 
 
-def report(warehouse: Warehouse, limit: int = 10) -> dict[str, Any]:
+def report(warehouse: Warehouse | None, limit: int = 10) -> dict[str, Any]:
     """Jobs, tasks and failures of the newest one, and the state of each dataset, as plain values.
 
-    Nothing but the warehouse's name where no load has run yet.
+    Nothing but the warehouse's name where no load has run yet, None where no load has made it.
     """
+    nothing: dict[str, Any] = {"jobs": [], "tasks": [], "failures": {}, "datasets": []}
+    if warehouse is None:
+        return {"warehouse": "none yet"} | nothing
     with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
         if not _is_prepared(conn):
-            nothing: dict[str, Any] = {"jobs": [], "tasks": [], "failures": {}, "datasets": []}
             return {"warehouse": warehouse.label} | nothing
         recent = recent_jobs(conn, limit)
         tasks = cur.execute(

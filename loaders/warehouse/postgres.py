@@ -153,6 +153,7 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
     """
     check_market_schema(settings.market_schema, settings.origin("market_schema"))
     if settings.warehouse_url is None:
+        allow_embedded(settings)
         return _open_embedded(settings, start)
     origin = settings.origin("warehouse_url")
     url = settings.warehouse_url.get_secret_value()
@@ -187,6 +188,24 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
         params["host"], host = host, ""
     url = _url(user, password, host, port, database, params)
     return replace(warehouse, url=url, label=_label(_params(url, origin)))
+
+
+def find_warehouse(settings: Settings) -> Warehouse | None:
+    """For commands that only look: `open_warehouse`, but None where that would make a new server."""
+    if settings.warehouse_url is None and not embedded.is_made(settings.home):
+        allow_embedded(settings)
+        return None
+    return open_warehouse(settings)
+
+
+def allow_embedded(settings: Settings) -> None:
+    """Raises SettingsError where the settings refuse the embedded server."""
+    if not settings.embedded_server:
+        raise SettingsError(
+            "no warehouse is named, and the embedded server is refused "
+            f"({settings.origin('embedded_server')})",
+            hint="set QUOTEMILL_WAREHOUSE_URL=postgresql://user:password@host:5432/database",
+        )
 
 
 def _open_embedded(settings: Settings, start: bool) -> Warehouse:

@@ -9,7 +9,7 @@ from loaders.cli import jobs, shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError, gravest
 from loaders.settings import load_settings
-from loaders.warehouse.postgres import open_warehouse
+from loaders.warehouse.postgres import find_warehouse
 
 
 def status_command(
@@ -27,7 +27,7 @@ def status_command(
 
     instant = shell.parse_instant(as_of)
     shown = status.read(
-        open_warehouse(load_settings()), limit, instant.isoformat() if instant else None
+        find_warehouse(load_settings()), limit, instant.isoformat() if instant else None
     )
     if json:
         shell.print_json(shown.as_json())
@@ -93,14 +93,18 @@ def findings_command(
         raise UsageError("--ack needs a reason", hint='--reason "why it may stay"')
     if reason and not ack:
         raise UsageError("--reason goes with --ack", hint="--ack NUMBER or --ack CHECK")
-    warehouse = open_warehouse(load_settings())
-    with warehouse.connect() as conn:
-        if ack and reason:
-            done = findings.acknowledge(
-                conn, ack, reason, requester().partition(" pid ")[0], severity
-            )
-            print(f"{done:,} acknowledged", file=sys.stderr)
-        listed = findings.read(conn, severity=severity, states=("new",) if new else findings.STATES)
+    warehouse = find_warehouse(load_settings())
+    listed: list[findings.Finding] = []
+    if warehouse is not None:
+        with warehouse.connect() as conn:
+            if ack and reason:
+                by = requester().partition(" pid ")[0]
+                done = findings.acknowledge(conn, ack, reason, by, severity)
+                print(f"{done:,} acknowledged", file=sys.stderr)
+            states = ("new",) if new else findings.STATES
+            listed = findings.read(conn, severity=severity, states=states)
+    elif ack:
+        raise UsageError("there are no findings yet", hint="quotemill run")
     counted = findings.tally(listed)
     if json:
         shell.print_json(

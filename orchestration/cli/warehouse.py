@@ -26,9 +26,11 @@ def start() -> None:
     Example: quotemill warehouse start
     """
     from loaders.warehouse import embedded
+    from loaders.warehouse.postgres import allow_embedded
 
     settings = load_settings()
     _must_be_embedded(settings, "start that server by its own means, or remove the setting")
+    allow_embedded(settings)
     server = embedded.ensure_running(settings.home)
     typer.echo(f"running: PostgreSQL {server.major}, process {server.pid}, {server.socket_dir}")
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loaders.engine.jobs import request_cancel
+from loaders.engine.jobs import request_cancel, source_of, start_job
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UsageError
 from loaders.sandbox.market import SyntheticMarket
@@ -245,6 +245,28 @@ def test_a_status_before_anything_tells_what_to_type(warehouse_dsn: str, tmp_pat
             request_cancel(open_warehouse(made.settings))
 
     assert shown.mends == [("nothing was loaded yet", "quotemill run")]
+
+
+def test_a_cancel_names_its_job_where_several_sources_load(
+    warehouse_dsn: str, tmp_path: Path
+) -> None:
+    with opened(warehouse_dsn, tmp_path) as made:
+        made.load(codes=("sh600000",), datasets=("codes",))
+        warehouse = open_warehouse(made.settings)
+        running = {
+            name: start_job(warehouse, name, "init", {}, datetime(2025, 6, 30, tzinfo=UTC))
+            for name in ("a", "b")
+        }
+
+        with pytest.raises(UsageError, match="several jobs are running"):
+            request_cancel(warehouse)
+        assert request_cancel(warehouse, "a") == running["a"]
+        assert request_cancel(warehouse, None, running["b"]) == running["b"]
+        with pytest.raises(UsageError, match="no job of tdx running"):
+            request_cancel(warehouse, "tdx")
+        assert source_of(warehouse, running["b"]) == "b"
+        with pytest.raises(UsageError, match="no such job: 99"):
+            source_of(warehouse, 99)
 
 
 def test_without_a_source_of_actions_status_and_findings_say_so(

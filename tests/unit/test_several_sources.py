@@ -3,17 +3,21 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import loaders.cli
+from loaders import sources
+from loaders.cli import check as checks
 from loaders.cli import load as commands
 from loaders.cli import shell
 from loaders.engine import load
 from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
-from loaders.errors import LockHeldError, QuotemillError, UpstreamError
+from loaders.engine.source import Checked
+from loaders.errors import LockHeldError, QuotemillError, UpstreamError, UsageError
 
 LOCKED = LockHeldError("another load of one holds the lock", hint="wait for it")
 DOWN = UpstreamError("nobody answers", hint="start it")
@@ -87,3 +91,43 @@ def test_ctrl_c_is_meant_for_all_of_them(run: Any) -> None:
     stopped = LoadResult(7, "one", "interrupted", shell.INTERRUPTED, (), (), None, "", 0.1)
     code, _, _, ran = run({"one": stopped, "two": fine("two")})
     assert (code, ran) == (shell.INTERRUPTED, ["one"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((None, None), (None, None)),
+        (("12", None), (None, 12)),
+        (("tdx", None), ("tdx", None)),
+        (("tdx", 12), ("tdx", 12)),
+    ],
+)
+def test_a_job_is_named_by_its_number_its_source_or_both(arguments: Any, expected: Any) -> None:
+    assert shell.source_and_job(*arguments) == expected
+    with pytest.raises(UsageError, match="unknown source nasdaq"):
+        shell.source_and_job("nasdaq", 12)
+
+
+def test_check_asks_every_configured_source(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def check(source: str) -> Checked:
+        if source == "one":
+            raise DOWN
+        return Checked(f"{source} answers", ("its clock is late",), {"last_day": "2024-06-28"})
+
+    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
+
+    def find(name: str) -> Any:
+        return SimpleNamespace(check=lambda *_: check(name))
+
+    monkeypatch.setattr(sources, "find", find)
+    monkeypatch.setattr(checks, "configured_sources", lambda *_: ["one", "two"])
+    monkeypatch.setattr(sys, "argv", ["loaders", "check", "--json"])
+    monkeypatch.setattr(shell, "_answered", False)
+    with pytest.raises(SystemExit) as ended:
+        shell.run_app(loaders.cli.app)
+    one, two = json.loads(capsys.readouterr().out)
+    assert ended.value.code == 4
+    assert (one["source"], one["exit_code"], one["error"]) == ("one", 4, "nobody answers")
+    assert (two["source"], two["exit_code"], two["last_day"]) == ("two", 0, "2024-06-28")

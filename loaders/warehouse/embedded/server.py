@@ -151,6 +151,11 @@ def status(home: Path) -> ServerStatus:
     )
 
 
+def is_made(home: Path) -> bool:
+    """Whether the home has a data directory; makes nothing."""
+    return any(places.is_made(data) for data in places.candidates(home))
+
+
 def expected_url(home: Path) -> str:
     """The address that the home's server has or would have, as far as one can tell beforehand."""
     server = running(home)

@@ -1,0 +1,98 @@
+"""Commands that only look make neither a home nor a server, and a setting refuses the embedded one."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import loaders.cli
+import orchestration.cli
+from loaders.cli import shell
+from loaders.errors import SettingsError
+from loaders.settings import load_settings
+from loaders.warehouse import embedded
+from loaders.warehouse.postgres import find_warehouse, open_warehouse
+
+APPS = {"loaders": loaders.cli.app, "quotemill": orchestration.cli.app}
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of which nothing is there yet; the service of the settings is down."""
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError("a server was asked for")
+
+    monkeypatch.setattr(embedded, "ensure_running", forbidden)
+    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("QUOTEMILL_TDX__BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    def call(name: str, *arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        monkeypatch.setattr(shell, "_answered", False)
+        with pytest.raises(SystemExit) as ended:
+            shell.run_app(APPS[name])
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, capsys.readouterr().out
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("code", "call", "says"),
+    [
+        (0, ("loaders", "status"), "no load has run yet"),
+        (0, ("quotemill", "status"), "nothing was loaded yet"),
+        (0, ("quotemill", "findings"), "findings: none"),
+        (0, ("quotemill", "warehouse", "status"), "running           False"),
+        (4, ("quotemill", "doctor"), "warehouse   none yet"),
+        (0, ("quotemill", "--help"), "findings"),
+        (2, ("loaders", "cancel", "--json"), "no load has run yet"),
+        (2, ("loaders", "retry", "12", "--json"), "no load has run yet"),
+        (2, ("quotemill", "findings", "--ack", "1", "--reason", "x", "--json"), "no findings yet"),
+    ],
+)
+def test_looking_makes_neither_home_nor_server(
+    command: Command, home: Path, code: int, call: tuple[str, ...], says: str
+) -> None:
+    ended, out = command(*call)
+    assert ended == code
+    assert says in out
+    assert not home.exists()
+
+
+def test_a_setting_refuses_the_embedded_server(
+    command: Command, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUOTEMILL_EMBEDDED_SERVER", "false")
+    for call in (
+        ("loaders", "run", "tdx", "--json"),
+        ("loaders", "status", "--json"),
+        ("quotemill", "run", "--json"),
+        ("quotemill", "status", "--json"),
+    ):
+        ended, out = command(*call)
+        told: Any = json.loads(out)
+        told = told["loads"][0] if "loads" in told else told
+        assert (ended, told["exit_code"]) == (3, 3), call
+        assert "QUOTEMILL_EMBEDDED_SERVER" in told["error"]
+        assert "QUOTEMILL_WAREHOUSE_URL" in told["hint"]
+    assert command("quotemill", "warehouse", "start")[0] == 3
+    assert not home.exists()
+
+
+def test_a_named_warehouse_is_not_refused(home: Path, tmp_path: Path) -> None:
+    environ = {"QUOTEMILL_HOME": str(home), "QUOTEMILL_EMBEDDED_SERVER": "0"}
+    with pytest.raises(SettingsError, match="refused"):
+        find_warehouse(load_settings(environ, cwd=tmp_path))
+    environ["QUOTEMILL_WAREHOUSE_URL"] = "postgresql://u@h/d"
+    assert not open_warehouse(load_settings(environ, cwd=tmp_path), start=False).embedded
