@@ -199,9 +199,11 @@ def request_cancel(
                 "order by job_id desc",
                 named,
             ).fetchall()
-        if len({of for _, of in running}) > 1:
+        if len(running) > 1:
             listed = ", ".join(f"{job} of {of}" for job, of in running)
-            raise UsageError(f"several jobs are running: {listed}", hint="loaders cancel SOURCE")
+            raise UsageError(
+                f"several jobs are running: {listed}", hint=f"loaders cancel {running[0][0]}"
+            )
         if not running:
             which = f"job {job_id} is not" if job_id is not None else "no job"
             of = f" of {source}" if source else ""

@@ -254,7 +254,9 @@ def test_a_cancel_names_its_job_where_several_sources_load(
         made.load(codes=("sh600000",), datasets=("codes",))
         warehouse = open_warehouse(made.settings)
         running = {
-            name: start_job(warehouse, name, "init", {}, datetime(2025, 6, 30, tzinfo=UTC))
+            name: start_job(
+                warehouse, name, LoadRequest(name), "init", datetime(2025, 6, 30, tzinfo=UTC)
+            )
             for name in ("a", "b")
         }
 
