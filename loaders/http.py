@@ -5,6 +5,7 @@ raises RetryableAnswer for what another try may mend.
 """
 
 import asyncio
+import logging
 import socket
 import ssl
 import time
@@ -16,18 +17,22 @@ from urllib.parse import urlsplit
 
 import httpx
 import stamina
-import structlog
 from aiolimiter import AsyncLimiter
 
 from loaders.errors import SettingsError, UpstreamError
 
 T = TypeVar("T")
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 30.0
 
-# the request log below tells every outcome; stamina would warn of each retry a second time
-stamina.instrumentation.set_on_retry_hooks([])
+
+def _log_retry(details: stamina.instrumentation.RetryDetails) -> None:
+    log.debug("retry %d in %.1f s: %s", details.retry_num, details.wait_for, details.caused_by)
+
+
+# stamina's own hook would warn of each retry, which may yet succeed
+stamina.instrumentation.set_on_retry_hooks([_log_retry])
 
 
 class RetryableAnswer(UpstreamError):
@@ -142,12 +147,7 @@ async def _send(
             f"{what}: the connection broke ({str(error) or type(error).__name__})"
         ) from None
     finally:
-        log.debug(
-            "request",
-            what=what,
-            elapsed=round(time.monotonic() - started, 4),
-            outcome=outcome,
-        )
+        log.debug("request %s: %s in %.3f s", what, outcome, time.monotonic() - started)
 
 
 async def retrying(policy: RetryPolicy, attempt: Callable[[], Awaitable[T]]) -> T:

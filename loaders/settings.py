@@ -37,6 +37,9 @@ class Settings(Section):
     warehouse_url: SecretStr | None = Field(
         None, description="a PostgreSQL 15+ URL; empty: the embedded server"
     )
+    request_log: Path | None = Field(
+        None, description="a file that each request of a load and each retry is appended to"
+    )
     embedded_server: bool = Field(
         True, description="without warehouse_url use a server of our own; false: refuse instead"
     )

@@ -30,6 +30,7 @@ EXAMPLES = {
     "home": "/srv/quotemill",
     "warehouse_url": "postgresql://writer:secret@db.example:5432/market_data",
     "reader_role": "quotemill_reader",
+    "request_log": "/var/log/quotemill/requests.log",
     "tdx.base_url": "http://tdx.example:8080",
     "tdx.requests_per_second": 20.0,
     "tdx.vipdoc": "/srv/tdx/vipdoc",
@@ -39,6 +40,7 @@ DEFAULTS = {
     "home": "the platform's data folder",
     "warehouse_url": "the embedded server",
     "reader_role": "no role",
+    "request_log": "none",
     "tdx.base_url": "none: the source is not loaded",
     "tdx.corporate_actions": "none: adjusted prices equal raw ones",
 }

@@ -12,7 +12,7 @@ import typer
 from loaders import sources
 from loaders.cli import shell
 from loaders.cli.progress import Lines, Terminal, reporter
-from loaders.cli.shell import AsOf, JsonFlag
+from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.engine import jobs, load
 from loaders.engine.load import Load, LoadResult
 from loaders.engine.request import LoadRequest
@@ -40,6 +40,7 @@ def run_command(
         typer.Option(help="incremental; init: whole histories; realtime: gaps of this session."),
     ] = "incremental",
     as_of: AsOf = None,
+    verbose: Verbose = False,
     json: JsonFlag = False,
 ) -> None:
     """Load what is new from a source into the warehouse.
@@ -52,6 +53,7 @@ def run_command(
     Example: loaders run tdx --codes sh600000,sz000002
     """
     settings = load_settings()
+    shell.log_requests(settings.request_log, verbose)
     if source is not None:
         sources.find(source)
     options = {"exchange": exchange, "date": day}
@@ -98,6 +100,7 @@ def retry_command(
     ] = None,
     job: Annotated[int | None, typer.Argument(help="its newest job if absent")] = None,
     as_of: AsOf = None,
+    verbose: Verbose = False,
     json: JsonFlag = False,
 ) -> None:
     """Load again what of a job failed, and nothing else.
@@ -105,6 +108,7 @@ def retry_command(
     Example: loaders retry tdx 12
     """
     settings = load_settings()
+    shell.log_requests(settings.request_log, verbose)
     source, job = shell.source_and_job(source, job)
     request = LoadRequest(source or _source_to_retry(settings, job), mode="incremental")
     finish([attempt(settings, request, as_of=as_of, retry=True, retry_job=job)], json)

@@ -4,16 +4,15 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
-import stamina
-import structlog
 import typer
 
 from loaders import sources
-from loaders.errors import QuotemillError, UsageError
+from loaders.errors import QuotemillError, SettingsError, UsageError
 from loaders.settings import load_settings
 from loaders.trading_time import SHANGHAI
 
@@ -23,7 +22,10 @@ AsOf = Annotated[
     str | None,
     typer.Option("--as-of", help="Act as if it were this instant (2024-06-28T16:00, Shanghai)."),
 ]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Tell of each request and retry.")]
 T = TypeVar("T")
+_log = logging.getLogger("loaders")
+_level = logging.WARNING  # of what is told on stderr
 _answered = False  # whether this process has printed its object
 
 
@@ -70,27 +72,42 @@ def _answer(exit_code: int, error: str | None, hint: str) -> None:
         print_json({"exit_code": exit_code, "error": error, "hint": hint})
 
 
-def route_logs(write: Callable[[str], object]) -> None:
-    """Send the log's warnings to `write` as plain lines; a retry that may yet succeed is not one."""
-    structlog.configure(
-        processors=[lambda _, __, event: f"{event.pop('event')}{_pairs(event)}"],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=lambda *_: _To(write),
-        cache_logger_on_first_use=False,
-    )
-    stamina.instrumentation.set_on_retry_hooks([])
-
-
-def _pairs(event: Mapping[str, object]) -> str:
-    pairs = ", ".join(f"{key} {value}" for key, value in event.items())
-    return f" ({pairs})" if pairs else ""
-
-
-class _To:
-    """What structlog calls a logger: writes each line by a function."""
+class _To(logging.Handler):
+    """Writes each line of a log by a function."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
-        self.msg = self.warning = self.error = self.critical = self.info = self.debug = write
+        super().__init__(_level)
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._write(record.getMessage())
+
+
+def route_logs(write: Callable[[str], object]) -> None:
+    """Send the loaders' log to `write` as plain lines: its warnings; with --verbose every request and
+    retry too."""
+    kept = [handler for handler in _log.handlers if isinstance(handler, logging.FileHandler)]
+    _log.handlers = [*kept, _To(write)]
+    _log.propagate = False
+    _log.setLevel(logging.DEBUG if kept else _level)
+
+
+def log_requests(file: Path | None, verbose: bool) -> None:
+    """Tell every request and retry too: with `verbose` on stderr, and append them to `file`, if one.
+
+    Raises SettingsError for a file that cannot be written.
+    """
+    global _level
+    _level = logging.DEBUG if verbose else logging.WARNING
+    if file is None:
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(file, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"request_log {file} cannot be written: {error.strerror}") from None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    _log.addHandler(handler)
 
 
 def _keep_traceback() -> str:

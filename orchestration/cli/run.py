@@ -7,7 +7,7 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.load import attempt, configured_sources
-from loaders.cli.shell import AsOf, JsonFlag
+from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.engine.request import LoadRequest
 from loaders.settings import Settings, load_settings
 from orchestration import build as builds
@@ -16,14 +16,16 @@ from orchestration.cli import build
 from orchestration.pipeline import RunResult
 
 
-def run_command(as_of: AsOf = None, json: JsonFlag = False) -> None:
+def run_command(as_of: AsOf = None, verbose: Verbose = False, json: JsonFlag = False) -> None:
     """Load what is new from every configured source, build what that touched, judge the result.
 
     Running again is always safe. This is the line for cron.
 
     Example: quotemill run --json
     """
-    result = run_all(load_settings(), as_of)
+    settings = load_settings()
+    shell.log_requests(settings.request_log, verbose)
+    result = run_all(settings, as_of)
     if json:
         shell.print_json(result.as_json())
     raise typer.Exit(result.exit_code)

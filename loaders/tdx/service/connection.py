@@ -4,6 +4,7 @@ Knows the envelope of an answer and no route's rows; those are in the routes_* m
 """
 
 import asyncio
+import logging
 import re
 import time
 from collections import Counter
@@ -13,7 +14,6 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
-import structlog
 
 from loaders.errors import SettingsError, UpstreamError, UsageError
 from loaders.http import (
@@ -42,7 +42,7 @@ from loaders.tdx.settings import TdxSettings
 T = TypeVar("T")
 S = TypeVar("S", bound=Sized)
 Decode = Callable[[Any, datetime], T]
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 CODE = re.compile(r"(sh|sz|bj)[0-9]{6}")
 PROBE = {"code": "sh600000", "type": "minute1", "limit": "1"}
@@ -159,7 +159,7 @@ class Connection:
         except (UpstreamTimeout, NoAnswerInTime) as error:
             if route not in self._late:  # the tries to come may take minutes
                 self._late.add(route)
-                log.warning(f"{error}; asking again", hint=f"if it goes on: {RESTART}")
+                log.warning("%s; asking again (if it goes on: %s)", error, RESTART)
             if subject is not None and upstream:
                 self._gate.timed_out(subject)
             raise

@@ -7,14 +7,13 @@ left fails at once, and a later retry continues from the cursors.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
-
-import structlog
 
 from loaders.engine.outcome import SourceGone
 from loaders.errors import UpstreamError
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 FIRST_STEP, LONGEST_STEP = 1.0, 30.0
 TIMEOUTS_IN_A_ROW = 10
@@ -82,7 +81,8 @@ class OutageGate:
 
     async def _until_back(self, cause: str) -> None:
         step = FIRST_STEP
-        log.warning("the TDX service is down; waiting for it", cause=cause, up_to=self._budget)
+        down = "the TDX service is down; waiting for it (%s, up to %.0f s)"
+        log.warning(down, cause, self._budget)
         try:
             while self._waited < self._budget:
                 begun, pause = self._clock(), min(step, self._budget - self._waited)
@@ -97,7 +97,7 @@ class OutageGate:
                     return
                 finally:
                     self._waited += max(pause, self._clock() - begun)
-                log.warning("the TDX service is still down", waited=round(self._waited, 1))
+                log.warning("the TDX service is still down (waited %.1f s)", self._waited)
             self._gone = SourceGone(
                 f"TDX service outage: waited {self._waited:.0f} s in vain ({cause})",
                 hint="see that the service runs and tdx.base_url is right (`loaders check tdx`),"

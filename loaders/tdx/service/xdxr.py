@@ -5,6 +5,7 @@ one that fails is left for the next. They send single-precision floats, which ar
 decimals that are these floats; they know the sum of bonus and transferred shares only.
 """
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -13,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import orjson
-import structlog
 
 from loaders.engine.rejects import Rejected
 from loaders.errors import SettingsError, UpstreamError
@@ -28,7 +28,7 @@ from loaders.tdx.files.actions_csv import (
 )
 from loaders.trading_time import FIRST_CHINESE_DAY
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 MARKETS = {"sz": 0, "sh": 1, "bj": 2}
 MOST_SERVERS = 8
@@ -181,7 +181,7 @@ class _Servers:
             else:
                 self.ever_answered = True
                 return list(answer)
-            log.debug("xdxr request failed", code=code, server=self._hosts[0], why=why)
+            log.debug("xdxr of %s from %s failed: %s", code, self._hosts[0], why)
             self.close()
             self._hosts.append(self._hosts.pop(0))
         raise UpstreamError(
