@@ -29,7 +29,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with new_home() as home, sandbox(*size) as url:
         settings = {"BASE_URL": url, "CORPORATE_ACTIONS": str(actions)}
         settings |= {"MINUTE_DAYS": "3", "TICK_DAYS": "2"}
-        yield Place(folder, home, {f"QUOTEMILL_TDX__{k}": v for k, v in settings.items()})
+        settings = {f"QUOTEMILL_TDX__{name}": value for name, value in settings.items()}
+        yield Place(folder, home, settings | {"DBT_EXCLUDE_RESOURCE_TYPES": "unit_test"})
 
 
 @pytest.fixture(scope="module")

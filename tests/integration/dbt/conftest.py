@@ -13,10 +13,12 @@ from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 from tests.conftest import DBT_DATABASE
+from tests.integration.dbt.raw import land_real_market
 
 PROJECT = Path(__file__).parents[3] / "dbt_project"
 # what to build where neither findings nor dbt's own tests matter
-MARTS = ("--exclude", "path:models/qa", "resource_type:unit_test", "resource_type:test")
+NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
+MARTS = (*NO_TESTS, "path:models/qa")
 
 
 @dataclass(frozen=True)
@@ -35,20 +37,16 @@ def warehouse_dsn(new_database: Callable[..., str]) -> str:
     return new_database(DBT_DATABASE)
 
 
-@pytest.fixture
-def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
+def prepared(dsn: str, home: Path) -> Warehouse:
     """Landed tables and schema ops are there, empty, as after the first line of a load."""
-    made = Warehouse(
-        url=warehouse_dsn,
-        origin="test",
-        embedded=False,
-        market_schema="market",
-        reader_role=None,
-        label="test",
-        home=tmp_path,
-    )
+    made = Warehouse(dsn, "test", False, "market", None, "test", home)
     prepare(made, TABLES)
     return made
+
+
+@pytest.fixture
+def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
+    return prepared(warehouse_dsn, tmp_path)
 
 
 @pytest.fixture
@@ -58,32 +56,60 @@ def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def dbt(
-    warehouse: Warehouse,
-    tmp_path: Path,
-    parsed_project: tuple[Path, Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Callable[..., Outcome]:
-    """Run a dbt command as a person in dbt_project/ would; further settings are the test's own."""
+def dbt_on(
+    tmp_path: Path, parsed_project: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Warehouse], Callable[..., Outcome]]:
+    """Let dbt commands, of which `dbt` tells, go to another warehouse."""
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path / "profiles"))
     monkeypatch.setenv("DBT_TARGET_PATH", str(parsed_project[0]))
     monkeypatch.setenv("DBT_LOG_PATH", str(tmp_path / "logs"))
-    write_profile(warehouse, tmp_path / "profiles")
 
-    def run(*args: str) -> Outcome:
-        from dbt.cli.main import dbtRunner
+    def on(warehouse: Warehouse) -> Callable[..., Outcome]:
+        write_profile(warehouse, tmp_path / "profiles")
+        return run_dbt
 
-        result = dbtRunner().invoke([*args, "--project-dir", str(PROJECT), "--quiet"])
-        nodes = getattr(result.result, "results", [])
-        return Outcome(
-            success=result.success,
-            error=str(result.exception or "; ".join(n.message or "" for n in nodes)),
-            statuses={n.node.name: str(n.status) for n in nodes},
-            written={
-                n.node.name: n.adapter_response["rows_affected"]
-                for n in nodes
-                if n.node.resource_type == "model" and "rows_affected" in n.adapter_response
-            },
-        )
+    return on
 
-    return run
+
+@pytest.fixture
+def dbt(
+    warehouse: Warehouse, dbt_on: Callable[[Warehouse], Callable[..., Outcome]]
+) -> Callable[..., Outcome]:
+    """Run a dbt command as a person in dbt_project/ would; further settings are the test's own."""
+    return dbt_on(warehouse)
+
+
+@pytest.fixture
+def real_market_dsn(
+    filled_database: Callable[..., str],
+    dbt_on: Callable[[Warehouse], Callable[..., Outcome]],
+    real_tdx_data: Path,
+    tmp_path: Path,
+) -> str:
+    """The URL of a warehouse with the real bars and actions of the shared data, all of it built."""
+
+    def fill(dsn: str) -> None:
+        made = prepared(dsn, tmp_path)
+        with made.connect() as conn:
+            land_real_market(conn, real_tdx_data)
+        outcome = dbt_on(made)("build", "--exclude-resource-type", "unit_test")
+        assert outcome.success, outcome.error
+
+    return filled_database("real market", fill, DBT_DATABASE)
+
+
+def run_dbt(*args: str) -> Outcome:
+    from dbt.cli.main import dbtRunner
+
+    result = dbtRunner().invoke([*args, "--project-dir", str(PROJECT), "--quiet"])
+    nodes = getattr(result.result, "results", [])
+    return Outcome(
+        success=result.success,
+        error=str(result.exception or "; ".join(n.message or "" for n in nodes)),
+        statuses={n.node.name: str(n.status) for n in nodes},
+        written={
+            n.node.name: n.adapter_response["rows_affected"]
+            for n in nodes
+            if n.node.resource_type == "model" and "rows_affected" in n.adapter_response
+        },
+    )

@@ -10,8 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import Outcome
-from tests.integration.dbt.raw import action, bar, land, land_real_market, security, trading_day
+from loaders.warehouse.postgres import Warehouse
+from tests.integration.dbt.conftest import Outcome, prepared
+from tests.integration.dbt.raw import action, bar, land, security, trading_day
 from tests.integration.dbt.raw_trades import real_vendor_bars
 
 NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
@@ -65,12 +66,16 @@ def contents(conn: psycopg.Connection) -> dict[str, list[tuple[object, ...]]]:
 
 
 @pytest.fixture
-def real_events(
-    real_tdx_data: Path, conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> set[tuple[str, date]]:
-    """The real market without a vendor, built; its 32 events, and the prices as they should be."""
-    land_real_market(conn, real_tdx_data)
-    assert dbt(*FIRST).success
+def warehouse(request: pytest.FixtureRequest) -> Warehouse:
+    """Empty; with `real_events` the real market without a vendor, built."""
+    real = "real_events" in request.fixturenames
+    dsn = request.getfixturevalue("real_market_dsn" if real else "warehouse_dsn")
+    return prepared(dsn, request.getfixturevalue("tmp_path"))
+
+
+@pytest.fixture
+def real_events(conn: psycopg.Connection) -> set[tuple[str, date]]:
+    """The 32 events of the real market; the prices as they should be are kept in kept.expected."""
     conn.execute("create schema kept")
     conn.execute("create table kept.expected as table market.kline_daily_qfq")
     return set(

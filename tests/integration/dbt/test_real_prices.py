@@ -1,24 +1,18 @@
 """The prices that two real stocks must have, to the cent (reference data collected elsewhere)."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import Outcome
-from tests.integration.dbt.raw import land_real_market
-
 
 @pytest.fixture
-def real_market(
-    real_tdx_data: Path, conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> psycopg.Connection:
-    land_real_market(conn, real_tdx_data)
-    assert dbt("build", "--exclude-resource-type", "unit_test").success
-    return conn
+def real_market(real_market_dsn: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(real_market_dsn) as conn:
+        yield conn
 
 
 def test_real_stocks_get_the_expected_prices(

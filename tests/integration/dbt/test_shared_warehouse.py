@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from loaders.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import MARTS, Outcome
+from tests.integration.dbt.conftest import MARTS, NO_TESTS, Outcome
 from tests.integration.dbt.raw import (
     bar,
     land,
@@ -51,11 +51,11 @@ def test_plain_dbt_refuses_while_another_build_holds_the_lock(
     with warehouse.connect(application_name="quotemill build") as holder:
         holder.execute("select pg_advisory_lock(hashtextextended('quotemill:build', 0))")
 
-        refused = dbt("build", *MARTS)
+        refused = dbt("build", "-s", "trading_calendar")
         monkeypatch.setenv("QUOTEMILL_BUILD_LOCK_HELD", "1")
-        left_over = dbt("build", *MARTS)
+        left_over = dbt("build", "-s", "trading_calendar")
         monkeypatch.setenv("QUOTEMILL_BUILD_LOCK_HELD", str(holder.info.backend_pid))
-        our_own = dbt("build", *MARTS)
+        our_own = dbt("build", "-s", "+trading_calendar")
 
     assert not refused.success
     assert "Another build is writing" in refused.error
@@ -83,16 +83,16 @@ def test_readers_keep_their_grants_and_views_through_rebuilds(
     conn.execute("create role dbt_test_reader")
     conn.execute("update ops.settings set value = 'dbt_test_reader' where key = 'reader_role'")
     try:
-        assert dbt("build", "--exclude", "resource_type:unit_test").success
+        assert dbt("build", *NO_TESTS).success
         conn.execute("create schema research")
         conn.execute("create view research.mine as select * from market.kline_daily")
         conn.execute("create view research.mine_too as select * from market.kline_daily_qfq")
         land(conn, "kline_daily", [bar("sh600000", DAY, "11")])
-        assert dbt("build", "--exclude", "resource_type:unit_test").success
+        assert dbt("build", *NO_TESTS).success
         seen = conn.execute("select close from research.mine natural join research.mine_too")
         assert seen.fetchall() == [(11,)]
 
-        assert dbt("build", "--full-refresh", "--exclude", "resource_type:unit_test").success
+        assert dbt("build", "--full-refresh", *NO_TESTS).success
         conn.execute("set role dbt_test_reader")
         for relation in ("market.kline_daily", "market.kline_daily_qfq", "qa.findings"):
             conn.execute(f"select from {relation} limit 1")
