@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from loaders.engine import cursors, rejects
 from loaders.engine.jobs import Task
 from loaders.engine.outcome import NOT_DUE, Outcome, Stopped
@@ -99,6 +101,7 @@ class Run:
             table,
             confirmed(),
             load.source.rejected,
+            self.dataset.beside,
         )
         task.rows_read += landed.read
         task.rows_new += landed.new
@@ -164,6 +167,7 @@ class Run:
         dataset, source = self.dataset, self.load.source
         with_rows = [o for o in held if o.rows is not None and len(o.rows)]
         refused = [r for o in held for r in o.rejected]
+        beside = [row for o in held for row in o.beside]
         moved = {o.cursor_key or dataset.cursor_key(o.key): str(o.cursor) for o in held if o.cursor}
         rows = None
         if with_rows:
@@ -179,6 +183,9 @@ class Run:
             rows=rows,
             rejected=rejects.table(source.rejected, dataset.name, refused, dataset.route, now)
             if refused
+            else None,
+            beside=pa.Table.from_pylist(beside, dataset.beside.schema)
+            if dataset.beside is not None and beside
             else None,
             cursors=moved,
         )

@@ -2,7 +2,7 @@
 nothing else; only SourceGone ends a load.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ class Outcome:
     """One key after a load: rows to land, why there are none, or some rows and a failure.
 
     `rows` is whatever the dataset's own `table` turns into Arrow; its length is its number of rows.
+    `beside` are records of the table that the dataset lands beside its own.
     `cursor` is how far the key has come, as something whose text orders as it does (a day, a slot).
     `cursor_key` names a cursor that is not the key's own. `fallback` says which route stood in for
     which, and why.
@@ -42,3 +43,4 @@ class Outcome:
     fallback: str | None = None
     gone: SourceGone | None = field(default=None, repr=False)
     cursor_key: str | None = None
+    beside: Sequence[Mapping[str, Any]] = field(default=(), repr=False)

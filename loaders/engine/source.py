@@ -41,6 +41,7 @@ class Dataset(Generic[C]):
     or records, of the rows of some outcomes: every column of `landed`, whose types the values need
     not fit yet. `route` is named where rows are refused.
 
+    `beside` is a table that its outcomes have some rows for too.
     `only_key` is the one key of a dataset that is read whole. `period` is that of a dataset which
     shares its table with others: the keys of its cursors end so.
     """
@@ -52,6 +53,7 @@ class Dataset(Generic[C]):
     table: "Callable[[Sequence[Outcome]], pa.Table | list[dict[str, Any]]]"
     period: str | None = None
     only_key: str | None = None
+    beside: LandedTable | None = None
 
     def cursor_key(self, key: str) -> str:
         return f"{key} {self.period}" if self.period else key

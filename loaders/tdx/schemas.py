@@ -238,6 +238,13 @@ CORPORATE_ACTION = landed_table(
 
 REJECTED_ROW = rejected_rows(RAW_TDX)
 
+ANSWER_GAP = landed_table(
+    RAW_TDX,
+    "answer_gap",  # between two neighbouring day bars of one answer: the code was not traded
+    [("code", _TEXT), ("trade_date", _DATE), ("last_bar_date", _DATE)],
+    key=("code", "trade_date"),
+)
+
 TABLES = (
     SECURITY,
     TRADING_DAY,
@@ -252,4 +259,5 @@ TABLES = (
     STOCK_INFO,
     CORPORATE_ACTION,
     REJECTED_ROW,
+    ANSWER_GAP,
 )

@@ -142,29 +142,34 @@ def land(
     table: LandedTable,
     batches: Iterable[Batch],
     rejects: LandedTable | None = None,
+    beside: LandedTable | None = None,
 ) -> Landed:
     """Land batches of one table as one package; what is counted are the rows of that table.
 
     The batches are drawn while dlt extracts, so memory stays flat; what they refuse lands in the
-    table `rejects`.
+    table `rejects`, what they have beside their rows in `beside`.
     """
     while pipeline.has_pending_data:  # else dlt would land that package and leave out this one
         _run(pipeline, warehouse, None)
-    refused: list[pa.Table] = []
+    others: dict[str, list[pa.Table]] = {"rejected": [], "beside": []}
 
     def rows() -> Iterator[pa.Table]:
         state = dlt.current.resource_state()
         for batch in batches:
             cursors.advance(state, batch.cursors)
-            if batch.rejected is not None and batch.rejected.num_rows:
-                refused.append(batch.rejected)
+            for name, held in others.items():
+                part = getattr(batch, name)
+                if part is not None and part.num_rows:
+                    held.append(part)
             if batch.rows is not None and batch.rows.num_rows:
                 yield batch.rows
 
-    # dlt draws one resource to its end before the next, so by then `refused` is complete
+    # dlt draws one resource to its end before the next, so by then the others are complete
     resources = [_resource(table, rows)]
     if rejects is not None:
-        resources.append(_resource(rejects, lambda: iter(refused)))
+        resources.append(_resource(rejects, lambda: iter(others["rejected"])))
+    if beside is not None:
+        resources.append(_resource(beside, lambda: iter(others["beside"])))
     with _spool_errors(Path(pipeline.working_dir)):
         return _run(pipeline, warehouse, dlt.source(lambda: resources, name=source)(), table.name)
 

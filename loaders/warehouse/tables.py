@@ -54,12 +54,13 @@ class LandedTable:
 
 @dataclass(frozen=True)
 class Batch:
-    """What lands together: rows of a table, rows that were refused, and the cursors that move with
-    them; each part may be missing."""
+    """What lands together: rows of a table, rows that were refused, the cursors that move with them, and
+    rows of a table beside it; each part may be missing."""
 
     rows: pa.Table | None = None
     rejected: pa.Table | None = None
     cursors: Mapping[str, str] = field(default_factory=dict)
+    beside: pa.Table | None = None
 
 
 def landed_table(

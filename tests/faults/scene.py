@@ -33,6 +33,7 @@ TABLES = (
     "stock_info",
     "corporate_action",
     "rejected_row",
+    "answer_gap",
 )
 
 

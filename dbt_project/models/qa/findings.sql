@@ -1,9 +1,6 @@
 {% set checks = [
-    'qa_missing_bars',
+    'qa_bars',
     'qa_non_trading_days',
-    'qa_ohlc_order',
-    'qa_price_jumps',
-    'qa_volume_mismatch',
     'qa_rejected_rows',
     'qa_corporate_action_source',
     'qa_split_without_ratio',

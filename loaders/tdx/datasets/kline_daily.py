@@ -5,9 +5,11 @@ for the days since the cursor and an overlap, and trusts the answer only if it j
 if not, the whole history is read again. Nothing narrower than what is stored is ever landed.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -16,7 +18,7 @@ from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.window import Window
 from loaders.tdx.bars.plausibility import check_bars
 from loaders.tdx.context import Context, Dataset
-from loaders.tdx.schemas import KLINE_DAILY
+from loaders.tdx.schemas import ANSWER_GAP, KLINE_DAILY
 from loaders.tdx.service.answers import Bars
 from loaders.tdx.service.client import TdxClient
 from loaders.trading_time import is_final, newest_final
@@ -105,7 +107,31 @@ def accepted(code: str, bars: Bars, window: Window, cursor: date | None) -> Outc
         newest_final(good.dates, good.fetched_at),
         # a bar of long ago may never come right; the one that is due can
         failure=f"the bar of {due} was refused: {refused}" if refused else None,
+        beside=gaps(code, bars, window.days, first, last),
     )
+
+
+def gaps(
+    code: str, bars: Bars, days: Sequence[date], first: date, last: date
+) -> list[dict[str, Any]]:
+    """Neighbouring bars of an answer, from `first` to `last`, with trading days between them: nobody
+    traded the code then. `days` are the trading days, ascending."""
+    dates = [day for day in bars.dates if first <= day <= last]
+    if not dates:
+        return []
+    between = days[bisect_left(days, dates[0]) : bisect_right(days, dates[-1])]
+    ends = sorted({bisect_left(dates, day) for day in {*between}.difference(dates)})
+    return [
+        {
+            "code": code,
+            "trade_date": dates[end],
+            "last_bar_date": dates[end - 1],
+            "source_route": ROUTE,
+            "fetched_at": bars.fetched_at,
+            "is_final": True,
+        }
+        for end in ends
+    ]
 
 
 def joins(bars: Bars, tail: Tail) -> bool:
@@ -162,4 +188,4 @@ def _repeat(value: object, count: int, kind: pa.DataType | None) -> pa.Array:
     return pa.repeat(pa.scalar(value, kind), count)
 
 
-DATASET = Dataset("kline_daily", KLINE_DAILY, ROUTE, fetch, table)
+DATASET = Dataset("kline_daily", KLINE_DAILY, ROUTE, fetch, table, beside=ANSWER_GAP)

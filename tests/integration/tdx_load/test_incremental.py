@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import date, datetime, time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -326,6 +327,34 @@ def test_an_action_that_leaves_the_file_is_withdrawn(loaded_bench: Bench) -> Non
         "select upper(code), ex_date::text from raw_tdx.corporate_action where is_withdrawn"
     )
     assert withdrawn == [tuple(lines[1].split(",")[:2])]
+
+
+def test_days_without_a_trade_are_kept_as_such_and_lost_bars_are_not_taken_for_them(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    days = days_until(small_market)
+    code = "sz000002"
+
+    def gaps() -> list[tuple[object, ...]]:
+        query = (
+            "select last_bar_date, trade_date from raw_tdx.answer_gap where code = %s order by 2"
+        )
+        return bench.rows(query, code)
+
+    with open_bench(small_market, clock=days[-6]) as bench:
+        bench.load()
+        stored = [row[1] for row in bench.klines() if row[0] == code]
+        suspended = gaps()
+        assert suspended
+        assert suspended == [
+            (a, b) for a, b in pairwise(stored) if days.index(b) - days.index(a) > 1
+        ]
+
+        # a bar taken out by hand is no day without a trade, nor is one between two answers
+        bench.execute(f"delete from raw_tdx.kline_daily where trade_date = '{stored[3]}'")
+        bench.sandbox.set_clock(days[-1])
+        bench.load()
+        assert gaps() == suspended
 
 
 def test_rows_that_an_earlier_reading_of_a_file_refused_are_withdrawn(market_bench: Bench) -> None:

@@ -118,7 +118,7 @@ missing_bars as (
         || (
             select max(c.trade_date) from trading_calendar as c
             where c.is_served and c.trade_date < b.trade_date
-        ) || ': suspended, or not loaded' as evidence
+        ) || ': no answer covers them' as evidence
     from with_gap as b
     where b.missing_count > 0
 ),

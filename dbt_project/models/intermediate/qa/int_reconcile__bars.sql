@@ -17,19 +17,9 @@ with sample as (
 theirs as (
     select
         s.run_id,
-        k.code,
-        k.period,
-        k.trade_date,
-        k.bar_end,
-        (k.open * 0.001)::numeric(18, 3) as open,
-        (k.high * 0.001)::numeric(18, 3) as high,
-        (k.low * 0.001)::numeric(18, 3) as low,
-        (k.close * 0.001)::numeric(18, 3) as close,
-        100 * k.volume as volume_shares,
-        (k.amount * 0.001)::numeric(20, 3) as amount_cny,
-        k.is_final
+        k.*
     from sample as s
-    inner join {{ source('raw_tdx', 'kline_period') }} as k
+    inner join {{ ref('stg_tdx__kline_period') }} as k
         on s.code = k.code and k.trade_date between s.first_date and s.last_date
     where
         k.source_route not like '%ths%'

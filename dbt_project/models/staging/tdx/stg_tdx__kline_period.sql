@@ -11,5 +11,6 @@ select
     100 * volume as volume_shares,
     (amount * 0.001)::numeric(20, 3) as amount_cny,
     is_final,
+    source_route,
     fetched_at
 from {{ source('raw_tdx', 'kline_period') }}
