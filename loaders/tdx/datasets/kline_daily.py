@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import filterfalse
 from typing import Any
 
 import psycopg
@@ -116,11 +117,12 @@ def gaps(
 ) -> list[dict[str, Any]]:
     """Neighbouring bars of an answer, from `first` to `last`, with trading days between them: nobody
     traded the code then. `days` are the trading days, ascending."""
-    dates = [day for day in bars.dates if first <= day <= last]
+    dates = bars.dates[bisect_left(bars.dates, first) : bisect_right(bars.dates, last)]
     if not dates:
         return []
     between = days[bisect_left(days, dates[0]) : bisect_right(days, dates[-1])]
-    ends = sorted({bisect_left(dates, day) for day in {*between}.difference(dates)})
+    missing = filterfalse(set(dates).__contains__, between)
+    ends = dict.fromkeys(bisect_left(dates, day) for day in missing)
     return [
         {
             "code": code,
