@@ -1,4 +1,14 @@
-{# The schema a model asks for, as it is; dbt's own rule would put the target's name before it. #}
-{% macro generate_schema_name(custom_schema_name, node) -%}
-    {{ custom_schema_name | trim if custom_schema_name else target.schema }}
+{#
+    The schema a model asks for, as it is; dbt's own rule would put the target's name before it. Beside
+    a market schema of another name than `market` it carries that name, so that two share a database.
+    Warehouse.inner_schema says the same.
+#}
+{% macro generate_schema_name(custom_schema_name, node=none) -%}
+    {%- if not custom_schema_name -%}
+        {{ target.schema }}
+    {%- elif target.schema == 'market' -%}
+        {{ custom_schema_name | trim }}
+    {%- else -%}
+        {{ custom_schema_name | trim }}_{{ target.schema }}
+    {%- endif -%}
 {%- endmacro %}

@@ -15,8 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from loaders.engine import load
 from loaders.errors import (
     DataQualityError,
@@ -28,6 +26,7 @@ from loaders.errors import (
 from loaders.progress import Silent
 from loaders.project import Project, find_project
 from loaders.settings import Settings
+from loaders.warehouse import changes
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 
@@ -68,6 +67,17 @@ class BuildResult:
         return asdict(self) | {"exit_code": self.exit_code}
 
 
+@dataclass(frozen=True)
+class Touched:
+    """Landed tables (raw_tdx.kline_daily) with changes that no good build has seen yet; None: everything
+    is to be built, because there was none or the dbt project is another one. `seen` is the snapshot
+    that was asked, `fingerprint` that of the project."""
+
+    tables: list[str] | None
+    seen: str
+    fingerprint: str
+
+
 def dbt_target(settings: Settings, warehouse: Warehouse) -> Path:
     """dbt's target folder, which holds our profile too: one for each warehouse and home. A shared
     one costs a full parse at each change, and a shared profile sends a build to another's tables."""
@@ -97,33 +107,15 @@ def build_lock(warehouse: Warehouse) -> Iterator[None]:
             del os.environ["QUOTEMILL_BUILD_LOCK_HELD"]
 
 
-def newest_landed(conn: psycopg.Connection) -> int:
-    """Number of the newest landed file, 0 before the first; all up to it are committed.
-
-    Numbers are given before the commit, so files in flight are waited for, a moment each.
-    """
-    with conn.transaction():
-        conn.execute("lock table ops.landed_files in share mode")
-        row = conn.execute("select coalesce(max(file_no), 0) from ops.landed_files").fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def touched_tables(conn: psycopg.Connection, fingerprint: str) -> list[str] | None:
-    """Landed tables with rows written since the last good build; None: everything is to be built,
-    because no build has succeeded yet or the dbt project is another one."""
-    last = conn.execute(
-        "select landed_up_to, fingerprint from ops.builds "
-        "where status = 'succeeded' and fingerprint <> 'part' order by build_id desc limit 1"
-    ).fetchone()
-    if last is None or last[1] != fingerprint:
-        return None
-    rows = conn.execute(
-        "select distinct schema_name, table_name from ops.landed_files "
-        "where file_no > %s and rows_new + rows_changed > 0 order by 1, 2",
-        (last[0],),
-    )
-    return [f"{schema}.{table}" for schema, table in rows]
+def touched_tables(settings: Settings, warehouse: Warehouse) -> Touched:
+    """What a build has to do. Ask before dbt starts, under the build lock, and hand the answer to
+    `finish_build`: what lands meanwhile is then left for the next one."""
+    fingerprint = _fingerprint(find_project(), warehouse, load.told_to_dbt(settings))
+    with warehouse.connect() as conn:
+        seen, tables = changes.changed_tables(conn, _reader(warehouse), fingerprint)
+    if tables is not None:
+        tables = [table for table in tables if table.startswith("raw_")]
+    return Touched(tables, seen, fingerprint)
 
 
 def build(
@@ -138,13 +130,10 @@ def build(
 
     None where nothing was touched. A failed build is in the result, and in ops.builds.
     """
-    project = find_project()
-    fingerprint = _fingerprint(project, warehouse, load.told_to_dbt(settings))
     with build_lock(warehouse):
         chosen = list(arguments)
-        with warehouse.connect() as conn:
-            landed = newest_landed(conn)
-            tables = touched_tables(conn, fingerprint) if only_touched else None
+        touched = touched_tables(settings, warehouse)
+        tables = touched.tables if only_touched else None
         if tables == []:
             report("build: nothing was written since the last build")
             return None
@@ -154,15 +143,15 @@ def build(
         part = bool(chosen) and not only_touched
         started = time.monotonic()
         command = " ".join(["build", *chosen])
-        build_id = _start(warehouse, command, "part" if part else fingerprint, landed)
+        build_id = start_build(warehouse, command, None if part else touched)
         report(f"build: dbt {command}")
         try:
             outcome = invoke(settings, warehouse, ["build", *chosen], quiet=True)
             result = _result(build_id, command, outcome, time.monotonic() - started)
         except BaseException as error:
-            _finish(warehouse, build_id, None, f"{type(error).__name__}: {error}")
+            finish_build(warehouse, build_id, None, None, f"{type(error).__name__}: {error}")
             raise
-        _finish(warehouse, build_id, result, None)
+        finish_build(warehouse, build_id, result, None if part else touched)
     return result
 
 
@@ -268,7 +257,16 @@ def _result(build_id: int, command: str, outcome: Any, seconds: float) -> BuildR
     )
 
 
-def _start(warehouse: Warehouse, command: str, fingerprint: str, landed: int) -> int:
+def _reader(warehouse: Warehouse) -> str:
+    """The name of our cursor in the change feed."""
+    return f"build of {warehouse.market_schema}"
+
+
+def start_build(warehouse: Warehouse, command: str, touched: Touched | None) -> int:
+    """Record in ops.builds that a build runs; its id. The caller holds the build lock.
+
+    `touched` is None for a build of some models: it proves nothing about the rest.
+    """
     with warehouse.connect() as conn:
         # we hold the lock: whatever still says running was killed
         conn.execute(
@@ -276,17 +274,23 @@ def _start(warehouse: Warehouse, command: str, fingerprint: str, landed: int) ->
             "where status = 'running'"
         )
         row = conn.execute(
-            "insert into ops.builds (status, command, fingerprint, landed_up_to) "
-            "values ('running', %s, %s, %s) returning build_id",
-            (command, fingerprint, landed),
+            "insert into ops.builds (status, command, fingerprint) "
+            "values ('running', %s, %s) returning build_id",
+            (command, touched.fingerprint if touched else "part"),
         ).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def _finish(
-    warehouse: Warehouse, build_id: int, result: BuildResult | None, error: str | None
+def finish_build(
+    warehouse: Warehouse,
+    build_id: int,
+    result: BuildResult | None,
+    touched: Touched | None,
+    error: str | None = None,
 ) -> None:
+    """Record how a build ended; without a result it failed by `error`. After a good one what was
+    `touched` counts as built."""
     if result and not result.succeeded:
         error = "; ".join(f"{f.name}: {f.message}" for f in result.findings if f.status != "warn")
     with warehouse.connect() as conn:
@@ -305,6 +309,8 @@ def _finish(
                 build_id,
             ),
         )
+        if touched and result and result.succeeded:
+            changes.move_cursor(conn, _reader(warehouse), touched.seen, touched.fingerprint)
 
 
 class _Stderr(Silent):

@@ -12,6 +12,7 @@ from loaders.sources import landed_tables
 from loaders.warehouse import embedded, migrate
 from loaders.warehouse.ownership import foreign_relations, privileges
 from loaders.warehouse.postgres import Warehouse, find_warehouse
+from orchestration.steps import out_of_step
 
 LITTLE_DISK = 2 * 2**30  # bytes; a year of day bars of the whole market is a fraction of it
 CLOCK_SKEW = timedelta(minutes=2)
@@ -54,7 +55,7 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     except QuotemillError as error:
         checks.append(_failed("warehouse", error))
     if warehouse is not None:
-        checks += list(_inside(warehouse, now))
+        checks += [*_inside(warehouse, now), *_steps(warehouse)]
     ready, _ = sources.configured(settings)
     checks += [_service(name, settings, now) for name in ready]
     return [*checks, *_orphans(), _disk(settings), _horizon(now)]
@@ -101,6 +102,13 @@ def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
         )
     else:
         yield Check("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def _steps(warehouse: Warehouse) -> Iterator[Check]:
+    for landed, built, codes in out_of_step(warehouse):
+        seen = f"{built} is out of step with {landed} in {len(codes)} codes: "
+        mend = f"quotemill touch {landed} && quotemill build"
+        yield Check("steps", "warn", seen + ", ".join(codes[:SHOWN]), mend)
 
 
 def _service(source: str, settings: Settings, now: datetime) -> Check:

@@ -229,6 +229,7 @@ CORPORATE_ACTION = landed_table(
     ],
     key=("code", "ex_date", "source", "seq"),
     most=MOST,
+    day="ex_date",
     nullable=(
         *("cash_per10_yuan", "bonus_per10", "transfer_per10", "bonus_total_per10"),
         *("rights_per10", "rights_price_yuan", "split_ratio"),

@@ -56,6 +56,8 @@ def dump(warehouse: Warehouse, file: Path, *, overwrite: bool = False) -> DumpRe
         raise SettingsError(f"the warehouse {warehouse.label} holds nothing of quotemill yet")
     _refuse_hypertables(warehouse, server.schemas)
     command: list[str | Path] = [server.tool("pg_dump"), "--format=custom", "--no-password"]
+    # its transaction ids mean nothing elsewhere
+    command += [f"--exclude-table-data=ops.{name}" for name in ("changes", "change_cursors")]
     if not warehouse.embedded:
         command += [f"--schema={_pattern(name)}" for name in server.schemas]
     part = file.with_name(f"{file.name}.part")

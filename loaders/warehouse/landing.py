@@ -5,6 +5,7 @@ A parquet file of a keyed table is landed in ONE transaction:
     temp table  <-  binary COPY, 50,000 rows at a time
     DELETE of what a unit that is replaced whole no longer has (a day of ticks)
     INSERT .. SELECT .. ON CONFLICT (key) DO UPDATE .. WHERE the row differs and is not worse
+    what these two wrote, by key and date, into the change feed
     one row in ops.landed_files
 
 so landing the same file twice is the same as landing it once. State, schema, load packages and
@@ -56,10 +57,13 @@ from loaders.errors import QuotemillError
 from loaders.warehouse import states
 from loaders.warehouse.postgres import Warehouse, WarehouseAway
 from loaders.warehouse.tables import Batch, LandedTable
-from loaders.warehouse.upsert import copy_to_stage, plain_schema, replace_units, upsert_sql
+from loaders.warehouse.upsert import Feed, copy_to_stage, plain_schema, replace_units, upsert_sql
 
-# how a package on disk knows which columns name a unit that is replaced whole
+# how a package on disk knows which columns name a unit that is replaced whole, and which ones the
+# change feed tells
 _UNIT = "x-quotemill-unit"
+_ENTITY = "x-quotemill-entity"
+_DAY = "x-quotemill-day"
 ROUNDS = 3  # of dlt's own five tries at a file, each begun when the warehouse answers again
 BAD_DATA = (
     psycopg.DataError,
@@ -176,7 +180,10 @@ def land(
 
 def _resource(table: LandedTable, rows: Callable[[], Iterator[pa.Table]]) -> Any:
     columns: Any = [
-        {"name": f.name, "nullable": f.nullable} | ({_UNIT: True} if f.name in table.whole else {})
+        {"name": f.name, "nullable": f.nullable}
+        | ({_UNIT: True} if f.name in table.whole else {})
+        | ({_ENTITY: True} if f.name == table.entity else {})
+        | ({_DAY: True} if f.name == table.day else {})
         for f in table.schema
     ]
     return dlt.resource(
@@ -297,13 +304,20 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
             ).fetchall()
         )
         unit = get_columns_names_with_prop(load_table, _UNIT)
-        gone = replace_units(conn, q, target, types, key, unit) if unit else 0
+        # none of a package that an older version left behind: every key, every date
+        entity, day = (
+            next(iter(get_columns_names_with_prop(load_table, hint)), None)
+            for hint in (_ENTITY, _DAY)
+        )
+        feed = Feed(f"{client.sql_client.dataset_name}.{self.load_table_name}", entity, day)
+        gone = replace_units(conn, q, target, types, key, unit, feed) if unit else 0
         try:
             # without DISTINCT ON: its sort costs as much as the COPY, and keys rarely repeat
             with conn.transaction():
-                counts = conn.execute(upsert_sql(q, target, schema.names, types, key)).fetchone()
+                statement = upsert_sql(q, target, schema.names, types, key, feed)
+                counts = conn.execute(statement).fetchone()
         except psycopg.errors.CardinalityViolation:
-            statement = upsert_sql(q, target, schema.names, types, key, distinct=True)
+            statement = upsert_sql(q, target, schema.names, types, key, feed, distinct=True)
             counts = conn.execute(statement).fetchone()
         if not key:
             return

@@ -30,6 +30,7 @@ def prepare(
         conn.execute("select pg_advisory_xact_lock(hashtextextended('quotemill:migrate', 0))")
         claim_schemas(conn, schemas(warehouse, tables))
         _migrate(conn)
+        _forget_changes_of_another_cluster(conn)
         create_tables(conn, tables)
         _put(conn, "reader_role", warehouse.reader_role)
         _put(conn, "market_schema", warehouse.market_schema)
@@ -40,7 +41,8 @@ def prepare(
 def schemas(warehouse: Warehouse, tables: Iterable[LandedTable]) -> list[str]:
     """The schemas that loads and builds need."""
     landed = dict.fromkeys(table.dataset for table in tables)
-    return ["ops", *landed, *INNER_SCHEMAS, warehouse.market_schema]
+    inner = map(warehouse.inner_schema, INNER_SCHEMAS)
+    return ["ops", *landed, *inner, warehouse.market_schema]
 
 
 def warehouse_id(warehouse: Warehouse) -> str:
@@ -66,6 +68,18 @@ def _migrate(conn: psycopg.Connection) -> None:
         if path.name.endswith(".sql") and path.name not in applied:
             conn.execute(path.read_text("utf-8").encode())
             conn.execute("insert into ops.schema_migrations (name) values (%s)", (path.name,))
+
+
+def _forget_changes_of_another_cluster(conn: psycopg.Connection) -> None:
+    """The feed is ordered by transaction ids, which start anew where a dump is restored. Without
+    cursors the next build reads everything."""
+    told = conn.execute(
+        "insert into ops.settings select 'cluster', system_identifier::text "
+        "from pg_control_system() on conflict (key) do update set value = excluded.value "
+        "where ops.settings.value is distinct from excluded.value"
+    )
+    if told.rowcount:
+        conn.execute("truncate ops.changes, ops.change_cursors")
 
 
 def _put(conn: psycopg.Connection, key: str, value: str | None) -> None:

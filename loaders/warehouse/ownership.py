@@ -19,6 +19,8 @@ FIXED_SCHEMAS = frozenset(
     {"ops", "raw_tdx", "raw_ib", "raw_tq", "options", "futures", "qa"}
     | {"quotemill_staging", "quotemill_intermediate"}
 )
+# with what is put before it for an inner schema, PostgreSQL keeps 63 letters
+LONGEST_NAME = 63 - len("quotemill_intermediate_")
 _SHOWN = 20  # relations named in a refusal
 _KINDS = {
     "r": "table",
@@ -46,6 +48,11 @@ def check_market_schema(name: str, origin: str) -> None:
             f"setting market_schema ({origin}): {name} is taken by "
             + ("quotemill itself" if name in FIXED_SCHEMAS else "PostgreSQL"),
             hint="choose another name, such as quotemill_market",
+        )
+    if len(name.encode()) > LONGEST_NAME:
+        raise SettingsError(
+            f"setting market_schema ({origin}): longer than {LONGEST_NAME} letters",
+            hint="choose a shorter name, such as quotemill_market",
         )
 
 

@@ -100,6 +100,12 @@ class Warehouse:
                     raise self.away(error) from None
         raise AssertionError("stamina re-raises the last error")
 
+    def inner_schema(self, name: str) -> str:
+        """What `qa`, `quotemill_staging` and `quotemill_intermediate` are called beside this market
+        schema: each has its own, so that two can share a database. macros/generate_schema_name.sql
+        says the same."""
+        return name if self.market_schema == "market" else f"{name}_{self.market_schema}"
+
     def params(self) -> dict[str, str]:
         """libpq's parameters by name: host, port, user, password, dbname, sslmode, …"""
         return _params(self.url, self.origin)

@@ -31,7 +31,8 @@ class LandedTable:
     `whole` names the columns of a unit that is replaced as one: rows of a landed unit that the new
     answer lacks are deleted, in the transaction of its rows. `most` is the largest magnitude that a
     number may have, so that no cast or sum of a SQL model fails; by default what the type holds, or
-    MOST of a bigint.
+    MOST of a bigint. `entity` and `day` name the columns by which the change feed tells what changed:
+    code, contract …, and a date; None where there is none.
     """
 
     dataset: str  # the PostgreSQL schema, raw_tdx
@@ -41,6 +42,8 @@ class LandedTable:
     indexes: tuple[tuple[str, ...], ...] = ()
     whole: tuple[str, ...] = ()
     most: Mapping[str, int] = field(default_factory=dict)
+    entity: str | None = None
+    day: str | None = None
 
     @property
     def qualified(self) -> str:
@@ -73,15 +76,20 @@ def landed_table(
     indexes: tuple[tuple[str, ...], ...] = (),
     whole: tuple[str, ...] = (),
     most: Mapping[str, int] | None = None,
+    entity: str | None = "code",
+    day: str | None = "trade_date",
 ) -> LandedTable:
     """Declare a table from its own fields; the standard fields are appended.
 
-    `most` may name more columns than the table has, so that tables share one list.
+    `most` may name more columns than the table has, so that tables share one list; an `entity` or
+    `day` that is no column of it counts as none.
     """
+    names = {name for name, _ in fields}
+    entity, day = (name if name in names else None for name in (entity, day))
     own = [pa.field(n, t, nullable=n in set(nullable)) for n, t in fields]
     limits = {n: (most or {})[n] for n, _ in fields if n in (most or {})}
     schema = pa.schema(own + STANDARD_FIELDS)
-    return LandedTable(dataset, name, schema, key, indexes, whole, limits)
+    return LandedTable(dataset, name, schema, key, indexes, whole, limits, entity, day)
 
 
 def conform(rows: pa.Table, table: LandedTable) -> pa.Table:

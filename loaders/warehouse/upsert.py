@@ -1,11 +1,12 @@
 """The statements that land a file: COPY into a temp table, INSERT from it into the landed table.
 
 Of a table whose rows are replaced unit by unit (a day of ticks), what the new unit lacks is deleted
-in between.
+in between. The same statements tell the change feed what they wrote.
 """
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pgpq import ArrowToPostgresBinaryEncoder
 
+from loaders.warehouse.changes import told
 from loaders.warehouse.tables import LOAD_ID
 
 log = logging.getLogger(__name__)
@@ -20,6 +22,23 @@ log = logging.getLogger(__name__)
 COPY_ROWS = 50_000
 # never a reason to rewrite a row: an overlap that is read again would rewrite all of it
 LINEAGE = frozenset({LOAD_ID, "fetched_at", "source_route", "source_ref"})
+
+
+@dataclass(frozen=True)
+class Feed:
+    """How the change feed tells of a landed table: its name, and the columns of key and date."""
+
+    table: str
+    entity: str | None
+    day: str | None
+
+    def columns(self, q: Any) -> str:
+        """What a write to the table, called t in it, returns for the feed."""
+        key = f"t.{q(self.entity)}" if self.entity else "''"
+        return f"{key} as key" + (f", t.{q(self.day)} as day" if self.day else "")
+
+    def told(self, rows: str) -> str:
+        return told(self.table, rows, "key", "day" if self.day else None)
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
@@ -75,10 +94,11 @@ def upsert_sql(
     columns: Sequence[str],
     types: dict[str, str],
     key: Sequence[str],
+    feed: Feed,
     *,
     distinct: bool = False,
 ) -> bytes:
-    """INSERT from `_land`, returning the counts of new and of changed rows.
+    """INSERT from `_land` and tell the change feed, returning the counts of new and of changed rows.
 
     A row is rewritten when it differs, and is not worse: a provisional row never replaces a final
     one, nor an older answer a newer one. Of a key that repeats in the file the best row wins.
@@ -111,7 +131,7 @@ def upsert_sql(
         f"with landed as (insert into {target} as t ({names}) {head} {casts} from _land{tail} "
         f"on conflict ({keys}) do update set {update} where {guard} "
         # a fresh row has no deleting transaction; a row that was updated carries ours
-        "returning (t.xmax = 0) as is_new) "
+        f"returning (t.xmax = 0) as is_new, {feed.columns(q)}), told as ({feed.told('landed')}) "
         "select count(*) filter (where is_new), count(*) filter (where not is_new) from landed"
     ).encode()
 
@@ -123,6 +143,7 @@ def replace_units(
     types: dict[str, str],
     key: Sequence[str],
     unit: Sequence[str],
+    feed: Feed,
 ) -> int:
     """Make way for the units in `_land`: how many rows of theirs it deleted that are not in `_land`.
 
@@ -150,7 +171,12 @@ def replace_units(
         "and (t.is_final > u.is_final or t.is_final = u.is_final and t.fetched_at > u.fetched_at)) "
         f"returning u.*) delete from _land as r using refused as u where {same('r', 'u', unit, False)}".encode()
     )
-    return conn.execute(
-        f"delete from {target} as t using _units as u where {same('t', 'u', unit, True)} "
-        f"and not exists (select from _land as r where {same('t', 'r', key, True)})".encode()
-    ).rowcount
+    row = conn.execute(
+        f"with gone as (delete from {target} as t using _units as u "
+        f"where {same('t', 'u', unit, True)} "
+        f"and not exists (select 1 from _land as r where {same('t', 'r', key, True)}) "
+        f"returning {feed.columns(q)}), told as ({feed.told('gone')}) "
+        "select count(*) from gone".encode()
+    ).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -5,7 +5,7 @@
 {% macro event_of_a_day() -%}
     trim_scale(
         (1 + sum(case category when 11 then 0 else m - 1 end))
-        * quotemill_intermediate.nprod(case category when 11 then m else 1 end)
+        * {{ inner_schema() }}.nprod(case category when 11 then m else 1 end)
     ) as m,
     trim_scale(sum(c)) as c
 {%- endmacro %}

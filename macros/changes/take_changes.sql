@@ -1,9 +1,87 @@
 {#
-    Pre-hook: take what is queued for this model. Rows committed from here on stay for the next build,
-    even those that the model's query will already see; the upsert makes a second look harmless.
+    What this model has to look at, of what it follows: 'everything', 'nothing', or 'some', which are
+    then in the temporary table taken, one row for each code and span of days.
+
+    meta.follows names tables and how far a change in each reaches (see reach). Changes count that the
+    snapshot `seen` could not see and the snapshot `now` can.
 #}
-{% macro take_changes() -%}
-    update quotemill_intermediate.change_queue
-    set is_taken = true
-    where consumer = '{{ this.identifier }}'
+{% macro take_changes(sql, seen, now) -%}
+    {%- if not seen -%}{{ return('everything') }}{%- endif -%}
+    {%- set changes -%}
+        with changes as (
+            {% for name, reach in config.get('meta')['follows'].items() -%}
+            select
+                c.key as code,
+                '{{ reach }}' as reach,
+                days
+            from ops.changes as c
+            cross join unnest(c.dates) as days
+            where
+                c.table_name = '{{ feed_name(name) }}'
+                and c.xid >= pg_snapshot_xmin('{{ seen }}')
+                and not pg_visible_in_snapshot(c.xid, '{{ seen }}')
+                and pg_visible_in_snapshot(c.xid, '{{ now }}')
+            {{ 'union all' if not loop.last }}
+            {% endfor %}
+        )
+    {%- endset -%}
+    {%- set found = run_query(
+        changes ~ " select count(*) as changes, count(*) filter (where code = '') as of_every_code,
+        count(*) filter (where code = '' and (reach = 'code' or days = '(,)')) as of_everything
+        from changes"
+    ).rows[0] -%}
+    {%- if found['changes'] == 0 -%}{{ return('nothing') }}{%- endif -%}
+    {%- if found['of_everything'] > 0 -%}{{ return('everything') }}{%- endif -%}
+    {%- do run_query("create temporary table taken on commit drop as " ~ changes ~ ",
+        by_code as (
+            select * from changes where code <> ''
+            " ~ ("union all
+            select k.code, c.reach, c.days
+            from changes as c cross join (" ~ every_code(sql) ~ ") as k
+            where c.code = ''" if found['of_every_code'] else "") ~ "
+        ),
+        spans as (
+            select code, unnest(range_agg(" ~ reach() ~ ")) as days
+            from by_code as c
+            group by code
+        )
+        select
+            code,
+            coalesce(lower(days), '-infinity') as first_date,
+            coalesce(upper(days) - 1, 'infinity') as last_date
+        from spans"
+    ) -%}
+    {%- do run_query("analyze taken") -%}
+    {{ return('some') }}
+{%- endmacro %}
+
+{# The name in ops.changes of a landed table, which is its own, or of a model. #}
+{% macro feed_name(name) -%}
+    {%- if '.' in name -%}{{ return(name) }}{%- endif -%}
+    {%- set node = graph.nodes['model.' ~ project_name ~ '.' ~ name] -%}
+    {{ return(node.schema ~ '.' ~ node.alias) }}
+{%- endmacro %}
+
+{#
+    Every code of this table and of those that its query reads, from one to the next by the key:
+    `distinct` would read every row.
+#}
+{% macro every_code(sql) -%}
+    {%- for relation in [this | string] + changed_relations(sql) | map('first') | unique | list -%}
+    (
+        with recursive codes as (
+            (select code from {{ relation }} order by code limit 1)
+            union all
+            select (
+                select r.code from {{ relation }} as r
+                where r.code > c.code order by r.code limit 1
+            )
+            from codes as c
+            where c.code is not null
+        )
+
+        select code from codes where code is not null
+    )
+    {{ 'union' if not loop.last }}
+    {% endfor -%}
 {%- endmacro %}

@@ -15,7 +15,7 @@ from typing import NoReturn
 import typer
 
 from loaders.cli import shell
-from orchestration.cli import build, inspect, reconcile, run, warehouse
+from orchestration.cli import build, inspect, reconcile, run, touch, warehouse
 
 app = typer.Typer(
     help=__doc__,
@@ -34,6 +34,7 @@ app.command(
         "help_option_names": [],
     },
 )(build.dbt_command)
+app.command("touch")(touch.touch_command)
 app.command("docs")(build.docs_command)
 app.command("status")(inspect.status_command)
 app.command("findings")(inspect.findings_command)

@@ -116,7 +116,7 @@ TITLES = (
     "One new day at four times the minutes",
     "One day of ticks",
 )
-MINUTE_PATHS = (landing.LANDING, "landing:queue")
+MINUTE_PATHS = (landing.LANDING, "landing:real", "landing:unfed")
 
 HEAD = """Written by `make bench`, not by hand; `python -m tests.benchmarks --only minutes ticks` measures
 these parts alone and keeps the others. The newest part was measured with

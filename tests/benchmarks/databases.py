@@ -1,31 +1,21 @@
 """A server for the run and an empty, prepared database for each measurement."""
 
-import hashlib
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from loaders.tdx.schemas import KLINE_DAILY, TABLES
-from loaders.warehouse import embedded
+from loaders.warehouse import embedded, upsert
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import LandedTable
-
-MACROS = Path(__file__).parents[2] / "macros"
-QUEUE = (
-    "warehouse/prepare_intermediate.sql",
-    "warehouse/prepare_trades.sql",
-    "changes/codes_of_minutes.sql",
-    "adjust/create_affine_breaks.sql",
-)
 
 
 @contextmanager
@@ -61,7 +51,7 @@ def warehouse(url: str, home: Path) -> Warehouse:
 
 def prepared(url: str, home: Path, kind: str, table: LandedTable = KLINE_DAILY) -> Warehouse:
     """The landed tables, empty. `kind` says what `table` carries: its `key` alone, `real` (every
-    index that it is declared with), `queue` (and the triggers of the change queue)."""
+    index that it is declared with), `unfed` (so too, and the change feed is told nothing)."""
     made = warehouse(url, home)
     prepare(made, TABLES)
     with psycopg.connect(url, autocommit=True) as conn:
@@ -71,20 +61,9 @@ def prepared(url: str, home: Path, kind: str, table: LandedTable = KLINE_DAILY) 
             for columns in table.indexes:
                 name = f"{table.qualified}_{'_'.join(columns)}_idx"
                 conn.execute(f"drop index {name}".encode())
-        elif kind == "queue":
-            conn.execute(queue_sql().encode())
+        elif kind == "unfed":
+            upsert.told = lambda *_: "select 1"
     return made
-
-
-def queue_sql() -> str:
-    """What dbt runs before its first model; the macros need next to nothing of dbt."""
-    from jinja2 import Environment
-
-    environment = Environment()
-    environment.globals["local_md5"] = lambda text: hashlib.md5(text.encode()).hexdigest()
-    text = "".join((MACROS / name).read_text("utf-8") for name in QUEUE)
-    macros: Any = environment.from_string(text).module
-    return f"{macros.prepare_intermediate()}; {macros.prepare_trades()}"
 
 
 def settle(url: str, table: str) -> None:

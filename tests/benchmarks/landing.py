@@ -16,7 +16,7 @@ COPY = "copy:key"
 LANDING = "landing:key"
 INSERT = "insert:key"
 # path and what the table carries: measured in every round, or (slow, dicts or bound values) in few
-QUICK = (LANDING, "copy:real", "landing:real", "landing:queue", "dlt-arrow-upsert:key")
+QUICK = (LANDING, "copy:real", "landing:real", "landing:unfed", "dlt-arrow-upsert:key")
 SLOW = (INSERT, "dlt-append:key", "dlt-merge:key")
 SMALL = ("landing", "insert", "dlt-arrow-upsert")
 SMALL_CODES = 500

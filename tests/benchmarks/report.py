@@ -11,7 +11,7 @@ NAMES = {
     LANDING: "**our landing path**",
     "copy:real": "COPY text, the table with its further index",
     "landing:real": "our landing path, the table with its further index",
-    "landing:queue": "the same, with the triggers of dbt's change queue",
+    "landing:unfed": "the same, without the change feed",
     "dlt-arrow-upsert:key": "dlt's own Arrow upsert (csv: ADBC is not installed)",
     INSERT: "multi-row `INSERT … ON CONFLICT` of 5,000",
     "dlt-append:key": "dlt's default: dicts, insert_values, append",

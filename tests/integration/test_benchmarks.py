@@ -26,16 +26,14 @@ def test_write_paths_land_the_same_rows_and_are_reported(server_url: str, tmp_pa
     assert len(report.landing_aims(results)) == 5
 
 
-def test_minutes_land_under_the_triggers_of_the_change_queue(
-    server_url: str, tmp_path: Path
-) -> None:
+def test_minutes_land_without_the_change_feed_too(server_url: str, tmp_path: Path) -> None:
     results = landing.side_by_side(
         server_url, tmp_path, codes=1, days=2, rounds=1, slow_rounds=0, say=lambda _: None,
-        quick=(landing.LANDING, "landing:queue"), slow=(), table=KLINE_MINUTE.name,
+        quick=(landing.LANDING, "landing:unfed"), slow=(), table=KLINE_MINUTE.name,
     )  # fmt: skip
 
     assert results.rows == 480
-    assert results.dead["landing:queue"] == {"first": 0, "again": 0, "new": 0}
+    assert results.dead["landing:unfed"] == {"first": 0, "again": 0, "new": 0}
     assert "480 minutes" in report_minutes.minutes_landing_section(results, 2)
 
 

@@ -119,7 +119,9 @@ def test_new_errors_among_the_findings_end_a_run_with_5_and_standing_ones_do_not
         "where (code, trade_date) = (select code, min(trade_date) from raw_tdx.kline_daily "
         "where high >= low group by code order by code limit 1)"
     )
+    tell = "insert into ops.changes (table_name) values ('raw_tdx.kline_daily')"
     market_bench.execute(spoil)
+    market_bench.execute(tell)
     market_bench.sandbox.set_clock(DAYS[-1])
 
     result = run(market_bench)
@@ -134,6 +136,7 @@ def test_new_errors_among_the_findings_end_a_run_with_5_and_standing_ones_do_not
     assert [f.state for f in listed if f.severity == "error"] == ["standing"]
 
     market_bench.execute(spoil)
+    market_bench.execute(tell)
     build.build(market_bench.settings, open_warehouse(market_bench.settings), print)
     market_bench.settings = market_bench.settings.model_copy(update={"finding_limit": 1})
     within = run(market_bench)

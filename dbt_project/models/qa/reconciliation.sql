@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='upsert',
     unique_key=['run_id', 'check_name', 'code', 'period', 'bar_end', 'field'],
     indexes=[
         {

@@ -9,33 +9,43 @@ from pathlib import Path
 import psycopg
 
 from loaders.tdx.schemas import TABLES
+from loaders.warehouse import changes
 
 EXCHANGE = timezone(timedelta(hours=8))
 FETCHED = "2024-01-31 20:00+00"
 _STANDARD = {"source_route": "test", "fetched_at": FETCHED, "is_final": True}
-_KEYS = {table.name: table.key for table in TABLES}
+_TABLES = {table.name: table for table in TABLES}
 
 
 def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]) -> None:
-    """Insert or update by key where a row differs, through a temporary table, like the loaders."""
+    """Insert or update by key where a row differs, through a temporary table, and tell the change
+    feed, like the loaders."""
     rows = [{**_STANDARD, **row} for row in rows]
     if not rows:
         return
     columns = list(rows[0])
     names = ", ".join(columns)
-    rest = [c for c in columns if c not in _KEYS[table]]
+    declared = _TABLES[table]
+    key = declared.entity or "''"
+    rest = [c for c in columns if c not in declared.key]
     with conn.transaction(), conn.cursor() as cursor:
         cursor.execute(f"create temp table batch (like raw_tdx.{table}) on commit drop")
         with cursor.copy(f"copy batch ({names}) from stdin") as copy:
             for row in rows:
                 copy.write_row([row[c] for c in columns])
         cursor.execute(
-            f"insert into raw_tdx.{table} as d ({names}) select {names} from batch "
-            f"on conflict ({', '.join(_KEYS[table])}) do update set "
+            f"with landed as (insert into raw_tdx.{table} as d ({names}) select {names} from batch "
+            f"on conflict ({', '.join(declared.key)}) do update set "
             + ", ".join(f"{c} = excluded.{c}" for c in rest)
             + f" where ({', '.join(f'd.{c}' for c in rest)}) is distinct from "
-            f"({', '.join(f'excluded.{c}' for c in rest)})"
+            f"({', '.join(f'excluded.{c}' for c in rest)}) returning d.*) "
+            + changes.told(declared.qualified, "landed", key, declared.day)
         )
+
+
+def touch(conn: psycopg.Connection, table: str, *codes: str) -> None:
+    """Tell the change feed of rows that a test wrote or deleted by hand."""
+    changes.touch(conn, _TABLES[table], codes)
 
 
 def security(code: str, instrument_type: str = "stock") -> dict[str, object]:

@@ -63,7 +63,7 @@ def cost_of_one_day(
     land(conn, "kline_daily", [bar(code, day, "10") for code in CODES for day in days[:-1]])
     land_minutes(conn, days[:-1])
     assert dbt("build", "--full-refresh", *MARTS).success
-    conn.execute("vacuum analyze")
+    conn.execute("vacuum (analyze, index_cleanup on)")
     land(conn, "kline_daily", [bar(code, days[-1], "10.5") for code in CODES])
     land_minutes(conn, days[-1:])
 

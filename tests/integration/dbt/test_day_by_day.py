@@ -6,7 +6,7 @@ from datetime import date
 import psycopg
 
 from tests.integration.dbt.conftest import MARTS, Outcome
-from tests.integration.dbt.raw import action, bar, land, security, trading_day, weekdays
+from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
 
 TABLES = {
     "market.symbol_dim": "code",
@@ -77,6 +77,7 @@ def test_building_day_by_day_equals_building_from_nothing(
     prices(15, *codes)
     assert dbt("run", *MARTS).success
     conn.execute("delete from raw_tdx.trading_day where trade_date = %s", (DAYS[14],))
+    touch(conn, "trading_day")
     assert dbt("run", *MARTS).success
 
     # one event is withdrawn, another split in two rows, a wrong bar taken out by hand
@@ -91,13 +92,14 @@ def test_building_day_by_day_equals_building_from_nothing(
     conn.execute(
         "delete from raw_tdx.kline_daily where code = 'sh600000' and trade_date = %s", (DAYS[7],)
     )
+    touch(conn, "kline_daily", "sh600000")
     prices(8, "sz000002")
     assert dbt("run", *MARTS).success
 
     day_by_day = contents(conn)
     again = dbt("run", *MARTS)
     assert again.success
-    assert sum(rows for rows in again.written.values() if rows > 0) == 0
+    assert {m: n for m, n in again.written.items() if n > 0} == {}
     assert contents(conn) == day_by_day
     assert from_nothing(conn, dbt) == day_by_day
     assert len(day_by_day["market.kline_daily_qfq"]) == 3 * 6 + 1 + 2 + 3 * 2 - 1 + 1
@@ -122,16 +124,15 @@ def test_a_build_that_fails_takes_no_change(
         assert closes == (12,), table
 
 
-def test_rows_landed_before_the_change_queue_existed_are_built(
+def test_rows_of_which_the_feed_knows_nothing_are_built_where_there_is_no_cursor(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     land(conn, "trading_day", [trading_day(day) for day in DAYS[:3]])
     land(conn, "kline_daily", [bar("sh600000", DAYS[0], "10")])
     assert dbt("build", *MARTS).success
-    # as after a restore of the raw table alone
-    for event in ("inserted", "updated", "deleted"):
-        conn.execute(f"drop trigger queue_{event}_bars on raw_tdx.kline_daily")
     land(conn, "kline_daily", [bar("sh600000", DAYS[1], "12")])
+    # as after a restore
+    conn.execute("truncate ops.changes, ops.change_cursors")
 
     assert dbt("run", *MARTS).success
 

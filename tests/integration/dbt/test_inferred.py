@@ -25,7 +25,8 @@ FIRST = (
     *NO_TESTS,
 )
 AGAIN = (
-    *("run", "--select", "int_corporate_actions__inferred", "corporate_actions"),
+    *("run", "--select", "int_adjustment__known_events", "int_corporate_actions__inferred"),
+    "corporate_actions",
     *("adjustment_segments", "kline_daily_qfq", "kline_weekly_qfq", "kline_monthly_qfq"),
 )
 TABLES = (

@@ -17,6 +17,7 @@ from tests.integration.dbt.raw import (
     land,
     land_real_market,
     security,
+    touch,
     trading_day,
     weekdays,
 )
@@ -37,6 +38,7 @@ NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
 REFRESH = (
     "run",
     "--select",
+    "int_adjustment__known_events",
     "int_corporate_actions__inferred",
     "adjustment_segments",
     "reconciliation",
@@ -131,6 +133,8 @@ def test_bars_that_agree_leave_no_row_and_each_kind_of_difference_is_named(
         "delete from raw_tdx.tick_trade where code = %s and trade_date = %s and ordinal = 2",
         (OTHER, DAYS[4]),
     )
+    touch(conn, "kline_minute", CODE)
+    touch(conn, "tick_trade", OTHER)
     rollups = ("kline_5m", "kline_15m", "kline_30m", "int_ticks__days")
     assert dbt(*REFRESH, *rollups).success
     assert differences(conn) == [
@@ -189,6 +193,7 @@ def unadjust(conn: psycopg.Connection, code: str, condition: str) -> None:
         f"and k.trade_date = v.trade_date and v.code = %s and {condition}",
         (code,),
     )
+    touch(conn, "kline_adjusted", code)
 
 
 def adjusted_findings(conn: psycopg.Connection) -> Counter[Row]:

@@ -27,6 +27,7 @@ from tests.integration.dbt.raw import (
     minute,
     security,
     session_minutes,
+    touch,
     trading_day,
     weekdays,
 )
@@ -103,6 +104,7 @@ class Stored:
             "(select * from unnest(%s::text[], %s::timestamptz[]))",
             ([code for code, _ in gone], [end for _, end in gone]),
         )
+        touch(self.conn, "kline_minute", *{code for code, _ in gone})
         for key in gone:
             self.rows.pop(key, None)
 
@@ -283,18 +285,16 @@ def test_the_minutes_of_the_sandbox_add_up_to_its_days(
             assert count == 240
 
 
-def test_minutes_landed_before_their_queue_existed_are_built(
+def test_minutes_landed_while_nobody_remembered_the_cursor_are_built(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     stored = Stored(conn, {})
     stored.land(minute("sh600000", end, "10") for end in MINUTES[:7])
     assert dbt("run", *BUILD).success
-    # as in a warehouse of an older release, whose queue knew day bars only
-    for event in ("inserted", "updated", "deleted"):
-        conn.execute(f"drop trigger queue_{event}_minutes on raw_tdx.kline_minute")
-    conn.execute("drop function quotemill_intermediate.queue_changed_minutes")
+    # as after a restore, or 90 days without a build
     stored.land(minute("sz000002", end, "12") for end in MINUTES[:3])
     stored.land([minute("sh600000", MINUTES[2], "9")])
+    conn.execute("truncate ops.changes, ops.change_cursors")
 
     assert dbt("run", *ROLLUPS).success
 

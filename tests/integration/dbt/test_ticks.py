@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 
 from tests.integration.dbt.conftest import Outcome
-from tests.integration.dbt.raw import bar, land, security, trading_day, weekdays
+from tests.integration.dbt.raw import bar, land, security, touch, trading_day, weekdays
 from tests.integration.dbt.raw_trades import at, ticks
 
 NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
@@ -157,6 +157,7 @@ def test_only_days_whose_ticks_changed_are_summed_again(
     conn.execute(
         "delete from raw_tdx.tick_trade where code = 'sz000002' and trade_date = %s", (DAYS[2],)
     )
+    touch(conn, "tick_trade", "sz000002")
     land(conn, "kline_daily", [bar("sh600000", DAYS[0], "10.10", volume=70, high=10_200)])
     conn.execute("vacuum analyze raw_tdx.tick_trade")
     outcome = dbt("run", "--select", "int_ticks__days")

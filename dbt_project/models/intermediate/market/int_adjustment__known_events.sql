@@ -1,3 +1,10 @@
+{{ config(
+    materialized='incremental',
+    unique_key=['code', 'ex_date'],
+    indexes=[{'columns': ['code', 'ex_date'], 'unique': true}],
+) }}
+
+-- kept as a table, so that the change feed tells of it.
 -- announced ones too: no bar is on their newer side yet, so they change no comparison
 with actions as (
     select * from {{ ref('int_corporate_actions__known') }} where adjusts_price

@@ -1,19 +1,23 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='upsert',
     unique_key=['code', 'ex_date'],
     indexes=[{'columns': ['code', 'ex_date'], 'unique': true}],
-    pre_hook="{{ take_vendor_changes(ref('int_adjustment__known_events')) }}",
-    post_hook="{{ drop_taken_changes() }}",
-    meta={'changed_by': 'ex_date'},
+    meta={
+        'follows': {
+            'raw_tdx.kline_adjusted': 'code',
+            'raw_tdx.kline_daily': 'code_of_vendor',
+            'int_adjustment__known_events': 'code',
+        },
+        'by': 'ex_date',
+    },
 ) }}
 
 with vendor_bars as (
-    {{ bars_to_build(source('raw_tdx', 'kline_adjusted')) | indent }}
+    select * from {{ changed(source('raw_tdx', 'kline_adjusted')) }}
 ),
 
 raw_bars as (
-    {{ bars_to_build(source('raw_tdx', 'kline_daily')) | indent }}
+    select * from {{ changed(source('raw_tdx', 'kline_daily')) }}
 ),
 
 -- read by index only
@@ -57,7 +61,7 @@ openings as (
 multiplied as (
     select
         *,
-        quotemill_intermediate.nprod(m) over (partition by code order by valid_from) as a
+        {{ inner_schema() }}.nprod(m) over (partition by code order by valid_from) as a
     from openings
 ),
 
@@ -141,7 +145,7 @@ breaks as (
     from series as s
     inner join codes as k on s.code = k.code
     inner join anchors as n on s.code = n.code
-    cross join lateral quotemill_intermediate.affine_breaks(
+    cross join lateral {{ inner_schema() }}.affine_breaks(
         s.x, s.v, s.a, s.b, s.is_known, n.anchors_a, n.anchors_b,
         case when k.has_li then 0.0025 else 0.011 end
     ) as f

@@ -1,18 +1,15 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='upsert',
     unique_key=['code', 'trade_date'],
     indexes=[
         {'columns': ['code', 'trade_date'], 'unique': true},
         {'columns': ['trade_date']},
     ],
-    pre_hook="{{ take_changes() }}",
-    post_hook="{{ drop_taken_changes() }}",
-    meta={'changed_by': 'trade_date'},
+    meta={'follows': {'raw_tdx.tick_trade': 'day'}, 'by': 'trade_date'},
 ) }}
 
 with ticks as (
-    {{ bars_to_build(ref('stg_tdx__tick_trade')) | indent }}
+    select * from {{ changed(ref('stg_tdx__tick_trade')) }}
 ),
 
 final as (

@@ -1,16 +1,19 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='upsert',
     unique_key=['code', 'trade_date', 'check_name'],
     indexes=[{'columns': ['code', 'trade_date', 'check_name'], 'unique': true}],
-    pre_hook="{{ take_changes_to_next_bar(ref('trading_calendar')) }}",
-    post_hook="{{ drop_taken_changes() }}",
-    meta={'changed_by': 'trade_date'},
+    meta={
+        'follows': {
+            'raw_tdx.kline_daily': 'bars_after',
+            'trading_calendar': 'bars_after',
+            'adjustment_segments': 'code',
+        },
+        'by': 'trade_date',
+    },
 ) }}
 
--- kline_daily_qfq hands on what changed; depends_on: {{ ref('kline_daily_qfq') }}
 with bars as (
-    {{ bars_to_build(ref('kline_daily')) | indent }}
+    select * from {{ changed(ref('kline_daily')) }}
 ),
 
 -- read by index only: PostgreSQL would copy a table named twice
@@ -48,13 +51,13 @@ trading_bars as (
     inner join numbered_days as c on b.trade_date = c.trade_date
 ),
 
--- the first of the bars looks up the one before it. the calendar is asked bar by bar: as a join it
--- would be read in full for each code
+-- a bar without a neighbour of the trading day before looks up the one before it: changed days lie
+-- apart. the calendar is asked bar by bar: as a join it would be read in full for each code
 with_last_bar as (
     select
         b.*,
-        coalesce(b.bar_date_before, p.trade_date) as last_bar_date,
-        coalesce(b.close_before, p.close) as last_close
+        coalesce(p.trade_date, b.bar_date_before) as last_bar_date,
+        coalesce(p.close, b.close_before) as last_close
     from trading_bars as b
     left join lateral (
         select
@@ -62,7 +65,7 @@ with_last_bar as (
             k.close
         from all_bars as k
         where
-            b.bar_date_before is null
+            b.bar_date_before is distinct from b.previous_trade_date
             and k.code = b.code
             and k.trade_date < b.trade_date
             and (

@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='upsert',
     unique_key=['code', 'valid_from'],
 ) }}
 
@@ -71,16 +70,16 @@ openings as (
 multiplied as (
     select
         *,
-        quotemill_intermediate.nprod(m) over (partition by code order by valid_from) as backward_a,
+        {{ inner_schema() }}.nprod(m) over (partition by code order by valid_from) as backward_a,
         coalesce(
-            quotemill_intermediate.nprod(m) over (
+            {{ inner_schema() }}.nprod(m) over (
                 partition by code order by valid_from
                 rows between unbounded preceding and 1 preceding
             ),
             1
         ) as previous_a,
         coalesce(
-            quotemill_intermediate.nprod(k) over (
+            {{ inner_schema() }}.nprod(k) over (
                 partition by code order by valid_from
                 rows between 1 following and unbounded following
             ),

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='upsert',
     unique_key=['code', 'ex_date', 'source', 'seq'],
+    meta={'by': 'ex_date'},
 ) }}
 
 with actions as (

@@ -1,15 +1,18 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='upsert',
     unique_key=['code', 'trade_date'],
     indexes=[{'columns': ['trade_date']}],
-    pre_hook="{{ take_bar_changes(ref('adjustment_segments')) }}",
-    post_hook="{{ drop_taken_changes() }}",
-    meta={'changed_by': 'trade_date'},
+    meta={
+        'follows': {
+            'raw_tdx.kline_daily': 'day',
+            'adjustment_segments': 'code',
+        },
+        'by': 'trade_date',
+    },
 ) }}
 
 with bars as (
-    {{ bars_to_build(ref('stg_tdx__kline_daily')) | indent }}
+    select * from {{ changed(ref('stg_tdx__kline_daily')) }}
 ),
 
 segments as (

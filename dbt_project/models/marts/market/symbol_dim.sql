@@ -1,6 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='upsert',
     unique_key=['code'],
 ) }}
 

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='upsert',
     unique_key=['trade_date'],
+    meta={'by': 'trade_date'},
 ) }}
 
 with trading_days as (

@@ -1,0 +1,11 @@
+{{ config(
+    materialized='incremental',
+    unique_key=['next_trade_date'],
+    indexes=[{'columns': ['next_trade_date'], 'unique': true}],
+    meta={'by': 'next_trade_date'},
+) }}
+
+-- kept as a table, so that the change feed tells when weeks and months end
+select next_trade_date
+from {{ ref('int_market_day__latest') }}
+where next_trade_date is not null

@@ -1,0 +1,116 @@
+"""The change feed `ops.changes`: what changed in which table, for which key, on which dates.
+
+Whoever writes rows writes the feed in the same transaction: the landing path here, dbt's models in
+macros/changes. A reader keeps the snapshot in which it last read; what that snapshot could not see is
+new to it. An empty key stands for every key, the dates {(,)} for every date.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import sql
+from psycopg.types.multirange import DateMultirange
+from psycopg.types.range import DateRange
+
+from loaders.errors import UsageError
+
+if TYPE_CHECKING:  # its module imports pyarrow
+    from loaders.warehouse.tables import LandedTable
+
+# Dates are told month by month (32 days), from the first that changed to the last; a key with more
+# months than that, from its first date to its last.
+MOST_RANGES = 32
+
+
+def told(table: str, rows: str, key: str, day: str | None) -> str:
+    """INSERT into the feed what `rows` holds: a relation whose columns `key` and `day` are named so."""
+    table = table.replace("'", "''")
+    if day is None:
+        return f"insert into ops.changes (table_name, key) select distinct '{table}', {key} from {rows}"
+    return (
+        "insert into ops.changes (table_name, key, dates) "
+        f"select '{table}', key, case when count(*) <= {MOST_RANGES} "
+        "then range_agg(daterange(first_day, last_day, '[]')) "
+        "else datemultirange(daterange(min(first_day), max(last_day), '[]')) end "
+        f"from (select {key} as key, min({day}) as first_day, max({day}) as last_day from {rows} "
+        f"group by 1, ({day} - date '2000-01-01') / 32) as month group by key"
+    )
+
+
+def touch(
+    conn: psycopg.Connection,
+    table: "LandedTable",
+    codes: Sequence[str] = (),
+    since: date | None = None,
+) -> list[str]:
+    """Tell the feed of rows that were edited by hand: of `codes`, or of every key; from `since` on.
+
+    Those of the codes that the table holds no row of. Raises UsageError where it has no codes or no
+    dates.
+    """
+    if codes and table.entity is None:
+        raise UsageError(f"{table.qualified} has no codes", hint="leave out --codes")
+    if since and table.day is None:
+        raise UsageError(f"{table.qualified} has no dates", hint="leave out --since")
+    dates = DateMultirange([DateRange(since, None)])
+    conn.cursor().executemany(
+        "insert into ops.changes (table_name, key, dates) values (%s, %s, %s)",
+        [(table.qualified, code, dates) for code in codes or [""]],
+    )
+    if not codes:
+        return []
+    unknown = sql.SQL(
+        "select code from unnest(%s::text[]) as c(code) "
+        "where not exists (select 1 from {} as t where t.{} = c.code)"
+    ).format(sql.Identifier(table.dataset, table.name), sql.Identifier(str(table.entity)))
+    return [code for (code,) in conn.execute(unknown, (list(codes),))]
+
+
+def changed_tables(
+    conn: psycopg.Connection, reader: str, fingerprint: str
+) -> tuple[str, list[str] | None]:
+    """A snapshot, and the tables that changed between the cursor of `reader` and it.
+
+    None: everything counts as changed, because the reader has no cursor, or was another one.
+    """
+    row = conn.execute(
+        "select pg_current_snapshot()::text, (select seen::text from ops.change_cursors "
+        "where reader = %s and fingerprint = %s)",
+        (reader, fingerprint),
+    ).fetchone()
+    assert row is not None
+    now, seen = row
+    if seen is None:
+        return now, None
+    tables = conn.execute(
+        "select distinct table_name from ops.changes where xid >= pg_snapshot_xmin(%(seen)s) "
+        "and not pg_visible_in_snapshot(xid, %(seen)s) and pg_visible_in_snapshot(xid, %(now)s) "
+        "order by 1",
+        {"seen": seen, "now": now},
+    )
+    return now, [table for (table,) in tables]
+
+
+def move_cursor(conn: psycopg.Connection, reader: str, seen: str, fingerprint: str) -> None:
+    """Remember that `reader` has done what changed up to the snapshot `seen`."""
+    conn.execute(
+        "insert into ops.change_cursors (reader, seen, fingerprint) values (%s, %s, %s) "
+        "on conflict (reader) do update set seen = excluded.seen, "
+        "fingerprint = excluded.fingerprint, moved_at = excluded.moved_at",
+        (reader, seen, fingerprint),
+    )
+
+
+def find_table(tables: "Iterable[LandedTable]", name: str) -> "LandedTable":
+    """`raw_tdx.kline_daily` or `kline_daily`. Raises UsageError with the names that there are."""
+    tables = list(tables)
+    found = [t for t in tables if name in (t.qualified, t.name)]
+    if len(found) != 1:
+        choice = found or sorted(tables, key=lambda t: t.qualified)
+        raise UsageError(
+            f"{name} is {'the name of several tables' if found else 'no landed table'}",
+            hint="one of " + ", ".join(t.qualified for t in choice),
+        )
+    return found[0]

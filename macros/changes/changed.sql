@@ -1,0 +1,46 @@
+{#
+    The rows of `relation` that a build has to look at, for a model that follows changes (see docs block
+    change_feed). As it stands it is all of them; where only some codes and days changed, the
+    materialization puts only_changed in its place. `by` is the date column, or bar_end.
+#}
+{% macro changed(relation, by='trade_date') -%}
+    {{ relation }} /* changed by {{ by }} */
+{%- endmacro %}
+
+{# What the macro `changed` left in the text of a query: pairs of relation and column. #}
+{% macro changed_relations(sql) -%}
+    {{ return(modules.re.findall('(\\S+) /\\* changed by (\\w+) \\*/', sql)) }}
+{%- endmacro %}
+
+{# The query `sql` over what was taken alone (see take_changes). #}
+{% macro only_changed(sql) -%}
+    {%- set query = namespace(sql=sql) -%}
+    {%- for relation, by in changed_relations(sql) -%}
+        {%- set query.sql = query.sql.replace(
+            relation ~ ' /* changed by ' ~ by ~ ' */', '(' ~ taken_rows(relation, by) ~ ') as changed'
+        ) -%}
+    {%- endfor -%}
+    {{ return(query.sql) }}
+{%- endmacro %}
+
+{#
+    The rows of `relation` on the days taken, found in the index by the column `by`: bar_end by a range
+    of the key, from the first midnight of the exchange to the last. `offset 0` keeps the planner to one
+    look-up for each code and span; else it would rather read the whole history.
+#}
+{% macro taken_rows(relation, by) -%}
+    select taken_row.*
+    from taken as t
+    cross join lateral (
+        select * from {{ relation }} as k
+        where
+            k.code = t.code
+            {% if by == 'bar_end' -%}
+            and k.bar_end > t.first_date::timestamp at time zone 'Asia/Shanghai'
+            and k.bar_end <= (t.last_date + 1)::timestamp at time zone 'Asia/Shanghai'
+            {%- else -%}
+            and k.{{ by }} between t.first_date and t.last_date
+            {%- endif %}
+        offset 0
+    ) as taken_row
+{%- endmacro %}

@@ -1,0 +1,44 @@
+{#
+    What decides, beside the rows, what the query makes, as one hash: the view pg_temp.quotemill_probe
+    that holds the query, the views that it reads, down to the tables, and the functions in them, as
+    PostgreSQL prints them. So a comment changes nothing, and a macro changes whatever it is part of.
+    The cluster counts too: a snapshot means nothing in another one.
+#}
+{% macro query_fingerprint(reads) -%}
+    {{ return(run_query("
+        with recursive views as (
+            select 'pg_temp.quotemill_probe'::regclass::oid as oid
+            union
+            select c.oid
+            from views as v
+            inner join pg_rewrite as w on v.oid = w.ev_class
+            inner join pg_depend as d
+                on w.oid = d.objid
+                and d.classid = 'pg_rewrite'::regclass
+                and d.refclassid = 'pg_class'::regclass
+            inner join pg_class as c on d.refobjid = c.oid and c.relkind in ('v', 'm')
+        ),
+        functions as (
+            select distinct f.oid, f.prosrc
+            from views as v
+            inner join pg_rewrite as w on v.oid = w.ev_class
+            inner join pg_depend as d
+                on w.oid = d.objid
+                and d.classid = 'pg_rewrite'::regclass
+                and d.refclassid = 'pg_proc'::regclass
+            inner join pg_proc as f on d.refobjid = f.oid
+        )
+        select md5(concat_ws(
+            ' ',
+            '" ~ (reads | string | replace("'", "")) ~ "',
+            (select system_identifier from pg_control_system()),
+            (select string_agg(pg_get_viewdef(oid), ' ' order by oid::regclass::text) from views),
+            (
+                select string_agg(
+                    concat_ws(' ', oid::regprocedure, prosrc, obj_description(oid, 'pg_proc')),
+                    ' ' order by oid::regprocedure::text
+                ) from functions
+            )
+        ))
+    ").rows[0][0]) }}
+{%- endmacro %}

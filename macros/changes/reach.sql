@@ -1,0 +1,62 @@
+{#
+    The days of code c.code that a change of the days c.days makes look different, by c.reach:
+
+    day                     themselves
+    code                    the whole history
+    week, month             the weeks or months that they lie in
+    from_week, from_month   those and all after them
+    bars_after              up to the fifth bar after them and the next on a trading day: a check
+                            compares with the bar before, and asks whether five came before
+    code_of_vendor          the whole history where the vendor's series has one of the days
+#}
+{% macro reach() -%}
+    case c.reach
+        when 'day' then c.days
+        when 'code' then '(,)'::daterange
+        {% for period in ['week', 'month'] -%}
+        when '{{ period }}' then daterange(
+            date_trunc('{{ period }}', lower(c.days)::timestamp)::date,
+            (date_trunc('{{ period }}', (upper(c.days) - 1)::timestamp) + interval '1 {{ period }}')::date
+        )
+        when 'from_{{ period }}'
+            then daterange(date_trunc('{{ period }}', lower(c.days)::timestamp)::date, null)
+        {% endfor -%}
+        {%- set follows = config.get('meta')['follows'].values() -%}
+        {% if 'bars_after' in follows -%}
+        when 'bars_after' then case when upper_inf(c.days) then c.days else daterange(
+            lower(c.days),
+            greatest(
+                upper(c.days) - 1,
+                (
+                    select max(trade_date) from (
+                        select b.trade_date from raw_tdx.kline_daily as b
+                        where b.code = c.code and b.trade_date >= upper(c.days)
+                        order by b.trade_date limit 5
+                    ) as after
+                ),
+                (
+                    select b.trade_date from raw_tdx.kline_daily as b
+                    where
+                        b.code = c.code
+                        and b.trade_date >= upper(c.days)
+                        and (
+                            select d.trade_date from {{ ref('trading_calendar') }} as d
+                            where d.trade_date = b.trade_date
+                        ) is not null
+                    order by b.trade_date limit 1
+                )
+            ),
+            '[]'
+        ) end
+        {% endif -%}
+        {% if 'code_of_vendor' in follows -%}
+        when 'code_of_vendor' then case when exists (
+            select 1 from raw_tdx.kline_adjusted as v
+            where
+                v.code = c.code
+                and v.trade_date >= coalesce(lower(c.days), '-infinity')
+                and v.trade_date < coalesce(upper(c.days), 'infinity')
+        ) then '(,)'::daterange end
+        {% endif -%}
+    end
+{%- endmacro %}

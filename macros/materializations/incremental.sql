@@ -1,0 +1,136 @@
+{#
+    Incremental, by the one strategy `upsert`: make the table equal to the query, writing only what
+    differs, into the same relation always: hypertables, indexes, grants, readers' views stay.
+
+    A model that names in meta.follows what it reads takes only what changed there since its cursor in
+    ops.change_cursors (see docs block change_feed), and everything where it has none, its query is
+    another one, or --full-refresh asks for it. One without takes everything each time. What it wrote
+    goes into the feed, the cursor moves, both in the transaction of the rows.
+#}
+{% materialization incremental, adapter='postgres' -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set follows = (config.get('meta') or {}).get('follows') -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {%- do make_probe(sql) -%}
+    {%- if existing is not none and not make_it_fit(existing) -%}
+        {%- set existing = none -%}
+    {%- endif -%}
+    {%- set take = 'everything' -%}
+    {%- if follows -%}
+        {%- set fingerprint = query_fingerprint(follows) -%}
+        {%- set cursor = run_query(
+            "select pg_current_snapshot()::text as now, (
+                select seen::text from ops.change_cursors
+                where reader = '" ~ this.schema ~ "." ~ this.identifier ~ "'
+                    and fingerprint = '" ~ fingerprint ~ "'
+            ) as seen"
+        ).rows[0] -%}
+        {%- if existing is not none and not should_full_refresh() -%}
+            {%- set take = take_changes(sql, cursor['seen'], cursor['now']) -%}
+        {%- endif -%}
+    {%- endif -%}
+    {%- do run_query("drop view quotemill_probe") -%}
+
+    {%- if existing is none -%}
+        {%- call statement('main') -%}
+            {{ get_create_table_as_sql(False, target_relation, sql) }}
+        {%- endcall -%}
+        {%- do create_indexes(target_relation) -%}
+        {%- do run_query(
+            "insert into ops.changes (table_name) values ('" ~ this.schema ~ "." ~ this.identifier ~ "')"
+        ) -%}
+    {%- elif take == 'nothing' -%}
+        {%- call statement('main') -%} select 1 where false {%- endcall -%}
+    {%- else -%}
+        {%- set columns = adapter.get_columns_in_relation(target_relation) -%}
+        {%- do run_query(differing(sql, target_relation, columns, take)) -%}
+        {%- do run_query(delete_gone(target_relation)) -%}
+        {%- do run_query(tell_changes()) -%}
+        {%- call statement('main') -%} {{ upsert(target_relation, columns) }} {%- endcall -%}
+        {%- do run_query("drop table differing") -%}
+    {%- endif -%}
+    {%- if follows -%}
+        {%- do run_query(
+            "insert into ops.change_cursors (reader, seen, fingerprint) values ('"
+            ~ [this.schema ~ '.' ~ this.identifier, cursor['now'], fingerprint] | join("', '") ~ "')
+            on conflict (reader) do update set
+                seen = excluded.seen,
+                fingerprint = excluded.fingerprint,
+                moved_at = excluded.moved_at"
+        ) -%}
+    {%- endif -%}
+
+    {%- do persist_docs(target_relation, model) -%}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [target_relation]}) }}
+{%- endmaterialization %}
+
+{#
+    The temporary table differing: rows of the query that the table lacks or has otherwise, and, as
+    is_gone, keys of the table that the query lacks; within what was taken. Found before anything is
+    written: an upsert that changes nothing still opens compressed chunks.
+#}
+{% macro differing(sql, target_relation, columns, take) -%}
+    {%- set key = config.get('unique_key') -%}
+    {%- set rest = columns | rejectattr('name', 'in', key) | list -%}
+    {%- set by = (config.get('meta') or {}).get('by') -%}
+    create temporary table differing on commit drop as
+    select
+        {% for c in columns -%}
+        {% if c.name in key + [told_day()] -%}
+        coalesce(made.{{ c.name }}, stored.{{ c.name }}) as {{ c.name }},
+        {%- else -%}
+        made.{{ c.name }},
+        {%- endif %}
+        {% endfor -%}
+        made.{{ key[0] }} is null as is_gone
+    from ({{ only_changed(sql) if take == 'some' else sql }}) as made
+    full join ({{
+        taken_rows(target_relation, by) if take == 'some' else 'select * from ' ~ target_relation
+    }}) as stored
+        on {% for c in key %}made.{{ c }} = stored.{{ c }}{{ ' and ' if not loop.last }}{% endfor %}
+    where
+        made.{{ key[0] }} is null
+        or stored.{{ key[0] }} is null
+        {% if rest -%}
+        or ({% for c in rest %}made.{{ c.name }}::{{ c.data_type }}{{ ', ' if not loop.last }}{% endfor %})
+        is distinct from ({% for c in rest %}stored.{{ c.name }}{{ ', ' if not loop.last }}{% endfor %})
+        {%- endif %}
+{%- endmacro %}
+
+{# By literal keys: a join would open every compressed chunk of a hypertable. #}
+{% macro delete_gone(target_relation) -%}
+    {%- set key = config.get('unique_key') -%}
+    do $delete$
+    declare
+        gone record;
+    begin
+        for gone in select * from differing where is_gone loop
+            execute 'delete from {{ target_relation }} where
+                {% for c in key %}{{ c }} = ${{ loop.index }}{{ ' and ' if not loop.last }}{% endfor %}'
+            using {% for c in key %}gone.{{ c }}{{ ', ' if not loop.last }}{% endfor %};
+        end loop;
+    end
+    $delete$
+{%- endmacro %}
+
+{% macro upsert(target_relation, columns) -%}
+    {%- set key = config.get('unique_key') -%}
+    {%- set names = columns | map(attribute='name') | list -%}
+    {%- set rest = names | reject('in', key) | list -%}
+    insert into {{ target_relation }} as d ({{ names | join(', ') }})
+    select {{ names | join(', ') }} from differing where not is_gone
+    on conflict ({{ key | join(', ') }}) do
+    {% if rest -%}
+    update set {% for c in rest %}{{ c }} = excluded.{{ c }}{{ ', ' if not loop.last }}{% endfor %}
+    where (d.{{ rest | join(', d.') }}) is distinct from (excluded.{{ rest | join(', excluded.') }})
+    {%- else -%}
+    nothing
+    {%- endif %}
+{%- endmacro %}

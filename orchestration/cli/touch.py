@@ -1,0 +1,40 @@
+"""`quotemill touch`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from loaders import sources
+from loaders.cli import shell
+from loaders.engine import load
+from loaders.errors import UsageError
+from loaders.settings import load_settings
+from loaders.warehouse import changes
+from orchestration import build as builds
+
+
+def touch_command(
+    table: Annotated[str, typer.Argument(help="A landed table: raw_tdx.kline_daily, kline_daily.")],
+    codes: Annotated[
+        str | None, typer.Option(help="Only rows of these codes: sh600000,sz000002")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="Only rows from this day on.")] = None,
+) -> None:
+    """Tell the next build of rows that were edited by hand; it takes them from the table anew.
+
+    Loads tell of what they write themselves. After TRUNCATE touch the whole table.
+
+    Example: quotemill touch kline_daily --codes sh600000 --since 2024-05-10 && quotemill build
+    """
+    found = changes.find_table(sources.landed_tables(), table)
+    chosen = codes.replace(",", " ").split() if codes is not None else []
+    if codes is not None and not chosen:
+        raise UsageError("no code is given")
+    warehouse = load.prepare_warehouse(load_settings(), builds.stderr)
+    with warehouse.connect() as conn:
+        unknown = changes.touch(conn, found, chosen, shell.parse_day(since))
+    for code in unknown:
+        print(f"{code}: {found.qualified} has no row of it", file=sys.stderr)
+    what = ", ".join(chosen) or "every row"
+    print(f"touched {found.qualified}: {what}; `quotemill build` takes it", file=sys.stderr)

@@ -1,0 +1,180 @@
+"""The landing path tells the change feed what it really wrote, in the transaction of the rows."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from loaders.errors import UsageError
+from loaders.settings import load_settings
+from loaders.tdx.schemas import KLINE_DAILY, SECURITY, TABLES, TICK_TRADE, TRADING_DAY
+from loaders.warehouse import changes, landing, migrate
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.tables import Batch, LandedTable, conform
+
+NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
+TODAY = date(2024, 6, 28)
+Land = Callable[..., None]
+Told = list[tuple[str, str]]
+
+
+@pytest.fixture
+def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
+    settings = load_settings(
+        {"QUOTEMILL_WAREHOUSE_URL": warehouse_dsn, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
+    )
+    made = open_warehouse(settings)
+    migrate.prepare(made, TABLES)
+    return made
+
+
+@pytest.fixture
+def land(warehouse: Warehouse, tmp_path: Path) -> Land:
+    def land_rows(table: LandedTable, *rows: dict[str, Any]) -> None:
+        standard = {"source_route": "/api/test", "fetched_at": NOON, "is_final": True}
+        defaults = {f.name: None if f.nullable else 1 for f in table.schema}
+        filled = [defaults | standard | row for row in rows]
+        arrow = conform(pa.Table.from_pylist(filled, schema=table.schema), table)
+        pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx")
+        landing.land(pipeline, warehouse, "tdx", table, [Batch(arrow)])
+
+    return land_rows
+
+
+def told(warehouse: Warehouse, table: LandedTable) -> Told:
+    """What the feed was told of a table since this was last asked."""
+    with warehouse.connect() as conn:
+        rows = conn.execute(
+            "delete from ops.changes where table_name = %s returning key, dates::text",
+            (table.qualified,),
+        ).fetchall()
+    return sorted(rows)
+
+
+def bar(code: str, day: date, close: int = 10, **more: Any) -> dict[str, Any]:
+    return {"code": code, "trade_date": day, "close": close} | more
+
+
+def span(first: date, last: date) -> str:
+    return f"[{first},{last + timedelta(days=1)})"
+
+
+def test_rows_that_are_new_or_changed_are_told_by_code_and_day(
+    warehouse: Warehouse, land: Land
+) -> None:
+    old = date(1995, 3, 1)
+    land(KLINE_DAILY, bar("sh600000", old), bar("sh600000", TODAY), bar("sz000002", TODAY))
+    today = f"{{{span(TODAY, TODAY)}}}"
+    two_days = f"{{{span(old, old)},{span(TODAY, TODAY)}}}"
+    assert told(warehouse, KLINE_DAILY) == [("sh600000", two_days), ("sz000002", today)]
+
+    later = NOON + timedelta(days=1)
+    land(
+        KLINE_DAILY,
+        bar("sh600000", old, fetched_at=later),
+        bar("sz000002", TODAY, 11, fetched_at=later),
+        bar("sh600000", TODAY, 11, fetched_at=later, is_final=False),
+    )
+    assert told(warehouse, KLINE_DAILY) == [("sz000002", today)]
+
+
+def test_a_long_history_is_told_in_few_ranges(warehouse: Warehouse, land: Land) -> None:
+    years = [date(1999, 12, 30) + timedelta(days=n) for n in range(0, 4000, 7)]
+    land(KLINE_DAILY, *(bar("sh600000", day) for day in years))
+
+    assert told(warehouse, KLINE_DAILY) == [("sh600000", f"{{{span(years[0], years[-1])}}}")]
+
+
+def test_a_table_without_codes_or_dates_is_told_without(warehouse: Warehouse, land: Land) -> None:
+    land(TRADING_DAY, {"trade_date": TODAY, "source": "service"})
+    land(SECURITY, *({"code": c, **_named(c)} for c in ("sh600000", "sz000002")))
+
+    assert told(warehouse, TRADING_DAY) == [("", f"{{{span(TODAY, TODAY)}}}")]
+    assert told(warehouse, SECURITY) == [("sh600000", "{(,)}"), ("sz000002", "{(,)}")]
+
+
+def _named(code: str) -> dict[str, Any]:
+    return {"exchange": code[:2], "name": code, "instrument_type": "stock", "is_listed": True}
+
+
+def test_a_day_that_only_lost_rows_is_told(warehouse: Warehouse, land: Land) -> None:
+    def tick(ordinal: int, fetched: datetime) -> dict[str, Any]:
+        row = {"code": "sh600000", "trade_date": TODAY, "ordinal": ordinal, "traded_at": NOON}
+        return row | {"fetched_at": fetched}
+
+    land(TICK_TRADE, tick(1, NOON), tick(2, NOON))
+    day = [("sh600000", f"{{{span(TODAY, TODAY)}}}")]
+    assert told(warehouse, TICK_TRADE) == day
+
+    land(TICK_TRADE, tick(1, NOON + timedelta(hours=1)))
+    assert told(warehouse, TICK_TRADE) == day
+    land(TICK_TRADE, tick(1, NOON + timedelta(hours=2)))
+    assert told(warehouse, TICK_TRADE) == []
+
+
+def test_rows_and_feed_are_one_transaction(warehouse: Warehouse, land: Land) -> None:
+    with warehouse.connect() as conn:
+        # the last statement of a landing cannot succeed
+        conn.execute("alter table ops.landed_files add constraint broken check (rows_new = 0)")
+
+    with pytest.raises(PipelineStepFailed):
+        land(KLINE_DAILY, bar("sh600000", TODAY))
+
+    with warehouse.connect() as conn:
+        assert conn.execute("select count(*) from raw_tdx.kline_daily").fetchone() == (0,)
+    assert told(warehouse, KLINE_DAILY) == []
+
+
+def test_a_touch_names_codes_that_have_no_row_and_refuses_what_cannot_be(
+    warehouse: Warehouse, land: Land
+) -> None:
+    land(KLINE_DAILY, bar("sh600000", TODAY))
+    told(warehouse, KLINE_DAILY)
+    with warehouse.connect() as conn:
+        assert changes.touch(conn, KLINE_DAILY, ["sh600000", "sh1"], TODAY) == ["sh1"]
+        assert changes.touch(conn, TRADING_DAY) == []
+        with pytest.raises(UsageError, match="has no codes"):
+            changes.touch(conn, TRADING_DAY, ["sh600000"])
+        with pytest.raises(UsageError, match="has no dates"):
+            changes.touch(conn, SECURITY, since=TODAY)
+
+    assert told(warehouse, KLINE_DAILY) == [
+        ("sh1", f"{{[{TODAY},)}}"),
+        ("sh600000", f"{{[{TODAY},)}}"),
+    ]
+    assert told(warehouse, TRADING_DAY) == [("", "{(,)}")]
+
+
+def test_a_table_is_found_by_either_name() -> None:
+    assert changes.find_table(TABLES, "kline_daily") is KLINE_DAILY
+    assert changes.find_table(TABLES, "raw_tdx.kline_daily") is KLINE_DAILY
+    with pytest.raises(UsageError, match=r"kline_dayly is no landed table") as error:
+        changes.find_table(TABLES, "kline_dayly")
+    assert "raw_tdx.kline_daily" in str(error.value.hint)
+
+
+def test_a_warehouse_of_the_queue_is_brought_to_the_feed(warehouse: Warehouse, land: Land) -> None:
+    with warehouse.connect() as conn:
+        conn.execute("delete from ops.schema_migrations where name like '0003%'")
+        conn.execute("drop table ops.changes, ops.change_cursors")
+        conn.execute("alter table ops.builds add column landed_up_to bigint not null default 0")
+        conn.execute(
+            "create table quotemill_intermediate.change_queue (consumer text); "
+            "create function quotemill_intermediate.queue_changed_bars() returns trigger "
+            "language plpgsql as 'begin raise exception ''the trigger is there''; end'; "
+            "create trigger queue_inserted_bars after insert on raw_tdx.kline_daily "
+            "for each statement execute function quotemill_intermediate.queue_changed_bars()"
+        )
+    migrate.prepare(warehouse, TABLES)
+
+    land(KLINE_DAILY, bar("sh600000", TODAY))
+
+    assert len(told(warehouse, KLINE_DAILY)) == 1
+    with psycopg.connect(warehouse.url) as conn:
+        queue = conn.execute("select to_regclass('quotemill_intermediate.change_queue')").fetchone()
+    assert queue == (None,)
