@@ -18,7 +18,7 @@ from loaders.errors import UsageError
 
 SEVERITIES = ("error", "warning", "info")
 STATES = ("new", "standing", "acknowledged")
-SHOWN = 20  # new findings that a run lists
+SHOWN = 20  # errors that `status` lists
 # the date of the two checks that are about a state is how far something has come, and moves on
 _MATCHED = """
     with found as (
@@ -26,7 +26,7 @@ _MATCHED = """
             check_name, severity, subject, trade_date, evidence, md5(evidence) as evidence_hash,
             case when check_name not in ('stale_dataset', 'calendar_horizon') then trade_date end
                 as key_date
-        from qa.findings
+        from {qa}.findings
     ),
 
     found_by_key as (
@@ -37,6 +37,7 @@ _MATCHED = """
     seen_by_key as (
         select *, count(*) over (partition by check_name, severity, subject, trade_date) as sharing
         from ops.seen_findings
+        where qa_schema = '{qa}'
     )
 
     select
@@ -45,7 +46,8 @@ _MATCHED = """
         s.acknowledged_at, s.acknowledged_by, s.reason, coalesce(s.is_told, false) as is_told,
         case
             when s.acknowledged_at is not null then 'acknowledged'
-            when s.first_run < (select max(run_id) from ops.runs) then 'standing'
+            when s.first_run < (select max(run_id) from ops.runs where qa_schema = '{qa}')
+                then 'standing'
             else 'new'
         end as state
     from found_by_key as f
@@ -60,13 +62,13 @@ _UNRECORDED = """
     select
         *, null::bigint as finding_id, 'new' as state, null::timestamptz as first_seen_at,
         null::timestamptz as acknowledged_at, null as acknowledged_by, null as reason
-    from qa.findings
+    from {qa}.findings
 """
 _READ = """
     select
         finding_id as number, severity, check_name, subject, trade_date, state, evidence,
         first_seen_at, acknowledged_at, acknowledged_by, reason
-    from ({}) as matched
+    from ({matched}) as matched
     where severity = coalesce(%(severity)s, severity) and state = any(%(states)s)
     order by
         array_position(array['error', 'warning', 'info'], severity), check_name, subject, trade_date
@@ -117,15 +119,20 @@ class Judgement:
 
 
 def read(
-    conn: psycopg.Connection, *, severity: str | None = None, states: Sequence[str] = STATES
+    conn: psycopg.Connection,
+    qa: str,
+    *,
+    severity: str | None = None,
+    states: Sequence[str] = STATES,
 ) -> list[Finding]:
-    """The findings there are now, the gravest first; none before the first build."""
-    if not _exists(conn, "qa.findings"):
+    """The findings of schema `qa` there are now, the gravest first; none before the first build."""
+    if not _exists(conn, f"{qa}.findings"):
         return []
     matched = _MATCHED if _exists(conn, "ops.seen_findings") else _UNRECORDED
     with conn.cursor(row_factory=class_row(Finding)) as cur:
         return cur.execute(
-            _READ.format(matched).encode(), {"severity": severity, "states": list(states)}
+            _READ.format(matched=matched.format(qa=qa)).encode(),
+            {"severity": severity, "states": list(states)},
         ).fetchall()
 
 
@@ -138,14 +145,14 @@ def tally(findings: Iterable[Finding]) -> Judgement:
     return Judgement(dict(counts["all"]), dict(counts["new"]), dict(counts["acknowledged"]))
 
 
-def judge(conn: psycopg.Connection, *, record: bool) -> Judgement:
+def judge(conn: psycopg.Connection, qa: str, *, record: bool) -> Judgement:
     """Compare what there is with what runs have seen; with `record` write it down as a run's.
 
     After a build that failed nothing is recorded: what it did not get to would seem to be gone.
     """
-    if not _exists(conn, "qa.findings"):
+    if not _exists(conn, f"{qa}.findings"):
         return Judgement()
-    _match(conn)
+    _match(conn, qa)
     rows = conn.execute(
         "select severity, count(*)::int, count(*) filter (where first_run is null)::int, "
         "count(*) filter (where acknowledged_at is not null)::int, "
@@ -156,42 +163,51 @@ def judge(conn: psycopg.Connection, *, record: bool) -> Judgement:
     run_id = None
     if record:
         run = conn.execute(
-            "insert into ops.runs (found, found_new) values (%s, %s) returning run_id",
-            (sum(counts.values()), sum(new.values())),
+            "insert into ops.runs (qa_schema, found, found_new) values (%s, %s, %s) "
+            "returning run_id",
+            (qa, sum(counts.values()), sum(new.values())),
         ).fetchone()
         assert run is not None
         run_id = int(run[0])
-        _record(conn, run_id)
+        _record(conn, qa, run_id)
     return Judgement(counts, new, acknowledged, run_id, sum(row[4] for row in rows))
 
 
-def mark_told(conn: psycopg.Connection) -> None:
+def mark_told(conn: psycopg.Connection, qa: str) -> None:
     """Nothing that is recorded by now rings again: a run's exit code has told it."""
-    conn.execute("update ops.seen_findings set is_told = true where not is_told")
+    conn.execute(
+        "update ops.seen_findings set is_told = true where qa_schema = %s and not is_told", (qa,)
+    )
 
 
 def acknowledge(
-    conn: psycopg.Connection, which: Sequence[str], reason: str, by: str, severity: str | None
+    conn: psycopg.Connection,
+    qa: str,
+    which: Sequence[str],
+    reason: str,
+    by: str,
+    severity: str | None,
 ) -> int:
     """Mark findings, each named by its number or all of a check by its name; how many there were.
 
     Raises UsageError for a name or number that nothing has.
     """
-    if not _exists(conn, "qa.findings"):
+    if not _exists(conn, f"{qa}.findings"):
         raise UsageError("there are no findings yet", hint="quotemill run")
     if not _exists(conn, "ops.seen_findings"):
         raise UsageError("no run of this version has judged findings yet", hint="quotemill run")
     done = 0
     with conn.transaction():
-        _match(conn)
-        _record(conn, None)
+        _match(conn, qa)
+        _record(conn, qa, None)
         for name in which:
             column = "finding_id::text" if name.isdigit() else "check_name"
             marked = conn.execute(
                 "update ops.seen_findings set acknowledged_at = clock_timestamp(), "
                 "acknowledged_by = %s, reason = %s, is_told = true "
-                f"where {column} = %s and severity = coalesce(%s, severity)".encode(),
-                (by, reason, name, severity),
+                f"where qa_schema = %s and {column} = %s "
+                "and severity = coalesce(%s, severity)".encode(),
+                (by, reason, qa, name, severity),
             )
             if not marked.rowcount:
                 raise UsageError(
@@ -202,16 +218,18 @@ def acknowledge(
     return done
 
 
-def _match(conn: psycopg.Connection) -> None:
+def _match(conn: psycopg.Connection, qa: str) -> None:
     conn.execute("lock table ops.seen_findings in share row exclusive mode")
-    conn.execute(f"create temp table matched on commit drop as {_MATCHED}".encode())
+    matched = _MATCHED.format(qa=qa)
+    conn.execute(f"create temp table matched on commit drop as {matched}".encode())
 
 
-def _record(conn: psycopg.Connection, run_id: int | None) -> None:
+def _record(conn: psycopg.Connection, qa: str, run_id: int | None) -> None:
     """Make ops.seen_findings what the temporary table `matched` says."""
     conn.execute(
-        "delete from ops.seen_findings as s where not exists "
-        "(select 1 from matched as m where m.finding_id = s.finding_id)"
+        "delete from ops.seen_findings as s where s.qa_schema = %s and not exists "
+        "(select 1 from matched as m where m.finding_id = s.finding_id)",
+        (qa,),
     )
     conn.execute(
         "update ops.seen_findings as s set evidence_hash = m.evidence_hash, "
@@ -222,10 +240,10 @@ def _record(conn: psycopg.Connection, run_id: int | None) -> None:
     )
     conn.execute(
         "insert into ops.seen_findings "
-        "(check_name, severity, subject, trade_date, evidence_hash, first_run) "
-        "select check_name, severity, subject, key_date, evidence_hash, %s from matched "
+        "(qa_schema, check_name, severity, subject, trade_date, evidence_hash, first_run) "
+        "select %s, check_name, severity, subject, key_date, evidence_hash, %s from matched "
         "where finding_id is null",
-        (run_id,),
+        (qa, run_id),
     )
 
 

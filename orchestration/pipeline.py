@@ -67,12 +67,13 @@ def run(
         if built:
             codes.append(built.exit_code)
         with warehouse.connect() as conn:
-            judged = findings.judge(conn, record=built is None or built.succeeded)
+            qa = warehouse.inner_schema("qa")
+            judged = findings.judge(conn, qa, record=built is None or built.succeeded)
             if judged.ringing > settings.finding_limit:
                 codes.append(DataQualityError.exit_code)
             # what a graver code hides rings the next night
             if judged.run_id and gravest(codes) in (0, DataQualityError.exit_code):
-                findings.mark_told(conn)
+                findings.mark_told(conn, qa)
     except QuotemillError as error:
         return RunResult(
             done, gravest([*codes, error.exit_code]), error=str(error), hint=error.hint

@@ -51,14 +51,16 @@ def read(warehouse: Warehouse | None, limit: int = 5, as_of: str | None = None) 
         builds = cur.execute(
             "select * from ops.builds order by build_id desc limit %s", (limit,)
         ).fetchall()
-        freshness, judged = _judged(conn)
+        freshness, judged = _judged(conn, warehouse.inner_schema("qa"))
         actions = cur.execute(
-            "select exists (select from ops.ingestion_state where dataset = 'corporate_actions') as known"
+            "select exists (select from ops.ingestion_state where dataset = 'corporate_actions') "
+            "or not exists (select from ops.ingestion_jobs where source = 'tdx') as known"
         ).fetchone()
     mends = []
     newest = loads["jobs"][0]
     if newest["status"] in ("partial", "failed", "interrupted", "cancelled"):
-        mends.append((f"load {newest['job_id']} {newest['status']}", "loaders retry"))
+        wrong = f"load {newest['job_id']} of {newest['source']} {newest['status']}"
+        mends.append((wrong, f"loaders retry {newest['job_id']}"))
     if not builds and not freshness:  # plain dbt builds too, and leaves no record
         mends.append(("nothing was built yet", "quotemill build"))
     elif builds and builds[0]["status"] in ("failed", "interrupted"):
@@ -73,10 +75,12 @@ def read(warehouse: Warehouse | None, limit: int = 5, as_of: str | None = None) 
     return Status(loads, builds, freshness, judged, mends)
 
 
-def _judged(conn: psycopg.Connection) -> tuple[list[dict[str, Any]], list[Finding]]:
+def _judged(conn: psycopg.Connection, qa: str) -> tuple[list[dict[str, Any]], list[Finding]]:
     """Freshness and findings, none before the first build."""
-    if conn.execute("select to_regclass('qa.freshness')").fetchone() == (None,):
+    if conn.execute("select to_regclass(%s)", (f"{qa}.freshness",)).fetchone() == (None,):
         return [], []
     with conn.cursor(row_factory=dict_row) as cur:
-        freshness = cur.execute("select * from qa.freshness order by dataset").fetchall()
-    return freshness, findings.read(conn)
+        freshness = cur.execute(
+            f"select * from {qa}.freshness order by dataset".encode()
+        ).fetchall()
+    return freshness, findings.read(conn, qa)

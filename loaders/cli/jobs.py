@@ -28,14 +28,14 @@ def status_command(
     print_jobs(shown)
     print_failures(shown)
     if shown["failures"]:
-        print("mend: `loaders retry`")
+        print(f"mend: `loaders retry {shown['jobs'][0]['job_id']}`")
 
 
 def print_jobs(shown: dict[str, Any]) -> None:
     """Jobs and datasets of a report, as text on stdout."""
     print(f"warehouse: {shown['warehouse']}")
     if not shown["jobs"]:
-        print("no load has run yet: `loaders run tdx`")
+        print("no load has run yet: `loaders run`")
         return
     for job in shown["jobs"]:
         began = f"{job['started_at']:%Y-%m-%d %H:%M:%S}"

@@ -96,13 +96,14 @@ def findings_command(
     warehouse = find_warehouse(load_settings())
     listed: list[findings.Finding] = []
     if warehouse is not None:
+        qa = warehouse.inner_schema("qa")
         with warehouse.connect() as conn:
             if ack and reason:
                 by = requester().partition(" pid ")[0]
-                done = findings.acknowledge(conn, ack, reason, by, severity)
+                done = findings.acknowledge(conn, qa, ack, reason, by, severity)
                 print(f"{done:,} acknowledged", file=sys.stderr)
             states = ("new",) if new else findings.STATES
-            listed = findings.read(conn, severity=severity, states=states)
+            listed = findings.read(conn, qa, severity=severity, states=states)
     elif ack:
         raise UsageError("there are no findings yet", hint="quotemill run")
     counted = findings.tally(listed)

@@ -50,14 +50,14 @@ def night(conn: psycopg.Connection, *rows: tuple[object, ...], told: bool = True
     """What a run judges that finds these; `told`: no graver exit code hides it."""
     found(conn, *rows)
     with conn.transaction():
-        judged = findings.judge(conn, record=True)
+        judged = findings.judge(conn, "qa", record=True)
         if told:
-            findings.mark_told(conn)
+            findings.mark_told(conn, "qa")
     return judged
 
 
 def states(conn: psycopg.Connection) -> list[tuple[str, str]]:
-    return [(finding.check_name, finding.state) for finding in findings.read(conn)]
+    return [(finding.check_name, finding.state) for finding in findings.read(conn, "qa")]
 
 
 def test_a_finding_rings_once_and_stands_until_it_is_gone(conn: psycopg.Connection) -> None:
@@ -69,7 +69,7 @@ def test_a_finding_rings_once_and_stands_until_it_is_gone(conn: psycopg.Connecti
     assert states(conn) == [("ohlc_order", "standing")]
 
     night(conn)
-    assert findings.read(conn) == []
+    assert findings.read(conn, "qa") == []
     assert night(conn, ERROR).ringing == 1
 
 
@@ -79,7 +79,7 @@ def test_a_new_error_rings_beside_standing_ones(conn: psycopg.Connection) -> Non
     judged = night(conn, *others, ERROR)
     assert (judged.counts, judged.new, judged.ringing) == ({"error": 301}, {"error": 1}, 1)
     assert str(judged) == "301 error (1 new)"
-    assert [f.subject for f in findings.read(conn, states=("new",))] == ["sh600000"]
+    assert [f.subject for f in findings.read(conn, "qa", states=("new",))] == ["sh600000"]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_failed_build_records_nothing(conn: psycopg.Connection) -> None:
     night(conn, ERROR)
     found(conn)
     with conn.transaction():
-        assert findings.judge(conn, record=False).run_id is None
+        assert findings.judge(conn, "qa", record=False).run_id is None
     assert night(conn, ERROR).new == {}
 
 
@@ -160,13 +160,13 @@ def test_acknowledged_findings_are_listed_as_such_until_they_vanish(
 ) -> None:
     jump = ("price_jump", "warning", "sh600001", DAY, "open 5")
     night(conn, ERROR, jump, ("price_jump", "warning", "sh600002", DAY, "open 6"))
-    number = findings.read(conn, severity="error")[0].number
+    number = findings.read(conn, "qa", severity="error")[0].number
     assert number is not None
 
-    assert findings.acknowledge(conn, [str(number)], "halted", "ann@desk", None) == 1
-    assert findings.acknowledge(conn, ["price_jump"], "known", "ann@desk", None) == 2
+    assert findings.acknowledge(conn, "qa", [str(number)], "halted", "ann@desk", None) == 1
+    assert findings.acknowledge(conn, "qa", ["price_jump"], "known", "ann@desk", None) == 2
 
-    listed = findings.read(conn)
+    listed = findings.read(conn, "qa")
     assert {finding.state for finding in listed} == {"acknowledged"}
     assert (listed[0].reason, listed[0].acknowledged_by) == ("halted", "ann@desk")
     assert listed[0].acknowledged_at is not None
@@ -175,7 +175,7 @@ def test_acknowledged_findings_are_listed_as_such_until_they_vanish(
     night(conn)
     assert night(conn, ERROR).ringing == 1
     with pytest.raises(UsageError, match="no finding has the number or check nonsense"):
-        findings.acknowledge(conn, ["nonsense"], "?", "ann@desk", None)
+        findings.acknowledge(conn, "qa", ["nonsense"], "?", "ann@desk", None)
 
 
 def test_what_no_run_has_judged_can_be_acknowledged_and_is_new_to_the_next_run(
@@ -183,8 +183,8 @@ def test_what_no_run_has_judged_can_be_acknowledged_and_is_new_to_the_next_run(
 ) -> None:
     jump = ("price_jump", "error", "sh600001", DAY, "open 5")
     found(conn, ERROR, jump)
-    assert [finding.number for finding in findings.read(conn)] == [None, None]
-    assert findings.acknowledge(conn, ["price_jump"], "known", "ann@desk", None) == 1
+    assert [finding.number for finding in findings.read(conn, "qa")] == [None, None]
+    assert findings.acknowledge(conn, "qa", ["price_jump"], "known", "ann@desk", None) == 1
     judged = night(conn, ERROR, jump)
     assert judged.ringing == 1
     assert dict(states(conn)) == {"ohlc_order": "new", "price_jump": "acknowledged"}
@@ -197,6 +197,18 @@ def test_a_warehouse_of_before_lists_all_as_new(conn: psycopg.Connection) -> Non
         assert states(conn) == [("ohlc_order", "new")]
 
 
+def test_each_market_schema_has_findings_of_its_own(conn: psycopg.Connection) -> None:
+    night(conn, ERROR)
+    with conn.transaction(force_rollback=True):
+        conn.execute("create schema qa_cn; create table qa_cn.findings as table qa.findings")
+        assert [finding.state for finding in findings.read(conn, "qa_cn")] == ["new"]
+        assert findings.judge(conn, "qa_cn", record=True).ringing == 1
+        conn.execute("drop table matched")
+        findings.mark_told(conn, "qa_cn")
+        assert findings.judge(conn, "qa", record=True).new == {}
+        assert [finding.state for finding in findings.read(conn, "qa")] == ["standing"]
+
+
 def test_thirty_thousand_standing_findings_cost_no_row(conn: psycopg.Connection) -> None:
     rows = (
         "insert into qa.findings select 'missing_bars', 'warning', 'sh' || 600000 + i %% 3000, "
@@ -204,11 +216,11 @@ def test_thirty_thousand_standing_findings_cost_no_row(conn: psycopg.Connection)
     )
     conn.execute(rows, ("gap ",))
     with conn.transaction():
-        assert findings.judge(conn, record=True).new == {"warning": 30_000}
+        assert findings.judge(conn, "qa", record=True).new == {"warning": 30_000}
     written = "select n_tup_ins + n_tup_upd + n_tup_del from pg_stat_user_tables where relid = 'ops.seen_findings'::regclass"
     conn.execute("select pg_stat_force_next_flush()")
     before = conn.execute(written).fetchone()
     with conn.transaction():
-        assert findings.judge(conn, record=True).new == {}
+        assert findings.judge(conn, "qa", record=True).new == {}
     conn.execute("select pg_stat_force_next_flush()")
     assert conn.execute(written).fetchone() == before

@@ -243,7 +243,7 @@ def test_a_status_before_anything_tells_what_to_type(warehouse_dsn: str, tmp_pat
         shown = status.read(open_warehouse(made.settings))
 
         with open_warehouse(made.settings).connect() as conn:
-            assert findings.read(conn) == []
+            assert findings.read(conn, "qa") == []
         with pytest.raises(UsageError, match="no job running"):
             request_cancel(open_warehouse(made.settings))
 

@@ -2,14 +2,16 @@
 
 create table ops.runs (
     run_id bigint generated always as identity primary key,
+    qa_schema text not null, -- whose findings: a database may hold several market schemas
     judged_at timestamptz not null default clock_timestamp(),
-    found integer not null, -- rows of qa.findings
+    found integer not null, -- rows of its table `findings`
     found_new integer not null -- of these, not there when the run before judged
 );
 
 -- one row for each finding that qa.findings has had since it was first seen; gone with it
 create table ops.seen_findings (
     finding_id bigint generated always as identity primary key,
+    qa_schema text not null,
     check_name text not null,
     severity text not null,
     subject text not null,
@@ -22,4 +24,5 @@ create table ops.seen_findings (
     acknowledged_by text,
     reason text
 );
-create index seen_findings_key_idx on ops.seen_findings (check_name, subject, trade_date);
+create index seen_findings_key_idx on ops.seen_findings
+(qa_schema, check_name, subject, trade_date);
