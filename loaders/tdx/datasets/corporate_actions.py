@@ -107,13 +107,14 @@ def no_longer_refused(
 ) -> list[Rejected]:
     """What an earlier reading refused and this one does not: the newest reading counts.
 
-    Files are read whole; of the quote servers only what was asked for and answered.
+    Files are read whole; of the quote servers only what was asked for and answered. What no table can
+    hold is refused later, under the key of the action.
     """
     stored = conn.execute(
         "select row_key, field, rule, value, payload from raw_tdx.rejected_row "
         "where dataset = 'corporate_actions' and is_withdrawn is not true "
         "and case when row_key like 'xdxr %%' then split_part(row_key, ' ', 2) = any(%s) "
-        "else %s = 'csv' end",
+        "else %s = 'csv' and row_key !~ '^(sh|sz|bj)[0-9]{6} ' end",
         (sorted(set(codes) - set(found.failed)) if source == "xdxr" else [], source),
     )
     refused = {(row.row_key, row.field, row.rule) for row in found.rejected}

@@ -1,5 +1,6 @@
 """What was refused of corporate actions shows at the prices; what was read is exact."""
 
+import json
 import random
 from collections.abc import Callable
 from datetime import date
@@ -29,6 +30,12 @@ def refused(place: int, code: str, ex_date: date | str, **changes: Any) -> dict[
         "is_withdrawn": False,
     }
     return row | changes
+
+
+def held(code: str, day: date) -> dict[str, Any]:
+    """What names a row by the key of its table."""
+    payload = json.dumps({"code": code, "ex_date": str(day), "category": 1})
+    return {"row_key": f"{code} {day} csv 1", "payload": payload}
 
 
 def marked(conn: psycopg.Connection) -> dict[str, set[str]]:
@@ -68,27 +75,34 @@ def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
             refused(5, "sh600003", DAYS[3], payload='{"code":"sh600003","category":"5"}'),
             refused(6, "sz000001", DAYS[3]),
             refused(7, "600004", DAYS[3], field="code"),
+            # by its key: what no table can hold, and what came well later
+            refused(8, "", DAYS[4]) | held("sh600002", DAYS[4]),
+            refused(9, "", DAYS[5]) | held("sh600003", DAYS[5]),
         ],
     )
+    land(conn, "corporate_action", [action("sh600003", DAYS[5], cash_per10_yuan="1")])
 
     assert dbt("build", *NO_TESTS).success
 
-    assert marked(conn) == {table: {"sh600000", "sh600001"} for table in PRICES}
+    assert marked(conn) == {table: {"sh600000", "sh600001", "sh600002"} for table in PRICES}
     assert errors(conn) == [
         ("refused_action", "sh600000", DAYS[3]),
         ("refused_action", "sh600001", None),
+        ("refused_action", "sh600002", DAYS[4]),
     ]
     count = "select count(*) from qa.findings where check_name = 'rejected_row'"
-    assert conn.execute(count).fetchone() == (4,)
+    assert conn.execute(count).fetchone() == (5,)
 
     # the file is mended: the newest reading counts, and the prices of the code are marked no more
     land(conn, "rejected_row", [refused(2, "SH600000", DAYS[3], is_withdrawn=True)])
     land(conn, "corporate_action", [action("sh600000", DAYS[3], cash_per10_yuan="0.123456789")])
     assert dbt("run", *MARTS).success
 
-    assert marked(conn) == {table: {"sh600001"} for table in PRICES}
-    assert errors(conn) == [("refused_action", "sh600001", None)]
-    row = conn.execute("select cash_per10_yuan from market.corporate_actions").fetchone()
+    assert marked(conn) == {table: {"sh600001", "sh600002"} for table in PRICES}
+    assert [code for _, code, _ in errors(conn)] == ["sh600001", "sh600002"]
+    row = conn.execute(
+        "select cash_per10_yuan from market.corporate_actions where code = 'sh600000'"
+    ).fetchone()
     assert row == (Decimal("0.123456789"),)
 
 

@@ -3,6 +3,10 @@ with rejected as (
     where dataset = 'corporate_actions' and not is_withdrawn
 ),
 
+actions as (
+    select * from {{ ref('stg_tdx__corporate_action') }} where not is_withdrawn
+),
+
 overrides as (
     select * from {{ ref('corporate_action_overrides') }}
 ),
@@ -22,6 +26,14 @@ final as (
         and coalesce(r.category, 1) in (1, 11)
         and r.rule not like 'repeats %'
         and r.rule not like '% has this code, day and category already, in another file'
+        and not exists (
+            select from actions as a
+            where
+                a.code = r.code
+                and a.ex_date = r.ex_date
+                and concat_ws(' ', a.code, to_char(a.ex_date, 'YYYY-MM-DD'), a.source, a.seq)
+                = r.row_key
+        )
         and not exists (
             select from overrides as o where o.code = r.code and o.ex_date::date = r.ex_date
         )

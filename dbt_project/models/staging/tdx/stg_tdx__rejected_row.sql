@@ -3,7 +3,7 @@ with source as (
 ),
 
 -- the key of a bar is its code, the period of an index, the day and the label of a minute; that of
--- an action its place in a file, and then the row itself has the rest as it was written
+-- an action its place in a file or its key, and the row itself has the rest as it was written
 parsed as (
     select
         *,
@@ -13,9 +13,9 @@ parsed as (
             || '(?: ([0-9:]{5}))?$'
         ) as bar_key,
         coalesce(
-            substring(row_key from '^xdxr ((?:sh|sz|bj)[0-9]{6}) '),
+            substring(row_key from '^(?:xdxr )?((?:sh|sz|bj)[0-9]{6}) '),
             regexp_replace(
-                lower(substring(payload from '"code":"([^"]*)"')),
+                lower(substring(payload from '"code": ?"([^"]*)"')),
                 '^([0-9]{6})\.(sh|sz|bj)$', '\2\1'
             )
         ) as written_code,
@@ -23,10 +23,10 @@ parsed as (
         substring(
             payload
             from
-            '"ex_date":"([12][0-9]{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])'
+            '"ex_date": ?"([12][0-9]{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])'
             || '|(?:0[13-9]|1[0-2])-(?:29|30)))"'
         )::date as ex_date,
-        substring(payload from '"category":"?([0-9]{1,3})"?[,}]')::integer as category
+        substring(payload from '"category": ?"?([0-9]{1,3})"?[,}]')::integer as category
     from source
 ),
 
