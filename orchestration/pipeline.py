@@ -61,6 +61,7 @@ def run(
     # whoever stops a load wants no build of it now, and where no load began there is nothing to build
     if loads[-1].status == "cancelled" or all(x.job_id is None and x.exit_code for x in loads):
         return RunResult(done, gravest(codes))
+    built: BuildResult | None = None
     try:
         warehouse = open_warehouse(settings)
         built = builds.build(settings, warehouse, report, only_touched=True)
@@ -75,7 +76,6 @@ def run(
             if judged.run_id and gravest(codes) in (0, DataQualityError.exit_code):
                 findings.mark_told(conn, qa)
     except QuotemillError as error:
-        return RunResult(
-            done, gravest([*codes, error.exit_code]), error=str(error), hint=error.hint
-        )
+        code = gravest([*codes, error.exit_code])
+        return RunResult(done, code, built, error=str(error), hint=error.hint)
     return RunResult(done, gravest(codes), built, judged)
