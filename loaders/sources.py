@@ -11,24 +11,24 @@ if TYPE_CHECKING:
     from loaders.settings import Settings
     from loaders.warehouse.tables import LandedTable
 
-NAMES = ("tdx",)
+MODULES = {"tdx": "loaders.tdx.source"}  # each has its Source as SOURCE
 
 
 def find(name: str) -> "Source[Any]":
     """A source by its name. Raises UsageError for none."""
-    if name not in NAMES:
-        raise UsageError(f"unknown source {name}", hint=f"sources: {', '.join(NAMES)}")
-    source: Source[Any] = importlib.import_module(f"loaders.{name}.source").SOURCE
+    if name not in MODULES:
+        raise UsageError(f"unknown source {name}", hint=f"sources: {', '.join(MODULES)}")
+    source: Source[Any] = importlib.import_module(MODULES[name]).SOURCE
     return source
 
 
 def configured(settings: "Settings") -> tuple[list[str], dict[str, str]]:
     """The sources whose settings are present, and why the others are skipped."""
-    missing = {name: find(name).missing(settings) for name in NAMES}
+    missing = {name: find(name).missing(settings) for name in MODULES}
     ready = [name for name, why in missing.items() if why is None]
     return ready, {name: why for name, why in missing.items() if why is not None}
 
 
 def landed_tables() -> list["LandedTable"]:
     """Every landed table of every source: a full build works for a user of one."""
-    return [table for name in NAMES for table in find(name).tables]
+    return [table for name in MODULES for table in find(name).tables]

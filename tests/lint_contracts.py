@@ -5,7 +5,7 @@ from typing import Any
 from grimp import ImportGraph
 from importlinter import Contract, ContractCheck, output
 
-from loaders.sources import NAMES
+from loaders.sources import MODULES
 
 # a section of the settings is a model of the source's own; commands of one source only are thin shells
 MAY = {"loaders.settings": "settings", "loaders.sources": ""}
@@ -17,8 +17,8 @@ class SourcesContract(Contract):  # type: ignore[misc]
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
         wrong = []
-        for name in NAMES:
-            source = f"loaders.{name}"
+        for registered in MODULES.values():
+            source = registered.rpartition(".")[0]
             inside = {source, *graph.find_descendants(source)}
             for module in inside:
                 for importer in graph.find_modules_that_directly_import(module):

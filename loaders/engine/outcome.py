@@ -44,3 +44,8 @@ class Outcome:
     gone: SourceGone | None = field(default=None, repr=False)
     cursor_key: str | None = None
     beside: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+
+
+def records(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """The rows of outcomes whose rows are records: what a dataset's `table` may be."""
+    return [row for outcome in outcomes for row in outcome.rows or ()]

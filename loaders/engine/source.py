@@ -101,14 +101,16 @@ class Source(Generic[C]):
     missing: "Callable[[Settings], str | None]"
     # is it there? raises SettingsError, UpstreamError with the mend as hint; the moment is UTC
     check: "Callable[[Settings, datetime], Checked]"
-    # raises UsageError, SettingsError for what can be known before anything is opened
-    check_request: "Callable[[Settings, LoadRequest], None]"
-    # the request with words like `last` made into days; raises UsageError
-    resolve: Callable[[Warehouse, LoadRequest, datetime], LoadRequest]
     # client, event loop and what else lives as long as the load
     open: "Callable[[Load], AbstractContextManager[C]]"
     # the tasks of the load, in steps: a step is asked for when all of the one before have ended
     plan: Callable[[C], Iterator[Sequence[Unit]]]
+    # raises UsageError, SettingsError for what can be known before anything is opened
+    check_request: "Callable[[Settings, LoadRequest], None]" = lambda *_: None
+    # the request with words like `last` made into days; raises UsageError
+    resolve: Callable[[Warehouse, LoadRequest, datetime], LoadRequest] = lambda _, request, __: (
+        request
+    )
     # the pipeline and the lock that a request runs under: one load at a time in each
     lane: Callable[[LoadRequest], str] | None = None
     # when another load holds the lane: an error, nothing to do, or wait for it

@@ -111,11 +111,6 @@ class Context:
 Dataset = source.Dataset[Context]
 
 
-def records(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """The rows of outcomes whose rows are records."""
-    return [row for outcome in outcomes for row in outcome.rows or ()]
-
-
 async def outcome_of(key: str, work: Awaitable[Outcome], *, hint: bool = False) -> Outcome:
     """The outcome of loading one key; what goes wrong with it is its outcome, not an error."""
     try:

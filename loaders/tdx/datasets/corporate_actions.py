@@ -8,10 +8,10 @@ from typing import Any, Literal
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.engine.outcome import Outcome
+from loaders.engine.outcome import Outcome, records
 from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError, UpstreamError
-from loaders.tdx.context import Context, Dataset, records
+from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files.actions_csv import ActionSet, read_actions
 from loaders.tdx.schemas import CORPORATE_ACTION
 from loaders.warehouse.tables import STANDARD_FIELDS

@@ -7,8 +7,8 @@ all instruments. Whether stocks rose or fell is computed from our own bars and q
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from loaders.engine.outcome import Outcome, SourceGone
-from loaders.tdx.context import Context, Dataset, answer_or_fault, records
+from loaders.engine.outcome import Outcome, SourceGone, records
+from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.datasets.quote_snapshot import session_date
 from loaders.tdx.schemas import MARKET_STATS
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import orjson
 
-from loaders.engine.outcome import Outcome, SourceGone
+from loaders.engine.outcome import Outcome, SourceGone, records
 from loaders.engine.rejects import Rejected
 from loaders.engine.window import Window
 from loaders.errors import DataQualityError, UpstreamError
-from loaders.tdx.context import Context, Dataset, records
+from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import QUOTE
 from loaders.tdx.service.answers import NeedsRestart
 from loaders.tdx.service.answers_quotes import LEVELS, Quote

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
-from loaders.engine.outcome import Outcome, SourceGone
+from loaders.engine.outcome import Outcome, SourceGone, records
 from loaders.errors import UpstreamError
 from loaders.tdx.bars.tick_days import DAILY_MOVE, DayBar, divisor, is_tenfold
-from loaders.tdx.context import Context, Dataset, answer_or_fault, records
+from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.datasets.quote_snapshot import SINGLE, session_date
 from loaders.tdx.schemas import STOCK_INFO
 from loaders.tdx.service.answers import Bars, NeedsRestart

@@ -3,11 +3,10 @@
 from types import SimpleNamespace
 from typing import Any
 
-from loaders.engine.outcome import Outcome, SourceGone
+from loaders.engine.outcome import Outcome, SourceGone, records
 from loaders.engine.storable import screen
 from loaders.engine.window import Window
 from loaders.errors import UpstreamError
-from loaders.tdx.context import records
 from loaders.tdx.datasets import market_stats_snapshot
 from loaders.tdx.schemas import MARKET_STATS
 from loaders.tdx.service.answers_quotes import Counts

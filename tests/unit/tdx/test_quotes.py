@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from loaders.engine.outcome import Outcome, SourceGone
+from loaders.engine.outcome import Outcome, SourceGone, records
 from loaders.engine.storable import screen
 from loaders.engine.window import Window
 from loaders.errors import UpstreamError
-from loaders.tdx.context import Context, records
+from loaders.tdx.context import Context
 from loaders.tdx.datasets import quote_snapshot
 from loaders.tdx.schemas import QUOTE
 from loaders.tdx.service.answers import NeedsRestart

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from loaders.engine.outcome import Outcome
+from loaders.engine.outcome import Outcome, records
 from loaders.engine.storable import screen
 from loaders.engine.window import Window
 from loaders.errors import UpstreamError
 from loaders.http import RetryableAnswer
-from loaders.tdx.context import records
 from loaders.tdx.datasets import stock_info
 from loaders.tdx.schemas import STOCK_INFO
 from loaders.tdx.service.answers_intraday import MinutePoints

@@ -1,0 +1,221 @@
+"""The contract of a source, by the smallest there can be: run, refused, retried, cancelled, killed."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders import sources
+from loaders.engine import jobs
+from loaders.engine import lock as locks
+from loaders.engine.load import Load, LoadResult, run_load
+from loaders.engine.request import LoadRequest
+from loaders.errors import LockHeldError, UsageError
+from loaders.progress import Silent
+from loaders.settings import Settings, load_settings
+from loaders.warehouse.postgres import open_warehouse
+from tests.faults.scene import wait_until
+from tests.toy import source as toy
+
+FILES = {"AA": "1,10\n2,11\n", "Bb": "1,20\n", "cc": "1,30\n2,31\n3,32\n", "dd": "1,40\n"}
+DRIVER = (
+    "import sys; from pathlib import Path; from loaders import sources; from tests.toy import source;"
+    "sources.MODULES['toy'] = 'tests.toy.source'; source.FOLDER = Path(sys.argv.pop(1));"
+    "from loaders.cli import main; main()"
+)
+
+
+@dataclass
+class Toy:
+    dsn: str
+    folder: Path
+    settings: Settings
+    begun: list[Load] = field(default_factory=list)
+
+    def load(self, mode: str = "incremental", *, retry: bool = False, **request: Any) -> LoadResult:
+        return run_load(
+            self.settings,
+            LoadRequest("toy", mode=mode, **request),
+            Silent(),
+            retry=retry,
+            on_start=self.begun.append,
+        )
+
+    def rows(
+        self, query: str = "select symbol, slot, price from raw_toy.price order by 1, 2"
+    ) -> Any:
+        with psycopg.connect(self.dsn) as conn:
+            return conn.execute(query.encode()).fetchall()
+
+    def write(self, symbol: str, text: str) -> None:
+        (self.folder / f"{symbol}.csv").write_text(text)
+
+    def block(self, symbol: str) -> Callable[[], Callable[[], None]]:
+        """Whoever reads the symbol waits. The returned function waits for the reader, and returns one
+        that lets it go on."""
+        path = self.folder / f"{symbol}.csv"
+        text = path.read_text()
+        path.unlink()
+        os.mkfifo(path)
+
+        def opened() -> int | None:
+            try:
+                return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:  # nobody reads yet
+                return None
+
+        def reached() -> Callable[[], None]:
+            pipe = wait_until(f"{symbol} is read", opened)
+
+            def release() -> None:
+                with contextlib.suppress(BrokenPipeError):  # a reader that was killed
+                    os.write(pipe, text.encode())
+                os.close(pipe)
+                path.unlink()
+                path.write_text(text)
+
+            return release
+
+        return reached
+
+
+ALL = sorted(
+    (symbol, *line.split(",")) for symbol, text in FILES.items() for line in text.splitlines()
+)
+EXPECTED = [(symbol, slot, int(price)) for symbol, slot, price in ALL]
+
+
+@pytest.fixture
+def bench(new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
+    folder, dsn = tmp_path / "prices", new_database()
+    folder.mkdir()
+    monkeypatch.setitem(sources.MODULES, "toy", "tests.toy.source")
+    monkeypatch.setattr(toy, "FOLDER", folder)
+    monkeypatch.setattr(locks, "WATCH_POLL", 0.01)
+    environ = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(tmp_path / "home")}
+    found = Toy(dsn, folder, load_settings(environ, cwd=tmp_path))
+    for symbol, text in FILES.items():
+        found.write(symbol, text)
+    return found
+
+
+@contextmanager
+def load_elsewhere(bench: Toy) -> Iterator[subprocess.Popen[bytes]]:
+    """`loaders run toy` in a process of its own, as lanes are in earnest."""
+    assert bench.settings.warehouse_url is not None
+    environ = os.environ | {
+        "QUOTEMILL_WAREHOUSE_URL": bench.settings.warehouse_url.get_secret_value(),
+        "QUOTEMILL_HOME": str(bench.settings.home),
+    }
+    command = [sys.executable, "-c", DRIVER, str(bench.folder), "run", "toy"]
+    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as load:
+        try:
+            yield load
+        finally:
+            load.kill()
+
+
+def test_a_load_lands_everything_and_the_next_one_only_what_is_new(bench: Toy) -> None:
+    first = bench.load()
+    assert (first.status, first.total("done"), first.total("rows_new")) == ("succeeded", 4, 7)
+    assert bench.rows() == EXPECTED
+
+    bench.write("AA", FILES["AA"] + "3,12\n")
+    second = bench.load()
+    assert (second.total("done"), second.total("skipped"), second.total("rows_new")) == (1, 3, 1)
+    # the keys keep their capitals, and a cursor is any text that ascends
+    assert bench.rows("select key, cursor, last_success_date from ops.ingestion_state order by 1") == [
+        ("AA", "3", None), ("Bb", "1", None), ("cc", "3", None), ("dd", "1", None),
+    ]  # fmt: skip
+
+
+def test_a_row_that_breaks_a_rule_costs_nothing_else(bench: Toy) -> None:
+    bench.write("Bb", "1,20\n2,none\n3,22\n")
+    bench.write("cc", f"1,{10**18}\n2,31\n")  # more than the engine's own guard lets through
+    result = bench.load()
+    assert result.status == "succeeded"
+    assert bench.rows("select slot from raw_toy.price where symbol in ('Bb', 'cc') order by 1") == [
+        ("1",), ("2",), ("3",),
+    ]  # fmt: skip
+    assert bench.rows("select row_key, field from raw_toy.rejected_row order by 1") == [
+        ("Bb 2", "price"), ("cc 1", "price"),
+    ]  # fmt: skip
+
+
+def test_what_failed_is_loaded_again_and_nothing_else(bench: Toy) -> None:
+    (bench.folder / "cc.csv").unlink()
+    first = bench.load(keys=("AA", "Bb", "cc", "dd"))
+    assert (first.status, first.exit_code, first.tasks[0].failures) == (
+        "partial", 6, {"cc": "cc.csv is not there"},
+    )  # fmt: skip
+
+    bench.write("cc", FILES["cc"])
+    again = bench.load(retry=True)
+    assert [(task.keys, task.status) for task in again.tasks] == [(("cc",), "succeeded")]
+    assert bench.rows() == EXPECTED
+
+
+def test_a_slow_lane_holds_up_no_other_and_itself_is_held_once(bench: Toy) -> None:
+    reached = bench.block("cc")
+    with load_elsewhere(bench) as slow:
+        release = reached()
+        spot = bench.load("spot", keys=("AA", "dd"))
+        assert (spot.status, spot.total("rows_new")) == ("succeeded", 2)
+        with pytest.raises(LockHeldError, match="another load of toy holds the lock"):
+            bench.load()
+        release()
+        assert slow.wait(60) == 0
+    assert bench.rows() == EXPECTED
+
+
+def test_a_cancel_from_elsewhere_ends_a_load_between_two_keys(bench: Toy) -> None:
+    reached = bench.block("cc")
+
+    def cancel() -> None:
+        release = reached()
+        try:
+            jobs.request_cancel(open_warehouse(bench.settings))
+            wait_until("the cancel is seen", bench.begun[0].watch.asked)
+        finally:
+            release()
+
+    with ThreadPoolExecutor() as pool:
+        cancelled = pool.submit(cancel)
+        result = bench.load()
+        cancelled.result()
+
+    assert (result.status, result.total("done")) == ("cancelled", 3)
+    assert {symbol for symbol, _, _ in bench.rows()} == {"AA", "Bb", "cc"}
+    assert bench.load().total("done") == 1
+    assert bench.rows() == EXPECTED
+
+
+def test_a_killed_load_leaves_what_landed_and_the_next_one_completes_it(bench: Toy) -> None:
+    reached = bench.block("cc")
+    with load_elsewhere(bench) as load:
+        release = reached()
+        load.kill()
+        load.wait()
+    release()
+
+    result = bench.load()
+    assert (result.status, result.total("done"), result.total("skipped")) == ("succeeded", 2, 2)
+    assert bench.rows() == EXPECTED
+    assert bench.rows("select status from ops.ingestion_jobs order by job_id") == [
+        ("interrupted",), ("succeeded",),
+    ]  # fmt: skip
+
+
+def test_a_source_that_nobody_registered_is_named(bench: Toy) -> None:
+    with pytest.raises(UsageError, match="unknown source nothing") as error:
+        sources.find("nothing")
+    assert error.value.hint == "sources: tdx, toy"
