@@ -29,6 +29,11 @@ def configured(settings: "Settings") -> tuple[list[str], dict[str, str]]:
     return ready, {name: why for name, why in missing.items() if why is not None}
 
 
+def told_to_dbt(settings: "Settings") -> dict[str, str]:
+    """The settings that dbt's models read from ops.settings."""
+    return {k: v for name in MODULES for k, v in find(name).told_to_dbt(settings).items()}
+
+
 def landed_tables() -> list["LandedTable"]:
     """Every landed table of every source: a full build works for a user of one."""
     return [table for name in MODULES for table in find(name).tables]

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from loaders import sources
 from loaders.engine import load
 from loaders.errors import (
     DataQualityError,
@@ -110,7 +111,7 @@ def build_lock(warehouse: Warehouse) -> Iterator[None]:
 def touched_tables(settings: Settings, warehouse: Warehouse) -> Touched:
     """What a build has to do. Ask before dbt starts, under the build lock, and hand the answer to
     `finish_build`: what lands meanwhile is then left for the next one."""
-    fingerprint = _fingerprint(find_project(), warehouse, load.told_to_dbt(settings))
+    fingerprint = _fingerprint(find_project(), warehouse, sources.told_to_dbt(settings))
     with warehouse.connect() as conn:
         seen, tables = changes.changed_tables(conn, _reader(warehouse), fingerprint)
     if tables is not None:

@@ -32,6 +32,7 @@ class Record:
     """A run to be recorded. `kind` is selftest or verify, `status` passed, failed or error; instants
     are UTC. `schedule` names the schedule that asked for it."""
 
+    source: str
     kind: str
     status: str
     started_at: datetime
@@ -80,8 +81,8 @@ def _saved(conn: psycopg.Connection, record: Record) -> Recorded:
     run_id = save(conn, record)
     before = conn.execute(
         "select max(run_id) from ops.testing_runs "
-        "where kind = %s and base_url = %s and status <> 'error' and run_id < %s",
-        (record.kind, record.base_url, run_id),
+        "where source = %s and kind = %s and base_url = %s and status <> 'error' and run_id < %s",
+        (record.source, record.kind, record.base_url, run_id),
     ).fetchone()
     if before is None or before[0] is None:
         return Recorded(run_id)
@@ -101,9 +102,10 @@ def save(conn: psycopg.Connection, record: Record) -> int:
         insert into ops.testing_runs (
             source, kind, schedule, started_at, finished_at, base_url, status, total, passed,
             failed, skipped, fingerprint, options, detail
-        ) values ('tdx', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning run_id
+        ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning run_id
         """,
         (
+            record.source,
             record.kind,
             record.schedule,
             record.started_at,
@@ -129,11 +131,12 @@ def save(conn: psycopg.Connection, record: Record) -> int:
     return int(row[0])
 
 
-def newest_fingerprint(conn: psycopg.Connection) -> str | None:
-    """What the newest self-test that reached the service said about its revision."""
+def newest_fingerprint(conn: psycopg.Connection, source: str) -> str | None:
+    """What the newest self-test that reached a source said about its revision."""
     row = conn.execute(
-        "select fingerprint from ops.testing_runs where kind = 'selftest' and status <> 'error' "
-        "order by run_id desc limit 1"
+        "select fingerprint from ops.testing_runs "
+        "where source = %s and kind = 'selftest' and status <> 'error' order by run_id desc limit 1",
+        (source,),
     ).fetchone()
     return row[0] if row else None
 

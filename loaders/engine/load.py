@@ -275,7 +275,7 @@ def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
 
     warehouse = open_warehouse(settings)
     reporter.line(f"warehouse: {warehouse.label} ({warehouse.origin})")
-    migrate.prepare(warehouse, sources.landed_tables(), told_to_dbt(settings))
+    migrate.prepare(warehouse, sources.landed_tables(), sources.told_to_dbt(settings))
     if warehouse.reader_role and not warehouse.ask(_has_role(warehouse.reader_role)):
         reporter.line(
             f"warning: the reader role {warehouse.reader_role} does not exist, so nothing is granted "
@@ -283,11 +283,6 @@ def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
         )
     write_profile(warehouse, find_project().profiles(settings.home))
     return warehouse
-
-
-def told_to_dbt(settings: Settings) -> dict[str, str]:
-    """The settings that dbt's models read from ops.settings."""
-    return {"apply_inferred_actions": str(settings.tdx.apply_inferred_actions).lower()}
 
 
 def _has_role(name: str) -> "Callable[[psycopg.Connection], bool]":

@@ -27,7 +27,7 @@ from loaders.tdx.service.event_loop import EventLoop
 def opened(load: Load) -> Iterator[Context]:
     """The client on an event loop; oddities of the service's answers are said at the end."""
     # revisions of the service differ; the newest self-test tells which one this was
-    if fingerprint := load.warehouse.ask(newest_fingerprint):
+    if fingerprint := load.warehouse.ask(lambda conn: newest_fingerprint(conn, SOURCE.name)):
         load.log("info", "newest self-test of the service", {"fingerprint": fingerprint})
     client = TdxClient(load.settings.tdx, now=load.clock)
     with EventLoop(load.cancelling) as loop:
@@ -52,4 +52,7 @@ SOURCE = Source(
     open=opened,
     plan=plan,
     when_busy=when_busy,
+    told_to_dbt=lambda settings: {
+        "apply_inferred_actions": str(settings.tdx.apply_inferred_actions).lower()
+    },
 )

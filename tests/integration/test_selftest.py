@@ -331,7 +331,7 @@ def test_a_run_is_recorded_with_all_its_checks(
             "where run_id = 1 and no in (12, 25, 26) order by no"
         ).fetchall()
         counts = conn.execute("select count(*) from ops.testing_logs group by run_id").fetchall()
-        fingerprint = checks.newest_fingerprint(conn)
+        fingerprint = checks.newest_fingerprint(conn, "tdx")
     kind = ("selftest", "weekly self-test")
     assert runs == [
         (*kind, "failed", 31, 23, 2, 6, "30.0", None),

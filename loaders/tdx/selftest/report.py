@@ -64,6 +64,7 @@ def record(shown: Mapping[str, Any], run: Run, schedule: str | None) -> Record:
         for row in shown["results"]
     ]
     return Record(
+        source="tdx",
         kind="selftest",
         status=run.status,
         started_at=run.started_at,

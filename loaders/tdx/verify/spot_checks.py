@@ -98,6 +98,7 @@ class Verification:
 
     def record(self, schedule: str | None) -> Record:
         return Record(
+            source="tdx",
             kind="verify",
             status=self.status,
             started_at=self.started_at,

@@ -49,7 +49,7 @@ class Store:
         rows = self.conn.execute(
             "select t.dataset, array_agg(distinct k) from ops.ingestion_jobs as j "
             "inner join ops.ingestion_job_tasks as t on t.job_id = j.job_id "
-            "cross join unnest(t.codes) as k where j.source = 'tdx' and k = any(%s) "
+            "cross join unnest(t.keys) as k where j.source = 'tdx' and k = any(%s) "
             "group by t.dataset",
             (list(keys),),
         )

@@ -166,7 +166,7 @@ def test_what_is_built_must_have_the_drawn_codes(market: Bench) -> None:
 def test_minutes_and_rollups_of_a_traded_code_are_expected_once_loaded(market: Bench) -> None:
     code = verified(market, sample=1).sample[0]
     market.execute(
-        "insert into ops.ingestion_job_tasks (job_id, task_no, dataset, codes, status) "
+        "insert into ops.ingestion_job_tasks (job_id, task_no, dataset, keys, status) "
         f"select max(job_id), 99, 'minute_1m', '{{{code}}}', 'succeeded' from ops.ingestion_jobs"
     )
     (day,) = market.rows("select max(trade_date) from raw_tdx.kline_daily where code = %s", code)[0]
