@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from loaders.engine import load
 from loaders.engine.jobs import request_cancel, source_of, start_job
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UsageError
 from loaders.sandbox.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import build, doctor, findings, pipeline, status
+from orchestration import build, doctor, findings, pipeline, status, steps
+from orchestration.cli.touch import touch_command
 from orchestration.pipeline import RunResult
 from tests.conftest import DBT_DATABASE
 from tests.integration.tdx_load.bench import Bench, bench
@@ -236,6 +238,54 @@ def test_the_time_zone_of_the_role_changes_no_table(
         )
         assert outcome.success
         assert tables() == in_utc
+
+
+def test_rows_edited_by_hand_are_told_by_doctor_and_built_after_a_touch(
+    market_bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warehouse = open_warehouse(market_bench.settings)
+    monkeypatch.setattr("orchestration.cli.touch.load_settings", lambda: market_bench.settings)
+    [(code,)] = market_bench.rows("select min(code) from raw_tdx.kline_daily")
+    assert steps.out_of_step(warehouse) == []
+    market_bench.execute(f"delete from raw_tdx.kline_daily where code = '{code}'")
+    assert steps.out_of_step(warehouse) == [
+        ("raw_tdx.kline_daily", "market.kline_daily_qfq", [code])
+    ]
+    assert build.build(market_bench.settings, warehouse, print, only_touched=True) is None
+
+    touch_command("kline_daily", codes=f"{code},sh1", since=None)
+
+    told = capsys.readouterr().err
+    assert "sh1: raw_tdx.kline_daily has no row of it" in told
+    assert f"touched raw_tdx.kline_daily: {code}, sh1" in told
+    built = build.build(market_bench.settings, warehouse, print, only_touched=True)
+    assert built is not None
+    assert built.command == "build --select source:raw_tdx.kline_daily+"
+    assert steps.out_of_step(warehouse) == []
+    assert market_bench.rows(f"select 1 from market.kline_weekly_qfq where code = '{code}'") == []
+    for wrong in ({"codes": " "}, {"since": "yesterday"}):
+        with pytest.raises(UsageError):
+            touch_command("kline_daily", **({"codes": None, "since": None} | wrong))
+
+
+def test_a_second_market_schema_is_built_and_judged_by_tables_of_its_own(
+    market_bench: Bench,
+) -> None:
+    settings = market_bench.settings.model_copy(update={"market_schema": "research"})
+    warehouse = load.prepare_warehouse(settings, market_bench.heard)
+
+    built = build.build(settings, warehouse, print)
+
+    assert built is not None
+    assert built.succeeded
+    assert market_bench.rows("table research.kline_daily_qfq order by 1, 2") == market_bench.rows(
+        "table market.kline_daily_qfq order by 1, 2"
+    )
+    market_bench.execute("drop schema qa cascade")
+    assert len(status.read(warehouse).freshness) > 1
+    assert build.build(settings, warehouse, print, only_touched=True) is None
+    ours = open_warehouse(market_bench.settings)
+    assert build.build(market_bench.settings, ours, print, only_touched=True) is None
 
 
 def test_a_status_before_anything_tells_what_to_type(warehouse_dsn: str, tmp_path: Path) -> None:
