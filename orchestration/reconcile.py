@@ -116,7 +116,11 @@ def run(
     _must_succeed(built, f"quotemill dbt build --select {' '.join(MODELS)}")
     with warehouse.connect() as conn:
         comparisons, differences = reconcile_checks.read(
-            conn, run_id, not_loaded, with_day_files=settings.tdx.vipdoc is not None
+            conn,
+            run_id,
+            not_loaded,
+            with_day_files=settings.tdx.vipdoc is not None,
+            qa=warehouse.inner_schema("qa"),
         )
     return Reconciliation(
         run_id,

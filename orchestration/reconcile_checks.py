@@ -27,13 +27,13 @@ CHECKS: dict[tuple[str, str], str | None] = {
 }
 DAY_FILES = ("bars_of_days", "day")
 COUNTS = """
-    select check_name, period, compared_count from qa.reconciliation_counts where run_id = %s
+    select check_name, period, compared_count from {qa}.reconciliation_counts where run_id = %s
 """
 DIFFERENCES = """
     select
         check_name, severity, code, period, trade_date, bar_end, field, ours, theirs, difference,
         likely_cause, evidence
-    from qa.reconciliation where run_id = %s
+    from {qa}.reconciliation where run_id = %s
     order by likely_cause, code, check_name, period, bar_end, field
 """
 
@@ -76,15 +76,17 @@ def read(
     not_loaded: Mapping[str, Mapping[str, str]],
     *,
     with_day_files: bool,
+    qa: str = "qa",
 ) -> tuple[tuple[Comparison, ...], tuple[Difference, ...]]:
-    """What a run compared, and what differs.
+    """What a run compared, and what differs, by the tables of schema `qa`.
 
     Evidence that did not come this time may still be stored from before: what it shows is no finding
     of this run, so it is left out. Day files are spoken of only where there are to be some.
     """
     with conn.cursor(row_factory=class_row(Difference)) as cursor:
-        found = cursor.execute(DIFFERENCES, (run_id,)).fetchall()
-    bars = {(check, period): n for check, period, n in conn.execute(COUNTS, (run_id,)).fetchall()}
+        found = cursor.execute(DIFFERENCES.format(qa=qa).encode(), (run_id,)).fetchall()
+    counts = conn.execute(COUNTS.format(qa=qa).encode(), (run_id,)).fetchall()
+    bars = {(check, period): n for check, period, n in counts}
 
     def came(difference: Difference) -> bool:
         dataset = CHECKS.get((difference.check_name, difference.period))
