@@ -12,6 +12,7 @@ Row = dict[str, Any]
 DATA_FAULTS = (
     "empty",
     "short",
+    "stale",
     "duplicate",
     "duplicate-page",
     "descending",
@@ -72,6 +73,8 @@ def _rows(rows: list[Any], rule: Rule, call: int) -> list[Any]:
         return rows
     if rule.kind == "short":
         return rows[-int(rule.number("keep")) :]
+    if rule.kind == "stale":
+        return rows[: -int(rule.number("rows"))]
     if rule.kind in ("duplicate", "duplicate-page"):
         border = max(len(rows) - int(rule.number("page")), 0)
         twice = rows[border:] if rule.kind == "duplicate-page" else rows[border : border + 1]

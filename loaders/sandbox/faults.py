@@ -81,6 +81,11 @@ KINDS: dict[str, Kind] = {
         {"keep": "800"},
         (*SERIES, "trade-history/full"),
     ),
+    "stale": Kind(
+        "the newest rows are missing, as of a source that stands still",
+        {"rows": "1"},
+        (*SERIES, "workday/range"),
+    ),
     "duplicate": Kind("the row at the page border twice", {"page": "800"}, SERIES),
     "duplicate-page": Kind("the newest page of ticks twice", {"page": "2000"}, TICKS),
     "descending": Kind("newest first", routes=(*SERIES, "trade-history/full")),
@@ -160,7 +165,7 @@ ROUTES = [
     "tasks/{id}",
 ]
 
-WHOLE_OPTIONS = ("keep", "drop", "page", "days", "which", "count")
+WHOLE_OPTIONS = ("keep", "drop", "page", "days", "which", "count", "rows")
 WHEN = ("nth", "first", "every", "after", "p", "per", "code")
 
 

@@ -20,6 +20,9 @@ from loaders.tdx.service.client import TdxClient
 from loaders.warehouse.tables import conform
 
 KEY = "SSE"
+_FROZEN = (
+    "restart the TDX service; if the exchange was shut that day, the next trading day ends this"
+)
 _RESTART = "restart the TDX service on its first time zone (TZ), then run again"
 
 
@@ -47,7 +50,8 @@ def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
 
     async def days() -> Outcome:
         found = await served(run.client, before, run.clock())
-        return Outcome(KEY, [(found, run.clock())], cursor=found[-1])
+        stands = frozen(found, run.client.service_time)
+        return Outcome(KEY, [(found, run.clock())], cursor=found[-1], failure=stands)
 
     return run.whole(KEY, days())
 
@@ -78,6 +82,26 @@ async def served(client: TdxClient, before: Sequence[date], as_of: datetime) -> 
         await client.workdays(expected[0], today)
         days = sorted({*days, *await client.workdays(start, today)})
     return days
+
+
+def frozen(days: Sequence[date], service_time: datetime | None) -> str | None:
+    """Why a service whose newest trading day is `days[-1]` does not go on; None if it does.
+
+    It stands still once a published trading day is over by its own clock and it has no later day. A
+    replay of old files has the clock of its files. If the exchange was shut on a day that had been
+    published, this is said until the next trading day is over.
+    """
+    if service_time is None:
+        return None
+    today = service_time.astimezone(trading_time.SHANGHAI).date()
+    published = trading_time.published_days(days[-1] + timedelta(days=1), today)
+    missing = trading_time.newest_final(published, service_time)
+    if missing is None:
+        return None
+    return (
+        f"the service's calendar ends {days[-1]}, but the trading day {missing} is over by its own"
+        f" clock: it stands still, so nothing newer can come ({_FROZEN})"
+    )
 
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence, Sized
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -54,7 +55,7 @@ class Connection:
     At most `settings.concurrency` requests run at once and `settings.requests_per_second` begin in
     a second, however many callers wait; retries and probes are counted too. `unknown_fields`
     ('kline-all.list.Foo') and `oddities` ('kline-all.unsorted') count over the whole load; the
-    caller reports them once.
+    caller reports them once. `service_time` is the service's own clock, None before its first answer.
     Every call can raise UpstreamError (SourceGone: no further call can succeed), WrongShape, and
     for a malformed code UsageError.
     """
@@ -84,6 +85,7 @@ class Connection:
         self._gate = OutageGate(self._knock, budget=settings.outage_wait, sleep=sleep, clock=clock)
         self.unknown_fields: Counter[str] = Counter()
         self.oddities: Counter[str] = Counter()
+        self.service_time: datetime | None = None  # by the Date header of the newest answer
         self._late: set[str] = set()  # routes that were late
 
     async def __aenter__(self) -> Self:
@@ -155,6 +157,7 @@ class Connection:
                 response = await post(self._http, path, document, what=subject or "", limit=limit)
             else:
                 response = await get(self._http, path, params, limit=limit)
+            self.service_time = _moment_of(response) or self.service_time
             data = self._open(route, subject or "", response)
         except (UpstreamTimeout, NoAnswerInTime) as error:
             if route not in self._late:  # the tries to come may take minutes
@@ -184,6 +187,13 @@ class Connection:
         except (PermanentAnswer, WrongShape):
             # an answer all the same; whether it is usable shows at the request that needs it
             return 0
+
+
+def _moment_of(response: httpx.Response) -> datetime | None:
+    try:
+        return parsedate_to_datetime(response.headers["Date"])
+    except (KeyError, ValueError):
+        return None
 
 
 def check_code(code: str) -> None:

@@ -41,16 +41,22 @@ class Heard(Silent):
 
 @dataclass
 class Bench:
-    """`load` runs a load at the sandbox's clock with the given request; `rows` asks the warehouse."""
+    """`load` runs a load at the sandbox's clock, or another, with the given request; `rows` asks the
+    warehouse."""
 
     sandbox: TdxSandbox
     settings: Settings
     heard: Heard
 
     def load(
-        self, *, codes: Sequence[str] | None = None, retry: bool = False, **request: Any
+        self,
+        *,
+        codes: Sequence[str] | None = None,
+        retry: bool = False,
+        clock: datetime | None = None,
+        **request: Any,
     ) -> LoadResult:
-        as_of: datetime = self.sandbox.clock.replace(tzinfo=SHANGHAI)
+        as_of = (clock or self.sandbox.clock).replace(tzinfo=SHANGHAI)
         by_code = tuple(name for name in CORE if name != "index_kline")
         request.setdefault("datasets", by_code if codes else CORE)
         request["keys"] = codes and tuple(codes)

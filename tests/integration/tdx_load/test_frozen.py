@@ -1,0 +1,89 @@
+"""A service that stands still answers as if nothing had happened; a load must not."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.replay import ReplayMarket
+from tests.integration.tdx_load.bench import Bench
+from tests.integration.tdx_load.test_incremental import days_until
+
+OpenBench = Callable[..., AbstractContextManager[Bench]]
+STALE = ("stale:workday/range:rows={}", "stale:kline-all:rows={}", "stale:index/all:rows={}")
+
+
+def freeze(bench: Bench, days: int) -> None:
+    bench.sandbox.faults.clear()
+    for rule in STALE:
+        bench.sandbox.faults.add(rule.format(days))
+
+
+@pytest.fixture
+def days(small_market: SyntheticMarket) -> list[date]:
+    return days_until(small_market)
+
+
+def test_a_service_that_stands_still_fails_each_night_and_names_the_day(
+    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
+) -> None:
+    with open_bench(small_market, clock=days[-6]) as bench:
+        assert bench.load().exit_code == 0
+        for nights in (1, 5):
+            bench.sandbox.set_clock(days[-6 + nights], restart=True)
+            freeze(bench, nights)
+
+            result = bench.load()
+
+            assert result.exit_code == 6
+            assert any(
+                f"ends {days[-6]}" in text and str(days[-6 + nights]) in text
+                for text in result.warnings
+            )
+        bench.sandbox.faults.clear()
+        assert bench.load().exit_code == 0
+
+
+def test_a_first_load_from_one_lands_what_there_is_and_says_so(
+    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
+) -> None:
+    with open_bench(small_market, clock=days[-1]) as bench:
+        freeze(bench, 3)
+        assert bench.load().exit_code == 6
+        assert bench.rows("select max(trade_date) from raw_tdx.kline_daily") == [(days[-4],)]
+
+
+def test_a_day_that_the_exchange_was_shut_after_all_fails_until_the_next_one_is_over(
+    open_bench: OpenBench,
+    small_market: SyntheticMarket,
+    days: list[date],
+    new_database: Callable[..., str],
+) -> None:
+    world = SyntheticMarket(codes=12, days=60, seed=3)
+    shut = days[-3]
+    world.days.remove(shut)
+    with open_bench(world, clock=shut) as bench:
+        assert bench.load(datasets=("trading_calendar",)).exit_code == 6
+        bench.sandbox.set_clock(days[-2])
+        assert bench.load(datasets=("trading_calendar",)).exit_code == 0
+
+
+def test_before_the_close_no_day_is_missing(
+    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
+) -> None:
+    with open_bench(small_market, clock=days[-2]) as bench:
+        bench.sandbox.set_clock(f"{days[-1]}T14:00:00", restart=True)
+        freeze(bench, 1)
+        assert bench.load(datasets=("trading_calendar",)).exit_code == 0
+
+
+def test_a_replay_of_old_files_does_not_stand_still(
+    open_bench: OpenBench, real_tdx_data: Path
+) -> None:
+    with open_bench(ReplayMarket(real_tdx_data)) as bench:
+        named = ("trading_calendar", "kline_daily")
+        long_after = bench.sandbox.clock + timedelta(days=400)
+        assert bench.load(clock=long_after, datasets=named, codes=("sh600000",)).exit_code == 0
