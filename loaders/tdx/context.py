@@ -35,6 +35,8 @@ class Context:
     loop: EventLoop
     securities: "dict[str, Security]" = field(default_factory=dict)
     days: list[date] = field(default_factory=list)
+    # day bars that are asked for a second time, and the day which they must have
+    overdue: dict[str, date] = field(default_factory=dict)
     # what the files of corporate actions hold, once they were read
     actions: "ActionSet | None" = None
 

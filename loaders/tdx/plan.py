@@ -87,7 +87,38 @@ def plan(run: Context) -> Iterator[Sequence[Unit]]:
         run.days = run.ask(trading_calendar.stored)
     wanted = _wanted_codes(run)
     units = None if run.load.retried is None else of_job(run.load.retried)
-    yield of_request(run.load.request, wanted, run.settings) if units is None else units
+    if units is None:
+        units = of_request(run.load.request, wanted, run.settings)
+    yield units
+    if of_days := {key for unit in units if unit.dataset == "kline_daily" for key in unit.keys}:
+        yield _overdue(run, of_days)
+
+
+def _overdue(run: Context, keys: set[str]) -> list[Unit]:
+    """The day bars that are asked for once more: where many codes lack the day that is due, the
+    source answered in part. Then each of them fails unless it comes; a few are suspended."""
+    window = run.window
+    due = min(window.due, window.until or window.due)
+    failed = {key for task in run.load.tasks for key in task.failures}
+    found = run.ask(lambda conn: kline_daily.lagging(conn, sorted(keys - failed), run.days, due))
+    if not found.codes:
+        return []
+    what = (
+        f"{len(found.codes):,} of {found.traded:,} codes that traded of late have no bar of {due}"
+    )
+    if not found.too_many:
+        run.load.log("info", f"kline_daily: {what}", {"codes": found.codes[:20]})
+        run.load.reporter.line(f"kline_daily: {what}: suspended")
+        return []
+    run.load.warn(f"kline_daily: {what}: the service answers in part, asking again")
+    run.overdue = dict.fromkeys(found.codes, due)
+    return [
+        Unit("kline_daily", tuple(batch), exchange)
+        for exchange in EXCHANGES
+        for batch in _batches(
+            [c for c in found.codes if c[:2] == exchange], run.settings.batch_size
+        )
+    ]
 
 
 def chosen(request: LoadRequest) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ if not, the whole history is read again. Nothing narrower than what is stored is
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import filterfalse
 from typing import Any
@@ -25,6 +25,9 @@ from loaders.tdx.service.client import TdxClient
 from loaders.trading_time import is_final, newest_final
 
 ROUTE = "/api/kline-all"
+OF_LATE = 5  # trading days
+# that have no bar of a day and traded before: at most so many, or this share, are suspended
+MOST_SUSPENDED, SUSPENDED_SHARE = 2, 0.05
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,19 @@ def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         cursor = cursors.get(code)
         if not window.wants(cursor):
             return Outcome(code, skipped=NOT_DUE)
-        return await _load(run.client, code, window, cursor, tails.get(code))
+        must_have = run.overdue.get(code)
+        return await _load(run.client, code, window, cursor, tails.get(code), must_have)
 
     return run.each(codes, one)
 
 
 async def _load(
-    client: TdxClient, code: str, window: Window, cursor: date | None, tail: Tail | None
+    client: TdxClient,
+    code: str,
+    window: Window,
+    cursor: date | None,
+    tail: Tail | None,
+    must_have: date | None,
 ) -> Outcome:
     limit = window.limit(cursor)
     bars = await client.kline_all(code, limit=limit)
@@ -86,7 +95,10 @@ async def _load(
         bars = await client.kline_all(code)  # a short answer of a degraded upstream mends itself
         if lost := lost_history(bars, tail, whole=True):
             return Outcome(code, failure=f"{lost}; nothing was overwritten")
-    return accepted(code, bars, window, cursor)
+    found = accepted(code, bars, window, cursor)
+    if must_have and found.failure is None and bars.dates[-1] < must_have:
+        return replace(found, failure=f"no bar of {must_have}, though it traded the days before")
+    return found
 
 
 def accepted(code: str, bars: Bars, window: Window, cursor: date | None) -> Outcome:
@@ -160,6 +172,47 @@ def lost_history(bars: Bars, tail: Tail, *, whole: bool) -> str | None:
     if lost:
         return f"the answer lacks {len(lost)} stored days, the first {lost[0]}"
     return None
+
+
+@dataclass(frozen=True)
+class Lagging:
+    """Codes that traded of late and have no bar of the day that is due, of `traded` that did."""
+
+    codes: tuple[str, ...]
+    traded: int
+
+    @property
+    def too_many(self) -> bool:
+        """More than are suspended from one day to the next: the source is partial."""
+        return len(self.codes) > max(MOST_SUSPENDED, SUSPENDED_SHARE * self.traded)
+
+
+def lagging(
+    conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], due: date
+) -> Lagging:
+    """Of some codes those whose newest bar is one of the last few days before `due`.
+
+    Counted from the newest day before `due` that any of them has, so that a source which stood still
+    for weeks is still seen to. What ended longer ago is suspended or delisted.
+    """
+    rows = conn.execute(
+        """
+        select c.code, k.trade_date
+        from unnest(%s::text[]) as c (code)
+        cross join lateral (
+            select b.trade_date from raw_tdx.kline_daily as b
+            where b.code = c.code and b.trade_date <= %s
+            order by b.trade_date desc limit 1
+        ) as k
+        """,
+        (list(codes), due),
+    )
+    newest: dict[str, date] = dict(rows.fetchall())
+    before = max((day for day in newest.values() if day < due), default=date.min)
+    last = bisect_left(days, due if due in newest.values() else before)
+    since = days[max(last - OF_LATE, 0)]
+    late = tuple(sorted(code for code, day in newest.items() if since <= day < due))
+    return Lagging(late, len(late) + sum(day == due for day in newest.values()))
 
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:

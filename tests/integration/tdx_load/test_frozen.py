@@ -87,3 +87,58 @@ def test_a_replay_of_old_files_does_not_stand_still(
         named = ("trading_calendar", "kline_daily")
         long_after = bench.sandbox.clock + timedelta(days=400)
         assert bench.load(clock=long_after, datasets=named, codes=("sh600000",)).exit_code == 0
+
+
+TRADED = """
+    select code from raw_tdx.kline_daily
+    where trade_date = (select max(trade_date) from raw_tdx.kline_daily) order by code
+"""
+
+
+def test_day_bars_that_stay_behind_the_calendar_are_asked_for_again_and_fail_until_they_come(
+    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
+) -> None:
+    with open_bench(small_market, clock=days[-3]) as bench:
+        bench.load()
+        late = [row[0] for row in bench.rows(TRADED)][1:]
+        for nights in (1, 2):
+            bench.sandbox.faults.clear()
+            for code in late:
+                bench.sandbox.faults.add(f"stale:kline-all:code={code}:rows={nights}")
+            bench.sandbox.set_clock(days[-3 + nights])
+
+            result = bench.load()
+
+            assert result.exit_code == 6
+            failed = {code: why for task in result.tasks for code, why in task.failures.items()}
+            assert set(failed) == set(late)
+            assert f"no bar of {days[-3 + nights]}" in failed[late[0]]
+        bench.sandbox.faults.clear()
+        assert bench.load(retry=True).exit_code == 0
+
+
+def test_an_upstream_that_mends_itself_meanwhile_costs_nothing(
+    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
+) -> None:
+    with open_bench(small_market, clock=days[-2]) as bench:
+        bench.load()
+        bench.sandbox.set_clock(days[-1])
+        bench.sandbox.faults.add("stale:kline-all:first=1:per=code")
+
+        result = bench.load()
+
+        assert result.exit_code == 0
+        assert any("asking again" in text for text in result.warnings)
+
+
+def test_a_code_or_two_without_the_newest_day_are_suspended(
+    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
+) -> None:
+    with open_bench(small_market, clock=days[-2]) as bench:
+        bench.load()
+        bench.sandbox.set_clock(days[-1])
+        for code in [row[0] for row in bench.rows(TRADED)][:2]:
+            bench.sandbox.faults.add(f"stale:kline-all:code={code}")
+
+        assert bench.load().exit_code == 0
+        assert any("2 of" in line and "suspended" in line for line in bench.heard.lines)
