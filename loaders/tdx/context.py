@@ -14,11 +14,13 @@ from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.service.client import TdxClient
 from loaders.tdx.service.event_loop import EventLoop
 from loaders.tdx.settings import TdxSettings
+from loaders.warehouse.tables import LandedTable
 
 if TYPE_CHECKING:
     import psycopg
 
     from loaders.engine.load import Load
+    from loaders.tdx.absence import Absence
     from loaders.tdx.datasets.codes import Security
     from loaders.tdx.files.actions_csv import ActionSet
 
@@ -35,6 +37,7 @@ class Context:
     loop: EventLoop
     securities: "dict[str, Security]" = field(default_factory=dict)
     days: list[date] = field(default_factory=list)
+    absences: "dict[str, Absence]" = field(default_factory=dict)
     # day bars that are asked for a second time, and the day which they must have
     overdue: dict[str, date] = field(default_factory=dict)
     # what the files of corporate actions hold, once they were read
@@ -56,6 +59,16 @@ class Context:
         """The cursors of a landed table, by key: the newest final trading day."""
         stored = self.load.cursors(resource)
         return {key: date.fromisoformat(cursor) for key, cursor in stored.items()}
+
+    def absence(self, dataset: str, landed: LandedTable) -> "Absence":
+        """What this load knows of a dataset that the service may not have."""
+        from loaders.tdx.absence import Absence
+
+        if dataset not in self.absences:
+            query = f"select not exists (select from {landed.qualified})".encode()
+            row = self.ask(lambda conn: conn.execute(query).fetchone())
+            self.absences[dataset] = Absence(dataset, bool(row and row[0]), self.load.warn)
+        return self.absences[dataset]
 
     def wait(self, work: Coroutine[Any, Any, R]) -> R:
         """The result of some requests. Raises Stopped once the load is to stop."""

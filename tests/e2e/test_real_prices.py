@@ -26,9 +26,7 @@ def test_a_load_and_plain_dbt_give_the_expected_prices_to_the_cent(
                 "QUOTEMILL_TDX__CORPORATE_ACTIONS": str(real_tdx_data / "corporate_actions.csv"),
             },
         )
-        # the files have day bars and actions; minutes and ticks of the newest days they lack
-        named = ("--dataset", "kline_daily", "--dataset", "corporate_actions")
-        load = place("loaders", "run", "tdx", "--codes", ",".join(CODES), *named)
+        load = place("loaders", "run", "tdx", "--codes", ",".join(CODES))
         assert load.returncode == 0, load.stderr
         # no variable of ours is set for dbt: the load has left it a profile
         plain = Place(project, home)

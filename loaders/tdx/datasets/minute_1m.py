@@ -20,6 +20,7 @@ import pyarrow as pa
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError, UpstreamError
+from loaders.tdx.absence import Absence, is_empty
 from loaders.tdx.bars import intraday, minute_days
 from loaders.tdx.bars.intraday import Ints, Mask, Records, Sanity
 from loaders.tdx.bars.minute_days import Wanted
@@ -66,24 +67,35 @@ def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     again = run.window.whole or run.window.since is not None
     wanted = run.ask(lambda conn: minute_days.wanted(conn, codes, days, again=again))
 
+    absence = run.absence(DATASET.name, KLINE_MINUTE)
+
     async def one(code: str) -> Outcome:
-        return await _load(run, code, wanted[code])
+        return await _load(run, code, wanted[code], absence)
 
-    return run.each(codes, one)
+    return absence.judged(run.each(codes, one))
 
 
-async def _load(run: Context, code: str, wanted: Wanted) -> Outcome:
+async def _load(run: Context, code: str, wanted: Wanted, absence: Absence) -> Outcome:
     found = Found()
     kind, sanity = run.instrument_type(code), Sanity(run.window.today, run.window.closed)
     if run.settings.vipdoc is not None:
         _read_file(run, code, kind, wanted, found, sanity)
     if not wanted.days and not len(found.bars):
         return Outcome(code, skipped=NOT_DUE)
+    if not len(found.bars) and await absence.tells(len(wanted.traded), lambda: _none(run, code)):
+        return absence.of(code)
     if found.lacks(wanted):
         await _ask_for_bars(run, code, wanted, found, sanity)
     if days := _worth_points(wanted, found):
         await _ask_for_points(run, code, kind, wanted, found, days)
     return _outcome(run, code, wanted, found)
+
+
+async def _none(run: Context, code: str) -> bool:
+    newest = run.client.intraday(code, expect_rows=False)
+    return await is_empty(newest) and await is_empty(
+        run.client.intraday_all(code, expect_rows=False)
+    )
 
 
 def _read_file(

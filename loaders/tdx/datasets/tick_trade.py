@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.engine.rejects import Rejected
+from loaders.tdx.absence import Absence, is_empty
 from loaders.tdx.bars.tick_days import (
     DAILY_MOVE,
     BrokenRule,
@@ -137,14 +138,16 @@ def last_bars(
 
 def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
-    one = _of_today(run, codes) if run.mode == "realtime" else _of_history(run, codes)
-    return run.each(codes, one)
+    if run.mode == "realtime":
+        return run.each(codes, _of_today(run, codes))
+    absence = run.absence(DATASET.name, TICK_TRADE)
+    return absence.judged(run.each(codes, _of_history(run, codes, absence)))
 
 
 # -- days that are over, today among them ------------------------------------------------------
 
 
-def _of_history(run: Context, codes: Sequence[str]) -> One:
+def _of_history(run: Context, codes: Sequence[str], absence: Absence) -> One:
     window = run.window
     # days that were named may be older than those that are kept complete
     days = window.newest(len(window.days) if window.since else run.settings.tick_days)
@@ -153,11 +156,24 @@ def _of_history(run: Context, codes: Sequence[str]) -> One:
 
     async def one(code: str) -> Outcome:
         wanted = [d for d in due.get(code, []) if not _stands(code, d, window.today)]
+        if wanted and await absence.tells(len(wanted), lambda: _none(run, code, wanted)):
+            return absence.of(code)
         if wanted:
             return await _Reading(run, code).read(wanted)
         return Outcome(code, failure=NO_BARS) if unknown else Outcome(code, skipped=NOT_DUE)
 
     return one
+
+
+async def _none(run: Context, code: str, due: Sequence[Due]) -> bool:
+    """Has the service no tick of the newest due days before today?"""
+    groups = stretches([d for d in due if d.day < run.window.today], run.window.days)
+    if not groups:
+        return False
+    first, last = groups[-1][0].day, groups[-1][-1].day
+    return await is_empty(run.client.trades_of_days(code, first, last)) and await is_empty(
+        run.client.trades_of_day(code, last, expect_rows=False)
+    )
 
 
 def _stands(code: str, due: Due, today: date) -> bool:

@@ -59,6 +59,10 @@ class PermanentAnswer(UpstreamError):
     """The same request would get this answer again."""
 
 
+class NoRoute(PermanentAnswer):
+    """This service has no such route."""
+
+
 class UnknownCode(PermanentAnswer):
     """Quotes of several codes failed as a whole because one of them cannot be served."""
 
@@ -153,7 +157,7 @@ def open_envelope(
     if status >= 500 or status == 429:
         raise RetryableAnswer(f"{what}: HTTP {status}")
     if status != 200:
-        raise PermanentAnswer(
+        raise (NoRoute if status == 404 else PermanentAnswer)(
             f"{what}: HTTP {status} {_start_of(content)}",
             hint="is this address a TDX service? check tdx.base_url",
         )

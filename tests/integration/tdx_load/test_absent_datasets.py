@@ -1,0 +1,79 @@
+"""A service without minutes or ticks is told from one that lost those of a code."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.replay import ReplayMarket
+from tests.integration.tdx_load.bench import Bench
+
+OpenBench = Callable[..., AbstractContextManager[Bench]]
+INTRADAY = ("minute_1m", "tick_trade")
+ROUTES = (
+    *("kline-history", "kline-all", "minute"),
+    *("trade-history/full", "minute-trade-all", "trade-history"),
+)
+
+
+def empty(bench: Bench, more: str = "") -> None:
+    for route in ROUTES:
+        bench.sandbox.faults.add(f"empty:{route}{more}")
+
+
+def asked(bench: Bench) -> set[str]:
+    return {entry.params["code"] for entry in bench.sandbox.log if entry.route in ROUTES}
+
+
+def test_a_service_without_them_is_recognised_after_a_few_codes_and_asked_again_by_the_next_load(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    with open_bench(small_market, concurrency=1) as bench:
+        bench.load()
+        empty(bench)
+        bench.sandbox.log.clear()
+
+        result = bench.load(datasets=INTRADAY)
+
+        assert result.exit_code == 0
+        for dataset in INTRADAY:
+            assert sum(f"the service has no {dataset}" in text for text in result.warnings) == 1
+        # as many as tell, and those in the air meanwhile
+        assert len(asked(bench)) <= 5
+        bench.sandbox.faults.clear()
+        result = bench.load(datasets=INTRADAY)
+        assert {t.dataset: t.rows_new > 0 for t in result.tasks if t.dataset in INTRADAY} == {
+            "minute_1m": True, "tick_trade": True,
+        }  # fmt: skip
+
+
+def test_codes_whose_days_are_missing_fail_where_others_have_theirs(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    with open_bench(small_market, concurrency=1) as bench:
+        bench.load()
+        empty(bench, ":code=sh600000")
+
+        result = bench.load(datasets=INTRADAY)
+
+        assert result.exit_code == 6
+        assert {(task.dataset, key) for task in result.tasks for key in task.failures} == {
+            (dataset, "sh600000") for dataset in INTRADAY
+        }
+
+
+def test_a_single_day_of_a_single_code_is_no_evidence(
+    open_bench: OpenBench, small_market: SyntheticMarket
+) -> None:
+    with open_bench(small_market, minute_days=1, tick_days=1) as bench:
+        bench.load(codes=("sh600000",))
+        empty(bench, ":code=sh600000")
+        assert bench.load(datasets=INTRADAY, codes=("sh600000",)).exit_code == 6
+
+
+def test_day_files_alone_load_with_the_default_datasets(
+    open_bench: OpenBench, real_tdx_data: Path
+) -> None:
+    with open_bench(ReplayMarket(real_tdx_data), tick_days=60, minute_days=100) as bench:
+        result = bench.load(datasets=None, codes=("sh600000", "sz000002"))
+        assert (result.exit_code, result.status) == (0, "succeeded")
