@@ -5,36 +5,37 @@ without a row on days that they traded are: they and the codes after them are sk
 once, and the next load asks again. Once a single code has rows, a code without any is a failure.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass, replace
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.tdx.context import answer_or_fault
-from loaders.tdx.service.answers import NoRoute
+from loaders.tdx.service.answers import EmptyAnswer, NoRoute
 
 ENOUGH_CODES = 3  # or all that are asked for
 ENOUGH_DAYS = 2  # one day of one code can be missing for many reasons
-NONE = "no row on any due day"
-THEIRS_ALONE = "no route has any of its due days, though other codes have theirs"
+NONE, TOO_FEW = "no row on several days", "no row on a single day"  # until it is known why
+THEIRS_ALONE = "no route has any of its due days"
 
 
 @dataclass
 class Absence:
-    """What a load knows of it. `possible` while nothing of the dataset has landed or come. `warn`
-    says it, once."""
+    """What a load knows of it. `possible` while nothing of the dataset has landed or come; `told` by
+    a code, `proven` by enough of them. `warn` says it, once."""
 
     dataset: str
     possible: bool
     warn: Callable[[str], None]
+    told: bool = False
     proven: bool = False
     said: bool = False
 
-    async def tells(self, days: int, nothing: Callable[[], Awaitable[bool]]) -> bool:
-        """Is a code with `days` due days to be left alone? `nothing` asks whether it has no row."""
-        return self.possible and days >= ENOUGH_DAYS and (self.proven or await nothing())
+    def may_tell(self, days: int) -> bool:
+        """Would a code without any row, though it traded on `days` due days, be evidence?"""
+        return self.possible and days >= ENOUGH_DAYS
 
-    def of(self, key: str) -> Outcome:
-        return Outcome(key, skipped=NONE)
+    def of(self, key: str, days: int) -> Outcome:
+        """A code without any row on so many due days."""
+        return Outcome(key, skipped=NONE if days >= ENOUGH_DAYS else TOO_FEW)
 
     def judged(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
         """The outcomes in their order; the first are held back until they tell."""
@@ -42,6 +43,7 @@ class Absence:
         for outcome in outcomes:
             held.append(outcome)
             self.possible = self.possible and outcome.rows is None
+            self.told = self.told or outcome.skipped == NONE
             empty = sum(o.skipped == NONE for o in held)
             self.proven = self.possible and (self.proven or empty >= ENOUGH_CODES)
             if self.proven or not self.possible:
@@ -50,9 +52,9 @@ class Absence:
         yield from map(self._judged, held)
 
     def _judged(self, outcome: Outcome) -> Outcome:
-        if outcome.skipped != NONE:
+        if outcome.skipped not in (NONE, TOO_FEW):
             return outcome
-        if not self.possible:
+        if not (self.possible and self.told):
             return replace(outcome, skipped=None, failure=THEIRS_ALONE)
         if not self.said:
             self.said = True
@@ -63,7 +65,6 @@ class Absence:
         return replace(outcome, skipped=NOT_DUE)
 
 
-async def is_empty(request: Awaitable[Sized]) -> bool:
-    """Did a request succeed without a row, or is there no such route? A fault tells nothing."""
-    found, fault = await answer_or_fault(request)
-    return isinstance(fault, NoRoute) or (found is not None and not len(found))
+def is_empty(found: Sized | None, fault: Exception | None) -> bool:
+    """Did a request succeed without a row, or is there no such route? Another fault tells nothing."""
+    return isinstance(fault, EmptyAnswer | NoRoute) or (found is not None and not len(found))

@@ -8,6 +8,7 @@ and wholeness: every tick lies between its low and high, and the ticks sum to it
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
@@ -87,9 +88,16 @@ class BrokenRule(Exception):
 
     def rejected(self, code: str, day: date, ticks: Ticks) -> Rejected:
         what = {"code": code, "trade_date": day.isoformat(), "ticks": len(ticks)}
+        what["digest"] = digest_of(ticks)
         return Rejected(
             f"{code} {day}", self.field, self.rule, self.value, orjson.dumps(what).decode()
         )
+
+
+def digest_of(ticks: Ticks) -> str:
+    """The same for the same ticks, whichever route they came by."""
+    columns = (ticks.stamps, ticks.price, ticks.volume, ticks.side)
+    return sha256(orjson.dumps(columns)).hexdigest()[:16]
 
 
 def is_tenfold(code: str, instrument_type: str) -> bool:
@@ -155,6 +163,17 @@ def priced_by_bar(found: TickDay, bar: DayBar, *, tenfold: bool) -> TickDay:
             "every tick must lie between low and high of the day bar",
             f"ticks {low} to {high}, bar {bar.low} to {bar.high}",
         )
+    return scaled(found, by)
+
+
+def priced_near_bar(found: TickDay, bar: DayBar, *, tenfold: bool) -> TickDay:
+    """The day scaled though some ticks leave the range of its bar. Raises BrokenRule for prices that
+    can only be another security's."""
+    low, high = int(found.price.min()), int(found.price.max())
+    by = divisor(low, high, bar, tenfold=tenfold, slack=DAILY_MOVE)
+    if not by:
+        value = f"ticks {low} to {high}, bar {bar.low} to {bar.high}"
+        raise BrokenRule("price", "the ticks must be near the day bar", value)
     return scaled(found, by)
 
 

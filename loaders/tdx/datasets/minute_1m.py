@@ -45,7 +45,7 @@ MISFIT = (
 @dataclass
 class Found:
     """What is known of a code so far. `out_of_reach` are days that no route has any more;
-    `unanswered`: the whole series could not be had."""
+    `unanswered`: the whole series could not be had; `empty`: no answer had a row."""
 
     bars: Records = field(default_factory=intraday.empty)
     rejected: list[Rejected] = field(default_factory=list)
@@ -53,6 +53,7 @@ class Found:
     ways: list[str] = field(default_factory=list)
     out_of_reach: set[date] = field(default_factory=set)
     unanswered: bool = False
+    empty: bool = True
 
     def lacks(self, wanted: Wanted) -> set[date]:
         """Due days that are not whole yet."""
@@ -82,20 +83,17 @@ async def _load(run: Context, code: str, wanted: Wanted, absence: Absence) -> Ou
         _read_file(run, code, kind, wanted, found, sanity)
     if not wanted.days and not len(found.bars):
         return Outcome(code, skipped=NOT_DUE)
-    if not len(found.bars) and await absence.tells(len(wanted.traded), lambda: _none(run, code)):
-        return absence.of(code)
+    days_told = len(wanted.traded)
+    if absence.proven and not len(found.bars):
+        return absence.of(code, days_told)
     if found.lacks(wanted):
         await _ask_for_bars(run, code, wanted, found, sanity)
-    if days := _worth_points(wanted, found):
+    none = absence.may_tell(days_told) and found.empty and not len(found.bars)
+    if not none and (days := _worth_points(wanted, found)):
         await _ask_for_points(run, code, kind, wanted, found, days)
+    if absence.possible and found.empty and not len(found.bars):
+        return absence.of(code, days_told)
     return _outcome(run, code, wanted, found)
-
-
-async def _none(run: Context, code: str) -> bool:
-    newest = run.client.intraday(code, expect_rows=False)
-    return await is_empty(newest) and await is_empty(
-        run.client.intraday_all(code, expect_rows=False)
-    )
 
 
 def _read_file(
@@ -186,6 +184,7 @@ async def _bars(
     except SourceGone:
         raise
     except (UpstreamError, DataQualityError) as error:
+        found.empty = found.empty and is_empty(None, error)
         found.faults.append(str(error))
         return None
     found.rejected += rejected
@@ -206,6 +205,7 @@ async def _ask_for_points(
     tenfold, filled = is_tenfold(code, kind), 0
     for day in days:
         points, fault = await answer_or_fault(run.client.minute_points(code, day))
+        found.empty = found.empty and is_empty(points, fault)
         if points is None:
             found.faults.append(str(fault))
             continue

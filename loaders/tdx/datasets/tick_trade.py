@@ -7,7 +7,7 @@ history on a later day.
 """
 
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, time, timedelta
 from typing import Any
 
@@ -24,11 +24,13 @@ from loaders.tdx.bars.tick_days import (
     TickDay,
     TickDays,
     day_of,
+    digest_of,
     divisor,
     is_tenfold,
     is_whole,
     misfit,
     priced_by_bar,
+    priced_near_bar,
     rows_of,
     scaled,
     whole,
@@ -63,6 +65,7 @@ class Due:
     day: date
     bar: DayBar
     stored: Stored | None
+    refused: str | None = None  # the digest of what was refused of it on an earlier day
 
 
 def due_days(
@@ -112,6 +115,21 @@ def due_days(
     return due
 
 
+def refusals(conn: psycopg.Connection, today: date) -> dict[str, str]:
+    """Digests of the answers whose prices were refused before today, by code and day."""
+    # an answer that comes again leaves the row as it is, and with it the first moment
+    rows = conn.execute(
+        """
+        select row_key, payload::json ->> 'digest'
+        from raw_tdx.rejected_row
+        where dataset = 'tick_trade' and field = 'price'
+            and (fetched_at at time zone 'UTC' + interval '8 hours')::date < %s
+        """,
+        (today,),
+    )
+    return {key: digest for key, digest in rows if digest is not None}
+
+
 def last_bars(
     conn: psycopg.Connection, codes: Sequence[str], today: date
 ) -> tuple[dict[str, DayBar], dict[str, int]]:
@@ -153,27 +171,21 @@ def _of_history(run: Context, codes: Sequence[str], absence: Absence) -> One:
     days = window.newest(len(window.days) if window.since else run.settings.tick_days)
     due = run.ask(lambda conn: due_days(conn, codes, days, window.since)) if days else {}
     unknown = not run.cursors(KLINE_DAILY.name)
+    refused = run.ask(lambda conn: refusals(conn, window.today)) if due else {}
 
     async def one(code: str) -> Outcome:
-        wanted = [d for d in due.get(code, []) if not _stands(code, d, window.today)]
-        if wanted and await absence.tells(len(wanted), lambda: _none(run, code, wanted)):
-            return absence.of(code)
+        wanted = [
+            replace(d, refused=refused.get(f"{code} {d.day}"))
+            for d in due.get(code, [])
+            if not _stands(code, d, window.today)
+        ]
+        if absence.proven and wanted:
+            return absence.of(code, len(wanted))
         if wanted:
-            return await _Reading(run, code).read(wanted)
+            return await _Reading(run, code, absence).read(wanted)
         return Outcome(code, failure=NO_BARS) if unknown else Outcome(code, skipped=NOT_DUE)
 
     return one
-
-
-async def _none(run: Context, code: str, due: Sequence[Due]) -> bool:
-    """Has the service no tick of the newest due days before today?"""
-    groups = stretches([d for d in due if d.day < run.window.today], run.window.days)
-    if not groups:
-        return False
-    first, last = groups[-1][0].day, groups[-1][-1].day
-    return await is_empty(run.client.trades_of_days(code, first, last)) and await is_empty(
-        run.client.trades_of_day(code, last, expect_rows=False)
-    )
 
 
 def _stands(code: str, due: Due, today: date) -> bool:
@@ -205,10 +217,12 @@ class _Reading:
 
     run: Context
     code: str
+    absence: Absence
     landing: list[TickDay] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     failed: dict[date, str] = field(default_factory=dict)
     fallback: str | None = None
+    empty: bool = True  # no answer had a tick
 
     async def read(self, due: Sequence[Due]) -> Outcome:
         gone: SourceGone | None = None
@@ -216,11 +230,14 @@ class _Reading:
             today = self.run.window.today
             ended = [d for d in due if d.day < today]
             for stretch in stretches(ended, self.run.window.days):
-                await self._read_stretch(stretch)
+                if not await self._read_stretch(stretch, ended):
+                    return self.absence.of(self.code, len(ended))
             for one in due[len(ended) :]:
                 await self._read_today(one)
         except SourceGone as error:
             gone = error
+        if self.absence.possible and self.empty and not gone:
+            return self.absence.of(self.code, len(due))
         finished = [found.day for found in self.landing if found.is_final]
         return Outcome(
             self.code,
@@ -232,10 +249,17 @@ class _Reading:
             gone=gone,
         )
 
-    async def _read_stretch(self, stretch: Sequence[Due]) -> None:
+    async def _read_stretch(self, stretch: Sequence[Due], ended: Sequence[Due]) -> bool:
+        """False where neither these days nor the newest of all have ticks, and no code has any."""
+        client = self.run.client
         answers, fault = await answer_or_fault(
-            self.run.client.trades_of_days(self.code, stretch[0].day, stretch[-1].day)
+            client.trades_of_days(self.code, stretch[0].day, stretch[-1].day)
         )
+        self.empty = self.empty and is_empty(answers, fault)
+        if self.absence.may_tell(len(ended)) and is_empty(answers, fault) and not self.landing:
+            newest = client.trades_of_day(self.code, ended[-1].day, expect_rows=False)
+            if is_empty(*await answer_or_fault(newest)):
+                return False
         why = type(fault).__name__ if fault else "days are missing"
         for due in stretch:
             first = self._judged(due, answers.get(due.day) if answers else None)
@@ -246,10 +270,12 @@ class _Reading:
                 why = "days are not whole"
             self.fallback = f"{ROUTE} → {BY_DAY}: {why}"
             await self._read_day(due, first)
+        return True
 
     async def _read_today(self, due: Due) -> None:
         """The current day after its close, judged by its day bar; provisional."""
         ticks, fault = await answer_or_fault(self.run.client.trades_of_today(self.code))
+        self.empty = self.empty and is_empty(ticks, fault)
         if ticks is None:
             self.failed[due.day] = str(fault)
             return
@@ -268,6 +294,7 @@ class _Reading:
     async def _read_day(self, due: Due, first: TickDay | BrokenRule | None) -> None:
         """One day by itself, after the route of many days gave `first` of it."""
         ticks, fault = await answer_or_fault(self.run.client.trades_of_day(self.code, due.day))
+        self.empty = self.empty and is_empty(ticks, fault)
         second = self._judged(due, ticks)
         if ticks is None:
             self.failed[due.day] = str(fault)
@@ -285,7 +312,11 @@ class _Reading:
             return None
         tenfold = is_tenfold(self.code, self.run.instrument_type(self.code))
         try:
-            return priced_by_bar(day_of(due.day, ticks), due.bar, tenfold=tenfold)
+            found = day_of(due.day, ticks)
+            # the same answer on a later day: the source has no other, and soon not even this
+            if due.refused is not None and due.refused == digest_of(ticks):
+                return priced_near_bar(found, due.bar, tenfold=tenfold)
+            return priced_by_bar(found, due.bar, tenfold=tenfold)
         except BrokenRule as broken:
             return broken
 

@@ -309,3 +309,52 @@ def test_probes_of_what_is_due_stay_index_scans(
     plan = "\n".join(plans)
     assert "Hash" not in plan
     assert "Merge" not in plan
+
+
+def squeeze(bench: Bench, day: date) -> None:
+    """The stored day bar gets a narrower range than its ticks have."""
+    bench.execute(
+        "update raw_tdx.kline_daily set high = (low + high) / 2, open = low, close = low "
+        f"where code = '{STOCK}' and trade_date = '{day}'"
+    )
+
+
+def test_ticks_that_leave_their_day_bar_land_once_they_came_alike_on_two_days(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
+) -> None:
+    odd = days[-4]
+    with open_bench(tiny_market, clock=days[-2], tick_days=6) as bench:
+        bench.load(codes=(STOCK,))
+        squeeze(bench, odd)
+        named = ("tick_trade",)
+        for _ in range(2):  # the same evening proves nothing
+            assert bench.load(codes=(STOCK,), datasets=named).exit_code == 6
+            assert odd not in stored(bench)
+        bench.sandbox.set_clock(days[-1], restart=True)
+
+        assert bench.load(codes=(STOCK,), datasets=named).exit_code == 0
+
+        assert stored(bench)[odd][2] is True
+        low, high = bench.rows(
+            "select min(t.price) - min(k.low), max(t.price) - min(k.high) from raw_tdx.tick_trade "
+            "as t join raw_tdx.kline_daily as k using (code, trade_date) where t.trade_date = %s",
+            odd,
+        )[0]
+        assert low < 0 or high > 0
+
+
+def test_ticks_of_another_security_never_land(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
+) -> None:
+    odd = days[-4]
+    with open_bench(tiny_market, clock=days[-2], tick_days=6) as bench:
+        bench.load(codes=(STOCK,))
+        bench.execute(
+            "update raw_tdx.kline_daily set open = open / 3, high = high / 3, low = low / 3, "
+            f"close = close / 3 where code = '{STOCK}' and trade_date = '{odd}'"
+        )
+        assert bench.load(codes=(STOCK,), datasets=("tick_trade",)).exit_code == 6
+        for _ in range(2):
+            bench.sandbox.set_clock(days[-1], restart=True)
+            assert bench.load(codes=(STOCK,), datasets=("tick_trade",)).exit_code == 6
+        assert odd not in stored(bench)

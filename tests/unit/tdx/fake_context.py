@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from loaders.engine.outcome import Outcome
+from loaders.tdx.absence import Absence
 from loaders.tdx.context import Context, outcome_of
 
 
@@ -18,5 +19,9 @@ def fake_context(**attributes: Any) -> Context:
         for key in keys:
             yield asyncio.run(work(key))
 
+    def absence(dataset: str, _: Any) -> Absence:
+        return Absence(dataset, possible=False, warn=print)
+
     own = {"each": each, "wait": asyncio.run, "loop": SimpleNamespace(in_order=in_order)}
+    own |= {"absence": absence}
     return cast(Context, SimpleNamespace(**own, **attributes))
