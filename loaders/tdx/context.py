@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from loaders.tdx.absence import Absence
     from loaders.tdx.datasets.codes import Security
     from loaders.tdx.files.actions_csv import ActionSet
+    from loaders.tdx.service.xdxr import QuoteServers
 
 R = TypeVar("R")
 
@@ -42,6 +43,7 @@ class Context:
     overdue: dict[str, date] = field(default_factory=dict)
     # what the files of corporate actions hold, once they were read
     actions: "ActionSet | None" = None
+    quote_servers: "QuoteServers | None" = None
 
     def __post_init__(self) -> None:
         self.settings: TdxSettings = self.load.settings.tdx

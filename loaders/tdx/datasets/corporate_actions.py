@@ -1,18 +1,19 @@
 """Dataset `corporate_actions`: what the configured source says now, and what it withdrew."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Self
 
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.engine.outcome import Outcome, records
+from loaders.engine.outcome import Outcome, SourceGone, Stopped, records
 from loaders.engine.rejects import Rejected
-from loaders.errors import DataQualityError, UpstreamError
+from loaders.errors import UpstreamError
 from loaders.tdx.context import Context, Dataset
-from loaders.tdx.files.actions_csv import ActionSet, read_actions
+from loaders.tdx.files.actions_csv import ActionSet, CorporateAction, read_actions
 from loaders.tdx.schemas import CORPORATE_ACTION
 from loaders.warehouse.tables import STANDARD_FIELDS
 
@@ -26,100 +27,131 @@ _OWN = [
 
 
 def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Outcomes in the order of `codes`: the source is read once for all of them.
-
-    Raises SettingsError for an unusable source.
-    """
+    """Outcomes in the order of `codes`. Raises SettingsError for an unusable source."""
     source = run.settings.corporate_actions
     if source is None:
-        for code in codes:
-            yield Outcome(code, skipped=NO_SOURCE)
-        return
-    name = "xdxr" if source == "xdxr" else "csv"
-    is_first = run.actions is None
+        yield from (Outcome(code, skipped=NO_SOURCE) for code in codes)
+    elif source == "xdxr":
+        yield from _of_servers(run, codes)
+    else:
+        yield from _of_files(run, source, codes)
+
+
+def _of_servers(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+    """One request for each code, in a thread: the client of the quote servers blocks."""
+    from loaders.tdx.service.xdxr import QuoteServers, actions_of
+
+    run.quote_servers = servers = run.quote_servers or QuoteServers()
+    stored = run.ask(lambda conn: Stored.of(conn, codes, "xdxr"))
     try:
-        found = read_actions(source, codes) if name == "xdxr" else _file(run, source)
-    except (UpstreamError, DataQualityError) as error:
         for code in codes:
-            yield Outcome(code, failure=str(error))
-        return
-    covered = replace(found, covers=found.covers & set(codes))
-    gone = run.ask(lambda conn: withdrawn(conn, covered, name, codes))
-    mended = run.ask(lambda conn: no_longer_refused(conn, found, codes, name)) if is_first else []
-    rows: dict[str, list[dict[str, Any]]] = {}
-    lineage = {"source_route": str(source), "fetched_at": run.clock(), "is_final": True}
-    for row in [*(asdict(row) | {"is_withdrawn": False} for row in found.rows), *gone]:
-        rows.setdefault(row["code"], []).append(row | lineage)
-    refused = [replace(row, source_route=str(source)) for row in [*found.rejected, *mended]]
-    for code in codes:
-        yield Outcome(
-            code,
-            rows.get(code),
-            refused,
-            run.today,
-            failure=found.failed.get(code),
-            cursor_key=name,
-        )
-        refused = []
+            if not run.room():
+                return
+            try:
+                answer = run.wait(asyncio.to_thread(servers.ask, code))
+            except SourceGone as error:
+                yield Outcome(code, failure=str(error), gone=error)
+                return
+            except UpstreamError as error:
+                yield Outcome(code, failure=str(error))
+                continue
+            yield stored.outcome(run, code, actions_of(code, answer))
+    except Stopped:
+        servers.stop()
+        raise
+    finally:
+        servers.close()
 
 
-def _file(run: Context, source: Path | Literal["xdxr"]) -> ActionSet:
-    """The files, read once a load."""
+def _of_files(run: Context, source: Path, codes: Sequence[str]) -> Iterator[Outcome]:
+    """The files, read once a load. What they refuse of any code comes with the first."""
+    is_first, refused = run.actions is None, list[Rejected]()
     if run.actions is None:
         run.actions = read_actions(
             source, sorted({*run.securities, *(run.load.request.keys or ())})
         )
-        for row in run.actions.rejected:
+        refused = run.actions.rejected
+        for row in refused:
             run.load.warn(f"{row.row_key}: {row.field}: {row.rule} (found {row.value!r})")
         for column in run.actions.unknown_columns:
             run.load.warn(f"column not read: {column}")
-        return run.actions
-    return replace(run.actions, rejected=[])
+    by_code: dict[str, list[CorporateAction]] = {}
+    for action in run.actions.rows:
+        by_code.setdefault(action.code, []).append(action)
+    stored = run.ask(lambda conn: Stored.of(conn, codes, "csv"))
+    for code in codes:
+        of_code = ActionSet(by_code.get(code, []), refused, run.actions.covers)
+        yield stored.outcome(run, code, of_code, all_refusals=is_first)
+        refused, is_first = [], False
 
 
-def withdrawn(
-    conn: psycopg.Connection, found: ActionSet, source: str, codes: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Stored rows of some codes that the source no longer has, marked as such.
+@dataclass(frozen=True)
+class Stored:
+    """What earlier readings of a source (csv, xdxr) left of some codes: events by code, and refusals,
+    of files those of all codes."""
 
-    Those of covered codes, and those of any day that the source still has: `seq` counts within a
-    day, so a day with one row less has lost its last number.
-    """
-    present = {(row.code, row.ex_date, row.seq) for row in found.rows}
-    asked = set(codes)
-    present_days = {(row.code, row.ex_date) for row in found.rows if row.code in asked}
-    with conn.cursor(row_factory=dict_row) as cur:
-        stored = cur.execute(
-            "select * from raw_tdx.corporate_action "
-            "where source = %s and not is_withdrawn and code = any(%s)",
-            (source, sorted({*found.covers, *(code for code, _ in present_days)})),
-        ).fetchall()
-    return [
-        {name: row[name] for name in _OWN} | {"is_withdrawn": True}
-        for row in stored
-        if (row["code"], row["ex_date"], row["seq"]) not in present
-        and (row["code"] in found.covers or (row["code"], row["ex_date"]) in present_days)
-    ]
+    source: str
+    events: Mapping[str, Sequence[dict[str, Any]]]
+    refusals: Sequence[Rejected]
 
+    @classmethod
+    def of(cls, conn: psycopg.Connection, codes: Sequence[str], source: str) -> Self:
+        events: dict[str, list[dict[str, Any]]] = {}
+        with conn.cursor(row_factory=dict_row) as cur:
+            cur.execute(
+                "select * from raw_tdx.corporate_action "
+                "where source = %s and not is_withdrawn and code = any(%s)",
+                (source, list(codes)),
+            )
+            for row in cur:
+                events.setdefault(row["code"], []).append(row)
+        refusals = conn.execute(
+            "select row_key, field, rule, value, payload from raw_tdx.rejected_row "
+            "where dataset = 'corporate_actions' and is_withdrawn is not true "
+            # what no table can hold was refused later, under the key of the action
+            "and (row_key like 'xdxr %%') = %s and row_key !~ '^(sh|sz|bj)[0-9]{6} '",
+            (source == "xdxr",),
+        )
+        return cls(source, events, [Rejected(*row) for row in refusals])
 
-def no_longer_refused(
-    conn: psycopg.Connection, found: ActionSet, codes: Sequence[str], source: str
-) -> list[Rejected]:
-    """What an earlier reading refused and this one does not: the newest reading counts.
+    def outcome(
+        self, run: Context, code: str, found: ActionSet, *, all_refusals: bool = False
+    ) -> Outcome:
+        """The events of a code with what the source withdrew, and what it does not refuse any more."""
+        route = str(run.settings.corporate_actions)
+        lineage = {"source_route": route, "fetched_at": run.clock(), "is_final": True}
+        rows = [asdict(row) | {"is_withdrawn": False} for row in found.rows]
+        rows += self._withdrawn(code, found)
+        own = f"xdxr {code} "
+        refused = {(row.row_key, row.field, row.rule) for row in found.rejected}
+        mended = [
+            replace(row, is_withdrawn=True)
+            for row in self.refusals
+            if (all_refusals or row.row_key.startswith(own))
+            and (row.row_key, row.field, row.rule) not in refused
+        ]
+        return Outcome(
+            code,
+            [row | lineage for row in rows] or None,
+            [replace(row, source_route=route) for row in [*found.rejected, *mended]],
+            run.today,
+            cursor_key=self.source,
+        )
 
-    Files are read whole; of the quote servers only what was asked for and answered. What no table can
-    hold is refused later, under the key of the action.
-    """
-    stored = conn.execute(
-        "select row_key, field, rule, value, payload from raw_tdx.rejected_row "
-        "where dataset = 'corporate_actions' and is_withdrawn is not true "
-        "and case when row_key like 'xdxr %%' then split_part(row_key, ' ', 2) = any(%s) "
-        "else %s = 'csv' and row_key !~ '^(sh|sz|bj)[0-9]{6} ' end",
-        (sorted(set(codes) - set(found.failed)) if source == "xdxr" else [], source),
-    )
-    refused = {(row.row_key, row.field, row.rule) for row in found.rejected}
-    gone = [Rejected(*row) for row in stored if row[:3] not in refused]
-    return [replace(row, is_withdrawn=True) for row in gone]
+    def _withdrawn(self, code: str, found: ActionSet) -> list[dict[str, Any]]:
+        """Stored events that the source no longer has, marked as such.
+
+        All of a covered code, and those of any day that the source still has: `seq` counts within a
+        day, so a day with one row less has lost its last number.
+        """
+        present = {(row.ex_date, row.seq) for row in found.rows}
+        days = {day for day, _ in present}
+        return [
+            {name: row[name] for name in _OWN} | {"is_withdrawn": True}
+            for row in self.events.get(code, ())
+            if (row["ex_date"], row["seq"]) not in present
+            and (code in found.covers or row["ex_date"] in days)
+        ]
 
 
 DATASET = Dataset("corporate_actions", CORPORATE_ACTION, "corporate actions", fetch, records)

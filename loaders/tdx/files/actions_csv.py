@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
 
 import orjson
 import pyarrow as pa
@@ -101,14 +100,12 @@ class ActionSet:
     covers: the codes whose list here is complete: a stored row of theirs that is not in `rows` was
         withdrawn by the source. A code with a rejected row is not covered, nor is any code while a
         rejected row's own code cannot be read.
-    failed: code → why a source could not be asked for it (xdxr only).
     unknown_columns: 'file: column', not read.
     """
 
     rows: list[CorporateAction]
     rejected: list[Rejected] = field(default_factory=list)
     covers: frozenset[str] = frozenset()
-    failed: dict[str, str] = field(default_factory=dict)
     unknown_columns: tuple[str, ...] = ()
 
 
@@ -119,17 +116,12 @@ class _BadRow(Exception):
         self.field, self.rule, self.value = field, rule, value[:200].replace("\0", "\\0")
 
 
-def read_actions(source: Path | Literal["xdxr"], codes: Sequence[str]) -> ActionSet:
-    """Corporate actions of `codes` ('sh600000').
+def read_actions(source: Path, codes: Sequence[str]) -> ActionSet:
+    """Corporate actions of `codes` ('sh600000') from a CSV file or a folder of *.csv files.
 
-    `source` is a CSV file, a folder of *.csv files, or 'xdxr' (asks the TDX quote servers, blocks).
-    Raises SettingsError for a path or a header that cannot be used, UpstreamError when no quote
-    server answers. A bad row is reported and the good ones are kept.
+    Raises SettingsError for a path or a header that cannot be used. A bad row is reported and the good
+    ones are kept.
     """
-    if source == "xdxr":
-        from loaders.tdx.service.xdxr import fetch_actions
-
-        return fetch_actions(codes)
     return _read_files(_files_of(source), codes)
 
 

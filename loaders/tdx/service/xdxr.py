@@ -5,8 +5,10 @@ one that fails is left for the next. They send single-precision floats, which ar
 decimals that are these floats; they know the sum of bonus and transferred shares only.
 """
 
+import contextlib
 import logging
 import math
+import socket
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from loaders.engine.outcome import SourceGone
 from loaders.engine.rejects import Rejected
 from loaders.errors import SettingsError, UpstreamError
 from loaders.tdx.files.actions_csv import (
@@ -44,38 +47,11 @@ AMOUNT_FIELDS = {
 COUNT_FIELDS = {"houzongguben": "total_shares_10k", "panhouliutong": "float_shares_10k"}
 
 
-def fetch_actions(
-    codes: Sequence[str], hosts: Sequence[tuple[str, int]] | None = None
-) -> ActionSet:
-    """Ask for every code, one after the other; blocks.
-
-    `hosts` are (address, port) in the order to try; by default the list that pytdx ships.
-    Raises SettingsError without the extra, UpstreamError when no server could be reached at all.
-    A code that no server answered for is in `failed`. A code without a single row is not covered:
-    an empty answer does not prove that nothing happened.
-    """
-    servers = _Servers(hosts)
-    rows: list[CorporateAction] = []
-    rejected: list[Rejected] = []
-    failed: dict[str, str] = {}
-    covers: set[str] = set()
-    try:
-        for code in codes:
-            try:
-                answer = servers.ask(code)
-            except UpstreamError as error:
-                if not servers.ever_answered:
-                    raise
-                failed[code] = str(error)
-                continue
-            good, bad = read_answer(code, answer)
-            rows += good
-            rejected += bad
-            if good and not bad:
-                covers.add(code)
-    finally:
-        servers.close()
-    return ActionSet(numbered(rows), rejected, frozenset(covers), failed)
+def actions_of(code: str, answer: Sequence[Mapping[str, Any]]) -> ActionSet:
+    """What an answer says of a code. One without a single row does not cover it: an empty answer does
+    not prove that nothing happened."""
+    good, bad = read_answer(code, answer)
+    return ActionSet(numbered(good), bad, frozenset([code] if good and not bad else ()))
 
 
 def read_answer(
@@ -153,47 +129,77 @@ def _exponent(value: Decimal) -> int:
     return exponent
 
 
-class _Servers:
-    """One connection, moved to the next server when it fails."""
+class QuoteServers:
+    """One connection, moved to the next server when it fails. A server that gives no answer in time,
+    or cannot be reached, is not asked again."""
 
-    def __init__(self, hosts: Sequence[tuple[str, int]] | None) -> None:
+    def __init__(self, hosts: Sequence[tuple[str, int]] | None = None) -> None:
+        """`hosts` are (address, port) in the order to try; by default the list that pytdx ships.
+
+        Raises SettingsError without the extra.
+        """
         try:
             from pytdx.config.hosts import hq_hosts
+            from pytdx.errors import TdxConnectionError
             from pytdx.hq import TdxHq_API
         except ImportError:
             raise SettingsError(
                 "corporate actions from `xdxr` need the package pytdx",
                 hint="pip install 'quotemill[xdxr]', or set tdx.corporate_actions to CSV files",
             ) from None
-        self._new_api = TdxHq_API
+        self._new_api, self._unreachable = TdxHq_API, TdxConnectionError
         self._hosts = list(hosts if hosts is not None else [(ip, port) for _, ip, port in hq_hosts])
         self._api: Any = None
-        self.ever_answered = False
+        self._ever_answered = self._stopped = False
 
     def ask(self, code: str) -> list[Mapping[str, Any]]:
-        """The rows of one code. Tries at most MOST_SERVERS servers, the one in use first."""
+        """The rows of one code; blocks. Tries a few servers, the one in use first.
+
+        Raises SourceGone once no server is left, or none of the first few ever answered, and
+        UpstreamError where none has an answer for this code.
+        """
         why = "none is configured"
         for _ in range(min(MOST_SERVERS, len(self._hosts))):
             try:
                 answer = self._connected().get_xdxr_info(MARKETS[code[:2]], code[2:])
             except Exception as error:  # pytdx raises whatever a strange answer leads to
-                why = str(error) or type(error).__name__
+                why = self._failed(error)
             else:
-                self.ever_answered = True
+                self._ever_answered = True
                 return list(answer)
-            log.debug("xdxr of %s from %s failed: %s", code, self._hosts[0], why)
-            self.close()
-            self._hosts.append(self._hosts.pop(0))
-        raise UpstreamError(
-            f"no TDX quote server answered for {code} ({why})",
-            hint="the public servers come and go: try again later, or use CSV files",
+            if self._stopped:
+                break
+        text = f"no TDX quote server answered for {code} ({why})"
+        hint = "the public servers come and go: try again later, or use CSV files"
+        raise (UpstreamError if self._hosts and self._ever_answered else SourceGone)(
+            text, hint=hint
         )
+
+    def stop(self) -> None:
+        """End a request that is under way in another thread."""
+        self._stopped = True
+        self.close()
 
     def close(self) -> None:
         api, self._api = self._api, None
         if api is not None and api.client is not None:
             # its own disconnect() leaves the socket open when the other side has gone
+            with contextlib.suppress(OSError):
+                api.client.shutdown(socket.SHUT_RDWR)  # wakes whoever waits for an answer
             api.client.close()
+
+    def _failed(self, error: Exception) -> str:
+        """Leave the server in use; what it did, in words."""
+        cause = getattr(error, "original_exception", None) or error
+        why = str(cause) or type(cause).__name__
+        self.close()
+        host = self._hosts.pop(0)
+        if isinstance(cause, self._unreachable | TimeoutError):
+            address = ":".join(map(str, host))
+            log.warning("the quote server %s does not answer and is left out (%s)", address, why)
+        else:
+            self._hosts.append(host)
+        return why
 
     def _connected(self) -> Any:
         if self._api is None:

@@ -1,17 +1,22 @@
 """The xdxr request against a small server that speaks the quote protocol."""
 
+import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 
 import pytest
 
+from loaders.engine.outcome import SourceGone
 from loaders.errors import UpstreamError
-from loaders.tdx.service.xdxr import fetch_actions
+from loaders.tdx.service import xdxr
+from loaders.tdx.service.xdxr import QuoteServers, actions_of
+
+Address = tuple[str, int]
 
 pytest.importorskip("pytdx", reason="the extra xdxr is not installed")
 
@@ -58,20 +63,56 @@ def quote_server(answers: dict[tuple[int, bytes], bytes | None]) -> Iterator[tup
 ONE_ROW = packed((1, date(2011, 6, 3), 1, (1.6, 0.0, 3.0, 0.0)))
 
 
+@pytest.fixture(autouse=True)
+def _short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xdxr, "TIMEOUT", 0.2)
+
+
+@contextmanager
+def mute_server(heard: Callable[[], object] = lambda: None) -> Iterator[tuple[Address, list[int]]]:
+    """Accepts and never answers; counts who comes."""
+    listener, came, held = socket.create_server(("127.0.0.1", 0)), [0], []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(listener.accept()[0])
+                came[0] += 1
+                heard()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname(), came
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+        for connection in held:
+            connection.close()
+
+
+def refusing() -> Address:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        address: Address = gone.getsockname()
+        return address
+
+
 def test_the_servers_answer_becomes_actions() -> None:
     with quote_server({(1, b"600000"): ONE_ROW}) as address:
-        found = fetch_actions(["sh600000", "sz000002"], [address])
+        servers = QuoteServers([address])
+        found = actions_of("sh600000", servers.ask("sh600000"))
+        nothing = actions_of("sz000002", servers.ask("sz000002"))
+        servers.close()
     (row,) = found.rows
     assert (row.cash_per10_yuan, row.bonus_total_per10) == (Decimal("1.6"), Decimal(3))
     # an empty answer is no evidence that nothing happened
-    assert (found.covers, found.failed) == ({"sh600000"}, {})
+    assert (found.covers, nothing.covers) == ({"sh600000"}, frozenset())
 
 
 def test_a_server_that_refuses_is_left_for_the_next() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        refusing = gone.getsockname()
     with quote_server({(1, b"600000"): ONE_ROW}) as address:
-        assert len(fetch_actions(["sh600000"], [refusing, address]).rows) == 1
+        assert len(QuoteServers([refusing(), address]).ask("sh600000")) == 1
 
 
 def test_a_server_that_breaks_off_is_left_for_the_next() -> None:
@@ -79,18 +120,37 @@ def test_a_server_that_breaks_off_is_left_for_the_next() -> None:
         quote_server({(1, b"600000"): None}) as breaking,
         quote_server({(1, b"600000"): ONE_ROW}) as address,
     ):
-        assert len(fetch_actions(["sh600000"], [breaking, address]).rows) == 1
+        assert len(QuoteServers([breaking, address]).ask("sh600000")) == 1
 
 
 def test_a_code_that_no_server_answers_fails_alone() -> None:
     with quote_server({(1, b"600000"): ONE_ROW, (0, b"000002"): None}) as address:
-        found = fetch_actions(["sh600000", "sz000002"], [address])
-    assert len(found.rows) == 1
-    assert list(found.failed) == ["sz000002"]
+        servers = QuoteServers([address])
+        servers.ask("sh600000")
+        with pytest.raises(UpstreamError, match="no TDX quote server answered") as caught:
+            servers.ask("sz000002")
+        assert not isinstance(caught.value, SourceGone)
+        assert len(servers.ask("sh600000")) == 1
+
+
+def test_a_server_that_is_mute_is_asked_once_in_a_load() -> None:
+    with mute_server() as (mute, came), quote_server({}) as breaking:
+        servers = QuoteServers([mute, breaking])
+        for _ in range(3):
+            servers.ask("sh600000")
+            servers.close()
+        assert came == [1]
+
+
+def test_without_a_server_that_answers_there_is_no_waiting_for_each_code() -> None:
+    with mute_server() as (first, came), mute_server() as (second, too):
+        servers = QuoteServers([first, second])
+        for _ in range(3):
+            with pytest.raises(SourceGone, match="no TDX quote server answered"):
+                servers.ask("sh600000")
+        assert came + too == [1, 1]
 
 
 def test_no_server_at_all_is_an_upstream_failure() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        refusing = gone.getsockname()
-    with pytest.raises(UpstreamError, match="no TDX quote server answered"):
-        fetch_actions(["sh600000"], [refusing])
+    with pytest.raises(SourceGone, match="no TDX quote server answered"):
+        QuoteServers([refusing()]).ask("sh600000")

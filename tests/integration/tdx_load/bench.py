@@ -1,6 +1,6 @@
 """A warehouse, a simulated service and the loader between them, for tests to drive."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from loaders.engine.load import LoadResult, run_load
+from loaders.engine.load import Load, LoadResult, run_load
 from loaders.engine.request import LoadRequest
 from loaders.progress import Silent
 from loaders.sandbox.actions import actions_csv
@@ -54,6 +54,7 @@ class Bench:
         codes: Sequence[str] | None = None,
         retry: bool = False,
         clock: datetime | None = None,
+        on_start: Callable[[Load], None] = lambda _: None,
         **request: Any,
     ) -> LoadResult:
         as_of = (clock or self.sandbox.clock).replace(tzinfo=SHANGHAI)
@@ -61,7 +62,12 @@ class Bench:
         request.setdefault("datasets", by_code if codes else CORE)
         request["keys"] = codes and tuple(codes)
         return run_load(
-            self.settings, LoadRequest("tdx", **request), self.heard, as_of=as_of, retry=retry
+            self.settings,
+            LoadRequest("tdx", **request),
+            self.heard,
+            as_of=as_of,
+            retry=retry,
+            on_start=on_start,
         )
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:

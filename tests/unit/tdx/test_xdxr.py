@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from loaders.errors import SettingsError
-from loaders.tdx.files.actions_csv import PRECISION, read_actions
-from loaders.tdx.service.xdxr import read_answer
+from loaders.tdx.files.actions_csv import PRECISION
+from loaders.tdx.service.xdxr import QuoteServers, read_answer
 
 FIELDS = (
     "fenhong", "peigujia", "songzhuangu", "peigu", "suogu", "panqianliutong", "panhouliutong",
@@ -111,5 +111,5 @@ def test_without_the_extra_the_command_that_installs_it_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pytdx.hq", None)
     with pytest.raises(SettingsError, match="pytdx") as caught:
-        read_actions("xdxr", ["sh600000"])
+        QuoteServers()
     assert "pip install 'quotemill[xdxr]'" in caught.value.hint

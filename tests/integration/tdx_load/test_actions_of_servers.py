@@ -1,0 +1,46 @@
+"""Corporate actions of the quote servers in a load: package by package, and stopped on word."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+
+from loaders.engine.load import Load
+from loaders.sandbox.market import SyntheticMarket
+from loaders.tdx.service import xdxr
+from tests.integration.tdx_client.test_xdxr_protocol import ONE_ROW, mute_server, quote_server
+from tests.integration.tdx_load.bench import Bench
+
+pytest.importorskip("pytdx", reason="the extra xdxr is not installed")
+OpenBench = Callable[..., AbstractContextManager[Bench]]
+
+
+def test_a_load_lands_what_comes_slice_by_slice_and_names_what_does_not(
+    open_bench: OpenBench, small_market: SyntheticMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        quote_server({(1, b"600000"): ONE_ROW, (0, b"000001"): None}) as address,
+        open_bench(small_market, corporate_actions="xdxr", slice_size=2) as bench,
+    ):
+        monkeypatch.setattr("pytdx.config.hosts.hq_hosts", [("x", *address)])
+        result = bench.load(datasets=("corporate_actions",))
+
+        assert result.exit_code == 6
+        assert {key for task in result.tasks for key in task.failures} == {"sz000001"}
+        assert bench.rows("select code, source from raw_tdx.corporate_action") == [
+            ("sh600000", "xdxr")
+        ]
+
+
+def test_a_load_that_waits_for_a_mute_server_hears_a_request_to_stop(
+    open_bench: OpenBench, small_market: SyntheticMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xdxr, "TIMEOUT", 120.0)
+    load: list[Load] = []
+    with (
+        mute_server(lambda: load[0].interrupt()) as (address, _),
+        open_bench(small_market, corporate_actions="xdxr") as bench,
+    ):
+        monkeypatch.setattr("pytdx.config.hosts.hq_hosts", [("x", *address)])
+        result = bench.load(datasets=("corporate_actions",), on_start=load.append)
+        assert result.status == "cancelled"
