@@ -172,7 +172,7 @@ def test_bars_of_one_day_that_contradict_each_other_are_both_kept_for_judgement(
 def test_a_failure_is_named_by_what_helps_against_it(message: str, kind: type) -> None:
     with pytest.raises(kind) as caught:
         opened(envelope(None, -1, message))
-    assert type(caught.value) is kind
+    assert isinstance(caught.value, kind)
     assert "sh600000" in str(caught.value)
     assert message in str(caught.value)
 
@@ -202,7 +202,7 @@ def test_an_answer_that_is_no_envelope_is_refused_by_its_kind(
 ) -> None:
     with pytest.raises(kind) as caught:
         opened(content, status)
-    assert type(caught.value) is kind
+    assert isinstance(caught.value, kind)
 
 
 def test_an_empty_body_has_a_message_of_its_own() -> None:
