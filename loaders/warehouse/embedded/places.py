@@ -187,6 +187,8 @@ def _system_base(home: Path) -> Path | None:
     if name is None:
         earlier = SYSTEM_ROOT / _digest(home)  # named so before homes named them
         if is_made(earlier / "postgres"):
+            if (home / "pipelines").is_dir():  # the very home that loaded into them
+                return earlier
             raise SettingsError(
                 f"{earlier} holds the data of an earlier home {home}",
                 hint=f"`echo {earlier.name} > {home / POINTER}` takes them up, "

@@ -403,6 +403,18 @@ def test_data_of_before_homes_named_theirs_are_taken_up_on_word(closed: Path) ->
     assert _kept(home) == 3
 
 
+@needs_root
+def test_a_home_that_loaded_into_such_data_goes_on_with_them(closed: Path) -> None:
+    home = closed / "home"
+    _keep(home, 3)
+    embedded.stop(home)
+    earlier = binaries.SYSTEM_ROOT / places._digest(home)
+    embedded.status(home).data_directory.parent.rename(earlier)
+    (home / places.POINTER).unlink()
+    (home / "pipelines").mkdir()
+    assert _kept(home) == 3
+
+
 def test_remove_deletes_the_data_and_leaves_the_rest_of_the_home(
     make_home: Callable[[], Path],
 ) -> None:
