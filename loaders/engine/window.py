@@ -38,6 +38,13 @@ class Window:
         # one more for an unfinished bar of a day that the calendar does not have yet
         return len(self.days) - bisect_right(self.days, start) + self.overlap + 1
 
+    def within(self, days: Sequence[date], *, stored: bool) -> list[int]:
+        """Positions of the days up to `until`, and from `since` on where nothing is stored. Where
+        something is, days left out would be a gap that no later load closes."""
+        first = date.min if stored else self.since or date.min
+        last = self.until or date.max
+        return [i for i, day in enumerate(days) if first <= day <= last]
+
     def newest(self, count: int) -> list[date]:
         """At most `count` finished trading days, the newest, within `since` and `until`; ascending."""
         last = min(self.due, self.until) if self.until else self.due

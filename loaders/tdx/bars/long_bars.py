@@ -20,7 +20,7 @@ from psycopg import sql
 
 from loaders.engine.outcome import Outcome
 from loaders.engine.window import Window
-from loaders.tdx.bars.plausibility import check_bars
+from loaders.tdx.bars.plausibility import ALL_BROKEN, check_bars
 from loaders.tdx.service.answers import Bars
 from loaders.trading_time import close_of, is_final, published_days
 from loaders.warehouse.tables import LandedTable
@@ -142,10 +142,8 @@ def accepted(
     `stored`. Where something is, bars left out would be a gap that no later load closes."""
     good, rejected = check_bars(key, bars, as_of=window.today, closed=window.closed)
     if not len(good):
-        return Outcome(key, failure="every bar of the answer broke a rule", rejected=rejected)
-    first = date.min if stored else window.since or date.min
-    last = window.until or date.max
-    good = good.take(i for i, day in enumerate(good.dates) if first <= day <= last)
+        return Outcome(key, failure=ALL_BROKEN, rejected=rejected)
+    good = good.take(window.within(good.dates, stored=stored))
     ends = ends_of(good.dates, period, known)
     final = [
         day for day, end in zip(good.dates, ends, strict=True) if is_final(end, good.fetched_at)
@@ -154,21 +152,35 @@ def accepted(
     return Outcome(key, LongBars(good, ends, period), rejected, cursor)
 
 
-def arrow_columns(code: str, found: LongBars) -> dict[str, pa.Array]:
-    """The bars as the columns that landed tables of bars have in common."""
-    bars, size = found.bars, len(found)
+def day_columns(code: str, bars: Bars, ends: Sequence[date]) -> dict[str, pa.Array]:
+    """Bars as the columns that all tables of them have; `ends` are the days that make each final."""
+    size = len(bars)
     return {
         "code": pa.repeat(pa.scalar(code), size),
-        "period": pa.repeat(pa.scalar(found.period), size),
-        "bar_end": pa.array([close_of(day) for day in found.ends], _STAMP),
         "trade_date": pa.array(bars.dates, pa.date32()),
         **{
             name: pa.array(getattr(bars, name), pa.int64())
             for name in ("open", "high", "low", "close", "volume", "amount")
         },
-        "up_count": pa.array(bars.up, pa.int64()),
-        "down_count": pa.array(bars.down, pa.int64()),
         "source_route": pa.repeat(pa.scalar(f"/api/{bars.source_route}"), size),
         "fetched_at": pa.repeat(pa.scalar(bars.fetched_at, _STAMP), size),
-        "is_final": pa.array([is_final(day, bars.fetched_at) for day in found.ends], pa.bool_()),
+        "is_final": pa.array([is_final(day, bars.fetched_at) for day in ends], pa.bool_()),
+    }
+
+
+def day_table(outcomes: Sequence[Outcome]) -> pa.Table:
+    """The day bars of some codes."""
+    return pa.concat_tables(
+        pa.table(day_columns(o.key, o.rows, o.rows.dates)) for o in outcomes if o.rows
+    )
+
+
+def arrow_columns(code: str, found: LongBars) -> dict[str, pa.Array]:
+    """The bars as the columns of a table that holds several periods."""
+    bars, size = found.bars, len(found)
+    return day_columns(code, bars, found.ends) | {
+        "period": pa.repeat(pa.scalar(found.period), size),
+        "bar_end": pa.array([close_of(day) for day in found.ends], _STAMP),
+        "up_count": pa.array(bars.up, pa.int64()),
+        "down_count": pa.array(bars.down, pa.int64()),
     }

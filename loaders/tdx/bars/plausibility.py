@@ -17,6 +17,7 @@ from loaders.tdx.schemas import MOST
 from loaders.tdx.service.answers import Bars
 from loaders.trading_time import FIRST_CHINESE_DAY
 
+ALL_BROKEN = "every bar of the answer broke a rule"
 JUMP = 3
 MIN_BROKEN, BROKEN_SHARE = 3, 0.1
 MIN_JUMPS, JUMP_SHARE = 3, 0.02
@@ -27,13 +28,20 @@ class Implausible(DataQualityError):
 
 
 def check_bars(
-    code: str, bars: Bars, as_of: date, closed: Callable[[date], bool]
+    code: str,
+    bars: Bars,
+    as_of: date,
+    closed: Callable[[date], bool],
+    *,
+    adjusted: bool = False,
 ) -> tuple[Bars, list[Rejected]]:
     """The plausible bars, and one Rejected for each rule that a bar breaks.
 
     `as_of` is today on the exchange; `closed(day)` is true where every calendar known says so.
-    Raises Implausible for an answer that is wrong as a whole.
+    Prices of `adjusted` bars may be negative, and jump. Raises Implausible for an answer that is wrong
+    as a whole.
     """
+    least = -MOST["low"] if adjusted else 1
     twice = _contradicting(bars)
     bad = [
         i
@@ -44,7 +52,7 @@ def check_bars(
             )
         )
         if not (
-            0 < lo <= o <= h <= MOST["high"]
+            least <= lo <= o <= h <= MOST["high"]
             and lo <= c <= h
             and 0 <= v <= MOST["volume"]
             and 0 <= a <= MOST["amount"]
@@ -53,7 +61,7 @@ def check_bars(
         )
         or d in twice
     ]  # fmt: skip
-    _refuse_nonsense(code, bars, len(bad))
+    _refuse_nonsense(code, bars, len(bad), may_jump=adjusted)
     if not bad:
         return bars, []
     rejected = [
@@ -65,17 +73,22 @@ def check_bars(
             payload=orjson.dumps({"code": code} | bars.row(i)).decode(),
         )
         for i in bad
-        for field, rule in _broken_rules(bars, i, as_of, closed, twice)
+        for field, rule in _broken_rules(bars, i, as_of, closed, twice, least)
     ]
     return bars.take(sorted(set(range(len(bars))) - set(bad))), rejected
 
 
 def _broken_rules(
-    bars: Bars, i: int, as_of: date, closed: Callable[[date], bool], twice: set[date]
+    bars: Bars,
+    i: int,
+    as_of: date,
+    closed: Callable[[date], bool],
+    twice: set[date],
+    least: int,
 ) -> Iterator[tuple[str, str]]:
     for name in ("open", "high", "low", "close"):
-        if getattr(bars, name)[i] <= 0:
-            yield name, "price must be above 0"
+        if getattr(bars, name)[i] < least:
+            yield name, f"price must be above {least - 1}"
     if bars.high[i] < bars.low[i]:
         yield "high", "high must not be below low"
     else:
@@ -105,7 +118,7 @@ def _contradicting(bars: Bars) -> set[date]:
     return {a for a, b in itertools.pairwise(days) if a == b}
 
 
-def _refuse_nonsense(code: str, bars: Bars, broken: int) -> None:
+def _refuse_nonsense(code: str, bars: Bars, broken: int, *, may_jump: bool) -> None:
     size = len(bars)
     if broken >= max(MIN_BROKEN, BROKEN_SHARE * size):
         raise Implausible(
@@ -113,6 +126,8 @@ def _refuse_nonsense(code: str, bars: Bars, broken: int) -> None:
             " the whole answer is refused",
             hint="was an index asked for as a stock, or is the calendar wrong?",
         )
+    if may_jump:
+        return
     closes = bars.close
     jumps = sum(b > JUMP * a or a > JUMP * b for a, b in itertools.pairwise(closes))
     if jumps >= max(MIN_JUMPS, JUMP_SHARE * size):

@@ -13,16 +13,16 @@ from itertools import filterfalse
 from typing import Any
 
 import psycopg
-import pyarrow as pa
 
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.window import Window
-from loaders.tdx.bars.plausibility import check_bars
+from loaders.tdx.bars.long_bars import day_table
+from loaders.tdx.bars.plausibility import ALL_BROKEN, check_bars
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import ANSWER_GAP, KLINE_DAILY
 from loaders.tdx.service.answers import Bars
 from loaders.tdx.service.client import TdxClient
-from loaders.trading_time import is_final, newest_final
+from loaders.trading_time import newest_final
 
 ROUTE = "/api/kline-all"
 OF_LATE = 5  # trading days
@@ -106,11 +106,11 @@ def accepted(code: str, bars: Bars, window: Window, cursor: date | None) -> Outc
     stored. Where something is, bars left out would be a gap that no later load closes."""
     good, rejected = check_bars(code, bars, as_of=window.today, closed=window.closed)
     if not len(good):
-        return Outcome(code, failure="every bar of the answer broke a rule", rejected=rejected)
+        return Outcome(code, failure=ALL_BROKEN, rejected=rejected)
     first, last = window.since or date.min, window.until or date.max
     if cursor is not None:
         first = date.min
-    good = good.take(i for i, day in enumerate(good.dates) if first <= day <= last)
+    good = good.take(window.within(good.dates, stored=cursor is not None))
     due = min(window.due, last)
     refused = next((r.rule for r in rejected if r.row_key == f"{code} {due}"), None)
     return Outcome(
@@ -215,32 +215,4 @@ def lagging(
     return Lagging(late, len(late) + sum(day == due for day in newest.values()))
 
 
-def table(outcomes: Sequence[Outcome]) -> pa.Table:
-    """The rows of some codes as one Arrow table of the declared schema."""
-    parts = [(o.key, o.rows) for o in outcomes if o.rows]
-    columns = {
-        name: pa.chunked_array([pa.array(getattr(b, name)) for _, b in parts], pa.int64())
-        for name in ("open", "high", "low", "close", "volume", "amount")
-    }
-    days = [pa.array(b.dates, pa.date32()) for _, b in parts]
-    final = [pa.array([is_final(d, b.fetched_at) for d in b.dates], pa.bool_()) for _, b in parts]
-    stamp = pa.timestamp("us", tz="UTC")
-    return pa.table(
-        {
-            "code": pa.chunked_array([_repeat(c, len(b), pa.string()) for c, b in parts]),
-            "trade_date": pa.chunked_array(days),
-            **columns,
-            "source_route": _repeat(ROUTE, sum(len(b) for _, b in parts), None),
-            "fetched_at": pa.chunked_array(
-                [_repeat(b.fetched_at, len(b), stamp) for _, b in parts]
-            ),
-            "is_final": pa.chunked_array(final),
-        }
-    )
-
-
-def _repeat(value: object, count: int, kind: pa.DataType | None) -> pa.Array:
-    return pa.repeat(pa.scalar(value, kind), count)
-
-
-DATASET = Dataset("kline_daily", KLINE_DAILY, ROUTE, fetch, table, beside=ANSWER_GAP)
+DATASET = Dataset("kline_daily", KLINE_DAILY, ROUTE, fetch, day_table, beside=ANSWER_GAP)

@@ -5,7 +5,6 @@ nothing to continue; days before `since` and after `until` stay out.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,8 +44,7 @@ def _read(run: Context, code: str, path: Path) -> Outcome:
     found = vipdoc.read_days(path, code, run.instrument_type(code), run.clock())
     window = run.window
     good, refused = check_bars(code, found.bars, as_of=window.today, closed=window.closed)
-    first, last = window.since or date.min, window.until or date.max
-    good = good.take(i for i, day in enumerate(good.dates) if first <= day <= last)
+    good = good.take(window.within(good.dates, stored=False))
     return Outcome(
         code,
         good,

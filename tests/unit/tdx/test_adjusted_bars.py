@@ -60,7 +60,7 @@ def test_prices_may_be_negative() -> None:
     deep = series(Open=-50, High=100, Low=-100, Close=-20)
     found = outcome(Vendor(bars_of(deep)))
     assert (found.rejected, found.cursor) == ([], DAYS[-1])
-    assert kline_adjusted.table([found])["close"].to_pylist()[9] == -20
+    assert kline_adjusted.DATASET.table([found])["close"].to_pylist()[9] == -20
 
 
 @pytest.mark.parametrize(
