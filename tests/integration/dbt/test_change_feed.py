@@ -16,7 +16,8 @@ from loaders.warehouse import changes
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
-from tests.integration.dbt.conftest import MARTS, PROJECT, Outcome
+from tests.conftest import DBT_DATABASE
+from tests.integration.dbt.conftest import MARTS, PROJECT, Outcome, prepared
 from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
 
 Dbt = Callable[..., Outcome]
@@ -31,11 +32,31 @@ def land_days(conn: psycopg.Connection, days: list[date], close: str = "10") -> 
 
 
 @pytest.fixture
-def built(conn: psycopg.Connection, dbt: Dbt) -> Dbt:
-    """Two codes, forty days, built."""
-    land(conn, "security", [security(code) for code in CODES])
-    land_days(conn, DAYS[:30])
-    assert dbt("build", *MARTS).success
+def built_dsn(
+    filled_database: Callable[..., str], dbt_on: Callable[[Warehouse], Dbt], tmp_path: Path
+) -> str:
+    """The URL of a warehouse with two codes and thirty days, built."""
+
+    def fill(dsn: str) -> None:
+        made = prepared(dsn, tmp_path)
+        with made.connect(autocommit=True) as conn:
+            land(conn, "security", [security(code) for code in CODES])
+            land_days(conn, DAYS[:30])
+        assert dbt_on(made)("build", *MARTS).success
+
+    return filled_database("change feed", fill, DBT_DATABASE)
+
+
+@pytest.fixture
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
+    """Empty; with `built` that of `built_dsn`."""
+    built = "built" in request.fixturenames
+    return prepared(request.getfixturevalue("built_dsn" if built else "warehouse_dsn"), tmp_path)
+
+
+@pytest.fixture
+def built(dbt: Dbt) -> Dbt:
+    """dbt on a warehouse that is built."""
     return dbt
 
 

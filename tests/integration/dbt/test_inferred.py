@@ -151,7 +151,7 @@ def test_any_choice_of_missing_events_is_found_and_no_other(
     for share in (0.1, 0.4, 0.7):
         dropped = {event for event in sorted(real_events) if seeded.random() < share}
         withdraw(conn, dropped)
-        assert dbt(*AGAIN[:3]).success
+        assert dbt(*AGAIN[:4]).success
         assert inferred(conn) == dropped
 
 
