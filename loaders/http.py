@@ -141,7 +141,7 @@ async def _send(
         raise Unreachable(
             f"{what}: nobody answers at {client.base_url.host}:{_port(client.base_url)}"
         ) from None
-    except httpx.TransportError as error:
+    except (httpx.TransportError, httpx.DecodingError) as error:
         outcome = f"{type(error).__name__}: {error}"
         raise RetryableAnswer(
             f"{what}: the connection broke ({str(error) or type(error).__name__})"

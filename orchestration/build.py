@@ -147,7 +147,10 @@ def build(
         build_id = start_build(warehouse, command, None if part else touched)
         report(f"build: dbt {command}")
         try:
-            outcome = invoke(settings, warehouse, ["build", *chosen], quiet=True)
+            # of a table that no model reads there is nothing to build
+            outcome = invoke(
+                settings, warehouse, ["build", *chosen], quiet=True, lenient=tables is not None
+            )
             result = _result(build_id, command, outcome, time.monotonic() - started)
         except BaseException as error:
             finish_build(warehouse, build_id, None, None, f"{type(error).__name__}: {error}")
@@ -157,11 +160,17 @@ def build(
 
 
 def invoke(
-    settings: Settings, warehouse: Warehouse, arguments: Sequence[str], *, quiet: bool = False
+    settings: Settings,
+    warehouse: Warehouse,
+    arguments: Sequence[str],
+    *,
+    quiet: bool = False,
+    lenient: bool = False,
 ) -> Any:
     """Run dbt in this process with our project, profile and target; dbt's own result.
 
-    dbt prints to stdout; `quiet` leaves only its errors, on stderr.
+    dbt prints to stdout; `quiet` leaves only its errors, on stderr. A selector that matches nothing is
+    an error, but where `lenient`.
     """
     os.environ.setdefault("DO_NOT_TRACK", "1")  # before dbt is imported
     project = find_project()
@@ -179,7 +188,8 @@ def invoke(
     options = [
         part for name, value in defaults.items() if name not in given for part in (name, value)
     ]
-    head = ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
+    strict = ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
+    head = [] if lenient else strict
     if quiet:
         head = ["--quiet", *head]
     with contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():

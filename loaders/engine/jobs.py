@@ -229,12 +229,25 @@ def source_of(warehouse: Warehouse, job_id: int) -> str:
 def failed_tasks(
     warehouse: Warehouse, source: str, job_id: int | None = None
 ) -> tuple[dict[str, Any], list[Task]]:
-    """A job of the source (the newest by default) and all its tasks, each with the keys that are left of it:
-    those that failed, or all of a task that did not come to its end. The cursors skip what is there."""
+    """A job of the source and all its tasks, each with the keys that are left of it: those that failed,
+    or all of a task that did not come to its end. The cursors skip what is there.
+
+    By default the newest job that failed and that no later one made good, else the newest of all.
+    """
     with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
         job = cur.execute(
-            "select * from ops.ingestion_jobs where source = %(source)s "
-            "and (%(job)s::bigint is null or job_id = %(job)s) order by job_id desc limit 1",
+            """
+            select j.* from ops.ingestion_jobs as j
+            where j.source = %(source)s and (%(job)s::bigint is null or j.job_id = %(job)s)
+            order by
+                j.status not in ('succeeded', 'running') and not exists (
+                    select 1 from ops.ingestion_jobs as later
+                    where later.source = j.source and later.job_id > j.job_id
+                        and later.status = 'succeeded' and later.parameters = j.parameters
+                ) desc,
+                j.job_id desc
+            limit 1
+            """,
             {"job": job_id, "source": source},
         ).fetchone()
         if job is None:

@@ -78,6 +78,9 @@ class Run:
         if load.gone is not None:  # keys that were never reached fail, so that a retry has them
             for key in task.keys[task.reached :]:
                 task.failures[key] = str(load.gone)
+        if not load.stopping():  # nobody asked for less
+            for key in task.keys[task.reached :]:
+                task.failures[key] = "the source gave no outcome of it"
         task.status = task.verdict
         load.save(task)
         self._say()

@@ -10,10 +10,11 @@ from typing import Any
 
 import psycopg
 
-from loaders.errors import LockHeldError, SettingsError
-from loaders.warehouse.postgres import Warehouse, WarehouseAway
+from loaders.errors import LockHeldError, QuotemillError, SettingsError
+from loaders.warehouse.postgres import Warehouse
 
 QUEUE_POLL = 0.5  # seconds between two tries at a lock that is waited for
+RETAKE_TRIES = 10  # at a lock that a broken connection of ours may hold still
 WATCH_POLL = 1.0  # seconds between two looks for a cancel from another terminal
 
 
@@ -48,7 +49,7 @@ class LoadLock:
                 return self._conn.execute(query.encode(), values).fetchone()
             except psycopg.OperationalError:
                 self._conn.close()
-                self._conn = self._taken()
+                self._conn = self._taken_again()
                 return self._conn.execute(query.encode(), values).fetchone()
 
     def close(self) -> None:
@@ -65,7 +66,27 @@ class LoadLock:
         if row != (True,):
             with conn:
                 raise self._held(conn)
+        self._pid = conn.info.backend_pid
         return conn
+
+    def _taken_again(self) -> psycopg.Connection:
+        """After the connection broke: the server may not know yet that its other end is gone."""
+        for attempt in range(RETAKE_TRIES):
+            try:
+                conn = self._taken()
+            except LockHeldError:
+                with self._warehouse.connect(autocommit=True) as other:
+                    ours = other.execute(
+                        "select pg_terminate_backend(pid) from pg_stat_activity "
+                        "where pid = %s and application_name = %s",
+                        (self._pid, f"quotemill load lock: {self._lane}"),
+                    ).fetchone()
+                if ours is None and attempt:
+                    raise
+                time.sleep(QUEUE_POLL)
+            else:
+                return conn
+        return self._taken()
 
     def _held(self, conn: psycopg.Connection) -> LockHeldError:
         holder = conn.execute(
@@ -118,7 +139,7 @@ class Watch:
             except LockHeldError as error:
                 self._lost = error
                 return
-            except (WarehouseAway, psycopg.Error):
+            except (QuotemillError, psycopg.Error):
                 continue  # what is fetched now is kept on disk
 
 

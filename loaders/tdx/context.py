@@ -44,6 +44,7 @@ class Context:
     # what the files of corporate actions hold, once they were read
     actions: "ActionSet | None" = None
     quote_servers: "QuoteServers | None" = None
+    servers_gone: str | None = None
 
     def __post_init__(self) -> None:
         self.settings: TdxSettings = self.load.settings.tdx

@@ -1,5 +1,6 @@
 """Which tasks a load has: from what is asked for, or from what an earlier job left undone."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from loaders.engine.jobs import Task
@@ -98,8 +99,12 @@ def _overdue(run: Context, keys: set[str]) -> list[Unit]:
     """The day bars that are asked for once more: where many codes lack the day that is due, the
     source answered in part. Then each of them fails unless it comes; a few are suspended."""
     window = run.window
-    due = min(window.due, window.until or window.due)
-    failed = {key for task in run.load.tasks for key in task.failures}
+    last = bisect_right(run.days, min(window.due, window.until or window.due))
+    if not last:
+        return []
+    due = run.days[last - 1]
+    tasks = (task for task in run.load.tasks if task.dataset == "kline_daily")
+    failed = {key for task in tasks for key in task.failures}
     found = run.ask(lambda conn: kline_daily.lagging(conn, sorted(keys - failed), run.days, due))
     if not found.codes:
         return []
@@ -154,8 +159,9 @@ def of_request(request: LoadRequest, wanted: Sequence[str], settings: TdxSetting
 def of_job(tasks: Sequence[Task]) -> list[Unit] | None:
     """What is left of an earlier job's tasks. None if it ended before it had planned any."""
     planned = [t for t in tasks if t.dataset in PLANNED]
-    if not planned:
-        return None
+    base = [t for t in tasks if t.dataset in NAMES[:2]]
+    if not planned or any(t.status != "succeeded" for t in base):
+        return None  # what stood on a list or a calendar that failed is not known
     units = [
         Unit(t.dataset, t.keys, t.exchange)
         for t in planned
@@ -185,7 +191,10 @@ def _wanted_codes(run: Context) -> list[str]:
             hint="the code list must load first: `loaders check tdx`",
         )
     if request.keys is None:
-        return sorted(c for c in loadable if exchange in (None, c[:2]))
+        codes_of = sorted(c for c in loadable if exchange in (None, c[:2]))
+        if exchange and not codes_of:
+            raise UpstreamError(f"no code of exchange {exchange} is known")
+        return codes_of
     if not loadable:  # the list failed and nothing is stored: the user's word must do
         return sorted(request.keys)
     unknown = sorted(set(request.keys) - set(loadable))

@@ -184,7 +184,7 @@ def _widen(conn: psycopg.Connection, table: LandedTable, present: Mapping[str, s
         from readers as r
         inner join pg_class as c on r.oid = c.oid
         inner join pg_namespace as n on c.relnamespace = n.oid
-        where c.relkind = 'v'
+        where c.relkind in ('v', 'm')
         """,
         (table.qualified,),
     ).fetchall()

@@ -9,7 +9,7 @@
 
 {# What the macro `changed` left in the text of a query: pairs of relation and column. #}
 {% macro changed_relations(sql) -%}
-    {{ return(modules.re.findall('(\\S+) /\\* changed by (\\w+) \\*/', sql)) }}
+    {{ return(modules.re.findall('((?:\"[^\"]*\"|[^\\s\"])+) /\\* changed by (\\w+) \\*/', sql)) }}
 {%- endmacro %}
 
 {# The query `sql` over what was taken alone (see take_changes). #}

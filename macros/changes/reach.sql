@@ -54,7 +54,14 @@
             select 1 from raw_tdx.kline_adjusted as v
             where
                 v.code = c.code
-                and v.trade_date >= coalesce(lower(c.days), '-infinity')
+                and v.trade_date >= coalesce(
+                    (
+                        select max(b.trade_date) from raw_tdx.kline_daily as b
+                        where b.code = c.code and b.trade_date < lower(c.days)
+                    ),
+                    lower(c.days),
+                    '-infinity'
+                )
                 and v.trade_date < coalesce(upper(c.days), 'infinity')
         ) then '(,)'::daterange end
         {% endif -%}

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -19,7 +20,7 @@ from loaders.engine import jobs
 from loaders.engine import lock as locks
 from loaders.engine.load import Load, LoadResult, run_load
 from loaders.engine.request import LoadRequest
-from loaders.errors import LockHeldError, UsageError
+from loaders.errors import LockHeldError, SettingsError, UpstreamError, UsageError
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import open_warehouse
@@ -213,6 +214,30 @@ def test_a_killed_load_leaves_what_landed_and_the_next_one_completes_it(bench: T
     assert bench.rows("select status from ops.ingestion_jobs order by job_id") == [
         ("interrupted",), ("succeeded",),
     ]  # fmt: skip
+
+
+def test_keys_that_a_source_says_nothing_of_have_failed(
+    bench: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    price = toy.SOURCE.dataset("price")
+    silent = replace(price, fetch=lambda *_: iter(()))
+    monkeypatch.setattr(toy, "SOURCE", replace(toy.SOURCE, datasets=(silent,)))
+    result = bench.load(keys=("AA", "Bb"))
+    assert (result.status, set(result.tasks[0].failures)) == ("failed", {"AA", "Bb"})
+
+
+def test_a_server_that_does_not_start_for_a_while_leaves_the_watch_awake() -> None:
+    tries = iter([UpstreamError("does not start"), SettingsError("in the way"), (True,)])
+
+    def ask(*_: object) -> Any:
+        answer = next(tries, (True,))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    lock: Any = SimpleNamespace(ask=ask)
+    with locks.Watch(lock, 1) as watch:
+        wait_until("the cancel is seen", watch.asked)
 
 
 def test_a_source_that_nobody_registered_is_named(bench: Toy) -> None:

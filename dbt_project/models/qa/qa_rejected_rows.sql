@@ -5,8 +5,7 @@ with rejected as (
 refused_actions as (
     select a.*
     from {{ ref('int_corporate_actions__refused') }} as a
-    inner join {{ ref('symbol_dim') }} as s on a.code = s.code
-    where s.first_trade_date is not null
+    where exists (select from {{ source('raw_tdx', 'kline_daily') }} as k where k.code = a.code)
 ),
 
 -- what a later answer brought well is stored now

@@ -23,6 +23,7 @@ from loaders.warehouse.tables import conform
 
 KEY = "all"
 KEPT_SHARE = 0.95
+MOST_DELISTED, DELISTED_SHARE = 5, 0.005  # of one day
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,26 @@ def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
 
     async def lists() -> Outcome:
         found = await listed(run.client, run.settings.indices, before)
-        rows = [(security, run.clock()) for security in merge(found, before)]
-        return Outcome(KEY, rows, cursor=run.today)
+        merged = merge(found, before)
+        rows = [(security, run.clock()) for security in merged]
+        return Outcome(KEY, rows, cursor=run.today, failure=_vanished(run, merged, before))
 
     return run.whole(KEY, lists())
+
+
+def _vanished(
+    run: Context, merged: Sequence[Security], before: Mapping[str, Security]
+) -> str | None:
+    """Says which codes are listed no more. As many as no exchange delists in a day are a failure,
+    once: they are what the next list is compared with."""
+    gone = [s.code for s in merged if not s.is_listed and before[s.code].is_listed]
+    if not gone:
+        return None
+    text = f"{len(gone)} codes are listed no more: {', '.join(gone[:5])}"
+    if len(gone) > max(MOST_DELISTED, DELISTED_SHARE * len(before)):
+        return f"{text}, …; is the service's list whole?"
+    run.load.warn(f"codes: {text}")
+    return None
 
 
 async def listed(

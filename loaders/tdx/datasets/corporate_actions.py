@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from loaders.engine.outcome import Outcome, SourceGone, Stopped, records
 from loaders.engine.rejects import Rejected
-from loaders.errors import UpstreamError
+from loaders.errors import LockHeldError, UpstreamError
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files.actions_csv import ActionSet, CorporateAction, read_actions
 from loaders.tdx.schemas import CORPORATE_ACTION
@@ -47,16 +47,20 @@ def _of_servers(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         for code in codes:
             if not run.room():
                 return
+            if run.servers_gone:
+                yield Outcome(code, failure=run.servers_gone)
+                continue
             try:
                 answer = run.wait(asyncio.to_thread(servers.ask, code))
-            except SourceGone as error:
-                yield Outcome(code, failure=str(error), gone=error)
-                return
+            except SourceGone as error:  # the TDX service itself is there
+                run.servers_gone = str(error)
+                yield Outcome(code, failure=run.servers_gone)
+                continue
             except UpstreamError as error:
                 yield Outcome(code, failure=str(error))
                 continue
             yield stored.outcome(run, code, actions_of(code, answer))
-    except Stopped:
+    except (Stopped, LockHeldError, KeyboardInterrupt):
         servers.stop()
         raise
     finally:

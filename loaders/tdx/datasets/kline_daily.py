@@ -6,6 +6,7 @@ if not, the whole history is read again. Nothing narrower than what is stored is
 """
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -211,7 +212,14 @@ def lagging(
     before = max((day for day in newest.values() if day < due), default=date.min)
     last = bisect_left(days, due if due in newest.values() else before)
     since = days[max(last - OF_LATE, 0)]
-    late = tuple(sorted(code for code, day in newest.items() if since <= day < due))
+    ends = Counter(day for day in newest.values() if day < due)
+    # as many as are never suspended on one day ended for another reason, however long ago
+    together = {
+        d for d, n in ends.items() if n > max(MOST_SUSPENDED, SUSPENDED_SHARE * len(newest))
+    }
+    late = tuple(
+        sorted(c for c, day in newest.items() if day < due and (day >= since or day in together))
+    )
     return Lagging(late, len(late) + sum(day == due for day in newest.values()))
 
 

@@ -50,7 +50,8 @@ def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
 
     async def days() -> Outcome:
         found = await served(run.client, before, run.clock())
-        stands = frozen(found, run.client.service_time)
+        served_at = run.client.service_time
+        stands = frozen(found, served_at and min(served_at, run.clock()))
         return Outcome(KEY, [(found, run.clock())], cursor=found[-1], failure=stands)
 
     return run.whole(KEY, days())

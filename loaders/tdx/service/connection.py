@@ -191,7 +191,8 @@ class Connection:
 
 def _moment_of(response: httpx.Response) -> datetime | None:
     try:
-        return parsedate_to_datetime(response.headers["Date"])
+        moment = parsedate_to_datetime(response.headers["Date"])
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (KeyError, ValueError):
         return None
 

@@ -3,6 +3,7 @@
 -- Written in the transaction that changed the rows. Transaction ids order the feed: what a reader has
 -- not seen is what its last snapshot could not see, so a change in flight is neither skipped nor waited
 -- for. They are this cluster's own: loaders/warehouse/migrate.py empties both tables in another one.
+drop table if exists ops.changes, ops.change_cursors; -- of an older dump restored over them
 create table ops.changes (
     xid xid8 not null default pg_current_xact_id(),
     table_name text not null, -- raw_tdx.kline_daily, market.kline_daily_qfq

@@ -1,5 +1,6 @@
 -- What each run judged, and the findings seen so far: a run rings for new ones only.
 
+drop table if exists ops.seen_findings, ops.runs; -- of an older dump restored over them
 create table ops.runs (
     run_id bigint generated always as identity primary key,
     qa_schema text not null, -- whose findings: a database may hold several market schemas

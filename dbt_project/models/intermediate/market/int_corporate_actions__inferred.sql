@@ -168,4 +168,5 @@ final as (
     from breaks as b
 )
 
-select * from final
+-- no bar yet on its newer side: no ex-date either
+select * from final where ex_date is not null

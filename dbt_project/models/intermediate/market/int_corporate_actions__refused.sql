@@ -34,6 +34,11 @@ final as (
                 and concat_ws(' ', a.code, to_char(a.ex_date, 'YYYY-MM-DD'), a.source, a.seq)
                 = r.row_key
         )
+        -- of a code that the files tell of, the quote servers have no say
+        and not (
+            r.row_key like 'xdxr %'
+            and exists (select from actions as a where a.code = r.code and a.source = 'csv')
+        )
         and not exists (
             select from overrides as o where o.code = r.code and o.ex_date::date = r.ex_date
         )

@@ -44,6 +44,8 @@ codes as (
     select code from symbols
     union
     select code from events
+    union
+    select code from {{ ref('int_corporate_actions__refused') }}
 ),
 
 -- every code starts with raw prices; an event opens a segment on its ex-date
