@@ -40,7 +40,7 @@ def land(warehouse: Warehouse, tmp_path: Path) -> Land:
         defaults = {f.name: None if f.nullable else 1 for f in table.schema}
         filled = [defaults | standard | row for row in rows]
         arrow = conform(pa.Table.from_pylist(filled, schema=table.schema), table)
-        pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx")
+        pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
         landing.land(pipeline, warehouse, "tdx", table, [Batch(arrow)])
 
     return land_rows
