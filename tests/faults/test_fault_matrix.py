@@ -80,6 +80,9 @@ EXPECTED: dict[str, tuple[str, dict[str, str]]] = {
     "ths-unadjusted": ("same", {"adjusted days": "as told"}),
     "quote-mismatch": ("UnknownCode", PARTS),
     "missing-days": ("fewer", {}),
+    "stale": ("fewer", {}),
+    # a quote's only guard is the engine's, of what a table can hold
+    "value": ("rejected", MOMENT),
 }
 OPTIONS = {
     "latency": "seconds=0.01",
@@ -92,6 +95,7 @@ OPTIONS = {
     "codes-vanish": "code={code}",
     "missing-field": "field={number}",
     "string-number": "field={number}",
+    "value": "field={number}",
 }
 PATIENCE: dict[str, dict[str, float]] = {
     "hang": {"retries": 0, "timeout": 0.3, "bulk_timeout": 0.3},
