@@ -204,12 +204,15 @@ def test_a_lock_that_another_machine_took_meanwhile_ends_the_load(
         def advance(self, dataset: str, keys: int) -> None:
             self.codes += dataset == "kline_daily"
             if self.codes == 7:
-                other.execute(
-                    "select pg_terminate_backend(pid, 10000) from pg_stat_activity "
-                    "where application_name = 'quotemill load lock: tdx' "
-                    "and datname = current_database()"
-                )
-                assert other.execute(KEY.encode()).fetchone() == (True,)
+                wait_until("somebody else has the lock", self.robbed)
+
+        def robbed(self) -> bool:  # the load's watch may have taken it again in between
+            other.execute(
+                "select pg_terminate_backend(pid, 10000) from pg_stat_activity "
+                "where application_name = 'quotemill load lock: tdx' "
+                "and datname = current_database()"
+            )
+            return other.execute(KEY.encode()).fetchone() == (True,)
 
     actions = {"corporate_actions": str(actions_file)}
     with (
