@@ -51,7 +51,7 @@ EXAMPLE = """
 """
 
 
-def run(codes: int, days: int, run_all: Callable[[Settings], RunResult]) -> int:
+def run(codes: int, days: int, run_all: Callable[[Settings, str], RunResult]) -> int:
     """Start the sandbox, run the pipeline against it, print the summary; the pipeline's exit code."""
     embedded.make_home(HOME)
     clock = _last_close(datetime.now(UTC))
@@ -71,7 +71,8 @@ def run(codes: int, days: int, run_all: Callable[[Settings], RunResult]) -> int:
                 "tick_days": TICK_DAYS,
             },
         )
-        result = run_all(settings)
+        # at the moment at which the sandbox stands: after midnight its day is not yet another to it
+        result = run_all(settings, f"{clock}T18:00")
     if result.judgement and (not result.build or result.build.succeeded):
         _summary(settings)
     return result.exit_code
