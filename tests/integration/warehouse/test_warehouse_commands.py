@@ -117,9 +117,9 @@ def test_remove_asks_and_leaves_another_server_alone(
 def test_the_doctor_names_data_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     from orchestration import doctor
 
-    orphan = embedded.Orphan(Path("/var/lib/quotemill/abc"), Path("/root/old"), 3 * 2**30)
+    orphan = embedded.Orphan(Path("/var/lib/quotemill/abc"), Path("/srv/old"), 3 * 2**30)
     monkeypatch.setattr(embedded, "orphans", lambda: [orphan])
     (check,) = doctor._orphans()
     assert (check.status, check.mend) == ("warn", "rm -r /var/lib/quotemill/abc")
     assert "3.0 GiB" in check.seen
-    assert "/root/old" in check.seen
+    assert "/srv/old" in check.seen
