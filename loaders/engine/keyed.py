@@ -75,12 +75,10 @@ class Run:
                 raise
             if task.reached == start:  # stopped before the first answer
                 break
-        if load.gone is not None:  # keys that were never reached fail, so that a retry has them
-            for key in task.keys[task.reached :]:
-                task.failures[key] = str(load.gone)
-        if not load.stopping():  # nobody asked for less
-            for key in task.keys[task.reached :]:
-                task.failures[key] = "the source gave no outcome of it"
+        # keys that were never reached fail, so that a retry has them, unless somebody asked for less
+        if load.gone is not None or not load.cancelling():
+            why = str(load.gone or "the source gave no outcome of it")
+            task.failures |= dict.fromkeys(task.keys[task.reached :], why)
         task.status = task.verdict
         load.save(task)
         self._say()
@@ -176,10 +174,11 @@ class Run:
         if with_rows:
             rows, unfit, its_rows = screen(dataset.table(with_rows), dataset.landed)
             refused += unfit
+            day = dataset.landed.day
             for row in its_rows:
                 name = str(row.get(dataset.landed.key[0]))
                 for key in {name, f"{name} {row.get('period')}"} & {*moved}:
-                    if str(row.get("trade_date")) >= moved[key]:
+                    if day is None or str(row.get(day)) >= moved[key]:
                         del moved[key]
         now = self.load.clock()
         return Batch(

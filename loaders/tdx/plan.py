@@ -117,13 +117,7 @@ def _overdue(run: Context, keys: set[str]) -> list[Unit]:
         return []
     run.load.warn(f"kline_daily: {what}: the service answers in part, asking again")
     run.overdue = dict.fromkeys(found.codes, due)
-    return [
-        Unit("kline_daily", tuple(batch), exchange)
-        for exchange in EXCHANGES
-        for batch in _batches(
-            [c for c in found.codes if c[:2] == exchange], run.settings.batch_size
-        )
-    ]
+    return _units("kline_daily", found.codes, run.settings)
 
 
 def chosen(request: LoadRequest) -> tuple[str, ...]:
@@ -148,11 +142,7 @@ def of_request(request: LoadRequest, wanted: Sequence[str], settings: TdxSetting
         elif name == "corporate_actions":
             units.append(Unit(name, tuple(wanted)))
         elif name in PLANNED:
-            units += [
-                Unit(name, tuple(batch), exchange)
-                for exchange in EXCHANGES
-                for batch in _batches([c for c in wanted if c[:2] == exchange], settings.batch_size)
-            ]
+            units += _units(name, wanted, settings)
     return units
 
 
@@ -207,6 +197,12 @@ def _wanted_codes(run: Context) -> list[str]:
     return sorted(set(request.keys) - set(unknown))
 
 
-def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def _units(dataset: str, codes_of: Sequence[str], settings: TdxSettings) -> list[Unit]:
+    """Codes as tasks of one exchange each, at most `batch_size` in one."""
+    size = settings.batch_size
+    by_exchange = {e: tuple(c for c in codes_of if c[:2] == e) for e in EXCHANGES}
+    return [
+        Unit(dataset, found[start : start + size], exchange)
+        for exchange, found in by_exchange.items()
+        for start in range(0, len(found), size)
+    ]
