@@ -176,10 +176,9 @@ class Run:
             refused += unfit
             day = dataset.landed.day
             for row in its_rows:
-                name = str(row.get(dataset.landed.key[0]))
-                for key in {name, f"{name} {row.get('period')}"} & {*moved}:
-                    if day is None or str(row.get(day)) >= moved[key]:
-                        del moved[key]
+                key = dataset.cursor_of(row)
+                if key in moved and (day is None or str(row.get(day)) >= moved[key]):
+                    del moved[key]
         now = self.load.clock()
         return Batch(
             rows=rows,

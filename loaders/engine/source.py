@@ -42,8 +42,9 @@ class Dataset(Generic[C]):
     not fit yet. `route` is named where rows are refused.
 
     `beside` is a table that its outcomes have some rows for too.
-    `only_key` is the one key of a dataset that is read whole. `period` is that of a dataset which
-    shares its table with others: the keys of its cursors end so.
+    `only_key` is the one key of a dataset that is read whole. `part` names what a dataset has of a
+    table that it shares with others: the keys of its cursors end so. `key_of` tells the key that a
+    row belongs to, where that is not its value in the first column of the table's key.
     """
 
     name: str
@@ -51,16 +52,22 @@ class Dataset(Generic[C]):
     route: str
     fetch: Callable[[C, Sequence[str]], Iterator[Outcome]]
     table: "Callable[[Sequence[Outcome]], pa.Table | list[dict[str, Any]]]"
-    period: str | None = None
+    part: str | None = None
+    key_of: Callable[[Mapping[str, Any]], str] | None = None
     only_key: str | None = None
     beside: LandedTable | None = None
 
     def cursor_key(self, key: str) -> str:
-        return f"{key} {self.period}" if self.period else key
+        return f"{key} {self.part}" if self.part else key
+
+    def cursor_of(self, row: Mapping[str, Any]) -> str:
+        """The key of the cursor that moves with a row."""
+        first = self.landed.key[0]
+        return self.cursor_key(self.key_of(row) if self.key_of else str(row.get(first)))
 
     def has_cursor(self, cursor_key: str) -> bool:
         """Is this one of the dataset's own cursors, in a table that it may share?"""
-        return self.period is None or cursor_key.endswith(f" {self.period}")
+        return self.part is None or cursor_key.endswith(f" {self.part}")
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,16 @@ def test_a_row_that_breaks_a_rule_costs_nothing_else(bench: Toy) -> None:
     ]  # fmt: skip
 
 
+def test_a_refused_newest_row_keeps_the_cursor_of_its_part_of_a_shared_table(
+    bench: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parted = replace(toy.SOURCE.dataset("price"), part="close")
+    monkeypatch.setattr(toy, "SOURCE", replace(toy.SOURCE, datasets=(parted,)))
+    bench.write("cc", f"1,{10**18}\n")
+    bench.load(keys=("AA", "cc"))
+    assert bench.rows("select key, cursor from ops.ingestion_state") == [("AA close", "2")]
+
+
 def test_what_failed_is_loaded_again_and_nothing_else(bench: Toy) -> None:
     (bench.folder / "cc.csv").unlink()
     first = bench.load(keys=("AA", "Bb", "cc", "dd"))

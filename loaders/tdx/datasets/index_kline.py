@@ -36,9 +36,11 @@ B = TypeVar("B", Bars, TimedBars)
 
 def keys(indices: Iterable[str]) -> tuple[str, ...]:
     """What there is to load of some indices: each period of each."""
-    return tuple(
-        index if period == "day" else f"{index} {period}" for index in indices for period in PERIODS
-    )
+    return tuple(_key(index, period) for index in indices for period in PERIODS)
+
+
+def _key(index: str, period: str) -> str:
+    return index if period == "day" else f"{index} {period}"
 
 
 def _index_and_period(key: str) -> tuple[str, str]:
@@ -227,4 +229,11 @@ def _rows(outcome: Outcome) -> pa.Table:
     return pa.table(columns).select(INDEX_KLINE.schema.names)
 
 
-DATASET = Dataset("index_kline", INDEX_KLINE, ROUTE, fetch, table)
+DATASET = Dataset(
+    "index_kline",
+    INDEX_KLINE,
+    ROUTE,
+    fetch,
+    table,
+    key_of=lambda row: _key(row["code"], row["period"]),
+)

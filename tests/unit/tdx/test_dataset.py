@@ -22,6 +22,15 @@ def test_datasets_that_share_a_table_tell_their_cursors_apart() -> None:
     assert kline_daily.DATASET.has_cursor("sh600000")
 
 
+def test_a_row_names_the_cursor_that_moves_with_it() -> None:
+    row = {"code": "sh000001", "period": "week"}
+    index = SOURCE.dataset("index_kline")
+    assert index.cursor_of(row) == "sh000001 week"
+    assert index.cursor_of(row | {"period": "day"}) == "sh000001"
+    assert SOURCE.dataset("kline_weekly").cursor_of(row) == "sh000001 week"
+    assert kline_daily.DATASET.cursor_of(row) == "sh000001"
+
+
 def test_results_come_in_the_order_of_their_keys_however_long_each_takes() -> None:
     async def slower_the_earlier(key: int) -> int:
         for _ in range(10 - key):
