@@ -10,10 +10,10 @@ known is dropped and counted.
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self, get_origin
 
 import orjson
 
@@ -42,6 +42,7 @@ NUMBERS = ("Open", "High", "Low", "Close", "Volume", "Amount", "UpCount", "DownC
 Kind = type | tuple[type, ...]
 NUMBER: Kind = (int, float)
 BAR_FIELDS: dict[str, Kind] = {"Time": str, **dict.fromkeys(NUMBERS, int)}
+LISTING_FIELDS: dict[str, Kind] = {"code": str, "exchange": str, "name": str}
 # of a bar's Time: the separators and the clock that every bar of a day or longer carries
 DAY_STAMP = "--T15:00:00"
 BIGINT = 2**63
@@ -95,8 +96,25 @@ class Listing(NamedTuple):
     name: str
 
 
+class Columns:
+    """Rows as lists of one length, one for each column; what is no list is true of all rows."""
+
+    __slots__ = ()
+
+    @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(f.name for f in fields(cls) if get_origin(f.type) is list)  # type: ignore[arg-type]
+
+    def take(self, indices: Iterable[int]) -> Self:
+        """The rows at `indices`, in that order."""
+        keep = list(indices)
+        taken = {name: [getattr(self, name)[i] for i in keep] for name in self.columns()}
+        return replace(self, **taken)  # type: ignore[type-var]
+
+
 @dataclass(frozen=True, slots=True)
-class Bars:
+class Bars(Columns):
     """Bars of a day, a week or a month as columns, ascending; each has the last day it covers.
 
     Prices and amount in li (0.001 yuan; indices: 0.001 point), volume in hands of 100 shares.
@@ -126,14 +144,8 @@ class Bars:
         numbers = {name: getattr(self, name)[index] for name in COLUMNS[1:]}
         return {"trade_date": self.dates[index].isoformat()} | numbers
 
-    def take(self, indices: Iterable[int]) -> "Bars":
-        """The bars at `indices`, in that order."""
-        keep = list(indices)
-        columns = {name: [getattr(self, name)[i] for i in keep] for name in COLUMNS}
-        return Bars(**columns, source_route=self.source_route, fetched_at=self.fetched_at)
 
-
-COLUMNS = tuple(f.name for f in fields(Bars) if f.name not in ("source_route", "fetched_at"))
+COLUMNS = Bars.columns()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,75 +230,116 @@ def check_fields(
             unknown[f"{route}.{path}{name}"] += 1
 
 
-def read_list(route: str, data: Any, key: str) -> list[Any]:
-    """The rows of `data`; `null` and `[]` both mean none."""
-    rows = data[key] if key in data else _missing(route, key)
-    if rows is None:
-        return []
-    if type(rows) is not list:
-        raise WrongShape(route, None, key, f"{_kind(rows)}, not a list")
-    return rows
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The `data` of one successful answer. `fetched_at` is the moment the request was sent, UTC.
+
+    `unknown` (fields) and `oddities` count what is noticed while it is read, over the whole load.
+    """
+
+    route: str
+    data: Any
+    fetched_at: datetime
+    unknown: Counter[str]
+    oddities: Counter[str]
+
+    def wrong(self, row: int | None, field: str, rule: str) -> WrongShape:
+        """The error that refuses the answer."""
+        return WrongShape(self.route, row, field, rule)
+
+    def odd(self, what: str, times: int = 1) -> None:
+        """Count what is strange and taken all the same."""
+        self.oddities[f"{self.route}.{what}"] += times
+
+    def head(self, required: Mapping[str, Kind], known: Iterable[str] = ()) -> None:
+        """Check the fields of the answer itself, as `check_fields` does."""
+        self.check(None, self.data, required, known)
+
+    def check(
+        self,
+        row: int | None,
+        value: Any,
+        required: Mapping[str, Kind],
+        known: Iterable[str] = (),
+        path: str = "",
+    ) -> None:
+        """Check the fields of a part of the answer, as `check_fields` does."""
+        check_fields(self.route, row, value, required, known, self.unknown, path)
+
+    def rows(self, key: str) -> list[Any]:
+        """The rows under `key`; `null` and `[]` both mean none."""
+        if key not in self.data:
+            raise self.wrong(None, key, "is missing")
+        rows = self.data[key]
+        if rows is None:
+            return []
+        if type(rows) is not list:
+            raise self.wrong(None, key, f"{_kind(rows)}, not a list")
+        return rows
+
+    def columns(self, key: str, required: Mapping[str, Kind]) -> list[list[Any]]:
+        """The required fields of all rows as columns, in the order of `required`.
+
+        Whole columns are checked; only a failure looks at rows.
+        """
+        rows = self.rows(key)
+        if not rows:
+            return [[] for _ in required]
+        try:
+            columns = [list(c) for c in zip(*map(itemgetter(*required), rows), strict=True)]
+            sound = set(map(len, rows)) == {len(required)} and all(
+                set(map(type, column)) <= _types(kind)
+                for column, kind in zip(columns, required.values(), strict=True)
+            )
+        except (KeyError, TypeError):
+            columns, sound = [], False
+        if not sound:
+            for index, row in enumerate(rows):
+                self.check(index, row, required, path=f"{key}.")
+        for (name, kind), column in zip(required.items(), columns, strict=True):
+            if kind is int and (max(column) >= BIGINT or min(column) < -BIGINT):
+                index = next(i for i, v in enumerate(column) if not -BIGINT <= v < BIGINT)
+                raise self.wrong(index, name, "does not fit a 64-bit number")
+        return columns
+
+    def in_order(self, columns: Sequence[list[Any]]) -> list[list[Any]]:
+        """Columns with their rows sorted by the first, each row once.
+
+        Page joins upstream can repeat a bar at a border of 800.
+        """
+        keys = columns[0]
+        if all(a < b for a, b in itertools.pairwise(keys)):
+            return list(columns)
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        if order != list(range(len(keys))):
+            self.odd("unsorted")
+        rows = list(zip(*columns, strict=True))
+        keep = list(dict.fromkeys(rows[i] for i in order))
+        if len(keep) < len(rows):
+            self.odd("repeated_bar", len(rows) - len(keep))
+        return [list(column) for column in zip(*keep, strict=True)]
 
 
-def read_bars(
-    route: str,
-    data: Any,
-    *,
-    shape: BarShape,
-    fetched_at: datetime,
-    unknown: Counter[str],
-    oddities: Counter[str],
-) -> Bars:
+def read_bars(reply: Reply, shape: BarShape) -> Bars:
     """Bars of a day or longer, ascending, each once unless bars of a day contradict each other."""
-    times, *numbers = bar_columns(route, data, shape, unknown)
-    columns = dict(zip(COLUMNS, [_days(route, times), *numbers], strict=True))
-    bars = Bars(**columns, source_route=route, fetched_at=fetched_at)
-    keep = in_order(route, bars.dates, numbers, oddities)
-    return bars if keep is None else bars.take(keep)
+    times, *numbers = bar_columns(reply, shape)
+    columns = zip(COLUMNS, reply.in_order([_days(reply, times), *numbers]), strict=True)
+    return Bars(**dict(columns), source_route=reply.route, fetched_at=reply.fetched_at)
 
 
-def bar_columns(route: str, data: Any, shape: BarShape, unknown: Counter[str]) -> list[list[Any]]:
-    """Time, then the number columns. Whole columns are checked; only a failure looks at rows."""
-    required: dict[str, Kind] = {shape.count: int, **({"meta": dict} if shape.source else {})}
-    check_fields(route, None, data, required, {shape.key}, unknown)
+def bar_columns(reply: Reply, shape: BarShape) -> list[list[Any]]:
+    """Time, then the number columns."""
+    reply.head({shape.count: int} | ({"meta": dict} if shape.source else {}), {shape.key})
     if shape.source:
-        check_fields(
-            route, None, data["meta"], {"source": str, "type": str},
-            {"batch_limit", "notes"}, unknown, "meta.",
-        )  # fmt: skip
+        meta = reply.data["meta"]
+        reply.check(None, meta, {"source": str, "type": str}, {"batch_limit", "notes"}, "meta.")
         for name, wanted in (("source", shape.source), ("type", shape.period)):
-            if data["meta"][name] != wanted:
-                rule = f"must be {wanted}, not {data['meta'][name]!r}"
-                raise WrongShape(route, None, f"meta.{name}", rule)
-    rows = read_list(route, data, shape.key)
-    return read_columns(route, shape.key, rows, BAR_FIELDS, unknown)[:-1]
+            if meta[name] != wanted:
+                raise reply.wrong(None, f"meta.{name}", f"must be {wanted}, not {meta[name]!r}")
+    return reply.columns(shape.key, BAR_FIELDS)[:-1]
 
 
-def read_columns(
-    route: str, key: str, rows: list[Any], required: Mapping[str, Kind], unknown: Counter[str]
-) -> list[list[Any]]:
-    """The required fields of all rows as columns, in the order of `required`."""
-    if not rows:
-        return [[] for _ in required]
-    try:
-        columns = [list(column) for column in zip(*map(itemgetter(*required), rows), strict=True)]
-        sound = set(map(len, rows)) == {len(required)} and all(
-            set(map(type, column)) <= _types(kind)
-            for column, kind in zip(columns, required.values(), strict=True)
-        )
-    except (KeyError, TypeError):
-        columns, sound = [], False
-    if not sound:
-        for index, row in enumerate(rows):
-            check_fields(route, index, row, required, (), unknown, f"{key}.")
-    for (name, kind), column in zip(required.items(), columns, strict=True):
-        if kind is int and (max(column) >= BIGINT or min(column) < -BIGINT):
-            index = next(i for i, v in enumerate(column) if not -BIGINT <= v < BIGINT)
-            raise WrongShape(route, index, name, "does not fit a 64-bit number")
-    return columns
-
-
-def _days(route: str, times: list[str]) -> list[date]:
+def _days(reply: Reply, times: list[str]) -> list[date]:
     """Days of the stamps. What follows the 19th character is the server's zone, not the time."""
     try:
         if {t[4:5] + t[7:8] + t[10:19] for t in times} <= {DAY_STAMP}:
@@ -294,81 +347,55 @@ def _days(route: str, times: list[str]) -> list[date]:
     except ValueError:
         pass
     for index, text in enumerate(times):
-        read_day(route, index, "Time", text[:10])
+        read_day(reply, index, "Time", text[:10])
         if text[10:19] != DAY_STAMP[2:]:
-            raise WrongShape(route, index, "Time", f"a day bar ends at 15:00:00, not {text!r}")
+            raise reply.wrong(index, "Time", f"a day bar ends at 15:00:00, not {text!r}")
     raise AssertionError("one of the stamps is wrong")
 
 
-def in_order(
-    route: str, keys: Sequence[Any], columns: Sequence[list[int]], oddities: Counter[str]
-) -> list[int] | None:
-    """Positions of the rows sorted by key, each row once; None if they are so already.
-
-    Page joins upstream can repeat a bar at a border of 800.
-    """
-    if all(a < b for a, b in itertools.pairwise(keys)):
-        return None
-    order = sorted(range(len(keys)), key=keys.__getitem__)
-    if order != list(range(len(keys))):
-        oddities[f"{route}.unsorted"] += 1
-    rows = list(zip(keys, *columns, strict=True))
-    keep = list({rows[i]: i for i in order}.values())
-    if len(keep) < len(rows):
-        oddities[f"{route}.repeated_bar"] += len(rows) - len(keep)
-    return keep
-
-
-def read_listings(
-    route: str, data: Any, *, key: str, unknown: Counter[str], oddities: Counter[str]
-) -> list[Listing]:
+def read_listings(reply: Reply, key: str) -> list[Listing]:
     """Securities, each once with the last name given to it, in the order of the answer."""
-    check_fields(route, None, data, {"total": int}, {key, "exchanges"}, unknown)
-    rows = read_list(route, data, key)
-    required: dict[str, type] = {"code": str, "exchange": str, "name": str}
+    reply.head({"total": int}, {key, "exchanges"})
     found: dict[str, Listing] = {}
-    for index, row in enumerate(rows):
-        check_fields(route, index, row, required, {"last_price"}, unknown, f"{key}.")
+    for index, row in enumerate(reply.rows(key)):
+        reply.check(index, row, LISTING_FIELDS, {"last_price"}, f"{key}.")
         digits, exchange = row["code"], row["exchange"]
         if not (len(digits) == 6 and digits.isascii() and digits.isdigit()):
-            raise WrongShape(route, index, "code", f"must be six digits, not {digits!r}")
+            raise reply.wrong(index, "code", f"must be six digits, not {digits!r}")
         if exchange not in EXCHANGES:
-            oddities[f"{route}.unknown_exchange.{exchange}"] += 1
+            reply.odd(f"unknown_exchange.{exchange}")
             continue
         code = exchange + digits
         if code in found:
-            oddities[f"{route}.repeated_code"] += 1
+            reply.odd("repeated_code")
         # the service pads names with NULs, which PostgreSQL's text cannot hold
         found[code] = Listing(code, exchange, row["name"].replace("\0", "").strip())
     return list(found.values())
 
 
-def read_workdays(
-    route: str, data: Any, *, start: date, end: date, unknown: Counter[str]
-) -> list[date]:
+def read_workdays(reply: Reply, start: date, end: date) -> list[date]:
     """Trading days in [start, end], ascending."""
-    check_fields(route, None, data, {"count": int}, {"list"}, unknown)
-    required: dict[str, type] = {"iso": str, "numeric": str}
+    reply.head({"count": int}, {"list"})
     days = set()
-    for index, row in enumerate(read_list(route, data, "list")):
-        check_fields(route, index, row, required, (), unknown, "list.")
-        day = read_day(route, index, "list.iso", row["iso"])
+    for index, row in enumerate(reply.rows("list")):
+        reply.check(index, row, {"iso": str, "numeric": str}, path="list.")
+        day = read_day(reply, index, "list.iso", row["iso"])
         if row["numeric"] != row["iso"].replace("-", ""):
-            raise WrongShape(route, index, "list.numeric", f"{row['numeric']!r} is another day")
+            raise reply.wrong(index, "list.numeric", f"{row['numeric']!r} is another day")
         if not start <= day <= end:
-            raise WrongShape(route, index, "list.iso", f"{day} lies outside {start} to {end}")
+            raise reply.wrong(index, "list.iso", f"{day} lies outside {start} to {end}")
         days.add(day)
     return sorted(days)
 
 
-def read_day(route: str, row: int | None, field: str, text: str) -> date:
+def read_day(reply: Reply, row: int | None, field: str, text: str) -> date:
     """A day in the form 2019-02-01 and no other."""
     try:
         if len(text) == 10 and text[4] == text[7] == "-":
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise WrongShape(route, row, field, f"{text!r} is not a day like 2019-02-01")
+    raise reply.wrong(row, field, f"{text!r} is not a day like 2019-02-01")
 
 
 _KINDS: dict[Kind, str] = {
@@ -389,10 +416,6 @@ def _types(kind: Kind) -> set[type]:
 
 def _kind(value: Any) -> str:
     return _KINDS[type(value)]
-
-
-def _missing(route: str, key: str) -> Any:
-    raise WrongShape(route, None, key, "is missing")
 
 
 def _start_of(content: bytes) -> str:

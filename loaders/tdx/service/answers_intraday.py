@@ -5,27 +5,22 @@ Labels are the exchange's wall clock at the end of a bar. They come through as d
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
-from typing import Any
 
 from loaders.tdx.service.answers import (
     BarShape,
+    Columns,
     Kind,
+    Reply,
     WrongShape,
     bar_columns,
-    check_fields,
-    in_order,
-    read_columns,
     read_day,
-    read_list,
 )
 
 MINUTES_OF = {"minute1": 1, "minute5": 5, "minute15": 15, "minute30": 30, "hour": 60}
-NOON = "13:00"  # what 11:30 is called at times
+POINT_FIELDS: dict[str, Kind] = {"Time": str, "Price": int, "Number": int}
 CLOCK = re.compile(r"T([01][0-9]|2[0-3]):[0-5][0-9]:00")
 
 
@@ -39,7 +34,7 @@ def labels(period: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class TimedBars:
+class TimedBars(Columns):
     """Bars of one to sixty minutes as columns, ascending.
 
     `stamps` are the first 19 characters of the label as delivered, '2024-11-08T09:31:00', exchange
@@ -66,27 +61,6 @@ class TimedBars:
     def __len__(self) -> int:
         return len(self.stamps)
 
-    def row(self, index: int) -> dict[str, Any]:
-        """One bar as plain values, its stamp under `stamp`."""
-        numbers = {name: getattr(self, name)[index] for name in TIMED_COLUMNS[1:]}
-        return {"stamp": self.stamps[index]} | numbers
-
-    def take(self, indices: Iterable[int]) -> "TimedBars":
-        """The bars at `indices`, in that order."""
-        keep = list(indices)
-        columns = {name: [getattr(self, name)[i] for i in keep] for name in TIMED_COLUMNS}
-        return TimedBars(
-            **columns,
-            source_route=self.source_route,
-            fetched_at=self.fetched_at,
-            period=self.period,
-        )
-
-
-TIMED_COLUMNS = tuple(
-    f.name for f in fields(TimedBars) if f.name not in ("source_route", "fetched_at", "period")
-)
-
 
 @dataclass(frozen=True, slots=True)
 class MinutePoints:
@@ -107,74 +81,52 @@ class MinutePoints:
         return len(self.labels)
 
 
-def read_timed_bars(
-    route: str,
-    data: Any,
-    *,
-    shape: BarShape,
-    fetched_at: datetime,
-    unknown: Counter[str],
-    oddities: Counter[str],
-) -> TimedBars:
+def read_timed_bars(reply: Reply, shape: BarShape) -> TimedBars:
     """Intraday bars, ascending, each once unless bars of one label contradict each other."""
-    times, *numbers = bar_columns(route, data, shape, unknown)
-    stamps = read_stamps(route, times)
+    times, *numbers = bar_columns(reply, shape)
+    stamps = read_stamps(reply, times)
     if stamps and {s[10:] for s in stamps} == {"T15:00:00"} and stamps[0][:10] != stamps[-1][:10]:
-        rule = f"one bar a day is not {shape.period}"
-        raise WrongShape(route, None, "Time", rule)
-    columns: dict[str, Any] = dict(zip(TIMED_COLUMNS, [stamps, *numbers], strict=True))
-    bars = TimedBars(**columns, source_route=route, fetched_at=fetched_at, period=shape.period)
-    keep = in_order(route, stamps, numbers, oddities)
-    return bars if keep is None else bars.take(keep)
+        raise reply.wrong(None, "Time", f"one bar a day is not {shape.period}")
+    columns = zip(TimedBars.columns(), reply.in_order([stamps, *numbers]), strict=True)
+    return TimedBars(
+        **dict(columns), source_route=reply.route, fetched_at=reply.fetched_at, period=shape.period
+    )
 
 
-def read_stamps(route: str, times: list[str]) -> list[str]:
+def read_stamps(reply: Reply, times: list[str]) -> list[str]:
     """The wall clock of the stamps, to the minute; what follows is the server's zone."""
     stamps = [text[:19] for text in times]
     wrong = {clock for clock in {stamp[10:] for stamp in stamps} if not CLOCK.fullmatch(clock)}
     if wrong:
         index = next(i for i, stamp in enumerate(stamps) if stamp[10:] in wrong)
-        raise WrongShape(route, index, "Time", f"{stamps[index]!r} is no minute of a day")
+        raise reply.wrong(index, "Time", f"{stamps[index]!r} is no minute of a day")
     for text in {stamp[:10] for stamp in stamps}:
         try:
-            read_day(route, None, "Time", text)
+            read_day(reply, None, "Time", text)
         except WrongShape:
             index = next(i for i, stamp in enumerate(stamps) if stamp[:10] == text)
-            read_day(route, index, "Time", text)
+            read_day(reply, index, "Time", text)
     return stamps
 
 
-def read_minute_points(
-    route: str,
-    data: Any,
-    *,
-    day: date | None,
-    fetched_at: datetime,
-    unknown: Counter[str],
-    oddities: Counter[str],
-) -> MinutePoints:
+def read_minute_points(reply: Reply, day: date | None) -> MinutePoints:
     """The minutes of `day`, or with None of the day that the answer names.
 
     The service counts the labels itself, so anything but an unbroken row of them from 09:31 on
     refuses the answer, as does a price that is not above 0.
     """
-    check_fields(route, None, data, {"Count": int, "date": str}, {"List"}, unknown)
-    named = data["date"]
-    answered = read_day(route, None, "date", f"{named[:4]}-{named[4:6]}-{named[6:]}")
+    reply.head({"Count": int, "date": str}, {"List"})
+    named = reply.data["date"]
+    answered = read_day(reply, None, "date", f"{named[:4]}-{named[4:6]}-{named[6:]}")
     if day is not None and answered != day:
-        raise WrongShape(route, None, "date", f"{named!r} is not {day}")
-    required: dict[str, Kind] = {"Time": str, "Price": int, "Number": int}
-    columns = read_columns(route, "List", read_list(route, data, "List"), required, unknown)
-    keep = in_order(route, columns[0], columns[1:], oddities)
-    if keep is not None:
-        columns = [[column[i] for i in keep] for column in columns]
-    found, price, number = columns
+        raise reply.wrong(None, "date", f"{named!r} is not {day}")
+    found, price, number = reply.in_order(reply.columns("List", POINT_FIELDS))
     whole = labels("minute1")
     for index, label in enumerate(found):
         if index >= len(whole) or label != whole[index]:
-            raise WrongShape(route, index, "List.Time", f"{label!r} breaks the row of minutes")
+            raise reply.wrong(index, "List.Time", f"{label!r} breaks the row of minutes")
         if price[index] <= 0:
-            raise WrongShape(route, index, "List.Price", f"{price[index]} is not above 0")
+            raise reply.wrong(index, "List.Price", f"{price[index]} is not above 0")
         if number[index] < 0:
-            raise WrongShape(route, index, "List.Number", f"{number[index]} is negative")
-    return MinutePoints(answered, found, price, number, route, fetched_at)
+            raise reply.wrong(index, "List.Number", f"{number[index]} is negative")
+    return MinutePoints(answered, found, price, number, reply.route, reply.fetched_at)

@@ -1,8 +1,7 @@
 """Shapes of what is true for a moment: quotes, the parts of stock-info, counts of the market."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -14,10 +13,9 @@ from loaders.tdx.service.answers import (
     Bars,
     BarShape,
     Kind,
+    Reply,
     WrongShape,
-    check_fields,
     read_bars,
-    read_list,
 )
 from loaders.tdx.service.answers_intraday import MinutePoints, read_minute_points
 
@@ -90,36 +88,30 @@ class Counts:
     flat: int
 
 
-def read_quotes(
-    route: str, data: Any, *, codes: Sequence[str], fetched_at: datetime, unknown: Counter[str]
-) -> list[Quote]:
+def read_quotes(reply: Reply, codes: Sequence[str]) -> list[Quote]:
     """One quote for each code asked for, in that order; anything else is refused."""
-    if type(data) is not list:
-        raise WrongShape(route, None, "data", "not a list of quotes")
-    if len(data) != len(codes):
-        raise WrongShape(route, None, "data", f"{len(data)} quotes for {len(codes)} codes")
+    if type(reply.data) is not list:
+        raise reply.wrong(None, "data", "not a list of quotes")
+    if len(reply.data) != len(codes):
+        raise reply.wrong(None, "data", f"{len(reply.data)} quotes for {len(codes)} codes")
     return [
-        read_quote(route, index, row, code=code, fetched_at=fetched_at, unknown=unknown)
-        for index, (row, code) in enumerate(zip(data, codes, strict=True))
+        _quote(reply, index, row, code)
+        for index, (row, code) in enumerate(zip(reply.data, codes, strict=True))
     ]
 
 
-def read_quote(
-    route: str, row: int | None, value: Any, *, code: str, fetched_at: datetime,
-    unknown: Counter[str],
-) -> Quote:  # fmt: skip
-    """The quote of `code`."""
-    check_fields(route, row, value, QUOTE_FIELDS, KNOWN_QUOTE_FIELDS, unknown)
+def _quote(reply: Reply, row: int | None, value: Any, code: str) -> Quote:
+    reply.check(row, value, QUOTE_FIELDS, KNOWN_QUOTE_FIELDS)
     answered = EXCHANGE_NUMBERS.get(value["Exchange"], "?") + value["Code"]
     if answered != code:
-        raise WrongShape(route, row, "Code", f"{answered} is not {code}")
+        raise reply.wrong(row, "Code", f"{answered} is not {code}")
     k = value["K"]
-    check_fields(route, row, k, K_FIELDS, (), unknown, "K.")
+    reply.check(row, k, K_FIELDS, path="K.")
     for name, number in (value | k).items():
         if type(number) is int and not -BIGINT <= number < BIGINT:
-            raise WrongShape(route, row, name, "does not fit a 64-bit number")
+            raise reply.wrong(row, name, "does not fit a 64-bit number")
     if abs(value["Amount"]) > MOST_YUAN:
-        raise WrongShape(route, row, "Amount", f"{value['Amount']} is no turnover")
+        raise reply.wrong(row, "Amount", f"{value['Amount']} is no turnover")
     return Quote(
         code=code,
         previous_close=k["Last"],
@@ -132,25 +124,25 @@ def read_quote(
         amount_yuan=_yuan(value["Amount"]),
         inside_dish=value["InsideDish"],
         outer_disc=value["OuterDisc"],
-        bids=_levels(route, row, "BuyLevel", value, unknown),
-        asks=_levels(route, row, "SellLevel", value, unknown),
+        bids=_levels(reply, row, "BuyLevel", value),
+        asks=_levels(reply, row, "SellLevel", value),
         server_time=value["ServerTime"],
         active1=value["Active1"],
         active2=value["Active2"],
-        fetched_at=fetched_at,
+        fetched_at=reply.fetched_at,
     )
 
 
 def _levels(
-    route: str, row: int | None, name: str, quote: dict[str, Any], unknown: Counter[str]
+    reply: Reply, row: int | None, name: str, quote: dict[str, Any]
 ) -> tuple[tuple[int, int], ...]:
     levels = quote[name]
     if len(levels) != LEVELS:
-        raise WrongShape(route, row, name, f"{len(levels)} levels, not {LEVELS}")
+        raise reply.wrong(row, name, f"{len(levels)} levels, not {LEVELS}")
     for level in levels:
-        check_fields(route, row, level, LEVEL_FIELDS, (), unknown, f"{name}.")
+        reply.check(row, level, LEVEL_FIELDS, path=f"{name}.")
         if level["Buy"] is not (name == "BuyLevel"):
-            raise WrongShape(route, row, f"{name}.Buy", "a level of the other side")
+            raise reply.wrong(row, f"{name}.Buy", "a level of the other side")
     return tuple((level["Price"], level["Number"]) for level in levels)
 
 
@@ -159,76 +151,54 @@ def _yuan(value: float) -> Decimal:
     return Decimal(str(value)).quantize(LI)
 
 
-def read_stock_info(
-    route: str,
-    data: Any,
-    *,
-    code: str,
-    fetched_at: datetime,
-    unknown: Counter[str],
-    oddities: Counter[str],
-) -> StockInfo:
+def read_stock_info(reply: Reply, code: str) -> StockInfo:
     """The parts one by one: a bad one leaves the others as they are."""
-    parts: tuple[str, ...] = ("quote", "kline_day", "minute")
-    check_fields(route, None, data, {}, parts, unknown)
+    reply.head({}, ("quote", "kline_day", "minute"))
     faults: dict[str, str] = {}
 
-    def part(name: str, read: Callable[[Any], T]) -> T | None:
-        if name not in data:
+    def part(name: str, read: Callable[[Reply], T]) -> T | None:
+        if name not in reply.data:
             faults[name] = "left out"
             return None
         try:
-            return read(data[name])
+            return read(replace(reply, data=reply.data[name]))
         except WrongShape as error:
             faults[name] = f"field {error.field}: {error.rule}"
             return None
 
-    def quote(value: Any) -> Quote:
-        return read_quote(route, None, value, code=code, fetched_at=fetched_at, unknown=unknown)
-
-    def days(value: Any) -> Bars:
-        return read_bars(
-            route, value, shape=LAST_DAYS, fetched_at=fetched_at, unknown=unknown, oddities=oddities
-        )
-
-    def minutes(value: Any) -> MinutePoints:
-        return read_minute_points(
-            route, value, day=None, fetched_at=fetched_at, unknown=unknown, oddities=oddities
-        )
-
     return StockInfo(
-        quote=part("quote", quote),
-        kline_day=part("kline_day", days),
-        minute=part("minute", minutes),
+        quote=part("quote", lambda quote: _quote(quote, None, quote.data, code)),
+        kline_day=part("kline_day", lambda days: read_bars(days, LAST_DAYS)),
+        minute=part("minute", lambda minutes: read_minute_points(minutes, None)),
         faults=faults,
-        fetched_at=fetched_at,
+        fetched_at=reply.fetched_at,
     )
 
 
-def read_stats(route: str, data: Any, *, unknown: Counter[str]) -> dict[str, Counts]:
+def read_stats(reply: Reply) -> dict[str, Counts]:
     """What the service counts of each exchange. All three must be named, with 0 at least."""
-    required: dict[str, Kind] = dict.fromkeys(EXCHANGES, dict)
-    check_fields(route, None, data, required, {"update_time"}, unknown)
+    reply.head(dict.fromkeys(EXCHANGES, dict), {"update_time"})
     names = ("total", "up", "down", "flat")
     for exchange in EXCHANGES:
-        fields: dict[str, Kind] = dict.fromkeys(names, int)
-        check_fields(route, None, data[exchange], fields, (), unknown, f"{exchange}.")
-        if min(data[exchange][name] for name in names) < 0:
-            raise WrongShape(route, None, exchange, "a count is negative")
-    return {e: Counts(*(data[e][name] for name in names)) for e in EXCHANGES}
+        counts = reply.data[exchange]
+        reply.check(None, counts, dict.fromkeys(names, int), path=f"{exchange}.")
+        if min(counts[name] for name in names) < 0:
+            raise reply.wrong(None, exchange, "a count is negative")
+    return {e: Counts(*(reply.data[e][name] for name in names)) for e in EXCHANGES}
 
 
-def read_counts(route: str, data: Any, *, unknown: Counter[str]) -> dict[str, int]:
+def read_counts(reply: Reply) -> dict[str, int]:
     """Instruments of each exchange, bonds and indices included."""
-    check_fields(route, None, data, {"total": int, "exchanges": list}, (), unknown)
+    reply.head({"total": int, "exchanges": list})
     found: dict[str, int] = {}
-    for index, row in enumerate(read_list(route, data, "exchanges")):
-        check_fields(route, index, row, {"exchange": str, "count": int}, (), unknown, "exchanges.")
+    for index, row in enumerate(reply.rows("exchanges")):
+        reply.check(index, row, {"exchange": str, "count": int}, path="exchanges.")
         if row["exchange"] in found or row["count"] < 0:
-            raise WrongShape(route, index, "exchanges", "named twice, or less than none")
+            raise reply.wrong(index, "exchanges", "named twice, or less than none")
         found[row["exchange"]] = row["count"]
     if set(found) != set(EXCHANGES):
-        raise WrongShape(route, None, "exchanges", f"{sorted(found)} are not the three exchanges")
-    if sum(found.values()) != data["total"]:
-        raise WrongShape(route, None, "total", f"{data['total']} is not the sum of its exchanges")
+        raise reply.wrong(None, "exchanges", f"{sorted(found)} are not the three exchanges")
+    total = reply.data["total"]
+    if sum(found.values()) != total:
+        raise reply.wrong(None, "total", f"{total} is not the sum of its exchanges")
     return found

@@ -6,21 +6,12 @@ answer in another order than that of time is refused, never sorted.
 
 import itertools
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from loaders.tdx.service.answers import (
-    NUMBER,
-    Kind,
-    WrongShape,
-    check_fields,
-    read_columns,
-    read_day,
-    read_list,
-)
+from loaders.tdx.service.answers import NUMBER, Columns, Kind, Reply, WrongShape, read_day
 from loaders.tdx.service.answers_intraday import read_stamps
 
 # from the call auction to the end of the trading after hours
@@ -39,7 +30,7 @@ FULL_HEAD: dict[str, Kind] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ticks:
+class Ticks(Columns):
     """The ticks of one day as columns, in the order of trading.
 
     `stamps` are to the minute, '2024-11-08T09:31:00', exchange wall clock. `price` in li as
@@ -61,110 +52,83 @@ class Ticks:
         return len(self.stamps)
 
 
-COLUMNS = ("stamps", "price", "volume", "side", "order_count")
-
-
-def read_ticks(
-    route: str,
-    data: Any,
-    *,
-    day: date,
-    fetched_at: datetime,
-    unknown: Counter[str],
-    oddities: Counter[str],
-) -> Ticks:
+def read_ticks(reply: Reply, day: date) -> Ticks:
     """The ticks of an answer of one day, of which every one must be."""
-    check_fields(route, None, data, {"Count": int}, {"List"}, unknown)
-    rows = read_list(route, data, "List")
-    columns = read_columns(route, "List", rows, TICK_FIELDS, unknown)
-    ticks = _ticks(route, columns, fetched_at, oddities)
+    reply.head({"Count": int}, {"List"})
+    ticks = _ticks(reply, reply.columns("List", TICK_FIELDS))
     other = {stamp[:10] for stamp in ticks.stamps} - {day.isoformat()}
     if other:
-        raise WrongShape(route, None, "Time", f"{min(other)} is not {day}")
+        raise reply.wrong(None, "Time", f"{min(other)} is not {day}")
     return ticks
 
 
-def read_ticks_of_days(
-    route: str,
-    data: Any,
-    *,
-    code: str,
-    first: date,
-    last: date,
-    fetched_at: datetime,
-    unknown: Counter[str],
-    oddities: Counter[str],
-) -> dict[date, Ticks]:
+def read_ticks_of_days(reply: Reply, code: str, first: date, last: date) -> dict[date, Ticks]:
     """Ticks by day: the days that came whole, which may be fewer than were asked for.
 
     The last day of a truncated answer is left out. An answer for another code or range, or with a
     tick on a day that it does not list as covered, is refused.
     """
-    check_fields(route, None, data, FULL_HEAD, {"list", "covered_dates"}, unknown)
+    reply.head(FULL_HEAD, {"list", "covered_dates"})
     for name, wanted in (("code", code), ("start_date", str(first)), ("end_date", str(last))):
-        if data[name] != wanted:
-            raise WrongShape(route, None, name, f"{data[name]!r} is not {wanted}")
-    covered = [
-        _covered(route, index, text, first, last)
-        for index, text in enumerate(read_list(route, data, "covered_dates"))
-    ]
-    rows = read_list(route, data, "list")
-    stamps, prices, *rest = read_columns(route, "list", rows, FULL_FIELDS, unknown)
+        if reply.data[name] != wanted:
+            raise reply.wrong(None, name, f"{reply.data[name]!r} is not {wanted}")
+    covered = {
+        _covered(reply, index, text, first, last)
+        for index, text in enumerate(reply.rows("covered_dates"))
+    }
+    stamps, prices, *rest = reply.columns("list", FULL_FIELDS)
     price = [round(yuan * 1000) for yuan in prices]
     for index, (yuan, li) in enumerate(zip(prices, price, strict=True)):
         if abs(yuan * 1000 - li) > 0.01:
-            raise WrongShape(route, index, "price", f"{yuan!r} yuan is not a whole number of li")
-    ticks = _ticks(route, [stamps, price, *rest], fetched_at, oddities)
+            raise reply.wrong(index, "price", f"{yuan!r} yuan is not a whole number of li")
+    ticks = _ticks(reply, [stamps, price, *rest])
     days = {date.fromisoformat(text) for text in {stamp[:10] for stamp in ticks.stamps}}
-    if days != set(covered):
-        day = min(days ^ set(covered))
-        raise WrongShape(route, None, "covered_dates", f"{day} is covered, or has ticks, not both")
-    if data["truncated"]:
-        oddities[f"{route}.truncated"] += 1
+    if days != covered:
+        day = min(days ^ covered)
+        raise reply.wrong(None, "covered_dates", f"{day} is covered, or has ticks, not both")
+    if reply.data["truncated"]:
+        reply.odd("truncated")
         days.discard(max(days, default=last))
     return {day: _of_day(ticks, day) for day in sorted(days)}
 
 
 def joined(route: str, pages: Sequence[Ticks], fallback: str) -> Ticks:
     """Pages of one day, the oldest first, as one; refused if they do not join in time."""
-    stamps = list(itertools.chain.from_iterable(page.stamps for page in pages))
-    _refuse_disorder(route, stamps)
     columns: dict[str, Any] = {
         name: list(itertools.chain.from_iterable(getattr(page, name) for page in pages))
-        for name in COLUMNS[1:]
+        for name in Ticks.columns()
     }
+    _refuse_disorder(route, columns["stamps"])
     sent = min(page.fetched_at for page in pages)
-    return Ticks(stamps, **columns, source_route=route, fetched_at=sent, fallback=fallback)
+    return Ticks(**columns, source_route=route, fetched_at=sent, fallback=fallback)
 
 
-def _covered(route: str, index: int, text: Any, first: date, last: date) -> date:
+def _covered(reply: Reply, index: int, text: Any, first: date, last: date) -> date:
     if type(text) is not str or len(text) != 8:
-        raise WrongShape(route, index, "covered_dates", f"{text!r} is not a day like 20190201")
-    day = read_day(route, index, "covered_dates", f"{text[:4]}-{text[4:6]}-{text[6:]}")
+        raise reply.wrong(index, "covered_dates", f"{text!r} is not a day like 20190201")
+    day = read_day(reply, index, "covered_dates", f"{text[:4]}-{text[4:6]}-{text[6:]}")
     if not first <= day <= last:
-        raise WrongShape(route, index, "covered_dates", f"{day} lies outside {first} to {last}")
+        raise reply.wrong(index, "covered_dates", f"{day} lies outside {first} to {last}")
     return day
 
 
-def _ticks(
-    route: str, columns: list[list[Any]], fetched_at: datetime, oddities: Counter[str]
-) -> Ticks:
+def _ticks(reply: Reply, columns: list[list[Any]]) -> Ticks:
     times, price, volume, side, number = columns
-    stamps = read_stamps(route, times)
+    stamps = read_stamps(reply, times)
     for clock in {stamp[10:] for stamp in stamps}:
         if not FIRST_CLOCK <= clock <= LAST_CLOCK:
-            raise WrongShape(route, None, "Time", f"nobody trades at {clock[1:6]}")
-    _refuse_disorder(route, stamps)
+            raise reply.wrong(None, "Time", f"nobody trades at {clock[1:6]}")
+    _refuse_disorder(reply.route, stamps)
     for name, column, least in (("Price", price, 1), ("Volume", volume, 0)):
         if column and min(column) < least:
             index = next(i for i, value in enumerate(column) if value < least)
-            raise WrongShape(route, index, name, f"{column[index]} is not at least {least}")
+            raise reply.wrong(index, name, f"{column[index]} is not at least {least}")
     for name, column in (("Status", side), ("Number", number)):
         if column and not -SMALL <= min(column) <= max(column) < SMALL:
-            raise WrongShape(route, None, name, "does not fit a 32-bit number")
+            raise reply.wrong(None, name, "does not fit a 32-bit number")
     for value in set(side) - set(SIDES):
-        oddities[f"{route}.unknown_side.{value}"] += side.count(value)
-    return Ticks(stamps, price, volume, side, number, route, fetched_at)
+        reply.odd(f"unknown_side.{value}", side.count(value))
+    return Ticks(stamps, price, volume, side, number, reply.route, reply.fetched_at)
 
 
 def _refuse_disorder(route: str, stamps: list[str]) -> None:
@@ -175,6 +139,4 @@ def _refuse_disorder(route: str, stamps: list[str]) -> None:
 
 def _of_day(ticks: Ticks, day: date) -> Ticks:
     start = bisect_left(ticks.stamps, f"{day}T")
-    stop = bisect_right(ticks.stamps, f"{day}U")
-    columns: dict[str, Any] = {name: getattr(ticks, name)[start:stop] for name in COLUMNS}
-    return Ticks(**columns, source_route=ticks.source_route, fetched_at=ticks.fetched_at)
+    return ticks.take(range(start, bisect_right(ticks.stamps, f"{day}U")))

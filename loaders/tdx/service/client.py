@@ -4,10 +4,8 @@ Each route is asked only for the class of instrument that it serves: an index th
 answers an empty body or garbage, a stock through an index route never answers.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+from datetime import date
 
 from loaders.errors import UpstreamError
 from loaders.http import Unreachable, retrying
@@ -16,6 +14,7 @@ from loaders.tdx.service.answers import (
     EmptyAnswer,
     Listing,
     Outage,
+    Reply,
     read_listings,
     read_workdays,
 )
@@ -53,13 +52,11 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
 
     async def codes(self) -> list[Listing]:
         """All stocks of the service's list. Delisted ones stay in it; indices are in no list."""
-        return await self._ask("codes", {"exchange": "all"}, self._listings("codes", "codes"))
+        return await self._listings("codes", "codes")
 
     async def etfs(self, *, expect_rows: bool = True) -> list[Listing]:
         """All funds of the service's list. Its last_price is stale and not read."""
-        return await self._ask(
-            "etf", {"exchange": "all"}, self._listings("etf", "list", expect_rows)
-        )
+        return await self._listings("etf", "list", expect_rows)
 
     async def workdays(self, start: date, end: date, *, expect_days: bool = False) -> list[date]:
         """Trading days in [start, end]; none lies in the future, and the newest may be missing.
@@ -68,10 +65,8 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
         another time zone answers success and no day, for every year.
         """
 
-        def decode(data: Any, _: datetime) -> list[date]:
-            days = read_workdays(
-                "workday/range", data, start=start, end=end, unknown=self.unknown_fields
-            )
+        def read(reply: Reply) -> list[date]:
+            days = read_workdays(reply, start, end)
             if expect_days and not days:
                 raise EmptyAnswer(
                     f"workday/range: the service's calendar is empty from {start} to {end}",
@@ -81,7 +76,7 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
             return days
 
         params = {"start": f"{start:%Y%m%d}", "end": f"{end:%Y%m%d}"}
-        return await self._ask("workday/range", params, decode, bulk=True)
+        return await self._ask("workday/range", params, read, bulk=True)
 
     async def probe(self, as_of: date) -> Readiness:
         """Whether the service can serve a load now: one real call and a look at its calendar.
@@ -113,15 +108,10 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
             )
         return Readiness(bars, days[0], days[-1], tuple(warnings))
 
-    def _listings(
-        self, route: str, key: str, expect_rows: bool = True
-    ) -> Callable[[Any, datetime], list[Listing]]:
-        def decode(data: Any, _: datetime) -> list[Listing]:
-            found = read_listings(
-                route, data, key=key, unknown=self.unknown_fields, oddities=self.oddities
-            )
-            if expect_rows and not found:
-                raise EmptyAnswer(f"{route}: success without a single security")
-            return found
-
-        return decode
+    async def _listings(self, route: str, key: str, expect_rows: bool = True) -> list[Listing]:
+        return await self._ask(
+            route,
+            {"exchange": "all"},
+            lambda reply: read_listings(reply, key),
+            due="a single security" if expect_rows else None,
+        )

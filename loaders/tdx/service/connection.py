@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence, Sized
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import httpx
 
@@ -29,20 +28,19 @@ from loaders.http import (
 )
 from loaders.tdx.service.answers import (
     RESTART,
+    EmptyAnswer,
     Outage,
     PermanentAnswer,
+    Reply,
     UpstreamTimeout,
     WrongShape,
-    check_fields,
     open_envelope,
-    read_list,
 )
 from loaders.tdx.service.outage import OutageGate
 from loaders.tdx.settings import TdxSettings
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Sized)
-Decode = Callable[[Any, datetime], T]
 log = logging.getLogger(__name__)
 
 CODE = re.compile(r"(sh|sz|bj)[0-9]{6}")
@@ -91,12 +89,7 @@ class Connection:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._gate.close()
         await self._http.aclose()
 
@@ -104,18 +97,20 @@ class Connection:
         self,
         route: str,
         params: dict[str, str],
-        decode: Decode[T],
+        read: Callable[[Reply], T],
         *,
         bulk: bool = False,
         subject: str | None = None,
         codes: Sequence[str] = (),
         upstream: bool = True,
+        due: str | None = None,
     ) -> T:
         """Retries, then the gate: an outage costs a request no retry, but it survives only so many.
 
         `subject` is what a request is about, for messages. `codes` makes it a POST of them.
         `upstream` is true where an answer about a subject tells that the quote server is there, and
-        none that it may not be.
+        none that it may not be. `due` names what is missing from an answer of which `read` makes
+        nothing (`a single bar`), where that is a failure.
         """
         episode = 0
 
@@ -123,10 +118,14 @@ class Connection:
             nonlocal episode
             async with self._slots:
                 episode = await self._gate.passage()
-                return await self._once(
-                    route, params, decode,
-                    bulk=bulk, subject=subject, codes=codes, upstream=upstream,
-                )  # fmt: skip
+                reply = await self._once(
+                    route, params, bulk=bulk, subject=subject, codes=codes, upstream=upstream
+                )
+                found = read(reply)
+                if due and not found:
+                    what = f"{route} {subject or ''}".rstrip()
+                    raise EmptyAnswer(f"{what}: success without {due}")
+                return found
 
         for _ in range(self._policy.retries + 1):
             try:
@@ -140,13 +139,12 @@ class Connection:
         self,
         route: str,
         params: dict[str, str],
-        decode: Decode[T],
         *,
         bulk: bool,
         subject: str | None,
         codes: Sequence[str],
         upstream: bool,
-    ) -> T:
+    ) -> Reply:
         limit = self._settings.bulk_timeout if bulk else self._settings.timeout
         path = f"/api/{route}"
         async with self._rate:
@@ -158,7 +156,7 @@ class Connection:
             else:
                 response = await get(self._http, path, params, limit=limit)
             self.service_time = _moment_of(response) or self.service_time
-            data = self._open(route, subject or "", response)
+            reply = self._opened(route, subject or "", response, fetched_at)
         except (UpstreamTimeout, NoAnswerInTime) as error:
             if route not in self._late:  # the tries to come may take minutes
                 self._late.add(route)
@@ -168,11 +166,14 @@ class Connection:
             raise
         if subject is not None and upstream:
             self._gate.answered()
-        return decode(data, fetched_at)
+        return reply
 
-    def _open(self, route: str, subject: str, response: httpx.Response) -> Any:
+    def _opened(
+        self, route: str, subject: str, response: httpx.Response, fetched_at: datetime
+    ) -> Reply:
         status, content = response.status_code, response.content
-        return open_envelope(route, subject, status, content, self.unknown_fields)
+        data = open_envelope(route, subject, status, content, self.unknown_fields)
+        return Reply(route, data, fetched_at, self.unknown_fields, self.oddities)
 
     async def _knock(self) -> int:
         """One cheap request that reaches the quote server; the number of bars it gave."""
@@ -181,9 +182,9 @@ class Connection:
             pass
         response = await get(self._http, f"/api/{route}", PROBE, limit=self._settings.timeout)
         try:
-            data = self._open(route, PROBE["code"], response)
-            check_fields(route, None, data, {"Count": int}, {"List"}, self.unknown_fields)
-            return len(read_list(route, data, "List"))
+            reply = self._opened(route, PROBE["code"], response, self._now())
+            reply.head({"Count": int}, {"List"})
+            return len(reply.rows("List"))
         except (PermanentAnswer, WrongShape):
             # an answer all the same; whether it is usable shows at the request that needs it
             return 0

@@ -7,11 +7,11 @@ and /api/kline are the third-party page's and never asked for.
 
 import re
 from collections.abc import Awaitable, Callable
-from datetime import date, datetime
+from datetime import date
 from typing import Any, TypeVar
 
 from loaders.errors import UsageError
-from loaders.tdx.service.answers import Bars, BarShape, EmptyAnswer, read_bars
+from loaders.tdx.service.answers import Bars, BarShape, Reply, read_bars
 from loaders.tdx.service.answers_intraday import (
     MINUTES_OF,
     MinutePoints,
@@ -133,22 +133,13 @@ class BarRoutes(Connection):
     ) -> MinutePoints:
         """Price and volume of the minutes of a day; fund prices are ten times too large."""
         check_code(code)
-
-        def decode(data: Any, fetched_at: datetime) -> MinutePoints:
-            points = read_minute_points(
-                "minute",
-                data,
-                day=day,
-                fetched_at=fetched_at,
-                unknown=self.unknown_fields,
-                oddities=self.oddities,
-            )
-            if expect_rows and not points:
-                raise EmptyAnswer(f"minute {code}: success without a minute of {day}")
-            return points
-
-        params = {"code": code, "date": f"{day:%Y%m%d}"}
-        return await self._ask("minute", params, decode, subject=code)
+        return await self._ask(
+            "minute",
+            {"code": code, "date": f"{day:%Y%m%d}"},
+            lambda reply: read_minute_points(reply, day),
+            subject=code,
+            due=f"a minute of {day}" if expect_rows else None,
+        )
 
     async def _whole(
         self,
@@ -157,7 +148,7 @@ class BarRoutes(Connection):
         shape: BarShape,
         limit: int | None,
         expect_rows: bool,
-        read: Callable[..., B],
+        read: Callable[[Reply, BarShape], B],
     ) -> B:
         def ask() -> Awaitable[B]:
             return self._bars(route, code, shape, limit, expect_rows, read)
@@ -172,28 +163,20 @@ class BarRoutes(Connection):
         shape: BarShape,
         limit: int | None,
         expect_rows: bool,
-        read: Callable[..., B],
+        read: Callable[[Reply, BarShape], B],
         *,
         upstream: bool = True,
     ) -> B:
         check_code(code)
-
-        def decode(data: Any, fetched_at: datetime) -> B:
-            bars = read(
-                route,
-                data,
-                shape=shape,
-                fetched_at=fetched_at,
-                unknown=self.unknown_fields,
-                oddities=self.oddities,
-            )
-            if expect_rows and not bars:
-                raise EmptyAnswer(f"{route} {code}: success without a single bar")
-            return bars
-
-        params = {"code": code, "type": shape.period} | ({"limit": str(limit)} if limit else {})
-        bulk = route not in ("index", "kline-history")
-        return await self._ask(route, params, decode, bulk=bulk, subject=code, upstream=upstream)
+        return await self._ask(
+            route,
+            {"code": code, "type": shape.period} | ({"limit": str(limit)} if limit else {}),
+            lambda reply: read(reply, shape),
+            bulk=route not in ("index", "kline-history"),
+            subject=code,
+            upstream=upstream,
+            due="a single bar" if expect_rows else None,
+        )
 
 
 def refuse_index(code: str) -> None:

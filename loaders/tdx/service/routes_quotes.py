@@ -1,10 +1,8 @@
 """Routes of the moment: quotes, stock-info, counts of the market."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
 
-from loaders.tdx.service.answers import EmptyAnswer
+from loaders.tdx.service.answers import Reply
 from loaders.tdx.service.answers_quotes import (
     Counts,
     Quote,
@@ -39,34 +37,21 @@ class QuoteRoutes(Connection):
         empty the connection breaks and the whole call fails (RetryableAnswer).
         """
         refuse_index(code)
-
-        def decode(data: Any, fetched_at: datetime) -> StockInfo:
-            return read_stock_info(
-                "stock-info",
-                data,
-                code=code,
-                fetched_at=fetched_at,
-                unknown=self.unknown_fields,
-                oddities=self.oddities,
-            )
-
-        return await self._ask("stock-info", {"code": code}, decode, subject=code, upstream=False)
+        return await self._ask(
+            "stock-info",
+            {"code": code},
+            lambda reply: read_stock_info(reply, code),
+            subject=code,
+            upstream=False,
+        )
 
     async def market_stats(self) -> dict[str, Counts]:
         """Stocks in the service's cache by exchange; its up, down and flat are not breadth."""
-
-        def decode(data: Any, _: datetime) -> dict[str, Counts]:
-            return read_stats("market-stats", data, unknown=self.unknown_fields)
-
-        return await self._ask("market-stats", {}, decode)
+        return await self._ask("market-stats", {}, read_stats)
 
     async def market_count(self) -> dict[str, int]:
         """All instruments by exchange, bonds and indices included."""
-
-        def decode(data: Any, _: datetime) -> dict[str, int]:
-            return read_counts("market-count", data, unknown=self.unknown_fields)
-
-        return await self._ask("market-count", {}, decode)
+        return await self._ask("market-count", {}, read_counts)
 
     async def _quotes(self, route: str, codes: Sequence[str], *, post: bool) -> list[Quote]:
         if not 1 <= len(codes) <= MOST_QUOTES:
@@ -74,13 +59,15 @@ class QuoteRoutes(Connection):
         for code in codes:
             check_code(code)
 
-        def decode(data: Any, fetched_at: datetime) -> list[Quote]:
-            if data == []:
-                raise EmptyAnswer(f"{route} {subject}: success without a quote")
-            return read_quotes(
-                route, data, codes=codes, fetched_at=fetched_at, unknown=self.unknown_fields
-            )
+        def read(reply: Reply) -> list[Quote]:
+            # none at all is no other shape: it is due
+            return read_quotes(reply, codes) if reply.data != [] else []
 
-        subject = codes[0] if len(codes) == 1 else f"{codes[0]} to {codes[-1]}"
-        params = {} if post else {"code": ",".join(codes)}
-        return await self._ask(route, params, decode, subject=subject, codes=codes if post else ())
+        return await self._ask(
+            route,
+            {} if post else {"code": ",".join(codes)},
+            read,
+            subject=codes[0] if len(codes) == 1 else f"{codes[0]} to {codes[-1]}",
+            codes=codes if post else (),
+            due="a quote",
+        )

@@ -5,12 +5,11 @@ Of a day before today: /api/minute-trade-all, then pages of /api/trade-history. 
 /api/minute-trade-all without a date. Prices of funds come ten times too large everywhere.
 """
 
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import date, timedelta
 
 from loaders.engine.outcome import SourceGone
 from loaders.errors import DataQualityError, UpstreamError
-from loaders.tdx.service.answers import EmptyAnswer, WrongShape
+from loaders.tdx.service.answers import WrongShape
 from loaders.tdx.service.answers_trades import Ticks, joined, read_ticks, read_ticks_of_days
 from loaders.tdx.service.connection import Connection, check_code, longest
 from loaders.trading_time import SHANGHAI
@@ -35,21 +34,14 @@ class TradeRoutes(Connection):
         if not first <= last <= first + LONGEST_RANGE:
             raise ValueError(f"{first} to {last} is no range of a few days")
 
-        def decode(data: Any, fetched_at: datetime) -> dict[date, Ticks]:
-            return read_ticks_of_days(
-                FULL,
-                data,
-                code=code,
-                first=first,
-                last=last,
-                fetched_at=fetched_at,
-                unknown=self.unknown_fields,
-                oddities=self.oddities,
-            )
-
-        # both ends always: with one of them the service swaps the range or takes 30 days
-        params = {"code": code, "start_date": f"{first:%Y%m%d}", "end_date": f"{last:%Y%m%d}"}
-        return await self._ask(FULL, params, decode, bulk=True, subject=code)
+        return await self._ask(
+            FULL,
+            # both ends always: with one of them the service swaps the range or takes 30 days
+            {"code": code, "start_date": f"{first:%Y%m%d}", "end_date": f"{last:%Y%m%d}"},
+            lambda reply: read_ticks_of_days(reply, code, first, last),
+            bulk=True,
+            subject=code,
+        )
 
     async def trades_of_day(self, code: str, day: date, *, expect_rows: bool = True) -> Ticks:
         """The ticks of a day before today; `fallback` of the answer tells if pages stood in.
@@ -58,7 +50,7 @@ class TradeRoutes(Connection):
         """
         check_code(code)
         try:
-            return await longest(lambda: self._whole_day(code, day, expect_rows), PAGE)
+            return await longest(lambda: self._of_day(WHOLE_DAY, code, day, expect_rows), PAGE)
         except SourceGone:
             raise
         except (UpstreamError, DataQualityError) as error:
@@ -72,50 +64,33 @@ class TradeRoutes(Connection):
         on a trading day and after 09:25 only.
         """
         check_code(code)
-
-        def decode(data: Any, fetched_at: datetime) -> Ticks:
-            today = fetched_at.astimezone(SHANGHAI).date()
-            return self._read(WHOLE_DAY, data, today, fetched_at)
-
-        return await self._ask(WHOLE_DAY, {"code": code}, decode, bulk=True, subject=code)
-
-    async def _whole_day(self, code: str, day: date, expect_rows: bool) -> Ticks:
-        def decode(data: Any, fetched_at: datetime) -> Ticks:
-            ticks = self._read(WHOLE_DAY, data, day, fetched_at)
-            if expect_rows and not ticks:
-                raise EmptyAnswer(f"{WHOLE_DAY} {code}: success without a tick of {day}")
-            return ticks
-
-        params = {"code": code, "date": f"{day:%Y%m%d}"}
-        return await self._ask(WHOLE_DAY, params, decode, bulk=True, subject=code)
+        return await self._ask(
+            WHOLE_DAY,
+            {"code": code},
+            lambda reply: read_ticks(reply, reply.fetched_at.astimezone(SHANGHAI).date()),
+            bulk=True,
+            subject=code,
+        )
 
     async def _paged_day(self, code: str, day: date, expect_rows: bool, cause: str) -> Ticks:
         """Pages count back from the end of the day; only all of them together have an order."""
         pages: list[Ticks] = []
         for start in range(0, LAST_START + 1, PAGE):
-            pages.insert(0, await self._page(code, day, start, expect_rows and start == 0))
+            params = {"start": str(start), "count": str(PAGE)}
+            page = await self._of_day(PAGES, code, day, expect_rows and start == 0, **params)
+            pages.insert(0, page)
             if len(pages[0]) < PAGE:
                 return joined(PAGES, pages, cause)
         raise WrongShape(PAGES, None, "List", f"a day of more than {LAST_START} ticks has no pages")
 
-    async def _page(self, code: str, day: date, start: int, expect_rows: bool) -> Ticks:
-        def decode(data: Any, fetched_at: datetime) -> Ticks:
-            ticks = self._read(PAGES, data, day, fetched_at)
-            if expect_rows and not ticks:
-                raise EmptyAnswer(f"{PAGES} {code}: success without a tick of {day}")
-            return ticks
-
-        params = {
-            "code": code, "date": f"{day:%Y%m%d}", "start": str(start), "count": str(PAGE),
-        }  # fmt: skip
-        return await self._ask(PAGES, params, decode, subject=code)
-
-    def _read(self, route: str, data: Any, day: date, fetched_at: datetime) -> Ticks:
-        return read_ticks(
+    async def _of_day(
+        self, route: str, code: str, day: date, expect_rows: bool, **params: str
+    ) -> Ticks:
+        return await self._ask(
             route,
-            data,
-            day=day,
-            fetched_at=fetched_at,
-            unknown=self.unknown_fields,
-            oddities=self.oddities,
+            {"code": code, "date": f"{day:%Y%m%d}"} | params,
+            lambda reply: read_ticks(reply, day),
+            bulk=route == WHOLE_DAY,
+            subject=code,
+            due=f"a tick of {day}" if expect_rows else None,
         )

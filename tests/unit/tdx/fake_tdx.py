@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import httpx
 import orjson
 
-from loaders.tdx.service.answers import Bars
+from loaders.tdx.service.answers import Bars, Reply
 from loaders.tdx.service.client import TdxClient
 from loaders.tdx.settings import TdxSettings
 
@@ -44,6 +44,13 @@ def bars_of(rows: list[dict[str, Any]]) -> Bars:
         ],
         source_route="kline-all",
         fetched_at=FETCHED_AT,
+    )
+
+
+def reply(route: str, data: Any, **counters: Counter[str]) -> Reply:
+    """The data of an answer, with the counters `unknown` and `oddities` where a test looks at them."""
+    return Reply(
+        route, data, FETCHED_AT, **{"unknown": Counter(), "oddities": Counter()} | counters
     )
 
 

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from fake_tdx import FETCHED_AT, bar, bars_of, days, envelope, kline_data
+from fake_tdx import bar, bars_of, days, envelope, kline_data, reply
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,11 +30,8 @@ RAW_DAYS = BarShape("list", "count", "day", "tdx")
 EXTREME = st.integers(-(2**63), 2**63 - 1)
 
 
-def read(data: Any, **over: Any) -> Bars:
-    options = {
-        "shape": RAW_DAYS, "fetched_at": FETCHED_AT, "unknown": Counter(), "oddities": Counter(),
-    } | over  # fmt: skip
-    return read_bars("kline-all", data, **options)
+def read(data: Any, shape: BarShape = RAW_DAYS, **counters: Counter[str]) -> Bars:
+    return read_bars(reply("kline-all", data, **counters), shape)
 
 
 def opened(content: bytes, status: int = 200) -> Any:
@@ -217,10 +214,8 @@ def test_a_code_listed_twice_is_taken_once_with_its_last_name() -> None:
         {"code": "600000", "exchange": "sh", "name": "浦发银行\0 "},
     ]
     oddities: Counter[str] = Counter()
-    found = read_listings(
-        "codes", {"total": 3, "exchanges": {}, "codes": rows}, key="codes",
-        unknown=Counter(), oddities=oddities,
-    )  # fmt: skip
+    data = {"total": 3, "exchanges": {}, "codes": rows}
+    found = read_listings(reply("codes", data, oddities=oddities), "codes")
     assert found == [("sh600000", "sh", "浦发银行"), ("sz000001", "sz", "平安银行")]
     assert oddities == {"codes.repeated_code": 1}
 
@@ -229,14 +224,14 @@ def test_a_code_listed_twice_is_taken_once_with_its_last_name() -> None:
 def test_a_listed_code_is_six_digits(digits: str) -> None:
     data = {"total": 1, "codes": [{"code": digits, "exchange": "sh", "name": "x"}]}
     with pytest.raises(WrongShape, match="row 0 field code"):
-        read_listings("codes", data, key="codes", unknown=Counter(), oddities=Counter())
+        read_listings(reply("codes", data), "codes")
 
 
 def test_a_stale_last_price_is_neither_read_nor_called_unknown() -> None:
     row = {"code": "510300", "name": "沪深300ETF", "exchange": "sh", "last_price": 5.8e-39}
     unknown: Counter[str] = Counter()
     data = {"total": 1, "list": [row]}
-    assert read_listings("etf", data, key="list", unknown=unknown, oddities=Counter())
+    assert read_listings(reply("etf", data, unknown=unknown), "list")
     assert not unknown
 
 
@@ -248,15 +243,15 @@ def test_workdays_ascend_and_lie_in_the_range_asked_for() -> None:
     start, end = date(2019, 2, 1), date(2019, 2, 12)
     found = [date(2019, 2, 12), date(2019, 2, 1), date(2019, 2, 11)]
     data = {"count": 3, "list": [day_object(d) for d in found]}
-    assert read_workdays("r", data, start=start, end=end, unknown=Counter()) == sorted(found)
+    assert read_workdays(reply("r", data), start, end) == sorted(found)
     with pytest.raises(WrongShape, match="outside"):
-        read_workdays("r", data, start=start, end=date(2019, 2, 11), unknown=Counter())
+        read_workdays(reply("r", data), start, date(2019, 2, 11))
 
 
 def test_a_workday_whose_two_spellings_differ_is_refused() -> None:
     data = {"count": 1, "list": [{"iso": "2019-02-01", "numeric": "20190202"}]}
     with pytest.raises(WrongShape, match="another day"):
-        read_workdays("r", data, start=date(2019, 1, 1), end=date(2019, 3, 1), unknown=Counter())
+        read_workdays(reply("r", data), date(2019, 1, 1), date(2019, 3, 1))
 
 
 def test_a_row_is_shown_with_its_day_as_text() -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from fake_tdx import FETCHED_AT, bar, days, quote, upper
+from fake_tdx import bar, days, quote, reply, upper
 
 from loaders.tdx.service.answers import WrongShape
 from loaders.tdx.service.answers_quotes import (
@@ -20,16 +20,12 @@ from loaders.tdx.service.answers_quotes import (
 )
 
 
-def read(rows: Any, *codes: str, unknown: Counter[str] | None = None) -> list[Quote]:
-    counter = Counter() if unknown is None else unknown
-    return read_quotes("quote", rows, codes=codes, fetched_at=FETCHED_AT, unknown=counter)
+def read(rows: Any, *codes: str, **counters: Counter[str]) -> list[Quote]:
+    return read_quotes(reply("quote", rows, **counters), codes)
 
 
-def info(data: Any, unknown: Counter[str] | None = None) -> StockInfo:
-    return read_stock_info(
-        "stock-info", data, code="sz000001", fetched_at=FETCHED_AT,
-        unknown=Counter() if unknown is None else unknown, oddities=Counter(),
-    )  # fmt: skip
+def info(data: Any, **counters: Counter[str]) -> StockInfo:
+    return read_stock_info(reply("stock-info", data, **counters), "sz000001")
 
 
 def test_a_quote_comes_through_with_its_units() -> None:
@@ -166,7 +162,7 @@ def test_stock_info_of_another_form_is_refused_and_strangers_are_counted() -> No
     with pytest.raises(WrongShape):
         info(None)
     unknown: Counter[str] = Counter()
-    info(parts(news=[]), unknown)
+    info(parts(news=[]), unknown=unknown)
     assert unknown == {"stock-info.news": 1}
 
 
@@ -174,7 +170,7 @@ ONE = {"total": 3, "up": 2, "down": 0, "flat": 1}
 
 
 def stats(data: Any) -> dict[str, Counts]:
-    return read_stats("market-stats", data, unknown=Counter())
+    return read_stats(reply("market-stats", data))
 
 
 def test_the_services_counts_are_taken_for_what_they_are() -> None:
@@ -203,7 +199,7 @@ def instruments(**counts: int) -> list[dict[str, Any]]:
 
 def test_instruments_are_counted_by_exchange() -> None:
     data = {"total": 60, "exchanges": instruments(sh=30, sz=20, bj=10)}
-    assert read_counts("market-count", data, unknown=Counter()) == {"sh": 30, "sz": 20, "bj": 10}
+    assert read_counts(reply("market-count", data)) == {"sh": 30, "sz": 20, "bj": 10}
 
 
 @pytest.mark.parametrize(
@@ -218,4 +214,4 @@ def test_instruments_are_counted_by_exchange() -> None:
 )
 def test_a_count_that_does_not_add_up_is_refused(data: Any) -> None:
     with pytest.raises(WrongShape):
-        read_counts("market-count", data, unknown=Counter())
+        read_counts(reply("market-count", data))

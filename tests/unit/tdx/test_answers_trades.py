@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from fake_tdx import FETCHED_AT, tick, upper
+from fake_tdx import reply, tick, upper
 
 from loaders.tdx.service.answers import WrongShape
 from loaders.tdx.service.answers_trades import Ticks, joined, read_ticks, read_ticks_of_days
@@ -19,11 +19,8 @@ ROWS = [
 ]
 
 
-def read(rows: Any, **over: Any) -> Ticks:
-    options = {
-        "day": DAY, "fetched_at": FETCHED_AT, "unknown": Counter(), "oddities": Counter(),
-    } | over  # fmt: skip
-    return read_ticks("minute-trade-all", upper(rows), **options)
+def read(rows: Any, **counters: Counter[str]) -> Ticks:
+    return read_ticks(reply("minute-trade-all", upper(rows), **counters), DAY)
 
 
 def full_row(stamp: str, price: float = 10.72, **changes: Any) -> dict[str, Any]:
@@ -40,12 +37,8 @@ def full(rows: list[dict[str, Any]] | None, **changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
-def read_full(data: Any, **over: Any) -> dict[date, Ticks]:
-    options = {
-        "code": "sh600000", "first": DAY, "last": NEXT, "fetched_at": FETCHED_AT,
-        "unknown": Counter(), "oddities": Counter(),
-    } | over  # fmt: skip
-    return read_ticks_of_days("trade-history/full", data, **options)
+def read_full(data: Any, **counters: Counter[str]) -> dict[date, Ticks]:
+    return read_ticks_of_days(reply("trade-history/full", data, **counters), "sh600000", DAY, NEXT)
 
 
 TWO_DAYS = [
