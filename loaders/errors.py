@@ -11,6 +11,7 @@
 Each class knows its exit code. `hint` says what to do next; commands print both and no traceback.
 """
 
+import re
 from collections.abc import Iterable
 
 
@@ -54,3 +55,12 @@ def gravest(codes: Iterable[int]) -> int:
     """The one exit code that stands for several; 0 only where all are."""
     failed = {code for code in codes if code}
     return next((code for code in _GRAVEST_FIRST if code in failed), max(failed, default=0))
+
+
+def innermost(error: BaseException) -> str:
+    """What an error began with, under whatever wrapped it since: one line, without the user and the
+    password of a URL."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = str(error).strip().partition("\n")[0]
+    return re.sub(r"://[^/@\s]*@", "://", f"{type(error).__name__}: {text}")

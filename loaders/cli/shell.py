@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 
 from loaders import sources
-from loaders.errors import QuotemillError, SettingsError, UsageError
+from loaders.errors import QuotemillError, SettingsError, UsageError, innermost
 from loaders.settings import load_settings
 from loaders.trading_time import SHANGHAI
 
@@ -53,11 +53,11 @@ def run_app(app: typer.Typer) -> NoReturn:
 
 
 def explained(error: Exception) -> QuotemillError:
-    """One of our errors as it is; of any other its name, its text and where its traceback is kept."""
+    """One of our errors as it is; of any other what it began with and where its traceback is kept."""
     if isinstance(error, QuotemillError):
         return error
     hint = f"{_keep_traceback()} tells where; please report it"
-    return QuotemillError(f"internal error: {type(error).__name__}: {error}", hint=hint)
+    return QuotemillError(f"internal error: {innermost(error)}", hint=hint)
 
 
 def tell(error: QuotemillError) -> None:

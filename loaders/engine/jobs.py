@@ -16,9 +16,22 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from loaders.engine.lock import load_lock
 from loaders.engine.request import LoadRequest
-from loaders.errors import UsageError
+from loaders.errors import LockHeldError, UsageError
 from loaders.warehouse.postgres import Warehouse
+
+OPEN = ("pending", "running")  # tasks that have not come to their end
+# A running job holds its lane's lock: what says running without it died, or lost touch, without a word.
+_STATUS = """
+    case when j.status = 'running' and not exists (
+        select from pg_locks as l
+        where l.locktype = 'advisory' and l.objsubid = 1
+            and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+            and (l.classid::bigint << 32) | l.objid::bigint
+                = hashtextextended('quotemill:load:' || j.lane, 0)
+    ) then 'interrupted' else j.status end
+"""
 
 
 @dataclass
@@ -79,11 +92,7 @@ def start_job(
     """Record a new job. Jobs of this lane still marked running died without a word: we hold the lock."""
 
     def insert(conn: psycopg.Connection) -> int:
-        conn.execute(
-            "update ops.ingestion_jobs set status = 'interrupted', finished_at = clock_timestamp() "
-            "where lane = %s and status = 'running'",
-            (lane,),
-        )
+        _interrupt(conn, lane)
         row = conn.execute(
             "insert into ops.ingestion_jobs "
             "(source, lane, mode, status, requested_by, parameters, retry_of, as_of) "
@@ -155,13 +164,34 @@ def finish_job(
     *,
     patient: bool = True,
 ) -> None:
-    warehouse.ask(
-        lambda conn: conn.execute(
+    """Record the end of a job, and of its tasks that have not come to theirs."""
+
+    def finish(conn: psycopg.Connection) -> None:
+        _end_tasks(conn, [job_id], "cancelled" if status == "cancelled" else "failed")
+        conn.execute(
             "update ops.ingestion_jobs set status = %s, error = %s, finished_at = clock_timestamp() "
             "where job_id = %s",
             (status, error, job_id),
-        ),
-        patient=patient,
+        )
+
+    warehouse.ask(finish, patient=patient)
+
+
+def _interrupt(conn: psycopg.Connection, lane: str) -> None:
+    """Record the end of jobs that died without a word. The caller holds the lock of the lane."""
+    ended = conn.execute(
+        "update ops.ingestion_jobs set status = 'interrupted', finished_at = clock_timestamp() "
+        "where lane = %s and status = 'running' returning job_id",
+        (lane,),
+    ).fetchall()
+    _end_tasks(conn, [job for (job,) in ended], "cancelled")
+
+
+def _end_tasks(conn: psycopg.Connection, job_ids: list[int], status: str) -> None:
+    conn.execute(
+        "update ops.ingestion_job_tasks set status = %s, finished_at = clock_timestamp() "
+        "where job_id = any(%s) and status = any(%s)",
+        (status, job_ids, list(OPEN)),
     )
 
 
@@ -187,22 +217,30 @@ def request_cancel(
 ) -> int:
     """Ask a running job, of any source or the named one, to stop; its number.
 
-    Raises UsageError where none runs, or several do and none is named.
+    Raises UsageError where none runs, also where one died without a word, or several do and none is named.
     """
     named = {"source": source, "job": job_id}
     with warehouse.connect() as conn:
-        running = []
+        jobs: list[tuple[int, str, str, str]] = []
         if _is_prepared(conn):
-            running = conn.execute(
-                "select job_id, source from ops.ingestion_jobs where status = 'running' "
-                "and job_id = coalesce(%(job)s, job_id) and source = coalesce(%(source)s, source) "
-                "order by job_id desc",
+            jobs = conn.execute(
+                f"select j.job_id, j.source, j.lane, {_STATUS} from ops.ingestion_jobs as j "
+                "where j.status = 'running' and j.job_id = coalesce(%(job)s, j.job_id) "
+                "and j.source = coalesce(%(source)s, j.source) order by j.job_id desc".encode(),
                 named,
             ).fetchall()
+        dead = [job for job in jobs if job[3] != "running" and _is_dead(warehouse, job[2])]
+        running = [job for job in jobs if job not in dead]
         if len(running) > 1:
-            listed = ", ".join(f"{job} of {of}" for job, of in running)
+            listed = ", ".join(f"{job} of {of}" for job, of, *_ in running)
             raise UsageError(
                 f"several jobs are running: {listed}", hint=f"loaders cancel {running[0][0]}"
+            )
+        if dead and not running:
+            raise UsageError(
+                f"job {dead[0][0]} is not running: its process is gone; it is now on record as "
+                "interrupted",
+                hint=f"`loaders retry {dead[0][0]}` loads what is left of it",
             )
         if not running:
             which = f"job {job_id} is not" if job_id is not None else "no job"
@@ -213,7 +251,17 @@ def request_cancel(
             "where job_id = %s",
             (running[0][0],),
         )
-    return int(running[0][0])
+    return running[0][0]
+
+
+def _is_dead(warehouse: Warehouse, lane: str) -> bool:
+    """Does nobody hold a lane's lock, on this machine either? Then its jobs are recorded as ended."""
+    try:
+        with load_lock(warehouse, lane):
+            warehouse.ask(lambda conn: _interrupt(conn, lane))
+    except LockHeldError:
+        return False
+    return True
 
 
 def source_of(warehouse: Warehouse, job_id: int) -> str:
@@ -236,18 +284,18 @@ def failed_tasks(
     """
     with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
         job = cur.execute(
-            """
+            f"""
             select j.* from ops.ingestion_jobs as j
             where j.source = %(source)s and (%(job)s::bigint is null or j.job_id = %(job)s)
             order by
-                j.status not in ('succeeded', 'running') and not exists (
+                {_STATUS} not in ('succeeded', 'running') and not exists (
                     select 1 from ops.ingestion_jobs as later
                     where later.source = j.source and later.job_id > j.job_id
                         and later.status = 'succeeded' and later.parameters = j.parameters
                 ) desc,
                 j.job_id desc
             limit 1
-            """,
+            """.encode(),
             {"job": job_id, "source": source},
         ).fetchone()
         if job is None:
@@ -278,9 +326,9 @@ def recent_jobs(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
     """The newest jobs with the sums of their tasks, newest first."""
     with conn.cursor(row_factory=dict_row) as cur:
         return cur.execute(
-            """
+            f"""
             select
-                j.job_id, j.source, j.mode, j.status, j.requested_by, j.parameters, j.retry_of,
+                j.job_id, j.source, j.mode, {_STATUS} as status, j.requested_by, j.parameters, j.retry_of,
                 j.started_at, j.finished_at, j.error,
                 coalesce(sum(t.done), 0)::int as done,
                 coalesce(sum(t.skipped), 0)::int as skipped,
@@ -294,7 +342,7 @@ def recent_jobs(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
             group by j.job_id
             order by j.job_id desc
             limit %s
-            """,
+            """.encode(),
             (limit,),
         ).fetchall()
 
@@ -325,6 +373,8 @@ def report(warehouse: Warehouse | None, limit: int = 10) -> dict[str, Any]:
             "max(last_success_date) as newest, max(last_success_at) as at "
             "from ops.ingestion_state group by source, dataset order by source, dataset"
         ).fetchall()
+    if recent and recent[0]["status"] != "running":  # what a killed job was at ended with it
+        tasks = [t | {"status": "cancelled"} if t["status"] in OPEN else t for t in tasks]
     failed: dict[str, dict[str, str]] = {}
     for row in failures:
         failed.setdefault(row["dataset"], {}).update(row["failures"])

@@ -16,7 +16,13 @@ from loaders.engine import cursors, jobs
 from loaders.engine import lock as locks
 from loaders.engine.jobs import Task
 from loaders.engine.request import LoadRequest, request_of
-from loaders.errors import LockHeldError, PartialError, QuotemillError, UpstreamError
+from loaders.errors import (
+    LockHeldError,
+    PartialError,
+    QuotemillError,
+    UpstreamError,
+    innermost,
+)
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse, WarehouseAway, open_warehouse
@@ -195,8 +201,10 @@ def run_load(
             )  # fmt: skip
             on_start(load)
             error: QuotemillError | None = None
+            cancelled = False
             try:
                 keyed.run(load)
+                cancelled = load.cancelling()
             except WarehouseAway as caught:
                 _abandon(load, "failed", str(caught))
                 raise
@@ -206,9 +214,11 @@ def run_load(
                 _abandon(load, "cancelled", "stopped at once")
                 raise
             except BaseException as caught:
-                _abandon(load, "failed", f"{type(caught).__name__}: {caught}")
+                _abandon(load, "failed", warehouse.scrub(innermost(caught)))
                 raise
-            return _finish(load, error or load.gone, time.monotonic() - started)
+            # an error tells more than that somebody had also asked to stop
+            error = error or load.gone
+            return _finish(load, error, cancelled and not error, time.monotonic() - started)
 
 
 def _skipped(source: str, *why: str) -> LoadResult:
@@ -220,14 +230,13 @@ def stopped(source: str, error: QuotemillError) -> LoadResult:
     return LoadResult(None, source, "failed", error.exit_code, (), (), str(error), error.hint, 0.0)
 
 
-def _finish(load: Load, error: QuotemillError | None, seconds: float) -> LoadResult:
-    # an error tells more than that somebody had also asked to stop
-    cancelled = error is None and load.cancelling()
+def _finish(
+    load: Load, error: QuotemillError | None, cancelled: bool, seconds: float
+) -> LoadResult:
     failed = sum(len(task.failures) for task in load.tasks)
-    open_tasks = [t for t in load.tasks if t.status in ("pending", "running")]
-    for task in open_tasks:
-        task.status = "cancelled" if cancelled else "failed"
-        load.save(task)
+    for task in load.tasks:
+        if task.status in jobs.OPEN:
+            task.status = "cancelled" if cancelled else "failed"
     progress = any(t.done or t.status == "succeeded" for t in load.tasks)
     if error is not None:
         status, exit_code = "partial" if progress else "failed", error.exit_code

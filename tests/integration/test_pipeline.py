@@ -10,6 +10,7 @@ import pytest
 
 from loaders.engine import load
 from loaders.engine.jobs import request_cancel, source_of, start_job
+from loaders.engine.lock import load_lock
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UsageError
 from loaders.sandbox.market import SyntheticMarket
@@ -306,22 +307,22 @@ def test_a_cancel_names_its_job_where_several_sources_load(
     with opened(warehouse_dsn, tmp_path) as made:
         made.load(codes=("sh600000",), datasets=("codes",))
         warehouse = open_warehouse(made.settings)
-        running = {
-            name: start_job(
-                warehouse, name, LoadRequest(name), "init", datetime(2025, 6, 30, tzinfo=UTC)
-            )
-            for name in ("a", "b")
-        }
-
-        with pytest.raises(UsageError, match="several jobs are running"):
-            request_cancel(warehouse)
-        assert request_cancel(warehouse, "a") == running["a"]
-        assert request_cancel(warehouse, None, running["b"]) == running["b"]
-        with pytest.raises(UsageError, match="no job of tdx running"):
-            request_cancel(warehouse, "tdx")
-        assert source_of(warehouse, running["b"]) == "b"
-        with pytest.raises(UsageError, match="no such job: 99"):
-            source_of(warehouse, 99)
+        with load_lock(warehouse, "a"), load_lock(warehouse, "b"):
+            running = {
+                name: start_job(
+                    warehouse, name, LoadRequest(name), "init", datetime(2025, 6, 30, tzinfo=UTC)
+                )
+                for name in ("a", "b")
+            }
+            with pytest.raises(UsageError, match="several jobs are running"):
+                request_cancel(warehouse)
+            assert request_cancel(warehouse, "a") == running["a"]
+            assert request_cancel(warehouse, None, running["b"]) == running["b"]
+            with pytest.raises(UsageError, match="no job of tdx running"):
+                request_cancel(warehouse, "tdx")
+            assert source_of(warehouse, running["b"]) == "b"
+            with pytest.raises(UsageError, match="no such job: 99"):
+                source_of(warehouse, 99)
 
 
 def test_without_a_source_of_actions_status_and_findings_say_so(

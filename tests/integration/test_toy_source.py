@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from loaders import sources
-from loaders.engine import jobs
+from loaders.engine import jobs, keyed
 from loaders.engine import lock as locks
 from loaders.engine.load import Load, LoadResult, run_load
 from loaders.engine.request import LoadRequest
@@ -224,6 +224,67 @@ def test_a_killed_load_leaves_what_landed_and_the_next_one_completes_it(bench: T
     assert bench.rows("select status from ops.ingestion_jobs order by job_id") == [
         ("interrupted",), ("succeeded",),
     ]  # fmt: skip
+
+
+RECORD = (
+    "select j.status, j.error, t.status from ops.ingestion_jobs as j "
+    "join ops.ingestion_job_tasks as t using (job_id) order by job_id, task_no"
+)
+
+
+def test_a_load_that_was_killed_reads_as_interrupted_and_a_cancel_says_that_it_is_gone(
+    bench: Toy,
+) -> None:
+    reached = bench.block("cc")
+    warehouse = open_warehouse(bench.settings)
+    with load_elsewhere(bench) as load:
+        release = reached()
+        assert jobs.report(warehouse)["jobs"][0]["status"] == "running"
+        load.kill()
+        load.wait()
+    release()
+    wait_until("its lock is gone", lambda: jobs.report(warehouse)["jobs"][0]["status"] != "running")
+    shown = jobs.report(warehouse)
+    assert [x["status"] for x in (shown["jobs"][0], *shown["tasks"])] == [
+        "interrupted",
+        "cancelled",
+    ]
+
+    with pytest.raises(UsageError, match="job 1 is not running: its process is gone") as error:
+        jobs.request_cancel(warehouse)
+
+    assert "loaders retry 1" in error.value.hint
+    assert bench.rows(RECORD) == [("interrupted", None, "cancelled")]
+    assert bench.load(retry=True).status == "succeeded"
+    assert bench.rows() == EXPECTED
+
+
+def test_a_lock_that_is_lost_after_the_last_package_ends_the_job_on_record_too(
+    bench: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = keyed.run
+
+    def robbed(load: Load) -> None:
+        whole(load)
+        load.watch._lost = LockHeldError("taken")
+
+    monkeypatch.setattr(keyed, "run", robbed)
+    result = bench.load()
+    assert (result.status, result.exit_code, result.total("done")) == ("partial", 75, 4)
+    assert bench.rows(RECORD) == [("partial", "taken", "succeeded")]
+
+
+def test_a_load_that_breaks_records_its_tasks_as_ended_and_what_it_broke_by(
+    bench: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def table(_: Any) -> Any:
+        raise ValueError("http://me:secret@db/x has no price\nand more")
+
+    broken = replace(toy.SOURCE.dataset("price"), table=table)
+    monkeypatch.setattr(toy, "SOURCE", replace(toy.SOURCE, datasets=(broken,)))
+    with pytest.raises(Exception, match="has no price"):
+        bench.load()
+    assert bench.rows(RECORD) == [("failed", "ValueError: http://db/x has no price", "failed")]
 
 
 def test_keys_that_a_source_says_nothing_of_have_failed(
