@@ -9,24 +9,6 @@ from loaders.sandbox.tdx_wire import go_json
 
 Row = dict[str, Any]
 
-DATA_FAULTS = (
-    "empty",
-    "short",
-    "stale",
-    "duplicate",
-    "duplicate-page",
-    "descending",
-    "unfinished",
-    "provisional",
-    "holiday",
-    "high-below-low",
-    "value",
-    "noon-label",
-    "extra-field",
-    "missing-field",
-    "string-number",
-)
-
 
 def damaged(body: bytes, rules: list[Rule], call: int, *, empty: list[Any] | None) -> bytes:
     """The body after all these rules; `call` is the number of the call, for values that change.

@@ -40,38 +40,13 @@ THS = (*KLINES, "income", "stock-info")
 # kline-all/ths and income ask the third-party page only
 UPSTREAM = (
     *(route for route in SERIES if route != "kline-all/ths"),
-    "trade-history/full",
-    "quote",
-    "batch-quote",
-    "stock-info",
-    "market-count",
+    *("trade-history/full", *QUOTES, "stock-info", "market-count"),
 )
 LISTS = ("codes", "stock-codes", "etf-codes", "etf", "search", "market-stats")
 CALENDAR = ("workday", "workday/range", "trade-history/full")
 
-KINDS: dict[str, Kind] = {
-    # the connection
-    "latency": Kind("the answer comes late", {"seconds": "1", "jitter": "0"}),
-    "hang": Kind("no answer ever comes"),
-    "refuse": Kind("the call is dropped and the port stays closed for a while", {"seconds": "1"}),
-    "restart": Kind("as refuse, and the service starts anew: tasks vanish", {"seconds": "0.2"}),
-    "reset": Kind("the connection is reset before the first byte"),
-    "cut": Kind("the body ends half-way (truncated JSON)", {"at": "0.5"}),
-    # the answer as a whole
-    "empty-body": Kind("HTTP 200 without a body"),
-    "html": Kind("an HTML error page of a proxy", {"status": "502"}),
-    "error": Kind("code -1 with a message", {"message": "上游错误"}),
-    "timeout": Kind("code -1, `超时`, after the wait for the quote server", routes=UPSTREAM),
-    "outage": Kind(
-        "the quote server is gone: code -1 at once (for some calls or seconds)",
-        {"message": "", "calls": "", "seconds": ""},
-        UPSTREAM,
-    ),
-    "rate-limit": Kind(
-        "more than so many calls within one second are turned away",
-        {"per_second": "5", "status": "429"},
-    ),
-    # rows
+# what damages the rows of an answer
+DATA_FAULTS: dict[str, Kind] = {
     "empty": Kind(
         "success without a row",
         routes=(*SERIES, "trade-history/full", *QUOTES, "workday/range", *LISTS[:4]),
@@ -108,6 +83,32 @@ KINDS: dict[str, Kind] = {
     "extra-field": Kind("a field nobody knows", {"field": "Extra"}),
     "missing-field": Kind("a field is missing", {"field": "Close"}),
     "string-number": Kind("a number comes as text", {"field": "Close"}),
+}
+
+KINDS: dict[str, Kind] = {
+    # the connection
+    "latency": Kind("the answer comes late", {"seconds": "1", "jitter": "0"}),
+    "hang": Kind("no answer ever comes"),
+    "refuse": Kind("the call is dropped and the port stays closed for a while", {"seconds": "1"}),
+    "restart": Kind("as refuse, and the service starts anew: tasks vanish", {"seconds": "0.2"}),
+    "reset": Kind("the connection is reset before the first byte"),
+    "cut": Kind("the body ends half-way (truncated JSON)", {"at": "0.5"}),
+    # the answer as a whole
+    "empty-body": Kind("HTTP 200 without a body"),
+    "html": Kind("an HTML error page of a proxy", {"status": "502"}),
+    "error": Kind("code -1 with a message", {"message": "上游错误"}),
+    "timeout": Kind("code -1, `超时`, after the wait for the quote server", routes=UPSTREAM),
+    "outage": Kind(
+        "the quote server is gone: code -1 at once (for some calls or seconds)",
+        {"message": "", "calls": "", "seconds": ""},
+        UPSTREAM,
+    ),
+    "rate-limit": Kind(
+        "more than so many calls within one second are turned away",
+        {"per_second": "5", "status": "429"},
+    ),
+    # rows
+    **DATA_FAULTS,
     # what the service knows
     "codes-stale": Kind("the newest codes are missing", {"drop": "3"}, LISTS),
     "codes-duplicate": Kind("a code is listed twice", {}, LISTS),
@@ -131,39 +132,12 @@ KINDS: dict[str, Kind] = {
     "missing-days": Kind("days of a range are skipped", {"days": "1"}, ("trade-history/full",)),
 }
 
-ROUTES = [
-    "health",
-    "server-status",
-    "quote",
-    "batch-quote",
-    "kline",
-    "kline-history",
-    "kline-all",
-    "kline-all/tdx",
-    "kline-all/ths",
-    "index",
-    "index/all",
-    "minute",
-    "trade",
-    "trade-history",
-    "minute-trade-all",
-    "trade-history/full",
-    "search",
-    "stock-info",
-    "codes",
-    "stock-codes",
-    "etf-codes",
-    "etf",
-    "market-stats",
-    "market-count",
-    "workday",
-    "workday/range",
-    "income",
-    "tasks/pull-kline",
-    "tasks/pull-trade",
-    "tasks",
-    "tasks/{id}",
-]
+ROUTES = (
+    *("health", "server-status", *QUOTES, *SERIES, "trade-history/full", "search", "stock-info"),
+    *("codes", "stock-codes", "etf-codes", "etf", "market-stats", "market-count"),
+    *("workday", "workday/range", "income"),
+    *("tasks/pull-kline", "tasks/pull-trade", "tasks", "tasks/{id}"),
+)
 
 WHOLE_OPTIONS = ("keep", "drop", "page", "days", "which", "count", "rows")
 WHEN = ("nth", "first", "every", "after", "p", "per", "code")

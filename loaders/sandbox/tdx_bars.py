@@ -3,12 +3,15 @@
 import sys
 from datetime import date
 
-from loaders.sandbox.tdx_calls import Call, with_prefix
+from loaders.sandbox.tdx_calls import Call, prefixed
 from loaders.sandbox.tdx_render import Series
 from loaders.sandbox.tdx_series import DAY_TYPES, MINUTE_SIZES, NOTHING_LACKING, Lacking
 from loaders.sandbox.tdx_wire import (
+    CODE_REQUIRED,
+    NO_CODE,
     THS_ERROR,
     TIMED_OUT,
+    BadRequest,
     EmptyBody,
     ServiceError,
     UpstreamTimeout,
@@ -111,35 +114,25 @@ def _garbled(series: Series) -> Series:
     return Series(b"".join(pieces), offsets)
 
 
-def _required(call: Call, name: str, message: str, *, trim: bool = False) -> str:
-    value = call.request.trimmed(name) if trim else call.request.raw(name)
-    if not value:
-        raise ServiceError(message)
-    return value
+KLINE_ERROR = "获取K线失败: "
 
 
+@prefixed(KLINE_ERROR)
 def kline(call: Call) -> bytes:
-    code = _required(call, "code", "股票代码不能为空")
+    code = call.request.required("code", NO_CODE)
     period = call.request.raw("type")
-
-    def data() -> bytes:
-        if period in MINUTE_SIZES:
-            return upper(*raw_series(call, code, period).newest(None))
-        return upper(*ths_series(call, code, _ths_type(period)).newest(None))
-
-    return with_prefix("获取K线失败: ", data)
+    if period in MINUTE_SIZES:
+        return upper(*raw_series(call, code, period).newest(None))
+    return upper(*ths_series(call, code, _ths_type(period)).newest(None))
 
 
+@prefixed(KLINE_ERROR)
 def kline_history(call: Call) -> bytes:
-    code = _required(call, "code", "股票代码不能为空")
+    code = call.request.required("code", NO_CODE)
     period, limit = call.request.raw("type"), capped(call.request.raw("limit"))
-
-    def data() -> bytes:
-        if period in MINUTE_SIZES:
-            return upper(*raw_series(call, code, period, limit).newest(limit, first_last_zero=True))
-        return upper(*ths_series(call, code, _ths_type(period), limit).newest(limit))
-
-    return with_prefix("获取K线失败: ", data)
+    if period in MINUTE_SIZES:
+        return upper(*raw_series(call, code, period, limit).newest(limit, first_last_zero=True))
+    return upper(*ths_series(call, code, _ths_type(period), limit).newest(limit))
 
 
 def _ths_type(period: str) -> str:
@@ -147,69 +140,59 @@ def _ths_type(period: str) -> str:
     return period if period in ("week", "month") else "day"
 
 
+def _of_whole_series(call: Call) -> tuple[str, str, int | None]:
+    """Code, type and limit as the bulk routes read them."""
+    code = call.request.required("code", CODE_REQUIRED, trim=True)
+    return code, call.request.trimmed("type").lower() or "day", limit_of(call.request.raw("limit"))
+
+
+@prefixed(KLINE_ERROR)
 def kline_all(call: Call) -> bytes:
-    code = _required(call, "code", "code 为必填参数", trim=True)
-    period = call.request.trimmed("type").lower() or "day"
-    limit = limit_of(call.request.raw("limit"))
-
-    def data() -> bytes:
-        if period not in MINUTE_SIZES and period not in DAY_TYPES:
-            raise ServiceError(f"不支持的K线类型: {period}")
-        count, rows = raw_series(call, code, period, limit).newest(limit)
-        meta = {"batch_limit": 800, "notes": NOTES, "source": "tdx", "type": period}
-        return lower(count, rows, meta)
-
-    return with_prefix("获取K线失败: ", data)
+    code, period, limit = _of_whole_series(call)
+    if period not in MINUTE_SIZES and period not in DAY_TYPES:
+        raise ServiceError(f"不支持的K线类型: {period}")
+    count, rows = raw_series(call, code, period, limit).newest(limit)
+    meta = {"batch_limit": 800, "notes": NOTES, "source": "tdx", "type": period}
+    return lower(count, rows, meta)
 
 
+@prefixed("获取同花顺K线失败: ")
 def kline_all_ths(call: Call) -> bytes:
-    code = _required(call, "code", "code 为必填参数", trim=True)
-    period = call.request.trimmed("type").lower() or "day"
-    limit = limit_of(call.request.raw("limit"))
-
-    def data() -> bytes:
-        if period not in THS_TYPES:
-            raise ServiceError("同花顺接口暂仅支持 type=day/week/month")
-        count, rows = ths_series(call, code, period, limit).newest(limit)
-        meta = {"batch_limit": count, "notes": NOTES, "source": "ths", "type": period}
-        return lower(count, rows, meta)
-
-    return with_prefix("获取同花顺K线失败: ", data)
+    code, period, limit = _of_whole_series(call)
+    if period not in THS_TYPES:
+        raise ServiceError("同花顺接口暂仅支持 type=day/week/month")
+    count, rows = ths_series(call, code, period, limit).newest(limit)
+    meta = {"batch_limit": count, "notes": NOTES, "source": "ths", "type": period}
+    return lower(count, rows, meta)
 
 
+@prefixed("获取指数数据失败: ")
 def index(call: Call) -> bytes:
-    code = _required(call, "code", "指数代码不能为空")
+    code = call.request.required("code", "指数代码不能为空")
     period = call.request.raw("type")
     period = period if period in INDEX_TYPES else "day"
     limit = capped(call.request.raw("limit"))
-
-    def data() -> bytes:
-        series = index_series(call, code, period)
-        if period in ("week", "month"):
-            return upper(*series.oldest(limit))
-        return upper(*series.newest(limit, first_last_zero=True))
-
-    return with_prefix("获取指数数据失败: ", data)
+    series = index_series(call, code, period)
+    if period in ("week", "month"):
+        return upper(*series.oldest(limit))
+    return upper(*series.newest(limit, first_last_zero=True))
 
 
+@prefixed("获取指数历史数据失败: ")
 def index_all(call: Call) -> bytes:
-    code = _required(call, "code", "code 为必填参数", trim=True)
-    period = call.request.trimmed("type").lower()
+    code, period, limit = _of_whole_series(call)
     period = period if period in MINUTE_SIZES or period in DAY_TYPES else "day"
-    limit = limit_of(call.request.raw("limit"))
-    return with_prefix(
-        "获取指数历史数据失败: ",
-        lambda: lower(*index_series(call, code, period, limit).newest(limit)),
-    )
+    return lower(*index_series(call, code, period, limit).newest(limit))
 
 
+@prefixed(KLINE_ERROR)
 def income(call: Call) -> bytes:
-    code = _required(call, "code", "code 为必填参数", trim=True)
-    text = _required(call, "start_date", "start_date 为必填参数", trim=True)
+    code = call.request.required("code", CODE_REQUIRED, trim=True)
+    text = call.request.required("start_date", "start_date 为必填参数", trim=True)
     start = parse_day(text)
     if start is None:
-        raise ServiceError("start_date 格式错误，应为 YYYYMMDD 或 YYYY-MM-DD")
-    return with_prefix("获取K线失败: ", lambda: _income_rows(call, code, start))
+        raise BadRequest("start_date 格式错误，应为 YYYYMMDD 或 YYYY-MM-DD")
+    return _income_rows(call, code, start)
 
 
 def _income_rows(call: Call, code: str, start: date) -> bytes:

@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time, timedelta
-from typing import TypeVar
+from functools import wraps
 
 from loaders.sandbox.faults import FaultBook, Rule
 from loaders.sandbox.tdx_series import SeriesStore
 from loaders.sandbox.tdx_wire import (
     CONNECTION_LOST,
     TIMED_OUT,
+    BadRequest,
     Request,
     ServiceError,
     UpstreamTimeout,
@@ -21,8 +22,6 @@ from loaders.sandbox.tdx_wire import (
     is_stock,
 )
 from loaders.sandbox.world import SESSION_START, Security, World
-
-Answer = TypeVar("Answer")
 
 CALENDAR_REFRESH = time(9, 0, 0)
 CODES_REFRESH = time(9, 0, 10)
@@ -187,14 +186,25 @@ class Call:
             raise ServiceError(rule.option("message") or CONNECTION_LOST)
 
 
-def with_prefix(prefix: str, make: Callable[[], Answer]) -> Answer:
-    """Errors inside get the text of the route in front."""
-    try:
-        return make()
-    except UpstreamTimeout as error:
-        raise UpstreamTimeout(prefix + str(error)) from error
-    except ServiceError as error:
-        raise ServiceError(prefix + str(error)) from error
+Route = Callable[[Call], bytes]
+
+
+def prefixed(prefix: str) -> Callable[[Route], Route]:
+    """A route whose errors get this text in front, but those about the request itself."""
+
+    def decorated(route: Route) -> Route:
+        @wraps(route)
+        def answer(call: Call) -> bytes:
+            try:
+                return route(call)
+            except BadRequest:
+                raise
+            except ServiceError as error:
+                raise type(error)(prefix + str(error)) from error
+
+        return answer
+
+    return decorated
 
 
 def asked_codes(texts: Iterable[str]) -> tuple[str, ...]:

@@ -5,13 +5,12 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from loaders.sandbox.tdx_calls import Call, with_prefix
-from loaders.sandbox.tdx_wire import ServiceError, atoi, go_json, limit_of, parse_day
+from loaders.sandbox.tdx_calls import Call, prefixed
+from loaders.sandbox.tdx_wire import ZERO_FLOAT, ServiceError, atoi, go_json, limit_of, parse_day
 from loaders.sandbox.world import Security
 
 DATE_TEXT = " 参数格式错误，应为 YYYYMMDD 或 YYYY-MM-DD"
 EXCHANGES = ("sh", "sz", "bj")
-ZERO_FLOAT = 5.877471754111438e-39
 
 
 def health(_: Call) -> bytes:
@@ -35,9 +34,7 @@ def codes(call: Call) -> bytes:
 
 
 def search(call: Call) -> bytes:
-    keyword = call.request.raw("keyword")
-    if not keyword:
-        raise ServiceError("搜索关键词不能为空")
+    keyword = call.request.required("keyword", "搜索关键词不能为空")
     found: dict[str, dict[str, str]] = {}
     for s in call.stocks():
         if keyword.upper() in s.digits or keyword.upper() in s.name.upper():
@@ -98,9 +95,10 @@ def market_stats(call: Call) -> bytes:
     return go_json({**stats, "update_time": ""})
 
 
+@prefixed("获取 sh 数量失败: ")
 def market_count(call: Call) -> bytes:
     """All instruments of an exchange, so more than the lists hold."""
-    with_prefix("获取 sh 数量失败: ", call.upstream)
+    call.upstream()
     listed = [s for s in call.world.securities if s.listed <= call.today]
     counts = [
         {"exchange": name, "count": 10 * sum(s.exchange == name for s in listed) + 7}

@@ -12,13 +12,20 @@ import numpy as np
 
 from loaders.sandbox.actions import events
 from loaders.sandbox.tdx_bars import ths_series, upper
-from loaders.sandbox.tdx_calls import Call, with_prefix
+from loaders.sandbox.tdx_calls import Call, prefixed
 from loaders.sandbox.tdx_trades import minute_data
-from loaders.sandbox.tdx_wire import ServiceError, expand_code, go_json, is_stock
+from loaders.sandbox.tdx_wire import (
+    NO_CODE,
+    ZERO_FLOAT,
+    BadRequest,
+    ServiceError,
+    expand_code,
+    go_json,
+    is_stock,
+)
 from loaders.sandbox.world import SESSION_START, Bars, Security
 
 EXCHANGE_NUMBER = {"sz": 0, "sh": 1, "bj": 2}
-ZERO_FLOAT = 5.877471754111438e-39
 QUOTE_ERROR = "获取行情失败: "
 BATCH_CAP = 50
 HALF = Fraction(1, 2)
@@ -26,45 +33,45 @@ HALF = Fraction(1, 2)
 
 def body_codes(body: bytes) -> list[str]:
     try:
-        document = json.loads(body)
-    except ValueError:
-        return []
-    if not isinstance(document, dict):
+        document = json_body(body)
+    except BadRequest:
         return []
     codes = document.get("codes") or [document.get("code")]
-    return [code for code in codes if isinstance(code, str)]
+    return [code for code in codes if isinstance(code, str)]  # type: ignore[attr-defined]
 
 
 def json_body(body: bytes) -> dict[str, object]:
     """The request's JSON object; the message is Go's for an empty body, like it for the rest."""
     if not body:
-        raise ServiceError("请求参数错误: EOF")
+        raise BadRequest("请求参数错误: EOF")
     try:
         document = json.loads(body)
     except ValueError as error:
-        raise ServiceError(f"请求参数错误: invalid character ({error})") from error
+        raise BadRequest(f"请求参数错误: invalid character ({error})") from error
     if not isinstance(document, dict):
-        raise ServiceError("请求参数错误: json: cannot unmarshal into Go value")
+        raise BadRequest("请求参数错误: json: cannot unmarshal into Go value")
     return document
 
 
+@prefixed(QUOTE_ERROR)
 def quote(call: Call) -> bytes:
     texts = [text.strip() for text in call.request.raw("code").split(",") if text.strip()]
     if not texts:
-        raise ServiceError("股票代码不能为空")
-    return with_prefix(QUOTE_ERROR, lambda: _quotes(call, texts))
+        raise BadRequest(NO_CODE)
+    return _quotes(call, texts)
 
 
+@prefixed(QUOTE_ERROR)
 def batch_quote(call: Call) -> bytes:
     if call.request.method != "POST":
-        raise ServiceError("只支持POST请求")
+        raise BadRequest("只支持POST请求")
     json_body(call.request.body)
     texts = body_codes(call.request.body)
     if not texts:
-        raise ServiceError("股票代码列表不能为空")
+        raise BadRequest("股票代码列表不能为空")
     if len(texts) > BATCH_CAP:
-        raise ServiceError("一次最多查询50只股票")
-    return with_prefix(QUOTE_ERROR, lambda: _quotes(call, texts))
+        raise BadRequest("一次最多查询50只股票")
+    return _quotes(call, texts)
 
 
 def _quotes(call: Call, texts: list[str]) -> bytes:
@@ -154,9 +161,7 @@ def _level(buy: bool, price: int, trades: bool, seed: int) -> dict[str, object]:
 
 def stock_info(call: Call) -> bytes:
     """Three parts; each is left out without notice when its source fails."""
-    text = call.request.raw("code")
-    if not text:
-        raise ServiceError("股票代码不能为空")
+    text = call.request.required("code", NO_CODE)
     today = call.today.strftime("%Y%m%d")
     sources: dict[str, Callable[[], bytes]] = {
         "kline_day": lambda: upper(*ths_series(call, text, "day", 30).newest(30)),

@@ -2,12 +2,11 @@
 
 import posixpath
 import time
-from collections.abc import Callable
 
 from loaders.sandbox import tdx_bars, tdx_lists, tdx_quotes, tdx_tasks, tdx_trades
-from loaders.sandbox.damage import DATA_FAULTS, damaged
-from loaders.sandbox.faults import Rule
-from loaders.sandbox.tdx_calls import Call, LogEntry, ServiceState, asked_codes
+from loaders.sandbox.damage import damaged
+from loaders.sandbox.faults import DATA_FAULTS, Rule
+from loaders.sandbox.tdx_calls import Call, LogEntry, Route, ServiceState, asked_codes
 from loaders.sandbox.tdx_wire import (
     HTML_TYPE,
     TEXT_TYPE,
@@ -20,9 +19,7 @@ from loaders.sandbox.tdx_wire import (
     success,
 )
 
-Handler = Callable[[Call], bytes]
-
-ROUTES: dict[str, Handler] = {
+ROUTES: dict[str, Route] = {
     "health": tdx_lists.health,
     "server-status": tdx_lists.server_status,
     "quote": tdx_quotes.quote,

@@ -8,6 +8,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
@@ -117,7 +118,7 @@ class SeriesStore:
         if running:
             today = begun_minutes(self.world.minutes(code, clock.date()), clock)
             whole = group_bars(today, np.zeros(1, dtype=np.int64))
-            shown = shown.plus(_restamped(whole, f"{clock.date()}T15:00:00"))
+            shown = shown.plus(replace(whole, stamps=[f"{clock.date()}T15:00:00"] * len(whole)))
         if self._small_volumes:
             shown = _corrupted(shown)
         return shown
@@ -147,7 +148,7 @@ class SeriesStore:
             if running:
                 today = self.world.minutes(security.code, clock.date())
                 parts.append(begun_minutes(today, clock))
-            bars = _joined(parts)
+            bars = empty_bars().plus(*parts)
         if size > 1:
             return group_bars(bars, group_minutes(bars, size))
         return _noon_label(bars, clock)
@@ -196,18 +197,6 @@ def begun_minutes(minutes: Bars, clock: datetime) -> Bars:
     return Bars(begun.stamps, o, h, low, c, v, a, up, down)
 
 
-def _joined(parts: list[Bars]) -> Bars:
-    if not parts:
-        return empty_bars()
-    stamps = [stamp for part in parts for stamp in part.stamps]
-    columns = zip(*(part.columns() for part in parts), strict=True)
-    return Bars(stamps, *(np.concatenate(column) for column in columns))
-
-
-def _restamped(bars: Bars, stamp: str) -> Bars:
-    return Bars([stamp] * len(bars), *bars.columns())
-
-
 def _noon_label(bars: Bars, clock: datetime) -> Bars:
     """Today's 11:30 bar turns into 13:00 when the 15:00 bar arrives (the repair reaches 120 bars)."""
     today = f"{clock.date()}T"
@@ -217,7 +206,7 @@ def _noon_label(bars: Bars, clock: datetime) -> Bars:
     stamps = bars.stamps.copy()
     if stamps[noon] == today + "11:30:00":
         stamps[noon] = today + "13:00:00"
-    return Bars(stamps, *bars.columns())
+    return replace(bars, stamps=stamps)
 
 
 def _corrupted(bars: Bars) -> Bars:
@@ -229,8 +218,7 @@ def _corrupted(bars: Bars) -> Bars:
     middle, upper = (v >= 9) & (v <= 16), (v >= 33) & (v <= 64)
     wrong[middle] = 264 + 256 * (v[middle] - 9)
     wrong[upper] = 48 + 16 * (v[upper] - 33)
-    o, h, low, c, _, *rest = bars.columns()
-    return Bars(bars.stamps, o, h, low, c, wrong, *rest)
+    return replace(bars, volume=wrong)
 
 
 def _adjust(bars: Bars, active: list[Event]) -> Bars:
@@ -275,5 +263,4 @@ def _zero_lows_replaced(days: Bars, keys: list[int], weeks: Bars) -> Bars:
     for i, (key, value) in enumerate(zip(keys, days.low.tolist(), strict=True)):
         first = i == 0 or keys[i - 1] != key
         low[key] = value if first or low[key] == 0 else min(int(low[key]), value)
-    o, h, _, *rest = weeks.columns()
-    return Bars(weeks.stamps, *[o, h, low, *rest])
+    return replace(weeks, low=low)

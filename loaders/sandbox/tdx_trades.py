@@ -2,11 +2,13 @@
 
 from datetime import date, timedelta
 
-from loaders.sandbox.tdx_calls import Call, with_prefix
+from loaders.sandbox.tdx_calls import Call, prefixed
 from loaders.sandbox.tdx_render import tick_rows, tick_rows_in_yuan
 from loaders.sandbox.tdx_wire import (
+    CODE_REQUIRED,
+    NO_CODE,
     TIMED_OUT,
-    ServiceError,
+    BadRequest,
     UpstreamTimeout,
     atoi,
     expand_code,
@@ -59,19 +61,11 @@ def minute_data(call: Call, code: str, shown: str) -> dict[str, object]:
     return {"Count": len(rows), "List": rows or None, "date": shown}
 
 
+@prefixed("获取分时数据失败: ")
 def minute(call: Call) -> bytes:
-    code = _code(call, "股票代码不能为空")
+    code = call.request.required("code", NO_CODE)
     shown = call.request.trimmed("date") or call.today.strftime("%Y%m%d")
-    return with_prefix(
-        "获取分时数据失败: ", lambda: go_json(minute_data(call, expand_code(code), shown))
-    )
-
-
-def _code(call: Call, message: str, *, trim: bool = False) -> str:
-    code = call.request.trimmed("code") if trim else call.request.raw("code")
-    if not code:
-        raise ServiceError(message)
-    return code
+    return go_json(minute_data(call, expand_code(code), shown))
 
 
 def day_ticks(call: Call, code: str, day: date | None) -> list[Tick]:
@@ -101,60 +95,51 @@ def _tick_rows(day: date, ticks: list[Tick]) -> bytes:
     return b'{"Count":%d,"List":%s}' % (len(ticks), tick_rows(day, ticks))
 
 
-def _dated(call: Call, code: str, text: str) -> bytes:
+def _day_of(text: str) -> date | None:
     day = _number_day(text)
     if day is not None and len(text) != 8:
         # the quote server understands it, but the ticks cannot be stamped with it
         raise UpstreamTimeout(TIMED_OUT)
+    return day
+
+
+def _dated(call: Call, code: str, text: str) -> bytes:
+    day = _day_of(text)
     return _tick_rows(day or call.today, day_ticks(call, code, day))
 
 
+@prefixed(TICK_ERROR)
 def trade(call: Call) -> bytes:
-    code = _code(call, "股票代码不能为空")
-    text = call.request.raw("date")
-
-    def data() -> bytes:
-        if text:
-            return _dated(call, expand_code(code), text)
-        return _tick_rows(call.today, today_ticks(call, expand_code(code))[-TODAY_PAGE:])
-
-    return with_prefix(TICK_ERROR, data)
+    code = expand_code(call.request.required("code", NO_CODE))
+    if text := call.request.raw("date"):
+        return _dated(call, code, text)
+    return _tick_rows(call.today, today_ticks(call, code)[-TODAY_PAGE:])
 
 
+@prefixed(TICK_ERROR)
 def minute_trade_all(call: Call) -> bytes:
-    code = _code(call, "code 为必填参数", trim=True)
-    text = call.request.trimmed("date")
-
-    def data() -> bytes:
-        if text:
-            return _dated(call, expand_code(code), text)
-        return _tick_rows(call.today, today_ticks(call, expand_code(code)))
-
-    return with_prefix(TICK_ERROR, data)
+    code = expand_code(call.request.required("code", CODE_REQUIRED, trim=True))
+    if text := call.request.trimmed("date"):
+        return _dated(call, code, text)
+    return _tick_rows(call.today, today_ticks(call, code))
 
 
+@prefixed("获取历史分时成交失败: ")
 def trade_history(call: Call) -> bytes:
     request = call.request
     code, text = request.trimmed("code"), request.trimmed("date")
     if not code or not text:
-        raise ServiceError("code 与 date 均为必填参数")
+        raise BadRequest("code 与 date 均为必填参数")
     start = atoi(request.trimmed("start")) if request.trimmed("start") else 0
     if start is None or start < 0:
-        raise ServiceError("start 参数无效")
+        raise BadRequest("start 参数无效")
     count = atoi(request.trimmed("count")) if request.trimmed("count") else HISTORY_PAGE
     if count is None or count <= 0:
-        raise ServiceError("count 参数无效")
-    back, size = start % 65536, min(count, HISTORY_PAGE)
-
-    def data() -> bytes:
-        day = _number_day(text)
-        if day is not None and len(text) != 8:
-            raise UpstreamTimeout(TIMED_OUT)
-        ticks = day_ticks(call, expand_code(code), day)
-        stop = max(len(ticks) - back, 0)
-        return _tick_rows(day or call.today, ticks[max(stop - size, 0) : stop])
-
-    return with_prefix("获取历史分时成交失败: ", data)
+        raise BadRequest("count 参数无效")
+    day = _day_of(text)
+    ticks = day_ticks(call, expand_code(code), day)
+    stop = max(len(ticks) - start % 65536, 0)
+    return _tick_rows(day or call.today, ticks[max(stop - min(count, HISTORY_PAGE), 0) : stop])
 
 
 def _range(call: Call) -> tuple[date, date]:
@@ -165,46 +150,42 @@ def _range(call: Call) -> tuple[date, date]:
         text = request.trimmed(name)
         days[name] = parse_day(text)
         if text and days[name] is None:
-            raise ServiceError(name + " 参数格式错误，应为 YYYYMMDD 或 YYYY-MM-DD")
+            raise BadRequest(name + " 参数格式错误，应为 YYYYMMDD 或 YYYY-MM-DD")
     start = days["start_date"] or call.today - timedelta(days=30)
     end = days["before"] or days["end_date"] or call.today
     return (end, start) if start > end else (start, end)
 
 
+@prefixed(TICK_ERROR)
 def trade_history_full(call: Call) -> bytes:
-    shown = _code(call, "code 为必填参数", trim=True)
+    shown = call.request.required("code", CODE_REQUIRED, trim=True)
     start, end = _range(call)
     limit = limit_of(call.request.raw("limit"))
     yesterday = call.today - timedelta(days=1)
     days = [day for day in call.days() if start <= day <= min(end, yesterday)]
-    skipped = call.hit("missing-days")
-    if skipped:
+    if skipped := call.hit("missing-days"):
         days = days[int(skipped.number("days")) :]
-    with_today = call.request.trimmed("include_today").lower() in YES
-
-    def data() -> bytes:
-        code = expand_code(shown)
-        rows: list[bytes] = []
-        covered: list[str] = []
-        truncated = False
-        for day in [*days, *([call.today] if with_today else [])]:
-            today = day == call.today
-            ticks = today_ticks(call, code) if today else day_ticks(call, code, day)
-            if ticks:
-                covered.append(day.strftime("%Y%m%d"))
-            rows += tick_rows_in_yuan(day, ticks)
-            if limit is not None and len(rows) >= limit:
-                rows, truncated = rows[:limit], True
-                break
-        head = {
-            "code": shown,
-            "count": len(rows),
-            "covered_dates": covered,
-            "end_date": end.isoformat(),
-            "limit": limit or 0,
-        }
-        tail = {"start_date": start.isoformat(), "truncated": truncated}
-        listed = b",".join(rows)
-        return go_json(head)[:-1] + b',"list":[' + listed + b"]," + go_json(tail)[1:]
-
-    return with_prefix(TICK_ERROR, data)
+    if call.request.trimmed("include_today").lower() in YES:
+        days.append(call.today)
+    code = expand_code(shown)
+    rows: list[bytes] = []
+    covered: list[str] = []
+    truncated = False
+    for day in days:
+        ticks = today_ticks(call, code) if day == call.today else day_ticks(call, code, day)
+        if ticks:
+            covered.append(day.strftime("%Y%m%d"))
+        rows += tick_rows_in_yuan(day, ticks)
+        if limit is not None and len(rows) >= limit:
+            rows, truncated = rows[:limit], True
+            break
+    head = {
+        "code": shown,
+        "count": len(rows),
+        "covered_dates": covered,
+        "end_date": end.isoformat(),
+        "limit": limit or 0,
+    }
+    tail = {"start_date": start.isoformat(), "truncated": truncated}
+    listed = b",".join(rows)
+    return go_json(head)[:-1] + b',"list":[' + listed + b"]," + go_json(tail)[1:]

@@ -33,6 +33,12 @@ class Request:
     def trimmed(self, name: str) -> str:
         return self.params.get(name, "").strip()
 
+    def required(self, name: str, message: str, *, trim: bool = False) -> str:
+        value = self.trimmed(name) if trim else self.raw(name)
+        if not value:
+            raise BadRequest(message)
+        return value
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -51,6 +57,10 @@ class Reply:
 
 class ServiceError(Exception):
     """An error the service reports itself: HTTP 200, code -1, this message."""
+
+
+class BadRequest(ServiceError):
+    """An error about the request itself, which no route puts its own text before."""
 
 
 class UpstreamTimeout(ServiceError):
@@ -87,6 +97,9 @@ def success(data: bytes) -> bytes:
 def failure(message: str) -> bytes:
     return b'{"code":-1,"message":' + go_json(message) + b',"data":null}\n'
 
+
+NO_CODE, CODE_REQUIRED = "股票代码不能为空", "code 为必填参数"
+ZERO_FLOAT = 5.877471754111438e-39  # what the service's float decoder makes of 0
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 

@@ -6,7 +6,7 @@ shares, times are exchange wall clock (Beijing) without a zone.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, time
 from typing import Literal, NamedTuple
 
@@ -66,20 +66,13 @@ class Bars:
         return Bars(self.stamps[start:stop], *(c[start:stop] for c in self.columns()))
 
     def columns(self) -> tuple[Ints, ...]:
-        return (
-            self.open,
-            self.high,
-            self.low,
-            self.close,
-            self.volume,
-            self.amount,
-            self.up,
-            self.down,
-        )
+        return tuple(getattr(self, f.name) for f in fields(self)[1:])
 
-    def plus(self, other: "Bars") -> "Bars":
-        columns = zip(self.columns(), other.columns(), strict=True)
-        return Bars(self.stamps + other.stamps, *(np.concatenate(pair) for pair in columns))
+    def plus(self, *others: "Bars") -> "Bars":
+        parts = (self, *others)
+        columns = zip(*(part.columns() for part in parts), strict=True)
+        stamps = [stamp for part in parts for stamp in part.stamps]
+        return Bars(stamps, *map(np.concatenate, columns))
 
     def day(self, index: int) -> str:
         return self.stamps[index][:10]

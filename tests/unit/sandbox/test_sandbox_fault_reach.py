@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loaders.sandbox.damage import DATA_FAULTS
-from loaders.sandbox.faults import KINDS, ROUTES, FaultBook
+from loaders.sandbox.faults import DATA_FAULTS, KINDS, ROUTES, FaultBook
 from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.tdx_calls import Options, ServiceState
 from loaders.sandbox.tdx_routes import answer
