@@ -90,12 +90,14 @@ def frozen(days: Sequence[date], service_time: datetime | None) -> str | None:
 
     It stands still once a published trading day is over by its own clock and it has no later day. A
     replay of old files has the clock of its files. If the exchange was shut on a day that had been
-    published, this is said until the next trading day is over.
+    published, this is said until the next trading day is over. Past the announced holidays, where
+    published days are guesses, nothing is said.
     """
     if service_time is None:
         return None
     today = service_time.astimezone(trading_time.SHANGHAI).date()
-    published = trading_time.published_days(days[-1] + timedelta(days=1), today)
+    start, last = days[-1] + timedelta(days=1), min(today, trading_time.horizon())
+    published = trading_time.published_days(start, last) if start <= last else ()
     missing = trading_time.newest_final(published, service_time)
     if missing is None:
         return None

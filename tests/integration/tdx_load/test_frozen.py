@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from loaders import trading_time
 from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.replay import ReplayMarket
+from loaders.tdx.datasets import trading_calendar
 from tests.integration.tdx_load.bench import Bench
 from tests.integration.tdx_load.test_incremental import days_until
 
@@ -78,6 +80,16 @@ def test_before_the_close_no_day_is_missing(
         bench.sandbox.set_clock(f"{days[-1]}T14:00:00", restart=True)
         freeze(bench, 1)
         assert bench.load(datasets=("trading_calendar",)).exit_code == 0
+
+
+@pytest.mark.parametrize(("last_known", "stands_still"), [("12-20", True), ("12-31", False)])
+def test_days_past_the_announced_holidays_call_nothing_frozen(
+    last_known: str, stands_still: bool
+) -> None:
+    end = trading_time.horizon()
+    days = [date.fromisoformat(f"{end.year}-{last_known}")]
+    later = datetime(end.year + 1, 2, 1, 12, tzinfo=UTC)
+    assert (trading_calendar.frozen(days, later) is not None) is stands_still
 
 
 def test_a_replay_of_old_files_does_not_stand_still(
