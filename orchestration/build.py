@@ -112,8 +112,9 @@ def touched_tables(settings: Settings, warehouse: Warehouse) -> Touched:
     """What a build has to do. Ask before dbt starts, under the build lock, and hand the answer to
     `finish_build`: what lands meanwhile is then left for the next one."""
     fingerprint = _fingerprint(find_project(), warehouse, sources.told_to_dbt(settings))
-    with warehouse.connect() as conn:
-        seen, tables = changes.changed_tables(conn, _reader(warehouse), fingerprint)
+    seen, tables = warehouse.ask(
+        lambda conn: changes.changed_tables(conn, _reader(warehouse), fingerprint)
+    )
     if tables is not None:
         tables = [table for table in tables if table.startswith("raw_")]
     return Touched(tables, seen, fingerprint)

@@ -145,8 +145,9 @@ def tally(findings: Iterable[Finding]) -> Judgement:
     return Judgement(dict(counts["all"]), dict(counts["new"]), dict(counts["acknowledged"]))
 
 
-def judge(conn: psycopg.Connection, qa: str, *, record: bool) -> Judgement:
-    """Compare what there is with what runs have seen; with `record` write it down as a run's.
+def judge(conn: psycopg.Connection, qa: str, *, record: bool, tell: bool = False) -> Judgement:
+    """Compare what there is with what runs have seen; with `record` write it down as a run's, with
+    `tell` as told by its exit code: then it rings no more.
 
     After a build that failed nothing is recorded: what it did not get to would seem to be gone.
     """
@@ -170,14 +171,12 @@ def judge(conn: psycopg.Connection, qa: str, *, record: bool) -> Judgement:
         assert run is not None
         run_id = int(run[0])
         _record(conn, qa, run_id)
+        if tell:
+            conn.execute(
+                "update ops.seen_findings set is_told = true where qa_schema = %s and not is_told",
+                (qa,),
+            )
     return Judgement(counts, new, acknowledged, run_id, sum(row[4] for row in rows))
-
-
-def mark_told(conn: psycopg.Connection, qa: str) -> None:
-    """Nothing that is recorded by now rings again: a run's exit code has told it."""
-    conn.execute(
-        "update ops.seen_findings set is_told = true where qa_schema = %s and not is_told", (qa,)
-    )
 
 
 def acknowledge(

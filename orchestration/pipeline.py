@@ -67,14 +67,13 @@ def run(
         built = builds.build(settings, warehouse, report, only_touched=True)
         if built:
             codes.append(built.exit_code)
-        with warehouse.connect() as conn:
-            qa = warehouse.inner_schema("qa")
-            judged = findings.judge(conn, qa, record=built is None or built.succeeded)
-            if judged.ringing > settings.finding_limit:
-                codes.append(DataQualityError.exit_code)
-            # what a graver code hides rings the next night
-            if judged.run_id and gravest(codes) in (0, DataQualityError.exit_code):
-                findings.mark_told(conn, qa)
+        # what a graver code hides rings the next night
+        tell = gravest(codes) in (0, DataQualityError.exit_code)
+        record = built is None or built.succeeded
+        qa = warehouse.inner_schema("qa")
+        judged = warehouse.ask(lambda conn: findings.judge(conn, qa, record=record, tell=tell))
+        if judged.ringing > settings.finding_limit:
+            codes.append(DataQualityError.exit_code)
     except QuotemillError as error:
         code = gravest([*codes, error.exit_code])
         return RunResult(done, code, built, error=str(error), hint=error.hint)

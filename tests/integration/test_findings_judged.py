@@ -50,10 +50,7 @@ def night(conn: psycopg.Connection, *rows: tuple[object, ...], told: bool = True
     """What a run judges that finds these; `told`: no graver exit code hides it."""
     found(conn, *rows)
     with conn.transaction():
-        judged = findings.judge(conn, "qa", record=True)
-        if told:
-            findings.mark_told(conn, "qa")
-    return judged
+        return findings.judge(conn, "qa", record=True, tell=told)
 
 
 def states(conn: psycopg.Connection) -> list[tuple[str, str]]:
@@ -202,9 +199,8 @@ def test_each_market_schema_has_findings_of_its_own(conn: psycopg.Connection) ->
     with conn.transaction(force_rollback=True):
         conn.execute("create schema qa_cn; create table qa_cn.findings as table qa.findings")
         assert [finding.state for finding in findings.read(conn, "qa_cn")] == ["new"]
-        assert findings.judge(conn, "qa_cn", record=True).ringing == 1
+        assert findings.judge(conn, "qa_cn", record=True, tell=True).ringing == 1
         conn.execute("drop table matched")
-        findings.mark_told(conn, "qa_cn")
         assert findings.judge(conn, "qa", record=True).new == {}
         assert [finding.state for finding in findings.read(conn, "qa")] == ["standing"]
 

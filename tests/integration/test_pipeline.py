@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from loaders.engine import load
@@ -146,6 +147,24 @@ def test_new_errors_among_the_findings_end_a_run_with_5_and_standing_ones_do_not
     assert within.judgement is not None
     assert within.judgement.new["error"] == 1
     assert within.exit_code == 0
+
+
+def test_a_warehouse_that_restarts_while_findings_are_judged_costs_nothing(
+    market_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, cut = findings.judge, list[int]()
+
+    def cut_off(conn: psycopg.Connection, *args: Any, **options: Any) -> findings.Judgement:
+        judged = judge(conn, *args, **options)
+        if not cut:
+            cut.append(conn.info.backend_pid)
+            conn.execute("select pg_terminate_backend(pg_backend_pid())")
+        return judged
+
+    monkeypatch.setattr(findings, "judge", cut_off)
+    result = run(market_bench)
+    assert (result.exit_code, len(cut)) == (0, 1)
+    assert market_bench.rows("select count(*) from ops.runs") == [(2,)]
 
 
 def test_a_build_that_is_kept_out_is_in_the_result_beside_the_loads(market_bench: Bench) -> None:
