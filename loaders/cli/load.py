@@ -78,13 +78,13 @@ def run_command(
 
 
 def configured_sources(settings: Settings, trial: str) -> list[str]:
-    """The sources whose settings are present; the others are named on stderr.
+    """The sources whose settings are present; the others are named on stderr, without their settings.
 
     Raises SettingsError where there is none; its hint names `trial`, a command that needs no setting.
     """
     ready, skipped = sources.configured(settings)
-    for name, why in skipped.items():
-        print(f"{name}: skipped, {why}", file=sys.stderr)
+    if ready and skipped:
+        print(f"skipped, not configured: {', '.join(skipped)}", file=sys.stderr)
     if not ready:
         raise SettingsError(
             f"no source is configured: {'; '.join(skipped.values())}",

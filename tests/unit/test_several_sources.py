@@ -18,6 +18,7 @@ from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Checked
 from loaders.errors import LockHeldError, QuotemillError, UpstreamError, UsageError
+from loaders.settings import load_settings
 
 LOCKED = LockHeldError("another load of one holds the lock", hint="wait for it")
 DOWN = UpstreamError("nobody answers", hint="start it")
@@ -85,6 +86,15 @@ def test_one_source_alone_answers_with_one_object(run: Any) -> None:
 def test_a_wrong_call_runs_no_source(run: Any) -> None:
     code, shown, _, ran = run({"one": fine("one"), "two": fine("two")}, "--since", "June")
     assert (code, shown["exit_code"], ran) == (2, 2, [])
+
+
+def test_who_uses_one_source_hears_nothing_of_the_settings_of_another(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known: tuple[list[str], dict[str, str]] = (["one"], {"two": "QUOTEMILL_TWO is not set"})
+    monkeypatch.setattr(sources, "configured", lambda _: known)
+    assert commands.configured_sources(load_settings(), "") == ["one"]
+    assert capsys.readouterr().err == "skipped, not configured: two\n"
 
 
 def test_ctrl_c_is_meant_for_all_of_them(run: Any) -> None:

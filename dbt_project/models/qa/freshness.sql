@@ -53,17 +53,20 @@ due as (
     from due_days
 ),
 
+-- who has nothing of TDX lacks nothing of it
 loaded as (
     select
         'kline_daily' as dataset,
         max(trade_date) as last_date
     from bars
+    having count(*) > 0 or exists (select from states where source = 'tdx')
     union all
     select
         'trading_calendar' as dataset,
         max(trade_date) as last_date
     from trading_calendar
     where is_served
+    having count(*) > 0 or exists (select from states where source = 'tdx')
     union all
     select
         'index_kline' as dataset,

@@ -20,7 +20,7 @@ horizons as (
         'service' as source,
         max(trade_date) as last_date
     from trading_days
-    having count(*) filter (where source <> 'service') = 0
+    having count(*) > 0 and count(*) filter (where source <> 'service') = 0
 ),
 
 final as (
@@ -33,7 +33,7 @@ final as (
         || ' then loaders run tdx --dataset trading_calendar' as evidence
     from horizons as h
     cross join clock as c
-    where coalesce(h.last_date < c.today + 60, true)
+    where h.last_date < c.today + 60
 )
 
 select * from final

@@ -72,6 +72,15 @@ def freshness_at(conn: psycopg.Connection, instant: str) -> tuple[str, bool, int
     return row
 
 
+def test_who_has_nothing_of_a_source_is_told_nothing_about_it(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    models_alone = ("--resource-type", "seed", "--resource-type", "model")
+    assert dbt("build", "-s", "+findings", *models_alone).success
+    assert conn.execute("select * from qa.findings").fetchall() == []
+    assert conn.execute("select * from qa.freshness").fetchall() == []
+
+
 def test_freshness_is_judged_by_trading_days_that_are_due(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
