@@ -111,6 +111,9 @@ def _overdue(run: Context, keys: set[str]) -> list[Unit]:
     what = (
         f"{len(found.codes):,} of {found.traded:,} codes that traded of late have no bar of {due}"
     )
+    if not found.too_many and len(found.codes) == found.traded:
+        run.load.warn(f"kline_daily: {what}: suspended, or the service's bars stand still")
+        return []
     if not found.too_many:
         run.load.log("info", f"kline_daily: {what}", {"codes": found.codes[:20]})
         run.load.reporter.line(f"kline_daily: {what}: suspended")

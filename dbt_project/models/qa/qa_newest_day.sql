@@ -25,7 +25,7 @@ codes as (
 ),
 
 -- some are suspended on any day
-final as (
+newest_day as (
     select
         'newest_day' as check_name,
         'warning' as severity,
@@ -41,6 +41,39 @@ final as (
     group by as_of_date
     having
         count(*) filter (where lacks_newest_day) > greatest(1, 0.1 * count(*))
+),
+
+-- few codes that all stand still have no newest day to be judged by, but a calendar that goes on.
+-- One row for each day on which some ended stays the same for as long as they are suspended
+latest_days as (
+    select trade_date
+    from {{ ref('trading_calendar') }}
+    where is_served
+    order by trade_date desc
+    limit 5
+),
+
+no_recent_bar as (
+    select
+        'no_recent_bar' as check_name,
+        'warning' as severity,
+        'kline_daily' as subject,
+        last_trade_date as trade_date,
+        min(code) || case when count(*) > 1 then ' and ' || count(*) - 1 || ' more' else '' end
+        || ': no bar for five trading days and more: suspended, or the service has them no more'
+            as evidence
+    from {{ ref('symbol_dim') }}
+    where
+        is_listed
+        and instrument_type <> 'index'
+        and last_trade_date < (select min(trade_date) from latest_days)
+    group by last_trade_date
+),
+
+final as (
+    select * from newest_day
+    union all
+    select * from no_recent_bar
 )
 
 select * from final

@@ -129,6 +129,19 @@ def test_day_bars_that_stay_behind_the_calendar_are_asked_for_again_and_fail_unt
         assert bench.load(retry=True).exit_code == 0
 
 
+def test_one_code_that_stays_behind_a_calendar_that_goes_on_is_not_called_suspended_for_sure(
+    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
+) -> None:
+    with open_bench(small_market, clock=days[-2]) as bench:
+        code = ("sh600000",)
+        bench.load(codes=code)
+        bench.sandbox.set_clock(days[-1])
+        bench.sandbox.faults.add("stale:kline-all")
+        result = bench.load(codes=code)
+        assert result.exit_code == 0
+        assert any("1 of 1" in w and "stand still" in w for w in result.warnings)
+
+
 def test_an_upstream_that_mends_itself_meanwhile_costs_nothing(
     open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
 ) -> None:
