@@ -15,10 +15,7 @@
 
 {#
     Whether the table fits the query in pg_temp.quotemill_probe, after columns that it lacks were added.
-
-    One with other columns, types or key has to be made anew, and what reads it goes with it: by
-    itself only where this run builds all of that again, else where --full-refresh asks for it; a plain
-    build stops and says so.
+    One with other columns, types or key has to make way (see make_way).
 #}
 {% macro make_it_fit(existing) -%}
     {%- set oid = "'" ~ existing ~ "'::regclass" -%}
@@ -60,45 +57,8 @@
         {{ return(true) }}
     {%- endif -%}
 
-    {%- set built, models = [], [] -%}
-    {%- for node in graph.nodes.values() -%}
-        {%- do models.append(node.schema ~ '.' ~ node.alias) -%}
-        {%- if node.unique_id in selected_resources -%}{%- do built.append(models[-1]) -%}{%- endif -%}
-    {%- endfor -%}
-    {%- for row in run_query("select schema_name || '.' || relation_name as name from ops.managed_relation")
-        if row['name'] not in models -%}
-        {%- do built.append(row['name']) -%} {#- of an earlier version: nobody makes it any more -#}
-    {%- endfor -%}
-    {%- set readers = run_query("
-        with recursive readers as (
-            select " ~ oid ~ "::oid as oid
-            union
-            select w.ev_class
-            from readers as r
-            inner join pg_depend as d
-                on r.oid = d.refobjid
-                and d.refclassid = 'pg_class'::regclass
-                and d.classid = 'pg_rewrite'::regclass
-            inner join pg_rewrite as w on d.objid = w.oid
-        )
-        select n.nspname || '.' || c.relname
-        from readers as r
-        inner join pg_class as c on r.oid = c.oid
-        inner join pg_namespace as n on c.relnamespace = n.oid
-        where c.oid <> " ~ oid ~ " and c.relnamespace <> pg_my_temp_schema()
-        order by 1
-    ").columns[0].values() -%}
-    {%- set told = existing.schema ~ '.' ~ existing.identifier ~ " no longer fits its query ("
-        ~ (wrong | join(', ') or 'it is a ' ~ existing.type) ~ ") and has to be made anew" -%}
-    {%- if readers and not should_full_refresh() and readers | reject('in', built) | list -%}
-        {{ exceptions.raise_compiler_error(
-            told ~ ": dbt build --full-refresh --select " ~ this.identifier ~ "+ drops it, and with it "
-            ~ readers | join(', ') ~ ". What of these is not a model of this project, keep first."
-        ) }}
-    {%- endif -%}
-    {%- do exceptions.warn(told ~ (": dropped with " ~ readers | join(', ') if readers else "")) -%}
     {%- do run_query("drop view quotemill_probe") -%}
-    {%- do adapter.drop_relation(existing) -%}
+    {%- do make_way(existing, wrong | join(', ') or 'it is a ' ~ existing.type) -%}
     {%- do make_probe(sql) -%}
     {{ return(false) }}
 {%- endmacro %}

@@ -4,7 +4,7 @@
     dbt's own materialization swaps a new view in and drops the old one with everything that reads
     it: a reader's own view on ours would vanish, and ours would be missing while a build runs. Here
     an unchanged view is left alone, a changed one is replaced, and only one whose columns no longer
-    fit is dropped and made again.
+    fit makes way (see make_way).
 #}
 {% materialization view, adapter='postgres' -%}
     {%- set existing = load_cached_relation(this) -%}
@@ -18,7 +18,7 @@
         {%- set change = view_change(existing, sql) -%}
     {%- endif -%}
     {%- if existing is not none and change == 'columns' -%}
-        {%- do adapter.drop_relation(existing) -%}
+        {%- do make_way(existing, 'other columns' if existing.is_view else 'it is a ' ~ existing.type) -%}
     {%- endif -%}
     {% call statement('main') -%}
         {%- if change == 'none' -%}

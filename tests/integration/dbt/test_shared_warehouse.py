@@ -87,12 +87,15 @@ def test_readers_keep_their_grants_and_views_through_rebuilds(
         conn.execute("create schema research")
         conn.execute("create view research.mine as select * from market.kline_daily")
         conn.execute("create view research.mine_too as select * from market.kline_daily_qfq")
+        seed = "quotemill_intermediate.corporate_action_overrides"
+        conn.execute(f"create view research.settled as select * from {seed}")
         land(conn, "kline_daily", [bar("sh600000", DAY, "11")])
         assert dbt("build", *NO_TESTS).success
         seen = conn.execute("select close from research.mine natural join research.mine_too")
         assert seen.fetchall() == [(11,)]
 
         assert dbt("build", "--full-refresh", *NO_TESTS).success
+        assert conn.execute("select count(*) from research.settled").fetchone() == (0,)
         conn.execute("set role dbt_test_reader")
         for relation in ("market.kline_daily", "market.kline_daily_qfq", "qa.findings"):
             conn.execute(f"select from {relation} limit 1")
@@ -100,6 +103,30 @@ def test_readers_keep_their_grants_and_views_through_rebuilds(
     finally:
         conn.execute("drop owned by dbt_test_reader")
         conn.execute("drop role dbt_test_reader")
+
+
+def test_a_view_with_other_columns_says_what_would_go_with_it(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    land_one_bar(conn)
+    build = ("build", *NO_TESTS, "-s", "+kline_daily")
+    assert dbt(*build).success
+    ours = "select pg_get_viewdef('market.kline_daily'::regclass)"
+    made = conn.execute(ours).fetchone()
+    # as an earlier version made it
+    conn.execute("drop view market.kline_daily")
+    conn.execute("create view market.kline_daily as select 'sh600000'::text as code, 1 as volume")
+    conn.execute("create schema research")
+    conn.execute("create view research.mine as select * from market.kline_daily")
+
+    refused = dbt(*build)
+
+    assert not refused.success
+    for part in ("market.kline_daily", "other columns", "research.mine", "--full-refresh"):
+        assert part in refused.error
+    assert conn.execute("select code from research.mine").fetchall() == [("sh600000",)]
+    assert dbt(*build, "--full-refresh").success
+    assert conn.execute(ours).fetchone() == made
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/New_York"])

@@ -1,0 +1,47 @@
+{#
+    Drop a table or view that no longer fits its query; `why` says what of it. What reads it goes with
+    it: by itself only where this run builds all of that again, else where --full-refresh asks for it; a
+    plain build stops and says so.
+#}
+{% macro make_way(existing, why) -%}
+    {%- set built, models, schemas = [], [], [] -%}
+    {%- for node in graph.nodes.values() -%}
+        {%- do schemas.append(node.schema) -%}
+        {%- do models.append(node.schema ~ '.' ~ node.alias) -%}
+        {%- if node.unique_id in selected_resources -%}{%- do built.append(models[-1]) -%}{%- endif -%}
+    {%- endfor -%}
+    {%- for row in run_query("
+        select schema_name, schema_name || '.' || relation_name as name from ops.managed_relation
+    ") if row['schema_name'] in schemas and row['name'] not in models -%}
+        {%- do built.append(row['name']) -%} {#- of an earlier version: nobody makes it any more -#}
+    {%- endfor -%}
+    {%- set readers = run_query("
+        with recursive readers as (
+            select '" ~ existing ~ "'::regclass::oid as oid
+            union
+            select w.ev_class
+            from readers as r
+            inner join pg_depend as d
+                on r.oid = d.refobjid
+                and d.refclassid = 'pg_class'::regclass
+                and d.classid = 'pg_rewrite'::regclass
+            inner join pg_rewrite as w on d.objid = w.oid
+        )
+        select n.nspname || '.' || c.relname
+        from readers as r
+        inner join pg_class as c on r.oid = c.oid
+        inner join pg_namespace as n on c.relnamespace = n.oid
+        where c.oid <> '" ~ existing ~ "'::regclass and c.relnamespace <> pg_my_temp_schema()
+        order by 1
+    ").columns[0].values() -%}
+    {%- set told = existing.schema ~ '.' ~ existing.identifier ~ " no longer fits its query ("
+        ~ why ~ ") and has to be made anew" -%}
+    {%- if readers and not should_full_refresh() and readers | reject('in', built) | list -%}
+        {{ exceptions.raise_compiler_error(
+            told ~ ": dbt build --full-refresh --select " ~ this.identifier ~ "+ drops it, and with it "
+            ~ readers | join(', ') ~ ". What of these is not a model of this project, keep first."
+        ) }}
+    {%- endif -%}
+    {%- do exceptions.warn(told ~ (": dropped with " ~ readers | join(', ') if readers else "")) -%}
+    {%- do adapter.drop_relation(existing) -%}
+{%- endmacro %}
