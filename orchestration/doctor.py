@@ -82,6 +82,7 @@ def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
         edition = conn.execute(EDITION.encode()).fetchone()
         held = privileges(conn, warehouse.reader_role)
         foreign = foreign_relations(conn, migrate.schemas(warehouse, landed_tables()))
+        others = migrate.other_market_schemas(conn, warehouse, landed_tables())
     assert row is not None
     assert edition is not None
     yield Check("server", "ok", f"{str(row[1]).split(' on ')[0]}, {edition[0]}")
@@ -89,6 +90,11 @@ def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
         listed = ", ".join(relations[:SHOWN])
         hint = "QUOTEMILL_MARKET_SCHEMA or QUOTEMILL_WAREHOUSE_URL chooses another place"
         yield _failed("ownership", SettingsError(f"{schema} is not ours: {listed}", hint=hint))
+    if others:
+        names = ", ".join(others)
+        seen = f"of another market schema, or left from an earlier name of it: {names}"
+        mend = f"if nobody reads them: quotemill warehouse psql -c 'drop schema {names} cascade'"
+        yield Check("schemas", "ok", seen, mend)
     for privilege in held:
         if not privilege.held:
             missing = SettingsError(f"missing: {privilege.name}", hint=privilege.mend)

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import psycopg
 
-from loaders.warehouse.ownership import claim_schemas
+from loaders.warehouse.ownership import FIXED_SCHEMAS, claim_schemas, owned_schemas
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import LandedTable, create_tables
 
@@ -30,10 +30,10 @@ def prepare(
         conn.execute("select pg_advisory_xact_lock(hashtextextended('quotemill:migrate', 0))")
         claim_schemas(conn, schemas(warehouse, tables))
         _migrate(conn)
+        _forget_dropped_schemas(conn)
         _forget_changes_of_another_cluster(conn)
         create_tables(conn, tables)
         _put(conn, "reader_role", warehouse.reader_role)
-        _put(conn, "market_schema", warehouse.market_schema)
         for key, value in (told or {}).items():
             _put(conn, key, value)
 
@@ -68,6 +68,31 @@ def _migrate(conn: psycopg.Connection) -> None:
         if path.name.endswith(".sql") and path.name not in applied:
             conn.execute(path.read_text("utf-8").encode())
             conn.execute("insert into ops.schema_migrations (name) values (%s)", (path.name,))
+
+
+def other_market_schemas(
+    conn: psycopg.Connection, warehouse: Warehouse, tables: Iterable[LandedTable]
+) -> list[str]:
+    """Schemas of ours that belong to another market schema, or are left from an earlier name of it."""
+    of_sources = {name for name in FIXED_SCHEMAS if name not in INNER_SCHEMAS}
+    return sorted(owned_schemas(conn) - of_sources - set(schemas(warehouse, tables)))
+
+
+def _forget_dropped_schemas(conn: psycopg.Connection) -> None:
+    """Where somebody dropped a schema of ours, what it is made anew for is no business of ours."""
+    conn.execute(
+        """
+        with gone as (
+            delete from ops.owned_schema where to_regnamespace(quote_ident(schema_name)) is null
+            returning schema_name
+        ),
+        relations as (
+            delete from ops.managed_relation where schema_name in (select schema_name from gone)
+        )
+        delete from ops.change_cursors
+        where split_part(reader, '.', 1) in (select schema_name from gone)
+        """
+    )
 
 
 def _forget_changes_of_another_cluster(conn: psycopg.Connection) -> None:

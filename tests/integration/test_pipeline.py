@@ -207,6 +207,23 @@ def test_another_name_of_the_schema_is_built_though_nothing_was_written(
     query = "select max(trade_date) from cn_market.kline_daily_qfq"
     assert market_bench.rows(query) == [(DAYS[-2],)]
 
+    def left_over() -> dict[str, str]:
+        checks = doctor.examine(market_bench.settings)
+        return {check.name: check.mend.split("'")[1] for check in checks if check.name == "schemas"}
+
+    # the earlier name's tables stay until somebody drops them
+    drop = "drop schema market, qa, quotemill_intermediate, quotemill_staging cascade"
+    assert left_over() == {"schemas": drop}
+    market_bench.execute(drop)
+    assert run(market_bench).exit_code == 0
+    assert left_over() == {}
+    forgotten = market_bench.rows(
+        "select schema_name from ops.owned_schema where schema_name in ('market', 'qa') union all "
+        "select reader from ops.change_cursors where reader like 'market.%' union all "
+        "select relation_name from ops.managed_relation where schema_name = 'market'"
+    )
+    assert forgotten == []
+
 
 def test_a_second_build_and_plain_dbt_wait_for_the_first(loaded_bench: Bench) -> None:
     warehouse = open_warehouse(loaded_bench.settings)
@@ -286,6 +303,17 @@ def test_rows_edited_by_hand_are_told_by_doctor_and_built_after_a_touch(
     for wrong in ({"codes": " "}, {"since": "yesterday"}):
         with pytest.raises(UsageError):
             touch_command("kline_daily", **({"codes": None, "since": None} | wrong))
+
+
+def test_a_touched_table_that_no_model_reads_builds_nothing(market_bench: Bench) -> None:
+    warehouse = open_warehouse(market_bench.settings)
+    market_bench.execute("insert into ops.changes (table_name) values ('raw_toy.price')")
+
+    built = build.build(market_bench.settings, warehouse, print, only_touched=True)
+
+    assert built is not None
+    assert (built.succeeded, built.models_built) == (True, 0)
+    assert build.build(market_bench.settings, warehouse, print, only_touched=True) is None
 
 
 def test_a_second_market_schema_is_built_and_judged_by_tables_of_its_own(

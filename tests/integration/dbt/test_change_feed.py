@@ -373,6 +373,17 @@ def test_numbers_for_outside_readers_never_skip_a_late_commit(
         slow.commit()
 
     assert len(numbers(last)) == 2
+    # and who has seen nearly all reads only what is new, however much is kept
+    conn.execute(
+        "insert into ops.changes (xid, table_name, key) "
+        "select g::text::xid8, t, g::text from generate_series(1, 20000) as g, unnest('{a,b}'::text[]) as t"
+    )
+    conn.execute("analyze ops.changes")
+    for also in ("", " and table_name = 'a'"):
+        asked = f"explain select * from market.changes where change_no > 19990{also}"
+        steps = " ".join(line for (line,) in conn.execute(asked))
+        assert "changes_no_idx" in steps
+        assert "Seq Scan" not in steps
 
 
 def test_the_reader_of_the_how_to_follows_corrections_and_adjustments(
