@@ -8,6 +8,7 @@ nothing else; what did not land is not done.
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ import pyarrow as pa
 from loaders.engine import cursors, rejects
 from loaders.engine.jobs import Task
 from loaders.engine.outcome import NOT_DUE, Outcome, Stopped
+from loaders.engine.rejects import Rejected
 from loaders.engine.source import Dataset, Unit
 from loaders.engine.storable import screen
 from loaders.warehouse.postgres import WarehouseAway
@@ -173,7 +175,8 @@ class Run:
         rows = None
         if with_rows:
             rows, unfit, its_rows = screen(dataset.table(with_rows), dataset.landed)
-            refused += unfit
+            mended = rejects.mended(self.refusals, rows, dataset.landed)
+            refused = _without_repeated([*unfit, *refused, *mended])
             day = dataset.landed.day
             for row in its_rows:
                 key = dataset.cursor_of(row)
@@ -191,6 +194,14 @@ class Run:
             cursors=moved,
         )
 
+    @cached_property
+    def refusals(self) -> list[Rejected]:
+        """What earlier readings of the dataset refused, and none accepted since."""
+        load, name = self.load, self.dataset.name
+        return load.warehouse.ask(
+            lambda conn: rejects.open_refusals(conn, load.source.rejected, name)
+        )
+
     def _say(self) -> None:
         load, task = self.load, self.task
         if self.dataset.only_key and load.gone is None:
@@ -205,3 +216,8 @@ class Run:
             times = sum(map(len, self.fallbacks.values()))
             event = f"{task.dataset}: {times:,} times another way was taken"
             load.log("info", event, detail, task.task_no)
+
+
+def _without_repeated(refused: Sequence[Rejected]) -> list[Rejected]:
+    """One for each rule that a row breaks: what this reading refuses comes first."""
+    return list({(r.row_key, r.field, r.rule): r for r in reversed(refused)}.values())

@@ -1,13 +1,17 @@
 """Rows that were refused, with the rule they broke: they land beside the good ones."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
 
+import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from loaders.warehouse.tables import LandedTable, conform, landed_table
 
+SHOWN = 200  # characters of a value that a finding quotes
 _TEXT = pa.string()
 
 
@@ -41,6 +45,47 @@ def rejected_rows(schema: str) -> LandedTable:
         key=("dataset", "row_key", "field", "rule"),
         nullable=("value", "is_withdrawn"),
     )
+
+
+def shown(value: object) -> str:
+    """A value of a row as findings and keys quote it."""
+    if isinstance(value, datetime) and value.tzinfo:
+        value = value.astimezone(UTC)
+    return str(value).replace("\0", "\\0")[:SHOWN]
+
+
+def key_of(row: Mapping[str, Any], key: Sequence[str]) -> str:
+    """What names a row by the key of its table, in refusals."""
+    return " ".join(shown(row.get(name)) for name in key)[:SHOWN]
+
+
+def open_refusals(conn: psycopg.Connection, landed: LandedTable, dataset: str) -> list[Rejected]:
+    """What is refused of a dataset so far; `landed` is that of `rejected_rows`."""
+    rows = conn.execute(
+        f"select row_key, field, rule, value, payload from {landed.qualified} "
+        "where dataset = %s and is_withdrawn is not true".encode(),
+        (dataset,),
+    )
+    return [Rejected(*row) for row in rows]
+
+
+def mended(refusals: Sequence[Rejected], rows: pa.Table, landed: LandedTable) -> Iterator[Rejected]:
+    """Of refusals those whose row is among `rows` by its key, withdrawn: the newest reading counts.
+
+    Of a unit that is replaced as one (a day of ticks) any row stands for all.
+    """
+    key = landed.whole or landed.key
+    by_key: dict[str, list[Rejected]] = {}
+    entities: set[str] = set()  # rows of others need no name
+    for refusal in refusals:
+        words = refusal.row_key.split(" ")
+        name = " ".join(words[: len(key)] if landed.whole else words)
+        by_key.setdefault(name, []).append(refusal)
+        entities.update(" ".join(words[: n + 1]) for n in range(len(words)))
+    first = rows[key[0]].cast(_TEXT)
+    near = rows.select(key).filter(pc.is_in(first, value_set=pa.array(entities, _TEXT)))
+    for name in {key_of(row, key) for row in near.to_pylist()} & by_key.keys():
+        yield from (replace(refusal, is_withdrawn=True) for refusal in by_key[name])
 
 
 def table(

@@ -14,12 +14,11 @@ from typing import Any, NamedTuple, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.engine.rejects import Rejected
+from loaders.engine.rejects import Rejected, key_of, shown
 from loaders.warehouse.tables import LandedTable
 
 FIRST, LAST = date(1900, 1, 1), date(2999, 12, 31)
 KEY_BYTES = 500  # an index entry of several such columns still fits a page
-SHOWN = 200  # characters of a value that a finding quotes
 _UNFIT = (pa.ArrowException, OverflowError, TypeError, ValueError)
 _Rows: TypeAlias = pa.Table | Sequence[Mapping[str, Any]]
 
@@ -149,14 +148,7 @@ def _python(value: pa.Scalar) -> Any:
 
 def _rejected(landed: LandedTable, row: Mapping[str, Any], field: str, rule: str) -> Rejected:
     payload = json.dumps(row, default=str)  # orjson takes no number of more than 64 bits
-    key = " ".join(_shown(row.get(name)) for name in landed.key)
-    return Rejected(key[:SHOWN], field, rule, _shown(row.get(field)), payload)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, datetime) and value.tzinfo:
-        value = value.astimezone(UTC)
-    return str(value).replace("\0", "\\0")[:SHOWN]
+    return Rejected(key_of(row, landed.key), field, rule, shown(row.get(field)), payload)
 
 
 _NAMES = {

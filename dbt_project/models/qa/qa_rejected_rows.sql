@@ -1,3 +1,25 @@
+{# What a later answer brought well is stored. No answer has a sample twice: any later one is. #}
+{%- set same_day = "k.code = r.code and k.trade_date = r.trade_date" -%}
+{%- set not_stored = [] -%}
+{%- for dataset, table, is_same in [
+    ('kline_daily', 'kline_daily', same_day),
+    ('kline_adjusted', 'kline_adjusted', same_day),
+    ('tick_trade', 'tick_trade', same_day),
+    ('index_kline', 'index_kline', same_day ~ " and k.period = coalesce(r.period, 'day')
+        and k.source_label is not distinct from r.source_label"),
+    ('minute_1m', 'kline_minute', "k.code = r.code and k.source_label = r.source_label
+        and k.bar_end >= r.trade_date::timestamp at time zone 'Asia/Shanghai'
+        and k.bar_end < (r.trade_date + 1)::timestamp at time zone 'Asia/Shanghai'"),
+    ('quote_snapshot', 'quote', 'k.code = r.code and k.sampled_at > r.fetched_at'),
+    ('market_stats_snapshot', 'market_stats',
+        "k.exchange = split_part(r.row_key, ' ', 1) and k.sampled_at > r.fetched_at"),
+] -%}
+    {%- do not_stored.append(
+        "not exists (select from " ~ source('raw_tdx', table)
+        ~ " as k where r.dataset = '" ~ dataset ~ "' and " ~ is_same ~ ")"
+    ) -%}
+{%- endfor -%}
+
 with rejected as (
     select * from {{ ref('stg_tdx__rejected_row') }} where not is_withdrawn
 ),
@@ -8,50 +30,10 @@ refused_actions as (
     where exists (select from {{ source('raw_tdx', 'kline_daily') }} as k where k.code = a.code)
 ),
 
--- what a later answer brought well is stored now
 open_rows as (
     select r.*
     from rejected as r
-    where
-        not exists (
-            select from {{ source('raw_tdx', 'kline_daily') }} as k
-            where
-                r.dataset = 'kline_daily'
-                and k.code = r.code
-                and k.trade_date = r.trade_date
-        )
-        and not exists (
-            select from {{ source('raw_tdx', 'kline_adjusted') }} as k
-            where
-                r.dataset = 'kline_adjusted'
-                and k.code = r.code
-                and k.trade_date = r.trade_date
-        )
-        and not exists (
-            select from {{ source('raw_tdx', 'index_kline') }} as k
-            where
-                r.dataset = 'index_kline'
-                and k.code = r.code
-                and k.period = coalesce(r.period, 'day')
-                and k.trade_date = r.trade_date
-                and coalesce(k.source_label = r.source_label, r.source_label is null)
-        )
-        and not exists (
-            select from {{ source('raw_tdx', 'kline_minute') }} as k
-            where
-                r.dataset = 'minute_1m'
-                and k.code = r.code
-                and k.bar_end >= r.trade_date::timestamp at time zone 'Asia/Shanghai'
-                and k.bar_end < (r.trade_date + 1)::timestamp at time zone 'Asia/Shanghai'
-                and k.source_label = r.source_label
-        )
-        and not exists (
-            select from {{ source('raw_tdx', 'tick_trade') }} as k
-            where
-                r.dataset = 'tick_trade'
-                and k.code = r.code
-                and k.trade_date = r.trade_date
-        )
+    where {{ not_stored | join(' and ') }}
 ),
 
 final as (

@@ -1,6 +1,7 @@
 """Dataset `corporate_actions`: what the configured source says now, and what it withdrew."""
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -112,8 +113,8 @@ class Stored:
         refusals = conn.execute(
             "select row_key, field, rule, value, payload from raw_tdx.rejected_row "
             "where dataset = 'corporate_actions' and is_withdrawn is not true "
-            # what no table can hold was refused later, under the key of the action
-            "and (row_key like 'xdxr %%') = %s and row_key !~ '^(sh|sz|bj)[0-9]{6} '",
+            # by its place in the source, or by its key where no table can hold it
+            "and (row_key ~ '^xdxr | xdxr [0-9]+$') = %s",
             (source == "xdxr",),
         )
         return cls(source, events, [Rejected(*row) for row in refusals])
@@ -126,12 +127,15 @@ class Stored:
         lineage = {"source_route": route, "fetched_at": run.clock(), "is_final": True}
         rows = [asdict(row) | {"is_withdrawn": False} for row in found.rows]
         rows += self._withdrawn(code, found)
-        own = f"xdxr {code} "
+        own = f"xdxr {code} ", f"{code} "
         refused = {(row.row_key, row.field, row.rule) for row in found.rejected}
         mended = [
             replace(row, is_withdrawn=True)
             for row in self.refusals
-            if (all_refusals or row.row_key.startswith(own))
+            if (
+                row.row_key.startswith(own)
+                or (all_refusals and not re.search(r" csv \d+$", row.row_key))
+            )
             and (row.row_key, row.field, row.rule) not in refused
         ]
         return Outcome(

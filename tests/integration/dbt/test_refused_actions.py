@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -12,6 +12,7 @@ import psycopg
 
 from tests.integration.dbt.conftest import MARTS, Outcome
 from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
+from tests.integration.dbt.raw_trades import quote
 
 NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
 DAYS = weekdays(date(2024, 1, 1), 60)
@@ -78,28 +79,39 @@ def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
             # by its key: what no table can hold, and what came well later
             refused(8, "", DAYS[4]) | held("sh600002", DAYS[4]),
             refused(9, "", DAYS[5]) | held("sh600003", DAYS[5]),
+            # by the quote servers: of a code that the files tell of, and of another
+            refused(0, "sh600003", DAYS[6], row_key="xdxr sh600003 row 1"),
+            refused(0, "sh600004", DAYS[6], row_key="xdxr sh600004 row 1"),
         ],
     )
     land(conn, "corporate_action", [action("sh600003", DAYS[5], cash_per10_yuan="1")])
+    # the service's list lacks this one
+    land(conn, "kline_daily", [bar("sh600009", DAYS[0], "10")])
 
     assert dbt("build", *NO_TESTS).success
 
-    assert marked(conn) == {table: {"sh600000", "sh600001", "sh600002"} for table in PRICES}
+    assert marked(conn) == {
+        table: {"sh600000", "sh600001", "sh600002", "sh600004"} for table in PRICES
+    }
     assert errors(conn) == [
         ("refused_action", "sh600000", DAYS[3]),
         ("refused_action", "sh600001", None),
         ("refused_action", "sh600002", DAYS[4]),
+        ("refused_action", "sh600004", DAYS[6]),
     ]
+    for table in PRICES:
+        unlisted = conn.execute(f"select close from market.{table} where code = 'sh600009'")
+        assert unlisted.fetchall() == [(10,)], table
     count = "select count(*) from qa.findings where check_name = 'rejected_row'"
-    assert conn.execute(count).fetchone() == (5,)
+    assert conn.execute(count).fetchone() == (6,)
 
     # the file is mended: the newest reading counts, and the prices of the code are marked no more
     land(conn, "rejected_row", [refused(2, "SH600000", DAYS[3], is_withdrawn=True)])
     land(conn, "corporate_action", [action("sh600000", DAYS[3], cash_per10_yuan="0.123456789")])
     assert dbt("run", *MARTS).success
 
-    assert marked(conn) == {table: {"sh600001", "sh600002"} for table in PRICES}
-    assert [code for _, code, _ in errors(conn)] == ["sh600001", "sh600002"]
+    assert marked(conn) == {table: {"sh600001", "sh600002", "sh600004"} for table in PRICES}
+    assert [code for _, code, _ in errors(conn)] == ["sh600001", "sh600002", "sh600004"]
     row = conn.execute(
         "select cash_per10_yuan from market.corporate_actions where code = 'sh600000'"
     ).fetchone()
@@ -116,13 +128,19 @@ def test_a_refused_bar_that_came_well_later_is_no_finding(
         {"dataset": "kline_daily", "row_key": f"sh600000 {day}", "fetched_at": FETCHED} | rule
         for day in DAYS[:2]
     ]
-    land(conn, "rejected_row", rows)
+    samples = {"dataset": "quote_snapshot", "fetched_at": "2024-01-02 07:00:01+00"} | rule
+    keys = [f"{code} 2024-01-02T07:00:00Z" for code in ("sh600000", "sh600001")]
+    land(conn, "rejected_row", [*rows, *({**samples, "row_key": key} for key in keys)])
     land(conn, "kline_daily", [bar("sh600000", DAYS[0], "10")])
+    land(conn, "quote", [quote("sh600000", datetime(2024, 1, 2, 7, 0, 5, tzinfo=UTC), "10", "10")])
 
     assert dbt("build", *NO_TESTS).success
 
     found = conn.execute("select subject from qa.findings where check_name = 'rejected_row'")
-    assert found.fetchall() == [(f"kline_daily sh600000 {DAYS[1]}",)]
+    assert set(found) == {
+        (f"kline_daily sh600000 {DAYS[1]}",),
+        (f"quote_snapshot {keys[1]}",),
+    }
 
 
 def test_thirty_events_of_nine_decimals_adjust_to_the_cent(

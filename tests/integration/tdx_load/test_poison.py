@@ -1,5 +1,7 @@
 """Values that no table can hold or no model cast: they cost their row and nothing else."""
 
+from pathlib import Path
+
 from tests.integration.tdx_load.bench import Bench
 from tests.integration.tdx_load.test_incremental import days_until
 
@@ -31,6 +33,40 @@ def test_a_number_beyond_a_column_costs_its_row(market_bench: Bench) -> None:
     assert counted == [(len(days) - 1,)]
     # the row is missing, and the cursor has gone on
     assert market_bench.load(datasets=NAMED).exit_code == 0
+
+
+def test_what_cannot_be_stored_is_withdrawn_once_it_came_well(market_bench: Bench) -> None:
+    faults, day = market_bench.sandbox.faults, days_until(market_bench.sandbox.world)[-2]
+    actions = market_bench.settings.tdx.corporate_actions
+    assert isinstance(actions, Path)
+    good = actions.read_text("utf-8")
+    header, first, *_ = good.splitlines()
+    columns = first.split(",")
+    columns[header.split(",").index("cash_per10_yuan")] = "2000000"
+    actions.write_text(good.replace(first, ",".join(columns), 1), "utf-8")
+    datasets = ("kline_daily", "index_kline", "corporate_actions")
+    rules = [
+        faults.add("value:kline-all:code=sh600000:row=-2"),
+        faults.add("value:index/all:field=UpCount:value=3000000000:row=-2"),
+    ]
+
+    def refused() -> dict[str, str]:
+        rows = market_bench.rows(
+            "select dataset, row_key from raw_tdx.rejected_row where not is_withdrawn order by 1, 2"
+        )
+        return dict(rows)
+
+    market_bench.load(datasets=datasets)
+    assert set(refused()) == {*datasets}
+    market_bench.load(datasets=datasets)  # reads these days of bars no more, and the file again
+    assert set(refused()) == {*datasets}
+    for rule in rules:
+        faults.remove(rule)
+    actions.write_text(good.replace(first + "\n", "", 1), "utf-8")
+
+    market_bench.load(datasets=datasets, since=day)
+
+    assert refused() == {}
 
 
 def test_what_is_due_today_and_cannot_be_stored_fails_until_it_can(market_bench: Bench) -> None:

@@ -341,6 +341,7 @@ def test_ticks_that_leave_their_day_bar_land_once_they_came_alike_on_two_days(
             odd,
         )[0]
         assert low < 0 or high > 0
+        assert bench.rows("select distinct is_withdrawn from raw_tdx.rejected_row") == [(True,)]
 
 
 def test_ticks_of_another_security_never_land(

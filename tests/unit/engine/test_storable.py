@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loaders.engine.rejects import mended
 from loaders.engine.storable import Screened, limits, screen
 from loaders.tdx.schemas import TABLES, TICK_TRADE
 from loaders.warehouse.tables import LandedTable, landed_table
@@ -160,3 +161,22 @@ def test_whatever_comes_the_result_is_within_the_declaration(
 
 def _bare(value: Any, like: Any) -> Any:
     return value if not isinstance(value, datetime) or isinstance(like, datetime) else value.date()
+
+
+def test_a_refusal_is_withdrawn_by_its_row_or_by_any_of_its_unit() -> None:
+    def withdrawn(row: dict[str, Any], again: dict[str, Any], landed: LandedTable) -> list[str]:
+        refused = screen([row], landed).rejected
+        assert refused
+        found = mended(refused, screen([again], landed).rows, landed)
+        return [refusal.field for refusal in found if refusal.is_withdrawn]
+
+    good = {"name": "b c", "day": date(2024, 6, 28)}
+    assert withdrawn(GOOD | good | {"size": 1001}, GOOD | good, THING) == ["size"]
+    assert withdrawn(GOOD | good | {"size": 1001}, GOOD | good | {"name": "b"}, THING) == []
+    tick: dict[str, Any] = dict.fromkeys(("price", "volume", "side", "order_count"), 1)
+    tick |= {"code": "sh600000", "trade_date": GOOD["day"], "traded_at": NOON}
+    tick |= {name: GOOD[name] for name in ("source_route", "fetched_at", "is_final")}
+    refused = tick | {"ordinal": 7, "price": 10**10}
+    assert withdrawn(refused, tick | {"ordinal": 1}, TICK_TRADE) == ["price"]
+    other_day = {"ordinal": 7, "trade_date": date(2024, 6, 27)}
+    assert withdrawn(refused, tick | other_day, TICK_TRADE) == []
