@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -88,11 +89,11 @@ def new_database(server_url: str) -> Callable[..., str]:
         name = name or f"t_{secrets.token_hex(4)}"
         source = conninfo_to_dict(template)["dbname"] if template else "template1"
         with psycopg.connect(server_url, autocommit=True) as conn:
-            conn.execute(f"drop database if exists {name} with (force)".encode())
-            conn.execute(f"create database {name} template {source}".encode())
+            conn.execute(f'drop database if exists "{name}" with (force)'.encode())
+            conn.execute(f'create database "{name}" template "{source}"'.encode())
         params: dict[str, Any] = conninfo_to_dict(server_url)
         host = params["host"].replace("/", "%2F")
-        return f"postgresql://{params['user']}@/{name}?host={host}&port={params.get('port', 5432)}"
+        return f"postgresql://{params['user']}@/{quote(name)}?host={host}&port={params.get('port', 5432)}"
 
     return make  # the server's folder goes as a whole
 

@@ -12,9 +12,11 @@ import pytest
 from loaders.engine.load import prepare_warehouse
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
+from loaders.tdx.schemas import KLINE_DAILY
+from loaders.warehouse import changes
 from loaders.warehouse.postgres import Warehouse
 from orchestration import build
-from tests.integration.dbt.raw import land, trading_day
+from tests.integration.dbt.raw import bar, land, trading_day
 
 MODELS = ["--select", "+trading_calendar,resource_type:model"]
 DAYS = {"one": date(2024, 1, 2), "two": date(2024, 1, 3)}
@@ -28,6 +30,7 @@ def home(name: str, folder: Path, dsn: str) -> tuple[Settings, Warehouse]:
     warehouse = prepare_warehouse(settings, Silent())
     with warehouse.connect() as conn:
         land(conn, "trading_day", [trading_day(DAYS[name])])
+        land(conn, "kline_daily", [bar("sh600000", DAYS[name], "10")])
     return settings, warehouse
 
 
@@ -72,16 +75,24 @@ def test_interleaved_builds_of_two_homes_each_land_in_their_own_warehouse(
 
 
 def test_a_command_of_ours_never_reads_the_profile_of_plain_dbt(
-    tmp_path: Path, new_database: Callable[[], str]
+    tmp_path: Path, new_database: Callable[..., str]
 ) -> None:
-    settings, warehouse = home("one", tmp_path, new_database())
+    settings, warehouse = home("one", tmp_path, new_database("market data"))
+    models = ["build", "--select", "+kline_daily_qfq", "+trading_calendar"]
+    models += [f"--exclude-resource-type={kind}" for kind in ("test", "unit_test")]
     shared = Path(os.environ["DBT_PROFILES_DIR"]) / "profiles.yml"
-    assert warehouse.params()["dbname"] in shared.read_text()
+    assert "dbname: market data" in shared.read_text()
     shared.write_text("nonsense: [")
 
-    assert build.invoke(settings, warehouse, ["run", *MODELS], quiet=True).success
+    assert build.invoke(settings, warehouse, models, quiet=True).success
+    with warehouse.connect() as conn:
+        conn.execute("update raw_tdx.kline_daily set close = 9000")
+        changes.touch(conn, KLINE_DAILY, ["sh600000"])
+    assert build.invoke(settings, warehouse, models, quiet=True).success
 
     assert days(warehouse) == [DAYS["one"]]
+    with warehouse.connect() as conn:
+        assert conn.execute("select close from market.kline_daily_qfq").fetchall() == [(9,)]
     assert shared.read_text() == "nonsense: ["
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from loaders.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import Outcome, prepared
-from tests.integration.dbt.raw import action, bar, land, security, trading_day
+from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day
 from tests.integration.dbt.raw_trades import real_vendor_bars
 
 NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
@@ -158,13 +158,18 @@ def test_any_choice_of_missing_events_is_found_and_no_other(
 def test_a_cash_event_and_a_split_of_a_fund_are_told_apart_and_an_override_settles_one(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
-    code, fund = "sh600000", "sh510300"
-    days = [date.fromordinal(738000 + n) for n in range(90)]
-    land(conn, "security", [security(code), security(fund, "fund")])
+    code, fund, ahead = "sh600000", "sh510300", "sh600001"
+    days = [date.fromordinal(738000 + n) for n in range(91)]
+    land(conn, "security", [security(code), security(fund, "fund"), security(ahead)])
     land(conn, "trading_day", [trading_day(day) for day in days])
     prices = random.Random(3)
     raw, vendor = [], []
-    for n, day in enumerate(days):
+
+    def vendor_bar(code: str, day: date, li: int) -> dict[str, object]:
+        prices = dict.fromkeys(("open", "high", "low", "close"), li)
+        return {"code": code, "trade_date": day, **prices, "volume": 0}
+
+    for n, day in enumerate(days[:90]):
         # the stock pays 0.35 on day 60, on which a known bonus of day 30 follows; the fund halves
         stock = 10 + prices.randrange(-100, 100) / 100
         stock = stock if n >= 60 else stock + Decimal("0.35").__float__()
@@ -175,15 +180,10 @@ def test_a_cash_event_and_a_split_of_a_fund_are_told_apart_and_an_override_settl
         adjusted = (known / 1.2 if n < 30 else known) - (0.35 if n < 60 else 0)
         halved = float(str(raw[-1]["close"])) / 1000 / (2 if n < 45 else 1)
         for row, price in ((raw[-2], adjusted), (raw[-1], halved)):
-            li = int(price * 1000 + 1e-6)
-            vendor.append(
-                {
-                    "code": row["code"],
-                    "trade_date": day,
-                    **dict.fromkeys(("open", "high", "low", "close"), li),
-                    "volume": 0,
-                }
-            )
+            vendor.append(vendor_bar(str(row["code"]), day, int(price * 1000 + 1e-6)))
+        # this one pays on the day after the newest, which the vendor counts already
+        raw.append(bar(ahead, day, f"{stock:.2f}"))
+        vendor.append(vendor_bar(ahead, day, int(str(raw[-1]["close"])) - 350))
     land(conn, "kline_daily", raw)
     land(conn, "kline_adjusted", vendor)
     land(conn, "corporate_action", [action(code, days[30], bonus_total_per10="2")])
@@ -200,6 +200,15 @@ def test_a_cash_event_and_a_split_of_a_fund_are_told_apart_and_an_override_settl
         "order by subject"
     ).fetchall()
     assert evidence == [(fund, "warning", True), (code, "warning", True)]
+
+    # without a bar of that day it has no ex-date; with one it has
+    land(conn, "kline_daily", [bar(ahead, days[90], "10")])
+    land(conn, "kline_adjusted", [vendor_bar(ahead, days[90], 10_000)])
+    assert dbt(*AGAIN).success
+    later = conn.execute("select ex_date, c from market.inferred_actions where code = %s", (ahead,))
+    assert later.fetchall() == [(days[90], Decimal("0.35"))]
+    conn.execute("delete from raw_tdx.kline_adjusted where code = %s", (ahead,))
+    touch(conn, "kline_adjusted", ahead)
 
     conn.execute(
         "insert into quotemill_intermediate.corporate_action_overrides (code, ex_date, action, reason) "
