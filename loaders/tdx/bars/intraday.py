@@ -311,14 +311,17 @@ def _minutes(found: Records) -> Ints:
     return np.asarray(found["day"].astype(np.int64) * DAY_MINUTES + found["label"])
 
 
-def arrow_columns(parts: Sequence[Records]) -> dict[str, pa.Array]:
-    """The bars of all parts as the columns that landed tables of intraday bars have in common, and
-    `source_label`, `up_count`, `down_count`; without the code."""
-    found = np.concatenate(parts)
+def arrow_columns(parts: Sequence[tuple[str, Records]]) -> dict[str, pa.Array]:
+    """The bars of some codes as the columns that landed tables of intraday bars have in common, and
+    `source_label`, `up_count`, `down_count`."""
+    sizes = [len(bars) for _, bars in parts]
+    at = np.repeat(np.arange(len(parts), dtype=np.int32), sizes)
+    found = np.concatenate([bars for _, bars in parts])
     ends = (_minutes(found) - ZONE_MINUTES) * MINUTE_US
     columns = {name: pa.array(np.ascontiguousarray(found[name])) for name in (*PRICES, "volume")}
     amount = np.ascontiguousarray(found["amount"])
     return columns | {
+        "code": pa.array([code for code, _ in parts], pa.string()).take(pa.array(at)),
         "bar_end": pa.array(ends).view(_STAMP),
         "trade_date": pa.array(np.ascontiguousarray(found["day"])).view(pa.date32()),
         "source_label": pa.array(_CLOCK).take(pa.array(found["source_label"].astype(np.int32))),
@@ -329,9 +332,3 @@ def arrow_columns(parts: Sequence[Records]) -> dict[str, pa.Array]:
         "fetched_at": pa.array(np.ascontiguousarray(found["fetched"])).view(_STAMP),
         "is_final": pa.array(np.ascontiguousarray(found["final"])),
     }
-
-
-def repeat_codes(codes: Sequence[str], parts: Sequence[Records]) -> pa.Array:
-    """Each code as often as its part has bars."""
-    at = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts])
-    return pa.array(codes, pa.string()).take(pa.array(at))

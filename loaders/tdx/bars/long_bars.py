@@ -1,4 +1,4 @@
-"""Week and month bars: the day that names each, and what of an answer lands.
+"""Bars of a day, a week or a month: the day that names each, and what of an answer lands.
 
 The service stamps a bar with the last day that it covers, so the bar of an unfinished week has
 another stamp each evening, and that of a stock which stopped trading in mid-week keeps an early one.
@@ -8,22 +8,18 @@ The bar is final once that last trading day is over.
 """
 
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import NamedTuple
 
-import psycopg
 import pyarrow as pa
-from psycopg import sql
 
 from loaders.engine.outcome import Outcome
 from loaders.engine.window import Window
 from loaders.tdx.bars.plausibility import ALL_BROKEN, check_bars
 from loaders.tdx.service.answers import Bars
-from loaders.trading_time import close_of, is_final, published_days
-from loaders.warehouse.tables import LandedTable
+from loaders.trading_time import close_of, is_final, newest_final, published_days
 
 _MONTH = timedelta(days=31)
 _STAMP = pa.timestamp("us", tz="UTC")
@@ -39,70 +35,6 @@ class LongBars:
 
     def __len__(self) -> int:
         return len(self.bars)
-
-
-class Span(NamedTuple):
-    """The first and the newest day that a key has final bars of."""
-
-    first: date
-    newest: date
-
-
-def spans(
-    conn: psycopg.Connection, table: LandedTable, keys: Sequence[str], period: str | None
-) -> dict[str, Span]:
-    """What is stored as final of some codes, of one period if the table has several."""
-    stored = sql.SQL(
-        "select t.trade_date from {table} as t where t.code = c.code and t.is_final{period}"
-        " order by t.{order} {direction} limit 1"
-    )
-    parts = [
-        stored.format(
-            table=sql.Identifier(table.dataset, table.name),
-            period=sql.SQL(" and t.period = {}").format(period) if period else sql.SQL(""),
-            order=sql.Identifier(table.key[-1]),
-            direction=sql.SQL(direction),
-        )
-        for direction in ("asc", "desc")
-    ]
-    rows = conn.execute(
-        sql.SQL(
-            "select c.code, f.trade_date, n.trade_date from unnest(%s::text[]) as c (code)"
-            " cross join lateral ({}) as f cross join lateral ({}) as n"
-        ).format(*parts),
-        (list(keys),),
-    )
-    return {code: Span(first, newest) for code, first, newest in rows}
-
-
-def lost_history(bars: Bars, span: Span, *, whole: bool) -> str | None:
-    """What an answer lacks of the days that are stored, in words; None if nothing."""
-    if bars.dates[-1] < span.newest:
-        return f"the answer ends {bars.dates[-1]}, but {span.newest} is stored"
-    if whole and bars.dates[0] > span.first:
-        return f"the whole history begins {bars.dates[0]}, but {span.first} is stored"
-    return None
-
-
-async def joined(
-    bars: Bars,
-    whole: Callable[[], Awaitable[Bars]],
-    cursor: date | None,
-    span: Span | None,
-    *,
-    limited: bool,
-) -> tuple[Bars, str | None]:
-    """The answer if it joins what is stored, else the `whole` series, and in words what that lacks.
-
-    `limited` tells that `bars` are only the newest ones. A short answer of a degraded upstream mends
-    itself by the second reading.
-    """
-    if limited and cursor is not None and bars.dates[0] > cursor:
-        bars, limited = await whole(), False
-    if span is None or lost_history(bars, span, whole=not limited) is None:
-        return bars, None
-    bars = await whole()
-    return bars, lost_history(bars, span, whole=True)
 
 
 def trading_days(window: Window) -> list[date]:
@@ -135,21 +67,25 @@ def _last_day(day: date, period: str, known: Sequence[date]) -> date:
     return max(day, known[at - 1]) if at else day
 
 
-def accepted(
-    key: str, bars: Bars, period: str, window: Window, known: Sequence[date], *, stored: bool
-) -> Outcome:
+def accepted(key: str, bars: Bars, window: Window, *, stored: bool) -> Outcome:
     """What of an answer lands: plausible bars up to `until`, and from `since` on where nothing is
     `stored`. Where something is, bars left out would be a gap that no later load closes."""
     good, rejected = check_bars(key, bars, as_of=window.today, closed=window.closed)
     if not len(good):
         return Outcome(key, failure=ALL_BROKEN, rejected=rejected)
     good = good.take(window.within(good.dates, stored=stored))
-    ends = ends_of(good.dates, period, known)
-    final = [
-        day for day, end in zip(good.dates, ends, strict=True) if is_final(end, good.fetched_at)
-    ]
+    return Outcome(key, good, rejected, newest_final(good.dates, good.fetched_at))
+
+
+def named(outcome: Outcome, period: str, known: Sequence[date]) -> Outcome:
+    """Accepted bars with the days that name them; these decide which is final."""
+    if outcome.rows is None:
+        return outcome
+    bars: Bars = outcome.rows
+    ends = ends_of(bars.dates, period, known)
+    final = [d for d, end in zip(bars.dates, ends, strict=True) if is_final(end, bars.fetched_at)]
     cursor = final[-1] if final else None
-    return Outcome(key, LongBars(good, ends, period), rejected, cursor)
+    return replace(outcome, rows=LongBars(bars, ends, period), cursor=cursor)
 
 
 def day_columns(code: str, bars: Bars, ends: Sequence[date]) -> dict[str, pa.Array]:
@@ -175,12 +111,12 @@ def day_table(outcomes: Sequence[Outcome]) -> pa.Table:
     )
 
 
-def arrow_columns(code: str, found: LongBars) -> dict[str, pa.Array]:
+def arrow_columns(code: str, named: LongBars) -> dict[str, pa.Array]:
     """The bars as the columns of a table that holds several periods."""
-    bars, size = found.bars, len(found)
-    return day_columns(code, bars, found.ends) | {
-        "period": pa.repeat(pa.scalar(found.period), size),
-        "bar_end": pa.array([close_of(day) for day in found.ends], _STAMP),
+    bars = named.bars
+    return day_columns(code, bars, named.ends) | {
+        "period": pa.repeat(pa.scalar(named.period), len(bars)),
+        "bar_end": pa.array([close_of(day) for day in named.ends], _STAMP),
         "up_count": pa.array(bars.up, pa.int64()),
         "down_count": pa.array(bars.down, pa.int64()),
     }

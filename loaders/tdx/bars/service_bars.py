@@ -10,12 +10,12 @@ from functools import partial
 
 import pyarrow as pa
 
-from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
+from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.rejects import Rejected
-from loaders.errors import DataQualityError, UpstreamError
-from loaders.tdx.bars import intraday, long_bars
+from loaders.errors import DataQualityError
+from loaders.tdx.bars import intraday, long_bars, stored_bars
 from loaders.tdx.bars.intraday import Records, Sanity
-from loaders.tdx.bars.long_bars import LongBars, Span
+from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
 from loaders.tdx.schemas import KLINE_PERIOD
@@ -30,44 +30,34 @@ IN_FILES = ("minute5",)
 def _fetch_long(period: str, run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Weeks or months, in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives days."""
     cursors = run.cursors(KLINE_PERIOD.name)
-    spans = run.ask(lambda conn: long_bars.spans(conn, KLINE_PERIOD, codes, period))
+    stored = run.ask(lambda conn: stored_bars.stored(conn, KLINE_PERIOD, codes, period))
     known = long_bars.trading_days(run.window)
 
     async def one(code: str) -> Outcome:
         cursor = cursors.get(f"{code} {period}")
         if not run.window.wants(cursor):
             return Outcome(code, skipped=NOT_DUE)
-        return await _load_long(run, code, period, known, cursor, spans.get(code))
+        outcome = await _load_long(run, code, period, cursor, stored.get(code))
+        return long_bars.named(outcome, period, known)
 
     return run.each(codes, one)
 
 
 async def _load_long(
-    run: Context,
-    code: str,
-    period: str,
-    known: Sequence[date],
-    cursor: date | None,
-    span: Span | None,
+    run: Context, code: str, period: str, cursor: date | None, stored: Stored | None
 ) -> Outcome:
-    limit = run.window.limit(cursor)
-    bars, lost = await long_bars.joined(
-        await run.client.kline_all(code, period=period, limit=limit),
-        lambda: run.client.kline_all(code, period=period),
-        cursor,
-        span,
-        limited=limit is not None,
+    ask, limit = partial(run.client.kline_all, code, period=period), run.window.limit(cursor)
+    bars = await stored_bars.joined(
+        await ask(limit=limit), ask, cursor, stored, limited=limit is not None
     )
-    if lost:
-        return Outcome(code, failure=f"{lost}; nothing was overwritten")
-    return long_bars.accepted(code, bars, period, run.window, known, stored=span is not None)
+    return long_bars.accepted(code, bars, run.window, stored=stored is not None)
 
 
 def long_table(outcomes: Sequence[Outcome]) -> pa.Table:
     """Weeks or months of some codes as one Arrow table of the declared schema."""
-    found: list[tuple[str, LongBars]] = [(o.key, o.rows) for o in outcomes if o.rows]
-    tables = [pa.table(long_bars.arrow_columns(code, rows)) for code, rows in found]
-    return pa.concat_tables(tables)
+    return pa.concat_tables(
+        pa.table(long_bars.arrow_columns(o.key, o.rows)) for o in outcomes if o.rows
+    )
 
 
 def _fetch_timed(period: str, run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
@@ -120,21 +110,18 @@ async def _ask(
     run: Context, code: str, period: str, start: date | None
 ) -> tuple[TimedBars, str | None]:
     """The newest bars if they reach back to `start`, else all."""
+    newest = None
     if start is not None:
         limit = intraday.bars_back_to(run.window, start, period, run.clock())
         if limit <= HISTORY_LIMIT:
-            try:
-                bars = await run.client.intraday(code, period=period, limit=limit)
-            except SourceGone:
-                raise
-            except UpstreamError:
-                why = f"{SHORT_ROUTE} → {ROUTE}: no answer"
-            else:
-                if bars.stamps[0][:10] <= start.isoformat():
-                    return bars, None
-                why = f"{SHORT_ROUTE} → {ROUTE}: the answer does not reach what is stored"
-            return await run.client.intraday_all(code, period=period), why
-    return await run.client.intraday_all(code, period=period), None
+            newest = run.client.intraday(code, period=period, limit=limit)
+
+    def lacks(bars: TimedBars) -> str | None:
+        reaches = bars.stamps[0][:10] <= str(start)
+        return None if reaches else "the answer does not reach what is stored"
+
+    everything = partial(run.client.intraday_all, code, period=period)
+    return await stored_bars.newest_else_all(newest, everything, lacks, f"{SHORT_ROUTE} → {ROUTE}")
 
 
 def _timed_outcome(
@@ -171,13 +158,9 @@ def _timed_outcome(
 
 def timed_table(period: str, outcomes: Sequence[Outcome]) -> pa.Table:
     """Bars of some minutes of some codes as one Arrow table of the declared schema."""
-    parts = [outcome.rows for outcome in outcomes if outcome.rows is not None]
-    codes = [outcome.key for outcome in outcomes if outcome.rows is not None]
-    columns = intraday.arrow_columns(parts) | {
-        "code": intraday.repeat_codes(codes, parts),
-        "period": pa.repeat(pa.scalar(period), sum(map(len, parts))),
-    }
-    return pa.table(columns)
+    columns = intraday.arrow_columns([(o.key, o.rows) for o in outcomes if o.rows is not None])
+    size = len(columns["code"])
+    return pa.table(columns | {"period": pa.repeat(pa.scalar(period), size)})
 
 
 def of_days(name: str, period: str) -> Dataset:

@@ -7,19 +7,18 @@ than 95 % of the codes known, is a fault of the service (it leaves out exchanges
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import psycopg
-import pyarrow as pa
 
-from loaders.engine.outcome import Outcome
+from loaders.engine.outcome import Outcome, records
 from loaders.errors import UpstreamError
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import SECURITY
 from loaders.tdx.service.answers import Listing
 from loaders.tdx.service.client import TdxClient
-from loaders.warehouse.tables import conform
 
 KEY = "all"
 KEPT_SHARE = 0.95
@@ -46,7 +45,7 @@ def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
     async def lists() -> Outcome:
         found = await listed(run.client, run.settings.indices, before)
         merged = merge(found, before)
-        rows = [(security, run.clock()) for security in merged]
+        rows = records_of(merged, run.clock())
         return Outcome(KEY, rows, cursor=run.today, failure=_vanished(run, merged, before))
 
     return run.whole(KEY, lists())
@@ -116,9 +115,7 @@ def merge(found: Sequence[Security], before: Mapping[str, Security]) -> list[Sec
         )
     named = {s.code for s in found}
     vanished = [
-        Security(s.code, s.name, s.instrument_type, s.source_route, is_listed=False)
-        for code, s in sorted(before.items())
-        if code not in named
+        replace(s, is_listed=False) for code, s in sorted(before.items()) if code not in named
     ]
     return [*found, *vanished]
 
@@ -126,28 +123,10 @@ def merge(found: Sequence[Security], before: Mapping[str, Security]) -> list[Sec
 _RESTART = "the service may have started without its upstream: restart it, then run again"
 
 
-def table(outcomes: Sequence[Outcome]) -> pa.Table:
-    rows: list[tuple[Security, datetime]] = [row for o in outcomes for row in o.rows or ()]
-    return table_of([s for s, _ in rows], rows[0][1])
+def records_of(rows: Sequence[Security], fetched_at: datetime) -> list[dict[str, Any]]:
+    """Securities as records of the landed table."""
+    lineage = {"fetched_at": fetched_at, "is_final": True}
+    return [asdict(s) | {"exchange": s.exchange} | lineage for s in rows]
 
 
-def table_of(rows: Sequence[Security], fetched_at: datetime) -> pa.Table:
-    """Securities as one Arrow table of the declared schema."""
-    return conform(
-        pa.table(
-            {
-                "code": [s.code for s in rows],
-                "exchange": [s.exchange for s in rows],
-                "name": [s.name for s in rows],
-                "instrument_type": [s.instrument_type for s in rows],
-                "is_listed": [s.is_listed for s in rows],
-                "source_route": [s.source_route for s in rows],
-                "fetched_at": pa.array([fetched_at] * len(rows), pa.timestamp("us", tz="UTC")),
-                "is_final": [True] * len(rows),
-            }
-        ),
-        SECURITY,
-    )
-
-
-DATASET = Dataset("codes", SECURITY, "/api/codes", fetch, table, only_key=KEY)
+DATASET = Dataset("codes", SECURITY, "/api/codes", fetch, records, only_key=KEY)

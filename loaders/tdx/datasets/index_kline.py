@@ -5,9 +5,10 @@ does not have answers an empty success; with nothing stored of it that is a skip
 A key is an index for its days, an index and a period for the rest: `sh000001 week`.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
-from typing import TypeVar
+from functools import partial
 
 import numpy as np
 import psycopg
@@ -16,12 +17,11 @@ import pyarrow as pa
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.engine.rejects import Rejected
 from loaders.errors import UpstreamError
-from loaders.tdx.bars import intraday, long_bars
+from loaders.tdx.bars import intraday, long_bars, stored_bars
 from loaders.tdx.bars.intraday import Records, Sanity
-from loaders.tdx.bars.long_bars import Span
+from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import INDEX_KLINE
-from loaders.tdx.service.answers import Bars
 from loaders.tdx.service.answers_intraday import TimedBars
 from loaders.tdx.service.routes_bars import INDEX_LIMIT, INTRADAY_BARS
 from loaders.trading_time import close_of
@@ -31,7 +31,6 @@ MINUTES = "minute1"
 PERIODS = ("day", "week", "month", MINUTES)
 ABSENT = "the service does not have this index"
 NO_MINUTES = "the service has no minutes of this index"
-B = TypeVar("B", Bars, TimedBars)
 
 
 def keys(indices: Iterable[str]) -> tuple[str, ...]:
@@ -60,14 +59,15 @@ def due_minutes(
     return {i: set(days) - {day for index, day in rows if index == i} for i in indices}
 
 
-def stored_spans(conn: psycopg.Connection, keys: Sequence[str]) -> dict[str, Span]:
-    """The first and the newest final day, week or month that is stored, by key."""
-    found: dict[str, Span] = {}
+def stored_keys(conn: psycopg.Connection, keys: Sequence[str]) -> dict[str, Stored]:
+    """What is stored as final of days, weeks and months, by key."""
+    found: dict[str, Stored] = {}
     for key in keys:
         index, period = _index_and_period(key)
-        spans = long_bars.spans(conn, INDEX_KLINE, [index], period) if period != MINUTES else {}
-        if index in spans:
-            found[key] = spans[index]
+        if period != MINUTES:
+            of_index = stored_bars.stored(conn, INDEX_KLINE, [index], period)
+            if index in of_index:
+                found[key] = of_index[index]
     return found
 
 
@@ -81,7 +81,7 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     else:
         of_minutes = [i for i, period in map(_index_and_period, keys) if period == MINUTES]
         due = run.ask(lambda conn: due_minutes(conn, of_minutes, days)) if of_minutes else {}
-    spans = run.ask(lambda conn: stored_spans(conn, keys))
+    stored = run.ask(lambda conn: stored_keys(conn, keys))
 
     async def one(key: str) -> Outcome:
         index, period = _index_and_period(key)
@@ -91,7 +91,8 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
             return await _load_minutes(run, key, index, due[index])
         if not window.wants(cursors.get(key)):
             return Outcome(key, skipped=NOT_DUE)
-        return await _load(run, key, index, period, known, cursors.get(key), spans.get(key))
+        outcome = await _load(run, key, index, period, cursors.get(key), stored.get(key))
+        return long_bars.named(outcome, period, known)
 
     return run.each(keys, one)
 
@@ -101,50 +102,27 @@ async def _load(
     key: str,
     index: str,
     period: str,
-    known: Sequence[date],
     cursor: date | None,
-    span: Span | None,
+    stored: Stored | None,
 ) -> Outcome:
     """Days, weeks or months."""
-    client, limit, stored = run.client, run.window.limit(cursor), cursor is not None
-    # of weeks and months the short route would keep the oldest
-    short = limit is not None and limit <= INDEX_LIMIT and period == "day"
-    bars, fallback = await _first_of(
-        lambda: client.index_all(index, period=period, limit=limit, expect_rows=stored),
-        (lambda: client.index(index, limit=limit or INDEX_LIMIT, expect_rows=stored))
-        if short
-        else None,
-        f"{ROUTE} → {SHORT_ROUTE}",
-    )
-    if not len(bars):
-        return Outcome(key, skipped=ABSENT)
-    bars, lost = await long_bars.joined(
-        bars,
-        lambda: client.index_all(index, period=period),
-        cursor,
-        span,
-        limited=limit is not None,
-    )
-    if lost:
-        return Outcome(key, failure=f"{lost}; nothing was overwritten")
-    outcome = long_bars.accepted(key, bars, period, run.window, known, stored=stored)
-    return Outcome(
-        key, outcome.rows, outcome.rejected, outcome.cursor, None, outcome.failure, fallback
-    )
-
-
-async def _first_of(
-    ask: Callable[[], Awaitable[B]], other: Callable[[], Awaitable[B]] | None, way: str
-) -> tuple[B, str | None]:
-    """The answer of a route, or of the other one where that fails, and which stood in for which."""
+    client, limit, fallback, due = run.client, run.window.limit(cursor), None, cursor is not None
+    whole = partial(client.index_all, index, period=period)
     try:
-        return await ask(), None
+        bars = await whole(limit=limit, expect_rows=due)
     except SourceGone:
         raise
     except UpstreamError:
-        if other is None:
+        # of weeks and months the short route would keep the oldest
+        if limit is None or limit > INDEX_LIMIT or period != "day":
             raise
-        return await other(), f"{way}: no answer"
+        bars = await client.index(index, limit=limit, expect_rows=due)
+        fallback = f"{ROUTE} → {SHORT_ROUTE}: no answer"
+    if not len(bars):
+        return Outcome(key, skipped=ABSENT)
+    bars = await stored_bars.joined(bars, whole, cursor, stored, limited=limit is not None)
+    outcome = long_bars.accepted(key, bars, run.window, stored=due)
+    return replace(outcome, fallback=fallback)
 
 
 async def _load_minutes(run: Context, key: str, index: str, due: set[date]) -> Outcome:
@@ -154,28 +132,32 @@ async def _load_minutes(run: Context, key: str, index: str, due: set[date]) -> O
     """
     client, window = run.client, run.window
     sanity = Sanity(window.today, window.closed)
+    found, rejected, newest = intraday.empty(), list[Rejected](), None
+
+    async def added(answer: Awaitable[TimedBars]) -> Records:
+        nonlocal found
+        bars, refused = intraday.check(key, intraday.of_answer(await answer), MINUTES, sanity)
+        rejected.extend(refused)
+        found = intraday.better(found, bars, MINUTES)
+        return found
+
+    def lacks(bars: Records) -> str | None:
+        whole = due <= intraday.whole_days(bars, MINUTES)
+        return None if whole else "minutes of due days are missing"
+
     size = intraday.bars_back_to(window, min(due), MINUTES, run.clock())
-    found, rejected, fallback = intraday.empty(), list[Rejected](), None
     if size <= INDEX_LIMIT:
         limit = min(size + len(intraday.grid(MINUTES)), INDEX_LIMIT)
-        try:
-            answer = await client.index_intraday(index, limit=limit, expect_rows=False)
-            found, rejected = intraday.check(key, intraday.of_answer(answer), MINUTES, sanity)
-            fallback = f"{SHORT_ROUTE} → {ROUTE}: minutes of due days are missing"
-        except SourceGone:
-            raise
-        except UpstreamError:
-            fallback = f"{SHORT_ROUTE} → {ROUTE}: no answer"
-    if due <= intraday.whole_days(found, MINUTES):
-        fallback = None
-    else:
-        answer = await client.index_intraday_all(index, expect_rows=False)
-        bars, refused = intraday.check(key, intraday.of_answer(answer), MINUTES, sanity)
-        rejected += refused
-        found = intraday.better(found, bars, MINUTES)
-    if not len(found):
+        newest = added(client.index_intraday(index, limit=limit, expect_rows=False))
+    bars, fallback = await stored_bars.newest_else_all(
+        newest,
+        lambda: added(client.index_intraday_all(index, expect_rows=False)),
+        lacks,
+        f"{SHORT_ROUTE} → {ROUTE}",
+    )
+    if not len(bars):
         return Outcome(key, skipped=NO_MINUTES)
-    return _minutes_outcome(run, key, found, due, rejected, fallback)
+    return _minutes_outcome(run, key, bars, due, rejected, fallback)
 
 
 def _minutes_outcome(
@@ -219,10 +201,8 @@ def _rows(outcome: Outcome) -> pa.Table:
     assert outcome.rows is not None
     size = len(outcome.rows)
     if isinstance(outcome.rows, np.ndarray):
-        columns = intraday.arrow_columns([outcome.rows]) | {
-            "code": pa.repeat(pa.scalar(index), size),
-            "period": pa.repeat(pa.scalar(MINUTES), size),
-        }
+        columns = intraday.arrow_columns([(index, outcome.rows)])
+        columns["period"] = pa.repeat(pa.scalar(MINUTES), size)
     else:
         columns = long_bars.arrow_columns(index, outcome.rows)
         columns["source_label"] = pa.nulls(size, pa.string())

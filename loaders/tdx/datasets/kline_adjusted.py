@@ -8,9 +8,10 @@ The page knows six digits and no exchange, so an index is never asked for.
 from collections.abc import Iterator, Sequence
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.tdx.bars import long_bars
-from loaders.tdx.bars.long_bars import Span
+from loaders.tdx.bars import stored_bars
+from loaders.tdx.bars.long_bars import day_table
 from loaders.tdx.bars.plausibility import ALL_BROKEN, check_bars
+from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import KLINE_ADJUSTED
 from loaders.trading_time import newest_final
@@ -22,22 +23,22 @@ IS_INDEX = "the vendor has no adjusted series of an index"
 def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
     cursors = run.cursors(KLINE_ADJUSTED.name)
-    spans = run.ask(lambda conn: long_bars.spans(conn, KLINE_ADJUSTED, codes, None))
+    stored = run.ask(lambda conn: stored_bars.stored(conn, KLINE_ADJUSTED, codes))
 
     async def one(code: str) -> Outcome:
         if run.instrument_type(code) == "index":
             return Outcome(code, skipped=IS_INDEX)
         if not run.window.wants(cursors.get(code)):
             return Outcome(code, skipped=NOT_DUE)
-        return await _load(run, code, spans.get(code))
+        return await _load(run, code, stored.get(code))
 
     return run.each(codes, one)
 
 
-async def _load(run: Context, code: str, span: Span | None) -> Outcome:
+async def _load(run: Context, code: str, stored: Stored | None) -> Outcome:
     bars = await run.client.kline_adjusted(code)
-    if span and (lost := long_bars.lost_history(bars, span, whole=True)):
-        return Outcome(code, failure=f"{lost}; nothing was overwritten")
+    if stored is not None:
+        stored.refuse_loss(bars)
     window = run.window
     good, rejected = check_bars(code, bars, window.today, window.closed, adjusted=True)
     if not len(good):
@@ -46,4 +47,4 @@ async def _load(run: Context, code: str, span: Span | None) -> Outcome:
     return Outcome(code, good, rejected, cursor)
 
 
-DATASET = Dataset("kline_adjusted", KLINE_ADJUSTED, ROUTE, fetch, long_bars.day_table)
+DATASET = Dataset("kline_adjusted", KLINE_ADJUSTED, ROUTE, fetch, day_table)

@@ -1,29 +1,27 @@
 """Dataset `kline_daily`: raw day bars of stocks and funds, one cursor for each code.
 
-The service has no ranges: an answer is the newest n bars or all of them. So an incremental load asks
-for the days since the cursor and an overlap, and trusts the answer only if it joins what is stored;
-if not, the whole history is read again. Nothing narrower than what is stored is ever landed.
+An incremental load asks for the days since the cursor and an overlap, and trusts the answer only if it
+joins what is stored (loaders.tdx.bars.stored_bars); if not, the whole history is read again.
 """
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from itertools import filterfalse
 from typing import Any
 
 import psycopg
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.engine.window import Window
-from loaders.tdx.bars.long_bars import day_table
-from loaders.tdx.bars.plausibility import ALL_BROKEN, check_bars
+from loaders.tdx.bars import stored_bars
+from loaders.tdx.bars.long_bars import accepted, day_table
+from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import ANSWER_GAP, KLINE_DAILY
 from loaders.tdx.service.answers import Bars
-from loaders.tdx.service.client import TdxClient
-from loaders.trading_time import newest_final
 
 ROUTE = "/api/kline-all"
 OF_LATE = 5  # trading days
@@ -31,98 +29,41 @@ OF_LATE = 5  # trading days
 MOST_SUSPENDED, SUSPENDED_SHARE = 2, 0.05
 
 
-@dataclass(frozen=True)
-class Tail:
-    """What is stored of a code: its first day, and closes of its newest final bars by day."""
-
-    first: date
-    closes: Mapping[date, int]
-
-
-def stored_tails(conn: psycopg.Connection, codes: Sequence[str], overlap: int) -> dict[str, Tail]:
-    """The newest `overlap` final bars of each code, by one index probe per code."""
-    rows = conn.execute(
-        """
-        select c.code, f.trade_date, t.trade_date, t.close
-        from unnest(%s::text[]) as c (code)
-        cross join lateral (
-            select k.trade_date from raw_tdx.kline_daily as k
-            where k.code = c.code order by k.trade_date limit 1
-        ) as f
-        cross join lateral (
-            select k.trade_date, k.close from raw_tdx.kline_daily as k
-            where k.code = c.code and k.is_final order by k.trade_date desc limit %s
-        ) as t
-        """,
-        (list(codes), overlap),
-    )
-    firsts: dict[str, date] = {}
-    closes: dict[str, dict[date, int]] = {}
-    for code, first, day, close in rows:
-        firsts[code] = first
-        closes.setdefault(code, {})[day] = close
-    return {code: Tail(firsts[code], by_day) for code, by_day in closes.items()}
-
-
 def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `codes`. Ends early, each code left failed, once the service is gone."""
     window, cursors = run.window, run.cursors(KLINE_DAILY.name)
-    tails = run.ask(lambda conn: stored_tails(conn, codes, window.overlap))
+    stored = run.ask(
+        lambda conn: stored_bars.stored(conn, KLINE_DAILY, codes, closes=window.overlap)
+    )
 
     async def one(code: str) -> Outcome:
         cursor = cursors.get(code)
         if not window.wants(cursor):
             return Outcome(code, skipped=NOT_DUE)
-        must_have = run.overdue.get(code)
-        return await _load(run.client, code, window, cursor, tails.get(code), must_have)
+        return await _load(run, code, cursor, stored.get(code))
 
     return run.each(codes, one)
 
 
-async def _load(
-    client: TdxClient,
-    code: str,
-    window: Window,
-    cursor: date | None,
-    tail: Tail | None,
-    must_have: date | None,
-) -> Outcome:
+async def _load(run: Context, code: str, cursor: date | None, stored: Stored | None) -> Outcome:
+    window, ask = run.window, partial(run.client.kline_all, code)
     limit = window.limit(cursor)
-    bars = await client.kline_all(code, limit=limit)
-    if limit is not None and tail and not joins(bars, tail):
-        bars = await client.kline_all(code)
-        limit = None
-    if tail and (lost := lost_history(bars, tail, whole=limit is None)):
-        bars = await client.kline_all(code)  # a short answer of a degraded upstream mends itself
-        if lost := lost_history(bars, tail, whole=True):
-            return Outcome(code, failure=f"{lost}; nothing was overwritten")
-    found = accepted(code, bars, window, cursor)
-    if must_have and found.failure is None and bars.dates[-1] < must_have:
-        return replace(found, failure=f"no bar of {must_have}, though it traded the days before")
-    return found
-
-
-def accepted(code: str, bars: Bars, window: Window, cursor: date | None) -> Outcome:
-    """What of an answer lands: plausible bars up to `until`, and from `since` on where nothing is
-    stored. Where something is, bars left out would be a gap that no later load closes."""
-    good, rejected = check_bars(code, bars, as_of=window.today, closed=window.closed)
-    if not len(good):
-        return Outcome(code, failure=ALL_BROKEN, rejected=rejected)
-    first, last = window.since or date.min, window.until or date.max
-    if cursor is not None:
-        first = date.min
-    good = good.take(window.within(good.dates, stored=cursor is not None))
-    due = min(window.due, last)
-    refused = next((r.rule for r in rejected if r.row_key == f"{code} {due}"), None)
-    return Outcome(
-        code,
-        good,
-        rejected,
-        newest_final(good.dates, good.fetched_at),
-        # a bar of long ago may never come right; the one that is due can
-        failure=f"the bar of {due} was refused: {refused}" if refused else None,
-        beside=gaps(code, bars, window.days, first, last),
+    bars = await stored_bars.joined(
+        await ask(limit=limit), ask, cursor, stored, limited=limit is not None
     )
+    outcome = accepted(code, bars, window, stored=cursor is not None)
+    if outcome.failure:
+        return outcome
+    first = date.min if cursor else window.since or date.min
+    last = window.until or date.max
+    outcome = replace(outcome, beside=gaps(code, bars, window.days, first, last))
+    due, must_have = min(window.due, last), run.overdue.get(code)
+    # a bar of long ago may never come right; the one that is due can
+    if refused := next((r.rule for r in outcome.rejected if r.row_key == f"{code} {due}"), None):
+        return replace(outcome, failure=f"the bar of {due} was refused: {refused}")
+    if must_have and bars.dates[-1] < must_have:
+        return replace(outcome, failure=f"no bar of {must_have}, though it traded the days before")
+    return outcome
 
 
 def gaps(
@@ -147,32 +88,6 @@ def gaps(
         }
         for end in ends
     ]
-
-
-def joins(bars: Bars, tail: Tail) -> bool:
-    """Does an answer of the newest n bars reach back to what is stored, and agree with it?
-
-    A close that differs from the stored one means that the service's history was corrected, maybe
-    further back than the overlap.
-    """
-    newest = max(tail.closes)
-    if bars.dates[0] > newest:
-        return False
-    return all(
-        tail.closes.get(day, close) == close
-        for day, close in zip(bars.dates, bars.close, strict=True)
-    )
-
-
-def lost_history(bars: Bars, tail: Tail, *, whole: bool) -> str | None:
-    """What an answer lacks of the days that are stored, in words; None if nothing."""
-    days = set(bars.dates)
-    if whole and bars.dates[0] > tail.first:
-        return f"the whole history begins {bars.dates[0]}, but {tail.first} is stored"
-    lost = sorted(day for day in tail.closes if day >= bars.dates[0] and day not in days)
-    if lost:
-        return f"the answer lacks {len(lost)} stored days, the first {lost[0]}"
-    return None
 
 
 @dataclass(frozen=True)

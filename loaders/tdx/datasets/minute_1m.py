@@ -21,7 +21,7 @@ from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.absence import Absence, is_empty
-from loaders.tdx.bars import intraday, minute_days
+from loaders.tdx.bars import intraday, minute_days, stored_bars
 from loaders.tdx.bars.intraday import Ints, Mask, Records, Sanity
 from loaders.tdx.bars.minute_days import Wanted
 from loaders.tdx.bars.minutes_today import fetch_today
@@ -135,21 +135,33 @@ async def _ask_for_bars(
     run: Context, code: str, wanted: Wanted, found: Found, sanity: Sanity
 ) -> None:
     """The newest bars if they reach back to the first day that is lacking, else all."""
-    client = run.client
+    client, newest = run.client, None
     expect = bool(found.lacks(wanted) & wanted.traded)
-    if limit := _short_limit(run, min(found.lacks(wanted)), wanted):
-        newest = client.intraday(code, limit=limit, expect_rows=expect)
-        bars = await _bars(code, found, sanity, newest)
-        if bars is not None and _settled(bars, limit, wanted, found):
-            return
-        why = "no usable answer" if bars is None else "bars of due days are missing"
-        found.ways.append(f"{SHORT_ROUTE} → {ROUTE}: {why}")
-    bars = await _bars(code, found, sanity, client.intraday_all(code, expect_rows=expect))
-    found.unanswered = bars is None
-    if bars is not None and len(bars) > INTRADAY_BARS - A_DAY:
-        first = intraday.days_in(bars)[0]
-        # the series is full: its first day may be cut, and what came before is gone
-        found.out_of_reach |= {day for day in found.lacks(wanted) if day <= first}
+    limit = _short_limit(run, min(found.lacks(wanted)), wanted)
+    if limit is not None:
+        answer = client.intraday(code, limit=limit, expect_rows=expect)
+        newest = _bars(code, found, sanity, answer)
+
+    def lacks(bars: Records | None) -> str | None:
+        if bars is None:
+            return "no usable answer"
+        settled = _settled(bars, limit or 0, wanted, found)
+        return None if settled else "bars of due days are missing"
+
+    async def everything() -> Records | None:
+        answer = client.intraday_all(code, expect_rows=expect)
+        bars = await _bars(code, found, sanity, answer)
+        found.unanswered = bars is None
+        if bars is not None and len(bars) > INTRADAY_BARS - A_DAY:
+            first = intraday.days_in(bars)[0]
+            # the series is full: its first day may be cut, and what came before is gone
+            found.out_of_reach |= {day for day in found.lacks(wanted) if day <= first}
+        return bars
+
+    way = f"{SHORT_ROUTE} → {ROUTE}"
+    _, fallback = await stored_bars.newest_else_all(newest, everything, lacks, way)
+    if fallback:
+        found.ways.append(fallback)
 
 
 def _settled(bars: Records, limit: int, wanted: Wanted, found: Found) -> bool:
@@ -298,10 +310,9 @@ def _failure(lacking: Sequence[date], found: Found) -> str:
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:
     """The bars of some codes as one Arrow table of the declared schema."""
-    parts = [outcome.rows for outcome in outcomes if outcome.rows is not None]
-    codes = [outcome.key for outcome in outcomes if outcome.rows is not None]
-    columns = {"code": intraday.repeat_codes(codes, parts)} | intraday.arrow_columns(parts)
-    return pa.table(columns)
+    return pa.table(
+        intraday.arrow_columns([(o.key, o.rows) for o in outcomes if o.rows is not None])
+    )
 
 
 DATASET = Dataset("minute_1m", KLINE_MINUTE, ROUTE, fetch, table)

@@ -7,17 +7,16 @@ the exchange's published calendar lands beside it, up to the end of the announce
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import psycopg
-import pyarrow as pa
 
 from loaders import trading_time
-from loaders.engine.outcome import Outcome
+from loaders.engine.outcome import Outcome, records
 from loaders.errors import UpstreamError
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import TRADING_DAY
 from loaders.tdx.service.client import TdxClient
-from loaders.warehouse.tables import conform
 
 KEY = "SSE"
 _FROZEN = (
@@ -52,7 +51,7 @@ def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
         found = await served(run.client, before, run.clock())
         served_at = run.client.service_time
         stands = frozen(found, served_at and min(served_at, run.clock()))
-        return Outcome(KEY, [(found, run.clock())], cursor=found[-1], failure=stands)
+        return Outcome(KEY, records_of(found, run.clock()), cursor=found[-1], failure=stands)
 
     return run.whole(KEY, days())
 
@@ -107,29 +106,19 @@ def frozen(days: Sequence[date], service_time: datetime | None) -> str | None:
     )
 
 
-def table(outcomes: Sequence[Outcome]) -> pa.Table:
-    ((days, fetched_at),) = (row for o in outcomes for row in o.rows or ())
-    return table_of(days, fetched_at)
-
-
-def table_of(days: Sequence[date], fetched_at: datetime) -> pa.Table:
-    """The service's days, and all days of the published calendar."""
+def records_of(days: Sequence[date], fetched_at: datetime) -> list[dict[str, Any]]:
+    """The service's days, and all days of the published calendar, as records of the landed table."""
     published = trading_time.published_days(trading_time.FIRST_SHANGHAI_DAY, trading_time.horizon())
-    rows = [(d, "service", "/api/workday/range", True) for d in days]
-    rows += [(d, "exchange_calendar", "pandas_market_calendars:SSE", False) for d in published]
-    columns = list(zip(*rows, strict=True))
-    return conform(
-        pa.table(
-            {
-                "trade_date": pa.array(columns[0], pa.date32()),
-                "source": pa.array(columns[1]),
-                "source_route": pa.array(columns[2]),
-                "fetched_at": pa.array([fetched_at] * len(rows), pa.timestamp("us", tz="UTC")),
-                "is_final": pa.array(columns[3]),
-            }
-        ),
-        TRADING_DAY,
-    )
+    names = ("source", "source_route", "is_final", "fetched_at")
+    service = ("service", "/api/workday/range", True, fetched_at)
+    exchange = ("exchange_calendar", "pandas_market_calendars:SSE", False, fetched_at)
+    return [
+        {"trade_date": day} | dict(zip(names, source, strict=True))
+        for known, source in ((days, service), (published, exchange))
+        for day in known
+    ]
 
 
-DATASET = Dataset("trading_calendar", TRADING_DAY, "/api/workday/range", fetch, table, only_key=KEY)
+DATASET = Dataset(
+    "trading_calendar", TRADING_DAY, "/api/workday/range", fetch, records, only_key=KEY
+)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 
-from loaders.tdx.datasets.trading_calendar import table_of
+from loaders.tdx.datasets.trading_calendar import records_of
 from tests.integration.dbt.conftest import Outcome
 from tests.integration.dbt.raw import (
     bar,
@@ -23,7 +23,7 @@ NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
 
 def land_calendar(conn: psycopg.Connection, served: list[date]) -> None:
     """Both calendars, as the loader lands them."""
-    land(conn, "trading_day", table_of(served, datetime(2024, 1, 31, tzinfo=UTC)).to_pylist())
+    land(conn, "trading_day", records_of(served, datetime(2024, 1, 31, tzinfo=UTC)))
 
 
 def test_a_hole_in_the_services_calendar_makes_no_errors(

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 
 from loaders.errors import SettingsError, UpstreamError
-from loaders.tdx.datasets.codes import Security, table_of
+from loaders.tdx.datasets.codes import Security, records_of
 from loaders.tdx.schemas import SECURITY
 from loaders.warehouse import landing, migrate
 from loaders.warehouse.ownership import claim_schemas, owned_schemas, privileges
@@ -46,9 +47,9 @@ def test_awkward_passwords_and_options_with_spaces_reach_the_landing(
     warehouse = open_at(foreign_server.home, QUOTEMILL_WAREHOUSE_URL=url)
     migrate.prepare(warehouse, [SECURITY])
     pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
-    rows = table_of(
-        [Security("sh600000", "PF Bank", "stock", "/api/codes")], datetime(2024, 6, 28, tzinfo=UTC)
-    )
+    bank = Security("sh600000", "PF Bank", "stock", "/api/codes")
+    records = records_of([bank], datetime(2024, 6, 28, tzinfo=UTC))
+    rows = pa.Table.from_pylist(records, SECURITY.schema)
     assert landing.land(pipeline, warehouse, "tdx", SECURITY, [Batch(rows)]).new == 1
 
 

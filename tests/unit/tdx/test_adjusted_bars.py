@@ -8,7 +8,7 @@ from fake_tdx import bar, bars_of, days
 
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.window import Window
-from loaders.tdx.bars.long_bars import Span
+from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.datasets import kline_adjusted
 from loaders.tdx.service.answers import Bars
 from loaders.tdx.settings import TdxSettings
@@ -28,7 +28,7 @@ class Vendor:
 
 
 def outcome(
-    vendor: Vendor, *, kind: str = "stock", span: Span | None = None, cursor: date | None = None
+    vendor: Vendor, *, kind: str = "stock", span: Stored | None = None, cursor: date | None = None
 ) -> Outcome:
     window = Window(DAYS, DAYS[-1], 10, lambda day: day == DAYS[3], DAYS[-1])
     run = fake_context(
@@ -92,9 +92,9 @@ def test_an_answer_that_is_mostly_impossible_is_refused_as_a_whole() -> None:
     assert "the whole answer is refused" in (outcome(Vendor(bars_of(rows))).failure or "")
 
 
-@pytest.mark.parametrize("span", [Span(DAYS[0], DAYS[-1]), Span(DAYS[5], DAYS[-2])])
+@pytest.mark.parametrize("span", [Stored(DAYS[0], DAYS[-1]), Stored(DAYS[5], DAYS[-2])])
 def test_a_series_that_begins_later_or_ends_earlier_than_what_is_stored_changes_nothing(
-    span: Span,
+    span: Stored,
 ) -> None:
     found = outcome(Vendor(bars_of(series()[5:-2])), span=span)
     assert found.rows is None

@@ -169,7 +169,7 @@ def test_the_service_clock_may_be_ahead_and_the_running_bar_ends_later_than_now(
 def test_minute_points_are_bars_of_one_price_without_turnover() -> None:
     points = MinutePoints(DAY, ["09:31", "09:32"], [41250, 41260], [7, 8], "minute", EVENING)
 
-    columns = intraday.arrow_columns([intraday.of_points(points, 10)])
+    columns = intraday.arrow_columns([("sh510300", intraday.of_points(points, 10))])
 
     shown = pa.table(columns).to_pylist()
     assert [row["bar_end"] for row in shown] == [

@@ -7,7 +7,8 @@ import pytest
 from fake_tdx import bar, bars_of
 
 from loaders.engine.window import Window
-from loaders.tdx.bars.long_bars import LongBars, Span, accepted, arrow_columns, ends_of, joined
+from loaders.tdx.bars.long_bars import LongBars, accepted, arrow_columns, ends_of, named
+from loaders.tdx.bars.stored_bars import LostHistory, Stored, joined
 from loaders.tdx.service.answers import Bars
 
 # the weeks of 2025-06-16, -23 and -30; the last goes on into July
@@ -52,16 +53,16 @@ def weeks(*days: date) -> Bars:
 @pytest.mark.parametrize(
     ("answer", "cursor", "span", "limited", "readings"),
     [
-        (FRIDAYS[2:], FRIDAYS[2], Span(FRIDAYS[0], FRIDAYS[2]), True, 1),
+        (FRIDAYS[2:], FRIDAYS[2], Stored(FRIDAYS[0], FRIDAYS[2]), True, 1),
         (FRIDAYS[3:], FRIDAYS[2], None, True, 2),  # a gap before the answer
         (FRIDAYS[3:], FRIDAYS[2], None, False, 1),
-        (FRIDAYS[1:3], FRIDAYS[2], Span(FRIDAYS[0], FRIDAYS[3]), True, 2),  # ends too early
-        (FRIDAYS[1:], None, Span(FRIDAYS[0], FRIDAYS[3]), False, 2),  # begins too late
-        (FRIDAYS[1:], FRIDAYS[2], Span(FRIDAYS[0], FRIDAYS[3]), True, 1),
+        (FRIDAYS[1:3], FRIDAYS[2], Stored(FRIDAYS[0], FRIDAYS[3]), True, 2),  # ends too early
+        (FRIDAYS[1:], None, Stored(FRIDAYS[0], FRIDAYS[3]), False, 2),  # begins too late
+        (FRIDAYS[1:], FRIDAYS[2], Stored(FRIDAYS[0], FRIDAYS[3]), True, 1),
     ],
 )
 def test_an_answer_that_does_not_join_what_is_stored_is_read_again_whole(
-    answer: list[date], cursor: date | None, span: Span | None, limited: bool, readings: int
+    answer: list[date], cursor: date | None, span: Stored | None, limited: bool, readings: int
 ) -> None:
     again = list[int]()
 
@@ -69,29 +70,28 @@ def test_an_answer_that_does_not_join_what_is_stored_is_read_again_whole(
         again.append(1)
         return weeks(*FRIDAYS)
 
-    bars, lost = asyncio.run(joined(weeks(*answer), whole, cursor, span, limited=limited))
+    bars = asyncio.run(joined(weeks(*answer), whole, cursor, span, limited=limited))
 
     assert 1 + len(again) == readings
     assert bars.dates == (answer if readings == 1 else FRIDAYS)
-    assert lost is None
 
 
 def test_what_the_whole_series_lacks_of_what_is_stored_is_told() -> None:
     async def whole() -> Bars:
         return weeks(*FRIDAYS[1:3])
 
-    span = Span(FRIDAYS[0], FRIDAYS[2])
-    _, lost = asyncio.run(joined(weeks(*FRIDAYS[1:3]), whole, None, span, limited=False))
-    assert lost == "the whole history begins 2024-10-25, but 2024-10-18 is stored"
-    span = Span(FRIDAYS[1], FRIDAYS[3])
-    _, lost = asyncio.run(joined(weeks(*FRIDAYS[1:3]), whole, None, span, limited=False))
-    assert lost == "the answer ends 2024-11-01, but 2024-11-08 is stored"
+    span = Stored(FRIDAYS[0], FRIDAYS[2])
+    with pytest.raises(LostHistory, match="history begins 2024-10-25, but 2024-10-18 is stored"):
+        asyncio.run(joined(weeks(*FRIDAYS[1:3]), whole, None, span, limited=False))
+    span = Stored(FRIDAYS[1], FRIDAYS[3])
+    with pytest.raises(LostHistory, match="answer ends 2024-11-01, but 2024-11-08 is stored"):
+        asyncio.run(joined(weeks(*FRIDAYS[1:3]), whole, None, span, limited=False))
 
 
 @pytest.mark.parametrize(("stored", "kept"), [(True, FRIDAYS[:3]), (False, FRIDAYS[1:3])])
 def test_since_begins_a_history_and_opens_no_gap_in_one(stored: bool, kept: list[date]) -> None:
     window = Window(FRIDAYS, FRIDAYS[-1], 10, lambda _: False, FRIDAYS[-1], FRIDAYS[1], FRIDAYS[2])
-    found = accepted("sh600000", weeks(*FRIDAYS), "week", window, FRIDAYS, stored=stored)
+    found = named(accepted("sh600000", weeks(*FRIDAYS), window, stored=stored), "week", FRIDAYS)
     assert found.rows.bars.dates == kept
     assert found.cursor == FRIDAYS[2]
 
