@@ -15,6 +15,7 @@ from loaders.engine.lock import load_lock
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UsageError
 from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.replay import ReplayMarket
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import build, doctor, findings, pipeline, status, steps
 from orchestration.cli.touch import touch_command
@@ -147,6 +148,32 @@ def test_new_errors_among_the_findings_end_a_run_with_5_and_standing_ones_do_not
     assert within.judgement is not None
     assert within.judgement.new["error"] == 1
     assert within.exit_code == 0
+
+
+def test_a_run_on_a_real_index_with_holes_finds_nothing_wrong_with_the_bars_of_those_days(
+    warehouse_dsn: str, real_tdx_data: Path, tmp_path: Path
+) -> None:
+    world = ReplayMarket(real_tdx_data)
+    served = {date.fromisoformat(stamp[:10]) for stamp in world.day_bars("sh000001").stamps}
+    world.days[:] = [day for day in world.days if day in served]  # as the service has its calendar
+    with bench(world, warehouse_dsn, tmp_path) as made:
+        result = pipeline.run(
+            made.settings,
+            [LoadRequest("tdx")],
+            lambda _: made.load(codes=("sz000002",)),
+            made.heard.line,
+        )
+
+        assert (result.exit_code, result.findings.get("error")) == (0, None)
+        holes = made.rows(
+            "select min(k.trade_date), max(k.trade_date), count(*) from market.kline_daily as k "
+            "join market.trading_calendar as c using (trade_date) where not c.is_served"
+        )
+        assert holes == [(date(1991, 5, 9), date(1995, 4, 20), 16)]
+        about_days = made.rows(
+            "select distinct check_name from qa.findings where trade_date < '1996-01-01'"
+        )
+        assert ("non_trading_day",) not in about_days
 
 
 def test_a_warehouse_that_restarts_while_findings_are_judged_costs_nothing(
