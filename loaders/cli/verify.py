@@ -1,6 +1,7 @@
 """`loaders verify`: is what was loaded there, and does it agree with the source?"""
 
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,8 +59,8 @@ def verify_command(
             clock=lambda: datetime.now(UTC),
             reporter=told,
         )
-        name = schedule.name if schedule else None
-        selftest.record(settings, found.record(name), told.line)
+        recorded = replace(found, schedule=schedule.name if schedule else None)
+        selftest.record(settings, recorded, told.line)
     if json:
         shell.print_json(found.document())
     else:
@@ -73,7 +74,7 @@ def verify_command(
 
 
 def _print(found: "Verification") -> None:
-    print(f"seed {found.seed} drew {', '.join(found.sample)}")
+    print(f"seed {found.options['seed']} drew {', '.join(found.sample)}")
     for line in found.lines:
         shown = ", ".join(f"{name} {_short(value)}" for name, value in line.evidence.items())
         print(f"{line.status:<7} {line.name:<21} {line.reason or shown}")

@@ -42,7 +42,8 @@ def _key(index: str, period: str) -> str:
     return index if period == "day" else f"{index} {period}"
 
 
-def _index_and_period(key: str) -> tuple[str, str]:
+def index_and_period(key: str) -> tuple[str, str]:
+    """What a key is about."""
     index, _, period = key.partition(" ")
     return index, period or "day"
 
@@ -63,7 +64,7 @@ def stored_keys(conn: psycopg.Connection, keys: Sequence[str]) -> dict[str, Stor
     """What is stored as final of days, weeks and months, by key."""
     found: dict[str, Stored] = {}
     for key in keys:
-        index, period = _index_and_period(key)
+        index, period = index_and_period(key)
         if period != MINUTES:
             of_index = stored_bars.stored(conn, INDEX_KLINE, [index], period)
             if index in of_index:
@@ -77,14 +78,14 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     known = long_bars.trading_days(window)
     days = window.newest(run.settings.minute_days)
     if window.whole or window.since:
-        due = {_index_and_period(key)[0]: set(days) for key in keys}
+        due = {index_and_period(key)[0]: set(days) for key in keys}
     else:
-        of_minutes = [i for i, period in map(_index_and_period, keys) if period == MINUTES]
+        of_minutes = [i for i, period in map(index_and_period, keys) if period == MINUTES]
         due = run.ask(lambda conn: due_minutes(conn, of_minutes, days)) if of_minutes else {}
     stored = run.ask(lambda conn: stored_keys(conn, keys))
 
     async def one(key: str) -> Outcome:
-        index, period = _index_and_period(key)
+        index, period = index_and_period(key)
         if period == MINUTES:
             if not due[index]:
                 return Outcome(key, skipped=NOT_DUE)
@@ -197,7 +198,7 @@ def table(outcomes: Sequence[Outcome]) -> pa.Table:
 
 
 def _rows(outcome: Outcome) -> pa.Table:
-    index, _ = _index_and_period(outcome.key)
+    index, _ = index_and_period(outcome.key)
     assert outcome.rows is not None
     size = len(outcome.rows)
     if isinstance(outcome.rows, np.ndarray):

@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from loaders.errors import QuotemillError, UsageError
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.sources import landed_tables
+from loaders.tdx.datasets import index_kline
 from loaders.tdx.service.answers import EXCHANGES, Bars
 from loaders.tdx.service.client import TdxClient
 from loaders.tdx.verify.space import space
@@ -29,7 +30,6 @@ from loaders.warehouse.postgres import Warehouse
 NAMED = 5  # codes named of many
 NEWEST_BARS = 10  # asked of the service to find the newest stored one among them
 ROLLUPS = ("kline_5m", "kline_15m", "kline_30m", "kline_60m")
-INDEX_PERIODS = ("day", "week", "month", "minute1")
 NOT_BUILT = "not built yet: `quotemill build`"
 
 
@@ -49,24 +49,18 @@ class NotAsked(Exception):
     """A check does not apply; the text says why."""
 
 
-@dataclass(frozen=True)
-class Verification:
-    """What the spot checks found. `space` lists tables, the largest first."""
-
-    base_url: str
-    started_at: datetime
-    finished_at: datetime
-    seed: int
-    sample: tuple[str, ...]
-    lines: tuple[Line, ...]
-    space: list[dict[str, Any]]
-
-    def count(self, status: str) -> int:
-        return sum(line.status == status for line in self.lines)
+class Verification(Record):
+    """The record of spot checks, and what they say to people and programs."""
 
     @property
-    def status(self) -> str:
-        return "failed" if self.count("failed") else "passed"
+    def sample(self) -> list[str]:
+        """The codes drawn."""
+        return list(self.detail["codes"])
+
+    @property
+    def space(self) -> list[dict[str, Any]]:
+        """Tables, the largest first."""
+        return list(self.detail["space"])
 
     def document(self) -> dict[str, Any]:
         """Everything as plain values; instants in exchange time."""
@@ -75,41 +69,16 @@ class Verification:
             "started_at": self.started_at.astimezone(SHANGHAI).isoformat(timespec="seconds"),
             "finished_at": self.finished_at.astimezone(SHANGHAI).isoformat(timespec="seconds"),
             "base_url": self.base_url,
-            "seed": self.seed,
-            "sample": list(self.sample),
+            "seed": self.options["seed"],
+            "sample": self.sample,
             "status": self.status,
             "summary": {
                 "total": len(self.lines),
                 **{name: self.count(name) for name in ("passed", "failed", "skipped")},
             },
-            "results": [
-                {
-                    "no": line.no,
-                    "name": line.name,
-                    "status": line.status,
-                    "elapsed_ms": line.elapsed_ms,
-                    "reason": line.reason,
-                    "evidence": dict(line.evidence),
-                }
-                for line in self.lines
-            ],
+            "results": [asdict(line) for line in self.lines],
             "space": self.space,
         }
-
-    def record(self, schedule: str | None) -> Record:
-        return Record(
-            source="tdx",
-            kind="verify",
-            status=self.status,
-            started_at=self.started_at,
-            finished_at=self.finished_at,
-            base_url=self.base_url,
-            lines=self.lines,
-            fingerprint=None,
-            options={"sample": len(self.sample), "seed": self.seed},
-            detail={"codes": list(self.sample), "space": self.space},
-            schedule=schedule,
-        )
 
 
 @dataclass(frozen=True)
@@ -154,7 +123,16 @@ def verify(
         tables = space(conn, migrate.schemas(warehouse, landed_tables()))
     assert settings.tdx.address is not None
     return Verification(
-        settings.tdx.address, started_at, clock(), seed, tuple(codes), tuple(lines), tables
+        source="tdx",
+        kind="verify",
+        status="failed" if any(line.status == "failed" for line in lines) else "passed",
+        started_at=started_at,
+        finished_at=clock(),
+        base_url=settings.tdx.address,
+        lines=lines,
+        fingerprint=None,
+        options={"sample": len(codes), "seed": seed},
+        detail={"codes": codes, "space": tables},
     )
 
 
@@ -188,8 +166,7 @@ def _checks(
     settings: Settings, store: Store, service: _Service, codes: Sequence[str]
 ) -> Iterator[tuple[str, Callable[[], Evidence]]]:
     """Every check by its name. A function of its own each, so that one failure hides no other."""
-    index_keys = [_index_key(code, p) for code in settings.tdx.indices for p in INDEX_PERIODS]
-    asked = store.asked([*codes, *index_keys, *EXCHANGES])
+    asked = store.asked([*codes, *index_kline.keys(settings.tdx.indices), *EXCHANGES])
     for exchange in EXCHANGES:
         yield f"codes {exchange}", partial(_codes, store, service, exchange)
     for code in codes:
@@ -265,13 +242,19 @@ def _day_bar(store: Store, theirs: Bars | QuotemillError, code: str) -> Evidence
     return seen
 
 
+def _rows_of(store: Store, schema: str, relation: str, codes: Sequence[str]) -> Evidence:
+    """The relation has rows of all these codes."""
+    present = store.codes_in(schema, relation, codes)
+    if missing := [code for code in codes if code not in present]:
+        raise Unlike(f"{schema}.{relation} has no row of {_named(missing)}")
+    return {"codes": present}
+
+
 def _built(store: Store, relation: str, codes: Sequence[str]) -> Evidence:
     """What is built has rows of all these codes."""
     if not store.exists(store.market, relation):
         raise NotAsked(NOT_BUILT)
-    present = store.codes_in(store.market, relation, codes)
-    if missing := [code for code in codes if code not in present]:
-        raise Unlike(f"{store.market}.{relation} has no row of {_named(missing)}")
+    _rows_of(store, store.market, relation, codes)
     return {"relation": f"{store.market}.{relation}"}
 
 
@@ -288,9 +271,9 @@ def _minutes(settings: Settings, store: Store, asked: Asked, code: str) -> Evide
 
 def _index(store: Store, asked: Asked, code: str) -> Evidence:
     """Every period that a load was asked for is there."""
-    keys = _asked_of("index_kline", asked, [_index_key(code, period) for period in INDEX_PERIODS])
+    keys = _asked_of("index_kline", asked, index_kline.keys([code]))
     stored = store.index_periods(code)
-    wanted = [period for period in INDEX_PERIODS if _index_key(code, period) in keys]
+    wanted = [period for _, period in map(index_kline.index_and_period, keys)]
     if missing := [period for period in wanted if period not in stored]:
         raise Unlike(f"no bar of: {', '.join(missing)}", {"newest": stored})
     return {"newest": stored}
@@ -306,11 +289,7 @@ def _rollup(store: Store, relation: str, codes: Sequence[str]) -> Evidence:
 def _snapshot(
     store: Store, asked: Asked, dataset: str, relation: str, codes: Sequence[str]
 ) -> Evidence:
-    wanted = _asked_of(dataset, asked, codes)
-    present = store.codes_in("raw_tdx", relation, wanted)
-    if missing := [code for code in wanted if code not in present]:
-        raise Unlike(f"raw_tdx.{relation} has no row of {_named(missing)}")
-    return {"codes": present}
+    return _rows_of(store, "raw_tdx", relation, _asked_of(dataset, asked, codes))
 
 
 def _market_stats(store: Store, asked: Asked) -> Evidence:
@@ -327,11 +306,6 @@ def _asked_of(dataset: str, asked: Asked, keys: Sequence[str]) -> list[str]:
     if not wanted:
         raise NotAsked(f"no load has been asked for it: `loaders run tdx --dataset {dataset}`")
     return wanted
-
-
-def _index_key(code: str, period: str) -> str:
-    """How index_kline's cursors and tasks name a period of an index."""
-    return code if period == "day" else f"{code} {period}"
 
 
 def _named(codes: set[str] | Sequence[str]) -> str:

@@ -32,7 +32,8 @@ class Store:
         if not self.exists(self.market, "symbol_dim"):
             return None
         query = sql.SQL("select code from {} where instrument_type <> 'index'")
-        return {code for (code,) in self.conn.execute(query.format(self._of_market("symbol_dim")))}
+        built = query.format(sql.Identifier(self.market, "symbol_dim"))
+        return {code for (code,) in self.conn.execute(built)}
 
     def loaded_codes(self) -> list[str]:
         """Listed stocks and funds whose day bars a load says to have read, ascending."""
@@ -112,6 +113,3 @@ class Store:
             (schema, relation),
         ).fetchone()
         return row == (True,)
-
-    def _of_market(self, relation: str) -> sql.Identifier:
-        return sql.Identifier(self.market, relation)

@@ -192,7 +192,7 @@ def test_minutes_and_rollups_of_a_traded_code_are_expected_once_loaded(market: B
 
 def test_a_verification_is_recorded(market: Bench) -> None:
     found = verified(market)
-    saved = checks.record_if_possible(market.settings, found.record(None), print)
+    saved = checks.record_if_possible(market.settings, found, print)
     assert saved is not None
     (run,) = market.rows(
         "select kind, status, total, passed, failed, skipped, (options ->> 'seed')::int, "
