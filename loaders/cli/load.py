@@ -2,7 +2,9 @@
 
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -69,7 +71,8 @@ def run_command(
     names = [source] if source else configured_sources(settings, "loaders sandbox tdx")
     results: list[LoadResult] = []
     for name in names:
-        results.append(attempt(settings, replace(request, source=name), as_of=as_of))
+        of_source = replace(request, source=name)
+        results.append(attempt(name, partial(execute, settings, of_source, as_of=as_of)))
         if results[-1].exit_code == shell.INTERRUPTED:  # meant for all of them
             break
     if any(result.total("rows_new") + result.total("rows_changed") for result in results):
@@ -111,7 +114,8 @@ def retry_command(
     shell.log_requests(settings.request_log, verbose)
     source, job = shell.source_and_job(source, job)
     request = LoadRequest(source or _source_to_retry(settings, job), mode="incremental")
-    finish([attempt(settings, request, as_of=as_of, retry=True, retry_job=job)], json)
+    again = partial(execute, settings, request, as_of=as_of, retry=True, retry_job=job)
+    finish([attempt(request.source, again)], json)
 
 
 def _source_to_retry(settings: Settings, job: int | None) -> str:
@@ -127,22 +131,15 @@ def _source_to_retry(settings: Settings, job: int | None) -> str:
     return configured_sources(settings, "loaders sandbox tdx")[0]
 
 
-def attempt(
-    settings: Settings,
-    request: LoadRequest,
-    *,
-    as_of: str | None = None,
-    retry: bool = False,
-    retry_job: int | None = None,
-) -> LoadResult:
-    """`execute`, with whatever stops the load told and as its result: a source that is locked or
-    down keeps no other from running."""
+def attempt(source: str, work: Callable[[], LoadResult]) -> LoadResult:
+    """A load of the source, with whatever stops it told and as its result: a source that is locked
+    or down keeps no other from running."""
     try:
-        return execute(settings, request, as_of=as_of, retry=retry, retry_job=retry_job)
+        return work()
     except Exception as error:
         known = shell.explained(error)
         shell.tell(known)
-        return load.stopped(request.source, known)
+        return load.stopped(source, known)
 
 
 def execute(

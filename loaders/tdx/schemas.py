@@ -61,17 +61,22 @@ KLINE_DAILY = landed_table(
     indexes=(("trade_date",),),
 )
 
+# day, week, month, minute1, minute5, minute15, minute30, hour, as the table has them
+_BARS_OF_PERIODS = [
+    ("code", _TEXT),
+    ("period", _TEXT),
+    ("bar_end", _STAMP),
+    ("trade_date", _DATE),
+    *_PRICES,
+    ("volume", _BIG),
+    ("amount", _BIG),
+]
+
 INDEX_KLINE = landed_table(
     RAW_TDX,
     "index_kline",
     [
-        ("code", _TEXT),
-        ("period", _TEXT),
-        ("bar_end", _STAMP),
-        ("trade_date", _DATE),
-        *_PRICES,
-        ("volume", _BIG),
-        ("amount", _BIG),
+        *_BARS_OF_PERIODS,
         ("up_count", _INT),
         ("down_count", _INT),
         ("source_label", _TEXT),  # of a minute: HH:MM as it came, before the repair of noon
@@ -84,15 +89,7 @@ INDEX_KLINE = landed_table(
 KLINE_PERIOD = landed_table(
     RAW_TDX,
     "kline_period",  # bars that somebody else built; ours come from days and minutes
-    [
-        ("code", _TEXT),
-        ("period", _TEXT),  # week, month, minute5, minute15, minute30, hour, day (of a .day file)
-        ("bar_end", _STAMP),
-        ("trade_date", _DATE),
-        *_PRICES,
-        ("volume", _BIG),
-        ("amount", _BIG),
-    ],
+    _BARS_OF_PERIODS,  # day: of a .day file
     key=("code", "period", "bar_end"),
     most=MOST,
 )

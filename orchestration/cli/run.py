@@ -1,12 +1,13 @@
 """`quotemill run` and `quotemill demo`."""
 
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from loaders.cli import shell
-from loaders.cli.load import attempt, configured_sources
+from loaders.cli.load import attempt, configured_sources, execute
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.engine.request import LoadRequest
 from loaders.settings import Settings, load_settings
@@ -51,7 +52,7 @@ def run_all(settings: Settings, as_of: str | None = None) -> RunResult:
     result = pipeline.run(
         settings,
         [LoadRequest(name) for name in configured_sources(settings, "quotemill demo")],
-        lambda request: attempt(settings, request, as_of=as_of),
+        lambda request: attempt(request.source, partial(execute, settings, request, as_of=as_of)),
         builds.stderr.line,
     )
     if result.build:

@@ -12,10 +12,11 @@ from datetime import date, timedelta
 import numpy as np
 import psycopg
 
-from loaders.tdx.bars import intraday
+from loaders.tdx.bars import intraday, stored_bars
 from loaders.tdx.bars.decoded_volume import decoded_volume
 from loaders.tdx.bars.intraday import NO_AMOUNT, NUMBERS, Records
 from loaders.tdx.bars.tick_days import DayBar
+from loaders.tdx.schemas import KLINE_MINUTE
 from loaders.trading_time import close_of
 
 # of a day's volume: the sum of many single floats
@@ -55,9 +56,9 @@ def wanted(
 ) -> dict[str, Wanted]:
     """What of `days` (ascending) is due, by code; with `again` also what is stored as final."""
     found = {code: Wanted() for code in codes}
-    for code, day in _oldest(conn, codes):
-        found[code].oldest = day
-    newest = dict(_newest_bars(conn, codes))
+    for code, stored in stored_bars.stored(conn, KLINE_MINUTE, codes).items():
+        found[code].oldest = stored.first
+    newest = stored_bars.newest_days(conn, codes)
     if not days:
         return found
     for code, day, low, high, volume, is_final in _bars(conn, codes, days, again):
@@ -79,34 +80,6 @@ def wanted(
         for code, stored_day in _newest_days(conn, codes):
             found[code].newest = stored_day
     return found
-
-
-def _oldest(conn: psycopg.Connection, codes: Sequence[str]) -> list[tuple[str, date]]:
-    return conn.execute(
-        """
-        select c.code, m.trade_date
-        from unnest(%s::text[]) as c (code)
-        cross join lateral (
-            select k.trade_date from raw_tdx.kline_minute as k
-            where k.code = c.code and k.is_final order by k.bar_end limit 1
-        ) as m
-        """,
-        (list(codes),),
-    ).fetchall()
-
-
-def _newest_bars(conn: psycopg.Connection, codes: Sequence[str]) -> list[tuple[str, date]]:
-    return conn.execute(
-        """
-        select c.code, k.trade_date
-        from unnest(%s::text[]) as c (code)
-        cross join lateral (
-            select b.trade_date from raw_tdx.kline_daily as b
-            where b.code = c.code order by b.trade_date desc limit 1
-        ) as k
-        """,
-        (list(codes),),
-    ).fetchall()
 
 
 def _bars(

@@ -91,6 +91,25 @@ def stored(
     }
 
 
+def newest_days(
+    conn: psycopg.Connection, codes: Sequence[str], until: date = date.max
+) -> dict[str, date]:
+    """The newest day bar of each code, up to `until`, finished or not. One index probe for each."""
+    rows = conn.execute(
+        """
+        select c.code, k.trade_date
+        from unnest(%s::text[]) as c (code)
+        cross join lateral (
+            select b.trade_date from raw_tdx.kline_daily as b
+            where b.code = c.code and b.trade_date <= %s
+            order by b.trade_date desc limit 1
+        ) as k
+        """,
+        (list(codes), until),
+    )
+    return dict(rows.fetchall())
+
+
 async def joined(
     bars: Bars,
     whole: Callable[[], Awaitable[Bars]],

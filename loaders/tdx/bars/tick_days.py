@@ -153,27 +153,18 @@ def scaled(found: TickDay, by: int) -> TickDay:
     return replace(found, price=found.price // np.int32(by))
 
 
-def priced_by_bar(found: TickDay, bar: DayBar, *, tenfold: bool) -> TickDay:
-    """The day rightly scaled by its own day bar. Raises BrokenRule."""
-    low, high = int(found.price.min()), int(found.price.max())
-    by = divisor(low, high, bar, tenfold=tenfold)
-    if not by:
-        raise BrokenRule(
-            "price",
-            "every tick must lie between low and high of the day bar",
-            f"ticks {low} to {high}, bar {bar.low} to {bar.high}",
-        )
-    return scaled(found, by)
+def priced(found: TickDay, bar: DayBar, *, tenfold: bool, near: bool = False) -> TickDay:
+    """The day rightly scaled by its own day bar, though with `near` some ticks may leave its range.
 
-
-def priced_near_bar(found: TickDay, bar: DayBar, *, tenfold: bool) -> TickDay:
-    """The day scaled though some ticks leave the range of its bar. Raises BrokenRule for prices that
-    can only be another security's."""
+    Raises BrokenRule, for a day that is near the bar if its prices can only be another security's.
+    """
     low, high = int(found.price.min()), int(found.price.max())
-    by = divisor(low, high, bar, tenfold=tenfold, slack=DAILY_MOVE)
+    by = divisor(low, high, bar, tenfold=tenfold, slack=DAILY_MOVE if near else 0)
     if not by:
-        value = f"ticks {low} to {high}, bar {bar.low} to {bar.high}"
-        raise BrokenRule("price", "the ticks must be near the day bar", value)
+        rule = "every tick must lie between low and high of the day bar"
+        if near:
+            rule = "the ticks must be near the day bar"
+        raise BrokenRule("price", rule, f"ticks {low} to {high}, bar {bar.low} to {bar.high}")
     return scaled(found, by)
 
 

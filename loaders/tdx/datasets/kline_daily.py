@@ -111,19 +111,7 @@ def lagging(
     Counted from the newest day before `due` that any of them has, so that a source which stood still
     for weeks is still seen to. What ended longer ago is suspended or delisted.
     """
-    rows = conn.execute(
-        """
-        select c.code, k.trade_date
-        from unnest(%s::text[]) as c (code)
-        cross join lateral (
-            select b.trade_date from raw_tdx.kline_daily as b
-            where b.code = c.code and b.trade_date <= %s
-            order by b.trade_date desc limit 1
-        ) as k
-        """,
-        (list(codes), due),
-    )
-    newest: dict[str, date] = dict(rows.fetchall())
+    newest = stored_bars.newest_days(conn, codes, due)
     before = max((day for day in newest.values() if day < due), default=date.min)
     last = bisect_left(days, due if due in newest.values() else before)
     since = days[max(last - OF_LATE, 0)]

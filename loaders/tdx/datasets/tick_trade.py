@@ -6,10 +6,10 @@ route of its own, is provisional, in the session and after it, and becomes final
 history on a later day.
 """
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, time, timedelta
-from typing import Any
+from datetime import date
+from typing import TypeVar
 
 import psycopg
 import pyarrow as pa
@@ -18,23 +18,20 @@ from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.engine.rejects import Rejected
 from loaders.tdx.absence import Absence, is_empty
 from loaders.tdx.bars.tick_days import (
-    DAILY_MOVE,
     BrokenRule,
     DayBar,
     TickDay,
     TickDays,
     day_of,
     digest_of,
-    divisor,
     is_tenfold,
     is_whole,
     misfit,
-    priced_by_bar,
-    priced_near_bar,
+    priced,
     rows_of,
-    scaled,
     whole,
 )
+from loaders.tdx.bars.ticks_today import fetch_today
 from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.schemas import KLINE_DAILY, TICK_TRADE
 from loaders.tdx.service.answers_trades import Ticks
@@ -44,11 +41,9 @@ from loaders.trading_time import SHANGHAI
 ROUTE = "/api/trade-history/full"
 BY_DAY = "/api/minute-trade-all"
 DAYS_AT_ONCE = 5  # the service reads on, day by day, when the client has long given up
-FIRST_TICK = time(9, 25)  # the opening auction
-CLOCKS_DIFFER = timedelta(minutes=2)
 NO_BARS = "no day bar is stored, so no tick can be due: load kline_daily first"
 
-One = Callable[[str], Coroutine[Any, Any, Outcome]]
+A = TypeVar("A", Ticks, dict[date, Ticks])
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,43 +125,11 @@ def refusals(conn: psycopg.Connection, today: date) -> dict[str, str]:
     return {key: digest for key, digest in rows if digest is not None}
 
 
-def last_bars(
-    conn: psycopg.Connection, codes: Sequence[str], today: date
-) -> tuple[dict[str, DayBar], dict[str, int]]:
-    """By code: the newest finished day bar before today, and the hands of today's stored ticks."""
-    rows = conn.execute(
-        """
-        select c.code, k.low, k.high, k.volume, s.hands
-        from unnest(%(codes)s::text[]) as c (code)
-        left join lateral (
-            select b.low, b.high, b.volume from raw_tdx.kline_daily as b
-            where b.code = c.code and b.trade_date < %(today)s and b.is_final
-            order by b.trade_date desc limit 1
-        ) as k on true
-        left join lateral (
-            select sum(t.volume)::bigint as hands from raw_tdx.tick_trade as t
-            where t.code = c.code and t.trade_date = %(today)s
-        ) as s on true
-        """,
-        {"codes": list(codes), "today": today},
-    ).fetchall()
-    bars = {code: DayBar(*bar) for code, *bar, _ in rows if bar[0] is not None}
-    return bars, {code: hands for code, *_, hands in rows if hands is not None}
-
-
 def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
     if run.mode == "realtime":
-        return run.each(codes, _of_today(run, codes))
-    absence = run.absence(DATASET.name, TICK_TRADE)
-    return absence.judged(run.each(codes, _of_history(run, codes, absence)))
-
-
-# -- days that are over, today among them ------------------------------------------------------
-
-
-def _of_history(run: Context, codes: Sequence[str], absence: Absence) -> One:
-    window = run.window
+        return fetch_today(run, codes)
+    absence, window = run.absence(DATASET.name, TICK_TRADE), run.window
     # days that were named may be older than those that are kept complete
     days = window.newest(len(window.days) if window.since else run.settings.tick_days)
     due = run.ask(lambda conn: due_days(conn, codes, days, window.since)) if days else {}
@@ -185,7 +148,7 @@ def _of_history(run: Context, codes: Sequence[str], absence: Absence) -> One:
             return await _Reading(run, code, absence).read(wanted)
         return Outcome(code, failure=NO_BARS) if unknown else Outcome(code, skipped=NOT_DUE)
 
-    return one
+    return absence.judged(run.each(codes, one))
 
 
 def _stands(code: str, due: Due, today: date) -> bool:
@@ -249,13 +212,17 @@ class _Reading:
             gone=gone,
         )
 
+    async def _asked(self, request: Awaitable[A]) -> tuple[A | None, Exception | None]:
+        answer, fault = await answer_or_fault(request)
+        self.empty = self.empty and is_empty(answer, fault)
+        return answer, fault
+
     async def _read_stretch(self, stretch: Sequence[Due], ended: Sequence[Due]) -> bool:
         """False where neither these days nor the newest of all have ticks, and no code has any."""
         client = self.run.client
-        answers, fault = await answer_or_fault(
+        answers, fault = await self._asked(
             client.trades_of_days(self.code, stretch[0].day, stretch[-1].day)
         )
-        self.empty = self.empty and is_empty(answers, fault)
         if self.absence.may_tell(len(ended)) and is_empty(answers, fault) and not self.landing:
             newest = client.trades_of_day(self.code, ended[-1].day, expect_rows=False)
             if is_empty(*await answer_or_fault(newest)):
@@ -274,8 +241,7 @@ class _Reading:
 
     async def _read_today(self, due: Due) -> None:
         """The current day after its close, judged by its day bar; provisional."""
-        ticks, fault = await answer_or_fault(self.run.client.trades_of_today(self.code))
-        self.empty = self.empty and is_empty(ticks, fault)
+        ticks, fault = await self._asked(self.run.client.trades_of_today(self.code))
         if ticks is None:
             self.failed[due.day] = str(fault)
             return
@@ -293,8 +259,7 @@ class _Reading:
 
     async def _read_day(self, due: Due, first: TickDay | BrokenRule | None) -> None:
         """One day by itself, after the route of many days gave `first` of it."""
-        ticks, fault = await answer_or_fault(self.run.client.trades_of_day(self.code, due.day))
-        self.empty = self.empty and is_empty(ticks, fault)
+        ticks, fault = await self._asked(self.run.client.trades_of_day(self.code, due.day))
         second = self._judged(due, ticks)
         if ticks is None:
             self.failed[due.day] = str(fault)
@@ -312,11 +277,9 @@ class _Reading:
             return None
         tenfold = is_tenfold(self.code, self.run.instrument_type(self.code))
         try:
-            found = day_of(due.day, ticks)
             # the same answer on a later day: the source has no other, and soon not even this
-            if due.refused is not None and due.refused == digest_of(ticks):
-                return priced_near_bar(found, due.bar, tenfold=tenfold)
-            return priced_by_bar(found, due.bar, tenfold=tenfold)
+            again = due.refused is not None and due.refused == digest_of(ticks)
+            return priced(day_of(due.day, ticks), due.bar, tenfold=tenfold, near=again)
         except BrokenRule as broken:
             return broken
 
@@ -349,58 +312,6 @@ def _failure(failed: Mapping[date, str], asked: int) -> str | None:
     (first, why), *_ = sorted(failed.items())
     days = ", ".join(str(day) for day in sorted(failed))
     return f"{len(failed)} of {asked} days: {days} ({first}: {why})"
-
-
-# -- the running session -----------------------------------------------------------------------
-
-
-def _of_today(run: Context, codes: Sequence[str]) -> One:
-    today, now = run.window.today, run.began.astimezone(SHANGHAI)
-    trading = today in set(run.window.days) and now.time() >= FIRST_TICK
-    bars, hands = run.ask(lambda conn: last_bars(conn, codes, today)) if trading else ({}, {})
-
-    async def one(code: str) -> Outcome:
-        if not trading:
-            return Outcome(code, skipped=NOT_DUE)
-        return await _load_today(run, code, bars.get(code), hands.get(code, 0))
-
-    return one
-
-
-async def _load_today(run: Context, code: str, before: DayBar | None, hands: int) -> Outcome:
-    """`before` is the bar of the day before, `hands` what is stored of today."""
-    ticks = await run.client.trades_of_today(code)
-    if not len(ticks):
-        return Outcome(code)  # nothing has traded yet
-    tenfold = is_tenfold(code, run.instrument_type(code))
-    try:
-        found = of_today(run.window.today, ticks, before, tenfold=tenfold)
-    except BrokenRule as broken:
-        return Outcome(code, rejected=[broken.rejected(code, run.window.today, ticks)])
-    if found.hands < hands:
-        text = f"{found.hands:,} hands of ticks, but {hands:,} are stored; nothing was overwritten"
-        return Outcome(code, failure=text)
-    return Outcome(code, TickDays((found,)))
-
-
-def of_today(today: date, ticks: Ticks, before: DayBar | None, *, tenfold: bool) -> TickDay:
-    """The running day's ticks. Raises BrokenRule, also for those of the last session: outside of
-    its hours the service can give them out as today's."""
-    found = day_of(today, ticks)
-    now = (ticks.fetched_at + CLOCKS_DIFFER).astimezone(SHANGHAI)
-    if now.date() == today and int(found.minute[-1]) > now.hour * 60 + now.minute:
-        raise BrokenRule("traded_at", "no tick lies in the future", ticks.stamps[-1])
-    low, high = int(found.price.min()), int(found.price.max())
-    by = divisor(low, high, before, tenfold=tenfold, slack=DAILY_MOVE)
-    found = scaled(found, by or (10 if tenfold else 1))
-    alike = before is not None and (
-        found.hands == before.volume
-        and before.low <= found.price.min() <= found.price.max() <= before.high
-    )
-    if alike:
-        rule = "the last session's ticks are not today's"
-        raise BrokenRule("traded_at", rule, f"{found.hands} hands")
-    return found
 
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:

@@ -22,14 +22,15 @@ from loaders.tdx.bars.tick_days import (
     is_tenfold,
     is_whole,
     misfit,
-    priced_by_bar,
+    priced,
     rows_of,
     whole,
 )
+from loaders.tdx.bars.ticks_today import of_today
 from loaders.tdx.context import Context
 from loaders.tdx.datasets import tick_trade
 from loaders.tdx.datasets.codes import Security
-from loaders.tdx.datasets.tick_trade import Due, Stored, of_today, stretches
+from loaders.tdx.datasets.tick_trade import Due, Stored, stretches
 from loaders.tdx.service.answers_trades import Ticks
 from loaders.tdx.settings import TdxSettings
 from tests.unit.tdx.fake_context import fake_context
@@ -91,11 +92,11 @@ def test_real_ticks_are_the_whole_of_their_real_day(
 ) -> None:
     found = day_of(day, real_ticks(real_tdx_data, "sh600000")[day])
 
-    priced = priced_by_bar(found, bar, tenfold=False)
+    at_scale = priced(found, bar, tenfold=False)
 
-    assert priced.hands == bar.volume
-    assert is_whole("sh600000", priced.hands, len(priced), bar)
-    assert whole(priced).is_final
+    assert at_scale.hands == bar.volume
+    assert is_whole("sh600000", at_scale.hands, len(at_scale), bar)
+    assert whole(at_scale).is_final
 
 
 def test_real_ticks_that_lost_their_newest_page_are_not_whole(real_tdx_data: Path) -> None:
@@ -155,32 +156,32 @@ def test_funds_and_b_shares_have_tenfold_tick_prices(
 def test_the_price_of_a_fund_is_divided_where_its_day_bar_says_so() -> None:
     found = day_of(FRIDAY, ticks(price=[41_250, 41_260, 41_240]))
 
-    priced = priced_by_bar(found, DayBar(4_120, 4_130, 300), tenfold=True)
+    at_scale = priced(found, DayBar(4_120, 4_130, 300), tenfold=True)
 
-    assert priced.price.tolist() == [4_125, 4_126, 4_124]
+    assert at_scale.price.tolist() == [4_125, 4_126, 4_124]
 
 
 def test_a_fund_whose_prices_already_fit_is_left_alone() -> None:
     found = day_of(FRIDAY, ticks(price=4_125))
-    assert priced_by_bar(found, DayBar(4_120, 4_130, 300), tenfold=True).price[0] == 4_125
+    assert priced(found, DayBar(4_120, 4_130, 300), tenfold=True).price[0] == 4_125
 
 
 def test_a_stock_is_never_divided() -> None:
     found = day_of(FRIDAY, ticks(price=105_000))
     with pytest.raises(BrokenRule, match="between low and high of the day bar"):
-        priced_by_bar(found, BAR, tenfold=False)
+        priced(found, BAR, tenfold=False)
 
 
 def test_one_tick_outside_the_day_bar_refuses_the_day_even_after_the_division() -> None:
     found = day_of(FRIDAY, ticks(price=[41_250, 41_260, 51_240]))
     with pytest.raises(BrokenRule, match="ticks 41250 to 51240, bar 4120 to 4130"):
-        priced_by_bar(found, DayBar(4_120, 4_130, 300), tenfold=True)
+        priced(found, DayBar(4_120, 4_130, 300), tenfold=True)
 
 
 def test_a_tenfold_price_that_ten_does_not_divide_is_refused() -> None:
     found = day_of(FRIDAY, ticks(price=41_255))
     with pytest.raises(BrokenRule, match="must be a multiple of 10"):
-        priced_by_bar(found, DayBar(4_120, 4_130, 300), tenfold=True)
+        priced(found, DayBar(4_120, 4_130, 300), tenfold=True)
 
 
 def test_without_a_day_bar_the_class_of_the_code_decides() -> None:
