@@ -19,23 +19,22 @@ from numpy.typing import NDArray
 from loaders.engine.rejects import Rejected
 from loaders.engine.window import Window
 from loaders.tdx.bars.plausibility import (
-    BROKEN_SHARE,
-    JUMP,
-    JUMP_SHARE,
-    MIN_BROKEN,
-    MIN_JUMPS,
+    NUMBERS,
+    PRICES,
     Implausible,
+    Ints,
+    Mask,
+    Rule,
+    broken_by,
+    number_rules,
+    refuse_jumps,
+    refuse_nonsense,
 )
-from loaders.tdx.schemas import MOST
 from loaders.tdx.service.answers_intraday import MINUTES_OF, MinutePoints, TimedBars, labels
 from loaders.trading_time import SHANGHAI, SHANGHAI_FINAL, published_days
 
 Records: TypeAlias = NDArray[np.void]
-Ints: TypeAlias = NDArray[np.int64]
-Mask: TypeAlias = NDArray[np.bool_]
 
-PRICES = ("open", "high", "low", "close")
-NUMBERS = (*PRICES, "volume", "amount")
 RECORD = np.dtype(
     [("day", "i4"), ("label", "i2"), ("source_label", "i2")]
     + [(name, "i8") for name in NUMBERS]
@@ -212,43 +211,23 @@ def check(
     """
     if not len(found):
         return found, []
-    rules = list(_rules(found, period, sanity))
-    bad = np.zeros(len(found), np.bool_)
-    for _, _, broken in rules:
-        bad |= broken
-    count = int(bad.sum())
-    if count >= max(MIN_BROKEN, BROKEN_SHARE * len(found)):
-        name, rule, _ = max(rules, key=lambda r: int(r[2].sum()))
-        raise Implausible(
-            f"{subject}: {count} of {len(found)} bars break a rule, most of them for {name}: {rule};"
-            " the whole answer is refused",
-            hint="was an index asked for as a stock, or is the calendar wrong?",
-        )
-    good = found[~bad]
-    _refuse_jumps(subject, good)
+    rules = [*number_rules(found, least_amount=NO_AMOUNT), *_time_rules(found, period, sanity)]
+    broken = broken_by(rules, len(found))
+    refuse_nonsense(subject, rules, broken, name_worst=True)
+    good = found[~broken]
+    refuse_jumps(subject, good["close"], "{} times in {} bars")
     _refuse_other_spacing(subject, good, period)
-    if not count:
+    if not broken.any():
         return found, []
     rejected = [
         _rejected(subject, found[i], name, rule)
-        for name, rule, broken in rules
-        for i in np.flatnonzero(broken)
+        for name, rule, mask in rules
+        for i in np.flatnonzero(mask)
     ]
     return good, rejected
 
 
-def _rules(found: Records, period: str, sanity: Sanity) -> Iterator[tuple[str, str, Mask]]:
-    for name in PRICES:
-        yield name, "price must be above 0", found[name] <= 0
-    high, low = found["high"], found["low"]
-    yield "high", "high must not be below low", high < low
-    for name in ("open", "close"):
-        outside = ((found[name] < low) | (found[name] > high)) & (high >= low)
-        yield name, f"{name} must lie between low and high", outside
-    yield "volume", "volume must not be negative", found["volume"] < 0
-    yield "amount", "amount must not be negative", found["amount"] < NO_AMOUNT
-    for name in NUMBERS:
-        yield name, f"{name} must be at most {MOST[name]}", found[name] > MOST[name]
+def _time_rules(found: Records, period: str, sanity: Sanity) -> Iterator[Rule]:
     allowed = np.append(grid(period), NOON_ASKEW)
     yield "bar_end", f"no bar of {period} ends so", ~np.isin(found["label"], allowed)
     yield "bar_end", "bars of one label must not contradict each other", _contradicting(found)
@@ -264,18 +243,6 @@ def _rules(found: Records, period: str, sanity: Sanity) -> Iterator[tuple[str, s
 def _contradicting(found: Records) -> Mask:
     _, where, count = np.unique(_minutes(found), return_inverse=True, return_counts=True)
     return np.asarray(count[where] > 1)
-
-
-def _refuse_jumps(subject: str, found: Records) -> None:
-    closes = found["close"]
-    before, after = closes[:-1], closes[1:]
-    jumps = int(((after > JUMP * before) | (before > JUMP * after)).sum())
-    if jumps >= max(MIN_JUMPS, JUMP_SHARE * len(found)):
-        raise Implausible(
-            f"{subject}: the close jumps by more than a factor {JUMP} {jumps} times in"
-            f" {len(found)} bars; the whole answer is refused",
-            hint="was an index asked for as a stock?",
-        )
 
 
 def _refuse_other_spacing(subject: str, found: Records, period: str) -> None:

@@ -14,7 +14,8 @@ import psycopg
 
 from loaders.tdx.bars import intraday, stored_bars
 from loaders.tdx.bars.decoded_volume import decoded_volume
-from loaders.tdx.bars.intraday import NO_AMOUNT, NUMBERS, Records
+from loaders.tdx.bars.intraday import NO_AMOUNT, Records
+from loaders.tdx.bars.plausibility import NUMBERS
 from loaders.tdx.bars.tick_days import DayBar
 from loaders.tdx.schemas import KLINE_MINUTE
 from loaders.trading_time import close_of

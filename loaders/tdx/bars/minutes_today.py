@@ -11,7 +11,8 @@ import psycopg
 
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.tdx.bars import intraday
-from loaders.tdx.bars.intraday import Ints, Sanity
+from loaders.tdx.bars.intraday import Sanity
+from loaders.tdx.bars.plausibility import Ints
 from loaders.tdx.context import Context
 from loaders.trading_time import SHANGHAI, close_of
 

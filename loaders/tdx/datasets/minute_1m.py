@@ -22,9 +22,10 @@ from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.absence import Absence, is_empty
 from loaders.tdx.bars import intraday, minute_days, stored_bars
-from loaders.tdx.bars.intraday import Ints, Mask, Records, Sanity
+from loaders.tdx.bars.intraday import Records, Sanity
 from loaders.tdx.bars.minute_days import Wanted
 from loaders.tdx.bars.minutes_today import fetch_today
+from loaders.tdx.bars.plausibility import Ints, Mask
 from loaders.tdx.bars.tick_days import divisor, is_tenfold
 from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.files import vipdoc

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError
 from loaders.tdx.bars import intraday
-from loaders.tdx.bars.intraday import PRICES, RECORD, Ints, Mask, Records
+from loaders.tdx.bars.intraday import RECORD, Records
+from loaders.tdx.bars.plausibility import PRICES, Ints, Mask
 from loaders.tdx.bars.tick_days import B_SHARE_PREFIXES
 from loaders.tdx.service.answers import Bars
 

@@ -53,9 +53,9 @@ class Verification(Record):
     """The record of spot checks, and what they say to people and programs."""
 
     @property
-    def sample(self) -> list[str]:
+    def sample(self) -> tuple[str, ...]:
         """The codes drawn."""
-        return list(self.detail["codes"])
+        return tuple(self.detail["codes"])
 
     @property
     def space(self) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ class Verification(Record):
             "finished_at": self.finished_at.astimezone(SHANGHAI).isoformat(timespec="seconds"),
             "base_url": self.base_url,
             "seed": self.options["seed"],
-            "sample": self.sample,
+            "sample": list(self.sample),
             "status": self.status,
             "summary": {
                 "total": len(self.lines),
