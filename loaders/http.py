@@ -64,7 +64,7 @@ def http_client(
 ) -> httpx.AsyncClient:
     """A client for one source. Proxies and .netrc of the environment are not used.
 
-    Time limits belong to the request (`get`): a queue for a free connection has none.
+    Time limits belong to the request (`send`): a queue for a free connection has none.
     Raises SettingsError for an address without a host or with an impossible port.
     """
     try:
@@ -93,29 +93,24 @@ def rate_limit(per_second: float | None) -> AbstractAsyncContextManager[None]:
     return AsyncLimiter(1, 1 / per_second) if per_second else nullcontext()
 
 
-async def get(
-    client: httpx.AsyncClient, route: str, params: Mapping[str, str], *, limit: float
+async def send(
+    client: httpx.AsyncClient,
+    method: str,
+    route: str,
+    payload: Mapping[str, Any],
+    *,
+    limit: float,
+    subject: str | None = None,
 ) -> httpx.Response:
-    """GET `route`; the whole answer within `limit` seconds.
+    """GET `route` with `payload` as its query, or POST it as JSON; the whole answer within `limit`
+    seconds. Messages name the request by `subject`, or by the values of the query.
 
     Raises NoAnswerInTime, Unreachable, RetryableAnswer for a connection that broke, or UpstreamError
     where TLS cannot be agreed on.
     """
-    request = client.build_request("GET", route, params=params)
-    return await _send(client, request, " ".join((route, *params.values())), limit)
-
-
-async def post(
-    client: httpx.AsyncClient, route: str, document: Any, *, what: str, limit: float
-) -> httpx.Response:
-    """POST `document` as JSON, otherwise as `get`. `what` names the request in messages."""
-    request = client.build_request("POST", route, json=document)
-    return await _send(client, request, f"{route} {what}", limit)
-
-
-async def _send(
-    client: httpx.AsyncClient, request: httpx.Request, what: str, limit: float
-) -> httpx.Response:
+    form: Any = {"params": payload} if method == "GET" else {"json": payload}
+    request = client.build_request(method, route, **form)
+    what = " ".join([route, *(payload.values() if subject is None else [subject])])
     started = time.monotonic()
     outcome = "cancelled"
     try:

@@ -37,7 +37,7 @@ def ask() -> None:
         transport = httpx.MockTransport(serve)
         async with http.http_client("http://h", connections=1, transport=transport) as client:
             policy = http.RetryPolicy(1, 0.0)
-            await http.retrying(policy, lambda: http.get(client, "/api/codes", {}, limit=5))
+            await http.retrying(policy, lambda: http.send(client, "GET", "/api/codes", {}, limit=5))
 
     asyncio.run(run())
 

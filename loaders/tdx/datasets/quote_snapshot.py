@@ -7,6 +7,7 @@ cache serves the ones and not the others.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -19,17 +20,12 @@ from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import QUOTE
 from loaders.tdx.service.answers import NeedsRestart
-from loaders.tdx.service.answers_quotes import LEVELS, Quote
+from loaders.tdx.service.answers_quotes import Quote
 from loaders.tdx.service.client import TdxClient
 
 ROUTE = "/api/batch-quote"
 SINGLE = "/api/quote"
 BATCH = 50  # the most that the service takes
-_PLAIN = (
-    "code", "previous_close", "open", "high", "low", "close", "total_hand", "current_hand",
-    "amount_yuan", "inside_dish", "outer_disc", "server_time", "active1", "active2", "fetched_at",
-)  # fmt: skip
-
 # what came of one code: its quote with its route and what that stood in for, or why there is none
 Answer = tuple[Quote, str, str | None] | UpstreamError | DataQualityError
 
@@ -97,7 +93,12 @@ def _outcome(run: Context, code: str, answer: Answer, day: date) -> Outcome:
     quote, route, instead = answer
     if refused := broken_rules(quote):
         return Outcome(code, rejected=refused, fallback=instead)
-    row = _row(quote) | _context(run, day, route)
+    row = _row(quote) | {
+        "sampled_at": run.began,
+        "trade_date": day,
+        "source_route": route,
+        "is_final": True,  # a snapshot never changes
+    }
     return Outcome(code, rows=[row], cursor=day, fallback=instead)
 
 
@@ -118,23 +119,15 @@ def broken_rules(quote: Quote) -> list[Rejected]:
     ]  # fmt: skip
 
 
-def _context(run: Context, day: date, route: str) -> dict[str, Any]:
-    return {
-        "sampled_at": run.began,
-        "trade_date": day,
-        "source_route": route,
-        "is_final": True,  # a snapshot never changes
-    }
-
-
 def _row(quote: Quote) -> dict[str, Any]:
-    levels = {
+    row = asdict(quote)
+    sides = (("bid", row.pop("bids")), ("ask", row.pop("asks")))
+    return row | {
         f"{side}{level}_{name}": value
-        for side, pairs in (("bid", quote.bids), ("ask", quote.asks))
-        for level, pair in zip(range(1, LEVELS + 1), pairs, strict=True)
+        for side, pairs in sides
+        for level, pair in enumerate(pairs, start=1)
         for name, value in zip(("price", "volume"), pair, strict=True)
     }
-    return {name: getattr(quote, name) for name in _PLAIN} | levels
 
 
 DATASET = Dataset("quote_snapshot", QUOTE, ROUTE, fetch, records)

@@ -122,7 +122,34 @@ def read_actions(source: Path, codes: Sequence[str]) -> ActionSet:
     Raises SettingsError for a path or a header that cannot be used. A bad row is reported and the good
     ones are kept.
     """
-    return _read_files(_files_of(source), codes)
+    rows: list[CorporateAction] = []
+    rejected: list[Rejected] = []
+    unknown: list[str] = []
+    doubtful: set[str | None] = set()
+    places: dict[tuple[str, date, int], CorporateAction] = {}
+    contents: dict[tuple[object, ...], CorporateAction] = {}
+    for path in _files_of(source):
+        header, lines = _open_csv(path)
+        unknown += [f"{path.name}: {c}" for c in header if c not in REQUIRED + OPTIONAL]
+        for number, cells in lines:
+            place = f"{path.name}:{number}"
+            record: Mapping[str, str] = {}
+            try:
+                record = _record(header, cells)
+                row = _action(record, place)
+                _once_only(row, path.name, places, contents)
+                rows.append(row)
+            except _BadRow as bad:
+                doubtful.add(_code_or_none(record.get("code", "")))
+                payload = orjson.dumps(dict(record) or cells, default=str).decode()
+                rejected.append(Rejected(place, bad.field, bad.rule, bad.value, payload))
+    wanted = set(codes)
+    return ActionSet(
+        rows=numbered([r for r in rows if r.code in wanted]),
+        rejected=rejected,
+        covers=frozenset() if None in doubtful else frozenset(wanted - doubtful),
+        unknown_columns=tuple(unknown),
+    )
 
 
 def numbered(rows: Sequence[CorporateAction]) -> list[CorporateAction]:
@@ -147,37 +174,6 @@ def _files_of(path: Path) -> list[Path]:
     if not files:
         raise SettingsError(f"tdx.corporate_actions names the folder {path}, which has no *.csv")
     return files
-
-
-def _read_files(files: Sequence[Path], codes: Sequence[str]) -> ActionSet:
-    rows: list[CorporateAction] = []
-    rejected: list[Rejected] = []
-    unknown: list[str] = []
-    doubtful: set[str | None] = set()
-    places: dict[tuple[str, date, int], CorporateAction] = {}
-    contents: dict[tuple[object, ...], CorporateAction] = {}
-    for path in files:
-        header, lines = _open_csv(path)
-        unknown += [f"{path.name}: {c}" for c in header if c not in REQUIRED + OPTIONAL]
-        for number, cells in lines:
-            place = f"{path.name}:{number}"
-            record: Mapping[str, str] = {}
-            try:
-                record = _record(header, cells)
-                row = _action(record, place)
-                _once_only(row, path.name, places, contents)
-                rows.append(row)
-            except _BadRow as bad:
-                doubtful.add(_code_or_none(record.get("code", "")))
-                payload = orjson.dumps(dict(record) or cells, default=str).decode()
-                rejected.append(Rejected(place, bad.field, bad.rule, bad.value, payload))
-    wanted = set(codes)
-    return ActionSet(
-        rows=numbered([r for r in rows if r.code in wanted]),
-        rejected=rejected,
-        covers=frozenset() if None in doubtful else frozenset(wanted - doubtful),
-        unknown_columns=tuple(unknown),
-    )
 
 
 def _open_csv(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str] | str]]]:

@@ -13,7 +13,7 @@ import httpx
 import orjson
 
 from loaders.errors import UpstreamError
-from loaders.http import NoAnswerInTime, get, post
+from loaders.http import NoAnswerInTime, send
 
 
 class NotPassed(Exception):
@@ -63,10 +63,8 @@ class Exchange:
         async with self._rate:
             began = time.monotonic()
         try:
-            if method == "GET":
-                response = await get(self._client, path, params, limit=limit)
-            else:
-                response = await post(self._client, path, params, what="", limit=limit)
+            subject = None if method == "GET" else ""
+            response = await send(self._client, method, path, params, limit=limit, subject=subject)
         except NoAnswerInTime:
             raise NotPassed("timeout", f"no complete answer within {limit:g} s") from None
         except UpstreamError as error:

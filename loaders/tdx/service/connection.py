@@ -20,11 +20,10 @@ from loaders.http import (
     NoAnswerInTime,
     RetryPolicy,
     Unreachable,
-    get,
     http_client,
-    post,
     rate_limit,
     retrying,
+    send,
 )
 from loaders.tdx.service.answers import (
     RESTART,
@@ -150,11 +149,9 @@ class Connection:
         async with self._rate:
             fetched_at = self._now()
         try:
-            if codes:
-                document = {"codes": list(codes)}
-                response = await post(self._http, path, document, what=subject or "", limit=limit)
-            else:
-                response = await get(self._http, path, params, limit=limit)
+            method, payload = ("POST", {"codes": codes}) if codes else ("GET", params)
+            named = subject if codes else None
+            response = await send(self._http, method, path, payload, limit=limit, subject=named)
             self.service_time = _moment_of(response) or self.service_time
             reply = self._opened(route, subject or "", response, fetched_at)
         except (UpstreamTimeout, NoAnswerInTime) as error:
@@ -180,7 +177,9 @@ class Connection:
         route = "kline-history"
         async with self._rate:
             pass
-        response = await get(self._http, f"/api/{route}", PROBE, limit=self._settings.timeout)
+        response = await send(
+            self._http, "GET", f"/api/{route}", PROBE, limit=self._settings.timeout
+        )
         try:
             reply = self._opened(route, PROBE["code"], response, self._now())
             reply.head({"Count": int}, {"List"})
