@@ -132,30 +132,13 @@ def privileges(conn: psycopg.Connection, reader_role: str | None = None) -> list
     owned = sorted(owned_schemas(conn))
     # pre-made schemas do as well: CREATE on the database is needed while one is still to come
     needs_create = not owned or any(not _exists(conn, name) for name in owned)
-    found = [
-        Privilege(
-            f"temporary tables in {database}",
-            may_temp,
-            f"grant temporary on database {quoted} to {role}",
-        )
-    ]
+    found = [(f"temporary tables in {database}", may_temp, "temporary on database " + quoted)]
     if needs_create or may_create:
-        found.append(
-            Privilege(
-                f"create schemas in {database}",
-                may_create,
-                f"grant create on database {quoted} to {role}",
-            )
-        )
+        found.append((f"create schemas in {database}", may_create, "create on database " + quoted))
     for name in owned:
         if _exists(conn, name):
-            found.append(
-                Privilege(
-                    f"create relations in {name}",
-                    _may_create_in(conn, name),
-                    f"grant usage, create on schema {_quote(conn, name)} to {role}",
-                )
-            )
+            usage = f"usage, create on schema {_quote(conn, name)}"
+            found.append((f"create relations in {name}", _may_create_in(conn, name), usage))
     others = conn.execute(
         "select pg_get_userbyid(c.relowner), count(*) from pg_class c "
         "join pg_namespace n on n.oid = c.relnamespace "
@@ -163,26 +146,16 @@ def privileges(conn: psycopg.Connection, reader_role: str | None = None) -> list
         "and not pg_has_role(c.relowner, 'USAGE') group by 1 order by 1",
         (owned,),
     ).fetchall()
-    found += [
-        Privilege(
-            f"change {count} relations in our schemas that {owner} owns",
-            False,
-            f"grant {_quote(conn, owner)} to {role}",
-        )
-        for owner, count in others
-    ]
+    for owner, count in others:
+        what = f"change {count} relations in our schemas that {owner} owns"
+        found.append((what, False, _quote(conn, owner)))
+    needed = [Privilege(what, held, f"grant {grant} to {role}") for what, held, grant in found]
     if reader_role:
-        (exists,) = _one(
-            conn, "select exists (select from pg_roles where rolname = %s)", reader_role
-        )
-        found.append(
-            Privilege(
-                f"the reader role {reader_role} exists",
-                exists,
-                f"create role {_quote(conn, reader_role)}",
-            )
-        )
-    return found
+        query = "select exists (select from pg_roles where rolname = %s)"
+        (exists,) = _one(conn, query, reader_role)
+        mend = f"create role {_quote(conn, reader_role)}"
+        needed.append(Privilege(f"the reader role {reader_role} exists", exists, mend))
+    return needed
 
 
 def _refusal(foreign: dict[str, list[str]]) -> SettingsError:

@@ -12,7 +12,7 @@ it was last written; that moment is the rows' `fetched_at`.
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import orjson
@@ -26,40 +26,25 @@ from loaders.tdx.bars.plausibility import PRICES, Ints, Mask
 from loaders.tdx.bars.tick_days import B_SHARE_PREFIXES
 from loaders.tdx.service.answers import Bars
 
+B = TypeVar("B", Bars, Records)
+
 SIZE = 32
 FOLDERS = {"day": "lday", "minute1": "minline", "minute5": "fzline"}
 SUFFIXES = {"day": (".day",), "minute1": (".lc1",), "minute5": (".lc5", ".5")}
 ASCEND = "records must ascend in time"
-_DAY = np.dtype(
-    [("day", "<u4")]
-    + [(name, "<u4") for name in PRICES]
-    + [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
-)
-_MINUTE = np.dtype(
-    [("day", "<u2"), ("label", "<u2")]
-    + [(name, "<f4") for name in PRICES]
-    + [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
-)
-_OLD_MINUTE = np.dtype(
-    [("day", "<u2"), ("label", "<u2")]
-    + [(name, "<u4") for name in PRICES]
-    + [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
-)
+_END = [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
+_DAY = np.dtype([("day", "<u4"), *((name, "<u4") for name in PRICES), *_END])
+_LABEL = [("day", "<u2"), ("label", "<u2")]
+_MINUTE = np.dtype([*_LABEL, *((name, "<f4") for name in PRICES), *_END])
+_OLD_MINUTE = np.dtype([*_LABEL, *((name, "<u4") for name in PRICES), *_END])
 FIRST_MINUTE_YEAR = 2004
 
 
-class DayFile(NamedTuple):
-    """Day bars of a file, what was refused of it, and a word about a tail that was ignored."""
+class File(NamedTuple, Generic[B]):
+    """Bars of a file, of minutes with noon repaired, what was refused of it, and a word about a tail
+    that was ignored."""
 
-    bars: Bars
-    rejected: list[Rejected]
-    warning: str | None
-
-
-class MinuteFile(NamedTuple):
-    """Intraday bars of a file with noon repaired, what was refused, and a word about the tail."""
-
-    bars: Records
+    bars: B
     rejected: list[Rejected]
     warning: str | None
 
@@ -76,7 +61,7 @@ def decimals_of(code: str, instrument_type: str) -> int:
     return 3 if instrument_type == "fund" or code.startswith(B_SHARE_PREFIXES) else 2
 
 
-def read_days(file: Path, code: str, instrument_type: str, now: datetime) -> DayFile:
+def read_days(file: Path, code: str, instrument_type: str, now: datetime) -> File[Bars]:
     """The day bars of a `.day` file, in li and hands. Plausibility is the caller's to check.
 
     Volumes of stocks are shares in the file, those of an index hands. Records whose day is no day,
@@ -104,12 +89,12 @@ def read_days(file: Path, code: str, instrument_type: str, now: datetime) -> Day
         source_route="vipdoc/lday",
         fetched_at=written_at,
     )
-    return DayFile(bars, rejected, warning)
+    return File(bars, rejected, warning)
 
 
 def read_minutes(
     file: Path, code: str, instrument_type: str, period: str, now: datetime
-) -> MinuteFile:
+) -> File[Records]:
     """The bars of an `.lc1`, `.lc5` or `.5` file, in li and hands, noon repaired.
 
     Plausibility is the caller's to check. The volume of an index is no number of shares and kept as
@@ -139,7 +124,7 @@ def read_minutes(
     found["amount"] = _li(kept["amount"], 3)
     found["route"] = intraday.ROUTES.index(f"vipdoc/{FOLDERS[period]}")
     found["fetched"] = intraday.microseconds(written_at)
-    return MinuteFile(intraday.repaired(found), rejected, warning)
+    return File(intraday.repaired(found), rejected, warning)
 
 
 def _records(

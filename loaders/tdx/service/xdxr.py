@@ -119,14 +119,8 @@ def _exact(row: Mapping[str, Any], name: str, column: str) -> Decimal | None:
     if not math.isfinite(value) or not 0 <= value < 10**9:
         raise _Refused(name, "must be a number from 0 to 10^9")
     shortest = Decimal(np.format_float_positional(np.float32(value), trim="-"))
-    places = PRECISION[column][1]
-    return shortest if -_exponent(shortest) <= places else round(shortest, places)
-
-
-def _exponent(value: Decimal) -> int:
-    exponent = value.as_tuple().exponent
-    assert isinstance(exponent, int)
-    return exponent
+    places: int = PRECISION[column][1]
+    return round(shortest, places)
 
 
 class QuoteServers:

@@ -79,10 +79,14 @@ def make_home(home: Path) -> None:
     try:
         make_folder(home, None)
     except OSError as error:
-        raise SettingsError(
-            f"the folder {home} cannot be used: {error.strerror}",
-            hint="QUOTEMILL_HOME=<folder> moves everything the project writes",
-        ) from None
+        raise unusable(home, error) from None
+
+
+def unusable(folder: Path, error: OSError) -> SettingsError:
+    return SettingsError(
+        f"the folder {folder} cannot be used: {error.strerror}",
+        hint="QUOTEMILL_HOME=<folder> moves everything the project writes",
+    )
 
 
 def make_folder(path: Path, account: Account | None) -> None:

@@ -172,10 +172,7 @@ def _lock(home: Path) -> Iterator[None]:
     try:
         handle = os.open(home / "postgres.lock", os.O_RDONLY | os.O_CREAT, 0o644)
     except OSError as error:
-        raise SettingsError(
-            f"the folder {home} cannot be used: {error.strerror}",
-            hint="QUOTEMILL_HOME=<folder> moves everything the project writes",
-        ) from None
+        raise places.unusable(home, error) from None
     try:
         deadline = time.monotonic() + PATIENCE
         while True:
