@@ -43,11 +43,30 @@ MISFIT = (
 )
 
 
+def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+    """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
+    if run.mode == "realtime":
+        return fetch_today(run, codes)
+    days = run.window.newest(run.settings.minute_days)
+    again = run.window.whole or run.window.since is not None
+    wanted = run.ask(lambda conn: minute_days.wanted(conn, codes, days, again=again))
+    absence = run.absence(DATASET.name, KLINE_MINUTE)
+
+    async def one(code: str) -> Outcome:
+        return await _Reading(run, code, wanted[code], absence).read()
+
+    return absence.judged(run.each(codes, one))
+
+
 @dataclass
-class Found:
-    """What is known of a code so far. `out_of_reach` are days that no route has any more;
+class _Reading:
+    """The minutes of one code while they are read. `out_of_reach` are days that no route has any more;
     `unanswered`: the whole series could not be had; `empty`: no answer had a row."""
 
+    run: Context
+    code: str
+    wanted: Wanted
+    absence: Absence
     bars: Records = field(default_factory=intraday.empty)
     rejected: list[Rejected] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -56,257 +75,219 @@ class Found:
     unanswered: bool = False
     empty: bool = True
 
-    def lacks(self, wanted: Wanted) -> set[date]:
+    @property
+    def lacking(self) -> set[date]:
         """Due days that are not whole yet."""
-        return set(wanted.days) - intraday.whole_days(self.bars, PERIOD) - self.out_of_reach
+        return set(self.wanted.days) - intraday.whole_days(self.bars, PERIOD) - self.out_of_reach
 
+    @property
+    def lacking_known(self) -> list[date]:
+        """Those of them that are known to have minutes, ascending."""
+        return sorted(self.lacking & (self.wanted.traded | set(intraday.days_in(self.bars))))
 
-def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """Outcomes in the order of `codes`, as loaders.tdx.datasets.kline_daily.fetch gives them."""
-    if run.mode == "realtime":
-        return fetch_today(run, codes)
-    days = run.window.newest(run.settings.minute_days)
-    again = run.window.whole or run.window.since is not None
-    wanted = run.ask(lambda conn: minute_days.wanted(conn, codes, days, again=again))
+    @property
+    def sanity(self) -> Sanity:
+        return Sanity(self.run.window.today, self.run.window.closed)
 
-    absence = run.absence(DATASET.name, KLINE_MINUTE)
+    async def read(self) -> Outcome:
+        absence, days_told = self.absence, len(self.wanted.traded)
+        self._read_file()
+        if not self.wanted.days and not len(self.bars):
+            return Outcome(self.code, skipped=NOT_DUE)
+        if absence.proven and not len(self.bars):
+            return absence.of(self.code, days_told)
+        if self.lacking:
+            await self._ask_for_bars()
+        none = self.empty and not len(self.bars)
+        if not (none and absence.may_tell(days_told)):
+            # each is a request of its own: the newest few
+            await self._ask_for_points(self.lacking_known[-MOST_POINT_DAYS:])
+        if absence.possible and self.empty and not len(self.bars):
+            return absence.of(self.code, days_told)
+        return self._outcome()
 
-    async def one(code: str) -> Outcome:
-        return await _load(run, code, wanted[code], absence)
+    def _read_file(self) -> None:
+        """Due days of the client's file, and all that it has from before anything was stored."""
+        run, window, wanted = self.run, self.run.window, self.wanted
+        file = vipdoc.find(run.settings.vipdoc, self.code, PERIOD) if run.settings.vipdoc else None
+        again = window.whole or window.since is not None
+        if file is None or (not wanted.days and wanted.oldest is not None and not again):
+            return
+        kind = run.instrument_type(self.code)
+        try:
+            read = vipdoc.read_minutes(file, self.code, kind, PERIOD, run.clock())
+        except DataQualityError as error:
+            self.ways.append(f"{vipdoc.FOLDERS[PERIOD]} → {ROUTE}: the file cannot be read")
+            self.faults.append(str(error))
+            return
+        if read.warning:
+            self.ways.append(f"vipdoc: {read.warning.partition(': ')[2]}")
+        day = read.bars["day"]
+        before = date.max if again or wanted.oldest is None else wanted.oldest
+        keep = day < intraday.number_of(before)
+        keep |= np.isin(day, intraday.numbers_of(wanted.days))
+        keep &= day <= intraday.number_of(min(window.until or date.max, window.today))
+        keep &= day >= intraday.number_of(window.since or date.min)
+        self.rejected += read.rejected
+        try:
+            self.bars, rejected = intraday.check(self.code, read.bars[keep], PERIOD, self.sanity)
+        except DataQualityError as error:
+            self.faults.append(str(error))
+            return
+        self.rejected += rejected
 
-    return absence.judged(run.each(codes, one))
+    async def _ask_for_bars(self) -> None:
+        """The newest bars if they reach back to the first day that is lacking, else all."""
+        client, newest = self.run.client, None
+        expect = bool(self.lacking & self.wanted.traded)
+        limit = self._short_limit(min(self.lacking))
+        if limit is not None:
+            newest = self._added(client.intraday(self.code, limit=limit, expect_rows=expect))
 
+        def lacks(bars: Records | None) -> str | None:
+            if bars is None:
+                return "no usable answer"
+            return None if self._settled(bars, limit or 0) else "bars of due days are missing"
 
-async def _load(run: Context, code: str, wanted: Wanted, absence: Absence) -> Outcome:
-    found = Found()
-    kind, sanity = run.instrument_type(code), Sanity(run.window.today, run.window.closed)
-    if run.settings.vipdoc is not None:
-        _read_file(run, code, kind, wanted, found, sanity)
-    if not wanted.days and not len(found.bars):
-        return Outcome(code, skipped=NOT_DUE)
-    days_told = len(wanted.traded)
-    if absence.proven and not len(found.bars):
-        return absence.of(code, days_told)
-    if found.lacks(wanted):
-        await _ask_for_bars(run, code, wanted, found, sanity)
-    none = absence.may_tell(days_told) and found.empty and not len(found.bars)
-    if not none and (days := _worth_points(wanted, found)):
-        await _ask_for_points(run, code, kind, wanted, found, days)
-    if absence.possible and found.empty and not len(found.bars):
-        return absence.of(code, days_told)
-    return _outcome(run, code, wanted, found)
+        async def everything() -> Records | None:
+            bars = await self._added(client.intraday_all(self.code, expect_rows=expect))
+            self.unanswered = bars is None
+            if bars is not None and len(bars) > INTRADAY_BARS - A_DAY:
+                first = intraday.days_in(bars)[0]
+                # the series is full: its first day may be cut, and what came before is gone
+                self.out_of_reach |= {day for day in self.lacking if day <= first}
+            return bars
 
+        way = f"{SHORT_ROUTE} → {ROUTE}"
+        _, fallback = await stored_bars.newest_else_all(newest, everything, lacks, way)
+        if fallback:
+            self.ways.append(fallback)
 
-def _read_file(
-    run: Context, code: str, kind: str, wanted: Wanted, found: Found, sanity: Sanity
-) -> None:
-    """Due days of the client's file, and all that it has from before anything was stored."""
-    assert run.settings.vipdoc is not None
-    file = vipdoc.find(run.settings.vipdoc, code, PERIOD)
-    if file is None:
-        return
-    window = run.window
-    again = window.whole or window.since is not None
-    if not wanted.days and wanted.oldest is not None and not again:
-        return
-    try:
-        read = vipdoc.read_minutes(file, code, kind, PERIOD, run.clock())
-    except DataQualityError as error:
-        found.ways.append(f"{vipdoc.FOLDERS[PERIOD]} → {ROUTE}: the file cannot be read")
-        found.faults.append(str(error))
-        return
-    if read.warning:
-        found.ways.append(f"vipdoc: {read.warning.partition(': ')[2]}")
-    bars = read.bars
-    before = date.max if again or wanted.oldest is None else wanted.oldest
-    keep = bars["day"] < intraday.number_of(before)
-    keep |= np.isin(bars["day"], intraday.numbers_of(wanted.days))
-    keep &= bars["day"] <= intraday.number_of(min(window.until or date.max, window.today))
-    keep &= bars["day"] >= intraday.number_of(window.since or date.min)
-    found.rejected += read.rejected
-    try:
-        found.bars, rejected = intraday.check(code, bars[keep], PERIOD, sanity)
-    except DataQualityError as error:
-        found.faults.append(str(error))
-        return
-    found.rejected += rejected
+    def _settled(self, bars: Records, limit: int) -> bool:
+        """Is nothing left to ask for? A day inside the answer that no day bar tells of had no trade."""
+        lacking = self.lacking
+        if not lacking:
+            return True
+        reaches = len(bars) < limit or intraday.days_in(bars)[0] <= min(lacking)
+        return reaches and not lacking & self.wanted.traded
 
+    def _short_limit(self, first: date) -> int | None:
+        """How many of the newest bars reach back to `first`, and if there is room to the newest stored
+        day, which is read again; None: more than one answer holds."""
+        size = intraday.bars_back_to(self.run.window, first, PERIOD, self.run.clock())
+        if size > HISTORY_LIMIT:
+            return None
+        if self.wanted.newest is not None and self.wanted.newest.day < first:
+            size += A_DAY
+        return min(size, HISTORY_LIMIT) or None
 
-async def _ask_for_bars(
-    run: Context, code: str, wanted: Wanted, found: Found, sanity: Sanity
-) -> None:
-    """The newest bars if they reach back to the first day that is lacking, else all."""
-    client, newest = run.client, None
-    expect = bool(found.lacks(wanted) & wanted.traded)
-    limit = _short_limit(run, min(found.lacks(wanted)), wanted)
-    if limit is not None:
-        answer = client.intraday(code, limit=limit, expect_rows=expect)
-        newest = _bars(code, found, sanity, answer)
-
-    def lacks(bars: Records | None) -> str | None:
-        if bars is None:
-            return "no usable answer"
-        settled = _settled(bars, limit or 0, wanted, found)
-        return None if settled else "bars of due days are missing"
-
-    async def everything() -> Records | None:
-        answer = client.intraday_all(code, expect_rows=expect)
-        bars = await _bars(code, found, sanity, answer)
-        found.unanswered = bars is None
-        if bars is not None and len(bars) > INTRADAY_BARS - A_DAY:
-            first = intraday.days_in(bars)[0]
-            # the series is full: its first day may be cut, and what came before is gone
-            found.out_of_reach |= {day for day in found.lacks(wanted) if day <= first}
+    async def _added(self, answer: Awaitable[TimedBars]) -> Records | None:
+        """The bars of an answer, added to those there are. A route that fails is a fault and stops
+        nothing."""
+        try:
+            bars = intraday.of_answer(await answer)
+            bars, rejected = intraday.check(self.code, bars, PERIOD, self.sanity)
+        except SourceGone:
+            raise
+        except (UpstreamError, DataQualityError) as error:
+            self.empty = self.empty and is_empty(None, error)
+            self.faults.append(str(error))
+            return None
+        self.rejected += rejected
+        self.bars = intraday.better(self.bars, bars, PERIOD)
         return bars
 
-    way = f"{SHORT_ROUTE} → {ROUTE}"
-    _, fallback = await stored_bars.newest_else_all(newest, everything, lacks, way)
-    if fallback:
-        found.ways.append(fallback)
+    async def _ask_for_points(self, days: Sequence[date]) -> None:
+        """Fill the minutes that no bar is known of with the price of that minute."""
+        code, filled = self.code, 0
+        tenfold = is_tenfold(code, self.run.instrument_type(code))
+        for day in days:
+            points, fault = await answer_or_fault(self.run.client.minute_points(code, day))
+            self.empty = self.empty and is_empty(points, fault)
+            if points is None:
+                self.faults.append(str(fault))
+                continue
+            low, high, bar = min(points.price), max(points.price), self.wanted.days[day]
+            by = divisor(low, high, bar, tenfold=tenfold)
+            if not by:
+                assert bar is not None
+                rule = "a minute's price must lie between low and high of the day bar"
+                value = f"{low} to {high}, day bar {bar.low} to {bar.high}"
+                whole = {"code": code, "trade_date": day, "price": points.price}
+                payload = orjson.dumps(whole).decode()
+                self.rejected.append(Rejected(f"{code} {day}", "close", rule, value, payload))
+                self.faults.append(f"{POINT_ROUTE} {code} {day}: {rule} ({value})")
+                continue
+            self.bars = intraday.merged(self.bars, intraday.of_points(points, by))
+            filled += 1
+        if filled:
+            self.ways.append(f"{ROUTE} → {POINT_ROUTE}: bars of due days are missing; prices alone")
+
+    def _outcome(self) -> Outcome:
+        bars = self.bars[self._to_land()]
+        whole = intraday.whole_days(bars[bars["amount"] != intraday.NO_AMOUNT], PERIOD)
+        misfits = minute_days.misfits(bars, self.wanted.days)
+        later = bars["day"] < _days_of_fetch(bars)
+        bars["final"] = intraday.fetched_after_close(bars) & (
+            (intraday.in_days(bars, whole) & (later | ~intraday.in_days(bars, misfits)))
+            | self._only_in_files(bars)
+        )
+        if misfits & set(intraday.days_in(bars[~bars["final"]])) & whole:
+            self.ways.append(MISFIT)
+        final = intraday.days_in(bars[bars["final"]])
+        lacking = sorted(self.lacking & (self.wanted.traded | set(intraday.days_in(bars))))
+        failed = bool(lacking) or (self.unanswered and bool(self.lacking))
+        return Outcome(
+            self.code,
+            bars if len(bars) else None,
+            self.rejected,
+            cursor=final[-1] if final else None,
+            skipped=NOT_DUE if not len(bars) and not failed else None,
+            failure=self._failure(lacking) if failed else None,
+            fallback="; ".join(self.ways) or None,
+        )
+
+    def _to_land(self) -> Mask:
+        """Days that were due or came from a file, the running one, and the newest stored one if it
+        differs now. A day that is stored with more minutes than it has now stays as it is."""
+        bars, window, wanted = self.bars, self.run.window, self.wanted
+        keep = intraday.in_days(bars, wanted.days) | _from_file(bars)
+        if window.until is None or window.until > window.due:
+            keep |= bars["day"] > intraday.number_of(window.due)
+        if wanted.newest is not None:
+            stored = bars["day"] == intraday.number_of(wanted.newest.day)
+            same = bars[stored]
+            if (
+                intraday.whole_days(same, PERIOD)
+                and len(same) >= wanted.newest.count
+                and not minute_days.same_as_stored(same, wanted.newest)
+            ):
+                keep |= stored
+        second = bars["day"][bars["label"] == intraday.FIRST_OF_AFTERNOON]
+        shorter = intraday.in_days(bars, wanted.with_1301) & ~np.isin(bars["day"], second)
+        return np.asarray(keep & ~shorter)
+
+    def _only_in_files(self, bars: Records) -> Mask:
+        """Bars of files older than any that the service can have: nothing better will come."""
+        reach = self.run.window.newest(self.run.settings.minute_days)
+        oldest = intraday.number_of(reach[0] if reach else self.run.window.due)
+        return np.asarray(_from_file(bars) & (bars["day"] < oldest))
+
+    def _failure(self, lacking: Sequence[date]) -> str:
+        why = f": {self.faults[-1]}" if self.faults else ""
+        if not lacking:
+            return f"no minutes came{why}"
+        return f"{len(lacking)} days lack minutes, the newest {lacking[-1]}{why}"
 
 
-def _settled(bars: Records, limit: int, wanted: Wanted, found: Found) -> bool:
-    """Is nothing left to ask for? A day inside the answer that no day bar tells of had no trade."""
-    lacking = found.lacks(wanted)
-    if not lacking:
-        return True
-    reaches = len(bars) < limit or intraday.days_in(bars)[0] <= min(lacking)
-    return reaches and not lacking & wanted.traded
-
-
-def _short_limit(run: Context, first: date, wanted: Wanted) -> int | None:
-    """How many of the newest bars reach back to `first`, and if there is room to the newest stored
-    day, which is read again; None: more than one answer holds."""
-    size = intraday.bars_back_to(run.window, first, PERIOD, run.clock())
-    if size > HISTORY_LIMIT:
-        return None
-    if wanted.newest is not None and wanted.newest.day < first:
-        size += A_DAY
-    return min(size, HISTORY_LIMIT)
-
-
-async def _bars(
-    code: str,
-    found: Found,
-    sanity: Sanity,
-    answer: Awaitable[TimedBars],
-) -> Records | None:
-    """Add the bars of an answer to what is found. A route that fails is a fault and stops nothing."""
-    try:
-        bars, rejected = intraday.check(code, intraday.of_answer(await answer), PERIOD, sanity)
-    except SourceGone:
-        raise
-    except (UpstreamError, DataQualityError) as error:
-        found.empty = found.empty and is_empty(None, error)
-        found.faults.append(str(error))
-        return None
-    found.rejected += rejected
-    found.bars = intraday.better(found.bars, bars, PERIOD)
-    return bars
-
-
-def _worth_points(wanted: Wanted, found: Found) -> list[date]:
-    """Days that are known to have minutes and still lack some; the newest few."""
-    some = set(intraday.days_in(found.bars))
-    return sorted(found.lacks(wanted) & (wanted.traded | some))[-MOST_POINT_DAYS:]
-
-
-async def _ask_for_points(
-    run: Context, code: str, kind: str, wanted: Wanted, found: Found, days: Sequence[date]
-) -> None:
-    """Fill the minutes that no bar is known of with the price of that minute."""
-    tenfold, filled = is_tenfold(code, kind), 0
-    for day in days:
-        points, fault = await answer_or_fault(run.client.minute_points(code, day))
-        found.empty = found.empty and is_empty(points, fault)
-        if points is None:
-            found.faults.append(str(fault))
-            continue
-        low, high, bar = min(points.price), max(points.price), wanted.days[day]
-        by = divisor(low, high, bar, tenfold=tenfold)
-        if not by:
-            assert bar is not None
-            rule = "a minute's price must lie between low and high of the day bar"
-            value = f"{low} to {high}, day bar {bar.low} to {bar.high}"
-            payload = orjson.dumps(
-                {"code": code, "trade_date": day, "price": points.price}
-            ).decode()
-            found.rejected.append(Rejected(f"{code} {day}", "close", rule, value, payload))
-            found.faults.append(f"{POINT_ROUTE} {code} {day}: {rule} ({value})")
-            continue
-        found.bars = intraday.merged(found.bars, intraday.of_points(points, by))
-        filled += 1
-    if filled:
-        found.ways.append(f"{ROUTE} → {POINT_ROUTE}: bars of due days are missing; prices alone")
-
-
-def _outcome(run: Context, code: str, wanted: Wanted, found: Found) -> Outcome:
-    bars = found.bars[_to_land(run, wanted, found)]
-    whole = intraday.whole_days(bars[bars["amount"] != intraday.NO_AMOUNT], PERIOD)
-    misfits = minute_days.misfits(bars, wanted.days)
-    later = bars["day"] < _days_of_fetch(bars)
-    bars["final"] = intraday.fetched_after_close(bars) & (
-        (intraday.in_days(bars, whole) & (later | ~intraday.in_days(bars, misfits)))
-        | _only_in_files(run, bars)
-    )
-    if misfits & set(intraday.days_in(bars[~bars["final"]])) & whole:
-        found.ways.append(MISFIT)
-    final = intraday.days_in(bars[bars["final"]])
-    some = set(intraday.days_in(bars))
-    lacking = sorted(found.lacks(wanted) & (wanted.traded | some))
-    failed = bool(lacking) or (found.unanswered and bool(found.lacks(wanted)))
-    return Outcome(
-        code,
-        bars if len(bars) else None,
-        found.rejected,
-        cursor=final[-1] if final else None,
-        skipped=NOT_DUE if not len(bars) and not failed else None,
-        failure=_failure(lacking, found) if failed else None,
-        fallback="; ".join(found.ways) or None,
-    )
-
-
-def _to_land(run: Context, wanted: Wanted, found: Found) -> Mask:
-    """Days that were due or came from a file, the running one, and the newest stored one if it
-    differs now. A day that is stored with more minutes than it has now stays as it is."""
-    bars, window = found.bars, run.window
-    keep = intraday.in_days(bars, wanted.days)
-    keep |= bars["route"] == intraday.ROUTES.index("vipdoc/minline")
-    if window.until is None or window.until > window.due:
-        keep |= bars["day"] > intraday.number_of(window.due)
-    if wanted.newest is not None:
-        stored = bars["day"] == intraday.number_of(wanted.newest.day)
-        same = bars[stored]
-        if (
-            intraday.whole_days(same, PERIOD)
-            and len(same) >= wanted.newest.count
-            and not minute_days.same_as_stored(same, wanted.newest)
-        ):
-            keep |= stored
-    second = bars["day"][bars["label"] == intraday.FIRST_OF_AFTERNOON]
-    shorter = intraday.in_days(bars, wanted.with_1301) & ~np.isin(bars["day"], second)
-    return np.asarray(keep & ~shorter)
-
-
-def _only_in_files(run: Context, bars: Records) -> Mask:
-    """Bars of files older than any that the service can have: nothing better will come."""
-    reach = run.window.newest(run.settings.minute_days)
-    from_file = bars["route"] == intraday.ROUTES.index("vipdoc/minline")
-    oldest = intraday.number_of(reach[0]) if reach else intraday.number_of(run.window.due)
-    return np.asarray(from_file & (bars["day"] < oldest))
+def _from_file(bars: Records) -> Mask:
+    return np.asarray(bars["route"] == intraday.ROUTES.index("vipdoc/minline"))
 
 
 def _days_of_fetch(bars: Records) -> Ints:
     """The exchange's day on which each bar was fetched."""
     minutes = bars["fetched"] // intraday.MINUTE_US + intraday.ZONE_MINUTES
     return np.asarray(minutes // intraday.DAY_MINUTES)
-
-
-def _failure(lacking: Sequence[date], found: Found) -> str:
-    why = f": {found.faults[-1]}" if found.faults else ""
-    if not lacking:
-        return f"no minutes came{why}"
-    return f"{len(lacking)} days lack minutes, the newest {lacking[-1]}{why}"
 
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:
