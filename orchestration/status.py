@@ -57,10 +57,11 @@ def read(warehouse: Warehouse | None, limit: int = 5, as_of: str | None = None) 
             "or not exists (select from ops.ingestion_jobs where source = 'tdx') as known"
         ).fetchone()
     mends = []
-    newest = loads["jobs"][0]
-    if newest["status"] in ("partial", "failed", "interrupted", "cancelled"):
-        wrong = f"load {newest['job_id']} of {newest['source']} {newest['status']}"
-        mends.append((wrong, f"loaders retry {newest['job_id']}"))
+    newest_of_each = {job["source"]: job for job in reversed(loads["jobs"])}
+    for job in newest_of_each.values():
+        if job["status"] not in ("running", "succeeded"):
+            wrong = f"load {job['job_id']} of {job['source']} {job['status']}"
+            mends.append((wrong, f"loaders retry {job['job_id']}"))
     if not builds and not freshness:  # plain dbt builds too, and leaves no record
         mends.append(("nothing was built yet", "quotemill build"))
     elif builds and builds[0]["status"] in ("failed", "interrupted"):

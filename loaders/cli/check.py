@@ -33,7 +33,14 @@ def check_command(
             continue
         told.append({"source": name, "exit_code": 0, **found.detail, "warnings": found.warnings})
         if not json:
-            print("\n".join([found.seen, *(f"warning: {warning}" for warning in found.warnings)]))
+            print(
+                "\n".join(
+                    [
+                        f"{name}: {found.seen}",
+                        *(f"warning: {warning}" for warning in found.warnings),
+                    ]
+                )
+            )
     if json:
         shell.print_json(told[0] if len(told) == 1 else told)
     raise typer.Exit(gravest(answer["exit_code"] for answer in told))

@@ -49,8 +49,9 @@ def print_jobs(shown: dict[str, Any]) -> None:
         if task["status"] not in ("succeeded", "skipped", "pending"):
             _print_task(task)
     for row in shown["datasets"]:
+        newest = f" up to {row['newest']}" if row["newest"] else ""  # not every cursor is a day
         oldest = "" if row["oldest"] == row["newest"] else f", the oldest at {row['oldest']}"
-        print(f"{row['dataset']:<21} {row['keys']:,} keys up to {row['newest']}{oldest}")
+        print(f"{row['dataset']:<21} {row['keys']:,} keys{newest}{oldest}")
 
 
 def _print_task(task: dict[str, Any]) -> None:

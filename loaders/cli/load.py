@@ -71,6 +71,8 @@ def run_command(
     names = [source] if source else configured_sources(settings, "loaders sandbox tdx")
     results: list[LoadResult] = []
     for name in names:
+        if len(names) > 1:
+            print(f"{name}:", file=sys.stderr)
         of_source = replace(request, source=name)
         results.append(attempt(name, partial(execute, settings, of_source, as_of=as_of)))
         if results[-1].exit_code == shell.INTERRUPTED:  # meant for all of them
@@ -99,7 +101,7 @@ def configured_sources(settings: Settings, trial: str) -> list[str]:
 def retry_command(
     source: Annotated[
         str | None,
-        typer.Argument(help="tdx, or the job's number; not needed where one is configured"),
+        typer.Argument(help="tdx, or the job's number; not needed where one failed"),
     ] = None,
     job: Annotated[int | None, typer.Argument(help="its newest job if absent")] = None,
     as_of: AsOf = None,
@@ -119,16 +121,21 @@ def retry_command(
 
 
 def _source_to_retry(settings: Settings, job: int | None) -> str:
-    """The source of the job; without one the only configured source. Raises UsageError."""
-    if job is not None:
-        warehouse = find_warehouse(settings)
-        if warehouse is None:
-            raise UsageError("no load has run yet", hint="loaders run")
-        return jobs.source_of(warehouse, job)
+    """The source of the job; without one the only configured source, or the only one of these whose
+    newest job failed. Raises UsageError."""
     ready, _ = sources.configured(settings)
-    if len(ready) > 1:
+    if job is None and len(ready) < 2:
+        return configured_sources(settings, "loaders sandbox tdx")[0]
+    warehouse = find_warehouse(settings)
+    if warehouse is None:
+        raise UsageError("no load has run yet", hint="loaders run")
+    if job is not None:
+        return jobs.source_of(warehouse, job)
+    newest = {j["source"]: j["status"] for j in reversed(jobs.report(warehouse, 100)["jobs"])}
+    failed = [name for name in ready if newest.get(name) not in (None, "succeeded", "running")]
+    if len(failed) != 1:
         raise UsageError(f"which source? {', '.join(ready)}", hint=f"loaders retry {ready[0]}")
-    return configured_sources(settings, "loaders sandbox tdx")[0]
+    return failed[0]
 
 
 def attempt(source: str, work: Callable[[], LoadResult]) -> LoadResult:

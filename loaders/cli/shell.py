@@ -37,13 +37,11 @@ def run_app(app: typer.Typer) -> NoReturn:
         app(standalone_mode=True)
     except SystemExit as ending:  # the command's own end, or a call that typer refused
         refusal = getattr(ending.__context__, "format_message", None)
-        if ending.code:
+        if ending.code == INTERRUPTED:
+            _answer(INTERRUPTED, "stopped", "run again to continue")
+        elif ending.code:
             _answer(int(ending.code), refusal() if refusal else None, "")
         raise
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        _answer(INTERRUPTED, "stopped", "run again to continue")
-        sys.exit(INTERRUPTED)
     except Exception as error:
         known = explained(error)
         tell(known)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ import psycopg
 import pytest
 
 from loaders import sources
+from loaders.cli import load as commands
 from loaders.engine import jobs, keyed
 from loaders.engine import lock as locks
 from loaders.engine.load import Load, LoadResult, run_load
@@ -24,6 +26,7 @@ from loaders.errors import LockHeldError, SettingsError, UpstreamError, UsageErr
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import open_warehouse
+from orchestration import status
 from tests.faults.scene import wait_until
 from tests.toy import source as toy
 
@@ -224,6 +227,25 @@ def test_a_killed_load_leaves_what_landed_and_the_next_one_completes_it(bench: T
     assert bench.rows("select status from ops.ingestion_jobs order by job_id") == [
         ("interrupted",), ("succeeded",),
     ]  # fmt: skip
+
+
+def test_a_retry_that_names_no_source_means_the_only_one_that_failed(
+    bench: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "configured", lambda _: (["tdx", "toy"], {}))
+    with pytest.raises(UsageError, match="which source"):
+        commands._source_to_retry(bench.settings, None)
+    bench.load(keys=("AA", "zz"))
+    other = jobs.start_job(
+        open_warehouse(bench.settings), "b", LoadRequest("b"), "init", datetime.now(UTC)
+    )
+    jobs.finish_job(open_warehouse(bench.settings), other, "succeeded")
+    shown = status.read(open_warehouse(bench.settings))
+    assert ("load 1 of toy partial", "loaders retry 1") in shown.mends
+    assert commands._source_to_retry(bench.settings, None) == "toy"
+    bench.load(keys=("AA",))
+    with pytest.raises(UsageError, match="which source"):
+        commands._source_to_retry(bench.settings, None)
 
 
 RECORD = (

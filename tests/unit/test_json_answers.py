@@ -74,7 +74,9 @@ def test_an_interrupt_and_a_fault_of_ours_are_objects(
 
     monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
     code, out, _ = answer(stopped, ["--json"], monkeypatch, capsys)
-    assert (code, json.loads(out)["exit_code"]) == (shell.INTERRUPTED, shell.INTERRUPTED)
+    told = json.loads(out)
+    assert (code, told["exit_code"]) == (shell.INTERRUPTED, shell.INTERRUPTED)
+    assert (told["error"], told["hint"]) == ("stopped", "run again to continue")
     code, out, _ = answer(broken, ["--json"], monkeypatch, capsys)
     told = json.loads(out)
     assert (code, told["exit_code"]) == (1, 1)
