@@ -66,7 +66,7 @@ def test_all_31_checks_pass_on_a_healthy_service(sandbox: TdxSandbox) -> None:
     assert numbers(run, "passed") == set(range(1, 32))
     assert [result.check.no for result in run.results] == list(range(1, 32))
     assert (run.status, str(run.day)) == ("passed", "2025-06-27")
-    assert not any(result.warnings for result in run.results)
+    assert not any(result.found.warnings for result in run.results)
     assert {entry.route for entry in sandbox.log} >= {"tasks/{id}", "kline-all/ths", "workday"}
 
 
@@ -133,8 +133,8 @@ def test_an_outage_of_the_quote_server_leaves_lists_and_calendar(sandbox: TdxSan
 def test_a_failure_names_its_kind(sandbox: TdxSandbox, fault: str, no: int, kind: str) -> None:
     sandbox.faults.add(fault)
     result = made(sandbox.url, timeout=0.5, bulk_timeout=0.5).results[no - 1]
-    assert result.error is not None
-    assert (result.error["kind"], result.attempts) == (kind, 1)
+    assert result.failure is not None
+    assert result.failure.kind == kind
 
 
 def test_each_check_has_the_time_limit_of_its_kind(sandbox: TdxSandbox) -> None:
@@ -156,7 +156,7 @@ def test_a_service_with_another_date_is_told(sandbox: TdxSandbox) -> None:
         )
     )
     assert run.status == "passed"
-    assert "2025-06-30" in run.results[24].warnings[0]
+    assert "2025-06-30" in run.results[24].found.warnings[0]
 
 
 def test_nobody_at_the_address_is_an_error_after_two_requests() -> None:

@@ -83,7 +83,7 @@ _OWN_COLUMN = ("no", "name", "status", "elapsed_ms", "reason")
 
 
 def _row(result: Result) -> dict[str, Any]:
-    check, answer = result.check, result.answer
+    check, answer, found, failure = result.check, result.answer, result.found, result.failure
     return {
         "no": check.no,
         "name": check.name,
@@ -95,11 +95,11 @@ def _row(result: Result) -> dict[str, Any]:
         "http_status": answer.http_status,
         "service_code": answer.service_code,
         "service_message": answer.service_message,
-        "rows": result.rows,
+        "rows": found.rows,
         "elapsed_ms": answer.elapsed_ms,
-        "attempts": result.attempts,
-        "warnings": list(result.warnings),
-        "error": result.error,
+        "attempts": 0 if result.skipped else 1,
+        "warnings": list(found.warnings),
+        "error": {"kind": failure.kind, "detail": failure.detail} if failure else None,
         "reason": result.reason,
         "evidence": dict(result.evidence),
         "shape": result.shape,

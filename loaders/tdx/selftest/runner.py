@@ -34,21 +34,38 @@ class Options:
 
 @dataclass(frozen=True)
 class Result:
-    """`status` is passed, failed or skipped; `error` the kind and detail of a failure, `reason` why it
-    did not pass. `shape` is a hash of the fields of the answer's data, None where there are none."""
+    """One check and what came of it: what was found, the `failure`, or why it was `skipped`. `shape` is
+    a hash of the fields of the answer's data, None where there are none."""
 
     check: Check
-    status: str
     path: str
     params: dict[str, Any]
-    answer: Answer
-    attempts: int = 0
-    rows: int | None = None
-    warnings: tuple[str, ...] = ()
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    answer: Answer = field(default_factory=Answer)
+    found: Found = field(default_factory=Found)
     shape: str | None = None
-    error: dict[str, str] | None = None
-    reason: str | None = None
+    failure: NotPassed | None = None
+    skipped: str | None = None
+
+    @property
+    def status(self) -> str:
+        """passed, failed or skipped."""
+        return "skipped" if self.skipped else "failed" if self.failure else "passed"
+
+    @property
+    def reason(self) -> str | None:
+        """Why it did not pass."""
+        return self.failure.detail if self.failure else self.skipped
+
+    @property
+    def is_away(self) -> bool:
+        """Did nobody answer?"""
+        return self.failure is not None and self.failure.kind == "connection"
+
+    @property
+    def evidence(self) -> Mapping[str, Any]:
+        if not self.failure:
+            return self.found.evidence
+        return {"body_start": self.answer.content[:SHOWN_BYTES].decode("utf-8", "replace")}
 
 
 @dataclass(frozen=True)
@@ -70,10 +87,8 @@ class Run:
     @property
     def is_unreachable(self) -> bool:
         """Nobody answered: what was asked failed at the connection, and the rest was not asked."""
-        failed = [result for result in self.results if result.status == "failed"]
-        return not self.count("passed") and all(
-            (result.error or {}).get("kind") == "connection" for result in failed
-        )
+        failed = [result for result in self.results if result.failure]
+        return not self.count("passed") and all(result.is_away for result in failed)
 
     @property
     def status(self) -> str:
@@ -140,7 +155,7 @@ class _SelfTest:
         first = tell(await self._make(CHECKS[0]))
         results = [first]
         # twice in vain is enough where nobody answers
-        away = _is_away(calendar) and _is_away(first)
+        away = calendar.is_away and first.is_away
         for check in CHECKS[1:]:
             if check is CALENDAR:
                 results.append(calendar)
@@ -164,32 +179,11 @@ class _SelfTest:
             failure = error
         except Unmet as error:
             failure = NotPassed("assertion", str(error))
-        result = Result(
-            check,
-            "passed",
-            path,
-            params,
-            answer,
-            attempts=1,
-            rows=found.rows,
-            warnings=found.warnings,
-            evidence=found.evidence,
-            shape=shape,
-        )
-        if failure is None:
-            return result
-        body = answer.content[:SHOWN_BYTES].decode("utf-8", "replace")
-        return replace(
-            result,
-            status="failed",
-            error={"kind": failure.kind, "detail": failure.detail},
-            reason=failure.detail,
-            evidence={"body_start": body},
-        )
+        return Result(check, path, params, answer, found, shape, failure)
 
     def _skipped(self, check: Check, why: str) -> Result:
         path, params = check.at(self.facts), check.params(self.facts)
-        return Result(check, "skipped", path, params, Answer(), reason=why)
+        return Result(check, path, params, skipped=why)
 
     async def _ask(self, check: Check, path: str, params: dict[str, Any], answer: Answer) -> Any:
         if check.starts:
@@ -250,12 +244,10 @@ class _SelfTest:
             self.facts.oldest = self.facts.day - timedelta(days=14)
 
 
-def _is_away(result: Result) -> bool:
-    return result.error is not None and result.error["kind"] == "connection"
-
-
 def line_of(result: Result) -> str:
     """A check in one line for people."""
     check, took = result.check, result.answer.elapsed_ms
-    notes = [result.reason] if result.reason else [f"warning: {text}" for text in result.warnings]
+    notes = (
+        [result.reason] if result.reason else [f"warning: {text}" for text in result.found.warnings]
+    )
     return "  ".join([f"{check.no:>2} {check.name:<18} {result.status:<7} {took:>6} ms", *notes])
