@@ -2,60 +2,28 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 
 from loaders.engine.jobs import Task
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Unit
 from loaders.errors import UpstreamError
 from loaders.tdx.context import Context, Dataset
-from loaders.tdx.datasets import (
-    codes,
-    corporate_actions,
-    index_kline,
-    kline_5m,
-    kline_15m,
-    kline_30m,
-    kline_60m,
-    kline_adjusted,
-    kline_daily,
-    kline_monthly,
-    kline_weekly,
-    market_stats_snapshot,
-    minute_1m,
-    quote_snapshot,
-    stock_info,
-    tick_trade,
-    trading_calendar,
-    vipdoc_daily,
-)
+from loaders.tdx.datasets import codes, index_kline, kline_daily, trading_calendar
 from loaders.tdx.service.answers import EXCHANGES
 from loaders.tdx.settings import TdxSettings
 
 # in the order in which they load; day bars before minutes and ticks, which are judged by them
-DATASETS: tuple[Dataset, ...] = tuple(
-    module.DATASET
-    for module in (
-        codes,
-        trading_calendar,
-        kline_daily,
-        index_kline,
-        stock_info,
-        minute_1m,
-        tick_trade,
-        quote_snapshot,
-        market_stats_snapshot,
-        kline_weekly,
-        kline_monthly,
-        kline_5m,
-        kline_15m,
-        kline_30m,
-        kline_60m,
-        kline_adjusted,
-        vipdoc_daily,
-        corporate_actions,
-    )
+NAMES = (
+    *("codes", "trading_calendar", "kline_daily", "index_kline", "stock_info"),
+    *("minute_1m", "tick_trade", "quote_snapshot", "market_stats_snapshot"),
+    *("kline_weekly", "kline_monthly", "kline_5m", "kline_15m", "kline_30m", "kline_60m"),
+    *("kline_adjusted", "vipdoc_daily", "corporate_actions"),
 )
-NAMES = tuple(dataset.name for dataset in DATASETS)
+# each has a module of its name
+DATASETS: tuple[Dataset, ...] = tuple(
+    import_module(f"loaders.tdx.datasets.{name}").DATASET for name in NAMES
+)
 # the code list and the calendar are loaded by every load, planned or not
 PLANNED = NAMES[2:]
 PER_CODE = tuple(n for n in PLANNED if n not in ("index_kline", "market_stats_snapshot"))
