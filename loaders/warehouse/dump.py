@@ -195,16 +195,8 @@ def _execute(warehouse: Warehouse, server: _Server, command: Sequence[str | Path
     """Run pg_restore's script through psql: by itself pg_restore of version 17 or newer sets a
     parameter that older servers refuse. COMMIT is sent once the script was written to its end."""
     conninfo, secret = warehouse.without_password()
-    psql: list[str | Path] = [
-        server.tool("psql"),
-        "-X",
-        "-q",
-        "-w",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "-d",
-        conninfo,
-    ]
+    psql: list[str | Path] = [server.tool("psql"), "-X", "-q", "-w", "-d", conninfo]
+    psql += ["-v", "ON_ERROR_STOP=1"]
     with tempfile.TemporaryFile() as trouble:
         writer = subprocess.Popen(
             psql,

@@ -78,8 +78,8 @@ CALENDAR = Check(
     25, "workday", "/api/workday", answer.three_days_before, fixed(count="3"), volatile=("next",)
 )
 CHECKS = (
-    Check(1, "health", "/api/health", answer.healthy, in_envelope=False),
-    Check(2, "server_status", "/api/server-status", answer.running),
+    Check(1, "health", "/api/health", answer.says("healthy"), in_envelope=False),
+    Check(2, "server_status", "/api/server-status", answer.says("running")),
     Check(3, "quote", "/api/quote", answer.quotes_of(STOCKS[:2]), fixed(code=",".join(STOCKS[:2]))),
     Check(
         4, "batch_quote", "/api/batch-quote", answer.quotes_of(STOCKS),

@@ -122,16 +122,13 @@ def span(stamps: Sequence[datetime]) -> dict[str, str]:
 # -- conditions --------------------------------------------------------------------------------
 
 
-def healthy(data: Any, _: Facts) -> Found:
-    status = member(data, "status", str)
-    demand(status == "healthy", f"status is {status!r}")
-    return Found()
+def says(wanted: str) -> Condition:
+    def holds(data: Any, _: Facts) -> Found:
+        status = member(data, "status", str)
+        demand(status == wanted, f"status is {status!r}")
+        return Found()
 
-
-def running(data: Any, _: Facts) -> Found:
-    status = member(data, "status", str)
-    demand(status == "running", f"status is {status!r}")
-    return Found()
+    return holds
 
 
 def quotes_of(codes: Sequence[str]) -> Condition:
