@@ -92,59 +92,59 @@ def empty() -> Records:
 
 def of_answer(bars: TimedBars) -> Records:
     """An answer's bars with noon repaired."""
-    found = np.zeros(len(bars), RECORD)
+    records = np.zeros(len(bars), RECORD)
     minutes = np.array(bars.stamps, "datetime64[m]").astype(np.int64)
-    found["day"], found["label"] = np.divmod(minutes, DAY_MINUTES)
+    records["day"], records["label"] = np.divmod(minutes, DAY_MINUTES)
     for name in (*NUMBERS, "up", "down"):
-        found[name] = getattr(bars, name)
-    return repaired(_stamped(found, f"/api/{bars.source_route}", bars.fetched_at))
+        records[name] = getattr(bars, name)
+    return repaired(_stamped(records, f"/api/{bars.source_route}", bars.fetched_at))
 
 
 def of_points(points: MinutePoints, divisor: int) -> Records:
     """Minutes known by one price and a volume: open, high, low and close are that price."""
-    found = np.zeros(len(points), RECORD)
-    found["day"] = number_of(points.day)
-    found["label"] = grid("minute1")[: len(points)]
+    records = np.zeros(len(points), RECORD)
+    records["day"] = number_of(points.day)
+    records["label"] = grid("minute1")[: len(points)]
     for name in PRICES:
-        found[name] = points.price
-        found[name] //= divisor
-    found["volume"], found["amount"] = points.number, NO_AMOUNT
-    return repaired(_stamped(found, f"/api/{points.source_route}", points.fetched_at))
+        records[name] = points.price
+        records[name] //= divisor
+    records["volume"], records["amount"] = points.number, NO_AMOUNT
+    return repaired(_stamped(records, f"/api/{points.source_route}", points.fetched_at))
 
 
-def _stamped(found: Records, route: str, fetched_at: datetime) -> Records:
-    found["route"] = ROUTES.index(route)
-    found["fetched"] = microseconds(fetched_at)
-    return found
+def _stamped(bars: Records, route: str, fetched_at: datetime) -> Records:
+    bars["route"] = ROUTES.index(route)
+    bars["fetched"] = microseconds(fetched_at)
+    return bars
 
 
-def repaired(found: Records) -> Records:
+def repaired(bars: Records) -> Records:
     """Keeps each label as it came in `source_label`; 13:00 becomes 11:30 on days without that bar.
 
     The service calls the noon bar 13:00 or 11:30, and the same bar differently at different hours.
     """
-    found["source_label"] = found["label"]
-    askew = found["label"] == NOON_ASKEW
+    bars["source_label"] = bars["label"]
+    askew = bars["label"] == NOON_ASKEW
     if askew.any():
-        named = found["day"][found["label"] == NOON]
-        found["label"][askew & ~np.isin(found["day"], named)] = NOON
-        found.sort(order=["day", "label"], kind="stable")
-    return found
+        named = bars["day"][bars["label"] == NOON]
+        bars["label"][askew & ~np.isin(bars["day"], named)] = NOON
+        bars.sort(order=["day", "label"], kind="stable")
+    return bars
 
 
 def merged(*parts: Records) -> Records:
     """All bars in order of time; of one label the bar of the first part that has it."""
-    found = np.concatenate(parts)
-    _, first = np.unique(_minutes(found), return_index=True)
-    return found[first]
+    bars = np.concatenate(parts)
+    _, first = np.unique(_minutes(bars), return_index=True)
+    return bars[first]
 
 
-def in_days(found: Records, days: Iterable[date]) -> Mask:
-    return np.isin(found["day"], numbers_of(days))
+def in_days(bars: Records, days: Iterable[date]) -> Mask:
+    return np.isin(bars["day"], numbers_of(days))
 
 
-def days_in(found: Records) -> list[date]:
-    return [day_of(number) for number in np.unique(found["day"])]
+def days_in(bars: Records) -> list[date]:
+    return [day_of(number) for number in np.unique(bars["day"])]
 
 
 def better(before: Records, bars: Records, period: str) -> Records:
@@ -169,28 +169,28 @@ def _running(window: Window, period: str, now: datetime) -> int:
     return min(begun + 1, len(grid(period))) if clock.time() >= OPENING else 0
 
 
-def whole_days(found: Records, period: str) -> set[date]:
+def whole_days(bars: Records, period: str) -> set[date]:
     """Days of which every bar is there.
 
     13:01 may be missing where noon was labelled 13:00: that bar then holds both minutes.
     """
-    if not len(found):
+    if not len(bars):
         return set()
-    days, where = np.unique(found["day"], return_inverse=True)
-    on_grid = np.isin(found["label"], grid(period))
+    days, where = np.unique(bars["day"], return_inverse=True)
+    on_grid = np.isin(bars["label"], grid(period))
     count = np.bincount(where[on_grid], minlength=len(days))
-    askew = np.bincount(where[found["source_label"] == NOON_ASKEW], minlength=len(days)) > 0
-    second = np.bincount(where[found["label"] == FIRST_OF_AFTERNOON], minlength=len(days)) > 0
+    askew = np.bincount(where[bars["source_label"] == NOON_ASKEW], minlength=len(days)) > 0
+    second = np.bincount(where[bars["label"] == FIRST_OF_AFTERNOON], minlength=len(days)) > 0
     size = len(grid(period))
     full = (count == size) | ((period == "minute1") & (count == size - 1) & askew & ~second)
     return {day_of(number) for number in days[full]}
 
 
-def fetched_after_close(found: Records) -> Mask:
+def fetched_after_close(bars: Records) -> Mask:
     """Was the bar fetched once its day was finished?"""
-    finished = found["day"].astype(np.int64) * DAY_MINUTES - ZONE_MINUTES
+    finished = bars["day"].astype(np.int64) * DAY_MINUTES - ZONE_MINUTES
     finished += SHANGHAI_FINAL.hour * 60 + SHANGHAI_FINAL.minute
-    return np.asarray(found["fetched"] >= finished * MINUTE_US)
+    return np.asarray(bars["fetched"] >= finished * MINUTE_US)
 
 
 @dataclass(frozen=True)
@@ -202,54 +202,54 @@ class Sanity:
 
 
 def check(
-    subject: str, found: Records, period: str, sanity: Sanity
+    subject: str, bars: Records, period: str, sanity: Sanity
 ) -> tuple[Records, list[Rejected]]:
     """The bars that can be true, and one Rejected for each rule that a bar breaks.
 
     Raises Implausible for an answer that is wrong as a whole: mostly impossible bars, jumps that no
     market makes (an index read as a stock), or bars of another length than was asked for.
     """
-    if not len(found):
-        return found, []
-    rules = [*number_rules(found, least_amount=NO_AMOUNT), *_time_rules(found, period, sanity)]
-    broken = broken_by(rules, len(found))
+    if not len(bars):
+        return bars, []
+    rules = [*number_rules(bars, least_amount=NO_AMOUNT), *_time_rules(bars, period, sanity)]
+    broken = broken_by(rules, len(bars))
     refuse_nonsense(subject, rules, broken, name_worst=True)
-    good = found[~broken]
+    good = bars[~broken]
     refuse_jumps(subject, good["close"], "{} times in {} bars")
     _refuse_other_spacing(subject, good, period)
     if not broken.any():
-        return found, []
+        return bars, []
     rejected = [
-        _rejected(subject, found[i], name, rule)
+        _rejected(subject, bars[i], name, rule)
         for name, rule, mask in rules
         for i in np.flatnonzero(mask)
     ]
     return good, rejected
 
 
-def _time_rules(found: Records, period: str, sanity: Sanity) -> Iterator[Rule]:
+def _time_rules(bars: Records, period: str, sanity: Sanity) -> Iterator[Rule]:
     allowed = np.append(grid(period), NOON_ASKEW)
-    yield "bar_end", f"no bar of {period} ends so", ~np.isin(found["label"], allowed)
-    yield "bar_end", "bars of one label must not contradict each other", _contradicting(found)
-    ends = (_minutes(found) - ZONE_MINUTES) * MINUTE_US
+    yield "bar_end", f"no bar of {period} ends so", ~np.isin(bars["label"], allowed)
+    yield "bar_end", "bars of one label must not contradict each other", _contradicting(bars)
+    ends = (_minutes(bars) - ZONE_MINUTES) * MINUTE_US
     slack = (MINUTES_OF[period] + SLACK_MINUTES) * MINUTE_US
     if period == "hour":  # the running one can reach over noon
         slack += 90 * MINUTE_US
-    yield "bar_end", "bar must not end in the future", ends > found["fetched"] + slack
-    shut = [number for number in np.unique(found["day"]) if sanity.closed(day_of(number))]
-    yield "trade_date", "the exchange was closed on this day", np.isin(found["day"], shut)
+    yield "bar_end", "bar must not end in the future", ends > bars["fetched"] + slack
+    shut = [number for number in np.unique(bars["day"]) if sanity.closed(day_of(number))]
+    yield "trade_date", "the exchange was closed on this day", np.isin(bars["day"], shut)
 
 
-def _contradicting(found: Records) -> Mask:
-    _, where, count = np.unique(_minutes(found), return_inverse=True, return_counts=True)
+def _contradicting(bars: Records) -> Mask:
+    _, where, count = np.unique(_minutes(bars), return_inverse=True, return_counts=True)
     return np.asarray(count[where] > 1)
 
 
-def _refuse_other_spacing(subject: str, found: Records, period: str) -> None:
+def _refuse_other_spacing(subject: str, bars: Records, period: str) -> None:
     """Unknown periods are silently served as another one."""
-    at = np.searchsorted(grid(period), found["label"]) + 1
+    at = np.searchsorted(grid(period), bars["label"]) + 1
     for times in (2, 3, 4, 5):
-        if len(found) >= MIN_BARS_OF_SPACING and not (at % times).any():
+        if len(bars) >= MIN_BARS_OF_SPACING and not (at % times).any():
             raise Implausible(
                 f"{subject}: bars of {period} were asked for, these lie {times} times as far apart;"
                 " the whole answer is refused"
@@ -274,8 +274,8 @@ def _clock(minutes: int) -> str:
     return _CLOCK[minutes] if 0 <= minutes < DAY_MINUTES else f"{minutes} minutes"
 
 
-def _minutes(found: Records) -> Ints:
-    return np.asarray(found["day"].astype(np.int64) * DAY_MINUTES + found["label"])
+def _minutes(bars: Records) -> Ints:
+    return np.asarray(bars["day"].astype(np.int64) * DAY_MINUTES + bars["label"])
 
 
 def arrow_columns(parts: Sequence[tuple[str, Records]]) -> dict[str, pa.Array]:
@@ -283,19 +283,19 @@ def arrow_columns(parts: Sequence[tuple[str, Records]]) -> dict[str, pa.Array]:
     `source_label`, `up_count`, `down_count`."""
     sizes = [len(bars) for _, bars in parts]
     at = np.repeat(np.arange(len(parts), dtype=np.int32), sizes)
-    found = np.concatenate([bars for _, bars in parts])
-    ends = (_minutes(found) - ZONE_MINUTES) * MINUTE_US
-    columns = {name: pa.array(np.ascontiguousarray(found[name])) for name in (*PRICES, "volume")}
-    amount = np.ascontiguousarray(found["amount"])
+    records = np.concatenate([bars for _, bars in parts])
+    ends = (_minutes(records) - ZONE_MINUTES) * MINUTE_US
+    columns = {name: pa.array(np.ascontiguousarray(records[name])) for name in (*PRICES, "volume")}
+    amount = np.ascontiguousarray(records["amount"])
     return columns | {
         "code": pa.array([code for code, _ in parts], pa.string()).take(pa.array(at)),
         "bar_end": pa.array(ends).view(_STAMP),
-        "trade_date": pa.array(np.ascontiguousarray(found["day"])).view(pa.date32()),
-        "source_label": pa.array(_CLOCK).take(pa.array(found["source_label"].astype(np.int32))),
+        "trade_date": pa.array(np.ascontiguousarray(records["day"])).view(pa.date32()),
+        "source_label": pa.array(_CLOCK).take(pa.array(records["source_label"].astype(np.int32))),
         "amount": pa.array(amount, mask=amount == NO_AMOUNT),
-        "up_count": pa.array(np.ascontiguousarray(found["up"])),
-        "down_count": pa.array(np.ascontiguousarray(found["down"])),
-        "source_route": pa.array(ROUTES).take(pa.array(found["route"].astype(np.int32))),
-        "fetched_at": pa.array(np.ascontiguousarray(found["fetched"])).view(_STAMP),
-        "is_final": pa.array(np.ascontiguousarray(found["final"])),
+        "up_count": pa.array(np.ascontiguousarray(records["up"])),
+        "down_count": pa.array(np.ascontiguousarray(records["down"])),
+        "source_route": pa.array(ROUTES).take(pa.array(records["route"].astype(np.int32))),
+        "fetched_at": pa.array(np.ascontiguousarray(records["fetched"])).view(_STAMP),
+        "is_final": pa.array(np.ascontiguousarray(records["final"])),
     }

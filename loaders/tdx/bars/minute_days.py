@@ -56,15 +56,15 @@ def wanted(
     conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], *, again: bool
 ) -> dict[str, Wanted]:
     """What of `days` (ascending) is due, by code; with `again` also what is stored as final."""
-    found = {code: Wanted() for code in codes}
+    by_code = {code: Wanted() for code in codes}
     for code, stored in stored_bars.stored(conn, KLINE_MINUTE, codes).items():
-        found[code].oldest = stored.first
+        by_code[code].oldest = stored.first
     newest = stored_bars.newest_days(conn, codes)
     if not days:
-        return found
+        return by_code
     for code, day, low, high, volume, is_final in _bars(conn, codes, days, again):
-        found[code].days[day] = DayBar(low, high, volume) if is_final else None
-        found[code].traded.add(day)
+        by_code[code].days[day] = DayBar(low, high, volume) if is_final else None
+        by_code[code].traded.add(day)
     last = max(newest.values(), default=None)
     unknown = [
         (code, day)
@@ -73,14 +73,14 @@ def wanted(
         if code not in newest or (last is not None and day > last)
     ]
     for code, day in _not_stored(conn, unknown, again=again):
-        found[code].days.setdefault(day, None)
+        by_code[code].days.setdefault(day, None)
     if again:
         for code, day in _ending(conn, codes, days, SECOND_OF_AFTERNOON):
-            found[code].with_1301.add(day)
+            by_code[code].with_1301.add(day)
     else:
         for code, stored_day in _newest_days(conn, codes):
-            found[code].newest = stored_day
-    return found
+            by_code[code].newest = stored_day
+    return by_code
 
 
 def _bars(
@@ -176,13 +176,13 @@ def _newest_days(conn: psycopg.Connection, codes: Sequence[str]) -> list[tuple[s
     return [(code, Stored(day, count, tuple(sums))) for code, day, count, *sums in rows]
 
 
-def same_as_stored(found: Records, stored: Stored) -> bool:
+def same_as_stored(minutes: Records, stored: Stored) -> bool:
     """Do the minutes of a day sum up, column by column, to what is stored of it?"""
-    sums = tuple(int(np.maximum(found[name], 0).sum()) for name in NUMBERS)
-    return (len(found), sums) == (stored.count, stored.sums)
+    sums = tuple(int(np.maximum(minutes[name], 0).sum()) for name in NUMBERS)
+    return (len(minutes), sums) == (stored.count, stored.sums)
 
 
-def misfits(found: Records, bars: Mapping[date, DayBar | None]) -> set[date]:
+def misfits(minutes: Records, bars: Mapping[date, DayBar | None]) -> set[date]:
     """Days whose minutes sum to more hands than the day bar has, or to fewer than rounding explains.
 
     Some boards trade after 15:00, which no minute shows; and a day fetched early is not whole.
@@ -190,14 +190,14 @@ def misfits(found: Records, bars: Mapping[date, DayBar | None]) -> set[date]:
     return {
         day
         for day, bar in bars.items()
-        if bar is not None and not _fits(found[found["day"] == intraday.number_of(day)], bar)
+        if bar is not None and not _fits(minutes[minutes["day"] == intraday.number_of(day)], bar)
     }
 
 
-def _fits(found: Records, bar: DayBar) -> bool:
-    if not len(found):
+def _fits(minutes: Records, bar: DayBar) -> bool:
+    if not len(minutes):
         return True
-    hands = payable_hands(found)
+    hands = payable_hands(minutes)
     small = decoded_volume(bar.volume)
     if small is not None and hands <= small:
         return True
@@ -205,14 +205,14 @@ def _fits(found: Records, bar: DayBar) -> bool:
     return bar.volume * (1 - SUM_TOLERANCE) - LOST_HANDS <= hands <= most
 
 
-def payable_hands(found: Records) -> int:
+def payable_hands(minutes: Records) -> int:
     """The hands of a day, each minute's at most what its turnover can have paid for.
 
     The service decodes a few small numbers of shares as much larger ones: 1 as 32,768.
     """
-    told = found["amount"] != NO_AMOUNT
-    if not found["amount"][told].any():
-        return int(found["volume"].sum())
-    payable = np.maximum(found["amount"], 0) / np.maximum(found["low"], 1) / 100
-    most = np.where(told, np.floor(payable * (1 + 1e-5)) + 1, found["volume"])
-    return int(np.minimum(found["volume"], most).sum())
+    told = minutes["amount"] != NO_AMOUNT
+    if not minutes["amount"][told].any():
+        return int(minutes["volume"].sum())
+    payable = np.maximum(minutes["amount"], 0) / np.maximum(minutes["low"], 1) / 100
+    most = np.where(told, np.floor(payable * (1 + 1e-5)) + 1, minutes["volume"])
+    return int(np.minimum(minutes["volume"], most).sum())

@@ -143,35 +143,35 @@ def _small(name: str, values: Sequence[int]) -> npt.NDArray[np.int32]:
         raise BrokenRule(name, f"{name} must fit a 32-bit number", str(max(values))) from None
 
 
-def scaled(found: TickDay, by: int) -> TickDay:
+def scaled(ticks: TickDay, by: int) -> TickDay:
     """The day with its prices divided. Raises BrokenRule where a division would not be exact."""
     if by == 1:
-        return found
-    if (rest := found.price % by).any():
+        return ticks
+    if (rest := ticks.price % by).any():
         rule = "a price ten times too large must be a multiple of 10"
-        raise BrokenRule("price", rule, str(found.price[int(rest.argmax())]))
-    return replace(found, price=found.price // np.int32(by))
+        raise BrokenRule("price", rule, str(ticks.price[int(rest.argmax())]))
+    return replace(ticks, price=ticks.price // np.int32(by))
 
 
-def priced(found: TickDay, bar: DayBar, *, tenfold: bool, near: bool = False) -> TickDay:
+def priced(ticks: TickDay, bar: DayBar, *, tenfold: bool, near: bool = False) -> TickDay:
     """The day rightly scaled by its own day bar, though with `near` some ticks may leave its range.
 
     Raises BrokenRule, for a day that is near the bar if its prices can only be another security's.
     """
-    low, high = int(found.price.min()), int(found.price.max())
+    low, high = int(ticks.price.min()), int(ticks.price.max())
     by = divisor(low, high, bar, tenfold=tenfold, slack=DAILY_MOVE if near else 0)
     if not by:
         rule = "every tick must lie between low and high of the day bar"
         if near:
             rule = "the ticks must be near the day bar"
         raise BrokenRule("price", rule, f"ticks {low} to {high}, bar {bar.low} to {bar.high}")
-    return scaled(found, by)
+    return scaled(ticks, by)
 
 
-def whole(found: TickDay) -> TickDay:
+def whole(ticks: TickDay) -> TickDay:
     """The day as one that is complete: final, if it was fetched on a later day of the exchange."""
-    later = found.fetched_at.astimezone(SHANGHAI).date() > found.day
-    return replace(found, is_final=later)
+    later = ticks.fetched_at.astimezone(SHANGHAI).date() > ticks.day
+    return replace(ticks, is_final=later)
 
 
 def misfit(hands: int, bar: DayBar) -> int:

@@ -115,16 +115,16 @@ def read_minutes(
     ]
     kept = raw[ascends]
     decimals = decimals_of(code, instrument_type)
-    found = np.zeros(len(kept), RECORD)
-    found["day"], found["label"] = days[ascends].astype(np.int64), kept["label"]
+    bars = np.zeros(len(kept), RECORD)
+    bars["day"], bars["label"] = days[ascends].astype(np.int64), kept["label"]
     for name in PRICES:
         whole = kept[name].astype(np.int64) if old else _li(kept[name], decimals)
-        found[name] = whole * 10 ** (3 - decimals)
-    found["volume"] = kept["volume"] // (1 if instrument_type == "index" else 100)
-    found["amount"] = _li(kept["amount"], 3)
-    found["route"] = intraday.ROUTES.index(f"vipdoc/{FOLDERS[period]}")
-    found["fetched"] = intraday.microseconds(written_at)
-    return File(intraday.repaired(found), rejected, warning)
+        bars[name] = whole * 10 ** (3 - decimals)
+    bars["volume"] = kept["volume"] // (1 if instrument_type == "index" else 100)
+    bars["amount"] = _li(kept["amount"], 3)
+    bars["route"] = intraday.ROUTES.index(f"vipdoc/{FOLDERS[period]}")
+    bars["fetched"] = intraday.microseconds(written_at)
+    return File(intraday.repaired(bars), rejected, warning)
 
 
 def _records(
