@@ -215,6 +215,7 @@ def _postgres_type(kind: pa.DataType) -> str:
         pa.bool_(): "boolean",
         pa.int32(): "integer",
         pa.int64(): "bigint",
+        pa.float64(): "double precision",
         pa.date32(): "date",
     }
     return names[kind]

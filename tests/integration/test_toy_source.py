@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 
 from loaders import sources
@@ -26,6 +27,7 @@ from loaders.errors import LockHeldError, SettingsError, UpstreamError, UsageErr
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import open_warehouse
+from loaders.warehouse.tables import landed_table
 from orchestration import status
 from tests.faults.scene import wait_until
 from tests.toy import source as toy
@@ -176,6 +178,16 @@ def test_what_failed_is_loaded_again_and_nothing_else(bench: Toy) -> None:
     again = bench.load(retry=True)
     assert [(task.keys, task.status) for task in again.tasks] == [(("cc",), "succeeded")]
     assert bench.rows() == EXPECTED
+
+
+def test_a_table_may_have_doubles(bench: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = [*toy.COLUMNS[:2], ("price", pa.float64())]
+    table = landed_table("raw_toy", "greek", columns, key=("symbol", "slot"))
+    greek = replace(toy.SOURCE.dataset("price"), landed=table)
+    tables = (*toy.SOURCE.tables, table)
+    monkeypatch.setattr(toy, "SOURCE", replace(toy.SOURCE, datasets=(greek,), tables=tables))
+    assert bench.load(keys=("Bb",)).status == "succeeded"
+    assert bench.rows("select symbol, price from raw_toy.greek") == [("Bb", 20.0)]
 
 
 def test_a_slow_lane_holds_up_no_other_and_itself_is_held_once(bench: Toy) -> None:
