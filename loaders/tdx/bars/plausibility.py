@@ -5,7 +5,6 @@ bars are mostly impossible is no data at all: an index asked through a stock rou
 success with prices, days and volumes made of misaligned bytes.
 """
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any, TypeAlias
@@ -123,15 +122,12 @@ def check_bars(
 
 
 def _day_rules(days: Sequence[date], as_of: date, closed: Callable[[date], bool]) -> Iterator[Rule]:
-    def those(which: Callable[[date], bool]) -> Mask:
-        return np.fromiter(map(which, days), np.bool_, len(days))
-
-    yield "trade_date", "day must not lie in the future", those(lambda day: day > as_of)
-    early = f"no exchange traded before {FIRST_CHINESE_DAY}"
-    yield "trade_date", early, those(lambda day: day < FIRST_CHINESE_DAY)
-    shut = those(lambda day: FIRST_CHINESE_DAY <= day <= as_of and closed(day))
+    number = np.fromiter(map(date.toordinal, days), np.int64, len(days))
+    future, early = number > as_of.toordinal(), number < FIRST_CHINESE_DAY.toordinal()
+    yield "trade_date", "day must not lie in the future", future
+    yield "trade_date", f"no exchange traded before {FIRST_CHINESE_DAY}", early
+    shut = np.fromiter(map(closed, days), np.bool_, len(days)) & ~future & ~early
     yield "trade_date", "the exchange was closed on this day", shut
     # identical bars were merged when the answer was read
-    twice = {a for a, b in itertools.pairwise(days) if a == b}
-    rule = "bars of one day must not contradict each other"
-    yield "trade_date", rule, those(twice.__contains__)
+    twice = np.isin(number, number[1:][number[1:] == number[:-1]])
+    yield "trade_date", "bars of one day must not contradict each other", twice
