@@ -9,15 +9,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 
-from loaders.tdx.service.answers import (
-    BarShape,
-    Columns,
-    Kind,
-    Reply,
-    WrongShape,
-    bar_columns,
-    read_day,
-)
+from loaders.tdx.service.answers import BarShape, bar_columns, read_day
+from loaders.tdx.service.reply import Columns, Kind, Reply, WrongShape
 
 MINUTES_OF = {"minute1": 1, "minute5": 5, "minute15": 15, "minute30": 30, "hour": 60}
 POINT_FIELDS: dict[str, Kind] = {"Time": str, "Price": int, "Number": int}

@@ -6,18 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from loaders.tdx.service.answers import (
-    BIGINT,
-    EXCHANGES,
-    NUMBER,
-    Bars,
-    BarShape,
-    Kind,
-    Reply,
-    WrongShape,
-    read_bars,
-)
+from loaders.tdx.service.answers import EXCHANGES, Bars, BarShape, read_bars
 from loaders.tdx.service.answers_intraday import MinutePoints, read_minute_points
+from loaders.tdx.service.reply import BIGINT, NUMBER, Kind, Reply, WrongShape
 
 T = TypeVar("T")
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from loaders.tdx.service.answers import NUMBER, Columns, Kind, Reply, WrongShape, read_day
+from loaders.tdx.service.answers import read_day
 from loaders.tdx.service.answers_intraday import read_stamps
+from loaders.tdx.service.reply import NUMBER, Columns, Kind, Reply, WrongShape
 
 # from the call auction to the end of the trading after hours
 FIRST_CLOCK, LAST_CLOCK = "T09:15:00", "T15:30:00"

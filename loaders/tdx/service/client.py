@@ -14,11 +14,11 @@ from loaders.tdx.service.answers import (
     EmptyAnswer,
     Listing,
     Outage,
-    Reply,
     read_listings,
     read_workdays,
 )
 from loaders.tdx.service.connection import CODE
+from loaders.tdx.service.reply import Reply
 from loaders.tdx.service.routes_bars import HISTORY_LIMIT, INDEX_LIMIT, INTRADAY_BARS, BarRoutes
 from loaders.tdx.service.routes_quotes import MOST_QUOTES, QuoteRoutes
 from loaders.tdx.service.routes_trades import TradeRoutes

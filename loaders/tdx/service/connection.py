@@ -30,12 +30,11 @@ from loaders.tdx.service.answers import (
     EmptyAnswer,
     Outage,
     PermanentAnswer,
-    Reply,
     UpstreamTimeout,
-    WrongShape,
     open_envelope,
 )
 from loaders.tdx.service.outage import OutageGate
+from loaders.tdx.service.reply import Reply, WrongShape
 from loaders.tdx.settings import TdxSettings
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, TypeVar
 
 from loaders.errors import UsageError
-from loaders.tdx.service.answers import Bars, BarShape, Reply, read_bars
+from loaders.tdx.service.answers import Bars, BarShape, read_bars
 from loaders.tdx.service.answers_intraday import (
     MINUTES_OF,
     MinutePoints,
@@ -20,6 +20,7 @@ from loaders.tdx.service.answers_intraday import (
     read_timed_bars,
 )
 from loaders.tdx.service.connection import Connection, check_code, longest
+from loaders.tdx.service.reply import Reply
 
 B = TypeVar("B", Bars, TimedBars)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from loaders.tdx.service.answers import Reply
 from loaders.tdx.service.answers_quotes import (
     Counts,
     Quote,
@@ -13,6 +12,7 @@ from loaders.tdx.service.answers_quotes import (
     read_stock_info,
 )
 from loaders.tdx.service.connection import Connection, check_code
+from loaders.tdx.service.reply import Reply
 from loaders.tdx.service.routes_bars import refuse_index
 
 MOST_QUOTES = 50  # codes of one request; more are an error of the whole call

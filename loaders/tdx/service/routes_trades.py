@@ -9,9 +9,9 @@ from datetime import date, timedelta
 
 from loaders.engine.outcome import SourceGone
 from loaders.errors import DataQualityError, UpstreamError
-from loaders.tdx.service.answers import WrongShape
 from loaders.tdx.service.answers_trades import Ticks, joined, read_ticks, read_ticks_of_days
 from loaders.tdx.service.connection import Connection, check_code, longest
+from loaders.tdx.service.reply import WrongShape
 from loaders.trading_time import SHANGHAI
 
 FULL, WHOLE_DAY, PAGES = "trade-history/full", "minute-trade-all", "trade-history"

@@ -26,9 +26,9 @@ from loaders.tdx.service.answers import (
     EmptyAnswer,
     PermanentAnswer,
     UpstreamTimeout,
-    WrongShape,
 )
 from loaders.tdx.service.client import TdxClient
+from loaders.tdx.service.reply import WrongShape
 from loaders.tdx.settings import TdxSettings
 
 T = TypeVar("T")

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 import httpx
 import orjson
 
-from loaders.tdx.service.answers import Bars, Reply
+from loaders.tdx.service.answers import Bars
 from loaders.tdx.service.client import TdxClient
+from loaders.tdx.service.reply import Reply
 from loaders.tdx.settings import TdxSettings
 
 T = TypeVar("T")

@@ -18,13 +18,13 @@ from loaders.tdx.service.answers import (
     PermanentAnswer,
     UnknownCode,
     UpstreamTimeout,
-    WrongShape,
     failure_of,
     open_envelope,
     read_bars,
     read_listings,
     read_workdays,
 )
+from loaders.tdx.service.reply import WrongShape
 
 RAW_DAYS = BarShape("list", "count", "day", "tdx")
 EXTREME = st.integers(-(2**63), 2**63 - 1)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fake_tdx import bar, days, envelope, kline_data, minute_bar, reply, upper
 
-from loaders.tdx.service.answers import BarShape, WrongShape, open_envelope
+from loaders.tdx.service.answers import BarShape, open_envelope
 from loaders.tdx.service.answers_intraday import (
     MinutePoints,
     TimedBars,
@@ -15,6 +15,7 @@ from loaders.tdx.service.answers_intraday import (
     read_minute_points,
     read_timed_bars,
 )
+from loaders.tdx.service.reply import WrongShape
 
 DAY = date(2024, 11, 8)
 HISTORY = BarShape("List", "Count", "minute1")

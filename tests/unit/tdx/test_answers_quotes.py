@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from fake_tdx import bar, days, quote, reply, upper
 
-from loaders.tdx.service.answers import WrongShape
 from loaders.tdx.service.answers_quotes import (
     Counts,
     Quote,
@@ -18,6 +17,7 @@ from loaders.tdx.service.answers_quotes import (
     read_stats,
     read_stock_info,
 )
+from loaders.tdx.service.reply import WrongShape
 
 
 def read(rows: Any, *codes: str, **counters: Counter[str]) -> list[Quote]:
