@@ -13,11 +13,11 @@
 ) }}
 
 with vendor_bars as (
-    select * from {{ changed(source('raw_tdx', 'kline_adjusted')) }}
+    select * from {{ changed(ref('stg_tdx__kline_adjusted')) }}
 ),
 
 raw_bars as (
-    select * from {{ changed(source('raw_tdx', 'kline_daily')) }}
+    select * from {{ changed(ref('stg_tdx__kline_daily')) }}
 ),
 
 -- read by index only
@@ -34,7 +34,7 @@ codes as (
         code,
         -- a vendor that writes cents rounds to them; one that writes li cuts there
         count(*) filter (
-            where open % 10 <> 0 or high % 10 <> 0 or low % 10 <> 0 or close % 10 <> 0
+            where open % 0.01 <> 0 or high % 0.01 <> 0 or low % 0.01 <> 0 or close % 0.01 <> 0
         ) > 0.2 * count(*) as has_li
     from vendor_bars
     group by code
@@ -93,19 +93,15 @@ pairs as (
         s.a,
         s.b,
         array[
-            s.a * r.open * 0.001 + s.b,
-            s.a * r.high * 0.001 + s.b,
-            s.a * r.low * 0.001 + s.b,
-            s.a * r.close * 0.001 + s.b
+            s.a * r.open + s.b, s.a * r.high + s.b, s.a * r.low + s.b, s.a * r.close + s.b
         ]::double precision[] as x,
         array[
-            (v.open + case when k.has_li then 0.5 * sign(v.open) else 0 end) * 0.001,
-            (v.high + case when k.has_li then 0.5 * sign(v.high) else 0 end) * 0.001,
-            (v.low + case when k.has_li then 0.5 * sign(v.low) else 0 end) * 0.001,
-            (v.close + case when k.has_li then 0.5 * sign(v.close) else 0 end) * 0.001
+            v.open + c.cut * sign(v.open), v.high + c.cut * sign(v.high),
+            v.low + c.cut * sign(v.low), v.close + c.cut * sign(v.close)
         ]::double precision[] as v
     from vendor_bars as v
     inner join codes as k on v.code = k.code
+    cross join lateral (values (case when k.has_li then 0.0005 else 0 end)) as c (cut)
     inner join raw_bars as r on v.code = r.code and v.trade_date = r.trade_date
     inner join segments as s
         on v.code = s.code and v.trade_date >= s.valid_from and v.trade_date < s.valid_to

@@ -1,3 +1,8 @@
+{%- set known = [
+    'code', 'ex_date', 'source', 'seq', 'category', 'cash_per10_yuan', 'bonus_total_per10',
+    'rights_per10', 'rights_price_yuan', 'split_ratio', 'total_shares_10k', 'float_shares_10k',
+] -%}
+
 with actions as (
     select * from {{ ref('stg_tdx__corporate_action') }} where not is_withdrawn
 ),
@@ -20,20 +25,7 @@ ranked as (
 
 from_source as (
     select
-        code,
-        ex_date,
-        source,
-        seq,
-        category,
-        cash_per10_yuan,
-        bonus_total_per10,
-        rights_per10,
-        rights_price_yuan,
-        split_ratio,
-        total_shares_10k,
-        float_shares_10k,
-        adjusts_price,
-        source_ref
+        {{ known | join(', ') }}, adjusts_price, source_ref
     from ranked
     where case source when 'csv' then 1 else 2 end = best_rank
 ),
@@ -111,18 +103,7 @@ judged as (
 
 final as (
     select
-        code,
-        ex_date,
-        source,
-        seq,
-        category,
-        cash_per10_yuan,
-        bonus_total_per10,
-        rights_per10,
-        rights_price_yuan,
-        split_ratio,
-        total_shares_10k,
-        float_shares_10k,
+        {{ known | join(', ') }},
         has_effect as adjusts_price,
         case
             when not has_effect then 1

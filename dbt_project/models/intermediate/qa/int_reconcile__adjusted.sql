@@ -17,24 +17,21 @@ vendor as (
 
 newest as (
     select
-        code,
-        max(trade_date) as vendor_date
+        *,
+        max(trade_date) over (partition by code) as vendor_date
     from vendor
-    group by code
 ),
 
 -- our prices as of the vendor's own newest day
 anchored as (
     select
         v.*,
-        n.vendor_date,
         coalesce(t.price_decimals, 2) as price_decimals,
         coalesce(t.backward_a, 1) as anchor_a,
         coalesce(t.backward_b, 0) as anchor_b
-    from vendor as v
-    inner join newest as n on v.code = n.code
+    from newest as v
     left join segments as t
-        on n.code = t.code and n.vendor_date >= t.valid_from and n.vendor_date < t.valid_to
+        on v.code = t.code and v.vendor_date >= t.valid_from and v.vendor_date < t.valid_to
 ),
 
 paired as (

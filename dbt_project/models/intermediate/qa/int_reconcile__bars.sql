@@ -142,7 +142,8 @@ noon as (
         and not bool_or((bar_end at time zone 'Asia/Shanghai')::time = time '13:01')
 ),
 
-joined as (
+-- prices equal to the tick; a minute loses its odd shares, a sum a ten-thousandth to single floats
+compared as (
     select
         coalesce(o.run_id, t.run_id) as run_id,
         coalesce(o.code, t.code) as code,
@@ -157,47 +158,28 @@ joined as (
         o.bar_minutes,
         coalesce(o.has_odd_volume, false) as has_odd_volume,
         coalesce(o.is_price_only, false) as is_price_only,
-        o.open as our_open,
-        t.open as their_open,
-        o.high as our_high,
-        t.high as their_high,
-        o.low as our_low,
-        t.low as their_low,
-        o.close as our_close,
-        t.close as their_close,
-        o.volume_shares as our_volume_shares,
-        t.volume_shares as their_volume_shares,
-        o.amount_cny as our_amount_cny,
-        t.amount_cny as their_amount_cny
-    from asked_of_ours as o
-    full join their_buckets as t
-        on o.code = t.code and o.period = t.period and o.bucket = t.bucket
-),
-
--- prices equal to the tick; a minute loses its odd shares, a sum a ten-thousandth to single floats
-compared as (
-    select
-        j.*,
         f.field,
         f.ours,
         f.theirs,
         f.tolerance
-    from joined as j
+    from asked_of_ours as o
+    full join their_buckets as t
+        on o.code = t.code and o.period = t.period and o.bucket = t.bucket
     cross join lateral (
         values
-        ('bar', (not j.is_missing_here)::integer, (not j.is_missing_there)::integer, 0),
-        ('open', j.our_open, j.their_open, 0),
-        ('high', j.our_high, j.their_high, 0),
-        ('low', j.our_low, j.their_low, 0),
-        ('close', j.our_close, j.their_close, 0),
+        ('bar', (o.code is not null)::integer, (t.code is not null)::integer, 0),
+        ('open', o.open, t.open, 0),
+        ('high', o.high, t.high, 0),
+        ('low', o.low, t.low, 0),
+        ('close', o.close, t.close, 0),
         (
-            'volume_shares', j.our_volume_shares, j.their_volume_shares,
-            100 * (1 + coalesce(j.minutes, 0))
-            + case when j.period = 'day' then 0.000001 else 0.0001 end * j.their_volume_shares
+            'volume_shares', o.volume_shares, t.volume_shares,
+            100 * (1 + coalesce(o.minutes, 0))
+            + case when t.period = 'day' then 0.000001 else 0.0001 end * t.volume_shares
         ),
         (
-            'amount_cny', j.our_amount_cny, j.their_amount_cny,
-            case when j.period = 'day' then 0.000001 else 0.0001 end * j.their_amount_cny
+            'amount_cny', o.amount_cny, t.amount_cny,
+            case when t.period = 'day' then 0.000001 else 0.0001 end * t.amount_cny
         )
     ) as f (field, ours, theirs, tolerance)
 ),
@@ -232,8 +214,7 @@ final as (
                 c.field = 'volume_shares'
                 and (
                     c.has_odd_volume
-                    or {{ decoded_volume('(c.their_volume_shares / 100)') }}
-                    = c.our_volume_shares / 100
+                    or {{ decoded_volume('div(c.theirs, 100)') }} = c.ours / 100
                 )
                 then 'small_volume_decoding'
             when c.period = 'day' then 'correction'

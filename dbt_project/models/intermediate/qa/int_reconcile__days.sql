@@ -69,7 +69,7 @@ spans as (
     group by code, check_name, period
 ),
 
-joined as (
+compared as (
     select
         d.run_id,
         d.code,
@@ -80,18 +80,12 @@ joined as (
         coalesce(p.has_odd_volume, false) or d.volume_flag <> 'ok' as has_odd_volume,
         coalesce(p.is_price_only, false) as is_price_only,
         coalesce(p.is_final, true) and d.is_final as is_final,
-        p.open as our_open,
-        p.high as our_high,
-        p.low as our_low,
-        p.close as our_close,
-        p.volume_shares as our_volume_shares,
-        p.amount_cny as our_amount_cny,
-        d.open,
-        d.high,
-        d.low,
-        d.close,
         d.volume_shares,
-        d.amount_cny
+        p.volume_shares as part_volume_shares,
+        f.field,
+        f.ours,
+        f.theirs,
+        f.tolerance
     from days as d
     inner join spans as s on d.code = s.code and d.trade_date between s.first_date and s.last_date
     left join parts as p
@@ -99,31 +93,21 @@ joined as (
             s.code = p.code
             and s.check_name = p.check_name
             and d.trade_date = p.trade_date
-),
-
-compared as (
-    select
-        j.*,
-        f.field,
-        f.ours,
-        f.theirs,
-        f.tolerance
-    from joined as j
     cross join lateral (
         values
-        ('bar', least(j.part_count, 1), 1, 0),
-        ('open', j.our_open, j.open, 0),
-        ('high', j.our_high, j.high, 0),
-        ('low', j.our_low, j.low, 0),
-        ('close', j.our_close, j.close, 0),
+        ('bar', (p.code is not null)::integer, 1, 0),
+        ('open', p.open, d.open, 0),
+        ('high', p.high, d.high, 0),
+        ('low', p.low, d.low, 0),
+        ('close', p.close, d.close, 0),
         (
-            'volume_shares', j.our_volume_shares, j.volume_shares,
-            case j.period
-                when 'tick' then {{ tick_tolerance('j.code', 'j.volume_shares', 'j.part_count') }}
-                else {{ volume_tolerance('j.volume_shares') }} + 100 * j.part_count
+            'volume_shares', p.volume_shares, d.volume_shares,
+            case s.period
+                when 'tick' then {{ tick_tolerance('d.code', 'd.volume_shares', 'p.part_count') }}
+                else {{ volume_tolerance('d.volume_shares') }} + 100 * p.part_count
             end
         ),
-        ('amount_cny', j.our_amount_cny, j.amount_cny, 0.0001 * j.amount_cny)
+        ('amount_cny', p.amount_cny, d.amount_cny, 0.0001 * d.amount_cny)
     ) as f (field, ours, theirs, tolerance)
 ),
 
@@ -147,7 +131,7 @@ final as (
             when field = 'volume_shares' and has_odd_volume then 'small_volume_decoding'
             when
                 period = 'tick'
-                and volume_shares - our_volume_shares
+                and volume_shares - part_volume_shares
                 > {{ tick_tolerance('code', 'volume_shares', 'part_count') }}
                 then 'missing_ticks'
             else 'unexplained'

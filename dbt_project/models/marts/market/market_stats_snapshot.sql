@@ -1,4 +1,12 @@
 {{ config(materialized='view') }}
+{%- set counts = [
+    'stock_count', 'up_count', 'down_count', 'flat_count', 'limit_up_count', 'limit_down_count',
+    'suspended_count',
+] -%}
+{%- set of_service = [
+    'service_stock_count', 'service_up_count', 'service_down_count', 'service_flat_count',
+    'service_instrument_count',
+] %}
 
 -- a condition on trade_date reaches every table, so that one day costs its own rows and no more:
 -- nothing is materialized, nor joined in full
@@ -21,18 +29,8 @@ samples as not materialized (
         q.sampled_at,
         q.trade_date,
         true as has_quotes,
-        q.stock_count,
-        q.up_count,
-        q.down_count,
-        q.flat_count,
-        q.limit_up_count,
-        q.limit_down_count,
-        q.suspended_count,
-        s.service_stock_count,
-        s.service_up_count,
-        s.service_down_count,
-        s.service_flat_count,
-        s.service_instrument_count
+        q.{{ counts | join(', q.') }},
+        s.{{ of_service | join(', s.') }}
     from by_quotes as q
     left join service as s on q.exchange = s.exchange and q.sampled_at = s.sampled_at
     union all
@@ -41,18 +39,8 @@ samples as not materialized (
         s.sampled_at,
         s.trade_date,
         false as has_quotes,
-        null as stock_count,
-        null as up_count,
-        null as down_count,
-        null as flat_count,
-        null as limit_up_count,
-        null as limit_down_count,
-        null as suspended_count,
-        s.service_stock_count,
-        s.service_up_count,
-        s.service_down_count,
-        s.service_flat_count,
-        s.service_instrument_count
+        null as {{ counts | join(', null as ') }},
+        s.{{ of_service | join(', s.') }}
     from service as s
     where
         not exists (
@@ -75,18 +63,10 @@ sampled as (
             when b.exchange is not null then 'day_bars'
             else 'service'
         end as basis,
-        coalesce(s.stock_count, b.stock_count)::integer as stock_count,
-        coalesce(s.up_count, b.up_count)::integer as up_count,
-        coalesce(s.down_count, b.down_count)::integer as down_count,
-        coalesce(s.flat_count, b.flat_count)::integer as flat_count,
-        coalesce(s.limit_up_count, b.limit_up_count)::integer as limit_up_count,
-        coalesce(s.limit_down_count, b.limit_down_count)::integer as limit_down_count,
-        coalesce(s.suspended_count, b.suspended_count)::integer as suspended_count,
-        s.service_stock_count::integer as service_stock_count,
-        s.service_up_count::integer as service_up_count,
-        s.service_down_count::integer as service_down_count,
-        s.service_flat_count::integer as service_flat_count,
-        s.service_instrument_count::integer as service_instrument_count
+        {% for name in counts -%}
+            coalesce(s.{{ name }}, b.{{ name }})::integer as {{ name }},
+        {% endfor -%}
+        s.{{ of_service | join(', s.') }}
     from samples as s
     left join lateral (
         select d.* from by_bars as d
@@ -107,18 +87,10 @@ unsampled as (
         (b.trade_date + time '15:00') at time zone 'Asia/Shanghai' as sampled_at,
         b.trade_date,
         'day_bars' as basis,
-        b.stock_count::integer as stock_count,
-        b.up_count::integer as up_count,
-        b.down_count::integer as down_count,
-        b.flat_count::integer as flat_count,
-        b.limit_up_count::integer as limit_up_count,
-        b.limit_down_count::integer as limit_down_count,
-        b.suspended_count::integer as suspended_count,
-        null::integer as service_stock_count,
-        null::integer as service_up_count,
-        null::integer as service_down_count,
-        null::integer as service_flat_count,
-        null::integer as service_instrument_count
+        {% for name in counts -%}
+            b.{{ name }}::integer as {{ name }},
+        {% endfor -%}
+        null::integer as {{ of_service | join(', null::integer as ') }}
     from by_bars as b
     where
         not exists (

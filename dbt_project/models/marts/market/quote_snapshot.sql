@@ -1,6 +1,8 @@
 {{ config(materialized='view') }}
 
 -- no CTE: see stg_tdx__kline_daily
+{%- set levels = ['bid1', 'bid2', 'bid3', 'bid4', 'bid5', 'ask1', 'ask2', 'ask3', 'ask4', 'ask5'] %}
+
 select
     code,
     sampled_at,
@@ -15,26 +17,10 @@ select
     amount_cny,
     inside_dish_shares,
     outer_disc_shares,
-    bid1_price,
-    bid1_volume_shares,
-    bid2_price,
-    bid2_volume_shares,
-    bid3_price,
-    bid3_volume_shares,
-    bid4_price,
-    bid4_volume_shares,
-    bid5_price,
-    bid5_volume_shares,
-    ask1_price,
-    ask1_volume_shares,
-    ask2_price,
-    ask2_volume_shares,
-    ask3_price,
-    ask3_volume_shares,
-    ask4_price,
-    ask4_volume_shares,
-    ask5_price,
-    ask5_volume_shares,
+    {% for level in levels -%}
+        {{ level }}_price,
+        {{ level }}_volume_shares,
+    {% endfor -%}
     ask1_price - bid1_price as spread,
     close is null as is_suspended,
     fetched_at

@@ -7,11 +7,11 @@ renamed as (
         exchange,
         sampled_at,
         trade_date,
-        stock_count as service_stock_count,
-        up_count as service_up_count,
-        down_count as service_down_count,
-        flat_count as service_flat_count,
-        instrument_count as service_instrument_count,
+        stock_count::integer as service_stock_count,
+        up_count::integer as service_up_count,
+        down_count::integer as service_down_count,
+        flat_count::integer as service_flat_count,
+        instrument_count::integer as service_instrument_count,
         fetched_at
     from source
 )

@@ -1,4 +1,6 @@
 -- no CTE: see stg_tdx__kline_daily. the service writes 0 where there is no price
+{%- set levels = ['bid1', 'bid2', 'bid3', 'bid4', 'bid5', 'ask1', 'ask2', 'ask3', 'ask4', 'ask5'] %}
+
 select
     code,
     sampled_at,
@@ -13,25 +15,9 @@ select
     amount_yuan::numeric(20, 3) as amount_cny,
     100 * inside_dish as inside_dish_shares,
     100 * outer_disc as outer_disc_shares,
-    (nullif(bid1_price, 0) * 0.001)::numeric(18, 3) as bid1_price,
-    100 * bid1_volume as bid1_volume_shares,
-    (nullif(bid2_price, 0) * 0.001)::numeric(18, 3) as bid2_price,
-    100 * bid2_volume as bid2_volume_shares,
-    (nullif(bid3_price, 0) * 0.001)::numeric(18, 3) as bid3_price,
-    100 * bid3_volume as bid3_volume_shares,
-    (nullif(bid4_price, 0) * 0.001)::numeric(18, 3) as bid4_price,
-    100 * bid4_volume as bid4_volume_shares,
-    (nullif(bid5_price, 0) * 0.001)::numeric(18, 3) as bid5_price,
-    100 * bid5_volume as bid5_volume_shares,
-    (nullif(ask1_price, 0) * 0.001)::numeric(18, 3) as ask1_price,
-    100 * ask1_volume as ask1_volume_shares,
-    (nullif(ask2_price, 0) * 0.001)::numeric(18, 3) as ask2_price,
-    100 * ask2_volume as ask2_volume_shares,
-    (nullif(ask3_price, 0) * 0.001)::numeric(18, 3) as ask3_price,
-    100 * ask3_volume as ask3_volume_shares,
-    (nullif(ask4_price, 0) * 0.001)::numeric(18, 3) as ask4_price,
-    100 * ask4_volume as ask4_volume_shares,
-    (nullif(ask5_price, 0) * 0.001)::numeric(18, 3) as ask5_price,
-    100 * ask5_volume as ask5_volume_shares,
+    {% for level in levels -%}
+        (nullif({{ level }}_price, 0) * 0.001)::numeric(18, 3) as {{ level }}_price,
+        100 * {{ level }}_volume as {{ level }}_volume_shares,
+    {% endfor -%}
     fetched_at
 from {{ source('raw_tdx', 'quote') }}
