@@ -197,16 +197,10 @@ begin
 
         if is_fitted then
             -- a map fitted on few bars may only want a better fit
-            better := {{ schema }}.affine_fit(
-                x, v, start_bar, i + 4, newer_p, newer_q, event_a, event_b, latest_a, latest_b,
-                tolerance
-            );
+            better := {{ fit_of_bars(schema, 'start_bar', 'i + 4') }};
             n := i + 4;
             if better.m is null then
-                better := {{ schema }}.affine_fit(
-                    x, v, start_bar, i - 1, newer_p, newer_q, event_a, event_b, latest_a, latest_b,
-                    tolerance
-                );
+                better := {{ fit_of_bars(schema, 'start_bar', 'i - 1') }};
                 n := i - 1;
             end if;
             if better.m is not null then
@@ -262,10 +256,7 @@ begin
         <<fitting>>
         for first_bar in i..least(i + 4, bars - 4) loop
             foreach n in array array[first_bar + 39, first_bar + 19, first_bar + 9, first_bar + 4] loop
-                event := {{ schema }}.affine_fit(
-                    x, v, first_bar, least(n, bars), newer_p, newer_q, event_a, event_b, latest_a,
-                    latest_b, tolerance
-                );
+                event := {{ fit_of_bars(schema, 'first_bar', 'least(n, bars)') }};
                 exit fitting when event.m is not null;
             end loop;
         end loop;
@@ -296,9 +287,7 @@ begin
     end loop;
 
     if is_event then
-        better := {{ schema }}.affine_fit(
-            x, v, start_bar, bars, newer_p, newer_q, event_a, event_b, latest_a, latest_b, tolerance
-        );
+        better := {{ fit_of_bars(schema, 'start_bar', 'bars') }};
         if better.m is not null then
             event := better;
         end if;
@@ -308,4 +297,12 @@ begin
     end if;
 end
 $function$;
+{%- endmacro %}
+
+{# How affine_breaks asks affine_fit for the event that explains the bars from `first_bar` to `last_bar`. #}
+{% macro fit_of_bars(schema, first_bar, last_bar) -%}
+    {{ schema }}.affine_fit(
+        x, v, {{ first_bar }}, {{ last_bar }}, newer_p, newer_q, event_a, event_b, latest_a, latest_b,
+        tolerance
+    )
 {%- endmacro %}

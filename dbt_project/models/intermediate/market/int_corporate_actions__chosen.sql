@@ -33,24 +33,8 @@ applied as (
 
 final as (
     select
-        code,
-        ex_date,
-        source,
-        seq,
-        category,
-        cash_per10_yuan,
-        bonus_total_per10,
-        rights_per10,
-        rights_price_yuan,
-        split_ratio,
-        total_shares_10k,
-        float_shares_10k,
-        adjusts_price,
-        m,
-        c,
-        is_active,
-        false as is_inferred,
-        source_ref
+        *,
+        false as is_inferred
     from known
     union all
     select
@@ -70,8 +54,8 @@ final as (
         a.m,
         a.c,
         coalesce(a.ex_date <= d.as_of_date, false) as is_active,
-        true as is_inferred,
-        format('inferred from %s adjusted bars of the vendor', a.fitted_bar_count) as source_ref
+        format('inferred from %s adjusted bars of the vendor', a.fitted_bar_count) as source_ref,
+        true as is_inferred
     from applied as a
     cross join market_day as d
 )

@@ -4,8 +4,4 @@
     meta={'by': 'ex_date'},
 ) }}
 
-with actions as (
-    select * from {{ ref('int_corporate_actions__chosen') }}
-)
-
-select * from actions
+select * from {{ ref('int_corporate_actions__chosen') }}

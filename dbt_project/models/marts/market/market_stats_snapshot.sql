@@ -66,7 +66,7 @@ sampled as (
         {% for name in counts -%}
             coalesce(s.{{ name }}, b.{{ name }})::integer as {{ name }},
         {% endfor -%}
-        s.{{ of_service | join(', s.') }}
+        s.{{ of_service | join('::integer, s.') }}::integer
     from samples as s
     left join lateral (
         select d.* from by_bars as d

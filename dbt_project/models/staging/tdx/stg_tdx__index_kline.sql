@@ -4,10 +4,7 @@ select
     period,
     bar_end,
     trade_date,
-    (open * 0.001)::numeric(18, 3) as open,
-    (high * 0.001)::numeric(18, 3) as high,
-    (low * 0.001)::numeric(18, 3) as low,
-    (close * 0.001)::numeric(18, 3) as close,
+    {{ prices_in_yuan() }},
     -- what the service calls the volume of a minute is turnover in units of 100 yuan
     case when period <> 'minute1' then 100 * volume end as volume_shares,
     case

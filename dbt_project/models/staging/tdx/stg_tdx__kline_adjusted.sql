@@ -2,10 +2,7 @@
 select
     code,
     trade_date,
-    (open * 0.001)::numeric(18, 3) as open,
-    (high * 0.001)::numeric(18, 3) as high,
-    (low * 0.001)::numeric(18, 3) as low,
-    (close * 0.001)::numeric(18, 3) as close,
+    {{ prices_in_yuan() }},
     100 * volume as volume_shares,
     is_final,
     fetched_at

@@ -6,10 +6,7 @@
 select
     code,
     trade_date,
-    (open * 0.001)::numeric(18, 3) as open,
-    (high * 0.001)::numeric(18, 3) as high,
-    (low * 0.001)::numeric(18, 3) as low,
-    (close * 0.001)::numeric(18, 3) as close,
+    {{ prices_in_yuan() }},
     100 * case when {{ is_repaired }} then {{ decoded }} else volume end as volume_shares,
     (amount * 0.001)::numeric(20, 3) as amount_cny,
     case

@@ -6,10 +6,7 @@ select
     bar_end,
     trade_date,
     source_label,
-    (open * 0.001)::numeric(18, 3) as open,
-    (high * 0.001)::numeric(18, 3) as high,
-    (low * 0.001)::numeric(18, 3) as low,
-    (close * 0.001)::numeric(18, 3) as close,
+    {{ prices_in_yuan() }},
     100 * case when {{ decoded_as_hands('volume') }} and {{ is_too_little }} then 0 else volume end
         as volume_shares,
     (amount * 0.001)::numeric(20, 3) as amount_cny,
