@@ -64,6 +64,10 @@ class BuildResult:
             return 0
         return DataQualityError.exit_code if self.tests_failed else QuotemillError.exit_code
 
+    @property
+    def failures(self) -> str:
+        return "; ".join(f"{f.name}: {f.message}" for f in self.findings if f.status != "warn")
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"exit_code": self.exit_code}
 
@@ -189,10 +193,9 @@ def invoke(
     options = [
         part for name, value in defaults.items() if name not in given for part in (name, value)
     ]
-    strict = ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
-    head = [] if lenient else strict
-    if quiet:
-        head = ["--quiet", *head]
+    head = ["--quiet"] if quiet else []
+    if not lenient:
+        head += ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
     with contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
         outcome = dbtRunner().invoke([*head, *arguments, *options])
     if outcome.exception is not None and not outcome.result:
@@ -243,10 +246,9 @@ def _dbt_error(error: BaseException) -> QuotemillError:
 
 
 def _result(build_id: int, command: str, outcome: Any, seconds: float) -> BuildResult:
-    nodes = list(outcome.result)
     kinds = {"model": 0, "passed": 0, "warned": 0, "failed": 0}
     rows, findings = 0, []
-    for node in nodes:
+    for node in outcome.result:
         status, kind = str(node.status), str(node.node.resource_type)
         if kind in ("model", "seed") and status == "success":
             kinds["model"] += 1
@@ -256,17 +258,9 @@ def _result(build_id: int, command: str, outcome: Any, seconds: float) -> BuildR
         if status in ("warn", "fail", "error"):
             findings.append(Finding(node.node.name, status, " ".join(str(node.message).split())))
     return BuildResult(
-        build_id,
-        bool(outcome.success),
-        command,
-        kinds["model"],
-        rows,
-        kinds["passed"],
-        kinds["warned"],
-        kinds["failed"],
-        tuple(findings),
-        round(seconds, 2),
-    )
+        build_id, bool(outcome.success), command, kinds["model"], rows, kinds["passed"],
+        kinds["warned"], kinds["failed"], tuple(findings), round(seconds, 2),
+    )  # fmt: skip
 
 
 def _reader(warehouse: Warehouse) -> str:
@@ -303,25 +297,22 @@ def finish_build(
 ) -> None:
     """Record how a build ended; without a result it failed by `error`. After a good one what was
     `touched` counts as built."""
-    if result and not result.succeeded:
-        error = "; ".join(f"{f.name}: {f.message}" for f in result.findings if f.status != "warn")
+    good = result is not None and result.succeeded
+    if result and not good:
+        error = result.failures
+    names = ("models_built", "rows_written", "tests_passed", "tests_warned", "tests_failed")
     with warehouse.connect() as conn:
         conn.execute(
-            "update ops.builds set status = %s, finished_at = clock_timestamp(), models_built = %s, "
-            "rows_written = %s, tests_passed = %s, tests_warned = %s, tests_failed = %s, error = %s "
-            "where build_id = %s",
+            "update ops.builds set status = %s, finished_at = clock_timestamp(), error = %s, "
+            f"{' = %s, '.join(names)} = %s where build_id = %s".encode(),
             (
-                "succeeded" if result and result.succeeded else "failed",
-                result and result.models_built,
-                result and result.rows_written,
-                result and result.tests_passed,
-                result and result.tests_warned,
-                result and result.tests_failed,
+                "succeeded" if good else "failed",
                 error,
+                *(getattr(result, name, None) for name in names),
                 build_id,
             ),
         )
-        if touched and result and result.succeeded:
+        if touched and good:
             changes.move_cursor(conn, _reader(warehouse), touched.seen, touched.fingerprint)
 
 

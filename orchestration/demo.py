@@ -18,21 +18,14 @@ from orchestration.pipeline import RunResult
 
 HOME = Path("var/demo")
 ACTIONS = HOME / "corporate_actions.csv"
+OWN = ("QUOTEMILL_", "DB_", "TDX_")  # settings that are not the demo's
 # enough to look at, little to wait for
 MINUTE_DAYS, TICK_DAYS = 10, 3
-SIZES = """
-    select 'market.kline_daily', count(*) from market.kline_daily union all
-    select 'market.kline_daily_qfq', count(*) from market.kline_daily_qfq union all
-    select 'market.kline_weekly_qfq', count(*) from market.kline_weekly_qfq union all
-    select 'market.kline_monthly_qfq', count(*) from market.kline_monthly_qfq union all
-    select 'market.index_kline_daily', count(*) from market.index_kline_daily union all
-    select 'market.kline_minute_raw', count(*) from market.kline_minute_raw union all
-    select 'market.kline_5m', count(*) from market.kline_5m union all
-    select 'market.kline_60m', count(*) from market.kline_60m union all
-    select 'market.tick_trade_raw', count(*) from market.tick_trade_raw union all
-    select 'market.tick_daily_summary', count(*) from market.tick_daily_summary union all
-    select 'market.corporate_actions', count(*) from market.corporate_actions
-"""
+TABLES = (
+    *("kline_daily", "kline_daily_qfq", "kline_weekly_qfq", "kline_monthly_qfq"),
+    *("index_kline_daily", "kline_minute_raw", "kline_5m", "kline_60m"),
+    *("tick_trade_raw", "tick_daily_summary", "corporate_actions"),
+)
 # the newest day whose price is adjusted by exactly one event, a cash dividend or bonus
 EXAMPLE = """
     select
@@ -57,11 +50,7 @@ def run(codes: int, days: int, run_all: Callable[[Settings, str], RunResult]) ->
     clock = _last_close(datetime.now(UTC))
     with _sandbox(codes, days, clock) as url:
         settings = load_settings(
-            {
-                k: v
-                for k, v in os.environ.items()
-                if not k.startswith(("QUOTEMILL_", "DB_", "TDX_"))
-            },
+            {k: v for k, v in os.environ.items() if not k.startswith(OWN)},
             cwd=HOME,
             home=HOME.absolute(),
             tdx={
@@ -111,11 +100,13 @@ def _sandbox(codes: int, days: int, clock: date) -> Iterator[str]:
 
 def _summary(settings: Settings) -> None:
     with open_warehouse(settings).connect() as conn:
-        sizes = conn.execute(SIZES).fetchall()
         example = conn.execute(EXAMPLE).fetchone()
-    print()
-    for table, count in sizes:
-        print(f"{table:<28} {count:>10,} rows")
+        print()
+        for table in TABLES:
+            [count] = conn.execute(f"select count(*) from market.{table}".encode()).fetchone() or (
+                0,
+            )
+            print(f"{'market.' + table:<28} {count:>10,} rows")
     if example:
         code, day, *numbers = example
         ex_date = numbers.pop(2)

@@ -123,39 +123,27 @@ def run(
             qa=warehouse.inner_schema("qa"),
         )
     return Reconciliation(
-        run_id,
-        now.astimezone(UTC),
-        month,
-        last,
-        seed,
-        codes,
-        len(candidates),
-        comparisons,
-        differences,
-        not_loaded,
-    )
+        run_id, now.astimezone(UTC), month, last, seed, codes, len(candidates), comparisons,
+        differences, not_loaded,
+    )  # fmt: skip
 
 
 def _must_succeed(built: BuildResult | None, command: str) -> None:
     """Raises what a failed build amounts to; a test of ours that fails is about data."""
     if built is None or built.succeeded:
         return
-    failed = "; ".join(f"{f.name}: {f.message}" for f in built.findings if f.status != "warn")
     kind = DataQualityError if built.tests_failed else QuotemillError
-    raise kind(f"the build failed, so nothing was compared: {failed}", hint=command)
+    raise kind(f"the build failed, so nothing was compared: {built.failures}", hint=command)
 
 
 def newest_whole_month(conn: psycopg.Connection) -> date:
     """The first day of the newest month whose last trading day is stored. Raises UsageError."""
-    row = conn.execute(
+    newest, oldest = conn.execute(
         "select max(trade_date), min(trade_date) from raw_tdx.kline_daily where is_final"
-    ).fetchone()
-    newest: date | None
-    oldest: date | None
-    newest, oldest = row if row else (None, None)
-    if newest is None or oldest is None:
+    ).fetchone() or (None, None)
+    if newest is None:
         raise UsageError("no day bar is stored, so nothing can be compared", hint="quotemill run")
-    month = newest.replace(day=1)
+    month: date = newest.replace(day=1)
     if newest < last_trading_day(month):
         month = (month - timedelta(days=1)).replace(day=1)
     if last_trading_day(month) < oldest:

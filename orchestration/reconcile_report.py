@@ -99,13 +99,12 @@ def _worst(found: Sequence[Difference]) -> str:
 
 
 def _head(result: Reconciliation) -> str:
-    return "\n".join(
-        [
-            f"- as of {result.as_of:%Y-%m-%d %H:%M} UTC; days {result.month} to {result.last_date}",
-            f"- {len(result.codes)} of {result.candidates} codes that traded in the month, "
-            f"seed {result.seed}: {', '.join(result.codes)}",
-            f"- times are of the exchange; every row: `select * from qa.reconciliation where run_id = {result.run_id}`",
-        ]
+    return (
+        f"- as of {result.as_of:%Y-%m-%d %H:%M} UTC; days {result.month} to {result.last_date}\n"
+        f"- {len(result.codes)} of {result.candidates} codes that traded in the month, "
+        f"seed {result.seed}: {', '.join(result.codes)}\n"
+        "- times are of the exchange; every row: "
+        f"`select * from qa.reconciliation where run_id = {result.run_id}`"
     )
 
 

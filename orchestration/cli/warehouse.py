@@ -12,6 +12,10 @@ from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
+from loaders.warehouse import dump as dumps
+from loaders.warehouse import embedded
+from loaders.warehouse.embedded.binaries import client_tool
+from loaders.warehouse.postgres import allow_embedded, open_warehouse
 
 app = typer.Typer(
     help="Start, stop, look at, dump, restore and remove the warehouse.", no_args_is_help=True
@@ -25,9 +29,6 @@ def start() -> None:
 
     Example: quotemill warehouse start
     """
-    from loaders.warehouse import embedded
-    from loaders.warehouse.postgres import allow_embedded
-
     settings = load_settings()
     _must_be_embedded(settings, "start that server by its own means, or remove the setting")
     allow_embedded(settings)
@@ -41,8 +42,6 @@ def stop() -> None:
 
     Example: quotemill warehouse stop
     """
-    from loaders.warehouse import embedded
-
     typer.echo("stopped" if embedded.stop(load_settings().home) else "was not running")
 
 
@@ -52,9 +51,6 @@ def status(json: JsonFlag = False) -> None:
 
     Example: quotemill warehouse status --json
     """
-    from loaders.warehouse import embedded
-    from loaders.warehouse.postgres import open_warehouse
-
     settings = load_settings()
     warehouse = open_warehouse(settings, start=False)
     facts: dict[str, object] = {"warehouse": warehouse.label, "origin": warehouse.origin}
@@ -75,9 +71,6 @@ def psql(context: typer.Context) -> None:
 
     Example: quotemill warehouse psql -c 'select count(*) from market.kline_daily'
     """
-    from loaders.warehouse.embedded.binaries import client_tool
-    from loaders.warehouse.postgres import open_warehouse
-
     warehouse = open_warehouse(load_settings())
     with warehouse.connect() as conn:
         version, encrypted = conn.info.server_version, conn.pgconn.ssl_in_use
@@ -94,8 +87,6 @@ def url() -> None:
 
     Example: psql "$(quotemill warehouse url)"
     """
-    from loaders.warehouse.postgres import open_warehouse
-
     typer.echo(open_warehouse(load_settings()).url)
 
 
@@ -108,10 +99,7 @@ def dump(
 
     Example: quotemill warehouse dump backup.dump
     """
-    from loaders.warehouse.dump import dump as write_dump
-    from loaders.warehouse.postgres import open_warehouse
-
-    result = write_dump(open_warehouse(load_settings()), file, overwrite=overwrite)
+    result = dumps.dump(open_warehouse(load_settings()), file, overwrite=overwrite)
     typer.echo(f"{result.path}: {result.entries} objects, {result.size_bytes / 1e6:.1f} MB")
 
 
@@ -126,16 +114,12 @@ def restore(
 
     Example: quotemill warehouse restore backup.dump
     """
-    from loaders.warehouse.dump import occupied
-    from loaders.warehouse.dump import restore as read_dump
-    from loaders.warehouse.postgres import open_warehouse
-
     warehouse = open_warehouse(load_settings())
     if not yes and sys.stdin.isatty():
-        held = occupied(warehouse, file)
+        held = dumps.occupied(warehouse, file)
         question = f"{warehouse.label} holds {held} relations. Replace what {file} holds too?"
         yes = held > 0 and typer.confirm(question, abort=True)
-    result = read_dump(warehouse, file, clean=yes)
+    result = dumps.restore(warehouse, file, clean=yes)
     typer.echo(f"{result.entries} objects restored from {result.path} into {warehouse.label}")
 
 
@@ -147,8 +131,6 @@ def remove(
 
     Example: quotemill warehouse remove
     """
-    from loaders.warehouse import embedded
-
     settings = load_settings()
     _must_be_embedded(settings, "drop its schemas or its database by that server's own means")
     found = embedded.status(settings.home)
