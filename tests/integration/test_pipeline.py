@@ -23,7 +23,7 @@ from orchestration.pipeline import RunResult
 from tests.conftest import DBT_DATABASE
 from tests.integration.tdx_load.bench import Bench, bench
 
-pytestmark = pytest.mark.usefixtures("quick_builds")
+pytestmark = pytest.mark.usefixtures("models_alone")
 MARKET = SyntheticMarket(codes=12, days=40, seed=5)
 DAYS = [day for day in MARKET.days if day <= MARKET.end.date()]
 ADJUSTED = "select * from market.kline_daily_qfq order by code, trade_date"
@@ -73,7 +73,11 @@ def market_bench(
     """The market after its first run, on the day before its last."""
 
     def fill(dsn: str) -> None:
-        with opened(dsn, tmp_path / "first", clock=DAYS[-2]) as made:
+        with (
+            opened(dsn, tmp_path / "first", clock=DAYS[-2]) as made,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            patch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "unit_test")
             first_run.append(run(made))
 
     dsn = filled_database("pipeline", fill, DBT_DATABASE)
@@ -100,6 +104,7 @@ def test_a_new_day_is_built_and_a_run_without_one_builds_no_row(
     [first] = first_run
     assert first.exit_code == 0
     assert first.build is not None
+    assert first.build.tests_passed > 0
     assert first.build.tests_failed == 0
 
     market_bench.sandbox.set_clock(DAYS[-1])
@@ -296,7 +301,7 @@ def test_the_time_zone_of_the_role_changes_no_table(
                 f"alter role {role} in database {database} set timezone to '{zone}'".encode()
             )
         if zone == "America/New_York":
-            monkeypatch.delenv("DBT_EXCLUDE_RESOURCE_TYPES")  # the unit tests, too, in a zone
+            monkeypatch.delenv("DBT_EXCLUDE_RESOURCE_TYPES")  # dbt's tests, too, in a zone
         outcome = build.invoke(
             market_bench.settings, warehouse, ["build", "--full-refresh"], quiet=True
         )

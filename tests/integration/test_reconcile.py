@@ -26,7 +26,7 @@ from orchestration.reconcile import PARTS_OF_A_DAY, Reconciliation, Request
 from tests.conftest import DBT_DATABASE
 from tests.integration.tdx_load.bench import Bench, bench
 
-pytestmark = pytest.mark.usefixtures("quick_builds")
+pytestmark = pytest.mark.usefixtures("models_alone")
 MARKET = SyntheticMarket(codes=12, days=60, seed=5)
 JUNE = date(2025, 6, 1)
 CHECKED = ("sh600000", "sh600002", "sh600003", "sz000001", "sz000002", "sz000003", "sz300001")
@@ -135,7 +135,7 @@ def test_a_sound_market_agrees_and_each_injected_fault_is_told_by_its_cause(
         loaded.settings,
         open_warehouse(loaded.settings),
         loaded.heard.line,
-        arguments=["--full-refresh"],
+        arguments=["--full-refresh", "--select", "config.materialized:incremental"],
     )
     result = run(loaded, codes=CHECKED)
 
@@ -188,7 +188,8 @@ def test_a_series_that_silently_turned_raw_is_flagged_every_time(
     ]
     with opened(MARKET, warehouse_dsn, tmp_path / "home") as b:
         b.load(codes=adjusted)
-        build.build(b.settings, open_warehouse(b.settings), b.heard.line)
+        models = ["--select", *(f"+{model}" for model in reconcile.MODELS)]
+        build.build(b.settings, open_warehouse(b.settings), b.heard.line, arguments=models)
         for seed in (1, 2, 3):
             drawn = random.Random(seed).sample(adjusted, 4)
             b.sandbox.faults.clear()
@@ -208,7 +209,8 @@ def test_real_series_raise_no_alarm(
         ReplayMarket(real_tdx_data), warehouse_dsn, tmp_path / "home", corporate_actions=actions
     ) as b:
         b.load(codes=codes)
-        build.build(b.settings, open_warehouse(b.settings), b.heard.line)
+        models = ["--select", *(f"+{model}" for model in reconcile.MODELS)]
+        build.build(b.settings, open_warehouse(b.settings), b.heard.line, arguments=models)
         # a month with an ex-date of each: 2011-05-27 and 2011-06-03
         for month in (date(2011, 5, 1), date(2011, 6, 1), date(2008, 6, 1)):
             assert adjusted_alone(b, codes, month) == set()

@@ -1,11 +1,13 @@
 """Two homes in one checkout: what each command of ours writes lands in its own warehouse."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from loaders.tdx.schemas import KLINE_DAILY
 from loaders.warehouse import changes
 from loaders.warehouse.postgres import Warehouse
 from orchestration import build
+from tests.conftest import DBT_DATABASE
 from tests.integration.dbt.raw import bar, land, trading_day
 
 MODELS = ["--select", "+trading_calendar,resource_type:model"]
@@ -41,11 +44,15 @@ def days(warehouse: Warehouse) -> list[date]:
 
 
 def test_interleaved_builds_of_two_homes_each_land_in_their_own_warehouse(
-    tmp_path: Path, new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    new_database: Callable[..., str],
+    parsed_project: tuple[Path, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from dbt.cli.main import dbtRunner
 
-    one, first = home("one", tmp_path, new_database())
+    one, first = home("one", tmp_path, new_database(DBT_DATABASE))
+    shutil.copytree(parsed_project[0], build.dbt_target(one, first))
     two, second = home("two", tmp_path, new_database())
     assert two.warehouse_url is not None
     theirs = os.environ | {

@@ -13,12 +13,23 @@ from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 from tests.conftest import DBT_DATABASE
-from tests.integration.dbt.raw import land_real_market
+from tests.integration.dbt.raw import land, land_real_market, security
+from tests.integration.dbt.two_codes import CODES, DAYS, land_days
 
 PROJECT = Path(__file__).parents[3] / "dbt_project"
 # what to build where neither findings nor dbt's own tests matter
 NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
 MARTS = (*NO_TESTS, "path:models/qa")
+# from the day bars to those of weeks and months, and the findings about them
+BARS = (
+    *("--select", "+kline_weekly_qfq", "+kline_monthly_qfq", "+int_bars__findings"),
+    *("corporate_actions", "changes", *NO_TESTS),
+)
+# the tables among them, where the views stand already
+BARS_AGAIN = ("run", "--select", *(f"{part},config.materialized:incremental" for part in BARS[1:5]))
+# where all is built, over no row yet: what is no view
+UPDATE = ("run", "--select", "config.materialized:incremental")
+REBUILD = (*UPDATE, "--full-refresh")
 
 
 @dataclass(frozen=True)
@@ -32,9 +43,13 @@ class Outcome:
 
 
 @pytest.fixture
-def warehouse_dsn(new_database: Callable[..., str]) -> str:
-    """The URL of an empty database of the name for which the project is parsed."""
-    return new_database(DBT_DATABASE)
+def warehouse_dsn(request: pytest.FixtureRequest) -> str:
+    """The URL of a database of the name for which the project is parsed: empty, or as the fixtures
+    `models` or `built` say."""
+    for filled in ("models", "built_dsn"):
+        if filled in request.fixturenames:
+            return str(request.getfixturevalue(filled))
+    return str(request.getfixturevalue("new_database")(DBT_DATABASE))
 
 
 def prepared(dsn: str, home: Path) -> Warehouse:
@@ -77,6 +92,45 @@ def dbt(
 ) -> Callable[..., Outcome]:
     """Run a dbt command as a person in dbt_project/ would; further settings are the test's own."""
     return dbt_on(warehouse)
+
+
+@pytest.fixture
+def models(
+    filled_database: Callable[..., str],
+    dbt_on: Callable[[Warehouse], Callable[..., Outcome]],
+    tmp_path: Path,
+) -> str:
+    """The URL of a warehouse without a row, all of it built."""
+
+    def fill(dsn: str) -> None:
+        outcome = dbt_on(prepared(dsn, tmp_path))("build", *NO_TESTS)
+        assert outcome.success, outcome.error
+
+    return filled_database("models", fill, DBT_DATABASE)
+
+
+@pytest.fixture
+def built_dsn(
+    filled_database: Callable[..., str],
+    dbt_on: Callable[[Warehouse], Callable[..., Outcome]],
+    tmp_path: Path,
+) -> str:
+    """The URL of a warehouse with two codes and thirty days, built."""
+
+    def fill(dsn: str) -> None:
+        made = prepared(dsn, tmp_path)
+        with made.connect(autocommit=True) as conn:
+            land(conn, "security", [security(code) for code in CODES])
+            land_days(conn, DAYS[:30])
+        assert dbt_on(made)("build", *BARS).success
+
+    return filled_database("change feed", fill, DBT_DATABASE)
+
+
+@pytest.fixture
+def built(built_dsn: str, dbt: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    """dbt on the warehouse of `built_dsn`."""
+    return dbt
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from loaders.tdx.datasets.trading_calendar import records_of
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import REBUILD, Outcome
 from tests.integration.dbt.raw import (
     bar,
     land,
@@ -18,7 +19,8 @@ from tests.integration.dbt.raw import (
     weekdays,
 )
 
-NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
+# all is built; a test lands its rows and builds the tables
+pytestmark = pytest.mark.usefixtures("models")
 
 
 def land_calendar(conn: psycopg.Connection, served: list[date]) -> None:
@@ -34,7 +36,7 @@ def test_a_hole_in_the_services_calendar_makes_no_errors(
     with (real_tdx_data / "daily_SH000001.csv").open(newline="") as file:
         land_calendar(conn, [date.fromisoformat(row["date"]) for row in csv.DictReader(file)])
 
-    assert dbt("build", *NO_TESTS).success
+    assert dbt(*REBUILD).success
 
     holes = conn.execute(
         "select trade_date from market.trading_calendar "
@@ -60,7 +62,7 @@ def test_a_day_on_which_nobody_traded_after_all_is_no_gap(
     prices = {day: "10" if day <= storm else "13" for day in days if day not in (storm, gap)}
     land(conn, "kline_daily", [bar("sh600000", day, price) for day, price in prices.items()])
 
-    assert dbt("build", *NO_TESTS).success
+    assert dbt(*REBUILD).success
 
     found = conn.execute(
         "select check_name, trade_date from qa.findings "

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.integration.dbt.conftest import MARTS, Outcome
+from tests.integration.dbt.conftest import REBUILD, UPDATE, Outcome
 from tests.integration.dbt.raw import (
     action,
     bar,
@@ -19,6 +19,8 @@ from tests.integration.dbt.raw import (
     weekdays,
 )
 
+# all is built; a test lands its rows and builds the tables
+pytestmark = pytest.mark.usefixtures("models")
 CODES = [f"sh600{n:03d}" for n in range(60)]
 WITH_MINUTES = CODES[:12]
 BARS = {
@@ -62,13 +64,13 @@ def cost_of_one_day(
     land(conn, "corporate_action", [action(CODES[0], days[-5], cash_per10_yuan="1")])
     land(conn, "kline_daily", [bar(code, day, "10") for code in CODES for day in days[:-1]])
     land_minutes(conn, days[:-1])
-    assert dbt("build", "--full-refresh", *MARTS).success
+    assert dbt(*REBUILD).success
     conn.execute("vacuum (analyze, index_cleanup on)")
     land(conn, "kline_daily", [bar(code, days[-1], "10.5") for code in CODES])
     land_minutes(conn, days[-1:])
 
     before = rows_read(conn)
-    outcome = dbt("build", *MARTS)
+    outcome = dbt(*UPDATE)
     assert outcome.success
     after = rows_read(conn)
     written = {m: n for m, n in outcome.written.items() if m.startswith("kline_") and n > 0}
@@ -113,7 +115,7 @@ def test_the_breadth_of_one_day_reads_the_bars_of_one_day(
     counts = {f"{what}_count": 1 for what in ("stock", "up", "down", "flat", "instrument")}
     sample = {"exchange": "sh", "sampled_at": f"{days[-1]} 16:00+08", "trade_date": days[-1]}
     land(conn, "market_stats", [sample | counts] * sampled)
-    assert dbt("build", "-s", "+market_stats_snapshot", *MARTS).success
+    assert dbt(*REBUILD).success
     conn.execute("vacuum analyze")
 
     query = f"select * from market.market_stats_snapshot where {condition.format(days[-1])}"

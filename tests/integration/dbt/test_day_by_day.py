@@ -4,8 +4,9 @@ from collections.abc import Callable
 from datetime import date
 
 import psycopg
+import pytest
 
-from tests.integration.dbt.conftest import MARTS, Outcome
+from tests.integration.dbt.conftest import BARS, BARS_AGAIN, Outcome
 from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
 
 TABLES = {
@@ -19,6 +20,8 @@ TABLES = {
     "quotemill_intermediate.int_bars__findings": "code, trade_date, check_name",
 }
 DAYS = weekdays(date(2023, 12, 18), 20)
+# all is built; a test lands its rows and builds the tables
+pytestmark = pytest.mark.usefixtures("models")
 
 
 def contents(conn: psycopg.Connection) -> dict[str, list[tuple[object, ...]]]:
@@ -33,7 +36,7 @@ def from_nothing(
 ) -> dict[str, list[tuple[object, ...]]]:
     for schema in ("market", "qa", "quotemill_staging", "quotemill_intermediate"):
         conn.execute(f"drop schema {schema} cascade")
-    assert dbt("build", *MARTS).success
+    assert dbt("build", *BARS).success
     return contents(conn)
 
 
@@ -49,19 +52,19 @@ def test_building_day_by_day_equals_building_from_nothing(
     for day in range(3):
         land(conn, "trading_day", [trading_day(DAYS[day])])
         prices(day, *codes)
-    assert dbt("build", *MARTS).success
+    assert dbt(*BARS_AGAIN).success
 
     # an event announced for later, and a bar that is still provisional
     land(conn, "trading_day", [trading_day(d) for d in DAYS[3:12]])
     land(conn, "corporate_action", [action("sh600000", DAYS[5], cash_per10_yuan="1.3")])
     prices(3, *codes, is_final=False)
-    assert dbt("run", *MARTS).success
+    assert dbt(*BARS_AGAIN).success
 
     # the next days, one of them late; the event comes into force
     prices(3, *codes, high=13_500, is_final=True)
     for day in (5, 6):
         prices(day, *codes)
-    assert dbt("run", *MARTS).success
+    assert dbt(*BARS_AGAIN).success
 
     # the late day of one code, a correction far back, a fund known only now, a second event
     prices(4, "sh600000")
@@ -69,16 +72,16 @@ def test_building_day_by_day_equals_building_from_nothing(
     land(conn, "security", [security("sh510300", "fund")])
     land(conn, "corporate_action", [action("sz000002", DAYS[6], bonus_total_per10="2")])
     prices(7, "sh600000", "sz000002")
-    assert dbt("run", *MARTS).success
+    assert dbt(*BARS_AGAIN).success
 
     # a day that the calendar had missed, one code without a bar on it
     land(conn, "trading_day", [trading_day(d) for d in DAYS[13:16]])
     prices(13, *codes)
     prices(15, *codes)
-    assert dbt("run", *MARTS).success
+    assert dbt(*BARS_AGAIN).success
     conn.execute("delete from raw_tdx.trading_day where trade_date = %s", (DAYS[14],))
     touch(conn, "trading_day")
-    assert dbt("run", *MARTS).success
+    assert dbt(*BARS_AGAIN).success
 
     # one event is withdrawn, another split in two rows, a wrong bar taken out by hand
     land(
@@ -94,10 +97,10 @@ def test_building_day_by_day_equals_building_from_nothing(
     )
     touch(conn, "kline_daily", "sh600000")
     prices(8, "sz000002")
-    assert dbt("run", *MARTS).success
+    assert dbt(*BARS_AGAIN).success
 
     day_by_day = contents(conn)
-    again = dbt("run", *MARTS)
+    again = dbt(*BARS_AGAIN)
     assert again.success
     assert {m: n for m, n in again.written.items() if n > 0} == {}
     assert contents(conn) == day_by_day
@@ -111,13 +114,13 @@ def test_a_build_that_fails_takes_no_change(
     land(conn, "security", [security("sh600000")])
     land(conn, "trading_day", [trading_day(day) for day in DAYS[:3]])
     land(conn, "kline_daily", [bar("sh600000", DAYS[0], "10")])
-    assert dbt("build", *MARTS).success
+    assert dbt(*BARS_AGAIN).success
     conn.execute("alter table market.kline_daily_qfq add constraint broken check (close < 11)")
     land(conn, "kline_daily", [bar("sh600000", DAYS[1], "12")])
 
-    assert not dbt("run", *MARTS).success
+    assert not dbt(*BARS_AGAIN).success
     conn.execute("alter table market.kline_daily_qfq drop constraint broken")
-    assert dbt("run", *MARTS).success
+    assert dbt(*BARS_AGAIN).success
 
     for table in ("daily", "weekly", "monthly"):
         closes = conn.execute(f"select max(close) from market.kline_{table}_qfq").fetchone()
@@ -129,11 +132,11 @@ def test_rows_of_which_the_feed_knows_nothing_are_built_where_there_is_no_cursor
 ) -> None:
     land(conn, "trading_day", [trading_day(day) for day in DAYS[:3]])
     land(conn, "kline_daily", [bar("sh600000", DAYS[0], "10")])
-    assert dbt("build", *MARTS).success
+    assert dbt(*BARS_AGAIN).success
     land(conn, "kline_daily", [bar("sh600000", DAYS[1], "12")])
     # as after a restore
     conn.execute("truncate ops.changes, ops.change_cursors")
 
-    assert dbt("run", *MARTS).success
+    assert dbt(*BARS_AGAIN).success
 
     assert conn.execute("select count(*) from market.kline_daily_qfq").fetchone() == (2,)

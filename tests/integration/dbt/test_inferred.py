@@ -11,19 +11,10 @@ import psycopg
 import pytest
 
 from loaders.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import Outcome, prepared
+from tests.integration.dbt.conftest import REBUILD, Outcome, prepared
 from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day
 from tests.integration.dbt.raw_trades import real_vendor_bars
 
-NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
-FIRST = (
-    "build",
-    "--select",
-    "+kline_weekly_qfq",
-    "+kline_monthly_qfq",
-    "+inferred_actions",
-    *NO_TESTS,
-)
 AGAIN = (
     *("run", "--select", "int_adjustment__known_events", "int_corporate_actions__inferred"),
     "corporate_actions",
@@ -68,9 +59,9 @@ def contents(conn: psycopg.Connection) -> dict[str, list[tuple[object, ...]]]:
 
 @pytest.fixture
 def warehouse(request: pytest.FixtureRequest) -> Warehouse:
-    """Empty; with `real_events` the real market without a vendor, built."""
+    """Without a row; with `real_events` the real market without a vendor; built."""
     real = "real_events" in request.fixturenames
-    dsn = request.getfixturevalue("real_market_dsn" if real else "warehouse_dsn")
+    dsn = request.getfixturevalue("real_market_dsn" if real else "models")
     return prepared(dsn, request.getfixturevalue("tmp_path"))
 
 
@@ -189,7 +180,7 @@ def test_a_cash_event_and_a_split_of_a_fund_are_told_apart_and_an_override_settl
     land(conn, "corporate_action", [action(code, days[30], bonus_total_per10="2")])
     apply(conn, "true")
 
-    assert dbt(*FIRST[:5], "+qa_inferred_actions", *NO_TESTS).success
+    assert dbt(*REBUILD).success
 
     found = conn.execute(
         "select code, ex_date, m, c, is_applied from market.inferred_actions order by code"

@@ -7,14 +7,17 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
+import pytest
 
 from loaders.engine.storable import limits, screen
 from loaders.tdx.schemas import SECURITY, TABLES, TRADING_DAY
 from loaders.trading_time import close_of
 from loaders.warehouse.tables import LandedTable
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import REBUILD, Outcome
 from tests.integration.dbt.raw import FETCHED, land, security, trading_day, weekdays
 
+# all is built; a test lands its rows and builds the tables
+pytestmark = pytest.mark.usefixtures("models")
 DAYS = weekdays(date(2024, 1, 1), 30)
 DAY = DAYS[20]
 WORDS = {
@@ -99,7 +102,7 @@ def test_the_extremes_of_every_column_can_be_built(
     assert refused > 100
     land(conn, "security", [security(code) for code in sorted(codes)])
 
-    built = dbt("build", "--exclude", "resource_type:unit_test", "resource_type:test")
+    built = dbt(*REBUILD)
 
     assert built.success, built.error
     views = conn.execute(

@@ -5,13 +5,14 @@ from datetime import date
 from decimal import Decimal
 
 import psycopg
+import pytest
 
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import REBUILD, Outcome
 from tests.integration.dbt.raw import action, bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_trades import at, quote
 
-NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
-BUILD = ("build", "--select", "+quote_snapshot", "+stock_info", "+market_stats_snapshot", *NO_TESTS)
+# all is built; a test lands its rows and builds the tables
+pytestmark = pytest.mark.usefixtures("models")
 DAYS = weekdays(date(2024, 6, 3), 6)
 MOMENT = at(DAYS[4], "10:30")
 
@@ -37,7 +38,7 @@ def test_what_is_no_price_is_null_and_levels_are_in_yuan_and_shares(
         ],
     )
 
-    assert dbt(*BUILD).success
+    assert dbt(*REBUILD).success
 
     columns = (
         "previous_close, open, close, volume_shares, bid1_price, bid5_volume_shares, ask1_price, "
@@ -122,7 +123,7 @@ def test_breadth_counts_quotes_where_there_are_and_bars_where_there_are_not(
         ],
     )
 
-    assert dbt(*BUILD).success
+    assert dbt(*REBUILD).success
 
     # by quotes, with the service's figures of the same moment beside
     assert breadth(conn, DAYS[4]) == [

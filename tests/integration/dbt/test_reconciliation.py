@@ -9,8 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import psycopg
+import pytest
 
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import REBUILD, Outcome
 from tests.integration.dbt.raw import (
     action,
     bar,
@@ -31,9 +32,10 @@ from tests.integration.dbt.raw_trades import (
     ticks,
 )
 
+# all is built; a test lands its rows and builds the tables
+pytestmark = pytest.mark.usefixtures("models")
 CODE, OTHER = "sh600000", "sz000002"
 DAYS = weekdays(date(2024, 6, 3), 10)
-NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
 # the views are there once built: afterwards these tables are all that changes
 REFRESH = (
     "run",
@@ -42,14 +44,6 @@ REFRESH = (
     "int_corporate_actions__inferred",
     "adjustment_segments",
     "reconciliation",
-)
-MODELS = (
-    "build",
-    "--select",
-    "+reconciliation",
-    "+reconciliation_counts",
-    "+inferred_actions",
-    *NO_TESTS,
 )
 Row = tuple[object, ...]
 
@@ -93,7 +87,7 @@ def test_bars_that_agree_leave_no_row_and_each_kind_of_difference_is_named(
 ) -> None:
     land_agreeing_market(conn)
     compare(conn, [CODE, OTHER], DAYS[0], DAYS[-1])
-    assert dbt(*MODELS).success
+    assert dbt(*REBUILD).success
     assert differences(conn) == []
     counts = dict(
         conn.execute(
@@ -174,7 +168,7 @@ def test_the_label_of_noon_and_minutes_of_one_price_are_known_causes(
     )
     compare(conn, [CODE, OTHER], DAYS[0], DAYS[-1])
 
-    assert dbt(*MODELS).success
+    assert dbt(*REBUILD).success
 
     causes = conn.execute(
         "select code, likely_cause, severity, min(bar_end), max(bar_end) from qa.reconciliation "
@@ -211,7 +205,7 @@ def test_a_vendor_that_stops_adjusting_is_one_finding_and_real_series_are_none(
     land(conn, "kline_adjusted", real_vendor_bars(real_tdx_data, "thirdparty_forward"))
     # everything at once: 21 years
     compare(conn, [CODE, OTHER], date(1990, 1, 1), date(2011, 12, 31))
-    assert dbt(*MODELS).success
+    assert dbt(*REBUILD).success
     assert adjusted_findings(conn) == {}
     assert conn.execute("select count(*) from market.inferred_actions").fetchone() == (0,)
 
@@ -254,7 +248,7 @@ def test_an_older_reading_of_the_vendor_is_no_missing_event(
     land(conn, "kline_adjusted", raw)
     compare(conn, [CODE], days[0], days[-1])
 
-    assert dbt(*MODELS).success
+    assert dbt(*REBUILD).success
 
     assert differences(conn) == []
 
@@ -294,7 +288,7 @@ def test_day_files_differ_from_real_bars_only_where_the_exchange_corrected(
     land(conn, "kline_period", rows)
     compare(conn, [CODE], date(1999, 1, 1), date(2011, 12, 31))
 
-    assert dbt(*MODELS).success
+    assert dbt(*REBUILD).success
 
     found = conn.execute(
         "select likely_cause, count(distinct trade_date) filter (where field in "

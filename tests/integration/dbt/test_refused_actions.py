@@ -9,12 +9,14 @@ from fractions import Fraction
 from typing import Any
 
 import psycopg
+import pytest
 
-from tests.integration.dbt.conftest import MARTS, Outcome
+from tests.integration.dbt.conftest import REBUILD, UPDATE, Outcome
 from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
 from tests.integration.dbt.raw_trades import quote
 
-NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
+# all is built; a test lands its rows and builds the tables
+pytestmark = pytest.mark.usefixtures("models")
 DAYS = weekdays(date(2024, 1, 1), 60)
 PRICES = [f"kline_{name}" for name in ("daily_qfq", "daily_hfq", "weekly_qfq", "monthly_qfq")]
 
@@ -88,7 +90,7 @@ def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
     # the service's list lacks this one
     land(conn, "kline_daily", [bar("sh600009", DAYS[0], "10")])
 
-    assert dbt("build", *NO_TESTS).success
+    assert dbt(*REBUILD).success
 
     assert marked(conn) == {
         table: {"sh600000", "sh600001", "sh600002", "sh600004"} for table in PRICES
@@ -108,7 +110,7 @@ def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
     # the file is mended: the newest reading counts, and the prices of the code are marked no more
     land(conn, "rejected_row", [refused(2, "SH600000", DAYS[3], is_withdrawn=True)])
     land(conn, "corporate_action", [action("sh600000", DAYS[3], cash_per10_yuan="0.123456789")])
-    assert dbt("run", *MARTS).success
+    assert dbt(*UPDATE).success
 
     assert marked(conn) == {table: {"sh600001", "sh600002", "sh600004"} for table in PRICES}
     assert [code for _, code, _ in errors(conn)] == ["sh600001", "sh600002", "sh600004"]
@@ -134,7 +136,7 @@ def test_a_refused_bar_that_came_well_later_is_no_finding(
     land(conn, "kline_daily", [bar("sh600000", DAYS[0], "10")])
     land(conn, "quote", [quote("sh600000", datetime(2024, 1, 2, 7, 0, 5, tzinfo=UTC), "10", "10")])
 
-    assert dbt("build", *NO_TESTS).success
+    assert dbt(*REBUILD).success
 
     found = conn.execute("select subject from qa.findings where check_name = 'rejected_row'")
     assert set(found) == {
@@ -163,7 +165,7 @@ def test_thirty_events_of_nine_decimals_adjust_to_the_cent(
     land(conn, "corporate_action", [action("sh600000", day, **e) for day, e in events.items()])
     land(conn, "kline_daily", [bar("sh600000", day, price) for day, price in prices.items()])
 
-    assert dbt("build", "-s", "+kline_daily_qfq", "+kline_daily_hfq", *NO_TESTS).success
+    assert dbt(*REBUILD).success
 
     # oldest to newest: hfq = a P + b
     a, b, lines = Fraction(1), Fraction(0), {}

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from loaders.sandbox.market import SyntheticMarket
-from tests.integration.dbt.conftest import MARTS, Outcome
+from tests.integration.dbt.conftest import Outcome
 from tests.integration.dbt.raw import (
     EXCHANGE,
     action,
@@ -39,8 +39,9 @@ DAYS = weekdays(date(2024, 6, 3), 3)
 MINUTES = [end for day in DAYS for end in session_minutes(day)]
 LABELS = cache(session_minutes)
 LENGTHS = (5, 15, 30, 60)
+# all is built over no row; a test lands its minutes and builds the tables
+pytestmark = pytest.mark.usefixtures("models")
 ROLLUPS = ("-s", "kline_5m", "kline_15m", "kline_30m")
-BUILD = (*ROLLUPS, "kline_60m", "stg_tdx__kline_minute")
 
 
 def expected(minutes: dict[Key, Row], length: int) -> list[Bar]:
@@ -153,7 +154,6 @@ def test_any_minutes_in_any_order_give_the_bars_of_those_that_are_there(
     examples: int, conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     stored = Stored(conn, {})
-    assert dbt("run", *BUILD).success
 
     def build() -> None:
         assert dbt("run", *ROLLUPS).success
@@ -175,7 +175,7 @@ def test_any_minutes_in_any_order_give_the_bars_of_those_that_are_there(
     as_they_came = {length: built(conn, length) for length in LENGTHS}
     again = dbt("run", *ROLLUPS)
     assert again.written == {"kline_5m": 0, "kline_15m": 0, "kline_30m": 0}
-    assert dbt("run", "--full-refresh", *BUILD).success
+    assert dbt("run", "--full-refresh", *ROLLUPS).success
     assert {length: built(conn, length) for length in LENGTHS} == as_they_came
 
 
@@ -188,7 +188,7 @@ def test_a_day_of_minutes_gives_the_labels_of_the_sessions(
     noon = datetime(2024, 6, 3, 13, tzinfo=EXCHANGE)
     stored.land([minute("sh600000", noon, "11")])
 
-    assert dbt("run", *BUILD).success
+    assert dbt("run", *ROLLUPS).success
 
     assert_built(conn, stored.rows)
     labels = {
@@ -224,7 +224,7 @@ def test_real_minutes_with_their_missing_ones_are_rolled_up(
         for end, line in lines
     )
 
-    assert dbt("run", *BUILD).success
+    assert dbt("run", *ROLLUPS).success
 
     assert len(stored.rows) == 24_000
     assert_built(conn, stored.rows)
@@ -266,7 +266,7 @@ def test_the_minutes_of_the_sandbox_add_up_to_its_days(
             ]
     land(conn, "kline_minute", minutes)
 
-    assert dbt("run", *BUILD).success
+    assert dbt("run", *ROLLUPS).success
 
     for length in (5, 60):
         rows = conn.execute(
@@ -290,7 +290,7 @@ def test_minutes_landed_while_nobody_remembered_the_cursor_are_built(
 ) -> None:
     stored = Stored(conn, {})
     stored.land(minute("sh600000", end, "10") for end in MINUTES[:7])
-    assert dbt("run", *BUILD).success
+    assert dbt("run", *ROLLUPS).success
     # as after a restore, or 90 days without a build
     stored.land(minute("sz000002", end, "12") for end in MINUTES[:3])
     stored.land([minute("sh600000", MINUTES[2], "9")])
@@ -306,7 +306,7 @@ def test_a_build_that_fails_takes_no_minute(
 ) -> None:
     stored = Stored(conn, {})
     stored.land(minute("sh600000", end, "10") for end in MINUTES[:7])
-    assert dbt("run", *BUILD).success
+    assert dbt("run", *ROLLUPS).success
     conn.execute("alter table market.kline_30m add constraint broken check (high < 11)")
     stored.land([minute("sh600000", MINUTES[7], "12")])
     assert not dbt("run", *ROLLUPS).success
@@ -328,7 +328,7 @@ def test_minutes_are_adjusted_on_reading_by_the_segment_of_their_day(
         land(conn, "kline_daily", [bar(code, day, "10") for day in DAYS])
         land(conn, "kline_minute", [minute(code, end, "9.99") for end in MINUTES])
         land(conn, "corporate_action", [action(code, DAYS[1], bonus_total_per10="2")])
-    assert dbt("build", *MARTS, "--select", "+kline_minute_qfq").success
+    assert dbt("run", "--select", "+adjustment_segments,config.materialized:incremental").success
 
     found = conn.execute(
         "select code, trade_date, min(close), max(close), count(*) from market.kline_minute_qfq "

@@ -8,13 +8,15 @@ from decimal import Decimal
 from pathlib import Path
 
 import psycopg
+import pytest
 
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import NO_TESTS, Outcome
 from tests.integration.dbt.raw import bar, land, security, touch, trading_day, weekdays
 from tests.integration.dbt.raw_trades import at, ticks
 
-NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
-BUILD = ("build", "--select", "+qa_tick_days", "tick_trade_raw", *NO_TESTS)
+# all is built; a test lands its rows and builds the tables
+pytestmark = pytest.mark.usefixtures("models")
+TICKS = ("--select", "int_ticks__days", "trading_calendar", "symbol_dim")
 DAYS = weekdays(date(2024, 6, 3), 6)
 DAY = [("09:25", "10.00", 40, 2), ("09:31", "10.20", 30, 0), ("15:00", "10.10", 30, 1)]
 
@@ -63,7 +65,7 @@ def test_real_ticks_sum_to_their_day_bars(
     for (code, day), rows in trades.items():
         land(conn, "tick_trade", ticks(code, day, rows))
 
-    assert dbt(*BUILD).success
+    assert dbt("run", "--full-refresh", *TICKS).success
 
     found = conn.execute(
         "select code, trade_date, tick_count, volume_shares, verdict, first_price, last_price, "
@@ -109,7 +111,7 @@ def test_each_way_of_not_fitting_the_day_bar_has_its_verdict(
         ],
     )
 
-    assert dbt(*BUILD).success
+    assert dbt("run", "--full-refresh", *TICKS).success
 
     verdicts = dict(
         conn.execute("select code, verdict from market.tick_daily_summary order by code").fetchall()
@@ -145,7 +147,7 @@ def test_only_days_whose_ticks_changed_are_summed_again(
         land(conn, "kline_daily", [bar(code, day, "10.10") for day in DAYS])
         for day in DAYS[:4]:
             land(conn, "tick_trade", ticks(code, day, DAY))
-    assert dbt(*BUILD).success
+    assert dbt("run", "--full-refresh", *TICKS).success
 
     # a new day, a day read again with a tick less and another price, a day taken out, a late bar
     land(conn, "tick_trade", ticks("sh600000", DAYS[4], DAY))
@@ -160,7 +162,7 @@ def test_only_days_whose_ticks_changed_are_summed_again(
     touch(conn, "tick_trade", "sz000002")
     land(conn, "kline_daily", [bar("sh600000", DAYS[0], "10.10", volume=70, high=10_200)])
     conn.execute("vacuum analyze raw_tdx.tick_trade")
-    outcome = dbt("run", "--select", "int_ticks__days")
+    outcome = dbt("run", *TICKS)
     assert outcome.success
     assert outcome.written["int_ticks__days"] == 2
 
@@ -172,8 +174,8 @@ def test_only_days_whose_ticks_changed_are_summed_again(
         (DAYS[0],),
     ).fetchone()
     assert gap == (-3000, "price_outside_day")
-    assert dbt("run", "--select", "int_ticks__days").written["int_ticks__days"] == 0
-    assert dbt("run", "--full-refresh", "--select", "int_ticks__days").success
+    assert dbt("run", *TICKS).written["int_ticks__days"] == 0
+    assert dbt("run", "--full-refresh", *TICKS).success
     conn.execute("drop schema quotemill_intermediate cascade")
-    assert dbt(*BUILD).success
+    assert dbt("build", "--select", "+tick_daily_summary", *NO_TESTS).success
     assert summaries(conn) == day_by_day

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +108,8 @@ def bench(
             sandbox.url, dsn, home, **({"corporate_actions": str(actions)} | tdx)
         )
         yield Bench(sandbox, settings, Heard())
+
+
+def days_until(world: World) -> list[date]:
+    """The trading days up to where the world's clock stands by default."""
+    return [day for day in world.days if day <= world.end.date()]

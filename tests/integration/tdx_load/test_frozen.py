@@ -11,8 +11,7 @@ from loaders import trading_time
 from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.replay import ReplayMarket
 from loaders.tdx.datasets import trading_calendar
-from tests.integration.tdx_load.bench import Bench
-from tests.integration.tdx_load.test_incremental import days_until
+from tests.integration.tdx_load.bench import Bench, days_until
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 STALE = ("stale:workday/range:rows={}", "stale:kline-all:rows={}", "stale:index/all:rows={}")

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from tests.integration.tdx_load.bench import Bench
-from tests.integration.tdx_load.test_incremental import days_until
+from tests.integration.tdx_load.bench import Bench, days_until
 
 REFUSED = "select dataset, row_key, field, value from raw_tdx.rejected_row order by 1, 2, 3"
 NAMED = ("codes", "trading_calendar", "kline_daily", "index_kline", "quote_snapshot")

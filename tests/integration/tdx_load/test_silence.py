@@ -16,9 +16,8 @@ from loaders.sandbox.market import SyntheticMarket
 from loaders.tdx.datasets import codes
 from loaders.tdx.service import xdxr
 from loaders.warehouse.postgres import open_warehouse
-from tests.integration.tdx_load.bench import Bench
+from tests.integration.tdx_load.bench import Bench, days_until
 from tests.integration.tdx_load.test_frozen import freeze
-from tests.integration.tdx_load.test_incremental import days_until
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 BARS = ("kline_daily",)

@@ -1,0 +1,112 @@
+"""Another model, macro or column reaches old rows in place, or the build says what it would cost."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.integration.dbt.conftest import BARS, BARS_AGAIN, PROJECT, Outcome
+from tests.integration.dbt.two_codes import DAYS, TABLES_OF_BARS, closes, oids
+
+Dbt = Callable[..., Outcome]
+
+
+def test_another_view_above_reaches_old_rows_of_a_table_built_alone(
+    conn: psycopg.Connection, built: Dbt
+) -> None:
+    row = conn.execute("select pg_get_viewdef('quotemill_staging.stg_tdx__kline_daily')").fetchone()
+    assert row is not None
+    # as after a new release of the staging view
+    other = row[0].replace("(close)::numeric * 0.001", "(close)::numeric * 0.002")
+    assert other != row[0]
+    conn.execute(f"create or replace view quotemill_staging.stg_tdx__kline_daily as {other}")
+    before = oids(conn, "market.kline_daily_qfq")
+
+    assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 60}
+
+    assert closes(conn, DAYS[0]) == [20, 20]
+    assert oids(conn, "market.kline_daily_qfq") == before
+    assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 0}
+
+
+def test_another_macro_reaches_old_rows_at_the_next_build(
+    conn: psycopg.Connection, built: Dbt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = tmp_path / "checkout"
+    root = PROJECT.parent
+    for part in ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt"):
+        if (root / part).is_dir():
+            ignored = shutil.ignore_patterns("target", "logs", "profiles.yml")
+            shutil.copytree(root / part, checkout / part, ignore=ignored)
+    macro = checkout / "macros" / "adjust" / "forward_adjusted.sql"
+    macro.write_text(macro.read_text("utf-8").replace("round(", "1 + round("), "utf-8")
+    monkeypatch.setattr("tests.integration.dbt.conftest.PROJECT", checkout / "dbt_project")
+    # what another file changes is parsed, and no more
+    shutil.copytree(os.environ["DBT_TARGET_PATH"], tmp_path / "target")
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+
+    outcome = built(*BARS_AGAIN)
+
+    assert outcome.written["kline_daily_qfq"] == 60
+    assert closes(conn, DAYS[0]) == closes(conn, DAYS[29]) == [11, 11]
+    assert closes(conn, DAYS[4], table="kline_weekly_qfq") == [11, 11]
+
+
+def test_full_refresh_mends_in_place_and_drops_nothing(
+    conn: psycopg.Connection, built: Dbt
+) -> None:
+    conn.execute("create schema research")
+    conn.execute("create view research.mine as select * from market.kline_daily_qfq")
+    conn.execute("create view research.days as select * from market.trading_calendar")
+    conn.execute("update market.kline_daily_qfq set close = 1 where trade_date = %s", (DAYS[0],))
+    conn.execute("delete from market.kline_daily_qfq where trade_date = %s", (DAYS[1],))
+    conn.execute(
+        "insert into market.kline_daily_qfq select 'sh1', trade_date, open, high, low, close, "
+        "volume_shares, amount_cny, has_inferred_action, is_final from market.kline_daily_qfq "
+        "where trade_date = %s and code = 'sh600000'",
+        (DAYS[2],),
+    )
+    relations = [f"market.{t}" for t in (*TABLES_OF_BARS, "adjustment_segments", "changes")]
+    before = oids(conn, *relations)
+
+    alone = built("run", "--full-refresh", "-s", "kline_daily_qfq")
+
+    assert alone.written == {"kline_daily_qfq": 4}
+    assert conn.execute("select count(*), min(close) from research.mine").fetchone() == (60, 10)
+    everything = built("run", "--full-refresh", *BARS)
+    assert everything.success
+    assert [n for n in everything.written.values() if n > 0] == []
+    assert oids(conn, *relations) == before
+    assert conn.execute("select count(*) from research.days").fetchone() == (30,)
+
+
+def test_a_column_that_is_new_is_added_and_filled(conn: psycopg.Connection, built: Dbt) -> None:
+    conn.execute("alter table market.kline_daily_qfq drop column amount_cny")
+    before = oids(conn, "market.kline_daily_qfq")
+
+    assert built("run", "--full-refresh", "-s", "kline_daily_qfq").success
+
+    filled = conn.execute("select count(amount_cny) from market.kline_daily_qfq").fetchone()
+    assert filled == (60,)
+    assert oids(conn, "market.kline_daily_qfq") == before
+
+
+def test_a_table_that_does_not_fit_says_what_would_go_with_it(
+    conn: psycopg.Connection, built: Dbt
+) -> None:
+    conn.execute("create schema research")
+    conn.execute("alter table market.kline_daily_qfq alter column close type double precision")
+    conn.execute("create view research.mine as select * from market.kline_daily_qfq")
+
+    refused = built(*BARS_AGAIN)
+
+    assert not refused.success
+    for part in ("market.kline_daily_qfq", "column close", "research.mine", "--full-refresh"):
+        assert part in refused.error
+    assert conn.execute("select count(*) from research.mine").fetchone() == (60,)
+    conn.execute("drop view research.mine")
+    assert built(*BARS_AGAIN).success
+    assert closes(conn, DAYS[0]) == [10, 10]
