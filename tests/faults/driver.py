@@ -110,7 +110,7 @@ def patch_fetching() -> None:
 
         return asked
 
-    connection.get, connection.post = asking(connection.get), asking(connection.post)
+    connection.send = asking(connection.send)
     around(
         Lines,
         "advance",
