@@ -94,6 +94,14 @@ def build(settings: Settings) -> dict[str, Any]:
     from orchestration import build as builds
 
     warehouse = open_warehouse(settings)
+    outcomes: list[Any] = []
+    invoke = builds.invoke
+
+    def kept(*args: Any, **options: Any) -> Any:
+        outcomes.append(invoke(*args, **options))
+        return outcomes[-1]
+
+    builds.invoke = kept
     started = time.perf_counter()
     result = builds.build(settings, warehouse, lambda text: None, only_touched=True)
     seconds = time.perf_counter() - started
@@ -101,8 +109,15 @@ def build(settings: Settings) -> dict[str, Any]:
     if result is not None:
         if not result.succeeded:
             raise RuntimeError(f"the build failed: {result.findings}")
-        target = builds.dbt_target(settings, warehouse) / "run_results.json"
-        found = json.loads(target.read_text("utf-8"))["results"]
+        found = [
+            {
+                "unique_id": ran.node.unique_id,
+                "execution_time": ran.execution_time,
+                "adapter_response": ran.adapter_response,
+                "timing": [step.to_dict() for step in ran.timing],
+            }
+            for ran in outcomes[-1].result
+        ]
         nodes = [
             {
                 "kind": node["unique_id"].split(".")[0],

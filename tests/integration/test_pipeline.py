@@ -114,6 +114,9 @@ def test_a_new_day_is_built_and_a_run_without_one_builds_no_row(
     assert newest[0][0] == DAYS[-1]
     assert second.build is not None
     assert "source:raw_tdx.kline_daily+" in second.build.command
+    # dbt's unit tests prove SQL: they run where that is new
+    assert "unit_test" not in first.build.command
+    assert second.build.command.endswith("--exclude-resource-type unit_test")
     assert 0 < second.build.rows_written < first.build.rows_written
 
     third = run(market_bench)
@@ -329,7 +332,9 @@ def test_rows_edited_by_hand_are_told_by_doctor_and_built_after_a_touch(
     assert f"touched raw_tdx.kline_daily: {code}, sh1" in told
     built = build.build(market_bench.settings, warehouse, print, only_touched=True)
     assert built is not None
-    assert built.command == "build --select source:raw_tdx.kline_daily+"
+    assert built.command == (
+        "build --select source:raw_tdx.kline_daily+ --exclude-resource-type unit_test"
+    )
     assert steps.out_of_step(warehouse) == []
     assert market_bench.rows(f"select 1 from market.kline_weekly_qfq where code = '{code}'") == []
     for wrong in ({"codes": " "}, {"since": "yesterday"}):
