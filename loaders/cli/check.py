@@ -33,14 +33,9 @@ def check_command(
             continue
         told.append({"source": name, "exit_code": 0, **found.detail, "warnings": found.warnings})
         if not json:
-            print(
-                "\n".join(
-                    [
-                        f"{name}: {found.seen}",
-                        *(f"warning: {warning}" for warning in found.warnings),
-                    ]
-                )
-            )
+            print(f"{name}: {found.seen}")
+            for warning in found.warnings:
+                print(f"warning: {warning}")
     if json:
         shell.print_json(told[0] if len(told) == 1 else told)
     raise typer.Exit(gravest(answer["exit_code"] for answer in told))

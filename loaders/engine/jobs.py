@@ -16,20 +16,20 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.engine.lock import load_lock
+from loaders.engine.lock import LOCK, load_lock
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UsageError
 from loaders.warehouse.postgres import Warehouse
 
 OPEN = ("pending", "running")  # tasks that have not come to their end
 # A running job holds its lane's lock: what says running without it died, or lost touch, without a word.
-_STATUS = """
+_STATUS = f"""
     case when j.status = 'running' and not exists (
         select from pg_locks as l
         where l.locktype = 'advisory' and l.objsubid = 1
             and l.database = (select d.oid from pg_database as d where d.datname = current_database())
             and (l.classid::bigint << 32) | l.objid::bigint
-                = hashtextextended('quotemill:load:' || j.lane, 0)
+                = hashtextextended('{LOCK}' || j.lane, 0)
     ) then 'interrupted' else j.status end
 """
 

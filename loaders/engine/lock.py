@@ -13,6 +13,7 @@ import psycopg
 from loaders.errors import LockHeldError, QuotemillError, SettingsError
 from loaders.warehouse.postgres import Warehouse
 
+LOCK = "quotemill:load:"  # and the lane: what the advisory lock is the hash of
 QUEUE_POLL = 0.5  # seconds between two tries at a lock that is waited for
 RETAKE_TRIES = 10  # at a lock that a broken connection of ours may hold still
 WATCH_POLL = 1.0  # seconds between two looks for a cancel from another terminal
@@ -61,7 +62,7 @@ class LoadLock:
         conn = self._warehouse.connect(autocommit=True, application_name=name)
         row = conn.execute(
             "select pg_try_advisory_lock(hashtextextended(%s, 0))",
-            (f"quotemill:load:{self._lane}",),
+            (LOCK + self._lane,),
         ).fetchone()
         if row != (True,):
             with conn:

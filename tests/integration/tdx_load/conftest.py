@@ -1,12 +1,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loaders.sandbox.market import SyntheticMarket
-from tests.integration.tdx_load.bench import Bench, bench
+from tests.integration.tdx_load.bench import Bench, bench, days_until
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 
@@ -15,6 +16,12 @@ OpenBench = Callable[..., AbstractContextManager[Bench]]
 def small_market() -> SyntheticMarket:
     """The smallest synthetic market with every kind of code and event, over 60 days."""
     return SyntheticMarket(codes=12, days=60, seed=3)
+
+
+@pytest.fixture
+def days(small_market: SyntheticMarket) -> list[date]:
+    """The trading days of the small market."""
+    return days_until(small_market)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from loaders import trading_time
 from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.replay import ReplayMarket
 from loaders.tdx.datasets import trading_calendar
-from tests.integration.tdx_load.bench import Bench, days_until
+from tests.integration.tdx_load.bench import Bench
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 STALE = ("stale:workday/range:rows={}", "stale:kline-all:rows={}", "stale:index/all:rows={}")
@@ -21,11 +21,6 @@ def freeze(bench: Bench, days: int) -> None:
     bench.sandbox.faults.clear()
     for rule in STALE:
         bench.sandbox.faults.add(rule.format(days))
-
-
-@pytest.fixture
-def days(small_market: SyntheticMarket) -> list[date]:
-    return days_until(small_market)
 
 
 def test_a_service_that_stands_still_fails_each_night_and_names_the_day(

@@ -16,17 +16,12 @@ from loaders.sandbox.market import SyntheticMarket
 from loaders.tdx.datasets import codes
 from loaders.tdx.service import xdxr
 from loaders.warehouse.postgres import open_warehouse
-from tests.integration.tdx_load.bench import Bench, days_until
+from tests.integration.tdx_load.bench import Bench
 from tests.integration.tdx_load.test_frozen import freeze
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 BARS = ("kline_daily",)
 NEWEST = "select max(trade_date) from raw_tdx.kline_daily"
-
-
-@pytest.fixture
-def days(small_market: SyntheticMarket) -> list[date]:
-    return days_until(small_market)
 
 
 def test_codes_that_stay_behind_together_are_named_however_long_it_lasts(
