@@ -7,18 +7,13 @@ from typing import Any
 
 from loaders.engine.load import LoadResult
 from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.world import World
-from tests.integration.tdx_load.bench import Bench
+from tests.integration.tdx_load.bench import Bench, days_until
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 BARS = """
     select code, period, bar_end, trade_date, open, high, low, close, volume, amount, is_final
     from raw_tdx.index_kline order by code, period, bar_end
 """
-
-
-def days_until(world: World) -> list[date]:
-    return [day for day in world.days if day <= world.end.date()]
 
 
 def load(bench: Bench, **request: Any) -> LoadResult:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import date, datetime, time
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,7 @@ import pytest
 from loaders.engine.load import LoadResult
 from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.vipdoc_files import write_vipdoc
-from loaders.sandbox.world import World
-from tests.integration.tdx_load.bench import Bench, bench
+from tests.integration.tdx_load.bench import Bench, bench, days_until
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 BOTH = ("kline_daily", "minute_1m")
@@ -42,10 +41,6 @@ def without_labels(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 def without_turnover(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return [(*row[:2], *row[3:8], row[9]) for row in rows]
-
-
-def days_until(world: World) -> list[date]:
-    return [day for day in world.days if day <= world.end.date()]
 
 
 def set_faults(bench: Bench, faults: list[str]) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.vipdoc_files import write_vipdoc
-from loaders.sandbox.world import World
-from tests.integration.tdx_load.bench import Bench
+from tests.integration.tdx_load.bench import Bench, days_until
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 STOCK, FUND = "sh600000", "sh510300"
@@ -22,10 +21,6 @@ ADJUSTED = """
     select code, trade_date, open, high, low, close, volume, is_final
     from raw_tdx.kline_adjusted order by code, trade_date
 """
-
-
-def days_until(world: World) -> list[date]:
-    return [day for day in world.days if day <= world.end.date()]
 
 
 def load(bench: Bench, datasets: tuple[str, ...], *codes: str, **request: Any) -> Any:
