@@ -33,14 +33,17 @@ class RunResult:
 
     def as_json(self) -> dict[str, Any]:
         judged = self.judgement or Judgement()
+        # a script looks in one place for why a run failed
+        failed = (x for x in self.loads if x.error and x.exit_code == self.exit_code)
+        why = self if self.error else next(failed, self)
         return {
             "loads": [load.as_json() for load in self.loads],
             "build": self.build and self.build.as_json(),
             "findings": judged.counts,
             "new_findings": judged.new,
             "exit_code": self.exit_code,
-            "error": self.error,
-            "hint": self.hint,
+            "error": why.error,
+            "hint": why.hint,
         }
 
 

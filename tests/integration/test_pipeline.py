@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,6 @@ import psycopg
 import pytest
 
 from loaders.engine import load
-from loaders.engine.jobs import request_cancel, source_of, start_job
-from loaders.engine.lock import load_lock
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UsageError
 from loaders.sandbox.market import SyntheticMarket
@@ -373,42 +371,6 @@ def test_a_second_market_schema_is_built_and_judged_by_tables_of_its_own(
     assert build.build(market_bench.settings, ours, print, only_touched=True) is None
 
 
-def test_a_status_before_anything_tells_what_to_type(warehouse_dsn: str, tmp_path: Path) -> None:
-    with opened(warehouse_dsn, tmp_path) as made:
-        shown = status.read(open_warehouse(made.settings))
-
-        with open_warehouse(made.settings).connect() as conn:
-            assert findings.read(conn, "qa") == []
-        with pytest.raises(UsageError, match="no job running"):
-            request_cancel(open_warehouse(made.settings))
-
-    assert shown.mends == [("nothing was loaded yet", "quotemill run")]
-
-
-def test_a_cancel_names_its_job_where_several_sources_load(
-    warehouse_dsn: str, tmp_path: Path
-) -> None:
-    with opened(warehouse_dsn, tmp_path) as made:
-        made.load(codes=("sh600000",), datasets=("codes",))
-        warehouse = open_warehouse(made.settings)
-        with load_lock(warehouse, "a"), load_lock(warehouse, "b"):
-            running = {
-                name: start_job(
-                    warehouse, name, LoadRequest(name), "init", datetime(2025, 6, 30, tzinfo=UTC)
-                )
-                for name in ("a", "b")
-            }
-            with pytest.raises(UsageError, match="several jobs are running"):
-                request_cancel(warehouse)
-            assert request_cancel(warehouse, "a") == running["a"]
-            assert request_cancel(warehouse, None, running["b"]) == running["b"]
-            with pytest.raises(UsageError, match="no job of tdx running"):
-                request_cancel(warehouse, "tdx")
-            assert source_of(warehouse, running["b"]) == "b"
-            with pytest.raises(UsageError, match="no such job: 99"):
-                source_of(warehouse, 99)
-
-
 def test_without_a_source_of_actions_status_and_findings_say_so(
     warehouse_dsn: str, tmp_path: Path
 ) -> None:
@@ -437,21 +399,3 @@ def test_freshness_is_judged_by_trading_days(market_bench: Bench) -> None:
     assert "kline_daily" not in stale(f"{DAYS[-2]}T20:00:00+08:00")
     assert "kline_daily" not in stale(f"{day_after(DAYS[-2])}T10:00:00+08:00")
     assert "kline_daily" in stale(f"{day_after(DAYS[-2])}T20:00:00+08:00")
-
-
-def test_the_doctor_names_a_schema_that_is_not_ours(warehouse_dsn: str, tmp_path: Path) -> None:
-    with opened(warehouse_dsn, tmp_path) as made:
-        made.execute("create schema market; create table market.positions (id int)")
-
-        checks = {check.name: check for check in doctor.examine(made.settings)}
-
-    assert checks["ownership"].status == "fail"
-    assert "positions (table)" in checks["ownership"].seen
-
-
-def test_a_reader_role_that_does_not_exist_is_named(warehouse_dsn: str, tmp_path: Path) -> None:
-    with opened(warehouse_dsn, tmp_path) as made:
-        made.settings = made.settings.model_copy(update={"reader_role": "nobody_reads"})
-        made.load(codes=("sh600000",))
-
-    assert any("nobody_reads does not exist" in line for line in made.heard.lines)

@@ -9,7 +9,9 @@ import typer
 from loaders import errors
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.errors import DataQualityError, QuotemillError
+from loaders.engine.load import stopped
+from loaders.errors import DataQualityError, LockHeldError, QuotemillError, UpstreamError
+from orchestration.pipeline import RunResult
 
 KINDS = [QuotemillError, *QuotemillError.__subclasses__()]
 
@@ -104,3 +106,11 @@ def test_an_exit_code_without_a_word_is_an_object(
 
     code, out, _ = answer(toy, ["--json"], monkeypatch, capsys)
     assert (code, json.loads(out)["exit_code"]) == (6, 6)
+
+
+def test_a_run_names_the_reason_of_its_gravest_load_in_one_place() -> None:
+    locked = stopped("tdx", LockHeldError("held", hint="wait"))
+    down = stopped("toy", UpstreamError("nobody answers", hint="start it"))
+    answer = RunResult((locked, down), UpstreamError.exit_code).as_json()
+    assert (answer["error"], answer["hint"]) == ("nobody answers", "start it")
+    assert RunResult((locked,), 0).as_json()["error"] is None

@@ -1,0 +1,81 @@
+"""What `status`, `doctor`, `findings` and `cancel` see of a warehouse that was hardly used."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from loaders.engine.jobs import request_cancel, source_of, start_job
+from loaders.engine.lock import load_lock
+from loaders.engine.request import LoadRequest
+from loaders.errors import UsageError
+from loaders.sandbox.market import SyntheticMarket
+from loaders.warehouse.postgres import open_warehouse
+from orchestration import doctor, findings, status
+from tests.integration.tdx_load.bench import Bench, bench
+
+
+@pytest.fixture
+def made(new_database: Callable[[], str], tmp_path: Path) -> Iterator[Bench]:
+    """An empty database, and a small market to load from."""
+    with bench(SyntheticMarket(codes=12, days=40, seed=5), new_database(), tmp_path) as empty:
+        yield empty
+
+
+def test_a_status_before_anything_tells_what_to_type(made: Bench) -> None:
+    shown = status.read(open_warehouse(made.settings))
+
+    with open_warehouse(made.settings).connect() as conn:
+        assert findings.read(conn, "qa") == []
+    with pytest.raises(UsageError, match="no job running"):
+        request_cancel(open_warehouse(made.settings))
+
+    assert shown.mends == [("nothing was loaded yet", "quotemill run")]
+
+
+def test_a_cancel_names_its_job_where_several_sources_load(made: Bench) -> None:
+    made.load(codes=("sh600000",), datasets=("codes",))
+    warehouse = open_warehouse(made.settings)
+    with load_lock(warehouse, "a"), load_lock(warehouse, "b"):
+        running = {
+            name: start_job(
+                warehouse, name, LoadRequest(name), "init", datetime(2025, 6, 30, tzinfo=UTC)
+            )
+            for name in ("a", "b")
+        }
+        with pytest.raises(UsageError, match="several jobs are running"):
+            request_cancel(warehouse)
+        assert request_cancel(warehouse, "a") == running["a"]
+        assert request_cancel(warehouse, None, running["b"]) == running["b"]
+        with pytest.raises(UsageError, match="no job of tdx running"):
+            request_cancel(warehouse, "tdx")
+        assert source_of(warehouse, running["b"]) == "b"
+        with pytest.raises(UsageError, match="no such job: 99"):
+            source_of(warehouse, 99)
+
+
+def test_the_doctor_names_a_schema_that_is_not_ours(made: Bench) -> None:
+    made.execute("create schema market; create table market.positions (id int)")
+
+    checks = {check.name: check for check in doctor.examine(made.settings)}
+
+    assert checks["ownership"].status == "fail"
+    assert "positions (table)" in checks["ownership"].seen
+
+
+def test_a_reader_role_that_does_not_exist_is_named(made: Bench) -> None:
+    made.settings = made.settings.model_copy(update={"reader_role": "nobody_reads"})
+    made.load(codes=("sh600000",))
+
+    assert any("nobody_reads does not exist" in line for line in made.heard.lines)
+
+
+def test_the_doctor_speaks_of_shanghai_holidays_to_who_loads_from_there(made: Bench) -> None:
+    def named() -> set[str]:
+        return {check.name for check in doctor.examine(made.settings)}
+
+    assert "horizon" in named()
+    tdx = made.settings.tdx.model_copy(update={"base_url": None})
+    made.settings = made.settings.model_copy(update={"tdx": tdx})
+    assert "horizon" not in named()
