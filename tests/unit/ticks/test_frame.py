@@ -1,0 +1,91 @@
+"""What a day of ticks is, and what is refused before anything is sent."""
+
+import math
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from loaders.ticks.frame import TICKS, TickError, checked, day_frame, key_of
+from tests.ticks import KEY, day_of_ticks, quoted
+
+
+def _with(day: pa.Table, name: str, row: int, value: object) -> pa.Table:
+    values = day[name].to_pylist()
+    values[row] = value
+    return day.set_column(day.schema.get_field_index(name), name, pa.array(values))
+
+
+def test_a_day_has_the_columns_and_types_of_the_schema() -> None:
+    day = day_of_ticks(50)
+    assert day.schema.equals(TICKS)
+    assert key_of(day) == KEY
+    assert checked(day).equals(day)
+
+
+def test_ties_are_counted_from_zero_in_the_order_in_which_they_came() -> None:
+    ticks = quoted(8)
+    stamps = [1_000, 1_999, 2_000, 1_500, 2_000, 3_000, 2_500, 1_000]
+    ticks = ticks.set_column(0, "datetime_ns", pa.array(stamps))
+    day = day_frame(ticks, KEY, segment_id=1, schedule_hash="0")
+    assert day["seq"].to_pylist() == [0, 1, 0, 2, 1, 0, 2, 3]
+    assert pc.unique(day["ts"]).cast(pa.int64()).to_pylist() == [1, 2, 3]
+
+
+def test_what_is_not_a_number_is_missing() -> None:
+    day = day_of_ticks(50)
+    assert day["bid_price5"].null_count > 0
+    assert not pc.any(pc.is_nan(day["bid_price5"])).as_py()
+    assert checked(_with(day, "volume", 3, None))["volume"].null_count == 1
+    floats = day.set_column(
+        day.schema.get_field_index("volume"), "volume", day["volume"].cast(pa.float64())
+    )
+    assert checked(floats).equals(day)
+    assert checked(_with(floats, "volume", 3, math.nan))["volume"].null_count == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("ts", None, "row 3, ts: must not be missing"),
+        ("seq", None, "row 3, seq: must not be missing"),
+        ("underlying_contract", None, "row 3, underlying_contract: must not be missing"),
+        ("trading_day", None, "row 3, trading_day: must not be missing"),
+        ("volume", 10.5, "row 3, volume: must be a whole number"),
+        ("seq", 0.5, "row 3, seq: must be a whole number"),
+        ("seq", -1, "row 3, seq: must lie between"),
+        ("volume", 10**18, "row 3, volume: must lie between"),
+        ("amount", 1e300, "row 3, amount: must lie between"),
+        ("last_price", math.inf, "row 3, last_price: must be a finite number"),
+        ("underlying_contract", "SHFE.cu2602", "row 3, underlying_contract: must be SHFE.cu2601"),
+        ("trading_day", date(2025, 11, 17), "row 3, trading_day: must be 2025-11-14"),
+        ("segment_id", 9, "row 3, segment_id: must be the same in all rows"),
+        ("datetime_ns", 5, "row 3, ts: must be datetime_ns cut to microseconds"),
+        ("last_price", "dear", "row 3, last_price: must be double, is dear"),
+    ],
+)
+def test_a_row_that_would_be_stored_wrong_is_named(name: str, value: object, rule: str) -> None:
+    day = day_of_ticks(10)
+    if isinstance(value, str) and name == "last_price":
+        texts = ["1"] * 3 + [value] + ["1"] * 6
+        broken = day.set_column(day.schema.get_field_index(name), name, pa.array(texts))
+    else:
+        broken = _with(day, name, 3, value)
+    with pytest.raises(TickError) as raised:
+        checked(broken)
+    assert rule in str(raised.value)
+
+
+def test_two_rows_of_one_stamp_and_seq_are_refused() -> None:
+    day = day_of_ticks(10)
+    twice = pa.concat_tables([day, day.slice(4, 1)])
+    with pytest.raises(TickError, match="row 10, seq: is there twice in one ts"):
+        checked(twice)
+
+
+def test_an_empty_day_and_a_lacking_column_are_refused() -> None:
+    with pytest.raises(TickError, match="no row"):
+        checked(TICKS.empty_table())
+    with pytest.raises(TickError, match="lacks the column amount"):
+        checked(day_of_ticks(3).drop_columns(["amount"]))
