@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 from loaders.errors import SettingsError
 from loaders.section import Section
 from loaders.tdx.settings import TdxSettings
+from loaders.tq.settings import TqSettings
 
 PREFIX = "QUOTEMILL_"
 # read by others under the same prefix: the settings file's own place, the build's lock holder, the test suite
@@ -53,6 +54,7 @@ class Settings(Section):
         0, ge=0, description="more new qa findings of severity error than this end a run with 5"
     )
     tdx: TdxSettings = TdxSettings()
+    tq: TqSettings = TqSettings()
     origins: dict[str, str] = Field(default_factory=dict, exclude=True)
 
     @field_validator("home")

@@ -36,4 +36,6 @@ def told_to_dbt(settings: "Settings") -> dict[str, str]:
 
 def landed_tables() -> list["LandedTable"]:
     """Every landed table of every source: a full build works for a user of one."""
-    return [table for name in MODULES for table in find(name).tables]
+    from loaders.tq.schemas import TABLES  # models read them before its loads are there
+
+    return [*(table for name in MODULES for table in find(name).tables), *TABLES]

@@ -7,6 +7,7 @@ A test fails while one of the files is not what this module writes.
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ import orchestration.cli
 from loaders import errors
 from loaders.settings import PREFIX, Settings
 from loaders.tdx.settings import TdxSettings
+from loaders.tq.settings import TqSettings
 
 ROOT = Path(__file__).parent.parent
 APPS = {"loaders": loaders.cli.app, "quotemill": orchestration.cli.app}
-SECTIONS: dict[str, type[BaseModel]] = {"": Settings, "tdx": TdxSettings}
+SECTIONS: dict[str, type[BaseModel]] = {"": Settings, "tdx": TdxSettings, "tq": TqSettings}
 HIDDEN = ("help", "install_completion", "show_completion")  # typer's own
 # what to show where the default is nothing, or differs from machine to machine
 EXAMPLES = {
@@ -35,6 +37,13 @@ EXAMPLES = {
     "tdx.requests_per_second": 20.0,
     "tdx.vipdoc": "/srv/tdx/vipdoc",
     "tdx.corporate_actions": "/srv/tdx/corporate_actions.csv",
+    "tq.account": "somebody",
+    "tq.password": "secret",
+    "tq.start": date(2025, 1, 2),
+    "tq.auth_url": "http://127.0.0.1:7788",
+    "tq.md_url": "ws://127.0.0.1:7788/md",
+    "tq.holiday_url": "http://127.0.0.1:7788/holidays.json",
+    "tq.cont_table_url": "http://127.0.0.1:7788/cont_table.json",
 }
 DEFAULTS = {
     "home": "the platform's data folder",
@@ -43,6 +52,13 @@ DEFAULTS = {
     "request_log": "none",
     "tdx.base_url": "none: the source is not loaded",
     "tdx.corporate_actions": "none: adjusted prices equal raw ones",
+    "tq.account": "none: the source is not loaded",
+    "tq.password": "none",
+    "tq.start": "a year before the first load",
+    "tq.auth_url": "shinnytech's",
+    "tq.md_url": "shinnytech's",
+    "tq.holiday_url": "shinnytech's",
+    "tq.cont_table_url": "shinnytech's",
 }
 ALIASES = {
     "tdx.base_url": "`TDX_API_BASE`",

@@ -1,0 +1,83 @@
+"""Section `tq` of the settings."""
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, field_validator
+
+from loaders.section import Section
+
+VARIETY = r"^[A-Z]+\.[A-Za-z]+$"
+
+
+class TqSettings(Section):
+    """China futures by TqSdk. Times in seconds."""
+
+    account: str | None = Field(None, description="name of the account at shinnytech")
+    password: SecretStr | None = Field(None, description="its password; shown nowhere")
+    varieties: list[Annotated[str, Field(pattern=VARIETY)]] = Field(
+        ["SHFE.cu"], min_length=1, description="varieties to load, EXCHANGE.variety"
+    )
+    start: date | None = Field(
+        None,
+        description="first trading day; empty: a year before the first load, and then always that day",
+    )
+    route: Literal["backtest", "history"] = Field(
+        "backtest",
+        description="which of the two ways to the main contracts the schedule is built from; "
+        "the other one checks it",
+    )
+    concurrency: int = Field(
+        2, ge=1, le=8, description="contracts whose ticks are asked for at once"
+    )
+    pace: float = Field(
+        0.2, ge=0, description="shortest time between two days of ticks that are asked for"
+    )
+    days_per_process: int = Field(
+        5, ge=1, description="days of ticks after which a process of the client, which keeps all of "
+        "them in memory, makes way for a new one"
+    )  # fmt: skip
+    connect_timeout: float = Field(90.0, gt=0, description="longest wait for a log-in")
+    timeout: float = Field(300.0, gt=0, description="longest wait for any other answer")
+    retries: int = Field(2, ge=0, description="retries of a failed request, each by a new process")
+    backoff: float = Field(2.0, ge=0, description="first pause before a retry; doubled each time")
+    recheck_after: int = Field(
+        30, ge=1, description="days after which a day without ticks is asked for again"
+    )
+    settle_margin: float = Field(
+        1800.0, ge=0, description="how long after its close the newest day may still get ticks"
+    )
+    auth_url: str | None = Field(None, description="another log-in service: a sandbox's")
+    md_url: str | None = Field(None, description="another market data service: a sandbox's")
+    holiday_url: str | None = Field(None, description="another list of holidays: a sandbox's")
+    cont_table_url: str | None = Field(
+        None, description="another list of main contracts: a sandbox's"
+    )
+
+    @field_validator("varieties", mode="before")
+    @classmethod
+    def _comma_list(cls, value: Any) -> Any:
+        found = value.split(",") if isinstance(value, str) else value
+        if not isinstance(found, list):
+            return found
+        return list(dict.fromkeys(v.strip() if isinstance(v, str) else v for v in found if v != ""))
+
+    @field_validator("account", "password")
+    @classmethod
+    def _none_if_empty(cls, value: Any) -> Any:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        return value if text else None
+
+    @field_validator("auth_url", "holiday_url", "cont_table_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value or None
+
+    @field_validator("md_url")
+    @classmethod
+    def _socket_address(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("ws://", "wss://")):
+            raise ValueError("must start with ws:// or wss://")
+        return value or None

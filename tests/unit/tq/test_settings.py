@@ -1,0 +1,39 @@
+"""Section `tq`: lists, addresses, and a password that nothing shows."""
+
+from pathlib import Path
+
+import pytest
+
+from loaders.errors import SettingsError
+from loaders.settings import load_settings
+
+SECRET = "p@ss w/rd:1"
+
+
+def test_the_password_is_shown_nowhere(tmp_path: Path) -> None:
+    environ = {"QUOTEMILL_TQ__ACCOUNT": "somebody", "QUOTEMILL_TQ__PASSWORD": SECRET}
+    settings = load_settings(environ, cwd=tmp_path)
+    assert settings.tq.password is not None
+    assert settings.tq.password.get_secret_value() == SECRET
+    for shown in (repr(settings), str(settings.tq), settings.model_dump_json()):
+        assert SECRET not in shown
+        assert "somebody" in shown
+
+
+def test_a_mistake_beside_the_password_does_not_tell_it(tmp_path: Path) -> None:
+    environ = {"QUOTEMILL_TQ__PASSWORD": SECRET, "QUOTEMILL_TQ__VARIETIES": "copper"}
+    with pytest.raises(SettingsError, match=r"tq\.varieties") as error:
+        load_settings(environ, cwd=tmp_path)
+    assert SECRET not in f"{error.value} {error.value.hint}"
+
+
+def test_varieties_are_separated_by_commas_and_counted_once(tmp_path: Path) -> None:
+    environ = {"QUOTEMILL_TQ__VARIETIES": "SHFE.cu, INE.sc,SHFE.cu"}
+    assert load_settings(environ, cwd=tmp_path).tq.varieties == ["SHFE.cu", "INE.sc"]
+
+
+@pytest.mark.parametrize("name", ["auth_url", "md_url", "holiday_url", "cont_table_url"])
+def test_an_address_of_another_protocol_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=rf"tq\.{name}.*must start with"):
+        load_settings({f"QUOTEMILL_TQ__{name.upper()}": "ftp://there"}, cwd=tmp_path)
+    assert getattr(load_settings({}, cwd=tmp_path).tq, name) is None
