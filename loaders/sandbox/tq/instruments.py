@@ -1,0 +1,152 @@
+"""Answers to questions about instruments: GraphQL text of which only the arguments are read."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+from loaders.sandbox.tq.market import Market
+from loaders.sandbox.tq.varieties import CST, NS, Hours, Variety, instant
+from loaders.sandbox.tq.world import Contract
+
+Node = dict[str, Any]
+
+
+def multi_symbol_info(market: Market, query: str, variables: dict[str, Any]) -> list[Node]:
+    """The instruments that a query asks for: those it names, or all that fit its other arguments."""
+    asked = _arguments(query, variables)
+    symbols = asked.get("instrument_id")
+    if symbols is None:
+        varieties = market.world.varieties.values()
+        symbols = [c.code for v in varieties for c in market.contracts(v.code)]
+        symbols += [v.series for v in varieties]
+    nodes = [node for node in (instrument(market, symbol) for symbol in symbols) if node]
+    for name in ("class", "exchange_id", "product_id"):
+        if asked.get(name):
+            nodes = [node for node in nodes if node.get(name) in asked[name]]
+    if asked.get("expired"):
+        wanted = asked["expired"][0] == "true"
+        nodes = [node for node in nodes if node.get("expired", False) == wanted]
+    if asked.get("has_night"):
+        wanted = asked["has_night"][0] == "true"
+        nodes = [node for node in nodes if bool(node["trading_time"]["night"]) == wanted]
+    return nodes
+
+
+def instrument(market: Market, symbol: str) -> Node | None:
+    if market.faults.standing("unknown", symbol=symbol):
+        return None
+    if symbol.startswith("KQ.m@"):
+        variety = market.world.varieties.get(symbol.removeprefix("KQ.m@"))
+        return _continuous(market, variety) if variety else None
+    contract = market.contract(symbol)
+    return _future(market, contract) if contract else None
+
+
+def quote(market: Market, symbol: str) -> Node:
+    """The newest tick as a quote: absent levels are "-"."""
+    found: Node = {"instrument_id": symbol}
+    if instrument(market, symbol) is None:
+        return found
+    series = market.series(symbol, 0)
+    row, first = series.row(series.last_id), series.row(series.first_id)
+    if row is not None and first is not None:
+        found |= {name: "-" if value == "" else value for name, value in row.items()}
+        stamp = datetime.fromtimestamp(row["datetime"] // NS, CST)
+        stamp += timedelta(microseconds=row["datetime"] % NS // 1000)
+        found |= {
+            "datetime": stamp.strftime("%Y-%m-%d %H:%M:%S.%f"),
+            "open": first["last_price"],
+            "pre_settlement": first["last_price"],
+            "pre_close": first["last_price"],
+            "pre_open_interest": first["open_interest"],
+            "close": "-",
+            "settlement": "-",
+        }
+    if symbol.startswith("KQ.m@"):
+        variety = symbol.removeprefix("KQ.m@")
+        found["underlying_symbol"] = market.main_on(variety, market.today) or ""
+    return found
+
+
+def _arguments(query: str, variables: dict[str, Any]) -> dict[str, list[str]]:
+    """`name: ["a", "b"]`, `name: word` or `name: $variable`, all as lists of text."""
+    inner = re.search(r"multi_symbol_info\s*\((.*?)\)\s*\{", query, re.S)
+    found: dict[str, list[str]] = {}
+    for name, value in re.findall(
+        r"(\w+)\s*:\s*(\[[^\]]*\]|\$\w+|[\w.\"]+)", inner[1] if inner else ""
+    ):
+        if value.startswith("$"):
+            given = variables.get(value[1:])
+            if given is not None:
+                texts = given if isinstance(given, list) else [given]
+                found[name] = [
+                    str(text).lower() if isinstance(text, bool) else str(text) for text in texts
+                ]
+        else:
+            found[name] = re.findall(r"[\w.@]+", value)
+    return found
+
+
+def _hours(hours: Hours) -> list[list[str]]:
+    return [[start, end] for start, end in hours]
+
+
+def _base(market: Market, symbol: str, variety: Variety) -> Node:
+    return {
+        "instrument_id": symbol,
+        "instrument_name": symbol,
+        "english_name": symbol,
+        "exchange_id": variety.exchange,
+        "price_tick": variety.tick,
+        "price_decs": variety.decimals,
+        "volume_multiple": variety.multiple,
+        "quote_multiple": 1,
+        "trading_time": {"day": _hours(variety.day), "night": _hours(variety.night)},
+        "trading_day": market.today.strftime("%Y%m%d"),
+        "upper_limit": None,
+        "lower_limit": None,
+        "pre_close": None,
+    }
+
+
+def _continuous(market: Market, variety: Variety) -> Node:
+    main = market.main_on(variety.code, market.today)
+    under = instrument(market, main) if main else None
+    edges = [{"underlying_multiple": 1, "node": under}] if under else []
+    return {
+        **_base(market, variety.series, variety),
+        "__typename": "cont",
+        "class": "CONT",
+        "exchange_id": "KQ",
+        "instrument_name": f"{variety.name}主连",
+        "underlying": {"count": len(edges), "edges": edges},
+    }
+
+
+def _future(market: Market, contract: Contract) -> Node:
+    variety = contract.variety
+    end = instant(contract.expires, "15:00:00")
+    return {
+        **_base(market, contract.code, variety),
+        "__typename": "future",
+        "class": "FUTURE",
+        "instrument_name": f"{variety.name}{contract.year % 100:02d}{contract.month:02d}",
+        "expired": end <= market.now,
+        "product_id": variety.product,
+        "product_short_name": variety.name,
+        "delivery_year": contract.year,
+        "delivery_month": contract.month,
+        "expire_datetime": end,
+        "settlement_price": None,
+        "max_market_order_volume": 0,
+        "max_limit_order_volume": 500,
+        "min_market_order_volume": 0,
+        "min_limit_order_volume": 1,
+        "open_limit": 0,
+        "margin": 20000.0,
+        "commission": 12.0,
+        "mmsa": False,
+        "categories": [],
+        "position_limit": 0,
+        "pre_open_interest": 0,
+    }

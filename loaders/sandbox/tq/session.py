@@ -1,0 +1,146 @@
+"""One market-data connection of the DIFF protocol, without any input or output of its own.
+
+The client sends `{"aid": ...}` messages; the answers are lists of diffs. The server sends exactly one
+packet for each `peek_message`: at once where it has diffs, else when the next ones appear. `receive`
+takes a message, `next_packet` gives what may be sent now. Rules of charts, from recorded sessions:
+
+- `state` repeats the request; a key that a later request of the chart drops comes back as null.
+- A chart located by a stamp or a number is not clipped at the ends of the data: the client stops at the
+  first number without a row, and would ask for a clipped window for ever.
+- Newest rows first, at most 2,000 a packet, and the newest row of all in every packet.
+"""
+
+from collections import deque
+from typing import Any
+
+from loaders.sandbox.tq.instruments import instrument, multi_symbol_info, quote
+from loaders.sandbox.tq.market import Market, Series
+
+Diff = dict[str, Any]
+
+ROWS_PER_PACKET = 2000
+
+
+class Session:
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self._queue: deque[list[Diff]] = deque()
+        self._peeked = False
+        self._charts: dict[str, Diff] = {}
+        self._push({"account_id": "", "ins_list": "", "mdhis_more_data": False})
+
+    def greeting(self) -> Diff:
+        return {"aid": "rsp_login", "account_id": "", "session_id": "MDSESSION"}
+
+    def receive(self, message: Diff) -> None:
+        known = {
+            "peek_message": self._peek,
+            "ins_query": self._query,
+            "subscribe_quote": self._subscribe,
+            "set_chart": self._chart,
+        }
+        if (answer := known.get(message.get("aid", ""))) is not None:
+            answer(message)
+
+    def next_packet(self) -> Diff | None:
+        if not self._peeked or not self._queue:
+            return None
+        self._peeked = False
+        return {"aid": "rtn_data", "data": self._queue.popleft()}
+
+    def _push(self, *diffs: Diff) -> None:
+        self._queue.append([*diffs, {}])
+
+    def _peek(self, message: Diff) -> None:  # noqa: ARG002
+        self._peeked = True
+
+    def _query(self, message: Diff) -> None:
+        number, query = message["query_id"], message.get("query", "")
+        if not query:  # frees the answer
+            self._push({"symbols": {number: None}})
+            return
+        variables = message.get("variables") or {}
+        found = multi_symbol_info(self._market, query, variables)
+        # the client waits until what it sent is a part of what came back
+        answer = {"query_id": number, "query": query, "result": {"multi_symbol_info": found}}
+        if variables:
+            answer["variables"] = variables
+        self._push({"symbols": {number: answer}})
+
+    def _subscribe(self, message: Diff) -> None:
+        symbols = [symbol for symbol in message["ins_list"].split(",") if symbol]
+        quotes = {symbol: quote(self._market, symbol) for symbol in symbols}
+        self._push({"quotes": quotes}, {"ins_list": message["ins_list"]})
+
+    # ------------------------------------------------------------------ charts
+    def _chart(self, message: Diff) -> None:
+        name = message["chart_id"]
+        if not message["ins_list"]:
+            self._charts.pop(name, None)
+            self._push({"charts": {name: None}})
+            return
+        symbol, duration = message["ins_list"].split(",")[0], int(message["duration"])
+        before = self._charts.get(name)
+        state = {**dict.fromkeys(before or ()), **message}
+        self._charts[name] = message
+        known = instrument(self._market, symbol) is not None
+        series = self._market.series(symbol, duration) if known else Series([])
+        if before is None:
+            chart = {
+                "left_id": -1,
+                "right_id": -1,
+                "more_data": True,
+                "ready": False,
+                "state": state,
+            }
+            rows = _rows_of(symbol, duration, {"last_id": -1})
+            self._push({"charts": {name: chart}, **rows, "mdhis_more_data": True})
+        self._push_rows(name, message, state, series)
+
+    def _push_rows(self, name: str, message: Diff, state: Diff, series: Series) -> None:
+        symbol, duration = message["ins_list"].split(",")[0], int(message["duration"])
+        ready = self._market.faults.strike("never-ready", contract=symbol) is None
+        if series.last_id < 0:
+            chart = {
+                "left_id": -1,
+                "right_id": -1,
+                "more_data": False,
+                "ready": ready,
+                "state": state,
+            }
+            rows = _rows_of(symbol, duration, {"last_id": -1})
+            self._push({"charts": {name: chart}, **rows, "mdhis_more_data": False})
+            return
+        left, right = _window(message, series)
+        newest = {str(series.last_id): series.row(series.last_id)}
+        numbers = range(min(right, series.last_id), max(left, series.first_id) - 1, -1)
+        starts = range(0, len(numbers), ROWS_PER_PACKET) or (0,)
+        for n, start in enumerate(starts):
+            last = n + 1 == len(starts)
+            block = numbers[start : start + ROWS_PER_PACKET]
+            data = {str(number): series.row(number) for number in reversed(block)} | newest
+            chart = {"more_data": not last, "ready": last and ready}
+            tail: Diff = {"charts": {name: chart}, "mdhis_more_data": not last}
+            if n == 0:
+                chart |= {"left_id": left, "right_id": right, "state": state}
+                tail |= _rows_of(symbol, duration, {"last_id": series.last_id})
+            self._push(_rows_of(symbol, duration, {"data": data}), tail)
+
+
+def _rows_of(symbol: str, duration: int, content: Diff) -> Diff:
+    if duration == 0:
+        return {"ticks": {symbol: content}}
+    return {"klines": {symbol: {str(duration): content}}}
+
+
+def _window(message: Diff, series: Series) -> tuple[int, int]:
+    width = int(message["view_width"])
+    if message.get("left_kline_id") is not None:
+        left = int(message["left_kline_id"])
+    elif message.get("focus_datetime") is not None:
+        left = series.locate(int(message["focus_datetime"])) - int(
+            message.get("focus_position") or 0
+        )
+    else:
+        left = series.last_id - width + 1
+    return left, left + width - 1
