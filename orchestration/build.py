@@ -96,15 +96,16 @@ def build_lock(warehouse: Warehouse) -> Iterator[None]:
     with contextlib.closing(
         warehouse.connect(autocommit=True, application_name="quotemill build lock")
     ) as conn:
-        [(is_taken, pid)] = conn.execute(
+        row = conn.execute(
             "select pg_try_advisory_lock(hashtextextended(%s, 0)), pg_backend_pid()", (LOCK,)
-        )
-        if not is_taken:
+        ).fetchone()
+        assert row is not None
+        if not row[0]:
             raise LockHeldError(
                 "another build is writing to this warehouse",
                 hint="wait for it to end; `quotemill status` shows it",
             )
-        os.environ["QUOTEMILL_BUILD_LOCK_HELD"] = str(pid)
+        os.environ["QUOTEMILL_BUILD_LOCK_HELD"] = str(row[1])
         try:
             yield
         finally:
@@ -281,12 +282,13 @@ def start_build(warehouse: Warehouse, command: str, touched: Touched | None) -> 
             "update ops.builds set status = 'interrupted', finished_at = clock_timestamp() "
             "where status = 'running'"
         )
-        [(build_id,)] = conn.execute(
+        row = conn.execute(
             "insert into ops.builds (status, command, fingerprint) "
             "values ('running', %s, %s) returning build_id",
             (command, touched.fingerprint if touched else "part"),
-        )
-    return int(build_id)
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def finish_build(

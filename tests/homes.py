@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from loaders.warehouse.embedded import server as embedded
+from loaders.warehouse import embedded
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def start_job(
 
     def insert(conn: psycopg.Connection) -> int:
         _interrupt(conn, lane)
-        [(job_id,)] = conn.execute(
+        row = conn.execute(
             "insert into ops.ingestion_jobs "
             "(source, lane, mode, status, requested_by, parameters, retry_of, as_of) "
             "values (%s, %s, %s, 'running', %s, %s, %s, %s) returning job_id",
@@ -106,8 +106,9 @@ def start_job(
                 retry_of,
                 as_of,
             ),
-        )
-        return int(job_id)
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
 
     return warehouse.ask(insert)
 

@@ -75,11 +75,13 @@ def changed_tables(
 
     None: everything counts as changed, because the reader has no cursor, or was another one.
     """
-    [(now, seen)] = conn.execute(
+    row = conn.execute(
         "select pg_current_snapshot()::text, (select seen::text from ops.change_cursors "
         "where reader = %s and fingerprint = %s)",
         (reader, fingerprint),
-    )
+    ).fetchone()
+    assert row is not None
+    now, seen = row
     if seen is None:
         return now, None
     tables = conn.execute(

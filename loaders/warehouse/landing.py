@@ -88,6 +88,10 @@ class Landed:
     new: int = 0
     changed: int = 0
 
+    @property
+    def unchanged(self) -> int:
+        return self.read - self.new - self.changed
+
     def __add__(self, other: "Landed") -> "Landed":
         return Landed(
             self.load_ids + other.load_ids,
@@ -217,15 +221,16 @@ def _run(
                 ) from error
     if info is None:
         return Landed()
-    [counts] = warehouse.ask(
+    row = warehouse.ask(
         lambda conn: conn.execute(
             "select coalesce(sum(rows_read), 0)::bigint, coalesce(sum(rows_new), 0)::bigint, "
             "coalesce(sum(rows_changed), 0)::bigint from ops.landed_files "
             "where load_id = any(%s) and table_name = coalesce(%s, table_name)",
             (info.loads_ids, table),
-        ).fetchall()
+        ).fetchone()
     )
-    return Landed(tuple(info.loads_ids), *counts)
+    assert row is not None
+    return Landed(tuple(info.loads_ids), *row)
 
 
 def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
@@ -310,12 +315,14 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
             # without DISTINCT ON: its sort costs as much as the COPY, and keys rarely repeat
             with conn.transaction():
                 statement = upsert_sql(q, target, schema.names, types, key, feed)
-                [(new, changed)] = conn.execute(statement)
+                counts = conn.execute(statement).fetchone()
         except psycopg.errors.CardinalityViolation:
             statement = upsert_sql(q, target, schema.names, types, key, feed, distinct=True)
-            [(new, changed)] = conn.execute(statement)
+            counts = conn.execute(statement).fetchone()
         if not key:
             return
+        assert counts is not None
+        new, changed = counts
         conn.execute(
             "insert into ops.landed_files (file_id, load_id, schema_name, table_name, rows_read, "
             "rows_new, rows_changed) values (%s, %s, %s, %s, %s, %s, %s) "

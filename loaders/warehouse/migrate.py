@@ -48,12 +48,13 @@ def schemas(warehouse: Warehouse, tables: Iterable[LandedTable]) -> list[str]:
 def warehouse_id(warehouse: Warehouse) -> str:
     """A random name given to the warehouse once: what a package of rows was fetched for."""
     with warehouse.connect() as conn:
-        [(name,)] = conn.execute(
+        row = conn.execute(
             "insert into ops.settings values ('warehouse_id', %s) "
             "on conflict (key) do update set value = ops.settings.value returning value",
             (secrets.token_hex(6),),
-        )
-    return str(name)
+        ).fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def _migrate(conn: psycopg.Connection) -> None:

@@ -1,4 +1,8 @@
-with bars as (
+with fields as (
+    select * from {{ ref('int_reconcile__fields') }}
+),
+
+bars as (
     select
         run_id,
         check_name,
@@ -6,15 +10,19 @@ with bars as (
         code,
         bar_end,
         bool_or(is_different) as is_different
-    from {{ ref('int_reconcile__fields') }}
+    from fields
     group by run_id, check_name, period, code, bar_end
+),
+
+final as (
+    select
+        run_id,
+        check_name,
+        period,
+        count(*)::integer as compared_count,
+        (count(*) filter (where is_different))::integer as differing_count
+    from bars
+    group by run_id, check_name, period
 )
 
-select
-    run_id,
-    check_name,
-    period,
-    count(*)::integer as compared_count,
-    (count(*) filter (where is_different))::integer as differing_count
-from bars
-group by run_id, check_name, period
+select * from final

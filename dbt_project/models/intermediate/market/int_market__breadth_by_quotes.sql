@@ -1,4 +1,8 @@
-with stocks as (
+with quotes as (
+    select * from {{ ref('stg_tdx__quote') }}
+),
+
+stocks as (
     select * from {{ ref('symbol_dim') }} where instrument_type = 'stock'
 ),
 
@@ -11,15 +15,19 @@ priced as (
         q.previous_close,
         s.price_decimals,
         {{ price_limit('q.code', 'q.trade_date', 's.name') }} as price_limit
-    from {{ ref('stg_tdx__quote') }} as q
+    from quotes as q
     inner join stocks as s on q.code = s.code
+),
+
+final as (
+    select
+        exchange,
+        sampled_at,
+        trade_date,
+        {{ breadth_counts() }},
+        count(*) filter (where close is null) as suspended_count
+    from priced
+    group by exchange, sampled_at, trade_date
 )
 
-select
-    exchange,
-    sampled_at,
-    trade_date,
-    {{ breadth_counts() }},
-    count(*) filter (where close is null) as suspended_count
-from priced
-group by exchange, sampled_at, trade_date
+select * from final

@@ -1,5 +1,9 @@
-select * from {{ ref('int_reconcile__bars') }}
-union all
-select * from {{ ref('int_reconcile__days') }}
-union all
-select * from {{ ref('int_reconcile__adjusted') }}
+with fields as (
+    select * from {{ ref('int_reconcile__bars') }}
+    union all
+    select * from {{ ref('int_reconcile__days') }}
+    union all
+    select * from {{ ref('int_reconcile__adjusted') }}
+)
+
+select * from fields

@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 -- no CTE: see stg_tdx__kline_daily
 select
     code,

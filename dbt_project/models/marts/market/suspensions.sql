@@ -1,10 +1,24 @@
+{{ config(materialized='view') }}
+
+with answer_gaps as (
+    select * from {{ source('raw_tdx', 'answer_gap') }}
+),
+
+bars as not materialized (
+    select * from {{ source('raw_tdx', 'kline_daily') }}
+),
+
+trading_calendar as (
+    select * from {{ ref('trading_calendar') }}
+),
+
 -- a day that was only published is none: nobody may have traded on it
-with numbered_days as (
+numbered_days as (
     select
         trade_date,
         count(*) filter (where is_served) over (order by trade_date) as served_number,
         is_served::integer as is_served
-    from {{ ref('trading_calendar') }}
+    from trading_calendar
 ),
 
 stretches as (
@@ -13,20 +27,24 @@ stretches as (
         g.last_bar_date,
         g.trade_date,
         (n.served_number - n.is_served - l.served_number)::integer as day_count
-    from {{ source('raw_tdx', 'answer_gap') }} as g
+    from answer_gaps as g
     inner join numbered_days as l on g.last_bar_date = l.trade_date
     inner join numbered_days as n on g.trade_date = n.trade_date
-)
+),
 
 -- a later answer may have had a bar in between
-select s.*
-from stretches as s
-where
-    s.day_count > 0
-    and not exists (
-        select from {{ source('raw_tdx', 'kline_daily') }} as b
-        where
-            b.code = s.code
-            and b.trade_date > s.last_bar_date
-            and b.trade_date < s.trade_date
-    )
+final as (
+    select s.*
+    from stretches as s
+    where
+        s.day_count > 0
+        and not exists (
+            select from bars as b
+            where
+                b.code = s.code
+                and b.trade_date > s.last_bar_date
+                and b.trade_date < s.trade_date
+        )
+)
+
+select * from final

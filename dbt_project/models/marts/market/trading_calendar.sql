@@ -4,22 +4,30 @@
     meta={'by': 'trade_date'},
 ) }}
 
+with trading_days as (
+    select * from {{ ref('stg_tdx__trading_day') }}
+),
+
 -- either witness alone can have a hole
-with days as (
+days as (
     select
         trade_date,
         bool_or(source = 'service') as is_served,
         bool_or(source = 'exchange_calendar') as is_published
-    from {{ ref('stg_tdx__trading_day') }}
+    from trading_days
     group by trade_date
+),
+
+final as (
+    select
+        trade_date,
+        case when is_served then 'service' else 'exchange_calendar' end as source,
+        lag(trade_date) over (order by trade_date) as previous_trade_date,
+        lead(trade_date) over (order by trade_date) as next_trade_date,
+        (row_number() over (order by trade_date))::integer as trade_day_number,
+        is_served,
+        is_published
+    from days
 )
 
-select
-    trade_date,
-    case when is_served then 'service' else 'exchange_calendar' end as source,
-    lag(trade_date) over (order by trade_date) as previous_trade_date,
-    lead(trade_date) over (order by trade_date) as next_trade_date,
-    (row_number() over (order by trade_date))::integer as trade_day_number,
-    is_served,
-    is_published
-from days
+select * from final

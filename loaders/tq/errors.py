@@ -1,0 +1,36 @@
+"""What can go wrong between us and the futures servers, told apart by who can mend it."""
+
+from loaders.errors import SettingsError, UpstreamError
+
+
+class TqAuthError(SettingsError):
+    """The servers do not let the account in."""
+
+
+class TqPermissionError(SettingsError):
+    """The account is let in, but lacks a permission: the professional history (`tq_dl`) above all."""
+
+
+class TqMissing(SettingsError):
+    """The client is not installed."""
+
+
+class UnknownSymbol(SettingsError):
+    """The servers know no such variety or contract; `symbols` names them."""
+
+    def __init__(self, symbols: list[str], *, hint: str = "") -> None:
+        hint = hint or "written as SHFE.cu and SHFE.cu2601; capitals count"
+        super().__init__(f"the futures servers know no {', '.join(symbols)}", hint=hint)
+        self.symbols = symbols
+
+
+class TqAnswerError(UpstreamError):
+    """An answer that cannot be right, such as a continuous series without a bar."""
+
+
+class TqTransport(UpstreamError):
+    """A server cannot be reached, broke off, or answered with an error page; worth a retry."""
+
+
+class TqTimeout(TqTransport):
+    """A server was reached and did not answer in time."""

@@ -1,0 +1,212 @@
+"""What the real client brings back is what the sandbox's world holds."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+import pytest
+
+from loaders.sandbox.tq.world import World
+from loaders.tq.service.harvest import Harvest, MainEvents
+from tests.integration.tq_service.conftest import day_range
+
+if TYPE_CHECKING:
+    from loaders.sandbox.tq.service import TqSandbox
+
+FIRST, LAST = date(2025, 9, 15), date(2025, 12, 12)
+
+
+def days_of(world: World, first: date, last: date) -> list[date]:
+    return [day for day in world.days if first <= day <= last]
+
+
+def held_by_day(world: World, found: MainEvents, days: list[date]) -> dict[date, str | None]:
+    """Each event holds from its trading day on: after 18:00 the next day, weekends and holidays left out."""
+    starts = []
+    for clock, contract in found.events:
+        day = (clock + timedelta(hours=8 + 6)).date()
+        starts.append((next(d for d in world.calendar if d >= day), contract))
+    return {day: [c for start, c in starts if start <= day][-1] for day in days}
+
+
+def test_trading_days_leave_out_weekends_and_holidays(harvest: Harvest, world: World) -> None:
+    found = harvest.calendar(date(2025, 9, 25), date(2025, 11, 30))
+    assert found == [d for d in world.calendar if date(2025, 9, 25) <= d <= date(2025, 11, 30)]
+    assert date(2025, 10, 1) not in found
+    assert date(2025, 11, 19) not in found
+    # no further than the holidays are published
+    assert max(harvest.calendar(date(2026, 12, 1), date(2029, 1, 1))) == date(2027, 12, 31)
+
+
+def test_contracts_and_sessions_are_those_of_the_world(
+    harvest: Harvest, sandbox: "TqSandbox", world: World
+) -> None:
+    found = harvest.instruments(list(world.varieties))
+    assert found.sessions["SHFE.cu"][-1] == ("night", 0, 21 * 3600, 25 * 3600)
+    assert found.sessions["SHFE.au"][-1] == ("night", 0, 21 * 3600, 26 * 3600 + 1800)
+    assert found.sessions["CFFEX.IF"] == [("day", 0, 34200, 41400), ("day", 1, 46800, 54000)]
+    listed = [c for v in world.varieties for c in sandbox.market.contracts(v)]
+    assert {row["contract"]: row["expire_date"] for row in found.contracts} == {
+        c.code: c.expires for c in listed
+    }
+    gold = next(row for row in found.contracts if row["contract"] == "SHFE.au2512")
+    assert gold["price_tick"] == Decimal("0.02")
+    assert (gold["variety"], gold["exchange"], gold["volume_multiple"]) == ("SHFE.au", "SHFE", 1000)
+    assert (gold["name"], gold["delivery_year"], gold["delivery_month"]) == ("沪金2512", 2025, 12)
+    main = sandbox.schedule("SHFE.cu")[-1][1]
+    newest = sandbox.ticks(str(main), LAST)[-1]["datetime"]
+    seen = found.seen_at["SHFE.cu"]
+    assert seen is not None
+    assert int(seen.timestamp() * 1e6) * 1000 == newest
+
+
+# a night session, a day without one, and expiries of two kinds; the window begins on a Saturday
+@pytest.mark.parametrize("variety", ["SHFE.cu", "CFFEX.IF"])
+def test_both_routes_give_the_main_contract_of_every_day(
+    harvest: Harvest, sandbox: "TqSandbox", world: World, variety: str
+) -> None:
+    first = date(2025, 9, 13)
+    days = days_of(world, FIRST, LAST)
+    truth = {day: main for day, main in sandbox.schedule(variety) if day >= FIRST}
+    assert len(set(truth.values())) >= 3
+    for route in ("backtest", "history"):
+        found = harvest.main_events(variety, first, LAST, route)
+        assert (found.first_day, found.last_day) == (FIRST, LAST)
+        assert found.events[0][0] == datetime(2025, 9, 14, 16, tzinfo=UTC)
+        assert held_by_day(world, found, days) == truth, route
+
+
+def test_a_switch_after_a_holiday_and_after_a_weekend_is_dated_by_its_trading_day(
+    harvest: Harvest, sandbox: "TqSandbox", world: World
+) -> None:
+    (code,) = [c for day, c in world.main_table("SHFE.au") if date(2025, 11, 10) < day < LAST]
+    day = next(day for day, c in world.main_table("SHFE.au") if c == code)
+    calendar = world.calendar
+    for wanted in (date(2025, 11, 20), date(2025, 11, 24)):
+        by = calendar.index(wanted) - calendar.index(day)
+        harvest.close()  # a process of the client keeps the table for good: a new one is asked
+        rule = sandbox.faults.add(f"revise-mains:contract={code}:by={by}")
+        found = harvest.main_events("SHFE.au", date(2025, 11, 10), LAST, "backtest")
+        sandbox.faults.remove(rule)
+        days = days_of(world, date(2025, 11, 10), LAST)
+        held = held_by_day(world, found, days)
+        assert next(d for d in days if held[d] == code) == wanted
+
+
+def test_a_window_before_any_contract_says_so(harvest: Harvest, world: World) -> None:
+    found = harvest.main_events("SHFE.cu", date(2025, 8, 4), date(2025, 8, 8), "backtest")
+    assert [contract for _, contract in found.events] == [None]
+    assert (found.first_day, found.last_day) == (date(2025, 8, 4), date(2025, 8, 8))
+    later = harvest.main_events("SHFE.cu", date(2025, 8, 25), date(2025, 9, 5), "backtest")
+    held = held_by_day(world, later, [date(2025, 8, 29), date(2025, 9, 1)])
+    assert held == {
+        date(2025, 8, 29): None,
+        date(2025, 9, 1): world.main_on("SHFE.cu", date(2025, 9, 1)),
+    }
+
+
+def test_days_carry_open_interest_and_exact_prices(
+    harvest: Harvest, sandbox: "TqSandbox", world: World
+) -> None:
+    codes = ["SHFE.au2512", "CFFEX.IF2511"]
+    rows = harvest.daily(codes, date(2025, 11, 17), date(2025, 11, 24)).to_pylist()
+    gold = [row for row in rows if row["contract"] == "SHFE.au2512"]
+    assert [row["trade_date"] for row in gold] == days_of(
+        world, date(2025, 11, 17), date(2025, 11, 24)
+    )
+    for row in gold:
+        ticks = sandbox.ticks("SHFE.au2512", row["trade_date"])
+        prices = [Decimal(repr(tick["last_price"])) for tick in ticks]
+        assert (row["open"], row["close"]) == (prices[0], prices[-1])
+        assert (row["high"], row["low"]) == (max(prices), min(prices))
+        assert row["volume"] == ticks[-1]["volume"]
+        assert row["close_oi"] == ticks[-1]["open_interest"]
+    # the third Friday is the last day of the other
+    assert [r["trade_date"] for r in rows if r["contract"] == "CFFEX.IF2511"][-1] == date(
+        2025, 11, 21
+    )
+
+
+def test_ticks_of_several_days_are_those_of_the_world(
+    harvest: Harvest, sandbox: "TqSandbox", world: World
+) -> None:
+    """Friday's night, the evening before a holiday, and a day without a tick between days with some,
+    whose answer must not be a row of its neighbour."""
+    days = days_of(world, date(2025, 11, 14), date(2025, 11, 25))
+    empty = date(2025, 11, 21)
+    rule = sandbox.faults.add(f"empty:contract=SHFE.cu2601:day={empty}")
+    answers = list(harvest.ticks("SHFE.cu2601", [day_range(world, day) for day in days]))
+    sandbox.faults.remove(rule)
+    assert [answer.trading_day for answer in answers] == days
+    assert all(answer.more_days_had_rows for answer in answers)
+    for answer in answers:
+        if answer.trading_day == empty:
+            assert (answer.path, answer.rows) == (None, 0)
+            continue
+        assert answer.path is not None
+        told = pq.read_table(answer.path)
+        truth = sandbox.tick_table("SHFE.cu2601", answer.trading_day)
+        assert told.select(truth.column_names).equals(truth)
+        assert answer.rows == told.num_rows == world.tick_count("SHFE.cu2601", answer.trading_day)
+    # the book is thin at times: what is not there is null, its volume 0
+    first = pq.read_table(answers[0].path)
+    assert any(
+        v is None for v in sandbox.tick_table("SHFE.cu2601", days[0])["ask_price5"].to_pylist()
+    ) == (first["ask_price5"].null_count > 0)
+
+
+def test_an_exchange_that_shows_one_level_has_one(
+    harvest: Harvest, world: World, tmp_path: Path
+) -> None:
+    day = date(2025, 11, 14)
+    (answer,) = harvest.ticks(str(world.main_on("DCE.m", day)), [day_range(world, day)])
+    assert answer.path is not None
+    told = pq.read_table(answer.path)
+    assert told["bid_price1"].null_count == 0
+    assert told["bid_price2"].null_count == told.num_rows > 0
+
+
+def test_a_lone_day_without_a_tick_tells_whether_there_are_any_at_all(
+    harvest: Harvest, sandbox: "TqSandbox", world: World
+) -> None:
+    day = date(2025, 11, 14)
+    one, all_ = f"empty:contract=SHFE.cu2601:day={day}", "empty:contract=SHFE.cu2601"
+    for text, any_rows in ((one, True), (all_, False)):
+        harvest.close()  # the client keeps the newest tick in memory
+        rule = sandbox.faults.add(text)
+        (answer,) = harvest.ticks("SHFE.cu2601", [day_range(world, day)])
+        sandbox.faults.remove(rule)
+        assert (answer.path, answer.rows, answer.more_days_had_rows) == (None, 0, any_rows)
+
+
+def test_damaged_days_come_as_they_were_told(
+    harvest: Harvest, sandbox: "TqSandbox", world: World
+) -> None:
+    """Twice the same, in the wrong order, or too few: told as they are, for the loader to judge."""
+    texts = (
+        "duplicate:contract=SHFE.cu2601:day=2025-11-14",
+        "late:contract=SHFE.cu2601:day=2025-11-17:row=0",
+        "short:contract=SHFE.cu2601:day=2025-11-18:keep=7",
+    )
+    rules = [sandbox.faults.add(text) for text in texts]
+    days = [date(2025, 11, 14), date(2025, 11, 17), date(2025, 11, 18)]
+    told = [sandbox.market.day_ticks("SHFE.cu2601", day) for day in days]
+    answers = list(harvest.ticks("SHFE.cu2601", [day_range(world, day) for day in days]))
+    for rule in rules:
+        sandbox.faults.remove(rule)
+    whole = world.tick_count("SHFE.cu2601", days[0])
+    assert [answer.rows for answer in answers] == [2 * whole, len(told[1]), 7]
+    for answer, rows in zip(answers, told, strict=True):
+        stamps = pq.read_table(answer.path)["datetime_ns"].to_pylist()
+        assert stamps == [row["datetime"] for row in rows]
+
+
+def test_newest_ticks_need_no_permission(
+    harvest: Harvest, sandbox: "TqSandbox", world: World
+) -> None:
+    code = str(world.main_on("SHFE.cu", LAST))
+    told = harvest.recent_ticks(code, 30)
+    truth = sandbox.tick_table(code, LAST).slice(30)
+    assert told.select(truth.column_names).equals(truth)
