@@ -96,16 +96,15 @@ def build_lock(warehouse: Warehouse) -> Iterator[None]:
     with contextlib.closing(
         warehouse.connect(autocommit=True, application_name="quotemill build lock")
     ) as conn:
-        row = conn.execute(
+        [(is_taken, pid)] = conn.execute(
             "select pg_try_advisory_lock(hashtextextended(%s, 0)), pg_backend_pid()", (LOCK,)
-        ).fetchone()
-        assert row is not None
-        if not row[0]:
+        )
+        if not is_taken:
             raise LockHeldError(
                 "another build is writing to this warehouse",
                 hint="wait for it to end; `quotemill status` shows it",
             )
-        os.environ["QUOTEMILL_BUILD_LOCK_HELD"] = str(row[1])
+        os.environ["QUOTEMILL_BUILD_LOCK_HELD"] = str(pid)
         try:
             yield
         finally:
@@ -282,13 +281,12 @@ def start_build(warehouse: Warehouse, command: str, touched: Touched | None) -> 
             "update ops.builds set status = 'interrupted', finished_at = clock_timestamp() "
             "where status = 'running'"
         )
-        row = conn.execute(
+        [(build_id,)] = conn.execute(
             "insert into ops.builds (status, command, fingerprint) "
             "values ('running', %s, %s) returning build_id",
             (command, touched.fingerprint if touched else "part"),
-        ).fetchone()
-    assert row is not None
-    return int(row[0])
+        )
+    return int(build_id)
 
 
 def finish_build(

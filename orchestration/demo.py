@@ -12,7 +12,7 @@ from pathlib import Path
 from loaders import trading_time
 from loaders.errors import QuotemillError
 from loaders.settings import Settings, load_settings
-from loaders.warehouse import embedded
+from loaders.warehouse.embedded import places
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.pipeline import RunResult
 
@@ -46,7 +46,7 @@ EXAMPLE = """
 
 def run(codes: int, days: int, run_all: Callable[[Settings, str], RunResult]) -> int:
     """Start the sandbox, run the pipeline against it, print the summary; the pipeline's exit code."""
-    embedded.make_home(HOME)
+    places.make_home(HOME)
     clock = _last_close(datetime.now(UTC))
     with _sandbox(codes, days, clock) as url:
         settings = load_settings(
@@ -103,9 +103,7 @@ def _summary(settings: Settings) -> None:
         example = conn.execute(EXAMPLE).fetchone()
         print()
         for table in TABLES:
-            [count] = conn.execute(f"select count(*) from market.{table}".encode()).fetchone() or (
-                0,
-            )
+            [(count,)] = conn.execute(f"select count(*) from market.{table}".encode())
             print(f"{'market.' + table:<28} {count:>10,} rows")
     if example:
         code, day, *numbers = example

@@ -9,7 +9,8 @@ from loaders import sources, trading_time
 from loaders.errors import QuotemillError, SettingsError
 from loaders.settings import Settings
 from loaders.sources import landed_tables
-from loaders.warehouse import embedded, migrate
+from loaders.warehouse import migrate
+from loaders.warehouse.embedded import places
 from loaders.warehouse.ownership import foreign_relations, privileges
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 from orchestration.steps import out_of_step
@@ -80,14 +81,12 @@ def _settings(settings: Settings) -> Check:
 
 def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
     with warehouse.connect() as conn:
-        row = conn.execute("select clock_timestamp(), version()").fetchone()
-        edition = conn.execute(EDITION.encode()).fetchone()
+        [(clock, version)] = conn.execute("select clock_timestamp(), version()")
+        [(edition,)] = conn.execute(EDITION.encode())
         held = privileges(conn, warehouse.reader_role)
         foreign = foreign_relations(conn, migrate.schemas(warehouse, landed_tables()))
         others = migrate.other_market_schemas(conn, warehouse, landed_tables())
-    assert row is not None
-    assert edition is not None
-    yield Check("server", "ok", f"{str(row[1]).split(' on ')[0]}, {edition[0]}")
+    yield Check("server", "ok", f"{version.split(' on ')[0]}, {edition}")
     for schema, relations in foreign.items():
         listed = ", ".join(relations[:SHOWN])
         hint = "QUOTEMILL_MARKET_SCHEMA or QUOTEMILL_WAREHOUSE_URL chooses another place"
@@ -103,7 +102,7 @@ def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
             yield _failed("privileges", missing)
     if all(privilege.held for privilege in held):
         yield Check("privileges", "ok", "everything a load and a build need")
-    skew = abs(row[0] - now)
+    skew = abs(clock - now)
     if skew > CLOCK_SKEW:
         yield Check(
             "clock", "warn", f"this machine and the warehouse differ by {skew}", "set both by NTP"
@@ -130,7 +129,7 @@ def _service(source: str, settings: Settings, now: datetime) -> Check:
 
 
 def _orphans() -> Iterator[Check]:
-    for orphan in embedded.orphans():
+    for orphan in places.orphans():
         yield Check(
             "orphan",
             "warn",

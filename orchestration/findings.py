@@ -163,13 +163,11 @@ def judge(conn: psycopg.Connection, qa: str, *, record: bool, tell: bool = False
     counts, new, acknowledged = ({row[0]: row[i] for row in rows if row[i]} for i in (1, 2, 3))
     run_id = None
     if record:
-        run = conn.execute(
+        [(run_id,)] = conn.execute(
             "insert into ops.runs (qa_schema, found, found_new) values (%s, %s, %s) "
             "returning run_id",
             (qa, sum(counts.values()), sum(new.values())),
-        ).fetchone()
-        assert run is not None
-        run_id = int(run[0])
+        )
         _record(conn, qa, run_id)
         if tell:
             conn.execute(

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
+from loaders import sources
 from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
 from loaders.errors import DataQualityError, QuotemillError, gravest
@@ -21,10 +23,15 @@ class RunResult:
 
     loads: tuple[LoadResult, ...]
     exit_code: int
-    build: BuildResult | None = None
+    builds: tuple[BuildResult, ...] = ()
     judgement: Judgement | None = None
     error: str | None = None
     hint: str = ""
+
+    @property
+    def build(self) -> BuildResult | None:
+        """The last one: what an earlier one could not build, it has tried too."""
+        return self.builds[-1] if self.builds else None
 
     @property
     def findings(self) -> dict[str, int]:
@@ -39,6 +46,7 @@ class RunResult:
         return {
             "loads": [load.as_json() for load in self.loads],
             "build": self.build and self.build.as_json(),
+            "builds": [build.as_json() for build in self.builds],
             "findings": judged.counts,
             "new_findings": judged.new,
             "exit_code": self.exit_code,
@@ -53,31 +61,44 @@ def run(
     load: Callable[[LoadRequest], LoadResult],
     report: Callable[[str], None],
 ) -> RunResult:
-    """Load ▶ build ▶ judge. A source that fails does not keep the others from being built."""
+    """Load ▶ build, and again where a source has a further part ▶ judge.
+
+    A source that fails does not keep the others from being built.
+    """
     loads: list[LoadResult] = []
-    for request in requests:
-        loads.append(load(request))
-        if loads[-1].status == "cancelled":
-            break
-    done = tuple(loads)
-    codes = [load.exit_code for load in loads]
-    # whoever stops a load wants no build of it now, and where no load began there is nothing to build
-    if loads[-1].status == "cancelled" or all(x.job_id is None and x.exit_code for x in loads):
-        return RunResult(done, gravest(codes))
-    built: BuildResult | None = None
+    built: list[BuildResult] = []
+    begun = False
+
+    def codes(*more: int) -> list[int]:
+        return [*(load.exit_code for load in loads), *(b.exit_code for b in built[-1:]), *more]
+
     try:
+        for parts in zip_longest(*(sources.find(r.source).parts(r) for r in requests)):
+            first = len(loads)
+            ended = {load.source for load in loads if load.ends_source}
+            for part in parts:
+                if part is None or part.source in ended:
+                    continue
+                loads.append(load(part))
+                if loads[-1].status == "cancelled":  # who stops a load wants no build of it now
+                    return RunResult(tuple(loads), gravest(codes()), tuple(built))
+            # where no load began there is nothing to build
+            if all(x.job_id is None and x.exit_code for x in loads[first:]):
+                continue
+            begun = True
+            result = builds.build(settings, open_warehouse(settings), report, only_touched=True)
+            built += [result] if result else []
+        if not begun:
+            return RunResult(tuple(loads), gravest(codes()))
         warehouse = open_warehouse(settings)
-        built = builds.build(settings, warehouse, report, only_touched=True)
-        if built:
-            codes.append(built.exit_code)
         # what a graver code hides rings the next night
-        tell = gravest(codes) in (0, DataQualityError.exit_code)
-        record = built is None or built.succeeded
+        tell = gravest(codes()) in (0, DataQualityError.exit_code)
+        record = all(build.succeeded for build in built[-1:])
         qa = warehouse.inner_schema("qa")
         judged = warehouse.ask(lambda conn: findings.judge(conn, qa, record=record, tell=tell))
-        if judged.ringing > settings.finding_limit:
-            codes.append(DataQualityError.exit_code)
     except QuotemillError as error:
-        code = gravest([*codes, error.exit_code])
-        return RunResult(done, code, built, error=str(error), hint=error.hint)
-    return RunResult(done, gravest(codes), built, judged)
+        code = gravest(codes(error.exit_code))
+        return RunResult(tuple(loads), code, tuple(built), error=str(error), hint=error.hint)
+    ringing = judged.ringing > settings.finding_limit
+    code = gravest(codes(DataQualityError.exit_code if ringing else 0))
+    return RunResult(tuple(loads), code, tuple(built), judged)

@@ -138,9 +138,9 @@ def _must_succeed(built: BuildResult | None, command: str) -> None:
 
 def newest_whole_month(conn: psycopg.Connection) -> date:
     """The first day of the newest month whose last trading day is stored. Raises UsageError."""
-    newest, oldest = conn.execute(
+    [(newest, oldest)] = conn.execute(
         "select max(trade_date), min(trade_date) from raw_tdx.kline_daily where is_final"
-    ).fetchone() or (None, None)
+    )
     if newest is None:
         raise UsageError("no day bar is stored, so nothing can be compared", hint="quotemill run")
     month: date = newest.replace(day=1)
@@ -244,15 +244,14 @@ def record(
     codes: Sequence[str],
 ) -> int:
     """Write a run and its sample down, in one transaction; the run's number."""
-    row = conn.execute(
+    [(run_id,)] = conn.execute(
         "insert into ops.reconciliation_runs (as_of, month, sample, seed) "
         "values (%s, %s, %s, %s) returning run_id",
         (as_of, month, sample, seed),
-    ).fetchone()
-    assert row is not None
+    )
     conn.execute(
         "insert into ops.reconciliation_sample (run_id, code, first_date, last_date) "
         "select %s, unnest(%s::text[]), %s, %s",
-        (row[0], list(codes), month, last),
+        (run_id, list(codes), month, last),
     )
-    return int(row[0])
+    return int(run_id)

@@ -70,7 +70,7 @@ def real_tdx_data() -> Path:
 def server_url() -> Iterator[str]:
     """An embedded server for the session: superuser, Unix socket; it need not survive a power cut, and
     tidies up when a test asks for it."""
-    from loaders.warehouse import embedded
+    from loaders.warehouse.embedded import server as embedded
 
     with new_home() as home:
         url = embedded.ensure_running(home).url

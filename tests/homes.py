@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from loaders.warehouse import embedded
+from loaders.warehouse.embedded import server as embedded
 
 
 @contextmanager

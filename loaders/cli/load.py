@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.engine import jobs, load
 from loaders.engine.load import Load, LoadResult
 from loaders.engine.request import LoadRequest
-from loaders.errors import SettingsError, UsageError, gravest
+from loaders.errors import QuotemillError, SettingsError, UsageError, gravest
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import find_warehouse
 
@@ -71,15 +71,44 @@ def run_command(
     names = [source] if source else configured_sources(settings, "loaders sandbox tdx")
     results: list[LoadResult] = []
     for name in names:
-        if len(names) > 1:
-            print(f"{name}:", file=sys.stderr)
-        of_source = replace(request, source=name)
-        results.append(attempt(name, partial(execute, settings, of_source, as_of=as_of)))
+        results += _run_parts(settings, replace(request, source=name), as_of, named=len(names) > 1)
         if results[-1].exit_code == shell.INTERRUPTED:  # meant for all of them
             break
     if any(result.total("rows_new") + result.total("rows_changed") for result in results):
         print("next: `quotemill build`, or `dbt build`, makes the tables", file=sys.stderr)
+    for line in still_due(settings, [r.source for r in results if r.job_id is not None]):
+        print(f"next: {line}", file=sys.stderr)
     finish(results, json)
+
+
+def _run_parts(
+    settings: Settings, request: LoadRequest, as_of: str | None, *, named: bool
+) -> list[LoadResult]:
+    """The loads that a source makes of a request, up to the first that ends it."""
+    results: list[LoadResult] = []
+    parts = sources.find(request.source).parts(request)
+    for part in parts:
+        if len(parts) > 1:
+            print(f"{part.source}, {part.mode}:", file=sys.stderr)
+        elif named:
+            print(f"{part.source}:", file=sys.stderr)
+        results.append(attempt(part.source, partial(execute, settings, part, as_of=as_of)))
+        if results[-1].ends_source or results[-1].exit_code == shell.INTERRUPTED:
+            break
+    return results
+
+
+def still_due(settings: Settings, names: Sequence[str]) -> list[str]:
+    """What loads of these sources have left to do, a line for each."""
+    warehouse = find_warehouse(settings) if names else None
+    if warehouse is None:
+        return []
+    try:
+        return [
+            line for n in dict.fromkeys(names) for line in sources.find(n).due(settings, warehouse)
+        ]
+    except QuotemillError as error:  # the loads have ended well, whatever befell since
+        return [f"run again; what is still due cannot be told: {error}"]
 
 
 def configured_sources(settings: Settings, trial: str) -> list[str]:

@@ -79,25 +79,25 @@ def record_if_possible(
 
 def _saved(conn: psycopg.Connection, record: Record) -> Recorded:
     run_id = save(conn, record)
-    before = conn.execute(
+    [(before,)] = conn.execute(
         "select max(run_id) from ops.testing_runs "
         "where source = %s and kind = %s and base_url = %s and status <> 'error' and run_id < %s",
         (record.source, record.kind, record.base_url, run_id),
-    ).fetchone()
-    if before is None or before[0] is None:
+    )
+    if before is None:
         return Recorded(run_id)
     names = conn.execute(
         "select n.name from ops.testing_logs as n inner join ops.testing_logs as b on b.no = n.no "
         "where n.run_id = %s and b.run_id = %s and n.status = 'passed' and b.status = 'passed' "
         "and n.evidence ->> 'shape' <> b.evidence ->> 'shape' order by n.no",
-        (run_id, before[0]),
+        (run_id, before),
     )
-    return Recorded(run_id, before[0], tuple(name for (name,) in names))
+    return Recorded(run_id, before, tuple(name for (name,) in names))
 
 
 def save(conn: psycopg.Connection, record: Record) -> int:
     """Write a run with all its checks; its number."""
-    row = conn.execute(
+    [(run_id,)] = conn.execute(
         """
         insert into ops.testing_runs (
             source, kind, schedule, started_at, finished_at, base_url, status, total, passed,
@@ -118,17 +118,16 @@ def save(conn: psycopg.Connection, record: Record) -> int:
             _json(record.options),
             _json(record.detail),
         ),
-    ).fetchone()
-    assert row is not None
+    )
     with conn.cursor() as cursor:
         cursor.executemany(
             "insert into ops.testing_logs values (%s, %s, %s, %s, %s, %s, %s)",
             [
-                (row[0], x.no, x.name, x.status, x.elapsed_ms, x.reason, _json(x.evidence))
+                (run_id, x.no, x.name, x.status, x.elapsed_ms, x.reason, _json(x.evidence))
                 for x in record.lines
             ],
         )
-    return int(row[0])
+    return int(run_id)
 
 
 def newest_fingerprint(conn: psycopg.Connection, source: str) -> str | None:

@@ -93,7 +93,7 @@ def start_job(
 
     def insert(conn: psycopg.Connection) -> int:
         _interrupt(conn, lane)
-        row = conn.execute(
+        [(job_id,)] = conn.execute(
             "insert into ops.ingestion_jobs "
             "(source, lane, mode, status, requested_by, parameters, retry_of, as_of) "
             "values (%s, %s, %s, 'running', %s, %s, %s, %s) returning job_id",
@@ -106,9 +106,8 @@ def start_job(
                 retry_of,
                 as_of,
             ),
-        ).fetchone()
-        assert row is not None
-        return int(row[0])
+        )
+        return int(job_id)
 
     return warehouse.ask(insert)
 

@@ -53,6 +53,11 @@ class LoadResult:
     def total(self, name: str) -> int:
         return sum(getattr(task, name) for task in self.tasks)
 
+    @property
+    def ends_source(self) -> bool:
+        """Would a further part of the same source only fail again?"""
+        return self.status == "failed" and self.exit_code != LockHeldError.exit_code
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {
             "tasks": [

@@ -1,7 +1,7 @@
 """Rows that were refused, with the rule they broke: they land beside the good ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.warehouse.tables import LandedTable, conform, landed_table
+from loaders.warehouse.tables import LandedTable, landed_table
 
 SHOWN = 200  # characters of a value that a finding quotes
 _TEXT = pa.string()
@@ -96,21 +96,10 @@ def table(
     fetched_at: datetime,
 ) -> pa.Table:
     """Refused rows of a dataset as one Arrow table; `landed` is that of `rejected_rows`."""
-    size = len(rejected)
-    own = {
-        name: pa.array([getattr(r, name) for r in rejected], _TEXT)
-        for name in ("row_key", "field", "rule", "value", "payload")
-    }
-    return conform(
-        pa.table(
-            {
-                "dataset": pa.array([dataset] * size, _TEXT),
-                **own,
-                "is_withdrawn": pa.array([r.is_withdrawn for r in rejected], pa.bool_()),
-                "source_route": pa.array([r.source_route or source_route for r in rejected], _TEXT),
-                "fetched_at": pa.array([fetched_at] * size, pa.timestamp("us", tz="UTC")),
-                "is_final": pa.array([True] * size, pa.bool_()),
-            }
-        ),
-        landed,
-    )
+    rows = [
+        asdict(r)
+        | {"dataset": dataset, "source_route": r.source_route or source_route}
+        | {"fetched_at": fetched_at, "is_final": True}
+        for r in rejected
+    ]
+    return pa.Table.from_pylist(rows, landed.schema)

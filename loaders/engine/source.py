@@ -126,6 +126,11 @@ class Source(Generic[C]):
     when_busy: "Callable[[Settings, LoadRequest], Literal['fail', 'skip', 'wait']]" = lambda *_: (
         "fail"
     )
+    # what `run` makes of a request: loads one after the other, the tables built in between by
+    # `quotemill run`, where a later one reads what dbt made of an earlier one
+    parts: Callable[[LoadRequest], Sequence[LoadRequest]] = lambda request: (request,)
+    # after a load: what is still to be done, a line for each, with the command that does it
+    due: "Callable[[Settings, Warehouse], Sequence[str]]" = lambda *_: ()
 
     def lane_of(self, request: LoadRequest) -> str:
         return self.lane(request) if self.lane else self.name

@@ -75,13 +75,11 @@ def changed_tables(
 
     None: everything counts as changed, because the reader has no cursor, or was another one.
     """
-    row = conn.execute(
+    [(now, seen)] = conn.execute(
         "select pg_current_snapshot()::text, (select seen::text from ops.change_cursors "
         "where reader = %s and fingerprint = %s)",
         (reader, fingerprint),
-    ).fetchone()
-    assert row is not None
-    now, seen = row
+    )
     if seen is None:
         return now, None
     tables = conn.execute(

@@ -88,10 +88,6 @@ class Landed:
     new: int = 0
     changed: int = 0
 
-    @property
-    def unchanged(self) -> int:
-        return self.read - self.new - self.changed
-
     def __add__(self, other: "Landed") -> "Landed":
         return Landed(
             self.load_ids + other.load_ids,
@@ -221,16 +217,15 @@ def _run(
                 ) from error
     if info is None:
         return Landed()
-    row = warehouse.ask(
+    [counts] = warehouse.ask(
         lambda conn: conn.execute(
             "select coalesce(sum(rows_read), 0)::bigint, coalesce(sum(rows_new), 0)::bigint, "
             "coalesce(sum(rows_changed), 0)::bigint from ops.landed_files "
             "where load_id = any(%s) and table_name = coalesce(%s, table_name)",
             (info.loads_ids, table),
-        ).fetchone()
+        ).fetchall()
     )
-    assert row is not None
-    return Landed(tuple(info.loads_ids), *row)
+    return Landed(tuple(info.loads_ids), *counts)
 
 
 def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
@@ -315,14 +310,12 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
             # without DISTINCT ON: its sort costs as much as the COPY, and keys rarely repeat
             with conn.transaction():
                 statement = upsert_sql(q, target, schema.names, types, key, feed)
-                counts = conn.execute(statement).fetchone()
+                [(new, changed)] = conn.execute(statement)
         except psycopg.errors.CardinalityViolation:
             statement = upsert_sql(q, target, schema.names, types, key, feed, distinct=True)
-            counts = conn.execute(statement).fetchone()
+            [(new, changed)] = conn.execute(statement)
         if not key:
             return
-        assert counts is not None
-        new, changed = counts
         conn.execute(
             "insert into ops.landed_files (file_id, load_id, schema_name, table_name, rows_read, "
             "rows_new, rows_changed) values (%s, %s, %s, %s, %s, %s, %s) "

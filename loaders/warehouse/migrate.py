@@ -48,13 +48,12 @@ def schemas(warehouse: Warehouse, tables: Iterable[LandedTable]) -> list[str]:
 def warehouse_id(warehouse: Warehouse) -> str:
     """A random name given to the warehouse once: what a package of rows was fetched for."""
     with warehouse.connect() as conn:
-        row = conn.execute(
+        [(name,)] = conn.execute(
             "insert into ops.settings values ('warehouse_id', %s) "
             "on conflict (key) do update set value = ops.settings.value returning value",
             (secrets.token_hex(6),),
-        ).fetchone()
-    assert row is not None
-    return str(row[0])
+        )
+    return str(name)
 
 
 def _migrate(conn: psycopg.Connection) -> None:

@@ -231,6 +231,5 @@ def _quote(conn: psycopg.Connection, name: str) -> str:
 
 
 def _one(conn: psycopg.Connection, query: str, *values: object) -> tuple[Any, ...]:
-    row = conn.execute(query.encode(), values or None).fetchone()
-    assert row is not None  # a select without from always has a row
-    return tuple(row)
+    [row] = conn.execute(query.encode(), values or None)
+    return row

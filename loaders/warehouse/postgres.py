@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from loaders.errors import SettingsError, UpstreamError
 from loaders.settings import Settings
-from loaders.warehouse import embedded
+from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.ownership import check_market_schema
 
 T = TypeVar("T")
@@ -217,15 +217,12 @@ def allow_embedded(settings: Settings) -> None:
 def _open_embedded(settings: Settings, start: bool) -> Warehouse:
     home = settings.home
     if start:
-        server = embedded.running(home)
-        fresh = server is None
-        server = server or embedded.ensure_running(home)
+        server = embedded.ensure_running(home)
         url, name = server.url, f"embedded PostgreSQL {server.major} ({server.socket_dir})"
     else:
-        fresh = False
         url = embedded.expected_url(home)
         name = f"embedded PostgreSQL ({home})"
-    warehouse = Warehouse(
+    return Warehouse(
         url=url,
         origin="default: embedded server",
         embedded=True,
@@ -235,10 +232,6 @@ def _open_embedded(settings: Settings, start: bool) -> Warehouse:
         home=home,
         may_start=start,
     )
-    if fresh:
-        with warehouse.connect(autocommit=True) as connection:
-            connection.execute("select 1")
-    return warehouse
 
 
 def _connect(url: str, autocommit: bool, application_name: str) -> psycopg.Connection:

@@ -92,17 +92,6 @@ def landed_table(
     return LandedTable(dataset, name, schema, key, indexes, whole, limits, entity, day)
 
 
-def conform(rows: pa.Table, table: LandedTable) -> pa.Table:
-    """Cast to the declared schema. Raises pa.ArrowInvalid where a value would change or is missing."""
-    rows = rows.select(table.schema.names).cast(table.schema, safe=True)
-    for column in table.schema:
-        if not column.nullable and rows[column.name].null_count:
-            raise pa.ArrowInvalid(
-                f"{table.qualified}.{column.name}: null where a value is required"
-            )
-    return rows
-
-
 def create_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> None:
     """Create the tables and indexes that are absent, and add columns declared since."""
     for table in tables:

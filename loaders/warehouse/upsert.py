@@ -171,12 +171,11 @@ def replace_units(
         "and (t.is_final > u.is_final or t.is_final = u.is_final and t.fetched_at > u.fetched_at)) "
         f"returning u.*) delete from _land as r using refused as u where {same('r', 'u', unit, False)}".encode()
     )
-    row = conn.execute(
+    [(gone,)] = conn.execute(
         f"with gone as (delete from {target} as t using _units as u "
         f"where {same('t', 'u', unit, True)} "
         f"and not exists (select 1 from _land as r where {same('t', 'r', key, True)}) "
         f"returning {feed.columns(q)}), told as ({feed.told('gone')}) "
         "select count(*) from gone".encode()
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
+    )
+    return int(gone)

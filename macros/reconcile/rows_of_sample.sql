@@ -1,5 +1,5 @@
 {#
-    The rows `k` of `relation` for the codes of CTE sample `s` that meet `condition`: by default those of
+    The rows `k` of `relation` for the codes of the sample `s` that meet `condition`: by default those of
     the days compared. `offset 0` keeps the planner to one index look-up per code.
 #}
 {% macro rows_of_sample(
@@ -10,7 +10,7 @@
         s.first_date,
         s.last_date,
         found.*
-    from sample as s
+    from {{ ref('int_reconcile__sample') }} as s
     cross join lateral (
         select * from {{ relation }} as k
         where k.code = s.code and {{ condition }}

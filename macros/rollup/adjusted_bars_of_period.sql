@@ -8,29 +8,25 @@
             *,
             date_trunc('{{ period }}', trade_date::timestamp)::date as {{ period }}_start
         from {{ changed(ref('kline_daily_qfq')) }}
-    ),
-
-    final as (
-        select
-            code,
-            {{ period }}_start,
-            max(trade_date) as trade_date,
-            (array_agg(open order by trade_date))[1] as open,
-            max(high) as high,
-            min(low) as low,
-            (array_agg(close order by trade_date desc))[1] as close,
-            sum(volume_shares)::bigint as volume_shares,
-            sum(amount_cny)::numeric(20, 3) as amount_cny,
-            count(*)::integer as bar_count,
-            bool_or(has_inferred_action) as has_inferred_action,
-            bool_and(is_final)
-            and {{ period_is_over(
-                period, period ~ '_start', ref('int_market_day__next')
-            ) | indent(12) }} as is_final,
-            bool_or(has_refused_action) as has_refused_action
-        from days
-        group by code, {{ period }}_start
     )
 
-    select * from final
+    select
+        code,
+        {{ period }}_start,
+        max(trade_date) as trade_date,
+        (array_agg(open order by trade_date))[1] as open,
+        max(high) as high,
+        min(low) as low,
+        (array_agg(close order by trade_date desc))[1] as close,
+        sum(volume_shares)::bigint as volume_shares,
+        sum(amount_cny)::numeric(20, 3) as amount_cny,
+        count(*)::integer as bar_count,
+        bool_or(has_inferred_action) as has_inferred_action,
+        bool_and(is_final)
+        and {{ period_is_over(
+            period, period ~ '_start', ref('int_market_day__next')
+        ) | indent(8) }} as is_final,
+        bool_or(has_refused_action) as has_refused_action
+    from days
+    group by code, {{ period }}_start
 {%- endmacro %}

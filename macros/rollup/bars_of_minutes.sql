@@ -1,20 +1,12 @@
 {# Bars of `minutes` minutes from the shorter ones of `bars`; `bar_count` counts the minutes in them. #}
 {% macro bars_of_minutes(minutes, bars, bar_count) -%}
-    with bars as (
-        select * from {{ changed(bars, by='bar_end') }}
-    ),
-
-    final as (
-        select
-            code,
-            {{ end_of_bucket(minutes) | indent(8) }} as bar_end,
-            max(trade_date) as trade_date,
-            {{ rolled_up_columns(bar_count) }}
-        from bars
-        group by
-            code,
-            {{ end_of_bucket(minutes) | indent(8) }}
-    )
-
-    select * from final
+    select
+        code,
+        {{ end_of_bucket(minutes) | indent }} as bar_end,
+        max(trade_date) as trade_date,
+        {{ rolled_up_columns(bar_count) }}
+    from {{ changed(bars, by='bar_end') }}
+    group by
+        code,
+        {{ end_of_bucket(minutes) | indent }}
 {%- endmacro %}

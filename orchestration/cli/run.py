@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from loaders import sources
 from loaders.cli import shell
 from loaders.cli.load import attempt, configured_sources, execute
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
@@ -17,7 +18,14 @@ from orchestration.cli import build
 from orchestration.pipeline import RunResult
 
 
-def run_command(as_of: AsOf = None, verbose: Verbose = False, json: JsonFlag = False) -> None:
+def run_command(
+    source: Annotated[
+        str | None, typer.Argument(help="Only this source; all configured ones if absent.")
+    ] = None,
+    as_of: AsOf = None,
+    verbose: Verbose = False,
+    json: JsonFlag = False,
+) -> None:
     """Load what is new from every configured source, build what that touched, judge the result.
 
     Running again is always safe. This is the line for cron.
@@ -26,7 +34,9 @@ def run_command(as_of: AsOf = None, verbose: Verbose = False, json: JsonFlag = F
     """
     settings = load_settings()
     shell.log_requests(settings.request_log, verbose)
-    result = run_all(settings, as_of)
+    if source is not None:
+        sources.find(source)
+    result = run_all(settings, as_of, source)
     if json:
         shell.print_json(result.as_json())
     raise typer.Exit(result.exit_code)
@@ -47,16 +57,17 @@ def demo_command(
     raise typer.Exit(demo.run(codes, days, run_all))
 
 
-def run_all(settings: Settings, as_of: str | None = None) -> RunResult:
-    """Run the pipeline with progress on stderr."""
+def run_all(settings: Settings, as_of: str | None = None, source: str | None = None) -> RunResult:
+    """Run the pipeline with progress on stderr, for one source or for all that are configured."""
+    names = [source] if source else configured_sources(settings, "quotemill demo")
     result = pipeline.run(
         settings,
-        [LoadRequest(name) for name in configured_sources(settings, "quotemill demo")],
+        [LoadRequest(name) for name in names],
         lambda request: attempt(request.source, partial(execute, settings, request, as_of=as_of)),
         builds.stderr.line,
     )
-    if result.build:
-        build.summarise(result.build)
+    for built in result.builds:
+        build.summarise(built)
     if result.judgement:
         print(f"findings: {result.judgement}", file=sys.stderr)
         if result.judgement.new:

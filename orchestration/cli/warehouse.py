@@ -13,7 +13,7 @@ from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse import dump as dumps
-from loaders.warehouse import embedded
+from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.embedded.binaries import client_tool
 from loaders.warehouse.postgres import allow_embedded, open_warehouse
 

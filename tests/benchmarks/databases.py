@@ -12,7 +12,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from loaders.tdx.schemas import KLINE_DAILY, TABLES
-from loaders.warehouse import embedded, upsert
+from loaders.warehouse import upsert
+from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import LandedTable

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from loaders.tdx.schemas import KLINE_DAILY, KLINE_MINUTE
-from loaders.warehouse.tables import conform
+from tests.declared import conform
 
 BATCH = 50_000
 DAYS = 2_500

@@ -1,20 +1,27 @@
-"""The console scripts as a person or cron starts them: subprocesses, a home of their own."""
+"""The console scripts as a person or cron starts them, in a home of their own."""
 
+import importlib
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
+
+from loaders.cli import shell
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
 # what a dbt project needs, as a fresh clone has it
 PROJECT = ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt")
 LOCAL_SETTINGS = ("QUOTEMILL_", "TDX_", "DB_", "DBT_", "PG")
+MAINS = {"loaders": "loaders.cli", "quotemill": "orchestration.cli"}
 LOCAL = shutil.ignore_patterns("target", "logs", "profiles.yml", ".user.yml")
 
 
@@ -39,6 +46,29 @@ class Place:
             text=True,
             timeout=300,
         )
+        assert "Traceback" not in done.stdout + done.stderr, done.stderr
+        return done
+
+    def inside(self, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run a console script's function in this process: imports cost more than most commands."""
+        program, *arguments = command
+        main = importlib.import_module(MAINS[program]).main
+        out, err = io.StringIO(), io.StringIO()
+        wanted = self.environment() | settings
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            for name in set(os.environ) - set(wanted):
+                patch.delenv(name)
+            for name, value in wanted.items():
+                if os.environ.get(name) != value:
+                    patch.setenv(name, value)
+            patch.chdir(self.folder)
+            patch.setattr(sys, "argv", [program, *arguments])
+            patch.setattr(shell, "_answered", False)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        code = ended.value.code
+        assert isinstance(code, int)
+        done = subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
         assert "Traceback" not in done.stdout + done.stderr, done.stderr
         return done
 

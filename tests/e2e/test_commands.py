@@ -66,11 +66,11 @@ def test_a_load_tells_what_it_did_as_json(loaded: dict[str, Any]) -> None:
 
 
 def test_the_load_is_in_the_status(place: Place, loaded: dict[str, Any]) -> None:
-    shown = json.loads(place("loaders", "status", "--json").stdout)
+    shown = json.loads(place.inside("loaders", "status", "--json").stdout)
     assert shown["jobs"][-1]["job_id"] == loaded["job_id"]
     assert shown["failures"] == {}
     assert {row["dataset"] for row in shown["datasets"]} >= {"kline_daily", "corporate_actions"}
-    assert "succeeded" in place("loaders", "status").stdout
+    assert "succeeded" in place.inside("loaders", "status").stdout
 
 
 def test_status_imports_nothing_heavy(place: Place, loaded: dict[str, Any]) -> None:
@@ -103,7 +103,7 @@ def test_the_first_run_builds_everything(built: dict[str, Any]) -> None:
 
 
 def test_a_second_run_writes_nothing_and_says_so(place: Place, built: dict[str, Any]) -> None:
-    done = place("quotemill", "run", "--as-of", CLOSE, "--json")
+    done = place.inside("quotemill", "run", "--as-of", CLOSE, "--json")
     assert done.returncode == 0, done.stderr
     assert "nothing new: no row was written" in done.stderr
     again = json.loads(done.stdout)
@@ -113,14 +113,14 @@ def test_a_second_run_writes_nothing_and_says_so(place: Place, built: dict[str, 
 
 
 def test_status_tells_how_fresh_the_data_are(place: Place, built: dict[str, Any]) -> None:
-    shown = json.loads(place("quotemill", "status", "--as-of", CLOSE, "--json").stdout)
+    shown = json.loads(place.inside("quotemill", "status", "--as-of", CLOSE, "--json").stdout)
     assert shown["builds"][0]["status"] == "succeeded"
     assert {row["dataset"]: row["is_stale"] for row in shown["freshness"]}["kline_daily"] is False
-    assert "kline_daily" in place("quotemill", "status", "--as-of", CLOSE).stdout
+    assert "kline_daily" in place.inside("quotemill", "status", "--as-of", CLOSE).stdout
 
 
 def test_doctor_finds_everything_in_place(place: Place, built: dict[str, Any]) -> None:
-    done = place("quotemill", "doctor", "--json")
+    done = place.inside("quotemill", "doctor", "--json")
     checks = {check["name"]: check["status"] for check in json.loads(done.stdout)}
     assert done.returncode == 0, done.stdout
     assert set(checks) >= {"settings", "warehouse", "privileges", "clock", "service", "disk"}
@@ -131,12 +131,12 @@ def test_dbt_commands_are_passed_through(place: Place, built: dict[str, Any]) ->
     done = place("quotemill", "dbt", "ls", "--select", "kline_daily_qfq", "--quiet")
     assert done.returncode == 0, done.stderr
     assert "quotemill.marts.market.kline_daily_qfq" in done.stdout.splitlines()
-    assert place("quotemill", "dbt").returncode == 2
+    assert place.inside("quotemill", "dbt").returncode == 2
 
 
 def test_the_docs_site_is_one_file(place: Place, built: dict[str, Any], tmp_path: Path) -> None:
     output = tmp_path / "site" / "index.html"
-    done = place("quotemill", "docs", "--output", str(output))
+    done = place.inside("quotemill", "docs", "--output", str(output))
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(output)
     assert "kline_daily_qfq" in output.read_text("utf-8")
@@ -162,7 +162,7 @@ def test_the_docs_site_is_one_file(place: Place, built: dict[str, Any], tmp_path
 def test_a_wrong_call_is_told_what_would_be_right(
     place: Place, loaded: dict[str, Any], command: tuple[str, ...], says: str
 ) -> None:
-    done = place(*command)
+    done = place.inside(*command)
     assert done.returncode == 2, done.stderr
     assert says in done.stderr
 
@@ -208,10 +208,10 @@ def test_json_has_the_reason_on_every_exit(
     with contextlib.ExitStack() as stack:
         if code == 75:
             conn = stack.enter_context(
-                psycopg.connect(place("quotemill", "warehouse", "url").stdout.strip())
+                psycopg.connect(place.inside("quotemill", "warehouse", "url").stdout.strip())
             )
             conn.execute("select pg_advisory_lock(hashtextextended('quotemill:build', 0))")
-        done = place(*command, "--json", **settings)
+        done = place.inside(*command, "--json", **settings)
     answered = json.loads(done.stdout)
     assert done.returncode == code, done.stderr
     assert answered["exit_code"] == code
@@ -227,8 +227,8 @@ def test_a_service_that_is_down_is_named_with_the_mend(place: Place, built: dict
             "QUOTEMILL_TDX__OUTAGE_WAIT": "0",
         }
         for command in (("loaders", "run", "tdx"), ("loaders", "check"), ("quotemill", "run")):
-            done = place(*command, **impatient)
+            done = place.inside(*command, **impatient)
             assert done.returncode == 4, (command, done.stderr)
             assert "hint: " in done.stderr
             assert "loaders check tdx" in done.stderr or "tdx.base_url" in done.stderr
-        assert place("quotemill", "doctor", **impatient).returncode == 4
+        assert place.inside("quotemill", "doctor", **impatient).returncode == 4

@@ -68,7 +68,7 @@ def test_a_failed_check_ends_with_5_and_is_in_files_of_ones_own_choice(
 ) -> None:
     sandbox.faults.add("half-init")
     files = ("--output", "out/a.json", "--report", "page.md", "--bulk-timeout", "7")
-    done = place("loaders", "selftest", "tdx", "--json", *files)
+    done = place.inside("loaders", "selftest", "tdx", "--json", *files)
     assert done.returncode == 5
     assert "hint: see page.md" in done.stderr
     shown = json.loads(done.stdout)
@@ -85,7 +85,7 @@ def test_nobody_there_ends_with_4_and_files_and_a_record(place: Place, warehouse
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound and not listening: every connection is refused
         url = f"http://127.0.0.1:{held.getsockname()[1]}"
-        done = place("loaders", "selftest", QUOTEMILL_TDX__BASE_URL=url)
+        done = place.inside("loaders", "selftest", QUOTEMILL_TDX__BASE_URL=url)
     assert done.returncode == 4, done.stderr
     assert "tdx.base_url" in done.stderr
     assert results(place)["status"] == "error"
@@ -99,8 +99,8 @@ def test_a_warehouse_that_is_away_does_not_hinder_it(place: Place) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         url = f"postgresql://u@127.0.0.1:{held.getsockname()[1]}/x"
-        done = place("loaders", "selftest", "tdx", QUOTEMILL_WAREHOUSE_URL=url)
-        due = place("loaders", "selftest", "tdx", "--due", QUOTEMILL_WAREHOUSE_URL=url)
+        done = place.inside("loaders", "selftest", "tdx", QUOTEMILL_WAREHOUSE_URL=url)
+        due = place.inside("loaders", "selftest", "tdx", "--due", QUOTEMILL_WAREHOUSE_URL=url)
     assert done.returncode == 0, done.stderr
     assert "not recorded in ops.testing_runs: " in done.stderr
     assert due.returncode == 4
@@ -110,7 +110,7 @@ def test_due_runs_when_a_schedule_says_so_and_not_again(
     place: Place, sandbox: TdxSandbox, warehouse_dsn: str
 ) -> None:
     def due(at: str) -> subprocess.CompletedProcess[str]:
-        return place("loaders", "selftest", "tdx", "--due", "--as-of", at)
+        return place.inside("loaders", "selftest", "tdx", "--due", "--as-of", at)
 
     first, again = due("2026-01-03T10:00"), due("2026-01-03T11:00")
     assert (first.returncode, again.returncode) == (0, 0), first.stderr
@@ -164,7 +164,7 @@ def test_a_stop_cancels_the_tasks_it_started(
 def test_a_wrong_call_is_told_what_would_be_right(
     place: Place, command: tuple[str, ...], says: str, code: int
 ) -> None:
-    done = place("loaders", *command)
+    done = place.inside("loaders", *command)
     assert done.returncode == code, done.stderr
     assert says in done.stderr
 
@@ -173,17 +173,17 @@ def test_verify_passes_after_a_load_and_finds_a_changed_bar(
     place: Place, warehouse_dsn: str
 ) -> None:
     few = ("--dataset", "kline_daily", "--codes", "sh600000,sz000001,sz000002")
-    loaded = place("loaders", "run", "tdx", *few, "--as-of", CLOSE)
+    loaded = place.inside("loaders", "run", "tdx", *few, "--as-of", CLOSE)
     assert loaded.returncode == 0, loaded.stderr
     command = ("loaders", "verify", "tdx", "--sample", "2", "--as-of", CLOSE)
-    done = place(*command, "--seed", "7")
+    done = place.inside(*command, "--seed", "7")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("seed 7 drew ")
     assert "not built yet" in done.stdout
     assert "raw_tdx.kline_daily" in done.stdout
     with psycopg.connect(warehouse_dsn) as conn:
         conn.execute("update raw_tdx.kline_daily set volume = volume + 1")
-    wrong = place(*command, "--json")
+    wrong = place.inside(*command, "--json")
     shown = json.loads(wrong.stdout)
     assert wrong.returncode == 5
     assert (shown["summary"]["failed"], len(shown["sample"])) == (2, 2)

@@ -13,7 +13,7 @@ import pytest
 from loaders.engine import lock
 from loaders.errors import LockHeldError
 from loaders.sandbox.market import SyntheticMarket
-from loaders.warehouse import embedded
+from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.postgres import open_warehouse
 from tests.faults.scene import Scene, assert_same, ended, facts, wait_until
 from tests.homes import new_home

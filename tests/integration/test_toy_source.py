@@ -4,7 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 import pytest
+import typer
 
 from loaders import sources
 from loaders.cli import load as commands
@@ -26,7 +27,7 @@ from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, SettingsError, UpstreamError, UsageError
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
-from loaders.warehouse.postgres import open_warehouse
+from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import landed_table
 from orchestration import status
 from tests.faults.scene import wait_until
@@ -349,3 +350,63 @@ def test_a_source_that_nobody_registered_is_named(bench: Toy) -> None:
     with pytest.raises(UsageError, match="unknown source nothing") as error:
         sources.find("nothing")
     assert error.value.hint == "sources: tdx, toy"
+
+
+def in_two_parts(monkeypatch: pytest.MonkeyPatch, due: Callable[..., Sequence[str]]) -> None:
+    def parts(request: LoadRequest) -> tuple[LoadRequest, ...]:
+        return request, replace(request, mode="spot")
+
+    monkeypatch.setattr(toy, "SOURCE", replace(toy.SOURCE, parts=parts, due=due))
+
+
+def called(
+    bench: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, list[str]]:
+    """Exit code of `loaders run toy`, and what it told."""
+    monkeypatch.setattr(commands, "load_settings", lambda: bench.settings)
+    with pytest.raises(typer.Exit) as ended:
+        commands.run_command("toy")
+    return ended.value.exit_code, capsys.readouterr().err.splitlines()
+
+
+def test_a_source_in_two_parts_loads_both_and_says_what_is_still_due(
+    bench: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def due(_: Settings, warehouse: Warehouse) -> list[str]:
+        rows = warehouse.ask(
+            lambda conn: conn.execute("select count(*) from raw_toy.spot").fetchall()
+        )
+        return [f"{rows[0][0]} spots want a look: `look`"]
+
+    in_two_parts(monkeypatch, due)
+    code, told = called(bench, monkeypatch, capsys)
+    assert code == 0
+    assert told.index("toy, incremental:") < told.index("toy, spot:")
+    assert told[-2:] == [
+        "next: `quotemill build`, or `dbt build`, makes the tables",
+        "next: 4 spots want a look: `look`",
+    ]
+    assert bench.rows() == EXPECTED
+    assert bench.rows("select mode from ops.ingestion_jobs order by job_id") == [
+        ("incremental",), ("spot",),
+    ]  # fmt: skip
+
+
+def test_a_part_that_fails_ends_its_source(
+    bench: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(_: Settings, __: Warehouse) -> list[str]:
+        raise UpstreamError("nobody is there to ask")
+
+    in_two_parts(monkeypatch, gone)
+    for file in bench.folder.iterdir():
+        file.write_text("not a line")
+    code, told = called(bench, monkeypatch, capsys)
+    assert code == 1
+    assert "toy, spot:" not in told
+    assert bench.rows("select mode, status from ops.ingestion_jobs") == [("incremental", "failed")]
+    for symbol, text in FILES.items():
+        bench.write(symbol, text)
+    code, told = called(bench, monkeypatch, capsys)
+    assert (code, bench.rows()) == (0, EXPECTED)
+    assert told[-1].endswith("cannot be told: nobody is there to ask")

@@ -13,7 +13,7 @@ import orchestration.cli
 from loaders.cli import shell
 from loaders.errors import SettingsError
 from loaders.settings import load_settings
-from loaders.warehouse import embedded
+from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.postgres import find_warehouse, open_warehouse
 
 APPS = {"loaders": loaders.cli.app, "quotemill": orchestration.cli.app}

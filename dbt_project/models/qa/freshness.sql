@@ -1,12 +1,4 @@
-with bars as (
-    select * from {{ source('raw_tdx', 'kline_daily') }}
-),
-
-index_bars as (
-    select * from {{ source('raw_tdx', 'index_kline') }}
-),
-
-trading_calendar as (
+with trading_calendar as (
     select * from {{ ref('trading_calendar') }}
 ),
 
@@ -58,7 +50,7 @@ loaded as (
     select
         'kline_daily' as dataset,
         max(trade_date) as last_date
-    from bars
+    from {{ source('raw_tdx', 'kline_daily') }}
     having count(*) > 0 or exists (select from states where source = 'tdx')
     union all
     select
@@ -71,7 +63,7 @@ loaded as (
     select
         'index_kline' as dataset,
         max(trade_date) as last_date
-    from index_bars
+    from {{ source('raw_tdx', 'index_kline') }}
     where period = 'day'
     having count(*) > 0
     union all
@@ -114,21 +106,17 @@ judged as (
         end as expected_date
     from loaded as l
     cross join due as d
-),
-
-final as (
-    select
-        l.dataset,
-        l.last_date,
-        l.expected_date,
-        coalesce(l.last_date < l.expected_date, true) as is_stale,
-        case
-            when l.last_date is not null then (
-                select count(*)::integer from expected_days as e
-                where e.trade_date > l.last_date and e.trade_date <= l.expected_date
-            )
-        end as lag_trading_days
-    from judged as l
 )
 
-select * from final
+select
+    l.dataset,
+    l.last_date,
+    l.expected_date,
+    coalesce(l.last_date < l.expected_date, true) as is_stale,
+    case
+        when l.last_date is not null then (
+            select count(*)::integer from expected_days as e
+            where e.trade_date > l.last_date and e.trade_date <= l.expected_date
+        )
+    end as lag_trading_days
+from judged as l

@@ -1,47 +1,35 @@
-with findings as (
-    select * from {{ ref('int_bars__findings') }}
-),
-
-answer_gaps as (
-    select * from {{ source('raw_tdx', 'answer_gap') }}
-),
-
 -- a gap inside one answer is a suspension (market.suspensions); one that no answer covers was not
 -- loaded. the early turnover is recorded on another par value: one line per code says so
-judged as (
+with judged as (
     select
         f.*,
         f.check_name = 'volume_mismatch' and f.trade_date < date '1994-01-01' as is_early
-    from findings as f
-    left join answer_gaps as g
+    from {{ ref('int_bars__findings') }} as f
+    left join {{ source('raw_tdx', 'answer_gap') }} as g
         on
             f.check_name = 'missing_bars'
             and f.code = g.code
             and f.trade_date = g.trade_date
             and f.finding_date > g.last_bar_date
     where g.code is null
-),
-
-final as (
-    select
-        check_name,
-        case check_name when 'ohlc_order' then 'error' else 'warning' end as severity,
-        code as subject,
-        finding_date as trade_date,
-        evidence
-    from judged
-    where not is_early
-    union all
-    select
-        check_name,
-        'info' as severity,
-        code as subject,
-        min(trade_date) as trade_date,
-        count(*) || ' bars until ' || max(trade_date)
-        || ' with turnover on another basis than volume' as evidence
-    from judged
-    where is_early
-    group by check_name, code
 )
 
-select * from final
+select
+    check_name,
+    case check_name when 'ohlc_order' then 'error' else 'warning' end as severity,
+    code as subject,
+    finding_date as trade_date,
+    evidence
+from judged
+where not is_early
+union all
+select
+    check_name,
+    'info' as severity,
+    code as subject,
+    min(trade_date) as trade_date,
+    count(*) || ' bars until ' || max(trade_date)
+    || ' with turnover on another basis than volume' as evidence
+from judged
+where is_early
+group by check_name, code

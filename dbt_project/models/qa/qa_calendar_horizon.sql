@@ -21,19 +21,15 @@ horizons as (
         max(trade_date) as last_date
     from trading_days
     having count(*) > 0 and count(*) filter (where source <> 'service') = 0
-),
-
-final as (
-    select
-        'calendar_horizon' as check_name,
-        'warning' as severity,
-        'trading_calendar' as subject,
-        h.last_date as trade_date,
-        'the days of ' || h.source || ' end in less than 60 days: upgrade pandas-market-calendars,'
-        || ' then loaders run tdx --dataset trading_calendar' as evidence
-    from horizons as h
-    cross join clock as c
-    where h.last_date < c.today + 60
 )
 
-select * from final
+select
+    'calendar_horizon' as check_name,
+    'warning' as severity,
+    'trading_calendar' as subject,
+    h.last_date as trade_date,
+    'the days of ' || h.source || ' end in less than 60 days: upgrade pandas-market-calendars,'
+    || ' then loaders run tdx --dataset trading_calendar' as evidence
+from horizons as h
+cross join clock as c
+where h.last_date < c.today + 60

@@ -33,24 +33,20 @@ days as (
     inner join codes as c on b.code = c.code
     left join minutes as m on b.code = m.code and b.trade_date = m.trade_date
     where b.is_final
-),
-
--- the source merges 13:01 into the bar before noon on many days: 239 are complete
-final as (
-    select
-        'incomplete_minutes' as check_name,
-        'warning' as severity,
-        'minute_1m' as subject,
-        trade_date,
-        format(
-            '%s of %s codes with fewer than 239 minutes, such as %s with %s',
-            count(*) filter (where minute_count < 239), count(*),
-            (array_agg(code order by code) filter (where minute_count < 239))[1],
-            (array_agg(minute_count order by code) filter (where minute_count < 239))[1]
-        ) as evidence
-    from days
-    group by trade_date
-    having count(*) filter (where minute_count < 239) > 0
 )
 
-select * from final
+-- the source merges 13:01 into the bar before noon on many days: 239 are complete
+select
+    'incomplete_minutes' as check_name,
+    'warning' as severity,
+    'minute_1m' as subject,
+    trade_date,
+    format(
+        '%s of %s codes with fewer than 239 minutes, such as %s with %s',
+        count(*) filter (where minute_count < 239), count(*),
+        (array_agg(code order by code) filter (where minute_count < 239))[1],
+        (array_agg(minute_count order by code) filter (where minute_count < 239))[1]
+    ) as evidence
+from days
+group by trade_date
+having count(*) filter (where minute_count < 239) > 0

@@ -68,12 +68,8 @@ no_recent_bar as (
         and instrument_type <> 'index'
         and last_trade_date < (select min(trade_date) from latest_days)
     group by last_trade_date
-),
-
-final as (
-    select * from newest_day
-    union all
-    select * from no_recent_bar
 )
 
-select * from final
+select * from newest_day
+union all
+select * from no_recent_bar

@@ -29,17 +29,13 @@ wrong_days as (
     cross join known as k
     left join trading_calendar as c on d.trade_date = c.trade_date
     where c.trade_date is null and d.trade_date between k.first_date and k.last_date
-),
-
-final as (
-    select
-        'non_trading_day' as check_name,
-        'error' as severity,
-        b.code as subject,
-        b.trade_date,
-        'a bar on a day that is not in the calendar' as evidence
-    from bars as b
-    inner join wrong_days as w on b.trade_date = w.trade_date
 )
 
-select * from final
+select
+    'non_trading_day' as check_name,
+    'error' as severity,
+    b.code as subject,
+    b.trade_date,
+    'a bar on a day that is not in the calendar' as evidence
+from bars as b
+inner join wrong_days as w on b.trade_date = w.trade_date

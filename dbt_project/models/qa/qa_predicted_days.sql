@@ -9,23 +9,19 @@ spans as (
         max(trade_date) filter (where is_served) as last_served_date,
         min(trade_date) filter (where is_published) as first_published_date
     from trading_calendar
-),
-
-final as (
-    select
-        'predicted_day' as check_name,
-        'warning' as severity,
-        'trading_calendar' as subject,
-        c.trade_date,
-        case
-            when c.is_served then 'the service has a trading day that is not published'
-            else 'published as a trading day, but the service has none'
-        end as evidence
-    from trading_calendar as c
-    cross join spans as x
-    where
-        (not c.is_served and c.trade_date between x.first_served_date and x.last_served_date)
-        or (not c.is_published and c.trade_date >= x.first_published_date)
 )
 
-select * from final
+select
+    'predicted_day' as check_name,
+    'warning' as severity,
+    'trading_calendar' as subject,
+    c.trade_date,
+    case
+        when c.is_served then 'the service has a trading day that is not published'
+        else 'published as a trading day, but the service has none'
+    end as evidence
+from trading_calendar as c
+cross join spans as x
+where
+    (not c.is_served and c.trade_date between x.first_served_date and x.last_served_date)
+    or (not c.is_published and c.trade_date >= x.first_published_date)

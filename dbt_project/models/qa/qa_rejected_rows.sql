@@ -34,27 +34,23 @@ open_rows as (
     select r.*
     from rejected as r
     where {{ not_stored | join(' and ') }}
-),
-
-final as (
-    select
-        case when a.code is null then 'rejected_row' else 'refused_action' end as check_name,
-        case when a.code is null then 'warning' else 'error' end as severity,
-        coalesce(a.code, r.dataset || ' ' || r.row_key) as subject,
-        a.ex_date as trade_date,
-        case when a.code is null then '' else r.row_key || ': ' end
-        || format('%s = %s breaks the rule: %s', r.field, coalesce(r.value, 'null'), r.rule)
-        || case
-            when a.code is null then ''
-            else '. Its adjusted prices lack this event (has_refused_action)'
-        end as evidence
-    from open_rows as r
-    left join refused_actions as a
-        on
-            r.dataset = 'corporate_actions'
-            and r.row_key = a.row_key
-            and r.field = a.field
-            and r.rule = a.rule
 )
 
-select * from final
+select
+    case when a.code is null then 'rejected_row' else 'refused_action' end as check_name,
+    case when a.code is null then 'warning' else 'error' end as severity,
+    coalesce(a.code, r.dataset || ' ' || r.row_key) as subject,
+    a.ex_date as trade_date,
+    case when a.code is null then '' else r.row_key || ': ' end
+    || format('%s = %s breaks the rule: %s', r.field, coalesce(r.value, 'null'), r.rule)
+    || case
+        when a.code is null then ''
+        else '. Its adjusted prices lack this event (has_refused_action)'
+    end as evidence
+from open_rows as r
+left join refused_actions as a
+    on
+        r.dataset = 'corporate_actions'
+        and r.row_key = a.row_key
+        and r.field = a.field
+        and r.rule = a.rule

@@ -1,24 +1,16 @@
-with days as (
-    select * from {{ ref('tick_daily_summary') }}
-    where verdict in ('no_day_bar', 'price_outside_day', 'ticks_missing', 'ticks_too_many')
-),
-
-final as (
-    select
-        'tick_day' as check_name,
-        case verdict when 'price_outside_day' then 'error' else 'warning' end as severity,
-        code as subject,
-        trade_date,
-        case verdict
-            when 'no_day_bar' then format('%s ticks on a day without a bar', tick_count)
-            when 'price_outside_day'
-                then format('ticks between %s and %s, outside the day bar', low, high)
-            else format(
-                '%s shares in %s ticks, %s in the day bar', volume_shares, tick_count,
-                day_volume_shares
-            )
-        end as evidence
-    from days
-)
-
-select * from final
+select
+    'tick_day' as check_name,
+    case verdict when 'price_outside_day' then 'error' else 'warning' end as severity,
+    code as subject,
+    trade_date,
+    case verdict
+        when 'no_day_bar' then format('%s ticks on a day without a bar', tick_count)
+        when 'price_outside_day'
+            then format('ticks between %s and %s, outside the day bar', low, high)
+        else format(
+            '%s shares in %s ticks, %s in the day bar', volume_shares, tick_count,
+            day_volume_shares
+        )
+    end as evidence
+from {{ ref('tick_daily_summary') }}
+where verdict in ('no_day_bar', 'price_outside_day', 'ticks_missing', 'ticks_too_many')

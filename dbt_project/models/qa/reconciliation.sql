@@ -9,34 +9,27 @@
     ],
 ) }}
 
-with fields as (
-    select * from {{ ref('int_reconcile__fields') }} where is_different
-),
-
-final as (
-    select
-        run_id,
-        check_name,
-        case
-            when
-                likely_cause in (
-                    'unfinished_bar', 'noon_label', 'price_only_minutes', 'first_week_of_year',
-                    'vendor_at_another_day', 'small_volume_decoding'
-                )
-                then 'info'
-            else 'warning'
-        end as severity,
-        code,
-        period,
-        trade_date,
-        bar_end,
-        field,
-        ours,
-        theirs,
-        ours - theirs as difference,
-        likely_cause,
-        evidence
-    from fields
-)
-
-select * from final
+select
+    run_id,
+    check_name,
+    case
+        when
+            likely_cause in (
+                'unfinished_bar', 'noon_label', 'price_only_minutes', 'first_week_of_year',
+                'vendor_at_another_day', 'small_volume_decoding'
+            )
+            then 'info'
+        else 'warning'
+    end as severity,
+    code,
+    period,
+    trade_date,
+    bar_end,
+    field,
+    ours,
+    theirs,
+    ours - theirs as difference,
+    likely_cause,
+    evidence
+from {{ ref('int_reconcile__fields') }}
+where is_different

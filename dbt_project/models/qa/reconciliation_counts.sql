@@ -1,8 +1,4 @@
-with fields as (
-    select * from {{ ref('int_reconcile__fields') }}
-),
-
-bars as (
+with bars as (
     select
         run_id,
         check_name,
@@ -10,19 +6,15 @@ bars as (
         code,
         bar_end,
         bool_or(is_different) as is_different
-    from fields
+    from {{ ref('int_reconcile__fields') }}
     group by run_id, check_name, period, code, bar_end
-),
-
-final as (
-    select
-        run_id,
-        check_name,
-        period,
-        count(*)::integer as compared_count,
-        (count(*) filter (where is_different))::integer as differing_count
-    from bars
-    group by run_id, check_name, period
 )
 
-select * from final
+select
+    run_id,
+    check_name,
+    period,
+    count(*)::integer as compared_count,
+    (count(*) filter (where is_different))::integer as differing_count
+from bars
+group by run_id, check_name, period

@@ -9,31 +9,3 @@ Root's server runs as a system user (PostgreSQL refuses root). Where that user c
 home, its data is below /var/lib/quotemill, and a file in the home says where: the mode of a
 directory that we did not create is never changed.
 """
-
-from loaders.warehouse.embedded.places import Orphan, make_home, orphans
-from loaders.warehouse.embedded.server import (
-    Server,
-    ServerStatus,
-    ensure_running,
-    expected_url,
-    is_made,
-    remove,
-    running,
-    status,
-    stop,
-)
-
-__all__ = [
-    "Orphan",
-    "Server",
-    "ServerStatus",
-    "ensure_running",
-    "expected_url",
-    "is_made",
-    "make_home",
-    "orphans",
-    "remove",
-    "running",
-    "status",
-    "stop",
-]

@@ -15,7 +15,8 @@ from loaders.settings import load_settings
 from loaders.tdx.schemas import KLINE_DAILY, SECURITY, TABLES, TICK_TRADE, TRADING_DAY
 from loaders.warehouse import changes, landing, migrate
 from loaders.warehouse.postgres import Warehouse, open_warehouse
-from loaders.warehouse.tables import Batch, LandedTable, conform
+from loaders.warehouse.tables import Batch, LandedTable
+from tests.declared import conform
 
 NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
 TODAY = date(2024, 6, 28)

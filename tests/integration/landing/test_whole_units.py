@@ -13,7 +13,8 @@ from loaders.settings import load_settings
 from loaders.warehouse import landing, migrate, upsert
 from loaders.warehouse.landing import Landed
 from loaders.warehouse.postgres import Warehouse, open_warehouse
-from loaders.warehouse.tables import Batch, conform, landed_table
+from loaders.warehouse.tables import Batch, landed_table
+from tests.declared import conform
 
 DAYS = (date(2024, 6, 27), date(2024, 6, 28))
 NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)

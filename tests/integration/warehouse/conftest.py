@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from loaders.settings import Settings, load_settings
-from loaders.warehouse import embedded
 from loaders.warehouse.embedded import binaries
+from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from tests.homes import new_home
 

@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import SettingsError, UpstreamError
-from loaders.warehouse import embedded
 from loaders.warehouse.embedded import binaries, postmaster
-from loaders.warehouse.embedded import server as embedded_server
+from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.postgres import Warehouse
 from tests.integration.warehouse.clients import client as open_client
 
@@ -212,7 +211,7 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(
 def test_a_failed_initdb_shows_why_and_leaves_nothing_half_made(
     empty_home: Path, monkeypatch: pytest.MonkeyPatch, open_at: OpenAt
 ) -> None:
-    monkeypatch.setitem(embedded_server._SETTINGS, "shared_buffers", "none at all")
+    monkeypatch.setitem(embedded._SETTINGS, "shared_buffers", "none at all")
     with pytest.raises(UpstreamError, match="initdb could not make"):
         open_at(empty_home)
     monkeypatch.undo()

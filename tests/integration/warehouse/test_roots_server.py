@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from loaders.errors import SettingsError
-from loaders.warehouse import embedded
 from loaders.warehouse.embedded import binaries, places, postmaster
+from loaders.warehouse.embedded import server as embedded
 from tests.integration.warehouse.clients import ROOT
 from tests.integration.warehouse.clients import client as open_client
 
@@ -73,7 +73,7 @@ def test_roots_server_works_below_a_closed_home_and_changes_no_mode_above_it(clo
     assert embedded.stop(closed / "home")
     assert embedded.ensure_running(closed / "home").data == server.data
     assert embedded.status(closed / "home").data_directory == server.data
-    assert embedded.orphans() == []
+    assert places.orphans() == []
 
 
 @needs_root
@@ -101,8 +101,8 @@ def test_a_home_made_anew_does_not_get_the_data_of_the_one_before(closed: Path) 
     shutil.rmtree(home)
 
     assert _kept(home) is None
-    assert [(orphan.folder, orphan.home) for orphan in embedded.orphans()] == [(old, home)]
-    assert embedded.orphans()[0].size_bytes > 1_000_000
+    assert [(orphan.folder, orphan.home) for orphan in places.orphans()] == [(old, home)]
+    assert places.orphans()[0].size_bytes > 1_000_000
 
 
 @needs_root
@@ -113,7 +113,7 @@ def test_a_home_that_moves_keeps_its_data_and_a_copy_does_not_share_them(closed:
     home.rename(moved)
     assert embedded.status(moved).version == 18
     assert _kept(moved) == 7
-    assert embedded.orphans() == []
+    assert places.orphans() == []
 
     shutil.copytree(moved, copy)
     with pytest.raises(SettingsError, match="is a copy") as refused:

@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from loaders.errors import UsageError
-from loaders.warehouse import embedded
+from loaders.warehouse.embedded import places
+from loaders.warehouse.embedded import server as embedded
 from orchestration.cli.warehouse import app
 
 ROOT = Path(__file__).parents[3]
@@ -117,8 +118,8 @@ def test_remove_asks_and_leaves_another_server_alone(
 def test_the_doctor_names_data_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     from orchestration import doctor
 
-    orphan = embedded.Orphan(Path("/var/lib/quotemill/abc"), Path("/srv/old"), 3 * 2**30)
-    monkeypatch.setattr(embedded, "orphans", lambda: [orphan])
+    orphan = places.Orphan(Path("/var/lib/quotemill/abc"), Path("/srv/old"), 3 * 2**30)
+    monkeypatch.setattr(places, "orphans", lambda: [orphan])
     (check,) = doctor._orphans()
     assert (check.status, check.mend) == ("warn", "rm -r /var/lib/quotemill/abc")
     assert "3.0 GiB" in check.seen

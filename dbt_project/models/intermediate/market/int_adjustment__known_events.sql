@@ -6,17 +6,10 @@
 
 -- kept as a table, so that the change feed tells of it.
 -- announced ones too: no bar is on their newer side yet, so they change no comparison
-with actions as (
-    select * from {{ ref('int_corporate_actions__known') }} where adjusts_price
-),
-
-final as (
-    select
-        code,
-        ex_date,
-        {{ event_of_a_day() | indent(8) }}
-    from actions
-    group by code, ex_date
-)
-
-select * from final
+select
+    code,
+    ex_date,
+    {{ event_of_a_day() | indent }}
+from {{ ref('int_corporate_actions__known') }}
+where adjusts_price
+group by code, ex_date

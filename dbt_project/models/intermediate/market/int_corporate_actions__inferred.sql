@@ -20,15 +20,6 @@ raw_bars as (
     select * from {{ changed(ref('stg_tdx__kline_daily')) }}
 ),
 
--- read by index only
-all_bars as not materialized (
-    select * from {{ source('raw_tdx', 'kline_daily') }}
-),
-
-events as (
-    select * from {{ ref('int_adjustment__known_events') }}
-),
-
 codes as (
     select
         code,
@@ -54,7 +45,7 @@ openings as (
         e.ex_date as valid_from,
         e.m,
         e.c
-    from events as e
+    from {{ ref('int_adjustment__known_events') }} as e
     inner join codes as k on e.code = k.code
 ),
 
@@ -151,7 +142,7 @@ final as (
     select
         b.code,
         (
-            select min(r.trade_date) from all_bars as r
+            select min(r.trade_date) from {{ source('raw_tdx', 'kline_daily') }} as r
             where r.code = b.code and r.trade_date > b.last_bar_date
         ) as ex_date,
         b.last_bar_date,

@@ -7,14 +7,6 @@ with actions as (
     select * from {{ ref('stg_tdx__corporate_action') }} where not is_withdrawn
 ),
 
-overrides as (
-    select * from {{ ref('corporate_action_overrides') }}
-),
-
-market_day as (
-    select * from {{ ref('int_market_day__latest') }}
-),
-
 -- one source per code, the CSV files before xdxr: two lists of the same events must not add up
 ranked as (
     select
@@ -42,7 +34,7 @@ typed_overrides as (
         coalesce(rights_price_yuan::numeric(24, 9), 0) as rights_price_yuan,
         split_ratio::numeric(24, 9) as split_ratio,
         'override: ' || reason as source_ref
-    from overrides
+    from {{ ref('corporate_action_overrides') }}
 ),
 
 added as (
@@ -99,25 +91,21 @@ judged as (
             false
         ) as has_effect
     from chosen
-),
-
-final as (
-    select
-        {{ known | join(', ') }},
-        has_effect as adjusts_price,
-        case
-            when not has_effect then 1
-            when category = 11 then trim_scale(split_ratio)
-            else trim_scale((10 + bonus_total_per10 + rights_per10) * 0.1)
-        end as m,
-        case
-            when not has_effect or category = 11 then 0
-            else trim_scale((cash_per10_yuan - rights_per10 * rights_price_yuan) * 0.1)
-        end as c,
-        coalesce(has_effect and ex_date <= as_of_date, false) as is_active,
-        source_ref
-    from judged
-    cross join market_day
 )
 
-select * from final
+select
+    {{ known | join(', ') }},
+    has_effect as adjusts_price,
+    case
+        when not has_effect then 1
+        when category = 11 then trim_scale(split_ratio)
+        else trim_scale((10 + bonus_total_per10 + rights_per10) * 0.1)
+    end as m,
+    case
+        when not has_effect or category = 11 then 0
+        else trim_scale((cash_per10_yuan - rights_per10 * rights_price_yuan) * 0.1)
+    end as c,
+    coalesce(has_effect and ex_date <= as_of_date, false) as is_active,
+    source_ref
+from judged
+cross join {{ ref('int_market_day__latest') }}

@@ -1,47 +1,37 @@
-with rejected as (
-    select * from {{ ref('stg_tdx__rejected_row') }}
-    where dataset = 'corporate_actions' and not is_withdrawn
-),
-
-actions as (
+with actions as (
     select * from {{ ref('stg_tdx__corporate_action') }} where not is_withdrawn
-),
-
-overrides as (
-    select * from {{ ref('corporate_action_overrides') }}
-),
+)
 
 -- those that would change prices: no second copy of an event that counts, no category without an
 -- effect, no day that an override has the last word on
-final as (
-    select
-        r.code,
-        r.ex_date,
-        r.row_key,
-        r.field,
-        r.rule
-    from rejected as r
-    where
-        r.code is not null
-        and coalesce(r.category, 1) in (1, 11)
-        and r.rule not like 'repeats %'
-        and r.rule not like '% has this code, day and category already, in another file'
-        and not exists (
-            select from actions as a
-            where
-                a.code = r.code
-                and a.ex_date = r.ex_date
-                and concat_ws(' ', a.code, to_char(a.ex_date, 'YYYY-MM-DD'), a.source, a.seq)
-                = r.row_key
-        )
-        -- of a code that the files tell of, the quote servers have no say
-        and not (
-            r.row_key like 'xdxr %'
-            and exists (select from actions as a where a.code = r.code and a.source = 'csv')
-        )
-        and not exists (
-            select from overrides as o where o.code = r.code and o.ex_date::date = r.ex_date
-        )
-)
-
-select * from final
+select
+    r.code,
+    r.ex_date,
+    r.row_key,
+    r.field,
+    r.rule
+from {{ ref('stg_tdx__rejected_row') }} as r
+where
+    r.dataset = 'corporate_actions'
+    and not r.is_withdrawn
+    and r.code is not null
+    and coalesce(r.category, 1) in (1, 11)
+    and r.rule not like 'repeats %'
+    and r.rule not like '% has this code, day and category already, in another file'
+    and not exists (
+        select from actions as a
+        where
+            a.code = r.code
+            and a.ex_date = r.ex_date
+            and concat_ws(' ', a.code, to_char(a.ex_date, 'YYYY-MM-DD'), a.source, a.seq)
+            = r.row_key
+    )
+    -- of a code that the files tell of, the quote servers have no say
+    and not (
+        r.row_key like 'xdxr %'
+        and exists (select from actions as a where a.code = r.code and a.source = 'csv')
+    )
+    and not exists (
+        select from {{ ref('corporate_action_overrides') }} as o
+        where o.code = r.code and o.ex_date::date = r.ex_date
+    )

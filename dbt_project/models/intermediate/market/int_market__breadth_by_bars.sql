@@ -62,20 +62,16 @@ counted as (
         {{ breadth_counts() }}
     from priced
     group by exchange, trade_date
-),
-
--- listed on the day, but without a bar of it; who left the list was listed until its last bar
-final as (
-    select
-        c.*,
-        (
-            select count(*) from stocks as s
-            where
-                s.exchange = c.exchange
-                and s.first_trade_date <= c.trade_date
-                and (s.is_listed or s.last_trade_date >= c.trade_date)
-        ) - c.stock_count as suspended_count
-    from counted as c
 )
 
-select * from final
+-- listed on the day, but without a bar of it; who left the list was listed until its last bar
+select
+    c.*,
+    (
+        select count(*) from stocks as s
+        where
+            s.exchange = c.exchange
+            and s.first_trade_date <= c.trade_date
+            and (s.is_listed or s.last_trade_date >= c.trade_date)
+    ) - c.stock_count as suspended_count
+from counted as c

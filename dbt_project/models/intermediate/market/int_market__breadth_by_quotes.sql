@@ -1,8 +1,4 @@
-with quotes as (
-    select * from {{ ref('stg_tdx__quote') }}
-),
-
-stocks as (
+with stocks as (
     select * from {{ ref('symbol_dim') }} where instrument_type = 'stock'
 ),
 
@@ -15,19 +11,15 @@ priced as (
         q.previous_close,
         s.price_decimals,
         {{ price_limit('q.code', 'q.trade_date', 's.name') }} as price_limit
-    from quotes as q
+    from {{ ref('stg_tdx__quote') }} as q
     inner join stocks as s on q.code = s.code
-),
-
-final as (
-    select
-        exchange,
-        sampled_at,
-        trade_date,
-        {{ breadth_counts() }},
-        count(*) filter (where close is null) as suspended_count
-    from priced
-    group by exchange, sampled_at, trade_date
 )
 
-select * from final
+select
+    exchange,
+    sampled_at,
+    trade_date,
+    {{ breadth_counts() }},
+    count(*) filter (where close is null) as suspended_count
+from priced
+group by exchange, sampled_at, trade_date

@@ -3,10 +3,6 @@ with bars as not materialized (
     select * from {{ source('raw_tdx', 'kline_daily') }}
 ),
 
-index_bars as not materialized (
-    select * from {{ source('raw_tdx', 'index_kline') }}
-),
-
 trading_calendar as not materialized (
     select * from {{ ref('trading_calendar') }}
 ),
@@ -31,7 +27,7 @@ latest_final_day as (
 -- who loads indices alone has a market too
 latest_index_day as (
     select i.trade_date
-    from index_bars as i
+    from {{ source('raw_tdx', 'index_kline') }} as i
     where i.code = 'sh000001' and i.period = 'day' and i.is_final
     order by i.bar_end desc
     limit 1
@@ -46,22 +42,18 @@ days as (
         greatest(
             (select trade_date from latest_final_day), (select trade_date from latest_index_day)
         ) as final_date
-),
-
--- where the calendar ends weekdays count
-final as (
-    select
-        d.as_of_date,
-        d.final_date,
-        coalesce(
-            (select min(c.trade_date) from trading_calendar as c where c.trade_date > d.final_date),
-            d.final_date + case extract(isodow from d.final_date)
-                when 5 then 3
-                when 6 then 2
-                else 1
-            end
-        ) as next_trade_date
-    from days as d
 )
 
-select * from final
+-- where the calendar ends weekdays count
+select
+    d.as_of_date,
+    d.final_date,
+    coalesce(
+        (select min(c.trade_date) from trading_calendar as c where c.trade_date > d.final_date),
+        d.final_date + case extract(isodow from d.final_date)
+            when 5 then 3
+            when 6 then 2
+            else 1
+        end
+    ) as next_trade_date
+from days as d

@@ -8,30 +8,22 @@
     meta={'follows': {'raw_tdx.tick_trade': 'day'}, 'by': 'trade_date'},
 ) }}
 
-with ticks as (
-    select * from {{ changed(ref('stg_tdx__tick_trade')) }}
-),
-
-final as (
-    select
-        code,
-        trade_date,
-        count(*)::integer as tick_count,
-        min(traded_at) as first_traded_at,
-        max(traded_at) as last_traded_at,
-        (array_agg(price order by ordinal))[1] as first_price,
-        max(price) as high,
-        min(price) as low,
-        (array_agg(price order by ordinal desc))[1] as last_price,
-        sum(volume_shares)::bigint as volume_shares,
-        coalesce(sum(volume_shares) filter (where side = 0), 0)::bigint as buy_shares,
-        coalesce(sum(volume_shares) filter (where side = 1), 0)::bigint as sell_shares,
-        coalesce(sum(volume_shares) filter (where side not in (0, 1)), 0)::bigint
-            as neutral_shares,
-        sum(price * volume_shares)::numeric(20, 3) as amount_cny,
-        bool_and(is_final) as is_final
-    from ticks
-    group by code, trade_date
-)
-
-select * from final
+select
+    code,
+    trade_date,
+    count(*)::integer as tick_count,
+    min(traded_at) as first_traded_at,
+    max(traded_at) as last_traded_at,
+    (array_agg(price order by ordinal))[1] as first_price,
+    max(price) as high,
+    min(price) as low,
+    (array_agg(price order by ordinal desc))[1] as last_price,
+    sum(volume_shares)::bigint as volume_shares,
+    coalesce(sum(volume_shares) filter (where side = 0), 0)::bigint as buy_shares,
+    coalesce(sum(volume_shares) filter (where side = 1), 0)::bigint as sell_shares,
+    coalesce(sum(volume_shares) filter (where side not in (0, 1)), 0)::bigint
+        as neutral_shares,
+    sum(price * volume_shares)::numeric(20, 3) as amount_cny,
+    bool_and(is_final) as is_final
+from {{ changed(ref('stg_tdx__tick_trade')) }}
+group by code, trade_date

@@ -207,16 +207,12 @@ price_jumps as (
                 limit 5
             ) as earlier
         ) = 5
-),
-
-final as (
-    select * from ohlc_order
-    union all
-    select * from volume_mismatch
-    union all
-    select * from missing_bars
-    union all
-    select * from price_jumps
 )
 
-select * from final
+select * from ohlc_order
+union all
+select * from volume_mismatch
+union all
+select * from missing_bars
+union all
+select * from price_jumps

@@ -1,12 +1,4 @@
-with sample as (
-    select * from {{ ref('int_reconcile__sample') }}
-),
-
-inferred as (
-    select * from {{ ref('int_corporate_actions__inferred') }}
-),
-
-segments as not materialized (
+with segments as not materialized (
     select * from {{ ref('adjustment_segments') }}
 ),
 
@@ -164,62 +156,58 @@ other_days as (
         and abs(
             (s.backward_a * d.raw + s.backward_b - o.backward_b) / o.backward_a - d.theirs
         ) <= 0.006
-),
-
-final as (
-    select
-        u.run_id,
-        'adjusted_bars' as check_name,
-        u.code,
-        'day' as period,
-        u.last_raw_date as trade_date,
-        (u.last_raw_date + time '15:00') at time zone 'Asia/Shanghai' as bar_end,
-        'close' as field,
-        null::numeric as ours,
-        null::numeric as theirs,
-        'vendor_unadjusted' as likely_cause,
-        format(
-            '%s of %s bars that an event should change are raw, %s to %s',
-            u.raw_bars, u.telling_bars, u.first_raw_date, u.last_raw_date
-        ) as evidence,
-        true as is_different
-    from unadjusted as u
-    union all
-    select
-        d.run_id,
-        'adjusted_bars' as check_name,
-        d.code,
-        'day' as period,
-        d.trade_date,
-        (d.trade_date + time '15:00') at time zone 'Asia/Shanghai' as bar_end,
-        d.field,
-        d.ours,
-        d.theirs,
-        case
-            when not d.is_final then 'unfinished_bar'
-            when i.ex_date is not null or d.trade_date < l.ex_date then 'late_corporate_action'
-            when o.code is not null then 'vendor_at_another_day'
-            else 'unexplained'
-        end as likely_cause,
-        coalesce(
-            'the vendor knows an event of ' || i.ex_date || format(': m %s, c %s', i.m, i.c),
-            'the vendor lacks our event of ' || l.ex_date,
-            format('as of %s; allowed: 0.011', d.vendor_date)
-        ) as evidence,
-        d.is_different
-    from compared as d
-    left join other_days as o on d.code = o.code and d.trade_date = o.trade_date
-    left join lacking as l on d.code = l.code
-    left join lateral (
-        select
-            e.ex_date,
-            e.m,
-            e.c
-        from inferred as e
-        where e.code = d.code and e.ex_date > d.trade_date
-        order by e.ex_date
-        limit 1
-    ) as i on true
 )
 
-select * from final
+select
+    u.run_id,
+    'adjusted_bars' as check_name,
+    u.code,
+    'day' as period,
+    u.last_raw_date as trade_date,
+    (u.last_raw_date + time '15:00') at time zone 'Asia/Shanghai' as bar_end,
+    'close' as field,
+    null::numeric as ours,
+    null::numeric as theirs,
+    'vendor_unadjusted' as likely_cause,
+    format(
+        '%s of %s bars that an event should change are raw, %s to %s',
+        u.raw_bars, u.telling_bars, u.first_raw_date, u.last_raw_date
+    ) as evidence,
+    true as is_different
+from unadjusted as u
+union all
+select
+    d.run_id,
+    'adjusted_bars' as check_name,
+    d.code,
+    'day' as period,
+    d.trade_date,
+    (d.trade_date + time '15:00') at time zone 'Asia/Shanghai' as bar_end,
+    d.field,
+    d.ours,
+    d.theirs,
+    case
+        when not d.is_final then 'unfinished_bar'
+        when i.ex_date is not null or d.trade_date < l.ex_date then 'late_corporate_action'
+        when o.code is not null then 'vendor_at_another_day'
+        else 'unexplained'
+    end as likely_cause,
+    coalesce(
+        'the vendor knows an event of ' || i.ex_date || format(': m %s, c %s', i.m, i.c),
+        'the vendor lacks our event of ' || l.ex_date,
+        format('as of %s; allowed: 0.011', d.vendor_date)
+    ) as evidence,
+    d.is_different
+from compared as d
+left join other_days as o on d.code = o.code and d.trade_date = o.trade_date
+left join lacking as l on d.code = l.code
+left join lateral (
+    select
+        e.ex_date,
+        e.m,
+        e.c
+    from {{ ref('int_corporate_actions__inferred') }} as e
+    where e.code = d.code and e.ex_date > d.trade_date
+    order by e.ex_date
+    limit 1
+) as i on true

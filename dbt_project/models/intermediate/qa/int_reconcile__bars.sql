@@ -9,16 +9,12 @@
         and (date_trunc('month', s.last_date::timestamp) + interval '38 days')::date
 {%- endset -%}
 
-with sample as (
-    select * from {{ ref('int_reconcile__sample') }}
-),
-
 -- weeks and months that the third-party page builds are cut to pieces over New Year: never compared
-theirs as (
+with theirs as (
     select
         s.run_id,
         k.*
-    from sample as s
+    from {{ ref('int_reconcile__sample') }} as s
     inner join {{ ref('stg_tdx__kline_period') }} as k
         on s.code = k.code and k.trade_date between s.first_date and s.last_date
     where
@@ -182,56 +178,52 @@ compared as (
             case when t.period = 'day' then 0.000001 else 0.0001 end * t.amount_cny
         )
     ) as f (field, ours, theirs, tolerance)
-),
-
-final as (
-    select
-        c.run_id,
-        case
-            when c.period in ('day', 'week', 'month') then 'bars_of_days'
-            else 'bars_of_minutes'
-        end as check_name,
-        c.code,
-        c.period,
-        c.trade_date,
-        c.bar_end,
-        c.field,
-        c.ours,
-        c.theirs,
-        case
-            when not c.is_final then 'unfinished_bar'
-            when c.is_missing_there then 'missing_there'
-            when c.is_missing_here and c.period in ('day', 'week', 'month') then 'missing_days'
-            when
-                n.code is not null
-                and (c.bar_end at time zone 'Asia/Shanghai')::time in (
-                    time '11:30', time '13:05', time '13:15', time '13:30', time '14:00'
-                )
-                then 'noon_label'
-            when c.is_missing_here or c.minutes < c.bar_minutes then 'missing_minutes'
-            when c.is_price_only then 'price_only_minutes'
-            when
-                c.field = 'volume_shares'
-                and (
-                    c.has_odd_volume
-                    or {{ decoded_volume('div(c.theirs, 100)') }} = c.ours / 100
-                )
-                then 'small_volume_decoding'
-            when c.period = 'day' then 'correction'
-            when c.period = 'week' and extract(week from c.trade_date) = 1 then 'first_week_of_year'
-            else 'unexplained'
-        end as likely_cause,
-        case
-            when c.is_missing_here then 'the service has the bar, we do not'
-            when c.is_missing_there then 'we have the bar, the service does not'
-            when c.minutes < c.bar_minutes
-                then format('%s of %s minutes stored', c.minutes, c.bar_minutes)
-            else format('allowed: %s', round(c.tolerance, 3))
-        end as evidence,
-        abs(c.ours - c.theirs) > c.tolerance as is_different
-    from compared as c
-    left join noon as n on c.code = n.code and c.trade_date = n.trade_date
-    where c.ours is not null and c.theirs is not null
 )
 
-select * from final
+select
+    c.run_id,
+    case
+        when c.period in ('day', 'week', 'month') then 'bars_of_days'
+        else 'bars_of_minutes'
+    end as check_name,
+    c.code,
+    c.period,
+    c.trade_date,
+    c.bar_end,
+    c.field,
+    c.ours,
+    c.theirs,
+    case
+        when not c.is_final then 'unfinished_bar'
+        when c.is_missing_there then 'missing_there'
+        when c.is_missing_here and c.period in ('day', 'week', 'month') then 'missing_days'
+        when
+            n.code is not null
+            and (c.bar_end at time zone 'Asia/Shanghai')::time in (
+                time '11:30', time '13:05', time '13:15', time '13:30', time '14:00'
+            )
+            then 'noon_label'
+        when c.is_missing_here or c.minutes < c.bar_minutes then 'missing_minutes'
+        when c.is_price_only then 'price_only_minutes'
+        when
+            c.field = 'volume_shares'
+            and (
+                c.has_odd_volume
+                or {{ decoded_volume('div(c.theirs, 100)') }} = c.ours / 100
+            )
+            then 'small_volume_decoding'
+        when c.period = 'day' then 'correction'
+        when c.period = 'week' and extract(week from c.trade_date) = 1 then 'first_week_of_year'
+        else 'unexplained'
+    end as likely_cause,
+    case
+        when c.is_missing_here then 'the service has the bar, we do not'
+        when c.is_missing_there then 'we have the bar, the service does not'
+        when c.minutes < c.bar_minutes
+            then format('%s of %s minutes stored', c.minutes, c.bar_minutes)
+        else format('allowed: %s', round(c.tolerance, 3))
+    end as evidence,
+    abs(c.ours - c.theirs) > c.tolerance as is_different
+from compared as c
+left join noon as n on c.code = n.code and c.trade_date = n.trade_date
+where c.ours is not null and c.theirs is not null

@@ -1,8 +1,4 @@
-with sample as (
-    select * from {{ ref('int_reconcile__sample') }}
-),
-
-days as (
+with days as (
     {{ rows_of_sample(ref('kline_daily')) | indent }}
 ),
 
@@ -109,42 +105,38 @@ compared as (
         ),
         ('amount_cny', p.amount_cny, d.amount_cny, 0.0001 * d.amount_cny)
     ) as f (field, ours, theirs, tolerance)
-),
-
-final as (
-    select
-        run_id,
-        check_name,
-        code,
-        period,
-        trade_date,
-        (trade_date + time '15:00') at time zone 'Asia/Shanghai' as bar_end,
-        field,
-        ours,
-        theirs,
-        case
-            when not is_final then 'unfinished_bar'
-            when part_count = 0 and period = 'tick' then 'missing_ticks'
-            when period = 'minute1' and part_count < 240 then 'missing_minutes'
-            when is_price_only and field in ('open', 'high', 'low', 'amount_cny')
-                then 'price_only_minutes'
-            when field = 'volume_shares' and has_odd_volume then 'small_volume_decoding'
-            when
-                period = 'tick'
-                and volume_shares - part_volume_shares
-                > {{ tick_tolerance('code', 'volume_shares', 'part_count') }}
-                then 'missing_ticks'
-            else 'unexplained'
-        end as likely_cause,
-        format(
-            '%s %s stored; allowed: %s',
-            part_count,
-            case period when 'tick' then 'ticks' else 'of 240 minutes' end,
-            round(coalesce(tolerance, 0), 3)
-        ) as evidence,
-        abs(ours - theirs) > tolerance as is_different
-    from compared
-    where ours is not null and theirs is not null
 )
 
-select * from final
+select
+    run_id,
+    check_name,
+    code,
+    period,
+    trade_date,
+    (trade_date + time '15:00') at time zone 'Asia/Shanghai' as bar_end,
+    field,
+    ours,
+    theirs,
+    case
+        when not is_final then 'unfinished_bar'
+        when part_count = 0 and period = 'tick' then 'missing_ticks'
+        when period = 'minute1' and part_count < 240 then 'missing_minutes'
+        when is_price_only and field in ('open', 'high', 'low', 'amount_cny')
+            then 'price_only_minutes'
+        when field = 'volume_shares' and has_odd_volume then 'small_volume_decoding'
+        when
+            period = 'tick'
+            and volume_shares - part_volume_shares
+            > {{ tick_tolerance('code', 'volume_shares', 'part_count') }}
+            then 'missing_ticks'
+        else 'unexplained'
+    end as likely_cause,
+    format(
+        '%s %s stored; allowed: %s',
+        part_count,
+        case period when 'tick' then 'ticks' else 'of 240 minutes' end,
+        round(coalesce(tolerance, 0), 3)
+    ) as evidence,
+    abs(ours - theirs) > tolerance as is_different
+from compared
+where ours is not null and theirs is not null

@@ -1,9 +1,5 @@
-with fields as (
-    select * from {{ ref('int_reconcile__bars') }}
-    union all
-    select * from {{ ref('int_reconcile__days') }}
-    union all
-    select * from {{ ref('int_reconcile__adjusted') }}
-)
-
-select * from fields
+select * from {{ ref('int_reconcile__bars') }}
+union all
+select * from {{ ref('int_reconcile__days') }}
+union all
+select * from {{ ref('int_reconcile__adjusted') }}

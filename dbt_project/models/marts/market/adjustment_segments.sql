@@ -118,30 +118,26 @@ with_latest as (
         partition by code order by valid_from
         rows between unbounded preceding and unbounded following
     )
-),
-
-final as (
-    select
-        w.code,
-        w.valid_from,
-        w.valid_to,
-        trim_scale(w.backward_a) as backward_a,
-        trim_scale(w.backward_b) as backward_b,
-        trim_scale(w.latest_a) as latest_a,
-        trim_scale(w.latest_b) as latest_b,
-        trim_scale(round((w.backward_a + 0.000000000000000000000000) / w.latest_a, 18))
-            as forward_a,
-        trim_scale(
-            round((w.backward_b - w.latest_b + 0.000000000000000000000000) / w.latest_a, 18)
-        ) as forward_b,
-        trim_scale(round(w.ratio_factor, 18)) as ratio_factor,
-        w.has_inferred_action,
-        w.has_inferred_action_before,
-        coalesce(s.price_decimals, 2) as price_decimals,
-        r.code is not null as has_refused_action
-    from with_latest as w
-    left join symbols as s on w.code = s.code
-    left join refused as r on w.code = r.code
 )
 
-select * from final
+select
+    w.code,
+    w.valid_from,
+    w.valid_to,
+    trim_scale(w.backward_a) as backward_a,
+    trim_scale(w.backward_b) as backward_b,
+    trim_scale(w.latest_a) as latest_a,
+    trim_scale(w.latest_b) as latest_b,
+    trim_scale(round((w.backward_a + 0.000000000000000000000000) / w.latest_a, 18))
+        as forward_a,
+    trim_scale(
+        round((w.backward_b - w.latest_b + 0.000000000000000000000000) / w.latest_a, 18)
+    ) as forward_b,
+    trim_scale(round(w.ratio_factor, 18)) as ratio_factor,
+    w.has_inferred_action,
+    w.has_inferred_action_before,
+    coalesce(s.price_decimals, 2) as price_decimals,
+    r.code is not null as has_refused_action
+from with_latest as w
+left join symbols as s on w.code = s.code
+left join refused as r on w.code = r.code

@@ -1,5 +1,3 @@
-{{ config(materialized='view') }}
-
 -- the rows of one transaction share its number, and are shown once no older one is in flight: so
 -- whoever asks for greater numbers than the last misses none that committed late
 select

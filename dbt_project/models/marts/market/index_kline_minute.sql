@@ -1,5 +1,3 @@
-{{ config(materialized='view') }}
-
 -- no CTE: see stg_tdx__kline_daily
 select
     code,

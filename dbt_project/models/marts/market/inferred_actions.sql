@@ -1,34 +1,18 @@
-{{ config(materialized='view') }}
-
-with inferred as (
-    select * from {{ ref('int_corporate_actions__inferred') }}
-),
-
-actions as (
-    select * from {{ ref('corporate_actions') }} where is_inferred
-),
-
-overrides as (
-    select * from {{ ref('corporate_action_overrides') }}
-),
-
-final as (
-    select
-        i.code,
-        i.ex_date,
-        i.last_bar_date,
-        i.m,
-        i.c,
-        i.estimated_a,
-        i.estimated_b,
-        i.fit_error,
-        i.fitted_bar_count,
-        a.code is not null as is_applied,
-        exists(
-            select from overrides as o where o.code = i.code and o.ex_date::date = i.ex_date
-        ) as is_overridden
-    from inferred as i
-    left join actions as a on i.code = a.code and i.ex_date = a.ex_date
-)
-
-select * from final
+select
+    i.code,
+    i.ex_date,
+    i.last_bar_date,
+    i.m,
+    i.c,
+    i.estimated_a,
+    i.estimated_b,
+    i.fit_error,
+    i.fitted_bar_count,
+    a.code is not null as is_applied,
+    exists(
+        select from {{ ref('corporate_action_overrides') }} as o
+        where o.code = i.code and o.ex_date::date = i.ex_date
+    ) as is_overridden
+from {{ ref('int_corporate_actions__inferred') }} as i
+left join {{ ref('corporate_actions') }} as a
+    on i.code = a.code and i.ex_date = a.ex_date and a.is_inferred

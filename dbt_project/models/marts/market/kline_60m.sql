@@ -1,5 +1,3 @@
-{{ config(materialized='view') }}
-
 -- the hours of the sessions: from half past in the morning, from the full hour in the afternoon.
 -- no CTE: see stg_tdx__kline_daily
 {%- set session_hour %}

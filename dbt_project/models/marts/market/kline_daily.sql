@@ -1,4 +1,2 @@
-{{ config(materialized='view') }}
-
 -- no CTE: see stg_tdx__kline_daily
 select * from {{ ref('stg_tdx__kline_daily') }}

@@ -13,29 +13,21 @@
 
 with bars as (
     select * from {{ changed(ref('stg_tdx__kline_daily')) }}
-),
-
-segments as (
-    select * from {{ ref('adjustment_segments') }}
-),
-
--- a code that the service's list does not hold has no segment
-final as (
-    select
-        b.code,
-        b.trade_date,
-        {{ forward_adjusted('b.open') }} as open,
-        {{ forward_adjusted('b.high') }} as high,
-        {{ forward_adjusted('b.low') }} as low,
-        {{ forward_adjusted('b.close') }} as close,
-        b.volume_shares,
-        b.amount_cny,
-        coalesce(s.has_inferred_action, false) as has_inferred_action,
-        b.is_final,
-        coalesce(s.has_refused_action, false) as has_refused_action
-    from bars as b
-    left join segments as s
-        on b.code = s.code and b.trade_date >= s.valid_from and b.trade_date < s.valid_to
 )
 
-select * from final
+-- a code that the service's list does not hold has no segment
+select
+    b.code,
+    b.trade_date,
+    {{ forward_adjusted('b.open') }} as open,
+    {{ forward_adjusted('b.high') }} as high,
+    {{ forward_adjusted('b.low') }} as low,
+    {{ forward_adjusted('b.close') }} as close,
+    b.volume_shares,
+    b.amount_cny,
+    coalesce(s.has_inferred_action, false) as has_inferred_action,
+    b.is_final,
+    coalesce(s.has_refused_action, false) as has_refused_action
+from bars as b
+left join {{ ref('adjustment_segments') }} as s
+    on b.code = s.code and b.trade_date >= s.valid_from and b.trade_date < s.valid_to

@@ -1,4 +1,3 @@
-{{ config(materialized='view') }}
 {%- set counts = [
     'stock_count', 'up_count', 'down_count', 'flat_count', 'limit_up_count', 'limit_down_count',
     'suspended_count',
@@ -100,12 +99,8 @@ unsampled as (
                 and s.trade_date = b.trade_date
                 and s.sampled_at >= (b.trade_date + time '15:00') at time zone 'Asia/Shanghai'
         )
-),
-
-final as (
-    select * from sampled
-    union all
-    select * from unsampled
 )
 
-select * from final
+select * from sampled
+union all
+select * from unsampled

@@ -1,5 +1,3 @@
-{{ config(materialized='view') }}
-
 -- no CTE: see stg_tdx__kline_daily
 {%- set levels = ['bid1', 'bid2', 'bid3', 'bid4', 'bid5', 'ask1', 'ask2', 'ask3', 'ask4', 'ask5'] %}
 

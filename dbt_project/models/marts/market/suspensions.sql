@@ -1,24 +1,10 @@
-{{ config(materialized='view') }}
-
-with answer_gaps as (
-    select * from {{ source('raw_tdx', 'answer_gap') }}
-),
-
-bars as not materialized (
-    select * from {{ source('raw_tdx', 'kline_daily') }}
-),
-
-trading_calendar as (
-    select * from {{ ref('trading_calendar') }}
-),
-
 -- a day that was only published is none: nobody may have traded on it
-numbered_days as (
+with numbered_days as (
     select
         trade_date,
         count(*) filter (where is_served) over (order by trade_date) as served_number,
         is_served::integer as is_served
-    from trading_calendar
+    from {{ ref('trading_calendar') }}
 ),
 
 stretches as (
@@ -27,24 +13,20 @@ stretches as (
         g.last_bar_date,
         g.trade_date,
         (n.served_number - n.is_served - l.served_number)::integer as day_count
-    from answer_gaps as g
+    from {{ source('raw_tdx', 'answer_gap') }} as g
     inner join numbered_days as l on g.last_bar_date = l.trade_date
     inner join numbered_days as n on g.trade_date = n.trade_date
-),
-
--- a later answer may have had a bar in between
-final as (
-    select s.*
-    from stretches as s
-    where
-        s.day_count > 0
-        and not exists (
-            select from bars as b
-            where
-                b.code = s.code
-                and b.trade_date > s.last_bar_date
-                and b.trade_date < s.trade_date
-        )
 )
 
-select * from final
+-- a later answer may have had a bar in between
+select s.*
+from stretches as s
+where
+    s.day_count > 0
+    and not exists (
+        select from {{ source('raw_tdx', 'kline_daily') }} as b
+        where
+            b.code = s.code
+            and b.trade_date > s.last_bar_date
+            and b.trade_date < s.trade_date
+    )

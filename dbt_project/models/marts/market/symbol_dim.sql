@@ -3,51 +3,29 @@
     unique_key=['code'],
 ) }}
 
-with securities as (
-    select * from {{ ref('stg_tdx__security') }}
-),
-
--- read by index only: PostgreSQL would copy a table named twice
-bars as not materialized (
-    select * from {{ source('raw_tdx', 'kline_daily') }}
-),
-
--- one look-up in the key per code and end; an aggregate would read every bar
-lives as (
-    select
-        s.code,
-        (
-            select b.trade_date from bars as b
-            where b.code = s.code order by b.trade_date limit 1
-        ) as first_trade_date,
-        (
-            select b.trade_date from bars as b
-            where b.code = s.code order by b.trade_date desc limit 1
-        ) as last_trade_date
-    from securities as s
-),
-
-final as (
-    select
-        s.code,
-        s.exchange,
-        s.name,
-        s.instrument_type,
-        case
-            when s.instrument_type = 'fund' then 3
-            when s.instrument_type = 'stock' and s.code like 'sh9%' then 3
-            else 2
-        end as price_decimals,
-        case
-            when s.instrument_type = 'stock' and s.code like 'sh9%' then 'USD'
-            when s.instrument_type = 'stock' and s.code like 'sz2%' then 'HKD'
-            else 'CNY'
-        end as currency,
-        s.is_listed,
-        l.first_trade_date,
-        l.last_trade_date
-    from securities as s
-    inner join lives as l on s.code = l.code
-)
-
-select * from final
+select
+    s.code,
+    s.exchange,
+    s.name,
+    s.instrument_type,
+    case
+        when s.instrument_type = 'fund' then 3
+        when s.instrument_type = 'stock' and s.code like 'sh9%' then 3
+        else 2
+    end as price_decimals,
+    case
+        when s.instrument_type = 'stock' and s.code like 'sh9%' then 'USD'
+        when s.instrument_type = 'stock' and s.code like 'sz2%' then 'HKD'
+        else 'CNY'
+    end as currency,
+    s.is_listed,
+    -- one look-up in the key per code and end; an aggregate would read every bar
+    (
+        select b.trade_date from {{ source('raw_tdx', 'kline_daily') }} as b
+        where b.code = s.code order by b.trade_date limit 1
+    ) as first_trade_date,
+    (
+        select b.trade_date from {{ source('raw_tdx', 'kline_daily') }} as b
+        where b.code = s.code order by b.trade_date desc limit 1
+    ) as last_trade_date
+from {{ ref('stg_tdx__security') }} as s

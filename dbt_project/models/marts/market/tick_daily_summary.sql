@@ -1,5 +1,3 @@
-{{ config(materialized='view') }}
-
 -- no CTE: see stg_tdx__kline_daily. the sums are kept in int_ticks__days; the day bar is looked up
 -- on reading, so a corrected bar needs no rebuild
 select

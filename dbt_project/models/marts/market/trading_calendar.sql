@@ -4,30 +4,22 @@
     meta={'by': 'trade_date'},
 ) }}
 
-with trading_days as (
-    select * from {{ ref('stg_tdx__trading_day') }}
-),
-
 -- either witness alone can have a hole
-days as (
+with days as (
     select
         trade_date,
         bool_or(source = 'service') as is_served,
         bool_or(source = 'exchange_calendar') as is_published
-    from trading_days
+    from {{ ref('stg_tdx__trading_day') }}
     group by trade_date
-),
-
-final as (
-    select
-        trade_date,
-        case when is_served then 'service' else 'exchange_calendar' end as source,
-        lag(trade_date) over (order by trade_date) as previous_trade_date,
-        lead(trade_date) over (order by trade_date) as next_trade_date,
-        (row_number() over (order by trade_date))::integer as trade_day_number,
-        is_served,
-        is_published
-    from days
 )
 
-select * from final
+select
+    trade_date,
+    case when is_served then 'service' else 'exchange_calendar' end as source,
+    lag(trade_date) over (order by trade_date) as previous_trade_date,
+    lead(trade_date) over (order by trade_date) as next_trade_date,
+    (row_number() over (order by trade_date))::integer as trade_day_number,
+    is_served,
+    is_published
+from days

@@ -1,10 +1,6 @@
-with source as (
-    select * from {{ source('raw_tdx', 'rejected_row') }}
-),
-
 -- the key of a bar is its code, the period of an index, the day and the label of a minute; that of
 -- an action its place in a file or its key, and the row itself has the rest as it was written
-parsed as (
+with parsed as (
     select
         *,
         regexp_match(
@@ -27,7 +23,7 @@ parsed as (
             || '|(?:0[13-9]|1[0-2])-(?:29|30)))"'
         )::date as ex_date,
         substring(payload from '"category": ?"?([0-9]{1,3})"?[,}]')::integer as category
-    from source
+    from {{ source('raw_tdx', 'rejected_row') }}
 ),
 
 renamed as (

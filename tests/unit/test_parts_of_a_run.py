@@ -1,0 +1,99 @@
+"""`quotemill run` with a source in parts: what is built when, and what a failure ends."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from loaders import sources
+from loaders.engine.load import LoadResult
+from loaders.engine.request import LoadRequest
+from loaders.errors import LockHeldError, UpstreamError
+from loaders.settings import Settings
+from orchestration import build, findings, pipeline
+from orchestration.build import BuildResult
+from orchestration.findings import Judgement
+from orchestration.pipeline import RunResult
+
+
+def loaded(
+    source: str, status: str = "succeeded", code: int = 0, job: int | None = 1
+) -> LoadResult:
+    return LoadResult(job, source, status, code, (), (), None, "", 0.1)
+
+
+@pytest.fixture
+def did(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a run does, in its order; `one` has one part, `two` has two."""
+    done: list[str] = []
+
+    def find(name: str) -> Any:
+        modes = ("first", "second")[: 2 if name == "two" else 1]
+        return SimpleNamespace(parts=lambda r: tuple(replace(r, mode=mode) for mode in modes))
+
+    def built(*_: object, **__: object) -> BuildResult | None:
+        done.append("build")
+        return BuildResult(len(done), True, "build", 1, 1, 1, 0, 0, (), 0.1)
+
+    def judge(*_: object, **__: object) -> Judgement:
+        done.append("judge")
+        return Judgement()
+
+    warehouse = SimpleNamespace(ask=lambda work: work(None), inner_schema=lambda name: name)
+    monkeypatch.setattr(sources, "find", find)
+    monkeypatch.setattr(build, "build", built)
+    monkeypatch.setattr(findings, "judge", judge)
+    monkeypatch.setattr(pipeline, "open_warehouse", lambda _: warehouse)
+    return done
+
+
+def run(did: list[str], results: dict[str, LoadResult], *names: str) -> RunResult:
+    def load(request: LoadRequest) -> LoadResult:
+        did.append(f"{request.source} {request.mode}")
+        return results.get(did[-1], loaded(request.source))
+
+    return pipeline.run(Settings(), [LoadRequest(name) for name in names], load, did.append)
+
+
+def test_tables_are_built_between_the_parts_and_findings_judged_once(did: list[str]) -> None:
+    result = run(did, {}, "one", "two")
+    assert did == ["one first", "two first", "build", "two second", "build", "judge"]
+    assert (result.exit_code, len(result.builds), len(result.loads)) == (0, 2, 3)
+    assert result.build == result.builds[-1]
+
+
+def test_sources_of_one_part_are_built_once(did: list[str]) -> None:
+    run(did, {}, "one")
+    assert did == ["one first", "build", "judge"]
+
+
+def test_a_part_that_fails_ends_its_source_and_nothing_else(did: list[str]) -> None:
+    gone = loaded("two", "failed", UpstreamError.exit_code)
+    result = run(did, {"two first": gone}, "one", "two")
+    assert did == ["one first", "two first", "build", "judge"]
+    assert result.exit_code == UpstreamError.exit_code
+
+
+def test_a_part_in_part_and_one_whose_lane_is_held_end_nothing(did: list[str]) -> None:
+    for status, code in (("partial", 6), ("failed", LockHeldError.exit_code)):
+        did.clear()
+        result = run(did, {"two first": loaded("two", status, code)}, "two")
+        assert did == ["two first", "build", "two second", "build", "judge"]
+        assert result.exit_code == code
+
+
+def test_where_no_load_began_nothing_is_built(did: list[str]) -> None:
+    refused = loaded("two", "failed", 3, None)
+    assert run(did, {"two first": refused}, "two").exit_code == 3
+    assert did == ["two first"]
+    did.clear()
+    held = loaded("two", "failed", LockHeldError.exit_code, None)
+    run(did, {"two second": held}, "two")
+    assert did == ["two first", "build", "two second", "judge"]
+
+
+def test_who_stops_a_part_wants_nothing_after_it(did: list[str]) -> None:
+    result = run(did, {"two second": loaded("two", "cancelled", 6)}, "two")
+    assert did == ["two first", "build", "two second"]
+    assert (result.judgement, len(result.builds)) == (None, 1)
