@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 from loaders.errors import SettingsError
 from loaders.section import Section
 from loaders.tdx.settings import TdxSettings
+from loaders.ticks.settings import QuestdbSettings
 from loaders.tq.settings import TqSettings
 
 PREFIX = "QUOTEMILL_"
@@ -53,8 +54,14 @@ class Settings(Section):
     finding_limit: int = Field(
         0, ge=0, description="more new qa findings of severity error than this end a run with 5"
     )
+    questdb_url: SecretStr | None = Field(
+        None,
+        description="QuestDB as the tick store: http://user:password@host:9000, or `local` for the "
+        "server of `quotemill questdb start`",
+    )
     tdx: TdxSettings = TdxSettings()
     tq: TqSettings = TqSettings()
+    questdb: QuestdbSettings = QuestdbSettings()
     origins: dict[str, str] = Field(default_factory=dict, exclude=True)
 
     @field_validator("home")
@@ -63,7 +70,7 @@ class Settings(Section):
         # dbt and the embedded server would each take a relative one from a folder of their own
         return value.expanduser().absolute()
 
-    @field_validator("warehouse_url")
+    @field_validator("warehouse_url", "questdb_url")
     @classmethod
     def _none_if_empty(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value and value.get_secret_value() else None

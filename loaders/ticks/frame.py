@@ -4,7 +4,7 @@ QuestDB stores what it should refuse without a word: a missing time stamp become
 `seq` a null part of the key, a fractional volume is cut off. So all of that is refused here.
 """
 
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,6 +49,8 @@ TICKS = pa.schema(
 )
 MOST = 9 * 10**14  # of a price, volume or amount: ten thousand times as much still fits 64 bits
 _MOST_SEQ = 2**31 - 1
+# a trading day begins in the evening before; before the longest closure that is eleven days back
+_EARLIEST, _LATEST = timedelta(days=15), timedelta(days=2)
 
 
 class TickError(DataQualityError):
@@ -70,6 +72,12 @@ def key_of(day: pa.Table) -> DayKey:
         day["underlying_contract"][0].as_py(),
         day["trading_day"][0].as_py(),
     )
+
+
+def window(trading_day: date) -> tuple[datetime, datetime]:
+    """The instants between which each tick of a trading day lies, the second one not included."""
+    midnight = datetime.combine(trading_day, time(), UTC)
+    return midnight - _EARLIEST, midnight + _LATEST
 
 
 def day_frame(quoted: pa.Table, key: DayKey, *, segment_id: int, schedule_hash: str) -> pa.Table:
@@ -117,6 +125,9 @@ def checked(table: pa.Table) -> pa.Table:
         _refuse_where(pc.not_equal(day[name], day[name][0]), name, "must be the same in all rows")
     micros, nanos = _numbers(day["ts"]), _numbers(day["datetime_ns"])
     _refuse_where(micros != nanos // 1000, "ts", "must be datetime_ns cut to microseconds")
+    first, last = (pa.scalar(moment, TICKS.field("ts").type) for moment in window(key_of(day)[2]))
+    outside = pc.or_(pc.less(day["ts"], first), pc.greater_equal(day["ts"], last))
+    _refuse_where(outside, "ts", "must lie near its trading day")
     seq = _numbers(day["seq"])
     _refuse_where((seq < 0) | (seq > _MOST_SEQ), "seq", f"must lie between 0 and {_MOST_SEQ}")
     order = np.lexsort((seq, micros))

@@ -16,7 +16,7 @@ from loaders.errors import SettingsError
 
 # every schema of ours but the one that users name by the setting market_schema
 FIXED_SCHEMAS = frozenset(
-    {"ops", "raw_tdx", "raw_ib", "raw_tq", "options", "futures", "qa"}
+    {"ops", "raw_tdx", "raw_ib", "raw_tq", "ticks", "options", "futures", "qa"}
     | {"quotemill_staging", "quotemill_intermediate"}
 )
 # with what is put before it for an inner schema, PostgreSQL keeps 63 letters

@@ -15,7 +15,7 @@ from typing import NoReturn
 import typer
 
 from loaders.cli import shell
-from orchestration.cli import build, inspect, reconcile, run, touch, warehouse
+from orchestration.cli import build, inspect, questdb, reconcile, run, touch, warehouse
 
 app = typer.Typer(
     help=__doc__,
@@ -41,6 +41,7 @@ app.command("findings")(inspect.findings_command)
 app.command("doctor")(inspect.doctor_command)
 app.command("reconcile")(reconcile.reconcile_command)
 app.add_typer(warehouse.app, name="warehouse")
+app.add_typer(questdb.app, name="questdb")
 
 
 def main() -> NoReturn:

@@ -26,11 +26,13 @@ def test_a_day_has_the_columns_and_types_of_the_schema() -> None:
 
 def test_ties_are_counted_from_zero_in_the_order_in_which_they_came() -> None:
     ticks = quoted(8)
-    stamps = [1_000, 1_999, 2_000, 1_500, 2_000, 3_000, 2_500, 1_000]
+    start = 1_763_082_000_000_000_000
+    stamps = [start + n for n in (1_000, 1_999, 2_000, 1_500, 2_000, 3_000, 2_500, 1_000)]
     ticks = ticks.set_column(0, "datetime_ns", pa.array(stamps))
     day = day_frame(ticks, KEY, segment_id=1, schedule_hash="0")
     assert day["seq"].to_pylist() == [0, 1, 0, 2, 1, 0, 2, 3]
-    assert pc.unique(day["ts"]).cast(pa.int64()).to_pylist() == [1, 2, 3]
+    micros = pc.unique(day["ts"]).cast(pa.int64()).to_pylist()
+    assert micros == [start // 1000 + n for n in (1, 2, 3)]
 
 
 def test_what_is_not_a_number_is_missing() -> None:
@@ -82,6 +84,13 @@ def test_two_rows_of_one_stamp_and_seq_are_refused() -> None:
     twice = pa.concat_tables([day, day.slice(4, 1)])
     with pytest.raises(TickError, match="row 10, seq: is there twice in one ts"):
         checked(twice)
+
+
+def test_ticks_of_another_week_are_refused() -> None:
+    with pytest.raises(TickError, match="row 0, ts: must lie near its trading day"):
+        day_frame(
+            quoted(5), KEY._replace(trading_day=date(2025, 12, 5)), segment_id=1, schedule_hash="0"
+        )
 
 
 def test_an_empty_day_and_a_lacking_column_are_refused() -> None:

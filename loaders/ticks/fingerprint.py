@@ -1,0 +1,141 @@
+"""The hash of a day: the same number from Arrow, from QuestDB and from PostgreSQL.
+
+Of a row the quoted columns count, in the order of HASHED: x = price or volume in ten-thousandths, the
+stamp as it is, a fixed number for null. m = x mod P, made positive; L = Σ m·c mod P, and L² mod P is the
+row's. A day's is the sum over its rows, so their order does not matter; squared, so that cells swapped
+between rows do. Twice, with the coefficients c forwards and backwards. Digits beyond the fourth do not
+count. `segment_id`, `schedule_hash` and `is_deleted` are left out: a revised schedule changes no hash.
+
+Every step is exact in 64 bits and in doubles, so no engine can differ. The order of the columns and the
+coefficients are the hash's version.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loaders.ticks.frame import LEVELS, QUOTED
+from loaders.ticks.store import Measured
+
+Dialect = Literal["questdb", "postgres"]
+P = 2**31 - 1
+SCALE = 10_000
+NULL = -9_007_199_254_740_991
+HASHED = ("datetime_ns", *(name for name, _ in QUOTED))
+_FLOATS = {name for name, kind in QUOTED if pa.types.is_floating(kind)}
+_BIGINT: Mapping[Dialect, str] = {"questdb": "long", "postgres": "bigint"}
+
+
+def _coefficients() -> list[int]:
+    """31-bit numbers, none of them 0, that anybody can make again."""
+    return [
+        int.from_bytes(hashlib.sha256(b"gh2:%d" % i).digest()[:4], "big") % (P - 1) + 1
+        for i in range(len(HASHED))
+    ]
+
+
+COEFFICIENTS = _coefficients()
+
+
+def row_hash(hash_a: int, hash_b: int) -> str:
+    return f"{hash_a % 2**31:08x}{hash_b % 2**31:08x}"
+
+
+def measured(day: pa.Table) -> Measured:
+    """Of rows of loaders.ticks.frame.TICKS; none are measured too."""
+    hash_a, hash_b = fingerprint(day)
+    first, last = pc.min_max(day["ts"]).as_py().values()
+    deepest = [n for n in range(1, LEVELS + 1) if _has_level(day, n)]
+    return Measured(
+        rows=day.num_rows,
+        first_ts=first,
+        last_ts=last,
+        hash_a=hash_a,
+        hash_b=hash_b,
+        row_hash=row_hash(hash_a, hash_b),
+        book_levels=max(deepest, default=0),
+    )
+
+
+def measured_row(row: Mapping[str, Any]) -> Measured:
+    """What `measure_sql` answered, by name."""
+    hash_a, hash_b = int(row["hash_a"] or 0), int(row["hash_b"] or 0)
+    return Measured(
+        rows=int(row["rows"]),
+        first_ts=row["first_ts"],
+        last_ts=row["last_ts"],
+        hash_a=hash_a,
+        hash_b=hash_b,
+        row_hash=row_hash(hash_a, hash_b),
+        book_levels=int(row["book_levels"] or 0),
+    )
+
+
+def fingerprint(day: pa.Table) -> tuple[int, int]:
+    """hash_a and hash_b of the rows."""
+    lines = [np.zeros(day.num_rows, np.int64) for _ in range(2)]
+    for name, forwards, backwards in zip(HASHED, COEFFICIENTS, COEFFICIENTS[::-1], strict=True):
+        rest = _numbers(day[name], name) % P  # never negative in numpy
+        for line, coefficient in zip(lines, (forwards, backwards), strict=True):
+            line += rest * coefficient
+            line %= P
+    hash_a, hash_b = (int((line * line % P).sum()) for line in lines)
+    return hash_a, hash_b
+
+
+def measure_sql(dialect: Dialect, relation: str, where: str) -> str:
+    """A query of one row: rows, first_ts, last_ts, hash_a, hash_b, book_levels."""
+    levels = "\n".join(
+        f"when bid_price{n} is not null or ask_price{n} is not null then {n}"
+        for n in range(LEVELS, 0, -1)
+    )
+    total = "cast(sum((line_{0} * line_{0}) % {1}) as " + _BIGINT[dialect] + ") as hash_{0}"
+    return f"""
+        select
+            count(*) as rows, min(ts) as first_ts, max(ts) as last_ts,
+            {total.format("a", P)}, {total.format("b", P)}, max(book_levels) as book_levels
+        from (
+            select
+                ts, {_line(COEFFICIENTS, dialect)} as line_a,
+                {_line(COEFFICIENTS[::-1], dialect)} as line_b,
+                case {levels} else 0 end as book_levels
+            from {relation}
+            where {where}
+        ) as day
+    """
+
+
+def _line(coefficients: list[int], dialect: Dialect) -> str:
+    line = "0"
+    for name, coefficient in zip(HASHED, coefficients, strict=True):
+        rest = f"((({_number(name, dialect)} % {P}) + {P}) % {P})"
+        line = f"(({line} + {rest} * {coefficient}) % {P})"
+    return line
+
+
+def _number(name: str, dialect: Dialect) -> str:
+    if name == "datetime_ns":
+        return name
+    bigint = _BIGINT[dialect]
+    # half up by floor: `round` treats a tie in another way in each engine
+    value = f"cast(floor({name} * {SCALE} + 0.5) as {bigint})"
+    if name not in _FLOATS:
+        value = f"{name} * {SCALE}"
+    return f"coalesce({value}, {NULL})"
+
+
+def _numbers(column: pa.ChunkedArray, name: str) -> Any:
+    if name == "datetime_ns":
+        return column.to_numpy()
+    if name not in _FLOATS:
+        return pc.fill_null(pc.multiply(column, SCALE), NULL).to_numpy()
+    scaled = np.floor(column.to_numpy() * SCALE + 0.5)  # a null is not a number here
+    return np.where(np.isnan(scaled), NULL, np.nan_to_num(scaled)).astype(np.int64)
+
+
+def _has_level(day: pa.Table, level: int) -> bool:
+    return any(day[f"{side}_price{level}"].null_count < day.num_rows for side in ("bid", "ask"))

@@ -1,0 +1,95 @@
+"""Rows of the ledgers to and from Arrow tables, the same for every store."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
+
+import numpy as np
+import pyarrow as pa
+
+from loaders.ticks.store import SCHEDULE, TICKS_KIND, IndexRow, NoDataRow
+from loaders.ticks.tables import DAY_INDEX, MAIN_SCHEDULE, NO_DATA_DAYS
+from loaders.trading_time import SHANGHAI
+
+
+def midnight(day: date) -> datetime:
+    """`ts` of a day in the ledgers."""
+    return datetime.combine(day, time(), SHANGHAI).astimezone(UTC)
+
+
+def index_table(rows: Sequence[IndexRow]) -> pa.Table:
+    """DAY_INDEX of the rows."""
+    return pa.Table.from_pylist(
+        [
+            vars(row) | {"ts": midnight(row.trading_day), "underlying_contract": row.contract}
+            for row in rows
+        ],
+        schema=DAY_INDEX.schema,
+    )
+
+
+def index_rows(table: pa.Table) -> list[IndexRow]:
+    rows = []
+    for row in table.drop_columns(["ts"]).to_pylist():
+        contract = row.pop("underlying_contract")
+        rows.append(IndexRow(contract=contract, **row))
+    return sorted(rows, key=lambda row: (row.symbol, row.trading_day, row.contract))
+
+
+def no_data_table(rows: Sequence[NoDataRow]) -> pa.Table:
+    """NO_DATA_DAYS of the rows."""
+    return pa.Table.from_pylist(
+        [
+            vars(row)
+            | {
+                "ts": midnight(row.trading_day),
+                "underlying_contract": row.contract,
+                "ticks_kind": TICKS_KIND,
+            }
+            for row in rows
+        ],
+        schema=NO_DATA_DAYS.schema,
+    )
+
+
+def no_data_rows(table: pa.Table) -> list[NoDataRow]:
+    rows = []
+    for row in table.drop_columns(["ts", "ticks_kind"]).to_pylist():
+        contract = row.pop("underlying_contract")
+        rows.append(NoDataRow(contract=contract, **row))
+    return sorted(rows, key=lambda row: (row.symbol, row.trading_day, row.contract))
+
+
+def schedule_changes(old: pa.Table, new: pa.Table) -> pa.Table:
+    """MAIN_SCHEDULE of what makes `old` into `new` (both SCHEDULE): rows that are new or differ, and
+    the flagged ones of days that are gone."""
+    days = [set(table["trading_day"].to_pylist()) for table in (old, new)]
+    known = {tuple(row.values()) for row in old.to_pylist()}
+    rows = [
+        row | {"ts": midnight(row["trading_day"]), "is_deleted": gone}
+        for table, gone in ((new, False), (old, True))
+        for row in table.to_pylist()
+        if (row["trading_day"] not in days[1] if gone else tuple(row.values()) not in known)
+    ]
+    return pa.Table.from_pylist(rows, schema=MAIN_SCHEDULE.schema)
+
+
+def schedule_rows(table: pa.Table) -> pa.Table:
+    """SCHEDULE by trading day, of rows of MAIN_SCHEDULE that readers see."""
+    return table.select(SCHEDULE.names).cast(SCHEDULE).sort_by("trading_day")
+
+
+def yyyymmdd(days: pa.ChunkedArray) -> pa.Array:
+    """Days as QuestDB holds them."""
+    dates = days.to_numpy().astype("datetime64[D]")
+    years, months = dates.astype("datetime64[Y]"), dates.astype("datetime64[M]")
+    numbers = (years.astype(int) + 1970) * 10_000
+    numbers += (months.astype(int) % 12 + 1) * 100 + (dates - months).astype(int) + 1
+    return pa.array(numbers.astype(np.int32))
+
+
+def days_of(numbers: pa.ChunkedArray) -> pa.Array:
+    """The inverse of `yyyymmdd`."""
+    values = numbers.to_numpy().astype(np.int64)
+    months = (values // 10_000 - 1970) * 12 + values // 100 % 100 - 1
+    days = months.astype("datetime64[M]").astype("datetime64[D]") + (values % 100 - 1)
+    return pa.array(days.astype("datetime64[D]"), pa.date32())

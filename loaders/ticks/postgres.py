@@ -1,0 +1,266 @@
+"""The tick store in the warehouse itself: schema `ticks`, the same tables. For the demo and for those who
+want no second server; the promises are those of QuestDB's."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any, TypeVar
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from pgpq import ArrowToPostgresBinaryEncoder
+
+from loaders.errors import SettingsError
+from loaders.ticks import ledger
+from loaders.ticks.fingerprint import measure_sql, measured, measured_row
+from loaders.ticks.frame import TICKS, key_of
+from loaders.ticks.store import SCHEDULE, IndexRow, Measured, NoDataRow, Stamp, StoreError
+from loaders.ticks.tables import (
+    DAY_INDEX,
+    MAIN_SCHEDULE,
+    MAIN_TICKS,
+    NO_DATA_DAYS,
+    TABLES,
+    StoreTable,
+)
+from loaders.warehouse.ownership import claim_schemas
+from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.upsert import stage_ddl
+
+T = TypeVar("T")
+SCHEMA = "ticks"
+_COPY_ROWS = 50_000
+_DAY = "symbol = %(symbol)s and underlying_contract = %(contract)s and trading_day = %(day)s"
+
+
+class PostgresStore:
+    """See loaders.ticks.store.TickStore. Each call is one transaction."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.label = f"{warehouse.label}, schema {SCHEMA}"
+        self._warehouse = warehouse
+        self._met = False
+
+    def prepare(self) -> None:
+        self._ask(_prepare)
+
+    def check(self) -> list[str]:
+        self._ask(lambda conn: conn.execute("select 1"))
+        return []
+
+    def free_bytes(self) -> int | None:
+        if not self._warehouse.embedded:
+            return None
+        return shutil.disk_usage(self._warehouse.home).free
+
+    def write_day(self, day: pa.Table) -> Measured:
+        sent = measured(day)
+        return self._ask(lambda conn: self._write_day(conn, day, sent))
+
+    def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:
+        key = {"symbol": symbol, "contract": contract, "day": trading_day}
+        return self._ask(lambda conn: _measure(conn, f"{_DAY} and not is_deleted", key))
+
+    def read_day(self, symbol: str, contract: str, trading_day: date) -> pa.Table:
+        key = {"symbol": symbol, "contract": contract, "day": trading_day}
+        where = f"{_DAY} and not is_deleted order by ts, seq"
+        rows = self._ask(lambda conn: _read(conn, MAIN_TICKS, where, key))
+        return rows.select(TICKS.names).cast(TICKS)
+
+    def restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:
+        values = [
+            {
+                "symbol": symbol,
+                "contract": contract,
+                "day": stamp.trading_day,
+                "segment": stamp.segment_id,
+                "hash": stamp.schedule_hash,
+            }
+            for stamp in stamps
+        ]
+        change = "set segment_id = %(segment)s, schedule_hash = %(hash)s"
+        new = "(segment_id, schedule_hash) is distinct from (%(segment)s, %(hash)s)"
+
+        def work(conn: psycopg.Connection) -> None:
+            with conn.cursor() as cur:
+                for table, extra in ((MAIN_TICKS, ""), (DAY_INDEX, ", updated_at = now()")):
+                    cur.executemany(
+                        f"update {_name(table)} {change}{extra} where {_DAY} and {new}".encode(),
+                        values,
+                    )
+
+        self._ask(work)
+
+    def supersede(self, symbol: str, contract: str, trading_day: date) -> int:
+        key = {"symbol": symbol, "contract": contract, "day": trading_day}
+
+        def work(conn: psycopg.Connection) -> int:
+            gone = conn.execute(
+                f"update {_name(MAIN_TICKS)} set is_deleted = true "
+                f"where {_DAY} and not is_deleted".encode(),
+                key,
+            )
+            conn.execute(
+                f"update {_name(DAY_INDEX)} set status = 'superseded', updated_at = now() "
+                f"where {_DAY} and status <> 'superseded'".encode(),
+                key,
+            )
+            return gone.rowcount
+
+        return self._ask(work)
+
+    def put_schedule(self, rows: pa.Table) -> None:
+        rows = rows.select(SCHEDULE.names).cast(SCHEDULE)
+
+        def work(conn: psycopg.Connection) -> None:
+            for symbol in pc.unique(rows["symbol"]).to_pylist():
+                wanted = rows.filter(pc.equal(rows["symbol"], symbol))
+                _put(conn, MAIN_SCHEDULE, ledger.schedule_changes(_schedule(conn, symbol), wanted))
+
+        self._ask(work)
+
+    def schedule(self, symbol: str) -> pa.Table:
+        return self._ask(lambda conn: _schedule(conn, symbol))
+
+    def put_index(self, rows: Sequence[IndexRow]) -> None:
+        self._ask(lambda conn: _put(conn, DAY_INDEX, ledger.index_table(rows)))
+
+    def index(self) -> list[IndexRow]:
+        return ledger.index_rows(self._ask(lambda conn: _read(conn, DAY_INDEX)))
+
+    def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
+        self._ask(lambda conn: _put(conn, NO_DATA_DAYS, ledger.no_data_table(rows)))
+
+    def no_data(self) -> list[NoDataRow]:
+        return ledger.no_data_rows(self._ask(lambda conn: _read(conn, NO_DATA_DAYS)))
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _ask(self, work: Callable[[psycopg.Connection], T]) -> T:
+        try:
+            done = self._warehouse.ask(work, patient=self._met)
+        except psycopg.errors.UndefinedTable as error:
+            raise StoreError(
+                f"{self.label}: {error.diag.message_primary}",
+                hint="loaders run tq makes the tables",
+            ) from None
+        self._met = True
+        return done
+
+    def _write_day(self, conn: psycopg.Connection, day: pa.Table, sent: Measured) -> Measured:
+        key = dict(zip(("symbol", "contract", "day"), key_of(day), strict=True))
+        flags = pa.repeat(False, day.num_rows)
+        _put(conn, MAIN_TICKS, day.append_column(MAIN_TICKS.schema.field("is_deleted"), flags))
+        conn.execute(
+            f"update {_name(MAIN_TICKS)} as t set is_deleted = true "
+            "where symbol = %(symbol)s and trading_day = %(day)s and not is_deleted "
+            "and not exists (select from _ticks as n where "
+            "(n.ts, n.underlying_contract, n.seq) = (t.ts, t.underlying_contract, t.seq))".encode(),
+            key,
+        )
+        # all contracts: nothing else may be visible on the day
+        where = "symbol = %(symbol)s and trading_day = %(day)s and not is_deleted"
+        seen = _measure(conn, where, key)
+        if seen != sent:
+            raise StoreError(
+                f"{key['contract']} {key['day']} reads back from {self.label} as {seen.rows} rows "
+                f"{seen.row_hash}, sent were {sent.rows} rows {sent.row_hash}",
+                hint="nothing was changed; loaders run tq writes the day again",
+            )
+        return seen
+
+
+def _name(table: StoreTable) -> str:
+    return f"{SCHEMA}.{table.name}"
+
+
+def _prepare(conn: psycopg.Connection) -> None:
+    claim_schemas(conn, [SCHEMA])
+    for table in TABLES:
+        conn.execute(table.postgres_ddl(SCHEMA).encode())
+        found: dict[str, str] = dict(
+            conn.execute(
+                "select attname, format_type(atttypid, -1) from pg_attribute "
+                "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
+                (_name(table),),
+            ).fetchall()
+        )
+        for name in table.names:
+            kind = {"timestamptz": "timestamp with time zone"}.get(
+                table.postgres_type(name), table.postgres_type(name)
+            )
+            if name not in found:
+                raise _foreign(table, f"lacks the column {name}")
+            if found[name] != kind:
+                raise _foreign(table, f"has {found[name]} as its column {name}, not {kind}")
+    conn.execute(
+        f"create index if not exists {MAIN_TICKS.name}_day on {_name(MAIN_TICKS)} "
+        "(trading_day, symbol)".encode()
+    )
+
+
+def _foreign(table: StoreTable, why: str) -> SettingsError:
+    return SettingsError(
+        f"the table {_name(table)} is not of our making: {why}",
+        hint=f"move it away: alter table {_name(table)} rename to another_name",
+    )
+
+
+def _put(conn: psycopg.Connection, table: StoreTable, rows: pa.Table) -> None:
+    """Rows of the table's schema in place of those of the same key; `_ticks` has them until the end of
+    the transaction."""
+    rows = rows.cast(table.schema)
+    encoder = ArrowToPostgresBinaryEncoder(rows.schema)
+    columns = ", ".join(table.names)
+    conn.execute("drop table if exists _ticks")
+    stage = stage_ddl(lambda name: f'"{name}"', rows.schema, encoder)
+    conn.execute(f"create temp table _ticks ({stage}) on commit drop".encode())
+    with conn.cursor().copy(f"copy _ticks ({columns}) from stdin (format binary)".encode()) as copy:
+        copy.write(encoder.write_header())
+        for batch in rows.to_batches(_COPY_ROWS):
+            copy.write(encoder.write_batch(batch))
+        copy.write(encoder.finish())
+    values = [name for name in table.names if name not in table.key]
+    changes = ", ".join(f"{name} = excluded.{name}" for name in values)
+    old, new = (", ".join(f"{t}.{name}" for name in values) for t in ("t", "excluded"))
+    conn.execute(
+        f"insert into {_name(table)} as t ({columns}) select {columns} from _ticks "
+        f"on conflict ({', '.join(table.key)}) do update set {changes} "
+        f"where ({old}) is distinct from ({new})".encode()
+    )
+
+
+def _read(
+    conn: psycopg.Connection,
+    table: StoreTable,
+    where: str = "true",
+    values: dict[str, Any] | None = None,
+) -> pa.Table:
+    with conn.cursor(binary=True) as cur:
+        cur.execute(
+            f"select {', '.join(table.names)} from {_name(table)} where {where}".encode(), values
+        )
+        found = cur.fetchall()
+    columns = zip(*found, strict=True) if found else [()] * len(table.names)
+    return pa.table(
+        [pa.array(column, f.type) for column, f in zip(columns, table.schema, strict=True)],
+        schema=table.schema,
+    )
+
+
+def _schedule(conn: psycopg.Connection, symbol: str) -> pa.Table:
+    where = "symbol = %(symbol)s and not is_deleted"
+    return ledger.schedule_rows(_read(conn, MAIN_SCHEDULE, where, {"symbol": symbol}))
+
+
+def _measure(conn: psycopg.Connection, where: str, values: dict[str, Any]) -> Measured:
+    # a per cent sign would begin a parameter
+    begin, _, end = measure_sql("postgres", _name(MAIN_TICKS), "\0").partition("\0")
+    query = f"{begin.replace('%', '%%')}{where}{end.replace('%', '%%')}"
+    cur = conn.execute(query.encode(), values)
+    row = cur.fetchone()
+    assert row is not None
+    assert cur.description is not None
+    return measured_row(dict(zip([c.name for c in cur.description], row, strict=True)))

@@ -1,0 +1,442 @@
+"""The tick store in QuestDB: the way to a day that can be read.
+
+    look for suspended tables ▶ what of the day is visible now ▶ rows and flagged surplus in one
+    transaction ▶ wait until it is applied ▶ measure what readers see, compare
+
+An answer of OK says that a write has its place in the queue, not that it can be read; a suspended table
+goes on answering OK. So every write is awaited, and every day is read back. While the server is away the
+whole step is done again: keys make that safe.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loaders.errors import SettingsError
+from loaders.ticks import ledger
+from loaders.ticks.fingerprint import measure_sql, measured, measured_row
+from loaders.ticks.frame import TICKS, DayKey, key_of, window
+from loaders.ticks.questdb_http import QuestdbHttp, StoreAway, Suspended, literal
+from loaders.ticks.questdb_ilp import IlpWriter
+from loaders.ticks.questdb_server import Address
+from loaders.ticks.questdb_stage import StageWriter, find_stage
+from loaders.ticks.settings import QuestdbSettings
+from loaders.ticks.store import SCHEDULE, IndexRow, Measured, NoDataRow, Stamp, StoreError
+from loaders.ticks.tables import (
+    DAY_INDEX,
+    MAIN_SCHEDULE,
+    MAIN_TICKS,
+    NO_DATA_DAYS,
+    TABLES,
+    StoreTable,
+)
+
+T = TypeVar("T")
+_APPLY = 120.0  # seconds for a day to be applied
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+class Writer(Protocol):
+    label: str
+
+    def send(self, name: str, rows: pa.Table, symbols: Sequence[str]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class QuestdbStore:
+    """See loaders.ticks.store.TickStore. Not for several threads.
+
+    `where` tells the address, again after each break: a local server may come back on another port.
+    `way` is how rows get there; None: the stage if the server reads our disk, else ILP.
+    """
+
+    def __init__(
+        self,
+        where: Callable[[], Address],
+        settings: QuestdbSettings,
+        *,
+        label: str,
+        way: Literal["stage", "ilp"] | None = None,
+    ) -> None:
+        self.label = label
+        self._where, self._settings, self._way = where, settings, way
+        self._http_client: QuestdbHttp | None = None
+        self._rows_writer: Writer | None = None
+        self._met = False  # has it ever answered?
+
+    # -- TickStore ---------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        self._again(self._prepare)
+
+    def check(self) -> list[str]:
+        return self._again(self._check)
+
+    def free_bytes(self) -> int | None:
+        return self._again(self._free_bytes)
+
+    def write_day(self, day: pa.Table) -> Measured:
+        sent = measured(day)
+        return self._again(lambda: self._write_day(day, sent))
+
+    def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:
+        where = _of_day(symbol, contract, trading_day)
+        return self._again(lambda: self._measure(where))
+
+    def read_day(self, symbol: str, contract: str, trading_day: date) -> pa.Table:
+        where = _of_day(symbol, contract, trading_day)
+        rows = self._again(lambda: self._read(MAIN_TICKS, where, "ts, seq"))
+        return rows.select(TICKS.names).cast(TICKS)
+
+    def restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:
+        self._again(lambda: self._restamp(symbol, contract, stamps))
+
+    def supersede(self, symbol: str, contract: str, trading_day: date) -> int:
+        return self._again(lambda: self._supersede(symbol, contract, trading_day))
+
+    def put_schedule(self, rows: pa.Table) -> None:
+        rows = rows.select(SCHEDULE.names).cast(SCHEDULE)
+        for symbol in pc.unique(rows["symbol"]).to_pylist():
+            wanted = rows.filter(pc.equal(rows["symbol"], symbol))
+            changes = ledger.schedule_changes(self.schedule(symbol), wanted)
+            self._again(lambda changes=changes: self._put(MAIN_SCHEDULE, changes))  # type: ignore[misc]
+
+    def schedule(self, symbol: str) -> pa.Table:
+        where = f"symbol = {literal(symbol)} and not is_deleted"
+        return ledger.schedule_rows(self._again(lambda: self._read(MAIN_SCHEDULE, where, "ts")))
+
+    def put_index(self, rows: Sequence[IndexRow]) -> None:
+        self._again(lambda: self._put(DAY_INDEX, ledger.index_table(rows)))
+
+    def index(self) -> list[IndexRow]:
+        return ledger.index_rows(self._again(lambda: self._read(DAY_INDEX)))
+
+    def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
+        self._again(lambda: self._put(NO_DATA_DAYS, ledger.no_data_table(rows)))
+
+    def no_data(self) -> list[NoDataRow]:
+        return ledger.no_data_rows(self._again(lambda: self._read(NO_DATA_DAYS)))
+
+    def close(self) -> None:
+        client, writer = self._http_client, self._rows_writer
+        self._http_client = self._rows_writer = None
+        if writer is not None:
+            writer.close()
+        if client is not None:
+            client.close()
+
+    # -- beyond it ---------------------------------------------------------------------------
+
+    def resume(self) -> list[str]:
+        """Let every suspended table of ours go on with what it has kept. Their names."""
+        names = [name for name in self._http().suspended() if name in _OURS]
+        for name in names:
+            self._http().rows(f"ALTER TABLE {name} RESUME WAL")
+            self._http().wait_applied(name, _APPLY)
+        return names
+
+    @property
+    def way(self) -> str:
+        """How rows get there, for people."""
+        return self._writer().label
+
+    # -- the connection ----------------------------------------------------------------------
+
+    def _again(self, work: Callable[[], T]) -> T:
+        """Do it; where the server went away after it had once answered, again and again for a while.
+        A wrong address or a server that is not up is said at once."""
+        deadline, pause = 0.0, 0.1
+        while True:
+            try:
+                done = work()
+            except StoreAway:
+                self.close()
+                now = time.monotonic()
+                deadline = deadline or now + self._settings.wait
+                if not self._met or now >= deadline:
+                    raise
+                time.sleep(pause)
+                pause = min(pause * 1.5, 2.0)
+            else:
+                self._met = True
+                return done
+
+    def _http(self) -> QuestdbHttp:
+        if self._http_client is None:
+            self._http_client = QuestdbHttp(self._where())
+        return self._http_client
+
+    def _writer(self) -> Writer:
+        if self._rows_writer is None:
+            http = self._http()
+            stage = find_stage(http) if self._way != "ilp" and _is_local(http.address) else None
+            if self._way == "stage" and stage is None:
+                raise StoreError(f"{self.label} does not read Parquet files of this machine")
+            self._rows_writer = stage or IlpWriter(http.address)
+        return self._rows_writer
+
+    # -- tables ------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        for table in TABLES:
+            self._http().rows(table.questdb_ddl())
+            # IF NOT EXISTS is silent over a table of another shape
+            self._compare(table)
+
+    def _compare(self, table: StoreTable) -> None:
+        columns = {
+            row["column"]: row
+            for row in self._http().rows(
+                f"select \"column\", type, designated, upsertKey from table_columns('{table.name}')"
+            )
+        }
+        for name in table.names:
+            kind = columns[name]["type"] if name in columns else None
+            if kind is None:
+                _refuse(table, f"lacks the column {name}")
+            if kind != table.questdb_type(name):
+                _refuse(table, f"has {kind} as its column {name}, not {table.questdb_type(name)}")
+            if columns[name]["upsertKey"] != (name in table.key):
+                _refuse(table, f"its column {name} {'is no' if name in table.key else 'is a'} key")
+        if not columns["ts"]["designated"]:
+            _refuse(table, "has not ts as its designated timestamp")
+        (kept,) = self._http().rows(
+            f"select partitionBy, walEnabled from tables() where table_name = '{table.name}'"
+        )
+        if kept["partitionBy"] != table.partition or not kept["walEnabled"]:
+            _refuse(table, f"is not kept by {table.partition} with WAL")
+
+    def _check(self) -> list[str]:
+        wrong = self._http().suspended()
+        problems = [
+            f"{text}: what is written to it is kept and not shown; when its cause is mended: "
+            "quotemill questdb resume"
+            for name, text in sorted(wrong.items())
+            if name in _OURS
+        ]
+        free = self._free_bytes()
+        if free is not None and free < self._least_free():
+            problems.append(f"{self._little(free)}: free some space, or lower questdb.min_free_gb")
+        return problems
+
+    def _require_sound(self, *tables: StoreTable) -> None:
+        wrong = self._http().suspended()
+        for table in tables:
+            if table.name in wrong:
+                raise Suspended(wrong[table.name], hint="quotemill questdb resume")
+
+    # -- free space --------------------------------------------------------------------------
+
+    def _free_bytes(self) -> int | None:
+        writer = self._writer()
+        return shutil.disk_usage(writer.disk).free if isinstance(writer, StageWriter) else None
+
+    def _least_free(self) -> float:
+        return self._settings.min_free_gb * 2**30
+
+    def _little(self, free: int) -> str:
+        return f"{free / 2**30:,.1f} GiB are free under {self.label}, too little for a day of ticks"
+
+    def _require_space(self) -> None:
+        """A full disk kills the server's process, so no day is begun on one that is nearly full."""
+        free = self._free_bytes()
+        if free is not None and free < self._least_free():
+            raise StoreError(
+                self._little(free), hint="free some space, or lower QUOTEMILL_QUESTDB__MIN_FREE_GB"
+            )
+
+    # -- rows --------------------------------------------------------------------------------
+
+    def _write_day(self, day: pa.Table, sent: Measured) -> Measured:
+        key = key_of(day)
+        self._require_space()
+        rows = _as_stored(MAIN_TICKS, _flagged(day, False))
+        if (surplus := self._surplus(day, key)) is not None:
+            rows = pa.concat_tables([rows, surplus.select(rows.column_names)])
+        self._require_sound(MAIN_TICKS)
+        self.put_rows(MAIN_TICKS, rows)
+        # all contracts: nothing else may be visible on the day
+        seen = self._measure(_of_day(key.symbol, None, key.trading_day))
+        if seen != sent:
+            raise StoreError(
+                f"{key.contract} {key.trading_day} reads back from {self.label} as "
+                f"{seen.rows} rows {seen.row_hash}, sent were {sent.rows} rows {sent.row_hash}",
+                hint="loaders run tq writes the day again",
+            )
+        return seen
+
+    def _surplus(self, day: pa.Table, key: DayKey) -> pa.Table | None:
+        """Rows that readers see on the day and that the new one has not, flagged; None for none."""
+        where = _of_day(key.symbol, None, key.trading_day)
+        (count,) = self._http().rows(f"select count() as n from {MAIN_TICKS.name} where {where}")
+        if not count["n"]:
+            return None
+        places = "ts, seq, underlying_contract"
+        old = self._http().table(f"select {places} from {MAIN_TICKS.name} where {where}")
+        if not _gone(old, day, key).any():
+            return None
+        columns = ", ".join(MAIN_TICKS.names)
+        old = self._http().table(f"select {columns} from {MAIN_TICKS.name} where {where}")
+        gone = old.filter(pa.array(_gone(old, day, key)))
+        position = gone.schema.get_field_index("is_deleted")
+        gone = gone.set_column(position, "is_deleted", pa.repeat(True, gone.num_rows))
+        return gone.cast(_stored_schema(MAIN_TICKS))
+
+    def put_rows(self, table: StoreTable, rows: pa.Table) -> None:
+        """Write rows as the store holds them, as one transaction, and wait until they can be read."""
+        symbols = [name for name in table.names if table.questdb_type(name) == "SYMBOL"]
+        self._writer().send(table.name, rows, symbols)
+        self._http().wait_applied(table.name, _APPLY)
+
+    def _put(self, table: StoreTable, rows: pa.Table) -> None:
+        if rows.num_rows:
+            self._require_sound(table)
+            self.put_rows(table, _as_stored(table, rows))
+
+    def _read(self, table: StoreTable, where: str = "1 = 1", order: str = "ts") -> pa.Table:
+        """Rows with the schema of the table."""
+        columns = ", ".join(table.names)
+        rows = self._http().table(
+            f"select {columns} from {table.name} where {where} order by {order}"
+        )
+        for index, field in enumerate(table.schema):
+            if pa.types.is_date32(field.type):
+                rows = rows.set_column(index, field.name, ledger.days_of(rows[field.name]))
+        return rows.cast(table.schema)
+
+    def _measure(self, where: str) -> Measured:
+        (row,) = self._http().rows(measure_sql("questdb", MAIN_TICKS.name, where))
+        for name in ("first_ts", "last_ts"):
+            row[name] = datetime.fromisoformat(row[name]) if row[name] else None
+        return measured_row(row)
+
+    # -- what changes in place ---------------------------------------------------------------
+
+    def _restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:
+        """Ticks first: the index tells which stamp they have, so it must not be ahead of them."""
+        self._require_sound(MAIN_TICKS, DAY_INDEX)
+        segments: dict[tuple[int, str], list[date]] = {}
+        for stamp in stamps:
+            segments.setdefault((stamp.segment_id, stamp.schedule_hash), []).append(
+                stamp.trading_day
+            )
+        for (segment, schedule_hash), days in segments.items():
+            first, last = window(min(days))[0], window(max(days))[1]
+            numbers = ", ".join(f"{day:%Y%m%d}" for day in days)
+            self._update(
+                f"segment_id = {segment}, schedule_hash = {literal(schedule_hash)}",
+                f"{_of(symbol, contract, first, last)} and trading_day in ({numbers})",
+            )
+        new = {stamp.trading_day: stamp for stamp in stamps}
+        self._put(
+            DAY_INDEX,
+            ledger.index_table(
+                [
+                    replace(
+                        row,
+                        segment_id=new[row.trading_day].segment_id,
+                        schedule_hash=new[row.trading_day].schedule_hash,
+                        updated_at=datetime.now(UTC),
+                    )
+                    for row in self._index_of(symbol, contract)
+                    if row.trading_day in new
+                ]
+            ),
+        )
+
+    def _supersede(self, symbol: str, contract: str, trading_day: date) -> int:
+        where = _of_day(symbol, contract, trading_day)
+        self._require_sound(MAIN_TICKS, DAY_INDEX)
+        (count,) = self._http().rows(f"select count() as n from {MAIN_TICKS.name} where {where}")
+        if count["n"]:
+            self._update("is_deleted = true", where)
+        self._put(
+            DAY_INDEX,
+            ledger.index_table(
+                [
+                    replace(row, status="superseded", updated_at=datetime.now(UTC))
+                    for row in self._index_of(symbol, contract)
+                    if row.trading_day == trading_day and row.status != "superseded"
+                ]
+            ),
+        )
+        return int(count["n"])
+
+    def _update(self, values: str, where: str) -> None:
+        self._http().rows(f"UPDATE {MAIN_TICKS.name} SET {values} WHERE {where}")
+        self._http().wait_applied(MAIN_TICKS.name, _APPLY)
+
+    def _index_of(self, symbol: str, contract: str) -> list[IndexRow]:
+        where = f"symbol = {literal(symbol)} and underlying_contract = {literal(contract)}"
+        return ledger.index_rows(self._read(DAY_INDEX, where))
+
+
+_OURS = {table.name for table in TABLES}
+
+
+def _refuse(table: StoreTable, why: str) -> None:
+    raise SettingsError(
+        f"the QuestDB table {table.name} is not of our making: {why}",
+        hint=f"move it away: RENAME TABLE {table.name} TO another_name",
+    )
+
+
+def _of(symbol: str, contract: str | None, first: datetime, last: datetime) -> str:
+    where = f"symbol = {literal(symbol)} and ts >= '{_iso(first)}' and ts < '{_iso(last)}'"
+    return where + (f" and underlying_contract = {literal(contract)}" if contract else "")
+
+
+def _of_day(symbol: str, contract: str | None, day: date) -> str:
+    """What readers see of a day: partitions are of UTC days, so the stamps alone do not bound it."""
+    return (
+        f"{_of(symbol, contract, *window(day))} and trading_day = {day:%Y%m%d} and not is_deleted"
+    )
+
+
+def _iso(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _flagged(day: pa.Table, deleted: bool) -> pa.Table:
+    flags = pa.repeat(deleted, day.num_rows)
+    return day.append_column(MAIN_TICKS.schema.field("is_deleted"), flags)
+
+
+def _as_stored(table: StoreTable, rows: pa.Table) -> pa.Table:
+    """Rows of the table's schema in the types that QuestDB's columns take."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_date32(field.type):
+            rows = rows.set_column(index, field.name, ledger.yyyymmdd(rows[field.name]))
+    return rows.cast(_stored_schema(table))
+
+
+def _stored_schema(table: StoreTable) -> pa.Schema:
+    whole = {"INT": pa.int32()}
+    return pa.schema(
+        [pa.field(f.name, whole.get(table.questdb_type(f.name), f.type)) for f in table.schema]
+    )
+
+
+def _gone(old: pa.Table, day: pa.Table, key: DayKey) -> Any:
+    """Which rows of `old` a new day replaces by nothing."""
+    stamps = np.concatenate([table["ts"].cast(pa.int64()).to_numpy() for table in (old, day)])
+    seqs = np.concatenate([table["seq"].cast(pa.int64()).to_numpy() for table in (old, day)])
+    ranks, rank = np.unique(seqs, return_inverse=True)
+    # a window of stamps times the ranks there are: never near 64 bits
+    places = (stamps - stamps.min()) * len(ranks) + rank
+    same_place = np.isin(places[: old.num_rows], places[old.num_rows :])
+    same_contract = pc.equal(old["underlying_contract"], key.contract).to_numpy()
+    return ~(same_place & same_contract)
+
+
+def _is_local(address: Address) -> bool:
+    host = address.url.partition("://")[2].rpartition(":")[0]
+    return host in _LOOPBACK

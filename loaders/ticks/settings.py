@@ -1,0 +1,49 @@
+"""Section `questdb` of the settings."""
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from loaders.section import Section
+
+
+class QuestdbSettings(Section):
+    """QuestDB as the tick store: the server that `quotemill questdb start` runs, and patience with
+    any. Times in seconds."""
+
+    port: int = Field(
+        9000, ge=0, le=65535, description="port of the local server; 0: one that is free"
+    )
+    heap: str = Field(
+        "512m", pattern=r"^[1-9][0-9]*[mg]$", description="Java heap of the local server"
+    )
+    fsync: bool = Field(
+        True, description="the local server waits for the disk at each commit: survives a power cut"
+    )
+    java: Path | None = Field(None, description="the program `java`, 17 or newer")
+    jar: Path | None = Field(None, description="QuestDB's jar, used as it is")
+    repository: str | None = Field(
+        None,
+        description="base address of a Maven repository to fetch the jar from; https://repo1.maven.org/maven2 "
+        "is asked where there is no `mvn`",
+    )
+    min_free_gb: float = Field(
+        2.0,
+        ge=0,
+        description="free GiB below which no day is written: a full disk kills the server",
+    )
+    wait: float = Field(
+        120.0, ge=0, description="longest wait for a server that went away in the middle of a load"
+    )
+
+    @field_validator("java", "jar")
+    @classmethod
+    def _own_home(cls, value: Path | None) -> Path | None:
+        return value.expanduser() if value else None
+
+    @field_validator("repository")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/") if value else None

@@ -1,0 +1,138 @@
+"""The four tables of a store, declared once for QuestDB and PostgreSQL.
+
+`ts` of the ledgers is 00:00 of the trading day in Shanghai. A row is never deleted in QuestDB, which
+has no DELETE: `is_deleted` takes it out of what readers see (`where not is_deleted`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pyarrow as pa
+
+from loaders.ticks.frame import TICKS
+from loaders.ticks.store import SCHEDULE
+
+_TS = pa.timestamp("us", "UTC")
+
+
+@dataclass(frozen=True)
+class StoreTable:
+    """`schema` is what Arrow tables of it have, in the store's order; `key` makes a row, and a row of
+    the same key replaces it. `stored` names columns whose type in QuestDB is not the usual one."""
+
+    name: str
+    schema: pa.Schema
+    key: tuple[str, ...]
+    partition: Literal["DAY", "YEAR"]
+    stored: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.schema.names)
+
+    def questdb_type(self, name: str) -> str:
+        if name in self.stored:
+            return self.stored[name]
+        return _QUESTDB[self.schema.field(name).type]
+
+    def questdb_ddl(self) -> str:
+        columns = ", ".join(f"{name} {self.questdb_type(name)}" for name in self.names)
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.name} ({columns}) TIMESTAMP(ts) "
+            f"PARTITION BY {self.partition} WAL DEDUP UPSERT KEYS({', '.join(self.key)})"
+        )
+
+    def postgres_type(self, name: str) -> str:
+        return _POSTGRES[self.schema.field(name).type]
+
+    def postgres_ddl(self, schema: str) -> str:
+        columns = ", ".join(
+            f"{f.name} {_POSTGRES[f.type]}{'' if f.nullable else ' not null'}" for f in self.schema
+        )
+        return (
+            f"create table if not exists {schema}.{self.name} "
+            f"({columns}, primary key ({', '.join(self.key)}))"
+        )
+
+
+_QUESTDB = {
+    _TS: "TIMESTAMP",
+    # not VARCHAR: the Parquet that 9.3.4 exports has null for texts of nine bytes and less
+    pa.string(): "SYMBOL",
+    pa.date32(): "INT",  # yyyymmdd: a DATE of QuestDB is an instant
+    pa.int32(): "INT",
+    pa.int64(): "LONG",
+    pa.float64(): "DOUBLE",
+    pa.bool_(): "BOOLEAN",
+}
+_POSTGRES = {
+    _TS: "timestamptz",
+    pa.string(): "text",
+    pa.date32(): "date",
+    pa.int32(): "integer",
+    pa.int64(): "bigint",
+    pa.float64(): "double precision",
+    pa.bool_(): "boolean",
+}
+
+
+def _ledger(*fields: tuple[str, pa.DataType], nullable: tuple[str, ...] = ()) -> pa.Schema:
+    columns = [("ts", _TS), *fields]
+    return pa.schema([pa.field(name, kind, name in nullable) for name, kind in columns])
+
+
+_DELETED = pa.field("is_deleted", pa.bool_(), nullable=False)
+
+MAIN_TICKS = StoreTable(
+    "ghtrader_ticks_main_l5_v2",
+    TICKS.append(_DELETED),
+    # the contract is among them: a day whose contract changes is flagged, not merged
+    ("ts", "symbol", "underlying_contract", "seq"),
+    "DAY",
+    {"seq": "INT"},
+)
+MAIN_SCHEDULE = StoreTable(
+    "ghtrader_main_schedule_v2",
+    pa.schema([pa.field("ts", _TS, nullable=False), *SCHEDULE, _DELETED]),
+    ("ts", "symbol"),
+    "YEAR",
+)
+DAY_INDEX = StoreTable(
+    "ghtrader_symbol_day_index_v2",
+    _ledger(
+        ("symbol", pa.string()),
+        ("underlying_contract", pa.string()),
+        ("trading_day", pa.date32()),
+        ("ticks_kind", pa.string()),
+        ("segment_id", pa.int32()),
+        ("schedule_hash", pa.string()),
+        ("rows", pa.int64()),
+        ("first_ts", _TS),
+        ("last_ts", _TS),
+        ("hash_a", pa.int64()),
+        ("hash_b", pa.int64()),
+        ("row_hash", pa.string()),
+        ("book_levels", pa.int32()),
+        ("status", pa.string()),
+        ("run_id", pa.string()),
+        ("updated_at", _TS),
+    ),
+    ("ts", "symbol", "underlying_contract", "ticks_kind"),
+    "YEAR",
+)
+NO_DATA_DAYS = StoreTable(
+    "ghtrader_no_data_days_v2",
+    _ledger(
+        ("symbol", pa.string()),
+        ("underlying_contract", pa.string()),
+        ("trading_day", pa.date32()),
+        ("ticks_kind", pa.string()),
+        ("reason", pa.string()),
+        ("attempts", pa.int32()),
+        ("checked_at", _TS),
+    ),
+    ("ts", "symbol", "underlying_contract", "ticks_kind"),
+    "YEAR",
+)
+TABLES = (MAIN_TICKS, MAIN_SCHEDULE, DAY_INDEX, NO_DATA_DAYS)

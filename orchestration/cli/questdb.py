@@ -1,0 +1,141 @@
+"""`quotemill questdb`: the QuestDB of this QUOTEMILL_HOME, which keeps ticks where questdb_url says so."""
+
+import dataclasses
+import sys
+from typing import Annotated
+
+import typer
+
+from loaders.cli import shell
+from loaders.cli.shell import JsonFlag
+from loaders.errors import UsageError
+from loaders.settings import load_settings
+
+app = typer.Typer(
+    help="Fetch, start, stop, look at and remove a QuestDB server of our own.", no_args_is_help=True
+)
+
+
+@app.command()
+def fetch(json: JsonFlag = False) -> None:
+    """Get QuestDB's jar into the cache, held against its pinned checksum; nothing where it is there.
+
+    Example: quotemill questdb fetch
+    """
+    from loaders.ticks.questdb_jar import VERSION, fetch_jar, find_java
+
+    settings = load_settings().questdb
+    jar, java = fetch_jar(settings), find_java(settings)
+    if json:
+        facts = {"version": VERSION, "jar": jar.path, "origin": jar.origin}
+        shell.print_json(facts | {"java": java.program, "java_version": java.major})
+        return
+    typer.echo(f"QuestDB {VERSION}: {jar.path} ({jar.origin})")
+    typer.echo(f"Java {java.major}: {java.program}")
+
+
+@app.command()
+def start(json: JsonFlag = False) -> None:
+    """Start the server on the loopback address, fetching it first if need be; nothing where it runs.
+
+    Example: quotemill questdb start
+    """
+    from loaders.ticks import questdb_server
+    from loaders.ticks.questdb_jar import VERSION
+
+    settings = load_settings()
+    folder = questdb_server.folder_of(settings.home)
+    address = questdb_server.start(folder, settings.questdb)
+    if json:
+        shell.print_json(dataclasses.asdict(questdb_server.status(folder)))
+        return
+    typer.echo(f"running: QuestDB {VERSION}, {address.url}, user {address.user}")
+    typer.echo(f"password: in {folder / 'password'}")
+    if settings.questdb_url is None:
+        typer.echo("QUOTEMILL_QUESTDB_URL=local makes it the tick store")
+
+
+@app.command()
+def stop(json: JsonFlag = False) -> None:
+    """Stop the server of this QUOTEMILL_HOME; what it acknowledged stays.
+
+    Example: quotemill questdb stop
+    """
+    from loaders.ticks import questdb_server
+
+    stopped = questdb_server.stop(questdb_server.folder_of(load_settings().home))
+    if json:
+        shell.print_json({"stopped": stopped})
+        return
+    typer.echo("stopped" if stopped else "was not running")
+
+
+@app.command()
+def status(json: JsonFlag = False) -> None:
+    """Tell whether the server runs, where its data are, and which store ticks go to. Starts nothing.
+
+    Example: quotemill questdb status --json
+    """
+    from loaders.ticks import questdb_server
+    from loaders.ticks.choice import described
+
+    settings = load_settings()
+    found = dataclasses.asdict(questdb_server.status(questdb_server.folder_of(settings.home)))
+    facts = {"tick_store": described(settings), "origin": settings.origin("questdb_url"), **found}
+    if json:
+        shell.print_json(facts)
+        return
+    for name, value in facts.items():
+        if name == "size_bytes":
+            name, value = "size", f"{int(str(value)) / 1e6:.1f} MB"
+        if name == "running":
+            value = "yes" if value else "no"
+        typer.echo(f"{name.replace('_', ' '):11} {'-' if value is None else value}")
+
+
+@app.command()
+def resume(json: JsonFlag = False) -> None:
+    """Let suspended tables of the tick store go on with the writes that they kept.
+
+    Example: quotemill questdb resume
+    """
+    from loaders.ticks.choice import open_questdb
+
+    settings = load_settings()
+    if settings.questdb_url is None:
+        raise UsageError("questdb_url is not set: ticks live in the warehouse")
+    store = open_questdb(settings)
+    try:
+        resumed = store.resume()
+    finally:
+        store.close()
+    if json:
+        shell.print_json({"resumed": resumed})
+        return
+    typer.echo("\n".join(f"resumed: {name}" for name in resumed) or "no table is suspended")
+
+
+@app.command()
+def remove(
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Stop the server and delete its data; the jar in the cache and the rest of QUOTEMILL_HOME stay.
+
+    Example: quotemill questdb remove
+    """
+    from loaders.ticks import questdb_server
+
+    folder = questdb_server.folder_of(load_settings().home)
+    found = questdb_server.status(folder)
+    if folder.is_dir() and not yes:
+        what = f"{folder} ({found.size_bytes / 1e6:.1f} MB)"
+        if not sys.stdin.isatty():
+            raise UsageError(f"this deletes {what}", hint="--yes deletes without asking")
+        typer.confirm(f"Delete {what} for good?", abort=True)
+    there = folder.is_dir()
+    questdb_server.remove(folder)
+    if json:
+        shell.print_json({"removed": str(folder) if there else None})
+        return
+    typer.echo(f"deleted {folder}" if there else f"{folder} is not there")

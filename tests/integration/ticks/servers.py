@@ -1,0 +1,60 @@
+"""A real QuestDB for tests, started by the code that users start theirs with."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from loaders.errors import QuotemillError
+from loaders.ticks import questdb_server
+from loaders.ticks.questdb import QuestdbStore
+from loaders.ticks.questdb_jar import find_java, present_jar
+from loaders.ticks.questdb_server import Address
+from loaders.ticks.settings import QuestdbSettings
+from tests.conftest import require
+
+# a port of its own, and no waiting for a disk that need not survive a power cut
+SMALL = QuestdbSettings(port=0, heap="256m", fsync=False, wait=30.0)
+
+
+def require_questdb() -> None:
+    """Java, the jar and the client; none of them is downloaded by a test."""
+    try:
+        find_java(SMALL)
+        missing = "" if present_jar(SMALL) else "its jar was not fetched: quotemill questdb fetch"
+    except QuotemillError as error:
+        missing = str(error)
+    if find_spec("questdb") is None:
+        missing = "its client is not installed: pip install 'quotemill[questdb]'"
+    require("questdb", not missing, f"QuestDB cannot run here: {missing}")
+
+
+@contextmanager
+def a_server(
+    settings: QuestdbSettings = SMALL, conf: Mapping[str, str] | None = None
+) -> Iterator[Path]:
+    """The folder of a server that runs; in it tables can be suspended by SQL (development mode)."""
+    require_questdb()
+    with tempfile.TemporaryDirectory(prefix="qm-questdb-") as name:
+        folder = Path(name) / "questdb"
+        try:
+            questdb_server.start(
+                folder, settings, conf={"dev.mode.enabled": "true"} | dict(conf or {})
+            )
+            yield folder
+        finally:
+            questdb_server.remove(folder)
+
+
+def address_of(folder: Path) -> Address:
+    address = questdb_server.running(folder)
+    assert address is not None
+    return address
+
+
+def open_at(
+    folder: Path, way: str | None = None, settings: QuestdbSettings = SMALL
+) -> QuestdbStore:
+    """A store on the server of a folder, by one way of writing."""
+    return QuestdbStore(lambda: address_of(folder), settings, label="QuestDB", way=way)  # type: ignore[arg-type]

@@ -1,0 +1,229 @@
+"""What every tick store promises."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from loaders.ticks.fingerprint import measured
+from loaders.ticks.frame import QUOTED, DayKey, day_frame
+from loaders.ticks.store import SCHEDULE, IndexRow, Measured, NoDataRow, Stamp, TickStore
+from tests.conftest import ROOT, require
+from tests.ticks import KEY, day_of_ticks
+
+NOTHING = Measured(0, None, None, 0, 0, "0" * 16, 0)
+MONDAY = DayKey(KEY.symbol, KEY.contract, date(2025, 11, 17))
+
+
+def _sorted(day: pa.Table) -> pa.Table:
+    return day.sort_by([("ts", "ascending"), ("seq", "ascending")]).combine_chunks()
+
+
+def test_a_day_reads_back_as_it_was_written(store: TickStore) -> None:
+    day = day_of_ticks(3000)
+    assert pc.max(day["seq"]).as_py() >= 1, "the day has ties"
+    assert day["ask_price5"].null_count, "and prices that are not there"
+    seen = store.write_day(day)
+    assert seen == measured(day)
+    assert seen.rows == 3000
+    assert seen.book_levels == 5
+    assert store.measure(*KEY) == seen
+    assert store.read_day(*KEY).equals(_sorted(day))
+
+
+def test_an_unwritten_day_measures_as_nothing(store: TickStore) -> None:
+    assert store.measure(*KEY) == NOTHING
+    assert store.read_day(*KEY).num_rows == 0
+
+
+def test_writing_again_changes_nothing(store: TickStore) -> None:
+    day = day_of_ticks(500)
+    assert store.write_day(day) == store.write_day(day)
+    assert store.read_day(*KEY).equals(_sorted(day))
+
+
+def test_a_shorter_day_leaves_nothing_of_the_longer_one(store: TickStore) -> None:
+    long, short = day_of_ticks(500), day_of_ticks(500).slice(0, 320)
+    store.write_day(long)
+    assert store.write_day(short) == measured(short)
+    assert store.read_day(*KEY).equals(_sorted(short))
+    # and a row that had gone comes back
+    assert store.write_day(long) == measured(long)
+    assert store.read_day(*KEY).equals(_sorted(long))
+
+
+def test_changed_rows_are_replaced(store: TickStore) -> None:
+    store.write_day(day_of_ticks(500, seed=1))
+    other = day_of_ticks(500, seed=2)
+    assert store.write_day(other) == measured(other)
+    assert store.read_day(*KEY).equals(_sorted(other))
+
+
+def test_a_day_whose_contract_changes_is_not_mixed(store: TickStore) -> None:
+    old, new = day_of_ticks(400), KEY._replace(contract="SHFE.cu2602")
+    store.write_day(old)
+    store.write_day(day_of_ticks(200, MONDAY))
+    fresh = day_of_ticks(300, new, seed=3)
+    assert store.write_day(fresh) == measured(fresh)
+    assert store.measure(*new) == measured(fresh)
+    assert store.measure(*KEY) == NOTHING
+    assert store.measure(*MONDAY).rows == 200, "the other day keeps its contract"
+    # the mapping is revised back
+    assert store.write_day(old) == measured(old)
+    assert store.measure(*new) == NOTHING
+
+
+def test_days_and_series_do_not_touch_each_other(store: TickStore) -> None:
+    zinc = DayKey("KQ.m@SHFE.zn", "SHFE.zn2601", KEY.trading_day)
+    days = [day_of_ticks(100, key, seed=n) for n, key in enumerate((KEY, MONDAY, zinc))]
+    for day in days:
+        store.write_day(day)
+    for key, day in zip((KEY, MONDAY, zinc), days, strict=True):
+        assert store.measure(*key) == measured(day)
+
+
+def test_a_friday_night_belongs_to_monday(store: TickStore) -> None:
+    ticks = day_of_ticks(10).select(["datetime_ns", *(name for name, _ in QUOTED)])
+    start = int(datetime(2025, 11, 14, 13, tzinfo=UTC).timestamp()) * 10**9
+    ticks = ticks.set_column(0, "datetime_ns", pa.array([start + n for n in range(10)]))
+    night = day_frame(ticks, MONDAY, segment_id=1, schedule_hash="0")
+    friday = day_of_ticks(50)
+    store.write_day(friday)
+    assert store.write_day(night).rows == 10
+    assert store.measure(*KEY) == measured(friday)
+
+
+def test_a_restamped_day_keeps_its_hash(store: TickStore) -> None:
+    day, monday = day_of_ticks(300), day_of_ticks(200, MONDAY)
+    seen = [store.write_day(d) for d in (day, monday)]
+    store.put_index([_indexed(KEY, seen[0]), _indexed(MONDAY, seen[1])])
+    store.restamp(KEY.symbol, KEY.contract, [Stamp(KEY.trading_day, 7, "f" * 16)])
+    assert store.measure(*KEY) == seen[0]
+    read = store.read_day(*KEY)
+    assert pc.unique(read["segment_id"]).to_pylist() == [7]
+    assert pc.unique(read["schedule_hash"]).to_pylist() == ["f" * 16]
+    assert pc.unique(store.read_day(*MONDAY)["segment_id"]).to_pylist() == [1]
+    stamps = {r.trading_day: (r.segment_id, r.schedule_hash, r.row_hash) for r in store.index()}
+    assert stamps[KEY.trading_day] == (7, "f" * 16, seen[0].row_hash)
+    assert stamps[MONDAY.trading_day][:2] == (1, f"{1:016x}")
+
+
+def test_a_superseded_day_is_seen_by_nobody(store: TickStore) -> None:
+    seen = store.write_day(day_of_ticks(300))
+    store.put_index([_indexed(KEY, seen)])
+    assert store.supersede(*KEY) == 300
+    assert store.measure(*KEY) == NOTHING
+    assert [row.status for row in store.index()] == ["superseded"]
+    assert store.supersede(*KEY) == 0
+    # it comes back
+    assert store.write_day(day_of_ticks(300)) == seen
+
+
+def test_the_index_keeps_one_row_a_day(store: TickStore) -> None:
+    first = _indexed(KEY, measured(day_of_ticks(10)))
+    other = _indexed(MONDAY, measured(day_of_ticks(20, MONDAY)))
+    store.put_index([other, first])
+    assert store.index() == [first, other]
+    changed = _indexed(KEY, measured(day_of_ticks(30)))
+    store.put_index([changed])
+    assert store.index() == [changed, other]
+
+
+def test_days_without_data_keep_their_reason(store: TickStore) -> None:
+    moment = datetime(2025, 11, 20, 1, 2, 3, 456789, tzinfo=UTC)
+    row = NoDataRow(KEY.symbol, KEY.contract, KEY.trading_day, "it's empty; 没有", 2, moment)
+    store.put_no_data([row])
+    assert store.no_data() == [row]
+    later = NoDataRow(KEY.symbol, KEY.contract, KEY.trading_day, "still", 3, moment)
+    store.put_no_data([later])
+    assert store.no_data() == [later]
+    store.put_no_data([])
+    assert store.no_data() == [later]
+
+
+def test_the_schedule_is_just_what_was_built_last(store: TickStore) -> None:
+    first = _schedule([("SHFE.cu2601", 14), ("SHFE.cu2601", 17), ("SHFE.cu2602", 18)])
+    store.put_schedule(first)
+    assert store.schedule(KEY.symbol).equals(first)
+    # one day is gone, one is another, one is new
+    second = _schedule([("SHFE.cu2601", 14), ("SHFE.cu2602", 17), ("SHFE.cu2602", 19)])
+    store.put_schedule(second)
+    assert store.schedule(KEY.symbol).equals(second)
+    store.put_schedule(first)
+    assert store.schedule(KEY.symbol).equals(first)
+    assert store.schedule("KQ.m@SHFE.zn").num_rows == 0
+
+
+def test_preparing_again_keeps_what_is_there(store: TickStore) -> None:
+    seen = store.write_day(day_of_ticks(50))
+    store.prepare()
+    assert store.measure(*KEY) == seen
+    assert store.check() == []
+
+
+def test_recorded_ticks_come_back_identically(store: TickStore) -> None:
+    """The last trading hour of a contract, as an exchange sent it."""
+    file = ROOT.parent / "shared" / "data" / "tq" / "ticks_SHFE.cu1909.parquet"
+    require("shared", file.is_file(), f"recorded ticks are not at {file}")
+    recorded = pq.read_table(file)
+    quoted = recorded.rename_columns(
+        ["datetime_ns" if name == "datetime" else name for name in recorded.column_names]
+    )
+    key = DayKey("KQ.m@SHFE.cu", "SHFE.cu1909", date(2019, 9, 16))
+    day = day_frame(quoted, key, segment_id=3, schedule_hash="0123456789abcdef")
+    seen = store.write_day(day)
+    assert (seen.rows, seen.book_levels) == (200, 5)
+    assert seen.first_ts == datetime(2019, 9, 16, 6, 1, 33, tzinfo=UTC)
+    read = store.read_day(*key)
+    for name in ("datetime_ns", *(name for name, _ in QUOTED)):
+        assert read[name].combine_chunks().equals(quoted[name].combine_chunks()), name
+
+
+def _indexed(key: DayKey, seen: Measured) -> IndexRow:
+    assert seen.first_ts is not None
+    assert seen.last_ts is not None
+    return IndexRow(
+        symbol=key.symbol,
+        contract=key.contract,
+        trading_day=key.trading_day,
+        segment_id=1,
+        schedule_hash=f"{1:016x}",
+        rows=seen.rows,
+        first_ts=seen.first_ts,
+        last_ts=seen.last_ts,
+        hash_a=seen.hash_a,
+        hash_b=seen.hash_b,
+        row_hash=seen.row_hash,
+        book_levels=seen.book_levels,
+        run_id="run-1",
+        updated_at=datetime(2025, 11, 20, 1, 2, 3, 456789, tzinfo=UTC),
+    )
+
+
+def _schedule(days: list[tuple[str, int]]) -> pa.Table:
+    rows = [
+        {
+            "variety": "SHFE.cu",
+            "symbol": KEY.symbol,
+            "trading_day": date(2025, 11, day),
+            "underlying_contract": contract,
+            "segment_id": 1 + (contract != "SHFE.cu2601"),
+            "prev_contract": None if contract == "SHFE.cu2601" else "SHFE.cu2601",
+            "is_switch": contract != "SHFE.cu2601",
+            "schedule_hash": f"{len(contract):016x}",
+            "source": "backtest",
+        }
+        for contract, day in days
+    ]
+    return pa.Table.from_pylist(rows, schema=SCHEDULE)
+
+
+@pytest.fixture(autouse=True)
+def _no_left_over_stage_file(request: pytest.FixtureRequest) -> object:
+    yield
+    if "questdb_folder" in request.fixturenames:
+        folder: Path = request.getfixturevalue("questdb_folder")
+        assert not list((folder / "import").glob("quotemill-*"))
