@@ -175,7 +175,7 @@ def run_load(
             raise
         reporter.line(f"skipped: {held}")
         return _skipped(request.source, str(held))
-    with taken as lock:
+    with taken as lock, warehouse.keeping_connections() as warehouse:
         from loaders.engine import keyed
         from loaders.warehouse import landing, migrate
 

@@ -272,6 +272,10 @@ def _line(error: BaseException) -> str:
 class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
     """Land one parquet file in one transaction."""
 
+    def run_managed(self, job_client: Any, done_event: Any, /) -> None:
+        job_client.sql_client.open_connection = lambda: None  # dlt's would stand idle beside ours
+        super().run_managed(job_client, done_event)
+
     def run(self) -> None:
         client: PostgresClient = self._job_client  # type: ignore[assignment]
         url = client.config.credentials.to_native_representation()

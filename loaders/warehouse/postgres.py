@@ -3,7 +3,9 @@
 Passwords are in `url` and `dlt_url()` only: no label, repr or error text has them.
 """
 
-from collections.abc import Callable
+import select
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,6 +64,18 @@ class Warehouse:
     label: str
     home: Path = field(repr=False)
     may_start: bool = field(default=True, repr=False)
+    idle: list[psycopg.Connection] | None = field(default=None, repr=False, compare=False)
+
+    @contextmanager
+    def keeping_connections(self) -> Iterator["Warehouse"]:
+        """This warehouse, whose `ask` connects once and not for each question; to the end of the
+        block, in any thread, not in a process that is forked meanwhile."""
+        idle: list[psycopg.Connection] = []
+        try:
+            yield replace(self, idle=idle)
+        finally:
+            for conn in idle:
+                conn.close()
 
     def connect(
         self, *, autocommit: bool = False, application_name: str = "quotemill"
@@ -94,11 +108,29 @@ class Warehouse:
         ):
             with attempt:
                 try:
-                    with self.connect() as conn:
+                    with self._transaction() as conn:
                         return work(conn)
                 except psycopg.OperationalError as error:
                     raise self.away(error) from None
         raise AssertionError("stamina re-raises the last error")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[psycopg.Connection]:
+        if self.idle is None:
+            with self.connect() as conn:
+                yield conn
+            return
+        conn = _unbroken(self.idle) or self.connect()
+        conn.prepare_threshold = (
+            None  # a pooler between us and the server may know no such statement
+        )
+        try:
+            yield conn
+            conn.commit()
+        except BaseException:
+            conn.close()
+            raise
+        self.idle.append(conn)
 
     def inner_schema(self, name: str) -> str:
         """What `qa`, `quotemill_staging` and `quotemill_intermediate` are called beside this market
@@ -243,6 +275,18 @@ def _connect(url: str, autocommit: bool, application_name: str) -> psycopg.Conne
     connection.execute("set time zone 'UTC'")
     connection.autocommit = autocommit
     return connection
+
+
+def _unbroken(idle: list[psycopg.Connection]) -> psycopg.Connection | None:
+    """One of the idle connections, off the list; those that the server has closed are closed."""
+    while idle:
+        conn = idle.pop()
+        waiting = select.poll()
+        waiting.register(conn.fileno(), select.POLLIN)
+        if not waiting.poll(0):  # nobody was asked: what can be read is the server's good-bye
+            return conn
+        conn.close()
+    return None
 
 
 def _params(url: str, origin: str) -> dict[str, str]:
