@@ -1,13 +1,17 @@
 """A real QuestDB for tests, started by the code that users start theirs with."""
 
+import os
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 from loaders.errors import QuotemillError
+from loaders.settings import Settings
 from loaders.ticks import questdb_server
+from loaders.ticks.choice import local_address
 from loaders.ticks.questdb import QuestdbStore
 from loaders.ticks.questdb_jar import find_java, present_jar
 from loaders.ticks.questdb_server import Address
@@ -48,9 +52,8 @@ def a_server(
 
 
 def address_of(folder: Path) -> Address:
-    address = questdb_server.running(folder)
-    assert address is not None
-    return address
+    """Raises StoreError while it is down."""
+    return local_address(Settings(home=folder.parent))
 
 
 def open_at(
@@ -58,3 +61,13 @@ def open_at(
 ) -> QuestdbStore:
     """A store on the server of a folder, by one way of writing."""
     return QuestdbStore(lambda: address_of(folder), settings, label="QuestDB", way=way)  # type: ignore[arg-type]
+
+
+def kill(folder: Path) -> None:
+    """As if the power were cut, and its process is gone when this returns."""
+    pid = questdb_server.status(folder).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    while questdb_server.running(folder) is not None:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)

@@ -1,0 +1,252 @@
+"""What can be wrong with a QuestDB, and how it is told."""
+
+import logging
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from loaders.errors import SettingsError
+from loaders.settings import Settings
+from loaders.ticks import questdb as store_module
+from loaders.ticks.choice import described, open_questdb
+from loaders.ticks.fingerprint import measured
+from loaders.ticks.questdb import QuestdbStore
+from loaders.ticks.questdb_http import QuestdbHttp, Suspended
+from loaders.ticks.questdb_ilp import IlpWriter
+from loaders.ticks.questdb_server import Address
+from loaders.ticks.store import StoreError
+from loaders.ticks.tables import MAIN_TICKS, TABLES
+from tests.integration.ticks.servers import SMALL, address_of, open_at
+from tests.ticks import KEY, day_of_ticks
+
+TICKS_NAME = MAIN_TICKS.name
+
+
+def _sql(folder: Path, *statements: str) -> list[dict[str, object]]:
+    http = QuestdbHttp(address_of(folder))
+    try:
+        return [http.rows(statement) for statement in statements][-1]
+    finally:
+        http.close()
+
+
+def test_the_tables_are_made_as_they_are_declared(
+    questdb_store: QuestdbStore, questdb_folder: Path
+) -> None:
+    for table in TABLES:
+        (kept,) = _sql(
+            questdb_folder,
+            "select designatedTimestamp, partitionBy, walEnabled, dedup from tables() "
+            f"where table_name = '{table.name}'",
+        )
+        assert list(kept.values()) == ["ts", table.partition, True, True]
+        keys = _sql(
+            questdb_folder,
+            f"select \"column\" from table_columns('{table.name}') where upsertKey",
+        )
+        assert {row["column"] for row in keys} == set(table.key)
+
+
+def test_a_server_of_this_machine_is_written_to_by_a_stage(questdb_store: QuestdbStore) -> None:
+    assert questdb_store.way == "Parquet stage"
+    free = questdb_store.free_bytes()
+    assert free is not None
+    assert free > 0
+
+
+def test_a_server_that_reads_another_disk_is_written_to_over_http(
+    questdb_store: QuestdbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = QuestdbHttp.rows
+
+    def elsewhere(self: QuestdbHttp, sql: str) -> list[dict[str, object]]:
+        if "read_parquet" in sql:
+            raise StoreError("QuestDB refuses: could not open")
+        return rows(self, sql)
+
+    monkeypatch.setattr(QuestdbHttp, "rows", elsewhere)
+    assert questdb_store.way == "ILP over HTTP"
+    assert questdb_store.free_bytes() is None
+    day = day_of_ticks(100)
+    assert questdb_store.write_day(day) == measured(day)
+
+
+@pytest.mark.parametrize(
+    ("ddl", "why"),
+    [
+        (
+            "(symbol symbol, at timestamp) timestamp(at) partition by day wal",
+            "lacks the column ts",
+        ),
+        (
+            "({columns}) timestamp(ts) partition by day wal",
+            "its column ts is no key",
+        ),
+        (
+            "({volume_as_double}) timestamp(ts) partition by day wal dedup upsert keys({keys})",
+            "has DOUBLE as its column volume, not LONG",
+        ),
+        (
+            "({columns}) timestamp(ts) partition by month wal dedup upsert keys({keys})",
+            "is not kept by DAY with WAL",
+        ),
+    ],
+)
+def test_a_foreign_table_of_the_same_name_is_left_alone(
+    empty_questdb: Path, ddl: str, why: str
+) -> None:
+    columns = ", ".join(f"{n} {MAIN_TICKS.questdb_type(n)}" for n in MAIN_TICKS.names)
+    made = ddl.format(
+        columns=columns,
+        keys=", ".join(MAIN_TICKS.key),
+        volume_as_double=columns.replace(" volume LONG", " volume DOUBLE"),
+    )
+    before = _sql(
+        empty_questdb,
+        f"create table {TICKS_NAME} {made}",
+        f"select * from table_columns('{TICKS_NAME}')",
+    )
+    store = open_at(empty_questdb)
+    with pytest.raises(SettingsError) as raised:
+        store.prepare()
+    store.close()
+    assert TICKS_NAME in str(raised.value)
+    assert why in str(raised.value)
+    assert "RENAME TABLE" in raised.value.hint
+    assert _sql(empty_questdb, f"select * from table_columns('{TICKS_NAME}')") == before
+
+
+@pytest.mark.parametrize("way", ["stage", "ilp"])
+def test_a_suspended_table_is_named_and_not_loaded_into(
+    questdb_store: QuestdbStore, questdb_folder: Path, way: str
+) -> None:
+    day, longer = day_of_ticks(100), day_of_ticks(150)
+    store = open_at(questdb_folder, way)
+    store.write_day(day)
+    _sql(questdb_folder, f"alter table {TICKS_NAME} suspend wal with 28, 'no space'")
+    (problem,) = store.check()
+    assert TICKS_NAME in problem
+    assert "no space" in problem
+    assert "quotemill questdb resume" in problem
+    with pytest.raises(StoreError, match="no space") as raised:
+        store.write_day(longer)
+    assert raised.value.hint == "quotemill questdb resume"
+    assert store.measure(*KEY) == measured(day), "what was there is still read"
+    assert store.resume() == [TICKS_NAME]
+    assert store.check() == []
+    assert store.measure(*KEY) == measured(day), "nothing had been sent"
+    assert store.write_day(longer) == measured(longer)
+    store.close()
+
+
+def test_a_table_suspended_in_mid_load_is_noticed_and_nothing_is_lost(
+    questdb_store: QuestdbStore, questdb_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = day_of_ticks(100)
+    monkeypatch.setattr(QuestdbStore, "_require_sound", lambda self, *tables: None)
+    _sql(questdb_folder, f"alter table {TICKS_NAME} suspend wal")
+    # the server says OK to the rows
+    with pytest.raises(Suspended):
+        questdb_store.write_day(day)
+    assert questdb_store.measure(*KEY).rows == 0
+    questdb_store.resume()
+    assert questdb_store.measure(*KEY) == measured(day)
+
+
+def test_a_full_disk_is_seen_before_anything_is_written(
+    questdb_store: QuestdbStore, questdb_folder: Path
+) -> None:
+    greedy = open_at(questdb_folder, settings=SMALL.model_copy(update={"min_free_gb": 10.0**9}))
+    with pytest.raises(StoreError, match="GiB are free") as raised:
+        greedy.write_day(day_of_ticks(10))
+    assert "MIN_FREE_GB" in raised.value.hint
+    assert "questdb.min_free_gb" in greedy.check()[0]
+    greedy.close()
+    assert questdb_store.measure(*KEY).rows == 0
+
+
+def test_a_day_that_reads_back_otherwise_is_an_error(
+    questdb_store: QuestdbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = QuestdbStore.put_rows
+    monkeypatch.setattr(
+        QuestdbStore, "put_rows", lambda self, table, rows: put(self, table, rows.slice(1))
+    )
+    with pytest.raises(StoreError, match=r"reads back .* as 99 rows .* sent were 100 rows"):
+        questdb_store.write_day(day_of_ticks(100))
+
+
+def test_a_server_that_is_down_is_said_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def waited(seconds: float) -> None:
+        raise AssertionError("nobody waits for a server that was never there")
+
+    monkeypatch.setattr(store_module.time, "sleep", waited)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listened on: nobody else gets it
+        settings = Settings(
+            home=tmp_path, questdb_url=f"http://u:hush@127.0.0.1:{taken.getsockname()[1]}"
+        )
+        store = open_questdb(settings)
+        with pytest.raises(StoreError, match="does not answer") as raised:
+            store.prepare()
+    assert "quotemill questdb start" in raised.value.hint
+    assert "hush" not in f"{raised.value} {raised.value.hint} {described(settings)} {settings!r}"
+
+
+def test_a_local_server_that_is_down_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is not running") as raised:
+        open_questdb(Settings(home=tmp_path, questdb_url="local"))
+    assert raised.value.hint == "quotemill questdb start"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "ftp://x", "http://", "http://h:99999", "postgresql://h/d"]
+)
+def test_an_address_that_is_none_is_a_wrong_setting(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingsError, match="questdb_url"):
+        open_questdb(Settings(home=tmp_path, questdb_url=url))
+
+
+def test_a_wrong_password_is_a_wrong_setting(
+    questdb_store: QuestdbStore, questdb_folder: Path
+) -> None:
+    right = address_of(questdb_folder)
+    wrong = replace(right, password="not-the-one")
+    store = QuestdbStore(lambda: wrong, SMALL, label="QuestDB")
+    with pytest.raises(SettingsError, match="refuses the user quotemill") as raised:
+        store.prepare()
+    assert "not-the-one" not in f"{raised.value}{raised.value.hint}{wrong!r}{store!r}"
+    writer = IlpWriter(wrong)
+    with pytest.raises(SettingsError, match="refuses the user quotemill") as raised:
+        writer.send(TICKS_NAME, pa.table({"ts": day_of_ticks(1)["ts"], "seq": [0]}), [])
+    assert "not-the-one" not in str(raised.value)
+
+
+@pytest.mark.parametrize("way", ["stage", "ilp"])
+def test_the_password_is_told_to_nobody(
+    questdb_store: QuestdbStore, questdb_folder: Path, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    address: Address = address_of(questdb_folder)
+    assert address.password
+    caplog.set_level(logging.DEBUG)
+    store = open_at(questdb_folder, way)
+    store.write_day(day_of_ticks(50))
+    texts = [repr(store), store.label, store.way, repr(address), repr(vars(store)), caplog.text]
+    with pytest.raises(StoreError) as raised:
+        store._writer().send(TICKS_NAME, pa.table({"ts": day_of_ticks(1)["ts"], "no": [0]}), [])
+    texts += [str(raised.value), raised.value.hint]
+    store.close()
+    assert all(address.password not in text for text in texts)
+
+
+def test_names_with_quotes_are_texts_like_others(questdb_store: QuestdbStore) -> None:
+    key = KEY._replace(contract="it's'; drop", symbol="KQ.m@'")
+    day = day_of_ticks(20, key)
+    assert questdb_store.write_day(day) == measured(day)
+    assert questdb_store.supersede(*key) == 20
