@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from loaders.settings import Settings
     from loaders.warehouse.tables import LandedTable
 
-MODULES = {"tdx": "loaders.tdx.source"}  # each has its Source as SOURCE
+# each has its Source as SOURCE
+MODULES = {"tdx": "loaders.tdx.source", "tq": "loaders.tq.source"}
 
 
 def find(name: str) -> "Source[Any]":
@@ -36,6 +37,4 @@ def told_to_dbt(settings: "Settings") -> dict[str, str]:
 
 def landed_tables() -> list["LandedTable"]:
     """Every landed table of every source: a full build works for a user of one."""
-    from loaders.tq.schemas import TABLES  # models read them before its loads are there
-
-    return [*(table for name in MODULES for table in find(name).tables), *TABLES]
+    return [table for name in MODULES for table in find(name).tables]

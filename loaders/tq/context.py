@@ -1,0 +1,144 @@
+"""What a running load of China futures offers its datasets."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from loaders.engine import source
+from loaders.engine.outcome import Outcome, SourceGone
+from loaders.errors import DataQualityError, UpstreamError
+from loaders.tq import stored
+from loaders.tq.errors import TqTimeout, TqTransport, UnknownSymbol
+from loaders.tq.service.harvest import Harvest, Instruments
+from loaders.tq.settings import TqSettings
+from loaders.tq.trading_day import close_of, sessions_on
+from loaders.trading_time import SHANGHAI
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from loaders.engine.load import Load
+    from loaders.ticks.store import TickStore
+
+R = TypeVar("R")
+WINDOW = timedelta(days=365)  # of a first load without a start
+
+
+@dataclass
+class Context:
+    """`began` is the load's one moment, UTC; `today` its date at the exchange. `days` are all trading
+    days known, filled in once the calendar has been loaded. `store` is there in the lane of ticks."""
+
+    load: "Load"
+    harvest: Harvest
+    store: "TickStore | None" = None
+    days: list[date] = field(default_factory=list)
+    instruments: dict[str, Instruments] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.settings: TqSettings = self.load.settings.tq
+        self.began = self.load.clock()
+        self.today = self.began.astimezone(SHANGHAI).date()
+        self.first = self.ask(stored.first_day) or self.settings.start or self.today - WINDOW
+        if self.settings.start:
+            self.first = min(self.first, self.settings.start)
+
+    def ask(self, work: "Callable[[psycopg.Connection], R]") -> R:
+        """A query of the warehouse, patiently."""
+        return self.load.warehouse.ask(work)
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        return {"fetched_at": self.load.clock(), "is_final": True}
+
+    def asked(self, variety: str) -> Instruments:
+        """The contracts and hours of a variety, asked for once a load."""
+        if variety not in self.instruments:
+            self.instruments[variety] = self.harvest.instruments([variety])
+        return self.instruments[variety]
+
+    def ended(self, variety: str) -> date | None:
+        """The newest trading day that is over by the clock, its margin included."""
+        versions = self.ask(lambda conn: stored.sessions(conn, variety))
+        margin = timedelta(seconds=self.settings.settle_margin)
+        over = (
+            day
+            for day in reversed(self.days)
+            if day <= self.today
+            and close_of(day, sessions_on(day, versions)) + margin <= self.began
+        )
+        return next(over, None)
+
+    def settled(self, variety: str) -> date | None:
+        """The newest trading day of which the source itself shows that nothing more will come.
+
+        It has a bar of a later day, or its newest quote is from the end of that day's last session. The
+        clock can hold a day back, and makes none complete.
+        """
+        ended = self.ended(variety)
+        reached = self.ask(lambda conn: stored.reached(conn, variety))
+        if ended is None or reached is None:
+            return None
+        before = [day for day in self.days if day < reached]
+        if ended < reached:
+            return ended if ended in before else None
+        versions = self.ask(lambda conn: stored.sessions(conn, variety))
+        close = close_of(reached, sessions_on(reached, versions))
+        if self._seen(variety, close - timedelta(seconds=self.settings.settle_margin)):
+            return reached
+        return before[-1] if before else None
+
+    def _seen(self, variety: str, since: datetime) -> bool:
+        seen = self.asked(variety).seen_at.get(variety)
+        return seen is not None and seen >= since
+
+    def each(self, keys: Sequence[str], work: Callable[[str], Outcome]) -> Iterator[Outcome]:
+        """The outcomes of keys one by one; ends once the source is gone or the package is full."""
+        for key in keys:
+            found = outcome_of(key, work)
+            yield found
+            if found.gone is not None or not self.load.room():
+                return
+
+
+Dataset = source.Dataset[Context]
+
+
+def outcome_of(key: str, work: Callable[[str], Outcome]) -> Outcome:
+    """What goes wrong with one key is its outcome. An account that is not let in ends the load."""
+    try:
+        return work(key)
+    except (UnknownSymbol, TqTimeout) as error:
+        return Outcome(key, failure=said(error))
+    except TqTransport as error:
+        return Outcome(key, failure=str(error), gone=gone(error))
+    except (UpstreamError, DataQualityError) as error:
+        return Outcome(key, failure=said(error))
+
+
+def gone(error: TqTransport) -> SourceGone:
+    hint = error.hint or "`loaders check tq` asks the servers; then `loaders retry`"
+    return SourceGone(str(error), hint=hint)
+
+
+def said(error: Any) -> str:
+    return f"{error} ({error.hint})" if error.hint else str(error)
+
+
+def tables(outcomes: Sequence[Outcome]) -> Any:
+    """Rows of outcomes that are Arrow tables: what a dataset's `table` may be."""
+    import pyarrow as pa
+
+    return pa.concat_tables([outcome.rows for outcome in outcomes if outcome.rows is not None])
+
+
+def with_columns(table: Any, values: Mapping[str, Any]) -> Any:
+    """An Arrow table with the same value in further columns."""
+    import pyarrow as pa
+
+    kinds = {"fetched_at": pa.timestamp("us", tz="UTC")}
+    for name, value in values.items():
+        scalar = pa.scalar(value, kinds.get(name))
+        table = table.append_column(name, pa.repeat(scalar, table.num_rows))
+    return table

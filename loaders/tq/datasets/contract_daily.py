@@ -1,0 +1,88 @@
+"""Dataset `contract_daily`: day bars of every contract that traded in the window.
+
+Evidence, never ticks' substitute: they say which contract held most open interest, and how much of a
+day its ticks must add up to. A bar is final once its day has settled (Context.settled).
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import pyarrow.compute as pc
+
+from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.tq import stored
+from loaders.tq.context import Context, Dataset, outcome_of, tables, with_columns
+from loaders.tq.errors import UnknownSymbol
+from loaders.tq.schemas import CONTRACT_DAILY
+
+OVERLAP = timedelta(days=10)
+TOGETHER = 10  # contracts in one question
+
+
+def keys(run: Context, varieties: Sequence[str]) -> tuple[str, ...]:
+    """Contracts of the window whose bars are not all final."""
+    cursors = run.load.cursors(CONTRACT_DAILY.name)
+    found = []
+    for variety in varieties:
+        for contract, expires in run.ask(lambda c, v=variety: stored.contracts(c, v, run.first)):  # type: ignore[misc]
+            if expires is None or cursors.get(contract, "") < str(expires):
+                found.append(contract)
+    return tuple(found)
+
+
+def fetch(run: Context, contracts: Sequence[str]) -> Iterator[Outcome]:
+    cursors = run.load.cursors(CONTRACT_DAILY.name)
+    settled = {v: run.settled(v) for v in {stored.variety_of(c) for c in contracts}}
+    due = [c for c in contracts if cursors.get(c, "") < str(settled[stored.variety_of(c)] or "")]
+    held: dict[str, Any] = {}
+    for contract in contracts:
+        if contract not in due:
+            yield Outcome(contract, skipped=NOT_DUE)
+            continue
+        if contract not in held:
+            start = due.index(contract)
+            held = _asked(run, due[start : start + TOGETHER], cursors)
+        found = held[contract]
+        if not isinstance(found, Outcome):
+            found = _bars(run, contract, found, settled[stored.variety_of(contract)])
+        yield found
+        if found.gone is not None or not run.load.room():
+            return
+
+
+def _asked(run: Context, contracts: Sequence[str], cursors: dict[str, str]) -> dict[str, Any]:
+    """The answer, or an outcome that tells what went wrong, for each of some contracts."""
+    known = [date.fromisoformat(cursors[c]) - OVERLAP for c in contracts if c in cursors]
+    first = min(known) if len(known) == len(contracts) else min([run.first, *known])
+    asked, found = list(contracts), dict[str, Any]()
+
+    def ask(key: str) -> Outcome:
+        try:
+            return Outcome(key, run.harvest.daily(asked, first, run.today))
+        except UnknownSymbol as error:  # the others are asked for without these
+            for contract in error.symbols:
+                asked.remove(contract)
+                found[contract] = Outcome(contract, failure=f"{error}: not any more")
+            return ask(key) if asked else Outcome(key)
+
+    answer = outcome_of(contracts[0], ask)
+    for contract in asked:
+        if answer.rows is None:
+            found[contract] = Outcome(contract, failure=answer.failure, gone=answer.gone)
+        else:
+            found[contract] = answer.rows.filter(pc.equal(answer.rows["contract"], contract))
+    return found
+
+
+def _bars(run: Context, contract: str, bars: Any, settled: date | None) -> Outcome:
+    if not bars.num_rows:
+        return Outcome(contract, skipped=NOT_DUE)  # listed, and not traded yet
+    lineage = {"source_route": "daily", "fetched_at": run.load.clock()}
+    final = pc.less_equal(bars["trade_date"], settled or date.min)
+    rows = with_columns(bars, lineage).append_column("is_final", final)
+    days = [day for day in bars["trade_date"].to_pylist() if settled and day <= settled]
+    return Outcome(contract, rows, cursor=max(days, default=None))
+
+
+DATASET = Dataset("contract_daily", CONTRACT_DAILY, "daily", fetch, tables)

@@ -1,0 +1,93 @@
+"""A warehouse, simulated futures servers and the loader between them, for tests to drive."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from loaders.engine.load import Load, LoadResult, run_load
+from loaders.engine.request import LoadRequest
+from loaders.progress import Silent
+from loaders.sandbox.tq.service import TqSandbox
+from loaders.sandbox.tq.world import World
+from loaders.settings import Settings, load_settings
+from loaders.trading_time import SHANGHAI
+
+
+@dataclass
+class Heard(Silent):
+    """A reporter that keeps what it is told."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@dataclass
+class Bench:
+    """`load` runs one lane at the sandbox's clock; `rows` asks the warehouse."""
+
+    sandbox: TqSandbox
+    settings: Settings
+    heard: Heard
+
+    def load(
+        self, mode: str = "mapping", *, retry: bool = False, on_start: Any = None, **request: Any
+    ) -> LoadResult:
+        return run_load(
+            self.settings,
+            LoadRequest("tq", mode=mode, **request),
+            self.heard,
+            as_of=self.sandbox.clock.replace(tzinfo=SHANGHAI),
+            retry=retry,
+            on_start=on_start or ignored,
+        )
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._connected() as conn:
+            return conn.execute(query.encode(), values or None).fetchall()
+
+    def execute(self, statement: str) -> None:
+        with self._connected() as conn:
+            conn.execute(statement.encode())
+
+    def _connected(self) -> psycopg.Connection:
+        assert self.settings.warehouse_url is not None
+        return psycopg.connect(self.settings.warehouse_url.get_secret_value())
+
+    def asked(self, *words: str) -> list[str]:
+        """What the client asked the servers for since the last call, where it holds all the words."""
+        held = [entry.detail for entry in self.sandbox.log if entry.what == "receive"]
+        self.sandbox.log.clear()
+        return [detail for detail in held if all(word in detail for word in words)]
+
+
+def ignored(_: Load) -> None:
+    """Nothing to do at the start of a load."""
+
+
+@contextmanager
+def bench(
+    world: World,
+    dsn: str,
+    home: Path,
+    *,
+    clock: Any = None,
+    faults: Sequence[str] = (),
+    environ: dict[str, str] | None = None,
+    **tq: Any,
+) -> Iterator[Bench]:
+    """Serve `world`. Quick retries and no patience: a test that waits is a test that is wrong."""
+    home.mkdir(exist_ok=True)
+    quick = {"backoff": 0.0, "pace": 0.0, "retries": 1, "days_per_process": 100}
+    given = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)} | (environ or {})
+    with TqSandbox(world, faults, clock) as sandbox:
+        settings = load_settings(given, cwd=home, tq=sandbox.settings() | quick | tq)
+        yield Bench(sandbox, settings, Heard())
+
+
+New = Callable[..., str]
