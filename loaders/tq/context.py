@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loaders.engine import source
@@ -12,7 +12,7 @@ from loaders.tq import stored
 from loaders.tq.errors import TqTimeout, TqTransport, UnknownSymbol
 from loaders.tq.service.harvest import Harvest, Instruments
 from loaders.tq.settings import TqSettings
-from loaders.tq.trading_day import close_of, sessions_on
+from loaders.tq.trading_day import close_of, sessions_on, trading_day_of
 from loaders.trading_time import SHANGHAI
 
 if TYPE_CHECKING:
@@ -73,25 +73,20 @@ class Context:
     def settled(self, variety: str) -> date | None:
         """The newest trading day of which the source itself shows that nothing more will come.
 
-        It has a bar of a later day, or its newest quote is from the end of that day's last session. The
+        It has a quote of a later day, or its newest one is from the end of that day's last session. The
         clock can hold a day back, and makes none complete.
         """
-        ended = self.ended(variety)
-        reached = self.ask(lambda conn: stored.reached(conn, variety))
-        if ended is None or reached is None:
+        ended, seen = self.ended(variety), self.asked(variety).seen_at.get(variety)
+        reached = trading_day_of(seen, self.days) if seen else None
+        if ended is None or seen is None or reached is None:
             return None
-        before = [day for day in self.days if day < reached]
         if ended < reached:
-            return ended if ended in before else None
+            return ended
         versions = self.ask(lambda conn: stored.sessions(conn, variety))
         close = close_of(reached, sessions_on(reached, versions))
-        if self._seen(variety, close - timedelta(seconds=self.settings.settle_margin)):
+        if seen >= close - timedelta(seconds=self.settings.settle_margin):
             return reached
-        return before[-1] if before else None
-
-    def _seen(self, variety: str, since: datetime) -> bool:
-        seen = self.asked(variety).seen_at.get(variety)
-        return seen is not None and seen >= since
+        return next((day for day in reversed(self.days) if day < reached), None)
 
     def each(self, keys: Sequence[str], work: Callable[[str], Outcome]) -> Iterator[Outcome]:
         """The outcomes of keys one by one; ends once the source is gone or the package is full."""

@@ -38,14 +38,6 @@ def covered(conn: psycopg.Connection, variety: str, route: str) -> Covered | Non
     return Covered(*row) if row else None
 
 
-def reached(conn: psycopg.Connection, variety: str) -> date | None:
-    """The newest trading day of which the source had a bar, on whichever route."""
-    row = conn.execute(
-        "select max(last_day) from raw_tq.main_harvest where variety = %s", (variety,)
-    ).fetchone()
-    return row[0] if row else None
-
-
 def events(
     conn: psycopg.Connection, variety: str, route: str
 ) -> list[tuple[date, datetime, str | None]]:

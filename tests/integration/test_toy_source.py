@@ -349,7 +349,7 @@ def test_a_server_that_does_not_start_for_a_while_leaves_the_watch_awake() -> No
 def test_a_source_that_nobody_registered_is_named(bench: Toy) -> None:
     with pytest.raises(UsageError, match="unknown source nothing") as error:
         sources.find("nothing")
-    assert error.value.hint == "sources: tdx, toy"
+    assert error.value.hint == "sources: tdx, tq, toy"
 
 
 def in_two_parts(monkeypatch: pytest.MonkeyPatch, due: Callable[..., Sequence[str]]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +30,28 @@ class Heard(Silent):
 
 @dataclass
 class Bench:
-    """`load` runs one lane at the sandbox's clock; `rows` asks the warehouse."""
+    """`load` runs one lane at the sandbox's clock, or another; `rows` asks the warehouse."""
 
     sandbox: TqSandbox
     settings: Settings
     heard: Heard
 
     def load(
-        self, mode: str = "mapping", *, retry: bool = False, on_start: Any = None, **request: Any
+        self,
+        mode: str = "mapping",
+        *,
+        clock: datetime | None = None,
+        retry: bool = False,
+        on_start: Callable[[Load], None] = lambda _: None,
+        **request: Any,
     ) -> LoadResult:
         return run_load(
             self.settings,
             LoadRequest("tq", mode=mode, **request),
             self.heard,
-            as_of=self.sandbox.clock.replace(tzinfo=SHANGHAI),
+            as_of=(clock or self.sandbox.clock).replace(tzinfo=SHANGHAI),
             retry=retry,
-            on_start=on_start or ignored,
+            on_start=on_start,
         )
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -66,10 +73,6 @@ class Bench:
         return [detail for detail in held if all(word in detail for word in words)]
 
 
-def ignored(_: Load) -> None:
-    """Nothing to do at the start of a load."""
-
-
 @contextmanager
 def bench(
     world: World,
@@ -88,6 +91,3 @@ def bench(
     with TqSandbox(world, faults, clock) as sandbox:
         settings = load_settings(given, cwd=home, tq=sandbox.settings() | quick | tq)
         yield Bench(sandbox, settings, Heard())
-
-
-New = Callable[..., str]
