@@ -1,0 +1,59 @@
+"""What is of the store in the warehouse alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from loaders.errors import SettingsError
+from loaders.ticks import postgres
+from loaders.ticks.postgres import PostgresStore
+from loaders.ticks.store import StoreError
+from loaders.ticks.tables import MAIN_TICKS
+from tests.integration.ticks.conftest import a_warehouse
+from tests.ticks import KEY, day_of_ticks
+
+
+@pytest.fixture
+def url(new_database: Callable[[], str]) -> str:
+    return new_database()
+
+
+def test_a_schema_of_others_is_left_alone(url: str, tmp_path: Path) -> None:
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("create schema ticks; create table ticks.theirs (x int)")
+    with pytest.raises(SettingsError, match="did not create"):
+        PostgresStore(a_warehouse(url, tmp_path)).prepare()
+
+
+def test_a_table_of_another_shape_is_named(url: str, tmp_path: Path) -> None:
+    store = PostgresStore(a_warehouse(url, tmp_path))
+    store.prepare()
+    table = f"ticks.{MAIN_TICKS.name}"
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(f"alter table {table} alter column volume type double precision".encode())
+    with pytest.raises(SettingsError, match="double precision as its column volume, not bigint"):
+        store.prepare()
+
+
+def test_a_day_that_reads_back_otherwise_is_not_kept(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = PostgresStore(a_warehouse(url, tmp_path))
+    store.prepare()
+    put = postgres._put
+    with monkeypatch.context() as patch:
+        patch.setattr(postgres, "_put", lambda conn, table, rows: put(conn, table, rows.slice(1)))
+        with pytest.raises(StoreError, match="as 9 rows"):
+            store.write_day(day_of_ticks(10))
+    assert store.measure(*KEY).rows == 0
+
+
+def test_tables_that_were_dropped_are_said(url: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="does not exist"):
+        PostgresStore(a_warehouse(url, tmp_path)).measure(*KEY)
+
+
+def test_free_space_is_known_of_the_embedded_server_alone(url: str, tmp_path: Path) -> None:
+    assert PostgresStore(a_warehouse(url, tmp_path)).free_bytes() is None
