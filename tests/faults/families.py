@@ -5,13 +5,13 @@ What is kept is what the loaders' own checks leave, by key, so that two answers 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 
+from loaders.engine.window import Window
 from loaders.sandbox.market import SyntheticMarket
-from loaders.tdx.bars import intraday
-from loaders.tdx.bars.plausibility import check_bars
+from loaders.tdx.bars import plausibility, records
 from loaders.tdx.datasets.quote_snapshot import broken_rules
 from loaders.tdx.service.answers import Bars
 from loaders.tdx.service.answers_intraday import MinutePoints, TimedBars
@@ -19,6 +19,7 @@ from loaders.tdx.service.answers_quotes import Quote, StockInfo
 from loaders.tdx.service.answers_trades import Ticks
 from loaders.tdx.service.client import TdxClient
 from loaders.trading_time import SHANGHAI, is_final
+from tests.unit.tdx.fake_context import calendar
 
 INDEX = "sh000001"
 
@@ -36,8 +37,10 @@ class Scene:
     def now(self) -> datetime:
         return self.clock.replace(tzinfo=SHANGHAI).astimezone(UTC)
 
-    def closed(self, day: date) -> bool:
-        return day not in set(self.market.days)
+    @property
+    def calendar(self) -> Window:
+        open_days = set(self.market.days)
+        return calendar(self.clock.date(), lambda day: day not in open_days)
 
     def hands(self, day: date) -> int:
         """The volume of the day bar."""
@@ -83,17 +86,19 @@ def scene_of(market: SyntheticMarket) -> Scene:
 
 
 def days_kept(scene: Scene, bars: Bars) -> Found:
-    good, rejected = check_bars("x", bars, scene.clock.date(), scene.closed)
-    rows = {day: good.row(i) for i, day in enumerate(good.dates)}
+    good, rejected = plausibility.check("x", records.of_answer(bars), "day", scene.calendar)
+    names = (*records.NUMBERS, "up", "down")
+    days = records.dates_of(good["day"])
+    rows = {day: [int(bar[n]) for n in names] for day, bar in zip(days, good, strict=True)}
     running = frozenset(day for day in rows if not is_final(day, bars.fetched_at))
     return Found(rows, running, len(rejected))
 
 
 def minutes_kept(scene: Scene, bars: TimedBars) -> Found:
-    sanity = intraday.Sanity(scene.clock.date(), scene.closed)
-    good, rejected = intraday.check("x", intraday.of_answer(bars), bars.period, sanity)
-    finished = intraday.fetched_after_close(good)
-    names = ("day", "label", *intraday.NUMBERS)
+    found = records.of_answer(bars)
+    good, rejected = plausibility.check("x", found, bars.period, scene.calendar)
+    finished = records.fetched_after_close(good)
+    names = ("day", "label", *records.NUMBERS)
     keys = [(int(bar["day"]), int(bar["label"])) for bar in good]
     rows = {key: [int(bar[n]) for n in names] for key, bar in zip(keys, good, strict=True)}
     running = frozenset(key for key, done in zip(keys, finished, strict=True) if not done)
@@ -135,7 +140,8 @@ def parts_kept(scene: Scene, info: StockInfo) -> Found:
     if info.quote is not None:
         rows["quote"] = _plain(info.quote)
     if info.kline_day is not None:
-        rows["kline_day"] = days_kept(scene, info.kline_day).rows
+        days = replace(info.kline_day, source_route="kline-all/ths")  # whose days they are
+        rows["kline_day"] = days_kept(scene, days).rows
     if info.minute is not None:
         rows["minute"] = (info.minute.labels, info.minute.price)
     assert set(rows) | set(info.faults) == {"quote", "kline_day", "minute"}

@@ -12,10 +12,9 @@ from datetime import date, timedelta
 import numpy as np
 import psycopg
 
-from loaders.tdx.bars import intraday, stored_bars
+from loaders.tdx.bars import records, stored_bars
 from loaders.tdx.bars.decoded_volume import decoded_volume
-from loaders.tdx.bars.intraday import NO_AMOUNT, Records
-from loaders.tdx.bars.plausibility import NUMBERS
+from loaders.tdx.bars.records import NO_AMOUNT, NUMBERS, Records
 from loaders.tdx.bars.tick_days import DayBar
 from loaders.tdx.schemas import KLINE_MINUTE
 from loaders.trading_time import close_of
@@ -190,7 +189,7 @@ def misfits(minutes: Records, bars: Mapping[date, DayBar | None]) -> set[date]:
     return {
         day
         for day, bar in bars.items()
-        if bar is not None and not _fits(minutes[minutes["day"] == intraday.number_of(day)], bar)
+        if bar is not None and not _fits(minutes[minutes["day"] == records.number_of(day)], bar)
     }
 
 

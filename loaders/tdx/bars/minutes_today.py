@@ -10,9 +10,8 @@ import numpy as np
 import psycopg
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.tdx.bars import intraday
-from loaders.tdx.bars.intraday import Sanity
-from loaders.tdx.bars.plausibility import Ints
+from loaders.tdx.bars import plausibility, records
+from loaders.tdx.bars.records import Ints
 from loaders.tdx.context import Context
 from loaders.trading_time import SHANGHAI, close_of
 
@@ -38,12 +37,12 @@ def stored_labels(conn: psycopg.Connection, codes: Sequence[str], today: date) -
         where code = any(%s) and trade_date = %s and bar_end > %s and bar_end <= %s
         group by code
         """,
-        (intraday.SLACK_MINUTES, list(codes), today, opens, close_of(today)),
+        (records.SLACK_MINUTES, list(codes), today, opens, close_of(today)),
     )
     found = {}
     for code, minutes, settled in rows:
         labels = np.array(minutes)
-        newest = labels.max() - (0 if settled else intraday.SLACK_MINUTES)
+        newest = labels.max() - (0 if settled else records.SLACK_MINUTES)
         found[code] = labels[labels <= newest]
     return found
 
@@ -52,7 +51,7 @@ def fetch_today(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `codes`; a code of which nothing lacks is skipped without a request."""
     today = run.window.today
     now = run.clock().astimezone(SHANGHAI)
-    due = intraday.grid(PERIOD)
+    due = records.grid(PERIOD)
     due = due[due <= now.hour * 60 + now.minute]
     stored = run.ask(lambda conn: stored_labels(conn, codes, today)) if len(due) else {}
 
@@ -68,9 +67,7 @@ def fetch_today(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
 async def _load(run: Context, code: str, lacking: Ints, limit: int) -> Outcome:
     answer = await run.client.intraday(code, limit=limit, expect_rows=False)
-    sanity = Sanity(run.window.today, run.window.closed)
-    bars, rejected = intraday.check(code, intraday.of_answer(answer), PERIOD, sanity)
-    of_today = intraday.in_days(bars, [run.window.today])
+    bars, rejected = plausibility.check(code, records.of_answer(answer), PERIOD, run.window)
+    of_today = records.in_days(bars, [run.window.today])
     bars = bars[of_today & np.isin(bars["label"], lacking)]
-    skipped = None if len(bars) else NOT_DUE
-    return Outcome(code, bars if len(bars) else None, rejected, skipped=skipped)
+    return records.outcome(code, bars, rejected, skipped=NOT_DUE)

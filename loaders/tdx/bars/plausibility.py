@@ -5,38 +5,70 @@ bars are mostly impossible is no data at all: an index asked through a stock rou
 success with prices, days and volumes made of misaligned bytes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from loaders.engine.rejects import Rejected
+from loaders.engine.window import Window
 from loaders.errors import DataQualityError
+from loaders.tdx.bars import records
+from loaders.tdx.bars.records import MINUTE_US, NO_AMOUNT, NUMBERS, PRICES, Ints, Mask, Records
 from loaders.tdx.schemas import MOST
-from loaders.tdx.service.answers import Bars
+from loaders.tdx.service.answers_intraday import MINUTES_OF
 from loaders.trading_time import FIRST_CHINESE_DAY
 
-Ints: TypeAlias = NDArray[np.int64]
-Mask: TypeAlias = NDArray[np.bool_]
 Rule: TypeAlias = tuple[str, str, Mask]  # field, what must hold, the bars of which it does not
 
-PRICES = ("open", "high", "low", "close")
-NUMBERS = (*PRICES, "volume", "amount")
 ALL_BROKEN = "every bar of the answer broke a rule"
 JUMP = 3
 MIN_BROKEN, BROKEN_SHARE = 3, 0.1
 MIN_JUMPS, JUMP_SHARE = 3, 0.02
+MIN_BARS_OF_SPACING = 10
 
 
 class Implausible(DataQualityError):
     """A whole answer that cannot be market data."""
 
 
-def number_rules(bars: Any, *, least: int = 1, least_amount: int = 0) -> Iterator[Rule]:
-    """The rules of prices, volume and turnover, of a day or of a minute; `bars[name]` is a column."""
+def check(
+    code: str, bars: Records, period: str, window: Window, *, adjusted: bool = False
+) -> tuple[Records, list[Rejected]]:
+    """The bars that can be true, and one Rejected for each rule that a bar breaks.
+
+    Prices of `adjusted` bars may be negative, and jump. Raises Implausible for an answer that is wrong
+    as a whole: mostly impossible bars, jumps that no market makes (an index read as a stock), or bars
+    of minutes of another length than was asked for.
+    """
+    if not len(bars):
+        return bars, []
+    timed = period in MINUTES_OF
+    route = records.ROUTES[bars["route"][0]].removeprefix("/api/")
+    subject = code if timed else f"{route} {code}"
+    rules = [
+        *_number_rules(bars, -MOST["low"] if adjusted else 1, NO_AMOUNT if timed else 0),
+        *(_time_rules(bars, period, window) if timed else _day_rules(bars, window)),
+    ]
+    broken = np.logical_or.reduce([mask for _, _, mask in rules])
+    _refuse_nonsense(subject, rules, broken, name_worst=timed)
+    good = bars[~broken]
+    if timed:
+        _refuse_jumps(subject, good["close"], "{} times in {} bars")
+        _refuse_other_spacing(subject, good, period)
+    elif not adjusted:
+        _refuse_jumps(subject, bars["close"], "on {} of {} days")
+    return good, [
+        _rejected(code, bars[i], name, rule, timed=timed)
+        for i in np.flatnonzero(broken)
+        for name, rule, mask in rules
+        if mask[i]
+    ]
+
+
+def _number_rules(bars: Records, least: int, least_amount: int) -> Iterator[Rule]:
+    """The rules of prices, volume and turnover."""
     for name in PRICES:
         yield name, f"price must be above {least - 1}", bars[name] < least
     high, low = bars["high"], bars["low"]
@@ -50,15 +82,42 @@ def number_rules(bars: Any, *, least: int = 1, least_amount: int = 0) -> Iterato
         yield name, f"{name} must be at most {MOST[name]}", bars[name] > MOST[name]
 
 
-def broken_by(rules: Iterable[Rule], size: int) -> Mask:
-    """The bars that break a rule."""
-    broken = np.zeros(size, np.bool_)
-    for _, _, mask in rules:
-        broken |= mask
-    return broken
+def _day_rules(bars: Records, window: Window) -> Iterator[Rule]:
+    future = bars["day"] > records.number_of(window.today)
+    early = bars["day"] < records.number_of(FIRST_CHINESE_DAY)
+    yield "trade_date", "day must not lie in the future", future
+    yield "trade_date", f"no exchange traded before {FIRST_CHINESE_DAY}", early
+    shut = _shut(bars, window) & ~future & ~early
+    yield "trade_date", "the exchange was closed on this day", shut
+    # identical bars were merged when the answer was read
+    yield "trade_date", "bars of one day must not contradict each other", _contradicting(bars)
 
 
-def refuse_nonsense(subject: str, rules: Sequence[Rule], broken: Mask, *, name_worst: bool) -> None:
+def _time_rules(bars: Records, period: str, window: Window) -> Iterator[Rule]:
+    allowed = np.append(records.grid(period), records.NOON_ASKEW)
+    yield "bar_end", f"no bar of {period} ends so", ~np.isin(bars["label"], allowed)
+    yield "bar_end", "bars of one label must not contradict each other", _contradicting(bars)
+    ends = (records.minutes_of(bars) - records.ZONE_MINUTES) * MINUTE_US
+    slack = (MINUTES_OF[period] + records.SLACK_MINUTES) * MINUTE_US
+    if period == "hour":  # the running one can reach over noon
+        slack += 90 * MINUTE_US
+    yield "bar_end", "bar must not end in the future", ends > bars["fetched"] + slack
+    yield "trade_date", "the exchange was closed on this day", _shut(bars, window)
+
+
+def _shut(bars: Records, window: Window) -> Mask:
+    """Bars of days on which every calendar known says that the exchange was closed."""
+    return records.in_days(bars, filter(window.closed, records.days_in(bars)))
+
+
+def _contradicting(bars: Records) -> Mask:
+    _, where, count = np.unique(records.minutes_of(bars), return_inverse=True, return_counts=True)
+    return np.asarray(count[where] > 1)
+
+
+def _refuse_nonsense(
+    subject: str, rules: Sequence[Rule], broken: Mask, *, name_worst: bool
+) -> None:
     """Raises Implausible for an answer of mostly impossible bars."""
     count, size = int(broken.sum()), len(broken)
     if count < max(MIN_BROKEN, BROKEN_SHARE * size):
@@ -71,7 +130,7 @@ def refuse_nonsense(subject: str, rules: Sequence[Rule], broken: Mask, *, name_w
     )
 
 
-def refuse_jumps(subject: str, closes: Ints, how_often: str) -> None:
+def _refuse_jumps(subject: str, closes: Ints, how_often: str) -> None:
     """Raises Implausible for jumps that no market makes; `how_often` has room for two numbers."""
     before, after = closes[:-1].astype(np.float64), closes[1:].astype(np.float64)
     jumps = int(((after > JUMP * before) | (before > JUMP * after)).sum())
@@ -83,51 +142,28 @@ def refuse_jumps(subject: str, closes: Ints, how_often: str) -> None:
         )
 
 
-def check_bars(
-    code: str,
-    bars: Bars,
-    as_of: date,
-    closed: Callable[[date], bool],
-    *,
-    adjusted: bool = False,
-) -> tuple[Bars, list[Rejected]]:
-    """The plausible bars of days, and one Rejected for each rule that a bar breaks.
-
-    `as_of` is today on the exchange; `closed(day)` is true where every calendar known says so.
-    Prices of `adjusted` bars may be negative, and jump. Raises Implausible for an answer that is wrong
-    as a whole.
-    """
-    columns = {name: np.array(getattr(bars, name), np.int64) for name in NUMBERS}
-    least = -MOST["low"] if adjusted else 1
-    rules = [*number_rules(columns, least=least), *_day_rules(bars.dates, as_of, closed)]
-    broken, subject = broken_by(rules, len(bars)), f"{bars.source_route} {code}"
-    refuse_nonsense(subject, rules, broken, name_worst=False)
-    if not adjusted:
-        refuse_jumps(subject, columns["close"], "on {} of {} days")
-    if not broken.any():
-        return bars, []
-    rejected = [
-        Rejected(
-            row_key=f"{code} {bars.dates[i]}",
-            field=field,
-            rule=rule,
-            value=str(bars.row(i)[field]),
-            payload=orjson.dumps({"code": code} | bars.row(i)).decode(),
-        )
-        for i in np.flatnonzero(broken).tolist()
-        for field, rule, mask in rules
-        if mask[i]
-    ]
-    return bars.take(np.flatnonzero(~broken).tolist()), rejected
+def _refuse_other_spacing(subject: str, bars: Records, period: str) -> None:
+    """Unknown periods are silently served as another one."""
+    at = np.searchsorted(records.grid(period), bars["label"]) + 1
+    for times in (2, 3, 4, 5):
+        if len(bars) >= MIN_BARS_OF_SPACING and not (at % times).any():
+            raise Implausible(
+                f"{subject}: bars of {period} were asked for, these lie {times} times as far apart;"
+                " the whole answer is refused"
+            )
 
 
-def _day_rules(days: Sequence[date], as_of: date, closed: Callable[[date], bool]) -> Iterator[Rule]:
-    number = np.fromiter(map(date.toordinal, days), np.int64, len(days))
-    future, early = number > as_of.toordinal(), number < FIRST_CHINESE_DAY.toordinal()
-    yield "trade_date", "day must not lie in the future", future
-    yield "trade_date", f"no exchange traded before {FIRST_CHINESE_DAY}", early
-    shut = np.fromiter(map(closed, days), np.bool_, len(days)) & ~future & ~early
-    yield "trade_date", "the exchange was closed on this day", shut
-    # identical bars were merged when the answer was read
-    twice = np.isin(number, number[1:][number[1:] == number[:-1]])
-    yield "trade_date", "bars of one day must not contradict each other", twice
+def _rejected(code: str, bar: np.void, field: str, rule: str, *, timed: bool) -> Rejected:
+    day = records.day_of(bar["day"]).isoformat()
+    place = (
+        {"day": day, "label": records.clock_of(int(bar["label"]))} if timed else {"trade_date": day}
+    )
+    numbers = {name: int(bar[name]) for name in (*NUMBERS, "up", "down")}
+    at = " ".join(place.values())
+    return Rejected(
+        row_key=f"{code} {at}",
+        field=field,
+        rule=rule,
+        value=str(numbers.get(field, at)),
+        payload=orjson.dumps({"code": code} | place | numbers).decode(),
+    )

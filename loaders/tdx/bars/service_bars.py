@@ -8,18 +8,15 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import partial
 
-import pyarrow as pa
-
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError
-from loaders.tdx.bars import intraday, long_bars, stored_bars
-from loaders.tdx.bars.intraday import Records, Sanity
-from loaders.tdx.bars.stored_bars import Stored
+from loaders.tdx.bars import long_bars, plausibility, records, stored_bars
+from loaders.tdx.bars.records import Records
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
 from loaders.tdx.schemas import KLINE_PERIOD
-from loaders.tdx.service.answers_intraday import TimedBars
+from loaders.tdx.service.answers_intraday import MINUTES_OF, TimedBars
 from loaders.tdx.service.routes_bars import HISTORY_LIMIT
 
 ROUTE = "/api/kline-all"
@@ -34,30 +31,17 @@ def _fetch_long(period: str, run: Context, codes: Sequence[str]) -> Iterator[Out
     known = long_bars.trading_days(run.window)
 
     async def one(code: str) -> Outcome:
-        cursor = cursors.get(f"{code} {period}")
+        cursor, before = cursors.get(f"{code} {period}"), stored.get(code)
         if not run.window.wants(cursor):
             return Outcome(code, skipped=NOT_DUE)
-        outcome = await _load_long(run, code, period, cursor, stored.get(code))
-        return long_bars.named(outcome, period, known)
+        ask, limit = partial(run.client.kline_all, code, period=period), run.window.limit(cursor)
+        bars = await stored_bars.joined(
+            await ask(limit=limit), ask, cursor, before, limited=limit is not None
+        )
+        is_stored = before is not None
+        return long_bars.accepted(code, bars, run.window, period, known, stored=is_stored)
 
     return run.each(codes, one)
-
-
-async def _load_long(
-    run: Context, code: str, period: str, cursor: date | None, stored: Stored | None
-) -> Outcome:
-    ask, limit = partial(run.client.kline_all, code, period=period), run.window.limit(cursor)
-    bars = await stored_bars.joined(
-        await ask(limit=limit), ask, cursor, stored, limited=limit is not None
-    )
-    return long_bars.accepted(code, bars, run.window, stored=stored is not None)
-
-
-def long_table(outcomes: Sequence[Outcome]) -> pa.Table:
-    """Weeks or months of some codes as one Arrow table of the declared schema."""
-    return pa.concat_tables(
-        pa.table(long_bars.arrow_columns(o.key, o.rows)) for o in outcomes if o.rows
-    )
 
 
 def _fetch_timed(period: str, run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
@@ -74,35 +58,33 @@ def _fetch_timed(period: str, run: Context, codes: Sequence[str]) -> Iterator[Ou
 
 
 async def _load_timed(run: Context, code: str, period: str, cursor: date | None) -> Outcome:
-    window, sanity = run.window, Sanity(run.window.today, run.window.closed)
+    window = run.window
     again = window.whole or window.since is not None
-    found, rejected = intraday.empty(), list[Rejected]()
+    found, rejected = records.empty(), list[Rejected]()
     if period in IN_FILES and (cursor is None or again):
-        found, rejected = _of_file(run, code, period, sanity)
-    held = intraday.whole_days(found, period)
+        found, rejected = _of_file(run, code, period)
+    held = records.whole_days(found, period)
     # a file holds the past, so the service is asked from its newest day on
     start = max(held, default=None) if held else None if again else cursor
     fallback = None
     if start is None or window.wants(start) or again:
         bars, fallback = await _ask(run, code, period, start)
-        good, refused = intraday.check(code, intraday.of_answer(bars), period, sanity)
+        good, refused = plausibility.check(code, records.of_answer(bars), period, window)
         rejected += refused
-        found = intraday.better(found, good, period)
+        found = records.better(found, good, period)
     return _timed_outcome(run, code, period, found, rejected, cursor, fallback)
 
 
-def _of_file(
-    run: Context, code: str, period: str, sanity: Sanity
-) -> tuple[Records, list[Rejected]]:
+def _of_file(run: Context, code: str, period: str) -> tuple[Records, list[Rejected]]:
     folder = run.settings.vipdoc
     file = vipdoc.find(folder, code, period) if folder else None
     if file is None:
-        return intraday.empty(), []
+        return records.empty(), []
     try:
-        read = vipdoc.read_minutes(file, code, run.instrument_type(code), period, run.clock())
-        bars, refused = intraday.check(code, read.bars, period, sanity)
+        read = vipdoc.read(file, code, run.instrument_type(code), period, run.clock())
+        bars, refused = plausibility.check(code, read.bars, period, run.window)
     except DataQualityError:
-        return intraday.empty(), []
+        return records.empty(), []
     return bars, [*read.rejected, *refused]
 
 
@@ -112,7 +94,7 @@ async def _ask(
     """The newest bars if they reach back to `start`, else all."""
     newest = None
     if start is not None:
-        limit = intraday.bars_back_to(run.window, start, period, run.clock())
+        limit = records.bars_back_to(run.window, start, period, run.clock())
         if limit <= HISTORY_LIMIT:
             newest = run.client.intraday(code, period=period, limit=limit)
 
@@ -133,42 +115,24 @@ def _timed_outcome(
     cursor: date | None,
     fallback: str | None,
 ) -> Outcome:
-    whole = intraday.whole_days(found, period)
-    found["final"] = intraday.fetched_after_close(found) & intraday.in_days(found, whole)
-    days = intraday.days_in(found)
+    whole = records.whole_days(found, period)
+    found["final"] = records.fetched_after_close(found) & records.in_days(found, whole)
+    days = records.days_in(found)
     # the first day of an answer may be cut off: no loss where it is stored, no whole day elsewhere
     cut = set(days[:1]) - whole
     first, last = run.window.since or date.min, run.window.until or date.max
     keep = [day for day in days if first <= day <= last and day not in cut]
-    bars = found[intraday.in_days(found, keep)]
-    final = intraday.days_in(bars[bars["final"]])
+    bars = found[records.in_days(found, keep)]
     # of nothing but a cut day nobody knows what came before
     behind = cursor or (days[0] if len(days) > 1 else date.min)
     due = min(run.window.due, last)
     lacking = [d for d in days if behind < d <= due and d >= first and d not in whole]
-    return Outcome(
-        code,
-        bars if len(bars) else None,
-        rejected,
-        cursor=final[-1] if final else None,
-        failure=f"{len(lacking)} days lack bars, the newest {lacking[-1]}" if lacking else None,
-        fallback=fallback,
-    )
+    failure = f"{len(lacking)} days lack bars, the newest {lacking[-1]}" if lacking else None
+    return records.outcome(code, bars, rejected, failure=failure, fallback=fallback)
 
 
-def timed_table(period: str, outcomes: Sequence[Outcome]) -> pa.Table:
-    """Bars of some minutes of some codes as one Arrow table of the declared schema."""
-    columns = intraday.arrow_columns([(o.key, o.rows) for o in outcomes if o.rows is not None])
-    size = len(columns["code"])
-    return pa.table(columns | {"period": pa.repeat(pa.scalar(period), size)})
-
-
-def of_days(name: str, period: str) -> Dataset:
-    """Weeks or months."""
-    return Dataset(name, KLINE_PERIOD, ROUTE, partial(_fetch_long, period), long_table, period)
-
-
-def of_minutes(name: str, period: str) -> Dataset:
-    """Bars of 5, 15, 30 or 60 minutes."""
-    table = partial(timed_table, period)
-    return Dataset(name, KLINE_PERIOD, ROUTE, partial(_fetch_timed, period), table, period)
+def of_period(name: str, period: str) -> Dataset:
+    """Weeks and months, or bars of 5, 15, 30 or 60 minutes."""
+    fetch = partial(_fetch_timed if period in MINUTES_OF else _fetch_long, period)
+    table = partial(records.table, period=period)
+    return Dataset(name, KLINE_PERIOD, ROUTE, fetch, table, period)

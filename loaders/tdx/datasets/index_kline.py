@@ -10,15 +10,14 @@ from dataclasses import replace
 from datetime import date
 from functools import partial
 
-import numpy as np
 import psycopg
 import pyarrow as pa
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.engine.rejects import Rejected
 from loaders.errors import UpstreamError
-from loaders.tdx.bars import intraday, long_bars, stored_bars
-from loaders.tdx.bars.intraday import Records, Sanity
+from loaders.tdx.bars import long_bars, plausibility, records, stored_bars
+from loaders.tdx.bars.records import Records
 from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import INDEX_KLINE
@@ -92,21 +91,16 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
             return await _load_minutes(run, key, index, due[index])
         if not window.wants(cursors.get(key)):
             return Outcome(key, skipped=NOT_DUE)
-        outcome = await _load(run, key, index, period, cursors.get(key), stored.get(key))
-        return long_bars.named(outcome, period, known)
+        return await _load(run, key, cursors.get(key), stored.get(key), known)
 
     return run.each(keys, one)
 
 
 async def _load(
-    run: Context,
-    key: str,
-    index: str,
-    period: str,
-    cursor: date | None,
-    stored: Stored | None,
+    run: Context, key: str, cursor: date | None, stored: Stored | None, known: Sequence[date]
 ) -> Outcome:
     """Days, weeks or months."""
+    index, period = index_and_period(key)
     client, limit, fallback, due = run.client, run.window.limit(cursor), None, cursor is not None
     whole = partial(client.index_all, index, period=period)
     try:
@@ -122,7 +116,7 @@ async def _load(
     if not len(bars):
         return Outcome(key, skipped=ABSENT)
     bars = await stored_bars.joined(bars, whole, cursor, stored, limited=limit is not None)
-    outcome = long_bars.accepted(key, bars, run.window, stored=due)
+    outcome = long_bars.accepted(key, bars, run.window, period, known, stored=due)
     return replace(outcome, fallback=fallback)
 
 
@@ -132,23 +126,22 @@ async def _load_minutes(run: Context, key: str, index: str, due: set[date]) -> O
     The volume of an index's minute is turnover in hundreds of yuan; it is kept as it came.
     """
     client, window = run.client, run.window
-    sanity = Sanity(window.today, window.closed)
-    found, rejected, newest = intraday.empty(), list[Rejected](), None
+    found, rejected, newest = records.empty(), list[Rejected](), None
 
     async def added(answer: Awaitable[TimedBars]) -> Records:
         nonlocal found
-        bars, refused = intraday.check(key, intraday.of_answer(await answer), MINUTES, sanity)
+        bars, refused = plausibility.check(key, records.of_answer(await answer), MINUTES, window)
         rejected.extend(refused)
-        found = intraday.better(found, bars, MINUTES)
+        found = records.better(found, bars, MINUTES)
         return found
 
     def lacks(bars: Records) -> str | None:
-        whole = due <= intraday.whole_days(bars, MINUTES)
+        whole = due <= records.whole_days(bars, MINUTES)
         return None if whole else "minutes of due days are missing"
 
-    size = intraday.bars_back_to(window, min(due), MINUTES, run.clock())
+    size = records.bars_back_to(window, min(due), MINUTES, run.clock())
     if size <= INDEX_LIMIT:
-        limit = min(size + len(intraday.grid(MINUTES)), INDEX_LIMIT)
+        limit = min(size + len(records.grid(MINUTES)), INDEX_LIMIT)
         newest = added(client.index_intraday(index, limit=limit, expect_rows=False))
     bars, fallback = await stored_bars.newest_else_all(
         newest,
@@ -170,44 +163,24 @@ def _minutes_outcome(
     fallback: str | None,
 ) -> Outcome:
     window = run.window
-    whole = intraday.whole_days(found, MINUTES)
+    whole = records.whole_days(found, MINUTES)
     lacking = due - whole
-    if len(found) > INTRADAY_BARS - len(intraday.grid(MINUTES)):
+    if len(found) > INTRADAY_BARS - len(records.grid(MINUTES)):
         # the series is full: its first day may be cut, and what came before is gone
-        first = intraday.days_in(found)[0]
+        first = records.days_in(found)[0]
         lacking = {day for day in lacking if day > first}
-    keep = intraday.in_days(found, due)
+    keep = records.in_days(found, due)
     if window.until is None or window.until > window.due:
-        keep |= found["day"] > intraday.number_of(window.due)
+        keep |= found["day"] > records.number_of(window.due)
     bars = found[keep]
-    bars["final"] = intraday.fetched_after_close(bars) & intraday.in_days(bars, whole)
-    final = intraday.days_in(bars[bars["final"]])
-    return Outcome(
-        key,
-        bars if len(bars) else None,
-        rejected,
-        cursor=final[-1] if final else None,
-        failure=f"{len(lacking)} days lack minutes, the newest {max(lacking)}" if lacking else None,
-        fallback=fallback,
-    )
+    bars["final"] = records.fetched_after_close(bars) & records.in_days(bars, whole)
+    failure = f"{len(lacking)} days lack minutes, the newest {max(lacking)}" if lacking else None
+    return records.outcome(key, bars, rejected, failure=failure, fallback=fallback)
 
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:
-    """The rows of some keys as one Arrow table of the declared schema."""
-    return pa.concat_tables([_rows(o) for o in outcomes if o.rows is not None and len(o.rows)])
-
-
-def _rows(outcome: Outcome) -> pa.Table:
-    index, _ = index_and_period(outcome.key)
-    assert outcome.rows is not None
-    size = len(outcome.rows)
-    if isinstance(outcome.rows, np.ndarray):
-        columns = intraday.arrow_columns([(index, outcome.rows)])
-        columns["period"] = pa.repeat(pa.scalar(MINUTES), size)
-    else:
-        columns = long_bars.arrow_columns(index, outcome.rows)
-        columns["source_label"] = pa.nulls(size, pa.string())
-    return pa.table(columns).select(INDEX_KLINE.schema.names)
+    """The rows of some keys as one Arrow table."""
+    return pa.concat_tables(records.table([o], index_and_period(o.key)[1]) for o in outcomes)
 
 
 DATASET = Dataset(

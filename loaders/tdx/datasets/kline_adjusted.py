@@ -8,13 +8,10 @@ The page knows six digits and no exchange, so an index is never asked for.
 from collections.abc import Iterator, Sequence
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.tdx.bars import stored_bars
-from loaders.tdx.bars.long_bars import day_table
-from loaders.tdx.bars.plausibility import ALL_BROKEN, check_bars
+from loaders.tdx.bars import plausibility, records, stored_bars
 from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import KLINE_ADJUSTED
-from loaders.trading_time import newest_final
 
 ROUTE = "/api/kline-all/ths"
 IS_INDEX = "the vendor has no adjusted series of an index"
@@ -39,12 +36,12 @@ async def _load(run: Context, code: str, stored: Stored | None) -> Outcome:
     bars = await run.client.kline_adjusted(code)
     if stored is not None:
         stored.refuse_loss(bars)
-    window = run.window
-    good, rejected = check_bars(code, bars, window.today, window.closed, adjusted=True)
+    found = records.of_answer(bars)
+    good, rejected = plausibility.check(code, found, "day", run.window, adjusted=True)
     if not len(good):
-        return Outcome(code, failure=ALL_BROKEN, rejected=rejected)
-    cursor = newest_final(good.dates, good.fetched_at)
-    return Outcome(code, good, rejected, cursor)
+        return Outcome(code, failure=plausibility.ALL_BROKEN, rejected=rejected)
+    good["final"] = records.fetched_after_close(good)
+    return records.outcome(code, good, rejected)
 
 
-DATASET = Dataset("kline_adjusted", KLINE_ADJUSTED, ROUTE, fetch, day_table)
+DATASET = Dataset("kline_adjusted", KLINE_ADJUSTED, ROUTE, fetch, records.table)

@@ -17,7 +17,8 @@ import psycopg
 
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.tdx.bars import stored_bars
-from loaders.tdx.bars.long_bars import accepted, day_table
+from loaders.tdx.bars.long_bars import accepted
+from loaders.tdx.bars.records import table
 from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import ANSWER_GAP, KLINE_DAILY
@@ -126,4 +127,4 @@ def lagging(
     return Lagging(late, len(late) + sum(day == due for day in newest.values()))
 
 
-DATASET = Dataset("kline_daily", KLINE_DAILY, ROUTE, fetch, day_table, beside=ANSWER_GAP)
+DATASET = Dataset("kline_daily", KLINE_DAILY, ROUTE, fetch, table, beside=ANSWER_GAP)

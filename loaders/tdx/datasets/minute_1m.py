@@ -15,17 +15,15 @@ from datetime import date
 
 import numpy as np
 import orjson
-import pyarrow as pa
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.absence import Absence, is_empty
-from loaders.tdx.bars import intraday, minute_days, stored_bars
-from loaders.tdx.bars.intraday import Records, Sanity
+from loaders.tdx.bars import minute_days, plausibility, records, stored_bars
 from loaders.tdx.bars.minute_days import Wanted
 from loaders.tdx.bars.minutes_today import fetch_today
-from loaders.tdx.bars.plausibility import Ints, Mask
+from loaders.tdx.bars.records import Ints, Mask, Records
 from loaders.tdx.bars.tick_days import divisor, is_tenfold
 from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.files import vipdoc
@@ -67,7 +65,7 @@ class _Reading:
     code: str
     wanted: Wanted
     absence: Absence
-    bars: Records = field(default_factory=intraday.empty)
+    bars: Records = field(default_factory=records.empty)
     rejected: list[Rejected] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     ways: list[str] = field(default_factory=list)
@@ -78,16 +76,12 @@ class _Reading:
     @property
     def lacking(self) -> set[date]:
         """Due days that are not whole yet."""
-        return set(self.wanted.days) - intraday.whole_days(self.bars, PERIOD) - self.out_of_reach
+        return set(self.wanted.days) - records.whole_days(self.bars, PERIOD) - self.out_of_reach
 
     @property
     def lacking_known(self) -> list[date]:
         """Those of them that are known to have minutes, ascending."""
-        return sorted(self.lacking & (self.wanted.traded | set(intraday.days_in(self.bars))))
-
-    @property
-    def sanity(self) -> Sanity:
-        return Sanity(self.run.window.today, self.run.window.closed)
+        return sorted(self.lacking & (self.wanted.traded | set(records.days_in(self.bars))))
 
     async def read(self) -> Outcome:
         absence, days_told = self.absence, len(self.wanted.traded)
@@ -115,7 +109,7 @@ class _Reading:
             return
         kind = run.instrument_type(self.code)
         try:
-            read = vipdoc.read_minutes(file, self.code, kind, PERIOD, run.clock())
+            read = vipdoc.read(file, self.code, kind, PERIOD, run.clock())
         except DataQualityError as error:
             self.ways.append(f"{vipdoc.FOLDERS[PERIOD]} → {ROUTE}: the file cannot be read")
             self.faults.append(str(error))
@@ -124,13 +118,13 @@ class _Reading:
             self.ways.append(f"vipdoc: {read.warning.partition(': ')[2]}")
         day = read.bars["day"]
         before = date.max if again or wanted.oldest is None else wanted.oldest
-        keep = day < intraday.number_of(before)
-        keep |= np.isin(day, intraday.numbers_of(wanted.days))
-        keep &= day <= intraday.number_of(min(window.until or date.max, window.today))
-        keep &= day >= intraday.number_of(window.since or date.min)
+        keep = day < records.number_of(before)
+        keep |= np.isin(day, records.numbers_of(wanted.days))
+        keep &= day <= records.number_of(min(window.until or date.max, window.today))
+        keep &= day >= records.number_of(window.since or date.min)
         self.rejected += read.rejected
         try:
-            self.bars, rejected = intraday.check(self.code, read.bars[keep], PERIOD, self.sanity)
+            self.bars, rejected = plausibility.check(self.code, read.bars[keep], PERIOD, window)
         except DataQualityError as error:
             self.faults.append(str(error))
             return
@@ -153,7 +147,7 @@ class _Reading:
             bars = await self._added(client.intraday_all(self.code, expect_rows=expect))
             self.unanswered = bars is None
             if bars is not None and len(bars) > INTRADAY_BARS - A_DAY:
-                first = intraday.days_in(bars)[0]
+                first = records.days_in(bars)[0]
                 # the series is full: its first day may be cut, and what came before is gone
                 self.out_of_reach |= {day for day in self.lacking if day <= first}
             return bars
@@ -168,13 +162,13 @@ class _Reading:
         lacking = self.lacking
         if not lacking:
             return True
-        reaches = len(bars) < limit or intraday.days_in(bars)[0] <= min(lacking)
+        reaches = len(bars) < limit or records.days_in(bars)[0] <= min(lacking)
         return reaches and not lacking & self.wanted.traded
 
     def _short_limit(self, first: date) -> int | None:
         """How many of the newest bars reach back to `first`, and if there is room to the newest stored
         day, which is read again; None: more than one answer holds."""
-        size = intraday.bars_back_to(self.run.window, first, PERIOD, self.run.clock())
+        size = records.bars_back_to(self.run.window, first, PERIOD, self.run.clock())
         if size > HISTORY_LIMIT:
             return None
         if self.wanted.newest is not None and self.wanted.newest.day < first:
@@ -185,8 +179,8 @@ class _Reading:
         """The bars of an answer, added to those there are. A route that fails is a fault and stops
         nothing."""
         try:
-            bars = intraday.of_answer(await answer)
-            bars, rejected = intraday.check(self.code, bars, PERIOD, self.sanity)
+            bars = records.of_answer(await answer)
+            bars, rejected = plausibility.check(self.code, bars, PERIOD, self.run.window)
         except SourceGone:
             raise
         except (UpstreamError, DataQualityError) as error:
@@ -194,7 +188,7 @@ class _Reading:
             self.faults.append(str(error))
             return None
         self.rejected += rejected
-        self.bars = intraday.better(self.bars, bars, PERIOD)
+        self.bars = records.better(self.bars, bars, PERIOD)
         return bars
 
     async def _ask_for_points(self, days: Sequence[date]) -> None:
@@ -218,32 +212,30 @@ class _Reading:
                 self.rejected.append(Rejected(f"{code} {day}", "close", rule, value, payload))
                 self.faults.append(f"{POINT_ROUTE} {code} {day}: {rule} ({value})")
                 continue
-            self.bars = intraday.merged(self.bars, intraday.of_points(points, by))
+            self.bars = records.merged(self.bars, records.of_points(points, by))
             filled += 1
         if filled:
             self.ways.append(f"{ROUTE} → {POINT_ROUTE}: bars of due days are missing; prices alone")
 
     def _outcome(self) -> Outcome:
         bars = self.bars[self._to_land()]
-        whole = intraday.whole_days(bars[bars["amount"] != intraday.NO_AMOUNT], PERIOD)
+        whole = records.whole_days(bars[bars["amount"] != records.NO_AMOUNT], PERIOD)
         misfits = minute_days.misfits(bars, self.wanted.days)
         later = bars["day"] < _days_of_fetch(bars)
-        bars["final"] = intraday.fetched_after_close(bars) & (
-            (intraday.in_days(bars, whole) & (later | ~intraday.in_days(bars, misfits)))
+        bars["final"] = records.fetched_after_close(bars) & (
+            (records.in_days(bars, whole) & (later | ~records.in_days(bars, misfits)))
             | self._only_in_files(bars)
         )
-        if misfits & set(intraday.days_in(bars[~bars["final"]])) & whole:
+        if misfits & set(records.days_in(bars[~bars["final"]])) & whole:
             self.ways.append(MISFIT)
-        final = intraday.days_in(bars[bars["final"]])
-        lacking = sorted(self.lacking & (self.wanted.traded | set(intraday.days_in(bars))))
+        lacking = sorted(self.lacking & (self.wanted.traded | set(records.days_in(bars))))
         failed = bool(lacking) or (self.unanswered and bool(self.lacking))
-        return Outcome(
+        return records.outcome(
             self.code,
-            bars if len(bars) else None,
+            bars,
             self.rejected,
-            cursor=final[-1] if final else None,
-            skipped=NOT_DUE if not len(bars) and not failed else None,
             failure=self._failure(lacking) if failed else None,
+            skipped=NOT_DUE,
             fallback="; ".join(self.ways) or None,
         )
 
@@ -251,26 +243,26 @@ class _Reading:
         """Days that were due or came from a file, the running one, and the newest stored one if it
         differs now. A day that is stored with more minutes than it has now stays as it is."""
         bars, window, wanted = self.bars, self.run.window, self.wanted
-        keep = intraday.in_days(bars, wanted.days) | _from_file(bars)
+        keep = records.in_days(bars, wanted.days) | _from_file(bars)
         if window.until is None or window.until > window.due:
-            keep |= bars["day"] > intraday.number_of(window.due)
+            keep |= bars["day"] > records.number_of(window.due)
         if wanted.newest is not None:
-            stored = bars["day"] == intraday.number_of(wanted.newest.day)
+            stored = bars["day"] == records.number_of(wanted.newest.day)
             same = bars[stored]
             if (
-                intraday.whole_days(same, PERIOD)
+                records.whole_days(same, PERIOD)
                 and len(same) >= wanted.newest.count
                 and not minute_days.same_as_stored(same, wanted.newest)
             ):
                 keep |= stored
-        second = bars["day"][bars["label"] == intraday.FIRST_OF_AFTERNOON]
-        shorter = intraday.in_days(bars, wanted.with_1301) & ~np.isin(bars["day"], second)
+        second = bars["day"][bars["label"] == records.FIRST_OF_AFTERNOON]
+        shorter = records.in_days(bars, wanted.with_1301) & ~np.isin(bars["day"], second)
         return np.asarray(keep & ~shorter)
 
     def _only_in_files(self, bars: Records) -> Mask:
         """Bars of files older than any that the service can have: nothing better will come."""
         reach = self.run.window.newest(self.run.settings.minute_days)
-        oldest = intraday.number_of(reach[0] if reach else self.run.window.due)
+        oldest = records.number_of(reach[0] if reach else self.run.window.due)
         return np.asarray(_from_file(bars) & (bars["day"] < oldest))
 
     def _failure(self, lacking: Sequence[date]) -> str:
@@ -281,20 +273,13 @@ class _Reading:
 
 
 def _from_file(bars: Records) -> Mask:
-    return np.asarray(bars["route"] == intraday.ROUTES.index("vipdoc/minline"))
+    return np.asarray(bars["route"] == records.ROUTES.index("vipdoc/minline"))
 
 
 def _days_of_fetch(bars: Records) -> Ints:
     """The exchange's day on which each bar was fetched."""
-    minutes = bars["fetched"] // intraday.MINUTE_US + intraday.ZONE_MINUTES
-    return np.asarray(minutes // intraday.DAY_MINUTES)
+    minutes = bars["fetched"] // records.MINUTE_US + records.ZONE_MINUTES
+    return np.asarray(minutes // records.DAY_MINUTES)
 
 
-def table(outcomes: Sequence[Outcome]) -> pa.Table:
-    """The bars of some codes as one Arrow table of the declared schema."""
-    return pa.table(
-        intraday.arrow_columns([(o.key, o.rows) for o in outcomes if o.rows is not None])
-    )
-
-
-DATASET = Dataset("minute_1m", KLINE_MINUTE, ROUTE, fetch, table)
+DATASET = Dataset("minute_1m", KLINE_MINUTE, ROUTE, fetch, records.table)

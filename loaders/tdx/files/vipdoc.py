@@ -12,7 +12,7 @@ it was last written; that moment is the rows' `fetched_at`.
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import orjson
@@ -20,13 +20,9 @@ from numpy.typing import NDArray
 
 from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError
-from loaders.tdx.bars import intraday
-from loaders.tdx.bars.intraday import RECORD, Records
-from loaders.tdx.bars.plausibility import PRICES, Ints, Mask
+from loaders.tdx.bars import records
+from loaders.tdx.bars.records import PRICES, RECORD, Ints, Mask, Records
 from loaders.tdx.bars.tick_days import B_SHARE_PREFIXES
-from loaders.tdx.service.answers import Bars
-
-B = TypeVar("B", Bars, Records)
 
 SIZE = 32
 FOLDERS = {"day": "lday", "minute1": "minline", "minute5": "fzline"}
@@ -40,11 +36,11 @@ _OLD_MINUTE = np.dtype([*_LABEL, *((name, "<u4") for name in PRICES), *_END])
 FIRST_MINUTE_YEAR = 2004
 
 
-class File(NamedTuple, Generic[B]):
+class File(NamedTuple):
     """Bars of a file, of minutes with noon repaired, what was refused of it, and a word about a tail
     that was ignored."""
 
-    bars: B
+    bars: Records
     rejected: list[Rejected]
     warning: str | None
 
@@ -61,70 +57,42 @@ def decimals_of(code: str, instrument_type: str) -> int:
     return 3 if instrument_type == "fund" or code.startswith(B_SHARE_PREFIXES) else 2
 
 
-def read_days(file: Path, code: str, instrument_type: str, now: datetime) -> File[Bars]:
-    """The day bars of a `.day` file, in li and hands. Plausibility is the caller's to check.
+def read(file: Path, code: str, instrument_type: str, period: str, now: datetime) -> File:
+    """The bars of a file (day, minute1, minute5), in li and hands. Plausibility is the caller's to check.
 
-    Volumes of stocks are shares in the file, those of an index hands. Records whose day is no day,
-    or does not come after the one before, are refused. Raises DataQualityError for an unreadable file.
+    Volumes of stocks are shares in the file; those of an index, hands of days and no number of shares
+    of minutes, are kept as they are. Records whose day is no day, or which do not come after the one
+    before, are refused. Raises DataQualityError for an unreadable file.
     """
-    raw, written_at, warning = _records(file, _DAY, now)
-    days, is_day = _days_of(raw["day"].astype(np.int64))
-    ascends = is_day & _ascends(np.where(is_day, days.astype(np.int64), -1))
-    rejected = [
-        _rejected(code, file, raw[i], str(raw["day"][i]), "trade_date", rule)
-        for i, rule in _reasons(is_day, ascends)
-    ]
-    kept = raw[ascends]
-    scale = 10 ** (3 - decimals_of(code, instrument_type))
-    hands = 1 if instrument_type == "index" else 100
-    nothing = [0] * len(kept)
-    prices = {name: (kept[name].astype(np.int64) * scale).tolist() for name in PRICES}
-    bars = Bars(
-        dates=days[ascends].astype(object).tolist(),
-        **prices,
-        volume=(kept["volume"].astype(np.int64) // hands).tolist(),
-        amount=_li(kept["amount"], 3).tolist(),
-        up=nothing,
-        down=nothing,
-        source_route="vipdoc/lday",
-        fetched_at=written_at,
+    is_days = period == "day"
+    raw, written_at, warning = _records(
+        file, _DAY if is_days else _OLD_MINUTE if file.suffix == ".5" else _MINUTE, now
     )
-    return File(bars, rejected, warning)
-
-
-def read_minutes(
-    file: Path, code: str, instrument_type: str, period: str, now: datetime
-) -> File[Records]:
-    """The bars of an `.lc1`, `.lc5` or `.5` file, in li and hands, noon repaired.
-
-    Plausibility is the caller's to check. The volume of an index is no number of shares and kept as
-    it is. Records whose day is no day, or which do not come after the one before, are refused.
-    Raises DataQualityError for an unreadable file.
-    """
-    old = file.suffix == ".5"
-    raw, written_at, warning = _records(file, _OLD_MINUTE if old else _MINUTE, now)
-    packed = raw["day"].astype(np.int64)
-    year, rest = (packed >> 11) + FIRST_MINUTE_YEAR, packed & 2047
-    written = year * 10_000 + rest
+    written = raw["day"].astype(np.int64)
+    if not is_days:
+        written = ((written >> 11) + FIRST_MINUTE_YEAR) * 10_000 + (written & 2047)
+    labels = np.full(len(raw), records.CLOSE) if is_days else raw["label"]
     days, is_day = _days_of(written)
-    minutes = days.astype(np.int64) * intraday.DAY_MINUTES + raw["label"]
+    minutes = days.astype(np.int64) * records.DAY_MINUTES + labels
     ascends = is_day & _ascends(np.where(is_day, minutes, -1))
     rejected = [
-        _rejected(code, file, raw[i], f"{written[i]} {raw['label'][i]}", "bar_end", rule)
+        _rejected(code, file, raw[i], str(written[i]), "trade_date", rule)
+        if is_days
+        else _rejected(code, file, raw[i], f"{written[i]} {labels[i]}", "bar_end", rule)
         for i, rule in _reasons(is_day, ascends)
     ]
     kept = raw[ascends]
     decimals = decimals_of(code, instrument_type)
     bars = np.zeros(len(kept), RECORD)
-    bars["day"], bars["label"] = days[ascends].astype(np.int64), kept["label"]
+    bars["day"], bars["label"] = days[ascends].astype(np.int64), labels[ascends]
     for name in PRICES:
-        whole = kept[name].astype(np.int64) if old else _li(kept[name], decimals)
+        is_exact = kept[name].dtype.kind == "u"
+        whole = kept[name].astype(np.int64) if is_exact else _li(kept[name], decimals)
         bars[name] = whole * 10 ** (3 - decimals)
     bars["volume"] = kept["volume"] // (1 if instrument_type == "index" else 100)
     bars["amount"] = _li(kept["amount"], 3)
-    bars["route"] = intraday.ROUTES.index(f"vipdoc/{FOLDERS[period]}")
-    bars["fetched"] = intraday.microseconds(written_at)
-    return File(intraday.repaired(bars), rejected, warning)
+    bars = records.sourced(bars, f"vipdoc/{FOLDERS[period]}", written_at)
+    return File(bars if is_days else records.repaired(bars), rejected, warning)
 
 
 def _records(

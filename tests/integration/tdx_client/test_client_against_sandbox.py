@@ -19,7 +19,7 @@ from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.replay import ReplayMarket
 from loaders.sandbox.tdx_calls import Options
 from loaders.sandbox.tdx_service import TdxSandbox
-from loaders.tdx.bars.plausibility import check_bars
+from loaders.tdx.bars import plausibility, records
 from loaders.tdx.files.actions_csv import read_actions
 from loaders.tdx.service.answers import (
     Bars,
@@ -30,6 +30,7 @@ from loaders.tdx.service.answers import (
 from loaders.tdx.service.client import TdxClient
 from loaders.tdx.service.reply import WrongShape
 from loaders.tdx.settings import TdxSettings
+from tests.unit.tdx.fake_context import calendar
 
 T = TypeVar("T")
 
@@ -74,6 +75,10 @@ def undisturbed(market: SyntheticMarket, code: str) -> Bars:
     return asked(market, lambda c: c.kline_all(code))[0]
 
 
+def check(code: str, bars: Bars, today: date, closed: Any = lambda _: False) -> Any:
+    return plausibility.check(code, records.of_answer(bars), "day", calendar(today, closed))
+
+
 def columns(bars: Bars) -> list[Any]:
     return [bars.row(i) for i in range(len(bars))]
 
@@ -85,7 +90,7 @@ def test_every_security_of_the_lists_gives_plausible_bars(market: SyntheticMarke
         today = max(a.dates[-1] for a in answers)
         open_days = set(await client.workdays(date(1990, 12, 19), today))
         for name, bars in zip(codes, answers, strict=True):
-            good, rejected = check_bars(name, bars, today, lambda d: d not in open_days)
+            good, rejected = check(name, bars, today, lambda d: d not in open_days)
             assert (rejected, len(good)) == ([], len(bars))
         return len(codes)
 
@@ -180,7 +185,7 @@ def test_a_history_cut_at_a_page_border_is_read_again(
 
 def test_a_bar_with_high_below_low_is_rejected_alone(market: SyntheticMarket, code: str) -> None:
     found, _, _ = asked(market, lambda c: c.kline_all(code), "high-below-low")
-    good, rejected = check_bars(code, found, found.dates[-1], lambda _: False)
+    good, rejected = check(code, found, found.dates[-1])
     assert len(good) == len(found) - 1
     assert {r.rule for r in rejected} == {"high must not be below low"}
 
@@ -191,7 +196,7 @@ def test_a_bar_on_a_holiday_is_rejected_alone(market: SyntheticMarket, code: str
         return bars, await client.workdays(bars.dates[0], bars.dates[-1])
 
     (bars, open_days), _, _ = asked(market, both, "holiday:kline-all")
-    good, rejected = check_bars(code, bars, bars.dates[-1], lambda d: d not in set(open_days))
+    good, rejected = check(code, bars, bars.dates[-1], lambda d: d not in set(open_days))
     assert len(good) == len(bars) - 1
     assert [r.rule for r in rejected] == ["the exchange was closed on this day"]
 
@@ -251,7 +256,7 @@ def test_real_bars_come_through_as_they_were_recorded(real_tdx_data: Path) -> No
     bars, _, client = asked(ReplayMarket(real_tdx_data), lambda c: c.kline_all("sz000002"))
     columns = (bars.dates, bars.open, bars.high, bars.low, bars.close, bars.volume)
     assert list(zip(*columns, strict=True)) == recorded
-    assert check_bars("sz000002", bars, bars.dates[-1], lambda _: False)[1] == []
+    assert check("sz000002", bars, bars.dates[-1])[1] == []
     assert client.oddities == {}
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from loaders.sandbox.replay import ReplayMarket
 from loaders.sandbox.tdx_service import TdxSandbox
-from loaders.tdx.bars import intraday
+from loaders.tdx.bars import plausibility, records
 from loaders.tdx.service.client import TdxClient
 from loaders.tdx.settings import TdxSettings
+from tests.unit.tdx.fake_context import calendar
 
 T = TypeVar("T")
 DAYS = (date(2019, 2, 1), date(2019, 2, 11))
@@ -79,6 +80,6 @@ def test_twenty_four_thousand_recorded_minutes_of_an_index_keep_their_noon_label
     bars = ask(lambda c: c.index_intraday_all("sh000001"))
     clocks = [stamp[11:16] for stamp in bars.stamps]
     assert (len(bars), clocks.count("13:00")) == (24_000, 100)
-    sanity = intraday.Sanity(date(2019, 2, 15), lambda day: day.weekday() > 4)
-    good, rejected = intraday.check("x", intraday.of_answer(bars), "minute1", sanity)
+    days = calendar(date(2019, 2, 15), lambda day: day.weekday() > 4)
+    good, rejected = plausibility.check("x", records.of_answer(bars), "minute1", days)
     assert (len(good), rejected) == (24_000, [])

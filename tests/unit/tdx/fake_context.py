@@ -1,11 +1,13 @@
-"""A context for datasets without a load: requests are answered one after the other."""
+"""A context for datasets without a load: requests are answered one after the other. And calendars."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import date
 from types import SimpleNamespace
 from typing import Any, cast
 
 from loaders.engine.outcome import Outcome
+from loaders.engine.window import Window
 from loaders.tdx.absence import Absence
 from loaders.tdx.context import Context, outcome_of
 
@@ -25,3 +27,8 @@ def fake_context(**attributes: Any) -> Context:
     own = {"each": each, "wait": asyncio.run, "loop": SimpleNamespace(in_order=in_order)}
     own |= {"absence": absence}
     return cast(Context, SimpleNamespace(**own, **attributes))
+
+
+def calendar(today: date, closed: Callable[[date], bool] = lambda _: False) -> Window:
+    """What checks of bars need to know of days."""
+    return Window([today], today, 10, closed, today)

@@ -6,18 +6,18 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
-from loaders.tdx.bars import intraday, minute_days
-from loaders.tdx.bars.intraday import Sanity
+from loaders.engine.outcome import Outcome
+from loaders.tdx.bars import minute_days, plausibility, records
 from loaders.tdx.bars.minute_days import DayBar
 from loaders.tdx.bars.plausibility import Implausible
 from loaders.tdx.service.answers_intraday import MinutePoints, TimedBars, labels
+from tests.unit.tdx.fake_context import calendar
 
 DAY = date(2024, 11, 8)
 EVENING = datetime(2024, 11, 8, 8, 0, tzinfo=UTC)  # 16:00 in Shanghai
-OPEN = Sanity(DAY, lambda day: False)
+OPEN = calendar(DAY)
 PRICE = 10_000
 
 
@@ -53,20 +53,20 @@ def renamed(stamps: list[str], changes: dict[str, str | None]) -> list[str]:
 def test_noon_gets_its_own_name_and_only_its_merger_with_1301_may_cost_a_minute(
     changes: dict[str, str | None], label_of_noon: str | None, count: int, whole: bool
 ) -> None:
-    found = intraday.of_answer(bars(renamed(stamps_of(DAY), changes)))
+    found = records.of_answer(bars(renamed(stamps_of(DAY), changes)))
 
     assert len(found) == count
     noon = found[found["label"] == 690]
-    assert [intraday._CLOCK[int(bar["source_label"])] for bar in noon] == (
+    assert [records._CLOCK[int(bar["source_label"])] for bar in noon] == (
         [label_of_noon] if label_of_noon else []
     )
     assert not (found["label"] == 780).any()
-    assert (DAY in intraday.whole_days(found, "minute1")) is whole
+    assert (DAY in records.whole_days(found, "minute1")) is whole
 
 
 def test_a_bar_1300_beside_a_bar_1130_keeps_its_label() -> None:
     stamps = [f"{DAY}T11:30:00", f"{DAY}T13:00:00", f"{DAY}T13:01:00"]
-    assert intraday.of_answer(bars(stamps))["label"].tolist() == [690, 780, 781]
+    assert records.of_answer(bars(stamps))["label"].tolist() == [690, 780, 781]
 
 
 def test_every_day_of_a_real_capture_is_repaired_and_all_its_full_days_are_whole(
@@ -82,26 +82,26 @@ def test_every_day_of_a_real_capture_is_repaired_and_all_its_full_days_are_whole
     captured = datetime(2017, 8, 1, tzinfo=UTC)
 
     answer = bars(stamps, captured, volume=volume, **columns)
-    found, rejected = intraday.check(
-        "sh000001", intraday.of_answer(answer), "minute1", Sanity(date(2017, 8, 1), OPEN.closed)
+    found, rejected = plausibility.check(
+        "sh000001", records.of_answer(answer), "minute1", calendar(date(2017, 8, 1), OPEN.closed)
     )
 
     assert (len(found), rejected) == (24_000, [])
-    days = intraday.days_in(found)
+    days = records.days_in(found)
     repaired = found[(found["label"] == 690) & (found["source_label"] == 780)]
     assert len(days) == 101
-    assert intraday.days_in(repaired) == days[1:]  # the first day begins in the afternoon
-    without_1301 = set(days) - set(intraday.days_in(found[found["label"] == 781]))
+    assert records.days_in(repaired) == days[1:]  # the first day begins in the afternoon
+    without_1301 = set(days) - set(records.days_in(found[found["label"] == 781]))
     assert len(without_1301) == 100
-    assert [(found["day"] == intraday.number_of(day)).sum() for day in days].count(239) == 99
-    assert intraday.whole_days(found, "minute1") == set(days[1:])
+    assert [(found["day"] == records.number_of(day)).sum() for day in days].count(239) == 99
+    assert records.whole_days(found, "minute1") == set(days[1:])
 
 
 def test_a_day_is_finished_five_minutes_after_the_close() -> None:
     for moment, finished in (((7, 4, 59), False), ((7, 5, 0), True)):
         fetched = datetime(2024, 11, 8, *moment, tzinfo=UTC)
-        found = intraday.of_answer(bars([f"{DAY}T09:31:00"], fetched))
-        assert intraday.fetched_after_close(found).tolist() == [finished]
+        found = records.of_answer(bars([f"{DAY}T09:31:00"], fetched))
+        assert records.fetched_after_close(found).tolist() == [finished]
 
 
 def broken(**changes: Any) -> list[tuple[str, str]]:
@@ -111,7 +111,7 @@ def broken(**changes: Any) -> list[tuple[str, str]]:
     answer = replace(answer, **columns)
     if at:
         answer.stamps[0] = at
-    good, rejected = intraday.check("sh600000", intraday.of_answer(answer), "minute1", OPEN)
+    good, rejected = plausibility.check("sh600000", records.of_answer(answer), "minute1", OPEN)
     assert len(good) < 240
     return [(r.field, r.rule) for r in rejected]
 
@@ -139,39 +139,39 @@ def test_a_bar_that_cannot_be_true_is_refused_and_the_rest_is_kept(
 
 
 def test_bars_of_a_closed_day_are_refused_and_mostly_impossible_answers_as_a_whole() -> None:
-    closed = Sanity(DAY, lambda day: day == DAY)
+    closed = calendar(DAY, lambda day: day == DAY)
     with pytest.raises(Implausible, match=r"240 of 240 bars.*the exchange was closed"):
-        intraday.check("sh600000", intraday.of_answer(bars(stamps_of(DAY))), "minute1", closed)
+        plausibility.check("sh600000", records.of_answer(bars(stamps_of(DAY))), "minute1", closed)
 
 
 def test_prices_that_jump_all_the_time_are_no_market() -> None:
     prices = [PRICE if i % 2 else 4 * PRICE for i in range(240)]
     columns = dict.fromkeys(("open", "high", "low", "close"), prices)
-    found = intraday.of_answer(bars(stamps_of(DAY), **columns))
+    found = records.of_answer(bars(stamps_of(DAY), **columns))
     with pytest.raises(Implausible, match="jumps by more than a factor 3"):
-        intraday.check("sh000001", found, "minute1", OPEN)
+        plausibility.check("sh000001", found, "minute1", OPEN)
 
 
 @pytest.mark.parametrize(("asked", "given"), [("minute1", "minute5"), ("minute5", "minute15")])
 def test_bars_of_another_length_than_was_asked_for_are_refused(asked: str, given: str) -> None:
-    found = intraday.of_answer(bars(stamps_of(DAY, given)))
+    found = records.of_answer(bars(stamps_of(DAY, given)))
     with pytest.raises(Implausible, match=f"bars of {asked} were asked for"):
-        intraday.check("sh600000", found, asked, OPEN)
+        plausibility.check("sh600000", found, asked, OPEN)
 
 
 def test_the_service_clock_may_be_ahead_and_the_running_bar_ends_later_than_now() -> None:
     now = datetime(2024, 11, 8, 2, 0, 30, tzinfo=UTC)  # 10:00:30
     for label, count in (("10:01", 1), ("10:06", 1), ("10:08", 0)):
-        found = intraday.of_answer(bars([f"{DAY}T{label}:00"], now))
-        assert len(intraday.check("sh600000", found, "minute1", OPEN)[0]) == count
+        found = records.of_answer(bars([f"{DAY}T{label}:00"], now))
+        assert len(plausibility.check("sh600000", found, "minute1", OPEN)[0]) == count
 
 
 def test_minute_points_are_bars_of_one_price_without_turnover() -> None:
     points = MinutePoints(DAY, ["09:31", "09:32"], [41250, 41260], [7, 8], "minute", EVENING)
 
-    columns = intraday.arrow_columns([("sh510300", intraday.of_points(points, 10))])
+    found = Outcome("sh510300", records.of_points(points, 10))
 
-    shown = pa.table(columns).to_pylist()
+    shown = records.table([found]).to_pylist()
     assert [row["bar_end"] for row in shown] == [
         datetime(2024, 11, 8, 1, 31, tzinfo=UTC),
         datetime(2024, 11, 8, 1, 32, tzinfo=UTC),
@@ -182,26 +182,24 @@ def test_minute_points_are_bars_of_one_price_without_turnover() -> None:
 
 
 def test_of_two_answers_the_better_one_of_each_day_counts() -> None:
-    before = intraday.of_answer(bars(stamps_of(DAY), close=[PRICE] * 240))
-    later = intraday.of_answer(
-        bars([f"{DAY}T09:31:00", "2024-11-07T09:31:00"][::-1], volume=[1, 2])
-    )
-    found = intraday.better(before, later, "minute1")
+    before = records.of_answer(bars(stamps_of(DAY), close=[PRICE] * 240))
+    later = records.of_answer(bars([f"{DAY}T09:31:00", "2024-11-07T09:31:00"][::-1], volume=[1, 2]))
+    found = records.better(before, later, "minute1")
     assert len(found) == 241
     assert found["volume"].tolist()[:2] == [1, 100]
 
 
 def test_of_a_day_that_is_not_whole_the_later_bar_of_a_minute_counts() -> None:
     stamps = stamps_of(DAY)[:3]
-    before = intraday.of_answer(bars(stamps, volume=[1, 2, 3]))
-    later = intraday.of_answer(bars(stamps[1:], volume=[20, 30]))
-    assert intraday.better(before, later, "minute1")["volume"].tolist() == [1, 20, 30]
+    before = records.of_answer(bars(stamps, volume=[1, 2, 3]))
+    later = records.of_answer(bars(stamps[1:], volume=[20, 30]))
+    assert records.better(before, later, "minute1")["volume"].tolist() == [1, 20, 30]
 
 
-def hands(*volumes: int, amounts: list[int] | None = None) -> intraday.Records:
+def hands(*volumes: int, amounts: list[int] | None = None) -> records.Records:
     stamps = stamps_of(DAY)[: len(volumes)]
     paid = amounts or [v * 100 * PRICE for v in volumes]
-    return intraday.of_answer(bars(stamps, volume=list(volumes), amount=paid))
+    return records.of_answer(bars(stamps, volume=list(volumes), amount=paid))
 
 
 @pytest.mark.parametrize(

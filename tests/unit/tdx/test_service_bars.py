@@ -7,7 +7,8 @@ import pytest
 from fake_tdx import bar, bars_of
 
 from loaders.engine.window import Window
-from loaders.tdx.bars.long_bars import LongBars, accepted, arrow_columns, ends_of, named
+from loaders.tdx.bars import records
+from loaders.tdx.bars.long_bars import accepted, ends_of
 from loaders.tdx.bars.stored_bars import LostHistory, Stored, joined
 from loaders.tdx.service.answers import Bars
 
@@ -91,16 +92,19 @@ def test_what_the_whole_series_lacks_of_what_is_stored_is_told() -> None:
 @pytest.mark.parametrize(("stored", "kept"), [(True, FRIDAYS[:3]), (False, FRIDAYS[1:3])])
 def test_since_begins_a_history_and_opens_no_gap_in_one(stored: bool, kept: list[date]) -> None:
     window = Window(FRIDAYS, FRIDAYS[-1], 10, lambda _: False, FRIDAYS[-1], FRIDAYS[1], FRIDAYS[2])
-    found = named(accepted("sh600000", weeks(*FRIDAYS), window, stored=stored), "week", FRIDAYS)
-    assert found.rows.bars.dates == kept
+    found = accepted("sh600000", weeks(*FRIDAYS), window, "week", FRIDAYS, stored=stored)
+    assert records.days_in(found.rows) == kept
     assert found.cursor == FRIDAYS[2]
 
 
 def test_a_week_is_final_once_its_last_trading_day_is_over() -> None:
     # on Friday at 16:00: a stock that stopped on Wednesday, and a month that goes on
-    wednesday = weeks(date(2024, 11, 6))
-    week = arrow_columns("sh600000", LongBars(wednesday, [FRIDAYS[3]], "week"))
-    month = arrow_columns("sh600000", LongBars(wednesday, [date(2024, 11, 29)], "month"))
+    wednesday, known = weeks(date(2024, 11, 6)), [*FRIDAYS, date(2024, 11, 29)]
+    window = Window(FRIDAYS, FRIDAYS[-1], 10, lambda _: False, FRIDAYS[-1])
+    week, month = (
+        records.table([accepted("sh600000", wednesday, window, period, known, stored=False)])
+        for period in ("week", "month")
+    )
     assert week["is_final"].to_pylist() == [True]
     assert month["is_final"].to_pylist() == [False]
     assert week["bar_end"].to_pylist() == [datetime(2024, 11, 8, 7, 0, tzinfo=UTC)]

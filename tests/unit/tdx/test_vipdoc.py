@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import DataQualityError
-from loaders.tdx.bars import intraday
+from loaders.tdx.bars import records
 from loaders.tdx.files import vipdoc
 
 NOW = datetime(2025, 9, 1, tzinfo=UTC)
@@ -31,7 +31,7 @@ def written(folder: Path, name: str, *records: bytes) -> Path:
     return file
 
 
-def rows(found: intraday.Records) -> list[tuple[object, ...]]:
+def rows(found: records.Records) -> list[tuple[object, ...]]:
     names = ("day", "label", "open", "high", "low", "close", "volume", "amount")
     return [tuple(int(bar[name]) for name in names) for bar in found]
 
@@ -66,20 +66,19 @@ def test_real_day_files_are_read_in_li_and_hands(
     file = vipdoc.find(real_tdx_data / "vipdoc", code, "day")
     assert file is not None
 
-    found = vipdoc.read_days(file, code, kind, NOW)
+    found = vipdoc.read(file, code, kind, "day", NOW)
 
-    bars = found.bars
+    bars, days = found.bars, records.dates_of(found.bars["day"])
     assert (len(bars), found.rejected, found.warning) == (count, [], None)
     for index, expected in ((0, first), (count - 1, last)):
-        row = bars.row(index)
-        assert tuple(row.values())[:7] == expected
-    assert bars.dates == sorted(set(bars.dates))
+        assert (str(days[index]), *rows(bars)[index][2:]) == expected
+    assert days == sorted(set(days))
 
 
 def test_a_day_file_of_a_fund_has_three_decimals(tmp_path: Path) -> None:
     file = written(tmp_path, "sh510300.day", day_record(20241108, 4125, 4130, 4120, 4126))
 
-    row = vipdoc.read_days(file, "sh510300", "fund", NOW).bars.row(0)
+    (row,) = vipdoc.read(file, "sh510300", "fund", "day", NOW).bars
 
     assert [row[name] for name in ("open", "high", "low", "close")] == [4125, 4130, 4120, 4126]
 
@@ -90,9 +89,9 @@ def test_records_that_do_not_ascend_or_have_no_day_are_refused_and_the_rest_is_k
     days = (20241107, 20241108, 20241107, 20241108, 20241131, 0, 20241111)
     file = written(tmp_path, "sh600000.day", *(day_record(d, 10, 12, 9, 11) for d in days))
 
-    found = vipdoc.read_days(file, "sh600000", "stock", NOW)
+    found = vipdoc.read(file, "sh600000", "stock", "day", NOW)
 
-    assert found.bars.dates == [date(2024, 11, 7), date(2024, 11, 8), date(2024, 11, 11)]
+    assert records.days_in(found.bars) == [date(2024, 11, 7), date(2024, 11, 8), date(2024, 11, 11)]
     assert [(r.value, r.rule) for r in found.rejected] == [
         ("20241107", "records must ascend in time"),
         ("20241108", "records must ascend in time"),
@@ -105,7 +104,7 @@ def test_the_tail_of_a_file_that_is_being_written_is_ignored_with_a_word(tmp_pat
     record = day_record(20241108, 10, 12, 9, 11)
     file = written(tmp_path, "sh600000.day", record, record[:7])
 
-    found = vipdoc.read_days(file, "sh600000", "stock", NOW)
+    found = vipdoc.read(file, "sh600000", "stock", "day", NOW)
 
     assert len(found.bars) == 1
     assert found.warning == "sh600000.day: 7 bytes after the last whole record are ignored"
@@ -115,11 +114,11 @@ def test_minutes_are_rounded_to_the_decimals_of_the_instrument(tmp_path: Path) -
     # 9.85 and 4.126 are no single floats
     stock = written(tmp_path, "a.lc1", minute(DAY, "09:31", 9.85, 9.87, 9.84, 9.86, shares=12345))
     fund = written(tmp_path, "b.lc1", minute(DAY, "09:31", 4.125, 4.127, 4.124, 4.126))
-    number = intraday.number_of(DAY)
+    number = records.number_of(DAY)
 
-    of_stock = vipdoc.read_minutes(stock, "sh600000", "stock", "minute1", NOW).bars
-    of_fund = vipdoc.read_minutes(fund, "sh510300", "fund", "minute1", NOW).bars
-    of_b_share = vipdoc.read_minutes(fund, "sh900901", "stock", "minute1", NOW).bars
+    of_stock = vipdoc.read(stock, "sh600000", "stock", "minute1", NOW).bars
+    of_fund = vipdoc.read(fund, "sh510300", "fund", "minute1", NOW).bars
+    of_b_share = vipdoc.read(fund, "sh900901", "stock", "minute1", NOW).bars
 
     assert rows(of_stock) == [(number, 571, 9850, 9870, 9840, 9860, 123, 1_000_000_000)]
     assert rows(of_fund)[0][2:6] == rows(of_b_share)[0][2:6] == (4125, 4127, 4124, 4126)
@@ -130,7 +129,7 @@ def test_the_volume_of_an_index_minute_is_kept_as_it_is(tmp_path: Path) -> None:
         tmp_path, "i.lc1", minute(DAY, "09:31", 3214.66, 3215.41, 3214.06, 3215.12, shares=5390247)
     )
 
-    found = vipdoc.read_minutes(file, "sh000001", "index", "minute1", NOW).bars
+    found = vipdoc.read(file, "sh000001", "index", "minute1", NOW).bars
 
     assert rows(found)[0][2:7] == (3214660, 3215410, 3214060, 3215120, 5390247)
 
@@ -140,7 +139,7 @@ def test_old_five_minute_files_have_whole_numbers_for_prices(tmp_path: Path) -> 
     record = struct.pack("<HHIIIIfII", packed, 575, 985, 987, 984, 986, 1e6, 1000, 0)
     file = written(tmp_path, "sh600000.5", record)
 
-    found = vipdoc.read_minutes(file, "sh600000", "stock", "minute5", NOW).bars
+    found = vipdoc.read(file, "sh600000", "stock", "minute5", NOW).bars
 
     assert rows(found)[0][1:6] == (575, 9850, 9870, 9840, 9860)
 
@@ -154,7 +153,7 @@ def test_noon_is_repaired_in_files_too_and_what_is_no_number_is_no_price(tmp_pat
         minute(date(2024, 11, 7), "15:00", 9.85, 9.85, 9.85, 9.85),
     )
 
-    found = vipdoc.read_minutes(file, "sh600000", "stock", "minute1", NOW)
+    found = vipdoc.read(file, "sh600000", "stock", "minute1", NOW)
 
     assert [(int(b["label"]), int(b["source_label"])) for b in found.bars] == [
         (689, 689),
@@ -171,8 +170,8 @@ def test_rows_of_a_file_are_as_old_as_the_file_and_never_newer_than_the_load(
     moment = datetime(2024, 11, 8, 10, 0, tzinfo=UTC)
     for touched, expected in ((moment, moment), (datetime(2030, 1, 1, tzinfo=UTC), NOW)):
         os.utime(file, (touched.timestamp(), touched.timestamp()))
-        found = vipdoc.read_minutes(file, "sh600000", "stock", "minute1", NOW).bars
-        assert int(found["fetched"][0]) == intraday.microseconds(expected)
+        found = vipdoc.read(file, "sh600000", "stock", "minute1", NOW).bars
+        assert int(found["fetched"][0]) == records.microseconds(expected)
 
 
 def test_files_are_found_by_exchange_and_period_and_a_lost_one_is_a_fault(tmp_path: Path) -> None:
@@ -184,16 +183,16 @@ def test_files_are_found_by_exchange_and_period_and_a_lost_one_is_a_fault(tmp_pa
     new.touch()
     assert vipdoc.find(tmp_path, "sz000001", "minute5") == new
     assert vipdoc.find(tmp_path, "sz000001", "minute1") is None
-    assert len(vipdoc.read_minutes(new, "sz000001", "stock", "minute5", NOW).bars) == 0
+    assert len(vipdoc.read(new, "sz000001", "stock", "minute5", NOW).bars) == 0
     with pytest.raises(DataQualityError, match=r"sz000001\.lc1 cannot be read"):
-        vipdoc.read_minutes(folder / "sz000001.lc1", "sz000001", "stock", "minute1", NOW)
+        vipdoc.read(folder / "sz000001.lc1", "sz000001", "stock", "minute1", NOW)
 
 
 def test_a_file_of_random_bytes_is_refused_record_by_record(tmp_path: Path) -> None:
     noise = bytes(range(256)) * 4 + b"\xff" * 64
     for name, read in (
-        ("sh600000.day", lambda f: vipdoc.read_days(f, "sh600000", "stock", NOW)),
-        ("sh600000.lc1", lambda f: vipdoc.read_minutes(f, "sh600000", "stock", "minute1", NOW)),
+        ("sh600000.day", lambda f: vipdoc.read(f, "sh600000", "stock", "day", NOW)),
+        ("sh600000.lc1", lambda f: vipdoc.read(f, "sh600000", "stock", "minute1", NOW)),
     ):
         found = read(written(tmp_path, name, noise))
         assert len(found.bars) + len(found.rejected) >= len(noise) // 32

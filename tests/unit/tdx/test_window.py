@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from loaders.engine.window import Window
-from loaders.tdx.bars import intraday
+from loaders.tdx.bars import records
 
 DAYS = [d for d in (date(2025, 6, 2) + timedelta(days=i) for i in range(12)) if d.weekday() < 5]
 FIRST, MONDAY, LAST = DAYS[0], DAYS[5], DAYS[-1]  # 2, 9 and 13 June
@@ -84,10 +84,10 @@ def test_bars_of_the_running_session_are_counted_as_far_as_it_has_come(
 ) -> None:
     now = datetime(LAST.year, LAST.month, LAST.day, *clock, tzinfo=UTC)
     running = window(due=DAYS[-2])
-    assert intraday.bars_back_to(running, DAYS[-3], "minute1", now) == size
+    assert records.bars_back_to(running, DAYS[-3], "minute1", now) == size
 
 
 def test_a_finished_day_is_counted_once() -> None:
     evening = datetime(2025, 6, 13, 8, 0, tzinfo=UTC)
-    assert intraday.bars_back_to(window(), DAYS[-2], "minute1", evening) == 480
-    assert intraday.bars_back_to(window(), DAYS[-2], "minute30", evening) == 16
+    assert records.bars_back_to(window(), DAYS[-2], "minute1", evening) == 480
+    assert records.bars_back_to(window(), DAYS[-2], "minute30", evening) == 16

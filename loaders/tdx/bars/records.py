@@ -1,0 +1,260 @@
+"""Bars of every length in numpy: their labels, the repair of noon, which days are whole, their rows.
+
+One record is one bar: `day` is the last day that it covers and `end` the day that names it, both
+counted from 1970-01-01, `label` the minutes from midnight of the exchange's wall clock at which it
+ends. The two days differ in weeks and months alone (loaders.tdx.bars.long_bars). `source_label` is
+the label as it came, NO_LABEL of a day or longer. A day runs from 09:30 to 11:30 and from 13:00 to
+15:00.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from loaders.engine.outcome import Outcome
+from loaders.engine.rejects import Rejected
+from loaders.engine.window import Window
+from loaders.tdx.service.answers import Bars
+from loaders.tdx.service.answers_intraday import MinutePoints, TimedBars, labels
+from loaders.trading_time import SHANGHAI, SHANGHAI_FINAL, published_days
+
+Records: TypeAlias = NDArray[np.void]
+Ints: TypeAlias = NDArray[np.int64]
+Mask: TypeAlias = NDArray[np.bool_]
+
+PRICES = ("open", "high", "low", "close")
+NUMBERS = (*PRICES, "volume", "amount")
+RECORD = np.dtype(
+    [("day", "i4"), ("end", "i4"), ("label", "i2"), ("source_label", "i2")]
+    + [(name, "i8") for name in NUMBERS]
+    + [("up", "i8"), ("down", "i8"), ("route", "i1"), ("fetched", "i8"), ("final", "?")]
+)
+NO_AMOUNT = -1  # turnover that the route does not tell
+NO_LABEL = 0
+ROUTES = (
+    "/api/kline-history",
+    "/api/kline-all",
+    "/api/kline-all/ths",
+    "/api/index",
+    "/api/index/all",
+    "/api/minute",
+    "vipdoc/lday",
+    "vipdoc/minline",
+    "vipdoc/fzline",
+)
+
+NOON, NOON_ASKEW, FIRST_OF_AFTERNOON, CLOSE = 690, 780, 781, 900
+OPENING = time(9, 30)
+DAY_MINUTES = 1440
+MINUTE_US = 60_000_000
+ZONE_MINUTES = 8 * 60  # Shanghai is ahead of UTC
+SLACK_MINUTES = 5  # by which the service's clock may be ahead of ours
+EPOCH = date(1970, 1, 1)
+_EPOCH_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
+_CLOCK = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(DAY_MINUTES)]
+_STAMP = pa.timestamp("us", tz="UTC")
+
+
+def number_of(day: date) -> int:
+    return (day - EPOCH).days
+
+
+def day_of(number: int) -> date:
+    return EPOCH + timedelta(days=int(number))
+
+
+def numbers_of(days: Iterable[date]) -> Ints:
+    return np.fromiter(map(date.toordinal, days), np.int64) - EPOCH.toordinal()
+
+
+def dates_of(numbers: Ints) -> list[date]:
+    return list(numbers.astype("datetime64[D]").tolist())
+
+
+@cache
+def grid(period: str) -> Ints:
+    """The labels of a whole day, ascending."""
+    return np.array([int(text[:2]) * 60 + int(text[3:]) for text in labels(period)])
+
+
+def microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH_INSTANT) // timedelta(microseconds=1)
+
+
+def empty() -> Records:
+    return np.zeros(0, RECORD)
+
+
+def of_answer(bars: Bars | TimedBars) -> Records:
+    """An answer's bars, of minutes with noon repaired."""
+    records = np.zeros(len(bars), RECORD)
+    for name in (*NUMBERS, "up", "down"):
+        records[name] = getattr(bars, name)
+    if isinstance(bars, Bars):
+        records["day"], records["label"] = numbers_of(bars.dates), CLOSE
+        return sourced(records, f"/api/{bars.source_route}", bars.fetched_at)
+    minutes = np.array(bars.stamps, "datetime64[m]").astype(np.int64)
+    records["day"], records["label"] = np.divmod(minutes, DAY_MINUTES)
+    return repaired(sourced(records, f"/api/{bars.source_route}", bars.fetched_at))
+
+
+def of_points(points: MinutePoints, divisor: int) -> Records:
+    """Minutes known by one price and a volume: open, high, low and close are that price."""
+    records = np.zeros(len(points), RECORD)
+    records["day"] = number_of(points.day)
+    records["label"] = grid("minute1")[: len(points)]
+    for name in PRICES:
+        records[name] = points.price
+        records[name] //= divisor
+    records["volume"], records["amount"] = points.number, NO_AMOUNT
+    return repaired(sourced(records, f"/api/{points.source_route}", points.fetched_at))
+
+
+def sourced(bars: Records, route: str, fetched_at: datetime) -> Records:
+    """The bars with where they came from, and when."""
+    bars["end"] = bars["day"]
+    bars["route"], bars["fetched"] = ROUTES.index(route), microseconds(fetched_at)
+    return bars
+
+
+def repaired(bars: Records) -> Records:
+    """Keeps each label as it came in `source_label`; 13:00 becomes 11:30 on days without that bar.
+
+    The service calls the noon bar 13:00 or 11:30, and the same bar differently at different hours.
+    """
+    bars["source_label"] = bars["label"]
+    askew = bars["label"] == NOON_ASKEW
+    if askew.any():
+        named = bars["day"][bars["label"] == NOON]
+        bars["label"][askew & ~np.isin(bars["day"], named)] = NOON
+        bars.sort(order=["day", "label"], kind="stable")
+    return bars
+
+
+def merged(*parts: Records) -> Records:
+    """All bars in order of time; of one label the bar of the first part that has it."""
+    bars = np.concatenate(parts)
+    _, first = np.unique(minutes_of(bars), return_index=True)
+    return bars[first]
+
+
+def in_days(bars: Records, days: Iterable[date]) -> Mask:
+    return np.isin(bars["day"], numbers_of(days))
+
+
+def days_in(bars: Records) -> list[date]:
+    return dates_of(np.unique(bars["day"]))
+
+
+def better(before: Records, bars: Records, period: str) -> Records:
+    """Whole days stay as they are; of the others the later answer counts."""
+    settled = whole_days(before, period)
+    return merged(bars[~in_days(bars, settled)], before)
+
+
+def bars_back_to(window: Window, first: date, period: str, now: datetime) -> int:
+    """How many bars a code can have from the day `first` on until `now`."""
+    days = bisect_right(window.days, window.due) - bisect_left(window.days, first)
+    return max(days, 0) * len(grid(period)) + _running(window, period, now)
+
+
+def _running(window: Window, period: str, now: datetime) -> int:
+    """Bars of today while it is not finished; 0 if it is no trading day."""
+    today = window.today
+    if today <= window.due or (today not in window.days and not published_days(today, today)):
+        return 0
+    clock = now.astimezone(SHANGHAI)
+    begun = int((grid(period) <= clock.hour * 60 + clock.minute + SLACK_MINUTES).sum())
+    return min(begun + 1, len(grid(period))) if clock.time() >= OPENING else 0
+
+
+def whole_days(bars: Records, period: str) -> set[date]:
+    """Days of which every bar is there.
+
+    13:01 may be missing where noon was labelled 13:00: that bar then holds both minutes.
+    """
+    if not len(bars):
+        return set()
+    days, where = np.unique(bars["day"], return_inverse=True)
+    on_grid = np.isin(bars["label"], grid(period))
+    count = np.bincount(where[on_grid], minlength=len(days))
+    askew = np.bincount(where[bars["source_label"] == NOON_ASKEW], minlength=len(days)) > 0
+    second = np.bincount(where[bars["label"] == FIRST_OF_AFTERNOON], minlength=len(days)) > 0
+    size = len(grid(period))
+    full = (count == size) | ((period == "minute1") & (count == size - 1) & askew & ~second)
+    return set(dates_of(days[full]))
+
+
+def fetched_after_close(bars: Records) -> Mask:
+    """Was the bar fetched once the day that names it was finished?"""
+    finished = bars["end"].astype(np.int64) * DAY_MINUTES - ZONE_MINUTES
+    finished += SHANGHAI_FINAL.hour * 60 + SHANGHAI_FINAL.minute
+    return np.asarray(bars["fetched"] >= finished * MINUTE_US)
+
+
+def minutes_of(bars: Records) -> Ints:
+    """The end of each bar in minutes, on the clock of the last day that it covers."""
+    return np.asarray(bars["day"].astype(np.int64) * DAY_MINUTES + bars["label"])
+
+
+def clock_of(minutes: int) -> str:
+    """HH:MM; a file can hold any number."""
+    return _CLOCK[minutes] if 0 <= minutes < DAY_MINUTES else f"{minutes} minutes"
+
+
+def outcome(
+    key: str,
+    bars: Records,
+    rejected: Sequence[Rejected],
+    *,
+    failure: str | None = None,
+    skipped: str | None = None,
+    fallback: str | None = None,
+) -> Outcome:
+    """What lands of a key; the cursor is the newest day of final bars. `skipped` is why a key without a
+    bar and a failure has none."""
+    final = bars["day"][bars["final"]]
+    cursor = day_of(final.max()) if len(final) else None
+    if len(bars) or failure:
+        skipped = None
+    rows = bars if len(bars) else None
+    return Outcome(key, rows, rejected, cursor, skipped, failure, fallback)
+
+
+def table(outcomes: Sequence[Outcome], period: str | None = None) -> pa.Table:
+    """The bars of some keys (`sh600000`, `sh000001 week`) as one Arrow table with all columns that a
+    table of bars can have, `period` among them where it is given."""
+    parts: list[Records] = [o.rows for o in outcomes if o.rows is not None]
+    codes = [o.key.partition(" ")[0] for o in outcomes if o.rows is not None]
+    at = np.repeat(np.arange(len(parts), dtype=np.int32), [len(bars) for bars in parts])
+    bars = np.concatenate(parts)
+    ends = (bars["end"].astype(np.int64) * DAY_MINUTES + bars["label"] - ZONE_MINUTES) * MINUTE_US
+
+    def column(name: str) -> NDArray[Any]:
+        return np.ascontiguousarray(bars[name])
+
+    source_label = column("source_label").astype(np.int32)
+    columns = {
+        "code": pa.array(codes, pa.string()).take(pa.array(at)),
+        "bar_end": pa.array(ends).view(_STAMP),
+        "trade_date": pa.array(column("day")).view(pa.date32()),
+        "source_label": pa.array(_CLOCK).take(
+            pa.array(source_label, mask=source_label == NO_LABEL)
+        ),
+        **{name: pa.array(column(name)) for name in (*PRICES, "volume")},
+        "amount": pa.array(column("amount"), mask=column("amount") == NO_AMOUNT),
+        "up_count": pa.array(column("up")),
+        "down_count": pa.array(column("down")),
+        "source_route": pa.array(ROUTES).take(pa.array(bars["route"].astype(np.int32))),
+        "fetched_at": pa.array(column("fetched")).view(_STAMP),
+        "is_final": pa.array(column("final")),
+    }
+    if period is not None:
+        columns["period"] = pa.repeat(pa.scalar(period), len(bars))
+    return pa.table(columns)
