@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.sandbox.world import Bars, Ints, Tick
+from loaders.sandbox.world import Bars, Ints, Tick, period_starts
 
 MINUTES = 240
 # hands a day below which single trades are made, and hands that a minute of a busier day has at least
@@ -18,17 +18,11 @@ THIN, LEAST = 6_000, 4
 Floats = NDArray[np.float64]
 
 
-def _labels() -> list[str]:
-    marks = [570 + i for i in range(1, 121)] + [780 + i for i in range(1, 121)]
-    return [f"{m // 60:02d}:{m % 60:02d}" for m in marks]
-
-
-LABELS = _labels()
+BEGINS = (*range(570, 690), *range(780, 900))
+LABELS = [f"{(m + 1) // 60:02d}:{(m + 1) % 60:02d}" for m in BEGINS]
 # the minute in which the ticks of a bar happened: the one before its label, but for the closing auction
-STARTS = {
-    label: "15:00" if label == "15:00" else f"{m // 60:02d}:{m % 60:02d}"
-    for label, m in zip(LABELS, (*range(570, 690), *range(780, 900)), strict=True)
-}
+STARTS = dict(zip(LABELS, (f"{m // 60:02d}:{m % 60:02d}" for m in BEGINS), strict=True))
+STARTS["15:00"] = "15:00"
 
 
 @lru_cache(maxsize=1)
@@ -160,16 +154,13 @@ def _thin_day(day: str, bar: tuple[int, ...], tick: int, rng: np.random.Generato
 
 def group_minutes(bars: Bars, size: int) -> Ints:
     """Group starts for bars of `size` minutes; every day begins anew."""
-    starts, last = [], ""
-    for i, stamp in enumerate(bars.stamps):
+    keys = []
+    for stamp in bars.stamps:
         minute = int(stamp[11:13]) * 60 + int(stamp[14:16])
         # 13:01 follows 11:30: the lunch break is no part of the count
         passed = minute - 571 if minute <= 690 else minute - 661
-        key = f"{stamp[:10]} {passed // size}"
-        if key != last:
-            starts.append(i)
-            last = key
-    return np.array(starts, dtype=np.int64)
+        keys.append((stamp[:10], passed // size))
+    return period_starts(keys)
 
 
 def ticks_of(minutes: Bars, seed: list[int]) -> list[Tick]:

@@ -155,7 +155,7 @@ class SyntheticMarket(World):
             if stop > start:
                 price = shape.fill(start, stop, price)
             for day, kind in effective.get(stop, ()):
-                rows = _rows(role.code, self.days_at(day), kind, price / 1000, total)
+                rows = _rows(role.code, self.days[day], kind, price / 1000, total)
                 for event in events(rows):
                     price = float(event.ex_price(Fraction(round(price), 1000))) * 1000
                 total = rows[-1].total_shares
@@ -163,9 +163,6 @@ class SyntheticMarket(World):
             start = stop
         stamps = [self._stamps[i] for i in open_days]
         return shape.bars(stamps), tuple(actions)
-
-    def days_at(self, position: int) -> date:
-        return date.fromisoformat(self._stamps[position][:10])
 
     def _open_days(self, role: Role) -> Ints:
         first = self._position(role.from_)
@@ -257,6 +254,7 @@ def _rows(code: str, day: date, kind: str, price: float, total: int) -> list[Act
     cash = _per10(price, 0.02)
     deal = Decimal(round(price * 0.7, 2)).quantize(Decimal("0.01"))
     grown = {"bonus": 1.3, "transfer": 1.5, "rights": 1.3, "joint": 1.6, "two_rows": 1.2}
+    grown |= {"split": 2, "merge": 0.5}
     after = round(total * grown.get(kind, 1.0))
     kinds: dict[str, list[dict[str, Any]]] = {
         "cash": [{"cash": cash}],
@@ -280,8 +278,6 @@ def _rows(code: str, day: date, kind: str, price: float, total: int) -> list[Act
         "split": [{"category": SPLIT, "split_ratio": Decimal(2)}],
         "merge": [{"category": SPLIT, "split_ratio": Decimal("0.5")}],
     }
-    if kind in ("split", "merge"):
-        after = round(total * (2 if kind == "split" else 0.5))
     return [
         Action(code, day, total_shares=after, float_shares=after * 6 // 10, **row)
         for row in kinds[kind]

@@ -54,6 +54,8 @@ def kind_of(code: str) -> Kind:
 class ReplayMarket(World):
     """The files of one folder; `UsageError` when it holds no daily file or one that cannot be read."""
 
+    records_intraday = True
+
     def __init__(self, folder: Path) -> None:
         files = sorted(folder.glob("daily_*.csv")) if folder.is_dir() else []
         if not files:
@@ -75,10 +77,6 @@ class ReplayMarket(World):
         self._ticks: dict[str, dict[str, list[Tick]]] = {}
         self._recorded: dict[str, Bars | None] = {}
         super().__init__(days, datetime.combine(days[-1], CLOSE_OF_DAY), securities)
-
-    @property
-    def records_intraday(self) -> bool:
-        return True
 
     def actions(self, code: str) -> Sequence[Action]:
         return [action for action in self._actions if action.code == code]

@@ -1,27 +1,11 @@
 """Routes of bars: kline, kline-history, kline-all (raw and third-party), index, index/all, income."""
 
 import sys
-from datetime import date
 
+from loaders.sandbox import tdx_wire as wire
 from loaders.sandbox.tdx_calls import Call, prefixed
 from loaders.sandbox.tdx_render import Series
 from loaders.sandbox.tdx_series import DAY_TYPES, MINUTE_SIZES, NOTHING_LACKING, Lacking
-from loaders.sandbox.tdx_wire import (
-    CODE_REQUIRED,
-    NO_CODE,
-    THS_ERROR,
-    TIMED_OUT,
-    BadRequest,
-    EmptyBody,
-    ServiceError,
-    UpstreamTimeout,
-    atoi,
-    expand_code,
-    go_json,
-    limit_of,
-    parse_day,
-    ths_digits,
-)
 
 NOTES = (
     "该接口会一次性返回全部历史数据，响应时间取决于数据量",
@@ -38,17 +22,17 @@ def upper(count: int, rows: bytes) -> bytes:
 
 
 def lower(count: int, rows: bytes, meta: dict[str, object] | None = None) -> bytes:
-    tail = b',"meta":' + go_json(meta) if meta is not None else b""
+    tail = b',"meta":' + wire.go_json(meta) if meta is not None else b""
     return b'{"count":%d,"list":%s%s}' % (count, rows, tail)
 
 
 def capped(text: str) -> int:
-    number = atoi(text)
+    number = wire.atoi(text)
     return min(number, HISTORY_CAP) if number and number > 0 else HISTORY_LIMIT
 
 
 def raw_series(call: Call, text: str, period: str, newest: int | None = None) -> Series:
-    code = expand_code(text)
+    code = wire.expand_code(text)
     call.upstream()
     security = call.security(code)
     if security is None:
@@ -56,28 +40,30 @@ def raw_series(call: Call, text: str, period: str, newest: int | None = None) ->
     if security.kind == "index":
         if period in DAY_TYPES:
             # the decoder reads garbage: a year beyond 9999, which JSON cannot carry
-            raise EmptyBody
+            raise wire.EmptyBody
         return _garbled(call.state.series.raw(security, period, call.clock))
     return call.state.series.raw(security, period, call.clock, newest)
 
 
 def index_series(call: Call, text: str, period: str, newest: int | None = None) -> Series:
-    code = expand_code(text)
+    code = wire.expand_code(text)
     call.upstream()
     security = call.security(code)
     if security is None:
         return NO_SERIES
     if security.kind != "index":
-        raise UpstreamTimeout(TIMED_OUT)
+        raise wire.UpstreamTimeout(wire.TIMED_OUT)
     return call.state.series.raw(security, period, call.clock, newest)
 
 
 def ths_series(call: Call, text: str, period: str, newest: int | None = None) -> Series:
-    digits = ths_digits(text)
+    digits = wire.ths_digits(text)
     found = call.world.find_digits(digits)
     security = call.security(found.code) if found else None
     if security is None or call.hit("ths-down"):
-        raise ServiceError(THS_ERROR + "invalid character '<' looking for beginning of value")
+        raise wire.ServiceError(
+            wire.THS_ERROR + "invalid character '<' looking for beginning of value"
+        )
     return call.state.series.adjusted(
         security, period, call.clock, lacking=_lacking(call), newest=newest
     )
@@ -119,7 +105,7 @@ KLINE_ERROR = "获取K线失败: "
 
 @prefixed(KLINE_ERROR)
 def kline(call: Call) -> bytes:
-    code = call.request.required("code", NO_CODE)
+    code = call.request.required("code", wire.NO_CODE)
     period = call.request.raw("type")
     if period in MINUTE_SIZES:
         return upper(*raw_series(call, code, period).newest(None))
@@ -128,7 +114,7 @@ def kline(call: Call) -> bytes:
 
 @prefixed(KLINE_ERROR)
 def kline_history(call: Call) -> bytes:
-    code = call.request.required("code", NO_CODE)
+    code = call.request.required("code", wire.NO_CODE)
     period, limit = call.request.raw("type"), capped(call.request.raw("limit"))
     if period in MINUTE_SIZES:
         return upper(*raw_series(call, code, period, limit).newest(limit, first_last_zero=True))
@@ -142,15 +128,19 @@ def _ths_type(period: str) -> str:
 
 def _of_whole_series(call: Call) -> tuple[str, str, int | None]:
     """Code, type and limit as the bulk routes read them."""
-    code = call.request.required("code", CODE_REQUIRED, trim=True)
-    return code, call.request.trimmed("type").lower() or "day", limit_of(call.request.raw("limit"))
+    code = call.request.required("code", wire.CODE_REQUIRED, trim=True)
+    return (
+        code,
+        call.request.trimmed("type").lower() or "day",
+        wire.limit_of(call.request.raw("limit")),
+    )
 
 
 @prefixed(KLINE_ERROR)
 def kline_all(call: Call) -> bytes:
     code, period, limit = _of_whole_series(call)
     if period not in MINUTE_SIZES and period not in DAY_TYPES:
-        raise ServiceError(f"不支持的K线类型: {period}")
+        raise wire.ServiceError(f"不支持的K线类型: {period}")
     count, rows = raw_series(call, code, period, limit).newest(limit)
     meta = {"batch_limit": 800, "notes": NOTES, "source": "tdx", "type": period}
     return lower(count, rows, meta)
@@ -160,7 +150,7 @@ def kline_all(call: Call) -> bytes:
 def kline_all_ths(call: Call) -> bytes:
     code, period, limit = _of_whole_series(call)
     if period not in THS_TYPES:
-        raise ServiceError("同花顺接口暂仅支持 type=day/week/month")
+        raise wire.ServiceError("同花顺接口暂仅支持 type=day/week/month")
     count, rows = ths_series(call, code, period, limit).newest(limit)
     meta = {"batch_limit": count, "notes": NOTES, "source": "ths", "type": period}
     return lower(count, rows, meta)
@@ -187,19 +177,15 @@ def index_all(call: Call) -> bytes:
 
 @prefixed(KLINE_ERROR)
 def income(call: Call) -> bytes:
-    code = call.request.required("code", CODE_REQUIRED, trim=True)
+    code = call.request.required("code", wire.CODE_REQUIRED, trim=True)
     text = call.request.required("start_date", "start_date 为必填参数", trim=True)
-    start = parse_day(text)
+    start = wire.parse_day(text)
     if start is None:
-        raise BadRequest("start_date 格式错误，应为 YYYYMMDD 或 YYYY-MM-DD")
-    return _income_rows(call, code, start)
-
-
-def _income_rows(call: Call, code: str, start: date) -> bytes:
+        raise wire.BadRequest("start_date 格式错误，应为 YYYYMMDD 或 YYYY-MM-DD")
     texts = call.request.trimmed("days") or "5,10,20,60,120"
-    offsets = [n for n in (atoi(text.strip()) for text in texts.split(",")) if n and n > 0]
+    offsets = [n for n in (wire.atoi(text.strip()) for text in texts.split(",")) if n and n > 0]
     ths_series(call, code, "day", 1)
-    security = call.world.find_digits(ths_digits(code))
+    security = call.world.find_digits(wire.ths_digits(code))
     assert security is not None
     bars = call.state.series.adjusted_bars(security, "day", call.clock, lacking=_lacking(call))
     base = next((i for i, s in enumerate(bars.stamps) if s[:10] >= start.isoformat()), 0)
@@ -215,7 +201,7 @@ def _income_rows(call: Call, code: str, start: date) -> bytes:
             continue
         now, before = prices(at), prices(base)
         if before["close"] == 0:
-            raise EmptyBody
+            raise wire.EmptyBody
         rise = now["close"] - before["close"]
         rows.append(
             {
@@ -227,4 +213,4 @@ def _income_rows(call: Call, code: str, start: date) -> bytes:
                 "time": bars.stamps[at] + "+08:00",
             }
         )
-    return lower(len(rows), go_json(rows))
+    return lower(len(rows), wire.go_json(rows))

@@ -8,19 +8,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import wraps
 
+from loaders.sandbox import tdx_wire as wire
 from loaders.sandbox.faults import FaultBook, Rule
 from loaders.sandbox.tdx_series import SeriesStore
-from loaders.sandbox.tdx_wire import (
-    CONNECTION_LOST,
-    TIMED_OUT,
-    BadRequest,
-    Request,
-    ServiceError,
-    UpstreamTimeout,
-    expand_code,
-    is_etf,
-    is_stock,
-)
 from loaders.sandbox.world import SESSION_START, Security, World
 
 CALENDAR_REFRESH = time(9, 0, 0)
@@ -118,7 +108,7 @@ class Call:
     """One request on its way through a route."""
 
     state: ServiceState
-    request: Request
+    request: wire.Request
     hits: list[Rule]
     number: int
 
@@ -173,17 +163,17 @@ class Call:
         return found
 
     def stocks(self) -> list[Security]:
-        return self._faulty([s for s in self.cached() if is_stock(s.exchange, s.digits)])
+        return self._faulty([s for s in self.cached() if wire.is_stock(s.exchange, s.digits)])
 
     def etfs(self) -> list[Security]:
-        return self._faulty([s for s in self.cached() if is_etf(s.exchange, s.digits)])
+        return self._faulty([s for s in self.cached() if wire.is_etf(s.exchange, s.digits)])
 
     def upstream(self) -> None:
         """Every request to the quote server passes here and may fail."""
         if self.hit("timeout"):
-            raise UpstreamTimeout(TIMED_OUT)
+            raise wire.UpstreamTimeout(wire.TIMED_OUT)
         if rule := self.hit("outage"):
-            raise ServiceError(rule.option("message") or CONNECTION_LOST)
+            raise wire.ServiceError(rule.option("message") or wire.CONNECTION_LOST)
 
 
 Route = Callable[[Call], bytes]
@@ -197,9 +187,9 @@ def prefixed(prefix: str) -> Callable[[Route], Route]:
         def answer(call: Call) -> bytes:
             try:
                 return route(call)
-            except BadRequest:
+            except wire.BadRequest:
                 raise
-            except ServiceError as error:
+            except wire.ServiceError as error:
                 raise type(error)(prefix + str(error)) from error
 
         return answer
@@ -212,7 +202,7 @@ def asked_codes(texts: Iterable[str]) -> tuple[str, ...]:
     found = []
     for text in texts:
         try:
-            found.append(expand_code(text.strip()))
-        except ServiceError:
+            found.append(wire.expand_code(text.strip()))
+        except wire.ServiceError:
             found.append(text.strip().lower())
     return tuple(found)

@@ -10,19 +10,11 @@ from fractions import Fraction
 
 import numpy as np
 
+from loaders.sandbox import tdx_wire as wire
 from loaders.sandbox.actions import events
 from loaders.sandbox.tdx_bars import ths_series, upper
 from loaders.sandbox.tdx_calls import Call, prefixed
 from loaders.sandbox.tdx_trades import minute_data
-from loaders.sandbox.tdx_wire import (
-    NO_CODE,
-    ZERO_FLOAT,
-    BadRequest,
-    ServiceError,
-    expand_code,
-    go_json,
-    is_stock,
-)
 from loaders.sandbox.world import SESSION_START, Bars, Security
 
 EXCHANGE_NUMBER = {"sz": 0, "sh": 1, "bj": 2}
@@ -34,7 +26,7 @@ HALF = Fraction(1, 2)
 def body_codes(body: bytes) -> list[str]:
     try:
         document = json_body(body)
-    except BadRequest:
+    except wire.BadRequest:
         return []
     codes = document.get("codes") or [document.get("code")]
     return [code for code in codes if isinstance(code, str)]  # type: ignore[attr-defined]
@@ -43,13 +35,13 @@ def body_codes(body: bytes) -> list[str]:
 def json_body(body: bytes) -> dict[str, object]:
     """The request's JSON object; the message is Go's for an empty body, like it for the rest."""
     if not body:
-        raise BadRequest("请求参数错误: EOF")
+        raise wire.BadRequest("请求参数错误: EOF")
     try:
         document = json.loads(body)
     except ValueError as error:
-        raise BadRequest(f"请求参数错误: invalid character ({error})") from error
+        raise wire.BadRequest(f"请求参数错误: invalid character ({error})") from error
     if not isinstance(document, dict):
-        raise BadRequest("请求参数错误: json: cannot unmarshal into Go value")
+        raise wire.BadRequest("请求参数错误: json: cannot unmarshal into Go value")
     return document
 
 
@@ -57,20 +49,20 @@ def json_body(body: bytes) -> dict[str, object]:
 def quote(call: Call) -> bytes:
     texts = [text.strip() for text in call.request.raw("code").split(",") if text.strip()]
     if not texts:
-        raise BadRequest(NO_CODE)
+        raise wire.BadRequest(wire.NO_CODE)
     return _quotes(call, texts)
 
 
 @prefixed(QUOTE_ERROR)
 def batch_quote(call: Call) -> bytes:
     if call.request.method != "POST":
-        raise BadRequest("只支持POST请求")
+        raise wire.BadRequest("只支持POST请求")
     json_body(call.request.body)
     texts = body_codes(call.request.body)
     if not texts:
-        raise BadRequest("股票代码列表不能为空")
+        raise wire.BadRequest("股票代码列表不能为空")
     if len(texts) > BATCH_CAP:
-        raise BadRequest("一次最多查询50只股票")
+        raise wire.BadRequest("一次最多查询50只股票")
     return _quotes(call, texts)
 
 
@@ -78,21 +70,21 @@ def _quotes(call: Call, texts: list[str]) -> bytes:
     """One bad code fails the whole call."""
     asked = []
     for text in texts:
-        code = expand_code(text)
-        if not is_stock(code[:2], code[2:]):
+        code = wire.expand_code(text)
+        if not wire.is_stock(code[:2], code[2:]):
             if call.hit("half-init"):
-                raise ServiceError("DefaultCodes未初始化")
+                raise wire.ServiceError("DefaultCodes未初始化")
             # the look-up of funds and indices in the code cache is case sensitive
             if call.security(code) is None or text != text.lower():
-                raise ServiceError(f"未查询到代码[{text}]相关信息")
+                raise wire.ServiceError(f"未查询到代码[{text}]相关信息")
         asked.append(code)
     call.upstream()
     found = [s for s in map(call.security, asked) if s is not None]
     if call.hit("quote-mismatch"):
         found = found[:-1]
     if len(found) != len(asked):
-        raise ServiceError(f"预期{len(asked)}个，实际{len(found)}个")
-    return go_json([_quote(call, security) for security in found])
+        raise wire.ServiceError(f"预期{len(asked)}个，实际{len(found)}个")
+    return wire.go_json([_quote(call, security) for security in found])
 
 
 def _session(call: Call) -> date | None:
@@ -113,7 +105,7 @@ def _quote(call: Call, security: Security) -> dict[str, object]:
     at = len(bars) - (2 if trades else 1)
     tick = 10 if security.decimals == 2 else 1
     before = _previous_close(call, security, bars, at, session, tick)
-    yuan = float(np.float32(amount / 1000)) if amount else ZERO_FLOAT
+    yuan = float(np.float32(amount / 1000)) if amount else wire.ZERO_FLOAT
     base, active = close or before, 100 + int(security.digits) % 4000
     return {
         "Exchange": EXCHANGE_NUMBER[security.exchange],
@@ -161,15 +153,15 @@ def _level(buy: bool, price: int, trades: bool, seed: int) -> dict[str, object]:
 
 def stock_info(call: Call) -> bytes:
     """Three parts; each is left out without notice when its source fails."""
-    text = call.request.required("code", NO_CODE)
+    text = call.request.required("code", wire.NO_CODE)
     today = call.today.strftime("%Y%m%d")
     sources: dict[str, Callable[[], bytes]] = {
         "kline_day": lambda: upper(*ths_series(call, text, "day", 30).newest(30)),
-        "minute": lambda: go_json(minute_data(call, expand_code(text), today)),
+        "minute": lambda: wire.go_json(minute_data(call, wire.expand_code(text), today)),
         "quote": lambda: _quotes(call, [text])[1:-1],
     }
     parts: list[bytes] = []
     for name, source in sources.items():
-        with suppress(ServiceError):
+        with suppress(wire.ServiceError):
             parts.append(b'"%s":%s' % (name.encode(), source()))
     return b"{" + b",".join(parts) + b"}"

@@ -205,7 +205,9 @@ class TdxSandbox:
         options: Options = Options(),
     ) -> None:
         start = world.end if clock is None else moment(clock)
-        self.state = ServiceState(world, start, FaultBook(faults, seed=seed), options)
+        self.world, self.faults = world, FaultBook(faults, seed=seed)
+        self.state = ServiceState(world, start, self.faults, options)
+        self.log: deque[LogEntry] = self.state.log
         self.stopped = threading.Event()
         self.listening = False
         self._port, self._control_port = port, control_port
@@ -215,34 +217,19 @@ class TdxSandbox:
         self.url = self.control_url = ""
 
     @property
-    def world(self) -> World:
-        return self.state.world
-
-    @property
     def clock(self) -> datetime:
         return self.state.clock
 
-    @property
-    def faults(self) -> FaultBook:
-        return self.state.faults
-
-    @property
-    def log(self) -> deque[LogEntry]:
-        return self.state.log
-
     def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
         """Open the ports; `UsageError` when one is taken."""
         self._listen()
         if self._control_port is not None:
             self._control = self._open(self._control_port, _ControlHandler)
             self.control_url = f"http://127.0.0.1:{self._control.server_address[1]}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
         self.stopped.set()

@@ -12,18 +12,10 @@ from loaders.sandbox.tdx_calls import Call, Task
 from loaders.sandbox.tdx_quotes import json_body
 from loaders.sandbox.tdx_wire import ServiceError, go_json, parse_day
 
-TABLES = [
-    "minute",
-    "5minute",
-    "15minute",
-    "30minute",
-    "hour",
-    "day",
-    "week",
-    "month",
-    "quarter",
-    "year",
-]
+TABLES = (
+    *("minute", "5minute", "15minute", "30minute", "hour"),
+    *("day", "week", "month", "quarter", "year"),
+)
 
 
 def _start(call: Call, kind: str, looks: int | None) -> bytes:
@@ -76,7 +68,10 @@ def task(call: Call) -> bytes:
     if found is None:
         raise ServiceError("任务不存在")
     answer = go_json(_shown(call, found))
-    _look(call, found)
+    if found.status == "running" and found.looks is not None:
+        found.looks -= 1
+        if found.looks <= 0:
+            found.status, found.ended = "success", call.clock
     return answer
 
 
@@ -90,25 +85,12 @@ def _cancel(call: Call, task_id: str) -> bytes:
     return go_json({"status": "cancelled", "task_id": task_id})
 
 
-def _look(call: Call, found: Task) -> None:
-    if found.status == "running" and found.looks is not None:
-        found.looks -= 1
-        if found.looks <= 0:
-            found.status, found.ended = "success", call.clock
-
-
-def _shown(call: Call, found: Task) -> dict[str, object]:
+def _shown(call: Call, found: Task) -> dict[str, str]:
     zone = "Z" if call.state.options.zone == "utc" else "+08:00"
 
     def stamp(at: datetime) -> str:
         return at.isoformat(timespec="microseconds") + "000" + zone
 
-    ended = {"ended_at": stamp(found.ended)} if found.ended else {}
-    started = stamp(found.started)
-    return {
-        "id": found.id,
-        "type": found.type,
-        "status": found.status,
-        "started_at": started,
-        **ended,
-    }
+    shown = {"id": found.id, "type": found.type, "status": found.status}
+    shown["started_at"] = stamp(found.started)
+    return shown | ({"ended_at": stamp(found.ended)} if found.ended else {})

@@ -2,20 +2,9 @@
 
 from datetime import date, timedelta
 
+from loaders.sandbox import tdx_wire as wire
 from loaders.sandbox.tdx_calls import Call, prefixed
 from loaders.sandbox.tdx_render import tick_rows, tick_rows_in_yuan
-from loaders.sandbox.tdx_wire import (
-    CODE_REQUIRED,
-    NO_CODE,
-    TIMED_OUT,
-    BadRequest,
-    UpstreamTimeout,
-    atoi,
-    expand_code,
-    go_json,
-    limit_of,
-    parse_day,
-)
 from loaders.sandbox.world import MinutePoint, Tick
 
 FIRST_TICK_DAY = date(2000, 6, 9)
@@ -33,8 +22,8 @@ def _scale(call: Call, code: str) -> int:
 
 def _number_day(text: str) -> date | None:
     """What the quote server makes of a date: a number, else 0."""
-    number = atoi(text)
-    return parse_day(f"{number:08d}") if number and 0 < number < 100_000_000 else None
+    number = wire.atoi(text)
+    return wire.parse_day(f"{number:08d}") if number and 0 < number < 100_000_000 else None
 
 
 def minute_points(call: Call, code: str, day: date | None) -> list[MinutePoint]:
@@ -63,9 +52,9 @@ def minute_data(call: Call, code: str, shown: str) -> dict[str, object]:
 
 @prefixed("获取分时数据失败: ")
 def minute(call: Call) -> bytes:
-    code = call.request.required("code", NO_CODE)
+    code = call.request.required("code", wire.NO_CODE)
     shown = call.request.trimmed("date") or call.today.strftime("%Y%m%d")
-    return go_json(minute_data(call, expand_code(code), shown))
+    return wire.go_json(minute_data(call, wire.expand_code(code), shown))
 
 
 def day_ticks(call: Call, code: str, day: date | None) -> list[Tick]:
@@ -99,7 +88,7 @@ def _day_of(text: str) -> date | None:
     day = _number_day(text)
     if day is not None and len(text) != 8:
         # the quote server understands it, but the ticks cannot be stamped with it
-        raise UpstreamTimeout(TIMED_OUT)
+        raise wire.UpstreamTimeout(wire.TIMED_OUT)
     return day
 
 
@@ -110,7 +99,7 @@ def _dated(call: Call, code: str, text: str) -> bytes:
 
 @prefixed(TICK_ERROR)
 def trade(call: Call) -> bytes:
-    code = expand_code(call.request.required("code", NO_CODE))
+    code = wire.expand_code(call.request.required("code", wire.NO_CODE))
     if text := call.request.raw("date"):
         return _dated(call, code, text)
     return _tick_rows(call.today, today_ticks(call, code)[-TODAY_PAGE:])
@@ -118,7 +107,7 @@ def trade(call: Call) -> bytes:
 
 @prefixed(TICK_ERROR)
 def minute_trade_all(call: Call) -> bytes:
-    code = expand_code(call.request.required("code", CODE_REQUIRED, trim=True))
+    code = wire.expand_code(call.request.required("code", wire.CODE_REQUIRED, trim=True))
     if text := call.request.trimmed("date"):
         return _dated(call, code, text)
     return _tick_rows(call.today, today_ticks(call, code))
@@ -129,15 +118,15 @@ def trade_history(call: Call) -> bytes:
     request = call.request
     code, text = request.trimmed("code"), request.trimmed("date")
     if not code or not text:
-        raise BadRequest("code 与 date 均为必填参数")
-    start = atoi(request.trimmed("start")) if request.trimmed("start") else 0
+        raise wire.BadRequest("code 与 date 均为必填参数")
+    start = wire.atoi(request.trimmed("start")) if request.trimmed("start") else 0
     if start is None or start < 0:
-        raise BadRequest("start 参数无效")
-    count = atoi(request.trimmed("count")) if request.trimmed("count") else HISTORY_PAGE
+        raise wire.BadRequest("start 参数无效")
+    count = wire.atoi(request.trimmed("count")) if request.trimmed("count") else HISTORY_PAGE
     if count is None or count <= 0:
-        raise BadRequest("count 参数无效")
+        raise wire.BadRequest("count 参数无效")
     day = _day_of(text)
-    ticks = day_ticks(call, expand_code(code), day)
+    ticks = day_ticks(call, wire.expand_code(code), day)
     stop = max(len(ticks) - start % 65536, 0)
     return _tick_rows(day or call.today, ticks[max(stop - min(count, HISTORY_PAGE), 0) : stop])
 
@@ -148,9 +137,9 @@ def _range(call: Call) -> tuple[date, date]:
     days: dict[str, date | None] = {}
     for name in ("start_date", "end_date", "before"):
         text = request.trimmed(name)
-        days[name] = parse_day(text)
+        days[name] = wire.parse_day(text)
         if text and days[name] is None:
-            raise BadRequest(name + " 参数格式错误，应为 YYYYMMDD 或 YYYY-MM-DD")
+            raise wire.BadRequest(name + " 参数格式错误，应为 YYYYMMDD 或 YYYY-MM-DD")
     start = days["start_date"] or call.today - timedelta(days=30)
     end = days["before"] or days["end_date"] or call.today
     return (end, start) if start > end else (start, end)
@@ -158,16 +147,16 @@ def _range(call: Call) -> tuple[date, date]:
 
 @prefixed(TICK_ERROR)
 def trade_history_full(call: Call) -> bytes:
-    shown = call.request.required("code", CODE_REQUIRED, trim=True)
+    shown = call.request.required("code", wire.CODE_REQUIRED, trim=True)
     start, end = _range(call)
-    limit = limit_of(call.request.raw("limit"))
+    limit = wire.limit_of(call.request.raw("limit"))
     yesterday = call.today - timedelta(days=1)
     days = [day for day in call.days() if start <= day <= min(end, yesterday)]
     if skipped := call.hit("missing-days"):
         days = days[int(skipped.number("days")) :]
     if call.request.trimmed("include_today").lower() in YES:
         days.append(call.today)
-    code = expand_code(shown)
+    code = wire.expand_code(shown)
     rows: list[bytes] = []
     covered: list[str] = []
     truncated = False
@@ -188,4 +177,4 @@ def trade_history_full(call: Call) -> bytes:
     }
     tail = {"start_date": start.isoformat(), "truncated": truncated}
     listed = b",".join(rows)
-    return go_json(head)[:-1] + b',"list":[' + listed + b"]," + go_json(tail)[1:]
+    return wire.go_json(head)[:-1] + b',"list":[' + listed + b"]," + wire.go_json(tail)[1:]

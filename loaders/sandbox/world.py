@@ -147,8 +147,11 @@ class World:
     """A market with all its days, also those after the clock: the service decides what is visible.
 
     `days` are the trading days; `end` is where the clock stands unless told otherwise.
-    Subclasses give the bars. A code that has none gets `empty_bars()`.
+    Subclasses give the bars. A code that has none gets `empty_bars()`. With `records_intraday` recorded
+    minutes and ticks are served for their own dates, wherever the clock stands.
     """
+
+    records_intraday = False
 
     def __init__(self, days: Sequence[date], end: datetime, securities: Sequence[Security]):
         self.days = list(days)
@@ -198,8 +201,3 @@ class World:
 
     def ticks(self, code: str, day: date) -> list[Tick]:
         raise NotImplementedError
-
-    @property
-    def records_intraday(self) -> bool:
-        """Recorded minutes and ticks are served for their own dates, wherever the clock stands."""
-        return False
