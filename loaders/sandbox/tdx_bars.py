@@ -6,6 +6,7 @@ from loaders.sandbox import tdx_wire as wire
 from loaders.sandbox.tdx_calls import Call, prefixed
 from loaders.sandbox.tdx_render import Series
 from loaders.sandbox.tdx_series import DAY_TYPES, MINUTE_SIZES, NOTHING_LACKING, Lacking
+from loaders.sandbox.tdx_wire import BadRequest, EmptyBody, ServiceError, UpstreamTimeout
 
 NOTES = (
     "该接口会一次性返回全部历史数据，响应时间取决于数据量",
@@ -40,7 +41,7 @@ def raw_series(call: Call, text: str, period: str, newest: int | None = None) ->
     if security.kind == "index":
         if period in DAY_TYPES:
             # the decoder reads garbage: a year beyond 9999, which JSON cannot carry
-            raise wire.EmptyBody
+            raise EmptyBody
         return _garbled(call.state.series.raw(security, period, call.clock))
     return call.state.series.raw(security, period, call.clock, newest)
 
@@ -52,7 +53,7 @@ def index_series(call: Call, text: str, period: str, newest: int | None = None) 
     if security is None:
         return NO_SERIES
     if security.kind != "index":
-        raise wire.UpstreamTimeout(wire.TIMED_OUT)
+        raise UpstreamTimeout(wire.TIMED_OUT)
     return call.state.series.raw(security, period, call.clock, newest)
 
 
@@ -61,9 +62,7 @@ def ths_series(call: Call, text: str, period: str, newest: int | None = None) ->
     found = call.world.find_digits(digits)
     security = call.security(found.code) if found else None
     if security is None or call.hit("ths-down"):
-        raise wire.ServiceError(
-            wire.THS_ERROR + "invalid character '<' looking for beginning of value"
-        )
+        raise ServiceError(wire.THS_ERROR + "invalid character '<' looking for beginning of value")
     return call.state.series.adjusted(
         security, period, call.clock, lacking=_lacking(call), newest=newest
     )
@@ -140,7 +139,7 @@ def _of_whole_series(call: Call) -> tuple[str, str, int | None]:
 def kline_all(call: Call) -> bytes:
     code, period, limit = _of_whole_series(call)
     if period not in MINUTE_SIZES and period not in DAY_TYPES:
-        raise wire.ServiceError(f"不支持的K线类型: {period}")
+        raise ServiceError(f"不支持的K线类型: {period}")
     count, rows = raw_series(call, code, period, limit).newest(limit)
     meta = {"batch_limit": 800, "notes": NOTES, "source": "tdx", "type": period}
     return lower(count, rows, meta)
@@ -150,7 +149,7 @@ def kline_all(call: Call) -> bytes:
 def kline_all_ths(call: Call) -> bytes:
     code, period, limit = _of_whole_series(call)
     if period not in THS_TYPES:
-        raise wire.ServiceError("同花顺接口暂仅支持 type=day/week/month")
+        raise ServiceError("同花顺接口暂仅支持 type=day/week/month")
     count, rows = ths_series(call, code, period, limit).newest(limit)
     meta = {"batch_limit": count, "notes": NOTES, "source": "ths", "type": period}
     return lower(count, rows, meta)
@@ -181,7 +180,7 @@ def income(call: Call) -> bytes:
     text = call.request.required("start_date", "start_date 为必填参数", trim=True)
     start = wire.parse_day(text)
     if start is None:
-        raise wire.BadRequest("start_date 格式错误，应为 YYYYMMDD 或 YYYY-MM-DD")
+        raise BadRequest("start_date 格式错误，应为 YYYYMMDD 或 YYYY-MM-DD")
     texts = call.request.trimmed("days") or "5,10,20,60,120"
     offsets = [n for n in (wire.atoi(text.strip()) for text in texts.split(",")) if n and n > 0]
     ths_series(call, code, "day", 1)
@@ -201,7 +200,7 @@ def income(call: Call) -> bytes:
             continue
         now, before = prices(at), prices(base)
         if before["close"] == 0:
-            raise wire.EmptyBody
+            raise EmptyBody
         rise = now["close"] - before["close"]
         rows.append(
             {

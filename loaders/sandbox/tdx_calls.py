@@ -11,6 +11,7 @@ from functools import wraps
 from loaders.sandbox import tdx_wire as wire
 from loaders.sandbox.faults import FaultBook, Rule
 from loaders.sandbox.tdx_series import SeriesStore
+from loaders.sandbox.tdx_wire import BadRequest, Request, ServiceError, UpstreamTimeout
 from loaders.sandbox.world import SESSION_START, Security, World
 
 CALENDAR_REFRESH = time(9, 0, 0)
@@ -108,7 +109,7 @@ class Call:
     """One request on its way through a route."""
 
     state: ServiceState
-    request: wire.Request
+    request: Request
     hits: list[Rule]
     number: int
 
@@ -171,9 +172,9 @@ class Call:
     def upstream(self) -> None:
         """Every request to the quote server passes here and may fail."""
         if self.hit("timeout"):
-            raise wire.UpstreamTimeout(wire.TIMED_OUT)
+            raise UpstreamTimeout(wire.TIMED_OUT)
         if rule := self.hit("outage"):
-            raise wire.ServiceError(rule.option("message") or wire.CONNECTION_LOST)
+            raise ServiceError(rule.option("message") or wire.CONNECTION_LOST)
 
 
 Route = Callable[[Call], bytes]
@@ -187,9 +188,9 @@ def prefixed(prefix: str) -> Callable[[Route], Route]:
         def answer(call: Call) -> bytes:
             try:
                 return route(call)
-            except wire.BadRequest:
+            except BadRequest:
                 raise
-            except wire.ServiceError as error:
+            except ServiceError as error:
                 raise type(error)(prefix + str(error)) from error
 
         return answer
@@ -203,6 +204,6 @@ def asked_codes(texts: Iterable[str]) -> tuple[str, ...]:
     for text in texts:
         try:
             found.append(wire.expand_code(text.strip()))
-        except wire.ServiceError:
+        except ServiceError:
             found.append(text.strip().lower())
     return tuple(found)

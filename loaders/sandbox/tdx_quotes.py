@@ -15,6 +15,7 @@ from loaders.sandbox.actions import events
 from loaders.sandbox.tdx_bars import ths_series, upper
 from loaders.sandbox.tdx_calls import Call, prefixed
 from loaders.sandbox.tdx_trades import minute_data
+from loaders.sandbox.tdx_wire import BadRequest, ServiceError
 from loaders.sandbox.world import SESSION_START, Bars, Security
 
 EXCHANGE_NUMBER = {"sz": 0, "sh": 1, "bj": 2}
@@ -26,7 +27,7 @@ HALF = Fraction(1, 2)
 def body_codes(body: bytes) -> list[str]:
     try:
         document = json_body(body)
-    except wire.BadRequest:
+    except BadRequest:
         return []
     codes = document.get("codes") or [document.get("code")]
     return [code for code in codes if isinstance(code, str)]  # type: ignore[attr-defined]
@@ -35,13 +36,13 @@ def body_codes(body: bytes) -> list[str]:
 def json_body(body: bytes) -> dict[str, object]:
     """The request's JSON object; the message is Go's for an empty body, like it for the rest."""
     if not body:
-        raise wire.BadRequest("请求参数错误: EOF")
+        raise BadRequest("请求参数错误: EOF")
     try:
         document = json.loads(body)
     except ValueError as error:
-        raise wire.BadRequest(f"请求参数错误: invalid character ({error})") from error
+        raise BadRequest(f"请求参数错误: invalid character ({error})") from error
     if not isinstance(document, dict):
-        raise wire.BadRequest("请求参数错误: json: cannot unmarshal into Go value")
+        raise BadRequest("请求参数错误: json: cannot unmarshal into Go value")
     return document
 
 
@@ -49,20 +50,20 @@ def json_body(body: bytes) -> dict[str, object]:
 def quote(call: Call) -> bytes:
     texts = [text.strip() for text in call.request.raw("code").split(",") if text.strip()]
     if not texts:
-        raise wire.BadRequest(wire.NO_CODE)
+        raise BadRequest(wire.NO_CODE)
     return _quotes(call, texts)
 
 
 @prefixed(QUOTE_ERROR)
 def batch_quote(call: Call) -> bytes:
     if call.request.method != "POST":
-        raise wire.BadRequest("只支持POST请求")
+        raise BadRequest("只支持POST请求")
     json_body(call.request.body)
     texts = body_codes(call.request.body)
     if not texts:
-        raise wire.BadRequest("股票代码列表不能为空")
+        raise BadRequest("股票代码列表不能为空")
     if len(texts) > BATCH_CAP:
-        raise wire.BadRequest("一次最多查询50只股票")
+        raise BadRequest("一次最多查询50只股票")
     return _quotes(call, texts)
 
 
@@ -73,17 +74,17 @@ def _quotes(call: Call, texts: list[str]) -> bytes:
         code = wire.expand_code(text)
         if not wire.is_stock(code[:2], code[2:]):
             if call.hit("half-init"):
-                raise wire.ServiceError("DefaultCodes未初始化")
+                raise ServiceError("DefaultCodes未初始化")
             # the look-up of funds and indices in the code cache is case sensitive
             if call.security(code) is None or text != text.lower():
-                raise wire.ServiceError(f"未查询到代码[{text}]相关信息")
+                raise ServiceError(f"未查询到代码[{text}]相关信息")
         asked.append(code)
     call.upstream()
     found = [s for s in map(call.security, asked) if s is not None]
     if call.hit("quote-mismatch"):
         found = found[:-1]
     if len(found) != len(asked):
-        raise wire.ServiceError(f"预期{len(asked)}个，实际{len(found)}个")
+        raise ServiceError(f"预期{len(asked)}个，实际{len(found)}个")
     return wire.go_json([_quote(call, security) for security in found])
 
 
@@ -162,6 +163,6 @@ def stock_info(call: Call) -> bytes:
     }
     parts: list[bytes] = []
     for name, source in sources.items():
-        with suppress(wire.ServiceError):
+        with suppress(ServiceError):
             parts.append(b'"%s":%s' % (name.encode(), source()))
     return b"{" + b",".join(parts) + b"}"

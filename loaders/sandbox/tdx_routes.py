@@ -8,6 +8,7 @@ from loaders.sandbox import tdx_wire as wire
 from loaders.sandbox.damage import damaged
 from loaders.sandbox.faults import DATA_FAULTS, Rule
 from loaders.sandbox.tdx_calls import Call, LogEntry, Route, ServiceState, asked_codes
+from loaders.sandbox.tdx_wire import EmptyBody, Reply, Request, ServiceError, UpstreamTimeout
 
 ROUTES: dict[str, Route] = {
     "health": tdx_lists.health,
@@ -53,7 +54,7 @@ PAGE = (
     b'<!DOCTYPE html><html lang="zh-CN"><head><meta charset="UTF-8">'
     b"<title>TDX</title></head><body>TDX sandbox</body></html>\n"
 )
-NOT_FOUND = wire.Reply(
+NOT_FOUND = Reply(
     b"404 page not found\n", 404, wire.TEXT_TYPE, (("X-Content-Type-Options", "nosniff"),)
 )
 
@@ -68,20 +69,20 @@ def route_of(path: str) -> str | None:
     return "tasks/{id}" if name.startswith("tasks/") and name != "tasks/" else None
 
 
-def codes_of(request: wire.Request, route: str) -> tuple[str, ...]:
+def codes_of(request: Request, route: str) -> tuple[str, ...]:
     if route in ("batch-quote", "tasks/pull-kline", "tasks/pull-trade"):
         return asked_codes(tdx_quotes.body_codes(request.body))
     text = request.raw("code")
     return asked_codes(text.split(",")) if text else ()
 
 
-def answer(state: ServiceState, request: wire.Request) -> wire.Reply:
+def answer(state: ServiceState, request: Request) -> Reply:
     """What the service sends. Sleeps for the faults that delay."""
     path = request.path
     if "//" in path or "/../" in path + "/":
-        return wire.Reply(b"", 307, wire.HTML_TYPE, (("Location", _clean(path)),))
+        return Reply(b"", 307, wire.HTML_TYPE, (("Location", _clean(path)),))
     if path in ("/", "/index.html"):
-        return wire.Reply(PAGE, 200, wire.HTML_TYPE)
+        return Reply(PAGE, 200, wire.HTML_TYPE)
     route = route_of(path)
     if route is None:
         return NOT_FOUND
@@ -102,23 +103,23 @@ def _jitter(rule: Rule, number: int) -> float:
     return rule.number("jitter") * (number * 2654435761 % 1000) / 1000
 
 
-def _instead(hits: list[Rule]) -> wire.Reply | None:
+def _instead(hits: list[Rule]) -> Reply | None:
     """The answer of a fault that leaves nothing of the true one."""
     for rule in hits:
         if rule.kind == "hang":
-            return wire.Reply(b"", hang=True)
+            return Reply(b"", hang=True)
         if rule.kind in ("reset", "refuse", "restart"):
             restart = rule.kind == "restart"
-            return wire.Reply(b"", reset=True, closed_for=_closed_for(rule), restart=restart)
+            return Reply(b"", reset=True, closed_for=_closed_for(rule), restart=restart)
         if rule.kind == "empty-body":
-            return wire.Reply(b"")
+            return Reply(b"")
         if rule.kind == "html":
             return _html(int(rule.number("status")))
         if rule.kind == "rate-limit" and int(rule.number("status")) != 200:
             return _html(int(rule.number("status")))
         if rule.kind in ("error", "rate-limit"):
             text = rule.option("message") if rule.kind == "error" else "请求过于频繁"
-            return wire.Reply(wire.failure(text))
+            return Reply(wire.failure(text))
     return None
 
 
@@ -126,28 +127,28 @@ def _closed_for(rule: Rule) -> float | None:
     return None if rule.kind == "reset" else rule.number("seconds")
 
 
-def _html(status: int) -> wire.Reply:
+def _html(status: int) -> Reply:
     body = f"<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>\n"
-    return wire.Reply(body.encode(), status, wire.HTML_TYPE)
+    return Reply(body.encode(), status, wire.HTML_TYPE)
 
 
-def _answer(state: ServiceState, call: Call, route: str) -> wire.Reply:
+def _answer(state: ServiceState, call: Call, route: str) -> Reply:
     try:
         body = ROUTES[route](call)
-    except wire.UpstreamTimeout as error:
+    except UpstreamTimeout as error:
         time.sleep(state.options.timeout_delay)
-        return wire.Reply(wire.failure(str(error)))
-    except wire.ServiceError as error:
-        return wire.Reply(wire.failure(str(error)))
-    except wire.EmptyBody:
-        return wire.Reply(b"")
+        return Reply(wire.failure(str(error)))
+    except ServiceError as error:
+        return Reply(wire.failure(str(error)))
+    except EmptyBody:
+        return Reply(b"")
     if route != "health":
         body = wire.success(body)
     wrong = [rule for rule in call.hits if rule.kind in DATA_FAULTS]
     if wrong:
         body = damaged(body, wrong, call.number, empty=[] if route in BRACKETS else None)
     cut = call.hit("cut")
-    return wire.Reply(body, cut_at=cut.number("at") if cut else None)
+    return Reply(body, cut_at=cut.number("at") if cut else None)
 
 
 def _clean(path: str) -> str:

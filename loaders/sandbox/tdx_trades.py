@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from loaders.sandbox import tdx_wire as wire
 from loaders.sandbox.tdx_calls import Call, prefixed
 from loaders.sandbox.tdx_render import tick_rows, tick_rows_in_yuan
+from loaders.sandbox.tdx_wire import BadRequest, UpstreamTimeout
 from loaders.sandbox.world import MinutePoint, Tick
 
 FIRST_TICK_DAY = date(2000, 6, 9)
@@ -88,7 +89,7 @@ def _day_of(text: str) -> date | None:
     day = _number_day(text)
     if day is not None and len(text) != 8:
         # the quote server understands it, but the ticks cannot be stamped with it
-        raise wire.UpstreamTimeout(wire.TIMED_OUT)
+        raise UpstreamTimeout(wire.TIMED_OUT)
     return day
 
 
@@ -118,13 +119,13 @@ def trade_history(call: Call) -> bytes:
     request = call.request
     code, text = request.trimmed("code"), request.trimmed("date")
     if not code or not text:
-        raise wire.BadRequest("code 与 date 均为必填参数")
+        raise BadRequest("code 与 date 均为必填参数")
     start = wire.atoi(request.trimmed("start")) if request.trimmed("start") else 0
     if start is None or start < 0:
-        raise wire.BadRequest("start 参数无效")
+        raise BadRequest("start 参数无效")
     count = wire.atoi(request.trimmed("count")) if request.trimmed("count") else HISTORY_PAGE
     if count is None or count <= 0:
-        raise wire.BadRequest("count 参数无效")
+        raise BadRequest("count 参数无效")
     day = _day_of(text)
     ticks = day_ticks(call, wire.expand_code(code), day)
     stop = max(len(ticks) - start % 65536, 0)
@@ -139,7 +140,7 @@ def _range(call: Call) -> tuple[date, date]:
         text = request.trimmed(name)
         days[name] = wire.parse_day(text)
         if text and days[name] is None:
-            raise wire.BadRequest(name + " 参数格式错误，应为 YYYYMMDD 或 YYYY-MM-DD")
+            raise BadRequest(name + " 参数格式错误，应为 YYYYMMDD 或 YYYY-MM-DD")
     start = days["start_date"] or call.today - timedelta(days=30)
     end = days["before"] or days["end_date"] or call.today
     return (end, start) if start > end else (start, end)

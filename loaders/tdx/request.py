@@ -11,7 +11,7 @@ from loaders.settings import Settings
 from loaders.tdx import plan
 from loaders.tdx.datasets import index_kline, market_stats_snapshot, trading_calendar, vipdoc_daily
 from loaders.tdx.service.answers import EXCHANGES
-from loaders.tdx.service.client import CODE
+from loaders.tdx.service.connection import CODE
 from loaders.warehouse.postgres import Warehouse
 
 LAST = "last"

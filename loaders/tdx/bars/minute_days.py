@@ -24,6 +24,16 @@ SUM_TOLERANCE = 1e-4
 # each minute loses the odd shares of a hand
 LOST_HANDS = 240
 
+# Days with a final minute that ends at one of some instants. LIMIT and OFFSET keep the planner from
+# reading whole tables instead of looking codes up.
+_ENDING = """
+    select c.code, m.trade_date
+    from unnest(%(codes)s::text[]) as c (code)
+    cross join lateral (
+        select k.trade_date from raw_tdx.kline_minute as k
+        where k.code = c.code and k.bar_end = any(%(ends)s) and k.is_final offset 0
+    ) as m
+"""
 SECOND_OF_AFTERNOON = timedelta(hours=-2, minutes=1)  # 13:01, from the close
 
 
@@ -86,18 +96,9 @@ def _bars(
     conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], again: bool
 ) -> list[tuple[str, date, int, int, int, bool]]:
     """The day bars of some days whose minute 15:00 is not stored as final; with `again` of all."""
-    # LIMIT and OFFSET keep the planner from reading whole tables instead of looking codes up
     rows = conn.execute(
-        """
-        with stored as materialized (
-            select c.code, m.trade_date
-            from unnest(%(codes)s::text[]) as c (code)
-            cross join lateral (
-                select k.trade_date from raw_tdx.kline_minute as k
-                where k.code = c.code and k.bar_end = any(%(ends)s) and k.is_final offset 0
-            ) as m
-            where not %(again)s
-        )
+        f"""
+        with stored as materialized ({_ENDING} where not %(again)s)
         select c.code, d.trade_date, d.low, d.high, d.volume, d.is_final
         from unnest(%(codes)s::text[]) as c (code)
         cross join lateral (
@@ -110,7 +111,7 @@ def _bars(
             select from stored as s where s.code = c.code and s.trade_date = d.trade_date
         )
         order by 1, 2
-        """,
+        """.encode(),
         {
             "codes": list(codes),
             "ends": [close_of(day) for day in days],
@@ -128,17 +129,8 @@ def _ending(
     conn: psycopg.Connection, codes: Sequence[str], days: Sequence[date], offset: timedelta
 ) -> list[tuple[str, date]]:
     """Days whose minute that ends `offset` from the close is stored as final."""
-    return conn.execute(
-        """
-        select c.code, m.trade_date
-        from unnest(%s::text[]) as c (code)
-        cross join lateral (
-            select k.trade_date from raw_tdx.kline_minute as k
-            where k.code = c.code and k.bar_end = any(%s) and k.is_final offset 0
-        ) as m
-        """,
-        (list(codes), [close_of(day) + offset for day in days]),
-    ).fetchall()
+    ends = [close_of(day) + offset for day in days]
+    return conn.execute(_ENDING.encode(), {"codes": list(codes), "ends": ends}).fetchall()
 
 
 def _not_stored(

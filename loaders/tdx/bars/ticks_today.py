@@ -6,17 +6,8 @@ from datetime import date, time, timedelta
 import psycopg
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.tdx.bars.tick_days import (
-    DAILY_MOVE,
-    BrokenRule,
-    DayBar,
-    TickDay,
-    TickDays,
-    day_of,
-    divisor,
-    is_tenfold,
-    scaled,
-)
+from loaders.tdx.bars import tick_days
+from loaders.tdx.bars.tick_days import BrokenRule, DayBar, TickDay, TickDays
 from loaders.tdx.context import Context
 from loaders.tdx.service.answers_trades import Ticks
 from loaders.trading_time import SHANGHAI
@@ -68,7 +59,7 @@ async def _load(run: Context, code: str, before: DayBar | None, hands: int) -> O
     ticks = await run.client.trades_of_today(code)
     if not len(ticks):
         return Outcome(code)  # nothing has traded yet
-    tenfold = is_tenfold(code, run.instrument_type(code))
+    tenfold = tick_days.is_tenfold(code, run.instrument_type(code))
     try:
         found = of_today(run.window.today, ticks, before, tenfold=tenfold)
     except BrokenRule as broken:
@@ -82,13 +73,13 @@ async def _load(run: Context, code: str, before: DayBar | None, hands: int) -> O
 def of_today(today: date, ticks: Ticks, before: DayBar | None, *, tenfold: bool) -> TickDay:
     """The running day's ticks. Raises BrokenRule, also for those of the last session: outside of
     its hours the service can give them out as today's."""
-    found = day_of(today, ticks)
+    found = tick_days.day_of(today, ticks)
     now = (ticks.fetched_at + CLOCKS_DIFFER).astimezone(SHANGHAI)
     if now.date() == today and int(found.minute[-1]) > now.hour * 60 + now.minute:
         raise BrokenRule("traded_at", "no tick lies in the future", ticks.stamps[-1])
     low, high = int(found.price.min()), int(found.price.max())
-    by = divisor(low, high, before, tenfold=tenfold, slack=DAILY_MOVE)
-    found = scaled(found, by or (10 if tenfold else 1))
+    by = tick_days.divisor(low, high, before, tenfold=tenfold, slack=tick_days.DAILY_MOVE)
+    found = tick_days.scaled(found, by or (10 if tenfold else 1))
     alike = before is not None and (
         found.hands == before.volume
         and before.low <= found.price.min() <= found.price.max() <= before.high

@@ -11,17 +11,19 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders.engine.outcome import Outcome, SourceGone, Stopped, records
-from loaders.engine.rejects import Rejected
+from loaders.engine.rejects import Rejected, open_refusals
 from loaders.errors import LockHeldError, UpstreamError
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files.actions_csv import ActionSet, CorporateAction, read_actions
-from loaders.tdx.schemas import CORPORATE_ACTION
+from loaders.tdx.schemas import CORPORATE_ACTION, REJECTED_ROW
 from loaders.warehouse.tables import STANDARD_FIELDS
 
 NO_SOURCE = (
     "no source of corporate actions is configured, so adjusted prices equal raw ones: "
     "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, or xdxr"
 )
+# a refused row of theirs: by its place in the answer, or by its key where no table can hold it
+OF_SERVERS = re.compile(r"^xdxr | xdxr [0-9]+$")
 _OWN = [
     name for name in CORPORATE_ACTION.schema.names if name not in {f.name for f in STANDARD_FIELDS}
 ]
@@ -110,14 +112,12 @@ class Stored:
             )
             for row in cur:
                 events.setdefault(row["code"], []).append(row)
-        refusals = conn.execute(
-            "select row_key, field, rule, value, payload from raw_tdx.rejected_row "
-            "where dataset = 'corporate_actions' and is_withdrawn is not true "
-            # by its place in the source, or by its key where no table can hold it
-            "and (row_key ~ '^xdxr | xdxr [0-9]+$') = %s",
-            (source == "xdxr",),
-        )
-        return cls(source, events, [Rejected(*row) for row in refusals])
+        refusals = [
+            row
+            for row in open_refusals(conn, REJECTED_ROW, "corporate_actions")
+            if bool(OF_SERVERS.search(row.row_key)) is (source == "xdxr")
+        ]
+        return cls(source, events, refusals)
 
     def outcome(
         self, run: Context, code: str, found: ActionSet, *, all_refusals: bool = False

@@ -48,11 +48,11 @@ async def _load(run: Context, code: str, day: date) -> Outcome:
         fallback, quote_route = f"{ROUTE} → {SINGLE}, {MINUTE}: {type(error).__name__}", SINGLE
     tenfold = is_tenfold(code, run.instrument_type(code))
     rows = rows_of(info, day, quote_route, tenfold=tenfold)
-    missing = ", ".join(sorted(info.faults))
     if not rows:
-        return Outcome(code, failure=f"none of the three parts came: {_reasons(info)}")
-    if missing and not fallback:
-        fallback = f"{ROUTE} without {missing}"
+        reasons = "; ".join(f"{part}: {why}" for part, why in sorted(info.faults.items()))
+        return Outcome(code, failure=f"none of the three parts came: {reasons}")
+    if info.faults and not fallback:
+        fallback = f"{ROUTE} without {', '.join(sorted(info.faults))}"
     return Outcome(
         code,
         [row | {"code": code, "is_final": True} for row in rows],
@@ -75,10 +75,6 @@ async def _apart(client: TdxClient, code: str, today: date, cause: UpstreamError
     return StockInfo(quote, None, minute, faults, min(parts))
 
 
-def _reasons(info: StockInfo) -> str:
-    return "; ".join(f"{part}: {why}" for part, why in sorted(info.faults.items()))
-
-
 def rows_of(info: StockInfo, day: date, quote_route: str, *, tenfold: bool) -> list[dict[str, Any]]:
     """A row for each part that came; `day` and `quote_route` are those of the quote."""
     rows = []
@@ -92,19 +88,13 @@ def rows_of(info: StockInfo, day: date, quote_route: str, *, tenfold: bool) -> l
 
 
 def _of_quote(quote: Quote, day: date, route: str) -> dict[str, Any]:
-    return {
+    same = ("previous_close", "open", "high", "low", "close", "amount_yuan", "fetched_at")
+    return {name: getattr(quote, name) for name in same} | {
         "part": "quote",
         "trade_date": day,
         "row_count": 1,
-        "previous_close": quote.previous_close,
-        "open": quote.open,
-        "high": quote.high,
-        "low": quote.low,
-        "close": quote.close,
         "volume": quote.total_hand,
-        "amount_yuan": quote.amount_yuan,
         "source_route": route,
-        "fetched_at": quote.fetched_at,
     }
 
 

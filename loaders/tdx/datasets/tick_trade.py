@@ -17,20 +17,8 @@ import pyarrow as pa
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.engine.rejects import Rejected
 from loaders.tdx.absence import Absence, is_empty
-from loaders.tdx.bars.tick_days import (
-    BrokenRule,
-    DayBar,
-    TickDay,
-    TickDays,
-    day_of,
-    digest_of,
-    is_tenfold,
-    is_whole,
-    misfit,
-    priced,
-    rows_of,
-    whole,
-)
+from loaders.tdx.bars import tick_days
+from loaders.tdx.bars.tick_days import BrokenRule, DayBar, TickDay, TickDays
 from loaders.tdx.bars.ticks_today import fetch_today
 from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.schemas import KLINE_DAILY, TICK_TRADE
@@ -156,7 +144,7 @@ def _stands(code: str, due: Due, today: date) -> bool:
     return (
         due.day == today
         and due.stored is not None
-        and is_whole(code, due.stored.hands, due.stored.ticks, due.bar)
+        and tick_days.is_whole(code, due.stored.hands, due.stored.ticks, due.bar)
     )
 
 
@@ -231,7 +219,7 @@ class _Reading:
         for due in stretch:
             first = self._judged(due, answers.get(due.day) if answers else None)
             if isinstance(first, TickDay) and _fits(self.code, first, due.bar):
-                self.landing.append(whole(first))
+                self.landing.append(tick_days.whole(first))
                 continue
             if first is not None:
                 why = "days are not whole"
@@ -268,18 +256,20 @@ class _Reading:
         found = [x for x in (second, first) if isinstance(x, TickDay)]
         if found:
             self.failed.pop(due.day, None)
-            self._take(due, min(found, key=lambda x: misfit(x.hands, due.bar)))
+            self._take(due, min(found, key=lambda x: tick_days.misfit(x.hands, due.bar)))
         elif isinstance(second, BrokenRule) and ticks is not None:
             self._refuse(due, second, ticks)
 
     def _judged(self, due: Due, ticks: Ticks | None) -> TickDay | BrokenRule | None:
         if ticks is None or not len(ticks):
             return None
-        tenfold = is_tenfold(self.code, self.run.instrument_type(self.code))
+        tenfold = tick_days.is_tenfold(self.code, self.run.instrument_type(self.code))
         try:
             # the same answer on a later day: the source has no other, and soon not even this
-            again = due.refused is not None and due.refused == digest_of(ticks)
-            return priced(day_of(due.day, ticks), due.bar, tenfold=tenfold, near=again)
+            again = due.refused is not None and due.refused == tick_days.digest_of(ticks)
+            return tick_days.priced(
+                tick_days.day_of(due.day, ticks), due.bar, tenfold=tenfold, near=again
+            )
         except BrokenRule as broken:
             return broken
 
@@ -292,10 +282,12 @@ class _Reading:
             and due.day < before.answered_on < found.fetched_at.astimezone(SHANGHAI).date()
         )
         if _fits(self.code, found, due.bar) or alike:
-            self.landing.append(whole(found))
+            self.landing.append(tick_days.whole(found))
             return
         text = f"{found.hands:,} hands of ticks, but {due.bar.volume:,} of the day bar"
-        if before is None or misfit(found.hands, due.bar) < misfit(before.hands, due.bar):
+        if before is None or tick_days.misfit(found.hands, due.bar) < tick_days.misfit(
+            before.hands, due.bar
+        ):
             self.landing.append(found)
         else:
             text += "; nothing was overwritten"
@@ -303,7 +295,7 @@ class _Reading:
 
 
 def _fits(code: str, found: TickDay, bar: DayBar) -> bool:
-    return is_whole(code, found.hands, len(found), bar)
+    return tick_days.is_whole(code, found.hands, len(found), bar)
 
 
 def _failure(failed: Mapping[date, str], asked: int) -> str | None:
@@ -316,7 +308,7 @@ def _failure(failed: Mapping[date, str], asked: int) -> str | None:
 
 def table(outcomes: Sequence[Outcome]) -> pa.Table:
     """The rows of some codes as one Arrow table of the declared schema."""
-    return rows_of([(o.key, found) for o in outcomes if o.rows for found in o.rows.days])
+    return tick_days.rows_of([(o.key, found) for o in outcomes if o.rows for found in o.rows.days])
 
 
 DATASET = Dataset("tick_trade", TICK_TRADE, ROUTE, fetch, table)

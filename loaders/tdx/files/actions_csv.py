@@ -66,26 +66,26 @@ YES_NO = {"y": True, "n": False, "": None}
 class CorporateAction:
     """One row of raw_tdx.corporate_action; column names and units are the table's.
 
-    `seq` counts from 1 within (code, ex_date), in the order of the contents, so it does not depend
+    `seq`, which `numbered` sets, counts from 1 within (code, ex_date), in the order of the contents, so it does not depend
     on the order of the rows in the source.
     """
 
     code: str
     ex_date: date
     source: str
-    seq: int
     category: int
-    cash_per10_yuan: Decimal | None
-    bonus_per10: Decimal | None
-    transfer_per10: Decimal | None
-    bonus_total_per10: Decimal | None
-    rights_per10: Decimal | None
-    rights_price_yuan: Decimal | None
-    split_ratio: Decimal | None
-    total_shares_10k: Decimal | None
-    float_shares_10k: Decimal | None
-    adjusts_price: bool | None
     source_ref: str
+    seq: int = 0
+    cash_per10_yuan: Decimal | None = None
+    bonus_per10: Decimal | None = None
+    transfer_per10: Decimal | None = None
+    bonus_total_per10: Decimal | None = None
+    rights_per10: Decimal | None = None
+    rights_price_yuan: Decimal | None = None
+    split_ratio: Decimal | None = None
+    total_shares_10k: Decimal | None = None
+    float_shares_10k: Decimal | None = None
+    adjusts_price: bool | None = None
 
     def content(self) -> tuple[object, ...]:
         """What the row says, without where it stands: equal contents are the same event."""
@@ -247,11 +247,11 @@ def _action(record: Mapping[str, str], place: str) -> CorporateAction:
         code=code,
         ex_date=_day(record["ex_date"]),
         source="csv",
-        seq=0,
         category=category,
+        source_ref=place,
+        seq=0,
         **numbers,
         adjusts_price=YES_NO[adjusts.lower()],
-        source_ref=place,
     )
 
 

@@ -17,22 +17,11 @@ from loaders.tdx.service.answers import (
     read_listings,
     read_workdays,
 )
-from loaders.tdx.service.connection import CODE
 from loaders.tdx.service.reply import Reply
-from loaders.tdx.service.routes_bars import HISTORY_LIMIT, INDEX_LIMIT, INTRADAY_BARS, BarRoutes
-from loaders.tdx.service.routes_quotes import MOST_QUOTES, QuoteRoutes
+from loaders.tdx.service.routes_bars import BarRoutes
+from loaders.tdx.service.routes_quotes import QuoteRoutes
 from loaders.tdx.service.routes_trades import TradeRoutes
 from loaders.trading_time import FIRST_SHANGHAI_DAY
-
-__all__ = [
-    "CODE",
-    "HISTORY_LIMIT",
-    "INDEX_LIMIT",
-    "INTRADAY_BARS",
-    "MOST_QUOTES",
-    "Readiness",
-    "TdxClient",
-]
 
 KNOWN_DAY = date(2019, 2, 1)
 
@@ -41,7 +30,6 @@ KNOWN_DAY = date(2019, 2, 1)
 class Readiness:
     """What a connection test found. `warnings` are for people; a failure raises instead."""
 
-    bars: int
     first_day: date
     last_day: date
     warnings: tuple[str, ...]
@@ -106,7 +94,7 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
                 f"the service's calendar lacks the trading day {KNOWN_DAY}",
                 hint=f"remove its calendar file, set TZ=Asia/Shanghai and {RESTART}",
             )
-        return Readiness(bars, days[0], days[-1], tuple(warnings))
+        return Readiness(days[0], days[-1], tuple(warnings))
 
     async def _listings(self, route: str, key: str, expect_rows: bool = True) -> list[Listing]:
         return await self._ask(

@@ -38,12 +38,7 @@ class BarRoutes(Connection):
     """Bars of every length, and minute points. `period` is the service's own word."""
 
     async def kline_all(
-        self,
-        code: str,
-        *,
-        period: str = "day",
-        limit: int | None = None,
-        expect_rows: bool = True,
+        self, code: str, *, period: str = "day", limit: int | None = None, expect_rows: bool = True
     ) -> Bars:
         """Raw bars (day, week, month) of a stock or fund: all of them, or the newest `limit`.
 
@@ -52,43 +47,32 @@ class BarRoutes(Connection):
         """
         _check_period(period, LONG_PERIODS)
         shape = BarShape("list", "count", period, "tdx")
-        return await self._whole("kline-all", code, shape, limit, expect_rows, read_bars)
+        return await self._bars("kline-all", code, shape, limit, expect_rows, read_bars)
 
     async def index_all(
-        self,
-        code: str,
-        *,
-        period: str = "day",
-        limit: int | None = None,
-        expect_rows: bool = True,
+        self, code: str, *, period: str = "day", limit: int | None = None, expect_rows: bool = True
     ) -> Bars:
         """Bars (day, week, month) of an index: all of them, or the newest `limit`."""
         _check_period(period, LONG_PERIODS)
         shape = BarShape("list", "count", period)
-        return await self._whole("index/all", code, shape, limit, expect_rows, read_bars)
+        return await self._bars("index/all", code, shape, limit, expect_rows, read_bars)
 
-    async def index(
-        self, code: str, *, period: str = "day", limit: int, expect_rows: bool = True
-    ) -> Bars:
+    async def index(self, code: str, *, limit: int, expect_rows: bool = True) -> Bars:
         """The newest `limit` (at most 800) day bars of an index in one upstream request: the
         fall-back where `index_all` fails. Of weeks and months this route keeps the oldest, so they
-        are refused."""
-        _check_period(period, ("day",))
+        are never asked of it."""
         _check_limit(limit, INDEX_LIMIT)
-        shape = BarShape("List", "Count", period)
+        shape = BarShape("List", "Count", "day")
         return await self._bars("index", code, shape, limit, expect_rows, read_bars)
 
-    async def kline_adjusted(
-        self, code: str, *, limit: int | None = None, expect_rows: bool = True
-    ) -> Bars:
+    async def kline_adjusted(self, code: str) -> Bars:
         """Forward-adjusted days of the third-party page, of a stock or fund; prices may be negative.
 
         Adjusted to whenever the page was made. Raises UsageError for an index.
         """
         refuse_index(code)
-        return await self._bars(
-            "kline-all/ths", code, ADJUSTED, limit, expect_rows, read_bars, upstream=False
-        )
+        route = "kline-all/ths"
+        return await self._bars(route, code, ADJUSTED, None, True, read_bars, upstream=False)
 
     async def intraday_all(
         self,
@@ -102,7 +86,7 @@ class BarRoutes(Connection):
         the newest `limit`, which saves no upstream request."""
         _check_period(period, MINUTES_OF)
         shape = BarShape("list", "count", period, "tdx")
-        return await self._whole("kline-all", code, shape, limit, expect_rows, read_timed_bars)
+        return await self._bars("kline-all", code, shape, limit, expect_rows, read_timed_bars)
 
     async def intraday(
         self, code: str, *, period: str = "minute1", limit: int = 800, expect_rows: bool = True
@@ -114,12 +98,10 @@ class BarRoutes(Connection):
         shape = BarShape("List", "Count", period)
         return await self._bars("kline-history", code, shape, limit, expect_rows, read_timed_bars)
 
-    async def index_intraday_all(
-        self, code: str, *, limit: int | None = None, expect_rows: bool = True
-    ) -> TimedBars:
-        """One-minute bars of an index: all that the quote server keeps, or the newest `limit`."""
+    async def index_intraday_all(self, code: str, *, expect_rows: bool = True) -> TimedBars:
+        """One-minute bars of an index: all that the quote server keeps."""
         shape = BarShape("list", "count", "minute1")
-        return await self._whole("index/all", code, shape, limit, expect_rows, read_timed_bars)
+        return await self._bars("index/all", code, shape, None, expect_rows, read_timed_bars)
 
     async def index_intraday(
         self, code: str, *, limit: int = 800, expect_rows: bool = True
@@ -129,9 +111,7 @@ class BarRoutes(Connection):
         shape = BarShape("List", "Count", "minute1")
         return await self._bars("index", code, shape, limit, expect_rows, read_timed_bars)
 
-    async def minute_points(
-        self, code: str, day: date, *, expect_rows: bool = True
-    ) -> MinutePoints:
+    async def minute_points(self, code: str, day: date) -> MinutePoints:
         """Price and volume of the minutes of a day; fund prices are ten times too large."""
         check_code(code)
         return await self._ask(
@@ -139,23 +119,8 @@ class BarRoutes(Connection):
             {"code": code, "date": f"{day:%Y%m%d}"},
             lambda reply: read_minute_points(reply, day),
             subject=code,
-            due=f"a minute of {day}" if expect_rows else None,
+            due=f"a minute of {day}",
         )
-
-    async def _whole(
-        self,
-        route: str,
-        code: str,
-        shape: BarShape,
-        limit: int | None,
-        expect_rows: bool,
-        read: Callable[[Reply, BarShape], B],
-    ) -> B:
-        def ask() -> Awaitable[B]:
-            return self._bars(route, code, shape, limit, expect_rows, read)
-
-        most = INTRADAY_BARS if shape.period in MINUTES_OF else None
-        return await (ask() if limit is not None else longest(ask, PAGE, most))
 
     async def _bars(
         self,
@@ -168,16 +133,23 @@ class BarRoutes(Connection):
         *,
         upstream: bool = True,
     ) -> B:
+        """An answer of all bars of the quote server can have been cut short, so it is looked at twice."""
         check_code(code)
-        return await self._ask(
-            route,
-            {"code": code, "type": shape.period} | ({"limit": str(limit)} if limit else {}),
-            lambda reply: read(reply, shape),
-            bulk=route not in ("index", "kline-history"),
-            subject=code,
-            upstream=upstream,
-            due="a single bar" if expect_rows else None,
-        )
+
+        def ask() -> Awaitable[B]:
+            return self._ask(
+                route,
+                {"code": code, "type": shape.period} | ({"limit": str(limit)} if limit else {}),
+                lambda reply: read(reply, shape),
+                bulk=route not in ("index", "kline-history"),
+                subject=code,
+                upstream=upstream,
+                due="a single bar" if expect_rows else None,
+            )
+
+        if limit is not None or not upstream:
+            return await ask()
+        return await longest(ask, PAGE, INTRADAY_BARS if shape.period in MINUTES_OF else None)
 
 
 def refuse_index(code: str) -> None:

@@ -2,15 +2,8 @@
 
 from collections.abc import Sequence
 
-from loaders.tdx.service.answers_quotes import (
-    Counts,
-    Quote,
-    StockInfo,
-    read_counts,
-    read_quotes,
-    read_stats,
-    read_stock_info,
-)
+from loaders.tdx.service import answers_quotes as answers
+from loaders.tdx.service.answers_quotes import Counts, Quote, StockInfo
 from loaders.tdx.service.connection import Connection, check_code
 from loaders.tdx.service.reply import Reply
 from loaders.tdx.service.routes_bars import refuse_index
@@ -40,18 +33,18 @@ class QuoteRoutes(Connection):
         return await self._ask(
             "stock-info",
             {"code": code},
-            lambda reply: read_stock_info(reply, code),
+            lambda reply: answers.read_stock_info(reply, code),
             subject=code,
             upstream=False,
         )
 
     async def market_stats(self) -> dict[str, Counts]:
         """Stocks in the service's cache by exchange; its up, down and flat are not breadth."""
-        return await self._ask("market-stats", {}, read_stats)
+        return await self._ask("market-stats", {}, answers.read_stats)
 
     async def market_count(self) -> dict[str, int]:
         """All instruments by exchange, bonds and indices included."""
-        return await self._ask("market-count", {}, read_counts)
+        return await self._ask("market-count", {}, answers.read_counts)
 
     async def _quotes(self, route: str, codes: Sequence[str], *, post: bool) -> list[Quote]:
         if not 1 <= len(codes) <= MOST_QUOTES:
@@ -61,7 +54,7 @@ class QuoteRoutes(Connection):
 
         def read(reply: Reply) -> list[Quote]:
             # none at all is no other shape: it is due
-            return read_quotes(reply, codes) if reply.data != [] else []
+            return answers.read_quotes(reply, codes) if reply.data != [] else []
 
         return await self._ask(
             route,

@@ -20,15 +20,8 @@ import orjson
 from loaders.engine.outcome import SourceGone
 from loaders.engine.rejects import Rejected
 from loaders.errors import SettingsError, UpstreamError
-from loaders.tdx.files.actions_csv import (
-    ADJUSTMENT,
-    CATEGORIES,
-    PRECISION,
-    SPLIT,
-    ActionSet,
-    CorporateAction,
-    numbered,
-)
+from loaders.tdx.files import actions_csv
+from loaders.tdx.files.actions_csv import ActionSet, CorporateAction
 from loaders.trading_time import FIRST_CHINESE_DAY
 
 log = logging.getLogger(__name__)
@@ -51,7 +44,7 @@ def actions_of(code: str, answer: Sequence[Mapping[str, Any]]) -> ActionSet:
     """What an answer says of a code. One without a single row does not cover it: an empty answer does
     not prove that nothing happened."""
     good, bad = read_answer(code, answer)
-    return ActionSet(numbered(good), bad, frozenset([code] if good and not bad else ()))
+    return ActionSet(actions_csv.numbered(good), bad, frozenset([code] if good and not bad else ()))
 
 
 def read_answer(
@@ -76,7 +69,7 @@ class _Refused(Exception):
 
 def _action(code: str, row: Mapping[str, Any]) -> CorporateAction:
     category = row["category"]
-    if category not in CATEGORIES:
+    if category not in actions_csv.CATEGORIES:
         raise _Refused("category", "must be a whole number from 1 to 14")
     try:
         day = date(row["year"], row["month"], row["day"])
@@ -84,29 +77,20 @@ def _action(code: str, row: Mapping[str, Any]) -> CorporateAction:
         raise _Refused("day", "year, month and day must form a day") from None
     if day < FIRST_CHINESE_DAY:
         raise _Refused("day", f"no exchange traded before {FIRST_CHINESE_DAY}")
-    numbers: dict[str, Decimal | None] = dict.fromkeys(COUNT_FIELDS.values())
-    if category == ADJUSTMENT:
+    numbers: dict[str, Decimal | None] = {}
+    if category == actions_csv.ADJUSTMENT:
         for name, column in AMOUNT_FIELDS.items():
             numbers[column] = _exact(row, name, column) or Decimal(0)
     else:
         numbers |= dict.fromkeys(AMOUNT_FIELDS.values(), Decimal(0))
         for name, column in COUNT_FIELDS.items():
             numbers[column] = _exact(row, name, column)
-    ratio = _exact(row, "suogu", "split_ratio") if category == SPLIT else None
-    if category == SPLIT and not ratio:
-        raise _Refused("suogu", "must be above 0 in a row of category 11")
+    if category == actions_csv.SPLIT:
+        numbers["split_ratio"] = _exact(row, "suogu", "split_ratio")
+        if not numbers["split_ratio"]:
+            raise _Refused("suogu", "must be above 0 in a row of category 11")
     return CorporateAction(
-        code=code,
-        ex_date=day,
-        source="xdxr",
-        seq=0,
-        category=category,
-        bonus_per10=None,
-        transfer_per10=None,
-        split_ratio=ratio,
-        **numbers,
-        adjusts_price=None,
-        source_ref="xdxr",
+        code, day, "xdxr", category, source_ref="xdxr", seq=0, adjusts_price=None, **numbers
     )
 
 
@@ -119,7 +103,7 @@ def _exact(row: Mapping[str, Any], name: str, column: str) -> Decimal | None:
     if not math.isfinite(value) or not 0 <= value < 10**9:
         raise _Refused(name, "must be a number from 0 to 10^9")
     shortest = Decimal(np.format_float_positional(np.float32(value), trim="-"))
-    places: int = PRECISION[column][1]
+    places: int = actions_csv.PRECISION[column][1]
     return round(shortest, places)
 
 

@@ -62,8 +62,8 @@ def always(data: Any) -> Service:
             "index/all", {"type": "minute1"}, {"count": 240, "list": MINUTES},
         ),
         (
-            lambda c: c.kline_adjusted("sh600000", limit=5),
-            "kline-all/ths", {"type": "day", "limit": "5"}, meta([bar(DAY)], "day", "ths"),
+            lambda c: c.kline_adjusted("sh600000"),
+            "kline-all/ths", {"type": "day"}, meta([bar(DAY)], "day", "ths"),
         ),
         (
             lambda c: c.minute_points("sh600000", DAY),
@@ -88,23 +88,12 @@ def test_a_period_that_the_service_would_take_for_days_is_never_sent(period: str
     for call in (
         lambda c: c.kline_all("sh600000", period=period),
         lambda c: c.index_all("sh000001", period=period),
-        lambda c: c.index("sh000001", period=period, limit=5),
     ):
         with pytest.raises(ValueError, match="period must be one of"):
             asked(service, call)
     if period != "minute1":
         with pytest.raises(ValueError, match="period must be one of minute1, minute5"):
             asked(service, lambda c: c.intraday("sh600000", period=period))
-    assert not service.requests
-
-
-@pytest.mark.parametrize("period", ["week", "month"])
-def test_weeks_and_months_of_an_index_are_never_asked_of_the_route_that_keeps_the_oldest(
-    period: str,
-) -> None:
-    service = always(None)
-    with pytest.raises(ValueError, match="period must be one of day"):
-        asked(service, lambda c: c.index("sh000001", period=period, limit=12))
     assert not service.requests
 
 
@@ -162,7 +151,6 @@ def test_a_day_of_points_that_came_empty_is_tried_again_where_points_are_due() -
     with pytest.raises(EmptyAnswer, match="without a minute of 2024-11-08"):
         asked(service, lambda c: c.minute_points("sh600000", DAY))
     assert len(service.requests) == 4
-    assert not asked(service, lambda c: c.minute_points("sh600000", DAY, expect_rows=False))
 
 
 def test_an_index_asked_for_as_a_stock_is_asked_once() -> None:
