@@ -13,26 +13,25 @@ from decimal import Decimal
 from fractions import Fraction
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from loaders.errors import UsageError
 
 DIVIDEND = 1
 SPLIT = 11
 
+# columns of the file by the fields of a row: yuan or shares per 10 shares, and counts of shares
+AMOUNTS = {
+    "cash_per10_yuan": "cash",
+    "bonus_per10": "bonus",
+    "transfer_per10": "transfer",
+    "rights_per10": "rights",
+    "rights_price_yuan": "rights_price",
+}
+COUNTS = {"total_shares_10k": "total_shares", "float_shares_10k": "float_shares"}
 COLUMNS = (
-    "code",
-    "ex_date",
-    "cash_per10_yuan",
-    "bonus_per10",
-    "transfer_per10",
-    "bonus_total_per10",
-    "rights_per10",
-    "rights_price_yuan",
-    "total_shares_10k",
-    "float_shares_10k",
-    "adjusts_price",
-    "category",
-    "split_ratio",
+    *("code", "ex_date", "cash_per10_yuan", "bonus_per10", "transfer_per10", "bonus_total_per10"),
+    *("rights_per10", "rights_price_yuan", *COUNTS, "adjusts_price", "category", "split_ratio"),
 )
 
 ZERO = Decimal(0)
@@ -113,29 +112,20 @@ def forward_segments(active: Sequence[Event]) -> list[tuple[date | None, Fractio
 def actions_csv(actions: Iterable[Action]) -> str:
     """The rows as text, in the columns of `COLUMNS`; codes look like SH600000."""
     text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
     for a in sorted(actions, key=lambda a: (a.code, a.ex_date)):
-        numbers = (
-            a.cash,
-            a.bonus,
-            a.transfer,
-            a.bonus + a.transfer,
-            a.rights,
-            a.rights_price,
-        )
-        writer.writerow(
-            [
-                a.code.upper(),
-                a.ex_date.isoformat(),
-                *(f"{n:.4f}" for n in numbers),
-                a.total_shares,
-                a.float_shares,
-                "Y" if a.adjusts_price else "N",
-                a.category,
-                "" if a.split_ratio is None else f"{a.split_ratio:.6f}",
-            ]
-        )
+        amounts = {column: getattr(a, name) for column, name in AMOUNTS.items()}
+        amounts["bonus_total_per10"] = a.bonus + a.transfer
+        others = {
+            "code": a.code.upper(),
+            "ex_date": a.ex_date.isoformat(),
+            "adjusts_price": "Y" if a.adjusts_price else "N",
+            "category": a.category,
+            "split_ratio": "" if a.split_ratio is None else f"{a.split_ratio:.6f}",
+        }
+        counts = {column: getattr(a, name) for column, name in COUNTS.items()}
+        writer.writerow({c: f"{n:.4f}" for c, n in amounts.items()} | counts | others)
     return text.getvalue()
 
 
@@ -154,16 +144,12 @@ def read_actions(path: Path) -> list[Action]:
 
 def _action(row: dict[str, str]) -> Action:
     ratio = row.get("split_ratio") or ""
+    numbers: dict[str, Any] = {n: Decimal(row[column]) for column, n in AMOUNTS.items()}
+    numbers |= {n: int(Decimal(row[column] or 0)) for column, n in COUNTS.items()}
     return Action(
         code=row["code"].lower(),
         ex_date=date.fromisoformat(row["ex_date"]),
-        cash=Decimal(row["cash_per10_yuan"]),
-        bonus=Decimal(row["bonus_per10"]),
-        transfer=Decimal(row["transfer_per10"]),
-        rights=Decimal(row["rights_per10"]),
-        rights_price=Decimal(row["rights_price_yuan"]),
-        total_shares=int(Decimal(row["total_shares_10k"] or 0)),
-        float_shares=int(Decimal(row["float_shares_10k"] or 0)),
+        **numbers,
         category=int(row.get("category") or DIVIDEND),
         split_ratio=Decimal(ratio) if ratio else None,
     )

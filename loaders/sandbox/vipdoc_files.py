@@ -15,6 +15,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loaders.errors import UsageError
 from loaders.sandbox.intraday import group_minutes
@@ -90,29 +91,31 @@ def _contents(
 
 def day_records(security: Security, bars: Bars) -> bytes:
     """The content of a .day file."""
-    scale = 10 if security.kind == "index" or security.decimals == 2 else 1
-    shares = 1 if security.kind == "index" else 100
-    rows = np.zeros(len(bars), dtype=_DAY)
+    rows = _rows(
+        _DAY, security, bars, 10 if security.kind == "index" or security.decimals == 2 else 1
+    )
     rows["date"] = [int(stamp[:10].replace("-", "")) for stamp in bars.stamps]
-    for name in _PRICES:
-        rows[name] = getattr(bars, name) // scale
-    rows["amount"] = bars.amount / 1000
-    rows["volume"] = bars.volume * shares
     rows["reserved"] = _MEANINGLESS
     return rows.tobytes()
 
 
 def minute_records(security: Security, bars: Bars) -> bytes:
     """Records of an .lc1 or .lc5 file. The odd shares of a minute are lost: bars carry hands."""
-    shares = 1 if security.kind == "index" else 100
-    rows = np.zeros(len(bars), dtype=_MINUTE)
-    days = [
+    rows = _rows(_MINUTE, security, bars, 1000)
+    rows["date"] = [
         (int(s[:4]) - FIRST_YEAR) * 2048 + int(s[5:7]) * 100 + int(s[8:10]) for s in bars.stamps
     ]
-    rows["date"] = days
     rows["minute"] = [int(s[11:13]) * 60 + int(s[14:16]) for s in bars.stamps]
-    for name in _PRICES:
-        rows[name] = getattr(bars, name) / 1000
-    rows["amount"] = bars.amount / 1000
-    rows["volume"] = bars.volume * shares
     return rows.tobytes()
+
+
+def _rows(
+    layout: np.dtype[np.void], security: Security, bars: Bars, scale: int
+) -> NDArray[np.void]:
+    """The columns that all files have; prices are li by `scale`, whole numbers cut off."""
+    rows = np.zeros(len(bars), dtype=layout)
+    for name in _PRICES:
+        rows[name] = getattr(bars, name) / scale
+    rows["amount"] = bars.amount / 1000
+    rows["volume"] = bars.volume * (1 if security.kind == "index" else 100)
+    return rows

@@ -5,7 +5,7 @@ shares, times are exchange wall clock (Beijing) without a zone.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, time
 from typing import Literal, NamedTuple
@@ -131,16 +131,15 @@ def to_period(bars: Bars, period: str) -> Bars:
     """Day bars as weeks (ISO), months, quarters or years; unfinished periods included."""
     if period == "day" or not len(bars):
         return bars
-    keys: list[object]
-    if period == "week":
-        keys = [date.fromisoformat(s[:10]).isocalendar()[:2] for s in bars.stamps]
-    elif period == "month":
-        keys = [s[:7] for s in bars.stamps]
-    elif period == "quarter":
-        keys = [(s[:4], (int(s[5:7]) - 1) // 3) for s in bars.stamps]
-    else:
-        keys = [s[:4] for s in bars.stamps]
-    return group_bars(bars, period_starts(keys))
+    return group_bars(bars, period_starts(list(map(_PERIOD_OF[period], bars.stamps))))
+
+
+_PERIOD_OF: dict[str, Callable[[str], object]] = {
+    "week": lambda stamp: date.fromisoformat(stamp[:10]).isocalendar()[:2],
+    "month": lambda stamp: stamp[:7],
+    "quarter": lambda stamp: (stamp[:4], (int(stamp[5:7]) - 1) // 3),
+    "year": lambda stamp: stamp[:4],
+}
 
 
 class World:

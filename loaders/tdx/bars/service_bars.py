@@ -72,7 +72,20 @@ async def _load_timed(run: Context, code: str, period: str, cursor: date | None)
         good, refused = plausibility.check(code, records.of_answer(bars), period, window)
         rejected += refused
         found = records.better(found, good, period)
-    return _timed_outcome(run, code, period, found, rejected, cursor, fallback)
+    whole = records.whole_days(found, period)
+    found["final"] = records.fetched_after_close(found) & records.in_days(found, whole)
+    days = records.days_in(found)
+    # the first day of an answer may be cut off: no loss where it is stored, no whole day elsewhere
+    cut = set(days[:1]) - whole
+    first, last = window.since or date.min, window.until or date.max
+    keep = [day for day in days if first <= day <= last and day not in cut]
+    # of nothing but a cut day nobody knows what came before
+    behind = cursor or (days[0] if len(days) > 1 else date.min)
+    due = min(window.due, last)
+    lacking = [d for d in days if behind < d <= due and d >= first and d not in whole]
+    failure = f"{len(lacking)} days lack bars, the newest {lacking[-1]}" if lacking else None
+    kept = found[records.in_days(found, keep)]
+    return records.outcome(code, kept, rejected, failure=failure, fallback=fallback)
 
 
 def _of_file(run: Context, code: str, period: str) -> tuple[Records, list[Rejected]]:
@@ -104,31 +117,6 @@ async def _ask(
 
     everything = partial(run.client.intraday_all, code, period=period)
     return await stored_bars.newest_else_all(newest, everything, lacks, f"{SHORT_ROUTE} → {ROUTE}")
-
-
-def _timed_outcome(
-    run: Context,
-    code: str,
-    period: str,
-    found: Records,
-    rejected: list[Rejected],
-    cursor: date | None,
-    fallback: str | None,
-) -> Outcome:
-    whole = records.whole_days(found, period)
-    found["final"] = records.fetched_after_close(found) & records.in_days(found, whole)
-    days = records.days_in(found)
-    # the first day of an answer may be cut off: no loss where it is stored, no whole day elsewhere
-    cut = set(days[:1]) - whole
-    first, last = run.window.since or date.min, run.window.until or date.max
-    keep = [day for day in days if first <= day <= last and day not in cut]
-    bars = found[records.in_days(found, keep)]
-    # of nothing but a cut day nobody knows what came before
-    behind = cursor or (days[0] if len(days) > 1 else date.min)
-    due = min(run.window.due, last)
-    lacking = [d for d in days if behind < d <= due and d >= first and d not in whole]
-    failure = f"{len(lacking)} days lack bars, the newest {lacking[-1]}" if lacking else None
-    return records.outcome(code, bars, rejected, failure=failure, fallback=fallback)
 
 
 def of_period(name: str, period: str) -> Dataset:

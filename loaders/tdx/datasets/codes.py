@@ -17,7 +17,6 @@ from loaders.engine.outcome import Outcome, records
 from loaders.errors import UpstreamError
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.schemas import SECURITY
-from loaders.tdx.service.answers import Listing
 from loaders.tdx.service.client import TdxClient
 
 KEY = "all"
@@ -32,10 +31,6 @@ class Security:
     instrument_type: str  # stock, fund, index
     source_route: str
     is_listed: bool = True
-
-    @property
-    def exchange(self) -> str:
-        return self.code[:2]
 
 
 def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
@@ -75,13 +70,9 @@ async def listed(
     had_funds = any(s.instrument_type == "fund" and s.is_listed for s in before.values())
     funds = await client.etfs(expect_rows=had_funds)
     found = {index: Security(index, index, "index", "settings") for index in indices}
-    found |= _securities(funds, "fund", "/api/etf")
-    found |= _securities(stocks, "stock", "/api/codes")
+    found |= {x.code: Security(x.code, x.name, "fund", "/api/etf") for x in funds}
+    found |= {x.code: Security(x.code, x.name, "stock", "/api/codes") for x in stocks}
     return [found[code] for code in sorted(found)]
-
-
-def _securities(listings: Sequence[Listing], kind: str, route: str) -> dict[str, Security]:
-    return {x.code: Security(x.code, x.name, kind, route) for x in listings}
 
 
 def known(conn: psycopg.Connection) -> dict[str, Security]:
@@ -126,7 +117,7 @@ _RESTART = "the service may have started without its upstream: restart it, then 
 def records_of(rows: Sequence[Security], fetched_at: datetime) -> list[dict[str, Any]]:
     """Securities as records of the landed table."""
     lineage = {"fetched_at": fetched_at, "is_final": True}
-    return [asdict(s) | {"exchange": s.exchange} | lineage for s in rows]
+    return [asdict(s) | {"exchange": s.code[:2]} | lineage for s in rows]
 
 
 DATASET = Dataset("codes", SECURITY, "/api/codes", fetch, records, only_key=KEY)

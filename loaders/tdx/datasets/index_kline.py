@@ -151,28 +151,16 @@ async def _load_minutes(run: Context, key: str, index: str, due: set[date]) -> O
     )
     if not len(bars):
         return Outcome(key, skipped=NO_MINUTES)
-    return _minutes_outcome(run, key, bars, due, rejected, fallback)
-
-
-def _minutes_outcome(
-    run: Context,
-    key: str,
-    found: Records,
-    due: set[date],
-    rejected: list[Rejected],
-    fallback: str | None,
-) -> Outcome:
-    window = run.window
-    whole = records.whole_days(found, MINUTES)
+    whole = records.whole_days(bars, MINUTES)
     lacking = due - whole
-    if len(found) > INTRADAY_BARS - len(records.grid(MINUTES)):
+    if len(bars) > INTRADAY_BARS - len(records.grid(MINUTES)):
         # the series is full: its first day may be cut, and what came before is gone
-        first = records.days_in(found)[0]
+        first = records.days_in(bars)[0]
         lacking = {day for day in lacking if day > first}
-    keep = records.in_days(found, due)
+    keep = records.in_days(bars, due)
     if window.until is None or window.until > window.due:
-        keep |= found["day"] > records.number_of(window.due)
-    bars = found[keep]
+        keep |= bars["day"] > records.number_of(window.due)
+    bars = bars[keep]
     bars["final"] = records.fetched_after_close(bars) & records.in_days(bars, whole)
     failure = f"{len(lacking)} days lack minutes, the newest {max(lacking)}" if lacking else None
     return records.outcome(key, bars, rejected, failure=failure, fallback=fallback)

@@ -27,7 +27,6 @@ from loaders.tdx.bars.tick_days import B_SHARE_PREFIXES
 SIZE = 32
 FOLDERS = {"day": "lday", "minute1": "minline", "minute5": "fzline"}
 SUFFIXES = {"day": (".day",), "minute1": (".lc1",), "minute5": (".lc5", ".5")}
-ASCEND = "records must ascend in time"
 _END = [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
 _DAY = np.dtype([("day", "<u4"), *((name, "<u4") for name in PRICES), *_END])
 _LABEL = [("day", "<u2"), ("label", "<u2")]
@@ -75,12 +74,14 @@ def read(file: Path, code: str, instrument_type: str, period: str, now: datetime
     days, is_day = _days_of(written)
     minutes = days.astype(np.int64) * records.DAY_MINUTES + labels
     ascends = is_day & _ascends(np.where(is_day, minutes, -1))
-    rejected = [
-        _rejected(code, file, raw[i], str(written[i]), "trade_date", rule)
-        if is_days
-        else _rejected(code, file, raw[i], f"{written[i]} {labels[i]}", "bar_end", rule)
-        for i, rule in _reasons(is_day, ascends)
-    ]
+    rejected = []
+    for i in np.flatnonzero(~ascends):
+        place = str(written[i]) if is_days else f"{written[i]} {labels[i]}"
+        rule = "records must ascend in time" if is_day[i] else "must be a day of the calendar"
+        row = {name: raw[name][i].item() for name in raw.dtype.names or ()}
+        payload = orjson.dumps({"code": code, "file": file.name} | row).decode()
+        field = "trade_date" if is_days else "bar_end"
+        rejected.append(Rejected(f"{code} {place}", field, rule, place, payload))
     kept = raw[ascends]
     decimals = decimals_of(code, instrument_type)
     bars = np.zeros(len(kept), RECORD)
@@ -127,22 +128,7 @@ def _ascends(values: Ints) -> Mask:
     return np.asarray(values > np.concatenate([[-1], highest[:-1]])) if len(values) else values > 0
 
 
-def _reasons(is_day: Mask, ascends: Mask) -> list[tuple[int, str]]:
-    return [
-        (int(i), ASCEND if is_day[i] else "must be a day of the calendar")
-        for i in np.flatnonzero(~ascends)
-    ]
-
-
 def _li(values: NDArray[np.float32], decimals: int) -> Ints:
     """Single floats in units of the last of `decimals` decimals; what is no amount becomes 0."""
     exact = values.astype(np.float64) * 10**decimals
     return np.rint(np.where(np.abs(exact) < 2**62, exact, 0)).astype(np.int64)
-
-
-def _rejected(
-    code: str, file: Path, record: np.void, place: str, field: str, rule: str
-) -> Rejected:
-    row = {name: record[name].item() for name in record.dtype.names or ()}
-    payload = orjson.dumps({"code": code, "file": file.name} | row).decode()
-    return Rejected(f"{code} {place}", field, rule, place, payload)

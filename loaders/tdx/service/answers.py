@@ -73,7 +73,6 @@ class Listing(NamedTuple):
     """A security of the service's code list. `code` is 'sh600000'."""
 
     code: str
-    exchange: str
     name: str
 
 
@@ -221,7 +220,7 @@ def read_listings(reply: Reply, key: str) -> list[Listing]:
         if code in found:
             reply.odd("repeated_code")
         # the service pads names with NULs, which PostgreSQL's text cannot hold
-        found[code] = Listing(code, exchange, row["name"].replace("\0", "").strip())
+        found[code] = Listing(code, row["name"].replace("\0", "").strip())
     return list(found.values())
 
 

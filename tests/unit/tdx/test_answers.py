@@ -216,7 +216,7 @@ def test_a_code_listed_twice_is_taken_once_with_its_last_name() -> None:
     oddities: Counter[str] = Counter()
     data = {"total": 3, "exchanges": {}, "codes": rows}
     found = read_listings(reply("codes", data, oddities=oddities), "codes")
-    assert found == [("sh600000", "sh", "浦发银行"), ("sz000001", "sz", "平安银行")]
+    assert found == [("sh600000", "浦发银行"), ("sz000001", "平安银行")]
     assert oddities == {"codes.repeated_code": 1}
 
 
