@@ -18,19 +18,11 @@ from typing import Any
 import numpy as np
 
 from loaders.errors import UsageError
+from loaders.sandbox import world
 from loaders.sandbox.actions import SPLIT, Action, events
 from loaders.sandbox.cast import INDICES, UNLISTED, Role, roles
 from loaders.sandbox.intraday import minute_bars, ticks_of
-from loaders.sandbox.world import (
-    CLOSE_OF_DAY,
-    Bars,
-    Ints,
-    Security,
-    Tick,
-    World,
-    empty_bars,
-    is_b_share,
-)
+from loaders.sandbox.world import Bars, Ints, Security, Tick, World
 
 DEFAULT_END = date(2025, 6, 30)
 # the clock can be moved this many trading days beyond the end
@@ -85,7 +77,9 @@ class SyntheticMarket(World):
             Security(r.exchange, r.digits, _name(r), r.kind, calendar[self._position(r.from_)])
             for r in self._roles.values()
         ]
-        super().__init__(calendar, datetime.combine(calendar[self._last], CLOSE_OF_DAY), securities)
+        super().__init__(
+            calendar, datetime.combine(calendar[self._last], world.CLOSE_OF_DAY), securities
+        )
 
     def _position(self, fraction: float) -> int:
         return round(fraction * self._last)
@@ -137,7 +131,7 @@ class SyntheticMarket(World):
     def _make(self, code: str) -> tuple[Bars, tuple[Action, ...]]:
         role = self._roles.get(code)
         if role is None:
-            return empty_bars(), ()
+            return world.empty_bars(), ()
         rng = np.random.default_rng(self._seeds(role))
         open_days = self._open_days(role)
         shape = _Shape(rng, len(open_days), role)
@@ -236,7 +230,7 @@ class _Shape:
 
 
 def _tick(role: Role) -> int:
-    return 10 if role.kind == "stock" and not is_b_share(role.exchange, role.digits) else 1
+    return 10 if role.kind == "stock" and not world.is_b_share(role.exchange, role.digits) else 1
 
 
 def _name(role: Role) -> str:

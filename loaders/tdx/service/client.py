@@ -9,14 +9,8 @@ from datetime import date
 
 from loaders.errors import UpstreamError
 from loaders.http import Unreachable, retrying
-from loaders.tdx.service.answers import (
-    RESTART,
-    EmptyAnswer,
-    Listing,
-    Outage,
-    read_listings,
-    read_workdays,
-)
+from loaders.tdx.service import answers
+from loaders.tdx.service.answers import EmptyAnswer, Listing, Outage
 from loaders.tdx.service.reply import Reply
 from loaders.tdx.service.routes_bars import BarRoutes
 from loaders.tdx.service.routes_quotes import QuoteRoutes
@@ -54,12 +48,12 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
         """
 
         def read(reply: Reply) -> list[date]:
-            days = read_workdays(reply, start, end)
+            days = answers.read_workdays(reply, start, end)
             if expect_days and not days:
                 raise EmptyAnswer(
                     f"workday/range: the service's calendar is empty from {start} to {end}",
                     hint="its calendar file was lost or written in another time zone:"
-                    f" remove the file, set TZ=Asia/Shanghai and {RESTART}",
+                    f" remove the file, set TZ=Asia/Shanghai and {answers.RESTART}",
                 )
             return days
 
@@ -77,7 +71,7 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
         except Outage as error:
             raise UpstreamError(
                 f"the service runs but has no connection to its quote server ({error})",
-                hint=f"wait a minute; if it goes on, {RESTART}",
+                hint=f"wait a minute; if it goes on, {answers.RESTART}",
             ) from None
         except Unreachable as error:
             raise UpstreamError(
@@ -92,7 +86,7 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
         elif days[-1] >= KNOWN_DAY and KNOWN_DAY not in set(days):
             raise UpstreamError(
                 f"the service's calendar lacks the trading day {KNOWN_DAY}",
-                hint=f"remove its calendar file, set TZ=Asia/Shanghai and {RESTART}",
+                hint=f"remove its calendar file, set TZ=Asia/Shanghai and {answers.RESTART}",
             )
         return Readiness(days[0], days[-1], tuple(warnings))
 
@@ -100,6 +94,6 @@ class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
         return await self._ask(
             route,
             {"exchange": "all"},
-            lambda reply: read_listings(reply, key),
+            lambda reply: answers.read_listings(reply, key),
             due="a single security" if expect_rows else None,
         )

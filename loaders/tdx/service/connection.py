@@ -25,14 +25,8 @@ from loaders.http import (
     retrying,
     send,
 )
-from loaders.tdx.service.answers import (
-    RESTART,
-    EmptyAnswer,
-    Outage,
-    PermanentAnswer,
-    UpstreamTimeout,
-    open_envelope,
-)
+from loaders.tdx.service import answers
+from loaders.tdx.service.answers import EmptyAnswer, Outage, PermanentAnswer, UpstreamTimeout
 from loaders.tdx.service.outage import OutageGate
 from loaders.tdx.service.reply import Reply, WrongShape
 from loaders.tdx.settings import TdxSettings
@@ -156,7 +150,7 @@ class Connection:
         except (UpstreamTimeout, NoAnswerInTime) as error:
             if route not in self._late:  # the tries to come may take minutes
                 self._late.add(route)
-                log.warning("%s; asking again (if it goes on: %s)", error, RESTART)
+                log.warning("%s; asking again (if it goes on: %s)", error, answers.RESTART)
             if subject is not None and upstream:
                 self._gate.timed_out(subject)
             raise
@@ -168,7 +162,7 @@ class Connection:
         self, route: str, subject: str, response: httpx.Response, fetched_at: datetime
     ) -> Reply:
         status, content = response.status_code, response.content
-        data = open_envelope(route, subject, status, content, self.unknown_fields)
+        data = answers.open_envelope(route, subject, status, content, self.unknown_fields)
         return Reply(route, data, fetched_at, self.unknown_fields, self.oddities)
 
     async def _knock(self) -> int:
