@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 from loaders.errors import UsageError
 
 if TYPE_CHECKING:
+    from loaders.sandbox.tq.exchange import Exchange
     from loaders.sandbox.world import World
 
 app = typer.Typer(no_args_is_help=True, help="Run a simulated service on this machine.")
@@ -114,6 +116,83 @@ def tdx(
             line += f"  control={sandbox.control_url}"
         typer.echo(f"{line}  codes={len(world.securities)}  days={known}")
         ended.wait()
+
+
+@app.command()
+def tq(
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")
+    ] = 7788,
+    control_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Second port to move the clock and script faults; 0: free."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Replay the ticks_* and klines_* files of this folder.")
+    ] = None,
+    variety: Annotated[
+        list[str] | None, typer.Option(help="A variety of the synthetic market; may be repeated.")
+    ] = None,
+    ticks_per_day: Annotated[
+        int, typer.Option(min=1, max=20_000, help="Ticks of a main contract on a day.")
+    ] = 120,
+    seed: Annotated[int, typer.Option(help="Same seed, same market.")] = 1,
+    clock: Annotated[
+        str | None,
+        typer.Option(help="Where the clock stands: 2025-12-12 (its end) or 2025-12-12T10:15:00."),
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="KIND[:name=value ...]; may be repeated; `list` shows all."),
+    ] = None,
+) -> None:
+    """Simulate the servers of TqSdk (China futures) until Ctrl-C.
+
+    Example:
+
+        loaders sandbox tq --variety SHFE.cu --variety CFFEX.IF --fault disconnect:after=6
+    """
+    from loaders.sandbox.tq.faults import KINDS
+
+    if fault == ["list"]:
+        for name, kind in KINDS.items():
+            options = " ".join(f"{key}={value}" for key, value in kind.options.items())
+            typer.echo(f"{name:14} {kind.text}{'  (' + options + ')' if options else ''}")
+        return
+    try:
+        from loaders.sandbox.tq.service import TqSandbox
+    except ImportError as error:
+        raise UsageError(
+            "the sandbox of TqSdk needs aiohttp", hint="pip install 'quotemill[tq]'"
+        ) from error
+    world = _futures(data, variety or (), ticks_per_day, seed)
+    sandbox = TqSandbox(world, fault or (), clock, port=port, control_port=control_port)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    with sandbox:
+        line = f"# TqSdk sandbox on {sandbox.url}  clock={sandbox.clock.isoformat()}"
+        if sandbox.control_url:
+            line += f"  control={sandbox.control_url}"
+        typer.echo(line)
+        for name, value in sandbox.settings().items():
+            text = ",".join(value) if isinstance(value, list) else value
+            typer.echo(f"export QUOTEMILL_TQ__{name.upper()}={text}")
+        ended.wait()
+
+
+def _futures(
+    data: Path | None, varieties: Sequence[str], ticks_per_day: int, seed: int
+) -> "Exchange":
+    if data is not None:
+        from loaders.sandbox.tq.replay import Replay
+
+        return Replay(data)
+    from loaders.sandbox.tq.world import DEFAULT_VARIETIES, World
+
+    return World(varieties or DEFAULT_VARIETIES, ticks_per_day=ticks_per_day, seed=seed)
 
 
 def _world(data: Path | None, codes: int, days: int, seed: int, end: date | None) -> "World":

@@ -4,9 +4,9 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
+from loaders.sandbox.tq.exchange import Contract
 from loaders.sandbox.tq.market import Market
 from loaders.sandbox.tq.varieties import CST, NS, Hours, Variety, instant
-from loaders.sandbox.tq.world import Contract
 
 Node = dict[str, Any]
 

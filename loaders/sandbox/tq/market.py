@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from threading import RLock
 
+from loaders.sandbox.tq.exchange import CLOSE_OF_DAY, Contract, Exchange, Row, Switches, held
 from loaders.sandbox.tq.faults import REVISIONS, FaultPlan
 from loaders.sandbox.tq.varieties import CST, NS, instant
-from loaders.sandbox.tq.world import CLOSE_OF_DAY, Contract, Row, World, held
 
 DAY = 86_400 * NS
 DAMAGE = ("empty", "short", "duplicate", "late", "one-level")
@@ -62,7 +62,7 @@ class Series:
 class Market:
     """`clock` is exchange wall clock without a zone."""
 
-    def __init__(self, world: World, faults: FaultPlan, clock: datetime) -> None:
+    def __init__(self, world: Exchange, faults: FaultPlan, clock: datetime) -> None:
         self.world, self.faults = world, faults
         self._clock = clock
         self._lock = RLock()
@@ -114,7 +114,7 @@ class Market:
         contract = self.world.contract(symbol)
         return contract.variety.code if contract else None
 
-    def main_table(self, variety: str) -> list[tuple[date, str]]:
+    def main_table(self, variety: str) -> Switches:
         """(first trading day, contract) up to now, revisions included."""
         table = []
         for day, contract in self.world.main_table(variety):
@@ -160,10 +160,6 @@ class Market:
         variety, is_main = self.variety_of(symbol), symbol.startswith("KQ.m@")
         if variety is None or (self.faults.standing("no-series", variety=variety) and is_main):
             return Series([])
-        if not is_main and duration and (recorded := self.world.bars(symbol, duration)):
-            now = self.now
-            seen = [row for row in recorded if row["datetime"] <= now]
-            return Series([Block(seen[0]["datetime"], len(seen), lambda: seen)] if seen else [])
         table = self.main_table(variety) if is_main else []
         blocks = []
         for day in self.world.days:
@@ -204,7 +200,11 @@ class Market:
         world = self.world
         known = world.contract(contract)
         before = world.open_interest(known, world.previous(day)) if known else 0
-        rows = bars_of(self.day_ticks(contract, day), duration, day, before)
+        rows = world.day_bars(contract, day, duration)
+        if rows is None:
+            rows = bars_of(self.day_ticks(contract, day), duration, day, before)
+        elif day >= self.today:
+            rows = [row for row in rows if row["datetime"] <= self.now]
         if day < self.today:
             self._bars[key] = rows
         return rows

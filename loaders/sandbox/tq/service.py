@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Self
 from aiohttp import WSMsgType, web
 
 from loaders.errors import QuotemillError, UsageError
+from loaders.sandbox.tq.exchange import CLOSE_OF_DAY, Exchange, Row
 from loaders.sandbox.tq.faults import FaultPlan, Rule
 from loaders.sandbox.tq.market import Market
 from loaders.sandbox.tq.session import Session
-from loaders.sandbox.tq.world import CLOSE_OF_DAY, Row, World
+from loaders.sandbox.tq.world import World
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,7 +67,7 @@ class TqSandbox:
 
     def __init__(
         self,
-        world: World | None = None,
+        world: Exchange | None = None,
         faults: Iterable[Rule | str] = (),
         clock: date | datetime | str | None = None,
         *,
@@ -75,7 +76,7 @@ class TqSandbox:
         account: str = "sandbox",
         password: str = "sandbox-password",
     ) -> None:
-        self.world = world or World()
+        self.world: Exchange = world or World()
         self.faults = FaultPlan(faults)
         start = self.world.end if clock is None else moment(clock)
         self.market = Market(self.world, self.faults, start)

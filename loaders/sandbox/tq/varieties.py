@@ -12,7 +12,7 @@ CST = timezone(timedelta(hours=8), "Asia/Shanghai")
 NS = 1_000_000_000
 
 Hours = tuple[tuple[str, str], ...]
-Rule = Literal["fifteenth", "third friday", "tenth trading day"]
+Rule = Literal["fifteenth", "second friday", "third friday", "tenth trading day"]
 
 COMMODITY_DAY: Hours = (
     ("09:00:00", "10:15:00"),
@@ -57,6 +57,7 @@ class Variety:
         return 5 if self.exchange == "SHFE" else 1
 
 
+BOND_DAY: Hours = (("09:15:00", "11:30:00"), ("13:00:00", "15:15:00"))
 INDEX_DAY: Hours = (("09:30:00", "11:30:00"), ("13:00:00", "15:00:00"))
 TO_ONE: Hours = (("21:00:00", "25:00:00"),)
 TO_HALF_PAST_TWO: Hours = (("21:00:00", "26:30:00"),)
@@ -71,6 +72,8 @@ VARIETIES = {
         Variety("SHFE.au", "沪金", 0.02, 2, 1000, 940, COMMODITY_DAY, TO_HALF_PAST_TWO, EVERY_MONTH, "fifteenth", 150_000),
         Variety("DCE.m", "豆粕", 1, 0, 10, 3000, COMMODITY_DAY, TO_ELEVEN, MEAL_MONTHS, "tenth trading day", 900_000),
         Variety("CFFEX.IF", "沪深300股指", 0.2, 1, 300, 4600, INDEX_DAY, (), EVERY_MONTH, "third friday", 120_000),
+        Variety("SHFE.bu", "沥青", 2, 0, 10, 3100, COMMODITY_DAY, TO_ELEVEN, EVERY_MONTH, "fifteenth", 400_000),
+        Variety("CFFEX.T", "十债", 0.005, 3, 10000, 99, BOND_DAY, (), (3, 6, 9, 12), "second friday", 80_000),
     )
 }  # fmt: skip
 

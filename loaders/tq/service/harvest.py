@@ -1,7 +1,7 @@
 """One load's answers from the futures servers, as plain values.
 
 Each question is put to a process of `tqsdk_client.py` with a home and a working directory of its own,
-below `folder`. A process that is free again takes the next question; after an error it is killed, and
+below `folder`. A process that is free again takes the next question; after any error of the client it is killed, and
 the question is put to a new one, `retries` times. Threads may ask at once; each then has its process.
 
 A process that gives no sign of life for `timeout` seconds (`connect_timeout` until it is let in) is
@@ -48,6 +48,8 @@ KEPT_VARIABLES = (
     *("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
 )
+# errors that our own program told of before the client was asked, or after it had answered
+REFUSALS = (UnknownSymbol, TqPermissionError, TqAnswerError)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 US = timedelta(microseconds=1)
 
@@ -209,6 +211,9 @@ class Harvest:
                 if failed > self._settings.retries:
                     raise
                 self._pause(failed, error)
+            except REFUSALS:
+                self._give_back(process)
+                raise
             except BaseException:
                 process.kill()
                 raise
@@ -225,6 +230,9 @@ class Harvest:
         process.days += len(days)
         try:
             yield from process.items("ticks", {**args, "ranges": days})
+        except REFUSALS:
+            self._give_back(process)
+            raise
         except BaseException:  # also of whoever reads no further
             process.kill()
             raise
@@ -428,7 +436,7 @@ def _raised(told: dict[str, Any]) -> Exception:
         return TqAnswerError(message)
     if kind == "timeout":
         return TqTimeout(f"the futures servers did not answer in time: {message}")
-    return TqTransport(f"the futures servers failed: {message}")
+    return TqTransport(message)
 
 
 def _day(text: str | None) -> date | None:

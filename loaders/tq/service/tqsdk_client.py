@@ -21,6 +21,7 @@ import shutil
 import sys
 import threading
 import time
+import traceback
 import types
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta, timezone
@@ -483,7 +484,8 @@ def failure_of(error: BaseException) -> Failure:
         return Failure("missing", text)
     if text.startswith("用户权限认证失败"):
         refused = any(f"({status}," in text for status in (400, 401, 403))
-        return Failure("auth" if refused else "transport", text)
+        told = text if refused else f"the futures servers failed: {text}"
+        return Failure("auth" if refused else "transport", told)
     if text.startswith(("快期账户", "请输入 auth")):
         return Failure("auth", text)
     if "不支持查看" in text or "专业版" in text or text.startswith("您的账户不支持"):
@@ -491,8 +493,9 @@ def failure_of(error: BaseException) -> Failure:
     if type(error).__name__ == "TqTimeoutError":
         return Failure("timeout", text)
     if isinstance(error, requests.RequestException | OSError) or "名称服务" in text:
-        return Failure("transport", f"{type(error).__name__}: {text}")
-    return Failure("transport", f"{type(error).__name__}: {text}")
+        return Failure("transport", f"the futures servers failed: {type(error).__name__}: {text}")
+    traceback.print_exception(error)
+    return Failure("transport", f"the futures client failed: {type(error).__name__}: {text}")
 
 
 # ---------------------------------------------------------------------- the program

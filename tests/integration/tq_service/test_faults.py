@@ -1,0 +1,230 @@
+"""Each fault of the servers has its error, is asked again where that helps, and leaves no process behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from loaders.engine.outcome import Stopped
+from loaders.errors import SettingsError
+from loaders.sandbox.tq.world import World
+from loaders.tq.errors import (
+    TqAnswerError,
+    TqAuthError,
+    TqPermissionError,
+    TqTimeout,
+    TqTransport,
+    UnknownSymbol,
+)
+from loaders.tq.service.harvest import Harvest, TickAnswer
+from tests.integration.tq_service.conftest import day_range
+
+if TYPE_CHECKING:
+    from loaders.sandbox.tq.service import TqSandbox
+
+DAYS = (date(2025, 11, 17), date(2025, 11, 18), date(2025, 11, 20))
+CONTRACT = "SHFE.cu2601"
+MakeHarvest = Callable[..., Harvest]
+
+
+@pytest.fixture
+def one(world: World) -> Iterator["TqSandbox"]:
+    """A sandbox for one test."""
+    from loaders.sandbox.tq.service import TqSandbox
+
+    with TqSandbox(world) as running:
+        yield running
+
+
+def fetch(harvest: Harvest, world: World, days: tuple[date, ...] = DAYS) -> list[TickAnswer]:
+    return list(harvest.ticks(CONTRACT, [day_range(world, day) for day in days]))
+
+
+def test_an_account_that_is_not_let_in_is_told_so(
+    one: "TqSandbox", own_harvest: MakeHarvest
+) -> None:
+    wrong = own_harvest(one, {"password": "s3cret-of-mine"})
+    with pytest.raises(TqAuthError, match="401") as refused:
+        wrong.login()
+    assert refused.value.exit_code == SettingsError.exit_code
+    assert "QUOTEMILL_TQ__PASSWORD" in refused.value.hint
+    assert "s3cret" not in f"{refused.value!r} {refused.value.hint} {wrong!r}"
+
+
+def test_a_refused_connection_for_market_data_is_no_time_out(
+    one: "TqSandbox", own_harvest: MakeHarvest
+) -> None:
+    one.faults.add("ws:status=403")
+    with pytest.raises(TqAuthError, match="market data were refused with HTTP status 403"):
+        own_harvest(one).login()
+
+
+def test_without_the_professional_history_the_newest_ticks_are_left(
+    one: "TqSandbox", own_harvest: MakeHarvest, world: World
+) -> None:
+    one.faults.add("permission")
+    harvest = own_harvest(one)
+    with pytest.raises(TqPermissionError, match="tq_dl") as refused:
+        fetch(harvest, world)
+    assert "newest ticks" in refused.value.hint
+    assert harvest.recent_ticks(CONTRACT, 5).num_rows == 5
+
+
+def test_what_the_servers_do_not_know_is_named(
+    one: "TqSandbox", own_harvest: MakeHarvest, world: World
+) -> None:
+    """None of them costs the half minute that the client waits for a symbol."""
+    harvest = own_harvest(one)
+    one.faults.add(f"unknown:symbol={CONTRACT}")
+    with pytest.raises(UnknownSymbol, match=r"SHFE.zz") as unknown:
+        harvest.instruments(["SHFE.cu", "SHFE.zz"])
+    assert unknown.value.symbols == ["SHFE.zz"]
+    with pytest.raises(UnknownSymbol, match=CONTRACT):
+        fetch(harvest, world)
+    with pytest.raises(UnknownSymbol, match=r"SHFE.cu9901"):
+        harvest.daily(["SHFE.cu2512", "SHFE.cu9901"], DAYS[0], DAYS[-1])
+    one.faults.add("no-mains:variety=SHFE.au")
+    one.faults.add("no-series:variety=SHFE.cu")
+    for route in ("backtest", "history"):
+        with pytest.raises(UnknownSymbol, match=r"SHFE.au"):
+            harvest.main_events("SHFE.au", DAYS[0], DAYS[-1], route)
+    # known and main, but not a bar of it
+    with pytest.raises(TqAnswerError, match=r"KQ.m@SHFE.cu has no bar"):
+        harvest.main_events("SHFE.cu", DAYS[0], DAYS[-1], "backtest")
+
+
+def test_error_pages_are_errors_of_the_servers(one: "TqSandbox", own_harvest: MakeHarvest) -> None:
+    one.faults.add("holidays")
+    one.faults.add("main-table")
+    harvest = own_harvest(one)
+    with pytest.raises(TqTransport, match="JSON"):
+        harvest.calendar(*DAYS[:2])
+    one.faults.clear()
+    one.faults.add("main-table")
+    with pytest.raises(TqTransport, match="404"):
+        harvest.main_events("SHFE.cu", DAYS[0], DAYS[-1], "history")
+
+
+def test_what_breaks_once_is_asked_again_by_a_new_process(
+    one: "TqSandbox", own_harvest: MakeHarvest, world: World
+) -> None:
+    """A log-in that fails, then days that one process may not keep all: nothing is missing, nothing twice."""
+    one.faults.add("auth:status=503:times=1")
+    said: list[str] = []
+    harvest = own_harvest(one, {"retries": 1, "days_per_process": 2}, report=said.append)
+    answers = fetch(harvest, world)
+    assert [(a.trading_day, a.rows) for a in answers] == [
+        (day, world.tick_count(CONTRACT, day)) for day in DAYS
+    ]
+    assert any("503" in line for line in said)
+    kept = [entry for entry in one.log if entry.what == "connect"]
+    assert len(kept) == 4  # two processes that were let in: the look before, and the client itself
+
+
+def test_a_server_that_never_answers_is_given_up(
+    one: "TqSandbox", own_harvest: MakeHarvest, world: World
+) -> None:
+    one.faults.add(f"never-ready:contract={CONTRACT}")
+    with pytest.raises(TqTimeout, match=r"no sign of life for 2 s \(ticks\)"):
+        fetch(own_harvest(one, {"timeout": 2}), world)
+
+
+def test_a_broken_connection_costs_a_retry_and_no_row(
+    one: "TqSandbox", own_harvest: MakeHarvest, world: World
+) -> None:
+    """The client waits half a minute and more, and after a clean close for good; we do not."""
+    from loaders.sandbox.tq.service import TqSandbox
+
+    with TqSandbox(world) as other, ThreadPoolExecutor() as both:
+        found = []
+        for text, sandbox in (("disconnect:after=5", one), ("close:after=5", other)):
+            sandbox.faults.add(text)
+            harvest = own_harvest(sandbox, {"timeout": 10, "retries": 1})
+            found.append(both.submit(fetch, harvest, world))
+        for future, sandbox in zip(found, (one, other), strict=True):
+            answers = future.result()
+            assert [entry.what for entry in sandbox.log].count("drop") == 1
+            for answer in answers:
+                truth = sandbox.tick_table(CONTRACT, answer.trading_day)
+                assert pq.read_table(answer.path).select(truth.column_names).equals(truth)
+
+
+def test_ticks_that_were_revised_are_fetched_anew(
+    one: "TqSandbox", own_harvest: MakeHarvest, world: World
+) -> None:
+    """The client's own cache would serve the old ones for good."""
+    harvest, day = own_harvest(one), DAYS[:1]
+    before = pq.read_table(fetch(harvest, world, day)[0].path)
+    one.faults.add(f"revise-ticks:contract={CONTRACT}:day={day[0]}:by=3")
+    after = pq.read_table(fetch(harvest, world, day)[0].path)
+    truth = one.tick_table(CONTRACT, day[0])
+    assert after.select(truth.column_names).equals(truth)
+    assert before["last_price"].to_pylist() == [p - 30 for p in truth["last_price"].to_pylist()]
+
+
+def processes_below(pid: int) -> list[psutil.Process]:
+    return [
+        p
+        for p in psutil.Process(pid).children(recursive=True)
+        if "tqsdk_client" in " ".join(p.cmdline())
+    ]
+
+
+def test_a_stop_kills_the_client_and_secrets_are_not_in_sight(
+    one: "TqSandbox", own_harvest: MakeHarvest, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUOTEMILL_DATABASE_URL", "postgresql://u:p4ss@h/d")
+    one.faults.add("slow:seconds=60")
+    stopped, seen = threading.Event(), list[psutil.Process]()
+
+    def stop() -> bool:
+        # once the client waits for market data, some seconds after its start
+        if not seen and any(entry.what == "connect" for entry in list(one.log)):
+            seen.extend(processes_below(os.getpid()))
+            (process,) = seen
+            shown = f"{process.cmdline()} {process.environ()}"
+            assert not any(word in shown for word in (one.settings()["password"], "p4ss"))
+            stopped.set()
+        return stopped.is_set()
+
+    with pytest.raises(Stopped):
+        fetch(own_harvest(one, stop=stop), world)
+    assert seen
+    assert not any(process.is_running() for process in seen)
+
+
+def test_a_killed_parent_leaves_no_client(one: "TqSandbox", tmp_path: Path) -> None:
+    one.faults.add("slow:seconds=60")
+    program = (
+        "import sys, pathlib, json\n"
+        "from loaders.tq.settings import TqSettings\n"
+        "from loaders.tq.service.harvest import Harvest\n"
+        "given = json.loads(sys.stdin.readline())\n"
+        "Harvest(TqSettings(**given), pathlib.Path(sys.argv[1])).login()\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "run")], stdin=subprocess.PIPE
+    )
+    assert parent.stdin is not None
+    parent.stdin.write(json.dumps(one.settings()).encode() + b"\n")
+    parent.stdin.close()
+    while not any(entry.what == "connect" for entry in list(one.log)):
+        assert parent.poll() is None
+        threading.Event().wait(0.05)
+    clients = processes_below(parent.pid)
+    assert len(clients) == 1
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    _, alive = psutil.wait_procs(clients, timeout=20)
+    assert alive == []

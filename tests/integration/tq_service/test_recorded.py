@@ -1,0 +1,68 @@
+"""The recorded ticks of a real contract come through the real client as they were recorded."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from loaders.sandbox.tq.replay import Replay
+from loaders.tq.service.harvest import Harvest
+from tests.conftest import ROOT, require
+from tests.integration.tq_service.conftest import day_range
+
+CONTRACT, DAY = "SHFE.cu1909", date(2019, 9, 16)
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """Recorded ticks and bars of 2019 and 2020; see the README in the folder."""
+    folder = ROOT.parent / "shared" / "data" / "tq"
+    require("shared", folder.is_dir(), f"recorded futures data are not at {folder}")
+    return folder
+
+
+def test_recorded_ticks_come_back_equal(
+    recordings: Path, own_harvest: Callable[..., Harvest]
+) -> None:
+    from loaders.sandbox.tq.service import TqSandbox
+
+    world = Replay(recordings, [CONTRACT])
+    with TqSandbox(world) as sandbox:
+        harvest = own_harvest(sandbox)
+        found = harvest.main_events("SHFE.cu", DAY, DAY, "backtest")
+        assert [contract for _, contract in found.events] == [CONTRACT]
+        (answer,) = harvest.ticks(CONTRACT, [day_range(world, DAY)])
+        assert answer.path is not None
+        told = pq.read_table(answer.path)
+    recorded = pq.read_table(recordings / f"ticks_{CONTRACT}.parquet")
+    assert told["id"].equals(recorded["id"])
+    assert told["datetime_ns"].equals(recorded["datetime"])
+    names = [name for name in told.column_names if name not in ("id", "datetime_ns")]
+    assert set(names) == set(recorded.column_names) - {"id", "symbol", "datetime", "datetime_cst"}
+    for name in names:
+        assert told[name].equals(recorded[name].cast(pa.float64())), name
+    # levels that were empty, and ticks that share a stamp of the exchange
+    assert told["ask_price5"].null_count == recorded["ask_price5"].null_count
+    assert pc.any(pc.equal(pc.bit_wise_and(pc.divide(told["datetime_ns"], 1000), 1), 1)).as_py()
+
+
+def test_a_day_of_bars_is_made_of_the_finest_recorded(recordings: Path) -> None:
+    """Of minutes that lie across the holiday of October 2019: Friday's night belongs to Monday, the eve
+    has none, and the days are those that traded."""
+    world = Replay(recordings, ["SHFE.cu2001"])
+    assert world.first_id("SHFE.cu2001") == 0
+    after = world.days.index(date(2019, 10, 8))
+    assert world.days[after - 1] == date(2019, 9, 30)
+    minutes = world.day_bars("SHFE.cu2001", date(2019, 10, 8), 60 * 10**9)
+    assert minutes is not None
+    assert minutes[0]["datetime"] == 1570496400 * 10**9  # 09:00 of the 8th
+    (whole,) = world.day_bars("SHFE.cu2001", date(2019, 9, 30), 86_400 * 10**9) or ()
+    monday = world.day_bars("SHFE.cu2001", date(2019, 9, 30), 60 * 10**9) or []
+    assert monday[0]["datetime"] == 1569589200 * 10**9  # 21:00 of Friday
+    assert (whole["open"], whole["close"]) == (monday[0]["open"], monday[-1]["close"])
+    assert whole["volume"] == sum(bar["volume"] for bar in monday)
+    assert whole["high"] == max(bar["high"] for bar in monday)
