@@ -65,7 +65,7 @@ class World(Exchange):
             ]
             if not later:
                 continue
-            best = max(later, key=lambda c: (self.open_interest(c, eve), c.expires))
+            best = max(later, key=lambda c: (self.open_interest(c, eve), c is main))
             if best is not main:
                 main = best
                 found.append((day, main.code))

@@ -1,0 +1,208 @@
+"""The made-up futures market keeps the rules of the real ones."""
+
+from datetime import date, datetime
+from itertools import pairwise
+
+import pytest
+
+from loaders.errors import UsageError
+from loaders.sandbox.tq.faults import FaultPlan
+from loaders.sandbox.tq.market import Market, bars_of
+from loaders.sandbox.tq.varieties import CST, NS, instant
+from loaders.sandbox.tq.world import World
+
+# 1 October is a Wednesday; the eve of the holidays is Tuesday 30 September
+HOLIDAYS = (date(2025, 10, 1), date(2025, 10, 2), date(2025, 10, 3))
+MONDAY, EVE, AFTER = date(2025, 9, 29), date(2025, 9, 30), date(2025, 10, 6)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(
+        first=date(2025, 9, 1), end=date(2025, 12, 12), ticks_per_day=80, holidays=HOLIDAYS
+    )
+
+
+def market(world: World, clock: datetime, *faults: str) -> Market:
+    return Market(world, FaultPlan(faults), clock)
+
+
+def test_the_same_arguments_give_the_same_market() -> None:
+    day = date(2025, 9, 16)
+    first, again, other = (
+        World(["SHFE.cu"], end=date(2025, 9, 30), holidays=HOLIDAYS, seed=seed)
+        for seed in (1, 1, 2)
+    )
+    code = str(first.main_on("SHFE.cu", day))
+    assert first.day_ticks(code, day) == again.day_ticks(code, day)
+    assert first.day_ticks(code, day) != other.day_ticks(code, day)
+
+
+def test_the_night_belongs_to_the_next_trading_day_and_there_is_none_before_holidays(
+    world: World,
+) -> None:
+    friday = date(2025, 9, 26)
+    assert world.sessions("SHFE.cu", MONDAY)[0] == (
+        instant(friday, "21:00:00"),
+        instant(friday, "25:00:00"),
+    )
+    assert world.sessions("SHFE.au", EVE)[0] == (
+        instant(MONDAY, "21:00:00"),
+        instant(MONDAY, "26:30:00"),
+    )
+    assert world.sessions("SHFE.cu", AFTER)[0] == (
+        instant(AFTER, "09:00:00"),
+        instant(AFTER, "10:15:00"),
+    )
+    assert len(world.sessions("CFFEX.IF", MONDAY)) == 2
+
+
+def test_every_tick_is_in_a_session_and_later_than_the_one_before(world: World) -> None:
+    for variety in world.varieties:
+        for day in (MONDAY, EVE, AFTER):
+            code = str(world.main_on(variety, day))
+            rows, sessions = world.day_ticks(code, day), world.sessions(variety, day)
+            assert len(rows) == world.tick_count(code, day) == 80
+            assert rows[0]["datetime"] == sessions[0][0]
+            assert all(a["datetime"] < b["datetime"] for a, b in pairwise(rows))
+            assert all(a["volume"] <= b["volume"] for a, b in pairwise(rows))
+            for row in rows:
+                assert any(start <= row["datetime"] < end for start, end in sessions)
+                assert row["lowest"] <= row["last_price"] <= row["highest"]
+            assert ("bid_price5" in rows[0]) == (variety.startswith("SHFE"))
+
+
+def test_days_differ_in_ticks_where_told() -> None:
+    thick = World(
+        ["SHFE.cu"],
+        end=date(2025, 9, 30),
+        ticks_per_day={MONDAY: 500},
+        default_ticks=9,
+        holidays=HOLIDAYS,
+    )
+    code = str(thick.main_on("SHFE.cu", MONDAY))
+    assert [thick.tick_count(code, day) for day in (date(2025, 9, 26), MONDAY)] == [9, 500]
+    assert len(thick.day_ticks(code, MONDAY)) == 500
+    crowded = World(["CFFEX.IF"], ticks_per_day=50_000, holidays=())
+    with pytest.raises(UsageError, match="do not fit"):
+        crowded.day_ticks(str(crowded.main_on("CFFEX.IF", EVE)), EVE)
+
+
+def test_the_main_contract_follows_open_interest_forward_only(world: World) -> None:
+    for variety in world.varieties:
+        table = world.main_table(variety)
+        in_60_days = [day for day, _ in table if date(2025, 9, 18) < day <= date(2025, 12, 12)]
+        assert len(in_60_days) >= 2
+        contracts = [world.contract(code) for _, code in table]
+        assert all(a and b and a.expires < b.expires for a, b in pairwise(contracts))
+        for day, code in table[1:]:
+            eve = world.previous(day)
+            chosen, left = world.contract(code), world.contract(str(world.main_on(variety, eve)))
+            assert chosen
+            assert left
+            assert world.open_interest(chosen, eve) > world.open_interest(left, eve)
+            assert chosen.trades_on(day)
+    assert world.main_on("SHFE.cu", date(2025, 8, 29)) is None
+
+
+def test_contracts_are_listed_and_expire(world: World) -> None:
+    code = "CFFEX.IF2511"
+    contract = world.contract(code)
+    assert contract
+    assert contract.expires == date(2025, 11, 21)  # third Friday
+    assert world.tick_count(code, contract.expires) > 0
+    assert world.tick_count(code, date(2025, 11, 24)) == 0
+    early = market(world, datetime(2025, 9, 15, 18))
+    listed = {c.code for c in early.contracts("SHFE.cu")}
+    assert listed < {c.code for c in world.contracts("SHFE.cu")}
+    assert early.contract("SHFE.cu2605") is None
+
+
+def test_nothing_is_seen_beyond_the_clock(world: World) -> None:
+    morning = market(world, datetime(2025, 11, 18, 10, 0))
+    code = "SHFE.cu2601"
+    series = morning.series(code, 0)
+    newest = series.row(series.last_id)
+    assert newest
+    assert newest["datetime"] <= instant(date(2025, 11, 18), "10:00:00")
+    bar = morning.series(code, 86_400 * NS)
+    today = bar.row(bar.last_id)
+    assert today
+    assert (today["datetime"], today["close"]) == (
+        instant(date(2025, 11, 18)),
+        newest["last_price"],
+    )
+    evening = market(world, datetime(2025, 11, 18, 21, 30))
+    assert evening.today == date(2025, 11, 19)
+    assert all(day <= morning.today for day, _ in morning.main_table("SHFE.cu"))
+
+
+def test_a_series_is_numbered_without_a_gap_and_found_by_its_stamps(world: World) -> None:
+    series = market(world, world.end).series("SHFE.cu2601", 0)
+    rows = [series.row(n) for n in range(series.first_id, series.last_id + 1)]
+    assert series.row(series.last_id + 1) is None
+    assert series.row(-1) is None
+    stamps = [row["datetime"] for row in rows if row]
+    assert len(stamps) == len(rows)
+    for n in (0, 17, len(stamps) // 2, len(stamps) - 1):
+        assert series.locate(stamps[n]) == n
+        assert series.locate(stamps[n] + 1) == n + 1
+    assert series.locate(0) == 0
+    # a Sunday lies before Monday's first row
+    sunday = instant(date(2025, 11, 16), "12:00:00")
+    assert series.locate(sunday) == sum(stamp < sunday for stamp in stamps)
+
+
+def test_bars_are_those_of_the_ticks(world: World) -> None:
+    code, day = "SHFE.cu2601", date(2025, 11, 18)
+    ticks = world.day_ticks(code, day)
+    for duration in (60 * NS, 86_400 * NS):
+        bars = bars_of(ticks, duration, day, 7)
+        assert sum(bar["volume"] for bar in bars) == ticks[-1]["volume"]
+        assert (bars[0]["open"], bars[-1]["close"]) == (
+            ticks[0]["last_price"],
+            ticks[-1]["last_price"],
+        )
+        assert (bars[0]["open_oi"], bars[-1]["close_oi"]) == (7, ticks[-1]["open_interest"])
+    assert datetime.fromtimestamp(bars[0]["datetime"] // NS, CST) == datetime(
+        2025, 11, 18, tzinfo=CST
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("empty", 0), ("short:keep=7", 7), ("duplicate", 160), ("late", 80), ("one-level", 80)],
+)
+def test_damage_is_told_and_the_truth_stays(world: World, text: str, count: int) -> None:
+    day, code = date(2025, 11, 18), "SHFE.cu2601"
+    kind, _, rest = text.partition(":")
+    rule = f"{kind}:contract={code}:day={day}" + (f":{rest}" if rest else "")
+    seen = market(world, world.end, rule)
+    truth = world.day_ticks(code, day)
+    told = seen.day_ticks(code, day)
+    assert len(told) == count
+    assert told != truth
+    assert seen.day_ticks(code, day, damaged=False) == truth
+    # other days are as they were, and the numbers of the series fit
+    assert seen.day_ticks(code, date(2025, 11, 17)) == world.day_ticks(code, date(2025, 11, 17))
+    whole = market(world, world.end).series(code, 0)
+    assert seen.series(code, 0).last_id == whole.last_id + count - 80
+
+
+def test_revisions_are_the_truth_from_then_on(world: World) -> None:
+    day, code = date(2025, 11, 18), "SHFE.cu2601"
+    seen = market(world, world.end, f"revise-ticks:contract={code}:day={day}:by=2")
+    moved, before = seen.day_ticks(code, day, damaged=False), world.day_ticks(code, day)
+    assert [row["last_price"] for row in moved] == [row["last_price"] + 20 for row in before]
+    ((start, contract),) = [row for row in world.main_table("SHFE.cu") if row[1] == "SHFE.cu2512"]
+    later = market(world, world.end, f"revise-mains:contract={contract}:by=3")
+    position = world.calendar.index(start)
+    assert (world.calendar[position + 3], contract) in later.main_table("SHFE.cu")
+    assert later.main_on("SHFE.cu", start) != contract
+
+
+def test_a_world_says_what_it_cannot_be() -> None:
+    with pytest.raises(UsageError, match=r"SHFE\.zz"):
+        World(["SHFE.zz"], holidays=())
+    with pytest.raises(UsageError, match="cannot end"):
+        World(first=date(2025, 9, 1), end=date(2025, 8, 1), holidays=())
