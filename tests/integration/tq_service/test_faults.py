@@ -116,20 +116,26 @@ def test_error_pages_are_errors_of_the_servers(one: "TqSandbox", own_harvest: Ma
         harvest.main_events("SHFE.cu", DAYS[0], DAYS[-1], "history")
 
 
-def test_what_breaks_once_is_asked_again_by_a_new_process(
+def test_what_breaks_is_asked_again_by_a_new_process(
     one: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
-    """A log-in that fails, then days that one process may not keep all: nothing is missing, nothing twice."""
+    """A log-in that fails, a client that is killed after a day, and days that one process may not keep
+    all: nothing is missing, nothing twice."""
     one.faults.add("auth:status=503:times=1")
     said: list[str] = []
     harvest = own_harvest(one, {"retries": 1, "days_per_process": 2}, report=said.append)
-    answers = fetch(harvest, world)
+    answers = []
+    for answer in harvest.ticks(CONTRACT, [day_range(world, day) for day in DAYS]):
+        answers.append(answer)
+        if len(answers) == 1:
+            one.faults.add("slow:seconds=1:times=1")  # so that the next day is not there yet
+            (client,) = processes_below(os.getpid())
+            client.kill()
     assert [(a.trading_day, a.rows) for a in answers] == [
         (day, world.tick_count(CONTRACT, day)) for day in DAYS
     ]
     assert any("503" in line for line in said)
-    kept = [entry for entry in one.log if entry.what == "connect"]
-    assert len(kept) == 4  # two processes that were let in: the look before, and the client itself
+    assert any("ended in the middle of ticks: exit code -9" in line for line in said)
 
 
 def test_a_server_that_never_answers_is_given_up(

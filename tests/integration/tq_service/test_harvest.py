@@ -81,18 +81,23 @@ def test_both_routes_give_the_main_contract_of_every_day(
 def test_a_switch_after_a_holiday_and_after_a_weekend_is_dated_by_its_trading_day(
     harvest: Harvest, sandbox: "TqSandbox", world: World
 ) -> None:
-    (code,) = [c for day, c in world.main_table("SHFE.au") if date(2025, 11, 10) < day < LAST]
-    day = next(day for day, c in world.main_table("SHFE.au") if c == code)
-    calendar = world.calendar
-    for wanted in (date(2025, 11, 20), date(2025, 11, 24)):
-        by = calendar.index(wanted) - calendar.index(day)
-        harvest.close()  # a process of the client keeps the table for good: a new one is asked
-        rule = sandbox.faults.add(f"revise-mains:contract={code}:by={by}")
-        found = harvest.main_events("SHFE.au", date(2025, 11, 10), LAST, "backtest")
+    first, calendar = date(2025, 11, 10), world.calendar
+    wanted = {"SHFE.au": date(2025, 11, 20), "CFFEX.IF": date(2025, 11, 24)}
+    rules, moved = [], {}
+    for variety, to in wanted.items():
+        ((day, moved[variety]),) = [
+            row for row in world.main_table(variety) if first < row[0] < LAST
+        ]
+        by = calendar.index(to) - calendar.index(day)
+        rules.append(sandbox.faults.add(f"revise-mains:contract={moved[variety]}:by={by}"))
+    harvest.close()  # a process of the client keeps the vendor's table for good: a new one is asked
+    days = days_of(world, first, LAST)
+    for variety, to in wanted.items():
+        held = held_by_day(world, harvest.main_events(variety, first, LAST, "backtest"), days)
+        assert next(day for day in days if held[day] == moved[variety]) == to
+    for rule in rules:
         sandbox.faults.remove(rule)
-        days = days_of(world, date(2025, 11, 10), LAST)
-        held = held_by_day(world, found, days)
-        assert next(d for d in days if held[d] == code) == wanted
+    harvest.close()
 
 
 def test_a_window_before_any_contract_says_so(harvest: Harvest, world: World) -> None:
@@ -174,11 +179,11 @@ def test_a_lone_day_without_a_tick_tells_whether_there_are_any_at_all(
     day = date(2025, 11, 14)
     one, all_ = f"empty:contract=SHFE.cu2601:day={day}", "empty:contract=SHFE.cu2601"
     for text, any_rows in ((one, True), (all_, False)):
-        harvest.close()  # the client keeps the newest tick in memory
         rule = sandbox.faults.add(text)
         (answer,) = harvest.ticks("SHFE.cu2601", [day_range(world, day)])
         sandbox.faults.remove(rule)
         assert (answer.path, answer.rows, answer.more_days_had_rows) == (None, 0, any_rows)
+        harvest.close()  # the client keeps the newest tick in its memory
 
 
 def test_damaged_days_come_as_they_were_told(
