@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from loaders.settings import load_settings
-from loaders.tdx.schemas import TABLES
+from loaders.sources import landed_tables
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import open_warehouse
 from loaders.warehouse.profiles import write_profile
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 def main() -> int:
     with new_home() as home:
         warehouse = open_warehouse(load_settings({"QUOTEMILL_HOME": str(home)}, cwd=home))
-        prepare(warehouse, TABLES)
+        prepare(warehouse, landed_tables())
         profiles = home / "profiles"
         os.environ["DBT_PROFILES_DIR"] = str(profiles)
         write_profile(warehouse, profiles)

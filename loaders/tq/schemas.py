@@ -127,7 +127,7 @@ SYMBOL_DAY = landed_table(
         ("status", _TEXT),  # complete, superseded
     ],
     key=("symbol", "contract", "trading_day"),
-    most={"hash_a": 2**62, "hash_b": 2**62},
+    most={"rows": 10**9, "hash_a": 2**62, "hash_b": 2**62},
     entity="symbol",
     day="trading_day",
 )

@@ -5,7 +5,7 @@
 {% macro grant_schema_usage() -%}
     {%- set role = reader_role() -%}
     {%- if role -%}
-        {%- for schema in [target.schema, generate_schema_name('qa')] -%}
+        {%- for schema in [target.schema, generate_schema_name('futures'), generate_schema_name('qa')] -%}
             {%- if adapter.check_schema_exists(target.database, schema) -%}
                 grant usage on schema {{ adapter.quote(schema) }} to {{ role }};
             {% endif -%}

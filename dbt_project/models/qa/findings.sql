@@ -12,6 +12,8 @@
     'qa_tick_days',
     'qa_inferred_actions',
     'qa_reconciliation',
+    'qa_main_schedule',
+    'qa_tick_coverage',
 ] %}
 
 {% for check in checks %}

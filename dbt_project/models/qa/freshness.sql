@@ -10,39 +10,63 @@ clock as (
     select {{ as_of() }} at time zone 'Asia/Shanghai' as local_time
 ),
 
--- past the end of the calendar every weekday counts: a calendar that is not renewed must not make
--- everything look fresh
+calendars as (
+    select
+        'market' as calendar,
+        trade_date
+    from trading_calendar
+    union all
+    select
+        'futures' as calendar,
+        trading_day as trade_date
+    from {{ ref('stg_tq__trading_day') }}
+),
+
+-- past the end of a calendar every weekday counts: one that is not renewed must not make everything
+-- look fresh
 days_past_calendar as (
     select
+        k.calendar,
         generate_series(
-            coalesce((select max(trade_date) + 1 from trading_calendar)::timestamp, local_time),
-            local_time,
+            coalesce(
+                (
+                    select max(c.trade_date) + 1 from calendars as c
+                    where c.calendar = k.calendar
+                )::timestamp,
+                clock.local_time
+            ),
+            clock.local_time,
             interval '1 day'
         )::date as trade_date
     from clock
+    cross join (values ('market'), ('futures')) as k (calendar)
 ),
 
 expected_days as (
-    select trade_date from trading_calendar
+    select * from calendars
     union all
-    select trade_date from days_past_calendar where extract(isodow from trade_date) < 6
+    select * from days_past_calendar where extract(isodow from trade_date) < 6
 ),
 
 -- the data of a day are due at 16:00 of the exchange; its ticks a trading day later
 due_days as (
-    select e.trade_date
+    select
+        e.calendar,
+        e.trade_date,
+        row_number() over (partition by e.calendar order by e.trade_date desc) as age
     from expected_days as e
     cross join clock as c
     where e.trade_date + time '16:00' <= c.local_time
-    order by e.trade_date desc
-    limit 2
 ),
 
 due as (
     select
+        calendar,
         max(trade_date) as expected_date,
         min(trade_date) as expected_tick_date
     from due_days
+    where age <= 2
+    group by calendar
 ),
 
 -- who has nothing of TDX lacks nothing of it
@@ -87,6 +111,28 @@ loaded as (
             'kline_adjusted'
         )
     group by dataset
+    union all
+    select
+        'main_events' as dataset,
+        max(last_trading_day) as last_date
+    from {{ ref('stg_tq__main_harvest') }}
+    having count(*) > 0
+    union all
+    -- a day without ticks was asked for too
+    select
+        'ticks' as dataset,
+        max(trading_day) as last_date
+    from {{ ref('tick_coverage') }}
+    where coverage in ('complete', 'to_restamp', 'no_data')
+    having count(*) > 0
+),
+
+with_calendar as (
+    select
+        *,
+        case when dataset in ('main_events', 'ticks') then 'futures' else 'market' end
+            as calendar
+    from loaded
 ),
 
 -- of what is only loaded on demand nothing is due
@@ -94,18 +140,19 @@ judged as (
     select
         l.dataset,
         l.last_date,
+        l.calendar,
         case
             when
                 l.dataset in (
                     'kline_daily', 'trading_calendar', 'index_kline', 'codes', 'corporate_actions',
-                    'minute_1m'
+                    'minute_1m', 'main_events'
                 )
                 then d.expected_date
-            when l.dataset = 'tick_trade' then d.expected_tick_date
+            when l.dataset in ('tick_trade', 'ticks') then d.expected_tick_date
             else l.last_date
         end as expected_date
-    from loaded as l
-    cross join due as d
+    from with_calendar as l
+    left join due as d on l.calendar = d.calendar
 )
 
 select
@@ -116,7 +163,10 @@ select
     case
         when l.last_date is not null then (
             select count(*)::integer from expected_days as e
-            where e.trade_date > l.last_date and e.trade_date <= l.expected_date
+            where
+                e.calendar = l.calendar
+                and e.trade_date > l.last_date
+                and e.trade_date <= l.expected_date
         )
     end as lag_trading_days
 from judged as l

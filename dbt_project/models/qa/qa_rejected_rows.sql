@@ -54,3 +54,13 @@ left join refused_actions as a
         and r.row_key = a.row_key
         and r.field = a.field
         and r.rule = a.rule
+union all
+-- of futures whatever came well later was withdrawn as it landed
+select
+    'rejected_row' as check_name,
+    'warning' as severity,
+    dataset || ' ' || row_key as subject,
+    null::date as trade_date,
+    format('%s = %s breaks the rule: %s', field, coalesce(value, 'null'), rule) as evidence
+from {{ ref('stg_tq__rejected_row') }}
+where not is_withdrawn

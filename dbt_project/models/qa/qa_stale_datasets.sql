@@ -4,6 +4,8 @@ select
     dataset as subject,
     last_date as trade_date,
     coalesce(lag_trading_days || ' trading days behind ', 'nothing loaded; expected ')
-    || expected_date || ': loaders run tdx --dataset ' || dataset as evidence
+    || expected_date || ': loaders run '
+    || case when dataset in ('main_events', 'ticks') then 'tq' else 'tdx --dataset ' || dataset end
+        as evidence
 from {{ ref('freshness') }}
 where is_stale

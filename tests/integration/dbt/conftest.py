@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.tdx.schemas import TABLES
+from loaders.sources import landed_tables
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
@@ -55,7 +55,7 @@ def warehouse_dsn(request: pytest.FixtureRequest) -> str:
 def prepared(dsn: str, home: Path) -> Warehouse:
     """Landed tables and schema ops are there, empty, as after the first line of a load."""
     made = Warehouse(dsn, "test", False, "market", None, "test", home)
-    prepare(made, TABLES)
+    prepare(made, landed_tables())
     return made
 
 

@@ -1,4 +1,5 @@
-"""Rows of schema raw_tdx, written as the loaders leave them: in li and hands, upserted by key."""
+"""Rows of the landed tables, written as the loaders leave them: upserted by key, those of TDX in li and
+hands."""
 
 import csv
 from collections.abc import Iterable
@@ -8,13 +9,14 @@ from pathlib import Path
 
 import psycopg
 
-from loaders.tdx.schemas import TABLES
+from loaders.sources import landed_tables
 from loaders.warehouse import changes
 
 EXCHANGE = timezone(timedelta(hours=8))
 FETCHED = "2024-01-31 20:00+00"
 _STANDARD = {"source_route": "test", "fetched_at": FETCHED, "is_final": True}
-_TABLES = {table.name: table for table in TABLES}
+# those of TDX by their names alone
+_TABLES = {t.qualified.removeprefix("raw_tdx."): t for t in landed_tables()}
 
 
 def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]) -> None:
@@ -29,18 +31,19 @@ def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]
     key = declared.entity or "''"
     rest = [c for c in columns if c not in declared.key]
     with conn.transaction(), conn.cursor() as cursor:
-        cursor.execute(f"create temp table batch (like raw_tdx.{table}) on commit drop")
+        cursor.execute(f"create temp table batch (like {declared.qualified}) on commit drop")
         with cursor.copy(f"copy batch ({names}) from stdin") as copy:
             for row in rows:
                 copy.write_row([row[c] for c in columns])
         cursor.execute(
-            f"with landed as (insert into raw_tdx.{table} as d ({names}) select {names} from batch "
+            f"with landed as (insert into {declared.qualified} as d ({names}) select {names} from batch "
             f"on conflict ({', '.join(declared.key)}) do update set "
             + ", ".join(f"{c} = excluded.{c}" for c in rest)
             + f" where ({', '.join(f'd.{c}' for c in rest)}) is distinct from "
             f"({', '.join(f'excluded.{c}' for c in rest)}) returning d.*) "
             + changes.told(declared.qualified, "landed", key, declared.day)
         )
+        cursor.execute("drop table batch")
 
 
 def touch(conn: psycopg.Connection, table: str, *codes: str) -> None:

@@ -1,0 +1,46 @@
+with stored as not materialized (
+    select * from {{ ref('symbol_day_index') }} where status = 'complete'
+),
+
+-- whatever contract they are of
+stored_days as (
+    select
+        symbol,
+        trading_day,
+        min(underlying_contract) as underlying_contract
+    from stored
+    group by symbol, trading_day
+)
+
+select
+    s.variety,
+    s.symbol,
+    s.trading_day,
+    s.underlying_contract,
+    s.segment_id,
+    s.schedule_hash,
+    case
+        when (i.segment_id, i.schedule_hash) = (s.segment_id, s.schedule_hash) then 'complete'
+        when i.symbol is not null then 'to_restamp'
+        when n.symbol is not null then 'no_data'
+        when o.symbol is not null then 'other_contract'
+        else 'missing'
+    end as coverage,
+    case when i.symbol is null then coalesce(n.reason, o.underlying_contract) end as reason,
+    i.tick_count,
+    i.first_tick_at,
+    i.last_tick_at,
+    i.row_hash,
+    i.book_levels
+from {{ ref('main_schedule') }} as s
+left join stored as i
+    on
+        s.symbol = i.symbol
+        and s.underlying_contract = i.underlying_contract
+        and s.trading_day = i.trading_day
+left join {{ ref('no_data_days') }} as n
+    on
+        s.symbol = n.symbol
+        and s.underlying_contract = n.underlying_contract
+        and s.trading_day = n.trading_day
+left join stored_days as o on s.symbol = o.symbol and s.trading_day = o.trading_day

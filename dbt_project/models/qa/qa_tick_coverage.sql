@@ -1,0 +1,98 @@
+with coverage as (
+    select * from {{ ref('tick_coverage') }}
+),
+
+stored as (
+    select * from {{ ref('symbol_day_index') }} where status = 'complete'
+),
+
+-- a series of which no ticks were asked for lacks none
+asked as (
+    select symbol from stored
+    union
+    select symbol from {{ ref('no_data_days') }}
+),
+
+clock as (
+    select {{ as_of() }} at time zone 'Asia/Shanghai' as local_time
+),
+
+-- as the newest day by the dataset's freshness: due on the next trading day
+due as (
+    select max(d.trading_day) as trading_day
+    from (
+        select
+            trading_day,
+            lead(trading_day) over (order by trading_day) as next_trading_day
+        from {{ ref('stg_tq__trading_day') }}
+    ) as d
+    cross join clock as c
+    where d.next_trading_day + time '16:00' <= c.local_time
+),
+
+missing as (
+    select
+        'ticks_missing' as check_name,
+        'warning' as severity,
+        c.symbol as subject,
+        min(c.trading_day) as trade_date,
+        format(
+            '%s trading days until %s lack the ticks of the main contract%s: loaders run tq',
+            count(*), max(c.trading_day),
+            case
+                when bool_or(c.coverage = 'other_contract')
+                    then format(
+                        ', %s of them have those of another',
+                        count(*) filter (where c.coverage = 'other_contract')
+                    )
+                else ''
+            end
+        ) as evidence
+    from coverage as c
+    inner join asked as a on c.symbol = a.symbol
+    cross join due as d
+    where c.coverage in ('missing', 'other_contract') and c.trading_day <= d.trading_day
+    group by c.symbol
+),
+
+without_ticks as (
+    select
+        'days_without_ticks' as check_name,
+        'warning' as severity,
+        symbol as subject,
+        min(trading_day) as trade_date,
+        format(
+            '%s trading days of %s until %s have none: %s',
+            count(*), underlying_contract, max(trading_day), reason
+        ) as evidence
+    from coverage
+    where coverage = 'no_data'
+    group by symbol, segment_id, underlying_contract, reason
+),
+
+disagreeing as (
+    select
+        'index_disagrees' as check_name,
+        'warning' as severity,
+        i.symbol as subject,
+        min(i.trading_day) as trade_date,
+        format(
+            '%s days until %s are stored as %s, which the schedule has not so: loaders run tq',
+            count(*), max(i.trading_day), i.underlying_contract
+        ) as evidence
+    from stored as i
+    left join coverage as c
+        on
+            i.symbol = c.symbol
+            and i.underlying_contract = c.underlying_contract
+            and i.trading_day = c.trading_day
+            and c.coverage = 'complete'
+    where c.symbol is null
+    group by i.symbol, i.underlying_contract
+)
+
+select * from missing
+union all
+select * from without_ticks
+union all
+select * from disagreeing

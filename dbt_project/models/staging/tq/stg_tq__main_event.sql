@@ -1,0 +1,9 @@
+-- no CTE: the newest event up to a day is found in the index
+select
+    variety,
+    route,
+    trading_day,
+    event_at,
+    nullif(contract, '') as underlying_contract,
+    fetched_at
+from {{ source('raw_tq', 'main_event') }}

@@ -1,0 +1,4 @@
+select
+    trade_date as trading_day,
+    fetched_at
+from {{ source('raw_tq', 'trading_day') }}

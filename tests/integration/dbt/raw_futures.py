@@ -1,0 +1,106 @@
+"""Rows of schema raw_tq, as the loader leaves them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+import psycopg
+
+from tests.integration.dbt.raw import EXCHANGE, land
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """What a route says of a variety: the window, and events of (first trading day on which it holds,
+    clock, contract)."""
+
+    variety: str
+    first: date
+    last: date
+    events: Sequence[tuple[date, datetime, str | None]]
+    route: str = "backtest"
+
+    @property
+    def of_route(self) -> dict[str, object]:
+        return {"variety": self.variety, "route": self.route}
+
+
+def land_days(conn: psycopg.Connection, days: Iterable[date]) -> None:
+    land(conn, "raw_tq.trading_day", [{"trade_date": day} for day in days])
+
+
+def land_harvests(conn: psycopg.Connection, harvests: Iterable[Harvest]) -> None:
+    """Windows and their events, in place of those that their routes had."""
+    harvests = list(harvests)
+    for h in harvests:
+        conn.execute(
+            "delete from raw_tq.main_event where variety = %s and route = %s", (h.variety, h.route)
+        )
+    land(
+        conn,
+        "raw_tq.main_harvest",
+        [h.of_route | {"first_day": h.first, "last_day": h.last} for h in harvests],
+    )
+    land(
+        conn,
+        "raw_tq.main_event",
+        [
+            h.of_route | {"trading_day": day, "event_at": clock, "contract": name}
+            for h in harvests
+            for day, clock, name in h.events
+        ],
+    )
+
+
+def evening_before(day: date) -> datetime:
+    """21:00 in Shanghai of the calendar day before."""
+    return datetime.combine(day - timedelta(1), time(21), EXCHANGE)
+
+
+def contract(
+    name: str, variety: str, year: int, month: int, **changes: object
+) -> dict[str, object]:
+    row: dict[str, object] = {
+        "contract": name,
+        "variety": variety,
+        "exchange": variety.split(".")[0],
+        "name": name,
+        "expire_date": date(year, month, 15),
+        "price_tick": 10,
+        "volume_multiple": 5,
+        "delivery_year": year,
+        "delivery_month": month,
+    }
+    return row | changes
+
+
+def day_bar(name: str, day: date, close: str | None, close_oi: int) -> dict[str, object]:
+    return {
+        "contract": name,
+        "trade_date": day,
+        **dict.fromkeys(("open", "high", "low", "close"), close),
+        "volume": 100,
+        "open_oi": close_oi,
+        "close_oi": close_oi,
+    }
+
+
+def stored_day(scheduled: dict[str, object], **changes: object) -> dict[str, object]:
+    """A day of ticks stored as a row of futures.main_schedule has it."""
+    day = scheduled["trading_day"]
+    row: dict[str, object] = {
+        "symbol": scheduled["symbol"],
+        "contract": scheduled["underlying_contract"],
+        "trading_day": day,
+        "segment_id": scheduled["segment_id"],
+        "schedule_hash": scheduled["schedule_hash"],
+        "rows": 1000,
+        "first_ts": f"{day} 01:00+00",
+        "last_ts": f"{day} 07:00+00",
+        "hash_a": 1,
+        "hash_b": 2,
+        "row_hash": "0000000100000002",
+        "book_levels": 5,
+        "status": "complete",
+    }
+    return row | changes

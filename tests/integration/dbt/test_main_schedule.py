@@ -1,0 +1,290 @@
+"""futures.main_schedule against a schedule made in Python, and built day by day against from nothing."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg.rows import dict_row
+
+from tests.integration.dbt.conftest import PROJECT, Outcome
+from tests.integration.dbt.raw import EXCHANGE, land, touch, weekdays
+from tests.integration.dbt.raw_futures import (
+    Harvest,
+    contract,
+    day_bar,
+    evening_before,
+    land_days,
+    land_harvests,
+    stored_day,
+)
+
+# all is built; a test lands its rows and builds the tables
+pytestmark = pytest.mark.usefixtures("models")
+Event = tuple[date, datetime, str | None]
+Row = dict[str, Any]
+SPAN = 30  # days of the calendar that cases are made of
+FIRST = date(2025, 9, 22)  # a Monday; the holidays from 1 October on are in the span
+CALENDAR = [
+    day for day in weekdays(FIRST, SPAN) if not date(2025, 10, 1) <= day <= date(2025, 10, 8)
+]
+NIGHT, NOON = timedelta(hours=-3), timedelta(hours=12)
+
+DAYS = st.integers(-4, SPAN + 4)
+EVENTS = st.lists(
+    st.tuples(DAYS, st.sampled_from([NIGHT, timedelta(), NOON]), st.sampled_from(["A", "B", "C", None, ""])),
+    max_size=10,
+    unique_by=lambda event: event[:2],
+)  # fmt: skip
+WINDOWS = st.lists(st.integers(0, SPAN), min_size=2, max_size=2).map(sorted)
+CASES = st.lists(st.tuples(WINDOWS, EVENTS), min_size=1, max_size=6)
+
+
+def oracle(variety: str, first: date, last: date, events: Sequence[Event]) -> list[Row]:
+    """The schedule of a variety, one day after another."""
+    rows: list[Row] = []
+    chain, segment, previous = "", 0, None  # of the trading day before; None: no contract
+    for day in (day for day in CALENDAR if first <= day <= last):
+        current = None
+        for from_day, _, name in sorted(events, key=lambda event: event[:2]):
+            if from_day <= day:
+                current = name or None
+        if current and current != previous:
+            segment += 1
+            text = f"{chain}|{variety}|{current}|{day:%Y%m%d}"
+            chain = hashlib.sha256(text.encode()).hexdigest()[:16]
+        if current:
+            before = rows[-1]["underlying_contract"] if rows else None
+            rows.append(
+                {
+                    "variety": variety,
+                    "symbol": f"KQ.m@{variety}",
+                    "trading_day": day,
+                    "underlying_contract": current,
+                    "segment_id": segment,
+                    "prev_contract": before,
+                    "is_switch": before is not None and before != current,
+                    "schedule_hash": chain,
+                    "source": "backtest",
+                }
+            )
+        previous = current
+    return rows
+
+
+@pytest.fixture
+def schedule(conn: psycopg.Connection, dbt: Callable[..., Outcome]) -> Callable[[], list[Row]]:
+    """The rows of the query of main_schedule, over what is landed."""
+    from dbt.cli.main import dbtRunner
+
+    made = dbtRunner().invoke(
+        ["compile", "-s", "main_schedule", "--project-dir", str(PROJECT), "--quiet"]
+    )
+    assert made.success
+    compiled = made.result.results[0].node.compiled_code
+
+    def read() -> list[Row]:
+        query = f"select * from ({compiled}) as made order by variety, trading_day"
+        return conn.cursor(row_factory=dict_row).execute(query.encode()).fetchall()
+
+    return read
+
+
+def harvests(cases: Any) -> list[Harvest]:
+    return [
+        Harvest(
+            f"X.v{number}",
+            FIRST + timedelta(first),
+            FIRST + timedelta(last),
+            [
+                (day := FIRST + timedelta(n), datetime.combine(day, time(), EXCHANGE) + at, name)
+                for n, at, name in events
+            ],
+        )
+        for number, ((first, last), events) in enumerate(cases)
+    ]
+
+
+def test_the_schedule_is_that_of_the_oracle_and_a_longer_window_changes_no_row(
+    conn: psycopg.Connection, schedule: Callable[[], list[Row]]
+) -> None:
+    land_days(conn, CALENDAR)
+
+    @settings(
+        max_examples=60, deadline=None, database=None, derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(cases=CASES, cut=st.integers(0, SPAN))
+    def play(cases: Any, cut: int) -> None:
+        with conn.transaction(force_rollback=True):
+            land_harvests(conn, harvests(cases))
+            expected = [
+                row for h in harvests(cases) for row in oracle(h.variety, h.first, h.last, h.events)
+            ]
+            assert schedule() == expected
+
+            last = FIRST + timedelta(cut)
+            conn.execute("update raw_tq.main_harvest set last_day = least(last_day, %s)", (last,))
+            assert schedule() == [row for row in expected if row["trading_day"] <= last]
+
+    play()
+
+
+FUTURES = ("run", "-s", "path:models/marts/futures")
+TABLES = ("run", "-s", "path:models/marts/futures,config.materialized:incremental")
+CU, IF = "SHFE.cu", "CFFEX.IF"
+NAMES = {
+    CU: [contract(f"SHFE.cu{m}", CU, 2000 + m // 100, m % 100) for m in (2510, 2511, 2512)],
+    IF: [contract(f"CFFEX.IF{m}", IF, 2000 + m // 100, m % 100) for m in (2510, 2511)],
+}
+
+
+def relations(conn: psycopg.Connection) -> dict[str, list[tuple[Any, ...]]]:
+    """All there is in schema futures."""
+    names = conn.execute(
+        "select c.relname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace "
+        "where n.nspname = 'futures' and c.relkind in ('r', 'v') order by 1"
+    ).fetchall()
+    return {
+        name: conn.execute(
+            f"select t::text from futures.{name} as t order by 1".encode()
+        ).fetchall()
+        for (name,) in names
+    }
+
+
+def scheduled(conn: psycopg.Connection) -> list[Row]:
+    query = "select * from futures.main_schedule order by variety, trading_day"
+    return conn.cursor(row_factory=dict_row).execute(query).fetchall()
+
+
+def switches(*of: tuple[int, str | None]) -> list[Event]:
+    """Events by the number of the trading day on which they hold first."""
+    return [(CALENDAR[n], evening_before(CALENDAR[n]), name) for n, name in of]
+
+
+def test_building_day_by_day_equals_building_from_nothing_in_every_time_zone(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    land_days(conn, CALENDAR)
+    land(conn, "raw_tq.contract", [row for rows in NAMES.values() for row in rows])
+    cu, index = ([str(row["contract"]) for row in NAMES[variety]] for variety in (CU, IF))
+    hours = {"session": "night", "idx": 0, "start_s": 75_600, "end_s": 90_000}
+    land(conn, "raw_tq.trading_session", [{"variety": CU, "valid_from": CALENDAR[0], **hours}])
+
+    def harvest(last: int, of_cu: list[Event], of_index: list[Event]) -> dict[str, int]:
+        window = CALENDAR[0], CALENDAR[last]
+        land_harvests(conn, [Harvest(CU, *window, of_cu), Harvest(IF, *window, of_index)])
+        for n in range(last + 1):
+            bars = [
+                day_bar(name, CALENDAR[n], f"{100 + i}.5", 90 + 10 * i * n)
+                for i, name in enumerate(cu)
+            ]
+            land(conn, "raw_tq.contract_daily", bars)  # fmt: skip
+        outcome = dbt(*TABLES)
+        assert outcome.success, outcome.error
+        return outcome.written
+
+    # the holidays lie between the fourth day and the one after the last of September
+    first = switches((0, cu[0]))
+    assert harvest(3, first, [])["main_schedule"] == 4
+    before = scheduled(conn)
+    land(conn, "raw_tq.symbol_day", [stored_day(row) for row in before[:-1]])
+    absent = {"reason": "empty", "attempts": 2, "checked_at": "2025-10-20 12:00+00"}
+    stored = stored_day(before[-1])
+    of_day = {name: stored[name] for name in ("symbol", "contract", "trading_day")}
+    land(conn, "raw_tq.no_data_day", [of_day | absent])
+
+    # one day more costs the rows of one day, and changes none
+    assert harvest(4, first, switches((4, index[0])))["main_schedule"] == 2
+    assert [row for row in scheduled(conn) if row["trading_day"] <= CALENDAR[3]] == before
+    # some more, with a switch; then the switch turns out to have been a day earlier
+    later = switches((4, index[0]), (6, None), (7, index[0]))
+    assert harvest(8, first + switches((6, cu[1]), (8, cu[2])), later)["main_schedule"] == 7
+    assert harvest(8, first + switches((5, cu[1]), (8, cu[2])), later)["main_schedule"] == 4
+    # a day that turns out to be a holiday
+    conn.execute("delete from raw_tq.trading_day where trade_date = %s", (CALENDAR[7],))
+    touch(conn, "raw_tq.trading_day")
+    assert dbt(*TABLES).success
+
+    again = dbt(*TABLES)
+    assert {model: count for model, count in again.written.items() if count > 0} == {}
+    day_by_day = relations(conn)
+    assert {name for name, rows in day_by_day.items() if not rows} == set()
+    for zone in ("Asia/Shanghai", "America/New_York"):
+        conn.execute(f"alter database {conn.info.dbname} set timezone to '{zone}'".encode())
+        conn.execute("drop schema futures cascade")
+        assert dbt(*FUTURES).success
+        assert relations(conn) == day_by_day, zone
+
+    # dbt's own tests of structure, over rows
+    tested = dbt("test", "-s", "path:models/marts/futures,test_type:generic")
+    assert tested.success, tested.error
+    assert len(tested.statuses) >= 5
+
+
+def test_findings_tell_of_ticks_that_are_due_and_freshness_of_what_is_behind(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    land_days(conn, CALENDAR)
+    land(conn, "raw_tq.contract", NAMES[CU])
+    land_harvests(conn, [Harvest(CU, CALENDAR[0], CALENDAR[4], switches((0, "SHFE.cu2510")))])
+    assert dbt(*TABLES).success
+
+    def told(instant: str) -> list[tuple[Any, ...]]:
+        conn.execute(f"set quotemill.as_of = '{instant}'".encode())
+        return conn.execute(
+            "select check_name, severity, subject, trade_date from qa.findings "
+            "where check_name not in ('calendar_horizon') order by 1, 3"
+        ).fetchall()
+
+    # 2025-09-26 was the fifth day; of ticks none were asked for
+    assert told("2025-09-26 23:00+08") == []
+    land(conn, "raw_tq.symbol_day", [stored_day(row) for row in scheduled(conn)[:2]])
+
+    behind = ("stale_dataset", "warning", "ticks", CALENDAR[1])
+    missing = ("ticks_missing", "warning", "KQ.m@SHFE.cu", CALENDAR[2])
+    assert told("2025-09-25 15:59+08") == []
+    assert told("2025-09-25 16:00+08") == [behind, missing]
+    evidence = "select evidence from qa.findings where check_name = 'ticks_missing'"
+    assert conn.execute(evidence).fetchall() == [
+        ("1 trading days until 2025-09-24 lack the ticks of the main contract: loaders run tq",)
+    ]
+    fresh = (
+        "select dataset, last_date, expected_date, lag_trading_days from qa.freshness order by 1"
+    )
+    assert conn.execute(fresh).fetchall() == [
+        ("main_events", CALENDAR[4], CALENDAR[3], 0),
+        ("ticks", CALENDAR[1], CALENDAR[2], 1),
+    ]
+    stopped = ("stale_dataset", "warning", "main_events", CALENDAR[4])
+    assert told("2025-10-10 16:00+08") == [stopped, behind, missing]
+
+
+def test_what_a_contract_day_is_stored_as_is_held_to_the_schedule(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    land_days(conn, CALENDAR)
+    land_harvests(conn, [Harvest(CU, CALENDAR[0], CALENDAR[2], switches((0, "A"), (2, "B")))])
+    assert dbt(*TABLES).success
+    land(conn, "raw_tq.symbol_day", [stored_day(row) for row in scheduled(conn)])
+
+    def coverage() -> list[str]:
+        query = "select coverage from futures.tick_coverage order by trading_day"
+        return [name for (name,) in conn.execute(query)]
+
+    assert coverage() == ["complete"] * 3
+    # the switch was a day earlier: a day's ticks are another contract's, the next day's stamp is old
+    land_harvests(conn, [Harvest(CU, CALENDAR[0], CALENDAR[2], switches((0, "A"), (1, "B")))])
+    assert dbt(*TABLES).success
+    assert coverage() == ["complete", "other_contract", "to_restamp"]
+
+    superseded = {"contract": "A", "status": "superseded"}
+    rows = [stored_day(row) for row in scheduled(conn)]
+    land(conn, "raw_tq.symbol_day", [*rows, rows[1] | superseded])
+    assert coverage() == ["complete"] * 3
+    assert conn.execute("select * from qa.qa_tick_coverage").fetchall() == []
