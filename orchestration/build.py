@@ -30,6 +30,7 @@ from loaders.settings import Settings
 from loaders.warehouse import changes
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
+from orchestration import manifest
 
 LOCK = "quotemill:build"
 
@@ -163,6 +164,8 @@ def build(
             finish_build(warehouse, build_id, None, None, f"{type(error).__name__}: {error}")
             raise
         finish_build(warehouse, build_id, result, None if part else touched)
+        if result.succeeded and not part:
+            manifest.write(settings, warehouse, build_id)
     return result
 
 

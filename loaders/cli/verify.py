@@ -20,7 +20,7 @@ LARGEST = 12  # tables shown of the list of sizes
 
 
 def verify_command(
-    source: Annotated[str, typer.Argument(help="tdx")] = "tdx",
+    source: Annotated[str, typer.Argument(help="tdx, tq")] = "tdx",
     sample: Annotated[int, typer.Option(min=1, help="How many securities to draw.")] = 3,
     seed: Annotated[
         int | None, typer.Option(help="The same seed draws the same securities; else a new one.")
@@ -28,17 +28,25 @@ def verify_command(
     due: Annotated[
         bool, typer.Option("--due", help="Only if a schedule of ops.testing_schedules is due.")
     ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="tq: download again the days that differ.")
+    ] = False,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Spot-check what was loaded: code counts, drawn securities, indices, rollups, snapshots, space.
+    """Is what was loaded there, and is it right? Exit code 5 if a check failed.
 
-    Compares with the service where it can. Exit code 5 if a check failed.
+    tdx: spot checks of code counts, drawn securities, indices, rollups, snapshots and space; compares
+    with the service where it can. tq: rows and hashes of every day of the tick store, recomputed, and
+    the landed copy of its index.
 
     Example: loaders verify tdx --sample 5 --seed 7
     """
+    if source == "tq":
+        _verify_ticks(repair, as_of, json)
+        return
     if source != "tdx":
-        raise UsageError(f"unknown source {source}", hint="sources: tdx")
+        raise UsageError(f"unknown source {source}", hint="sources: tdx, tq")
     from loaders.engine.checks import open_record
     from loaders.tdx.verify.spot_checks import verify
 
@@ -70,6 +78,43 @@ def verify_command(
         raise DataQualityError(
             f"{failed} of {len(found.lines)} checks failed",
             hint="the lines above name what is missing; `loaders run tdx` loads it",
+        )
+
+
+def _verify_ticks(repair: bool, as_of: str | None, json: bool) -> None:
+    from loaders.cli.load import execute
+    from loaders.engine import load
+    from loaders.engine.request import LoadRequest
+    from loaders.tq import verify as ticks
+
+    settings = load_settings()
+    with reporter() as told:
+        warehouse = load.prepare_warehouse(settings, told)
+        found = ticks.verify(settings, warehouse, told)
+    first = found.differences
+    if repair and first:
+        ticks.take_out(settings, warehouse)
+        keys = found.repairable or None
+        request = LoadRequest(
+            "tq", mode="ticks", keys=keys, datasets=None if keys else ("tick_index",)
+        )
+        execute(settings, request, as_of=as_of)
+        with reporter() as told:
+            found = ticks.verify(settings, warehouse, told)
+    if json:
+        shell.print_json(found.as_json() | {"repaired": len(first) - len(found.differences)})
+    else:
+        for difference in found.differences:
+            print(f"{difference.key}: {difference.text}")
+        mended = f", {len(first) - len(found.differences)} mended" if repair else ""
+        print(
+            f"{found.days:,} days, {found.rows:,} ticks: "
+            f"{len(found.differences)} differences{mended}"
+        )
+    if found.differences:
+        raise DataQualityError(
+            f"{len(found.differences)} differences between the ticks and their index",
+            hint="`loaders verify tq --repair` downloads just those days again",
         )
 
 

@@ -131,6 +131,11 @@ class Source(Generic[C]):
     parts: Callable[[LoadRequest], Sequence[LoadRequest]] = lambda request: (request,)
     # after a load: what is still to be done, a line for each, with the command that does it
     due: "Callable[[Settings, Warehouse], Sequence[str]]" = lambda *_: ()
+    # for the manifest of a build: what was built of the source, or, with earlier facts, the same of the
+    # days that those are about; None: nothing to tell. `made_with` in it is not compared
+    facts: "Callable[[Settings, Warehouse, Mapping[str, Any] | None], Mapping[str, Any] | None]" = (
+        lambda *_: None
+    )
 
     def lane_of(self, request: LoadRequest) -> str:
         return self.lane(request) if self.lane else self.name

@@ -1,8 +1,11 @@
 """What a running load of China futures offers its datasets."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loaders.engine import source
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
     import psycopg
 
     from loaders.engine.load import Load
+    from loaders.ticks.frame import DayKey
     from loaders.ticks.store import TickStore
+    from loaders.tq.backlog import Scheduled
 
 R = TypeVar("R")
 WINDOW = timedelta(days=365)  # of a first load without a start
@@ -28,13 +33,27 @@ WINDOW = timedelta(days=365)  # of a first load without a start
 @dataclass
 class Context:
     """`began` is the load's one moment, UTC; `today` its date at the exchange. `days` are all trading
-    days known, filled in once the calendar has been loaded. `store` is there in the lane of ticks."""
+    days known, filled in once the calendar has been loaded. `another` opens a harvest whose sessions
+    are not those of `harvest`; `kept` is a folder for the load's files; who sets `halted` ends every
+    process of the client.
+
+    In the lane of ticks there are `store`, the schedule that dbt built, the days that have settled, the
+    landed copy of the store's index, how often days without data were asked for, and, without the
+    permission for more, the newest ticks of contracts by trading day."""
 
     load: "Load"
     harvest: Harvest
+    another: "Callable[[], AbstractContextManager[Harvest]]"
+    kept: Path
+    halted: threading.Event = field(default_factory=threading.Event)
     store: "TickStore | None" = None
     days: list[date] = field(default_factory=list)
     instruments: dict[str, Instruments] = field(default_factory=dict)
+    schedule: "dict[DayKey, Scheduled]" = field(default_factory=dict)
+    settled_days: dict[str, date | None] = field(default_factory=dict)
+    copies: "dict[DayKey, dict[str, Any]]" = field(default_factory=dict)
+    attempts: "dict[DayKey, int]" = field(default_factory=dict)
+    recent: dict[str, dict[date, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.settings: TqSettings = self.load.settings.tq

@@ -9,10 +9,13 @@ from loaders.tq.datasets import (
     contract,
     contract_daily,
     main_events,
+    tick_index,
+    ticks,
     trading_day,
     trading_session,
 )
 from loaders.tq.request import OF_MAPPING, TICKS
+from loaders.tq.ticks_plan import ticks_plan
 
 DATASETS: tuple[Dataset, ...] = (
     trading_day.DATASET,
@@ -20,12 +23,17 @@ DATASETS: tuple[Dataset, ...] = (
     contract.DATASET,
     main_events.DATASET,
     contract_daily.DATASET,
+    ticks.DATASET,
+    tick_index.DATASET,
+    tick_index.NO_DATA,
 )
 
 
 def plan(run: Context) -> Iterator[Sequence[Unit]]:
     request = run.load.request
-    if request.mode != TICKS:
+    if request.mode == TICKS:
+        yield from ticks_plan(run)
+    else:
         yield from _mapping(run, request.datasets or OF_MAPPING)
 
 

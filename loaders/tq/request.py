@@ -13,7 +13,9 @@ from loaders.tq.settings import VARIETY
 
 MAPPING, TICKS = "mapping", "ticks"
 OF_MAPPING = ("trading_day", "trading_session", "contract", "main_events", "contract_daily")
-OF_TICKS = ("ticks",)
+OF_TICKS = ("ticks", "tick_index", "no_data_day")
+# a contract-day, as verification asks for one
+DAY = r"^KQ\.m@\S+ \S+ \d{4}-\d{2}-\d{2}$"
 # words of the command line that mean both; whole windows are asked for each time anyway
 BOTH = ("incremental", "init")
 
@@ -52,7 +54,8 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
         raise UsageError(
             f"unknown dataset {', '.join(foreign)}", hint=f"datasets: {', '.join(names)}"
         )
-    if wrong := [key for key in request.keys or () if not re.match(VARIETY, key)]:
+    allowed = rf"{VARIETY}|{DAY}" if request.mode == TICKS else VARIETY
+    if wrong := [key for key in request.keys or () if not re.match(allowed, key)]:
         raise UsageError(
             f"not a variety: {', '.join(wrong)}", hint="written as SHFE.cu; capitals count"
         )

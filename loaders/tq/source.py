@@ -8,17 +8,22 @@ The client runs in processes of its own (service/), the only modules that know i
 store (loaders.ticks), are awaited and read back, and only then is their row of the index landed.
 """
 
+import itertools
 import logging
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from loaders.engine.load import Load
 from loaders.engine.source import Source
+from loaders.ticks.choice import open_store
 from loaders.tq.check import check
 from loaders.tq.context import Context
+from loaders.tq.due import due
+from loaders.tq.facts import facts
 from loaders.tq.plan import DATASETS, plan
-from loaders.tq.request import check_request, lane, missing_settings, parts
+from loaders.tq.request import TICKS, check_request, lane, missing_settings, parts
 from loaders.tq.schemas import REJECTED_ROW, TABLES
 from loaders.tq.service.harvest import Harvest
 
@@ -28,11 +33,29 @@ SLICE = 20  # keys in one package of rows
 
 @contextmanager
 def opened(load: Load) -> Iterator[Context]:
-    """The harvest of the load; what a killed one left of its folder goes first."""
+    """Harvest and tick store of the load; what a killed one left of its folder goes first."""
     folder = load.settings.home / "tq" / lane(load.request)
     shutil.rmtree(folder, ignore_errors=True)
-    with Harvest(load.settings.tq, folder, stop=load.cancelling, report=log.debug) as harvest:
-        yield Context(load, harvest)
+    kept = folder / "kept"
+    kept.mkdir(parents=True)
+    halted, numbers = threading.Event(), itertools.count()
+
+    def harvest() -> Harvest:
+        def stop() -> bool:
+            return halted.is_set() or load.cancelling()
+
+        return Harvest(
+            load.settings.tq, folder / f"harvest-{next(numbers)}", stop=stop, report=log.debug
+        )
+
+    store = open_store(load.settings, load.warehouse) if load.request.mode == TICKS else None
+    try:
+        with harvest() as first:
+            yield Context(load, first, harvest, kept, halted, store)
+    finally:
+        if store is not None:
+            store.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 SOURCE = Source(
@@ -48,5 +71,7 @@ SOURCE = Source(
     plan=plan,
     lane=lane,
     parts=parts,
+    due=due,
+    facts=facts,
     told_to_dbt=lambda settings: {"tq_route": settings.tq.route},
 )

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 
@@ -74,3 +74,33 @@ def contracts(conn: psycopg.Connection, variety: str, first: date) -> list[tuple
 def variety_of(contract: str) -> str:
     """`SHFE.cu` of `SHFE.cu2601`."""
     return contract.rstrip("0123456789")
+
+
+def expiry(conn: psycopg.Connection, contract: str) -> date | None:
+    """The last trading day of a contract; far away where it is listed without one."""
+    row = conn.execute(
+        "select coalesce(expire_date, '2999-12-31') from raw_tq.contract where contract = %s",
+        (contract,),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def volume(conn: psycopg.Connection, contract: str, day: date) -> int | None:
+    """Lots of a final day bar."""
+    row = conn.execute(
+        "select volume from raw_tq.contract_daily "
+        "where contract = %s and trade_date = %s and is_final",
+        (contract, day),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def instant(nanoseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+
+
+def nanoseconds(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -15,7 +15,7 @@ from typing import NoReturn
 import typer
 
 from loaders.cli import shell
-from orchestration.cli import build, inspect, questdb, reconcile, run, touch, warehouse
+from orchestration.cli import build, inspect, manifest, questdb, reconcile, run, touch, warehouse
 
 app = typer.Typer(
     help=__doc__,
@@ -42,6 +42,7 @@ app.command("doctor")(inspect.doctor_command)
 app.command("reconcile")(reconcile.reconcile_command)
 app.add_typer(warehouse.app, name="warehouse")
 app.add_typer(questdb.app, name="questdb")
+app.add_typer(manifest.app, name="manifest")
 
 
 def main() -> NoReturn:

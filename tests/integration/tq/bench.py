@@ -91,3 +91,33 @@ def bench(
     with TqSandbox(world, faults, clock) as sandbox:
         settings = load_settings(given, cwd=home, tq=sandbox.settings() | quick | tq)
         yield Bench(sandbox, settings, Heard())
+
+
+def build_schedule(made: Bench) -> None:
+    """futures.main_schedule as it should come of what the sandbox shows, in place of dbt's build."""
+    import hashlib
+
+    made.execute(
+        "create schema if not exists futures; "
+        "create table if not exists futures.main_schedule (variety text, symbol text, "
+        "trading_day date, underlying_contract text, segment_id integer, prev_contract text, "
+        "is_switch boolean, schedule_hash text, source text); delete from futures.main_schedule"
+    )
+    rows: list[tuple[Any, ...]] = []
+    for variety in made.settings.tq.varieties:
+        number, stamp, held = 0, "", None
+        for day, contract in made.sandbox.schedule(variety):
+            before = held
+            if contract is not None and contract != held:
+                text = f"{stamp}|{variety}|{contract}|{day:%Y%m%d}"
+                number, stamp = number + 1, hashlib.sha256(text.encode()).hexdigest()[:16]
+            if contract is not None:
+                series, is_switch = f"KQ.m@{variety}", before not in (None, contract)
+                rows.append(
+                    (variety, series, day, contract, number, before, is_switch, stamp, "backtest")
+                )
+            held = contract
+    with made._connected() as conn, conn.cursor() as cur:
+        cur.executemany(
+            "insert into futures.main_schedule values (%s, %s, %s, %s, %s, %s, %s, %s, %s)", rows
+        )

@@ -1,0 +1,220 @@
+"""Dataset `ticks`: ticks of scheduled contract-days into the tick store, their index row into the warehouse.
+
+Keys are `KQ.m@SHFE.cu SHFE.cu2601 2025-11-25`. A day is fetched, sifted, written, awaited and read back,
+then its row of the store's index is written, and only then its outcome is yielded. Whatever is killed in
+between is done again: the store replaces a day as one.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from loaders.engine.outcome import Outcome, Stopped, records
+from loaders.errors import DataQualityError, UpstreamError
+from loaders.ticks.frame import day_frame
+from loaders.ticks.store import IndexRow, NoDataRow, StoreError
+from loaders.tq import stored
+from loaders.tq.backlog import Scheduled, key_text, parsed_key
+from loaders.tq.context import Context, Dataset, gone, said
+from loaders.tq.errors import TqPermissionError, TqTransport, UnknownSymbol
+from loaders.tq.index import revision, row_of
+from loaders.tq.schemas import SYMBOL_DAY, TICK_REVISION
+from loaders.tq.service.harvest import DayRange, TickAnswer
+from loaders.tq.tick_harvest import answers
+from loaders.tq.ticks_of import outside, ticks_of
+from loaders.tq.trading_day import bounds, sessions_on, spans, trading_day_of
+
+RECENT = 8_000  # ticks that the servers give to an account without the professional permission
+NO_PERMISSION = (
+    "not among the newest ticks, and the account may not download the history of ticks (tq_dl)"
+)
+RANK = {"history": "ticks", "recent": "recent_ticks"}
+
+
+def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    days = [run.schedule[parsed_key(key)] for key in keys]
+    for day, answer in answers(run, days):
+        found = _outcome(run, day, answer)
+        yield found
+        if found.gone is not None:
+            return
+
+
+def _outcome(run: Context, day: Scheduled, answer: TickAnswer | Exception) -> Outcome:
+    key = key_text(day.key)
+    try:
+        if isinstance(answer, TqPermissionError):
+            return _recent(run, day, answer)
+        if isinstance(answer, TqTransport):
+            return Outcome(key, failure=str(answer), gone=gone(answer))
+        if isinstance(answer, (UnknownSymbol, UpstreamError)):
+            return Outcome(key, failure=said(answer))
+        if isinstance(answer, Exception):
+            raise answer
+        if not answer.rows or _is_short(run, day, answer):
+            answer = _asked_again(run, day, answer)
+        if not answer.rows:
+            return _empty(run, day, answer)
+        return _landed(run, day, _taken(answer), RANK["history"])
+    except (Stopped, StoreError):
+        raise
+    except (UpstreamError, DataQualityError) as error:
+        return Outcome(key, failure=said(error))
+
+
+def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcome:
+    """Write a day, then its index row; the outcome that lands the copy of that."""
+    assert run.store is not None
+    key = day.key
+    start, end = bounds(day.trading_day, run.days)
+    sifted = ticks_of(ticks, key, start, end)
+    if not sifted.ticks.num_rows:
+        raise DataQualityError(f"all {sifted.refused:,} ticks of the day are refused")
+    newest = run.settled_days.get(day.variety)
+    if day.trading_day == newest and (lack := _lacking(run, day, sifted.ticks)):
+        return Outcome(key_text(key), failure=f"{lack}: not complete yet", rejected=sifted.rejected)
+    _look(run, day, sifted.ticks)
+    frame = day_frame(sifted.ticks, key, segment_id=day.segment_id, schedule_hash=day.schedule_hash)
+    measured = run.store.write_day(frame)
+    assert measured.first_ts is not None
+    assert measured.last_ts is not None
+    row = IndexRow(
+        *(key.symbol, key.contract, key.trading_day, day.segment_id, day.schedule_hash),
+        *(measured.rows, measured.first_ts, measured.last_ts, measured.hash_a, measured.hash_b),
+        *(measured.row_hash, measured.book_levels),
+        run_id=str(run.load.job_id),
+        updated_at=run.load.clock(),
+    )
+    run.store.put_index([row])
+    record = row_of(row, route, run.load.clock())
+    old = run.copies.get(key)
+    changed = old is not None and old["row_hash"] != row.row_hash
+    beside = [revision(old, day, row.row_hash, run.load.clock())] if changed and old else []
+    run.copies[key] = record
+    return Outcome(
+        key_text(key),
+        [record],
+        sifted.rejected,
+        cursor=day.trading_day,
+        cursor_key=day.symbol,
+        beside=beside,
+    )
+
+
+def _taken(answer: TickAnswer) -> pa.Table:
+    assert answer.path is not None
+    table = pq.read_table(answer.path)
+    answer.path.unlink()
+    return table
+
+
+def _asked_again(run: Context, day: Scheduled, answer: TickAnswer) -> TickAnswer:
+    """The same day of another session: nothing is taken for missing on one word."""
+    if answer.rows and answer.path is not None:
+        answer.path.unlink()
+    with run.another() as harvest:
+        [again] = harvest.ticks(day.contract, [_range(run, day)])
+        if again.path is not None:  # the harvest takes its folder away
+            again.path.replace(run.kept / again.path.name)
+            again = TickAnswer(
+                again.trading_day, run.kept / again.path.name, again.rows, again.more_days_had_rows
+            )
+    seen = answer.more_days_had_rows and again.more_days_had_rows
+    return TickAnswer(again.trading_day, again.path, again.rows, seen)
+
+
+def _range(run: Context, day: Scheduled) -> DayRange:
+    return DayRange(day.trading_day, *bounds(day.trading_day, run.days))
+
+
+def _empty(run: Context, day: Scheduled, answer: TickAnswer) -> Outcome:
+    """A day without ticks by two sessions: on record only where nothing else can explain it."""
+    assert run.store is not None
+    key = day.key
+    expires = run.ask(lambda conn: stored.expiry(conn, day.contract))
+    doubts = {
+        "the calendar does not know the day": day.trading_day not in run.days,
+        "the contract is not known": expires is None,
+        "the contract had expired": expires is not None and expires < day.trading_day,
+        "the same sessions had no tick of any other day": not answer.more_days_had_rows,
+    }
+    if doubt := next((text for text, holds in doubts.items() if holds), None):
+        return Outcome(
+            key_text(key), failure=f"no tick of the day, and {doubt}: asked again next time"
+        )
+    traded = run.ask(lambda conn: stored.volume(conn, day.contract, day.trading_day))
+    reason = f"the source has no tick, though a day bar of {traded:,} lots" if traded else "no tick"
+    attempts = run.attempts.get(key, 0) + 2
+    run.store.put_no_data([NoDataRow(*key, reason, attempts, run.load.clock())])
+    return Outcome(key_text(key), skipped=f"{reason}; two sessions were asked")
+
+
+def _lacking(run: Context, day: Scheduled, ticks: pa.Table) -> str | None:
+    """What of the day's own bar its ticks do not add up to."""
+    traded = run.ask(lambda conn: stored.volume(conn, day.contract, day.trading_day))
+    told = int(pc.max(ticks["volume"]).as_py() or 0)
+    if traded is None or told >= traded:
+        return None
+    return f"ticks of {told:,} lots, where the day bar has {traded:,}"
+
+
+def _is_short(run: Context, day: Scheduled, answer: TickAnswer) -> bool:
+    assert answer.path is not None
+    return _lacking(run, day, pq.read_table(answer.path, columns=["volume"])) is not None
+
+
+def _look(run: Context, day: Scheduled, ticks: pa.Table) -> None:
+    """Say what is odd about a day that lands all the same."""
+    if lack := _lacking(run, day, ticks):
+        run.load.warn(f"{day.contract} {day.trading_day}: {lack}, in two sessions: landed as it is")
+    versions = run.ask(lambda conn: stored.sessions(conn, day.variety))
+    held = spans(day.trading_day, sessions_on(day.trading_day, versions), run.days)
+    if strays := outside(ticks["datetime_ns"].to_numpy(), held):
+        text = f"{day.contract} {day.trading_day}: {strays:,} ticks outside of today's hours"
+        run.load.log("info", text, {"ticks": strays})
+
+
+def _recent(run: Context, day: Scheduled, error: TqPermissionError) -> Outcome:
+    """Without the permission: the newest ticks, of the days that these hold from their beginning on."""
+    if not run.recent:
+        run.load.warn(f"{error}: only the newest {RECENT:,} ticks of a contract can be had")
+    if day.contract not in run.recent:
+        run.recent[day.contract] = _by_day(run, day.contract)
+    ticks = run.recent[day.contract].get(day.trading_day)
+    if ticks is None:
+        return Outcome(key_text(day.key), skipped=NO_PERMISSION)
+    return _landed(run, day, ticks, RANK["recent"])
+
+
+def _by_day(run: Context, contract: str) -> dict[date, Any]:
+    """The newest ticks by trading day, without the oldest of these, which may have begun earlier."""
+    ticks = run.harvest.recent_ticks(contract, RECENT)
+    if not ticks.num_rows:
+        return {}
+    oldest = trading_day_of(stored.instant(int(pc.min(ticks["datetime_ns"]).as_py())), run.days)
+    found = {}
+    for day in run.days:
+        if oldest is None or day <= oldest or day > run.today:
+            continue
+        start, end = (stored.nanoseconds(at) for at in bounds(day, run.days))
+        stamps = ticks["datetime_ns"]
+        of_day = ticks.filter(pc.and_(pc.greater_equal(stamps, start), pc.less(stamps, end)))
+        if of_day.num_rows:
+            found[day] = of_day
+    return found
+
+
+DATASET = Dataset(
+    "ticks",
+    SYMBOL_DAY,
+    RANK["history"],
+    fetch,
+    records,
+    part="ticks",
+    key_of=lambda row: str(row["symbol"]),
+    beside=TICK_REVISION,
+)

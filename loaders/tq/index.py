@@ -1,0 +1,77 @@
+"""Rows of the tick store's index and of its days without data, as the warehouse has copies of them."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from loaders.ticks.frame import DayKey
+from loaders.ticks.store import IndexRow, NoDataRow
+from loaders.tq.backlog import Scheduled, key_of
+
+KEY = ("symbol", "contract", "trading_day")
+OF_INDEX = (
+    *(*KEY, "segment_id", "schedule_hash", "rows", "first_ts", "last_ts", "hash_a", "hash_b"),
+    *("row_hash", "book_levels", "status"),
+)
+OF_NO_DATA = (*KEY, "reason", "attempts", "checked_at")
+
+
+def row_of(row: IndexRow | NoDataRow, route: str, at: datetime) -> dict[str, Any]:
+    """The record that lands of a row of the store."""
+    names = OF_INDEX if isinstance(row, IndexRow) else OF_NO_DATA
+    values = {name: getattr(row, name) for name in names}
+    return values | {"source_route": route, "fetched_at": at, "is_final": True}
+
+
+def copies(conn: psycopg.Connection) -> dict[DayKey, dict[str, Any]]:
+    """What has landed of the index."""
+    return _read(conn, "raw_tq.symbol_day", OF_INDEX)
+
+
+def no_data_copies(conn: psycopg.Connection) -> dict[DayKey, dict[str, Any]]:
+    return _read(conn, "raw_tq.no_data_day", OF_NO_DATA)
+
+
+def _read(
+    conn: psycopg.Connection, table: str, names: tuple[str, ...]
+) -> dict[DayKey, dict[str, Any]]:
+    rows = conn.execute(f"select {', '.join(names)} from {table}".encode())
+    return {DayKey(*row[:3]): dict(zip(names, row, strict=True)) for row in rows}
+
+
+def differing(
+    stored: Iterable[IndexRow | NoDataRow], copied: Mapping[DayKey, Mapping[str, Any]]
+) -> list[DayKey]:
+    """Keys of which the copy is not what the store has, those that the store lacks included."""
+    by_key = {key_of(row): row for row in stored}
+    names = {IndexRow: OF_INDEX, NoDataRow: OF_NO_DATA}
+    wrong = [
+        key
+        for key, row in by_key.items()
+        if key not in copied
+        or any(getattr(row, name) != copied[key][name] for name in names[type(row)])
+    ]
+    lost = [
+        key for key, row in copied.items() if key not in by_key and row.get("status") == "complete"
+    ]
+    return sorted([*wrong, *lost])
+
+
+def revision(
+    old: Mapping[str, Any], now: Scheduled | None, new_hash: str | None, at: datetime
+) -> dict[str, Any]:
+    """The record of ticks that others took the place of."""
+    return {
+        "symbol": old["symbol"],
+        "trading_day": old["trading_day"],
+        "old_contract": old["contract"],
+        "new_contract": now.contract if now else None,
+        "old_hash": old["row_hash"],
+        "new_hash": new_hash,
+        "revised_at": at,
+        "source_route": "index",
+        "fetched_at": at,
+        "is_final": True,
+    }

@@ -1,0 +1,149 @@
+"""The lane of ticks: bring the store in line with the schedule that dbt built.
+
+schedule to the store ▶ restamp ▶ outgrown days out ▶ copy of the index ▶ revised days ▶ outgrown
+days out ▶ missing days ▶ days without data
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+import pyarrow as pa
+
+from loaders.engine.source import Unit
+from loaders.ticks.store import SCHEDULE, StoreError
+from loaders.tq import index, stored
+from loaders.tq.backlog import (
+    COLUMNS,
+    Backlog,
+    Scheduled,
+    backlog,
+    key_of,
+    key_text,
+    read_schedule,
+    settled_days,
+)
+from loaders.tq.context import Context
+
+NOTHING_BUILT = "no schedule is built yet: `quotemill build` or `dbt build` makes it"
+
+
+def ticks_plan(run: Context) -> Iterator[Sequence[Unit]]:
+    """Raises StoreError where a table of the store is suspended, before and after all."""
+    assert run.store is not None
+    schema = run.load.warehouse.inner_schema("futures")
+    schedule = run.ask(lambda conn: read_schedule(conn, schema))
+    if not schedule:
+        run.load.reporter.line(NOTHING_BUILT)
+        return
+    run.store.prepare()
+    _sound(run)
+    run.days = run.ask(stored.trading_days)
+    run.schedule = {day.key: day for day in schedule}
+    run.settled_days = run.ask(settled_days)
+    run.copies = run.ask(index.copies)
+    wanted = run.load.request.datasets or ("ticks", "tick_index", "no_data_day")
+    _put_schedule(run, schedule)
+    _keep_in_line(run, schedule)
+    yield from _copied(run)
+    if "ticks" in wanted:
+        yield from _fetched(run, schedule)
+    if "no_data_day" in wanted:
+        copied = run.ask(index.no_data_copies)
+        rows = run.store.no_data()
+        known = {key_of(row) for row in rows}
+        if keys := [k for k in index.differing(rows, copied) if k in known]:
+            yield [Unit("no_data_day", tuple(map(key_text, keys)))]
+    _sound(run)
+
+
+def _fetched(run: Context, schedule: Sequence[Scheduled]) -> Iterator[Sequence[Unit]]:
+    found = _backlog(run, schedule)
+    asked = _asked_for(run, schedule)
+    if asked is not None:  # just these, whatever is there
+        yield _units(asked)
+        return
+    if revised := _chosen(run, found.revised):
+        yield _units(revised)
+        _keep_in_line(run, schedule)
+        yield from _copied(run)
+    if missing := _chosen(run, found.missing):
+        yield _units(missing)
+
+
+def _units(days: Sequence[Scheduled]) -> list[Unit]:
+    """A task for each variety."""
+    varieties = dict.fromkeys(day.variety for day in days)
+    return [
+        Unit("ticks", tuple(key_text(day.key) for day in days if day.variety == variety))
+        for variety in varieties
+    ]
+
+
+def _asked_for(run: Context, schedule: Sequence[Scheduled]) -> list[Scheduled] | None:
+    """The contract-days that a request or a retry names; None where it names none."""
+    keys = [key for key in run.load.request.keys or () if " " in key]
+    if run.load.retried is not None:
+        keys = [key for task in run.load.retried if task.dataset == "ticks" for key in task.keys]
+    if not keys and run.load.retried is None:
+        return None
+    return [day for day in schedule if key_text(day.key) in set(keys)]
+
+
+def _chosen(run: Context, days: Sequence[Scheduled]) -> list[Scheduled]:
+    """Those that the request means."""
+    request, varieties = run.load.request, run.load.request.keys or tuple(run.settings.varieties)
+    return [
+        day
+        for day in days
+        if day.variety in varieties
+        and (request.since is None or day.trading_day >= request.since)
+        and (request.until is None or day.trading_day <= request.until)
+    ]
+
+
+def _keep_in_line(run: Context, schedule: Sequence[Scheduled]) -> None:
+    """Restamp, and take out what the schedule has outgrown, without a fetch."""
+    assert run.store is not None
+    found = _backlog(run, schedule)
+    for (symbol, contract), stamps in found.restamps.items():
+        run.store.restamp(symbol, contract, stamps)
+    for row in found.outgrown:
+        run.store.supersede(row.symbol, row.contract, row.trading_day)
+    stamped = sum(map(len, found.restamps.values()))
+    if stamped or found.outgrown:
+        run.load.reporter.line(
+            f"{stamped:,} days were stamped with another segment, {len(found.outgrown):,} taken out"
+        )
+
+
+def _copied(run: Context) -> Iterator[Sequence[Unit]]:
+    assert run.store is not None
+    if keys := index.differing(run.store.index(), run.copies):
+        yield [Unit("tick_index", tuple(map(key_text, keys)))]
+
+
+def _backlog(run: Context, schedule: Sequence[Scheduled]) -> Backlog:
+    assert run.store is not None
+    no_data = run.store.no_data()
+    run.attempts = {key_of(row): row.attempts for row in no_data}
+    recheck = timedelta(days=run.settings.recheck_after)
+    return backlog(schedule, run.store.index(), no_data, run.settled_days, run.began, recheck)
+
+
+def _put_schedule(run: Context, schedule: Sequence[Scheduled]) -> None:
+    """The store has the schedule that dbt built, row by row."""
+    assert run.store is not None
+    columns = list(zip(*schedule, strict=True))
+    rows = {name: list(column) for name, column in zip(COLUMNS, columns, strict=True)}
+    run.store.put_schedule(
+        pa.table([pa.array(rows[field.name], field.type) for field in SCHEDULE], schema=SCHEDULE)
+    )
+
+
+def _sound(run: Context) -> None:
+    assert run.store is not None
+    if problems := run.store.check():
+        raise StoreError(
+            f"the tick store ({run.store.label}) is not sound: {problems[0]}",
+            hint="; ".join(problems[1:]) or "mend it, then run again: nothing is lost",
+        )

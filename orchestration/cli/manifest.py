@@ -1,0 +1,41 @@
+"""`quotemill manifest`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loaders.cli import shell
+from loaders.cli.shell import JsonFlag
+from loaders.errors import DataQualityError
+from loaders.settings import load_settings
+from loaders.warehouse.postgres import open_warehouse
+from orchestration import manifest
+
+app = typer.Typer(help="What each completed build came to, as files.", no_args_is_help=True)
+
+
+@app.command("check")
+def check_command(
+    file: Annotated[Path, typer.Argument(help="A file of the folder `manifests` of the home.")],
+    json: JsonFlag = False,
+) -> None:
+    """Compare a manifest with what is stored now, of the days that it is about.
+
+    Exit code 5 where something differs; each difference is named.
+
+    Example: quotemill manifest check manifests/build-00000012.json
+    """
+    settings = load_settings()
+    found = manifest.check(settings, open_warehouse(settings), file)
+    if json:
+        shell.print_json(found.as_json())
+    else:
+        for line in found.differences:
+            print(line)
+        print(f"{found.path}: {len(found.differences)} differences")
+    if found.differences:
+        raise DataQualityError(
+            f"{len(found.differences)} differences from the manifest",
+            hint="`loaders verify tq` says whether ticks and index still agree",
+        )

@@ -1,0 +1,126 @@
+"""Manifests: what each completed build came to, as a JSON file that can be checked later.
+
+A file says what its sources tell of themselves (`Source.facts`), and the sha256 of the file before it, so
+that a chain of them shows whether one was changed or is missing.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from loaders import sources
+from loaders.errors import UsageError
+from loaders.settings import Settings
+from loaders.warehouse.postgres import Warehouse
+
+KIND = "quotemill manifest"
+VERSION = 1
+APART = "made_with"  # of the facts: said and not checked
+
+
+@dataclass(frozen=True)
+class Check:
+    """`differences` are what is not as the manifest says; empty: all is."""
+
+    path: str
+    sources: tuple[str, ...]
+    differences: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"path": self.path, "sources": self.sources, "differences": self.differences}
+
+
+def folder_of(settings: Settings) -> Path:
+    return settings.home / "manifests"
+
+
+def write(settings: Settings, warehouse: Warehouse, build_id: int) -> Path | None:
+    """Write what a build came to, whole or not at all; None where no source has anything to tell."""
+    told = {}
+    for name in sources.configured(settings)[0]:
+        facts = sources.find(name).facts(settings, warehouse, None)
+        if facts is not None:
+            told[name] = facts
+    if not told:
+        return None
+    folder = folder_of(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    before = max(folder.glob("build-*.json"), default=None)
+    document = {
+        "kind": KIND,
+        "version": VERSION,
+        "build_id": build_id,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "sources": told,
+        "previous": before and {"file": before.name, "sha256": _sha256(before)},
+    }
+    path = folder / f"build-{build_id:08d}.json"
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8") as file:
+        json.dump(document, file, indent=1, sort_keys=True, ensure_ascii=False)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    return path
+
+
+def check(settings: Settings, warehouse: Warehouse, path: Path) -> Check:
+    """Compare a manifest with what is stored now, of the days that it is about, and with the file that
+    was before it. Raises UsageError for a file that is no manifest."""
+    document = _read(path)
+    found: list[str] = []
+    for name, told in document["sources"].items():
+        now = sources.find(name).facts(settings, warehouse, told)
+        told, now = (
+            json.loads(json.dumps({k: v for k, v in (x or {}).items() if k != APART}))
+            for x in (told, now)
+        )
+        found += _differences(name, told, now)
+    previous = document["previous"]
+    if previous:
+        before = path.parent / previous["file"]
+        if not before.is_file():
+            found.append(f"previous: {previous['file']} is not there")
+        elif _sha256(before) != previous["sha256"]:
+            found.append(f"previous: {previous['file']} was changed")
+    return Check(str(path), tuple(document["sources"]), tuple(found))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+    if not isinstance(document, dict) or document.get("kind") != KIND:
+        raise UsageError(
+            f"{path} is no manifest", hint="they are in the folder manifests of the home"
+        )
+    if document["version"] > VERSION:
+        raise UsageError(f"{path} is of a newer quotemill", hint="check it with that version")
+    return document
+
+
+def _differences(where: str, told: Any, now: Any) -> Iterator[str]:
+    if isinstance(told, dict) and isinstance(now, dict):
+        for name in sorted(told.keys() | now.keys()):
+            yield from _differences(f"{where}.{name}", told.get(name), now.get(name))
+    elif isinstance(told, list) and isinstance(now, list) and len(told) == len(now):
+        for number, (one, other) in enumerate(zip(told, now, strict=True)):
+            yield from _differences(f"{where}[{number}]", one, other)
+    elif told != now:
+        yield f"{where}: the manifest says {_short(told)}, now {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return f"{len(value)} entries"
+    return "nothing" if value is None else str(value)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
