@@ -43,11 +43,19 @@ class Series:
         return self._ends[-1] - 1 if self._ends else -1
 
     def row(self, number: int) -> Row | None:
-        if not self.first_id <= number <= self.last_id:
-            return None
-        place = bisect_right(self._ends, number)
-        before = self._ends[place - 1] if place else self.first_id
-        return self._blocks[place].rows()[number - before]
+        return next(iter(self.rows(number, number).values()), None)
+
+    def rows(self, first: int, last: int) -> dict[int, Row]:
+        """Those that there are from one number to another, both included, by number."""
+        found: dict[int, Row] = {}
+        number, last = max(first, self.first_id), min(last, self.last_id)
+        while number <= last:
+            place = bisect_right(self._ends, number)
+            before = self._ends[place - 1] if place else self.first_id
+            part = self._blocks[place].rows()[number - before : last - before + 1]
+            found.update(enumerate(part, number))
+            number += len(part)
+        return found
 
     def locate(self, stamp: int) -> int:
         """Number of the first row at or after `stamp`; one past the last where there is none."""

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Self
 
+import orjson
 from aiohttp import WSMsgType, web
 
 from loaders.errors import QuotemillError, UsageError
@@ -286,7 +287,7 @@ class TqSandbox:
             while (packet := session.next_packet()) is not None:
                 if slow := self.faults.strike("slow"):
                     await asyncio.sleep(float(slow.option("seconds")))
-                await socket.send_json(packet)
+                await socket.send_str(orjson.dumps(packet).decode())
                 sent += 1
                 self._note(
                     "send", ",".join(sorted({key for diff in packet["data"] for key in diff}))

@@ -113,12 +113,12 @@ class Session:
             return
         left, right = _window(message, series)
         newest = {str(series.last_id): series.row(series.last_id)}
-        numbers = range(min(right, series.last_id), max(left, series.first_id) - 1, -1)
-        starts = range(0, len(numbers), ROWS_PER_PACKET) or (0,)
-        for n, start in enumerate(starts):
+        first, end = max(left, series.first_id), min(right, series.last_id)
+        starts = range(end, first - 1, -ROWS_PER_PACKET) or (first - 1,)
+        for n, top in enumerate(starts):
             last = n + 1 == len(starts)
-            block = numbers[start : start + ROWS_PER_PACKET]
-            data = {str(number): series.row(number) for number in reversed(block)} | newest
+            block = series.rows(max(first, top - ROWS_PER_PACKET + 1), top)
+            data = {str(number): row for number, row in block.items()} | newest
             chart = {"more_data": not last, "ready": last and ready}
             tail: Diff = {"charts": {name: chart}, "mdhis_more_data": not last}
             if n == 0:

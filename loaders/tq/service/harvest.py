@@ -436,7 +436,7 @@ def _raised(told: dict[str, Any]) -> Exception:
         return TqAnswerError(message)
     if kind == "timeout":
         return TqTimeout(f"the futures servers did not answer in time: {message}")
-    return TqTransport(message)
+    return TqTransport(message, hint="`loaders check tq` says whether they can be reached")
 
 
 def _day(text: str | None) -> date | None:

@@ -71,16 +71,8 @@ class Client:
 
     def calendar(self, first: str, last: str) -> list[str]:
         """Trading days of the range that the published list of holidays reaches."""
-        from tqsdk.calendar import _init_chinese_rest_days
-
-        api = self._session()
-        known_first, known_last = _init_chinese_rest_days()
-        start = max(date.fromisoformat(first), known_first)
-        end = min(date.fromisoformat(last), known_last)
-        if start > end:
-            return []
-        frame = api.get_trading_calendar(start, end)
-        return [day.date().isoformat() for day in frame["date"][frame["trading"]]]
+        days = _trading_days(self._session(), date.fromisoformat(first), date.fromisoformat(last))
+        return [day.isoformat() for day in days]
 
     def instruments(self, varieties: list[str]) -> dict[str, Any]:
         api = self._session()
@@ -192,7 +184,7 @@ class Client:
         self._close()  # a second client beside the first would hold a second connection
         api = self._open(backtest=TqBacktest(first, last))
         try:
-            days = self._known_days(api, first, last)
+            days = _trading_days(api, first, last)
             if symbol not in (TqContCalendar.continuous or {}):
                 raise Failure("unknown", f"no main contracts of {variety}", [variety])
             main = _underlying(api, symbol)
@@ -249,10 +241,6 @@ class Client:
                 main = contract
                 events.append([_midnight(day), contract or None])
         return _covered("history", covered, events)
-
-    def _known_days(self, api: Any, first: date, last: date) -> list[date]:
-        frame = api.get_trading_calendar(first, last)
-        return [stamp.date() for stamp in frame["date"][frame["trading"]]]
 
     # ------------------------------------------------------------------ instruments
     def _check_known(self, symbols: list[str]) -> None:
@@ -380,6 +368,18 @@ def _cst(ns: int) -> datetime:
 
 def _midnight(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=CST).timestamp()) * 1_000_000_000
+
+
+def _trading_days(api: Any, first: date, last: date) -> list[date]:
+    """Outside the years of the published holidays the client would raise."""
+    from tqsdk.calendar import _init_chinese_rest_days
+
+    known_first, known_last = _init_chinese_rest_days()
+    start, end = max(first, known_first), min(last, known_last)
+    if start > end:
+        return []
+    frame = api.get_trading_calendar(start, end)
+    return [stamp.date() for stamp in frame["date"][frame["trading"]]]
 
 
 def _underlying(api: Any, symbol: str) -> str:
@@ -557,7 +557,8 @@ def main() -> None:
             tell({"result": calls[request["call"]](**request["args"])})
         except BaseException as error:
             failure = failure_of(error)
-            message = str(failure).replace(access["password"], "***")
+            secret = access["password"] or "\0"
+            message = str(failure).replace(secret, "***")
             tell({"error": {"kind": failure.kind, "message": message, "symbols": failure.symbols}})
 
 
