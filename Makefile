@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-faults lint format docs bench soak clean
+.PHONY: demo test test-faults lint format docs bench bench-peers soak clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): requirements.lock pyproject.toml
@@ -44,6 +44,10 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
+
+# beside another adapter for QuestDB, in an environment of its own that is made at first
+bench-peers: $(STAMP)
+	$(BIN)/python -m tests.benchmarks --only store --peers
 
 soak: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --durations=10 -m soak

@@ -11,7 +11,7 @@ coefficients are the hash's version.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -87,8 +87,11 @@ def fingerprint(day: pa.Table) -> tuple[int, int]:
     return hash_a, hash_b
 
 
-def measure_sql(dialect: Dialect, relation: str, where: str) -> str:
-    """A query of one row: rows, first_ts, last_ts, hash_a, hash_b, book_levels."""
+def measure_sql(dialect: Dialect, relation: str, where: str, by: Sequence[str] = ()) -> str:
+    """A query of rows, first_ts, last_ts, hash_a, hash_b, book_levels; one row, or one for each value
+    of the columns `by`, which it then has too."""
+    keys = "".join(f"{name}, " for name in by)
+    groups = f"group by {', '.join(by)}" if by else ""
     levels = "\n".join(
         f"when bid_price{n} is not null or ask_price{n} is not null then {n}"
         for n in range(LEVELS, 0, -1)
@@ -96,16 +99,17 @@ def measure_sql(dialect: Dialect, relation: str, where: str) -> str:
     total = "cast(sum((line_{0} * line_{0}) % {1}) as " + _BIGINT[dialect] + ") as hash_{0}"
     return f"""
         select
-            count(*) as rows, min(ts) as first_ts, max(ts) as last_ts,
+            {keys}count(*) as rows, min(ts) as first_ts, max(ts) as last_ts,
             {total.format("a", P)}, {total.format("b", P)}, max(book_levels) as book_levels
         from (
             select
-                ts, {_line(COEFFICIENTS, dialect)} as line_a,
+                {keys}ts, {_line(COEFFICIENTS, dialect)} as line_a,
                 {_line(COEFFICIENTS[::-1], dialect)} as line_b,
                 case {levels} else 0 end as book_levels
             from {relation}
             where {where}
         ) as day
+        {groups}
     """
 
 

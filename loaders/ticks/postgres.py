@@ -15,7 +15,15 @@ from loaders.errors import SettingsError
 from loaders.ticks import ledger
 from loaders.ticks.fingerprint import measure_sql, measured, measured_row
 from loaders.ticks.frame import TICKS, key_of
-from loaders.ticks.store import SCHEDULE, IndexRow, Measured, NoDataRow, Stamp, StoreError
+from loaders.ticks.store import (
+    SCHEDULE,
+    IndexRow,
+    Measured,
+    NoDataRow,
+    Stamp,
+    StoreError,
+    differing,
+)
 from loaders.ticks.tables import (
     DAY_INDEX,
     MAIN_SCHEDULE,
@@ -55,8 +63,18 @@ class PostgresStore:
         return shutil.disk_usage(self._warehouse.home).free
 
     def write_day(self, day: pa.Table) -> Measured:
-        sent = measured(day)
-        return self._ask(lambda conn: self._write_day(conn, day, sent))
+        return self.write_days([day])[0]
+
+    def write_days(self, days: Sequence[pa.Table]) -> list[Measured]:
+        sent = [measured(day) for day in days]
+
+        def work(conn: psycopg.Connection) -> None:
+            for day, there in zip(days, sent, strict=True):
+                self._write_day(conn, day, there)
+
+        if days:
+            self._ask(work)
+        return sent
 
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:
         key = {"symbol": symbol, "contract": contract, "day": trading_day}
@@ -149,7 +167,7 @@ class PostgresStore:
         self._met = True
         return done
 
-    def _write_day(self, conn: psycopg.Connection, day: pa.Table, sent: Measured) -> Measured:
+    def _write_day(self, conn: psycopg.Connection, day: pa.Table, sent: Measured) -> None:
         key = dict(zip(("symbol", "contract", "day"), key_of(day), strict=True))
         flags = pa.repeat(False, day.num_rows)
         _put(conn, MAIN_TICKS, day.append_column(MAIN_TICKS.schema.field("is_deleted"), flags))
@@ -164,12 +182,7 @@ class PostgresStore:
         where = "symbol = %(symbol)s and trading_day = %(day)s and not is_deleted"
         seen = _measure(conn, where, key)
         if seen != sent:
-            raise StoreError(
-                f"{key['contract']} {key['day']} reads back from {self.label} as {seen.rows} rows "
-                f"{seen.row_hash}, sent were {sent.rows} rows {sent.row_hash}",
-                hint="nothing was changed; loaders run tq writes the day again",
-            )
-        return seen
+            raise differing(self.label, key_of(day), seen, sent)
 
 
 def _name(table: StoreTable) -> str:

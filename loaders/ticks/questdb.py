@@ -13,22 +13,41 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.errors import SettingsError
 from loaders.ticks import ledger
-from loaders.ticks.fingerprint import measure_sql, measured, measured_row
+from loaders.ticks.fingerprint import measure_sql, measured
 from loaders.ticks.frame import TICKS, DayKey, key_of, window
 from loaders.ticks.questdb_http import QuestdbHttp, StoreAway, Suspended, literal
 from loaders.ticks.questdb_ilp import IlpWriter
+from loaders.ticks.questdb_rows import (
+    as_stored,
+    day_of_number,
+    flagged,
+    gone_from,
+    measured_of,
+    of,
+    of_day,
+    of_days,
+    stored_schema,
+)
 from loaders.ticks.questdb_server import Address
+from loaders.ticks.questdb_shape import prepare_tables
 from loaders.ticks.questdb_stage import StageWriter, find_stage
 from loaders.ticks.settings import QuestdbSettings
-from loaders.ticks.store import SCHEDULE, IndexRow, Measured, NoDataRow, Stamp, StoreError
+from loaders.ticks.store import (
+    NOTHING,
+    SCHEDULE,
+    IndexRow,
+    Measured,
+    NoDataRow,
+    Stamp,
+    StoreError,
+    differing,
+)
 from loaders.ticks.tables import (
     DAY_INDEX,
     MAIN_SCHEDULE,
@@ -75,7 +94,7 @@ class QuestdbStore:
     # -- TickStore ---------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        self._again(self._prepare)
+        self._again(lambda: prepare_tables(self._http()))
 
     def check(self) -> list[str]:
         return self._again(self._check)
@@ -84,15 +103,23 @@ class QuestdbStore:
         return self._again(self._free_bytes)
 
     def write_day(self, day: pa.Table) -> Measured:
-        sent = measured(day)
-        return self._again(lambda: self._write_day(day, sent))
+        return self.write_days([day])[0]
+
+    def write_days(self, days: Sequence[pa.Table]) -> list[Measured]:
+        keys = [key_of(day) for day in days]
+        if len({(key.symbol, key.trading_day) for key in keys}) < len(keys):
+            raise ValueError("a day is there twice")
+        sent = [measured(day) for day in days]
+        if days:
+            self._again(lambda: self._write_days(days, keys, sent))
+        return sent
 
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:
-        where = _of_day(symbol, contract, trading_day)
+        where = of_day(symbol, contract, trading_day)
         return self._again(lambda: self._measure(where))
 
     def read_day(self, symbol: str, contract: str, trading_day: date) -> pa.Table:
-        where = _of_day(symbol, contract, trading_day)
+        where = of_day(symbol, contract, trading_day)
         rows = self._again(lambda: self._read(MAIN_TICKS, where, "ts, seq"))
         return rows.select(TICKS.names).cast(TICKS)
 
@@ -183,36 +210,7 @@ class QuestdbStore:
             self._rows_writer = stage or IlpWriter(http.address)
         return self._rows_writer
 
-    # -- tables ------------------------------------------------------------------------------
-
-    def _prepare(self) -> None:
-        for table in TABLES:
-            self._http().rows(table.questdb_ddl())
-            # IF NOT EXISTS is silent over a table of another shape
-            self._compare(table)
-
-    def _compare(self, table: StoreTable) -> None:
-        columns = {
-            row["column"]: row
-            for row in self._http().rows(
-                f"select \"column\", type, designated, upsertKey from table_columns('{table.name}')"
-            )
-        }
-        for name in table.names:
-            kind = columns[name]["type"] if name in columns else None
-            if kind is None:
-                _refuse(table, f"lacks the column {name}")
-            if kind != table.questdb_type(name):
-                _refuse(table, f"has {kind} as its column {name}, not {table.questdb_type(name)}")
-            if columns[name]["upsertKey"] != (name in table.key):
-                _refuse(table, f"its column {name} {'is no' if name in table.key else 'is a'} key")
-        if not columns["ts"]["designated"]:
-            _refuse(table, "has not ts as its designated timestamp")
-        (kept,) = self._http().rows(
-            f"select partitionBy, walEnabled from tables() where table_name = '{table.name}'"
-        )
-        if kept["partitionBy"] != table.partition or not kept["walEnabled"]:
-            _refuse(table, f"is not kept by {table.partition} with WAL")
+    # -- is it sound -------------------------------------------------------------------------
 
     def _check(self) -> list[str]:
         wrong = self._http().suspended()
@@ -255,40 +253,52 @@ class QuestdbStore:
 
     # -- rows --------------------------------------------------------------------------------
 
-    def _write_day(self, day: pa.Table, sent: Measured) -> Measured:
-        key = key_of(day)
+    def _write_days(
+        self, days: Sequence[pa.Table], keys: Sequence[DayKey], sent: Sequence[Measured]
+    ) -> None:
         self._require_space()
-        rows = _as_stored(MAIN_TICKS, _flagged(day, False))
-        if (surplus := self._surplus(day, key)) is not None:
-            rows = pa.concat_tables([rows, surplus.select(rows.column_names)])
         self._require_sound(MAIN_TICKS)
-        self.put_rows(MAIN_TICKS, rows)
-        # all contracts: nothing else may be visible on the day
-        seen = self._measure(_of_day(key.symbol, None, key.trading_day))
-        if seen != sent:
-            raise StoreError(
-                f"{key.contract} {key.trading_day} reads back from {self.label} as "
-                f"{seen.rows} rows {seen.row_hash}, sent were {sent.rows} rows {sent.row_hash}",
-                hint="loaders run tq writes the day again",
-            )
-        return seen
+        rows = [as_stored(MAIN_TICKS, flagged(day, False)) for day in days]
+        visible = self._visible(keys)
+        for day, key in zip(days, keys, strict=True):
+            # an old count says enough: what there is none of leaves no surplus
+            if (key.symbol, key.trading_day) in visible:
+                rows.append(self._surplus(day, key).select(rows[0].column_names))
+        self.put_rows(MAIN_TICKS, pa.concat_tables(rows))
+        # of all contracts: nothing else may be visible on the day
+        seen = self._measured_days(keys)
+        for key, there in zip(keys, sent, strict=True):
+            found = seen.get((key.symbol, key.trading_day), NOTHING)
+            if found != there:
+                raise differing(self.label, key, found, there)
 
-    def _surplus(self, day: pa.Table, key: DayKey) -> pa.Table | None:
-        """Rows that readers see on the day and that the new one has not, flagged; None for none."""
-        where = _of_day(key.symbol, None, key.trading_day)
-        (count,) = self._http().rows(f"select count() as n from {MAIN_TICKS.name} where {where}")
-        if not count["n"]:
-            return None
+    def _visible(self, keys: Sequence[DayKey]) -> set[tuple[str, date]]:
+        found = self._http().rows(
+            f"select symbol, trading_day, count() as n from {MAIN_TICKS.name} "
+            f"where {of_days(keys)} group by symbol, trading_day"
+        )
+        return {(row["symbol"], day_of_number(row["trading_day"])) for row in found}
+
+    def _measured_days(self, keys: Sequence[DayKey]) -> dict[tuple[str, date], Measured]:
+        query = measure_sql("questdb", MAIN_TICKS.name, of_days(keys), by=("symbol", "trading_day"))
+        return {
+            (row["symbol"], day_of_number(row["trading_day"])): measured_of(row)
+            for row in self._http().rows(query)
+        }
+
+    def _surplus(self, day: pa.Table, key: DayKey) -> pa.Table:
+        """Rows that readers see on the day and that the new one has not, flagged."""
+        where = of_day(key.symbol, None, key.trading_day)
         places = "ts, seq, underlying_contract"
         old = self._http().table(f"select {places} from {MAIN_TICKS.name} where {where}")
-        if not _gone(old, day, key).any():
-            return None
+        if not gone_from(old, day, key).any():
+            return stored_schema(MAIN_TICKS).empty_table()
         columns = ", ".join(MAIN_TICKS.names)
         old = self._http().table(f"select {columns} from {MAIN_TICKS.name} where {where}")
-        gone = old.filter(pa.array(_gone(old, day, key)))
+        gone = old.filter(pa.array(gone_from(old, day, key)))
         position = gone.schema.get_field_index("is_deleted")
         gone = gone.set_column(position, "is_deleted", pa.repeat(True, gone.num_rows))
-        return gone.cast(_stored_schema(MAIN_TICKS))
+        return gone.cast(stored_schema(MAIN_TICKS))
 
     def put_rows(self, table: StoreTable, rows: pa.Table) -> None:
         """Write rows as the store holds them, as one transaction, and wait until they can be read."""
@@ -299,7 +309,7 @@ class QuestdbStore:
     def _put(self, table: StoreTable, rows: pa.Table) -> None:
         if rows.num_rows:
             self._require_sound(table)
-            self.put_rows(table, _as_stored(table, rows))
+            self.put_rows(table, as_stored(table, rows))
 
     def _read(self, table: StoreTable, where: str = "1 = 1", order: str = "ts") -> pa.Table:
         """Rows with the schema of the table."""
@@ -314,9 +324,7 @@ class QuestdbStore:
 
     def _measure(self, where: str) -> Measured:
         (row,) = self._http().rows(measure_sql("questdb", MAIN_TICKS.name, where))
-        for name in ("first_ts", "last_ts"):
-            row[name] = datetime.fromisoformat(row[name]) if row[name] else None
-        return measured_row(row)
+        return measured_of(row)
 
     # -- what changes in place ---------------------------------------------------------------
 
@@ -333,7 +341,7 @@ class QuestdbStore:
             numbers = ", ".join(f"{day:%Y%m%d}" for day in days)
             self._update(
                 f"segment_id = {segment}, schedule_hash = {literal(schedule_hash)}",
-                f"{_of(symbol, contract, first, last)} and trading_day in ({numbers})",
+                f"{of(symbol, contract, first, last)} and trading_day in ({numbers})",
             )
         new = {stamp.trading_day: stamp for stamp in stamps}
         self._put(
@@ -353,7 +361,7 @@ class QuestdbStore:
         )
 
     def _supersede(self, symbol: str, contract: str, trading_day: date) -> int:
-        where = _of_day(symbol, contract, trading_day)
+        where = of_day(symbol, contract, trading_day)
         self._require_sound(MAIN_TICKS, DAY_INDEX)
         (count,) = self._http().rows(f"select count() as n from {MAIN_TICKS.name} where {where}")
         if count["n"]:
@@ -380,61 +388,6 @@ class QuestdbStore:
 
 
 _OURS = {table.name for table in TABLES}
-
-
-def _refuse(table: StoreTable, why: str) -> None:
-    raise SettingsError(
-        f"the QuestDB table {table.name} is not of our making: {why}",
-        hint=f"move it away: RENAME TABLE {table.name} TO another_name",
-    )
-
-
-def _of(symbol: str, contract: str | None, first: datetime, last: datetime) -> str:
-    where = f"symbol = {literal(symbol)} and ts >= '{_iso(first)}' and ts < '{_iso(last)}'"
-    return where + (f" and underlying_contract = {literal(contract)}" if contract else "")
-
-
-def _of_day(symbol: str, contract: str | None, day: date) -> str:
-    """What readers see of a day: partitions are of UTC days, so the stamps alone do not bound it."""
-    return (
-        f"{_of(symbol, contract, *window(day))} and trading_day = {day:%Y%m%d} and not is_deleted"
-    )
-
-
-def _iso(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
-def _flagged(day: pa.Table, deleted: bool) -> pa.Table:
-    flags = pa.repeat(deleted, day.num_rows)
-    return day.append_column(MAIN_TICKS.schema.field("is_deleted"), flags)
-
-
-def _as_stored(table: StoreTable, rows: pa.Table) -> pa.Table:
-    """Rows of the table's schema in the types that QuestDB's columns take."""
-    for index, field in enumerate(table.schema):
-        if pa.types.is_date32(field.type):
-            rows = rows.set_column(index, field.name, ledger.yyyymmdd(rows[field.name]))
-    return rows.cast(_stored_schema(table))
-
-
-def _stored_schema(table: StoreTable) -> pa.Schema:
-    whole = {"INT": pa.int32()}
-    return pa.schema(
-        [pa.field(f.name, whole.get(table.questdb_type(f.name), f.type)) for f in table.schema]
-    )
-
-
-def _gone(old: pa.Table, day: pa.Table, key: DayKey) -> Any:
-    """Which rows of `old` a new day replaces by nothing."""
-    stamps = np.concatenate([table["ts"].cast(pa.int64()).to_numpy() for table in (old, day)])
-    seqs = np.concatenate([table["seq"].cast(pa.int64()).to_numpy() for table in (old, day)])
-    ranks, rank = np.unique(seqs, return_inverse=True)
-    # a window of stamps times the ranks there are: never near 64 bits
-    places = (stamps - stamps.min()) * len(ranks) + rank
-    same_place = np.isin(places[: old.num_rows], places[old.num_rows :])
-    same_contract = pc.equal(old["underlying_contract"], key.contract).to_numpy()
-    return ~(same_place & same_contract)
 
 
 def _is_local(address: Address) -> bool:

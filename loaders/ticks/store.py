@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 import pyarrow as pa
 
 from loaders.errors import UpstreamError
+from loaders.ticks.frame import DayKey
 
 TICKS_KIND = "main_l5"
 Status = Literal["complete", "superseded"]
@@ -36,6 +37,14 @@ class StoreError(UpstreamError):
     """The store is away, refuses, or gave back something else than was written."""
 
 
+def differing(label: str, key: DayKey, seen: "Measured", sent: "Measured") -> StoreError:
+    return StoreError(
+        f"{key.contract} {key.trading_day} reads back from {label} as {seen.rows} rows "
+        f"{seen.row_hash}, sent were {sent.rows} rows {sent.row_hash}",
+        hint="loaders run tq writes the day again",
+    )
+
+
 @dataclass(frozen=True)
 class Measured:
     """What readers see of a day. `row_hash` is hash_a and hash_b as 16 hex digits; `book_levels` is
@@ -48,6 +57,9 @@ class Measured:
     hash_b: int
     row_hash: str
     book_levels: int
+
+
+NOTHING = Measured(0, None, None, 0, 0, "0" * 16, 0)
 
 
 @dataclass(frozen=True)
@@ -120,6 +132,11 @@ class TickStore(Protocol):
         One transaction; surplus rows and rows of other contracts leave what readers see. Raises
         StoreError where it reads back otherwise than it was sent, or a table is suspended.
         """
+        ...
+
+    def write_days(self, days: Sequence[pa.Table]) -> list[Measured]:
+        """`write_day` of several days at once: still one transaction, so a day is never there in part.
+        For days of few ticks, of which each alone would cost as much as a large one."""
         ...
 
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured: ...

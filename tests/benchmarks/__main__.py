@@ -16,6 +16,7 @@ from tests.benchmarks import (
     page,
     report,
     report_minutes,
+    tick_store,
     whole,
 )
 from tests.benchmarks.processes import ROOT
@@ -99,12 +100,19 @@ def _ticks(server: str, folder: Path, options: argparse.Namespace) -> Iterator[S
     yield TITLES[7], report_minutes.ticks_section(loads, options.tick_codes), []
 
 
+def _store(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
+    peers = ROOT / "var" / "bench-peers" if options.peers else None
+    results = tick_store.side_by_side(folder, 60_000, options.saves, 1_000, 20, peers, _say)
+    yield TITLES[8], tick_store.section(results), tick_store.aims(results)
+
+
 PARTS = {
     "landing": _landing,
     "whole": _whole,
     "day": _day,
     "minutes": _minutes,
     "ticks": _ticks,
+    "store": _store,
 }
 TITLES = (
     "Write paths, same rows",
@@ -115,6 +123,7 @@ TITLES = (
     "One new day with minutes",
     "One new day at four times the minutes",
     "One day of ticks",
+    "Ticks into QuestDB",
 )
 MINUTE_PATHS = (landing.LANDING, "landing:real", "landing:unfed")
 
@@ -159,6 +168,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--days", default=3, help="new days", **whole_number)
     parser.add_argument("--minute-codes", default=5_000, help="at 4×", **whole_number)
     parser.add_argument("--tick-codes", default=500, **whole_number)
+    parser.add_argument("--saves", default=7, help="of a day of ticks by each path", **whole_number)
+    parser.add_argument("--peers", action="store_true", help="also another adapter for QuestDB")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md")
     return parser.parse_args(arguments)
 

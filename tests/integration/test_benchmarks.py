@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from loaders.tdx.schemas import KLINE_MINUTE
-from tests.benchmarks import landing, market_day, page, report, report_minutes
+from tests.benchmarks import landing, market_day, page, report, report_minutes, tick_store
 from tests.benchmarks.stages import wall_parts
+from tests.integration.ticks.servers import require_questdb
 
 
 def test_write_paths_land_the_same_rows_and_are_reported(server_url: str, tmp_path: Path) -> None:
@@ -45,6 +46,18 @@ def test_a_day_of_ticks_is_loaded_from_a_service_of_its_own(
     ticks = load["tables"]["tick_trade"]
     assert ticks["read"] == load["new"] - 1  # and one new day of the calendar
     assert "ticks of 3 codes" in report_minutes.ticks_section([load], 3)
+
+
+def test_ticks_go_into_questdb_by_every_path(tmp_path: Path) -> None:
+    require_questdb()
+    results = tick_store.side_by_side(tmp_path, 200, 1, 50, 2, None, lambda _: None)
+
+    assert [set(of_size.seconds) for of_size in results] == [
+        {"stage", "ilp", "write_day", "client"},
+        {"stage", "ilp", "write_day", "client", "write_days"},
+    ]
+    assert "200 ticks, ticks/s" in tick_store.section(results)
+    assert len(tick_store.aims(results)) == 2
 
 
 def node(begin: int, end: int) -> dict[str, Any]:

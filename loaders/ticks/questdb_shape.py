@@ -1,0 +1,44 @@
+"""Make the tables in QuestDB, or compare the ones that are there with what is declared."""
+
+from loaders.errors import SettingsError
+from loaders.ticks.questdb_http import QuestdbHttp
+from loaders.ticks.tables import TABLES, StoreTable
+
+
+def prepare_tables(http: QuestdbHttp) -> None:
+    """Raises SettingsError that names the table of another shape, and what differs in it."""
+    for table in TABLES:
+        http.rows(table.questdb_ddl())
+        # IF NOT EXISTS is silent over a table of another shape
+        _compare(http, table)
+
+
+def _compare(http: QuestdbHttp, table: StoreTable) -> None:
+    columns = {
+        row["column"]: row
+        for row in http.rows(
+            f"select \"column\", type, designated, upsertKey from table_columns('{table.name}')"
+        )
+    }
+    for name in table.names:
+        kind = columns[name]["type"] if name in columns else None
+        if kind is None:
+            _refuse(table, f"lacks the column {name}")
+        if kind != table.questdb_type(name):
+            _refuse(table, f"has {kind} as its column {name}, not {table.questdb_type(name)}")
+        if columns[name]["upsertKey"] != (name in table.key):
+            _refuse(table, f"its column {name} {'is no' if name in table.key else 'is a'} key")
+    if not columns["ts"]["designated"]:
+        _refuse(table, "has not ts as its designated timestamp")
+    (kept,) = http.rows(
+        f"select partitionBy, walEnabled from tables() where table_name = '{table.name}'"
+    )
+    if kept["partitionBy"] != table.partition or not kept["walEnabled"]:
+        _refuse(table, f"is not kept by {table.partition} with WAL")
+
+
+def _refuse(table: StoreTable, why: str) -> None:
+    raise SettingsError(
+        f"the QuestDB table {table.name} is not of our making: {why}",
+        hint=f"move it away: RENAME TABLE {table.name} TO another_name",
+    )
