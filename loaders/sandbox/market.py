@@ -108,8 +108,7 @@ class SyntheticMarket(World):
         role = self._roles.get(code)
         if at is None or role is None:
             return bars.slice(0, 0)
-        columns = (bars.open, bars.high, bars.low, bars.close, bars.volume, bars.amount)
-        row = tuple(int(column[at]) for column in columns)
+        row = tuple(int(column[at]) for column in bars.columns()[:6])
         return minute_bars(
             day.isoformat(),
             row,

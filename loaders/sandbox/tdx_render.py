@@ -63,26 +63,16 @@ def render(bars: Bars, zone: str) -> Series:
     return Series("".join(pieces).encode(), [0, *accumulate(map(len, pieces))])
 
 
-def tick_rows(day: date, ticks: Sequence[Tick]) -> bytes:
-    """`null` when there is none. The service writes a fixed offset, whatever its zone."""
-    rows = [
-        f'{{"Time":"{day}T{minute}:00+08:00","Price":{price},"Volume":{volume},'
-        f'"Status":{status},"Number":{number}}}'
-        for minute, price, volume, status, number in ticks
-    ]
-    return b"[" + ",".join(rows).encode() + b"]" if rows else b"null"
-
-
-def tick_rows_in_yuan(day: date, ticks: Sequence[Tick]) -> list[bytes]:
-    """As trade-history/full writes them: lower-case keys, a float without needless decimals."""
+def tick_rows(day: date, ticks: Sequence[Tick], *, in_yuan: bool = False) -> list[bytes]:
+    """One row each. The service writes a fixed offset, whatever its zone; trade-history/full has
+    lower-case keys and prices `in_yuan`, floats without needless decimals."""
+    names = ("Time", "Price", "Volume", "Status", "Number")
+    at, paid, size, kind, orders = map(str.lower, names) if in_yuan else names
     return [
         (
-            f'{{"time":"{day}T{minute}:00+08:00","price":{_yuan(price)},"volume":{volume},'
-            f'"status":{status},"number":{number}}}'
+            f'{{"{at}":"{day}T{minute}:00+08:00",'
+            f'"{paid}":{f"{price / 1000:.10g}" if in_yuan else price},'
+            f'"{size}":{volume},"{kind}":{status},"{orders}":{number}}}'
         ).encode()
         for minute, price, volume, status, number in ticks
     ]
-
-
-def _yuan(price: int) -> str:
-    return f"{price / 1000:.10g}"

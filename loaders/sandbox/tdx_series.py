@@ -170,11 +170,8 @@ class SeriesStore:
         if count is not None and len(bars) > count:
             return render(bars.slice(len(bars) - count, len(bars)), self._zone)
         series = render(bars, self._zone)
-        if count is None:
-            self._keep(key, series)
-        return series
-
-    def _keep(self, key: tuple[object, ...], series: Series) -> None:
+        if count is not None:
+            return series
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = series
@@ -182,6 +179,7 @@ class SeriesStore:
             while self._bytes > KEPT_BYTES and len(self._kept) > 1:
                 _, old = self._kept.popitem(last=False)
                 self._bytes -= len(old.text) + 36 * len(old.offsets)
+        return series
 
 
 def begun_minutes(minutes: Bars, clock: datetime) -> Bars:

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 from loaders.sandbox import tdx_wire as wire
 from loaders.sandbox.tdx_calls import Call, prefixed
-from loaders.sandbox.tdx_render import tick_rows, tick_rows_in_yuan
+from loaders.sandbox.tdx_render import tick_rows
 from loaders.sandbox.tdx_wire import BadRequest, UpstreamTimeout
 from loaders.sandbox.world import MinutePoint, Tick
 
@@ -82,7 +82,8 @@ def today_ticks(call: Call, code: str) -> list[Tick]:
 
 
 def _tick_rows(day: date, ticks: list[Tick]) -> bytes:
-    return b'{"Count":%d,"List":%s}' % (len(ticks), tick_rows(day, ticks))
+    rows = b",".join(tick_rows(day, ticks))
+    return b'{"Count":%d,"List":%s}' % (len(ticks), b"[%s]" % rows if rows else b"null")
 
 
 def _day_of(text: str) -> date | None:
@@ -165,7 +166,7 @@ def trade_history_full(call: Call) -> bytes:
         ticks = today_ticks(call, code) if day == call.today else day_ticks(call, code, day)
         if ticks:
             covered.append(day.strftime("%Y%m%d"))
-        rows += tick_rows_in_yuan(day, ticks)
+        rows += tick_rows(day, ticks, in_yuan=True)
         if limit is not None and len(rows) >= limit:
             rows, truncated = rows[:limit], True
             break

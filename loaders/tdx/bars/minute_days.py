@@ -81,7 +81,11 @@ def wanted(
         for day in days
         if code not in newest or (last is not None and day > last)
     ]
-    for code, day in _not_stored(conn, unknown, again=again):
+    if unknown and not again:
+        of_codes, of_days = {code for code, _ in unknown}, {day for _, day in unknown}
+        ended = set(_ending(conn, sorted(of_codes), sorted(of_days), timedelta(0)))
+        unknown = [pair for pair in unknown if pair not in ended]
+    for code, day in unknown:
         by_code[code].days.setdefault(day, None)
     if again:
         for code, day in _ending(conn, codes, days, SECOND_OF_AFTERNOON):
@@ -131,17 +135,6 @@ def _ending(
     """Days whose minute that ends `offset` from the close is stored as final."""
     ends = [close_of(day) + offset for day in days]
     return conn.execute(_ENDING.encode(), {"codes": list(codes), "ends": ends}).fetchall()
-
-
-def _not_stored(
-    conn: psycopg.Connection, pairs: Sequence[tuple[str, date]], *, again: bool
-) -> list[tuple[str, date]]:
-    """Those of some days whose minute 15:00 is not stored as final; with `again` all of them."""
-    if again or not pairs:
-        return list(pairs)
-    days = sorted({day for _, day in pairs})
-    stored = set(_ending(conn, sorted({code for code, _ in pairs}), days, timedelta(0)))
-    return [pair for pair in pairs if pair not in stored]
 
 
 def _newest_days(conn: psycopg.Connection, codes: Sequence[str]) -> list[tuple[str, Stored]]:

@@ -141,13 +141,14 @@ def may_run(task: Mapping[str, str]) -> bool:
 
 def _section(row: Mapping[str, Any]) -> list[str]:
     body = row["evidence"].get("body_start")
+    status, code = ("none" if row[n] is None else row[n] for n in ("http_status", "service_code"))
     return [
         f"## {row['no']} {row['name']}",
         "",
         f"- request: `{_request(row)}`",
         f"- failed as: {row['error']['kind']}, after {row['elapsed_ms']:,} ms",
         f"- message: {row['error']['detail']}",
-        f"- HTTP status {_or_none(row['http_status'])}, code {_or_none(row['service_code'])}",
+        f"- HTTP status {status}, code {code}",
         "",
         *(["First 300 bytes of the body:", "", *_fenced(body)] if body else ["No body came."]),
         "",
@@ -175,10 +176,6 @@ def _fenced(text: str) -> list[str]:
     while fence in text:
         fence += "`"
     return [fence, text.rstrip("\n"), fence]
-
-
-def _or_none(value: int | None) -> str:
-    return "none" if value is None else str(value)
 
 
 def write(path: Path, text: str) -> None:

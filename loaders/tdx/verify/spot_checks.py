@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -35,6 +35,7 @@ NOT_BUILT = "not built yet: `quotemill build`"
 
 Evidence = dict[str, Any]
 Asked = Mapping[str, set[str]]  # keys by dataset
+Newest = dict[str, Bars | QuotemillError]  # by code
 
 
 class Unlike(Exception):
@@ -81,15 +82,6 @@ class Verification(Record):
         }
 
 
-@dataclass(frozen=True)
-class _Service:
-    """What the service says: the codes of its lists, and the newest bars of each sampled code or why
-    there are none."""
-
-    codes: set[str]
-    bars: dict[str, Bars | QuotemillError]
-
-
 def verify(
     settings: Settings,
     warehouse: Warehouse,
@@ -113,8 +105,8 @@ def verify(
                 "no day bars have been loaded yet", hint="`loaders run tdx --mode init` loads them"
             )
         codes = sorted(random.Random(seed).sample(loaded, min(sample, len(loaded))))
-        service = asyncio.run(_asked(settings, codes, as_of))
-        checks = list(_checks(settings, store, service, codes))
+        listed, bars = asyncio.run(_asked(settings, codes, as_of))
+        checks = list(_checks(settings, store, listed, bars))
         reporter.start("verify", len(checks))
         lines: list[Line] = []
         for name, check in checks:
@@ -136,17 +128,21 @@ def verify(
     )
 
 
-async def _asked(settings: Settings, codes: Sequence[str], as_of: datetime) -> _Service:
+async def _asked(
+    settings: Settings, codes: Sequence[str], as_of: datetime
+) -> tuple[set[str], Newest]:
+    """What the service says: the codes of its lists, and the newest bars of each sampled code or why
+    there are none."""
     async with TdxClient(settings.tdx) as client:
         await client.probe(as_of.astimezone(SHANGHAI).date())
         listed = [*await client.codes(), *await client.etfs(expect_rows=False)]
-        bars: dict[str, Bars | QuotemillError] = {}
+        bars: Newest = {}
         for code in codes:
             try:
                 bars[code] = await client.kline_all(code, limit=NEWEST_BARS, expect_rows=False)
             except QuotemillError as error:
                 bars[code] = error
-    return _Service({listing.code for listing in listed}, bars)
+    return {listing.code for listing in listed}, bars
 
 
 def _line(no: int, name: str, check: Callable[[], Evidence]) -> Line:
@@ -163,14 +159,15 @@ def _line(no: int, name: str, check: Callable[[], Evidence]) -> Line:
 
 
 def _checks(
-    settings: Settings, store: Store, service: _Service, codes: Sequence[str]
+    settings: Settings, store: Store, listed: set[str], bars: Newest
 ) -> Iterator[tuple[str, Callable[[], Evidence]]]:
     """Every check by its name. A function of its own each, so that one failure hides no other."""
+    codes = list(bars)
     asked = store.asked([*codes, *index_kline.keys(settings.tdx.indices), *EXCHANGES])
     for exchange in EXCHANGES:
-        yield f"codes {exchange}", partial(_codes, store, service, exchange)
+        yield f"codes {exchange}", partial(_codes, store, listed, exchange)
     for code in codes:
-        yield f"{code} day", partial(_day_bar, store, service.bars[code], code)
+        yield f"{code} day", partial(_day_bar, store, bars[code], code)
         for period, relation in (("week", "kline_weekly_qfq"), ("month", "kline_monthly_qfq")):
             yield f"{code} {period}", partial(_built, store, relation, [code])
         yield f"{code} minute", partial(_minutes, settings, store, asked, code)
@@ -183,11 +180,11 @@ def _checks(
     yield "market_stats_snapshot", partial(_market_stats, store, asked)
 
 
-def _codes(store: Store, service: _Service, exchange: str) -> Evidence:
+def _codes(store: Store, service: set[str], exchange: str) -> Evidence:
     """The stored list is the service's. What it lists no longer is kept, marked as delisted; it never
     drops a code by itself, so a stored one that it lacks vanished from it since the last load."""
     stored = {c: listed for c, listed in store.securities().items() if c[:2] == exchange}
-    theirs = {c for c in service.codes if c[:2] == exchange}
+    theirs = {c for c in service if c[:2] == exchange}
     ours = {c for c, listed in stored.items() if listed}
     built = store.built_codes()
     seen: Evidence = {
