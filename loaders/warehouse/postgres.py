@@ -133,9 +133,9 @@ class Warehouse:
         self.idle.append(conn)
 
     def inner_schema(self, name: str) -> str:
-        """What `qa`, `quotemill_staging` and `quotemill_intermediate` are called beside this market
-        schema: each has its own, so that two can share a database. macros/generate_schema_name.sql
-        says the same."""
+        """What `futures`, `qa`, `quotemill_staging` and `quotemill_intermediate` are called beside
+        this market schema: each has its own, so that two can share a database.
+        macros/generate_schema_name.sql says the same."""
         return name if self.market_schema == "market" else f"{name}_{self.market_schema}"
 
     def params(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ import pytest
 
 from loaders.engine.storable import limits, screen
 from loaders.tdx.schemas import SECURITY, TABLES, TRADING_DAY
+from loaders.tq.schemas import TABLES as FUTURES
 from loaders.trading_time import close_of
 from loaders.warehouse.tables import LandedTable
 from tests.integration.dbt.conftest import REBUILD, Outcome
@@ -110,5 +111,48 @@ def test_the_extremes_of_every_column_can_be_built(
     ).fetchall()
     assert len(views) > 10
     for schema, view in views:  # a view computes when it is read
+        conn.execute(f"create temp table read as select * from {schema}.{view}".encode())
+        conn.execute(b"drop table read")
+
+
+def plain_of_futures(landed: LandedTable, variety: str, day: date) -> dict[str, Any]:
+    words = {
+        "variety": variety, "symbol": f"KQ.m@{variety}", "contract": f"{variety}2401",
+        "route": "backtest", "session": "day", "status": "complete", "delivery_year": 2024,
+    }  # fmt: skip
+    return plain(landed, variety, day) | {
+        n: w for n, w in words.items() if n in landed.schema.names
+    }
+
+
+def test_the_extremes_of_every_column_of_futures_can_be_built(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    cases = [
+        (landed, c, v) for landed in FUTURES for c in landed.schema for v in extremes(landed, c)
+    ]
+    for landed in FUTURES:
+        rows = [{"trade_date": day} | {"fetched_at": FETCHED} for day in DAYS[15:25]]
+        if landed.name != "trading_day":
+            rows = []
+            for number, (odd, column, value) in enumerate(cases):
+                of_variety = [plain_of_futures(landed, f"X.v{number}", day) for day in DAYS[18:22]]
+                if landed is odd:
+                    whole = int(value) if pa.types.is_integer(column.type) else value
+                    of_variety = [row | {column.name: whole} for row in of_variety]
+                rows += of_variety
+            rows = screen(rows, landed).rows.to_pylist()
+        keep = {tuple(row[name] for name in landed.key): row for row in rows}
+        land(conn, landed.qualified, keep.values())
+    assert len(cases) > 50
+
+    built = dbt(*REBUILD)
+
+    assert built.success, built.error
+    assert conn.execute("select count(*) > 50 from futures.tick_coverage").fetchone() == (True,)
+    views = conn.execute(
+        "select schemaname, viewname from pg_views where schemaname in ('futures', 'qa') order by 1, 2"
+    ).fetchall()
+    for schema, view in views:
         conn.execute(f"create temp table read as select * from {schema}.{view}".encode())
         conn.execute(b"drop table read")
