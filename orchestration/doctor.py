@@ -59,6 +59,8 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
         checks += [*_inside(warehouse, now), *_steps(warehouse)]
     ready, _ = sources.configured(settings)
     checks += [_service(name, settings, now) for name in ready]
+    if settings.questdb_url is not None or ("tq" in ready and warehouse is not None):
+        checks += _tick_store(settings, warehouse)
     checks += [*_orphans(), _disk(settings)]
     # TDX alone stands on the announced holidays of Shanghai
     return [*checks, _horizon(now)] if "tdx" in ready else checks
@@ -126,6 +128,23 @@ def _service(source: str, settings: Settings, now: datetime) -> Check:
     if found.warnings:
         return Check("service", "warn", "; ".join(found.warnings), f"loaders check {source}")
     return Check("service", "ok", f"{source}: {found.seen}")
+
+
+def _tick_store(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
+    from loaders.ticks.choice import described, open_questdb, open_store
+
+    try:
+        store = open_store(settings, warehouse) if warehouse else open_questdb(settings)
+        problems = store.check()
+        store.close()
+    except QuotemillError as error:
+        yield _failed("tick store", error)
+        return
+    for problem in problems:
+        wrong, _, mend = problem.rpartition(": ")
+        yield Check("tick store", "warn", wrong, mend)
+    if not problems:
+        yield Check("tick store", "ok", described(settings))
 
 
 def _orphans() -> Iterator[Check]:

@@ -19,6 +19,7 @@ from loaders.ticks.questdb_ilp import IlpWriter
 from loaders.ticks.questdb_server import Address
 from loaders.ticks.store import StoreError
 from loaders.ticks.tables import MAIN_TICKS, TABLES
+from orchestration import doctor
 from tests.integration.ticks.servers import SMALL, address_of, open_at
 from tests.ticks import KEY, day_of_ticks
 
@@ -250,3 +251,23 @@ def test_names_with_quotes_are_texts_like_others(questdb_store: QuestdbStore) ->
     day = day_of_ticks(20, key)
     assert questdb_store.write_day(day) == measured(day)
     assert questdb_store.supersede(*key) == 20
+
+
+def test_the_doctor_says_how_the_store_is(
+    questdb_store: QuestdbStore, questdb_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=questdb_folder.parent, questdb_url="local")
+
+    def seen() -> tuple[str, str, str]:
+        (check,) = doctor._tick_store(settings, None)
+        return check.status, check.seen, check.mend
+
+    assert seen() == ("ok", f"the QuestDB of {settings.home}", "")
+    _sql(questdb_folder, f"alter table {TICKS_NAME} suspend wal")
+    status, what, mend = seen()
+    assert (status, mend) == ("warn", "quotemill questdb resume")
+    assert TICKS_NAME in what
+    questdb_store.resume()
+    elsewhere = Settings(home=questdb_folder / "nowhere", questdb_url="local")
+    (check,) = doctor._tick_store(elsewhere, None)
+    assert (check.status, check.mend, check.exit_code) == ("fail", "quotemill questdb start", 4)
