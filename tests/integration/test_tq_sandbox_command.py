@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator
 
 import httpx
-import psutil
 import pytest
 
 from tests.conftest import require
+
+psutil = pytest.importorskip("psutil", reason="the extra tq is not installed")
 
 TOKEN = "/auth/realms/shinnytech/protocol/openid-connect/token"
 
