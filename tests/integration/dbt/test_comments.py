@@ -1,0 +1,39 @@
+"""Tables carry their documentation as comments, which are written where they differ, and then only."""
+
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from tests.integration.dbt.conftest import Outcome
+
+pytestmark = pytest.mark.usefixtures("models")
+MODELS = ("run", "--select", "trading_calendar", "suspensions")  # a table and a view
+WRITTEN = """
+    select d.objoid::regclass::text, d.objsubid, d.description, d.xmin::text
+    from pg_description as d join pg_class as c on d.objoid = c.oid
+    where d.classoid = 'pg_class'::regclass and c.relnamespace = 'market'::regnamespace
+    order by 1, 2
+"""
+
+
+def test_a_comment_is_written_where_it_differs_and_no_other(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    first = conn.execute(WRITTEN).fetchall()
+    texts = {(name, column): text for name, column, text, _ in first}
+    assert texts["market.trading_calendar", 1] == "The exchange's trading date."
+    assert texts["market.trading_calendar", 0].startswith("One row per trading day")
+    assert ("market.suspensions", 0) in texts
+
+    assert dbt(*MODELS).success
+    assert conn.execute(WRITTEN).fetchall() == first
+
+    conn.execute("comment on column market.trading_calendar.trade_date is 'another'")
+    conn.execute("comment on view market.suspensions is null")
+    assert dbt(*MODELS).success
+    again = conn.execute(WRITTEN).fetchall()
+    assert {(name, column): text for name, column, text, _ in again} == texts
+    assert [
+        row for row in again if row[0] not in ("market.trading_calendar", "market.suspensions")
+    ] == [row for row in first if row[0] not in ("market.trading_calendar", "market.suspensions")]
