@@ -1,5 +1,6 @@
 """What every test may ask for: real data, a server, databases empty or filled, dbt's parsed project."""
 
+import functools
 import gc
 import os
 import secrets
@@ -8,12 +9,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from loaders.cli import shell
 from loaders.settings import Settings
+from loaders.warehouse import profiles
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration import build
@@ -49,6 +52,12 @@ def _settings_come_from_tests_alone(tmp_path_factory: pytest.TempPathFactory) ->
         # artifacts and a log that no test reads: a quarter of a command's time
         patch.setenv("DBT_WRITE_JSON", "false")
         patch.setenv("DBT_LOG_LEVEL_FILE", "none")
+        # a thread more is a connection more with cold caches: a quarter of a build's time. Commands
+        # that are processes of their own build with all of them
+        patch.setattr(profiles, "THREADS", 1)
+        # each client of ours or of a test reads all certificates of the machine anew: 15 ms
+        tls = "httpx._transports.default.create_ssl_context"
+        patch.setattr(tls, functools.cache(httpx.create_ssl_context))
         yield
 
 

@@ -11,6 +11,7 @@ from loaders.errors import SettingsError
 from loaders.warehouse.postgres import Warehouse
 
 _MARK = "# Written by quotemill whenever the warehouse changes; edits are lost."
+THREADS = 4  # models that dbt builds side by side
 # what dbt-postgres hands on to libpq
 _PASSED_ON = ("sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout", "keepalives_idle")
 
@@ -60,7 +61,7 @@ def _profile(warehouse: Warehouse) -> dict[str, Any]:
         "password": _literal(params.get("password", "")),
         "dbname": _literal(params.get("dbname", "postgres")),
         "schema": warehouse.market_schema,
-        "threads": 4,
+        "threads": THREADS,
     }
     for name in _PASSED_ON:
         if name in params:

@@ -9,43 +9,40 @@ import pytest
 HEAVY = ("dlt", "dbt", "tqsdk", "ib_insync", "pandas", "pyarrow")
 
 
-def heavy_after(module: str, *arguments: str) -> list[str]:
-    """Which heavy modules a command line has imported when it ends."""
-    code = (
+def heavy_after(code: str) -> list[list[str]]:
+    """Which heavy modules a new interpreter has imported after each `look()` of the code."""
+    looking = (
         "import contextlib, sys\n"
-        f"from {module} import app\n"
-        "with contextlib.suppress(SystemExit):\n"
-        f"    app({list(arguments)!r})\n"
-        f"print('heavy:', *[name for name in {HEAVY!r} if name in sys.modules])"
+        f"def look(): print('heavy:', *[name for name in {HEAVY!r} if name in sys.modules])\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=os.environ
+        [sys.executable, "-c", looking + code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.rpartition("heavy:")[2].split()
+    looks = [line for line in done.stdout.splitlines() if line.startswith("heavy:")]
+    return [line.split()[1:] for line in looks]
 
 
 @pytest.mark.parametrize(
-    ("module", "arguments"),
+    ("module", "commands"),
     [
-        ("loaders.cli", ("--help",)),
-        ("loaders.cli", ("run", "--help")),
-        ("loaders.cli", ("status", "--help")),
-        ("orchestration.cli", ("--help",)),
-        ("orchestration.cli", ("run", "--help")),
-        ("orchestration.cli", ("status", "--help")),
-        ("orchestration.cli", ("warehouse", "--help")),
+        ("loaders.cli", ("", "run", "status")),
+        ("orchestration.cli", ("", "run", "status", "warehouse")),
     ],
 )
-def test_help_imports_nothing_heavy(module: str, arguments: tuple[str, ...]) -> None:
-    assert heavy_after(module, *arguments) == []
+def test_help_imports_nothing_heavy(module: str, commands: tuple[str, ...]) -> None:
+    code = f"from {module} import app\n"
+    for command in commands:
+        arguments = [*command.split(), "--help"]
+        code += f"with contextlib.suppress(SystemExit):\n    app({arguments!r})\nlook()\n"
+    assert dict(zip(commands, heavy_after(code), strict=True)) == {name: [] for name in commands}
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["loaders.cli.jobs", "orchestration.status", "loaders.settings", "loaders.engine.jobs"],
-)
-def test_what_status_stands_on_is_light(module: str) -> None:
-    code = f"import sys, {module}\nprint(*[name for name in {HEAVY!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout.split()) == (0, []), done.stderr
+def test_what_status_stands_on_is_light() -> None:
+    modules = "loaders.settings", "loaders.engine.jobs", "loaders.cli.jobs", "orchestration.status"
+    code = "".join(f"import {module}\nlook()\n" for module in modules)
+    assert dict(zip(modules, heavy_after(code), strict=True)) == {name: [] for name in modules}

@@ -9,6 +9,7 @@ import yaml
 
 from loaders.errors import SettingsError
 from loaders.project import Project
+from loaders.warehouse import profiles
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 
@@ -16,6 +17,7 @@ from loaders.warehouse.profiles import write_profile
 @pytest.fixture(autouse=True)
 def no_profiles_dir(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DBT_PROFILES_DIR", raising=False)
+    monkeypatch.setattr(profiles, "THREADS", 3)
 
 
 def _warehouse(url: str) -> Warehouse:
@@ -37,7 +39,11 @@ def test_the_embedded_server_is_named_by_its_socket_folder(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     output = _output(path)
     assert output["host"] == running_warehouse.params()["host"]
-    assert (output["type"], output["schema"], output["threads"]) == ("postgres", "market", 4)
+    assert (output["type"], output["schema"], output["threads"]) == (
+        "postgres",
+        "market",
+        3,
+    )
     assert list(tmp_path.iterdir()) == [path]
 
 
