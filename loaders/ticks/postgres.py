@@ -13,7 +13,7 @@ from pgpq import ArrowToPostgresBinaryEncoder
 
 from loaders.errors import SettingsError
 from loaders.ticks import ledger
-from loaders.ticks.fingerprint import measure_sql, measured, measured_row
+from loaders.ticks.fingerprint import measure_sql, measured_days, measured_row
 from loaders.ticks.frame import TICKS, key_of
 from loaders.ticks.store import (
     SCHEDULE,
@@ -66,14 +66,15 @@ class PostgresStore:
         return self.write_days([day])[0]
 
     def write_days(self, days: Sequence[pa.Table]) -> list[Measured]:
-        sent = [measured(day) for day in days]
+        if not days:
+            return []
+        sent = measured_days(days)
 
         def work(conn: psycopg.Connection) -> None:
             for day, there in zip(days, sent, strict=True):
                 self._write_day(conn, day, there)
 
-        if days:
-            self._ask(work)
+        self._ask(work)
         return sent
 
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loaders.ticks import ledger
-from loaders.ticks.fingerprint import measure_sql, measured
+from loaders.ticks.fingerprint import measure_sql, measured_days
 from loaders.ticks.frame import TICKS, DayKey, key_of, window
 from loaders.ticks.questdb_http import QuestdbHttp, StoreAway, Suspended, literal
 from loaders.ticks.questdb_ilp import IlpWriter
@@ -109,9 +109,10 @@ class QuestdbStore:
         keys = [key_of(day) for day in days]
         if len({(key.symbol, key.trading_day) for key in keys}) < len(keys):
             raise ValueError("a day is there twice")
-        sent = [measured(day) for day in days]
-        if days:
-            self._again(lambda: self._write_days(days, keys, sent))
+        if not days:
+            return []
+        sent = measured_days(days)
+        self._again(lambda: self._write_days(days, keys, sent))
         return sent
 
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:
@@ -258,7 +259,7 @@ class QuestdbStore:
     ) -> None:
         self._require_space()
         self._require_sound(MAIN_TICKS)
-        rows = [as_stored(MAIN_TICKS, flagged(day, False)) for day in days]
+        rows = [as_stored(MAIN_TICKS, flagged(pa.concat_tables(days), False))]
         visible = self._visible(keys)
         for day, key in zip(days, keys, strict=True):
             # an old count says enough: what there is none of leaves no surplus

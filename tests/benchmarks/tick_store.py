@@ -32,7 +32,7 @@ from tests.benchmarks.report import Aim, table
 from tests.ticks import day_of_ticks
 
 STAGE, ILP, DAY, CLIENT, ADAPTER = "stage", "ilp", "write_day", "client", "adapter"
-TOGETHER = "write_days"
+TOGETHER, DAYS = "together", "write_days"
 SYMBOLS = [name for name in MAIN_TICKS.names if MAIN_TICKS.questdb_type(name) == "SYMBOL"]
 # neither side waits for the disk
 SETTINGS = QuestdbSettings(port=0, fsync=False)
@@ -83,8 +83,8 @@ def side_by_side(
         stack.callback(store.close)
         store.prepare()
         paths: dict[str, Save] = {
-            STAGE: stack.enter_context(_ours(address, "stage")),
-            ILP: stack.enter_context(_ours(address, "ilp")),
+            STAGE: stack.enter_context(_ours(address, "stage", STAGE)),
+            ILP: stack.enter_context(_ours(address, "ilp", ILP)),
             DAY: _whole_day(store),
             CLIENT: stack.enter_context(_client(address)),
         }
@@ -97,8 +97,9 @@ def side_by_side(
             paths[ADAPTER] = stack.enter_context(
                 _adapter(peers, home, ports[0], ports[1].split()[0])
             )
+        together = stack.enter_context(_ours(address, "stage", TOGETHER))
         days = _days(day_rows)
-        for save in paths.values():
+        for save in [*paths.values(), together]:
             save(next(days))  # warms compilers, connections, plans
         whole = Results(day_rows)
         for number in range(rounds):
@@ -106,7 +107,7 @@ def side_by_side(
             say(f"round {number + 1}: {_told(whole)}")
         small = Results(small_rows)
         for number in range(rounds):
-            _small(paths, store, _varieties(small_rows, saves, number), small)
+            _small(paths, together, store, _varieties(small_rows, saves, number), small)
         say(f"{small_rows} at a time: {_told(small)}")
         return [whole, small]
 
@@ -119,13 +120,19 @@ def _once(paths: dict[str, Save], rows: pa.Table, results: Results) -> None:
 
 
 def _small(
-    paths: dict[str, Save], store: QuestdbStore, days: list[pa.Table], results: Results
+    paths: dict[str, Save],
+    together: Save,
+    store: QuestdbStore,
+    days: list[pa.Table],
+    results: Results,
 ) -> None:
     """All days by one path, then by the next; a path's seconds are those of its mean save."""
-    names = [*paths, TOGETHER]
+    names = [*paths, TOGETHER, DAYS]
     random.Random(len(results.seconds.get(CLIENT, ()))).shuffle(names)
     for name in names:
         if name == TOGETHER:
+            seconds = together(pa.concat_tables(days))
+        elif name == DAYS:
             began = time.perf_counter()
             store.write_days(days)
             seconds = time.perf_counter() - began
@@ -152,9 +159,9 @@ def _days(rows: int, day: date = date(2025, 3, 3)) -> Iterator[pa.Table]:
 
 
 @contextmanager
-def _ours(address: Address, way: Any) -> Iterator[Save]:
+def _ours(address: Address, way: Any, name: str) -> Iterator[Save]:
     store = QuestdbStore(lambda: address, SETTINGS, label="bench", way=way)
-    bench = replace(MAIN_TICKS, name=f"bench_{way}")
+    bench = replace(MAIN_TICKS, name=f"bench_{name}")
     _make(address, bench.questdb_ddl())
 
     def save(day: pa.Table) -> float:
@@ -255,7 +262,8 @@ NAMES = {
     STAGE: "**the stage**: a Parquet file and one INSERT",
     ILP: "**ILP**: the same client behind our check of types",
     DAY: "`write_day` by the stage: looks for space, suspended tables and surplus before, reads back after",
-    TOGETHER: "`write_days` by the stage: all of them in one transaction, and read back",
+    TOGETHER: "the stage, all of them gathered into one transaction",
+    DAYS: "`write_days` by the stage: the same, with what `write_day` looks at before and after",
     ADAPTER: f"{PEER[1].replace('==', ' ')}, in an environment of its own",
 }
 AIMS = {  # size (0: a day), path, against, at least
@@ -287,7 +295,7 @@ def section(results: list[Results]) -> str:
             f"From a day as an Arrow table until readers see it, its WAL applied, on QuestDB "
             f"{VERSION} without fsync, every path into a table of its own of one shape. "
             f"{results[0].rows:,} ticks are a day of one series; {results[1].rows:,} are the days of "
-            f"several varieties, saved one after another, each awaited, but for `write_days`. Ratios are "
+            f"several varieties, saved one after another, each awaited, but for those gathered. Ratios are "
             f"medians over {len(results[0].seconds[CLIENT])} rounds in which the paths take turns.",
             "",
             table(head, lines),
@@ -302,7 +310,7 @@ def aims(results: list[Results]) -> list[Aim]:
         if against not in of_size.seconds:
             continue
         found = of_size.ratio(path, against)
-        name = {STAGE: "the stage", ILP: "ILP", TOGETHER: "days written together"}[path]
+        name = {STAGE: "the stage", ILP: "ILP", TOGETHER: "the stage, 20 saves gathered"}[path]
         other = {CLIENT: "the bare client", ADAPTER: "the adapter"}[against]
         made.append(
             (

@@ -54,7 +54,7 @@ def test_ticks_go_into_questdb_by_every_path(tmp_path: Path) -> None:
 
     assert [set(of_size.seconds) for of_size in results] == [
         {"stage", "ilp", "write_day", "client"},
-        {"stage", "ilp", "write_day", "client", "write_days"},
+        {"stage", "ilp", "write_day", "client", "together", "write_days"},
     ]
     assert "200 ticks, ticks/s" in tick_store.section(results)
     assert len(tick_store.aims(results)) == 2
