@@ -1,8 +1,17 @@
 {#
-    Adjusted bars of the stocks and funds by week or month (`period`). Final once all their days are,
-    and the period is over: no day of a code that is suspended at its end comes any more.
+    The model of the adjusted bars of stocks and funds by week or month (`period`). Final once all their
+    days are, and the period is over: no day of a code that is suspended at its end comes any more.
 #}
 {% macro adjusted_bars_of_period(period) -%}
+    {{ config(
+        materialized='incremental',
+        unique_key=['code', period ~ '_start'],
+        indexes=[{'columns': ['trade_date']}],
+        meta={
+            'follows': {'kline_daily_qfq': period, 'int_market_day__next': 'from_' ~ period},
+            'by': period ~ '_start',
+        },
+    ) }}
     with days as (
         select
             *,

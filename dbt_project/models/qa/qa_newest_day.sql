@@ -24,25 +24,6 @@ codes as (
     where s.is_listed and s.instrument_type <> 'index'
 ),
 
--- some are suspended on any day
-newest_day as (
-    select
-        'newest_day' as check_name,
-        'warning' as severity,
-        'kline_daily' as subject,
-        as_of_date as trade_date,
-        format(
-            '%s of %s codes have no bar of the newest day, such as %s: loaders run tdx'
-            || ' --dataset kline_daily',
-            count(*) filter (where lacks_newest_day), count(*),
-            min(code) filter (where lacks_newest_day)
-        ) as evidence
-    from codes
-    group by as_of_date
-    having
-        count(*) filter (where lacks_newest_day) > greatest(1, 0.1 * count(*))
-),
-
 -- few codes that all stand still have no newest day to be judged by, but a calendar that goes on.
 -- One row for each day on which some ended stays the same for as long as they are suspended
 latest_days as (
@@ -51,25 +32,36 @@ latest_days as (
     where is_served
     order by trade_date desc
     limit 5
-),
-
-no_recent_bar as (
-    select
-        'no_recent_bar' as check_name,
-        'warning' as severity,
-        'kline_daily' as subject,
-        last_trade_date as trade_date,
-        min(code) || case when count(*) > 1 then ' and ' || count(*) - 1 || ' more' else '' end
-        || ': no bar for five trading days and more: suspended, or the service has them no more'
-            as evidence
-    from {{ ref('symbol_dim') }}
-    where
-        is_listed
-        and instrument_type <> 'index'
-        and last_trade_date < (select min(trade_date) from latest_days)
-    group by last_trade_date
 )
 
-select * from newest_day
+-- some are suspended on any day
+select
+    'newest_day' as check_name,
+    'warning' as severity,
+    'kline_daily' as subject,
+    as_of_date as trade_date,
+    format(
+        '%s of %s codes have no bar of the newest day, such as %s: loaders run tdx'
+        || ' --dataset kline_daily',
+        count(*) filter (where lacks_newest_day), count(*),
+        min(code) filter (where lacks_newest_day)
+    ) as evidence
+from codes
+group by as_of_date
+having
+    count(*) filter (where lacks_newest_day) > greatest(1, 0.1 * count(*))
 union all
-select * from no_recent_bar
+select
+    'no_recent_bar' as check_name,
+    'warning' as severity,
+    'kline_daily' as subject,
+    last_trade_date as trade_date,
+    min(code) || case when count(*) > 1 then ' and ' || count(*) - 1 || ' more' else '' end
+    || ': no bar for five trading days and more: suspended, or the service has them no more'
+        as evidence
+from {{ ref('symbol_dim') }}
+where
+    is_listed
+    and instrument_type <> 'index'
+    and last_trade_date < (select min(trade_date) from latest_days)
+group by last_trade_date

@@ -20,11 +20,7 @@
     ) -%}
 {%- endfor -%}
 
-with rejected as (
-    select * from {{ ref('stg_tdx__rejected_row') }} where not is_withdrawn
-),
-
-refused_actions as (
+with refused_actions as (
     select a.*
     from {{ ref('int_corporate_actions__refused') }} as a
     where exists (select from {{ source('raw_tdx', 'kline_daily') }} as k where k.code = a.code)
@@ -32,8 +28,8 @@ refused_actions as (
 
 open_rows as (
     select r.*
-    from rejected as r
-    where {{ not_stored | join(' and ') }}
+    from {{ ref('stg_tdx__rejected_row') }} as r
+    where not r.is_withdrawn and {{ not_stored | join(' and ') }}
 )
 
 select

@@ -4,22 +4,11 @@
 ] -%}
 
 with actions as (
-    select * from {{ ref('stg_tdx__corporate_action') }} where not is_withdrawn
-),
-
--- one source per code, the CSV files before xdxr: two lists of the same events must not add up
-ranked as (
     select
         *,
-        min(case source when 'csv' then 1 else 2 end) over (partition by code) as best_rank
-    from actions
-),
-
-from_source as (
-    select
-        {{ known | join(', ') }}, adjusts_price, source_ref
-    from ranked
-    where case source when 'csv' then 1 else 2 end = best_rank
+        bool_or(source = 'csv') over (partition by code) as has_csv
+    from {{ ref('stg_tdx__corporate_action') }}
+    where not is_withdrawn
 ),
 
 typed_overrides as (
@@ -37,7 +26,18 @@ typed_overrides as (
     from {{ ref('corporate_action_overrides') }}
 ),
 
-added as (
+-- one source per code, the CSV files before xdxr: two lists of the same events must not add up
+chosen as (
+    select
+        {{ known | join(', ') }}, adjusts_price, source_ref
+    from actions as a
+    where
+        (source = 'csv' or not has_csv)
+        and not exists (
+            select from typed_overrides as o
+            where o.code = a.code and o.ex_date = a.ex_date and o.action in ('remove', 'replace')
+        )
+    union all
     select
         code,
         ex_date,
@@ -60,23 +60,6 @@ added as (
         source_ref
     from typed_overrides
     where action in ('add', 'replace')
-),
-
-set_aside as (
-    select distinct
-        code,
-        ex_date
-    from typed_overrides
-    where action in ('remove', 'replace')
-),
-
-chosen as (
-    select s.*
-    from from_source as s
-    left join set_aside as o on s.code = o.code and s.ex_date = o.ex_date
-    where o.code is null
-    union all
-    select * from added
 ),
 
 -- a rights price without rights is a public offer, a row of zeros a change of share counts

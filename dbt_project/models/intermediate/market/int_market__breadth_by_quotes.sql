@@ -1,8 +1,4 @@
-with stocks as (
-    select * from {{ ref('symbol_dim') }} where instrument_type = 'stock'
-),
-
-priced as (
+with priced as (
     select
         s.exchange,
         q.sampled_at,
@@ -12,7 +8,8 @@ priced as (
         s.price_decimals,
         {{ price_limit('q.code', 'q.trade_date', 's.name') }} as price_limit
     from {{ ref('stg_tdx__quote') }} as q
-    inner join stocks as s on q.code = s.code
+    inner join {{ ref('symbol_dim') }} as s on q.code = s.code
+    where s.instrument_type = 'stock'
 )
 
 select

@@ -7,40 +7,32 @@ trading_calendar as not materialized (
     select * from {{ ref('trading_calendar') }}
 ),
 
--- a bar on a day that is no trading day must not move the market's day
-latest_trading_day as (
-    select c.trade_date
-    from trading_calendar as c
-    where exists (select from bars as b where b.trade_date = c.trade_date)
-    order by c.trade_date desc
-    limit 1
-),
-
-latest_final_day as (
-    select c.trade_date
-    from trading_calendar as c
-    where exists (select from bars as b where b.trade_date = c.trade_date and b.is_final)
-    order by c.trade_date desc
-    limit 1
-),
-
--- who loads indices alone has a market too
-latest_index_day as (
-    select i.trade_date
-    from {{ source('raw_tdx', 'index_kline') }} as i
-    where i.code = 'sh000001' and i.period = 'day' and i.is_final
-    order by i.bar_end desc
-    limit 1
-),
-
 days as (
     select
+        -- a bar on a day that is no trading day must not move the market's day
         coalesce(
-            (select trade_date from latest_trading_day),
+            (
+                select c.trade_date from trading_calendar as c
+                where exists (select from bars as b where b.trade_date = c.trade_date)
+                order by c.trade_date desc limit 1
+            ),
             (select max(trade_date) from bars)
         ) as as_of_date,
+        -- who loads indices alone has a market too
         greatest(
-            (select trade_date from latest_final_day), (select trade_date from latest_index_day)
+            (
+                select c.trade_date from trading_calendar as c
+                where
+                    exists (
+                        select from bars as b where b.trade_date = c.trade_date and b.is_final
+                    )
+                order by c.trade_date desc limit 1
+            ),
+            (
+                select i.trade_date from {{ source('raw_tdx', 'index_kline') }} as i
+                where i.code = 'sh000001' and i.period = 'day' and i.is_final
+                order by i.bar_end desc limit 1
+            )
         ) as final_date
 )
 

@@ -76,54 +76,12 @@ with_last_bar as (
     ) as p on true
 ),
 
-ohlc_order as (
-    select
-        code,
-        trade_date,
-        'ohlc_order' as check_name,
-        trade_date as finding_date,
-        format('open %s high %s low %s close %s', open, high, low, close) as evidence
-    from bars
-    where high < greatest(open, low, close) or low > least(open, high, close) or low <= 0
-),
-
-volume_mismatch as (
-    select
-        code,
-        trade_date,
-        'volume_mismatch' as check_name,
-        trade_date as finding_date,
-        format(
-            '%s yuan for %s shares between %s and %s', amount_cny, volume_shares, low, high
-        ) as evidence
-    from bars
-    where volume_flag = 'unreliable'
-),
-
 with_gap as (
     select
         b.*,
         b.served_before - c.served_number as missing_count
     from with_last_bar as b
     inner join numbered_days as c on b.last_bar_date = c.trade_date
-),
-
-missing_bars as (
-    select
-        b.code,
-        b.trade_date,
-        'missing_bars' as check_name,
-        (
-            select min(c.trade_date) from trading_calendar as c
-            where c.is_served and c.trade_date > b.last_bar_date
-        ) as finding_date,
-        b.missing_count || ' trading days without a bar until '
-        || (
-            select max(c.trade_date) from trading_calendar as c
-            where c.is_served and c.trade_date < b.trade_date
-        ) || ': no answer covers them' as evidence
-    from with_gap as b
-    where b.missing_count > 0
 ),
 
 -- the first bar after a suspension may move freely
@@ -182,37 +140,63 @@ jumps as materialized (
     select *
     from compared
     where expected_open > 0 and abs(open / expected_open - 1) > allowed
-),
-
--- a new listing may move freely too, for five days
-price_jumps as (
-    select
-        j.code,
-        j.trade_date,
-        'price_jump' as check_name,
-        j.trade_date as finding_date,
-        format(
-            'open %s against %s expected from the last close (%s %%): missing action?',
-            j.open,
-            round(j.expected_open, 3),
-            round(100 * (j.open / j.expected_open - 1), 1)
-        ) as evidence
-    from jumps as j
-    where
-        (
-            select count(*) from (
-                select from all_bars as k
-                where k.code = j.code and k.trade_date < j.trade_date
-                order by k.trade_date
-                limit 5
-            ) as earlier
-        ) = 5
 )
 
-select * from ohlc_order
+select
+    code,
+    trade_date,
+    'ohlc_order' as check_name,
+    trade_date as finding_date,
+    format('open %s high %s low %s close %s', open, high, low, close) as evidence
+from bars
+where high < greatest(open, low, close) or low > least(open, high, close) or low <= 0
 union all
-select * from volume_mismatch
+select
+    code,
+    trade_date,
+    'volume_mismatch' as check_name,
+    trade_date as finding_date,
+    format(
+        '%s yuan for %s shares between %s and %s', amount_cny, volume_shares, low, high
+    ) as evidence
+from bars
+where volume_flag = 'unreliable'
 union all
-select * from missing_bars
+select
+    b.code,
+    b.trade_date,
+    'missing_bars' as check_name,
+    (
+        select min(c.trade_date) from trading_calendar as c
+        where c.is_served and c.trade_date > b.last_bar_date
+    ) as finding_date,
+    b.missing_count || ' trading days without a bar until '
+    || (
+        select max(c.trade_date) from trading_calendar as c
+        where c.is_served and c.trade_date < b.trade_date
+    ) || ': no answer covers them' as evidence
+from with_gap as b
+where b.missing_count > 0
 union all
-select * from price_jumps
+-- a new listing may move freely too, for five days
+select
+    j.code,
+    j.trade_date,
+    'price_jump' as check_name,
+    j.trade_date as finding_date,
+    format(
+        'open %s against %s expected from the last close (%s %%): missing action?',
+        j.open,
+        round(j.expected_open, 3),
+        round(100 * (j.open / j.expected_open - 1), 1)
+    ) as evidence
+from jumps as j
+where
+    (
+        select count(*) from (
+            select from all_bars as k
+            where k.code = j.code and k.trade_date < j.trade_date
+            order by k.trade_date
+            limit 5
+        ) as earlier
+    ) = 5

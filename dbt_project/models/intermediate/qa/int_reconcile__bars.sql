@@ -13,7 +13,13 @@
 with theirs as (
     select
         s.run_id,
-        k.*
+        k.*,
+        case k.period
+            when 'day' then k.trade_date::text
+            when 'week' then date_trunc('week', k.trade_date::timestamp)::date::text
+            when 'month' then date_trunc('month', k.trade_date::timestamp)::date::text
+            else extract(epoch from k.bar_end)::text
+        end as bucket
     from {{ ref('int_reconcile__sample') }} as s
     inner join {{ ref('stg_tdx__kline_period') }} as k
         on s.code = k.code and k.trade_date between s.first_date and s.last_date
@@ -91,18 +97,6 @@ ours as (
     {%- endfor %}
 ),
 
-their_buckets as (
-    select
-        *,
-        case period
-            when 'day' then trade_date::text
-            when 'week' then date_trunc('week', trade_date::timestamp)::date::text
-            when 'month' then date_trunc('month', trade_date::timestamp)::date::text
-            else extract(epoch from bar_end)::text
-        end as bucket
-    from theirs
-),
-
 -- what was not asked of the service is no difference. an open week or month ends on another
 -- day with each bar: it is matched, and bounded, by where it begins
 asked as (
@@ -111,7 +105,7 @@ asked as (
         period,
         min(bucket) as first_bucket,
         max(bucket) as last_bucket
-    from their_buckets
+    from theirs
     group by code, period
 ),
 
@@ -159,7 +153,7 @@ compared as (
         f.theirs,
         f.tolerance
     from asked_of_ours as o
-    full join their_buckets as t
+    full join theirs as t
         on o.code = t.code and o.period = t.period and o.bucket = t.bucket
     cross join lateral (
         values

@@ -6,8 +6,14 @@ minutes as (
     {{ minutes_of_sample(ref('kline_minute_raw')) | indent }}
 ),
 
-days_of_minutes as (
+ticks as (
+    {{ rows_of_sample(ref('int_ticks__days')) | indent }}
+),
+
+parts as (
     select
+        'day_of_minutes' as check_name,
+        'minute1' as period,
         code,
         trade_date,
         count(*)::integer as part_count,
@@ -22,18 +28,6 @@ days_of_minutes as (
         bool_and(is_final) as is_final
     from minutes
     group by code, trade_date
-),
-
-ticks as (
-    {{ rows_of_sample(ref('int_ticks__days')) | indent }}
-),
-
-parts as (
-    select
-        'day_of_minutes' as check_name,
-        'minute1' as period,
-        *
-    from days_of_minutes
     union all
     select
         'day_of_ticks' as check_name,

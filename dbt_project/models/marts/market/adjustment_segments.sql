@@ -11,10 +11,6 @@ events as (
     select * from {{ ref('int_adjustment__events') }}
 ),
 
-bars as (
-    select * from {{ ref('stg_tdx__kline_daily') }}
-),
-
 refused as (
     select distinct code from {{ ref('int_corporate_actions__refused') }}
 ),
@@ -33,9 +29,9 @@ steps as (
         ) as k
     from events as e
     left join lateral (
-        select bars.close from bars
-        where bars.code = e.code and bars.trade_date < e.ex_date
-        order by bars.trade_date desc
+        select k.close from {{ ref('stg_tdx__kline_daily') }} as k
+        where k.code = e.code and k.trade_date < e.ex_date
+        order by k.trade_date desc
         limit 1
     ) as b on true
 ),
@@ -45,7 +41,7 @@ codes as (
     union
     select code from events
     union
-    select code from {{ ref('int_corporate_actions__refused') }}
+    select code from refused
 ),
 
 -- every code starts with raw prices; an event opens a segment on its ex-date

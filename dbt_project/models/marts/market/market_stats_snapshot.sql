@@ -49,58 +49,50 @@ samples as not materialized (
                 and q.sampled_at = s.sampled_at
                 and q.trade_date = s.trade_date
         )
-),
-
--- the bars of a day stand in from its close on
-sampled as (
-    select
-        s.exchange,
-        s.sampled_at,
-        s.trade_date,
-        case
-            when s.has_quotes then 'quotes'
-            when b.exchange is not null then 'day_bars'
-            else 'service'
-        end as basis,
-        {% for name in counts -%}
-            coalesce(s.{{ name }}, b.{{ name }})::integer as {{ name }},
-        {% endfor -%}
-        s.{{ of_service | join('::integer, s.') }}::integer
-    from samples as s
-    left join lateral (
-        select d.* from by_bars as d
-        where
-            not s.has_quotes
-            and d.exchange = s.exchange
-            and d.trade_date = s.trade_date
-            and s.sampled_at >= (s.trade_date + time '15:00') at time zone 'Asia/Shanghai'
-        order by d.trade_date
-        limit 1
-    ) as b on true
-),
-
--- the close of a day that nobody sampled at or after it
-unsampled as (
-    select
-        b.exchange,
-        (b.trade_date + time '15:00') at time zone 'Asia/Shanghai' as sampled_at,
-        b.trade_date,
-        'day_bars' as basis,
-        {% for name in counts -%}
-            b.{{ name }}::integer as {{ name }},
-        {% endfor -%}
-        null::integer as {{ of_service | join(', null::integer as ') }}
-    from by_bars as b
-    where
-        not exists (
-            select from samples as s
-            where
-                s.exchange = b.exchange
-                and s.trade_date = b.trade_date
-                and s.sampled_at >= (b.trade_date + time '15:00') at time zone 'Asia/Shanghai'
-        )
 )
 
-select * from sampled
+-- the bars of a day stand in from its close on
+select
+    s.exchange,
+    s.sampled_at,
+    s.trade_date,
+    case
+        when s.has_quotes then 'quotes'
+        when b.exchange is not null then 'day_bars'
+        else 'service'
+    end as basis,
+    {% for name in counts -%}
+        coalesce(s.{{ name }}, b.{{ name }})::integer as {{ name }},
+    {% endfor -%}
+    s.{{ of_service | join('::integer, s.') }}::integer
+from samples as s
+left join lateral (
+    select d.* from by_bars as d
+    where
+        not s.has_quotes
+        and d.exchange = s.exchange
+        and d.trade_date = s.trade_date
+        and s.sampled_at >= (s.trade_date + time '15:00') at time zone 'Asia/Shanghai'
+    order by d.trade_date
+    limit 1
+) as b on true
 union all
-select * from unsampled
+-- the close of a day that nobody sampled at or after it
+select
+    b.exchange,
+    (b.trade_date + time '15:00') at time zone 'Asia/Shanghai' as sampled_at,
+    b.trade_date,
+    'day_bars' as basis,
+    {% for name in counts -%}
+        b.{{ name }}::integer as {{ name }},
+    {% endfor -%}
+    null::integer as {{ of_service | join(', null::integer as ') }}
+from by_bars as b
+where
+    not exists (
+        select from samples as s
+        where
+            s.exchange = b.exchange
+            and s.trade_date = b.trade_date
+            and s.sampled_at >= (b.trade_date + time '15:00') at time zone 'Asia/Shanghai'
+    )

@@ -24,24 +24,20 @@ with parsed as (
         )::date as ex_date,
         substring(payload from '"category": ?"?([0-9]{1,3})"?[,}]')::integer as category
     from {{ source('raw_tdx', 'rejected_row') }}
-),
-
-renamed as (
-    select
-        dataset,
-        row_key,
-        field,
-        rule,
-        value,
-        coalesce(bar_key[1], substring(written_code from '^(?:sh|sz|bj)[0-9]{6}$')) as code,
-        bar_key[2] as period,
-        bar_key[3]::date as trade_date,
-        bar_key[4] as source_label,
-        ex_date,
-        category,
-        is_withdrawn is true as is_withdrawn,
-        fetched_at
-    from parsed
 )
 
-select * from renamed
+select
+    dataset,
+    row_key,
+    field,
+    rule,
+    value,
+    coalesce(bar_key[1], substring(written_code from '^(?:sh|sz|bj)[0-9]{6}$')) as code,
+    bar_key[2] as period,
+    bar_key[3]::date as trade_date,
+    bar_key[4] as source_label,
+    ex_date,
+    category,
+    is_withdrawn is true as is_withdrawn,
+    fetched_at
+from parsed
