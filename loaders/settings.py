@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from dotenv import dotenv_values
 from platformdirs import user_data_dir
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -86,7 +87,7 @@ def load_settings(
     """Read every source once. Raises SettingsError that names the field and what it allows."""
     cwd = cwd or Path.cwd()
     env = dict(os.environ if environ is None else environ)
-    dotenv = _read_dotenv(cwd / ".env")
+    dotenv = {k: v for k, v in dotenv_values(cwd / ".env").items() if v is not None}
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
     config = env.get("QUOTEMILL_CONFIG") or dotenv.get("QUOTEMILL_CONFIG")
@@ -138,14 +139,6 @@ def _url_of_parts(env: Mapping[str, str]) -> str:
         mode = f"{mode or '?'}{'&' if mode else ''}host={quote(host, safe='')}"
         host = ""
     return f"postgresql://{user}{password}@{host}:{port}/{database}{mode}"
-
-
-def _read_dotenv(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    from dotenv import dotenv_values
-
-    return {k: v for k, v in dotenv_values(path).items() if v is not None}
 
 
 def _read_toml(path: Path) -> dict[str, tuple[Any, str]]:

@@ -15,6 +15,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from loaders.errors import UsageError
+from loaders.warehouse.ownership import has_relation
 
 SEVERITIES = ("error", "warning", "info")
 STATES = ("new", "standing", "acknowledged")
@@ -126,9 +127,9 @@ def read(
     states: Sequence[str] = STATES,
 ) -> list[Finding]:
     """The findings of schema `qa` there are now, the gravest first; none before the first build."""
-    if not _exists(conn, f"{qa}.findings"):
+    if not has_relation(conn, f"{qa}.findings"):
         return []
-    matched = _MATCHED if _exists(conn, "ops.seen_findings") else _UNRECORDED
+    matched = _MATCHED if has_relation(conn, "ops.seen_findings") else _UNRECORDED
     with conn.cursor(row_factory=class_row(Finding)) as cur:
         return cur.execute(
             _READ.format(matched=matched.format(qa=qa)).encode(),
@@ -151,7 +152,7 @@ def judge(conn: psycopg.Connection, qa: str, *, record: bool, tell: bool = False
 
     After a build that failed nothing is recorded: what it did not get to would seem to be gone.
     """
-    if not _exists(conn, f"{qa}.findings"):
+    if not has_relation(conn, f"{qa}.findings"):
         return Judgement()
     _match(conn, qa)
     rows = conn.execute(
@@ -189,9 +190,9 @@ def acknowledge(
 
     Raises UsageError for a name or number that nothing has.
     """
-    if not _exists(conn, f"{qa}.findings"):
+    if not has_relation(conn, f"{qa}.findings"):
         raise UsageError("there are no findings yet", hint="quotemill run")
-    if not _exists(conn, "ops.seen_findings"):
+    if not has_relation(conn, "ops.seen_findings"):
         raise UsageError("no run of this version has judged findings yet", hint="quotemill run")
     done = 0
     with conn.transaction():
@@ -242,7 +243,3 @@ def _record(conn: psycopg.Connection, qa: str, run_id: int | None) -> None:
         "where finding_id is null",
         (qa, run_id),
     )
-
-
-def _exists(conn: psycopg.Connection, name: str) -> bool:
-    return conn.execute("select to_regclass(%s) is not null", (name,)).fetchone() == (True,)

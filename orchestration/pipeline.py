@@ -33,11 +33,6 @@ class RunResult:
         """The last one: what an earlier one could not build, it has tried too."""
         return self.builds[-1] if self.builds else None
 
-    @property
-    def findings(self) -> dict[str, int]:
-        """Rows of qa.findings by severity."""
-        return self.judgement.counts if self.judgement else {}
-
     def as_json(self) -> dict[str, Any]:
         judged = self.judgement or Judgement()
         # a script looks in one place for why a run failed

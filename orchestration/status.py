@@ -7,6 +7,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders.engine import jobs
+from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 from orchestration import findings
 from orchestration.findings import Finding
@@ -78,7 +79,7 @@ def read(warehouse: Warehouse | None, limit: int = 5, as_of: str | None = None) 
 
 def _judged(conn: psycopg.Connection, qa: str) -> tuple[list[dict[str, Any]], list[Finding]]:
     """Freshness and findings, none before the first build."""
-    if conn.execute("select to_regclass(%s)", (f"{qa}.freshness",)).fetchone() == (None,):
+    if not has_relation(conn, f"{qa}.freshness"):
         return [], []
     with conn.cursor(row_factory=dict_row) as cur:
         freshness = cur.execute(

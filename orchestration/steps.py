@@ -2,6 +2,7 @@
 
 import psycopg
 
+from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 
 
@@ -26,7 +27,7 @@ def out_of_step(warehouse: Warehouse) -> list[tuple[str, str, list[str]]]:
 
 
 def _is_up_to_date(conn: psycopg.Connection, landed: str, built: str) -> bool:
-    if conn.execute("select to_regclass('ops.change_cursors')").fetchone() == (None,):
+    if not has_relation(conn, "ops.change_cursors"):
         return False
     row = conn.execute(
         "select 1 from ops.change_cursors as s where s.reader = %(built)s "

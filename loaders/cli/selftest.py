@@ -69,7 +69,7 @@ def selftest_command(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with reporter() as told:
-        run = asyncio.run(runner.run(settings, options, now, _now, told))
+        run = asyncio.run(runner.run(settings, options, now, lambda: datetime.now(UTC), told))
         shown = reports.document(run)
         name = schedule.name if schedule else None
         record(settings, reports.record(shown, run, name), told.line)
@@ -116,10 +116,6 @@ def record(settings: Settings, run: "Record", say: Callable[[str], object]) -> N
             f"warning: other fields than in run {recorded.before}: {', '.join(recorded.changed)};"
             " another revision of the service?"
         )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _summarise(shown: dict[str, Any], output: Path, report: Path) -> None:

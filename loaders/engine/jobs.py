@@ -9,7 +9,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,9 +19,11 @@ from psycopg.rows import dict_row
 from loaders.engine.lock import LOCK, load_lock
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UsageError
+from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 
 OPEN = ("pending", "running")  # tasks that have not come to their end
+_JOBS = "ops.ingestion_jobs"  # missing in a warehouse that no load has seen yet
 # A running job holds its lane's lock: what says running without it died, or lost touch, without a word.
 _STATUS = f"""
     case when j.status = 'running' and not exists (
@@ -135,19 +137,11 @@ def save_task(warehouse: Warehouse, job_id: int, task: Task) -> None:
                 started_at = coalesce(t.started_at, excluded.started_at),
                 finished_at = excluded.finished_at
             """,
-            {
+            asdict(task)
+            | {
                 "job_id": job_id,
-                "task_no": task.task_no,
-                "dataset": task.dataset,
-                "exchange": task.exchange,
                 "keys": list(task.keys),
-                "status": task.status,
-                "done": task.done,
-                "skipped": task.skipped,
                 "failed": len(task.failures),
-                "rows_read": task.rows_read,
-                "rows_new": task.rows_new,
-                "rows_changed": task.rows_changed,
                 "failures": json.dumps(task.failures, ensure_ascii=False),
                 "cursor": json.dumps(task.cursor, default=str),
             },
@@ -221,7 +215,7 @@ def request_cancel(
     named = {"source": source, "job": job_id}
     with warehouse.connect() as conn:
         jobs: list[tuple[int, str, str, str]] = []
-        if _is_prepared(conn):
+        if has_relation(conn, _JOBS):
             jobs = conn.execute(
                 f"select j.job_id, j.source, j.lane, {_STATUS} from ops.ingestion_jobs as j "
                 "where j.status = 'running' and j.job_id = coalesce(%(job)s, j.job_id) "
@@ -267,7 +261,7 @@ def source_of(warehouse: Warehouse, job_id: int) -> str:
     """The source that a job loaded. Raises UsageError where there is no such job."""
     with warehouse.connect() as conn:
         query = "select source from ops.ingestion_jobs where job_id = %s"
-        row = conn.execute(query, (job_id,)).fetchone() if _is_prepared(conn) else None
+        row = conn.execute(query, (job_id,)).fetchone() if has_relation(conn, _JOBS) else None
     if row is None:
         raise UsageError(f"there is no such job: {job_id}", hint="`loaders status` lists the jobs")
     return str(row[0])
@@ -355,7 +349,7 @@ def report(warehouse: Warehouse | None, limit: int = 10) -> dict[str, Any]:
     if warehouse is None:
         return {"warehouse": "none yet"} | nothing
     with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
-        if not _is_prepared(conn):
+        if not has_relation(conn, _JOBS):
             return {"warehouse": warehouse.label} | nothing
         recent = recent_jobs(conn, limit)
         tasks = cur.execute(
@@ -384,9 +378,3 @@ def report(warehouse: Warehouse | None, limit: int = 10) -> dict[str, Any]:
         "failures": failed,
         "datasets": datasets,
     }
-
-
-def _is_prepared(conn: psycopg.Connection) -> bool:
-    """False in a warehouse that no load has seen yet."""
-    row = conn.execute("select to_regclass('ops.ingestion_jobs') is not null").fetchone()
-    return row == (True,)

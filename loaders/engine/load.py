@@ -25,11 +25,11 @@ from loaders.errors import (
 )
 from loaders.progress import Reporter
 from loaders.settings import Settings
+from loaders.warehouse.ownership import has_role
 from loaders.warehouse.postgres import Warehouse, WarehouseAway, open_warehouse
 
 if TYPE_CHECKING:
     import dlt
-    import psycopg
 
     from loaders.engine.source import Source
 
@@ -290,15 +290,11 @@ def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
     warehouse = open_warehouse(settings)
     reporter.line(f"warehouse: {warehouse.label} ({warehouse.origin})")
     migrate.prepare(warehouse, sources.landed_tables(), sources.told_to_dbt(settings))
-    if warehouse.reader_role and not warehouse.ask(_has_role(warehouse.reader_role)):
+    role = warehouse.reader_role
+    if role and not warehouse.ask(lambda conn: has_role(conn, role)):
         reporter.line(
-            f"warning: the reader role {warehouse.reader_role} does not exist, so nothing is granted "
-            f"to it: create role {warehouse.reader_role}, then `quotemill build`"
+            f"warning: the reader role {role} does not exist, so nothing is granted to it: "
+            f"create role {role}, then `quotemill build`"
         )
     write_profile(warehouse, find_project().profiles(settings.home))
     return warehouse
-
-
-def _has_role(name: str) -> "Callable[[psycopg.Connection], bool]":
-    query = "select exists (select from pg_roles where rolname = %s)"
-    return lambda conn: conn.execute(query, (name,)).fetchone() == (True,)

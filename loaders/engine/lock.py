@@ -10,7 +10,8 @@ from typing import Any
 
 import psycopg
 
-from loaders.errors import LockHeldError, QuotemillError, SettingsError
+from loaders.errors import LockHeldError, QuotemillError
+from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import Warehouse
 
 LOCK = "quotemill:load:"  # and the lane: what the advisory lock is the hash of
@@ -153,10 +154,7 @@ def _lock_file(warehouse: Warehouse, lane: str) -> int:
         path = folder / f"{warehouse_id(warehouse)}-{lane}.lock"
         return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
     except OSError as error:
-        raise SettingsError(
-            f"the folder {folder} cannot be used: {error.strerror}",
-            hint="QUOTEMILL_HOME=<folder> moves everything the project writes",
-        ) from None
+        raise unusable(folder, error) from None
 
 
 def load_lock(

@@ -1,7 +1,7 @@
 """What a load is asked for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
@@ -29,15 +29,10 @@ class LoadRequest:
 
     def parameters(self) -> dict[str, Any]:
         """As the job's record holds it."""
-        return {
+        return asdict(self) | {
             "version": VERSION,
-            "source": self.source,
-            "mode": self.mode,
-            "datasets": None if self.datasets is None else list(self.datasets),
-            "keys": None if self.keys is None else list(self.keys),
             "since": self.since and self.since.isoformat(),
             "until": self.until and self.until.isoformat(),
-            "options": dict(self.options),
         }
 
 

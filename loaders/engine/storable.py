@@ -39,7 +39,9 @@ def screen(rows: _Rows, landed: LandedTable) -> Screened:
     columns: list[pa.ChunkedArray | pa.Array] = []
     broken: dict[int, list[tuple[str, str]]] = defaultdict(list)
     for column in landed.schema:
-        values = rows[column.name] if isinstance(rows, pa.Table) else _values(rows, column.name)
+        name = column.name
+        is_table = isinstance(rows, pa.Table)
+        values = rows[name] if is_table else [row.get(name) for row in rows]
         array, unfit = _cast(values, column.type)
         columns.append(array)
         for index in unfit:
@@ -68,10 +70,6 @@ def screen(rows: _Rows, landed: LandedTable) -> Screened:
 def _codes(column: pa.ChunkedArray) -> list[int | None]:
     """Numbers that are the same for the same values; Python has no name for some days."""
     return column.combine_chunks().dictionary_encode().indices.to_pylist()  # type: ignore[no-any-return]
-
-
-def _values(rows: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
-    return [row.get(name) for row in rows]
 
 
 def _cast(values: Any, kind: pa.DataType) -> tuple[Any, set[int]]:

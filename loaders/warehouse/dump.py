@@ -59,7 +59,8 @@ def dump(warehouse: Warehouse, file: Path, *, overwrite: bool = False) -> DumpRe
     # its transaction ids mean nothing elsewhere
     command += [f"--exclude-table-data=ops.{name}" for name in ("changes", "change_cursors")]
     if not warehouse.embedded:
-        command += [f"--schema={_pattern(name)}" for name in server.schemas]
+        # quoted: no letter of it is a wildcard
+        command += [f"--schema={sql.Identifier(name).as_string(None)}" for name in server.schemas]
     part = file.with_name(f"{file.name}.part")
     try:
         part.unlink(missing_ok=True)  # one left over keeps its mode, and may be a link
@@ -176,10 +177,6 @@ def _schema_entry(line: str) -> str | None:
     """`market` of `5; 2615 16389 SCHEMA - market postgres`."""
     _, found, rest = line.partition(" SCHEMA - ")
     return rest.rpartition(" ")[0] if found else None
-
-
-def _pattern(schema: str) -> str:
-    return sql.Identifier(schema).as_string(None)  # quoted: no letter of it is a wildcard
 
 
 def _run(warehouse: Warehouse, command: Sequence[str | Path]) -> None:

@@ -151,11 +151,19 @@ def privileges(conn: psycopg.Connection, reader_role: str | None = None) -> list
         found.append((what, False, _quote(conn, owner)))
     needed = [Privilege(what, held, f"grant {grant} to {role}") for what, held, grant in found]
     if reader_role:
-        query = "select exists (select from pg_roles where rolname = %s)"
-        (exists,) = _one(conn, query, reader_role)
+        exists = has_role(conn, reader_role)
         mend = f"create role {_quote(conn, reader_role)}"
         needed.append(Privilege(f"the reader role {reader_role} exists", exists, mend))
     return needed
+
+
+def has_relation(conn: psycopg.Connection, name: str) -> bool:
+    """Is there a table or view of this qualified name?"""
+    return bool(_one(conn, "select to_regclass(%s) is not null", name)[0])
+
+
+def has_role(conn: psycopg.Connection, name: str) -> bool:
+    return bool(_one(conn, "select exists (select from pg_roles where rolname = %s)", name)[0])
 
 
 def _refusal(foreign: dict[str, list[str]]) -> SettingsError:

@@ -4,7 +4,7 @@ Passwords are in `url` and `dlt_url()` only: no label, repr or error text has th
 """
 
 import select
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -145,13 +145,9 @@ class Warehouse:
     def dlt_url(self) -> str:
         """The form that dlt takes: it insists on host and password, even where a socket (by
         ?host=, which libpq puts before the host in front) needs neither."""
-        params = WATCHFUL | self.params()
-        host, port = params.pop("host", "localhost"), params.pop("port", "5432")
-        user, database = params.pop("user", "postgres"), params.pop("dbname", "postgres")
-        password = params.pop("password", "") or "x"
-        if host.startswith(("/", "@")):
-            params["host"], host = host, "localhost"
-        return _url(user, password, host, port, database, params)
+        defaults = {"host": "localhost", "port": "5432", "user": "postgres", "dbname": "postgres"}
+        params = defaults | WATCHFUL | self.params()
+        return _url(params | {"password": params.get("password") or "x"}, of_socket="localhost")
 
     def without_password(self) -> tuple[str, dict[str, str]]:
         """Connection string fit for a command line, and the environment that completes it."""
@@ -219,12 +215,7 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
         # what libpq took from ~/.pgpass, PG* variables or its defaults must reach dlt and dbt too
         found = {"host": info.host, "port": str(info.port), "user": info.user}
         found |= {"dbname": info.dbname, "password": info.password}
-    params = {k: v for k, v in found.items() if v} | params
-    user, password = params.pop("user"), params.pop("password", "")
-    host, port, database = params.pop("host", ""), params.pop("port"), params.pop("dbname")
-    if host.startswith(("/", "@")):
-        params["host"], host = host, ""
-    url = _url(user, password, host, port, database, params)
+    url = _url({k: v for k, v in found.items() if v} | params)
     return replace(warehouse, url=url, label=_label(_params(url, origin)))
 
 
@@ -307,9 +298,13 @@ def _params(url: str, origin: str) -> dict[str, str]:
     return params
 
 
-def _url(
-    user: str, password: str, host: str, port: str, database: str, query: dict[str, str]
-) -> str:
+def _url(params: Mapping[str, str], of_socket: str = "") -> str:
+    """`of_socket` is the host in front of a socket's folder, which has its place in the query."""
+    query = dict(params)
+    host, user, database = query.pop("host", ""), query.pop("user"), query.pop("dbname")
+    port, password = query.pop("port"), query.pop("password", "")
+    if host.startswith(("/", "@")):
+        query["host"], host = host, of_socket
     secret = f":{quote(password, safe='')}" if password else ""
     where = f"[{host}]" if ":" in host else quote(host, safe="")
     address = (

@@ -7,6 +7,8 @@ Those before it would come to a gigabyte a year.
 import psycopg
 from psycopg import sql
 
+from loaders.warehouse.ownership import has_relation
+
 KEPT = 5  # states of a pipeline: dlt restores the newest of a package that has landed
 LOADS_KEPT = "30 days"  # one row a package; those that a kept state belongs to stay
 
@@ -17,11 +19,7 @@ def prune(conn: psycopg.Connection, schema: str, pipeline: str) -> int:
     The caller holds the pipeline's lock. Does nothing before the first package has landed.
     """
     states, loads = (sql.Identifier(schema, f"_dlt_{name}") for name in ("pipeline_state", "loads"))
-    row = conn.execute(
-        "select to_regclass(%s) is not null and to_regclass(%s) is not null",
-        (states.as_string(conn), loads.as_string(conn)),
-    ).fetchone()
-    if row != (True,):
+    if not all(has_relation(conn, table.as_string(conn)) for table in (states, loads)):
         return 0
     pruned = conn.execute(
         sql.SQL(

@@ -102,7 +102,9 @@ def _create(conn: psycopg.Connection, table: LandedTable) -> None:
     name = sql.Identifier(table.dataset, table.name)
     columns = [
         sql.SQL("{} {}{}").format(
-            sql.Identifier(f.name), sql.SQL(_postgres_type(f.type)), _not_null(f)
+            sql.Identifier(f.name),
+            sql.SQL(_postgres_type(f.type)),
+            sql.SQL("" if f.nullable else " not null"),
         )
         for f in table.schema
     ] + [sql.SQL("{} text").format(sql.Identifier(LOAD_ID))]
@@ -188,10 +190,6 @@ def _widen(conn: psycopg.Connection, table: LandedTable, present: Mapping[str, s
         conn.execute(sql.SQL("drop view {}").format(names))
     name = sql.Identifier(table.dataset, table.name)
     conn.execute(sql.SQL("alter table {} {}").format(name, sql.SQL(", ").join(wider)))
-
-
-def _not_null(field: pa.Field) -> sql.SQL:
-    return sql.SQL("" if field.nullable else " not null")
 
 
 def _postgres_type(kind: pa.DataType) -> str:

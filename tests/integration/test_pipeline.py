@@ -137,12 +137,14 @@ def test_new_errors_among_the_findings_end_a_run_with_5_and_standing_ones_do_not
 
     result = run(market_bench)
 
-    assert result.findings["error"] == 1
+    assert result.judgement is not None
+    assert result.judgement.counts["error"] == 1
     assert result.exit_code == 5
     assert result.build is not None
     assert result.build.succeeded
     standing = run(market_bench)
-    assert (standing.exit_code, standing.findings["error"]) == (0, 1)
+    assert standing.judgement is not None
+    assert (standing.exit_code, standing.judgement.counts["error"]) == (0, 1)
     listed = status.read(open_warehouse(market_bench.settings)).findings
     assert [f.state for f in listed if f.severity == "error"] == ["standing"]
 
@@ -170,7 +172,8 @@ def test_a_run_on_a_real_index_with_holes_finds_nothing_wrong_with_the_bars_of_t
             made.heard.line,
         )
 
-        assert (result.exit_code, result.findings.get("error")) == (0, None)
+        assert result.judgement is not None
+        assert (result.exit_code, result.judgement.counts.get("error")) == (0, None)
         holes = made.rows(
             "select min(k.trade_date), max(k.trade_date), count(*) from market.kline_daily as k "
             "join market.trading_calendar as c using (trade_date) where not c.is_served"

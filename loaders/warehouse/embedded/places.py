@@ -176,10 +176,6 @@ def orphans() -> list[Orphan]:
     ]
 
 
-def drop_pointer(home: Path) -> None:
-    (home.resolve() / POINTER).unlink(missing_ok=True)
-
-
 # --- below /var/lib/quotemill --------------------------------------------------------------------
 
 

@@ -131,7 +131,7 @@ def remove(home: Path) -> Path | None:
             shutil.rmtree(folder, ignore_errors=True)
         if base != home.resolve():
             shutil.rmtree(base, ignore_errors=True)
-            places.drop_pointer(home)
+            (home.resolve() / places.POINTER).unlink(missing_ok=True)
     return data
 
 
