@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
+from loaders.errors import DataQualityError
 from loaders.trading_time import SHANGHAI
 
 EVENING = time(18, 0)  # from here on a clock belongs to the next day
@@ -29,11 +30,12 @@ def trading_day_of(at: datetime, calendar: Sequence[date]) -> date | None:
 def bounds(day: date, calendar: Sequence[date]) -> tuple[datetime, datetime]:
     """The instants, UTC, between which everything belongs to a trading day: start included, end not.
 
-    Raises ValueError for a day that the calendar lacks, and for its first: what was before is unknown.
+    Raises DataQualityError for a day that the calendar lacks, and for its first, before which nothing
+    is known.
     """
     position = bisect_left(calendar, day)
     if not position or calendar[position : position + 1] != [day]:
-        raise ValueError(f"{day} has no trading day before it in the calendar")
+        raise DataQualityError(f"{day} has no trading day before it in the calendar")
     return _evening(calendar[position - 1]), _evening(day)
 
 

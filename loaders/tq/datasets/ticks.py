@@ -28,11 +28,12 @@ from loaders.tq.tick_harvest import answers
 from loaders.tq.ticks_of import outside, ticks_of
 from loaders.tq.trading_day import bounds, sessions_on, spans, trading_day_of
 
+TOLERANCE = 0.01  # of a day bar's volume that its ticks may lack
 RECENT = 8_000  # ticks that the servers give to an account without the professional permission
 NO_PERMISSION = (
     "not among the newest ticks, and the account may not download the history of ticks (tq_dl)"
 )
-RANK = {"history": "ticks", "recent": "recent_ticks"}
+HISTORY, NEWEST = "ticks", "recent_ticks"  # routes
 
 
 def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
@@ -51,7 +52,7 @@ def _outcome(run: Context, day: Scheduled, answer: TickAnswer | Exception) -> Ou
             return _recent(run, day, answer)
         if isinstance(answer, TqTransport):
             return Outcome(key, failure=str(answer), gone=gone(answer))
-        if isinstance(answer, (UnknownSymbol, UpstreamError)):
+        if isinstance(answer, (UnknownSymbol, UpstreamError, DataQualityError)):
             return Outcome(key, failure=said(answer))
         if isinstance(answer, Exception):
             raise answer
@@ -59,7 +60,7 @@ def _outcome(run: Context, day: Scheduled, answer: TickAnswer | Exception) -> Ou
             answer = _asked_again(run, day, answer)
         if not answer.rows:
             return _empty(run, day, answer)
-        return _landed(run, day, _taken(answer), RANK["history"])
+        return _landed(run, day, _taken(answer), HISTORY)
     except (Stopped, StoreError):
         raise
     except (UpstreamError, DataQualityError) as error:
@@ -157,7 +158,7 @@ def _lacking(run: Context, day: Scheduled, ticks: pa.Table) -> str | None:
     """What of the day's own bar its ticks do not add up to."""
     traded = run.ask(lambda conn: stored.volume(conn, day.contract, day.trading_day))
     told = int(pc.max(ticks["volume"]).as_py() or 0)
-    if traded is None or told >= traded:
+    if traded is None or told >= traded * (1 - TOLERANCE):
         return None
     return f"ticks of {told:,} lots, where the day bar has {traded:,}"
 
@@ -187,7 +188,7 @@ def _recent(run: Context, day: Scheduled, error: TqPermissionError) -> Outcome:
     ticks = run.recent[day.contract].get(day.trading_day)
     if ticks is None:
         return Outcome(key_text(day.key), skipped=NO_PERMISSION)
-    return _landed(run, day, ticks, RANK["recent"])
+    return _landed(run, day, ticks, NEWEST)
 
 
 def _by_day(run: Context, contract: str) -> dict[date, Any]:
@@ -211,7 +212,7 @@ def _by_day(run: Context, contract: str) -> dict[date, Any]:
 DATASET = Dataset(
     "ticks",
     SYMBOL_DAY,
-    RANK["history"],
+    HISTORY,
     fetch,
     records,
     part="ticks",

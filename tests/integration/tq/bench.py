@@ -101,7 +101,8 @@ def build_schedule(made: Bench) -> None:
         "create schema if not exists futures; "
         "create table if not exists futures.main_schedule (variety text, symbol text, "
         "trading_day date, underlying_contract text, segment_id integer, prev_contract text, "
-        "is_switch boolean, schedule_hash text, source text); delete from futures.main_schedule"
+        "is_switch boolean, schedule_hash text, source text); delete from futures.main_schedule; "
+        "insert into ops.managed_relation values ('futures', 'main_schedule') on conflict do nothing"
     )
     rows: list[tuple[Any, ...]] = []
     for variety in made.settings.tq.varieties:

@@ -181,14 +181,18 @@ def test_an_empty_answer_is_a_failure_and_keeps_what_is_stored(small: Bench) -> 
 
 
 def test_a_revision_of_the_past_replaces_the_events_and_is_said(small: Bench) -> None:
-    small.sandbox.faults.add("revise-mains:contract=SHFE.cu2512:by=-1")
-    result = small.load()
+    served = small.sandbox.world
+    roll, contract = served.main_table("SHFE.cu")[1]
+    before = served.previous(roll)
+    assert served.first < before < END
+    small.sandbox.faults.add(f"revise-mains:contract={contract}:by=-1")
+    result = small.load(datasets=("main_events",))
     assert result.status == "succeeded"
-    assert any("revised from 2025-10-17" in warning for warning in result.warnings)
+    assert any(f"revised from {before}" in warning for warning in result.warnings)
     days = small.rows(
-        "select distinct trading_day from raw_tq.main_event where contract like '%%2512'"
+        "select distinct trading_day from raw_tq.main_event where contract = %s", contract
     )
-    assert days == [(date(2025, 10, 17),)]
+    assert days == [(before,)]
 
 
 def test_requests_that_make_no_sense_are_refused_before_anything_is_opened(small: Bench) -> None:

@@ -1,59 +1,26 @@
 """The lane of ticks against the real client, the simulated servers and the warehouse as the store."""
 
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from loaders.engine.load import LoadResult
-from loaders.sandbox.tq.world import World
 from loaders.ticks.choice import open_store
 from loaders.tq.due import due
 from loaders.warehouse.postgres import open_warehouse
-from tests.integration.tq.bench import Bench, bench, build_schedule
-
-SERIES = "KQ.m@SHFE.cu"
-FIRST, END, NEXT = date(2025, 10, 14), date(2025, 10, 22), date(2025, 10, 23)
-ROLL = date(2025, 10, 20)  # to cu2512
-INDEX = (
-    "select contract, trading_day, segment_id, schedule_hash, rows, row_hash, status "
-    "from raw_tq.symbol_day order by trading_day, contract"
+from tests.integration.tq.bench import Bench, build_schedule
+from tests.integration.tq.worlds import (
+    BEFORE_ROLL,
+    DAYS,
+    END,
+    INDEX,
+    NEW,
+    NEXT,
+    OLD,
+    ROLL,
+    SERIES,
+    TRADED,
 )
-
-
-def world() -> World:
-    return World(("SHFE.cu",), first=FIRST, end=END, ticks_per_day=150, default_ticks=150)
-
-
-@pytest.fixture
-def made(filled_database: Callable[..., str], tmp_path: Path) -> Iterator[Bench]:
-    """Main contracts loaded, the schedule built, and all its ticks in the store."""
-
-    def fill(dsn: str) -> None:
-        with bench(world(), dsn, tmp_path / "first") as first:
-            assert first.load().status == "succeeded"
-            build_schedule(first)
-            result = first.load("ticks")
-            assert (result.status, result.total("rows_new")) == ("succeeded", 7)
-
-    with bench(world(), filled_database("ticks", fill), tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-def mapped(filled_database: Callable[..., str], tmp_path: Path) -> Iterator[Bench]:
-    """Main contracts loaded, and the schedule built."""
-
-    def fill(dsn: str) -> None:
-        with bench(world(), dsn, tmp_path / "first") as first:
-            assert first.load().status == "succeeded"
-            build_schedule(first)
-
-    with bench(world(), filled_database("schedule", fill), tmp_path) as found:
-        yield found
 
 
 def days(made: Bench) -> list[tuple[Any, ...]]:
@@ -82,10 +49,9 @@ def test_every_tick_of_the_schedule_is_stored_as_the_servers_have_it(made: Bench
         assert found.num_rows == expected.num_rows == 150
         for name in expected.column_names:
             assert found[name].to_pylist() == expected[name].to_pylist(), name
-    assert [row[:3] for row in days(made)] == [
-        *(("SHFE.cu2511", day, "complete") for day in (14, 15, 16, 17)),
-        *(("SHFE.cu2512", day, "complete") for day in (20, 21, 22)),
-    ]
+    expected_days = [(OLD if day < ROLL else NEW, day.day, "complete") for day in TRADED]
+    assert days(made) == expected_days
+    assert OLD != NEW
     assert due(made.settings, open_warehouse(made.settings)) == []
 
 
@@ -116,28 +82,28 @@ def test_a_revision_fetches_the_days_whose_contract_changed_and_stamps_the_rest(
     made: Bench,
 ) -> None:
     before = {row[:2]: row for row in made.rows(INDEX)}
-    made.sandbox.faults.add("revise-mains:contract=SHFE.cu2512:by=-1")
+    made.sandbox.faults.add(f"revise-mains:contract={NEW}:by=-1")
     build_schedule(made)
     made.asked()
     assert made.load("ticks").status == "succeeded"
     assert asked_days(made) == 1
     after = {row[:2]: row for row in made.rows(INDEX)}
-    revised = date(2025, 10, 17)
-    assert (after["SHFE.cu2511", revised][-1], after["SHFE.cu2512", revised][-1]) == (
+    revised = BEFORE_ROLL
+    assert (after[OLD, revised][-1], after[NEW, revised][-1]) == (
         "superseded", "complete",
     )  # fmt: skip
     for key, row in before.items():
         same_rows = row[4:6] == after[key][4:6]
         stamped = row[2:4] != after[key][2:4]
         assert (same_rows, stamped) == (True, key[1] >= ROLL), key
-    assert stored(made, "SHFE.cu2511", revised).num_rows == 0
-    frame = stored(made, "SHFE.cu2512", date(2025, 10, 21))
-    assert set(frame["schedule_hash"].to_pylist()) == {after["SHFE.cu2512", revised][3]}
+    assert stored(made, OLD, revised).num_rows == 0
+    frame = stored(made, NEW, END)
+    assert set(frame["schedule_hash"].to_pylist()) == {after[NEW, revised][3]}
     revisions = made.rows(
         "select old_contract, new_contract, old_hash, new_hash from raw_tq.tick_revision"
     )
     assert revisions == [
-        ("SHFE.cu2511", "SHFE.cu2512", before["SHFE.cu2511", revised][5], after["SHFE.cu2512", revised][5])
+        (OLD, NEW, before[OLD, revised][5], after[NEW, revised][5])
     ]  # fmt: skip
     assert made.load("ticks").tasks == ()
 
@@ -149,7 +115,7 @@ def test_a_day_without_a_tick_is_on_record_after_two_sessions_and_asked_again_mu
     mapped.asked()
     result = mapped.load("ticks")
     assert (result.status, result.total("skipped")) == ("succeeded", 1)
-    assert asked_days(mapped) == 7 + 1
+    assert asked_days(mapped) == DAYS + 1
     [(contract, day, reason, attempts)] = mapped.rows(
         "select contract, trading_day, reason, attempts from raw_tq.no_data_day"
     )
@@ -165,22 +131,22 @@ def test_a_day_without_a_tick_is_on_record_after_two_sessions_and_asked_again_mu
 
 
 def test_emptiness_of_all_days_of_a_contract_is_no_evidence(mapped: Bench) -> None:
-    mapped.sandbox.faults.add("empty:contract=SHFE.cu2512")
+    mapped.sandbox.faults.add(f"empty:contract={NEW}")
     result = mapped.load("ticks")
     assert result.status == "partial"
-    assert set(failures(result)) == {f"{SERIES} SHFE.cu2512 2025-10-{day}" for day in (20, 21, 22)}
+    assert set(failures(result)) == {f"{SERIES} {NEW} {day}" for day in TRADED if day >= ROLL}
     assert "asked again next time" in str(failures(result))
     assert mapped.rows("select * from raw_tq.no_data_day") == []
 
 
 def test_the_newest_day_is_not_complete_before_its_ticks_add_up(mapped: Bench) -> None:
-    mapped.sandbox.faults.add("short:contract=SHFE.cu2512:day=2025-10-22:keep=60")
+    mapped.sandbox.faults.add(f"short:contract={NEW}:day=2025-10-22:keep=60")
     result = mapped.load("ticks")
     assert [text.rpartition(": ")[2] for text in failures(result).values()] == ["not complete yet"]
-    assert ("SHFE.cu2512", 22, "complete") not in days(mapped)
+    assert (NEW, 22, "complete") not in days(mapped)
     mapped.sandbox.faults.clear()
     assert mapped.load("ticks").total("rows_new") == 1
-    assert ("SHFE.cu2512", 22, "complete") in days(mapped)
+    assert (NEW, 22, "complete") in days(mapped)
 
 
 def test_ticks_that_come_twice_or_late_are_stored_once_and_told(mapped: Bench) -> None:
@@ -215,7 +181,7 @@ def test_the_copy_of_the_index_is_made_again_from_the_store(made: Bench) -> None
     made.execute("delete from raw_tq.symbol_day where trading_day <> '2025-10-20'")
     made.execute("update raw_tq.symbol_day set rows = 1")
     made.asked()
-    assert made.load("ticks", datasets=("tick_index",)).total("done") == 7
+    assert made.load("ticks", datasets=("tick_index",)).total("done") == DAYS
     assert made.rows(INDEX) == before
     assert made.asked() == []
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loaders.errors import DataQualityError
 from loaders.tq.trading_day import (
     Session,
     bounds,
@@ -115,7 +116,7 @@ def test_no_night_is_held_before_a_public_holiday() -> None:
 
 def test_a_day_without_one_before_it_has_no_bounds() -> None:
     for day in (FIRST, date(2025, 10, 1), date(2026, 1, 1)):
-        with pytest.raises(ValueError, match="no trading day before"):
+        with pytest.raises(DataQualityError, match="no trading day before"):
             bounds(day, CALENDAR)
 
 

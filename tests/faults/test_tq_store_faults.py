@@ -1,0 +1,117 @@
+"""QuestDB as the tick store of a load: down, suspended, another's table, killed in the middle."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders.errors import SettingsError, UpstreamError
+from loaders.progress import Silent
+from loaders.ticks import questdb_server
+from loaders.ticks.questdb_http import QuestdbHttp
+from loaders.ticks.tables import MAIN_TICKS
+from loaders.tq.datasets import ticks
+from loaders.tq.verify import verify
+from loaders.warehouse.postgres import open_warehouse
+from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
+from tests.integration.ticks.servers import SMALL, address_of, kill
+from tests.integration.tq.bench import Bench, bench
+from tests.integration.tq.conftest import questdb_url, schedule_dsn  # noqa: F401
+from tests.integration.tq.worlds import DAYS, world
+
+
+@pytest.fixture
+def with_store(
+    schedule_dsn: str,  # noqa: F811
+    tmp_path: Path,
+) -> Callable[[str], Any]:
+    """A bench whose ticks go to the QuestDB of a URL."""
+
+    @contextmanager
+    def make(url: str) -> Iterator[Bench]:
+        environ = {"QUOTEMILL_QUESTDB_URL": url, "QUOTEMILL_QUESTDB__WAIT": "60"}
+        with bench(world(), schedule_dsn, tmp_path, environ=environ) as made:
+            yield made
+
+    return make
+
+
+def is_whole(made: Bench) -> None:
+    found = verify(made.settings, open_warehouse(made.settings), Silent())
+    assert (found.days, found.differences) == (DAYS, ())
+
+
+def test_a_store_that_is_down_is_said_and_the_next_load_completes(
+    with_store: Callable[[str], Any],
+    questdb_url: str,  # noqa: F811
+) -> None:
+    with with_store("http://somebody:a-secret@127.0.0.1:9") as made:
+        result = made.load("ticks")
+        assert (result.status, result.exit_code) == ("failed", UpstreamError.exit_code)
+        assert "127.0.0.1:9" in result.error
+        assert "a-secret" not in f"{result} {made.heard.lines}"
+    with with_store(questdb_url) as made:
+        assert made.load("ticks").status == "succeeded"
+        is_whole(made)
+
+
+def test_a_suspended_table_stops_the_load_before_it_fetches(
+    with_store: Callable[[str], Any],
+    questdb_url: str,  # noqa: F811
+    questdb_folder: Path,  # noqa: F811
+) -> None:
+    with with_store(questdb_url) as made:
+        assert made.load("ticks", until=world().days[2]).status == "succeeded"
+        http = QuestdbHttp(address_of(questdb_folder))
+        http.rows(f"alter table {MAIN_TICKS.name} suspend wal")
+        made.asked()
+        result = made.load("ticks")
+        assert (result.status, result.exit_code) == ("failed", UpstreamError.exit_code)
+        assert MAIN_TICKS.name in str(result.error)
+        assert made.asked() == []
+        http.rows(f"alter table {MAIN_TICKS.name} resume wal")
+        http.close()
+        assert made.load("ticks").status == "succeeded"
+        is_whole(made)
+
+
+def test_a_table_of_somebody_else_is_refused_by_name(
+    with_store: Callable[[str], Any],
+    questdb_url: str,  # noqa: F811
+    questdb_folder: Path,  # noqa: F811
+) -> None:
+    http = QuestdbHttp(address_of(questdb_folder))
+    http.rows(f"create table {MAIN_TICKS.name} (ts timestamp, note string) timestamp(ts)")
+    with with_store(questdb_url) as made:
+        result = made.load("ticks")
+        assert (result.status, result.exit_code) == ("failed", SettingsError.exit_code)
+        assert MAIN_TICKS.name in str(result.error)
+        http.rows(f"drop table {MAIN_TICKS.name}")
+        assert made.load("ticks").status == "succeeded"
+    http.close()
+
+
+def test_a_server_that_is_killed_between_two_days_is_waited_for(
+    with_store: Callable[[str], Any],
+    questdb_url: str,  # noqa: F811
+    questdb_folder: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outcome, called = ticks._outcome, [0]
+    port = int(questdb_url.rpartition(":")[2])
+
+    def counted(*args: Any) -> Any:
+        called[0] += 1
+        if called[0] == 4:
+            kill(questdb_folder)
+            same = SMALL.model_copy(update={"port": port})
+            questdb_server.start(questdb_folder, same, conf={"dev.mode.enabled": "true"})
+        return outcome(*args)
+
+    monkeypatch.setattr(ticks, "_outcome", counted)
+    with with_store(questdb_url) as made:
+        assert made.load("ticks").status == "succeeded"
+        assert called == [DAYS]
+        is_whole(made)

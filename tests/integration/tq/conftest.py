@@ -1,0 +1,53 @@
+"""The simulated futures after their main contracts have loaded, and after their ticks have."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
+from tests.integration.ticks.servers import address_of
+from tests.integration.tq.bench import Bench, bench, build_schedule
+from tests.integration.tq.worlds import DAYS, world
+
+
+@pytest.fixture
+def schedule_dsn(filled_database: Callable[..., str], tmp_path: Path) -> str:
+    """A database with main contracts and their schedule."""
+
+    def fill(dsn: str) -> None:
+        with bench(world(), dsn, tmp_path / "mapping") as first:
+            assert first.load().status == "succeeded"
+            build_schedule(first)
+
+    return filled_database("schedule", fill)
+
+
+@pytest.fixture
+def mapped(schedule_dsn: str, tmp_path: Path) -> Iterator[Bench]:
+    """Main contracts loaded, and the schedule built."""
+    with bench(world(), schedule_dsn, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def made(filled_database: Callable[..., str], tmp_path: Path) -> Iterator[Bench]:
+    """Main contracts loaded, the schedule built, and all its ticks in the store."""
+
+    def fill(dsn: str) -> None:
+        with bench(world(), dsn, tmp_path / "first") as first:
+            assert first.load().status == "succeeded"
+            build_schedule(first)
+            result = first.load("ticks")
+            assert (result.status, result.total("rows_new")) == ("succeeded", DAYS)
+
+    with bench(world(), filled_database("ticks", fill), tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def questdb_url(empty_questdb: Path) -> str:  # noqa: F811
+    """The setting that names the session's server."""
+    address = address_of(empty_questdb)
+    scheme, _, place = address.url.partition("://")
+    return f"{scheme}://{address.user}:{address.password}@{place}"

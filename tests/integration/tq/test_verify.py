@@ -1,0 +1,101 @@
+"""`loaders verify tq` and manifests: what differs is named, and mended by another download."""
+
+import json
+
+import pytest
+
+from loaders.cli import verify as commands
+from loaders.errors import DataQualityError, UsageError
+from loaders.progress import Silent
+from loaders.tq.verify import Verified, verify
+from loaders.warehouse.postgres import open_warehouse
+from orchestration import manifest
+from tests.integration.tq.bench import Bench, build_schedule
+from tests.integration.tq.test_ticks import asked_days
+from tests.integration.tq.worlds import DAYS, INDEX, NEW, OLD, ROLL, TRADED
+
+TICKS = "ticks.ghtrader_ticks_main_l5_v2"
+
+
+def verified(made: Bench) -> Verified:
+    return verify(made.settings, open_warehouse(made.settings), Silent())
+
+
+def test_what_was_loaded_is_right(made: Bench) -> None:
+    found = verified(made)
+    assert (found.days, found.rows, found.differences) == (DAYS, DAYS * 150, ())
+
+
+def test_every_difference_is_named_and_a_repair_downloads_just_those_days(
+    made: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = made.rows(INDEX)
+    made.execute(
+        f"update {TICKS} set last_price = last_price + 10 where (ts, seq) in "
+        f"(select ts, seq from {TICKS} where trading_day = '2025-10-15' limit 1)"
+    )
+    made.execute(f"delete from {TICKS} where trading_day = '2025-10-21' and volume % 3 = 0")
+    made.execute("update raw_tq.symbol_day set rows = 7 where trading_day = '2025-10-22'")
+    found = verified(made)
+    told = {(d.key.rpartition(" ")[2], d.text.partition(":")[0]) for d in found.differences}
+    assert {("2025-10-15", "row_hash"), ("2025-10-21", "rows"), ("2025-10-21", "row_hash")} <= told
+    assert ("2025-10-22", "the landed copy of the index differs") in told
+    assert ("2025-10-15", "rows") not in told
+    assert {key.rpartition(" ")[2] for key in found.repairable} == {"2025-10-15", "2025-10-21"}
+
+    monkeypatch.setattr(commands, "load_settings", lambda: made.settings)
+    with pytest.raises(DataQualityError, match="differences between the ticks and their index"):
+        commands.verify_command("tq")
+    assert "SHFE.cu2511 2025-10-15: row_hash" in capsys.readouterr().out
+    made.asked()
+    commands.verify_command("tq", repair=True, as_of=made.sandbox.clock.isoformat())
+    assert asked_days(made) == 2
+    assert ", 0 differences, " in capsys.readouterr().out.replace(": ", ", ")
+    assert made.rows(INDEX) == before
+    assert verified(made).differences == ()
+
+
+def test_a_manifest_tells_what_was_built_and_is_checked_against_what_is_there(made: Bench) -> None:
+    warehouse = open_warehouse(made.settings)
+    first = manifest.write(made.settings, warehouse, 1)
+    second = manifest.write(made.settings, warehouse, 2)
+    assert first is not None
+    assert second is not None
+    document = json.loads(second.read_text())
+    of_contract = {c: [d for d in TRADED if (d < ROLL) == (c == OLD)] for c in (OLD, NEW)}
+    of_copper = document["sources"]["tq"]["varieties"]["SHFE.cu"]
+    assert [(s["contract"], s["complete_days"], s["rows"]) for s in of_copper["segments"]] == [
+        (contract, len(days), 150 * len(days)) for contract, days in of_contract.items()
+    ]
+    assert of_copper["schedule_hash"] == of_copper["segments"][-1]["schedule_hash"]
+    assert document["previous"]["file"] == first.name
+    assert not list(first.parent.glob("*.part"))
+    for secret in ("sandbox-password", '"account"', made.sandbox.url):
+        assert secret not in second.read_text()
+    assert manifest.check(made.settings, warehouse, second).differences == ()
+
+    made.execute("update raw_tq.symbol_day set rows = rows - 1 where trading_day = '2025-10-22'")
+    found = manifest.check(made.settings, warehouse, second).differences
+    rows = 150 * len(of_contract[NEW])
+    assert found == (
+        f"tq.varieties.SHFE.cu.segments[1].rows: the manifest says {rows}, now {rows - 1}",
+    )  # fmt: skip
+    first.write_text(first.read_text() + " ")
+    assert "was changed" in manifest.check(made.settings, warehouse, second).differences[-1]
+    first.unlink()
+    assert "is not there" in manifest.check(made.settings, warehouse, second).differences[-1]
+    second.write_text("{}")
+    with pytest.raises(UsageError, match="no manifest"):
+        manifest.check(made.settings, warehouse, second)
+
+
+def test_a_longer_window_changes_nothing_of_what_a_manifest_says(made: Bench) -> None:
+    warehouse = open_warehouse(made.settings)
+    path = manifest.write(made.settings, warehouse, 1)
+    assert path is not None
+    made.sandbox.set_clock("2025-10-24")
+    build_schedule(made)
+    assert made.rows("select max(trading_day)::text from futures.main_schedule") == [
+        ("2025-10-24",)
+    ]
+    assert manifest.check(made.settings, warehouse, path).differences == ()

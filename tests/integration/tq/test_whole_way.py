@@ -1,0 +1,140 @@
+"""`quotemill run tq`: main contracts ▶ dbt's schedule ▶ ticks ▶ dbt's coverage, in one command."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders.engine.load import LoadResult, run_load
+from loaders.engine.request import LoadRequest
+from loaders.progress import Silent
+from loaders.sandbox.tq.world import World
+from loaders.tq.verify import verify
+from loaders.trading_time import SHANGHAI
+from loaders.warehouse.postgres import open_warehouse
+from orchestration import manifest, pipeline
+from orchestration.pipeline import RunResult
+from tests.conftest import DBT_DATABASE
+from tests.integration.tq.bench import Bench, bench
+from tests.integration.tq.test_ticks import asked_days
+
+pytestmark = pytest.mark.usefixtures("quick_builds")
+SCHEDULE = (
+    "select variety, trading_day, underlying_contract from futures.main_schedule order by 1, 2"
+)
+TABLES = (
+    "select variety, trading_day, underlying_contract, segment_id, schedule_hash "
+    "from futures.main_schedule order by 1, 2",
+    "select symbol, contract, trading_day, segment_id, schedule_hash, rows, row_hash, status "
+    "from raw_tq.symbol_day order by 1, 3, 2",
+)
+
+
+def run(made: Bench) -> RunResult:
+    def load(request: LoadRequest) -> LoadResult:
+        as_of = made.sandbox.clock.replace(tzinfo=SHANGHAI)
+        return run_load(made.settings, request, made.heard, as_of=as_of)
+
+    return pipeline.run(made.settings, [LoadRequest("tq")], load, made.heard.line)
+
+
+def expected(made: Bench) -> list[tuple[Any, ...]]:
+    return [
+        (variety, day, contract)
+        for variety in sorted(made.sandbox.world.varieties)
+        for day, contract in made.sandbox.schedule(variety)
+        if contract is not None
+    ]
+
+
+def whole_way(made: Bench, days: int) -> None:
+    """Once, again, by a day more, and after a revision."""
+    first = run(made)
+    assert first.exit_code in (0, 5), (
+        first.as_json()
+    )  # findings of synthetic bars are no matter here
+    assert [load.status for load in first.loads] == ["succeeded"] * 2, first.loads
+    assert all(build.succeeded for build in first.builds), first.builds
+    assert made.rows(SCHEDULE) == expected(made)
+    varieties = len(made.sandbox.world.varieties)
+    [(complete, contracts)] = made.rows(
+        "select count(*) filter (where status = 'complete'), count(distinct contract) "
+        "from raw_tq.symbol_day"
+    )
+    assert complete == days * varieties
+    assert contracts > varieties
+    before = [made.rows(query) for query in TABLES]
+
+    made.asked()
+    again = run(made)
+    assert asked_days(made) == 0
+    assert sum(load.total("rows_new") + load.total("rows_changed") for load in again.loads) == 0
+    assert [made.rows(query) for query in TABLES] == before
+
+    following = next(d for d in made.sandbox.world.days if d > made.sandbox.clock.date())
+    made.sandbox.set_clock(following)
+    assert [load.status for load in run(made).loads] == ["succeeded"] * 2
+    assert asked_days(made) == varieties
+    after = [made.rows(query) for query in TABLES]
+    for old, new in zip(before, after, strict=True):
+        assert set(old) < set(new)
+        assert len(new) == len(old) + varieties
+
+    [(contract, day)] = made.rows(
+        "select underlying_contract, trading_day from futures.main_schedule "
+        "where is_switch and variety = 'SHFE.cu' order by trading_day desc limit 1"
+    )
+    made.sandbox.faults.add(f"revise-mains:contract={contract}:by=-1")
+    assert [load.status for load in run(made).loads] == ["succeeded"] * 2
+    assert asked_days(made) == 1
+    revised = made.rows(TABLES[1])
+    assert {r[:6] for r in after[1] if r[2] < day and r[0].endswith("cu")} - {
+        r[:6] for r in revised
+    } == set()
+    assert made.rows(SCHEDULE) == expected(made)
+    assert len(made.rows("select * from raw_tq.tick_revision")) == 1
+    warehouse = open_warehouse(made.settings)
+    assert verify(made.settings, warehouse, Silent()).differences == ()
+    newest = max(manifest.folder_of(made.settings).glob("*.json"))
+    assert manifest.check(made.settings, warehouse, newest).differences == ()
+
+
+def test_one_command_goes_the_whole_way(new_database: Callable[..., str], tmp_path: Path) -> None:
+    served = World(
+        ("SHFE.cu",), first=date(2025, 10, 14), end=date(2025, 10, 22), ticks_per_day=150
+    )
+    with bench(served, new_database(DBT_DATABASE), tmp_path) as made:
+        whole_way(made, 7)
+
+
+@pytest.mark.soak
+def test_three_varieties_and_sixty_days(new_database: Callable[..., str], tmp_path: Path) -> None:
+    served = World(
+        ("SHFE.cu", "DCE.m", "CFFEX.IF"),
+        first=date(2025, 8, 1),
+        end=date(2025, 10, 31),
+        ticks_per_day=150,
+        default_ticks=150,
+    )
+    days = [day for day in served.days if day <= date(2025, 10, 31)]
+    rolls = {
+        v: sum(days[0] < day <= days[-1] for day, _ in served.main_table(v))
+        for v in served.varieties
+    }
+    assert len(days) >= 58
+    assert min(rolls.values()) >= 2
+    with bench(served, new_database(DBT_DATABASE), tmp_path) as made:
+        whole_way(made, len(days))
+
+
+def test_quest_db_holds_the_same_days(
+    new_database: Callable[..., str], tmp_path: Path, questdb_url: str
+) -> None:
+    served = World(
+        ("SHFE.cu",), first=date(2025, 10, 16), end=date(2025, 10, 22), ticks_per_day=150
+    )
+    environ = {"QUOTEMILL_QUESTDB_URL": questdb_url}
+    with bench(served, new_database(DBT_DATABASE), tmp_path, environ=environ) as made:
+        whole_way(made, 5)
