@@ -4,18 +4,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from loaders.engine.load import Load, LoadResult, run_load
 from loaders.engine.request import LoadRequest
 from loaders.progress import Silent
-from loaders.sandbox.tq.service import TqSandbox
 from loaders.sandbox.tq.world import World
 from loaders.settings import Settings, load_settings
 from loaders.trading_time import SHANGHAI
+from tests.conftest import require
+
+if TYPE_CHECKING:
+    from loaders.sandbox.tq.service import TqSandbox
 
 
 @dataclass
@@ -32,7 +36,7 @@ class Heard(Silent):
 class Bench:
     """`load` runs one lane at the sandbox's clock, or another; `rows` asks the warehouse."""
 
-    sandbox: TqSandbox
+    sandbox: "TqSandbox"
     settings: Settings
     heard: Heard
 
@@ -85,6 +89,10 @@ def bench(
     **tq: Any,
 ) -> Iterator[Bench]:
     """Serve `world`. Quick retries and no patience: a test that waits is a test that is wrong."""
+    present = all(find_spec(name) is not None for name in ("tqsdk", "aiohttp"))
+    require("tq", present, "the extra tq is not installed")
+    from loaders.sandbox.tq.service import TqSandbox
+
     home.mkdir(exist_ok=True)
     quick = {"backoff": 0.0, "pace": 0.0, "retries": 1, "days_per_process": 100}
     given = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)} | (environ or {})

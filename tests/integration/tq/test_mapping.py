@@ -213,3 +213,19 @@ def test_a_run_is_the_main_contracts_and_then_the_ticks() -> None:
     assert [(r.mode, source.lane_of(r)) for r in both] == [("mapping", "tq"), ("ticks", "tq_ticks")]
     assert [r.mode for r in parts(LoadRequest("tq", datasets=("contract",)))] == ["mapping"]
     assert [r.mode for r in parts(LoadRequest("tq", datasets=("ticks",)))] == ["ticks"]
+
+
+def test_a_window_before_the_listing_begins_with_an_event_without_a_contract(
+    new_database: Callable[..., str], tmp_path: Path
+) -> None:
+    served = World(("SHFE.cu",), first=date(2025, 10, 13), end=END, ticks_per_day=60)
+    with bench(served, new_database(), tmp_path, start="2025-09-22") as made:
+        result = made.load(datasets=("trading_day", "main_events"))
+        assert result.status == "succeeded", result
+        [(_, contract), (listed, first_contract), *_] = made.rows(
+            "select trading_day, contract from raw_tq.main_event where route = 'backtest' order by 1"
+        )
+        assert (contract, listed) == (None, served.first)
+        assert first_contract == served.main_table("SHFE.cu")[0][1]
+        covered = "select distinct first_day from raw_tq.main_harvest"
+        assert made.rows(covered) == [(date(2025, 9, 22),)]
