@@ -14,7 +14,9 @@ from loaders.settings import load_settings
 
 
 def check_command(
-    source: Annotated[str | None, typer.Argument(help="tdx; all configured ones if absent")] = None,
+    source: Annotated[
+        str | None, typer.Argument(help="tdx, tq; all configured ones if absent")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Test the connection to a source with a real request, not with its health page.

@@ -24,11 +24,15 @@ from loaders.warehouse.postgres import find_warehouse
 
 
 def run_command(
-    source: Annotated[str | None, typer.Argument(help="tdx; all configured ones if absent")] = None,
+    source: Annotated[
+        str | None, typer.Argument(help="tdx, tq; all configured ones if absent")
+    ] = None,
     dataset: Annotated[
         list[str] | None, typer.Option(help="Only this dataset; repeat for more.")
     ] = None,
-    codes: Annotated[str | None, typer.Option(help="Only these codes: sh600000,sz000002")] = None,
+    codes: Annotated[
+        str | None, typer.Option(help="Only these: sh600000,sz000002; of tq SHFE.cu")
+    ] = None,
     codes_file: Annotated[Path | None, typer.Option(help="A file of codes, one a line.")] = None,
     exchange: Annotated[str | None, typer.Option(help="Only codes of sh, sz or bj.")] = None,
     since: Annotated[str | None, typer.Option(help="Read again from this day on.")] = None,
@@ -49,7 +53,8 @@ def run_command(
 
     Without --dataset: after the close codes, calendar, day and minute bars, ticks and corporate
     actions; with --mode init whole histories, stock facts and quotes, without ticks; with --mode
-    realtime the minutes, ticks and quotes of the running session.
+    realtime the minutes, ticks and quotes of the running session. Of tq the main contracts, then the
+    ticks of the schedule that dbt made of them; --mode mapping or ticks for one of these.
     Running again is always safe. Ctrl-C finishes what is in hand and stops; running again continues.
 
     Example: loaders run tdx --codes sh600000,sz000002
