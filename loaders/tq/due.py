@@ -11,6 +11,29 @@ from loaders.tq import index
 from loaders.tq.backlog import Scheduled, backlog, read_schedule, settled_days
 from loaders.warehouse.postgres import Warehouse
 
+# the last trading day that has a main contract, by the route of which the schedule is built; a window
+# that ends without one is not judged
+LAST_MAPPED = """
+    with chosen as (
+        select distinct on (variety) variety, route, last_day
+        from raw_tq.main_harvest
+        where variety = any(%(varieties)s)
+        order by variety, route <> %(route)s, route <> 'backtest'
+    )
+
+    select h.variety, h.last_day
+    from chosen as h
+    cross join lateral (
+        select e.contract
+        from raw_tq.main_event as e
+        where e.variety = h.variety and e.route = h.route and e.trading_day <= h.last_day
+        order by e.trading_day desc, e.event_at desc
+        limit 1
+    ) as newest
+    where newest.contract is not null
+    order by h.variety
+"""
+
 
 def due(settings: Settings, warehouse: Warehouse) -> Sequence[str]:
     """A line for each thing that is still due; asks the warehouse alone."""
@@ -27,9 +50,7 @@ def _to_build(
     conn: psycopg.Connection, settings: Settings, schedule: Sequence[Scheduled]
 ) -> list[str]:
     rows = conn.execute(
-        "select variety, max(last_day) from raw_tq.main_harvest "
-        "where variety = any(%s) group by variety order by variety",
-        (settings.tq.varieties,),
+        LAST_MAPPED, {"varieties": settings.tq.varieties, "route": settings.tq.route}
     ).fetchall()
     built = {day.variety: day.trading_day for day in schedule}  # ascending: the last one stays
     late = [variety for variety, last in rows if built.get(variety) != last]

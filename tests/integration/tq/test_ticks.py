@@ -55,6 +55,16 @@ def test_every_tick_of_the_schedule_is_stored_as_the_servers_have_it(made: Bench
     assert due(made.settings, open_warehouse(made.settings)) == []
 
 
+def test_a_route_that_the_schedule_is_not_built_of_extends_nothing(made: Bench) -> None:
+    reach = "update raw_tq.main_harvest set last_day = last_day {} 7 where route = '{}'"
+    made.execute(reach.format("+", "history"))
+    assert due(made.settings, open_warehouse(made.settings)) == []
+    made.execute(reach.format("-", "history") + "; " + reach.format("+", "backtest"))
+    [extend] = due(made.settings, open_warehouse(made.settings))
+    assert "extends the schedule" in extend
+    made.execute(reach.format("-", "backtest"))
+
+
 def test_a_second_run_asks_for_nothing(made: Bench) -> None:
     made.asked()
     result = made.load("ticks")
