@@ -105,10 +105,10 @@ def _run_parts(
 
 def still_due(settings: Settings, names: Sequence[str]) -> list[str]:
     """What loads of these sources have left to do, a line for each."""
-    warehouse = find_warehouse(settings) if names else None
-    if warehouse is None:
-        return []
     try:
+        warehouse = find_warehouse(settings) if names else None
+        if warehouse is None:
+            return []
         return [
             line for n in dict.fromkeys(names) for line in sources.find(n).due(settings, warehouse)
         ]

@@ -30,7 +30,7 @@ WATCHFUL = {
     "keepalives_idle": "30",
     "keepalives_interval": "10",
     "keepalives_count": "3",
-    "tcp_user_timeout": "60000",
+    "tcp_user_timeout": "30000",  # half of PATIENCE: one that is kept and dead leaves time for another
 }
 _MENDS = [  # fragments of libpq's messages, and what to do about each
     ("password authentication failed", "check user and password ({origin})"),
@@ -270,14 +270,16 @@ def _connect(url: str, autocommit: bool, application_name: str) -> psycopg.Conne
 
 def _unbroken(idle: list[psycopg.Connection]) -> psycopg.Connection | None:
     """One of the idle connections, off the list; those that the server has closed are closed."""
-    while idle:
-        conn = idle.pop()
+    while True:
+        try:
+            conn = idle.pop()  # another thread may have taken the last since
+        except IndexError:
+            return None
         waiting = select.poll()
         waiting.register(conn.fileno(), select.POLLIN)
         if not waiting.poll(0):  # nobody was asked: what can be read is the server's good-bye
             return conn
         conn.close()
-    return None
 
 
 def _params(url: str, origin: str) -> dict[str, str]:

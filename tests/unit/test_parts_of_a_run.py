@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from loaders import sources
+from loaders.cli import load as cli
 from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UpstreamError
 from loaders.settings import Settings
+from loaders.warehouse.postgres import WarehouseAway
 from orchestration import build, findings, pipeline
 from orchestration.build import BuildResult
 from orchestration.findings import Judgement
@@ -97,3 +99,15 @@ def test_who_stops_a_part_wants_nothing_after_it(did: list[str]) -> None:
     result = run(did, {"two second": loaded("two", "cancelled", 6)}, "two")
     assert did == ["two first", "build", "two second"]
     assert (result.judgement, len(result.builds)) == (None, 1)
+
+
+def test_a_warehouse_that_is_gone_after_the_loads_takes_no_result_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def gone(_: Settings) -> None:
+        raise WarehouseAway("connection refused")
+
+    monkeypatch.setattr(cli, "find_warehouse", gone)
+    [line] = cli.still_due(Settings(), ["one"])
+    assert "connection refused" in line
+    assert cli.still_due(Settings(), []) == []
