@@ -5,6 +5,7 @@ The folder holds `password`, `server.lock`, `server.json` (port and version of t
 server process, so it is held for exactly as long as that lives, however it ends.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -365,11 +366,10 @@ def _reap(pid: int) -> None:
 
 
 def _size(folder: Path) -> int:
+    """Of its files; a running server takes some away meanwhile."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            if path.is_file() and not path.is_symlink():
-                total += path.stat().st_size
-        except OSError:
-            continue
+    for place, _, names in os.walk(folder):  # passes over a folder that is gone
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(place) / name).lstat().st_size
     return total
