@@ -6,6 +6,7 @@ between is done again: the store replaces a day as one.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -19,6 +20,7 @@ from loaders.ticks.frame import day_frame
 from loaders.ticks.store import IndexRow, NoDataRow, StoreError
 from loaders.tq import stored
 from loaders.tq.backlog import Scheduled, key_text, parsed_key
+from loaders.tq.completeness import lacking, rank
 from loaders.tq.context import Context, Dataset, gone, said
 from loaders.tq.errors import TqPermissionError, TqTransport, UnknownSymbol
 from loaders.tq.index import revision, row_of
@@ -28,7 +30,6 @@ from loaders.tq.tick_harvest import answers
 from loaders.tq.ticks_of import outside, ticks_of
 from loaders.tq.trading_day import bounds, sessions_on, spans, trading_day_of
 
-TOLERANCE = 0.01  # of a day bar's volume that its ticks may lack
 RECENT = 8_000  # ticks that the servers give to an account without the professional permission
 NO_PERMISSION = (
     "not among the newest ticks, and the account may not download the history of ticks (tq_dl)"
@@ -56,7 +57,7 @@ def _outcome(run: Context, day: Scheduled, answer: TickAnswer | Exception) -> Ou
             return Outcome(key, failure=said(answer))
         if isinstance(answer, Exception):
             raise answer
-        if not answer.rows or _is_short(run, day, answer):
+        if not answer.rows or lacking(_volumes(answer), _traded(run, day)):
             answer = _asked_again(run, day, answer)
         if not answer.rows:
             return _empty(run, day, answer)
@@ -76,7 +77,7 @@ def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcom
     if not sifted.ticks.num_rows:
         raise DataQualityError(f"all {sifted.refused:,} ticks of the day are refused")
     newest = run.settled_days.get(day.variety)
-    if day.trading_day == newest and (lack := _lacking(run, day, sifted.ticks)):
+    if day.trading_day == newest and (lack := lacking(sifted.ticks, _traded(run, day))):
         return Outcome(key_text(key), failure=f"{lack}: not complete yet", rejected=sifted.rejected)
     _look(run, day, sifted.ticks)
     frame = day_frame(sifted.ticks, key, segment_id=day.segment_id, schedule_hash=day.schedule_hash)
@@ -113,19 +114,38 @@ def _taken(answer: TickAnswer) -> pa.Table:
     return table
 
 
-def _asked_again(run: Context, day: Scheduled, answer: TickAnswer) -> TickAnswer:
-    """The same day of another session: nothing is taken for missing on one word."""
-    if answer.rows and answer.path is not None:
-        answer.path.unlink()
-    with run.another() as harvest:
-        [again] = harvest.ticks(day.contract, [_range(run, day)])
-        if again.path is not None:  # the harvest takes its folder away
-            again.path.replace(run.kept / again.path.name)
-            again = TickAnswer(
-                again.trading_day, run.kept / again.path.name, again.rows, again.more_days_had_rows
-            )
-    seen = answer.more_days_had_rows and again.more_days_had_rows
-    return TickAnswer(again.trading_day, again.path, again.rows, seen)
+def _asked_again(run: Context, day: Scheduled, first: TickAnswer) -> TickAnswer:
+    """The better one of this answer and another session's: nothing is taken for missing on one word.
+
+    Raises UpstreamError where only the first has ticks: then there is no knowing which one is right."""
+    try:
+        with run.another() as harvest:
+            [second] = harvest.ticks(day.contract, [_range(run, day)])
+            if second.path is not None:  # the harvest takes its folder away
+                kept = second.path.replace(run.kept / f"again {second.path.name}")
+                second = replace(second, path=kept)
+    except BaseException:
+        _dropped(first)
+        raise
+    if first.rows and not second.rows:
+        _dropped(first)
+        raise UpstreamError("one session had ticks of the day, another none")
+    traded = _traded(run, day)
+    if first.rows and rank(_volumes(first), traded) > rank(_volumes(second), traded):
+        first, second = second, first
+    _dropped(first)
+    seen = first.more_days_had_rows and second.more_days_had_rows
+    return replace(second, more_days_had_rows=seen)
+
+
+def _volumes(answer: TickAnswer) -> pa.Table:
+    assert answer.path is not None
+    return pq.read_table(answer.path, columns=["volume"])
+
+
+def _dropped(answer: TickAnswer) -> None:
+    if answer.path is not None:
+        answer.path.unlink(missing_ok=True)
 
 
 def _range(run: Context, day: Scheduled) -> DayRange:
@@ -147,30 +167,20 @@ def _empty(run: Context, day: Scheduled, answer: TickAnswer) -> Outcome:
         return Outcome(
             key_text(key), failure=f"no tick of the day, and {doubt}: asked again next time"
         )
-    traded = run.ask(lambda conn: stored.volume(conn, day.contract, day.trading_day))
+    traded = _traded(run, day)
     reason = f"the source has no tick, though a day bar of {traded:,} lots" if traded else "no tick"
     attempts = run.attempts.get(key, 0) + 2
     run.store.put_no_data([NoDataRow(*key, reason, attempts, run.load.clock())])
     return Outcome(key_text(key), skipped=f"{reason}; two sessions were asked")
 
 
-def _lacking(run: Context, day: Scheduled, ticks: pa.Table) -> str | None:
-    """What of the day's own bar its ticks do not add up to."""
-    traded = run.ask(lambda conn: stored.volume(conn, day.contract, day.trading_day))
-    told = int(pc.max(ticks["volume"]).as_py() or 0)
-    if traded is None or told >= traded * (1 - TOLERANCE):
-        return None
-    return f"ticks of {told:,} lots, where the day bar has {traded:,}"
-
-
-def _is_short(run: Context, day: Scheduled, answer: TickAnswer) -> bool:
-    assert answer.path is not None
-    return _lacking(run, day, pq.read_table(answer.path, columns=["volume"])) is not None
+def _traded(run: Context, day: Scheduled) -> int | None:
+    return run.ask(lambda conn: stored.volume(conn, day.contract, day.trading_day))
 
 
 def _look(run: Context, day: Scheduled, ticks: pa.Table) -> None:
     """Say what is odd about a day that lands all the same."""
-    if lack := _lacking(run, day, ticks):
+    if lack := lacking(ticks, _traded(run, day)):
         run.load.warn(f"{day.contract} {day.trading_day}: {lack}, in two sessions: landed as it is")
     versions = run.ask(lambda conn: stored.sessions(conn, day.variety))
     held = spans(day.trading_day, sessions_on(day.trading_day, versions), run.days)

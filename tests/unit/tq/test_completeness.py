@@ -1,0 +1,60 @@
+"""What of a day its ticks leave out, of their volumes alone."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from loaders.tq.completeness import MANY, lacking, rank
+
+COUNT = 10 * MANY
+WHOLE = np.arange(1, COUNT + 1) * 5.0  # lots since the beginning of the day
+TRADED = 5 * COUNT
+
+
+def ticks(volumes: Any) -> pa.Table:
+    return pa.table({"volume": pa.array(volumes, pa.float64())})
+
+
+def test_a_day_whose_last_tick_has_the_volume_of_its_bar_lacks_nothing() -> None:
+    assert lacking(ticks(WHOLE), TRADED) is None
+    assert lacking(ticks(WHOLE), None) is None
+    assert lacking(ticks(WHOLE[: -COUNT // 200]), TRADED) is None
+
+
+def test_a_day_that_ends_too_early_is_told_by_its_bar() -> None:
+    lack = lacking(ticks(WHOLE[: -COUNT // 50]), TRADED)
+    assert lack == "ticks of 98,000 lots, where the day bar has 100,000"
+    assert lacking(ticks([]), TRADED) == "ticks of 0 lots, where the day bar has 100,000"
+
+
+def test_a_missing_beginning_or_middle_is_told_though_the_last_tick_adds_up() -> None:
+    cut = COUNT * 3 // 10
+    hole = "ticks with a hole of 30,005 lots among the day's 100,000"
+    assert lacking(ticks(WHOLE[cut:]), TRADED) == hole
+    assert lacking(ticks(WHOLE[cut:]), None) == hole
+    middle = np.concatenate([WHOLE[:MANY], WHOLE[MANY + cut :]])
+    assert lacking(ticks(middle), TRADED) == hole
+    small = np.concatenate([WHOLE[:MANY], WHOLE[MANY + COUNT // 20 :]])
+    assert lacking(ticks(small), TRADED) is None
+
+
+def test_large_steps_of_a_thin_day_are_trades() -> None:
+    assert lacking(ticks([400, 1000]), 1000) is None
+    assert lacking(ticks(np.linspace(500, 1000, MANY - 1)), 1000) is None
+    assert lacking(ticks([0, 0]), 0) is None
+
+
+def test_late_ticks_missing_volumes_and_leftovers_of_the_day_before_are_no_holes() -> None:
+    late = np.concatenate([WHOLE[MANY:], WHOLE[:MANY]])
+    assert lacking(ticks([None, float("nan"), *late]), TRADED) is None
+    assert lacking(ticks([3.0 * TRADED, *WHOLE]), TRADED) is None
+
+
+def test_the_better_answer_lacks_nothing_or_reaches_further_or_has_more_ticks() -> None:
+    whole, late_start = ticks(WHOLE), ticks(WHOLE[COUNT // 2 :])
+    short, shorter = ticks(WHOLE[: COUNT // 2]), ticks(WHOLE[: COUNT // 3])
+    assert rank(whole, TRADED) > rank(late_start, TRADED) > rank(short, TRADED)
+    assert rank(short, TRADED) > rank(shorter, TRADED)
+    thinned = ticks(WHOLE[1::2])
+    assert rank(whole, TRADED) > rank(thinned, TRADED)

@@ -1,0 +1,99 @@
+"""Two sessions' answers for a day: which one is taken, and what of them is left on disk."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from loaders.errors import UpstreamError
+from loaders.tq.backlog import Scheduled
+from loaders.tq.datasets import ticks
+from loaders.tq.service.harvest import DayRange, TickAnswer
+
+DAY = date(2025, 10, 15)
+SCHEDULED = Scheduled(
+    *("SHFE.cu", "KQ.m@SHFE.cu", DAY, "SHFE.cu2511", 1, None, False, "hash 1", "backtest")
+)
+TRADED = 1000
+
+
+def answer(folder: Path, *volumes: float, seen: bool = True) -> TickAnswer:
+    folder.mkdir(exist_ok=True)
+    path = folder / "ticks-1.parquet" if volumes else None
+    if path:
+        pq.write_table(pa.table({"volume": pa.array(volumes, pa.float64())}), path)
+    return TickAnswer(DAY, path, len(volumes), seen)
+
+
+def asked_again(folder: Path, first: TickAnswer, second: TickAnswer | Exception) -> TickAnswer:
+    class Session:
+        def ticks(self, contract: str, ranges: Sequence[DayRange]) -> Iterator[TickAnswer]:
+            if isinstance(second, Exception):
+                raise second
+            yield second
+
+    @contextmanager
+    def another() -> Iterator[Session]:
+        yield Session()
+        if isinstance(second, TickAnswer) and second.path is not None:
+            second.path.unlink(missing_ok=True)  # a harvest takes its folder away
+
+    kept = folder / "kept"
+    kept.mkdir()
+    run: Any = SimpleNamespace(
+        another=another,
+        kept=kept,
+        days=[DAY - timedelta(1), DAY],
+        ask=lambda _: TRADED,
+    )
+    return ticks._asked_again(run, SCHEDULED, first)
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "taken"),
+    [
+        ((300, 900), (300, 600), (300, 900)),
+        ((300, 600), (300, 900), (300, 900)),
+        ((900,), (300, 900), (300, 900)),
+        ((300, 900), (900,), (300, 900)),
+        ((), (300, 900), (300, 900)),
+        ((), (), ()),
+    ],
+)
+def test_the_better_answer_is_taken_and_the_other_one_deleted(
+    tmp_path: Path, first: tuple[float, ...], second: tuple[float, ...], taken: tuple[float, ...]
+) -> None:
+    found = asked_again(
+        tmp_path, answer(tmp_path / "first", *first), answer(tmp_path / "second", *second)
+    )
+    assert found.rows == len(taken)
+    assert files(tmp_path) == ([found.path] if taken else [])
+    if found.path:
+        assert pq.read_table(found.path)["volume"].to_pylist() == list(taken)
+
+
+def test_ticks_of_one_session_alone_are_no_day_without_data(tmp_path: Path) -> None:
+    with pytest.raises(UpstreamError, match="one session had ticks of the day, another none"):
+        asked_again(tmp_path, answer(tmp_path / "first", 300), answer(tmp_path / "second"))
+    assert files(tmp_path) == []
+
+
+def test_a_session_that_breaks_off_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(UpstreamError, match="away"):
+        asked_again(tmp_path, answer(tmp_path / "first", 300), UpstreamError("away"))
+    assert files(tmp_path) == []
+
+
+def test_other_days_count_as_seen_only_where_both_sessions_saw_them(tmp_path: Path) -> None:
+    first, second = answer(tmp_path / "1"), answer(tmp_path / "2", seen=False)
+    assert not asked_again(tmp_path, first, second).more_days_had_rows
