@@ -31,6 +31,7 @@ from loaders.tq.ticks_of import outside, ticks_of
 from loaders.tq.trading_day import bounds, sessions_on, spans, trading_day_of
 
 RECENT = 8_000  # ticks that the servers give to an account without the professional permission
+LATE = 3  # newest settled days of a variety whose ticks may not be in the history yet
 NO_PERMISSION = (
     "not among the newest ticks, and the account may not download the history of ticks (tq_dl)"
 )
@@ -156,22 +157,30 @@ def _empty(run: Context, day: Scheduled, answer: TickAnswer) -> Outcome:
     """A day without ticks by two sessions: on record only where nothing else can explain it."""
     assert run.store is not None
     key = day.key
+    traded = _traded(run, day)
     expires = run.ask(lambda conn: stored.expiry(conn, day.contract))
     doubts = {
         "the calendar does not know the day": day.trading_day not in run.days,
         "the contract is not known": expires is None,
         "the contract had expired": expires is not None and expires < day.trading_day,
         "the same sessions had no tick of any other day": not answer.more_days_had_rows,
+        "it has a day bar and has only just settled": traded and _just_settled(run, day),
     }
     if doubt := next((text for text, holds in doubts.items() if holds), None):
         return Outcome(
             key_text(key), failure=f"no tick of the day, and {doubt}: asked again next time"
         )
-    traded = _traded(run, day)
     reason = f"the source has no tick, though a day bar of {traded:,} lots" if traded else "no tick"
     attempts = run.attempts.get(key, 0) + 2
     run.store.put_no_data([NoDataRow(*key, reason, attempts, run.load.clock())])
     return Outcome(key_text(key), skipped=f"{reason}; two sessions were asked")
+
+
+def _just_settled(run: Context, day: Scheduled) -> bool:
+    """The history of ticks may come some days after the day bar."""
+    newest = run.settled_days.get(day.variety)
+    settled = [known for known in run.days if newest is not None and known <= newest]
+    return day.trading_day in settled[-LATE:] or day.trading_day not in settled
 
 
 def _traded(run: Context, day: Scheduled) -> int | None:

@@ -140,6 +140,14 @@ def test_a_day_without_a_tick_is_on_record_after_two_sessions_and_asked_again_mu
     assert ("SHFE.cu2511", 15, "complete") in days(mapped)
 
 
+def test_a_day_that_has_just_settled_and_was_traded_is_never_on_record(mapped: Bench) -> None:
+    mapped.sandbox.faults.add(f"empty:contract={NEW}:day={END}")
+    result = mapped.load("ticks")
+    assert (result.status, list(failures(result))) == ("partial", [f"{SERIES} {NEW} {END}"])
+    assert "only just settled: asked again next time" in str(failures(result))
+    assert mapped.rows("select * from raw_tq.no_data_day") == []
+
+
 def test_emptiness_of_all_days_of_a_contract_is_no_evidence(mapped: Bench) -> None:
     mapped.sandbox.faults.add(f"empty:contract={NEW}")
     result = mapped.load("ticks")
