@@ -67,18 +67,18 @@ def test_a_silent_server_is_noticed_within_a_minute_on_every_connection(
             return (kept, *(seen.getsockopt(socket.IPPROTO_TCP, option) for option in options))
 
     with warehouse.connect() as conn:
-        assert watched(conn.fileno()) == (1, 60_000, 30, 3)
+        assert watched(conn.fileno()) == (1, 30_000, 30, 3)
     migrate.prepare(warehouse, [SECURITY])
     pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
     with pipeline.sql_client() as client:
-        assert watched(client.native_connection.fileno()) == (1, 60_000, 30, 3)
+        assert watched(client.native_connection.fileno()) == (1, 30_000, 30, 3)
     with psycopg.connect(warehouse.dlt_url()) as conn:  # what lands the rows
-        assert watched(conn.fileno()) == (1, 60_000, 30, 3)
+        assert watched(conn.fileno()) == (1, 30_000, 30, 3)
 
     url = foreign_server.url(writer, foreign_server.writer_password, database)
     own = open_at(foreign_server.home, QUOTEMILL_WAREHOUSE_URL=f"{url}?keepalives_idle=7")
     with own.connect() as conn:
-        assert watched(conn.fileno()) == (1, 60_000, 7, 3)
+        assert watched(conn.fileno()) == (1, 30_000, 7, 3)
 
 
 def test_a_key_value_string_serves_as_well_as_a_url(foreign_server: Any, open_at: OpenAt) -> None:
