@@ -19,7 +19,14 @@ _MOST = dict.fromkeys(("open", "high", "low", "close", "price_tick"), 10**8) | d
     ("volume", "open_oi", "close_oi"), 10**12
 )
 
-TRADING_DAY = landed_table(RAW_TQ, "trading_day", [("trade_date", _DATE)], key=("trade_date",))
+TRADING_DAY = landed_table(
+    RAW_TQ,
+    "trading_day",
+    [("trade_date", _DATE)],
+    key=("trade_date",),
+    # those to come are replaced as one: a holiday announced late takes a day back
+    whole=("source_route", "is_final"),
+)
 
 TRADING_SESSION = landed_table(
     RAW_TQ,

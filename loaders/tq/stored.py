@@ -19,8 +19,20 @@ class Covered:
 
 
 def trading_days(conn: psycopg.Connection) -> list[date]:
-    """All that are known, ascending, those to come included."""
-    rows = conn.execute("select trade_date from raw_tq.trading_day order by trade_date")
+    """All that are known, ascending, those to come included; none that was announced and not held."""
+    rows = conn.execute(
+        "select trade_date from raw_tq.trading_day where is_final or trade_date > coalesce("
+        "(select max(trade_date) from raw_tq.trading_day where is_final), '-infinity') "
+        "order by trade_date"
+    )
+    return [row[0] for row in rows]
+
+
+def days_held(conn: psycopg.Connection) -> list[date]:
+    """The trading days that a calendar still had once they were over, ascending."""
+    rows = conn.execute(
+        "select trade_date from raw_tq.trading_day where is_final order by trade_date"
+    )
     return [row[0] for row in rows]
 
 

@@ -161,14 +161,14 @@ def replace_units(
     conn.execute(b"analyze _land")
     conn.execute(
         f"create temp table _units on commit drop as select {columns}, "
-        "bool_and(is_final::boolean) as is_final, max(fetched_at::timestamptz) as fetched_at "
+        "bool_and(is_final::boolean) as _final, max(fetched_at::timestamptz) as _fetched_at "
         f"from _land group by {columns}".encode()
     )
     conn.execute(b"analyze _units")
     stored = f"select from {target} as t where {same('t', 'u', unit, True)}"
     conn.execute(
         f"with refused as (delete from _units as u where exists ({stored} "
-        "and (t.is_final > u.is_final or t.is_final = u.is_final and t.fetched_at > u.fetched_at)) "
+        "and (t.is_final > u._final or t.is_final = u._final and t.fetched_at > u._fetched_at)) "
         f"returning u.*) delete from _land as r using refused as u where {same('r', 'u', unit, False)}".encode()
     )
     [(gone,)] = conn.execute(

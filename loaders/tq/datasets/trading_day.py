@@ -1,4 +1,8 @@
-"""Dataset `trading_day`: the exchanges' trading days, as far as their announced holidays reach."""
+"""Dataset `trading_day`: the exchanges' trading days, as far as their announced holidays reach.
+
+A day is final once a calendar has it after it is over. Until then a holiday that is announced late may
+take it back; from then on its loss is a failure.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -19,7 +23,7 @@ def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
 
 
 def _days(run: Context, key: str) -> Outcome:
-    before = run.ask(stored.trading_days)
+    before = run.ask(stored.days_held)
     first = min([run.first - BEFORE, *before[:1]])
     days = run.harvest.calendar(first, run.today + AHEAD)
     past = [day for day in days if day <= run.today]
@@ -35,7 +39,7 @@ def _days(run: Context, key: str) -> Outcome:
         )
     lineage = run.lineage
     rows = [
-        {"trade_date": day, "source_route": "holidays"} | lineage | {"is_final": day <= run.today}
+        {"trade_date": day, "source_route": "holidays"} | lineage | {"is_final": day < run.today}
         for day in days
     ]
     # a list of holidays that was not renewed ends with its year

@@ -150,6 +150,33 @@ def test_a_source_that_stands_still_fails_and_what_is_stored_stays(small: Bench)
     assert small.rows(EVENTS) == before
 
 
+def test_a_holiday_announced_late_takes_its_day_back_and_a_day_that_was_held_stays(
+    small: Bench,
+) -> None:
+    """The day may be over by the next load, and is lost by none."""
+    served, query = small.sandbox.world, "select trade_date from raw_tq.trading_day order by 1"
+    known = [day for (day,) in small.rows(query)]
+    soon, late = date(2025, 11, 3), date(2025, 11, 10)
+    assert {soon, late} <= set(known)
+
+    served.holidays = sorted({*served.holidays, late})
+    assert small.load(datasets=("trading_day",)).status == "succeeded"
+    assert [day for (day,) in small.rows(query)] == [day for day in known if day != late]
+
+    served.holidays = sorted({*served.holidays, soon})
+    after = datetime(2025, 11, 6, 18)
+    assert small.load(clock=after, datasets=("trading_day",)).status == "succeeded"
+    found = [day for (day,) in small.rows(query) if day <= known[-1]]
+    assert found == [day for day in known if day not in (soon, late)]
+
+    served.holidays = sorted({*served.holidays, date(2025, 11, 4)})
+    result = small.load(clock=after, datasets=("trading_day",))
+    assert [list(task.failures.values()) for task in result.tasks if task.failures] == [
+        ["the trading calendar lost 1 days it had, the first 2025-11-04: what is stored is kept"]
+    ]
+    assert (date(2025, 11, 4),) in small.rows(query)
+
+
 def test_wrong_credentials_end_the_load_at_once_and_are_in_no_record(small: Bench) -> None:
     small.sandbox.faults.add("auth:status=401")
     result = small.load()

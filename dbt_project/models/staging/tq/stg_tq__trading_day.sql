@@ -1,4 +1,13 @@
+-- a day to come that is over and was not in the calendar any more was never one
+with held as (
+    select coalesce(max(trade_date), '-infinity') as newest_day
+    from {{ source('raw_tq', 'trading_day') }}
+    where is_final
+)
+
 select
-    trade_date as trading_day,
-    fetched_at
-from {{ source('raw_tq', 'trading_day') }}
+    d.trade_date as trading_day,
+    d.fetched_at
+from {{ source('raw_tq', 'trading_day') }} as d
+cross join held as h
+where d.is_final or d.trade_date > h.newest_day
