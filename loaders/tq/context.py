@@ -12,7 +12,7 @@ from loaders.engine import source
 from loaders.engine.outcome import Outcome, SourceGone
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tq import stored
-from loaders.tq.errors import TqTimeout, TqTransport, UnknownSymbol
+from loaders.tq.errors import TqClientError, TqTimeout, TqTransport, UnknownSymbol
 from loaders.tq.service.harvest import Harvest, Instruments
 from loaders.tq.settings import TqSettings
 from loaders.tq.trading_day import close_of, sessions_on, trading_day_of
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 WINDOW = timedelta(days=365)  # of a first load without a start
+LAST_QUOTE = timedelta(minutes=5)  # before the close: a main contract is quoted until then
 
 
 @dataclass
@@ -103,7 +104,7 @@ class Context:
             return ended
         versions = self.ask(lambda conn: stored.sessions(conn, variety))
         close = close_of(reached, sessions_on(reached, versions))
-        if seen >= close - timedelta(seconds=self.settings.settle_margin):
+        if seen >= close - min(LAST_QUOTE, timedelta(seconds=self.settings.settle_margin)):
             return reached
         return next((day for day in reversed(self.days) if day < reached), None)
 
@@ -123,7 +124,7 @@ def outcome_of(key: str, work: Callable[[str], Outcome]) -> Outcome:
     """What goes wrong with one key is its outcome. An account that is not let in ends the load."""
     try:
         return work(key)
-    except (UnknownSymbol, TqTimeout) as error:
+    except (UnknownSymbol, TqTimeout, TqClientError) as error:
         return Outcome(key, failure=said(error))
     except TqTransport as error:
         return Outcome(key, failure=str(error), gone=gone(error))

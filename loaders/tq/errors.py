@@ -34,3 +34,8 @@ class TqTransport(UpstreamError):
 
 class TqTimeout(TqTransport):
     """A server was reached and did not answer in time."""
+
+
+class TqClientError(TqTransport):
+    """The client itself failed at a question, in a way nobody knows: asked again by a new process, it is
+    the failure of that key and says nothing of the servers."""

@@ -14,7 +14,11 @@ def fetch(run: Context, varieties: Sequence[str]) -> Iterator[Outcome]:
 
 
 def _contracts(run: Context, variety: str) -> Outcome:
-    found = run.asked(variety).contracts
+    answer = run.asked(variety)
+    found = answer.contracts
+    if answer.left_out:
+        text = f"{', '.join(answer.left_out)}: told without tick, size or delivery, left out"
+        run.load.log("info", text, {"contracts": len(answer.left_out)})
     if not found:
         raise UpstreamError(f"the source lists no contract of {variety}")
     lineage = {"source_route": "instruments"} | run.lineage

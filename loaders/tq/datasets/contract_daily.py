@@ -1,10 +1,11 @@
 """Dataset `contract_daily`: day bars of every contract that traded in the window.
 
 Evidence, never ticks' substitute: they say which contract held most open interest, and how much of a
-day its ticks must add up to. A bar is final once its day has settled (Context.settled).
+day its ticks must add up to. A bar is final once its day has settled (Context.settled). A bar of a day
+that is over by the clock, and has not settled, is a failure: bars go on, and quotes do not.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -33,8 +34,11 @@ def keys(run: Context, varieties: Sequence[str]) -> tuple[str, ...]:
 
 def fetch(run: Context, contracts: Sequence[str]) -> Iterator[Outcome]:
     cursors = run.load.cursors(CONTRACT_DAILY.name)
-    settled = {v: run.settled(v) for v in {stored.variety_of(c) for c in contracts}}
-    due = [c for c in contracts if cursors.get(c, "") < str(settled[stored.variety_of(c)] or "")]
+    varieties = {stored.variety_of(c) for c in contracts}
+    settled, ended = ({v: of(v) for v in varieties} for of in (run.settled, run.ended))
+    due = [
+        c for c in contracts if cursors.get(c, "") < _newest(stored.variety_of(c), settled, ended)
+    ]
     held: dict[str, Any] = {}
     for contract in contracts:
         if contract not in due:
@@ -45,7 +49,9 @@ def fetch(run: Context, contracts: Sequence[str]) -> Iterator[Outcome]:
             held = _asked(run, due[start : start + TOGETHER], cursors)
         found = held[contract]
         if not isinstance(found, Outcome):
-            found = _bars(run, contract, found, settled[stored.variety_of(contract)])
+            variety = stored.variety_of(contract)
+            known = cursors.get(contract, "")
+            found = _bars(run, contract, found, settled[variety], ended[variety], known)
         yield found
         if found.gone is not None or not run.load.room():
             return
@@ -75,14 +81,31 @@ def _asked(run: Context, contracts: Sequence[str], cursors: dict[str, str]) -> d
     return found
 
 
-def _bars(run: Context, contract: str, bars: Any, settled: date | None) -> Outcome:
+def _newest(variety: str, *days: Mapping[str, date | None]) -> str:
+    return max(str(of[variety] or "") for of in days)
+
+
+def _bars(
+    run: Context, contract: str, bars: Any, settled: date | None, ended: date | None, known: str
+) -> Outcome:
+    """`known`: up to which day the contract's bars are final, as text."""
     if not bars.num_rows:
         return Outcome(contract, skipped=NOT_DUE)  # listed, and not traded yet
     lineage = {"source_route": "daily", "fetched_at": run.load.clock()}
     final = pc.less_equal(bars["trade_date"], settled or date.min)
     rows = with_columns(bars, lineage).append_column("is_final", final)
-    days = [day for day in bars["trade_date"].to_pylist() if settled and day <= settled]
-    return Outcome(contract, rows, cursor=max(days, default=None))
+    told = bars["trade_date"].to_pylist()
+    days = [day for day in told if settled and day <= settled]
+    # a source that stands still has no such bar, and fails with its main contracts
+    final_to = max(known, str(settled or ""))
+    over = [day for day in told if ended and final_to < str(day) <= str(ended)]
+    why = (
+        f"no quote of {stored.variety_of(contract)} from the end of {max(over)}: "
+        f"its bars from {min(over)} on are not final"
+        if over
+        else None
+    )
+    return Outcome(contract, rows, cursor=max(days, default=None), failure=why)
 
 
 DATASET = Dataset("contract_daily", CONTRACT_DAILY, "daily", fetch, tables)

@@ -31,6 +31,7 @@ from loaders.engine.outcome import Stopped
 from loaders.tq.errors import (
     TqAnswerError,
     TqAuthError,
+    TqClientError,
     TqMissing,
     TqPermissionError,
     TqTimeout,
@@ -59,11 +60,12 @@ class Instruments:
     """`sessions`: for each variety (session, idx, start_s, end_s), `session` day or night, seconds since
     00:00 of the date on which the session begins: today's hours, not those of the past. `contracts`:
     rows of the table contract. `seen_at`: the newest quote of each variety's main contract, UTC; None
-    where there is none."""
+    where there is none. `left_out`: contracts that are told without a number that each has."""
 
     sessions: dict[str, list[tuple[str, int, int, int]]]
     contracts: list[dict[str, Any]]
     seen_at: dict[str, datetime | None]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ class Harvest:
         ]
         sessions = {v: [tuple(row) for row in rows] for v, rows in answer["sessions"].items()}
         seen = {v: None if ns is None else _utc(ns) for v, ns in answer["seen_at"].items()}
-        return Instruments(sessions, contracts, seen)
+        return Instruments(sessions, contracts, seen, tuple(answer["left_out"]))
 
     def main_events(self, variety: str, first: date, last: date, route: str) -> MainEvents:
         """`route` is backtest or history. Days without any data yet are not covered by the first."""
@@ -436,6 +438,8 @@ def _raised(told: dict[str, Any]) -> Exception:
         return TqAnswerError(message)
     if kind == "timeout":
         return TqTimeout(f"the futures servers did not answer in time: {message}")
+    if kind == "client":
+        return TqClientError(message)
     return TqTransport(message, hint="`loaders check tq` says whether they can be reached")
 
 

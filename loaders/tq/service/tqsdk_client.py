@@ -15,6 +15,7 @@ ticks would answer with a row of another day.
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import shutil
@@ -47,7 +48,8 @@ TICK_FIELDS = [
 
 
 class Failure(Exception):
-    """What the caller is told: kinds are auth, permission, missing, unknown, answer, timeout, transport."""
+    """What the caller is told: kinds are auth, permission, missing, unknown, answer, timeout, transport,
+    client (none of these: an error in the client's own code)."""
 
     def __init__(self, kind: str, message: str, symbols: list[str] | None = None) -> None:
         super().__init__(message)
@@ -84,15 +86,17 @@ class Client:
         unknown = [variety for variety, found in listed.items() if not found]
         if unknown:
             raise Failure("unknown", f"no contract of {', '.join(unknown)}", unknown)
-        contracts, sessions = [], {}
+        contracts, sessions, left_out = [], {}, list[str]()
         for variety, codes in listed.items():
             self._tell({"progress": f"contracts of {variety}"})
             rows = self._symbol_rows(codes)
-            contracts += [_contract(row, variety) for row in rows]
+            whole = [row for row in rows if _has_numbers(row)]
+            left_out += [row["instrument_id"] for row in rows if not _has_numbers(row)]
+            contracts += [_contract(row, variety) for row in whole]
             newest = max(rows, key=lambda row: (not row["expired"], row["expire_datetime"]))
             sessions[variety] = _sessions(newest)
         seen = {variety: self._seen_at(variety) for variety in varieties}
-        return {"sessions": sessions, "contracts": contracts, "seen_at": seen}
+        return {"sessions": sessions, "contracts": contracts, "seen_at": seen, "left_out": left_out}
 
     def main_events(self, variety: str, first: str, last: str, route: str) -> dict[str, Any]:
         start, end = date.fromisoformat(first), date.fromisoformat(last)
@@ -399,6 +403,12 @@ def _numbers(bar: dict[str, Any]) -> dict[str, float]:
     return {n: bar[n] for n in ("open", "high", "low", "close", "volume", "open_oi", "close_oi")}
 
 
+def _has_numbers(row: dict[str, Any]) -> bool:
+    """Of some contracts, long expired ones, the servers may tell no more than the name."""
+    values = (row[n] for n in ("price_tick", "volume_multiple", "delivery_year", "delivery_month"))
+    return all(isinstance(v, int | float) and math.isfinite(v) for v in values)
+
+
 def _contract(row: dict[str, Any], variety: str) -> dict[str, Any]:
     expires = row["expire_datetime"]
     known = isinstance(expires, int | float) and expires == expires and expires > 0
@@ -492,10 +502,11 @@ def failure_of(error: BaseException) -> Failure:
         return Failure("permission", text)
     if type(error).__name__ == "TqTimeoutError":
         return Failure("timeout", text)
-    if isinstance(error, requests.RequestException | OSError) or "名称服务" in text:
+    broken = requests.RequestException | OSError | json.JSONDecodeError  # the last: an error page
+    if isinstance(error, broken) or "名称服务" in text:
         return Failure("transport", f"the futures servers failed: {type(error).__name__}: {text}")
     traceback.print_exception(error)
-    return Failure("transport", f"the futures client failed: {type(error).__name__}: {text}")
+    return Failure("client", f"the futures client failed: {type(error).__name__}: {text}")
 
 
 # ---------------------------------------------------------------------- the program

@@ -1,10 +1,12 @@
 """The client raises bare exceptions: what each of them means to us."""
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from loaders.tq.service.tqsdk_client import Failure, failure_of
+from loaders.tq.service.tqsdk_client import Client, Failure, failure_of
 
 
 class TqTimeoutError(Exception):
@@ -27,7 +29,7 @@ class TqTimeoutError(Exception):
         (ConnectionRefusedError("refused"), "transport"),
         (json.JSONDecodeError("Expecting value", "<html>", 0), "transport"),
         (ModuleNotFoundError("No module named 'tqsdk'"), "missing"),
-        (KeyError("quotes"), "transport"),
+        (KeyError("quotes"), "client"),
         (Failure("unknown", "no contract", ["SHFE.zz"]), "unknown"),
     ],
 )
@@ -35,3 +37,34 @@ def test_an_exception_of_the_client_has_a_kind(error: Exception, kind: str) -> N
     found = failure_of(error)
     assert found.kind == kind
     assert str(error).strip("'") in str(found)
+
+
+class Servers:
+    """The client's answers about two contracts, of which one is told by name alone."""
+
+    def query_quotes(self, **_: Any) -> list[str]:
+        return ["SHFE.cu2601", "SHFE.cu0001"]
+
+    def query_symbol_info(self, symbols: list[str]) -> Any:
+        hours = [["09:00:00", "15:00:00"]]
+        rows = [
+            {
+                "instrument_id": symbol, "exchange_id": "SHFE", "instrument_name": symbol,
+                "expired": symbol == "SHFE.cu0001", "expire_datetime": number, "price_tick": number,
+                "volume_multiple": number, "delivery_year": number, "delivery_month": number,
+                "trading_time_day": hours, "trading_time_night": None,
+            }
+            for symbol, number in zip(symbols, (float("nan"), 1.0), strict=True)
+        ]  # fmt: skip
+        return SimpleNamespace(to_dict=lambda _: rows)
+
+    def query_cont_quotes(self, **_: Any) -> list[str]:
+        return []
+
+
+def test_a_contract_told_without_its_numbers_costs_no_other() -> None:
+    client = Client({"account": "a", "password": "b"}, lambda _: None)
+    client._api = Servers()
+    answer = client.instruments(["SHFE.cu"])
+    assert [row["contract"] for row in answer["contracts"]] == ["SHFE.cu2601"]
+    assert answer["left_out"] == ["SHFE.cu0001"]
