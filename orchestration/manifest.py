@@ -7,6 +7,7 @@ that a chain of them shows whether one was changed or is missing.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,8 +36,18 @@ class Check:
         return {"path": self.path, "sources": self.sources, "differences": self.differences}
 
 
-def folder_of(settings: Settings) -> Path:
-    return settings.home / "manifests"
+def folder_of(settings: Settings, warehouse: Warehouse) -> Path:
+    """Builds are numbered by their warehouse, so each has a folder."""
+    from loaders.warehouse import migrate
+
+    return settings.home / "manifests" / migrate.warehouse_id(warehouse)
+
+
+def located(settings: Settings, warehouse: Warehouse, file: Path) -> Path:
+    """A file as it is named, or, of a name alone that is not here, in the folder of the manifests."""
+    if file.exists() or file.name != str(file):
+        return file
+    return folder_of(settings, warehouse) / file
 
 
 def write(settings: Settings, warehouse: Warehouse, build_id: int) -> Path | None:
@@ -48,9 +59,9 @@ def write(settings: Settings, warehouse: Warehouse, build_id: int) -> Path | Non
             told[name] = facts
     if not told:
         return None
-    folder = folder_of(settings)
+    folder = folder_of(settings, warehouse)
     folder.mkdir(parents=True, exist_ok=True)
-    before = max(folder.glob("build-*.json"), default=None)
+    before = _before(folder, build_id)
     document = {
         "kind": KIND,
         "version": VERSION,
@@ -91,6 +102,13 @@ def check(settings: Settings, warehouse: Warehouse, path: Path) -> Check:
     return Check(str(path), tuple(document["sources"]), tuple(found))
 
 
+def _before(folder: Path, build_id: int) -> Path | None:
+    """The newest manifest of an earlier build."""
+    named = ((re.fullmatch(r"build-(\d+)\.json", path.name), path) for path in folder.iterdir())
+    earlier = [(int(m[1]), path) for m, path in named if m and int(m[1]) < build_id]
+    return max(earlier)[1] if earlier else None
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text("utf-8"))
@@ -98,7 +116,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} cannot be read: {error}") from None
     if not isinstance(document, dict) or document.get("kind") != KIND:
         raise UsageError(
-            f"{path} is no manifest", hint="they are in the folder manifests of the home"
+            f"{path} is no manifest",
+            hint="they are in the folder manifests of the home, by warehouse",
         )
     if document["version"] > VERSION:
         raise UsageError(f"{path} is of a newer quotemill", hint="check it with that version")

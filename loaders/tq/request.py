@@ -4,6 +4,7 @@ import importlib.util
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from loaders.engine.request import LoadRequest
 from loaders.errors import SettingsError, UsageError
@@ -83,3 +84,9 @@ def parts(request: LoadRequest) -> Sequence[LoadRequest]:
 def lane(request: LoadRequest) -> str:
     """A load of ticks may take weeks, and never blocks the evening's main contracts."""
     return "tq_ticks" if request.mode == TICKS else "tq"
+
+
+def when_busy(_: Settings, request: LoadRequest) -> Literal["fail", "skip", "wait"]:
+    """While ticks of weeks come in, another load of them has nothing to do; days that are asked for by
+    name are wanted now."""
+    return "skip" if request.mode == TICKS and not request.keys else "fail"

@@ -14,6 +14,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from loaders.engine.load import Load
 from loaders.engine.source import Source
@@ -23,7 +24,7 @@ from loaders.tq.context import Context
 from loaders.tq.due import due
 from loaders.tq.facts import facts
 from loaders.tq.plan import DATASETS, plan
-from loaders.tq.request import TICKS, check_request, lane, missing_settings, parts
+from loaders.tq.request import TICKS, check_request, lane, missing_settings, parts, when_busy
 from loaders.tq.schemas import REJECTED_ROW, TABLES
 from loaders.tq.service.harvest import Harvest
 
@@ -34,7 +35,7 @@ SLICE = 20  # keys in one package of rows
 @contextmanager
 def opened(load: Load) -> Iterator[Context]:
     """Harvest and tick store of the load; what a killed one left of its folder goes first."""
-    folder = load.settings.home / "tq" / lane(load.request)
+    folder = folder_of(load)
     shutil.rmtree(folder, ignore_errors=True)
     kept = folder / "kept"
     kept.mkdir(parents=True)
@@ -58,6 +59,13 @@ def opened(load: Load) -> Iterator[Context]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def folder_of(load: Load) -> Path:
+    """The load's own folder: the lock that keeps others out of a lane is the warehouse's."""
+    from loaders.warehouse import migrate
+
+    return load.settings.home / "tq" / migrate.warehouse_id(load.warehouse) / lane(load.request)
+
+
 SOURCE = Source(
     name="tq",
     tables=TABLES,
@@ -70,6 +78,7 @@ SOURCE = Source(
     open=opened,
     plan=plan,
     lane=lane,
+    when_busy=when_busy,
     parts=parts,
     due=due,
     facts=facts,

@@ -17,17 +17,19 @@ app = typer.Typer(help="What each completed build came to, as files.", no_args_i
 
 @app.command("check")
 def check_command(
-    file: Annotated[Path, typer.Argument(help="A file of the folder `manifests` of the home.")],
+    file: Annotated[Path, typer.Argument(help="Path of a manifest, or its name alone.")],
     json: JsonFlag = False,
 ) -> None:
     """Compare a manifest with what is stored now, of the days that it is about.
 
+    Manifests are in `manifests/<warehouse>/` of the home; a name alone is looked for there.
     Exit code 5 where something differs; each difference is named.
 
-    Example: quotemill manifest check manifests/build-00000012.json
+    Example: quotemill manifest check build-00000012.json
     """
     settings = load_settings()
-    found = manifest.check(settings, open_warehouse(settings), file)
+    warehouse = open_warehouse(settings)
+    found = manifest.check(settings, warehouse, manifest.located(settings, warehouse, file))
     if json:
         shell.print_json(found.as_json())
     else:

@@ -97,7 +97,7 @@ def whole_way(made: Bench, days: int) -> None:
     assert len(made.rows("select * from raw_tq.tick_revision")) == 1
     warehouse = open_warehouse(made.settings)
     assert verify(made.settings, warehouse, Silent()).differences == ()
-    newest = max(manifest.folder_of(made.settings).glob("*.json"))
+    newest = max(manifest.folder_of(made.settings, warehouse).glob("*.json"))
     assert manifest.check(made.settings, warehouse, newest).differences == ()
 
 

@@ -1,0 +1,80 @@
+"""One home for two warehouses: neither's manifests and run folders are in the way of the other's."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from loaders.engine.load import prepare_warehouse
+from loaders.engine.request import LoadRequest
+from loaders.progress import Silent
+from loaders.settings import Settings, load_settings
+from loaders.tq.source import folder_of
+from loaders.warehouse.postgres import Warehouse
+from orchestration import manifest
+
+Place = tuple[Settings, Warehouse]
+
+
+@pytest.fixture
+def places(new_database: Callable[..., str], tmp_path: Path) -> list[Place]:
+    found = []
+    for _ in range(2):
+        environ = {"QUOTEMILL_HOME": str(tmp_path), "QUOTEMILL_WAREHOUSE_URL": new_database()}
+        settings = load_settings(environ, cwd=tmp_path)
+        found.append((settings, prepare_warehouse(settings, Silent())))
+    return found
+
+
+@pytest.fixture
+def one_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each warehouse tells its own name of itself."""
+    source = SimpleNamespace(facts=lambda settings, warehouse, told: {"url": warehouse.label})
+    registry = SimpleNamespace(configured=lambda _: (["one"], []), find=lambda _: source)
+    monkeypatch.setattr(manifest, "sources", registry)
+
+
+def previous(path: Path | None) -> Any:
+    assert path is not None
+    told = json.loads(path.read_text("utf-8"))["previous"]
+    return told and told["file"]
+
+
+@pytest.mark.usefixtures("one_source")
+def test_builds_of_the_same_number_have_manifests_and_chains_of_their_own(
+    places: list[Place],
+) -> None:
+    one, other = places
+    names = [manifest.write(*place, build_id) for build_id in (1, 7) for place in places]
+    assert len(set(names)) == 4
+    assert [previous(path) for path in names] == [None] * 2 + ["build-00000001.json"] * 2
+    for place in places:
+        path = manifest.located(*place, Path("build-00000007.json"))
+        assert path in names
+        assert manifest.check(*place, path).differences == ()
+    assert manifest.located(*one, Path("build-00000007.json")) != manifest.located(
+        *other, Path("build-00000007.json")
+    )
+
+
+@pytest.mark.usefixtures("one_source")
+def test_the_manifest_before_is_that_of_an_earlier_build(places: list[Place]) -> None:
+    one, _ = places
+    for build_id in (99_999_999, 100_000_001, 5):
+        manifest.write(*one, build_id)
+    (manifest.folder_of(*one) / "build-copy.json").write_text("{}")
+    assert previous(manifest.write(*one, 100_000_002)) == "build-100000001.json"
+    assert previous(manifest.write(*one, 6)) == "build-00000005.json"
+
+
+def test_loads_into_two_warehouses_have_folders_of_their_own(places: list[Place]) -> None:
+    request = LoadRequest("tq", mode="mapping")
+    folders = {
+        folder_of(cast("Any", SimpleNamespace(settings=s, warehouse=w, request=request)))
+        for s, w in places
+    }
+    assert len(folders) == 2
+    assert {folder.name for folder in folders} == {"tq"}
