@@ -26,9 +26,12 @@ from loaders.tq.context import Context
 
 NOTHING_BUILT = "no schedule is built yet: `quotemill build` or `dbt build` makes it"
 
+FEW = 20  # days that a store may lack without a word: they are fetched again
+
 
 def ticks_plan(run: Context) -> Iterator[Sequence[Unit]]:
-    """Raises StoreError where a table of the store is suspended, before and after all."""
+    """Raises StoreError where a table of the store is suspended, before and after all, and where the
+    store is not the one of the loads before."""
     assert run.store is not None
     schema = run.load.warehouse.inner_schema("futures")
     schedule = run.ask(lambda conn: read_schedule(conn, schema))
@@ -41,6 +44,8 @@ def ticks_plan(run: Context) -> Iterator[Sequence[Unit]]:
     run.schedule = {day.key: day for day in schedule}
     run.settled_days = run.ask(settled_days)
     run.copies = run.ask(index.copies)
+    if run.load.request.datasets is None:
+        _same_store(run)
     wanted = run.load.request.datasets or ("ticks", "tick_index", "no_data_day")
     _put_schedule(run, schedule)
     _keep_in_line(run, schedule)
@@ -80,13 +85,15 @@ def _units(days: Sequence[Scheduled]) -> list[Unit]:
 
 
 def _asked_for(run: Context, schedule: Sequence[Scheduled]) -> list[Scheduled] | None:
-    """The contract-days that a request or a retry names; None where it names none."""
-    keys = [key for key in run.load.request.keys or () if " " in key]
-    if run.load.retried is not None:
-        keys = [key for task in run.load.retried if task.dataset == "ticks" for key in task.keys]
-    if not keys and run.load.retried is None:
+    """The contract-days that a request or a retry names; None where it names none, as the retry of a
+    load that ended before its first day."""
+    named = [key for key in run.load.request.keys or () if " " in key]
+    failed = [
+        key for task in run.load.retried or () if task.dataset == "ticks" for key in task.keys
+    ]
+    if not (keys := set(failed or named)):
         return None
-    return [day for day in schedule if key_text(day.key) in set(keys)]
+    return [day for day in schedule if key_text(day.key) in keys]
 
 
 def _chosen(run: Context, days: Sequence[Scheduled]) -> list[Scheduled]:
@@ -138,6 +145,20 @@ def _put_schedule(run: Context, schedule: Sequence[Scheduled]) -> None:
     run.store.put_schedule(
         pa.table([pa.array(rows[field.name], field.type) for field in SCHEDULE], schema=SCHEDULE)
     )
+
+
+def _same_store(run: Context) -> None:
+    """Raises StoreError where most of what was stored is not there: it would all be fetched again."""
+    assert run.store is not None
+    complete = {key for key, row in run.copies.items() if row["status"] == "complete"}
+    lost = len(complete - {key_of(row) for row in run.store.index()})
+    if lost > FEW and lost * 2 > len(complete):
+        raise StoreError(
+            f"the tick store ({run.store.label}) lacks {lost:,} of {len(complete):,} days that were "
+            "stored: is it the right one?",
+            hint="QUOTEMILL_QUESTDB_URL names the store; if it is, `loaders run tq --dataset tick_index` "
+            "puts what is lacking on record, and the next load fetches it",
+        )
 
 
 def _sound(run: Context) -> None:

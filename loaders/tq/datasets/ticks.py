@@ -82,6 +82,7 @@ def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcom
         return Outcome(key_text(key), failure=f"{lack}: not complete yet", rejected=sifted.rejected)
     _look(run, day, sifted.ticks)
     frame = day_frame(sifted.ticks, key, segment_id=day.segment_id, schedule_hash=day.schedule_hash)
+    _unlisted(run, day)
     measured = run.store.write_day(frame)
     assert measured.first_ts is not None
     assert measured.last_ts is not None
@@ -106,6 +107,19 @@ def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcom
         cursor_key=day.symbol,
         beside=beside,
     )
+
+
+def _unlisted(run: Context, day: Scheduled) -> None:
+    """Take what the day holds of other contracts out of the store's index before its ticks go.
+
+    Between the two writes the day is missing. Left complete, a schedule that goes back to the old
+    contract after a stop here would find a complete day without a tick. The copy is not touched: it
+    differs from the index from now on, so that the revision lands with it."""
+    assert run.store is not None
+    for key, copy in run.copies.items():
+        same_day = key.trading_day == day.trading_day and key.symbol == day.symbol
+        if same_day and key.contract != day.contract and copy["status"] == "complete":
+            run.store.supersede(*key)
 
 
 def _taken(answer: TickAnswer) -> pa.Table:

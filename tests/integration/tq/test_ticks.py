@@ -4,8 +4,13 @@ from contextlib import closing
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from loaders.engine.load import LoadResult
 from loaders.ticks.choice import open_store
+from loaders.ticks.postgres import PostgresStore
+from loaders.ticks.store import StoreError
+from loaders.ticks.tables import DAY_INDEX
 from loaders.tq.due import due
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tq.bench import Bench, build_schedule
@@ -118,6 +123,26 @@ def test_a_revision_fetches_the_days_whose_contract_changed_and_stamps_the_rest(
     assert made.load("ticks").tasks == ()
 
 
+def test_a_revision_that_is_taken_back_after_a_stop_leaves_no_day_without_ticks(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.sandbox.faults.add(f"revise-mains:contract={NEW}:by=-1")
+    build_schedule(made)
+
+    def stopped(*_: Any) -> None:
+        raise StoreError("stopped before the index was written")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PostgresStore, "put_index", stopped)
+        assert made.load("ticks").status != "succeeded"
+    made.sandbox.faults.clear()
+    build_schedule(made)
+    assert made.load("ticks").status == "succeeded"
+    assert (OLD, BEFORE_ROLL.day, "complete") in days(made)
+    assert stored(made, OLD, BEFORE_ROLL).num_rows == 150
+    assert stored(made, NEW, BEFORE_ROLL).num_rows == 0
+
+
 def test_a_day_without_a_tick_is_on_record_after_two_sessions_and_asked_again_much_later(
     mapped: Bench,
 ) -> None:
@@ -209,3 +234,40 @@ def test_days_that_the_store_has_lost_are_fetched_again(made: Bench) -> None:
     made.execute("drop schema ticks cascade")
     assert made.load("ticks").status == "succeeded"
     assert made.rows(INDEX) == before
+
+
+def test_a_store_that_lacks_most_of_what_was_stored_is_not_filled_without_a_word(
+    made: Bench,
+) -> None:
+    made.execute(
+        "create temp table far as select * from raw_tq.symbol_day; "
+        "update far set trading_day = trading_day - 1000; insert into raw_tq.symbol_day table far; "
+        "update far set trading_day = trading_day - 1000; insert into raw_tq.symbol_day table far; "
+        "update far set trading_day = trading_day - 1000; insert into raw_tq.symbol_day table far; "
+        "drop schema ticks cascade"
+    )
+    before = made.rows(INDEX)
+    made.asked()
+    result = made.load("ticks")
+    assert (result.status, made.rows(INDEX)) == ("failed", before)
+    assert f"lacks {4 * DAYS} of {4 * DAYS} days" in str(result.error)
+    assert "QUOTEMILL_QUESTDB_URL" in result.hint
+    assert made.asked() == []
+    assert made.load("ticks", datasets=("tick_index",)).status == "succeeded"
+    assert {status for *_, status in days(made)} == {"superseded"}
+    assert made.load("ticks").total("done") == DAYS
+
+
+def test_a_retry_of_a_load_that_ended_before_its_first_day_fetches_what_is_missing(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.execute(
+        f"delete from ticks.{DAY_INDEX.name} where underlying_contract = '{NEW}'; "
+        f"delete from raw_tq.symbol_day where contract = '{NEW}'"
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(PostgresStore, "check", lambda _: ["a table is suspended"])
+        assert made.load("ticks").status == "failed"
+    assert made.load("ticks", retry=True).total("done") == len(
+        [day for day in TRADED if day >= ROLL]
+    )
