@@ -134,6 +134,8 @@ class World(Exchange):
         if count > slots:
             raise UsageError(f"{count} ticks do not fit into a day of {slots} half seconds")
         drawn = sorted({0, *dice.sample(range(1, slots), count - 1)})
+        if count > 1:
+            drawn[-1] = slots - 1  # however few ticks a day has, it is quoted to its close
         stamps: list[int] = []
         for slot in drawn:
             left = slot
@@ -143,7 +145,7 @@ class World(Exchange):
                     break
                 left -= (end - start) // SLOT
         for n in range(1, count):
-            if dice.random() < 0.02 and stamps[n - 1] % SLOT == 0:
+            if dice.random() < 0.02 and stamps[n - 1] % SLOT == 0 and n < count - 1:
                 stamps[n] = stamps[n - 1] + 1000
         return stamps
 

@@ -38,6 +38,15 @@ def test_the_same_arguments_give_the_same_market() -> None:
     assert first.day_ticks(code, day) != other.day_ticks(code, day)
 
 
+def test_a_market_is_quoted_to_its_close_however_few_its_ticks_are(world: World) -> None:
+    for variety in world.varieties:
+        code = str(world.main_on(variety, EVE))
+        close = world.sessions(variety, EVE)[-1][1]
+        stamps = [row["datetime"] for row in world.day_ticks(code, EVE)]
+        assert stamps[-1] == close - NS // 2
+        assert stamps == sorted(set(stamps))
+
+
 def test_the_night_belongs_to_the_next_trading_day_and_there_is_none_before_holidays(
     world: World,
 ) -> None:
