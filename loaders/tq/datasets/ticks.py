@@ -22,7 +22,7 @@ from loaders.tq import stored
 from loaders.tq.backlog import Scheduled, key_text, parsed_key
 from loaders.tq.completeness import lacking, rank
 from loaders.tq.context import Context, Dataset, gone, said
-from loaders.tq.errors import TqPermissionError, TqTransport, UnknownSymbol
+from loaders.tq.errors import TqClientError, TqPermissionError, TqTransport, UnknownSymbol
 from loaders.tq.index import revision, row_of
 from loaders.tq.schemas import SYMBOL_DAY, TICK_REVISION
 from loaders.tq.service.harvest import DayRange, TickAnswer
@@ -53,7 +53,9 @@ def _outcome(run: Context, day: Scheduled, answer: TickAnswer | Exception) -> Ou
         if isinstance(answer, TqPermissionError):
             return _recent(run, day, answer)
         if isinstance(answer, TqTransport):
-            return Outcome(key, failure=str(answer), gone=gone(answer))
+            # what the client chokes on is that day's; servers that are away are all days'
+            away = None if isinstance(answer, TqClientError) else gone(answer)
+            return Outcome(key, failure=said(answer), gone=away)
         if isinstance(answer, (UnknownSymbol, UpstreamError, DataQualityError)):
             return Outcome(key, failure=said(answer))
         if isinstance(answer, Exception):
