@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Run a simulated service on this machine.")
 
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")]
+ControlPort = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=65535, help="Second port to move the clock and script faults; 0: free."
+    ),
+]
+
 
 @app.callback()
 def sandbox() -> None:
@@ -25,15 +33,8 @@ def sandbox() -> None:
 
 @app.command()
 def tdx(
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")
-    ] = 8080,
-    control_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=65535, help="Second port to move the clock and script faults; 0: free."
-        ),
-    ] = None,
+    port: Port = 8080,
+    control_port: ControlPort = None,
     data: Annotated[
         Path | None, typer.Option(help="Replay the daily_*.csv files of this folder.")
     ] = None,
@@ -74,9 +75,10 @@ def tdx(
 
         loaders sandbox tdx --port 8080 --write-actions actions.csv --fault reset:p=0.05
     """
+    from loaders.sandbox.clock import moment
     from loaders.sandbox.faults import KINDS
     from loaders.sandbox.tdx_calls import Options
-    from loaders.sandbox.tdx_service import TdxSandbox, moment
+    from loaders.sandbox.tdx_service import EXAMPLE, TdxSandbox
 
     if fault == ["list"]:
         for name, kind in KINDS.items():
@@ -85,7 +87,7 @@ def tdx(
         return
     if zone not in ("shanghai", "utc"):
         raise UsageError(f"zone {zone!r} is not known", hint="--zone shanghai or --zone utc")
-    world = _world(data, codes, days, seed, moment(clock).date() if clock else None)
+    world = _world(data, codes, days, seed, moment(clock, EXAMPLE).date() if clock else None)
     if write_actions:
         from loaders.sandbox.actions import actions_csv
 
@@ -96,7 +98,9 @@ def tdx(
     if write_vipdoc:
         from loaders.sandbox.vipdoc_files import write_vipdoc as write_files
 
-        write_files(world, write_vipdoc, until=moment(clock) if clock else None, days=vipdoc_days)
+        write_files(
+            world, write_vipdoc, until=moment(clock, EXAMPLE) if clock else None, days=vipdoc_days
+        )
     sandbox = TdxSandbox(
         world,
         clock=clock,
@@ -120,15 +124,8 @@ def tdx(
 
 @app.command()
 def tq(
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")
-    ] = 7788,
-    control_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=65535, help="Second port to move the clock and script faults; 0: free."
-        ),
-    ] = None,
+    port: Port = 7788,
+    control_port: ControlPort = None,
     data: Annotated[
         Path | None, typer.Option(help="Replay the ticks_* and klines_* files of this folder.")
     ] = None,

@@ -21,6 +21,7 @@ from loaders.errors import UsageError
 from loaders.sandbox import world
 from loaders.sandbox.actions import SPLIT, Action, events
 from loaders.sandbox.cast import INDICES, UNLISTED, Role, roles
+from loaders.sandbox.clock import CLOSE_OF_DAY
 from loaders.sandbox.intraday import minute_bars, ticks_of
 from loaders.sandbox.world import Bars, Ints, Security, Tick, World
 
@@ -77,9 +78,7 @@ class SyntheticMarket(World):
             Security(r.exchange, r.digits, _name(r), r.kind, calendar[self._position(r.from_)])
             for r in self._roles.values()
         ]
-        super().__init__(
-            calendar, datetime.combine(calendar[self._last], world.CLOSE_OF_DAY), securities
-        )
+        super().__init__(calendar, datetime.combine(calendar[self._last], CLOSE_OF_DAY), securities)
 
     def _position(self, fraction: float) -> int:
         return round(fraction * self._last)

@@ -23,6 +23,7 @@ import numpy as np
 from loaders.errors import UsageError
 from loaders.sandbox import world
 from loaders.sandbox.actions import Action, read_actions
+from loaders.sandbox.clock import CLOSE_OF_DAY
 from loaders.sandbox.tdx_wire import is_etf
 from loaders.sandbox.world import Bars, Kind, MinutePoint, Security, Tick, World
 
@@ -68,7 +69,7 @@ class ReplayMarket(World):
         self._points: dict[str, dict[str, list[MinutePoint]]] = {}
         self._ticks: dict[str, dict[str, list[Tick]]] = {}
         self._recorded: dict[str, Bars | None] = {}
-        super().__init__(days, datetime.combine(days[-1], world.CLOSE_OF_DAY), securities)
+        super().__init__(days, datetime.combine(days[-1], CLOSE_OF_DAY), securities)
 
     def actions(self, code: str) -> Sequence[Action]:
         return [action for action in self._actions if action.code == code]

@@ -20,28 +20,16 @@ from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 from loaders.errors import QuotemillError, UsageError
+from loaders.sandbox.clock import moment
 from loaders.sandbox.faults import FaultBook, Rule
 from loaders.sandbox.tdx_calls import LogEntry, Options, ServiceState
 from loaders.sandbox.tdx_routes import answer
 from loaders.sandbox.tdx_wire import TEXT_TYPE, Reply, Request, go_json, parse_query
-from loaders.sandbox.world import CLOSE_OF_DAY, World
+from loaders.sandbox.world import World
 
 CHUNKED_ABOVE = 2048
 BEIJING = timedelta(hours=8)
-
-
-def moment(clock: date | datetime | str) -> datetime:
-    """A day means its end, after the close; texts are ISO dates or date-times of exchange time."""
-    if isinstance(clock, str):
-        try:
-            clock = datetime.fromisoformat(clock) if len(clock) > 10 else date.fromisoformat(clock)
-        except ValueError as error:
-            raise UsageError(
-                f"clock {clock!r} is no date", hint="2025-06-30 or 2025-06-30T10:15:00"
-            ) from error
-    if isinstance(clock, datetime):
-        return clock.replace(tzinfo=None)
-    return datetime.combine(clock, CLOSE_OF_DAY)
+EXAMPLE = "2025-06-30"  # of a clock, in hints
 
 
 class _Server(ThreadingHTTPServer):
@@ -204,7 +192,7 @@ class TdxSandbox:
         seed: int = 1,
         options: Options = Options(),
     ) -> None:
-        start = world.end if clock is None else moment(clock)
+        start = world.end if clock is None else moment(clock, EXAMPLE)
         self.world, self.faults = world, FaultBook(faults, seed=seed)
         self.state = ServiceState(world, start, self.faults, options)
         self.log: deque[LogEntry] = self.state.log
@@ -244,7 +232,7 @@ class TdxSandbox:
         A running service reads its calendar at 09:00, so the day itself is unknown until the next
         morning, a restart, or a workday/range request that comes out empty.
         """
-        self.state.set_clock(moment(clock))
+        self.state.set_clock(moment(clock, EXAMPLE))
         if restart:
             self.state.restart()
 

@@ -20,7 +20,6 @@ Kind = Literal["stock", "fund", "index"]
 
 SESSION_START = time(9, 30)
 SESSION_END = time(15, 0)
-CLOSE_OF_DAY = time(18, 0)  # where a clock stands that is told the day alone
 
 
 def is_b_share(exchange: str, digits: str) -> bool:

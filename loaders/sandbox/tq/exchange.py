@@ -7,17 +7,17 @@ are floats (JSON numbers), a book level without an order has price "" and volume
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from loaders.errors import UsageError
+from loaders.sandbox.clock import CLOSE_OF_DAY
 from loaders.sandbox.market import exchange_days
 from loaders.sandbox.tq.varieties import VARIETIES, Variety, instant
 
 Row = dict[str, Any]
 Switches = list[tuple[date, str]]
 
-CLOSE_OF_DAY = time(18, 0)  # where a clock stands that is told the day alone
 LISTED_AHEAD = timedelta(days=150)
 FRIDAYS = {"second friday": 7, "third friday": 14}
 

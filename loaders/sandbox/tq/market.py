@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from threading import RLock
 
-from loaders.sandbox.tq.exchange import CLOSE_OF_DAY, Contract, Exchange, Row, Switches, held
+from loaders.sandbox.clock import CLOSE_OF_DAY
+from loaders.sandbox.tq.exchange import Contract, Exchange, Row, Switches, held
 from loaders.sandbox.tq.faults import REVISIONS, FaultPlan
 from loaders.sandbox.tq.varieties import CST, NS, instant
 

@@ -20,7 +20,8 @@ import orjson
 from aiohttp import WSMsgType, web
 
 from loaders.errors import QuotemillError, UsageError
-from loaders.sandbox.tq.exchange import CLOSE_OF_DAY, Exchange, Row
+from loaders.sandbox.clock import moment
+from loaders.sandbox.tq.exchange import Exchange, Row
 from loaders.sandbox.tq.faults import FaultPlan, Rule
 from loaders.sandbox.tq.market import Market
 from loaders.sandbox.tq.session import Session
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 FEATURES = ("futr", "lmt_idx", "tq_dl", "tq_bt")
 KEPT_ENTRIES = 20_000
+EXAMPLE = "2025-12-12"  # of a clock, in hints
 REALM = "/auth/realms/shinnytech"
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -42,20 +44,6 @@ class Entry:
     what: str
     detail: str
     faults: tuple[str, ...] = ()
-
-
-def moment(clock: date | datetime | str) -> datetime:
-    """A day means its end; texts are ISO dates or date-times of exchange time."""
-    if isinstance(clock, str):
-        try:
-            clock = datetime.fromisoformat(clock) if len(clock) > 10 else date.fromisoformat(clock)
-        except ValueError as error:
-            raise UsageError(
-                f"clock {clock!r} is no date", hint="2025-12-12 or 2025-12-12T10:15:00"
-            ) from error
-    if isinstance(clock, datetime):
-        return clock.replace(tzinfo=None)
-    return datetime.combine(clock, CLOSE_OF_DAY)
 
 
 class TqSandbox:
@@ -79,7 +67,7 @@ class TqSandbox:
     ) -> None:
         self.world: Exchange = world or World()
         self.faults = FaultPlan(faults)
-        start = self.world.end if clock is None else moment(clock)
+        start = self.world.end if clock is None else moment(clock, EXAMPLE)
         self.market = Market(self.world, self.faults, start)
         self.log: deque[Entry] = deque(maxlen=KEPT_ENTRIES)
         self._account, self._password = account, password
@@ -98,7 +86,7 @@ class TqSandbox:
         return self.market.clock
 
     def set_clock(self, clock: date | datetime | str) -> None:
-        self.market.set_clock(moment(clock))
+        self.market.set_clock(moment(clock, EXAMPLE))
 
     def settings(self) -> dict[str, Any]:
         """What a section [tq] of the settings needs to come here."""
