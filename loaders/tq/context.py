@@ -13,7 +13,8 @@ from loaders.engine.outcome import Outcome, SourceGone
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tq import stored
 from loaders.tq.errors import TqClientError, TqTimeout, TqTransport, UnknownSymbol
-from loaders.tq.service.harvest import Harvest, Instruments
+from loaders.tq.service.answers import Instruments
+from loaders.tq.service.harvest import Harvest
 from loaders.tq.settings import TqSettings
 from loaders.tq.trading_day import close_of, sessions_on, trading_day_of
 from loaders.trading_time import SHANGHAI

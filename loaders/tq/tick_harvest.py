@@ -7,7 +7,7 @@ from itertools import groupby
 
 from loaders.tq.backlog import Scheduled
 from loaders.tq.context import Context
-from loaders.tq.service.harvest import DayRange, TickAnswer
+from loaders.tq.service.answers import DayRange, TickAnswer
 from loaders.tq.trading_day import bounds
 
 

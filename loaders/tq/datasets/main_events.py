@@ -16,7 +16,7 @@ from loaders.tq import stored
 from loaders.tq.context import Context, Dataset
 from loaders.tq.errors import TqPermissionError
 from loaders.tq.schemas import MAIN_EVENT, MAIN_HARVEST
-from loaders.tq.service.harvest import MainEvents
+from loaders.tq.service.answers import MainEvents
 from loaders.tq.trading_day import trading_day_of
 
 ROUTES = ("backtest", "history")

@@ -25,7 +25,7 @@ from loaders.tq.context import Context, Dataset, gone, said
 from loaders.tq.errors import TqClientError, TqPermissionError, TqTransport, UnknownSymbol
 from loaders.tq.index import revision, row_of
 from loaders.tq.schemas import SYMBOL_DAY, TICK_REVISION
-from loaders.tq.service.harvest import DayRange, TickAnswer
+from loaders.tq.service.answers import DayRange, TickAnswer
 from loaders.tq.tick_harvest import answers
 from loaders.tq.ticks_of import outside, ticks_of
 from loaders.tq.trading_day import bounds, sessions_on, spans, trading_day_of

@@ -1,2 +1,2 @@
-"""The only modules that know tqsdk: `tqsdk_client.py` is the program that runs it, `harvest.py` starts that
-program and gives plain values back."""
+"""The futures servers: `harvest.py` puts questions to processes (`process.py`) of the program in `client/`, the
+only one that knows tqsdk, and gives plain values (`answers.py`) back."""

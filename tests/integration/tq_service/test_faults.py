@@ -27,7 +27,9 @@ from loaders.tq.errors import (
     TqTransport,
     UnknownSymbol,
 )
-from loaders.tq.service.harvest import Harvest, TickAnswer
+from loaders.tq.service.answers import TickAnswer
+from loaders.tq.service.harvest import Harvest
+from loaders.tq.service.process import PROGRAM
 from tests.integration.tq_service.conftest import day_range
 
 if TYPE_CHECKING:
@@ -186,7 +188,7 @@ def processes_below(pid: int) -> list[Any]:
     found = []
     for process in psutil.Process(pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if "tqsdk_client" in " ".join(process.cmdline()):
+            if PROGRAM in " ".join(process.cmdline()):
                 found.append(process)
     return found
 

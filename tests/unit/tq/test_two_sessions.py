@@ -15,7 +15,7 @@ from loaders.errors import UpstreamError
 from loaders.tq.backlog import Scheduled
 from loaders.tq.datasets import ticks
 from loaders.tq.errors import TqClientError, TqTransport
-from loaders.tq.service.harvest import DayRange, TickAnswer
+from loaders.tq.service.answers import DayRange, TickAnswer
 
 DAY = date(2025, 10, 15)
 SCHEDULED = Scheduled(

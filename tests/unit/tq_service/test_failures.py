@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from loaders.tq.service.tqsdk_client import Client, Failure, failure_of
+from loaders.tq.service.client.failure import Failure, failure_of
+from loaders.tq.service.client.instruments import instruments
+from loaders.tq.service.client.session import Session
 
 
 class TqTimeoutError(Exception):
@@ -63,8 +65,8 @@ class Servers:
 
 
 def test_a_contract_told_without_its_numbers_costs_no_other() -> None:
-    client = Client({"account": "a", "password": "b"}, lambda _: None)
-    client._api = Servers()
-    answer = client.instruments(["SHFE.cu"])
+    session = Session({"account": "a", "password": "b"}, lambda _: None)
+    session._api = Servers()
+    answer = instruments(session, ["SHFE.cu"])
     assert [row["contract"] for row in answer["contracts"]] == ["SHFE.cu2601"]
     assert answer["left_out"] == ["SHFE.cu0001"]

@@ -1,0 +1,79 @@
+"""Requests in, answers out."""
+
+import json
+import os
+import queue
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+from loaders.tq.service.client import bars, instruments, mains, ticks
+from loaders.tq.service.client.failure import failure_of
+from loaders.tq.service.client.session import Session
+
+CALLS: dict[str, Callable[..., Any]] = {
+    "login": Session.login,
+    "calendar": Session.calendar,
+    "instruments": instruments.instruments,
+    "main_events": mains.main_events,
+    "daily": bars.daily,
+    "ticks": ticks.ticks,
+    "recent_ticks": ticks.recent_ticks,
+}
+
+
+def prepare() -> None:
+    """Before the first import of the client, in this order.
+
+    The notice of changes is fetched from a fixed host, 22 seconds without an internet; loopback never
+    goes through a proxy.
+    """
+    sys.modules["tqsdk.changelog_notification"] = types.ModuleType("tqsdk.changelog_notification")
+    for name in ("NO_PROXY", "no_proxy"):
+        given = os.environ.get(name)
+        os.environ[name] = ",".join(filter(None, (given, "127.0.0.1", "localhost")))
+
+
+def requests_of(lines: TextIO) -> Iterator[dict[str, Any]]:
+    """Read ahead by a thread, so that the end of the input ends the process in the middle of a call."""
+    waiting: queue.Queue[dict[str, Any]] = queue.Queue()
+
+    def read() -> None:
+        for line in lines:
+            waiting.put(json.loads(line))
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        yield waiting.get()
+
+
+def main() -> None:
+    # the client and what it imports print; lines of ours go where it cannot write
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    speaking = threading.Lock()
+
+    def tell(message: dict[str, Any]) -> None:
+        with speaking:
+            out.write(json.dumps(message) + "\n")
+            out.flush()
+
+    prepare()
+    asked = requests_of(sys.stdin)
+    access = next(asked)
+    session = Session(access, tell)
+    for request in asked:
+        try:
+            tell({"result": CALLS[request["call"]](session, **request["args"])})
+        except BaseException as error:
+            failure = failure_of(error)
+            secret = access["password"] or "\0"
+            message = str(failure).replace(secret, "***")
+            tell({"error": {"kind": failure.kind, "message": message, "symbols": failure.symbols}})
+
+
+if __name__ == "__main__":
+    main()

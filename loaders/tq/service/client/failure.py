@@ -1,0 +1,38 @@
+"""What the client's bare exceptions mean, by their text where there is nothing else."""
+
+import json
+import traceback
+
+
+class Failure(Exception):
+    """What the caller is told: kinds are auth, permission, missing, unknown, answer, timeout, transport,
+    client (none of these: an error in the client's own code)."""
+
+    def __init__(self, kind: str, message: str, symbols: list[str] | None = None) -> None:
+        super().__init__(message)
+        self.kind, self.symbols = kind, symbols or []
+
+
+def failure_of(error: BaseException) -> Failure:
+    import requests
+
+    if isinstance(error, Failure):
+        return error
+    text = str(error) or type(error).__name__
+    if isinstance(error, ImportError):
+        return Failure("missing", text)
+    if text.startswith("用户权限认证失败"):
+        refused = any(f"({status}," in text for status in (400, 401, 403))
+        told = text if refused else f"the futures servers failed: {text}"
+        return Failure("auth" if refused else "transport", told)
+    if text.startswith(("快期账户", "请输入 auth")):
+        return Failure("auth", text)
+    if "不支持查看" in text or "专业版" in text or text.startswith("您的账户不支持"):
+        return Failure("permission", text)
+    if type(error).__name__ == "TqTimeoutError":
+        return Failure("timeout", text)
+    broken = requests.RequestException | OSError | json.JSONDecodeError  # the last: an error page
+    if isinstance(error, broken) or "名称服务" in text:
+        return Failure("transport", f"the futures servers failed: {type(error).__name__}: {text}")
+    traceback.print_exception(error)
+    return Failure("client", f"the futures client failed: {type(error).__name__}: {text}")
