@@ -3,7 +3,8 @@
 Precedence: flag > environment > .env > quotemill.toml > default. The settings file is
 `quotemill.toml` in the working directory, or the file that QUOTEMILL_CONFIG names.
 Users of the TDX service have TDX_API_BASE and DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD,
-DB_SCHEMA, DB_SSLMODE set already; they are understood where the QUOTEMILL_ form is absent.
+DB_SCHEMA, DB_SSLMODE set already, those of an IB gateway IB_HOST, IB_PORT, IB_CLIENT_ID and
+IB_MARKET_DATA_TYPE; they are understood where the QUOTEMILL_ form is absent.
 """
 
 import difflib
@@ -20,6 +21,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validat
 from pydantic_core import ErrorDetails
 
 from loaders.errors import SettingsError
+from loaders.ib.settings import IbSettings
 from loaders.section import Section
 from loaders.tdx.settings import TdxSettings
 from loaders.ticks.settings import QuestdbSettings
@@ -62,6 +64,7 @@ class Settings(Section):
     )
     tdx: TdxSettings = TdxSettings()
     tq: TqSettings = TqSettings()
+    ib: IbSettings = IbSettings()
     questdb: QuestdbSettings = QuestdbSettings()
     origins: dict[str, str] = Field(default_factory=dict, exclude=True)
 
@@ -122,6 +125,9 @@ def _from_environ(env: Mapping[str, str], place: str) -> dict[str, tuple[Any, st
     }
     if env.get("TDX_API_BASE"):
         values.setdefault("tdx.base_url", (env["TDX_API_BASE"], f"{place} TDX_API_BASE"))
+    for name in ("HOST", "PORT", "CLIENT_ID", "MARKET_DATA_TYPE"):
+        if env.get(f"IB_{name}"):
+            values.setdefault(f"ib.{name.lower()}", (env[f"IB_{name}"], f"{place} IB_{name}"))
     if env.get("DB_SCHEMA"):
         values.setdefault("market_schema", (env["DB_SCHEMA"], f"{place} DB_SCHEMA"))
     if env.get("DB_HOST"):

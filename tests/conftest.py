@@ -44,7 +44,7 @@ def _settings_come_from_tests_alone(tmp_path_factory: pytest.TempPathFactory) ->
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if (
-                name.startswith(("QUOTEMILL_", "TDX_", "DB_", "DBT_", "PG"))
+                name.startswith(("QUOTEMILL_", "TDX_", "DB_", "IB_", "DBT_", "PG"))
                 and name != "QUOTEMILL_REQUIRE"
             ):
                 patch.delenv(name)

@@ -19,6 +19,7 @@ from pydantic_core import PydanticUndefined
 import loaders.cli
 import orchestration.cli
 from loaders import errors
+from loaders.ib.settings import IbSettings
 from loaders.settings import PREFIX, Settings
 from loaders.tdx.settings import TdxSettings
 from loaders.ticks.settings import QuestdbSettings
@@ -30,6 +31,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "": Settings,
     "tdx": TdxSettings,
     "tq": TqSettings,
+    "ib": IbSettings,
     "questdb": QuestdbSettings,
 }
 HIDDEN = ("help", "install_completion", "show_completion")  # typer's own
@@ -54,6 +56,7 @@ EXAMPLES = {
     "tq.md_url": "ws://127.0.0.1:7788/md",
     "tq.holiday_url": "http://127.0.0.1:7788/holidays.json",
     "tq.cont_table_url": "http://127.0.0.1:7788/cont_table.json",
+    "ib.host": "127.0.0.1",
 }
 DEFAULTS = {
     "home": "the platform's data folder",
@@ -73,9 +76,14 @@ DEFAULTS = {
     "tq.md_url": "shinnytech's",
     "tq.holiday_url": "shinnytech's",
     "tq.cont_table_url": "shinnytech's",
+    "ib.host": "none: the source is not loaded",
 }
 ALIASES = {
     "tdx.base_url": "`TDX_API_BASE`",
+    "ib.host": "`IB_HOST`",
+    "ib.port": "`IB_PORT`",
+    "ib.client_id": "`IB_CLIENT_ID`",
+    "ib.market_data_type": "`IB_MARKET_DATA_TYPE`",
     "market_schema": "`DB_SCHEMA`",
     "warehouse_url": "`DB_HOST` with `DB_PORT`, `DB_NAME`, `DB_USER`, `DB_PASSWORD`, `DB_SSLMODE`",
 }

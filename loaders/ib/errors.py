@@ -1,0 +1,51 @@
+"""What can go wrong between us and a gateway, told apart by who can mend it.
+
+No error carries an account number: what a gateway says goes through `events.masked` first.
+"""
+
+from loaders.errors import SettingsError, UpstreamError
+
+
+class IbMissing(SettingsError):
+    """The client is not installed."""
+
+
+class NotPermitted(SettingsError):
+    """The account lacks a market data subscription."""
+
+
+class UnknownUnderlying(SettingsError):
+    """The gateway knows no such stock; `symbols` names them."""
+
+    def __init__(self, symbols: list[str], *, hint: str = "") -> None:
+        hint = hint or "US stocks by their symbol, in capitals: AAPL, BRK B"
+        super().__init__(f"the gateway knows no {', '.join(symbols)}", hint=hint)
+        self.symbols = symbols
+
+
+class GatewayGone(UpstreamError):
+    """The gateway cannot be reached, or broke off and could not be reached again."""
+
+
+class GatewayTimeout(GatewayGone):
+    """The gateway is there and did not answer in time."""
+
+
+class ClientIdInUse(UpstreamError):
+    """Every client id that may be used is taken by another connection."""
+
+
+class PacingViolation(UpstreamError):
+    """The gateway turned a request away because too many came; worth a retry later."""
+
+
+class CompetingSession(UpstreamError):
+    """Another log-in of the same user takes the market data."""
+
+
+class RequestFailed(UpstreamError):
+    """The gateway refused a request about an underlying; `code` is its number."""
+
+    def __init__(self, message: str, code: int | None, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code

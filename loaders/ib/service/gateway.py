@@ -1,0 +1,302 @@
+"""What a load may ask a gateway, as plain values: the one seam between the loader and the client.
+
+Everything is synchronous; the client's event loop runs in a thread of its own. Prices are decimals in
+dollars per share, greeks floats, instants UTC, dates those of New York. Nothing that the gateway sends
+for "no value" (NaN, -1, -2, the largest double) gets through: it is None.
+
+`live.gateway(settings, clock=, sleep=, cancelling=, first_waits=)` is a context manager that gives one:
+nothing is opened before the first question, `clock` (UTC) and `sleep` stand in for those of the machine,
+a first connection is tried again after each of `first_waits` (default: not), one that was lost after each
+of `settings.retry_waits`, and `cancelling` ends pauses early.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Literal, Protocol
+
+Right = Literal["C", "P"]
+Clock = Callable[[], datetime]
+Sleep = Callable[[float], None]
+
+
+# ---------------------------------------------------------------------- contracts
+@dataclass(frozen=True)
+class Underlying:
+    symbol: str
+    conid: int
+    exchange: str  # the primary one
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class PreviousClose:
+    """Close of the session before the one that `Gateway.now` stands in (or before which it stands).
+
+    `close_date` is None where the source does not say it: `ticker`, whose close is the previous one.
+    """
+
+    price: Decimal
+    close_date: date | None
+    source: Literal["history", "ticker"]
+
+
+@dataclass(frozen=True)
+class ChainParams:
+    """What is listed in a trading class. The lists are unions: not every pair of them exists."""
+
+    trading_class: str
+    multiplier: Decimal
+    expirations: tuple[date, ...]
+    strikes: tuple[Decimal, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A contract that may exist; `qualify` finds out."""
+
+    symbol: str
+    underlying_conid: int
+    trading_class: str
+    expiry: date
+    strike: Decimal
+    right: Right
+
+
+@dataclass(frozen=True)
+class OptionContract:
+    """`local_symbol` has 21 characters, its root padded with blanks: never strip it."""
+
+    conid: int
+    local_symbol: str
+    symbol: str
+    underlying_conid: int
+    trading_class: str
+    expiry: date
+    strike: Decimal
+    right: Right
+    multiplier: Decimal
+    exchange: str = "SMART"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is nothing: `error_type` is a word of error_codes.py, `error_code` the gateway's number
+    (None where it said nothing), `error_message` its words without account numbers."""
+
+    error_type: str
+    error_code: int | None
+    error_message: str
+
+
+@dataclass(frozen=True)
+class Qualified:
+    """Every candidate is in exactly one of the three. `impossible`: the gateway says that there is no such
+    contract, which holds for the session; `failed`: it is not known whether there is."""
+
+    contracts: list[OptionContract] = field(default_factory=list)
+    impossible: list[Candidate] = field(default_factory=list)
+    failed: list[tuple[Candidate, Failure]] = field(default_factory=list)
+
+
+# ---------------------------------------------------------------------- market data
+@dataclass(frozen=True)
+class Quote:
+    """What came of one contract in one batch: data, or a failure, or data that miss something.
+
+    capture_ts       when the row was read, by the gateway's clock or the injected one (UTC)
+    asof_ts          when its last packet arrived, by the same clock; None where nothing came
+    market_data_type what was served: 1 live, 2 frozen, 3 delayed, 4 delayed-frozen; None: nothing came
+    requested_type   what was asked for
+    greeks_source    `model`, or None where there are no greeks
+    und_*            our own quote of the underlying in the same batch; `und_price` is the model's
+    hold_s           seconds for which the request held a market data line
+    failure          None for a good row; a row with a failure has no data, except where the gateway
+                     itself said that it gives only a part (error_type `partial`)
+    """
+
+    contract: OptionContract
+    requested_type: int
+    capture_ts: datetime
+    asof_ts: datetime | None = None
+    market_data_type: int | None = None
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    last: Decimal | None = None
+    close_prev: Decimal | None = None
+    bid_size: int | None = None
+    ask_size: int | None = None
+    last_size: int | None = None
+    volume: int | None = None
+    open_interest: int | None = None
+    iv: float | None = None
+    iv_bid: float | None = None
+    iv_ask: float | None = None
+    delta: float | None = None
+    gamma: float | None = None
+    vega: float | None = None
+    theta: float | None = None
+    opt_price_model: Decimal | None = None
+    pv_dividend: Decimal | None = None
+    und_price: Decimal | None = None
+    greeks_source: str | None = None
+    und_bid: Decimal | None = None
+    und_ask: Decimal | None = None
+    und_last: Decimal | None = None
+    und_quote_ts: datetime | None = None
+    und_market_data_type: int | None = None
+    hold_s: float = 0.0
+    failure: Failure | None = None
+
+    @property
+    def has_data(self) -> bool:
+        return self.market_data_type is not None
+
+
+@dataclass(frozen=True)
+class OpenInterest:
+    """The own side of a contract. 0 is a value; None with no failure: the gateway sent none in time."""
+
+    contract: OptionContract
+    open_interest: int | None
+    captured_at: datetime
+    market_data_type: int | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class HistorySample:
+    """What the historical-data call gave of a contract: only reported, never landed."""
+
+    contract: OptionContract
+    bars: int
+    first: datetime | None
+    last: datetime | None
+    failure: Failure | None = None
+
+
+# ---------------------------------------------------------------------- the gateway itself
+@dataclass(frozen=True)
+class ApiEvent:
+    """Something that the gateway said. `action` and `error_type` as in error_codes.py; `request_id` -1 is
+    a message of the system."""
+
+    at: datetime
+    request_id: int
+    code: int
+    message: str
+    action: str
+    error_type: str
+    is_pacing: bool
+    conid: int | None = None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """`served_type`: what a quote of `symbol` was truly served as, None where nothing came (then
+    `failure` says why). `clock_difference`: gateway minus this machine, whole seconds."""
+
+    server_version: int
+    client_id: int
+    accounts: int
+    symbol: str
+    requested_type: int
+    served_type: int | None
+    server_time: datetime
+    clock_difference: timedelta
+    events: tuple[ApiEvent, ...]
+    failure: Failure | None = None
+
+
+class Gateway(Protocol):
+    """A connection that is opened at the first question and again after it was lost.
+
+    Every method raises GatewayGone, ClientIdInUse or IbMissing if there is no connection to be had.
+    A connection that breaks within `qualify`, `quotes`, `open_interest` or `history_sample` raises
+    nothing: the rows that it cost come back as failures (`gateway_gone`), the others as they are, and the
+    next question connects anew. Pauses after lost connections are `settings.retry_waits`.
+    """
+
+    def now(self) -> datetime:
+        """UTC: the injected clock; else the gateway's or the machine's, as `settings.clock` says."""
+        ...
+
+    def server_time(self) -> datetime:
+        """The gateway's clock, UTC, whole seconds."""
+        ...
+
+    def probe(self, symbol: str) -> Probe:
+        """Is the gateway there, who are we, and which data does it serve for a stock?
+
+        Raises UnknownUnderlying.
+        """
+        ...
+
+    def stock(self, symbol: str) -> Underlying:
+        """A US stock by its symbol. Raises UnknownUnderlying, RequestFailed, GatewayTimeout."""
+        ...
+
+    def previous_close(self, underlying: Underlying) -> PreviousClose:
+        """By the newest daily bar of a finished session, else by a quote.
+
+        Raises RequestFailed where neither is to be had.
+        """
+        ...
+
+    def option_params(self, underlying: Underlying) -> list[ChainParams]:
+        """Trading classes on SMART, ordered by name; empty where the gateway tells of none.
+
+        Raises GatewayTimeout (it sometimes never answers), RequestFailed.
+        """
+        ...
+
+    def qualify(self, candidates: Sequence[Candidate]) -> Qualified:
+        """Look candidates up, `qualify_batch_size` at once; each message obeys the wire limit."""
+        ...
+
+    def quotes(
+        self,
+        contracts: Sequence[OptionContract],
+        market_data_type: int,
+        *,
+        timeout: float | None = None,
+        lines: int | None = None,
+        streaming: bool = False,
+    ) -> list[Quote]:
+        """One batch: a quote for each contract, in order, whatever happens; at most `lines` requests (the
+        underlyings' included) are open at once, by default 0.9 of `settings.market_data_lines`.
+
+        First snapshots, then a streaming pass for rows that lack quotes or greeks; `streaming` leaves the
+        snapshots out. `timeout` (default `quote_timeout`) holds for each pass. The type is a switch of
+        the whole connection: to fall back, call again for what failed with `NO_PERMISSION`, type 3 or 4.
+        Pacing is not retried here: the rows fail with `pacing`.
+        """
+        ...
+
+    def open_interest(
+        self,
+        contracts: Sequence[OptionContract],
+        *,
+        market_data_type: int = 2,
+        timeout: float | None = None,
+        lines: int | None = None,
+    ) -> list[OpenInterest]:
+        """The open interest of each contract, in order, by the streaming generic tick 101."""
+        ...
+
+    def history_sample(self, contracts: Sequence[OptionContract]) -> list[HistorySample]:
+        """What the historical-data call has of some contracts: a probe, in bars of 8 hours of 5 days."""
+        ...
+
+    def reconnect(self) -> None:
+        """Leave the connection; the next question opens a new one with nothing remembered."""
+        ...
+
+    def take_events(self) -> list[ApiEvent]:
+        """What the gateway said since this was last asked, oldest first."""
+        ...
+
+
+def machine_clock() -> datetime:
+    return datetime.now(UTC)

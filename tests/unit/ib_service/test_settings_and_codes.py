@@ -1,0 +1,57 @@
+"""The section of the settings, and what the numbers of the gateway mean."""
+
+from pathlib import Path
+
+import pytest
+
+from loaders.errors import SettingsError
+from loaders.ib.service.error_codes import ERROR_CODES, meaning_of
+from loaders.settings import load_settings
+
+
+def test_the_variables_that_users_of_a_gateway_have_are_understood(tmp_path: Path) -> None:
+    environ = {
+        "IB_HOST": "gateway.example",
+        "IB_PORT": "7497",
+        "IB_CLIENT_ID": "7",
+        "IB_MARKET_DATA_TYPE": "3",
+    }
+    ib = load_settings(environ, cwd=tmp_path).ib
+    assert (ib.host, ib.port, ib.client_id, ib.market_data_type) == ("gateway.example", 7497, 7, 3)
+    environ["QUOTEMILL_IB__PORT"] = "4001"
+    settings = load_settings(environ, cwd=tmp_path)
+    assert settings.ib.port == 4001
+    assert settings.origin("ib.client_id") == "environment IB_CLIENT_ID"
+    assert load_settings({}, cwd=tmp_path).ib.host is None
+
+
+def test_lists_come_from_a_variable_too(tmp_path: Path) -> None:
+    environ = {"QUOTEMILL_IB__CLIENT_ID_POOL": "11, 12", "QUOTEMILL_IB__RETRY_WAITS": "0.5,1"}
+    ib = load_settings(environ, cwd=tmp_path).ib
+    assert (ib.client_id_pool, ib.retry_waits) == ([11, 12], [0.5, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({"IB_PORT": "gateway"}, "ib.port (environment IB_PORT)"),
+        ({"IB_CLIENT_ID": "0"}, "ib.client_id"),
+        ({"QUOTEMILL_IB__CLIENT_ID_POOL": "5,0"}, "manual orders"),
+        ({"IB_MARKET_DATA_TYPE": "5"}, "ib.market_data_type"),
+    ],
+)
+def test_a_wrong_setting_is_named(environ: dict[str, str], says: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ, cwd=tmp_path)
+    assert says in str(caught.value)
+
+
+def test_a_number_that_means_two_things_is_told_by_its_text() -> None:
+    assert len({row.code for row in ERROR_CODES}) == len(ERROR_CODES)
+    assert meaning_of(200, "No security definition has been found").action == "negative"
+    assert meaning_of(200, "The contract description is ambiguous").error_type == "ambiguous"
+    assert meaning_of(162, "Historical data request pacing violation").error_type == "pacing"
+    assert meaning_of(162, "HMDS query returned no data").action == "skip"
+    assert meaning_of(420, "Real-time pacing violation").action == "retry"
+    unknown = meaning_of(99999, "never heard of")
+    assert (unknown.action, unknown.error_type) == ("skip", "unknown")
