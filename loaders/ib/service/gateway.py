@@ -28,6 +28,7 @@ class Underlying:
     conid: int
     exchange: str  # the primary one
     name: str = ""
+    currency: str = "USD"
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,8 @@ class Qualified:
 class Quote:
     """What came of one contract in one batch: data, or a failure, or data that miss something.
 
-    capture_ts       when the row was read, by the gateway's clock or the injected one (UTC)
-    asof_ts          when its last packet arrived, by the same clock; None where nothing came
+    captured_at      when the row was read, by the gateway's clock or the injected one (UTC)
+    asof_at          when its last packet arrived, by the same clock; None where nothing came
     market_data_type what was served: 1 live, 2 frozen, 3 delayed, 4 delayed-frozen; None: nothing came
     requested_type   what was asked for
     greeks_source    `model`, or None where there are no greeks
@@ -118,8 +119,8 @@ class Quote:
 
     contract: OptionContract
     requested_type: int
-    capture_ts: datetime
-    asof_ts: datetime | None = None
+    captured_at: datetime
+    asof_at: datetime | None = None
     market_data_type: int | None = None
     bid: Decimal | None = None
     ask: Decimal | None = None
@@ -144,7 +145,7 @@ class Quote:
     und_bid: Decimal | None = None
     und_ask: Decimal | None = None
     und_last: Decimal | None = None
-    und_quote_ts: datetime | None = None
+    und_quote_at: datetime | None = None
     und_market_data_type: int | None = None
     hold_s: float = 0.0
     failure: Failure | None = None
@@ -224,6 +225,10 @@ class Gateway(Protocol):
 
     def server_time(self) -> datetime:
         """The gateway's clock, UTC, whole seconds."""
+        ...
+
+    def source(self) -> str:
+        """What the rows shall say they come from: IBKR, or SANDBOX where the gateway is one."""
         ...
 
     def probe(self, symbol: str) -> Probe:
