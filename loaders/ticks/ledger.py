@@ -55,6 +55,7 @@ def no_data_rows(table: pa.Table) -> list[NoDataRow]:
     rows = []
     for row in table.drop_columns(["ts", "ticks_kind"]).to_pylist():
         contract = row.pop("underlying_contract")
+        row["status"] = row["status"] or "no_data"
         rows.append(NoDataRow(contract=contract, **row))
     return sorted(rows, key=lambda row: (row.symbol, row.trading_day, row.contract))
 

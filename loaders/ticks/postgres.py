@@ -194,13 +194,13 @@ def _prepare(conn: psycopg.Connection) -> None:
     claim_schemas(conn, [SCHEMA])
     for table in TABLES:
         conn.execute(table.postgres_ddl(SCHEMA).encode())
-        found: dict[str, str] = dict(
-            conn.execute(
-                "select attname, format_type(atttypid, -1) from pg_attribute "
-                "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
-                (_name(table),),
-            ).fetchall()
-        )
+        found = _columns(conn, table)
+        lacking = [name for name in table.added if name not in found]
+        if lacking and found.keys() >= set(table.names) - set(lacking):  # of an earlier version
+            for name in lacking:
+                kind = table.postgres_type(name)
+                conn.execute(f"alter table {_name(table)} add column {name} {kind}".encode())
+            found = _columns(conn, table)
         for name in table.names:
             kind = {"timestamptz": "timestamp with time zone"}.get(
                 table.postgres_type(name), table.postgres_type(name)
@@ -212,6 +212,17 @@ def _prepare(conn: psycopg.Connection) -> None:
     conn.execute(
         f"create index if not exists {MAIN_TICKS.name}_day on {_name(MAIN_TICKS)} "
         "(trading_day, symbol)".encode()
+    )
+
+
+def _columns(conn: psycopg.Connection, table: StoreTable) -> dict[str, str]:
+    """The types of its columns by name."""
+    return dict(
+        conn.execute(
+            "select attname, format_type(atttypid, -1) from pg_attribute "
+            "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
+            (_name(table),),
+        ).fetchall()
     )
 
 

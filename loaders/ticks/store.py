@@ -16,6 +16,7 @@ from loaders.ticks.frame import DayKey
 
 TICKS_KIND = "main_l5"
 Status = Literal["complete", "superseded"]
+EmptyStatus = Literal["no_data", "doubtful"]
 
 # one row per variety and trading day, as dbt built it
 SCHEDULE = pa.schema(
@@ -95,7 +96,10 @@ class IndexRow:
 
 @dataclass(frozen=True)
 class NoDataRow:
-    """One day of a contract for which the source has no tick, and why."""
+    """One day of a contract for which the source has no tick, and why.
+
+    `doubtful`: that is not believed yet, and every load asks again. `first_checked_at`: when nothing came
+    for the first time; None of a row that an earlier version wrote."""
 
     symbol: str
     contract: str
@@ -103,6 +107,8 @@ class NoDataRow:
     reason: str
     attempts: int
     checked_at: datetime
+    first_checked_at: datetime | None = None
+    status: EmptyStatus = "no_data"
 
 
 class TickStore(Protocol):

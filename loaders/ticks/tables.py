@@ -19,13 +19,15 @@ _TS = pa.timestamp("us", "UTC")
 @dataclass(frozen=True)
 class StoreTable:
     """`schema` is what Arrow tables of it have, in the store's order; `key` makes a row, and a row of
-    the same key replaces it. `stored` names columns whose type in QuestDB is not the usual one."""
+    the same key replaces it. `stored` names columns whose type in QuestDB is not the usual one, `added`
+    those that tables of an earlier version lack and are given: null in the rows of before."""
 
     name: str
     schema: pa.Schema
     key: tuple[str, ...]
     partition: Literal["DAY", "YEAR"]
     stored: Mapping[str, str] = field(default_factory=dict)
+    added: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -131,8 +133,12 @@ NO_DATA_DAYS = StoreTable(
         ("reason", pa.string()),
         ("attempts", pa.int32()),
         ("checked_at", _TS),
+        ("first_checked_at", _TS),
+        ("status", pa.string()),
+        nullable=("first_checked_at", "status"),
     ),
     ("ts", "symbol", "underlying_contract", "ticks_kind"),
     "YEAR",
+    added=("first_checked_at", "status"),
 )
 TABLES = (MAIN_TICKS, MAIN_SCHEDULE, DAY_INDEX, NO_DATA_DAYS)

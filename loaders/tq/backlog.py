@@ -2,7 +2,7 @@
 two readers at the end.
 
     wanted    days of the schedule that have settled
-    missing   wanted − complete − days without data that are not due again
+    missing   wanted − complete − days without data (no doubtful ones) that are not due again
     restamps  complete days whose segment is another one now: no fetch
     outgrown  complete days whose contract is not the schedule's any more, once the new one's ticks are
               there, or there are none, or the day has no contract
@@ -77,7 +77,7 @@ def backlog(
     """`settled`: the newest trading day of each variety that is over. A day without data is due again
     once its last check is `recheck_after` old."""
     complete = {key_of(row): row for row in index if row.status == "complete"}
-    empty = {key_of(row): row for row in no_data}
+    empty = {key_of(row): row for row in no_data if row.status == "no_data"}
     held: dict[tuple[str, date], list[IndexRow]] = defaultdict(list)
     for row in complete.values():
         held[row.symbol, row.trading_day].append(row)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from loaders.engine.load import Load
     from loaders.ticks.frame import DayKey
-    from loaders.ticks.store import TickStore
+    from loaders.ticks.store import NoDataRow, TickStore
     from loaders.tq.backlog import Scheduled
 
 R = TypeVar("R")
@@ -40,8 +40,8 @@ class Context:
     process of the client.
 
     In the lane of ticks there are `store`, the schedule that dbt built, the days that have settled, the
-    landed copy of the store's index, how often days without data were asked for, and, without the
-    permission for more, the newest ticks of contracts by trading day."""
+    landed copy of the store's index, the days that were found without data, and, without the permission
+    for more, the newest ticks of contracts by trading day."""
 
     load: "Load"
     harvest: Harvest
@@ -54,7 +54,7 @@ class Context:
     schedule: "dict[DayKey, Scheduled]" = field(default_factory=dict)
     settled_days: dict[str, date | None] = field(default_factory=dict)
     copies: "dict[DayKey, dict[str, Any]]" = field(default_factory=dict)
-    attempts: "dict[DayKey, int]" = field(default_factory=dict)
+    empty: "dict[DayKey, NoDataRow]" = field(default_factory=dict)
     recent: dict[str, dict[date, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -42,7 +42,10 @@ class TqSettings(Section):
     retries: int = Field(2, ge=0, description="retries of a failed request, each by a new process")
     backoff: float = Field(2.0, ge=0, description="first pause before a retry; doubled each time")
     recheck_after: int = Field(
-        30, ge=1, description="days after which a day without ticks is asked for again"
+        30,
+        ge=1,
+        description="days for which a day that has no ticks for a doubtful reason is asked for by each "
+        "load, and after which one on record is asked for again",
     )
     settle_margin: float = Field(
         1800.0, ge=0, description="how long after its close the newest day may still get ticks"

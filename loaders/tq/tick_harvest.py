@@ -5,10 +5,18 @@ import threading
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from loaders.errors import DataQualityError, UpstreamError
 from loaders.tq.backlog import Scheduled
 from loaders.tq.context import Context
+from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport
 from loaders.tq.service.answers import DayRange, TickAnswer
 from loaders.tq.trading_day import bounds
+
+OF_A_DAY = (TqAnswerError, TqClientError, TqTimeout)
+
+
+class NotAsked(UpstreamError):
+    """A day that was not asked for, because of others."""
 
 
 def answers(
@@ -16,8 +24,9 @@ def answers(
 ) -> Iterator[tuple[Scheduled, TickAnswer | Exception]]:
     """An answer, or why there is none, for each day, in their order.
 
-    Each group of days of one contract has a process. What goes wrong ends its group: all days left of
-    it get that error. Files of answers are deleted by who takes them.
+    Each group of days of one contract has a process. What goes wrong with one day (OF_A_DAY) is that
+    day's, and the next one is asked for; on two in a row, or with anything else, all days left of the
+    group get an error. Files of answers are deleted by who takes them.
     """
     held = groups(days, run.settings.concurrency)
     queues: list[queue.SimpleQueue[TickAnswer | Exception]] = [queue.SimpleQueue() for _ in held]
@@ -41,12 +50,8 @@ def answers(
         thread.start()
     try:
         for group, told in zip(held, queues, strict=True):
-            broken: Exception | None = None
             for day in group:
-                answer = broken or told.get()
-                if isinstance(answer, Exception):
-                    broken = answer
-                yield day, answer
+                yield day, told.get()
     except BaseException:  # whoever reads no further ends the processes too
         run.halted.set()
         raise
@@ -58,12 +63,37 @@ def answers(
 def _ask(
     run: Context, group: Sequence[Scheduled], told: "queue.SimpleQueue[TickAnswer | Exception]"
 ) -> None:
-    try:
-        ranges = [DayRange(d.trading_day, *bounds(d.trading_day, run.days)) for d in group]
-        for answer in run.harvest.ticks(group[0].contract, ranges):
-            told.put(answer)
-    except BaseException as error:
-        told.put(error if isinstance(error, Exception) else RuntimeError(str(error)))
+    """Put one answer or error for each day of the group, whatever happens."""
+    left, in_a_row = list(group), 0
+    while left:
+        try:
+            ranges = [DayRange(d.trading_day, *bounds(d.trading_day, run.days)) for d in left]
+            for answer in run.harvest.ticks(left[0].contract, ranges):
+                told.put(answer)
+                left, in_a_row = left[1:], 0
+            return
+        except OF_A_DAY as error:
+            told.put(error)
+            left, in_a_row = left[1:], in_a_row + 1
+            if in_a_row == 2:
+                silent = isinstance(error, TqTimeout)
+                kind = TqTransport if silent else NotAsked
+                _put_all(told, kind(f"{error}, on two days in a row", hint=error.hint), len(left))
+                return
+        except DataQualityError as error:  # of the calendar, and of one of them alone
+            _put_all(told, NotAsked(str(error)), len(left))
+            return
+        except BaseException as error:
+            known = error if isinstance(error, Exception) else RuntimeError(str(error))
+            _put_all(told, known, len(left))
+            return
+
+
+def _put_all(
+    told: "queue.SimpleQueue[TickAnswer | Exception]", error: Exception, count: int
+) -> None:
+    for _ in range(count):
+        told.put(error)
 
 
 def groups(days: Sequence[Scheduled], concurrency: int) -> list[list[Scheduled]]:

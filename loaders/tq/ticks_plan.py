@@ -54,7 +54,7 @@ def ticks_plan(run: Context) -> Iterator[Sequence[Unit]]:
         yield from _fetched(run, schedule)
     if "no_data_day" in wanted:
         copied = run.ask(index.no_data_copies)
-        rows = run.store.no_data()
+        rows = [row for row in run.store.no_data() if row.status == "no_data"]
         known = {key_of(row) for row in rows}
         if keys := [k for k in index.differing(rows, copied) if k in known]:
             yield [Unit("no_data_day", tuple(map(key_text, keys)))]
@@ -132,7 +132,7 @@ def _copied(run: Context) -> Iterator[Sequence[Unit]]:
 def _backlog(run: Context, schedule: Sequence[Scheduled]) -> Backlog:
     assert run.store is not None
     no_data = run.store.no_data()
-    run.attempts = {key_of(row): row.attempts for row in no_data}
+    run.empty = {key_of(row): row for row in no_data}
     recheck = timedelta(days=run.settings.recheck_after)
     return backlog(schedule, run.store.index(), no_data, run.settled_days, run.began, recheck)
 

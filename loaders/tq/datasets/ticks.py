@@ -7,7 +7,7 @@ between is done again: the store replaces a day as one.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -17,21 +17,21 @@ import pyarrow.parquet as pq
 from loaders.engine.outcome import Outcome, Stopped, records
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.ticks.frame import day_frame
-from loaders.ticks.store import IndexRow, NoDataRow, StoreError
+from loaders.ticks.store import IndexRow, StoreError
 from loaders.tq import stored
 from loaders.tq.backlog import Scheduled, key_text, parsed_key
 from loaders.tq.completeness import lacking, rank
 from loaders.tq.context import Context, Dataset, gone, said
-from loaders.tq.errors import TqClientError, TqPermissionError, TqTransport, UnknownSymbol
+from loaders.tq.errors import TqPermissionError, TqTransport, UnknownSymbol
 from loaders.tq.index import revision, row_of
 from loaders.tq.schemas import SYMBOL_DAY, TICK_REVISION
 from loaders.tq.service.answers import DayRange, TickAnswer
-from loaders.tq.tick_harvest import answers
+from loaders.tq.tick_harvest import OF_A_DAY, NotAsked, answers
 from loaders.tq.ticks_of import outside, ticks_of
 from loaders.tq.trading_day import bounds, sessions_on, spans, trading_day_of
+from loaders.tq.without_ticks import given_up, without_ticks
 
 RECENT = 8_000  # ticks that the servers give to an account without the professional permission
-LATE = 3  # newest settled days of a variety whose ticks may not be in the history yet
 NO_PERMISSION = (
     "not among the newest ticks, and the account may not download the history of ticks (tq_dl)"
 )
@@ -52,23 +52,23 @@ def _outcome(run: Context, day: Scheduled, answer: TickAnswer | Exception) -> Ou
     try:
         if isinstance(answer, TqPermissionError):
             return _recent(run, day, answer)
-        if isinstance(answer, TqTransport):
-            # what the client chokes on is that day's; servers that are away are all days'
-            away = None if isinstance(answer, TqClientError) else gone(answer)
-            return Outcome(key, failure=said(answer), gone=away)
-        if isinstance(answer, (UnknownSymbol, UpstreamError, DataQualityError)):
-            return Outcome(key, failure=said(answer))
         if isinstance(answer, Exception):
             raise answer
         if not answer.rows or lacking(_volumes(answer), _traded(run, day)):
             answer = _asked_again(run, day, answer)
         if not answer.rows:
-            return _empty(run, day, answer)
+            return without_ticks(run, day, answer, _traded(run, day))
         return _landed(run, day, _taken(answer), HISTORY)
     except (Stopped, StoreError):
         raise
-    except (UpstreamError, DataQualityError) as error:
+    except NotAsked as error:
         return Outcome(key, failure=said(error))
+    except (*OF_A_DAY, UnknownSymbol) as error:
+        return given_up(run, day, said(error))
+    except TqTransport as error:
+        return Outcome(key, failure=said(error), gone=gone(error))
+    except (UpstreamError, DataQualityError) as error:
+        return given_up(run, day, said(error))
 
 
 def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcome:
@@ -79,8 +79,10 @@ def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcom
     sifted = ticks_of(ticks, key, start, end)
     if not sifted.ticks.num_rows:
         raise DataQualityError(f"all {sifted.refused:,} ticks of the day are refused")
-    newest = run.settled_days.get(day.variety)
-    if day.trading_day == newest and (lack := lacking(sifted.ticks, _traded(run, day))):
+    newest = day.trading_day == run.settled_days.get(day.variety)
+    # a variety that is traded no more has its newest day for ever
+    waited = run.today - day.trading_day >= timedelta(days=run.settings.recheck_after)
+    if newest and not waited and (lack := lacking(sifted.ticks, _traded(run, day))):
         return Outcome(key_text(key), failure=f"{lack}: not complete yet", rejected=sifted.rejected)
     _look(run, day, sifted.ticks)
     frame = day_frame(sifted.ticks, key, segment_id=day.segment_id, schedule_hash=day.schedule_hash)
@@ -167,36 +169,6 @@ def _dropped(answer: TickAnswer) -> None:
 
 def _range(run: Context, day: Scheduled) -> DayRange:
     return DayRange(day.trading_day, *bounds(day.trading_day, run.days))
-
-
-def _empty(run: Context, day: Scheduled, answer: TickAnswer) -> Outcome:
-    """A day without ticks by two sessions: on record only where nothing else can explain it."""
-    assert run.store is not None
-    key = day.key
-    traded = _traded(run, day)
-    expires = run.ask(lambda conn: stored.expiry(conn, day.contract))
-    doubts = {
-        "the calendar does not know the day": day.trading_day not in run.days,
-        "the contract is not known": expires is None,
-        "the contract had expired": expires is not None and expires < day.trading_day,
-        "the same sessions had no tick of any other day": not answer.more_days_had_rows,
-        "it has a day bar and has only just settled": traded and _just_settled(run, day),
-    }
-    if doubt := next((text for text, holds in doubts.items() if holds), None):
-        return Outcome(
-            key_text(key), failure=f"no tick of the day, and {doubt}: asked again next time"
-        )
-    reason = f"the source has no tick, though a day bar of {traded:,} lots" if traded else "no tick"
-    attempts = run.attempts.get(key, 0) + 2
-    run.store.put_no_data([NoDataRow(*key, reason, attempts, run.load.clock())])
-    return Outcome(key_text(key), skipped=f"{reason}; two sessions were asked")
-
-
-def _just_settled(run: Context, day: Scheduled) -> bool:
-    """The history of ticks may come some days after the day bar."""
-    newest = run.settled_days.get(day.variety)
-    settled = [known for known in run.days if newest is not None and known <= newest]
-    return day.trading_day in settled[-LATE:] or day.trading_day not in settled
 
 
 def _traded(run: Context, day: Scheduled) -> int | None:

@@ -169,7 +169,7 @@ def test_a_day_that_has_just_settled_and_was_traded_is_never_on_record(mapped: B
     mapped.sandbox.faults.add(f"empty:contract={NEW}:day={END}")
     result = mapped.load("ticks")
     assert (result.status, list(failures(result))) == ("partial", [f"{SERIES} {NEW} {END}"])
-    assert "only just settled: asked again next time" in str(failures(result))
+    assert "only just settled: asked again by each load until" in str(failures(result))
     assert mapped.rows("select * from raw_tq.no_data_day") == []
 
 
@@ -178,8 +178,15 @@ def test_emptiness_of_all_days_of_a_contract_is_no_evidence(mapped: Bench) -> No
     result = mapped.load("ticks")
     assert result.status == "partial"
     assert set(failures(result)) == {f"{SERIES} {NEW} {day}" for day in TRADED if day >= ROLL}
-    assert "asked again next time" in str(failures(result))
+    assert "asked again by each load until 2025-11-21" in str(failures(result))
     assert mapped.rows("select * from raw_tq.no_data_day") == []
+    assert "days of ticks" in str(due(mapped.settings, open_warehouse(mapped.settings)))
+    # and after a month of that it is
+    later = datetime(2025, 10, 22, 18) + timedelta(days=mapped.settings.tq.recheck_after)
+    result = mapped.load("ticks", clock=later, since=END)
+    assert (result.status, result.total("skipped")) == ("succeeded", 1)
+    [(day, attempts)] = mapped.rows("select trading_day, attempts from raw_tq.no_data_day")
+    assert (day, attempts) == (END, 4)
 
 
 def test_the_newest_day_is_not_complete_before_its_ticks_add_up(mapped: Bench) -> None:

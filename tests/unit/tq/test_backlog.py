@@ -1,5 +1,6 @@
 """What is wanted, missing, restamped and outgrown, of plain rows."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -45,6 +46,12 @@ def test_what_is_complete_or_not_over_yet_is_not_missing() -> None:
 def test_a_day_without_data_is_due_again_after_a_while() -> None:
     schedule = [on(13), on(14)]
     assert days(left(schedule, (), [empty(13, 29), empty(14, 30)]).missing) == [("A", 14)]
+
+
+def test_a_doubtful_day_is_missing_and_takes_no_other_contract_out() -> None:
+    doubtful = replace(empty(14, 1, "B"), status="doubtful")
+    found = left([on(13), on(14, "B", 2)], [held(13), held(14)], [doubtful])
+    assert (days(found.revised), found.outgrown) == ([("B", 14)], [])
 
 
 def test_adjacent_days_of_a_contract_stand_together() -> None:

@@ -14,7 +14,6 @@ import pytest
 from loaders.errors import UpstreamError
 from loaders.tq.backlog import Scheduled
 from loaders.tq.datasets import ticks
-from loaders.tq.errors import TqClientError, TqTransport
 from loaders.tq.service.answers import DayRange, TickAnswer
 
 DAY = date(2025, 10, 15)
@@ -98,10 +97,3 @@ def test_a_session_that_breaks_off_leaves_nothing_behind(tmp_path: Path) -> None
 def test_other_days_count_as_seen_only_where_both_sessions_saw_them(tmp_path: Path) -> None:
     first, second = answer(tmp_path / "1"), answer(tmp_path / "2", seen=False)
     assert not asked_again(tmp_path, first, second).more_days_had_rows
-
-
-def test_a_day_that_the_client_chokes_on_ends_no_other_and_servers_that_are_away_do() -> None:
-    nobody: Any = None
-    odd = ticks._outcome(nobody, SCHEDULED, TqClientError("a column is not there"))
-    assert (odd.gone, odd.failure) == (None, "a column is not there")
-    assert ticks._outcome(nobody, SCHEDULED, TqTransport("nobody answers")).gone is not None
