@@ -15,9 +15,9 @@ import random
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from threading import Lock
 
 from loaders.errors import UsageError
+from loaders.sandbox.rulebook import RuleBook
 
 # name of an option -> its default; options of the kinds below
 Options = dict[str, str]
@@ -235,43 +235,14 @@ def _bad(text: str, what: str, allowed: str) -> UsageError:
     )
 
 
-class FaultBook:
-    """The active rules and how often each was met. Safe for many threads."""
+class FaultBook(RuleBook[Rule]):
+    """The rules, and which of them strike a call."""
 
     def __init__(self, rules: Iterable[Rule | str] = (), *, seed: int = 1) -> None:
-        self._lock = Lock()
         self._seed = seed
-        self._rules: list[Rule] = []
-        self._met: dict[tuple[Rule, str], int] = {}
         self._windows: dict[Rule, float] = {}
         self._recent: list[float] = []
-        for rule in rules:
-            self.add(rule)
-
-    @property
-    def rules(self) -> list[Rule]:
-        with self._lock:
-            return list(self._rules)
-
-    def add(self, rule: Rule | str) -> Rule:
-        """Switch a rule on; from its text or ready made."""
-        made = parse_rule(rule) if isinstance(rule, str) else rule
-        with self._lock:
-            self._rules.append(made)
-        return made
-
-    def remove(self, rule: Rule) -> None:
-        with self._lock:
-            self._rules = [r for r in self._rules if r is not rule]
-            self._met = {key: n for key, n in self._met.items() if key[0] != rule}
-            self._windows.pop(rule, None)
-
-    def clear(self) -> None:
-        with self._lock:
-            self._rules.clear()
-            self._met.clear()
-            self._windows.clear()
-            self._recent.clear()
+        super().__init__(parse_rule, rules)
 
     def hits(self, route: str, codes: tuple[str, ...]) -> list[Rule]:
         """Rules that strike this call; every call counts once for each rule it fits."""
@@ -301,11 +272,6 @@ class FaultBook:
             return random.Random(f"{self._seed} {rule} {name} {nth}").random() < rule.p
         return True
 
-    def _count(self, rule: Rule, name: str) -> int:
-        key = (rule, name)
-        self._met[key] = self._met.get(key, 0) + 1
-        return self._met[key]
-
     def _within(self, rule: Rule, met: int) -> bool:
         if met < (rule.nth or 1):
             return False
@@ -319,3 +285,9 @@ class FaultBook:
             return True
         self._recent.append(now)
         return False
+
+    def _forget(self, rule: Rule) -> None:
+        super()._forget(rule)
+        self._windows.pop(rule, None)
+        if rule.kind == "rate-limit":
+            self._recent.clear()

@@ -12,9 +12,9 @@ What a rule does not name it hits everywhere. `times` is how often it strikes (d
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from threading import Lock
 
 from loaders.errors import UsageError
+from loaders.sandbox.rulebook import RuleBook
 
 Options = dict[str, str]
 
@@ -120,41 +120,11 @@ def _bad(text: str, what: str, allowed: str) -> UsageError:
     return UsageError(f"fault {text!r}: {what}", hint=f"{allowed}; form: KIND[:name=value ...]")
 
 
-class FaultPlan:
-    """The active rules and how often each struck. Safe for many threads.
-
-    `version` changes with the rules, for who keeps what was made under them.
-    """
+class FaultPlan(RuleBook[Rule]):
+    """The rules, and which of them stands or strikes."""
 
     def __init__(self, rules: Iterable[Rule | str] = ()) -> None:
-        self._lock = Lock()
-        self._rules: list[Rule] = []
-        self._struck: dict[Rule, int] = {}
-        self.version = 0
-        for rule in rules:
-            self.add(rule)
-
-    @property
-    def rules(self) -> list[Rule]:
-        with self._lock:
-            return list(self._rules)
-
-    def add(self, rule: Rule | str) -> Rule:
-        made = parse_rule(rule) if isinstance(rule, str) else rule
-        with self._lock:
-            self._rules.append(made)
-            self.version += 1
-        return made
-
-    def remove(self, rule: Rule) -> None:
-        with self._lock:
-            self._rules = [r for r in self._rules if r is not rule]
-            self.version += 1
-
-    def clear(self) -> None:
-        with self._lock:
-            self._rules.clear()
-            self.version += 1
+        super().__init__(parse_rule, rules)
 
     def standing(self, kind: str, **subject: str) -> list[Rule]:
         """Rules of a kind about a subject, without counting."""
@@ -170,8 +140,6 @@ class FaultPlan:
                 if met is not None and met < rule.whole("after"):
                     continue
                 times = rule.option("times")
-                if times and self._struck.get(rule, 0) >= int(times):
-                    continue
-                self._struck[rule] = self._struck.get(rule, 0) + 1
-                return rule
+                if not times or self._count(rule) <= int(times):
+                    return rule
         return None
