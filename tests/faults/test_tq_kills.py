@@ -1,91 +1,148 @@
-"""A load of ticks that is killed, or whose client is: the next one makes the same tables and hashes."""
+"""Ticks whose load, client or store is killed at any point: the next load makes the same tables and hashes."""
 
 import os
 import random
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
+from loaders.errors import UpstreamError
 from loaders.progress import Silent
+from loaders.ticks import questdb_server
+from loaders.ticks.choice import open_store
+from loaders.ticks.store import IndexRow
 from loaders.tq.verify import verify
 from loaders.warehouse.postgres import open_warehouse
-from tests.integration.tq.bench import Bench
-from tests.integration.tq.conftest import mapped, schedule_dsn  # noqa: F401
-from tests.integration.tq.worlds import DAYS, INDEX
+from tests.faults.tq_driver import OF_A_DAY, OF_A_SERVER, OF_LANDING
+from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
+from tests.integration.ticks.servers import SMALL
+from tests.integration.tq.bench import Bench, bench
+from tests.integration.tq.conftest import made, questdb_url, schedule_dsn  # noqa: F401
+from tests.integration.tq.test_ticks import asked_days
+from tests.integration.tq.worlds import DAYS, INDEX, world
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("client", "answer", "written", "indexed", "landing")
 DICE = random.Random(20251014)
-# in each stage four of the points that it has: every day is one, in landing there are four
+
+
+class Point(NamedTuple):
+    """`day` is the one of the load's days at which it comes, from 1."""
+
+    store: str
+    stage: str
+    moment: str = "answered"
+    day: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.store}, {self.stage}: {self.moment}, day {self.day}"
+
+
+def points(*of: tuple[str, str], days: int = 1) -> list[Point]:
+    """On QuestDB: each (stage, moment) on so many days."""
+    return [
+        Point("questdb", stage, moment, day)
+        for stage, moment in of
+        for day in sorted(DICE.sample(range(1, DAYS + 1), days))
+    ]
+
+
+# four and more in each stage
 POINTS = [
-    (stage, number)
-    for stage in STAGES
-    for number in (
-        sorted(DICE.sample(range(1, DAYS + 1), 4)) if stage != "landing" else range(1, 5)
-    )
+    *points(("client", "answered"), *(("load", moment) for moment in OF_A_DAY), days=4),
+    *(Point("questdb", "load", moment) for moment in OF_LANDING),
+    *points(*((stage, moment) for stage in ("server", "both") for moment in OF_A_SERVER), days=2),
 ]
-FEW = [("client", 3), ("written", 4), ("landing", 2)]
+FEW = [
+    Point("postgres", "client", day=3),
+    Point("postgres", "load", OF_LANDING[1]),
+    Point("questdb", "both", OF_A_SERVER[2], 4),
+]
+# a load that is killed, and one that outlives what is killed
+ENDS = {"client": 0, "server": UpstreamError.exit_code}
 
 
-@pytest.fixture(scope="session")
-def undisturbed() -> list[object]:
-    """The index as a load leaves it that nothing befell; filled by the first test."""
-    return []
+@pytest.mark.parametrize(
+    "point", [*FEW, *(pytest.param(point, marks=pytest.mark.soak) for point in POINTS)], ids=str
+)
+def test_what_a_kill_left_undone_the_next_load_does(
+    point: Point,
+    schedule_dsn: str,  # noqa: F811
+    made: Bench,  # noqa: F811
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """`made` is what a load leaves that nothing befell."""
+    environ, folder = {}, None
+    if point.store == "questdb":
+        environ = {"QUOTEMILL_QUESTDB_URL": request.getfixturevalue("questdb_url")}
+        folder = request.getfixturevalue("questdb_folder")
+    with bench(world(), schedule_dsn, tmp_path / "killed", environ=environ) as killed:
+        ended = drive(killed, point, folder, environ)
+        assert ended.returncode == ENDS.get(point.stage, -signal.SIGKILL), ended.stderr.decode()
+        if point.stage in ("server", "both"):
+            assert folder is not None
+            assert questdb_server.running(folder) is None
+            port = int(environ["QUOTEMILL_QUESTDB_URL"].rpartition(":")[2])
+            same = SMALL.model_copy(update={"port": port})
+            questdb_server.start(folder, same, conf={"dev.mode.enabled": "true"})
+        landed = len(killed.rows(INDEX))
+        assert (landed == DAYS) is (point.stage == "client" or point.moment in OF_LANDING[2:])
+        indexed = len(index_of(killed))
+        asked_days(killed)
+        result = killed.load("ticks")
+        assert result.status == "succeeded", result
+        assert asked_days(killed) == DAYS - indexed
+        assert contents(killed) == contents(made)
+        found = verify(killed.settings, open_warehouse(killed.settings), Silent())
+        assert (found.days, found.differences) == (DAYS, ())
+        assert killed.load("ticks").total("rows_new") == asked_days(killed) == 0
+    record_property("figures", f"{point}: {indexed} of {DAYS} days stood, {landed} on record")
 
 
-def environ(made: Bench) -> dict[str, str]:
-    assert made.settings.warehouse_url is not None
-    given = made.sandbox.settings() | {"pace": 0, "backoff": 0, "concurrency": 1}
+def drive(
+    killed: Bench, point: Point, folder: Path | None, environ: dict[str, str]
+) -> "subprocess.CompletedProcess[bytes]":
+    """The load in a process of its own; it does not wait for a server that went away."""
+    assert killed.settings.warehouse_url is not None
+    given = killed.sandbox.settings() | {"pace": 0, "backoff": 0, "concurrency": 1}
     given["varieties"] = ",".join(given["varieties"])
     own = {f"QUOTEMILL_TQ__{name.upper()}": str(value) for name, value in given.items()}
-    return os.environ | own | {
-        "QUOTEMILL_WAREHOUSE_URL": made.settings.warehouse_url.get_secret_value(),
-        "QUOTEMILL_HOME": str(made.settings.home),
-        "DBT_PROFILES_DIR": str(made.settings.home),
-    }  # fmt: skip
-
-
-def killed_and_made_up_for(made: Bench, undisturbed: list[object], stage: str, number: int) -> None:
-    if not undisturbed:
-        made.load("ticks")
-        undisturbed.extend(made.rows(INDEX))
-        made.execute("drop schema ticks cascade; truncate raw_tq.symbol_day")
-    command = [sys.executable, "-m", "tests.faults.tq_driver", stage, str(number)]
-    ended = subprocess.run(
-        [*command, made.sandbox.clock.isoformat()],
+    place = {
+        "QUOTEMILL_WAREHOUSE_URL": killed.settings.warehouse_url.get_secret_value(),
+        "QUOTEMILL_HOME": str(killed.settings.home),
+        "QUOTEMILL_QUESTDB__WAIT": "0.2",
+        "DBT_PROFILES_DIR": str(killed.settings.home),
+    }
+    command = [sys.executable, "-m", "tests.faults.tq_driver"]
+    command += [point.stage, point.moment, str(point.day), killed.sandbox.clock.isoformat()]
+    return subprocess.run(
+        command + ([str(folder)] if folder else []),
         cwd=ROOT,
-        env=environ(made),
+        env=os.environ | own | place | environ,
         capture_output=True,
         timeout=240,
     )
-    expected = 0 if stage == "client" else -signal.SIGKILL
-    assert ended.returncode == expected, ended.stderr.decode()
-    result = made.load("ticks")
-    assert result.status == "succeeded", result
-    assert made.rows(INDEX) == undisturbed
-    found = verify(made.settings, open_warehouse(made.settings), Silent())
-    assert (found.days, found.differences) == (DAYS, ())
 
 
-@pytest.mark.parametrize(("stage", "number"), FEW)
-def test_what_a_kill_left_undone_the_next_load_does(
-    mapped: Bench,  # noqa: F811
-    undisturbed: list[object],
-    stage: str,
-    number: int,
-) -> None:
-    killed_and_made_up_for(mapped, undisturbed, stage, number)
+def index_of(of: Bench) -> list[IndexRow]:
+    with closing(open_store(of.settings, open_warehouse(of.settings))) as store:
+        store.prepare()
+        return sorted(store.index(), key=lambda row: row.trading_day)
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize(("stage", "number"), POINTS)
-def test_twenty_kills_in_every_stage_leave_the_same_tables(
-    mapped: Bench,  # noqa: F811
-    undisturbed: list[object],
-    stage: str,
-    number: int,
-) -> None:
-    killed_and_made_up_for(mapped, undisturbed, stage, number)
+def contents(of: Bench) -> tuple[Any, ...]:
+    """The landed index, and index, schedule and ticks as readers of the store see them."""
+    index = index_of(of)
+    alike = [replace(row, run_id="", updated_at=row.first_ts) for row in index]
+    with closing(open_store(of.settings, open_warehouse(of.settings))) as store:
+        schedule = store.schedule(index[0].symbol).to_pylist()
+        days = [store.read_day(r.symbol, r.contract, r.trading_day).to_pylist() for r in index]
+    return of.rows(INDEX), alike, schedule, days

@@ -1,53 +1,111 @@
-"""`loaders run tq --mode ticks` that is killed at a point: python -m tests.faults.tq_driver STAGE NUMBER."""
+"""`loaders run tq --mode ticks` in which something is killed at a point:
+
+    python -m tests.faults.tq_driver STAGE MOMENT DAY CLOCK [QUESTDB'S FOLDER]
+
+Stages: the futures client's processes, the load itself, QuestDB's server, or that and the load at once.
+"""
 
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from loaders.ticks.postgres import PostgresStore
+from loaders.ticks.questdb import QuestdbStore
+from loaders.ticks.questdb_http import QuestdbHttp
+from loaders.ticks.questdb_stage import StageWriter
 from loaders.tq.datasets import ticks
 from loaders.warehouse import landing
+from tests.integration.ticks.servers import kill
 
-
-def at(number: int, work: Callable[..., Any]) -> Callable[[], None]:
-    """A function that does the work when it is called for the given time."""
-    called = [0]
-
-    def count() -> None:
-        called[0] += 1
-        if called[0] == number:
-            work()
-
-    return count
+STORES = (PostgresStore, QuestdbStore)
+# of a load, for each day
+OF_A_DAY = ("answered", "written", "indexed")
+# of its one package of index rows
+OF_LANDING = ("before the package", "before its rows", "after its rows", "after the package")
+# of a server, for each day
+OF_A_SERVER = ("before the rows", "in the request", "before they are applied", "before the reading")
+IN_THE_REQUEST = 0.002  # seconds after its first byte
+Strike = Callable[[], object]
 
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def arm(stage: str, number: int) -> None:
+def arm(stage: str, moment: str, day: int, folder: Path | None) -> None:
     if stage == "client":
-        _before_outcomes(number, _kill_clients)
-    elif stage == "answer":
-        _before_outcomes(number, lambda _: die())
-    elif stage == "written":
-        _after(PostgresStore, "write_day", at(number, die))
-    elif stage == "indexed":
-        _after(PostgresStore, "put_index", at(number, die))
+        _at_outcome(day, _kill_clients)
+    elif moment in OF_LANDING:
+        _in_landing(moment)
+    elif moment == "answered":
+        _at_outcome(day, lambda _: die())
+    elif stage == "load":
+        for store in STORES:
+            _after(store, "write_day" if moment == "written" else "put_index", day, die)
     else:
-        _in_landing(number)
+        assert folder is not None
+        _at_server(moment, day, lambda: _kill_server(folder, and_us=stage == "both"))
 
 
-def _in_landing(point: int) -> None:
-    """Before the package is made, with it on disk, with its rows in the warehouse, and after it."""
-    owner, name = (landing, "land") if point in (1, 4) else (landing.UpsertCopyJob, "run")
+def _kill_server(folder: Path, *, and_us: bool) -> None:
+    kill(folder)
+    if and_us:
+        die()
+
+
+def _at_server(moment: str, day: int, strike: Strike) -> None:
+    """While the day is written: other writes, and looks at the store, are let pass."""
+    armed, write = [False], QuestdbStore.write_days
+
+    def writing(*args: Any) -> Any:
+        armed[0] = True
+        return write(*args)
+
+    QuestdbStore.write_days = _on(day, writing, write)  # type: ignore[method-assign]
+    owner, name = {
+        "before the rows": (StageWriter, "send"),
+        "in the request": (QuestdbHttp, "rows"),
+        "before they are applied": (QuestdbHttp, "wait_applied"),
+        "before the reading": (QuestdbStore, "_measured_days"),
+    }[moment]
+    work = getattr(owner, name)
+
+    def struck(*args: Any) -> Any:
+        if armed[0] and (name != "rows" or args[1].startswith("INSERT")):
+            armed[0] = False
+            if name == "rows":
+                threading.Timer(IN_THE_REQUEST, strike).start()
+            else:
+                strike()
+        return work(*args)
+
+    setattr(owner, name, struck)
+
+
+def _on(day: int, struck: Callable[..., Any], otherwise: Callable[..., Any]) -> Callable[..., Any]:
+    """The first function for the call of that number, the other for all the others."""
+    called = [0]
+
+    def counted(*args: Any) -> Any:
+        called[0] += 1
+        return (struck if called[0] == day else otherwise)(*args)
+
+    return counted
+
+
+def _in_landing(moment: str) -> None:
+    """Around the package, and with it on disk around its rows on their way to the warehouse."""
+    of_package = "package" in moment
+    owner, name = (landing, "land") if of_package else (landing.UpsertCopyJob, "run")
     work = getattr(owner, name)
 
     def killed(*args: Any) -> Any:
-        of_index = "symbol_day" in (args[0]._file_path if name == "run" else args[3].name)
-        if of_index and point < 3:
+        of_index = "symbol_day" in (args[3].name if of_package else args[0]._file_path)
+        if of_index and moment.startswith("before"):
             die()
         result = work(*args)
         if of_index:
@@ -57,16 +115,14 @@ def _in_landing(point: int) -> None:
     setattr(owner, name, killed)
 
 
-def _before_outcomes(number: int, work: Callable[[Any], object]) -> None:
-    outcome, called = ticks._outcome, [0]
+def _at_outcome(day: int, strike: Callable[[Any], object]) -> None:
+    outcome = ticks._outcome
 
-    def counted(run: Any, *rest: Any) -> Any:
-        called[0] += 1
-        if called[0] == number:
-            work(run)
+    def struck(run: Any, *rest: Any) -> Any:
+        strike(run)
         return outcome(run, *rest)
 
-    ticks._outcome = counted
+    ticks._outcome = _on(day, struck, outcome)
 
 
 def _kill_clients(run: Any) -> None:
@@ -75,20 +131,20 @@ def _kill_clients(run: Any) -> None:
             os.killpg(process._popen.pid, signal.SIGKILL)
 
 
-def _after(owner: Any, name: str, count: Callable[[], None]) -> None:
+def _after(owner: Any, name: str, day: int, strike: Strike) -> None:
     method = getattr(owner, name)
 
-    def counted(*args: Any) -> Any:
-        result = method(*args)
-        count()
-        return result
+    def struck(*args: Any) -> Any:
+        method(*args)
+        strike()
 
-    setattr(owner, name, counted)
+    setattr(owner, name, _on(day, struck, method))
 
 
 if __name__ == "__main__":
-    arm(sys.argv[1], int(sys.argv[2]))
-    sys.argv[1:] = ["run", "tq", "--mode", "ticks", "--as-of", sys.argv[3]]
+    stage_, moment_, day_, clock, *folder_ = sys.argv[1:]
+    arm(stage_, moment_, int(day_), Path(folder_[0]) if folder_ else None)
+    sys.argv[1:] = ["run", "tq", "--mode", "ticks", "--as-of", clock]
     from loaders.cli import main
 
     main()
