@@ -2,7 +2,7 @@
 want no second server; the promises are those of QuestDB's."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 from typing import Any, TypeVar
 
@@ -20,16 +20,17 @@ from loaders.ticks.store import (
     IndexRow,
     Measured,
     NoDataRow,
+    Owner,
     Stamp,
     StoreError,
     differing,
 )
 from loaders.ticks.tables import (
     DAY_INDEX,
+    IN_WAREHOUSE,
     MAIN_SCHEDULE,
     MAIN_TICKS,
     NO_DATA_DAYS,
-    TABLES,
     StoreTable,
 )
 from loaders.warehouse.ownership import claim_schemas
@@ -145,14 +146,20 @@ class PostgresStore:
     def put_index(self, rows: Sequence[IndexRow]) -> None:
         self._ask(lambda conn: _put(conn, DAY_INDEX, ledger.index_table(rows)))
 
-    def index(self) -> list[IndexRow]:
-        return ledger.index_rows(self._ask(lambda conn: _read(conn, DAY_INDEX)))
+    def index(self, symbols: Collection[str] | None = None) -> list[IndexRow]:
+        return ledger.index_rows(self._ask(lambda conn: _of_series(conn, DAY_INDEX, symbols)))
 
     def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
         self._ask(lambda conn: _put(conn, NO_DATA_DAYS, ledger.no_data_table(rows)))
 
-    def no_data(self) -> list[NoDataRow]:
-        return ledger.no_data_rows(self._ask(lambda conn: _read(conn, NO_DATA_DAYS)))
+    def no_data(self, symbols: Collection[str] | None = None) -> list[NoDataRow]:
+        return ledger.no_data_rows(self._ask(lambda conn: _of_series(conn, NO_DATA_DAYS, symbols)))
+
+    def put_owners(self, rows: Sequence[Owner]) -> None:
+        """Nothing: no second warehouse has this store."""
+
+    def owners(self) -> list[Owner]:
+        return []
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -192,7 +199,7 @@ def _name(table: StoreTable) -> str:
 
 def _prepare(conn: psycopg.Connection) -> None:
     claim_schemas(conn, [SCHEMA])
-    for table in TABLES:
+    for table in IN_WAREHOUSE:
         conn.execute(table.postgres_ddl(SCHEMA).encode())
         found = _columns(conn, table)
         lacking = [name for name in table.added if name not in found]
@@ -273,6 +280,14 @@ def _read(
         [pa.array(column, f.type) for column, f in zip(columns, table.schema, strict=True)],
         schema=table.schema,
     )
+
+
+def _of_series(
+    conn: psycopg.Connection, table: StoreTable, symbols: Collection[str] | None
+) -> pa.Table:
+    if symbols is None:
+        return _read(conn, table)
+    return _read(conn, table, "symbol = any(%(symbols)s)", {"symbols": list(symbols)})
 
 
 def _schedule(conn: psycopg.Connection, symbol: str) -> pa.Table:

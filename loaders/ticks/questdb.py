@@ -10,7 +10,7 @@ whole step is done again: keys make that safe.
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Literal, Protocol, TypeVar
@@ -32,6 +32,7 @@ from loaders.ticks.questdb_rows import (
     of,
     of_day,
     of_days,
+    of_series,
     stored_schema,
 )
 from loaders.ticks.questdb_server import Address
@@ -44,6 +45,7 @@ from loaders.ticks.store import (
     IndexRow,
     Measured,
     NoDataRow,
+    Owner,
     Stamp,
     StoreError,
     differing,
@@ -53,6 +55,7 @@ from loaders.ticks.tables import (
     MAIN_SCHEDULE,
     MAIN_TICKS,
     NO_DATA_DAYS,
+    OWNERS,
     TABLES,
     StoreTable,
 )
@@ -144,14 +147,22 @@ class QuestdbStore:
     def put_index(self, rows: Sequence[IndexRow]) -> None:
         self._again(lambda: self._put(DAY_INDEX, ledger.index_table(rows)))
 
-    def index(self) -> list[IndexRow]:
-        return ledger.index_rows(self._again(lambda: self._read(DAY_INDEX)))
+    def index(self, symbols: Collection[str] | None = None) -> list[IndexRow]:
+        where = of_series(symbols)
+        return ledger.index_rows(self._again(lambda: self._read(DAY_INDEX, where)))
 
     def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
         self._again(lambda: self._put(NO_DATA_DAYS, ledger.no_data_table(rows)))
 
-    def no_data(self) -> list[NoDataRow]:
-        return ledger.no_data_rows(self._again(lambda: self._read(NO_DATA_DAYS)))
+    def no_data(self, symbols: Collection[str] | None = None) -> list[NoDataRow]:
+        where = of_series(symbols)
+        return ledger.no_data_rows(self._again(lambda: self._read(NO_DATA_DAYS, where)))
+
+    def put_owners(self, rows: Sequence[Owner]) -> None:
+        self._again(lambda: self._put(OWNERS, ledger.owners_table(rows)))
+
+    def owners(self) -> list[Owner]:
+        return ledger.owners(self._again(lambda: self._read(OWNERS)))
 
     def close(self) -> None:
         client, writer = self._http_client, self._rows_writer

@@ -1,6 +1,6 @@
 """Rows as QuestDB holds them, and the conditions that name them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -35,6 +35,14 @@ def of_days(keys: Sequence[DayKey]) -> str:
         f"ts >= '{_iso(window(min(days))[0])}' and ts < '{_iso(window(max(days))[1])}' "
         f"and symbol in ({symbols}) and trading_day in ({numbers}) and not is_deleted"
     )
+
+
+def of_series(symbols: Collection[str] | None) -> str:
+    """Rows of some series, or of all."""
+    if symbols is None:
+        return "1 = 1"
+    # there is no empty list in SQL, and no series without a name
+    return f"symbol in ({', '.join(literal(symbol) for symbol in sorted(symbols) or [''])})"
 
 
 def day_of_number(number: int) -> date:

@@ -1,10 +1,10 @@
 """What a tick store can do. loaders.ticks.choice opens the one that the settings name.
 
-A store holds four tables: ticks, the schedule they were fetched by, an index of the days that are
-complete, and the days that have no data. Stamps are UTC; days are trading days.
+A store holds ticks, the schedule they were fetched by, an index of the days that are complete, the days
+that have no data, and, where several warehouses can reach it, whose the series are. Stamps are UTC; days are trading days.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, Protocol
@@ -111,6 +111,16 @@ class NoDataRow:
     status: EmptyStatus = "no_data"
 
 
+@dataclass(frozen=True)
+class Owner:
+    """The warehouse whose schedule the ticks of a series follow. `label` is for people."""
+
+    symbol: str
+    warehouse_id: str
+    label: str
+    claimed_at: datetime
+
+
 class TickStore(Protocol):
     """Every call waits until what it wrote can be read. `label` is for people and holds no secret.
 
@@ -172,12 +182,22 @@ class TickStore(Protocol):
         """Add the rows, in place of those of the same symbol, contract and trading day."""
         ...
 
-    def index(self) -> list[IndexRow]: ...
+    def index(self, symbols: Collection[str] | None = None) -> list[IndexRow]:
+        """By symbol and day; of some series, or of all."""
+        ...
 
     def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
         """Add the rows, in place of those of the same symbol, contract and trading day."""
         ...
 
-    def no_data(self) -> list[NoDataRow]: ...
+    def no_data(self, symbols: Collection[str] | None = None) -> list[NoDataRow]: ...
+
+    def put_owners(self, rows: Sequence[Owner]) -> None:
+        """Make these the owners of their series, in place of others."""
+        ...
+
+    def owners(self) -> list[Owner]:
+        """Of the series that were claimed; none in a store that no second warehouse can reach."""
+        ...
 
     def close(self) -> None: ...

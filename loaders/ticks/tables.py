@@ -1,6 +1,6 @@
-"""The four tables of a store, declared once for QuestDB and PostgreSQL.
+"""The tables of a store, declared once for QuestDB and PostgreSQL.
 
-`ts` of the ledgers is 00:00 of the trading day in Shanghai. A row is never deleted in QuestDB, which
+`ts` of the ledgers is 00:00 of the trading day in Shanghai, of the owners always the same. A row is never deleted in QuestDB, which
 has no DELETE: `is_deleted` takes it out of what readers see (`where not is_deleted`).
 """
 
@@ -141,4 +141,16 @@ NO_DATA_DAYS = StoreTable(
     "YEAR",
     added=("first_checked_at", "status"),
 )
-TABLES = (MAIN_TICKS, MAIN_SCHEDULE, DAY_INDEX, NO_DATA_DAYS)
+OWNERS = StoreTable(
+    "ghtrader_series_owners_v2",
+    _ledger(
+        ("symbol", pa.string()),
+        ("warehouse_id", pa.string()),
+        ("label", pa.string()),
+        ("claimed_at", _TS),
+    ),
+    ("ts", "symbol"),
+    "YEAR",
+)
+IN_WAREHOUSE = (MAIN_TICKS, MAIN_SCHEDULE, DAY_INDEX, NO_DATA_DAYS)
+TABLES = (*IN_WAREHOUSE, OWNERS)

@@ -39,7 +39,7 @@ class Context:
     are not those of `harvest`; `kept` is a folder for the load's files; who sets `halted` ends every
     process of the client.
 
-    In the lane of ticks there are `store`, the schedule that dbt built, the days that have settled, the
+    In the lane of ticks there are `store`, the series and the schedule that dbt built, the days that have settled, the
     landed copy of the store's index, the days that were found without data, and, without the permission
     for more, the newest ticks of contracts by trading day."""
 
@@ -49,6 +49,7 @@ class Context:
     kept: Path
     halted: threading.Event = field(default_factory=threading.Event)
     store: "TickStore | None" = None
+    symbols: frozenset[str] = frozenset()
     days: list[date] = field(default_factory=list)
     instruments: dict[str, Instruments] = field(default_factory=dict)
     schedule: "dict[DayKey, Scheduled]" = field(default_factory=dict)

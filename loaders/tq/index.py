@@ -1,6 +1,6 @@
 """Rows of the tick store's index and of its days without data, as the warehouse has copies of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -25,19 +25,27 @@ def row_of(row: IndexRow | NoDataRow, route: str, at: datetime) -> dict[str, Any
     return values | {"source_route": route, "fetched_at": at, "is_final": True}
 
 
-def copies(conn: psycopg.Connection) -> dict[DayKey, dict[str, Any]]:
-    """What has landed of the index."""
-    return _read(conn, "raw_tq.symbol_day", OF_INDEX)
+def copies(
+    conn: psycopg.Connection, symbols: Collection[str] | None = None
+) -> dict[DayKey, dict[str, Any]]:
+    """What has landed of the index; of some series, or of all."""
+    return _read(conn, "raw_tq.symbol_day", OF_INDEX, symbols)
 
 
-def no_data_copies(conn: psycopg.Connection) -> dict[DayKey, dict[str, Any]]:
-    return _read(conn, "raw_tq.no_data_day", OF_NO_DATA)
+def no_data_copies(
+    conn: psycopg.Connection, symbols: Collection[str] | None = None
+) -> dict[DayKey, dict[str, Any]]:
+    return _read(conn, "raw_tq.no_data_day", OF_NO_DATA, symbols)
 
 
 def _read(
-    conn: psycopg.Connection, table: str, names: tuple[str, ...]
+    conn: psycopg.Connection, table: str, names: tuple[str, ...], symbols: Collection[str] | None
 ) -> dict[DayKey, dict[str, Any]]:
-    rows = conn.execute(f"select {', '.join(names)} from {table}".encode())
+    where = "" if symbols is None else " where symbol = any(%s)"
+    rows = conn.execute(
+        f"select {', '.join(names)} from {table}{where}".encode(),
+        None if symbols is None else (list(symbols),),
+    )
     return {DayKey(*row[:3]): dict(zip(names, row, strict=True)) for row in rows}
 
 

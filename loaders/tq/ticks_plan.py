@@ -1,6 +1,6 @@
 """The lane of ticks: bring the store in line with the schedule that dbt built.
 
-schedule to the store ▶ restamp ▶ outgrown days out ▶ copy of the index ▶ revised days ▶ outgrown
+series claimed ▶ schedule to the store ▶ restamp ▶ outgrown days out ▶ copy of the index ▶ revised days ▶ outgrown
 days out ▶ missing days ▶ days without data
 """
 
@@ -10,6 +10,7 @@ from datetime import timedelta
 import pyarrow as pa
 
 from loaders.engine.source import Unit
+from loaders.ticks.owners import claim, label_of, require_own
 from loaders.ticks.store import SCHEDULE, StoreError
 from loaders.tq import index, stored
 from loaders.tq.backlog import (
@@ -23,6 +24,7 @@ from loaders.tq.backlog import (
     settled_days,
 )
 from loaders.tq.context import Context
+from loaders.warehouse.migrate import warehouse_id
 
 NOTHING_BUILT = "no schedule is built yet: `quotemill build` or `dbt build` makes it"
 
@@ -31,7 +33,7 @@ FEW = 20  # days that a store may lack without a word: they are fetched again
 
 def ticks_plan(run: Context) -> Iterator[Sequence[Unit]]:
     """Raises StoreError where a table of the store is suspended, before and after all, and where the
-    store is not the one of the loads before."""
+    store is not the one of the loads before; SettingsError where a series follows another warehouse."""
     assert run.store is not None
     schema = run.load.warehouse.inner_schema("futures")
     schedule = run.ask(lambda conn: read_schedule(conn, schema))
@@ -40,10 +42,12 @@ def ticks_plan(run: Context) -> Iterator[Sequence[Unit]]:
         return
     run.store.prepare()
     _sound(run)
+    run.symbols = frozenset(day.symbol for day in schedule)
+    _claim(run)
     run.days = run.ask(stored.trading_days)
     run.schedule = {day.key: day for day in schedule}
     run.settled_days = run.ask(settled_days)
-    run.copies = run.ask(index.copies)
+    run.copies = run.ask(lambda conn: index.copies(conn, run.symbols))
     if run.load.request.datasets is None:
         _same_store(run)
     wanted = run.load.request.datasets or ("ticks", "tick_index", "no_data_day")
@@ -53,12 +57,20 @@ def ticks_plan(run: Context) -> Iterator[Sequence[Unit]]:
     if "ticks" in wanted:
         yield from _fetched(run, schedule)
     if "no_data_day" in wanted:
-        copied = run.ask(index.no_data_copies)
-        rows = [row for row in run.store.no_data() if row.status == "no_data"]
+        copied = run.ask(lambda conn: index.no_data_copies(conn, run.symbols))
+        rows = [row for row in run.store.no_data(run.symbols) if row.status == "no_data"]
         known = {key_of(row) for row in rows}
         if keys := [k for k in index.differing(rows, copied) if k in known]:
             yield [Unit("no_data_day", tuple(map(key_text, keys)))]
     _sound(run)
+    require_own(run.store, warehouse_id(run.load.warehouse), run.symbols)
+
+
+def _claim(run: Context) -> None:
+    assert run.store is not None
+    warehouse = run.load.warehouse
+    label = label_of(warehouse.label, run.load.settings.home)
+    claim(run.store, warehouse_id(warehouse), label, run.symbols, run.began)
 
 
 def _fetched(run: Context, schedule: Sequence[Scheduled]) -> Iterator[Sequence[Unit]]:
@@ -125,16 +137,17 @@ def _keep_in_line(run: Context, schedule: Sequence[Scheduled]) -> None:
 
 def _copied(run: Context) -> Iterator[Sequence[Unit]]:
     assert run.store is not None
-    if keys := index.differing(run.store.index(), run.copies):
+    if keys := index.differing(run.store.index(run.symbols), run.copies):
         yield [Unit("tick_index", tuple(map(key_text, keys)))]
 
 
 def _backlog(run: Context, schedule: Sequence[Scheduled]) -> Backlog:
     assert run.store is not None
-    no_data = run.store.no_data()
+    no_data = run.store.no_data(run.symbols)
     run.empty = {key_of(row): row for row in no_data}
     recheck = timedelta(days=run.settings.recheck_after)
-    return backlog(schedule, run.store.index(), no_data, run.settled_days, run.began, recheck)
+    held = run.store.index(run.symbols)
+    return backlog(schedule, held, no_data, run.settled_days, run.began, recheck)
 
 
 def _put_schedule(run: Context, schedule: Sequence[Scheduled]) -> None:
@@ -151,7 +164,7 @@ def _same_store(run: Context) -> None:
     """Raises StoreError where most of what was stored is not there: it would all be fetched again."""
     assert run.store is not None
     complete = {key for key, row in run.copies.items() if row["status"] == "complete"}
-    lost = len(complete - {key_of(row) for row in run.store.index()})
+    lost = len(complete - {key_of(row) for row in run.store.index(run.symbols)})
     if lost > FEW and lost * 2 > len(complete):
         raise StoreError(
             f"the tick store ({run.store.label}) lacks {lost:,} of {len(complete):,} days that were "

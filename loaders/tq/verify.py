@@ -8,9 +8,11 @@ from typing import Any
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.ticks.choice import open_store
+from loaders.ticks.owners import foreign
 from loaders.ticks.store import IndexRow, StoreError, TickStore
 from loaders.tq import index
 from loaders.tq.backlog import key_of, key_text
+from loaders.warehouse.migrate import warehouse_id
 from loaders.warehouse.postgres import Warehouse
 
 MEASURED = ("rows", "row_hash", "hash_a", "hash_b", "first_ts", "last_ts", "book_levels")
@@ -43,20 +45,24 @@ class Verified:
 
 
 def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Verified:
-    """Recompute rows and hashes of every day. Raises StoreError where the store is away or not sound."""
+    """Recompute rows and hashes of every day of our own series. Raises StoreError where the store is away or not sound."""
     with closing(open_store(settings, warehouse)) as store:
         store.prepare()
         if problems := store.check():
             raise StoreError(
                 f"the tick store is not sound: {problems[0]}", hint="; ".join(problems)
             )
-        rows = store.index()
+        theirs = foreign(store, warehouse_id(warehouse))
+        if theirs:
+            reporter.line(f"left out, as of other warehouses: {', '.join(sorted(theirs))}")
+        rows = [row for row in store.index() if row.symbol not in theirs]
         reporter.start("days", len(rows))
         found: list[Difference] = []
         for row in rows:
             found += _of_day(store, row)
             reporter.advance("days", 1)
-        copied = warehouse.ask(index.copies)
+        copies = warehouse.ask(index.copies)
+        copied = {key: row for key, row in copies.items() if key.symbol not in theirs}
     for key in index.differing(rows, copied):
         found.append(Difference(key_text(key), "the landed copy of the index differs", False))
     complete = [row for row in rows if row.status == "complete"]
@@ -79,5 +85,6 @@ def _of_day(store: TickStore, row: IndexRow) -> Iterator[Difference]:
 def take_out(settings: Settings, warehouse: Warehouse) -> int:
     """Flag what is still seen of superseded days; how many ticks."""
     with closing(open_store(settings, warehouse)) as store:
-        gone = [row for row in store.index() if row.status != "complete"]
+        theirs = foreign(store, warehouse_id(warehouse))
+        gone = [r for r in store.index() if r.status != "complete" and r.symbol not in theirs]
         return sum(store.supersede(row.symbol, row.contract, row.trading_day) for row in gone)

@@ -16,7 +16,7 @@ from loaders.tq.schemas import NO_DATA_DAY, SYMBOL_DAY, TICK_REVISION
 
 def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     assert run.store is not None
-    rows = {key_of(row): row for row in run.store.index()}
+    rows = {key_of(row): row for row in run.store.index(run.symbols)}
     now = {(day.symbol, day.trading_day): day for day in run.schedule.values()}
     at: datetime = run.load.clock()
     for text in keys:
@@ -39,7 +39,7 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
 
 def fetch_no_data(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     assert run.store is not None
-    rows = {key_of(row): row for row in run.store.no_data()}
+    rows = {key_of(row): row for row in run.store.no_data(run.symbols)}
     for text in keys:
         yield Outcome(text, [row_of(rows[parsed_key(text)], "ticks", run.load.clock())])
 
