@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -46,6 +47,16 @@ class Entry:
     faults: tuple[str, ...] = ()
 
 
+@dataclass(eq=False)
+class _Connection:
+    """For market data; `sent` counts packets."""
+
+    session: Session
+    socket: web.WebSocketResponse
+    transport: asyncio.Transport | None
+    sent: int = 0
+
+
 class TqSandbox:
     """The servers over `world` from entering to leaving the context.
 
@@ -73,6 +84,7 @@ class TqSandbox:
         self._account, self._password = account, password
         self._port, self._control_port = port, control_port
         self._tokens: set[str] = set()
+        self._connections: set[_Connection] = set()
         self.url = self.control_url = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -86,7 +98,10 @@ class TqSandbox:
         return self.market.clock
 
     def set_clock(self, clock: date | datetime | str) -> None:
+        """Open connections get what is new by then."""
         self.market.set_clock(moment(clock, EXAMPLE))
+        if self._loop is not None and not self._loop.is_closed():
+            asyncio.run_coroutine_threadsafe(self._stir(), self._loop)
 
     def settings(self) -> dict[str, Any]:
         """What a section [tq] of the settings needs to come here."""
@@ -263,32 +278,46 @@ class TqSandbox:
         return socket
 
     async def _talk(self, request: web.Request, socket: web.WebSocketResponse) -> None:
-        session, sent = Session(self.market), 0
-        await socket.send_json(session.greeting())
-        async for message in socket:
-            if message.type != WSMsgType.TEXT:
-                break
-            document = json.loads(message.data)
-            if document.get("aid") != "peek_message":
-                self._note("receive", message.data)
-            session.receive(document)
-            while (packet := session.next_packet()) is not None:
-                if slow := self.faults.strike("slow"):
-                    await asyncio.sleep(float(slow.option("seconds")))
-                await socket.send_str(orjson.dumps(packet).decode())
-                sent += 1
-                self._note(
-                    "send", ",".join(sorted({key for diff in packet["data"] for key in diff}))
-                )
-                if rule := self.faults.strike("disconnect", met=sent):
-                    self._note("drop", str(sent), rule)
-                    if request.transport is not None:
-                        request.transport.abort()
+        connection = _Connection(Session(self.market), socket, request.transport)
+        await socket.send_json(connection.session.greeting())
+        self._connections.add(connection)
+        try:
+            async for message in socket:
+                if message.type != WSMsgType.TEXT:
+                    break
+                document = json.loads(message.data)
+                if document.get("aid") != "peek_message":
+                    self._note("receive", message.data)
+                connection.session.receive(document)
+                if not await self._answer(connection):
                     return
-                if rule := self.faults.strike("close", met=sent):
-                    self._note("drop", str(sent), rule)
-                    await socket.close(code=1000)
-                    return
+        finally:
+            self._connections.discard(connection)
+
+    async def _stir(self) -> None:
+        for connection in list(self._connections):
+            connection.session.stir()
+            with suppress(ConnectionResetError):  # the client left meanwhile
+                await self._answer(connection)
+
+    async def _answer(self, connection: "_Connection") -> bool:
+        """Send what may be sent now; False where a fault ended the connection."""
+        while (packet := connection.session.next_packet()) is not None:
+            if slow := self.faults.strike("slow"):
+                await asyncio.sleep(float(slow.option("seconds")))
+            await connection.socket.send_str(orjson.dumps(packet).decode())
+            connection.sent += 1
+            self._note("send", ",".join(sorted({key for diff in packet["data"] for key in diff})))
+            if rule := self.faults.strike("disconnect", met=connection.sent):
+                self._note("drop", str(connection.sent), rule)
+                if connection.transport is not None:
+                    connection.transport.abort()
+                return False
+            if rule := self.faults.strike("close", met=connection.sent):
+                self._note("drop", str(connection.sent), rule)
+                await connection.socket.close(code=1000)
+                return False
+        return True
 
     def _note(self, what: str, detail: str, *rules: Rule | None) -> None:
         self.log.append(Entry(what, detail, tuple(str(rule) for rule in rules if rule)))

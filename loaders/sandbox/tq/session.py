@@ -2,7 +2,8 @@
 
 The client sends `{"aid": ...}` messages; the answers are lists of diffs. The server sends exactly one
 packet for each `peek_message`: at once where it has diffs, else when the next ones appear. `receive`
-takes a message, `next_packet` gives what may be sent now. Rules of charts, from recorded sessions:
+takes a message, `next_packet` gives what may be sent now; `stir` looks what the moved clock changes for who
+subscribed. Rules of charts, from recorded sessions:
 
 - `state` repeats the request; a key that a later request of the chart drops comes back as null.
 - A chart located by a stamp or a number is not clipped at the ends of the data: the client stops at the
@@ -27,6 +28,8 @@ class Session:
         self._queue: deque[list[Diff]] = deque()
         self._peeked = False
         self._charts: dict[str, Diff] = {}
+        self._quotes: dict[str, Diff] = {}  # as they were told
+        self._newest: dict[str, tuple[int, Any]] = {}  # of each chart: last number and row told
         self._push({"account_id": "", "ins_list": "", "mdhis_more_data": False})
 
     def greeting(self) -> Diff:
@@ -69,22 +72,54 @@ class Session:
 
     def _subscribe(self, message: Diff) -> None:
         symbols = [symbol for symbol in message["ins_list"].split(",") if symbol]
-        quotes = {symbol: quote(self._market, symbol) for symbol in symbols}
-        self._push({"quotes": quotes}, {"ins_list": message["ins_list"]})
+        self._quotes = {symbol: quote(self._market, symbol) for symbol in symbols}
+        self._push({"quotes": self._quotes}, {"ins_list": message["ins_list"]})
+
+    # ------------------------------------------------------------------ what the clock brings
+    def stir(self) -> None:
+        """New rows of the charts and new quotes. A clock that went back takes nothing away."""
+        now = {symbol: quote(self._market, symbol) for symbol in self._quotes}
+        if changed := {symbol: q for symbol, q in now.items() if q != self._quotes[symbol]}:
+            self._quotes |= changed
+            self._push({"quotes": changed})
+        for name, message in self._charts.items():
+            self._extend(name, message)
+
+    def _extend(self, name: str, message: Diff) -> None:
+        symbol, duration = _subject(message)
+        series = self._series(symbol, duration)
+        told, row = self._newest.get(name, (-1, None))
+        last = series.last_id
+        if told < 0 <= last:  # there was nothing yet
+            self._push_rows(name, message, dict(message), series)
+            return
+        if last < told or (last, series.row(last)) == (told, row):
+            return
+        self._newest[name] = (last, series.row(last))
+        left, right = _window(message, series)
+        # the newest bar goes on growing, a tick never changes
+        first = max(left, told if duration else told + 1)
+        for start in range(first, min(right, last) + 1, ROWS_PER_PACKET):
+            block = series.rows(start, min(start + ROWS_PER_PACKET - 1, right, last))
+            data = {str(number): row for number, row in block.items()}
+            self._push(_rows_of(symbol, duration, {"data": data}))
+        chart = {"charts": {name: {"left_id": left, "right_id": right}}}
+        newest = {"last_id": last, "data": {str(last): series.row(last)}}
+        self._push(_rows_of(symbol, duration, newest), chart)
 
     # ------------------------------------------------------------------ charts
     def _chart(self, message: Diff) -> None:
         name = message["chart_id"]
         if not message["ins_list"]:
             self._charts.pop(name, None)
+            self._newest.pop(name, None)
             self._push({"charts": {name: None}})
             return
-        symbol, duration = message["ins_list"].split(",")[0], int(message["duration"])
+        symbol, duration = _subject(message)
         before = self._charts.get(name)
         state = {**dict.fromkeys(before or ()), **message}
         self._charts[name] = message
-        known = instrument(self._market, symbol) is not None
-        series = self._market.series(symbol, duration) if known else Series([])
+        series = self._series(symbol, duration)
         if before is None:
             chart = {
                 "left_id": -1,
@@ -97,8 +132,13 @@ class Session:
             self._push({"charts": {name: chart}, **rows, "mdhis_more_data": True})
         self._push_rows(name, message, state, series)
 
+    def _series(self, symbol: str, duration: int) -> Series:
+        known = instrument(self._market, symbol) is not None
+        return self._market.series(symbol, duration) if known else Series([])
+
     def _push_rows(self, name: str, message: Diff, state: Diff, series: Series) -> None:
-        symbol, duration = message["ins_list"].split(",")[0], int(message["duration"])
+        symbol, duration = _subject(message)
+        self._newest[name] = (series.last_id, series.row(series.last_id))
         ready = self._market.faults.strike("never-ready", contract=symbol) is None
         if series.last_id < 0:
             chart = {
@@ -125,6 +165,11 @@ class Session:
                 chart |= {"left_id": left, "right_id": right, "state": state}
                 tail |= _rows_of(symbol, duration, {"last_id": series.last_id})
             self._push(_rows_of(symbol, duration, {"data": data}), tail)
+
+
+def _subject(message: Diff) -> tuple[str, int]:
+    """Symbol and duration of a chart."""
+    return message["ins_list"].split(",")[0], int(message["duration"])
 
 
 def _rows_of(symbol: str, duration: int, content: Diff) -> Diff:

@@ -1,6 +1,6 @@
 """Messages in, packets out: the rules that the real client relies on."""
 
-from datetime import date
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +168,53 @@ def test_the_newest_rows_and_a_contract_without_any(world: World) -> None:
     assert nothing["charts"]["c"]["ready"] is True
     never = merged(packets(session_over(world, "never-ready"), chart()))
     assert never["charts"]["c"]["ready"] is False
+
+
+def test_a_moved_clock_tells_who_subscribed_what_is_new(world: World) -> None:
+    """The same rows and quotes as who asks at the later time gets, and no row twice but a bar that grew."""
+    market = Market(world, FaultPlan(), world.end)
+    main = market.main_table("SHFE.cu")[-1]
+    before = world.previous(main[0])
+    market.set_clock(datetime.combine(before, time(9, 30)))
+    asked = [
+        {"aid": "subscribe_quote", "ins_list": "KQ.m@SHFE.cu"},
+        chart(view_width=50),
+        chart(chart_id="d", duration=86_400 * 10**9, view_width=50),
+        chart(chart_id="e", left_kline_id=10, view_width=5),
+    ]
+    session = Session(market)
+    first = packets(session, *asked)
+    told = set(merged(first)["ticks"][CODE]["data"])
+    for clock in (
+        datetime.combine(before, time(14)),
+        datetime.combine(main[0], time(9, 30)),
+        datetime.combine(world.days[world.days.index(main[0]) + 2], time(18)),
+    ):
+        market.set_clock(clock)
+        session.stir()
+        news = merged(found := packets(session))
+        assert news["ticks"][CODE]["data"].keys().isdisjoint(told)
+        told |= news["ticks"][CODE]["data"].keys()
+        later = merged(packets(Session(market), *asked))
+        whole = merged(first := first + found)
+        assert whole["quotes"] == later["quotes"]
+        assert whole["ticks"][CODE]["last_id"] == later["ticks"][CODE]["last_id"]
+        for name in ("c", "d", "e"):
+            for edge in ("left_id", "right_id"):
+                assert whole["charts"][name][edge] == later["charts"][name][edge]
+        # who came earlier keeps rows that have left the window since
+        kept, asked_now = (
+            (m["ticks"][CODE]["data"], m["klines"][CODE]["86400000000000"]["data"])
+            for m in (whole, later)
+        )
+        for rows, rows_now in zip(kept, asked_now, strict=True):
+            assert rows | rows_now == rows
+        session.stir()
+        assert packets(session) == []
+    assert whole["quotes"]["KQ.m@SHFE.cu"]["underlying_symbol"] == main[1]
+    market.set_clock(datetime.combine(before, time(9, 30)))
+    session.stir()
+    assert not merged(packets(session)).keys() & {"ticks", "klines"}
 
 
 def test_rules_are_read_and_counted() -> None:
