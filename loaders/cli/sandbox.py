@@ -180,6 +180,66 @@ def tq(
         ended.wait()
 
 
+@app.command()
+def ib(
+    port: Port = 4002,
+    control_port: ControlPort = None,
+    symbols: Annotated[
+        str | None,
+        typer.Option(help="Stocks of the market, with commas; others than listed are invented."),
+    ] = None,
+    synthetic: Annotated[
+        int, typer.Option(min=0, max=250, help="That many invented stocks more: SYN001, SYN002 ...")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Same seed, same market.")] = 7,
+    clock: Annotated[
+        str,
+        typer.Option(help="New York time: 2026-11-19 (18:00) or 2026-11-19T10:00:00."),
+    ] = "2026-11-19T10:00:00",
+    speed: Annotated[
+        float, typer.Option(min=0, help="Virtual seconds a second; 0: the clock stands still.")
+    ] = 0.0,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="KIND[:name=value ...]; may be repeated; `list` shows all."),
+    ] = None,
+) -> None:
+    """Simulate an IB Gateway (US stocks and their options) until Ctrl-C.
+
+    Example:
+
+        loaders sandbox ib --clock 2026-11-19T09:30:00 --speed 1 --fault permission:symbol=MSFT
+    """
+    from loaders.sandbox.ib.faults import KINDS
+
+    if fault == ["list"]:
+        for name, kind in KINDS.items():
+            options = " ".join(f"{key}={value}" for key, value in kind.options.items())
+            typer.echo(f"{name:15} {kind.text}{'  (' + options + ')' if options else ''}")
+        return
+    from loaders.sandbox.ib.service import IbSandbox
+    from loaders.sandbox.ib.stocks import LISTED
+    from loaders.sandbox.ib.stocks import synthetic as invented
+    from loaders.sandbox.ib.world import World
+
+    named = [s.strip() for s in symbols.split(",") if s.strip()] if symbols else list(LISTED)
+    world = World([*named, *invented(synthetic)], seed=seed)
+    sandbox = IbSandbox(
+        world, fault or (), clock, speed=speed, port=port, control_port=control_port
+    )
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    with sandbox:
+        line = f"# IB sandbox on 127.0.0.1:{sandbox.port}  clock={sandbox.clock.isoformat()}"
+        if sandbox.control_url:
+            line += f"  control={sandbox.control_url}"
+        typer.echo(f"{line}  stocks={len(world.stocks)}")
+        for name, value in sandbox.settings().items():
+            typer.echo(f"export QUOTEMILL_IB__{name.upper()}={value}")
+        ended.wait()
+
+
 def _futures(
     data: Path | None, varieties: Sequence[str], ticks_per_day: int, seed: int
 ) -> "Exchange":

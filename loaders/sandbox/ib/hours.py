@@ -1,0 +1,77 @@
+"""Sessions of NYSE, and a clock that is moved by hand or runs at a speed of its own.
+
+Days are dates of New York, instants carry that zone.
+"""
+
+import time as _time
+from bisect import bisect_left, bisect_right
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+ET = ZoneInfo("America/New_York")
+FIRST_DAY = date(2024, 12, 2)  # prices start here
+LAST_DAY = date(2030, 12, 31)  # options expire at most here
+OPENS = time(9, 30)
+PUBLISHED = time(6, 30)  # open interest of the session before
+
+
+@cache
+def _closes() -> tuple[tuple[date, ...], dict[date, datetime]]:
+    import pandas_market_calendars as calendars
+
+    table = calendars.get_calendar("NYSE").schedule(FIRST_DAY, LAST_DAY)
+    closes = {
+        stamp.date(): close.to_pydatetime().astimezone(ET)
+        for stamp, close in table["market_close"].items()
+    }
+    return tuple(closes), closes
+
+
+def is_session(day: date) -> bool:
+    return day in _closes()[1]
+
+
+def session_open(day: date) -> datetime:
+    return datetime.combine(day, OPENS, ET)
+
+
+def session_close(day: date) -> datetime:
+    """13:00 on an early close, else 16:00. Raises KeyError on a day without a session."""
+    return _closes()[1][day]
+
+
+def session_number(day: date) -> int:
+    """How many sessions began before that day."""
+    return bisect_left(_closes()[0], day)
+
+
+def session_at(number: int) -> date:
+    return _closes()[0][number]
+
+
+def session_before(day: date) -> date:
+    return session_at(session_number(day) - 1)
+
+
+def session_until(day: date) -> date:
+    """The newest session that is not later than that day."""
+    return session_at(bisect_right(_closes()[0], day) - 1)
+
+
+class VirtualClock:
+    """`speed` virtual seconds a second; 0, the default, stands still. Time runs in UTC, so that a change
+    of the clocks in New York is no jump."""
+
+    def __init__(self, start: datetime, speed: float = 0.0) -> None:
+        self.speed = speed
+        self.set(start)
+
+    def set(self, moment: datetime) -> None:
+        """A moment without a zone is one of New York."""
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=ET)
+        self._start, self._since = aware.astimezone(UTC), _time.monotonic()
+
+    def now(self) -> datetime:
+        passed = (_time.monotonic() - self._since) * self.speed
+        return (self._start + timedelta(seconds=passed)).astimezone(ET)

@@ -1,0 +1,134 @@
+"""Questions about contracts: details, option parameters, historical bars."""
+
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from loaders.sandbox.ib.hours import (
+    is_session,
+    session_at,
+    session_close,
+    session_number,
+    session_open,
+    session_until,
+)
+from loaders.sandbox.ib.listing import Instrument
+from loaders.sandbox.ib.wire import NO_DAILY_BARS, Field, query_at
+from loaders.sandbox.ib.world import Quoted
+
+if TYPE_CHECKING:
+    from loaders.sandbox.ib.session import Session
+
+EXCHANGES = ("AMEX", "CBOE", "ISE", "SMART")
+HOURS = {"30 mins": 0.5, "1 hour": 1.0, "8 hours": 8.0, "1 day": 24.0}
+
+
+async def contract_details(session: "Session", fields: list[str]) -> None:
+    request, desk = int(fields[2]), session.desk
+    await session.lag()
+    today = desk.clock.now().date()
+    found = desk.world.find(query_at(fields, 3), today)
+    if found and desk.find_rule("details-hang", found[0]):
+        return
+    if not found or desk.find_rule("flaky-contract", found[0]):
+        session.error(request, 200)
+        return
+    for instrument in found:
+        session.send(10, *_details(instrument, today, request, session.version))
+    session.send(52, 1, request)
+
+
+def _details(i: Instrument, today: date, request: int, version: int) -> list[Field]:
+    old = version < 164
+    if is_session(today):
+        close = session_close(today)
+        hours = f"{today:%Y%m%d}:0930-{close:%Y%m%d:%H%M}"
+    else:
+        hours = f"{today:%Y%m%d}:CLOSED"
+    routes = "SMART,AMEX,CBOE,ISE" if i.is_option else f"SMART,{i.stock.primary}"
+    return [
+        *((8,) if old else ()),
+        *(request, i.symbol, "OPT" if i.is_option else "STK", i.expiry_text, i.strike, i.right),
+        *("SMART", "USD", i.local_symbol, i.trading_class or i.symbol, i.trading_class or "NMS"),
+        *(i.conid, 0.01),
+        *((100,) if old else ()),
+        *(100 if i.is_option else "", "ACTIVETIM,LMT,MKT", routes, 1),
+        *(i.stock.conid if i.is_option else 0, i.stock.name),
+        *("" if i.is_option else i.stock.primary, i.expiry_text[:6], "Technology", "", ""),
+        *("US/Eastern", hours, hours, "", 0, 0, 1),
+        *((i.symbol, "STK") if i.is_option else ("", "")),
+        *("32,32", i.expiry_text, "" if i.is_option else "COMMON"),
+        *(() if old else (1, 1, 1 if i.is_option else 100)),
+    ]
+
+
+async def option_parameters(session: "Session", fields: list[str]) -> None:
+    """Expiries and strikes of each trading class: the same unions for every exchange."""
+    request, symbol, conid = int(fields[1]), fields[2], int(fields[5] or 0)
+    desk = session.desk
+    await session.lag()
+    if desk.faults.strike("secdef-hang", symbol=symbol):
+        return
+    stock = desk.world.stocks.get(symbol)
+    if stock is None or stock.conid != conid:
+        text = "Error validating request.-'cb' : cause - Invalid contract id"
+        session.error(request, 321, text)
+        return
+    rows = list(desk.world.chain(symbol, desk.clock.now().date()).values())
+    if desk.faults.strike("secdef-empty", symbol=symbol):
+        rows = []
+    for trading_class in sorted({row.trading_class for row in rows}):
+        own = [row for row in rows if row.trading_class == trading_class]
+        expiries = sorted({row.expiry_text for row in own})
+        strikes = sorted({row.strike for row in own})
+        for exchange in EXCHANGES:
+            head: list[Field] = [75, request, exchange, conid, trading_class, 100]
+            session.send(*head, len(expiries), *expiries, len(strikes), *strikes)
+    session.send(76, request)
+
+
+async def historical_bars(session: "Session", fields: list[str]) -> None:
+    """Bars of regular hours up to now; options have none of a day, as in earnest."""
+    request, query, size, duration = int(fields[1]), query_at(fields, 2), fields[16], fields[17]
+    desk = session.desk
+    await session.lag()
+    now = desk.clock.now()
+    found = desk.world.find(query, now.date())
+    if not found:
+        session.error(request, 200)
+    elif rule := desk.faults.strike("history", symbol=found[0].symbol):
+        session.error(request, rule.whole("code"))
+    elif found[0].is_option and size == "1 day":
+        session.error(request, 162, NO_DAILY_BARS)
+    else:
+        bars = _bars(session, found[0], now, HOURS.get(size, 24.0), _days(duration))
+        session.send(17, request, "", "", len(bars) // 8, *bars)
+
+
+def _days(duration: str) -> int:
+    count, unit = duration.split()
+    return int(count) * {"W": 5, "M": 21, "Y": 252}.get(unit, 1)
+
+
+def _bars(
+    session: "Session", instrument: Instrument, now: datetime, hours: float, days: int
+) -> list[Field]:
+    """Date, open, high, low, close, volume, average and count, bar after bar."""
+    world, found = session.desk.world, list[Field]()
+    today = now.date()
+    begun = is_session(today) and now >= session_open(today)
+    newest = session_number(today if begun else session_until(today - timedelta(days=1)))
+    for number in range(max(1, newest - days + 1), newest + 1):
+        day = session_at(number)
+        start, close = session_open(day), min(session_close(day), now)
+        while start < close:
+            end = min(start + timedelta(hours=hours), close)
+            first, last = (_middle(world.quote(instrument, at)) for at in (start, end))
+            label = f"{day:%Y%m%d}" if hours > 8 else f"{start:%Y%m%d %H:%M:%S} US/Eastern"
+            middle = round((first + last) / 2, 4)
+            found += [label, first, max(first, last), min(first, last), last, 100, middle, 10]
+            start = end
+    return found
+
+
+def _middle(quoted: Quoted) -> float:
+    return round((quoted.bid + quoted.ask) / 2, 4)

@@ -1,0 +1,215 @@
+"""One connection of a client: log-in, the limit of messages, and who answers what."""
+
+import asyncio
+import random
+import struct
+import time
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from loaders.sandbox.ib import feed, reference
+from loaders.sandbox.ib.wire import (
+    AMBIGUOUS,
+    MESSAGES,
+    READ_ONLY,
+    SERVER_VERSION,
+    Field,
+    frame,
+    query_at,
+    read_fields,
+    read_frame,
+)
+
+if TYPE_CHECKING:
+    from loaders.sandbox.ib.service import IbSandbox
+
+MESSAGES_A_SECOND, LINES, BREACHES = 50, 100, 3
+
+
+class Session:
+    """`data_type` is the market data type that the client asked for, a switch of the whole connection;
+    `lines` are the contracts that it looks at, by number of the request."""
+
+    def __init__(
+        self, owner: "IbSandbox", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._owner, self.desk = owner, owner.desk
+        self._reader, self._writer = reader, writer
+        self.client_id, self.version, self.data_type = -1, SERVER_VERSION, 1
+        self.lines: dict[int, asyncio.Task[None]] = {}
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._tokens, self._stamp, self._breaches = float(MESSAGES_A_SECOND), time.monotonic(), 0
+        self._answers: dict[int, Callable[[list[str]], object]] = {
+            1: self._market_data,
+            2: self._cancel,
+            3: lambda f: self.error(int(f[1]), 321, READ_ONLY),
+            5: lambda _: self.send(53, 1),
+            6: lambda f: self.send(54, 1, f[3]),
+            7: lambda f: self.send(55, 1, f[2]),
+            8: lambda _: self.send(9, 1, 1),
+            9: self._later(reference.contract_details),
+            15: lambda _: None,
+            16: lambda _: self.send(53, 1),
+            17: lambda _: self.send(15, 1, self._owner.account),
+            20: self._later(reference.historical_bars),
+            25: lambda _: None,
+            49: lambda _: self.send(49, 1, int(self.desk.clock.now().timestamp())),
+            59: self._switch,
+            61: lambda _: self.send(62, 1),
+            62: lambda f: self.send(64, 1, f[2]),
+            63: lambda _: None,
+            64: lambda _: None,
+            71: self._log_in,
+            76: lambda f: self.send(74, 1, f[2]),
+            78: self._later(reference.option_parameters),
+            99: lambda _: self.send(102),
+            104: lambda f: self.send(107, f[1], ""),
+        }
+
+    # ------------------------------------------------------------------ life
+    async def run(self) -> None:
+        try:
+            if await self._reader.readexactly(4) != b"API\0":
+                return
+            offer = (await read_frame(self._reader)).decode().split(" ")[0]
+            low, _, high = offer[1:].partition("..")
+            self.version = min(SERVER_VERSION, int(high or low))
+            self.send(self.version, f"{self.desk.clock.now():%Y%m%d %H:%M:%S} US/Eastern")
+            while True:
+                fields = await read_fields(self._reader)
+                self._owner.note(self.client_id, fields)
+                if self._paced():
+                    self._answer(fields)
+        except (asyncio.IncompleteReadError, ConnectionError, struct.error, ValueError):
+            pass  # the client left, or speaks something else
+        finally:
+            self.close()
+
+    def _answer(self, fields: list[str]) -> None:
+        answer = self._answers.get(int(fields[0]))
+        if answer is None:
+            self.error(-1, 322, f"The sandbox does not know message {fields[0]}")
+        else:
+            answer(fields)
+
+    def _later(
+        self, answer: Callable[["Session", list[str]], Coroutine[Any, Any, None]]
+    ) -> Callable[[list[str]], object]:
+        return lambda fields: self._spawn(answer(self, fields))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._jobs.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._jobs.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._owner.failed(error)
+
+    def close(self, *, abort: bool = False) -> None:
+        for task in list(self._jobs):
+            task.cancel()
+        self.lines.clear()
+        self._owner.leave(self)
+        if abort:
+            self._writer.transport.abort()
+        else:
+            self._writer.close()
+
+    def send(self, *fields: Field) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(frame(fields))
+
+    def error(self, request: int, code: int, message: str = "") -> None:
+        extra = ("",) if self.version >= 166 else ()
+        self._owner.count_error(code)
+        self.send(4, 2, request, code, message or MESSAGES.get(code, "Simulated error"), *extra)
+
+    async def lag(self) -> None:
+        """As long as an answer takes: nothing, where no fault says otherwise."""
+        seconds = self.desk.number("latency", "seconds", 0.0)
+        jitter = self.desk.number("latency", "jitter", 0.0)
+        if seconds or jitter:
+            await asyncio.sleep(seconds + jitter * random.random())
+
+    def _paced(self) -> bool:
+        """A bucket of one second: the message that overflows it is lost, the third one fatally."""
+        limit = self.desk.number("rate", "per_second", MESSAGES_A_SECOND)
+        now = time.monotonic()
+        self._tokens = min(limit, self._tokens + (now - self._stamp) * limit)
+        self._stamp = now
+        if self._tokens >= 1:
+            self._tokens -= 1
+            return True
+        self._breaches, self._tokens = self._breaches + 1, limit
+        self.error(-1, 100, f"{MESSAGES[100]} rec={int(limit) + 1} ({self._breaches})")
+        if self._breaches >= BREACHES:
+            self.close()
+        return False
+
+    # ------------------------------------------------------------------ log-in
+    def _log_in(self, fields: list[str]) -> None:
+        wanted = int(fields[2])
+        if self.desk.faults.strike("no-login"):
+            return
+        if self.desk.faults.strike("client-id", id=str(wanted)) or not self._owner.enter(
+            wanted, self
+        ):
+            self.error(-1, 326)
+            self._writer.close()
+            return
+        self.client_id = wanted
+        self.send(15, 1, self._owner.account)
+        self.send(9, 1, 1)
+        for code in (2104, 2106, 2158):
+            self.error(-1, code)
+
+    def _switch(self, fields: list[str]) -> None:
+        self.data_type = int(fields[2])
+
+    # ------------------------------------------------------------------ market data
+    def _market_data(self, fields: list[str]) -> None:
+        request, query = int(fields[2]), query_at(fields, 3)
+        generic, snapshot = fields[16], fields[17] == "1"
+        met, faults = self._owner.count_request(), self.desk.faults
+        if faults.strike("disconnect", met=met):
+            self.close(abort=True)
+            return
+        if rule := faults.strike("restart", met=met):
+            self._owner.restart(rule.number("seconds"))
+            return
+        if rule := faults.strike("connectivity", met=met):
+            self._owner.lose(1100, rule.whole("code"), rule.number("seconds"))
+        if rule := faults.strike("farm", met=met):
+            self._owner.lose(2103, 2104, rule.number("seconds"))
+        if faults.strike("pacing", met=met):
+            self.error(request, 100)
+            return
+        if snapshot and generic:
+            self.error(request, 321)
+            return
+        if len(self.lines) >= self.desk.number("lines", "count", LINES):
+            self.error(request, 101)
+            return
+        found = self.desk.world.find(query, self.desk.clock.now().date())
+        if len(found) != 1:
+            self.error(request, 200, AMBIGUOUS if found else "")
+            return
+        line = feed.run_line(self, request, found[0], generic.split(","), snapshot=snapshot)
+        self.lines[request] = self._spawn(line)
+        self._owner.saw_lines(len(self.lines))
+
+    def _cancel(self, fields: list[str]) -> None:
+        request = int(fields[2])
+        task = self.lines.pop(request, None)
+        if task is None:
+            self.error(request, 300, f"Can't find EId with tickerId:{request}")
+        else:
+            task.cancel()
+
+    def forget_lines(self) -> None:
+        for task in self.lines.values():
+            task.cancel()
+        self.lines.clear()

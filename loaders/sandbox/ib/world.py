@@ -1,0 +1,211 @@
+"""Prices, quotes and open interest of the synthetic market: functions of seed, contract and time alone.
+
+Asking again, in any order and in another run, gives the same figures to the last digit.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from statistics import NormalDist
+from threading import RLock
+
+from loaders.sandbox.ib import listing
+from loaders.sandbox.ib.hours import (
+    FIRST_DAY,
+    PUBLISHED,
+    is_session,
+    session_at,
+    session_before,
+    session_close,
+    session_number,
+    session_open,
+    session_until,
+)
+from loaders.sandbox.ib.listing import Instrument
+from loaders.sandbox.ib.stocks import Stock, choose, rnd
+from loaders.sandbox.ib.surface import (
+    Computation,
+    compute,
+    volatility,
+    years_between,
+)
+
+_normal = NormalDist()
+KEPT_CHAINS = 400  # stock-days
+
+
+@dataclass(frozen=True)
+class Query:
+    """A contract as a client describes it: what is empty fits everything."""
+
+    conid: int = 0
+    symbol: str = ""
+    kind: str = ""  # STK, OPT
+    expiry: str = ""
+    strike: float = 0.0
+    right: str = ""
+    exchange: str = ""
+    currency: str = ""
+    trading_class: str = ""
+
+
+@dataclass(frozen=True)
+class Quoted:
+    """Dollars a share; `last` is None where nothing was traded that day, sizes and volume are contracts
+    (of a stock: shares)."""
+
+    bid: float
+    ask: float
+    bid_size: int
+    ask_size: int
+    last: float | None
+    last_size: int
+    previous_close: float
+    volume: int
+
+
+class World:
+    """Stocks by symbol (default: all listed ones). `adjusted` ones have a second trading class."""
+
+    def __init__(
+        self,
+        symbols: Iterable[str] | None = None,
+        *,
+        seed: int = 7,
+        adjusted: Iterable[str] = ("AAPL",),
+    ) -> None:
+        self.seed, self.adjusted = seed, frozenset(adjusted)
+        self.stocks: dict[str, Stock] = choose(symbols)
+        self._by_number = {stock.number: stock for stock in self.stocks.values()}
+        self._by_conid = {
+            stock.conid: Instrument(stock.conid, stock) for stock in self.stocks.values()
+        }
+        self._paths: dict[str, list[float]] = {}
+        self._chains: dict[tuple[str, date], dict[int, Instrument]] = {}
+        self._series: dict[tuple[str, date, str, date], dict[int, Instrument]] = {}
+        self._lock = RLock()
+
+    # ------------------------------------------------------------------ prices of stocks
+    def close_price(self, symbol: str, day: date) -> float:
+        """At the close of the newest session that is not later than `day`."""
+        stock, wanted = self.stocks[symbol], session_number(session_until(day))
+        with self._lock:
+            path = self._paths.setdefault(symbol, [stock.price])
+            while len(path) <= wanted:
+                step = _normal.inv_cdf(rnd(self.seed, symbol, session_at(len(path))))
+                path.append(path[-1] * math.exp(step * stock.volatility / 16))
+            return round(path[wanted], 2)
+
+    def spot(self, symbol: str, when: datetime) -> float:
+        """Within a session from the close before to its own close, by a wave; else the newest close."""
+        day = session_until(when.date())
+        begin, end = session_open(day), session_close(day)
+        if when >= end or when <= begin:
+            return self.close_price(symbol, day if when >= end else session_before(day))
+        last, before = (
+            self.close_price(symbol, day),
+            self.close_price(symbol, session_before(day)),
+        )
+        share = (when - begin) / (end - begin)
+        swing = 0.15 * self.stocks[symbol].volatility / 16 * math.sin(math.pi * share)
+        wave = swing * math.sin(40 * share + rnd(self.seed, symbol, day))
+        between = math.log(before) * (1 - share) + math.log(last) * share
+        return round(math.exp(between + wave), 2)
+
+    # ------------------------------------------------------------------ contracts
+    def chain(self, symbol: str, today: date) -> dict[int, Instrument]:
+        """Every contract listed on a day by its number. Strikes lie around the price at the end of the
+        month before, so that a month's sessions list the same ones."""
+        with self._lock:
+            if (symbol, today) not in self._chains:
+                month = today.replace(day=1)
+                rows: dict[int, Instrument] = {}
+                for expiry, kind in listing.expiries(today).items():
+                    rows |= self._listed(symbol, expiry, kind, month)
+                while len(self._chains) >= KEPT_CHAINS:
+                    self._chains.pop(next(iter(self._chains)))
+                self._chains[symbol, today] = rows
+            return self._chains[symbol, today]
+
+    def _listed(self, symbol: str, expiry: date, kind: str, month: date) -> dict[int, Instrument]:
+        key = symbol, expiry, kind, month
+        if key not in self._series:
+            anchor = self.close_price(symbol, max(FIRST_DAY, month - _DAY))
+            made = listing.series(
+                self.stocks[symbol], expiry, kind, anchor, adjusted=symbol in self.adjusted
+            )
+            self._series[key] = {row.conid: row for row in made}
+        return self._series[key]
+
+    def find(self, query: Query, today: date) -> list[Instrument]:
+        """Contracts that every non-empty field fits; expired ones are not known any more."""
+        if query.conid:
+            if query.conid in self._by_conid:
+                return [self._by_conid[query.conid]]
+            number = listing.stock_number(query.conid)
+            stock = self._by_number.get(-1 if number is None else number)
+            hit = self.chain(stock.symbol, today).get(query.conid) if stock else None
+            return [hit] if hit else []
+        stock = self.stocks.get(query.symbol)
+        if stock is None or query.currency not in ("", "USD"):
+            return []
+        if query.kind == "STK":
+            known = query.exchange in ("", "SMART", stock.primary)
+            return [self._by_conid[stock.conid]] if known else []
+        return [
+            row
+            for row in self.chain(query.symbol, today).values()
+            if (not query.strike or row.strike == query.strike)
+            and (not query.expiry or row.expiry_text.startswith(query.expiry))
+            and (not query.right or row.right == query.right[0])
+            and (not query.trading_class or row.trading_class == query.trading_class)
+        ]
+
+    # ------------------------------------------------------------------ market data
+    def open_interest(self, option: Instrument, when: datetime) -> int:
+        """Of the end of a session; published at 06:30 of the next one, so nothing new on a weekend."""
+        day = when.date()
+        published = is_session(day) and when.time() >= PUBLISHED
+        newest = day if published else session_until(day - _DAY)
+        base = 5 + 4000 * rnd(self.seed, "oi", option.conid) ** 3
+        drift = 0.9 + 0.2 * rnd(self.seed, "oi", option.conid, session_before(newest))
+        return int(base * drift)
+
+    def computation(self, option: Instrument, when: datetime, shift: float = 0.0) -> Computation:
+        """The model's figures; `shift` moves the volatility, as bid and ask do."""
+        spot, years = self.spot(option.symbol, when), years_between(when, option.ends_at)
+        iv = volatility(option.stock.volatility, option.strike, spot, years) + shift
+        return compute(spot, option.strike, option.right, years, max(0.01, iv))
+
+    def quote(self, instrument: Instrument, when: datetime) -> Quoted:
+        day = session_until(when.date())
+        before = session_before(day)
+        elapsed = (when - session_open(day)) / timedelta(hours=6.5)
+        share = min(1.0, max(0.0, elapsed))
+        if not instrument.is_option:
+            spot = self.spot(instrument.symbol, when)
+            volume = int(4e6 * share * (0.5 + rnd(self.seed, instrument.symbol, day)))
+            previous = self.close_price(instrument.symbol, before)
+            return Quoted(
+                round(spot - 0.01, 2), round(spot + 0.01, 2), 3, 4, spot, 1, previous, volume
+            )
+        price = self.computation(instrument, when).price
+        tick = 0.01 if price < 3 else 0.05
+        half = max(tick, 0.02 * price**0.8)
+        bid = max(0.0, math.floor((price - half) / tick) * tick)
+        ask = max(tick, math.ceil((price + half) / tick) * tick)
+        volume = int(900 * rnd(self.seed, "volume", instrument.conid, day) ** 4 * share * 7)
+        return Quoted(
+            bid=round(bid, 2),
+            ask=round(ask, 2),
+            bid_size=1 + int(40 * rnd(self.seed, "bid", instrument.conid)),
+            ask_size=1 + int(40 * rnd(self.seed, "ask", instrument.conid)),
+            last=max(0.01, round(price, 2)) if volume else None,
+            last_size=1,
+            previous_close=round(self.computation(instrument, session_close(before)).price, 2),
+            volume=volume,
+        )
+
+
+_DAY = timedelta(days=1)

@@ -1,0 +1,129 @@
+"""`loaders sandbox ib` as a process: what it prints, whom it lets in, and the port that steers it."""
+
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+SOCKETS = Path("/proc/net/tcp")
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[dict[str, str]]:
+    command = [sys.executable, "-c", "from loaders.cli import main; main()", "sandbox", "ib"]
+    command += ["--symbols", "AAPL,ACME", "--synthetic", "1", "--port", "0", "--control-port", "0"]
+    command += ["--clock", "2026-11-19T10:00:00", "--fault", "latency:seconds=0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    told = {"line": process.stdout.readline()}
+    for _ in range(3):
+        name, _, value = process.stdout.readline().strip().partition("=")
+        told[name.removeprefix("export QUOTEMILL_IB__")] = value
+    told["control"] = told["line"].partition("control=")[2].split()[0]
+    told["pid"] = str(process.pid)
+    yield told
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 0
+
+
+def frame(*fields: object) -> bytes:
+    body = "".join(f"{field}\0" for field in fields).encode()
+    return struct.pack(">I", len(body)) + body
+
+
+class Wire:
+    """A client of the bare protocol."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self._socket.sendall(b"API\0" + struct.pack(">I", 9) + b"v157..176")
+
+    def send(self, *fields: object) -> None:
+        self._socket.sendall(frame(*fields))
+
+    def read(self) -> list[str]:
+        size = struct.unpack(">I", self._exactly(4))[0]
+        return self._exactly(size).decode().split("\0")[:-1]
+
+    def _exactly(self, size: int) -> bytes:
+        found = b""
+        while len(found) < size:
+            more = self._socket.recv(size - len(found))
+            if not more:
+                raise ConnectionError("the sandbox hung up")
+            found += more
+        return found
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def test_it_prints_what_the_loader_needs(running: dict[str, str]) -> None:
+    assert "clock=2026-11-19T10:00:00-05:00" in running["line"]
+    assert "stocks=3" in running["line"]
+    assert (running["HOST"], running["CLOCK"]) == ("127.0.0.1", "gateway")
+
+
+@pytest.mark.skipif(not SOCKETS.exists(), reason="the machine does not list its sockets there")
+def test_it_listens_on_the_loopback_alone(running: dict[str, str]) -> None:
+    rows = [line.split() for line in SOCKETS.read_text().splitlines()[1:]]
+    listening = {row[1] for row in rows if row[3] == "0A"}
+    for port in (int(running["PORT"]), int(running["control"].rpartition(":")[2])):
+        assert {at for at in listening if at.endswith(f":{port:04X}")} == {f"0100007F:{port:04X}"}
+
+
+def test_a_client_id_comes_in_once_and_orders_never(running: dict[str, str]) -> None:
+    first = Wire(int(running["PORT"]))
+    assert first.read()[0] == "176"
+    first.send(71, 2, 101, "")
+    assert [first.read()[0] for _ in range(5)] == ["15", "9", "4", "4", "4"]
+    second = Wire(int(running["PORT"]))
+    assert second.read()[0] == "176"
+    second.send(71, 2, 101, "")
+    assert second.read()[3] == "326"
+    with pytest.raises(ConnectionError):
+        second.read()
+    first.send(3, 7)
+    refused = first.read()
+    assert (refused[2], refused[3]) == ("7", "321")
+    first.send(49, 1)
+    assert first.read() == ["49", "1", "1795100400"]
+    first.send(4711)
+    assert first.read()[3] == "322"
+    first.close()
+
+
+def test_the_control_port_moves_the_clock_and_scripts_faults(running: dict[str, str]) -> None:
+    client = Wire(int(running["PORT"]))
+    client.read()
+    client.send(71, 2, 102, "")
+    for _ in range(5):
+        client.read()
+    with httpx.Client(base_url=running["control"], trust_env=False) as control:
+        state = control.get("/state").json()
+        assert (state["faults"], state["clients"]) == (["latency:seconds=0"], [102])
+        moved = control.post("/clock", json={"clock": "2026-11-19T15:30:00"}).json()
+        assert moved["clock"] == "2026-11-19T15:30:00-05:00"
+        client.send(49, 1)
+        assert client.read() == ["49", "1", "1795120200"]
+        control.post("/notice", json={"code": 1100})
+        assert client.read()[3] == "1100"
+        added = control.post("/faults", json={"fault": "mute:times=1"}).json()
+        assert added["faults"][-1] == "mute:times=1"
+        log = control.get("/log").json()["log"]
+        assert [entry["what"] for entry in log][-1] == "reqCurrentTime"
+        assert control.delete("/log").json()["requests"] == 0
+        assert control.delete("/faults").json()["faults"] == []
+        for wrong in ({"fault": "flood"}, {"clock": "soon"}, {}):
+            route = "/clock" if "clock" in wrong else "/faults"
+            assert control.post(route, json=wrong).status_code == 400
+        assert control.get("/nothing").status_code == 400
+        control.post("/drop")
+        with pytest.raises(ConnectionError):
+            client.read()

@@ -1,0 +1,144 @@
+"""The synthetic market of options: the same figures for the same question, and no arbitrage in them."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from loaders.errors import UsageError
+from loaders.sandbox.ib.hours import ET, VirtualClock, session_before, session_close
+from loaders.sandbox.ib.listing import Instrument, expiries
+from loaders.sandbox.ib.stocks import synthetic
+from loaders.sandbox.ib.surface import RATE
+from loaders.sandbox.ib.world import Query, World
+
+DAY = date(2026, 11, 19)
+TEN = datetime(2026, 11, 19, 10, tzinfo=ET)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(["AAPL", "MSFT", "BRK B"])
+
+
+def near_the_money(world: World, symbol: str = "AAPL") -> list[Instrument]:
+    spot, root = world.spot(symbol, TEN), world.stocks[symbol].root
+    return [
+        row
+        for row in world.chain(symbol, DAY).values()
+        if abs(row.strike / spot - 1) < 0.1 and row.trading_class == root and row.ends_at > TEN
+    ]
+
+
+def test_the_order_of_questions_does_not_matter(world: World) -> None:
+    contracts = near_the_money(world)
+    first = [(row.conid, world.quote(row, TEN), world.open_interest(row, TEN)) for row in contracts]
+    other = World(["MSFT", "AAPL"])
+    other.spot("MSFT", TEN)
+    again = {row.conid: row for row in near_the_money(other)}
+    assert [
+        (conid, other.quote(again[conid], TEN), other.open_interest(again[conid], TEN))
+        for conid, *_ in reversed(first)
+    ] == list(reversed(first))
+    assert World(["AAPL"], seed=8).spot("AAPL", TEN) != world.spot("AAPL", TEN)
+
+
+def test_a_contract_is_found_by_its_number_alone_in_a_new_market(world: World) -> None:
+    for row in near_the_money(world)[:20]:
+        assert World(["AAPL"]).find(Query(conid=row.conid), DAY) == [row]
+    assert World(["MSFT"]).find(Query(conid=near_the_money(world)[0].conid), DAY) == []
+    numbers = [row.conid for symbol in world.stocks for row in world.chain(symbol, DAY).values()]
+    assert len(set(numbers)) == len(numbers)
+    assert max(numbers) < 2**31
+
+
+def test_pairs_of_strikes_and_expiries_have_holes_and_a_class_of_its_own_is_ambiguous(
+    world: World,
+) -> None:
+    chain = world.chain("AAPL", DAY).values()
+    pairs = {(row.expiry, row.strike) for row in chain}
+    assert len(pairs) < len({e for e, _ in pairs}) * len({k for _, k in pairs})
+    adjusted = next(row for row in chain if row.trading_class == "2AAPL")
+    asked = Query(
+        symbol="AAPL",
+        kind="OPT",
+        expiry=adjusted.expiry_text,
+        strike=adjusted.strike,
+        right=adjusted.right,
+    )
+    found = world.find(asked, DAY)
+    assert sorted(row.trading_class for row in found) == ["2AAPL", "AAPL"]
+    assert {len(row.local_symbol) for row in chain} == {21}
+    assert {row.trading_class for row in world.chain("BRK B", DAY).values()} == {"BRKB"}
+
+
+def test_an_expired_contract_is_not_known_on_the_next_day(world: World) -> None:
+    last = next(
+        row for row in world.chain("MSFT", DAY).values() if row.expiry == date(2026, 11, 20)
+    )
+    assert world.find(Query(conid=last.conid), date(2026, 11, 20)) == [last]
+    assert world.find(Query(conid=last.conid), date(2026, 11, 23)) == []
+
+
+def test_expiries_move_to_the_session_before_a_holiday() -> None:
+    assert expiries(date(2026, 5, 1))[date(2026, 6, 18)] == "M"  # Juneteenth is the third Friday
+    assert expiries(DAY)[date(2026, 12, 31)] == "Q"
+    assert session_close(date(2026, 11, 27)).hour == 13
+    assert session_before(date(2026, 11, 27)) == date(2026, 11, 25)
+
+
+def test_calls_and_puts_agree_and_prices_are_convex_in_the_strike(world: World) -> None:
+    spot = world.spot("AAPL", TEN)
+    by_expiry: dict[date, dict[float, dict[str, float]]] = {}
+    for row in near_the_money(world):
+        assert row.expiry is not None
+        strikes = by_expiry.setdefault(row.expiry, {})
+        made = world.computation(row, TEN)
+        strikes.setdefault(row.strike, {})[row.right] = made.price
+        assert 0 < made.iv < 3
+        assert (made.delta > 0) == (row.right == "C")
+        quoted = world.quote(row, TEN)
+        assert 0 <= quoted.bid < quoted.ask
+    for expiry, strikes in by_expiry.items():
+        years = (session_close(expiry) - TEN).total_seconds() / 31_557_600
+        for strike, price in strikes.items():
+            forward = spot - strike * 2.718281828459045 ** (-RATE * years)
+            assert price["C"] - price["P"] == pytest.approx(forward, abs=1e-6)
+
+
+def test_open_interest_changes_at_half_past_six_of_a_session_alone(world: World) -> None:
+    contracts = near_the_money(world)
+
+    def at(*when: int) -> list[int]:
+        return [world.open_interest(row, datetime(*when, tzinfo=ET)) for row in contracts]
+
+    friday = at(2026, 11, 20, 12)
+    assert at(2026, 11, 20, 6, 30) == friday
+    assert at(2026, 11, 20, 6, 29) == at(2026, 11, 19, 23) != friday
+    assert at(2026, 11, 21, 12) == at(2026, 11, 23, 6, 29) == friday
+    assert at(2026, 11, 23, 6, 30) != friday
+
+
+def test_volume_grows_within_a_day_and_prices_end_at_the_close(world: World) -> None:
+    row = max(near_the_money(world), key=lambda r: world.quote(r, session_close(DAY)).volume)
+    volumes = [world.quote(row, TEN + timedelta(minutes=30 * n)).volume for n in range(13)]
+    assert volumes == sorted(volumes)
+    assert volumes[-1] > 0
+    close = session_close(DAY)
+    assert world.spot("AAPL", close) == world.close_price("AAPL", DAY)
+    assert world.spot("AAPL", close + timedelta(hours=12)) == world.close_price("AAPL", DAY)
+
+
+def test_the_clock_runs_in_utc_over_a_change_of_the_clocks() -> None:
+    clock = VirtualClock(datetime(2026, 3, 6, 9, 30))
+    assert clock.now().astimezone(UTC).hour == 14
+    clock.set(datetime(2026, 3, 9, 9, 30))
+    assert clock.now().astimezone(UTC).hour == 13
+    assert clock.now() == clock.now()
+
+
+def test_fifty_invented_stocks_have_chains_and_a_wrong_symbol_is_refused() -> None:
+    world = World(synthetic(50))
+    assert len(world.stocks) == 50
+    assert min(len(world.chain(symbol, DAY)) for symbol in ("SYN001", "SYN025", "SYN050")) > 100
+    with pytest.raises(UsageError, match="no symbol"):
+        World(["aapl"])
