@@ -74,7 +74,10 @@ class Stamp:
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One day that is complete, or was until its contract changed."""
+    """One day that is complete, or was until its contract changed.
+
+    `volume`: lots that its ticks tell of; `day_volume`: those of the day bar that they were held against,
+    None where there was none. Both None of a row that an earlier version wrote."""
 
     symbol: str
     contract: str
@@ -92,6 +95,8 @@ class IndexRow:
     updated_at: datetime
     status: Status = "complete"
     ticks_kind: str = TICKS_KIND
+    volume: int | None = None
+    day_volume: int | None = None
 
 
 @dataclass(frozen=True)

@@ -119,9 +119,13 @@ DAY_INDEX = StoreTable(
         ("status", pa.string()),
         ("run_id", pa.string()),
         ("updated_at", _TS),
+        ("volume", pa.int64()),
+        ("day_volume", pa.int64()),
+        nullable=("volume", "day_volume"),
     ),
     ("ts", "symbol", "underlying_contract", "ticks_kind"),
     "YEAR",
+    added=("volume", "day_volume"),
 )
 NO_DATA_DAYS = StoreTable(
     "ghtrader_no_data_days_v2",

@@ -2,14 +2,15 @@
 two readers at the end.
 
     wanted    days of the schedule that have settled
-    missing   wanted − complete − days without data (no doubtful ones) that are not due again
+    missing   wanted − complete − days without data (no doubtful ones) that are not due again; complete
+              days that are outdated: their day bar was corrected since
     restamps  complete days whose segment is another one now: no fetch
     outgrown  complete days whose contract is not the schedule's any more, once the new one's ticks are
               there, or there are none, or the day has no contract
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -73,6 +74,7 @@ def backlog(
     settled: Mapping[str, date | None],
     as_of: datetime,
     recheck_after: timedelta,
+    outdated: Collection[DayKey] = (),
 ) -> Backlog:
     """`settled`: the newest trading day of each variety that is over. A day without data is due again
     once its last check is `recheck_after` old."""
@@ -89,13 +91,15 @@ def backlog(
             if (there.segment_id, there.schedule_hash) != (day.segment_id, day.schedule_hash):
                 stamp = Stamp(day.trading_day, day.segment_id, day.schedule_hash)
                 found.restamps.setdefault((day.symbol, day.contract), []).append(stamp)
-            continue
+            if day.key not in outdated:
+                continue
         known = empty.get(day.key)
         if over is None or day.trading_day > over:
             continue
         if known is not None and as_of - known.checked_at < recheck_after:
             continue
-        (found.revised if held[day.symbol, day.trading_day] else found.missing).append(day)
+        another = there is None and held[day.symbol, day.trading_day]
+        (found.revised if another else found.missing).append(day)
     found.outgrown.extend(_outgrown(schedule, complete, empty))
     return found
 

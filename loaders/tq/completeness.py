@@ -16,15 +16,20 @@ MANY = (
 )
 
 
+def told(ticks: pa.Table) -> int:
+    """Lots that the ticks of a day (column `volume`) tell of."""
+    return int(_volumes(ticks).max(initial=0))
+
+
 def lacking(ticks: pa.Table, traded: int | None) -> str | None:
     """What of a day its ticks (column `volume`) leave out; None where they account for it.
 
     `traded`: lots of the final day bar; None where there is none, and only holes can be seen."""
     volumes = _volumes(ticks)
-    told = int(volumes.max(initial=0))
-    if traded is not None and told < traded * (1 - TOLERANCE):
-        return f"ticks of {told:,} lots, where the day bar has {traded:,}"
-    day = told if traded is None else traded
+    lots = told(ticks)
+    if traded is not None and lots < traded * (1 - TOLERANCE):
+        return f"ticks of {lots:,} lots, where the day bar has {traded:,}"
+    day = lots if traded is None else traded
     # sorted: a tick may come late; cut: one left over from the day before may tell of more
     steps = np.diff(np.sort(np.minimum(volumes, day)), prepend=0)
     step = int(steps.max(initial=0))
@@ -35,8 +40,7 @@ def lacking(ticks: pa.Table, traded: int | None) -> str | None:
 
 def rank(ticks: pa.Table, traded: int | None) -> tuple[bool, int, int]:
     """Of two answers for a day the one that ranks higher is the better one."""
-    told = int(_volumes(ticks).max(initial=0))
-    return lacking(ticks, traded) is None, told, ticks.num_rows
+    return lacking(ticks, traded) is None, told(ticks), ticks.num_rows
 
 
 def _volumes(ticks: pa.Table) -> Any:

@@ -77,6 +77,7 @@ def _to_fetch(
         settled_days(conn),
         row[0],
         timedelta(days=settings.tq.recheck_after),
+        index.outdated(conn, {day.symbol for day in schedule}),
     )
     days = [*found.revised, *found.missing]
     if not days:

@@ -9,12 +9,25 @@ import psycopg
 from loaders.ticks.frame import DayKey
 from loaders.ticks.store import IndexRow, NoDataRow
 from loaders.tq.backlog import Scheduled, key_of
+from loaders.tq.completeness import TOLERANCE
 
 KEY = ("symbol", "contract", "trading_day")
 OF_INDEX = (
     *(*KEY, "segment_id", "schedule_hash", "rows", "first_ts", "last_ts", "hash_a", "hash_b"),
-    *("row_hash", "book_levels", "status"),
+    *("row_hash", "book_levels", "status", "volume", "day_volume"),
 )
+OUTDATED = """
+    select s.symbol, s.contract, s.trading_day
+    from raw_tq.symbol_day as s
+    inner join raw_tq.contract_daily as d
+        on s.contract = d.contract and s.trading_day = d.trade_date
+    where
+        s.symbol = any(%(symbols)s)
+        and s.status = 'complete'
+        and d.is_final
+        and d.volume is distinct from s.day_volume
+        and s.volume < d.volume * %(least)s
+"""
 OF_NO_DATA = (*KEY, "reason", "attempts", "checked_at")
 
 
@@ -47,6 +60,13 @@ def _read(
         None if symbols is None else (list(symbols),),
     )
     return {DayKey(*row[:3]): dict(zip(names, row, strict=True)) for row in rows}
+
+
+def outdated(conn: psycopg.Connection, symbols: Collection[str]) -> frozenset[DayKey]:
+    """Complete days whose day bar is another one now, of which the ticks tell too little. Held against
+    the new bar once more, a day is none of them, whatever its ticks are then."""
+    rows = conn.execute(OUTDATED, {"symbols": list(symbols), "least": 1 - TOLERANCE})
+    return frozenset(DayKey(*row) for row in rows)
 
 
 def differing(

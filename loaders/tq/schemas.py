@@ -132,8 +132,11 @@ SYMBOL_DAY = landed_table(
         ("row_hash", _TEXT),
         ("book_levels", _INT),
         ("status", _TEXT),  # complete, superseded
+        ("volume", _BIG),  # lots that the ticks tell of
+        ("day_volume", _BIG),  # lots of the day bar that they were held against
     ],
     key=("symbol", "contract", "trading_day"),
+    nullable=("volume", "day_volume"),
     most={"rows": 10**9, "hash_a": 2**62, "hash_b": 2**62},
     entity="symbol",
     day="trading_day",

@@ -147,7 +147,8 @@ def _backlog(run: Context, schedule: Sequence[Scheduled]) -> Backlog:
     run.empty = {key_of(row): row for row in no_data}
     recheck = timedelta(days=run.settings.recheck_after)
     held = run.store.index(run.symbols)
-    return backlog(schedule, held, no_data, run.settled_days, run.began, recheck)
+    outdated = run.ask(lambda conn: index.outdated(conn, run.symbols))
+    return backlog(schedule, held, no_data, run.settled_days, run.began, recheck, outdated)
 
 
 def _put_schedule(run: Context, schedule: Sequence[Scheduled]) -> None:

@@ -70,6 +70,25 @@ without_ticks as (
     group by symbol, segment_id, underlying_contract, reason
 ),
 
+-- as the loader judges a day; a hole in its middle does not show here
+short as (
+    select
+        'ticks_short' as check_name,
+        'warning' as severity,
+        i.symbol as subject,
+        min(i.trading_day) as trade_date,
+        format(
+            '%s trading days of %s until %s have ticks of %s lots, where their day bars have %s',
+            count(*), i.underlying_contract, max(i.trading_day), sum(i.volume_lots),
+            sum(b.volume_lots)
+        ) as evidence
+    from stored as i
+    inner join {{ ref('stg_tq__contract_daily') }} as b
+        on i.underlying_contract = b.contract and i.trading_day = b.trading_day
+    where b.is_final and i.volume_lots < 0.99 * b.volume_lots
+    group by i.symbol, i.underlying_contract
+),
+
 disagreeing as (
     select
         'index_disagrees' as check_name,
@@ -94,5 +113,7 @@ disagreeing as (
 select * from missing
 union all
 select * from without_ticks
+union all
+select * from short
 union all
 select * from disagreeing

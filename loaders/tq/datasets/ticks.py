@@ -20,7 +20,7 @@ from loaders.ticks.frame import day_frame
 from loaders.ticks.store import IndexRow, StoreError
 from loaders.tq import stored
 from loaders.tq.backlog import Scheduled, key_text, parsed_key
-from loaders.tq.completeness import lacking, rank
+from loaders.tq.completeness import lacking, rank, told
 from loaders.tq.context import Context, Dataset, gone, said
 from loaders.tq.errors import TqPermissionError, TqTransport, UnknownSymbol
 from loaders.tq.index import revision, row_of
@@ -82,7 +82,8 @@ def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcom
     newest = day.trading_day == run.settled_days.get(day.variety)
     # a variety that is traded no more has its newest day for ever
     waited = run.today - day.trading_day >= timedelta(days=run.settings.recheck_after)
-    if newest and not waited and (lack := lacking(sifted.ticks, _traded(run, day))):
+    traded = _traded(run, day)
+    if newest and not waited and (lack := lacking(sifted.ticks, traded)):
         return Outcome(key_text(key), failure=f"{lack}: not complete yet", rejected=sifted.rejected)
     _look(run, day, sifted.ticks)
     frame = day_frame(sifted.ticks, key, segment_id=day.segment_id, schedule_hash=day.schedule_hash)
@@ -96,6 +97,8 @@ def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcom
         *(measured.row_hash, measured.book_levels),
         run_id=str(run.load.job_id),
         updated_at=run.load.clock(),
+        volume=told(sifted.ticks),
+        day_volume=traded,
     )
     run.store.put_index([row])
     record = row_of(row, route, run.load.clock())

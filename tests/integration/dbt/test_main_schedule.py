@@ -288,3 +288,8 @@ def test_what_a_contract_day_is_stored_as_is_held_to_the_schedule(
     land(conn, "raw_tq.symbol_day", [*rows, rows[1] | superseded])
     assert coverage() == ["complete"] * 3
     assert conn.execute("select * from qa.qa_tick_coverage").fetchall() == []
+    land(conn, "raw_tq.contract_daily", [day_bar("B", CALENDAR[1], "1", 1)])  # of 100 lots
+    for volume, count in ((99, 0), (98, 1)):
+        land(conn, "raw_tq.symbol_day", [rows[1] | {"volume": volume}])
+        short = conn.execute("select check_name, trade_date from qa.qa_tick_coverage").fetchall()
+        assert short == [("ticks_short", CALENDAR[1])] * count

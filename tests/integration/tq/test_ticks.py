@@ -199,6 +199,27 @@ def test_the_newest_day_is_not_complete_before_its_ticks_add_up(mapped: Bench) -
     assert (NEW, 22, "complete") in days(mapped)
 
 
+def test_a_day_whose_day_bar_was_corrected_is_fetched_once_more_and_no_more(made: Bench) -> None:
+    day = TRADED[1]
+    assert made.rows(
+        "select count(*) from raw_tq.symbol_day where volume > 0 and volume = day_volume"
+    ) == [(DAYS,)]
+    before = made.rows(INDEX)
+    of_day = f"where contract = '{OLD}' and trade_date = '{day}'"
+    made.execute(f"update raw_tq.contract_daily set volume = volume * 1.005 {of_day}")
+    assert due(made.settings, open_warehouse(made.settings)) == []  # of so little none are missing
+    made.execute(f"update raw_tq.contract_daily set volume = volume * 2 {of_day}")
+    [line] = due(made.settings, open_warehouse(made.settings))
+    assert "1 days of ticks of SHFE.cu are missing" in line
+    made.asked()
+    result = made.load("ticks")
+    assert (result.status, asked_days(made)) == ("succeeded", 2)
+    assert "lots, where the day bar has" in str(result.warnings)
+    assert made.rows(INDEX) == before
+    assert due(made.settings, open_warehouse(made.settings)) == []
+    assert made.load("ticks").tasks == ()
+
+
 def test_ticks_that_come_twice_or_late_are_stored_once_and_told(mapped: Bench) -> None:
     mapped.sandbox.faults.add("duplicate:contract=SHFE.cu2511:day=2025-10-15")
     mapped.sandbox.faults.add("late:contract=SHFE.cu2511:day=2025-10-16")

@@ -86,6 +86,16 @@ def test_a_contract_that_comes_back_is_missing_where_it_was_superseded() -> None
     assert days(left([on(13)], [held(13, status="superseded")]).missing) == [("A", 13)]
 
 
+def test_a_complete_day_whose_day_bar_was_corrected_is_missing_until_it_is_known_to_have_no_more() -> (
+    None
+):
+    schedule, index = [on(13), on(14)], [held(13), held(14)]
+    over, patience = {"SHFE.cu": date(2025, 10, 31)}, timedelta(days=30)
+    found = backlog(schedule, index, [], over, NOW, patience, {on(13).key})
+    assert (days(found.missing), found.revised) == ([("A", 13)], [])
+    assert backlog(schedule, index, [empty(13, 1)], over, NOW, patience, {on(13).key}).missing == []
+
+
 def test_keys_are_text_and_back() -> None:
     key = on(13).key
     assert parsed_key(key_text(key)) == key

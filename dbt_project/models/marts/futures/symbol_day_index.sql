@@ -12,5 +12,6 @@ select
     row_hash,
     book_levels,
     status,
+    volume_lots,
     fetched_at
 from {{ ref('stg_tq__symbol_day') }}

@@ -12,5 +12,6 @@ select
     row_hash,
     book_levels,
     status,
+    volume as volume_lots,
     fetched_at
 from {{ source('raw_tq', 'symbol_day') }}
