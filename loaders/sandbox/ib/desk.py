@@ -130,7 +130,9 @@ class Desk:
                 yield 1, 6, 68 if late else 4, quoted.last, quoted.last_size, 0
                 yield 46, 6, 88 if late else 45, int(view.when.timestamp())
             yield 2, 6, 74 if late else 8, quoted.volume
-        yield 1, 6, 75 if late else 9, quoted.previous_close, 0, 0
+        # also before the open: the close of yesterday, though the quote is yesterday's too
+        close = self.world.previous_close(instrument, self.clock.now().date())
+        yield 1, 6, 75 if late else 9, close, 0, 0
 
     def computations(
         self, instrument: Instrument, served: Served

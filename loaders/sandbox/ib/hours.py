@@ -28,6 +28,11 @@ def _closes() -> tuple[tuple[date, ...], dict[date, datetime]]:
     return tuple(closes), closes
 
 
+def load_calendar() -> None:
+    """Seconds, once: before a client waits for an answer."""
+    _closes()
+
+
 def is_session(day: date) -> bool:
     return day in _closes()[1]
 

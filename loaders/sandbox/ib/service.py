@@ -17,7 +17,7 @@ from loaders.sandbox.fault_plan import Rule
 from loaders.sandbox.ib.control import ControlServer
 from loaders.sandbox.ib.desk import Desk
 from loaders.sandbox.ib.faults import FaultPlan
-from loaders.sandbox.ib.hours import VirtualClock
+from loaders.sandbox.ib.hours import VirtualClock, load_calendar
 from loaders.sandbox.ib.session import Session
 from loaders.sandbox.ib.wire import REQUESTS
 from loaders.sandbox.ib.world import World
@@ -124,6 +124,7 @@ class IbSandbox:
     # ------------------------------------------------------------------ life
     def __enter__(self) -> Self:
         """Open the ports; raises UsageError where one is taken."""
+        load_calendar()
         self._thread.start()
         self._up.wait()
         if self._failed is not None:

@@ -178,15 +178,21 @@ class World:
         iv = volatility(option.stock.volatility, option.strike, spot, years) + shift
         return compute(spot, option.strike, option.right, years, max(0.01, iv))
 
+    def previous_close(self, instrument: Instrument, day: date) -> float:
+        """Of the session before that day; of the one before the newest, where there is none on it."""
+        before = session_before(session_until(day))
+        if not instrument.is_option:
+            return self.close_price(instrument.symbol, before)
+        return round(self.computation(instrument, session_close(before)).price, 2)
+
     def quote(self, instrument: Instrument, when: datetime) -> Quoted:
         day = session_until(when.date())
-        before = session_before(day)
         elapsed = (when - session_open(day)) / timedelta(hours=6.5)
         share = min(1.0, max(0.0, elapsed))
         if not instrument.is_option:
             spot = self.spot(instrument.symbol, when)
             volume = int(4e6 * share * (0.5 + rnd(self.seed, instrument.symbol, day)))
-            previous = self.close_price(instrument.symbol, before)
+            previous = self.previous_close(instrument, when.date())
             return Quoted(
                 round(spot - 0.01, 2), round(spot + 0.01, 2), 3, 4, spot, 1, previous, volume
             )
@@ -203,7 +209,7 @@ class World:
             ask_size=1 + int(40 * rnd(self.seed, "ask", instrument.conid)),
             last=max(0.01, round(price, 2)) if volume else None,
             last_size=1,
-            previous_close=round(self.computation(instrument, session_close(before)).price, 2),
+            previous_close=self.previous_close(instrument, when.date()),
             volume=volume,
         )
 

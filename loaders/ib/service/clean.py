@@ -1,0 +1,55 @@
+"""What the gateway sends for "no value" becomes None; what is a value gets its type.
+
+Not received is NaN; -1 stands for no price, -2 for a greek that was not computed, the largest double and
+the largest integer for unset. 0 is a price of a bid (nobody buys), and no price of a last trade.
+"""
+
+import math
+from decimal import Decimal
+
+UNSET_ABOVE = 1e300
+UNSET_INTEGER = 2_147_483_647
+NOT_COMPUTED = -2.0
+PLACES = 6
+
+
+def known(value: float | None) -> float | None:
+    """The number itself, unless it stands for one that was not received."""
+    if value is None or math.isnan(value) or abs(value) > UNSET_ABOVE:
+        return None
+    return None if value == UNSET_INTEGER else float(value)
+
+
+def price(value: float | None) -> Decimal | None:
+    """Dollars a share, 0 included."""
+    found = known(value)
+    return None if found is None or found < 0 else _decimal(found)
+
+
+def traded_price(value: float | None) -> Decimal | None:
+    """As `price`, of a trade: 0 means that there was none."""
+    return price(value) or None
+
+
+def strike(value: float | None) -> Decimal | None:
+    return traded_price(value)
+
+
+def volatility(value: float | None) -> float | None:
+    found = known(value)
+    return found if found is not None and found > 0 else None
+
+
+def greek(value: float | None) -> float | None:
+    found = known(value)
+    return None if found == NOT_COMPUTED else found
+
+
+def count(value: float | None) -> int | None:
+    """Contracts or shares, 0 included."""
+    found = known(value)
+    return None if found is None or found < 0 else round(found)
+
+
+def _decimal(value: float) -> Decimal:
+    return Decimal(f"{value:.{PLACES}f}").normalize() + 0

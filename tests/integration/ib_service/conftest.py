@@ -1,0 +1,125 @@
+"""The real client against the sandbox. Tests where nothing goes wrong share a sandbox and a connection.
+
+`IB_LIBRARY=ib_async` runs the same tests with the client's successor, where that is installed instead.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from loaders.ib.service.gateway import Candidate, Gateway, OptionContract
+from loaders.ib.service.live import gateway
+from loaders.ib.settings import IbSettings
+from loaders.sandbox.ib.listing import Instrument
+from loaders.sandbox.ib.service import IbSandbox
+from loaders.sandbox.ib.world import World
+from tests.conftest import require
+
+LIBRARY = os.environ.get("IB_LIBRARY", "ib_insync")
+if LIBRARY != "ib_insync" and importlib.util.find_spec(LIBRARY):
+    sys.modules["ib_insync"] = importlib.import_module(LIBRARY)
+
+QUICK = {"quote_timeout": 3.0, "settle": 0.05, "connectivity_wait": 3.0, "connect_timeout": 5.0}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _client_is_there() -> None:
+    present = importlib.util.find_spec("ib_insync") is not None
+    require("ib", present, "the extra ib is not installed")
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(["AAPL", "MSFT", "BRK B"])
+
+
+@pytest.fixture(scope="module")
+def sandbox(world: World) -> Iterator[IbSandbox]:
+    with IbSandbox(world) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared(sandbox: IbSandbox) -> Iterator[Gateway]:
+    with gateway(settings_for(sandbox)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def tidy(sandbox: IbSandbox) -> Iterator[IbSandbox]:
+    """The module's sandbox, without faults and at its clock again afterwards."""
+    at = sandbox.clock
+    yield sandbox
+    sandbox.faults.clear()
+    sandbox.virtual_clock.set(at)
+
+
+@pytest.fixture
+def opened(tidy: IbSandbox) -> Iterator[Callable[..., Gateway]]:
+    """Make gateways of their own to the module's sandbox; their settings and arguments by name."""
+    made: list[Any] = []
+
+    def make(settings: dict[str, Any] | None = None, **arguments: Any) -> Gateway:
+        context = gateway(settings_for(tidy, **(settings or {})), **arguments)
+        made.append(context)
+        return context.__enter__()
+
+    yield make
+    for context in made:
+        context.__exit__(None, None, None)
+
+
+def settings_for(sandbox: IbSandbox, **others: Any) -> IbSettings:
+    return IbSettings(**{**sandbox.settings(), **QUICK, **others})
+
+
+def listed(sandbox: IbSandbox, symbol: str = "AAPL", width: float = 0.1) -> list[Instrument]:
+    """What is listed near the money, of the class of its own name, not expiring today."""
+    world, today = sandbox.world, sandbox.clock.date()
+    spot = world.spot(symbol, sandbox.clock)
+    return [
+        row
+        for row in world.chain(symbol, today).values()
+        if abs(row.strike / spot - 1) < width
+        and row.trading_class == row.stock.root
+        and row.expiry is not None
+        and row.expiry > today
+    ]
+
+
+def contract_of(row: Instrument) -> OptionContract:
+    assert row.expiry is not None
+    return OptionContract(
+        conid=row.conid,
+        local_symbol=row.local_symbol,
+        symbol=row.symbol,
+        underlying_conid=row.stock.conid,
+        trading_class=row.trading_class,
+        expiry=row.expiry,
+        strike=Decimal(str(row.strike)),
+        right="C" if row.right == "C" else "P",
+        multiplier=Decimal(100),
+    )
+
+
+def some_contracts(
+    sandbox: IbSandbox, count: int, symbol: str = "AAPL", first: int = 0
+) -> list[OptionContract]:
+    return [contract_of(row) for row in listed(sandbox, symbol)[first : first + count]]
+
+
+def candidate_of(contract: OptionContract) -> Candidate:
+    return Candidate(
+        contract.symbol,
+        contract.underlying_conid,
+        contract.trading_class,
+        contract.expiry,
+        contract.strike,
+        contract.right,
+    )

@@ -1,0 +1,159 @@
+"""What a gateway answers where nothing goes wrong, compared with the market behind it."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+
+from loaders.ib.errors import UnknownUnderlying
+from loaders.ib.service.gateway import Candidate, Gateway, Quote
+from loaders.sandbox.ib.service import IbSandbox
+from loaders.sandbox.ib.world import Query
+from tests.integration.ib_service.conftest import candidate_of, listed, some_contracts
+
+TEN = datetime(2026, 11, 19, 15, tzinfo=UTC)
+TODAY = date(2026, 11, 19)
+
+
+def cents(value: float | None) -> Decimal | None:
+    return None if value is None else Decimal(str(round(value, 6)))
+
+
+def assert_is_the_market_s(sandbox: IbSandbox, quote: Quote, at: datetime) -> None:
+    (row,) = sandbox.world.find(Query(conid=quote.contract.conid), sandbox.clock.date())
+    true, made = sandbox.world.quote(row, at), sandbox.world.computation(row, at)
+    assert (quote.bid, quote.ask, quote.last) == (
+        cents(true.bid),
+        cents(true.ask),
+        cents(true.last),
+    )
+    sizes = true.bid_size, true.ask_size, true.volume
+    assert (quote.bid_size, quote.ask_size, quote.volume) == sizes
+    assert quote.close_prev == (cents(true.previous_close) or None)
+    greeks = [quote.iv, quote.delta, quote.gamma, quote.vega, quote.theta]
+    assert greeks == pytest.approx(
+        [made.iv, made.delta, made.gamma, made.vega, made.theta], abs=1e-9
+    )
+    assert quote.opt_price_model == pytest.approx(Decimal(str(made.price)), abs=Decimal("0.000001"))
+    assert quote.und_price == cents(made.underlying)
+    spot = sandbox.world.spot(row.symbol, at)
+    assert (quote.und_bid, quote.und_last) == (cents(spot - 0.01), cents(spot))
+
+
+def test_it_tells_its_time_and_what_its_rows_come_from(shared: Gateway) -> None:
+    assert shared.now() == shared.server_time() == TEN
+    assert shared.source() == "SANDBOX"
+
+
+def test_a_stock_its_close_and_what_is_listed(shared: Gateway, sandbox: IbSandbox) -> None:
+    apple = shared.stock("AAPL")
+    assert (apple.conid, apple.exchange, apple.currency) == (265598, "NASDAQ", "USD")
+    close = shared.previous_close(apple)
+    expected = sandbox.world.close_price("AAPL", date(2026, 11, 18))
+    assert (close.price, close.close_date) == (cents(expected), date(2026, 11, 18))
+    assert close.source == "history"
+    params = shared.option_params(apple)
+    assert [row.trading_class for row in params] == ["2AAPL", "AAPL"]
+    chain = [r for r in sandbox.world.chain("AAPL", TODAY).values() if r.trading_class == "AAPL"]
+    assert set(params[1].expirations) == {row.expiry for row in chain}
+    assert params[1].strikes == tuple(sorted({cents(row.strike) for row in chain}))
+    assert params[1].multiplier == 100
+    with pytest.raises(UnknownUnderlying, match="NOPE"):
+        shared.stock("NOPE")
+
+
+def test_candidates_are_contracts_or_impossible_and_none_is_lost(
+    shared: Gateway, sandbox: IbSandbox
+) -> None:
+    chain = [row for row in listed(sandbox) if row.expiry is not None and row.right == "C"]
+    expiries = sorted({row.expiry for row in chain if row.expiry})[:4]
+    strikes = sorted({row.strike for row in chain})
+    asked = [
+        Candidate("AAPL", 265598, "AAPL", expiry, Decimal(str(strike)), "C")
+        for expiry in expiries
+        for strike in strikes
+    ]
+    truly = {(row.expiry, Decimal(str(row.strike))): row.conid for row in chain}
+    found = shared.qualify(asked)
+    assert found.failed == []
+    assert {(c.expiry, c.strike): c.conid for c in found.contracts} == {
+        pair: conid for pair, conid in truly.items() if pair[0] in expiries
+    }
+    assert set(found.impossible) == {c for c in asked if (c.expiry, c.strike) not in truly}
+    assert found.impossible
+    assert {len(c.local_symbol) for c in found.contracts} == {21}
+
+
+def test_a_symbol_with_a_blank_has_a_class_without(shared: Gateway, sandbox: IbSandbox) -> None:
+    params = shared.option_params(shared.stock("BRK B"))
+    assert [row.trading_class for row in params] == ["BRKB"]
+    (contract,) = some_contracts(sandbox, 1, "BRK B")
+    assert shared.qualify([candidate_of(contract)]).contracts == [contract]
+
+
+def test_quotes_are_those_of_the_market_and_asking_again_gives_the_same(
+    shared: Gateway, sandbox: IbSandbox
+) -> None:
+    contracts = [*some_contracts(sandbox, 12), *some_contracts(sandbox, 4, "MSFT")]
+    before = len(sandbox.asked("reqMktData"))
+    found = shared.quotes(contracts, 1, lines=10)
+    assert [quote.contract for quote in found] == contracts
+    for quote in found:
+        assert quote.failure is None
+        assert (quote.market_data_type, quote.greeks_source) == (1, "model")
+        assert quote.captured_at == quote.asof_at == quote.und_quote_at == TEN
+        assert_is_the_market_s(sandbox, quote, sandbox.clock)
+    asked = sandbox.asked("reqMktData")[before:]
+    assert len(asked) == len(contracts) + 2  # one each, and one for each stock
+    assert {entry.fields[16] for entry in asked} == {""}  # no generic ticks on snapshots
+    again = shared.quotes(contracts, 1, lines=10)
+    assert [plain(quote) for quote in again] == [plain(quote) for quote in found]
+    assert sandbox.most_lines <= 10
+
+
+def plain(quote: Quote) -> dict[str, object]:
+    """Without how long it took."""
+    return {name: value for name, value in vars(quote).items() if name != "hold_s"}
+
+
+def test_streams_give_what_snapshots_give(shared: Gateway, sandbox: IbSandbox) -> None:
+    contracts = some_contracts(sandbox, 6)
+    by_stream = shared.quotes(contracts, 1, streaming=True)
+    assert [plain(q) for q in by_stream] == [plain(q) for q in shared.quotes(contracts, 1)]
+
+
+def test_open_interest_is_that_of_the_own_side(shared: Gateway, sandbox: IbSandbox) -> None:
+    contracts = some_contracts(sandbox, 8)
+    assert {contract.right for contract in contracts} == {"C", "P"}
+    found = shared.open_interest(contracts)
+    for row in found:
+        (true,) = sandbox.world.find(Query(conid=row.contract.conid), TODAY)
+        assert row.open_interest == sandbox.world.open_interest(true, sandbox.clock)
+        assert (row.captured_at, row.failure) == (TEN, None)
+
+
+def test_history_has_bars_of_hours(shared: Gateway, sandbox: IbSandbox) -> None:
+    (sample,) = shared.history_sample(some_contracts(sandbox, 1))
+    assert (sample.bars, sample.failure) == (5, None)
+    assert sample.last is not None
+    assert sample.last.date() == TODAY
+
+
+def test_the_probe_tells_what_is_truly_served(shared: Gateway) -> None:
+    found = shared.probe("MSFT")
+    assert (found.requested_type, found.served_type, found.failure) == (1, 1, None)
+    assert (found.accounts, found.client_id, found.server_version) == (1, 101, 176)
+    assert found.server_time == TEN
+    assert {event.code for event in found.events} >= {2104, 2106, 2158}
+    assert "DUSANDBOX" not in repr(found)
+
+
+def test_nothing_that_could_order_was_ever_sent(shared: Gateway, sandbox: IbSandbox) -> None:
+    assert shared.server_time() == TEN
+    kinds = {entry.what for entry in list(sandbox.log)}
+    assert kinds <= {
+        *("startApi", "reqPositions", "reqAccountUpdates", "reqAccountUpdatesMulti"),
+        *("reqExecutions", "reqCurrentTime", "reqMarketDataType", "reqMktData", "cancelMktData"),
+        *("reqContractDetails", "reqSecDefOptParams", "reqHistoricalData"),
+    }
+    assert len(sandbox.asked("startApi")) == 1
