@@ -114,6 +114,15 @@ CONTRACT_DAILY = landed_table(
     day="trade_date",
 )
 
+DAILY_HARVEST = landed_table(
+    RAW_TQ,
+    "daily_harvest",  # from which day on the bars of a contract were asked for
+    [("contract", _TEXT), ("first_day", _DATE)],
+    key=("contract",),
+    entity="contract",
+    day="first_day",
+)
+
 _OF_SYMBOL = [("symbol", _TEXT), ("contract", _TEXT), ("trading_day", _DATE)]
 
 # a copy of the tick store's index, from which it can be made again
@@ -179,6 +188,7 @@ TABLES = (
     MAIN_EVENT,
     MAIN_HARVEST,
     CONTRACT_DAILY,
+    DAILY_HARVEST,
     SYMBOL_DAY,
     NO_DATA_DAY,
     TICK_REVISION,

@@ -83,6 +83,11 @@ def contracts(conn: psycopg.Connection, variety: str, first: date) -> list[tuple
     ).fetchall()
 
 
+def bars_from(conn: psycopg.Connection) -> dict[str, date]:
+    """The day from which on the bars of each contract were asked for."""
+    return dict(conn.execute("select contract, first_day from raw_tq.daily_harvest").fetchall())
+
+
 def variety_of(contract: str) -> str:
     """`SHFE.cu` of `SHFE.cu2601`."""
     return contract.rstrip("0123456789")

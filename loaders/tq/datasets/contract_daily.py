@@ -6,6 +6,7 @@ that is over by the clock, and has not settled, is a failure: bars go on, and qu
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,52 +16,72 @@ from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.tq import stored
 from loaders.tq.context import Context, Dataset, outcome_of, tables, with_columns
 from loaders.tq.errors import UnknownSymbol
-from loaders.tq.schemas import CONTRACT_DAILY
+from loaders.tq.schemas import CONTRACT_DAILY, DAILY_HARVEST
 
 OVERLAP = timedelta(days=10)
 TOGETHER = 10  # contracts in one question
 
 
 def keys(run: Context, varieties: Sequence[str]) -> tuple[str, ...]:
-    """Contracts of the window whose bars are not all final."""
-    cursors = run.load.cursors(CONTRACT_DAILY.name)
+    """Contracts of the window whose bars are not all final, or do not reach back to its first day."""
+    cursors, since = run.load.cursors(CONTRACT_DAILY.name), run.ask(stored.bars_from)
     found = []
     for variety in varieties:
         for contract, expires in run.ask(lambda c, v=variety: stored.contracts(c, v, run.first)):  # type: ignore[misc]
-            if expires is None or cursors.get(contract, "") < str(expires):
+            known = cursors.get(contract, "")
+            if expires is None or known < str(expires) or _begins_late(run, contract, since):
                 found.append(contract)
     return tuple(found)
+
+
+def _begins_late(run: Context, contract: str, since: Mapping[str, date]) -> bool:
+    """Were its bars asked for when the window began later?"""
+    return contract not in since or since[contract] > run.first
 
 
 def fetch(run: Context, contracts: Sequence[str]) -> Iterator[Outcome]:
     cursors = run.load.cursors(CONTRACT_DAILY.name)
     varieties = {stored.variety_of(c) for c in contracts}
     settled, ended = ({v: of(v) for v in varieties} for of in (run.settled, run.ended))
+    since = run.ask(stored.bars_from)
     due = [
-        c for c in contracts if cursors.get(c, "") < _newest(stored.variety_of(c), settled, ended)
+        c
+        for c in contracts
+        if cursors.get(c, "") < _newest(stored.variety_of(c), settled, ended)
+        or _begins_late(run, c, since)
     ]
-    held: dict[str, Any] = {}
+    held, first = dict[str, Any](), run.first
     for contract in contracts:
         if contract not in due:
             yield Outcome(contract, skipped=NOT_DUE)
             continue
         if contract not in held:
             start = due.index(contract)
-            held = _asked(run, due[start : start + TOGETHER], cursors)
+            first, held = _asked(run, due[start : start + TOGETHER], cursors, since)
         found = held[contract]
         if not isinstance(found, Outcome):
             variety = stored.variety_of(contract)
             known = cursors.get(contract, "")
             found = _bars(run, contract, found, settled[variety], ended[variety], known)
+            if found.rows is not None and (contract not in since or first < since[contract]):
+                harvest = {"contract": contract, "first_day": first, "source_route": "daily"}
+                found = replace(found, beside=[harvest | run.lineage])
         yield found
         if found.gone is not None or not run.load.room():
             return
 
 
-def _asked(run: Context, contracts: Sequence[str], cursors: dict[str, str]) -> dict[str, Any]:
-    """The answer, or an outcome that tells what went wrong, for each of some contracts."""
+def _asked(
+    run: Context,
+    contracts: Sequence[str],
+    cursors: Mapping[str, str],
+    since: Mapping[str, date],
+) -> tuple[date, dict[str, Any]]:
+    """The first day asked for, and for each of some contracts the answer, or an outcome that tells what
+    went wrong."""
     known = [date.fromisoformat(cursors[c]) - OVERLAP for c in contracts if c in cursors]
-    first = min(known) if len(known) == len(contracts) else min([run.first, *known])
+    late = any(c not in cursors or _begins_late(run, c, since) for c in contracts)
+    first = min([run.first, *known]) if late else min(known)
     asked, found = list(contracts), dict[str, Any]()
 
     def ask(key: str) -> Outcome:
@@ -78,7 +99,7 @@ def _asked(run: Context, contracts: Sequence[str], cursors: dict[str, str]) -> d
             found[contract] = Outcome(contract, failure=answer.failure, gone=answer.gone)
         else:
             found[contract] = answer.rows.filter(pc.equal(answer.rows["contract"], contract))
-    return found
+    return first, found
 
 
 def _newest(variety: str, *days: Mapping[str, date | None]) -> str:
@@ -108,4 +129,4 @@ def _bars(
     return Outcome(contract, rows, cursor=max(days, default=None), failure=why)
 
 
-DATASET = Dataset("contract_daily", CONTRACT_DAILY, "daily", fetch, tables)
+DATASET = Dataset("contract_daily", CONTRACT_DAILY, "daily", fetch, tables, beside=DAILY_HARVEST)

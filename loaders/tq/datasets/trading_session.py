@@ -5,6 +5,7 @@ land when they differ from the newest that are stored, dated the day on which th
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from functools import partial
 
 from loaders.engine.outcome import NOT_DUE, Outcome, records
@@ -24,14 +25,22 @@ def _hours(run: Context, variety: str) -> Outcome:
     if not any(session.session == "day" for session in found):
         raise UpstreamError(f"the source tells no trading hours of {variety}")
     versions = run.ask(lambda conn: stored.sessions(conn, variety))
-    if versions and set(versions[max(versions)]) == set(found):
+    hours: dict[date, Sequence[Session]] = {}
+    if not versions:
+        hours[run.first] = found
+    elif set(versions[max(versions)]) != set(found):
+        hours[trading_day_of(run.began, run.days) or run.today] = found
+    if versions and run.first < min(versions):  # the window begins earlier now
+        hours[run.first] = versions[min(versions)]
+    if not hours:
         return Outcome(variety, skipped=NOT_DUE)
-    since = run.first if not versions else trading_day_of(run.began, run.days) or run.today
     lineage = {"source_route": "instruments"} | run.lineage
     rows = [
-        {"variety": variety, "valid_from": since} | vars(session) | lineage for session in found
+        {"variety": variety, "valid_from": since} | vars(session) | lineage
+        for since, sessions in hours.items()
+        for session in sessions
     ]
-    return Outcome(variety, rows, cursor=since)
+    return Outcome(variety, rows, cursor=max(hours))
 
 
 DATASET = Dataset("trading_session", TRADING_SESSION, "instruments", fetch, records)

@@ -227,6 +227,27 @@ def test_building_day_by_day_equals_building_from_nothing_in_every_time_zone(
     assert len(tested.statuses) >= 5
 
 
+def test_a_window_that_begins_earlier_is_built_anew_and_its_days_are_stored_still(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    land_days(conn, CALENDAR)
+    events = switches((0, "A"), (1, "B"), (3, "C"))
+
+    def built(first: int) -> list[Row]:
+        land_harvests(conn, [Harvest(CU, CALENDAR[first], CALENDAR[4], events)])
+        assert dbt(*TABLES).success
+        assert scheduled(conn) == oracle(CU, CALENDAR[first], CALENDAR[4], events)
+        return scheduled(conn)
+
+    late = built(2)
+    land(conn, "raw_tq.symbol_day", [stored_day(row) for row in late])
+    early = built(0)
+    assert not {r["schedule_hash"] for r in early} & {r["schedule_hash"] for r in late}
+    coverage = "select coverage from futures.tick_coverage order by trading_day"
+    found = [name for (name,) in conn.execute(coverage.encode())]
+    assert found == ["missing"] * 2 + ["to_restamp"] * 3
+
+
 def test_findings_tell_of_ticks_that_are_due_and_freshness_of_what_is_behind(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:

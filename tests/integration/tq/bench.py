@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,8 +101,9 @@ def bench(
         yield Bench(sandbox, settings, Heard())
 
 
-def build_schedule(made: Bench) -> None:
-    """futures.main_schedule as it should come of what the sandbox shows, in place of dbt's build."""
+def build_schedule(made: Bench, first: date = date.min) -> None:
+    """futures.main_schedule from a day on as it should come of what the sandbox shows, in place of dbt's
+    build."""
     import hashlib
 
     made.execute(
@@ -116,6 +117,8 @@ def build_schedule(made: Bench) -> None:
     for variety in made.settings.tq.varieties:
         number, stamp, held = 0, "", None
         for day, contract in made.sandbox.schedule(variety):
+            if day < first:
+                continue
             before = held
             if contract is not None and contract != held:
                 text = f"{stamp}|{variety}|{contract}|{day:%Y%m%d}"
