@@ -145,10 +145,10 @@ def build(
             return None
         for table in tables or ():
             chosen += ["--select", f"source:{table}+"]
-        if tables is not None:  # unit tests prove SQL, which is that of the last good build
-            chosen += ["--exclude-resource-type", "unit_test"]
+        if not arguments:  # unit tests prove SQL and look at no row: they are for who writes models
+            chosen += ["--exclude", "resource_type:unit_test"]
         # a build of named models proves nothing about the rest
-        part = bool(chosen) and not only_touched
+        part = bool(arguments) and not only_touched
         started = time.monotonic()
         command = " ".join(["build", *chosen])
         build_id = start_build(warehouse, command, None if part else touched)

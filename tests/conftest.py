@@ -58,6 +58,9 @@ def _settings_come_from_tests_alone(tmp_path_factory: pytest.TempPathFactory) ->
         # each client of ours or of a test reads all certificates of the machine anew: 15 ms
         tls = "httpx._transports.default.create_ssl_context"
         patch.setattr(tls, functools.cache(httpx.create_ssl_context))
+        # dbt remembers a flag more with each command of a process, and walks the stack for each of them
+        source = "dbt_common.behavior_flags.BehaviorFlagRendered._default_source"
+        patch.setattr(source, lambda _: "dbt")
         yield
 
 
@@ -144,8 +147,7 @@ def parsed_project(server_url: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def quick_builds(parsed_project: tuple[Path, Any]) -> Iterator[None]:
-    """Builds by our own commands, too, parse nothing again for a database named DBT_DATABASE. They leave
-    out dbt's unit tests, which run once in the suite."""
+    """Builds by our own commands, too, parse nothing again for a database named DBT_DATABASE."""
     own, (target, _) = build.dbt_target, parsed_project
 
     def shared(settings: Settings, warehouse: Warehouse) -> Path:
@@ -154,7 +156,6 @@ def quick_builds(parsed_project: tuple[Path, Any]) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "dbt_target", shared)
-        patch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "unit_test")
         yield
 
 

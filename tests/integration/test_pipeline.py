@@ -75,7 +75,7 @@ def market_bench(
             opened(dsn, tmp_path / "first", clock=DAYS[-2]) as made,
             pytest.MonkeyPatch.context() as patch,
         ):
-            patch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "unit_test")
+            patch.delenv("DBT_EXCLUDE_RESOURCE_TYPES")  # dbt's tests, too
             first_run.append(run(made))
 
     dsn = filled_database("pipeline", fill, DBT_DATABASE)
@@ -112,9 +112,9 @@ def test_a_new_day_is_built_and_a_run_without_one_builds_no_row(
     assert newest[0][0] == DAYS[-1]
     assert second.build is not None
     assert "source:raw_tdx.kline_daily+" in second.build.command
-    # dbt's unit tests prove SQL: they run where that is new
-    assert "unit_test" not in first.build.command
-    assert second.build.command.endswith("--exclude-resource-type unit_test")
+    # dbt's unit tests prove SQL and look at no row
+    assert first.build.command == "build --exclude resource_type:unit_test"
+    assert second.build.command.endswith(" --exclude resource_type:unit_test")
     assert 0 < second.build.rows_written < first.build.rows_written
 
     third = run(market_bench)
@@ -305,7 +305,8 @@ def test_the_time_zone_of_the_role_changes_no_table(
                 f"alter role {role} in database {database} set timezone to '{zone}'".encode()
             )
         if zone == "America/New_York":
-            monkeypatch.delenv("DBT_EXCLUDE_RESOURCE_TYPES")  # dbt's tests, too, in a zone
+            # dbt's tests of the data, too, in a zone
+            monkeypatch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "unit_test")
         outcome = build.invoke(
             market_bench.settings, warehouse, ["build", "--full-refresh"], quiet=True
         )
@@ -334,7 +335,7 @@ def test_rows_edited_by_hand_are_told_by_doctor_and_built_after_a_touch(
     built = build.build(market_bench.settings, warehouse, print, only_touched=True)
     assert built is not None
     assert built.command == (
-        "build --select source:raw_tdx.kline_daily+ --exclude-resource-type unit_test"
+        "build --select source:raw_tdx.kline_daily+ --exclude resource_type:unit_test"
     )
     assert steps.out_of_step(warehouse) == []
     assert market_bench.rows(f"select 1 from market.kline_weekly_qfq where code = '{code}'") == []

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from loaders.warehouse.postgres import Warehouse
-from tests.integration.dbt.conftest import NO_TESTS, Outcome
+from tests.integration.dbt.conftest import NO_TESTS, UPDATE, Outcome
 from tests.integration.dbt.raw import (
     bar,
     land,
@@ -41,6 +41,7 @@ def test_a_relation_that_is_not_ours_is_never_replaced(
     assert conn.execute("select to_regclass('market.trading_calendar')").fetchone() == (None,)
 
 
+@pytest.mark.usefixtures("models")
 def test_plain_dbt_refuses_while_another_build_holds_the_lock(
     warehouse: Warehouse,
     conn: psycopg.Connection,
@@ -51,11 +52,11 @@ def test_plain_dbt_refuses_while_another_build_holds_the_lock(
     with warehouse.connect(application_name="quotemill build") as holder:
         holder.execute("select pg_advisory_lock(hashtextextended('quotemill:build', 0))")
 
-        refused = dbt("build", "-s", "trading_calendar")
+        refused = dbt("run", "-s", "trading_calendar")
         monkeypatch.setenv("QUOTEMILL_BUILD_LOCK_HELD", "1")
-        left_over = dbt("build", "-s", "trading_calendar")
+        left_over = dbt("run", "-s", "trading_calendar")
         monkeypatch.setenv("QUOTEMILL_BUILD_LOCK_HELD", str(holder.info.backend_pid))
-        our_own = dbt("build", "-s", "+trading_calendar")
+        our_own = dbt("run", "-s", "trading_calendar")
 
     assert not refused.success
     assert "Another build is writing" in refused.error
@@ -75,6 +76,7 @@ def test_plain_dbt_on_an_empty_warehouse_says_what_to_do(
     assert "loaders run" in outcome.error
 
 
+@pytest.mark.usefixtures("models")
 def test_readers_keep_their_grants_and_views_through_rebuilds(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
@@ -107,30 +109,30 @@ def test_readers_keep_their_grants_and_views_through_rebuilds(
         conn.execute("drop role dbt_test_reader")
 
 
+@pytest.mark.usefixtures("models")
 def test_a_view_with_other_columns_says_what_would_go_with_it(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
-    land_one_bar(conn)
-    build = ("build", *NO_TESTS, "-s", "+kline_daily")
-    assert dbt(*build).success
-    ours = "select pg_get_viewdef('market.kline_daily'::regclass)"
+    build = ("run", "-s", "kline_60m")
+    ours = "select pg_get_viewdef('market.kline_60m'::regclass)"
     made = conn.execute(ours).fetchone()
     # as an earlier version made it
-    conn.execute("drop view market.kline_daily")
-    conn.execute("create view market.kline_daily as select 'sh600000'::text as code, 1 as volume")
+    conn.execute("drop view market.kline_60m")
+    conn.execute("create view market.kline_60m as select 'sh600000'::text as code, 1 as volume")
     conn.execute("create schema research")
-    conn.execute("create view research.mine as select * from market.kline_daily")
+    conn.execute("create view research.mine as select * from market.kline_60m")
 
     refused = dbt(*build)
 
     assert not refused.success
-    for part in ("market.kline_daily", "other columns", "research.mine", "--full-refresh"):
+    for part in ("market.kline_60m", "other columns", "research.mine", "--full-refresh"):
         assert part in refused.error
     assert conn.execute("select code from research.mine").fetchall() == [("sh600000",)]
     assert dbt(*build, "--full-refresh").success
     assert conn.execute(ours).fetchone() == made
 
 
+@pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/New_York"])
 def test_the_time_zone_of_the_session_changes_nothing(
     zone: str, conn: psycopg.Connection, dbt: Callable[..., Outcome]
@@ -156,10 +158,7 @@ def test_the_time_zone_of_the_session_changes_nothing(
     ends = session_minutes(DAY)
     land(conn, "kline_minute", [minute("sh600000", end, "10") for end in ends[:-1]])
 
-    lengths = ("weekly_qfq", "monthly_qfq", "5m", "15m", "30m", "60m")
-    of_the_index = (f"+index_kline_{length}" for length in ("daily", "weekly", "monthly", "minute"))
-    bars = (*(f"+kline_{length}" for length in lengths), *of_the_index)
-    assert dbt("build", "--select", *bars, "+freshness", *NO_TESTS).success
+    assert dbt(*UPDATE).success
     # the last minute comes late, and is built alone
     land(conn, "kline_minute", [minute("sh600000", ends[-1], "10")])
     assert dbt("run", "-s", "kline_5m", "kline_15m", "kline_30m").success
