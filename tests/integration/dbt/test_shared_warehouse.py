@@ -113,19 +113,21 @@ def test_readers_keep_their_grants_and_views_through_rebuilds(
 def test_a_view_with_other_columns_says_what_would_go_with_it(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
-    build = ("run", "-s", "kline_60m")
-    ours = "select pg_get_viewdef('market.kline_60m'::regclass)"
+    build = ("run", "-s", "index_kline_daily")
+    ours = "select pg_get_viewdef('market.index_kline_daily'::regclass)"
     made = conn.execute(ours).fetchone()
     # as an earlier version made it
-    conn.execute("drop view market.kline_60m")
-    conn.execute("create view market.kline_60m as select 'sh600000'::text as code, 1 as volume")
+    conn.execute("drop view market.index_kline_daily")
+    conn.execute(
+        "create view market.index_kline_daily as select 'sh600000'::text as code, 1 as volume"
+    )
     conn.execute("create schema research")
-    conn.execute("create view research.mine as select * from market.kline_60m")
+    conn.execute("create view research.mine as select * from market.index_kline_daily")
 
     refused = dbt(*build)
 
     assert not refused.success
-    for part in ("market.kline_60m", "other columns", "research.mine", "--full-refresh"):
+    for part in ("market.index_kline_daily", "other columns", "research.mine", "--full-refresh"):
         assert part in refused.error
     assert conn.execute("select code from research.mine").fetchall() == [("sh600000",)]
     assert dbt(*build, "--full-refresh").success
