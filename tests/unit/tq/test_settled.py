@@ -36,7 +36,7 @@ class Stored:
     def execute(self, query: str, _: Any = None) -> Any:
         if "trading_session" in query:
             return [(EVE, *hours) for hours in HOURS]
-        return SimpleNamespace(fetchone=lambda: (EVE,))
+        return SimpleNamespace(fetchone=lambda: (EVE,), fetchall=lambda: [(CU, EVE)])
 
 
 def running(
