@@ -2,8 +2,10 @@
 
 import functools
 import gc
+import importlib
 import os
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,10 @@ from orchestration import build
 from tests.homes import new_home
 
 ROOT = Path(__file__).parent.parent
+# `ib_async` lets the client's successor take its place, in an environment that has it
+IB_LIBRARY = os.environ.get("IB_LIBRARY", "ib_insync")
+if IB_LIBRARY != "ib_insync":
+    sys.modules["ib_insync"] = importlib.import_module(IB_LIBRARY)
 DBT_DATABASE = "dbt"
 # each full collection walks all that dlt and dbt hold: by default a sixth of the suite's time
 gc.set_threshold(500_000, 20, 20)

@@ -48,7 +48,9 @@ def greek(value: float | None) -> float | None:
 def count(value: float | None) -> int | None:
     """Contracts or shares, 0 included."""
     found = known(value)
-    return None if found is None or found < 0 else round(found)
+    if found is None or found < 0 or round(found) == UNSET_INTEGER:
+        return None
+    return round(found)
 
 
 def _decimal(value: float) -> Decimal:

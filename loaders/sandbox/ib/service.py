@@ -74,7 +74,7 @@ class IbSandbox:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._up = threading.Event()
+        self._up, self._listening = threading.Event(), threading.Event()
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="ib-sandbox", daemon=True)
 
@@ -107,6 +107,10 @@ class IbSandbox:
     def go_away(self, seconds: float) -> None:
         """Break every connection and close the port for a while, as a gateway that restarts."""
         self._do(lambda: self.restart(seconds))
+
+    def wait_until_listening(self) -> bool:
+        """After it went away; False if it does not come back within half a minute."""
+        return self._listening.wait(30)
 
     def _do(self, work: Callable[[], object]) -> None:
         """In the thread of the sandbox, and wait until it is done."""
@@ -175,6 +179,7 @@ class IbSandbox:
                 hint="--port 0 picks a free one",
             ) from error
         self.port = self._server.sockets[0].getsockname()[1]
+        self._listening.set()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = Session(self, reader, writer)
@@ -240,6 +245,7 @@ class IbSandbox:
         self._keep(later())
 
     def restart(self, seconds: float) -> None:
+        self._listening.clear()
         if self._server is not None:
             self._server.close()
         self._drop()

@@ -1,12 +1,6 @@
-"""The real client against the sandbox. Tests where nothing goes wrong share a sandbox and a connection.
+"""The real client against the sandbox. Tests where nothing goes wrong share a sandbox and a connection."""
 
-`IB_LIBRARY=ib_async` runs the same tests with the client's successor, where that is installed instead.
-"""
-
-import importlib
 import importlib.util
-import os
-import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -19,11 +13,7 @@ from loaders.ib.settings import IbSettings
 from loaders.sandbox.ib.listing import Instrument
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import World
-from tests.conftest import require
-
-LIBRARY = os.environ.get("IB_LIBRARY", "ib_insync")
-if LIBRARY != "ib_insync" and importlib.util.find_spec(LIBRARY):
-    sys.modules["ib_insync"] = importlib.import_module(LIBRARY)
+from tests.conftest import IB_LIBRARY, require
 
 QUICK = {"quote_timeout": 3.0, "settle": 0.05, "connectivity_wait": 3.0, "connect_timeout": 5.0}
 
@@ -32,6 +22,9 @@ QUICK = {"quote_timeout": 3.0, "settle": 0.05, "connectivity_wait": 3.0, "connec
 def _client_is_there() -> None:
     present = importlib.util.find_spec("ib_insync") is not None
     require("ib", present, "the extra ib is not installed")
+    from loaders.ib.service.ib_client import IB
+
+    assert IB.__module__.startswith(IB_LIBRARY)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import SettingsError
+from loaders.ib.errors import IbMissing
 from loaders.ib.service.error_codes import ERROR_CODES, meaning_of
+from loaders.ib.service.live import gateway
+from loaders.ib.settings import IbSettings
 from loaders.settings import load_settings
 
 
@@ -44,6 +47,13 @@ def test_a_wrong_setting_is_named(environ: dict[str, str], says: str, tmp_path: 
     with pytest.raises(SettingsError) as caught:
         load_settings(environ, cwd=tmp_path)
     assert says in str(caught.value)
+
+
+def test_a_client_that_is_not_installed_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(IbMissing) as caught, gateway(IbSettings(host="127.0.0.1")):
+        pass
+    assert "quotemill[ib]" in caught.value.hint
 
 
 def test_a_number_that_means_two_things_is_told_by_its_text() -> None:

@@ -1,0 +1,62 @@
+"""What stands for "no value" is None, and what is a value keeps it."""
+
+import math
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loaders.ib.service import clean
+from loaders.ib.service.events import masked
+
+LARGEST = 1.7976931348623157e308
+UNSET = (None, math.nan, math.inf, -math.inf, LARGEST, -LARGEST, 2147483647, 2147483647.0)
+FUNCTIONS = (
+    *(clean.price, clean.traded_price, clean.volatility, clean.greek, clean.count, clean.strike),
+)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("value", UNSET)
+def test_what_was_not_received_is_nothing(function: object, value: float | None) -> None:
+    assert callable(function)
+    assert function(value) is None
+
+
+def test_minus_one_and_zero_mean_what_the_field_makes_of_them() -> None:
+    assert [f(-1.0) for f in (clean.price, clean.traded_price, clean.volatility, clean.count)] == [
+        *(None, None, None, None),
+    ]
+    assert (clean.price(0.0), clean.count(0.0)) == (Decimal(0), 0)
+    assert (clean.traded_price(0.0), clean.volatility(0.0)) == (None, None)
+    assert (clean.greek(-2.0), clean.greek(0.0), clean.greek(-0.4)) == (None, 0.0, -0.4)
+
+
+def test_prices_are_decimals_without_the_noise_of_doubles() -> None:
+    assert clean.price(0.1 + 0.2) == Decimal("0.3")
+    assert str(clean.price(100.0)) == "100"
+    assert clean.price(0.00000004) == 0
+    assert clean.strike(172.5) == Decimal("172.5")
+
+
+@given(st.decimals(min_value=0, max_value=10**7, places=4))
+def test_a_price_of_four_places_survives_the_double(value: Decimal) -> None:
+    assert clean.price(float(value)) == value
+
+
+@given(st.floats())
+def test_no_function_lets_a_sentinel_through(value: float) -> None:
+    for function in FUNCTIONS:
+        found = function(value)
+        if found is not None:
+            assert math.isfinite(found)
+            assert abs(found) <= 1e300
+            assert found not in (-2, 2147483647)
+
+
+def test_account_numbers_are_masked_and_ordinary_words_are_not() -> None:
+    told = masked("No data for account U1234567,\n DU7654321 (F123456) or Joint-9", ["Joint-9"])
+    assert told == "No data for account <account>, <account> (<account>) or <account>"
+    ordinary = "Can't find EId with tickerId:1234567 of AAPL  261218C00175000, farm usopt"
+    assert masked(ordinary) == " ".join(ordinary.split())
