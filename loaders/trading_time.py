@@ -8,6 +8,7 @@ as a fixed +08:00 because sources print wall clock without China's summer time o
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import cache
+from typing import Any
 
 SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
 # a day's bar is final five minutes after the close of 15:00
@@ -23,9 +24,7 @@ def published_days(start: date, end: date) -> tuple[date, ...]:
 
     Days after `horizon()` are guesses.
     """
-    import pandas_market_calendars as calendars
-
-    days = calendars.get_calendar("SSE").valid_days(start, end)
+    days = _shanghai().valid_days(start, end)
     return tuple(stamp.date() for stamp in days)
 
 
@@ -35,10 +34,15 @@ def horizon() -> date:
 
     The government announces the holidays of a year in November of the year before.
     """
+    return date(max(_shanghai().adhoc_holidays).year, 12, 31)
+
+
+@cache
+def _shanghai() -> Any:
+    """The published calendar, kept: each new one works out two centuries of holidays, 0.2 s."""
     import pandas_market_calendars as calendars
 
-    newest = max(calendars.get_calendar("SSE").adhoc_holidays)
-    return date(newest.year, 12, 31)
+    return calendars.get_calendar("SSE")
 
 
 def is_final(day: date, as_of: datetime) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from threading import RLock
 from typing import Any
 
@@ -37,10 +38,14 @@ NAMES = {"sh000001": "上证指数", "sz399001": "深证成指", "sh000300": "�
 
 def exchange_days(first: date, last: date) -> list[date]:
     """Shanghai trading days from `pandas-market-calendars`, which knows them from 1990-12."""
+    return [stamp.date() for stamp in _calendar().valid_days(first, last)]
+
+
+@cache
+def _calendar() -> Any:
     import pandas_market_calendars
 
-    days = pandas_market_calendars.get_calendar("SSE").valid_days(first, last)
-    return [stamp.date() for stamp in days]
+    return pandas_market_calendars.get_calendar("SSE")
 
 
 def market_days(count: int, end: date) -> tuple[list[date], int]:

@@ -15,6 +15,7 @@ key that yield Arrow tables (append, because a merge would add dlt's staging sch
 
 import contextlib
 import errno
+import functools
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -37,6 +38,7 @@ import psycopg
 import psycopg2  # type: ignore[import-untyped]  # what dlt itself speaks
 import pyarrow as pa
 import pyarrow.parquet as pq
+from dlt.common import validation
 from dlt.common.configuration import configspec
 from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
 from dlt.common.destination.exceptions import DestinationTransientException
@@ -59,8 +61,7 @@ from loaders.warehouse.postgres import Warehouse, WarehouseAway
 from loaders.warehouse.tables import Batch, LandedTable
 from loaders.warehouse.upsert import Feed, copy_to_stage, plain_schema, replace_units, upsert_sql
 
-# how a package on disk knows which columns name a unit that is replaced whole, and which ones the
-# change feed tells
+# on disk with a package: which columns name a unit that is replaced whole, or what the change feed tells
 _UNIT = "x-quotemill-unit"
 _ENTITY = "x-quotemill-entity"
 _DAY = "x-quotemill-day"
@@ -77,6 +78,11 @@ AWAY = (
     psycopg2.InterfaceError,
     DestinationTransientException,
 )
+
+
+# dlt reads these anew at each check of a schema, dozens in a package: a tenth of what a small one costs
+_hints_of: Any = functools.cache(validation.get_type_hints)  # type: ignore[attr-defined]
+setattr(validation, "get_type_hints", lambda spec, **_: _hints_of(spec))  # noqa: B010
 
 
 @dataclass(frozen=True)
