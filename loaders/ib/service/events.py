@@ -3,10 +3,11 @@
 import re
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from loaders.ib.service.error_codes import PACING, meaning_of
-from loaders.ib.service.gateway import ApiEvent
+from loaders.ib.service.gateway import ApiEvent, machine_clock
 
 # U1234567, DU1234567, DF..., I..., as they are told of in texts
 ACCOUNT = re.compile(r"\b(?:D?[UFI]|DFP|UXX)\d{4,}[A-Z]?\b")
@@ -23,16 +24,17 @@ def masked(text: str, accounts: Iterable[str] = ()) -> str:
 class EventLog:
     """Written by the thread of the client, taken by the loader."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime | None]) -> None:
         self._now = now
         self._lock = threading.Lock()
         self._events: list[ApiEvent] = []
+        self._untimed: list[int] = []  # places of events that came before the clock was known
 
-    def add(self, request_id: int, code: int, message: str, conid: int | None) -> ApiEvent:
+    def add(self, request_id: int, code: int, message: str, conid: int | None) -> None:
         """`message` is masked already."""
-        row = meaning_of(code, message)
+        row, at = meaning_of(code, message), self._now()
         event = ApiEvent(
-            at=self._now(),
+            at=at or machine_clock(),
             request_id=request_id,
             code=code,
             message=message,
@@ -42,8 +44,16 @@ class EventLog:
             conid=conid,
         )
         with self._lock:
+            if at is None:
+                self._untimed.append(len(self._events))
             self._events.append(event)
-        return event
+
+    def restamp(self, at: datetime) -> None:
+        """Now the clock is known: what came before happened then."""
+        with self._lock:
+            for place in self._untimed:
+                self._events[place] = replace(self._events[place], at=at)
+            self._untimed.clear()
 
     def seen(self) -> list[ApiEvent]:
         with self._lock:
@@ -52,4 +62,5 @@ class EventLog:
     def take(self) -> list[ApiEvent]:
         with self._lock:
             taken, self._events = self._events, []
+            self._untimed.clear()
             return taken

@@ -19,16 +19,12 @@ from loaders.ib.errors import GatewayGone, GatewayTimeout
 from loaders.ib.service.error_codes import GATEWAY_GONE, NO_ANSWER, meaning_of
 from loaders.ib.service.events import masked
 from loaders.ib.service.gateway import Failure
+from loaders.ib.service.health import RESTORED_EMPTY, Health
 from loaders.ib.service.raw import (
     ADVISORY,
     BROKE,
     CLIENT_ID_IN_USE,
     ENDS_NOTHING,
-    FARM_BACK,
-    FARM_LOST,
-    LOST,
-    RESTORED,
-    RESTORED_EMPTY,
     TOO_FAST,
     Ask,
     Bar,
@@ -50,9 +46,11 @@ class ClientIdTaken(Exception):
 
 
 class Connection:
-    """`heard(request, code, text, conid)` gets everything that the gateway says, masked."""
+    """`heard(request, code, text, conid)` gets everything that the gateway says, masked; `outage` is how
+    many seconds a question waits for a gateway that lost its servers."""
 
-    def __init__(self, heard: Heard, messages_per_second: int) -> None:
+    def __init__(self, heard: Heard, messages_per_second: int, outage: float) -> None:
+        self._outage = outage
         self._ib = IB()
         self._ib.client.MaxRequests = messages_per_second
         self._ib.RaiseRequestErrors = False
@@ -60,10 +58,8 @@ class Connection:
         self._asks: dict[int, Ask] = {}
         self._refused = asyncio.Event()
         self._data_type: int | None = None
-        self._trouble: set[int] = set()
         self.lost_messages = 0  # that the gateway did not take, because too many came
-        self._healthy = asyncio.Event()
-        self._healthy.set()
+        self.health = Health()
         self.client_id = 0
         self._ib.errorEvent += self._on_error
 
@@ -76,10 +72,15 @@ class Connection:
         )
         refused = asyncio.ensure_future(self._refused.wait())
         try:
-            # the library itself waits the whole time-out after a refusal
-            await asyncio.wait({opening, refused}, return_when=asyncio.FIRST_COMPLETED)
+            # the library itself waits the whole time-out after a refusal, and the same time again for
+            # each thing that it wants to know first
+            await asyncio.wait(
+                {opening, refused}, return_when=asyncio.FIRST_COMPLETED, timeout=4 * timeout
+            )
             if self._refused.is_set():
                 raise ClientIdTaken
+            if not opening.done():
+                raise TimeoutError
             await opening
         except TimeoutError as error:
             raise GatewayTimeout(
@@ -136,33 +137,11 @@ class Connection:
         if code == TOO_FAST and ask is None:
             self.lost_messages += 1
             self.slow_down()
-        if code in (LOST, FARM_LOST):
-            self._trouble.add(code)
-        elif code in (RESTORED, RESTORED_EMPTY):
-            self._trouble.discard(LOST)
-        elif code == FARM_BACK:
-            self._trouble.discard(FARM_LOST)
+        self.health.hear(code, text)
         if code == RESTORED_EMPTY:
             for other in self._asks.values():
                 other.is_forgotten = True
                 other.changed.set()
-        if self._trouble:
-            self._healthy.clear()
-        else:
-            self._healthy.set()
-
-    @property
-    def is_healthy(self) -> bool:
-        """Has the gateway itself got its servers?"""
-        return self._healthy.is_set()
-
-    async def healthy(self, seconds: float) -> bool:
-        """Waits at most so long for the gateway to find its servers again."""
-        try:
-            await asyncio.wait_for(self._healthy.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
 
     # ------------------------------------------------------------------ questions with one answer
     async def server_time(self, timeout: float) -> datetime:
@@ -206,6 +185,16 @@ class Connection:
 
     async def _answer(
         self, send: Callable[[int], object], timeout: float, contract: Any = None
+    ) -> tuple[list[Any], Failure | None]:
+        """Asked once more where no answer came because the gateway had lost its servers."""
+        rows, failure = await self._answer_once(send, timeout, contract)
+        unanswered = failure is not None and failure.error_type == NO_ANSWER
+        if unanswered and not self.health.is_good and await self.health.wait(self._outage):
+            return await self._answer_once(send, timeout, contract)
+        return rows, failure
+
+    async def _answer_once(
+        self, send: Callable[[int], object], timeout: float, contract: Any
     ) -> tuple[list[Any], Failure | None]:
         ask = self._begin(contract)
         try:

@@ -144,12 +144,18 @@ class LiveGateway:
         s = self._settings
         ids = dict.fromkeys([self._client_id or s.client_id, s.client_id, *s.client_id_pool])
         for client_id in ids:
-            made = Connection(self._heard, self._rate)
+            made = Connection(self._heard, self._rate, s.connectivity_wait)
             try:
                 await made.open(s.host or "", s.port, client_id, s.connect_timeout)
             except ClientIdTaken:
                 continue
             self._client_id = client_id
+            if self._clock is None and s.clock == "gateway":
+                try:
+                    self._log.restamp(await self._time_of(made))
+                except GatewayGone:
+                    made.close()
+                    raise
             return made
         taken = ", ".join(map(str, ids))
         raise ClientIdInUse(
@@ -201,12 +207,11 @@ class LiveGateway:
             return lambda at: at
         return lambda _: moment
 
-    def _event_time(self) -> datetime:
-        """Without a question: this is called while the gateway speaks."""
+    def _event_time(self) -> datetime | None:
+        """Without a question, since this is called while the gateway speaks; None: not known yet."""
         if self._clock is not None:
             return self._clock()
-        told = self._server_time if self._settings.clock == "gateway" else None
-        return told or machine_clock()
+        return self._server_time if self._settings.clock == "gateway" else machine_clock()
 
     def _heard(self, number: int, code: int, message: str, conid: int | None) -> None:
         self._log.add(number, code, message, conid)

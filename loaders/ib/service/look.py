@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from loaders.ib.service.error_codes import GATEWAY_GONE, NO_ANSWER, PACING, PARTIAL
 from loaders.ib.service.gateway import Failure
-from loaders.ib.service.raw import ADVISORY, BROKE, LOST, Tick
+from loaders.ib.service.health import LOST
+from loaders.ib.service.raw import ADVISORY, BROKE, Tick
 
 if TYPE_CHECKING:
     from loaders.ib.service.ib_client import Connection, Line
@@ -66,9 +67,9 @@ async def look_at(
     generic: str = "",
     linger: bool = True,
 ) -> Looked:
-    """`linger`: wait `settle` for more once there is enough.
+    """A broken connection is the failure `gateway_gone`: nothing that the gateway does raises.
 
-    Never raises for what the gateway does: a broken connection is the failure `gateway_gone`.
+    `linger`: wait `settle` for more, or for the end of the snapshot, once there is enough.
     """
     begun, lost = time.monotonic(), connection.lost_messages
     for _ in range(MOST_ASKS):
@@ -84,8 +85,8 @@ async def look_at(
         missing = failure is None and not enough(tick)
         if forgotten and missing:
             continue
-        if missing and tick.data_type is None and not connection.is_healthy:
-            if await connection.healthy(patience.connectivity):
+        if missing and tick.data_type is None and not connection.health.is_good:
+            if await connection.health.wait(patience.connectivity):
                 continue
             told = "the gateway has lost its servers"
             return _looked(tick, Failure("connectivity", LOST, told), begun)

@@ -12,7 +12,6 @@ from loaders.ib.service.gateway import Failure
 
 NAN = math.nan
 BROKE = "the connection to the gateway broke"
-LOST, RESTORED_EMPTY, RESTORED, FARM_LOST, FARM_BACK = 1100, 1101, 1102, 2103, 2104
 CLIENT_ID_IN_USE, TOO_FAST = 326, 100
 ADVISORY = 10089  # refused, and yet data come at times
 ENDS_NOTHING = ("info", "wait")  # actions after which an answer may still come

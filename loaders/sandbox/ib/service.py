@@ -100,6 +100,10 @@ class IbSandbox:
         looked at, or 1102."""
         self._do(lambda: self._tell(code))
 
+    def lose_servers(self, seconds: float, back: int = 1102) -> None:
+        """Tell of their loss (1100) now and, after some real seconds, of their return (1101, 1102)."""
+        self._do(lambda: self.lose(1100, back, seconds))
+
     def drop_all(self) -> None:
         """Break every connection."""
         self._do(self._drop)

@@ -95,7 +95,8 @@ class Session:
     def _later(
         self, answer: Callable[["Session", list[str]], Coroutine[Any, Any, None]]
     ) -> Callable[[list[str]], object]:
-        return lambda fields: self._spawn(answer(self, fields))
+        """A question to the servers: it stays without an answer while they are lost."""
+        return lambda fields: None if self.desk.offline else self._spawn(answer(self, fields))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)

@@ -1,5 +1,6 @@
 """What a gateway answers where nothing goes wrong, compared with the market behind it."""
 
+import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -9,6 +10,7 @@ from loaders.ib.errors import UnknownUnderlying
 from loaders.ib.service.gateway import Candidate, Gateway, Quote
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import Query
+from tests.conftest import IB_LIBRARY
 from tests.integration.ib_service.conftest import candidate_of, listed, some_contracts
 
 TEN = datetime(2026, 11, 19, 15, tzinfo=UTC)
@@ -43,6 +45,8 @@ def assert_is_the_market_s(sandbox: IbSandbox, quote: Quote, at: datetime) -> No
 def test_it_tells_its_time_and_what_its_rows_come_from(shared: Gateway) -> None:
     assert shared.now() == shared.server_time() == TEN
     assert shared.source() == "SANDBOX"
+    client = sys.modules["loaders.ib.service.ib_client"].IB
+    assert client.__module__.startswith(IB_LIBRARY)
 
 
 def test_a_stock_its_close_and_what_is_listed(shared: Gateway, sandbox: IbSandbox) -> None:
@@ -144,7 +148,8 @@ def test_the_probe_tells_what_is_truly_served(shared: Gateway) -> None:
     assert (found.requested_type, found.served_type, found.failure) == (1, 1, None)
     assert (found.accounts, found.client_id, found.server_version) == (1, 101, 176)
     assert found.server_time == TEN
-    assert {event.code for event in found.events} >= {2104, 2106, 2158}
+    told = {event.code: event.at for event in found.events}
+    assert [told[code] for code in (2104, 2106, 2158)] == [TEN] * 3  # before the clock was known
     assert "DUSANDBOX" not in repr(found)
 
 

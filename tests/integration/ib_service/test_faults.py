@@ -282,12 +282,24 @@ def test_servers_that_are_lost_and_found_cost_nothing(
     assert {1100, code} <= {event.code for event in shared.take_events()}
 
 
+def test_a_look_up_while_the_servers_are_lost_is_made_again(
+    tidy: IbSandbox, opened: Opened
+) -> None:
+    contracts = some_contracts(tidy, 3)
+    mine = opened({"client_id": 40, "timeout": 0.2})
+    mine.server_time()
+    tidy.lose_servers(0.4)
+    assert mine.qualify([candidate_of(c) for c in contracts]).contracts == contracts
+
+
 def test_servers_that_stay_lost_are_said_to_be(tidy: IbSandbox, opened: Opened) -> None:
-    mine = opened({"client_id": 38, "connectivity_wait": 0.2})
+    mine = opened({"client_id": 38, "connectivity_wait": 0.2, "timeout": 0.3})
     mine.server_time()
     tidy.notice(1100)
     try:
         assert kinds(mine.quotes(some_contracts(tidy, 2), 1, timeout=0.2)) == ["connectivity"] * 2
+        (failed,) = mine.qualify([candidate_of(c) for c in some_contracts(tidy, 1)]).failed
+        assert failed[1].error_type == "no_answer"
     finally:
         tidy.notice(1102)
 
