@@ -1,5 +1,5 @@
 """What the tick store lacks of the schedule, and what of it the schedule has outgrown. Pure but for the
-two readers at the end.
+readers at the end.
 
     wanted    days of the schedule that have settled
     missing   wanted − complete − days without data (no doubtful ones) that are not due again; complete
@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -132,22 +132,72 @@ def key_of(row: IndexRow | NoDataRow) -> DayKey:
 
 def read_schedule(conn: psycopg.Connection, schema: str) -> list[Scheduled]:
     """What dbt built; nothing where it has not been built yet."""
-    name = f"{schema}.main_schedule"
-    if conn.execute("select to_regclass(%s)", (name,)).fetchone() == (None,):
-        return []
-    columns = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
-    rows = conn.execute(
-        sql.SQL("select {} from {} order by symbol, trading_day").format(
-            columns, sql.Identifier(schema, "main_schedule")
+    return _scheduled(conn, schema, "true", {})
+
+
+def lacking_days(
+    conn: psycopg.Connection, schema: str, varieties: Sequence[str], outdated: Collection[DayKey]
+) -> list[Scheduled]:
+    """The days of the schedule that are not complete by the copy of the index, and the outdated ones."""
+    where = """
+        s.variety = any(%(varieties)s)
+        and (
+            not exists (
+                select from raw_tq.symbol_day as d
+                where
+                    d.symbol = s.symbol and d.contract = s.underlying_contract
+                    and d.trading_day = s.trading_day and d.status = 'complete'
+            )
+            or (s.symbol, s.underlying_contract, s.trading_day) in (
+                select * from unnest(%(symbols)s::text[], %(contracts)s::text[], %(days)s::date[])
+            )
         )
+    """
+    keys = {
+        name: [getattr(key, name[:-1]) for key in outdated] for name in ("symbols", "contracts")
+    }
+    days = [key.trading_day for key in outdated]
+    return _scheduled(conn, schema, where, {"varieties": list(varieties), **keys, "days": days})
+
+
+def last_days(conn: psycopg.Connection, schema: str, varieties: Sequence[str]) -> dict[str, date]:
+    """The last day of the schedule of each variety that has one."""
+    if not _is_built(conn, schema):
+        return {}
+    query = sql.SQL(
+        "select v, newest.trading_day from unnest(%s::text[]) as v cross join lateral ("
+        "select trading_day from {} where variety = v order by trading_day desc limit 1) as newest"
     )
+    rows = conn.execute(query.format(_schedule(schema)), (list(varieties),))
+    return dict(rows.fetchall())
+
+
+def _scheduled(
+    conn: psycopg.Connection, schema: str, where: LiteralString, values: Mapping[str, Any]
+) -> list[Scheduled]:
+    if not _is_built(conn, schema):
+        return []
+    columns = sql.SQL(", ").join(sql.Identifier("s", name) for name in COLUMNS)
+    query = sql.SQL("select {} from {} as s where {} order by s.symbol, s.trading_day")
+    rows = conn.execute(query.format(columns, _schedule(schema), sql.SQL(where)), values)
     return [Scheduled(*row) for row in rows]
+
+
+def _is_built(conn: psycopg.Connection, schema: str) -> bool:
+    found = conn.execute("select to_regclass(%s)", (f"{schema}.main_schedule",)).fetchone()
+    return found != (None,)
+
+
+def _schedule(schema: str) -> sql.Identifier:
+    return sql.Identifier(schema, "main_schedule")
 
 
 def settled_days(conn: psycopg.Connection) -> dict[str, date | None]:
     """The newest day of each variety that the source showed to be over: it has a final day bar."""
     rows = conn.execute(
-        "select c.variety, max(d.trade_date) from raw_tq.contract_daily as d "
-        "inner join raw_tq.contract as c on d.contract = c.contract where d.is_final group by 1"
+        "select c.variety, max(newest.trade_date) from raw_tq.contract as c cross join lateral ("
+        "select d.trade_date from raw_tq.contract_daily as d "
+        "where d.contract = c.contract and d.is_final order by d.trade_date desc limit 1) as newest "
+        "group by 1"
     )
     return dict(rows.fetchall())

@@ -1,10 +1,12 @@
 """What a running load of China futures offers its datasets."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -65,6 +67,14 @@ class Context:
         self.first = self.ask(stored.first_day) or self.settings.start or self.today - WINDOW
         if self.settings.start:
             self.first = min(self.first, self.settings.start)
+
+    @cached_property
+    def contracts_of_day(self) -> "dict[tuple[str, date], list[DayKey]]":
+        """The keys of `copies` by series and day: a load adds none to a day but its scheduled contract."""
+        found: dict[tuple[str, date], list[DayKey]] = defaultdict(list)
+        for key in self.copies:
+            found[key.symbol, key.trading_day].append(key)
+        return found
 
     def ask(self, work: "Callable[[psycopg.Connection], R]") -> R:
         """A query of the warehouse, patiently."""

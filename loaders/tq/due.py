@@ -1,14 +1,14 @@
 """What a load of China futures leaves to do, and which command does it."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import psycopg
 
 from loaders.settings import Settings
-from loaders.ticks.store import IndexRow, NoDataRow
+from loaders.ticks.store import NoDataRow
 from loaders.tq import index
-from loaders.tq.backlog import Scheduled, backlog, read_schedule, settled_days
+from loaders.tq.backlog import backlog, lacking_days, last_days, settled_days
 from loaders.warehouse.postgres import Warehouse
 
 # the last trading day that has a main contract, by the route of which the schedule is built; a window
@@ -40,20 +40,16 @@ def due(settings: Settings, warehouse: Warehouse) -> Sequence[str]:
     schema = warehouse.inner_schema("futures")
 
     def look(conn: psycopg.Connection) -> Sequence[str]:
-        schedule = [d for d in read_schedule(conn, schema) if d.variety in settings.tq.varieties]
-        return [*_to_build(conn, settings, schedule), *_to_fetch(conn, settings, schedule)]
+        return [*_to_build(conn, settings, schema), *_to_fetch(conn, settings, schema)]
 
     return warehouse.ask(look)
 
 
-def _to_build(
-    conn: psycopg.Connection, settings: Settings, schedule: Sequence[Scheduled]
-) -> list[str]:
-    rows = conn.execute(
-        LAST_MAPPED, {"varieties": settings.tq.varieties, "route": settings.tq.route}
-    ).fetchall()
-    built = {day.variety: day.trading_day for day in schedule}  # ascending: the last one stays
-    late = [variety for variety, last in rows if built.get(variety) != last]
+def _to_build(conn: psycopg.Connection, settings: Settings, schema: str) -> list[str]:
+    varieties = settings.tq.varieties
+    mapped = conn.execute(LAST_MAPPED, {"varieties": varieties, "route": settings.tq.route})
+    built = last_days(conn, schema, varieties)
+    late = [variety for variety, last in mapped.fetchall() if built.get(variety) != last]
     if not late:
         return []
     return [
@@ -62,24 +58,15 @@ def _to_build(
     ]
 
 
-def _to_fetch(
-    conn: psycopg.Connection, settings: Settings, schedule: Sequence[Scheduled]
-) -> list[str]:
-    never = datetime.min.replace(tzinfo=UTC)
-    copied = [IndexRow(**row, run_id="", updated_at=never) for row in index.copies(conn).values()]
+def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list[str]:
+    """The loader's own rules, over the days that the copy of the index has not as complete."""
+    outdated = index.outdated(conn, [f"KQ.m@{variety}" for variety in settings.tq.varieties])
+    schedule = lacking_days(conn, schema, settings.tq.varieties, outdated)
     empty = [NoDataRow(**row) for row in index.no_data_copies(conn).values()]
     row = conn.execute("select now()").fetchone()
     assert row is not None
-    found = backlog(
-        schedule,
-        copied,
-        empty,
-        settled_days(conn),
-        row[0],
-        timedelta(days=settings.tq.recheck_after),
-        index.outdated(conn, {day.symbol for day in schedule}),
-    )
-    days = [*found.revised, *found.missing]
+    recheck = timedelta(days=settings.tq.recheck_after)
+    days = backlog(schedule, (), empty, settled_days(conn), row[0], recheck).missing
     if not days:
         return []
     of = ", ".join(sorted({day.variety for day in days}))

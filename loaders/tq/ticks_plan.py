@@ -4,12 +4,13 @@ series claimed ▶ schedule to the store ▶ restamp ▶ outgrown days out ▶ c
 days out ▶ missing days ▶ days without data
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 
 import pyarrow as pa
 
 from loaders.engine.source import Unit
+from loaders.ticks.frame import DayKey
 from loaders.ticks.owners import claim, label_of, require_own
 from loaders.ticks.store import SCHEDULE, StoreError
 from loaders.tq import index, stored
@@ -74,7 +75,8 @@ def _claim(run: Context) -> None:
 
 
 def _fetched(run: Context, schedule: Sequence[Scheduled]) -> Iterator[Sequence[Unit]]:
-    found = _backlog(run, schedule)
+    outdated = run.ask(lambda conn: index.outdated(conn, run.symbols))
+    found = _backlog(run, schedule, outdated)
     asked = _asked_for(run, schedule)
     if asked is not None:  # just these, whatever is there
         yield _units(asked)
@@ -141,13 +143,14 @@ def _copied(run: Context) -> Iterator[Sequence[Unit]]:
         yield [Unit("tick_index", tuple(map(key_text, keys)))]
 
 
-def _backlog(run: Context, schedule: Sequence[Scheduled]) -> Backlog:
+def _backlog(
+    run: Context, schedule: Sequence[Scheduled], outdated: Collection[DayKey] = ()
+) -> Backlog:
     assert run.store is not None
     no_data = run.store.no_data(run.symbols)
     run.empty = {key_of(row): row for row in no_data}
     recheck = timedelta(days=run.settings.recheck_after)
     held = run.store.index(run.symbols)
-    outdated = run.ask(lambda conn: index.outdated(conn, run.symbols))
     return backlog(schedule, held, no_data, run.settled_days, run.began, recheck, outdated)
 
 

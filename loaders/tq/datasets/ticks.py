@@ -123,9 +123,8 @@ def _unlisted(run: Context, day: Scheduled) -> None:
     contract after a stop here would find a complete day without a tick. The copy is not touched: it
     differs from the index from now on, so that the revision lands with it."""
     assert run.store is not None
-    for key, copy in run.copies.items():
-        same_day = key.trading_day == day.trading_day and key.symbol == day.symbol
-        if same_day and key.contract != day.contract and copy["status"] == "complete":
+    for key in run.contracts_of_day.get((day.symbol, day.trading_day), ()):
+        if key.contract != day.contract and run.copies[key]["status"] == "complete":
             run.store.supersede(*key)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from loaders.errors import UpstreamError
+from loaders.ticks.frame import DayKey
 from loaders.tq.backlog import Scheduled
+from loaders.tq.context import Context
 from loaders.tq.datasets import ticks
 from loaders.tq.service.answers import DayRange, TickAnswer
+from loaders.tq.settings import TqSettings
 
 DAY = date(2025, 10, 15)
 SCHEDULED = Scheduled(
@@ -80,6 +83,42 @@ def test_the_better_answer_is_taken_and_the_other_one_deleted(
     assert files(tmp_path) == ([found.path] if taken else [])
     if found.path:
         assert pq.read_table(found.path)["volume"].to_pylist() == list(taken)
+
+
+class Counted(dict[DayKey, dict[str, str]]):
+    """Copies of an index that count how often they are gone through."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[DayKey]:
+        self.walks += 1
+        return super().__iter__()
+
+    def items(self) -> Any:
+        self.walks += 1
+        return super().items()
+
+
+def test_a_day_that_lands_takes_out_what_others_hold_of_it_without_a_look_at_every_day() -> None:
+    series, days = SCHEDULED.symbol, [DAY + timedelta(n) for n in range(30)]
+    copies = Counted(
+        {DayKey(series, "SHFE.cu2510", day): {"status": "complete"} for day in days[:2]}
+        | {DayKey(series, "SHFE.cu2509", days[2]): {"status": "superseded"}}
+        | {DayKey(series, SCHEDULED.contract, day): {"status": "complete"} for day in days[3:]}
+    )
+    gone: list[tuple[Any, ...]] = []
+    load: Any = SimpleNamespace(
+        settings=SimpleNamespace(tq=TqSettings()),
+        clock=lambda: datetime(2025, 11, 20, tzinfo=UTC),
+        warehouse=SimpleNamespace(ask=lambda _: DAY),
+    )
+    nobody: Any = None
+    store: Any = SimpleNamespace(supersede=lambda *key: gone.append(key))
+    run = Context(load, nobody, nobody, Path(), store=store, copies=copies)
+    for day in days:
+        ticks._unlisted(run, SCHEDULED._replace(trading_day=day))
+    assert gone == [(series, "SHFE.cu2510", day) for day in days[:2]]
+    assert copies.walks == 1
 
 
 def test_ticks_of_one_session_alone_are_no_day_without_data(tmp_path: Path) -> None:
