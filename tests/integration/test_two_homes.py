@@ -14,8 +14,6 @@ import pytest
 from loaders.engine.load import prepare_warehouse
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
-from loaders.tdx.schemas import KLINE_DAILY
-from loaders.warehouse import changes
 from loaders.warehouse.postgres import Warehouse
 from orchestration import build
 from tests.conftest import DBT_DATABASE
@@ -85,21 +83,18 @@ def test_a_command_of_ours_never_reads_the_profile_of_plain_dbt(
     tmp_path: Path, new_database: Callable[..., str]
 ) -> None:
     settings, warehouse = home("one", tmp_path, new_database("market data"))
-    models = ["build", "--select", "+kline_daily_qfq", "+trading_calendar"]
-    models += [f"--exclude-resource-type={kind}" for kind in ("test", "unit_test")]
+    models = ["run", *MODELS]
     shared = Path(os.environ["DBT_PROFILES_DIR"]) / "profiles.yml"
     assert "dbname: market data" in shared.read_text()
     shared.write_text("nonsense: [")
 
     assert build.invoke(settings, warehouse, models, quiet=True).success
-    with warehouse.connect() as conn:
-        conn.execute("update raw_tdx.kline_daily set close = 9000")
-        changes.touch(conn, KLINE_DAILY, ["sh600000"])
-    assert build.invoke(settings, warehouse, models, quiet=True).success
-
     assert days(warehouse) == [DAYS["one"]]
     with warehouse.connect() as conn:
-        assert conn.execute("select close from market.kline_daily_qfq").fetchall() == [(9,)]
+        land(conn, "trading_day", [trading_day(DAYS["two"])])
+    assert build.invoke(settings, warehouse, models, quiet=True).success
+
+    assert days(warehouse) == [DAYS["one"], DAYS["two"]]
     assert shared.read_text() == "nonsense: ["
 
 

@@ -210,6 +210,7 @@ def test_an_event_is_followed_over_the_whole_code(conn: psycopg.Connection, buil
     assert str(dates).startswith(f"{{[{DAYS[0]},")
 
 
+@pytest.mark.usefixtures("models")
 def test_a_week_ends_for_a_suspended_code_too(conn: psycopg.Connection, dbt: Dbt) -> None:
     land(conn, "security", [security(code) for code in CODES])
     land(conn, "trading_day", [trading_day(day) for day in DAYS[:3]])
@@ -222,7 +223,7 @@ def test_a_week_ends_for_a_suspended_code_too(conn: psycopg.Connection, dbt: Dbt
             (DAYS[0],),
         ).fetchall()
 
-    assert dbt("build", *BARS).success
+    assert dbt(*BARS_AGAIN).success
     assert final() == [(CODES[0], False), (CODES[1], False)]
 
     # the first goes on trading, the second does not
@@ -233,6 +234,7 @@ def test_a_week_ends_for_a_suspended_code_too(conn: psycopg.Connection, dbt: Dbt
     assert final() == [(CODES[0], True), (CODES[1], True)]
 
 
+@pytest.mark.usefixtures("models")
 def test_bars_filled_in_before_a_jump_find_what_a_build_from_nothing_finds(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -241,7 +243,7 @@ def test_bars_filled_in_before_a_jump_find_what_a_build_from_nothing_finds(
     # with no five bars before it a jump is that of a new listing
     prices = {10: "10", 11: "20", 12: "20", 13: "40"}
     land(conn, "kline_daily", [bar(CODES[0], DAYS[n], price) for n, price in prices.items()])
-    assert dbt("build", *BARS).success
+    assert dbt(*BARS_AGAIN).success
 
     def findings() -> list[tuple[object, ...]]:
         return conn.execute(

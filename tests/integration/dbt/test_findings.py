@@ -4,8 +4,9 @@ from collections.abc import Callable
 from datetime import date
 
 import psycopg
+import pytest
 
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import UPDATE, Outcome
 from tests.integration.dbt.raw import FETCHED, bar, land, security, trading_day, weekdays
 
 DAYS = weekdays(date(2024, 1, 1), 12)
@@ -72,15 +73,13 @@ def freshness_at(conn: psycopg.Connection, instant: str) -> tuple[str, bool, int
     return row
 
 
-def test_who_has_nothing_of_a_source_is_told_nothing_about_it(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
-) -> None:
-    models_alone = ("--resource-type", "seed", "--resource-type", "model")
-    assert dbt("build", "-s", "+findings", *models_alone).success
+@pytest.mark.usefixtures("models")
+def test_who_has_nothing_of_a_source_is_told_nothing_about_it(conn: psycopg.Connection) -> None:
     assert conn.execute("select * from qa.findings").fetchall() == []
     assert conn.execute("select * from qa.freshness").fetchall() == []
 
 
+@pytest.mark.usefixtures("models")
 def test_freshness_is_judged_by_trading_days_that_are_due(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
@@ -88,7 +87,7 @@ def test_freshness_is_judged_by_trading_days_that_are_due(
     land(conn, "trading_day", [trading_day(friday)])
     land(conn, "trading_day", [trading_day(d, "exchange_calendar") for d in (monday, tuesday)])
     land(conn, "kline_daily", [bar("sh600000", friday, "10")])
-    assert dbt("run", "-s", "+freshness").success
+    assert dbt(*UPDATE).success
 
     assert freshness_at(conn, "2024-01-07 23:00+08") == ("2024-01-05", False, 0)
     assert freshness_at(conn, "2024-01-08 15:59+08") == ("2024-01-05", False, 0)
