@@ -13,6 +13,7 @@ from loaders.warehouse import migrate
 from loaders.warehouse.embedded import places
 from loaders.warehouse.ownership import foreign_relations, privileges
 from loaders.warehouse.postgres import Warehouse, find_warehouse
+from orchestration import tick_store
 from orchestration.steps import out_of_step
 
 LITTLE_DISK = 2 * 2**30  # bytes; a year of day bars of the whole market is a fraction of it
@@ -131,20 +132,14 @@ def _service(source: str, settings: Settings, now: datetime) -> Check:
 
 
 def _tick_store(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
-    from loaders.ticks.choice import described, open_questdb, open_store
-
-    try:
-        store = open_store(settings, warehouse) if warehouse else open_questdb(settings)
-        problems = store.check()
-        store.close()
-    except QuotemillError as error:
-        yield _failed("tick store", error)
+    seen = tick_store.look(settings, warehouse)
+    if seen.error is not None:
+        yield _failed("tick store", seen.error)
         return
-    for problem in problems:
-        wrong, _, mend = problem.rpartition(": ")
+    for wrong, mend in seen.problems:
         yield Check("tick store", "warn", wrong, mend)
-    if not problems:
-        yield Check("tick store", "ok", described(settings))
+    if not seen.problems:
+        yield Check("tick store", "ok", seen.label)
 
 
 def _orphans() -> Iterator[Check]:

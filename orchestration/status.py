@@ -7,10 +7,12 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders.engine import jobs
+from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
-from orchestration import findings
+from orchestration import findings, tick_store
 from orchestration.findings import Finding
+from orchestration.tick_store import TickStoreSeen
 
 NO_ACTIONS = (
     "no source of corporate actions was ever read, so adjusted prices equal raw ones: "
@@ -20,13 +22,14 @@ NO_ACTIONS = (
 
 @dataclass(frozen=True)
 class Status:
-    """`mends` are (what is wrong, the command that mends it)."""
+    """`mends` are (what is wrong, the command that mends it); `ticks` is None where no ticks are kept."""
 
     loads: dict[str, Any]
     builds: list[dict[str, Any]]
     freshness: list[dict[str, Any]]
     findings: list[Finding]
     mends: list[tuple[str, str]]
+    ticks: TickStoreSeen | None = None
 
     def as_json(self) -> dict[str, Any]:
         judged = findings.tally(self.findings)
@@ -37,12 +40,19 @@ class Status:
             "findings": judged.counts,
             "new_findings": judged.new,
             "acknowledged_findings": judged.acknowledged,
+            "tick_store": self.ticks.as_json() if self.ticks else None,
             "mends": [{"wrong": wrong, "mend": mend} for wrong, mend in self.mends],
         }
 
 
-def read(warehouse: Warehouse | None, limit: int = 5, as_of: str | None = None) -> Status:
-    """Read it all; works on a warehouse that holds nothing yet, and without one."""
+def read(
+    warehouse: Warehouse | None,
+    limit: int = 5,
+    as_of: str | None = None,
+    settings: Settings | None = None,
+) -> Status:
+    """Read it all; works on a warehouse that holds nothing yet, and without one. `settings` say where
+    ticks are kept; without them nobody looks there."""
     loads = jobs.report(warehouse, limit)
     if warehouse is None or not loads["jobs"]:
         return Status(loads, [], [], [], [("nothing was loaded yet", "quotemill run")])
@@ -74,7 +84,11 @@ def read(warehouse: Warehouse | None, limit: int = 5, as_of: str | None = None) 
             ends = f"ends {row['last_date']}" if row["last_date"] else "has no row"
             wrong = f"{row['dataset']} {ends}, expected {row['expected_date']}"
             mends.append((wrong, "quotemill run"))
-    return Status(loads, builds, freshness, judged, mends)
+    ticks = None
+    if settings is not None and tick_store.is_used(settings, warehouse):
+        ticks = tick_store.look(settings, warehouse)
+        mends += ticks.problems
+    return Status(loads, builds, freshness, judged, mends, ticks)
 
 
 def _judged(conn: psycopg.Connection, qa: str) -> tuple[list[dict[str, Any]], list[Finding]]:

@@ -62,6 +62,13 @@ def no_data_rows(table: pa.Table) -> list[NoDataRow]:
     return sorted(rows, key=lambda row: (row.symbol, row.trading_day, row.contract))
 
 
+# of a DAY_INDEX; `{}` names it
+HELD = (
+    "select count(distinct symbol) as series, count(*) as days, sum(rows) as ticks, "
+    "max(trading_day) as last_day from {} where status = 'complete'"
+)
+
+
 def owners_table(rows: Sequence[Owner]) -> pa.Table:
     """OWNERS of the rows: one `ts`, so that a series has one owner."""
     return pa.Table.from_pylist([vars(row) | {"ts": _ALWAYS} for row in rows], schema=OWNERS.schema)

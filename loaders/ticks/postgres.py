@@ -17,6 +17,7 @@ from loaders.ticks.fingerprint import measure_sql, measured_days, measured_row
 from loaders.ticks.frame import TICKS, key_of
 from loaders.ticks.store import (
     SCHEDULE,
+    Held,
     IndexRow,
     Measured,
     NoDataRow,
@@ -33,7 +34,7 @@ from loaders.ticks.tables import (
     NO_DATA_DAYS,
     StoreTable,
 )
-from loaders.warehouse.ownership import claim_schemas
+from loaders.warehouse.ownership import claim_schemas, has_relation
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.upsert import stage_ddl
 
@@ -148,6 +149,17 @@ class PostgresStore:
 
     def index(self, symbols: Collection[str] | None = None) -> list[IndexRow]:
         return ledger.index_rows(self._ask(lambda conn: _of_series(conn, DAY_INDEX, symbols)))
+
+    def held(self) -> Held:
+        def work(conn: psycopg.Connection) -> Held:
+            if not has_relation(conn, _name(DAY_INDEX)):
+                return Held(0, 0, 0, None)
+            [(series, days, ticks, last)] = conn.execute(
+                ledger.HELD.format(_name(DAY_INDEX)).encode()
+            )
+            return Held(series, days, int(ticks or 0), last)
+
+        return self._ask(work)
 
     def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
         self._ask(lambda conn: _put(conn, NO_DATA_DAYS, ledger.no_data_table(rows)))

@@ -42,6 +42,7 @@ from loaders.ticks.settings import QuestdbSettings
 from loaders.ticks.store import (
     NOTHING,
     SCHEDULE,
+    Held,
     IndexRow,
     Measured,
     NoDataRow,
@@ -150,6 +151,9 @@ class QuestdbStore:
     def index(self, symbols: Collection[str] | None = None) -> list[IndexRow]:
         where = of_series(symbols)
         return ledger.index_rows(self._again(lambda: self._read(DAY_INDEX, where)))
+
+    def held(self) -> Held:
+        return self._again(self._held)
 
     def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
         self._again(lambda: self._put(NO_DATA_DAYS, ledger.no_data_table(rows)))
@@ -333,6 +337,16 @@ class QuestdbStore:
             if pa.types.is_date32(field.type):
                 rows = rows.set_column(index, field.name, ledger.days_of(rows[field.name]))
         return rows.cast(table.schema)
+
+    def _held(self) -> Held:
+        there = f"select 1 as n from tables() where table_name = '{DAY_INDEX.name}'"
+        if not self._http().rows(there):
+            return Held(0, 0, 0, None)
+        (row,) = self._http().rows(ledger.HELD.format(DAY_INDEX.name))
+        last = row["last_day"]
+        return Held(
+            row["series"], row["days"], row["ticks"] or 0, day_of_number(last) if last else None
+        )
 
     def _measure(self, where: str) -> Measured:
         (row,) = self._http().rows(measure_sql("questdb", MAIN_TICKS.name, where))

@@ -126,6 +126,16 @@ class Owner:
     claimed_at: datetime
 
 
+@dataclass(frozen=True)
+class Held:
+    """What the index has as complete, all series together."""
+
+    series: int
+    days: int
+    ticks: int
+    last_day: date | None
+
+
 class TickStore(Protocol):
     """Every call waits until what it wrote can be read. `label` is for people and holds no secret.
 
@@ -189,6 +199,10 @@ class TickStore(Protocol):
 
     def index(self, symbols: Collection[str] | None = None) -> list[IndexRow]:
         """By symbol and day; of some series, or of all."""
+        ...
+
+    def held(self) -> Held:
+        """In short, for people; nothing where the tables were not made yet."""
         ...
 
     def put_no_data(self, rows: Sequence[NoDataRow]) -> None:

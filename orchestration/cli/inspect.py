@@ -26,8 +26,9 @@ def status_command(
     from orchestration import findings, status
 
     instant = shell.parse_instant(as_of)
+    settings = load_settings()
     shown = status.read(
-        find_warehouse(load_settings()), limit, instant.isoformat() if instant else None
+        find_warehouse(settings), limit, instant.isoformat() if instant else None, settings
     )
     if json:
         shell.print_json(shown.as_json())
@@ -52,6 +53,8 @@ def status_command(
             print(f"  {finding.state:<12} {finding}")
         if len(errors) > findings.SHOWN:
             print(f"  {len(errors) - findings.SHOWN:,} more errors")
+    if shown.ticks is not None:
+        print(f"ticks in {shown.ticks}")
     jobs.print_failures(shown.loads)
     for wrong, mend in shown.mends:
         print(f"mend: {wrong}: `{mend}`")

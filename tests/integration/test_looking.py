@@ -24,7 +24,7 @@ def made(new_database: Callable[[], str], tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_a_status_before_anything_tells_what_to_type(made: Bench) -> None:
-    shown = status.read(open_warehouse(made.settings))
+    shown = status.read(open_warehouse(made.settings), settings=made.settings)
 
     with open_warehouse(made.settings).connect() as conn:
         assert findings.read(conn, "qa") == []
@@ -53,6 +53,12 @@ def test_a_cancel_names_its_job_where_several_sources_load(made: Bench) -> None:
         assert source_of(warehouse, running["b"]) == "b"
         with pytest.raises(UsageError, match="no such job: 99"):
             source_of(warehouse, 99)
+
+
+def test_who_keeps_no_ticks_is_told_nothing_of_a_tick_store(made: Bench) -> None:
+    made.load(codes=("sh600000",), datasets=("codes",))
+    shown = status.read(open_warehouse(made.settings), settings=made.settings)
+    assert (shown.ticks, shown.as_json()["tick_store"]) == (None, None)
 
 
 def test_the_doctor_names_a_schema_that_is_not_ours(made: Bench) -> None:

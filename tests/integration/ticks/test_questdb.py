@@ -19,7 +19,7 @@ from loaders.ticks.questdb_ilp import IlpWriter
 from loaders.ticks.questdb_server import Address
 from loaders.ticks.store import StoreError
 from loaders.ticks.tables import MAIN_TICKS, TABLES
-from orchestration import doctor
+from orchestration import doctor, tick_store
 from tests.integration.ticks.servers import SMALL, address_of, open_at
 from tests.ticks import KEY, day_of_ticks
 
@@ -267,7 +267,17 @@ def test_the_doctor_says_how_the_store_is(
     status, what, mend = seen()
     assert (status, mend) == ("warn", "quotemill questdb resume")
     assert TICKS_NAME in what
+    seen_in_status = tick_store.look(settings, None)
+    assert (str(seen_in_status), seen_in_status.problems) == (
+        f"the QuestDB of {settings.home}: no ticks yet",
+        [(what, "quotemill questdb resume")],
+    )
     questdb_store.resume()
     elsewhere = Settings(home=questdb_folder / "nowhere", questdb_url="local")
     (check,) = doctor._tick_store(elsewhere, None)
     assert (check.status, check.mend, check.exit_code) == ("fail", "quotemill questdb start", 4)
+    away = tick_store.look(elsewhere, None)
+    assert away.as_json() == {
+        "store": f"the QuestDB of {elsewhere.home}",
+        "problems": [f"the QuestDB of {elsewhere.home} is not running"],
+    }

@@ -13,7 +13,16 @@ from loaders.ticks.fingerprint import measured
 from loaders.ticks.frame import QUOTED, DayKey, day_frame
 from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.questdb import QuestdbStore
-from loaders.ticks.store import NOTHING, SCHEDULE, IndexRow, Measured, NoDataRow, Stamp, TickStore
+from loaders.ticks.store import (
+    NOTHING,
+    SCHEDULE,
+    Held,
+    IndexRow,
+    Measured,
+    NoDataRow,
+    Stamp,
+    TickStore,
+)
 from loaders.ticks.tables import NO_DATA_DAYS
 from tests.conftest import ROOT, require
 from tests.ticks import KEY, day_of_ticks
@@ -38,6 +47,7 @@ def test_a_day_reads_back_as_it_was_written(store: TickStore) -> None:
 
 
 def test_an_unwritten_day_measures_as_nothing(store: TickStore) -> None:
+    assert store.held() == Held(0, 0, 0, None)
     assert store.measure(*KEY) == NOTHING
     assert store.read_day(*KEY).num_rows == 0
 
@@ -147,6 +157,9 @@ def test_the_index_keeps_one_row_a_day(store: TickStore) -> None:
     changed = _indexed(KEY, measured(day_of_ticks(30)))
     store.put_index([changed])
     assert store.index() == [changed, other]
+    assert store.held() == Held(1, 2, 50, MONDAY.trading_day)
+    store.supersede(*MONDAY)
+    assert store.held() == Held(1, 1, 30, KEY.trading_day)
 
 
 def test_days_without_data_keep_their_reason(store: TickStore) -> None:

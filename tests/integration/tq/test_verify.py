@@ -9,7 +9,7 @@ from loaders.errors import DataQualityError, UsageError
 from loaders.progress import Silent
 from loaders.tq.verify import Verified, verify
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import manifest
+from orchestration import manifest, status
 from tests.integration.tq.bench import Bench, build_schedule
 from tests.integration.tq.test_ticks import asked_days
 from tests.integration.tq.worlds import DAYS, INDEX, NEW, OLD, ROLL, TRADED
@@ -24,6 +24,17 @@ def verified(made: Bench) -> Verified:
 def test_what_was_loaded_is_right(made: Bench) -> None:
     found = verified(made)
     assert (found.days, found.rows, found.differences) == (DAYS, DAYS * 150, ())
+    shown = status.read(open_warehouse(made.settings), settings=made.settings)
+    told = f"the warehouse: {DAYS * 150:,} on {DAYS} days of 1 series, up to {TRADED[-1]}"
+    assert (str(shown.ticks), shown.ticks and shown.ticks.problems) == (told, [])
+    assert shown.as_json()["tick_store"] == {
+        "store": "the warehouse",
+        "series": 1,
+        "days": DAYS,
+        "ticks": DAYS * 150,
+        "last_day": TRADED[-1],
+        "problems": [],
+    }
 
 
 def test_every_difference_is_named_and_a_repair_downloads_just_those_days(
