@@ -1,4 +1,4 @@
-"""The real futures client against the sandbox. A process of the client costs three seconds, so that the
+"""The real futures client against the sandbox. A process of the client costs a second, so that the
 tests of a file share one wherever nothing goes wrong."""
 
 import importlib.util

@@ -1,5 +1,6 @@
 """Requests in, answers out."""
 
+import importlib
 import json
 import os
 import queue
@@ -24,13 +25,24 @@ CALLS: dict[str, Callable[..., Any]] = {
 }
 
 
+class _Later(types.ModuleType):
+    """Stands in for a module until something of it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
 def prepare() -> None:
     """Before the first import of the client, in this order.
 
-    The notice of changes is fetched from a fixed host, 22 seconds without an internet; loopback never
-    goes through a proxy.
+    The notice of changes is fetched from a fixed host, 22 seconds without an internet. Statistics, which
+    the client has for the prices of options, are imported when it asks for one: half of its start, and
+    a third of its memory. Loopback never goes through a proxy.
     """
     sys.modules["tqsdk.changelog_notification"] = types.ModuleType("tqsdk.changelog_notification")
+    sys.modules["scipy.stats"] = _Later("scipy.stats")
     for name in ("NO_PROXY", "no_proxy"):
         given = os.environ.get(name)
         os.environ[name] = ",".join(filter(None, (given, "127.0.0.1", "localhost")))
