@@ -47,6 +47,10 @@ class LockHeldError(QuotemillError):
     exit_code = 75
 
 
+class NotDue(Exception):
+    """There is nothing to do at this moment; no error."""
+
+
 # an internal error before all, then what keeps data away, then what is wrong with data
 _GRAVEST_FIRST = (1, 2, 3, 4, 75, 6, 5)
 

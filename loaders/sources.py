@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from loaders.warehouse.tables import LandedTable
 
 # each has its Source as SOURCE
-MODULES = {"tdx": "loaders.tdx.source", "tq": "loaders.tq.source"}
+MODULES = {
+    "tdx": "loaders.tdx.source",
+    "tq": "loaders.tq.source",
+    "ib": "loaders.ib.source",
+}
 
 
 def find(name: str) -> "Source[Any]":

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import zip_longest
 from typing import Any
 
 from loaders import sources
-from loaders.engine.load import LoadResult
+from loaders.engine.load import LoadResult, not_due
 from loaders.engine.request import LoadRequest
-from loaders.errors import DataQualityError, QuotemillError, gravest
+from loaders.errors import DataQualityError, NotDue, QuotemillError, gravest
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import build as builds
@@ -55,10 +56,11 @@ def run(
     requests: Sequence[LoadRequest],
     load: Callable[[LoadRequest], LoadResult],
     report: Callable[[str], None],
+    as_of: datetime | None = None,
 ) -> RunResult:
     """Load ▶ build, and again where a source has a further part ▶ judge.
 
-    A source that fails does not keep the others from being built.
+    A source that fails does not keep the others from being built; where nothing is due of any, nothing is.
     """
     loads: list[LoadResult] = []
     built: list[BuildResult] = []
@@ -68,7 +70,7 @@ def run(
         return [*(load.exit_code for load in loads), *(b.exit_code for b in built[-1:]), *more]
 
     try:
-        for parts in zip_longest(*(sources.find(r.source).parts(r) for r in requests)):
+        for parts in zip_longest(*(_parts(settings, r, as_of, loads, report) for r in requests)):
             first = len(loads)
             ended = {load.source for load in loads if load.ends_source}
             for part in parts:
@@ -78,7 +80,7 @@ def run(
                 if loads[-1].status == "cancelled":  # who stops a load wants no build of it now
                     return RunResult(tuple(loads), gravest(codes()), tuple(built))
             # where no load began there is nothing to build
-            if all(x.job_id is None and x.exit_code for x in loads[first:]):
+            if all(x.job_id is None and (x.exit_code or x.is_idle) for x in loads[first:]):
                 continue
             begun = True
             result = builds.build(settings, open_warehouse(settings), report, only_touched=True)
@@ -97,3 +99,19 @@ def run(
     ringing = judged.ringing > settings.finding_limit
     code = gravest(codes(DataQualityError.exit_code if ringing else 0))
     return RunResult(tuple(loads), code, tuple(built), judged)
+
+
+def _parts(
+    settings: Settings,
+    request: LoadRequest,
+    as_of: datetime | None,
+    loads: list[LoadResult],
+    report: Callable[[str], None],
+) -> Sequence[LoadRequest]:
+    """The loads that a source makes of a request; none, and a result that says so, where none is due."""
+    try:
+        return sources.find(request.source).parts(settings, request, as_of)
+    except NotDue as why:
+        report(f"{request.source}: {why}")
+        loads.append(not_due(request.source, why))
+        return ()

@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined
 import loaders.cli
 import orchestration.cli
 from loaders import errors
-from loaders.ib.settings import IbSettings
+from loaders.ib.settings import IbSettings, OpenInterestRate, SnapshotRate
 from loaders.settings import PREFIX, Settings
 from loaders.tdx.settings import TdxSettings
 from loaders.ticks.settings import QuestdbSettings
@@ -32,6 +32,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "tdx": TdxSettings,
     "tq": TqSettings,
     "ib": IbSettings,
+    "ib.rate_limits.snapshot": SnapshotRate,
+    "ib.rate_limits.open_interest": OpenInterestRate,
     "questdb": QuestdbSettings,
 }
 HIDDEN = ("help", "install_completion", "show_completion")  # typer's own
@@ -57,6 +59,10 @@ EXAMPLES = {
     "tq.holiday_url": "http://127.0.0.1:7788/holidays.json",
     "tq.cont_table_url": "http://127.0.0.1:7788/cont_table.json",
     "ib.host": "127.0.0.1",
+    "ib.universe": "/srv/ib/universe.csv",
+    "ib.slot_range": "09:30-16:00",
+    "ib.max_dte": 180,
+    "ib.max_strikes_per_expiry": 20,
 }
 DEFAULTS = {
     "home": "the platform's data folder",
@@ -77,6 +83,10 @@ DEFAULTS = {
     "tq.holiday_url": "shinnytech's",
     "tq.cont_table_url": "shinnytech's",
     "ib.host": "none: the source is not loaded",
+    "ib.universe": "the examples shipped",
+    "ib.slot_range": "all slots",
+    "ib.max_dte": "all that are listed",
+    "ib.max_strikes_per_expiry": "all in the range",
 }
 ALIASES = {
     "tdx.base_url": "`TDX_API_BASE`",
@@ -190,8 +200,10 @@ def settings() -> Iterator[tuple[str, FieldInfo]]:
     """Every setting by its dotted name."""
     for section, model in SECTIONS.items():
         for name, field in model.model_fields.items():
-            if name not in ("origins", *SECTIONS):
-                yield f"{section}.{name}".lstrip("."), field
+            dotted = f"{section}.{name}".lstrip(".")
+            below = any(known.startswith(f"{dotted}.") for known in SECTIONS)
+            if name != "origins" and dotted not in SECTIONS and not below:
+                yield dotted, field
 
 
 def variable(dotted: str) -> str:

@@ -15,7 +15,7 @@ from loaders.settings import load_settings
 
 def check_command(
     source: Annotated[
-        str | None, typer.Argument(help="tdx, tq; all configured ones if absent")
+        str | None, typer.Argument(help="tdx, tq, ib; all configured ones if absent")
     ] = None,
     json: JsonFlag = False,
 ) -> None:

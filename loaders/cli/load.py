@@ -18,14 +18,14 @@ from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.engine import jobs, load
 from loaders.engine.load import Load, LoadResult
 from loaders.engine.request import LoadRequest
-from loaders.errors import QuotemillError, SettingsError, UsageError, gravest
+from loaders.errors import NotDue, QuotemillError, SettingsError, UsageError, gravest
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import find_warehouse
 
 
 def run_command(
     source: Annotated[
-        str | None, typer.Argument(help="tdx, tq; all configured ones if absent")
+        str | None, typer.Argument(help="tdx, tq, ib; all configured ones if absent")
     ] = None,
     dataset: Annotated[
         list[str] | None, typer.Option(help="Only this dataset; repeat for more.")
@@ -45,6 +45,22 @@ def run_command(
         str,
         typer.Option(help="incremental; init: whole histories; realtime: gaps of this session."),
     ] = "incremental",
+    task: Annotated[
+        str | None,
+        typer.Option(help="Of ib: discover, snapshot, close, enrich; what is due now if absent."),
+    ] = None,
+    slot: Annotated[
+        str | None, typer.Option(help="Of ib: `now`, or today's slot by New York's clock: 10:30.")
+    ] = None,
+    run_day: Annotated[
+        bool, typer.Option("--run-day", help="Of ib: wait for every slot left of today.")
+    ] = False,
+    symbols: Annotated[
+        str | None, typer.Option(help="Of ib: only these of the universe: AAPL,MSFT,BRK_B")
+    ] = None,
+    retry_missed: Annotated[
+        bool, typer.Option("--retry-missed", help="Of ib: capture again what slots lack.")
+    ] = False,
     as_of: AsOf = None,
     verbose: Verbose = False,
     json: JsonFlag = False,
@@ -54,7 +70,9 @@ def run_command(
     Without --dataset: after the close codes, calendar, day and minute bars, ticks and corporate
     actions; with --mode init whole histories, stock facts and quotes, without ticks; with --mode
     realtime the minutes, ticks and quotes of the running session. Of tq the main contracts, then the
-    ticks of the schedule that dbt made of them; --mode mapping or ticks for one of these.
+    ticks of the schedule that dbt made of them; --mode mapping or ticks for one of these. Of ib what is
+    due at this minute: contracts before the open, a slot every half hour, the close, open interest of the
+    session before (--date for an earlier one); with nothing due it says so and exits 0.
     Running again is always safe. Ctrl-C finishes what is in hand and stops; running again continues.
 
     Example: loaders run tdx --codes sh600000,sz000002
@@ -63,12 +81,19 @@ def run_command(
     shell.log_requests(settings.request_log, verbose)
     if source is not None:
         sources.find(source)
-    options = {"exchange": exchange, "date": day}
+    options = {
+        **{"exchange": exchange, "date": day, "slot": slot},
+        **{"run_day": "yes" if run_day else None, "retry_missed": "yes" if retry_missed else None},
+    }
+    if task is not None and mode != "incremental":
+        raise UsageError("give one of --task and --mode")
+    if symbols is not None and codes is not None:
+        raise UsageError("give one of --symbols and --codes")
     request = LoadRequest(
         source or "",
-        mode=mode,
+        mode=task or mode,
         datasets=tuple(dataset) if dataset else None,
-        keys=_keys(codes, codes_file, exchange),
+        keys=_symbols(symbols) if symbols is not None else _keys(codes, codes_file, exchange),
         since=shell.parse_day(since),
         until=shell.parse_day(until),
         options={name: value for name, value in options.items() if value is not None},
@@ -91,7 +116,11 @@ def _run_parts(
 ) -> list[LoadResult]:
     """The loads that a source makes of a request, up to the first that ends it."""
     results: list[LoadResult] = []
-    parts = sources.find(request.source).parts(request)
+    try:
+        parts = sources.find(request.source).parts(settings, request, shell.parse_instant(as_of))
+    except NotDue as why:
+        print(f"{request.source}: {why}" if named else why, file=sys.stderr)
+        return [load.not_due(request.source, why)]
     for part in parts:
         if len(parts) > 1:
             print(f"{part.source}, {part.mode}:", file=sys.stderr)
@@ -258,6 +287,14 @@ def summarise(result: LoadResult, report: Terminal | Lines) -> None:
         report.line(f"hint: {result.hint}")
     if result.job_id is not None:
         report.line(f"job {result.job_id} {result.status} in {result.seconds:.1f} s")
+
+
+def _symbols(text: str) -> tuple[str, ...]:
+    """Symbols between commas; `BRK_B` stands for the one with a blank."""
+    found = tuple(dict.fromkeys(s.strip().replace("_", " ").upper() for s in text.split(",")))
+    if not all(found):
+        raise UsageError("no symbol is given" if len(found) == 1 else "a symbol is empty")
+    return found
 
 
 def _keys(text: str | None, file: Path | None, exchange: str | None) -> tuple[str, ...] | None:

@@ -18,6 +18,7 @@ from loaders.engine.jobs import Task
 from loaders.engine.request import LoadRequest, request_of
 from loaders.errors import (
     LockHeldError,
+    NotDue,
     PartialError,
     QuotemillError,
     UpstreamError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from loaders.engine.source import Source
 
+NOT_DUE = "not due"  # status of a load for which there was nothing to do
 PACKAGE_ROWS = 2_000_000  # a package that has as many takes no further key
 
 
@@ -58,6 +60,11 @@ class LoadResult:
         """Would a further part of the same source only fail again?"""
         return self.status == "failed" and self.exit_code != LockHeldError.exit_code
 
+    @property
+    def is_idle(self) -> bool:
+        """Was there nothing to do?"""
+        return self.status == NOT_DUE
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {
             "tasks": [
@@ -82,6 +89,8 @@ class Load:
     job_id: int
     clock: Callable[[], datetime]
     reporter: Reporter
+    # the moment that stands in for every clock, where one was given
+    as_of: datetime | None = None
     # the tasks of the job that is loaded again, with the keys that are left of each
     retried: Sequence[Task] | None = None
     tasks: list[Task] = field(default_factory=list)
@@ -165,7 +174,11 @@ def run_load(
         retry_of = job["job_id"]
         request = request_of(job["parameters"])
     else:
-        request = source.resolve(warehouse, request, clock())
+        try:
+            request = source.resolve(settings, warehouse, request, as_of or source.now(settings))
+        except NotDue as why:
+            reporter.line(str(why))
+            return not_due(request.source, why)
     busy = "fail" if retry else source.when_busy(settings, request)
     lane = source.lane_of(request)
     try:
@@ -202,7 +215,7 @@ def run_load(
         with locks.Watch(lock, job_id) as watch:
             load = Load(
                 source, settings, request, warehouse, pipeline, lock, watch, job_id, clock,
-                reporter, retried=retried,
+                reporter, as_of, retried,
             )  # fmt: skip
             on_start(load)
             error: QuotemillError | None = None
@@ -228,6 +241,11 @@ def run_load(
 
 def _skipped(source: str, *why: str) -> LoadResult:
     return LoadResult(None, source, "skipped", 0, (), why, None, "", 0.0)
+
+
+def not_due(source: str, why: NotDue) -> LoadResult:
+    """The result of a load for which the moment has nothing to do."""
+    return LoadResult(None, source, NOT_DUE, 0, (), (str(why),), None, "", 0.0)
 
 
 def stopped(source: str, error: QuotemillError) -> LoadResult:

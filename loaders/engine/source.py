@@ -13,7 +13,7 @@ what threads, event loops or processes a source uses to get its answers is its o
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import pyarrow as pa
@@ -114,9 +114,12 @@ class Source(Generic[C]):
     plan: Callable[[C], Iterator[Sequence[Unit]]]
     # raises UsageError, SettingsError for what can be known before anything is opened
     check_request: "Callable[[Settings, LoadRequest], None]" = lambda *_: None
-    # the request with words like `last` made into days; raises UsageError
-    resolve: Callable[[Warehouse, LoadRequest, datetime], LoadRequest] = lambda _, request, __: (
-        request
+    # what time it is for a load that is told none: this machine's, UTC, where the source has no clock
+    now: "Callable[[Settings], datetime]" = lambda _: datetime.now(UTC)
+    # the request with words like `last` made into days; raises UsageError, and NotDue where the moment
+    # has nothing for it
+    resolve: "Callable[[Settings, Warehouse, LoadRequest, datetime], LoadRequest]" = (
+        lambda _, __, request, ___: request
     )
     # settings that dbt's models read from ops.settings, by name
     told_to_dbt: "Callable[[Settings], Mapping[str, str]]" = lambda _: {}
@@ -126,9 +129,12 @@ class Source(Generic[C]):
     when_busy: "Callable[[Settings, LoadRequest], Literal['fail', 'skip', 'wait']]" = lambda *_: (
         "fail"
     )
-    # what `run` makes of a request: loads one after the other, the tables built in between by
-    # `quotemill run`, where a later one reads what dbt made of an earlier one
-    parts: Callable[[LoadRequest], Sequence[LoadRequest]] = lambda request: (request,)
+    # what `run` makes of a request at a moment (None: now): loads one after the other, the tables built
+    # in between by `quotemill run`, where a later one reads what dbt made of an earlier one; raises
+    # NotDue where the moment has nothing to load
+    parts: "Callable[[Settings, LoadRequest, datetime | None], Sequence[LoadRequest]]" = (
+        lambda _, request, __: (request,)
+    )
     # after a load: what is still to be done, a line for each, with the command that does it
     due: "Callable[[Settings, Warehouse], Sequence[str]]" = lambda *_: ()
     # for the manifest of a build: what was built of the source, or, with earlier facts, the same of the

@@ -1,10 +1,39 @@
 """Section `ib` of the settings."""
 
-from typing import Any, Literal
+import re
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from loaders.section import Section
+
+CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+Clock = Annotated[str, Field(pattern=CLOCK)]
+
+
+class SnapshotRate(Section):
+    """Batches of quotes."""
+
+    per_minute: float = Field(
+        30, gt=0, description="batches of quotes that may begin in a minute; a sixth may gather"
+    )
+
+
+class OpenInterestRate(Section):
+    """Batches of open interest."""
+
+    per_minute: float = Field(
+        60, gt=0, description="batches of open interest that may begin in a minute"
+    )
+
+
+class RateLimits(Section):
+    """A token is a batch."""
+
+    snapshot: SnapshotRate = SnapshotRate()
+    open_interest: OpenInterestRate = OpenInterestRate()
 
 
 class IbSettings(Section):
@@ -59,12 +88,97 @@ class IbSettings(Section):
     )
     qualify_batch_size: int = Field(50, ge=1, description="contracts that are looked up at once")
 
-    @field_validator("host")
-    @classmethod
-    def _none_if_empty(cls, value: str | None) -> str | None:
-        return value or None
+    universe: Path | None = Field(
+        None, description="a CSV file: symbol, weight, group, enabled; empty: the examples shipped"
+    )
+    stage: int = Field(
+        0,
+        ge=0,
+        le=3,
+        description="of the universe: 0 its heaviest symbol, 1 two, 2 ten, 3 all that are enabled",
+    )
+    slot_range: str | None = Field(
+        None, description="the slots that are captured, 09:30-16:00 in New York; empty: all"
+    )
+    slot_grace_seconds: int = Field(
+        120, ge=0, lt=1800, description="a capture that begins later than this is late"
+    )
+    pre_open_time: Clock = Field("09:25", description="discovery, in New York")
+    midday_refresh_enabled: bool = Field(
+        False, description="look for further contracts at `midday_refresh_time`"
+    )
+    midday_refresh_time: Clock = Field("12:15", description="midday's discovery, in New York")
+    close_snapshot_time: Clock = Field("17:00", description="close snapshot, in New York")
+    close_snapshot_until: Clock = Field(
+        "19:00", description="until when what the close snapshot lacks is asked for again"
+    )
+    enrich_time: Clock = Field(
+        "04:00", description="open interest of the session before, in New York"
+    )
+    enrich_confirm_time: Clock = Field(
+        "07:30", description="second pass, for what was not published at the first"
+    )
+    open_interest_published_at: Clock = Field(
+        "06:30", description="when the exchange publishes the open interest of the session before"
+    )
+    expiry_types: list[Literal["monthly", "quarterly", "weekly"]] = Field(
+        ["monthly", "quarterly"], description="expirations that are wanted"
+    )
+    max_dte: int | None = Field(
+        None, ge=0, description="most days to expiration; empty: all that are listed"
+    )
+    strike_range: float = Field(
+        0.30, gt=0, description="strikes this far from the previous close, as a share of it"
+    )
+    max_strikes_per_expiry: int | None = Field(
+        None, ge=1, description="strikes nearest to the previous close; empty: all in the range"
+    )
+    max_concurrent_snapshots: int = Field(
+        10, ge=1, description="contracts that are looked at at once: the size of a batch"
+    )
+    rate_limits: RateLimits = Field(RateLimits(), description="batches a minute")
+    overflow: Literal["shrink", "refuse"] = Field(
+        "shrink", description="contracts that do not fit a slot: take the nearest strikes, or none"
+    )
+    history_probe: int = Field(
+        0, ge=0, description="contracts that historical data are asked of after the close, to tell"
+    )
+    risk_free_rate: float = Field(0.04, description="a year's, of recomputed volatilities")
+    dividend_yield: float = Field(0.0, description="a year's, of recomputed volatilities")
 
-    @field_validator("client_id_pool", "retry_waits", mode="before")
+    @property
+    def slots(self) -> tuple[time, time] | None:
+        """`slot_range` as two wall clocks."""
+        if self.slot_range is None:
+            return None
+        first, last = map(time.fromisoformat, self.slot_range.split("-"))
+        return first, last
+
+    @model_validator(mode="after")
+    def _batch_fits_lines(self) -> "IbSettings":
+        if self.max_concurrent_snapshots + 1 > int(self.market_data_lines * 0.9):
+            raise ValueError(
+                "max_concurrent_snapshots and one line of the underlying must fit 0.9 of "
+                f"market_data_lines ({self.market_data_lines})"
+            )
+        return self
+
+    @field_validator("slot_range", mode="before")
+    @classmethod
+    def _range(cls, value: Any) -> Any:
+        clock = CLOCK.strip("^$")
+        if not value:
+            return None
+        if not re.fullmatch(f"{clock}-{clock}", str(value)) or str(value)[:5] > str(value)[6:]:
+            raise ValueError("two times of New York, ascending: 09:30-16:00")
+        return value
+
+    @field_validator("host", "universe", "max_dte", "max_strikes_per_expiry", mode="before")
+    @classmethod
+    def _none_if_empty(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("client_id_pool", "retry_waits", "expiry_types", mode="before")
     @classmethod
     def _comma_list(cls, value: Any) -> Any:
         found = value.split(",") if isinstance(value, str) else value

@@ -95,7 +95,7 @@ def _check_codes(settings: Settings, request: LoadRequest) -> None:
             )
 
 
-def resolve(warehouse: Warehouse, request: LoadRequest, now: datetime) -> LoadRequest:
+def resolve(_: Settings, warehouse: Warehouse, request: LoadRequest, now: datetime) -> LoadRequest:
     """The request with codes in lower case, and the day of `--date` as its first and last day.
 
     Raises UsageError for a day without trading; its text names the trading day before.

@@ -4,6 +4,7 @@ import importlib.util
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Literal
 
 from loaders.engine.request import LoadRequest
@@ -64,7 +65,7 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
         raise UsageError("--since is later than --until")
 
 
-def parts(request: LoadRequest) -> Sequence[LoadRequest]:
+def parts(_: Settings, request: LoadRequest, __: datetime | None) -> Sequence[LoadRequest]:
     """The main contracts, then the ticks of the schedule that dbt makes of them."""
     if request.mode not in BOTH:
         return (request,)

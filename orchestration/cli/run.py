@@ -65,6 +65,7 @@ def run_all(settings: Settings, as_of: str | None = None, source: str | None = N
         [LoadRequest(name) for name in names],
         lambda request: attempt(request.source, partial(execute, settings, request, as_of=as_of)),
         builds.stderr.line,
+        shell.parse_instant(as_of),
     )
     for built in result.builds:
         build.summarise(built)

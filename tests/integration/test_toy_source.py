@@ -349,11 +349,11 @@ def test_a_server_that_does_not_start_for_a_while_leaves_the_watch_awake() -> No
 def test_a_source_that_nobody_registered_is_named(bench: Toy) -> None:
     with pytest.raises(UsageError, match="unknown source nothing") as error:
         sources.find("nothing")
-    assert error.value.hint == "sources: tdx, tq, toy"
+    assert error.value.hint == "sources: tdx, tq, ib, toy"
 
 
 def in_two_parts(monkeypatch: pytest.MonkeyPatch, due: Callable[..., Sequence[str]]) -> None:
-    def parts(request: LoadRequest) -> tuple[LoadRequest, ...]:
+    def parts(_: Settings, request: LoadRequest, __: object) -> tuple[LoadRequest, ...]:
         return request, replace(request, mode="spot")
 
     monkeypatch.setattr(toy, "SOURCE", replace(toy.SOURCE, parts=parts, due=due))

@@ -32,7 +32,9 @@ def did(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def find(name: str) -> Any:
         modes = ("first", "second")[: 2 if name == "two" else 1]
-        return SimpleNamespace(parts=lambda r: tuple(replace(r, mode=mode) for mode in modes))
+        return SimpleNamespace(
+            parts=lambda _, r, __: tuple(replace(r, mode=mode) for mode in modes)
+        )
 
     def built(*_: object, **__: object) -> BuildResult | None:
         done.append("build")

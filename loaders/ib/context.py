@@ -1,0 +1,179 @@
+"""What a running load of option chains offers its datasets."""
+
+import hashlib
+import math
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from loaders.engine import source
+from loaders.errors import UpstreamError
+from loaders.ib import stored
+from loaders.ib.agenda import Agenda, oldest_set
+from loaders.ib.capture import Capturer
+from loaders.ib.discovery import Found
+from loaders.ib.errors import ClientIdInUse, GatewayGone
+from loaders.ib.pacing import TokenBucket, Waits
+from loaders.ib.rows import Run
+from loaders.ib.service.gateway import ApiEvent, Gateway
+from loaders.ib.settings import IbSettings
+from loaders.ib.slots import EVERY, Session, Slot, session_on
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    import psycopg
+
+    from loaders.engine.load import Load
+    from loaders.ib.stored import Chain, Queued
+
+R = TypeVar("R")
+LOST = (GatewayGone, ClientIdInUse)
+# before the next slot: the lane is to be free by then
+MARGIN = timedelta(seconds=15)
+
+
+@dataclass
+class Context:
+    """`found` is what discovery knows of each symbol, `slot_runs` the rows that tell of captures, by key.
+
+    `telling` are events of the gateway that have not landed yet, `written` counts those that have.
+    `gone` is why nobody answers any more: it ends the load after its last step, when all rows are there.
+    """
+
+    load: "Load"
+    gateway: Gateway
+    waits: Waits
+    ingest_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    found: dict[str, Found] = field(default_factory=dict)
+    slot_runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    missed: "dict[str, list[Queued]]" = field(default_factory=dict)
+    lacking: dict[str, set[int]] = field(default_factory=dict)
+    telling: list[ApiEvent] = field(default_factory=list)
+    written: int = 0
+    gone: UpstreamError | None = None
+    is_last_step: bool = False
+    told: datetime | None = None  # the newest moment
+    patience: float | None = None  # of pauses, by the clock of `waits`
+    denied: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.settings: IbSettings = self.load.settings.ib
+        rates = self.settings.rate_limits
+        self.bucket = TokenBucket(rates.snapshot.per_minute, self.waits)
+        self.oi_bucket = TokenBucket(rates.open_interest.per_minute, self.waits)
+
+    def ask(self, work: "Callable[[psycopg.Connection], R]") -> R:
+        """A query of the warehouse, patiently."""
+        return self.load.warehouse.ask(work)
+
+    def now(self) -> datetime:
+        """UTC. Of a gateway that is gone, whose clock it is, the last moment that it told."""
+        if self.gone is None or self.settings.clock == "machine":
+            try:
+                self.told = self.gateway.now()
+            except UpstreamError as error:
+                self.lose(error)
+        if self.told is None:
+            raise self.gone or UpstreamError("the gateway does not tell its time")
+        return self.told
+
+    @property
+    def agenda(self) -> Agenda:
+        return Agenda(self.settings, self.now())
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        return {"fetched_at": self.load.clock(), "is_final": True}
+
+    @property
+    def lines(self) -> int:
+        return int(self.settings.market_data_lines * 0.9)
+
+    @cached_property
+    def run(self) -> Run:
+        from importlib.metadata import version
+
+        chosen = self.settings.model_dump_json(
+            exclude={"host", "port", "client_id", "client_id_pool"}
+        )
+        try:
+            source = self.gateway.source()
+        except UpstreamError as error:
+            self.lose(error)
+            source = "IBKR" if self.settings.clock == "machine" else "SANDBOX"
+        return Run(
+            self.ingest_id,
+            source,
+            hashlib.sha256(chosen.encode()).hexdigest()[:12],
+            version("quotemill"),
+            self.settings.slot_grace_seconds,
+        )
+
+    @property
+    def again_after(self) -> float:
+        """Seconds after which what was missed is tried again."""
+        return max(self.settings.retry_waits, default=0.0)
+
+    def session(self, day: "date") -> Session:
+        found = session_on(day)
+        assert found is not None
+        return found
+
+    def chains(self, day: "date", symbols: Sequence[str]) -> "dict[str, Chain]":
+        return self.ask(lambda conn: stored.chains(conn, day, oldest_set(day), symbols))
+
+    def capturer(self, wanted: int, deadline: datetime) -> Capturer:
+        self.patience = self.waits.monotonic() + (deadline - self.now()).total_seconds()
+        return Capturer(
+            self.gateway,
+            self.now,
+            self.bucket,
+            self.waits,
+            self.settings.max_concurrent_snapshots,
+            self.lines,
+            wanted,
+            self.settings.allow_fallback_to_delayed,
+            self.settings.retry_waits,
+            deadline,
+            self.load.cancelling,
+            self.load.reporter.line,
+            self.denied,
+            self.gone,
+        )
+
+    def must_end(self) -> bool:
+        """Are pauses to end: is the load to stop, or has the capture in hand to give way?"""
+        return self.load.cancelling() or self._left() <= 0
+
+    def pause(self, seconds: float) -> None:
+        """A pause of the gateway, cut short where the capture in hand has to give way."""
+        self.waits.pause(max(min(seconds, self._left()), 0.0))
+
+    def _left(self) -> float:
+        return math.inf if self.patience is None else self.patience - self.waits.monotonic()
+
+    def deadline(self, slot: Slot) -> datetime:
+        """When a capture of a slot gives way to the next one."""
+        following = self.agenda.next_slot(max(slot.at, self.now()))
+        return following.at - MARGIN if following else slot.at + EVERY
+
+    def lose(self, error: Exception) -> None:
+        """Remember that nobody answers any more; one answer that is late or refused is not that."""
+        if isinstance(error, UpstreamError) and type(error) in LOST:
+            self.gone = error
+
+    def pacing_events(self) -> list[ApiEvent]:
+        """Take what the gateway said; those events that complain of too many requests.
+
+        What is worth telling is kept: no plain information, and no contract that does not exist, of which
+        there is a table."""
+        new = self.gateway.take_events()
+        self.telling += [event for event in new if event.action not in ("info", "negative")]
+        return [event for event in new if event.is_pacing]
+
+
+Dataset = source.Dataset[Context]

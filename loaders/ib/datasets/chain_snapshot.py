@@ -1,0 +1,89 @@
+"""Dataset `chain_snapshot`: every contract of the session's set at a slot, and again what a slot lacks.
+
+Keys are `AAPL 2026-11-19T15:00Z`. A contract that answered nothing is a row with its error; what may still
+be had waits in the queue beside.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from loaders.engine.outcome import Outcome, records
+from loaders.ib.context import Context, Dataset
+from loaders.ib.rows import INTRADAY, RECAPTURE
+from loaders.ib.schemas import CHAIN_SNAPSHOT
+from loaders.ib.schemas import RECAPTURE as QUEUE
+from loaders.ib.slot_capture import Moment, captured, key_of, moment_of, queue_row, symbol_of
+from loaders.ib.slots import Slot, slot_of
+
+
+def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    for name, of_slot in groupby(keys, moment_of):
+        slot, symbols = slot_of(name), [symbol_of(key) for key in of_slot]
+        if run.now() > run.agenda.last_call(run.session(slot.trade_date)):
+            yield from (_expired(run, slot, symbol) for symbol in symbols)
+        elif run.lacking:
+            yield from _again(run, slot, symbols)
+        else:
+            yield from _whole(run, slot, symbols)
+        if run.load.cancelling():
+            return
+
+
+def _whole(run: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome]:
+    chains = run.chains(slot.trade_date, symbols)
+    contracts = {symbol: chain.contracts for symbol, chain in chains.items()}
+    moment = Moment(
+        *(slot, CHAIN_SNAPSHOT.name, INTRADAY),
+        *(run.settings.market_data_type, run.deadline(slot)),
+    )
+    return captured(run, moment, chains, symbols, contracts)
+
+
+def _again(run: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome]:
+    """Just the contracts that the slot lacks."""
+    chains = run.chains(slot.trade_date, symbols)
+    contracts = {
+        symbol: [c for c in chain.contracts if c.conid in run.lacking[key_of(symbol, slot)]]
+        for symbol, chain in chains.items()
+    }
+    moment = Moment(
+        *(slot, CHAIN_SNAPSHOT.name, RECAPTURE),
+        *(run.settings.market_data_type, run.deadline(slot)),
+    )
+    return captured(run, moment, chains, symbols, contracts)
+
+
+def _expired(run: Context, slot: Slot, symbol: str) -> Outcome:
+    """A quote of a session that is over cannot be had: what waited for it is given up."""
+    key = key_of(symbol, slot)
+    why = (
+        f"the session of {slot.trade_date} is over: a quote of {slot.label} cannot be had any more"
+    )
+    waiting = run.missed.get(key, [])
+    rows = [
+        queue_row(
+            slot.trade_date,
+            slot.at,
+            queued.conid,
+            symbol,
+            reason=queued.reason,
+            attempts=queued.attempts,
+            queued_at=queued.queued_at,
+            next_try_at=queued.next_try_at,
+            state="expired",
+        )
+        | run.lineage
+        for queued in waiting
+    ]
+    return Outcome(key, [], skipped=None if rows else why, beside=rows)
+
+
+DATASET = Dataset(
+    "chain_snapshot",
+    CHAIN_SNAPSHOT,
+    "market_data",
+    fetch,
+    records,
+    key_of=lambda row: str(row["symbol"]),
+    beside=QUEUE,
+)

@@ -1,0 +1,84 @@
+"""Dataset `contract`: options that were found to exist; beside them those that do not, for the session.
+
+A contract that is known is not looked up again. Discovery asks for parameters and candidates before
+(loaders.ib.plan), for all symbols, so that what does not fit a slot is left out first.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from loaders.engine.outcome import Outcome, records
+from loaders.errors import UpstreamError
+from loaders.ib import stored
+from loaders.ib.context import Context, Dataset
+from loaders.ib.discovery import Found
+from loaders.ib.request import day_of
+from loaders.ib.schemas import CONTRACT, NEGATIVE_CONTRACT
+from loaders.ib.service.error_codes import ERROR_CODES, NO_CONTRACT
+from loaders.ib.service.gateway import Candidate, OptionContract
+
+NO_SUCH = next(row.code for row in ERROR_CODES if row.error_type == NO_CONTRACT)
+
+
+def fetch(run: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
+    for symbol in symbols:
+        yield _qualified(run, symbol, run.found[symbol])
+
+
+def _qualified(run: Context, symbol: str, found: Found) -> Outcome:
+    if found.why is not None:
+        return Outcome(symbol, failure=found.why)
+    known = run.ask(lambda conn: stored.known_contracts(conn, symbol))
+    unknown = [c for c in found.candidates if c not in known]
+    try:
+        qualified = run.gateway.qualify(unknown)
+    except UpstreamError as error:
+        run.lose(error)
+        found.why = str(error)
+        return Outcome(symbol, failure=found.why)
+    new = qualified.contracts
+    kept = [known[c] for c in found.candidates if c in known]
+    found.contracts = sorted([*kept, *new], key=lambda c: (c.expiry, c.strike, c.right, c.conid))
+    found.unknown, found.discovered_at = len(qualified.failed), run.now()
+    failure = None
+    if qualified.failed:
+        _, why = qualified.failed[0]
+        failure = f"{len(qualified.failed):,} contracts could not be looked up: {why.error_message}"
+    return Outcome(
+        symbol,
+        [_row(run, contract) for contract in new],
+        cursor=day_of(run.load.request),
+        failure=failure,
+        beside=[_negative(run, candidate) for candidate in qualified.impossible],
+    )
+
+
+def _row(run: Context, contract: OptionContract) -> dict[str, Any]:
+    values = vars(contract) | {"option_right": contract.right}
+    seen = {"first_seen_date": day_of(run.load.request), "source_route": "contract_details"}
+    return {k: v for k, v in values.items() if k != "right"} | seen | run.lineage
+
+
+def _negative(run: Context, candidate: Candidate) -> dict[str, Any]:
+    return {
+        "trade_date": day_of(run.load.request),
+        "symbol": candidate.symbol,
+        "trading_class": candidate.trading_class,
+        "expiry": candidate.expiry,
+        "strike": candidate.strike,
+        "option_right": candidate.right,
+        "refused_at": run.now(),
+        "error_code": NO_SUCH,
+        "source_route": "contract_details",
+    } | run.lineage
+
+
+DATASET = Dataset(
+    "contract",
+    CONTRACT,
+    "contract_details",
+    fetch,
+    records,
+    key_of=lambda row: str(row["symbol"]),
+    beside=NEGATIVE_CONTRACT,
+)

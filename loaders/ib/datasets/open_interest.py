@@ -1,0 +1,191 @@
+"""Dataset `open_interest`: positions at the end of a session, asked for on the next morning; beside them how
+the attempt went. Keys are `AAPL 2026-11-19`.
+
+The exchange publishes at about 06:30; what is shown before is still of the session before. A value lands under
+the session that it is of by the time at which it was read, or under the one before where nearly all are what
+they were although there was trading: then the exchange is late.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from loaders.engine.outcome import Outcome, records
+from loaders.errors import UpstreamError
+from loaders.ib import stored
+from loaders.ib.agenda import asof_date
+from loaders.ib.capture import in_batches
+from loaders.ib.context import Context, Dataset
+from loaders.ib.schemas import ENRICHMENT, OPEN_INTEREST
+from loaders.ib.service.gateway import OpenInterest, OptionContract
+from loaders.ib.slot_capture import moment_of, symbol_of
+from loaders.ib.slots import session_before
+
+BATCH = 50  # contracts; half of the lines that an account has at least
+SAME_SHARE = 0.99  # of a chain: as many unchanged values are yesterday's
+MORNINGS = 3  # failed ones that are worth an alarm
+FAILED = "oi_enrichment_failed"
+ROUTE = "open_interest"
+
+
+def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    for key in keys:
+        if run.load.cancelling():
+            return
+        yield _enriched(run, key, symbol_of(key), date.fromisoformat(moment_of(key)))
+
+
+def _enriched(run: Context, key: str, symbol: str, day: date) -> Outcome:
+    chain = run.chains(day, [symbol]).get(symbol)
+    if chain is None:
+        return Outcome(key, failure=f"no contracts of {symbol} on {day}")
+    today = run.agenda.today
+    eligible = [c for c in chain.contracts if c.expiry >= today]
+    answers = _asked(run, eligible)
+    values = {a.contract.conid: a for a in answers if a.open_interest is not None}
+    known = run.ask(lambda conn: stored.open_interest(conn, [c.conid for c in eligible]))
+    asof = asof_date(run.now(), run.settings.open_interest_published_at)
+    if asof == day and _is_still_old(run, symbol, day, values, known):
+        asof = session_before(day).trade_date
+    rows, counts = _rows(run, symbol, day, asof, values, known)
+    have = {conid for conid, of in known.items() if day in of}
+    have |= set(values) if asof == day else set()
+    counts |= {
+        "eligible": len(eligible),
+        "expired": len(chain.contracts) - len(eligible),
+        "failed": len(eligible) - len(values),
+        "stale": len(set(values) - have),
+    }
+    lacking = len(eligible) - len(have & {c.conid for c in eligible})
+    # before it is published, what is missing is not failed but pending
+    status = "complete" if not lacking else "stale" if asof < day and values else "failed"
+    attempt = _attempt(run, symbol, day, counts, status)
+    return Outcome(
+        key,
+        rows,
+        cursor=day if status == "complete" else None,
+        cursor_key=symbol,
+        failure=_failure(run, symbol, day, lacking, len(eligible), status, answers),
+        beside=[attempt],
+    )
+
+
+def _asked(run: Context, contracts: Sequence[OptionContract]) -> list[OpenInterest]:
+    size, answers = min(BATCH, run.lines), []
+    for batch in in_batches(contracts, size):
+        if run.gone is not None or run.load.cancelling():
+            break
+        run.oi_bucket.take()
+        try:
+            answers += run.gateway.open_interest(batch, lines=run.lines)
+        except UpstreamError as error:
+            run.gone = error
+    return answers
+
+
+def _is_still_old(
+    run: Context,
+    symbol: str,
+    day: date,
+    values: Mapping[int, OpenInterest],
+    known: Mapping[int, Mapping[date, int]],
+) -> bool:
+    before = session_before(day).trade_date
+    compared = [conid for conid in values if before in known.get(conid, {})]
+    same = sum(values[conid].open_interest == known[conid][before] for conid in compared)
+    if not compared or same < SAME_SHARE * len(compared):
+        return False
+    return run.ask(lambda conn: stored.traded(conn, day, symbol))
+
+
+def _rows(
+    run: Context,
+    symbol: str,
+    day: date,
+    asof: date,
+    values: Mapping[int, OpenInterest],
+    known: Mapping[int, Mapping[date, int]],
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    rows, counts = [], {"filled": 0, "same": 0, "changed": 0}
+    for conid, answer in values.items():
+        old = known.get(conid, {}).get(asof)
+        counts[
+            "filled" if old is None else "same" if old == answer.open_interest else "changed"
+        ] += 1
+        if old == answer.open_interest:
+            continue
+        rows.append(
+            {
+                "conid": conid,
+                "oi_asof_date": asof,
+                "symbol": symbol,
+                "trade_date": day,
+                "open_interest": answer.open_interest,
+                "captured_at": answer.captured_at,
+                "ingest_id": run.ingest_id,
+                "source_route": ROUTE,
+            }
+            | run.lineage
+        )
+    return rows, counts
+
+
+def _attempt(
+    run: Context, symbol: str, day: date, counts: Mapping[str, int], status: str
+) -> dict[str, Any]:
+    return {
+        "trade_date": day,
+        "symbol": symbol,
+        "attempted_at": run.now(),
+        "pass": run.load.request.options["pass"],
+        **counts,
+        "status": status,
+        "source_route": ROUTE,
+    } | run.lineage
+
+
+def _failure(
+    run: Context,
+    symbol: str,
+    day: date,
+    lacking: int,
+    eligible: int,
+    status: str,
+    answers: Sequence[OpenInterest],
+) -> str | None:
+    if status == "complete":
+        return None
+    if status == "stale":
+        run.load.log("info", f"{symbol} {day}: the open interest is not published yet", {})
+        return None
+    first = next((a.failure.error_message for a in answers if a.failure), "no value came")
+    why = str(run.gone) if run.gone else first
+    text = f"{lacking:,} of {eligible:,} contracts have no open interest of {day}: {why}"
+    return f"{FAILED}: {text}" if _mornings(run, symbol) >= MORNINGS - 1 else text
+
+
+def _mornings(run: Context, symbol: str) -> int:
+    """How many mornings before this one failed, the newest in a row."""
+    today, since = run.agenda.today, run.agenda.today - timedelta(days=14)
+    tried = run.ask(lambda conn: stored.enrichments(conn, [symbol], since))
+    by_morning: dict[date, set[str]] = {}
+    for _, _, at, status in tried:
+        by_morning.setdefault(at.date(), set()).add(status)
+    mornings = [by_morning[m] for m in sorted(by_morning, reverse=True) if m < today]
+    failed = 0
+    for statuses in mornings:
+        if "complete" in statuses or "failed" not in statuses:
+            break
+        failed += 1
+    return failed
+
+
+DATASET = Dataset(
+    "open_interest",
+    OPEN_INTEREST,
+    ROUTE,
+    fetch,
+    records,
+    key_of=lambda row: str(row["symbol"]),
+    beside=ENRICHMENT,
+)

@@ -1,0 +1,47 @@
+"""Which expirations are standard: monthly, quarterly, weekly, by the calendar and not by a rule of thumb.
+
+The third Friday may be a holiday; then the session before it is the month's (2025-04-17, 2026-06-18).
+"""
+
+from calendar import FRIDAY, monthcalendar
+from collections.abc import Collection, Iterable
+from datetime import date, timedelta
+from functools import cache
+
+from loaders.ib.slots import session_before, session_on
+
+KINDS = ("monthly", "quarterly", "weekly")
+QUARTERS = (3, 6, 9, 12)
+
+
+@cache
+def monthly(year: int, month: int) -> date:
+    """The third Friday, or the session before where that is a holiday."""
+    weeks = [week[FRIDAY] for week in monthcalendar(year, month) if week[FRIDAY]]
+    friday = date(year, month, weeks[2])
+    return friday if session_on(friday) else session_before(friday).trade_date
+
+
+@cache
+def quarterly(year: int, month: int) -> date:
+    """The last session of a quarter's last month."""
+    first_of_next = date(year + month // 12, month % 12 + 1, 1)
+    return session_before(first_of_next).trade_date
+
+
+def kinds_of(expiry: date) -> set[str]:
+    """What an expiration counts as; any other session of a listed chain is a weekly one."""
+    found = set()
+    if expiry == monthly(expiry.year, expiry.month):
+        found.add("monthly")
+    if expiry.month in QUARTERS and expiry == quarterly(expiry.year, expiry.month):
+        found.add("quarterly")
+    return found or {"weekly"}
+
+
+def chosen(
+    listed: Iterable[date], today: date, kinds: Collection[str], max_dte: int | None
+) -> list[date]:
+    """The listed expirations that are wanted, today's included, ascending."""
+    last = today + timedelta(days=max_dte) if max_dte is not None else date.max
+    return sorted(day for day in listed if today <= day <= last and kinds_of(day) & set(kinds))

@@ -1,0 +1,102 @@
+"""How many contracts fit a slot, and what is done about those that do not.
+
+A batch of `max_concurrent_snapshots` contracts costs a token; tokens come `per_minute`, of which a sixth may
+gather, and a batch holds its lines for `hold_s`. What is captured must be done before the next slot's grace.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeVar
+
+from loaders.errors import SettingsError
+from loaders.ib.pacing import burst_of, seconds_for
+from loaders.ib.settings import IbSettings
+from loaders.ib.slots import EVERY
+
+HOLD = 2.0  # seconds that a batch holds its lines, where none was measured
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class SlotPlan:
+    """What a slot takes. `seconds` is the least that the rates allow."""
+
+    contracts: Mapping[str, int]
+    batch_size: int
+    per_minute: float
+    hold_s: float
+    seconds_allowed: float
+
+    @property
+    def total(self) -> int:
+        return sum(self.contracts.values())
+
+    @property
+    def batches(self) -> int:
+        return -(-self.total // self.batch_size)
+
+    @property
+    def seconds(self) -> float:
+        return max(seconds_for(self.batches, self.per_minute), self.batches * self.hold_s)
+
+    @property
+    def capacity(self) -> int:
+        """Contracts that fit a slot."""
+        by_tokens = burst_of(self.per_minute) + self.seconds_allowed * self.per_minute / 60
+        by_hold = self.seconds_allowed / self.hold_s if self.hold_s else by_tokens
+        return int(min(by_tokens, by_hold)) * self.batch_size
+
+    @property
+    def fits(self) -> bool:
+        return self.total <= self.capacity
+
+    def __str__(self) -> str:
+        return (
+            f"{self.total:,} contracts of {len(self.contracts):,} symbols: {self.batches:,} batches of "
+            f"{self.batch_size}, {self.seconds / 60:.1f} of {self.seconds_allowed / 60:.0f} minutes; "
+            f"{self.capacity:,} contracts fit"
+        )
+
+
+def slot_plan(settings: IbSettings, contracts: Mapping[str, int], hold_s: float = HOLD) -> SlotPlan:
+    """The plan of a slot for so many contracts of each symbol."""
+    return SlotPlan(
+        contracts,
+        settings.max_concurrent_snapshots,
+        settings.rate_limits.snapshot.per_minute,
+        hold_s,
+        EVERY.total_seconds() - settings.slot_grace_seconds,
+    )
+
+
+def shares(wanted: Mapping[str, int], capacity: int) -> dict[str, int]:
+    """How many contracts each symbol may have: what it wants, or an even share of what fits.
+
+    What a symbol does not want is for the others.
+    """
+    left, found = capacity, {}
+    by_want = sorted(wanted, key=lambda symbol: (wanted[symbol], symbol))
+    for taken, symbol in enumerate(by_want):
+        found[symbol] = min(wanted[symbol], left // (len(by_want) - taken))
+        left -= found[symbol]
+    return found
+
+
+def nearest(candidates: Sequence[C], distance: Mapping[C, Decimal], most: int) -> list[C]:
+    """The candidates nearest to the money, in their own order. Calls and puts of a strike go together
+    where the number allows."""
+    if len(candidates) <= most:
+        return list(candidates)
+    order = {c: n for n, c in enumerate(candidates)}
+    kept = sorted(candidates, key=lambda c: (distance[c], order[c]))[:most]
+    return sorted(kept, key=order.__getitem__)
+
+
+def refuse(plan: SlotPlan) -> SettingsError:
+    return SettingsError(
+        f"the chains do not fit a slot: {plan}",
+        hint="ib.max_strikes_per_expiry, ib.max_dte or fewer symbols; ib.overflow = shrink takes the "
+        "nearest strikes; higher ib.rate_limits.snapshot.per_minute if the account allows",
+    )

@@ -1,0 +1,276 @@
+"""Whether a request makes sense, before anything is opened, and what a moment makes of it.
+
+A request's mode is its task. What a person types (`--slot now`) or the clock asks for (`due`) is made into
+named slots and days once (`resolve`), so that a retry means the same ones.
+"""
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any, Literal
+
+import psycopg
+
+from loaders.engine.request import LoadRequest
+from loaders.errors import NotDue, SettingsError, UsageError
+from loaders.ib import stored, universe
+from loaders.ib.agenda import Agenda, oldest_set
+from loaders.ib.errors import IbMissing
+from loaders.ib.slots import NEW_YORK, Slot, date_in_new_york, slot_of
+from loaders.settings import Settings
+from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.postgres import Warehouse, find_warehouse
+
+DISCOVER, SNAPSHOT, CLOSE, ENRICH = TASKS = ("discover", "snapshot", "close", "enrich")
+BOTH = ("incremental", "init")  # words of the command line for what is due at this minute
+# what a person may add to a task
+OPTIONS = {
+    DISCOVER: (),
+    SNAPSHOT: ("slot", "run_day", "retry_missed"),
+    CLOSE: (),
+    ENRICH: ("date",),
+}
+STATE = "raw_ib.recapture"  # is there once a load has made the landed tables
+DUE = (
+    "due"  # option: only if the clock says so; `known` only with contracts of every symbol at hand
+)
+HINT = "loaders run ib --task discover|snapshot|close|enrich"
+
+
+def missing_settings(settings: Settings) -> str | None:
+    """Why this source cannot be loaded with these settings, or None."""
+    return None if settings.ib.host else "IB_HOST is not set"
+
+
+def check_client() -> None:
+    """Raises IbMissing where the client is not installed."""
+    if not any(importlib.util.find_spec(name) for name in ("ib_insync", "ib_async")):
+        raise IbMissing(
+            "the gateway's client ib_insync is not installed", hint="pip install 'quotemill[ib]'"
+        )
+
+
+def check_request(settings: Settings, request: LoadRequest) -> None:
+    """Raises UsageError, SettingsError for what can be known before anything is opened."""
+    if missing := missing_settings(settings):
+        raise SettingsError(
+            f"no IB gateway is configured: {missing}",
+            hint="IB_HOST and IB_PORT, or try `loaders sandbox ib`",
+        )
+    check_client()
+    mode = task_of(request)
+    if mode not in TASKS:
+        raise UsageError(f"--task {request.mode}: unknown", hint=HINT)
+    given = set(request.options) - {DUE}
+    if foreign := sorted(given - set(OPTIONS[mode])):
+        raise UsageError(f"--{foreign[0].replace('_', '-')} does not go with --task {mode}")
+    if len(given) > 1:
+        raise UsageError("give one of --slot, --run-day and --retry-missed")
+    if request.datasets is not None:
+        raise UsageError("ib takes no --dataset: its tasks stand for them", hint=HINT)
+    if request.since or request.until:
+        raise UsageError(
+            "ib takes no --since or --until: what was not captured cannot be had later"
+        )
+    universe.groups(settings.ib, request.keys)
+
+
+def task_of(request: LoadRequest) -> str:
+    """The task of a request; an option of slots says it where no --task does."""
+    if request.mode not in BOTH:
+        return request.mode
+    if any(name in request.options for name in OPTIONS[SNAPSHOT]):
+        return SNAPSHOT
+    return ENRICH if "date" in request.options else request.mode
+
+
+def parts(
+    settings: Settings, request: LoadRequest, as_of: datetime | None
+) -> Sequence[LoadRequest]:
+    """A task by name, or what is due at this moment. Raises NotDue where nothing is.
+
+    A slot does not wait for discovery: it comes first where every symbol has contracts, be they an older
+    session's.
+    """
+    if request.options or request.mode not in BOTH or missing_settings(settings):
+        return (replace(request, mode=task_of(request)),)
+    order = (
+        (SNAPSHOT, {DUE: "known"}),
+        (DISCOVER, {DUE: "now"}),
+        (SNAPSHOT, {DUE: "now"}),
+        (SNAPSHOT, {DUE: "missed"}),
+        (CLOSE, {DUE: "now"}),
+        (ENRICH, {DUE: "now"}),
+    )
+    moment, found, why = as_of or now(settings), [], []
+    warehouse = find_warehouse(settings)
+    for task, options in order:
+        part = replace(request, mode=task, options=options)
+        try:
+            resolve(settings, warehouse, part, moment)
+        except NotDue as reason:
+            why.append(str(reason))
+            continue
+        found.append(part)
+    if not found:
+        # of several reasons that of the slots: who asks at this minute asks for one
+        raise NotDue(why[0])
+    # the slot may be captured by then, which the load sees itself
+    return tuple(found)
+
+
+def now(settings: Settings) -> datetime:
+    """The moment of a load that is told none: the gateway's own where `ib.clock` says so, UTC."""
+    if settings.ib.clock == "machine":
+        return datetime.now(UTC)
+    check_client()
+    from loaders.ib.service import live
+
+    with live.gateway(settings.ib) as gateway:
+        return gateway.server_time()
+
+
+def lane(request: LoadRequest) -> str:
+    """A task each: a slow discovery never costs a slot."""
+    return f"ib_{task_of(request)}"
+
+
+def when_busy(_: Settings, request: LoadRequest) -> Literal["fail", "skip", "wait"]:
+    """What is done by the clock leaves it to the load that is at it."""
+    return "skip" if DUE in request.options else "fail"
+
+
+def resolve(
+    settings: Settings, warehouse: Warehouse | None, request: LoadRequest, now: datetime
+) -> LoadRequest:
+    """The request with its slots and days by name. Raises NotDue, UsageError."""
+    agenda = Agenda(settings.ib, now)
+    symbols = tuple(s for group in universe.groups(settings.ib, request.keys) for s in group)
+
+    work = partial(_RESOLVERS[task_of(request)], agenda, request.options, symbols)
+    # no load has made tables yet: nothing is done of anything
+    known = warehouse is not None and warehouse.ask(lambda conn: has_relation(conn, STATE))
+    found = warehouse.ask(work) if warehouse is not None and known else work(None)
+    options = {name: str(value) for name, value in found.items()}
+    return replace(request, mode=task_of(request), options=options)
+
+
+def _snapshot(
+    agenda: Agenda,
+    options: Mapping[str, str],
+    symbols: Sequence[str],
+    conn: psycopg.Connection | None,
+) -> Mapping[str, Any]:
+    due = options.get(DUE)
+    if "run_day" in options:
+        return {"slots": _names(agenda.slots_left()), "run_day": "true"}
+    if "retry_missed" in options or due == "missed":
+        return {"retry_missed": _missed(agenda, conn, symbols, by_clock=due is not None)}
+    if "slot" in options and options["slot"] != "now":
+        return {"slots": agenda.slot_named(options["slot"]).name}
+    slot = agenda.slot_now(in_time=due is not None)
+    if due is not None:
+        done = stored.last_done(conn, "chain_snapshot") if conn else {}
+        if all(done.get(symbol, "") >= slot.name for symbol in symbols):
+            raise NotDue(f"the slot {slot.label} is captured")
+    if due == "known":
+        oldest = oldest_set(agenda.today)
+        have = stored.chains(conn, agenda.today, oldest, symbols) if conn else {}
+        if lacking := [symbol for symbol in symbols if symbol not in have]:
+            raise NotDue(f"discovery comes first: no contracts of {', '.join(lacking[:5])}")
+    return {"slots": slot.name}
+
+
+def _missed(
+    agenda: Agenda, conn: psycopg.Connection | None, symbols: Sequence[str], *, by_clock: bool
+) -> str:
+    """The moment at which the queue is worked. Raises NotDue where nothing waits, or not yet."""
+    waiting = stored.queue(conn) if conn else []
+    slot = agenda.last_chance()
+    lacking = (
+        conn and slot and stored.lacking(conn, "chain_snapshot", slot.trade_date, slot.at, symbols)
+    )
+    if not waiting and not lacking:
+        raise NotDue("nothing waits to be captured again")
+    soonest = min((queued.next_try_at for queued in waiting), default=agenda.now)
+    over = any(date_in_new_york(queued.sample_time) < agenda.today for queued in waiting)
+    if by_clock and not lacking and not over and soonest > agenda.now:
+        clock = soonest.astimezone(NEW_YORK)
+        raise NotDue(f"what was missed is tried again at {clock:%H:%M} in New York")
+    return f"{agenda.now:%Y-%m-%dT%H:%MZ}"
+
+
+def _discover(
+    agenda: Agenda,
+    options: Mapping[str, str],
+    symbols: Sequence[str],
+    conn: psycopg.Connection | None,
+) -> Mapping[str, Any]:
+    session = agenda.discovery(by_clock=DUE in options)
+    day = session.trade_date
+    done = stored.last_done(conn, "session_contract") if conn else {}
+    refresh = f"{day} {agenda.ib.midday_refresh_time}"
+    if agenda.midday() and any(done.get(s, "") < refresh for s in symbols):
+        return {"date": day, "refresh": refresh}
+    if DUE in options and all(done.get(symbol, "") >= f"{day}" for symbol in symbols):
+        raise NotDue(f"the contracts of {day} are frozen")
+    return {"date": day}
+
+
+def _close(
+    agenda: Agenda,
+    options: Mapping[str, str],
+    symbols: Sequence[str],
+    conn: psycopg.Connection | None,
+) -> Mapping[str, Any]:
+    session = agenda.close(by_clock=DUE in options)
+    day = session.trade_date
+    if DUE in options and conn:
+        done = stored.last_done(conn, "chain_close")
+        ended = all(done.get(symbol, "") >= f"{day}" for symbol in symbols)
+        lacking = stored.lacking(conn, "chain_close", day, session.close_at, symbols)
+        if ended and not lacking:
+            raise NotDue(f"the close of {day} is captured")
+    return {"date": day}
+
+
+def _enrich(
+    agenda: Agenda,
+    options: Mapping[str, str],
+    symbols: Sequence[str],
+    conn: psycopg.Connection | None,
+) -> Mapping[str, Any]:
+    if "date" in options:
+        try:
+            day = date.fromisoformat(options["date"])
+        except ValueError:
+            raise UsageError(f"--date {options['date']}: no day", hint="2026-11-19") from None
+        return {"date": agenda.enriched_day(day), "pass": "manual"}
+    day, which = agenda.enriched(by_clock=DUE in options)
+    if DUE in options and conn:
+        begins = agenda.ib.enrich_confirm_time if which == "confirm" else agenda.ib.enrich_time
+        tried = stored.enrichments(conn, symbols, day)
+        of_pass = {s for d, s, at, _ in tried if d == day and at >= agenda.at(begins)}
+        complete = {s for d, s, _, status in tried if d == day and status == "complete"}
+        if all(symbol in of_pass | complete for symbol in symbols):
+            raise NotDue(f"the open interest of {day} was asked for")
+    return {"date": day, "pass": which}
+
+
+_RESOLVERS = {DISCOVER: _discover, SNAPSHOT: _snapshot, CLOSE: _close, ENRICH: _enrich}
+
+
+def slots_of(request: LoadRequest) -> list[Slot]:
+    """The slots of a resolved request."""
+    return [slot_of(name) for name in request.options.get("slots", "").split(",") if name]
+
+
+def day_of(request: LoadRequest) -> date:
+    """The session of a resolved request."""
+    return date.fromisoformat(request.options["date"])
+
+
+def _names(slots: Sequence[Slot]) -> str:
+    return ",".join(slot.name for slot in slots)

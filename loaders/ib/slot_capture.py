@@ -1,0 +1,186 @@
+"""One capture of a slot, or of the close, as rows: the better ones, what is to be tried again, the tally."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from loaders.engine.outcome import Outcome
+from loaders.ib import quality, stored
+from loaders.ib.better_row import is_better
+from loaders.ib.capture import QUEUED, Captured
+from loaders.ib.context import Context
+from loaders.ib.rows import CLOSE, RECAPTURE, Tally, row_of, slot_run_row
+from loaders.ib.service.gateway import OptionContract
+from loaders.ib.slots import Session, Slot
+from loaders.ib.stored import Chain, Queued
+
+ROUTE = "market_data"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What is captured: a slot or a session's close, into which table, as which kind of run."""
+
+    of: Slot | Session
+    table: str
+    run_type: str
+    wanted: int  # market data type
+    deadline: datetime
+
+    @property
+    def at(self) -> datetime:
+        return self.of.at if isinstance(self.of, Slot) else self.of.close_at
+
+    @property
+    def cursor(self) -> str:
+        return self.of.name if isinstance(self.of, Slot) else f"{self.of.trade_date}"
+
+
+def key_of(symbol: str, moment: Slot | Session) -> str:
+    """What a task calls a symbol at a moment: `BRK B 2026-11-19T15:00Z`, of the close its day."""
+    return f"{symbol} {moment.name if isinstance(moment, Slot) else moment.trade_date}"
+
+
+def symbol_of(key: str) -> str:
+    return key.rpartition(" ")[0]
+
+
+def moment_of(key: str) -> str:
+    return key.rpartition(" ")[2]
+
+
+def captured(
+    run: Context,
+    moment: Moment,
+    chains: Mapping[str, Chain],
+    symbols: Sequence[str],
+    contracts: Mapping[str, Sequence[OptionContract]],
+) -> Iterator[Outcome]:
+    """Capture the contracts of some symbols together; the outcome of each, in order."""
+    started_at = run.now()
+    # what earlier steps were told is theirs
+    run.pacing_events()
+    capturer = run.capturer(moment.wanted, moment.deadline)
+    found = capturer.capture([c for symbol in symbols for c in contracts.get(symbol, ())])
+    run.gone = run.gone or found.gone
+    told, finished_at = run.pacing_events(), run.now()
+    by_conid = {c.conid: symbol for symbol, of in contracts.items() for c in of}
+    pacing = Counter(by_conid.get(event.conid or 0, symbols[0]) for event in told)
+    for symbol in symbols:
+        chosen = contracts.get(symbol, ())
+        key = key_of(symbol, moment.of)
+        if any(c.conid not in found.quotes for c in chosen):  # stopped before it was done
+            return
+        rows = _rows(run, moment, chains.get(symbol), chosen, found)
+        kept = run.ask(_stored(moment, [symbol]))
+        better = [row for row in rows if is_better(row, kept.get(row["conid"]))]
+        after = kept | {row["conid"]: row for row in better}
+        tally = Tally(len(chosen))
+        for contract in chosen:
+            tally.count(after[contract.conid])
+        run.slot_runs[key] = slot_run_row(
+            moment.of,
+            symbol,
+            moment.run_type,
+            tally,
+            pacing_events=pacing[symbol],
+            attempts=found.attempts,
+            started_at=started_at,
+            finished_at=finished_at,
+        ) | {"source_route": ROUTE, **run.lineage}
+        queue = [] if moment.run_type == CLOSE else _queue(run, moment, symbol, chosen, after)
+        yield Outcome(
+            key,
+            [row | {"source_route": ROUTE, **run.lineage} for row in better],
+            cursor=None if moment.run_type == RECAPTURE else moment.cursor,
+            cursor_key=symbol,
+            failure=_failure(run, symbol, tally, [after[c.conid] for c in chosen]),
+            beside=queue,
+        )
+
+
+def _rows(
+    run: Context,
+    moment: Moment,
+    chain: Chain | None,
+    chosen: Sequence[OptionContract],
+    found: Captured,
+) -> list[dict[str, Any]]:
+    guess = isinstance(moment.of, Session) and moment.of.is_guess
+    stale = chain.stale_conids if chain else frozenset()
+    rows = []
+    for contract in chosen:
+        flags = {
+            quality.GUESSED_CALENDAR: guess or run.session(moment.of.trade_date).is_guess,
+            quality.STALE_SET: contract.conid in stale,
+            quality.SPENT: contract.conid in found.spent,
+        }
+        held = frozenset(flag for flag, holds in flags.items() if holds)
+        quote = found.quotes[contract.conid]
+        rows.append(row_of(quote, moment.of, run.run, moment.run_type, flags=held))
+    return rows
+
+
+def _stored(moment: Moment, symbols: Sequence[str]) -> Any:
+    day, at = moment.of.trade_date, moment.at
+    return lambda conn: stored.captured(conn, moment.table, day, at, symbols)
+
+
+def _queue(
+    run: Context,
+    moment: Moment,
+    symbol: str,
+    chosen: Sequence[OptionContract],
+    after: Mapping[int, Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """Rows of the re-capture queue: what lacks a quote waits, what waited and has one is done."""
+    day, now = moment.of.trade_date, run.now()
+    waiting: dict[int, Queued] = {
+        q.conid: q
+        for q in run.ask(lambda conn: stored.queue(conn, day))
+        if q.symbol == symbol and q.sample_time == moment.at
+    }
+    found = []
+    for contract in chosen:
+        row, before = after[contract.conid], waiting.get(contract.conid)
+        lacks = row["snapshot_error"] and row.get("error_type", before and before.reason) in QUEUED
+        if not lacks and before is None:
+            continue
+        found.append(
+            queue_row(
+                moment.of.trade_date,
+                moment.at,
+                contract.conid,
+                symbol,
+                reason=str(row.get("error_type") or (before and before.reason)),
+                attempts=(before.attempts if before else 0) + 1,
+                queued_at=before.queued_at if before else now,
+                next_try_at=now + timedelta(seconds=run.again_after),
+                state="queued" if lacks else "done",
+            )
+            | run.lineage
+        )
+    return found
+
+
+def queue_row(day: Any, at: datetime, conid: int, symbol: str, **values: Any) -> dict[str, Any]:
+    key = {"trade_date": day, "sample_time": at, "conid": conid, "symbol": symbol}
+    return key | values | {"source_route": ROUTE}
+
+
+def _failure(
+    run: Context, symbol: str, tally: Tally, rows: Sequence[Mapping[str, Any]]
+) -> str | None:
+    if not tally.planned:
+        return f"no contracts of {symbol}: `loaders run ib --task discover` finds them"
+    if not tally.errors:
+        return None
+    if run.gone is not None:
+        return str(run.gone)
+    kinds = Counter(
+        row["error_type"] for row in rows if row.get("error_type") and row["snapshot_error"]
+    )
+    why = f": {kinds.most_common(1)[0][0]}" if kinds else ""
+    return f"{tally.errors:,} of {tally.planned:,} contracts have no quote{why}"

@@ -1,0 +1,141 @@
+"""Sessions of the New York exchanges and their slots: every 30 minutes, the close included.
+
+Computed in New York's time, given in UTC. NYSE's calendar is the one that knows every early close; that of
+the options exchanges misses 24 December.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+NEW_YORK = ZoneInfo("America/New_York")
+EVERY = timedelta(minutes=30)
+OPEN, CLOSE = time(9, 30), time(16, 0)
+YEAR_ENDS = 10  # days of the next year that belong to a search for the next session
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One sampling moment of a session. `index` counts from 0 at the open."""
+
+    trade_date: date
+    index: int
+    at: datetime
+
+    @property
+    def label(self) -> str:
+        """HH:MM in New York."""
+        return f"{self.at.astimezone(NEW_YORK):%H:%M}"
+
+    @property
+    def name(self) -> str:
+        """What cursors and keys hold: 2026-11-19T15:00Z."""
+        return f"{self.at:%Y-%m-%dT%H:%MZ}"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A trading day. `is_guess`: without a calendar, every weekday from 9:30 to 16:00."""
+
+    trade_date: date
+    open_at: datetime
+    close_at: datetime
+    is_guess: bool = False
+
+    @property
+    def is_early_close(self) -> bool:
+        return self.close_at.astimezone(NEW_YORK).time() < CLOSE
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        count = (self.close_at - self.open_at) // EVERY + 1
+        return tuple(Slot(self.trade_date, i, self.open_at + i * EVERY) for i in range(count))
+
+
+def slot_of(name: str) -> Slot:
+    """The slot that a cursor names. Raises ValueError for none."""
+    at = datetime.strptime(name, "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
+    session = session_on(at.astimezone(NEW_YORK).date())
+    for slot in session.slots if session else ():
+        if slot.at == at:
+            return slot
+    raise ValueError(f"{name} is no slot")
+
+
+def at_new_york(day: date, clock: time) -> datetime:
+    """An instant by its wall clock in New York, UTC."""
+    return datetime.combine(day, clock, NEW_YORK).astimezone(UTC)
+
+
+def date_in_new_york(at: datetime) -> date:
+    return at.astimezone(NEW_YORK).date()
+
+
+def session_on(day: date) -> Session | None:
+    return _year(day.year).get(day)
+
+
+def sessions_between(first: date, last: date) -> list[Session]:
+    """The sessions of some days, both ends included."""
+    years = range(first.year, last.year + 1)
+    return [s for year in years for day, s in _year(year).items() if first <= day <= last]
+
+
+def session_before(day: date) -> Session:
+    """The newest session before a day."""
+    return sessions_between(day - timedelta(days=YEAR_ENDS), day - timedelta(days=1))[-1]
+
+
+def session_after(day: date) -> Session:
+    """The next session after a day."""
+    return sessions_between(day + timedelta(days=1), day + timedelta(days=YEAR_ENDS))[0]
+
+
+def within(slots: Sequence[Slot], slot_range: tuple[time, time] | None) -> list[Slot]:
+    """The slots that `slot_range` (New York, both ends included) lets through; all without one."""
+    if slot_range is None:
+        return list(slots)
+    first, last = slot_range
+    return [slot for slot in slots if first <= slot.at.astimezone(NEW_YORK).time() <= last]
+
+
+def begun(slots: Sequence[Slot], at: datetime) -> Slot | None:
+    """The newest slot that is not later than a moment."""
+    return next((slot for slot in reversed(slots) if slot.at <= at), None)
+
+
+def calendar_version() -> str:
+    """What the sessions come from."""
+    from importlib.metadata import version
+
+    try:
+        return f"NYSE {version('pandas-market-calendars')}"
+    except ImportError:
+        return "weekdays"
+
+
+@cache
+def _year(year: int) -> dict[date, Session]:
+    first, last = date(year, 1, 1), date(year, 12, 31)
+    try:
+        import pandas_market_calendars as calendars
+    except ImportError:
+        days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+        return {
+            day: Session(day, at_new_york(day, OPEN), at_new_york(day, CLOSE), is_guess=True)
+            for day in days
+            if day.weekday() < 5
+        }
+    found = calendars.get_calendar("NYSE").schedule(first, last)
+    return {
+        day.date(): Session(
+            day.date(),
+            opened.to_pydatetime().astimezone(UTC),
+            closed.to_pydatetime().astimezone(UTC),
+        )
+        for day, opened, closed in zip(
+            found.index, found["market_open"], found["market_close"], strict=True
+        )
+    }

@@ -1,0 +1,247 @@
+"""What has landed of option chains, asked of the warehouse."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from loaders.ib.better_row import COLUMNS
+from loaders.ib.service.gateway import Candidate, OptionContract, Underlying
+from loaders.warehouse.ownership import has_relation
+
+STALE = "discovery_stale"
+_CONTRACT = (
+    "c.conid, c.local_symbol, c.symbol, c.underlying_conid, c.trading_class, c.expiry, c.strike, "
+    "c.option_right, c.multiplier, c.exchange"
+)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The contracts of a symbol in a session. `set_date` is the session that they were chosen for, an
+    earlier one where `is_stale`."""
+
+    symbol: str
+    contracts: tuple[OptionContract, ...]
+    set_date: date
+    is_stale: bool
+    stale_conids: frozenset[int] = frozenset()
+
+
+def chains(
+    conn: psycopg.Connection, day: date, oldest: date, symbols: Sequence[str] | None = None
+) -> dict[str, Chain]:
+    """Chains by symbol: of the session, else the newest since `oldest`, less what has expired."""
+    rows = conn.execute(
+        f"""
+        with newest as (
+            select symbol, max(trade_date) as trade_date
+            from raw_ib.session_contract
+            where trade_date between %(oldest)s and %(day)s
+                and (%(symbols)s::text[] is null or symbol = any(%(symbols)s))
+            group by symbol
+        )
+
+        select s.trade_date, s.policy = '{STALE}', {_CONTRACT}
+        from newest as n
+        inner join raw_ib.session_contract as s using (symbol, trade_date)
+        inner join raw_ib.contract as c using (conid)
+        where c.expiry >= %(day)s
+        order by c.symbol, c.expiry, c.strike, c.option_right, c.trading_class, c.conid
+        """.encode(),
+        {"day": day, "oldest": oldest, "symbols": None if symbols is None else list(symbols)},
+    ).fetchall()
+    contracts: dict[str, list[OptionContract]] = defaultdict(list)
+    stale: dict[str, set[int]] = defaultdict(set)
+    dates: dict[str, date] = {}
+    for set_date, is_stale, *values in rows:
+        contract = OptionContract(*values)
+        contracts[contract.symbol].append(contract)
+        dates[contract.symbol] = set_date
+        if is_stale or set_date != day:
+            stale[contract.symbol].add(contract.conid)
+    return {
+        symbol: Chain(
+            symbol, tuple(found), dates[symbol], dates[symbol] != day, frozenset(stale[symbol])
+        )
+        for symbol, found in contracts.items()
+    }
+
+
+def known_contracts(conn: psycopg.Connection, symbol: str) -> dict[Candidate, OptionContract]:
+    """All that were ever qualified, by what names them."""
+    rows = conn.execute(
+        f"select {_CONTRACT} from raw_ib.contract as c where c.symbol = %s".encode(), (symbol,)
+    )
+    return {candidate_of(contract): contract for contract in (OptionContract(*r) for r in rows)}
+
+
+def candidate_of(contract: OptionContract) -> Candidate:
+    return Candidate(
+        *(contract.symbol, contract.underlying_conid, contract.trading_class),
+        *(contract.expiry, contract.strike, contract.right),
+    )
+
+
+def impossible(conn: psycopg.Connection, day: date, symbol: str) -> set[tuple[Any, ...]]:
+    """(trading class, expiry, strike, right) of what does not exist in this session."""
+    rows = conn.execute(
+        "select trading_class, expiry, strike, option_right from raw_ib.negative_contract "
+        "where trade_date = %s and symbol = %s",
+        (day, symbol),
+    )
+    return {(c, expiry, strike, right) for c, expiry, strike, right in rows}
+
+
+def first_seen(conn: psycopg.Connection, symbol: str) -> dict[int, date]:
+    return dict(
+        conn.execute(
+            "select conid, first_seen_date from raw_ib.contract where symbol = %s", (symbol,)
+        ).fetchall()
+    )
+
+
+def frozen(conn: psycopg.Connection, day: date, symbol: str) -> dict[int, str]:
+    """The policy under which each contract came into the session's set."""
+    return dict(
+        conn.execute(
+            "select conid, policy from raw_ib.session_contract where trade_date = %s and symbol = %s",
+            (day, symbol),
+        ).fetchall()
+    )
+
+
+def frozen_counts(conn: psycopg.Connection, day: date) -> dict[str, int]:
+    """Contracts of the session by symbol."""
+    return dict(
+        conn.execute(
+            "select symbol, count(*)::int from raw_ib.session_contract where trade_date = %s group by 1",
+            (day,),
+        ).fetchall()
+    )
+
+
+def underlying(conn: psycopg.Connection, symbol: str) -> Underlying | None:
+    row = conn.execute(
+        "select symbol, conid, exchange, coalesce(name, ''), currency from raw_ib.underlying "
+        "where symbol = %s",
+        (symbol,),
+    ).fetchone()
+    return Underlying(*row) if row else None
+
+
+def own_close(conn: psycopg.Connection, symbol: str, before: date) -> tuple[Decimal, date] | None:
+    """The underlying's last price at the newest close that we captured, and its day."""
+    row: tuple[Decimal, date] | None = conn.execute(
+        "select und_last, trade_date from raw_ib.chain_close "
+        "where symbol = %s and trade_date < %s and und_last is not null "
+        "order by trade_date desc, captured_at desc limit 1",
+        (symbol, before),
+    ).fetchone()
+    return row
+
+
+def captured(
+    conn: psycopg.Connection, table: str, day: date, at: datetime, symbols: Iterable[str]
+) -> dict[int, dict[str, Any]]:
+    """What the better-row rule reads of stored captures, by contract."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(
+            f"select conid, {', '.join(COLUMNS)} from raw_ib.{table} "
+            "where trade_date = %s and sample_time = %s and symbol = any(%s)".encode(),
+            (day, at, list(symbols)),
+        ).fetchall()
+    return {row["conid"]: row for row in rows}
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A contract of a slot that is to be captured again."""
+
+    sample_time: datetime
+    conid: int
+    symbol: str
+    reason: str
+    attempts: int
+    queued_at: datetime
+    next_try_at: datetime
+
+
+def queue(conn: psycopg.Connection, day: date | None = None) -> list[Queued]:
+    """What waits to be captured again, oldest first; of all days without one."""
+    rows = conn.execute(
+        "select sample_time, conid, symbol, reason, attempts, queued_at, next_try_at "
+        "from raw_ib.recapture where state = 'queued' and trade_date = coalesce(%s, trade_date) "
+        "order by sample_time, symbol, conid",
+        (day,),
+    )
+    return [Queued(*row) for row in rows]
+
+
+def lacking(
+    conn: psycopg.Connection, table: str, day: date, at: datetime, symbols: Sequence[str]
+) -> set[str]:
+    """Symbols with a contract of the session that has no capture of a slot, or an error alone."""
+    rows = conn.execute(
+        f"""
+        select distinct s.symbol
+        from raw_ib.session_contract as s
+        left join raw_ib.{table} as c
+            on s.trade_date = c.trade_date and s.conid = c.conid and c.sample_time = %(at)s
+        where s.trade_date = %(day)s and s.symbol = any(%(symbols)s)
+            and coalesce(c.snapshot_error, true)
+        """.encode(),
+        {"day": day, "at": at, "symbols": list(symbols)},
+    )
+    return {symbol for (symbol,) in rows}
+
+
+def last_done(conn: psycopg.Connection, dataset: str) -> dict[str, str]:
+    """How far each symbol has come in a dataset; nothing before the first load."""
+    if not has_relation(conn, "ops.ingestion_state"):
+        return {}
+    return dict(
+        conn.execute(
+            "select key, cursor from ops.ingestion_state where source = 'ib' and dataset = %s",
+            (dataset,),
+        ).fetchall()
+    )
+
+
+def open_interest(conn: psycopg.Connection, conids: Sequence[int]) -> dict[int, dict[date, int]]:
+    """The values known of some contracts, by as-of day."""
+    found: dict[int, dict[date, int]] = defaultdict(dict)
+    rows = conn.execute(
+        "select conid, oi_asof_date, open_interest from raw_ib.open_interest where conid = any(%s)",
+        (list(conids),),
+    )
+    for conid, day, value in rows:
+        found[conid][day] = value
+    return found
+
+
+def traded(conn: psycopg.Connection, day: date, symbol: str) -> bool:
+    """Was there any volume of a symbol's contracts on a day?"""
+    row = conn.execute(
+        "select exists (select from raw_ib.chain_snapshot where trade_date = %(day)s "
+        "and symbol = %(symbol)s and volume > 0) or exists (select from raw_ib.chain_close "
+        "where trade_date = %(day)s and symbol = %(symbol)s and volume > 0)",
+        {"day": day, "symbol": symbol},
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def enrichments(
+    conn: psycopg.Connection, symbols: Sequence[str], since: date
+) -> list[tuple[date, str, datetime, str]]:
+    """(trade date, symbol, attempted at, status), oldest first."""
+    return conn.execute(
+        "select trade_date, symbol, attempted_at, status from raw_ib.enrichment "
+        "where symbol = any(%s) and trade_date >= %s order by attempted_at",
+        (list(symbols), since),
+    ).fetchall()

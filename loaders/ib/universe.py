@@ -1,0 +1,108 @@
+"""Which symbols there are: a CSV file of symbol, weight, group, enabled; and which of them a stage takes.
+
+Stage 0 is the heaviest symbol, 1 the two heaviest, 2 the ten heaviest in groups of three or four, 3 all in
+their own groups, at least two. Groups go one after another; each lands before the next begins.
+"""
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from itertools import groupby
+from pathlib import Path
+
+from loaders.errors import SettingsError, UsageError
+from loaders.ib.settings import IbSettings
+from loaders.project import find_project
+
+SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,9}([ .][A-Z])?")
+FIELDS = ("symbol", "weight", "group", "enabled")
+OF_STAGE = {0: 1, 1: 2, 2: 10}
+GROUP_SIZE = 4  # of stage 2
+LEAST_GROUPS = 2  # of stage 3
+ON, OFF = ("1", "true", "yes"), ("0", "false", "no", "")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A symbol of the universe. `weight` orders it; the greater comes first."""
+
+    symbol: str
+    weight: Decimal
+    group: str
+    is_enabled: bool
+
+
+def shipped() -> Path:
+    return find_project().root / "seeds" / "universe.csv"
+
+
+def read(path: Path) -> list[Member]:
+    """The members of a file, heaviest first. Raises SettingsError with the line that is wrong."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            if missing := [name for name in FIELDS if name not in (rows.fieldnames or ())]:
+                raise SettingsError(f"{path} has no column {', '.join(missing)}")
+            members = [_member(path, rows.line_num, row) for row in rows]
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} is not UTF-8 text") from None
+    symbols = [member.symbol for member in members]
+    if twice := sorted({symbol for symbol in symbols if symbols.count(symbol) > 1}):
+        raise SettingsError(f"{path} names {', '.join(twice)} twice")
+    return sorted(members, key=lambda m: (-m.weight, m.symbol))
+
+
+def _member(path: Path, line: int, row: dict[str, str]) -> Member:
+    symbol, on = (row["symbol"] or "").strip(), (row["enabled"] or "").strip().lower()
+    try:
+        weight = Decimal(row["weight"] or "0")
+    except InvalidOperation:
+        weight = Decimal("NaN")
+    wrong = (
+        (not SYMBOL.fullmatch(symbol), f"symbol {symbol!r} is none, such as AAPL or BRK B"),
+        (not weight.is_finite() or weight < 0, f"weight {row['weight']!r} is no number"),
+        (on not in (*ON, *OFF), f"enabled {row['enabled']!r} is neither true nor false"),
+    )
+    if why := next((text for is_wrong, text in wrong if is_wrong), None):
+        raise SettingsError(f"{path}, line {line}: {why}")
+    return Member(symbol, weight, (row["group"] or "").strip(), on in ON)
+
+
+def groups(settings: IbSettings, symbols: Sequence[str] | None) -> list[tuple[str, ...]]:
+    """The symbols of a load, in groups. `symbols` narrows a stage's; one that it has not is refused.
+
+    Raises SettingsError, UsageError.
+    """
+    path = settings.universe or shipped()
+    members = read(path)
+    enabled = [member for member in members if member.is_enabled]
+    if not enabled:
+        raise SettingsError(f"no symbol of {path} is enabled")
+    taken = enabled[: OF_STAGE.get(settings.stage, len(enabled))]
+    if symbols is not None:
+        known = {member.symbol for member in members}
+        if unknown := [s for s in symbols if s not in known]:
+            raise UsageError(
+                f"not in the universe: {', '.join(unknown)}", hint=f"add it to {path}, or mend it"
+            )
+        # a name is wanted whatever the stage; one load of it opens no stage
+        taken = [member for member in members if member.symbol in symbols]
+    if settings.stage < 3:
+        names = [member.symbol for member in taken]
+        return even(names, -(-len(names) // GROUP_SIZE))
+    by_group = sorted(taken, key=lambda m: m.group)
+    found = [tuple(m.symbol for m in of) for _, of in groupby(by_group, key=lambda m: m.group)]
+    if len(found) < LEAST_GROUPS <= len(taken) and symbols is None:
+        return even([member.symbol for member in taken], LEAST_GROUPS)
+    return found
+
+
+def even(names: Sequence[str], parts: int) -> list[tuple[str, ...]]:
+    """Names in so many parts, whose sizes differ by one at most, in their order."""
+    size, more = divmod(len(names), parts)
+    ends = [size * (n + 1) + min(n + 1, more) for n in range(parts)]
+    return [tuple(names[a:b]) for a, b in zip([0, *ends], ends, strict=False)]

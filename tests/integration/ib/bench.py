@@ -1,0 +1,157 @@
+"""A warehouse, a simulated gateway, the real client and the loader between them, for tests to drive."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders.engine.load import Load, LoadResult, run_load
+from loaders.engine.request import LoadRequest
+from loaders.errors import NotDue
+from loaders.ib import source
+from loaders.ib.slots import NEW_YORK
+from loaders.progress import Silent
+from loaders.sandbox.fault_plan import Rule
+from loaders.sandbox.ib.service import IbSandbox
+from loaders.sandbox.ib.world import World
+from loaders.settings import Settings, load_settings
+from tests.conftest import require
+
+# two strikes an expiry, of three months; no pause of the real clock
+QUICK: dict[str, Any] = {
+    **{"stage": 1, "max_strikes_per_expiry": 2, "max_dte": 60, "max_concurrent_snapshots": 14},
+    **{"rate_limits": {"snapshot": {"per_minute": 6000}, "open_interest": {"per_minute": 6000}}},
+    **{"quote_timeout": 2.0, "settle": 0.05, "connectivity_wait": 2.0, "connect_timeout": 3.0},
+}
+# what says when and by which run a row came, and not what it holds
+LINEAGE = ("fetched_at", "source_route", "_dlt_load_id", "ingest_id", "is_final")
+
+
+@dataclass
+class Heard(Silent):
+    """A reporter that keeps what it is told."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@dataclass
+class SandboxTime:
+    """Time that passes where somebody waits, and moves the sandbox's clock. `pauses` are the long ones."""
+
+    sandbox: IbSandbox
+    pauses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def pause(self, seconds: float) -> None:
+        self.seconds += seconds
+        if seconds >= 1:
+            self.pauses.append(seconds)
+            self.sandbox.set_clock(self.sandbox.clock + timedelta(seconds=seconds))
+
+    def until(self, at: datetime, now: Callable[[], datetime]) -> None:
+        self.pause(max((at - now()).total_seconds(), 0.0))
+
+
+@dataclass
+class Bench:
+    """`load` runs a task at the sandbox's clock, `at` moves it, `rows` asks the warehouse."""
+
+    sandbox: IbSandbox
+    settings: Settings
+    time: SandboxTime
+    heard: Heard
+
+    def at(self, moment: str) -> "Bench":
+        self.sandbox.set_clock(moment)
+        return self
+
+    def load(
+        self,
+        task: str,
+        *,
+        retry: bool = False,
+        symbols: Sequence[str] | None = None,
+        on_start: Callable[[Load], None] = lambda _: None,
+        **options: str,
+    ) -> LoadResult:
+        keys = tuple(symbols) if symbols else None
+        request = LoadRequest("ib", mode=task, keys=keys, options=options)
+        return run_load(self.settings, request, self.heard, retry=retry, on_start=on_start)
+
+    def due(self) -> list[LoadResult]:
+        """What `loaders run ib` does at this minute."""
+        request = LoadRequest("ib")
+        try:
+            parts = source.SOURCE.parts(self.settings, request, None)
+        except NotDue as why:
+            self.heard.line(str(why))
+            return []
+        return [run_load(self.settings, part, self.heard) for part in parts]
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._connected() as conn:
+            return conn.execute(query.encode(), values or None).fetchall()
+
+    def execute(self, statement: str) -> None:
+        with self._connected() as conn:
+            conn.execute(statement.encode())
+
+    def table(self, name: str) -> list[dict[str, Any]]:
+        """All rows of a landed table, without what says when and by which run they came."""
+        with self._connected() as conn:
+            cursor = conn.execute(f"select * from raw_ib.{name}".encode())
+            names = [column.name for column in cursor.description or ()]
+            found = [dict(zip(names, row, strict=True)) for row in cursor]
+        kept = [{k: v for k, v in row.items() if k not in LINEAGE} for row in found]
+        return sorted(kept, key=str)
+
+    def _connected(self) -> psycopg.Connection:
+        assert self.settings.warehouse_url is not None
+        return psycopg.connect(self.settings.warehouse_url.get_secret_value())
+
+    def with_settings(self, **ib: Any) -> "Bench":
+        """The same place under other settings."""
+        changed = self.settings.ib.model_copy(update=ib)
+        return replace(self, settings=self.settings.model_copy(update={"ib": changed}))
+
+
+@contextmanager
+def bench(
+    dsn: str,
+    home: Path,
+    *,
+    symbols: Sequence[str] = ("AAPL", "MSFT"),
+    clock: str = "2026-11-19T09:25:00",
+    faults: Sequence[Rule | str] = (),
+    **ib: Any,
+) -> Iterator[Bench]:
+    """Serve a small market. Pauses move the sandbox's clock and take no time."""
+    require("ib", find_spec("ib_insync") is not None, "the extra ib is not installed")
+    home.mkdir(exist_ok=True)
+    given = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)}
+    with (
+        IbSandbox(World(list(symbols)), faults, clock) as sandbox,
+        pytest.MonkeyPatch.context() as p,
+    ):
+        time = SandboxTime(sandbox)
+        passed = partial(source.opened, waits=lambda _: time)
+        p.setattr(source, "SOURCE", replace(source.SOURCE, open=passed))
+        settings = load_settings(given, cwd=home, ib=sandbox.settings() | QUICK | ib)
+        yield Bench(sandbox, settings, time, Heard())
+
+
+def new_york(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).astimezone(UTC)

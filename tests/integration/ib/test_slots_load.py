@@ -1,0 +1,194 @@
+"""Slots of the simulated gateway by the real client into a real warehouse."""
+
+import pytest
+
+from loaders.errors import UsageError
+from tests.integration.ib.bench import Bench
+
+FLAGS = "select distinct data_quality_flag from raw_ib.chain_snapshot order by 1"
+
+
+def counts(made: Bench) -> list[tuple[str, int, int]]:
+    return made.rows(  # type: ignore[return-value]
+        "select symbol, count(*)::int, count(*) filter (where not snapshot_error)::int "
+        "from raw_ib.chain_snapshot group by 1 order by 1"
+    )
+
+
+def test_every_contract_of_the_session_has_a_row_and_again_changes_nothing(made: Bench) -> None:
+    first = made.load("snapshot", slot="now")
+    assert (first.status, first.exit_code) == ("succeeded", 0)
+    assert counts(made) == [("AAPL", 20, 20), ("MSFT", 8, 8)]
+    assert made.rows(
+        "select distinct slot_label, market_data_type, source from raw_ib.chain_snapshot"
+    ) == [("10:00", 1, "SANDBOX")]
+    assert (
+        made.table("slot_run")[0] | {"planned": 20, "captured": 20, "status": "complete"}
+        == (made.table("slot_run")[0])
+    )
+    before = made.table("chain_snapshot")
+    again = made.load("snapshot", slot="10:00")
+    assert again.total("rows_new") + again.total("rows_changed") == 0
+    assert made.table("chain_snapshot") == before
+    assert {entry.what for entry in made.sandbox.log} & {"placeOrder"} == set()
+    assert not [e for e in made.sandbox.asked("reqMktData") if "101" in e.fields]
+
+
+def test_a_worse_capture_replaces_nothing_and_a_better_one_what_was_worse(made: Bench) -> None:
+    denied = made.sandbox.faults.add("permission:code=354")
+    assert made.load("snapshot", slot="now").status == "succeeded"
+    assert {flag.split(",")[0] for (flag,) in made.rows(FLAGS)} == {"delayed_fallback"}
+    made.sandbox.faults.remove(denied)
+    live = made.load("snapshot", slot="now")
+    assert live.total("rows_changed") >= 28
+    good = made.table("chain_snapshot")
+    assert {row["market_data_type"] for row in good} == {1}
+    made.sandbox.faults.add("error:code=420")
+    worse = made.load("snapshot", slot="now")
+    assert made.table("chain_snapshot") == good
+    # what is stored counts
+    assert (worse.status, made.table("slot_run")[0]["status"]) == ("succeeded", "complete")
+
+
+def test_without_fallback_what_is_not_permitted_is_an_error_row(made: Bench) -> None:
+    made.sandbox.faults.add("permission:symbol=MSFT:code=354")
+    found = made.with_settings(allow_fallback_to_delayed=False).load("snapshot", slot="now")
+    assert (found.status, found.exit_code) == ("partial", 6)
+    assert counts(made) == [("AAPL", 20, 20), ("MSFT", 8, 0)]
+    [(kind, flag)] = made.rows(
+        "select distinct error_type, data_quality_flag from raw_ib.chain_snapshot where snapshot_error"
+    )
+    assert (kind, flag) == ("no_permission", "snapshot_error")
+    assert made.table("recapture") == []  # asking again would not mend it
+
+
+def test_what_is_turned_away_waits_and_is_captured_later(made: Bench) -> None:
+    rule = made.sandbox.faults.add("pacing:after=1:times=100000")
+    first = made.load("snapshot", slot="now")
+    assert (first.exit_code, made.time.pauses) == (6, [30.0, 60.0, 120.0, 240.0])
+    assert counts(made) == [("AAPL", 20, 0), ("MSFT", 8, 0)]
+    assert made.rows(FLAGS) == [("late_capture,slot_retry_exceeded,snapshot_error",)]
+    assert {row["state"] for row in made.table("recapture")} == {"queued"}
+    made.sandbox.faults.remove(rule)
+    assert made.due() == []  # not yet
+    made.at("2026-11-19T10:20:00")
+    [worked] = made.due()
+    assert (worked.status, worked.exit_code) == ("succeeded", 0)
+    assert counts(made) == [("AAPL", 20, 20), ("MSFT", 8, 8)]
+    assert made.rows("select distinct ingest_run_type from raw_ib.chain_snapshot") == [
+        ("recapture",)
+    ]
+    assert {row["state"] for row in made.table("recapture")} == {"done"}
+    late = "select bool_and(data_quality_flag like '%late_capture%') from raw_ib.chain_snapshot"
+    assert made.rows(late) == [(True,)]
+
+
+def test_a_connection_that_breaks_in_the_middle_costs_no_row(made: Bench) -> None:
+    made.sandbox.faults.add("disconnect:after=12:times=3")
+    found = made.load("snapshot", slot="now")
+    assert (found.status, found.exit_code) == ("succeeded", 0)
+    assert counts(made) == [("AAPL", 20, 20), ("MSFT", 8, 8)]
+
+
+def test_a_gateway_that_goes_and_stays_away_leaves_error_rows_and_exit_code_4(made: Bench) -> None:
+    made.sandbox.faults.add("restart:after=6:seconds=3600")
+    found = made.load("snapshot", slot="now")
+    assert found.exit_code == 4
+    assert found.hint
+    total, good = made.rows(
+        "select count(*), count(*) filter (where not snapshot_error) from raw_ib.chain_snapshot"
+    )[0]
+    assert total == 28 > good
+    waiting = [row for row in made.table("recapture") if row["state"] == "queued"]
+    assert len(waiting) == 28 - good
+    assert {row["reason"] for row in waiting} == {"gateway_gone"}
+
+
+def test_a_stale_quote_of_an_earlier_slot_is_never_served_again(made: Bench) -> None:
+    assert made.load("snapshot", slot="now").exit_code == 0
+    made.sandbox.faults.add("mute:symbol=MSFT")
+    found = made.at("2026-11-19T10:30:05").load("snapshot", slot="now")
+    assert found.exit_code == 6
+    later = "select symbol, count(bid)::int, count(*)::int from raw_ib.chain_snapshot where slot_30m = 2 group by 1 order by 1"
+    assert made.rows(later) == [("AAPL", 20, 20), ("MSFT", 0, 8)]
+
+
+def test_missing_greeks_and_sentinels_are_flagged_and_never_land(made: Bench) -> None:
+    made.sandbox.faults.add("sentinel-greeks:share=0.5")
+    made.sandbox.faults.add("no-quote:symbol=MSFT")
+    assert made.load("snapshot", slot="now").exit_code == 0
+    odd = (
+        "select count(*) from raw_ib.chain_snapshot where least(bid, ask, last, iv, opt_price_model) < 0 "
+        "or delta = -2 or vega = -2 or theta = -2 or abs(gamma) > 1e300"
+    )
+    assert made.rows(odd) == [(0,)]
+    flagged = (
+        "select count(*) filter (where data_quality_flag like '%missing_greeks%') > 0, "
+        "count(*) filter (where data_quality_flag like '%missing_price%') from raw_ib.chain_snapshot"
+    )
+    assert made.rows(flagged) == [(True, 8)]
+
+
+def test_a_slot_that_is_none_is_refused_and_on_a_holiday_nothing_is_due(made: Bench) -> None:
+    with pytest.raises(UsageError, match="no slot of 2026-11-19"):
+        made.load("snapshot", slot="10:10")
+    idle = made.at("2026-11-26T10:00:00").load("snapshot", slot="now")
+    assert (idle.status, idle.exit_code, idle.job_id) == ("not due", 0, None)
+    assert made.due() == []
+    assert any("2026-11-26 is no trading day" in line for line in made.heard.lines)
+
+
+def test_the_last_slot_before_the_close_gets_one_more_chance(made: Bench) -> None:
+    rule = made.sandbox.faults.add("error:symbol=MSFT:code=420")
+    made.at("2026-11-19T15:30:05").load("snapshot", slot="now")
+    made.sandbox.faults.remove(rule)
+    assert made.table("recapture") == []
+    [mended] = made.at("2026-11-19T15:55:00").due()
+    assert mended.exit_code == 0
+    assert counts(made) == [("AAPL", 20, 20), ("MSFT", 8, 8)]
+    assert made.rows("select distinct slot_label from raw_ib.chain_snapshot") == [("15:30",)]
+    assert made.due() == []
+
+
+def test_a_whole_day_waits_for_each_slot_and_works_the_queue_in_between(made: Bench) -> None:
+    made.sandbox.faults.add("pacing:after=1:times=64")
+    found = made.at("2026-11-19T15:00:01").load("snapshot", run_day="yes")
+    assert found.status in ("succeeded", "partial")
+    slots = "select slot_label, count(*)::int, bool_or(snapshot_error) from raw_ib.chain_snapshot group by 1 order by 1"
+    assert made.rows(slots) == [("15:00", 28, False), ("15:30", 28, False), ("16:00", 28, False)]
+    assert {row["state"] for row in made.table("recapture")} <= {"done"}
+
+
+def test_what_waits_over_the_close_expires(made: Bench) -> None:
+    made.sandbox.faults.add("mute:symbol=MSFT")
+    assert made.load("snapshot", slot="now").exit_code == 6
+    assert {row["state"] for row in made.table("recapture")} == {"queued"}
+    made.at("2026-11-20T09:00:00").load("snapshot", retry_missed="yes")
+    assert {row["state"] for row in made.table("recapture")} == {"expired"}
+
+
+def test_a_slot_without_discovery_takes_the_newest_older_set_and_says_so(made: Bench) -> None:
+    made.sandbox.faults.add("secdef-hang")
+    results = made.at("2026-11-20T09:30:10").with_settings(timeout=0.5).due()
+    # the slot comes first, then discovery, which fails
+    assert results[0].status == "succeeded"
+    assert made.rows(FLAGS)[0][0].startswith("discovery_stale")
+    policies = (
+        "select distinct policy, stale_from_date::text, first_seen_slot from raw_ib.session_contract "
+        "where trade_date = '2026-11-20' order by 1"
+    )
+    stale = ("discovery_stale", "2026-11-19", None)
+    assert made.rows(policies) == [stale]
+    made.sandbox.faults.clear()
+    mended = made.at("2026-11-20T09:40:00").load("discover")
+    assert mended.exit_code == 0
+    # what stood in stays; what the new price brings is added, from the next slot on
+    assert made.rows(policies) == [stale, ("session_freeze", None, 1)]
+
+
+def test_a_failed_slot_is_loaded_again_by_retry(made: Bench) -> None:
+    rule = made.sandbox.faults.add("error:symbol=MSFT:code=420")
+    assert made.load("snapshot", slot="now").exit_code == 6
+    made.sandbox.faults.remove(rule)
+    assert made.load("snapshot", retry=True).exit_code == 0
+    assert counts(made) == [("AAPL", 20, 20), ("MSFT", 8, 8)]

@@ -1,0 +1,83 @@
+"""A gateway, time and contracts that a test writes the script of."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from loaders.errors import UpstreamError
+from loaders.ib.service.gateway import Failure, OptionContract, Quote, Right
+
+TEN = datetime(2026, 11, 19, 15, 0, tzinfo=UTC)  # in New York
+
+
+def contract(conid: int, symbol: str = "AAPL", right: Right = "C") -> OptionContract:
+    expiry = date(2026, 12, 18)
+    return OptionContract(
+        *(conid, f"{symbol:<6}261218{right}00200000", symbol, 1, symbol, expiry),
+        *(Decimal(200), right, Decimal(100)),
+    )
+
+
+def quote(of: OptionContract, at: datetime = TEN, served: int = 1, **values: Any) -> Quote:
+    """A good quote, but for what is given."""
+    good: dict[str, Any] = {
+        **{"bid": Decimal("1.20"), "ask": Decimal("1.30"), "last": Decimal("1.25"), "bid_size": 3},
+        **{"iv": 0.25, "delta": 0.5 if of.right == "C" else -0.5, "gamma": 0.01, "vega": 0.2},
+        **{"theta": -0.05, "greeks_source": "model", "und_last": Decimal(200), "und_quote_at": at},
+        **{"market_data_type": served, "requested_type": 1, "asof_at": at},
+    }
+    return Quote(of, captured_at=at, **(good | values))
+
+
+def failed(of: OptionContract, kind: str, at: datetime = TEN, code: int | None = None) -> Quote:
+    return Quote(of, 1, at, failure=Failure(kind, code, f"{kind} of {of.conid}"))
+
+
+@dataclass
+class Time:
+    """A clock that moves only where somebody waits; `pauses` are what was waited."""
+
+    now: datetime = TEN
+    pauses: list[float] = field(default_factory=list)
+    _seconds: float = 0.0
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self._seconds
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self._seconds += seconds
+        self.now += timedelta(seconds=seconds)
+
+    def until(self, at: datetime, now: Callable[[], datetime]) -> None:
+        self.pause(max((at - now()).total_seconds(), 0.0))
+
+
+Answer = Callable[[OptionContract, int], Quote | UpstreamError]
+
+
+@dataclass
+class ScriptedGateway:
+    """Answers quotes as `answer(contract, type)` says; `asked` are the batches, with their type."""
+
+    answer: Answer
+    asked: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
+    reconnects: int = 0
+
+    def quotes(
+        self, contracts: Sequence[OptionContract], market_data_type: int, **_: object
+    ) -> list[Quote]:
+        self.asked.append((market_data_type, tuple(c.conid for c in contracts)))
+        answers = [self.answer(c, market_data_type) for c in contracts]
+        for found in answers:
+            if isinstance(found, UpstreamError):
+                raise found
+        return [found for found in answers if isinstance(found, Quote)]
+
+    def reconnect(self) -> None:
+        self.reconnects += 1

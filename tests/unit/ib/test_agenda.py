@@ -1,0 +1,197 @@
+"""What a moment of New York is for."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from loaders.engine.request import LoadRequest
+from loaders.errors import NotDue, SettingsError, UsageError
+from loaders.ib import request as requests
+from loaders.ib.agenda import Agenda, asof_date
+from loaders.ib.settings import IbSettings
+from loaders.ib.slots import NEW_YORK
+from loaders.settings import Settings
+
+
+def at(text: str, **ib: Any) -> Agenda:
+    return Agenda(IbSettings(**ib), new_york(text))
+
+
+def new_york(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).astimezone(UTC)
+
+
+@pytest.mark.parametrize(
+    ("moment", "label"),
+    [
+        ("2026-11-19T09:30:00", "09:30"),
+        ("2026-11-19T10:01:59", "10:00"),
+        ("2026-11-19T10:17:00", "10:00"),
+        ("2026-11-19T16:02:00", "16:00"),
+        ("2026-11-27T13:01:00", "13:00"),
+    ],
+)
+def test_now_is_the_newest_slot_that_has_begun(moment: str, label: str) -> None:
+    assert at(moment).slot_now(in_time=False).label == label
+
+
+@pytest.mark.parametrize(
+    ("moment", "why"),
+    [
+        ("2026-11-19T09:29:59", "the first is at 09:30"),
+        ("2026-11-19T16:02:01", "is over"),
+        ("2026-11-26T10:00:00", "2026-11-26 is no trading day; the next is 2026-11-27"),
+        ("2026-11-27T13:30:00", "is over"),
+        ("2026-11-21T12:00:00", "no trading day"),
+    ],
+)
+def test_out_of_hours_there_is_no_slot(moment: str, why: str) -> None:
+    with pytest.raises(NotDue, match=f"no slot: .*{why}"):
+        at(moment).slot_now(in_time=False)
+
+
+def test_by_the_clock_a_slot_is_due_within_its_grace_alone() -> None:
+    assert at("2026-11-19T10:02:00").slot_now(in_time=True).label == "10:00"
+    with pytest.raises(NotDue, match="the next is at 10:30"):
+        at("2026-11-19T10:02:01").slot_now(in_time=True)
+
+
+def test_a_slot_by_name_has_begun_and_is_of_today() -> None:
+    agenda = at("2026-11-19T10:10:00")
+    assert agenda.slot_named("09:30").index == 0
+    with pytest.raises(UsageError, match=r"--slot 10:15: no slot") as caught:
+        agenda.slot_named("10:15")
+    assert "10:00, 10:30" in caught.value.hint
+    with pytest.raises(UsageError, match="has not begun: it is 10:10"):
+        agenda.slot_named("10:30")
+    with pytest.raises(NotDue, match="cannot be had"):
+        at("2026-11-19T17:00:00").slot_named("10:30")
+
+
+def test_a_day_has_the_slots_that_are_left() -> None:
+    left = at("2026-11-19T14:31:00").slots_left()
+    assert [slot.label for slot in left] == ["14:30", "15:00", "15:30", "16:00"]
+    narrow = at("2026-11-19T09:00:00", slot_range="10:00-10:30").slots_left()
+    assert [slot.label for slot in narrow] == ["10:00", "10:30"]
+    with pytest.raises(NotDue):
+        at("2026-11-19T16:03:00").slots_left()
+
+
+def test_each_task_has_its_hours() -> None:
+    with pytest.raises(NotDue, match="09:25"):
+        at("2026-11-19T09:24:00").discovery(by_clock=True)
+    assert at("2026-11-19T08:00:00").discovery(by_clock=False).trade_date == date(2026, 11, 19)
+    with pytest.raises(NotDue, match="17:00"):
+        at("2026-11-19T16:30:00").close(by_clock=False)
+    with pytest.raises(NotDue, match="ended 19:00"):
+        at("2026-11-19T19:00:01").close(by_clock=True)
+    assert at("2026-11-23T04:00:00").enriched(by_clock=True) == (date(2026, 11, 20), "first")
+    assert at("2026-11-23T07:30:00").enriched(by_clock=True)[1] == "confirm"
+    with pytest.raises(NotDue):
+        at("2026-11-23T10:00:00").enriched(by_clock=True)
+    with pytest.raises(UsageError, match="no trading day"):
+        at("2026-11-30T08:00:00").enriched_day(date(2026, 11, 26))
+    with pytest.raises(UsageError, match="next morning"):
+        at("2026-11-19T18:00:00").enriched_day(date(2026, 11, 19))
+
+
+@pytest.mark.parametrize(
+    ("moment", "day"),
+    [
+        ("2026-11-20T04:00:00", "2026-11-18"),  # not published yet
+        ("2026-11-20T06:30:00", "2026-11-19"),
+        ("2026-11-22T12:00:00", "2026-11-19"),  # Friday's comes on Monday
+        ("2026-11-23T07:30:00", "2026-11-20"),
+        ("2026-11-27T07:30:00", "2026-11-25"),  # over a holiday
+    ],
+)
+def test_open_interest_is_of_the_session_before_the_newest_publication(
+    moment: str, day: str
+) -> None:
+    assert f"{asof_date(new_york(moment), '06:30')}" == day
+
+
+# -- requests --------------------------------------------------------------------------------------
+
+IB = Settings(ib=IbSettings(host="127.0.0.1"))
+
+
+def asked(mode: str = "incremental", **options: str) -> LoadRequest:
+    return LoadRequest("ib", mode=mode, options=options)
+
+
+def resolved(request: LoadRequest, moment: str) -> dict[str, str]:
+    return dict(requests.resolve(IB, None, request, new_york(moment)).options)
+
+
+def test_words_become_named_slots_and_days() -> None:
+    assert resolved(asked("snapshot", slot="now"), "2026-11-19T10:10:00") == {
+        "slots": "2026-11-19T15:00Z"
+    }
+    assert resolved(asked("snapshot", run_day="yes"), "2026-11-27T12:20:00") == {
+        "slots": "2026-11-27T17:30Z,2026-11-27T18:00Z",
+        "run_day": "true",
+    }
+    assert resolved(asked("discover"), "2026-11-19T09:25:00") == {"date": "2026-11-19"}
+    assert resolved(asked("enrich", date="2026-11-19"), "2026-11-24T09:25:00") == {
+        "date": "2026-11-19",
+        "pass": "manual",
+    }
+    with pytest.raises(NotDue, match="nothing waits"):
+        resolved(asked("snapshot", retry_missed="yes"), "2026-11-19T10:10:00")
+
+
+@pytest.mark.parametrize(
+    ("moment", "tasks"),
+    [
+        ("2026-11-19T04:10:00", ["enrich"]),
+        ("2026-11-19T09:25:00", ["discover", "enrich"]),
+        ("2026-11-19T10:01:00", ["discover", "snapshot"]),
+        ("2026-11-19T10:15:00", ["discover"]),
+        ("2026-11-19T17:00:00", ["close"]),
+    ],
+)
+def test_without_a_task_it_is_what_is_due_at_this_minute(
+    moment: str, tasks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "find_warehouse", lambda _: None)
+    assert [p.mode for p in requests.parts(IB, asked(), new_york(moment))] == tasks
+
+
+def test_on_a_closed_day_nothing_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "find_warehouse", lambda _: None)
+    with pytest.raises(NotDue, match="no slot: 2026-11-26 is no trading day"):
+        requests.parts(IB, asked(), new_york("2026-11-26T10:00:00"))
+
+
+def test_a_task_by_name_or_by_its_option_is_one_load() -> None:
+    moment = datetime.now(UTC) + timedelta(days=1)
+    assert [p.mode for p in requests.parts(IB, asked("close"), moment)] == ["close"]
+    assert [p.mode for p in requests.parts(IB, asked(slot="now"), moment)] == ["snapshot"]
+    assert [p.mode for p in requests.parts(IB, asked(date="2026-11-19"), moment)] == ["enrich"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        (asked("discovery"), "--task discovery: unknown"),
+        (asked("close", slot="now"), "--slot does not go with --task close"),
+        (asked("snapshot", slot="now", run_day="yes"), "one of --slot, --run-day"),
+        (LoadRequest("ib", mode="close", datasets=("contract",)), "takes no --dataset"),
+        (LoadRequest("ib", mode="close", since=date(2026, 11, 1)), "--since"),
+        (LoadRequest("ib", mode="close", keys=("NOPE",)), "not in the universe: NOPE"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused(request_: LoadRequest, says: str) -> None:
+    pytest.importorskip("ib_insync")
+    with pytest.raises(UsageError) as caught:
+        requests.check_request(IB, request_)
+    assert says in str(caught.value)
+
+
+def test_without_a_gateway_the_settings_are_what_is_wrong() -> None:
+    with pytest.raises(SettingsError, match="IB_HOST is not set"):
+        requests.check_request(Settings(), asked())
+    # and nothing is asked of anybody before
+    assert requests.parts(Settings(), asked(), None) == (asked(),)

@@ -1,0 +1,97 @@
+"""Sessions and slots, across daylight-saving changes, early closes and holidays."""
+
+import itertools
+import sys
+from datetime import UTC, date, datetime, time, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loaders.ib import slots as module
+from loaders.ib.slots import (
+    NEW_YORK,
+    begun,
+    session_after,
+    session_before,
+    session_on,
+    sessions_between,
+    slot_of,
+    within,
+)
+
+EARLY = ["2025-07-03", "2025-11-28", "2025-12-24", "2026-11-27", "2026-12-24", "2027-11-26"]
+
+
+def utc(day: str, index: int) -> str:
+    session = session_on(date.fromisoformat(day))
+    assert session is not None
+    return f"{session.slots[index].at:%H:%M}"
+
+
+@settings(deadline=None)
+@given(st.dates(date(2025, 1, 1), date(2027, 12, 31)))
+def test_slots_are_every_half_hour_from_the_open_to_the_close(day: date) -> None:
+    session = session_on(day)
+    if session is None:
+        assert session_after(day).trade_date > day > session_before(day).trade_date
+        return
+    slots = session.slots
+    assert len(slots) == (8 if session.is_early_close else 14)
+    assert [slot.index for slot in slots] == list(range(len(slots)))
+    assert (slots[0].label, slots[-1].at) == ("09:30", session.close_at)
+    assert {b.at - a.at for a, b in itertools.pairwise(slots)} == {timedelta(minutes=30)}
+    assert {slot.at.tzinfo for slot in slots} == {UTC}
+    assert [slot_of(slot.name) for slot in slots] == list(slots)
+    assert sorted(slot.name for slot in slots) == [slot.name for slot in slots]
+
+
+@settings(deadline=None)
+@given(st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 30), timezones=st.just(UTC)))
+def test_the_newest_slot_that_has_begun_is_the_one_of_a_moment(at: datetime) -> None:
+    day = at.astimezone(NEW_YORK).date()
+    session = session_on(day)
+    slots = session.slots if session else ()
+    found = begun(slots, at)
+    assert found == max((slot for slot in slots if slot.at <= at), key=lambda s: s.at, default=None)
+
+
+def test_the_clocks_of_new_york_move_the_slots_of_utc() -> None:
+    assert (utc("2026-03-06", 0), utc("2026-03-09", 0)) == ("14:30", "13:30")
+    assert (utc("2026-10-30", -1), utc("2026-11-02", -1)) == ("20:00", "21:00")
+
+
+def test_early_closes_and_holidays_are_those_of_the_exchange() -> None:
+    found = sessions_between(date(2025, 1, 1), date(2027, 12, 31))
+    assert [f"{s.trade_date}" for s in found if s.is_early_close] == EARLY
+    assert {f"{s.close_at.astimezone(NEW_YORK):%H:%M}" for s in found} == {"13:00", "16:00"}
+    for holiday in ("2026-04-03", "2026-06-19", "2026-07-03", "2026-11-26"):
+        assert session_on(date.fromisoformat(holiday)) is None
+
+
+def test_a_range_lets_through_what_lies_in_it_both_ends_included() -> None:
+    session = session_on(date(2026, 11, 19))
+    assert session is not None
+    kept = within(session.slots, (time(15, 30), time(16, 0)))
+    assert [slot.label for slot in kept] == ["15:30", "16:00"]
+    assert within(session.slots, None) == list(session.slots)
+
+
+@pytest.mark.parametrize("name", ["2026-11-19T15:10Z", "2026-11-26T15:00Z", "2026-11-19"])
+def test_what_is_no_slot_is_none(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        slot_of(name)
+
+
+def test_without_a_calendar_every_weekday_is_a_session_and_says_that_it_is_a_guess(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pandas_market_calendars", None)
+    module._year.cache_clear()
+    try:
+        thanksgiving = session_on(date(2026, 11, 26))
+        assert thanksgiving is not None
+        assert (thanksgiving.is_guess, len(thanksgiving.slots)) == (True, 14)
+        assert session_on(date(2026, 11, 28)) is None
+    finally:
+        module._year.cache_clear()
