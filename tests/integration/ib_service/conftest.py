@@ -1,6 +1,7 @@
 """The real client against the sandbox. Tests where nothing goes wrong share a sandbox and a connection."""
 
 import importlib.util
+import itertools
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -52,11 +53,17 @@ def tidy(sandbox: IbSandbox) -> Iterator[IbSandbox]:
 
 @pytest.fixture
 def opened(tidy: IbSandbox) -> Iterator[Callable[..., Gateway]]:
-    """Make gateways of their own to the module's sandbox; their settings and arguments by name."""
+    """Make gateways of their own to the module's sandbox; their settings and arguments by name.
+
+    A wait that is cut short belongs to one of these: on the shared one, a message may have to wait for
+    those of the test before.
+    """
     made: list[Any] = []
+    ids = itertools.count(200)
 
     def make(settings: dict[str, Any] | None = None, **arguments: Any) -> Gateway:
-        context = gateway(settings_for(tidy, **(settings or {})), **arguments)
+        mine = {"client_id": next(ids), **(settings or {})}
+        context = gateway(settings_for(tidy, **mine), **arguments)
         made.append(context)
         return context.__enter__()
 

@@ -65,14 +65,14 @@ def test_without_permission_rows_fail_and_delayed_data_are_those_of_a_quarter_of
 def test_a_part_without_permission_keeps_the_other_part(tidy: IbSandbox, shared: Gateway) -> None:
     contracts = some_contracts(tidy, 2)
     with fault(tidy, "permission:code=10090"):
-        (one, _) = shared.quotes(contracts, 1, timeout=0.4)
+        (one, _) = shared.quotes(contracts, 1)
     assert one.failure is not None
     assert (one.failure.error_type, one.failure.error_code) == ("partial", 10090)
     assert one.bid is not None
     assert one.iv is None
     assert one.greeks_source is None
     with fault(tidy, "permission:code=10091"):
-        (one, _) = shared.quotes(contracts, 1, timeout=0.4)
+        (one, _) = shared.quotes(contracts, 1)
     assert one.bid is None
     assert one.iv is not None
     assert one.has_data
@@ -89,8 +89,8 @@ def test_another_log_in_takes_the_data(tidy: IbSandbox, shared: Gateway) -> None
 
 def test_a_delayed_account_is_told_by_the_probe(tidy: IbSandbox, opened: Opened) -> None:
     with fault(tidy, "permission"), fault(tidy, "history"):
-        assert opened({"client_id": 31, "market_data_type": 3}).probe("AAPL").served_type == 3
-        other = opened({"client_id": 32})
+        assert opened({"market_data_type": 3}).probe("AAPL").served_type == 3
+        other = opened()
         stock = other.stock("MSFT")
         with pytest.raises(NotPermitted) as caught:
             other.previous_close(stock)
@@ -114,26 +114,26 @@ def test_no_sentinel_gets_through(tidy: IbSandbox, shared: Gateway) -> None:
 
 
 def test_a_contract_that_never_ticks_fails_and_serves_no_older_price(
-    tidy: IbSandbox, shared: Gateway
+    tidy: IbSandbox, opened: Opened
 ) -> None:
-    contracts = some_contracts(tidy, 3)
-    assert kinds(shared.quotes(contracts, 1)) == [None] * 3
+    contracts, mine = some_contracts(tidy, 3), opened()
+    assert kinds(mine.quotes(contracts, 1)) == [None] * 3
     with fault(tidy, f"mute:conid={contracts[1].conid}"):
-        found = shared.quotes(contracts, 1, timeout=0.3)
+        found = mine.quotes(contracts, 1, timeout=1)
     assert kinds(found) == [None, "no_answer", None]
     assert (found[1].bid, found[1].iv, found[1].close_prev, found[1].asof_at) == (None,) * 4
     with fault(tidy, f"mute:conid={contracts[1].conid}:times=1"):  # the stream has it
-        assert kinds(shared.quotes(contracts, 1, timeout=0.3)) == [None] * 3
+        assert kinds(mine.quotes(contracts, 1)) == [None] * 3
 
 
 def test_greeks_that_come_late_are_awaited_by_a_stream_and_missing_ones_are_none(
-    tidy: IbSandbox, shared: Gateway
+    tidy: IbSandbox, opened: Opened
 ) -> None:
-    contracts = some_contracts(tidy, 3)
+    contracts, mine = some_contracts(tidy, 3), opened()
     with fault(tidy, "greeks-late:seconds=0.1"):
-        assert all(quote.iv for quote in shared.quotes(contracts, 1))
+        assert all(quote.iv for quote in mine.quotes(contracts, 1))
     with fault(tidy, f"no-greeks:conid={contracts[0].conid}"):
-        found = shared.quotes(contracts, 1, timeout=0.3)
+        found = mine.quotes(contracts, 1, timeout=1)
     assert [quote.iv is None for quote in found] == [True, False, False]
     assert kinds(found) == [None] * 3
     assert found[0].bid is not None
@@ -157,16 +157,17 @@ def test_after_the_close_frozen_data_tell_the_last_quotes(tidy: IbSandbox, share
 
 
 def test_open_interest_changes_in_the_morning_and_may_be_missing(
-    tidy: IbSandbox, shared: Gateway
+    tidy: IbSandbox, opened: Opened
 ) -> None:
+    mine = opened()
     tidy.set_clock("2026-11-20T04:00:00")
     contracts = [c for c in some_contracts(tidy, 30) if c.expiry > date(2026, 11, 20)][:6]
-    early = [row.open_interest for row in shared.open_interest(contracts)]
+    early = [row.open_interest for row in mine.open_interest(contracts)]
     tidy.set_clock("2026-11-20T07:30:00")
-    late = [row.open_interest for row in shared.open_interest(contracts)]
+    late = [row.open_interest for row in mine.open_interest(contracts)]
     assert early != late
     with fault(tidy, f"no-oi:conid={contracts[0].conid}"):
-        found = shared.open_interest(contracts, timeout=0.3)
+        found = mine.open_interest(contracts, timeout=1)
     assert [row.open_interest for row in found] == [None, *late[1:]]
     assert found[0].failure is None
 
@@ -184,7 +185,7 @@ def test_the_close_before_the_open_is_yesterday_s(tidy: IbSandbox, shared: Gatew
 
 # ---------------------------------------------------------------------- contracts
 def test_option_parameters_may_be_empty_or_never_come(tidy: IbSandbox, opened: Opened) -> None:
-    patient = opened({"client_id": 33, "timeout": 0.3})
+    patient = opened({"timeout": 1})
     apple = patient.stock("AAPL")
     with fault(tidy, "secdef-empty"):
         assert patient.option_params(apple) == []
@@ -197,7 +198,7 @@ def test_a_look_up_that_hangs_is_not_impossible(tidy: IbSandbox, opened: Opened)
     contracts = some_contracts(tidy, 6)
     asked = [candidate_of(contract) for contract in contracts]
     with fault(tidy, f"details-hang:conid={contracts[2].conid}"):
-        found = opened({"client_id": 34, "timeout": 0.3, "qualify_batch_size": 4}).qualify(asked)
+        found = opened({"timeout": 1, "qualify_batch_size": 4}).qualify(asked)
     assert [c for c, _ in found.failed] == [asked[2]]
     assert found.failed[0][1].error_type == "no_answer"
     assert found.contracts == [*contracts[:2], *contracts[3:]]
@@ -224,17 +225,15 @@ def test_fewer_lines_than_thought_only_take_longer(tidy: IbSandbox, shared: Gate
 def test_messages_that_the_gateway_lost_are_pacing_and_we_go_slower(
     tidy: IbSandbox, opened: Opened
 ) -> None:
-    contracts = some_contracts(tidy, 20)
-    with fault(tidy, "rate:per_second=15"):
-        fast = opened({"client_id": 35, "settle": 0.01})
-        fast.server_time()
-        first = fast.quotes(contracts, 1, timeout=0.4)
-        assert set(kinds(first)) <= {None, "pacing", "gateway_gone"}
-        assert "pacing" in kinds(first)
-        lost = sum(event.is_pacing for event in fast.take_events())
-        assert lost >= 1
+    contracts, mine = some_contracts(tidy, 20), opened({"settle": 5})
+    mine.server_time()
+    with fault(tidy, "rate:per_second=8"):
+        first = mine.quotes(contracts, 1, timeout=1)
+    assert "pacing" in kinds(first)
+    assert set(kinds(first)) <= {None, "pacing", "gateway_gone"}
     assert all(quote.has_data == (quote.failure is None) for quote in first)
-    assert kinds(fast.quotes(contracts, 1)) == [None] * 20
+    assert any(event.is_pacing and event.request_id == -1 for event in mine.take_events())
+    assert kinds(mine.quotes(contracts, 1)) == [None] * 20
 
 
 # ---------------------------------------------------------------------- the connection
@@ -242,7 +241,7 @@ def test_a_broken_connection_costs_the_rows_of_its_batch_and_the_next_batch_none
     tidy: IbSandbox, opened: Opened
 ) -> None:
     waited: list[float] = []
-    mine = opened({"client_id": 36}, sleep=waited.append)
+    mine = opened({}, sleep=waited.append)
     contracts = some_contracts(tidy, 8)
     mine.server_time()
     with fault(tidy, f"disconnect:after={tidy.requests + 5}"):
@@ -261,7 +260,7 @@ def test_a_gateway_that_restarts_is_awaited(tidy: IbSandbox, opened: Opened) -> 
         waited.append(seconds)
         assert tidy.wait_until_listening()
 
-    mine = opened({"client_id": 37}, sleep=sleep)
+    mine = opened({}, sleep=sleep)
     contracts = some_contracts(tidy, 3)
     mine.server_time()
     with fault(tidy, f"restart:after={tidy.requests + 2}:seconds=0.5"):
@@ -276,7 +275,7 @@ def test_servers_that_are_lost_and_found_cost_nothing(
 ) -> None:
     contracts = some_contracts(tidy, 4)
     with fault(tidy, f"connectivity:after={tidy.requests + 2}:seconds=0.2:code={code}"):
-        found = shared.quotes(contracts, 1, timeout=1)
+        found = shared.quotes(contracts, 1)
     assert kinds(found) == [None] * 4
     assert all(quote.iv for quote in found)
     assert {1100, code} <= {event.code for event in shared.take_events()}
@@ -286,14 +285,14 @@ def test_a_look_up_while_the_servers_are_lost_is_made_again(
     tidy: IbSandbox, opened: Opened
 ) -> None:
     contracts = some_contracts(tidy, 3)
-    mine = opened({"client_id": 40, "timeout": 0.2})
+    mine = opened({"timeout": 1})
     mine.server_time()
-    tidy.lose_servers(0.4)
+    tidy.lose_servers(1.5)
     assert mine.qualify([candidate_of(c) for c in contracts]).contracts == contracts
 
 
 def test_servers_that_stay_lost_are_said_to_be(tidy: IbSandbox, opened: Opened) -> None:
-    mine = opened({"client_id": 38, "connectivity_wait": 0.2, "timeout": 0.3})
+    mine = opened({"connectivity_wait": 0.2, "timeout": 1})
     mine.server_time()
     tidy.notice(1100)
     try:
@@ -306,7 +305,7 @@ def test_servers_that_stay_lost_are_said_to_be(tidy: IbSandbox, opened: Opened) 
 
 def test_a_broken_farm_is_awaited(tidy: IbSandbox, shared: Gateway) -> None:
     with fault(tidy, f"farm:after={tidy.requests + 1}:seconds=0.3"):
-        found = shared.quotes(some_contracts(tidy, 2), 1, timeout=0.2)
+        found = shared.quotes(some_contracts(tidy, 2), 1)
     assert kinds(found) == [None] * 2
 
 
@@ -314,9 +313,9 @@ def test_a_client_id_that_is_in_use_makes_way_for_the_next_of_the_pool(
     tidy: IbSandbox, shared: Gateway, opened: Opened
 ) -> None:
     assert shared.probe("AAPL").client_id == 101
-    other = opened({"client_id_pool": [42, 43]})
+    other = opened({"client_id": 101, "client_id_pool": [42, 43]})
     assert other.probe("AAPL").client_id == 42
-    full = opened({"client_id_pool": [42]})
+    full = opened({"client_id": 101, "client_id_pool": [42]})
     with pytest.raises(ClientIdInUse) as caught:
         full.server_time()
     assert "101, 42" in str(caught.value)
@@ -360,7 +359,7 @@ def test_a_port_where_nobody_answers_is_a_time_out() -> None:
 
 def test_an_injected_clock_stamps_every_row(tidy: IbSandbox, opened: Opened) -> None:
     at = datetime(2026, 11, 19, 16, 30, 7, tzinfo=UTC)
-    mine = opened({"client_id": 39}, clock=lambda: at)
+    mine = opened({}, clock=lambda: at)
     (quote,) = mine.quotes(some_contracts(tidy, 1), 1)
     assert mine.now() == quote.captured_at == quote.asof_at == quote.und_quote_at == at
     assert {event.at for event in mine.take_events()} == {at}
