@@ -233,6 +233,7 @@ def test_messages_that_the_gateway_lost_are_pacing_and_we_go_slower(
     assert set(kinds(first)) <= {None, "pacing", "gateway_gone"}
     assert all(quote.has_data == (quote.failure is None) for quote in first)
     assert any(event.is_pacing and event.request_id == -1 for event in mine.take_events())
+    mine.reconnect()  # a third breach would cost the connection
     assert kinds(mine.quotes(contracts, 1)) == [None] * 20
 
 
