@@ -34,14 +34,18 @@ from horizons as h
 cross join clock as c
 where h.last_date < c.today + 60
 union all
--- a month ahead is loaded, as far as the list of holidays reaches
+-- a month ahead is loaded, as far as the list of holidays reaches; beyond its end no day is known
 select
     'calendar_horizon' as check_name,
-    'warning' as severity,
+    case when max(d.trading_day) < c.today then 'error' else 'warning' end as severity,
     'trading_day of futures' as subject,
     max(d.trading_day) as trade_date,
-    'the trading days of futures end in less than 15 days: loaders run tq, once the holidays of the'
-    || ' next year are published' as evidence
+    case
+        when max(d.trading_day) < c.today
+            then 'the trading days of futures have ended, so no later day is loaded'
+        else 'the trading days of futures end in less than 15 days'
+    end
+    || ': loaders run tq, once the holidays of the next year are published' as evidence
 from {{ ref('stg_tq__trading_day') }} as d
 cross join clock as c
 group by c.today

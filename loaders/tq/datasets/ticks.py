@@ -85,7 +85,7 @@ def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcom
     traded = _traded(run, day)
     if newest and not waited and (lack := lacking(sifted.ticks, traded)):
         return Outcome(key_text(key), failure=f"{lack}: not complete yet", rejected=sifted.rejected)
-    _look(run, day, sifted.ticks)
+    _look(run, day, sifted.ticks, route)
     frame = day_frame(sifted.ticks, key, segment_id=day.segment_id, schedule_hash=day.schedule_hash)
     _unlisted(run, day)
     measured = run.store.write_day(frame)
@@ -177,10 +177,11 @@ def _traded(run: Context, day: Scheduled) -> int | None:
     return run.ask(lambda conn: stored.volume(conn, day.contract, day.trading_day))
 
 
-def _look(run: Context, day: Scheduled, ticks: pa.Table) -> None:
+def _look(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> None:
     """Say what is odd about a day that lands all the same."""
     if lack := lacking(ticks, _traded(run, day)):
-        run.load.warn(f"{day.contract} {day.trading_day}: {lack}, in two sessions: landed as it is")
+        seen = "in two sessions" if route == HISTORY else f"of the newest {RECENT:,} ticks"
+        run.load.warn(f"{day.contract} {day.trading_day}: {lack}, {seen}: landed as it is")
     versions = run.ask(lambda conn: stored.sessions(conn, day.variety))
     held = spans(day.trading_day, sessions_on(day.trading_day, versions), run.days)
     if strays := outside(ticks["datetime_ns"].to_numpy(), held):

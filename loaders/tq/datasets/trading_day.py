@@ -42,9 +42,12 @@ def _days(run: Context, key: str) -> Outcome:
         {"trade_date": day, "source_route": "holidays"} | lineage | {"is_final": day < run.today}
         for day in days
     ]
-    # a list of holidays that was not renewed ends with its year
-    ends = run.today - timedelta(days=15) > past[-1]
-    why = f"the trading calendar ends {past[-1]}: its list of holidays was not renewed"
+    # a list of holidays that was not renewed ends with its year; else days to come are among them
+    ends = days[-1] < run.today
+    why = (
+        f"the trading calendar ends {days[-1]}, so no later day is loaded: "
+        "its list of holidays was not renewed"
+    )
     return Outcome(key, rows, cursor=past[-1], failure=why if ends else None)
 
 

@@ -282,6 +282,14 @@ def test_findings_tell_of_ticks_that_are_due_and_freshness_of_what_is_behind(
         ("main_events", CALENDAR[4], CALENDAR[3], 0),
         ("ticks", CALENDAR[1], CALENDAR[2], 1),
     ]
+    ahead = []
+    for day in (15, 14, 0, -1):
+        conn.execute(f"set quotemill.as_of = '{CALENDAR[-1] - timedelta(day)} 23:00+08'".encode())
+        horizon = "select severity, evidence from qa.qa_calendar_horizon where subject ~ 'futures'"
+        ahead.append([(s, t.partition(":")[0]) for s, t in conn.execute(horizon.encode())])
+    soon = ("warning", "the trading days of futures end in less than 15 days")
+    over = ("error", "the trading days of futures have ended, so no later day is loaded")
+    assert ahead == [[], [soon], [soon], [over]]
     stopped = ("stale_dataset", "warning", "main_events", CALENDAR[4])
     assert told("2025-10-10 16:00+08") == [stopped, behind, missing]
 

@@ -2,12 +2,15 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.errors import DataQualityError
+from loaders.tq.datasets import trading_day as trading_day_dataset
 from loaders.tq.trading_day import (
     Session,
     bounds,
@@ -126,3 +129,28 @@ def test_the_oldest_hours_stand_for_all_time_before_them() -> None:
     assert sessions_on(date(2025, 9, 12), versions) == DAY
     assert sessions_on(date(2025, 9, 15), versions) == [*DAY, NIGHT]
     assert sessions_on(date(2025, 9, 15), {}) == ()
+
+
+@pytest.mark.parametrize(
+    ("today", "ends"),
+    [
+        (date(2025, 12, 20), False),
+        (date(2025, 12, 31), False),  # the last day that the list knows
+        (date(2026, 1, 1), True),
+        (date(2026, 1, 20), True),
+    ],
+)
+def test_a_calendar_that_was_not_renewed_fails_from_the_first_day_it_does_not_know(
+    today: date, ends: bool
+) -> None:
+    known = [day for n in range(62) if (day := date(2025, 11, 1) + timedelta(n)).year == 2025]
+    run: Any = SimpleNamespace(
+        first=date(2025, 11, 3),
+        today=today,
+        ask=lambda _: [],
+        harvest=SimpleNamespace(calendar=lambda first, last: [d for d in known if d <= last]),
+        lineage={"fetched_at": None, "is_final": True},
+    )
+    found = trading_day_dataset._days(run, "CN")
+    assert (found.failure is not None) == ends
+    assert len(found.rows or ()) == len([day for day in known if day <= today + timedelta(31)])

@@ -136,3 +136,22 @@ def test_a_session_that_breaks_off_leaves_nothing_behind(tmp_path: Path) -> None
 def test_other_days_count_as_seen_only_where_both_sessions_saw_them(tmp_path: Path) -> None:
     first, second = answer(tmp_path / "1"), answer(tmp_path / "2", seen=False)
     assert not asked_again(tmp_path, first, second).more_days_had_rows
+
+
+@pytest.mark.parametrize(
+    ("route", "told"),
+    [(ticks.HISTORY, "in two sessions"), (ticks.NEWEST, "of the newest 8,000 ticks")],
+)
+def test_a_short_day_that_lands_is_said_to_be_so_by_what_was_really_asked(
+    route: str, told: str
+) -> None:
+    said: list[str] = []
+    run: Any = SimpleNamespace(
+        load=SimpleNamespace(warn=said.append),
+        days=[DAY],
+        ask=lambda work: TRADED if "volume" in work.__code__.co_names else {},
+    )
+    few = pa.table({"volume": [300.0], "datetime_ns": [0]})
+    ticks._look(run, SCHEDULED, few, route)
+    [text] = said
+    assert f", {told}: landed as it is" in text
