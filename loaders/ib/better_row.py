@@ -11,9 +11,9 @@ from typing import Any
 from loaders.ib.quality import DELAYED_TYPES, LATE
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
-# what the rule reads
+# what the rule reads, and why there is none
 COLUMNS = (
-    *("snapshot_error", "market_data_type", "bid", "ask", "last", "iv", "delta"),
+    *("snapshot_error", "error_type", "market_data_type", "bid", "ask", "last", "iv", "delta"),
     *("data_quality_flag", "asof_at"),
 )
 

@@ -165,6 +165,7 @@ def _slots(run: Context, groups: Groups) -> Iterator[Sequence[Unit]]:
     for slot in slots:
         if whole_day:
             yield from _between(run, slot.at)
+            run.gateway.reconnect()  # nothing of an earlier slot is to be remembered
         yield from _slot(run, slot, groups, last=slot == slots[-1])
 
 

@@ -94,7 +94,7 @@ def captured(
         yield Outcome(
             key,
             [row | {"source_route": ROUTE, **run.lineage} for row in better],
-            cursor=None if moment.run_type == RECAPTURE else moment.cursor,
+            cursor=None if moment.run_type == RECAPTURE or not chosen else moment.cursor,
             cursor_key=symbol,
             failure=_failure(run, symbol, tally, [after[c.conid] for c in chosen]),
             beside=queue,
@@ -145,7 +145,7 @@ def _queue(
     found = []
     for contract in chosen:
         row, before = after[contract.conid], waiting.get(contract.conid)
-        lacks = row["snapshot_error"] and row.get("error_type", before and before.reason) in QUEUED
+        lacks = row["snapshot_error"] and row["error_type"] in QUEUED
         if not lacks and before is None:
             continue
         found.append(
@@ -154,7 +154,7 @@ def _queue(
                 moment.at,
                 contract.conid,
                 symbol,
-                reason=str(row.get("error_type") or (before and before.reason)),
+                reason=row["error_type"] or (before.reason if before else ""),
                 attempts=(before.attempts if before else 0) + 1,
                 queued_at=before.queued_at if before else now,
                 next_try_at=now + timedelta(seconds=run.again_after),
@@ -180,7 +180,7 @@ def _failure(
     if run.gone is not None:
         return str(run.gone)
     kinds = Counter(
-        row["error_type"] for row in rows if row.get("error_type") and row["snapshot_error"]
+        row["error_type"] for row in rows if row["error_type"] and row["snapshot_error"]
     )
     why = f": {kinds.most_common(1)[0][0]}" if kinds else ""
     return f"{tally.errors:,} of {tally.planned:,} contracts have no quote{why}"

@@ -1,0 +1,72 @@
+"""The close and the open interest by the simulated gateway."""
+
+from tests.integration.ib.bench import Bench
+
+ATTEMPTS = (
+    "select pass, status, eligible, filled, stale, failed, expired from raw_ib.enrichment "
+    "where symbol = 'MSFT' order by attempted_at"
+)
+BY_DAY = "select oi_asof_date::text, count(*)::int from raw_ib.open_interest group by 1 order by 1"
+
+
+def test_the_close_is_of_frozen_data_and_asks_again_for_what_it_lacks(made: Bench) -> None:
+    rule = made.sandbox.faults.add("mute:symbol=MSFT")
+    first = made.at("2026-11-19T17:00:00").load("close")
+    assert first.exit_code == 6
+    made.sandbox.faults.remove(rule)
+    [again] = made.at("2026-11-19T17:30:00").due()
+    assert again.exit_code == 0
+    kinds = "select symbol, market_data_type, slot_30m, count(*)::int, bool_or(snapshot_error) from raw_ib.chain_close group by 1, 2, 3 order by 1"
+    assert made.rows(kinds) == [("AAPL", 2, None, 20, False), ("MSFT", 2, None, 8, False)]
+    assert made.rows("select distinct sample_time from raw_ib.chain_close") == (
+        made.rows("select close_at from raw_ib.session where trade_date = '2026-11-19'")
+    )
+    assert made.at("2026-11-19T17:40:00").due() == []  # all is there
+    assert made.table("recapture") == []
+
+
+def test_before_its_time_the_close_is_not_due(made: Bench) -> None:
+    idle = made.at("2026-11-19T16:30:00").load("close")
+    assert (idle.status, idle.exit_code) == ("not due", 0)
+
+
+def test_open_interest_is_of_the_day_that_its_moment_tells_and_again_changes_nothing(
+    made: Bench,
+) -> None:
+    [first] = made.at("2026-11-20T04:00:00").due()
+    assert first.exit_code == 0
+    assert made.rows(BY_DAY) == [("2026-11-18", 28)]
+    assert made.rows(ATTEMPTS) == [("first", "stale", 8, 8, 8, 0, 0)]
+    assert made.at("2026-11-20T05:00:00").due() == []
+    [confirmed] = made.at("2026-11-20T07:30:00").due()
+    assert confirmed.exit_code == 0
+    assert made.rows(BY_DAY) == [("2026-11-18", 28), ("2026-11-19", 28)]
+    assert made.rows(ATTEMPTS)[1] == ("confirm", "complete", 8, 8, 0, 0, 0)
+    before = made.table("open_interest")
+    again = made.load("enrich", date="2026-11-19")
+    assert again.exit_code == 0
+    assert made.table("open_interest") == before
+    own = "select bool_and(trade_date = '2026-11-19') from raw_ib.open_interest"
+    assert made.rows(own) == [(True,)]
+
+
+def test_what_expired_on_the_day_is_not_asked_for(made: Bench) -> None:
+    made.at("2026-11-20T09:25:00").load("discover")
+    made.sandbox.log.clear()
+    made.at("2026-11-23T07:30:00").load("enrich")
+    [(which, status, eligible, filled, _, failed, expired)] = made.rows(ATTEMPTS)
+    assert (which, status, failed) == ("confirm", "complete", 0)
+    assert expired > 0
+    assert eligible == filled
+
+
+def test_three_failed_mornings_ring(made: Bench) -> None:
+    made.sandbox.faults.add("no-oi:symbol=MSFT")
+    quick = made.with_settings(quote_timeout=0.3)
+    told = []
+    for day in ("2026-11-20", "2026-11-23", "2026-11-24"):
+        made.at(f"{day}T07:30:00")
+        found = quick.load("enrich", symbols=["MSFT"], date="2026-11-19")
+        assert found.exit_code in (4, 6)
+        told.append(found.tasks[0].failures["MSFT 2026-11-19"])
+    assert ["oi_enrichment_failed" in text for text in told] == [False, False, True]

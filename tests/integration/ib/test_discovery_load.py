@@ -1,0 +1,120 @@
+"""Contracts of a session by the simulated gateway: frozen once, added to, and replaced by older ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.ib.bench import Bench, bench
+
+SETS = (
+    "select symbol, policy, stale_from_date::text, first_seen_slot, count(*)::int "
+    "from raw_ib.session_contract where trade_date = %s group by 1, 2, 3, 4 order by 1, 2"
+)
+
+
+def test_a_set_is_keyed_by_class_and_frozen_and_what_does_not_exist_is_asked_once(
+    made: Bench,
+) -> None:
+    made.at("2026-11-19T09:25:00")
+    assert made.rows(SETS, "2026-11-19") == [
+        ("AAPL", "session_freeze", None, None, 20),
+        ("MSFT", "session_freeze", None, None, 8),
+    ]
+    classes = made.rows("select distinct trading_class from raw_ib.contract order by 1")
+    assert classes == [("2AAPL",), ("AAPL",), ("MSFT",)]
+    impossible = made.rows("select count(*)::int from raw_ib.negative_contract")[0][0]
+    assert impossible > 0
+    before = made.table("session_contract")
+    made.sandbox.log.clear()
+    again = made.load("discover")
+    assert (again.status, again.total("rows_new")) == ("succeeded", 0)
+    assert made.table("session_contract") == before
+    assert made.sandbox.asked("reqContractDetails") == []
+
+
+def test_on_the_next_day_known_contracts_are_not_looked_up_again(made: Bench) -> None:
+    made.sandbox.log.clear()
+    found = made.at("2026-11-20T09:25:00").load("discover")
+    assert found.exit_code == 0
+    known = made.rows("select count(*)::int from raw_ib.contract")[0][0]
+    new = known - 28
+    refused = made.rows(
+        "select count(*)::int from raw_ib.negative_contract where trade_date = '2026-11-20'"
+    )[0][0]
+    assert len(made.sandbox.asked("reqContractDetails")) == new + refused
+    expired = (
+        "select count(*) from raw_ib.session_contract join raw_ib.contract using (conid) "
+        "where trade_date > expiry"
+    )
+    assert made.rows(expired) == [(0,)]
+
+
+def test_a_refresh_at_midday_only_adds(made: Bench) -> None:
+    before = made.table("session_contract")
+    later = made.with_settings(midday_refresh_enabled=True, max_strikes_per_expiry=4)
+    made.at("2026-11-19T12:20:00")
+    assert later.load("discover").exit_code == 0
+    after = made.table("session_contract")
+    assert all(row in after for row in before)
+    added = [row for row in after if row not in before]
+    assert {(row["policy"], row["first_seen_slot"]) for row in added} == {("midday_refresh", 6)}
+    assert later.load("discover").total("rows_new") == 0
+
+
+@pytest.mark.parametrize("fault", ["secdef-empty:symbol=MSFT", "secdef-hang:symbol=MSFT"])
+def test_who_has_no_parameters_keeps_its_older_set_and_the_others_go_on(
+    fault: str, made: Bench
+) -> None:
+    made.sandbox.faults.add(fault)
+    found = made.at("2026-11-20T09:25:00").with_settings(timeout=0.5).load("discover")
+    assert (found.status, found.exit_code) == ("partial", 6)
+    sets = {row[0]: row[1:3] for row in made.rows(SETS, "2026-11-20")}
+    assert sets == {
+        "AAPL": ("session_freeze", None),
+        "MSFT": ("discovery_stale", "2026-11-19"),
+    }
+
+
+def test_a_gateway_that_is_gone_leaves_older_sets_and_exit_code_4(made: Bench) -> None:
+    made.at("2026-11-20T09:25:00")
+    made.sandbox.faults.add("secdef-hang")
+    slow = made.with_settings(timeout=0.5, retry_waits=[])
+    # it breaks off after the clock was asked, and stays away
+    found = slow.load("discover", on_start=lambda _: made.sandbox.go_away(3600))
+    assert found.exit_code == 4
+    assert {row[1] for row in made.rows(SETS, "2026-11-20")} <= {"discovery_stale"}
+
+
+def test_a_set_older_than_five_sessions_stands_in_for_nothing(made: Bench) -> None:
+    made.sandbox.faults.add("secdef-empty")
+    found = made.at("2026-11-30T09:25:00").load("discover")
+    assert found.exit_code == 6
+    assert made.rows(SETS, "2026-11-30") == []
+
+
+def test_what_does_not_fit_a_slot_is_left_out_or_refused(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    tight = {"rate_limits": {"snapshot": {"per_minute": 0.1}}, "max_concurrent_snapshots": 4}
+    with bench(new_database(), tmp_path / "tight", **tight) as made:
+        refused = made.with_settings(overflow="refuse").load("discover")
+        assert refused.exit_code == 3
+        assert "do not fit a slot" in str(refused.error)
+        assert made.rows("select count(*) from raw_ib.contract") == [(0,)]
+        shrunk = made.load("discover")
+        assert any("nearest strikes" in text for text in shrunk.warnings)
+        total = made.rows("select count(*)::int from raw_ib.session_contract")[0][0]
+        assert 0 < total <= 12
+
+
+def test_an_unknown_symbol_fails_alone(new_database: Callable[[], str], tmp_path: Path) -> None:
+    own = tmp_path / "universe.csv"
+    own.write_text("symbol,weight,group,enabled\nAAPL,2,A,true\nGONE,1,A,true\n")
+    with bench(new_database(), tmp_path / "home", symbols=["AAPL"], universe=own) as made:
+        found = made.load("discover")
+        assert (found.status, found.exit_code) == ("partial", 6)
+        failures = {k: v for task in found.tasks for k, v in task.failures.items()}
+        assert set(failures) == {"GONE"}
+        assert "GONE" in failures["GONE"]
+        assert made.rows("select distinct symbol from raw_ib.session_contract") == [("AAPL",)]
