@@ -249,7 +249,9 @@ def _enrich(
             raise UsageError(f"--date {options['date']}: no day", hint="2026-11-19") from None
         return {"date": agenda.enriched_day(day), "pass": "manual"}
     day, which = agenda.enriched(by_clock=DUE in options)
-    if DUE in options and conn:
+    if DUE in options:
+        if not conn or not stored.frozen_counts(conn, day).keys() & set(symbols):
+            raise NotDue(f"there are no contracts of {day} to ask open interest of")
         begins = agenda.ib.enrich_confirm_time if which == "confirm" else agenda.ib.enrich_time
         tried = stored.enrichments(conn, symbols, day)
         of_pass = {s for d, s, at, _ in tried if d == day and at >= agenda.at(begins)}

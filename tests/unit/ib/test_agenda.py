@@ -145,8 +145,7 @@ def test_words_become_named_slots_and_days() -> None:
 @pytest.mark.parametrize(
     ("moment", "tasks"),
     [
-        ("2026-11-19T04:10:00", ["enrich"]),
-        ("2026-11-19T09:25:00", ["discover", "enrich"]),
+        ("2026-11-19T09:25:00", ["discover"]),
         ("2026-11-19T10:01:00", ["discover", "snapshot"]),
         ("2026-11-19T10:15:00", ["discover"]),
         ("2026-11-19T17:00:00", ["close"]),

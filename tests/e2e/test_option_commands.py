@@ -1,0 +1,129 @@
+"""Option chains by the commands: the smoke test's configuration over a simulated day, and bad input."""
+
+import socket
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from loaders.sandbox.ib.service import IbSandbox
+from loaders.sandbox.ib.world import World
+from tests.conftest import require
+from tests.e2e.commands import ROOT, Place
+
+SMOKE = ROOT / "docs" / "how-to" / "ib-smoke.toml"
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[IbSandbox]:
+    require("ib", find_spec("ib_insync") is not None, "the extra ib is not installed")
+    with IbSandbox(World(["AAPL"]), clock="2026-11-19T09:25:00") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def place(gateway: IbSandbox, new_database: Callable[[], str], tmp_path: Path) -> Place:
+    """The configuration as it is shipped, beside a gateway that takes its time from nobody."""
+    given = {f"QUOTEMILL_IB__{k.upper()}": str(v) for k, v in gateway.settings().items()}
+    given |= {"QUOTEMILL_CONFIG": str(SMOKE), "QUOTEMILL_WAREHOUSE_URL": new_database()}
+    given |= {"QUOTEMILL_IB__SETTLE": "0.05", "QUOTEMILL_IB__CONNECT_TIMEOUT": "2"}
+    return Place(tmp_path, tmp_path / "home", given)
+
+
+def test_the_smoke_configuration_captures_two_strikes_of_one_symbol_in_two_slots(
+    place: Place, gateway: IbSandbox
+) -> None:
+    clock_and_word = (
+        ("2026-11-19T09:25:00", "session_contract"),
+        ("2026-11-19T09:30:05", "chain_snapshot"),
+        ("2026-11-19T10:00:05", "chain_snapshot"),
+        ("2026-11-19T10:30:05", "no slot"),
+        ("2026-11-19T17:00:00", "chain_close"),
+        ("2026-11-20T07:30:00", "open_interest"),
+    )
+    for clock, word in clock_and_word:
+        gateway.set_clock(clock)
+        done = place.inside("loaders", "run", "ib")
+        assert (done.returncode, word in done.stderr) == (0, True), (clock, done.stderr)
+    with psycopg.connect(place.settings["QUOTEMILL_WAREHOUSE_URL"]) as conn:
+        slots = conn.execute(
+            "select s.slot_label, count(distinct c.strike)::int, count(distinct c.trading_class)::int, "
+            "bool_or(s.snapshot_error) from raw_ib.chain_snapshot as s join raw_ib.contract as c "
+            "using (conid) group by 1 order by 1"
+        ).fetchall()
+        assert [(label, error) for label, _, _, error in slots] == [
+            ("09:30", False),
+            ("10:00", False),
+        ]
+        assert all(2 <= strikes <= 2 * classes * 2 for _, strikes, classes, _ in slots)
+        interest = conn.execute("select distinct oi_asof_date::text from raw_ib.open_interest")
+        assert interest.fetchall() == [("2026-11-19",)]
+
+
+def test_a_check_tells_what_the_account_is_served(place: Place, gateway: IbSandbox) -> None:
+    gateway.set_clock("2026-11-19T10:00:00")
+    done = place.inside("loaders", "check", "ib")
+    assert done.returncode == 0, done.stderr
+    assert "serves live data of AAPL to client 101" in done.stdout
+    rule = gateway.faults.add("permission:code=354")
+    done = place.inside("loaders", "check", "ib")
+    gateway.faults.remove(rule)
+    assert done.returncode == 0
+    assert "warning: no data of AAPL came" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("--task", "discovery"), 2, "--task discovery: unknown"),
+        (("--slot", "10:10"), 2, "no slot of 2026-11-19"),
+        (("--slot", "15:30"), 2, "has not begun"),
+        (("--symbols", "NOPE"), 2, "not in the universe: NOPE"),
+        (("--symbols", "AAPL", "--codes", "AAPL"), 2, "one of --symbols and --codes"),
+        (("--task", "close", "--run-day"), 2, "--run-day does not go with --task close"),
+        (("--date", "2026-11-26"), 2, "no trading day"),
+        (("--task", "close"), 0, "the close snapshot is at 17:00"),
+        (("--retry-missed",), 0, "nothing waits"),
+    ],
+)
+def test_bad_input_is_told_with_its_exit_code(
+    arguments: tuple[str, ...], code: int, says: str, place: Place, gateway: IbSandbox
+) -> None:
+    gateway.set_clock("2026-11-19T10:01:00")
+    done = place.inside("loaders", "run", "ib", *arguments)
+    assert (done.returncode, says in done.stderr) == (code, True), done.stderr
+
+
+def test_a_holiday_is_no_alarm(place: Place, gateway: IbSandbox) -> None:
+    gateway.set_clock("2026-11-26T10:00:00")
+    for arguments in ((), ("--slot", "now"), ("--run-day",)):
+        done = place.inside("loaders", "run", "ib", *arguments)
+        assert (done.returncode, "no slot: 2026-11-26" in done.stderr) == (0, True), done.stderr
+
+
+def test_a_gateway_that_is_not_there_is_told(place: Place) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    for command in (("run", "ib", "--task", "discover"), ("check", "ib")):
+        done = place.inside("loaders", *command, QUOTEMILL_IB__PORT=port)
+        assert done.returncode == 4, done.stderr
+        assert f"127.0.0.1:{port}" in done.stderr
+        assert "hint:" in done.stderr
+
+
+def test_client_ids_that_are_all_in_use_are_told(place: Place, gateway: IbSandbox) -> None:
+    gateway.set_clock("2026-11-19T09:25:00")
+    rule = gateway.faults.add("client-id:times=100")
+    done = place.inside("loaders", "run", "ib", "--task", "discover")
+    gateway.faults.remove(rule)
+    assert done.returncode == 4, done.stderr
+    assert "every client id that may be used is taken: 101" in done.stderr
+
+
+def test_without_a_gateway_in_the_settings_the_source_is_left_alone(place: Place) -> None:
+    bare = Place(place.folder, place.home)
+    done = bare.inside("loaders", "run", "ib")
+    assert (done.returncode, "IB_HOST is not set" in done.stderr) == (3, True)
