@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,6 +49,16 @@ def located(settings: Settings, warehouse: Warehouse, file: Path) -> Path:
     if file.exists() or file.name != str(file):
         return file
     return folder_of(settings, warehouse) / file
+
+
+def newest(settings: Settings, warehouse: Warehouse) -> Path:
+    """Of the newest build that has one. Raises UsageError where none has."""
+    folder = folder_of(settings, warehouse)
+    if found := _before(folder, sys.maxsize):
+        return found
+    raise UsageError(
+        f"no manifest is in {folder}", hint="`quotemill run` and `quotemill build` write them"
+    )
 
 
 def write(settings: Settings, warehouse: Warehouse, build_id: int) -> Path | None:
@@ -104,7 +115,7 @@ def check(settings: Settings, warehouse: Warehouse, path: Path) -> Check:
 
 def _before(folder: Path, build_id: int) -> Path | None:
     """The newest manifest of an earlier build."""
-    named = ((re.fullmatch(r"build-(\d+)\.json", path.name), path) for path in folder.iterdir())
+    named = ((re.fullmatch(r"build-(\d+)\.json", path.name), path) for path in folder.glob("*"))
     earlier = [(int(m[1]), path) for m, path in named if m and int(m[1]) < build_id]
     return max(earlier)[1] if earlier else None
 

@@ -177,6 +177,9 @@ def tq(
         for name, value in sandbox.settings().items():
             text = ",".join(value) if isinstance(value, list) else value
             typer.echo(f"export QUOTEMILL_TQ__{name.upper()}={text}")
+        # its market has ended for who takes the machine's clock
+        now = sandbox.clock.isoformat(timespec="minutes")
+        typer.echo(f"# quotemill run tq --as-of {now}")
         ended.wait()
 
 

@@ -15,7 +15,7 @@ def check(settings: Settings, _: datetime) -> Checked:
 
     Raises SettingsError, or UpstreamError with the mend as its hint.
     """
-    check_client()
+    check_client(settings)
     tq = settings.tq
     with tempfile.TemporaryDirectory() as folder, Harvest(tq, Path(folder) / "check") as harvest:
         harvest.login()

@@ -31,8 +31,13 @@ def missing_settings(settings: Settings) -> str | None:
     return f"QUOTEMILL_TQ__{lacking} is not set"
 
 
-def check_client() -> None:
-    """Raises TqMissing where the futures client is not installed."""
+def check_client(settings: Settings) -> None:
+    """Raises SettingsError where there is no account, TqMissing where the client is not installed."""
+    if missing := missing_settings(settings):
+        raise SettingsError(
+            f"no account for China futures is configured: {missing}",
+            hint="QUOTEMILL_TQ__ACCOUNT and QUOTEMILL_TQ__PASSWORD, or try `loaders sandbox tq`",
+        )
     if importlib.util.find_spec("tqsdk") is None:
         raise TqMissing(
             "the futures client tqsdk is not installed", hint="pip install 'quotemill[tq]'"
@@ -41,12 +46,7 @@ def check_client() -> None:
 
 def check_request(settings: Settings, request: LoadRequest) -> None:
     """Raises UsageError, SettingsError for what can be known before anything is opened."""
-    if missing := missing_settings(settings):
-        raise SettingsError(
-            f"no account for China futures is configured: {missing}",
-            hint="QUOTEMILL_TQ__ACCOUNT and QUOTEMILL_TQ__PASSWORD, or try `loaders sandbox tq`",
-        )
-    check_client()
+    check_client(settings)
     if request.mode not in (*BOTH, MAPPING, TICKS):
         raise UsageError(f"--mode {request.mode}: unknown", hint=f"allowed: {MAPPING}, {TICKS}")
     if request.options:

@@ -17,7 +17,10 @@ app = typer.Typer(help="What each completed build came to, as files.", no_args_i
 
 @app.command("check")
 def check_command(
-    file: Annotated[Path, typer.Argument(help="Path of a manifest, or its name alone.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Path of a manifest, or its name alone; by default the newest."),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Compare a manifest with what is stored now, of the days that it is about.
@@ -29,7 +32,12 @@ def check_command(
     """
     settings = load_settings()
     warehouse = open_warehouse(settings)
-    found = manifest.check(settings, warehouse, manifest.located(settings, warehouse, file))
+    path = (
+        manifest.located(settings, warehouse, file)
+        if file
+        else manifest.newest(settings, warehouse)
+    )
+    found = manifest.check(settings, warehouse, path)
     if json:
         shell.print_json(found.as_json())
     else:

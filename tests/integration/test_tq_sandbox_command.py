@@ -29,6 +29,7 @@ def running() -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     for _ in range(8):
         name, _, value = process.stdout.readline().strip().partition("=")
         told[name.removeprefix("export QUOTEMILL_TQ__")] = value
+    told["hint"] = process.stdout.readline().strip()
     told["control"] = told["line"].strip().partition("control=")[2]
     yield process, told
     process.send_signal(signal.SIGINT)
@@ -41,6 +42,7 @@ def test_it_prints_what_the_loader_needs(
     process, told = running
     assert told["line"].startswith("# TqSdk sandbox on http://127.0.0.1:")
     assert "clock=2025-11-14T18:00:00" in told["line"]
+    assert told["hint"] == "# quotemill run tq --as-of 2025-11-14T18:00"
     assert (told["ACCOUNT"], told["VARIETIES"], told["START"]) == (
         "sandbox",
         "SHFE.cu",

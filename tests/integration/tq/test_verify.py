@@ -68,6 +68,8 @@ def test_every_difference_is_named_and_a_repair_downloads_just_those_days(
 
 def test_a_manifest_tells_what_was_built_and_is_checked_against_what_is_there(made: Bench) -> None:
     warehouse = open_warehouse(made.settings)
+    with pytest.raises(UsageError, match="no manifest is in"):
+        manifest.newest(made.settings, warehouse)
     first = manifest.write(made.settings, warehouse, 1)
     second = manifest.write(made.settings, warehouse, 2)
     assert first is not None
@@ -83,6 +85,7 @@ def test_a_manifest_tells_what_was_built_and_is_checked_against_what_is_there(ma
     assert not list(first.parent.glob("*.part"))
     for secret in ("sandbox-password", '"account"', made.sandbox.url):
         assert secret not in second.read_text()
+    assert manifest.newest(made.settings, warehouse) == second
     assert manifest.check(made.settings, warehouse, second).differences == ()
 
     made.execute("update raw_tq.symbol_day set rows = rows - 1 where trading_day = '2025-10-22'")

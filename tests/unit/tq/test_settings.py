@@ -1,11 +1,13 @@
 """Section `tq`: lists, addresses, and a password that nothing shows."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from loaders.errors import SettingsError
 from loaders.settings import load_settings
+from loaders.tq.check import check
 
 SECRET = "p@ss w/rd:1"
 
@@ -37,3 +39,9 @@ def test_an_address_of_another_protocol_is_refused(name: str, tmp_path: Path) ->
     with pytest.raises(SettingsError, match=rf"tq\.{name}.*must start with"):
         load_settings({f"QUOTEMILL_TQ__{name.upper()}": "ftp://there"}, cwd=tmp_path)
     assert getattr(load_settings({}, cwd=tmp_path).tq, name) is None
+
+
+def test_a_check_without_an_account_names_the_setting_and_asks_nobody(tmp_path: Path) -> None:
+    settings = load_settings({"QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path)
+    with pytest.raises(SettingsError, match="QUOTEMILL_TQ__ACCOUNT is not set"):
+        check(settings, datetime(2025, 11, 14, tzinfo=UTC))
