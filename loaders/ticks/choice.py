@@ -22,7 +22,7 @@ def open_store(settings: Settings, warehouse: Warehouse) -> TickStore:
     if settings.questdb_url is None:
         from loaders.ticks.postgres import PostgresStore
 
-        return PostgresStore(warehouse)
+        return PostgresStore(warehouse, settings.questdb.min_free_gb)
     return open_questdb(settings)
 
 

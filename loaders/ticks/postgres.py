@@ -15,6 +15,7 @@ from loaders.errors import SettingsError
 from loaders.ticks import ledger
 from loaders.ticks.fingerprint import measure_sql, measured_days, measured_row
 from loaders.ticks.frame import TICKS, key_of
+from loaders.ticks.space import as_problem, little_space, require_space
 from loaders.ticks.store import (
     SCHEDULE,
     Held,
@@ -47,7 +48,9 @@ _DAY = "symbol = %(symbol)s and underlying_contract = %(contract)s and trading_d
 class PostgresStore:
     """See loaders.ticks.store.TickStore. Each call is one transaction."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: Warehouse, min_free_gb: float = 0.0) -> None:
+        """Nothing is written on a disk with less than `min_free_gb` GiB, where that can be known."""
+        self._min_free_gb = min_free_gb
         self.label = f"{warehouse.label}, schema {SCHEMA}"
         self._warehouse = warehouse
         self._met = False
@@ -56,13 +59,17 @@ class PostgresStore:
         self._ask(_prepare)
 
     def check(self) -> list[str]:
-        self._ask(lambda conn: conn.execute("select 1"))
-        return []
+        wrong = little_space(self.label, self.free_bytes(), self._min_free_gb)
+        return [as_problem(wrong)] if wrong else []
 
     def free_bytes(self) -> int | None:
-        if not self._warehouse.embedded:
+        """Known of a server that is reached by a socket of this machine, the embedded one among them, and
+        tells the role where its data are; of no other."""
+        folder = self._ask(_data_directory)
+        try:
+            return shutil.disk_usage(folder).free if folder else None
+        except OSError:  # the folder of a server in a container, or not for us to look at
             return None
-        return shutil.disk_usage(self._warehouse.home).free
 
     def write_day(self, day: pa.Table) -> Measured:
         return self.write_days([day])[0]
@@ -71,6 +78,7 @@ class PostgresStore:
         if not days:
             return []
         sent = measured_days(days)
+        require_space(self.label, self.free_bytes(), self._min_free_gb)
 
         def work(conn: psycopg.Connection) -> None:
             for day, there in zip(days, sent, strict=True):
@@ -207,6 +215,16 @@ class PostgresStore:
 
 def _name(table: StoreTable) -> str:
     return f"{SCHEMA}.{table.name}"
+
+
+def _data_directory(conn: psycopg.Connection) -> str | None:
+    if not conn.info.host.startswith(("/", "@")):
+        return None
+    row = conn.execute(
+        "select current_setting('data_directory') "
+        "where pg_has_role(current_user, 'pg_read_all_settings', 'member')"
+    ).fetchone()
+    return row[0] if row else None
 
 
 def _prepare(conn: psycopg.Connection) -> None:

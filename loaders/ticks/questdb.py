@@ -39,6 +39,7 @@ from loaders.ticks.questdb_server import Address
 from loaders.ticks.questdb_shape import prepare_tables
 from loaders.ticks.questdb_stage import StageWriter, find_stage
 from loaders.ticks.settings import QuestdbSettings
+from loaders.ticks.space import as_problem, little_space, require_space
 from loaders.ticks.store import (
     NOTHING,
     SCHEDULE,
@@ -236,9 +237,8 @@ class QuestdbStore:
             for name, text in sorted(wrong.items())
             if name in _OURS
         ]
-        free = self._free_bytes()
-        if free is not None and free < self._least_free():
-            problems.append(f"{self._little(free)}: free some space, or lower questdb.min_free_gb")
+        if wrong_disk := little_space(self.label, self._free_bytes(), self._settings.min_free_gb):
+            problems.append(as_problem(wrong_disk))
         return problems
 
     def _require_sound(self, *tables: StoreTable) -> None:
@@ -247,32 +247,16 @@ class QuestdbStore:
             if table.name in wrong:
                 raise Suspended(wrong[table.name], hint="quotemill questdb resume")
 
-    # -- free space --------------------------------------------------------------------------
-
     def _free_bytes(self) -> int | None:
         writer = self._writer()
         return shutil.disk_usage(writer.disk).free if isinstance(writer, StageWriter) else None
-
-    def _least_free(self) -> float:
-        return self._settings.min_free_gb * 2**30
-
-    def _little(self, free: int) -> str:
-        return f"{free / 2**30:,.1f} GiB are free under {self.label}, too little for a day of ticks"
-
-    def _require_space(self) -> None:
-        """A full disk kills the server's process, so no day is begun on one that is nearly full."""
-        free = self._free_bytes()
-        if free is not None and free < self._least_free():
-            raise StoreError(
-                self._little(free), hint="free some space, or lower QUOTEMILL_QUESTDB__MIN_FREE_GB"
-            )
 
     # -- rows --------------------------------------------------------------------------------
 
     def _write_days(
         self, days: Sequence[pa.Table], keys: Sequence[DayKey], sent: Sequence[Measured]
     ) -> None:
-        self._require_space()
+        require_space(self.label, self._free_bytes(), self._settings.min_free_gb)
         self._require_sound(MAIN_TICKS)
         rows = [as_stored(MAIN_TICKS, flagged(pa.concat_tables(days), False))]
         visible = self._visible(keys)

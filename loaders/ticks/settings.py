@@ -30,7 +30,8 @@ class QuestdbSettings(Section):
     min_free_gb: float = Field(
         2.0,
         ge=0,
-        description="free GiB below which no day is written: a full disk kills the server",
+        description="free GiB below which no day of ticks is written: a full disk kills the server; so "
+        "in the warehouse too, where it is a server of this machine",
     )
     wait: float = Field(
         120.0, ge=0, description="longest wait for a server that went away in the middle of a load"

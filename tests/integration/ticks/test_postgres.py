@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
@@ -56,5 +58,35 @@ def test_tables_that_were_dropped_are_said(url: str, tmp_path: Path) -> None:
         PostgresStore(a_warehouse(url, tmp_path)).measure(*KEY)
 
 
-def test_free_space_is_known_of_the_embedded_server_alone(url: str, tmp_path: Path) -> None:
-    assert PostgresStore(a_warehouse(url, tmp_path)).free_bytes() is None
+def test_nothing_is_written_on_a_disk_that_is_nearly_full(url: str, tmp_path: Path) -> None:
+    store = PostgresStore(a_warehouse(url, tmp_path), min_free_gb=10.0**9)
+    store.prepare()
+    free = store.free_bytes()
+    assert free is not None
+    assert free > 0
+    [problem] = store.check()
+    assert problem.endswith(
+        "too little for a day of ticks: free some space, or lower questdb.min_free_gb"
+    )
+    with pytest.raises(StoreError, match="GiB are free") as raised:
+        store.write_day(day_of_ticks(10))
+    assert "MIN_FREE_GB" in raised.value.hint
+    assert store.measure(*KEY).rows == 0
+    assert PostgresStore(a_warehouse(url, tmp_path), min_free_gb=10.0**-9).check() == []
+
+
+def test_free_space_is_not_known_of_a_server_that_tells_not_where_it_is(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = PostgresStore(a_warehouse(url, tmp_path), min_free_gb=10.0**9)
+    with psycopg.connect(url) as conn:
+        conn.execute("create role reader_of_little")
+        conn.execute("set role reader_of_little")
+        assert postgres._data_directory(conn) is None
+        conn.rollback()
+    with monkeypatch.context() as patch:
+        patch.setattr(postgres, "_data_directory", lambda _: "/nowhere/at/all")
+        assert store.free_bytes() is None
+        assert store.check() == []
+    far: Any = SimpleNamespace(info=SimpleNamespace(host="db.example"))
+    assert postgres._data_directory(far) is None
