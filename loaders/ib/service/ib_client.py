@@ -231,11 +231,12 @@ class Connection:
         ticker = self._ib.wrapper.startTicker(ask.number, contract, "mktData")
         ticker.updateEvent += lambda _: ask.changed.set()
         self._ib.client.reqMktData(ask.number, contract, generic, snapshot, False, [])
-        return Line(ask, ticker, self._leave)
+        return Line(ask, ticker, lambda: self._leave(ask, ticker, snapshot=snapshot))
 
-    def _leave(self, ask: Ask, ticker: Any) -> None:
+    def _leave(self, ask: Ask, ticker: Any, *, snapshot: bool) -> None:
         wrapper = self._ib.wrapper
-        if self.is_open and not ask.is_over:
+        goes_on = not ask.is_over or ask.is_advised or (not snapshot and ask.failure() is None)
+        if self.is_open and not ask.is_lost and goes_on:
             self._ib.client.cancelMktData(ask.number)
         self._asks.pop(ask.number, None)
         wrapper._endReq(ask.number)
@@ -249,7 +250,7 @@ class Connection:
 class Line:
     """A market data line that is held until `leave`."""
 
-    def __init__(self, ask: Ask, ticker: Any, leave: Callable[[Ask, Any], None]) -> None:
+    def __init__(self, ask: Ask, ticker: Any, leave: Callable[[], None]) -> None:
         self.ask, self._ticker, self._leave = ask, ticker, leave
 
     def tick(self) -> Tick:
@@ -275,7 +276,7 @@ class Line:
 
     def leave(self) -> None:
         """Cancel what is still under way. Read the tick before: late ones are lost."""
-        self._leave(self.ask, self._ticker)
+        self._leave()
 
 
 def _computation(found: Any) -> Computation | None:

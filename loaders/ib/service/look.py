@@ -108,7 +108,7 @@ async def _wait(line: "Line", enough: Enough, patience: Patience, *, linger: boo
         if ask.is_forgotten or ask.is_lost:
             return
         until = deadline
-        if _is_advised(line):
+        if ask.is_advised:
             until = min(until, changed_at + patience.settle)
             if now >= until:
                 return
@@ -124,11 +124,6 @@ async def _wait(line: "Line", enough: Enough, patience: Patience, *, linger: boo
         await ask.wait(until - now)
         if ask.changed.is_set():
             changed_at = time.monotonic()
-
-
-def _is_advised(line: "Line") -> bool:
-    """Told of an error after which data may come all the same."""
-    return any(row.error_type == PARTIAL or row.code == ADVISORY for row, _ in line.ask.codes)
 
 
 def _failure(line: "Line") -> Failure | None:

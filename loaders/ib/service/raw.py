@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from loaders.ib.service.error_codes import GATEWAY_GONE, ErrorCode
+from loaders.ib.service.error_codes import GATEWAY_GONE, PARTIAL, ErrorCode
 from loaders.ib.service.gateway import Failure
 
 NAN = math.nan
@@ -117,8 +117,10 @@ class Ask:
         row, text = ending[-1]
         return Failure(row.error_type, row.code, text)
 
-    def told_code(self, code: int) -> bool:
-        return any(row.code == code for row, _ in self.codes)
+    @property
+    def is_advised(self) -> bool:
+        """Told of an error after which data may come all the same: to the library, the request is over."""
+        return any(row.error_type == PARTIAL or row.code == ADVISORY for row, _ in self.codes)
 
     async def wait(self, seconds: float) -> None:
         """Until something happened, at most so long."""

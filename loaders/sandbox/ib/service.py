@@ -95,6 +95,11 @@ class IbSandbox:
         """Messages of one name, such as reqMktData, oldest first."""
         return [entry for entry in list(self.log) if entry.what == what]
 
+    @property
+    def lines(self) -> int:
+        """Contracts that clients look at now."""
+        return sum(len(session.lines) for session in list(self._all))
+
     def notice(self, code: int) -> None:
         """Tell every client of something; 1100 ends the ticks until 1101, which also forgets what they
         looked at, or 1102."""
@@ -293,6 +298,7 @@ class IbSandbox:
             "clients": sorted(self._sessions),
             "requests": len(self.log),
             "market_data_requests": self.requests,
+            "lines": self.lines,
             "most_lines": self.most_lines,
             "errors_sent": {str(code): n for code, n in sorted(self.errors_sent.items())},
         }

@@ -78,6 +78,19 @@ def test_a_part_without_permission_keeps_the_other_part(tidy: IbSandbox, shared:
     assert one.has_data
 
 
+@pytest.mark.parametrize("code", [0, 10089, 10090, 10091])
+def test_no_line_is_left_open(tidy: IbSandbox, opened: Opened, code: int) -> None:
+    contracts, mine = some_contracts(tidy, 3), opened()
+    if code:
+        tidy.faults.add(f"permission:code={code}")
+    mine.quotes(contracts, 1, streaming=True, timeout=1)
+    mine.open_interest(contracts, timeout=1)
+    with fault(tidy, "snapshot-end:seconds=3600"):
+        mine.quotes(contracts, 1, timeout=1)
+    mine.server_time()  # what was sent before has been read
+    assert tidy.lines == 0
+
+
 def test_another_log_in_takes_the_data(tidy: IbSandbox, shared: Gateway) -> None:
     with fault(tidy, "competing"):
         assert kinds(shared.quotes(some_contracts(tidy, 2), 1)) == ["competing_session"] * 2
