@@ -116,11 +116,11 @@ DAY_INDEX = StoreTable(
         ("hash_b", pa.int64()),
         ("row_hash", pa.string()),
         ("book_levels", pa.int32()),
-        ("status", pa.string()),
+        ("status", pa.string()),  # complete, superseded
         ("run_id", pa.string()),
         ("updated_at", _TS),
-        ("volume", pa.int64()),
-        ("day_volume", pa.int64()),
+        ("volume", pa.int64()),  # lots that the ticks tell of
+        ("day_volume", pa.int64()),  # lots of the day bar that they were held against
         nullable=("volume", "day_volume"),
     ),
     ("ts", "symbol", "underlying_contract", "ticks_kind"),

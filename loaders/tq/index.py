@@ -10,11 +10,12 @@ from loaders.ticks.frame import DayKey
 from loaders.ticks.store import IndexRow, NoDataRow
 from loaders.tq.backlog import Scheduled, key_of
 from loaders.tq.completeness import TOLERANCE
+from loaders.tq.schemas import NO_DATA_DAY, SYMBOL_DAY
+from loaders.warehouse.tables import STANDARD_FIELDS
 
-KEY = ("symbol", "contract", "trading_day")
-OF_INDEX = (
-    *(*KEY, "segment_id", "schedule_hash", "rows", "first_ts", "last_ts", "hash_a", "hash_b"),
-    *("row_hash", "book_levels", "status", "volume", "day_volume"),
+OF_INDEX, OF_NO_DATA = (
+    tuple(name for name in table.schema.names if name not in {f.name for f in STANDARD_FIELDS})
+    for table in (SYMBOL_DAY, NO_DATA_DAY)
 )
 OUTDATED = """
     select s.symbol, s.contract, s.trading_day
@@ -28,7 +29,6 @@ OUTDATED = """
         and d.volume is distinct from s.day_volume
         and s.volume < d.volume * %(least)s
 """
-OF_NO_DATA = (*KEY, "reason", "attempts", "checked_at")
 
 
 def row_of(row: IndexRow | NoDataRow, route: str, at: datetime) -> dict[str, Any]:

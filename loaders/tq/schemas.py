@@ -4,10 +4,13 @@ A variety is `SHFE.cu`, a contract `SHFE.cu2601`, a series (symbol) `KQ.m@SHFE.c
 days: a night session belongs to the next one.
 """
 
+from collections.abc import Collection, Mapping
+
 import pyarrow as pa
 
 from loaders.engine.rejects import rejected_rows
-from loaders.warehouse.tables import landed_table
+from loaders.ticks.tables import DAY_INDEX, NO_DATA_DAYS, StoreTable
+from loaders.warehouse.tables import LandedTable, landed_table
 
 RAW_TQ = "raw_tq"
 _TEXT, _INT, _BIG = pa.string(), pa.int32(), pa.int64()
@@ -123,43 +126,35 @@ DAILY_HARVEST = landed_table(
     day="first_day",
 )
 
-_OF_SYMBOL = [("symbol", _TEXT), ("contract", _TEXT), ("trading_day", _DATE)]
 
-# a copy of the tick store's index, from which it can be made again
-SYMBOL_DAY = landed_table(
-    RAW_TQ,
+def _copy_of(
+    table: StoreTable, name: str, without: Collection[str], most: Mapping[str, int] | None = None
+) -> LandedTable:
+    """A copy of a ledger of the tick store, for dbt; it can be made again from that."""
+    fields = [field for field in table.schema if field.name not in {"ts", "ticks_kind", *without}]
+    named = {
+        field: {"underlying_contract": "contract"}.get(field.name, field.name) for field in fields
+    }
+    return landed_table(
+        RAW_TQ,
+        name,
+        [(named[field], field.type) for field in fields],
+        key=("symbol", "contract", "trading_day"),
+        nullable=[named[field] for field in fields if field.nullable],
+        most=most,
+        entity="symbol",
+        day="trading_day",
+    )
+
+
+SYMBOL_DAY = _copy_of(
+    DAY_INDEX,
     "symbol_day",
-    [
-        *_OF_SYMBOL,
-        ("segment_id", _INT),
-        ("schedule_hash", _TEXT),
-        ("rows", _BIG),
-        ("first_ts", _STAMP),
-        ("last_ts", _STAMP),
-        ("hash_a", _BIG),
-        ("hash_b", _BIG),
-        ("row_hash", _TEXT),
-        ("book_levels", _INT),
-        ("status", _TEXT),  # complete, superseded
-        ("volume", _BIG),  # lots that the ticks tell of
-        ("day_volume", _BIG),  # lots of the day bar that they were held against
-    ],
-    key=("symbol", "contract", "trading_day"),
-    nullable=("volume", "day_volume"),
+    without=("run_id", "updated_at"),
     most={"rows": 10**9, "hash_a": 2**62, "hash_b": 2**62},
-    entity="symbol",
-    day="trading_day",
 )
-
-# a copy of the tick store's days without data
-NO_DATA_DAY = landed_table(
-    RAW_TQ,
-    "no_data_day",
-    [*_OF_SYMBOL, ("reason", _TEXT), ("attempts", _INT), ("checked_at", _STAMP)],
-    key=("symbol", "contract", "trading_day"),
-    entity="symbol",
-    day="trading_day",
-)
+# the doubtful ones are not among them
+NO_DATA_DAY = _copy_of(NO_DATA_DAYS, "no_data_day", without=("first_checked_at", "status"))
 
 TICK_REVISION = landed_table(
     RAW_TQ,
