@@ -19,6 +19,8 @@ _PRICE = pa.decimal128(18, 6)
 _STRIKE = pa.decimal128(12, 4)
 _MULTIPLIER = pa.decimal128(10, 2)
 _SECONDS = pa.decimal128(12, 3)
+# models take what changed of a symbol on a day
+_BY_SYMBOL = (("symbol", "trade_date"),)
 
 SESSION = landed_table(
     RAW_IB,
@@ -89,6 +91,7 @@ SESSION_CONTRACT = landed_table(
         *("stale_from_date", "first_seen_slot"),
         *("ref_price", "ref_price_date", "ref_price_source"),
     ),
+    indexes=_BY_SYMBOL,
     entity="symbol",
 )
 
@@ -158,6 +161,7 @@ CHAIN_SNAPSHOT = landed_table(
     _SNAPSHOT,
     key=("trade_date", "sample_time", "conid"),
     nullable=_NULLABLE,
+    indexes=_BY_SYMBOL,
     entity="symbol",
 )
 
@@ -167,6 +171,7 @@ CHAIN_CLOSE = landed_table(
     _SNAPSHOT,
     key=("trade_date", "conid"),
     nullable=(*_NULLABLE, "slot_30m"),
+    indexes=_BY_SYMBOL,
     entity="symbol",
 )
 

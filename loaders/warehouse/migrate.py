@@ -13,7 +13,7 @@ from loaders.warehouse.ownership import FIXED_SCHEMAS, claim_schemas, owned_sche
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import LandedTable, create_tables
 
-INNER_SCHEMAS = ("futures", "qa", "quotemill_staging", "quotemill_intermediate")
+INNER_SCHEMAS = ("options", "futures", "qa", "quotemill_staging", "quotemill_intermediate")
 
 
 def prepare(

@@ -34,7 +34,7 @@
     cross join lateral (
         select * from {{ relation }} as k
         where
-            k.code = t.code
+            k.{{ entity() }} = t.code
             {% if by == 'bar_end' -%}
             and k.bar_end > t.first_date::timestamp at time zone 'Asia/Shanghai'
             and k.bar_end <= (t.last_date + 1)::timestamp at time zone 'Asia/Shanghai'

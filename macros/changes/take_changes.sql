@@ -67,14 +67,15 @@
     `distinct` would read every row.
 #}
 {% macro every_code(sql) -%}
+    {%- set name = entity() -%}
     {%- for relation in [this | string] + changed_relations(sql) | map('first') | unique | list -%}
     (
         with recursive codes as (
-            (select code from {{ relation }} order by code limit 1)
+            (select {{ name }} as code from {{ relation }} order by {{ name }} limit 1)
             union all
             select (
-                select r.code from {{ relation }} as r
-                where r.code > c.code order by r.code limit 1
+                select r.{{ name }} from {{ relation }} as r
+                where r.{{ name }} > c.code order by r.{{ name }} limit 1
             )
             from codes as c
             where c.code is not null

@@ -1,11 +1,11 @@
 {#
-    Tell the feed what the temporary table differing holds, by code, and by date where meta.by names a
+    Tell the feed what the temporary table differing holds, by entity, and by date where meta.by names a
     column of dates: month by month (32 days), from the first that changed to the last; of a code with
     more months than 32, from its first date to its last. The landing path says it the same way
     (loaders/warehouse/changes.py).
 #}
 {% macro tell_changes() -%}
-    {%- set key = 'code' if 'code' in config.get('unique_key') else "''" -%}
+    {%- set key = entity() if entity() in config.get('unique_key') else "''" -%}
     {%- set day = told_day() -%}
     {%- if day -%}
     insert into ops.changes (table_name, key, dates)
@@ -38,4 +38,9 @@
 {% macro told_day() -%}
     {%- set by = (config.get('meta') or {}).get('by') -%}
     {{ return('trade_date' if by == 'bar_end' else by) }}
+{%- endmacro %}
+
+{# The column by which the feed tells what changed: meta.entity, code where it says nothing else. #}
+{% macro entity() -%}
+    {{ return((config.get('meta') or {}).get('entity', 'code')) }}
 {%- endmacro %}

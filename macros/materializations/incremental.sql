@@ -21,7 +21,7 @@
     {%- endif -%}
     {%- set take = 'everything' -%}
     {%- if follows -%}
-        {%- set fingerprint = query_fingerprint(follows) -%}
+        {%- set fingerprint = query_fingerprint(follows | string ~ settings_read()) -%}
         {%- set cursor = run_query(
             "select pg_current_snapshot()::text as now, (
                 select seen::text from ops.change_cursors
@@ -74,12 +74,14 @@
 {#
     The temporary table differing: rows of the query that the table lacks or has otherwise, and, as
     is_gone, keys of the table that the query lacks; within what was taken. Found before anything is
-    written: an upsert that changes nothing still opens compressed chunks.
+    written: an upsert that changes nothing still opens compressed chunks. meta.keeps is a condition on
+    `stored` under which a row stays as it is: what it was made of has been archived and dropped.
 #}
 {% macro differing(sql, target_relation, columns, take) -%}
     {%- set key = config.get('unique_key') -%}
     {%- set rest = columns | rejectattr('name', 'in', key) | list -%}
     {%- set by = (config.get('meta') or {}).get('by') -%}
+    {%- set keeps = (config.get('meta') or {}).get('keeps') -%}
     create temporary table differing on commit drop as
     select
         {% for c in columns -%}
@@ -96,12 +98,15 @@
     }}) as stored
         on {% for c in key %}made.{{ c }} = stored.{{ c }}{{ ' and ' if not loop.last }}{% endfor %}
     where
-        made.{{ key[0] }} is null
+        {% if keeps -%}
+        ({{ keeps }}) is not true and
+        {%- endif %}
+        (made.{{ key[0] }} is null
         or stored.{{ key[0] }} is null
         {% if rest -%}
         or ({% for c in rest %}made.{{ c.name }}::{{ c.data_type }}{{ ', ' if not loop.last }}{% endfor %})
         is distinct from ({% for c in rest %}stored.{{ c.name }}{{ ', ' if not loop.last }}{% endfor %})
-        {%- endif %}
+        {%- endif %})
 {%- endmacro %}
 
 {# By literal keys: a join would open every compressed chunk of a hypertable. #}
@@ -133,4 +138,14 @@
     {%- else -%}
     nothing
     {%- endif %}
+{%- endmacro %}
+
+{# Settings of ops.settings that the query reads by name (meta.settings), as they stand. #}
+{% macro settings_read() -%}
+    {%- set names = (config.get('meta') or {}).get('settings') -%}
+    {%- if not names -%}{{ return('') }}{%- endif -%}
+    {{ return(run_query(
+        "select coalesce(string_agg(key || '=' || value, ' ' order by key), '') from ops.settings
+        where key in ('" ~ names | join("', '") ~ "')"
+    ).rows[0][0]) }}
 {%- endmacro %}

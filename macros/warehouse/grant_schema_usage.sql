@@ -5,7 +5,8 @@
 {% macro grant_schema_usage() -%}
     {%- set role = reader_role() -%}
     {%- if role -%}
-        {%- for schema in [target.schema, generate_schema_name('futures'), generate_schema_name('qa')] -%}
+        {%- for name in ['', 'options', 'futures', 'qa'] -%}
+            {%- set schema = generate_schema_name(name) -%}
             {%- if adapter.check_schema_exists(target.database, schema) -%}
                 grant usage on schema {{ adapter.quote(schema) }} to {{ role }};
             {% endif -%}

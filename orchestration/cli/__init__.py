@@ -15,7 +15,17 @@ from typing import NoReturn
 import typer
 
 from loaders.cli import shell
-from orchestration.cli import build, inspect, manifest, questdb, reconcile, run, touch, warehouse
+from orchestration.cli import (
+    build,
+    inspect,
+    manifest,
+    options,
+    questdb,
+    reconcile,
+    run,
+    touch,
+    warehouse,
+)
 
 app = typer.Typer(
     help=__doc__,
@@ -40,9 +50,11 @@ app.command("status")(inspect.status_command)
 app.command("findings")(inspect.findings_command)
 app.command("doctor")(inspect.doctor_command)
 app.command("reconcile")(reconcile.reconcile_command)
+app.command("selfcheck")(options.selfcheck_command)
 app.add_typer(warehouse.app, name="warehouse")
 app.add_typer(questdb.app, name="questdb")
 app.add_typer(manifest.app, name="manifest")
+app.add_typer(options.app, name="gate")
 
 
 def main() -> NoReturn:

@@ -14,6 +14,7 @@
     'qa_reconciliation',
     'qa_main_schedule',
     'qa_tick_coverage',
+    'qa_options',
 ] %}
 
 {% for check in checks %}

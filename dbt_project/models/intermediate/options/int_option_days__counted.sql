@@ -1,0 +1,234 @@
+{{ config(
+    materialized='incremental',
+    unique_key=['symbol', 'trade_date'],
+    indexes=[{'columns': ['symbol', 'trade_date'], 'unique': true}],
+    meta={
+        'entity': 'symbol',
+        'by': 'trade_date',
+        'follows': {
+            'raw_ib.chain_snapshot': 'day',
+            'raw_ib.chain_close': 'day',
+            'raw_ib.session_contract': 'day',
+            'raw_ib.slot_run': 'day',
+            'raw_ib.session': 'day',
+            'chain_daily_clean': 'day',
+        },
+        'keeps': 'stored.row_count > 0 and not exists (
+            select from raw_ib.chain_snapshot as k
+            where k.symbol = stored.symbol and k.trade_date = stored.trade_date
+        )',
+    },
+) }}
+
+with session_contracts as (
+    select * from {{ changed(ref('stg_ib__session_contract')) }}
+),
+
+planned as (
+    select
+        p.symbol,
+        p.trade_date,
+        p.conid,
+        coalesce(p.first_seen_slot, 0) as first_slot,
+        p.policy,
+        c.expiry,
+        c.trading_class || ' ' || c.expiry || ' ' || c.strike || ' ' || c.option_right as terms,
+        c.first_seen_date
+    from session_contracts as p
+    left join {{ ref('stg_ib__contract') }} as c on p.conid = c.conid
+),
+
+of_contracts as (
+    select
+        symbol,
+        trade_date,
+        count(*) as contract_count,
+        count(*) filter (where first_seen_date < trade_date) as carried_count,
+        count(*) filter (where expiry > trade_date) as lasting_count,
+        count(terms) - count(distinct terms) as duplicate_count,
+        bool_or(policy = 'discovery_stale') as is_discovery_stale
+    from planned
+    group by symbol, trade_date
+),
+
+captured as (
+    select
+        *,
+        true as is_slot
+    from {{ changed(ref('stg_ib__chain_snapshot')) }}
+    union all
+    select
+        *,
+        false as is_slot
+    from {{ changed(ref('stg_ib__chain_close')) }}
+),
+
+judged as (
+    select
+        q.*,
+        {{ is_good_quote('q') | indent }} as is_good,
+        {{ option_mid('q') | indent }} as mid,
+        {{ underlying_price('q') | indent }} as underlying_price,
+        not q.snapshot_error and coalesce(q.bid, q.ask, q.last) is not null as has_data,
+        q.iv <= 0 or q.iv > 10 or abs(q.delta) > 1 or q.gamma < -1e-9 or q.vega < -1e-9
+        or case c.option_right when 'C' then q.delta < 0 when 'P' then q.delta > 0 end
+            as is_out_of_range
+    from captured as q
+    left join {{ ref('stg_ib__contract') }} as c on q.conid = c.conid
+),
+
+of_rows as (
+    select
+        symbol,
+        trade_date,
+        count(*) filter (where is_slot) as row_count,
+        count(*) filter (where is_slot and is_good) as good_count,
+        count(*) filter (where is_slot and snapshot_error) as error_count,
+        count(*) filter (where is_slot and has_data) as data_count,
+        count(*) filter (where is_slot and has_data and market_data_type in (3, 4))
+            as delayed_count,
+        count(*) filter (where is_slot and mid is not null) as two_sided_count,
+        count(*) filter (
+            where is_slot and mid is not null and iv is not null and delta is not null
+        ) as greeks_count,
+        count(*) filter (where is_out_of_range) as out_of_range_count,
+        count(*) filter (where bid > ask) as crossed_count,
+        count(*) filter (where bid = ask) as locked_count,
+        count(*) filter (where is_slot and 'late_capture' = any(data_quality_flag)) as late_count,
+        count(*) filter (where 'slot_retry_exceeded' = any(data_quality_flag)) as given_up_count,
+        count(*) filter (
+            where not data_quality_flag
+            <@ array['{{ known_flags() | join("',
+'") }}']
+        ) as unknown_flag_count,
+        count(distinct source) as source_count,
+        percentile_disc(0.95) within group (order by capture_lag_s)
+        filter (where is_slot and has_data) as capture_lag_p95_s,
+        (array_agg(underlying_price order by sample_time, conid) filter (
+            where is_slot and underlying_price is not null
+        ))[1] as underlying_open
+    from judged
+    group by symbol, trade_date
+),
+
+of_day as (
+    select
+        symbol,
+        trade_date,
+        count(*) as daily_count,
+        count(*) filter (where rollup_strategy = 'close') as close_count,
+        count(*) filter (where rollup_strategy like 'slot_%') as slot_before_count,
+        count(*) filter (where rollup_strategy = 'last_good') as last_good_count,
+        count(*) filter (where expiry > trade_date) as oi_eligible_count,
+        count(*) filter (where expiry > trade_date and oi_asof_date is not null) as oi_count,
+        count(*) filter (where iv is not null and iv_from_mid is not null) as iv_compared_count,
+        count(*) filter (where 'iv_mismatch' = any(data_quality_flag)) as iv_mismatch_count,
+        count(*) filter (where parity_gap is not null) as parity_compared_count,
+        count(*) filter (where parity_gap > 0) as parity_count,
+        count(*) filter (
+            where data_quality_flag && array[
+                'parity_violation', 'butterfly_violation', 'calendar_violation'
+            ]
+        ) as arbitrage_count,
+        max(underlying_close) as underlying_close
+    from {{ changed(ref('chain_daily_clean')) }}
+    group by symbol, trade_date
+),
+
+of_runs as (
+    select
+        symbol,
+        trade_date,
+        sum(pacing_event_count) as pacing_event_count
+    from {{ changed(ref('stg_ib__slot_run')) }}
+    group by symbol, trade_date
+),
+
+days as (
+    select
+        symbol,
+        trade_date
+    from of_contracts
+    union
+    select
+        symbol,
+        trade_date
+    from of_rows
+    union
+    select
+        symbol,
+        trade_date
+    from of_day
+),
+
+planned_by_slot as (
+    select
+        symbol,
+        trade_date,
+        first_slot,
+        count(*) as contract_count
+    from planned
+    group by symbol, trade_date, first_slot
+),
+
+good_by_slot as (
+    select
+        symbol,
+        trade_date,
+        slot_30m,
+        count(*) as good_count
+    from judged
+    where is_slot and is_good
+    group by symbol, trade_date, slot_30m
+),
+
+-- a slot is covered by nine tenths of what was planned for it
+slots as (
+    select
+        d.symbol,
+        d.trade_date,
+        n.slot_30m,
+        to_char(
+            (s.open_at + n.slot_30m * interval '30 minutes') at time zone 'America/New_York',
+            'HH24:MI'
+        ) as slot_label,
+        coalesce(max(g.good_count), 0) > 0
+        and coalesce(max(g.good_count), 0) >= 0.9 * coalesce(sum(p.contract_count), 0) as is_covered
+    from days as d
+    inner join {{ ref('stg_ib__session') }} as s on d.trade_date = s.trade_date
+    cross join generate_series(0, s.slot_count - 1) as n (slot_30m)
+    left join planned_by_slot as p
+        on d.symbol = p.symbol and d.trade_date = p.trade_date and n.slot_30m >= p.first_slot
+    left join good_by_slot as g
+        on d.symbol = g.symbol and d.trade_date = g.trade_date and n.slot_30m = g.slot_30m
+    group by d.symbol, d.trade_date, n.slot_30m, s.open_at
+),
+
+of_slots as (
+    select
+        symbol,
+        trade_date,
+        count(*) as slot_count,
+        count(*) filter (where is_covered) as covered_slot_count,
+        array_agg(slot_label order by slot_30m) filter (where not is_covered) as uncovered_slots
+    from slots
+    group by symbol, trade_date
+)
+
+select
+    d.symbol,
+    d.trade_date,
+    {% for name in option_day_counts() -%}
+        coalesce({{ name }}, 0)::integer as {{ name }},
+    {% endfor -%}
+    coalesce(c.is_discovery_stale, false) as is_discovery_stale,
+    coalesce(s.uncovered_slots, '{}') as uncovered_slots,
+    r.capture_lag_p95_s::numeric(12, 3) as capture_lag_p95_s,
+    r.underlying_open::numeric(18, 6) as underlying_open,
+    y.underlying_close::numeric(18, 6) as underlying_close
+from days as d
+left join of_contracts as c on d.symbol = c.symbol and d.trade_date = c.trade_date
+left join of_slots as s on d.symbol = s.symbol and d.trade_date = s.trade_date
+left join of_rows as r on d.symbol = r.symbol and d.trade_date = r.trade_date
+left join of_day as y on d.symbol = y.symbol and d.trade_date = y.trade_date
+left join of_runs as p on d.symbol = p.symbol and d.trade_date = p.trade_date

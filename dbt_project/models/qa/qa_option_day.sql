@@ -1,0 +1,171 @@
+with clock as (
+    select {{ as_of() }} as moment
+),
+
+limits as (
+    select
+        {{ setting('ib_min_slot_coverage', 0.90) | indent }} as min_slot_coverage,
+        {{ setting('ib_max_delayed_share', 0.10) | indent }} as max_delayed_share,
+        {{ setting('ib_max_fallback_share', 0.05) | indent }} as max_fallback_share,
+        {{ setting('ib_min_oi_share', 0.95) | indent }} as min_oi_share
+),
+
+-- judged after the close view and its rollup
+numbered as (
+    select
+        *,
+        row_number() over (order by trade_date) as session_number,
+        (trade_date + time '17:30') at time zone 'America/New_York' as judged_at
+    from {{ ref('sessions') }}
+),
+
+counted as (
+    select
+        c.*,
+        s.session_number,
+        lead(s.session_number) over (partition by c.symbol order by c.trade_date) as next_number
+    from {{ ref('int_option_days__counted') }} as c
+    inner join numbered as s on c.trade_date = s.trade_date
+),
+
+-- of a symbol that was collected until then, up to five sessions in a row without anything
+silent_days as (
+    select
+        c.symbol,
+        n.trade_date
+    from counted as c
+    cross join clock
+    inner join numbered as n
+        on
+            c.session_number < n.session_number
+            and n.session_number <= c.session_number + 5
+            and (c.next_number is null or c.next_number > n.session_number)
+            and clock.moment >= n.judged_at
+),
+
+days as (
+    select * from counted
+    union all
+    select
+        s.symbol,
+        s.trade_date,
+        {% for name in option_day_counts() -%}
+            {{ 'n.slot_count' if name == 'slot_count' else 0 }} as {{ name }},
+        {% endfor -%}
+        false as is_discovery_stale,
+        '{}' as uncovered_slots,
+        null as capture_lag_p95_s,
+        null as underlying_open,
+        null as underlying_close,
+        null as session_number,
+        null as next_number
+    from silent_days as s
+    inner join numbered as n on s.trade_date = n.trade_date
+),
+
+-- the exchange publishes open interest at about 06:30 of the next session
+confirmations as (
+    select
+        e.symbol,
+        e.trade_date,
+        bool_or(
+            e.pass in ('confirm', 'manual')
+            and e.attempted_at >= (s.next_trade_date + time '06:30') at time zone 'America/New_York'
+        ) as is_confirmed
+    from {{ ref('stg_ib__enrichment') }} as e
+    inner join numbered as s on e.trade_date = s.trade_date
+    group by e.symbol, e.trade_date
+),
+
+shares as (
+    select
+        d.*,
+        s.is_early_close,
+        m.moment >= s.judged_at as is_judged,
+        coalesce(c.is_confirmed, false) or coalesce(m.moment >= n.open_at, false) as is_oi_due,
+        round(d.covered_slot_count / nullif(d.slot_count, 0)::numeric, 4) as slot_coverage,
+        round(d.delayed_count / nullif(d.data_count, 0)::numeric, 4) as delayed_share,
+        round(1 - d.close_count / nullif(d.daily_count, 0)::numeric, 4) as fallback_share,
+        round(d.oi_count / nullif(d.oi_eligible_count, 0)::numeric, 4) as oi_share
+    from days as d
+    cross join clock as m
+    inner join numbered as s on d.trade_date = s.trade_date
+    left join numbered as n on s.next_trade_date = n.trade_date
+    left join confirmations as c on d.symbol = c.symbol and d.trade_date = c.trade_date
+),
+
+-- what is not there passes nothing; only pending is neither
+verdicts as (
+    select
+        d.*,
+        case
+            when not d.is_judged then 'pending'
+            when d.slot_coverage >= x.min_slot_coverage then 'pass'
+            else 'fail'
+        end as coverage_verdict,
+        case
+            when not d.is_judged then 'pending'
+            when d.delayed_share < x.max_delayed_share then 'pass'
+            else 'fail'
+        end as delayed_verdict,
+        case
+            when not d.is_judged then 'pending'
+            when d.fallback_share <= x.max_fallback_share then 'pass'
+            else 'fail'
+        end as fallback_verdict,
+        case
+            when not d.is_judged then 'pending'
+            when d.oi_share >= x.min_oi_share then 'pass'
+            when d.daily_count > 0 and d.oi_eligible_count = 0 then 'pass'
+            when d.is_oi_due or d.daily_count = 0 then 'fail'
+            else 'pending'
+        end as oi_verdict,
+        case
+            when
+                d.out_of_range_count + d.duplicate_count + d.unknown_flag_count + d.given_up_count
+                > 0
+                or d.source_count > 1
+                then 'fail'
+            when not d.is_judged then 'pending'
+            else 'pass'
+        end as integrity_verdict
+    from shares as d
+    cross join limits as x
+)
+
+select
+    symbol,
+    trade_date,
+    case
+        when
+            'fail' in (
+                coverage_verdict, delayed_verdict, fallback_verdict, oi_verdict, integrity_verdict
+            )
+            then 'fail'
+        when
+            'pending' in (
+                coverage_verdict, delayed_verdict, fallback_verdict, oi_verdict, integrity_verdict
+            )
+            then 'pending'
+        else 'pass'
+    end as verdict,
+    coverage_verdict,
+    delayed_verdict,
+    fallback_verdict,
+    oi_verdict,
+    integrity_verdict,
+    is_early_close,
+    slot_coverage,
+    delayed_share,
+    fallback_share,
+    oi_share,
+    uncovered_slots,
+    is_discovery_stale,
+    capture_lag_p95_s,
+    underlying_open,
+    underlying_close,
+    {% for name in option_day_counts() -%}
+        {{ name }},
+    {% endfor -%}
+    greatest(contract_count - daily_count, 0) as unresolved_count
+from verdicts

@@ -1,0 +1,203 @@
+with days as (
+    select * from {{ ref('qa_option_day') }}
+),
+
+-- one row for each symbol, day and check that failed
+judged as (
+    select
+        f.check_name,
+        f.severity,
+        d.symbol as subject,
+        d.trade_date,
+        f.evidence
+    from days as d
+    cross join
+        lateral (
+            values
+            (
+                'slot_coverage', 'warning', d.coverage_verdict = 'fail',
+                format(
+                    '%s of %s slots hold nine tenths of their contracts: not %s',
+                    d.covered_slot_count,
+                    d.slot_count, coalesce(array_to_string(d.uncovered_slots, ', '), 'one')
+                )
+            ),
+            (
+                'delayed_share', 'warning', d.delayed_verdict = 'fail' and d.data_count > 0,
+                format('%s of %s rows with data are delayed', d.delayed_count, d.data_count)
+            ),
+            (
+                'rollup_fallback', 'warning', d.fallback_verdict = 'fail' and d.daily_count > 0,
+                format(
+                    '%s of %s contracts lack a quote of the close: %s have the one before',
+                    d.daily_count - d.close_count,
+                    d.daily_count,
+                    d.slot_before_count
+                )
+            ),
+            (
+                'oi_completeness', 'warning', d.oi_verdict = 'fail' and d.daily_count > 0,
+                format('%s of %s contracts have an open interest', d.oi_count, d.oi_eligible_count)
+            ),
+            (
+                'unresolved_contracts', 'warning',
+                d.coverage_verdict <> 'pending' and d.unresolved_count > 0.1 * d.contract_count,
+                format(
+                    '%s of %s contracts have no row of the day',
+                    d.unresolved_count,
+                    d.contract_count
+                )
+            ),
+            (
+                'slot_retry_exceeded', 'warning', d.given_up_count > 0,
+                format('%s quotes were given up after all retries', d.given_up_count)
+            ),
+            (
+                'discovery_stale', 'warning', d.is_discovery_stale,
+                format('the %s contracts are those of an older session', d.contract_count)
+            ),
+            (
+                'greeks_out_of_range', 'error', d.out_of_range_count > 0,
+                format('%s rows with an impossible volatility or greek', d.out_of_range_count)
+            ),
+            (
+                'duplicate_contracts', 'error', d.duplicate_count > 0,
+                format('%s contracts are twice in the session, by two ids', d.duplicate_count)
+            ),
+            (
+                'unknown_flag', 'error', d.unknown_flag_count > 0,
+                format('%s rows with a flag that is not on the list', d.unknown_flag_count)
+            ),
+            (
+                'mixed_sources', 'error', d.source_count > 1,
+                'rows of the gateway and of a sandbox in one day'
+            ),
+            (
+                'crossed_quotes', 'warning', d.crossed_count > 0.01 * d.data_count,
+                format(
+                    '%s of %s rows have a bid above the ask, %s one as high', d.crossed_count,
+                    d.data_count, d.locked_count
+                )
+            ),
+            (
+                'missing_greeks', 'warning',
+                d.coverage_verdict <> 'pending' and d.greeks_count < 0.9 * d.two_sided_count,
+                format(
+                    '%s of %s rows with two prices lack volatility or delta',
+                    d.two_sided_count - d.greeks_count, d.two_sided_count
+                )
+            ),
+            (
+                'iv_mismatch', 'warning', d.iv_mismatch_count > 0.05 * d.iv_compared_count,
+                format(
+                    'the volatility of %s of %s contracts is not that of their price',
+                    d.iv_mismatch_count, d.iv_compared_count
+                )
+            ),
+            (
+                'put_call_parity', 'warning', d.parity_count > 0.02 * d.parity_compared_count,
+                format(
+                    '%s of %s contracts near the money are outside the band of put-call parity',
+                    d.parity_count, d.parity_compared_count
+                )
+            ),
+            (
+                'arbitrage', 'warning', d.arbitrage_count > 0.02 * d.daily_count,
+                format(
+                    '%s of %s contracts can be traded against each other without risk',
+                    d.arbitrage_count, d.daily_count
+                )
+            )
+        ) as f (check_name, severity, is_found, evidence)
+    where f.is_found
+),
+
+with_day_before as (
+    select
+        symbol,
+        trade_date,
+        contract_count,
+        carried_count,
+        underlying_open,
+        lag(trade_date) over of_symbol as previous_date,
+        lag(lasting_count) over of_symbol as previous_count,
+        lag(underlying_close) over of_symbol as previous_close
+    from {{ ref('int_option_days__counted') }}
+    window of_symbol as (partition by symbol order by trade_date)
+),
+
+moves as (
+    select
+        'overnight_move' as check_name,
+        'warning' as severity,
+        d.symbol as subject,
+        d.trade_date,
+        format(
+            'from %s to %s overnight, and no action since %s in us_corporate_actions.csv',
+            trim_scale(d.previous_close), trim_scale(d.underlying_open), d.previous_date
+        ) as evidence
+    from with_day_before as d
+    where
+        abs(d.underlying_open / nullif(d.previous_close, 0) - 1) > 0.25
+        and not exists (
+            select from {{ ref('us_corporate_actions') }} as a
+            where a.symbol = d.symbol and a.ex_date > d.previous_date and a.ex_date <= d.trade_date
+        )
+),
+
+vanished as (
+    select
+        'contracts_vanished' as check_name,
+        'warning' as severity,
+        symbol as subject,
+        trade_date,
+        format(
+            '%s of the %s contracts of %s that had not expired are left', carried_count,
+            previous_count, previous_date
+        ) as evidence
+    from with_day_before
+    where contract_count > 0 and carried_count < 0.5 * previous_count
+),
+
+oi_failures as (
+    select
+        'oi_enrichment_failed' as check_name,
+        'error' as severity,
+        symbol as subject,
+        trade_date,
+        format('open interest was asked for on %s mornings in vain', count(distinct attempted_on))
+            as evidence
+    from (
+        select
+            symbol,
+            trade_date,
+            status,
+            (attempted_at at time zone 'America/New_York')::date as attempted_on,
+            bool_or(status = 'complete') over (partition by symbol, trade_date) as is_done
+        from {{ ref('stg_ib__enrichment') }}
+    ) as attempts
+    where status = 'failed' and not is_done
+    group by symbol, trade_date
+    having count(distinct attempted_on) >= 3
+),
+
+refused as (
+    select
+        'rejected_row' as check_name,
+        'warning' as severity,
+        dataset || ' ' || row_key as subject,
+        null::date as trade_date,
+        format('%s = %s breaks the rule: %s', field, coalesce(value, 'null'), rule) as evidence
+    from {{ ref('stg_ib__rejected_row') }}
+    where not is_withdrawn
+)
+
+select * from judged
+union all
+select * from moves
+union all
+select * from vanished
+union all
+select * from oi_failures
+union all
+select * from refused

@@ -1,0 +1,1 @@
+{{ option_quotes(source('raw_ib', 'chain_close')) }}

@@ -1,0 +1,8 @@
+select
+    conid,
+    oi_asof_date,
+    symbol,
+    open_interest,
+    captured_at,
+    ingest_id
+from {{ source('raw_ib', 'open_interest') }}

@@ -1,0 +1,8 @@
+select
+    trade_date,
+    open_at,
+    close_at,
+    slots as slot_count,
+    is_early_close,
+    fetched_at
+from {{ source('raw_ib', 'session') }}

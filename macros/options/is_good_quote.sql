@@ -1,0 +1,28 @@
+{#
+    Whether the captured row `q` can stand for its contract: no error, at least one price of its own day,
+    bid and ask not crossed. The previous close says nothing of the day.
+#}
+{% macro is_good_quote(q) -%}
+    (
+        not {{ q }}.snapshot_error
+        and coalesce({{ q }}.bid, {{ q }}.ask, {{ q }}.last) is not null
+        and ({{ q }}.bid > {{ q }}.ask) is not true
+        and not 'slot_retry_exceeded' = any({{ q }}.data_quality_flag)
+    )
+{%- endmacro %}
+
+{# Middle of bid and ask of the row `q`; null unless both are there and not crossed. A bid of 0 is one. #}
+{% macro option_mid(q) -%}
+    (case when {{ q }}.bid >= 0 and {{ q }}.ask > 0 and {{ q }}.ask >= {{ q }}.bid
+        then ({{ q }}.bid + {{ q }}.ask) / 2 end)::numeric(18, 6)
+{%- endmacro %}
+
+{# The underlying's price at the moment of the row `q`: of its own quote, else of the model's. #}
+{% macro underlying_price(q) -%}
+    (coalesce(
+        case when {{ q }}.und_bid > 0 and {{ q }}.und_ask >= {{ q }}.und_bid
+            then ({{ q }}.und_bid + {{ q }}.und_ask) / 2 end,
+        {{ q }}.und_last,
+        {{ q }}.und_price
+    ))::numeric(18, 6)
+{%- endmacro %}

@@ -1,0 +1,109 @@
+"""`quotemill selfcheck` and `quotemill gate`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from loaders.cli import shell
+from loaders.cli.shell import JsonFlag
+from loaders.errors import DataQualityError, UsageError
+from loaders.settings import load_settings
+from loaders.warehouse.postgres import Warehouse, find_warehouse
+
+app = typer.Typer(
+    no_args_is_help=True, help="The stages by which the universe of option chains grows."
+)
+By = Annotated[str, typer.Option(help="Who decides it: a name or a role.")]
+Note = Annotated[str | None, typer.Option(help="Why, in a few words; kept beside it.")]
+Stage = Annotated[int, typer.Argument(min=1, help="Number of the stage.")]
+
+
+def selfcheck_command(
+    source: Annotated[str, typer.Argument(help="The source: ib.")],
+    date: Annotated[
+        str | None, typer.Option(help="The session; by default the newest one that is over.")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Judge at this instant.")] = None,
+) -> None:
+    """The daily list about option chains as JSON: PASS, FAIL, or PENDING where open interest is yet to come.
+
+    Coverage of the slots, data types, rows of the day by where they come from, counts against the slots,
+    open interest, flags. Leaves with 5 where something fails, and where a session has no row.
+
+    Example: quotemill selfcheck ib --date 2026-11-25
+    """
+    from orchestration import selfcheck
+
+    if source != "ib":
+        raise UsageError(f"no daily list is known of {source}", hint="quotemill selfcheck ib")
+    found = selfcheck.run(_warehouse(), shell.parse_day(date), shell.parse_instant(as_of))
+    shell.print_json(found.as_json())
+    if found.status == selfcheck.FAIL:
+        failed = sorted(
+            {f"{c.symbol} {c.name}" for c in found.checks if c.status == selfcheck.FAIL}
+        )
+        raise DataQualityError(
+            f"{found.trade_date or 'option chains'}: {', '.join(failed) or 'there is no row'}",
+            hint="quotemill findings",
+        )
+
+
+@app.command("list")
+def list_command(json: JsonFlag = False) -> None:
+    """Which stages are open, which may be opened, and what is missing.
+
+    Example: quotemill gate list
+    """
+    from orchestration import option_gates
+
+    rows = option_gates.read(_warehouse())
+    if json:
+        shell.print_json(rows)
+        return
+    for row in rows:
+        by = f" by {row['decided_by']}" if row["decided_by"] and row["state"] == "open" else ""
+        why = f": {row['reason']}" if row["reason"] else ""
+        print(f"{row['stage']} {row['state']:<6} {row['symbols']}{by}{why}")
+
+
+@app.command("open")
+def open_command(
+    stage: Stage,
+    by: By,
+    note: Note = None,
+    force: Annotated[
+        bool, typer.Option(help="Open it though it is not ready; that is recorded.")
+    ] = False,
+) -> None:
+    """Record that a stage is opened: who, when, and on which figures. Settings stay as they are.
+
+    Example: quotemill gate open 1 --by "data owner"
+    """
+    _decide(stage, "open", by, note, force)
+
+
+@app.command("close")
+def close_command(stage: Stage, by: By, note: Note = None) -> None:
+    """Record that a stage is closed again.
+
+    Example: quotemill gate close 1 --by "data owner" --note "three pacing events"
+    """
+    _decide(stage, "close", by, note, False)
+
+
+def _decide(stage: int, action: str, by: str, note: str | None, force: bool) -> None:
+    from orchestration import option_gates
+
+    if not by.strip():
+        raise UsageError("nobody is named", hint='--by "data owner"')
+    row = option_gates.decide(_warehouse(), stage, action, by, note, force)
+    rates = f"{row['snapshot_per_minute']} batches a minute of {row['max_concurrent_snapshots']}"
+    print(f"stage {stage} is {row['state']}: {row['symbols']}, {rates}", file=sys.stderr)
+
+
+def _warehouse() -> Warehouse:
+    warehouse = find_warehouse(load_settings())
+    if warehouse is None:
+        raise UsageError("nothing was loaded yet", hint="quotemill run ib")
+    return warehouse

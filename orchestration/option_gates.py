@@ -1,0 +1,60 @@
+"""The stages of the universe of option chains: which are open, which may be, and who decided so."""
+
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from loaders.errors import DataQualityError, UsageError
+from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.postgres import Warehouse
+
+
+def read(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """The rows of qa.qa_option_gates. Raises UsageError before the first build."""
+    with warehouse.connect() as conn:
+        return _read(conn, warehouse)
+
+
+def decide(
+    warehouse: Warehouse, stage: int, action: str, by: str, note: str | None, force: bool = False
+) -> dict[str, Any]:
+    """Record that a stage is opened or closed (`action` open, close), by whom, and on which figures.
+
+    Settings and universe stay as they are. Raises UsageError for a stage that there is not, or that is so
+    already; DataQualityError where one that is not ready would be opened without `force`.
+    """
+    with warehouse.connect() as conn:
+        rows = {row["stage"]: row for row in _read(conn, warehouse)}
+        row = rows.get(stage)
+        if row is None or stage == 0:
+            raise UsageError(f"stage {stage} cannot be decided", hint=f"1 to {max(rows)}")
+        if (action == "open") == (row["state"] == "open"):
+            raise UsageError(f"stage {stage} is {row['state']} already")
+        if action == "open" and row["state"] != "ready" and not force:
+            raise DataQualityError(
+                f"stage {stage} may not be opened: {row['reason']}",
+                hint="quotemill gate list; --force opens it all the same, and is recorded",
+            )
+        figures = {name: value for name, value in row.items() if value is not None}
+        conn.execute(
+            "insert into ops.option_gates (stage, action, decided_by, note, figures) "
+            "values (%s, %s, %s, %s, %s)",
+            (stage, action, by, note, Jsonb(figures | {"forced": force}, dumps=_dumps)),
+        )
+        return next(row for row in _read(conn, warehouse) if row["stage"] == stage)
+
+
+def _dumps(value: Any) -> str:
+    import json
+
+    return json.dumps(value, default=str)
+
+
+def _read(conn: psycopg.Connection, warehouse: Warehouse) -> list[dict[str, Any]]:
+    gates = f"{warehouse.inner_schema('qa')}.qa_option_gates"
+    if not has_relation(conn, gates):
+        raise UsageError("option chains were never built", hint="quotemill run ib")
+    query = f"select * from {gates} order by stage"
+    return conn.cursor(row_factory=dict_row).execute(query.encode()).fetchall()

@@ -1,0 +1,208 @@
+"""Rows of schema raw_ib, as the loader leaves them: quotes of European options at their price."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from statistics import NormalDist
+from zoneinfo import ZoneInfo
+
+import psycopg
+
+from tests.integration.dbt.raw import land
+
+NEW_YORK = ZoneInfo("America/New_York")
+RATE = 0.04  # what models take where nothing is set
+Row = dict[str, object]
+_cdf = NormalDist().cdf
+
+
+@dataclass(frozen=True)
+class Session:
+    """A trading day; `close` is its hour in New York."""
+
+    day: date
+    close: int = 16
+
+    def at(self, slot: int) -> datetime:
+        opened = datetime.combine(self.day, time(9, 30), NEW_YORK)
+        return opened.astimezone(UTC) + slot * timedelta(minutes=30)
+
+    @property
+    def slots(self) -> int:
+        return 2 * self.close - 18
+
+    @property
+    def row(self) -> Row:
+        return {
+            "trade_date": self.day,
+            "open_at": self.at(0),
+            "close_at": self.at(self.slots - 1),
+            "slots": self.slots,
+            "is_early_close": self.close < 16,
+        }
+
+
+@dataclass(frozen=True)
+class Option:
+    conid: int
+    symbol: str
+    expiry: date
+    strike: float
+    right: str
+    trading_class: str | None = None
+
+    @property
+    def row(self) -> Row:
+        return {
+            "conid": self.conid,
+            "symbol": self.symbol,
+            "underlying_conid": 1,
+            "trading_class": self.trading_class or self.symbol,
+            "expiry": self.expiry,
+            "strike": self.strike,
+            "option_right": self.right,
+            "multiplier": 100,
+            "local_symbol": f"{self.symbol:<6}{self.expiry:%y%m%d}{self.right}{self.strike * 1000:08.0f}",
+            "exchange": "SMART",
+            "first_seen_date": date(2026, 11, 2),
+        }
+
+    def price(self, spot: float, at: datetime, iv: float) -> float:
+        end = datetime.combine(self.expiry, time(16), NEW_YORK)
+        years = (end - at).total_seconds() / 86400 / 365
+        width = iv * math.sqrt(years)
+        d1 = (math.log(spot / self.strike) + RATE * years) / width + width / 2
+        paid = self.strike * math.exp(-RATE * years)
+        sign = 1 if self.right == "C" else -1
+        return sign * (spot * _cdf(sign * d1) - paid * _cdf(sign * (d1 - width)))
+
+
+def chain(
+    symbol: str, first: int, expiries: Sequence[date], strikes: Sequence[float]
+) -> list[Option]:
+    terms = [(e, k, r) for e in expiries for k in strikes for r in "CP"]
+    return [Option(first + n, symbol, *of) for n, of in enumerate(terms)]
+
+
+def quote(option: Option, session: Session, slot: int, spot: float, **changes: object) -> Row:
+    """A quote of a slot, a cent about its price, with the volatility that it was priced by."""
+    at, iv = session.at(slot), 0.25
+    price = option.price(spot, at, iv)
+    row: Row = {
+        "trade_date": session.day,
+        "sample_time": at,
+        "conid": option.conid,
+        "symbol": option.symbol,
+        "slot_30m": slot,
+        "slot_label": f"{at.astimezone(NEW_YORK):%H:%M}",
+        "bid": round(price - 0.01, 2),
+        "ask": round(price + 0.01, 2),
+        "last": None,
+        "volume": 10 * slot,
+        "iv": iv,
+        "delta": 0.5 if option.right == "C" else -0.5,
+        "und_price": spot,
+        "und_bid": spot - 0.01,
+        "und_ask": spot + 0.01,
+        "und_last": spot,
+        "market_data_type": 1,
+        "requested_data_type": 1,
+        "greeks_source": "model",
+        "captured_at": at + timedelta(seconds=5),
+        "asof_at": at + timedelta(seconds=5),
+        "capture_lag_s": 5,
+        "snapshot_error": False,
+        "error_type": None,
+        "data_quality_flag": "",
+        "ingest_id": f"{session.day} {slot}",
+        "ingest_run_type": "intraday",
+        "source": "SANDBOX",
+        "config_hash": "c",
+        "code_version": "1",
+    }
+    return row | changes
+
+
+def failed(row: Row) -> Row:
+    """The same request without an answer."""
+    values = ("bid", "ask", "iv", "delta", "und_price", "und_bid", "und_ask", "und_last", "volume")
+    return row | dict.fromkeys(values) | {
+        "market_data_type": None,
+        "greeks_source": None,
+        "asof_at": None,
+        "snapshot_error": True,
+        "error_type": "timeout",
+        "data_quality_flag": "snapshot_error",
+    }  # fmt: skip
+
+
+def closing(option: Option, session: Session, spot: float) -> Row:
+    """The final quote of a session, captured an hour after it."""
+    row = quote(
+        option, session, session.slots - 1, spot, capture_lag_s=3605, ingest_run_type="close"
+    )
+    return row | {"slot_30m": None, "slot_label": None}
+
+
+def land_sessions(conn: psycopg.Connection, sessions: Iterable[Session]) -> None:
+    land(conn, "raw_ib.session", [session.row for session in sessions])
+
+
+def land_contracts(conn: psycopg.Connection, session: Session, options: Sequence[Option]) -> None:
+    """What is found before the open: contracts, and the set of the session."""
+    land(conn, "raw_ib.contract", [option.row for option in options])
+    rows = [
+        {
+            "trade_date": session.day,
+            "conid": option.conid,
+            "symbol": option.symbol,
+            "discovered_at": session.at(0) - timedelta(minutes=5),
+            "policy": "session_freeze",
+        }
+        for option in options
+    ]
+    land(conn, "raw_ib.session_contract", rows)
+
+
+def slots(session: Session, options: Sequence[Option], spot: float) -> Iterator[list[Row]]:
+    """The quotes of a session, slot by slot."""
+    for slot in range(session.slots):
+        yield [quote(option, session, slot, spot) for option in options]
+
+
+def land_day(
+    conn: psycopg.Connection, session: Session, options: Sequence[Option], spot: float
+) -> None:
+    """A session without a fault: contracts, slots, close."""
+    land_contracts(conn, session, options)
+    land(
+        conn,
+        "raw_ib.chain_snapshot",
+        [row for rows in slots(session, options, spot) for row in rows],
+    )
+    land(conn, "raw_ib.chain_close", [closing(option, session, spot) for option in options])
+
+
+def open_interest(option: Option, day: date, value: int) -> Row:
+    return {
+        "conid": option.conid,
+        "oi_asof_date": day,
+        "symbol": option.symbol,
+        "trade_date": day,
+        "open_interest": value,
+        "captured_at": "2026-11-26 12:30+00",
+        "ingest_id": "oi",
+    }
+
+
+def enrichment(symbol: str, day: date, attempted_at: str, which: str, status: str) -> Row:
+    counts = ("eligible", "filled", "same", "changed", "stale", "failed", "expired")
+    return {
+        "trade_date": day,
+        "symbol": symbol,
+        "attempted_at": attempted_at,
+        "pass": which,
+        **dict.fromkeys(counts, 0),
+        "status": status,
+    }

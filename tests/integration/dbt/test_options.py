@@ -1,0 +1,202 @@
+"""Option chains: built day by day against from nothing, judged as the days go by, and kept when their slots
+have been archived."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders.errors import DataQualityError, UsageError
+from loaders.warehouse.postgres import Warehouse
+from orchestration import option_gates, selfcheck
+from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.raw import land
+from tests.integration.dbt.raw_options import (
+    Session,
+    chain,
+    closing,
+    enrichment,
+    failed,
+    land_contracts,
+    land_day,
+    land_sessions,
+    open_interest,
+    quote,
+    slots,
+)
+
+# all is built; a test lands its rows and builds the tables
+pytestmark = pytest.mark.usefixtures("models")
+# the day after Thanksgiving is an early close
+TUESDAY, WEDNESDAY = Session(date(2026, 11, 24)), Session(date(2026, 11, 25))
+FRIDAY, MONDAY = Session(date(2026, 11, 27), close=13), Session(date(2026, 11, 30))
+DECEMBER, JANUARY = date(2026, 12, 18), date(2027, 1, 15)
+AAPL = chain("AAPL", 100, [DECEMBER, JANUARY], [95, 100, 105])
+MSFT = chain("MSFT", 200, [DECEMBER], [400])
+TABLES = ("run", "-s", "chain_daily_clean", "int_option_days__counted")
+
+
+@pytest.fixture
+def days(conn: psycopg.Connection) -> psycopg.Connection:
+    land_sessions(conn, [TUESDAY, WEDNESDAY, FRIDAY, MONDAY])
+    return conn
+
+
+def tables(conn: psycopg.Connection) -> list[list[tuple[Any, ...]]]:
+    names = "options.chain_daily_clean", "quotemill_intermediate.int_option_days__counted"
+    return [
+        conn.execute(f"select t::text from {name} as t order by 1".encode()).fetchall()
+        for name in names
+    ]
+
+
+def verdicts(conn: psycopg.Connection, instant: str) -> list[tuple[Any, ...]]:
+    conn.execute(f"set quotemill.as_of = '{instant}'".encode())
+    return conn.execute(
+        "select symbol, trade_date, verdict, coverage_verdict, fallback_verdict, oi_verdict "
+        "from qa.qa_option_day order by 1, 2"
+    ).fetchall()
+
+
+def test_building_day_by_day_equals_building_from_nothing_in_every_time_zone(
+    days: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    conn = days
+
+    def written(*names: str) -> tuple[int, ...]:
+        outcome = dbt(*TABLES)
+        assert outcome.success, outcome.error
+        return tuple(outcome.written.get(name, 0) for name in ("chain_daily_clean", *names))
+
+    land_day(conn, TUESDAY, AAPL, 100)
+    land_day(conn, TUESDAY, MSFT, 400)
+    assert written() == (14,)
+    # a slot after the other, built in between; a contract that appears within the session
+    late = chain("AAPL", 150, [DECEMBER], [110])
+    land_contracts(conn, WEDNESDAY, AAPL)
+    for number, rows in enumerate(slots(WEDNESDAY, AAPL, 101)):
+        if number == 4:
+            land_contracts(conn, WEDNESDAY, late)
+            land(conn, "raw_ib.chain_snapshot", [quote(o, WEDNESDAY, 4, 101) for o in late])
+        land(conn, "raw_ib.chain_snapshot", rows)
+        if number in (4, 12):
+            assert written() == (14 if number == 4 else 12,)
+    # which has the close of the underlying, for all of its contracts
+    land(conn, "raw_ib.chain_close", [closing(option, WEDNESDAY, 101) for option in AAPL])
+    assert written() == (14,)
+    # on the next morning: only what it is about, of one day
+    land(conn, "raw_ib.open_interest", [open_interest(o, WEDNESDAY.day, 50) for o in AAPL[:5]])
+    assert written("int_option_days__counted") == (5, 1)
+    # a better row of a slot that stands for nothing, and rows of an error that came back as quotes
+    land(conn, "raw_ib.chain_snapshot", [failed(quote(AAPL[0], FRIDAY, 7, 101))])
+    land(conn, "raw_ib.chain_snapshot", [quote(AAPL[0], FRIDAY, 6, 101)])
+    assert written() == (1,)
+    land(conn, "raw_ib.chain_snapshot", [quote(AAPL[0], FRIDAY, 7, 102)])
+    assert written() == (1,)
+    assert written("int_option_days__counted") == (0, 0)
+
+    day_by_day = tables(conn)
+    assert [len(rows) for rows in day_by_day] == [29, 4]
+    for zone in ("Asia/Shanghai", "America/New_York"):
+        conn.execute(f"alter database {conn.info.dbname} set timezone to '{zone}'".encode())
+        conn.execute("drop table options.chain_daily_clean cascade")
+        conn.execute("drop table quotemill_intermediate.int_option_days__counted cascade")
+        assert dbt(*TABLES).success
+        assert tables(conn) == day_by_day, zone
+
+
+def test_a_day_is_pending_then_passes_with_the_open_interest_of_the_next_morning(
+    days: psycopg.Connection, dbt: Callable[..., Outcome], warehouse: Warehouse
+) -> None:
+    conn = days
+    for session in (TUESDAY, WEDNESDAY, FRIDAY):
+        land_day(conn, session, AAPL, 100)
+    land(conn, "raw_ib.open_interest", [open_interest(o, TUESDAY.day, 9) for o in AAPL])
+    land(conn, "raw_ib.open_interest", [open_interest(o, WEDNESDAY.day, 9) for o in AAPL[:9]])
+    early = enrichment("AAPL", WEDNESDAY.day, "2026-11-27 09:00+00", "first", "stale")
+    land(conn, "raw_ib.enrichment", [early])
+    assert dbt(*TABLES).success
+
+    passed = ("AAPL", TUESDAY.day, "pass", "pass", "pass", "pass")
+    wednesday = ("AAPL", WEDNESDAY.day, "pending", "pass", "pass", "pending")
+    assert verdicts(conn, "2026-11-27 12:00+00") == [
+        passed, wednesday, ("AAPL", FRIDAY.day, "pending", "pending", "pending", "pending"),
+    ]  # fmt: skip
+    # Friday is judged at 17:30 in New York, though it closed at 13:00; Wednesday from Friday's open on
+    at_open = verdicts(conn, "2026-11-27 14:30+00")
+    assert at_open[1] == ("AAPL", WEDNESDAY.day, "fail", "pass", "pass", "fail")
+    assert verdicts(conn, "2026-11-27 22:29+00")[2][2:4] == ("pending", "pending")
+    assert verdicts(conn, "2026-11-27 22:30+00")[2][2:] == ("pending", "pass", "pass", "pending")
+    found = conn.execute("select check_name, trade_date, evidence from qa.qa_options").fetchall()
+    assert found == [
+        ("oi_completeness", WEDNESDAY.day, "9 of 12 contracts have an open interest")
+    ]  # fmt: skip
+    flags = "select distinct data_quality_flag from options.chain_daily_clean where trade_date = %s"
+    assert conn.execute(flags, (TUESDAY.day,)).fetchall() == [([],)]
+    assert sorted(f for (f,) in conn.execute(flags, (WEDNESDAY.day,))) == [
+        [],
+        ["missing_oi", "oi_stale"],
+    ]
+
+    # what comes with the confirming pass, and a symbol that nothing came of on Monday
+    land(conn, "raw_ib.open_interest", [open_interest(o, WEDNESDAY.day, 9) for o in AAPL[9:]])
+    assert dbt(*TABLES).success
+    assert verdicts(conn, "2026-11-30 22:30+00")[1:] == [
+        ("AAPL", WEDNESDAY.day, "pass", "pass", "pass", "pass"),
+        ("AAPL", FRIDAY.day, "fail", "pass", "pass", "fail"),
+        ("AAPL", MONDAY.day, "fail", "fail", "fail", "fail"),
+    ]
+
+    # the daily list says the same, and two sessions in a row are what stage 1 asks for
+    def checked(day: date | None, hour: int = 12) -> tuple[str, date | None, set[str]]:
+        found = selfcheck.run(warehouse, day, datetime(2026, 11, 27, hour, tzinfo=UTC))
+        assert {check.symbol for check in found.checks} <= {"AAPL"}
+        return found.status, found.trade_date, {c.name for c in found.checks if c.status != "PASS"}
+
+    assert checked(None) == ("PASS", WEDNESDAY.day, set())
+    assert checked(None, 23) == ("PENDING", FRIDAY.day, {"oi"})
+    assert checked(MONDAY.day) == ("FAIL", MONDAY.day, set())
+    with pytest.raises(UsageError, match="no session"):
+        checked(date(2026, 11, 26))
+    conn.execute("update options.chain_daily_clean set conid = 999 where conid = 100")
+    assert checked(WEDNESDAY.day)[::2] == ("FAIL", {"rows"})
+
+    conn.execute(f"alter database {conn.info.dbname} set quotemill.as_of = '2026-11-27 12:00+00'")
+    states = [(row["state"], row["passed_sessions"]) for row in option_gates.read(warehouse)]
+    assert states == [("open", 0), ("ready", 2), ("closed", 0), ("closed", 0)]
+    with pytest.raises(DataQualityError, match="stage 1 is not open; 0 of 7 sessions"):
+        option_gates.decide(warehouse, 2, "open", "owner", None)
+    assert option_gates.decide(warehouse, 1, "open", "owner", "agreed")["state"] == "open"
+    with pytest.raises(UsageError, match="stage 1 is open already"):
+        option_gates.decide(warehouse, 1, "open", "owner", None)
+    assert option_gates.decide(warehouse, 1, "close", "owner", None)["state"] == "ready"
+    recorded = conn.execute(
+        "select stage, action, decided_by, note, figures ->> 'passed_sessions' "
+        "from ops.option_gates order by decided_at"
+    ).fetchall()
+    assert recorded == [(1, "open", "owner", "agreed", "2"), (1, "close", "owner", None, "2")]
+
+
+def test_rows_of_slots_that_were_archived_are_kept(
+    days: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    conn = days
+    for session in (TUESDAY, WEDNESDAY):
+        land_contracts(conn, session, AAPL)
+        early = [row for rows in list(slots(session, AAPL, 100))[:9] for row in rows]
+        land(conn, "raw_ib.chain_snapshot", early)
+        land(conn, "raw_ib.chain_close", [closing(option, session, 100) for option in AAPL[:2]])
+    assert dbt(*TABLES).success
+    before = tables(conn)
+    assert [len(rows) for rows in before] == [24, 2]
+
+    conn.execute("delete from raw_ib.chain_snapshot where trade_date = %s", (TUESDAY.day,))
+    for run in (TABLES, (*TABLES, "--full-refresh")):
+        assert dbt(*run).success
+        assert tables(conn) == before
+    # of a day that has slots, a row that lost its own goes
+    conn.execute("delete from raw_ib.chain_snapshot where conid = 105")
+    assert dbt(*TABLES, "--full-refresh").success
+    assert len(tables(conn)[0]) == 23
