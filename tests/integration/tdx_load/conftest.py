@@ -33,19 +33,29 @@ def open_bench(warehouse_dsn: str, tmp_path: Path) -> OpenBench:
 
 
 @pytest.fixture
-def loaded_bench(
+def open_loaded(
     filled_database: Callable[..., str], small_market: SyntheticMarket, tmp_path: Path
-) -> Iterator[Bench]:
-    """The small market after its first load by the end of its last day: a copy of one such load. The
-    sandbox has not been asked for anything yet."""
+) -> OpenBench:
+    """Open the small market after its first load by the end of the day `clock`, or of its last: a copy
+    of one such load. The sandbox has not been asked for anything yet."""
 
-    def fill(dsn: str) -> None:
-        home = tmp_path / "first"
-        home.mkdir()
-        with bench(small_market, dsn, home) as made:
-            assert made.load().exit_code == 0
+    def open_(*, clock: Any = None, **options: Any) -> AbstractContextManager[Bench]:
+        def fill(dsn: str) -> None:
+            home = tmp_path / "first"
+            home.mkdir()
+            with bench(small_market, dsn, home, clock=clock) as made:
+                assert made.load().exit_code == 0
 
-    with bench(small_market, filled_database("small market", fill), tmp_path) as made:
+        dsn = filled_database(f"small market {clock}", fill)
+        return bench(small_market, dsn, tmp_path, clock=clock, **options)
+
+    return open_
+
+
+@pytest.fixture
+def loaded_bench(open_loaded: OpenBench) -> Iterator[Bench]:
+    """The small market after its first load by the end of its last day."""
+    with open_loaded() as made:
         yield made
 
 

@@ -59,30 +59,27 @@ def test_a_second_load_asks_for_no_bar_and_writes_no_row(loaded_bench: Bench) ->
 
 
 def test_one_new_day_is_loaded_by_short_answers(
-    open_bench: OpenBench, small_market: SyntheticMarket
+    open_loaded: OpenBench, small_market: SyntheticMarket
 ) -> None:
     days = days_until(small_market)
-    with open_bench(small_market, clock=days[-2]) as bench:
-        bench.load(datasets=BARS)
-        first = len(calls(bench, "kline-all"))
+    with open_loaded(clock=days[-2]) as bench:
         bench.sandbox.set_clock(days[-1])
 
         result = bench.load(datasets=BARS)
 
-        limits = {int(p["limit"]) for p in calls(bench, "kline-all")[first:] if "limit" in p}
+        limits = {int(p["limit"]) for p in calls(bench, "kline-all") if "limit" in p}
         assert min(limits) == 1 + bench.settings.tdx.overlap + 1
         new = bench.rows("select count(*) from raw_tdx.kline_daily where trade_date = %s", days[-1])
         assert sum(t.rows_new for t in result.tasks if t.dataset == "kline_daily") == new[0][0] > 0
 
 
 def test_day_by_day_equals_all_at_once(
-    open_bench: OpenBench, small_market: SyntheticMarket, loaded_bench: Bench
+    open_loaded: OpenBench, small_market: SyntheticMarket, loaded_bench: Bench
 ) -> None:
     expected = loaded_bench.klines()
     days = days_until(small_market)
-    with open_bench(small_market, clock=days[-6]) as daily:
-        daily.load(datasets=BARS)
-        for day in days[-5:]:
+    with open_loaded(clock=days[-3]) as daily:
+        for day in days[-2:]:
             daily.sandbox.set_clock(day)
             daily.load(datasets=BARS)
         assert daily.klines() == expected
@@ -112,12 +109,11 @@ def test_a_bar_of_the_running_day_is_provisional_until_the_evening(
 
 
 def test_an_overlap_that_disagrees_reloads_the_whole_history_of_the_code(
-    open_bench: OpenBench, small_market: SyntheticMarket
+    open_loaded: OpenBench, small_market: SyntheticMarket
 ) -> None:
     days = days_until(small_market)
     code = "sh600000"
-    with open_bench(small_market, clock=days[-3]) as bench:
-        bench.load(datasets=BARS)
+    with open_loaded(clock=days[-3]) as bench:
         # as if the service had corrected the whole history of the code since
         bench.rows("update raw_tdx.kline_daily set close = low where code = %s returning 1", code)
         bench.sandbox.set_clock(days[-1])
@@ -125,7 +121,7 @@ def test_an_overlap_that_disagrees_reloads_the_whole_history_of_the_code(
         bench.load(datasets=BARS)
 
         asked = [p.get("limit") for p in calls(bench, "kline-all") if p["code"] == code]
-        assert asked == [None, "13", None]
+        assert asked == ["13", None]
         wrong = bench.rows(
             "select count(*) from raw_tdx.kline_daily where code = %s and close = low", code
         )
@@ -173,11 +169,10 @@ def test_since_and_until_bound_what_is_landed(market_bench: Bench, mode: str) ->
 
 
 def test_since_a_day_after_the_cursor_opens_no_gap(
-    open_bench: OpenBench, small_market: SyntheticMarket
+    open_loaded: OpenBench, small_market: SyntheticMarket
 ) -> None:
     days = days_until(small_market)
-    with open_bench(small_market, clock=days[-6]) as bench:
-        bench.load()
+    with open_loaded(clock=days[-6]) as bench:
         bench.sandbox.set_clock(days[-1])
         bench.load(since=days[-2])
 
@@ -219,7 +214,7 @@ def test_an_action_that_leaves_the_file_is_withdrawn(loaded_bench: Bench) -> Non
 
 
 def test_days_without_a_trade_are_kept_as_such_and_lost_bars_are_not_taken_for_them(
-    open_bench: OpenBench, small_market: SyntheticMarket
+    open_loaded: OpenBench, small_market: SyntheticMarket
 ) -> None:
     days = days_until(small_market)
     code = "sz000002"
@@ -230,8 +225,7 @@ def test_days_without_a_trade_are_kept_as_such_and_lost_bars_are_not_taken_for_t
         )
         return bench.rows(query, code)
 
-    with open_bench(small_market, clock=days[-6]) as bench:
-        bench.load()
+    with open_loaded(clock=days[-6]) as bench:
         stored = [row[1] for row in bench.klines() if row[0] == code]
         suspended = gaps()
         assert suspended

@@ -43,12 +43,6 @@ def without_turnover(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return [(*row[:2], *row[3:8], row[9]) for row in rows]
 
 
-def set_faults(bench: Bench, faults: list[str]) -> None:
-    bench.sandbox.faults.clear()
-    for fault in faults:
-        bench.sandbox.faults.add(fault)
-
-
 def load(bench: Bench, *codes: str, **request: Any) -> LoadResult:
     return bench.load(codes=codes or (STOCK,), datasets=request.pop("datasets", BOTH), **request)
 
@@ -130,69 +124,6 @@ def test_the_newest_stored_day_is_landed_again_where_the_service_corrected_it(
         # the mended bar, and the noon bar, which is called 13:00 on the evening of its own day only
         assert minutes_task(load(bench)).rows_changed == 2
         assert without_labels(bench.rows(MINUTES))[:240] == expected
-
-
-def test_days_without_a_bar_are_filled_by_prices_which_a_better_answer_replaces(
-    open_bench: OpenBench, small_market: SyntheticMarket
-) -> None:
-    faults = ["empty:kline-history", "short:kline-all:keep=240"]
-    with open_bench(small_market, minute_days=2) as bench:
-        load(bench, STOCK, FUND)
-        expected = bench.rows(MINUTES)
-        bench.execute("delete from raw_tdx.kline_minute")
-        first, last = days_until(small_market)[-2:]
-        set_faults(bench, faults)
-
-        result = load(bench, STOCK, FUND)
-
-        assert minutes_task(result).done == 2
-        rows = bench.rows(
-            "select trade_date, bool_or(is_final), count(amount), count(*),"
-            " bool_and(open = close and high = low and low = close), count(distinct source_route)"
-            " from raw_tdx.kline_minute group by code, trade_date order by trade_date, code"
-        )
-        assert (
-            rows == [(first, False, 0, 240, True, 1)] * 2 + [(last, True, 240, 240, False, 1)] * 2
-        )
-        assert [(r[0], r[1], r[6], r[7]) for r in bench.rows(MINUTES)] == [
-            (r[0], r[1], r[6], r[7]) for r in expected
-        ]  # the fund's price too, which came ten times too large
-
-        set_faults(bench, [])
-        load(bench, STOCK, FUND)
-        assert bench.rows(MINUTES) == expected
-
-
-def test_prices_of_minutes_that_the_day_bar_contradicts_are_refused(
-    open_bench: OpenBench, small_market: SyntheticMarket
-) -> None:
-    with open_bench(small_market, minute_days=1) as bench:
-        load(bench, datasets=("kline_daily",))
-        bench.execute("update raw_tdx.kline_daily set low = low * 10, high = high * 10")
-        set_faults(bench, ["empty:kline-history", "empty:kline-all"])
-
-        result = load(bench, datasets=("minute_1m",))
-
-        assert (
-            "must lie between low and high of the day bar" in minutes_task(result).failures[STOCK]
-        )
-        refused = bench.rows("select row_key, rule from raw_tdx.rejected_row")
-        assert [key for key, _ in refused] == [f"{STOCK} {days_until(small_market)[-1]}"]
-        assert bench.rows(MINUTES) == []
-
-
-def test_a_narrower_answer_changes_nothing_that_is_stored(market_bench: Bench) -> None:
-    load(market_bench)
-    expected = market_bench.rows(MINUTES)
-    set_faults(
-        market_bench, ["short:kline-history:keep=100", "short:kline-all:keep=100", "empty:minute"]
-    )
-
-    result = load(market_bench, mode="init")
-
-    assert result.exit_code == 6
-    assert "days lack minutes" in minutes_task(result).failures[STOCK]
-    assert market_bench.rows(MINUTES) == expected
 
 
 def test_minutes_of_the_running_day_are_provisional_until_the_evening(
@@ -288,34 +219,3 @@ def test_a_day_that_misses_volume_is_final_only_when_a_later_day_says_the_same(
         bench.sandbox.set_clock(days[-1])
         load(bench, datasets=("minute_1m",))
         assert [row[2] for row in bench.rows(BY_DAY, STOCK)] == [True, True, True, True]
-
-
-FAULTS = [
-    "descending:kline-history",
-    "duplicate:kline-history:page=300",
-    "noon-label:kline-history",
-    "holiday:kline-history",
-    "high-below-low:kline-history:row=-100",
-    "unfinished:kline-history:first=1",
-    "empty:kline-history:first=1",
-    "timeout:kline-history:first=2",
-    "cut:kline-history:first=1",
-    "error:kline-history:message=x",
-]
-
-
-def test_whatever_goes_wrong_once_the_same_minutes_are_stored_in_the_end(
-    open_bench: OpenBench, small_market: SyntheticMarket
-) -> None:
-    with open_bench(small_market, minute_days=2) as bench:
-        load(bench)
-        expected = without_labels(bench.rows(MINUTES))
-        for fault in FAULTS:
-            bench.execute("truncate raw_tdx.kline_minute")
-            set_faults(bench, [fault])
-            result = load(bench, datasets=("minute_1m",))
-            if fault.startswith("unfinished"):  # nobody can tell before the day is asked again
-                assert result.status == "succeeded"
-                assert bench.rows(BY_DAY, STOCK)[-1][2] is False
-                load(bench, datasets=("minute_1m",))
-            assert without_labels(bench.rows(MINUTES)) == expected, fault

@@ -88,13 +88,15 @@ def bench(
     environ: dict[str, str] | None = None,
     **tq: Any,
 ) -> Iterator[Bench]:
-    """Serve `world`. Quick retries and no patience: a test that waits is a test that is wrong."""
+    """Serve `world`. Quick retries and no patience: a test that waits is a test that is wrong. One process
+    of the client at a time for ticks, as each costs a second."""
     present = all(find_spec(name) is not None for name in ("tqsdk", "aiohttp"))
     require("tq", present, "the extra tq is not installed")
     from loaders.sandbox.tq.service import TqSandbox
 
     home.mkdir(exist_ok=True)
-    quick = {"backoff": 0.0, "pace": 0.0, "retries": 1, "days_per_process": 100}
+    quick = {"backoff": 0.0, "pace": 0.0, "retries": 1}
+    quick |= {"days_per_process": 100, "concurrency": 1}
     given = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)} | (environ or {})
     with TqSandbox(world, faults, clock) as sandbox:
         settings = load_settings(given, cwd=home, tq=sandbox.settings() | quick | tq)

@@ -35,7 +35,7 @@ def made(filled_database: Callable[..., str], tmp_path: Path) -> Iterator[Bench]
     """Main contracts loaded, the schedule built, and all its ticks in the store."""
 
     def fill(dsn: str) -> None:
-        with bench(world(), dsn, tmp_path / "first") as first:
+        with bench(world(), dsn, tmp_path / "first", concurrency=2) as first:
             assert first.load().status == "succeeded"
             build_schedule(first)
             result = first.load("ticks")

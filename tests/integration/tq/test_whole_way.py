@@ -101,6 +101,7 @@ def whole_way(made: Bench, days: int) -> None:
     assert manifest.check(made.settings, warehouse, newest).differences == ()
 
 
+@pytest.mark.soak
 def test_one_command_goes_the_whole_way(new_database: Callable[..., str], tmp_path: Path) -> None:
     served = World(
         ("SHFE.cu",), first=date(2025, 10, 14), end=date(2025, 10, 22), ticks_per_day=150
@@ -136,5 +137,7 @@ def test_quest_db_holds_the_same_days(
         ("SHFE.cu",), first=date(2025, 10, 16), end=date(2025, 10, 22), ticks_per_day=150
     )
     environ = {"QUOTEMILL_QUESTDB_URL": questdb_url}
-    with bench(served, new_database(DBT_DATABASE), tmp_path, environ=environ) as made:
+    with bench(
+        served, new_database(DBT_DATABASE), tmp_path, environ=environ, concurrency=2
+    ) as made:
         whole_way(made, 5)

@@ -26,10 +26,9 @@ def asked(bench: Bench) -> set[str]:
 
 
 def test_a_service_without_them_is_recognised_after_a_few_codes_and_asked_again_by_the_next_load(
-    open_bench: OpenBench, small_market: SyntheticMarket
+    open_loaded: OpenBench,
 ) -> None:
-    with open_bench(small_market, concurrency=1) as bench:
-        bench.load()
+    with open_loaded(concurrency=1) as bench:
         empty(bench)
         bench.sandbox.log.clear()
 
@@ -47,11 +46,8 @@ def test_a_service_without_them_is_recognised_after_a_few_codes_and_asked_again_
         }  # fmt: skip
 
 
-def test_codes_whose_days_are_missing_fail_where_others_have_theirs(
-    open_bench: OpenBench, small_market: SyntheticMarket
-) -> None:
-    with open_bench(small_market, concurrency=1) as bench:
-        bench.load()
+def test_codes_whose_days_are_missing_fail_where_others_have_theirs(open_loaded: OpenBench) -> None:
+    with open_loaded(concurrency=1) as bench:
         empty(bench, ":code=sh600000")
 
         result = bench.load(datasets=INTRADAY)

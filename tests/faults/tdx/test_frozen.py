@@ -14,6 +14,7 @@ from loaders.tdx.datasets import trading_calendar
 from tests.integration.tdx_load.bench import Bench
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
+BARS = ("kline_daily",)  # with the codes and the calendar, which come first
 STALE = ("stale:workday/range:rows={}", "stale:kline-all:rows={}", "stale:index/all:rows={}")
 
 
@@ -24,15 +25,14 @@ def freeze(bench: Bench, days: int) -> None:
 
 
 def test_a_service_that_stands_still_fails_each_night_and_names_the_day(
-    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
+    open_loaded: OpenBench, days: list[date]
 ) -> None:
-    with open_bench(small_market, clock=days[-6]) as bench:
-        assert bench.load().exit_code == 0
+    with open_loaded(clock=days[-6]) as bench:
         for nights in (1, 5):
             bench.sandbox.set_clock(days[-6 + nights], restart=True)
             freeze(bench, nights)
 
-            result = bench.load()
+            result = bench.load(datasets=BARS)
 
             assert result.exit_code == 6
             assert any(
@@ -40,7 +40,7 @@ def test_a_service_that_stands_still_fails_each_night_and_names_the_day(
                 for text in result.warnings
             )
         bench.sandbox.faults.clear()
-        assert bench.load().exit_code == 0
+        assert bench.load(datasets=BARS).exit_code == 0
 
 
 def test_a_first_load_from_one_lands_what_there_is_and_says_so(
@@ -48,15 +48,12 @@ def test_a_first_load_from_one_lands_what_there_is_and_says_so(
 ) -> None:
     with open_bench(small_market, clock=days[-1]) as bench:
         freeze(bench, 3)
-        assert bench.load().exit_code == 6
+        assert bench.load(datasets=BARS).exit_code == 6
         assert bench.rows("select max(trade_date) from raw_tdx.kline_daily") == [(days[-4],)]
 
 
 def test_a_day_that_the_exchange_was_shut_after_all_fails_until_the_next_one_is_over(
-    open_bench: OpenBench,
-    small_market: SyntheticMarket,
-    days: list[date],
-    new_database: Callable[..., str],
+    open_bench: OpenBench, days: list[date]
 ) -> None:
     world = SyntheticMarket(codes=12, days=60, seed=3)
     shut = days[-3]
@@ -102,10 +99,9 @@ TRADED = """
 
 
 def test_day_bars_that_stay_behind_the_calendar_are_asked_for_again_and_fail_until_they_come(
-    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
+    open_loaded: OpenBench, days: list[date]
 ) -> None:
-    with open_bench(small_market, clock=days[-3]) as bench:
-        bench.load()
+    with open_loaded(clock=days[-3]) as bench:
         late = [row[0] for row in bench.rows(TRADED)][1:]
         for nights in (1, 2):
             bench.sandbox.faults.clear()
@@ -113,7 +109,7 @@ def test_day_bars_that_stay_behind_the_calendar_are_asked_for_again_and_fail_unt
                 bench.sandbox.faults.add(f"stale:kline-all:code={code}:rows={nights}")
             bench.sandbox.set_clock(days[-3 + nights])
 
-            result = bench.load()
+            result = bench.load(datasets=BARS)
 
             assert result.exit_code == 6
             failed = {code: why for task in result.tasks for code, why in task.failures.items()}
@@ -137,27 +133,25 @@ def test_one_code_that_stays_behind_a_calendar_that_goes_on_is_not_called_suspen
 
 
 def test_an_upstream_that_mends_itself_meanwhile_costs_nothing(
-    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
+    open_loaded: OpenBench, days: list[date]
 ) -> None:
-    with open_bench(small_market, clock=days[-2]) as bench:
-        bench.load()
+    with open_loaded(clock=days[-2]) as bench:
         bench.sandbox.set_clock(days[-1])
         bench.sandbox.faults.add("stale:kline-all:first=1:per=code")
 
-        result = bench.load()
+        result = bench.load(datasets=BARS)
 
         assert result.exit_code == 0
         assert any("asking again" in text for text in result.warnings)
 
 
 def test_a_code_or_two_without_the_newest_day_are_suspended(
-    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
+    open_loaded: OpenBench, days: list[date]
 ) -> None:
-    with open_bench(small_market, clock=days[-2]) as bench:
-        bench.load()
+    with open_loaded(clock=days[-2]) as bench:
         bench.sandbox.set_clock(days[-1])
         for code in [row[0] for row in bench.rows(TRADED)][:2]:
             bench.sandbox.faults.add(f"stale:kline-all:code={code}")
 
-        assert bench.load().exit_code == 0
+        assert bench.load(datasets=BARS).exit_code == 0
         assert any("2 of" in line and "suspended" in line for line in bench.heard.lines)

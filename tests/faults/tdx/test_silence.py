@@ -16,8 +16,8 @@ from loaders.sandbox.market import SyntheticMarket
 from loaders.tdx.datasets import codes
 from loaders.tdx.service import xdxr
 from loaders.warehouse.postgres import open_warehouse
+from tests.faults.tdx.test_frozen import freeze
 from tests.integration.tdx_load.bench import Bench
-from tests.integration.tdx_load.test_frozen import freeze
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 BARS = ("kline_daily",)
@@ -59,13 +59,12 @@ def test_other_failures_of_a_code_do_not_hide_that_its_day_is_missing(
 
 
 def test_a_retry_after_a_calendar_that_stood_still_looks_at_everything_again(
-    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
+    open_loaded: OpenBench, days: list[date]
 ) -> None:
-    with open_bench(small_market, clock=days[-6]) as bench:
-        bench.load()
+    with open_loaded(clock=days[-6]) as bench:
         bench.sandbox.set_clock(days[-3], restart=True)
         freeze(bench, 3)
-        assert bench.load().exit_code == 6
+        assert bench.load(datasets=BARS).exit_code == 6
         bench.sandbox.faults.clear()
         assert bench.load(retry=True).exit_code == 0
         assert bench.rows(NEWEST) == [(days[-3],)]

@@ -1,0 +1,170 @@
+"""Days of ticks that come in part, twice, or of another security: one bad day stops no other."""
+# ruff: noqa: F811
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import date, datetime
+
+from loaders.sandbox.market import SyntheticMarket
+from tests.integration.tdx_load.bench import Bench
+from tests.integration.tdx_load.test_trades import (  # noqa: F401
+    FUND,
+    STOCK,
+    asked,
+    before_noon,
+    days,
+    hands_of,
+    load,
+    stored,
+    tiny_market,
+)
+
+OpenBench = Callable[..., AbstractContextManager[Bench]]
+
+
+def test_days_that_the_batch_leaves_out_come_one_by_one(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date], before_noon: datetime
+) -> None:
+    faults = ["missing-days:trade-history/full:days=2"]
+    with open_bench(tiny_market, tick_days=5, clock=before_noon, faults=faults) as bench:
+        result = load(bench)
+
+        assert list(stored(bench)) == days[-6:-1]
+        assert [p["date"] for p in asked(bench, "minute-trade-all")] == [
+            f"{day:%Y%m%d}" for day in days[-6:-4]
+        ]
+        assert result.exit_code == 0
+        (said,) = bench.rows(
+            "select detail::text from ops.ingestion_logs where event like 'tick_trade%%'"
+        )
+        assert "days are missing" in said[0]
+
+
+def test_one_day_that_fails_is_named_and_the_others_land(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date], before_noon: datetime
+) -> None:
+    faults = [
+        "missing-days:trade-history/full:days=1",
+        "error:minute-trade-all:message=上游错误",
+        "error:trade-history:message=上游错误",
+    ]
+    with open_bench(tiny_market, tick_days=3, clock=before_noon, faults=faults) as bench:
+        result = load(bench, STOCK, FUND)
+
+        (task,) = [t for t in result.tasks if t.dataset == "tick_trade"]
+        assert set(task.failures) == {STOCK, FUND}
+        assert f"1 of 3 days: {days[-4]}" in task.failures[STOCK]
+        assert list(stored(bench)) == days[-3:-1]
+        assert result.exit_code == 6
+
+        bench.sandbox.faults.clear()
+        assert bench.load(retry=True).exit_code == 0
+        assert list(stored(bench)) == list(stored(bench, FUND)) == days[-4:-1]
+
+
+def test_a_page_that_came_twice_is_refused_and_single_pages_stand_in(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date], before_noon: datetime
+) -> None:
+    faults = ["missing-days:trade-history/full", "duplicate-page:minute-trade-all:page=300"]
+    with open_bench(tiny_market, tick_days=1, clock=before_noon, faults=faults) as bench:
+        result = load(bench)
+
+        assert result.exit_code == 0
+        assert stored(bench)[days[-2]][1:] == (hands_of(tiny_market, STOCK, days[-2]), True)
+        routes = bench.rows("select distinct source_route from raw_tdx.tick_trade")
+        assert routes == [("/api/trade-history",)]
+
+
+def test_a_day_with_a_lost_page_is_provisional_and_never_lands_over_a_fuller_one(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
+) -> None:
+    day = days[-2]
+    lost = [f"short:{route}:keep=50" for route in ("trade-history/full", "minute-trade-all")]
+    with open_bench(tiny_market, tick_days=2, faults=lost) as bench:
+        result = load(bench)
+
+        assert stored(bench)[day][::2] == (50, False)
+        (task,) = [t for t in result.tasks if t.dataset == "tick_trade"]
+        assert "hands of ticks, but" in task.failures[STOCK]
+
+        bench.sandbox.faults.clear()
+        assert load(bench).exit_code == 0
+        whole = stored(bench)
+        assert whole[day] == (
+            len(tiny_market.ticks(STOCK, day)),
+            hands_of(tiny_market, STOCK, day),
+            True,
+        )
+
+        for rule in lost:
+            bench.sandbox.faults.add(rule)
+        assert load(bench, since=day).exit_code == 6
+        assert stored(bench) == whole
+
+
+def test_a_day_outside_of_its_day_bar_is_refused_with_the_rule(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date], before_noon: datetime
+) -> None:
+    with open_bench(tiny_market, tick_days=2, clock=before_noon) as bench:
+        bench.load(codes=(FUND,), datasets=("kline_daily",))
+        bench.execute(
+            "update raw_tdx.kline_daily set low = high where trade_date = "
+            f"'{days[-2]}' and code = '{FUND}'"
+        )
+
+        bench.load(codes=(FUND,), datasets=("tick_trade",))
+
+        assert list(stored(bench, FUND)) == [days[-3]]
+        refused = bench.rows("select row_key, field, rule from raw_tdx.rejected_row")
+        rule = "every tick must lie between low and high of the day bar"
+        assert refused == [(f"{FUND} {days[-2]}", "price", rule)]
+
+
+def squeeze(bench: Bench, day: date) -> None:
+    """The stored day bar gets a narrower range than its ticks have."""
+    bench.execute(
+        "update raw_tdx.kline_daily set high = (low + high) / 2, open = low, close = low "
+        f"where code = '{STOCK}' and trade_date = '{day}'"
+    )
+
+
+def test_ticks_that_leave_their_day_bar_land_once_they_came_alike_on_two_days(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
+) -> None:
+    odd = days[-4]
+    with open_bench(tiny_market, clock=days[-2], tick_days=6) as bench:
+        bench.load(codes=(STOCK,))
+        squeeze(bench, odd)
+        named = ("tick_trade",)
+        for _ in range(2):  # the same evening proves nothing
+            assert bench.load(codes=(STOCK,), datasets=named).exit_code == 6
+            assert odd not in stored(bench)
+        bench.sandbox.set_clock(days[-1], restart=True)
+
+        assert bench.load(codes=(STOCK,), datasets=named).exit_code == 0
+
+        assert stored(bench)[odd][2] is True
+        low, high = bench.rows(
+            "select min(t.price) - min(k.low), max(t.price) - min(k.high) from raw_tdx.tick_trade "
+            "as t join raw_tdx.kline_daily as k using (code, trade_date) where t.trade_date = %s",
+            odd,
+        )[0]
+        assert low < 0 or high > 0
+        assert bench.rows("select distinct is_withdrawn from raw_tdx.rejected_row") == [(True,)]
+
+
+def test_ticks_of_another_security_never_land(
+    open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
+) -> None:
+    odd = days[-4]
+    with open_bench(tiny_market, clock=days[-2], tick_days=6) as bench:
+        bench.load(codes=(STOCK,))
+        bench.execute(
+            "update raw_tdx.kline_daily set open = open / 3, high = high / 3, low = low / 3, "
+            f"close = close / 3 where code = '{STOCK}' and trade_date = '{odd}'"
+        )
+        assert bench.load(codes=(STOCK,), datasets=("tick_trade",)).exit_code == 6
+        for _ in range(2):
+            bench.sandbox.set_clock(days[-1], restart=True)
+            assert bench.load(codes=(STOCK,), datasets=("tick_trade",)).exit_code == 6
+        assert odd not in stored(bench)
