@@ -218,6 +218,19 @@ def test_a_look_up_that_hangs_is_not_impossible(tidy: IbSandbox, opened: Opened)
     assert found.impossible == []
 
 
+def test_what_is_told_not_to_exist_is_impossible_and_a_crossed_quote_is_kept_as_it_came(
+    tidy: IbSandbox, shared: Gateway
+) -> None:
+    contracts = some_contracts(tidy, 3)
+    with fault(tidy, f"flaky-contract:conid={contracts[0].conid}"):
+        found = shared.qualify([candidate_of(contract) for contract in contracts])
+    assert found.impossible == [candidate_of(contracts[0])]
+    with fault(tidy, f"crossed:conid={contracts[0].conid}"):
+        crossed = [q.bid > q.ask for q in shared.quotes(contracts, 1) if q.bid and q.ask]
+    assert crossed[0]
+    assert not any(crossed[1:])
+
+
 # ---------------------------------------------------------------------- limits
 def test_what_is_turned_away_fails_as_pacing_and_is_counted(
     tidy: IbSandbox, shared: Gateway
@@ -369,6 +382,14 @@ def test_a_port_where_nobody_answers_is_a_time_out() -> None:
         settings = IbSettings(host="127.0.0.1", port=silent.getsockname()[1], connect_timeout=0.3)
         with gateway(settings) as mute, pytest.raises(GatewayTimeout, match="did not answer"):
             mute.server_time()
+
+
+def test_a_log_in_that_is_never_answered_is_tried_again(tidy: IbSandbox, opened: Opened) -> None:
+    waited: list[float] = []
+    mine = opened({"connect_timeout": 1}, sleep=waited.append, first_waits=(1.0,))
+    with fault(tidy, "no-login:times=1"):
+        assert mine.source() == "SANDBOX"
+    assert waited == [1.0]
 
 
 def test_an_injected_clock_stamps_every_row(tidy: IbSandbox, opened: Opened) -> None:
