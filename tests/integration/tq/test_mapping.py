@@ -1,7 +1,7 @@
 """The lane of main contracts against the real client and the simulated servers."""
 
 from collections.abc import Callable, Iterator
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,9 @@ import pytest
 
 from loaders import sources
 from loaders.engine.request import LoadRequest
-from loaders.errors import SettingsError, UsageError
+from loaders.errors import UsageError
 from loaders.sandbox.tq.world import World
+from loaders.settings import Settings
 from loaders.tq.request import parts
 from loaders.tq.trading_day import trading_day_of
 from tests.integration.tq.bench import Bench, bench
@@ -126,103 +127,7 @@ def test_a_running_day_lands_as_provisional_and_is_final_once_the_source_shows_i
         assert made.rows(newest)[0] == (date(2025, 10, 23), True)
 
 
-@pytest.fixture
-def small(filled_database: Callable[..., str], tmp_path: Path) -> Iterator[Bench]:
-    """One variety for two weeks, after its first load."""
-    served = World(("SHFE.cu",), first=date(2025, 10, 13), end=END, ticks_per_day=200)
-
-    def fill(dsn: str) -> None:
-        with bench(served, dsn, tmp_path / "first") as made:
-            assert made.load().status == "succeeded"
-
-    with bench(served, filled_database("main contracts", fill), tmp_path) as made:
-        yield made
-
-
-def test_a_source_that_stands_still_fails_and_what_is_stored_stays(small: Bench) -> None:
-    before = small.rows(EVENTS)
-    result = small.load(clock=datetime(2025, 10, 28, 18))  # ours goes on, theirs does not
-    assert result.status == "partial"
-    failures = [text for task in result.tasks for text in task.failures.values()]
-    # the other route is a table without bars: it cannot know
-    assert len(failures) == 1
-    assert "end 2025-10-24, though the trading day 2025-10-28 is over" in failures[0]
-    assert small.rows(EVENTS) == before
-
-
-def test_a_holiday_announced_late_takes_its_day_back_and_a_day_that_was_held_stays(
-    small: Bench,
-) -> None:
-    """The day may be over by the next load, and is lost by none."""
-    served, query = small.sandbox.world, "select trade_date from raw_tq.trading_day order by 1"
-    known = [day for (day,) in small.rows(query)]
-    soon, late = date(2025, 11, 3), date(2025, 11, 10)
-    assert {soon, late} <= set(known)
-
-    served.holidays = sorted({*served.holidays, late})
-    assert small.load(datasets=("trading_day",)).status == "succeeded"
-    assert [day for (day,) in small.rows(query)] == [day for day in known if day != late]
-
-    served.holidays = sorted({*served.holidays, soon})
-    after = datetime(2025, 11, 6, 18)
-    assert small.load(clock=after, datasets=("trading_day",)).status == "succeeded"
-    found = [day for (day,) in small.rows(query) if day <= known[-1]]
-    assert found == [day for day in known if day not in (soon, late)]
-
-    served.holidays = sorted({*served.holidays, date(2025, 11, 4)})
-    result = small.load(clock=after, datasets=("trading_day",))
-    assert [list(task.failures.values()) for task in result.tasks if task.failures] == [
-        ["the trading calendar lost 1 days it had, the first 2025-11-04: what is stored is kept"]
-    ]
-    assert (date(2025, 11, 4),) in small.rows(query)
-
-
-def test_wrong_credentials_end_the_load_at_once_and_are_in_no_record(small: Bench) -> None:
-    small.sandbox.faults.add("auth:status=401")
-    result = small.load()
-    assert (result.status, result.exit_code) == ("failed", SettingsError.exit_code)
-    assert "QUOTEMILL_TQ__PASSWORD" in result.hint
-    told = f"{result} {small.heard.lines} {small.rows('select * from ops.ingestion_logs')}"
-    assert "sandbox-password" not in told
-
-
-def test_an_unknown_variety_fails_by_name_and_costs_no_other(small: Bench) -> None:
-    result = small.load(keys=("SHFE.cu", "SHFE.zz"), datasets=("contract", "main_events"))
-    assert result.status == "partial"
-    failed = {key for task in result.tasks for key in task.failures}
-    assert failed == {"SHFE.zz", "SHFE.zz backtest", "SHFE.zz history"}
-    assert "SHFE.zz" in str(result.tasks)
-    assert small.rows("select distinct variety from raw_tq.main_event") == [("SHFE.cu",)]
-
-
-def test_an_empty_answer_is_a_failure_and_keeps_what_is_stored(small: Bench) -> None:
-    before = small.rows(EVENTS)
-    assert before
-    small.sandbox.faults.add("no-mains:variety=SHFE.cu")
-    result = small.load()
-    assert result.status == "partial"
-    assert {key for task in result.tasks for key in task.failures} == {
-        "SHFE.cu backtest", "SHFE.cu history",
-    }  # fmt: skip
-    assert small.rows(EVENTS) == before
-
-
-def test_a_revision_of_the_past_replaces_the_events_and_is_said(small: Bench) -> None:
-    served = small.sandbox.world
-    roll, contract = served.main_table("SHFE.cu")[1]
-    before = served.previous(roll)
-    assert served.first < before < END
-    small.sandbox.faults.add(f"revise-mains:contract={contract}:by=-1")
-    result = small.load(datasets=("main_events",))
-    assert result.status == "succeeded"
-    assert any(f"revised from {before}" in warning for warning in result.warnings)
-    days = small.rows(
-        "select distinct trading_day from raw_tq.main_event where contract = %s", contract
-    )
-    assert days == [(before,)]
-
-
-def test_requests_that_make_no_sense_are_refused_before_anything_is_opened(small: Bench) -> None:
+def test_requests_that_make_no_sense_are_refused_before_anything_is_opened(loaded: Bench) -> None:
     for wrong in (
         {"keys": ("copper",)},
         {"datasets": ("kline_daily",)},
@@ -231,15 +136,19 @@ def test_requests_that_make_no_sense_are_refused_before_anything_is_opened(small
         {"since": date(2025, 2, 1), "until": date(2025, 1, 1)},
     ):
         with pytest.raises(UsageError):
-            small.load(**wrong)
+            loaded.load(**wrong)
 
 
 def test_a_run_is_the_main_contracts_and_then_the_ticks() -> None:
     source = sources.find("tq")
-    both = parts(LoadRequest("tq"))
+
+    def modes(request: LoadRequest) -> list[str]:
+        return [part.mode for part in parts(Settings(), request, None)]
+
+    both = parts(Settings(), LoadRequest("tq"), None)
     assert [(r.mode, source.lane_of(r)) for r in both] == [("mapping", "tq"), ("ticks", "tq_ticks")]
-    assert [r.mode for r in parts(LoadRequest("tq", datasets=("contract",)))] == ["mapping"]
-    assert [r.mode for r in parts(LoadRequest("tq", datasets=("ticks",)))] == ["ticks"]
+    assert modes(LoadRequest("tq", datasets=("contract",))) == ["mapping"]
+    assert modes(LoadRequest("tq", datasets=("ticks",))) == ["ticks"]
 
 
 def test_a_window_before_the_listing_begins_with_an_event_without_a_contract(

@@ -1,12 +1,11 @@
 """The lane of ticks against the real client, the simulated servers and the warehouse as the store."""
 
 from contextlib import closing
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 import pytest
 
-from loaders.engine.load import LoadResult
 from loaders.ticks.choice import open_store
 from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.store import IndexRow, StoreError
@@ -42,10 +41,6 @@ def stored(made: Bench, contract: str, day: date) -> Any:
     store = open_store(made.settings, open_warehouse(made.settings))
     with closing(store):
         return store.read_day(SERIES, contract, day)
-
-
-def failures(result: LoadResult) -> dict[str, str]:
-    return {key: text for task in result.tasks for key, text in task.failures.items()}
 
 
 def test_every_tick_of_the_schedule_is_stored_as_the_servers_have_it(made: Bench) -> None:
@@ -149,62 +144,6 @@ def test_a_revision_that_is_taken_back_after_a_stop_leaves_no_day_without_ticks(
     assert stored(made, NEW, BEFORE_ROLL).num_rows == 0
 
 
-def test_a_day_without_a_tick_is_on_record_after_two_sessions_and_asked_again_much_later(
-    mapped: Bench,
-) -> None:
-    mapped.sandbox.faults.add("empty:contract=SHFE.cu2511:day=2025-10-15")
-    mapped.asked()
-    result = mapped.load("ticks")
-    assert (result.status, result.total("skipped")) == ("succeeded", 1)
-    assert asked_days(mapped) == DAYS + 1
-    [(contract, day, reason, attempts)] = mapped.rows(
-        "select contract, trading_day, reason, attempts from raw_tq.no_data_day"
-    )
-    assert (contract, day, attempts) == ("SHFE.cu2511", date(2025, 10, 15), 2)
-    assert "day bar of" in reason
-    mapped.asked()
-    assert mapped.load("ticks").tasks == ()
-    assert mapped.asked() == []
-    mapped.sandbox.faults.clear()
-    later = datetime(2025, 10, 22, 18) + timedelta(days=mapped.settings.tq.recheck_after)
-    assert mapped.load("ticks", clock=later).total("rows_new") == 1
-    assert ("SHFE.cu2511", 15, "complete") in days(mapped)
-
-
-def test_a_day_that_has_just_settled_and_was_traded_is_never_on_record(mapped: Bench) -> None:
-    mapped.sandbox.faults.add(f"empty:contract={NEW}:day={END}")
-    result = mapped.load("ticks")
-    assert (result.status, list(failures(result))) == ("partial", [f"{SERIES} {NEW} {END}"])
-    assert "only just settled: asked again by each load until" in str(failures(result))
-    assert mapped.rows("select * from raw_tq.no_data_day") == []
-
-
-def test_emptiness_of_all_days_of_a_contract_is_no_evidence(mapped: Bench) -> None:
-    mapped.sandbox.faults.add(f"empty:contract={NEW}")
-    result = mapped.load("ticks")
-    assert result.status == "partial"
-    assert set(failures(result)) == {f"{SERIES} {NEW} {day}" for day in TRADED if day >= ROLL}
-    assert "asked again by each load until 2025-11-21" in str(failures(result))
-    assert mapped.rows("select * from raw_tq.no_data_day") == []
-    assert "days of ticks" in str(due(mapped.settings, open_warehouse(mapped.settings)))
-    # and after a month of that it is
-    later = datetime(2025, 10, 22, 18) + timedelta(days=mapped.settings.tq.recheck_after)
-    result = mapped.load("ticks", clock=later, since=END)
-    assert (result.status, result.total("skipped")) == ("succeeded", 1)
-    [(day, attempts)] = mapped.rows("select trading_day, attempts from raw_tq.no_data_day")
-    assert (day, attempts) == (END, 4)
-
-
-def test_the_newest_day_is_not_complete_before_its_ticks_add_up(mapped: Bench) -> None:
-    mapped.sandbox.faults.add(f"short:contract={NEW}:day=2025-10-22:keep=60")
-    result = mapped.load("ticks")
-    assert [text.rpartition(": ")[2] for text in failures(result).values()] == ["not complete yet"]
-    assert (NEW, 22, "complete") not in days(mapped)
-    mapped.sandbox.faults.clear()
-    assert mapped.load("ticks").total("rows_new") == 1
-    assert (NEW, 22, "complete") in days(mapped)
-
-
 def test_a_day_whose_day_bar_was_corrected_is_fetched_once_more_and_no_more(made: Bench) -> None:
     day = TRADED[1]
     assert made.rows(
@@ -224,33 +163,6 @@ def test_a_day_whose_day_bar_was_corrected_is_fetched_once_more_and_no_more(made
     assert made.rows(INDEX) == before
     assert due(made.settings, open_warehouse(made.settings)) == []
     assert made.load("ticks").tasks == ()
-
-
-def test_ticks_that_come_twice_or_late_are_stored_once_and_told(mapped: Bench) -> None:
-    mapped.sandbox.faults.add("duplicate:contract=SHFE.cu2511:day=2025-10-15")
-    mapped.sandbox.faults.add("late:contract=SHFE.cu2511:day=2025-10-16")
-    assert mapped.load("ticks", until=date(2025, 10, 16)).status == "succeeded"
-    for day in (date(2025, 10, 15), date(2025, 10, 16)):
-        expected = mapped.sandbox.tick_table("SHFE.cu2511", day)
-        found = stored(mapped, "SHFE.cu2511", day)
-        assert found["datetime_ns"].to_pylist() == sorted(expected["datetime_ns"].to_pylist())
-    [(rules,)] = mapped.rows("select count(distinct rule) from raw_tq.rejected_row")
-    assert rules == 1
-
-
-def test_without_the_permission_the_newest_ticks_land_marked_and_the_rest_is_said(
-    mapped: Bench,
-) -> None:
-    mapped.sandbox.faults.add("permission:feature=tq_dl")
-    result = mapped.load("ticks")
-    assert result.status == "succeeded"
-    assert any("tq_dl" in warning and "only the newest" in warning for warning in result.warnings)
-    routes = mapped.rows("select trading_day, source_route, rows from raw_tq.symbol_day order by 1")
-    assert routes
-    assert {route for _, route, _ in routes} == {"recent_ticks"}
-    assert {rows for *_, rows in routes} == {150}
-    [line] = due(mapped.settings, open_warehouse(mapped.settings))
-    assert "`loaders run tq`" in line
 
 
 def test_the_copy_of_the_index_is_made_again_from_the_store(made: Bench) -> None:
