@@ -1,7 +1,10 @@
 """How many contracts fit a slot, and what is done about those that do not.
 
 A batch of `max_concurrent_snapshots` contracts costs a token; tokens come `per_minute`, of which a sixth may
-gather, and a batch holds its lines for `hold_s`. What is captured must be done before the next slot's grace.
+gather, a batch holds its lines for `hold_s`, and each contract and each underlying is a message on the wire.
+What is captured must be done before the next slot's grace:
+
+    seconds = max((batches − per_minute / 6) · 60 / per_minute, batches · hold_s, messages / messages_per_second)
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,6 +29,7 @@ class SlotPlan:
     contracts: Mapping[str, int]
     batch_size: int
     per_minute: float
+    messages_per_second: float
     hold_s: float
     seconds_allowed: float
 
@@ -38,15 +42,23 @@ class SlotPlan:
         return -(-self.total // self.batch_size)
 
     @property
+    def messages(self) -> int:
+        """A batch that spans two symbols asks for both underlyings, one that repeats a symbol again."""
+        return self.total + max(len(self.contracts), self.batches)
+
+    @property
     def seconds(self) -> float:
-        return max(seconds_for(self.batches, self.per_minute), self.batches * self.hold_s)
+        by_tokens = seconds_for(self.batches, self.per_minute)
+        by_wire = self.messages / self.messages_per_second
+        return max(by_tokens, self.batches * self.hold_s, by_wire)
 
     @property
     def capacity(self) -> int:
         """Contracts that fit a slot."""
         by_tokens = burst_of(self.per_minute) + self.seconds_allowed * self.per_minute / 60
         by_hold = self.seconds_allowed / self.hold_s if self.hold_s else by_tokens
-        return int(min(by_tokens, by_hold)) * self.batch_size
+        by_wire = self.seconds_allowed * self.messages_per_second - len(self.contracts)
+        return min(int(min(by_tokens, by_hold)) * self.batch_size, max(int(by_wire), 0))
 
     @property
     def fits(self) -> bool:
@@ -66,6 +78,7 @@ def slot_plan(settings: IbSettings, contracts: Mapping[str, int], hold_s: float 
         contracts,
         settings.max_concurrent_snapshots,
         settings.rate_limits.snapshot.per_minute,
+        settings.messages_per_second,
         hold_s,
         EVERY.total_seconds() - settings.slot_grace_seconds,
     )

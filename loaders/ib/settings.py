@@ -145,6 +145,18 @@ class IbSettings(Section):
     )
     risk_free_rate: float = Field(0.04, description="a year's, of recomputed volatilities")
     dividend_yield: float = Field(0.0, description="a year's, of recomputed volatilities")
+    min_slot_coverage: float = Field(
+        0.90, ge=0, le=1, description="of a day's verdict: least share of slots that are covered"
+    )
+    max_delayed_share: float = Field(
+        0.10, ge=0, le=1, description="of a day's verdict: delayed rows must be fewer"
+    )
+    max_fallback_share: float = Field(
+        0.05, ge=0, le=1, description="of a day's verdict: most rows that are not of the close"
+    )
+    min_oi_share: float = Field(
+        0.95, ge=0, le=1, description="of a day's verdict: least share with open interest"
+    )
 
     @property
     def slots(self) -> tuple[time, time] | None:

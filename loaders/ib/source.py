@@ -65,13 +65,14 @@ def opened(
         yield held[0]
 
 
+TOLD = (
+    *("risk_free_rate", "dividend_yield", "min_slot_coverage", "max_delayed_share"),
+    *("max_fallback_share", "min_oi_share"),
+)
+
+
 def told_to_dbt(settings: Settings) -> dict[str, str]:
-    ib = settings.ib
-    return {
-        "ib_risk_free_rate": str(ib.risk_free_rate),
-        "ib_dividend_yield": str(ib.dividend_yield),
-        "ib_slot_grace_seconds": str(ib.slot_grace_seconds),
-    }
+    return {f"ib_{name}": str(getattr(settings.ib, name)) for name in TOLD}
 
 
 SOURCE = Source(

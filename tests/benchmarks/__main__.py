@@ -13,6 +13,7 @@ from tests.benchmarks import (
     landing,
     machine,
     market_day,
+    option_slot,
     page,
     report,
     report_minutes,
@@ -106,6 +107,11 @@ def _store(server: str, folder: Path, options: argparse.Namespace) -> Iterator[S
     yield TITLES[8], tick_store.section(results), tick_store.aims(results)
 
 
+def _options_slot(_: str, __: Path, options: argparse.Namespace) -> Iterator[Section]:
+    found = option_slot.slots(options.rounds, _say)
+    yield TITLES[9], option_slot.section(found), option_slot.aims(found)
+
+
 PARTS = {
     "landing": _landing,
     "whole": _whole,
@@ -113,6 +119,7 @@ PARTS = {
     "minutes": _minutes,
     "ticks": _ticks,
     "store": _store,
+    "options": _options_slot,
 }
 TITLES = (
     "Write paths, same rows",
@@ -124,6 +131,7 @@ TITLES = (
     "One new day at four times the minutes",
     "One day of ticks",
     "Ticks into QuestDB",
+    "One slot of option chains",
 )
 MINUTE_PATHS = (landing.LANDING, "landing:real", "landing:unfed")
 

@@ -19,9 +19,12 @@ def settings(per_minute: int = 30, size: int = 10) -> IbSettings:
 def test_a_plan_tells_batches_and_minutes_by_the_rates() -> None:
     plan = slot_plan(settings(90, 20), {f"S{n}": 8 for n in range(50)}, hold_s=0.1)
     assert (plan.total, plan.batches) == (400, 20)
-    assert plan.seconds == pytest.approx(5 / 1.5)
+    # 450 messages take longer than the tokens
+    assert plan.seconds == pytest.approx(450 / 40)
     assert plan.fits
-    assert str(plan).startswith("400 contracts of 50 symbols: 20 batches of 20, 0.1 of 28 minutes")
+    assert str(plan).startswith("400 contracts of 50 symbols: 20 batches of 20, 0.2 of 28 minutes")
+    slow = slot_plan(settings(30, 20), {f"S{n}": 8 for n in range(50)}, hold_s=0.1)
+    assert slow.seconds == pytest.approx(15 * 60 / 30)
 
 
 def test_lines_that_are_held_long_are_the_limit() -> None:
@@ -29,6 +32,8 @@ def test_lines_that_are_held_long_are_the_limit() -> None:
     assert quick.capacity == (5 + 28 * 30) * 10
     assert slow.capacity == int(28 * 60 / 11) * 10
     assert (quick.fits, slow.fits) == (True, False)
+    wire = slot_plan(settings(6000, 80), {"AAPL": 3000}, 0.01)
+    assert wire.capacity == 28 * 60 * 40 - 1
     assert "do not fit a slot" in str(refuse(slow))
 
 
