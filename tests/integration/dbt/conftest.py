@@ -23,7 +23,9 @@ MARTS = (*NO_TESTS, "path:models/qa")
 # from the day bars to those of weeks and months, and the findings about them
 BARS = (
     *("--select", "+kline_weekly_qfq", "+kline_monthly_qfq", "+int_bars__findings"),
-    *("corporate_actions", "changes", *NO_TESTS),
+    *("corporate_actions", "changes"),
+    # a seed that no bar needs, but `dbt run` of all that follows
+    *("us_corporate_actions", *NO_TESTS),
 )
 # the tables among them, where the views stand already
 BARS_AGAIN = ("run", "--select", *(f"{part},config.materialized:incremental" for part in BARS[1:5]))
