@@ -1,4 +1,4 @@
-"""The contract of a source, by the smallest there can be: run, refused, retried, cancelled, killed."""
+"""The contract of a source, by the smallest there can be: run, refused, retried, cancelled."""
 
 import contextlib
 import os
@@ -226,22 +226,6 @@ def test_a_cancel_from_elsewhere_ends_a_load_between_two_keys(bench: Toy) -> Non
     assert bench.rows() == EXPECTED
 
 
-def test_a_killed_load_leaves_what_landed_and_the_next_one_completes_it(bench: Toy) -> None:
-    reached = bench.block("cc")
-    with load_elsewhere(bench) as load:
-        release = reached()
-        load.kill()
-        load.wait()
-    release()
-
-    result = bench.load()
-    assert (result.status, result.total("done"), result.total("skipped")) == ("succeeded", 2, 2)
-    assert bench.rows() == EXPECTED
-    assert bench.rows("select status from ops.ingestion_jobs order by job_id") == [
-        ("interrupted",), ("succeeded",),
-    ]  # fmt: skip
-
-
 def test_a_retry_that_names_no_source_means_the_only_one_that_failed(
     bench: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,33 +249,6 @@ RECORD = (
     "select j.status, j.error, t.status from ops.ingestion_jobs as j "
     "join ops.ingestion_job_tasks as t using (job_id) order by job_id, task_no"
 )
-
-
-def test_a_load_that_was_killed_reads_as_interrupted_and_a_cancel_says_that_it_is_gone(
-    bench: Toy,
-) -> None:
-    reached = bench.block("cc")
-    warehouse = open_warehouse(bench.settings)
-    with load_elsewhere(bench) as load:
-        release = reached()
-        assert jobs.report(warehouse)["jobs"][0]["status"] == "running"
-        load.kill()
-        load.wait()
-    release()
-    wait_until("its lock is gone", lambda: jobs.report(warehouse)["jobs"][0]["status"] != "running")
-    shown = jobs.report(warehouse)
-    assert [x["status"] for x in (shown["jobs"][0], *shown["tasks"])] == [
-        "interrupted",
-        "cancelled",
-    ]
-
-    with pytest.raises(UsageError, match="job 1 is not running: its process is gone") as error:
-        jobs.request_cancel(warehouse)
-
-    assert "loaders retry 1" in error.value.hint
-    assert bench.rows(RECORD) == [("interrupted", None, "cancelled")]
-    assert bench.load(retry=True).status == "succeeded"
-    assert bench.rows() == EXPECTED
 
 
 def test_a_lock_that_is_lost_after_the_last_package_ends_the_job_on_record_too(

@@ -1,0 +1,59 @@
+"""A load of the smallest source there can be, killed in the middle of it."""
+# ruff: noqa: F811
+
+import pytest
+
+from loaders.engine import jobs
+from loaders.errors import UsageError
+from loaders.warehouse.postgres import open_warehouse
+from tests.faults.scene import wait_until
+from tests.integration.test_toy_source import (  # noqa: F401
+    EXPECTED,
+    RECORD,
+    Toy,
+    bench,
+    load_elsewhere,
+)
+
+
+def test_a_killed_load_leaves_what_landed_and_the_next_one_completes_it(bench: Toy) -> None:
+    reached = bench.block("cc")
+    with load_elsewhere(bench) as load:
+        release = reached()
+        load.kill()
+        load.wait()
+    release()
+
+    result = bench.load()
+    assert (result.status, result.total("done"), result.total("skipped")) == ("succeeded", 2, 2)
+    assert bench.rows() == EXPECTED
+    assert bench.rows("select status from ops.ingestion_jobs order by job_id") == [
+        ("interrupted",), ("succeeded",),
+    ]  # fmt: skip
+
+
+def test_a_load_that_was_killed_reads_as_interrupted_and_a_cancel_says_that_it_is_gone(
+    bench: Toy,
+) -> None:
+    reached = bench.block("cc")
+    warehouse = open_warehouse(bench.settings)
+    with load_elsewhere(bench) as load:
+        release = reached()
+        assert jobs.report(warehouse)["jobs"][0]["status"] == "running"
+        load.kill()
+        load.wait()
+    release()
+    wait_until("its lock is gone", lambda: jobs.report(warehouse)["jobs"][0]["status"] != "running")
+    shown = jobs.report(warehouse)
+    assert [x["status"] for x in (shown["jobs"][0], *shown["tasks"])] == [
+        "interrupted",
+        "cancelled",
+    ]
+
+    with pytest.raises(UsageError, match="job 1 is not running: its process is gone") as error:
+        jobs.request_cancel(warehouse)
+
+    assert "loaders retry 1" in error.value.hint
+    assert bench.rows(RECORD) == [("interrupted", None, "cancelled")]
+    assert bench.load(retry=True).status == "succeeded"
+    assert bench.rows() == EXPECTED
