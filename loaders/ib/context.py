@@ -100,18 +100,22 @@ class Context:
         chosen = self.settings.model_dump_json(
             exclude={"host", "port", "client_id", "client_id_pool"}
         )
-        try:
-            source = self.gateway.source()
-        except UpstreamError as error:
-            self.lose(error)
-            source = "IBKR" if self.settings.clock == "machine" else "SANDBOX"
         return Run(
             self.ingest_id,
-            source,
+            self._source(),
             hashlib.sha256(chosen.encode()).hexdigest()[:12],
             version("quotemill"),
             self.settings.slot_grace_seconds,
         )
+
+    def _source(self) -> str:
+        """What the rows come from; of a gateway that is gone what its clock says."""
+        if self.gone is None:
+            try:
+                return self.gateway.source()
+            except UpstreamError as error:
+                self.lose(error)
+        return "IBKR" if self.settings.clock == "machine" else "SANDBOX"
 
     @property
     def again_after(self) -> float:

@@ -5,11 +5,12 @@ from datetime import date, timedelta
 
 from loaders.engine.outcome import Outcome, records
 from loaders.ib.context import Context, Dataset
+from loaders.ib.quality import DELAYED_TYPES
 from loaders.ib.rows import CLOSE
 from loaders.ib.schemas import CHAIN_CLOSE
 from loaders.ib.slot_capture import Moment, captured, moment_of, symbol_of
 
-FROZEN = 2
+FROZEN, FROZEN_DELAYED = 2, 4
 LONGEST = timedelta(hours=2)
 
 
@@ -22,7 +23,9 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         return
     chains = run.chains(day, symbols)
     contracts = {symbol: chain.contracts for symbol, chain in chains.items()}
-    moment = Moment(session, CHAIN_CLOSE.name, CLOSE, FROZEN, run.now() + LONGEST)
+    delayed = run.settings.market_data_type in DELAYED_TYPES
+    wanted = FROZEN_DELAYED if delayed else FROZEN
+    moment = Moment(session, CHAIN_CLOSE.name, CLOSE, wanted, run.now() + LONGEST)
     yield from captured(run, moment, chains, symbols, contracts)
 
 

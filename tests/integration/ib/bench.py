@@ -84,12 +84,15 @@ class Bench:
         *,
         retry: bool = False,
         symbols: Sequence[str] | None = None,
+        as_of: datetime | None = None,
         on_start: Callable[[Load], None] = lambda _: None,
         **options: str,
     ) -> LoadResult:
         keys = tuple(symbols) if symbols else None
         request = LoadRequest("ib", mode=task, keys=keys, options=options)
-        return run_load(self.settings, request, self.heard, retry=retry, on_start=on_start)
+        return run_load(
+            self.settings, request, self.heard, as_of=as_of, retry=retry, on_start=on_start
+        )
 
     def due(self) -> list[LoadResult]:
         """What `loaders run ib` does at this minute."""

@@ -25,6 +25,14 @@ def test_the_close_is_of_frozen_data_and_asks_again_for_what_it_lacks(made: Benc
     assert made.table("recapture") == []
 
 
+def test_who_asks_for_delayed_data_gets_the_close_of_these(made: Bench) -> None:
+    made.sandbox.faults.add("permission:code=354")
+    delayed = made.at("2026-11-19T17:00:00").with_settings(market_data_type=3)
+    assert delayed.load("close", symbols=["MSFT"]).exit_code == 0
+    kinds = "select distinct requested_data_type, market_data_type from raw_ib.chain_close"
+    assert made.rows(kinds) == [(4, 4)]
+
+
 def test_before_its_time_the_close_is_not_due(made: Bench) -> None:
     idle = made.at("2026-11-19T16:30:00").load("close")
     assert (idle.status, idle.exit_code) == ("not due", 0)

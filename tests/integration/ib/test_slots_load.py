@@ -3,7 +3,7 @@
 import pytest
 
 from loaders.errors import UsageError
-from tests.integration.ib.bench import Bench
+from tests.integration.ib.bench import Bench, new_york
 
 FLAGS = "select distinct data_quality_flag from raw_ib.chain_snapshot order by 1"
 
@@ -102,6 +102,21 @@ def test_a_gateway_that_goes_and_stays_away_leaves_error_rows_and_exit_code_4(ma
     waiting = [row for row in made.table("recapture") if row["state"] == "queued"]
     assert len(waiting) == 28 - good
     assert {row["reason"] for row in waiting} == {"gateway_gone"}
+
+
+def test_a_gateway_that_is_not_there_at_a_slot_is_waited_for_and_leaves_error_rows(
+    made: Bench,
+) -> None:
+    """By the machine's clock the slot is known without it."""
+    made.sandbox.go_away(3600)
+    alone = made.with_settings(clock="machine")
+    found = alone.load("snapshot", as_of=new_york("2026-11-19T10:00:05"), slot="now")
+    assert (found.exit_code, made.time.pauses) == (4, [30.0, 60.0])
+    assert counts(made) == [("AAPL", 20, 0), ("MSFT", 8, 0)]
+    kinds = made.rows("select distinct error_type, source from raw_ib.chain_snapshot")
+    assert kinds == [("gateway_gone", "IBKR")]
+    assert {row["state"] for row in made.table("recapture")} == {"queued"}
+    assert {row["status"] for row in made.table("slot_run")} == {"failed"}
 
 
 def test_a_stale_quote_of_an_earlier_slot_is_never_served_again(made: Bench) -> None:
