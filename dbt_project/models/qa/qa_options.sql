@@ -19,7 +19,8 @@ judged as (
                 format(
                     '%s of %s slots hold nine tenths of their contracts: not %s',
                     d.covered_slot_count,
-                    d.slot_count, coalesce(array_to_string(d.uncovered_slots, ', '), 'one')
+                    d.slot_count,
+                    coalesce(nullif(array_to_string(d.uncovered_slots, ', '), ''), 'one')
                 )
             ),
             (
