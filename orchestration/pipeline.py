@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loaders import sources
 from loaders.engine.load import LoadResult, not_due
@@ -16,6 +16,9 @@ from orchestration import build as builds
 from orchestration import findings
 from orchestration.build import BuildResult
 from orchestration.findings import Judgement
+
+if TYPE_CHECKING:
+    import psycopg
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def run(
     """Load ▶ build, and again where a source has a further part ▶ judge.
 
     A source that fails does not keep the others from being built; where nothing is due of any, nothing is.
+    What is fresh is judged as of the moment of the loads.
     """
     loads: list[LoadResult] = []
     built: list[BuildResult] = []
@@ -92,7 +96,13 @@ def run(
         tell = gravest(codes()) in (0, DataQualityError.exit_code)
         record = all(build.succeeded for build in built[-1:])
         qa = warehouse.inner_schema("qa")
-        judged = warehouse.ask(lambda conn: findings.judge(conn, qa, record=record, tell=tell))
+
+        def judge(conn: "psycopg.Connection") -> Judgement:
+            if as_of:  # as the loads were: what is fresh then
+                conn.execute("select set_config('quotemill.as_of', %s, true)", (as_of.isoformat(),))
+            return findings.judge(conn, qa, record=record, tell=tell)
+
+        judged = warehouse.ask(judge)
     except QuotemillError as error:
         code = gravest(codes(error.exit_code))
         return RunResult(tuple(loads), code, tuple(built), error=str(error), hint=error.hint)

@@ -37,7 +37,8 @@ def run(made: Bench) -> RunResult:
         as_of = made.sandbox.clock.replace(tzinfo=SHANGHAI)
         return run_load(made.settings, request, made.heard, as_of=as_of)
 
-    return pipeline.run(made.settings, [LoadRequest("tq")], load, made.heard.line)
+    now = made.sandbox.clock.replace(tzinfo=SHANGHAI)
+    return pipeline.run(made.settings, [LoadRequest("tq")], load, made.heard.line, now)
 
 
 def expected(made: Bench) -> list[tuple[Any, ...]]:
@@ -57,6 +58,8 @@ def whole_way(made: Bench, days: int) -> None:
     )  # findings of synthetic bars are no matter here
     assert [load.status for load in first.loads] == ["succeeded"] * 2, first.loads
     assert all(build.succeeded for build in first.builds), first.builds
+    # judged at the moment of the loads
+    assert made.rows("select * from ops.seen_findings where check_name = 'stale_dataset'") == []
     assert made.rows(SCHEDULE) == expected(made)
     varieties = len(made.sandbox.world.varieties)
     [(complete, contracts)] = made.rows(
