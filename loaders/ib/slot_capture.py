@@ -138,9 +138,7 @@ def _queue(
     """Rows of the re-capture queue: what lacks a quote waits, what waited and has one is done."""
     day, now = moment.of.trade_date, run.now()
     waiting: dict[int, Queued] = {
-        q.conid: q
-        for q in run.ask(lambda conn: stored.queue(conn, day))
-        if q.symbol == symbol and q.sample_time == moment.at
+        q.conid: q for q in run.ask(lambda conn: stored.queue(conn, day, moment.at, symbol))
     }
     found = []
     for contract in chosen:

@@ -172,13 +172,19 @@ class Queued:
     next_try_at: datetime
 
 
-def queue(conn: psycopg.Connection, day: date | None = None) -> list[Queued]:
-    """What waits to be captured again, oldest first; of all days without one."""
+def queue(
+    conn: psycopg.Connection,
+    day: date | None = None,
+    at: datetime | None = None,
+    symbol: str | None = None,
+) -> list[Queued]:
+    """What waits to be captured again, oldest first; of all days, slots and symbols that are not named."""
     rows = conn.execute(
         "select sample_time, conid, symbol, reason, attempts, queued_at, next_try_at "
         "from raw_ib.recapture where state = 'queued' and trade_date = coalesce(%s, trade_date) "
+        "and sample_time = coalesce(%s, sample_time) and symbol = coalesce(%s, symbol) "
         "order by sample_time, symbol, conid",
-        (day,),
+        (day, at, symbol),
     )
     return [Queued(*row) for row in rows]
 
