@@ -248,7 +248,7 @@ def test_another_name_of_the_schema_is_built_though_nothing_was_written(
         return {check.name: check.mend.split("'")[1] for check in checks if check.name == "schemas"}
 
     # the earlier name's tables stay until somebody drops them
-    drop = "drop schema futures, market, qa, quotemill_intermediate, quotemill_staging cascade"
+    drop = "drop schema futures, market, options, qa, quotemill_intermediate, quotemill_staging cascade"
     assert left_over() == {"schemas": drop}
     market_bench.execute(drop)
     assert run(market_bench).exit_code == 0

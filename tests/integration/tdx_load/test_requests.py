@@ -157,7 +157,7 @@ def test_a_full_package_ends_and_the_next_one_goes_on(
     )
     whole = monday.load(codes=codes, datasets=("kline_daily",))
     rows = monday.klines()
-    monday.execute("drop schema raw_tdx, raw_tq, ops cascade")
+    monday.execute("drop schema raw_tdx, raw_tq, raw_ib, ops cascade")
     monkeypatch.setattr(engine_load, "PACKAGE_ROWS", 50)
 
     cut = monday.load(codes=codes, datasets=("kline_daily",))

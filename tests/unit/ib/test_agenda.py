@@ -1,6 +1,7 @@
 """What a moment of New York is for."""
 
 from datetime import UTC, date, datetime, timedelta
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from loaders.ib.agenda import Agenda, asof_date
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import NEW_YORK
 from loaders.settings import Settings
+from tests.conftest import require
 
 
 def at(text: str, **ib: Any) -> Agenda:
@@ -183,7 +185,7 @@ def test_a_task_by_name_or_by_its_option_is_one_load() -> None:
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused(request_: LoadRequest, says: str) -> None:
-    pytest.importorskip("ib_insync")
+    require("ib", find_spec("ib_insync") is not None, "the extra ib is not installed")
     with pytest.raises(UsageError) as caught:
         requests.check_request(IB, request_)
     assert says in str(caught.value)
