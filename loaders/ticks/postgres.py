@@ -222,7 +222,7 @@ def _data_directory(conn: psycopg.Connection) -> str | None:
         return None
     row = conn.execute(
         "select current_setting('data_directory') "
-        "where pg_has_role(current_user, 'pg_read_all_settings', 'member')"
+        "where pg_has_role(current_user, 'pg_read_all_settings', 'usage')"
     ).fetchone()
     return row[0] if row else None
 

@@ -20,6 +20,7 @@ from loaders.tq.service.harvest import Harvest
 from loaders.tq.settings import TqSettings
 from loaders.tq.trading_day import close_of, sessions_on, trading_day_of
 from loaders.trading_time import SHANGHAI
+from loaders.warehouse.migrate import warehouse_id
 
 if TYPE_CHECKING:
     import psycopg
@@ -42,8 +43,8 @@ class Context:
     process of the client.
 
     In the lane of ticks there are `store`, the series and the schedule that dbt built, the days that have settled, the
-    landed copy of the store's index, the days that were found without data, and, without the permission
-    for more, the newest ticks of contracts by trading day."""
+    landed copy of the store's index, the days that were found without data, the complete days whose day bar
+    was corrected since, and, without the permission for more, the newest ticks of contracts by trading day."""
 
     load: "Load"
     harvest: Harvest
@@ -58,6 +59,7 @@ class Context:
     settled_days: dict[str, date | None] = field(default_factory=dict)
     copies: "dict[DayKey, dict[str, Any]]" = field(default_factory=dict)
     empty: "dict[DayKey, NoDataRow]" = field(default_factory=dict)
+    outdated: "frozenset[DayKey]" = frozenset()
     recent: dict[str, dict[date, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -75,6 +77,11 @@ class Context:
         for key in self.copies:
             found[key.symbol, key.trading_day].append(key)
         return found
+
+    @cached_property
+    def owner(self) -> str:
+        """The warehouse, as a store of several knows it."""
+        return warehouse_id(self.load.warehouse)
 
     def ask(self, work: "Callable[[psycopg.Connection], R]") -> R:
         """A query of the warehouse, patiently."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from loaders.engine.source import Unit
 from loaders.ticks.frame import DayKey
-from loaders.ticks.owners import claim, label_of, require_own
+from loaders.ticks.owners import claim, foreign, label_of, require_own
 from loaders.ticks.store import SCHEDULE, StoreError
 from loaders.tq import index, stored
 from loaders.tq.backlog import (
@@ -25,7 +25,6 @@ from loaders.tq.backlog import (
     settled_days,
 )
 from loaders.tq.context import Context
-from loaders.warehouse.migrate import warehouse_id
 
 NOTHING_BUILT = "no schedule is built yet: `quotemill build` or `dbt build` makes it"
 
@@ -43,6 +42,8 @@ def ticks_plan(run: Context) -> Iterator[Sequence[Unit]]:
         return
     run.store.prepare()
     _sound(run)
+    if not (schedule := _of_us(run, schedule)):
+        return
     run.symbols = frozenset(day.symbol for day in schedule)
     _claim(run)
     run.days = run.ask(stored.trading_days)
@@ -64,20 +65,34 @@ def ticks_plan(run: Context) -> Iterator[Sequence[Unit]]:
         if keys := [k for k in index.differing(rows, copied) if k in known]:
             yield [Unit("no_data_day", tuple(map(key_text, keys)))]
     _sound(run)
-    require_own(run.store, warehouse_id(run.load.warehouse), run.symbols)
+    require_own(run.store, run.owner, run.symbols)
+
+
+def _of_us(run: Context, schedule: Sequence[Scheduled]) -> list[Scheduled]:
+    """Without series that another warehouse took over and that are loaded here no more: the schedule keeps
+    what it has of a variety that the settings name no longer."""
+    assert run.store is not None
+    theirs = foreign(run.store, run.owner)
+    keys = [*(run.load.request.keys or ()), *(k for t in run.load.retried or () for k in t.keys)]
+    asked = {*run.settings.varieties, *(key.split(" ")[0].removeprefix("KQ.m@") for key in keys)}
+    ours = [day for day in schedule if day.symbol not in theirs or day.variety in asked]
+    if left := {day.symbol for day in schedule} - {day.symbol for day in ours}:
+        run.load.reporter.line(f"left out, as of other warehouses: {', '.join(sorted(left))}")
+    return ours
 
 
 def _claim(run: Context) -> None:
     assert run.store is not None
-    warehouse = run.load.warehouse
-    label = label_of(warehouse.label, run.load.settings.home)
-    claim(run.store, warehouse_id(warehouse), label, run.symbols, run.began)
+    label = label_of(run.load.warehouse.label, run.load.settings.home)
+    claim(run.store, run.owner, label, run.symbols, run.began)
 
 
 def _fetched(run: Context, schedule: Sequence[Scheduled]) -> Iterator[Sequence[Unit]]:
     outdated = run.ask(lambda conn: index.outdated(conn, run.symbols))
     found = _backlog(run, schedule, outdated)
     asked = _asked_for(run, schedule)
+    if not _named(run):  # a repair takes what comes
+        run.outdated = outdated
     if asked is not None:  # just these, whatever is there
         yield _units(asked)
         return
@@ -101,13 +116,16 @@ def _units(days: Sequence[Scheduled]) -> list[Unit]:
 def _asked_for(run: Context, schedule: Sequence[Scheduled]) -> list[Scheduled] | None:
     """The contract-days that a request or a retry names; None where it names none, as the retry of a
     load that ended before its first day."""
-    named = [key for key in run.load.request.keys or () if " " in key]
     failed = [
         key for task in run.load.retried or () if task.dataset == "ticks" for key in task.keys
     ]
-    if not (keys := set(failed or named)):
+    if not (keys := set(failed or _named(run))):
         return None
     return [day for day in schedule if key_text(day.key) in keys]
+
+
+def _named(run: Context) -> list[str]:
+    return [key for key in run.load.request.keys or () if " " in key]
 
 
 def _chosen(run: Context, days: Sequence[Scheduled]) -> list[Scheduled]:

@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 from loaders.engine.outcome import Outcome, Stopped, records
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.ticks.frame import day_frame
+from loaders.ticks.owners import require_own
 from loaders.ticks.store import IndexRow, StoreError
 from loaders.tq import stored
-from loaders.tq.backlog import Scheduled, key_text, parsed_key
+from loaders.tq.backlog import Scheduled, key_of, key_text, parsed_key
 from loaders.tq.completeness import lacking, rank, told
 from loaders.tq.context import Context, Dataset, gone, said
 from loaders.tq.errors import TqPermissionError, TqTransport, UnknownSymbol
@@ -30,6 +31,7 @@ from loaders.tq.tick_harvest import OF_A_DAY, NotAsked, answers
 from loaders.tq.ticks_of import outside, ticks_of
 from loaders.tq.trading_day import bounds, sessions_on, spans, trading_day_of
 from loaders.tq.without_ticks import given_up, without_ticks
+from loaders.warehouse.postgres import WarehouseAway
 
 RECENT = 8_000  # ticks that the servers give to an account without the professional permission
 NO_PERMISSION = (
@@ -39,7 +41,10 @@ HISTORY, NEWEST = "ticks", "recent_ticks"  # routes
 
 
 def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    assert run.store is not None
     days = [run.schedule[parsed_key(key)] for key in keys]
+    # a load of weeks goes no further once another warehouse has taken its series over
+    require_own(run.store, run.owner, {day.symbol for day in days})
     for day, answer in answers(run, days):
         found = _outcome(run, day, answer)
         yield found
@@ -57,9 +62,10 @@ def _outcome(run: Context, day: Scheduled, answer: TickAnswer | Exception) -> Ou
         if not answer.rows or lacking(_volumes(answer), _traded(run, day)):
             answer = _asked_again(run, day, answer)
         if not answer.rows:
-            return without_ticks(run, day, answer, _traded(run, day))
+            kept = _kept(run, day, None, HISTORY)
+            return kept or without_ticks(run, day, answer, _traded(run, day))
         return _landed(run, day, _taken(answer), HISTORY)
-    except (Stopped, StoreError):
+    except (Stopped, StoreError, WarehouseAway):
         raise
     except NotAsked as error:
         return Outcome(key, failure=said(error))
@@ -85,6 +91,8 @@ def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcom
     traded = _traded(run, day)
     if newest and not waited and (lack := lacking(sifted.ticks, traded)):
         return Outcome(key_text(key), failure=f"{lack}: not complete yet", rejected=sifted.rejected)
+    if kept := _kept(run, day, sifted.ticks, route):
+        return kept
     _look(run, day, sifted.ticks, route)
     frame = day_frame(sifted.ticks, key, segment_id=day.segment_id, schedule_hash=day.schedule_hash)
     _unlisted(run, day)
@@ -114,6 +122,30 @@ def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcom
         cursor_key=day.symbol,
         beside=beside,
     )
+
+
+def _kept(run: Context, day: Scheduled, ticks: pa.Table | None, route: str) -> Outcome | None:
+    """The outcome of a complete day that was asked for again because its day bar was corrected, and of
+    which less came than is stored: that stays, held against the new bar. None where the answer counts."""
+    assert run.store is not None
+    if day.key not in run.outdated:
+        return None
+    held = {key_of(row): row for row in run.store.index([day.symbol])}
+    row = held.get(day.key)
+    if row is None or row.status != "complete" or row.volume is None:
+        return None
+    came = (told(ticks), ticks.num_rows) if ticks is not None else (0, 0)
+    if came >= (row.volume, row.rows):
+        return None
+    run.load.warn(
+        f"{day.contract} {day.trading_day}: its day bar was corrected, and {came[1]:,} ticks of "
+        f"{came[0]:,} lots came: the {row.rows:,} of {row.volume:,} lots that are stored stay"
+    )
+    row = replace(row, day_volume=_traded(run, day), updated_at=run.load.clock())
+    run.store.put_index([row])
+    record = row_of(row, route, run.load.clock())
+    run.copies[day.key] = record
+    return Outcome(key_text(day.key), [record], cursor=day.trading_day, cursor_key=day.symbol)
 
 
 def _unlisted(run: Context, day: Scheduled) -> None:

@@ -83,6 +83,9 @@ def test_free_space_is_not_known_of_a_server_that_tells_not_where_it_is(
         conn.execute("create role reader_of_little")
         conn.execute("set role reader_of_little")
         assert postgres._data_directory(conn) is None
+        conn.execute("reset role; create role heir noinherit in role pg_read_all_settings")
+        conn.execute("set role heir")  # may become who knows it, and is not
+        assert postgres._data_directory(conn) is None
         conn.rollback()
     with monkeypatch.context() as patch:
         patch.setattr(postgres, "_data_directory", lambda _: "/nowhere/at/all")

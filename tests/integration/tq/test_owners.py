@@ -105,3 +105,10 @@ def test_a_second_home_is_refused_until_it_takes_the_series_over(
         assert [row[:2] for row in two.rows(INDEX)] == [row[:2] for row in before]
         assert stamps(two) == {"f" * 16}
         assert one.load("ticks", until=TRADED[1]).exit_code == SettingsError.exit_code
+
+        of_others = {"varieties": ["SHFE.zn"]}
+        without = one.settings.tq.model_copy(update=of_others)
+        left = replace(one, settings=one.settings.model_copy(update={"tq": without}))
+        assert left.load("ticks").status == "succeeded", "a variety that it let go stops no other"
+        assert one.rows(INDEX) == before
+        assert left.load("ticks", keys=("SHFE.cu",)).exit_code == SettingsError.exit_code

@@ -165,6 +165,23 @@ def test_a_day_whose_day_bar_was_corrected_is_fetched_once_more_and_no_more(made
     assert made.load("ticks").tasks == ()
 
 
+def test_less_than_is_stored_takes_no_place_where_a_day_bar_was_corrected(made: Bench) -> None:
+    day = TRADED[1]
+    before = made.rows(INDEX)
+    made.sandbox.faults.add(f"short:contract={OLD}:day={day}:keep=10")
+    made.execute(
+        "update raw_tq.contract_daily set volume = volume * 2 "
+        f"where contract = '{OLD}' and trade_date = '{day}'"
+    )
+    result = made.load("ticks")
+    assert result.status == "succeeded"
+    assert "that are stored stay" in str(result.warnings)
+    assert (made.rows(INDEX), stored(made, OLD, day).num_rows) == (before, 150)
+    assert made.load("ticks").tasks == ()
+    named = made.load("ticks", keys=(f"{SERIES} {OLD} {day}",))  # as a repair asks
+    assert (named.total("done"), stored(made, OLD, day).num_rows) == (1, 10)
+
+
 def test_the_copy_of_the_index_is_made_again_from_the_store(made: Bench) -> None:
     before = made.rows(INDEX)
     made.execute("delete from raw_tq.symbol_day where trading_day <> '2025-10-20'")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loaders.errors import UpstreamError
+from loaders.errors import SettingsError, UpstreamError
 from loaders.ticks.frame import DayKey
-from loaders.tq.backlog import Scheduled
+from loaders.ticks.store import IndexRow, Owner
+from loaders.tq.backlog import Scheduled, key_text
 from loaders.tq.context import Context
 from loaders.tq.datasets import ticks
 from loaders.tq.service.answers import DayRange, TickAnswer
@@ -155,3 +157,45 @@ def test_a_short_day_that_lands_is_said_to_be_so_by_what_was_really_asked(
     ticks._look(run, SCHEDULED, few, route)
     [text] = said
     assert f", {told}: landed as it is" in text
+
+
+@pytest.mark.parametrize(
+    ("came", "stays"), [(None, True), ((300, 899), True), ((900,), True), ((300, 900), False)]
+)
+def test_of_a_corrected_day_bar_the_fuller_ticks_stay(
+    came: tuple[int, ...] | None, stays: bool
+) -> None:
+    now = datetime(2025, 10, 22, tzinfo=UTC)
+    row = IndexRow(
+        *SCHEDULED.key,
+        *(1, "hash 1", 2, now, now, 1, 2, "hash", 5),
+        run_id="1",
+        updated_at=now,
+        volume=900,
+        day_volume=900,
+    )
+    put: list[IndexRow] = []
+    run: Any = SimpleNamespace(
+        load=SimpleNamespace(clock=lambda: now, warn=lambda _: None),
+        store=SimpleNamespace(index=lambda _: [row], put_index=put.extend),
+        outdated={SCHEDULED.key},
+        copies={},
+        ask=lambda _: TRADED,
+    )
+    answer = None if came is None else pa.table({"volume": pa.array(came, pa.float64())})
+    found = ticks._kept(run, SCHEDULED, answer, ticks.HISTORY)
+    assert (found is not None) == stays
+    assert put == ([replace(row, day_volume=TRADED)] if stays else [])
+    run.outdated = set()
+    assert ticks._kept(run, SCHEDULED, answer, ticks.HISTORY) is None
+
+
+def test_a_series_that_another_took_over_is_fetched_no_further() -> None:
+    taken = Owner(SCHEDULED.symbol, "two", "home two", datetime(2025, 10, 22, tzinfo=UTC))
+    run: Any = SimpleNamespace(
+        store=SimpleNamespace(owners=lambda: [taken], label="a store"),
+        schedule={SCHEDULED.key: SCHEDULED},
+        owner="one",
+    )
+    with pytest.raises(SettingsError, match="home two"):
+        next(iter(ticks.fetch(run, [key_text(SCHEDULED.key)])))

@@ -18,6 +18,7 @@ from loaders.tq.errors import TqClientError, TqTimeout, TqTransport, UnknownSymb
 from loaders.tq.service.answers import DayRange, TickAnswer
 from loaders.tq.tick_harvest import NotAsked, answers
 from loaders.tq.without_ticks import without_ticks
+from loaders.warehouse.postgres import WarehouseAway
 
 FIRST = date(2025, 10, 15)
 DAYS = [FIRST + timedelta(n) for n in range(5)]
@@ -132,6 +133,13 @@ def test_what_fails_with_the_day_alone_ends_it_and_servers_that_are_away_never_d
     last = ticks._outcome(nights.load(30), on(FIRST), error)
     assert (last.failure is None) == gives_up
     assert bool(nights.store.rows) == gives_up
+
+
+def test_a_warehouse_that_is_away_says_nothing_of_a_day() -> None:
+    nights = Nights()
+    with pytest.raises(WarehouseAway):
+        ticks._outcome(nights.load(0), on(FIRST), WarehouseAway("nobody answers"))
+    assert nights.store.rows == {}
 
 
 class Harvest:
