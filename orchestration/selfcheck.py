@@ -26,7 +26,7 @@ _FIGURES = {
     "oi": ("oi_share", "oi_count", "oi_eligible_count"),
     "integrity": (
         *("out_of_range_count", "duplicate_count", "unknown_flag_count", "given_up_count"),
-        "source_count",
+        *("guessed_count", "source_count"),
     ),
 }
 # rows served otherwise than asked for say so; a close is of the close; no contract comes from nowhere

@@ -149,7 +149,7 @@ class IbSettings(Section):
         0.90, ge=0, le=1, description="of a day's verdict: least share of slots that are covered"
     )
     max_delayed_share: float = Field(
-        0.10, ge=0, le=1, description="of a day's verdict: delayed rows must be fewer"
+        0.10, ge=0, le=1, description="of a day's verdict: delayed rows must be fewer; 1 for any"
     )
     max_fallback_share: float = Field(
         0.05, ge=0, le=1, description="of a day's verdict: most rows that are not of the close"

@@ -72,7 +72,8 @@ TOLD = (
 
 
 def told_to_dbt(settings: Settings) -> dict[str, str]:
-    return {f"ib_{name}": str(getattr(settings.ib, name)) for name in TOLD}
+    told = {f"ib_{name}": str(getattr(settings.ib, name)) for name in TOLD}
+    return told | {"ib_slot_range": settings.ib.slot_range or ""}
 
 
 SOURCE = Source(

@@ -27,7 +27,8 @@ opened as (
     left join decided as d on s.stage = d.stage
 ),
 
--- sessions of the stage before, judged by the numbers that this one asks for
+-- sessions of the stage before, with all of its symbols, judged by the numbers that this one asks
+-- for
 session_days as (
     select
         s.stage,
@@ -42,11 +43,13 @@ session_days as (
                 and d.integrity_verdict <> 'fail',
                 false
             )
-        ) as is_passed,
+        )
+        and count(*) >= coalesce(max(b.symbol_count), 1) as is_passed,
         sum(d.pacing_event_count) as pacing_event_count,
         sum(d.given_up_count) as given_up_count
     from stages as s
     inner join opened as o on o.stage = s.stage - 1
+    inner join stages as b on o.stage = b.stage
     inner join {{ ref('qa_option_day') }} as d on o.open_date < d.trade_date
     group by s.stage, d.trade_date
 ),
@@ -129,6 +132,7 @@ select
         else 'closed'
     end as state,
     case when is_open then '' else array_to_string(missing, '; ') end as reason,
+    symbol_count,
     needed_sessions,
     passed_sessions,
     last_failed_date,

@@ -70,6 +70,10 @@ judged as (
                 format('%s rows with a flag that is not on the list', d.unknown_flag_count)
             ),
             (
+                'calendar_fallback', 'error', d.guessed_count > 0,
+                'the sessions are guessed: pandas-market-calendars is not installed'
+            ),
+            (
                 'mixed_sources', 'error', d.source_count > 1,
                 'rows of the gateway and of a sandbox in one day'
             ),
@@ -115,16 +119,27 @@ judged as (
 
 with_day_before as (
     select
-        symbol,
-        trade_date,
-        contract_count,
-        carried_count,
-        underlying_open,
-        lag(trade_date) over of_symbol as previous_date,
-        lag(lasting_count) over of_symbol as previous_count,
-        lag(underlying_close) over of_symbol as previous_close
-    from {{ ref('int_option_days__counted') }}
-    window of_symbol as (partition by symbol order by trade_date)
+        c.symbol,
+        c.trade_date,
+        c.contract_count,
+        c.carried_count,
+        c.underlying_open,
+        c.previous_date,
+        c.previous_count,
+        c.previous_close,
+        (
+            select count(*) > 0 from {{ ref('us_corporate_actions') }} as a
+            where a.symbol = c.symbol and a.ex_date > c.previous_date and a.ex_date <= c.trade_date
+        ) as has_action
+    from (
+        select
+            *,
+            lag(trade_date) over of_symbol as previous_date,
+            lag(lasting_count) over of_symbol as previous_count,
+            lag(underlying_close) over of_symbol as previous_close
+        from {{ ref('int_option_days__counted') }}
+        window of_symbol as (partition by symbol order by trade_date)
+    ) as c
 ),
 
 moves as (
@@ -140,46 +155,65 @@ moves as (
     from with_day_before as d
     where
         abs(d.underlying_open / nullif(d.previous_close, 0) - 1) > 0.25
-        and not exists (
-            select from {{ ref('us_corporate_actions') }} as a
-            where a.symbol = d.symbol and a.ex_date > d.previous_date and a.ex_date <= d.trade_date
-        )
+        and not d.has_action
 ),
 
+-- not of an action that is known, nor after days on which more may have expired
 vanished as (
     select
         'contracts_vanished' as check_name,
         'warning' as severity,
-        symbol as subject,
-        trade_date,
+        d.symbol as subject,
+        d.trade_date,
         format(
-            '%s of the %s contracts of %s that had not expired are left', carried_count,
-            previous_count, previous_date
+            '%s of the %s contracts of %s that had not expired are left', d.carried_count,
+            d.previous_count, d.previous_date
         ) as evidence
-    from with_day_before
-    where contract_count > 0 and carried_count < 0.5 * previous_count
+    from with_day_before as d
+    inner join {{ ref('sessions') }} as s
+        on d.trade_date = s.trade_date and d.previous_date = s.previous_trade_date
+    where
+        d.contract_count > 0
+        and d.carried_count < 0.5 * d.previous_count
+        and not d.has_action
 ),
 
+-- a morning is in vain where too few contracts answered; some never do
+mornings as (
+    select
+        symbol,
+        (attempted_at at time zone 'America/New_York')::date as morning,
+        max(trade_date) as trade_date,
+        bool_or(
+            status = 'failed'
+            and filled_count + same_count + changed_count
+            < {{ setting('ib_min_oi_share', 0.95) | indent(12) }} * eligible_count
+        )
+        and not bool_or(status = 'complete') as is_in_vain
+    from {{ ref('stg_ib__enrichment') }}
+    group by 1, 2
+),
+
+-- each asks for the session before, so it is mornings in a row; what came later ends it
 oi_failures as (
     select
         'oi_enrichment_failed' as check_name,
         'error' as severity,
-        symbol as subject,
-        trade_date,
-        format('open interest was asked for on %s mornings in vain', count(distinct attempted_on))
+        m.symbol as subject,
+        m.trade_date,
+        format('open interest was asked for in vain on %s and the two mornings before', m.morning)
             as evidence
     from (
         select
-            symbol,
-            trade_date,
-            status,
-            (attempted_at at time zone 'America/New_York')::date as attempted_on,
-            bool_or(status = 'complete') over (partition by symbol, trade_date) as is_done
-        from {{ ref('stg_ib__enrichment') }}
-    ) as attempts
-    where status = 'failed' and not is_done
-    group by symbol, trade_date
-    having count(distinct attempted_on) >= 3
+            *,
+            bool_and(is_in_vain) over three and count(*) over three = 3 as is_third
+        from mornings
+        window three as (
+            partition by symbol order by morning rows between 2 preceding and current row
+        )
+    ) as m
+    left join days as d on m.symbol = d.symbol and m.trade_date = d.trade_date
+    where m.is_third and (d.oi_verdict = 'pass') is not true
 ),
 
 refused as (

@@ -206,3 +206,18 @@ def enrichment(symbol: str, day: date, attempted_at: str, which: str, status: st
         **dict.fromkeys(counts, 0),
         "status": status,
     }
+
+
+def slot_run(symbol: str, session: Session) -> Row:
+    """A first slot for which no contract was known."""
+    return {
+        "trade_date": session.day,
+        "sample_time": session.at(0),
+        "symbol": symbol,
+        "ingest_run_type": "intraday",
+        **dict.fromkeys(("planned", "captured", "errors", "delayed", "pacing_events"), 0),
+        "attempts": 0,
+        "started_at": session.at(0),
+        "finished_at": session.at(0),
+        "status": "failed",
+    }

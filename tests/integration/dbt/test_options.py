@@ -3,6 +3,7 @@ have been archived."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -24,6 +25,7 @@ from tests.integration.dbt.raw_options import (
     land_sessions,
     open_interest,
     quote,
+    slot_run,
     slots,
 )
 
@@ -83,9 +85,9 @@ def test_building_day_by_day_equals_building_from_nothing_in_every_time_zone(
         land(conn, "raw_ib.chain_snapshot", rows)
         if number in (4, 12):
             assert written() == (14 if number == 4 else 12,)
-    # which has the close of the underlying, for all of its contracts
+    # the close view stands for what it has; the close of the underlying is that of the last slot
     land(conn, "raw_ib.chain_close", [closing(option, WEDNESDAY, 101) for option in AAPL])
-    assert written() == (14,)
+    assert written() == (12,)
     # on the next morning: only what it is about, of one day
     land(conn, "raw_ib.open_interest", [open_interest(o, WEDNESDAY.day, 50) for o in AAPL[:5]])
     assert written("int_option_days__counted") == (5, 1)
@@ -177,6 +179,44 @@ def test_a_day_is_pending_then_passes_with_the_open_interest_of_the_next_morning
         "from ops.option_gates order by decided_at"
     ).fetchall()
     assert recorded == [(1, "open", "owner", "agreed", "2"), (1, "close", "owner", None, "2")]
+
+
+def test_delayed_data_alone_pass_where_the_limit_is_one_and_a_guessed_session_never(
+    days: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    conn = days
+    late = {"market_data_type": 3, "data_quality_flag": "delayed_fallback"}
+    land_contracts(conn, TUESDAY, MSFT)
+    rows = [row | late for of_slot in slots(TUESDAY, MSFT, 400) for row in of_slot]
+    land(conn, "raw_ib.chain_snapshot", rows)
+    # its contracts were never found
+    land(conn, "raw_ib.slot_run", [slot_run("AAPL", TUESDAY)])
+    assert dbt(*TABLES).success
+
+    def judged() -> list[tuple[Any, ...]]:
+        conn.execute("set quotemill.as_of = '2026-11-24 23:00+00'")
+        return conn.execute(
+            "select symbol, coverage_verdict, delayed_verdict, integrity_verdict "
+            "from qa.qa_option_day order by 1"
+        ).fetchall()
+
+    nothing = ("AAPL", "fail", "fail", "pass")
+    assert judged() == [nothing, ("MSFT", "pass", "fail", "pass")]
+    conn.execute("insert into ops.settings values ('ib_max_delayed_share', '1')")
+    assert judged() == [nothing, ("MSFT", "pass", "pass", "pass")]
+    # its last slot is of 15:45: what stands for the day is another one
+    found = "select distinct rollup_strategy from options.chain_daily_clean"
+    assert conn.execute(found).fetchall() == [("slot_1530",)]
+
+    flags = {"data_quality_flag": "calendar_fallback,delayed_fallback"}
+    land(conn, "raw_ib.chain_snapshot", [rows[0] | flags])
+    # and two slots of the day that are wanted, of which one has no quote
+    conn.execute("insert into ops.settings values ('ib_slot_range', '09:30-10:00')")
+    conn.execute("delete from raw_ib.chain_snapshot where slot_30m > 0")
+    assert dbt(*TABLES).success
+    assert judged() == [nothing, ("MSFT", "fail", "pass", "fail")]
+    share = "select slot_coverage, uncovered_slots from qa.qa_option_day where symbol = 'MSFT'"
+    assert conn.execute(share).fetchall() == [(Decimal("0.5"), ["10:00"])]
 
 
 def test_rows_of_slots_that_were_archived_are_kept(

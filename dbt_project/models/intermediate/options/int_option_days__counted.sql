@@ -13,6 +13,7 @@
             'raw_ib.session': 'day',
             'chain_daily_clean': 'day',
         },
+        'settings': ['ib_slot_range'],
         'keeps': 'stored.row_count > 0 and not exists (
             select from raw_ib.chain_snapshot as k
             where k.symbol = stored.symbol and k.trade_date = stored.trade_date
@@ -101,6 +102,7 @@ of_rows as (
             <@ array['{{ known_flags() | join("',
 '") }}']
         ) as unknown_flag_count,
+        count(*) filter (where 'calendar_fallback' = any(data_quality_flag)) as guessed_count,
         count(distinct source) as source_count,
         percentile_disc(0.95) within group (order by capture_lag_s)
         filter (where is_slot and has_data) as capture_lag_p95_s,
@@ -159,6 +161,12 @@ days as (
         symbol,
         trade_date
     from of_day
+    union
+    -- a symbol without contracts has nothing but its runs
+    select
+        symbol,
+        trade_date
+    from of_runs
 ),
 
 planned_by_slot as (
@@ -182,26 +190,45 @@ good_by_slot as (
     group by symbol, trade_date, slot_30m
 ),
 
+-- of a session the slots that are wanted: those of ib.slot_range (09:30-10:00, in New York), or all
+wanted_slots as (
+    select
+        n.trade_date,
+        n.slot_30m,
+        n.slot_label
+    from (
+        select
+            s.trade_date,
+            g.slot_30m,
+            to_char(
+                (s.open_at + g.slot_30m * interval '30 minutes') at time zone 'America/New_York',
+                'HH24:MI'
+            ) as slot_label
+        from {{ ref('stg_ib__session') }} as s
+        cross join generate_series(0, s.slot_count - 1) as g (slot_30m)
+    ) as n
+    left join {{ source('ops', 'settings') }} as r on r.key = 'ib_slot_range' and r.value <> ''
+    where
+        r.key is null
+        or n.slot_label between split_part(r.value, '-', 1) and split_part(r.value, '-', 2)
+),
+
 -- a slot is covered by nine tenths of what was planned for it
 slots as (
     select
         d.symbol,
         d.trade_date,
         n.slot_30m,
-        to_char(
-            (s.open_at + n.slot_30m * interval '30 minutes') at time zone 'America/New_York',
-            'HH24:MI'
-        ) as slot_label,
+        n.slot_label,
         coalesce(max(g.good_count), 0) > 0
         and coalesce(max(g.good_count), 0) >= 0.9 * coalesce(sum(p.contract_count), 0) as is_covered
     from days as d
-    inner join {{ ref('stg_ib__session') }} as s on d.trade_date = s.trade_date
-    cross join generate_series(0, s.slot_count - 1) as n (slot_30m)
+    inner join wanted_slots as n on d.trade_date = n.trade_date
     left join planned_by_slot as p
         on d.symbol = p.symbol and d.trade_date = p.trade_date and n.slot_30m >= p.first_slot
     left join good_by_slot as g
         on d.symbol = g.symbol and d.trade_date = g.trade_date and n.slot_30m = g.slot_30m
-    group by d.symbol, d.trade_date, n.slot_30m, s.open_at
+    group by d.symbol, d.trade_date, n.slot_30m, n.slot_label
 ),
 
 of_slots as (

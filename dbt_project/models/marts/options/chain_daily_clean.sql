@@ -38,7 +38,7 @@ with quotes as (
 ),
 
 -- the rungs of the ladder: the close by its view or its slot, the slot before, any other. What was
--- captured more than 15 minutes after the close is no close
+-- captured more than 15 minutes after the close is no close, nor what is as old as delayed data
 placed as (
     select
         q.*,
@@ -49,7 +49,11 @@ placed as (
         case
             when
                 q.rollup_source_view = 'close'
-                or (q.slot_30m = s.slot_count - 1 and q.capture_lag_s <= 900)
+                or (
+                    q.slot_30m = s.slot_count - 1
+                    and q.capture_lag_s <= 900
+                    and (q.market_data_type in (3, 4)) is not true
+                )
                 then 1
             when q.slot_30m = s.slot_count - 2 then 2
             else 3
@@ -91,7 +95,8 @@ of_contract as (
     group by symbol, trade_date, conid
 ),
 
--- one close of the underlying for all of its contracts: its last trade, by the view if there is one
+-- one close of the underlying for all of its contracts: its last trade by the first quote of the
+-- last slot, since stocks trade on until the view is captured
 of_underlying as (
     select distinct on (symbol, trade_date)
         symbol,
@@ -101,8 +106,9 @@ of_underlying as (
     from placed
     where coalesce(und_last, underlying_price) is not null
     order by
-        symbol asc, trade_date asc, rollup_source_view asc, sample_time desc, captured_at desc,
-        conid asc
+        symbol asc, trade_date asc,
+        case when rung = 1 and rollup_source_view = 'intraday' then captured_at end asc nulls last,
+        rollup_source_view asc, sample_time desc, captured_at desc, conid asc
 ),
 
 enrichments as (
