@@ -107,6 +107,7 @@ def load_settings(
         for dotted, (value, place) in values.items():
             _put(merged, dotted, value)
             origins[dotted] = place
+    _leave_to_others(merged, origins)
     try:
         return Settings(**merged, origins=origins)
     except ValidationError as error:
@@ -114,6 +115,16 @@ def load_settings(
             "\n".join(_explain(e, origins) for e in error.errors(include_input=False)),
             hint="quotemill.example.toml lists every setting",
         ) from None
+
+
+def _leave_to_others(merged: dict[str, Any], origins: dict[str, str]) -> None:
+    """Without a gateway the IB_ variables are other tools', whatever they say."""
+    section = merged.get("ib")
+    if not isinstance(section, dict) or section.get("host"):
+        return
+    for name in list(section):
+        if origins.get(f"ib.{name}", "").endswith(f" IB_{name.upper()}"):
+            del section[name], origins[f"ib.{name}"]
 
 
 def _from_environ(env: Mapping[str, str], place: str) -> dict[str, tuple[Any, str]]:

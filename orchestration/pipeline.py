@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from loaders import sources
-from loaders.engine.load import LoadResult, not_due
+from loaders.engine.load import LoadResult, not_due, stopped
 from loaders.engine.request import LoadRequest
 from loaders.errors import DataQualityError, NotDue, QuotemillError, gravest
 from loaders.settings import Settings
@@ -118,10 +118,14 @@ def _parts(
     loads: list[LoadResult],
     report: Callable[[str], None],
 ) -> Sequence[LoadRequest]:
-    """The loads that a source makes of a request; none, and a result that says so, where none is due."""
+    """The loads that a source makes of a request; none, and a result that says so, where none is due or
+    nobody can tell."""
     try:
         return sources.find(request.source).parts(settings, request, as_of)
     except NotDue as why:
         report(f"{request.source}: {why}")
         loads.append(not_due(request.source, why))
-        return ()
+    except QuotemillError as error:  # it keeps no other source from being loaded
+        report(f"{request.source}: {error}" + (f" ({error.hint})" if error.hint else ""))
+        loads.append(stopped(request.source, error))
+    return ()

@@ -121,6 +121,11 @@ def _run_parts(
     except NotDue as why:
         print(f"{request.source}: {why}" if named else why, file=sys.stderr)
         return [load.not_due(request.source, why)]
+    except QuotemillError as error:
+        if not named:
+            raise
+        shell.tell(error)  # as of a load that fails: the other sources go on
+        return [load.stopped(request.source, error)]
     for part in parts:
         if len(parts) > 1:
             print(f"{part.source}, {part.mode}:", file=sys.stderr)

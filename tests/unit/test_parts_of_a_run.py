@@ -10,7 +10,7 @@ from loaders import sources
 from loaders.cli import load as cli
 from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
-from loaders.errors import LockHeldError, UpstreamError
+from loaders.errors import LockHeldError, SettingsError, UpstreamError
 from loaders.settings import Settings
 from loaders.warehouse.postgres import WarehouseAway
 from orchestration import build, findings, pipeline
@@ -95,6 +95,26 @@ def test_where_no_load_began_nothing_is_built(did: list[str]) -> None:
     held = loaded("two", "failed", LockHeldError.exit_code, None)
     run(did, {"two second": held}, "two")
     assert did == ["two first", "build", "two second", "judge"]
+
+
+def test_a_source_whose_parts_nobody_can_tell_keeps_no_other_from_its_load(
+    did: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = sources.find
+
+    def broken(*_: object) -> Any:
+        raise SettingsError("universe.csv, line 3: weight 'x' is no number", hint="mend it")
+
+    def found(name: str) -> Any:
+        return SimpleNamespace(parts=broken) if name == "broken" else find(name)
+
+    monkeypatch.setattr(sources, "find", found)
+    result = run(did, {}, "broken", "one")
+    assert did[1:] == ["one first", "build", "judge"]
+    assert did[0].startswith("broken: universe.csv, line 3")
+    assert (result.exit_code, result.as_json()["hint"]) == (SettingsError.exit_code, "mend it")
+    told = cli._run_parts(Settings(), LoadRequest("broken"), None, named=True)
+    assert [r.exit_code for r in told] == [SettingsError.exit_code]
 
 
 def test_who_stops_a_part_wants_nothing_after_it(did: list[str]) -> None:

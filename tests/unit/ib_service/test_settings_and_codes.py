@@ -45,8 +45,15 @@ def test_lists_come_from_a_variable_too(tmp_path: Path) -> None:
 )
 def test_a_wrong_setting_is_named(environ: dict[str, str], says: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
-        load_settings(environ, cwd=tmp_path)
+        load_settings({"IB_HOST": "gateway.example"} | environ, cwd=tmp_path)
     assert says in str(caught.value)
+
+
+def test_without_a_gateway_the_variables_of_other_tools_are_theirs(tmp_path: Path) -> None:
+    environ = {"IB_PORT": "gateway", "IB_CLIENT_ID": "0", "QUOTEMILL_IB__PORT": ""}
+    settings = load_settings(environ | {"QUOTEMILL_IB__STAGE": "2"}, cwd=tmp_path)
+    assert settings.ib == IbSettings(stage=2)
+    assert settings.origin("ib.client_id") == "default"
 
 
 def test_a_client_that_is_not_installed_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
