@@ -87,10 +87,11 @@ async def previous_close(
     now: datetime,
     patience: Patience,
     *,
-    data_type: int,
+    data_types: Sequence[int],
     by_history: bool,
 ) -> PreviousClose:
-    """By the newest daily bar before today, unless `by_history` is false; else by a quote."""
+    """By the newest daily bar before today, unless `by_history` is false; else by a quote of the first of
+    `data_types` that is permitted."""
     failure: Failure | None = None
     if by_history:
         bars, failure = await connection.bars(underlying.conid, "5 D", "1 day", patience.timeout)
@@ -101,15 +102,17 @@ async def previous_close(
                 return PreviousClose(price, _day(bar.at), "history")
         if failure is not None and failure.error_type == GATEWAY_GONE:
             raise error_of(failure, f"the previous close of {underlying.symbol}")
-    connection.use_data_type(data_type)
-    looked = await look_at(connection, underlying.conid, _has_close, patience, snapshot=True)
-    price = clean.traded_price(looked.tick.close)
-    if price is not None:
-        return PreviousClose(price, None, "ticker")
+    for data_type in data_types:
+        connection.use_data_type(data_type)
+        looked = await look_at(connection, underlying.conid, _has_close, patience, snapshot=True)
+        price = clean.traded_price(looked.tick.close)
+        if price is not None:
+            return PreviousClose(price, None, "ticker")
+        failure = looked.failure or failure
+        if failure is None or failure.error_type != NO_PERMISSION:
+            break
     nothing = Failure(NO_ANSWER, None, "neither a bar nor a quote")
-    raise error_of(
-        looked.failure or failure or nothing, f"the previous close of {underlying.symbol}"
-    )
+    raise error_of(failure or nothing, f"the previous close of {underlying.symbol}")
 
 
 async def qualify(

@@ -48,6 +48,7 @@ T = TypeVar("T")
 SANDBOX_ACCOUNT = "DUSANDBOX"
 USABLE_LINES = 0.9  # of the account's: others may look too
 HISTORY_REQUESTS, HISTORY_SECONDS = 50, 600.0  # the service takes 60 in that time
+DELAYED_OR_FROZEN = 4  # market data type
 PAUSE_STEP = 0.5  # seconds between two looks at `cancelling`
 
 
@@ -257,6 +258,9 @@ class LiveGateway:
     def previous_close(self, underlying: Underlying) -> PreviousClose:
         now, settings = self.now(), self._settings
         by_history = self._may_ask_history()
+        data_types = [settings.market_data_type]
+        if settings.allow_fallback_to_delayed:
+            data_types.append(DELAYED_OR_FROZEN)
 
         async def close(connection: "Connection") -> PreviousClose:
             return await discovery.previous_close(
@@ -264,7 +268,7 @@ class LiveGateway:
                 underlying,
                 now,
                 self._patience(None),
-                data_type=settings.market_data_type,
+                data_types=data_types,
                 by_history=by_history,
             )
 

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from loaders.ib.service.error_codes import GATEWAY_GONE, NO_ANSWER, PACING, PARTIAL
+from loaders.ib.service.error_codes import (
+    GATEWAY_GONE,
+    NO_ANSWER,
+    NO_PERMISSION,
+    PACING,
+    PARTIAL,
+)
 from loaders.ib.service.gateway import Failure
 from loaders.ib.service.health import LOST
 from loaders.ib.service.raw import ADVISORY, BROKE, Tick
@@ -135,7 +141,8 @@ def _failure(line: "Line") -> Failure | None:
         parts = [(row, text) for row, text in ask.codes if row.error_type == PARTIAL]
         if parts:
             row, text = parts[-1]
-            failure = Failure(PARTIAL, row.code, text)
+            # without the other part it is no part: older data may be had instead
+            failure = Failure(PARTIAL if came else NO_PERMISSION, row.code, text)
     return failure
 
 

@@ -103,10 +103,11 @@ def test_another_log_in_takes_the_data(tidy: IbSandbox, shared: Gateway) -> None
 def test_a_delayed_account_is_told_by_the_probe(tidy: IbSandbox, opened: Opened) -> None:
     with fault(tidy, "permission"), fault(tidy, "history"):
         assert opened({"market_data_type": 3}).probe("AAPL").served_type == 3
-        other = opened()
+        other = opened({"allow_fallback_to_delayed": False})
         stock = other.stock("MSFT")
         with pytest.raises(NotPermitted) as caught:
             other.previous_close(stock)
+        assert opened().previous_close(stock).source == "ticker"
     assert "subscription" in caught.value.hint
 
 
