@@ -169,6 +169,8 @@ def run_load(
     retried: list[Task] | None = None
     retry_of: int | None = None
     started = time.monotonic()
+    # by the request as it was made: one that is resolved no longer says who asked
+    busy = "fail" if retry else source.when_busy(settings, request)
     if retry:
         job, retried = jobs.failed_tasks(warehouse, request.source, retry_job)
         retry_of = job["job_id"]
@@ -179,7 +181,6 @@ def run_load(
         except NotDue as why:
             reporter.line(str(why))
             return not_due(request.source, why)
-    busy = "fail" if retry else source.when_busy(settings, request)
     lane = source.lane_of(request)
     try:
         taken = locks.load_lock(warehouse, lane, queue=reporter.line if busy == "wait" else None)

@@ -33,7 +33,7 @@ class Captured:
     """What a capture came to: a quote of each contract that was reached, in the order of asking.
 
     `spent` are contracts that every try failed; `attempts` the rounds; `gone` why nobody answers any more.
-    `unasked` were not reached, because the load was to stop.
+    `stopped`: the load was to stop; `is_cut`: the time was over before all were asked.
     """
 
     quotes: dict[int, Quote] = field(default_factory=dict)
@@ -42,6 +42,7 @@ class Captured:
     batches: int = 0
     gone: UpstreamError | None = None
     stopped: bool = False
+    is_cut: bool = False
 
     @property
     def hold_s(self) -> float:
@@ -54,7 +55,8 @@ class Capturer:
     """Asks a gateway. `wanted` is the market data type, `fallback` whether an older one will do.
 
     `denied` are symbols of which no live data may be had: they are asked for delayed ones at once.
-    `deadline` is the moment after which nothing is asked again.
+    `deadline` is the moment after which nothing is asked again, `is_over` says that it has come: then no
+    further batch begins either.
     """
 
     gateway: Gateway
@@ -71,6 +73,7 @@ class Capturer:
     report: Callable[[str], object] = lambda _: None
     denied: set[str] = field(default_factory=set)
     gone: UpstreamError | None = None
+    is_over: Callable[[], bool] = lambda: False
 
     def capture(self, contracts: Sequence[OptionContract]) -> Captured:
         found = Captured(gone=self.gone)
@@ -79,7 +82,7 @@ class Capturer:
             found.attempts += 1
             before = len(left)
             left = self._round(left, found)
-            if found.stopped or not left:
+            if found.stopped or found.is_cut or not left:
                 break
             if len(left) < before:
                 waits = list(self.retry_waits)
@@ -93,16 +96,22 @@ class Capturer:
     def _round(self, contracts: Sequence[OptionContract], found: Captured) -> list[OptionContract]:
         """Ask once; the contracts that are to be asked again. A batch that fails as a whole ends it."""
         again: list[OptionContract] = []
+        # in this round: what failed in an earlier one is still to be asked
+        reached: set[int] = set()
         for batch in in_batches(contracts, self.batch_size):
             if self.cancelling():
                 found.stopped = True
                 return again
+            # a gateway that answers nothing, batch after batch, must not cost the next slot
+            if found.batches and self.is_over():
+                found.is_cut = True
+                return again + [c for c in contracts if c.conid not in reached]
             quotes = self._batch(batch, found)
             failed = [q.contract for q in quotes if q.failure and q.failure.error_type in PASSING]
             again += failed
+            reached |= {q.contract.conid for q in quotes}
             if found.gone is not None or len(failed) == len(batch):
-                done = {q.contract.conid for q in quotes} | set(found.quotes)
-                return again + [c for c in contracts if c.conid not in done and c not in again]
+                return again + [c for c in contracts if c.conid not in reached]
         return again
 
     def _batch(self, batch: Sequence[OptionContract], found: Captured) -> list[Quote]:
@@ -166,6 +175,8 @@ class Capturer:
             why.error_message if found.gone and why else "not asked: the batches before it failed"
         )
         failure = Failure(kind, why.error_code if why else None, said)
+        if found.is_cut and not found.gone:
+            failure = Failure(error_codes.NO_ANSWER, None, "not asked: the time for it was over")
         for contract in missing:
             found.quotes[contract.conid] = Quote(contract, self.wanted, now, failure=failure)
             found.spent.add(contract.conid)

@@ -40,7 +40,8 @@ MARGIN = timedelta(seconds=15)
 class Context:
     """`found` is what discovery knows of each symbol, `slot_runs` the rows that tell of captures, by key.
 
-    `telling` are events of the gateway that have not landed yet, `written` counts those that have.
+    `begun` are the slots that were begun, with the moment at which each gives way to the next one, and
+    `queue_until` is that of the queue. `telling` are events of the gateway that have not landed yet, `written` counts those that have.
     `gone` is why nobody answers any more: it ends the load after its last step, when all rows are there.
     """
 
@@ -52,6 +53,8 @@ class Context:
     slot_runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     missed: "dict[str, list[Queued]]" = field(default_factory=dict)
     lacking: dict[str, set[int]] = field(default_factory=dict)
+    begun: dict[str, datetime] = field(default_factory=dict)
+    queue_until: datetime | None = None
     telling: list[ApiEvent] = field(default_factory=list)
     written: int = 0
     gone: UpstreamError | None = None
@@ -147,6 +150,7 @@ class Context:
             self.load.reporter.line,
             self.denied,
             self.gone,
+            lambda: self._left() <= 0,
         )
 
     def must_end(self) -> bool:
@@ -162,8 +166,12 @@ class Context:
 
     def deadline(self, slot: Slot) -> datetime:
         """When a capture of a slot gives way to the next one."""
-        following = self.agenda.next_slot(max(slot.at, self.now()))
-        return following.at - MARGIN if following else slot.at + EVERY
+        return self.before_next_slot(max(slot.at, self.now()))
+
+    def before_next_slot(self, at: datetime) -> datetime:
+        """When what goes on at a moment gives way to the session's next slot."""
+        following = self.agenda.next_slot(at)
+        return following.at - MARGIN if following else at + EVERY
 
     def lose(self, error: Exception) -> None:
         """Remember that nobody answers any more; one answer that is late or refused is not that."""

@@ -61,7 +61,8 @@ def candidates(
                     for right in RIGHTS
                     if (chain.trading_class, expiry, strike, right) not in impossible
                 ]
-    return sorted(found, key=lambda c: (c.expiry, c.trading_class, c.strike, c.right))
+    # two rows of parameters may name one class
+    return sorted(set(found), key=lambda c: (c.expiry, c.trading_class, c.strike, c.right))
 
 
 def strikes(listed: Sequence[Decimal], price: Decimal, ib: IbSettings) -> list[Decimal]:

@@ -23,7 +23,7 @@ from loaders.ib.discovery import Found, Reference, candidates, distances
 from loaders.ib.errors import NotPermitted
 from loaders.ib.request import CLOSE, DISCOVER, ENRICH, day_of, slots_of
 from loaders.ib.slot_capture import key_of, moment_of, symbol_of
-from loaders.ib.slots import Session, Slot, session_before, slot_of
+from loaders.ib.slots import Session, Slot, date_in_new_york, session_before, slot_of
 
 DATASETS: tuple[Dataset, ...] = (
     session.DATASET,
@@ -80,19 +80,25 @@ def _calendar(run: Context) -> Iterator[Sequence[Unit]]:
 def _discover(run: Context, symbols: Sequence[str]) -> Iterator[Sequence[Unit]]:
     """Calendar and stocks, what may be listed of them, what fits a slot, what exists, the frozen set."""
     yield [Unit("session", (session.KEY,))]
+    day = day_of(run.load.request)
+    if run.now() > run.session(day).close_at:  # a job of an earlier day, tried again
+        run.load.warn(f"the session of {day} is over: its contracts stay as they are")
+        return
     done, wanted = run.load.cursors("session_contract"), run.load.request.options.get("refresh")
-    frozen = wanted or f"{day_of(run.load.request)}"
+    frozen = wanted or f"{day}"
     left = tuple(symbol for symbol in symbols if done.get(symbol, "") < frozen)
     if not left:
         return
     yield [Unit("underlying", left)]
     for symbol in left:
+        if run.load.cancelling():
+            return
         run.found[symbol] = _found(run, symbol)
     _fit(run)
     yield [Unit("contract", left)]
     yield [Unit("session_contract", left)]
     yield from _events(run, last=True)
-    counts = run.ask(lambda conn: stored.frozen_counts(conn, day_of(run.load.request)))
+    counts = run.ask(lambda conn: stored.frozen_counts(conn, day))
     run.load.reporter.line(f"a slot: {planner.slot_plan(run.settings, counts)}")
 
 
@@ -127,7 +133,7 @@ def _reference(run: Context, found: Found) -> Reference:
     day = day_of(run.load.request)
     try:
         close = run.gateway.previous_close(found.underlying)
-    except UpstreamError as error:
+    except (UpstreamError, NotPermitted) as error:
         run.lose(error)
         own = run.ask(lambda conn: stored.own_close(conn, found.symbol, day))
         if run.gone is not None or own is None:
@@ -171,6 +177,7 @@ def _slots(run: Context, groups: Groups) -> Iterator[Sequence[Unit]]:
 
 def _slot(run: Context, slot: Slot, groups: Groups, *, last: bool) -> Iterator[Sequence[Unit]]:
     run.lacking = {}
+    run.denied.clear()  # permission may have come back
     keys = [tuple(key_of(symbol, slot) for symbol in group) for group in groups]
     for group in keys:
         yield [Unit("chain_snapshot", group)]
@@ -207,8 +214,10 @@ def _again(run: Context, *, last: bool) -> Iterator[Sequence[Unit]]:
     waiting = run.ask(lambda conn: stored.queue(conn))
     symbols = [s for group in universe.groups(run.settings, run.load.request.keys) for s in group]
     run.missed, run.lacking = {}, {}
+    run.queue_until, today = run.before_next_slot(run.now()), run.agenda.today
     for queued in waiting:
-        if queued.symbol not in symbols:
+        # of a session that is over it is given up, whoever is asked for now
+        if queued.symbol not in symbols and date_in_new_york(queued.sample_time) >= today:
             continue
         slot = slot_of(f"{queued.sample_time:%Y-%m-%dT%H:%MZ}")
         key = key_of(queued.symbol, slot)

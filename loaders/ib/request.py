@@ -61,10 +61,11 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
         )
     check_client()
     mode = task_of(request)
-    if mode not in TASKS:
+    # a retry names no task yet: its job knows it
+    if mode not in (*TASKS, *BOTH):
         raise UsageError(f"--task {request.mode}: unknown", hint=HINT)
     given = set(request.options) - {DUE}
-    if foreign := sorted(given - set(OPTIONS[mode])):
+    if foreign := sorted(given - set(OPTIONS.get(mode, ()))):
         raise UsageError(f"--{foreign[0].replace('_', '-')} does not go with --task {mode}")
     if len(given) > 1:
         raise UsageError("give one of --slot, --run-day and --retry-missed")
@@ -146,15 +147,17 @@ def resolve(
     settings: Settings, warehouse: Warehouse | None, request: LoadRequest, now: datetime
 ) -> LoadRequest:
     """The request with its slots and days by name. Raises NotDue, UsageError."""
-    agenda = Agenda(settings.ib, now)
+    task, agenda = task_of(request), Agenda(settings.ib, now)
+    if task not in TASKS:
+        raise UsageError("a load of ib is of one task", hint=HINT)
     symbols = tuple(s for group in universe.groups(settings.ib, request.keys) for s in group)
 
-    work = partial(_RESOLVERS[task_of(request)], agenda, request.options, symbols)
+    work = partial(_RESOLVERS[task], agenda, request.options, symbols)
     # no load has made tables yet: nothing is done of anything
     known = warehouse is not None and warehouse.ask(lambda conn: has_relation(conn, STATE))
     found = warehouse.ask(work) if warehouse is not None and known else work(None)
     options = {name: str(value) for name, value in found.items()}
-    return replace(request, mode=task_of(request), options=options)
+    return replace(request, mode=task, options=options)
 
 
 def _snapshot(
@@ -187,7 +190,12 @@ def _missed(
     agenda: Agenda, conn: psycopg.Connection | None, symbols: Sequence[str], *, by_clock: bool
 ) -> str:
     """The moment at which the queue is worked. Raises NotDue where nothing waits, or not yet."""
-    waiting = stored.queue(conn) if conn else []
+    # other symbols wait for a load of theirs, until their session is over
+    waiting = [
+        queued
+        for queued in (stored.queue(conn) if conn else ())
+        if queued.symbol in symbols or date_in_new_york(queued.sample_time) < agenda.today
+    ]
     slot = agenda.last_chance()
     lacking = (
         conn and slot and stored.lacking(conn, "chain_snapshot", slot.trade_date, slot.at, symbols)
@@ -250,7 +258,10 @@ def _enrich(
         return {"date": agenda.enriched_day(day), "pass": "manual"}
     day, which = agenda.enriched(by_clock=DUE in options)
     if DUE in options:
-        if not conn or not stored.frozen_counts(conn, day).keys() & set(symbols):
+        frozen = stored.frozen_counts(conn, day) if conn else {}
+        # one that came to the universe since has none, however often it is asked
+        symbols = [symbol for symbol in symbols if symbol in frozen]
+        if not conn or not symbols:
             raise NotDue(f"there are no contracts of {day} to ask open interest of")
         begins = agenda.ib.enrich_confirm_time if which == "confirm" else agenda.ib.enrich_time
         tried = stored.enrichments(conn, symbols, day)

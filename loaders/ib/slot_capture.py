@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from loaders.engine.outcome import Outcome
@@ -80,23 +80,28 @@ def captured(
         tally = Tally(len(chosen))
         for contract in chosen:
             tally.count(after[contract.conid])
-        run.slot_runs[key] = slot_run_row(
-            moment.of,
-            symbol,
-            moment.run_type,
-            tally,
-            pacing_events=pacing[symbol],
-            attempts=found.attempts,
-            started_at=started_at,
-            finished_at=finished_at,
-        ) | {"source_route": ROUTE, **run.lineage}
+        # what waited may be of a set that another one has replaced since
+        is_idle = moment.run_type == RECAPTURE and not chosen
+        if not is_idle:
+            run.slot_runs[key] = slot_run_row(
+                moment.of,
+                symbol,
+                moment.run_type,
+                tally,
+                pacing_events=pacing[symbol],
+                attempts=found.attempts,
+                started_at=started_at,
+                finished_at=finished_at,
+            ) | {"source_route": ROUTE, **run.lineage}
         queue = [] if moment.run_type == CLOSE else _queue(run, moment, symbol, chosen, after)
         yield Outcome(
             key,
             [row | {"source_route": ROUTE, **run.lineage} for row in better],
             cursor=None if moment.run_type == RECAPTURE or not chosen else moment.cursor,
             cursor_key=symbol,
-            failure=_failure(run, symbol, tally, [after[c.conid] for c in chosen]),
+            failure=None
+            if is_idle
+            else _failure(run, symbol, tally, [after[c.conid] for c in chosen]),
             beside=queue,
         )
 
@@ -135,7 +140,8 @@ def _queue(
     chosen: Sequence[OptionContract],
     after: Mapping[int, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
-    """Rows of the re-capture queue: what lacks a quote waits, what waited and has one is done."""
+    """Rows of the re-capture queue: what lacks a quote waits, what waited and has one is done, and what
+    the session's set does not hold any more is given up."""
     day, now = moment.of.trade_date, run.now()
     waiting: dict[int, Queued] = {
         q.conid: q for q in run.ask(lambda conn: stored.queue(conn, day, moment.at, symbol))
@@ -160,7 +166,29 @@ def _queue(
             )
             | run.lineage
         )
+    if moment.run_type == RECAPTURE:
+        asked = {contract.conid for contract in chosen}
+        given_up = [q for q in waiting.values() if q.conid not in asked]
+        found += [expired(run, moment.of.trade_date, q) for q in given_up]
     return found
+
+
+def expired(run: Context, day: date, queued: Queued) -> dict[str, Any]:
+    """The row of the queue that gives up what waited."""
+    return (
+        queue_row(
+            day,
+            queued.sample_time,
+            queued.conid,
+            queued.symbol,
+            reason=queued.reason,
+            attempts=queued.attempts,
+            queued_at=queued.queued_at,
+            next_try_at=queued.next_try_at,
+            state="expired",
+        )
+        | run.lineage
+    )
 
 
 def queue_row(day: Any, at: datetime, conid: int, symbol: str, **values: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Dataset `chain_close`: the final quotes of a session, by frozen data. Keys are `AAPL 2026-11-19`."""
 
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from loaders.engine.outcome import Outcome, records
 from loaders.ib.context import Context, Dataset
@@ -9,6 +9,7 @@ from loaders.ib.quality import DELAYED_TYPES
 from loaders.ib.rows import CLOSE
 from loaders.ib.schemas import CHAIN_CLOSE
 from loaders.ib.slot_capture import Moment, captured, moment_of, symbol_of
+from loaders.ib.slots import Session, date_in_new_york
 
 FROZEN, FROZEN_DELAYED = 2, 4
 LONGEST = timedelta(hours=2)
@@ -16,17 +17,27 @@ LONGEST = timedelta(hours=2)
 
 def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     day = date.fromisoformat(moment_of(keys[0]))
-    session, symbols = run.session(day), [symbol_of(key) for key in keys]
-    if run.now() < session.close_at:
+    session, symbols, now = run.session(day), [symbol_of(key) for key in keys], run.now()
+    if now < session.close_at:
         for key in keys:
             yield Outcome(key, failure=f"the session of {day} is not over")
+        return
+    if why := too_late(session, now):
+        yield from (Outcome(key, skipped=why) for key in keys)
         return
     chains = run.chains(day, symbols)
     contracts = {symbol: chain.contracts for symbol, chain in chains.items()}
     delayed = run.settings.market_data_type in DELAYED_TYPES
     wanted = FROZEN_DELAYED if delayed else FROZEN
-    moment = Moment(session, CHAIN_CLOSE.name, CLOSE, wanted, run.now() + LONGEST)
+    moment = Moment(session, CHAIN_CLOSE.name, CLOSE, wanted, now + LONGEST)
     yield from captured(run, moment, chains, symbols, contracts)
+
+
+def too_late(session: Session, now: datetime) -> str | None:
+    """Why a session's close cannot be had any more: what is shown on a later day is that day's."""
+    if date_in_new_york(now) == session.trade_date:
+        return None
+    return f"the day of {session.trade_date} is over: its close cannot be had any more"
 
 
 DATASET = Dataset(

@@ -7,19 +7,21 @@ be had waits in the queue beside.
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from loaders.engine.outcome import Outcome, records
+from loaders.engine.outcome import NOT_DUE, Outcome, records
 from loaders.ib.context import Context, Dataset
 from loaders.ib.rows import INTRADAY, RECAPTURE
 from loaders.ib.schemas import CHAIN_SNAPSHOT
 from loaders.ib.schemas import RECAPTURE as QUEUE
-from loaders.ib.slot_capture import Moment, captured, key_of, moment_of, queue_row, symbol_of
+from loaders.ib.slot_capture import Moment, captured, expired, key_of, moment_of, symbol_of
 from loaders.ib.slots import Slot, slot_of
 
 
 def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     for name, of_slot in groupby(keys, moment_of):
         slot, symbols = slot_of(name), [symbol_of(key) for key in of_slot]
-        if run.now() > run.agenda.last_call(run.session(slot.trade_date)):
+        over = run.now() > run.agenda.last_call(run.session(slot.trade_date))
+        # further symbols of a slot that was begun in time belong to it, however long it takes
+        if over and name not in run.begun:
             yield from (_expired(run, slot, symbol) for symbol in symbols)
         elif run.lacking:
             yield from _again(run, slot, symbols)
@@ -34,13 +36,16 @@ def _whole(run: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome
     contracts = {symbol: chain.contracts for symbol, chain in chains.items()}
     moment = Moment(
         *(slot, CHAIN_SNAPSHOT.name, INTRADAY),
-        *(run.settings.market_data_type, run.deadline(slot)),
+        *(run.settings.market_data_type, run.begun.setdefault(slot.name, run.deadline(slot))),
     )
     return captured(run, moment, chains, symbols, contracts)
 
 
 def _again(run: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome]:
-    """Just the contracts that the slot lacks."""
+    """Just the contracts that the slot lacks; once the next slot is near they wait on."""
+    until = run.queue_until or run.deadline(slot)
+    if run.now() >= until:
+        return iter([Outcome(key_of(symbol, slot), skipped=NOT_DUE) for symbol in symbols])
     chains = run.chains(slot.trade_date, symbols)
     contracts = {
         symbol: [c for c in chain.contracts if c.conid in run.lacking[key_of(symbol, slot)]]
@@ -48,7 +53,7 @@ def _again(run: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome
     }
     moment = Moment(
         *(slot, CHAIN_SNAPSHOT.name, RECAPTURE),
-        *(run.settings.market_data_type, run.deadline(slot)),
+        *(run.settings.market_data_type, until),
     )
     return captured(run, moment, chains, symbols, contracts)
 
@@ -60,21 +65,7 @@ def _expired(run: Context, slot: Slot, symbol: str) -> Outcome:
         f"the session of {slot.trade_date} is over: a quote of {slot.label} cannot be had any more"
     )
     waiting = run.missed.get(key, [])
-    rows = [
-        queue_row(
-            slot.trade_date,
-            slot.at,
-            queued.conid,
-            symbol,
-            reason=queued.reason,
-            attempts=queued.attempts,
-            queued_at=queued.queued_at,
-            next_try_at=queued.next_try_at,
-            state="expired",
-        )
-        | run.lineage
-        for queued in waiting
-    ]
+    rows = [expired(run, slot.trade_date, queued) for queued in waiting]
     return Outcome(key, [], skipped=None if rows else why, beside=rows)
 
 

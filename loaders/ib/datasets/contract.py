@@ -14,10 +14,11 @@ from loaders.ib.context import Context, Dataset
 from loaders.ib.discovery import Found
 from loaders.ib.request import day_of
 from loaders.ib.schemas import CONTRACT, NEGATIVE_CONTRACT
-from loaders.ib.service.error_codes import ERROR_CODES, NO_CONTRACT
+from loaders.ib.service.error_codes import AMBIGUOUS, ERROR_CODES, NO_CONTRACT
 from loaders.ib.service.gateway import Candidate, OptionContract
 
 NO_SUCH = next(row.code for row in ERROR_CODES if row.error_type == NO_CONTRACT)
+FOR_GOOD = (AMBIGUOUS, "invalid_request")
 
 
 def fetch(run: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
@@ -39,7 +40,9 @@ def _qualified(run: Context, symbol: str, found: Found) -> Outcome:
     new = qualified.contracts
     kept = [known[c] for c in found.candidates if c in known]
     found.contracts = sorted([*kept, *new], key=lambda c: (c.expiry, c.strike, c.right, c.conid))
-    found.unknown, found.discovered_at = len(qualified.failed), run.now()
+    # what the gateway answered in a way that fits nothing would be answered so all day
+    passing = [c for c, why in qualified.failed if why.error_type not in FOR_GOOD]
+    found.unknown, found.discovered_at = len(passing), run.now()
     failure = None
     if qualified.failed:
         _, why = qualified.failed[0]

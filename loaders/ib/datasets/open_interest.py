@@ -19,7 +19,7 @@ from loaders.ib.context import Context, Dataset
 from loaders.ib.schemas import ENRICHMENT, OPEN_INTEREST
 from loaders.ib.service.gateway import OpenInterest, OptionContract
 from loaders.ib.slot_capture import moment_of, symbol_of
-from loaders.ib.slots import session_before
+from loaders.ib.slots import date_in_new_york, session_before
 
 BATCH = 50  # contracts; half of the lines that an account has at least
 SAME_SHARE = 0.99  # of a chain: as many unchanged values are yesterday's
@@ -38,7 +38,9 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
 def _enriched(run: Context, key: str, symbol: str, day: date) -> Outcome:
     chain = run.chains(day, [symbol]).get(symbol)
     if chain is None:
-        return Outcome(key, failure=f"no contracts of {symbol} on {day}")
+        why = f"no contracts of {symbol} on {day}"
+        is_asked = run.load.request.options["pass"] == "manual"
+        return Outcome(key, failure=why) if is_asked else Outcome(key, skipped=why)
     today = run.agenda.today
     eligible = [c for c in chain.contracts if c.expiry >= today]
     answers = _asked(run, eligible)
@@ -57,8 +59,10 @@ def _enriched(run: Context, key: str, symbol: str, day: date) -> Outcome:
         "stale": len(set(values) - have),
     }
     lacking = len(eligible) - len(have & {c.conid for c in eligible})
+    # of a contract without any open interest the exchange may tell nothing, every morning
+    is_enough = lacking <= len(eligible) * (1 - run.settings.min_oi_share)
     # before it is published, what is missing is not failed but pending
-    status = "complete" if not lacking else "stale" if asof < day and values else "failed"
+    status = "complete" if is_enough else "stale" if asof < day and values else "failed"
     attempt = _attempt(run, symbol, day, counts, status)
     return Outcome(
         key,
@@ -154,6 +158,9 @@ def _failure(
     answers: Sequence[OpenInterest],
 ) -> str | None:
     if status == "complete":
+        if lacking:
+            said = f"{symbol} {day}: {lacking:,} of {eligible:,} contracts have no open interest"
+            run.load.log("info", said, {})
         return None
     if status == "stale":
         run.load.log("info", f"{symbol} {day}: the open interest is not published yet", {})
@@ -170,7 +177,7 @@ def _mornings(run: Context, symbol: str) -> int:
     tried = run.ask(lambda conn: stored.enrichments(conn, [symbol], since))
     by_morning: dict[date, set[str]] = {}
     for _, _, at, status in tried:
-        by_morning.setdefault(at.date(), set()).add(status)
+        by_morning.setdefault(date_in_new_york(at), set()).add(status)
     mornings = [by_morning[m] for m in sorted(by_morning, reverse=True) if m < today]
     failed = 0
     for statuses in mornings:

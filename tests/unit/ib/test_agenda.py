@@ -9,9 +9,11 @@ import pytest
 from loaders.engine.request import LoadRequest
 from loaders.errors import NotDue, SettingsError, UsageError
 from loaders.ib import request as requests
+from loaders.ib import stored
 from loaders.ib.agenda import Agenda, asof_date
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import NEW_YORK
+from loaders.ib.stored import Queued
 from loaders.settings import Settings
 from tests.conftest import require
 
@@ -196,3 +198,45 @@ def test_without_a_gateway_the_settings_are_what_is_wrong() -> None:
         requests.check_request(Settings(), asked())
     # and nothing is asked of anybody before
     assert requests.parts(Settings(), asked(), None) == (asked(),)
+
+
+def test_a_retry_names_no_task_and_a_load_does() -> None:
+    pytest.importorskip("ib_insync")
+    requests.check_request(IB, asked())
+    with pytest.raises(UsageError, match="of one task"):
+        requests.resolve(IB, None, asked(), new_york("2026-11-19T10:00:00"))
+
+
+def queued(symbol: str, at: str) -> Queued:
+    moment = new_york(at)
+    return Queued(moment, 1, symbol, "no_answer", 1, moment, moment)
+
+
+def of_queue(*waiting: Queued, now: str) -> str:
+    conn: Any = object()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored, "queue", lambda _: list(waiting))
+        return requests._missed(at(now), conn, ["AAPL"], by_clock=True)
+
+
+def test_what_waits_of_others_is_not_due_until_its_session_is_over() -> None:
+    other = queued("MSFT", "2026-11-19T10:00:00")
+    assert of_queue(queued("AAPL", "2026-11-19T10:00:00"), now="2026-11-19T10:20:00")
+    with pytest.raises(NotDue, match="nothing waits"):
+        of_queue(other, now="2026-11-19T10:20:00")
+    assert of_queue(other, now="2026-11-20T04:00:00")
+
+
+def test_a_symbol_without_contracts_of_the_day_keeps_open_interest_not_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    day, moment = date(2026, 11, 19), at("2026-11-20T07:31:00")
+    conn: Any = object()
+    options = {requests.DUE: "now"}
+    monkeypatch.setattr(stored, "frozen_counts", lambda *_: {"AAPL": 8})
+    tried = [(day, "AAPL", new_york("2026-11-20T07:30:00"), "failed")]
+    monkeypatch.setattr(stored, "enrichments", lambda _, symbols, __: tried)
+    with pytest.raises(NotDue, match="was asked for"):
+        requests._enrich(moment, options, ["AAPL", "NEW"], conn)
+    tried.clear()
+    assert requests._enrich(moment, options, ["AAPL", "NEW"], conn)["date"] == day

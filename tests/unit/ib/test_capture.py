@@ -154,3 +154,26 @@ def test_a_load_that_is_to_stop_asks_no_further_batch() -> None:
 def test_a_batch_never_holds_more_than_it_may(size: int) -> None:
     _, gateway, _ = capture(lambda c, _: quote(c), batch_size=size)
     assert max(len(conids) for _, conids in gateway.asked) <= size
+
+
+def test_a_gateway_that_answers_nothing_costs_its_own_slot_alone() -> None:
+    """No batch begins once the time is over; what was not asked is an error that waits."""
+    found, gateway, _ = capture(lambda c, _: failed(c, "no_answer"), is_over=lambda: True)
+    assert [len(conids) for _, conids in gateway.asked] == [10]
+    assert errors(found) == {c.conid: "no_answer" for c in CONTRACTS}
+    assert found.spent == {c.conid for c in CONTRACTS[10:]}
+    assert not found.stopped
+
+
+def test_a_round_that_breaks_off_keeps_what_earlier_rounds_could_not_get() -> None:
+    asked: list[int] = []
+
+    def answer(c: OptionContract, _: int) -> Quote:
+        asked.append(c.conid)
+        # of the first batch three fail, of the second all; then the first again
+        turned_away = c.conid <= 3 or 11 <= c.conid <= 20
+        return failed(c, "pacing", code=100) if turned_away and len(asked) <= 30 else quote(c)
+
+    found, _gateway, _ = capture(answer)
+    assert errors(found) == {}
+    assert found.spent == set()
