@@ -44,7 +44,8 @@ class Context:
 
     In the lane of ticks there are `store`, the series and the schedule that dbt built, the days that have settled, the
     landed copy of the store's index, the days that were found without data, the complete days whose day bar
-    was corrected since, and, without the permission for more, the newest ticks of contracts by trading day."""
+    was corrected since, and, without the permission for more, the newest ticks of contracts by trading day;
+    `history_gave` once the history had ticks of any day."""
 
     load: "Load"
     harvest: Harvest
@@ -61,6 +62,7 @@ class Context:
     empty: "dict[DayKey, NoDataRow]" = field(default_factory=dict)
     outdated: "frozenset[DayKey]" = frozenset()
     recent: dict[str, dict[date, Any]] = field(default_factory=dict)
+    history_gave: bool = False
 
     def __post_init__(self) -> None:
         self.settings: TqSettings = self.load.settings.tq

@@ -100,8 +100,12 @@ def _fetched(run: Context, schedule: Sequence[Scheduled]) -> Iterator[Sequence[U
         yield _units(revised)
         _keep_in_line(run, schedule)
         yield from _copied(run)
-    if missing := _chosen(run, found.missing):
-        yield _units(missing)
+    missing = _chosen(run, found.missing)
+    # days that gave nothing before come last: by then the load knows whether the history gives any
+    fresh = [day for day in missing if day.key not in run.empty]
+    again = [day for day in missing if day.key in run.empty]
+    for days in filter(None, (fresh, again)):
+        yield _units(days)
 
 
 def _units(days: Sequence[Scheduled]) -> list[Unit]:

@@ -1,7 +1,7 @@
 """Days of the schedule of which no ticks come: when they are believed to have none.
 
-at once        two sessions found nothing, the same sessions found ticks of another day, and nothing else
-               can explain it
+at once        two sessions found nothing, the same sessions found ticks of another day, the history gave
+               some where the day has a day bar, and nothing else can explain it
 in the end     whatever fails with the day alone, once that has gone on for tq.recheck_after days: until
                then it is a failure of each load
 """
@@ -26,6 +26,8 @@ def without_ticks(run: Context, day: Scheduled, answer: TickAnswer, traded: int 
         "the contract is not known": expires is None,
         "the contract had expired": expires is not None and expires < day.trading_day,
         "the same sessions had no tick of any other day": not answer.more_days_had_rows,
+        # the newest ticks, which the sessions may have seen, come by another way
+        "the history had no tick of any day in this load": traded and not run.history_gave,
         "it has a day bar and has only just settled": traded and _just_settled(run, day),
     }
     bar = f", though a day bar of {traded:,} lots" if traded else ""

@@ -85,6 +85,7 @@ def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcom
     sifted = ticks_of(ticks, key, start, end)
     if not sifted.ticks.num_rows:
         raise DataQualityError(f"all {sifted.refused:,} ticks of the day are refused")
+    run.history_gave = run.history_gave or route == HISTORY
     newest = day.trading_day == run.settled_days.get(day.variety)
     # a variety that is traded no more has its newest day for ever
     waited = run.today - day.trading_day >= timedelta(days=run.settings.recheck_after)

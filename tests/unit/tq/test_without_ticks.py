@@ -55,6 +55,7 @@ class Nights:
             days=[FIRST - timedelta(1), *DAYS],
             settled_days={"SHFE.cu": DAYS[-1]},
             settings=SimpleNamespace(recheck_after=30, concurrency=1),
+            history_gave=True,
             load=SimpleNamespace(clock=lambda: now),
             halted=threading.Event(),
             harvest=harvest,
@@ -108,6 +109,11 @@ def test_a_day_that_nothing_else_explains_is_on_record_at_once() -> None:
     soon.settled_days = {"SHFE.cu": DAYS[2]}
     found = TickAnswer(FIRST, None, 0, True)
     assert "only just settled" in str(without_ticks(soon, on(FIRST), found, 10).failure)
+    mute = nights.load(1)
+    mute.history_gave = False
+    assert "the history had no tick of any day" in str(
+        without_ticks(mute, on(FIRST), found, 10).failure
+    )
     assert without_ticks(nights.load(1), on(FIRST), found, 10).failure is None
     assert [row.status for row in nights.store.rows.values()] == ["no_data"]
 
