@@ -201,7 +201,7 @@ def test_without_a_gateway_the_settings_are_what_is_wrong() -> None:
 
 
 def test_a_retry_names_no_task_and_a_load_does() -> None:
-    pytest.importorskip("ib_insync")
+    require("ib", find_spec("ib_insync") is not None, "the extra ib is not installed")
     requests.check_request(IB, asked())
     with pytest.raises(UsageError, match="of one task"):
         requests.resolve(IB, None, asked(), new_york("2026-11-19T10:00:00"))
