@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +12,8 @@ import typer
 from loaders.errors import UsageError
 
 if TYPE_CHECKING:
+    from loaders.sandbox import fault_plan
+    from loaders.sandbox import faults as tdx_faults
     from loaders.sandbox.tq.exchange import Exchange
     from loaders.sandbox.world import World
 
@@ -81,9 +83,7 @@ def tdx(
     from loaders.sandbox.tdx_service import EXAMPLE, TdxSandbox
 
     if fault == ["list"]:
-        for name, kind in KINDS.items():
-            options = " ".join(f"{key}={value}" for key, value in kind.options.items())
-            typer.echo(f"{name:20} {kind.text}{'  (' + options + ')' if options else ''}")
+        _list_faults(KINDS, width=20)
         return
     if zone not in ("shanghai", "utc"):
         raise UsageError(f"zone {zone!r} is not known", hint="--zone shanghai or --zone utc")
@@ -110,9 +110,7 @@ def tdx(
         seed=seed,
         options=Options(zone, timeout_delay, small_volumes),
     )
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    ended = _end_by_signal()
     with sandbox:
         known = sum(day <= sandbox.clock.date() for day in world.days)
         line = f"TDX sandbox on {sandbox.url}  clock={sandbox.clock.isoformat()}"
@@ -154,9 +152,7 @@ def tq(
     from loaders.sandbox.tq.faults import KINDS
 
     if fault == ["list"]:
-        for name, kind in KINDS.items():
-            options = " ".join(f"{key}={value}" for key, value in kind.options.items())
-            typer.echo(f"{name:14} {kind.text}{'  (' + options + ')' if options else ''}")
+        _list_faults(KINDS, width=14)
         return
     try:
         from loaders.sandbox.tq.service import TqSandbox
@@ -166,9 +162,7 @@ def tq(
         ) from error
     world = _futures(data, variety or (), ticks_per_day, seed)
     sandbox = TqSandbox(world, fault or (), clock, port=port, control_port=control_port)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    ended = _end_by_signal()
     with sandbox:
         line = f"# TqSdk sandbox on {sandbox.url}  clock={sandbox.clock.isoformat()}"
         if sandbox.control_url:
@@ -216,9 +210,7 @@ def ib(
     from loaders.sandbox.ib.faults import KINDS
 
     if fault == ["list"]:
-        for name, kind in KINDS.items():
-            options = " ".join(f"{key}={value}" for key, value in kind.options.items())
-            typer.echo(f"{name:15} {kind.text}{'  (' + options + ')' if options else ''}")
+        _list_faults(KINDS, width=15)
         return
     from loaders.sandbox.ib.service import IbSandbox
     from loaders.sandbox.ib.stocks import LISTED
@@ -230,9 +222,7 @@ def ib(
     sandbox = IbSandbox(
         world, fault or (), clock, speed=speed, port=port, control_port=control_port
     )
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    ended = _end_by_signal()
     with sandbox:
         line = f"# IB sandbox on 127.0.0.1:{sandbox.port}  clock={sandbox.clock.isoformat()}"
         if sandbox.control_url:
@@ -241,6 +231,23 @@ def ib(
         for name, value in sandbox.settings().items():
             typer.echo(f"export QUOTEMILL_IB__{name.upper()}={value}")
         ended.wait()
+
+
+def _list_faults(
+    kinds: "Mapping[str, tdx_faults.Kind] | Mapping[str, fault_plan.Kind]", width: int
+) -> None:
+    """What `--fault list` prints, the names in a column of that width."""
+    for name, kind in kinds.items():
+        options = " ".join(f"{key}={value}" for key, value in kind.options.items())
+        typer.echo(f"{name:{width}} {kind.text}{'  (' + options + ')' if options else ''}")
+
+
+def _end_by_signal() -> threading.Event:
+    """An event that Ctrl-C and a polite kill set from now on."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    return ended
 
 
 def _futures(
