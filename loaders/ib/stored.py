@@ -231,15 +231,16 @@ def open_interest(conn: psycopg.Connection, conids: Sequence[int]) -> dict[int, 
     return found
 
 
-def traded(conn: psycopg.Connection, day: date, symbol: str) -> bool:
-    """Was there any volume of a symbol's contracts on a day?"""
+def traded(conn: psycopg.Connection, symbol: str, after: date, until: date) -> bool | None:
+    """Was any contract of a symbol traded after a day, up to another? None where no volume is known."""
     row = conn.execute(
-        "select exists (select from raw_ib.chain_snapshot where trade_date = %(day)s "
-        "and symbol = %(symbol)s and volume > 0) or exists (select from raw_ib.chain_close "
-        "where trade_date = %(day)s and symbol = %(symbol)s and volume > 0)",
-        {"day": day, "symbol": symbol},
+        "select bool_or(q.volume > 0) from ("
+        "select symbol, trade_date, volume from raw_ib.chain_snapshot "
+        "union all select symbol, trade_date, volume from raw_ib.chain_close) as q "
+        "where q.symbol = %s and q.trade_date > %s and q.trade_date <= %s",
+        (symbol, after, until),
     ).fetchone()
-    return bool(row and row[0])
+    return row[0] if row else None
 
 
 def enrichments(

@@ -2,8 +2,9 @@
 the attempt went. Keys are `AAPL 2026-11-19`.
 
 The exchange publishes at about 06:30; what is shown before is still of the session before. A value lands under
-the session that it is of by the time at which it was read, or under the one before where nearly all are what
-they were although there was trading: then the exchange is late.
+the session that it is of by the time at which it was read. Where a whole chain is what it was (the rule is in
+loaders.ib.interest) it is of the older session still: nothing is confirmed, the attempt is `stale`, and after
+the hour of publication it fails, and says so.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,15 +17,15 @@ from loaders.ib import stored
 from loaders.ib.agenda import asof_date
 from loaders.ib.capture import in_batches
 from loaders.ib.context import Context, Dataset
+from loaders.ib.interest import frozen_since
 from loaders.ib.schemas import ENRICHMENT, OPEN_INTEREST
 from loaders.ib.service.gateway import OpenInterest, OptionContract
 from loaders.ib.slot_capture import moment_of, symbol_of
-from loaders.ib.slots import date_in_new_york, session_before
+from loaders.ib.slots import date_in_new_york
 
 BATCH = 50  # contracts; half of the lines that an account has at least
-SAME_SHARE = 0.99  # of a chain: as many unchanged values are yesterday's
 MORNINGS = 3  # failed ones that are worth an alarm
-FAILED = "oi_enrichment_failed"
+FAILED, STALE = "oi_enrichment_failed", "oi_stale"
 ROUTE = "open_interest"
 
 
@@ -46,10 +47,15 @@ def _enriched(run: Context, key: str, symbol: str, day: date) -> Outcome:
     answers = _asked(run, eligible)
     values = {a.contract.conid: a for a in answers if a.open_interest is not None}
     known = run.ask(lambda conn: stored.open_interest(conn, [c.conid for c in eligible]))
-    asof = asof_date(run.now(), run.settings.open_interest_published_at)
-    if asof == day and _is_still_old(run, symbol, day, values, known):
-        asof = session_before(day).trade_date
-    rows, counts = _rows(run, symbol, day, asof, values, known)
+    by_clock = asof_date(run.now(), run.settings.open_interest_published_at)
+    frozen = frozen_since(
+        {conid: a.open_interest for conid, a in values.items() if a.open_interest is not None},
+        known,
+        by_clock,
+        lambda since: run.ask(lambda conn: stored.traded(conn, symbol, since, by_clock)),
+    )
+    asof = frozen or by_clock
+    rows, counts = _rows(run, symbol, day, asof, values, known, is_frozen=frozen is not None)
     have = {conid for conid, of in known.items() if day in of}
     have |= set(values) if asof == day else set()
     counts |= {
@@ -69,7 +75,9 @@ def _enriched(run: Context, key: str, symbol: str, day: date) -> Outcome:
         rows,
         cursor=day if status == "complete" else None,
         cursor_key=symbol,
-        failure=_failure(run, symbol, day, lacking, len(eligible), status, answers),
+        failure=_frozen(day, frozen, len(values))
+        if frozen and status == "stale" and by_clock >= day
+        else _failure(run, symbol, day, lacking, len(eligible), status, answers),
         beside=[attempt],
     )
 
@@ -87,21 +95,6 @@ def _asked(run: Context, contracts: Sequence[OptionContract]) -> list[OpenIntere
     return answers
 
 
-def _is_still_old(
-    run: Context,
-    symbol: str,
-    day: date,
-    values: Mapping[int, OpenInterest],
-    known: Mapping[int, Mapping[date, int]],
-) -> bool:
-    before = session_before(day).trade_date
-    compared = [conid for conid in values if before in known.get(conid, {})]
-    same = sum(values[conid].open_interest == known[conid][before] for conid in compared)
-    if not compared or same < SAME_SHARE * len(compared):
-        return False
-    return run.ask(lambda conn: stored.traded(conn, day, symbol))
-
-
 def _rows(
     run: Context,
     symbol: str,
@@ -109,14 +102,18 @@ def _rows(
     asof: date,
     values: Mapping[int, OpenInterest],
     known: Mapping[int, Mapping[date, int]],
+    *,
+    is_frozen: bool,
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Rows of an as-of day, and how many are filled, the same and changed. Where old values are shown the
+    few that changed are of no known day: they do not land."""
     rows, counts = [], {"filled": 0, "same": 0, "changed": 0}
     for conid, answer in values.items():
         old = known.get(conid, {}).get(asof)
         counts[
             "filled" if old is None else "same" if old == answer.open_interest else "changed"
         ] += 1
-        if old == answer.open_interest:
+        if old == answer.open_interest or (is_frozen and old is not None):
             continue
         rows.append(
             {
@@ -146,6 +143,13 @@ def _attempt(
         "status": status,
         "source_route": ROUTE,
     } | run.lineage
+
+
+def _frozen(day: date, since: date, count: int) -> str:
+    return (
+        f"{STALE}: the open interest of {count:,} contracts is still that of {since}, so that of {day} "
+        "is not confirmed"
+    )
 
 
 def _failure(

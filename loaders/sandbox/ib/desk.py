@@ -6,11 +6,12 @@ attributes, so that the market data type is all that tells them apart.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 from loaders.sandbox.fault_plan import Rule
 from loaders.sandbox.ib.faults import FaultPlan
 from loaders.sandbox.ib.hours import (
+    ET,
     OPENS,
     VirtualClock,
     is_session,
@@ -159,6 +160,8 @@ class Desk:
         if self._stands("no-oi", instrument):
             return
         now = self.clock.now()
+        for rule in self.faults.standing("frozen-oi", symbol=instrument.symbol):
+            now = min(now, datetime.combine(date.fromisoformat(rule.option("since")), time.max, ET))
         if instrument.is_option:
             chain = [instrument]
         else:

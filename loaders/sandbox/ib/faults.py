@@ -12,6 +12,7 @@ What a rule does not name it hits everywhere. `symbol` is that of the stock, `co
 """
 
 from collections.abc import Iterable
+from datetime import date
 
 from loaders.sandbox import fault_plan
 from loaders.sandbox.fault_plan import Catalogue, Kind, Rule
@@ -60,6 +61,8 @@ KINDS: dict[str, Kind] = {
     "no-quote": Kind("bid and ask of -1", SOME),
     "crossed": Kind("a bid above the ask", SOME),
     "no-oi": Kind("no open interest", SOME),
+    "frozen-oi": Kind("open interest stays what it was at the end of that day",
+                      {"symbol": "", "since": ""}, ("since",)),
     # contracts and history
     "secdef-empty": Kind("no option parameters", {"symbol": "", "times": ""}),
     "secdef-hang": Kind("option parameters that never come", {"symbol": "", "times": ""}),
@@ -88,6 +91,7 @@ CATALOGUE = Catalogue(
         **dict.fromkeys(("seconds", "jitter"), float),
         "share": _share,
         "delayed": _yes_no,
+        "since": date.fromisoformat,
     },
     "symbol=AAPL, after=50, share=0.2, seconds=0.5, code=354",
 )

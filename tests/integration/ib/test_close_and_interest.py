@@ -78,3 +78,23 @@ def test_three_failed_mornings_ring(made: Bench) -> None:
         assert found.exit_code in (4, 6)
         told.append(found.tasks[0].failures["MSFT 2026-11-19"])
     assert ["oi_enrichment_failed" in text for text in told] == [False, False, True]
+
+
+def test_open_interest_that_is_never_refreshed_is_confirmed_on_no_morning(made: Bench) -> None:
+    assert made.at("2026-11-20T07:30:00").load("enrich", symbols=["MSFT"]).exit_code == 0
+    rule = made.sandbox.faults.add("frozen-oi:since=2026-11-20")
+    told, before = [], made.table("open_interest")
+    for moment in ("2026-11-23T07:30:00", "2026-11-24T04:00:00", "2026-11-24T07:30:00"):
+        found = made.at(moment).load("enrich", symbols=["MSFT"])
+        told.append(" ".join(found.tasks[0].failures.values()))
+        assert found.exit_code == (4 if "07:30" in moment else 0)  # of one symbol
+    assert ["still that of 2026-11-19" in text for text in told] == [True, False, True]
+    assert made.table("open_interest") == before
+    kinds = (
+        "select status, filled, same > 0, stale > 0 from raw_ib.enrichment order by attempted_at"
+    )
+    assert made.rows(kinds)[1:] == [("stale", 0, True, True)] * 3
+    made.sandbox.faults.remove(rule)
+    assert made.load("enrich", symbols=["MSFT"]).exit_code == 0
+    [(newest, _), *_] = sorted(made.rows(BY_DAY), reverse=True)
+    assert newest == "2026-11-23"

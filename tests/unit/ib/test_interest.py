@@ -1,0 +1,42 @@
+"""Old open interest is told by its values, and one contract that did not change is no sign of it."""
+
+from datetime import date
+
+import pytest
+
+from loaders.ib.interest import frozen_since
+
+DAY, BEFORE, EARLIER = date(2026, 11, 19), date(2026, 11, 18), date(2026, 11, 17)
+CHAIN = {n: 10 * n for n in range(1, 201)}
+
+
+def frozen(
+    changed: int, had_trading: bool | None, *, stored: date = BEFORE, count: int = 200
+) -> date | None:
+    """`changed` of the chain's values are others than those that are stored of an earlier day."""
+    values = {n: v for n, v in CHAIN.items() if n <= count}
+    known = {n: {stored: v + (n <= changed)} for n, v in values.items()}
+    return frozen_since(values, known, DAY, lambda _: had_trading)
+
+
+@pytest.mark.parametrize(
+    ("changed", "had_trading", "is_frozen"),
+    [
+        *((0, True, True), (0, None, True), (0, False, False), (2, True, True)),
+        *((2, None, False), (3, True, False), (199, True, False)),
+    ],
+)
+def test_a_whole_chain_that_is_what_it_was_is_old(
+    changed: int, had_trading: bool | None, is_frozen: bool
+) -> None:
+    assert (frozen(changed, had_trading) is not None) is is_frozen
+
+
+def test_a_value_may_be_older_than_the_session_before() -> None:
+    """Nothing was confirmed of the day before: the chain is still the one of the day before that."""
+    assert frozen(0, True, stored=EARLIER) == EARLIER
+
+
+def test_one_contract_alone_says_nothing_nor_does_what_is_stored_of_the_day_itself() -> None:
+    assert frozen(0, True, count=1) is None
+    assert frozen(0, True, stored=DAY) is None
