@@ -22,7 +22,7 @@ PACED = (error_codes.PACING, error_codes.NO_LINES, error_codes.COMPETING_SESSION
 # failures that another try may mend at once
 PASSING = (*PACED, error_codes.GATEWAY_GONE, "connectivity")
 # and those that it may mend later
-QUEUED = (*PASSING, error_codes.NO_ANSWER, "client_id_in_use")
+QUEUED = (*PASSING, error_codes.NO_ANSWER, error_codes.NO_PRICE, "client_id_in_use")
 DELAYED_OF = {1: 3, 2: 4}  # what stands in for live data, and for the last ones of a closed session
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from loaders.ib import quality
-from loaders.ib.service.error_codes import PARTIAL
+from loaders.ib.service.error_codes import NO_PRICE, PARTIAL
 from loaders.ib.service.gateway import Quote
 from loaders.ib.slots import Session, Slot
 
@@ -43,7 +43,10 @@ def row_of(
     lag = (quote.captured_at - at).total_seconds()
     greeks, found = quality.greeks_of(quote)
     found |= set(flags) | quality.of_prices(quote)
-    if quote.failure and quote.failure.error_type != PARTIAL:
+    kind = quote.failure.error_type if quote.failure else None
+    if kind == NO_PRICE:
+        found.add(quality.ERROR)
+    elif kind not in (None, PARTIAL):
         found = {quality.ERROR, *(found & {quality.STALE_SET, quality.SPENT})}
     elif quality.delayed(quote, quote.requested_type):
         found.add(quality.DELAYED)
@@ -95,7 +98,8 @@ class Tally:
     def count(self, row: Mapping[str, Any]) -> None:
         self.captured += not row["snapshot_error"]
         self.errors += bool(row["snapshot_error"])
-        self.delayed += row["market_data_type"] in quality.DELAYED_TYPES
+        is_delayed = row["market_data_type"] in quality.DELAYED_TYPES
+        self.delayed += is_delayed and not row["snapshot_error"]
 
     @property
     def status(self) -> str:

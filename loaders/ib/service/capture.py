@@ -8,8 +8,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from loaders.ib.service import clean
-from loaders.ib.service.error_codes import NO_ANSWER, NO_LINES
-from loaders.ib.service.gateway import OpenInterest, OptionContract, Quote
+from loaders.ib.service.error_codes import (
+    NO_ANSWER,
+    NO_LINES,
+    NO_PERMISSION,
+    NO_PRICE,
+    PARTIAL,
+)
+from loaders.ib.service.gateway import Failure, OpenInterest, OptionContract, Quote
 from loaders.ib.service.look import (
     Enough,
     Looked,
@@ -184,9 +190,9 @@ def _quote(
         failure=looked.failure,
     )
     if model is None:
-        return quote
+        return _judged(quote)
     iv, delta = clean.volatility(model.iv), clean.greek(model.delta)
-    return replace(
+    quote = replace(
         quote,
         iv=iv,
         delta=delta,
@@ -198,3 +204,22 @@ def _quote(
         und_price=clean.traded_price(model.underlying),
         greeks_source=None if iv is None and delta is None else "model",
     )
+    return _judged(quote)
+
+
+def _judged(quote: Quote) -> Quote:
+    """A quote counts that has a bid, an ask, a last trade of its day, or a price or volatility of the model.
+    Sizes, a volume, the close before tell nothing of the moment: `no_price`. A part that is no more than
+    that (`partial`) is none, so older data may be had instead."""
+    priced = (quote.bid, quote.ask, quote.last, quote.opt_price_model, quote.iv)
+    failure = quote.failure
+    if not quote.has_data or any(value is not None for value in priced):
+        return quote
+    if failure is not None and failure.error_type == PARTIAL:
+        refused = replace(failure, error_type=NO_PERMISSION)
+        known = quote.contract, quote.requested_type, quote.captured_at
+        return Quote(*known, hold_s=quote.hold_s, failure=refused)
+    if failure is not None:
+        return quote
+    said = "sizes, a volume or the close before came, and no price"
+    return replace(quote, failure=Failure(NO_PRICE, None, said))

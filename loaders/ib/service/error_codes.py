@@ -22,6 +22,7 @@ Action = Literal["info", "wait", "retry", "degrade", "negative", "skip", "next_i
 # words of `error_type` that come from no number
 GATEWAY_GONE = "gateway_gone"
 NO_ANSWER = "no_answer"
+NO_PRICE = "no_price"  # something came, and nothing that is a price of the moment
 # and those that others ask for by name
 NO_PERMISSION = "no_permission"
 PACING = "pacing"
@@ -31,7 +32,7 @@ AMBIGUOUS = "ambiguous"
 PARTIAL = "partial"
 COMPETING_SESSION = "competing_session"
 UNKNOWN = "unknown"
-NOT_FROM_CODES = (GATEWAY_GONE, NO_ANSWER)
+NOT_FROM_CODES = (GATEWAY_GONE, NO_ANSWER, NO_PRICE)
 
 
 @dataclass(frozen=True)

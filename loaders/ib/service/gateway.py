@@ -113,8 +113,9 @@ class Quote:
     greeks_source    `model`, or None where there are no greeks
     und_*            our own quote of the underlying in the same batch; `und_price` is the model's
     hold_s           seconds for which the request held a market data line
-    failure          None for a good row; a row with a failure has no data, except where the gateway
-                     itself said that it gives only a part (error_type `partial`)
+    failure          None for a good row: a bid, an ask, a last trade, or the model's price or volatility.
+                     A row with a failure has no data, except where the gateway itself said that it gives
+                     only a part (error_type `partial`), or gave no price (`no_price`)
     """
 
     contract: OptionContract

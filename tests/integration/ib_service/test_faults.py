@@ -127,6 +127,26 @@ def test_no_sentinel_gets_through(tidy: IbSandbox, shared: Gateway) -> None:
                 assert value >= 0 or name in ("delta", "theta")
 
 
+def test_sizes_and_the_close_before_are_no_quote(tidy: IbSandbox, opened: Opened) -> None:
+    untraded = [
+        contract
+        for contract in some_contracts(tidy, 400)
+        for row in tidy.world.find(Query(conid=contract.conid), tidy.clock.date())
+        if tidy.world.quote(row, tidy.clock).last is None
+    ][:1]
+    both = [*untraded, *some_contracts(tidy, 2, "MSFT")]
+    mine = opened()
+    with fault(tidy, "no-quote:symbol=AAPL"):
+        assert kinds(mine.quotes(both, 1)) == [None] * 3  # the model has a price
+        with fault(tidy, "no-greeks:symbol=AAPL"):
+            found = mine.quotes(both, 1, timeout=1)
+    assert kinds(found) == ["no_price", None, None]
+    assert (found[0].bid_size, found[0].bid, found[0].has_data) == (0, None, True)
+    assert found[0].close_prev is not None
+    with fault(tidy, "permission:code=10090"), fault(tidy, "no-quote:symbol=AAPL"):
+        assert kinds(mine.quotes(both, 1, timeout=1)) == ["no_permission", "partial", "partial"]
+
+
 def test_a_contract_that_never_ticks_fails_and_serves_no_older_price(
     tidy: IbSandbox, opened: Opened
 ) -> None:

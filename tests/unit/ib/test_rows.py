@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from loaders.ib.capture import QUEUED
 from loaders.ib.quality import CAPTURE_FLAGS
-from loaders.ib.rows import CLOSE, INTRADAY, Run, row_of
+from loaders.ib.rows import CLOSE, INTRADAY, Run, Tally, row_of
 from loaders.ib.schemas import CHAIN_SNAPSHOT
 from loaders.ib.service.gateway import Failure, Quote
 from loaders.ib.slots import session_on, slot_of
@@ -87,3 +88,14 @@ def test_a_part_that_came_is_no_error_row() -> None:
     found = row(quote(CALL, iv=None, delta=None, failure=part))
     assert (found["snapshot_error"], found["data_quality_flag"]) == (False, "missing_greeks")
     assert found["error_code"] == 10090
+
+
+def test_a_row_without_a_price_is_an_error_that_keeps_what_came() -> None:
+    nothing = {"bid": None, "ask": None, "last": None, "iv": None, "delta": None}
+    found = row(quote(CALL, **nothing, volume=7, failure=Failure("no_price", None, "no price")))
+    assert found["data_quality_flag"] == "missing_greeks,missing_price,snapshot_error"
+    assert (found["snapshot_error"], found["error_type"], found["volume"]) == (True, "no_price", 7)
+    assert found["error_type"] in QUEUED
+    tally = Tally(1)
+    tally.count(found | {"market_data_type": 3})
+    assert (tally.captured, tally.errors, tally.delayed) == (0, 1, 0)
