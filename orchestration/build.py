@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from loaders import sources
+from loaders import runlog, sources
 from loaders.engine import load
 from loaders.errors import (
     DataQualityError,
@@ -164,9 +164,20 @@ def build(
             finish_build(warehouse, build_id, None, None, f"{type(error).__name__}: {error}")
             raise
         finish_build(warehouse, build_id, result, None if part else touched)
+        _log(result)
         if result.succeeded and not part:
             manifest.write(settings, warehouse, build_id)
     return result
+
+
+def _log(result: BuildResult) -> None:
+    """A build's end and what did not pass, in the log."""
+    levels = {"warn": "warning", "fail": "error", "error": "error"}
+    for found in result.findings:
+        runlog.write(levels[found.status], f"{found.name}: {found.message}", source="dbt")
+    end, level = ("succeeded", "info") if result.succeeded else ("failed", "error")
+    figures = {"seconds": result.seconds, "models": result.models_built}
+    runlog.write(level, f"build {result.build_id} {end}", source="dbt", detail=figures)
 
 
 def invoke(

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from loaders import sources
+from loaders import runlog, sources
 from loaders.engine.load import LoadResult, not_due, stopped
 from loaders.engine.request import LoadRequest
 from loaders.errors import DataQualityError, NotDue, QuotemillError, gravest
@@ -105,8 +105,10 @@ def run(
         judged = warehouse.ask(judge)
     except QuotemillError as error:
         code = gravest(codes(error.exit_code))
+        runlog.write_error(error)
         return RunResult(tuple(loads), code, tuple(built), error=str(error), hint=error.hint)
     ringing = judged.ringing > settings.finding_limit
+    runlog.write("error" if ringing else "info", f"findings: {judged}")
     code = gravest(codes(DataQualityError.exit_code if ringing else 0))
     return RunResult(tuple(loads), code, tuple(built), judged)
 
@@ -127,5 +129,6 @@ def _parts(
         loads.append(not_due(request.source, why))
     except QuotemillError as error:  # it keeps no other source from being loaded
         report(f"{request.source}: {error}" + (f" ({error.hint})" if error.hint else ""))
+        runlog.write_error(error, request.source)
         loads.append(stopped(request.source, error))
     return ()

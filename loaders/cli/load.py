@@ -78,7 +78,7 @@ def run_command(
     Example: loaders run tdx --codes sh600000,sz000002
     """
     settings = load_settings()
-    shell.log_requests(settings.request_log, verbose)
+    shell.start_logs(settings, verbose)
     if source is not None:
         sources.find(source)
     options = {
@@ -124,7 +124,7 @@ def _run_parts(
     except QuotemillError as error:
         if not named:
             raise
-        shell.tell(error)  # as of a load that fails: the other sources go on
+        shell.tell(error, request.source)  # as of a load that fails: the other sources go on
         return [load.stopped(request.source, error)]
     for part in parts:
         if len(parts) > 1:
@@ -181,7 +181,7 @@ def retry_command(
     Example: loaders retry tdx 12
     """
     settings = load_settings()
-    shell.log_requests(settings.request_log, verbose)
+    shell.start_logs(settings, verbose)
     source, job = shell.source_and_job(source, job)
     request = LoadRequest(source or _source_to_retry(settings, job), mode="incremental")
     again = partial(execute, settings, request, as_of=as_of, retry=True, retry_job=job)
@@ -213,7 +213,7 @@ def attempt(source: str, work: Callable[[], LoadResult]) -> LoadResult:
         return work()
     except Exception as error:
         known = shell.explained(error)
-        shell.tell(known)
+        shell.tell(known, source)
         return load.stopped(source, known)
 
 

@@ -5,15 +5,15 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from loaders import sources
+from loaders import runlog, sources
 from loaders.errors import QuotemillError, SettingsError, UsageError, innermost
-from loaders.settings import load_settings
+from loaders.settings import Settings, load_settings
 from loaders.trading_time import SHANGHAI
 
 INTERRUPTED = 130
@@ -55,11 +55,14 @@ def explained(error: Exception) -> QuotemillError:
     if isinstance(error, QuotemillError):
         return error
     hint = f"{_keep_traceback()} tells where; please report it"
-    return QuotemillError(f"internal error: {innermost(error)}", hint=hint)
+    known = QuotemillError(f"internal error: {innermost(error)}", hint=hint)
+    known.__cause__ = error
+    return known
 
 
-def tell(error: QuotemillError) -> None:
-    """Message and hint of an error on stderr."""
+def tell(error: QuotemillError, source: str | None = None) -> None:
+    """Message and hint of an error on stderr, and in the log."""
+    runlog.write_error(error, source)
     print(f"error: {error}", file=sys.stderr)
     if error.hint:
         print(f"hint: {error.hint}", file=sys.stderr)
@@ -85,9 +88,15 @@ def route_logs(write: Callable[[str], object]) -> None:
     """Send the loaders' log to `write` as plain lines: its warnings; with --verbose every request and
     retry too."""
     kept = [handler for handler in _log.handlers if isinstance(handler, logging.FileHandler)]
-    _log.handlers = [*kept, _To(write)]
+    _log.handlers = [*kept, runlog.Handler(), _To(write)]
     _log.propagate = False
     _log.setLevel(logging.DEBUG if kept else _level)
+
+
+def start_logs(settings: Settings, verbose: bool = False) -> None:
+    """Keep the log of this command, and the requests where the settings or `verbose` ask for them."""
+    runlog.start(settings.home / "logs", runlog.secrets_of(settings))
+    log_requests(settings.request_log, verbose)
 
 
 def log_requests(file: Path | None, verbose: bool) -> None:
@@ -145,12 +154,12 @@ def parse_day(text: str | None) -> date | None:
     return None if text is None else _parsed(text, date.fromisoformat, "a day like 2024-06-28")
 
 
-def parse_instant(text: str | None) -> datetime | None:
-    """An instant; without an offset it is exchange time (Asia/Shanghai). Raises UsageError."""
+def parse_instant(text: str | None, zone: tzinfo = SHANGHAI) -> datetime | None:
+    """An instant; without an offset it is of `zone`, the time of the exchange. Raises UsageError."""
     if text is None:
         return None
     instant = _parsed(text, datetime.fromisoformat, "an instant like 2024-06-28T16:00")
-    return instant if instant.tzinfo else instant.replace(tzinfo=SHANGHAI)
+    return instant if instant.tzinfo else instant.replace(tzinfo=zone)
 
 
 def _parsed(text: str, parse: Callable[[str], T], wanted: str) -> T:

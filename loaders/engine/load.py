@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from loaders import sources
+from loaders import runlog, sources
 from loaders.engine import cursors, jobs
 from loaders.engine import lock as locks
 from loaders.engine.jobs import Task
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from loaders.engine.source import Source
 
 NOT_DUE = "not due"  # status of a load for which there was nothing to do
+REASONS_LOGGED = 100  # of a task, in the log
 PACKAGE_ROWS = 2_000_000  # a package that has as many takes no further key
 
 
@@ -126,8 +128,13 @@ class Load:
         self, level: str, event: str, detail: Mapping[str, Any], task_no: int | None = None
     ) -> None:
         """Write to the job's log. A fetch must not be lost because nobody can write that down."""
+        self.note(level, event, detail)
         with contextlib.suppress(WarehouseAway):
             jobs.write_log(self.warehouse, self.job_id, level, event, detail, task_no)
+
+    def note(self, level: str, event: str, detail: Mapping[str, Any] | None = None) -> None:
+        """Write to the log of what runs alone."""
+        runlog.write(level, event, source=self.source.name, job=self.job_id, detail=detail)
 
     def cursors(self, resource: str) -> dict[str, str]:
         """The cursors of a landed table, by key."""
@@ -213,6 +220,7 @@ def run_load(
             clock(),
             retry_of,
         )
+        runlog.write("info", f"job {job_id} begins: {request.mode}", source=source.name, job=job_id)
         with locks.Watch(lock, job_id) as watch:
             load = Load(
                 source, settings, request, warehouse, pipeline, lock, watch, job_id, clock,
@@ -246,6 +254,7 @@ def _skipped(source: str, *why: str) -> LoadResult:
 
 def not_due(source: str, why: NotDue) -> LoadResult:
     """The result of a load for which the moment has nothing to do."""
+    runlog.write("info", f"nothing is due: {why}", source=source)
     return LoadResult(None, source, NOT_DUE, 0, (), (str(why),), None, "", 0.0)
 
 
@@ -273,6 +282,7 @@ def _finish(
         status, exit_code = "succeeded", 0
     text = str(error) if error else None
     jobs.finish_job(load.warehouse, load.job_id, status, text)
+    _log_end(load, status, text, seconds)
     hint = "`loaders retry` loads what failed" if exit_code else ""
     if status == "cancelled":
         hint = "run again to continue"
@@ -291,9 +301,31 @@ def _finish(
     )
 
 
+def _log_end(load: Load, status: str, error: str | None, seconds: float) -> None:
+    """The end of a job in the log: why keys failed, by reason, and its figures."""
+    for task in load.tasks:
+        by_reason: dict[str, list[str]] = {}
+        for key, reason in task.failures.items():
+            by_reason.setdefault(reason, []).append(key)
+        for reason, keys in islice(by_reason.items(), REASONS_LOGGED):
+            event = f"{task.dataset}: {len(keys):,} of {len(task.keys):,} failed: {reason}"
+            load.note("warning", event, {"keys": keys[:5]})
+    levels = {"succeeded": "info", "cancelled": "info", "partial": "warning"}
+    figures = {
+        "seconds": round(seconds, 2),
+        **{
+            name: sum(getattr(task, name) for task in load.tasks)
+            for name in ("done", "skipped", "rows_new", "rows_changed")
+        },
+    }
+    told = f"job {load.job_id} {status}" + (f": {error}" if error else "")
+    load.note(levels.get(status, "error"), told, figures)
+
+
 def _abandon(load: Load, status: str, text: str) -> None:
     """Record the end of a job whose error is what people must see, not how its record went."""
     text = text.partition("\n")[0]
+    load.note("info" if status == "cancelled" else "error", f"job {load.job_id} {status}: {text}")
     try:
         jobs.finish_job(load.warehouse, load.job_id, status, text, patient=False)
     except Exception as error:

@@ -184,7 +184,14 @@ class Context:
         What is worth telling is kept: no plain information, and no contract that does not exist, of which
         there is a table."""
         new = self.gateway.take_events()
-        self.telling += [event for event in new if event.action not in ("info", "negative")]
+        worth = [event for event in new if event.action not in ("info", "negative")]
+        for event in worth:
+            self.load.note(
+                "error" if event.action == "fatal" else "warning",
+                f"gateway {event.code}: {event.message}",
+                {"error_type": event.error_type, "occurred_at": event.at},
+            )
+        self.telling += worth
         return [event for event in new if event.is_pacing]
 
 

@@ -18,6 +18,7 @@ from loaders.cli import shell
 from orchestration.cli import (
     build,
     inspect,
+    logscan,
     manifest,
     options,
     questdb,
@@ -51,6 +52,7 @@ app.command("findings")(inspect.findings_command)
 app.command("doctor")(inspect.doctor_command)
 app.command("reconcile")(reconcile.reconcile_command)
 app.command("selfcheck")(options.selfcheck_command)
+app.command("logscan")(logscan.logscan_command)
 app.add_typer(warehouse.app, name="warehouse")
 app.add_typer(questdb.app, name="questdb")
 app.add_typer(manifest.app, name="manifest")

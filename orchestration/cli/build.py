@@ -29,6 +29,7 @@ def build_command(
     Example: quotemill build --select kline_daily_qfq+
     """
     settings = load_settings()
+    shell.start_logs(settings)
     warehouse = load.prepare_warehouse(settings, builds.stderr)
     arguments = ["--select", select] if select else []
     arguments += ["--full-refresh"] if full_refresh else []

@@ -33,7 +33,7 @@ def run_command(
     Example: quotemill run --json
     """
     settings = load_settings()
-    shell.log_requests(settings.request_log, verbose)
+    shell.start_logs(settings, verbose)
     if source is not None:
         sources.find(source)
     result = run_all(settings, as_of, source)

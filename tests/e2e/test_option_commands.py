@@ -1,5 +1,6 @@
 """Option chains by the commands: the smoke test's configuration over a simulated day, and bad input."""
 
+import json
 import socket
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -60,6 +61,10 @@ def test_the_smoke_configuration_captures_two_strikes_of_one_symbol_in_two_slots
         assert all(2 <= strikes <= 2 * classes * 2 for _, strikes, classes, _ in slots)
         interest = conn.execute("select distinct oi_asof_date::text from raw_ib.open_interest")
         assert interest.fetchall() == [("2026-11-19",)]
+    scanned = place.inside("quotemill", "logscan", "ib", "--json")
+    found = json.loads(scanned.stdout)
+    assert (scanned.returncode, found["status"]) == (0, "clean"), found
+    assert found["levels"]["ib"]["info"] >= 11  # begin and end of five tasks, and what was not due
 
 
 def test_a_check_tells_what_the_account_is_served(place: Place, gateway: IbSandbox) -> None:
@@ -121,6 +126,10 @@ def test_client_ids_that_are_all_in_use_are_told(place: Place, gateway: IbSandbo
     gateway.faults.remove(rule)
     assert done.returncode == 4, done.stderr
     assert "every client id that may be used is taken: 101" in done.stderr
+    scanned = place.inside("quotemill", "logscan", "ib", "--json")
+    found = json.loads(scanned.stdout)["keywords"]
+    assert scanned.returncode == 5
+    assert {word: hits["count"] for word, hits in found.items()} == {"client id": 1, "error": 1}
 
 
 def test_without_a_gateway_in_the_settings_the_source_is_left_alone(place: Place) -> None:

@@ -11,6 +11,9 @@ from loaders.ib.slots import date_in_new_york
 def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     for key in keys:
         row = run.slot_runs.get(key)
+        if row and row["delayed"]:
+            told = f"{key}: {row['delayed']:,} of {row['planned']:,} quotes are delayed"
+            run.load.note("warning", told)
         yield Outcome(key, [row]) if row else Outcome(key, skipped=NOT_DUE)
 
 

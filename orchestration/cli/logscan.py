@@ -1,0 +1,113 @@
+"""`quotemill logscan`."""
+
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loaders import runlog, sources
+from loaders.cli import shell
+from loaders.cli.shell import JsonFlag
+from loaders.errors import DataQualityError, UsageError
+from loaders.settings import load_settings
+
+if TYPE_CHECKING:
+    from orchestration import logscan
+
+
+def logscan_command(
+    source: Annotated[
+        str | None,
+        typer.Argument(help="Only lines of this source: tdx, tq, ib, dbt; all if absent."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="From this instant (UTC) to now; a day before now if absent."),
+    ] = None,
+    date: Annotated[str | None, typer.Option(help="A day of UTC instead.")] = None,
+    keyword: Annotated[
+        list[str] | None,
+        typer.Option(help="Look for these words too, in any case; may be repeated."),
+    ] = None,
+    level: Annotated[
+        str, typer.Option(help="The least level of lines in which words count.")
+    ] = "warning",
+    max_total: Annotated[
+        int, typer.Option(min=0, help="So many lines with a keyword may be found.")
+    ] = 0,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(help="Scan this file of JSON lines instead; may be repeated."),
+    ] = None,
+    summary: Annotated[
+        Path | None, typer.Option(help="Write what was found to this file, as JSON.")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Take this for now (UTC).")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """What the log of the commands says went wrong: counts by keyword, level and source.
+
+    Looks for errors and tracebacks by the lines' level, and for words of each source: of ib pacing, disconnect,
+    permission, delayed data and more. The log is logs/run-DAY.jsonl of the home, a file a day of UTC.
+    Exit code 0 if nothing was found, 5 if something was, and where no line is there to be scanned.
+
+    Example: quotemill logscan ib --date 2026-11-20 --summary summary.json
+    """
+    from orchestration import logscan as scans
+
+    if since is not None and date is not None:
+        raise UsageError("give one of --since and --date")
+    if level not in runlog.LEVELS:
+        allowed = ", ".join(runlog.LEVELS)
+        raise UsageError(f"--level {level}: unknown", hint=f"allowed: {allowed}")
+    if any(not word.strip() for word in keyword or ()):
+        raise UsageError("a keyword is empty")
+    if source not in (None, "dbt"):
+        sources.find(str(source))
+    folder = load_settings().home / "logs"
+    begin, end = _window(since, date, as_of)
+    scan = scans.run(
+        folder, begin, end, files=file or (), source=source, keywords=keyword or (), level=level
+    )
+    if summary is not None:
+        scans.write_summary(scan, summary)
+    if json:
+        shell.print_json(scan.as_json())
+    else:
+        _show(scan)
+    window = f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+    if scan.status == "empty":
+        where = f"in {len(scan.files)} files" if scan.files else f"and no file of it in {folder}"
+        raise DataQualityError(
+            f"there is no line of {window} {where}: nothing ran, or it logged elsewhere",
+            hint="QUOTEMILL_HOME says where the log is; --date and --since which part of it",
+        )
+    if scan.found > max_total:
+        raise DataQualityError(
+            f"{scan.found:,} lines of {window} have a keyword", hint="quotemill status"
+        )
+
+
+def _window(since: str | None, day: str | None, as_of: str | None) -> tuple[datetime, datetime]:
+    if (of := shell.parse_day(day)) is not None:
+        begin = datetime.combine(of, time(), UTC)
+        return begin, begin + timedelta(days=1)
+    end = shell.parse_instant(as_of, UTC) or datetime.now(UTC)
+    begin = shell.parse_instant(since, UTC) or end - timedelta(days=1)
+    if begin >= end:
+        raise UsageError(f"--since {since}: not before {end:%Y-%m-%d %H:%M} UTC")
+    return begin.astimezone(UTC), end.astimezone(UTC)
+
+
+def _show(scan: "logscan.Scan") -> None:
+    lines = f"{scan.lines:,} lines" + (f", {scan.damaged:,} damaged" if scan.damaged else "")
+    print(f"{lines} in {len(scan.files)} files")
+    for source, levels in sorted(scan.levels.items()):
+        told = [f"{levels[level]:,} {level}" for level in runlog.LEVELS if level in levels]
+        print(f"{source:<5} {', '.join(told)}")
+    for word, hits in sorted(scan.keywords.items(), key=lambda item: -item[1].count):
+        of = ", ".join(f"{source} {count:,}" for source, count in hits.by_source.items())
+        print(f"{word}: {hits.count:,} ({of})")
+        print(f"    first {hits.first_at:%Y-%m-%d %H:%M:%S} UTC  {hits.first}")
+        print(f"    last  {hits.last_at:%Y-%m-%d %H:%M:%S} UTC  {hits.last}")

@@ -1,0 +1,241 @@
+"""What the log says went wrong: lines by keyword, level and source, the first and the last of each.
+
+A keyword counts lines of the level `warning` and above, by words of their text: a plain line that quotes an
+error is none. `error` and `traceback` go by the line's own fields, not by its words.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from loaders import runlog
+from loaders.errors import QuotemillError, UsageError
+from loaders.ib.service.events import masked
+
+LEAST = "warning"
+LONGEST = 1_000_000  # bytes of a line; a longer one is damaged
+SHOWN = 300  # characters of an example
+ERROR, TRACEBACK = "error", "traceback"
+# what to look for in lines of any source, and of one
+COMMON: Mapping[str, tuple[str, ...]] = {
+    "lock": ("holds the lock", "lockheld"),
+    "warehouse": (
+        "warehouseaway",
+        "warehouse is away",
+        "the warehouse cannot",
+        "connection to server",
+    ),
+    "rejected": ("rejected", "refused row", "breaks the rule"),
+}
+_DISCONNECT = (
+    "disconnect",
+    "connection broke",
+    "cannot be reached",
+    "broke off",
+    "refused the connection",
+)
+BY_SOURCE: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "ib": {
+        "pacing": ("pacing", "too many requests"),
+        "disconnect": (
+            *_DISCONNECT,
+            "gateway_gone",
+            "gatewaygone",
+            "connectivity",
+            "lost its servers",
+        ),
+        "permission": ("permission", "notpermitted", "not subscribed", "subscription"),
+        "delayed": ("delayed",),
+        "no answer": ("no_answer", "nothing came", "gatewaytimeout"),
+        "client id": ("client id", "clientidinuse"),
+        "stale discovery": ("discovery_stale", "older session"),
+    },
+    "tdx": {
+        "disconnect": (*_DISCONNECT, "is down", "is still down", "outage"),
+        "timeout": ("no answer in time", "timed out", "timeout"),
+        "partial": ("in part", "lacks minutes"),
+    },
+    "tq": {
+        "disconnect": (*_DISCONNECT, "no connection"),
+        "permission": ("permission", "account", "log-in", "login"),
+        "timeout": ("no answer in time", "timed out", "timeout"),
+    },
+    "dbt": {"test": ("got ", "fail "), "model": ("database error", "compilation error")},
+}
+
+
+@dataclass
+class Hits:
+    """Lines that a keyword found. `first` and `last` are their texts, without secrets, cut to some length."""
+
+    count: int = 0
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+    first: str = ""
+    last: str = ""
+    by_source: dict[str, int] = field(default_factory=dict)
+
+    def add(self, line: "Line") -> None:
+        self.count += 1
+        self.by_source[line.source] = self.by_source.get(line.source, 0) + 1
+        if self.first_at is None or line.at < self.first_at:
+            self.first_at, self.first = line.at, line.shown
+        if self.last_at is None or line.at >= self.last_at:
+            self.last_at, self.last = line.at, line.shown
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the log that can be read; `text` is event and detail, without case."""
+
+    at: datetime
+    level: str
+    source: str
+    event: str
+    text: str
+    traceback: str
+
+    @property
+    def shown(self) -> str:
+        return masked(runlog.scrub(self.event))[:SHOWN]
+
+    def reaches(self, level: str) -> bool:
+        return runlog.LEVELS.index(self.level) >= runlog.LEVELS.index(level)
+
+
+@dataclass
+class Scan:
+    """`since` ≤ lines < `until`. `found` counts lines with any keyword, `damaged` those that cannot be read,
+    `levels` all lines by source and level. `status` is empty where no line could be read."""
+
+    since: datetime
+    until: datetime
+    files: dict[str, int] = field(default_factory=dict)  # lines of each
+    lines: int = 0
+    damaged: int = 0
+    found: int = 0
+    keywords: dict[str, Hits] = field(default_factory=dict)
+    levels: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        if not self.lines:
+            return "empty"
+        return "found" if self.found else "clean"
+
+    def as_json(self) -> dict[str, Any]:
+        return {"status": self.status, **asdict(self)}
+
+
+def run(
+    folder: Path,
+    since: datetime,
+    until: datetime,
+    *,
+    files: Sequence[Path] = (),
+    source: str | None = None,
+    keywords: Sequence[str] = (),
+    level: str = LEAST,
+) -> Scan:
+    """Scan the log in `folder`, or `files`, for the built-in keywords and `keywords`.
+
+    With `source` only lines of it. Raises UsageError for a file that is not there or cannot be read.
+    """
+    scan = Scan(since, until)
+    own = tuple(dict.fromkeys(word.strip().casefold() for word in keywords))
+    for path in files or of_window(folder, since, until):
+        scan.files[str(path)] = 0
+        try:
+            with path.open("rb") as file:
+                for raw in _lines(file):
+                    scan.files[str(path)] += 1
+                    _count(scan, raw, source, own, level)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    return scan
+
+
+def of_window(folder: Path, since: datetime, until: datetime) -> list[Path]:
+    """The files of the days of UTC that the window touches."""
+    first, last = (f"run-{at:%Y-%m-%d}.jsonl" for at in (since, until - timedelta(microseconds=1)))
+    return [path for path in sorted(folder.glob(runlog.FILES)) if first <= path.name <= last]
+
+
+def write_summary(scan: Scan, path: Path) -> None:
+    """Write the scan as JSON: the whole of it, or the file stays as it was. Raises QuotemillError."""
+    text = json.dumps(scan.as_json(), ensure_ascii=False, indent=2, default=str) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink()
+            raise
+    except OSError as error:
+        raise QuotemillError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes | None]:
+    """Lines that are not empty; None for one that is too long to be one."""
+    while raw := file.readline(LONGEST):
+        if len(raw) == LONGEST and not raw.endswith(b"\n"):
+            while (more := file.readline(LONGEST)) and not more.endswith(b"\n"):
+                pass
+            yield None
+        elif raw.strip():
+            yield raw
+
+
+def _count(
+    scan: Scan, raw: bytes | None, source: str | None, own: Sequence[str], level: str
+) -> None:
+    line = _read(raw)
+    if line is None:
+        scan.damaged += 1
+        return
+    if not scan.since <= line.at < scan.until or source not in (None, line.source):
+        return
+    scan.lines += 1
+    levels = scan.levels.setdefault(line.source, {})
+    levels[line.level] = levels.get(line.level, 0) + 1
+    hits = _words(line, own) if line.reaches(level) else []
+    scan.found += bool(hits)
+    for word in hits:
+        scan.keywords.setdefault(word, Hits()).add(line)
+
+
+def _words(line: Line, own: Sequence[str]) -> list[str]:
+    """The keywords that a line has."""
+    words = {**COMMON, **BY_SOURCE.get(line.source, {})}
+    found = [word for word, parts in words.items() if any(part in line.text for part in parts)]
+    found += [ERROR] if line.reaches(ERROR) else []
+    found += [TRACEBACK] if line.traceback else []
+    whole = line.text + line.traceback
+    return found + [word for word in own if word not in found and word in whole]
+
+
+def _read(raw: bytes | None) -> Line | None:
+    try:
+        fields = json.loads(raw or b"")
+        at = datetime.fromisoformat(fields["at"])
+        level = fields["level"].lower()
+        event = fields["event"]
+        source = fields.get("source") or "-"
+        detail, traceback = fields.get("detail"), str(fields.get("traceback") or "")
+        if level not in runlog.LEVELS or not isinstance(event, str) or not isinstance(source, str):
+            return None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    text = f"{event} {json.dumps(detail, ensure_ascii=False) if detail else ''}"
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return Line(at, level, source, event, text.casefold(), traceback.casefold())

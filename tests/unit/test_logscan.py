@@ -1,0 +1,163 @@
+"""`quotemill logscan`: what is found in a log, what is not, and that nothing to scan is no success."""
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import orchestration.cli
+from loaders.cli import shell
+from loaders.errors import QuotemillError, UsageError
+from orchestration import logscan
+
+DAY = datetime(2026, 11, 20, tzinfo=UTC)
+NEXT = DAY + timedelta(days=1)
+
+
+def line(event: str, level: str = "warning", at: str = "14:30", **more: Any) -> str:
+    fields = {"at": f"2026-11-20T{at}:00.000Z", "level": level, "source": "ib", "event": event}
+    return json.dumps(fields | more) + "\n"
+
+
+def write(folder: Path, *lines: str, day: str = "2026-11-20") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"run-{day}.jsonl"
+    path.write_text("".join(lines), "utf-8")
+    return path
+
+
+def test_lines_are_counted_by_keyword_source_and_level_with_the_first_and_the_last(
+    tmp_path: Path,
+) -> None:
+    write(
+        tmp_path,
+        line("gateway 100: Max rate of messages", at="15:00", detail={"error_type": "pacing"}),
+        line("gateway 162: pacing violation of DU1234567", at="14:31"),
+        line("AAPL: 3 of 80 quotes are delayed, no permission"),
+        line("a farm is OK: error 2104, pacing is fine", level="info"),
+        line("job 3 failed: GatewayGone", level="error", source="ib"),
+        line("internal error", level="critical", source=None, traceback="File x"),
+        line("pacing means nothing here", source="tdx"),
+    )
+    scan = logscan.run(tmp_path, DAY, NEXT)
+    assert {word: hits.count for word, hits in scan.keywords.items()} == {
+        **{"pacing": 2, "delayed": 1, "permission": 1, "error": 2},
+        **{"disconnect": 1, "traceback": 1},
+    }
+    assert (scan.status, scan.lines, scan.found, scan.damaged) == ("found", 7, 5, 0)
+    assert scan.levels["ib"] == {"warning": 3, "info": 1, "error": 1}
+    assert scan.levels["-"] == {"critical": 1}
+    pacing = scan.keywords["pacing"]
+    assert (pacing.first_at, pacing.last_at) == (
+        datetime(2026, 11, 20, 14, 31, tzinfo=UTC),
+        datetime(2026, 11, 20, 15, 0, tzinfo=UTC),
+    )
+    assert pacing.first == "gateway 162: pacing violation of <account>"
+    assert scan.keywords["error"].by_source == {"ib": 1, "-": 1}
+
+
+def test_a_window_a_source_and_a_level_narrow_it(tmp_path: Path) -> None:
+    write(tmp_path, line("pacing", at="14:00"), line("pacing", at="15:00"))
+    write(tmp_path, line("pacing", source="tdx"), day="2026-11-21")  # of another day by its name
+    at = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
+    assert logscan.run(tmp_path, at, at + timedelta(hours=1)).lines == 1
+    assert logscan.run(tmp_path, at - timedelta(hours=1), at).status == "empty"
+    assert logscan.run(tmp_path, DAY, NEXT, source="tdx").status == "empty"
+    assert logscan.run(tmp_path, DAY, NEXT, level="error").status == "clean"
+    assert [p.name for p in logscan.of_window(tmp_path, DAY, NEXT)] == ["run-2026-11-20.jsonl"]
+    assert len(logscan.of_window(tmp_path, DAY, NEXT + timedelta(seconds=1))) == 2
+
+
+def test_own_keywords_count_in_any_case_and_in_tracebacks(tmp_path: Path) -> None:
+    write(tmp_path, line("Contract AAPL"), line("x", level="error", traceback="in Pacing.py"))
+    scan = logscan.run(tmp_path, DAY, NEXT, keywords=["aapl", "PACING.py"])
+    assert {word: hits.count for word, hits in scan.keywords.items()} == {
+        **{"aapl": 1, "pacing.py": 1},
+        **{"error": 1, "traceback": 1},
+    }
+
+
+def test_damaged_lines_are_counted_and_the_others_read(tmp_path: Path) -> None:
+    path = write(tmp_path, line("pacing"))
+    with path.open("ab") as file:
+        file.write(b'{"at": "2026-11-20T14:30:00Z", "level": "warn')  # a machine lost its power
+        file.write(b"\n\n\xff\xfe\n[1]\n{}\n")
+        file.write(b'{"at": "soon", "level": "error", "event": "x"}\n')
+        file.write(b'{"at": "2026-11-20T14:30:00Z", "level": "loud", "event": "x"}\n')
+        file.write(b"x" * (2 * logscan.LONGEST + 7) + b"\n")
+        file.write(line("pacing").encode())
+    scan = logscan.run(tmp_path, DAY, NEXT)
+    assert (scan.lines, scan.damaged, scan.found) == (2, 7, 2)
+    assert scan.files == {str(path): 9}
+
+
+def test_a_summary_is_whole_or_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, line("pacing"))
+    scan, target = logscan.run(tmp_path, DAY, NEXT), tmp_path / "sub" / "summary.json"
+    logscan.write_summary(scan, target)
+    told = json.loads(target.read_text())
+    assert told["keywords"]["pacing"]["count"] == 1
+    assert told["status"] == "found"
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = target.read_text()
+    monkeypatch.setattr(logscan.os, "fsync", full)
+    with pytest.raises(QuotemillError, match="No space left"):
+        logscan.write_summary(scan, target)
+    assert [p.name for p in target.parent.iterdir()] == ["summary.json"]
+    assert target.read_text() == before
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        logscan.run(tmp_path, DAY, NEXT, files=[tmp_path / "nothing.jsonl"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "arguments", "code", "says"),
+    [
+        ([], ("--date", "2026-11-20"), 5, "no line of 2026-11-20 00:00"),
+        ([""], ("--date", "2026-11-20"), 5, "in 1 files: nothing ran"),
+        (["no json\n"], ("--date", "2026-11-20"), 5, "nothing ran, or it logged elsewhere"),
+        ([line("all well", "info")], ("--date", "2026-11-20"), 0, ""),
+        ([line("pacing")], ("--date", "2026-11-20"), 5, "1 lines of"),
+        ([line("pacing")], ("--date", "2026-11-20", "--max-total", "1"), 0, ""),
+        ([line("pacing")], ("ib", "--date", "2026-11-20"), 5, "1 lines of"),
+        ([line("pacing")], ("--as-of", "2026-11-21T15:00"), 5, "no line of 2026-11-20 15:00"),
+        ([line("pacing")], ("--since", "2026-11-20", "--as-of", "2026-11-21T15:00"), 5, "1 lines"),
+        ([], ("--since", "2026-11-20", "--date", "2026-11-20"), 2, "one of --since and --date"),
+        ([], ("nowhere", "--date", "2026-11-20"), 2, "nowhere"),
+        ([], ("--level", "loud"), 2, "--level loud"),
+        ([], ("--keyword", " "), 2, "a keyword is empty"),
+    ],
+)
+def test_the_command_says_what_it_found_and_leaves_with_its_code(
+    lines: list[str],
+    arguments: tuple[str, ...],
+    code: int,
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if lines:
+        write(tmp_path / "home" / "logs", *lines)
+    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["quotemill", "logscan", "--json", *arguments])
+    monkeypatch.setattr(shell, "_answered", False)
+    with pytest.raises(SystemExit) as ended:
+        shell.run_app(orchestration.cli.app)
+    out, err = capsys.readouterr()
+    assert ended.value.code == code, err
+    told = json.loads(out)
+    assert says in err
+    if code != 2:
+        assert told["status"] in {0: ("clean", "found"), 5: ("found", "empty")}[code]
