@@ -90,10 +90,10 @@ async def previous_close(
     data_types: Sequence[int],
     by_history: bool,
 ) -> PreviousClose:
-    """By the newest daily bar before today, unless `by_history` is false; else by a quote of the first of
-    `data_types` that is permitted."""
+    """By the newest daily bar before today, unless `by_history` is false or that farm is known to be broken;
+    else by a quote of the first of `data_types` that is permitted."""
     failure: Failure | None = None
-    if by_history:
+    if by_history and connection.health.is_good("history"):
         bars, failure = await connection.bars(underlying.conid, "5 D", "1 day", patience.timeout)
         today = now.astimezone(NEW_YORK).date()
         for bar in reversed(bars):

@@ -70,6 +70,7 @@ ERROR_CODES: tuple[ErrorCode, ...] = (
     ErrorCode(2106, "a historical data farm is connected", "info", "info"),
     ErrorCode(2107, "a historical data farm sleeps until it is asked", "info", "info"),
     ErrorCode(2108, "a market data farm sleeps until it is asked", "info", "info"),
+    ErrorCode(2110, "the gateway lost its servers, and tries by itself", "wait", "connectivity"),
     ErrorCode(2119, "a market data farm is connecting", "info", "info"),
     ErrorCode(2157, "the farm of contracts is broken", "wait", "connectivity"),
     ErrorCode(2158, "the farm of contracts is connected", "info", "info"),

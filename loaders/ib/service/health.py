@@ -1,9 +1,16 @@
-"""Has the gateway got its servers? Known by what it says of them, and awaited."""
+"""Has the gateway got its servers? Known by what it says of them, and awaited.
+
+Each question needs some of them: a broken farm of historical data holds up no quote, and a broken farm of
+market data no look-up. What cuts the gateway off altogether (LOST) holds up all.
+"""
 
 import asyncio
+from typing import Literal
 
-LOST, RESTORED_EMPTY, RESTORED = 1100, 1101, 1102
-FARM_BROKEN = (2103, 2105, 2157)  # market data, history, contracts
+LOST, TWS_LOST, RESTORED_EMPTY, RESTORED = 1100, 2110, 1101, 1102
+CUT_OFF = (LOST, TWS_LOST)  # from the servers, all of them
+Farm = Literal["quotes", "history", "contracts"]
+FARM_BROKEN: dict[int, Farm] = {2103: "quotes", 2105: "history", 2157: "contracts"}
 FARM_BACK = (2104, 2106, 2107, 2108, 2158)
 OURS = ("us", "secdef")  # farms of other markets may sleep
 
@@ -12,33 +19,35 @@ class Health:
     """Of one connection, within its event loop."""
 
     def __init__(self) -> None:
-        self._missing: set[str] = set()
-        self._good = asyncio.Event()
-        self._good.set()
+        self._is_cut_off = False
+        self._broken: dict[str, Farm] = {}  # by name
+        self._changed = asyncio.Event()
 
-    @property
-    def is_good(self) -> bool:
-        return self._good.is_set()
+    def is_good(self, farm: Farm) -> bool:
+        """Can a question that needs this kind of farm be answered, for all that is known?"""
+        return not self._is_cut_off and farm not in self._broken.values()
 
     def hear(self, code: int, text: str) -> None:
-        farm = text.rpartition(":")[2].strip()
-        if code == LOST:
-            self._missing.add("")
+        name = text.rpartition(":")[2].strip()
+        if code in CUT_OFF:
+            self._is_cut_off = True
         elif code in (RESTORED_EMPTY, RESTORED):
-            self._missing.discard("")
-        elif code in FARM_BROKEN and farm.startswith(OURS):
-            self._missing.add(farm)
+            self._is_cut_off = False
+        elif code in FARM_BROKEN and name.startswith(OURS):
+            self._broken[name] = FARM_BROKEN[code]
         elif code in FARM_BACK:
-            self._missing.discard(farm)
-        if self._missing:
-            self._good.clear()
+            self._broken.pop(name, None)
         else:
-            self._good.set()
+            return
+        self._changed.set()
 
-    async def wait(self, seconds: float) -> bool:
-        """At most so long until nothing is missing; was that so?"""
+    async def wait(self, seconds: float, farm: Farm) -> bool:
+        """At most so long until nothing that such a question needs is missing; was that so?"""
         try:
-            await asyncio.wait_for(self._good.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                while not self.is_good(farm):
+                    self._changed.clear()
+                    await self._changed.wait()
         except TimeoutError:
-            return self.is_good
+            return self.is_good(farm)
         return True

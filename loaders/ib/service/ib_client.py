@@ -19,7 +19,7 @@ from loaders.ib.errors import GatewayGone, GatewayTimeout
 from loaders.ib.service.error_codes import GATEWAY_GONE, NO_ANSWER, meaning_of
 from loaders.ib.service.events import masked
 from loaders.ib.service.gateway import Failure
-from loaders.ib.service.health import RESTORED_EMPTY, Health
+from loaders.ib.service.health import RESTORED_EMPTY, Farm, Health
 from loaders.ib.service.raw import (
     ADVISORY,
     BROKE,
@@ -159,14 +159,16 @@ class Connection:
         """What fits a contract that is described by the library's own names."""
         asked = Contract(**contract)
         send = self._ib.client.reqContractDetails
-        rows, failure = await self._answer(lambda n: send(n, asked), timeout, asked)
+        rows, failure = await self._answer(lambda n: send(n, asked), timeout, "contracts", asked)
         return [_details(row) for row in rows], failure
 
     async def chains(
         self, symbol: str, conid: int, timeout: float
     ) -> tuple[list[Chain], Failure | None]:
         send = self._ib.client.reqSecDefOptParams
-        rows, failure = await self._answer(lambda n: send(n, symbol, "", "STK", conid), timeout)
+        rows, failure = await self._answer(
+            lambda n: send(n, symbol, "", "STK", conid), timeout, "contracts"
+        )
         return [_chain(row) for row in rows], failure
 
     async def bars(
@@ -180,16 +182,17 @@ class Connection:
                 number, asked, "", duration, size, "TRADES", True, 1, False, []
             )
 
-        rows, failure = await self._answer(send, timeout, asked)
+        rows, failure = await self._answer(send, timeout, "history", asked)
         return [Bar(row.date, float(row.close)) for row in rows], failure
 
     async def _answer(
-        self, send: Callable[[int], object], timeout: float, contract: Any = None
+        self, send: Callable[[int], object], timeout: float, farm: Farm, contract: Any = None
     ) -> tuple[list[Any], Failure | None]:
-        """Asked once more where no answer came because the gateway had lost its servers."""
+        """Asked once more where no answer came because the gateway had lost the servers that it needs."""
         rows, failure = await self._answer_once(send, timeout, contract)
         unanswered = failure is not None and failure.error_type == NO_ANSWER
-        if unanswered and not self.health.is_good and await self.health.wait(self._outage):
+        is_lost = unanswered and not self.health.is_good(farm)
+        if is_lost and await self.health.wait(self._outage, farm):
             return await self._answer_once(send, timeout, contract)
         return rows, failure
 

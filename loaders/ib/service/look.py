@@ -91,8 +91,8 @@ async def look_at(
         missing = failure is None and not enough(tick)
         if forgotten and missing:
             continue
-        if missing and tick.data_type is None and not connection.health.is_good:
-            if await connection.health.wait(patience.connectivity):
+        if missing and tick.data_type is None and not connection.health.is_good("quotes"):
+            if await connection.health.wait(patience.connectivity, "quotes"):
                 continue
             told = "the gateway has lost its servers"
             return _looked(tick, Failure("connectivity", LOST, told), begun)

@@ -29,6 +29,10 @@ DELAY = timedelta(minutes=15)
 BOOK_STAYS = timedelta(minutes=5)  # after the close the live book empties
 LIVE, FROZEN, DELAYED, DELAYED_FROZEN = 1, 2, 3, 4
 PARTIAL = (10090, 10091)  # codes after which a part of the ticks still flows
+# what a message tells of
+FARMS = {1100: "all", 2110: "all", 2103: "quotes", 2105: "history", 2157: "contracts"}
+FARMS_BACK = {1101: "all", 1102: "all", 2104: "quotes", 2106: "history", 2158: "contracts"}
+BACK = {2103: 2104, 2105: 2106, 2157: 2158}
 CALL_INTEREST, PUT_INTEREST = 27, 28
 
 
@@ -52,7 +56,17 @@ class View:
 class Desk:
     def __init__(self, world: World, faults: FaultPlan, clock: VirtualClock) -> None:
         self.world, self.faults, self.clock = world, faults, clock
-        self.offline = False  # the gateway has lost its servers: no tick arrives
+        self._lost: set[str] = set()  # servers that the gateway has lost: nothing comes of them
+
+    def hear(self, code: int) -> None:
+        """Lose or find what a message to the clients tells of."""
+        if code in FARMS:
+            self._lost.add(FARMS[code])
+        elif code in FARMS_BACK:
+            self._lost.discard(FARMS_BACK[code])
+
+    def has_lost(self, farm: str) -> bool:
+        return bool(self._lost & {farm, "all"})
 
     def find_rule(self, kind: str, instrument: Instrument) -> Rule | None:
         """The rule of a kind that strikes a contract now, counted where it is limited."""

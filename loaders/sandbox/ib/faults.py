@@ -36,8 +36,8 @@ KINDS: dict[str, Kind] = {
         {"after": "1", "seconds": "0.5", "code": "1102", "times": "1"},
     ),
     "farm": Kind(
-        "the market data farm is broken (2103) for a while, then connected (2104)",
-        {"after": "1", "seconds": "0.5", "times": "1"},
+        "the farm of quotes (2103), history (2105) or contracts (2157) is broken for a while",
+        {"after": "1", "seconds": "0.5", "code": "2103", "times": "1"},
     ),
     # limits
     "rate": Kind("so many messages a second are taken; the third breach disconnects",

@@ -28,7 +28,7 @@ async def run_line(
     late = desk.number("greeks-late", "seconds", 0.0)
     ends = desk.number("snapshot-end", "seconds", SNAPSHOT_ENDS)
     while True:
-        if not muted and not desk.offline:
+        if not muted and not desk.has_lost("quotes"):
             _send_quick(session, request, instrument, served)
             if not snapshot or late <= ends:  # otherwise the snapshot ends before they come
                 await asyncio.sleep(late)

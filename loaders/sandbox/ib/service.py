@@ -101,8 +101,8 @@ class IbSandbox:
         return sum(len(session.lines) for session in list(self._all))
 
     def notice(self, code: int) -> None:
-        """Tell every client of something; 1100 ends the ticks until 1101, which also forgets what they
-        looked at, or 1102."""
+        """Tell every client of something. 1100 and 2110 end all answers until 1101, which also forgets what
+        they looked at, or 1102; 2103, 2105 and 2157 those of a farm, until 2104, 2106 and 2158."""
         self._do(lambda: self._tell(code))
 
     def lose_servers(self, seconds: float, back: int = 1102) -> None:
@@ -232,10 +232,7 @@ class IbSandbox:
             session.close(abort=True)
 
     def _tell(self, code: int) -> None:
-        if code == 1100:
-            self.desk.offline = True
-        elif code in (1101, 1102):
-            self.desk.offline = False
+        self.desk.hear(code)
         for session in self._sessions.values():
             session.error(-1, code)
             if code == 1101:
@@ -244,11 +241,9 @@ class IbSandbox:
     def lose(self, code: int, back: int, seconds: float) -> None:
         """Tell of a loss now, and after some real seconds that it is over."""
         self._tell(code)
-        self.desk.offline = True
 
         async def later() -> None:
             await asyncio.sleep(seconds)
-            self.desk.offline = False
             self._tell(back)
 
         self._keep(later())

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from loaders.sandbox.ib import feed, reference
+from loaders.sandbox.ib.desk import BACK
 from loaders.sandbox.ib.wire import (
     AMBIGUOUS,
     MESSAGES,
@@ -47,11 +48,11 @@ class Session:
             6: lambda f: self.send(54, 1, f[3]),
             7: lambda f: self.send(55, 1, f[2]),
             8: lambda _: self.send(9, 1, 1),
-            9: self._later(reference.contract_details),
+            9: self._later(reference.contract_details, "contracts"),
             15: lambda _: None,
             16: lambda _: self.send(53, 1),
             17: lambda _: self.send(15, 1, self._owner.account),
-            20: self._later(reference.historical_bars),
+            20: self._later(reference.historical_bars, "history"),
             25: lambda _: None,
             49: lambda _: self.send(49, 1, int(self.desk.clock.now().timestamp())),
             59: self._switch,
@@ -61,7 +62,7 @@ class Session:
             64: lambda _: None,
             71: self._log_in,
             76: lambda f: self.send(74, 1, f[2]),
-            78: self._later(reference.option_parameters),
+            78: self._later(reference.option_parameters, "contracts"),
             99: lambda _: self.send(102),
             104: lambda f: self.send(107, f[1], ""),
         }
@@ -93,10 +94,12 @@ class Session:
             answer(fields)
 
     def _later(
-        self, answer: Callable[["Session", list[str]], Coroutine[Any, Any, None]]
+        self, answer: Callable[["Session", list[str]], Coroutine[Any, Any, None]], farm: str
     ) -> Callable[[list[str]], object]:
         """A question to the servers: it stays without an answer while they are lost."""
-        return lambda fields: None if self.desk.offline else self._spawn(answer(self, fields))
+        return lambda fields: (
+            None if self.desk.has_lost(farm) else self._spawn(answer(self, fields))
+        )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
@@ -184,7 +187,8 @@ class Session:
         if rule := faults.strike("connectivity", met=met):
             self._owner.lose(1100, rule.whole("code"), rule.number("seconds"))
         if rule := faults.strike("farm", met=met):
-            self._owner.lose(2103, 2104, rule.number("seconds"))
+            code = rule.whole("code")
+            self._owner.lose(code, BACK[code], rule.number("seconds"))
         if faults.strike("pacing", met=met):
             self.error(request, 100)
             return

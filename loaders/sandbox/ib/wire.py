@@ -29,7 +29,10 @@ MESSAGES = {
     1102: "Connectivity between IB and Trader Workstation has been restored- data maintained.",
     2103: "Market data farm connection is broken:usopt",
     2104: "Market data farm connection is OK:usopt",
+    2105: "HMDS data farm connection is broken:ushmds",
     2106: "HMDS data farm connection is OK:ushmds",
+    2110: "Connectivity between Trader Workstation and server is broken. It will be restored automatically.",
+    2157: "Sec-def data farm connection is broken:secdefnj",
     2158: "Sec-def data farm connection is OK:secdefnj",
 }
 AMBIGUOUS = "The contract description specified is ambiguous"

@@ -2,13 +2,14 @@
 
 import importlib.util
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from loaders.ib.service.gateway import Candidate, Gateway, OptionContract
+from loaders.ib.service.gateway import Candidate, Gateway, OptionContract, Quote
 from loaders.ib.service.live import gateway
 from loaders.ib.settings import IbSettings
 from loaders.sandbox.ib.listing import Instrument
@@ -17,6 +18,7 @@ from loaders.sandbox.ib.world import World
 from tests.conftest import require
 
 QUICK = {"quote_timeout": 3.0, "settle": 0.05, "connectivity_wait": 3.0, "connect_timeout": 5.0}
+Opened = Callable[..., Gateway]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -120,3 +122,15 @@ def candidate_of(contract: OptionContract) -> Candidate:
         contract.strike,
         contract.right,
     )
+
+
+def kinds(quotes: Sequence[Quote]) -> list[str | None]:
+    """Why each failed, or None."""
+    return [quote.failure.error_type if quote.failure else None for quote in quotes]
+
+
+@contextmanager
+def fault(sandbox: IbSandbox, text: str) -> Iterator[None]:
+    rule = sandbox.faults.add(text)
+    yield
+    sandbox.faults.remove(rule)

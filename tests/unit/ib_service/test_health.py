@@ -2,16 +2,16 @@
 
 import asyncio
 
-from loaders.ib.service.health import Health
+from loaders.ib.service.health import FARM_BROKEN, Farm, Health
 
 
-def heard(*said: tuple[int, str]) -> bool:
+def heard(*said: tuple[int, str], farm: Farm = "quotes") -> bool:
     async def run() -> bool:
         health = Health()
         for code, text in said:
             health.hear(code, text)
-        assert health.is_good is await health.wait(0)
-        return health.is_good
+        assert health.is_good(farm) is await health.wait(0, farm)
+        return health.is_good(farm)
 
     return asyncio.run(run())
 
@@ -26,6 +26,8 @@ def test_servers_are_lost_and_found() -> None:
     assert heard((1100, "lost"), (1102, "maintained"))
     assert heard((1100, "lost"), (1101, "data lost"))
     assert not heard((1100, "lost"), (2104, BACK))
+    assert not heard((2110, "broken. It will be restored automatically."))
+    assert heard((2110, "broken"), (1102, "maintained"))
 
 
 def test_a_farm_is_back_under_its_own_name_and_those_of_other_markets_do_not_count() -> None:
@@ -36,3 +38,27 @@ def test_a_farm_is_back_under_its_own_name_and_those_of_other_markets_do_not_cou
     assert heard((2103, BROKEN.replace("usopt", "eurofarm")))
     assert not heard((2103, BROKEN), (1100, "lost"), (1102, "maintained"))
     assert heard((200, "No security definition has been found:usopt"))
+
+
+def test_only_the_farm_that_a_question_needs_holds_it_up() -> None:
+    farms: tuple[Farm, ...] = ("quotes", "history", "contracts")
+    for code, broken in FARM_BROKEN.items():
+        said = code, "connection is broken:usfarm"
+        assert [farm for farm in farms if not heard(said, farm=farm)] == [broken]
+    for code in (1100, 2110):
+        assert not any(heard((code, "lost"), farm=farm) for farm in farms)
+
+
+def test_who_waits_goes_on_with_the_farm_and_not_with_another() -> None:
+    async def waited() -> bool:
+        health = Health()
+        health.hear(2103, BROKEN)
+        waiting = asyncio.ensure_future(health.wait(30, "quotes"))
+        await asyncio.sleep(0)
+        health.hear(2105, "broken:ushmds")
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        health.hear(2104, BACK)
+        return await waiting
+
+    assert asyncio.run(waited())

@@ -1,0 +1,217 @@
+"""Limits, servers and connections that break: rows that say so, and a new connection that goes on."""
+
+import socket
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from loaders.errors import SettingsError
+from loaders.ib.errors import ClientIdInUse, GatewayGone, GatewayTimeout
+from loaders.ib.service.gateway import Gateway, Underlying
+from loaders.ib.service.live import gateway
+from loaders.ib.settings import IbSettings
+from loaders.sandbox.ib.service import IbSandbox
+from loaders.sandbox.ib.world import World
+from tests.integration.ib_service.conftest import (
+    Opened,
+    candidate_of,
+    fault,
+    kinds,
+    settings_for,
+    some_contracts,
+)
+
+
+def test_what_is_turned_away_fails_as_pacing_and_is_counted(
+    tidy: IbSandbox, shared: Gateway
+) -> None:
+    shared.take_events()
+    with fault(tidy, "pacing:times=2"):
+        found = shared.quotes(some_contracts(tidy, 4), 1)
+    assert kinds(found).count("pacing") == 1  # the other one was the stock
+    assert sum(event.is_pacing for event in shared.take_events()) == 2
+
+
+def test_fewer_lines_than_thought_only_take_longer(tidy: IbSandbox, shared: Gateway) -> None:
+    with fault(tidy, "lines:count=3"):
+        found = shared.quotes(some_contracts(tidy, 10), 1, lines=10)
+    assert kinds(found) == [None] * 10
+
+
+def test_messages_that_the_gateway_lost_are_pacing_and_we_go_slower(
+    tidy: IbSandbox, opened: Opened
+) -> None:
+    contracts, mine = some_contracts(tidy, 20), opened({"settle": 5})
+    mine.server_time()
+    with fault(tidy, "rate:per_second=8"):
+        first = mine.quotes(contracts, 1, timeout=1)
+    assert "pacing" in kinds(first)
+    assert set(kinds(first)) <= {None, "pacing", "gateway_gone"}
+    assert all(quote.has_data == (quote.failure is None) for quote in first)
+    assert any(event.is_pacing and event.request_id == -1 for event in mine.take_events())
+    mine.reconnect()  # a third breach would cost the connection
+    assert kinds(mine.quotes(contracts, 1)) == [None] * 20
+
+
+def test_a_broken_connection_costs_the_rows_of_its_batch_and_the_next_batch_none(
+    tidy: IbSandbox, opened: Opened
+) -> None:
+    waited: list[float] = []
+    mine = opened({}, sleep=waited.append)
+    contracts = some_contracts(tidy, 8)
+    mine.server_time()
+    with fault(tidy, f"disconnect:after={tidy.requests + 5}"):
+        first = mine.quotes(contracts, 1, lines=3)
+    assert "gateway_gone" in kinds(first)
+    assert set(kinds(first)) <= {None, "gateway_gone"}
+    assert all(quote.bid is None for quote in first if quote.failure)
+    assert kinds(mine.quotes(contracts, 1)) == [None] * 8
+    assert waited == []
+
+
+def test_a_gateway_that_restarts_is_awaited(tidy: IbSandbox, opened: Opened) -> None:
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        assert tidy.wait_until_listening()
+
+    mine = opened({}, sleep=sleep)
+    contracts = some_contracts(tidy, 3)
+    mine.server_time()
+    with fault(tidy, f"restart:after={tidy.requests + 2}:seconds=0.5"):
+        assert "gateway_gone" in kinds(mine.quotes(contracts, 1))
+    assert kinds(mine.quotes(contracts, 1)) == [None] * 3
+    assert waited == [30.0]
+
+
+@pytest.mark.parametrize("code", [1101, 1102])
+def test_servers_that_are_lost_and_found_cost_nothing(
+    tidy: IbSandbox, shared: Gateway, code: int
+) -> None:
+    contracts = some_contracts(tidy, 4)
+    with fault(tidy, f"connectivity:after={tidy.requests + 2}:seconds=0.2:code={code}"):
+        found = shared.quotes(contracts, 1)
+    assert kinds(found) == [None] * 4
+    assert all(quote.iv for quote in found)
+    assert {1100, code} <= {event.code for event in shared.take_events()}
+
+
+def test_a_look_up_while_the_servers_are_lost_is_made_again(
+    tidy: IbSandbox, opened: Opened
+) -> None:
+    contracts = some_contracts(tidy, 3)
+    mine = opened({"timeout": 1})
+    mine.server_time()
+    tidy.lose_servers(1.5)
+    assert mine.qualify([candidate_of(c) for c in contracts]).contracts == contracts
+
+
+@pytest.mark.parametrize("code", [1100, 2110])
+def test_servers_that_stay_lost_are_said_to_be(tidy: IbSandbox, opened: Opened, code: int) -> None:
+    mine = opened({"connectivity_wait": 0.2, "timeout": 1})
+    mine.server_time()
+    tidy.notice(code)
+    try:
+        assert kinds(mine.quotes(some_contracts(tidy, 2), 1, timeout=0.2)) == ["connectivity"] * 2
+        (failed,) = mine.qualify([candidate_of(c) for c in some_contracts(tidy, 1)]).failed
+        assert failed[1].error_type == "no_answer"
+    finally:
+        tidy.notice(1102)
+
+
+def test_a_broken_farm_is_awaited(tidy: IbSandbox, shared: Gateway) -> None:
+    with fault(tidy, f"farm:after={tidy.requests + 1}:seconds=0.3"):
+        found = shared.quotes(some_contracts(tidy, 2), 1)
+    assert kinds(found) == [None] * 2
+
+
+def test_a_farm_that_is_not_asked_holds_nothing_up(tidy: IbSandbox, opened: Opened) -> None:
+    contracts = some_contracts(tidy, 2)
+    mine = opened({"connectivity_wait": 0.2, "timeout": 1.0})
+    tidy.notice(2105)
+    with fault(tidy, f"mute:conid={contracts[0].conid}"):
+        assert kinds(mine.quotes(contracts, 1, timeout=0.5)) == ["no_answer", None]
+    assert mine.previous_close(mine.stock("AAPL")).source == "ticker"
+    tidy.notice(2106)
+    tidy.notice(2157)
+    assert mine.previous_close(Underlying("AAPL", 265598, "NASDAQ")).source == "history"
+    tidy.notice(2158)
+
+
+def test_a_client_id_that_is_in_use_makes_way_for_the_next_of_the_pool(
+    tidy: IbSandbox, shared: Gateway, opened: Opened
+) -> None:
+    assert shared.probe("AAPL").client_id == 101
+    other = opened({"client_id": 101, "client_id_pool": [42, 43]})
+    assert other.probe("AAPL").client_id == 42
+    full = opened({"client_id": 101, "client_id_pool": [42]})
+    with pytest.raises(ClientIdInUse) as caught:
+        full.server_time()
+    assert "101, 42" in str(caught.value)
+    assert "client_id_pool" in caught.value.hint
+    other.reconnect()
+    assert full.probe("AAPL").client_id == 42
+
+
+def test_no_gateway_is_said_at_once_and_a_first_wait_is_kept() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    waited: list[float] = []
+    settings = IbSettings(host="127.0.0.1", port=port)
+    patient = gateway(settings, sleep=waited.append, first_waits=(1.0, 2.0))
+    with patient as nobody, pytest.raises(GatewayGone) as caught:
+        nobody.server_time()
+    assert waited == [1.0, 2.0]
+    assert str(port) in str(caught.value)
+    assert "IB_PORT" in caught.value.hint
+    with (
+        gateway(
+            settings, sleep=waited.append, first_waits=(5.0,), cancelling=lambda: True
+        ) as nobody,
+        pytest.raises(GatewayGone),
+    ):
+        nobody.server_time()
+    assert waited == [1.0, 2.0]
+    with pytest.raises(SettingsError, match="no gateway is named"), gateway(IbSettings()):
+        pass
+
+
+def test_a_port_where_nobody_answers_is_a_time_out() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        settings = IbSettings(host="127.0.0.1", port=silent.getsockname()[1], connect_timeout=0.3)
+        with gateway(settings) as mute, pytest.raises(GatewayTimeout, match="did not answer"):
+            mute.server_time()
+
+
+def test_a_log_in_that_is_never_answered_is_tried_again(tidy: IbSandbox, opened: Opened) -> None:
+    waited: list[float] = []
+    mine = opened({"connect_timeout": 1}, sleep=waited.append, first_waits=(1.0,))
+    with fault(tidy, "no-login:times=1"):
+        assert mine.source() == "SANDBOX"
+    assert waited == [1.0]
+
+
+def test_an_injected_clock_stamps_every_row(tidy: IbSandbox, opened: Opened) -> None:
+    at = datetime(2026, 11, 19, 16, 30, 7, tzinfo=UTC)
+    mine = opened({}, clock=lambda: at)
+    (quote,) = mine.quotes(some_contracts(tidy, 1), 1)
+    assert mine.now() == quote.captured_at == quote.asof_at == quote.und_quote_at == at
+    assert {event.at for event in mine.take_events()} == {at}
+
+
+def test_account_numbers_are_in_nothing_that_comes_out() -> None:
+    world = World(["AAPL"])
+    with IbSandbox(world, account="U7654321") as live:
+        live.faults.add("error:code=420:message=No permission for account U7654321, DU1234567")
+        with gateway(settings_for(live)) as opened:
+            assert opened.source() == "IBKR"
+            told: list[Any] = [*opened.quotes(some_contracts(live, 1), 1), opened.probe("AAPL")]
+            told += opened.take_events()
+    assert "<account>" in repr(told[0])
+    assert "7654321" not in repr(told)
+    assert "1234567" not in repr(told)

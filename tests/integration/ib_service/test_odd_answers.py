@@ -1,0 +1,171 @@
+"""Values, contracts and codes that are not as they should be cost rows that say so, and nothing else."""
+
+import dataclasses
+import math
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from loaders.ib.errors import GatewayTimeout
+from loaders.ib.service.gateway import Gateway
+from loaders.sandbox.ib.service import IbSandbox
+from loaders.sandbox.ib.world import Query
+from tests.integration.ib_service.conftest import (
+    Opened,
+    candidate_of,
+    fault,
+    kinds,
+    listed,
+    some_contracts,
+)
+
+
+def test_no_sentinel_gets_through(tidy: IbSandbox, shared: Gateway) -> None:
+    with fault(tidy, "sentinel-greeks"), fault(tidy, "no-quote"):
+        found = shared.quotes(some_contracts(tidy, 4), 1)
+    for quote in found:
+        assert quote.has_data
+        assert (quote.bid, quote.ask, quote.iv, quote.delta, quote.vega, quote.theta) == (None,) * 6
+        assert (quote.und_price, quote.bid_size) == (None, 0)
+        assert quote.opt_price_model is not None
+        for name in (field.name for field in dataclasses.fields(quote)):
+            value = getattr(quote, name)
+            if isinstance(value, float):
+                assert math.isfinite(value)
+                assert value >= 0 or name in ("delta", "theta")
+
+
+def test_sizes_and_the_close_before_are_no_quote(tidy: IbSandbox, opened: Opened) -> None:
+    untraded = [
+        contract
+        for contract in some_contracts(tidy, 400)
+        for row in tidy.world.find(Query(conid=contract.conid), tidy.clock.date())
+        if tidy.world.quote(row, tidy.clock).last is None
+    ][:1]
+    both = [*untraded, *some_contracts(tidy, 2, "MSFT")]
+    mine = opened()
+    with fault(tidy, "no-quote:symbol=AAPL"):
+        assert kinds(mine.quotes(both, 1)) == [None] * 3  # the model has a price
+        with fault(tidy, "no-greeks:symbol=AAPL"):
+            found = mine.quotes(both, 1, timeout=1)
+    assert kinds(found) == ["no_price", None, None]
+    assert (found[0].bid_size, found[0].bid, found[0].has_data) == (0, None, True)
+    assert found[0].close_prev is not None
+    with fault(tidy, "permission:code=10090"), fault(tidy, "no-quote:symbol=AAPL"):
+        assert kinds(mine.quotes(both, 1, timeout=1)) == ["no_permission", "partial", "partial"]
+
+
+def test_a_contract_that_never_ticks_fails_and_serves_no_older_price(
+    tidy: IbSandbox, opened: Opened
+) -> None:
+    contracts, mine = some_contracts(tidy, 3), opened()
+    assert kinds(mine.quotes(contracts, 1)) == [None] * 3
+    with fault(tidy, f"mute:conid={contracts[1].conid}"):
+        found = mine.quotes(contracts, 1, timeout=1)
+    assert kinds(found) == [None, "no_answer", None]
+    assert (found[1].bid, found[1].iv, found[1].close_prev, found[1].asof_at) == (None,) * 4
+    with fault(tidy, f"mute:conid={contracts[1].conid}:times=1"):  # the stream has it
+        assert kinds(mine.quotes(contracts, 1)) == [None] * 3
+
+
+def test_greeks_that_come_late_are_awaited_by_a_stream_and_missing_ones_are_none(
+    tidy: IbSandbox, opened: Opened
+) -> None:
+    contracts, mine = some_contracts(tidy, 3), opened()
+    with fault(tidy, "greeks-late:seconds=0.1"):
+        assert all(quote.iv for quote in mine.quotes(contracts, 1))
+    with fault(tidy, f"no-greeks:conid={contracts[0].conid}"):
+        found = mine.quotes(contracts, 1, timeout=1)
+    assert [quote.iv is None for quote in found] == [True, False, False]
+    assert kinds(found) == [None] * 3
+    assert found[0].bid is not None
+
+
+def test_a_complete_snapshot_is_not_held_until_its_end(tidy: IbSandbox, shared: Gateway) -> None:
+    contracts = some_contracts(tidy, 2)
+    before = len(tidy.asked("cancelMktData"))
+    with fault(tidy, "snapshot-end:seconds=3600"):
+        assert kinds(shared.quotes(contracts, 1)) == [None] * 2
+    assert len(tidy.asked("cancelMktData")) - before == 3  # the stock's too
+
+
+def test_after_the_close_frozen_data_tell_the_last_quotes(tidy: IbSandbox, shared: Gateway) -> None:
+    tidy.set_clock("2026-11-19T17:00:00")
+    contracts = some_contracts(tidy, 2)
+    assert [quote.bid for quote in shared.quotes(contracts, 1)] == [None, None]
+    frozen = shared.quotes(contracts, 2)
+    assert [quote.market_data_type for quote in frozen] == [2, 2]
+    assert all(quote.ask for quote in frozen)
+
+
+def test_open_interest_changes_in_the_morning_and_may_be_missing(
+    tidy: IbSandbox, opened: Opened
+) -> None:
+    mine = opened()
+    tidy.set_clock("2026-11-20T04:00:00")
+    contracts = [c for c in some_contracts(tidy, 30) if c.expiry > date(2026, 11, 20)][:6]
+    early = [row.open_interest for row in mine.open_interest(contracts)]
+    tidy.set_clock("2026-11-20T07:30:00")
+    late = [row.open_interest for row in mine.open_interest(contracts)]
+    assert early != late
+    with fault(tidy, f"no-oi:conid={contracts[0].conid}"):
+        found = mine.open_interest(contracts, timeout=1)
+    assert [row.open_interest for row in found] == [None, *late[1:]]
+    assert found[0].failure is None
+
+
+def test_the_close_before_the_open_is_yesterday_s(tidy: IbSandbox, shared: Gateway) -> None:
+    tidy.set_clock("2026-11-20T09:25:00")
+    apple = shared.stock("AAPL")
+    expected = Decimal(str(tidy.world.close_price("AAPL", date(2026, 11, 19))))
+    by_bar = shared.previous_close(apple)
+    assert (by_bar.price, by_bar.close_date) == (expected, date(2026, 11, 19))
+    with fault(tidy, "history"):
+        by_quote = shared.previous_close(apple)
+    assert (by_quote.price, by_quote.close_date, by_quote.source) == (expected, None, "ticker")
+
+
+def test_option_parameters_may_be_empty_or_never_come(tidy: IbSandbox, opened: Opened) -> None:
+    patient = opened({"timeout": 1})
+    apple = patient.stock("AAPL")
+    with fault(tidy, "secdef-empty"):
+        assert patient.option_params(apple) == []
+    with fault(tidy, "secdef-hang"), pytest.raises(GatewayTimeout, match="option parameters"):
+        patient.option_params(apple)
+    assert patient.option_params(apple)
+
+
+def test_a_look_up_that_hangs_is_not_impossible(tidy: IbSandbox, opened: Opened) -> None:
+    contracts = some_contracts(tidy, 6)
+    asked = [candidate_of(contract) for contract in contracts]
+    with fault(tidy, f"details-hang:conid={contracts[2].conid}"):
+        found = opened({"timeout": 1, "qualify_batch_size": 4}).qualify(asked)
+    assert [c for c, _ in found.failed] == [asked[2]]
+    assert found.failed[0][1].error_type == "no_answer"
+    assert found.contracts == [*contracts[:2], *contracts[3:]]
+    assert found.impossible == []
+
+
+def test_what_is_told_not_to_exist_is_impossible_and_a_crossed_quote_is_kept_as_it_came(
+    tidy: IbSandbox, shared: Gateway
+) -> None:
+    contracts = some_contracts(tidy, 3)
+    with fault(tidy, f"flaky-contract:conid={contracts[0].conid}"):
+        found = shared.qualify([candidate_of(contract) for contract in contracts])
+    assert found.impossible == [candidate_of(contracts[0])]
+    with fault(tidy, f"crossed:conid={contracts[0].conid}"):
+        crossed = [q.bid > q.ask for q in shared.quotes(contracts, 1) if q.bid and q.ask]
+    assert crossed[0]
+    assert not any(crossed[1:])
+
+
+def test_a_code_that_nobody_knows_fails_its_row_and_is_told(
+    tidy: IbSandbox, shared: Gateway
+) -> None:
+    contracts = [row.conid for row in listed(tidy)[:1]]
+    with fault(tidy, f"error:conid={contracts[0]}:code=9876:message=What is this"):
+        (quote,) = shared.quotes(some_contracts(tidy, 1), 1)
+    assert quote.failure is not None
+    assert (quote.failure.error_type, quote.failure.error_code) == ("unknown", 9876)
+    assert quote.failure.error_message == "What is this"
