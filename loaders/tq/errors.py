@@ -1,5 +1,7 @@
 """What can go wrong between us and the futures servers, told apart by who can mend it."""
 
+from datetime import date
+
 from loaders.errors import SettingsError, UpstreamError
 
 
@@ -25,11 +27,19 @@ class UnknownSymbol(SettingsError):
 
 
 class TqAnswerError(UpstreamError):
-    """An answer that cannot be right, such as a continuous series without a bar."""
+    """An answer that cannot be right, such as a continuous series without a bar.
+
+    `trading_day`: the day of ticks that was asked for; None where none was yet."""
+
+    trading_day: date | None = None
 
 
 class TqTransport(UpstreamError):
-    """A server cannot be reached, broke off, or answered with an error page; worth a retry."""
+    """A server cannot be reached, broke off, or answered with an error page; worth a retry.
+
+    `trading_day`: the day of ticks that was asked for; None where none was yet."""
+
+    trading_day: date | None = None
 
 
 class TqTimeout(TqTransport):

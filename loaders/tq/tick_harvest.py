@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import date
 from itertools import groupby
 
 from loaders.errors import DataQualityError, UpstreamError
@@ -25,7 +26,7 @@ def answers(
     """An answer, or why there is none, for each day, in their order.
 
     Each group of days of one contract has a process. What goes wrong with one day (OF_A_DAY) is that
-    day's, and the next one is asked for; on two in a row, or with anything else, all days left of the
+    day's, and the others are asked for; on two in a row, or with anything else, all days left of the
     group get an error. Files of answers are deleted by who takes them.
     """
     held = groups(days, run.settings.concurrency)
@@ -60,40 +61,75 @@ def answers(
             thread.join()
 
 
+class _Told:
+    """What became of the days of a group, handed on in their order."""
+
+    def __init__(
+        self, group: Sequence[Scheduled], queue: "queue.SimpleQueue[TickAnswer | Exception]"
+    ) -> None:
+        self._queue, self._waiting = queue, [day.trading_day for day in group]
+        self._found: dict[date, TickAnswer | Exception] = {}
+
+    def __contains__(self, day: Scheduled) -> bool:
+        return day.trading_day in self._found
+
+    def put(self, day: date, answer: TickAnswer | Exception) -> None:
+        self._found[day] = answer
+        while self._waiting and self._waiting[0] in self._found:
+            self._queue.put(self._found[self._waiting.pop(0)])
+
+    def end(self, error: Exception) -> None:
+        """The same of all that are left."""
+        for day in list(self._waiting):
+            if day not in self._found:
+                self.put(day, error)
+
+
 def _ask(
-    run: Context, group: Sequence[Scheduled], told: "queue.SimpleQueue[TickAnswer | Exception]"
+    run: Context, group: Sequence[Scheduled], queue_: "queue.SimpleQueue[TickAnswer | Exception]"
 ) -> None:
-    """Put one answer or error for each day of the group, whatever happens."""
-    left, in_a_row = list(group), 0
-    while left:
-        try:
-            ranges = [DayRange(d.trading_day, *bounds(d.trading_day, run.days)) for d in left]
-            for answer in run.harvest.ticks(left[0].contract, ranges):
-                told.put(answer)
-                left, in_a_row = left[1:], 0
-            return
-        except OF_A_DAY as error:
-            told.put(error)
-            left, in_a_row = left[1:], in_a_row + 1
-            if in_a_row == 2:
-                silent = isinstance(error, TqTimeout)
-                kind = TqTransport if silent else NotAsked
-                _put_all(told, kind(f"{error}, on two days in a row", hint=error.hint), len(left))
+    """Put one answer or error for each day of the group, whatever happens.
+
+    A day that was heard to have no tick, and is not told because another one failed before the session
+    had shown any, is asked for once more, after those that were not reached."""
+    told, heard, in_a_row = _Told(group, queue_), set[Scheduled](), 0
+    try:
+        ranges = {day: found for day in group if (found := _range(run, day, told))}
+        left = list(ranges)
+        while left:
+            try:
+                asked = [ranges[day] for day in left]
+                for answer in run.harvest.ticks(left[0].contract, asked):
+                    told.put(answer.trading_day, answer)
                 return
-        except DataQualityError as error:  # of the calendar, and of one of them alone
-            _put_all(told, NotAsked(str(error)), len(left))
-            return
-        except BaseException as error:
-            known = error if isinstance(error, Exception) else RuntimeError(str(error))
-            _put_all(told, known, len(left))
-            return
+            except OF_A_DAY as error:
+                at = next(
+                    (n for n, d in enumerate(left) if d.trading_day == error.trading_day), None
+                )
+                if at is None:  # before any was asked for
+                    raise _of_all(error, str(error)) from error
+                in_a_row = 1 if set(left[:at]) - heard else in_a_row + 1
+                heard.update(left[:at])
+                told.put(left[at].trading_day, error)
+                if in_a_row == 2:
+                    raise _of_all(error, f"{error}, on two days in a row") from error
+                left = sorted((d for d in left if d not in told), key=lambda day: day in heard)
+    except BaseException as error:
+        told.end(error if isinstance(error, Exception) else RuntimeError(str(error)))
 
 
-def _put_all(
-    told: "queue.SimpleQueue[TickAnswer | Exception]", error: Exception, count: int
-) -> None:
-    for _ in range(count):
-        told.put(error)
+def _range(run: Context, day: Scheduled, told: _Told) -> DayRange | None:
+    """None, and told so, of a day that the calendar lacks."""
+    try:
+        return DayRange(day.trading_day, *bounds(day.trading_day, run.days))
+    except DataQualityError as error:
+        told.put(day.trading_day, NotAsked(str(error)))
+        return None
+
+
+def _of_all(error: UpstreamError, why: str) -> UpstreamError:
+    """What the days left of a group get: servers that are silent are gone."""
+    return (TqTransport if isinstance(error, TqTimeout) else NotAsked)(why, hint=error.hint)
 
 
 def groups(days: Sequence[Scheduled], concurrency: int) -> list[list[Scheduled]]:

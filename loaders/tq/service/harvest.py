@@ -9,6 +9,7 @@ When the harvest is closed, every process ends.
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -87,8 +88,12 @@ class Harvest:
         return answers.daily_table(path)
 
     def ticks(self, contract: str, ranges: Sequence[DayRange]) -> Iterator[TickAnswer]:
-        """An answer for each range, in order; a day that fails is asked again before the next."""
-        settings, done, failed = self._settings, 0, 0
+        """An answer for each range, in order; a day that fails is asked again before the next.
+
+        What fails in the end names its day (`trading_day` of TqTransport, TqAnswerError). Days before it
+        that had no tick may not be told by then: that needs the whole session."""
+        settings, done = self._settings, 0
+        failed: Counter[date | None] = Counter()
         folder = self._file("ticks").with_suffix("")
         folder.mkdir()
         while done < len(ranges):
@@ -99,13 +104,14 @@ class Harvest:
             args = {"contract": contract, "folder": str(folder), "pace": settings.pace}
             try:
                 for item in self._days_of_ticks(asked, args):
-                    done, failed = done + 1, 0
+                    done += 1
+                    failed.clear()
                     yield answers.tick_answer(item)
             except TqTransport as error:
-                failed += 1
-                if failed > settings.retries:
+                failed[error.trading_day] += 1
+                if failed[error.trading_day] > settings.retries:
                     raise
-                self._pause(failed, error)
+                self._pause(failed[error.trading_day], error)
 
     def recent_ticks(self, contract: str, n: int) -> "pa.Table":
         """The newest ticks (at most 8,000), which need no permission; columns as in `TickAnswer`."""
@@ -143,10 +149,21 @@ class Harvest:
         process = self._process()
         days = asked[: self._settings.days_per_process - process.days]
         process.days += len(days)
+        asking: date | None = None
         try:
-            yield from process.items("ticks", {**args, "ranges": days})
-        except REFUSALS:
+            for item in process.items("ticks", {**args, "ranges": days}):
+                if "asking" in item:
+                    asking = date.fromisoformat(item["asking"])
+                else:
+                    yield item
+        except REFUSALS as error:
+            if isinstance(error, TqAnswerError):
+                error.trading_day = asking
             self._give_back(process)
+            raise
+        except TqTransport as error:
+            error.trading_day = asking
+            process.kill()
             raise
         except BaseException:  # also of whoever reads no further
             process.kill()

@@ -146,8 +146,9 @@ def test_a_server_that_never_answers_is_given_up(
     one: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
     one.faults.add(f"never-ready:contract={CONTRACT}")
-    with pytest.raises(TqTimeout, match=r"no sign of life for 2 s \(ticks\)"):
+    with pytest.raises(TqTimeout, match=r"no sign of life for 2 s \(ticks\)") as silent:
         fetch(own_harvest(one, {"timeout": 2}), world)
+    assert silent.value.trading_day == DAYS[0]
 
 
 def test_a_broken_connection_costs_a_retry_and_no_row(

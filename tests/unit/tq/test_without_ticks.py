@@ -1,10 +1,12 @@
 """A day that alone fails, night after night: until when it is a failure, and what ends it."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -14,8 +16,10 @@ from loaders.ticks.frame import DayKey
 from loaders.ticks.store import NoDataRow
 from loaders.tq.backlog import Scheduled, backlog
 from loaders.tq.datasets import ticks
-from loaders.tq.errors import TqClientError, TqTimeout, TqTransport, UnknownSymbol
+from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport, UnknownSymbol
 from loaders.tq.service.answers import DayRange, TickAnswer
+from loaders.tq.service.harvest import Harvest
+from loaders.tq.settings import TqSettings
 from loaders.tq.tick_harvest import NotAsked, answers
 from loaders.tq.without_ticks import without_ticks
 from loaders.warehouse.postgres import WarehouseAway
@@ -148,28 +152,63 @@ def test_a_warehouse_that_is_away_says_nothing_of_a_day() -> None:
     assert nights.store.rows == {}
 
 
-class Harvest:
-    def __init__(self, wrong: dict[date, Exception]) -> None:
-        self.wrong = wrong
+class Client:
+    """A process of the client, to which some days are empty and some are too much."""
 
-    def ticks(self, contract: str, ranges: Sequence[DayRange]) -> Iterator[TickAnswer]:
-        for asked in ranges:
-            if asked.trading_day in self.wrong:
-                raise self.wrong[asked.trading_day]
-            yield TickAnswer(asked.trading_day, None, 9, True)
+    alive, days = True, 0
+
+    def __init__(self, wrong: dict[date, Exception], empty: Collection[date]) -> None:
+        self.wrong, self.empty = wrong, empty
+        self.asked: list[date] = []
+
+    def items(self, _: str, args: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        held_back: list[dict[str, Any]] = []
+        seen = False
+        for text, *_ns in args["ranges"]:
+            day = date.fromisoformat(text)
+            self.asked.append(day)
+            yield {"asking": text}
+            if day in self.wrong:
+                raise self.wrong[day]
+            rows = 0 if day in self.empty else 9
+            held_back.append({"trading_day": text, "path": None, "rows": rows})
+            seen = seen or rows > 0
+            while seen and held_back:
+                yield held_back.pop(0) | {"more_days_had_rows": True}
+        for item in held_back:
+            yield item | {"more_days_had_rows": False}
+
+    def kill(self) -> None:
+        """The next one is as good."""
+        self.days = 0
 
 
-def told(wrong: dict[date, Exception]) -> list[str]:
-    run = Nights().load(0, Harvest(wrong))
-    found = list(answers(run, [on(day) for day in DAYS]))
-    assert [day.trading_day for day, _ in found] == DAYS
-    return [
-        type(answer).__name__ if isinstance(answer, Exception) else str(answer.rows)
-        for _, answer in found
-    ]
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """What a load is told of each day: its ticks, or what failed; of an empty one, whether its session had
+    ticks of another."""
+
+    def ask(wrong: dict[date, Exception], empty: Collection[date] = ()) -> list[str]:
+        client = Client(wrong, empty)
+        harvest = Harvest(TqSettings(retries=0), tmp_path / str(uuid4()))
+        monkeypatch.setattr(harvest, "_process", lambda: client)
+        run = Nights().load(0, harvest)
+        found = list(answers(run, [on(day) for day in DAYS]))
+        assert [day.trading_day for day, _ in found] == DAYS
+        assert max(map(client.asked.count, client.asked)) <= 2
+        return [
+            type(answer).__name__
+            if isinstance(answer, Exception)
+            else str(answer.rows or answer.more_days_had_rows)
+            for _, answer in found
+        ]
+
+    return ask
 
 
-def test_a_day_that_the_client_chokes_on_costs_no_other_and_two_in_a_row_the_rest() -> None:
+def test_a_day_that_the_client_chokes_on_costs_no_other_and_two_in_a_row_the_rest(
+    told: Callable[..., list[str]],
+) -> None:
     choked = TqClientError("a column is not there")
     assert told({}) == ["9"] * 5
     assert told({DAYS[1]: choked, DAYS[3]: choked}) == [
@@ -180,7 +219,37 @@ def test_a_day_that_the_client_chokes_on_costs_no_other_and_two_in_a_row_the_res
     ]  # fmt: skip
 
 
-def test_servers_that_are_away_or_silent_for_two_days_end_the_group() -> None:
+def test_a_day_that_fails_after_empty_ones_is_the_one_that_is_told_so(
+    told: Callable[..., list[str]],
+) -> None:
+    choked = TqClientError("a column is not there")
+    assert told({DAYS[2]: choked}, DAYS[:2]) == ["True", "True", "TqClientError", "9", "9"]
+    assert told({DAYS[2]: choked}, DAYS) == ["False", "False", "TqClientError", "False", "False"]
+    # between the two the servers answered
+    assert told({DAYS[1]: choked, DAYS[3]: choked}, DAYS[:3]) == [
+        "True", "TqClientError", "True", "TqClientError", "9",
+    ]  # fmt: skip
+    wrong: UpstreamError = TqAnswerError("no bar")
+    assert told({DAYS[1]: wrong}, DAYS[:1])[:2] == ["True", "TqAnswerError"]
+    both = told({DAYS[1]: choked, DAYS[2]: choked}, DAYS[:1])
+    assert both == ["NotAsked", "TqClientError", "TqClientError", "NotAsked", "NotAsked"]
+
+
+def test_a_day_that_the_calendar_lacks_costs_no_other() -> None:
+    run = Nights().load(0, SimpleNamespace(ticks=lambda _, ranges: map(whole, ranges)))
+    strange = on(FIRST + timedelta(100))
+    (_, first), (_, second) = answers(run, [on(FIRST), strange])
+    assert isinstance(first, TickAnswer)
+    assert isinstance(second, NotAsked)
+
+
+def whole(asked: DayRange) -> TickAnswer:
+    return TickAnswer(asked.trading_day, None, 9, True)
+
+
+def test_servers_that_are_away_or_silent_for_two_days_end_the_group(
+    told: Callable[..., list[str]],
+) -> None:
     assert told({DAYS[1]: TqTransport("nobody answers")}) == ["9", *["TqTransport"] * 4]
     silent: UpstreamError = TqTimeout("no sign of life")
     assert told({DAYS[0]: silent, DAYS[1]: silent}) == [*["TqTimeout"] * 2, *["TqTransport"] * 3]

@@ -25,7 +25,7 @@ TICK_FIELDS = [
 def ticks(
     session: Session, contract: str, ranges: list[list[Any]], folder: str, pace: float
 ) -> None:
-    """One `item` for each range (trading day, first ns, end ns).
+    """For each range (trading day, first ns, end ns) an `item` that it is asked for, and later its answer.
 
     The ranges' own order is kept. A day without a tick is told once it is known whether another
     day of the contract had some in this session, or, after the last, whether the service has any
@@ -38,6 +38,7 @@ def ticks(
     for number, (day, start, end) in enumerate(ranges):
         if number and pace:
             time.sleep(pace)
+        session.tell({"item": {"asking": day}})
         with _Watch(
             lambda: len(session.ticks_in_memory(contract)),
             lambda n: session.tell({"progress": f"{contract}: {n} ticks"}),
