@@ -61,6 +61,7 @@ EXAMPLES = {
     "ib.host": "127.0.0.1",
     "ib.universe": "/srv/ib/universe.csv",
     "ib.slot_range": "09:30-16:00",
+    "ib.archive_folder": "/srv/ib/archive",
     "ib.max_dte": 180,
     "ib.max_strikes_per_expiry": 20,
 }
@@ -85,6 +86,7 @@ DEFAULTS = {
     "ib.host": "none: the source is not loaded",
     "ib.universe": "the examples shipped",
     "ib.slot_range": "all slots",
+    "ib.archive_folder": "`archive` below the home",
     "ib.max_dte": "all that are listed",
     "ib.max_strikes_per_expiry": "all in the range",
 }

@@ -143,6 +143,25 @@ class IbSettings(Section):
     history_probe: int = Field(
         0, ge=0, description="contracts that historical data are asked of after the close, to tell"
     )
+    archive_folder: Path | None = Field(
+        None, description="where closed days go as Parquet files; empty: `archive` below the home"
+    )
+    intraday_retain_days: int = Field(
+        60, ge=1, description="days that slots stay in the warehouse once they are archived"
+    )
+    error_log_retain_days: int = Field(30, ge=1, description="days that logs of errors stay")
+    weekly_compaction_enabled: bool = Field(
+        True, description="`quotemill archive` compacts a week's files once the week is over"
+    )
+    same_day_compaction_enabled: bool = Field(
+        False, description="`quotemill archive` compacts at once what it wrote"
+    )
+    target_file_size_mb: int = Field(
+        192,
+        ge=1,
+        le=4096,
+        description="size of compacted files; two thirds of it will do: 128 MB of 192",
+    )
     risk_free_rate: float = Field(0.04, description="a year's, of recomputed volatilities")
     dividend_yield: float = Field(0.0, description="a year's, of recomputed volatilities")
     min_slot_coverage: float = Field(
@@ -185,7 +204,14 @@ class IbSettings(Section):
             raise ValueError("two times of New York, ascending: 09:30-16:00")
         return value
 
-    @field_validator("host", "universe", "max_dte", "max_strikes_per_expiry", mode="before")
+    @field_validator("archive_folder")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser().absolute()
+
+    @field_validator(
+        *("host", "universe", "archive_folder", "max_dte", "max_strikes_per_expiry"), mode="before"
+    )
     @classmethod
     def _none_if_empty(cls, value: Any) -> Any:
         return None if value == "" else value

@@ -16,6 +16,7 @@ import typer
 
 from loaders.cli import shell
 from orchestration.cli import (
+    archive,
     build,
     inspect,
     logscan,
@@ -53,6 +54,7 @@ app.command("doctor")(inspect.doctor_command)
 app.command("reconcile")(reconcile.reconcile_command)
 app.command("selfcheck")(options.selfcheck_command)
 app.command("logscan")(logscan.logscan_command)
+app.command("archive")(archive.archive_command)
 app.add_typer(warehouse.app, name="warehouse")
 app.add_typer(questdb.app, name="questdb")
 app.add_typer(manifest.app, name="manifest")

@@ -13,6 +13,7 @@ from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 from tests.conftest import DBT_DATABASE
+from tests.integration.dbt.option_days import land_days as land_option_days
 from tests.integration.dbt.raw import land, land_real_market, security
 from tests.integration.dbt.two_codes import CODES, DAYS, land_days
 
@@ -48,7 +49,7 @@ class Outcome:
 def warehouse_dsn(request: pytest.FixtureRequest) -> str:
     """The URL of a database of the name for which the project is parsed: empty, or as the fixtures
     `models` or `built` say."""
-    for filled in ("models", "built_dsn"):
+    for filled in ("option_days", "models", "built_dsn"):
         if filled in request.fixturenames:
             return str(request.getfixturevalue(filled))
     return str(request.getfixturevalue("new_database")(DBT_DATABASE))
@@ -109,6 +110,30 @@ def models(
         assert outcome.success, outcome.error
 
     return filled_database("models", fill, DBT_DATABASE)
+
+
+@pytest.fixture(scope="session")
+def _option_days() -> dict[str, str]:
+    return {}
+
+
+@pytest.fixture
+def option_days(
+    _option_days: dict[str, str],
+    models: str,
+    new_database: Callable[..., str],
+    dbt_on: Callable[[Warehouse], Callable[..., Outcome]],
+    tmp_path: Path,
+) -> str:
+    """The URL of a warehouse with all of it built, and the days of tests.integration.dbt.option_days."""
+    if not _option_days:
+        made = prepared(models, tmp_path)
+        with made.connect(autocommit=True) as conn:
+            land_option_days(conn)
+        outcome = dbt_on(made)("run", "-s", "chain_daily_clean", "int_option_days__counted")
+        assert outcome.success, outcome.error
+        _option_days["dsn"] = new_database(template=models)
+    return new_database(DBT_DATABASE, template=_option_days["dsn"])
 
 
 @pytest.fixture

@@ -1,0 +1,164 @@
+"""Which days are closed, and what of them is not in the archive yet.
+
+A day is closed once it is over in New York and its slots and its open interest were judged, passed or failed:
+`coverage_verdict` and `oi_verdict` of qa_option_day are no longer pending. So nothing is archived before dbt has
+built it. Open interest of a day without a verdict, as of the session before the first one, is closed after a week.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+
+from loaders.errors import UsageError
+from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.postgres import Warehouse
+from orchestration.archive.views import View
+
+NEW_YORK = ZoneInfo("America/New_York")
+_JUDGED = "d.coverage_verdict <> 'pending' and d.oi_verdict <> 'pending'"
+
+
+def today(as_of: datetime) -> date:
+    return as_of.astimezone(NEW_YORK).date()
+
+
+def judge_at(conn: psycopg.Connection, warehouse: Warehouse, as_of: datetime) -> None:
+    """Have verdicts of this instant in this session. Raises UsageError before the first build."""
+    if not has_relation(conn, f"{warehouse.inner_schema('qa')}.qa_option_day"):
+        raise UsageError("option chains were never built", hint="quotemill run ib")
+    conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
+
+
+def mark_changed(
+    conn: psycopg.Connection, warehouse: Warehouse, view: View, fingerprint: str
+) -> None:
+    """Note which partitions changed since the last run, by the change feed; all where the view has other
+    columns than then. The cursor moves in the same transaction: a run that is cut short forgets nothing."""
+    schema = warehouse.inner_schema("options")
+    reader = f"{schema}.archive of {view.name}"
+    followed = [name if "." in name else f"{schema}.{name}" for name in view.follows]
+    values = {
+        "schema": schema,
+        "view": view.name,
+        "reader": reader,
+        "fingerprint": fingerprint,
+        "tables": followed,
+    }
+    conn.execute(
+        """
+        with cursor as (
+            select seen from ops.change_cursors
+            where reader = %(reader)s and fingerprint = %(fingerprint)s
+        )
+        update ops.archive_partitions as p set is_stale = true
+        where p.schema_name = %(schema)s and p.view_name = %(view)s and not p.is_stale
+            and (not exists (select from cursor) or exists (
+                select from ops.changes as c cross join cursor as k
+                where c.table_name = any(%(tables)s)
+                    and c.xid >= pg_snapshot_xmin(k.seen)
+                    and not pg_visible_in_snapshot(c.xid, k.seen)
+                    and c.key in ('', p.underlying)
+                    and c.dates @> p.partition_date
+            ))
+        """,
+        values,
+    )
+    conn.execute(
+        "insert into ops.change_cursors (reader, seen, fingerprint) "
+        "values (%(reader)s, pg_current_snapshot(), %(fingerprint)s) "
+        "on conflict (reader) do update set seen = excluded.seen, "
+        "fingerprint = excluded.fingerprint, moved_at = excluded.moved_at",
+        values,
+    )
+
+
+def to_look_at(
+    conn: psycopg.Connection,
+    warehouse: Warehouse,
+    view: View,
+    as_of: datetime,
+    *,
+    again: Sequence[tuple[date, str]] = (),
+    days: tuple[date | None, date | None] = (None, None),
+    symbols: Sequence[str] | None = None,
+) -> dict[date, list[str]]:
+    """Closed days with underlyings that are not archived, changed since, or are to be archived `again`."""
+    qa = warehouse.inner_schema("qa")
+    if view.counted is not None:
+        closed = (
+            f"select d.trade_date, d.symbol from {qa}.qa_option_day as d "
+            f"where {_JUDGED} and d.{view.counted} > 0"
+        )
+    else:
+        assert view.landed is not None
+        closed = (
+            f"select i.trade_date, i.symbol from (select distinct {view.day} as trade_date, symbol "
+            f"from {view.landed.qualified}) as i left join {qa}.qa_option_day as d "
+            "on i.symbol = d.symbol and i.trade_date = d.trade_date "
+            f"where ({_JUDGED}) or (d.symbol is null and i.trade_date < %(today)s - 7)"
+        )
+    query = f"""
+        select c.trade_date, array_agg(c.symbol order by c.symbol)
+        from ({closed}) as c
+        where c.trade_date < %(today)s
+            and (%(since)s::date is null or c.trade_date >= %(since)s)
+            and (%(until)s::date is null or c.trade_date <= %(until)s)
+            and (%(symbols)s::text[] is null or c.symbol = any(%(symbols)s))
+            and (
+                not exists (
+                    select from ops.archive_partitions as p
+                    where p.schema_name = %(schema)s and p.view_name = %(view)s
+                        and p.partition_date = c.trade_date and p.underlying = c.symbol
+                )
+                or exists (
+                    select from ops.archive_partitions as p
+                    where p.schema_name = %(schema)s and p.view_name = %(view)s
+                        and p.partition_date = c.trade_date and p.underlying = c.symbol
+                        and p.is_stale
+                )
+                or (c.trade_date, c.symbol) in (
+                    select * from unnest(%(again_days)s::date[], %(again_symbols)s::text[])
+                )
+            )
+        group by 1
+        order by 1
+    """
+    values = {
+        "schema": warehouse.inner_schema("options"),
+        "view": view.name,
+        "today": today(as_of),
+        "since": days[0],
+        "until": days[1],
+        "symbols": None if symbols is None else list(symbols),
+        "again_days": [day for day, _ in again],
+        "again_symbols": [symbol for _, symbol in again],
+    }
+    return dict(_asked(conn, query, values))
+
+
+def waiting(conn: psycopg.Connection, warehouse: Warehouse, as_of: datetime) -> list[date]:
+    """Days that are over, have slots, and were not judged: not built, or without their open interest."""
+    qa, inner = warehouse.inner_schema("qa"), warehouse.inner_schema("quotemill_intermediate")
+    query = f"""
+        with recursive landed as (
+            select min(trade_date) as day from raw_ib.chain_snapshot
+            union all
+            select (select min(s.trade_date) from raw_ib.chain_snapshot as s where s.trade_date > l.day)
+            from landed as l where l.day is not null
+        )
+        select day from landed
+        where day < %(today)s
+            and not exists (select from {inner}.int_option_days__counted as c where c.trade_date = day)
+        union
+        select d.trade_date from {qa}.qa_option_day as d
+        where d.trade_date < %(today)s and d.row_count > 0 and ({_JUDGED}) is not true
+        order by 1
+    """
+    return [day for (day,) in _asked(conn, query, {"today": today(as_of)})]
+
+
+def _asked(conn: psycopg.Connection, query: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return conn.execute(query.encode(), values).fetchall()

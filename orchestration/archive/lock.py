@@ -1,0 +1,31 @@
+"""One at a time: archive, retention and restore of a warehouse."""
+
+import contextlib
+from collections.abc import Iterator
+
+import psycopg
+
+from loaders.errors import LockHeldError
+from loaders.warehouse.postgres import Warehouse
+
+LOCK = "quotemill:archive"
+
+
+@contextlib.contextmanager
+def archive_lock(warehouse: Warehouse) -> Iterator[None]:
+    """Hold the archive's lock; also says in words that the warehouse went away. Raises LockHeldError."""
+    with contextlib.closing(
+        warehouse.connect(autocommit=True, application_name="quotemill archive lock")
+    ) as conn:
+        [(is_taken,)] = conn.execute(
+            "select pg_try_advisory_lock(hashtextextended(%s, 0))", (LOCK,)
+        )
+        if not is_taken:
+            raise LockHeldError(
+                "another archive, retention or restore of this warehouse is running",
+                hint="wait for it to end",
+            )
+        try:
+            yield
+        except psycopg.OperationalError as error:
+            raise warehouse.away(error) from None

@@ -1,0 +1,131 @@
+"""Rows of a view as the warehouse has them: their contents, and the rows, partition by partition."""
+
+import io
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import psycopg
+import pyarrow as pa
+from pyarrow import csv
+
+from loaders.warehouse.postgres import Warehouse
+from orchestration.archive import content
+from orchestration.archive.content import Content
+from orchestration.archive.views import PLACE, View
+
+_BATCH = 20_000  # rows that are made Arrow at once
+_PLACES = pa.schema([("date", pa.date32()), ("underlying", pa.string()), ("exchange", pa.string())])
+Place = tuple[date, str, str]
+
+
+def contents(
+    conn: psycopg.Connection,
+    warehouse: Warehouse,
+    view: View,
+    schema: pa.Schema,
+    day: date,
+    symbols: Sequence[str],
+) -> dict[Place, Content]:
+    """What the warehouse has of these underlyings on a day, over the columns of `schema`."""
+    query = (
+        f"select date, underlying, exchange, {content.sql_sums(schema)} "
+        f"from ({view.query(warehouse)}) as rows group by 1, 2, 3"
+    )
+    found = conn.execute(query.encode(), {"day": day, "symbols": list(symbols)})
+    return {(row[0], row[1], row[2]): content.of_sums(*row[3:]) for row in found}
+
+
+def not_given_back(
+    conn: psycopg.Connection, warehouse: Warehouse, view: View, day: date, symbols: Sequence[str]
+) -> dict[str, int]:
+    """By underlying, landed rows that a file of the view would not give back as they are: the view lacks
+    them, or shows something else. None of a view that is not landed."""
+    if view.landed is None:
+        return {}
+    names = view.landed.schema.names
+    keys = " and ".join(f"r.{name} = v.{view.in_file(name)}" for name in view.landed.key)
+    query = (
+        f"select r.symbol, count(*) from {view.landed.qualified} as r "
+        f"left join ({view.query(warehouse)}) as v on {keys} "
+        f"where r.{view.day} = %(day)s and r.symbol = any(%(symbols)s) and (v.symbol is null or "
+        f"({', '.join(f'r.{name}' for name in names)}) "
+        f"is distinct from ({', '.join(f'v.{view.in_file(name)}' for name in names)})) group by 1"
+    )
+    return dict(conn.execute(query.encode(), {"day": day, "symbols": list(symbols)}).fetchall())
+
+
+def partitions(
+    conn: psycopg.Connection,
+    warehouse: Warehouse,
+    view: View,
+    schema: pa.Schema,
+    day: date,
+    symbols: Sequence[str],
+) -> Iterator[tuple[Place, pa.Table]]:
+    """Each underlying's rows of a day, in the order of their key. One partition is in memory at a time."""
+    whole = pa.schema([*schema, *_PLACES])
+    columns = ", ".join(
+        f"array_to_string({field.name}, ',')" if pa.types.is_list(field.type) else field.name
+        for field in whole
+    )
+    order = ", ".join(("underlying", "exchange", *view.key))
+    query = (
+        f"copy (select {columns} from ({view.query(warehouse)}) as rows order by {order}) "
+        "to stdout (format csv)"
+    )
+    held: list[pa.Table] = []
+    place: Place | None = None
+    with conn.cursor().copy(query.encode(), {"day": day, "symbols": list(symbols)}) as copy:
+        for batch in _batches(copy, whole):
+            for found, begin, end in content.runs(batch.select(PLACE)):
+                if place is not None and found != place:
+                    yield place, pa.concat_tables(held)
+                    held = []
+                place = (found[0], found[1], found[2])
+                held.append(batch.slice(begin, end - begin).select(schema.names).cast(schema))
+    if place is not None:
+        yield place, pa.concat_tables(held)
+
+
+def _batches(copy: psycopg.Copy, schema: pa.Schema) -> Iterator[pa.Table]:
+    """libpq hands out a row at a time."""
+    lines: list[bytes] = []
+    for line in copy:
+        lines.append(bytes(line))
+        if len(lines) == _BATCH:
+            yield _table(lines, schema)
+            lines = []
+    if lines:
+        yield _table(lines, schema)
+
+
+def _table(lines: list[bytes], schema: pa.Schema) -> pa.Table:
+    """Rows as CSV: null is nothing, an empty text is quoted."""
+    read = csv.read_csv(
+        io.BytesIO(b"".join(lines)),
+        csv.ReadOptions(column_names=schema.names, block_size=2**26),
+        csv.ParseOptions(newlines_in_values=True),
+        csv.ConvertOptions(
+            column_types={
+                field.name: pa.string() if pa.types.is_list(field.type) else field.type
+                for field in schema
+            },
+            null_values=[""],
+            true_values=["t"],
+            false_values=["f"],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+    columns = [
+        _lists(read[field.name]) if pa.types.is_list(field.type) else read[field.name]
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _lists(column: pa.ChunkedArray) -> pa.Array:
+    values = [
+        None if text is None else text.split(",") if text else [] for text in column.to_pylist()
+    ]
+    return pa.array(values, pa.list_(pa.string()))

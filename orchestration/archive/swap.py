@@ -1,0 +1,95 @@
+"""Files that take the place of others, all of them or, after a crash, at the next run.
+
+New files lie there under their unfinished names, read back; the plan is committed; then the old files go, the
+new ones get their names, and the ledger says so. Cut short anywhere, a reader of the folder may miss rows until
+the next run has finished the plan, and never finds a row twice.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from loaders.warehouse.postgres import Warehouse
+from orchestration.archive import folder as folders
+from orchestration.archive import ledger
+from orchestration.archive.content import Content
+from orchestration.archive.folder import Damaged, Folder
+from orchestration.archive.ledger import File
+from orchestration.archive.rows import Place
+
+
+@dataclass(frozen=True)
+class New:
+    """A file under its unfinished name, and what it gives back."""
+
+    file: File
+    contents: Mapping[Place, Content]
+
+
+def swap(
+    warehouse: Warehouse, folder: Folder, schema: str, old: Iterable[str], new: Iterable[New]
+) -> None:
+    """Put `new` in the place of `old` (paths below the archive's folder)."""
+    new = list(new)
+    added = {one.file.path for one in new}
+    plan = {
+        "remove": sorted(set(old) - added),
+        "add": [
+            {
+                "file": asdict(one.file),
+                "places": [[str(d), u, e, c.rows, c.hash] for (d, u, e), c in one.contents.items()],
+            }
+            for one in new
+        ],
+    }
+    with warehouse.connect() as conn:
+        [(number,)] = conn.execute(
+            "insert into ops.archive_swaps (schema_name, plan) values (%s, %s) returning swap_id",
+            (schema, Jsonb(plan)),
+        )
+    _carry_out(warehouse, folder, schema, number, plan)
+
+
+def finish_begun(warehouse: Warehouse, folder: Folder, schema: str) -> int:
+    """Finish what was cut short; how many plans that were. Raises Damaged where a file of one is gone."""
+    with warehouse.connect() as conn:
+        begun = conn.execute(
+            "select swap_id, plan from ops.archive_swaps where schema_name = %s order by 1",
+            (schema,),
+        ).fetchall()
+    for number, plan in begun:
+        _carry_out(warehouse, folder, schema, number, plan)
+    return len(begun)
+
+
+def _carry_out(
+    warehouse: Warehouse, folder: Folder, schema: str, number: int, plan: Mapping[str, Any]
+) -> None:
+    files = [File(**one["file"]) for one in plan["add"]]
+    for file in files:
+        path = folder.path(file.path)
+        there = folders.unfinished(path)
+        try:
+            folders.check_size(there if there.exists() else path, file.size_bytes)
+        except Damaged as error:
+            raise Damaged(path, f"cut short while it was put in place, and {error}") from None
+    with folder.usable():
+        for name in plan["remove"]:
+            folders.remove(folder.path(name), folder.root)
+        for file in files:
+            path = folder.path(file.path)
+            if folders.unfinished(path).exists():
+                folders.finish(path)
+    with warehouse.connect() as conn:
+        for file, one in zip(files, plan["add"], strict=True):
+            ledger.record(conn, schema, file, map(_recorded, one["places"]))
+        ledger.forget_files(conn, schema, plan["remove"])
+        conn.execute("delete from ops.archive_swaps where swap_id = %s", (number,))
+
+
+def _recorded(place: list[Any]) -> tuple[Place, Content]:
+    day, underlying, exchange, rows, content_hash = place
+    return (date.fromisoformat(day), underlying, exchange), Content.of(rows, content_hash)

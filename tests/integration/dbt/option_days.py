@@ -1,0 +1,73 @@
+"""A few days of two underlyings, built, to be archived; and what an archive's folder gives its readers."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from loaders.progress import Silent
+from loaders.settings import Settings, load_settings
+from loaders.warehouse.postgres import Warehouse
+from orchestration.archive.run import ArchiveResult, Request, archive
+from tests.integration.dbt.raw import land
+from tests.integration.dbt.raw_options import (
+    Session,
+    chain,
+    land_day,
+    land_sessions,
+    open_interest,
+)
+
+TUESDAY, WEDNESDAY = Session(date(2026, 11, 24)), Session(date(2026, 11, 25))
+FRIDAY, MONDAY = Session(date(2026, 11, 27), close=13), Session(date(2026, 11, 30))
+DECEMBER = date(2026, 12, 18)
+AAPL = chain("AAPL", 100, [DECEMBER], [95, 100, 105])
+BRK_B = chain("BRK B", 200, [DECEMBER], [400])
+TABLES = ("run", "-s", "chain_daily_clean", "int_option_days__counted")
+AFTER = datetime(2026, 11, 30, 15, tzinfo=UTC)  # Monday's session has begun
+VIEWS = ("chain_intraday", "chain_daily_clean", "open_interest")
+# what a built day of a warehouse is, beside the landed rows
+BUILT = ("options.chain_daily_clean", "quotemill_intermediate.int_option_days__counted")
+LANDED = ("raw_ib.chain_snapshot", "raw_ib.open_interest")
+
+
+def land_days(conn: psycopg.Connection) -> None:
+    """Tuesday of both, Wednesday of one; Monday has begun."""
+    land_sessions(conn, [TUESDAY, WEDNESDAY, FRIDAY, MONDAY])
+    for session, options, spot in (
+        (TUESDAY, AAPL, 100), (TUESDAY, BRK_B, 400), (WEDNESDAY, AAPL, 101),
+    ):  # fmt: skip
+        land_day(conn, session, options, spot)
+        interest = [open_interest(option, session.day, 9) for option in options]
+        land(conn, "raw_ib.open_interest", interest)
+
+
+def settings_in(home: Path, **ib: object) -> Settings:
+    own = {f"QUOTEMILL_IB__{name.upper()}": str(value) for name, value in ib.items()}
+    return load_settings({"QUOTEMILL_HOME": str(home), **own}, cwd=home)
+
+
+def archived(
+    settings: Settings, warehouse: Warehouse, as_of: datetime = AFTER, **request: Any
+) -> ArchiveResult:
+    request = {"compact": False} | request
+    return archive(settings, warehouse, Request(**request), Silent(), as_of)
+
+
+def read(folder: Path, view: str) -> pa.Table:
+    """All that a reader of the folder finds of a view, by the columns that all files have."""
+    return ds.dataset(folder / f"view={view}", format="parquet").to_table()
+
+
+def tables(conn: psycopg.Connection, names: tuple[str, ...]) -> list[list[str]]:
+    return [
+        [row for (row,) in conn.execute(f"select t::text from {name} as t order by 1".encode())]
+        for name in names
+    ]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())

@@ -1,0 +1,284 @@
+"""Closed days of option chains as Parquet: what is written, when it is written again, and who can read it."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from loaders.errors import QuotemillError, SettingsError
+from loaders.settings import Settings
+from loaders.warehouse.postgres import Warehouse
+from orchestration.archive.content import content, of_sums, sql_sums
+from orchestration.archive.rows import _batches
+from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.option_days import (
+    AAPL,
+    AFTER,
+    MONDAY,
+    TABLES,
+    TUESDAY,
+    VIEWS,
+    WEDNESDAY,
+    archived,
+    files,
+    read,
+    settings_in,
+)
+from tests.integration.dbt.raw import land
+from tests.integration.dbt.raw_options import open_interest, quote, slots
+
+ONE = "date=2026-11-24/underlying=BRK%20B/exchange=SMART/part-0.parquet"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_in(tmp_path)
+
+
+@pytest.fixture
+def folder(settings: Settings) -> Path:
+    return settings.home / "archive"
+
+
+@pytest.fixture
+def days(option_days: str, conn: psycopg.Connection) -> psycopg.Connection:
+    return conn
+
+
+def test_a_closed_day_becomes_a_file_for_each_underlying_once(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    # Wednesday's open interest is complete, and needs not wait for Friday's open
+    on_thursday = archived(
+        settings, warehouse, datetime(2026, 11, 26, 15, tzinfo=UTC), dry_run=True
+    )
+    assert on_thursday.planned == dict.fromkeys(VIEWS, 3)
+    assert not folder.exists()
+
+    first = archived(settings, warehouse)
+    assert (first.exit_code, first.files, first.unchanged) == (0, 9, 0)
+    assert first.rows == (6 + 2 + 6) * (14 + 1 + 1)
+    assert files(folder) == sorted(
+        f"view={view}/date={day}/underlying={symbol}/exchange=SMART/part-0.parquet"
+        for view in VIEWS
+        for day, symbol in (
+            ("2026-11-24", "AAPL"), ("2026-11-24", "BRK%20B"), ("2026-11-25", "AAPL"),
+        )
+    )  # fmt: skip
+    before = {name: (folder / name).stat().st_mtime_ns for name in files(folder)}
+    again = archived(settings, warehouse)
+    assert (again.files, again.unchanged, again.planned) == (0, 0, dict.fromkeys(VIEWS, 0))
+    assert {name: (folder / name).stat().st_mtime_ns for name in files(folder)} == before
+
+
+def test_the_files_have_exact_prices_utc_and_units(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse)
+    file = folder / "view=chain_intraday" / ONE
+    schema = pq.read_schema(file)
+    kinds = {
+        "bid": pa.decimal128(18, 6),
+        "strike": pa.decimal128(12, 4),
+        "sample_time": pa.timestamp("us", tz="UTC"),
+        "trade_date": pa.date32(),
+        "iv": pa.float64(),
+        "data_quality_flag": pa.list_(pa.field("element", pa.string())),
+    }
+    assert {name: schema.field(name).type for name in kinds} == kinds
+    assert schema.field("bid").metadata[b"unit"] == b"USD per share"
+    assert schema.field("volume_contracts").metadata[b"unit"] == b"contracts"
+    assert pq.ParquetFile(file).metadata.row_group(0).column(0).compression == "SNAPPY"
+    rows = pq.ParquetFile(file).read().to_pylist()
+    stored = days.execute(
+        "select bid, sample_time, data_quality_flag, volume_contracts, error_type "
+        "from options.chain_intraday where symbol = 'BRK B' order by sample_time, conid"
+    ).fetchall()
+    names = ("bid", "sample_time", "data_quality_flag", "volume_contracts", "error_type")
+    assert [tuple(row[name] for name in names) for row in rows] == stored
+    assert len(stored) == 28
+    assert isinstance(rows[0]["bid"], Decimal)
+
+
+def test_pyarrow_and_duckdb_read_the_folder_as_it_lies(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse)
+    spread = (
+        "select trade_date, symbol, count(*), sum(ask - bid) from {} group by 1, 2 order by 1, 2"
+    )
+    wanted = days.execute(spread.format("options.chain_intraday").encode()).fetchall()
+    assert len(wanted) == 3
+    found = f"read_parquet('{folder}/view=chain_intraday/**/*.parquet')"
+    assert duckdb.sql(spread.format(found)).fetchall() == wanted
+    by_folder = duckdb.sql(
+        f"select date, underlying, exchange, count(*) from {found} group by all order by all"
+    ).fetchall()
+    assert by_folder == [(day, symbol, "SMART", count) for day, symbol, count, _ in wanted]
+
+    assert read(folder, "chain_intraday").num_rows == 14 * 14
+    by_hive = pq.read_table(
+        folder / "view=chain_daily_clean", filters=[("underlying", "=", "BRK B")]
+    )
+    assert by_hive["symbol"].unique().to_pylist() == ["BRK B"]
+
+
+def test_a_day_that_changed_is_archived_again_and_nothing_else(
+    days: psycopg.Connection,
+    warehouse: Warehouse,
+    settings: Settings,
+    folder: Path,
+    dbt: Callable[..., Outcome],
+) -> None:
+    archived(settings, warehouse)
+    land(days, "raw_ib.open_interest", [open_interest(AAPL[0], WEDNESDAY.day, 10)])
+    better = quote(AAPL[0], TUESDAY, 3, 100.5)
+    land(days, "raw_ib.chain_snapshot", [better])
+    assert dbt(*TABLES).success
+    changed = archived(settings, warehouse)
+    # the slot, both days of the daily table, the open interest
+    assert (changed.files, changed.exit_code) == (4, 0)
+    rows = read(folder, "open_interest").to_pylist()
+    assert sorted(row["open_interest"] for row in rows if row["conid"] == 100) == [9, 10]
+    bids = [
+        row["bid"]
+        for row in read(folder, "chain_intraday").to_pylist()
+        if (row["conid"], row["trade_date"], row["slot_30m"]) == (100, TUESDAY.day, 3)
+    ]
+    assert bids == [Decimal(str(better["bid"]))]
+    # rows that were written again as they were are looked at, and stand
+    days.execute("insert into ops.changes (table_name) values ('raw_ib.chain_snapshot')")
+    stands = archived(settings, warehouse)
+    assert (stands.files, stands.unchanged) == (0, 3)
+
+
+def test_the_running_day_and_what_was_not_built_wait(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Callable[..., Outcome]
+) -> None:
+    for rows in list(slots(MONDAY, AAPL, 101))[:2]:
+        land(days, "raw_ib.chain_snapshot", rows)
+    assert archived(settings, warehouse).waiting == []
+    tomorrow = AFTER + timedelta(days=1)
+    assert archived(settings, warehouse, tomorrow).waiting == [MONDAY.day]
+    assert dbt(*TABLES).success
+    waits = archived(settings, warehouse, datetime(2026, 12, 1, 12, tzinfo=UTC))
+    assert waits.waiting == [MONDAY.day]
+    assert waits.files == 0
+
+
+def test_fewer_rows_than_were_archived_replace_nothing(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse)
+    days.execute("delete from raw_ib.chain_snapshot where conid = 100 and slot_30m = 5")
+    days.execute(
+        "insert into ops.changes (table_name, key) values ('raw_ib.chain_snapshot', 'AAPL')"
+    )
+    for _ in range(2):  # it is told until it is mended
+        left = archived(settings, warehouse)
+        assert (left.exit_code, left.files) == (5, 0)
+        assert left.narrower == [
+            f"chain_intraday {day} AAPL: the warehouse has 83 of 84 rows"
+            for day in ("2026-11-24", "2026-11-25")
+        ]
+    assert read(folder, "chain_intraday").num_rows == 14 * 14
+
+
+def test_a_damaged_file_is_named_and_written_anew_while_the_warehouse_has_its_rows(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse)
+    gone, other = folder / "view=open_interest" / ONE, folder / "view=chain_intraday" / ONE
+    gone.unlink()
+    whole = other.read_bytes()
+    # as long as it was
+    other.write_bytes(whole[:500] + bytes(200) + whole[700:])
+    mended = archived(settings, warehouse)
+    assert (mended.exit_code, mended.files, gone.exists()) == (0, 1, True)
+    assert other.read_bytes() != whole
+    mended = archived(settings, warehouse, check=True)
+    assert (mended.exit_code, mended.files) == (0, 1)
+    assert pq.ParquetFile(other).read().num_rows == 28
+
+    days.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")
+    other.write_bytes(b"")
+    named = archived(settings, warehouse)
+    assert named.exit_code == 5
+    assert named.damaged == [f"{other}: 0 bytes, {len(whole):,} were written"]
+
+
+def test_a_view_that_no_longer_shows_what_was_landed_is_refused(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+) -> None:
+    query = days.execute("select pg_get_viewdef('options.chain_intraday'::regclass)").fetchone()
+    assert query is not None
+    days.execute(
+        "create or replace view options.chain_intraday as "
+        + query[0].replace("q.bid,", "(q.bid + 1)::numeric(18, 6) as bid,", 1)
+    )
+    refused = archived(settings, warehouse, views=("chain_intraday",))
+    assert (refused.exit_code, refused.files) == (5, 0)
+    assert refused.refused == [
+        "chain_intraday 2026-11-24 AAPL: the view does not show 84 rows as they were landed",
+        "chain_intraday 2026-11-24 BRK B: the view does not show 28 rows as they were landed",
+        "chain_intraday 2026-11-25 AAPL: the view does not show 84 rows as they were landed",
+    ]
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    days: psycopg.Connection, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    file = tmp_path / "a file"
+    file.touch()
+    with pytest.raises(SettingsError, match=r"a file.*environment QUOTEMILL_IB__ARCHIVE_FOLDER"):
+        archived(settings_in(tmp_path, archive_folder=file), warehouse)
+
+
+def test_a_chosen_part_alone_is_archived(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    some = archived(
+        settings, warehouse, views=("chain_intraday",), symbols=("AAPL",), until=date(2026, 11, 24)
+    )
+    assert some.files == 1
+    assert archived(settings, warehouse).files == 8
+    with pytest.raises(QuotemillError, match="chain is not archived"):
+        archived(settings, warehouse, views=("chain",))
+
+
+def test_the_warehouse_and_arrow_hash_odd_values_alike(conn: psycopg.Connection) -> None:
+    schema = pa.schema(
+        [
+            ("name", pa.string()), ("price", pa.decimal128(18, 6)), ("small", pa.int32()),
+            ("big", pa.int64()), ("iv", pa.float64()), ("at", pa.timestamp("us", tz="UTC")),
+            ("day", pa.date32()), ("flag", pa.bool_()), ("flags", pa.list_(pa.string())),
+        ]
+    )  # fmt: skip
+    conn.execute(
+        "create temp table odd (name text, price numeric(18, 6), small integer, big bigint, "
+        "iv double precision, at timestamptz, day date, flag boolean, flags text[])"
+    )
+    conn.execute(
+        """insert into odd values
+        ('', 0, 0, 0, 0, '1970-01-01 00:00+00', '1970-01-01', false, '{}'),
+        (null, null, null, null, null, null, null, null, null),
+        (E'a,"b"\nc\\N', -0.000001, -1, -9223372036854775808, '-0', '1969-12-31 23:59:59.999999+00',
+            '1899-12-31', true, '{a}'),
+        ('é 中', 999999999999.999999, 2147483647, 9223372036854775807, 1e-320,
+            '2026-11-27 18:00:00.000001+00', '2262-04-11', true, '{a,b}'),
+        ('null', 0.1, 1, 1, 0.1, '2026-03-08 07:00+00', '2026-03-08', false, '{late_capture}'),
+        ('NaN', 1, 1, 1, 'NaN', 'epoch', 'epoch', false, '{}'), ('inf', 1, 1, 1, '-Infinity',
+            'epoch', 'epoch', false, '{}')"""
+    )
+    [sums] = conn.execute(f"select {sql_sums(schema)} from odd".encode()).fetchall()
+    columns = ", ".join(f"array_to_string({n}, ',')" if n == "flags" else n for n in schema.names)
+    with conn.cursor().copy(f"copy (select {columns} from odd) to stdout (format csv)".encode()) as copy:  # fmt: skip
+        found = list(_batches(copy, schema))
+    assert of_sums(*sums) == content(found[0])
+    assert found[0].num_rows == 7

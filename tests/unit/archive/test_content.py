@@ -1,0 +1,110 @@
+"""The hash of rows: their order does not matter, anything else does."""
+
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestration.archive.content import Content, content, content_by, runs
+from orchestration.archive.units import UNITS
+
+SCHEMA = pa.schema(
+    [
+        ("name", pa.string()),
+        ("price", pa.decimal128(18, 6)),
+        ("size", pa.int64()),
+        ("iv", pa.float64()),
+        ("flags", pa.list_(pa.string())),
+    ]
+)
+TEXT = st.one_of(st.none(), st.text("ab,\n\"'é\u4e2d ", max_size=4))
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "name": TEXT,
+            "price": st.one_of(
+                st.none(), st.decimals("-1000000", "1000000", places=6, allow_nan=False)
+            ),
+            "size": st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)),
+            "iv": st.one_of(st.none(), st.floats(allow_nan=False)),
+            "flags": st.one_of(st.none(), st.lists(st.text("abc", min_size=1), max_size=3)),
+        }
+    ),
+    max_size=8,
+)
+
+
+def of(rows: list[dict[str, Any]]) -> Content:
+    return content(pa.Table.from_pylist(rows, SCHEMA))
+
+
+@given(ROWS, st.randoms())
+def test_the_order_of_rows_and_the_chunks_they_came_in_do_not_matter(
+    rows: Any, random: Any
+) -> None:
+    mixed = random.sample(rows, len(rows))
+    half = len(rows) // 2
+    assert of(rows) == of(mixed) == of(mixed[:half]) + of(mixed[half:])
+    assert Content.of(len(rows), of(rows).hash) == of(rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("name", ""), ("name", None), ("name", "AAPL "), ("price", Decimal("1.000001")), ("price", None),
+        ("size", 0), ("size", None), ("iv", -0.0), ("iv", None), ("iv", 0.25000000000000006),
+        ("flags", []), ("flags", None), ("flags", ["a"]),
+    ],
+)  # fmt: skip
+def test_any_other_value_is_another_hash(name: str, value: Any) -> None:
+    row = {
+        "name": "AAPL",
+        "price": Decimal("1"),
+        "size": 1,
+        "iv": 0.25,
+        "flags": ["a", "b"],
+    }
+    zero = row | {"iv": 0.0} if name == "iv" and value == 0 else row
+    assert of([zero]) != of([zero | {name: value}])
+    assert of([zero]) != of([zero, zero])
+
+
+def test_values_that_change_places_between_rows_or_columns_are_another_hash() -> None:
+    one, other = {"name": "a", "size": 1}, {"name": "b", "size": 2}
+    assert of([one, other]) != of([one | {"size": 2}, other | {"size": 1}])
+    pair = pa.schema([("a", pa.string()), ("b", pa.string())])
+    left, right = ({"a": "x", "b": None}, {"a": None, "b": "x"})
+    assert content(pa.Table.from_pylist([left], pair)) != content(
+        pa.Table.from_pylist([right], pair)
+    )
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([1, 2, None])), max_size=12))
+def test_contents_by_key_are_those_of_the_rows_with_that_key(pairs: list[tuple[str, Any]]) -> None:
+    keys = pa.table(
+        {"k": pa.array([k for k, _ in pairs], pa.string()), "n": pa.array([n for _, n in pairs], pa.int64())}
+    )  # fmt: skip
+    rows = pa.table({"row": pa.array(range(len(pairs)), pa.int64())})
+    found = content_by(rows, keys)
+    wanted = {
+        pair: content(rows.filter(pa.array([p == pair for p in pairs], pa.bool_())))
+        for pair in pairs
+    }
+    assert found == wanted
+    stretches = list(runs(keys))
+    assert [n for _, begin, end in stretches for n in range(begin, end)] == list(range(len(pairs)))
+    assert all(keys.slice(b, e - b).to_pylist() == [dict(zip("kn", key, strict=True))] * (e - b) for key, b, e in stretches)  # fmt: skip
+
+
+def test_a_numeric_that_arrow_would_write_with_an_exponent_is_refused() -> None:
+    column = pa.table({"x": pa.array([Decimal("0.00000001")], pa.decimal128(18, 8))})
+    with pytest.raises(ValueError, match="8 digits"):
+        content(column)
+
+
+def test_units_are_words_of_few_kinds() -> None:
+    assert UNITS["bid"] == "USD per share"
+    assert len(set(UNITS.values())) < 20
