@@ -21,6 +21,7 @@ from loaders.ib.datasets import (
 )
 from loaders.ib.discovery import Found, Reference, candidates, distances
 from loaders.ib.errors import NotPermitted
+from loaders.ib.quality import is_silent
 from loaders.ib.request import CLOSE, DISCOVER, ENRICH, day_of, slots_of
 from loaders.ib.slot_capture import key_of, moment_of, symbol_of
 from loaders.ib.slots import Session, Slot, date_in_new_york, session_before, slot_of
@@ -247,7 +248,8 @@ def last_chance(run: Context, symbols: Sequence[str]) -> dict[str, set[int]]:
         key_of(symbol, slot): {
             c.conid
             for c in chain.contracts
-            if c.conid not in have or have[c.conid]["snapshot_error"]
+            if c.conid not in have
+            or (have[c.conid]["snapshot_error"] and not is_silent(have[c.conid]))
         }
         for symbol, chain in chains.items()
     }

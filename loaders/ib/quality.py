@@ -15,17 +15,23 @@ STALE_SET = "discovery_stale"
 GUESSED_CALENDAR = "calendar_fallback"
 ERROR = "snapshot_error"
 SPENT = "slot_retry_exceeded"
+SILENT = "no_quote"  # see loaders.ib.silence
 DELAYED_TYPES = (3, 4)
 MOST_IV = 10.0
 TINY = -1e-9  # a gamma or vega of this size is rounding
 OLD_UNDERLYING = timedelta(seconds=60)
 CAPTURE_FLAGS = (
-    *(DELAYED, LATE, STALE_SET, GUESSED_CALENDAR, ERROR, SPENT),
+    *(DELAYED, LATE, STALE_SET, GUESSED_CALENDAR, ERROR, SPENT, SILENT),
     *("missing_greeks", "missing_price", "crossed_quote", "locked_quote", "zero_bid"),
     *("iv_out_of_range", "delta_out_of_range", "gamma_negative", "vega_negative"),
     "underlying_stale",
 )
 _GREEKS = ("delta", "gamma", "vega", "theta")
+
+
+def is_silent(row: Mapping[str, Any]) -> bool:
+    """Is it the row of a contract that never ticks?"""
+    return bool(row["snapshot_error"]) and SILENT in row["data_quality_flag"].split(",")
 
 
 def text_of(flags: set[str]) -> str:

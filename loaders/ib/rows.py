@@ -47,7 +47,7 @@ def row_of(
     if kind == NO_PRICE:
         found.add(quality.ERROR)
     elif kind not in (None, PARTIAL):
-        found = {quality.ERROR, *(found & {quality.STALE_SET, quality.SPENT})}
+        found = {quality.ERROR, *(found & {quality.STALE_SET, quality.SPENT, quality.SILENT})}
     elif quality.delayed(quote, quote.requested_type):
         found.add(quality.DELAYED)
     if run_type != CLOSE and lag > run.grace:
@@ -88,16 +88,20 @@ def _error(quote: Quote) -> dict[str, Any]:
 
 @dataclass
 class Tally:
-    """What a symbol's capture in a slot came to."""
+    """What a symbol's capture in a slot came to. `errors` may still be mended, or ought to be known;
+    contracts that never tick are `silent`."""
 
     planned: int = 0
     captured: int = 0
     errors: int = 0
+    silent: int = 0
     delayed: int = 0
 
     def count(self, row: Mapping[str, Any]) -> None:
         self.captured += not row["snapshot_error"]
-        self.errors += bool(row["snapshot_error"])
+        is_silent = quality.is_silent(row)
+        self.silent += is_silent
+        self.errors += bool(row["snapshot_error"]) and not is_silent
         is_delayed = row["market_data_type"] in quality.DELAYED_TYPES
         self.delayed += is_delayed and not row["snapshot_error"]
 
@@ -105,7 +109,7 @@ class Tally:
     def status(self) -> str:
         if not self.captured:
             return "failed"
-        return "complete" if self.captured == self.planned else "partial"
+        return "complete" if self.captured + self.silent == self.planned else "partial"
 
 
 def slot_run_row(

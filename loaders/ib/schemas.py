@@ -216,7 +216,7 @@ SLOT_RUN = landed_table(
         ("sample_time", _STAMP),
         ("symbol", _TEXT),
         ("ingest_run_type", _TEXT),
-        *((name, _INT) for name in ("planned", "captured", "errors", "delayed")),
+        *((name, _INT) for name in ("planned", "captured", "errors", "silent", "delayed")),
         ("pacing_events", _INT),
         ("attempts", _INT),
         ("started_at", _STAMP),

@@ -1,16 +1,17 @@
 """One capture of a slot, or of the close, as rows: the better ones, what is to be tried again, the tally."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from loaders.engine.outcome import Outcome
-from loaders.ib import quality, stored
+from loaders.ib import quality, silence, stored
 from loaders.ib.better_row import is_better
 from loaders.ib.capture import QUEUED, Captured
 from loaders.ib.context import Context
+from loaders.ib.quality import is_silent
 from loaders.ib.rows import CLOSE, RECAPTURE, Tally, row_of, slot_run_row
 from loaders.ib.service.gateway import OptionContract
 from loaders.ib.slots import Session, Slot
@@ -62,8 +63,11 @@ def captured(
     started_at = run.now()
     # what earlier steps were told is theirs
     run.pacing_events()
-    capturer = run.capturer(moment.wanted, moment.deadline)
-    found = capturer.capture([c for symbol in symbols for c in contracts.get(symbol, ())])
+    capturer, day = run.capturer(moment.wanted, moment.deadline), moment.of.trade_date
+    silent = run.ask(lambda conn: silence.silent(conn, day, symbols))
+    asked = [c for symbol in symbols for c in contracts.get(symbol, ())]
+    # who never ticks holds its line to the end: the others come first
+    found = capturer.capture(sorted(asked, key=lambda c: c.conid in silent))
     run.gone = run.gone or found.gone
     told, finished_at = run.pacing_events(), run.now()
     by_conid = {c.conid: symbol for symbol, of in contracts.items() for c in of}
@@ -73,7 +77,7 @@ def captured(
         key = key_of(symbol, moment.of)
         if any(c.conid not in found.quotes for c in chosen):  # stopped before it was done
             return
-        rows = _rows(run, moment, chains.get(symbol), chosen, found)
+        rows = _rows(run, moment, chains.get(symbol), chosen, found, silent)
         kept = run.ask(_stored(moment, [symbol]))
         better = [row for row in rows if is_better(row, kept.get(row["conid"]))]
         after = kept | {row["conid"]: row for row in better}
@@ -112,6 +116,7 @@ def _rows(
     chain: Chain | None,
     chosen: Sequence[OptionContract],
     found: Captured,
+    silent: Collection[int],
 ) -> list[dict[str, Any]]:
     guess = isinstance(moment.of, Session) and moment.of.is_guess
     stale = chain.stale_conids if chain else frozenset()
@@ -122,8 +127,10 @@ def _rows(
             quality.STALE_SET: contract.conid in stale,
             quality.SPENT: contract.conid in found.spent,
         }
-        held = frozenset(flag for flag, holds in flags.items() if holds)
         quote = found.quotes[contract.conid]
+        is_silence = quote.failure is not None and quote.failure.error_type in silence.KINDS
+        flags[quality.SILENT] = is_silence and contract.conid in silent
+        held = frozenset(flag for flag, holds in flags.items() if holds)
         rows.append(row_of(quote, moment.of, run.run, moment.run_type, flags=held))
     return rows
 
@@ -141,7 +148,7 @@ def _queue(
     after: Mapping[int, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     """Rows of the re-capture queue: what lacks a quote waits, what waited and has one is done, and what
-    the session's set does not hold any more is given up."""
+    never ticks, or the session's set does not hold any more, is given up."""
     day, now = moment.of.trade_date, run.now()
     waiting: dict[int, Queued] = {
         q.conid: q for q in run.ask(lambda conn: stored.queue(conn, day, moment.at, symbol))
@@ -149,7 +156,7 @@ def _queue(
     found = []
     for contract in chosen:
         row, before = after[contract.conid], waiting.get(contract.conid)
-        lacks = row["snapshot_error"] and row["error_type"] in QUEUED
+        lacks = row["snapshot_error"] and row["error_type"] in QUEUED and not is_silent(row)
         if not lacks and before is None:
             continue
         found.append(
@@ -162,7 +169,7 @@ def _queue(
                 attempts=(before.attempts if before else 0) + 1,
                 queued_at=before.queued_at if before else now,
                 next_try_at=now + timedelta(seconds=run.again_after),
-                state="queued" if lacks else "done",
+                state="queued" if lacks else "expired" if is_silent(row) else "done",
             )
             | run.lineage
         )
@@ -206,7 +213,9 @@ def _failure(
     if run.gone is not None:
         return str(run.gone)
     kinds = Counter(
-        row["error_type"] for row in rows if row["error_type"] and row["snapshot_error"]
+        row["error_type"]
+        for row in rows
+        if row["error_type"] and row["snapshot_error"] and not is_silent(row)
     )
     why = f": {kinds.most_common(1)[0][0]}" if kinds else ""
     return f"{tally.errors:,} of {tally.planned:,} contracts have no quote{why}"

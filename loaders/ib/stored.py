@@ -11,6 +11,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders.ib.better_row import COLUMNS
+from loaders.ib.quality import SILENT
 from loaders.ib.service.gateway import Candidate, OptionContract, Underlying
 from loaders.warehouse.ownership import has_relation
 
@@ -73,10 +74,22 @@ def chains(
     }
 
 
-def known_contracts(conn: psycopg.Connection, symbol: str) -> dict[Candidate, OptionContract]:
-    """All that were ever qualified, by what names them."""
+def known_contracts(
+    conn: psycopg.Connection, symbol: str, day: date
+) -> dict[Candidate, OptionContract]:
+    """What was qualified and lives on a day, by what names it; not what was refused since."""
     rows = conn.execute(
-        f"select {_CONTRACT} from raw_ib.contract as c where c.symbol = %s".encode(), (symbol,)
+        f"""
+        select {_CONTRACT}
+        from raw_ib.contract as c
+        where c.symbol = %s and c.expiry >= %s and not exists (
+            select from raw_ib.negative_contract as n
+            where n.symbol = c.symbol and n.trading_class = c.trading_class and n.expiry = c.expiry
+                and n.strike = c.strike and n.option_right = c.option_right
+                and n.fetched_at > c.fetched_at
+        )
+        """.encode(),
+        (symbol, day),
     )
     return {candidate_of(contract): contract for contract in (OptionContract(*r) for r in rows)}
 
@@ -192,7 +205,8 @@ def queue(
 def lacking(
     conn: psycopg.Connection, table: str, day: date, at: datetime, symbols: Sequence[str]
 ) -> set[str]:
-    """Symbols with a contract of the session that has no capture of a slot, or an error alone."""
+    """Symbols with a contract of the session that has no capture of a slot, or an error alone; of those that
+    never tick nothing is lacking."""
     rows = conn.execute(
         f"""
         select distinct s.symbol
@@ -200,7 +214,11 @@ def lacking(
         left join raw_ib.{table} as c
             on s.trade_date = c.trade_date and s.conid = c.conid and c.sample_time = %(at)s
         where s.trade_date = %(day)s and s.symbol = any(%(symbols)s)
-            and coalesce(c.snapshot_error, true)
+            and (
+                c.conid is null
+                or (c.snapshot_error
+                    and not '{SILENT}' = any(string_to_array(c.data_quality_flag, ',')))
+            )
         """.encode(),
         {"day": day, "at": at, "symbols": list(symbols)},
     )

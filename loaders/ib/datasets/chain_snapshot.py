@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from loaders.engine.outcome import NOT_DUE, Outcome, records
+from loaders.ib import silence
 from loaders.ib.context import Context, Dataset
 from loaders.ib.rows import INTRADAY, RECAPTURE
 from loaders.ib.schemas import CHAIN_SNAPSHOT
@@ -42,13 +43,19 @@ def _whole(run: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome
 
 
 def _again(run: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome]:
-    """Just the contracts that the slot lacks; once the next slot is near they wait on."""
+    """Just the contracts that the slot lacks, and not those that never tick; once the next slot is near they
+    wait on."""
     until = run.queue_until or run.deadline(slot)
     if run.now() >= until:
         return iter([Outcome(key_of(symbol, slot), skipped=NOT_DUE) for symbol in symbols])
     chains = run.chains(slot.trade_date, symbols)
+    silent = run.ask(lambda conn: silence.silent(conn, slot.trade_date, symbols))
     contracts = {
-        symbol: [c for c in chain.contracts if c.conid in run.lacking[key_of(symbol, slot)]]
+        symbol: [
+            c
+            for c in chain.contracts
+            if c.conid in run.lacking[key_of(symbol, slot)] and c.conid not in silent
+        ]
         for symbol, chain in chains.items()
     }
     moment = Moment(

@@ -1,15 +1,17 @@
 """Dataset `contract`: options that were found to exist; beside them those that do not, for the session.
 
-A contract that is known is not looked up again. Discovery asks for parameters and candidates before
+A contract that is known is not looked up again, unless it was silent or refused when it was captured last: one
+that does not exist any more leaves the known ones, and comes back where it is found again. Discovery asks for parameters and candidates before
 (loaders.ib.plan), for all symbols, so that what does not fit a slot is left out first.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Any
 
 from loaders.engine.outcome import Outcome, records
 from loaders.errors import UpstreamError
-from loaders.ib import stored
+from loaders.ib import silence, stored
 from loaders.ib.context import Context, Dataset
 from loaders.ib.discovery import Found
 from loaders.ib.request import day_of
@@ -29,36 +31,42 @@ def fetch(run: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
 def _qualified(run: Context, symbol: str, found: Found) -> Outcome:
     if found.why is not None:
         return Outcome(symbol, failure=found.why)
-    known = run.ask(lambda conn: stored.known_contracts(conn, symbol))
-    unknown = [c for c in found.candidates if c not in known]
+    day = day_of(run.load.request)
+    known = run.ask(lambda conn: stored.known_contracts(conn, symbol, day))
+    doubted = run.ask(lambda conn: silence.suspects(conn, symbol, day))
+    unknown = [c for c in found.candidates if c not in known or known[c].conid in doubted]
     try:
         qualified = run.gateway.qualify(unknown)
     except UpstreamError as error:
         run.lose(error)
         found.why = str(error)
         return Outcome(symbol, failure=found.why)
-    new = qualified.contracts
-    kept = [known[c] for c in found.candidates if c in known]
-    found.contracts = sorted([*kept, *new], key=lambda c: (c.expiry, c.strike, c.right, c.conid))
+    # of one that is doubted and about which nobody answered all stays as it is
+    left = {candidate for candidate, _ in qualified.failed if candidate in known}
+    kept = [known[c] for c in found.candidates if c in known and (c not in unknown or c in left)]
+    found.contracts = sorted(
+        [*kept, *qualified.contracts], key=lambda c: (c.expiry, c.strike, c.right, c.conid)
+    )
     # what the gateway answered in a way that fits nothing would be answered so all day
-    passing = [c for c, why in qualified.failed if why.error_type not in FOR_GOOD]
+    passing = [c for c, w in qualified.failed if w.error_type not in FOR_GOOD and c not in left]
     found.unknown, found.discovered_at = len(passing), run.now()
     failure = None
     if qualified.failed:
         _, why = qualified.failed[0]
         failure = f"{len(qualified.failed):,} contracts could not be looked up: {why.error_message}"
+    seen = run.ask(lambda conn: stored.first_seen(conn, symbol))
     return Outcome(
         symbol,
-        [_row(run, contract) for contract in new],
-        cursor=day_of(run.load.request),
+        [_row(run, contract, seen.get(contract.conid, day)) for contract in qualified.contracts],
+        cursor=day,
         failure=failure,
         beside=[_negative(run, candidate) for candidate in qualified.impossible],
     )
 
 
-def _row(run: Context, contract: OptionContract) -> dict[str, Any]:
+def _row(run: Context, contract: OptionContract, seen_on: date) -> dict[str, Any]:
     values = vars(contract) | {"option_right": contract.right}
-    seen = {"first_seen_date": day_of(run.load.request), "source_route": "contract_details"}
+    seen = {"first_seen_date": seen_on, "source_route": "contract_details"}
     return {k: v for k, v in values.items() if k != "right"} | seen | run.lineage
 
 
