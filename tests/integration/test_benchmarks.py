@@ -27,6 +27,7 @@ def test_write_paths_land_the_same_rows_and_are_reported(server_url: str, tmp_pa
     assert len(report.landing_aims(results)) == 5
 
 
+@pytest.mark.soak
 def test_minutes_land_without_the_change_feed_too(server_url: str, tmp_path: Path) -> None:
     results = landing.side_by_side(
         server_url, tmp_path, codes=1, days=2, rounds=1, slow_rounds=0, say=lambda _: None,
@@ -38,6 +39,7 @@ def test_minutes_land_without_the_change_feed_too(server_url: str, tmp_path: Pat
     assert "480 minutes" in report_minutes.minutes_landing_section(results, 2)
 
 
+@pytest.mark.soak
 def test_a_day_of_ticks_is_loaded_from_a_service_of_its_own(
     server_url: str, tmp_path: Path
 ) -> None:
