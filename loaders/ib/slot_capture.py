@@ -58,14 +58,16 @@ def captured(
     chains: Mapping[str, Chain],
     symbols: Sequence[str],
     contracts: Mapping[str, Sequence[OptionContract]],
+    settled: Collection[int] = (),
 ) -> Iterator[Outcome]:
-    """Capture the contracts of some symbols together; the outcome of each, in order."""
+    """Capture the contracts of some symbols together; the outcome of each, in order. Those that are
+    `settled` have their row: they are counted and not asked."""
     started_at = run.now()
     # what earlier steps were told is theirs
     run.pacing_events()
     capturer, day = run.capturer(moment.wanted, moment.deadline), moment.of.trade_date
     silent = run.ask(lambda conn: silence.silent(conn, day, symbols))
-    asked = [c for symbol in symbols for c in contracts.get(symbol, ())]
+    asked = [c for symbol in symbols for c in contracts.get(symbol, ()) if c.conid not in settled]
     # who never ticks holds its line to the end: the others come first
     found = capturer.capture(sorted(asked, key=lambda c: c.conid in silent))
     run.gone = run.gone or found.gone
@@ -75,9 +77,10 @@ def captured(
     for symbol in symbols:
         chosen = contracts.get(symbol, ())
         key = key_of(symbol, moment.of)
-        if any(c.conid not in found.quotes for c in chosen):  # stopped before it was done
+        of_symbol = [c for c in chosen if c.conid not in settled]
+        if any(c.conid not in found.quotes for c in of_symbol):  # stopped before it was done
             return
-        rows = _rows(run, moment, chains.get(symbol), chosen, found, silent)
+        rows = _rows(run, moment, chains.get(symbol), of_symbol, found, silent)
         kept = run.ask(_stored(moment, [symbol]))
         better = [row for row in rows if is_better(row, kept.get(row["conid"]))]
         after = kept | {row["conid"]: row for row in better}

@@ -1,11 +1,15 @@
-"""Dataset `chain_close`: the final quotes of a session, by frozen data. Keys are `AAPL 2026-11-19`."""
+"""Dataset `chain_close`: the final quotes of a session, by frozen data. Keys are `AAPL 2026-11-19`.
+
+Again it asks only for what it lacks: contracts without a row, and rows that are errors.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 from loaders.engine.outcome import Outcome, records
+from loaders.ib import stored
 from loaders.ib.context import Context, Dataset
-from loaders.ib.quality import DELAYED_TYPES
+from loaders.ib.quality import DELAYED_TYPES, is_silent
 from loaders.ib.rows import CLOSE
 from loaders.ib.schemas import CHAIN_CLOSE
 from loaders.ib.slot_capture import Moment, captured, moment_of, symbol_of
@@ -26,11 +30,14 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         yield from (Outcome(key, skipped=why) for key in keys)
         return
     chains = run.chains(day, symbols)
+    table, at = CHAIN_CLOSE.name, session.close_at
+    have = run.ask(lambda conn: stored.captured(conn, table, day, at, symbols))
     contracts = {symbol: chain.contracts for symbol, chain in chains.items()}
     delayed = run.settings.market_data_type in DELAYED_TYPES
     wanted = FROZEN_DELAYED if delayed else FROZEN
-    moment = Moment(session, CHAIN_CLOSE.name, CLOSE, wanted, now + LONGEST)
-    yield from captured(run, moment, chains, symbols, contracts)
+    moment = Moment(session, table, CLOSE, wanted, now + LONGEST)
+    settled = {conid for conid, row in have.items() if not row["snapshot_error"] or is_silent(row)}
+    yield from captured(run, moment, chains, symbols, contracts, settled)
 
 
 def too_late(session: Session, now: datetime) -> str | None:

@@ -14,8 +14,15 @@ def test_the_close_is_of_frozen_data_and_asks_again_for_what_it_lacks(made: Benc
     first = made.at("2026-11-19T17:00:00").load("close")
     assert first.exit_code == 6
     made.sandbox.faults.remove(rule)
+    made.sandbox.log.clear()
     [again] = made.at("2026-11-19T17:30:00").due()
     assert again.exit_code == 0
+    asked = {int(entry.fields[3]) for entry in made.sandbox.asked("reqMktData")}
+    of_msft = made.rows("select conid from raw_ib.contract where symbol = 'MSFT'")
+    stocks = made.rows("select conid from raw_ib.underlying where symbol = 'MSFT'")
+    assert asked == {conid for (conid,) in [*of_msft, *stocks]}
+    tallies = "select symbol, planned, captured, status from raw_ib.slot_run order by 1"
+    assert made.rows(tallies) == [("AAPL", 20, 20, "complete"), ("MSFT", 8, 8, "complete")]
     kinds = "select symbol, market_data_type, slot_30m, count(*)::int, bool_or(snapshot_error) from raw_ib.chain_close group by 1, 2, 3 order by 1"
     assert made.rows(kinds) == [("AAPL", 2, None, 20, False), ("MSFT", 2, None, 8, False)]
     assert made.rows("select distinct sample_time from raw_ib.chain_close") == (
