@@ -16,7 +16,7 @@ from loaders.ticks.frame import DayKey
 
 TICKS_KIND = "main_l5"
 Status = Literal["complete", "superseded"]
-EmptyStatus = Literal["no_data", "doubtful"]
+EmptyStatus = Literal["no_data", "doubtful", "superseded"]
 
 # one row per variety and trading day, as dbt built it
 SCHEDULE = pa.schema(
@@ -103,8 +103,9 @@ class IndexRow:
 class NoDataRow:
     """One day of a contract for which the source has no tick, and why.
 
-    `doubtful`: that is not believed yet, and every load asks again. `first_checked_at`: when nothing came
-    for the first time; None of a row that an earlier version wrote."""
+    `doubtful`: that is not believed yet, and every load asks again; `superseded`: ticks have come since.
+    `first_checked_at`: when nothing came for the first time; `nights`: on how many trading days loads then
+    found nothing. Both None of a row that an earlier version wrote."""
 
     symbol: str
     contract: str
@@ -114,6 +115,7 @@ class NoDataRow:
     checked_at: datetime
     first_checked_at: datetime | None = None
     status: EmptyStatus = "no_data"
+    nights: int | None = None
 
 
 @dataclass(frozen=True)

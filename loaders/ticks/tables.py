@@ -138,12 +138,13 @@ NO_DATA_DAYS = StoreTable(
         ("attempts", pa.int32()),
         ("checked_at", _TS),
         ("first_checked_at", _TS),
-        ("status", pa.string()),
-        nullable=("first_checked_at", "status"),
+        ("status", pa.string()),  # no_data (null, of an earlier version, too), doubtful, superseded
+        ("nights", pa.int32()),  # trading days on which loads found nothing
+        nullable=("first_checked_at", "status", "nights"),
     ),
     ("ts", "symbol", "underlying_contract", "ticks_kind"),
     "YEAR",
-    added=("first_checked_at", "status"),
+    added=("first_checked_at", "status", "nights"),
 )
 OWNERS = StoreTable(
     "ghtrader_series_owners_v2",

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     from loaders.engine.load import Load
     from loaders.ticks.frame import DayKey
-    from loaders.ticks.store import NoDataRow, TickStore
+    from loaders.ticks.store import TickStore
     from loaders.tq.backlog import Scheduled
+    from loaders.tq.ledgers import Ledgers
 
 R = TypeVar("R")
 WINDOW = timedelta(days=365)  # of a first load without a start
@@ -42,10 +43,10 @@ class Context:
     are not those of `harvest`; `kept` is a folder for the load's files; who sets `halted` ends every
     process of the client.
 
-    In the lane of ticks there are `store`, the series and the schedule that dbt built, the days that have settled, the
-    landed copy of the store's index, the days that were found without data, the complete days whose day bar
-    was corrected since, and, without the permission for more, the newest ticks of contracts by trading day;
-    `history_gave` once the history had ticks of any day."""
+    In the lane of ticks there are `store` and its `ledgers`, the series and the schedule that dbt built, the
+    days that have settled, the landed copy of the store's index, the complete days whose day bar was corrected
+    since, and, without the permission for more, the newest ticks of contracts by trading day; `history_gave`
+    once the history had ticks of any day."""
 
     load: "Load"
     harvest: Harvest
@@ -59,7 +60,6 @@ class Context:
     schedule: "dict[DayKey, Scheduled]" = field(default_factory=dict)
     settled_days: dict[str, date | None] = field(default_factory=dict)
     copies: "dict[DayKey, dict[str, Any]]" = field(default_factory=dict)
-    empty: "dict[DayKey, NoDataRow]" = field(default_factory=dict)
     outdated: "frozenset[DayKey]" = frozenset()
     recent: dict[str, dict[date, Any]] = field(default_factory=dict)
     history_gave: bool = False
@@ -79,6 +79,14 @@ class Context:
         for key in self.copies:
             found[key.symbol, key.trading_day].append(key)
         return found
+
+    @cached_property
+    def ledgers(self) -> "Ledgers":
+        """Once the store is prepared, and the series are known."""
+        from loaders.tq.ledgers import Ledgers
+
+        assert self.store is not None
+        return Ledgers(self.store, self.symbols)
 
     @cached_property
     def owner(self) -> str:

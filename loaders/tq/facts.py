@@ -61,10 +61,11 @@ def _of_variety(
     lines = "".join(
         f"{d.variety}|{d.trading_day:%Y%m%d}|{d.contract}|{d.segment_id}\n" for d in schedule
     )
+    complete = {d.key for d in schedule if copied.get(d.key, {}).get("status") == "complete"}
     segments = []
     for segment_id, of_segment in groupby(schedule, key=lambda day: day.segment_id):
         days = list(of_segment)
-        there = [copied[d.key] for d in days if copied.get(d.key, {}).get("status") == "complete"]
+        there = [copied[d.key] for d in days if d.key in complete]
         a, b = (sum(row[name] for row in there) for name in ("hash_a", "hash_b"))
         segments.append(
             {
@@ -75,7 +76,7 @@ def _of_variety(
                 "schedule_hash": days[0].schedule_hash,
                 "days": len(days),
                 "complete_days": len(there),
-                "days_without_data": sum(d.key in empty for d in days),
+                "days_without_data": sum(d.key in empty and d.key not in complete for d in days),
                 "rows": sum(row["rows"] for row in there),
                 "row_hash": row_hash(a, b),
             }

@@ -1,6 +1,6 @@
 """Rows of the tick store's index and of its days without data, as the warehouse has copies of them."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +8,7 @@ import psycopg
 
 from loaders.ticks.frame import DayKey
 from loaders.ticks.store import IndexRow, NoDataRow
-from loaders.tq.backlog import Scheduled, key_of
+from loaders.tq.backlog import Scheduled
 from loaders.tq.completeness import TOLERANCE
 from loaders.tq.schemas import NO_DATA_DAY, SYMBOL_DAY
 from loaders.warehouse.tables import STANDARD_FIELDS
@@ -48,7 +48,13 @@ def copies(
 def no_data_copies(
     conn: psycopg.Connection, symbols: Collection[str] | None = None
 ) -> dict[DayKey, dict[str, Any]]:
-    return _read(conn, "raw_tq.no_data_day", OF_NO_DATA, symbols)
+    """What has landed of the days without data, of which ticks have not come since."""
+    found = _read(conn, "raw_tq.no_data_day", OF_NO_DATA, symbols)
+    return {
+        key: row | {"status": "no_data"}  # none of a row that an earlier version landed
+        for key, row in found.items()
+        if row["status"] != "superseded"
+    }
 
 
 def _read(
@@ -70,21 +76,31 @@ def outdated(conn: psycopg.Connection, symbols: Collection[str]) -> frozenset[Da
 
 
 def differing(
-    stored: Iterable[IndexRow | NoDataRow], copied: Mapping[DayKey, Mapping[str, Any]]
+    stored: Mapping[DayKey, IndexRow], copied: Mapping[DayKey, Mapping[str, Any]]
 ) -> list[DayKey]:
     """Keys of which the copy is not what the store has, those that the store lacks included."""
-    by_key = {key_of(row): row for row in stored}
-    names = {IndexRow: OF_INDEX, NoDataRow: OF_NO_DATA}
-    wrong = [
+    lost = {key for key, row in copied.items() if row["status"] == "complete"} - stored.keys()
+    return sorted([*_changed(stored, copied, OF_INDEX), *lost])
+
+
+def differing_no_data(
+    stored: Mapping[DayKey, NoDataRow], copied: Mapping[DayKey, Mapping[str, Any]]
+) -> list[DayKey]:
+    """The same of the days without data, `copied` those of which ticks have not come since."""
+    believed = {key: row for key, row in stored.items() if row.status == "no_data"}
+    return sorted([*_changed(believed, copied, OF_NO_DATA), *(copied.keys() - believed.keys())])
+
+
+def _changed(
+    stored: Mapping[DayKey, IndexRow | NoDataRow],
+    copied: Mapping[DayKey, Mapping[str, Any]],
+    names: Sequence[str],
+) -> list[DayKey]:
+    return [
         key
-        for key, row in by_key.items()
-        if key not in copied
-        or any(getattr(row, name) != copied[key][name] for name in names[type(row)])
+        for key, row in stored.items()
+        if key not in copied or any(getattr(row, name) != copied[key][name] for name in names)
     ]
-    lost = [
-        key for key, row in copied.items() if key not in by_key and row.get("status") == "complete"
-    ]
-    return sorted([*wrong, *lost])
 
 
 def revision(

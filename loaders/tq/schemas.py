@@ -153,8 +153,8 @@ SYMBOL_DAY = _copy_of(
     without=("run_id", "updated_at"),
     most={"rows": 10**9, "hash_a": 2**62, "hash_b": 2**62},
 )
-# the doubtful ones are not among them
-NO_DATA_DAY = _copy_of(NO_DATA_DAYS, "no_data_day", without=("first_checked_at", "status"))
+# status: no_data, or superseded once ticks have come; the doubtful ones are not among them
+NO_DATA_DAY = _copy_of(NO_DATA_DAYS, "no_data_day", without=("first_checked_at", "nights"))
 
 TICK_REVISION = landed_table(
     RAW_TQ,

@@ -55,14 +55,14 @@ def ticks_plan(run: Context) -> Iterator[Sequence[Unit]]:
     wanted = run.load.request.datasets or ("ticks", "tick_index", "no_data_day")
     _put_schedule(run, schedule)
     _keep_in_line(run, schedule)
+    outdated = run.ask(lambda conn: index.outdated(conn, run.symbols))
+    _not_without(run, outdated)
     yield from _copied(run)
     if "ticks" in wanted:
         yield from _fetched(run, schedule)
     if "no_data_day" in wanted:
-        copied = run.ask(lambda conn: index.no_data_copies(conn, run.symbols))
-        rows = [row for row in run.store.no_data(run.symbols) if row.status == "no_data"]
-        known = {key_of(row) for row in rows}
-        if keys := [k for k in index.differing(rows, copied) if k in known]:
+        without = run.ask(lambda conn: index.no_data_copies(conn, run.symbols))
+        if keys := index.differing_no_data(run.ledgers.empty, without):
             yield [Unit("no_data_day", tuple(map(key_text, keys)))]
     _sound(run)
     require_own(run.store, run.owner, run.symbols)
@@ -102,8 +102,8 @@ def _fetched(run: Context, schedule: Sequence[Scheduled]) -> Iterator[Sequence[U
         yield from _copied(run)
     missing = _chosen(run, found.missing)
     # days that gave nothing before come last: by then the load knows whether the history gives any
-    fresh = [day for day in missing if day.key not in run.empty]
-    again = [day for day in missing if day.key in run.empty]
+    fresh = [day for day in missing if not run.ledgers.without(day.key)]
+    again = [day for day in missing if run.ledgers.without(day.key)]
     for days in filter(None, (fresh, again)):
         yield _units(days)
 
@@ -146,12 +146,11 @@ def _chosen(run: Context, days: Sequence[Scheduled]) -> list[Scheduled]:
 
 def _keep_in_line(run: Context, schedule: Sequence[Scheduled]) -> None:
     """Restamp, and take out what the schedule has outgrown, without a fetch."""
-    assert run.store is not None
     found = _backlog(run, schedule)
     for (symbol, contract), stamps in found.restamps.items():
-        run.store.restamp(symbol, contract, stamps)
+        run.ledgers.restamp(symbol, contract, stamps)
     for row in found.outgrown:
-        run.store.supersede(row.symbol, row.contract, row.trading_day)
+        run.ledgers.supersede(key_of(row))
     stamped = sum(map(len, found.restamps.values()))
     if stamped or found.outgrown:
         run.load.reporter.line(
@@ -159,21 +158,27 @@ def _keep_in_line(run: Context, schedule: Sequence[Scheduled]) -> None:
         )
 
 
+def _not_without(run: Context, outdated: Collection[DayKey]) -> None:
+    """Take back what says of complete days that they have no ticks: a stop came in between, or an earlier
+    version left it. Only of what was asked for once more the doubts are kept."""
+    run.ledgers.came(
+        key
+        for key, row in list(run.ledgers.empty.items())
+        if run.ledgers.is_complete(key) and (row.status == "no_data" or key not in outdated)
+    )
+
+
 def _copied(run: Context) -> Iterator[Sequence[Unit]]:
-    assert run.store is not None
-    if keys := index.differing(run.store.index(run.symbols), run.copies):
+    if keys := index.differing(run.ledgers.index, run.copies):
         yield [Unit("tick_index", tuple(map(key_text, keys)))]
 
 
 def _backlog(
     run: Context, schedule: Sequence[Scheduled], outdated: Collection[DayKey] = ()
 ) -> Backlog:
-    assert run.store is not None
-    no_data = run.store.no_data(run.symbols)
-    run.empty = {key_of(row): row for row in no_data}
     recheck = timedelta(days=run.settings.recheck_after)
-    held = run.store.index(run.symbols)
-    return backlog(schedule, held, no_data, run.settled_days, run.began, recheck, outdated)
+    held, empty = list(run.ledgers.index.values()), list(run.ledgers.empty.values())
+    return backlog(schedule, held, empty, run.settled_days, run.began, recheck, outdated)
 
 
 def _put_schedule(run: Context, schedule: Sequence[Scheduled]) -> None:
@@ -190,7 +195,7 @@ def _same_store(run: Context) -> None:
     """Raises StoreError where most of what was stored is not there: it would all be fetched again."""
     assert run.store is not None
     complete = {key for key, row in run.copies.items() if row["status"] == "complete"}
-    lost = len(complete - {key_of(row) for row in run.store.index(run.symbols)})
+    lost = len(complete - run.ledgers.index.keys())
     if lost > FEW and lost * 2 > len(complete):
         raise StoreError(
             f"the tick store ({run.store.label}) lacks {lost:,} of {len(complete):,} days that were "

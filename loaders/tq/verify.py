@@ -63,7 +63,7 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
             reporter.advance("days", 1)
         copies = warehouse.ask(index.copies)
         copied = {key: row for key, row in copies.items() if key.symbol not in theirs}
-    for key in index.differing(rows, copied):
+    for key in index.differing({key_of(row): row for row in rows}, copied):
         found.append(Difference(key_text(key), "the landed copy of the index differs", False))
     complete = [row for row in rows if row.status == "complete"]
     return Verified(len(rows), sum(row.rows for row in complete), tuple(found))

@@ -8,15 +8,14 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from loaders.engine.outcome import Outcome, records
-from loaders.tq.backlog import Scheduled, key_of, parsed_key
+from loaders.tq.backlog import Scheduled, parsed_key
 from loaders.tq.context import Context, Dataset
-from loaders.tq.index import revision, row_of
+from loaders.tq.index import no_data_copies, revision, row_of
 from loaders.tq.schemas import NO_DATA_DAY, SYMBOL_DAY, TICK_REVISION
 
 
 def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
-    assert run.store is not None
-    rows = {key_of(row): row for row in run.store.index(run.symbols)}
+    rows = run.ledgers.index
     now = {(day.symbol, day.trading_day): day for day in run.schedule.values()}
     at: datetime = run.load.clock()
     for text in keys:
@@ -38,10 +37,17 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
 
 
 def fetch_no_data(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
-    assert run.store is not None
-    rows = {key_of(row): row for row in run.store.no_data(run.symbols)}
+    """Of days of which ticks have come since, or that the store has lost, the copy says superseded."""
+    copied = run.ask(lambda conn: no_data_copies(conn, run.symbols))
+    at = run.load.clock()
     for text in keys:
-        yield Outcome(text, [row_of(rows[parsed_key(text)], "ticks", run.load.clock())])
+        key = parsed_key(text)
+        row = run.ledgers.without(key)
+        if row is not None and row.status == "no_data":
+            yield Outcome(text, [row_of(row, "ticks", at)])
+        else:
+            lineage = {"source_route": "ticks", "fetched_at": at, "is_final": True}
+            yield Outcome(text, [copied[key] | {"status": "superseded"} | lineage])
 
 
 DATASET = Dataset(

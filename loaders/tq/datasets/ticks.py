@@ -20,11 +20,12 @@ from loaders.ticks.frame import day_frame
 from loaders.ticks.owners import require_own
 from loaders.ticks.store import IndexRow, StoreError
 from loaders.tq import stored
-from loaders.tq.backlog import Scheduled, key_of, key_text, parsed_key
+from loaders.tq.backlog import Scheduled, key_text, parsed_key
 from loaders.tq.completeness import lacking, rank, told
 from loaders.tq.context import Context, Dataset, gone, said
 from loaders.tq.errors import TqPermissionError, TqTransport, UnknownSymbol
 from loaders.tq.index import revision, row_of
+from loaders.tq.kept import kept
 from loaders.tq.schemas import SYMBOL_DAY, TICK_REVISION
 from loaders.tq.service.answers import DayRange, TickAnswer
 from loaders.tq.tick_harvest import OF_A_DAY, NotAsked, answers
@@ -62,8 +63,8 @@ def _outcome(run: Context, day: Scheduled, answer: TickAnswer | Exception) -> Ou
         if not answer.rows or lacking(_volumes(answer), _traded(run, day)):
             answer = _asked_again(run, day, answer)
         if not answer.rows:
-            kept = _kept(run, day, None, HISTORY)
-            return kept or without_ticks(run, day, answer, _traded(run, day))
+            stays = kept(run, day, None, HISTORY)
+            return stays or without_ticks(run, day, answer, _traded(run, day))
         return _landed(run, day, _taken(answer), HISTORY)
     except (Stopped, StoreError, WarehouseAway):
         raise
@@ -90,10 +91,11 @@ def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcom
     # a variety that is traded no more has its newest day for ever
     waited = run.today - day.trading_day >= timedelta(days=run.settings.recheck_after)
     traded = _traded(run, day)
+    run.ledgers.came([key])
     if newest and not waited and (lack := lacking(sifted.ticks, traded)):
         return Outcome(key_text(key), failure=f"{lack}: not complete yet", rejected=sifted.rejected)
-    if kept := _kept(run, day, sifted.ticks, route):
-        return kept
+    if stays := kept(run, day, sifted.ticks, route):
+        return stays
     _look(run, day, sifted.ticks, route)
     frame = day_frame(sifted.ticks, key, segment_id=day.segment_id, schedule_hash=day.schedule_hash)
     _unlisted(run, day)
@@ -109,7 +111,7 @@ def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcom
         volume=told(sifted.ticks),
         day_volume=traded,
     )
-    run.store.put_index([row])
+    run.ledgers.landed(row)
     record = row_of(row, route, run.load.clock())
     old = run.copies.get(key)
     changed = old is not None and old["row_hash"] != row.row_hash
@@ -125,40 +127,15 @@ def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcom
     )
 
 
-def _kept(run: Context, day: Scheduled, ticks: pa.Table | None, route: str) -> Outcome | None:
-    """The outcome of a complete day that was asked for again because its day bar was corrected, and of
-    which less came than is stored: that stays, held against the new bar. None where the answer counts."""
-    assert run.store is not None
-    if day.key not in run.outdated:
-        return None
-    held = {key_of(row): row for row in run.store.index([day.symbol])}
-    row = held.get(day.key)
-    if row is None or row.status != "complete" or row.volume is None:
-        return None
-    came = (told(ticks), ticks.num_rows) if ticks is not None else (0, 0)
-    if came >= (row.volume, row.rows):
-        return None
-    run.load.warn(
-        f"{day.contract} {day.trading_day}: its day bar was corrected, and {came[1]:,} ticks of "
-        f"{came[0]:,} lots came: the {row.rows:,} of {row.volume:,} lots that are stored stay"
-    )
-    row = replace(row, day_volume=_traded(run, day), updated_at=run.load.clock())
-    run.store.put_index([row])
-    record = row_of(row, route, run.load.clock())
-    run.copies[day.key] = record
-    return Outcome(key_text(day.key), [record], cursor=day.trading_day, cursor_key=day.symbol)
-
-
 def _unlisted(run: Context, day: Scheduled) -> None:
     """Take what the day holds of other contracts out of the store's index before its ticks go.
 
     Between the two writes the day is missing. Left complete, a schedule that goes back to the old
     contract after a stop here would find a complete day without a tick. The copy is not touched: it
     differs from the index from now on, so that the revision lands with it."""
-    assert run.store is not None
     for key in run.contracts_of_day.get((day.symbol, day.trading_day), ()):
         if key.contract != day.contract and run.copies[key]["status"] == "complete":
-            run.store.supersede(*key)
+            run.ledgers.supersede(key)
 
 
 def _taken(answer: TickAnswer) -> pa.Table:

@@ -4,6 +4,7 @@ from datetime import date, datetime, timedelta
 
 from loaders.engine.load import LoadResult
 from loaders.tq.due import due
+from loaders.tq.facts import facts
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tq.bench import Bench
 from tests.integration.tq.test_ticks import asked_days, days, stored
@@ -32,8 +33,13 @@ def test_a_day_without_a_tick_is_on_record_after_two_sessions_and_asked_again_mu
     assert mapped.asked() == []
     mapped.sandbox.faults.clear()
     later = datetime(2025, 10, 22, 18) + timedelta(days=mapped.settings.tq.recheck_after)
-    assert mapped.load("ticks", clock=later).total("rows_new") == 1
+    assert mapped.load("ticks", clock=later).status == "succeeded"
     assert ("SHFE.cu2511", 15, "complete") in days(mapped)
+    for table in ("raw_tq.no_data_day", "ticks.ghtrader_no_data_days_v2"):
+        assert mapped.rows(f"select status from {table}") == [("superseded",)]
+    [told] = facts(mapped.settings, open_warehouse(mapped.settings))["varieties"].values()  # type: ignore[index]
+    assert [segment["days_without_data"] for segment in told["segments"]] == [0, 0]
+    assert mapped.load("ticks", clock=later).tasks == ()
 
 
 def test_a_day_that_has_just_settled_and_was_traded_is_never_on_record(mapped: Bench) -> None:
@@ -52,8 +58,9 @@ def test_emptiness_of_all_days_of_a_contract_is_no_evidence(mapped: Bench) -> No
     assert "asked again by each load until 2025-11-21" in str(failures(result))
     assert mapped.rows("select * from raw_tq.no_data_day") == []
     assert "days of ticks" in str(due(mapped.settings, open_warehouse(mapped.settings)))
-    # and after a month of that it is
+    # and after a month of that, and four more loads, it is
     later = datetime(2025, 10, 22, 18) + timedelta(days=mapped.settings.tq.recheck_after)
+    mapped.execute("update ticks.ghtrader_no_data_days_v2 set nights = 4")
     result = mapped.load("ticks", clock=later, since=END)
     assert (result.status, result.total("skipped")) == ("succeeded", 1)
     [(day, attempts)] = mapped.rows("select trading_day, attempts from raw_tq.no_data_day")

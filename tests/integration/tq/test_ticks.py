@@ -95,14 +95,17 @@ def test_another_day_costs_a_day_and_stamps_nothing(
 
 
 def test_a_revision_fetches_the_days_whose_contract_changed_and_stamps_the_rest(
-    made: Bench,
+    made: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    reads: list[Any] = []
+    read = PostgresStore.index
+    monkeypatch.setattr(PostgresStore, "index", lambda *given: reads.append(0) or read(*given))
     before = {row[:2]: row for row in made.rows(INDEX)}
     made.sandbox.faults.add(f"revise-mains:contract={NEW}:by=-1")
     build_schedule(made)
     made.asked()
     assert made.load("ticks").status == "succeeded"
-    assert asked_days(made) == 1
+    assert (asked_days(made), len(reads)) == (1, 1)
     after = {row[:2]: row for row in made.rows(INDEX)}
     revised = BEFORE_ROLL
     assert (after[OLD, revised][-1], after[NEW, revised][-1]) == (

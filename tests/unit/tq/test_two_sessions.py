@@ -14,10 +14,12 @@ import pytest
 
 from loaders.errors import SettingsError, UpstreamError
 from loaders.ticks.frame import DayKey
-from loaders.ticks.store import IndexRow, Owner
+from loaders.ticks.store import IndexRow, NoDataRow, Owner
 from loaders.tq.backlog import Scheduled, key_text
 from loaders.tq.context import Context
 from loaders.tq.datasets import ticks
+from loaders.tq.kept import kept
+from loaders.tq.ledgers import Ledgers
 from loaders.tq.service.answers import DayRange, TickAnswer
 from loaders.tq.settings import TqSettings
 
@@ -115,7 +117,11 @@ def test_a_day_that_lands_takes_out_what_others_hold_of_it_without_a_look_at_eve
         warehouse=SimpleNamespace(ask=lambda _: DAY),
     )
     nobody: Any = None
-    store: Any = SimpleNamespace(supersede=lambda *key: gone.append(key))
+    store: Any = SimpleNamespace(
+        supersede=lambda *key: gone.append(key),
+        index=lambda _: list[IndexRow](),
+        no_data=lambda _: list[NoDataRow](),
+    )
     run = Context(load, nobody, nobody, Path(), store=store, copies=copies)
     for day in days:
         ticks._unlisted(run, SCHEDULED._replace(trading_day=day))
@@ -175,19 +181,22 @@ def test_of_a_corrected_day_bar_the_fuller_ticks_stay(
         day_volume=900,
     )
     put: list[IndexRow] = []
+    store: Any = SimpleNamespace(
+        index=lambda _: [row], put_index=put.extend, no_data=lambda _: list[NoDataRow]()
+    )
     run: Any = SimpleNamespace(
         load=SimpleNamespace(clock=lambda: now, warn=lambda _: None),
-        store=SimpleNamespace(index=lambda _: [row], put_index=put.extend),
+        ledgers=Ledgers(store, ()),
         outdated={SCHEDULED.key},
         copies={},
         ask=lambda _: TRADED,
     )
     answer = None if came is None else pa.table({"volume": pa.array(came, pa.float64())})
-    found = ticks._kept(run, SCHEDULED, answer, ticks.HISTORY)
+    found = kept(run, SCHEDULED, answer, ticks.HISTORY)
     assert (found is not None) == stays
     assert put == ([replace(row, day_volume=TRADED)] if stays else [])
     run.outdated = set()
-    assert ticks._kept(run, SCHEDULED, answer, ticks.HISTORY) is None
+    assert kept(run, SCHEDULED, answer, ticks.HISTORY) is None
 
 
 def test_a_series_that_another_took_over_is_fetched_no_further() -> None:

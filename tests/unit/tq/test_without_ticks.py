@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -13,10 +13,11 @@ import pytest
 from loaders.engine.outcome import Outcome
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.ticks.frame import DayKey
-from loaders.ticks.store import NoDataRow
-from loaders.tq.backlog import Scheduled, backlog
+from loaders.ticks.store import IndexRow, NoDataRow
+from loaders.tq.backlog import Scheduled, backlog, key_of
 from loaders.tq.datasets import ticks
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport, UnknownSymbol
+from loaders.tq.ledgers import Ledgers
 from loaders.tq.service.answers import DayRange, TickAnswer
 from loaders.tq.service.harvest import Harvest
 from loaders.tq.settings import TqSettings
@@ -26,6 +27,7 @@ from loaders.warehouse.postgres import WarehouseAway
 
 FIRST = date(2025, 10, 15)
 DAYS = [FIRST + timedelta(n) for n in range(5)]
+CALENDAR = [FIRST - timedelta(1), *DAYS, *(date(2025, 11, 3) + timedelta(n) for n in range(200))]
 START = datetime(2025, 11, 3, 10, tzinfo=UTC)
 EXPIRES = date(2999, 12, 31)
 
@@ -38,10 +40,19 @@ def on(day: date, contract: str = "SHFE.cu2511") -> Scheduled:
 class Store:
     def __init__(self) -> None:
         self.rows: dict[DayKey, NoDataRow] = {}
+        self.complete: dict[DayKey, IndexRow] = {}
 
     def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
-        for row in rows:
-            self.rows[DayKey(row.symbol, row.contract, row.trading_day)] = row
+        self.rows |= {key_of(row): row for row in rows}
+
+    def no_data(self, _: object) -> list[NoDataRow]:
+        return list(self.rows.values())
+
+    def put_index(self, rows: Sequence[IndexRow]) -> None:
+        self.complete |= {key_of(row): row for row in rows}
+
+    def index(self, _: object) -> list[IndexRow]:
+        return list(self.complete.values())
 
 
 class Nights:
@@ -49,24 +60,26 @@ class Nights:
 
     def __init__(self) -> None:
         self.store = Store()
+        self.said: list[str] = []
 
-    def load(self, nights: int, harvest: Any = None) -> Any:
+    def load(self, nights: float, harvest: Any = None) -> Any:
         """The load some nights after the first."""
         now = START + timedelta(nights)
         return SimpleNamespace(
-            store=self.store,
-            empty=dict(self.store.rows),
-            days=[FIRST - timedelta(1), *DAYS],
+            ledgers=Ledgers(cast(Any, self.store), ()),
+            outdated=frozenset(),
+            copies={},
+            days=CALENDAR,
             settled_days={"SHFE.cu": DAYS[-1]},
             settings=SimpleNamespace(recheck_after=30, concurrency=1),
             history_gave=True,
-            load=SimpleNamespace(clock=lambda: now),
+            load=SimpleNamespace(clock=lambda: now, warn=self.said.append),
             halted=threading.Event(),
             harvest=harvest,
             ask=lambda _: EXPIRES,
         )
 
-    def missing(self, nights: int) -> bool:
+    def missing(self, nights: float) -> bool:
         """Does the load of that night ask for the first day?"""
         found = backlog(
             [on(FIRST)],
@@ -79,7 +92,7 @@ class Nights:
         return bool(found.missing)
 
 
-def empty(nights: Nights, after: int, *, seen: bool = False, traded: int | None = 10) -> Outcome:
+def empty(nights: Nights, after: float, *, seen: bool = False, traded: int | None = 10) -> Outcome:
     answer = TickAnswer(FIRST, None, 0, seen)
     return without_ticks(nights.load(after), on(FIRST), answer, traded)
 
@@ -87,24 +100,103 @@ def empty(nights: Nights, after: int, *, seen: bool = False, traded: int | None 
 @pytest.mark.parametrize("traded", [None, 0, 1000])
 def test_a_day_that_is_empty_night_after_night_ends_on_record(traded: int | None) -> None:
     nights = Nights()
-    for night in (0, 1, 29):
+    for night in (0, 1, 1.1, 2, 29):
         assert nights.missing(night)
         failure = empty(nights, night, traded=traded).failure
         assert failure is not None
-        assert failure.endswith("asked again by each load until 2025-12-03")
+        assert "asked again by each load until 2025-12-03" in failure
+    assert failure.endswith(", and on 5 trading days (4 so far)")
     assert nights.missing(30)
     ended = empty(nights, 30, traded=traded)
     assert ended.failure is None
     assert ended.skipped is not None
     assert ended.skipped.endswith("so since 2025-11-03")
     [row] = nights.store.rows.values()
-    assert (row.status, row.attempts, row.first_checked_at) == ("no_data", 8, START)
+    assert (row.status, row.attempts, row.first_checked_at) == ("no_data", 12, START)
     assert "the same sessions had no tick of any other day" in row.reason
     assert ("a day bar of 1,000 lots" in row.reason) == (traded == 1000)
     # from now on under the same rule as any day without data
     assert [nights.missing(night) for night in (31, 59, 60)] == [False, False, True]
     assert empty(nights, 60).failure is None
     assert not nights.missing(61)
+
+
+def test_who_loads_each_month_gives_a_day_up_after_as_many_loads_as_who_loads_each_night() -> None:
+    nights = Nights()
+    for months in range(4):
+        assert empty(nights, 30 * months).failure is not None
+    assert empty(nights, 120).failure is None
+    [row] = nights.store.rows.values()
+    assert (row.status, row.nights) == ("no_data", 5)
+
+
+def test_loads_of_a_weekend_or_of_one_evening_are_one_night() -> None:
+    nights = Nights()
+    for hours in (0, 2, 5):  # from 18:00 in Shanghai on
+        empty(nights, hours / 24)
+    [row] = nights.store.rows.values()
+    assert (row.nights, row.attempts) == (1, 6)
+    weekend = [FIRST, date(2025, 11, 7), date(2025, 11, 10)]
+    for day in (4, 5, 6):  # Friday evening to Sunday evening
+        run = nights.load(day)
+        run.days = weekend
+        without_ticks(run, on(FIRST), TickAnswer(FIRST, None, 0, False), 10)
+    [row] = nights.store.rows.values()
+    assert row.nights == 2
+
+
+def test_ticks_that_come_end_the_count_and_take_back_what_was_on_record() -> None:
+    nights = Nights()
+    for night in (0, 1, 2, 3, 30):
+        empty(nights, night)
+    run = nights.load(60)
+    run.ledgers.landed(complete(FIRST))
+    [row] = nights.store.rows.values()
+    assert row.status == "superseded"
+    assert nights.load(61).ledgers.without(on(FIRST).key) is None
+    nights.store.complete.clear()  # lost, long after
+    assert "on 5 trading days (1 so far)" in str(empty(nights, 90).failure)
+    [row] = nights.store.rows.values()
+    assert (row.attempts, row.first_checked_at) == (2, START + timedelta(90))
+
+
+def complete(day: date) -> IndexRow:
+    segment = (1, "hash 1", 9, START, START, 1, 2, "0102", 5, "1", START)
+    return IndexRow(*on(day).key, *segment, volume=900, day_volume=900)
+
+
+def test_a_corrected_day_that_cannot_be_had_any_more_keeps_what_is_stored_and_is_said_so() -> None:
+    nights = Nights()
+    nights.store.put_index([complete(FIRST)])
+    gone = UnknownSymbol(["SHFE.cu2511"])
+    for night in (0, 1, 2, 3, 30):
+        run = nights.load(night)
+        run.outdated = frozenset({on(FIRST).key})
+        run.ask = lambda _: 1000
+        ended = ticks._outcome(run, on(FIRST), gone)
+        assert (ended.failure is None) == (night == 30)
+    [row] = nights.store.complete.values()
+    assert (row.status, row.rows, row.day_volume) == ("complete", 9, 1000)
+    assert [row.status for row in nights.store.rows.values()] == ["superseded"]
+    [said] = nights.said
+    assert "the futures servers know no SHFE.cu2511" in said
+    assert "that are stored stay" in said
+
+
+@pytest.mark.parametrize("wrong", [UnknownSymbol(["SHFE.cu2511"]), None])
+def test_a_stored_day_that_a_repair_cannot_have_is_never_on_record_as_empty(
+    wrong: Exception | None,
+) -> None:
+    nights = Nights()
+    nights.store.put_index([complete(FIRST)])
+    for night in (0, 1, 2, 3, 30):
+        run = nights.load(night)
+        if wrong is None:
+            found = without_ticks(run, on(FIRST), TickAnswer(FIRST, None, 0, True), 10)
+        else:
+            found = ticks._outcome(run, on(FIRST), wrong)
+        assert str(found.failure).endswith("what is stored stays")
+    assert nights.store.rows == {}
 
 
 def test_a_day_that_nothing_else_explains_is_on_record_at_once() -> None:
@@ -140,6 +232,8 @@ def test_what_fails_with_the_day_alone_ends_it_and_servers_that_are_away_never_d
     first = ticks._outcome(nights.load(0), on(FIRST), error)
     assert str(error) in str(first.failure)
     assert (first.gone is not None) == (type(error) is TqTransport)
+    for night in (1, 2, 3):
+        ticks._outcome(nights.load(night), on(FIRST), error)
     last = ticks._outcome(nights.load(30), on(FIRST), error)
     assert (last.failure is None) == gives_up
     assert bool(nights.store.rows) == gives_up
@@ -237,7 +331,7 @@ def test_a_day_that_fails_after_empty_ones_is_the_one_that_is_told_so(
 
 def test_a_day_that_the_calendar_lacks_costs_no_other() -> None:
     run = Nights().load(0, SimpleNamespace(ticks=lambda _, ranges: map(whole, ranges)))
-    strange = on(FIRST + timedelta(100))
+    strange = on(DAYS[-1] + timedelta(1))
     (_, first), (_, second) = answers(run, [on(FIRST), strange])
     assert isinstance(first, TickAnswer)
     assert isinstance(second, NotAsked)

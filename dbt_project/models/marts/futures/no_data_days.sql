@@ -1,8 +1,20 @@
+-- a copy may tell of a day whose ticks have landed since
 select
-    symbol,
-    underlying_contract,
-    trading_day,
-    reason,
-    attempt_count,
-    checked_at
-from {{ ref('stg_tq__no_data_day') }}
+    n.symbol,
+    n.underlying_contract,
+    n.trading_day,
+    n.reason,
+    n.attempt_count,
+    n.checked_at
+from {{ ref('stg_tq__no_data_day') }} as n
+where
+    n.status = 'no_data'
+    and not exists (
+        select 1
+        from {{ ref('symbol_day_index') }} as i
+        where
+            i.symbol = n.symbol
+            and i.underlying_contract = n.underlying_contract
+            and i.trading_day = n.trading_day
+            and i.status = 'complete'
+    )
