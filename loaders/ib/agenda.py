@@ -1,6 +1,6 @@
 """What is to be done at a moment: the tasks of a trading day by the clock of New York.
 
-    04:00 open interest of the session before, 07:30 once more · 09:25 contracts · 09:30 … 16:00 slots ·
+    04:00 open interest of the session before, 07:30 once more, later what the morning missed · 09:25 contracts · 09:30 … 16:00 slots ·
     17:00 the close
 
 Plain decisions about time; what is done already is asked of the warehouse (loaders.ib.request).
@@ -26,6 +26,15 @@ from loaders.ib.slots import (
 
 LAST_CHANCE = timedelta(minutes=5)  # before the close: once more what the last slot but one lacks
 KEPT_SETS = 5  # sessions for which a set of contracts may stand in for a newer one
+
+
+@dataclass(frozen=True)
+class Enriched:
+    """A session whose open interest is asked for: in which pass, and since when it is that one."""
+
+    trade_date: date
+    which: str  # first, confirm, late
+    since: datetime
 
 
 @dataclass(frozen=True)
@@ -146,15 +155,21 @@ class Agenda:
             raise NotDue(f"the close snapshot of {self.today} ended {self.ib.close_snapshot_until}")
         return session
 
-    def enriched(self, *, by_clock: bool) -> tuple[date, str]:
-        """The session whose open interest is to be had, and the pass. Raises NotDue."""
-        session = self.session()
+    def enriched(self) -> Enriched:
+        """The session whose open interest is to be had now. Raises NotDue.
+
+        Until the next publication the gateway shows that of the session before today's, so what the morning
+        missed can be had all day (`late`).
+        """
+        session, day = self.session(), session_before(self.today).trade_date
         if self.now < self.at(self.ib.enrich_time):
             raise NotDue(f"open interest is asked for at {self.ib.enrich_time} in New York")
-        if by_clock and self.now > session.open_at:
-            raise NotDue("open interest is asked for before the open")
-        confirms = self.now >= self.at(self.ib.enrich_confirm_time)
-        return session_before(self.today).trade_date, "confirm" if confirms else "first"
+        if self.now >= session.open_at:
+            return Enriched(day, "late", session.open_at)
+        confirm = self.at(self.ib.enrich_confirm_time)
+        if self.now >= confirm:
+            return Enriched(day, "confirm", confirm)
+        return Enriched(day, "first", self.at(self.ib.enrich_time))
 
     def enriched_day(self, day: date) -> date:
         """A day whose open interest is asked for by name. Raises UsageError."""

@@ -15,7 +15,7 @@ from loaders.ib import stored
 from loaders.ib.agenda import Agenda, oldest_set
 from loaders.ib.capture import Capturer
 from loaders.ib.discovery import Found
-from loaders.ib.errors import ClientIdInUse, GatewayGone
+from loaders.ib.errors import ClientIdInUse, GatewayGone, GatewayTimeout
 from loaders.ib.pacing import TokenBucket, Waits
 from loaders.ib.rows import Run
 from loaders.ib.service.gateway import ApiEvent, Gateway
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 LOST = (GatewayGone, ClientIdInUse)
+SYMBOLS_UNANSWERED = 3
 # before the next slot: the lane is to be free by then
 MARGIN = timedelta(seconds=15)
 
@@ -62,6 +63,7 @@ class Context:
     told: datetime | None = None  # the newest moment
     patience: float | None = None  # of pauses, by the clock of `waits`
     denied: set[str] = field(default_factory=set)
+    mute: set[str] = field(default_factory=set)  # symbols in a row about which no answer came
 
     def __post_init__(self) -> None:
         self.settings: IbSettings = self.load.settings.ib
@@ -177,6 +179,23 @@ class Context:
         """Remember that nobody answers any more; one answer that is late or refused is not that."""
         if isinstance(error, UpstreamError) and type(error) in LOST:
             self.gone = error
+
+    def unanswered(self, symbol: str, error: Exception) -> None:
+        """Count a symbol that nobody answered about. The first is said at once; after SYMBOLS_UNANSWERED in a
+        row the source is gone: the others would cost as long a wait each."""
+        if not isinstance(error, GatewayTimeout):
+            self.lose(error)
+            return
+        if not self.mute:
+            said = f"{symbol}: {error}; after {SYMBOLS_UNANSWERED} symbols in a row the gateway is given up"
+            self.load.warn(said)
+        self.mute.add(symbol)
+        if len(self.mute) >= SYMBOLS_UNANSWERED:
+            why = f"the gateway answered nothing about {len(self.mute)} symbols in a row: {error}"
+            self.gone = GatewayGone(why, hint=error.hint)
+
+    def answered(self) -> None:
+        self.mute.clear()
 
     def pacing_events(self) -> list[ApiEvent]:
         """Take what the gateway said; those events that complain of too many requests.

@@ -116,10 +116,11 @@ def _found(run: Context, symbol: str) -> Found:
     try:
         found.reference = _reference(run, found)
         params = run.gateway.option_params(found.underlying)
+        run.answered()
         if not params:
             raise UpstreamError(f"the gateway tells of no options of {symbol}")
     except (UpstreamError, DataQualityError, NotPermitted) as error:
-        run.lose(error)
+        run.unanswered(symbol, error)
         found.why = str(error)
         return found
     impossible = run.ask(lambda conn: stored.impossible(conn, day, symbol))
@@ -135,7 +136,7 @@ def _reference(run: Context, found: Found) -> Reference:
     try:
         close = run.gateway.previous_close(found.underlying)
     except (UpstreamError, NotPermitted) as error:
-        run.lose(error)
+        run.unanswered(found.symbol, error)
         own = run.ask(lambda conn: stored.own_close(conn, found.symbol, day))
         if run.gone is not None or own is None:
             raise

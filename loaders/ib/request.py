@@ -256,20 +256,20 @@ def _enrich(
         except ValueError:
             raise UsageError(f"--date {options['date']}: no day", hint="2026-11-19") from None
         return {"date": agenda.enriched_day(day), "pass": "manual"}
-    day, which = agenda.enriched(by_clock=DUE in options)
+    asked = agenda.enriched()
+    day = asked.trade_date
     if DUE in options:
         frozen = stored.frozen_counts(conn, day) if conn else {}
         # one that came to the universe since has none, however often it is asked
         symbols = [symbol for symbol in symbols if symbol in frozen]
         if not conn or not symbols:
             raise NotDue(f"there are no contracts of {day} to ask open interest of")
-        begins = agenda.ib.enrich_confirm_time if which == "confirm" else agenda.ib.enrich_time
         tried = stored.enrichments(conn, symbols, day)
-        of_pass = {s for d, s, at, _ in tried if d == day and at >= agenda.at(begins)}
+        of_pass = {s for d, s, at, _ in tried if d == day and at >= asked.since}
         complete = {s for d, s, _, status in tried if d == day and status == "complete"}
         if all(symbol in of_pass | complete for symbol in symbols):
             raise NotDue(f"the open interest of {day} was asked for")
-    return {"date": day, "pass": which}
+    return {"date": day, "pass": asked.which}
 
 
 _RESOLVERS = {DISCOVER: _discover, SNAPSHOT: _snapshot, CLOSE: _close, ENRICH: _enrich}

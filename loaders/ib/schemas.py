@@ -199,7 +199,7 @@ ENRICHMENT = landed_table(
         ("trade_date", _DATE),
         ("symbol", _TEXT),
         ("attempted_at", _STAMP),
-        ("pass", _TEXT),  # first, confirm, manual
+        ("pass", _TEXT),  # first, confirm, late (after the open), manual
         *((name, _INT) for name in ("eligible", "filled", "same", "changed", "stale", "failed")),
         ("expired", _INT),
         ("status", _TEXT),  # complete, stale, failed

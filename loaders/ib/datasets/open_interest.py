@@ -77,7 +77,7 @@ def _enriched(run: Context, key: str, symbol: str, day: date) -> Outcome:
         cursor_key=symbol,
         failure=_frozen(day, frozen, len(values))
         if frozen and status == "stale" and by_clock >= day
-        else _failure(run, symbol, day, lacking, len(eligible), status, answers),
+        else _failure(run, symbol, day, by_clock, lacking, len(eligible), status, answers),
         beside=[attempt],
     )
 
@@ -156,6 +156,7 @@ def _failure(
     run: Context,
     symbol: str,
     day: date,
+    by_clock: date,
     lacking: int,
     eligible: int,
     status: str,
@@ -171,6 +172,8 @@ def _failure(
         return None
     first = next((a.failure.error_message for a in answers if a.failure), "no value came")
     why = str(run.gone) if run.gone else first
+    if by_clock > day and not run.gone:
+        why = f"that of {by_clock} is shown now, that of an earlier session cannot be had any more"
     text = f"{lacking:,} of {eligible:,} contracts have no open interest of {day}: {why}"
     return f"{FAILED}: {text}" if _mornings(run, symbol) >= MORNINGS - 1 else text
 

@@ -23,8 +23,9 @@ def _looked_up(run: Context, symbol: str) -> Outcome:
     try:
         found = run.gateway.stock(symbol)
     except (UnknownUnderlying, UpstreamError) as error:
-        run.lose(error)
+        run.unanswered(symbol, error)
         return Outcome(symbol, failure=str(error))
+    run.answered()
     row = vars(found) | {"name": found.name or None, "source_route": "contract_details"}
     return Outcome(symbol, [row | run.lineage], cursor=run.agenda.today)
 

@@ -1,5 +1,6 @@
 """The close and the open interest by the simulated gateway."""
 
+from loaders.engine.load import LoadResult
 from tests.integration.ib.bench import Bench
 
 ATTEMPTS = (
@@ -105,3 +106,21 @@ def test_open_interest_that_is_never_refreshed_is_confirmed_on_no_morning(made: 
     assert made.load("enrich", symbols=["MSFT"]).exit_code == 0
     [(newest, _), *_] = sorted(made.rows(BY_DAY), reverse=True)
     assert newest == "2026-11-23"
+
+
+def test_a_morning_that_was_missed_is_made_up_on_its_day_and_not_later(made: Bench) -> None:
+    late = [part for part in made.at("2026-11-20T11:10:00").due() if "enrich" in _tasks(part)]
+    assert [part.exit_code for part in late] == [0]
+    assert made.rows(BY_DAY) == [("2026-11-19", 28)]
+    assert made.rows(ATTEMPTS) == [("late", "complete", 8, 8, 0, 0, 0)]
+    assert not [part for part in made.at("2026-11-20T12:10:00").due() if "enrich" in _tasks(part)]
+    # what the gateway shows on a later day is of the session before that day
+    made.execute("delete from raw_ib.open_interest")
+    found = made.at("2026-11-24T12:10:00").load("enrich", symbols=["MSFT"], date="2026-11-19")
+    assert found.exit_code in (4, 6)
+    assert "that of 2026-11-23 is shown now" in found.tasks[0].failures["MSFT 2026-11-19"]
+    assert [day for day, _ in made.rows(BY_DAY)] == ["2026-11-23"]
+
+
+def _tasks(part: LoadResult) -> set[str]:
+    return {"enrich" for task in part.tasks if task.dataset == "open_interest"}

@@ -86,6 +86,33 @@ def test_a_gateway_that_is_gone_leaves_older_sets_and_exit_code_4(made: Bench) -
     assert {row[1] for row in made.rows(SETS, "2026-11-20")} <= {"discovery_stale"}
 
 
+def test_parameters_that_never_come_are_said_at_once_and_after_three_symbols_all_are_given_up(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    own = tmp_path / "universe.csv"
+    names = ("AAPL", "MSFT", "SPY", "DIS", "AMZN", "META")
+    rows = [f"{name},{20 - n},A,true" for n, name in enumerate(names)]
+    own.write_text("\n".join(["symbol,weight,group,enabled", *rows]))
+    home = tmp_path / "home"
+    with bench(new_database(), home, symbols=names, universe=own, stage=2, timeout=0.3) as made:
+        made.sandbox.faults.add("secdef-hang:symbol=AAPL")
+        made.sandbox.faults.add("secdef-hang:symbol=SPY")
+        found = made.load("discover")  # not in a row
+        assert found.exit_code == 6
+        made.sandbox.faults.clear()
+        made.sandbox.faults.add("secdef-hang")
+        made.sandbox.log.clear()
+        found = made.at("2026-11-20T09:25:00").load("discover")
+        assert found.exit_code == 4
+        assert "3 symbols in a row" in str(found.error)
+        assert len(made.sandbox.asked("reqSecDefOptParams")) == 3
+        said = [n for n, line in enumerate(made.heard.lines) if line.startswith("warning: AAPL:")]
+        assert len(said) == 2
+        sets = made.rows(SETS, "2026-11-20")
+        stale = {("MSFT", "discovery_stale"), ("META", "discovery_stale")}
+        assert stale < {row[:2] for row in sets}
+
+
 def test_a_set_older_than_five_sessions_stands_in_for_nothing(made: Bench) -> None:
     made.sandbox.faults.add("secdef-empty")
     found = made.at("2026-11-30T09:25:00").load("discover")

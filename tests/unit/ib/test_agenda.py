@@ -90,10 +90,12 @@ def test_each_task_has_its_hours() -> None:
         at("2026-11-19T16:30:00").close(by_clock=False)
     with pytest.raises(NotDue, match="ended 19:00"):
         at("2026-11-19T19:00:01").close(by_clock=True)
-    assert at("2026-11-23T04:00:00").enriched(by_clock=True) == (date(2026, 11, 20), "first")
-    assert at("2026-11-23T07:30:00").enriched(by_clock=True)[1] == "confirm"
-    with pytest.raises(NotDue):
-        at("2026-11-23T10:00:00").enriched(by_clock=True)
+    moments = "04:00:00", "07:30:00", "09:30:00", "23:59:00"
+    asked = [at(f"2026-11-23T{moment}").enriched() for moment in moments]
+    assert {found.trade_date for found in asked} == {date(2026, 11, 20)}
+    assert [found.which for found in asked] == ["first", "confirm", "late", "late"]
+    with pytest.raises(NotDue, match="04:00"):
+        at("2026-11-23T03:59:00").enriched()
     with pytest.raises(UsageError, match="no trading day"):
         at("2026-11-30T08:00:00").enriched_day(date(2026, 11, 26))
     with pytest.raises(UsageError, match="next morning"):
@@ -238,5 +240,11 @@ def test_a_symbol_without_contracts_of_the_day_keeps_open_interest_not_due(
     monkeypatch.setattr(stored, "enrichments", lambda _, symbols, __: tried)
     with pytest.raises(NotDue, match="was asked for"):
         requests._enrich(moment, options, ["AAPL", "NEW"], conn)
+    # once more after the open, unless it came meanwhile
+    late = at("2026-11-20T10:00:00")
+    assert requests._enrich(late, options, ["AAPL"], conn) == {"date": day, "pass": "late"}
+    tried.append((day, "AAPL", new_york("2026-11-20T09:45:00"), "failed"))
+    with pytest.raises(NotDue, match="was asked for"):
+        requests._enrich(late, options, ["AAPL"], conn)
     tried.clear()
     assert requests._enrich(moment, options, ["AAPL", "NEW"], conn)["date"] == day
