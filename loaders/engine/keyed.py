@@ -8,7 +8,6 @@ nothing else; what did not land is not done.
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -52,13 +51,15 @@ def _announce(load: "Load", units: Sequence[Unit]) -> None:
 
 @dataclass
 class Run:
-    """One task while it runs. `fallbacks` and `skips` gather the keys of each reason."""
+    """One task while it runs. `fallbacks` and `skips` gather the keys of each reason, `refusals` what is
+    refused so far, by name."""
 
     load: "Load"
     task: Task
     dataset: Dataset[Any]
     fallbacks: dict[str, list[str]] = field(default_factory=dict)
     skips: dict[str, list[str]] = field(default_factory=dict)
+    refusals: dict[str, list[Rejected]] = field(default_factory=dict)
 
     def to_its_end(self, context: Any) -> None:
         load, task = self.load, self.task
@@ -167,40 +168,52 @@ class Run:
 
     def batch(self, held: Sequence[Outcome]) -> Batch:
         """What some outcomes land. A key whose newest day was refused keeps the cursor it had."""
-        dataset, source = self.dataset, self.load.source
+        dataset = self.dataset
         with_rows = [o for o in held if o.rows is not None and len(o.rows)]
         refused = [r for o in held for r in o.rejected]
-        beside = [row for o in held for row in o.beside]
         moved = {o.cursor_key or dataset.cursor_key(o.key): str(o.cursor) for o in held if o.cursor}
         rows = None
         if with_rows:
             rows, unfit, its_rows = screen(dataset.table(with_rows), dataset.landed)
-            mended = rejects.mended(self.refusals, rows, dataset.landed)
+            mended = rejects.mended(self._refusals(dataset.name), rows, dataset.landed)
             refused = _without_repeated([*unfit, *refused, *mended])
             day = dataset.landed.day
             for row in its_rows:
                 key = dataset.cursor_of(row)
                 if key in moved and (day is None or str(row.get(day)) >= moved[key]):
                     del moved[key]
-        now = self.load.clock()
+        beside, unfit_beside = self._beside(held)
+        rejected = [self._rejected(dataset.name, refused)] if refused else []
+        if unfit_beside and dataset.beside is not None:
+            rejected.append(self._rejected(dataset.beside.name, unfit_beside))
         return Batch(
             rows=rows,
-            rejected=rejects.table(source.rejected, dataset.name, refused, dataset.route, now)
-            if refused
-            else None,
-            beside=pa.Table.from_pylist(beside, dataset.beside.schema)
-            if dataset.beside is not None and beside
-            else None,
+            rejected=pa.concat_tables(rejected) if rejected else None,
+            beside=beside,
             cursors=moved,
         )
 
-    @cached_property
-    def refusals(self) -> list[Rejected]:
-        """What earlier readings of the dataset refused, and none accepted since."""
-        load, name = self.load, self.dataset.name
-        return load.warehouse.ask(
-            lambda conn: rejects.open_refusals(conn, load.source.rejected, name)
-        )
+    def _beside(self, held: Sequence[Outcome]) -> tuple[pa.Table | None, list[Rejected]]:
+        """The rows beside, and what is refused or withdrawn of them, under the name of their table."""
+        landed, found = self.dataset.beside, [row for o in held for row in o.beside]
+        if landed is None or not found:
+            return None, []
+        rows, unfit, _ = screen(found, landed)
+        mended = rejects.mended(self._refusals(landed.name), rows, landed)
+        return rows, _without_repeated([*unfit, *mended])
+
+    def _rejected(self, name: str, refused: Sequence[Rejected]) -> pa.Table:
+        landed, now = self.load.source.rejected, self.load.clock()
+        return rejects.table(landed, name, refused, self.dataset.route, now)
+
+    def _refusals(self, name: str) -> list[Rejected]:
+        """What earlier readings refused under a name, and none accepted since."""
+        if name not in self.refusals:
+            load = self.load
+            self.refusals[name] = load.warehouse.ask(
+                lambda conn: rejects.open_refusals(conn, load.source.rejected, name)
+            )
+        return self.refusals[name]
 
     def _say(self) -> None:
         load, task = self.load, self.task

@@ -41,7 +41,7 @@ class Dataset(Generic[C]):
     or records, of the rows of some outcomes: every column of `landed`, whose types the values need
     not fit yet. `route` is named where rows are refused.
 
-    `beside` is a table that its outcomes have some rows for too.
+    `beside` is a table that its outcomes have some rows for too; what it cannot hold is refused under its name.
     `only_key` is the one key of a dataset that is read whole. `part` names what a dataset has of a
     table that it shares with others: the keys of its cursors end so. `key_of` tells the key that a
     row belongs to, where that is not its value in the first column of the table's key.

@@ -24,7 +24,7 @@ from loaders.ib.errors import NotPermitted
 from loaders.ib.quality import is_silent
 from loaders.ib.request import CLOSE, DISCOVER, ENRICH, day_of, slots_of
 from loaders.ib.slot_capture import key_of, moment_of, symbol_of
-from loaders.ib.slots import Session, Slot, date_in_new_york, session_before, slot_of
+from loaders.ib.slots import SLOT_NAME, Session, Slot, date_in_new_york, session_before
 
 DATASETS: tuple[Dataset, ...] = (
     session.DATASET,
@@ -221,8 +221,7 @@ def _again(run: Context, *, last: bool) -> Iterator[Sequence[Unit]]:
         # of a session that is over it is given up, whoever is asked for now
         if queued.symbol not in symbols and date_in_new_york(queued.sample_time) >= today:
             continue
-        slot = slot_of(f"{queued.sample_time:%Y-%m-%dT%H:%MZ}")
-        key = key_of(queued.symbol, slot)
+        key = f"{queued.symbol} {queued.sample_time.strftime(SLOT_NAME)}"
         run.missed.setdefault(key, []).append(queued)
         run.lacking.setdefault(key, set()).add(queued.conid)
     for key, conids in last_chance(run, symbols).items():

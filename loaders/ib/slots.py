@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 NEW_YORK = ZoneInfo("America/New_York")
 EVERY = timedelta(minutes=30)
 OPEN, CLOSE = time(9, 30), time(16, 0)
+SLOT_NAME = "%Y-%m-%dT%H:%MZ"
 YEAR_ENDS = 10  # days of the next year that belong to a search for the next session
 
 
@@ -32,7 +33,7 @@ class Slot:
     @property
     def name(self) -> str:
         """What cursors and keys hold: 2026-11-19T15:00Z."""
-        return f"{self.at:%Y-%m-%dT%H:%MZ}"
+        return self.at.strftime(SLOT_NAME)
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,16 @@ class Session:
 
 def slot_of(name: str) -> Slot:
     """The slot that a cursor names. Raises ValueError for none."""
-    at = datetime.strptime(name, "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
+    if (slot := slot_at(name)) is None:
+        raise ValueError(f"{name} is no slot")
+    return slot
+
+
+def slot_at(name: str) -> Slot | None:
+    """As `slot_of`; None where the calendar has no such slot, or has lost it since."""
+    at = datetime.strptime(name, SLOT_NAME).replace(tzinfo=UTC)
     session = session_on(at.astimezone(NEW_YORK).date())
-    for slot in session.slots if session else ():
-        if slot.at == at:
-            return slot
-    raise ValueError(f"{name} is no slot")
+    return next((slot for slot in session.slots if slot.at == at), None) if session else None
 
 
 def at_new_york(day: date, clock: time) -> datetime:

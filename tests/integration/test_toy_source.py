@@ -23,6 +23,7 @@ from loaders.cli import load as commands
 from loaders.engine import jobs, keyed
 from loaders.engine import lock as locks
 from loaders.engine.load import Load, LoadResult, run_load
+from loaders.engine.outcome import Outcome
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, SettingsError, UpstreamError, UsageError
 from loaders.progress import Silent
@@ -166,6 +167,30 @@ def test_a_refused_newest_row_keeps_the_cursor_of_its_part_of_a_shared_table(
     bench.write("cc", f"1,{10**18}\n")
     bench.load(keys=("AA", "cc"))
     assert bench.rows("select key, cursor from ops.ingestion_state") == [("AA close", "2")]
+
+
+def test_a_row_beside_that_no_table_can_hold_is_refused_like_any_other(
+    bench: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = {"AA": 10**18, "Bb": 7}
+
+    def fetch(run: Any, symbols: Sequence[str]) -> Iterator[Outcome]:
+        for outcome in toy.fetch(run, symbols):
+            row = {"symbol": outcome.key, "slot": "1", "price": prices[outcome.key]}
+            lineage = {"source_route": "csv", "fetched_at": run.load.clock(), "is_final": True}
+            yield replace(outcome, beside=[row | lineage])
+
+    both = replace(toy.SOURCE.dataset("price"), fetch=fetch, beside=toy.SPOT)
+    monkeypatch.setattr(toy, "SOURCE", replace(toy.SOURCE, datasets=(both,)))
+    refusals = "select dataset, row_key, field, is_withdrawn from raw_toy.rejected_row"
+    spots = "select symbol, price from raw_toy.spot order by 1"
+    assert bench.load(keys=("AA", "Bb")).status == "succeeded"
+    assert bench.rows(refusals) == [("spot", "AA 1", "price", False)]
+    assert (bench.rows(spots), len(bench.rows())) == ([("Bb", 7)], 3)
+    prices["AA"] = 9
+    assert bench.load(keys=("AA", "Bb")).status == "succeeded"
+    assert bench.rows(refusals) == [("spot", "AA 1", "price", True)]
+    assert bench.rows(spots) == [("AA", 9), ("Bb", 7)]
 
 
 def test_what_failed_is_loaded_again_and_nothing_else(bench: Toy) -> None:

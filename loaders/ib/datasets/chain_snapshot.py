@@ -5,6 +5,7 @@ be had waits in the queue beside.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from loaders.engine.outcome import NOT_DUE, Outcome, records
@@ -14,12 +15,17 @@ from loaders.ib.rows import INTRADAY, RECAPTURE
 from loaders.ib.schemas import CHAIN_SNAPSHOT
 from loaders.ib.schemas import RECAPTURE as QUEUE
 from loaders.ib.slot_capture import Moment, captured, expired, key_of, moment_of, symbol_of
-from loaders.ib.slots import Slot, slot_of
+from loaders.ib.slots import Slot, date_in_new_york, slot_at
+
+NO_SLOT = "no_slot"  # reason of what waited for a moment that the calendar lost
 
 
 def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     for name, of_slot in groupby(keys, moment_of):
-        slot, symbols = slot_of(name), [symbol_of(key) for key in of_slot]
+        slot, symbols = slot_at(name), [symbol_of(key) for key in of_slot]
+        if slot is None:
+            yield from (_lost(run, name, symbol) for symbol in symbols)
+            continue
         over = run.now() > run.agenda.last_call(run.session(slot.trade_date))
         # further symbols of a slot that was begun in time belong to it, however long it takes
         if over and name not in run.begun:
@@ -63,6 +69,18 @@ def _again(run: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome
         *(run.settings.market_data_type, until),
     )
     return captured(run, moment, chains, symbols, contracts)
+
+
+def _lost(run: Context, name: str, symbol: str) -> Outcome:
+    """The calendar changed since: what waited for a moment that is no slot any more is given up."""
+    key, why = f"{symbol} {name}", f"the calendar has no slot at {name}"
+    waiting = run.missed.get(key, [])
+    rows = [
+        expired(run, date_in_new_york(q.sample_time), replace(q, reason=NO_SLOT)) for q in waiting
+    ]
+    if rows:
+        run.load.warn(f"{symbol}: {why} any more: {len(rows):,} contracts that waited are given up")
+    return Outcome(key, [], skipped=None if rows else why, beside=rows)
 
 
 def _expired(run: Context, slot: Slot, symbol: str) -> Outcome:

@@ -182,6 +182,19 @@ def test_what_waits_over_the_close_expires(made: Bench) -> None:
     assert {row["state"] for row in made.table("recapture")} == {"expired"}
 
 
+def test_what_waits_for_a_moment_that_the_calendar_lost_ends_with_a_reason(made: Bench) -> None:
+    made.sandbox.faults.add("error:symbol=MSFT:code=420:message=pacing")
+    assert made.with_settings(retry_waits=[]).load("snapshot", slot="now").exit_code == 6
+    made.sandbox.faults.clear()
+    # an hour at which there was a slot when it was queued
+    made.execute("update raw_ib.recapture set sample_time = sample_time + interval '7 minutes'")
+    found = made.at("2026-11-19T10:20:00").load("snapshot", retry_missed="yes")
+    assert found.exit_code == 0
+    assert any("no slot at 2026-11-19T15:07Z" in line for line in made.heard.lines)
+    ends = "select distinct state, reason from raw_ib.recapture"
+    assert made.rows(ends) == [("expired", "no_slot")]
+
+
 def test_a_slot_without_discovery_takes_the_newest_older_set_and_says_so(made: Bench) -> None:
     made.sandbox.faults.add("secdef-hang")
     results = made.at("2026-11-20T09:30:10").with_settings(timeout=0.5).due()
