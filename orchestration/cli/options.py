@@ -51,7 +51,7 @@ def selfcheck_command(
 
 @app.command("list")
 def list_command(json: JsonFlag = False) -> None:
-    """Which stages are open, which may be opened, and what is missing.
+    """Which stages are open, which may be opened, and what is missing; what goes wrong in the open one.
 
     Example: quotemill gate list
     """
@@ -65,6 +65,8 @@ def list_command(json: JsonFlag = False) -> None:
         by = f" by {row['decided_by']}" if row["decided_by"] and row["state"] == "open" else ""
         why = f": {row['reason']}" if row["reason"] else ""
         print(f"{row['stage']} {row['state']:<6} {row['symbols']}{by}{why}")
+        if row["warning"]:
+            print(f"  warning: {row['warning']}")
 
 
 @app.command("open")

@@ -6,8 +6,19 @@ states as (
     select * from {{ source('ops', 'ingestion_state') }}
 ),
 
-clock as (
-    select {{ as_of() }} at time zone 'Asia/Shanghai' as local_time
+-- the data of a day are due by the exchange's clock; those of option chains after their close view
+clocks as (
+    select
+        c.calendar,
+        {{ as_of() }} at time zone c.zone as local_time,
+        c.due_time
+    from
+        (
+            values
+            ('market', 'Asia/Shanghai', time '16:00'),
+            ('futures', 'Asia/Shanghai', time '16:00'),
+            ('options', 'America/New_York', time '17:30')
+        ) as c (calendar, zone, due_time)
 ),
 
 calendars as (
@@ -20,6 +31,11 @@ calendars as (
         'futures' as calendar,
         trading_day as trade_date
     from {{ ref('stg_tq__trading_day') }}
+    union all
+    select
+        'options' as calendar,
+        trade_date
+    from {{ ref('stg_ib__session') }}
 ),
 
 -- past the end of a calendar every weekday counts: one that is not renewed must not make everything
@@ -33,13 +49,12 @@ days_past_calendar as (
                     select max(c.trade_date) + 1 from calendars as c
                     where c.calendar = k.calendar
                 )::timestamp,
-                clock.local_time
+                k.local_time
             ),
-            clock.local_time,
+            k.local_time,
             interval '1 day'
         )::date as trade_date
-    from clock
-    cross join (values ('market'), ('futures')) as k (calendar)
+    from clocks as k
 ),
 
 expected_days as (
@@ -48,22 +63,22 @@ expected_days as (
     select * from days_past_calendar where extract(isodow from trade_date) < 6
 ),
 
--- the data of a day are due at 16:00 of the exchange; its ticks a trading day later
+-- ticks, and open interest, are due a trading day later
 due_days as (
     select
         e.calendar,
         e.trade_date,
         row_number() over (partition by e.calendar order by e.trade_date desc) as age
     from expected_days as e
-    cross join clock as c
-    where e.trade_date + time '16:00' <= c.local_time
+    inner join clocks as c on e.calendar = c.calendar
+    where e.trade_date + c.due_time <= c.local_time
 ),
 
 due as (
     select
         calendar,
         max(trade_date) as expected_date,
-        min(trade_date) as expected_tick_date
+        min(trade_date) as expected_later_date
     from due_days
     where age <= 2
     group by calendar
@@ -125,13 +140,32 @@ loaded as (
     from {{ ref('tick_coverage') }}
     where coverage in ('complete', 'to_restamp', 'no_data')
     having count(*) > 0
+    union all
+    select
+        k.dataset,
+        max(r.trade_date) as last_date
+    from (values ('chain_snapshot', false), ('chain_close', true)) as k (dataset, is_close)
+    left join {{ ref('stg_ib__slot_run') }} as r
+        on k.is_close = (r.ingest_run_type = 'close') and r.captured_count > 0
+    where exists (select from states where source = 'ib')
+    group by k.dataset
+    union all
+    select
+        'open_interest' as dataset,
+        max(trade_date) as last_date
+    from {{ ref('stg_ib__enrichment') }}
+    where status = 'complete'
+    having count(*) > 0
 ),
 
 with_calendar as (
     select
         *,
-        case when dataset in ('main_events', 'ticks') then 'futures' else 'market' end
-            as calendar
+        case
+            when dataset in ('main_events', 'ticks') then 'futures'
+            when dataset in ('chain_snapshot', 'chain_close', 'open_interest') then 'options'
+            else 'market'
+        end as calendar
     from loaded
 ),
 
@@ -145,10 +179,10 @@ judged as (
             when
                 l.dataset in (
                     'kline_daily', 'trading_calendar', 'index_kline', 'codes', 'corporate_actions',
-                    'minute_1m', 'main_events'
+                    'minute_1m', 'main_events', 'chain_snapshot', 'chain_close'
                 )
                 then d.expected_date
-            when l.dataset in ('tick_trade', 'ticks') then d.expected_tick_date
+            when l.dataset in ('tick_trade', 'ticks', 'open_interest') then d.expected_later_date
             else l.last_date
         end as expected_date
     from with_calendar as l
@@ -159,7 +193,8 @@ select
     l.dataset,
     l.last_date,
     l.expected_date,
-    coalesce(l.last_date < l.expected_date, true) as is_stale,
+    coalesce(l.last_date < l.expected_date, l.last_date is null and l.expected_date is not null)
+        as is_stale,
     case
         when l.last_date is not null then (
             select count(*)::integer from expected_days as e

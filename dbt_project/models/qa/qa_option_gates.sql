@@ -78,6 +78,33 @@ runs as (
     group by s.stage
 ),
 
+-- the stage that is collected now: the furthest that is open, since it was opened
+watched_days as (
+    select
+        s.stage,
+        d.trade_date,
+        min(d.slot_coverage) as slot_coverage,
+        max(d.trade_date) over (partition by s.stage) as newest_date,
+        sum(d.pacing_event_count) as pacing_event_count,
+        bool_and(d.coverage_verdict <> 'pending') as is_judged
+    from (select * from opened where is_open order by stage desc limit 1) as s
+    inner join {{ ref('qa_option_day') }} as d on s.open_date < d.trade_date
+    group by s.stage, d.trade_date
+),
+
+watched as (
+    select
+        stage,
+        (array_agg(trade_date order by trade_date desc) filter (where is_judged))[1]
+            as watched_date,
+        (array_agg(slot_coverage order by trade_date desc) filter (where is_judged))[1]
+            as watched_coverage,
+        coalesce(sum(pacing_event_count) filter (where trade_date > newest_date - 7), 0)::integer
+            as weekly_pacing_event_count
+    from watched_days
+    group by stage
+),
+
 reasons as (
     select
         s.*,
@@ -116,11 +143,17 @@ reasons as (
                 end
             ],
             null
-        ) as missing
+        ) as missing,
+        w.watched_date,
+        w.watched_coverage,
+        w.weekly_pacing_event_count,
+        coalesce(w.watched_coverage < s.watched_slot_coverage, false) as is_coverage_low,
+        coalesce(w.weekly_pacing_event_count > s.watched_pacing_events, false) as is_pacing_high
     from stages as s
     inner join opened as o on s.stage = o.stage
     inner join runs as r on s.stage = r.stage
     left join opened as b on b.stage = s.stage - 1
+    left join watched as w on s.stage = w.stage
 )
 
 select
@@ -132,6 +165,31 @@ select
         else 'closed'
     end as state,
     case when is_open then '' else array_to_string(missing, '; ') end as reason,
+    concat_ws(
+        '; ',
+        case
+            when is_coverage_low
+                then format(
+                    'slot coverage %s on %s, below %s',
+                    round(watched_coverage, 2),
+                    watched_date,
+                    watched_slot_coverage
+                )
+        end,
+        case
+            when is_pacing_high
+                then format(
+                    '%s pacing events in a week, at most %s',
+                    weekly_pacing_event_count,
+                    watched_pacing_events
+                )
+        end
+    ) as warning,
+    is_coverage_low,
+    is_pacing_high,
+    watched_date,
+    watched_coverage,
+    weekly_pacing_event_count,
     symbol_count,
     needed_sessions,
     passed_sessions,
@@ -144,6 +202,8 @@ select
     min_oi_share,
     max_pacing_events,
     max_given_up,
+    watched_slot_coverage,
+    watched_pacing_events,
     snapshot_per_minute,
     max_concurrent_snapshots,
     decided_at,

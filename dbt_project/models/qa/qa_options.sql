@@ -216,6 +216,41 @@ oi_failures as (
     where m.is_third and (d.oi_verdict = 'pass') is not true
 ),
 
+-- a state of the stage that is collected now, not of a day: told once, while it lasts
+watches as (
+    select
+        w.check_name,
+        'error' as severity,
+        'stage ' || g.stage as subject,
+        null::date as trade_date,
+        format('%s: lower the rates, or close the stage', g.warning) as evidence
+    from {{ ref('qa_option_gates') }} as g
+    cross join
+        lateral (
+            values
+            ('stage_coverage', g.is_coverage_low),
+            ('stage_pacing', g.is_pacing_high)
+        ) as w (check_name, is_found)
+    where w.is_found
+),
+
+unknown_codes as (
+    select
+        'unknown_error_code' as check_name,
+        'warning' as severity,
+        'error ' || e.error_code as subject,
+        null::date as trade_date,
+        format(
+            'came %s times, last on %s: %s; not in ib_error_codes.csv',
+            count(*), max(e.trade_date),
+            (array_agg(e.error_message order by e.occurred_at desc))[1]
+        ) as evidence
+    from {{ ref('stg_ib__gateway_event') }} as e
+    left join {{ ref('ib_error_codes') }} as k on e.error_code = k.error_code
+    where k.error_code is null
+    group by e.error_code
+),
+
 refused as (
     select
         'rejected_row' as check_name,
@@ -234,5 +269,9 @@ union all
 select * from vanished
 union all
 select * from oi_failures
+union all
+select * from watches
+union all
+select * from unknown_codes
 union all
 select * from refused

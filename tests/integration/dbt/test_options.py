@@ -219,6 +219,83 @@ def test_delayed_data_alone_pass_where_the_limit_is_one_and_a_guessed_session_ne
     assert conn.execute(share).fetchall() == [(Decimal("0.5"), ["10:00"])]
 
 
+def test_freshness_is_judged_by_the_sessions_of_the_exchange(days: psycopg.Connection) -> None:
+    conn = days
+
+    def seen(instant: str) -> dict[str, tuple[date | None, date | None, bool, int | None]]:
+        conn.execute(f"set quotemill.as_of = '{instant}'".encode())
+        found = conn.execute(
+            "select dataset, last_date, expected_date, is_stale, lag_trading_days from qa.freshness"
+        )
+        return {name: (last, due, stale, lag) for name, last, due, stale, lag in found}
+
+    assert seen("2026-11-25 23:00+00") == {}
+    conn.execute(
+        "insert into ops.ingestion_state (source, dataset, key) values ('ib', 'session', 'NYSE')"
+    )
+    # before the first session is over nothing is due
+    nothing = (None, None, False, None)
+    assert seen("2026-11-24 22:29+00") == {"chain_snapshot": nothing, "chain_close": nothing}
+    late = (None, TUESDAY.day, True, None)
+    assert seen("2026-11-24 22:30+00") == {"chain_snapshot": late, "chain_close": late}
+
+    done = {"captured": 12, "status": "complete"}
+    runs = [slot_run("AAPL", session) | done for session in (TUESDAY, WEDNESDAY)]
+    land(conn, "raw_ib.slot_run", [*runs, slot_run("AAPL", FRIDAY)])
+    land(conn, "raw_ib.slot_run", [runs[0] | {"ingest_run_type": "close"}])
+    tried = [
+        enrichment("AAPL", TUESDAY.day, "2026-11-25 12:30+00", "confirm", "complete"),
+        enrichment("AAPL", WEDNESDAY.day, "2026-11-27 12:30+00", "confirm", "stale"),
+    ]
+    land(conn, "raw_ib.enrichment", tried)
+    fresh = (WEDNESDAY.day, WEDNESDAY.day, False, 0)
+    # Thanksgiving is no session; an early close is due no earlier
+    for instant in ("2026-11-26 23:00+00", "2026-11-27 22:29+00"):
+        assert seen(instant) == {
+            "chain_snapshot": fresh,
+            "chain_close": (TUESDAY.day, WEDNESDAY.day, True, 1),
+            "open_interest": (TUESDAY.day, TUESDAY.day, False, 0),
+        }
+    assert seen("2026-11-27 22:30+00") == {
+        "chain_snapshot": (WEDNESDAY.day, FRIDAY.day, True, 1),
+        "chain_close": (TUESDAY.day, FRIDAY.day, True, 2),
+        "open_interest": (TUESDAY.day, WEDNESDAY.day, True, 1),
+    }
+    told = "select subject, evidence from qa.findings where check_name = 'stale_dataset' order by 1"
+    assert conn.execute(told).fetchall()[1] == (
+        "chain_snapshot",
+        "1 trading days behind 2026-11-27: loaders run ib",
+    )
+
+
+def test_rows_that_failed_are_told_by_what_their_codes_mean(
+    days: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    conn = days
+    assert dbt("seed", "-s", "ib_error_codes").success
+    kinds = [("no_permission", 354), ("no_permission", 354), ("pacing", 162), ("no_answer", None)]
+    kinds += [("unknown", 777)]
+    for slot, (kind, code) in enumerate(kinds):
+        row = failed(quote(AAPL[slot], TUESDAY, slot, 100))
+        row |= {"error_type": kind, "error_code": code, "error_message": f"{kind} of {slot}"}
+        land(conn, "raw_ib.chain_snapshot", [row])
+    row |= {"slot_30m": None, "slot_label": None, "error_type": "no_permission", "error_code": 354}
+    land(conn, "raw_ib.chain_close", [row])
+    found = conn.execute(
+        "select error_type, error_code, meaning, row_count, contract_count, slot_labels, error_message "
+        "from qa.qa_option_errors where symbol = 'AAPL' order by 1, 2"
+    ).fetchall()
+    assert found == [
+        ("no_answer", None, "nothing came in time", 1, 1, ["11:00"], "no_answer of 3"),
+        (
+            *("no_permission", 354, "no subscription; delayed data may exist", 3, 3),
+            *(["09:30", "10:00", "close"], "no_permission of 0"),
+        ),
+        ("pacing", 162, "too many requests", 1, 1, ["10:30"], "pacing of 2"),
+        ("unknown", 777, "not in ib_error_codes.csv", 1, 1, ["11:30"], "unknown of 4"),
+    ]
+
+
 def test_rows_of_slots_that_were_archived_are_kept(
     days: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:

@@ -1,14 +1,16 @@
 """The section of the settings, and what the numbers of the gateway mean."""
 
+import csv
 from pathlib import Path
 
 import pytest
 
 from loaders.errors import SettingsError
 from loaders.ib.errors import IbMissing
-from loaders.ib.service.error_codes import ERROR_CODES, meaning_of
+from loaders.ib.service.error_codes import ERROR_CODES, NOT_FROM_CODES, meaning_of
 from loaders.ib.service.live import gateway
 from loaders.ib.settings import IbSettings
+from loaders.project import find_project
 from loaders.settings import load_settings
 
 
@@ -61,6 +63,26 @@ def test_a_client_that_is_not_installed_is_said_to_be(monkeypatch: pytest.Monkey
     with pytest.raises(IbMissing) as caught, gateway(IbSettings(host="127.0.0.1")):
         pass
     assert "quotemill[ib]" in caught.value.hint
+
+
+def test_the_seed_of_the_codes_says_what_the_loader_does() -> None:
+    with (find_project().root / "seeds" / "ib_error_codes.csv").open(encoding="utf-8") as file:
+        seeded = list(csv.DictReader(file))
+    plain = [row for row in seeded if row["error_code"] and not row["message_has"]]
+    assert [int(row["error_code"]) for row in plain] == [row.code for row in ERROR_CODES]
+    for row in seeded:
+        if row["error_code"]:
+            known = meaning_of(int(row["error_code"]), f"… {row['message_has'].upper()} …")
+            said = (row["meaning"], row["error_type"], row["action"], row["flag"])
+            assert said == (known.meaning, known.error_type, known.action, known.flag)
+        assert row["handling"].endswith("."), row
+    # words that make another meaning are another row
+    several = [row for row in seeded if row["message_has"]]
+    assert {row["error_code"] for row in several} == {"162", "200", "420"}
+    for row in several:
+        code = int(row["error_code"])
+        assert meaning_of(code, row["message_has"]) != meaning_of(code), row
+    assert {row["error_type"] for row in seeded if not row["error_code"]} == set(NOT_FROM_CODES)
 
 
 def test_a_number_that_means_two_things_is_told_by_its_text() -> None:
