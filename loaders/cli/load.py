@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -61,6 +62,9 @@ def run_command(
     retry_missed: Annotated[
         bool, typer.Option("--retry-missed", help="Of ib: capture again what slots lack.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Of ib: tell what would be done, and do nothing.")
+    ] = False,
     as_of: AsOf = None,
     verbose: Verbose = False,
     json: JsonFlag = False,
@@ -72,7 +76,8 @@ def run_command(
     realtime the minutes, ticks and quotes of the running session. Of tq the main contracts, then the
     ticks of the schedule that dbt made of them; --mode mapping or ticks for one of these. Of ib what is
     due at this minute: contracts before the open, a slot every half hour, the close, open interest of the
-    session before (--date for an earlier one); with nothing due it says so and exits 0.
+    session before (--date for an earlier one); with nothing due it says so and exits 0. With --dry-run it
+    says which contracts, batches and minutes that would be, by those that were found last.
     Running again is always safe. Ctrl-C finishes what is in hand and stops; running again continues.
 
     Example: loaders run tdx --codes sh600000,sz000002
@@ -99,6 +104,9 @@ def run_command(
         options={name: value for name, value in options.items() if value is not None},
     )
     names = [source] if source else configured_sources(settings, "loaders sandbox tdx")
+    if dry_run:
+        _tell_plan(settings, request, names, shell.parse_instant(as_of), json)
+        return
     results: list[LoadResult] = []
     for name in names:
         results += _run_parts(settings, replace(request, source=name), as_of, named=len(names) > 1)
@@ -109,6 +117,37 @@ def run_command(
     for line in still_due(settings, [r.source for r in results if r.job_id is not None]):
         print(f"next: {line}", file=sys.stderr)
     finish(results, json)
+
+
+def _tell_plan(
+    settings: Settings,
+    request: LoadRequest,
+    names: Sequence[str],
+    as_of: datetime | None,
+    json: bool,
+) -> None:
+    """What a load would do, on stdout. Raises what it would end with; UsageError of a source that cannot tell."""
+    able = [name for name in names if sources.find(name).preview is not None]
+    if not able:
+        raise UsageError(f"no plan is told of {', '.join(names)}", hint="loaders run ib --dry-run")
+    told = []
+    for name in able:
+        preview = sources.find(name).preview
+        assert preview is not None
+        named = replace(request, source=name)
+        told.append((name, preview(settings, find_warehouse(settings), named, as_of)))
+    if json:
+        shell.print_json(
+            [{"source": name, **found.detail} for name, found in told][
+                0 if len(told) == 1 else slice(None)
+            ]
+        )
+    else:
+        for _, found in told:
+            print("\n".join(found.lines))
+    for _, found in told:
+        if found.error is not None:
+            raise found.error
 
 
 def _run_parts(

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from loaders.engine.outcome import Outcome
 from loaders.engine.request import LoadRequest
+from loaders.errors import QuotemillError
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import LandedTable
 
@@ -89,6 +90,15 @@ class Checked:
 
 
 @dataclass(frozen=True)
+class Previewed:
+    """What a load would do: lines for people, the same by name for scripts, and what it would end with."""
+
+    lines: tuple[str, ...]
+    detail: Mapping[str, Any]
+    error: QuotemillError | None = None
+
+
+@dataclass(frozen=True)
 class Source(Generic[C]):
     """What the engine knows of a source.
 
@@ -137,6 +147,8 @@ class Source(Generic[C]):
     )
     # after a load: what is still to be done, a line for each, with the command that does it
     due: "Callable[[Settings, Warehouse], Sequence[str]]" = lambda *_: ()
+    # what a load of the request at a moment (None: now) would do, where the source can tell; loads nothing
+    preview: "Callable[[Settings, Warehouse | None, LoadRequest, datetime | None], Previewed] | None" = None
     # for the manifest of a build: what was built of the source, or, with earlier facts, the same of the
     # days that those are about; None: nothing to tell. `made_with` in it is not compared
     facts: "Callable[[Settings, Warehouse, Mapping[str, Any] | None], Mapping[str, Any] | None]" = (

@@ -20,6 +20,7 @@ from loaders.ib.context import Context
 from loaders.ib.due import due
 from loaders.ib.pacing import MachineWaits, Waits
 from loaders.ib.plan import DATASETS, plan, waits_of
+from loaders.ib.preview import preview
 from loaders.ib.request import (
     CLOSE,
     SNAPSHOT,
@@ -92,6 +93,7 @@ SOURCE = Source(
     lane=lane,
     when_busy=when_busy,
     parts=parts,
+    preview=preview,
     due=due,
     told_to_dbt=told_to_dbt,
 )

@@ -61,6 +61,11 @@ def test_the_smoke_configuration_captures_two_strikes_of_one_symbol_in_two_slots
         assert all(2 <= strikes <= 2 * classes * 2 for _, strikes, classes, _ in slots)
         interest = conn.execute("select distinct oi_asof_date::text from raw_ib.open_interest")
         assert interest.fetchall() == [("2026-11-19",)]
+    planned = place.inside("loaders", "run", "ib", "--dry-run", "--json")
+    plan = json.loads(planned.stdout)
+    assert (planned.returncode, plan["source"], plan["fits"]) == (0, "ib", True)
+    assert [of["set_date"] for of in plan["symbols"]] == ["2026-11-19"]
+    assert "a slot: " in place.inside("loaders", "run", "ib", "--dry-run").stdout
     scanned = place.inside("quotemill", "logscan", "ib", "--json")
     found = json.loads(scanned.stdout)
     assert (scanned.returncode, found["status"]) == (0, "clean"), found
@@ -99,6 +104,11 @@ def test_bad_input_is_told_with_its_exit_code(
     gateway.set_clock("2026-11-19T10:01:00")
     done = place.inside("loaders", "run", "ib", *arguments)
     assert (done.returncode, says in done.stderr) == (code, True), done.stderr
+
+
+def test_a_source_that_tells_no_plan_says_so(place: Place) -> None:
+    done = place.inside("loaders", "run", "tdx", "--dry-run")
+    assert (done.returncode, "no plan is told of tdx" in done.stderr) == (2, True), done.stderr
 
 
 def test_a_holiday_is_no_alarm(place: Place, gateway: IbSandbox) -> None:

@@ -191,7 +191,7 @@ mornings as (
         )
         and not bool_or(status = 'complete') as is_in_vain
     from {{ ref('stg_ib__enrichment') }}
-    group by 1, 2
+    group by symbol, morning
 ),
 
 -- each asks for the session before, so it is mornings in a row; what came later ends it
