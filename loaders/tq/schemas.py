@@ -120,8 +120,13 @@ CONTRACT_DAILY = landed_table(
 DAILY_HARVEST = landed_table(
     RAW_TQ,
     "daily_harvest",  # from which day on the bars of a contract were asked for
-    [("contract", _TEXT), ("first_day", _DATE)],
+    [
+        ("contract", _TEXT),
+        ("first_day", _DATE),
+        ("failed", _INT),  # loads that did so in vain; null once one had them
+    ],
     key=("contract",),
+    nullable=("failed",),
     entity="contract",
     day="first_day",
 )

@@ -18,6 +18,22 @@ class Covered:
     last_day: date
 
 
+REPEATS = 5  # loads that ask once more for the bars of a contract that is over
+
+
+@dataclass(frozen=True)
+class Since:
+    """`day` from which on the bars of a contract were asked for; None: not yet, or by an earlier version
+    that did not say. `failed`: how many loads did so in vain; None once one had them."""
+
+    day: date | None
+    failed: int | None = None
+
+    def is_due(self, first: date) -> bool:
+        """Must it be asked for because the window begins on `first`?"""
+        return self.day is None or self.day > first or 0 < (self.failed or 0) < REPEATS
+
+
 def trading_days(conn: psycopg.Connection) -> list[date]:
     """All that are known, ascending, those to come included; none that was announced and not held."""
     rows = conn.execute(
@@ -83,9 +99,10 @@ def contracts(conn: psycopg.Connection, variety: str, first: date) -> list[tuple
     ).fetchall()
 
 
-def bars_from(conn: psycopg.Connection) -> dict[str, date]:
-    """The day from which on the bars of each contract were asked for."""
-    return dict(conn.execute("select contract, first_day from raw_tq.daily_harvest").fetchall())
+def bars_from(conn: psycopg.Connection) -> dict[str, Since]:
+    """From when on the bars of each contract were asked for."""
+    rows = conn.execute("select contract, first_day, failed from raw_tq.daily_harvest")
+    return {contract: Since(*since) for contract, *since in rows}
 
 
 def variety_of(contract: str) -> str:

@@ -5,18 +5,23 @@ day its ticks must add up to. A bar is final once its day has settled (Context.s
 that is over by the clock, and has not settled, is a failure: bars go on, and quotes do not.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
 from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.errors import DataQualityError, UpstreamError
 from loaders.tq import stored
-from loaders.tq.context import Context, Dataset, outcome_of, tables, with_columns
-from loaders.tq.errors import UnknownSymbol
+from loaders.tq.context import Context, Dataset, outcome_of, said, tables, with_columns
+from loaders.tq.errors import TqAnswerError, TqClientError, UnknownSymbol
 from loaders.tq.schemas import CONTRACT_DAILY, DAILY_HARVEST
+from loaders.tq.stored import Since
+
+if TYPE_CHECKING:
+    import psycopg
 
 OVERLAP = timedelta(days=10)
 TOGETHER = 10  # contracts in one question
@@ -28,15 +33,15 @@ def keys(run: Context, varieties: Sequence[str]) -> tuple[str, ...]:
     found = []
     for variety in varieties:
         for contract, expires in run.ask(lambda c, v=variety: stored.contracts(c, v, run.first)):  # type: ignore[misc]
-            known = cursors.get(contract, "")
-            if expires is None or known < str(expires) or _begins_late(run, contract, since):
+            over = _is_over(contract, expires, cursors)
+            if not over or since.get(contract, Since(None)).is_due(run.first):
                 found.append(contract)
     return tuple(found)
 
 
-def _begins_late(run: Context, contract: str, since: Mapping[str, date]) -> bool:
-    """Were its bars asked for when the window began later?"""
-    return contract not in since or since[contract] > run.first
+def _is_over(contract: str, expires: date | None, cursors: Mapping[str, str]) -> bool:
+    """Has it expired, and are its bars final to its last day?"""
+    return expires is not None and cursors.get(contract, "") >= str(expires)
 
 
 def fetch(run: Context, contracts: Sequence[str]) -> Iterator[Outcome]:
@@ -44,62 +49,98 @@ def fetch(run: Context, contracts: Sequence[str]) -> Iterator[Outcome]:
     varieties = {stored.variety_of(c) for c in contracts}
     settled, ended = ({v: of(v) for v in varieties} for of in (run.settled, run.ended))
     since = run.ask(stored.bars_from)
+    late = {c for c in contracts if since.get(c, Since(None)).is_due(run.first)}
+    expires = dict(row for v in varieties for row in run.ask(_of_variety(v, run.first)))
+    # those that are over are asked for apart: what goes wrong with them costs no other
+    over = [c for c in contracts if c in late and _is_over(c, expires.get(c), cursors)]
     due = [
         c
         for c in contracts
-        if cursors.get(c, "") < _newest(stored.variety_of(c), settled, ended)
-        or _begins_late(run, c, since)
+        if c not in over
+        and (c in late or cursors.get(c, "") < _newest(stored.variety_of(c), settled, ended))
     ]
-    held, first = dict[str, Any](), run.first
+    held = dict[str, tuple[date, Any]]()
     for contract in contracts:
-        if contract not in due:
+        of = next((of for of in (due, over) if contract in of), None)
+        if of is None:
             yield Outcome(contract, skipped=NOT_DUE)
             continue
         if contract not in held:
-            start = due.index(contract)
-            first, held = _asked(run, due[start : start + TOGETHER], cursors, since)
-        found = held[contract]
+            start = of.index(contract)
+            together = of[start : start + TOGETHER]
+            first = _first(run, together, cursors, late)
+            held |= {c: (first, told) for c, told in _asked(run, together, first).items()}
+        first, found = held.pop(contract)
         if not isinstance(found, Outcome):
             variety = stored.variety_of(contract)
             known = cursors.get(contract, "")
             found = _bars(run, contract, found, settled[variety], ended[variety], known)
-            if found.rows is not None and (contract not in since or first < since[contract]):
-                harvest = {"contract": contract, "first_day": first, "source_route": "daily"}
-                found = replace(found, beside=[harvest | run.lineage])
+            was = since.get(contract, Since(None))
+            if found.rows is not None and (was.day is None or first < was.day or was.failed):
+                found = replace(found, beside=[_harvest(run, contract, first)])
+        if contract in over and found.rows is None and found.gone is None:
+            found = _in_vain(run, found, since.get(contract, Since(None)))
         yield found
         if found.gone is not None or not run.load.room():
             return
 
 
-def _asked(
-    run: Context,
-    contracts: Sequence[str],
-    cursors: Mapping[str, str],
-    since: Mapping[str, date],
-) -> tuple[date, dict[str, Any]]:
-    """The first day asked for, and for each of some contracts the answer, or an outcome that tells what
-    went wrong."""
+def _of_variety(
+    variety: str, first: date
+) -> Callable[["psycopg.Connection"], list[tuple[str, date | None]]]:
+    return lambda conn: stored.contracts(conn, variety, first)
+
+
+def _in_vain(run: Context, failed: Outcome, was: Since) -> Outcome:
+    """The outcome of a contract whose bars are all there as far as it was asked for, and which would only
+    be asked for earlier ones: no failure, and after some loads not repeated."""
+    times = 1 + (was.failed or 0 if was.day == run.first else 0)
+    row = _harvest(run, failed.key, run.first, times)
+    why = failed.failure or "no bar came"
+    text = f"expired, and its bars from {run.first} on were not to be had once more ({why})"
+    if times < stored.REPEATS:
+        text += ": the next load asks again"
+    return Outcome(failed.key, skipped=text, beside=[row])
+
+
+def _harvest(run: Context, contract: str, first: date, failed: int | None = None) -> dict[str, Any]:
+    row = {"contract": contract, "first_day": first, "failed": failed, "source_route": "daily"}
+    return row | run.lineage
+
+
+def _first(
+    run: Context, contracts: Sequence[str], cursors: Mapping[str, str], late: Collection[str]
+) -> date:
+    """The first day to ask for of some contracts together."""
     known = [date.fromisoformat(cursors[c]) - OVERLAP for c in contracts if c in cursors]
-    late = any(c not in cursors or _begins_late(run, c, since) for c in contracts)
-    first = min([run.first, *known]) if late else min(known)
-    asked, found = list(contracts), dict[str, Any]()
+    whole = any(c not in cursors or c in late for c in contracts)
+    return min([run.first, *known]) if whole else min(known)
 
-    def ask(key: str) -> Outcome:
-        try:
-            return Outcome(key, run.harvest.daily(asked, first, run.today))
-        except UnknownSymbol as error:  # the others are asked for without these
-            for contract in error.symbols:
-                asked.remove(contract)
-                found[contract] = Outcome(contract, failure=f"{error}: not any more")
-            return ask(key) if asked else Outcome(key)
 
-    answer = outcome_of(contracts[0], ask)
-    for contract in asked:
-        if answer.rows is None:
-            found[contract] = Outcome(contract, failure=answer.failure, gone=answer.gone)
-        else:
-            found[contract] = answer.rows.filter(pc.equal(answer.rows["contract"], contract))
-    return first, found
+def _asked(run: Context, contracts: Sequence[str], first: date) -> dict[str, Any]:
+    """Of each of some contracts the answer, or an outcome that tells what went wrong."""
+    try:
+        bars = run.harvest.daily(contracts, first, run.today)
+    except UnknownSymbol as error:  # the others are asked for without these
+        why = f"{error}: not any more"
+        found: dict[str, Any] = {c: Outcome(c, failure=why) for c in error.symbols}
+        rest = [c for c in contracts if c not in found]
+        return found | (_asked(run, rest, first) if rest else {})
+    except (TqClientError, TqAnswerError) as error:  # by one of them, perhaps
+        if len(contracts) == 1:
+            return {contracts[0]: Outcome(contracts[0], failure=said(error))}
+        apart = [_asked(run, [contract], first) for contract in contracts]
+        return {contract: told for one in apart for contract, told in one.items()}
+    except (UpstreamError, DataQualityError) as error:
+        return {contract: outcome_of(contract, _raising(error)) for contract in contracts}
+    return {c: bars.filter(pc.equal(bars["contract"], c)) for c in contracts}
+
+
+def _raising(error: Exception) -> Callable[[str], Outcome]:
+    def work(_: str) -> Outcome:
+        raise error
+
+    return work
 
 
 def _newest(variety: str, *days: Mapping[str, date | None]) -> str:

@@ -3,11 +3,15 @@
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from loaders.errors import SettingsError
 from loaders.sandbox.tq.world import World
+from loaders.tq.errors import TqClientError
+from loaders.tq.service.harvest import Harvest
+from loaders.tq.stored import REPEATS
 from tests.integration.tq.bench import Bench, bench
 from tests.integration.tq.test_mapping import END, EVENTS
 
@@ -106,3 +110,50 @@ def test_a_revision_of_the_past_replaces_the_events_and_is_said(small: Bench) ->
         "select distinct trading_day from raw_tq.main_event where contract = %s", contract
     )
     assert days == [(before,)]
+
+
+def test_an_expired_contract_is_asked_for_once_more_by_some_loads_and_rings_in_none(
+    small: Bench,
+) -> None:
+    """As after an upgrade from a version that did not say from when on it had asked."""
+    gone = "SHFE.cu2510"
+    asked = "select first_day, failed from raw_tq.daily_harvest where contract = %s"
+    bars = "select * from raw_tq.contract_daily order by contract, trade_date"
+    before, [(first, _)] = small.rows(bars), small.rows(asked, gone)
+    small.execute("delete from raw_tq.daily_harvest")
+    small.sandbox.faults.add(f"unknown:symbol={gone}")
+    for times in range(1, REPEATS + 1):
+        result = small.load(datasets=("contract_daily",))
+        assert (result.status, small.rows(asked, gone)) == ("succeeded", [(first, times)])
+        [said] = result.warnings
+        assert said.startswith(f"contract_daily {gone}: expired, and its bars from {first} on")
+        assert said.endswith("the next load asks again") == (times < REPEATS)
+    assert small.load(datasets=("contract_daily",)).warnings == ()
+    assert small.rows(bars) == before
+    # a window that begins earlier is another question, and an answer ends the count
+    small.sandbox.faults.clear()
+    small.execute("update raw_tq.daily_harvest set first_day = first_day + 1")
+    assert small.load(datasets=("contract_daily",)).warnings == ()
+    [(since, failed)] = small.rows(asked, gone)
+    assert (since <= first, failed) == (True, None)
+
+
+def test_a_contract_that_the_client_chokes_on_fails_alone(
+    small: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daily, asked = Harvest.daily, list[list[str]]()
+
+    def choking(self: Harvest, contracts: list[str], first: date, last: date) -> Any:
+        asked.append(list(contracts))
+        if "SHFE.cu2512" in contracts:
+            raise TqClientError("the futures client failed: KeyError")
+        return daily(self, contracts, first, last)
+
+    monkeypatch.setattr(Harvest, "daily", choking)
+    small.execute("delete from raw_tq.daily_harvest")
+    result = small.load(datasets=("contract_daily",))
+    failures = {key: text for task in result.tasks for key, text in task.failures.items()}
+    assert failures == {"SHFE.cu2512": "the futures client failed: KeyError"}
+    known = {contract for (contract,) in small.rows("select contract from raw_tq.daily_harvest")}
+    assert known == {contract for group in asked for contract in group} - {"SHFE.cu2512"}
+    assert ["SHFE.cu2510"] in asked  # what is over is asked for apart
