@@ -6,7 +6,7 @@ from itertools import groupby
 
 from loaders.engine.source import Unit
 from loaders.errors import DataQualityError, UpstreamError
-from loaders.ib import planner, stored, universe
+from loaders.ib import history_probe, planner, stored, universe
 from loaders.ib.agenda import LAST_CHANCE
 from loaders.ib.context import Context, Dataset
 from loaders.ib.datasets import (
@@ -23,7 +23,7 @@ from loaders.ib.discovery import Found, Reference, candidates, distances
 from loaders.ib.errors import NotPermitted
 from loaders.ib.quality import is_silent
 from loaders.ib.request import CLOSE, DISCOVER, ENRICH, day_of, slots_of
-from loaders.ib.slot_capture import key_of, moment_of, symbol_of
+from loaders.ib.slot_capture import key_of, moment_of
 from loaders.ib.slots import SLOT_NAME, Session, Slot, date_in_new_york, session_before
 
 DATASETS: tuple[Dataset, ...] = (
@@ -57,8 +57,8 @@ def plan(run: Context) -> Iterator[Sequence[Unit]]:
     else:
         yield from _calendar(run)
         yield from _slots(run, groups)
-    for line in probed(run) if request.mode == CLOSE else ():
-        run.load.reporter.line(line)
+    if request.mode == CLOSE:
+        history_probe.probe(run)
 
 
 def _events(run: Context, *, last: bool) -> Iterator[Sequence[Unit]]:
@@ -299,27 +299,6 @@ def _retried(run: Context) -> Iterator[Sequence[Unit]]:
     if told:
         yield [Unit("slot_run", told)]
     yield from _events(run, last=True)
-
-
-def probed(run: Context) -> Iterator[str]:
-    """What the historical-data call has of some contracts: told, never landed."""
-    count, day = run.settings.history_probe, day_of(run.load.request)
-    if not count or run.gone is not None or run.load.stopping():
-        return
-    symbols = [symbol_of(key) for key in run.slot_runs]
-    chosen = [c for chain in run.chains(day, symbols).values() for c in chain.contracts]
-    step = max(len(chosen) // count, 1)
-    try:
-        samples = run.gateway.history_sample(chosen[::step][:count])
-    except UpstreamError as error:
-        yield f"history probe: {error}"
-        return
-    have = sum(sample.bars > 0 for sample in samples)
-    yield f"history probe: {have} of {len(samples)} contracts have bars"
-    detail = {
-        s.contract.local_symbol: s.failure.error_message if s.failure else s.bars for s in samples
-    }
-    run.load.log("info", "history probe", detail)
 
 
 def waits_of(settings_waits: Sequence[float], grace: float) -> list[float]:

@@ -176,9 +176,13 @@ def _fits(row: Details, candidate: Candidate) -> bool:
 async def history_sample(
     connection: "Connection", contracts: Sequence[OptionContract], timeout: float
 ) -> list[HistorySample]:
-    """One after the other: the historical service counts requests."""
-    found = []
+    """One after the other: the historical service counts requests. After a refusal none is asked any more."""
+    found: list[HistorySample] = []
     for contract in contracts:
+        refused = found[-1].failure if found else None
+        if refused is not None and refused.error_type == PACING:
+            found.append(not_sampled(contract, "not asked: too many requests"))
+            continue
         bars, failure = await connection.bars(contract.conid, "5 D", "8 hours", timeout)
         times = [_instant(bar.at) for bar in bars]
         first, last = (times[0], times[-1]) if times else (None, None)

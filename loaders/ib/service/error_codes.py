@@ -95,6 +95,8 @@ def meaning_of(code: int, message: str = "") -> ErrorCode:
         return ErrorCode(code, "not in the table", "skip", UNKNOWN)
     if code in (162, 420) and "pacing" in text:
         return ErrorCode(code, "too many requests", "retry", PACING)
+    if code == 162 and "permission" in text:
+        return ErrorCode(code, "no permission for historical data", "skip", NO_PERMISSION)
     if code == 162 and "no data" in text:
         return ErrorCode(code, "no historical data", "skip", "history")
     if code == 200 and "ambiguous" in text:

@@ -69,7 +69,9 @@ KINDS: dict[str, Kind] = {
     "flaky-contract": Kind("a look-up finds nothing although there is something",
                            {**SOME, "times": ""}),
     "details-hang": Kind("a look-up that is never answered", {**SOME, "times": ""}),
-    "history": Kind("historical data fail", {"symbol": "", "code": "162", "times": ""}),
+    "history": Kind("historical data fail",
+                    {"symbol": "", "code": "162", "message": "", "times": ""}),
+    "no-history": Kind("historical data without a bar", {"symbol": "", "times": ""}),
 }  # fmt: skip
 WHOLE = ("after", "times", "code", "count", "per_second", "id", "conid")
 

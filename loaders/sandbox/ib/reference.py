@@ -96,11 +96,13 @@ async def historical_bars(session: "Session", fields: list[str]) -> None:
     if not found:
         session.error(request, 200)
     elif rule := desk.faults.strike("history", symbol=found[0].symbol):
-        session.error(request, rule.whole("code"))
+        session.error(request, rule.whole("code"), rule.option("message"))
     elif found[0].is_option and size == "1 day":
         session.error(request, 162, NO_DAILY_BARS)
     else:
         bars = _bars(session, found[0], now, HOURS.get(size, 24.0), _days(duration))
+        if desk.faults.strike("no-history", symbol=found[0].symbol):
+            bars = []
         session.send(17, request, "", "", len(bars) // 8, *bars)
 
 

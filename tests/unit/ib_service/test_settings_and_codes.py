@@ -91,6 +91,8 @@ def test_a_number_that_means_two_things_is_told_by_its_text() -> None:
     assert meaning_of(200, "The contract description is ambiguous").error_type == "ambiguous"
     assert meaning_of(162, "Historical data request pacing violation").error_type == "pacing"
     assert meaning_of(162, "HMDS query returned no data").action == "skip"
+    denied = meaning_of(162, "No market data permissions for AMEX OPT")
+    assert (denied.action, denied.error_type) == ("skip", "no_permission")
     assert meaning_of(420, "Real-time pacing violation").action == "retry"
     unknown = meaning_of(99999, "never heard of")
     assert (unknown.action, unknown.error_type) == ("skip", "unknown")
