@@ -77,6 +77,9 @@ def findings_command(
     reason: Annotated[
         str | None, typer.Option(help="Why; kept with what --ack acknowledges.")
     ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Judge what is behind at this instant.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """What is wrong with the data, and since when; acknowledge what is known and stays.
@@ -96,11 +99,16 @@ def findings_command(
         raise UsageError("--ack needs a reason", hint='--reason "why it may stay"')
     if reason and not ack:
         raise UsageError("--reason goes with --ack", hint="--ack NUMBER or --ack CHECK")
+    instant = shell.parse_instant(as_of)
     warehouse = find_warehouse(load_settings())
     listed: list[findings.Finding] = []
     if warehouse is not None:
         qa = warehouse.inner_schema("qa")
         with warehouse.connect() as conn:
+            if instant:
+                conn.execute(
+                    "select set_config('quotemill.as_of', %s, false)", (instant.isoformat(),)
+                )
             if ack and reason:
                 by = requester().partition(" pid ")[0]
                 done = findings.acknowledge(conn, qa, ack, reason, by, severity)

@@ -72,7 +72,8 @@ def run_all(settings: Settings, as_of: str | None = None, source: str | None = N
     if result.judgement:
         print(f"findings: {result.judgement}", file=sys.stderr)
         if result.judgement.new:
-            print("`quotemill findings --new` lists the new ones", file=sys.stderr)
+            at = f" --as-of {as_of}" if as_of else ""
+            print(f"`quotemill findings --new{at}` lists the new ones", file=sys.stderr)
     if result.error:
         print(f"error: {result.error}", file=sys.stderr)
         if result.hint:

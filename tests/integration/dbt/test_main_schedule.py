@@ -1,6 +1,7 @@
 """futures.main_schedule against a schedule made in Python, and built day by day against from nothing."""
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
+from orchestration.cli import inspect
 from tests.integration.dbt.conftest import PROJECT, Outcome
 from tests.integration.dbt.raw import EXCHANGE, land, touch, weekdays
 from tests.integration.dbt.raw_futures import (
@@ -249,7 +251,11 @@ def test_a_window_that_begins_earlier_is_built_anew_and_its_days_are_stored_stil
 
 
 def test_findings_tell_of_ticks_that_are_due_and_freshness_of_what_is_behind(
-    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+    conn: psycopg.Connection,
+    dbt: Callable[..., Outcome],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    warehouse_dsn: str,
 ) -> None:
     land_days(conn, CALENDAR)
     land(conn, "raw_tq.contract", NAMES[CU])
@@ -292,6 +298,16 @@ def test_findings_tell_of_ticks_that_are_due_and_freshness_of_what_is_behind(
     assert ahead == [[], [soon], [soon], [over]]
     stopped = ("stale_dataset", "warning", "main_events", CALENDAR[4])
     assert told("2025-10-10 16:00+08") == [stopped, behind, missing]
+
+    def listed(day: date) -> list[str]:
+        """What the command shows of the calendar as of a day, whatever day it is."""
+        inspect.findings_command(as_of=f"{day}T23:00", json=True)
+        shown = json.loads(capsys.readouterr().out)["findings"]
+        return [f["severity"] for f in shown if "futures" in f["subject"]]
+
+    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", warehouse_dsn)
+    asked = [CALENDAR[-1] - timedelta(day) for day in (15, 14, -1)]
+    assert [listed(day) for day in asked] == [[], ["warning"], ["error"]]
 
 
 def test_what_a_contract_day_is_stored_as_is_held_to_the_schedule(
