@@ -1,19 +1,22 @@
 """The daily list about option chains: does a session pass, and what of it does not?
 
-Its figures are those of qa.qa_option_day, and three comparisons of the day's tables that only this looks at.
+Its figures are those of qa.qa_option_day, three comparisons of the day's tables that only this looks at, and
+whether there is room: disk, archive, retention.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
 from loaders.errors import UsageError
+from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
+from orchestration import storage_checks
 
 PASS, FAIL, PENDING = "PASS", "FAIL", "PENDING"
 _FIGURES = {
@@ -86,7 +89,7 @@ _FLAGS = """
 
 @dataclass(frozen=True)
 class Check:
-    """One check of one symbol: PASS, FAIL or PENDING, and the figures it was judged on."""
+    """One check of one symbol, or of none: PASS, FAIL or PENDING, and the figures it was judged on."""
 
     name: str
     symbol: str
@@ -108,8 +111,14 @@ class Selfcheck:
         return asdict(self)
 
 
-def run(warehouse: Warehouse, day: date | None, as_of: datetime | None = None) -> Selfcheck:
-    """Check a session, by default the newest one that is over, at 17:30 in New York.
+def run(
+    warehouse: Warehouse,
+    day: date | None,
+    as_of: datetime | None = None,
+    settings: Settings | None = None,
+) -> Selfcheck:
+    """Check a session, by default the newest one that is over, at 17:30 in New York; with `settings` also
+    whether there is room.
 
     A session without a row fails. Raises UsageError for a day that is none, and before the first build.
     """
@@ -125,12 +134,26 @@ def run(warehouse: Warehouse, day: date | None, as_of: datetime | None = None) -
             conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
         day = _session(conn, schemas["options"], day, as_of)
         if day is None:
-            return Selfcheck(FAIL, None, [], {})
+            return Selfcheck(FAIL, None, _room(conn, warehouse, settings, as_of), {})
         checks = [*_verdicts(conn, schemas, day), *_comparisons(conn, schemas, day)]
+        room = _room(conn, warehouse, settings, as_of)
         flags = conn.execute(_FLAGS.format(**schemas).encode(), {"day": day}).fetchall()
     found = {check.status for check in checks} or {FAIL}
+    found |= {check.status for check in room}
     status = next(word for word in (FAIL, PENDING, PASS) if word in found)
-    return Selfcheck(status, day, checks, dict(flags))
+    return Selfcheck(status, day, [*checks, *room], dict(flags))
+
+
+def _room(
+    conn: psycopg.Connection,
+    warehouse: Warehouse,
+    settings: Settings | None,
+    as_of: datetime | None,
+) -> list[Check]:
+    if settings is None:
+        return []
+    judged = storage_checks.judge(conn, warehouse, settings, as_of or datetime.now(UTC))
+    return [Check(name, "", PASS if passes else FAIL, figures) for name, passes, figures in judged]
 
 
 def _session(

@@ -29,7 +29,7 @@ def selfcheck_command(
     """The daily list about option chains as JSON: PASS, FAIL, or PENDING where open interest is yet to come.
 
     Coverage of the slots, data types, rows of the day by where they come from, counts against the slots,
-    open interest, flags. Leaves with 5 where something fails, and where a session has no row.
+    open interest, flags; room on the disk, and whether archive and retention keep up. Leaves with 5 where something fails, and where a session has no row.
 
     Example: quotemill selfcheck ib --date 2026-11-25
     """
@@ -37,11 +37,13 @@ def selfcheck_command(
 
     if source != "ib":
         raise UsageError(f"no daily list is known of {source}", hint="quotemill selfcheck ib")
-    found = selfcheck.run(_warehouse(), shell.parse_day(date), shell.parse_instant(as_of))
+    found = selfcheck.run(
+        _warehouse(), shell.parse_day(date), shell.parse_instant(as_of), load_settings()
+    )
     shell.print_json(found.as_json())
     if found.status == selfcheck.FAIL:
         failed = sorted(
-            {f"{c.symbol} {c.name}" for c in found.checks if c.status == selfcheck.FAIL}
+            {f"{c.symbol} {c.name}".strip() for c in found.checks if c.status == selfcheck.FAIL}
         )
         raise DataQualityError(
             f"{found.trade_date or 'option chains'}: {', '.join(failed) or 'there is no row'}",

@@ -1,0 +1,89 @@
+"""The part of the daily list that is about room: disk, archive and retention of option chains."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from loaders.settings import Settings
+from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.postgres import Warehouse
+
+VIEW = "chain_intraday"
+LEAST_SHARE, ENOUGH = 0.2, 100 * 2**30  # of a disk that is free: a fifth, or so many bytes
+SLACK = timedelta(days=7)  # a week's job may be due tomorrow
+Judged = tuple[str, bool, dict[str, Any]]  # name of the check, whether it passes, its figures
+
+
+def judge(
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, as_of: datetime
+) -> Iterator[Judged]:
+    """Archive and retention are judged where the archive is used at all."""
+    yield disk(settings.home)
+    if has_relation(conn, "ops.archive_partitions"):
+        yield from _archived(conn, warehouse, settings, as_of)
+
+
+def disk(folder: Path) -> Judged:
+    """Fails where less than a fifth of the disk is free, and less than 100 GiB."""
+    while not folder.exists():
+        folder = folder.parent
+    usage = shutil.disk_usage(folder)
+    share = usage.free / usage.total
+    figures = {"free_gib": round(usage.free / 2**30, 1), "free_share": round(share, 3)}
+    return "disk", share >= LEAST_SHARE or usage.free >= ENOUGH, {"folder": str(folder)} | figures
+
+
+def _archived(
+    conn: psycopg.Connection, warehouse: Warehouse, settings: Settings, as_of: datetime
+) -> Iterator[Judged]:
+    from orchestration.archive import closed
+    from orchestration.archive.views import find
+
+    [(count, newest)] = conn.execute(
+        "select count(*), max(partition_date) from ops.archive_partitions "
+        "where schema_name = %s and view_name = %s",
+        (warehouse.inner_schema("options"), VIEW),
+    )
+    if not count:
+        return
+    today = closed.today(as_of)
+    waiting = sorted(closed.to_look_at(conn, warehouse, find(VIEW), as_of))
+    figures = {
+        "archived_until": newest,
+        "waiting_days": len(waiting),
+        "oldest_waiting_date": waiting[0] if waiting else None,
+    }
+    yield "archive", not waiting or waiting[0] >= today - SLACK, figures
+    retained = settings.ib.intraday_retain_days
+    oldest = _oldest_slots(conn, warehouse)
+    yield (
+        "retention",
+        oldest is None or oldest >= today - timedelta(days=retained) - SLACK,
+        {"oldest_slots_date": oldest, "retain_days": retained},
+    )
+
+
+def _oldest_slots(conn: psycopg.Connection, warehouse: Warehouse) -> date | None:
+    """The oldest day whose slots are in the warehouse, those that were brought back left out."""
+    [(found,)] = conn.execute(
+        """
+        with recursive landed as (
+            select min(trade_date) as day from raw_ib.chain_snapshot
+            union all
+            select (select min(s.trade_date) from raw_ib.chain_snapshot as s where s.trade_date > l.day)
+            from landed as l where l.day is not null
+        )
+        select min(l.day) from landed as l
+        where not exists (
+            select from ops.archive_partitions as p
+            where p.schema_name = %s and p.view_name = %s and p.partition_date = l.day
+                and p.restored_at is not null
+        )
+        """,
+        (warehouse.inner_schema("options"), VIEW),
+    )
+    return found if isinstance(found, date) else None

@@ -1,0 +1,76 @@
+"""The daily list's part about room: the disk, and whether archive and retention keep up."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+import pytest
+
+from loaders.warehouse.postgres import Warehouse
+from orchestration import selfcheck, storage_checks
+from tests.integration.dbt.option_days import AFTER, TUESDAY, WEDNESDAY, archived, settings_in
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "passes"),
+    [(1000, 201, True), (1000, 199, True), (400, 81, True), (400, 79, False), (10_000, 99, False)],
+)
+def test_a_disk_is_full_where_neither_share_nor_room_is_left(
+    total: int, free: int, passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = Usage(total * GIB, (total - free) * GIB, free * GIB)
+    monkeypatch.setattr(storage_checks.shutil, "disk_usage", lambda _: usage)
+    name, judged, figures = storage_checks.disk(tmp_path / "home" / "that" / "is" / "not")
+    assert (name, judged) == ("disk", passes)
+    assert figures == {
+        "folder": str(tmp_path),
+        "free_gib": free,
+        "free_share": round(free / total, 3),
+    }
+
+
+def test_archive_and_retention_are_judged_once_days_are_archived(
+    option_days: str,
+    conn: psycopg.Connection,
+    warehouse: Warehouse,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    roomy = Usage(1000 * GIB, 0, 1000 * GIB)
+    monkeypatch.setattr(storage_checks.shutil, "disk_usage", lambda _: roomy)
+    settings = settings_in(tmp_path)
+
+    def room(as_of: datetime) -> tuple[str, dict[str, str]]:
+        found = selfcheck.run(warehouse, WEDNESDAY.day, as_of, settings)
+        own = {c.name: c.status for c in found.checks if not c.symbol}
+        return found.status, own
+
+    passed = {"disk": "PASS", "archive": "PASS", "retention": "PASS"}
+    assert room(AFTER)[1] == {"disk": "PASS"}
+    archived(settings, warehouse, until=TUESDAY.day)
+    assert room(AFTER)[1] == passed
+    # Wednesday is closed, and waits for more than a week
+    assert room(datetime(2026, 12, 2, 23, tzinfo=UTC))[1] == passed
+    status, judged = room(datetime(2026, 12, 3, 23, tzinfo=UTC))
+    assert (status, judged) == ("FAIL", passed | {"archive": "FAIL"})
+    archived(settings, warehouse)
+    # the slots of Tuesday are to go after 60 days, and a week more
+    assert room(datetime(2027, 1, 30, 23, tzinfo=UTC))[1] == passed
+    assert room(datetime(2027, 1, 31, 23, tzinfo=UTC))[1] == passed | {"retention": "FAIL"}
+    # brought back, they stay
+    conn.execute("update ops.archive_partitions set restored_at = now()")
+    assert room(datetime(2027, 1, 31, 23, tzinfo=UTC))[1] == passed
+
+    full = Usage(100 * GIB, 90 * GIB, 10 * GIB)
+    monkeypatch.setattr(storage_checks.shutil, "disk_usage", lambda _: full)
+    assert room(AFTER) == ("FAIL", passed | {"disk": "FAIL"})
