@@ -265,8 +265,8 @@ def _enrich(
         if not conn or not symbols:
             raise NotDue(f"there are no contracts of {day} to ask open interest of")
         tried = stored.enrichments(conn, symbols, day)
-        of_pass = {s for d, s, at, _ in tried if d == day and at >= asked.since}
-        complete = {s for d, s, _, status in tried if d == day and status == "complete"}
+        of_pass = {s for d, s, at, _, _ in tried if d == day and at >= asked.since}
+        complete = {s for d, s, _, status, _ in tried if d == day and status == "complete"}
         if all(symbol in of_pass | complete for symbol in symbols):
             raise NotDue(f"the open interest of {day} was asked for")
     return {"date": day, "pass": asked.which}

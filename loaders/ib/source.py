@@ -68,7 +68,7 @@ def opened(
 
 TOLD = (
     *("risk_free_rate", "dividend_yield", "min_slot_coverage", "max_delayed_share"),
-    *("max_fallback_share", "min_oi_share"),
+    *("max_fallback_share", "min_oi_share", "close_snapshot_until", "open_interest_published_at"),
 )
 
 

@@ -263,10 +263,10 @@ def traded(conn: psycopg.Connection, symbol: str, after: date, until: date) -> b
 
 def enrichments(
     conn: psycopg.Connection, symbols: Sequence[str], since: date
-) -> list[tuple[date, str, datetime, str]]:
-    """(trade date, symbol, attempted at, status), oldest first."""
+) -> list[tuple[date, str, datetime, str, str]]:
+    """(trade date, symbol, attempted at, status, pass), oldest first."""
     return conn.execute(
-        "select trade_date, symbol, attempted_at, status from raw_ib.enrichment "
+        "select trade_date, symbol, attempted_at, status, pass from raw_ib.enrichment "
         "where symbol = any(%s) and trade_date >= %s order by attempted_at",
         (list(symbols), since),
     ).fetchall()

@@ -5,3 +5,11 @@
         {{ otherwise }}
     )
 {%- endmacro %}
+
+{# A wall clock of New York likewise: HH:MM. #}
+{% macro clock_setting(name, otherwise) -%}
+    coalesce(
+        (select s.value::time from {{ source('ops', 'settings') }} as s where s.key = '{{ name }}'),
+        time '{{ otherwise }}'
+    )
+{%- endmacro %}

@@ -7,16 +7,29 @@ limits as (
         {{ setting('ib_min_slot_coverage', 0.90) | indent }} as min_slot_coverage,
         {{ setting('ib_max_delayed_share', 0.10) | indent }} as max_delayed_share,
         {{ setting('ib_max_fallback_share', 0.05) | indent }} as max_fallback_share,
-        {{ setting('ib_min_oi_share', 0.95) | indent }} as min_oi_share
+        {{ setting('ib_min_oi_share', 0.95) | indent }} as min_oi_share,
+        {{ clock_setting('ib_close_snapshot_until', '19:00') | indent }} as close_ends,
+        {{ clock_setting('ib_open_interest_published_at', '06:30') | indent }} as oi_published
 ),
 
--- judged after the close view and its rollup
+-- judged when the close view is asked for no more; a symbol's earlier, once it is whole
 numbered as (
     select
-        *,
-        row_number() over (order by trade_date) as session_number,
-        (trade_date + time '17:30') at time zone 'America/New_York' as judged_at
-    from {{ ref('sessions') }}
+        s.*,
+        row_number() over (order by s.trade_date) as session_number,
+        (s.trade_date + x.close_ends) at time zone 'America/New_York' as judged_at
+    from {{ ref('sessions') }} as s
+    cross join limits as x
+),
+
+closes as (
+    select
+        symbol,
+        trade_date,
+        max(finished_at) as whole_at
+    from {{ ref('stg_ib__slot_run') }}
+    where ingest_run_type = 'close' and status = 'complete'
+    group by symbol, trade_date
 ),
 
 counted as (
@@ -72,17 +85,19 @@ days as (
     inner join numbered as n on s.trade_date = n.trade_date
 ),
 
--- the exchange publishes open interest at about 06:30 of the next session
+-- the exchange publishes open interest in the morning of the next session
 confirmations as (
     select
         e.symbol,
         e.trade_date,
         bool_or(
-            e.pass in ('confirm', 'manual')
-            and e.attempted_at >= (s.next_trade_date + time '06:30') at time zone 'America/New_York'
+            e.pass <> 'first'
+            and e.attempted_at
+            >= (s.next_trade_date + x.oi_published) at time zone 'America/New_York'
         ) as is_confirmed
     from {{ ref('stg_ib__enrichment') }} as e
     inner join numbered as s on e.trade_date = s.trade_date
+    cross join limits as x
     group by e.symbol, e.trade_date
 ),
 
@@ -90,7 +105,7 @@ shares as (
     select
         d.*,
         s.is_early_close,
-        m.moment >= s.judged_at as is_judged,
+        m.moment >= least(s.judged_at, v.whole_at) as is_judged,
         coalesce(c.is_confirmed, false) or coalesce(m.moment >= n.open_at, false) as is_oi_due,
         round(d.covered_slot_count / nullif(d.slot_count, 0)::numeric, 4) as slot_coverage,
         round(d.delayed_count / nullif(d.data_count, 0)::numeric, 4) as delayed_share,
@@ -101,6 +116,7 @@ shares as (
     inner join numbered as s on d.trade_date = s.trade_date
     left join numbered as n on s.next_trade_date = n.trade_date
     left join confirmations as c on d.symbol = c.symbol and d.trade_date = c.trade_date
+    left join closes as v on d.symbol = v.symbol and d.trade_date = v.trade_date
 ),
 
 -- what is not there passes nothing; only pending is neither

@@ -185,7 +185,8 @@ mornings as (
         (attempted_at at time zone 'America/New_York')::date as morning,
         max(trade_date) as trade_date,
         bool_or(
-            status = 'failed'
+            status = 'stale' and pass in ('confirm', 'late')
+            or status = 'failed'
             and filled_count + same_count + changed_count
             < {{ setting('ib_min_oi_share', 0.95) | indent(12) }} * eligible_count
         )

@@ -75,7 +75,7 @@ def _enriched(run: Context, key: str, symbol: str, day: date) -> Outcome:
         rows,
         cursor=day if status == "complete" else None,
         cursor_key=symbol,
-        failure=_frozen(day, frozen, len(values))
+        failure=_rung(run, symbol, _frozen(day, frozen, len(values)))
         if frozen and status == "stale" and by_clock >= day
         else _failure(run, symbol, day, by_clock, lacking, len(eligible), status, answers),
         beside=[attempt],
@@ -175,6 +175,11 @@ def _failure(
     if by_clock > day and not run.gone:
         why = f"that of {by_clock} is shown now, that of an earlier session cannot be had any more"
     text = f"{lacking:,} of {eligible:,} contracts have no open interest of {day}: {why}"
+    return _rung(run, symbol, text)
+
+
+def _rung(run: Context, symbol: str, text: str) -> str:
+    """What failed, louder after some mornings in a row."""
     return f"{FAILED}: {text}" if _mornings(run, symbol) >= MORNINGS - 1 else text
 
 
@@ -183,8 +188,10 @@ def _mornings(run: Context, symbol: str) -> int:
     today, since = run.agenda.today, run.agenda.today - timedelta(days=14)
     tried = run.ask(lambda conn: stored.enrichments(conn, [symbol], since))
     by_morning: dict[date, set[str]] = {}
-    for _, _, at, status in tried:
-        by_morning.setdefault(date_in_new_york(at), set()).add(status)
+    for _, _, at, status, which in tried:
+        # old values confirm nothing; before they can be new they fail nobody
+        is_vain = status == "stale" and which in ("confirm", "late")
+        by_morning.setdefault(date_in_new_york(at), set()).add("failed" if is_vain else status)
     mornings = [by_morning[m] for m in sorted(by_morning, reverse=True) if m < today]
     failed = 0
     for statuses in mornings:

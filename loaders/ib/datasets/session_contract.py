@@ -44,6 +44,10 @@ def _frozen(run: Context, symbol: str, found: Found) -> Outcome:
     } | run.lineage
     new = [contract for contract in found.contracts if contract.conid not in have]
     rows = [common | _named(contract) for contract in new]
+    if new and at > session.open_at and not refresh:
+        until = session.slots[later].label if later < len(session.slots) else "the close"
+        said = f"{symbol}: {len(new):,} contracts were found after the open; slots before {until} lack them"
+        run.load.warn(said)
     # candidates that nobody answered about are asked for again
     cursor = None if found.unknown else refresh or f"{day}"
     return Outcome(symbol, rows, cursor=cursor)

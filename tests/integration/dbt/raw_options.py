@@ -191,7 +191,7 @@ def open_interest(option: Option, day: date, value: int) -> Row:
         "symbol": option.symbol,
         "trade_date": day,
         "open_interest": value,
-        "captured_at": "2026-11-26 12:30+00",
+        "captured_at": f"{day + timedelta(days=1)} 12:30+00",
         "ingest_id": "oi",
     }
 
@@ -206,6 +206,12 @@ def enrichment(symbol: str, day: date, attempted_at: str, which: str, status: st
         **dict.fromkeys(counts, 0),
         "status": status,
     }
+
+
+def closed(symbol: str, session: Session, at: str) -> Row:
+    """A close view that was whole at a moment."""
+    is_whole = {"ingest_run_type": "close", "status": "complete", "finished_at": at}
+    return slot_run(symbol, session) | is_whole
 
 
 def slot_run(symbol: str, session: Session) -> Row:

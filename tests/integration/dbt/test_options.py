@@ -17,6 +17,7 @@ from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import (
     Session,
     chain,
+    closed,
     closing,
     enrichment,
     failed,
@@ -126,11 +127,17 @@ def test_a_day_is_pending_then_passes_with_the_open_interest_of_the_next_morning
     assert verdicts(conn, "2026-11-27 12:00+00") == [
         passed, wednesday, ("AAPL", FRIDAY.day, "pending", "pending", "pending", "pending"),
     ]  # fmt: skip
-    # Friday is judged at 17:30 in New York, though it closed at 13:00; Wednesday from Friday's open on
+    # Friday is judged at 19:00 in New York, or once its close is whole; Wednesday from Friday's open on
     at_open = verdicts(conn, "2026-11-27 14:30+00")
     assert at_open[1] == ("AAPL", WEDNESDAY.day, "fail", "pass", "pass", "fail")
-    assert verdicts(conn, "2026-11-27 22:29+00")[2][2:4] == ("pending", "pending")
-    assert verdicts(conn, "2026-11-27 22:30+00")[2][2:] == ("pending", "pass", "pass", "pending")
+    judged = ("pending", "pass", "pass", "pending")
+    assert verdicts(conn, "2026-11-27 23:59+00")[2][2:4] == ("pending", "pending")
+    assert verdicts(conn, "2026-11-28 00:00+00")[2][2:] == judged
+    conn.execute("insert into ops.settings values ('ib_close_snapshot_until', '18:30')")
+    assert verdicts(conn, "2026-11-27 23:30+00")[2][2:] == judged
+    land(conn, "raw_ib.slot_run", [closed("AAPL", FRIDAY, "2026-11-27 22:04+00")])
+    assert verdicts(conn, "2026-11-27 22:03+00")[2][2:4] == ("pending", "pending")
+    assert verdicts(conn, "2026-11-27 22:04+00")[2][2:] == judged
     found = conn.execute("select check_name, trade_date, evidence from qa.qa_options").fetchall()
     assert found == [
         ("oi_completeness", WEDNESDAY.day, "9 of 12 contracts have an open interest")
@@ -145,7 +152,7 @@ def test_a_day_is_pending_then_passes_with_the_open_interest_of_the_next_morning
     # what comes with the confirming pass, and a symbol that nothing came of on Monday
     land(conn, "raw_ib.open_interest", [open_interest(o, WEDNESDAY.day, 9) for o in AAPL[9:]])
     assert dbt(*TABLES).success
-    assert verdicts(conn, "2026-11-30 22:30+00")[1:] == [
+    assert verdicts(conn, "2026-12-01 00:00+00")[1:] == [
         ("AAPL", WEDNESDAY.day, "pass", "pass", "pass", "pass"),
         ("AAPL", FRIDAY.day, "fail", "pass", "pass", "fail"),
         ("AAPL", MONDAY.day, "fail", "fail", "fail", "fail"),
@@ -194,7 +201,7 @@ def test_delayed_data_alone_pass_where_the_limit_is_one_and_a_guessed_session_ne
     assert dbt(*TABLES).success
 
     def judged() -> list[tuple[Any, ...]]:
-        conn.execute("set quotemill.as_of = '2026-11-24 23:00+00'")
+        conn.execute("set quotemill.as_of = '2026-11-25 00:00+00'")
         return conn.execute(
             "select symbol, coverage_verdict, delayed_verdict, integrity_verdict "
             "from qa.qa_option_day order by 1"

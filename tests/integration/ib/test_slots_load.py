@@ -210,6 +210,7 @@ def test_a_slot_without_discovery_takes_the_newest_older_set_and_says_so(made: B
     made.sandbox.faults.clear()
     mended = made.at("2026-11-20T09:40:00").load("discover")
     assert mended.exit_code == 0
+    assert [text for text in mended.warnings if "slots before 10:00 lack them" in text]
     # what stood in stays; what the new price brings is added, from the next slot on
     assert made.rows(policies) == [stale, ("session_freeze", None, 1)]
 

@@ -236,14 +236,14 @@ def test_a_symbol_without_contracts_of_the_day_keeps_open_interest_not_due(
     conn: Any = object()
     options = {requests.DUE: "now"}
     monkeypatch.setattr(stored, "frozen_counts", lambda *_: {"AAPL": 8})
-    tried = [(day, "AAPL", new_york("2026-11-20T07:30:00"), "failed")]
+    tried = [(day, "AAPL", new_york("2026-11-20T07:30:00"), "failed", "confirm")]
     monkeypatch.setattr(stored, "enrichments", lambda _, symbols, __: tried)
     with pytest.raises(NotDue, match="was asked for"):
         requests._enrich(moment, options, ["AAPL", "NEW"], conn)
     # once more after the open, unless it came meanwhile
     late = at("2026-11-20T10:00:00")
     assert requests._enrich(late, options, ["AAPL"], conn) == {"date": day, "pass": "late"}
-    tried.append((day, "AAPL", new_york("2026-11-20T09:45:00"), "failed"))
+    tried.append((day, "AAPL", new_york("2026-11-20T09:45:00"), "failed", "late"))
     with pytest.raises(NotDue, match="was asked for"):
         requests._enrich(late, options, ["AAPL"], conn)
     tried.clear()

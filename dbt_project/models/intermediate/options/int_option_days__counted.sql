@@ -30,7 +30,9 @@ planned as (
         p.symbol,
         p.trade_date,
         p.conid,
-        coalesce(p.first_seen_slot, 0) as first_slot,
+        -- what a refresh adds is wanted from then on; what discovery found late was wanted all day
+        case when p.policy = 'midday_refresh' then coalesce(p.first_seen_slot, 0) else 0 end
+            as first_slot,
         p.policy,
         c.expiry,
         c.trading_class || ' ' || c.expiry || ' ' || c.strike || ' ' || c.option_right as terms,

@@ -122,6 +122,34 @@ enrichments as (
     group by symbol, trade_date
 ),
 
+-- the morning of each session with those of the two before it: three in vain are a failure
+mornings as (
+    select
+        m.symbol,
+        m.trade_date,
+        bool_and(m.is_in_vain) over three and count(*) over three = 3 as is_third
+    from (
+        select
+            symbol,
+            trade_date,
+            bool_or(status = 'failed' or (status = 'stale' and pass <> 'first'))
+            and not bool_or(status = 'complete') as is_in_vain
+        from {{ ref('stg_ib__enrichment') }}
+        where pass <> 'manual'
+        group by symbol, trade_date
+    ) as m
+    window three as (
+        partition by m.symbol order by m.trade_date rows between 2 preceding and current row
+    )
+),
+
+openings as (
+    select
+        trade_date,
+        lead(open_at) over (order by trade_date) as next_open_at
+    from {{ ref('stg_ib__session') }}
+),
+
 rates as (
     select
         {{ setting('ib_risk_free_rate', 0.04) | indent }}::double precision as rate,
@@ -334,7 +362,8 @@ select
         'wide_spread': 'c.ask - c.bid > 0.5 * c.mid and c.mid > 0.10',
         'missing_oi': 'o.conid is null',
         'oi_stale': "o.conid is null and e.last_status = 'stale'",
-        'oi_enrichment_failed': "o.conid is null and e.failed_mornings >= 3",
+        'oi_late': 'o.captured_at >= n.next_open_at',
+        'oi_enrichment_failed': 'o.conid is null and (e.failed_mornings >= 3 or m.is_third)',
         'iv_mismatch': 'v.is_iv_mismatch',
         'parity_violation': 'v.parity_gap > 0 or v.is_out_of_bounds',
         'butterfly_violation': 'v.is_butterfly_violation',
@@ -350,5 +379,7 @@ left join {{ ref('stg_ib__contract') }} as k on c.conid = k.conid
 left join {{ ref('stg_ib__open_interest') }} as o
     on c.conid = o.conid and c.trade_date = o.oi_asof_date
 left join enrichments as e on c.symbol = e.symbol and c.trade_date = e.trade_date
+left join mornings as m on c.symbol = m.symbol and c.trade_date = m.trade_date
+left join openings as n on c.trade_date = n.trade_date
 left join checked as v
     on c.symbol = v.symbol and c.trade_date = v.trade_date and c.conid = v.conid
