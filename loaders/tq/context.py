@@ -45,8 +45,8 @@ class Context:
 
     In the lane of ticks there are `store` and its `ledgers`, the series and the schedule that dbt built, the
     days that have settled, the landed copy of the store's index, the complete days whose day bar was corrected
-    since, and, without the permission for more, the newest ticks of contracts by trading day; `history_gave`
-    once the history had ticks of any day."""
+    since, and, without the permission for more (`history`), the newest ticks of contracts by trading day;
+    `history_gave` once the history had ticks of any day."""
 
     load: "Load"
     harvest: Harvest
@@ -62,6 +62,7 @@ class Context:
     copies: "dict[DayKey, dict[str, Any]]" = field(default_factory=dict)
     outdated: "frozenset[DayKey]" = frozenset()
     recent: dict[str, dict[date, Any]] = field(default_factory=dict)
+    history: bool = True
     history_gave: bool = False
 
     def __post_init__(self) -> None:

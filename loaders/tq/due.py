@@ -9,6 +9,7 @@ from loaders.settings import Settings
 from loaders.ticks.store import NoDataRow
 from loaders.tq import index
 from loaders.tq.backlog import backlog, lacking_days, last_days, settled_days
+from loaders.tq.recent import EVENT
 from loaders.warehouse.postgres import Warehouse
 
 # the last trading day that has a main contract, by the route of which the schedule is built; a window
@@ -32,6 +33,16 @@ LAST_MAPPED = """
     ) as newest
     where newest.contract is not null
     order by h.variety
+"""
+
+# what the newest load that asked was told
+MAY = """
+    select (l.detail ->> 'may')::boolean
+    from ops.ingestion_jobs as j
+    inner join ops.ingestion_logs as l on j.job_id = l.job_id
+    where j.source = 'tq' and l.event = %s
+    order by j.job_id desc
+    limit 1
 """
 
 
@@ -70,4 +81,10 @@ def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list
     if not days:
         return []
     of = ", ".join(sorted({day.variety for day in days}))
+    told = conn.execute(MAY, (EVENT,)).fetchone()
+    if told == (False,):
+        return [
+            f"{len(days):,} days of ticks of {of} are due and not to be had: the account may not download "
+            "their history (tq_dl); `loaders run tq` takes what the newest ticks hold"
+        ]
     return [f"{len(days):,} days of ticks of {of} are missing: `loaders run tq` fetches them"]

@@ -102,7 +102,7 @@ def contracts(conn: psycopg.Connection, variety: str, first: date) -> list[tuple
 def bars_from(conn: psycopg.Connection) -> dict[str, Since]:
     """From when on the bars of each contract were asked for."""
     rows = conn.execute("select contract, first_day, failed from raw_tq.daily_harvest")
-    return {contract: Since(*since) for contract, *since in rows}
+    return {contract: Since(*since) for contract, *since in rows.fetchall()}
 
 
 def variety_of(contract: str) -> str:

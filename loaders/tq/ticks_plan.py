@@ -25,6 +25,7 @@ from loaders.tq.backlog import (
     settled_days,
 )
 from loaders.tq.context import Context
+from loaders.tq.recent import has_history, obtainable
 
 NOTHING_BUILT = "no schedule is built yet: `quotemill build` or `dbt build` makes it"
 
@@ -93,14 +94,17 @@ def _fetched(run: Context, schedule: Sequence[Scheduled]) -> Iterator[Sequence[U
     asked = _asked_for(run, schedule)
     if not _named(run):  # a repair takes what comes
         run.outdated = outdated
+    revised, missing = _chosen(run, found.revised), _chosen(run, found.missing)
     if asked is not None:  # just these, whatever is there
+        has_history(run)
         yield _units(asked)
         return
-    if revised := _chosen(run, found.revised):
+    if (revised or missing) and not has_history(run):
+        revised, missing = obtainable(run, [*revised, *missing]), []
+    if revised:
         yield _units(revised)
         _keep_in_line(run, schedule)
         yield from _copied(run)
-    missing = _chosen(run, found.missing)
     # days that gave nothing before come last: by then the load knows whether the history gives any
     fresh = [day for day in missing if not run.ledgers.without(day.key)]
     again = [day for day in missing if run.ledgers.without(day.key)]

@@ -5,13 +5,11 @@ then its row of the store's index is written, and only then its outcome is yield
 between is done again: the store replaces a day as one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loaders.engine.outcome import Outcome, Stopped, records
@@ -26,19 +24,16 @@ from loaders.tq.context import Context, Dataset, gone, said
 from loaders.tq.errors import TqPermissionError, TqTransport, UnknownSymbol
 from loaders.tq.index import revision, row_of
 from loaders.tq.kept import kept
+from loaders.tq.recent import NEWEST, NO_PERMISSION, newest
 from loaders.tq.schemas import SYMBOL_DAY, TICK_REVISION
 from loaders.tq.service.answers import DayRange, TickAnswer
 from loaders.tq.tick_harvest import OF_A_DAY, NotAsked, answers
 from loaders.tq.ticks_of import outside, ticks_of
-from loaders.tq.trading_day import bounds, sessions_on, spans, trading_day_of
+from loaders.tq.trading_day import bounds, sessions_on, spans
 from loaders.tq.without_ticks import given_up, without_ticks
 from loaders.warehouse.postgres import WarehouseAway
 
-RECENT = 8_000  # ticks that the servers give to an account without the professional permission
-NO_PERMISSION = (
-    "not among the newest ticks, and the account may not download the history of ticks (tq_dl)"
-)
-HISTORY, NEWEST = "ticks", "recent_ticks"  # routes
+HISTORY, NEWEST_ROUTE = "ticks", "recent_ticks"
 
 
 def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
@@ -46,18 +41,20 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     days = [run.schedule[parsed_key(key)] for key in keys]
     # a load of weeks goes no further once another warehouse has taken its series over
     require_own(run.store, run.owner, {day.symbol for day in days})
-    for day, answer in answers(run, days):
+    nothing: Iterable[tuple[Scheduled, None]] = ((day, None) for day in days)
+    for day, answer in answers(run, days) if run.history else nothing:
         found = _outcome(run, day, answer)
         yield found
         if found.gone is not None:
             return
 
 
-def _outcome(run: Context, day: Scheduled, answer: TickAnswer | Exception) -> Outcome:
+def _outcome(run: Context, day: Scheduled, answer: TickAnswer | Exception | None) -> Outcome:
+    """`answer`: None where the account may not have one."""
     key = key_text(day.key)
     try:
-        if isinstance(answer, TqPermissionError):
-            return _recent(run, day, answer)
+        if answer is None or isinstance(answer, TqPermissionError):
+            return _recent(run, day)
         if isinstance(answer, Exception):
             raise answer
         if not answer.rows or lacking(_volumes(answer), _traded(run, day)):
@@ -190,7 +187,7 @@ def _traded(run: Context, day: Scheduled) -> int | None:
 def _look(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> None:
     """Say what is odd about a day that lands all the same."""
     if lack := lacking(ticks, _traded(run, day)):
-        seen = "in two sessions" if route == HISTORY else f"of the newest {RECENT:,} ticks"
+        seen = "in two sessions" if route == HISTORY else f"of the newest {NEWEST:,} ticks"
         run.load.warn(f"{day.contract} {day.trading_day}: {lack}, {seen}: landed as it is")
     versions = run.ask(lambda conn: stored.sessions(conn, day.variety))
     held = spans(day.trading_day, sessions_on(day.trading_day, versions), run.days)
@@ -199,34 +196,12 @@ def _look(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> None:
         run.load.log("info", text, {"ticks": strays})
 
 
-def _recent(run: Context, day: Scheduled, error: TqPermissionError) -> Outcome:
-    """Without the permission: the newest ticks, of the days that these hold from their beginning on."""
-    if not run.recent:
-        run.load.warn(f"{error}: only the newest {RECENT:,} ticks of a contract can be had")
-    if day.contract not in run.recent:
-        run.recent[day.contract] = _by_day(run, day.contract)
-    ticks = run.recent[day.contract].get(day.trading_day)
+def _recent(run: Context, day: Scheduled) -> Outcome:
+    """Without the permission: of the newest ticks, where these hold the day from its beginning on."""
+    ticks = newest(run, day.contract).get(day.trading_day)
     if ticks is None:
         return Outcome(key_text(day.key), skipped=NO_PERMISSION)
-    return _landed(run, day, ticks, NEWEST)
-
-
-def _by_day(run: Context, contract: str) -> dict[date, Any]:
-    """The newest ticks by trading day, without the oldest of these, which may have begun earlier."""
-    ticks = run.harvest.recent_ticks(contract, RECENT)
-    if not ticks.num_rows:
-        return {}
-    oldest = trading_day_of(stored.instant(int(pc.min(ticks["datetime_ns"]).as_py())), run.days)
-    found = {}
-    for day in run.days:
-        if oldest is None or day <= oldest or day > run.today:
-            continue
-        start, end = (stored.nanoseconds(at) for at in bounds(day, run.days))
-        stamps = ticks["datetime_ns"]
-        of_day = ticks.filter(pc.and_(pc.greater_equal(stamps, start), pc.less(stamps, end)))
-        if of_day.num_rows:
-            found[day] = of_day
-    return found
+    return _landed(run, day, ticks, NEWEST_ROUTE)
 
 
 DATASET = Dataset(

@@ -66,6 +66,10 @@ class Harvest:
         """Only looks whether the account is let in."""
         self._ask("login", {})
 
+    def may(self, feature: str) -> bool:
+        """Has the account a permission, such as tq_dl for the history of ticks?"""
+        return bool(self._ask("may", {"feature": feature}))
+
     def calendar(self, first: date, last: date) -> list[date]:
         """Trading days of the exchanges, as far as the published holidays reach."""
         days = self._ask("calendar", {"first": first.isoformat(), "last": last.isoformat()})

@@ -82,6 +82,7 @@ def test_without_the_professional_history_the_newest_ticks_are_left(
     with pytest.raises(TqPermissionError, match="tq_dl") as refused:
         fetch(harvest, world)
     assert "newest ticks" in refused.value.hint
+    assert not harvest.may("tq_dl")
     assert harvest.recent_ticks(CONTRACT, 5).num_rows == 5
 
 

@@ -2,13 +2,16 @@
 
 from datetime import date, datetime, timedelta
 
+import pytest
+
 from loaders.engine.load import LoadResult
+from loaders.tq import recent
 from loaders.tq.due import due
 from loaders.tq.facts import facts
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tq.bench import Bench
 from tests.integration.tq.test_ticks import asked_days, days, stored
-from tests.integration.tq.worlds import DAYS, END, NEW, ROLL, SERIES, TRADED
+from tests.integration.tq.worlds import DAYS, END, NEW, OLD, ROLL, SERIES, TRADED
 
 
 def failures(result: LoadResult) -> dict[str, str]:
@@ -94,11 +97,37 @@ def test_without_the_permission_the_newest_ticks_land_marked_and_the_rest_is_sai
 ) -> None:
     mapped.sandbox.faults.add("permission:feature=tq_dl")
     result = mapped.load("ticks")
-    assert result.status == "succeeded"
-    assert any("tq_dl" in warning and "only the newest" in warning for warning in result.warnings)
+    assert (result.status, result.exit_code, result.total("skipped")) == ("succeeded", 0, 0)
+    [said] = result.warnings
+    assert said.startswith("the account may not download the history of ticks (tq_dl")
+    assert said.endswith(f"1 of them until {TRADED[0]} cannot be had")
     routes = mapped.rows("select trading_day, source_route, rows from raw_tq.symbol_day order by 1")
-    assert routes
-    assert {route for _, route, _ in routes} == {"recent_ticks"}
-    assert {rows for *_, rows in routes} == {150}
+    assert routes == [(day, "recent_ticks", 150) for day in TRADED[1:]]
     [line] = due(mapped.settings, open_warehouse(mapped.settings))
-    assert "`loaders run tq`" in line
+    assert line.startswith("1 days of ticks of SHFE.cu are due and not to be had")
+
+
+def test_days_that_an_account_can_never_have_are_due_and_ring_in_no_night(
+    mapped: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recent, "NEWEST", 200)  # a day and a part of one
+    monkeypatch.setattr(
+        recent, "REACH", 2
+    )  # reaches back to no day of the contract before the roll
+    mapped.sandbox.faults.add("permission:feature=tq_dl")
+    assert mapped.load("ticks").total("done") == 1
+    assert days(mapped) == [(NEW, END.day, "complete")]
+    for _ in range(2):
+        mapped.asked()
+        result = mapped.load("ticks")
+        assert (result.status, result.exit_code, result.tasks) == ("succeeded", 0, ())
+        assert f"Of {DAYS - 1} days that are due" in str(result.warnings)
+        charts = mapped.asked('"duration": 0', '"aid": "set_chart"', NEW)
+        assert len(charts) == 1
+        assert mapped.rows("select * from raw_tq.no_data_day") == []
+    named = mapped.load("ticks", keys=(f"{SERIES} {OLD} {TRADED[0]}",))
+    assert (named.status, named.total("skipped")) == ("succeeded", 1)
+    # with the permission all of them come
+    mapped.sandbox.faults.clear()
+    assert mapped.load("ticks").total("done") == DAYS - 1
+    assert due(mapped.settings, open_warehouse(mapped.settings)) == []

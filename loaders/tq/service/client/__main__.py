@@ -16,6 +16,7 @@ from loaders.tq.service.client.session import Session
 
 CALLS: dict[str, Callable[..., Any]] = {
     "login": Session.login,
+    "may": Session.may,
     "calendar": Session.calendar,
     "instruments": instruments.instruments,
     "main_events": mains.main_events,

@@ -1,0 +1,90 @@
+"""Accounts without the permission for the history of ticks (tq_dl): what the newest ticks of a contract hold.
+
+Newest ticks only go on, so a day that these hold no more is never to be had without the permission. It
+stays due, no failure tells of it night after night, and nothing is put on record: with the permission the
+next load fetches it.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import pyarrow.compute as pc
+
+from loaders.errors import UpstreamError
+from loaders.tq import stored
+from loaders.tq.backlog import Scheduled
+from loaders.tq.context import Context, said
+from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, UnknownSymbol
+from loaders.tq.trading_day import bounds, trading_day_of
+
+NEWEST = 8_000  # ticks that the servers give to every account
+REACH = 20  # newest days of a variety: a contract with none among the missing is asked for nothing
+NO_PERMISSION = (
+    "not among the newest ticks, and the account may not download the history of ticks (tq_dl)"
+)
+EVENT = "may the account download the history of ticks?"  # in the job's log, read by loaders.tq.due
+
+
+def has_history(run: Context) -> bool:
+    """May the account download it? Asked once a load; servers that are away say so at the first day."""
+    try:
+        run.history = run.harvest.may("tq_dl")
+    except UpstreamError:
+        return True
+    run.load.log("info", EVENT, {"may": run.history})
+    return run.history
+
+
+def obtainable(run: Context, days: Sequence[Scheduled]) -> list[Scheduled]:
+    """Those of some missing days that the newest ticks hold; says how many they do not."""
+    reach = _reach(run)
+    near = {day.contract for day in days if day.trading_day >= reach[day.variety]}
+    found = [d for d in days if d.contract in near and d.trading_day in newest(run, d.contract)]
+    left = [day.trading_day for day in days if day not in found]
+    beyond = f": {len(left):,} of them until {max(left)} cannot be had" if left else ""
+    run.load.warn(
+        "the account may not download the history of ticks (tq_dl; the professional edition of TqSdk "
+        f"has it). Of {len(days):,} days that are due only the newest {NEWEST:,} ticks of a contract are "
+        f"taken{beyond}"
+    )
+    return found
+
+
+def newest(run: Context, contract: str) -> dict[date, Any]:
+    """The newest ticks by trading day, asked for once a load; without the oldest day, which may have begun
+    earlier."""
+    if contract not in run.recent:
+        run.recent[contract] = {}
+        try:
+            run.recent[contract] = _by_day(run, run.harvest.recent_ticks(contract, NEWEST))
+        except (UnknownSymbol, TqAnswerError, TqClientError, TqTimeout) as error:
+            run.load.warn(f"newest ticks of {contract}: {said(error)}")
+    return run.recent[contract]
+
+
+def _by_day(run: Context, ticks: Any) -> dict[date, Any]:
+    if not ticks.num_rows:
+        return {}
+    stamps = ticks["datetime_ns"]
+    oldest = trading_day_of(stored.instant(int(pc.min(stamps).as_py())), run.days)
+    found = {}
+    for day in run.days:
+        if oldest is None or day <= oldest or day > run.today:
+            continue
+        start, end = (stored.nanoseconds(at) for at in bounds(day, run.days))
+        of_day = ticks.filter(pc.and_(pc.greater_equal(stamps, start), pc.less(stamps, end)))
+        if of_day.num_rows:
+            found[day] = of_day
+    return found
+
+
+def _reach(run: Context) -> dict[str, date]:
+    """The first of the newest settled days of each variety."""
+    days: dict[str, list[date]] = defaultdict(list)
+    for day in run.schedule.values():
+        settled = run.settled_days.get(day.variety)
+        if settled is not None and day.trading_day <= settled:
+            days[day.variety].append(day.trading_day)
+    return {variety: sorted(of)[-REACH:][0] for variety, of in days.items()}
