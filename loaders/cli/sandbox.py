@@ -189,6 +189,10 @@ def ib(
         int, typer.Option(min=0, max=250, help="That many invented stocks more: SYN001, SYN002 ...")
     ] = 0,
     seed: Annotated[int, typer.Option(help="Same seed, same market.")] = 7,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="AAPL:2026-11-20:4, four shares for one from that day on; repeatable."),
+    ] = None,
     clock: Annotated[
         str,
         typer.Option(help="New York time: 2026-11-19 (18:00) or 2026-11-19T10:00:00."),
@@ -213,12 +217,14 @@ def ib(
         _list_faults(KINDS, width=15)
         return
     from loaders.sandbox.ib.service import IbSandbox
+    from loaders.sandbox.ib.splits import parse_split
     from loaders.sandbox.ib.stocks import LISTED
     from loaders.sandbox.ib.stocks import synthetic as invented
     from loaders.sandbox.ib.world import World
 
     named = [s.strip() for s in symbols.split(",") if s.strip()] if symbols else list(LISTED)
-    world = World([*named, *invented(synthetic)], seed=seed)
+    splits = [parse_split(text) for text in split or ()]
+    world = World([*named, *invented(synthetic)], seed=seed, splits=splits)
     sandbox = IbSandbox(
         world, fault or (), clock, speed=speed, port=port, control_port=control_port
     )

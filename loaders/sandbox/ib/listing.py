@@ -20,7 +20,8 @@ _DAYS, _STRIKES = 2048, 512
 
 @dataclass(frozen=True)
 class Instrument:
-    """A stock, or one of its options: then `expiry` is set."""
+    """A stock, or one of its options: then `expiry` is set. `since` is the ex-date of the split whose new
+    terms it is on, `before` the contract that it was until then."""
 
     conid: int
     stock: Stock
@@ -28,6 +29,8 @@ class Instrument:
     strike: float = 0.0
     right: str = ""
     trading_class: str = ""
+    since: date | None = None
+    before: "Instrument | None" = None
 
     @property
     def symbol(self) -> str:

@@ -114,7 +114,7 @@ def _days(duration: str) -> int:
 def _bars(
     session: "Session", instrument: Instrument, now: datetime, hours: float, days: int
 ) -> list[Field]:
-    """Date, open, high, low, close, volume, average and count, bar after bar."""
+    """Date, open, high, low, close, volume, average and count, bar after bar; in the shares of today."""
     world, found = session.desk.world, list[Field]()
     today = now.date()
     begun = is_session(today) and now >= session_open(today)
@@ -124,7 +124,9 @@ def _bars(
         start, close = session_open(day), min(session_close(day), now)
         while start < close:
             end = min(start + timedelta(hours=hours), close)
-            first, last = (_middle(world.quote(instrument, at)) for at in (start, end))
+            more = 1 if instrument.is_option else world.ratio(instrument.symbol, day, today)
+            quoted = (world.quote(instrument, at) for at in (start, end))
+            first, last = (round(_middle(each) / more, 4) for each in quoted)
             label = f"{day:%Y%m%d}" if hours > 8 else f"{start:%Y%m%d %H:%M:%S} US/Eastern"
             middle = round((first + last) / 2, 4)
             found += [label, first, max(first, last), min(first, last), last, 100, middle, 10]

@@ -23,6 +23,7 @@ from loaders.sandbox.ib.hours import (
     session_until,
 )
 from loaders.sandbox.ib.listing import Instrument
+from loaders.sandbox.ib.splits import Split, afters
 from loaders.sandbox.ib.stocks import Stock, choose, rnd
 from loaders.sandbox.ib.surface import (
     Computation,
@@ -66,7 +67,8 @@ class Quoted:
 
 
 class World:
-    """Stocks by symbol (default: all listed ones). `adjusted` ones have a second trading class."""
+    """Stocks by symbol (default: all listed ones). `adjusted` ones have a second trading class. `splits`
+    happen on their ex-dates, at most one of a stock."""
 
     def __init__(
         self,
@@ -74,38 +76,58 @@ class World:
         *,
         seed: int = 7,
         adjusted: Iterable[str] = ("AAPL",),
+        splits: Iterable[Split] = (),
     ) -> None:
         self.seed, self.adjusted = seed, frozenset(adjusted)
         self.stocks: dict[str, Stock] = choose(symbols)
+        self._afters = afters(splits, self.stocks)
         self._by_number = {stock.number: stock for stock in self.stocks.values()}
+        for symbol, after in self._afters.items():
+            numbers = after.carried, after.fresh.number
+            self._by_number |= dict.fromkeys(numbers, self.stocks[symbol])
         self._by_conid = {
             stock.conid: Instrument(stock.conid, stock) for stock in self.stocks.values()
         }
         self._paths: dict[str, list[float]] = {}
         self._chains: dict[tuple[str, date], dict[int, Instrument]] = {}
-        self._series: dict[tuple[str, date, str, date], dict[int, Instrument]] = {}
+        self._series: dict[tuple[str, date, str, date, bool], dict[int, Instrument]] = {}
         self._lock = RLock()
 
     # ------------------------------------------------------------------ prices of stocks
-    def close_price(self, symbol: str, day: date) -> float:
-        """At the close of the newest session that is not later than `day`."""
+    def ratio(self, symbol: str, day: date, today: date) -> int:
+        """New shares for one of `day`, in those of `today`; 1 without a split in between."""
+        after = self._afters.get(symbol)
+        is_between = after and after.split.applies(today) and not after.split.applies(day)
+        return after.split.ratio if after and is_between else 1
+
+    def close_price(self, symbol: str, day: date, terms: date | None = None) -> float:
+        """At the close of the newest session that is not later than `day`, in the shares of that session,
+        or of the day `terms`."""
+        session = session_until(day)
+        whole = self._path_price(symbol, session) / self.ratio(symbol, date.min, session)
+        return round(whole / self.ratio(symbol, session, terms or session), 2)
+
+    def _path_price(self, symbol: str, day: date) -> float:
+        """As if there were no splits."""
         stock, wanted = self.stocks[symbol], session_number(session_until(day))
         with self._lock:
             path = self._paths.setdefault(symbol, [stock.price])
             while len(path) <= wanted:
                 step = _normal.inv_cdf(rnd(self.seed, symbol, session_at(len(path))))
                 path.append(path[-1] * math.exp(step * stock.volatility / 16))
-            return round(path[wanted], 2)
+            return path[wanted]
 
-    def spot(self, symbol: str, when: datetime) -> float:
-        """Within a session from the close before to its own close, by a wave; else the newest close."""
+    def spot(self, symbol: str, when: datetime, terms: date | None = None) -> float:
+        """Within a session from the close before to its own close, by a wave; else the newest close. In
+        the shares of that session, or of the day `terms`."""
         day = session_until(when.date())
+        terms = max(day, terms) if terms else day
         begin, end = session_open(day), session_close(day)
         if when >= end or when <= begin:
-            return self.close_price(symbol, day if when >= end else session_before(day))
+            return self.close_price(symbol, day if when >= end else session_before(day), terms)
         last, before = (
-            self.close_price(symbol, day),
-            self.close_price(symbol, session_before(day)),
+            self.close_price(symbol, day, terms),
+            self.close_price(symbol, session_before(day), terms),
         )
         share = (when - begin) / (end - begin)
         swing = 0.15 * self.stocks[symbol].volatility / 16 * math.sin(math.pi * share)
@@ -122,19 +144,30 @@ class World:
                 month = today.replace(day=1)
                 rows: dict[int, Instrument] = {}
                 for expiry, kind in listing.expiries(today).items():
-                    rows |= self._listed(symbol, expiry, kind, month)
+                    rows |= self._listed(symbol, expiry, kind, month, today)
                 while len(self._chains) >= KEPT_CHAINS:
                     self._chains.pop(next(iter(self._chains)))
                 self._chains[symbol, today] = rows
             return self._chains[symbol, today]
 
-    def _listed(self, symbol: str, expiry: date, kind: str, month: date) -> dict[int, Instrument]:
-        key = symbol, expiry, kind, month
+    def _listed(
+        self, symbol: str, expiry: date, kind: str, month: date, today: date
+    ) -> dict[int, Instrument]:
+        """A month's strikes lie around the price at the end of the month before. From a split on they go
+        on with new numbers; those of later months are listed on the new terms."""
+        stock, after = self.stocks[symbol], self._afters.get(symbol)
+        is_split = after is not None and after.split.applies(today)
+        key = symbol, expiry, kind, month, is_split
         if key not in self._series:
-            anchor = self.close_price(symbol, max(FIRST_DAY, month - _DAY))
-            made = listing.series(
-                self.stocks[symbol], expiry, kind, anchor, adjusted=symbol in self.adjusted
-            )
+            before = max(FIRST_DAY, month - _DAY)
+            is_old = after is None or not after.split.applies(before)
+            listed = stock if after is None or is_old else after.fresh
+            anchor, odd = self.close_price(symbol, before), symbol in self.adjusted
+            made = listing.series(listed, expiry, kind, anchor, adjusted=odd)
+            if after is not None and not is_old:
+                made = [after.list_anew(row, stock) for row in made]
+            elif after is not None and is_split:
+                made = [after.carry(row) for row in made]
             self._series[key] = {row.conid: row for row in made}
         return self._series[key]
 
@@ -168,13 +201,16 @@ class World:
         day = when.date()
         published = is_session(day) and when.time() >= PUBLISHED
         newest = day if published else session_until(day - _DAY)
-        base = 5 + 4000 * rnd(self.seed, "oi", option.conid) ** 3
-        drift = 0.9 + 0.2 * rnd(self.seed, "oi", option.conid, session_before(newest))
-        return int(base * drift)
+        conid = option.before.conid if option.before else option.conid
+        base = 5 + 4000 * rnd(self.seed, "oi", conid) ** 3
+        drift = 0.9 + 0.2 * rnd(self.seed, "oi", conid, session_before(newest))
+        carried = option.since if option.before else None
+        return int(base * drift) * self.ratio(option.symbol, date.min, carried or date.min)
 
     def computation(self, option: Instrument, when: datetime, shift: float = 0.0) -> Computation:
         """The model's figures; `shift` moves the volatility, as bid and ask do."""
-        spot, years = self.spot(option.symbol, when), years_between(when, option.ends_at)
+        spot = self.spot(option.symbol, when, option.since)
+        years = years_between(when, option.ends_at)
         iv = volatility(option.stock.volatility, option.strike, spot, years) + shift
         return compute(spot, option.strike, option.right, years, max(0.01, iv))
 
@@ -182,7 +218,7 @@ class World:
         """Of the session before that day; of the one before the newest, where there is none on it."""
         before = session_before(session_until(day))
         if not instrument.is_option:
-            return self.close_price(instrument.symbol, before)
+            return self.close_price(instrument.symbol, before, session_until(day))
         return round(self.computation(instrument, session_close(before)).price, 2)
 
     def quote(self, instrument: Instrument, when: datetime) -> Quoted:

@@ -20,6 +20,7 @@ from loaders.ib.slots import NEW_YORK
 from loaders.progress import Silent
 from loaders.sandbox.fault_plan import Rule
 from loaders.sandbox.ib.service import IbSandbox
+from loaders.sandbox.ib.splits import Split
 from loaders.sandbox.ib.world import World
 from loaders.settings import Settings, load_settings
 from tests.conftest import require
@@ -139,6 +140,7 @@ def bench(
     symbols: Sequence[str] = ("AAPL", "MSFT"),
     clock: str = "2026-11-19T09:25:00",
     faults: Sequence[Rule | str] = (),
+    splits: Sequence[Split] = (),
     **ib: Any,
 ) -> Iterator[Bench]:
     """Serve a small market. Pauses move the sandbox's clock and take no time."""
@@ -146,7 +148,7 @@ def bench(
     home.mkdir(exist_ok=True)
     given = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)}
     with (
-        IbSandbox(World(list(symbols)), faults, clock) as sandbox,
+        IbSandbox(World(list(symbols), splits=splits), faults, clock) as sandbox,
         pytest.MonkeyPatch.context() as p,
     ):
         time = SandboxTime(sandbox)
