@@ -6,7 +6,7 @@ import sys
 import threading
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, Self
@@ -21,6 +21,7 @@ from loaders.sandbox.ib.hours import VirtualClock, load_calendar
 from loaders.sandbox.ib.session import Session
 from loaders.sandbox.ib.wire import REQUESTS
 from loaders.sandbox.ib.world import World
+from loaders.sandbox.loop_thread import LoopThread
 
 ACCOUNT = "DUSANDBOX"
 EXAMPLE = "2026-11-19"  # of a clock, in hints
@@ -72,11 +73,8 @@ class IbSandbox:
         self._all: set[Session] = set()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._up, self._listening = threading.Event(), threading.Event()
-        self._failed: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="ib-sandbox", daemon=True)
+        self._listening = threading.Event()
+        self._thread = LoopThread("ib-sandbox", self._serve)
 
     # ------------------------------------------------------------------ for tests
     @property
@@ -103,46 +101,29 @@ class IbSandbox:
     def notice(self, code: int) -> None:
         """Tell every client of something. 1100 and 2110 end all answers until 1101, which also forgets what
         they looked at, or 1102; 2103, 2105 and 2157 those of a farm, until 2104, 2106 and 2158."""
-        self._do(lambda: self._tell(code))
+        self._thread.do(lambda: self._tell(code))
 
     def lose_servers(self, seconds: float, back: int = 1102) -> None:
         """Tell of their loss (1100) now and, after some real seconds, of their return (1101, 1102)."""
-        self._do(lambda: self.lose(1100, back, seconds))
+        self._thread.do(lambda: self.lose(1100, back, seconds))
 
     def drop_all(self) -> None:
         """Break every connection."""
-        self._do(self._drop)
+        self._thread.do(self._drop)
 
     def go_away(self, seconds: float) -> None:
         """Break every connection and close the port for a while, as a gateway that restarts."""
-        self._do(lambda: self.restart(seconds))
+        self._thread.do(lambda: self.restart(seconds))
 
     def wait_until_listening(self) -> bool:
         """After it went away; False if it does not come back within half a minute."""
         return self._listening.wait(30)
-
-    def _do(self, work: Callable[[], object]) -> None:
-        """In the thread of the sandbox, and wait until it is done."""
-        if self._loop is None:
-            raise UsageError("the sandbox does not run")
-        done = threading.Event()
-
-        def run() -> None:
-            work()
-            done.set()
-
-        self._loop.call_soon_threadsafe(run)
-        done.wait(10)
 
     # ------------------------------------------------------------------ life
     def __enter__(self) -> Self:
         """Open the ports; raises UsageError where one is taken."""
         load_calendar()
         self._thread.start()
-        self._up.wait()
-        if self._failed is not None:
-            self._thread.join()
-            raise self._failed
         if self._control_port is not None:
             try:
                 self._control = ControlServer(self._control_port, self.control)
@@ -155,24 +136,11 @@ class IbSandbox:
     def __exit__(self, *_: object) -> None:
         if self._control is not None:
             self._control.stop()
-        if self._loop is not None and self._stop is not None and not self._loop.is_closed():
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except BaseException as error:
-            self._failed = error
-        finally:
-            self._up.set()
+        self._thread.stop()
 
     async def _serve(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         await self._listen()
-        self._up.set()
-        await self._stop.wait()
+        await self._thread.until_stopped()
         self._drop()
         for task in list(self._tasks):
             task.cancel()

@@ -8,7 +8,6 @@ import asyncio
 import base64
 import json
 import secrets
-import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
@@ -23,6 +22,7 @@ from aiohttp import WSMsgType, web
 from loaders.errors import QuotemillError, UsageError
 from loaders.sandbox.clock import moment
 from loaders.sandbox.fault_plan import Rule
+from loaders.sandbox.loop_thread import LoopThread
 from loaders.sandbox.tq.exchange import Exchange, Row
 from loaders.sandbox.tq.faults import FaultPlan
 from loaders.sandbox.tq.market import Market
@@ -87,11 +87,7 @@ class TqSandbox:
         self._tokens: set[str] = set()
         self._connections: set[_Connection] = set()
         self.url = self.control_url = ""
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._up = threading.Event()
-        self._failed: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="tq-sandbox", daemon=True)
+        self._thread = LoopThread("tq-sandbox", self._serve)
 
     # ------------------------------------------------------------------ for tests
     @property
@@ -101,8 +97,7 @@ class TqSandbox:
     def set_clock(self, clock: date | datetime | str) -> None:
         """Open connections get what is new by then."""
         self.market.set_clock(moment(clock, EXAMPLE))
-        if self._loop is not None and not self._loop.is_closed():
-            asyncio.run_coroutine_threadsafe(self._stir(), self._loop)
+        self._thread.begin(self._stir())
 
     def settings(self) -> dict[str, Any]:
         """What a section [tq] of the settings needs to come here."""
@@ -145,35 +140,19 @@ class TqSandbox:
     # ------------------------------------------------------------------ life
     def __enter__(self) -> Self:
         self._thread.start()
-        self._up.wait()
-        if self._failed is not None:
-            self._thread.join()
-            raise self._failed
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._loop is not None and self._stop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except BaseException as error:
-            self._failed = error
-        finally:
-            self._up.set()
+        self._thread.stop()
 
     async def _serve(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         runners = [await self._open(self._service_routes(), self._port)]
         self.url = f"http://127.0.0.1:{runners[0].addresses[0][1]}"
         if self._control_port is not None:
             runners.append(await self._open(self._control_routes(), self._control_port))
             self.control_url = f"http://127.0.0.1:{runners[1].addresses[0][1]}"
-        self._up.set()
         try:
-            await self._stop.wait()
+            await self._thread.until_stopped()
         finally:
             for runner in runners:
                 await runner.cleanup()

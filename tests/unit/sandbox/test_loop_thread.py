@@ -1,0 +1,36 @@
+"""A loop in a thread starts, says why it does not, works for others, and ends."""
+
+import threading
+
+import pytest
+
+from loaders.errors import UsageError
+from loaders.sandbox.loop_thread import LoopThread
+
+
+def test_it_serves_from_start_to_stop_and_does_what_it_is_told_in_its_thread() -> None:
+    seen: list[str] = []
+
+    async def serve() -> None:
+        seen.append("open")
+        await thread.until_stopped()
+        seen.append("closed")
+
+    thread = LoopThread("server", serve)
+    with pytest.raises(UsageError, match="does not run"):
+        thread.do(lambda: None)
+    thread.start()
+    thread.do(lambda: seen.append(threading.current_thread().name))
+    thread.stop()
+    assert seen == ["open", "server", "closed"]
+    thread.stop()  # twice is as good as once
+    with pytest.raises(UsageError, match="does not run"):
+        thread.do(lambda: None)
+
+
+def test_what_it_cannot_open_is_said_by_start() -> None:
+    async def serve() -> None:
+        raise UsageError("port 1 cannot be opened")
+
+    with pytest.raises(UsageError, match="port 1"):
+        LoopThread("server", serve).start()
