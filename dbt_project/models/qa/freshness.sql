@@ -6,7 +6,8 @@ states as (
     select * from {{ source('ops', 'ingestion_state') }}
 ),
 
--- the data of a day are due by the exchange's clock; those of option chains after their close view
+-- the data of a day are due by the exchange's clock; of option chains when the close view is asked
+-- for no more
 clocks as (
     select
         c.calendar,
@@ -17,7 +18,10 @@ clocks as (
             values
             ('market', 'Asia/Shanghai', time '16:00'),
             ('futures', 'Asia/Shanghai', time '16:00'),
-            ('options', 'America/New_York', time '17:30')
+            (
+                'options', 'America/New_York',
+                {{ clock_setting('ib_close_snapshot_until', '19:00') | indent(16) }}
+            )
         ) as c (calendar, zone, due_time)
 ),
 

@@ -236,15 +236,15 @@ def test_freshness_is_judged_by_the_sessions_of_the_exchange(days: psycopg.Conne
         )
         return {name: (last, due, stale, lag) for name, last, due, stale, lag in found}
 
-    assert seen("2026-11-25 23:00+00") == {}
+    assert seen("2026-11-26 01:00+00") == {}
     conn.execute(
         "insert into ops.ingestion_state (source, dataset, key) values ('ib', 'session', 'NYSE')"
     )
     # before the first session is over nothing is due
     nothing = (None, None, False, None)
-    assert seen("2026-11-24 22:29+00") == {"chain_snapshot": nothing, "chain_close": nothing}
+    assert seen("2026-11-24 23:59+00") == {"chain_snapshot": nothing, "chain_close": nothing}
     late = (None, TUESDAY.day, True, None)
-    assert seen("2026-11-24 22:30+00") == {"chain_snapshot": late, "chain_close": late}
+    assert seen("2026-11-25 00:00+00") == {"chain_snapshot": late, "chain_close": late}
 
     done = {"captured": 12, "status": "complete"}
     runs = [slot_run("AAPL", session) | done for session in (TUESDAY, WEDNESDAY)]
@@ -257,17 +257,21 @@ def test_freshness_is_judged_by_the_sessions_of_the_exchange(days: psycopg.Conne
     land(conn, "raw_ib.enrichment", tried)
     fresh = (WEDNESDAY.day, WEDNESDAY.day, False, 0)
     # Thanksgiving is no session; an early close is due no earlier
-    for instant in ("2026-11-26 23:00+00", "2026-11-27 22:29+00"):
+    for instant in ("2026-11-26 23:00+00", "2026-11-27 23:59+00"):
         assert seen(instant) == {
             "chain_snapshot": fresh,
             "chain_close": (TUESDAY.day, WEDNESDAY.day, True, 1),
             "open_interest": (TUESDAY.day, TUESDAY.day, False, 0),
         }
-    assert seen("2026-11-27 22:30+00") == {
+    assert seen("2026-11-28 00:00+00") == {
         "chain_snapshot": (WEDNESDAY.day, FRIDAY.day, True, 1),
         "chain_close": (TUESDAY.day, FRIDAY.day, True, 2),
         "open_interest": (TUESDAY.day, WEDNESDAY.day, True, 1),
     }
+    # an earlier end of asking for the close
+    conn.execute("insert into ops.settings values ('ib_close_snapshot_until', '17:30')")
+    assert seen("2026-11-27 22:29+00")["chain_snapshot"][2] is False
+    assert seen("2026-11-27 22:30+00")["chain_snapshot"][2] is True
     told = "select subject, evidence from qa.findings where check_name = 'stale_dataset' order by 1"
     assert conn.execute(told).fetchall()[1] == (
         "chain_snapshot",
