@@ -1,7 +1,8 @@
 {#
     Drop a table or view that no longer fits its query; `why` says what of it. What reads it goes with
     it: by itself only where this run builds all of that again, else where --full-refresh asks for it; a
-    plain build stops and says so.
+    plain build stops and says so. A table with rows that meta.keeps (see incremental) stays: nothing
+    would make them again.
 #}
 {% macro make_way(existing, why) -%}
     {%- set built, models, schemas = [], [], [] -%}
@@ -36,6 +37,19 @@
     ").columns[0].values() -%}
     {%- set told = existing.schema ~ '.' ~ existing.identifier ~ " no longer fits its query ("
         ~ why ~ ") and has to be made anew" -%}
+    {%- set keeps = (config.get('meta') or {}).get('keeps') if existing.is_table -%}
+    {%- set kept = run_query(
+        "select count(*) from " ~ existing ~ " as stored where " ~ keeps
+    ).columns[0][0] if keeps else 0 -%}
+    {%- if kept -%}
+        {{ exceptions.raise_compiler_error(
+            told ~ ", but " ~ kept ~ " of its rows were made of slots that are in the archive alone, and "
+            ~ "would be lost. Bring those back first: quotemill restore chain_intraday --since "
+            ~ run_query(
+                "select min(" ~ config.get('meta').by ~ ") from " ~ existing ~ " as stored where " ~ keeps
+            ).columns[0][0]
+        ) }}
+    {%- endif -%}
     {%- if readers and not should_full_refresh() and readers | reject('in', built) | list -%}
         {{ exceptions.raise_compiler_error(
             told ~ ": dbt build --full-refresh --select " ~ this.identifier ~ "+ drops it, and with it "

@@ -10,10 +10,10 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
@@ -108,14 +108,18 @@ def unfinished(path: Path) -> Path:
 
 
 class Writing:
-    """A file under its unfinished name. `size` grows by row groups; `close` leaves it on the disk for good."""
+    """A file under its unfinished name; `size` grows by row groups."""
 
     def __init__(self, path: Path, schema: pa.Schema, codec: str) -> None:
         self.path = unfinished(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self.path.open("wb")
         level = {"compression_level": _ZSTD_LEVEL} if codec == "zstd" else {}
-        self._writer = pq.ParquetWriter(self._file, schema, compression=codec, **level)
+        try:
+            self._writer = pq.ParquetWriter(self._file, schema, compression=codec, **level)
+        except BaseException:
+            self._remove()
+            raise
 
     @property
     def size(self) -> int:
@@ -127,8 +131,6 @@ class Writing:
     def close(self) -> int:
         """Its size in bytes."""
         self._writer.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
         size = self._file.tell()
         self._file.close()
         return size
@@ -136,7 +138,11 @@ class Writing:
     def abandon(self) -> None:
         with contextlib.suppress(Exception):
             self._writer.close()
-        self._file.close()
+        self._remove()
+
+    def _remove(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk has no room for what is buffered
+            self._file.close()
         self.path.unlink(missing_ok=True)
 
 
@@ -156,22 +162,35 @@ def with_facts(schema: pa.Schema, facts: dict[str, object]) -> pa.Schema:
     return schema.with_metadata({_METADATA: json.dumps(facts, default=str).encode()})
 
 
+def settle(paths: Sequence[Path], root: Path) -> None:
+    """Give unfinished files their names, in the place of those that have them. Their bytes are on the disk
+    before that, the names when it returns: a power cut takes neither."""
+    sync([unfinished(path) for path in paths if unfinished(path).exists()])
+    folders: set[Path] = set()
+    for path in paths:
+        if unfinished(path).exists():
+            finish(path)
+        folders.update(level for level in path.parents if level.is_relative_to(root))
+    sync(sorted(folders))
+
+
 def finish(path: Path) -> None:
-    """Give an unfinished file its name, in the place of one that has it."""
     unfinished(path).replace(path)
-    sync(path.parent)
 
 
-def sync(folder: Path) -> None:
-    """Have the folder's names survive a power cut, and those of new folders above it."""
-    for level in (folder, *folder.parents[:4]):
-        descriptor = os.open(level, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if not level.name.startswith(("exchange=", "underlying=", "date=", "month=")):
-            return
+def sync(paths: Sequence[Path]) -> None:
+    """Several at a time: a disk that writes them through takes them together."""
+    with ThreadPoolExecutor(8) as pool:
+        for _ in pool.map(_sync, paths):
+            pass
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove(path: Path, root: Path) -> None:
@@ -193,7 +212,7 @@ def remove(path: Path, root: Path) -> None:
 def batches(path: Path) -> Iterator[pa.Table]:
     """The rows of a file as they lie, some at a time. Raises Damaged."""
     with _readable(path), path.open("rb") as source, pq.ParquetFile(source) as file:
-        for batch in file.iter_batches(_GROUP):
+        for batch in file.iter_batches(_GROUP, use_threads=False):
             yield pa.Table.from_batches([batch], file.schema_arrow)
 
 
@@ -237,11 +256,3 @@ def check_size(path: Path, size: int) -> None:
         raise Damaged(path, "the file is gone") from None
     if found != size:
         raise Damaged(path, f"{found:,} bytes, {size:,} were written")
-
-
-def kept_days(places: list[Place]) -> tuple[date, date]:
-    days = [place[0] for place in places]
-    return min(days), max(days)
-
-
-Tell = Callable[[str], None]

@@ -29,3 +29,7 @@ def archive_lock(warehouse: Warehouse) -> Iterator[None]:
             yield
         except psycopg.OperationalError as error:
             raise warehouse.away(error) from None
+        finally:
+            # the server may take a moment to notice that a connection was closed
+            with contextlib.suppress(psycopg.Error):
+                conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (LOCK,))

@@ -1,5 +1,6 @@
 """Write what is closed and not archived yet, or changed since; see that what was written is still there."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -12,7 +13,7 @@ from loaders.errors import DataQualityError
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
-from orchestration.archive import closed, compaction, content, ledger, rows, swap
+from orchestration.archive import closed, compaction, content, ledger, parts, rows, swap
 from orchestration.archive import folder as folders
 from orchestration.archive.content import Content
 from orchestration.archive.folder import Damaged, Folder
@@ -22,7 +23,7 @@ from orchestration.archive.rows import Place
 from orchestration.archive.swap import New
 from orchestration.archive.views import VIEWS, View, find
 
-_RECORDED_AT_ONCE = 100  # files
+_AT_ONCE = 100  # files that get their names together
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ class _Day:
         self._settings, self._warehouse, self._folder = settings, warehouse, folder
         self._view, self._day, self._damaged, self._result = view, day, damaged, result
         self._schema = warehouse.inner_schema("options")
-        self._unrecorded: list[New] = []
+        self._written_files: list[New] = []
         self._moved: dict[Place, New] = {}
         self._left: set[str] = set()  # underlyings that the next run has to look at again
 
@@ -217,9 +218,16 @@ class _Day:
                 for place, one in have.items()
                 if place[1] not in lost and self._is_to_write(recorded.get(place), one)
             }
-            if wanted:
-                self._write(conn, columns, wanted, recorded)
-        self._record()
+            try:
+                if wanted:
+                    self._write(conn, columns, wanted, recorded)
+            except Exception:
+                # what was read back until then is good; the disk may have no room for more
+                with contextlib.suppress(Exception):
+                    self._put_in_place()
+                parts.discard(self._folder, [*self._written_files, *self._moved.values()])
+                raise
+        self._put_in_place()
         self._move(recorded)
         seen = [symbol for symbol in symbols if symbol not in self._left]
         with self._warehouse.connect() as conn:
@@ -258,12 +266,9 @@ class _Day:
             if before is not None and before.path != new.file.path:
                 self._moved[place] = new
                 continue
-            with self._folder.usable():
-                folders.finish(self._folder.path(new.file.path))
-            self._damaged.pop(new.file.path, None)
-            self._unrecorded.append(new)
-            if len(self._unrecorded) >= _RECORDED_AT_ONCE:
-                self._record()
+            self._written_files.append(new)
+            if len(self._written_files) >= _AT_ONCE:
+                self._put_in_place()
 
     def _written(self, place: Place, table: pa.Table, wanted: Content) -> New:
         """A file under its unfinished name that gives back what the warehouse has."""
@@ -287,11 +292,17 @@ class _Day:
         file = File(name, self._view.name, "snappy", wanted.rows, wanted.hash, size)
         return New(file, {place: wanted})
 
-    def _record(self) -> None:
+    def _put_in_place(self) -> None:
+        """Files that were read back get their names, and are recorded. Cut short in between, the next run
+        writes them again."""
+        paths = [self._folder.path(new.file.path) for new in self._written_files]
+        with self._folder.usable():
+            folders.settle(paths, self._folder.root)
         with self._warehouse.connect() as conn:
-            for new in self._unrecorded:
+            for new in self._written_files:
                 ledger.record(conn, self._schema, new.file, new.contents.items())
-        self._unrecorded = []
+                self._damaged.pop(new.file.path, None)
+        self._written_files = []
 
     def _move(self, recorded: Mapping[Place, Partition]) -> None:
         """Take rows that changed out of the compacted files that they are in."""

@@ -34,6 +34,8 @@ def swap(
 ) -> None:
     """Put `new` in the place of `old` (paths below the archive's folder)."""
     new = list(new)
+    with folder.usable():
+        folders.sync([folders.unfinished(folder.path(one.file.path)) for one in new])
     added = {one.file.path for one in new}
     plan = {
         "remove": sorted(set(old) - added),
@@ -79,10 +81,7 @@ def _carry_out(
     with folder.usable():
         for name in plan["remove"]:
             folders.remove(folder.path(name), folder.root)
-        for file in files:
-            path = folder.path(file.path)
-            if folders.unfinished(path).exists():
-                folders.finish(path)
+        folders.settle([folder.path(file.path) for file in files], folder.root)
     with warehouse.connect() as conn:
         for file, one in zip(files, plan["add"], strict=True):
             ledger.record(conn, schema, file, map(_recorded, one["places"]))

@@ -1,4 +1,4 @@
-"""`quotemill archive`: closed days of option chains to Parquet."""
+"""`quotemill archive`, `retention` and `restore`: the storage life cycle of option chains."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from loaders import runlog
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
@@ -13,15 +14,18 @@ from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 
 if TYPE_CHECKING:  # its module imports pyarrow
+    from orchestration.archive.restore import RestoreResult
+    from orchestration.archive.retention import RetentionResult
     from orchestration.archive.run import ArchiveResult
 
 AsOf = Annotated[
     str | None,
-    typer.Option("--as-of", help="Judge what is closed, and what is old, at this instant."),
+    typer.Option("--as-of", help="Judge what is closed, and what is old, at this instant (UTC)."),
 ]
 Symbols = Annotated[
     str | None, typer.Option(help="Only these underlyings: AAPL,BRK_B; _ stands for a blank.")
 ]
+LAST = date.max
 SHOWN = 20  # lines of one kind
 
 
@@ -63,6 +67,7 @@ def archive_command(
     from orchestration.archive.run import Request, archive
 
     settings = load_settings()
+    shell.start_logs(settings)
     request = Request(
         tuple(view or ()),
         shell.parse_day(since),
@@ -75,10 +80,90 @@ def archive_command(
     warehouse = warehouse_of(settings)
     with reporter() as shown:
         result = archive(settings, warehouse, request, shown, instant(as_of))
+    log("error", "damaged", result.damaged)
+    log("warning", "fewer rows than archived", result.narrower)
+    log("error", "refused", result.refused)
     if json:
         shell.print_json(result.as_json())
     else:
         _print(result)
+    raise typer.Exit(result.exit_code)
+
+
+def retention_command(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check all, files too, and drop nothing.")
+    ] = False,
+    as_of: AsOf = None,
+    json: JsonFlag = False,
+) -> None:
+    """Drop slots of option chains that are old and archived, and old logs.
+
+    Slots of more than ib.intraday_retain_days ago, where their files were read anew and give back what the
+    warehouse has; logs after ib.error_log_retain_days. What was built of these slots stays. Leaves with 6 where
+    old days stay because they are not archived as they are, with 5 where that is for a damaged file alone.
+
+    Example: quotemill retention --dry-run
+    """
+    from loaders.cli.progress import reporter
+    from orchestration.archive.retention import retain
+
+    settings = load_settings()
+    shell.start_logs(settings)
+    warehouse = warehouse_of(settings)
+    with reporter() as shown:
+        result = retain(settings, warehouse, shown, instant(as_of), dry_run=dry_run)
+    log("error", "damaged", result.damaged)
+    log("warning", "kept", result.kept)
+    if json:
+        shell.print_json(result.as_json())
+    else:
+        _print_retention(result)
+    raise typer.Exit(result.exit_code)
+
+
+def restore_command(
+    view: Annotated[
+        str, typer.Argument(help="chain_intraday or open_interest: what was landed.")
+    ] = "chain_intraday",
+    date: Annotated[str | None, typer.Option(help="The day to bring back.")] = None,
+    since: Annotated[str | None, typer.Option(help="Or all days from this one on.")] = None,
+    until: Annotated[str | None, typer.Option(help="And up to this one.")] = None,
+    symbols: Symbols = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read and compare, and write nothing.")
+    ] = False,
+    as_of: AsOf = None,
+    json: JsonFlag = False,
+) -> None:
+    """Bring archived days of option chains back into the warehouse, from small files or compacted ones.
+
+    Rows that the warehouse has stay; where it has others than were archived, that underlying and day are left as
+    they are, and it leaves with 5, as for a damaged file. `quotemill build` takes what came back.
+
+    Example: quotemill restore chain_intraday --date 2026-11-24 --symbols AAPL
+    """
+    from loaders.cli.progress import reporter
+    from orchestration.archive.restore import Request, restore
+
+    if (date is None) == (since is None) or (until is not None and since is None):
+        raise UsageError("which days?", hint="--date 2026-11-24, or --since with --until")
+    first = day(str(date or since))
+    last = first if date is not None else day(until) if until is not None else LAST
+    if last < first:
+        raise UsageError(f"{last} is before {first}")
+    settings = load_settings()
+    shell.start_logs(settings)
+    request = Request(view, first, last, chosen(symbols), dry_run)
+    warehouse = warehouse_of(settings)
+    with reporter() as shown:
+        result = restore(settings, warehouse, request, shown, instant(as_of))
+    log("error", "damaged", result.damaged)
+    log("warning", "other rows", result.other)
+    if json:
+        shell.print_json(result.as_json())
+    else:
+        _print_restored(result)
     raise typer.Exit(result.exit_code)
 
 
@@ -102,12 +187,38 @@ def _print(result: "ArchiveResult") -> None:
     tell("damaged", result.damaged)
 
 
+def _print_retention(result: "RetentionResult") -> None:
+    verb = "would be dropped" if result.dry_run else "dropped"
+    days = len(result.dropped)
+    print(f"{result.rows:,} rows of {days:,} days before {result.before} {verb}")
+    print(f"{len(result.logs):,} logs, {result.logs_bytes / 1e6:,.1f} MB {verb}")
+    if result.restored:
+        print(f"{result.restored:,} partitions stay that were brought back")
+    tell("kept", result.kept)
+    tell("damaged", result.damaged)
+
+
+def _print_restored(result: "RestoreResult") -> None:
+    verb = "would come back" if result.dry_run else "came back"
+    print(f"{result.view}: {result.partitions:,} partitions, {result.rows:,} rows {verb}")
+    print(f"{result.standing:,} partitions are there as they were archived")
+    tell("left, other rows", result.other)
+    tell("damaged", result.damaged)
+
+
 def tell(what: str, lines: Sequence[str]) -> None:
     """The first lines of a kind, and how many more there are."""
     for line in lines[:SHOWN]:
         print(f"{what}: {line}")
     if len(lines) > SHOWN:
         print(f"{what}: {len(lines) - SHOWN:,} more")
+
+
+def log(level: str, what: str, lines: Sequence[str]) -> None:
+    """Into the log of what runs, one line of a kind."""
+    if lines:
+        detail = {"count": len(lines), "lines": list(lines[:SHOWN])}
+        runlog.write(level, f"{what}: {lines[0]}", source="ib", detail=detail)
 
 
 def chosen(symbols: str | None) -> tuple[str, ...] | None:
@@ -121,7 +232,7 @@ def chosen(symbols: str | None) -> tuple[str, ...] | None:
 
 
 def instant(as_of: str | None) -> datetime:
-    return shell.parse_instant(as_of) or datetime.now(UTC)
+    return shell.parse_instant(as_of, UTC) or datetime.now(UTC)
 
 
 def day(text: str) -> date:

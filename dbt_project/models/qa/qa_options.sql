@@ -252,6 +252,41 @@ unknown_codes as (
     group by e.error_code
 ),
 
+-- retention takes the slots of a day that is built, and what was made of them stays; a table that
+-- was dropped and made anew has the close view alone
+lost_days as (
+    select
+        'archived_day_lost' as check_name,
+        'error' as severity,
+        p.underlying as subject,
+        p.partition_date as trade_date,
+        format(
+            'its %s slot rows are in the archive alone, and nothing is built of them: '
+            'quotemill restore --date %s', p.row_count, p.partition_date
+        ) as evidence
+    from {{ source('ops', 'archive_partitions') }} as p
+    where
+        p.schema_name = '{{ generate_schema_name('options') }}'
+        and p.view_name = 'chain_intraday'
+        and p.dropped_at is not null
+        and not exists (
+            select from {{ ref('chain_daily_clean') }} as c
+            where
+                c.symbol = p.underlying
+                and c.trade_date = p.partition_date
+                and c.slots_seen > 0
+        )
+        -- of a day of errors alone nothing was made
+        and not exists (
+            select from {{ ref('int_option_days__counted') }} as c
+            where
+                c.symbol = p.underlying
+                and c.trade_date = p.partition_date
+                and c.row_count > 0
+                and c.good_count = 0
+        )
+),
+
 refused as (
     select
         'rejected_row' as check_name,
@@ -274,5 +309,7 @@ union all
 select * from watches
 union all
 select * from unknown_codes
+union all
+select * from lost_days
 union all
 select * from refused

@@ -1,0 +1,80 @@
+"""The landed rows of a partition: what a file of a landed view gives back, and what the warehouse holds."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import psycopg
+import pyarrow as pa
+
+from loaders.warehouse.changes import told
+from loaders.warehouse.tables import LOAD_ID, LandedTable
+from orchestration.archive import content
+from orchestration.archive.content import Content
+from orchestration.archive.views import View
+
+
+def schema(table: LandedTable) -> pa.Schema:
+    return pa.schema([*table.schema, pa.field(LOAD_ID, pa.string())])
+
+
+def given_back(view: View, rows: pa.Table) -> pa.Table:
+    """Rows of the landed table, of those of a file. Raises KeyError for a file without one of its columns."""
+    assert view.landed is not None
+    fields = list(schema(view.landed))
+    return pa.table(
+        [rows[view.in_file(field.name)].cast(field.type) for field in fields],
+        names=[field.name for field in fields],
+    )
+
+
+def contents(
+    conn: psycopg.Connection, view: View, day: date, symbols: Sequence[str]
+) -> dict[str, Content]:
+    """By underlying, of the landed table as it is."""
+    table = view.landed
+    assert table is not None
+    query = (
+        f"select symbol, {content.sql_sums(schema(table))} from {table.qualified} "
+        f"where {view.day} = %s and symbol = any(%s) group by 1"
+    )
+    found = conn.execute(query.encode(), (day, list(symbols)))
+    return {row[0]: content.of_sums(*row[1:]) for row in found}
+
+
+def delete(conn: psycopg.Connection, view: View, day: date, symbols: Sequence[str]) -> int:
+    """Delete the rows of these underlyings on a day, and tell the change feed; how many they were."""
+    return _told(
+        conn,
+        view,
+        f"delete from {_name(view)} as t where t.{view.day} = %s and t.symbol = any(%s)",
+        (day, list(symbols)),
+    )
+
+
+def insert(conn: psycopg.Connection, view: View, staged: str) -> int:
+    """Insert the rows of the table `staged` that the landed table lacks, and tell the change feed."""
+    table = view.landed
+    assert table is not None
+    columns = ", ".join(schema(table).names)
+    return _told(
+        conn,
+        view,
+        f"insert into {_name(view)} as t ({columns}) select {columns} from {staged} "
+        f"on conflict ({', '.join(table.key)}) do nothing",
+        (),
+    )
+
+
+def _told(conn: psycopg.Connection, view: View, statement: str, values: tuple[object, ...]) -> int:
+    feed = told(_name(view), "written", "key", "day")
+    [(count,)] = conn.execute(
+        f"with written as ({statement} returning t.symbol as key, t.{view.day} as day), "
+        f"told as ({feed}) select count(*) from written".encode(),
+        values,
+    ).fetchall()
+    return int(count)
+
+
+def _name(view: View) -> str:
+    assert view.landed is not None
+    return view.landed.qualified

@@ -1,0 +1,262 @@
+"""Drop slots that are old and archived; nothing whose file does not give back what the warehouse has.
+
+Of each underlying and old day: it was built and judged, its partitions are what the ledger says, over all
+columns and row by row as they were landed, and the files are there, of their size and with their hash. What the
+models made of these slots stays (`keeps` of their meta); the change feed is told.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from loaders.errors import DataQualityError, PartialError, gravest
+from loaders.progress import Reporter
+from loaders.settings import Settings
+from loaders.warehouse.postgres import Warehouse
+from orchestration.archive import closed, landed, ledger, rows, run, swap
+from orchestration.archive import folder as folders
+from orchestration.archive.content import Content
+from orchestration.archive.folder import Damaged, Folder
+from orchestration.archive.ledger import Partition
+from orchestration.archive.lock import archive_lock
+from orchestration.archive.views import View, find
+
+VIEW = "chain_intraday"
+# what commands write into the folder `logs` of the home, with the day in the name
+_LOGS = re.compile(r"^(?:error|run)-(\d{4})-?(\d{2})-?(\d{2})(?:T\d{6}Z)?\.(?:log|jsonl)$")
+
+
+@dataclass(frozen=True)
+class DroppedDay:
+    """`underlyings` of a day, and how many rows of slots that are."""
+
+    day: date
+    underlyings: int
+    rows: int
+
+
+@dataclass
+class RetentionResult:
+    """What was dropped, or would be in a dry run. `kept` names old days and underlyings that stay, with why;
+    `damaged` files for whose sake that is. `restored` are partitions that were brought back and stay a while."""
+
+    dry_run: bool
+    before: date
+    dropped: list[DroppedDay] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    restored: int = 0
+    logs: list[str] = field(default_factory=list)
+    logs_bytes: int = 0
+
+    @property
+    def rows(self) -> int:
+        return sum(day.rows for day in self.dropped)
+
+    @property
+    def exit_code(self) -> int:
+        return gravest(
+            [
+                DataQualityError.exit_code if self.damaged else 0,
+                PartialError.exit_code if self.kept else 0,
+            ]
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"rows": self.rows, "exit_code": self.exit_code}
+
+
+def retain(
+    settings: Settings, warehouse: Warehouse, reporter: Reporter, as_of: datetime, *, dry_run: bool
+) -> RetentionResult:
+    """Drop slots of days before today less `intraday_retain_days`, and logs of errors.
+
+    A dry run checks all the same, files included. Raises UsageError before the first build, LockHeldError.
+    """
+    before = closed.today(as_of) - timedelta(days=settings.ib.intraday_retain_days)
+    result = RetentionResult(dry_run, before)
+    folder = folders.folder_of(settings, warehouse)
+    with archive_lock(warehouse):
+        if not dry_run:
+            swap.finish_begun(warehouse, folder, warehouse.inner_schema("options"))
+        with warehouse.connect() as conn:
+            closed.judge_at(conn, warehouse, as_of)
+            days = _old_days(conn, before)
+        reporter.start(VIEW, len(days))
+        work = _Retention(settings, warehouse, folder, as_of, result)
+        for day in days:
+            work.day(day)
+            reporter.advance(VIEW, 1)
+    _drop_logs(settings, as_of, result)
+    return result
+
+
+def _old_days(conn: psycopg.Connection, before: date) -> list[date]:
+    found = conn.execute(
+        """
+        with recursive landed as (
+            select min(trade_date) as day from raw_ib.chain_snapshot
+            union all
+            select (select min(s.trade_date) from raw_ib.chain_snapshot as s where s.trade_date > l.day)
+            from landed as l where l.day is not null
+        )
+        select day from landed where day < %s order by 1
+        """,
+        (before,),
+    )
+    return [day for (day,) in found]
+
+
+class _Retention:
+    def __init__(
+        self,
+        settings: Settings,
+        warehouse: Warehouse,
+        folder: Folder,
+        as_of: datetime,
+        result: RetentionResult,
+    ) -> None:
+        self._warehouse, self._folder, self._result = warehouse, folder, result
+        self._view: View = find(VIEW)
+        self._schema = warehouse.inner_schema("options")
+        self._as_of = as_of
+        self._stays_until = timedelta(days=settings.ib.intraday_retain_days)
+        # a compacted file is read once for all of its days
+        self._checked: dict[str, Damaged | None] = {}
+
+    def day(self, day: date) -> None:
+        """Drop what may go of a day, in one transaction."""
+        try:
+            self._dropped(day)
+        except psycopg.errors.SerializationFailure:
+            self._result.kept.append(f"{day}: written to at this moment; run again")
+
+    def _dropped(self, day: date) -> None:
+        with self._warehouse.connect() as conn:
+            conn.execute("set transaction isolation level repeatable read")
+            closed.judge_at(conn, self._warehouse, self._as_of)
+            stored: dict[str, int] = dict(
+                conn.execute(
+                    f"select symbol, count(*) from raw_ib.chain_snapshot where {self._view.day} = %s "
+                    "group by 1".encode(),
+                    (day,),
+                ).fetchall()
+            )
+            held: dict[str, list[Partition]] = {}
+            for one in ledger.find(conn, self._schema, VIEW, day=day):
+                held.setdefault(one.underlying, []).append(one)
+            reasons = self._reasons(conn, day, stored, held)
+            going = [symbol for symbol in stored if symbol not in reasons]
+            changed = [symbol for symbol, why in reasons.items() if why == _CHANGED]
+            self._result.kept += [
+                f"{day} {symbol}: {why}" for symbol, why in sorted(reasons.items()) if why
+            ]
+            if not going and not changed:
+                return
+            if not self._result.dry_run:
+                ledger.mark(conn, self._schema, VIEW, day, changed, stale=True)
+                self._drop(conn, day, going, sum(stored[symbol] for symbol in going))
+            if going:
+                count = sum(stored[symbol] for symbol in going)
+                self._result.dropped.append(DroppedDay(day, len(going), count))
+
+    def _drop(
+        self, conn: psycopg.Connection, day: date, symbols: Sequence[str], expected: int
+    ) -> None:
+        gone = landed.delete(conn, self._view, day, symbols)
+        if gone != expected:
+            raise DataQualityError(
+                f"{day}: {gone:,} rows would go, {expected:,} are archived; nothing was dropped"
+            )
+        conn.execute(
+            "update ops.archive_partitions set dropped_at = %s, restored_at = null "
+            "where schema_name = %s and view_name = %s and partition_date = %s and underlying = any(%s)",
+            (self._as_of, self._schema, VIEW, day, list(symbols)),
+        )
+
+    def _reasons(
+        self,
+        conn: psycopg.Connection,
+        day: date,
+        stored: Mapping[str, int],
+        held: Mapping[str, list[Partition]],
+    ) -> dict[str, str]:
+        """Why underlyings of a day stay; without a word where that is as it should be."""
+        reasons: dict[str, str] = {}
+        for symbol in stored:
+            back = [p.restored_at for p in held.get(symbol, []) if p.restored_at is not None]
+            if symbol not in held:
+                reasons[symbol] = "not archived; quotemill archive"
+            elif back and max(back) + self._stays_until > self._as_of:
+                reasons[symbol] = ""
+                self._result.restored += 1
+        built = self._built(conn, day)
+        for symbol, count in stored.items():
+            if symbol not in reasons and built.get(symbol) != count:
+                reasons[symbol] = "not built of all its slots, or not judged; quotemill build"
+        asked = [symbol for symbol in stored if symbol not in reasons]
+        columns = self._view.schema(conn, self._warehouse)
+        have: dict[str, dict[Any, Content]] = {}
+        for place, one in rows.contents(
+            conn, self._warehouse, self._view, columns, day, asked
+        ).items():
+            have.setdefault(place[1], {})[place] = one
+        lost = rows.not_given_back(conn, self._warehouse, self._view, day, asked)
+        for symbol in asked:
+            recorded = {p.place: p.content for p in held[symbol]}
+            if symbol in lost or have.get(symbol) != recorded:
+                reasons[symbol] = _CHANGED
+                continue
+            damaged = [found for p in held[symbol] if (found := self._damage(conn, p))]
+            if damaged:
+                reasons[symbol] = "its file is damaged"
+        return reasons
+
+    def _built(self, conn: psycopg.Connection, day: date) -> dict[str, int]:
+        """By underlying, the slots' rows that the models have counted, where the day was judged."""
+        qa = self._warehouse.inner_schema("qa")
+        found = conn.execute(
+            f"select symbol, row_count from {qa}.qa_option_day where trade_date = %s "
+            "and coverage_verdict <> 'pending' and oi_verdict <> 'pending'".encode(),
+            (day,),
+        )
+        return dict(found.fetchall())
+
+    def _damage(self, conn: psycopg.Connection, one: Partition) -> Damaged | None:
+        """What is wrong with the file of a partition, read anew."""
+        if one.path not in self._checked:
+            whole = ledger.find(conn, self._schema, paths=[one.path]) if one.is_compacted else [one]
+            try:
+                run.check_contents(self._folder, whole)
+                self._checked[one.path] = None
+            except Damaged as error:
+                self._checked[one.path] = error
+                self._result.damaged.append(str(error))
+        return self._checked[one.path]
+
+
+_CHANGED = "changed since it was archived; quotemill archive"
+
+
+def _drop_logs(settings: Settings, as_of: datetime, result: RetentionResult) -> None:
+    """Logs of errors and of runs, by the day in their name."""
+    last = as_of.astimezone(UTC).date() - timedelta(days=settings.ib.error_log_retain_days)
+    for path in sorted((settings.home / "logs").glob("*-*")):
+        found = _LOGS.match(path.name)
+        if found is None or date(*map(int, found.groups())) >= last:
+            continue
+        size = _removed(path, result.dry_run)
+        result.logs.append(path.name)
+        result.logs_bytes += size
+
+
+def _removed(path: Path, dry_run: bool) -> int:
+    size = path.stat().st_size
+    if not dry_run:
+        path.unlink()
+    return size

@@ -1,0 +1,138 @@
+"""`quotemill archive`, `retention` and `restore` as they are typed: what they print, and how they end."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.conftest import require
+from tests.e2e.commands import Place
+
+AFTER, LATER = "--as-of=2026-11-30T15:00", "--as-of=2027-01-24T15:00"
+Quotemill = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def place(option_days: str, tmp_path: Path) -> Place:
+    return Place(tmp_path, tmp_path / "home", {"QUOTEMILL_WAREHOUSE_URL": option_days})
+
+
+@pytest.fixture
+def quotemill(place: Place) -> Quotemill:
+    def call(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return place.inside("quotemill", *arguments, **settings)
+
+    return call
+
+
+def test_the_life_of_a_day(quotemill: Quotemill, conn: psycopg.Connection) -> None:
+    done = quotemill("archive", "--compact", AFTER)
+    assert done.returncode == 0, done.stderr
+    assert "9 files, 224 rows" in done.stdout
+    assert "chain_intraday 2026-11: 3 files" in done.stdout
+    assert "below target" in done.stdout
+    assert "chain_intraday: 3 of 3" in done.stderr
+
+    done = quotemill("retention", LATER, "--dry-run")
+    assert (done.returncode, "112 rows of 1 days before 2026-11-25 would be dropped" in done.stdout) == (0, True)  # fmt: skip
+    done = quotemill("retention", LATER, "--json")
+    told = json.loads(done.stdout)
+    assert (told["rows"], told["exit_code"], done.returncode) == (112, 0, 0)
+    assert told["dropped"] == [{"day": "2026-11-24", "underlyings": 2, "rows": 112}]
+
+    done = quotemill("restore", "--date", "2026-11-24", "--symbols", "BRK_B", LATER)
+    assert done.returncode == 0, done.stderr
+    assert "chain_intraday: 1 partitions, 28 rows came back" in done.stdout
+    done = quotemill("restore", "--since", "2026-11-24", LATER, "--json")
+    told = json.loads(done.stdout)
+    assert (told["partitions"], told["rows"], told["standing"]) == (1, 84, 2)
+    done = quotemill("archive", LATER, "--check", "--json")
+    assert (done.returncode, json.loads(done.stdout)["damaged"]) == (0, [])
+
+
+def test_what_is_wrong_is_named_with_its_exit_code(
+    quotemill: Quotemill, place: Place, conn: psycopg.Connection
+) -> None:
+    done = quotemill("retention", LATER)
+    assert (done.returncode, "kept: 2026-11-24 AAPL: not archived" in done.stdout) == (6, True)
+    assert quotemill("archive", AFTER, "--no-compact").returncode == 0
+    [file] = (place.home / "archive" / "view=chain_intraday").rglob("*BRK*/*/*.parquet")
+    conn.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")
+    file.unlink()
+    done = quotemill("archive", AFTER)
+    assert done.returncode == 5
+    assert f"damaged: {file}: the file is gone" in done.stdout
+    done = quotemill("restore", "--date", "2026-11-24", "--json")
+    assert (done.returncode, json.loads(done.stdout)["partitions"]) == (5, 0)
+    [log] = (place.home / "logs").glob("run-*.jsonl")
+    told = [json.loads(line) for line in log.read_text().splitlines()]
+    assert any(one["level"] == "error" and str(file) in one["event"] for one in told)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("archive", "--view", "chain"), 2, "chain is not archived"),
+        (("archive", "--symbols", ","), 2, "no symbol is given"),
+        (("archive", "--since", "yesterday"), 2, "is not a day like"),
+        (("restore",), 2, "which days?"),
+        (("restore", "--date", "2026-11-24", "--since", "2026-11-24"), 2, "which days?"),
+        (("restore", "--since", "2026-11-24", "--until", "2026-11-23"), 2, "is before"),
+        (("restore", "--date", "2026-11-24"), 2, "nothing of chain_intraday is archived"),
+        (("restore", "chain_daily_clean", "--date", "2026-11-24"), 2, "built of the slots"),
+    ],
+)
+def test_bad_input_is_told(
+    arguments: tuple[str, ...], code: int, says: str, quotemill: Quotemill
+) -> None:
+    done = quotemill(*arguments)
+    assert (done.returncode, says in done.stderr) == (code, True), done.stderr
+
+
+def test_before_anything_was_loaded_or_built_that_is_said(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    place = Place(tmp_path, tmp_path / "home", {"QUOTEMILL_WAREHOUSE_URL": new_database()})
+    for command in ("archive", "retention"):
+        done = place.inside("quotemill", command)
+        assert (done.returncode, "option chains were never built" in done.stderr) == (2, True)
+    bare = Place(tmp_path, tmp_path / "home")
+    done = bare.inside("quotemill", "archive")
+    assert (done.returncode, "nothing was loaded yet" in done.stderr) == (2, True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for a few files."""
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=96k", "quotemill-test", str(folder)]
+    done = subprocess.run(mount, capture_output=True, check=False)
+    require("tmpfs", done.returncode == 0, "this user may not mount a file system")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_is_named_and_the_next_run_completes_the_archive(
+    quotemill: Quotemill, small_disk: Path, tmp_path: Path
+) -> None:
+    done = quotemill("archive", AFTER, QUOTEMILL_IB__ARCHIVE_FOLDER=str(small_disk))
+    assert done.returncode == 1
+    assert f"no room left for the archive in {small_disk}" in done.stderr
+    written = list(small_disk.rglob("*.parquet"))
+    assert written
+    assert list(small_disk.rglob("*.new")) == []
+    # the archive moves to a larger one
+    larger = tmp_path / "larger"
+    subprocess.run(["cp", "-r", str(small_disk), str(larger)], check=True)
+    done = quotemill(
+        "archive", AFTER, "--check", "--json", QUOTEMILL_IB__ARCHIVE_FOLDER=str(larger)
+    )
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["damaged"]) == (0, [])
+    assert len(list(larger.rglob("*.parquet"))) == 9 + len(told["compacted"]) - sum(
+        one["files_before"] for one in told["compacted"]
+    )

@@ -1,0 +1,264 @@
+"""Old slots leave the warehouse once their files give them back, and come back; what was built of them stays."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders.errors import LockHeldError, UsageError
+from loaders.progress import Silent
+from loaders.settings import Settings
+from loaders.warehouse.postgres import Warehouse
+from orchestration.archive import restore as restoring
+from orchestration.archive.lock import archive_lock
+from orchestration.archive.restore import RestoreResult, restore
+from orchestration.archive.retention import RetentionResult, retain
+from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.option_days import (
+    AAPL,
+    AFTER,
+    BUILT,
+    LANDED,
+    TABLES,
+    TUESDAY,
+    WEDNESDAY,
+    archived,
+    read,
+    settings_in,
+    tables,
+)
+from tests.integration.dbt.raw import land
+from tests.integration.dbt.raw_options import quote
+
+# Tuesday is 61 days ago in New York, Wednesday 60
+LATER = datetime(2027, 1, 24, 15, tzinfo=UTC)
+WHOLE = "select symbol, trade_date, count(*)::int from raw_ib.chain_snapshot group by 1, 2 order by 2, 1"
+SMALL = "view=chain_intraday/date=2026-11-24/underlying=BRK%20B/exchange=SMART/part-0.parquet"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_in(tmp_path)
+
+
+@pytest.fixture
+def folder(settings: Settings) -> Path:
+    return settings.home / "archive"
+
+
+@pytest.fixture
+def days(option_days: str, conn: psycopg.Connection) -> psycopg.Connection:
+    return conn
+
+
+def retained(
+    settings: Settings, warehouse: Warehouse, as_of: datetime = LATER, dry_run: bool = False
+) -> RetentionResult:
+    return retain(settings, warehouse, Silent(), as_of, dry_run=dry_run)
+
+
+def restored(
+    settings: Settings, warehouse: Warehouse, as_of: datetime = LATER, **changes: Any
+) -> RestoreResult:
+    request = {"view": "chain_intraday", "since": TUESDAY.day, "until": WEDNESDAY.day} | changes
+    return restore(settings, warehouse, restoring.Request(**request), Silent(), as_of)
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_old_slots_go_their_days_stay_built_and_come_back_as_they_were(
+    compact: bool,
+    days: psycopg.Connection,
+    warehouse: Warehouse,
+    settings: Settings,
+    dbt: Callable[..., Outcome],
+) -> None:
+    archived(settings, warehouse, compact=compact)
+    landed, built = tables(days, LANDED), tables(days, BUILT)
+    planned = retained(settings, warehouse, dry_run=True)
+    assert tables(days, LANDED) == landed
+    done = retained(settings, warehouse)
+    assert (planned.dropped, planned.rows) == (done.dropped, 112)
+    assert (done.exit_code, [d.day for d in done.dropped]) == (0, [TUESDAY.day])
+    assert days.execute(WHOLE.encode()).fetchall() == [("AAPL", WEDNESDAY.day, 84)]
+    assert retained(settings, warehouse).dropped == []
+
+    # builds of both kinds, and the next archive, leave what was made of them
+    for arguments in (TABLES, (*TABLES, "--full-refresh")):
+        assert dbt(*arguments).success
+        assert tables(days, BUILT) == built
+    again = archived(settings, warehouse, LATER, compact=compact, check=True)
+    assert (again.files, again.exit_code) == (0, 0)
+    assert read(settings.home / "archive", "chain_intraday").num_rows == 14 * 14
+
+    back = restored(settings, warehouse)
+    assert (back.exit_code, back.partitions, back.rows, back.standing) == (0, 2, 112, 1)
+    assert tables(days, LANDED) == landed
+    assert dbt(*TABLES).success
+    assert tables(days, BUILT) == built
+    back = restored(settings, warehouse)
+    assert (back.partitions, back.rows, back.standing) == (0, 0, 3)
+    # what was brought back is not taken away by the next night
+    stays = retained(settings, warehouse, LATER + timedelta(days=59))
+    assert (stays.restored, [d.day for d in stays.dropped]) == (2, [WEDNESDAY.day])
+    gone = retained(settings, warehouse, LATER + timedelta(days=60))
+    assert [(d.day, d.rows) for d in gone.dropped] == [(TUESDAY.day, 112)]
+
+
+def test_nothing_goes_that_is_not_archived_as_it_is(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Callable[..., Outcome]
+) -> None:
+    before = tables(days, LANDED)
+    kept = retained(settings, warehouse)
+    assert (kept.exit_code, kept.dropped) == (6, [])
+    assert kept.kept == [
+        f"2026-11-24 {symbol}: not archived; quotemill archive" for symbol in ("AAPL", "BRK B")
+    ]
+    assert tables(days, LANDED) == before
+
+    archived(settings, warehouse)
+    land(days, "raw_ib.chain_snapshot", [quote(AAPL[0], TUESDAY, 3, 100.5)])
+    changed = retained(settings, warehouse)
+    assert (changed.exit_code, changed.rows) == (6, 28)
+    assert changed.kept == ["2026-11-24 AAPL: changed since it was archived; quotemill archive"]
+    # where the feed does not tell of it, retention does
+    days.execute("delete from ops.changes")
+    assert dbt(*TABLES).success
+    assert archived(settings, warehouse, LATER).files == 1
+    assert retained(settings, warehouse).exit_code == 0
+
+
+def test_slots_that_no_build_has_counted_stay(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+) -> None:
+    archived(settings, warehouse)
+    days.execute(
+        "update quotemill_intermediate.int_option_days__counted set row_count = 83 where symbol = 'AAPL'"
+    )
+    kept = retained(settings, warehouse)
+    assert (kept.exit_code, kept.rows) == (6, 28)
+    assert kept.kept == [
+        "2026-11-24 AAPL: not built of all its slots, or not judged; quotemill build"
+    ]
+
+
+@pytest.mark.parametrize("damage", ["gone", "short", "changed", "compacted"])
+def test_a_damaged_file_is_named_and_its_slots_stay(
+    damage: str,
+    days: psycopg.Connection,
+    warehouse: Warehouse,
+    settings: Settings,
+    folder: Path,
+) -> None:
+    archived(settings, warehouse, compact=damage == "compacted")
+    file = folder / (SMALL if damage != "compacted" else "view=chain_intraday/month=2026-11/part-0.parquet")  # fmt: skip
+    whole = file.read_bytes()
+    if damage == "gone":
+        file.unlink()
+    elif damage == "short":
+        file.write_bytes(whole[:-1])
+    else:
+        file.write_bytes(whole[:3000] + bytes(500) + whole[3500:])
+    kept = retained(settings, warehouse)
+    rows, symbols = (0, ["AAPL", "BRK B"]) if damage == "compacted" else (84, ["BRK B"])
+    assert (kept.exit_code, kept.rows) == (6, rows)
+    assert kept.kept == [f"2026-11-24 {symbol}: its file is damaged" for symbol in symbols]
+    assert [str(file) in line for line in kept.damaged] == [True]
+    # nothing comes of it either
+    days.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")
+    back = restored(settings, warehouse, symbols=("BRK B",))
+    assert (back.exit_code, back.rows) == (5, 0)
+    assert [str(file) in line for line in back.damaged] == [True]
+
+
+def test_rows_that_are_others_than_archived_are_left_and_the_rest_comes_back(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+) -> None:
+    archived(settings, warehouse)
+    days.execute("delete from raw_ib.chain_snapshot where slot_30m > 2")
+    days.execute("update raw_ib.chain_snapshot set bid = 1 where symbol = 'BRK B' and slot_30m = 0")
+    planned = restored(settings, warehouse, dry_run=True)
+    assert days.execute("select count(*) from raw_ib.chain_snapshot").fetchone() == (42,)
+    back = restored(settings, warehouse)
+    assert (back.rows, back.partitions) == (planned.rows, planned.partitions) == (132, 2)
+    assert back.exit_code == 5
+    assert back.other == [
+        "chain_intraday 2026-11-24 BRK B: the warehouse has 6 rows that are not those 28"
+    ]
+    assert days.execute(WHOLE.encode()).fetchall() == [
+        ("AAPL", TUESDAY.day, 84), ("BRK B", TUESDAY.day, 6), ("AAPL", WEDNESDAY.day, 84),
+    ]  # fmt: skip
+
+
+def test_open_interest_comes_back_and_what_dbt_makes_is_refused(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+) -> None:
+    archived(settings, warehouse)
+    before = tables(days, LANDED)
+    days.execute("truncate raw_ib.open_interest")
+    assert restored(settings, warehouse, view="open_interest").rows == 14
+    assert tables(days, LANDED) == before
+    with pytest.raises(UsageError, match="chain_daily_clean is built of the slots"):
+        restored(settings, warehouse, view="chain_daily_clean")
+    with pytest.raises(UsageError, match="of MSFT is archived from 2026-11-24"):
+        restored(settings, warehouse, symbols=("MSFT",))
+
+
+def test_a_table_that_would_be_dropped_with_days_of_archived_slots_stays_and_says_so(
+    days: psycopg.Connection,
+    warehouse: Warehouse,
+    settings: Settings,
+    dbt: Callable[..., Outcome],
+) -> None:
+    archived(settings, warehouse)
+    built = tables(days, BUILT)
+    assert retained(settings, warehouse).exit_code == 0
+    # as after an upgrade to a model of other types
+    days.execute("drop view options.chain_daily_adjusted cascade")
+    days.execute("alter table options.chain_daily_clean alter column dte type bigint")
+    for arguments in ((), ("--full-refresh",)):
+        refused = dbt("run", "-s", "chain_daily_clean", *arguments)
+        assert not refused.success
+        assert "8 of its rows were made of slots that are in the archive alone" in refused.error
+        assert "quotemill restore chain_intraday --since 2026-11-24" in refused.error
+    assert tables(days, BUILT) == built
+
+    # where somebody dropped it all the same, the days are missed
+    days.execute("drop table options.chain_daily_clean cascade")
+    assert dbt("run", "-s", "chain_daily_clean+").success
+    lost = "select subject, trade_date from qa.findings where check_name = 'archived_day_lost' order by 1"
+    assert days.execute(lost.encode()).fetchall() == [
+        (symbol, TUESDAY.day) for symbol in ("AAPL", "BRK B")
+    ]
+    assert restored(settings, warehouse).rows == 112
+    assert dbt("run", "-s", "chain_daily_clean+").success
+    assert days.execute(lost.encode()).fetchall() == []
+    assert tables(days, BUILT) == built
+
+
+def test_logs_go_after_their_days_and_other_files_stay(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+) -> None:
+    logs = settings.home / "logs"
+    logs.mkdir()
+    for name in (
+        *("error-20261224T101500Z.log", "error-20261225T101500Z.log", "run-2026-12-24.jsonl"),
+        *("run-2026-12-25.jsonl", "error-of-mine.log", "notes.txt"),
+    ):
+        (logs / name).write_text("12345")
+    archived(settings, warehouse)
+    planned = retained(settings, warehouse, dry_run=True)
+    assert len(list(logs.iterdir())) == 6
+    done = retained(settings, warehouse)
+    assert planned.logs == done.logs == ["error-20261224T101500Z.log", "run-2026-12-24.jsonl"]
+    assert done.logs_bytes == 10
+    assert len(list(logs.iterdir())) == 4
+
+
+def test_one_at_a_time(days: psycopg.Connection, warehouse: Warehouse, settings: Settings) -> None:
+    with archive_lock(warehouse):
+        for work in (archived, retained, restored):
+            with pytest.raises(LockHeldError):
+                work(settings, warehouse, AFTER)
