@@ -154,11 +154,11 @@ class Capturer:
         }
         if self.now() + timedelta(seconds=seconds) >= self.deadline:
             return False
-        if reasons & set(PACED):
+        is_paced = bool(reasons & set(PACED))
+        when = f"in {seconds:g} s" if is_paced else "by a new connection"
+        self.report(f"{', '.join(sorted(reasons))}: {len(left)} contracts again {when}")
+        if is_paced:
             self.bucket.slow_down()
-            self.report(
-                f"{', '.join(sorted(reasons))}: {len(left)} contracts again in {seconds:g} s"
-            )
             self.waits.pause(seconds)
         self.gateway.reconnect()
         return True

@@ -149,11 +149,16 @@ class Context:
             self.settings.retry_waits,
             deadline,
             self.load.cancelling,
-            self.load.reporter.line,
+            self.told_again,
             self.denied,
             self.gone,
             lambda: self._left() <= 0,
         )
+
+    def told_again(self, text: str) -> None:
+        """Say to people and in the log what is asked for again, and why."""
+        self.load.reporter.line(text)
+        self.load.note("warning", text)
 
     def must_end(self) -> bool:
         """Are pauses to end: is the load to stop, or has the capture in hand to give way?"""

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,21 @@ def test_damaged_lines_are_counted_and_the_others_read(tmp_path: Path) -> None:
     scan = logscan.run(tmp_path, DAY, NEXT)
     assert (scan.lines, scan.damaged, scan.found) == (2, 7, 2)
     assert scan.files == {str(path): 9}
+
+
+def test_a_long_log_is_read_line_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "long.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(3_000):
+            file.write(line(f"pacing of contract {number}", detail={"text": "x" * 2_000}))
+    size = path.stat().st_size
+    tracemalloc.start()
+    scan = logscan.run(tmp_path, DAY, NEXT, files=[path])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert scan.keywords["pacing"].count == 3_000
+    assert scan.keywords["pacing"].last == "pacing of contract 2999"
+    assert peak < size / 20
 
 
 def test_a_summary_is_whole_or_the_one_before(

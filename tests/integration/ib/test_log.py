@@ -1,0 +1,58 @@
+"""What a gateway refuses and withholds is in the log of what runs, and is found there."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from loaders import runlog
+from orchestration import logscan
+from tests.integration.ib.bench import Bench
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Path]:
+    runlog.start(tmp_path / "logs")
+    yield tmp_path / "logs"
+    runlog.stop()
+
+
+def found(log: Path) -> dict[str, int]:
+    """Lines of each keyword, with the log begun anew."""
+    now = datetime.now(UTC)
+    scan = logscan.run(log, now - timedelta(hours=1), now + timedelta(hours=1), source="ib")
+    assert scan.damaged == 0
+    for path in log.iterdir():
+        path.unlink()
+    return {word: hits.count for word, hits in scan.keywords.items()}
+
+
+def test_a_load_without_a_fault_leaves_nothing_to_find(made: Bench, log: Path) -> None:
+    assert made.load("snapshot", slot="10:00").exit_code == 0
+    assert found(log) == {}
+
+
+def test_delayed_data_and_lacking_permission_are_found(made: Bench, log: Path) -> None:
+    made.sandbox.faults.add("permission:code=354:symbol=MSFT")
+    assert made.load("snapshot", slot="10:00", symbols=["MSFT"]).exit_code == 0
+    hits = found(log)
+    assert hits["permission"] >= 1
+    assert hits["delayed"] >= 1
+    assert "error" not in hits
+
+
+def test_pacing_and_contracts_without_an_answer_are_found(made: Bench, log: Path) -> None:
+    rule = made.sandbox.faults.add("error:code=420:message=Invalid query, pacing violation:times=1")
+    made.sandbox.faults.add("mute:symbol=MSFT")
+    assert made.load("snapshot", slot="10:00").exit_code == 6
+    made.sandbox.faults.remove(rule)
+    hits = found(log)
+    assert hits["pacing"] >= 1
+    assert hits["no answer"] >= 1
+
+
+def test_a_connection_that_is_cut_is_found(made: Bench, log: Path) -> None:
+    made.sandbox.faults.add("disconnect:after=5")
+    assert made.load("snapshot", slot="10:00").exit_code == 0
+    assert found(log)["disconnect"] >= 1
