@@ -8,12 +8,10 @@ goes on answering OK. So every write is awaited, and every day is read back. Whi
 whole step is done again: keys make that safe.
 """
 
-import shutil
-import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Literal, Protocol, TypeVar
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,8 +19,8 @@ import pyarrow.compute as pc
 from loaders.ticks import ledger
 from loaders.ticks.fingerprint import measure_sql, measured_days
 from loaders.ticks.frame import TICKS, DayKey, key_of, window
-from loaders.ticks.questdb_http import QuestdbHttp, StoreAway, Suspended, literal
-from loaders.ticks.questdb_ilp import IlpWriter
+from loaders.ticks.questdb_http import Suspended, literal
+from loaders.ticks.questdb_link import Link
 from loaders.ticks.questdb_rows import (
     as_stored,
     day_of_number,
@@ -37,7 +35,6 @@ from loaders.ticks.questdb_rows import (
 )
 from loaders.ticks.questdb_server import Address
 from loaders.ticks.questdb_shape import prepare_tables
-from loaders.ticks.questdb_stage import StageWriter, find_stage
 from loaders.ticks.settings import QuestdbSettings
 from loaders.ticks.space import as_problem, little_space, require_space
 from loaders.ticks.store import (
@@ -49,7 +46,6 @@ from loaders.ticks.store import (
     NoDataRow,
     Owner,
     Stamp,
-    StoreError,
     differing,
 )
 from loaders.ticks.tables import (
@@ -62,25 +58,11 @@ from loaders.ticks.tables import (
     StoreTable,
 )
 
-T = TypeVar("T")
 _APPLY = 120.0  # seconds for a day to be applied
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-
-
-class Writer(Protocol):
-    label: str
-
-    def send(self, name: str, rows: pa.Table, symbols: Sequence[str]) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class QuestdbStore:
-    """See loaders.ticks.store.TickStore. Not for several threads.
-
-    `where` tells the address, again after each break: a local server may come back on another port.
-    `way` is how rows get there; None: the stage if the server reads our disk, else ILP.
-    """
+    """See loaders.ticks.store.TickStore; `where` and `way` are those of the Link. Not for several threads."""
 
     def __init__(
         self,
@@ -91,21 +73,19 @@ class QuestdbStore:
         way: Literal["stage", "ilp"] | None = None,
     ) -> None:
         self.label = label
-        self._where, self._settings, self._way = where, settings, way
-        self._http_client: QuestdbHttp | None = None
-        self._rows_writer: Writer | None = None
-        self._met = False  # has it ever answered?
+        self._settings = settings
+        self._link = Link(where, settings, label, way)
 
     # -- TickStore ---------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        self._again(lambda: prepare_tables(self._http()))
+        self._link.again(lambda: prepare_tables(self._link.http()))
 
     def check(self) -> list[str]:
-        return self._again(self._check)
+        return self._link.again(self._check)
 
     def free_bytes(self) -> int | None:
-        return self._again(self._free_bytes)
+        return self._link.again(self._link.free_bytes)
 
     def write_day(self, day: pa.Table) -> Measured:
         return self.write_days([day])[0]
@@ -117,146 +97,106 @@ class QuestdbStore:
         if not days:
             return []
         sent = measured_days(days)
-        self._again(lambda: self._write_days(days, keys, sent))
+        self._link.again(lambda: self._write_days(days, keys, sent))
         return sent
 
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:
         where = of_day(symbol, contract, trading_day)
-        return self._again(lambda: self._measure(where))
+        return self._link.again(lambda: self._measure(where))
 
     def read_day(self, symbol: str, contract: str, trading_day: date) -> pa.Table:
         where = of_day(symbol, contract, trading_day)
-        rows = self._again(lambda: self._read(MAIN_TICKS, where, "ts, seq"))
+        rows = self._link.again(lambda: self._read(MAIN_TICKS, where, "ts, seq"))
         return rows.select(TICKS.names).cast(TICKS)
 
     def restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:
-        self._again(lambda: self._restamp(symbol, contract, stamps))
+        self._link.again(lambda: self._restamp(symbol, contract, stamps))
 
     def supersede(self, symbol: str, contract: str, trading_day: date) -> int:
-        return self._again(lambda: self._supersede(symbol, contract, trading_day))
+        return self._link.again(lambda: self._supersede(symbol, contract, trading_day))
 
     def put_schedule(self, rows: pa.Table) -> None:
         rows = rows.select(SCHEDULE.names).cast(SCHEDULE)
         for symbol in pc.unique(rows["symbol"]).to_pylist():
             wanted = rows.filter(pc.equal(rows["symbol"], symbol))
             changes = ledger.schedule_changes(self.schedule(symbol), wanted)
-            self._again(lambda changes=changes: self._put(MAIN_SCHEDULE, changes))  # type: ignore[misc]
+            self._link.again(lambda changes=changes: self._put(MAIN_SCHEDULE, changes))  # type: ignore[misc]
 
     def schedule(self, symbol: str) -> pa.Table:
         where = f"symbol = {literal(symbol)} and not is_deleted"
-        return ledger.schedule_rows(self._again(lambda: self._read(MAIN_SCHEDULE, where, "ts")))
+        return ledger.schedule_rows(
+            self._link.again(lambda: self._read(MAIN_SCHEDULE, where, "ts"))
+        )
 
     def put_index(self, rows: Sequence[IndexRow]) -> None:
-        self._again(lambda: self._put(DAY_INDEX, ledger.index_table(rows)))
+        self._link.again(lambda: self._put(DAY_INDEX, ledger.index_table(rows)))
 
     def index(self, symbols: Collection[str] | None = None) -> list[IndexRow]:
         where = of_series(symbols)
-        return ledger.index_rows(self._again(lambda: self._read(DAY_INDEX, where)))
+        return ledger.index_rows(self._link.again(lambda: self._read(DAY_INDEX, where)))
 
     def held(self) -> Held:
-        return self._again(self._held)
+        return self._link.again(self._held)
 
     def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
-        self._again(lambda: self._put(NO_DATA_DAYS, ledger.no_data_table(rows)))
+        self._link.again(lambda: self._put(NO_DATA_DAYS, ledger.no_data_table(rows)))
 
     def no_data(self, symbols: Collection[str] | None = None) -> list[NoDataRow]:
         where = of_series(symbols)
-        return ledger.no_data_rows(self._again(lambda: self._read(NO_DATA_DAYS, where)))
+        return ledger.no_data_rows(self._link.again(lambda: self._read(NO_DATA_DAYS, where)))
 
     def put_owners(self, rows: Sequence[Owner]) -> None:
-        self._again(lambda: self._put(OWNERS, ledger.owners_table(rows)))
+        self._link.again(lambda: self._put(OWNERS, ledger.owners_table(rows)))
 
     def owners(self) -> list[Owner]:
-        return ledger.owners(self._again(lambda: self._read(OWNERS)))
+        return ledger.owners(self._link.again(lambda: self._read(OWNERS)))
 
     def close(self) -> None:
-        client, writer = self._http_client, self._rows_writer
-        self._http_client = self._rows_writer = None
-        if writer is not None:
-            writer.close()
-        if client is not None:
-            client.close()
+        self._link.close()
 
     # -- beyond it ---------------------------------------------------------------------------
 
     def resume(self) -> list[str]:
         """Let every suspended table of ours go on with what it has kept. Their names."""
-        names = [name for name in self._http().suspended() if name in _OURS]
+        names = [name for name in self._link.http().suspended() if name in _OURS]
         for name in names:
-            self._http().rows(f"ALTER TABLE {name} RESUME WAL")
-            self._http().wait_applied(name, _APPLY)
+            self._link.http().rows(f"ALTER TABLE {name} RESUME WAL")
+            self._link.http().wait_applied(name, _APPLY)
         return names
 
     @property
     def way(self) -> str:
         """How rows get there, for people."""
-        return self._writer().label
-
-    # -- the connection ----------------------------------------------------------------------
-
-    def _again(self, work: Callable[[], T]) -> T:
-        """Do it; where the server went away after it had once answered, again and again for a while.
-        A wrong address or a server that is not up is said at once."""
-        deadline, pause = 0.0, 0.1
-        while True:
-            try:
-                done = work()
-            except StoreAway:
-                self.close()
-                now = time.monotonic()
-                deadline = deadline or now + self._settings.wait
-                if not self._met or now >= deadline:
-                    raise
-                time.sleep(pause)
-                pause = min(pause * 1.5, 2.0)
-            else:
-                self._met = True
-                return done
-
-    def _http(self) -> QuestdbHttp:
-        if self._http_client is None:
-            self._http_client = QuestdbHttp(self._where())
-        return self._http_client
-
-    def _writer(self) -> Writer:
-        if self._rows_writer is None:
-            http = self._http()
-            stage = find_stage(http) if self._way != "ilp" and _is_local(http.address) else None
-            if self._way == "stage" and stage is None:
-                raise StoreError(f"{self.label} does not read Parquet files of this machine")
-            self._rows_writer = stage or IlpWriter(http.address)
-        return self._rows_writer
+        return self._link.writer().label
 
     # -- is it sound -------------------------------------------------------------------------
 
     def _check(self) -> list[str]:
-        wrong = self._http().suspended()
+        wrong = self._link.http().suspended()
         problems = [
             f"{text}: what is written to it is kept and not shown; when its cause is mended: "
             "quotemill questdb resume"
             for name, text in sorted(wrong.items())
             if name in _OURS
         ]
-        if wrong_disk := little_space(self.label, self._free_bytes(), self._settings.min_free_gb):
+        if wrong_disk := little_space(
+            self.label, self._link.free_bytes(), self._settings.min_free_gb
+        ):
             problems.append(as_problem(wrong_disk))
         return problems
 
     def _require_sound(self, *tables: StoreTable) -> None:
-        wrong = self._http().suspended()
+        wrong = self._link.http().suspended()
         for table in tables:
             if table.name in wrong:
                 raise Suspended(wrong[table.name], hint="quotemill questdb resume")
-
-    def _free_bytes(self) -> int | None:
-        writer = self._writer()
-        return shutil.disk_usage(writer.disk).free if isinstance(writer, StageWriter) else None
 
     # -- rows --------------------------------------------------------------------------------
 
     def _write_days(
         self, days: Sequence[pa.Table], keys: Sequence[DayKey], sent: Sequence[Measured]
     ) -> None:
-        require_space(self.label, self._free_bytes(), self._settings.min_free_gb)
+        require_space(self.label, self._link.free_bytes(), self._settings.min_free_gb)
         self._require_sound(MAIN_TICKS)
         rows = [as_stored(MAIN_TICKS, flagged(pa.concat_tables(days), False))]
         visible = self._visible(keys)
@@ -273,7 +213,7 @@ class QuestdbStore:
                 raise differing(self.label, key, found, there)
 
     def _visible(self, keys: Sequence[DayKey]) -> set[tuple[str, date]]:
-        found = self._http().rows(
+        found = self._link.http().rows(
             f"select symbol, trading_day, count() as n from {MAIN_TICKS.name} "
             f"where {of_days(keys)} group by symbol, trading_day"
         )
@@ -283,18 +223,18 @@ class QuestdbStore:
         query = measure_sql("questdb", MAIN_TICKS.name, of_days(keys), by=("symbol", "trading_day"))
         return {
             (row["symbol"], day_of_number(row["trading_day"])): measured_of(row)
-            for row in self._http().rows(query)
+            for row in self._link.http().rows(query)
         }
 
     def _surplus(self, day: pa.Table, key: DayKey) -> pa.Table:
         """Rows that readers see on the day and that the new one has not, flagged."""
         where = of_day(key.symbol, None, key.trading_day)
         places = "ts, seq, underlying_contract"
-        old = self._http().table(f"select {places} from {MAIN_TICKS.name} where {where}")
+        old = self._link.http().table(f"select {places} from {MAIN_TICKS.name} where {where}")
         if not gone_from(old, day, key).any():
             return stored_schema(MAIN_TICKS).empty_table()
         columns = ", ".join(MAIN_TICKS.names)
-        old = self._http().table(f"select {columns} from {MAIN_TICKS.name} where {where}")
+        old = self._link.http().table(f"select {columns} from {MAIN_TICKS.name} where {where}")
         gone = old.filter(pa.array(gone_from(old, day, key)))
         position = gone.schema.get_field_index("is_deleted")
         gone = gone.set_column(position, "is_deleted", pa.repeat(True, gone.num_rows))
@@ -303,8 +243,8 @@ class QuestdbStore:
     def put_rows(self, table: StoreTable, rows: pa.Table) -> None:
         """Write rows as the store holds them, as one transaction, and wait until they can be read."""
         symbols = [name for name in table.names if table.questdb_type(name) == "SYMBOL"]
-        self._writer().send(table.name, rows, symbols)
-        self._http().wait_applied(table.name, _APPLY)
+        self._link.writer().send(table.name, rows, symbols)
+        self._link.http().wait_applied(table.name, _APPLY)
 
     def _put(self, table: StoreTable, rows: pa.Table) -> None:
         if rows.num_rows:
@@ -314,7 +254,7 @@ class QuestdbStore:
     def _read(self, table: StoreTable, where: str = "1 = 1", order: str = "ts") -> pa.Table:
         """Rows with the schema of the table."""
         columns = ", ".join(table.names)
-        rows = self._http().table(
+        rows = self._link.http().table(
             f"select {columns} from {table.name} where {where} order by {order}"
         )
         for index, field in enumerate(table.schema):
@@ -324,16 +264,16 @@ class QuestdbStore:
 
     def _held(self) -> Held:
         there = f"select 1 as n from tables() where table_name = '{DAY_INDEX.name}'"
-        if not self._http().rows(there):
+        if not self._link.http().rows(there):
             return Held(0, 0, 0, None)
-        (row,) = self._http().rows(ledger.HELD.format(DAY_INDEX.name))
+        (row,) = self._link.http().rows(ledger.HELD.format(DAY_INDEX.name))
         last = row["last_day"]
         return Held(
             row["series"], row["days"], row["ticks"] or 0, day_of_number(last) if last else None
         )
 
     def _measure(self, where: str) -> Measured:
-        (row,) = self._http().rows(measure_sql("questdb", MAIN_TICKS.name, where))
+        (row,) = self._link.http().rows(measure_sql("questdb", MAIN_TICKS.name, where))
         return measured_of(row)
 
     # -- what changes in place ---------------------------------------------------------------
@@ -373,7 +313,9 @@ class QuestdbStore:
     def _supersede(self, symbol: str, contract: str, trading_day: date) -> int:
         where = of_day(symbol, contract, trading_day)
         self._require_sound(MAIN_TICKS, DAY_INDEX)
-        (count,) = self._http().rows(f"select count() as n from {MAIN_TICKS.name} where {where}")
+        (count,) = self._link.http().rows(
+            f"select count() as n from {MAIN_TICKS.name} where {where}"
+        )
         if count["n"]:
             self._update("is_deleted = true", where)
         self._put(
@@ -389,8 +331,8 @@ class QuestdbStore:
         return int(count["n"])
 
     def _update(self, values: str, where: str) -> None:
-        self._http().rows(f"UPDATE {MAIN_TICKS.name} SET {values} WHERE {where}")
-        self._http().wait_applied(MAIN_TICKS.name, _APPLY)
+        self._link.http().rows(f"UPDATE {MAIN_TICKS.name} SET {values} WHERE {where}")
+        self._link.http().wait_applied(MAIN_TICKS.name, _APPLY)
 
     def _index_of(self, symbol: str, contract: str) -> list[IndexRow]:
         where = f"symbol = {literal(symbol)} and underlying_contract = {literal(contract)}"
@@ -398,8 +340,3 @@ class QuestdbStore:
 
 
 _OURS = {table.name for table in TABLES}
-
-
-def _is_local(address: Address) -> bool:
-    host = address.url.partition("://")[2].rpartition(":")[0]
-    return host in _LOOPBACK

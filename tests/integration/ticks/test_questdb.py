@@ -238,9 +238,12 @@ def test_the_password_is_told_to_nobody(
     caplog.set_level(logging.DEBUG)
     store = open_at(questdb_folder, way)
     store.write_day(day_of_ticks(50))
-    texts = [repr(store), store.label, store.way, repr(address), repr(vars(store)), caplog.text]
+    texts = [repr(store), store.label, store.way, repr(address), caplog.text]
+    texts += [repr(vars(part)) for part in (store, store._link)]
     with pytest.raises(StoreError) as raised:
-        store._writer().send(TICKS_NAME, pa.table({"ts": day_of_ticks(1)["ts"], "no": [0]}), [])
+        store._link.writer().send(
+            TICKS_NAME, pa.table({"ts": day_of_ticks(1)["ts"], "no": [0]}), []
+        )
     texts += [str(raised.value), raised.value.hint]
     store.close()
     assert all(address.password not in text for text in texts)

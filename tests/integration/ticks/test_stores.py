@@ -190,14 +190,15 @@ def test_a_table_of_an_earlier_version_is_given_its_new_columns(store: TickStore
             store._ask(lambda conn, text=statement: conn.execute(text.encode()))  # type: ignore[misc]
         else:
             assert isinstance(store, QuestdbStore)
-            store._http().rows(statement)
+            store._link.http().rows(statement)
     store.prepare()
     moment = datetime(2025, 11, 20, tzinfo=UTC)
     kept = NoDataRow(*KEY, "no tick", 2, moment)
     assert store.no_data() == [kept]
     doubtful = replace(kept, first_checked_at=moment, status="doubtful")
-    store.put_no_data([doubtful])
-    assert store.no_data() == [doubtful]
+    for row in (doubtful, replace(doubtful, status="superseded", nights=3)):
+        store.put_no_data([row])
+        assert store.no_data() == [row]
 
 
 def test_the_schedule_is_just_what_was_built_last(store: TickStore) -> None:
