@@ -6,6 +6,7 @@ from pathlib import Path
 
 from loaders.engine.source import Checked
 from loaders.settings import Settings
+from loaders.tq.recent import HISTORY, LACKING, NEWEST
 from loaders.tq.request import check_client
 from loaders.tq.service.harvest import Harvest
 
@@ -19,13 +20,22 @@ def check(settings: Settings, _: datetime) -> Checked:
     tq = settings.tq
     with tempfile.TemporaryDirectory() as folder, Harvest(tq, Path(folder) / "check") as harvest:
         harvest.login()
-        found = harvest.instruments(tq.varieties)
+        found, history = harvest.instruments(tq.varieties), harvest.may(HISTORY)
     counts = {v: sum(row["variety"] == v for row in found.contracts) for v in tq.varieties}
     told = ", ".join(f"{count} contracts of {variety}" for variety, count in counts.items())
     seen = {variety: found.seen_at.get(variety) for variety in tq.varieties}
     warnings = [f"no quote of {variety} is there" for variety, at in seen.items() if at is None]
+    if not history:
+        warnings.append(
+            f"{LACKING}: of ticks only the newest {NEWEST:,} of a contract land, all else as for any account"
+        )
     return Checked(
         f"the futures servers let {tq.account} in; {told}",
         tuple(warnings),
-        {"account": tq.account, "contracts": counts, "newest_quote": seen},
+        {
+            "account": tq.account,
+            "contracts": counts,
+            "newest_quote": seen,
+            "history_of_ticks": history,
+        },
     )

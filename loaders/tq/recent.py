@@ -21,16 +21,19 @@ from loaders.tq.trading_day import bounds, trading_day_of
 
 NEWEST = 8_000  # ticks that the servers give to every account
 REACH = 20  # newest days of a variety: a contract with none among the missing is asked for nothing
-NO_PERMISSION = (
-    "not among the newest ticks, and the account may not download the history of ticks (tq_dl)"
+HISTORY = "tq_dl"  # the permission's name
+LACKING = (
+    f"the account may not download the history of ticks ({HISTORY}; the professional edition of TqSdk "
+    "has it)"
 )
+NO_PERMISSION = f"not among the newest ticks, and {LACKING}"
 EVENT = "may the account download the history of ticks?"  # in the job's log, read by loaders.tq.due
 
 
 def has_history(run: Context) -> bool:
     """May the account download it? Asked once a load; servers that are away say so at the first day."""
     try:
-        run.history = run.harvest.may("tq_dl")
+        run.history = run.harvest.may(HISTORY)
     except UpstreamError:
         return True
     run.load.log("info", EVENT, {"may": run.history})
@@ -42,11 +45,11 @@ def obtainable(run: Context, days: Sequence[Scheduled]) -> list[Scheduled]:
     reach = _reach(run)
     near = {day.contract for day in days if day.trading_day >= reach[day.variety]}
     found = [d for d in days if d.contract in near and d.trading_day in newest(run, d.contract)]
-    left = [day.trading_day for day in days if day not in found]
+    taken = set(found)
+    left = [day.trading_day for day in days if day not in taken]
     beyond = f": {len(left):,} of them until {max(left)} cannot be had" if left else ""
     run.load.warn(
-        "the account may not download the history of ticks (tq_dl; the professional edition of TqSdk "
-        f"has it). Of {len(days):,} days that are due only the newest {NEWEST:,} ticks of a contract are "
+        f"{LACKING}. Of {len(days):,} days that are due only the newest {NEWEST:,} ticks of a contract are "
         f"taken{beyond}"
     )
     return found

@@ -31,7 +31,9 @@ class TqSettings(Section):
         2, ge=1, le=8, description="contracts whose ticks are asked for at once"
     )
     pace: float = Field(
-        0.2, ge=0, description="shortest time between two days of ticks that are asked for"
+        0.2,
+        ge=0,
+        description="shortest time between two days of ticks that a process of the client asks for",
     )
     days_per_process: int = Field(
         5, ge=1, description="days of ticks after which a process of the client, which keeps all of "
@@ -44,8 +46,8 @@ class TqSettings(Section):
     recheck_after: int = Field(
         30,
         ge=1,
-        description="days for which a day that has no ticks for a doubtful reason is asked for by each "
-        "load, and after which one on record is asked for again",
+        description="days, and five nights of loads at least, for which a day that has no ticks for a "
+        "doubtful reason is asked for by each load; after as many one on record is asked for again",
     )
     settle_margin: float = Field(
         1800.0, ge=0, description="how long after its close the newest day may still get ticks"

@@ -6,6 +6,7 @@ import pytest
 
 from loaders.engine.load import LoadResult
 from loaders.tq import recent
+from loaders.tq.check import check
 from loaders.tq.due import due
 from loaders.tq.facts import facts
 from loaders.warehouse.postgres import open_warehouse
@@ -105,6 +106,8 @@ def test_without_the_permission_the_newest_ticks_land_marked_and_the_rest_is_sai
     assert routes == [(day, "recent_ticks", 150) for day in TRADED[1:]]
     [line] = due(mapped.settings, open_warehouse(mapped.settings))
     assert line.startswith("1 days of ticks of SHFE.cu are due and not to be had")
+    checked = check(mapped.settings, datetime(2025, 10, 22))
+    assert "tq_dl" in str(checked.warnings)
 
 
 def test_days_that_an_account_can_never_have_are_due_and_ring_in_no_night(
