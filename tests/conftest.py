@@ -6,6 +6,7 @@ import importlib
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from loaders.warehouse import profiles
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration import build
-from tests.homes import new_home
+from tests.homes import new_home, scratch
 
 ROOT = Path(__file__).parent.parent
 # `ib_async` lets the client's successor take its place, in an environment that has it
@@ -30,6 +31,10 @@ IB_LIBRARY = os.environ.get("IB_LIBRARY", "ib_insync")
 if IB_LIBRARY != "ib_insync":
     sys.modules["ib_insync"] = importlib.import_module(IB_LIBRARY)
 DBT_DATABASE = "dbt"
+# for pytest's folders, for ours, and for those of the processes that tests start
+for name in ("PYTEST_DEBUG_TEMPROOT", "TMPDIR"):
+    os.environ.setdefault(name, str(scratch()))
+tempfile.tempdir = None
 # each full collection walks all that dlt and dbt hold: by default a sixth of the suite's time
 gc.set_threshold(500_000, 20, 20)
 

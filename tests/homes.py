@@ -1,12 +1,28 @@
-"""Folders in which the embedded server of root's tests can run."""
+"""Where tests keep what they make, and folders in which the embedded server of root's tests can run."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from loaders.warehouse.embedded import server as embedded
+
+MEMORY = Path("/dev/shm")
+NEEDED = 10 * 2**30  # bytes; a whole run keeps some gigabytes of databases
+
+
+def scratch() -> Path:
+    """Memory where the machine has plenty, else the disk: servers and loads write many small files."""
+    plenty = (
+        os.access(MEMORY, os.W_OK)
+        and shutil.disk_usage(MEMORY).free > NEEDED
+        and psutil.virtual_memory().available > NEEDED
+    )
+    return MEMORY if plenty else Path("/tmp")
 
 
 @contextmanager
@@ -15,7 +31,7 @@ def new_home() -> Iterator[Path]:
 
     At the end its server is stopped and the folder is gone.
     """
-    home = Path(tempfile.mkdtemp(prefix="qm-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="qm-"))
     home.chmod(0o755)
     try:
         yield home

