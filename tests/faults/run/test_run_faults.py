@@ -1,0 +1,61 @@
+"""A build or a warehouse that fails in the middle of `quotemill run`: nothing is lost, and the next run makes up for it."""
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders.warehouse.postgres import open_warehouse
+from orchestration import build, findings, status
+from tests.integration.tdx_load.bench import Bench
+from tests.integration.test_pipeline import ADJUSTED, DAYS, run
+
+pytestmark = pytest.mark.usefixtures("models_alone")
+
+
+def test_a_warehouse_that_restarts_while_findings_are_judged_costs_nothing(
+    market_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, cut = findings.judge, list[int]()
+
+    def cut_off(conn: psycopg.Connection, *args: Any, **options: Any) -> findings.Judgement:
+        judged = judge(conn, *args, **options)
+        if not cut:
+            cut.append(conn.info.backend_pid)
+            conn.execute("select pg_terminate_backend(pg_backend_pid())")
+        return judged
+
+    monkeypatch.setattr(findings, "judge", cut_off)
+    result = run(market_bench)
+    assert (result.exit_code, len(cut)) == (0, 1)
+    assert market_bench.rows("select count(*) from ops.runs") == [(2,)]
+
+
+def test_a_build_that_is_kept_out_is_in_the_result_beside_the_loads(market_bench: Bench) -> None:
+    with build.build_lock(open_warehouse(market_bench.settings)):
+        result = run(market_bench)
+    assert result.exit_code == 75
+    assert result.loads[0].status == "succeeded"
+    shown = result.as_json()
+    assert "another build" in shown["error"]
+    assert "quotemill status" in shown["hint"]
+
+
+def test_a_failed_build_leaves_the_tables_and_is_made_up_for(market_bench: Bench) -> None:
+    before = market_bench.rows(ADJUSTED)
+    market_bench.sandbox.set_clock(DAYS[-1])
+    guard = "alter table market.kline_daily_qfq add constraint guard check (trade_date < '{}')"
+    market_bench.execute(guard.format(DAYS[-1]))
+
+    failed = run(market_bench)
+
+    assert failed.build is not None
+    assert not failed.build.succeeded
+    assert failed.exit_code == 1
+    assert market_bench.rows(ADJUSTED) == before
+    shown = status.read(open_warehouse(market_bench.settings))
+    assert (f"build {failed.build.build_id} failed", "quotemill build") in shown.mends
+    market_bench.execute("alter table market.kline_daily_qfq drop constraint guard")
+
+    assert run(market_bench).exit_code == 0
+    assert market_bench.rows("select max(trade_date) from market.kline_daily_qfq") == [(DAYS[-1],)]
