@@ -53,7 +53,8 @@ _COMPARED = {
     "rows": """
         select
             coalesce(d.symbol, q.symbol) as symbol, count(q.conid) as captured_count,
-            count(d.conid) as daily_count, count(*) filter (where q.conid is null) as unseen_count,
+            count(d.conid) as daily_count,
+            count(*) filter (where q.conid is null and d.is_to_be_seen) as unseen_count,
             count(*) filter (where d.conid is null and q.is_good) as lost_count
         from (
             select symbol, conid, bool_or(
@@ -70,7 +71,12 @@ _COMPARED = {
             group by symbol, conid
         ) as q
         full join (
-            select symbol, conid from {options}.chain_daily_clean where trade_date = %(day)s
+            select symbol, conid, slots_seen = 0 or exists (
+                -- else its slots are in the archive
+                select from raw_ib.chain_snapshot as s
+                where s.symbol = c.symbol and s.trade_date = %(day)s
+            ) as is_to_be_seen
+            from {options}.chain_daily_clean as c where trade_date = %(day)s
         ) as d on q.symbol = d.symbol and q.conid = d.conid
         group by 1
     """,

@@ -1,7 +1,7 @@
 """Old slots leave the warehouse once their files give them back, and come back; what was built of them stays."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from loaders.errors import LockHeldError, UsageError
 from loaders.progress import Silent
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
+from orchestration import selfcheck
 from orchestration.archive import restore as restoring
 from orchestration.archive.lock import archive_lock
 from orchestration.archive.restore import RestoreResult, restore
@@ -105,6 +106,23 @@ def test_old_slots_go_their_days_stay_built_and_come_back_as_they_were(
     assert (stays.restored, [d.day for d in stays.dropped]) == (2, [WEDNESDAY.day])
     gone = retained(settings, warehouse, LATER + timedelta(days=60))
     assert [(d.day, d.rows) for d in gone.dropped] == [(TUESDAY.day, 112)]
+
+
+def test_the_daily_list_misses_no_slot_that_was_archived(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+) -> None:
+    days.execute("delete from raw_ib.chain_close")
+
+    def failed(day: date) -> set[str]:
+        checks = selfcheck.run(warehouse, day, LATER).checks
+        return {c.name for c in checks if c.symbol == "AAPL" and c.status == "FAIL"}
+
+    assert failed(TUESDAY.day) == set()
+    archived(settings, warehouse)
+    assert retained(settings, warehouse).exit_code == 0
+    assert failed(TUESDAY.day) == set()
+    days.execute("delete from raw_ib.chain_snapshot where conid = 100")
+    assert failed(WEDNESDAY.day) == {"rows"}
 
 
 def test_nothing_goes_that_is_not_archived_as_it_is(
