@@ -85,6 +85,12 @@ judged as (
                 )
             ),
             (
+                'locked_quotes', 'warning', d.locked_count > 0.05 * d.data_count,
+                format(
+                    '%s of %s rows have a bid as high as the ask', d.locked_count, d.data_count
+                )
+            ),
+            (
                 'missing_greeks', 'warning',
                 d.coverage_verdict <> 'pending' and d.greeks_count < 0.9 * d.two_sided_count,
                 format(
