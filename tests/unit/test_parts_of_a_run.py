@@ -1,6 +1,7 @@
 """`quotemill run` with a source in parts: what is built when, and what a failure ends."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,7 +34,8 @@ def did(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def find(name: str) -> Any:
         modes = ("first", "second")[: 2 if name == "two" else 1]
         return SimpleNamespace(
-            parts=lambda _, r, __: tuple(replace(r, mode=mode) for mode in modes)
+            parts=lambda _, r, __: tuple(replace(r, mode=mode) for mode in modes),
+            now=lambda _: None,
         )
 
     def built(*_: object, **__: object) -> BuildResult | None:
@@ -133,3 +135,28 @@ def test_a_warehouse_that_is_gone_after_the_loads_takes_no_result_away(
     [line] = cli.still_due(Settings(), ["one"])
     assert "connection refused" in line
     assert cli.still_due(Settings(), []) == []
+
+
+def test_a_run_is_judged_by_the_clock_of_its_only_source(
+    did: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    past = datetime(2026, 11, 19, 15, tzinfo=UTC)
+    find = sources.find
+
+    def with_clock(name: str) -> Any:
+        found = find(name)
+        found.now = lambda _: past
+        return found
+
+    conn = SimpleNamespace(execute=lambda _, values: told.append(values))
+    warehouse = SimpleNamespace(ask=lambda work: work(conn), inner_schema=lambda name: name)
+    monkeypatch.setattr(sources, "find", with_clock)
+    monkeypatch.setattr(pipeline, "open_warehouse", lambda _: warehouse)
+    run(did, {}, "one")
+    assert told == [(past.isoformat(),)]
+    run(did, {}, "one", "two")  # of several none speaks for all
+    assert len(told) == 1
+    later = past + timedelta(hours=1)
+    pipeline.run(Settings(), [LoadRequest("one")], lambda r: loaded(r.source), did.append, later)
+    assert told[1:] == [(later.isoformat(),)]
