@@ -25,40 +25,32 @@ def silent(conn: psycopg.Connection, day: date, symbols: Sequence[str]) -> froze
     """The contracts of some symbols that are silent in a session."""
     rows = conn.execute(
         """
-        with captures as (
-            select c.symbol, c.conid, c.captured_at, c.snapshot_error, c.error_type,
-                coalesce(r.attempts, 1) as attempts
+        with in_vain as (
+            select c.symbol, c.conid
             from raw_ib.chain_snapshot as c
             left join raw_ib.recapture as r using (trade_date, sample_time, conid)
             where c.trade_date = %(day)s and c.symbol = any(%(symbols)s)
-        ),
-
-        heard as (
-            select conid, max(captured_at) as at
-            from captures
-            where not snapshot_error
-            group by conid
-        ),
-
-        of_contracts as (
-            select c.symbol, c.conid,
-                coalesce(sum(c.attempts) filter (
-                    where c.error_type = any(%(kinds)s) and c.snapshot_error
-                    and (h.at is null or c.captured_at > h.at)
-                ), 0) >= %(captures)s as is_silent
-            from captures as c
-            left join heard as h using (conid)
+                and c.snapshot_error and c.error_type = any(%(kinds)s)
+                and not exists (
+                    select from raw_ib.chain_snapshot as g
+                    where g.trade_date = c.trade_date and g.symbol = c.symbol and g.conid = c.conid
+                        and not g.snapshot_error and g.captured_at > c.captured_at
+                )
             group by c.symbol, c.conid
+            having sum(coalesce(r.attempts, 1)) >= %(captures)s
         ),
 
-        of_symbols as (
-            select symbol
-            from of_contracts
+        captured as (
+            select symbol, count(distinct conid) as contract_count
+            from raw_ib.chain_snapshot
+            where trade_date = %(day)s and symbol in (select symbol from in_vain)
             group by symbol
-            having 2 * count(*) filter (where is_silent) <= count(*)
         )
 
-        select conid from of_contracts inner join of_symbols using (symbol) where is_silent
+        select v.conid
+        from in_vain as v
+        inner join captured as c using (symbol)
+        where 2 * (select count(*) from in_vain as i where i.symbol = v.symbol) <= c.contract_count
         """,
         {"day": day, "symbols": list(symbols), "kinds": list(KINDS), "captures": CAPTURES},
     )

@@ -96,7 +96,7 @@ def captured(
                 moment.run_type,
                 tally,
                 pacing_events=pacing[symbol],
-                attempts=found.attempts,
+                attempts=max(found.attempts, 1),  # what is settled was asked for, by a load before
                 started_at=started_at,
                 finished_at=finished_at,
             ) | {"source_route": ROUTE, **run.lineage}
