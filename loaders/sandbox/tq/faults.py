@@ -30,7 +30,7 @@ KINDS: dict[str, Kind] = {
     "slow": Kind("every packet comes late", {"seconds": "0.5", "times": ""}),
     "disconnect": Kind("the connection breaks after so many packets", {"after": "4", "times": "1"}),
     "close": Kind("the connection is closed with code 1000", {"after": "4", "times": "1"}),
-    "never-ready": Kind("a chart never becomes ready", {"contract": "", "times": ""}),
+    "never-ready": Kind("a chart never becomes ready", {**WHERE, "times": ""}),
     # what the servers know
     "unknown": Kind("no instrument of that name", {"symbol": ""}, ("symbol",)),
     "no-series": Kind("a continuous series has no bar at all", {"variety": ""}, ("variety",)),

@@ -11,11 +11,13 @@ subscribed. Rules of charts, from recorded sessions:
 - Newest rows first, at most 2,000 a packet, and the newest row of all in every packet.
 """
 
+import contextlib
 from collections import deque
 from typing import Any
 
 from loaders.sandbox.tq.instruments import instrument, multi_symbol_info, quote
 from loaders.sandbox.tq.market import Market, Series
+from loaders.sandbox.tq.replay import trading_day
 
 Diff = dict[str, Any]
 
@@ -139,7 +141,8 @@ class Session:
     def _push_rows(self, name: str, message: Diff, state: Diff, series: Series) -> None:
         symbol, duration = _subject(message)
         self._newest[name] = (series.last_id, series.row(series.last_id))
-        ready = self._market.faults.strike("never-ready", contract=symbol) is None
+        day = self._day_of(message)
+        ready = self._market.faults.strike("never-ready", contract=symbol, day=day) is None
         if series.last_id < 0:
             chart = {
                 "left_id": -1,
@@ -165,6 +168,14 @@ class Session:
                 chart |= {"left_id": left, "right_id": right, "state": state}
                 tail |= _rows_of(symbol, duration, {"last_id": series.last_id})
             self._push(_rows_of(symbol, duration, {"data": data}), tail)
+
+    def _day_of(self, message: Diff) -> str:
+        """The trading day that a chart is located in by its stamp; none of another chart, or beyond all."""
+        stamp = message.get("focus_datetime")
+        with contextlib.suppress(StopIteration):
+            if stamp:
+                return trading_day(int(stamp), self._market.world.calendar).isoformat()
+        return ""
 
 
 def _subject(message: Diff) -> tuple[str, int]:

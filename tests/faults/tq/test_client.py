@@ -146,10 +146,12 @@ def test_what_breaks_is_asked_again_by_a_new_process(
 def test_a_server_that_never_answers_is_given_up(
     one: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
-    one.faults.add(f"never-ready:contract={CONTRACT}")
+    """The day that it was asked for is named, though the empty one before was not told yet."""
+    one.faults.add(f"empty:contract={CONTRACT}:day={DAYS[0]}")
+    one.faults.add(f"never-ready:contract={CONTRACT}:day={DAYS[1]}")
     with pytest.raises(TqTimeout, match=r"no sign of life for 2 s \(ticks\)") as silent:
         fetch(own_harvest(one, {"timeout": 2}), world)
-    assert silent.value.trading_day == DAYS[0]
+    assert silent.value.trading_day == DAYS[1]
 
 
 def test_a_broken_connection_costs_a_retry_and_no_row(
