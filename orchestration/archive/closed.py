@@ -52,17 +52,36 @@ def mark_changed(
         with cursor as (
             select seen from ops.change_cursors
             where reader = %(reader)s and fingerprint = %(fingerprint)s
+        ),
+
+        told as (
+            select distinct c.key, days
+            from ops.changes as c
+            cross join cursor as k
+            cross join unnest(c.dates) as days
+            where c.table_name = any(%(tables)s)
+                and c.xid >= pg_snapshot_xmin(k.seen)
+                and not pg_visible_in_snapshot(c.xid, k.seen)
+        ),
+
+        held as (
+            select partition_date, underlying from ops.archive_partitions
+            where schema_name = %(schema)s and view_name = %(view)s and not is_stale
+        ),
+
+        changed as (
+            select h.* from held as h
+            inner join told as t on h.underlying = t.key and t.days @> h.partition_date
+            union
+            select h.* from held as h inner join told as t on t.key = '' and t.days @> h.partition_date
+            union
+            select h.* from held as h where not exists (select from cursor)
         )
+
         update ops.archive_partitions as p set is_stale = true
-        where p.schema_name = %(schema)s and p.view_name = %(view)s and not p.is_stale
-            and (not exists (select from cursor) or exists (
-                select from ops.changes as c cross join cursor as k
-                where c.table_name = any(%(tables)s)
-                    and c.xid >= pg_snapshot_xmin(k.seen)
-                    and not pg_visible_in_snapshot(c.xid, k.seen)
-                    and c.key in ('', p.underlying)
-                    and c.dates @> p.partition_date
-            ))
+        from changed as c
+        where p.schema_name = %(schema)s and p.view_name = %(view)s
+            and p.partition_date = c.partition_date and p.underlying = c.underlying
         """,
         values,
     )
