@@ -55,6 +55,20 @@ def test_another_macro_reaches_old_rows_at_the_next_build(
     assert closes(conn, DAYS[4], table="kline_weekly_qfq") == [11, 11]
 
 
+def test_a_seed_that_got_a_column_is_loaded_into_the_table_of_before(
+    conn: psycopg.Connection, built: Dbt
+) -> None:
+    table = "quotemill_intermediate.us_corporate_actions"
+    rows = conn.execute(f"select * from {table} order by 1, 2".encode()).fetchall()
+    conn.execute(f"alter table {table} drop column source cascade".encode())
+    before = oids(conn, table)
+
+    for arguments in ((), ("--full-refresh",)):
+        assert built("seed", "-s", "us_corporate_actions", *arguments).success
+        assert conn.execute(f"select * from {table} order by 1, 2".encode()).fetchall() == rows
+        assert oids(conn, table) == before
+
+
 def test_full_refresh_mends_in_place_and_drops_nothing(
     conn: psycopg.Connection, built: Dbt
 ) -> None:
