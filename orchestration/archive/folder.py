@@ -14,10 +14,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loaders.errors import DataQualityError, QuotemillError, SettingsError
@@ -209,11 +211,26 @@ def remove(path: Path, root: Path) -> None:
 # -- reading ------------------------------------------------------------------------------------
 
 
-def batches(path: Path) -> Iterator[pa.Table]:
-    """The rows of a file as they lie, some at a time. Raises Damaged."""
+def batches(path: Path, day: date | None = None) -> Iterator[pa.Table]:
+    """The rows of a file as they lie, some at a time; of a compacted one only those of `day`, if one is
+    given. Raises Damaged."""
     with _readable(path), path.open("rb") as source, pq.ParquetFile(source) as file:
-        for batch in file.iter_batches(_GROUP, use_threads=False):
-            yield pa.Table.from_batches([batch], file.schema_arrow)
+        groups = list(range(file.num_row_groups))
+        if day is not None:
+            groups = [n for n in groups if _may_have(file.metadata.row_group(n), day)]
+        if not groups:
+            return
+        for batch in file.iter_batches(_GROUP, row_groups=groups, use_threads=False):
+            rows = pa.Table.from_batches([batch], file.schema_arrow)
+            yield rows if day is None else rows.filter(pc.equal(rows["date"], day))
+
+
+def _may_have(group: pq.RowGroupMetaData, day: date) -> bool:
+    for number in range(group.num_columns):
+        column = group.column(number)
+        if column.path_in_schema == "date" and column.is_stats_set:
+            return bool(column.statistics.min <= day <= column.statistics.max)
+    return True
 
 
 def read_schema(path: Path) -> pa.Schema:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from orchestration.archive import content
 from orchestration.archive import folder as folders
@@ -170,13 +169,11 @@ def _kept(rows: pa.Table, source: Source) -> list[bool]:
     return kept
 
 
-def only(rows: pa.Table, place: Place) -> pa.Table:
-    """The rows of a partition, of a compacted file's, without the columns of PLACE."""
-    is_wanted = pc.and_(
-        pc.equal(rows["date"], place[0]),
-        pc.and_(pc.equal(rows["underlying"], place[1]), pc.equal(rows["exchange"], place[2])),
-    )
-    return rows.filter(is_wanted).drop_columns(list(PLACE))
+def split(rows: pa.Table) -> Iterator[tuple[Place, pa.Table]]:
+    """Rows of a compacted file by partition, without the columns of PLACE; one may come more than once."""
+    data = rows.drop_columns(list(PLACE))
+    for (day, underlying, exchange), begin, end in content.runs(rows.select(PLACE)):
+        yield (day, underlying, exchange), data.slice(begin, end - begin)
 
 
 def _data_schema(folder: Folder, source: Source) -> pa.Schema:

@@ -156,11 +156,11 @@ class _Day:
         path = self._folder.path(held[0].path)
         folders.check_size(path, held[0].size_bytes)
         pieces: dict[Place, list[pa.Table]] = {one.place: [] for one in held}
-        for rows in folders.batches(path):
-            for one in held:
-                piece = parts.only(rows, one.place) if one.is_compacted else rows
-                if piece.num_rows:
-                    pieces[one.place].append(piece)
+        is_compacted = held[0].is_compacted
+        for rows in folders.batches(path, self._day if is_compacted else None):
+            for place, piece in parts.split(rows) if is_compacted else [(held[0].place, rows)]:
+                if place in pieces:
+                    pieces[place].append(piece)
         tables = {place: pa.concat_tables(those) for place, those in pieces.items() if those}
         for one in held:
             if one.place not in tables or content.content(tables[one.place]) != one.content:
