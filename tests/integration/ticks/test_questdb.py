@@ -10,7 +10,7 @@ import pytest
 
 from loaders.errors import SettingsError
 from loaders.settings import Settings
-from loaders.ticks import questdb as store_module
+from loaders.ticks import questdb_link
 from loaders.ticks.choice import described, open_questdb
 from loaders.ticks.fingerprint import measured
 from loaders.ticks.questdb import QuestdbStore
@@ -186,7 +186,7 @@ def test_a_server_that_is_down_is_said_at_once(
     def waited(seconds: float) -> None:
         raise AssertionError("nobody waits for a server that was never there")
 
-    monkeypatch.setattr(store_module.time, "sleep", waited)
+    monkeypatch.setattr(questdb_link.time, "sleep", waited)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listened on: nobody else gets it
         settings = Settings(
