@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from loaders import runlog, sources
 from loaders.engine import load
 from loaders.errors import (
@@ -110,6 +112,9 @@ def build_lock(warehouse: Warehouse) -> Iterator[None]:
             yield
         finally:
             del os.environ["QUOTEMILL_BUILD_LOCK_HELD"]
+            # the server may take a moment to notice that a connection was closed
+            with contextlib.suppress(psycopg.Error):
+                conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (LOCK,))
 
 
 def touched_tables(settings: Settings, warehouse: Warehouse) -> Touched:

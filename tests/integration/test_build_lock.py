@@ -1,0 +1,36 @@
+"""The lock of a build: free for the next one as soon as a build ended."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders.errors import LockHeldError
+from loaders.warehouse.postgres import Warehouse
+from orchestration.build import build_lock
+
+
+def test_it_is_free_before_the_server_has_seen_that_its_connection_was_closed(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    opened: list[psycopg.Connection] = []
+
+    class Late(Warehouse):
+        """Its server takes long to notice that a connection was closed."""
+
+        def connect(self, **options: Any) -> psycopg.Connection:
+            conn = super().connect(**options)
+            opened.append(conn)
+            conn.close = lambda: None  # type: ignore[method-assign]
+            return conn
+
+    warehouse = Late(new_database(), "test", False, "market", None, "test", tmp_path)
+    with build_lock(warehouse), pytest.raises(LockHeldError), build_lock(warehouse):
+        pass
+    with build_lock(warehouse):
+        pass
+    assert len(opened) == 3
+    for conn in opened:
+        psycopg.Connection.close(conn)
