@@ -51,7 +51,8 @@ def _archived(
     if not count:
         return
     today = closed.today(as_of)
-    waiting = sorted(closed.to_look_at(conn, warehouse, find(VIEW), as_of))
+    unjudged = closed.waiting(conn, warehouse, as_of)
+    waiting = sorted({*unjudged, *closed.to_look_at(conn, warehouse, find(VIEW), as_of)})
     figures = {
         "archived_until": newest,
         "waiting_days": len(waiting),

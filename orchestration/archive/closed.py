@@ -36,15 +36,19 @@ def mark_changed(
     conn: psycopg.Connection, warehouse: Warehouse, view: View, fingerprint: str
 ) -> None:
     """Note which partitions changed since the last run, by the change feed; all where the view has other
-    columns than then. The cursor moves in the same transaction: a run that is cut short forgets nothing."""
+    columns or another query than then. The cursor moves in the same transaction: a run that is cut short forgets
+    nothing."""
     schema = warehouse.inner_schema("options")
     reader = f"{schema}.archive of {view.name}"
     followed = [name if "." in name else f"{schema}.{name}" for name in view.follows]
+    # before the feed is read: what is committed meanwhile is told to the next run
+    [(seen,)] = conn.execute("select pg_current_snapshot()::text")
     values = {
         "schema": schema,
         "view": view.name,
         "reader": reader,
         "fingerprint": fingerprint,
+        "seen": seen,
         "tables": followed,
     }
     conn.execute(
@@ -87,7 +91,7 @@ def mark_changed(
     )
     conn.execute(
         "insert into ops.change_cursors (reader, seen, fingerprint) "
-        "values (%(reader)s, pg_current_snapshot(), %(fingerprint)s) "
+        "values (%(reader)s, %(seen)s, %(fingerprint)s) "
         "on conflict (reader) do update set seen = excluded.seen, "
         "fingerprint = excluded.fingerprint, moved_at = excluded.moved_at",
         values,
@@ -119,6 +123,13 @@ def to_look_at(
             "on i.symbol = d.symbol and i.trade_date = d.trade_date "
             f"where ({_JUDGED}) or (d.symbol is null and i.trade_date < %(today)s - 7)"
         )
+    there = ""
+    if view.counted is not None and view.landed is not None:
+        # what was counted once and is gone cannot be archived any more
+        there = (
+            f"and exists (select from {view.landed.qualified} as r "
+            f"where r.symbol = c.symbol and r.{view.day} = c.trade_date)"
+        )
     query = f"""
         select c.trade_date, array_agg(c.symbol order by c.symbol)
         from ({closed}) as c
@@ -131,7 +142,7 @@ def to_look_at(
                     select from ops.archive_partitions as p
                     where p.schema_name = %(schema)s and p.view_name = %(view)s
                         and p.partition_date = c.trade_date and p.underlying = c.symbol
-                )
+                ) {there}
                 or exists (
                     select from ops.archive_partitions as p
                     where p.schema_name = %(schema)s and p.view_name = %(view)s
@@ -159,7 +170,8 @@ def to_look_at(
 
 
 def waiting(conn: psycopg.Connection, warehouse: Warehouse, as_of: datetime) -> list[date]:
-    """Days that are over, have slots, and were not judged: not built, or without their open interest."""
+    """Days that are over, have slots, and were not judged: not built, without their open interest, or of no
+    session that is known."""
     qa, inner = warehouse.inner_schema("qa"), warehouse.inner_schema("quotemill_intermediate")
     query = f"""
         with recursive landed as (
@@ -172,8 +184,9 @@ def waiting(conn: psycopg.Connection, warehouse: Warehouse, as_of: datetime) -> 
         where day < %(today)s
             and not exists (select from {inner}.int_option_days__counted as c where c.trade_date = day)
         union
-        select d.trade_date from {qa}.qa_option_day as d
-        where d.trade_date < %(today)s and d.row_count > 0 and ({_JUDGED}) is not true
+        select c.trade_date from {inner}.int_option_days__counted as c
+        left join {qa}.qa_option_day as d on c.symbol = d.symbol and c.trade_date = d.trade_date
+        where c.trade_date < %(today)s and c.row_count > 0 and ({_JUDGED}) is not true
         order by 1
     """
     return [day for (day,) in _asked(conn, query, {"today": today(as_of)})]

@@ -266,10 +266,8 @@ def contents_of(path: Path, place: Place | None) -> dict[Place, Content]:
 
 
 def check_size(path: Path, size: int) -> None:
-    """Raises Damaged where the file is not there, or of another size."""
-    try:
+    """Raises Damaged where the file is not there, cannot be reached, or is of another size."""
+    with _readable(path):
         found = path.stat().st_size
-    except FileNotFoundError:
-        raise Damaged(path, "the file is gone") from None
     if found != size:
         raise Damaged(path, f"{found:,} bytes, {size:,} were written")

@@ -18,11 +18,17 @@ def schema(table: LandedTable) -> pa.Schema:
 
 
 def given_back(view: View, rows: pa.Table) -> pa.Table:
-    """Rows of the landed table, of those of a file. Raises KeyError for a file without one of its columns."""
+    """Rows of the landed table, of those of a file. A column that is younger than the file is null, as it is in
+    rows that were landed before it."""
     assert view.landed is not None
     fields = list(schema(view.landed))
+    known = set(rows.column_names)
     return pa.table(
-        [rows[view.in_file(field.name)].cast(field.type) for field in fields],
+        [
+            rows[name].cast(field.type) if name in known else pa.nulls(rows.num_rows, field.type)
+            for field in fields
+            for name in [view.in_file(field.name)]
+        ],
         names=[field.name for field in fields],
     )
 

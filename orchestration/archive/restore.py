@@ -189,16 +189,11 @@ class _Day:
         return landed.insert(conn, self._view, "_restored")
 
     def _mark(self, conn: psycopg.Connection, symbols: list[str]) -> None:
+        # of every market schema: the landed rows are common to them
         conn.execute(
             "update ops.archive_partitions set dropped_at = null, restored_at = %s "
-            "where schema_name = %s and view_name = %s and partition_date = %s and underlying = any(%s)",
-            (
-                self._as_of,
-                self._warehouse.inner_schema("options"),
-                self._view.name,
-                self._day,
-                symbols,
-            ),
+            "where view_name = %s and partition_date = %s and underlying = any(%s)",
+            (self._as_of, self._view.name, self._day, symbols),
         )
 
     def _tell(

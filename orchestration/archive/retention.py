@@ -1,11 +1,13 @@
 """Drop slots that are old and archived; nothing whose file does not give back what the warehouse has.
 
 Of each underlying and old day: it was built and judged, its partitions are what the ledger says, over all
-columns and row by row as they were landed, and the files are there, of their size and with their hash. What the
-models made of these slots stays (`keeps` of their meta); the change feed is told.
+columns and row by row as they were landed, and the files are there, of their size and with their hash. Landed
+rows are common to all market schemas: so each other one was built of them, and archived them where it archives.
+What the models made of these slots stays (`keeps` of their meta); the change feed is told.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -42,7 +44,7 @@ class DroppedDay:
 
 @dataclass
 class RetentionResult:
-    """What was dropped, or would be in a dry run. `kept` names old days and underlyings that stay, with why;
+    """What was dropped, or would be in a dry run. `kept` names old days and underlyings, and logs, that stay, with why;
     `damaged` files for whose sake that is. `restored` are partitions that were brought back and stay a while."""
 
     dry_run: bool
@@ -173,10 +175,11 @@ class _Retention:
             raise DataQualityError(
                 f"{day}: {gone:,} rows would go, {expected:,} are archived; nothing was dropped"
             )
+        # of every market schema
         conn.execute(
             "update ops.archive_partitions set dropped_at = %s, restored_at = null "
-            "where schema_name = %s and view_name = %s and partition_date = %s and underlying = any(%s)",
-            (self._as_of, self._schema, VIEW, day, list(symbols)),
+            "where view_name = %s and partition_date = %s and underlying = any(%s)",
+            (self._as_of, VIEW, day, list(symbols)),
         )
 
     def _reasons(
@@ -195,6 +198,7 @@ class _Retention:
             elif back and max(back) + self._stays_until > self._as_of:
                 reasons[symbol] = ""
                 self._result.restored += 1
+        reasons = self._missed_elsewhere(conn, day, stored) | reasons
         built = self._built(conn, day)
         for symbol, count in stored.items():
             if symbol not in reasons and built.get(symbol) != count:
@@ -227,6 +231,38 @@ class _Retention:
         )
         return dict(found.fetchall())
 
+    def _missed_elsewhere(
+        self, conn: psycopg.Connection, day: date, stored: Mapping[str, int]
+    ) -> dict[str, str]:
+        """Why underlyings of a day stay for the sake of another market schema."""
+        reasons = {}
+        for suffix in _market_schemas(conn):
+            options = f"options{suffix}"
+            if options == self._schema:
+                continue
+            counted: dict[str, int] = dict(
+                conn.execute(
+                    "select symbol, row_count "
+                    f"from quotemill_intermediate{suffix}.int_option_days__counted "
+                    "where trade_date = %s".encode(),
+                    (day,),
+                ).fetchall()
+            )
+            archives = bool(
+                conn.execute(
+                    "select from ops.archive_partitions where schema_name = %s limit 1", (options,)
+                ).fetchall()
+            )
+            archived = Counter[str]()
+            for one in ledger.find(conn, options, VIEW, day=day):
+                archived[one.underlying] += 0 if one.is_stale else one.row_count
+            for symbol, count in stored.items():
+                if counted.get(symbol) != count:
+                    reasons[symbol] = f"{options} was not built of all its slots"
+                elif archives and archived[symbol] != count:
+                    reasons[symbol] = f"not archived as it is by {options}"
+        return reasons
+
     def _damage(self, conn: psycopg.Connection, one: Partition) -> Damaged | None:
         """What is wrong with the file of a partition, read anew."""
         if one.path not in self._checked:
@@ -240,6 +276,19 @@ class _Retention:
         return self._checked[one.path]
 
 
+def _market_schemas(conn: psycopg.Connection) -> list[str]:
+    """What the names of schemas end in beside each market schema whose models count days of option chains."""
+    found = conn.execute(
+        """
+        select substr(schema_name, length('quotemill_intermediate') + 1) from ops.owned_schema
+        where schema_name ~ '^quotemill_intermediate(_|$)'
+            and to_regclass(quote_ident(schema_name) || '.int_option_days__counted') is not null
+        order by 1
+        """
+    )
+    return [suffix for (suffix,) in found]
+
+
 _CHANGED = "changed since it was archived; quotemill archive"
 
 
@@ -250,7 +299,13 @@ def _drop_logs(settings: Settings, as_of: datetime, result: RetentionResult) -> 
         found = _LOGS.match(path.name)
         if found is None or date(*map(int, found.groups())) >= last:
             continue
-        size = _removed(path, result.dry_run)
+        try:
+            size = _removed(path, result.dry_run)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            result.kept.append(f"{path}: {error.strerror}")
+            continue
         result.logs.append(path.name)
         result.logs_bytes += size
 

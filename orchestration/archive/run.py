@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
-from loaders.errors import DataQualityError
+from loaders.errors import DataQualityError, SettingsError
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
@@ -46,7 +46,8 @@ class Request:
 class ArchiveResult:
     """Files, rows and bytes that were written, partitions that were looked at and stand. `waiting` are days
     that are over and not judged; `narrower` partitions of which the warehouse has fewer rows than the archive,
-    which were left; `damaged` files that are not what was written, with why."""
+    which were left; `damaged` files that are not what was written, with why; `unknown`, where all are read, files
+    in the folder that the ledger does not know: their rows may be in others too."""
 
     dry_run: bool = False
     folder: str = ""
@@ -59,12 +60,13 @@ class ArchiveResult:
     waiting: list[date] = field(default_factory=list)
     narrower: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     compacted: list[compaction.Compacted] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
-        wrong = self.narrower or self.damaged or self.refused
+        wrong = self.narrower or self.damaged or self.refused or self.unknown
         return DataQualityError.exit_code if wrong else 0
 
     def as_json(self) -> dict[str, Any]:
@@ -88,15 +90,15 @@ def archive(
     result = ArchiveResult(request.dry_run, str(folder.root))
     with archive_lock(warehouse):
         if not request.dry_run:
-            folder.make()
             result.finished = swap.finish_begun(warehouse, folder, schema)
         damaged = _damaged(warehouse, folder, schema, request.check, reporter)
+        if not request.dry_run:
+            folder.make()
         with warehouse.connect() as conn:
             closed.judge_at(conn, warehouse, as_of)
             result.waiting = closed.waiting(conn, warehouse, as_of)
             for view in views:
-                fingerprint = str(view.schema(conn, warehouse).remove_metadata())
-                closed.mark_changed(conn, warehouse, view, fingerprint)
+                closed.mark_changed(conn, warehouse, view, view.fingerprint(conn, warehouse))
             plan = [(v, _plan(conn, warehouse, v, request, damaged, as_of)) for v in views]
             if request.dry_run:
                 conn.rollback()
@@ -105,6 +107,8 @@ def archive(
         if request.dry_run:
             result.damaged = sorted(map(str, damaged.values()))
             return result
+        for view in views:
+            _rescue(settings, warehouse, folder, view, damaged, result)
         for view, days in plan:
             reporter.start(view.name, result.planned[view.name])
             for day, symbols in days.items():
@@ -116,6 +120,8 @@ def archive(
             settings, warehouse, folder, views, request.compact, as_of, reporter
         )
         result.damaged = sorted({*result.damaged, *map(str, lost)})
+        if request.check:
+            result.unknown = _unknown(warehouse, folder, schema)
     return result
 
 
@@ -144,12 +150,22 @@ def _plan(
 def _damaged(
     warehouse: Warehouse, folder: Folder, schema: str, check: bool, reporter: Reporter
 ) -> dict[str, Damaged]:
-    """Files that are gone or of another size; with `check` also those that give back something else."""
+    """Files that are gone or of another size; with `check` also those that give back something else.
+
+    Raises SettingsError where none is there: what is written to a disk that is not mounted is lost with the mount.
+    """
     with warehouse.connect() as conn:
         files = ledger.files(conn, schema)
         held: dict[str, list[Partition]] = {}
         for one in ledger.find(conn, schema) if check else ():
             held.setdefault(one.path, []).append(one)
+    with folder.usable():
+        if files and not check and not any(folder.path(file.path).exists() for file in files):
+            raise SettingsError(
+                f"none of the {len(files):,} files of the archive is in {folder.root} ({folder.origin})",
+                hint="is its disk mounted, was it moved? Where it is lost, quotemill archive --check writes anew "
+                "what the warehouse has",
+            )
     if check:
         reporter.start("check", len(files))
     found = {}
@@ -164,6 +180,50 @@ def _damaged(
         if check:
             reporter.advance("check", 1)
     return found
+
+
+def _rescue(
+    settings: Settings,
+    warehouse: Warehouse,
+    folder: Folder,
+    view: View,
+    damaged: dict[str, Damaged],
+    result: ArchiveResult,
+) -> None:
+    """Put small files in the place of large ones that are damaged, where the warehouse has all their rows."""
+    schema = warehouse.inner_schema("options")
+    with warehouse.connect() as conn:
+        held = ledger.find(conn, schema, view.name, paths=sorted(damaged))
+    by_path: dict[str, dict[date, list[Partition]]] = {}
+    for one in held:
+        if one.is_compacted:
+            by_path.setdefault(one.path, {}).setdefault(one.partition_date, []).append(one)
+    for path, by_day in by_path.items():
+        days = [
+            (_Day(settings, warehouse, folder, view, day, damaged, result), of_day)
+            for day, of_day in by_day.items()
+        ]
+        if not all(day.has(of_day) for day, of_day in days):
+            continue
+        new: dict[Place, New] = {}
+        try:
+            for day, of_day in days:
+                new |= day.anew(of_day)
+        except BaseException:
+            parts.discard(folder, new.values())
+            raise
+        if len(new) < sum(map(len, by_day.values())):  # rows went at this moment
+            parts.discard(folder, new.values())
+            continue
+        swap.swap(warehouse, folder, schema, [path], new.values())
+        del damaged[path]
+
+
+def _unknown(warehouse: Warehouse, folder: Folder, schema: str) -> list[str]:
+    with warehouse.connect() as conn:
+        known = {file.path for file in ledger.files(conn, schema)}
+    found = (path.relative_to(folder.root) for path in folder.root.glob("view=*/**/*.parquet"))
+    return sorted(name for name in map(str, found) if name not in known)
 
 
 def check_contents(folder: Folder, held: Sequence[Partition]) -> None:
@@ -232,6 +292,37 @@ class _Day:
         seen = [symbol for symbol in symbols if symbol not in self._left]
         with self._warehouse.connect() as conn:
             ledger.mark(conn, self._schema, view.name, day, seen, stale=False)
+
+    def has(self, held: Sequence[Partition]) -> bool:
+        """Does the warehouse have the rows of these partitions, and are they such as a file gives back?"""
+        symbols = [one.underlying for one in held]
+        with self._warehouse.connect() as conn:
+            columns = self._view.schema(conn, self._warehouse)
+            have = rows.contents(conn, self._warehouse, self._view, columns, self._day, symbols)
+            lost = rows.not_given_back(conn, self._warehouse, self._view, self._day, symbols)
+        return not lost and all(
+            one.place in have
+            and (self._view.landed is None or have[one.place].rows >= one.row_count)
+            for one in held
+        )
+
+    def anew(self, held: Sequence[Partition]) -> dict[Place, New]:
+        """Files of these partitions, as the warehouse has them now."""
+        places, symbols = {one.place for one in held}, [one.underlying for one in held]
+        found: dict[Place, New] = {}
+        try:
+            with self._warehouse.connect() as conn:
+                conn.execute("set transaction isolation level repeatable read, read only")
+                columns = self._view.schema(conn, self._warehouse)
+                of_day = (conn, self._warehouse, self._view, columns, self._day, symbols)
+                have = rows.contents(*of_day)
+                for place, table in rows.partitions(*of_day):
+                    if place in places:
+                        found[place] = self._written(place, table, have[place])
+        except BaseException:
+            parts.discard(self._folder, found.values())
+            raise
+        return found
 
     def _is_to_write(self, recorded: Partition | None, one: Content) -> bool:
         if recorded is None:

@@ -81,6 +81,10 @@ def _carry_out(
     with folder.usable():
         for name in plan["remove"]:
             folders.remove(folder.path(name), folder.root)
+        for path in (folder.path(file.path) for file in files):
+            # its rows may be in another new one
+            if folders.unfinished(path).exists():
+                path.unlink(missing_ok=True)
         folders.settle([folder.path(file.path) for file in files], folder.root)
     with warehouse.connect() as conn:
         for file, one in zip(files, plan["add"], strict=True):

@@ -89,6 +89,30 @@ class View:
         ]
         return pa.schema(fields)
 
+    def fingerprint(self, conn: psycopg.Connection, warehouse: Warehouse) -> str:
+        """Its columns, and what decides beside the landed rows what it shows: of a view its query, and the
+        queries of the views in it, as PostgreSQL prints them."""
+        [(queries,)] = conn.execute(
+            """
+            with recursive views as (
+                select c.oid from pg_class as c where c.oid = %s::regclass and c.relkind = 'v'
+                union
+                select c.oid
+                from views as v
+                inner join pg_rewrite as w on v.oid = w.ev_class
+                inner join pg_depend as d
+                    on w.oid = d.objid
+                    and d.classid = 'pg_rewrite'::regclass
+                    and d.refclassid = 'pg_class'::regclass
+                inner join pg_class as c on d.refobjid = c.oid and c.relkind = 'v'
+            )
+            select coalesce(md5(string_agg(pg_get_viewdef(oid), ' ' order by oid::regclass::text)), '')
+            from views
+            """,
+            (f"{warehouse.inner_schema('options')}.{self.name}",),
+        )
+        return f"{self.schema(conn, warehouse).remove_metadata()} {queries}"
+
 
 def _arrow_type(conn: psycopg.Connection, column: psycopg.Column) -> pa.DataType:
     info = conn.adapters.types.get(column.type_code)

@@ -47,7 +47,8 @@ def archive_command(
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="Read every file of the archive and compare it with its record."
+            "--check",
+            help="Read every file of the archive, compare it with its record, and name files without one.",
         ),
     ] = False,
     dry_run: Annotated[
@@ -82,6 +83,7 @@ def archive_command(
         result = archive(settings, warehouse, request, shown, instant(as_of))
     log("error", "damaged", result.damaged)
     log("warning", "fewer rows than archived", result.narrower)
+    log("error", "unknown file", result.unknown)
     log("error", "refused", result.refused)
     if json:
         shell.print_json(result.as_json())
@@ -101,7 +103,7 @@ def retention_command(
 
     Slots of more than ib.intraday_retain_days ago, where their files were read anew and give back what the
     warehouse has; logs after ib.error_log_retain_days. What was built of these slots stays. Leaves with 6 where
-    old days stay because they are not archived as they are, with 5 where that is for a damaged file alone.
+    old days stay: not archived as they are, not built, or their file damaged.
 
     Example: quotemill retention --dry-run
     """
@@ -185,6 +187,7 @@ def _print(result: "ArchiveResult") -> None:
     tell("left, fewer rows than archived", result.narrower)
     tell("refused", result.refused)
     tell("damaged", result.damaged)
+    tell("unknown file", result.unknown)
 
 
 def _print_retention(result: "RetentionResult") -> None:
@@ -225,7 +228,7 @@ def chosen(symbols: str | None) -> tuple[str, ...] | None:
     """Underlyings by the names that `loaders run ib --symbols` takes. Raises UsageError for none."""
     if symbols is None:
         return None
-    found = tuple(s.strip().replace("_", " ") for s in symbols.split(",") if s.strip())
+    found = tuple(s.strip().replace("_", " ").upper() for s in symbols.split(",") if s.strip())
     if not found:
         raise UsageError("no symbol is given")
     return found

@@ -1,9 +1,11 @@
 """Closed days of option chains as Parquet: what is written, when it is written again, and who can read it."""
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import psycopg
@@ -14,8 +16,10 @@ import pytest
 from loaders.errors import QuotemillError, SettingsError
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
+from orchestration.archive.closed import mark_changed
 from orchestration.archive.content import content, of_sums, sql_sums
 from orchestration.archive.rows import _batches
+from orchestration.archive.views import find
 from tests.integration.dbt.conftest import Outcome
 from tests.integration.dbt.option_days import (
     AAPL,
@@ -158,6 +162,66 @@ def test_a_day_that_changed_is_archived_again_and_nothing_else(
     assert (stands.files, stands.unchanged) == (0, 3)
 
 
+def test_what_is_committed_while_the_feed_is_read_is_told_to_the_next_run(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+) -> None:
+    archived(settings, warehouse)
+    view = find("open_interest")
+
+    class Late(psycopg.Connection):
+        """A load ends right after the feed was read."""
+
+        def execute(self, query: Any, *rest: Any, **options: Any) -> Any:
+            done = super().execute(query, *rest, **options)
+            if "update ops.archive_partitions" in str(query):
+                land(days, "raw_ib.open_interest", [open_interest(AAPL[0], TUESDAY.day, 10)])
+            return done
+
+    def changed() -> list[tuple[date, str]]:
+        return days.execute(
+            "select partition_date, underlying from ops.archive_partitions where is_stale"
+        ).fetchall()
+
+    with Late.connect(warehouse.url) as conn:
+        mark_changed(conn, warehouse, view, view.fingerprint(conn, warehouse))
+    assert changed() == []
+    with warehouse.connect() as conn:
+        mark_changed(conn, warehouse, view, view.fingerprint(conn, warehouse))
+    assert changed() == [(TUESDAY.day, "AAPL")]
+
+
+def test_days_are_archived_again_where_a_view_shows_something_else(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse)
+    query = days.execute("select pg_get_viewdef('options.chain_intraday'::regclass)").fetchone()
+    assert query is not None
+    days.execute(
+        "create or replace view options.chain_intraday as "
+        + query[0].replace(" AS dte", " + 1 AS dte", 1)
+    )
+    again = archived(settings, warehouse)
+    assert (again.exit_code, again.files, again.unchanged) == (0, 3, 0)
+    rows = read(folder, "chain_intraday").to_pylist()
+    assert {(row["expiry"] - row["trade_date"]).days - row["dte"] for row in rows} == {-1}
+    assert archived(settings, warehouse).planned == dict.fromkeys(VIEWS, 0)
+
+
+def test_a_day_of_no_known_session_is_told_as_waiting(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+) -> None:
+    days.execute("delete from raw_ib.session where trade_date = %s", (TUESDAY.day,))
+    told = archived(settings, warehouse, views=("chain_intraday",))
+    assert (told.waiting, told.files) == ([TUESDAY.day], 1)
+
+
+def test_slots_that_are_gone_before_they_were_archived_are_not_asked_for_each_night(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+) -> None:
+    days.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")
+    assert archived(settings, warehouse, dry_run=True).planned["chain_intraday"] == 2
+
+
 def test_the_running_day_and_what_was_not_built_wait(
     days: psycopg.Connection, warehouse: Warehouse, settings: Settings, dbt: Callable[..., Outcome]
 ) -> None:
@@ -211,6 +275,36 @@ def test_a_damaged_file_is_named_and_written_anew_while_the_warehouse_has_its_ro
     named = archived(settings, warehouse)
     assert named.exit_code == 5
     assert named.damaged == [f"{other}: 0 bytes, {len(whole):,} were written"]
+
+
+def test_where_no_file_is_there_nothing_is_written(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse)
+    # its disk is not mounted
+    away = folder.rename(folder.with_name("elsewhere"))
+    with pytest.raises(SettingsError, match=f"none of the 9 files of the archive is in {folder}"):
+        archived(settings, warehouse)
+    assert not folder.exists()
+    away.rename(folder)
+    assert archived(settings, warehouse).files == 0
+    # it is lost
+    shutil.rmtree(folder)
+    anew = archived(settings, warehouse, check=True)
+    assert (anew.exit_code, anew.files, len(files(folder))) == (0, 9, 9)
+
+
+def test_a_file_that_no_record_names_is_told(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse)
+    [part] = (folder / "view=open_interest").glob("date=2026-11-25/*/*/*.parquet")
+    # of a compaction after the dump that was restored
+    stray = folder / "view=open_interest/month=2026-11/part-0.parquet"
+    stray.parent.mkdir()
+    stray.write_bytes(part.read_bytes())
+    found = archived(settings, warehouse, check=True)
+    assert (found.exit_code, found.unknown) == (5, [str(stray.relative_to(folder))])
 
 
 def test_a_view_that_no_longer_shows_what_was_landed_is_refused(

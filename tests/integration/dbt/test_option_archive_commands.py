@@ -43,7 +43,7 @@ def test_the_life_of_a_day(quotemill: Quotemill, conn: psycopg.Connection) -> No
     assert (told["rows"], told["exit_code"], done.returncode) == (112, 0, 0)
     assert told["dropped"] == [{"day": "2026-11-24", "underlyings": 2, "rows": 112}]
 
-    done = quotemill("restore", "--date", "2026-11-24", "--symbols", "BRK_B", LATER)
+    done = quotemill("restore", "--date", "2026-11-24", "--symbols", "brk_b", LATER)
     assert done.returncode == 0, done.stderr
     assert "chain_intraday: 1 partitions, 28 rows came back" in done.stdout
     done = quotemill("restore", "--since", "2026-11-24", LATER, "--json")

@@ -1,6 +1,7 @@
 """Small files of a month become large ones: the same rows, whatever changes or is cut short."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ import duckdb
 import psycopg
 import pyarrow.parquet as pq
 import pytest
+from psycopg.types.json import Jsonb
 
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import folder as folders
-from orchestration.archive import parts, swap
+from orchestration.archive import ledger, parts, swap
+from orchestration.archive.folder import Folder
+from orchestration.archive.swap import New
 from tests.integration.dbt.conftest import Outcome
 from tests.integration.dbt.option_days import (
     AAPL,
@@ -232,3 +236,77 @@ def test_cut_short_at_any_step_no_row_is_found_twice_and_the_next_run_finishes(
     assert rows(folder) == before
     assert [name for name in files(folder) if "chain_intraday" in name] == [PARTS[1]]
     assert archived(settings, warehouse, check=True).damaged == []
+
+
+def test_rows_that_go_from_one_large_file_to_another_are_never_in_both(
+    days: psycopg.Connection,
+    warehouse: Warehouse,
+    settings: Settings,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # a file for each partition
+    monkeypatch.setattr(parts, "_GROUP", 1)
+    monkeypatch.setattr("orchestration.archive.compaction._MB", 5)
+    small = settings.ib.model_copy(update={"target_file_size_mb": 1})
+    archived(settings.model_copy(update={"ib": small}), warehouse, compact=True)
+    before = rows(folder)["chain_intraday"]
+    with warehouse.connect() as conn:
+        held = ledger.find(conn, "options", "chain_intraday")
+        by_path = {
+            file.path: file
+            for file in ledger.files(conn, "options")
+            if file.view_name == "chain_intraday"
+        }
+    one, other = sorted(by_path)[:2]
+    new = []
+    for name, old in ((one, other), (other, one)):
+        folders.unfinished(folder / name).write_bytes((folder / old).read_bytes())
+        contents = {p.place: p.content for p in held if p.path == old}
+        new.append(New(replace(by_path[old], path=name), contents))
+    finish = folders.finish
+
+    def struck(path: Path) -> None:
+        finish(path)
+        raise Killed
+
+    monkeypatch.setattr(folders, "finish", struck)
+    with pytest.raises(Killed):
+        swap.swap(warehouse, Folder(folder, "test"), "options", [one, other], new)
+    monkeypatch.undo()
+    found = rows(folder)["chain_intraday"]
+    assert len(found) == len(set(found)) < len(before)
+    done = archived(settings, warehouse, check=True)
+    assert (done.exit_code, done.finished) == (0, 1)
+    assert rows(folder)["chain_intraday"] == before
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_damaged_large_file_is_written_anew_while_the_warehouse_has_all_its_rows(
+    damage: str, days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse, compact=True)
+    before, large = rows(folder), folder / PARTS[1]
+    whole = large.read_bytes()
+    if damage == "gone":
+        large.unlink()
+    else:
+        large.write_bytes(whole[:3000] + bytes(500) + whole[3500:])
+    [(row,)] = days.execute(
+        "with gone as (delete from raw_ib.chain_snapshot where conid = 200 and slot_30m = 0 returning *) "
+        "select to_jsonb(gone) from gone"
+    ).fetchall()
+    named = archived(settings, warehouse, check=True)
+    assert (named.exit_code, named.files, len(named.damaged)) == (5, 0, 1)
+
+    days.execute(
+        "insert into raw_ib.chain_snapshot "
+        "select * from jsonb_populate_record(null::raw_ib.chain_snapshot, %s)",
+        (Jsonb(row),),
+    )
+    mended = archived(settings, warehouse, check=True)
+    assert (mended.exit_code, mended.files, large.exists()) == (0, 3, False)
+    assert rows(folder) == before
+    archived(settings, warehouse, compact=True, check=True)
+    assert files(folder) == PARTS
+    assert rows(folder) == before

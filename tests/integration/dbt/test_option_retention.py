@@ -1,11 +1,13 @@
 """Old slots leave the warehouse once their files give them back, and come back; what was built of them stays."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 
 from loaders.errors import LockHeldError, UsageError
@@ -17,6 +19,7 @@ from orchestration.archive import restore as restoring
 from orchestration.archive.lock import archive_lock
 from orchestration.archive.restore import RestoreResult, restore
 from orchestration.archive.retention import RetentionResult, retain
+from orchestration.archive.views import find
 from tests.integration.dbt.conftest import Outcome
 from tests.integration.dbt.option_days import (
     AAPL,
@@ -162,6 +165,77 @@ def test_slots_that_no_build_has_counted_stay(
     ]
 
 
+def test_slots_stay_that_another_market_schema_has_not_archived(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+) -> None:
+    archived(settings, warehouse)
+    days.execute(
+        "insert into ops.owned_schema (schema_name) values ('quotemill_intermediate_mine')"
+    )
+    # it has no models of option chains
+    assert retained(settings, warehouse, dry_run=True).rows == 112
+    counted = "quotemill_intermediate{}.int_option_days__counted"
+    days.execute("create schema quotemill_intermediate_mine")
+    days.execute(
+        f"create table {counted.format('_mine')} as select * from {counted.format('')} "
+        "where symbol = 'AAPL'".encode()
+    )
+    kept = retained(settings, warehouse)
+    assert (kept.exit_code, kept.rows) == (6, 84)
+    assert kept.kept == ["2026-11-24 BRK B: options_mine was not built of all its slots"]
+
+    restored(settings, warehouse)
+    days.execute("update ops.archive_partitions set restored_at = null")
+    days.execute(
+        f"insert into {counted.format('_mine')} select * from {counted.format('')} "
+        "where symbol = 'BRK B'".encode()
+    )
+    for table in ("files", "partitions"):
+        days.execute(
+            f"insert into ops.archive_{table} select (jsonb_populate_record(a, "
+            '\'{"schema_name": "options_mine"}\')).* '
+            f"from ops.archive_{table} as a where path like '%%AAPL%%'".encode()
+        )
+    kept = retained(settings, warehouse)
+    assert (kept.exit_code, kept.rows) == (6, 84)
+    assert kept.kept == ["2026-11-24 BRK B: not archived as it is by options_mine"]
+    dropped = "select count(*) from ops.archive_partitions where dropped_at is not null"
+    assert days.execute(dropped.encode()).fetchone() == (2,)
+
+
+def test_a_file_that_is_older_than_a_column_gives_its_rows_back(
+    days: psycopg.Connection,
+    warehouse: Warehouse,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    archived(settings, warehouse)
+    landed = tables(days, LANDED)
+    assert retained(settings, warehouse).rows == 112
+    # as after an upgrade that lands one more
+    days.execute("alter table raw_ib.chain_snapshot add column rho double precision")
+    view = find("chain_intraday")
+    assert view.landed is not None
+    wider = view.landed.schema.append(pa.field("rho", pa.float64()))
+    younger = replace(view, landed=replace(view.landed, schema=wider))
+    monkeypatch.setattr(restoring, "find", lambda _: younger)
+    back = restored(settings, warehouse)
+    assert (back.exit_code, back.rows) == (0, 112)
+    days.execute("alter table raw_ib.chain_snapshot drop column rho")
+    assert tables(days, LANDED) == landed
+
+
+def test_a_folder_that_cannot_be_reached_is_named(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse)
+    folder.rename(folder.with_name("elsewhere"))
+    folder.touch()
+    kept = retained(settings, warehouse)
+    assert (kept.exit_code, kept.rows, len(kept.damaged)) == (6, 0, 2)
+    assert all("cannot be read" in line for line in kept.damaged)
+
+
 @pytest.mark.parametrize("damage", ["gone", "short", "changed", "compacted"])
 def test_a_damaged_file_is_named_and_its_slots_stay(
     damage: str,
@@ -273,6 +347,12 @@ def test_logs_go_after_their_days_and_other_files_stay(
     assert planned.logs == done.logs == ["error-20261224T101500Z.log", "run-2026-12-24.jsonl"]
     assert done.logs_bytes == 10
     assert len(list(logs.iterdir())) == 4
+    # one that cannot be removed keeps nothing else
+    (logs / "run-2026-12-23.jsonl").mkdir()
+    (logs / "run-2026-12-24.jsonl").touch()
+    kept = retained(settings, warehouse)
+    assert (kept.exit_code, kept.logs) == (6, ["run-2026-12-24.jsonl"])
+    assert [str(logs / "run-2026-12-23.jsonl") in line for line in kept.kept] == [True]
 
 
 def test_one_at_a_time(days: psycopg.Connection, warehouse: Warehouse, settings: Settings) -> None:

@@ -9,7 +9,17 @@ import pytest
 
 from loaders.warehouse.postgres import Warehouse
 from orchestration import selfcheck, storage_checks
-from tests.integration.dbt.option_days import AFTER, TUESDAY, WEDNESDAY, archived, settings_in
+from tests.integration.dbt.option_days import (
+    AAPL,
+    AFTER,
+    MONDAY,
+    TUESDAY,
+    WEDNESDAY,
+    archived,
+    settings_in,
+)
+from tests.integration.dbt.raw import land
+from tests.integration.dbt.raw_options import slots
 
 
 class Usage(NamedTuple):
@@ -64,6 +74,12 @@ def test_archive_and_retention_are_judged_once_days_are_archived(
     status, judged = room(datetime(2026, 12, 3, 23, tzinfo=UTC))
     assert (status, judged) == ("FAIL", passed | {"archive": "FAIL"})
     archived(settings, warehouse)
+    # Monday has slots that no build has seen
+    slot = next(iter(slots(MONDAY, AAPL, 101)))
+    land(conn, "raw_ib.chain_snapshot", slot)
+    assert room(datetime(2026, 12, 7, 23, tzinfo=UTC))[1] == passed
+    assert room(datetime(2026, 12, 8, 23, tzinfo=UTC))[1] == passed | {"archive": "FAIL"}
+    conn.execute("delete from raw_ib.chain_snapshot where trade_date = %s", (MONDAY.day,))
     # the slots of Tuesday are to go after 60 days, and a week more
     assert room(datetime(2027, 1, 30, 23, tzinfo=UTC))[1] == passed
     assert room(datetime(2027, 1, 31, 23, tzinfo=UTC))[1] == passed | {"retention": "FAIL"}
