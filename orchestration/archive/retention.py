@@ -258,7 +258,9 @@ class _Retention:
                 archived[one.underlying] += 0 if one.is_stale else one.row_count
             for symbol, count in stored.items():
                 if counted.get(symbol) != count:
-                    reasons[symbol] = f"{options} was not built of all its slots"
+                    reasons[symbol] = (
+                        f"{options} was not built of all its slots; build it, or drop it (quotemill doctor)"
+                    )
                 elif archives and archived[symbol] != count:
                     reasons[symbol] = f"not archived as it is by {options}"
         return reasons

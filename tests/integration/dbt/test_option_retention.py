@@ -182,7 +182,9 @@ def test_slots_stay_that_another_market_schema_has_not_archived(
     )
     kept = retained(settings, warehouse)
     assert (kept.exit_code, kept.rows) == (6, 84)
-    assert kept.kept == ["2026-11-24 BRK B: options_mine was not built of all its slots"]
+    assert kept.kept == [
+        "2026-11-24 BRK B: options_mine was not built of all its slots; build it, or drop it (quotemill doctor)"
+    ]
 
     restored(settings, warehouse)
     days.execute("update ops.archive_partitions set restored_at = null")
