@@ -73,6 +73,9 @@ def partitions(
         f"copy (select {columns} from ({view.query(warehouse)}) as rows order by {order}) "
         "to stdout (format csv)"
     )
+    # a server may be set to write them otherwise
+    conn.execute("set local datestyle = 'ISO'")
+    conn.execute("set local extra_float_digits = 1")
     held: list[pa.Table] = []
     place: Place | None = None
     with conn.cursor().copy(query.encode(), {"day": day, "symbols": list(symbols)}) as copy:

@@ -14,12 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from loaders.errors import QuotemillError, SettingsError
+from loaders.progress import Silent
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
+from orchestration.archive import restore as restoring
 from orchestration.archive.closed import mark_changed
 from orchestration.archive.content import content, of_sums, sql_sums
 from orchestration.archive.rows import _batches
 from orchestration.archive.views import find
+from tests.conftest import DBT_DATABASE
 from tests.integration.dbt.conftest import Outcome
 from tests.integration.dbt.option_days import (
     AAPL,
@@ -332,6 +335,18 @@ def test_a_folder_that_cannot_be_written_is_named(
     file.touch()
     with pytest.raises(SettingsError, match=r"a file.*environment QUOTEMILL_IB__ARCHIVE_FOLDER"):
         archived(settings_in(tmp_path, archive_folder=file), warehouse)
+
+
+def test_a_server_that_writes_dates_and_doubles_otherwise_is_archived_too(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings
+) -> None:
+    for setting in ("datestyle = 'German'", "extra_float_digits = 0"):
+        days.execute(f'alter database "{DBT_DATABASE}" set {setting}'.encode())
+    days.execute("update raw_ib.chain_snapshot set iv = 0.1::float8 + 0.2::float8")
+    assert archived(settings, warehouse).files == 9
+    days.execute("truncate raw_ib.chain_snapshot")
+    request = restoring.Request("chain_intraday", TUESDAY.day, WEDNESDAY.day)
+    assert restoring.restore(settings, warehouse, request, Silent(), AFTER).rows == 196
 
 
 def test_a_chosen_part_alone_is_archived(
