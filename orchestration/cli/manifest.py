@@ -7,9 +7,10 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
+from loaders.engine import load
 from loaders.errors import DataQualityError
 from loaders.settings import load_settings
-from loaders.warehouse.postgres import open_warehouse
+from orchestration import build as builds
 from orchestration import manifest
 
 app = typer.Typer(help="What each completed build came to, as files.", no_args_is_help=True)
@@ -31,7 +32,9 @@ def check_command(
     Example: quotemill manifest check build-00000012.json
     """
     settings = load_settings()
-    warehouse = open_warehouse(settings)
+    warehouse = load.prepare_warehouse(
+        settings, builds.stderr
+    )  # which may be of an earlier version
     path = (
         manifest.located(settings, warehouse, file)
         if file

@@ -6,6 +6,8 @@ from datetime import date
 import psycopg
 import pytest
 
+from loaders.sources import landed_tables
+from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import NO_TESTS, UPDATE, Outcome
 from tests.integration.dbt.raw import (
@@ -39,6 +41,24 @@ def test_a_relation_that_is_not_ours_is_never_replaced(
         assert part in outcome.error
     assert conn.execute("table market.kline_daily").fetchall() == [(1,)]
     assert conn.execute("select to_regclass('market.trading_calendar')").fetchone() == (None,)
+
+
+def test_a_warehouse_of_an_earlier_version_is_told_what_it_lacks_before_anything_is_built(
+    conn: psycopg.Connection, warehouse: Warehouse, dbt: Callable[..., Outcome]
+) -> None:
+    conn.execute("alter table raw_tq.no_data_day drop column status")
+    conn.execute("drop table raw_ib.gateway_event")
+
+    outcome = dbt("run", "-s", "stg_tq__no_data_day", "stg_tq__contract")
+
+    assert not outcome.success
+    for part in ("raw_tq.no_data_day.status", "raw_ib.gateway_event.text", "quotemill build"):
+        assert part in outcome.error
+    assert "raw_tq.no_data_day.reason" not in outcome.error
+    made = "select to_regclass('quotemill_staging.stg_tq__contract')"
+    assert conn.execute(made.encode()).fetchone() == (None,)
+    prepare(warehouse, landed_tables())  # as `quotemill build` and a load begin
+    assert dbt("run", "-s", "stg_tq__no_data_day", "stg_tq__contract").success
 
 
 @pytest.mark.usefixtures("models")

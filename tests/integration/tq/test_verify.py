@@ -10,6 +10,7 @@ from loaders.progress import Silent
 from loaders.tq.verify import Verified, verify
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import manifest, status
+from orchestration.cli import manifest as checks
 from tests.integration.tq.bench import Bench, build_schedule
 from tests.integration.tq.test_ticks import asked_days
 from tests.integration.tq.worlds import DAYS, INDEX, NEW, OLD, ROLL, TRADED
@@ -101,6 +102,16 @@ def test_a_manifest_tells_what_was_built_and_is_checked_against_what_is_there(ma
     second.write_text("{}")
     with pytest.raises(UsageError, match="no manifest"):
         manifest.check(made.settings, warehouse, second)
+
+
+def test_a_manifest_is_checked_in_a_warehouse_of_an_earlier_version_too(
+    made: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest.write(made.settings, open_warehouse(made.settings), 1)
+    made.execute("alter table raw_tq.no_data_day drop column status")
+    monkeypatch.setattr(checks, "load_settings", lambda: made.settings)
+    checks.check_command()
+    assert ": 0 differences" in capsys.readouterr().out
 
 
 def test_a_longer_window_changes_nothing_of_what_a_manifest_says(made: Bench) -> None:
