@@ -18,7 +18,7 @@ class Covered:
     last_day: date
 
 
-REPEATS = 5  # loads that ask once more for the bars of a contract that is over
+REPEATS = 5  # loads that ask in vain for bars of a contract that has expired
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,10 @@ class Since:
     def is_due(self, first: date) -> bool:
         """Must it be asked for because the window begins on `first`?"""
         return self.day is None or self.day > first or 0 < (self.failed or 0) < REPEATS
+
+    def is_given_up(self, first: date) -> bool:
+        """Did so many loads ask for it in vain that no other one does?"""
+        return not self.is_due(first) and (self.failed or 0) >= REPEATS
 
 
 def trading_days(conn: psycopg.Connection) -> list[date]:

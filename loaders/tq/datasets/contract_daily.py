@@ -16,9 +16,9 @@ from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tq import stored
 from loaders.tq.context import Context, Dataset, outcome_of, said, tables, with_columns
-from loaders.tq.errors import TqAnswerError, TqClientError, UnknownSymbol
+from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, UnknownSymbol
 from loaders.tq.schemas import CONTRACT_DAILY, DAILY_HARVEST
-from loaders.tq.stored import Since
+from loaders.tq.stored import REPEATS, Since
 
 if TYPE_CHECKING:
     import psycopg
@@ -33,8 +33,8 @@ def keys(run: Context, varieties: Sequence[str]) -> tuple[str, ...]:
     found = []
     for variety in varieties:
         for contract, expires in run.ask(lambda c, v=variety: stored.contracts(c, v, run.first)):  # type: ignore[misc]
-            over = _is_over(contract, expires, cursors)
-            if not over or since.get(contract, Since(None)).is_due(run.first):
+            was, over = since.get(contract, Since(None)), _is_over(contract, expires, cursors)
+            if was.is_due(run.first) or not (over or was.is_given_up(run.first)):
                 found.append(contract)
     return tuple(found)
 
@@ -71,15 +71,20 @@ def fetch(run: Context, contracts: Sequence[str]) -> Iterator[Outcome]:
             first = _first(run, together, cursors, late)
             held |= {c: (first, told) for c, told in _asked(run, together, first).items()}
         first, found = held.pop(contract)
-        if not isinstance(found, Outcome):
-            variety = stored.variety_of(contract)
+        variety = stored.variety_of(contract)
+        if isinstance(found, UpstreamError):
+            found = Outcome(contract, failure=said(found))
+        elif not isinstance(found, Outcome):
             known = cursors.get(contract, "")
             found = _bars(run, contract, found, settled[variety], ended[variety], known)
             was = since.get(contract, Since(None))
             if found.rows is not None and (was.day is None or first < was.day or was.failed):
                 found = replace(found, beside=[_harvest(run, contract, first)])
-        if contract in over and found.rows is None and found.gone is None:
-            found = _in_vain(run, found, since.get(contract, Since(None)))
+        if found.rows is None and found.gone is None:
+            if contract in over:
+                found = _in_vain(run, found, since.get(contract, Since(None)))
+            elif found.failure and _has_expired(expires.get(contract), settled[variety]):
+                found = _in_vain_at_its_end(run, found, since.get(contract, Since(None)))
         yield found
         if found.gone is not None or not run.load.room():
             return
@@ -94,13 +99,30 @@ def _of_variety(
 def _in_vain(run: Context, failed: Outcome, was: Since) -> Outcome:
     """The outcome of a contract whose bars are all there as far as it was asked for, and which would only
     be asked for earlier ones: no failure, and after some loads not repeated."""
-    times = 1 + (was.failed or 0 if was.day == run.first else 0)
+    times = _times(run, was)
     row = _harvest(run, failed.key, run.first, times)
     why = failed.failure or "no bar came"
     text = f"expired, and its bars from {run.first} on were not to be had once more ({why})"
-    if times < stored.REPEATS:
+    if times < REPEATS:
         text += ": the next load asks again"
     return Outcome(failed.key, skipped=text, beside=[row])
+
+
+def _in_vain_at_its_end(run: Context, failed: Outcome, was: Since) -> Outcome:
+    """The outcome of a contract that expired before its last bars were final, and of which none come: a
+    failure of some loads, and of no other."""
+    times = _times(run, was)
+    why = f"{failed.failure}; it has expired: load {times} of {REPEATS} that asks for it"
+    return replace(failed, failure=why, beside=[_harvest(run, failed.key, run.first, times)])
+
+
+def _times(run: Context, was: Since) -> int:
+    """How many loads have asked in vain, this one included."""
+    return 1 + (was.failed or 0 if was.day == run.first else 0)
+
+
+def _has_expired(expires: date | None, settled: date | None) -> bool:
+    return expires is not None and settled is not None and expires < settled
 
 
 def _harvest(run: Context, contract: str, first: date, failed: int | None = None) -> dict[str, Any]:
@@ -118,7 +140,8 @@ def _first(
 
 
 def _asked(run: Context, contracts: Sequence[str], first: date) -> dict[str, Any]:
-    """Of each of some contracts the answer, or an outcome that tells what went wrong."""
+    """Of each of some contracts the answer, or what went wrong: an error where it may be of this one alone,
+    else an outcome."""
     try:
         bars = run.harvest.daily(contracts, first, run.today)
     except UnknownSymbol as error:  # the others are asked for without these
@@ -126,14 +149,23 @@ def _asked(run: Context, contracts: Sequence[str], first: date) -> dict[str, Any
         found: dict[str, Any] = {c: Outcome(c, failure=why) for c in error.symbols}
         rest = [c for c in contracts if c not in found]
         return found | (_asked(run, rest, first) if rest else {})
-    except (TqClientError, TqAnswerError) as error:  # by one of them, perhaps
-        if len(contracts) == 1:
-            return {contracts[0]: Outcome(contracts[0], failure=said(error))}
-        apart = [_asked(run, [contract], first) for contract in contracts]
-        return {contract: told for one in apart for contract, told in one.items()}
+    except (TqClientError, TqAnswerError, TqTimeout) as error:  # by one of them, perhaps
+        return {contracts[0]: error} if len(contracts) == 1 else _apart(run, contracts, first)
     except (UpstreamError, DataQualityError) as error:
         return {contract: outcome_of(contract, _raising(error)) for contract in contracts}
     return {c: bars.filter(pc.equal(bars["contract"], c)) for c in contracts}
+
+
+def _apart(run: Context, contracts: Sequence[str], first: date) -> dict[str, Any]:
+    """The same one by one. Where two in a row time out it is the servers, and no other is asked for."""
+    found: dict[str, Any] = {}
+    for contract in contracts:
+        told = list(found.values())[-2:]
+        if len(told) == 2 and all(isinstance(error, TqTimeout) for error in told):
+            found[contract] = told[-1]
+        else:
+            found |= _asked(run, [contract], first)
+    return found
 
 
 def _raising(error: Exception) -> Callable[[str], Outcome]:

@@ -138,6 +138,26 @@ def test_an_expired_contract_is_asked_for_once_more_by_some_loads_and_rings_in_n
     assert (since <= first, failed) == (True, None)
 
 
+def test_a_contract_that_is_not_known_any_more_once_it_has_expired_fails_in_some_loads_and_no_other(
+    new_database: Callable[..., str], tmp_path: Path
+) -> None:
+    gone, bars = "SHFE.cu2510", ("trading_day", "contract_daily")
+    served = World(("SHFE.cu",), first=date(2025, 10, 13), end=END, ticks_per_day=200)
+    with bench(served, new_database(), tmp_path, clock="2025-10-14T17:00:00") as made:
+        assert made.load().status == "succeeded"
+        made.sandbox.set_clock(END)
+        made.sandbox.faults.add(f"unknown:symbol={gone}")
+        for times in (1, REPEATS):
+            made.execute(f"update raw_tq.daily_harvest set failed = {times - 1} where {times} > 1")
+            result = made.load(datasets=bars)
+            [(key, why)] = [f for task in result.tasks for f in task.failures.items()]
+            assert (result.status, key) == ("partial", gone)
+            assert why.endswith(f"it has expired: load {times} of {REPEATS} that asks for it")
+        made.asked()
+        assert made.load(datasets=bars).status == "succeeded"
+        assert made.asked(gone) == []
+
+
 def test_a_contract_that_the_client_chokes_on_fails_alone(
     small: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
