@@ -61,7 +61,7 @@ class Context:
     settled_days: dict[str, date | None] = field(default_factory=dict)
     copies: "dict[DayKey, dict[str, Any]]" = field(default_factory=dict)
     outdated: "frozenset[DayKey]" = frozenset()
-    recent: dict[str, dict[date, Any]] = field(default_factory=dict)
+    recent: dict[str, dict[date, Any] | UpstreamError] = field(default_factory=dict)
     history: bool = True
     history_gave: bool = False
 

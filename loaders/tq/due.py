@@ -9,7 +9,7 @@ from loaders.settings import Settings
 from loaders.ticks.store import NoDataRow
 from loaders.tq import index
 from loaders.tq.backlog import backlog, lacking_days, last_days, settled_days
-from loaders.tq.recent import EVENT
+from loaders.tq.recent import TOLD
 from loaders.warehouse.postgres import Warehouse
 
 # the last trading day that has a main contract, by the route of which the schedule is built; a window
@@ -35,15 +35,15 @@ LAST_MAPPED = """
     order by h.variety
 """
 
-# what the newest load that asked was told
-MAY = """
-    select (l.detail ->> 'may')::boolean
-    from ops.ingestion_jobs as j
-    inner join ops.ingestion_logs as l on j.job_id = l.job_id
-    where j.source = 'tq' and l.event = %s
-    order by j.job_id desc
-    limit 1
+# the moment of the newest load, which may not be the clock's: a day on record is due again some time after
+NOW = """
+    select coalesce(
+        (select as_of from ops.ingestion_jobs where source = 'tq' order by job_id desc limit 1), now()
+    )
 """
+
+# what the newest load that asked was told
+MAY = "select value = 'true' from ops.settings where key = %s"
 
 
 def due(settings: Settings, warehouse: Warehouse) -> Sequence[str]:
@@ -74,14 +74,13 @@ def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list
     outdated = index.outdated(conn, [f"KQ.m@{variety}" for variety in settings.tq.varieties])
     schedule = lacking_days(conn, schema, settings.tq.varieties, outdated)
     empty = [NoDataRow(**row) for row in index.no_data_copies(conn).values()]
-    row = conn.execute("select now()").fetchone()
-    assert row is not None
+    [(now,)] = conn.execute(NOW)
     recheck = timedelta(days=settings.tq.recheck_after)
-    days = backlog(schedule, (), empty, settled_days(conn), row[0], recheck).missing
+    days = backlog(schedule, (), empty, settled_days(conn), now, recheck).missing
     if not days:
         return []
     of = ", ".join(sorted({day.variety for day in days}))
-    told = conn.execute(MAY, (EVENT,)).fetchone()
+    told = conn.execute(MAY, (TOLD,)).fetchone()
     if told == (False,):
         return [
             f"{len(days):,} days of ticks of {of} are due and not to be had: the account may not download "

@@ -2,7 +2,8 @@
 
 Newest ticks only go on, so a day that these hold no more is never to be had without the permission. It
 stays due, no failure tells of it night after night, and nothing is put on record: with the permission the
-next load fetches it.
+next load fetches it. Where nobody knows what they hold, as the servers gave no answer, the contract's newest
+day is a failure: it may be among them tonight for the last time.
 """
 
 from collections import defaultdict
@@ -18,6 +19,7 @@ from loaders.tq.backlog import Scheduled
 from loaders.tq.context import Context, said
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, UnknownSymbol
 from loaders.tq.trading_day import bounds, trading_day_of
+from loaders.warehouse.migrate import put_setting
 
 NEWEST = 8_000  # ticks that the servers give to every account
 REACH = 20  # newest days of a variety: a contract with none among the missing is asked for nothing
@@ -27,7 +29,10 @@ LACKING = (
     "has it)"
 )
 NO_PERMISSION = f"not among the newest ticks, and {LACKING}"
-EVENT = "may the account download the history of ticks?"  # in the job's log, read by loaders.tq.due
+TOLD = (
+    "tq_history"  # of ops.settings, for dbt and loaders.tq.due: may the account, when asked last?
+)
+NO_ANSWER = (TqAnswerError, TqClientError, TqTimeout)
 
 
 def has_history(run: Context) -> bool:
@@ -36,15 +41,24 @@ def has_history(run: Context) -> bool:
         run.history = run.harvest.may(HISTORY)
     except UpstreamError:
         return True
-    run.load.log("info", EVENT, {"may": run.history})
+    run.ask(lambda conn: put_setting(conn, TOLD, str(run.history).lower()))
     return run.history
 
 
 def obtainable(run: Context, days: Sequence[Scheduled]) -> list[Scheduled]:
-    """Those of some missing days that the newest ticks hold; says how many they do not."""
+    """Those of some missing days that the newest ticks hold, and the newest one of a contract whose newest
+    ticks did not come; says how many others there are."""
     reach = _reach(run)
-    near = {day.contract for day in days if day.trading_day >= reach[day.variety]}
-    found = [d for d in days if d.contract in near and d.trading_day in newest(run, d.contract)]
+    in_order = sorted(days, key=lambda day: day.trading_day)
+    near = {day.contract: day for day in in_order if day.trading_day >= reach[day.variety]}
+    found = []
+    for day in days:
+        try:
+            if day.contract in near and day.trading_day in newest(run, day.contract):
+                found.append(day)
+        except NO_ANSWER:
+            if day == near[day.contract]:
+                found.append(day)
     taken = set(found)
     left = [day.trading_day for day in days if day not in taken]
     beyond = f": {len(left):,} of them until {max(left)} cannot be had" if left else ""
@@ -57,14 +71,19 @@ def obtainable(run: Context, days: Sequence[Scheduled]) -> list[Scheduled]:
 
 def newest(run: Context, contract: str) -> dict[date, Any]:
     """The newest ticks by trading day, asked for once a load; without the oldest day, which may have begun
-    earlier."""
+    earlier. Raises what came instead (NO_ANSWER)."""
     if contract not in run.recent:
-        run.recent[contract] = {}
         try:
             run.recent[contract] = _by_day(run, run.harvest.recent_ticks(contract, NEWEST))
-        except (UnknownSymbol, TqAnswerError, TqClientError, TqTimeout) as error:
+        except UnknownSymbol as error:  # it has expired, and has none any more
             run.load.warn(f"newest ticks of {contract}: {said(error)}")
-    return run.recent[contract]
+            run.recent[contract] = {}
+        except NO_ANSWER as error:
+            run.recent[contract] = error
+    found = run.recent[contract]
+    if isinstance(found, UpstreamError):
+        raise found
+    return found
 
 
 def _by_day(run: Context, ticks: Any) -> dict[date, Any]:

@@ -59,12 +59,12 @@ def ticks_plan(run: Context) -> Iterator[Sequence[Unit]]:
     outdated = run.ask(lambda conn: index.outdated(conn, run.symbols))
     _not_without(run, outdated)
     yield from _copied(run)
+    if "no_data_day" in wanted:  # what a load that was ended left
+        yield from _no_data_copied(run)
     if "ticks" in wanted:
         yield from _fetched(run, schedule)
     if "no_data_day" in wanted:
-        without = run.ask(lambda conn: index.no_data_copies(conn, run.symbols))
-        if keys := index.differing_no_data(run.ledgers.empty, without):
-            yield [Unit("no_data_day", tuple(map(key_text, keys)))]
+        yield from _no_data_copied(run)
     _sound(run)
     require_own(run.store, run.owner, run.symbols)
 
@@ -97,19 +97,32 @@ def _fetched(run: Context, schedule: Sequence[Scheduled]) -> Iterator[Sequence[U
     revised, missing = _chosen(run, found.revised), _chosen(run, found.missing)
     if asked is not None:  # just these, whatever is there
         has_history(run)
-        yield _units(asked)
+        for days in filter(None, _fresh_and_again(run, asked)):
+            yield _units(days)
         return
     if (revised or missing) and not has_history(run):
         revised, missing = obtainable(run, [*revised, *missing]), []
-    if revised:
-        yield _units(revised)
-        _keep_in_line(run, schedule)
-        yield from _copied(run)
-    # days that gave nothing before come last: by then the load knows whether the history gives any
-    fresh = [day for day in missing if not run.ledgers.without(day.key)]
-    again = [day for day in missing if run.ledgers.without(day.key)]
-    for days in filter(None, (fresh, again)):
-        yield _units(days)
+    revised, revised_again = _fresh_and_again(run, revised)
+    missing, missing_again = _fresh_and_again(run, missing)
+    for days, are_revised in (
+        (revised, bool(revised)),
+        (missing, False),
+        ([*revised_again, *missing_again], bool(revised_again)),
+    ):
+        if days:
+            yield _units(days)
+        if are_revised:
+            _keep_in_line(run, schedule)
+            yield from _copied(run)
+
+
+def _fresh_and_again(
+    run: Context, days: Sequence[Scheduled]
+) -> tuple[list[Scheduled], list[Scheduled]]:
+    """Days that gave nothing before come last: two of them in a row may end the load, and by then it knows
+    whether the history gives any."""
+    fresh = [day for day in days if not run.ledgers.without(day.key)]
+    return fresh, [day for day in days if run.ledgers.without(day.key)]
 
 
 def _units(days: Sequence[Scheduled]) -> list[Unit]:
@@ -175,6 +188,12 @@ def _not_without(run: Context, outdated: Collection[DayKey]) -> None:
 def _copied(run: Context) -> Iterator[Sequence[Unit]]:
     if keys := index.differing(run.ledgers.index, run.copies):
         yield [Unit("tick_index", tuple(map(key_text, keys)))]
+
+
+def _no_data_copied(run: Context) -> Iterator[Sequence[Unit]]:
+    copies = run.ask(lambda conn: index.no_data_copies(conn, run.symbols))
+    if keys := index.differing_no_data(run.ledgers.empty, copies):
+        yield [Unit("no_data_day", tuple(map(key_text, keys)))]
 
 
 def _backlog(

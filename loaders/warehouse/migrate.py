@@ -33,9 +33,9 @@ def prepare(
         _forget_dropped_schemas(conn)
         _forget_changes_of_another_cluster(conn)
         create_tables(conn, tables)
-        _put(conn, "reader_role", warehouse.reader_role)
+        put_setting(conn, "reader_role", warehouse.reader_role)
         for key, value in (told or {}).items():
-            _put(conn, key, value)
+            put_setting(conn, key, value)
 
 
 def schemas(warehouse: Warehouse, tables: Iterable[LandedTable]) -> list[str]:
@@ -106,7 +106,8 @@ def _forget_changes_of_another_cluster(conn: psycopg.Connection) -> None:
         conn.execute("truncate ops.changes, ops.change_cursors")
 
 
-def _put(conn: psycopg.Connection, key: str, value: str | None) -> None:
+def put_setting(conn: psycopg.Connection, key: str, value: str | None) -> None:
+    """What dbt's models, and later loads, read from ops.settings."""
     conn.execute(
         "insert into ops.settings values (%s, %s) on conflict (key) do update "
         "set value = excluded.value where ops.settings.value is distinct from excluded.value",

@@ -24,7 +24,7 @@ from loaders.tq.context import Context, Dataset, gone, said
 from loaders.tq.errors import TqPermissionError, TqTransport, UnknownSymbol
 from loaders.tq.index import revision, row_of
 from loaders.tq.kept import kept
-from loaders.tq.recent import NEWEST, NO_PERMISSION, newest
+from loaders.tq.recent import NEWEST, NO_ANSWER, NO_PERMISSION, newest
 from loaders.tq.schemas import SYMBOL_DAY, TICK_REVISION
 from loaders.tq.service.answers import DayRange, TickAnswer
 from loaders.tq.tick_harvest import OF_A_DAY, NotAsked, answers
@@ -198,7 +198,10 @@ def _look(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> None:
 
 def _recent(run: Context, day: Scheduled) -> Outcome:
     """Without the permission: of the newest ticks, where these hold the day from its beginning on."""
-    ticks = newest(run, day.contract).get(day.trading_day)
+    try:
+        ticks = newest(run, day.contract).get(day.trading_day)
+    except NO_ANSWER as error:  # of no day, and nothing is put on record without the permission
+        return Outcome(key_text(day.key), failure=f"newest ticks: {said(error)}")
     if ticks is None:
         return Outcome(key_text(day.key), skipped=NO_PERMISSION)
     return _landed(run, day, ticks, NEWEST_ROUTE)

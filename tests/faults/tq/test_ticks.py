@@ -32,6 +32,8 @@ def test_a_day_without_a_tick_is_on_record_after_two_sessions_and_asked_again_mu
     )
     assert (contract, day, attempts) == ("SHFE.cu2511", date(2025, 10, 15), 2)
     assert "day bar of" in reason
+    # as of that load, whatever the clock says
+    assert due(mapped.settings, open_warehouse(mapped.settings)) == []
     mapped.asked()
     assert mapped.load("ticks").tasks == ()
     assert mapped.asked() == []
@@ -44,6 +46,19 @@ def test_a_day_without_a_tick_is_on_record_after_two_sessions_and_asked_again_mu
     [told] = facts(mapped.settings, open_warehouse(mapped.settings))["varieties"].values()  # type: ignore[index]
     assert [segment["days_without_data"] for segment in told["segments"]] == [0, 0]
     assert mapped.load("ticks", clock=later).tasks == ()
+
+
+def test_what_a_load_that_ended_early_put_on_record_lands_though_the_next_one_ends_early_too(
+    mapped: Bench,
+) -> None:
+    mapped.sandbox.faults.add("empty:contract=SHFE.cu2511:day=2025-10-15")
+    until = date(2025, 10, 16)
+    assert mapped.load("ticks", until=until, datasets=("ticks",)).status == "succeeded"
+    landed = "select trading_day, status from raw_tq.no_data_day"
+    assert mapped.rows(landed) == []
+    mapped.sandbox.faults.add("ws:status=502")
+    assert mapped.load("ticks").exit_code != 0
+    assert mapped.rows(landed) == [(date(2025, 10, 15), "no_data")]
 
 
 def test_a_day_that_has_just_settled_and_was_traded_is_never_on_record(mapped: Bench) -> None:
@@ -106,6 +121,8 @@ def test_without_the_permission_the_newest_ticks_land_marked_and_the_rest_is_sai
     assert routes == [(day, "recent_ticks", 150) for day in TRADED[1:]]
     [line] = due(mapped.settings, open_warehouse(mapped.settings))
     assert line.startswith("1 days of ticks of SHFE.cu are due and not to be had")
+    may = "select value from ops.settings where key = 'tq_history'"  # for futures.tick_coverage
+    assert mapped.rows(may) == [("false",)]
     checked = check(mapped.settings, datetime(2025, 10, 22))
     assert "tq_dl" in str(checked.warnings)
 
@@ -133,4 +150,5 @@ def test_days_that_an_account_can_never_have_are_due_and_ring_in_no_night(
     # with the permission all of them come
     mapped.sandbox.faults.clear()
     assert mapped.load("ticks").total("done") == DAYS - 1
+    assert mapped.rows("select value from ops.settings where key = 'tq_history'") == [("true",)]
     assert due(mapped.settings, open_warehouse(mapped.settings)) == []

@@ -26,7 +26,16 @@ select
         when o.symbol is not null then 'other_contract'
         else 'missing'
     end as coverage,
-    case when i.symbol is null then coalesce(n.reason, o.underlying_contract) end as reason,
+    case
+        when i.symbol is null then coalesce(
+            n.reason,
+            o.underlying_contract,
+            case
+                when h.value = 'false'
+                    then 'the account may not download the history of ticks (tq_dl)'
+            end
+        )
+    end as reason,
     i.tick_count,
     i.first_tick_at,
     i.last_tick_at,
@@ -44,3 +53,5 @@ left join {{ ref('no_data_days') }} as n
         and s.underlying_contract = n.underlying_contract
         and s.trading_day = n.trading_day
 left join stored_days as o on s.symbol = o.symbol and s.trading_day = o.trading_day
+-- told by the last load that had days to ask for
+left join {{ source('ops', 'settings') }} as h on h.key = 'tq_history'
