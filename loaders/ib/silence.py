@@ -1,7 +1,8 @@
 """Contracts that never tick: delisted ones above all. Asked of the warehouse.
 
 A contract is silent in a session once CAPTURES of it, those again included, brought no price at all, and none
-has since; and as long as half of its symbol's contracts are not, else it is the gateway that is. It is asked
+has since; and as long as half of its symbol's contracts are not, else it is the gateway that is. A contract
+that was not asked, since the time was over before its turn, has not been silent. It is asked
 once a slot all the same, after the others, so that it comes back with its first tick. Its rows are errors,
 flagged `no_quote`, and counted apart: they wait for nothing, and make no slot partial.
 
@@ -14,7 +15,7 @@ from datetime import date
 
 import psycopg
 
-from loaders.ib.quality import SILENT
+from loaders.ib.quality import SILENT, SPENT
 from loaders.ib.service.error_codes import NO_ANSWER, NO_CONTRACT, NO_PRICE
 
 CAPTURES = 3
@@ -31,6 +32,8 @@ def silent(conn: psycopg.Connection, day: date, symbols: Sequence[str]) -> froze
             left join raw_ib.recapture as r using (trade_date, sample_time, conid)
             where c.trade_date = %(day)s and c.symbol = any(%(symbols)s)
                 and c.snapshot_error and c.error_type = any(%(kinds)s)
+                -- of these kinds only what was never asked is given up as well
+                and not %(spent)s = any(string_to_array(c.data_quality_flag, ','))
                 and not exists (
                     select from raw_ib.chain_snapshot as g
                     where g.trade_date = c.trade_date and g.symbol = c.symbol and g.conid = c.conid
@@ -52,7 +55,10 @@ def silent(conn: psycopg.Connection, day: date, symbols: Sequence[str]) -> froze
         inner join captured as c using (symbol)
         where 2 * (select count(*) from in_vain as i where i.symbol = v.symbol) <= c.contract_count
         """,
-        {"day": day, "symbols": list(symbols), "kinds": list(KINDS), "captures": CAPTURES},
+        {
+            **{"day": day, "symbols": list(symbols), "kinds": list(KINDS)},
+            **{"spent": SPENT, "captures": CAPTURES},
+        },
     )
     return frozenset(conid for (conid,) in rows)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from loaders.ib.context import Context
 from tests.integration.ib.bench import Bench
 
 ROWS = (
@@ -65,6 +66,17 @@ def test_a_symbol_of_which_nothing_ticks_is_no_silent_contract(quick: Bench) -> 
     clocks = ("10:00:05", "10:30:05", "11:00:05", "11:30:05")
     assert [slot(quick, clock, "MSFT") for clock in clocks] == [6] * 4
     assert {state for (state,) in quick.rows("select state from raw_ib.recapture")} == {"queued"}
+
+
+def test_who_was_never_asked_for_want_of_time_is_no_silent_contract(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch of 14 is asked, and of the chain's 20 contracts the others never are."""
+    monkeypatch.setattr(Context, "_left", lambda _: 0.0)
+    clocks = ("10:00:05", "10:30:05", "11:00:05", "11:30:05")
+    assert [slot(made, clock) for clock in clocks] == [6] * 4
+    tallies = made.rows("select planned, captured, errors, silent, status from raw_ib.slot_run")
+    assert tallies == [(20, 14, 6, 0, "partial")] * 4
 
 
 def known(made: Bench, day: str, conid: int) -> list[tuple[Any, ...]]:
