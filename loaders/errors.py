@@ -17,6 +17,7 @@ from collections.abc import Iterable
 
 class QuotemillError(Exception):
     exit_code = 1
+    source: str | None = None  # whose load it ended, where that is known
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

@@ -4,9 +4,11 @@
 
 `level` is info, warning, error or critical; `detail` and, of internal errors, `traceback` are there where they
 tell something. `source` is that of a load, `dbt` of a build, null of a command. Nothing is written before a
-command has started the log, and one that cannot be written stops nobody.
+command has started the log, and one that cannot be written stops nobody: that is said once, and each further
+line is tried anew.
 """
 
+import errno
 import json
 import logging
 import os
@@ -35,12 +37,14 @@ _NAMED = re.compile(
 _log = logging.getLogger(__name__)
 _folder: Path | None = None
 _secrets: tuple[str, ...] = ()
+_is_told = False  # that no log is kept
+_is_torn = False  # whether this process left a line without its end
 
 
 def start(folder: Path, secrets: Iterable[str] = ()) -> None:
     """Write into `folder` from now on; `secrets` are replaced wherever they turn up."""
-    global _folder, _secrets
-    _folder = folder
+    global _folder, _secrets, _is_told
+    _folder, _is_told = folder, False
     # the longest first: one may hold another
     _secrets = tuple(sorted({s for s in secrets if s}, key=len, reverse=True))
 
@@ -60,7 +64,7 @@ def write(
     traceback: str | None = None,
 ) -> None:
     """Append a line; lines of several processes do not mix."""
-    global _folder
+    global _is_told
     if _folder is None:
         return
     at = datetime.now(UTC)
@@ -70,29 +74,43 @@ def write(
         **({"detail": detail} if detail else {}),
         **({"traceback": traceback} if traceback else {}),
     }
-    line = json.dumps(_clean(fields), ensure_ascii=False, default=str) + "\n"
+    line = json.dumps(_clean(fields), ensure_ascii=False) + "\n"
     try:
         _folder.mkdir(parents=True, exist_ok=True)
         path = _folder / f"run-{at:%Y-%m-%d}.jsonl"
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(file, line.encode("utf-8", "replace"))
-        finally:
-            os.close(file)
+        _append(path, line.encode("utf-8", "replace"))
     except OSError as error:
-        folder, _folder = _folder, None
-        _log.warning("no log is kept in %s: %s", folder, error.strerror)
+        if not _is_told:
+            _is_told = True
+            _log.warning("no log is kept in %s: %s", _folder, error.strerror)
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Write a line at once; one that a full disk cut short is ended before the next one."""
+    global _is_torn
+    line = b"\n" + line if _is_torn else line
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        written = os.write(file, line)
+    finally:
+        os.close(file)
+    _is_torn = written < len(line)
+    if _is_torn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def write_error(error: QuotemillError, source: str | None = None) -> None:
-    """Append an error that ended something. For a wrong call or setting no home is made."""
+    """Append an error that ended something. For a wrong call or setting no home is made.
+
+    One of no class of its own is a fault of ours, whose traceback is kept; of any other the text says enough.
+    """
     if isinstance(error, UsageError | SettingsError) and (_folder is None or not _folder.is_dir()):
         return
-    cause = error.__cause__
+    cause = error.__cause__ if type(error) is QuotemillError else None
     write(
         "error" if cause is None else "critical",
         str(error),
-        source=source,
+        source=source or error.source,
         detail={"kind": type(error).__name__, "exit_code": error.exit_code, "hint": error.hint},
         traceback="".join(format_exception(cause)) if cause else None,
     )
@@ -128,6 +146,8 @@ class Handler(logging.Handler):
         super().__init__(logging.WARNING)
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name == __name__:  # that nothing can be written here
+            return
         parts = record.name.split(".")
         write(
             record.levelname.lower(),
@@ -143,4 +163,6 @@ def _clean(value: Any) -> Any:
         return {scrub(str(name)): _clean(item) for name, item in islice(value.items(), MOST)}
     if isinstance(value, list | tuple):
         return [_clean(item) for item in value[:MOST]]
-    return value
+    if value is None or isinstance(value, int | float):
+        return value
+    return scrub(str(value))[:LONGEST]

@@ -162,6 +162,7 @@ def _run_parts(
         return [load.not_due(request.source, why)]
     except QuotemillError as error:
         if not named:
+            error.source = request.source  # whoever tells it
             raise
         shell.tell(error, request.source)  # as of a load that fails: the other sources go on
         return [load.stopped(request.source, error)]

@@ -117,6 +117,10 @@ def test_a_source_whose_parts_nobody_can_tell_keeps_no_other_from_its_load(
     assert (result.exit_code, result.as_json()["hint"]) == (SettingsError.exit_code, "mend it")
     told = cli._run_parts(Settings(), LoadRequest("broken"), None, named=True)
     assert [r.exit_code for r in told] == [SettingsError.exit_code]
+    # of the only source it is an error of the command, and the log has to know whose
+    with pytest.raises(SettingsError) as caught:
+        cli._run_parts(Settings(), LoadRequest("broken"), None, named=False)
+    assert caught.value.source == "broken"
 
 
 def test_who_stops_a_part_wants_nothing_after_it(did: list[str]) -> None:

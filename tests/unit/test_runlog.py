@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,6 +105,40 @@ def test_nothing_is_written_before_it_is_started_and_no_home_made_for_a_wrong_ca
     runlog.write_error(UsageError("no such day"))
     runlog.stop()
     assert [line["event"] for line in lines(folder)] == ["no gateway", "no such day"]
+
+
+def test_what_befell_a_source_is_no_fault_of_ours_and_has_its_name(log: Path) -> None:
+    try:
+        raise UpstreamError("no gateway") from OSError("refused")
+    except UpstreamError as error:
+        error.source = "ib"
+        shell.tell(error)
+    [line] = lines(log)
+    assert (line["level"], line["source"], "traceback" in line) == ("error", "ib", False)
+
+
+def test_secrets_within_objects_are_not_written(log: Path) -> None:
+    runlog.write("error", "x", detail={"why": OSError("by very-secret"), "in": {"very-secret"}})
+    [path] = log.iterdir()
+    assert "very-secret" not in path.read_text()
+
+
+def test_a_log_goes_on_once_it_can_be_written_again(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    shell.route_logs(said.append)
+    whole = os.write
+    with monkeypatch.context() as patch:  # a disk that is full within a line
+        patch.setattr(os, "write", lambda file, line: whole(file, line[:20]))
+        runlog.write("info", "first")
+    runlog.write("info", "second")
+    runlog.write("info", "third")
+    [path] = log.iterdir()
+    torn, *rest = path.read_text().splitlines()
+    assert len(torn) == 20
+    assert [json.loads(line)["event"] for line in rest] == ["second", "third"]
+    assert [line.partition(" in ")[0] for line in said] == ["no log is kept"]
 
 
 def test_a_log_that_cannot_be_written_is_told_once_and_stops_nobody(tmp_path: Path) -> None:
