@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 LOST = (GatewayGone, ClientIdInUse)
 SYMBOLS_UNANSWERED = 3
+# of events in the log: with a client id that is taken nothing is wrong while there is another
+LEVELS = {"fatal": "error", "next_id": "info"}
 # before the next slot: the lane is to be free by then
 MARGIN = timedelta(seconds=15)
 
@@ -189,6 +191,7 @@ class Context:
         """Count a symbol that nobody answered about. The first is said at once; after SYMBOLS_UNANSWERED in a
         row the source is gone: the others would cost as long a wait each."""
         if not isinstance(error, GatewayTimeout):
+            self.answered()  # a refusal is an answer
             self.lose(error)
             return
         if not self.mute:
@@ -211,7 +214,7 @@ class Context:
         worth = [event for event in new if event.action not in ("info", "negative")]
         for event in worth:
             self.load.note(
-                "error" if event.action == "fatal" else "warning",
+                LEVELS.get(event.action, "warning"),
                 f"gateway {event.code}: {event.message}",
                 {"error_type": event.error_type, "occurred_at": event.at},
             )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone, records
 from loaders.ib.context import Context, Dataset
+from loaders.ib.quality import DELAYED_TYPES
 from loaders.ib.schemas import GATEWAY_EVENT, SLOT_RUN
 from loaders.ib.slots import date_in_new_york
 
@@ -11,7 +12,8 @@ from loaders.ib.slots import date_in_new_york
 def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     for key in keys:
         row = run.slot_runs.get(key)
-        if row and row["delayed"]:
+        # who asks for delayed data has what was asked for
+        if row and row["delayed"] and run.settings.market_data_type not in DELAYED_TYPES:
             told = f"{key}: {row['delayed']:,} of {row['planned']:,} quotes are delayed"
             run.load.note("warning", told)
         yield Outcome(key, [row]) if row else Outcome(key, skipped=NOT_DUE)

@@ -42,6 +42,18 @@ def test_delayed_data_and_lacking_permission_are_found(made: Bench, log: Path) -
     assert "error" not in hits
 
 
+def test_who_asks_for_delayed_data_and_finds_another_client_id_has_nothing_to_look_at(
+    made: Bench, log: Path
+) -> None:
+    made.sandbox.faults.add("permission:code=354:symbol=MSFT")
+    chosen = made.with_settings(market_data_type=3)
+    made.sandbox.faults.add(f"client-id:id={chosen.settings.ib.client_id}")
+    assert chosen.load("snapshot", slot="10:00", symbols=["MSFT"]).exit_code == 0
+    assert made.rows("select distinct market_data_type from raw_ib.chain_snapshot") == [(3,)]
+    assert "gateway 326" in "".join(path.read_text() for path in log.iterdir())
+    assert found(log) == {}
+
+
 def test_pacing_and_contracts_without_an_answer_are_found(made: Bench, log: Path) -> None:
     rule = made.sandbox.faults.add("error:code=420:message=Invalid query, pacing violation:times=1")
     made.sandbox.faults.add("mute:symbol=MSFT")

@@ -13,7 +13,9 @@ from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError
 from loaders.ib import slot_capture
 from loaders.ib.agenda import Agenda
+from loaders.ib.context import Context
 from loaders.ib.datasets import chain_close, chain_snapshot, open_interest
+from loaders.ib.errors import GatewayGone, GatewayTimeout, UnknownUnderlying
 from loaders.ib.request import DUE, when_busy
 from loaders.ib.rows import RECAPTURE
 from loaders.ib.service.error_codes import meaning_of
@@ -24,7 +26,7 @@ from loaders.ib.settings import IbSettings
 from loaders.ib.slots import session_on, slot_of
 from loaders.ib.stored import Chain, Queued
 from loaders.settings import Settings
-from tests.unit.ib.gateways import contract
+from tests.unit.ib.gateways import ScriptedGateway, Time, contract, quote
 
 CLOSE = datetime(2026, 11, 19, 21, 0, tzinfo=UTC)
 LAST, TEN = "2026-11-19T21:00Z", "2026-11-19T15:00Z"
@@ -148,3 +150,16 @@ def test_what_the_clock_asks_for_leaves_a_busy_lane_to_the_load_that_is_at_it(
     assert status(**{DUE: "now"}) == "skipped"
     with pytest.raises(LockHeldError):
         status()
+
+
+def test_a_refusal_between_symbols_that_nobody_answers_about_is_an_answer() -> None:
+    load = SimpleNamespace(settings=Settings(), warn=lambda _: None)
+    run = Context(load, ScriptedGateway(quote), Time())  # type: ignore[arg-type]
+    for symbol in ("A", "B"):
+        run.unanswered(symbol, GatewayTimeout("no answer for 30 s"))
+    run.unanswered("C", UnknownUnderlying(["C"]))
+    run.unanswered("D", GatewayTimeout("no answer for 30 s"))
+    assert run.gone is None
+    for symbol in ("E", "F"):
+        run.unanswered(symbol, GatewayTimeout("no answer for 30 s"))
+    assert isinstance(run.gone, GatewayGone)
