@@ -2,29 +2,31 @@
 
 The clock says which session's it ought to be. It is an older one's still, and confirms nothing, where
 
-* every contract has the value that is stored of a session before, to the last contract, unless what was
-  captured since says that none of them was traded; or
-* nearly every one has (SAME_SHARE), and what was captured since says that there was trading.
+* nearly every contract has the value that is stored of a session before (SAME_SHARE), and so have those of
+  them that were traded since, by what was captured, of which there are FEWEST_TRADED; or
+* every one has, to the last contract, and nobody knows what was traded.
 
-A contract whose value did not change is no sign by itself, nor is a chain of which one alone is known.
+A contract whose value did not change is no sign by itself, and a trade may leave it as it was: of a chain of
+which few contracts are traded the others say nothing, whatever their number.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
 
 SAME_SHARE = 0.99  # of a chain
 FEWEST = 2  # contracts that are worth a comparison
+FEWEST_TRADED = 5
 
 
 def frozen_since(
     values: Mapping[int, int],
     known: Mapping[int, Mapping[date, int]],
     by_clock: date,
-    traded: Callable[[date], bool | None],
+    traded: Callable[[date], Collection[int] | None],
 ) -> date | None:
     """The older session whose open interest `values` still are, or None.
 
-    `values` and `known` (by as-of day) are by contract; `traded(day)` says whether there was trading
+    `values` and `known` (by as-of day) are by contract; `traded(day)` tells the contracts that were traded
     after that day, None where nobody knows.
     """
     newest = {
@@ -34,10 +36,13 @@ def frozen_since(
     }
     if len(newest) < FEWEST:
         return None
-    same = sum(values[conid] == known[conid][day] for conid, day in newest.items())
-    if same < SAME_SHARE * len(newest):
+    same = {conid for conid, day in newest.items() if values[conid] == known[conid][day]}
+    if len(same) < SAME_SHARE * len(newest):
         return None
     since = max(newest.values())
-    had_trading = traded(since)
-    is_frozen = had_trading is not False if same == len(newest) else had_trading is True
+    found = traded(since)
+    if found is None:
+        return since if len(same) == len(newest) else None
+    moved = newest.keys() & set(found)
+    is_frozen = len(moved) >= FEWEST_TRADED and len(moved & same) >= SAME_SHARE * len(moved)
     return since if is_frozen else None

@@ -249,16 +249,17 @@ def open_interest(conn: psycopg.Connection, conids: Sequence[int]) -> dict[int, 
     return found
 
 
-def traded(conn: psycopg.Connection, symbol: str, after: date, until: date) -> bool | None:
-    """Was any contract of a symbol traded after a day, up to another? None where no volume is known."""
-    row = conn.execute(
-        "select bool_or(q.volume > 0) from ("
-        "select symbol, trade_date, volume from raw_ib.chain_snapshot "
-        "union all select symbol, trade_date, volume from raw_ib.chain_close) as q "
-        "where q.symbol = %s and q.trade_date > %s and q.trade_date <= %s",
+def traded(conn: psycopg.Connection, symbol: str, after: date, until: date) -> set[int] | None:
+    """The contracts of a symbol that were traded after a day, up to another. None where no volume is known."""
+    rows = conn.execute(
+        "select q.conid, max(q.volume) > 0 from ("
+        "select conid, symbol, trade_date, volume from raw_ib.chain_snapshot "
+        "union all select conid, symbol, trade_date, volume from raw_ib.chain_close) as q "
+        "where q.symbol = %s and q.trade_date > %s and q.trade_date <= %s and q.volume is not null "
+        "group by q.conid",
         (symbol, after, until),
-    ).fetchone()
-    return row[0] if row else None
+    ).fetchall()
+    return {conid for conid, is_traded in rows if is_traded} if rows else None
 
 
 def enrichments(

@@ -108,6 +108,28 @@ def test_open_interest_that_is_never_refreshed_is_confirmed_on_no_morning(made: 
     assert newest == "2026-11-23"
 
 
+def test_open_interest_of_a_chain_that_hardly_anybody_traded_may_be_what_it_was(
+    made: Bench,
+) -> None:
+    def morning(day: str) -> int:
+        return made.at(f"{day}T07:30:00").load("enrich", symbols=["AAPL"]).exit_code
+
+    assert morning("2026-11-20") == 0
+    assert made.at("2026-11-20T15:30:05").load("snapshot", symbols=["AAPL"]).exit_code == 0
+    made.sandbox.faults.add("frozen-oi:since=2026-11-20")
+    codes = []
+    for traded in (5, 4):
+        made.execute("update raw_ib.chain_snapshot set volume = 0")
+        made.execute(
+            "update raw_ib.chain_snapshot set volume = 1 where conid in (select conid "
+            f"from raw_ib.contract where symbol = 'AAPL' and expiry > '2026-11-20' limit {traded})"
+        )
+        codes.append(morning("2026-11-23"))
+    assert codes == [4, 0]
+    kinds = "select status, same > 0 from raw_ib.enrichment order by attempted_at, status desc"
+    assert made.rows(kinds) == [("complete", False), ("complete", False)]
+
+
 def test_a_morning_that_was_missed_is_made_up_on_its_day_and_not_later(made: Bench) -> None:
     late = [part for part in made.at("2026-11-20T11:10:00").due() if "enrich" in _tasks(part)]
     assert [part.exit_code for part in late] == [0]
