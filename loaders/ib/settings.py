@@ -194,6 +194,21 @@ class IbSettings(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _times_ascend(self) -> "IbSettings":
+        if self.close_snapshot_until <= self.close_snapshot_time:
+            raise ValueError(
+                f"close_snapshot_until ({self.close_snapshot_until}) must be after close_snapshot_time "
+                f"({self.close_snapshot_time}): else the close is never due"
+            )
+        if self.enrich_confirm_time < self.open_interest_published_at:
+            raise ValueError(
+                f"enrich_confirm_time ({self.enrich_confirm_time}) must not be before "
+                f"open_interest_published_at ({self.open_interest_published_at}): "
+                "what is read earlier confirms nothing"
+            )
+        return self
+
     @field_validator("slot_range", mode="before")
     @classmethod
     def _range(cls, value: Any) -> Any:
