@@ -13,6 +13,7 @@ Farm = Literal["quotes", "history", "contracts"]
 FARM_BROKEN: dict[int, Farm] = {2103: "quotes", 2105: "history", 2157: "contracts"}
 FARM_BACK = (2104, 2106, 2107, 2108, 2158)
 OURS = ("us", "secdef")  # farms of other markets may sleep
+OTHERS = ("usfuture", "usbond", "uscrypto")
 
 
 class Health:
@@ -33,7 +34,7 @@ class Health:
             self._is_cut_off = True
         elif code in (RESTORED_EMPTY, RESTORED):
             self._is_cut_off = False
-        elif code in FARM_BROKEN and name.startswith(OURS):
+        elif code in FARM_BROKEN and name.startswith(OURS) and not name.startswith(OTHERS):
             self._broken[name] = FARM_BROKEN[code]
         elif code in FARM_BACK:
             self._broken.pop(name, None)

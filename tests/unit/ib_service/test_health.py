@@ -36,6 +36,7 @@ def test_a_farm_is_back_under_its_own_name_and_those_of_other_markets_do_not_cou
     assert not heard((2103, BROKEN), (2104, BACK.replace("usopt", "usfarm")))
     assert heard((2103, BROKEN), (2108, "inactive but should be available upon demand.usopt:usopt"))
     assert heard((2103, BROKEN.replace("usopt", "eurofarm")))
+    assert heard((2103, BROKEN.replace("usopt", "usfuture")))
     assert not heard((2103, BROKEN), (1100, "lost"), (1102, "maintained"))
     assert heard((200, "No security definition has been found:usopt"))
 
