@@ -34,6 +34,7 @@ _GROUP = 65_536  # rows of a row group, and rows that are read at once
 _ZSTD_LEVEL = 7
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _METADATA = b"quotemill"
+_OWNER = ".owner.json"  # no reader of the folder takes it for data
 
 
 class Damaged(DataQualityError):
@@ -73,13 +74,33 @@ class Folder:
                 hint="ib.archive_folder names a folder that this user may write",
             ) from None
 
-    def make(self) -> None:
-        """Raises SettingsError for a folder that cannot be written."""
+    def require_own(self, warehouse_id: str) -> None:
+        """Raises SettingsError where the folder is the archive of another warehouse, which would find its
+        files overwritten."""
+        try:
+            owner = json.loads(self.path(_OWNER).read_text("utf-8"))
+        except OSError:
+            return  # a new folder; one that cannot be read is told with its first file
+        if owner["warehouse_id"] != warehouse_id:
+            raise SettingsError(
+                f"{self.root} ({self.origin}) is the archive of another warehouse ({owner['label']})",
+                hint="name a folder of its own by ib.archive_folder; or, where this warehouse is in "
+                f"place of that one, delete {self.path(_OWNER)}",
+            )
+
+    def make(self, warehouse_id: str, label: str) -> None:
+        """Have the folder, of this warehouse. Raises SettingsError where it cannot be written, or is another's."""
         with self.usable():
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self.root / f".probe-{os.getpid()}"
             probe.touch()
             probe.unlink()
+            with (
+                contextlib.suppress(FileExistsError),  # of two that begin at once, one is refused
+                self.path(_OWNER).open("x", encoding="utf-8") as file,
+            ):
+                json.dump({"warehouse_id": warehouse_id, "label": label}, file)
+        self.require_own(warehouse_id)
 
 
 def folder_of(settings: Settings, warehouse: Warehouse) -> Folder:

@@ -13,6 +13,7 @@ from pyarrow import csv
 from loaders.errors import DataQualityError, UsageError
 from loaders.progress import Reporter
 from loaders.settings import Settings
+from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import content, landed, ledger, parts, swap
 from orchestration.archive import folder as folders
@@ -77,6 +78,7 @@ def restore(
     schema = warehouse.inner_schema("options")
     result = RestoreResult(view.name, request.dry_run)
     with archive_lock(warehouse):
+        folder.require_own(migrate.warehouse_id(warehouse))
         if not request.dry_run:
             swap.finish_begun(warehouse, folder, schema)
         with warehouse.connect() as conn:

@@ -19,6 +19,7 @@ import psycopg
 from loaders.errors import DataQualityError, PartialError, gravest
 from loaders.progress import Reporter
 from loaders.settings import Settings
+from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import closed, landed, ledger, rows, run, swap
 from orchestration.archive import folder as folders
@@ -84,6 +85,7 @@ def retain(
     result = RetentionResult(dry_run, before)
     folder = folders.folder_of(settings, warehouse)
     with archive_lock(warehouse):
+        folder.require_own(migrate.warehouse_id(warehouse))
         if not dry_run:
             swap.finish_begun(warehouse, folder, warehouse.inner_schema("options"))
         with warehouse.connect() as conn:

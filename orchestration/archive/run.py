@@ -1,6 +1,7 @@
 """Write what is closed and not archived yet, or changed since; see that what was written is still there."""
 
 import contextlib
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -12,6 +13,7 @@ import pyarrow as pa
 from loaders.errors import DataQualityError, SettingsError
 from loaders.progress import Reporter
 from loaders.settings import Settings
+from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import closed, compaction, content, ledger, parts, rows, swap
 from orchestration.archive import folder as folders
@@ -88,12 +90,14 @@ def archive(
     schema = warehouse.inner_schema("options")
     views = [find(name) for name in request.views] or list(VIEWS)
     result = ArchiveResult(request.dry_run, str(folder.root))
+    own = migrate.warehouse_id(warehouse)
     with archive_lock(warehouse):
+        folder.require_own(own)
         if not request.dry_run:
             result.finished = swap.finish_begun(warehouse, folder, schema)
         damaged = _damaged(warehouse, folder, schema, request.check, reporter)
         if not request.dry_run:
-            folder.make()
+            folder.make(own, f"{warehouse.label}, home {settings.home} on {socket.gethostname()}")
         with warehouse.connect() as conn:
             closed.judge_at(conn, warehouse, as_of)
             result.waiting = closed.waiting(conn, warehouse, as_of)

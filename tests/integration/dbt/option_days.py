@@ -70,4 +70,5 @@ def tables(conn: psycopg.Connection, names: tuple[str, ...]) -> list[list[str]]:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    found = (str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    return sorted(name for name in found if name != ".owner.json")

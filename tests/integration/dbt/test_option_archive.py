@@ -391,3 +391,22 @@ def test_the_warehouse_and_arrow_hash_odd_values_alike(conn: psycopg.Connection)
         found = list(_batches(copy, schema))
     assert of_sums(*sums) == content(found[0])
     assert found[0].num_rows == 7
+
+
+def test_the_archive_of_another_warehouse_is_left_alone(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse)
+    before = {name: (folder / name).read_bytes() for name in files(folder)}
+    days.execute("update ops.settings set value = 'other' where key = 'warehouse_id'")
+    days.execute("delete from ops.archive_partitions")
+    days.execute("delete from ops.archive_files")
+
+    for dry_run in (True, False):
+        with pytest.raises(SettingsError, match="another warehouse") as refused:
+            archived(settings, warehouse, dry_run=dry_run)
+    assert str(folder / ".owner.json") in refused.value.hint
+    assert {name: (folder / name).read_bytes() for name in files(folder)} == before
+
+    (folder / ".owner.json").unlink()
+    assert archived(settings, warehouse).files == 9
