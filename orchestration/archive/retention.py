@@ -21,7 +21,7 @@ from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse
-from orchestration.archive import closed, landed, ledger, rows, run, swap
+from orchestration.archive import closed, damage, landed, ledger, rows, swap
 from orchestration.archive import folder as folders
 from orchestration.archive.content import Content
 from orchestration.archive.folder import Damaged, Folder
@@ -272,7 +272,7 @@ class _Retention:
         if one.path not in self._checked:
             whole = ledger.find(conn, self._schema, paths=[one.path]) if one.is_compacted else [one]
             try:
-                run.check_contents(self._folder, whole)
+                damage.check_contents(self._folder, whole)
                 self._checked[one.path] = None
             except Damaged as error:
                 self._checked[one.path] = error

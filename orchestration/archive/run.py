@@ -1,4 +1,4 @@
-"""Write what is closed and not archived yet, or changed since; see that what was written is still there."""
+"""Write what is closed and not archived yet, or changed since."""
 
 import contextlib
 import socket
@@ -10,12 +10,12 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
-from loaders.errors import DataQualityError, SettingsError
+from loaders.errors import DataQualityError
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse
-from orchestration.archive import closed, compaction, content, ledger, parts, rows, swap
+from orchestration.archive import closed, compaction, damage, ledger, parts, rows, swap
 from orchestration.archive import folder as folders
 from orchestration.archive.content import Content
 from orchestration.archive.folder import Damaged, Folder
@@ -95,7 +95,7 @@ def archive(
         folder.require_own(own)
         if not request.dry_run:
             result.finished = swap.finish_begun(warehouse, folder, schema)
-        damaged = _damaged(warehouse, folder, schema, request.check, reporter)
+        damaged = damage.damaged(warehouse, folder, schema, request.check, reporter)
         if not request.dry_run:
             folder.make(own, f"{warehouse.label}, home {settings.home} on {socket.gethostname()}")
         with warehouse.connect() as conn:
@@ -125,7 +125,7 @@ def archive(
         )
         result.damaged = sorted({*result.damaged, *map(str, lost)})
         if request.check:
-            result.unknown = _unknown(warehouse, folder, schema)
+            result.unknown = damage.unknown(warehouse, folder, schema)
     return result
 
 
@@ -149,41 +149,6 @@ def _plan(
         days=(request.since, request.until),
         symbols=request.symbols,
     )
-
-
-def _damaged(
-    warehouse: Warehouse, folder: Folder, schema: str, check: bool, reporter: Reporter
-) -> dict[str, Damaged]:
-    """Files that are gone or of another size; with `check` also those that give back something else.
-
-    Raises SettingsError where none is there: what is written to a disk that is not mounted is lost with the mount.
-    """
-    with warehouse.connect() as conn:
-        files = ledger.files(conn, schema)
-        held: dict[str, list[Partition]] = {}
-        for one in ledger.find(conn, schema) if check else ():
-            held.setdefault(one.path, []).append(one)
-    with folder.usable():
-        if files and not check and not any(folder.path(file.path).exists() for file in files):
-            raise SettingsError(
-                f"none of the {len(files):,} files of the archive is in {folder.root} ({folder.origin})",
-                hint="is its disk mounted, was it moved? Where it is lost, quotemill archive --check writes anew "
-                "what the warehouse has",
-            )
-    if check:
-        reporter.start("check", len(files))
-    found = {}
-    for file in files:
-        try:
-            folders.check_size(folder.path(file.path), file.size_bytes)
-            if check:
-                check_contents(folder, held.get(file.path, []))
-        except Damaged as error:
-            found[file.path] = error
-            reporter.line(f"damaged: {error}")
-        if check:
-            reporter.advance("check", 1)
-    return found
 
 
 def _rescue(
@@ -221,24 +186,6 @@ def _rescue(
             continue
         swap.swap(warehouse, folder, schema, [path], new.values())
         del damaged[path]
-
-
-def _unknown(warehouse: Warehouse, folder: Folder, schema: str) -> list[str]:
-    with warehouse.connect() as conn:
-        known = {file.path for file in ledger.files(conn, schema)}
-    found = (path.relative_to(folder.root) for path in folder.root.glob("view=*/**/*.parquet"))
-    return sorted(name for name in map(str, found) if name not in known)
-
-
-def check_contents(folder: Folder, held: Sequence[Partition]) -> None:
-    """Read a file, whose partitions are `held`, and compare. Raises Damaged."""
-    if not held:
-        return
-    path = folder.path(held[0].path)
-    folders.check_size(path, held[0].size_bytes)
-    found = folders.contents_of(path, None if held[0].is_compacted else held[0].place)
-    if wrong := content.difference({p.place: p.content for p in held}, found):
-        raise Damaged(path, f"it does not give back {' '.join(map(str, wrong[0]))} as archived")
 
 
 class _Day:
