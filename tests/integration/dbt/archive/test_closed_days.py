@@ -43,21 +43,6 @@ from tests.integration.dbt.raw_options import open_interest, quote, slots
 ONE = "date=2026-11-24/underlying=BRK%20B/exchange=SMART/part-0.parquet"
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return settings_in(tmp_path)
-
-
-@pytest.fixture
-def folder(settings: Settings) -> Path:
-    return settings.home / "archive"
-
-
-@pytest.fixture
-def days(option_days: str, conn: psycopg.Connection) -> psycopg.Connection:
-    return conn
-
-
 def test_a_closed_day_becomes_a_file_for_each_underlying_once(
     days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:

@@ -40,21 +40,6 @@ class Killed(BaseException):
     """Nothing of ours catches it."""
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return settings_in(tmp_path)
-
-
-@pytest.fixture
-def folder(settings: Settings) -> Path:
-    return settings.home / "archive"
-
-
-@pytest.fixture
-def days(option_days: str, conn: psycopg.Connection) -> psycopg.Connection:
-    return conn
-
-
 def rows(folder: Path) -> dict[str, list[str]]:
     """What a reader of the whole folder finds, by the columns that all files have."""
     found = {}

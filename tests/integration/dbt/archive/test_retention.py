@@ -31,7 +31,6 @@ from tests.integration.dbt.option_days import (
     WEDNESDAY,
     archived,
     read,
-    settings_in,
     tables,
 )
 from tests.integration.dbt.raw import land
@@ -41,21 +40,6 @@ from tests.integration.dbt.raw_options import quote
 LATER = datetime(2027, 1, 24, 15, tzinfo=UTC)
 WHOLE = "select symbol, trade_date, count(*)::int from raw_ib.chain_snapshot group by 1, 2 order by 2, 1"
 SMALL = "view=chain_intraday/date=2026-11-24/underlying=BRK%20B/exchange=SMART/part-0.parquet"
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return settings_in(tmp_path)
-
-
-@pytest.fixture
-def folder(settings: Settings) -> Path:
-    return settings.home / "archive"
-
-
-@pytest.fixture
-def days(option_days: str, conn: psycopg.Connection) -> psycopg.Connection:
-    return conn
 
 
 def retained(
