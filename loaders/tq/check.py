@@ -30,10 +30,9 @@ def check(settings: Settings, _: datetime) -> Checked:
             f"{LACKING}: of ticks only the newest {NEWEST:,} of a contract land, all else as for any account"
         )
     return Checked(
-        f"the futures servers let {tq.account} in; {told}",
+        f"the futures servers let the account in; {told}",
         tuple(warnings),
         {
-            "account": tq.account,
             "contracts": counts,
             "newest_quote": seen,
             "history_of_ticks": history,

@@ -13,7 +13,9 @@ VARIETY = r"^[A-Z]+\.[A-Za-z]+$"
 class TqSettings(Section):
     """China futures by TqSdk. Times in seconds."""
 
-    account: str | None = Field(None, description="name of the account at shinnytech")
+    account: SecretStr | None = Field(
+        None, description="name of the account at shinnytech; shown nowhere"
+    )
     password: SecretStr | None = Field(None, description="its password; shown nowhere")
     varieties: list[Annotated[str, Field(pattern=VARIETY)]] = Field(
         ["SHFE.cu"], min_length=1, description="varieties to load, EXCHANGE.variety"
@@ -69,9 +71,8 @@ class TqSettings(Section):
 
     @field_validator("account", "password")
     @classmethod
-    def _none_if_empty(cls, value: Any) -> Any:
-        text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        return value if text else None
+    def _none_if_empty(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value and value.get_secret_value() else None
 
     @field_validator("auth_url", "holiday_url", "cont_table_url")
     @classmethod

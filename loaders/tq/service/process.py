@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from loaders.engine.outcome import Stopped
 from loaders.tq.errors import (
@@ -34,6 +35,7 @@ from loaders.tq.errors import (
 from loaders.tq.settings import TqSettings
 
 PROGRAM = "loaders.tq.service.client"
+HIDDEN = "***"  # in place of account and password
 LOOK_EVERY = 0.1  # seconds between two looks at `stop`
 KEPT_VARIABLES = (
     *("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"),
@@ -56,8 +58,11 @@ class ClientProcess:
         self.days = 0  # of ticks that it was asked for
         home.mkdir(parents=True, mode=0o700)
         self._errors = home / "printed.txt"
-        secret = settings.password.get_secret_value() if settings.password else ""
-        access = {"account": settings.account or "", "password": secret, "md_url": settings.md_url}
+        account, password = (
+            secret.get_secret_value() if secret else ""
+            for secret in (settings.account, settings.password)
+        )
+        access = {"account": account, "password": password, "md_url": settings.md_url}
         with self._errors.open("wb") as printed:
             self._popen = subprocess.Popen(
                 [sys.executable, "-P", "-m", PROGRAM],
@@ -111,7 +116,8 @@ class ClientProcess:
             elif "item" in message:
                 yield message["item"]
             elif "error" in message:
-                raise _raised(message["error"])
+                told = message["error"]
+                raise _raised(told | {"message": self._masked(told["message"])})
             else:
                 self._result = message["result"]
                 return
@@ -159,9 +165,15 @@ class ClientProcess:
         except OSError:
             lines = []
         last = lines[-1] if lines else "it printed nothing"
-        if self._settings.password:
-            last = last.replace(self._settings.password.get_secret_value(), "***")
-        return f"exit code {code}, {last}"
+        return f"exit code {code}, {self._masked(last)}"
+
+    def _masked(self, text: str) -> str:
+        """`text` without account and password, as they are and as an address has them."""
+        for secret in filter(None, (self._settings.account, self._settings.password)):
+            plain = secret.get_secret_value()
+            for form in (plain, quote(plain, safe=""), quote_plus(plain)):
+                text = text.replace(form, HIDDEN)
+        return text
 
 
 def _environment(settings: TqSettings, home: Path) -> dict[str, str]:

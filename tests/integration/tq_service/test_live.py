@@ -58,7 +58,7 @@ def test_a_connected_client_sees_the_market_move(
             watcher.stdin.flush()
             return json.loads(watcher.stdout.readline())
 
-        access = {"account": settings.account, "password": sandbox.settings()["password"]}
+        access = {name: sandbox.settings()[name] for name in ("account", "password")}
         assert say(access | {"md_url": settings.md_url}) != main
         for clock in (datetime.combine(first_day, time(10)), end):
             sandbox.set_clock(clock)

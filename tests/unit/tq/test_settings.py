@@ -1,4 +1,4 @@
-"""Section `tq`: lists, addresses, and a password that nothing shows."""
+"""Section `tq`: lists, addresses, and an account with a password that nothing shows."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,14 +12,20 @@ from loaders.tq.check import check
 SECRET = "p@ss w/rd:1"
 
 
-def test_the_password_is_shown_nowhere(tmp_path: Path) -> None:
+def test_account_and_password_are_shown_nowhere(tmp_path: Path) -> None:
     environ = {"QUOTEMILL_TQ__ACCOUNT": "somebody", "QUOTEMILL_TQ__PASSWORD": SECRET}
     settings = load_settings(environ, cwd=tmp_path)
-    assert settings.tq.password is not None
-    assert settings.tq.password.get_secret_value() == SECRET
-    for shown in (repr(settings), str(settings.tq), settings.model_dump_json()):
-        assert SECRET not in shown
-        assert "somebody" in shown
+    for held, given in ((settings.tq.account, "somebody"), (settings.tq.password, SECRET)):
+        assert held is not None
+        assert held.get_secret_value() == given
+        for shown in (repr(settings), str(settings.tq), settings.model_dump_json()):
+            assert given not in shown
+
+
+@pytest.mark.parametrize("name", ["ACCOUNT", "PASSWORD"])
+def test_an_empty_account_is_none(name: str, tmp_path: Path) -> None:
+    settings = load_settings({f"QUOTEMILL_TQ__{name}": ""}, cwd=tmp_path)
+    assert getattr(settings.tq, name.lower()) is None
 
 
 def test_a_mistake_beside_the_password_does_not_tell_it(tmp_path: Path) -> None:

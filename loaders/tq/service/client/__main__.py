@@ -83,9 +83,8 @@ def main() -> None:
             tell({"result": CALLS[request["call"]](session, **request["args"])})
         except BaseException as error:
             failure = failure_of(error)
-            secret = access["password"] or "\0"
-            message = str(failure).replace(secret, "***")
-            tell({"error": {"kind": failure.kind, "message": message, "symbols": failure.symbols}})
+            told = {"message": str(failure), "symbols": failure.symbols}
+            tell({"error": {"kind": failure.kind, **told}})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,49 @@
+"""What a client says or prints reaches nobody with the account or the password in it."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders.tq.errors import TqAuthError, TqTransport
+from loaders.tq.service.process import ClientProcess
+from loaders.tq.settings import TqSettings
+
+ACCOUNT, PASSWORD = "some body@home", "p@ss word"
+IN_AN_ADDRESS = ("some%20body%40home", "some+body%40home")
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """A client that is a shell's program."""
+    made: list[ClientProcess] = []
+
+    def start(program: str) -> ClientProcess:
+        script = tmp_path / "client"
+        script.write_text(f"#!/bin/sh\nread access\nread request\n{program}\n")
+        script.chmod(0o700)
+        monkeypatch.setattr(sys, "executable", str(script))
+        settings = TqSettings.model_validate({"account": ACCOUNT, "password": PASSWORD})
+        made.append(ClientProcess(settings, tmp_path / "home", lambda: False, lambda _: None))
+        return made[-1]
+
+    yield start
+    for process in made:
+        process.kill()
+
+
+def test_an_error_of_the_client_tells_neither(client: Callable[..., ClientProcess]) -> None:
+    said = f"{ACCOUNT} with {PASSWORD} at /users/{IN_AN_ADDRESS[0]}?name={IN_AN_ADDRESS[1]}"
+    answer = json.dumps({"error": {"kind": "auth", "message": said, "symbols": []}})
+    with pytest.raises(TqAuthError) as refused:
+        client(f"echo '{answer}'; read more").ask("login", {})
+    assert str(refused.value).endswith(" *** with *** at /users/***?name=***")
+
+
+def test_the_last_words_of_a_client_tell_neither(client: Callable[..., ClientProcess]) -> None:
+    with pytest.raises(TqTransport) as ended:
+        client('echo "$access" >&2; exit 3').ask("login", {})
+    assert 'exit code 3, {"account": "***", "password": "***"' in str(ended.value)
