@@ -2,10 +2,9 @@
 
 import functools
 import gc
-import importlib
+import importlib.util
 import os
 import secrets
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -26,10 +25,8 @@ from orchestration import build
 from tests.homes import new_home, scratch
 
 ROOT = Path(__file__).parent.parent
-# `ib_async` lets the client's successor take its place, in an environment that has it
+# `ib_async` for an environment that has the client's successor and not the client
 IB_LIBRARY = os.environ.get("IB_LIBRARY", "ib_insync")
-if IB_LIBRARY != "ib_insync":
-    sys.modules["ib_insync"] = importlib.import_module(IB_LIBRARY)
 DBT_DATABASE = "dbt"
 # for pytest's folders, for ours, and for those of the processes that tests start
 for name in ("PYTEST_DEBUG_TEMPROOT", "TMPDIR"):
@@ -46,6 +43,15 @@ def require(name: str, present: bool, reason: str) -> None:
     if name in os.environ.get("QUOTEMILL_REQUIRE", "").split(","):
         pytest.fail(f"QUOTEMILL_REQUIRE names {name}, but {reason}")
     pytest.skip(reason)
+
+
+def require_ib() -> None:
+    """Skip where the gateway's client is not installed, or another one than the run is to show."""
+    if IB_LIBRARY != "ib_insync" and importlib.util.find_spec("ib_insync"):
+        pytest.fail(f"ib_insync is installed and goes before {IB_LIBRARY}, of which this run is")
+    require(
+        "ib", importlib.util.find_spec(IB_LIBRARY) is not None, f"{IB_LIBRARY} is not installed"
+    )
 
 
 def spare_dbt(patch: pytest.MonkeyPatch) -> None:

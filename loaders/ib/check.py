@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from loaders.engine.source import Checked
 from loaders.ib import universe
-from loaders.ib.request import check_client
+from loaders.ib.service.library import check_client
 from loaders.settings import Settings
 
 WORDS = {1: "live", 2: "frozen", 3: "delayed", 4: "delayed and frozen", None: "no"}

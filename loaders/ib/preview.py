@@ -21,7 +21,8 @@ from loaders.ib.discovery import Reference, candidates
 from loaders.ib.errors import NotPermitted, UnknownUnderlying
 from loaders.ib.pacing import burst_of, seconds_for
 from loaders.ib.planner import SlotPlan
-from loaders.ib.request import BOTH, STATE, check_client, check_request, parts, task_of
+from loaders.ib.request import BOTH, STATE, check_request, parts, task_of
+from loaders.ib.service.library import check_client
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import Session, session_after, session_on
 from loaders.settings import Settings

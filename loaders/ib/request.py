@@ -4,7 +4,6 @@ A request's mode is its task. What a person types (`--slot now`) or the clock as
 named slots and days once (`resolve`), so that a retry means the same ones.
 """
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -17,7 +16,7 @@ from loaders.engine.request import LoadRequest
 from loaders.errors import NotDue, SettingsError, UsageError
 from loaders.ib import stored, universe
 from loaders.ib.agenda import Agenda, oldest_set
-from loaders.ib.errors import IbMissing
+from loaders.ib.service.library import check_client
 from loaders.ib.slots import NEW_YORK, Slot, date_in_new_york, slot_of
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
@@ -42,14 +41,6 @@ HINT = "loaders run ib --task discover|snapshot|close|enrich"
 def missing_settings(settings: Settings) -> str | None:
     """Why this source cannot be loaded with these settings, or None."""
     return None if settings.ib.host else "IB_HOST is not set"
-
-
-def check_client() -> None:
-    """Raises IbMissing where the client is not installed."""
-    if not any(importlib.util.find_spec(name) for name in ("ib_insync", "ib_async")):
-        raise IbMissing(
-            "the gateway's client ib_insync is not installed", hint="pip install 'quotemill[ib]'"
-        )
 
 
 def check_request(settings: Settings, request: LoadRequest) -> None:

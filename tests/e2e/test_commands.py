@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.commands import Place, copy_project, sandbox
 from tests.homes import new_home
 
-HEAVY = ("dlt", "dbt", "tqsdk", "ib_insync", "pandas")
+HEAVY = ("dlt", "dbt", "tqsdk", "ib_insync", "ib_async", "pandas")
 CLOSE = "2025-06-30T18:00"  # where the sandbox's clock stands
 
 

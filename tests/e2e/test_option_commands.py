@@ -3,7 +3,6 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -11,7 +10,7 @@ import pytest
 
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import World
-from tests.conftest import require
+from tests.conftest import require_ib
 from tests.e2e.commands import ROOT, Place
 
 SMOKE = ROOT / "docs" / "how-to" / "ib-smoke.toml"
@@ -19,7 +18,7 @@ SMOKE = ROOT / "docs" / "how-to" / "ib-smoke.toml"
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[IbSandbox]:
-    require("ib", find_spec("ib_insync") is not None, "the extra ib is not installed")
+    require_ib()
     with IbSandbox(World(["AAPL"]), clock="2026-11-19T09:25:00") as sandbox:
         yield sandbox
 

@@ -1,9 +1,10 @@
-"""One connection to a gateway: the only module that knows ib_insync, and lets none of its types out.
+"""One connection to a gateway: the only module that knows ib_insync, and ib_async in its place.
+None of their types gets out.
 
 Every question has a number of its own, a new contract object, and an end: an answer, an error of that
 number, a lost connection, or a deadline that the caller sets. The library's own convenience calls tell
 none of these apart, and hand out the values of an earlier request again. So the requests are made as
-the library itself makes them (`startReq`, `startTicker`), which its successor ib_async does alike.
+the library itself makes them (`startReq`, `startTicker`), which both do alike.
 """
 
 import asyncio
@@ -12,8 +13,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
-
-from ib_insync import IB, Contract
 
 from loaders.ib.errors import GatewayGone, GatewayTimeout
 from loaders.ib.service.error_codes import GATEWAY_GONE, NO_ANSWER, meaning_of
@@ -33,6 +32,11 @@ from loaders.ib.service.raw import (
     Details,
     Tick,
 )
+
+try:
+    from ib_insync import IB, Contract
+except ImportError:  # where both are installed, the first
+    from ib_async import IB, Contract
 
 # its lines hold positions and account numbers; what matters comes through `errorEvent`
 for name in ("ib_insync", "ib_async"):

@@ -5,7 +5,6 @@ loop never sleeps and a test needs no time.
 """
 
 import asyncio
-import importlib.util
 import threading
 import time
 from collections import deque
@@ -15,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loaders.errors import SettingsError
-from loaders.ib.errors import ClientIdInUse, GatewayGone, IbMissing
+from loaders.ib.errors import ClientIdInUse, GatewayGone
 from loaders.ib.service import capture, discovery
 from loaders.ib.service.capture import Batch, Stamp
 from loaders.ib.service.events import EventLog
@@ -36,6 +35,7 @@ from loaders.ib.service.gateway import (
     Underlying,
     machine_clock,
 )
+from loaders.ib.service.library import check_client
 from loaders.ib.service.look import Patience, has_quote, look_at
 from loaders.ib.settings import IbSettings
 
@@ -71,8 +71,7 @@ def gateway(
         raise SettingsError(
             "no gateway is named", hint="set IB_HOST, or host in the section [ib] of quotemill.toml"
         )
-    if importlib.util.find_spec("ib_insync") is None:
-        raise IbMissing("the client of IB is not installed", hint="pip install 'quotemill[ib]'")
+    check_client()
     live = LiveGateway(settings, clock, sleep, cancelling, first_waits)
     try:
         yield live

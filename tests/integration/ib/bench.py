@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.splits import Split
 from loaders.sandbox.ib.world import World
 from loaders.settings import Settings, load_settings
-from tests.conftest import require
+from tests.conftest import require_ib
 
 # two strikes an expiry, of three months; no pause of the real clock
 QUICK: dict[str, Any] = {
@@ -144,7 +143,7 @@ def bench(
     **ib: Any,
 ) -> Iterator[Bench]:
     """Serve a small market. Pauses move the sandbox's clock and take no time."""
-    require("ib", find_spec("ib_insync") is not None, "the extra ib is not installed")
+    require_ib()
     home.mkdir(exist_ok=True)
     given = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)}
     with (

@@ -1,6 +1,5 @@
 """The real client against the sandbox. Tests where nothing goes wrong share a sandbox and a connection."""
 
-import importlib.util
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from loaders.ib.settings import IbSettings
 from loaders.sandbox.ib.listing import Instrument
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import World
-from tests.conftest import require
+from tests.conftest import require_ib
 
 QUICK = {"quote_timeout": 3.0, "settle": 0.05, "connectivity_wait": 3.0, "connect_timeout": 5.0}
 Opened = Callable[..., Gateway]
@@ -23,8 +22,7 @@ Opened = Callable[..., Gateway]
 
 @pytest.fixture(scope="session", autouse=True)
 def _client_is_there() -> None:
-    present = importlib.util.find_spec("ib_insync") is not None
-    require("ib", present, "the extra ib is not installed")
+    require_ib()
 
 
 @pytest.fixture(scope="module")

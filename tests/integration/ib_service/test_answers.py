@@ -3,15 +3,24 @@
 import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from importlib import import_module
 
 import pytest
 
+from loaders.ib import service
 from loaders.ib.errors import UnknownUnderlying
 from loaders.ib.service.gateway import Candidate, Gateway, Quote
+from loaders.ib.service.library import check_client
+from loaders.ib.service.live import gateway
 from loaders.sandbox.ib.service import IbSandbox
-from loaders.sandbox.ib.world import Query
+from loaders.sandbox.ib.world import Query, World
 from tests.conftest import IB_LIBRARY
-from tests.integration.ib_service.conftest import candidate_of, listed, some_contracts
+from tests.integration.ib_service.conftest import (
+    candidate_of,
+    listed,
+    settings_for,
+    some_contracts,
+)
 
 TEN = datetime(2026, 11, 19, 15, tzinfo=UTC)
 TODAY = date(2026, 11, 19)
@@ -47,6 +56,20 @@ def test_it_tells_its_time_and_what_its_rows_come_from(shared: Gateway) -> None:
     assert shared.source() == "SANDBOX"
     client = sys.modules["loaders.ib.service.ib_client"].IB
     assert client.__module__.startswith(IB_LIBRARY)
+
+
+def test_the_successor_alone_takes_the_client_s_place(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the successor's name alone; the client stands in for it where it is not installed itself."""
+    loaded = import_module("loaders.ib.service.ib_client")
+    monkeypatch.setattr(service, "ib_client", loaded)  # to be there again afterwards
+    monkeypatch.delitem(sys.modules, loaded.__name__)
+    monkeypatch.setitem(sys.modules, "ib_async", import_module(IB_LIBRARY))
+    monkeypatch.setitem(sys.modules, "ib_insync", None)
+    check_client()
+    with IbSandbox(world) as served, gateway(settings_for(served)) as alone:
+        assert alone.source() == "SANDBOX"
 
 
 def test_a_stock_its_close_and_what_is_listed(shared: Gateway, sandbox: IbSandbox) -> None:

@@ -1,7 +1,6 @@
 """What a moment of New York is for."""
 
 from datetime import UTC, date, datetime, timedelta
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from loaders.ib.settings import IbSettings
 from loaders.ib.slots import NEW_YORK
 from loaders.ib.stored import Queued
 from loaders.settings import Settings
-from tests.conftest import require
+from tests.conftest import require_ib
 
 
 def at(text: str, **ib: Any) -> Agenda:
@@ -189,7 +188,7 @@ def test_a_task_by_name_or_by_its_option_is_one_load() -> None:
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused(request_: LoadRequest, says: str) -> None:
-    require("ib", find_spec("ib_insync") is not None, "the extra ib is not installed")
+    require_ib()
     with pytest.raises(UsageError) as caught:
         requests.check_request(IB, request_)
     assert says in str(caught.value)
@@ -203,7 +202,7 @@ def test_without_a_gateway_the_settings_are_what_is_wrong() -> None:
 
 
 def test_a_retry_names_no_task_and_a_load_does() -> None:
-    require("ib", find_spec("ib_insync") is not None, "the extra ib is not installed")
+    require_ib()
     requests.check_request(IB, asked())
     with pytest.raises(UsageError, match="of one task"):
         requests.resolve(IB, None, asked(), new_york("2026-11-19T10:00:00"))

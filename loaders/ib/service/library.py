@@ -1,0 +1,18 @@
+"""Which of the gateway's clients is installed: ib_insync or, where that is not, its successor ib_async.
+
+Only looked up here; ib_client.py alone imports it.
+"""
+
+import importlib.util
+
+from loaders.ib.errors import IbMissing
+
+LIBRARIES = ("ib_insync", "ib_async")
+
+
+def check_client() -> None:
+    """Raises IbMissing where neither client is installed."""
+    if not any(importlib.util.find_spec(name) for name in LIBRARIES):
+        raise IbMissing(
+            "the gateway's client ib_insync is not installed", hint="pip install 'quotemill[ib]'"
+        )
