@@ -86,6 +86,7 @@ def _verify_ticks(repair: bool, as_of: str | None, json: bool) -> None:
     from loaders.engine import load
     from loaders.engine.request import LoadRequest
     from loaders.tq import verify as ticks
+    from loaders.tq.repair import take_out
 
     settings = load_settings()
     with reporter() as told:
@@ -93,7 +94,7 @@ def _verify_ticks(repair: bool, as_of: str | None, json: bool) -> None:
         found = ticks.verify(settings, warehouse, told)
     first = found.differences
     if repair and first:
-        ticks.take_out(settings, warehouse)
+        take_out(settings, warehouse)
         keys = found.repairable or None
         request = LoadRequest(
             "tq", mode="ticks", keys=keys, datasets=None if keys else ("tick_index",)

@@ -14,6 +14,7 @@ from loaders.tq.errors import TqMissing
 from loaders.tq.settings import VARIETY
 
 MAPPING, TICKS = "mapping", "ticks"
+TICK_LANE = "tq_ticks"
 OF_MAPPING = ("trading_day", "trading_session", "contract", "main_events", "contract_daily")
 OF_TICKS = ("ticks", "tick_index", "no_data_day")
 # a contract-day, as verification asks for one
@@ -84,7 +85,7 @@ def parts(_: Settings, request: LoadRequest, __: datetime | None) -> Sequence[Lo
 
 def lane(request: LoadRequest) -> str:
     """A load of ticks may take weeks, and never blocks the evening's main contracts."""
-    return "tq_ticks" if request.mode == TICKS else "tq"
+    return TICK_LANE if request.mode == TICKS else "tq"
 
 
 def when_busy(_: Settings, request: LoadRequest) -> Literal["fail", "skip", "wait"]:

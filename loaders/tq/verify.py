@@ -80,11 +80,3 @@ def _of_day(store: TickStore, row: IndexRow) -> Iterator[Difference]:
         told, there = getattr(row, name), getattr(now, name)
         if told != there:
             yield Difference(key, f"{name}: the index says {told}, the ticks {there}", True)
-
-
-def take_out(settings: Settings, warehouse: Warehouse) -> int:
-    """Flag what is still seen of superseded days; how many ticks."""
-    with closing(open_store(settings, warehouse)) as store:
-        theirs = foreign(store, warehouse_id(warehouse))
-        gone = [r for r in store.index() if r.status != "complete" and r.symbol not in theirs]
-        return sum(store.supersede(row.symbol, row.contract, row.trading_day) for row in gone)

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from loaders.cli import verify as commands
-from loaders.errors import DataQualityError, UsageError
+from loaders.engine.lock import load_lock
+from loaders.errors import DataQualityError, LockHeldError, UsageError
 from loaders.progress import Silent
 from loaders.tq.verify import Verified, verify
 from loaders.warehouse.postgres import open_warehouse
@@ -16,6 +17,7 @@ from tests.integration.tq.test_ticks import asked_days
 from tests.integration.tq.worlds import DAYS, INDEX, NEW, OLD, ROLL, TRADED
 
 TICKS = "ticks.ghtrader_ticks_main_l5_v2"
+DAY_INDEX = "ticks.ghtrader_symbol_day_index_v2"
 
 
 def verified(made: Bench) -> Verified:
@@ -65,6 +67,21 @@ def test_every_difference_is_named_and_a_repair_downloads_just_those_days(
     assert ", 0 differences, " in capsys.readouterr().out.replace(": ", ", ")
     assert made.rows(INDEX) == before
     assert verified(made).differences == ()
+
+
+def test_a_repair_writes_nothing_while_a_load_of_ticks_runs(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outgrown = "trading_day = '2025-10-15'"
+    made.execute(f"update {DAY_INDEX} set status = 'superseded' where {outgrown}")
+    monkeypatch.setattr(commands, "load_settings", lambda: made.settings)
+    seen = f"select count(*) from {TICKS} where {outgrown} and not is_deleted"
+    with load_lock(open_warehouse(made.settings), "tq_ticks"):
+        with pytest.raises(LockHeldError, match="another load of tq_ticks holds the lock"):
+            commands.verify_command("tq", repair=True)
+        assert made.rows(seen) == [(150,)]
+    commands.verify_command("tq", repair=True, as_of=made.sandbox.clock.isoformat())
+    assert made.rows(seen) == [(0,)]
 
 
 def test_a_manifest_tells_what_was_built_and_is_checked_against_what_is_there(made: Bench) -> None:
