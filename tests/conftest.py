@@ -1,5 +1,6 @@
 """What every test may ask for: real data, a server, databases empty or filled, dbt's parsed project."""
 
+import asyncio
 import functools
 import gc
 import importlib.util
@@ -112,6 +113,24 @@ def _settings_come_from_tests_alone(tmp_path_factory: pytest.TempPathFactory) ->
         tls = "httpx._transports.default.create_ssl_context"
         patch.setattr(tls, functools.cache(httpx.create_ssl_context))
         spare_dbt(patch)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_event_loop_waits_for_the_database() -> Iterator[None]:
+    """Whoever asks the warehouse on an event loop, on which requests are in flight, fails."""
+
+    def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def ask(*args: Any, **options: Any) -> Any:
+            assert asyncio._get_running_loop() is None, "the warehouse is asked on an event loop"
+            return method(*args, **options)
+
+        return ask
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("ask", "connect"):
+            patch.setattr(Warehouse, name, guarded(getattr(Warehouse, name)))
         yield
 
 

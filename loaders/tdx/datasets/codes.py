@@ -21,7 +21,8 @@ from loaders.tdx.service.client import TdxClient
 
 KEY = "all"
 KEPT_SHARE = 0.95
-MOST_DELISTED, DELISTED_SHARE = 5, 0.005  # of one day
+# as many as no exchange delists in a day are a failure, once: the next list is compared with them
+MOST_DELISTED, DELISTED_SHARE = 5, 0.005
 
 
 @dataclass(frozen=True)
@@ -36,29 +37,26 @@ class Security:
 def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
     """The one outcome: what the lists hold now, and what vanished from them."""
     before = run.ask(known)
+    vanished: list[str] = []
 
     async def lists() -> Outcome:
         found = await listed(run.client, run.settings.indices, before)
         merged = merge(found, before)
-        rows = records_of(merged, run.clock())
-        return Outcome(KEY, rows, cursor=run.today, failure=_vanished(run, merged, before))
+        vanished.extend(s.code for s in merged if not s.is_listed and before[s.code].is_listed)
+        failure = None
+        if len(vanished) > max(MOST_DELISTED, DELISTED_SHARE * len(before)):
+            failure = f"{_listed_no_more(vanished)}, …; is the service's list whole?"
+        return Outcome(KEY, records_of(merged, run.clock()), cursor=run.today, failure=failure)
 
-    return run.whole(KEY, lists())
+    [outcome] = run.whole(KEY, lists())
+    # not on the event loop: the warning is written to the warehouse too
+    if vanished and not outcome.failure:
+        run.load.warn(f"codes: {_listed_no_more(vanished)}")
+    yield outcome
 
 
-def _vanished(
-    run: Context, merged: Sequence[Security], before: Mapping[str, Security]
-) -> str | None:
-    """Says which codes are listed no more. As many as no exchange delists in a day are a failure,
-    once: they are what the next list is compared with."""
-    gone = [s.code for s in merged if not s.is_listed and before[s.code].is_listed]
-    if not gone:
-        return None
-    text = f"{len(gone)} codes are listed no more: {', '.join(gone[:5])}"
-    if len(gone) > max(MOST_DELISTED, DELISTED_SHARE * len(before)):
-        return f"{text}, …; is the service's list whole?"
-    run.load.warn(f"codes: {text}")
-    return None
+def _listed_no_more(codes: Sequence[str]) -> str:
+    return f"{len(codes)} codes are listed no more: {', '.join(codes[:5])}"
 
 
 async def listed(

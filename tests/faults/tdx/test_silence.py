@@ -126,19 +126,18 @@ def test_codes_that_vanish_from_the_list_are_named_and_many_are_a_failure_once(
 ) -> None:
     market_bench.load(datasets=BARS)
     monkeypatch.setattr(codes, "KEPT_SHARE", 0.5)
-    real = codes.listed
-
-    async def fewer(*given: Any) -> Any:
-        return [s for s in await real(*given) if s.code != "sh600000"]
-
-    monkeypatch.setattr(codes, "listed", fewer)
+    market_bench.sandbox.faults.add("codes-vanish:code=sh600000")
     result = market_bench.load(datasets=BARS)
     assert result.exit_code == 0
-    assert any("1 codes are listed no more: sh600000" in text for text in result.warnings)
+    named = "codes: 1 codes are listed no more: sh600000"
+    assert named in result.warnings
+    assert (named,) in market_bench.rows(
+        "select event from ops.ingestion_logs where job_id = %s", result.job_id
+    )
 
-    monkeypatch.setattr(codes, "listed", real)
+    market_bench.sandbox.faults.clear()
     market_bench.load(datasets=BARS)
-    monkeypatch.setattr(codes, "listed", fewer)
+    market_bench.sandbox.faults.add("codes-vanish:code=sh600000")
     monkeypatch.setattr(codes, "MOST_DELISTED", 0)
     assert market_bench.load(datasets=BARS).exit_code == 6
     assert market_bench.load(datasets=BARS).exit_code == 0
