@@ -53,16 +53,7 @@ def _outcome(run: Context, day: Scheduled, answer: TickAnswer | Exception | None
     """`answer`: None where the account may not have one."""
     key = key_text(day.key)
     try:
-        if answer is None or isinstance(answer, TqPermissionError):
-            return _recent(run, day)
-        if isinstance(answer, Exception):
-            raise answer
-        if not answer.rows or lacking(_volumes(answer), _traded(run, day)):
-            answer = _asked_again(run, day, answer)
-        if not answer.rows:
-            stays = kept(run, day, None, HISTORY)
-            return stays or without_ticks(run, day, answer, _traded(run, day))
-        return _landed(run, day, _taken(answer), HISTORY)
+        return _recent(run, day) if answer is None else _by_history(run, day, answer)
     except (Stopped, StoreError, WarehouseAway):
         raise
     except NotAsked as error:
@@ -73,6 +64,21 @@ def _outcome(run: Context, day: Scheduled, answer: TickAnswer | Exception | None
         return Outcome(key, failure=said(error), gone=gone(error))
     except (UpstreamError, DataQualityError) as error:
         return given_up(run, day, said(error))
+
+
+def _by_history(run: Context, day: Scheduled, answer: TickAnswer | Exception) -> Outcome:
+    """Either session may be told that the account may not: it may lose the permission in between."""
+    try:
+        if isinstance(answer, Exception):
+            raise answer
+        if not answer.rows or lacking(_volumes(answer), _traded(run, day)):
+            answer = _asked_again(run, day, answer)
+    except TqPermissionError:
+        return _recent(run, day)
+    if not answer.rows:
+        stays = kept(run, day, None, HISTORY)
+        return stays or without_ticks(run, day, answer, _traded(run, day))
+    return _landed(run, day, _taken(answer), HISTORY)
 
 
 def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcome:

@@ -1,5 +1,7 @@
 """Accounts without the history of ticks: what becomes of days whose newest ticks did not come."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -9,8 +11,15 @@ import pytest
 from loaders.errors import UpstreamError
 from loaders.tq.backlog import Scheduled
 from loaders.tq.datasets import ticks
-from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, UnknownSymbol
-from loaders.tq.recent import REACH, obtainable
+from loaders.tq.errors import (
+    TqAnswerError,
+    TqClientError,
+    TqPermissionError,
+    TqTimeout,
+    UnknownSymbol,
+)
+from loaders.tq.recent import NO_PERMISSION, REACH, obtainable
+from loaders.tq.service.answers import TickAnswer
 
 DAYS = [date(2025, 10, day) for day in range(1, 1 + REACH + 2)]
 OLD, NEW = "SHFE.cu2510", "SHFE.cu2511"
@@ -57,6 +66,23 @@ def test_newest_ticks_that_did_not_come_are_a_failure_and_no_day_that_cannot_be_
     found = ticks._outcome(run, newest, None)
     assert found.failure == f"newest ticks: {error}"  # of this load, and nothing is put on record
     assert run.asked == [NEW]
+
+
+@pytest.mark.parametrize("refused", ["first", "second"])
+def test_a_permission_that_ends_between_two_sessions_ends_no_load(refused: str) -> None:
+    lost = TqPermissionError("no tq_dl")
+    run = running(TqTimeout("no sign of life"))
+    run.days, run.ask = DAYS, lambda _: None
+    run.recent[NEW] = {}
+
+    @contextmanager
+    def another() -> Iterator[Any]:
+        raise lost
+        yield
+
+    run.another = another
+    answer = lost if refused == "first" else TickAnswer(DAYS[-1], None, 0, True)
+    assert ticks._outcome(run, on(DAYS[-1]), answer).skipped == NO_PERMISSION
 
 
 def test_a_contract_that_has_none_any_more_rings_in_no_load() -> None:
