@@ -142,6 +142,14 @@ class Agenda:
             raise NotDue(f"discovery is at {self.ib.pre_open_time} in New York")
         return session
 
+    def rests(self, failed_at: datetime | None) -> bool:
+        """Does what discovery failed at a moment wait for the next slot?"""
+        if failed_at is None:
+            return False
+        session = self.session()
+        again = next((slot.at for slot in session.slots if slot.at > failed_at), session.close_at)
+        return self.now < again
+
     def midday(self) -> bool:
         """Is it time for a further look at contracts?"""
         return self.ib.midday_refresh_enabled and self.now >= self.at(self.ib.midday_refresh_time)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import psycopg
 
@@ -33,9 +33,16 @@ OPTIONS = {
 }
 STATE = "raw_ib.recapture"  # is there once a load has made the landed tables
 DUE = (
-    "due"  # option: only if the clock says so; `known` only with contracts of every symbol at hand
+    "due"  # option: only if the clock says so; `known` only of symbols whose contracts are at hand
 )
 HINT = "loaders run ib --task discover|snapshot|close|enrich"
+
+
+class Asked(NamedTuple):
+    """What a moment makes of a request. `symbols` are those that have it to do, None all that were asked."""
+
+    options: Mapping[str, Any]
+    symbols: Sequence[str] | None = None
 
 
 def missing_settings(settings: Settings) -> str | None:
@@ -83,8 +90,8 @@ def parts(
 ) -> Sequence[LoadRequest]:
     """A task by name, or what is due at this moment. Raises NotDue where nothing is.
 
-    A slot does not wait for discovery: it comes first where every symbol has contracts, be they an older
-    session's.
+    A slot does not wait for discovery: first come the symbols that have contracts, be they an older
+    session's. Who has none keeps nobody waiting.
     """
     if request.options or request.mode not in BOTH or missing_settings(settings):
         return (replace(request, mode=task_of(request)),)
@@ -137,7 +144,8 @@ def when_busy(_: Settings, request: LoadRequest) -> Literal["fail", "skip", "wai
 def resolve(
     settings: Settings, warehouse: Warehouse | None, request: LoadRequest, now: datetime
 ) -> LoadRequest:
-    """The request with its slots and days by name. Raises NotDue, UsageError."""
+    """The request with its slots and days by name; by the clock of the symbols that have it to do. Raises
+    NotDue, UsageError."""
     task, agenda = task_of(request), Agenda(settings.ib, now)
     if task not in TASKS:
         raise UsageError("a load of ib is of one task", hint=HINT)
@@ -147,8 +155,10 @@ def resolve(
     # no load has made tables yet: nothing is done of anything
     known = warehouse is not None and warehouse.ask(lambda conn: has_relation(conn, STATE))
     found = warehouse.ask(work) if warehouse is not None and known else work(None)
-    options = {name: str(value) for name, value in found.items()}
-    return replace(request, mode=task, options=options)
+    options = {name: str(value) for name, value in found.options.items()}
+    narrow = found.symbols is not None and set(found.symbols) < set(symbols)
+    keys = tuple(found.symbols or ()) if narrow else request.keys
+    return replace(request, mode=task, keys=keys, options=options)
 
 
 def _snapshot(
@@ -156,25 +166,31 @@ def _snapshot(
     options: Mapping[str, str],
     symbols: Sequence[str],
     conn: psycopg.Connection | None,
-) -> Mapping[str, Any]:
+) -> Asked:
     due = options.get(DUE)
     if "run_day" in options:
-        return {"slots": _names(agenda.slots_left()), "run_day": "true"}
+        return Asked({"slots": _names(agenda.slots_left()), "run_day": "true"})
     if "retry_missed" in options or due == "missed":
-        return {"retry_missed": _missed(agenda, conn, symbols, by_clock=due is not None)}
+        return Asked({"retry_missed": _missed(agenda, conn, symbols, by_clock=due is not None)})
     if "slot" in options and options["slot"] != "now":
-        return {"slots": agenda.slot_named(options["slot"]).name}
+        return Asked({"slots": agenda.slot_named(options["slot"]).name})
     slot = agenda.slot_now(in_time=due is not None)
-    if due is not None:
-        done = stored.last_done(conn, "chain_snapshot") if conn else {}
-        if all(done.get(symbol, "") >= slot.name for symbol in symbols):
-            raise NotDue(f"the slot {slot.label} is captured")
+    if due is None:
+        return Asked({"slots": slot.name})
+    done = stored.last_done(conn, "chain_snapshot") if conn else {}
+    left = [symbol for symbol in symbols if done.get(symbol, "") < slot.name]
+    day = agenda.today
+    have = stored.with_contracts(conn, day, oldest_set(day), left) if conn else set()
     if due == "known":
-        oldest = oldest_set(agenda.today)
-        have = stored.chains(conn, agenda.today, oldest, symbols) if conn else {}
-        if lacking := [symbol for symbol in symbols if symbol not in have]:
-            raise NotDue(f"discovery comes first: no contracts of {', '.join(lacking[:5])}")
-    return {"slots": slot.name}
+        chosen = [symbol for symbol in left if symbol in have]
+    else:
+        # who has no contracts has nothing but the record of that, once a slot
+        told = stored.told(conn, day, slot.at) if conn else set()
+        chosen = [symbol for symbol in left if symbol in have or symbol not in told]
+    if chosen:
+        return Asked({"slots": slot.name}, chosen)
+    without = f"discovery comes first: no contracts of {', '.join(left[:5])}"
+    raise NotDue(without if left else f"the slot {slot.label} is captured")
 
 
 def _missed(
@@ -206,16 +222,24 @@ def _discover(
     options: Mapping[str, str],
     symbols: Sequence[str],
     conn: psycopg.Connection | None,
-) -> Mapping[str, Any]:
-    session = agenda.discovery(by_clock=DUE in options)
-    day = session.trade_date
+) -> Asked:
+    by_clock = DUE in options
+    day = agenda.discovery(by_clock=by_clock).trade_date
+    found: dict[str, Any] = {"date": day}
     done = stored.last_done(conn, "session_contract") if conn else {}
     refresh = f"{day} {agenda.ib.midday_refresh_time}"
     if agenda.midday() and any(done.get(s, "") < refresh for s in symbols):
-        return {"date": day, "refresh": refresh}
-    if DUE in options and all(done.get(symbol, "") >= f"{day}" for symbol in symbols):
+        found["refresh"] = refresh
+    if not by_clock:
+        return Asked(found)
+    left = [s for s in symbols if done.get(s, "") < found.get("refresh", f"{day}")]
+    if not left:
         raise NotDue(f"the contracts of {day} are frozen")
-    return {"date": day}
+    failed = stored.failed_discoveries(conn, day, f"ib_{DISCOVER}") if conn else {}
+    chosen = [symbol for symbol in left if not agenda.rests(failed.get(symbol))]
+    if not chosen:
+        raise NotDue(f"discovery of {', '.join(left[:5])} is tried again at the next slot")
+    return Asked(found | {"at": agenda.now.isoformat()}, chosen)
 
 
 def _close(
@@ -223,16 +247,21 @@ def _close(
     options: Mapping[str, str],
     symbols: Sequence[str],
     conn: psycopg.Connection | None,
-) -> Mapping[str, Any]:
+) -> Asked:
     session = agenda.close(by_clock=DUE in options)
     day = session.trade_date
-    if DUE in options and conn:
-        done = stored.last_done(conn, "chain_close")
-        ended = all(done.get(symbol, "") >= f"{day}" for symbol in symbols)
-        lacking = stored.lacking(conn, "chain_close", day, session.close_at, symbols)
-        if ended and not lacking:
-            raise NotDue(f"the close of {day} is captured")
-    return {"date": day}
+    if DUE not in options or not conn:
+        return Asked({"date": day})
+    # who has no contracts has no close, however often it is asked
+    have = stored.with_contracts(conn, day, oldest_set(day), symbols)
+    if not have:
+        raise NotDue(f"there are no contracts of {day} to capture the close of")
+    done = stored.last_done(conn, "chain_close")
+    lacking = stored.lacking(conn, "chain_close", day, session.close_at, symbols)
+    left = [s for s in symbols if s in have and (done.get(s, "") < f"{day}" or s in lacking)]
+    if not left:
+        raise NotDue(f"the close of {day} is captured")
+    return Asked({"date": day}, left)
 
 
 def _enrich(
@@ -240,27 +269,30 @@ def _enrich(
     options: Mapping[str, str],
     symbols: Sequence[str],
     conn: psycopg.Connection | None,
-) -> Mapping[str, Any]:
+) -> Asked:
     if "date" in options:
         try:
             day = date.fromisoformat(options["date"])
         except ValueError:
             raise UsageError(f"--date {options['date']}: no day", hint="2026-11-19") from None
-        return {"date": agenda.enriched_day(day), "pass": "manual"}
+        return Asked({"date": agenda.enriched_day(day), "pass": "manual"})
     asked = agenda.enriched()
     day = asked.trade_date
-    if DUE in options:
-        frozen = stored.frozen_counts(conn, day) if conn else {}
-        # one that came to the universe since has none, however often it is asked
-        symbols = [symbol for symbol in symbols if symbol in frozen]
-        if not conn or not symbols:
-            raise NotDue(f"there are no contracts of {day} to ask open interest of")
-        tried = stored.enrichments(conn, symbols, day)
-        of_pass = {s for d, s, at, _, _ in tried if d == day and at >= asked.since}
-        complete = {s for d, s, _, status, _ in tried if d == day and status == "complete"}
-        if all(symbol in of_pass | complete for symbol in symbols):
-            raise NotDue(f"the open interest of {day} was asked for")
-    return {"date": day, "pass": asked.which}
+    found = {"date": day, "pass": asked.which}
+    if DUE not in options:
+        return Asked(found)
+    frozen = stored.frozen_counts(conn, day) if conn else {}
+    # one that came to the universe since has none, however often it is asked
+    symbols = [symbol for symbol in symbols if symbol in frozen]
+    if not conn or not symbols:
+        raise NotDue(f"there are no contracts of {day} to ask open interest of")
+    tried = stored.enrichments(conn, symbols, day)
+    of_pass = {s for d, s, at, _, _ in tried if d == day and at >= asked.since}
+    complete = {s for d, s, _, status, _ in tried if d == day and status == "complete"}
+    left = [symbol for symbol in symbols if symbol not in of_pass | complete]
+    if not left:
+        raise NotDue(f"the open interest of {day} was asked for")
+    return Asked(found, left)
 
 
 _RESOLVERS = {DISCOVER: _discover, SNAPSHOT: _snapshot, CLOSE: _close, ENRICH: _enrich}

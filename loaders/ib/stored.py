@@ -21,6 +21,17 @@ _CONTRACT = (
     "c.option_right, c.multiplier, c.exchange"
 )
 
+# of each symbol the newest set that may stand for a session
+_NEWEST = """
+    newest as (
+        select symbol, max(trade_date) as trade_date
+        from raw_ib.session_contract
+        where trade_date between %(oldest)s and %(day)s
+            and (%(symbols)s::text[] is null or symbol = any(%(symbols)s))
+        group by symbol
+    )
+"""
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -40,13 +51,7 @@ def chains(
     """Chains by symbol: of the session, else the newest since `oldest`, less what has expired."""
     rows = conn.execute(
         f"""
-        with newest as (
-            select symbol, max(trade_date) as trade_date
-            from raw_ib.session_contract
-            where trade_date between %(oldest)s and %(day)s
-                and (%(symbols)s::text[] is null or symbol = any(%(symbols)s))
-            group by symbol
-        )
+        with {_NEWEST}
 
         select s.trade_date, s.policy = '{STALE}', {_CONTRACT}
         from newest as n
@@ -72,6 +77,25 @@ def chains(
         )
         for symbol, found in contracts.items()
     }
+
+
+def with_contracts(
+    conn: psycopg.Connection, day: date, oldest: date, symbols: Sequence[str]
+) -> set[str]:
+    """The symbols that have a chain."""
+    rows = conn.execute(
+        f"""
+        with {_NEWEST}
+
+        select distinct symbol
+        from newest
+        inner join raw_ib.session_contract as s using (symbol, trade_date)
+        inner join raw_ib.contract as c using (conid, symbol)
+        where c.expiry >= %(day)s
+        """.encode(),
+        {"day": day, "oldest": oldest, "symbols": list(symbols)},
+    )
+    return {symbol for (symbol,) in rows}
 
 
 def known_contracts(
@@ -223,6 +247,35 @@ def lacking(
         {"day": day, "at": at, "symbols": list(symbols)},
     )
     return {symbol for (symbol,) in rows}
+
+
+def told(conn: psycopg.Connection, day: date, at: datetime) -> set[str]:
+    """The symbols of which it is on record how a slot went."""
+    rows = conn.execute(
+        "select distinct symbol from raw_ib.slot_run where trade_date = %s and sample_time = %s",
+        (day, at),
+    )
+    return {symbol for (symbol,) in rows}
+
+
+def failed_discoveries(conn: psycopg.Connection, day: date, lane: str) -> dict[str, datetime]:
+    """When each symbol was last looked for in vain on a day by the clock, of which it is the moment; nothing
+    before the first load."""
+    if not has_relation(conn, "ops.ingestion_jobs"):
+        return {}
+    rows = conn.execute(
+        """
+        select f.symbol, max((j.parameters #>> '{options,at}')::timestamptz)
+        from ops.ingestion_jobs as j
+        inner join ops.ingestion_job_tasks as t using (job_id)
+        cross join lateral jsonb_object_keys(t.failures) as f (symbol)
+        where j.source = 'ib' and j.lane = %s and j.parameters #>> '{options,date}' = %s
+            and j.parameters #>> '{options,at}' is not null
+        group by f.symbol
+        """,
+        (lane, f"{day}"),
+    )
+    return dict(rows.fetchall())
 
 
 def last_done(conn: psycopg.Connection, dataset: str) -> dict[str, str]:

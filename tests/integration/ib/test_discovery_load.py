@@ -94,7 +94,7 @@ def test_parameters_that_never_come_are_said_at_once_and_after_three_symbols_all
     rows = [f"{name},{20 - n},A,true" for n, name in enumerate(names)]
     own.write_text("\n".join(["symbol,weight,group,enabled", *rows]))
     home = tmp_path / "home"
-    with bench(new_database(), home, symbols=names, universe=own, stage=2, timeout=0.3) as made:
+    with bench(new_database(), home, symbols=names, universe=own, stage=2, timeout=1.0) as made:
         made.sandbox.faults.add("secdef-hang:symbol=AAPL")
         made.sandbox.faults.add("secdef-hang:symbol=SPY")
         found = made.load("discover")  # not in a row

@@ -1,9 +1,12 @@
 """Slots of the simulated gateway by the real client into a real warehouse."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from loaders.errors import UsageError
-from tests.integration.ib.bench import Bench
+from tests.integration.ib.bench import Bench, bench
 
 FLAGS = "select distinct data_quality_flag from raw_ib.chain_snapshot order by 1"
 
@@ -115,3 +118,30 @@ def test_a_failed_slot_is_loaded_again_by_retry(made: Bench) -> None:
     # as the command asks for it: the job knows its task
     assert made.load("incremental", retry=True).exit_code == 0
     assert counts(made) == [("AAPL", 20, 20), ("MSFT", 8, 8)]
+
+
+def test_a_symbol_that_nobody_knows_costs_the_others_nothing_of_their_day(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    own = tmp_path / "universe.csv"
+    own.write_text("symbol,weight,group,enabled\nGONE,2,A,true\nAAPL,1,A,true\n")
+    clock = "2026-11-19T09:25:00"
+    with bench(
+        new_database(), tmp_path / "home", symbols=["AAPL"], universe=own, clock=clock
+    ) as made:
+
+        def due(moment: str) -> list[tuple[str, int]]:
+            found = [x for x in made.at(f"2026-11-19T{moment}").due() if not x.is_idle]
+            return [(x.tasks[-1].dataset, x.exit_code) for x in found]
+
+        assert due("09:25:00") == [("session_contract", 6)]
+        assert due("09:26:00") == []
+        told = [("slot_run", 0), ("session_contract", 6), ("slot_run", 6)]
+        assert due("10:00:05") == told
+        made.sandbox.log.clear()
+        assert due("10:01:00") == due("10:20:00") == []
+        assert made.sandbox.asked("reqMktData") == []
+        assert due("17:00:00") == [("slot_run", 0)]
+        assert due("17:01:00") == []
+        runs = "select symbol, status, count(*)::int from raw_ib.slot_run group by 1, 2 order by 1"
+        assert made.rows(runs) == [("AAPL", "complete", 2), ("GONE", "failed", 1)]

@@ -241,9 +241,67 @@ def test_a_symbol_without_contracts_of_the_day_keeps_open_interest_not_due(
         requests._enrich(moment, options, ["AAPL", "NEW"], conn)
     # once more after the open, unless it came meanwhile
     late = at("2026-11-20T10:00:00")
-    assert requests._enrich(late, options, ["AAPL"], conn) == {"date": day, "pass": "late"}
+    found = requests._enrich(late, options, ["AAPL"], conn)
+    assert found == ({"date": day, "pass": "late"}, ["AAPL"])
     tried.append((day, "AAPL", new_york("2026-11-20T09:45:00"), "failed", "late"))
     with pytest.raises(NotDue, match="was asked for"):
         requests._enrich(late, options, ["AAPL"], conn)
     tried.clear()
-    assert requests._enrich(moment, options, ["AAPL", "NEW"], conn)["date"] == day
+    assert requests._enrich(moment, options, ["AAPL", "NEW"], conn).options["date"] == day
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the warehouse tells of AAPL, MSFT and NEW; of the last there are no contracts."""
+    world: dict[str, Any] = {"done": {}, "told": set(), "failed": {}, "lacking": set()}
+    monkeypatch.setattr(stored, "last_done", lambda *_: world["done"])
+    monkeypatch.setattr(stored, "with_contracts", lambda *_: {"AAPL", "MSFT"})
+    monkeypatch.setattr(stored, "told", lambda *_: world["told"])
+    monkeypatch.setattr(stored, "failed_discoveries", lambda *_: world["failed"])
+    monkeypatch.setattr(stored, "lacking", lambda *_: world["lacking"])
+    return world
+
+
+def left_of(resolver: Any, moment: str, due: str = "now") -> list[str]:
+    """The symbols that a resolver finds something to do for; none where it is not due."""
+    conn: Any = object()
+    try:
+        found = resolver(at(moment), {requests.DUE: due}, ["AAPL", "MSFT", "NEW"], conn)
+    except NotDue:
+        return []
+    return list(found.symbols)
+
+
+def test_a_symbol_without_contracts_costs_the_others_no_slot(known: dict[str, Any]) -> None:
+    moment, slot = "2026-11-19T10:00:05", "2026-11-19T15:00Z"
+    assert left_of(requests._snapshot, moment, "known") == ["AAPL", "MSFT"]
+    assert left_of(requests._snapshot, moment) == ["AAPL", "MSFT", "NEW"]
+    known["done"] = {"AAPL": slot, "NEW": "2026-11-18T21:00Z"}
+    assert left_of(requests._snapshot, moment, "known") == ["MSFT"]
+    assert left_of(requests._snapshot, moment) == ["MSFT", "NEW"]
+    known["done"] |= {"MSFT": slot}
+    assert left_of(requests._snapshot, moment, "known") == []
+    assert left_of(requests._snapshot, moment) == ["NEW"]
+    known["told"] = {"AAPL", "MSFT", "NEW"}
+    assert left_of(requests._snapshot, moment) == []
+
+
+def test_discovery_that_failed_is_tried_again_at_the_next_slot(known: dict[str, Any]) -> None:
+    known["done"] = {"AAPL": "2026-11-19", "MSFT": "2026-11-18"}
+    assert left_of(requests._discover, "2026-11-19T09:25:00") == ["MSFT", "NEW"]
+    known["failed"] = {"NEW": new_york("2026-11-19T09:25:00")}
+    assert left_of(requests._discover, "2026-11-19T09:29:00") == ["MSFT"]
+    known["done"] |= {"MSFT": "2026-11-19"}
+    assert left_of(requests._discover, "2026-11-19T09:29:00") == []
+    assert left_of(requests._discover, "2026-11-19T09:30:05") == ["NEW"]
+    known["failed"] = {"NEW": new_york("2026-11-19T09:30:05")}
+    assert left_of(requests._discover, "2026-11-19T09:59:00") == []
+    assert left_of(requests._discover, "2026-11-19T10:00:00") == ["NEW"]
+
+
+def test_a_symbol_without_contracts_has_no_close(known: dict[str, Any]) -> None:
+    assert left_of(requests._close, "2026-11-19T17:00:00") == ["AAPL", "MSFT"]
+    known["done"] = {"AAPL": "2026-11-19", "MSFT": "2026-11-19"}
+    assert left_of(requests._close, "2026-11-19T17:01:00") == []
+    known["lacking"] = {"MSFT"}
+    assert left_of(requests._close, "2026-11-19T17:01:00") == ["MSFT"]
