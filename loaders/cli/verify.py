@@ -37,8 +37,9 @@ def verify_command(
     """Is what was loaded there, and is it right? Exit code 5 if a check failed.
 
     tdx: spot checks of code counts, drawn securities, indices, rollups, snapshots and space; compares
-    with the service where it can. tq: rows and hashes of every day of the tick store, recomputed, and
-    the landed copy of its index.
+    with the service where it can. tq: rows and hashes of every day of the tick store, recomputed; what is
+    seen without a row of its index, or with another stamp; the landed copy of the index; and the store's
+    schedule beside the one that dbt built.
 
     Example: loaders verify tdx --sample 5 --seed 7
     """
@@ -115,7 +116,7 @@ def _verify_ticks(repair: bool, as_of: str | None, json: bool) -> None:
     if found.differences:
         raise DataQualityError(
             f"{len(found.differences)} differences between the ticks and their index",
-            hint="`loaders verify tq --repair` downloads just those days again",
+            hint="`loaders verify tq --repair` downloads days again whose ticks differ, and mends the rest",
         )
 
 

@@ -69,6 +69,14 @@ HELD = (
 )
 
 
+# of MAIN_TICKS; the first `{}` names it, the other says which rows
+SEEN = (
+    "select symbol, underlying_contract, trading_day, segment_id, schedule_hash, count(*) as n "
+    "from {} where {} and not is_deleted "
+    "group by symbol, underlying_contract, trading_day, segment_id, schedule_hash"
+)
+
+
 def owners_table(rows: Sequence[Owner]) -> pa.Table:
     """OWNERS of the rows: one `ts`, so that a series has one owner."""
     return pa.Table.from_pylist([vars(row) | {"ts": _ALWAYS} for row in rows], schema=OWNERS.schema)

@@ -23,6 +23,7 @@ from loaders.ticks.store import (
     Measured,
     NoDataRow,
     Owner,
+    Seen,
     Stamp,
     StoreError,
     differing,
@@ -90,6 +91,10 @@ class PostgresStore:
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:
         key = {"symbol": symbol, "contract": contract, "day": trading_day}
         return self._ask(lambda conn: _measure(conn, f"{_DAY} and not is_deleted", key))
+
+    def seen(self) -> list[Seen]:
+        query = ledger.SEEN.format(_name(MAIN_TICKS), "true").encode()
+        return [Seen(*row) for row in sorted(self._ask(lambda c: c.execute(query).fetchall()))]
 
     def read_day(self, symbol: str, contract: str, trading_day: date) -> pa.Table:
         key = {"symbol": symbol, "contract": contract, "day": trading_day}

@@ -8,6 +8,7 @@ goes on answering OK. So every write is awaited, and every day is read back. Whi
 whole step is done again: keys make that safe.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -45,6 +46,7 @@ from loaders.ticks.store import (
     Measured,
     NoDataRow,
     Owner,
+    Seen,
     Stamp,
     differing,
 )
@@ -103,6 +105,9 @@ class QuestdbStore:
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:
         where = of_day(symbol, contract, trading_day)
         return self._link.again(lambda: self._measure(where))
+
+    def seen(self) -> list[Seen]:
+        return self._link.again(self._seen)
 
     def read_day(self, symbol: str, contract: str, trading_day: date) -> pa.Table:
         where = of_day(symbol, contract, trading_day)
@@ -225,6 +230,19 @@ class QuestdbStore:
             (row["symbol"], day_of_number(row["trading_day"])): measured_of(row)
             for row in self._link.http().rows(query)
         }
+
+    def _seen(self) -> list[Seen]:
+        """By years: the server ends a query after a minute."""
+        name = MAIN_TICKS.name
+        (ends,) = self._link.http().rows(f"select min(ts) as first, max(ts) as last from {name}")
+        if ends["first"] is None:
+            return []
+        found: Counter[tuple[str, str, date, int, str]] = Counter()
+        for year in range(int(ends["first"][:4]), int(ends["last"][:4]) + 1):
+            rows = self._link.http().rows(ledger.SEEN.format(name, f"ts in '{year}'"))
+            for symbol, contract, day, segment, stamp, count in (row.values() for row in rows):
+                found[symbol, contract, day_of_number(day), segment, stamp] += count
+        return [Seen(*key, count) for key, count in sorted(found.items())]
 
     def _surplus(self, day: pa.Table, key: DayKey) -> pa.Table:
         """Rows that readers see on the day and that the new one has not, flagged."""

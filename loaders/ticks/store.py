@@ -60,6 +60,18 @@ class Measured:
     book_levels: int
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Ticks of a contract-day that readers see, `rows` of one stamp. A sound day has one."""
+
+    symbol: str
+    contract: str
+    trading_day: date
+    segment_id: int
+    schedule_hash: str
+    rows: int
+
+
 NOTHING = Measured(0, None, None, 0, 0, "0" * 16, 0)
 
 
@@ -173,6 +185,11 @@ class TickStore(Protocol):
         ...
 
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured: ...
+
+    def seen(self) -> list[Seen]:
+        """What readers see, whatever the index says, by series, contract and day. One pass over six narrow
+        columns of all ticks that there are."""
+        ...
 
     def read_day(self, symbol: str, contract: str, trading_day: date) -> pa.Table:
         """TICKS, by ts and seq."""

@@ -1,27 +1,32 @@
-"""Is every day of the tick store what its index says, and is the landed copy of that the same?"""
+"""Is every day of the tick store what its index says, is the landed copy of that the same, and the store's
+schedule the one that dbt built?"""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.ticks.choice import open_store
+from loaders.ticks.frame import DayKey
 from loaders.ticks.owners import foreign
-from loaders.ticks.store import IndexRow, StoreError, TickStore
+from loaders.ticks.store import IndexRow, Seen, StoreError, TickStore
 from loaders.tq import index
-from loaders.tq.backlog import key_of, key_text
+from loaders.tq.backlog import Scheduled, key_of, key_text, read_schedule
 from loaders.warehouse.migrate import warehouse_id
 from loaders.warehouse.postgres import Warehouse
 
+STAMP = ("segment_id", "schedule_hash")
 MEASURED = ("rows", "row_hash", "hash_a", "hash_b", "first_ts", "last_ts", "book_levels")
 
 
 @dataclass(frozen=True)
 class Difference:
     """`key` is `KQ.m@SHFE.cu SHFE.cu2601 2025-11-25`. Those `of_ticks` are mended by another download,
-    the others by the next load of ticks."""
+    the others by `loaders.tq.repair` and the next load of ticks."""
 
     key: str
     text: str
@@ -55,12 +60,19 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
         theirs = foreign(store, warehouse_id(warehouse))
         if theirs:
             reporter.line(f"left out, as of other warehouses: {', '.join(sorted(theirs))}")
+        seen = seen_days(store, theirs)  # first: a day that lands meanwhile is in the index by then
         rows = [row for row in store.index() if row.symbol not in theirs]
         reporter.start("days", len(rows))
         found: list[Difference] = []
         for row in rows:
-            found += _of_day(store, row)
+            found += _of_day(store, row, seen.pop(key_of(row), ()))
             reporter.advance("days", 1)
+        for key, of_day in seen.items():
+            count = sum(part.rows for part in of_day)
+            found.append(
+                Difference(key_text(key), f"not in the index, and {count:,} ticks are seen", False)
+            )
+        found += _of_schedules(store, warehouse, rows, theirs)
         copies = warehouse.ask(index.copies)
         copied = {key: row for key, row in copies.items() if key.symbol not in theirs}
     for key in index.differing({key_of(row): row for row in rows}, copied):
@@ -69,7 +81,16 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
     return Verified(len(rows), sum(row.rows for row in complete), tuple(found))
 
 
-def _of_day(store: TickStore, row: IndexRow) -> Iterator[Difference]:
+def seen_days(store: TickStore, theirs: Collection[str]) -> dict[DayKey, list[Seen]]:
+    """Visible ticks of our own series, by contract-day."""
+    found: dict[DayKey, list[Seen]] = defaultdict(list)
+    for part in store.seen():
+        if part.symbol not in theirs:
+            found[DayKey(part.symbol, part.contract, part.trading_day)].append(part)
+    return dict(found)
+
+
+def _of_day(store: TickStore, row: IndexRow, seen: Sequence[Seen]) -> Iterator[Difference]:
     key = key_text(key_of(row))
     now = store.measure(row.symbol, row.contract, row.trading_day)
     if row.status != "complete":
@@ -80,3 +101,43 @@ def _of_day(store: TickStore, row: IndexRow) -> Iterator[Difference]:
         told, there = getattr(row, name), getattr(now, name)
         if told != there:
             yield Difference(key, f"{name}: the index says {told}, the ticks {there}", True)
+    for name in STAMP:
+        told, others = getattr(row, name), {getattr(part, name) for part in seen}
+        if others - {told}:
+            there = ", ".join(map(str, sorted(others)))
+            yield Difference(key, f"{name}: the index says {told}, the ticks {there}", False)
+
+
+def _of_schedules(
+    store: TickStore, warehouse: Warehouse, rows: Sequence[IndexRow], theirs: Collection[str]
+) -> Iterator[Difference]:
+    schema = warehouse.inner_schema("futures")
+    built: dict[str, list[Scheduled]] = defaultdict(list)
+    for day in warehouse.ask(lambda conn: read_schedule(conn, schema)):
+        built[day.symbol].append(day)
+    last_days = {row.symbol: row.trading_day for row in rows if row.status == "complete"}
+    for symbol in sorted((built.keys() | last_days.keys()) - set(theirs)):
+        yield from _of_schedule(store, symbol, built[symbol], last_days.get(symbol))
+
+
+def _of_schedule(
+    store: TickStore, symbol: str, built: Sequence[Scheduled], last: date | None
+) -> Iterator[Difference]:
+    """The first day on which the store's schedule is not the one that dbt built. Days of that after all that
+    the store has come with the next load."""
+    held = [Scheduled(*row.values()) for row in store.schedule(symbol).to_pylist()]
+    reach = max((*(day.trading_day for day in held), last or date.min), default=date.min)
+    wanted = {day.trading_day: day for day in built if day.trading_day <= reach}
+    there = {day.trading_day: day for day in held}
+    differ = sorted(d for d in wanted.keys() | there.keys() if wanted.get(d) != there.get(d))
+    if not differ:
+        return
+    now, new = there.get(differ[0]), wanted.get(differ[0])
+    if now is None or new is None:
+        text = "lacks the day" if now is None else "has the day, and dbt's has not"
+    else:
+        pairs = zip(Scheduled._fields, now, new, strict=True)
+        text = "; ".join(f"{name} is {a}, dbt's {b}" for name, a, b in pairs if a != b)
+    many = f" ({len(differ):,} days of the series differ)" if len(differ) > 1 else ""
+    key = key_text((new or now).key)  # type: ignore[union-attr]
+    yield Difference(key, f"the store's schedule: {text}{many}", False)

@@ -20,6 +20,7 @@ from loaders.ticks.store import (
     IndexRow,
     Measured,
     NoDataRow,
+    Seen,
     Stamp,
     TickStore,
 )
@@ -147,6 +148,20 @@ def test_a_superseded_day_is_seen_by_nobody(store: TickStore) -> None:
     assert store.supersede(*KEY) == 0
     # it comes back
     assert store.write_day(day_of_ticks(300)) == seen
+
+
+def test_what_is_seen_is_told_by_day_and_stamp_whatever_the_index_says(store: TickStore) -> None:
+    assert store.seen() == []
+    new_year = MONDAY._replace(trading_day=date(2026, 1, 5))
+    for key, rows in ((KEY, 300), (MONDAY, 200), (new_year, 100)):
+        store.write_day(day_of_ticks(rows, key))
+    store.restamp(KEY.symbol, KEY.contract, [Stamp(MONDAY.trading_day, 7, "f" * 16)])
+    first, second, third = store.seen()
+    assert first == Seen(*KEY, segment_id=1, schedule_hash=f"{1:016x}", rows=300)
+    assert second == Seen(*MONDAY, segment_id=7, schedule_hash="f" * 16, rows=200)
+    assert (third.trading_day, third.rows) == (new_year.trading_day, 100)
+    store.supersede(*KEY)
+    assert store.seen() == [second, third]
 
 
 def test_the_index_keeps_one_row_a_day(store: TickStore) -> None:

@@ -8,6 +8,7 @@ from loaders.cli import verify as commands
 from loaders.engine.lock import load_lock
 from loaders.errors import DataQualityError, LockHeldError, UsageError
 from loaders.progress import Silent
+from loaders.tq.repair import take_out
 from loaders.tq.verify import Verified, verify
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import manifest, status
@@ -17,7 +18,7 @@ from tests.integration.tq.test_ticks import asked_days
 from tests.integration.tq.worlds import DAYS, INDEX, NEW, OLD, ROLL, TRADED
 
 TICKS = "ticks.ghtrader_ticks_main_l5_v2"
-DAY_INDEX = "ticks.ghtrader_symbol_day_index_v2"
+SCHEDULE, DAY_INDEX = "ticks.ghtrader_main_schedule_v2", "ticks.ghtrader_symbol_day_index_v2"
 
 
 def verified(made: Bench) -> Verified:
@@ -82,6 +83,48 @@ def test_a_repair_writes_nothing_while_a_load_of_ticks_runs(
         assert made.rows(seen) == [(150,)]
     commands.verify_command("tq", repair=True, as_of=made.sandbox.clock.isoformat())
     assert made.rows(seen) == [(0,)]
+
+
+def test_a_schedule_that_is_not_dbt_s_is_named_and_the_next_load_mends_it(made: Bench) -> None:
+    made.execute(
+        f"update {SCHEDULE} set segment_id = 9 where trading_day = '{TRADED[1]}'; "
+        f"delete from {SCHEDULE} where trading_day in ('{TRADED[2]}', '{TRADED[-1]}')"
+    )
+    [found] = verified(made).differences
+    assert found.key == f"KQ.m@SHFE.cu {OLD} {TRADED[1]}"
+    assert "segment_id is 9, dbt's 1" in found.text
+    assert "3 days of the series differ" in found.text
+    assert made.load("ticks").tasks == ()
+    assert verified(made).differences == ()
+    made.sandbox.set_clock("2025-10-24")
+    build_schedule(made)  # days that no load has come to are no difference
+    assert verified(made).differences == ()
+
+
+def test_stamps_and_days_that_the_index_does_not_have_are_named_and_mended_without_a_download(
+    made: Bench,
+) -> None:
+    made.execute(
+        f"update {TICKS} set schedule_hash = 'another' where trading_day = '{TRADED[0]}'; "
+        # killed before its row was written; then the schedule has the day no more
+        f"delete from {DAY_INDEX} where trading_day = '{TRADED[1]}'; "
+        f"delete from raw_tq.symbol_day where trading_day = '{TRADED[1]}'; "
+        f"delete from futures.main_schedule where trading_day = '{TRADED[1]}'; "
+        f"delete from {SCHEDULE} where trading_day = '{TRADED[1]}'; "
+        # or is superseded, and its ticks were left
+        f"update {DAY_INDEX} set status = 'superseded' where trading_day = '{TRADED[-1]}'; "
+        f"update raw_tq.symbol_day set status = 'superseded' where trading_day = '{TRADED[-1]}'"
+    )
+    found = {d.key.rpartition(" ")[2]: d for d in verified(made).differences}
+    assert {day: d.text.partition(":")[0] for day, d in found.items()} == {
+        str(TRADED[0]): "schedule_hash",
+        str(TRADED[1]): "not in the index, and 150 ticks are seen",
+        str(TRADED[-1]): "superseded, and 150 ticks of it are still seen",
+    }
+    assert not any(d.of_ticks for d in found.values())
+    assert take_out(made.settings, open_warehouse(made.settings)) == 300
+    assert verified(made).differences == ()
+    assert made.rows(f"select count(*) from {TICKS} where not is_deleted") == [(150 * (DAYS - 2),)]
 
 
 def test_a_manifest_tells_what_was_built_and_is_checked_against_what_is_there(made: Bench) -> None:

@@ -1,6 +1,7 @@
 """`quotemill run tq`: main contracts ▶ dbt's schedule ▶ ticks ▶ dbt's coverage, in one command."""
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from loaders.engine.load import LoadResult, run_load
 from loaders.engine.request import LoadRequest
 from loaders.progress import Silent
 from loaders.sandbox.tq.world import World
+from loaders.ticks.choice import open_store
 from loaders.tq.verify import verify
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import open_warehouse
@@ -99,6 +101,15 @@ def whole_way(made: Bench, days: int) -> None:
     assert made.rows(SCHEDULE) == expected(made)
     assert len(made.rows("select * from raw_tq.tick_revision")) == 1
     warehouse = open_warehouse(made.settings)
+    assert verify(made.settings, warehouse, Silent()).differences == ()
+    with closing(open_store(made.settings, warehouse)) as store:
+        schedule = store.schedule("KQ.m@SHFE.cu")
+        store.put_schedule(schedule.slice(1))
+    [lost] = verify(made.settings, warehouse, Silent()).differences
+    assert (f"{schedule['trading_day'][0]}" in lost.key, "lacks the day" in lost.text) == (
+        True,
+    ) * 2
+    assert made.load("ticks").tasks == ()
     assert verify(made.settings, warehouse, Silent()).differences == ()
     newest = max(manifest.folder_of(made.settings, warehouse).glob("*.json"))
     assert manifest.check(made.settings, warehouse, newest).differences == ()
