@@ -108,6 +108,11 @@ def _verify_ticks(repair: bool, as_of: str | None, json: bool) -> None:
     else:
         for difference in found.differences:
             print(f"{difference.key}: {difference.text}")
+        for variety, day in found.first_l5_days.items():
+            levels = (
+                f"five levels of the order book from {day} on" if day else "no day with five levels"
+            )
+            print(f"{variety}: {levels}")
         mended = f", {len(first) - len(found.differences)} mended" if repair else ""
         print(
             f"{found.days:,} days, {found.rows:,} ticks: "

@@ -2,7 +2,7 @@
 schedule the one that dbt built?"""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
@@ -11,7 +11,7 @@ from typing import Any
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.ticks.choice import open_store
-from loaders.ticks.frame import DayKey
+from loaders.ticks.frame import LEVELS, DayKey
 from loaders.ticks.owners import foreign
 from loaders.ticks.store import IndexRow, Seen, StoreError, TickStore
 from loaders.tq import index
@@ -35,9 +35,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verified:
+    """`first_l5_days`: of each variety the first complete day with five levels of the order book; None: it
+    has none."""
+
     days: int
     rows: int
     differences: tuple[Difference, ...]
+    first_l5_days: Mapping[str, date | None]
 
     @property
     def repairable(self) -> tuple[str, ...]:
@@ -46,7 +50,13 @@ class Verified:
 
     def as_json(self) -> dict[str, Any]:
         told = [{"day": d.key, "difference": d.text} for d in self.differences]
-        return {"days": self.days, "rows": self.rows, "differences": told}
+        first = {variety: day and day.isoformat() for variety, day in self.first_l5_days.items()}
+        return {
+            "days": self.days,
+            "rows": self.rows,
+            "first_l5_days": first,
+            "differences": told,
+        }
 
 
 def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Verified:
@@ -78,7 +88,19 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
     for key in index.differing({key_of(row): row for row in rows}, copied):
         found.append(Difference(key_text(key), "the landed copy of the index differs", False))
     complete = [row for row in rows if row.status == "complete"]
-    return Verified(len(rows), sum(row.rows for row in complete), tuple(found))
+    ticks = sum(row.rows for row in complete)
+    return Verified(len(rows), ticks, tuple(found), first_l5_days(complete))
+
+
+def first_l5_days(complete: Sequence[IndexRow]) -> dict[str, date | None]:
+    """Of complete days by symbol and day; keys are varieties."""
+    found: dict[str, date | None] = {}
+    for row in complete:
+        variety = row.symbol.removeprefix("KQ.m@")
+        found[variety] = found.get(variety) or (
+            row.trading_day if row.book_levels >= LEVELS else None
+        )
+    return found
 
 
 def seen_days(store: TickStore, theirs: Collection[str]) -> dict[DayKey, list[Seen]]:

@@ -28,6 +28,7 @@ def verified(made: Bench) -> Verified:
 def test_what_was_loaded_is_right(made: Bench) -> None:
     found = verified(made)
     assert (found.days, found.rows, found.differences) == (DAYS, DAYS * 150, ())
+    assert found.as_json()["first_l5_days"] == {"SHFE.cu": str(TRADED[0])}
     shown = status.read(open_warehouse(made.settings), settings=made.settings)
     told = f"the warehouse: {DAYS * 150:,} on {DAYS} days of 1 series, up to {TRADED[-1]}"
     assert (str(shown.ticks), shown.ticks and shown.ticks.problems) == (told, [])
@@ -61,7 +62,9 @@ def test_every_difference_is_named_and_a_repair_downloads_just_those_days(
     monkeypatch.setattr(commands, "load_settings", lambda: made.settings)
     with pytest.raises(DataQualityError, match="differences between the ticks and their index"):
         commands.verify_command("tq")
-    assert "SHFE.cu2511 2025-10-15: row_hash" in capsys.readouterr().out
+    told_to_people = capsys.readouterr().out
+    assert "SHFE.cu2511 2025-10-15: row_hash" in told_to_people
+    assert f"SHFE.cu: five levels of the order book from {TRADED[0]} on" in told_to_people
     made.asked()
     commands.verify_command("tq", repair=True, as_of=made.sandbox.clock.isoformat())
     assert asked_days(made) == 2
