@@ -37,7 +37,7 @@ missing as (
         c.symbol as subject,
         min(c.trading_day) as trade_date,
         format(
-            '%s trading days until %s lack the ticks of the main contract%s: loaders run tq',
+            '%s trading days until %s lack the ticks of the main contract%s: %s',
             count(*), max(c.trading_day),
             case
                 when bool_or(c.coverage = 'other_contract')
@@ -46,13 +46,22 @@ missing as (
                         count(*) filter (where c.coverage = 'other_contract')
                     )
                 else ''
+            end,
+            case
+                when h.value = 'false'
+                    then
+                        'the account may not download their history (tq_dl); '
+                        || 'loaders run tq takes what the newest ticks hold'
+                else 'loaders run tq'
             end
         ) as evidence
     from coverage as c
     inner join asked as a on c.symbol = a.symbol
     cross join due as d
+    -- told by the last load that had days to ask for
+    left join {{ source('ops', 'settings') }} as h on h.key = 'tq_history'
     where c.coverage in ('missing', 'other_contract') and c.trading_day <= d.trading_day
-    group by c.symbol
+    group by c.symbol, h.value
 ),
 
 without_ticks as (
