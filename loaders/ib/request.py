@@ -4,9 +4,10 @@ A request's mode is its task. What a person types (`--slot now`) or the clock as
 named slots and days once (`resolve`), so that a retry means the same ones.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -35,6 +36,8 @@ STATE = "raw_ib.recapture"  # is there once a load has made the landed tables
 DUE = (
     "due"  # option: only if the clock says so; `known` only of symbols whose contracts are at hand
 )
+# open interest that did not come is asked for again: later after each time that it was in vain
+OI_AGAIN = timedelta(minutes=30)
 HINT = "loaders run ib --task discover|snapshot|close|enrich"
 
 
@@ -286,10 +289,17 @@ def _enrich(
     symbols = [symbol for symbol in symbols if symbol in frozen]
     if not conn or not symbols:
         raise NotDue(f"there are no contracts of {day} to ask open interest of")
-    tried = stored.enrichments(conn, symbols, day)
-    of_pass = {s for d, s, at, _, _ in tried if d == day and at >= asked.since}
-    complete = {s for d, s, _, status, _ in tried if d == day and status == "complete"}
-    left = [symbol for symbol in symbols if symbol not in of_pass | complete]
+    tried = [t for t in stored.enrichments(conn, symbols, day) if t[0] == day]
+    in_vain = Counter(
+        s for _, s, _, status, which in tried if status != "complete" and which != "first"
+    )
+    settled = set()
+    for _, symbol, at, status, _ in tried:
+        # what is not published yet is not missing at the first pass
+        rests = asked.which == "first" or agenda.now < at + OI_AGAIN * in_vain[symbol]
+        if status == "complete" or (at >= asked.since and rests):
+            settled.add(symbol)
+    left = [symbol for symbol in symbols if symbol not in settled]
     if not left:
         raise NotDue(f"the open interest of {day} was asked for")
     return Asked(found, left)

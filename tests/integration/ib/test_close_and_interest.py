@@ -144,5 +144,19 @@ def test_a_morning_that_was_missed_is_made_up_on_its_day_and_not_later(made: Ben
     assert [day for day, _ in made.rows(BY_DAY)] == ["2026-11-23"]
 
 
+def test_open_interest_that_did_not_come_is_asked_for_again_half_an_hour_later(
+    made: Bench,
+) -> None:
+    rule = made.sandbox.faults.add("no-oi:symbol=MSFT")
+    made = made.with_settings(quote_timeout=1.0)
+    assert [x.exit_code for x in made.at("2026-11-20T07:30:00").due()] == [6]
+    assert made.at("2026-11-20T07:59:00").due() == []
+    made.sandbox.faults.remove(rule)
+    [again] = made.at("2026-11-20T08:00:00").due()
+    assert (again.exit_code, again.tasks[0].keys) == (0, ("MSFT 2026-11-19",))
+    assert [status for _, status, *_ in made.rows(ATTEMPTS)] == ["failed", "complete"]
+    assert made.at("2026-11-20T08:30:00").due() == []
+
+
 def _tasks(part: LoadResult) -> set[str]:
     return {"enrich" for task in part.tasks if task.dataset == "open_interest"}

@@ -246,6 +246,11 @@ def test_a_symbol_without_contracts_of_the_day_keeps_open_interest_not_due(
     tried.append((day, "AAPL", new_york("2026-11-20T09:45:00"), "failed", "late"))
     with pytest.raises(NotDue, match="was asked for"):
         requests._enrich(late, options, ["AAPL"], conn)
+    later = at("2026-11-20T10:46:00")  # twice in vain
+    assert requests._enrich(later, options, ["AAPL"], conn).symbols == ["AAPL"]
+    tried.append((day, "AAPL", new_york("2026-11-20T10:46:00"), "complete", "late"))
+    with pytest.raises(NotDue, match="was asked for"):
+        requests._enrich(at("2026-11-20T15:00:00"), options, ["AAPL"], conn)
     tried.clear()
     assert requests._enrich(moment, options, ["AAPL", "NEW"], conn).options["date"] == day
 
