@@ -77,6 +77,9 @@ def fetch(run: Context, contracts: Sequence[str]) -> Iterator[Outcome]:
         elif not isinstance(found, Outcome):
             known = cursors.get(contract, "")
             found = _bars(run, contract, found, settled[variety], ended[variety], known)
+            last = expires.get(contract)
+            if found.cursor and last and _is_past(last, settled[variety]):
+                found = replace(found, cursor=max(found.cursor, last))
             was = since.get(contract, Since(None))
             if found.rows is not None and (was.day is None or first < was.day or was.failed):
                 found = replace(found, beside=[_harvest(run, contract, first)])
@@ -119,6 +122,11 @@ def _in_vain_at_its_end(run: Context, failed: Outcome, was: Since) -> Outcome:
 def _times(run: Context, was: Since) -> int:
     """How many loads have asked in vain, this one included."""
     return 1 + (was.failed or 0 if was.day == run.first else 0)
+
+
+def _is_past(expires: date, settled: date | None) -> bool:
+    """Did it expire so long ago that no bar of it is missing still? Of a last day without a trade none comes."""
+    return settled is not None and settled >= expires + OVERLAP
 
 
 def _has_expired(expires: date | None, settled: date | None) -> bool:

@@ -1,7 +1,7 @@
 """When a trading day has settled, what is said of bars whose day has not, and which errors end a load."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +19,7 @@ from loaders.tq.settings import TqSettings
 from loaders.trading_time import SHANGHAI
 
 EVE, DAY, NEXT = date(2025, 10, 22), date(2025, 10, 23), date(2025, 10, 24)
+LATER = date(2025, 11, 3)
 CU = "SHFE.cu2512"
 HOURS = [("day", 0, 9 * 3600, 15 * 3600)]
 
@@ -108,6 +109,17 @@ def test_bars_that_were_final_before_the_quotes_went_are_no_failure() -> None:
     assert bar(running("2025-10-23T17:00", None, (EVE, DAY), str(DAY))).failure is None
     found = bar(running("2025-10-23T17:00", None, (EVE, DAY), str(EVE)))
     assert "its bars from 2025-10-23 on are not final" in str(found.failure)
+
+
+@pytest.mark.parametrize(("today", "asked_again"), [(NEXT, True), (LATER, False)])
+def test_a_contract_that_was_not_traded_on_its_last_day_is_asked_for_some_days_more_and_no_longer(
+    today: date, asked_again: bool
+) -> None:
+    """It expired on EVE."""
+    before = EVE - timedelta(1)
+    run = running(f"{today}T17:00", f"{today}T15:00:00", (before,), str(before))
+    run.days = [before, *run.days, LATER]
+    assert bar(run).cursor == (before if asked_again else EVE)
 
 
 @pytest.mark.parametrize(
