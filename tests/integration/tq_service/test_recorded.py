@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from loaders.sandbox.tq.replay import Replay
+from loaders.ticks.frame import DayKey, day_frame
 from loaders.tq.service.harvest import Harvest
+from loaders.tq.ticks_of import ticks_of
 from tests.conftest import ROOT, require
 from tests.integration.tq_service.conftest import day_range
 
@@ -38,6 +40,7 @@ def test_recorded_ticks_come_back_equal(
         (answer,) = harvest.ticks(CONTRACT, [day_range(world, DAY)])
         assert answer.path is not None
         told = pq.read_table(answer.path)
+        asked = day_range(world, DAY)
     recorded = pq.read_table(recordings / f"ticks_{CONTRACT}.parquet")
     assert told["id"].equals(recorded["id"])
     assert told["datetime_ns"].equals(recorded["datetime"])
@@ -47,6 +50,20 @@ def test_recorded_ticks_come_back_equal(
         assert told[name].equals(recorded[name].cast(pa.float64())), name
     # levels that were empty, and ticks that share a stamp of the exchange
     assert told["ask_price5"].null_count == recorded["ask_price5"].null_count
+    # and are stored so: none is refused, and the tick store gets the rows of the file (that these read back
+    # identically is told by the tests of the stores)
+    key = DayKey("KQ.m@SHFE.cu", CONTRACT, DAY)
+    sifted = ticks_of(told, key, asked.start, asked.end)
+    assert (sifted.refused, sifted.rejected) == (0, [])
+    of_file = recorded.rename_columns(
+        ["datetime_ns" if name == "datetime" else name for name in recorded.column_names]
+    )
+    frames = [
+        day_frame(ticks, key, segment_id=3, schedule_hash="0" * 16)
+        for ticks in (sifted.ticks, of_file)
+    ]
+    assert frames[0].num_rows == recorded.num_rows == 200
+    assert frames[0].equals(frames[1])
     assert pc.any(pc.equal(pc.bit_wise_and(pc.divide(told["datetime_ns"], 1000), 1), 1)).as_py()
 
 
