@@ -26,12 +26,13 @@ from tests.integration.tq.worlds import DAYS, world
 def with_store(
     schedule_dsn: str,  # noqa: F811
     tmp_path: Path,
-) -> Callable[[str], Any]:
-    """A bench whose ticks go to the QuestDB of a URL."""
+) -> Callable[..., Any]:
+    """A bench whose ticks go to the QuestDB of a URL, with further settings of that."""
 
     @contextmanager
-    def make(url: str) -> Iterator[Bench]:
+    def make(url: str, **of_store: str) -> Iterator[Bench]:
         environ = {"QUOTEMILL_QUESTDB_URL": url, "QUOTEMILL_QUESTDB__WAIT": "60"}
+        environ |= {f"QUOTEMILL_QUESTDB__{name.upper()}": value for name, value in of_store.items()}
         with bench(world(), schedule_dsn, tmp_path, environ=environ) as made:
             yield made
 
@@ -44,7 +45,7 @@ def is_whole(made: Bench) -> None:
 
 
 def test_a_store_that_is_down_is_said_and_the_next_load_completes(
-    with_store: Callable[[str], Any],
+    with_store: Callable[..., Any],
     questdb_url: str,  # noqa: F811
 ) -> None:
     with with_store("http://somebody:a-secret@127.0.0.1:9") as made:
@@ -58,7 +59,7 @@ def test_a_store_that_is_down_is_said_and_the_next_load_completes(
 
 
 def test_a_suspended_table_stops_the_load_before_it_fetches(
-    with_store: Callable[[str], Any],
+    with_store: Callable[..., Any],
     questdb_url: str,  # noqa: F811
     questdb_folder: Path,  # noqa: F811
 ) -> None:
@@ -77,8 +78,26 @@ def test_a_suspended_table_stops_the_load_before_it_fetches(
         is_whole(made)
 
 
+def test_a_full_disk_stops_the_load_before_it_fetches_and_the_next_one_completes(
+    with_store: Callable[..., Any],
+    questdb_url: str,  # noqa: F811
+) -> None:
+    stood = 3
+    with with_store(questdb_url) as made:
+        assert made.load("ticks", until=world().days[stood - 1]).total("done") == stood
+    with with_store(questdb_url, min_free_gb="1e9") as made:
+        result = made.load("ticks")
+        assert (result.status, result.exit_code) == ("failed", UpstreamError.exit_code)
+        assert "GiB are free under QuestDB at http://127.0.0.1" in str(result.error)
+        assert made.asked() == []
+    with with_store(questdb_url) as made:
+        result = made.load("ticks")
+        assert (result.status, result.total("done")) == ("succeeded", DAYS - stood)
+        is_whole(made)
+
+
 def test_a_table_of_somebody_else_is_refused_by_name(
-    with_store: Callable[[str], Any],
+    with_store: Callable[..., Any],
     questdb_url: str,  # noqa: F811
     questdb_folder: Path,  # noqa: F811
 ) -> None:
@@ -94,7 +113,7 @@ def test_a_table_of_somebody_else_is_refused_by_name(
 
 
 def test_a_server_that_is_killed_between_two_days_is_waited_for(
-    with_store: Callable[[str], Any],
+    with_store: Callable[..., Any],
     questdb_url: str,  # noqa: F811
     questdb_folder: Path,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
