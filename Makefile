@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-faults lint format docs bench bench-peers soak clean
+.PHONY: demo test test-e2e test-faults lint format docs bench bench-peers soak clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): requirements.lock pyproject.toml
@@ -19,7 +19,10 @@ demo: $(STAMP)
 	@$(BIN)/quotemill demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --durations=10 --ignore=tests/faults
+	$(BIN)/python -m pytest -n 2 --durations=10 --ignore=tests/e2e --ignore=tests/faults
+
+test-e2e: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --durations=10 tests/e2e
 
 test-faults: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --durations=10 tests/faults

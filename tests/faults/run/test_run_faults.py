@@ -7,8 +7,8 @@ import pytest
 
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import build, findings, status
+from tests.e2e.test_pipeline import ADJUSTED, DAYS, run
 from tests.integration.tdx_load.bench import Bench
-from tests.integration.test_pipeline import ADJUSTED, DAYS, run
 
 pytestmark = pytest.mark.usefixtures("models_alone")
 
