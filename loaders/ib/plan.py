@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import groupby
 
 from loaders.engine.source import Unit
-from loaders.errors import DataQualityError, UpstreamError
+from loaders.errors import DataQualityError, SettingsError, UpstreamError
 from loaders.ib import history_probe, planner, stored, universe
 from loaders.ib.agenda import LAST_CHANCE
 from loaders.ib.context import Context, Dataset
@@ -95,10 +95,13 @@ def _discover(run: Context, symbols: Sequence[str]) -> Iterator[Sequence[Unit]]:
         if run.load.cancelling():
             return
         run.found[symbol] = _found(run, symbol)
-    _fit(run)
-    yield [Unit("contract", left)]
+    refusal = _fit(run)
+    if refusal is None:
+        yield [Unit("contract", left)]
     yield [Unit("session_contract", left)]
     yield from _events(run, last=True)
+    if refusal is not None:
+        raise refusal
     counts = run.ask(lambda conn: stored.frozen_counts(conn, day))
     run.load.reporter.line(f"a slot: {planner.slot_plan(run.settings, counts)}")
 
@@ -145,23 +148,28 @@ def _reference(run: Context, found: Found) -> Reference:
     return Reference(close.price, close.close_date or before, close.source)
 
 
-def _fit(run: Context) -> None:
-    """Leave out what does not fit a slot beside the contracts of other symbols. Raises SettingsError."""
+def _fit(run: Context) -> SettingsError | None:
+    """Leave out what does not fit a slot beside the contracts of other symbols; or nothing new is taken of any,
+    so that older sets stand in, and the error that says so is given back."""
     day = day_of(run.load.request)
     others = run.ask(lambda conn: stored.frozen_counts(conn, day))
     wanted = {symbol: len(found.candidates) for symbol, found in run.found.items()}
     counts = {s: n for s, n in others.items() if s not in wanted} | wanted
     whole = planner.slot_plan(run.settings, counts)
     if whole.fits:
-        return
+        return None
     if run.settings.overflow == "refuse":
-        raise planner.refuse(whole)
+        refusal = planner.refuse(whole)
+        for found in run.found.values():
+            found.why = found.why or str(refusal)
+        return refusal
     room = whole.capacity - sum(n for s, n in others.items() if s not in wanted)
     for symbol, most in planner.shares(wanted, max(room, 0)).items():
         found = run.found[symbol]
         if most < wanted[symbol]:
             found.candidates = planner.nearest(found.candidates, distances(found), most)
     run.load.warn(f"the chains do not fit a slot, so the nearest strikes are taken: {whole}")
+    return None
 
 
 # -- slots -----------------------------------------------------------------------------------------

@@ -207,8 +207,11 @@ def _missed(
         if queued.symbol in symbols or date_in_new_york(queued.sample_time) < agenda.today
     ]
     slot = agenda.last_chance()
+    day = agenda.today
     lacking = (
-        conn and slot and stored.lacking(conn, "chain_snapshot", slot.trade_date, slot.at, symbols)
+        conn
+        and slot
+        and stored.lacking(conn, "chain_snapshot", slot.at, day, oldest_set(day), symbols)
     )
     if not waiting and not lacking:
         raise NotDue("nothing waits to be captured again")
@@ -256,11 +259,12 @@ def _close(
     if DUE not in options or not conn:
         return Asked({"date": day})
     # who has no contracts has no close, however often it is asked
-    have = stored.with_contracts(conn, day, oldest_set(day), symbols)
+    oldest = oldest_set(day)
+    have = stored.with_contracts(conn, day, oldest, symbols)
     if not have:
         raise NotDue(f"there are no contracts of {day} to capture the close of")
     done = stored.last_done(conn, "chain_close")
-    lacking = stored.lacking(conn, "chain_close", day, session.close_at, symbols)
+    lacking = stored.lacking(conn, "chain_close", session.close_at, day, oldest, symbols)
     left = [s for s in symbols if s in have and (done.get(s, "") < f"{day}" or s in lacking)]
     if not left:
         raise NotDue(f"the close of {day} is captured")

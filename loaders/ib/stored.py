@@ -87,10 +87,10 @@ def with_contracts(
         f"""
         with {_NEWEST}
 
-        select distinct symbol
+        select distinct newest.symbol
         from newest
         inner join raw_ib.session_contract as s using (symbol, trade_date)
-        inner join raw_ib.contract as c using (conid, symbol)
+        inner join raw_ib.contract as c using (conid)
         where c.expiry >= %(day)s
         """.encode(),
         {"day": day, "oldest": oldest, "symbols": list(symbols)},
@@ -227,24 +227,33 @@ def queue(
 
 
 def lacking(
-    conn: psycopg.Connection, table: str, day: date, at: datetime, symbols: Sequence[str]
+    conn: psycopg.Connection,
+    table: str,
+    at: datetime,
+    day: date,
+    oldest: date,
+    symbols: Sequence[str],
 ) -> set[str]:
-    """Symbols with a contract of the session that has no capture of a slot, or an error alone; of those that
+    """Symbols with a contract of their chain that has no capture of a slot, or an error alone; of those that
     never tick nothing is lacking."""
     rows = conn.execute(
         f"""
-        select distinct s.symbol
-        from raw_ib.session_contract as s
-        left join raw_ib.{table} as c
-            on s.trade_date = c.trade_date and s.conid = c.conid and c.sample_time = %(at)s
-        where s.trade_date = %(day)s and s.symbol = any(%(symbols)s)
+        with {_NEWEST}
+
+        select distinct newest.symbol
+        from newest
+        inner join raw_ib.session_contract as s using (symbol, trade_date)
+        inner join raw_ib.contract as c using (conid)
+        left join raw_ib.{table} as q
+            on q.trade_date = %(day)s and c.conid = q.conid and q.sample_time = %(at)s
+        where c.expiry >= %(day)s
             and (
-                c.conid is null
-                or (c.snapshot_error
-                    and not '{SILENT}' = any(string_to_array(c.data_quality_flag, ',')))
+                q.conid is null
+                or (q.snapshot_error
+                    and not '{SILENT}' = any(string_to_array(q.data_quality_flag, ',')))
             )
         """.encode(),
-        {"day": day, "at": at, "symbols": list(symbols)},
+        {"day": day, "oldest": oldest, "at": at, "symbols": list(symbols)},
     )
     return {symbol for (symbol,) in rows}
 

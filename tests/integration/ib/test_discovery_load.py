@@ -135,6 +135,18 @@ def test_what_does_not_fit_a_slot_is_left_out_or_refused(
         assert 0 < total <= 12
 
 
+def test_what_is_refused_leaves_the_older_sets_in_use(made: Bench) -> None:
+    made.at("2026-11-20T09:25:00")
+    strict = made.with_settings(
+        overflow="refuse", max_concurrent_snapshots=1, slot_grace_seconds=1795
+    )
+    refused = strict.load("discover")
+    assert refused.exit_code == 3
+    assert "do not fit a slot" in str(refused.error)
+    sets = [row[:3] for row in made.rows(SETS, "2026-11-20")]
+    assert sets == [(s, "discovery_stale", "2026-11-19") for s in ("AAPL", "MSFT")]
+
+
 def test_an_unknown_symbol_fails_alone(new_database: Callable[[], str], tmp_path: Path) -> None:
     own = tmp_path / "universe.csv"
     own.write_text("symbol,weight,group,enabled\nAAPL,2,A,true\nGONE,1,A,true\n")

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from loaders.engine.load import run_load
+from loaders.engine.request import LoadRequest
 from loaders.errors import UsageError
+from loaders.ib.request import DUE
 from tests.integration.ib.bench import Bench, bench
 
 FLAGS = "select distinct data_quality_flag from raw_ib.chain_snapshot order by 1"
@@ -72,6 +75,19 @@ def test_the_last_slot_before_the_close_gets_one_more_chance(made: Bench) -> Non
     assert counts(made) == [("AAPL", 20, 20), ("MSFT", 8, 8)]
     assert made.rows("select distinct slot_label from raw_ib.chain_snapshot") == [("15:30",)]
     assert made.due() == []
+
+
+def test_an_older_set_gets_that_chance_too_where_discovery_never_ran(made: Bench) -> None:
+    rule = made.sandbox.faults.add("error:symbol=MSFT:code=420")
+    assert made.at("2026-11-20T15:30:05").load("snapshot", slot="now").exit_code == 6
+    made.sandbox.faults.remove(rule)
+    made.at("2026-11-20T15:55:00")
+    mended = run_load(
+        made.settings, LoadRequest("ib", mode="snapshot", options={DUE: "missed"}), made.heard
+    )
+    assert mended.exit_code == 0
+    errors = "select distinct trade_date::text, snapshot_error from raw_ib.chain_snapshot"
+    assert made.rows(errors) == [("2026-11-20", False)]
 
 
 def test_a_whole_day_waits_for_each_slot_and_works_the_queue_in_between(made: Bench) -> None:
