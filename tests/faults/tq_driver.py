@@ -1,8 +1,9 @@
-"""`loaders run tq --mode ticks` in which something is killed at a point:
+"""`loaders run tq`, of ticks or of the mapping, in which something is killed at a point:
 
     python -m tests.faults.tq_driver STAGE MOMENT DAY CLOCK [QUESTDB'S FOLDER]
 
-Stages: the futures client's processes, the load itself, QuestDB's server, or that and the load at once.
+Stages: the futures client's processes, the load itself, QuestDB's server, or that and the load at once; and
+`mapping`, a load of main contracts.
 """
 
 import os
@@ -17,18 +18,20 @@ from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.questdb import QuestdbStore
 from loaders.ticks.questdb_http import QuestdbHttp
 from loaders.ticks.questdb_stage import StageWriter
-from loaders.tq.datasets import ticks
+from loaders.tq.datasets import main_events, ticks
 from loaders.warehouse import landing
 from tests.integration.ticks.servers import kill
 
 STORES = (PostgresStore, QuestdbStore)
 # of a load, for each day
 OF_A_DAY = ("answered", "written", "indexed")
-# of its one package of index rows
+# of its one package of index rows, or of events and of the days that these cover
 OF_LANDING = ("before the package", "before its rows", "after its rows", "after the package")
 # of a server, for each day
 OF_A_SERVER = ("before the rows", "in the request", "before they are applied", "before the reading")
 IN_THE_REQUEST = 0.002  # seconds after its first byte
+# of a load of main contracts, beside those of its landing
+OF_MAPPING = ("client", "answered")
 Strike = Callable[[], object]
 
 
@@ -37,10 +40,12 @@ def die() -> None:
 
 
 def arm(stage: str, moment: str, day: int, folder: Path | None) -> None:
-    if stage == "client":
+    if stage == "mapping":
+        _in_mapping(moment)
+    elif stage == "client":
         _at_outcome(day, _kill_clients)
     elif moment in OF_LANDING:
-        _in_landing(moment)
+        _in_landing(moment, "symbol_day")
     elif moment == "answered":
         _at_outcome(day, lambda _: die())
     elif stage == "load":
@@ -97,18 +102,35 @@ def _on(day: int, struck: Callable[..., Any], otherwise: Callable[..., Any]) -> 
     return counted
 
 
-def _in_landing(moment: str) -> None:
+def _in_mapping(moment: str) -> None:
+    if moment in OF_LANDING:
+        _in_landing(moment, "main_event")
+        return
+    asked = main_events._events
+
+    def struck(run: Any, key: str) -> Any:
+        if moment == "client":
+            _kill_clients(run)
+        found = asked(run, key)
+        if moment == "answered":
+            die()
+        return found
+
+    main_events._events = _on(1, struck, asked)
+
+
+def _in_landing(moment: str, table: str) -> None:
     """Around the package, and with it on disk around its rows on their way to the warehouse."""
     of_package = "package" in moment
     owner, name = (landing, "land") if of_package else (landing.UpsertCopyJob, "run")
     work = getattr(owner, name)
 
     def killed(*args: Any) -> Any:
-        of_index = "symbol_day" in (args[3].name if of_package else args[0]._file_path)
-        if of_index and moment.startswith("before"):
+        is_meant = table in (args[3].name if of_package else args[0]._file_path)
+        if is_meant and moment.startswith("before"):
             die()
         result = work(*args)
-        if of_index:
+        if is_meant:
             die()
         return result
 
@@ -144,7 +166,8 @@ def _after(owner: Any, name: str, day: int, strike: Strike) -> None:
 if __name__ == "__main__":
     stage_, moment_, day_, clock, *folder_ = sys.argv[1:]
     arm(stage_, moment_, int(day_), Path(folder_[0]) if folder_ else None)
-    sys.argv[1:] = ["run", "tq", "--mode", "ticks", "--as-of", clock]
+    mode = "mapping" if stage_ == "mapping" else "ticks"
+    sys.argv[1:] = ["run", "tq", "--mode", mode, "--as-of", clock]
     from loaders.cli import main
 
     main()
