@@ -289,6 +289,12 @@ def _reader(warehouse: Warehouse) -> str:
     return f"build of {warehouse.market_schema}"
 
 
+def newest_build(warehouse: Warehouse) -> tuple[int, str] | None:
+    """Number and status of the newest build of everything on record; plain dbt's leave none."""
+    query = "select build_id, status from ops.builds where fingerprint <> 'part' order by 1 desc limit 1"
+    return warehouse.ask(lambda conn: conn.execute(query).fetchone())
+
+
 def start_build(warehouse: Warehouse, command: str, touched: Touched | None) -> int:
     """Record in ops.builds that a build runs; its id. The caller holds the build lock.
 

@@ -1,15 +1,15 @@
 """Manifests: what each completed build came to, as a JSON file that can be checked later.
 
 A file says what its sources tell of themselves (`Source.facts`), and the sha256 of the file before it, so
-that a chain of them shows whether one was changed or is missing.
+that a chain of them shows whether one was changed or is missing. `build-00000012.json` was written by build
+12; `build-00000012-1.json` tells what was there at a later moment, before another build on record.
 """
 
 import hashlib
 import json
 import os
 import re
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from loaders.warehouse.postgres import Warehouse
 KIND = "quotemill manifest"
 VERSION = 1
 APART = "made_with"  # of the facts: said and not checked
+NAME = re.compile(r"build-(\d+)(?:-(\d+))?\.json")
 
 
 @dataclass(frozen=True)
@@ -54,34 +55,58 @@ def located(settings: Settings, warehouse: Warehouse, file: Path) -> Path:
 def newest(settings: Settings, warehouse: Warehouse) -> Path:
     """Of the newest build that has one. Raises UsageError where none has."""
     folder = folder_of(settings, warehouse)
-    if found := _before(folder, sys.maxsize):
-        return found
+    if found := _numbered(folder):
+        return found[-1][1]
     raise UsageError(
-        f"no manifest is in {folder}", hint="`quotemill run` and `quotemill build` write them"
+        f"no manifest is in {folder}",
+        hint="`quotemill run` and `quotemill build` write them; after plain `dbt build`: "
+        "`quotemill manifest write`",
     )
 
 
 def write(settings: Settings, warehouse: Warehouse, build_id: int) -> Path | None:
     """Write what a build came to, whole or not at all; None where no source has anything to tell."""
-    told = {}
-    for name in sources.configured(settings)[0]:
-        facts = sources.find(name).facts(settings, warehouse, None)
-        if facts is not None:
-            told[name] = facts
+    told = _told(settings, warehouse)
+    return _written(folder_of(settings, warehouse), build_id, 0, told) if told else None
+
+
+def write_now(settings: Settings, warehouse: Warehouse, build_id: int) -> Path | None:
+    """Write what is there now, which plain dbt may have built, after build `build_id`, the newest on record
+    (0: none is). The newest manifest's path where that says the same; None as `write`."""
+    told = _told(settings, warehouse)
     if not told:
         return None
     folder = folder_of(settings, warehouse)
+    if held := _numbered(folder):
+        (of_build, number), path = held[-1]
+        now = {name: _compared(facts) for name, facts in told.items()}
+        if {n: _compared(facts) for n, facts in _read(path)["sources"].items()} == now:
+            return path
+        if of_build >= build_id:
+            return _written(folder, of_build, number + 1, told)
+    return _written(folder, build_id, 0 if build_id else 1, told)
+
+
+def _told(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
+    """The facts of each source that has any."""
+    names = sources.configured(settings)[0]
+    found = {name: sources.find(name).facts(settings, warehouse, None) for name in names}
+    return {name: facts for name, facts in found.items() if facts is not None}
+
+
+def _written(folder: Path, build_id: int, number: int, told: dict[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    before = _before(folder, build_id)
+    earlier = [path for place, path in _numbered(folder) if place < (build_id, number)]
+    before = earlier[-1] if earlier else None
     document = {
         "kind": KIND,
         "version": VERSION,
-        "build_id": build_id,
+        "build_id": build_id or None,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "sources": told,
         "previous": before and {"file": before.name, "sha256": _sha256(before)},
     }
-    path = folder / f"build-{build_id:08d}.json"
+    path = folder / (f"build-{build_id:08d}" + (f"-{number}" if number else "") + ".json")
     part = path.with_suffix(".part")
     with part.open("w", encoding="utf-8") as file:
         json.dump(document, file, indent=1, sort_keys=True, ensure_ascii=False)
@@ -98,11 +123,7 @@ def check(settings: Settings, warehouse: Warehouse, path: Path) -> Check:
     found: list[str] = []
     for name, told in document["sources"].items():
         now = sources.find(name).facts(settings, warehouse, told)
-        told, now = (
-            json.loads(json.dumps({k: v for k, v in (x or {}).items() if k != APART}))
-            for x in (told, now)
-        )
-        found += _differences(name, told, now)
+        found += _differences(name, _compared(told), _compared(now))
     previous = document["previous"]
     if previous:
         before = path.parent / previous["file"]
@@ -113,11 +134,15 @@ def check(settings: Settings, warehouse: Warehouse, path: Path) -> Check:
     return Check(str(path), tuple(document["sources"]), tuple(found))
 
 
-def _before(folder: Path, build_id: int) -> Path | None:
-    """The newest manifest of an earlier build."""
-    named = ((re.fullmatch(r"build-(\d+)\.json", path.name), path) for path in folder.glob("*"))
-    earlier = [(int(m[1]), path) for m, path in named if m and int(m[1]) < build_id]
-    return max(earlier)[1] if earlier else None
+def _compared(facts: Mapping[str, Any] | None) -> Any:
+    """What of some facts is checked, as JSON holds it."""
+    return json.loads(json.dumps({k: v for k, v in (facts or {}).items() if k != APART}))
+
+
+def _numbered(folder: Path) -> list[tuple[tuple[int, int], Path]]:
+    """The manifests in the order in which they were written."""
+    named = ((NAME.fullmatch(path.name), path) for path in folder.glob("*"))
+    return sorted(((int(m[1]), int(m[2] or 0)), path) for m, path in named if m)
 
 
 def _read(path: Path) -> dict[str, Any]:

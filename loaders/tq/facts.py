@@ -10,7 +10,9 @@ from typing import Any
 import psycopg
 
 from loaders.settings import Settings
+from loaders.ticks.choice import LOCAL
 from loaders.ticks.fingerprint import row_hash
+from loaders.ticks.questdb_jar import VERSION
 from loaders.tq import index
 from loaders.tq.backlog import Scheduled, read_schedule
 from loaders.warehouse.postgres import Warehouse
@@ -48,7 +50,7 @@ def facts(
     return {
         "varieties": found,
         "made_with": {
-            "versions": {name: _version(name) for name in PACKAGES},
+            "versions": {name: _version(name) for name in PACKAGES} | _of_server(settings),
             "settings": settings.tq.model_dump(mode="json", exclude=SECRET),
             "store": "questdb" if settings.questdb_url else "warehouse",
         },
@@ -88,6 +90,13 @@ def _of_variety(
         "schedule_sha256": hashlib.sha256(lines.encode()).hexdigest(),
         "segments": segments,
     }
+
+
+def _of_server(settings: Settings) -> dict[str, str | None]:
+    """The version of a QuestDB of this home; none where the settings name its jar, which may be any."""
+    if settings.questdb_url is None or settings.questdb_url.get_secret_value() != LOCAL:
+        return {}
+    return {"questdb-server": None if settings.questdb.jar else VERSION}
 
 
 def _version(name: str) -> str | None:

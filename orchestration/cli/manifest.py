@@ -8,12 +8,40 @@ import typer
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.engine import load
-from loaders.errors import DataQualityError
+from loaders.errors import DataQualityError, UsageError
 from loaders.settings import load_settings
 from orchestration import build as builds
 from orchestration import manifest
 
 app = typer.Typer(help="What each completed build came to, as files.", no_args_is_help=True)
+
+
+@app.command("write")
+def write_command(json: JsonFlag = False) -> None:
+    """Write a manifest of what is built now: plain `dbt build` writes none.
+
+    It comes after that of the newest build on record, and takes no other's place. Where nothing is another
+    since the newest manifest, that one is named. Refused where nothing is built, and after a build that did
+    not succeed.
+
+    Example: quotemill manifest write
+    """
+    settings = load_settings()
+    warehouse = load.prepare_warehouse(settings, builds.stderr)
+    with builds.build_lock(warehouse):
+        build_id, status = builds.newest_build(warehouse) or (0, "succeeded")
+        if status != "succeeded":
+            raise UsageError(
+                f"build {build_id}, the newest, did not succeed, so what is built may be half of it",
+                hint="`quotemill build`, which writes a manifest itself",
+            )
+        path = manifest.write_now(settings, warehouse, build_id)
+    if path is None:
+        raise UsageError("nothing that a manifest tells of is built yet", hint="quotemill run")
+    if json:
+        shell.print_json({"path": str(path)})
+    else:
+        print(path)
 
 
 @app.command("check")

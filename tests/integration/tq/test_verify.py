@@ -1,13 +1,16 @@
 """`loaders verify tq` and manifests: what differs is named, and mended by another download."""
 
 import json
+from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from loaders.cli import verify as commands
 from loaders.engine.lock import load_lock
 from loaders.errors import DataQualityError, LockHeldError, UsageError
 from loaders.progress import Silent
+from loaders.ticks.questdb_jar import VERSION
 from loaders.tq.repair import take_out
 from loaders.tq.verify import Verified, verify
 from loaders.warehouse.postgres import open_warehouse
@@ -175,6 +178,25 @@ def test_a_manifest_is_checked_in_a_warehouse_of_an_earlier_version_too(
     monkeypatch.setattr(checks, "load_settings", lambda: made.settings)
     checks.check_command()
     assert ": 0 differences" in capsys.readouterr().out
+
+
+def test_a_manifest_of_what_plain_dbt_built_is_written_by_command(
+    made: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    local = made.settings.model_copy(update={"questdb_url": SecretStr("local")})
+    monkeypatch.setattr(checks, "load_settings", lambda: local)
+    checks.write_command(json=True)
+    document = json.loads(Path(json.loads(capsys.readouterr().out)["path"]).read_text())
+    made_with = document["sources"]["tq"]["made_with"]
+    assert (document["build_id"], made_with["versions"]["questdb-server"]) == (None, VERSION)
+    monkeypatch.setattr(checks, "load_settings", lambda: made.settings)
+    checks.check_command()
+    made.execute("insert into ops.builds (status, command, fingerprint) values ('failed', '', '')")
+    with pytest.raises(UsageError, match="build 1, the newest, did not succeed"):
+        checks.write_command()
+    made.execute("update ops.builds set status = 'succeeded'; drop table futures.main_schedule")
+    with pytest.raises(UsageError, match="nothing that a manifest tells of is built"):
+        checks.write_command()
 
 
 def test_a_longer_window_changes_nothing_of_what_a_manifest_says(made: Bench) -> None:

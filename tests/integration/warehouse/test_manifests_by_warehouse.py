@@ -70,6 +70,33 @@ def test_the_manifest_before_is_that_of_an_earlier_build(places: list[Place]) ->
     assert previous(manifest.write(*one, 6)) == "build-00000005.json"
 
 
+def test_what_was_built_without_a_record_is_told_after_the_newest_build(
+    places: list[Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = places
+    built = {"rows": 1, "made_with": "one"}
+    source = SimpleNamespace(facts=lambda *_: dict(built) if built["rows"] else None)
+    registry = SimpleNamespace(configured=lambda _: (["one"], []), find=lambda _: source)
+    monkeypatch.setattr(manifest, "sources", registry)
+    assert manifest.write(*one, 1) == manifest.write_now(*one, 1), "it says the same"
+    for rows, build_id, name in ((2, 1, "1-1"), (3, 1, "1-2"), (4, 2, "2"), (5, 2, "2-1")):
+        before = manifest.newest(*one)
+        built |= {"rows": rows, "made_with": "another"}
+        path = manifest.write_now(*one, build_id)
+        assert path is not None
+        assert path == manifest.newest(*one) == manifest.write_now(*one, build_id)
+        assert path.stem == f"build-{int(name[0]):08d}{name[1:]}"
+        assert previous(path) == before.name
+        assert manifest.check(*one, path).differences == ()
+    assert path is not None
+    assert previous(manifest.write(*one, 3)) == path.name
+    first = manifest.write_now(*other, 0)
+    assert first is not None
+    assert (first.name, previous(first)) == ("build-00000000-1.json", None)
+    built["rows"] = 0
+    assert manifest.write_now(*other, 0) is None
+
+
 def test_loads_into_two_warehouses_have_folders_of_their_own(places: list[Place]) -> None:
     request = LoadRequest("tq", mode="mapping")
     folders = {
