@@ -123,7 +123,7 @@ DAILY_HARVEST = landed_table(
     [
         ("contract", _TEXT),
         ("first_day", _DATE),
-        ("failed", _INT),  # loads that did so in vain; null once one had them
+        ("failed", _INT),  # trading days on which loads did so in vain; null once one had them
     ],
     key=("contract",),
     nullable=("failed",),

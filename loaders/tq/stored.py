@@ -18,23 +18,25 @@ class Covered:
     last_day: date
 
 
-REPEATS = 5  # loads that ask in vain for bars of a contract that has expired
+REPEATS = 5  # nights on which loads ask in vain for bars of a contract that has expired
 
 
 @dataclass(frozen=True)
 class Since:
     """`day` from which on the bars of a contract were asked for; None: not yet, or by an earlier version
-    that did not say. `failed`: how many loads did so in vain; None once one had them."""
+    that did not say. `failed`: on how many trading days loads did so in vain, the newest of them `at`; None once
+    one had them."""
 
     day: date | None
     failed: int | None = None
+    at: datetime | None = None
 
     def is_due(self, first: date) -> bool:
         """Must it be asked for because the window begins on `first`?"""
         return self.day is None or self.day > first or 0 < (self.failed or 0) < REPEATS
 
     def is_given_up(self, first: date) -> bool:
-        """Did so many loads ask for it in vain that no other one does?"""
+        """Did loads of so many nights ask for it in vain that no other one does?"""
         return not self.is_due(first) and (self.failed or 0) >= REPEATS
 
 
@@ -105,7 +107,7 @@ def contracts(conn: psycopg.Connection, variety: str, first: date) -> list[tuple
 
 def bars_from(conn: psycopg.Connection) -> dict[str, Since]:
     """From when on the bars of each contract were asked for."""
-    rows = conn.execute("select contract, first_day, failed from raw_tq.daily_harvest")
+    rows = conn.execute("select contract, first_day, failed, fetched_at from raw_tq.daily_harvest")
     return {contract: Since(*since) for contract, *since in rows.fetchall()}
 
 

@@ -27,6 +27,11 @@ def trading_day_of(at: datetime, calendar: Sequence[date]) -> date | None:
     return calendar[position] if position < len(calendar) else None
 
 
+def night_of(at: datetime, calendar: Sequence[date]) -> date:
+    """The trading day that a load at an instant counts for; its date in Shanghai after the calendar's last."""
+    return trading_day_of(at, calendar) or at.astimezone(SHANGHAI).date()
+
+
 def bounds(day: date, calendar: Sequence[date]) -> tuple[datetime, datetime]:
     """The instants, UTC, between which everything belongs to a trading day: start included, end not.
 

@@ -19,6 +19,7 @@ from loaders.tq.context import Context, Dataset, outcome_of, said, tables, with_
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, UnknownSymbol
 from loaders.tq.schemas import CONTRACT_DAILY, DAILY_HARVEST
 from loaders.tq.stored import REPEATS, Since
+from loaders.tq.trading_day import night_of
 
 if TYPE_CHECKING:
     import psycopg
@@ -101,7 +102,7 @@ def _of_variety(
 
 def _in_vain(run: Context, failed: Outcome, was: Since) -> Outcome:
     """The outcome of a contract whose bars are all there as far as it was asked for, and which would only
-    be asked for earlier ones: no failure, and after some loads not repeated."""
+    be asked for earlier ones: no failure, and after some nights not repeated."""
     times = _times(run, was)
     row = _harvest(run, failed.key, run.first, times)
     why = failed.failure or "no bar came"
@@ -113,15 +114,18 @@ def _in_vain(run: Context, failed: Outcome, was: Since) -> Outcome:
 
 def _in_vain_at_its_end(run: Context, failed: Outcome, was: Since) -> Outcome:
     """The outcome of a contract that expired before its last bars were final, and of which none come: a
-    failure of some loads, and of no other."""
+    failure of some nights, and of no other."""
     times = _times(run, was)
-    why = f"{failed.failure}; it has expired: load {times} of {REPEATS} that asks for it"
+    why = f"{failed.failure}; it has expired: night {times} of {REPEATS} on which loads ask for it"
     return replace(failed, failure=why, beside=[_harvest(run, failed.key, run.first, times)])
 
 
 def _times(run: Context, was: Since) -> int:
-    """How many loads have asked in vain, this one included."""
-    return 1 + (was.failed or 0 if was.day == run.first else 0)
+    """On how many nights loads have asked in vain, this one included."""
+    if was.day != run.first or not was.failed or was.at is None:
+        return 1
+    same = night_of(was.at, run.days) == night_of(run.load.clock(), run.days)
+    return was.failed + (not same)
 
 
 def _is_past(expires: date, settled: date | None) -> bool:

@@ -21,7 +21,7 @@ from loaders.tq import stored
 from loaders.tq.backlog import Scheduled, key_text, parsed_key
 from loaders.tq.completeness import lacking, rank, told
 from loaders.tq.context import Context, Dataset, gone, said
-from loaders.tq.errors import TqPermissionError, TqTransport, UnknownSymbol
+from loaders.tq.errors import TqPermissionError, TqTimeout, TqTransport, UnknownSymbol
 from loaders.tq.index import revision, row_of
 from loaders.tq.kept import kept
 from loaders.tq.recent import NEWEST, NO_ANSWER, NO_PERMISSION, newest
@@ -30,7 +30,7 @@ from loaders.tq.service.answers import DayRange, TickAnswer
 from loaders.tq.tick_harvest import OF_A_DAY, NotAsked, answers
 from loaders.tq.ticks_of import outside, ticks_of
 from loaders.tq.trading_day import bounds, sessions_on, spans
-from loaders.tq.without_ticks import given_up, without_ticks
+from loaders.tq.without_ticks import given_up, is_given_up, not_counted, without_ticks
 from loaders.warehouse.postgres import WarehouseAway
 
 HISTORY, NEWEST_ROUTE = "ticks", "recent_ticks"
@@ -58,6 +58,8 @@ def _outcome(run: Context, day: Scheduled, answer: TickAnswer | Exception | None
         raise
     except NotAsked as error:
         return Outcome(key, failure=said(error))
+    except TqTimeout as error:
+        return (given_up if run.history_gave else not_counted)(run, day, said(error))
     except (*OF_A_DAY, UnknownSymbol) as error:
         return given_up(run, day, said(error))
     except TqTransport as error:
@@ -151,7 +153,8 @@ def _taken(answer: TickAnswer) -> pa.Table:
 def _asked_again(run: Context, day: Scheduled, first: TickAnswer) -> TickAnswer:
     """The better one of this answer and another session's: nothing is taken for missing on one word.
 
-    Raises UpstreamError where only the first has ticks: then there is no knowing which one is right."""
+    Raises UpstreamError where only the first has ticks: then there is no knowing which one is right. Where the
+    day would go on record as one without any, its ticks are taken all the same."""
     try:
         with run.another() as harvest:
             [second] = harvest.ticks(day.contract, [_range(run, day)])
@@ -162,8 +165,12 @@ def _asked_again(run: Context, day: Scheduled, first: TickAnswer) -> TickAnswer:
         _dropped(first)
         raise
     if first.rows and not second.rows:
-        _dropped(first)
-        raise UpstreamError("one session had ticks of the day, another none")
+        one_alone = "one session had ticks of the day, another none"
+        if not is_given_up(run, day):
+            _dropped(first)
+            raise UpstreamError(one_alone)
+        run.load.warn(f"{day.contract} {day.trading_day}: {one_alone}, in the end too")
+        return first
     traded = _traded(run, day)
     if first.rows and rank(_volumes(first), traded) > rank(_volumes(second), traded):
         first, second = second, first
@@ -193,7 +200,7 @@ def _traded(run: Context, day: Scheduled) -> int | None:
 def _look(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> None:
     """Say what is odd about a day that lands all the same."""
     if lack := lacking(ticks, _traded(run, day)):
-        seen = "in two sessions" if route == HISTORY else f"of the newest {NEWEST:,} ticks"
+        seen = "the best of two sessions" if route == HISTORY else f"of the newest {NEWEST:,} ticks"
         run.load.warn(f"{day.contract} {day.trading_day}: {lack}, {seen}: landed as it is")
     versions = run.ask(lambda conn: stored.sessions(conn, day.variety))
     held = spans(day.trading_day, sessions_on(day.trading_day, versions), run.days)

@@ -123,7 +123,9 @@ def test_an_expired_contract_is_asked_for_once_more_by_some_loads_and_rings_in_n
     small.execute("delete from raw_tq.daily_harvest")
     small.sandbox.faults.add(f"unknown:symbol={gone}")
     for times in range(1, REPEATS + 1):
-        result = small.load(datasets=("contract_daily",))
+        for _ in range(1 + (times == 2)):  # again on one evening
+            result = small.load(datasets=("contract_daily",))
+        small.execute("update raw_tq.daily_harvest set fetched_at = fetched_at - interval '1 day'")
         assert (result.status, small.rows(asked, gone)) == ("succeeded", [(first, times)])
         [said] = result.warnings
         assert said.startswith(f"contract_daily {gone}: expired, and its bars from {first} on")
@@ -148,11 +150,16 @@ def test_a_contract_that_is_not_known_any_more_once_it_has_expired_fails_in_some
         made.sandbox.set_clock(END)
         made.sandbox.faults.add(f"unknown:symbol={gone}")
         for times in (1, REPEATS):
-            made.execute(f"update raw_tq.daily_harvest set failed = {times - 1} where {times} > 1")
+            made.execute(
+                f"update raw_tq.daily_harvest set failed = {times - 1}, fetched_at = "
+                f"fetched_at - interval '1 day' where {times} > 1"
+            )
             result = made.load(datasets=bars)
             [(key, why)] = [f for task in result.tasks for f in task.failures.items()]
             assert (result.status, key) == ("partial", gone)
-            assert why.endswith(f"it has expired: load {times} of {REPEATS} that asks for it")
+            assert why.endswith(
+                f"it has expired: night {times} of {REPEATS} on which loads ask for it"
+            )
         made.asked()
         assert made.load(datasets=bars).status == "succeeded"
         assert made.asked(gone) == []

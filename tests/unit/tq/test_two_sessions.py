@@ -1,6 +1,6 @@
 """Two sessions' answers for a day: which one is taken, and what of them is left on disk."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -14,7 +14,7 @@ import pytest
 
 from loaders.errors import SettingsError, UpstreamError
 from loaders.ticks.frame import DayKey
-from loaders.ticks.store import IndexRow, NoDataRow, Owner
+from loaders.ticks.store import EmptyStatus, IndexRow, NoDataRow, Owner
 from loaders.tq.backlog import Scheduled, key_text
 from loaders.tq.context import Context
 from loaders.tq.datasets import ticks
@@ -28,6 +28,7 @@ SCHEDULED = Scheduled(
     *("SHFE.cu", "KQ.m@SHFE.cu", DAY, "SHFE.cu2511", 1, None, False, "hash 1", "backtest")
 )
 TRADED = 1000
+NOW = datetime(2025, 11, 20, tzinfo=UTC)
 
 
 def answer(folder: Path, *volumes: float, seen: bool = True) -> TickAnswer:
@@ -38,7 +39,15 @@ def answer(folder: Path, *volumes: float, seen: bool = True) -> TickAnswer:
     return TickAnswer(DAY, path, len(volumes), seen)
 
 
-def asked_again(folder: Path, first: TickAnswer, second: TickAnswer | Exception) -> TickAnswer:
+def asked_again(
+    folder: Path,
+    first: TickAnswer,
+    second: TickAnswer | Exception,
+    known: NoDataRow | None = None,
+    warn: Callable[[str], object] = str,
+) -> TickAnswer:
+    """`known`: what is on record of the day since nothing came of it."""
+
     class Session:
         def ticks(self, contract: str, ranges: Sequence[DayRange]) -> Iterator[TickAnswer]:
             if isinstance(second, Exception):
@@ -58,6 +67,9 @@ def asked_again(folder: Path, first: TickAnswer, second: TickAnswer | Exception)
         kept=kept,
         days=[DAY - timedelta(1), DAY],
         ask=lambda _: TRADED,
+        ledgers=SimpleNamespace(without=lambda _: known),
+        settings=TqSettings(),
+        load=SimpleNamespace(clock=lambda: NOW, warn=warn),
     )
     return ticks._asked_again(run, SCHEDULED, first)
 
@@ -135,6 +147,25 @@ def test_ticks_of_one_session_alone_are_no_day_without_data(tmp_path: Path) -> N
     assert files(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("waited", "nights", "status", "lands"),
+    [(30, 4, "doubtful", True), (29, 4, "doubtful", False), (30, 3, "doubtful", False), (1, 4, "no_data", True)],
+)  # fmt: skip
+def test_ticks_of_one_session_alone_are_taken_before_the_day_is_given_up(
+    tmp_path: Path, waited: int, nights: int, status: EmptyStatus, lands: bool
+) -> None:
+    since = NOW - timedelta(waited)
+    known = NoDataRow(*SCHEDULED.key, "none", nights, since, since, status, nights)
+    first, second, said = answer(tmp_path / "first", 300), answer(tmp_path / "second"), list[str]()
+    if lands:
+        assert asked_again(tmp_path, first, second, known, said.append) == first
+        assert files(tmp_path) == [first.path]
+        assert ["one session had ticks of the day, another none" in text for text in said] == [True]
+    else:
+        with pytest.raises(UpstreamError, match="another none"):
+            asked_again(tmp_path, first, second, known, said.append)
+
+
 def test_a_session_that_breaks_off_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(UpstreamError, match="away"):
         asked_again(tmp_path, answer(tmp_path / "first", 300), UpstreamError("away"))
@@ -148,7 +179,7 @@ def test_other_days_count_as_seen_only_where_both_sessions_saw_them(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("route", "told"),
-    [(ticks.HISTORY, "in two sessions"), (ticks.NEWEST, "of the newest 8,000 ticks")],
+    [(ticks.HISTORY, "the best of two sessions"), (ticks.NEWEST, "of the newest 8,000 ticks")],
 )
 def test_a_short_day_that_lands_is_said_to_be_so_by_what_was_really_asked(
     route: str, told: str

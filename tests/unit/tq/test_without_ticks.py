@@ -22,6 +22,7 @@ from loaders.tq.service.answers import DayRange, TickAnswer
 from loaders.tq.service.harvest import Harvest
 from loaders.tq.settings import TqSettings
 from loaders.tq.tick_harvest import NotAsked, answers
+from loaders.tq.ticks_plan import _fresh_and_again
 from loaders.tq.without_ticks import without_ticks
 from loaders.warehouse.postgres import WarehouseAway
 
@@ -237,6 +238,30 @@ def test_what_fails_with_the_day_alone_ends_it_and_servers_that_are_away_never_d
     last = ticks._outcome(nights.load(30), on(FIRST), error)
     assert (last.failure is None) == gives_up
     assert bool(nights.store.rows) == gives_up
+
+
+def test_nights_of_servers_that_were_silent_from_the_beginning_count_for_nothing() -> None:
+    nights, silent = Nights(), TqTimeout("no sign of life")
+
+    def ended(night: int, gave: bool) -> Outcome:
+        run = nights.load(night)
+        run.history_gave = gave
+        return ticks._outcome(run, on(FIRST), silent)
+
+    assert [ended(night, gave=False).failure for night in (0, 1, 40)] == ["no sign of life"] * 3
+    [row] = nights.store.rows.values()
+    assert (row.status, row.nights) == ("doubtful", 0)
+    # comes after all others from now on, so that they show whether the servers live
+    assert _fresh_and_again(nights.load(41), [on(FIRST), on(DAYS[1])]) == (
+        [on(DAYS[1])],
+        [on(FIRST)],
+    )
+    for night in (41, 42, 43, 44):
+        assert "asked again by each load until 2026-01-13" in str(ended(night, gave=True).failure)
+    ended(45, gave=False)
+    [row] = nights.store.rows.values()
+    assert (row.nights, row.first_checked_at) == (4, START + timedelta(41))
+    assert ended(71, gave=True).failure is None
 
 
 def test_a_warehouse_that_is_away_says_nothing_of_a_day() -> None:
