@@ -46,7 +46,8 @@ class DroppedDay:
 @dataclass
 class RetentionResult:
     """What was dropped, or would be in a dry run. `kept` names old days and underlyings, and logs, that stay, with why;
-    `damaged` files for whose sake that is. `restored` are partitions that were brought back and stay a while."""
+    `damaged` files for whose sake that is. `restored` are partitions that were brought back and stay a while.
+    `logs` are files, `log_lines` those in the warehouse."""
 
     dry_run: bool
     before: date
@@ -56,6 +57,7 @@ class RetentionResult:
     restored: int = 0
     logs: list[str] = field(default_factory=list)
     logs_bytes: int = 0
+    log_lines: int = 0
 
     @property
     def rows(self) -> int:
@@ -96,7 +98,7 @@ def retain(
         for day in days:
             work.day(day)
             reporter.advance(VIEW, 1)
-    _drop_logs(settings, as_of, result)
+    _drop_logs(settings, warehouse, as_of, result)
     return result
 
 
@@ -293,12 +295,24 @@ def _market_schemas(conn: psycopg.Connection) -> list[str]:
     return [suffix for (suffix,) in found]
 
 
+# the jobs themselves stay
+_OLD_LINES = """
+    {} from ops.ingestion_logs as l
+    where l.logged_at < %s::timestamp at time zone 'UTC'
+        and exists (select from ops.ingestion_jobs as j where j.job_id = l.job_id and j.source = 'ib')
+"""
 _CHANGED = "changed since it was archived; quotemill archive"
 
 
-def _drop_logs(settings: Settings, as_of: datetime, result: RetentionResult) -> None:
-    """Logs of errors and of runs, by the day in their name."""
+def _drop_logs(
+    settings: Settings, warehouse: Warehouse, as_of: datetime, result: RetentionResult
+) -> None:
+    """Logs of errors and of runs, by the day in their name; and what loads of this source logged in the
+    warehouse. Days of UTC."""
     last = as_of.astimezone(UTC).date() - timedelta(days=settings.ib.error_log_retain_days)
+    with warehouse.connect() as conn:
+        of_old = _OLD_LINES.format("select" if result.dry_run else "delete")
+        result.log_lines = conn.execute(of_old.encode(), (last,)).rowcount
     for path in sorted((settings.home / "logs").glob("*-*")):
         found = _LOGS.match(path.name)
         if found is None or date(*map(int, found.groups())) >= last:

@@ -195,6 +195,7 @@ def _print_retention(result: "RetentionResult") -> None:
     days = len(result.dropped)
     print(f"{result.rows:,} rows of {days:,} days before {result.before} {verb}")
     print(f"{len(result.logs):,} logs, {result.logs_bytes / 1e6:,.1f} MB {verb}")
+    print(f"{result.log_lines:,} lines of loads' logs {verb}")
     if result.restored:
         print(f"{result.restored:,} partitions stay that were brought back")
     tell("kept", result.kept)

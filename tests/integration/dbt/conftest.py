@@ -80,7 +80,7 @@ def dbt_on(
     """Let dbt commands, of which `dbt` tells, go to another warehouse."""
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path / "profiles"))
     monkeypatch.setenv("DBT_TARGET_PATH", str(parsed_project[0]))
-    monkeypatch.setenv("DBT_LOG_PATH", str(tmp_path / "logs"))
+    monkeypatch.setenv("DBT_LOG_PATH", str(tmp_path / "dbt_logs"))
 
     def on(warehouse: Warehouse) -> Callable[..., Outcome]:
         write_profile(warehouse, tmp_path / "profiles")

@@ -316,6 +316,28 @@ def test_a_table_that_would_be_dropped_with_days_of_archived_slots_stays_and_say
     assert tables(days, BUILT) == built
 
 
+def logged(conn: psycopg.Connection, source: str, *at: str) -> int:
+    """The number of a job that logged a line at each of these instants (UTC)."""
+    [(job,)] = conn.execute(
+        "insert into ops.ingestion_jobs (source, mode, status, requested_by, parameters, as_of, lane) "
+        "values (%s, 'incremental', 'succeeded', 'test', '{}', %s, 'lane') returning job_id",
+        (source, at[0]),
+    ).fetchall()
+    for instant in at:
+        conn.execute(
+            "insert into ops.ingestion_logs (job_id, logged_at, level, event) "
+            "values (%s, %s::timestamp at time zone 'UTC', 'error', 'refused')",
+            (job, instant),
+        )
+    conn.commit()
+    return int(job)
+
+
+def lines_of(conn: psycopg.Connection, job: int) -> int:
+    query = "select from ops.ingestion_logs where job_id = %s"
+    return conn.execute(query, (job,)).rowcount
+
+
 def test_logs_go_after_their_days_and_other_files_stay(
     days: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
@@ -326,10 +348,16 @@ def test_logs_go_after_their_days_and_other_files_stay(
         *("run-2026-12-25.jsonl", "error-of-mine.log", "notes.txt"),
     ):
         (logs / name).write_text("12345")
+    jobs = {
+        source: logged(days, source, "2026-12-24 23:59", "2026-12-25") for source in ("ib", "tq")
+    }
     archived(settings, warehouse)
     planned = retained(settings, warehouse, dry_run=True)
     assert len(list(logs.iterdir())) == 6
+    assert lines_of(days, jobs["ib"]) == 2
     done = retained(settings, warehouse)
+    assert (planned.log_lines, done.log_lines) == (1, 1)
+    assert [lines_of(days, job) for job in jobs.values()] == [1, 2]
     assert planned.logs == done.logs == ["error-20261224T101500Z.log", "run-2026-12-24.jsonl"]
     assert done.logs_bytes == 10
     assert len(list(logs.iterdir())) == 4
