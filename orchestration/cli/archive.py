@@ -1,5 +1,6 @@
 """`quotemill archive`, `retention` and `restore`: the storage life cycle of option chains."""
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -96,14 +97,15 @@ def retention_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check all, files too, and drop nothing.")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Drop without asking.")] = False,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
     """Drop slots of option chains that are old and archived, and old logs.
 
     Slots of more than ib.intraday_retain_days ago, where their files were read anew and give back what the
-    warehouse has; logs after ib.error_log_retain_days. What was built of these slots stays. Leaves with 6 where
-    old days stay: not archived as they are, not built, or their file damaged.
+    warehouse has; logs after ib.error_log_retain_days. What was built of these slots stays. On a terminal it asks
+    first. Leaves with 6 where old days stay: not archived as they are, not built, or their file damaged.
 
     Example: quotemill retention --dry-run
     """
@@ -113,6 +115,9 @@ def retention_command(
     settings = load_settings()
     shell.start_logs(settings)
     warehouse = warehouse_of(settings)
+    if not (yes or dry_run) and sys.stdin.isatty():
+        days = f"more than {settings.ib.intraday_retain_days} days ago"
+        typer.confirm(f"Drop archived slots of {days}, and old logs?", abort=True, err=True)
     with reporter() as shown:
         result = retain(settings, warehouse, shown, instant(as_of), dry_run=dry_run)
     log("error", "damaged", result.damaged)

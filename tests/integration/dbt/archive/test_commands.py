@@ -1,7 +1,9 @@
 """`quotemill archive`, `retention` and `restore` as they are typed: what they print, and how they end."""
 
+import io
 import json
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +15,13 @@ from tests.e2e.commands import Place
 
 AFTER, LATER = "--as-of=2026-11-30T15:00", "--as-of=2027-01-24T15:00"
 Quotemill = Callable[..., subprocess.CompletedProcess[str]]
+
+
+class Person(io.StringIO):
+    """Sits at a terminal and has typed something."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture
@@ -38,7 +47,13 @@ def test_the_life_of_a_day(quotemill: Quotemill, conn: psycopg.Connection) -> No
 
     done = quotemill("retention", LATER, "--dry-run")
     assert (done.returncode, "112 rows of 1 days before 2026-11-25 would be dropped" in done.stdout) == (0, True)  # fmt: skip
-    done = quotemill("retention", LATER, "--json")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", Person("n\n"))
+        done = quotemill("retention", LATER)
+        assert (done.returncode, "Drop archived slots of more than 60 days" in done.stderr) == (1, True)  # fmt: skip
+        patch.setattr(sys, "stdin", Person("n\n"))
+        assert "112 rows" in quotemill("retention", LATER, "--dry-run").stdout
+    done = quotemill("retention", LATER, "--json")  # nobody is there to be asked
     told = json.loads(done.stdout)
     assert (told["rows"], told["exit_code"], done.returncode) == (112, 0, 0)
     assert told["dropped"] == [{"day": "2026-11-24", "underlyings": 2, "rows": 112}]
@@ -51,6 +66,9 @@ def test_the_life_of_a_day(quotemill: Quotemill, conn: psycopg.Connection) -> No
     assert (told["partitions"], told["rows"], told["standing"]) == (1, 84, 2)
     done = quotemill("archive", LATER, "--check", "--json")
     assert (done.returncode, json.loads(done.stdout)["damaged"]) == (0, [])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", Person("n\n"))
+        assert quotemill("retention", LATER, "--yes").returncode == 0
 
 
 def test_what_is_wrong_is_named_with_its_exit_code(
