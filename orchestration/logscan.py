@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from loaders import runlog
-from loaders.errors import QuotemillError, UsageError
+from loaders.errors import DataQualityError, QuotemillError, UsageError
 from loaders.ib.service.events import masked
 
 LEAST = "warning"
@@ -111,7 +111,8 @@ class Line:
 @dataclass
 class Scan:
     """`since` ≤ lines < `until`. `found` counts lines with any keyword, `damaged` those that cannot be read,
-    `levels` all lines by source and level. `status` is empty where no line could be read."""
+    `levels` all lines by source and level. `status` is empty where no line could be read; `exit_code` says
+    that too, and whether more than `max_total` were found."""
 
     since: datetime
     until: datetime
@@ -121,6 +122,7 @@ class Scan:
     found: int = 0
     keywords: dict[str, Hits] = field(default_factory=dict)
     levels: dict[str, dict[str, int]] = field(default_factory=dict)
+    max_total: int = 0
 
     @property
     def status(self) -> str:
@@ -128,8 +130,13 @@ class Scan:
             return "empty"
         return "found" if self.found else "clean"
 
+    @property
+    def exit_code(self) -> int:
+        wrong = self.status == "empty" or self.found > self.max_total
+        return DataQualityError.exit_code if wrong else 0
+
     def as_json(self) -> dict[str, Any]:
-        return {"status": self.status, **asdict(self)}
+        return {"status": self.status, **asdict(self), "exit_code": self.exit_code}
 
 
 def run(
@@ -141,12 +148,13 @@ def run(
     source: str | None = None,
     keywords: Sequence[str] = (),
     level: str = LEAST,
+    max_total: int = 0,
 ) -> Scan:
     """Scan the log in `folder`, or `files`, for the built-in keywords and `keywords`.
 
     With `source` only lines of it. Raises UsageError for a file that is not there or cannot be read.
     """
-    scan = Scan(since, until)
+    scan = Scan(since, until, max_total=max_total)
     own = tuple(dict.fromkeys(word.strip().casefold() for word in keywords))
     for path in files or of_window(folder, since, until):
         scan.files[str(path)] = 0

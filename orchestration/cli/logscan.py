@@ -68,7 +68,14 @@ def logscan_command(
     folder = load_settings().home / "logs"
     begin, end = _window(since, date, as_of)
     scan = scans.run(
-        folder, begin, end, files=file or (), source=source, keywords=keyword or (), level=level
+        folder,
+        begin,
+        end,
+        files=file or (),
+        source=source,
+        keywords=keyword or (),
+        level=level,
+        max_total=max_total,
     )
     if summary is not None:
         scans.write_summary(scan, summary)
@@ -83,7 +90,7 @@ def logscan_command(
             f"there is no line of {window} {where}: nothing ran, or it logged elsewhere",
             hint="QUOTEMILL_HOME says where the log is; --date and --since which part of it",
         )
-    if scan.found > max_total:
+    if scan.exit_code:
         raise DataQualityError(
             f"{scan.found:,} lines of {window} have a keyword", hint="quotemill status"
         )

@@ -175,5 +175,6 @@ def test_the_command_says_what_it_found_and_leaves_with_its_code(
     assert ended.value.code == code, err
     told = json.loads(out)
     assert says in err
+    assert told["exit_code"] == code
     if code != 2:
         assert told["status"] in {0: ("clean", "found"), 5: ("found", "empty")}[code]
