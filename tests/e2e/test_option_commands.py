@@ -75,7 +75,18 @@ def test_a_check_tells_what_the_account_is_served(place: Place, gateway: IbSandb
     gateway.set_clock("2026-11-19T10:00:00")
     done = place.inside("loaders", "check", "ib")
     assert done.returncode == 0, done.stderr
-    assert "serves live data of AAPL to client 101" in done.stdout
+    told = "serves live data of AAPL and live data of its options to client 101"
+    assert (told in done.stdout, "warning" in done.stdout) == (True, False)
+    # the stock is permitted, its options are not
+    seen = json.loads(place.inside("loaders", "check", "ib", "--json").stdout)
+    rule = gateway.faults.add(f"error:code=354:conid={seen['option_conid']}")
+    done = place.inside("loaders", "check", "ib")
+    gateway.faults.remove(rule)
+    assert done.returncode == 0
+    assert "serves live data of AAPL and no data of its options" in done.stdout
+    assert "warning: no data of AAPL  26" in done.stdout
+    assert "Requested market data is not subscribed" in done.stdout
+    assert "warning: options need a market data subscription of their own" in done.stdout
     rule = gateway.faults.add("permission:code=354")
     done = place.inside("loaders", "check", "ib")
     gateway.faults.remove(rule)
