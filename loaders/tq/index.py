@@ -41,8 +41,15 @@ def row_of(row: IndexRow | NoDataRow, route: str, at: datetime) -> dict[str, Any
 def copies(
     conn: psycopg.Connection, symbols: Collection[str] | None = None
 ) -> dict[DayKey, dict[str, Any]]:
-    """What has landed of the index; of some series, or of all."""
-    return _read(conn, "raw_tq.symbol_day", OF_INDEX, symbols)
+    """What has landed of the index, and by which route its ticks came; of some series, or of all."""
+    return _read(conn, "raw_tq.symbol_day", (*OF_INDEX, "source_route"), symbols)
+
+
+def route_of(old: Mapping[str, Any] | None, row: IndexRow, otherwise: str) -> str:
+    """By which route the ticks of a day came: the store does not say, so its copy is asked. `otherwise` where that
+    is of other ticks."""
+    known = old is not None and old["row_hash"] == row.row_hash
+    return str(old["source_route"]) if old is not None and known else otherwise
 
 
 def no_data_copies(

@@ -11,7 +11,7 @@ from loaders.tq import stored
 from loaders.tq.backlog import Scheduled, key_text
 from loaders.tq.completeness import told
 from loaders.tq.context import Context
-from loaders.tq.index import row_of
+from loaders.tq.index import route_of, row_of
 
 
 def kept(run: Context, day: Scheduled, ticks: pa.Table | None, route: str) -> Outcome | None:
@@ -34,6 +34,6 @@ def stays(run: Context, day: Scheduled, row: IndexRow, why: str, route: str) -> 
     traded = run.ask(lambda conn: stored.volume(conn, day.contract, day.trading_day))
     row = replace(row, day_volume=traded, updated_at=run.load.clock())
     run.ledgers.landed(row)
-    record = row_of(row, route, run.load.clock())
+    record = row_of(row, route_of(run.copies.get(day.key), row, route), run.load.clock())
     run.copies[day.key] = record
     return Outcome(key_text(day.key), [record], cursor=day.trading_day, cursor_key=day.symbol)

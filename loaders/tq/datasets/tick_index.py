@@ -10,7 +10,7 @@ from datetime import datetime
 from loaders.engine.outcome import Outcome, records
 from loaders.tq.backlog import Scheduled, parsed_key
 from loaders.tq.context import Context, Dataset
-from loaders.tq.index import no_data_copies, revision, row_of
+from loaders.tq.index import no_data_copies, revision, route_of, row_of
 from loaders.tq.schemas import NO_DATA_DAY, SYMBOL_DAY, TICK_REVISION
 
 
@@ -23,7 +23,7 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         old, row = run.copies.get(key), rows.get(key)
         if row is None:  # the store is another one, or lost it: it is missing, and fetched again
             assert old is not None
-            lost = old | {"status": "superseded", "source_route": "index"}
+            lost = old | {"status": "superseded"}
             run.copies[key] = lost
             yield Outcome(text, [lost | {"fetched_at": at, "is_final": True}])
             continue
@@ -32,7 +32,7 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         if row.status == "superseded" and old is not None and old["status"] == "complete":
             there = rows.get(new.key) if new else None
             beside = [revision(old, new, there.row_hash if there else None, at)]
-        run.copies[key] = row_of(row, "index", at)
+        run.copies[key] = row_of(row, route_of(old, row, "index"), at)
         yield Outcome(text, [run.copies[key]], beside=beside)
 
 

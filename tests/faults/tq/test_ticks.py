@@ -117,14 +117,20 @@ def test_without_the_permission_the_newest_ticks_land_marked_and_the_rest_is_sai
     [said] = result.warnings
     assert said.startswith("the account may not download the history of ticks (tq_dl")
     assert said.endswith(f"1 of them until {TRADED[0]} cannot be had")
-    routes = mapped.rows("select trading_day, source_route, rows from raw_tq.symbol_day order by 1")
-    assert routes == [(day, "recent_ticks", 150) for day in TRADED[1:]]
+    routes = "select trading_day, source_route, rows from raw_tq.symbol_day order by 1"
+    landed = [(day, "recent_ticks", 150) for day in TRADED[1:]]
+    assert mapped.rows(routes) == landed
     [line] = due(mapped.settings, open_warehouse(mapped.settings))
     assert line.startswith("1 days of ticks of SHFE.cu are due and not to be had")
     may = "select value from ops.settings where key = 'tq_history'"  # for futures.tick_coverage
     assert mapped.rows(may) == [("false",)]
     checked = check(mapped.settings, datetime(2025, 10, 22))
     assert "tq_dl" in str(checked.warnings)
+    # another stamp, or a copy that is made again, says nothing of how the ticks came
+    mapped.execute("update futures.main_schedule set schedule_hash = repeat('f', 16)")
+    assert mapped.load("ticks").status == "succeeded"
+    assert mapped.rows("select distinct schedule_hash from raw_tq.symbol_day") == [("f" * 16,)]
+    assert mapped.rows(routes) == landed
 
 
 def test_days_that_an_account_can_never_have_are_due_and_ring_in_no_night(

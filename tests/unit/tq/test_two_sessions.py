@@ -219,13 +219,14 @@ def test_of_a_corrected_day_bar_the_fuller_ticks_stay(
         load=SimpleNamespace(clock=lambda: now, warn=lambda _: None),
         ledgers=Ledgers(store, ()),
         outdated={SCHEDULED.key},
-        copies={},
+        copies={SCHEDULED.key: {"row_hash": row.row_hash, "source_route": ticks.NEWEST_ROUTE}},
         ask=lambda _: TRADED,
     )
     answer = None if came is None else pa.table({"volume": pa.array(came, pa.float64())})
     found = kept(run, SCHEDULED, answer, ticks.HISTORY)
     assert (found is not None) == stays
     assert put == ([replace(row, day_volume=TRADED)] if stays else [])
+    assert run.copies[SCHEDULED.key]["source_route"] == ticks.NEWEST_ROUTE
     run.outdated = set()
     assert kept(run, SCHEDULED, answer, ticks.HISTORY) is None
 
