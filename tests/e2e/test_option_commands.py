@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -10,7 +11,7 @@ import pytest
 
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import World
-from tests.conftest import require_ib
+from tests.conftest import DBT_DATABASE, require_ib
 from tests.e2e.commands import ROOT, Place
 
 SMOKE = ROOT / "docs" / "how-to" / "ib-smoke.toml"
@@ -33,20 +34,27 @@ def place(gateway: IbSandbox, new_database: Callable[[], str], tmp_path: Path) -
 
 
 def test_the_smoke_configuration_captures_two_strikes_of_one_symbol_in_two_slots(
-    place: Place, gateway: IbSandbox
+    place: Place, gateway: IbSandbox, new_database: Callable[[str], str], quick_builds: None
 ) -> None:
+    """From the gateway by the loader and the models to the verdict of the day, and what may be opened on it."""
+    own = {"QUOTEMILL_WAREHOUSE_URL": new_database(DBT_DATABASE)}
+    own["DBT_EXCLUDE_RESOURCE_TYPES"] = "unit_test"
+    place = replace(place, settings={**place.settings, **own})
     clock_and_word = (
         ("2026-11-19T09:25:00", "session_contract"),
         ("2026-11-19T09:30:05", "chain_snapshot"),
         ("2026-11-19T10:00:05", "chain_snapshot"),
         ("2026-11-19T10:30:05", "no slot"),
         ("2026-11-19T17:00:00", "chain_close"),
-        ("2026-11-20T07:30:00", "open_interest"),
     )
     for clock, word in clock_and_word:
         gateway.set_clock(clock)
         done = place.inside("loaders", "run", "ib")
         assert (done.returncode, word in done.stderr) == (0, True), (clock, done.stderr)
+    # with the last of the day, all is built
+    gateway.set_clock("2026-11-20T07:30:00")
+    done = place.inside("quotemill", "run", "ib")
+    assert (done.returncode, "open_interest" in done.stderr) == (0, True), done.stderr
     with psycopg.connect(place.settings["QUOTEMILL_WAREHOUSE_URL"]) as conn:
         slots = conn.execute(
             "select s.slot_label, count(distinct c.strike)::int, count(distinct c.trading_class)::int, "
@@ -60,6 +68,35 @@ def test_the_smoke_configuration_captures_two_strikes_of_one_symbol_in_two_slots
         assert all(2 <= strikes <= 2 * classes * 2 for _, strikes, classes, _ in slots)
         interest = conn.execute("select distinct oi_asof_date::text from raw_ib.open_interest")
         assert interest.fetchall() == [("2026-11-19",)]
+        contracts = conn.execute("select distinct conid from raw_ib.session_contract").fetchall()
+    day, until = "--date=2026-11-19", "--as-of=2026-11-20T15:00"
+    checked = place.inside("quotemill", "selfcheck", "ib", day, until)
+    found = json.loads(checked.stdout)
+    assert (checked.returncode, found["status"], found["trade_date"]) == (0, "PASS", "2026-11-19")
+    figures = {check["name"]: check["figures"] for check in found["checks"]}
+    assert (figures["coverage"]["slot_count"], figures["coverage"]["slot_coverage"]) == (
+        2,
+        "1.0000",
+    )
+    assert figures["rows"]["daily_count"] == figures["fallback"]["close_count"] == len(contracts)
+    assert (figures["oi"]["oi_count"], figures["oi"]["oi_share"]) == (len(contracts), "1.0000")
+    # nobody captured the day after
+    checked = place.inside(
+        "quotemill", "selfcheck", "ib", "--date=2026-11-20", "--as-of=2026-11-21T15:00"
+    )
+    assert (checked.returncode, json.loads(checked.stdout)["status"]) == (5, "FAIL")
+    assert "2026-11-20: AAPL coverage, AAPL delayed, AAPL fallback, AAPL oi" in checked.stderr
+    listed = place.inside("quotemill", "gate", "list", "--json")
+    assert listed.returncode == 0
+    states = {row["stage"]: row["state"] for row in json.loads(listed.stdout)}
+    assert states == {0: "open", 1: "closed", 2: "closed", 3: "closed"}
+    opened = place.inside("quotemill", "gate", "open", "1", "--by", "data owner")
+    assert (opened.returncode, "stage 1 may not be opened: 0 of 2" in opened.stderr) == (5, True)
+    opened = place.inside("quotemill", "gate", "open", "1", "--by", "data owner", "--force")
+    assert (opened.returncode, "stage 1 is open: AAPL and MSFT" in opened.stderr) == (0, True)
+    assert (
+        "1 open   AAPL and MSFT by data owner" in place.inside("quotemill", "gate", "list").stdout
+    )
     planned = place.inside("loaders", "run", "ib", "--dry-run", "--json")
     plan = json.loads(planned.stdout)
     assert (planned.returncode, plan["source"], plan["fits"]) == (0, "ib", True)
