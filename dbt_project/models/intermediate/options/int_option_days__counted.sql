@@ -106,6 +106,7 @@ of_rows as (
         ) as unknown_flag_count,
         count(*) filter (where 'calendar_fallback' = any(data_quality_flag)) as guessed_count,
         count(distinct source) as source_count,
+        bool_or('discovery_stale' = any(data_quality_flag)) as is_discovery_stale,
         percentile_disc(0.95) within group (order by capture_lag_s)
         filter (where is_slot and has_data) as capture_lag_p95_s,
         (array_agg(underlying_price order by sample_time, conid) filter (
@@ -181,14 +182,15 @@ planned_by_slot as (
     group by symbol, trade_date, first_slot
 ),
 
-good_by_slot as (
+rows_by_slot as (
     select
         symbol,
         trade_date,
         slot_30m,
-        count(*) as good_count
+        count(*) as row_count,
+        count(*) filter (where is_good) as good_count
     from judged
-    where is_slot and is_good
+    where is_slot
     group by symbol, trade_date, slot_30m
 ),
 
@@ -215,7 +217,8 @@ wanted_slots as (
         or n.slot_label between split_part(r.value, '-', 1) and split_part(r.value, '-', 2)
 ),
 
--- a slot is covered by nine tenths of what was planned for it
+-- a slot is covered by nine tenths of what was planned for it; where no set was frozen, of what was
+-- asked for
 slots as (
     select
         d.symbol,
@@ -223,12 +226,13 @@ slots as (
         n.slot_30m,
         n.slot_label,
         coalesce(max(g.good_count), 0) > 0
-        and coalesce(max(g.good_count), 0) >= 0.9 * coalesce(sum(p.contract_count), 0) as is_covered
+        and max(g.good_count) >= 0.9 * coalesce(sum(p.contract_count), max(g.row_count))
+            as is_covered
     from days as d
     inner join wanted_slots as n on d.trade_date = n.trade_date
     left join planned_by_slot as p
         on d.symbol = p.symbol and d.trade_date = p.trade_date and n.slot_30m >= p.first_slot
-    left join good_by_slot as g
+    left join rows_by_slot as g
         on d.symbol = g.symbol and d.trade_date = g.trade_date and n.slot_30m = g.slot_30m
     group by d.symbol, d.trade_date, n.slot_30m, n.slot_label
 ),
@@ -250,7 +254,8 @@ select
     {% for name in option_day_counts() -%}
         coalesce({{ name }}, 0)::integer as {{ name }},
     {% endfor -%}
-    coalesce(c.is_discovery_stale, false) as is_discovery_stale,
+    coalesce(c.is_discovery_stale, false) or coalesce(r.is_discovery_stale, false)
+        as is_discovery_stale,
     coalesce(s.uncovered_slots, '{}') as uncovered_slots,
     r.capture_lag_p95_s::numeric(12, 3) as capture_lag_p95_s,
     r.underlying_open::numeric(18, 6) as underlying_open,
