@@ -79,7 +79,7 @@ runs as (
 ),
 
 -- the stage that is collected now: the furthest that is open, since it was opened; a day on which
--- nothing ran tells nothing of its rates
+-- nothing came of any symbol tells nothing of its rates
 watched_days as (
     select
         s.stage,
@@ -90,8 +90,8 @@ watched_days as (
         bool_and(d.coverage_verdict <> 'pending') as is_judged
     from (select * from opened where is_open order by stage desc limit 1) as s
     inner join {{ ref('qa_option_day') }} as d on s.open_date < d.trade_date
-    where d.row_count > 0
     group by s.stage, d.trade_date
+    having sum(d.row_count) > 0
 ),
 
 watched as (
