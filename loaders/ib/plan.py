@@ -1,6 +1,6 @@
 """Which tasks a load has: from its slots and days, or from what an earlier job left undone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
@@ -21,6 +21,7 @@ from loaders.ib.datasets import (
 )
 from loaders.ib.discovery import Found, Reference, candidates, distances
 from loaders.ib.errors import NotPermitted
+from loaders.ib.planner import SlotPlan
 from loaders.ib.quality import is_silent
 from loaders.ib.request import CLOSE, DISCOVER, ENRICH, day_of, slots_of
 from loaders.ib.slot_capture import key_of, moment_of
@@ -103,7 +104,7 @@ def _discover(run: Context, symbols: Sequence[str]) -> Iterator[Sequence[Unit]]:
     if refusal is not None:
         raise refusal
     counts = run.ask(lambda conn: stored.frozen_counts(conn, day))
-    run.load.reporter.line(f"a slot: {planner.slot_plan(run.settings, counts)}")
+    run.load.reporter.line(f"a slot: {_slot_plan(run, counts)}")
 
 
 def _found(run: Context, symbol: str) -> Found:
@@ -155,7 +156,7 @@ def _fit(run: Context) -> SettingsError | None:
     others = run.ask(lambda conn: stored.frozen_counts(conn, day))
     wanted = {symbol: len(found.candidates) for symbol, found in run.found.items()}
     counts = {s: n for s, n in others.items() if s not in wanted} | wanted
-    whole = planner.slot_plan(run.settings, counts)
+    whole = _slot_plan(run, counts)
     if whole.fits:
         return None
     if run.settings.overflow == "refuse":
@@ -170,6 +171,13 @@ def _fit(run: Context) -> SettingsError | None:
             found.candidates = planner.nearest(found.candidates, distances(found), most)
     run.load.warn(f"the chains do not fit a slot, so the nearest strikes are taken: {whole}")
     return None
+
+
+def _slot_plan(run: Context, counts: Mapping[str, int]) -> SlotPlan:
+    """By the time that batches took lately."""
+    size = run.settings.max_concurrent_snapshots
+    hold_s = run.ask(lambda conn: stored.measured_hold(conn, size))
+    return planner.slot_plan(run.settings, counts, hold_s)
 
 
 # -- slots -----------------------------------------------------------------------------------------

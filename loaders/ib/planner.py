@@ -72,14 +72,16 @@ class SlotPlan:
         )
 
 
-def slot_plan(settings: IbSettings, contracts: Mapping[str, int], hold_s: float = HOLD) -> SlotPlan:
-    """The plan of a slot for so many contracts of each symbol."""
+def slot_plan(
+    settings: IbSettings, contracts: Mapping[str, int], hold_s: float | None = None
+) -> SlotPlan:
+    """The plan of a slot for so many contracts of each symbol; `hold_s` is what a batch took, where it is known."""
     return SlotPlan(
         contracts,
         settings.max_concurrent_snapshots,
         settings.rate_limits.snapshot.per_minute,
         settings.messages_per_second,
-        hold_s,
+        hold_s or HOLD,
         EVERY.total_seconds() - settings.slot_grace_seconds,
     )
 

@@ -62,7 +62,7 @@ class Batches:
 @dataclass(frozen=True)
 class SlotPreview:
     """`tasks` are due at the moment, or asked for; without any `nothing_due` says why. `slots` are those of
-    the session, as HH:MM in New York."""
+    the session, as HH:MM in New York. `hold_s` is the time that a batch takes, measured where it is known."""
 
     trade_date: date
     tasks: tuple[str, ...]
@@ -71,6 +71,7 @@ class SlotPreview:
     groups: tuple[tuple[str, ...], ...]
     symbols: tuple[SymbolPlan, ...]
     slot: Batches
+    hold_s: float
     minutes_allowed: float
     capacity: int
     overflow: str
@@ -101,7 +102,7 @@ class SlotPreview:
             told.append(f"{of.symbol:<6} {of.contracts:,} contracts, {found}{more}")
         told += [
             f"a slot: {_told(self.slot)}, of {self.minutes_allowed:.1f} allowed; "
-            f"{self.capacity:,} contracts fit",
+            f"at {self.hold_s:.1f} s a batch {self.capacity:,} contracts fit",
             f"open interest: {_told(self.open_interest)}",
         ]
         if not self.fits:
@@ -132,18 +133,18 @@ def look(
     day = session.trade_date
     groups = universe.groups(ib, request.keys)
     symbols = [symbol for group in groups for symbol in group]
-    chains = (
-        warehouse.ask(lambda conn: stored.chains(conn, day, oldest_set(day), symbols))
-        if warehouse is not None and known
-        else {}
-    )
+    chains, hold_s = {}, None
+    if warehouse is not None and known:
+        oldest, size = oldest_set(day), ib.max_concurrent_snapshots
+        chains = warehouse.ask(lambda conn: stored.chains(conn, day, oldest, symbols))
+        hold_s = warehouse.ask(lambda conn: stored.measured_hold(conn, size))
     found = [
         SymbolPlan(symbol, len(chain.contracts), chain.set_date) for symbol, chain in chains.items()
     ]
     if lacking := [symbol for symbol in symbols if symbol not in chains]:
         found += _listed(ib, lacking, day)
     counts = {of.symbol: of.contracts for of in found if of.contracts is not None}
-    plan = planner.slot_plan(ib, counts)
+    plan = planner.slot_plan(ib, counts, hold_s)
     fitting = counts if plan.fits else planner.shares(counts, plan.capacity)
     tasks, why = _tasks(settings, request, moment)
     return SlotPreview(
@@ -157,6 +158,7 @@ def look(
             for of in sorted(found, key=lambda of: symbols.index(of.symbol))
         ),
         _slot_batches(plan),
+        round(plan.hold_s, 2),
         round(plan.seconds_allowed / 60, 1),
         plan.capacity,
         ib.overflow,
@@ -247,4 +249,4 @@ def _refusal(found: SlotPreview, ib: IbSettings) -> SettingsError | None:
     if found.fits or found.overflow == "shrink":
         return None
     counts: Mapping[str, int] = {of.symbol: of.contracts or 0 for of in found.symbols}
-    return planner.refuse(planner.slot_plan(ib, counts))
+    return planner.refuse(planner.slot_plan(ib, counts, found.hold_s))

@@ -12,10 +12,12 @@ from psycopg.rows import dict_row
 
 from loaders.ib.better_row import COLUMNS
 from loaders.ib.quality import SILENT
+from loaders.ib.rows import INTRADAY
 from loaders.ib.service.gateway import Candidate, OptionContract, Underlying
 from loaders.warehouse.ownership import has_relation
 
 STALE = "discovery_stale"
+MEASURED_SESSIONS = 5
 _CONTRACT = (
     "c.conid, c.local_symbol, c.symbol, c.underlying_conid, c.trading_class, c.expiry, c.strike, "
     "c.option_right, c.multiplier, c.exchange"
@@ -265,6 +267,38 @@ def told(conn: psycopg.Connection, day: date, at: datetime) -> set[str]:
         (day, at),
     )
     return {symbol for (symbol,) in rows}
+
+
+def measured_hold(conn: psycopg.Connection, batch: int) -> float | None:
+    """Seconds that a batch of so many contracts took in the captures of the last sessions, by their median;
+    None where there is none to tell."""
+    row = conn.execute(
+        """
+        with lately as (
+            select distinct trade_date
+            from raw_ib.slot_run
+            where ingest_run_type = %(run_type)s
+            order by trade_date desc
+            limit %(sessions)s
+        ),
+
+        captures as (
+            -- what failed may never have been asked, where the time was over before
+            select
+                extract(epoch from max(finished_at) - started_at)
+                / ceil(sum(captured + coalesce(silent, 0)) / %(batch)s::numeric) as hold_s
+            from raw_ib.slot_run
+            where trade_date in (select trade_date from lately)
+                and ingest_run_type = %(run_type)s and attempts = 1
+            group by sample_time, started_at
+            having sum(captured + coalesce(silent, 0)) > 0
+        )
+
+        select percentile_cont(0.5) within group (order by hold_s) from captures
+        """,
+        {"run_type": INTRADAY, "sessions": MEASURED_SESSIONS, "batch": batch},
+    ).fetchone()
+    return float(row[0]) if row and row[0] else None
 
 
 def failed_discoveries(conn: psycopg.Connection, day: date, lane: str) -> dict[str, datetime]:

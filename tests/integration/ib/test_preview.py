@@ -7,7 +7,7 @@ import pytest
 
 from loaders.engine.request import LoadRequest
 from loaders.errors import SettingsError, UpstreamError
-from loaders.ib import preview
+from loaders.ib import planner, preview
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.ib.bench import Bench, new_york
 
@@ -66,6 +66,22 @@ def test_what_does_not_fit_is_told_and_refused_where_the_settings_say_so(made: B
     strict = small.with_settings(overflow="refuse").settings
     error = preview.preview(strict, warehouse, request, at).error
     assert isinstance(error, SettingsError)
+
+
+def test_a_slot_is_planned_by_the_time_that_batches_took_lately(made: Bench) -> None:
+    made = made.with_settings(max_concurrent_snapshots=4, slot_grace_seconds=1770)  # leaves 30 s
+    assert made.load("snapshot", slot="now").exit_code == 0
+    assert (look(made).hold_s, look(made).fits) == (planner.HOLD, True)  # no time passed
+    # seven batches; what was asked again tells nothing, nor what was never asked
+    made.execute("update raw_ib.slot_run set finished_at = started_at + interval '77 seconds'")
+    assert (look(made).hold_s, look(made).capacity) == (11.0, 8)
+    made.execute("update raw_ib.slot_run set planned = 100 + planned, errors = 100")
+    assert (look(made).hold_s, look(made).capacity) == (11.0, 8)
+    found = made.at("2026-11-20T09:25:00").load("discover")
+    [said] = [text for text in found.warnings if "the nearest strikes are taken" in text]
+    assert "8 contracts fit" in said
+    made.execute("update raw_ib.slot_run set attempts = 2")
+    assert look(made).hold_s == planner.HOLD
 
 
 def test_of_symbols_that_nothing_is_known_of_the_gateway_is_asked(made: Bench) -> None:
