@@ -144,7 +144,7 @@ def _held(warehouse: Warehouse, schemas: list[str]) -> int:
 def _refuse_hypertables(warehouse: Warehouse, schemas: list[str]) -> None:
     """A hypertable's rows are in chunks outside its schema: a dump by schemas would lose them."""
     with warehouse.connect() as conn:
-        if not conn.execute("select from pg_extension where extname = 'timescaledb'").fetchone():
+        if not conn.execute("select 1 from pg_extension where extname = 'timescaledb'").fetchone():
             return
         found = conn.execute(
             "select format('%%I.%%I', hypertable_schema, hypertable_name) "

@@ -65,6 +65,28 @@ def test_a_dump_restores_into_another_database_under_another_owner(
         claim_schemas(conn, ["raw_tdx", "market"])  # the record of ownership came along
 
 
+def test_hypertables_whose_chunks_a_dump_by_schema_would_lose_are_refused(
+    filled: Warehouse, foreign_server: Any, tmp_path: Path
+) -> None:
+    """A stand-in for TimescaleDB's entry and view: the server here has neither."""
+    with foreign_server.admin(filled.params()["dbname"]) as conn:
+        conn.execute("set allow_system_table_mods = on")
+        conn.execute(
+            "insert into pg_extension "
+            "(oid, extname, extowner, extnamespace, extrelocatable, extversion) values "
+            "(99999, 'timescaledb', 10, 'public'::regnamespace, false, '2')"
+        )
+        conn.execute(
+            "create schema timescaledb_information; create view timescaledb_information.hypertables"
+            " as select 'raw_tdx'::name as hypertable_schema, 'bar'::name as hypertable_name; "
+            "grant usage on schema timescaledb_information to public; "
+            "grant select on timescaledb_information.hypertables to public"
+        )
+    with pytest.raises(SettingsError, match=r"hypertables cannot be dumped .*raw_tdx\.bar"):
+        dump(filled, tmp_path / "w.dump")
+    assert not (tmp_path / "w.dump").exists()
+
+
 def test_the_embedded_server_is_dumped_and_restored_whole(
     empty_home: Path, another: Warehouse, open_at: OpenAt, tmp_path: Path
 ) -> None:
