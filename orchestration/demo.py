@@ -35,7 +35,7 @@ EXAMPLE = """
     inner join market.kline_daily as k on k.code = a.code and k.trade_date < a.ex_date
     inner join market.kline_daily_qfq as q on q.code = k.code and q.trade_date = k.trade_date
     where a.is_active and a.category = 1 and not exists (
-        select from market.corporate_actions as other
+        select 1 from market.corporate_actions as other
         where other.code = a.code and other.is_active and other.ex_date >= a.ex_date
             and (other.ex_date, other.seq) <> (a.ex_date, a.seq)
     )

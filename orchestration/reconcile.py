@@ -168,7 +168,7 @@ def traded(conn: psycopg.Connection, first: date, last: date) -> list[str]:
         """
         select s.code from raw_tdx.security as s
         where s.is_listed and s.instrument_type <> 'index' and exists (
-            select from raw_tdx.kline_daily as k
+            select 1 from raw_tdx.kline_daily as k
             where k.code = s.code and k.is_final and k.trade_date between %s and %s
         )
         order by s.code

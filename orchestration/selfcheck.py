@@ -73,7 +73,7 @@ _COMPARED = {
         full join (
             select symbol, conid, slots_seen = 0 or exists (
                 -- else its slots are in the archive
-                select from raw_ib.chain_snapshot as s
+                select 1 from raw_ib.chain_snapshot as s
                 where s.symbol = c.symbol and s.trade_date = %(day)s
             ) as is_to_be_seen
             from {options}.chain_daily_clean as c where trade_date = %(day)s
@@ -166,7 +166,7 @@ def _session(
     conn: psycopg.Connection, options: str, day: date | None, as_of: datetime | None
 ) -> date | None:
     if day is not None:
-        known = f"select from {options}.sessions where trade_date = %s"
+        known = f"select 1 from {options}.sessions where trade_date = %s"
         if conn.execute(known.encode(), (day,)).fetchone() is None:
             raise UsageError(f"{day} is no session that is known", hint="--date of a trading day")
         return day

@@ -64,8 +64,8 @@ def read(
         ).fetchall()
         freshness, judged = _judged(conn, warehouse.inner_schema("qa"))
         actions = cur.execute(
-            "select exists (select from ops.ingestion_state where dataset = 'corporate_actions') "
-            "or not exists (select from ops.ingestion_jobs where source = 'tdx') as known"
+            "select exists (select 1 from ops.ingestion_state where dataset = 'corporate_actions') "
+            "or not exists (select 1 from ops.ingestion_jobs where source = 'tdx') as known"
         ).fetchone()
     mends = []
     newest_of_each = {job["source"]: job for job in reversed(loads["jobs"])}

@@ -80,7 +80,7 @@ def _oldest_slots(conn: psycopg.Connection, warehouse: Warehouse) -> date | None
         )
         select min(l.day) from landed as l
         where not exists (
-            select from ops.archive_partitions as p
+            select 1 from ops.archive_partitions as p
             where p.schema_name = %s and p.view_name = %s and p.partition_date = l.day
                 and p.restored_at is not null
         )

@@ -27,7 +27,7 @@ _JOBS = "ops.ingestion_jobs"  # missing in a warehouse that no load has seen yet
 # A running job holds its lane's lock: what says running without it died, or lost touch, without a word.
 _STATUS = f"""
     case when j.status = 'running' and not exists (
-        select from pg_locks as l
+        select 1 from pg_locks as l
         where l.locktype = 'advisory' and l.objsubid = 1
             and l.database = (select d.oid from pg_database as d where d.datname = current_database())
             and (l.classid::bigint << 32) | l.objid::bigint

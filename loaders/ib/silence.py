@@ -35,7 +35,7 @@ def silent(conn: psycopg.Connection, day: date, symbols: Sequence[str]) -> froze
                 -- of these kinds only what was never asked is given up as well
                 and not %(spent)s = any(string_to_array(c.data_quality_flag, ','))
                 and not exists (
-                    select from raw_ib.chain_snapshot as g
+                    select 1 from raw_ib.chain_snapshot as g
                     where g.trade_date = c.trade_date and g.symbol = c.symbol and g.conid = c.conid
                         and not g.snapshot_error and g.captured_at > c.captured_at
                 )

@@ -109,7 +109,7 @@ def known_contracts(
         select {_CONTRACT}
         from raw_ib.contract as c
         where c.symbol = %s and c.expiry >= %s and not exists (
-            select from raw_ib.negative_contract as n
+            select 1 from raw_ib.negative_contract as n
             where n.symbol = c.symbol and n.trading_class = c.trading_class and n.expiry = c.expiry
                 and n.strike = c.strike and n.option_right = c.option_right
                 and n.fetched_at > c.fetched_at

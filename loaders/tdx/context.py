@@ -68,7 +68,7 @@ class Context:
         from loaders.tdx.absence import Absence
 
         if dataset not in self.absences:
-            query = f"select not exists (select from {landed.qualified})".encode()
+            query = f"select not exists (select 1 from {landed.qualified})".encode()
             row = self.ask(lambda conn: conn.execute(query).fetchone())
             self.absences[dataset] = Absence(dataset, bool(row and row[0]), self.load.warn)
         return self.absences[dataset]

@@ -207,7 +207,7 @@ class PostgresStore:
         conn.execute(
             f"update {_name(MAIN_TICKS)} as t set is_deleted = true "
             "where symbol = %(symbol)s and trading_day = %(day)s and not is_deleted "
-            "and not exists (select from _ticks as n where "
+            "and not exists (select 1 from _ticks as n where "
             "(n.ts, n.underlying_contract, n.seq) = (t.ts, t.underlying_contract, t.seq))".encode(),
             key,
         )

@@ -143,7 +143,7 @@ def lacking_days(
         s.variety = any(%(varieties)s)
         and (
             not exists (
-                select from raw_tq.symbol_day as d
+                select 1 from raw_tq.symbol_day as d
                 where
                     d.symbol = s.symbol and d.contract = s.underlying_contract
                     and d.trading_day = s.trading_day and d.status = 'complete'

@@ -163,7 +163,7 @@ def has_relation(conn: psycopg.Connection, name: str) -> bool:
 
 
 def has_role(conn: psycopg.Connection, name: str) -> bool:
-    return bool(_one(conn, "select exists (select from pg_roles where rolname = %s)", name)[0])
+    return bool(_one(conn, "select exists (select 1 from pg_roles where rolname = %s)", name)[0])
 
 
 def _refusal(foreign: dict[str, list[str]]) -> SettingsError:
@@ -190,7 +190,7 @@ def _relations(conn: psycopg.Connection, schema: str) -> list[str]:
         "select c.relname, c.relkind::text from pg_class c "
         "join pg_namespace n on n.oid = c.relnamespace "
         "where n.nspname = %s and c.relkind::text = any(%s) and not exists ("
-        " select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid "
+        " select 1 from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid "
         " and (d.deptype = 'e' or c.relkind = 'S' and d.deptype in ('a', 'i'))) order by 1",
         (schema, list(_KINDS)),
     )
@@ -226,7 +226,7 @@ def _may_create_in(conn: psycopg.Connection, schema: str) -> bool:
 
 
 def _exists(conn: psycopg.Connection, schema: str) -> bool:
-    query = "select exists (select from pg_namespace where nspname = %s)"
+    query = "select exists (select 1 from pg_namespace where nspname = %s)"
     return bool(_one(conn, query, schema)[0])
 
 

@@ -169,7 +169,7 @@ def _widen(conn: psycopg.Connection, table: LandedTable, present: Mapping[str, s
                 on d.objid = w.oid and d.classid = 'pg_rewrite'::regclass
         )
         select n.nspname, c.relname, exists (
-            select from ops.managed_relation as m
+            select 1 from ops.managed_relation as m
             where m.schema_name = n.nspname and m.relation_name = c.relname
         )
         from readers as r

@@ -165,16 +165,22 @@ def replace_units(
         f"from _land group by {columns}".encode()
     )
     conn.execute(b"analyze _units")
-    stored = f"select from {target} as t where {same('t', 'u', unit, True)}"
-    conn.execute(
-        f"with refused as (delete from _units as u where exists ({stored} "
-        "and (t.is_final > u._final or t.is_final = u._final and t.fetched_at > u._fetched_at)) "
-        f"returning u.*) delete from _land as r using refused as u where {same('r', 'u', unit, False)}".encode()
-    )
+    # a distributed table refuses a temp table in its DELETE, and takes a CTE made of it
+    units = "units as materialized (select * from _units)"
+    refused = conn.execute(
+        f"create temp table _refused on commit drop as with {units} select u.* from units as u "
+        f"where exists (select 1 from {target} as t where {same('t', 'u', unit, True)} "
+        "and (t.is_final > u._final or t.is_final = u._final and t.fetched_at > u._fetched_at))".encode()
+    ).rowcount
+    for staged in ("units", "land") if refused else ():
+        conn.execute(
+            f"delete from _{staged} as s using _refused as u where {same('s', 'u', unit, False)}".encode()
+        )
     [(gone,)] = conn.execute(
-        f"with gone as (delete from {target} as t using _units as u "
-        f"where {same('t', 'u', unit, True)} "
-        f"and not exists (select 1 from _land as r where {same('t', 'r', key, True)}) "
+        f"with {units}, stale as materialized (select {', '.join(f't.{q(c)}' for c in key)} "
+        f"from {target} as t inner join units as u on {same('t', 'u', unit, True)} "
+        f"where not exists (select 1 from _land as r where {same('t', 'r', key, True)})), "
+        f"gone as (delete from {target} as t using stale as s where {same('t', 's', key, False)} "
         f"returning {feed.columns(q)}), told as ({feed.told('gone')}) "
         "select count(*) from gone".encode()
     )

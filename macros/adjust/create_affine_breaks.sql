@@ -182,7 +182,7 @@ declare
 begin
     -- nearly always
     if not exists (
-        select from unnest(x, v) as t (x, v) where abs((t.x - latest_b) / latest_a - t.v) > tolerance
+        select 1 from unnest(x, v) as t (x, v) where abs((t.x - latest_b) / latest_a - t.v) > tolerance
     ) then
         return;
     end if;

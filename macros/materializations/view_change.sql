@@ -10,11 +10,11 @@
             when pg_get_viewdef('" ~ existing ~ "'::regclass) = pg_get_viewdef('pg_temp.quotemill_probe'::regclass)
                 then 'none'
             when exists (
-                select from pg_attribute as old
+                select 1 from pg_attribute as old
                 where old.attrelid = '" ~ existing ~ "'::regclass
                     and old.attnum > 0
                     and not exists (
-                        select from pg_attribute as new
+                        select 1 from pg_attribute as new
                         where new.attrelid = 'pg_temp.quotemill_probe'::regclass
                             and (new.attnum, new.attname, new.atttypid, new.atttypmod)
                                 = (old.attnum, old.attname, old.atttypid, old.atttypmod)
@@ -23,6 +23,6 @@
             else 'query'
         end
     ").rows[0][0] -%}
-    {%- do run_query("drop view pg_temp.quotemill_probe") -%}
+    {%- do run_query("drop view quotemill_probe") -%}
     {{ return(change) }}
 {%- endmacro %}

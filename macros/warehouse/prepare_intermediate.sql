@@ -22,7 +22,7 @@
 
         -- of these very lines; older ones are replaced
         if not exists (
-            select from pg_proc as f
+            select 1 from pg_proc as f
             inner join pg_namespace as n on f.pronamespace = n.oid
             where n.nspname = '{{ schema }}' and f.proname = 'affine_breaks'
                 and obj_description(f.oid, 'pg_proc') = '{{ local_md5(functions) }}'

@@ -18,7 +18,7 @@
             inner join pg_namespace as n on c.relnamespace = n.oid
             where (n.nspname, c.relname) in (" ~ names | join(', ') ~ ")
                 and not exists (
-                    select from ops.managed_relation as m
+                    select 1 from ops.managed_relation as m
                     where m.schema_name = n.nspname and m.relation_name = c.relname
                 )
             order by 1

@@ -19,7 +19,7 @@
             select r.schema_name || '.' || r.table_name || '.' || r.column_name as name
             from (values " ~ read | join(', ') ~ ") as r (schema_name, table_name, column_name)
             where not exists (
-                select from pg_attribute as a
+                select 1 from pg_attribute as a
                 where a.attrelid = to_regclass(format('%I.%I', r.schema_name, r.table_name))
                     and a.attname = r.column_name
                     and a.attnum > 0

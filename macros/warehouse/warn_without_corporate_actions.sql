@@ -2,7 +2,7 @@
 {% macro warn_without_corporate_actions() -%}
     {%- if execute and flags.WHICH in ('build', 'run') -%}
         {%- set known = run_query("
-            select exists (select from ops.ingestion_state where dataset = 'corporate_actions')
+            select exists (select 1 from ops.ingestion_state where dataset = 'corporate_actions')
         ").rows[0][0] -%}
         {%- if not known -%}
             {%- do log(

@@ -79,7 +79,7 @@ def mark_changed(
             union
             select h.* from held as h inner join told as t on t.key = '' and t.days @> h.partition_date
             union
-            select h.* from held as h where not exists (select from cursor)
+            select h.* from held as h where not exists (select 1 from cursor)
         )
 
         update ops.archive_partitions as p set is_stale = true
@@ -127,7 +127,7 @@ def to_look_at(
     if view.counted is not None and view.landed is not None:
         # what was counted once and is gone cannot be archived any more
         there = (
-            f"and exists (select from {view.landed.qualified} as r "
+            f"and exists (select 1 from {view.landed.qualified} as r "
             f"where r.symbol = c.symbol and r.{view.day} = c.trade_date)"
         )
     query = f"""
@@ -139,12 +139,12 @@ def to_look_at(
             and (%(symbols)s::text[] is null or c.symbol = any(%(symbols)s))
             and (
                 not exists (
-                    select from ops.archive_partitions as p
+                    select 1 from ops.archive_partitions as p
                     where p.schema_name = %(schema)s and p.view_name = %(view)s
                         and p.partition_date = c.trade_date and p.underlying = c.symbol
                 ) {there}
                 or exists (
-                    select from ops.archive_partitions as p
+                    select 1 from ops.archive_partitions as p
                     where p.schema_name = %(schema)s and p.view_name = %(view)s
                         and p.partition_date = c.trade_date and p.underlying = c.symbol
                         and p.is_stale
@@ -182,7 +182,7 @@ def waiting(conn: psycopg.Connection, warehouse: Warehouse, as_of: datetime) -> 
         )
         select day from landed
         where day < %(today)s
-            and not exists (select from {inner}.int_option_days__counted as c where c.trade_date = day)
+            and not exists (select 1 from {inner}.int_option_days__counted as c where c.trade_date = day)
         union
         select c.trade_date from {inner}.int_option_days__counted as c
         left join {qa}.qa_option_day as d on c.symbol = d.symbol and c.trade_date = d.trade_date

@@ -254,7 +254,8 @@ class _Retention:
             )
             archives = bool(
                 conn.execute(
-                    "select from ops.archive_partitions where schema_name = %s limit 1", (options,)
+                    "select 1 from ops.archive_partitions where schema_name = %s limit 1",
+                    (options,),
                 ).fetchall()
             )
             archived = Counter[str]()
@@ -299,7 +300,7 @@ def _market_schemas(conn: psycopg.Connection) -> list[str]:
 _OLD_LINES = """
     {} from ops.ingestion_logs as l
     where l.logged_at < %s::timestamp at time zone 'UTC'
-        and exists (select from ops.ingestion_jobs as j where j.job_id = l.job_id and j.source = 'ib')
+        and exists (select 1 from ops.ingestion_jobs as j where j.job_id = l.job_id and j.source = 'ib')
 """
 _CHANGED = "changed since it was archived; quotemill archive"
 

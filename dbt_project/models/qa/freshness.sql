@@ -94,14 +94,14 @@ loaded as (
         'kline_daily' as dataset,
         max(trade_date) as last_date
     from {{ source('raw_tdx', 'kline_daily') }}
-    having count(*) > 0 or exists (select from states where source = 'tdx')
+    having count(*) > 0 or exists (select 1 from states where source = 'tdx')
     union all
     select
         'trading_calendar' as dataset,
         max(trade_date) as last_date
     from trading_calendar
     where is_served
-    having count(*) > 0 or exists (select from states where source = 'tdx')
+    having count(*) > 0 or exists (select 1 from states where source = 'tdx')
     union all
     select
         'index_kline' as dataset,
@@ -151,7 +151,7 @@ loaded as (
     from (values ('chain_snapshot', false), ('chain_close', true)) as k (dataset, is_close)
     left join {{ ref('stg_ib__slot_run') }} as r
         on k.is_close = (r.ingest_run_type = 'close') and r.captured_count > 0
-    where exists (select from states where source = 'ib')
+    where exists (select 1 from states where source = 'ib')
     group by k.dataset
     union all
     select

@@ -276,7 +276,7 @@ lost_days as (
         and p.view_name = 'chain_intraday'
         and p.dropped_at is not null
         and not exists (
-            select from {{ ref('chain_daily_clean') }} as c
+            select 1 from {{ ref('chain_daily_clean') }} as c
             where
                 c.symbol = p.underlying
                 and c.trade_date = p.partition_date
@@ -284,7 +284,7 @@ lost_days as (
         )
         -- of a day of errors alone nothing was made
         and not exists (
-            select from {{ ref('int_option_days__counted') }} as c
+            select 1 from {{ ref('int_option_days__counted') }} as c
             where
                 c.symbol = p.underlying
                 and c.trade_date = p.partition_date

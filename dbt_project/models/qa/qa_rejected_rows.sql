@@ -15,7 +15,7 @@
         "k.exchange = split_part(r.row_key, ' ', 1) and k.sampled_at > r.fetched_at"),
 ] -%}
     {%- do not_stored.append(
-        "not exists (select from " ~ source('raw_tdx', table)
+        "not exists (select 1 from " ~ source('raw_tdx', table)
         ~ " as k where r.dataset = '" ~ dataset ~ "' and " ~ is_same ~ ")"
     ) -%}
 {%- endfor -%}
@@ -23,7 +23,7 @@
 with refused_actions as (
     select a.*
     from {{ ref('int_corporate_actions__refused') }} as a
-    where exists (select from {{ source('raw_tdx', 'kline_daily') }} as k where k.code = a.code)
+    where exists (select 1 from {{ source('raw_tdx', 'kline_daily') }} as k where k.code = a.code)
 ),
 
 open_rows as (

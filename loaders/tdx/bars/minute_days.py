@@ -112,7 +112,7 @@ def _bars(
             order by b.trade_date limit %(span)s
         ) as d
         where not exists (
-            select from stored as s where s.code = c.code and s.trade_date = d.trade_date
+            select 1 from stored as s where s.code = c.code and s.trade_date = d.trade_date
         )
         order by 1, 2
         """.encode(),

@@ -96,7 +96,7 @@ class Store:
     def codes_in(self, schema: str, relation: str, codes: Sequence[str]) -> list[str]:
         """Which of some codes have a row."""
         query = sql.SQL(
-            "select c from unnest(%s::text[]) as c where exists (select from {} where code = c)"
+            "select c from unnest(%s::text[]) as c where exists (select 1 from {} where code = c)"
         ).format(sql.Identifier(schema, relation))
         return [code for (code,) in self.conn.execute(query, (list(codes),))]
 

@@ -19,7 +19,7 @@ ABSENT = """
         and coalesce(s.first_seen_slot, 0)
             <= extract(epoch from n.at - d.open_at) / 1800
         and not exists (
-            select from raw_ib.chain_snapshot as c
+            select 1 from raw_ib.chain_snapshot as c
             where c.trade_date = s.trade_date and c.conid = s.conid and c.sample_time = n.at
         )
 """

@@ -122,7 +122,7 @@ def test_readers_keep_their_grants_and_views_through_rebuilds(
         assert conn.execute("select count(*) from research.settled").fetchone() == (0,)
         conn.execute("set role dbt_test_reader")
         for relation in ("market.kline_daily", "market.kline_daily_qfq", "qa.qa_calendar_horizon"):
-            conn.execute(f"select from {relation} limit 1")
+            conn.execute(f"select 1 from {relation} limit 1")
         conn.execute("reset role")
     finally:
         conn.execute("drop owned by dbt_test_reader")

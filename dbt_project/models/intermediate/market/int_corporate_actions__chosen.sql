@@ -4,11 +4,11 @@ with applied as (
     from {{ ref('int_corporate_actions__inferred') }} as i
     where
         exists (
-            select from {{ source('ops', 'settings') }} as s
+            select 1 from {{ source('ops', 'settings') }} as s
             where s.key = 'apply_inferred_actions' and s.value = 'true'
         )
         and not exists (
-            select from {{ ref('corporate_action_overrides') }} as o
+            select 1 from {{ ref('corporate_action_overrides') }} as o
             where o.code = i.code and o.ex_date::date = i.ex_date
         )
 )

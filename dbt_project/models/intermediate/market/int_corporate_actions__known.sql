@@ -34,7 +34,7 @@ chosen as (
     where
         (source = 'csv' or not has_csv)
         and not exists (
-            select from typed_overrides as o
+            select 1 from typed_overrides as o
             where o.code = a.code and o.ex_date = a.ex_date and o.action in ('remove', 'replace')
         )
     union all

@@ -19,7 +19,7 @@ where
     and r.rule not like 'repeats %'
     and r.rule not like '% has this code, day and category already, in another file'
     and not exists (
-        select from actions as a
+        select 1 from actions as a
         where
             a.code = r.code
             and a.ex_date = r.ex_date
@@ -29,9 +29,9 @@ where
     -- of a code that the files tell of, the quote servers have no say
     and not (
         r.row_key like 'xdxr %'
-        and exists (select from actions as a where a.code = r.code and a.source = 'csv')
+        and exists (select 1 from actions as a where a.code = r.code and a.source = 'csv')
     )
     and not exists (
-        select from {{ ref('corporate_action_overrides') }} as o
+        select 1 from {{ ref('corporate_action_overrides') }} as o
         where o.code = r.code and o.ex_date::date = r.ex_date
     )

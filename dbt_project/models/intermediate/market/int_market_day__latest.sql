@@ -13,7 +13,7 @@ days as (
         coalesce(
             (
                 select c.trade_date from trading_calendar as c
-                where exists (select from bars as b where b.trade_date = c.trade_date)
+                where exists (select 1 from bars as b where b.trade_date = c.trade_date)
                 order by c.trade_date desc limit 1
             ),
             (select max(trade_date) from bars)
@@ -24,7 +24,7 @@ days as (
                 select c.trade_date from trading_calendar as c
                 where
                     exists (
-                        select from bars as b where b.trade_date = c.trade_date and b.is_final
+                        select 1 from bars as b where b.trade_date = c.trade_date and b.is_final
                     )
                 order by c.trade_date desc limit 1
             ),

@@ -15,7 +15,7 @@
         },
         'settings': ['ib_slot_range'],
         'keeps': 'stored.row_count > 0 and not exists (
-            select from raw_ib.chain_snapshot as k
+            select 1 from raw_ib.chain_snapshot as k
             where k.symbol = stored.symbol and k.trade_date = stored.trade_date
         )',
     },

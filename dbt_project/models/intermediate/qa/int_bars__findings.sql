@@ -194,7 +194,7 @@ from jumps as j
 where
     (
         select count(*) from (
-            select from all_bars as k
+            select 1 from all_bars as k
             where k.code = j.code and k.trade_date < j.trade_date
             order by k.trade_date
             limit 5

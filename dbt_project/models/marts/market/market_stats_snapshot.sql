@@ -43,7 +43,7 @@ samples as not materialized (
     from service as s
     where
         not exists (
-            select from by_quotes as q
+            select 1 from by_quotes as q
             where
                 q.exchange = s.exchange
                 and q.sampled_at = s.sampled_at
@@ -90,7 +90,7 @@ select
 from by_bars as b
 where
     not exists (
-        select from samples as s
+        select 1 from samples as s
         where
             s.exchange = b.exchange
             and s.trade_date = b.trade_date

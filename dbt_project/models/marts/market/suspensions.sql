@@ -24,7 +24,7 @@ from stretches as s
 where
     s.day_count > 0
     and not exists (
-        select from {{ source('raw_tdx', 'kline_daily') }} as b
+        select 1 from {{ source('raw_tdx', 'kline_daily') }} as b
         where
             b.code = s.code
             and b.trade_date > s.last_bar_date

@@ -15,7 +15,7 @@
         },
         'settings': ['ib_risk_free_rate', 'ib_dividend_yield'],
         'keeps': 'stored.slots_seen > 0 and not exists (
-            select from raw_ib.chain_snapshot as k
+            select 1 from raw_ib.chain_snapshot as k
             where k.symbol = stored.symbol and k.trade_date = stored.trade_date
         )',
     },

@@ -1,0 +1,35 @@
+"""SQL in files and in Python keeps to forms that a distributed PostgreSQL takes too."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("loaders", "orchestration", "macros", "dbt_project/models", "tests/dbt")
+# what is refused, and what says the same; temporary tables are called _so
+REFUSED = {
+    r"\bselect([ \t]+|\n[ \t]+)from\b": "select 1 from",
+    r"\bdrop\s+(view|table)\s+(if\s+exists\s+)?pg_temp\.": "its name without the schema",
+    r"\bdelete\s+from\s+(?!_)\S+(\s+as\s+\w+)?[\s\"f]+using\s+_": "a materialized CTE of the temporary table",
+    r"\bcreate\s+(constraint\s+)?trigger\b": "the change feed, told by whoever writes",
+}
+
+
+def written() -> list[Path]:
+    found = [
+        p for folder in FOLDERS for p in (ROOT / folder).rglob("*") if p.suffix in (".sql", ".py")
+    ]
+    assert len(found) > 300
+    return found
+
+
+@pytest.mark.parametrize(("form", "instead"), REFUSED.items(), ids=REFUSED.values())
+def test_no_sql_that_a_distributed_postgres_refuses(form: str, instead: str) -> None:
+    pattern = re.compile(form, re.IGNORECASE)
+    wrong = [
+        f"{path.relative_to(ROOT)}: {match.group()!r}: write {instead}"
+        for path in written()
+        for match in pattern.finditer(path.read_text("utf-8"))
+    ]
+    assert wrong == []
