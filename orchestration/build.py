@@ -1,8 +1,4 @@
-"""dbt, in this process: build what a load touched, pass any dbt command through, make the docs.
-
-One build at a time: the lock is a PostgreSQL advisory lock on a connection of its own. The dbt
-project looks at it too, so that a plain `dbt build` refuses while one of ours runs.
-"""
+"""dbt, in this process: build what a load touched, pass any dbt command through, make the docs."""
 
 import contextlib
 import hashlib
@@ -10,31 +6,26 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
-from loaders import runlog, sources
+from loaders import runlog
 from loaders.engine import load
 from loaders.errors import (
     DataQualityError,
-    LockHeldError,
     QuotemillError,
     SettingsError,
     UsageError,
 )
 from loaders.progress import Silent
-from loaders.project import Project, find_project
+from loaders.project import find_project
 from loaders.settings import Settings
-from loaders.warehouse import changes
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration import manifest
-
-LOCK = "quotemill:build"
+from orchestration.build_record import build_lock, recorded_build
 
 
 @dataclass(frozen=True)
@@ -75,58 +66,11 @@ class BuildResult:
         return asdict(self) | {"exit_code": self.exit_code}
 
 
-@dataclass(frozen=True)
-class Touched:
-    """Landed tables (raw_tdx.kline_daily) with changes that no good build has seen yet; None: everything
-    is to be built, because there was none or the dbt project is another one. `seen` is the snapshot
-    that was asked, `fingerprint` that of the project."""
-
-    tables: list[str] | None
-    seen: str
-    fingerprint: str
-
-
 def dbt_target(settings: Settings, warehouse: Warehouse) -> Path:
     """dbt's target folder, which holds our profile too: one for each warehouse and home. A shared
     one costs a full parse at each change, and a shared profile sends a build to another's tables."""
     name = f"{warehouse.label} {warehouse.market_schema}"
     return settings.home / "dbt" / hashlib.sha256(name.encode()).hexdigest()[:12]
-
-
-@contextlib.contextmanager
-def build_lock(warehouse: Warehouse) -> Iterator[None]:
-    """Hold the build lock. Raises LockHeldError."""
-    with contextlib.closing(
-        warehouse.connect(autocommit=True, application_name="quotemill build lock")
-    ) as conn:
-        [(is_taken, pid)] = conn.execute(
-            "select pg_try_advisory_lock(hashtextextended(%s, 0)), pg_backend_pid()", (LOCK,)
-        )
-        if not is_taken:
-            raise LockHeldError(
-                "another build is writing to this warehouse",
-                hint="wait for it to end; `quotemill status` shows it",
-            )
-        os.environ["QUOTEMILL_BUILD_LOCK_HELD"] = str(pid)
-        try:
-            yield
-        finally:
-            del os.environ["QUOTEMILL_BUILD_LOCK_HELD"]
-            # the server may take a moment to notice that a connection was closed
-            with contextlib.suppress(psycopg.Error):
-                conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (LOCK,))
-
-
-def touched_tables(settings: Settings, warehouse: Warehouse) -> Touched:
-    """What a build has to do. Ask before dbt starts, under the build lock, and hand the answer to
-    `finish_build`: what lands meanwhile is then left for the next one."""
-    fingerprint = _fingerprint(find_project(), warehouse, sources.told_to_dbt(settings))
-    seen, tables = warehouse.ask(
-        lambda conn: changes.changed_tables(conn, _reader(warehouse), fingerprint)
-    )
-    if tables is not None:
-        tables = [table for table in tables if table.startswith("raw_")]
-    return Touched(tables, seen, fingerprint)
 
 
 def build(
@@ -141,10 +85,9 @@ def build(
 
     None where nothing was touched. A failed build is in the result, and in ops.builds.
     """
-    with build_lock(warehouse):
+    with recorded_build(settings, warehouse) as record:
         chosen = list(arguments)
-        touched = touched_tables(settings, warehouse)
-        tables = touched.tables if only_touched else None
+        tables = record.tables if only_touched else None
         if tables == []:
             report("build: nothing was written since the last build")
             return None
@@ -156,19 +99,13 @@ def build(
         part = bool(arguments) and not only_touched
         started = time.monotonic()
         command = " ".join(["build", *chosen])
-        build_id = start_build(warehouse, command, None if part else touched)
+        build_id = record.begin(command, part=part)
         report(f"build: dbt {command}")
-        try:
-            # nobody reads dbt's JSON of it; of a table that no model reads there is nothing to build
-            command_line = ["--no-write-json", "build", *chosen]
-            outcome = invoke(
-                settings, warehouse, command_line, quiet=True, lenient=tables is not None
-            )
-            result = _result(build_id, command, outcome, time.monotonic() - started)
-        except BaseException as error:
-            finish_build(warehouse, build_id, None, None, f"{type(error).__name__}: {error}")
-            raise
-        finish_build(warehouse, build_id, result, None if part else touched)
+        # nobody reads dbt's JSON of it; of a table that no model reads there is nothing to build
+        command_line = ["--no-write-json", "build", *chosen]
+        outcome = invoke(settings, warehouse, command_line, quiet=True, lenient=tables is not None)
+        result = _result(build_id, command, outcome, time.monotonic() - started)
+        record.end(result.succeeded, result.failures, asdict(result))
         _log(result)
         if result.succeeded and not part:
             manifest.write(settings, warehouse, build_id)
@@ -246,17 +183,6 @@ def make_docs(settings: Settings, output: Path) -> Path:
     return output
 
 
-def _fingerprint(project: Project, warehouse: Warehouse, told: Mapping[str, str]) -> str:
-    """A hash of what decides, beside the landed rows, what a build makes."""
-    digest = hashlib.sha256(f"{warehouse.market_schema} {warehouse.reader_role} {told}".encode())
-    for folder in (project.dbt / "models", project.root / "macros", project.root / "seeds"):
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            digest.update(path.relative_to(project.root).as_posix().encode())
-            digest.update(path.read_bytes())
-    digest.update((project.dbt / "dbt_project.yml").read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def _dbt_error(error: BaseException) -> QuotemillError:
     text = " ".join(str(error).split())
     if "does not match any" in text:
@@ -282,64 +208,6 @@ def _result(build_id: int, command: str, outcome: Any, seconds: float) -> BuildR
         build_id, bool(outcome.success), command, kinds["model"], rows, kinds["passed"],
         kinds["warned"], kinds["failed"], tuple(findings), round(seconds, 2),
     )  # fmt: skip
-
-
-def _reader(warehouse: Warehouse) -> str:
-    """The name of our cursor in the change feed."""
-    return f"build of {warehouse.market_schema}"
-
-
-def newest_build(warehouse: Warehouse) -> tuple[int, str] | None:
-    """Number and status of the newest build of everything on record; plain dbt's leave none."""
-    query = "select build_id, status from ops.builds where fingerprint <> 'part' order by 1 desc limit 1"
-    return warehouse.ask(lambda conn: conn.execute(query).fetchone())
-
-
-def start_build(warehouse: Warehouse, command: str, touched: Touched | None) -> int:
-    """Record in ops.builds that a build runs; its id. The caller holds the build lock.
-
-    `touched` is None for a build of some models: it proves nothing about the rest.
-    """
-    with warehouse.connect() as conn:
-        # we hold the lock: whatever still says running was killed
-        conn.execute(
-            "update ops.builds set status = 'interrupted', finished_at = clock_timestamp() "
-            "where status = 'running'"
-        )
-        [(build_id,)] = conn.execute(
-            "insert into ops.builds (status, command, fingerprint) "
-            "values ('running', %s, %s) returning build_id",
-            (command, touched.fingerprint if touched else "part"),
-        )
-    return int(build_id)
-
-
-def finish_build(
-    warehouse: Warehouse,
-    build_id: int,
-    result: BuildResult | None,
-    touched: Touched | None,
-    error: str | None = None,
-) -> None:
-    """Record how a build ended; without a result it failed by `error`. After a good one what was
-    `touched` counts as built."""
-    good = result is not None and result.succeeded
-    if result and not good:
-        error = result.failures
-    names = ("models_built", "rows_written", "tests_passed", "tests_warned", "tests_failed")
-    with warehouse.connect() as conn:
-        conn.execute(
-            "update ops.builds set status = %s, finished_at = clock_timestamp(), error = %s, "
-            f"{' = %s, '.join(names)} = %s where build_id = %s".encode(),
-            (
-                "succeeded" if good else "failed",
-                error,
-                *(getattr(result, name, None) for name in names),
-                build_id,
-            ),
-        )
-        if touched and good:
-            changes.move_cursor(conn, _reader(warehouse), touched.seen, touched.fingerprint)
 
 
 class _Stderr(Silent):

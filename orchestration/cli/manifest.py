@@ -11,7 +11,7 @@ from loaders.engine import load
 from loaders.errors import DataQualityError, UsageError
 from loaders.settings import load_settings
 from orchestration import build as builds
-from orchestration import manifest
+from orchestration import build_record, manifest
 
 app = typer.Typer(help="What each completed build came to, as files.", no_args_is_help=True)
 
@@ -28,8 +28,8 @@ def write_command(json: JsonFlag = False) -> None:
     """
     settings = load_settings()
     warehouse = load.prepare_warehouse(settings, builds.stderr)
-    with builds.build_lock(warehouse):
-        build_id, status = builds.newest_build(warehouse) or (0, "succeeded")
+    with build_record.build_lock(warehouse):
+        build_id, status = build_record.newest_build(warehouse) or (0, "succeeded")
         if status != "succeeded":
             raise UsageError(
                 f"build {build_id}, the newest, did not succeed, so what is built may be half of it",

@@ -14,7 +14,7 @@ from loaders.errors import LockHeldError, UsageError
 from loaders.sandbox.market import SyntheticMarket
 from loaders.sandbox.replay import ReplayMarket
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import build, doctor, pipeline, status, steps
+from orchestration import build, build_record, doctor, pipeline, status, steps
 from orchestration.cli.touch import touch_command
 from orchestration.pipeline import RunResult
 from tests.conftest import DBT_DATABASE
@@ -214,7 +214,7 @@ def test_another_name_of_the_schema_is_built_though_nothing_was_written(
 
 def test_a_second_build_and_plain_dbt_wait_for_the_first(loaded_bench: Bench) -> None:
     warehouse = open_warehouse(loaded_bench.settings)
-    with build.build_lock(warehouse):
+    with build_record.build_lock(warehouse):
         with pytest.raises(LockHeldError) as held:
             build.build(loaded_bench.settings, warehouse, loaded_bench.heard.line)
         assert held.value.exit_code == 75

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import build, findings, status
+from orchestration import build_record, findings, status
 from tests.e2e.test_pipeline import ADJUSTED, DAYS, run
 from tests.integration.tdx_load.bench import Bench
 
@@ -32,7 +32,7 @@ def test_a_warehouse_that_restarts_while_findings_are_judged_costs_nothing(
 
 
 def test_a_build_that_is_kept_out_is_in_the_result_beside_the_loads(market_bench: Bench) -> None:
-    with build.build_lock(open_warehouse(market_bench.settings)):
+    with build_record.build_lock(open_warehouse(market_bench.settings)):
         result = run(market_bench)
     assert result.exit_code == 75
     assert result.loads[0].status == "succeeded"

@@ -1,0 +1,109 @@
+"""Builds by somebody else's orchestrator: on record, under the lock, told what is to be built."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders.errors import LockHeldError
+from loaders.settings import Settings, load_settings
+from loaders.warehouse.postgres import Warehouse
+from orchestration.build_record import recorded_build
+from tests.integration.dbt.conftest import PROJECT, Outcome
+from tests.integration.dbt.raw import bar, land, security
+from tests.integration.dbt.two_codes import CODES, DAYS, land_days
+
+pytestmark = pytest.mark.usefixtures("models", "models_alone")
+BARS = "raw_tdx.kline_daily"
+NEWEST = (
+    "select status, command, error, models_built from ops.builds order by build_id desc limit 1"
+)
+
+
+@pytest.fixture
+def settings(warehouse: Warehouse, tmp_path: Path) -> Settings:
+    """Of a warehouse whose models are built, over no row, and on record."""
+    made = load_settings(
+        {"QUOTEMILL_WAREHOUSE_URL": warehouse.url, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
+    )
+    with recorded_build(made, warehouse) as build:
+        assert build.tables is None
+        build.begin("first")
+        build.end(True)
+    return made
+
+
+def test_the_orchestrator_of_the_how_to_builds_what_was_touched_once(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    page = (PROJECT.parent / "docs" / "how-to" / "orchestrators.md").read_text("utf-8")
+    names: dict[str, Any] = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+
+    def build() -> int | None:
+        build_id: int | None = names["build_by_steps"](settings, warehouse)
+        return build_id
+
+    assert build() is None
+    land(conn, "security", [security(code) for code in CODES])
+    land_days(conn, DAYS[:3])
+    build_id = build()
+    assert conn.execute(
+        "select status, command from ops.builds where build_id = %s", (build_id,)
+    ).fetchall() == [("succeeded", "by steps")]
+    [(built,)] = conn.execute("select count(*) from market.kline_daily_qfq")
+    assert built == 3 * len(CODES)
+    assert build() is None
+
+
+def test_only_a_good_build_of_all_that_was_touched_makes_it_built(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    def tables() -> list[str] | None:
+        with recorded_build(settings, warehouse) as build:
+            return build.tables
+
+    land(conn, "kline_daily", [bar(CODES[0], DAYS[0], "12")])
+
+    def raises() -> None:
+        with recorded_build(settings, warehouse) as build:
+            build.begin("raises")
+            raise ZeroDivisionError("by hand")
+
+    with pytest.raises(ZeroDivisionError):
+        raises()
+    assert conn.execute(NEWEST).fetchone() == (
+        "failed", "raises", "ZeroDivisionError: by hand", None,
+    )  # fmt: skip
+    with recorded_build(settings, warehouse) as build:
+        build.begin("says nothing")
+    assert conn.execute(NEWEST).fetchone() == (
+        "failed", "says nothing", "nobody said how it ended", None,
+    )  # fmt: skip
+    with recorded_build(settings, warehouse) as build:
+        build.begin("of some models", part=True)
+        build.end(True, figures={"models_built": 3})
+    assert conn.execute(NEWEST).fetchone() == ("succeeded", "of some models", None, 3)
+    assert tables() == [BARS]
+
+    with recorded_build(settings, warehouse) as build:
+        build.begin("all")
+        land(conn, "kline_daily", [bar(CODES[0], DAYS[1], "12")])
+        build.end(True)
+    assert tables() == [BARS]  # what landed meanwhile
+    with recorded_build(settings, warehouse) as build:
+        build.begin("the rest")
+        build.end(True)
+    assert tables() == []
+
+
+def test_the_lock_is_held_and_passed_to_dbt(
+    settings: Settings, warehouse: Warehouse, dbt: Callable[..., Outcome], conn: psycopg.Connection
+) -> None:
+    with recorded_build(settings, warehouse):
+        with pytest.raises(LockHeldError), recorded_build(settings, warehouse):
+            pass
+        assert dbt("run", "--select", "symbol_dim").success
+    assert conn.execute("select count(*) from ops.builds").fetchone() == (1,)  # none was begun
