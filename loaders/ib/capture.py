@@ -32,12 +32,14 @@ T = TypeVar("T")
 class Captured:
     """What a capture came to: a quote of each contract that was reached, in the order of asking.
 
-    `spent` are contracts that every try failed; `attempts` the rounds; `gone` why nobody answers any more.
+    `spent` are contracts that every try failed, `unasked` those among them whose turn never came; `attempts` the
+    rounds; `gone` why nobody answers any more.
     `stopped`: the load was to stop; `is_cut`: the time was over before all were asked.
     """
 
     quotes: dict[int, Quote] = field(default_factory=dict)
     spent: set[int] = field(default_factory=set)
+    unasked: set[int] = field(default_factory=set)
     attempts: int = 0
     batches: int = 0
     gone: UpstreamError | None = None
@@ -180,6 +182,7 @@ class Capturer:
         for contract in missing:
             found.quotes[contract.conid] = Quote(contract, self.wanted, now, failure=failure)
             found.spent.add(contract.conid)
+            found.unasked.add(contract.conid)
 
 
 def failure_of(error: UpstreamError) -> Failure:

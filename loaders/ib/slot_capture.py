@@ -100,7 +100,11 @@ def captured(
                 started_at=started_at,
                 finished_at=finished_at,
             ) | {"source_route": ROUTE, **run.lineage}
-        queue = [] if moment.run_type == CLOSE else _queue(run, moment, symbol, chosen, after)
+        queue = (
+            []
+            if moment.run_type == CLOSE
+            else _queue(run, moment, symbol, chosen, after, found.unasked)
+        )
         yield Outcome(
             key,
             [row | {"source_route": ROUTE, **run.lineage} for row in better],
@@ -149,9 +153,11 @@ def _queue(
     symbol: str,
     chosen: Sequence[OptionContract],
     after: Mapping[int, Mapping[str, Any]],
+    unasked: Collection[int],
 ) -> list[dict[str, Any]]:
     """Rows of the re-capture queue: what lacks a quote waits, what waited and has one is done, and what
-    never ticks, or the session's set does not hold any more, is given up."""
+    never ticks, or the session's set does not hold any more, is given up. Where the time was over before a
+    contract's turn, that was no attempt."""
     day, now = moment.of.trade_date, run.now()
     waiting: dict[int, Queued] = {
         q.conid: q for q in run.ask(lambda conn: stored.queue(conn, day, moment.at, symbol))
@@ -169,7 +175,7 @@ def _queue(
                 contract.conid,
                 symbol,
                 reason=row["error_type"] or (before.reason if before else ""),
-                attempts=(before.attempts if before else 0) + 1,
+                attempts=(before.attempts if before else 0) + (contract.conid not in unasked),
                 queued_at=before.queued_at if before else now,
                 next_try_at=now + timedelta(seconds=run.again_after),
                 state="queued" if lacks else "expired" if is_silent(row) else "done",

@@ -65,6 +65,7 @@ def test_what_no_round_got_is_spent_and_keeps_its_failure() -> None:
 
     found, _gateway, time = capture(answer)
     assert (found.spent, errors(found)) == ({3}, {3: "pacing"})
+    assert found.unasked == set()
     assert [p for p in time.pauses if p >= 30] == [30, 60, 120, 240]
     assert len(found.quotes) == len(CONTRACTS)
 
@@ -161,7 +162,7 @@ def test_a_gateway_that_answers_nothing_costs_its_own_slot_alone() -> None:
     found, gateway, _ = capture(lambda c, _: failed(c, "no_answer"), is_over=lambda: True)
     assert [len(conids) for _, conids in gateway.asked] == [10]
     assert errors(found) == {c.conid: "no_answer" for c in CONTRACTS}
-    assert found.spent == {c.conid for c in CONTRACTS[10:]}
+    assert found.spent == found.unasked == {c.conid for c in CONTRACTS[10:]}
     assert not found.stopped
 
 

@@ -78,8 +78,23 @@ def test_what_waits_of_a_contract_that_left_the_set_is_given_up() -> None:
     run = running(slot.at, ask=lambda _: waiting, again_after=240.0)
     moment = slot_capture.Moment(slot, "chain_snapshot", RECAPTURE, 1, CLOSE)
     got = {1: {"snapshot_error": False, "error_type": None}}
-    rows = slot_capture._queue(run, moment, "AAPL", [contract(1)], got)
+    rows = slot_capture._queue(run, moment, "AAPL", [contract(1)], got, set())
     assert {row["conid"]: row["state"] for row in rows} == {1: "done", 2: "expired"}
+
+
+def test_what_was_not_asked_for_want_of_time_is_no_attempt() -> None:
+    slot = slot_of(TEN)
+    waiting = [Queued(slot.at, n, "AAPL", "no_answer", 2, slot.at, slot.at) for n in (1, 2)]
+    run = running(slot.at, ask=lambda _: waiting, again_after=240.0)
+    moment = slot_capture.Moment(slot, "chain_snapshot", RECAPTURE, 1, CLOSE)
+    lacks = {"snapshot_error": True, "error_type": "no_answer", "data_quality_flag": ""}
+    chosen = [contract(n) for n in (1, 2, 3)]
+    rows = slot_capture._queue(run, moment, "AAPL", chosen, dict.fromkeys((1, 2, 3), lacks), {2, 3})
+    assert {row["conid"]: (row["attempts"], row["state"]) for row in rows} == {
+        1: (3, "queued"),
+        2: (2, "queued"),
+        3: (0, "queued"),
+    }
 
 
 def test_the_close_of_an_earlier_day_is_never_taken_from_a_later_one() -> None:
