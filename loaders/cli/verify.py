@@ -1,6 +1,7 @@
 """`loaders verify`: is what was loaded there, and does it agree with the source?"""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -31,6 +32,14 @@ def verify_command(
     repair: Annotated[
         bool, typer.Option("--repair", help="tq: download again the days that differ.")
     ] = False,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept",
+            metavar="KEY",
+            help="tq: let go of a day that differs and that the servers have no more; may be repeated.",
+        ),
+    ] = None,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
@@ -39,13 +48,17 @@ def verify_command(
     tdx: spot checks of code counts, drawn securities, indices, rollups, snapshots and space; compares
     with the service where it can. tq: rows and hashes of every day of the tick store, recomputed; what is
     seen without a row of its index, or with another stamp; the landed copy of the index; and the store's
-    schedule beside the one that dbt built.
+    schedule beside the one that dbt built. A day that --repair cannot have again differs for ever;
+    --accept "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25" takes it out, and the next load asks for it as for any
+    missing day.
 
     Example: loaders verify tdx --sample 5 --seed 7
     """
     if source == "tq":
-        _verify_ticks(repair, as_of, json)
+        _verify_ticks(repair, accept or [], as_of, json)
         return
+    if accept:
+        raise UsageError(f"--accept is of tq, not of {source}")
     if source != "tdx":
         raise UsageError(f"unknown source {source}", hint="sources: tdx, tq")
     from loaders.engine.checks import open_record
@@ -82,25 +95,29 @@ def verify_command(
         )
 
 
-def _verify_ticks(repair: bool, as_of: str | None, json: bool) -> None:
+def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: bool) -> None:
     from loaders.cli.load import execute
     from loaders.engine import load
     from loaders.engine.request import LoadRequest
     from loaders.tq import verify as ticks
-    from loaders.tq.repair import take_out
+    from loaders.tq.repair import accept_loss, take_out
 
     settings = load_settings()
+    copied = LoadRequest("tq", mode="ticks", datasets=("tick_index",))
     with reporter() as told:
         warehouse = load.prepare_warehouse(settings, told)
+    if accept:
+        accept_loss(settings, warehouse, accept)
+        execute(settings, copied, as_of=as_of)
+    with reporter() as told:
         found = ticks.verify(settings, warehouse, told)
     first = found.differences
     if repair and first:
         take_out(settings, warehouse)
-        keys = found.repairable or None
-        request = LoadRequest(
-            "tq", mode="ticks", keys=keys, datasets=None if keys else ("tick_index",)
+        keys = found.repairable
+        execute(
+            settings, replace(copied, keys=keys, datasets=None) if keys else copied, as_of=as_of
         )
-        execute(settings, request, as_of=as_of)
         with reporter() as told:
             found = ticks.verify(settings, warehouse, told)
     if json:
@@ -121,7 +138,8 @@ def _verify_ticks(repair: bool, as_of: str | None, json: bool) -> None:
     if found.differences:
         raise DataQualityError(
             f"{len(found.differences)} differences between the ticks and their index",
-            hint="`loaders verify tq --repair` downloads days again whose ticks differ, and mends the rest",
+            hint="`loaders verify tq --repair` downloads days again whose ticks differ, and mends the rest; "
+            "`--accept KEY` lets go of one that cannot be had again",
         )
 
 

@@ -112,6 +112,12 @@ def seen_days(store: TickStore, theirs: Collection[str]) -> dict[DayKey, list[Se
     return dict(found)
 
 
+def is_as_indexed(store: TickStore, row: IndexRow) -> bool:
+    """Are the ticks of a complete day what its row of the index says?"""
+    now = store.measure(row.symbol, row.contract, row.trading_day)
+    return all(getattr(row, name) == getattr(now, name) for name in MEASURED)
+
+
 def _of_day(store: TickStore, row: IndexRow, seen: Sequence[Seen]) -> Iterator[Difference]:
     key = key_text(key_of(row))
     now = store.measure(row.symbol, row.contract, row.trading_day)

@@ -31,7 +31,8 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
         beside = []
         if row.status == "superseded" and old is not None and old["status"] == "complete":
             there = rows.get(new.key) if new else None
-            beside = [revision(old, new, there.row_hash if there else None, at)]
+            taken = there.row_hash if there and there.status == "complete" else None
+            beside = [revision(old, new, taken, at)]
         run.copies[key] = row_of(row, route_of(old, row, "index"), at)
         yield Outcome(text, [run.copies[key]], beside=beside)
 

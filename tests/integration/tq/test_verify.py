@@ -18,7 +18,7 @@ from orchestration import manifest, status
 from orchestration.cli import manifest as checks
 from tests.integration.tq.bench import Bench, build_schedule
 from tests.integration.tq.test_ticks import asked_days
-from tests.integration.tq.worlds import DAYS, INDEX, NEW, OLD, ROLL, TRADED
+from tests.integration.tq.worlds import DAYS, INDEX, NEW, OLD, ROLL, SERIES, TRADED
 
 TICKS = "ticks.ghtrader_ticks_main_l5_v2"
 SCHEDULE, DAY_INDEX = "ticks.ghtrader_main_schedule_v2", "ticks.ghtrader_symbol_day_index_v2"
@@ -86,9 +86,43 @@ def test_a_repair_writes_nothing_while_a_load_of_ticks_runs(
     with load_lock(open_warehouse(made.settings), "tq_ticks"):
         with pytest.raises(LockHeldError, match="another load of tq_ticks holds the lock"):
             commands.verify_command("tq", repair=True)
+        with pytest.raises(LockHeldError):
+            commands.verify_command("tq", accept=[f"{SERIES} {OLD} 2025-10-15"])
         assert made.rows(seen) == [(150,)]
     commands.verify_command("tq", repair=True, as_of=made.sandbox.clock.isoformat())
     assert made.rows(seen) == [(0,)]
+
+
+def test_a_day_that_cannot_be_had_again_differs_until_its_loss_is_accepted(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, sound = (f"{SERIES} {OLD} 2025-10-{day}" for day in (15, 16))
+    made.execute(f"delete from {TICKS} where trading_day = '2025-10-15' and volume % 3 = 0")
+    made.sandbox.faults.add(f"empty:contract={OLD}:day=2025-10-15")
+    monkeypatch.setattr(commands, "load_settings", lambda: made.settings)
+    at = made.sandbox.clock.isoformat()
+    for _ in range(2):
+        with pytest.raises(DataQualityError) as differs:
+            commands.verify_command("tq", repair=True, as_of=at)
+    assert "--accept KEY" in differs.value.hint
+
+    before = made.rows(INDEX)
+    for wrong in ("SHFE.cu", sound, f"{SERIES} {NEW} 2025-10-15"):
+        with pytest.raises(UsageError, match=wrong):
+            commands.verify_command("tq", accept=[lost, wrong], as_of=at)
+    assert made.rows(INDEX) == before
+    made.asked()
+    commands.verify_command("tq", accept=[lost], as_of=at)
+    assert asked_days(made) == 0
+    revised = (
+        "select trading_day::text, old_contract, new_contract, new_hash from raw_tq.tick_revision"
+    )
+    assert made.rows(revised) == [("2025-10-15", OLD, OLD, None)]
+    result = made.load("ticks")
+    [(key, why)] = [found for task in result.tasks for found in task.failures.items()]
+    assert (key, asked_days(made)) == (lost, 2)
+    assert "asked again by each load until 2025-11-21" in why
+    assert verified(made).differences == ()
 
 
 def test_a_schedule_that_is_not_dbt_s_is_named_and_the_next_load_mends_it(made: Bench) -> None:
