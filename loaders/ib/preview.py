@@ -21,10 +21,10 @@ from loaders.ib.discovery import Reference, candidates
 from loaders.ib.errors import NotPermitted, UnknownUnderlying
 from loaders.ib.pacing import burst_of, seconds_for
 from loaders.ib.planner import SlotPlan
-from loaders.ib.request import BOTH, STATE, check_request, parts, task_of
+from loaders.ib.request import BOTH, STATE, check_request, now, parts, task_of
 from loaders.ib.service.library import check_client
 from loaders.ib.settings import IbSettings
-from loaders.ib.slots import Session, session_after, session_on
+from loaders.ib.slots import NEW_YORK, Session, session_after, session_on
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
@@ -61,9 +61,10 @@ class Batches:
 
 @dataclass(frozen=True)
 class SlotPreview:
-    """`tasks` are due at the moment, or asked for; without any `nothing_due` says why. `slots` are those of
+    """`tasks` are due at the moment `judged_at` (UTC), or asked for; without any `nothing_due` says why. `slots` are those of
     the session, as HH:MM in New York. `hold_s` is the time that a batch takes, measured where it is known."""
 
+    judged_at: datetime
     trade_date: date
     tasks: tuple[str, ...]
     nothing_due: str
@@ -89,6 +90,7 @@ class SlotPreview:
         due = f"due: {', '.join(self.tasks)}" if self.tasks else f"due: nothing, {self.nothing_due}"
         ends = f" ({self.slots[0]} to {self.slots[-1]})" if self.slots else ""
         told = [
+            f"as of {self.judged_at.astimezone(NEW_YORK):%Y-%m-%d %H:%M} in New York",
             f"session {self.trade_date}: {len(self.slots)} slots{ends}",
             due,
             f"groups: {'; '.join(', '.join(group) for group in self.groups)}",
@@ -127,7 +129,7 @@ def look(
     and nobody can be asked."""
     check_request(settings, request)
     known = warehouse is not None and warehouse.ask(lambda conn: has_relation(conn, STATE))
-    ib, moment = settings.ib, as_of or _moment(settings.ib, warehouse if known else None)
+    ib, moment = settings.ib, as_of or _moment(settings, warehouse if known else None)
     agenda = Agenda(ib, moment)
     session = session_on(agenda.today) or session_after(agenda.today)
     day = session.trade_date
@@ -148,6 +150,7 @@ def look(
     fitting = counts if plan.fits else planner.shares(counts, plan.capacity)
     tasks, why = _tasks(settings, request, moment)
     return SlotPreview(
+        moment,
         day,
         tasks,
         why,
@@ -166,16 +169,19 @@ def look(
     )
 
 
-def _moment(ib: IbSettings, warehouse: Warehouse | None) -> datetime:
-    """Now; where the clock is the gateway's, whom nobody asks, the open of the newest session with contracts."""
+def _moment(settings: Settings, warehouse: Warehouse | None) -> datetime:
+    """Now. Where the clock is the gateway's, who is asked only where nothing is known, the open of the newest
+    session with contracts."""
+    if settings.ib.clock == "machine":
+        return datetime.now(UTC)
 
     def newest(conn: "psycopg.Connection") -> date | None:
         row = conn.execute("select max(trade_date) from raw_ib.session_contract").fetchone()
         return row[0] if row else None
 
-    day = warehouse.ask(newest) if ib.clock == "gateway" and warehouse is not None else None
+    day = warehouse.ask(newest) if warehouse is not None else None
     session: Session | None = session_on(day) if day else None
-    return session.open_at if session else datetime.now(UTC)
+    return session.open_at if session else now(settings)
 
 
 def _tasks(

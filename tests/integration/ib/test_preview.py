@@ -1,6 +1,8 @@
 """`--dry-run`: what a load would do, without a gateway where contracts are known, and without a row."""
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from loaders.engine.request import LoadRequest
 from loaders.errors import SettingsError, UpstreamError
 from loaders.ib import planner, preview
 from loaders.warehouse.postgres import open_warehouse
-from tests.integration.ib.bench import Bench, new_york
+from tests.integration.ib.bench import Bench, bench, new_york
 
 NOWHERE = {"host": "127.0.0.1", "port": 1, "connect_timeout": 0.5}  # nobody listens there
 
@@ -37,6 +39,18 @@ def test_known_contracts_are_planned_without_a_gateway(made: Bench) -> None:
     # without a moment it is that of the newest contracts: nobody is asked what time it is
     assert str(look(made, at=None).trade_date) == "2026-11-19"
     assert made.rows("select count(*) from ops.ingestion_jobs") == before
+
+
+def test_where_nothing_is_known_the_moment_is_the_gateways(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    with bench(new_database(), tmp_path / "home", clock="2026-11-19T10:00:05") as made:
+        found = look(made, at=None)
+        assert str(found.trade_date) == "2026-11-19"
+        assert found.tasks == ("discover", "snapshot")
+        assert found.lines()[0] == "as of 2026-11-19 10:00 in New York"
+        with pytest.raises(UpstreamError, match=re.escape("127.0.0.1:1")):
+            look(made.with_settings(**NOWHERE), at=None)
 
 
 def test_tasks_and_days_are_those_of_the_moment(made: Bench) -> None:
