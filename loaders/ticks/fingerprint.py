@@ -11,7 +11,7 @@ coefficients are the hash's version.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -47,23 +47,11 @@ def row_hash(hash_a: int, hash_b: int) -> str:
 
 def measured(day: pa.Table) -> Measured:
     """Of rows of loaders.ticks.frame.TICKS; none are measured too."""
-    return measured_days([day])[0]
-
-
-def measured_days(days: Sequence[pa.Table]) -> list[Measured]:
-    """Each by itself; small ones cost less together."""
-    rows = pa.concat_tables(days)
-    hash_a, hash_b = (np.concatenate(([0], np.cumsum(line))) for line in _row_hashes(rows))
-    found, begin = [], 0
-    for day in days:
-        end = begin + day.num_rows
-        a, b = (int(sums[end] - sums[begin]) for sums in (hash_a, hash_b))
-        first, last = pc.min_max(day["ts"]).as_py().values()
-        deepest = [n for n in range(1, LEVELS + 1) if _has_level(day, n)]
-        levels = max(deepest, default=0)
-        found.append(Measured(day.num_rows, first, last, a, b, row_hash(a, b), levels))
-        begin = end
-    return found
+    a, b = fingerprint(day)
+    first, last = pc.min_max(day["ts"]).as_py().values()
+    deepest = [n for n in range(1, LEVELS + 1) if _has_level(day, n)]
+    levels = max(deepest, default=0)
+    return Measured(day.num_rows, first, last, a, b, row_hash(a, b), levels)
 
 
 def measured_row(row: Mapping[str, Any]) -> Measured:
@@ -97,11 +85,8 @@ def _row_hashes(rows: pa.Table) -> list[Any]:
     return [line * line % P for line in lines]
 
 
-def measure_sql(dialect: Dialect, relation: str, where: str, by: Sequence[str] = ()) -> str:
-    """A query of rows, first_ts, last_ts, hash_a, hash_b, book_levels; one row, or one for each value
-    of the columns `by`, which it then has too."""
-    keys = "".join(f"{name}, " for name in by)
-    groups = f"group by {', '.join(by)}" if by else ""
+def measure_sql(dialect: Dialect, relation: str, where: str) -> str:
+    """A query of rows, first_ts, last_ts, hash_a, hash_b, book_levels; one row."""
     levels = "\n".join(
         f"when bid_price{n} is not null or ask_price{n} is not null then {n}"
         for n in range(LEVELS, 0, -1)
@@ -109,17 +94,16 @@ def measure_sql(dialect: Dialect, relation: str, where: str, by: Sequence[str] =
     total = "cast(sum((line_{0} * line_{0}) % {1}) as " + _BIGINT[dialect] + ") as hash_{0}"
     return f"""
         select
-            {keys}count(*) as rows, min(ts) as first_ts, max(ts) as last_ts,
+            count(*) as rows, min(ts) as first_ts, max(ts) as last_ts,
             {total.format("a", P)}, {total.format("b", P)}, max(book_levels) as book_levels
         from (
             select
-                {keys}ts, {_line(COEFFICIENTS, dialect)} as line_a,
+                ts, {_line(COEFFICIENTS, dialect)} as line_a,
                 {_line(COEFFICIENTS[::-1], dialect)} as line_b,
                 case {levels} else 0 end as book_levels
             from {relation}
             where {where}
         ) as day
-        {groups}
     """
 
 

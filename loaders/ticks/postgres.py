@@ -13,7 +13,7 @@ from pgpq import ArrowToPostgresBinaryEncoder
 
 from loaders.errors import SettingsError
 from loaders.ticks import ledger
-from loaders.ticks.fingerprint import measure_sql, measured_days, measured_row
+from loaders.ticks.fingerprint import measure_sql, measured, measured_row
 from loaders.ticks.frame import TICKS, key_of
 from loaders.ticks.space import as_problem, little_space, require_space
 from loaders.ticks.store import (
@@ -73,19 +73,9 @@ class PostgresStore:
             return None
 
     def write_day(self, day: pa.Table) -> Measured:
-        return self.write_days([day])[0]
-
-    def write_days(self, days: Sequence[pa.Table]) -> list[Measured]:
-        if not days:
-            return []
-        sent = measured_days(days)
+        sent = measured(day)
         require_space(self.label, self.free_bytes(), self._min_free_gb)
-
-        def work(conn: psycopg.Connection) -> None:
-            for day, there in zip(days, sent, strict=True):
-                self._write_day(conn, day, there)
-
-        self._ask(work)
+        self._ask(lambda conn: self._write_day(conn, day, sent))
         return sent
 
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:

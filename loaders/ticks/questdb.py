@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loaders.ticks import ledger
-from loaders.ticks.fingerprint import measure_sql, measured_days
+from loaders.ticks.fingerprint import measure_sql, measured
 from loaders.ticks.frame import TICKS, DayKey, key_of, window
 from loaders.ticks.questdb_http import Suspended, literal
 from loaders.ticks.questdb_link import Link
@@ -30,7 +30,6 @@ from loaders.ticks.questdb_rows import (
     measured_of,
     of,
     of_day,
-    of_days,
     of_series,
     stored_schema,
 )
@@ -39,7 +38,6 @@ from loaders.ticks.questdb_shape import prepare_tables
 from loaders.ticks.settings import QuestdbSettings
 from loaders.ticks.space import as_problem, little_space, require_space
 from loaders.ticks.store import (
-    NOTHING,
     SCHEDULE,
     Held,
     IndexRow,
@@ -90,16 +88,8 @@ class QuestdbStore:
         return self._link.again(self._link.free_bytes)
 
     def write_day(self, day: pa.Table) -> Measured:
-        return self.write_days([day])[0]
-
-    def write_days(self, days: Sequence[pa.Table]) -> list[Measured]:
-        keys = [key_of(day) for day in days]
-        if len({(key.symbol, key.trading_day) for key in keys}) < len(keys):
-            raise ValueError("a day is there twice")
-        if not days:
-            return []
-        sent = measured_days(days)
-        self._link.again(lambda: self._write_days(days, keys, sent))
+        sent = measured(day)
+        self._link.again(lambda: self._write_day(day, sent))
         return sent
 
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:
@@ -198,38 +188,24 @@ class QuestdbStore:
 
     # -- rows --------------------------------------------------------------------------------
 
-    def _write_days(
-        self, days: Sequence[pa.Table], keys: Sequence[DayKey], sent: Sequence[Measured]
-    ) -> None:
+    def _write_day(self, day: pa.Table, sent: Measured) -> None:
+        key = key_of(day)
+        # of all contracts: nothing else may be visible on the day
+        where = of_day(key.symbol, None, key.trading_day)
         require_space(self.label, self._link.free_bytes(), self._settings.min_free_gb)
         self._require_sound(MAIN_TICKS)
-        rows = [as_stored(MAIN_TICKS, flagged(pa.concat_tables(days), False))]
-        visible = self._visible(keys)
-        for day, key in zip(days, keys, strict=True):
-            # an old count says enough: what there is none of leaves no surplus
-            if (key.symbol, key.trading_day) in visible:
-                rows.append(self._surplus(day, key).select(rows[0].column_names))
-        self.put_rows(MAIN_TICKS, pa.concat_tables(rows))
-        # of all contracts: nothing else may be visible on the day
-        seen = self._measured_days(keys)
-        for key, there in zip(keys, sent, strict=True):
-            found = seen.get((key.symbol, key.trading_day), NOTHING)
-            if found != there:
-                raise differing(self.label, key, found, there)
+        rows = as_stored(MAIN_TICKS, flagged(day, False))
+        # an old count says enough: what there is none of leaves no surplus
+        if self._count(where):
+            rows = pa.concat_tables([rows, self._surplus(day, key).select(rows.column_names)])
+        self.put_rows(MAIN_TICKS, rows)
+        if (seen := self._measure(where)) != sent:
+            raise differing(self.label, key, seen, sent)
 
-    def _visible(self, keys: Sequence[DayKey]) -> set[tuple[str, date]]:
-        found = self._link.http().rows(
-            f"select symbol, trading_day, count() as n from {MAIN_TICKS.name} "
-            f"where {of_days(keys)} group by symbol, trading_day"
-        )
-        return {(row["symbol"], day_of_number(row["trading_day"])) for row in found}
-
-    def _measured_days(self, keys: Sequence[DayKey]) -> dict[tuple[str, date], Measured]:
-        query = measure_sql("questdb", MAIN_TICKS.name, of_days(keys), by=("symbol", "trading_day"))
-        return {
-            (row["symbol"], day_of_number(row["trading_day"])): measured_of(row)
-            for row in self._link.http().rows(query)
-        }
+    def _count(self, where: str) -> int:
+        query = f"select count() as n from {MAIN_TICKS.name} where {where}"
+        (count,) = self._link.http().rows(query)
+        return int(count["n"])
 
     def _seen(self) -> list[Seen]:
         """By years: the server ends a query after a minute."""
@@ -331,10 +307,7 @@ class QuestdbStore:
     def _supersede(self, symbol: str, contract: str, trading_day: date) -> int:
         where = of_day(symbol, contract, trading_day)
         self._require_sound(MAIN_TICKS, DAY_INDEX)
-        (count,) = self._link.http().rows(
-            f"select count() as n from {MAIN_TICKS.name} where {where}"
-        )
-        if count["n"]:
+        if count := self._count(where):
             self._update("is_deleted = true", where)
         self._put(
             DAY_INDEX,
@@ -346,7 +319,7 @@ class QuestdbStore:
                 ]
             ),
         )
-        return int(count["n"])
+        return count
 
     def _update(self, values: str, where: str) -> None:
         self._link.http().rows(f"UPDATE {MAIN_TICKS.name} SET {values} WHERE {where}")

@@ -1,6 +1,6 @@
 """Rows as QuestDB holds them, and the conditions that name them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -24,17 +24,6 @@ def of(symbol: str, contract: str | None, first: datetime, last: datetime) -> st
 def of_day(symbol: str, contract: str | None, day: date) -> str:
     """What readers see of a day: partitions are of UTC days, so the stamps alone do not bound it."""
     return f"{of(symbol, contract, *window(day))} and trading_day = {day:%Y%m%d} and not is_deleted"
-
-
-def of_days(keys: Sequence[DayKey]) -> str:
-    """What readers see of several days, and of some more where their series differ."""
-    days = {key.trading_day for key in keys}
-    symbols = ", ".join(literal(symbol) for symbol in sorted({key.symbol for key in keys}))
-    numbers = ", ".join(f"{day:%Y%m%d}" for day in sorted(days))
-    return (
-        f"ts >= '{_iso(window(min(days))[0])}' and ts < '{_iso(window(max(days))[1])}' "
-        f"and symbol in ({symbols}) and trading_day in ({numbers}) and not is_deleted"
-    )
 
 
 def of_series(symbols: Collection[str] | None) -> str:

@@ -179,11 +179,6 @@ class TickStore(Protocol):
         """
         ...
 
-    def write_days(self, days: Sequence[pa.Table]) -> list[Measured]:
-        """`write_day` of several days at once: still one transaction, so a day is never there in part.
-        For days of few ticks, of which each alone would cost as much as a large one."""
-        ...
-
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured: ...
 
     def seen(self) -> list[Seen]:

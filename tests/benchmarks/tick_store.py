@@ -32,7 +32,6 @@ from tests.benchmarks.report import Aim, table
 from tests.ticks import day_of_ticks
 
 STAGE, ILP, DAY, CLIENT, ADAPTER = "stage", "ilp", "write_day", "client", "adapter"
-TOGETHER, DAYS = "together", "write_days"
 WARM = 4  # saves of a day by each path before those that count
 SYMBOLS = [name for name in MAIN_TICKS.names if MAIN_TICKS.questdb_type(name) == "SYMBOL"]
 # neither side waits for the disk
@@ -98,12 +97,11 @@ def side_by_side(
             paths[ADAPTER] = stack.enter_context(
                 _adapter(peers, home, ports[0], ports[1].split()[0])
             )
-        together = stack.enter_context(_ours(address, "stage", TOGETHER))
         days = _days(day_rows)
         for _ in range(
             min(WARM, rounds)
         ):  # the server's compilers above all: a load saves hundreds of days
-            for save in [*paths.values(), together]:
+            for save in paths.values():
                 save(next(days))
         whole = Results(day_rows)
         for number in range(rounds):
@@ -111,7 +109,7 @@ def side_by_side(
             say(f"round {number + 1}: {_told(whole)}")
         small = Results(small_rows)
         for number in range(rounds):
-            _small(paths, together, store, _varieties(small_rows, saves, number), small)
+            _small(paths, _varieties(small_rows, saves, number), small)
         say(f"{small_rows} at a time: {_told(small)}")
         return [whole, small]
 
@@ -123,25 +121,12 @@ def _once(paths: dict[str, Save], rows: pa.Table, results: Results) -> None:
         results.seconds.setdefault(name, []).append(paths[name](rows))
 
 
-def _small(
-    paths: dict[str, Save],
-    together: Save,
-    store: QuestdbStore,
-    days: list[pa.Table],
-    results: Results,
-) -> None:
+def _small(paths: dict[str, Save], days: list[pa.Table], results: Results) -> None:
     """All days by one path, then by the next; a path's seconds are those of its mean save."""
-    names = [*paths, TOGETHER, DAYS]
+    names = list(paths)
     random.Random(len(results.seconds.get(CLIENT, ()))).shuffle(names)
     for name in names:
-        if name == TOGETHER:
-            seconds = together(pa.concat_tables(days))
-        elif name == DAYS:
-            began = time.perf_counter()
-            store.write_days(days)
-            seconds = time.perf_counter() - began
-        else:
-            seconds = sum(paths[name](day) for day in days)
+        seconds = sum(paths[name](day) for day in days)
         results.seconds.setdefault(name, []).append(seconds / len(days))
 
 
@@ -266,8 +251,6 @@ NAMES = {
     STAGE: "**the stage**: a Parquet file and one INSERT",
     ILP: "**ILP**: the same client behind our check of types",
     DAY: "`write_day` by the stage: looks for space, suspended tables and surplus before, reads back after",
-    TOGETHER: "the stage, all of them gathered into one transaction",
-    DAYS: "`write_days` by the stage: the same, with what `write_day` looks at before and after",
     ADAPTER: f"{PEER[1].replace('==', ' ')}, in an environment of its own",
 }
 AIMS = {  # size (0: a day), path, against, at least
@@ -275,7 +258,6 @@ AIMS = {  # size (0: a day), path, against, at least
     (0, ILP, CLIENT): 0.8,
     (0, STAGE, ADAPTER): 4.0,
     (1, STAGE, ADAPTER): 10.0,
-    (1, TOGETHER, ADAPTER): 10.0,
 }
 
 
@@ -300,13 +282,13 @@ def section(results: list[Results]) -> str:
             f"From a day as an Arrow table until readers see it, its WAL applied, on QuestDB "
             f"{VERSION} without fsync, every path into a table of its own of one shape. "
             f"{results[0].rows:,} ticks are a day of one series; {results[1].rows:,} are the days of "
-            f"several varieties, saved one after another, each awaited, but for those gathered. Ratios are "
+            f"several varieties, saved one after another, each awaited. Ratios are "
             f"medians over {len(results[0].seconds[CLIENT])} rounds in which the paths take turns, after "
             f"{WARM} that are not counted.",
             "",
             "What a small save costs is the server's and the same for every path: for each one it writes the files "
             "of all columns of the partitions anew, of what others saved there too, and deletes the old ones. "
-            "Only gathering saves that.",
+            "Only several days in one transaction would save that, and a load writes each as it comes.",
             "",
             table(head, lines),
         ]
@@ -320,7 +302,7 @@ def aims(results: list[Results]) -> list[Aim]:
         if against not in of_size.seconds:
             continue
         found = of_size.ratio(path, against)
-        name = {STAGE: "the stage", ILP: "ILP", TOGETHER: "the stage, all gathered"}[path]
+        name = {STAGE: "the stage", ILP: "ILP"}[path]
         other = {CLIENT: "the bare client", ADAPTER: "the adapter"}[against]
         made.append(
             (

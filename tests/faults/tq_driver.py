@@ -64,18 +64,18 @@ def _kill_server(folder: Path, *, and_us: bool) -> None:
 
 def _at_server(moment: str, day: int, strike: Strike) -> None:
     """While the day is written: other writes, and looks at the store, are let pass."""
-    armed, write = [False], QuestdbStore.write_days
+    armed, write = [False], QuestdbStore.write_day
 
     def writing(*args: Any) -> Any:
         armed[0] = True
         return write(*args)
 
-    QuestdbStore.write_days = _on(day, writing, write)  # type: ignore[method-assign]
+    QuestdbStore.write_day = _on(day, writing, write)  # type: ignore[method-assign]
     owner, name = {
         "before the rows": (StageWriter, "send"),
         "in the request": (QuestdbHttp, "rows"),
         "before they are applied": (QuestdbHttp, "wait_applied"),
-        "before the reading": (QuestdbStore, "_measured_days"),
+        "before the reading": (QuestdbStore, "_measure"),
     }[moment]
     work = getattr(owner, name)
 

@@ -99,20 +99,6 @@ def test_days_and_series_do_not_touch_each_other(store: TickStore) -> None:
         assert store.measure(*key) == measured(day)
 
 
-def test_several_days_are_written_at_once(store: TickStore) -> None:
-    zinc = DayKey("KQ.m@SHFE.zn", "SHFE.zn2601", KEY.trading_day)
-    store.write_days(
-        [day_of_ticks(90, KEY), day_of_ticks(90, zinc._replace(contract="SHFE.zn2512"))]
-    )
-    days = [day_of_ticks(n * 20, key, seed=n) for n, key in enumerate((KEY, MONDAY, zinc), start=1)]
-    assert store.write_days(days) == [measured(day) for day in days]
-    for key, day in zip((KEY, MONDAY, zinc), days, strict=True):
-        assert store.measure(*key) == measured(day)
-        assert store.read_day(*key).equals(_sorted(day))
-    assert store.measure(*zinc._replace(contract="SHFE.zn2512")) == NOTHING
-    assert store.write_days([]) == []
-
-
 def test_a_friday_night_belongs_to_monday(store: TickStore) -> None:
     ticks = day_of_ticks(10).select(["datetime_ns", *(name for name, _ in QUOTED)])
     start = int(datetime(2025, 11, 14, 13, tzinfo=UTC).timestamp()) * 10**9
