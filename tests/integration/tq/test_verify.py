@@ -125,7 +125,9 @@ def test_a_day_that_cannot_be_had_again_differs_until_its_loss_is_accepted(
     assert verified(made).differences == ()
 
 
-def test_a_schedule_that_is_not_dbt_s_is_named_and_the_next_load_mends_it(made: Bench) -> None:
+def test_a_schedule_that_is_not_dbt_s_is_named_and_mended_without_a_download(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made.execute(
         f"update {SCHEDULE} set segment_id = 9 where trading_day = '{TRADED[1]}'; "
         f"delete from {SCHEDULE} where trading_day in ('{TRADED[2]}', '{TRADED[-1]}')"
@@ -134,7 +136,10 @@ def test_a_schedule_that_is_not_dbt_s_is_named_and_the_next_load_mends_it(made: 
     assert found.key == f"KQ.m@SHFE.cu {OLD} {TRADED[1]}"
     assert "segment_id is 9, dbt's 1" in found.text
     assert "3 days of the series differ" in found.text
-    assert made.load("ticks").tasks == ()
+    monkeypatch.setattr(commands, "load_settings", lambda: made.settings)
+    made.asked()
+    commands.verify_command("tq", repair=True, as_of=made.sandbox.clock.isoformat())
+    assert made.asked() == []
     assert verified(made).differences == ()
     made.sandbox.set_clock("2025-10-24")
     build_schedule(made)  # days that no load has come to are no difference
