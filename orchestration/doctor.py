@@ -19,7 +19,7 @@ from orchestration.steps import out_of_step
 LITTLE_DISK = 2 * 2**30  # bytes; a year of day bars of the whole market is a fraction of it
 CLOCK_SKEW = timedelta(minutes=2)
 HORIZON = timedelta(days=60)
-SHOWN = 5  # relations named of a schema that is not ours
+SHOWN = 5  # of what is named: relations, codes, days
 EDITION = """
     select coalesce((
         select case current_setting('timescaledb.license', true)
@@ -115,10 +115,10 @@ def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
 
 
 def _steps(warehouse: Warehouse) -> Iterator[Check]:
-    for landed, built, codes in out_of_step(warehouse):
-        seen = f"{built} is out of step with {landed} in {len(codes)} codes: "
+    for landed, built, kind, keys in out_of_step(warehouse):
+        seen = f"{built} is out of step with {landed} in {len(keys):,} {kind}: "
         mend = f"quotemill touch {landed} && quotemill build"
-        yield Check("steps", "warn", seen + ", ".join(codes[:SHOWN]), mend)
+        yield Check("steps", "warn", seen + ", ".join(keys[:SHOWN]), mend)
 
 
 def _service(source: str, settings: Settings, now: datetime) -> Check:

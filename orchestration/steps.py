@@ -1,44 +1,68 @@
 """Which built tables are out of step with the rows they were made from: somebody edited by hand."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import psycopg
 
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 
+_Look = Callable[[psycopg.Connection, str, str], list[str]]
 
-def out_of_step(warehouse: Warehouse) -> list[tuple[str, str, list[str]]]:
-    """(landed table, built table, codes that only one of them has), where there are such codes.
 
-    Cheap: from code to code by the keys. What the next build is to take anyway says nothing.
+class OutOfStep(NamedTuple):
+    """A landed and a built table, and in which `codes` or `days` they differ, ascending."""
+
+    landed: str
+    built: str
+    kind: str
+    keys: list[str]
+
+
+def out_of_step(warehouse: Warehouse) -> list[OutOfStep]:
+    """Where built tables differ from the landed ones. What the next build is to take anyway says nothing.
+
+    Cheap, so it sees no more than docs/runbooks/repair.md says: from code to code by the keys, and
+    the two small tables whole.
     """
+    market = warehouse.market_schema
     intermediate = warehouse.inner_schema("quotemill_intermediate")
-    pairs = {
-        f"{warehouse.market_schema}.kline_daily_qfq": "raw_tdx.kline_daily",
-        f"{warehouse.market_schema}.kline_5m": "raw_tdx.kline_minute",
-        f"{intermediate}.int_ticks__days": "raw_tdx.tick_trade",
-    }
+    bars, minutes, ticks = "raw_tdx.kline_daily", "raw_tdx.kline_minute", "raw_tdx.tick_trade"
+    days, actions = "raw_tdx.trading_day", "raw_tdx.corporate_action"
+    adjusted = f"{market}.kline_daily_qfq"
+    # each build makes these two whole, so they have no cursor; prices adjusted by them have
+    calendar, segments = f"{market}.trading_calendar", f"{market}.adjustment_segments"
+    looked: list[tuple[str, str, str, str, _Look]] = [
+        (bars, adjusted, adjusted, "codes", _codes_of_one),
+        (minutes, five := f"{market}.kline_5m", five, "codes", _codes_of_one),
+        (ticks, of_days := f"{intermediate}.int_ticks__days", of_days, "codes", _codes_of_one),
+        (days, calendar, adjusted, "days", _days_of_one),
+        (actions, segments, adjusted, "codes", _codes_adjusted_for_nothing),
+    ]
     with warehouse.connect() as conn:
         found = [
-            (landed, built, _codes_of_one(conn, landed, built))
-            for built, landed in pairs.items()
-            if _is_up_to_date(conn, landed, built)
+            OutOfStep(landed, built, kind, look(conn, landed, built))
+            for landed, built, reader, kind, look in looked
+            if has_relation(conn, built) and _has_seen_all(conn, reader, landed)
         ]
-    return [row for row in found if row[2]]
+    return [step for step in found if step.keys]
 
 
-def _is_up_to_date(conn: psycopg.Connection, landed: str, built: str) -> bool:
+def _has_seen_all(conn: psycopg.Connection, reader: str, landed: str) -> bool:
     if not has_relation(conn, "ops.change_cursors"):
         return False
     row = conn.execute(
-        "select 1 from ops.change_cursors as s where s.reader = %(built)s "
-        "and to_regclass(%(built)s) is not null and not exists (select 1 from ops.changes as c "
+        "select 1 from ops.change_cursors as s where s.reader = %(reader)s "
+        "and to_regclass(%(reader)s) is not null and not exists (select 1 from ops.changes as c "
         "where c.table_name = %(landed)s and not pg_visible_in_snapshot(c.xid, s.seen))",
-        {"built": built, "landed": landed},
+        {"reader": reader, "landed": landed},
     ).fetchone()
     return row is not None
 
 
 def _codes_of_one(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
+    """Codes that only one of them has."""
     first, second = (
         "(with recursive codes as ("
         f"(select code from {table} order by code limit 1) union all "
@@ -50,5 +74,29 @@ def _codes_of_one(conn: psycopg.Connection, landed: str, built: str) -> list[str
     rows = conn.execute(
         f"select code from {first} as l full join {second} as b using (code) "
         "where l.code is null or b.code is null order by code".encode()
+    )
+    return [code for (code,) in rows]
+
+
+def _days_of_one(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
+    """Days that only one of them has; some ten thousand rows in each."""
+    rows = conn.execute(
+        f"select trade_date::text from {landed} as l full join {built} as b using (trade_date) "
+        "where l.trade_date is null or b.trade_date is null group by trade_date order by 1".encode()
+    )
+    return [day for (day,) in rows]
+
+
+def _codes_adjusted_for_nothing(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
+    """Codes with an event in their segments that has not landed, nor was added by hand or inferred."""
+    actions = f"{built.rpartition('.')[0]}.corporate_actions"
+    if not has_relation(conn, actions):
+        return []
+    rows = conn.execute(
+        f"select distinct s.code from {built} as s "
+        "where s.valid_from > '1900-01-01' and not exists "
+        f"(select 1 from {landed} as l where l.code = s.code and l.ex_date = s.valid_from) "
+        f"and not exists (select 1 from {actions} as a where a.code = s.code "
+        "and a.ex_date = s.valid_from and a.source in ('override', 'inferred')) order by 1".encode()
     )
     return [code for (code,) in rows]

@@ -270,25 +270,53 @@ def test_rows_edited_by_hand_are_told_by_doctor_and_built_after_a_touch(
     warehouse = open_warehouse(market_bench.settings)
     monkeypatch.setattr("orchestration.cli.touch.load_settings", lambda: market_bench.settings)
     [(code,)] = market_bench.rows("select min(code) from raw_tdx.kline_daily")
+    adjusted = (
+        "select distinct code from market.adjustment_segments where valid_from > '1900-01-01'"
+    )
+    of_actions = sorted(c for (c,) in market_bench.rows(adjusted))
+    last, added = str(DAYS[-2]), "2099-01-01"
+
+    def told() -> dict[str, str]:
+        checks = doctor.examine(market_bench.settings)
+        return {check.mend: check.seen for check in checks if check.name == "steps"}
+
+    assert len(of_actions) > 1
     assert steps.out_of_step(warehouse) == []
+    assert told() == {}
     market_bench.execute(f"delete from raw_tdx.kline_daily where code = '{code}'")
+    market_bench.execute(f"delete from raw_tdx.trading_day where trade_date = '{last}'")
+    market_bench.execute(
+        "insert into raw_tdx.trading_day select * from jsonb_populate_record("
+        "(select t from raw_tdx.trading_day as t limit 1), "
+        f"jsonb_build_object('trade_date', '{added}'))"
+    )
+    market_bench.execute("truncate raw_tdx.corporate_action")
     assert steps.out_of_step(warehouse) == [
-        ("raw_tdx.kline_daily", "market.kline_daily_qfq", [code])
+        ("raw_tdx.kline_daily", "market.kline_daily_qfq", "codes", [code]),
+        ("raw_tdx.trading_day", "market.trading_calendar", "days", [last, added]),
+        ("raw_tdx.corporate_action", "market.adjustment_segments", "codes", of_actions),
     ]
+    calendar = "market.trading_calendar is out of step with raw_tdx.trading_day in 2 days: "
+    seen = told()
+    assert len(seen) == 3
+    assert seen["quotemill touch raw_tdx.trading_day && quotemill build"] == (
+        f"{calendar}{last}, {added}"
+    )
     assert build.build(market_bench.settings, warehouse, print, only_touched=True) is None
 
     touch_command("kline_daily", codes=f"{code},sh1", since=None)
+    for table in ("raw_tdx.trading_day", "raw_tdx.corporate_action"):
+        touch_command(table, codes=None, since=None)
 
-    told = capsys.readouterr().err
-    assert "sh1: raw_tdx.kline_daily has no row of it" in told
-    assert f"touched raw_tdx.kline_daily: {code}, sh1" in told
+    said = capsys.readouterr().err
+    assert "sh1: raw_tdx.kline_daily has no row of it" in said
+    assert f"touched raw_tdx.kline_daily: {code}, sh1" in said
     built = build.build(market_bench.settings, warehouse, print, only_touched=True)
     assert built is not None
-    assert built.command == (
-        "build --select source:raw_tdx.kline_daily+ --exclude resource_type:unit_test"
-    )
+    assert "--select source:raw_tdx.kline_daily+" in built.command
     assert steps.out_of_step(warehouse) == []
     assert market_bench.rows(f"select 1 from market.kline_weekly_qfq where code = '{code}'") == []
+    assert market_bench.rows(adjusted) == []
     for wrong in ({"codes": " "}, {"since": "yesterday"}):
         with pytest.raises(UsageError):
             touch_command("kline_daily", **({"codes": None, "since": None} | wrong))
