@@ -20,7 +20,11 @@ def build_command(
         str | None, typer.Option("--select", "-s", help="Only these models, in dbt's words.")
     ] = None,
     full_refresh: Annotated[
-        bool, typer.Option("--full-refresh", help="Build the tables from nothing.")
+        bool,
+        typer.Option(
+            "--full-refresh",
+            help="Compare every table with what it should be, whatever changed, and write what differs.",
+        ),
     ] = False,
     json: JsonFlag = False,
 ) -> None:
