@@ -23,7 +23,7 @@ from loaders.ib.discovery import Found, Reference, candidates, distances
 from loaders.ib.errors import NotPermitted
 from loaders.ib.planner import SlotPlan
 from loaders.ib.quality import is_silent
-from loaders.ib.request import CLOSE, DISCOVER, ENRICH, day_of, slots_of
+from loaders.ib.request import CLOSE, DISCOVER, ENRICH, day_of, lane, slots_of
 from loaders.ib.slot_capture import key_of, moment_of
 from loaders.ib.slots import SLOT_NAME, Session, Slot, date_in_new_york, session_before
 
@@ -88,7 +88,10 @@ def _discover(run: Context, symbols: Sequence[str]) -> Iterator[Sequence[Unit]]:
         return
     done, wanted = run.load.cursors("session_contract"), run.load.request.options.get("refresh")
     frozen = wanted or f"{day}"
-    left = tuple(symbol for symbol in symbols if done.get(symbol, "") < frozen)
+    in_vain = run.ask(lambda conn: stored.looked_for_in_vain(conn, lane(run.load.request)))
+    # three that hang end it for those after them: not for the same ones every time
+    ordered = sorted(symbols, key=lambda symbol: symbol in in_vain)
+    left = tuple(symbol for symbol in ordered if done.get(symbol, "") < frozen)
     if not left:
         return
     yield [Unit("underlying", left)]

@@ -241,7 +241,7 @@ def _discover(
     left = [s for s in symbols if done.get(s, "") < found.get("refresh", f"{day}")]
     if not left:
         raise NotDue(f"the contracts of {day} are frozen")
-    failed = stored.failed_discoveries(conn, day, f"ib_{DISCOVER}") if conn else {}
+    failed = stored.failed_discoveries(conn, day, lane(LoadRequest("ib", DISCOVER))) if conn else {}
     chosen = [symbol for symbol in left if not agenda.rests(failed.get(symbol))]
     if not chosen:
         raise NotDue(f"discovery of {', '.join(left[:5])} is tried again at the next slot")

@@ -18,6 +18,7 @@ from loaders.warehouse.ownership import has_relation
 
 STALE = "discovery_stale"
 MEASURED_SESSIONS = 5
+REMEMBERED_JOBS = 20
 _CONTRACT = (
     "c.conid, c.local_symbol, c.symbol, c.underlying_conid, c.trading_class, c.expiry, c.strike, "
     "c.option_right, c.multiplier, c.exchange"
@@ -319,6 +320,37 @@ def failed_discoveries(conn: psycopg.Connection, day: date, lane: str) -> dict[s
         (lane, f"{day}"),
     )
     return dict(rows.fetchall())
+
+
+def looked_for_in_vain(conn: psycopg.Connection, lane: str) -> set[str]:
+    """The symbols that discovery failed on itself when it failed last, and not because the gateway was given up."""
+    rows = conn.execute(
+        """
+        with lately as (
+            select job_id, error
+            from ops.ingestion_jobs
+            where source = 'ib' and lane = %s and status <> 'running'
+            order by job_id desc
+            limit %s
+        ),
+
+        failures as (
+            -- who was not asked any more failed for the reason that ended the job
+            select f.key as symbol, job_id, bool_or(f.value is distinct from error) as is_own
+            from lately
+            inner join ops.ingestion_job_tasks as t using (job_id)
+            cross join lateral jsonb_each_text(t.failures) as f
+            where t.dataset in ('underlying', 'contract')
+            group by f.key, job_id
+        )
+
+        select symbol
+        from (select distinct on (symbol) * from failures order by symbol, job_id desc) as newest
+        where is_own
+        """,
+        (lane, REMEMBERED_JOBS),
+    )
+    return {symbol for (symbol,) in rows}
 
 
 def last_done(conn: psycopg.Connection, dataset: str) -> dict[str, str]:
