@@ -19,6 +19,7 @@ from loaders.warehouse.tables import LandedTable
 
 FIRST, LAST = date(1900, 1, 1), date(2999, 12, 31)
 KEY_BYTES = 500  # an index entry of several such columns still fits a page
+TINY = 1e-100  # PostgreSQL takes a product too small for a double as an error
 _UNFIT = (pa.ArrowException, OverflowError, TypeError, ValueError)
 _Rows: TypeAlias = pa.Table | Sequence[Mapping[str, Any]]
 
@@ -97,13 +98,16 @@ def _rules(array: Any, column: pa.Field, landed: LandedTable) -> Iterator[tuple[
     if pa.types.is_string(kind):
         if (mask := _any(pc.match_substring(array, "\0"))) is not None:
             yield "text must not hold the character NUL", mask
-        if column.name in landed.key and (
-            (mask := _any(pc.greater(pc.binary_length(array), KEY_BYTES))) is not None
-        ):
-            yield f"must not be longer than {KEY_BYTES} bytes", mask
+        longest = KEY_BYTES if landed.is_indexed(column.name) else landed.most_of(column.name)
+        if longest and (mask := _any(pc.greater(pc.binary_length(array), longest))) is not None:
+            yield f"must not be longer than {longest} bytes", mask
         return
-    if pa.types.is_floating(kind) and ((mask := _any(pc.invert(pc.is_finite(array)))) is not None):
-        yield "must be a finite number", mask
+    if pa.types.is_floating(kind):
+        if (mask := _any(pc.invert(pc.is_finite(array)))) is not None:
+            yield "must be a finite number", mask
+        tiny = pc.and_(pc.less(pc.abs(array), TINY), pc.not_equal(array, 0))
+        if (mask := _any(tiny)) is not None:
+            yield f"must be 0, or {TINY} away from it", mask
     least, most = limits(column, landed)
     if least is None:
         return
@@ -118,8 +122,11 @@ def _any(mask: Any) -> Any:
 
 
 def limits(column: pa.Field, landed: LandedTable) -> tuple[Any, Any]:
-    """The least and the greatest value of a column; None for one that its type alone bounds."""
+    """The least and the greatest value of a column; None for a text, and for one that its type alone
+    bounds."""
     kind = column.type
+    if pa.types.is_string(kind):
+        return None, None
     if pa.types.is_date(kind):
         return FIRST, LAST
     if pa.types.is_timestamp(kind):

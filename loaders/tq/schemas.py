@@ -67,7 +67,7 @@ CONTRACT = landed_table(
     ],
     key=("contract",),
     nullable=("expire_date",),
-    most=_MOST,
+    most=_MOST | {"variety": 500},  # bytes: main_schedule_by_oi has an index of it
     entity="contract",
     day=None,
 )

@@ -31,7 +31,7 @@ class LandedTable:
     `whole` names the columns of a unit that is replaced as one: rows of a landed unit that the new
     answer lacks are deleted, in the transaction of its rows. `most` is the largest magnitude that a
     number may have, so that no cast or sum of a SQL model fails; by default what the type holds, or
-    MOST of a bigint. `entity` and `day` name the columns by which the change feed tells what changed:
+    MOST of a bigint; of a text the bytes that an index of a model takes. `entity` and `day` name the columns by which the change feed tells what changed:
     code, contract …, and a date; None where there is none.
     """
 
@@ -48,6 +48,15 @@ class LandedTable:
     @property
     def qualified(self) -> str:
         return f"{self.dataset}.{self.name}"
+
+    def is_indexed(self, column: str) -> bool:
+        """Whether a column is part of an index: of the key or another one, or of the models' own, which
+        are by the entity."""
+        return column in {
+            *self.key,
+            *(name for index in self.indexes for name in index),
+            self.entity,
+        }
 
     def most_of(self, column: str) -> int | None:
         """The largest magnitude of a column's values; None where its type says it."""

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from loaders.engine.rejects import mended
 from loaders.engine.storable import Screened, limits, screen
-from loaders.tdx.schemas import TABLES, TICK_TRADE
+from loaders.sources import landed_tables
+from loaders.tdx.schemas import TICK_TRADE
 from loaders.warehouse.tables import LandedTable, landed_table
 
 THING = landed_table(
@@ -19,6 +20,9 @@ THING = landed_table(
     "thing",
     [
         ("name", pa.string()),
+        ("maker", pa.string()),
+        ("grade", pa.string()),
+        ("note", pa.string()),
         ("day", pa.date32()),
         ("count", pa.int32()),
         ("size", pa.int64()),
@@ -28,11 +32,12 @@ THING = landed_table(
     ],
     key=("name", "day"),
     nullable=("rate", "at"),
-    most={"size": 1000},
+    indexes=(("maker", "day"),),
+    most={"size": 1000, "grade": 3},
 )
 NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
 GOOD: dict[str, Any] = {
-    "name": "a", "day": date(2024, 6, 28), "count": 1, "size": 2, "price": Decimal("1.5"),
+    "name": "a", "maker": "m", "grade": "A", "note": "n" * 3000, "day": date(2024, 6, 28), "count": 1, "size": 2, "price": Decimal("1.5"),
     "rate": 0.5, "at": NOON, "source_route": "x", "fetched_at": NOON, "is_final": True,
 }  # fmt: skip
 
@@ -47,6 +52,8 @@ def with_bad(**changes: Any) -> Screened:
         ("name", "b\0", "character NUL"),
         ("name", "b" * 501, "longer than 500 bytes"),
         ("name", None, "must not be missing"),
+        ("maker", "中" * 167, "longer than 500 bytes"),
+        ("grade", "ABCD", "longer than 3 bytes"),
         ("name", 5, None),  # a number has a text
         ("day", date(1, 1, 1), "between 1900-01-01 and 2999-12-31"),
         ("day", "soon", "must be a day"),
@@ -62,6 +69,9 @@ def with_bad(**changes: Any) -> Screened:
         ("price", Decimal("NaN"), "a decimal of"),
         ("rate", float("nan"), "must be a finite number"),
         ("rate", float("inf"), "must be a finite number"),
+        ("rate", 5e-324, "must be 0, or 1e-100 away from it"),
+        ("rate", -1e-100, None),
+        ("rate", 0.0, None),
         ("rate", None, None),
         ("at", datetime(9999, 12, 31, tzinfo=UTC), "must lie between"),
     ],
@@ -138,7 +148,7 @@ def pa_values(kind: pa.DataType) -> st.SearchStrategy[Any]:
     return st.integers(0, 100)
 
 
-@given(data=st.data(), landed=st.sampled_from(TABLES))
+@given(data=st.data(), landed=st.sampled_from(list(landed_tables())))
 def test_whatever_comes_the_result_is_within_the_declaration(
     data: st.DataObject, landed: LandedTable
 ) -> None:
