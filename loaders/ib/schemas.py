@@ -19,6 +19,24 @@ _PRICE = pa.decimal128(18, 6)
 _STRIKE = pa.decimal128(12, 4)
 _MULTIPLIER = pa.decimal128(10, 2)
 _SECONDS = pa.decimal128(12, 3)
+_PRICES = (
+    *("bid", "ask", "last", "close_prev", "opt_price_model", "pv_dividend", "ref_price", "strike"),
+    *("und_price", "und_bid", "und_ask", "und_last"),
+)
+_GREEKS = ("iv", "iv_bid", "iv_ask", "delta", "gamma", "vega", "theta")
+# The largest that the SQL models can cast, multiply by splits and add up: no share costs ten million
+# dollars (of the least strike, 0.0001, that is 10^11 times), no contract trades 10^12 times, and no
+# session has more half hours than a day.
+_MOST = (
+    dict.fromkeys(_PRICES, 10**7)
+    | dict.fromkeys(_GREEKS, 10**9)
+    | dict.fromkeys(("bid_size", "ask_size", "last_size", "volume", "open_interest"), 10**12)
+    | dict.fromkeys(("slots", "slot_30m", "first_seen_slot"), 48)
+    | dict.fromkeys(("eligible", "filled", "same", "changed", "stale", "failed", "expired"), 10**6)
+    | dict.fromkeys(("planned", "captured", "errors", "silent", "delayed", "attempts"), 10**6)
+    # of one slot and symbol: added up for all slots and symbols of the sessions of a stage
+    | {"pacing_events": 10**4}
+)
 # models take what changed of a symbol on a day
 _BY_SYMBOL = (("symbol", "trade_date"),)
 
@@ -33,6 +51,7 @@ SESSION = landed_table(
         ("is_early_close", _BOOL),
     ],
     key=("trade_date",),
+    most=_MOST,
 )
 
 UNDERLYING = landed_table(
@@ -67,6 +86,7 @@ CONTRACT = landed_table(
         ("first_seen_date", _DATE),
     ],
     key=("conid",),
+    most=_MOST,
     entity="symbol",
     day=None,
 )
@@ -87,6 +107,7 @@ SESSION_CONTRACT = landed_table(
         ("ref_price_source", _TEXT),
     ],
     key=("trade_date", "conid"),
+    most=_MOST,
     nullable=(
         *("stale_from_date", "first_seen_slot"),
         *("ref_price", "ref_price_date", "ref_price_source"),
@@ -109,13 +130,14 @@ NEGATIVE_CONTRACT = landed_table(
         ("error_code", _INT),
     ],
     key=("trade_date", "symbol", "trading_class", "expiry", "strike", "option_right"),
+    most=_MOST,
     entity="symbol",
 )
 
 _QUOTE = [
     *((name, _PRICE) for name in ("bid", "ask", "last", "close_prev")),
     *((name, _BIG) for name in ("bid_size", "ask_size", "last_size", "volume")),
-    *((name, _DOUBLE) for name in ("iv", "iv_bid", "iv_ask", "delta", "gamma", "vega", "theta")),
+    *((name, _DOUBLE) for name in _GREEKS),
     # of the model that made iv and greeks
     *((name, _PRICE) for name in ("opt_price_model", "pv_dividend", "und_price")),
     # the underlying's own quote of the same moment
@@ -160,6 +182,7 @@ CHAIN_SNAPSHOT = landed_table(
     "chain_snapshot",
     _SNAPSHOT,
     key=("trade_date", "sample_time", "conid"),
+    most=_MOST,
     nullable=_NULLABLE,
     indexes=_BY_SYMBOL,
     entity="symbol",
@@ -170,6 +193,7 @@ CHAIN_CLOSE = landed_table(
     "chain_close",
     _SNAPSHOT,
     key=("trade_date", "conid"),
+    most=_MOST,
     nullable=(*_NULLABLE, "slot_30m"),
     indexes=_BY_SYMBOL,
     entity="symbol",
@@ -188,6 +212,7 @@ OPEN_INTEREST = landed_table(
         ("ingest_id", _TEXT),
     ],
     key=("conid", "oi_asof_date"),
+    most=_MOST,
     entity="symbol",
     day="oi_asof_date",
 )
@@ -205,6 +230,7 @@ ENRICHMENT = landed_table(
         ("status", _TEXT),  # complete, stale, failed
     ],
     key=("trade_date", "symbol", "attempted_at"),
+    most=_MOST,
     entity="symbol",
 )
 
@@ -225,6 +251,7 @@ SLOT_RUN = landed_table(
     ],
     # the close view is of the moment of the last slot
     key=("trade_date", "sample_time", "symbol", "ingest_run_type"),
+    most=_MOST,
     entity="symbol",
 )
 
@@ -243,6 +270,7 @@ RECAPTURE = landed_table(
         ("state", _TEXT),  # queued, done, expired
     ],
     key=("trade_date", "sample_time", "conid"),
+    most=_MOST,
     entity="symbol",
 )
 

@@ -1,13 +1,15 @@
 """What the gateway sends for "no value" becomes None; what is a value gets its type.
 
 Not received is NaN; -1 stands for no price, -2 for a greek that was not computed, the largest double and
-the largest integer for unset. 0 is a price of a bid (nobody buys), and no price of a last trade.
+the largest integer for unset. 0 is a price of a bid (nobody buys), and no price of a last trade. What a
+model computes as next to nothing is 0.
 """
 
 import math
 from decimal import Decimal
 
 UNSET_ABOVE = 1e300
+NOTHING_BELOW = 1e-100
 UNSET_INTEGER = 2_147_483_647
 NOT_COMPUTED = -2.0
 PLACES = 6
@@ -17,6 +19,8 @@ def known(value: float | None) -> float | None:
     """The number itself, unless it stands for one that was not received."""
     if value is None or math.isnan(value) or abs(value) > UNSET_ABOVE:
         return None
+    if abs(value) < NOTHING_BELOW:
+        return 0.0
     return None if value == UNSET_INTEGER else float(value)
 
 

@@ -30,6 +30,7 @@ def test_minus_one_and_zero_mean_what_the_field_makes_of_them() -> None:
     ]
     assert (clean.price(0.0), clean.count(0.0)) == (Decimal(0), 0)
     assert (clean.traded_price(0.0), clean.volatility(0.0)) == (None, None)
+    assert (clean.greek(5e-324), clean.greek(-1e-310), clean.volatility(5e-324)) == (0.0, 0.0, None)
     assert (clean.greek(-2.0), clean.greek(0.0), clean.greek(-0.4)) == (None, 0.0, -0.4)
 
 

@@ -169,10 +169,10 @@ timed as (
         )::double precision / 31536000 as years
     from chosen as c
     inner join {{ ref('stg_ib__contract') }} as k on c.conid = k.conid
-    where c.mid > 0 and not k.is_adjusted
+    where c.mid > 0 and k.strike > 0 and not k.is_adjusted
 ),
 
--- by the underlying of the model's own moment
+-- by the underlying of the model's own moment; what is not above 0 is no price
 valued as (
     select
         c.symbol,
@@ -190,7 +190,8 @@ valued as (
         c.ask - c.bid as spread,
         c.iv,
         c.underlying_price,
-        coalesce(c.und_price, c.underlying_price)::double precision as spot,
+        case when c.und_price > 0 then c.und_price when c.underlying_price > 0 then c.underlying_price end
+            ::double precision as spot,
         greatest(c.pv_dividend, 0) as pv_dividend,
         c.years,
         exp(-r.rate * c.years) as discount,
@@ -284,7 +285,7 @@ checked as (
             q.bid > (
                 (q.upper_strike - q.strike) * q.lower_ask
                 + (q.strike - q.lower_strike) * q.upper_ask
-            ) / (q.upper_strike - q.lower_strike),
+            ) / nullif(q.upper_strike - q.lower_strike, 0),
             false
         )
         or coalesce(
