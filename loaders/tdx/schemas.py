@@ -115,7 +115,8 @@ KLINE_MINUTE = landed_table(
         ("amount", _BIG),
     ],
     key=("code", "bar_end"),
-    most=MOST,
+    # no security trades 9 * 10^9 shares in a minute; times a price that is still a bigint
+    most=MOST | {"volume": 9 * 10**7},
     nullable=("amount",),  # /api/minute knows price and volume only
 )
 

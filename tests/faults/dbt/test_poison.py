@@ -1,89 +1,86 @@
 """Whatever a landed table takes, the SQL models can cast: the extremes of every column, built."""
 
-from collections.abc import Callable
-from datetime import date, datetime
-from decimal import Decimal
+from collections.abc import Callable, Sequence
+from datetime import date
+from itertools import product
 from typing import Any
 
 import psycopg
-import pyarrow as pa
 import pytest
 
-from loaders.engine.storable import limits, screen
-from loaders.tdx.schemas import SECURITY, TABLES, TRADING_DAY
+from loaders.engine.storable import screen
+from loaders.ib.schemas import TABLES as OPTIONS
+from loaders.tdx.schemas import TABLES as STOCKS
+from loaders.tdx.schemas import TRADING_DAY
 from loaders.tq.schemas import TABLES as FUTURES
-from loaders.trading_time import close_of
 from loaders.warehouse.tables import LandedTable
+from tests.faults.dbt.extremes import Mixed, Row, cases, plain
 from tests.integration.dbt.conftest import REBUILD, Outcome
-from tests.integration.dbt.raw import FETCHED, land, security, trading_day, weekdays
+from tests.integration.dbt.raw import land, security, trading_day, weekdays
+from tests.integration.dbt.raw_options import Session
 
 # all is built; a test lands its rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")
 DAYS = weekdays(date(2024, 1, 1), 30)
 DAY = DAYS[20]
-WORDS = {
+MIXED = 200  # rows, or keys, with extremes in many columns at once
+WORDS: Row = {
     "exchange": "sh", "instrument_type": "stock", "period": "week", "part": "quote",
     "source_label": "15:00", "source": "csv", "category": 1, "seq": 1, "ordinal": 1, "side": 0,
     "adjusts_price": True, "is_withdrawn": False, "split_ratio": None, "volume": 100,
     "amount": 10**8, "dataset": "kline_daily",
-}  # fmt: skip
-PRICES = ("open", "high", "low", "close", "previous_close", "price")
+} | dict.fromkeys(("open", "high", "low", "close", "previous_close", "price"), 10_000)  # fmt: skip
 
 
-def plain(landed: LandedTable, code: str, day: date) -> dict[str, Any]:
-    """A row that is nothing special."""
-    row: dict[str, Any] = {}
-    for column in landed.schema:
-        kind = column.type
-        if column.name in WORDS:
-            row[column.name] = WORDS[column.name]
-        elif column.name == "code":
-            row[column.name] = code
-        elif column.name in PRICES:
-            row[column.name] = 10_000
-        elif pa.types.is_date(kind):
-            row[column.name] = day
-        elif pa.types.is_timestamp(kind):
-            row[column.name] = close_of(day)
-        elif pa.types.is_boolean(kind):
-            row[column.name] = True
-        elif pa.types.is_string(kind):
-            row[column.name] = code
-        else:
-            row[column.name] = 1
-    return row | {"fetched_at": datetime.fromisoformat(FETCHED + ":00")}
+def landed_rows(
+    conn: psycopg.Connection, landed: LandedTable, rows: Sequence[Row], odd: Sequence[Row]
+) -> tuple[list[Row], int]:
+    """What the table takes of the rows, and of odd ones, landed; and how many it refuses."""
+    # apart: a column with a value that cannot be cast is cast one by one
+    screened = [screen(part, landed) for part in (rows, odd) if part]
+    kept = {
+        tuple(row[name] for name in landed.key): row
+        for part in screened
+        for row in part.rows.to_pylist()
+    }
+    land(conn, landed.qualified.removeprefix("raw_tdx."), kept.values())
+    return list(kept.values()), sum(len(part.refused) for part in screened)
 
 
-def extremes(landed: LandedTable, column: pa.Field) -> list[Any]:
-    """The least and the greatest number that the column takes, and what lies beyond."""
-    if pa.types.is_decimal(column.type):
-        natural = Decimal(10 ** (column.type.precision - column.type.scale))
-    elif pa.types.is_integer(column.type):
-        natural = Decimal(2 ** (column.type.bit_width - 1))
-    else:
-        return []
-    least, most = limits(column, landed)
-    found: list[Any] = [-natural, natural - 1, Decimal(-(10**17)), Decimal(3 * 10**9)]
-    found += [least, most] if most is not None else []
-    return found
+def read_all(conn: psycopg.Connection, *schemas: str) -> None:
+    """Read every view of the schemas: it computes when it is read."""
+    views = conn.execute(
+        "select schemaname, viewname from pg_views where schemaname = any(%s) order by 1, 2",
+        ([*schemas, "qa"],),
+    ).fetchall()
+    assert len(views) > 10
+    for schema, view in views:
+        conn.execute(f"create temp table read as select * from {schema}.{view}".encode())
+        conn.execute(b"drop table read")
 
 
-def rows_of(landed: LandedTable) -> list[dict[str, Any]]:
-    """A plain week of one code for each extreme of each column, and the extreme in its middle."""
-    rows: list[dict[str, Any]] = []
-    cases = [(c, value) for c in landed.schema for value in extremes(landed, c)]
-    for number, (column, value) in enumerate(cases):
+def stock_rows(landed: LandedTable) -> tuple[list[Row], list[Row]]:
+    """A plain fortnight of one code for each extreme of each column, and codes with many extremes; and
+    the odd day in the middle of the fortnight."""
+    rows: list[Row] = []
+    odd: list[Row] = []
+    # a day stands once in the calendar; these are before all others
+    days = DAYS if landed is not TRADING_DAY else weekdays(date(2000, 1, 3), 1000)
+    for number, (name, value) in enumerate(cases(landed)):
         code = f"sh6{number:05}"
-        rows += [plain(landed, code, day) for day in DAYS[15:25]]
-        odd = [row for row in rows[-10:] if DAY in row.values()]
-        whole = int(value) if pa.types.is_integer(column.type) else value
-        for row in odd:
-            row[column.name] = whole
-            if column.name == "high":
-                row["close"] = whole
-            if column.name == "split_ratio":
-                row["category"] = 11
-    return rows
+        middle = days[number] if landed is TRADING_DAY else DAY
+        rows += [plain(landed, WORDS | {"code": code}, code, day) for day in DAYS[15:25]]
+        odd.append(plain(landed, WORDS | {"code": code}, code, middle) | {name: value})
+        if name == "high":
+            odd[-1]["close"] = value
+        if name == "split_ratio":
+            odd[-1]["category"] = 11
+    mixed = Mixed(landed, plain(landed, WORDS, "sh600000", DAY))
+    for number in range(MIXED):
+        code = f"sz0{number:05}"
+        day = DAYS[15 + number % 10]
+        rows.append(mixed.of(plain(landed, WORDS | {"code": code}, code, day), ("code",)))
+    return rows, odd
 
 
 def test_the_extremes_of_every_column_can_be_built(
@@ -92,67 +89,133 @@ def test_the_extremes_of_every_column_can_be_built(
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
     codes: set[str] = set()
     refused = 0
-    for landed in TABLES:
-        if landed in (SECURITY, TRADING_DAY):
-            continue
-        found = screen(rows_of(landed), landed)
-        refused += len(found.refused)
-        keep = {tuple(row[name] for name in landed.key): row for row in found.rows.to_pylist()}
-        land(conn, landed.name, keep.values())
-        codes |= {row["code"] for row in keep.values() if "code" in row}
+    for landed in STOCKS:
+        kept, bad = landed_rows(conn, landed, *stock_rows(landed))
+        codes |= {row["code"] for row in kept if "code" in row}
+        refused += bad
     assert refused > 100
-    land(conn, "security", [security(code) for code in sorted(codes)])
+    named = {code for (code,) in conn.execute("select code from raw_tdx.security").fetchall()}
+    land(conn, "security", [security(code) for code in sorted(codes - named)])
 
+    conn.execute("analyze")
     built = dbt(*REBUILD)
 
     assert built.success, built.error
-    views = conn.execute(
-        "select schemaname, viewname from pg_views where schemaname in ('market', 'qa') order by 1, 2"
-    ).fetchall()
-    assert len(views) > 10
-    for schema, view in views:  # a view computes when it is read
-        conn.execute(f"create temp table read as select * from {schema}.{view}".encode())
-        conn.execute(b"drop table read")
+    read_all(conn, "market")
 
 
-def plain_of_futures(landed: LandedTable, variety: str, day: date) -> dict[str, Any]:
-    words = {
-        "variety": variety, "symbol": f"KQ.m@{variety}", "contract": f"{variety}2401",
-        "route": "backtest", "session": "day", "status": "complete", "delivery_year": 2024,
-    }  # fmt: skip
-    return plain(landed, variety, day) | {
-        n: w for n, w in words.items() if n in landed.schema.names
-    }
+FUTURES_WORDS: Row = WORDS | {
+    "route": "backtest", "session": "day", "status": "complete", "delivery_year": 2024,
+}  # fmt: skip
+
+
+def futures_names(number: int) -> Row:
+    variety = f"X.v{number}"
+    return {"variety": variety, "symbol": f"KQ.m@{variety}", "contract": f"{variety}2401"}
 
 
 def test_the_extremes_of_every_column_of_futures_can_be_built(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
-    cases = [
-        (landed, c, v) for landed in FUTURES for c in landed.schema for v in extremes(landed, c)
-    ]
+    extremes = [(landed, name, value) for landed in FUTURES for name, value in cases(landed)]
     for landed in FUTURES:
-        rows = [{"trade_date": day} | {"fetched_at": FETCHED} for day in DAYS[15:25]]
-        if landed.name != "trading_day":
-            rows = []
-            for number, (odd, column, value) in enumerate(cases):
-                of_variety = [plain_of_futures(landed, f"X.v{number}", day) for day in DAYS[18:22]]
-                if landed is odd:
-                    whole = int(value) if pa.types.is_integer(column.type) else value
-                    of_variety = [row | {column.name: whole} for row in of_variety]
-                rows += of_variety
-            rows = screen(rows, landed).rows.to_pylist()
-        keep = {tuple(row[name] for name in landed.key): row for row in rows}
-        land(conn, landed.qualified, keep.values())
-    assert len(cases) > 50
+        template = [plain(landed, FUTURES_WORDS, "X", day) for day in DAYS[18:22]]
+        mixed = Mixed(landed, template[0])
+        rows: list[Row] = []
+        odd: list[Row] = []
+        for number in range(len(extremes) + MIXED):
+            names = {n: w for n, w in futures_names(number).items() if n in template[0]}
+            own = [row | names for row in template]
+            if number >= len(extremes):
+                own = [mixed.of(row, ("variety", "symbol", "contract")) for row in own]
+            elif extremes[number][0] is landed:
+                _, name, value = extremes[number]
+                odd += [row | {name: value} for row in own]
+                continue
+            rows += own
+        if landed.name == "trading_day":
+            rows = [*rows, *(plain(landed, WORDS, "", day) for day in DAYS[15:25])]
+        landed_rows(conn, landed, rows, odd)
+    assert len(extremes) > 300
 
+    conn.execute("analyze")
     built = dbt(*REBUILD)
 
     assert built.success, built.error
     assert conn.execute("select count(*) > 50 from futures.tick_coverage").fetchone() == (True,)
-    views = conn.execute(
-        "select schemaname, viewname from pg_views where schemaname in ('futures', 'qa') order by 1, 2"
-    ).fetchall()
-    for schema, view in views:
-        conn.execute(f"create temp table read as select * from {schema}.{view}".encode())
-        conn.execute(b"drop table read")
+    read_all(conn, "futures")
+
+
+# of a split that is known
+BEFORE, AFTER = Session(date(2024, 1, 29)), Session(date(2024, 1, 30))
+OPTION_PRICES = dict.fromkeys(("bid", "last", "und_price", "und_bid", "und_last", "ref_price"), 100)
+OPTION_WORDS: Row = WORDS | OPTION_PRICES | {
+    "ask": 101, "und_ask": 101, "multiplier": 100, "underlying_conid": 1, "status": "complete",
+    "data_quality_flag": "", "policy": "session_freeze", "ingest_run_type": "intraday",
+    "snapshot_error": False, "pass": "confirm", "source": "SANDBOX", "market_data_type": 1,
+    "expiry": date(2024, 3, 15),
+}  # fmt: skip
+
+
+def option_rows(landed: LandedTable) -> list[Row]:
+    """Plain rows of a symbol: six contracts in two sessions; of the first two slots, and each close."""
+    rows: dict[tuple[Any, ...], Row] = {}
+    for session, slot in ((BEFORE, 0), (BEFORE, BEFORE.slots - 1), (AFTER, AFTER.slots - 1)):
+        for conid, (strike, right) in enumerate(product((90, 100, 110), "CP")):
+            words = OPTION_WORDS | session.row | {
+                "conid": conid, "strike": strike, "option_right": right, "slot_30m": slot,
+                "sample_time": session.at(slot), "captured_at": session.at(slot),
+                "first_seen_date": BEFORE.day, "oi_asof_date": session.day, "seq": slot,
+            }  # fmt: skip
+            row = plain(landed, words, "S", session.day)
+            rows[tuple(row[name] for name in landed.key)] = row
+    return list(rows.values())
+
+
+def of_symbol(rows: Sequence[Row], number: int) -> list[Row]:
+    """The plain rows, of another symbol."""
+    names = dict.fromkeys(("symbol", "trading_class", "ingest_id"), f"S{number}")
+    names = {name: word for name, word in names.items() if name in rows[0]}
+    if "conid" not in rows[0]:
+        return [row | names for row in rows]
+    return [row | names | {"conid": 10 * number + row["conid"]} for row in rows]
+
+
+def test_the_extremes_of_every_column_of_options_can_be_built(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    extremes = [(landed, name, value) for landed in OPTIONS for name, value in cases(landed)]
+    conn.execute(
+        "insert into quotemill_intermediate.us_corporate_actions "
+        "select 'S' || n, %s, 'split', 20, 1, 'test' from generate_series(0, %s) as g (n)",
+        (AFTER.day, len(extremes) + MIXED),
+    )
+    refused = 0
+    for landed in OPTIONS:
+        template = option_rows(landed)
+        mixed = Mixed(landed, template[0])
+        rows: list[Row] = []
+        odd: list[Row] = []
+        for number in range(len(extremes) + MIXED):
+            own = of_symbol(template, number)
+            if number >= len(extremes):
+                # what joins the tables stays in every second one
+                fixed = ("symbol", "conid", "trade_date", "sample_time") if number % 2 else ()
+                own = [mixed.of(row, fixed) for row in own]
+            elif extremes[number][0] is landed:
+                _, name, value = extremes[number]
+                odd += [row | {name: value} for row in own]
+                continue
+            rows += own
+        if landed.name == "session":
+            rows += [plain(landed, WORDS | s.row, "", s.day) for s in (BEFORE, AFTER)]
+        refused += landed_rows(conn, landed, rows, odd)[1]
+    assert refused > 100
+
+    conn.execute("analyze")
+    built = dbt(*REBUILD)
+
+    assert built.success, built.error
+    count = conn.execute("select count(*) > 500 from options.chain_daily_adjusted").fetchone()
+    assert count == (True,)
+    read_all(conn, "options")

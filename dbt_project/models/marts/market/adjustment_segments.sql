@@ -44,7 +44,8 @@ codes as (
     select code from refused
 ),
 
--- every code starts with raw prices; an event opens a segment on its ex-date
+-- every code starts with raw prices; an event opens a segment on its ex-date. On the first day of all
+-- there is no older price to adjust
 openings as (
     select
         code,
@@ -63,6 +64,7 @@ openings as (
         k,
         is_inferred
     from steps
+    where ex_date > date '1900-01-01'
 ),
 
 multiplied as (
