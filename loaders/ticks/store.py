@@ -117,7 +117,7 @@ class NoDataRow:
 
     `doubtful`: that is not believed yet, and every load asks again; `superseded`: ticks have come since.
     `first_checked_at`: when nothing came for the first time; `nights`: on how many trading days loads then
-    found nothing. Both None of a row that an earlier version wrote."""
+    found nothing, 0 while silent servers alone were asked. Both None of a row that an earlier version wrote."""
 
     symbol: str
     contract: str
