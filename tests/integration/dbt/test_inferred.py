@@ -13,7 +13,7 @@ import pytest
 from loaders.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import REBUILD, Outcome, prepared
 from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day
-from tests.integration.dbt.raw_trades import real_vendor_bars
+from tests.integration.dbt.raw_comparison import real_vendor_bars
 
 AGAIN = (
     *("run", "--select", "int_adjustment__known_events", "int_corporate_actions__inferred"),

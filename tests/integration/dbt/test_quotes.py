@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.dbt.conftest import REBUILD, Outcome
 from tests.integration.dbt.raw import action, bar, land, security, trading_day, weekdays
-from tests.integration.dbt.raw_trades import at, quote
+from tests.integration.dbt.raw_intraday import at, quote
 
 # all is built; a test lands its rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")

@@ -22,15 +22,8 @@ from tests.integration.dbt.raw import (
     trading_day,
     weekdays,
 )
-from tests.integration.dbt.raw_trades import (
-    at,
-    compare,
-    day_of,
-    minutes,
-    period_bars,
-    real_vendor_bars,
-    ticks,
-)
+from tests.integration.dbt.raw_comparison import compare, day_of, period_bars, real_vendor_bars
+from tests.integration.dbt.raw_intraday import at, minutes, ticks
 
 # all is built; a test lands its rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.dbt.conftest import REBUILD, UPDATE, Outcome
 from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
-from tests.integration.dbt.raw_trades import quote
+from tests.integration.dbt.raw_intraday import quote
 
 # all is built; a test lands its rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")

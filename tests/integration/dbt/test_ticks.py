@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.dbt.conftest import NO_TESTS, Outcome
 from tests.integration.dbt.raw import bar, land, security, touch, trading_day, weekdays
-from tests.integration.dbt.raw_trades import at, ticks
+from tests.integration.dbt.raw_intraday import at, ticks
 
 # all is built; a test lands its rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")
