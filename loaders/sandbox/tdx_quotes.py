@@ -14,7 +14,7 @@ from loaders.sandbox import tdx_wire as wire
 from loaders.sandbox.actions import events
 from loaders.sandbox.tdx_bars import ths_series, upper
 from loaders.sandbox.tdx_calls import Call, prefixed
-from loaders.sandbox.tdx_trades import minute_data
+from loaders.sandbox.tdx_intraday import minute_data
 from loaders.sandbox.tdx_wire import BadRequest, ServiceError
 from loaders.sandbox.world import SESSION_START, Bars, Security
 

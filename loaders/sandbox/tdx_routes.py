@@ -3,7 +3,7 @@
 import posixpath
 import time
 
-from loaders.sandbox import tdx_bars, tdx_lists, tdx_quotes, tdx_tasks, tdx_trades
+from loaders.sandbox import tdx_bars, tdx_intraday, tdx_lists, tdx_quotes, tdx_tasks
 from loaders.sandbox import tdx_wire as wire
 from loaders.sandbox.damage import damaged
 from loaders.sandbox.faults import DATA_FAULTS, Rule
@@ -22,11 +22,11 @@ ROUTES: dict[str, Route] = {
     "kline-all/ths": tdx_bars.kline_all_ths,
     "index": tdx_bars.index,
     "index/all": tdx_bars.index_all,
-    "minute": tdx_trades.minute,
-    "trade": tdx_trades.trade,
-    "trade-history": tdx_trades.trade_history,
-    "minute-trade-all": tdx_trades.minute_trade_all,
-    "trade-history/full": tdx_trades.trade_history_full,
+    "minute": tdx_intraday.minute,
+    "trade": tdx_intraday.trade,
+    "trade-history": tdx_intraday.trade_history,
+    "minute-trade-all": tdx_intraday.minute_trade_all,
+    "trade-history/full": tdx_intraday.trade_history_full,
     "search": tdx_lists.search,
     "stock-info": tdx_quotes.stock_info,
     "codes": tdx_lists.codes,
