@@ -6,7 +6,7 @@ from itertools import groupby
 
 from loaders.engine.source import Unit
 from loaders.errors import DataQualityError, SettingsError, UpstreamError
-from loaders.ib import history_probe, planner, stored, universe
+from loaders.ib import history_probe, planner, record, stored, universe
 from loaders.ib.agenda import LAST_CHANCE
 from loaders.ib.context import Context, Dataset
 from loaders.ib.datasets import (
@@ -88,7 +88,7 @@ def _discover(run: Context, symbols: Sequence[str]) -> Iterator[Sequence[Unit]]:
         return
     done, wanted = run.load.cursors("session_contract"), run.load.request.options.get("refresh")
     frozen = wanted or f"{day}"
-    in_vain = run.ask(lambda conn: stored.looked_for_in_vain(conn, lane(run.load.request)))
+    in_vain = run.ask(lambda conn: record.looked_for_in_vain(conn, lane(run.load.request)))
     # three that hang end it for those after them: not for the same ones every time
     ordered = sorted(symbols, key=lambda symbol: symbol in in_vain)
     left = tuple(symbol for symbol in ordered if done.get(symbol, "") < frozen)

@@ -15,7 +15,7 @@ import psycopg
 
 from loaders.engine.request import LoadRequest
 from loaders.errors import NotDue, SettingsError, UsageError
-from loaders.ib import stored, universe
+from loaders.ib import record, stored, universe
 from loaders.ib.agenda import Agenda, oldest_set
 from loaders.ib.service.library import check_client
 from loaders.ib.slots import NEW_YORK, Slot, date_in_new_york, slot_of
@@ -180,7 +180,7 @@ def _snapshot(
     slot = agenda.slot_now(in_time=due is not None)
     if due is None:
         return Asked({"slots": slot.name})
-    done = stored.last_done(conn, "chain_snapshot") if conn else {}
+    done = record.last_done(conn, "chain_snapshot") if conn else {}
     left = [symbol for symbol in symbols if done.get(symbol, "") < slot.name]
     day = agenda.today
     have = stored.with_contracts(conn, day, oldest_set(day), left) if conn else set()
@@ -232,7 +232,7 @@ def _discover(
     by_clock = DUE in options
     day = agenda.discovery(by_clock=by_clock).trade_date
     found: dict[str, Any] = {"date": day}
-    done = stored.last_done(conn, "session_contract") if conn else {}
+    done = record.last_done(conn, "session_contract") if conn else {}
     refresh = f"{day} {agenda.ib.midday_refresh_time}"
     if agenda.midday() and any(done.get(s, "") < refresh for s in symbols):
         found["refresh"] = refresh
@@ -241,7 +241,7 @@ def _discover(
     left = [s for s in symbols if done.get(s, "") < found.get("refresh", f"{day}")]
     if not left:
         raise NotDue(f"the contracts of {day} are frozen")
-    failed = stored.failed_discoveries(conn, day, lane(LoadRequest("ib", DISCOVER))) if conn else {}
+    failed = record.failed_discoveries(conn, day, lane(LoadRequest("ib", DISCOVER))) if conn else {}
     chosen = [symbol for symbol in left if not agenda.rests(failed.get(symbol))]
     if not chosen:
         raise NotDue(f"discovery of {', '.join(left[:5])} is tried again at the next slot")
@@ -263,7 +263,7 @@ def _close(
     have = stored.with_contracts(conn, day, oldest, symbols)
     if not have:
         raise NotDue(f"there are no contracts of {day} to capture the close of")
-    done = stored.last_done(conn, "chain_close")
+    done = record.last_done(conn, "chain_close")
     lacking = stored.lacking(conn, "chain_close", session.close_at, day, oldest, symbols)
     left = [s for s in symbols if s in have and (done.get(s, "") < f"{day}" or s in lacking)]
     if not left:

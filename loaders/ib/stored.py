@@ -14,11 +14,9 @@ from loaders.ib.better_row import COLUMNS
 from loaders.ib.quality import SILENT
 from loaders.ib.rows import INTRADAY
 from loaders.ib.service.gateway import Candidate, OptionContract, Underlying
-from loaders.warehouse.ownership import has_relation
 
 STALE = "discovery_stale"
 MEASURED_SESSIONS = 5
-REMEMBERED_JOBS = 20
 _CONTRACT = (
     "c.conid, c.local_symbol, c.symbol, c.underlying_conid, c.trading_class, c.expiry, c.strike, "
     "c.option_right, c.multiplier, c.exchange"
@@ -300,69 +298,6 @@ def measured_hold(conn: psycopg.Connection, batch: int) -> float | None:
         {"run_type": INTRADAY, "sessions": MEASURED_SESSIONS, "batch": batch},
     ).fetchone()
     return float(row[0]) if row and row[0] else None
-
-
-def failed_discoveries(conn: psycopg.Connection, day: date, lane: str) -> dict[str, datetime]:
-    """When each symbol was last looked for in vain on a day by the clock, of which it is the moment; nothing
-    before the first load."""
-    if not has_relation(conn, "ops.ingestion_jobs"):
-        return {}
-    rows = conn.execute(
-        """
-        select f.symbol, max((j.parameters #>> '{options,at}')::timestamptz)
-        from ops.ingestion_jobs as j
-        inner join ops.ingestion_job_tasks as t using (job_id)
-        cross join lateral jsonb_object_keys(t.failures) as f (symbol)
-        where j.source = 'ib' and j.lane = %s and j.parameters #>> '{options,date}' = %s
-            and j.parameters #>> '{options,at}' is not null
-        group by f.symbol
-        """,
-        (lane, f"{day}"),
-    )
-    return dict(rows.fetchall())
-
-
-def looked_for_in_vain(conn: psycopg.Connection, lane: str) -> set[str]:
-    """The symbols that discovery failed on itself when it failed last, and not because the gateway was given up."""
-    rows = conn.execute(
-        """
-        with lately as (
-            select job_id, error
-            from ops.ingestion_jobs
-            where source = 'ib' and lane = %s and status <> 'running'
-            order by job_id desc
-            limit %s
-        ),
-
-        failures as (
-            -- who was not asked any more failed for the reason that ended the job
-            select f.key as symbol, job_id, bool_or(f.value is distinct from error) as is_own
-            from lately
-            inner join ops.ingestion_job_tasks as t using (job_id)
-            cross join lateral jsonb_each_text(t.failures) as f
-            where t.dataset in ('underlying', 'contract')
-            group by f.key, job_id
-        )
-
-        select symbol
-        from (select distinct on (symbol) * from failures order by symbol, job_id desc) as newest
-        where is_own
-        """,
-        (lane, REMEMBERED_JOBS),
-    )
-    return {symbol for (symbol,) in rows}
-
-
-def last_done(conn: psycopg.Connection, dataset: str) -> dict[str, str]:
-    """How far each symbol has come in a dataset; nothing before the first load."""
-    if not has_relation(conn, "ops.ingestion_state"):
-        return {}
-    return dict(
-        conn.execute(
-            "select key, cursor from ops.ingestion_state where source = 'ib' and dataset = %s",
-            (dataset,),
-        ).fetchall()
-    )
 
 
 def open_interest(conn: psycopg.Connection, conids: Sequence[int]) -> dict[int, dict[date, int]]:

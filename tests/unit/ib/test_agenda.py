@@ -7,8 +7,8 @@ import pytest
 
 from loaders.engine.request import LoadRequest
 from loaders.errors import NotDue, SettingsError, UsageError
+from loaders.ib import record, stored
 from loaders.ib import request as requests
-from loaders.ib import stored
 from loaders.ib.agenda import Agenda, asof_date
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import NEW_YORK
@@ -259,10 +259,10 @@ def test_a_symbol_without_contracts_of_the_day_keeps_open_interest_not_due(
 def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the warehouse tells of AAPL, MSFT and NEW; of the last there are no contracts."""
     world: dict[str, Any] = {"done": {}, "told": set(), "failed": {}, "lacking": set()}
-    monkeypatch.setattr(stored, "last_done", lambda *_: world["done"])
+    monkeypatch.setattr(record, "last_done", lambda *_: world["done"])
     monkeypatch.setattr(stored, "with_contracts", lambda *_: {"AAPL", "MSFT"})
     monkeypatch.setattr(stored, "told", lambda *_: world["told"])
-    monkeypatch.setattr(stored, "failed_discoveries", lambda *_: world["failed"])
+    monkeypatch.setattr(record, "failed_discoveries", lambda *_: world["failed"])
     monkeypatch.setattr(stored, "lacking", lambda *_: world["lacking"])
     return world
 
