@@ -38,7 +38,7 @@ def run(load: "Load") -> None:
             for task in tasks:
                 if load.stopping():
                     break
-                Run(load, task, source.dataset(task.dataset)).to_its_end(context)
+                RunningTask(load, task, source.dataset(task.dataset)).to_its_end(context)
             if load.stopping():
                 return
 
@@ -50,7 +50,7 @@ def _announce(load: "Load", units: Sequence[Unit]) -> None:
 
 
 @dataclass
-class Run:
+class RunningTask:
     """One task while it runs. `fallbacks` and `skips` gather the keys of each reason, `refusals` what is
     refused so far, by name."""
 

@@ -11,7 +11,7 @@ class Window:
     """What a load wants: days up to `due`, the newest day whose bars are finished.
 
     `days` are all trading days known, ascending. `since` reads again from that day on (or begins the
-    history of a code there), `until` lets no later day in; `whole` reads every history from its
+    history of a code there), `until` lets no later day in; `from_start` reads every history from its
     beginning.
     """
 
@@ -22,17 +22,17 @@ class Window:
     today: date
     since: date | None = None
     until: date | None = None
-    whole: bool = False
+    from_start: bool = False
 
     def wants(self, cursor: date | None) -> bool:
-        if self.whole or self.since or cursor is None:
+        if self.from_start or self.since or cursor is None:
             return True
         return cursor < (min(self.due, self.until) if self.until else self.due)
 
     def limit(self, cursor: date | None) -> int | None:
         """How many of the newest bars to ask for; None: all."""
         starts = [day for day in (cursor, self.since) if day is not None]
-        if self.whole or not starts:
+        if self.from_start or not starts:
             return None
         start = min(starts)
         # one more for an unfinished bar of a day that the calendar does not have yet

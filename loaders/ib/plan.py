@@ -159,20 +159,20 @@ def _fit(run: Context) -> SettingsError | None:
     others = run.ask(lambda conn: stored.frozen_counts(conn, day))
     wanted = {symbol: len(found.candidates) for symbol, found in run.found.items()}
     counts = {s: n for s, n in others.items() if s not in wanted} | wanted
-    whole = _slot_plan(run, counts)
-    if whole.fits:
+    plan = _slot_plan(run, counts)
+    if plan.fits:
         return None
     if run.settings.overflow == "refuse":
-        refusal = planner.refuse(whole)
+        refusal = planner.refuse(plan)
         for found in run.found.values():
             found.why = found.why or str(refusal)
         return refusal
-    room = whole.capacity - sum(n for s, n in others.items() if s not in wanted)
+    room = plan.capacity - sum(n for s, n in others.items() if s not in wanted)
     for symbol, most in planner.shares(wanted, max(room, 0)).items():
         found = run.found[symbol]
         if most < wanted[symbol]:
             found.candidates = planner.nearest(found.candidates, distances(found), most)
-    run.load.warn(f"the chains do not fit a slot, so the nearest strikes are taken: {whole}")
+    run.load.warn(f"the chains do not fit a slot, so the nearest strikes are taken: {plan}")
     return None
 
 

@@ -32,7 +32,7 @@ class Rule:
     def option(self, name: str) -> str:
         return self.options.get(name, self.defaults[name])
 
-    def whole(self, name: str) -> int:
+    def integer(self, name: str) -> int:
         return int(self.option(name))
 
     def number(self, name: str) -> float:
@@ -111,7 +111,7 @@ class FaultPlan(RuleBook[Rule]):
                     continue
                 if chosen is not None and not chosen(rule):
                     continue
-                if met is not None and met < rule.whole("after"):
+                if met is not None and met < rule.integer("after"):
                     continue
                 times = rule.option("times")
                 if not times or self._count(rule) <= int(times):

@@ -88,7 +88,7 @@ class Context:
             keys, lambda key: outcome_of(key, work(key)), self.settings.concurrency, self.room
         )
 
-    def whole(self, key: str, work: Awaitable[Outcome]) -> Iterator[Outcome]:
+    def only(self, key: str, work: Awaitable[Outcome]) -> Iterator[Outcome]:
         """The one outcome of a dataset that is read whole; its failure says what to do."""
         yield self.loop.run(outcome_of(key, work, hint=True))
 
@@ -122,7 +122,7 @@ class Context:
             today=self.today,
             since=request.since,
             until=request.until,
-            whole=self.mode == "init",
+            from_start=self.mode == "init",
         )
 
 

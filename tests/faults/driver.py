@@ -116,7 +116,7 @@ def patch_fetching() -> None:
         "advance",
         after=lambda _, dataset, *__: "between two codes" if dataset in BY_CODE else None,
     )
-    around(keyed.Run, "batch", after="a batch handed to dlt")
+    around(keyed.RunningTask, "batch", after="a batch handed to dlt")
 
 
 def patch_landing() -> None:

@@ -28,14 +28,14 @@ def die() -> None:
 
 def arm(dataset: str, moment: str) -> None:
     if moment == "answered":
-        count = keyed.Run._count
+        count = keyed.RunningTask._count
 
         def counted(run: Any, *rest: Any) -> None:
             count(run, *rest)
             if run.task.dataset == dataset:
                 die()
 
-        keyed.Run._count = counted  # type: ignore[method-assign]
+        keyed.RunningTask._count = counted  # type: ignore[method-assign]
         return
     of_package = "package" in moment
     owner: Any = landing if of_package else landing.UpsertCopyJob

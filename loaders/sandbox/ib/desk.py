@@ -100,7 +100,7 @@ class Desk:
     def serve(self, instrument: Instrument, requested: int) -> Served:
         """Which market data type a request of that type gets."""
         if rule := self.find_rule("error", instrument):
-            return Served(0, rule.whole("code"), rule.option("message"))
+            return Served(0, rule.integer("code"), rule.option("message"))
         if self.faults.strike("competing"):
             return Served(0, 10197)
         refused = self.faults.standing("permission", symbol=instrument.symbol)
@@ -108,7 +108,7 @@ class Desk:
             frozen = requested in (FROZEN, DELAYED_FROZEN) and not self.is_open()
             return Served(FROZEN if frozen else LIVE)
         rule = refused[-1]
-        code = rule.whole("code")
+        code = rule.integer("code")
         if code in PARTIAL:
             return Served(LIVE if requested < DELAYED else DELAYED, code)
         if requested in (DELAYED, DELAYED_FROZEN):

@@ -96,7 +96,7 @@ async def historical_bars(session: "Session", fields: list[str]) -> None:
     if not found:
         session.error(request, 200)
     elif rule := desk.faults.strike("history", symbol=found[0].symbol):
-        session.error(request, rule.whole("code"), rule.option("message"))
+        session.error(request, rule.integer("code"), rule.option("message"))
     elif found[0].is_option and size == "1 day":
         session.error(request, 162, NO_DAILY_BARS)
     else:

@@ -185,9 +185,9 @@ class Session:
             self._owner.restart(rule.number("seconds"))
             return
         if rule := faults.strike("connectivity", met=met):
-            self._owner.lose(1100, rule.whole("code"), rule.number("seconds"))
+            self._owner.lose(1100, rule.integer("code"), rule.number("seconds"))
         if rule := faults.strike("farm", met=met):
-            code = rule.whole("code")
+            code = rule.integer("code")
             self._owner.lose(code, BACK[code], rule.number("seconds"))
         if faults.strike("pacing", met=met):
             self.error(request, 100)

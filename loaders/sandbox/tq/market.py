@@ -127,7 +127,9 @@ class Market:
         """(first trading day, contract) up to now, revisions included."""
         table = []
         for day, contract in self.world.main_table(variety):
-            by = sum(r.whole("by") for r in self.faults.standing("revise-mains", contract=contract))
+            by = sum(
+                r.integer("by") for r in self.faults.standing("revise-mains", contract=contract)
+            )
             if by:
                 calendar = self.world.calendar
                 day = calendar[bisect_left(calendar, day) + by]

@@ -188,7 +188,7 @@ class TqSandbox:
         rule = self.faults.strike("auth")
         self._note("token", " ".join(str(form.get(n)) for n in ("grant_type", "username")), rule)
         if rule:
-            return web.json_response({"error": "invalid_grant"}, status=rule.whole("status"))
+            return web.json_response({"error": "invalid_grant"}, status=rule.integer("status"))
         given = (form.get("username"), form.get("password"))
         fresh = form.get("grant_type") == "refresh_token"
         if given != (self._account, self._password) and not fresh:
@@ -248,7 +248,7 @@ class TqSandbox:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         self._note("connect", "", rule)
         if rule or token not in self._tokens:
-            return web.Response(status=rule.whole("status") if rule else 403)
+            return web.Response(status=rule.integer("status") if rule else 403)
         socket = web.WebSocketResponse(max_msg_size=0)
         try:
             await socket.prepare(request)
@@ -341,5 +341,5 @@ def _page(rule: Rule | None) -> web.Response | None:
     if rule is None:
         return None
     return web.Response(
-        text="<html>error</html>", content_type="text/html", status=rule.whole("status")
+        text="<html>error</html>", content_type="text/html", status=rule.integer("status")
     )

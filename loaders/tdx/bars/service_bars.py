@@ -59,7 +59,7 @@ def _fetch_timed(period: str, run: Context, codes: Sequence[str]) -> Iterator[Ou
 
 async def _load_timed(run: Context, code: str, period: str, cursor: date | None) -> Outcome:
     window = run.window
-    again = window.whole or window.since is not None
+    again = window.from_start or window.since is not None
     found, rejected = records.empty(), list[Rejected]()
     if period in IN_FILES and (cursor is None or again):
         found, rejected = _of_file(run, code, period)

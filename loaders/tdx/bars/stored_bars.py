@@ -41,9 +41,9 @@ class Stored:
             for day, close in zip(bars.dates, bars.close, strict=True)
         )
 
-    def lost(self, bars: Bars, *, whole: bool) -> str | None:
+    def lost(self, bars: Bars, *, is_all: bool) -> str | None:
         """What an answer lacks of the days that are stored, in words; None if nothing."""
-        if whole and bars.dates[0] > self.first:
+        if is_all and bars.dates[0] > self.first:
             return f"the whole history begins {bars.dates[0]}, but {self.first} is stored"
         lost = sorted({d for d in self.closes if d >= bars.dates[0]}.difference(bars.dates))
         if lost:
@@ -54,7 +54,7 @@ class Stored:
 
     def refuse_loss(self, bars: Bars) -> None:
         """Raises LostHistory for a whole series that lacks what is stored."""
-        if lost := self.lost(bars, whole=True):
+        if lost := self.lost(bars, is_all=True):
             raise LostHistory(f"{lost}; nothing was overwritten")
 
 
@@ -112,22 +112,22 @@ def newest_days(
 
 async def joined(
     bars: Bars,
-    whole: Callable[[], Awaitable[Bars]],
+    all_bars: Callable[[], Awaitable[Bars]],
     cursor: date | None,
     stored: Stored | None,
     *,
     limited: bool,
 ) -> Bars:
-    """The answer if it joins what is stored, else the `whole` series. Raises LostHistory.
+    """The answer if it joins what is stored, else `all_bars`. Raises LostHistory.
 
     `limited` tells that `bars` are only the newest ones. A short answer of a degraded upstream mends
     itself by the second reading.
     """
     gap = cursor is not None and bars.dates[0] > cursor
     if limited and (gap or (stored is not None and not stored.agrees(bars))):
-        bars, limited = await whole(), False
-    if stored is not None and stored.lost(bars, whole=not limited):
-        bars = await whole()
+        bars, limited = await all_bars(), False
+    if stored is not None and stored.lost(bars, is_all=not limited):
+        bars = await all_bars()
         stored.refuse_loss(bars)
     return bars
 

@@ -168,7 +168,7 @@ def priced(ticks: TickDay, bar: DayBar, *, tenfold: bool, near: bool = False) ->
     return scaled(ticks, by)
 
 
-def whole(ticks: TickDay) -> TickDay:
+def as_final(ticks: TickDay) -> TickDay:
     """The day as one that is complete: final, if it was fetched on a later day of the exchange."""
     later = ticks.fetched_at.astimezone(SHANGHAI).date() > ticks.day
     return replace(ticks, is_final=later)

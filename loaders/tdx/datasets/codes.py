@@ -48,7 +48,7 @@ def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
             failure = f"{_listed_no_more(vanished)}, …; is the service's list whole?"
         return Outcome(KEY, records_of(merged, run.clock()), cursor=run.today, failure=failure)
 
-    [outcome] = run.whole(KEY, lists())
+    [outcome] = run.only(KEY, lists())
     # not on the event loop: the warning is written to the warehouse too
     if vanished and not outcome.failure:
         run.load.warn(f"codes: {_listed_no_more(vanished)}")

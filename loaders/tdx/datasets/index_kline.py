@@ -76,7 +76,7 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     window, cursors = run.window, run.cursors(INDEX_KLINE.name)
     known = long_bars.trading_days(window)
     days = window.newest(run.settings.minute_days)
-    if window.whole or window.since:
+    if window.from_start or window.since:
         due = {index_and_period(key)[0]: set(days) for key in keys}
     else:
         of_minutes = [i for i, period in map(index_and_period, keys) if period == MINUTES]
@@ -102,9 +102,9 @@ async def _load(
     """Days, weeks or months."""
     index, period = index_and_period(key)
     client, limit, fallback, due = run.client, run.window.limit(cursor), None, cursor is not None
-    whole = partial(client.index_all, index, period=period)
+    all_bars = partial(client.index_all, index, period=period)
     try:
-        bars = await whole(limit=limit, expect_rows=due)
+        bars = await all_bars(limit=limit, expect_rows=due)
     except SourceGone:
         raise
     except UpstreamError:
@@ -115,7 +115,7 @@ async def _load(
         fallback = f"{ROUTE} → {SHORT_ROUTE}: no answer"
     if not len(bars):
         return Outcome(key, skipped=ABSENT)
-    bars = await stored_bars.joined(bars, whole, cursor, stored, limited=limit is not None)
+    bars = await stored_bars.joined(bars, all_bars, cursor, stored, limited=limit is not None)
     outcome = long_bars.accepted(key, bars, run.window, period, known, stored=due)
     return replace(outcome, fallback=fallback)
 

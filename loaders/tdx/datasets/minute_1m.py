@@ -46,7 +46,7 @@ def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     if run.mode == "realtime":
         return fetch_today(run, codes)
     days = run.window.newest(run.settings.minute_days)
-    again = run.window.whole or run.window.since is not None
+    again = run.window.from_start or run.window.since is not None
     wanted = run.ask(lambda conn: minute_days.wanted(conn, codes, days, again=again))
     absence = run.absence(DATASET.name, KLINE_MINUTE)
 
@@ -104,7 +104,7 @@ class _Reading:
         """Due days of the client's file, and all that it has from before anything was stored."""
         run, window, wanted = self.run, self.run.window, self.wanted
         file = vipdoc.find(run.settings.vipdoc, self.code, PERIOD) if run.settings.vipdoc else None
-        again = window.whole or window.since is not None
+        again = window.from_start or window.since is not None
         if file is None or (not wanted.days and wanted.oldest is not None and not again):
             return
         kind = run.instrument_type(self.code)

@@ -219,7 +219,7 @@ class _Reading:
         for due in stretch:
             first = self._judged(due, answers.get(due.day) if answers else None)
             if isinstance(first, TickDay) and _fits(self.code, first, due.bar):
-                self.landing.append(tick_days.whole(first))
+                self.landing.append(tick_days.as_final(first))
                 continue
             if first is not None:
                 why = "days are not whole"
@@ -282,7 +282,7 @@ class _Reading:
             and due.day < before.answered_on < found.fetched_at.astimezone(SHANGHAI).date()
         )
         if _fits(self.code, found, due.bar) or alike:
-            self.landing.append(tick_days.whole(found))
+            self.landing.append(tick_days.as_final(found))
             return
         text = f"{found.hands:,} hands of ticks, but {due.bar.volume:,} of the day bar"
         if before is None or tick_days.misfit(found.hands, due.bar) < tick_days.misfit(

@@ -53,7 +53,7 @@ def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
         stands = frozen(found, served_at and min(served_at, run.clock()))
         return Outcome(KEY, records_of(found, run.clock()), cursor=found[-1], failure=stands)
 
-    return run.whole(KEY, days())
+    return run.only(KEY, days())
 
 
 async def served(client: TdxClient, before: Sequence[date], as_of: datetime) -> list[date]:

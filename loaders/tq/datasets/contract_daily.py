@@ -147,8 +147,8 @@ def _first(
 ) -> date:
     """The first day to ask for of some contracts together."""
     known = [date.fromisoformat(cursors[c]) - OVERLAP for c in contracts if c in cursors]
-    whole = any(c not in cursors or c in late for c in contracts)
-    return min([run.first, *known]) if whole else min(known)
+    from_start = any(c not in cursors or c in late for c in contracts)
+    return min([run.first, *known]) if from_start else min(known)
 
 
 def _asked(run: Context, contracts: Sequence[str], first: date) -> dict[str, Any]:

@@ -67,26 +67,26 @@ def test_an_answer_that_does_not_join_what_is_stored_is_read_again_whole(
 ) -> None:
     again = list[int]()
 
-    async def whole() -> Bars:
+    async def all_bars() -> Bars:
         again.append(1)
         return weeks(*FRIDAYS)
 
-    bars = asyncio.run(joined(weeks(*answer), whole, cursor, span, limited=limited))
+    bars = asyncio.run(joined(weeks(*answer), all_bars, cursor, span, limited=limited))
 
     assert 1 + len(again) == readings
     assert bars.dates == (answer if readings == 1 else FRIDAYS)
 
 
 def test_what_the_whole_series_lacks_of_what_is_stored_is_told() -> None:
-    async def whole() -> Bars:
+    async def all_bars() -> Bars:
         return weeks(*FRIDAYS[1:3])
 
     span = Stored(FRIDAYS[0], FRIDAYS[2])
     with pytest.raises(LostHistory, match="history begins 2024-10-25, but 2024-10-18 is stored"):
-        asyncio.run(joined(weeks(*FRIDAYS[1:3]), whole, None, span, limited=False))
+        asyncio.run(joined(weeks(*FRIDAYS[1:3]), all_bars, None, span, limited=False))
     span = Stored(FRIDAYS[1], FRIDAYS[3])
     with pytest.raises(LostHistory, match="answer ends 2024-11-01, but 2024-11-08 is stored"):
-        asyncio.run(joined(weeks(*FRIDAYS[1:3]), whole, None, span, limited=False))
+        asyncio.run(joined(weeks(*FRIDAYS[1:3]), all_bars, None, span, limited=False))
 
 
 @pytest.mark.parametrize(("stored", "kept"), [(True, FRIDAYS[:3]), (False, FRIDAYS[1:3])])

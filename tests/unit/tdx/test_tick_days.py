@@ -11,6 +11,7 @@ import pytest
 from loaders.tdx.bars.tick_days import (
     BrokenRule,
     DayBar,
+    as_final,
     day_of,
     divisor,
     is_tenfold,
@@ -18,7 +19,6 @@ from loaders.tdx.bars.tick_days import (
     misfit,
     priced,
     rows_of,
-    whole,
 )
 from loaders.tdx.service.answers_trades import Ticks
 from tests.unit.tdx.fake_ticks import BAR, FRIDAY, LATER, MONDAY, ticks
@@ -63,7 +63,7 @@ def test_real_ticks_are_the_whole_of_their_real_day(
 
     assert at_scale.hands == bar.volume
     assert is_whole("sh600000", at_scale.hands, len(at_scale), bar)
-    assert whole(at_scale).is_final
+    assert as_final(at_scale).is_final
 
 
 def test_real_ticks_that_lost_their_newest_page_are_not_whole(real_tdx_data: Path) -> None:
@@ -85,7 +85,7 @@ def test_real_ticks_that_lost_their_newest_page_are_not_whole(real_tdx_data: Pat
 
 def test_rows_of_real_ticks_keep_order_price_and_minute(real_tdx_data: Path) -> None:
     days = real_ticks(real_tdx_data, "sh600000")
-    found = [("sh600000", whole(day_of(day, answer))) for day, answer in days.items()]
+    found = [("sh600000", as_final(day_of(day, answer))) for day, answer in days.items()]
 
     rows = rows_of(found)
 
@@ -189,8 +189,8 @@ def test_a_day_is_final_only_if_it_was_fetched_on_a_later_day_of_the_exchange() 
     evening = datetime(2019, 2, 1, 15, 59, tzinfo=UTC)
     same = day_of(FRIDAY, ticks(fetched_at=evening))
     later = day_of(FRIDAY, ticks(fetched_at=evening + timedelta(minutes=1)))
-    assert not whole(same).is_final
-    assert whole(later).is_final
+    assert not as_final(same).is_final
+    assert as_final(later).is_final
 
 
 def test_equal_ticks_stay_apart_by_their_ordinal() -> None:

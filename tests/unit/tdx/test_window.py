@@ -26,7 +26,7 @@ def window(due: date = LAST, today: date = LAST, **more: Any) -> Window:
         ({"until": MONDAY}, FIRST, True),
         ({"until": LAST + timedelta(days=30)}, LAST, False),
         ({"since": FIRST}, LAST, True),
-        ({"whole": True}, LAST, True),
+        ({"from_start": True}, LAST, True),
     ],
 )
 def test_a_code_is_wanted_until_its_cursor_is_at_the_last_day(
@@ -44,7 +44,7 @@ def test_a_code_is_wanted_until_its_cursor_is_at_the_last_day(
         ({"since": MONDAY}, LAST, 4 + 3 + 1),
         ({"since": LAST}, MONDAY, 4 + 3 + 1),
         ({"since": MONDAY}, None, 4 + 3 + 1),
-        ({"whole": True}, LAST, None),
+        ({"from_start": True}, LAST, None),
     ],
 )
 def test_as_many_bars_are_asked_for_as_reach_back_over_the_overlap(
