@@ -12,10 +12,10 @@ import typer
 from loaders.errors import UsageError
 
 if TYPE_CHECKING:
-    from loaders.sandbox import fault_plan
-    from loaders.sandbox import faults as tdx_faults
+    from loaders.sandbox.tdx import faults as tdx_faults
     from loaders.sandbox.tq.exchange import Exchange
-    from loaders.sandbox.world import World
+    from loaders.sandbox.world import fault_plan
+    from loaders.sandbox.world.parts import World
 
 app = typer.Typer(no_args_is_help=True, help="Run a simulated service on this machine.")
 
@@ -77,10 +77,10 @@ def tdx(
 
         loaders sandbox tdx --port 8080 --write-actions actions.csv --fault reset:p=0.05
     """
-    from loaders.sandbox.clock import moment
-    from loaders.sandbox.faults import KINDS
-    from loaders.sandbox.tdx_calls import Options
-    from loaders.sandbox.tdx_service import EXAMPLE, TdxSandbox
+    from loaders.sandbox.tdx.calls import Options
+    from loaders.sandbox.tdx.faults import KINDS
+    from loaders.sandbox.tdx.service import EXAMPLE, TdxSandbox
+    from loaders.sandbox.world.clock import moment
 
     if fault == ["list"]:
         _list_faults(KINDS, width=20)
@@ -89,14 +89,14 @@ def tdx(
         raise UsageError(f"zone {zone!r} is not known", hint="--zone shanghai or --zone utc")
     world = _world(data, codes, days, seed, moment(clock, EXAMPLE).date() if clock else None)
     if write_actions:
-        from loaders.sandbox.actions import actions_csv
+        from loaders.sandbox.world.actions import actions_csv
 
         try:
             write_actions.write_text(actions_csv(world.all_actions()), encoding="utf-8")
         except OSError as error:
             raise UsageError(f"cannot write {write_actions}: {error.strerror}") from error
     if write_vipdoc:
-        from loaders.sandbox.vipdoc_files import write_vipdoc as write_files
+        from loaders.sandbox.tdx.vipdoc_files import write_vipdoc as write_files
 
         write_files(
             world, write_vipdoc, until=moment(clock, EXAMPLE) if clock else None, days=vipdoc_days
@@ -270,9 +270,9 @@ def _futures(
 
 def _world(data: Path | None, codes: int, days: int, seed: int, end: date | None) -> "World":
     if data is not None:
-        from loaders.sandbox.replay import ReplayMarket
+        from loaders.sandbox.tdx.replay import ReplayMarket
 
         return ReplayMarket(data)
-    from loaders.sandbox.market import DEFAULT_END, SyntheticMarket
+    from loaders.sandbox.world.market import DEFAULT_END, SyntheticMarket
 
     return SyntheticMarket(codes=codes, days=days, seed=seed, end=end or DEFAULT_END)

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from loaders.sandbox.market import DEFAULT_END, exchange_days
+from loaders.sandbox.world.market import DEFAULT_END, exchange_days
 from tests.benchmarks.processes import ROOT
 
 START = "from loaders.cli import main; main()"

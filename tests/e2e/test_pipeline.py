@@ -11,8 +11,8 @@ import pytest
 from loaders.engine import load
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UsageError
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.replay import ReplayMarket
+from loaders.sandbox.tdx.replay import ReplayMarket
+from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import build, build_record, doctor, pipeline, status, steps
 from orchestration.cli.touch import touch_command

@@ -13,8 +13,8 @@ import httpx
 import psycopg
 import pytest
 
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.tdx_service import TdxSandbox
+from loaders.sandbox.tdx.service import TdxSandbox
+from loaders.sandbox.world.market import SyntheticMarket
 from tests.e2e.commands import BIN, Place
 
 CLOSE = "2025-06-30T18:00"  # where the sandbox's clock stands

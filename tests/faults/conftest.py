@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from loaders.sandbox.actions import actions_csv
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.tdx_calls import Options
-from loaders.sandbox.tdx_service import TdxSandbox
+from loaders.sandbox.tdx.calls import Options
+from loaders.sandbox.tdx.service import TdxSandbox
+from loaders.sandbox.world.actions import actions_csv
+from loaders.sandbox.world.market import SyntheticMarket
 from tests.faults.scene import Scene
 from tests.homes import new_home
 

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from loaders.engine.window import Window
-from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.bars import plausibility, records
 from loaders.tdx.datasets.quote_snapshot import broken_rules
 from loaders.tdx.service.answers import Bars

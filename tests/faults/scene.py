@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from loaders.sandbox.tdx_service import TdxSandbox
+from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.trading_time import SHANGHAI
 from tests.integration.tdx_load import bench
 

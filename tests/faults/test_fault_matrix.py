@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import pytest
 
 from loaders.errors import QuotemillError
-from loaders.sandbox.faults import KINDS
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.tdx_calls import Options
-from loaders.sandbox.tdx_service import TdxSandbox
+from loaders.sandbox.tdx.calls import Options
+from loaders.sandbox.tdx.faults import KINDS
+from loaders.sandbox.tdx.service import TdxSandbox
+from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.bars.plausibility import Implausible
 from loaders.tdx.service.client import TdxClient
 from loaders.tdx.settings import TdxSettings

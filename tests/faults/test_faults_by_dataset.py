@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from loaders.engine.load import LoadResult
-from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx import schemas
 from loaders.tdx.source import SOURCE
 from tests.integration.tdx_load.bench import CORE, Bench, bench

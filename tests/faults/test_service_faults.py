@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from loaders.engine.load import LoadResult
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.tdx_calls import Options
-from loaders.sandbox.tdx_service import TdxSandbox
+from loaders.sandbox.tdx.calls import Options
+from loaders.sandbox.tdx.service import TdxSandbox
+from loaders.sandbox.world.market import SyntheticMarket
 from tests.faults.scene import assert_same, facts
 from tests.integration.tdx_load.bench import Bench, Heard, bench
 

@@ -12,7 +12,7 @@ import pytest
 
 from loaders.engine import lock
 from loaders.errors import LockHeldError
-from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.postgres import open_warehouse
 from tests.faults.scene import Scene, assert_same, ended, facts, wait_until

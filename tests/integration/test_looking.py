@@ -10,7 +10,7 @@ from loaders.engine.jobs import request_cancel, source_of, start_job
 from loaders.engine.lock import load_lock
 from loaders.engine.request import LoadRequest
 from loaders.errors import UsageError
-from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import doctor, findings, status
 from tests.integration.tdx_load.bench import Bench, bench

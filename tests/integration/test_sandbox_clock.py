@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.tdx_calls import Options
-from loaders.sandbox.tdx_service import TdxSandbox
+from loaders.sandbox.tdx.calls import Options
+from loaders.sandbox.tdx.service import TdxSandbox
+from loaders.sandbox.world.market import SyntheticMarket
 
 MORNING = "2025-07-01T10:15:00"
 

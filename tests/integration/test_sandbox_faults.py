@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.tdx_calls import Options
-from loaders.sandbox.tdx_service import TdxSandbox
+from loaders.sandbox.tdx.calls import Options
+from loaders.sandbox.tdx.service import TdxSandbox
+from loaders.sandbox.world.market import SyntheticMarket
 
 BARS = "kline-all?code=sh600000"
 Fault = Callable[[str], None]
@@ -59,7 +59,7 @@ def test_a_fault_of_the_sandbox_itself_is_told_and_looks_like_no_reset(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by nought")
 
-    monkeypatch.setattr("loaders.sandbox.tdx_service.answer", broken)
+    monkeypatch.setattr("loaders.sandbox.tdx.service.answer", broken)
     found = get(sandbox, BARS)
 
     told = f"the sandbox failed at GET /api/{BARS}: ZeroDivisionError: by nought"

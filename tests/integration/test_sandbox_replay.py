@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from loaders.errors import UsageError
-from loaders.sandbox.replay import ReplayMarket, li
-from loaders.sandbox.tdx_service import TdxSandbox
+from loaders.sandbox.tdx.replay import ReplayMarket, li
+from loaders.sandbox.tdx.service import TdxSandbox
 
 
 @pytest.fixture(scope="module")

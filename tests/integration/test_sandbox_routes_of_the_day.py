@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.tdx_calls import Options
-from loaders.sandbox.tdx_service import TdxSandbox
+from loaders.sandbox.tdx.calls import Options
+from loaders.sandbox.tdx.service import TdxSandbox
+from loaders.sandbox.world.market import SyntheticMarket
 
 LAST_DAY = "20250630"
 DAY_BEFORE = "20250627"

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from loaders.sandbox.actions import events
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.tdx_calls import Options
-from loaders.sandbox.tdx_service import TdxSandbox
+from loaders.sandbox.tdx.calls import Options
+from loaders.sandbox.tdx.service import TdxSandbox
+from loaders.sandbox.world.actions import events
+from loaders.sandbox.world.market import SyntheticMarket
 
 CODE = "sh600000"
 THS = f"kline-all/ths?code={CODE}"

@@ -13,10 +13,10 @@ import pytest
 from loaders.engine import checks
 from loaders.errors import SettingsError
 from loaders.progress import Silent
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.replay import ReplayMarket
-from loaders.sandbox.tdx_calls import Options as ServiceOptions
-from loaders.sandbox.tdx_service import TdxSandbox
+from loaders.sandbox.tdx.calls import Options as ServiceOptions
+from loaders.sandbox.tdx.replay import ReplayMarket
+from loaders.sandbox.tdx.service import TdxSandbox
+from loaders.sandbox.world.market import SyntheticMarket
 from loaders.settings import Settings, load_settings
 from loaders.tdx.selftest import report, runner, schedule
 
@@ -201,7 +201,7 @@ def test_a_task_whose_start_was_not_answered_is_found_and_cancelled(sandbox: Tdx
 
 
 def test_somebody_elses_task_is_left_alone(sandbox: TdxSandbox) -> None:
-    from loaders.sandbox.tdx_calls import Task
+    from loaders.sandbox.tdx.calls import Task
 
     sandbox.state.tasks["theirs"] = Task("theirs", "pull_trade", sandbox.clock, None)
     sandbox.faults.add("cut:tasks/pull-trade")

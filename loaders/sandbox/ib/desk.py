@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from loaders.sandbox.fault_plan import Rule
 from loaders.sandbox.ib.faults import FaultPlan
 from loaders.sandbox.ib.hours import (
     ET,
@@ -24,6 +23,7 @@ from loaders.sandbox.ib.stocks import rnd
 from loaders.sandbox.ib.surface import Computation
 from loaders.sandbox.ib.wire import LARGEST, Field
 from loaders.sandbox.ib.world import World
+from loaders.sandbox.world.fault_plan import Rule
 
 DELAY = timedelta(minutes=15)
 BOOK_STAYS = timedelta(minutes=5)  # after the close the live book empties

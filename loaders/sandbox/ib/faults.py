@@ -14,8 +14,8 @@ What a rule does not name it hits everywhere. `symbol` is that of the stock, `co
 from collections.abc import Iterable
 from datetime import date
 
-from loaders.sandbox import fault_plan
-from loaders.sandbox.fault_plan import Catalogue, Kind, Rule
+from loaders.sandbox.world import fault_plan
+from loaders.sandbox.world.fault_plan import Catalogue, Kind, Rule
 
 WHAT = {"symbol": "", "conid": ""}
 SOME = {**WHAT, "share": "1"}

@@ -12,8 +12,6 @@ from datetime import date, datetime
 from typing import Any, Self
 
 from loaders.errors import UsageError
-from loaders.sandbox.clock import moment
-from loaders.sandbox.fault_plan import Rule
 from loaders.sandbox.ib.control import ControlServer
 from loaders.sandbox.ib.desk import Desk
 from loaders.sandbox.ib.faults import FaultPlan
@@ -22,6 +20,8 @@ from loaders.sandbox.ib.session import Session
 from loaders.sandbox.ib.wire import REQUESTS
 from loaders.sandbox.ib.world import World
 from loaders.sandbox.loop_thread import LoopThread
+from loaders.sandbox.world.clock import moment
+from loaders.sandbox.world.fault_plan import Rule
 
 ACCOUNT = "DUSANDBOX"
 EXAMPLE = "2026-11-19"  # of a clock, in hints

@@ -11,9 +11,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from loaders.errors import UsageError
-from loaders.sandbox.clock import CLOSE_OF_DAY
-from loaders.sandbox.market import exchange_days
 from loaders.sandbox.tq.varieties import VARIETIES, Variety, instant
+from loaders.sandbox.world.clock import CLOSE_OF_DAY
+from loaders.sandbox.world.market import exchange_days
 
 Row = dict[str, Any]
 Switches = list[tuple[date, str]]

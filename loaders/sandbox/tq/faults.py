@@ -12,8 +12,8 @@ What a rule does not name it hits everywhere. `times` is how often it strikes (d
 from collections.abc import Iterable
 from datetime import date
 
-from loaders.sandbox import fault_plan
-from loaders.sandbox.fault_plan import Catalogue, Kind, Rule
+from loaders.sandbox.world import fault_plan
+from loaders.sandbox.world.fault_plan import Catalogue, Kind, Rule
 
 WHERE = {"contract": "", "day": ""}
 

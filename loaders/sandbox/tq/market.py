@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from threading import RLock
 
-from loaders.sandbox.clock import CLOSE_OF_DAY
 from loaders.sandbox.tq.exchange import Contract, Exchange, Row, Switches, held
 from loaders.sandbox.tq.faults import REVISIONS, FaultPlan
 from loaders.sandbox.tq.varieties import CST, NS, instant
+from loaders.sandbox.world.clock import CLOSE_OF_DAY
 
 DAY = 86_400 * NS
 DAMAGE = ("empty", "short", "duplicate", "late", "one-level")

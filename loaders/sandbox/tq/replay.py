@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from loaders.errors import UsageError
-from loaders.sandbox.market import exchange_days
 from loaders.sandbox.tq.exchange import Contract, Exchange, Row, Switches
 from loaders.sandbox.tq.varieties import CST, NS, VARIETIES, instant
+from loaders.sandbox.world.market import exchange_days
 
 DAY = 86_400 * NS
 BAR = ("datetime", "open", "high", "low", "close", "volume", "open_oi", "close_oi")

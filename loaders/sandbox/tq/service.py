@@ -20,14 +20,14 @@ import orjson
 from aiohttp import WSMsgType, web
 
 from loaders.errors import QuotemillError, UsageError
-from loaders.sandbox.clock import moment
-from loaders.sandbox.fault_plan import Rule
 from loaders.sandbox.loop_thread import LoopThread
 from loaders.sandbox.tq.exchange import Exchange, Row
 from loaders.sandbox.tq.faults import FaultPlan
 from loaders.sandbox.tq.market import Market
 from loaders.sandbox.tq.session import Session
 from loaders.sandbox.tq.world import World
+from loaders.sandbox.world.clock import moment
+from loaders.sandbox.world.fault_plan import Rule
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.replay import ReplayMarket
+from loaders.sandbox.tdx.replay import ReplayMarket
+from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]

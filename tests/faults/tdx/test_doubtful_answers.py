@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench
 from tests.integration.tdx_load.conftest import OpenBench
 

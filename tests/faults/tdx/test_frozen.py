@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from loaders import trading_time
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.replay import ReplayMarket
+from loaders.sandbox.tdx.replay import ReplayMarket
+from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.datasets import trading_calendar
 from tests.integration.tdx_load.bench import Bench
 

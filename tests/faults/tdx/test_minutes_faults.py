@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench, days_until
 from tests.integration.tdx_load.test_minutes import (
     BY_DAY,

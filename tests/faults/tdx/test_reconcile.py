@@ -14,11 +14,11 @@ import pytest
 from loaders.engine.load import run_load
 from loaders.engine.request import LoadRequest
 from loaders.errors import UpstreamError
-from loaders.sandbox.actions import events
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.replay import ReplayMarket
-from loaders.sandbox.vipdoc_files import write_vipdoc
-from loaders.sandbox.world import World
+from loaders.sandbox.tdx.replay import ReplayMarket
+from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
+from loaders.sandbox.world.actions import events
+from loaders.sandbox.world.market import SyntheticMarket
+from loaders.sandbox.world.parts import World
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import build, reconcile, reconcile_checks, reconcile_report

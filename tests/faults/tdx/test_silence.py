@@ -12,7 +12,7 @@ import pytest
 
 from loaders.engine import lock as locks
 from loaders.engine.outcome import SourceGone
-from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.datasets import codes
 from loaders.tdx.service import xdxr
 from loaders.warehouse.postgres import open_warehouse

@@ -14,11 +14,11 @@ import pytest
 from loaders.engine.outcome import SourceGone
 from loaders.errors import QuotemillError, UpstreamError
 from loaders.http import NoAnswerInTime, RetryableAnswer
-from loaders.sandbox.actions import actions_csv
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.replay import ReplayMarket
-from loaders.sandbox.tdx_calls import Options
-from loaders.sandbox.tdx_service import TdxSandbox
+from loaders.sandbox.tdx.calls import Options
+from loaders.sandbox.tdx.replay import ReplayMarket
+from loaders.sandbox.tdx.service import TdxSandbox
+from loaders.sandbox.world.actions import actions_csv
+from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.bars import plausibility, records
 from loaders.tdx.files.actions_csv import read_actions
 from loaders.tdx.service.answers import (

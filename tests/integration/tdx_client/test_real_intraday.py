@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from loaders.sandbox.replay import ReplayMarket
-from loaders.sandbox.tdx_service import TdxSandbox
+from loaders.sandbox.tdx.replay import ReplayMarket
+from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.tdx.bars import plausibility, records
 from loaders.tdx.service.client import TdxClient
 from loaders.tdx.settings import TdxSettings

@@ -12,10 +12,10 @@ import psycopg
 from loaders.engine.load import Load, LoadResult, run_load
 from loaders.engine.request import LoadRequest
 from loaders.progress import Silent
-from loaders.sandbox.actions import actions_csv
-from loaders.sandbox.tdx_calls import Options
-from loaders.sandbox.tdx_service import TdxSandbox
-from loaders.sandbox.world import World
+from loaders.sandbox.tdx.calls import Options
+from loaders.sandbox.tdx.service import TdxSandbox
+from loaders.sandbox.world.actions import actions_csv
+from loaders.sandbox.world.parts import World
 from loaders.settings import Settings, load_settings
 from loaders.trading_time import SHANGHAI
 

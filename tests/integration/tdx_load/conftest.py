@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench, bench, days_until
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]

@@ -12,7 +12,7 @@ import pytest
 
 from loaders.engine.lock import load_lock
 from loaders.errors import LockHeldError, SettingsError, UsageError
-from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tdx_load.bench import Bench, days_until
 

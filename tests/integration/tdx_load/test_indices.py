@@ -6,7 +6,7 @@ from datetime import date, datetime, time
 from typing import Any
 
 from loaders.engine.load import LoadResult
-from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench, days_until
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from loaders.engine.load import LoadResult
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.vipdoc_files import write_vipdoc
+from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
+from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench, bench, days_until
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]

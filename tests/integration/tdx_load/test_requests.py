@@ -11,7 +11,7 @@ from loaders.engine import load as engine_load
 from loaders.engine.load import LoadResult
 from loaders.engine.lock import load_lock
 from loaders.errors import UsageError
-from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tdx_load.bench import Bench
 

@@ -6,8 +6,8 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.vipdoc_files import write_vipdoc
+from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
+from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench, days_until
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]

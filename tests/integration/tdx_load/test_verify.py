@@ -12,7 +12,7 @@ import pytest
 from loaders.engine import checks
 from loaders.errors import UpstreamError, UsageError
 from loaders.progress import Silent
-from loaders.sandbox.market import SyntheticMarket
+from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.verify import space, spot_checks
 from loaders.trading_time import SHANGHAI
 from tests.integration.tdx_load.bench import Bench, bench

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import UsageError
-from loaders.sandbox.actions import (
+from loaders.sandbox.world.actions import (
     COLUMNS,
     SPLIT,
     Action,

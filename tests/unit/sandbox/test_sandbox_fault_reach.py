@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from loaders.sandbox.faults import DATA_FAULTS, KINDS, ROUTES, FaultBook
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.tdx_calls import Options, ServiceState
-from loaders.sandbox.tdx_routes import answer
-from loaders.sandbox.tdx_wire import Request
+from loaders.sandbox.tdx.calls import Options, ServiceState
+from loaders.sandbox.tdx.faults import DATA_FAULTS, KINDS, ROUTES, FaultBook
+from loaders.sandbox.tdx.routes import answer
+from loaders.sandbox.tdx.wire import Request
+from loaders.sandbox.world.market import SyntheticMarket
 
 CODE = "sh600000"
 DAY = "20250626"

@@ -3,7 +3,7 @@
 import pytest
 
 from loaders.errors import UsageError
-from loaders.sandbox.faults import KINDS, FaultBook, parse_rule
+from loaders.sandbox.tdx.faults import KINDS, FaultBook, parse_rule
 
 CODE = ("sh600000",)
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from loaders.errors import UsageError
-from loaders.sandbox.actions import Action, actions_csv, events
-from loaders.sandbox.intraday import group_minutes
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.world import group_bars
+from loaders.sandbox.world.actions import Action, actions_csv, events
+from loaders.sandbox.world.intraday import group_minutes
+from loaders.sandbox.world.market import SyntheticMarket
+from loaders.sandbox.world.parts import group_bars
 
 
 @pytest.fixture(scope="module")

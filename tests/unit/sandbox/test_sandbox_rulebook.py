@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from loaders.sandbox.faults import FaultBook
-from loaders.sandbox.rulebook import RuleBook
+from loaders.sandbox.tdx.faults import FaultBook
 from loaders.sandbox.tq.faults import FaultPlan
+from loaders.sandbox.world.rulebook import RuleBook
 
 BOOKS = [
     (FaultBook, "reset:first=1", lambda book: bool(book.hits("quote", ("sh600000",)))),

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import UsageError
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.replay import ReplayMarket
-from loaders.sandbox.vipdoc_files import day_records, write_vipdoc
+from loaders.sandbox.tdx.replay import ReplayMarket
+from loaders.sandbox.tdx.vipdoc_files import day_records, write_vipdoc
+from loaders.sandbox.world.market import SyntheticMarket
 
 CODES = ("sz000001", "sh510300", "sh000001", "sh900901")
 

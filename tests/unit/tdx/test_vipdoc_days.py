@@ -11,8 +11,8 @@ import pytest
 
 from loaders.engine.outcome import Outcome
 from loaders.engine.window import Window
-from loaders.sandbox.market import SyntheticMarket
-from loaders.sandbox.vipdoc_files import write_vipdoc
+from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
+from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.datasets import vipdoc_daily
 from tests.unit.tdx.fake_context import fake_context
 

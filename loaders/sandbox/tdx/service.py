@@ -20,12 +20,12 @@ from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 from loaders.errors import QuotemillError, UsageError
-from loaders.sandbox.clock import moment
-from loaders.sandbox.faults import FaultBook, Rule
-from loaders.sandbox.tdx_calls import LogEntry, Options, ServiceState
-from loaders.sandbox.tdx_routes import answer
-from loaders.sandbox.tdx_wire import TEXT_TYPE, Reply, Request, go_json, parse_query
-from loaders.sandbox.world import World
+from loaders.sandbox.tdx.calls import LogEntry, Options, ServiceState
+from loaders.sandbox.tdx.faults import FaultBook, Rule
+from loaders.sandbox.tdx.routes import answer
+from loaders.sandbox.tdx.wire import TEXT_TYPE, Reply, Request, go_json, parse_query
+from loaders.sandbox.world.clock import moment
+from loaders.sandbox.world.parts import World
 
 CHUNKED_ABOVE = 2048
 BEIJING = timedelta(hours=8)

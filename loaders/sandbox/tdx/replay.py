@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from loaders.errors import UsageError
-from loaders.sandbox import world
-from loaders.sandbox.actions import Action, read_actions
-from loaders.sandbox.clock import CLOSE_OF_DAY
-from loaders.sandbox.tdx_wire import is_etf
-from loaders.sandbox.world import Bars, Kind, MinutePoint, Security, Tick, World
+from loaders.sandbox.tdx.wire import is_etf
+from loaders.sandbox.world import parts
+from loaders.sandbox.world.actions import Action, read_actions
+from loaders.sandbox.world.clock import CLOSE_OF_DAY
+from loaders.sandbox.world.parts import Bars, Kind, MinutePoint, Security, Tick, World
 
 NAMES = {"sh600000": "浦发银行", "sz000002": "万科A", "sh000001": "上证指数"}
 
@@ -75,16 +75,16 @@ class ReplayMarket(World):
         return [action for action in self._actions if action.code == code]
 
     def day_bars(self, code: str) -> Bars:
-        return self._bars.get(code) or world.empty_bars()
+        return self._bars.get(code) or parts.empty_bars()
 
     def minutes(self, code: str, day: date) -> Bars:  # noqa: ARG002
         """The files hold no minutes with open, high and low: see `minute_history`."""
-        return world.empty_bars()
+        return parts.empty_bars()
 
     def minute_history(self, code: str) -> Bars | None:
         if code not in self._recorded:
             files = sorted(self._folder.glob(f"minute1_bars_{code.upper()}_*.csv"))
-            self._recorded[code] = _read_minute_bars(files) if files else world.empty_bars()
+            self._recorded[code] = _read_minute_bars(files) if files else parts.empty_bars()
         return self._recorded[code]
 
     def minute_points(self, code: str, day: date) -> list[MinutePoint]:
@@ -109,7 +109,7 @@ def _rows(file: Path) -> Iterator[dict[str, str]]:
 
 def _bars(stamps: list[str], rows: list[tuple[int, ...]]) -> Bars:
     if not rows:
-        return world.empty_bars()
+        return parts.empty_bars()
     columns = np.array(rows, dtype=np.int64).T
     nothing = np.zeros(len(stamps), dtype=np.int64)
     return Bars(stamps, *[*map(np.ascontiguousarray, columns), nothing, nothing])
@@ -133,7 +133,7 @@ def _read_vipdoc(folder: Path, code: str, after: str) -> Bars:
     """Records of the desktop client's day file that are newer than `after`."""
     file = folder / "vipdoc" / code[:2] / "lday" / f"{code}.day"
     if not file.is_file():
-        return world.empty_bars()
+        return parts.empty_bars()
     content = file.read_bytes()
     # index: points x 100 and hands; fund: yuan x 1000; stock: yuan x 100 and shares
     kind = kind_of(code)

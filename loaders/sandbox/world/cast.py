@@ -6,7 +6,7 @@ role is filled.
 
 from dataclasses import dataclass
 
-from loaders.sandbox.world import Kind
+from loaders.sandbox.world.parts import Kind
 
 # (position, kind of event); what each does to a price is written in market.py
 Script = tuple[tuple[float, str], ...]

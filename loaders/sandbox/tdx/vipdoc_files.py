@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loaders.errors import UsageError
-from loaders.sandbox.intraday import group_minutes
-from loaders.sandbox.world import Bars, Security, World, group_bars
+from loaders.sandbox.world.intraday import group_minutes
+from loaders.sandbox.world.parts import Bars, Security, World, group_bars
 
 FIRST_YEAR = 2004  # of the five bits that a minute's date has for its year
 _PRICES = ("open", "high", "low", "close")

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import wraps
 
-from loaders.sandbox import tdx_wire as wire
-from loaders.sandbox.faults import FaultBook, Rule
-from loaders.sandbox.tdx_series import SeriesStore
-from loaders.sandbox.tdx_wire import BadRequest, Request, ServiceError, UpstreamTimeout
-from loaders.sandbox.world import SESSION_START, Security, World
+from loaders.sandbox.tdx import wire
+from loaders.sandbox.tdx.faults import FaultBook, Rule
+from loaders.sandbox.tdx.series import SeriesStore
+from loaders.sandbox.tdx.wire import BadRequest, Request, ServiceError, UpstreamTimeout
+from loaders.sandbox.world.parts import SESSION_START, Security, World
 
 CALENDAR_REFRESH = time(9, 0, 0)
 CODES_REFRESH = time(9, 0, 10)

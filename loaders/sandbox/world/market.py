@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from loaders.errors import UsageError
-from loaders.sandbox import world
-from loaders.sandbox.actions import SPLIT, Action, events
-from loaders.sandbox.cast import INDICES, UNLISTED, Role, roles
-from loaders.sandbox.clock import CLOSE_OF_DAY
-from loaders.sandbox.intraday import minute_bars, ticks_of
-from loaders.sandbox.world import Bars, Ints, Security, Tick, World
+from loaders.sandbox.world import parts
+from loaders.sandbox.world.actions import SPLIT, Action, events
+from loaders.sandbox.world.cast import INDICES, UNLISTED, Role, roles
+from loaders.sandbox.world.clock import CLOSE_OF_DAY
+from loaders.sandbox.world.intraday import minute_bars, ticks_of
+from loaders.sandbox.world.parts import Bars, Ints, Security, Tick, World
 
 DEFAULT_END = date(2025, 6, 30)
 # the clock can be moved this many trading days beyond the end
@@ -134,7 +134,7 @@ class SyntheticMarket(World):
     def _make(self, code: str) -> tuple[Bars, tuple[Action, ...]]:
         role = self._roles.get(code)
         if role is None:
-            return world.empty_bars(), ()
+            return parts.empty_bars(), ()
         rng = np.random.default_rng(self._seeds(role))
         open_days = self._open_days(role)
         shape = _Shape(rng, len(open_days), role)
@@ -233,7 +233,7 @@ class _Shape:
 
 
 def _tick(role: Role) -> int:
-    return 10 if role.kind == "stock" and not world.is_b_share(role.exchange, role.digits) else 1
+    return 10 if role.kind == "stock" and not parts.is_b_share(role.exchange, role.digits) else 1
 
 
 def _name(role: Role) -> str:

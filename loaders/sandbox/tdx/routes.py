@@ -3,45 +3,44 @@
 import posixpath
 import time
 
-from loaders.sandbox import tdx_bars, tdx_intraday, tdx_lists, tdx_quotes, tdx_tasks
-from loaders.sandbox import tdx_wire as wire
-from loaders.sandbox.damage import damaged
-from loaders.sandbox.faults import DATA_FAULTS, Rule
-from loaders.sandbox.tdx_calls import Call, LogEntry, Route, ServiceState, asked_codes
-from loaders.sandbox.tdx_wire import EmptyBody, Reply, Request, ServiceError, UpstreamTimeout
+from loaders.sandbox.tdx import bars, intraday, lists, quotes, tasks, wire
+from loaders.sandbox.tdx.calls import Call, LogEntry, Route, ServiceState, asked_codes
+from loaders.sandbox.tdx.damage import damaged
+from loaders.sandbox.tdx.faults import DATA_FAULTS, Rule
+from loaders.sandbox.tdx.wire import EmptyBody, Reply, Request, ServiceError, UpstreamTimeout
 
 ROUTES: dict[str, Route] = {
-    "health": tdx_lists.health,
-    "server-status": tdx_lists.server_status,
-    "quote": tdx_quotes.quote,
-    "batch-quote": tdx_quotes.batch_quote,
-    "kline": tdx_bars.kline,
-    "kline-history": tdx_bars.kline_history,
-    "kline-all": tdx_bars.kline_all,
-    "kline-all/tdx": tdx_bars.kline_all,
-    "kline-all/ths": tdx_bars.kline_all_ths,
-    "index": tdx_bars.index,
-    "index/all": tdx_bars.index_all,
-    "minute": tdx_intraday.minute,
-    "trade": tdx_intraday.trade,
-    "trade-history": tdx_intraday.trade_history,
-    "minute-trade-all": tdx_intraday.minute_trade_all,
-    "trade-history/full": tdx_intraday.trade_history_full,
-    "search": tdx_lists.search,
-    "stock-info": tdx_quotes.stock_info,
-    "codes": tdx_lists.codes,
-    "stock-codes": tdx_lists.stock_codes,
-    "etf-codes": tdx_lists.etf_codes,
-    "etf": tdx_lists.etf,
-    "market-stats": tdx_lists.market_stats,
-    "market-count": tdx_lists.market_count,
-    "workday": tdx_lists.workday,
-    "workday/range": tdx_lists.workday_range,
-    "income": tdx_bars.income,
-    "tasks/pull-kline": tdx_tasks.pull_kline,
-    "tasks/pull-trade": tdx_tasks.pull_trade,
-    "tasks": tdx_tasks.tasks,
-    "tasks/{id}": tdx_tasks.task,
+    "health": lists.health,
+    "server-status": lists.server_status,
+    "quote": quotes.quote,
+    "batch-quote": quotes.batch_quote,
+    "kline": bars.kline,
+    "kline-history": bars.kline_history,
+    "kline-all": bars.kline_all,
+    "kline-all/tdx": bars.kline_all,
+    "kline-all/ths": bars.kline_all_ths,
+    "index": bars.index,
+    "index/all": bars.index_all,
+    "minute": intraday.minute,
+    "trade": intraday.trade,
+    "trade-history": intraday.trade_history,
+    "minute-trade-all": intraday.minute_trade_all,
+    "trade-history/full": intraday.trade_history_full,
+    "search": lists.search,
+    "stock-info": quotes.stock_info,
+    "codes": lists.codes,
+    "stock-codes": lists.stock_codes,
+    "etf-codes": lists.etf_codes,
+    "etf": lists.etf,
+    "market-stats": lists.market_stats,
+    "market-count": lists.market_count,
+    "workday": lists.workday,
+    "workday/range": lists.workday_range,
+    "income": bars.income,
+    "tasks/pull-kline": tasks.pull_kline,
+    "tasks/pull-trade": tasks.pull_trade,
+    "tasks": tasks.tasks,
+    "tasks/{id}": tasks.task,
 }
 
 # routes that write no rows as [], not as null
@@ -71,7 +70,7 @@ def route_of(path: str) -> str | None:
 
 def codes_of(request: Request, route: str) -> tuple[str, ...]:
     if route in ("batch-quote", "tasks/pull-kline", "tasks/pull-trade"):
-        return asked_codes(tdx_quotes.body_codes(request.body))
+        return asked_codes(quotes.body_codes(request.body))
     text = request.raw("code")
     return asked_codes(text.split(",")) if text else ()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from loaders.errors import UsageError
-from loaders.sandbox.rulebook import RuleBook
+from loaders.sandbox.world.rulebook import RuleBook
 
 Options = dict[str, str]
 Check = Callable[[str], object]

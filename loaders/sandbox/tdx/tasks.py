@@ -8,9 +8,9 @@ import random
 import uuid
 from datetime import datetime
 
-from loaders.sandbox.tdx_calls import Call, Task
-from loaders.sandbox.tdx_quotes import json_body
-from loaders.sandbox.tdx_wire import ServiceError, go_json, parse_day
+from loaders.sandbox.tdx.calls import Call, Task
+from loaders.sandbox.tdx.quotes import json_body
+from loaders.sandbox.tdx.wire import ServiceError, go_json, parse_day
 
 TABLES = (
     *("minute", "5minute", "15minute", "30minute", "hour"),

@@ -16,10 +16,10 @@ from threading import Lock
 
 import numpy as np
 
-from loaders.sandbox.actions import Event, events, forward_segments
-from loaders.sandbox.intraday import MINUTES, group_minutes
-from loaders.sandbox.tdx_render import Series, render
-from loaders.sandbox.world import (
+from loaders.sandbox.tdx.render import Series, render
+from loaders.sandbox.world.actions import Event, events, forward_segments
+from loaders.sandbox.world.intraday import MINUTES, group_minutes
+from loaders.sandbox.world.parts import (
     SESSION_END,
     SESSION_START,
     Bars,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import accumulate
 
-from loaders.sandbox.world import Bars, Tick
+from loaders.sandbox.world.parts import Bars, Tick
 
 # China's last daylight saving time, which a server in Asia/Shanghai prints
 SUMMER_1991 = ("1991-04-14", "1991-09-15")

@@ -5,9 +5,9 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from loaders.sandbox.tdx_calls import Call, prefixed
-from loaders.sandbox.tdx_wire import ZERO_FLOAT, ServiceError, atoi, go_json, limit_of, parse_day
-from loaders.sandbox.world import Security
+from loaders.sandbox.tdx.calls import Call, prefixed
+from loaders.sandbox.tdx.wire import ZERO_FLOAT, ServiceError, atoi, go_json, limit_of, parse_day
+from loaders.sandbox.world.parts import Security
 
 DATE_TEXT = " 参数格式错误，应为 YYYYMMDD 或 YYYY-MM-DD"
 EXCHANGES = ("sh", "sz", "bj")

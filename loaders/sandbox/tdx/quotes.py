@@ -10,13 +10,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from loaders.sandbox import tdx_wire as wire
-from loaders.sandbox.actions import events
-from loaders.sandbox.tdx_bars import ths_series, upper
-from loaders.sandbox.tdx_calls import Call, prefixed
-from loaders.sandbox.tdx_intraday import minute_data
-from loaders.sandbox.tdx_wire import BadRequest, ServiceError
-from loaders.sandbox.world import SESSION_START, Bars, Security
+from loaders.sandbox.tdx import wire
+from loaders.sandbox.tdx.bars import ths_series, upper
+from loaders.sandbox.tdx.calls import Call, prefixed
+from loaders.sandbox.tdx.intraday import minute_data
+from loaders.sandbox.tdx.wire import BadRequest, ServiceError
+from loaders.sandbox.world.actions import events
+from loaders.sandbox.world.parts import SESSION_START, Bars, Security
 
 EXCHANGE_NUMBER = {"sz": 0, "sh": 1, "bj": 2}
 QUOTE_ERROR = "获取行情失败: "

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.sandbox.world import Bars, Ints, Tick, period_starts
+from loaders.sandbox.world.parts import Bars, Ints, Tick, period_starts
 
 MINUTES = 240
 # hands a day below which single trades are made, and hands that a minute of a busier day has at least

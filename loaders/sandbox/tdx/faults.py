@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from loaders.errors import UsageError
-from loaders.sandbox.rulebook import RuleBook
+from loaders.sandbox.world.rulebook import RuleBook
 
 # name of an option -> its default; options of the kinds below
 Options = dict[str, str]

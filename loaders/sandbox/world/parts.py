@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.sandbox.actions import Action
+from loaders.sandbox.world.actions import Action
 
 Ints = NDArray[np.int64]
 Kind = Literal["stock", "fund", "index"]

@@ -2,11 +2,11 @@
 
 import sys
 
-from loaders.sandbox import tdx_wire as wire
-from loaders.sandbox.tdx_calls import Call, prefixed
-from loaders.sandbox.tdx_render import Series
-from loaders.sandbox.tdx_series import DAY_TYPES, MINUTE_SIZES, NOTHING_LACKING, Lacking
-from loaders.sandbox.tdx_wire import BadRequest, EmptyBody, ServiceError, UpstreamTimeout
+from loaders.sandbox.tdx import wire
+from loaders.sandbox.tdx.calls import Call, prefixed
+from loaders.sandbox.tdx.render import Series
+from loaders.sandbox.tdx.series import DAY_TYPES, MINUTE_SIZES, NOTHING_LACKING, Lacking
+from loaders.sandbox.tdx.wire import BadRequest, EmptyBody, ServiceError, UpstreamTimeout
 
 NOTES = (
     "该接口会一次性返回全部历史数据，响应时间取决于数据量",

@@ -2,11 +2,11 @@
 
 from datetime import date, timedelta
 
-from loaders.sandbox import tdx_wire as wire
-from loaders.sandbox.tdx_calls import Call, prefixed
-from loaders.sandbox.tdx_render import tick_rows
-from loaders.sandbox.tdx_wire import BadRequest, UpstreamTimeout
-from loaders.sandbox.world import MinutePoint, Tick
+from loaders.sandbox.tdx import wire
+from loaders.sandbox.tdx.calls import Call, prefixed
+from loaders.sandbox.tdx.render import tick_rows
+from loaders.sandbox.tdx.wire import BadRequest, UpstreamTimeout
+from loaders.sandbox.world.parts import MinutePoint, Tick
 
 FIRST_TICK_DAY = date(2000, 6, 9)
 TODAY_PAGE, HISTORY_PAGE = 1800, 2000
