@@ -19,14 +19,19 @@ DICE = random.Random(20261119)
 # each task with its moment, the datasets that it lands, and the tasks that must have been before
 TASKS = {
     "discover": ("2026-11-19T09:25:00", ("session", "underlying", "contract", "session_contract")),
-    "snapshot": ("2026-11-19T10:00:05", ("session", "chain_snapshot", "slot_run")),
-    "close": ("2026-11-19T17:00:00", ("session", "chain_close", "slot_run")),
+    "snapshot": ("2026-11-19T10:00:05", ("session", "chain_snapshot", "slot_run", "gateway_event")),
+    "close": ("2026-11-19T17:00:00", ("session", "chain_close", "slot_run", "gateway_event")),
     "enrich": ("2026-11-20T07:30:00", ("open_interest",)),
 }
 TABLES = (
     *("session", "underlying", "contract", "session_contract", "negative_contract", "recapture"),
     *("chain_snapshot", "chain_close", "slot_run", "open_interest", "enrichment"),
 )
+
+
+TOLD = ("after its rows", "after the package")
+# such that a task has messages of the gateway to tell
+TALKATIVE = ("permission:symbol=MSFT:code=354",)
 
 
 class Point(NamedTuple):
@@ -61,6 +66,7 @@ def test_what_a_kill_left_undone_the_same_load_does(
 ) -> None:
     """One copy of a database is loaded undisturbed, another is killed and loaded again."""
     clock, _ = TASKS[point.task]
+    faults = TALKATIVE if point.dataset == "gateway_event" else ()
 
     def fill(dsn: str) -> None:
         with bench(dsn, tmp_path / "before") as first:
@@ -68,15 +74,24 @@ def test_what_a_kill_left_undone_the_same_load_does(
                 assert first.load("discover").exit_code == 0
 
     kind = "ib_nothing" if point.task == "discover" else "ib_contracts"
-    with bench(filled_database(kind, fill), tmp_path / "whole", clock=clock) as whole:
+    with bench(
+        filled_database(kind, fill), tmp_path / "whole", clock=clock, faults=faults
+    ) as whole:
         assert whole.load(point.task, **_options(point.task)).exit_code == 0
         expected = tables(whole)
-    with bench(filled_database(kind, fill), tmp_path / "killed", clock=clock) as killed:
+        said = events(whole)
+        assert (said != set()) == bool(faults)
+    with bench(
+        filled_database(kind, fill), tmp_path / "killed", clock=clock, faults=faults
+    ) as killed:
         ended = die_at(killed, point)
         assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
         again = killed.load(point.task, **_options(point.task))
         assert again.exit_code == 0, again
         assert tables(killed) == expected
+        # what the gateway said is known to the load that heard it, and lost with it until it is told
+        assert events(killed) <= said
+        assert point.moment not in TOLD or events(killed) == said
         assert killed.rows("select count(*) from ops.ingestion_jobs where status = 'running'") == [
             (0,)
         ]
@@ -89,6 +104,11 @@ def tables(made: Bench) -> dict[str, list[dict[str, Any]]]:
     for row in found["enrichment"]:
         row["same"] += row.pop("filled")
     return found
+
+
+def events(made: Bench) -> set[tuple[Any, ...]]:
+    """What the gateway said, however often."""
+    return set(made.rows("select error_code, action, text from raw_ib.gateway_event"))
 
 
 def _options(task: str) -> dict[str, str]:
