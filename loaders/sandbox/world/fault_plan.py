@@ -4,6 +4,7 @@ A rule is written as `KIND[:name=value ...]`. What it does not name it hits ever
 often it strikes (default: always), `after` from which request on.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -85,9 +86,11 @@ def _bad(text: str, what: str, allowed: str) -> UsageError:
 
 
 class FaultPlan(RuleBook[Rule]):
-    """The rules of a catalogue, and which of them stands or strikes."""
+    """The rules of a catalogue, and which of them stands or strikes. `struck` counts strikes by kind, those of
+    rules that were taken away included."""
 
     def __init__(self, catalogue: Catalogue, rules: Iterable[Rule | str] = ()) -> None:
+        self.struck: Counter[str] = Counter()
         super().__init__(catalogue.parse, rules)
 
     def standing(self, kind: str, **subject: str) -> list[Rule]:
@@ -115,5 +118,6 @@ class FaultPlan(RuleBook[Rule]):
                     continue
                 times = rule.option("times")
                 if not times or self._count(rule) <= int(times):
+                    self.struck[kind] += 1
                     return rule
         return None

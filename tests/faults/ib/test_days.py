@@ -89,9 +89,16 @@ def test_an_early_close_has_eight_slots_and_all_of_them_are_covered(
         assert runs == [(18, "complete", "complete")]  # and the close
 
 
+def broken_off(made: Bench) -> None:
+    """The connection breaks twice while a slot is captured, each time in the midst of a batch."""
+    so_far = made.sandbox.requests
+    for more in (7, 15):
+        made.sandbox.faults.add(f"disconnect:after={so_far + more}")
+
+
 def restarted(made: Bench) -> None:
     """The gateway restarts while a slot is captured."""
-    made.sandbox.faults.add("restart:after=10:seconds=0.3")
+    made.sandbox.faults.add(f"restart:after={made.sandbox.requests + 4}:seconds=0.3")
 
 
 def script(day: date) -> dict[str, Callable[[Bench], object]]:
@@ -102,7 +109,7 @@ def script(day: date) -> dict[str, Callable[[Bench], object]]:
         made.sandbox.faults.clear()
 
     return {
-        f"{day}T09:30:00": add("disconnect:after=7:times=2"),
+        f"{day}T09:30:00": broken_off,
         f"{day}T09:45:00": clear,
         f"{day}T10:00:00": add("pacing:after=1:times=200"),
         f"{day}T10:15:00": clear,
@@ -114,44 +121,22 @@ def script(day: date) -> dict[str, Callable[[Bench], object]]:
         f"{day}T11:45:00": clear,
         f"{day}T12:00:00": add("permission:symbol=AAPL:code=354:delayed=no"),
         f"{day}T12:10:00": clear,
-        f"{day}T12:30:00": lambda made: made.sandbox.faults.add("error:code=420:symbol=MSFT"),
+        f"{day}T12:30:00": add("error:code=420:symbol=MSFT"),
         f"{day}T12:45:00": clear,
     }
 
 
-def test_under_a_script_of_faults_no_contract_is_silently_absent(
-    new_database: Callable[[], str], tmp_path: Path
-) -> None:
-    day = date(2026, 11, 27)
-    with bench(new_database(), tmp_path / "home", clock=f"{day}T09:25:00", max_dte=30) as made:
-        codes = drive(made, [day], script(day))
-        assert set(codes) <= {0, 4, 6}
-        assert 6 in codes
-        assert absent(made) == []
-        assert made.rows(UNNAMED) == []
-        # what was turned away, mute or refused was captured later in the session
-        late = dict(
-            made.rows(
-                "select slot_label, count(*) filter (where ingest_run_type = 'recapture')::int "
-                "from raw_ib.chain_snapshot group by 1"
-            )
-        )
-        assert late["10:00"] > 0
-        assert late["11:00"] > 0
-        assert late["12:30"] > 0
-        delayed = made.rows(
-            "select distinct symbol from raw_ib.chain_snapshot "
-            "where slot_label = '10:30' and data_quality_flag like '%delayed_fallback%'"
-        )
-        assert delayed == [("MSFT",)]
-        # no permission at all is an error that waiting does not mend
-        denied = made.rows(
-            "select distinct symbol, error_type from raw_ib.chain_snapshot where snapshot_error"
-        )
-        assert denied == [("AAPL", "no_permission")]
-        pacing = made.rows("select sum(pacing_events) from raw_ib.slot_run")[0][0]
-        assert pacing > 0
-        assert made.rows("select count(*) from raw_ib.recapture where state = 'queued'") == [(0,)]
+def is_short(day: date) -> bool:
+    session = session_on(day)
+    assert session is not None
+    return len(session.slots) == 8
+
+
+def connections(made: Bench, day: date, slot: str) -> int:
+    """How many the loads of a slot made, until what is missed is looked for."""
+    begin = datetime.fromisoformat(f"{day}T{slot}:00").replace(tzinfo=NEW_YORK)
+    asked = made.sandbox.asked("startApi")
+    return sum(begin <= entry.clock < begin + timedelta(minutes=15) for entry in asked)
 
 
 WEEKS = {
@@ -159,6 +144,66 @@ WEEKS = {
     "with Thanksgiving": (date(2026, 11, 23), date(2026, 11, 27)),
     "after the clocks changed": (date(2026, 10, 29), date(2026, 11, 4)),
 }
+FAULTY = {"a short day": (date(2026, 11, 27), date(2026, 11, 27)), **WEEKS}
+
+
+@pytest.mark.parametrize(
+    "days_of",
+    ["a short day", pytest.param("with Thanksgiving", marks=pytest.mark.soak)],
+)
+def test_under_a_script_of_faults_no_contract_is_silently_absent(
+    days_of: str, new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    first, last = FAULTY[days_of]
+    days = [session.trade_date for session in sessions_between(first, last)]
+    every_day = {at: deed for day in days for at, deed in script(day).items()}
+    with bench(new_database(), tmp_path / "home", clock=f"{first}T09:25:00", max_dte=30) as made:
+        codes = drive(made, days, every_day)
+        assert set(codes) <= {0, 4, 6}
+        assert 6 in codes
+        assert absent(made) == []
+        assert made.rows(UNNAMED) == []
+        # each fault struck, and was no fault in name only
+        struck = made.sandbox.faults.struck
+        assert (struck["disconnect"], struck["restart"]) == (2 * len(days), len(days))
+        assert min(struck[kind] for kind in ("pacing", "mute", "error")) >= len(days)
+        events = "select distinct trade_date, error_code from raw_ib.gateway_event"
+        assert {(day, code) for day in days for code in (100, 354, 420)} <= set(made.rows(events))
+        late = {
+            (day, slot): count
+            for day, slot, count in made.rows(
+                "select trade_date, slot_label, "
+                "count(*) filter (where ingest_run_type = 'recapture')::int "
+                "from raw_ib.chain_snapshot group by 1, 2"
+            )
+        }
+        for day in days:
+            undisturbed = connections(made, day, "13:00")
+            assert connections(made, day, "09:30") >= undisturbed + 2
+            # it was back in time, or what it cost was captured later
+            assert connections(made, day, "11:30") > undisturbed or late[day, "11:30"] > 0
+            # what was turned away or mute was captured later in the session
+            assert min(late[day, slot] for slot in ("10:00", "11:00")) > 0
+        delayed = made.rows(
+            "select distinct symbol from raw_ib.chain_snapshot "
+            "where slot_label = '10:30' and data_quality_flag like '%delayed_fallback%'"
+        )
+        assert delayed == [("MSFT",)]
+        # no permission at all, and what is refused, are errors that waiting does not mend; but what the
+        # last slot before the close lacks is asked for once more, whatever its reason
+        refused = {(day, "AAPL", "no_permission", "12:00") for day in days} | {
+            (day, "MSFT", "invalid_request", "12:30") for day in days if not is_short(day)
+        }
+        assert refused == set(
+            made.rows(
+                "select distinct trade_date, symbol, error_type, slot_label "
+                "from raw_ib.chain_snapshot where snapshot_error"
+            )
+        )
+        assert all(late[day, "12:30"] > 0 for day in days if is_short(day))
+        pacing = made.rows("select sum(pacing_events) from raw_ib.slot_run")[0][0]
+        assert pacing > 0
+        assert made.rows("select count(*) from raw_ib.recapture where state = 'queued'") == [(0,)]
 
 
 @pytest.mark.soak

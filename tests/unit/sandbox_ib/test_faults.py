@@ -15,6 +15,8 @@ def test_rules_are_read_and_counted() -> None:
     assert [plan.strike("disconnect", met=n) is not None for n in (1, 2, 3, 4)] == [
         *(False, False, True, False),
     ]
+    plan.clear()
+    assert plan.struck == {"mute": 2, "disconnect": 1}
     assert (
         str(parse_rule("permission:symbol=MSFT:code=10168")) == "permission:symbol=MSFT:code=10168"
     )
