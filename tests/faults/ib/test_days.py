@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from loaders.ib.slots import NEW_YORK, session_before, session_on, sessions_between
+from loaders.sandbox.ib.stocks import synthetic
 from tests.integration.ib.bench import Bench, bench
 
 # contracts of the set that are no row of a slot they belong to: there must never be one
@@ -229,3 +230,35 @@ def test_a_week_is_covered_whole(
             "where oi_asof_date >= %s"
         )
         assert made.rows(interest, first) == [(len(days) - 1,)]
+
+
+@pytest.mark.soak
+def test_a_slot_of_fifty_symbols_is_covered_whole(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    """By the loader, at the rates of the whole universe."""
+    symbols = synthetic(50)
+    own = tmp_path / "universe.csv"
+    rows = [f"{name},{50 - n},{'AB'[n % 2]},true" for n, name in enumerate(symbols)]
+    own.write_text("\n".join(["symbol,weight,group,enabled", *rows]))
+    of_stage_3 = {"stage": 3, "universe": own, "max_concurrent_snapshots": 20, "timeout": 30.0}
+    of_stage_3 |= {"rate_limits": {"snapshot": {"per_minute": 90}}}
+    dsn, home = new_database(), tmp_path / "home"
+    with bench(dsn, home, symbols=symbols, clock="2026-11-19T09:25:00", **of_stage_3) as made:
+        assert made.load("discover").exit_code == 0
+        [(planned, of)] = made.rows(
+            "select count(*)::int, count(distinct symbol)::int from raw_ib.session_contract"
+        )
+        assert (of, planned >= 50 * 8) == (50, True)
+        slot = made.at("2026-11-19T09:30:05").load("snapshot", slot="now")
+        groups = [task for task in slot.tasks if task.dataset == "chain_snapshot"]
+        assert (slot.exit_code, len(groups)) == (0, 2)
+        [(_, slots, rows, good)] = made.rows(COVERED)
+        assert (slots, rows, good) == (1, planned, planned)
+        assert absent(made) == []
+        assert made.rows(
+            "select count(*) from raw_ib.chain_snapshot where data_quality_flag ~ 'late'"
+        ) == [(0,)]
+        assert made.at("2026-11-19T17:00:00").load("close").exit_code == 0
+        closes = "select count(*)::int, count(*) filter (where not snapshot_error)::int from raw_ib.chain_close"
+        assert made.rows(closes) == [(planned, planned)]
