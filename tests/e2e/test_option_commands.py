@@ -38,7 +38,6 @@ def test_the_smoke_configuration_captures_two_strikes_of_one_symbol_in_two_slots
 ) -> None:
     """From the gateway by the loader and the models to the verdict of the day, and what may be opened on it."""
     own = {"QUOTEMILL_WAREHOUSE_URL": new_database(DBT_DATABASE)}
-    own["DBT_EXCLUDE_RESOURCE_TYPES"] = "unit_test"
     place = replace(place, settings={**place.settings, **own})
     clock_and_word = (
         ("2026-11-19T09:25:00", "session_contract"),
