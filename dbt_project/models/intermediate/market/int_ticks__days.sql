@@ -24,8 +24,9 @@ select
     coalesce(sum(volume_shares) filter (where side not in (0, 1)), 0)::bigint
         as neutral_shares,
     -- no day turns over so much: a wrong volume, which the day bar tells
-    case when abs(sum(price * volume_shares)) < 1e17 then sum(price * volume_shares) end
-        ::numeric(20, 3) as amount_cny,
+    (
+        case when abs(sum(price * volume_shares)) < 1e17 then sum(price * volume_shares) end
+    )::numeric(20, 3) as amount_cny,
     bool_and(is_final) as is_final
 from {{ changed(ref('stg_tdx__tick_trade')) }}
 group by code, trade_date

@@ -44,8 +44,8 @@ codes as (
     select code from refused
 ),
 
--- every code starts with raw prices; an event opens a segment on its ex-date. On the first day of all
--- there is no older price to adjust
+-- every code starts with raw prices; an event opens a segment on its ex-date. On the first day of
+-- all there is no older price to adjust
 openings as (
     select
         code,

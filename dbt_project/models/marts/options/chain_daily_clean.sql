@@ -190,8 +190,12 @@ valued as (
         c.ask - c.bid as spread,
         c.iv,
         c.underlying_price,
-        case when c.und_price > 0 then c.und_price when c.underlying_price > 0 then c.underlying_price end
-            ::double precision as spot,
+        (
+            case
+                when c.und_price > 0 then c.und_price
+                when c.underlying_price > 0 then c.underlying_price
+            end
+        )::double precision as spot,
         greatest(c.pv_dividend, 0) as pv_dividend,
         c.years,
         exp(-r.rate * c.years) as discount,
