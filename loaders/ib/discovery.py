@@ -1,6 +1,7 @@
 """Which contracts a session has of a symbol: candidates by option parameters, then those that exist."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -29,13 +30,15 @@ class Reference:
 
 @dataclass
 class Found:
-    """What discovery knows of a symbol. `why` says what kept it from more; `unknown` counts candidates of
-    which nobody said whether they exist."""
+    """What discovery knows of a symbol. `further` may be listed too, nearest strikes first: they take the places
+    of candidates that do not exist. `why` says what kept it from more; `unknown` counts candidates of which nobody
+    said whether they exist."""
 
     symbol: str
     underlying: Underlying | None = None
     reference: Reference | None = None
     candidates: list[Candidate] = field(default_factory=list)
+    further: list[Candidate] = field(default_factory=list)
     contracts: list[OptionContract] = field(default_factory=list)
     discovered_at: datetime | None = None
     unknown: int = 0
@@ -50,27 +53,71 @@ def candidates(
     today: date,
     ib: IbSettings,
     impossible: Collection[tuple[str, date, Decimal, str]] = (),
-) -> list[Candidate]:
-    """What may be listed and is wanted, nearest expirations first; the lists of the parameters are unions."""
-    found = []
+) -> tuple[list[Candidate], list[Candidate]]:
+    """What may be listed and is wanted, nearest expirations first, and what is in the range too, nearest strikes
+    first; the lists of the parameters are unions."""
+    wanted, further = set[Candidate](), dict[Candidate, None]()
     for chain in params:
         for expiry in expiries.chosen(chain.expirations, today, ib.expiry_types, ib.max_dte):
-            for strike in strikes(chain.strikes, reference.price, ib):
-                found += [
-                    Candidate(symbol, underlying.conid, chain.trading_class, expiry, strike, right)
-                    for right in RIGHTS
-                    if (chain.trading_class, expiry, strike, right) not in impossible
-                ]
+            near = [
+                found
+                for strike in strikes(chain.strikes, reference.price, ib.strike_range)
+                if (
+                    found := [
+                        Candidate(
+                            symbol, underlying.conid, chain.trading_class, expiry, strike, right
+                        )
+                        for right in RIGHTS
+                        if (chain.trading_class, expiry, strike, right) not in impossible
+                    ]
+                )
+            ]
+            wanted.update(c for of_strike in near[: ib.max_strikes_per_expiry] for c in of_strike)
+            if ib.max_strikes_per_expiry is not None:
+                rest = near[ib.max_strikes_per_expiry :]
+                further |= dict.fromkeys(c for of_strike in rest for c in of_strike)
     # two rows of parameters may name one class
-    return sorted(set(found), key=lambda c: (c.expiry, c.trading_class, c.strike, c.right))
+    return (
+        sorted(wanted, key=lambda c: (c.expiry, c.trading_class, c.strike, c.right)),
+        [c for c in further if c not in wanted],
+    )
 
 
-def strikes(listed: Sequence[Decimal], price: Decimal, ib: IbSettings) -> list[Decimal]:
-    """The strikes within `strike_range`, both bounds included, or the nearest of these; ascending."""
-    share = Decimal(str(ib.strike_range))
+def strikes(listed: Sequence[Decimal], price: Decimal, strike_range: float) -> list[Decimal]:
+    """The strikes within the range, both bounds included; nearest first."""
+    share = Decimal(str(strike_range))
     near = (strike for strike in listed if abs(strike - price) <= price * share)
-    nearest = sorted(near, key=lambda strike: (abs(strike - price), strike))
-    return sorted(nearest[: ib.max_strikes_per_expiry])
+    return sorted(near, key=lambda strike: (abs(strike - price), strike))
+
+
+def replacements(found: Found, impossible: Iterable[Candidate]) -> list[Candidate]:
+    """As many strikes of each chain as do not exist, the next nearest; they leave `further`.
+
+    A strike does not exist where neither its call nor its put does.
+    """
+    refused = set(impossible)
+    gone = {_strike(c) for c in refused} - {
+        _strike(c) for c in found.candidates if c not in refused
+    }
+    places = Counter(
+        _chain(c) for c in {_strike(c): c for c in refused if _strike(c) in gone}.values()
+    )
+    taken = set[tuple[str, date, Decimal]]()
+    for one in found.further:
+        if _strike(one) not in taken and places[_chain(one)] > 0:
+            places[_chain(one)] -= 1
+            taken.add(_strike(one))
+    more = [c for c in found.further if _strike(c) in taken]
+    found.further = [c for c in found.further if _strike(c) not in taken]
+    return more
+
+
+def _chain(candidate: Candidate) -> tuple[str, date]:
+    return candidate.trading_class, candidate.expiry
+
+
+def _strike(candidate: Candidate) -> tuple[str, date, Decimal]:
+    return candidate.trading_class, candidate.expiry, candidate.strike
 
 
 def distances(found: Found) -> dict[Candidate, Decimal]:

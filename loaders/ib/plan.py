@@ -131,7 +131,7 @@ def _found(run: Context, symbol: str) -> Found:
         found.why = str(error)
         return found
     impossible = run.ask(lambda conn: stored.impossible(conn, day, symbol))
-    found.candidates = candidates(
+    found.candidates, found.further = candidates(
         symbol, found.underlying, found.reference, params, day, run.settings, impossible
     )
     return found
@@ -171,7 +171,12 @@ def _fit(run: Context) -> SettingsError | None:
     for symbol, most in planner.shares(wanted, max(room, 0)).items():
         found = run.found[symbol]
         if most < wanted[symbol]:
-            found.candidates = planner.nearest(found.candidates, distances(found), most)
+            kept = planner.nearest(found.candidates, distances(found), most)
+            rest = set(found.candidates) - set(kept)
+            left_out = sorted(
+                (c for c in found.candidates if c in rest), key=distances(found).__getitem__
+            )
+            found.candidates, found.further = kept, left_out + found.further
     run.load.warn(f"the chains do not fit a slot, so the nearest strikes are taken: {plan}")
     return None
 

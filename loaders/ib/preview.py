@@ -218,7 +218,7 @@ def _count(ib: IbSettings, gateway: "Gateway", symbol: str, day: date) -> int:
     params = gateway.option_params(stock)
     if not params:
         raise UpstreamError(f"the gateway tells of no options of {symbol}")
-    return len(candidates(symbol, stock, about, params, day, ib))
+    return len(candidates(symbol, stock, about, params, day, ib)[0])
 
 
 def _slot_batches(plan: SlotPlan) -> Batches:

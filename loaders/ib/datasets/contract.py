@@ -1,8 +1,10 @@
 """Dataset `contract`: options that were found to exist; beside them those that do not, for the session.
 
 A contract that is known is not looked up again, unless it was silent or refused when it was captured last: one
-that does not exist any more leaves the known ones, and comes back where it is found again. Discovery asks for parameters and candidates before
-(loaders.ib.plan), for all symbols, so that what does not fit a slot is left out first.
+that does not exist any more leaves the known ones, and comes back where it is found again. Discovery asks for
+parameters and candidates before (loaders.ib.plan), for all symbols, so that what does not fit a slot is left out
+first. The lists of strikes are unions over the expirations: where only some of the nearest are wanted, the next
+nearest take the places of those that do not exist.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,11 +15,11 @@ from loaders.engine.outcome import Outcome, records
 from loaders.errors import UpstreamError
 from loaders.ib import silence, stored
 from loaders.ib.context import Context, Dataset
-from loaders.ib.discovery import Found
+from loaders.ib.discovery import Found, replacements
 from loaders.ib.request import day_of
 from loaders.ib.schemas import CONTRACT, NEGATIVE_CONTRACT
 from loaders.ib.service.error_codes import AMBIGUOUS, ERROR_CODES, NO_CONTRACT
-from loaders.ib.service.gateway import Candidate, OptionContract
+from loaders.ib.service.gateway import Candidate, OptionContract, Qualified
 
 NO_SUCH = next(row.code for row in ERROR_CODES if row.error_type == NO_CONTRACT)
 FOR_GOOD = (AMBIGUOUS, "invalid_request")
@@ -34,9 +36,16 @@ def _qualified(run: Context, symbol: str, found: Found) -> Outcome:
     day = day_of(run.load.request)
     known = run.ask(lambda conn: stored.known_contracts(conn, symbol, day))
     doubted = run.ask(lambda conn: silence.suspects(conn, symbol, day))
-    unknown = [c for c in found.candidates if c not in known or known[c].conid in doubted]
+    qualified, unknown, more = Qualified(), list[Candidate](), found.candidates
     try:
-        qualified = run.gateway.qualify(unknown)
+        while asked := [c for c in more if c not in known or known[c].conid in doubted]:
+            unknown += asked
+            answered = run.gateway.qualify(asked)
+            qualified.contracts.extend(answered.contracts)
+            qualified.impossible.extend(answered.impossible)
+            qualified.failed.extend(answered.failed)
+            more = replacements(found, answered.impossible)
+            found.candidates = found.candidates + more
     except UpstreamError as error:
         run.lose(error)
         found.why = str(error)

@@ -50,7 +50,7 @@ def test_who_never_ticks_is_asked_once_a_slot_and_costs_no_slot_its_exit_code(qu
     ]
     tally = "select planned, captured, errors, silent, status from raw_ib.slot_run where symbol = 'AAPL' and sample_time = %s"
     at = quick.rows("select max(sample_time) from raw_ib.chain_snapshot")[0][0]
-    assert quick.rows(tally, at) == [(20, 19, 0, 1, "complete")]
+    assert quick.rows(tally, at) == [(28, 27, 0, 1, "complete")]
     # its close too, and with the first tick it is back
     quick.at("2026-11-19T17:00:00")
     assert quick.load("close", symbols=["AAPL"]).exit_code == 0
@@ -71,12 +71,12 @@ def test_a_symbol_of_which_nothing_ticks_is_no_silent_contract(quick: Bench) -> 
 def test_who_was_never_asked_for_want_of_time_is_no_silent_contract(
     made: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A batch of 14 is asked, and of the chain's 20 contracts the others never are."""
+    """A batch of 14 is asked, and of the chain's 28 contracts the others never are."""
     monkeypatch.setattr(Context, "_left", lambda _: 0.0)
     clocks = ("10:00:05", "10:30:05", "11:00:05", "11:30:05")
     assert [slot(made, clock) for clock in clocks] == [6] * 4
     tallies = made.rows("select planned, captured, errors, silent, status from raw_ib.slot_run")
-    assert tallies == [(20, 14, 6, 0, "partial")] * 4
+    assert tallies == [(28, 14, 14, 0, "partial")] * 4
 
 
 def known(made: Bench, day: str, conid: int) -> list[tuple[Any, ...]]:

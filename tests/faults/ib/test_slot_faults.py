@@ -8,7 +8,7 @@ def test_without_fallback_what_is_not_permitted_is_an_error_row(made: Bench) -> 
     made.sandbox.faults.add("permission:symbol=MSFT:code=354")
     found = made.with_settings(allow_fallback_to_delayed=False).load("snapshot", slot="now")
     assert (found.status, found.exit_code) == ("partial", 6)
-    assert counts(made) == [("AAPL", 20, 20), ("MSFT", 8, 0)]
+    assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 0)]
     [(kind, flag)] = made.rows(
         "select distinct error_type, data_quality_flag from raw_ib.chain_snapshot where snapshot_error"
     )
@@ -20,7 +20,7 @@ def test_what_is_turned_away_waits_and_is_captured_later(made: Bench) -> None:
     rule = made.sandbox.faults.add("pacing:after=1:times=100000")
     first = made.load("snapshot", slot="now")
     assert (first.exit_code, made.time.pauses) == (6, [30.0, 60.0, 120.0, 240.0])
-    assert counts(made) == [("AAPL", 20, 0), ("MSFT", 8, 0)]
+    assert counts(made) == [("AAPL", 28, 0), ("MSFT", 16, 0)]
     assert made.rows(FLAGS) == [("late_capture,slot_retry_exceeded,snapshot_error",)]
     assert {row["state"] for row in made.table("recapture")} == {"queued"}
     made.sandbox.faults.remove(rule)
@@ -28,7 +28,7 @@ def test_what_is_turned_away_waits_and_is_captured_later(made: Bench) -> None:
     made.at("2026-11-19T10:20:00")
     [worked] = made.due()
     assert (worked.status, worked.exit_code) == ("succeeded", 0)
-    assert counts(made) == [("AAPL", 20, 20), ("MSFT", 8, 8)]
+    assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
     assert made.rows("select distinct ingest_run_type from raw_ib.chain_snapshot") == [
         ("recapture",)
     ]
@@ -41,7 +41,7 @@ def test_a_connection_that_breaks_in_the_middle_costs_no_row(made: Bench) -> Non
     made.sandbox.faults.add("disconnect:after=12:times=3")
     found = made.load("snapshot", slot="now")
     assert (found.status, found.exit_code) == ("succeeded", 0)
-    assert counts(made) == [("AAPL", 20, 20), ("MSFT", 8, 8)]
+    assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
 
 
 def test_a_gateway_that_goes_and_stays_away_leaves_error_rows_and_exit_code_4(made: Bench) -> None:
@@ -52,9 +52,9 @@ def test_a_gateway_that_goes_and_stays_away_leaves_error_rows_and_exit_code_4(ma
     total, good = made.rows(
         "select count(*), count(*) filter (where not snapshot_error) from raw_ib.chain_snapshot"
     )[0]
-    assert total == 28 > good
+    assert total == 44 > good
     waiting = [row for row in made.table("recapture") if row["state"] == "queued"]
-    assert len(waiting) == 28 - good
+    assert len(waiting) == 44 - good
     assert {row["reason"] for row in waiting} == {"gateway_gone"}
 
 
@@ -66,7 +66,7 @@ def test_a_gateway_that_is_not_there_at_a_slot_is_waited_for_and_leaves_error_ro
     alone = made.with_settings(clock="machine")
     found = alone.load("snapshot", as_of=new_york("2026-11-19T10:00:05"), slot="now")
     assert (found.exit_code, made.time.pauses) == (4, [30.0, 60.0])
-    assert counts(made) == [("AAPL", 20, 0), ("MSFT", 8, 0)]
+    assert counts(made) == [("AAPL", 28, 0), ("MSFT", 16, 0)]
     kinds = made.rows("select distinct error_type, source from raw_ib.chain_snapshot")
     assert kinds == [("gateway_gone", "IBKR")]
     assert {row["state"] for row in made.table("recapture")} == {"queued"}
@@ -79,7 +79,7 @@ def test_a_stale_quote_of_an_earlier_slot_is_never_served_again(made: Bench) -> 
     found = made.at("2026-11-19T10:30:05").load("snapshot", slot="now")
     assert found.exit_code == 6
     later = "select symbol, count(bid)::int, count(*)::int from raw_ib.chain_snapshot where slot_30m = 2 group by 1 order by 1"
-    assert made.rows(later) == [("AAPL", 20, 20), ("MSFT", 0, 8)]
+    assert made.rows(later) == [("AAPL", 28, 28), ("MSFT", 0, 16)]
 
 
 def test_missing_greeks_and_sentinels_are_flagged_and_never_land(made: Bench) -> None:
@@ -95,7 +95,7 @@ def test_missing_greeks_and_sentinels_are_flagged_and_never_land(made: Bench) ->
         "select count(*) filter (where data_quality_flag like '%missing_greeks%') > 0, "
         "count(*) filter (where data_quality_flag like '%missing_price%') from raw_ib.chain_snapshot"
     )
-    assert made.rows(flagged) == [(True, 8)]
+    assert made.rows(flagged) == [(True, 16)]
 
 
 def test_what_waits_for_a_moment_that_the_calendar_lost_ends_with_a_reason(made: Bench) -> None:

@@ -23,9 +23,9 @@ def test_the_close_is_of_frozen_data_and_asks_again_for_what_it_lacks(made: Benc
     stocks = made.rows("select conid from raw_ib.underlying where symbol = 'MSFT'")
     assert asked == {conid for (conid,) in [*of_msft, *stocks]}
     tallies = "select symbol, planned, captured, status from raw_ib.slot_run order by 1"
-    assert made.rows(tallies) == [("AAPL", 20, 20, "complete"), ("MSFT", 8, 8, "complete")]
+    assert made.rows(tallies) == [("AAPL", 28, 28, "complete"), ("MSFT", 16, 16, "complete")]
     kinds = "select symbol, market_data_type, slot_30m, count(*)::int, bool_or(snapshot_error) from raw_ib.chain_close group by 1, 2, 3 order by 1"
-    assert made.rows(kinds) == [("AAPL", 2, None, 20, False), ("MSFT", 2, None, 8, False)]
+    assert made.rows(kinds) == [("AAPL", 2, None, 28, False), ("MSFT", 2, None, 16, False)]
     assert made.rows("select distinct sample_time from raw_ib.chain_close") == (
         made.rows("select close_at from raw_ib.session where trade_date = '2026-11-19'")
     )
@@ -51,13 +51,13 @@ def test_open_interest_is_of_the_day_that_its_moment_tells_and_again_changes_not
 ) -> None:
     [first] = made.at("2026-11-20T04:00:00").due()
     assert first.exit_code == 0
-    assert made.rows(BY_DAY) == [("2026-11-18", 28)]
-    assert made.rows(ATTEMPTS) == [("first", "stale", 8, 8, 8, 0, 0)]
+    assert made.rows(BY_DAY) == [("2026-11-18", 44)]
+    assert made.rows(ATTEMPTS) == [("first", "stale", 16, 16, 16, 0, 0)]
     assert made.at("2026-11-20T05:00:00").due() == []
     [confirmed] = made.at("2026-11-20T07:30:00").due()
     assert confirmed.exit_code == 0
-    assert made.rows(BY_DAY) == [("2026-11-18", 28), ("2026-11-19", 28)]
-    assert made.rows(ATTEMPTS)[1] == ("confirm", "complete", 8, 8, 0, 0, 0)
+    assert made.rows(BY_DAY) == [("2026-11-18", 44), ("2026-11-19", 44)]
+    assert made.rows(ATTEMPTS)[1] == ("confirm", "complete", 16, 16, 0, 0, 0)
     before = made.table("open_interest")
     again = made.load("enrich", date="2026-11-19")
     assert again.exit_code == 0
@@ -133,8 +133,8 @@ def test_open_interest_of_a_chain_that_hardly_anybody_traded_may_be_what_it_was(
 def test_a_morning_that_was_missed_is_made_up_on_its_day_and_not_later(made: Bench) -> None:
     late = [part for part in made.at("2026-11-20T11:10:00").due() if "enrich" in _tasks(part)]
     assert [part.exit_code for part in late] == [0]
-    assert made.rows(BY_DAY) == [("2026-11-19", 28)]
-    assert made.rows(ATTEMPTS) == [("late", "complete", 8, 8, 0, 0, 0)]
+    assert made.rows(BY_DAY) == [("2026-11-19", 44)]
+    assert made.rows(ATTEMPTS) == [("late", "complete", 16, 16, 0, 0, 0)]
     assert not [part for part in made.at("2026-11-20T12:10:00").due() if "enrich" in _tasks(part)]
     # what the gateway shows on a later day is of the session before that day
     made.execute("delete from raw_ib.open_interest")

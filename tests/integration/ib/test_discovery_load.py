@@ -18,8 +18,8 @@ def test_a_set_is_keyed_by_class_and_frozen_and_what_does_not_exist_is_asked_onc
 ) -> None:
     made.at("2026-11-19T09:25:00")
     assert made.rows(SETS, "2026-11-19") == [
-        ("AAPL", "session_freeze", None, None, 20),
-        ("MSFT", "session_freeze", None, None, 8),
+        ("AAPL", "session_freeze", None, None, 28),
+        ("MSFT", "session_freeze", None, None, 16),
     ]
     classes = made.rows("select distinct trading_class from raw_ib.contract order by 1")
     assert classes == [("2AAPL",), ("AAPL",), ("MSFT",)]
@@ -38,7 +38,7 @@ def test_on_the_next_day_known_contracts_are_not_looked_up_again(made: Bench) ->
     found = made.at("2026-11-20T09:25:00").load("discover")
     assert found.exit_code == 0
     known = made.rows("select count(*)::int from raw_ib.contract")[0][0]
-    new = known - 28
+    new = known - 44
     refused = made.rows(
         "select count(*)::int from raw_ib.negative_contract where trade_date = '2026-11-20'"
     )[0][0]

@@ -24,12 +24,12 @@ def counts(made: Bench) -> list[tuple[str, int, int]]:
 def test_every_contract_of_the_session_has_a_row_and_again_changes_nothing(made: Bench) -> None:
     first = made.load("snapshot", slot="now")
     assert (first.status, first.exit_code) == ("succeeded", 0)
-    assert counts(made) == [("AAPL", 20, 20), ("MSFT", 8, 8)]
+    assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
     assert made.rows(
         "select distinct slot_label, market_data_type, source from raw_ib.chain_snapshot"
     ) == [("10:00", 1, "SANDBOX")]
     assert (
-        made.table("slot_run")[0] | {"planned": 20, "captured": 20, "status": "complete"}
+        made.table("slot_run")[0] | {"planned": 28, "captured": 28, "status": "complete"}
         == (made.table("slot_run")[0])
     )
     before = made.table("chain_snapshot")
@@ -46,7 +46,7 @@ def test_a_worse_capture_replaces_nothing_and_a_better_one_what_was_worse(made: 
     assert {flag.split(",")[0] for (flag,) in made.rows(FLAGS)} == {"delayed_fallback"}
     made.sandbox.faults.remove(denied)
     live = made.load("snapshot", slot="now")
-    assert live.total("rows_changed") >= 28
+    assert live.total("rows_changed") >= 44
     good = made.table("chain_snapshot")
     assert {row["market_data_type"] for row in good} == {1}
     made.sandbox.faults.add("error:code=420")
@@ -72,7 +72,7 @@ def test_the_last_slot_before_the_close_gets_one_more_chance(made: Bench) -> Non
     assert made.table("recapture") == []
     [mended] = made.at("2026-11-19T15:55:00").due()
     assert mended.exit_code == 0
-    assert counts(made) == [("AAPL", 20, 20), ("MSFT", 8, 8)]
+    assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
     assert made.rows("select distinct slot_label from raw_ib.chain_snapshot") == [("15:30",)]
     assert made.due() == []
 
@@ -95,7 +95,7 @@ def test_a_whole_day_waits_for_each_slot_and_works_the_queue_in_between(made: Be
     found = made.at("2026-11-19T15:00:01").load("snapshot", run_day="yes")
     assert found.status in ("succeeded", "partial")
     slots = "select slot_label, count(*)::int, bool_or(snapshot_error) from raw_ib.chain_snapshot group by 1 order by 1"
-    assert made.rows(slots) == [("15:00", 28, False), ("15:30", 28, False), ("16:00", 28, False)]
+    assert made.rows(slots) == [("15:00", 44, False), ("15:30", 44, False), ("16:00", 44, False)]
     assert {row["state"] for row in made.table("recapture")} <= {"done"}
 
 
@@ -133,7 +133,7 @@ def test_a_failed_slot_is_loaded_again_by_retry(made: Bench) -> None:
     made.sandbox.faults.remove(rule)
     # as the command asks for it: the job knows its task
     assert made.load("incremental", retry=True).exit_code == 0
-    assert counts(made) == [("AAPL", 20, 20), ("MSFT", 8, 8)]
+    assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
 
 
 def test_a_symbol_that_nobody_knows_costs_the_others_nothing_of_their_day(
