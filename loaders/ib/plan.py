@@ -7,7 +7,7 @@ from itertools import groupby
 from loaders.engine.source import Unit
 from loaders.errors import DataQualityError, SettingsError, UpstreamError
 from loaders.ib import history_probe, planner, record, stored, universe
-from loaders.ib.agenda import LAST_CHANCE
+from loaders.ib.agenda import LAST_CHANCE, oldest_set
 from loaders.ib.context import Context, Dataset
 from loaders.ib.datasets import (
     chain_close,
@@ -130,10 +130,15 @@ def _found(run: Context, symbol: str) -> Found:
         run.unanswered(symbol, error)
         found.why = str(error)
         return found
-    impossible = run.ask(lambda conn: stored.impossible(conn, day, symbol))
+    impossible = run.ask(lambda conn: stored.impossible(conn, day, day, symbol))
+    lately = run.ask(lambda conn: stored.impossible(conn, oldest_set(day), day, symbol))
     found.candidates, found.further = candidates(
         symbol, found.underlying, found.reference, params, day, run.settings, impossible
     )
+    # what takes the place of others is not to be looked for in vain day after day
+    found.further = [
+        c for c in found.further if (c.trading_class, c.expiry, c.strike, c.right) not in lately
+    ]
     return found
 
 

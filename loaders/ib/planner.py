@@ -75,13 +75,14 @@ class SlotPlan:
 def slot_plan(
     settings: IbSettings, contracts: Mapping[str, int], hold_s: float | None = None
 ) -> SlotPlan:
-    """The plan of a slot for so many contracts of each symbol; `hold_s` is what a batch took, where it is known."""
+    """The plan of a slot for so many contracts of each symbol; `hold_s` is what a batch took, where it is known:
+    no more than the longest wait, whatever a session of few answers seems to tell."""
     return SlotPlan(
         contracts,
         settings.max_concurrent_snapshots,
         settings.rate_limits.snapshot.per_minute,
         settings.messages_per_second,
-        hold_s or HOLD,
+        min(hold_s, settings.quote_timeout) if hold_s else HOLD,
         EVERY.total_seconds() - settings.slot_grace_seconds,
     )
 

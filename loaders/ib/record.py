@@ -31,9 +31,11 @@ def failed_discoveries(conn: psycopg.Connection, day: date, lane: str) -> dict[s
         select f.symbol, max((j.parameters #>> '{options,at}')::timestamptz)
         from ops.ingestion_jobs as j
         inner join ops.ingestion_job_tasks as t using (job_id)
-        cross join lateral jsonb_object_keys(t.failures) as f (symbol)
+        cross join lateral jsonb_each_text(t.failures) as f (symbol, reason)
         where j.source = 'ib' and j.lane = %s and j.parameters #>> '{options,date}' = %s
             and j.parameters #>> '{options,at}' is not null
+            -- a gateway that went away says nothing of who was not asked any more
+            and f.reason is distinct from j.error
         group by f.symbol
         """,
         (lane, f"{day}"),

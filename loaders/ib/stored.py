@@ -126,12 +126,14 @@ def candidate_of(contract: OptionContract) -> Candidate:
     )
 
 
-def impossible(conn: psycopg.Connection, day: date, symbol: str) -> set[tuple[Any, ...]]:
-    """(trading class, expiry, strike, right) of what does not exist in this session."""
+def impossible(
+    conn: psycopg.Connection, since: date, until: date, symbol: str
+) -> set[tuple[Any, ...]]:
+    """(trading class, expiry, strike, right) of what was found not to exist in the sessions of these days."""
     rows = conn.execute(
         "select trading_class, expiry, strike, option_right from raw_ib.negative_contract "
-        "where trade_date = %s and symbol = %s",
-        (day, symbol),
+        "where trade_date between %s and %s and symbol = %s",
+        (since, until, symbol),
     )
     return {(c, expiry, strike, right) for c, expiry, strike, right in rows}
 

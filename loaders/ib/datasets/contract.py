@@ -18,8 +18,8 @@ from loaders.ib.context import Context, Dataset
 from loaders.ib.discovery import Found, replacements
 from loaders.ib.request import day_of
 from loaders.ib.schemas import CONTRACT, NEGATIVE_CONTRACT
-from loaders.ib.service.error_codes import AMBIGUOUS, ERROR_CODES, NO_CONTRACT
-from loaders.ib.service.gateway import Candidate, OptionContract, Qualified
+from loaders.ib.service.error_codes import AMBIGUOUS, ERROR_CODES, GATEWAY_GONE, NO_CONTRACT
+from loaders.ib.service.gateway import Candidate, Failure, OptionContract, Qualified
 
 NO_SUCH = next(row.code for row in ERROR_CODES if row.error_type == NO_CONTRACT)
 FOR_GOOD = (AMBIGUOUS, "invalid_request")
@@ -36,20 +36,27 @@ def _qualified(run: Context, symbol: str, found: Found) -> Outcome:
     day = day_of(run.load.request)
     known = run.ask(lambda conn: stored.known_contracts(conn, symbol, day))
     doubted = run.ask(lambda conn: silence.suspects(conn, symbol, day))
-    qualified, unknown, more = Qualified(), list[Candidate](), found.candidates
+    qualified, unknown, more = Qualified(), set[Candidate](), found.candidates
     try:
         while asked := [c for c in more if c not in known or known[c].conid in doubted]:
-            unknown += asked
             answered = run.gateway.qualify(asked)
+            unknown.update(asked)
             qualified.contracts.extend(answered.contracts)
             qualified.impossible.extend(answered.impossible)
             qualified.failed.extend(answered.failed)
+            if answered.failed or run.load.cancelling():
+                break
             more = replacements(found, answered.impossible)
             found.candidates = found.candidates + more
     except UpstreamError as error:
         run.lose(error)
-        found.why = str(error)
-        return Outcome(symbol, failure=found.why)
+        if not unknown:
+            found.why = str(error)
+            return Outcome(symbol, failure=found.why)
+        # what was answered before stands; the places of the others stay open until they are asked for again
+        lost = Failure(GATEWAY_GONE, None, str(error))
+        qualified.failed.extend((candidate, lost) for candidate in asked)
+        unknown.update(asked)
     # of one that is doubted and about which nobody answered all stays as it is
     left = {candidate for candidate, _ in qualified.failed if candidate in known}
     kept = [known[c] for c in found.candidates if c in known and (c not in unknown or c in left)]

@@ -83,7 +83,8 @@ def test_what_does_not_fit_is_told_and_refused_where_the_settings_say_so(made: B
 
 
 def test_a_slot_is_planned_by_the_time_that_batches_took_lately(made: Bench) -> None:
-    made = made.with_settings(max_concurrent_snapshots=4, slot_grace_seconds=1770)  # leaves 30 s
+    short = {"slot_grace_seconds": 1770}  # leaves 30 s
+    made = made.with_settings(max_concurrent_snapshots=4, quote_timeout=12.0, **short)
     assert made.load("snapshot", slot="now").exit_code == 0
     assert (look(made).hold_s, look(made).fits) == (planner.HOLD, True)  # no time passed
     # eleven batches; what was asked again tells nothing, nor what was never asked

@@ -32,6 +32,8 @@ def test_lines_that_are_held_long_are_the_limit() -> None:
     assert quick.capacity == (5 + 28 * 30) * 10
     assert slow.capacity == int(28 * 60 / 11) * 10
     assert (quick.fits, slow.fits) == (True, False)
+    # a session of few answers tells of no longer wait than there is
+    assert slot_plan(settings(), {"AAPL": 3000}, 960.0).hold_s == 12.0
     wire = slot_plan(settings(6000, 80), {"AAPL": 3000}, 0.01)
     assert wire.capacity == 28 * 60 * 40 - 1
     assert "do not fit a slot" in str(refuse(slow))

@@ -254,8 +254,8 @@ select
     {% for name in option_day_counts() -%}
         coalesce({{ name }}, 0)::integer as {{ name }},
     {% endfor -%}
-    coalesce(c.is_discovery_stale, false) or coalesce(r.is_discovery_stale, false)
-        as is_discovery_stale,
+    -- where a set was frozen its rows tell: the first slots may have been of an older one
+    coalesce(c.is_discovery_stale, r.is_discovery_stale, false) as is_discovery_stale,
     coalesce(s.uncovered_slots, '{}') as uncovered_slots,
     r.capture_lag_p95_s::numeric(12, 3) as capture_lag_p95_s,
     r.underlying_open::numeric(18, 6) as underlying_open,
