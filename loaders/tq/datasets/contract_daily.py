@@ -79,8 +79,11 @@ def fetch(run: Context, contracts: Sequence[str]) -> Iterator[Outcome]:
             known = cursors.get(contract, "")
             found = _bars(run, contract, found, settled[variety], ended[variety], known)
             last = expires.get(contract)
-            if found.cursor and last and _is_past(last, settled[variety]):
-                found = replace(found, cursor=max(found.cursor, last))
+            reached = found.cursor
+            if last and isinstance(reached, date) and _is_past(last, settled[variety]):
+                # an answer that ends much earlier may have been cut off, and is asked for again
+                near = reached >= last - OVERLAP
+                found = replace(found, cursor=max(reached, last) if near else reached)
             was = since.get(contract, Since(None))
             if found.rows is not None and (was.day is None or first < was.day or was.failed):
                 found = replace(found, beside=[_harvest(run, contract, first)])

@@ -169,10 +169,13 @@ class ClientProcess:
 
     def _masked(self, text: str) -> str:
         """`text` without account and password, as they are and as an address has them."""
+        forms = set[str]()
         for secret in filter(None, (self._settings.account, self._settings.password)):
             plain = secret.get_secret_value()
-            for form in (plain, quote(plain, safe=""), quote_plus(plain)):
-                text = text.replace(form, HIDDEN)
+            forms |= {plain, quote(plain, safe=""), quote_plus(plain)}
+        # one may be a part of the other
+        for form in sorted(forms, key=len, reverse=True):
+            text = text.replace(form, HIDDEN)
         return text
 
 

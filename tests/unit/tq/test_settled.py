@@ -120,6 +120,11 @@ def test_a_contract_that_was_not_traded_on_its_last_day_is_asked_for_some_days_m
     run = running(f"{today}T17:00", f"{today}T15:00:00", (before,), str(before))
     run.days = [before, *run.days, LATER]
     assert bar(run).cursor == (before if asked_again else EVE)
+    # bars that end long before were cut off
+    early = EVE - timedelta(30)
+    run = running(f"{today}T17:00", f"{today}T15:00:00", (early,), str(early))
+    run.days = [early, *run.days, LATER]
+    assert bar(run).cursor == early
 
 
 @pytest.mark.parametrize(

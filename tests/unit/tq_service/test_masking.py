@@ -12,7 +12,7 @@ from loaders.tq.errors import TqAuthError, TqTransport
 from loaders.tq.service.process import ClientProcess
 from loaders.tq.settings import TqSettings
 
-ACCOUNT, PASSWORD = "some body@home", "p@ss word"
+ACCOUNT, PASSWORD = "some body@home", "some body@home1"
 IN_AN_ADDRESS = ("some%20body%40home", "some+body%40home")
 
 
