@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import psycopg
 
 from loaders import sources
-from loaders.errors import LockHeldError
+from loaders.errors import LockHeldError, UsageError
 from loaders.project import Project, find_project
 from loaders.settings import Settings
 from loaders.warehouse import changes
@@ -62,7 +62,11 @@ class BuildRecord:
         self, succeeded: bool, error: str | None = None, figures: Mapping[str, int] | None = None
     ) -> None:
         """Record how it ended. After a good build `tables` count as built; what landed since is left
-        for the next one."""
+        for the next one. Raises UsageError for what was not begun."""
+        if self.build_id is None:
+            raise UsageError(
+                "a build ends that was not begun", hint="call begin() before the build"
+            )
         with self._warehouse.connect() as conn:
             conn.execute(
                 "update ops.builds set status = %s, finished_at = clock_timestamp(), error = %s, "

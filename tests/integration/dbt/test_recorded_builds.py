@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.errors import LockHeldError
+from loaders.errors import LockHeldError, UsageError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.build_record import recorded_build
@@ -66,6 +66,10 @@ def test_only_a_good_build_of_all_that_was_touched_makes_it_built(
             return build.tables
 
     land(conn, "kline_daily", [bar(CODES[0], DAYS[0], "12")])
+
+    with pytest.raises(UsageError, match="not begun"), recorded_build(settings, warehouse) as build:
+        build.end(True)
+    assert tables() == [BARS]
 
     def raises() -> None:
         with recorded_build(settings, warehouse) as build:
