@@ -99,21 +99,15 @@ def replacements(found: Found, impossible: Iterable[Candidate]) -> list[Candidat
     gone = {_strike(c) for c in refused} - {
         _strike(c) for c in found.candidates if c not in refused
     }
-    places = Counter(
-        _chain(c) for c in {_strike(c): c for c in refused if _strike(c) in gone}.values()
-    )
+    places = Counter((trading_class, expiry) for trading_class, expiry, _ in gone)
     taken = set[tuple[str, date, Decimal]]()
-    for one in found.further:
-        if _strike(one) not in taken and places[_chain(one)] > 0:
-            places[_chain(one)] -= 1
-            taken.add(_strike(one))
+    for strike in map(_strike, found.further):
+        if strike not in taken and places[strike[:2]] > 0:
+            places[strike[:2]] -= 1
+            taken.add(strike)
     more = [c for c in found.further if _strike(c) in taken]
     found.further = [c for c in found.further if _strike(c) not in taken]
     return more
-
-
-def _chain(candidate: Candidate) -> tuple[str, date]:
-    return candidate.trading_class, candidate.expiry
 
 
 def _strike(candidate: Candidate) -> tuple[str, date, Decimal]:
