@@ -9,7 +9,7 @@ from loaders import sources, trading_time
 from loaders.errors import QuotemillError, SettingsError
 from loaders.settings import Settings
 from loaders.sources import landed_tables
-from loaders.warehouse import migrate
+from loaders.warehouse import migrate, timescale
 from loaders.warehouse.embedded import places
 from loaders.warehouse.ownership import foreign_relations, privileges
 from loaders.warehouse.postgres import Warehouse, find_warehouse
@@ -20,12 +20,6 @@ LITTLE_DISK = 2 * 2**30  # bytes; a year of day bars of the whole market is a fr
 CLOCK_SKEW = timedelta(minutes=2)
 HORIZON = timedelta(days=60)
 SHOWN = 5  # of what is named: relations, codes, days
-EDITION = """
-    select coalesce((
-        select case current_setting('timescaledb.license', true)
-            when 'timescale' then 'TimescaleDB' else 'TimescaleDB (Apache edition)' end
-        from pg_extension where extname = 'timescaledb'), 'plain tables')
-"""
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ def _settings(settings: Settings) -> Check:
 def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
     with warehouse.connect() as conn:
         [(clock, version)] = conn.execute("select clock_timestamp(), version()")
-        [(edition,)] = conn.execute(EDITION.encode())
+        edition = timescale.find(conn)
         held = privileges(conn, warehouse.reader_role)
         foreign = foreign_relations(conn, migrate.schemas(warehouse, landed_tables()))
         others = migrate.other_market_schemas(conn, warehouse, landed_tables())

@@ -1,6 +1,6 @@
 """How things stand: the last loads and builds, how fresh each dataset is, what failed and its mend."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import psycopg
@@ -8,8 +8,10 @@ from psycopg.rows import dict_row
 
 from loaders.engine import jobs
 from loaders.settings import Settings
+from loaders.warehouse import timescale
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.timescale import Timescale
 from orchestration import findings, tick_store
 from orchestration.findings import Finding
 from orchestration.tick_store import TickStoreSeen
@@ -22,7 +24,8 @@ NO_ACTIONS = (
 
 @dataclass(frozen=True)
 class Status:
-    """`mends` are (what is wrong, the command that mends it); `ticks` is None where no ticks are kept."""
+    """`mends` are (what is wrong, the command that mends it); `ticks` is None where no ticks are kept,
+    `timescale` where there is no warehouse yet."""
 
     loads: dict[str, Any]
     builds: list[dict[str, Any]]
@@ -30,6 +33,7 @@ class Status:
     findings: list[Finding]
     mends: list[tuple[str, str]]
     ticks: TickStoreSeen | None = None
+    timescale: Timescale | None = None
 
     def as_json(self) -> dict[str, Any]:
         judged = findings.tally(self.findings)
@@ -41,6 +45,9 @@ class Status:
             "new_findings": judged.new,
             "acknowledged_findings": judged.acknowledged,
             "tick_store": self.ticks.as_json() if self.ticks else None,
+            "timescale": asdict(self.timescale) | {"off": self.timescale.off}
+            if self.timescale
+            else None,
             "mends": [{"wrong": wrong, "mend": mend} for wrong, mend in self.mends],
         }
 
@@ -54,9 +61,13 @@ def read(
     """Read it all; works on a warehouse that holds nothing yet, and without one. `settings` say where
     ticks are kept; without them nobody looks there."""
     loads = jobs.report(warehouse, limit)
-    if warehouse is None or not loads["jobs"]:
-        return Status(loads, [], [], [], [("nothing was loaded yet", "quotemill run")])
+    nothing = Status(loads, [], [], [], [("nothing was loaded yet", "quotemill run")])
+    if warehouse is None:
+        return nothing
     with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
+        edition = timescale.find(conn)
+        if not loads["jobs"]:
+            return replace(nothing, timescale=edition)
         if as_of:
             cur.execute("select set_config('quotemill.as_of', %s, false)", (as_of,))
         builds = cur.execute(
@@ -88,7 +99,7 @@ def read(
     if settings is not None and tick_store.is_used(settings, warehouse):
         ticks = tick_store.look(settings, warehouse)
         mends += ticks.problems
-    return Status(loads, builds, freshness, judged, mends, ticks)
+    return Status(loads, builds, freshness, judged, mends, ticks, edition)
 
 
 def _judged(conn: psycopg.Connection, qa: str) -> tuple[list[dict[str, Any]], list[Finding]]:

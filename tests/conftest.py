@@ -23,12 +23,14 @@ from loaders.warehouse import profiles
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration import build
+from tests import timescale
 from tests.homes import new_home, scratch
 
 ROOT = Path(__file__).parent.parent
 # `ib_async` for an environment that has the client's successor and not the client
 IB_LIBRARY = os.environ.get("IB_LIBRARY", "ib_insync")
 DBT_DATABASE = "dbt"
+EDITIONS = ("none", "apache", "tsl")  # as macros/timescale/timescale_edition.sql calls them
 # for pytest's folders, for ours, and for those of the processes that tests start
 for name in ("PYTEST_DEBUG_TEMPROOT", "TMPDIR"):
     os.environ.setdefault(name, str(scratch()))
@@ -60,6 +62,7 @@ def spare_dbt(patch: pytest.MonkeyPatch) -> None:
     import psycopg2
     from dbt.adapters.base.connections import BaseConnectionManager
     from dbt.adapters.contracts.connection import ConnectionState
+    from dbt.adapters.postgres.connections import PostgresCredentials
     from dbt_common.clients import agate_helper, jinja
     from dbt_common.events import base_types
     from dbt_common.events.event_manager import EventManager
@@ -67,6 +70,10 @@ def spare_dbt(patch: pytest.MonkeyPatch) -> None:
     # dbt remembers a flag more with each command of a process, and walks the stack for each of them
     source = "dbt_common.behavior_flags.BehaviorFlagRendered._default_source"
     patch.setattr(source, lambda _: "dbt")
+
+    # no model reads where the server is: what was parsed for one serves for another
+    keys = ("database", "schema")
+    patch.setattr(PostgresCredentials, "_connection_keys", lambda _: keys)
 
     # some 40 lines a model, made and scrubbed for a log that is off
     make, fire = base_types.BaseEvent.__init__, EventManager.fire_event
@@ -200,21 +207,83 @@ def server_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def new_database(server_url: str) -> Callable[..., str]:
-    """Make a database, empty or a copy of that of the URL `template`, and return its URL; one of the
-    same name gives way."""
+def apache_server() -> Iterator[str]:
+    """A server with TimescaleDB's Apache edition for the session: superuser, Unix socket."""
+    absent = f"there is no {timescale.UNPACKED}: .ci/timescale makes it"
+    require("timescale", timescale.UNPACKED.is_dir(), absent)
+    with timescale.apache_server() as url:
+        yield url
 
-    def make(name: str | None = None, template: str | None = None) -> str:
+
+@pytest.fixture(scope="session")
+def tsl_server() -> str:
+    """A server with TimescaleDB's community edition: superuser. Other sessions may use it too."""
+    absent = "QUOTEMILL_TEST_TSL_URL names no server with TimescaleDB's community edition"
+    require("tsl", timescale.TSL_URL is not None, absent)
+    return str(timescale.TSL_URL)
+
+
+@pytest.fixture(scope="session")
+def database_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
+    """Make a database on a server of an edition, with the extension, empty or a copy of that of the URL
+    `template`, and return its URL; one of the same name gives way. On a server that others use too the
+    name gets a suffix; what was made there is dropped at the end."""
+    servers = {"none": "server_url", "apache": "apache_server", "tsl": "tsl_server"}
+    suffix, made = f"_{secrets.token_hex(4)}", set[str]()
+
+    def make(edition: str, name: str | None = None, template: str | None = None) -> str:
+        server = request.getfixturevalue(servers[edition])
         name = name or f"t_{secrets.token_hex(4)}"
+        if edition == "tsl":
+            name += suffix
+            made.add(name)
         source = conninfo_to_dict(template)["dbname"] if template else "template1"
-        with psycopg.connect(server_url, autocommit=True) as conn:
+        with psycopg.connect(server, autocommit=True) as conn:
             conn.execute(f'drop database if exists "{name}" with (force)'.encode())
             conn.execute(f'create database "{name}" template "{source}"'.encode())
-        params: dict[str, Any] = conninfo_to_dict(server_url)
-        host = params["host"].replace("/", "%2F")
-        return f"postgresql://{params['user']}@/{quote(name)}?host={host}&port={params.get('port', 5432)}"
+        url = _url(server, name)
+        if edition != "none" and not template:
+            with psycopg.connect(url, autocommit=True) as conn:
+                conn.execute("create extension timescaledb")
+        return url
 
-    return make  # the server's folder goes as a whole
+    yield make  # the folders of our own servers go as a whole
+    if made:
+        with psycopg.connect(str(timescale.TSL_URL), autocommit=True) as conn:
+            for name in made:
+                conn.execute(f'drop database if exists "{name}" with (force)'.encode())
+
+
+def _url(server: str, database: str) -> str:
+    """The URL of another database of a server."""
+    params: dict[str, Any] = conninfo_to_dict(server)
+    host, secret = quote(params["host"], safe=""), params.get("password")
+    user = f"{params['user']}:{quote(secret, safe='')}" if secret else params["user"]
+    return f"postgresql://{user}@/{quote(database)}?host={host}&port={params.get('port', 5432)}"
+
+
+@pytest.fixture(scope="session")
+def new_database(database_of: Callable[..., str]) -> Callable[..., str]:
+    """Make a database of plain PostgreSQL: see `database_of`."""
+    return functools.partial(database_of, "none")
+
+
+@pytest.fixture(params=EDITIONS)
+def edition(request: pytest.FixtureRequest) -> str:
+    """Each edition in turn: of plain PostgreSQL, of TimescaleDB's Apache and of its community edition."""
+    return str(request.param)
+
+
+@pytest.fixture
+def apache_database(database_of: Callable[..., str]) -> str:
+    """The URL of an empty database with TimescaleDB's Apache edition."""
+    return database_of("apache")
+
+
+@pytest.fixture
+def tsl_database(database_of: Callable[..., str]) -> str:
+    """The URL of an empty database with TimescaleDB's community edition."""
+    return database_of("tsl")
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from loaders.errors import SettingsError, UpstreamError
 from loaders.settings import Settings
+from loaders.warehouse import timescale
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.ownership import check_market_schema
 
@@ -183,7 +184,8 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
     """The warehouse that the settings name, up and of a version that serves (15 or newer).
 
     The embedded server is started if need be. With start=False no server is started or spoken to.
-    Raises SettingsError (exit 3) for a bad URL or an old server, UpstreamError (4) when it is down.
+    Raises SettingsError (exit 3) for a bad URL, an old server or an old TimescaleDB, UpstreamError (4)
+    when it is down.
     """
     check_market_schema(settings.market_schema, settings.origin("market_schema"))
     if settings.warehouse_url is None:
@@ -212,6 +214,7 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
                 "that serves",
                 hint=f"point {origin} at a newer server, or remove it to use the embedded one",
             )
+        timescale.find(connection)
         # what libpq took from ~/.pgpass, PG* variables or its defaults must reach dlt and dbt too
         found = {"host": info.host, "port": str(info.port), "user": info.user}
         found |= {"dbname": info.dbname, "password": info.password}

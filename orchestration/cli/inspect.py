@@ -33,6 +33,9 @@ def status_command(
     if json:
         shell.print_json(shown.as_json())
         return
+    if shown.timescale is not None:
+        off = f": no {', '.join(shown.timescale.off)}" if shown.timescale.off else ""
+        print(f"edition: {shown.timescale}{off}")
     jobs.print_jobs(shown.loads)
     for build in shown.builds:
         print(

@@ -52,6 +52,9 @@ def warehouse_dsn(request: pytest.FixtureRequest) -> str:
     for filled in ("option_days", "models", "built_dsn"):
         if filled in request.fixturenames:
             return str(request.getfixturevalue(filled))
+    if "edition" in request.fixturenames:
+        edition = request.getfixturevalue("edition")
+        return str(request.getfixturevalue("database_of")(edition, DBT_DATABASE))
     return str(request.getfixturevalue("new_database")(DBT_DATABASE))
 
 
@@ -79,10 +82,12 @@ def dbt_on(
 ) -> Callable[[Warehouse], Callable[..., Outcome]]:
     """Let dbt commands, of which `dbt` tells, go to another warehouse."""
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path / "profiles"))
-    monkeypatch.setenv("DBT_TARGET_PATH", str(parsed_project[0]))
     monkeypatch.setenv("DBT_LOG_PATH", str(tmp_path / "dbt_logs"))
 
     def on(warehouse: Warehouse) -> Callable[..., Outcome]:
+        name, parsed = warehouse.params()["dbname"], parsed_project[0]
+        target = parsed if name == DBT_DATABASE else parsed.with_name(f"{parsed.name}_{name}")
+        monkeypatch.setenv("DBT_TARGET_PATH", str(target))
         write_profile(warehouse, tmp_path / "profiles")
         return run_dbt
 

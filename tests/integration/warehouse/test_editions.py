@@ -1,0 +1,72 @@
+"""Which edition of TimescaleDB a warehouse has, what is told of it, and which version is too old."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from loaders.errors import SettingsError
+from loaders.sources import landed_tables
+from loaders.warehouse import timescale
+from loaders.warehouse.migrate import prepare
+from loaders.warehouse.postgres import open_warehouse
+from orchestration import doctor, status
+from orchestration.cli.inspect import status_command
+from tests.integration.warehouse.conftest import settings_for
+
+POLICIES = ["compression", "continuous aggregates", "retention policies"]
+OFF = {"none": ["hypertables", *POLICIES], "apache": POLICIES, "tsl": []}
+NAMES = {
+    "none": "plain PostgreSQL, without TimescaleDB",
+    "apache": "TimescaleDB {} (Apache edition)",
+    "tsl": "TimescaleDB {} (community edition)",
+}
+
+
+def test_status_and_doctor_say_which_edition_is_used_and_what_is_off(
+    edition: str,
+    database_of: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url = database_of(edition)
+    with psycopg.connect(url) as conn:
+        version = timescale.find(conn).version
+    name = NAMES[edition].format(version)
+    settings = settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=url)
+    warehouse = open_warehouse(settings)
+    prepare(warehouse, landed_tables())
+
+    told = status.read(warehouse).as_json()["timescale"]
+    [server] = [check for check in doctor.examine(settings) if check.name == "server"]
+    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", url)
+    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    status_command()
+
+    assert told == {"edition": edition, "version": version, "off": OFF[edition]}
+    assert server.seen.endswith(name)
+    without = f": no {', '.join(OFF[edition])}" if OFF[edition] else ""
+    assert f"edition: {name}{without}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("version", ["2.17.2", "2.9.3", "1.7.5"])
+def test_an_old_version_is_refused_with_what_to_do(
+    version: str, database_of: Callable[..., str], tmp_path: Path
+) -> None:
+    """A stand-in for its entry among the extensions."""
+    url = database_of("none")
+    with psycopg.connect(url) as conn:
+        conn.execute("set allow_system_table_mods = on")
+        conn.execute(
+            "insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion) "
+            "values (99999, 'timescaledb', 10, 'public'::regnamespace, false, %s)",
+            (version,),
+        )
+
+    with pytest.raises(SettingsError, match=rf"TimescaleDB {version}; 2\.18\.0") as refused:
+        open_warehouse(settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=url))
+
+    assert "alter extension timescaledb update" in refused.value.hint
