@@ -11,6 +11,9 @@ import pyarrow.dataset as ds
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse
+from orchestration.archive import restore as restoring
+from orchestration.archive.restore import RestoreResult, restore
+from orchestration.archive.retention import RetentionResult, retain
 from orchestration.archive.run import ArchiveResult, Request, archive
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import (
@@ -28,10 +31,14 @@ AAPL = chain("AAPL", 100, [DECEMBER], [95, 100, 105])
 BRK_B = chain("BRK B", 200, [DECEMBER], [400])
 TABLES = ("run", "-s", "chain_daily_clean", "int_option_days__counted")
 AFTER = datetime(2026, 11, 30, 15, tzinfo=UTC)  # Monday's session has begun
+# Tuesday is 61 days ago in New York, Wednesday 60
+LATER = datetime(2027, 1, 24, 15, tzinfo=UTC)
 VIEWS = ("chain_intraday", "chain_daily_clean", "open_interest")
 # what a built day of a warehouse is, beside the landed rows
 BUILT = ("options.chain_daily_clean", "quotemill_intermediate.int_option_days__counted")
 LANDED = ("raw_ib.chain_snapshot", "raw_ib.open_interest")
+# the archive of their month once it is compacted
+PARTS = [f"view={view}/month=2026-11/part-0.parquet" for view in sorted(VIEWS)]
 
 
 def land_days(conn: psycopg.Connection) -> None:
@@ -72,3 +79,26 @@ def tables(conn: psycopg.Connection, names: tuple[str, ...]) -> list[list[str]]:
 def files(folder: Path) -> list[str]:
     found = (str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     return sorted(name for name in found if name != ".owner.json")
+
+
+def rows(folder: Path) -> dict[str, list[str]]:
+    """What a reader of the whole folder finds, by the columns that all files have."""
+    found = {}
+    for view in VIEWS:
+        table = read(folder, view)
+        names = sorted(set(table.column_names) - {"date", "underlying", "exchange"})
+        found[view] = sorted(map(str, table.select(names).to_pylist()))
+    return found
+
+
+def retained(
+    settings: Settings, warehouse: Warehouse, as_of: datetime = LATER, dry_run: bool = False
+) -> RetentionResult:
+    return retain(settings, warehouse, Silent(), as_of, dry_run=dry_run)
+
+
+def restored(
+    settings: Settings, warehouse: Warehouse, as_of: datetime = LATER, **changes: Any
+) -> RestoreResult:
+    request = {"view": "chain_intraday", "since": TUESDAY.day, "until": WEDNESDAY.day} | changes
+    return restore(settings, warehouse, restoring.Request(**request), Silent(), as_of)

@@ -1,6 +1,5 @@
 """Closed days of option chains as Parquet: what is written, when it is written again, and who can read it."""
 
-import shutil
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loaders.errors import QuotemillError, SettingsError
+from loaders.errors import QuotemillError
 from loaders.progress import Silent
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
@@ -35,7 +34,6 @@ from tests.integration.dbt.option_days import (
     archived,
     files,
     read,
-    settings_in,
 )
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import open_interest, quote, slots
@@ -242,59 +240,6 @@ def test_fewer_rows_than_were_archived_replace_nothing(
     assert read(folder, "chain_intraday").num_rows == 14 * 14
 
 
-def test_a_damaged_file_is_named_and_written_anew_while_the_warehouse_has_its_rows(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
-) -> None:
-    archived(settings, warehouse)
-    gone, other = folder / "view=open_interest" / ONE, folder / "view=chain_intraday" / ONE
-    gone.unlink()
-    whole = other.read_bytes()
-    # as long as it was
-    other.write_bytes(whole[:500] + bytes(200) + whole[700:])
-    mended = archived(settings, warehouse)
-    assert (mended.exit_code, mended.files, gone.exists()) == (0, 1, True)
-    assert other.read_bytes() != whole
-    mended = archived(settings, warehouse, check=True)
-    assert (mended.exit_code, mended.files) == (0, 1)
-    assert pq.ParquetFile(other).read().num_rows == 28
-
-    days.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")
-    other.write_bytes(b"")
-    named = archived(settings, warehouse)
-    assert named.exit_code == 5
-    assert named.damaged == [f"{other}: 0 bytes, {len(whole):,} were written"]
-
-
-def test_where_no_file_is_there_nothing_is_written(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
-) -> None:
-    archived(settings, warehouse)
-    # its disk is not mounted
-    away = folder.rename(folder.with_name("elsewhere"))
-    with pytest.raises(SettingsError, match=f"none of the 9 files of the archive is in {folder}"):
-        archived(settings, warehouse)
-    assert not folder.exists()
-    away.rename(folder)
-    assert archived(settings, warehouse).files == 0
-    # it is lost
-    shutil.rmtree(folder)
-    anew = archived(settings, warehouse, check=True)
-    assert (anew.exit_code, anew.files, len(files(folder))) == (0, 9, 9)
-
-
-def test_a_file_that_no_record_names_is_told(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
-) -> None:
-    archived(settings, warehouse)
-    [part] = (folder / "view=open_interest").glob("date=2026-11-25/*/*/*.parquet")
-    # of a compaction after the dump that was restored
-    stray = folder / "view=open_interest/month=2026-11/part-0.parquet"
-    stray.parent.mkdir()
-    stray.write_bytes(part.read_bytes())
-    found = archived(settings, warehouse, check=True)
-    assert (found.exit_code, found.unknown) == (5, [str(stray.relative_to(folder))])
-
-
 def test_a_view_that_no_longer_shows_what_was_landed_is_refused(
     days: psycopg.Connection, warehouse: Warehouse, settings: Settings
 ) -> None:
@@ -311,15 +256,6 @@ def test_a_view_that_no_longer_shows_what_was_landed_is_refused(
         "chain_intraday 2026-11-24 BRK B: the view does not show 28 rows as they were landed",
         "chain_intraday 2026-11-25 AAPL: the view does not show 84 rows as they were landed",
     ]
-
-
-def test_a_folder_that_cannot_be_written_is_named(
-    days: psycopg.Connection, warehouse: Warehouse, tmp_path: Path
-) -> None:
-    file = tmp_path / "a file"
-    file.touch()
-    with pytest.raises(SettingsError, match=r"a file.*environment QUOTEMILL_IB__ARCHIVE_FOLDER"):
-        archived(settings_in(tmp_path, archive_folder=file), warehouse)
 
 
 def test_a_server_that_writes_dates_and_doubles_otherwise_is_archived_too(
@@ -376,22 +312,3 @@ def test_the_warehouse_and_arrow_hash_odd_values_alike(conn: psycopg.Connection)
         found = list(_batches(copy, schema))
     assert of_sums(*sums) == content(found[0])
     assert found[0].num_rows == 7
-
-
-def test_the_archive_of_another_warehouse_is_left_alone(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
-) -> None:
-    archived(settings, warehouse)
-    before = {name: (folder / name).read_bytes() for name in files(folder)}
-    days.execute("update ops.settings set value = 'other' where key = 'warehouse_id'")
-    days.execute("delete from ops.archive_partitions")
-    days.execute("delete from ops.archive_files")
-
-    for dry_run in (True, False):
-        with pytest.raises(SettingsError, match="another warehouse") as refused:
-            archived(settings, warehouse, dry_run=dry_run)
-    assert str(folder / ".owner.json") in refused.value.hint
-    assert {name: (folder / name).read_bytes() for name in files(folder)} == before
-
-    (folder / ".owner.json").unlink()
-    assert archived(settings, warehouse).files == 9

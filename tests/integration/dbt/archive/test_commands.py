@@ -4,13 +4,12 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.conftest import require
 from tests.e2e.commands import Place
 
 AFTER, LATER = "--as-of=2026-11-30T15:00", "--as-of=2027-01-24T15:00"
@@ -120,37 +119,3 @@ def test_before_anything_was_loaded_or_built_that_is_said(
     bare = Place(tmp_path, tmp_path / "home")
     done = bare.inside("quotemill", "archive")
     assert (done.returncode, "nothing was loaded yet" in done.stderr) == (2, True)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for a few files."""
-    folder = tmp_path / "archive"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=96k", "quotemill-test", str(folder)]
-    done = subprocess.run(mount, capture_output=True, check=False)
-    require("tmpfs", done.returncode == 0, "this user may not mount a file system")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def test_a_full_disk_is_named_and_the_next_run_completes_the_archive(
-    quotemill: Quotemill, small_disk: Path, tmp_path: Path
-) -> None:
-    done = quotemill("archive", AFTER, QUOTEMILL_IB__ARCHIVE_FOLDER=str(small_disk))
-    assert done.returncode == 1
-    assert f"no room left for the archive in {small_disk}" in done.stderr
-    written = list(small_disk.rglob("*.parquet"))
-    assert written
-    assert list(small_disk.rglob("*.new")) == []
-    # the archive moves to a larger one
-    larger = tmp_path / "larger"
-    subprocess.run(["cp", "-r", str(small_disk), str(larger)], check=True)
-    done = quotemill(
-        "archive", AFTER, "--check", "--json", QUOTEMILL_IB__ARCHIVE_FOLDER=str(larger)
-    )
-    told = json.loads(done.stdout)
-    assert (done.returncode, told["damaged"]) == (0, [])
-    assert len(list(larger.rglob("*.parquet"))) == 9 + len(told["compacted"]) - sum(
-        one["files_before"] for one in told["compacted"]
-    )

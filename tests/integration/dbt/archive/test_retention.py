@@ -2,23 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from datetime import date, timedelta
 
 import psycopg
 import pyarrow as pa
 import pytest
 
 from loaders.errors import LockHeldError, UsageError
-from loaders.progress import Silent
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration import selfcheck
 from orchestration.archive import restore as restoring
 from orchestration.archive.lock import archive_lock
-from orchestration.archive.restore import RestoreResult, restore
-from orchestration.archive.retention import RetentionResult, retain
 from orchestration.archive.views import find
 from tests.integration.dbt.conftest import Outcome
 from tests.integration.dbt.option_days import (
@@ -26,33 +21,20 @@ from tests.integration.dbt.option_days import (
     AFTER,
     BUILT,
     LANDED,
+    LATER,
     TABLES,
     TUESDAY,
     WEDNESDAY,
     archived,
     read,
+    restored,
+    retained,
     tables,
 )
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import quote
 
-# Tuesday is 61 days ago in New York, Wednesday 60
-LATER = datetime(2027, 1, 24, 15, tzinfo=UTC)
 WHOLE = "select symbol, trade_date, count(*)::int from raw_ib.chain_snapshot group by 1, 2 order by 2, 1"
-SMALL = "view=chain_intraday/date=2026-11-24/underlying=BRK%20B/exchange=SMART/part-0.parquet"
-
-
-def retained(
-    settings: Settings, warehouse: Warehouse, as_of: datetime = LATER, dry_run: bool = False
-) -> RetentionResult:
-    return retain(settings, warehouse, Silent(), as_of, dry_run=dry_run)
-
-
-def restored(
-    settings: Settings, warehouse: Warehouse, as_of: datetime = LATER, **changes: Any
-) -> RestoreResult:
-    request = {"view": "chain_intraday", "since": TUESDAY.day, "until": WEDNESDAY.day} | changes
-    return restore(settings, warehouse, restoring.Request(**request), Silent(), as_of)
 
 
 @pytest.mark.parametrize("compact", [False, True])
@@ -209,46 +191,6 @@ def test_a_file_that_is_older_than_a_column_gives_its_rows_back(
     assert (back.exit_code, back.rows) == (0, 112)
     days.execute("alter table raw_ib.chain_snapshot drop column rho")
     assert tables(days, LANDED) == landed
-
-
-def test_a_folder_that_cannot_be_reached_is_named(
-    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
-) -> None:
-    archived(settings, warehouse)
-    folder.rename(folder.with_name("elsewhere"))
-    folder.touch()
-    kept = retained(settings, warehouse)
-    assert (kept.exit_code, kept.rows, len(kept.damaged)) == (6, 0, 2)
-    assert all("cannot be read" in line for line in kept.damaged)
-
-
-@pytest.mark.parametrize("damage", ["gone", "short", "changed", "compacted"])
-def test_a_damaged_file_is_named_and_its_slots_stay(
-    damage: str,
-    days: psycopg.Connection,
-    warehouse: Warehouse,
-    settings: Settings,
-    folder: Path,
-) -> None:
-    archived(settings, warehouse, compact=damage == "compacted")
-    file = folder / (SMALL if damage != "compacted" else "view=chain_intraday/month=2026-11/part-0.parquet")  # fmt: skip
-    whole = file.read_bytes()
-    if damage == "gone":
-        file.unlink()
-    elif damage == "short":
-        file.write_bytes(whole[:-1])
-    else:
-        file.write_bytes(whole[:3000] + bytes(500) + whole[3500:])
-    kept = retained(settings, warehouse)
-    rows, symbols = (0, ["AAPL", "BRK B"]) if damage == "compacted" else (84, ["BRK B"])
-    assert (kept.exit_code, kept.rows) == (6, rows)
-    assert kept.kept == [f"2026-11-24 {symbol}: its file is damaged" for symbol in symbols]
-    assert [str(file) in line for line in kept.damaged] == [True]
-    # nothing comes of it either
-    days.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")
-    back = restored(settings, warehouse, symbols=("BRK B",))
-    assert (back.exit_code, back.rows) == (5, 0)
-    assert [str(file) in line for line in back.damaged] == [True]
 
 
 def test_rows_that_are_others_than_archived_are_left_and_the_rest_comes_back(

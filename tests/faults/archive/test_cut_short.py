@@ -1,0 +1,114 @@
+"""A compaction that is cut short: no row is found twice, and the next run finishes it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders.settings import Settings
+from loaders.warehouse.postgres import Warehouse
+from orchestration.archive import folder as folders
+from orchestration.archive import ledger, parts, swap
+from orchestration.archive.folder import Folder
+from orchestration.archive.swap import New
+from tests.integration.dbt.option_days import PARTS, archived, files, rows
+
+
+class Killed(BaseException):
+    """Nothing of ours catches it."""
+
+
+STEPS = ("planned", "removed", "renamed", "recorded")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_cut_short_at_any_step_no_row_is_found_twice_and_the_next_run_finishes(
+    step: str,
+    days: psycopg.Connection,
+    warehouse: Warehouse,
+    settings: Settings,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    archived(settings, warehouse)
+    before = rows(folder)
+    views = {"views": ("chain_intraday",), "compact": True}
+
+    def struck(owner: Any, name: str, *, after: bool = False, nth: int = 1) -> None:
+        work, count = getattr(owner, name), [0]
+
+        def strike(*args: Any, **rest: Any) -> Any:
+            count[0] += 1
+            if count[0] == nth and not after:
+                raise Killed
+            result = work(*args, **rest)
+            if count[0] == nth:
+                raise Killed
+            return result
+
+        monkeypatch.setattr(owner, name, strike)
+
+    if step == "planned":
+        struck(swap, "_carry_out")
+    elif step == "removed":
+        struck(folders, "remove", after=True, nth=2)
+    elif step == "renamed":
+        struck(folders, "finish", after=True)
+    else:
+        struck(swap.ledger, "forget_files")
+    with pytest.raises(Killed):
+        archived(settings, warehouse, **views)
+    monkeypatch.undo()
+    found = rows(folder)["chain_intraday"]
+    assert len(found) == len(set(found))
+    assert set(found) <= set(before["chain_intraday"])
+    result = archived(settings, warehouse, **views)
+    assert (result.exit_code, result.finished) == (0, 1)
+    assert rows(folder) == before
+    assert [name for name in files(folder) if "chain_intraday" in name] == [PARTS[1]]
+    assert archived(settings, warehouse, check=True).damaged == []
+
+
+def test_rows_that_go_from_one_large_file_to_another_are_never_in_both(
+    days: psycopg.Connection,
+    warehouse: Warehouse,
+    settings: Settings,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # a file for each partition
+    monkeypatch.setattr(parts, "_GROUP", 1)
+    monkeypatch.setattr("orchestration.archive.compaction._MB", 5)
+    small = settings.ib.model_copy(update={"target_file_size_mb": 1})
+    archived(settings.model_copy(update={"ib": small}), warehouse, compact=True)
+    before = rows(folder)["chain_intraday"]
+    with warehouse.connect() as conn:
+        held = ledger.find(conn, "options", "chain_intraday")
+        by_path = {
+            file.path: file
+            for file in ledger.files(conn, "options")
+            if file.view_name == "chain_intraday"
+        }
+    one, other = sorted(by_path)[:2]
+    new = []
+    for name, old in ((one, other), (other, one)):
+        folders.unfinished(folder / name).write_bytes((folder / old).read_bytes())
+        contents = {p.place: p.content for p in held if p.path == old}
+        new.append(New(replace(by_path[old], path=name), contents))
+    finish = folders.finish
+
+    def struck(path: Path) -> None:
+        finish(path)
+        raise Killed
+
+    monkeypatch.setattr(folders, "finish", struck)
+    with pytest.raises(Killed):
+        swap.swap(warehouse, Folder(folder, "test"), "options", [one, other], new)
+    monkeypatch.undo()
+    found = rows(folder)["chain_intraday"]
+    assert len(found) == len(set(found)) < len(before)
+    done = archived(settings, warehouse, check=True)
+    assert (done.exit_code, done.finished) == (0, 1)
+    assert rows(folder)["chain_intraday"] == before

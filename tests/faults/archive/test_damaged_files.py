@@ -1,0 +1,192 @@
+"""Files of the archive that are gone, damaged or somebody else's, and folders that cannot be used."""
+
+import shutil
+from pathlib import Path
+
+import psycopg
+import pyarrow.parquet as pq
+import pytest
+from psycopg.types.json import Jsonb
+
+from loaders.errors import SettingsError
+from loaders.settings import Settings
+from loaders.warehouse.postgres import Warehouse
+from tests.integration.dbt.option_days import (
+    PARTS,
+    archived,
+    files,
+    restored,
+    retained,
+    rows,
+    settings_in,
+)
+
+ONE = "date=2026-11-24/underlying=BRK%20B/exchange=SMART/part-0.parquet"
+
+
+def test_a_damaged_file_is_named_and_written_anew_while_the_warehouse_has_its_rows(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse)
+    gone, other = folder / "view=open_interest" / ONE, folder / "view=chain_intraday" / ONE
+    gone.unlink()
+    whole = other.read_bytes()
+    # as long as it was
+    other.write_bytes(whole[:500] + bytes(200) + whole[700:])
+    mended = archived(settings, warehouse)
+    assert (mended.exit_code, mended.files, gone.exists()) == (0, 1, True)
+    assert other.read_bytes() != whole
+    mended = archived(settings, warehouse, check=True)
+    assert (mended.exit_code, mended.files) == (0, 1)
+    assert pq.ParquetFile(other).read().num_rows == 28
+
+    days.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")
+    other.write_bytes(b"")
+    named = archived(settings, warehouse)
+    assert named.exit_code == 5
+    assert named.damaged == [f"{other}: 0 bytes, {len(whole):,} were written"]
+
+
+def test_where_no_file_is_there_nothing_is_written(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse)
+    # its disk is not mounted
+    away = folder.rename(folder.with_name("elsewhere"))
+    with pytest.raises(SettingsError, match=f"none of the 9 files of the archive is in {folder}"):
+        archived(settings, warehouse)
+    assert not folder.exists()
+    away.rename(folder)
+    assert archived(settings, warehouse).files == 0
+    # it is lost
+    shutil.rmtree(folder)
+    anew = archived(settings, warehouse, check=True)
+    assert (anew.exit_code, anew.files, len(files(folder))) == (0, 9, 9)
+
+
+def test_a_file_that_no_record_names_is_told(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse)
+    [part] = (folder / "view=open_interest").glob("date=2026-11-25/*/*/*.parquet")
+    # of a compaction after the dump that was restored
+    stray = folder / "view=open_interest/month=2026-11/part-0.parquet"
+    stray.parent.mkdir()
+    stray.write_bytes(part.read_bytes())
+    found = archived(settings, warehouse, check=True)
+    assert (found.exit_code, found.unknown) == (5, [str(stray.relative_to(folder))])
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    days: psycopg.Connection, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    file = tmp_path / "a file"
+    file.touch()
+    with pytest.raises(SettingsError, match=r"a file.*environment QUOTEMILL_IB__ARCHIVE_FOLDER"):
+        archived(settings_in(tmp_path, archive_folder=file), warehouse)
+
+
+def test_the_archive_of_another_warehouse_is_left_alone(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse)
+    before = {name: (folder / name).read_bytes() for name in files(folder)}
+    days.execute("update ops.settings set value = 'other' where key = 'warehouse_id'")
+    days.execute("delete from ops.archive_partitions")
+    days.execute("delete from ops.archive_files")
+
+    for dry_run in (True, False):
+        with pytest.raises(SettingsError, match="another warehouse") as refused:
+            archived(settings, warehouse, dry_run=dry_run)
+    assert str(folder / ".owner.json") in refused.value.hint
+    assert {name: (folder / name).read_bytes() for name in files(folder)} == before
+
+    (folder / ".owner.json").unlink()
+    assert archived(settings, warehouse).files == 9
+
+
+def test_a_damaged_small_file_keeps_its_month_as_it_is(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse)
+    before = files(folder)
+    days.execute("truncate raw_ib.chain_snapshot")
+    name = "view=chain_intraday/date=2026-11-24/underlying=AAPL/exchange=SMART/part-0.parquet"
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[:500] + bytes(100) + whole[600:])
+    result = archived(settings, warehouse, compact=True)
+    assert result.exit_code == 5
+    assert [str(folder / name) in line for line in result.damaged] == [True]
+    kept = [one for one in before if one.startswith("view=chain_intraday")]
+    assert files(folder) == sorted([*kept, PARTS[0], PARTS[2]])
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_damaged_large_file_is_written_anew_while_the_warehouse_has_all_its_rows(
+    damage: str, days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse, compact=True)
+    before, large = rows(folder), folder / PARTS[1]
+    whole = large.read_bytes()
+    if damage == "gone":
+        large.unlink()
+    else:
+        large.write_bytes(whole[:3000] + bytes(500) + whole[3500:])
+    [(row,)] = days.execute(
+        "with gone as (delete from raw_ib.chain_snapshot where conid = 200 and slot_30m = 0 returning *) "
+        "select to_jsonb(gone) from gone"
+    ).fetchall()
+    named = archived(settings, warehouse, check=True)
+    assert (named.exit_code, named.files, len(named.damaged)) == (5, 0, 1)
+
+    days.execute(
+        "insert into raw_ib.chain_snapshot "
+        "select * from jsonb_populate_record(null::raw_ib.chain_snapshot, %s)",
+        (Jsonb(row),),
+    )
+    mended = archived(settings, warehouse, check=True)
+    assert (mended.exit_code, mended.files, large.exists()) == (0, 3, False)
+    assert rows(folder) == before
+    archived(settings, warehouse, compact=True, check=True)
+    assert files(folder) == PARTS
+    assert rows(folder) == before
+
+
+def test_a_folder_that_cannot_be_reached_is_named(
+    days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
+) -> None:
+    archived(settings, warehouse)
+    folder.rename(folder.with_name("elsewhere"))
+    folder.touch()
+    kept = retained(settings, warehouse)
+    assert (kept.exit_code, kept.rows, len(kept.damaged)) == (6, 0, 2)
+    assert all("cannot be read" in line for line in kept.damaged)
+
+
+@pytest.mark.parametrize("damage", ["gone", "short", "changed", "compacted"])
+def test_a_damaged_file_is_named_and_its_slots_stay(
+    damage: str,
+    days: psycopg.Connection,
+    warehouse: Warehouse,
+    settings: Settings,
+    folder: Path,
+) -> None:
+    archived(settings, warehouse, compact=damage == "compacted")
+    file = folder / (PARTS[1] if damage == "compacted" else f"view=chain_intraday/{ONE}")
+    whole = file.read_bytes()
+    if damage == "gone":
+        file.unlink()
+    elif damage == "short":
+        file.write_bytes(whole[:-1])
+    else:
+        file.write_bytes(whole[:3000] + bytes(500) + whole[3500:])
+    kept = retained(settings, warehouse)
+    rows, symbols = (0, ["AAPL", "BRK B"]) if damage == "compacted" else (84, ["BRK B"])
+    assert (kept.exit_code, kept.rows) == (6, rows)
+    assert kept.kept == [f"2026-11-24 {symbol}: its file is damaged" for symbol in symbols]
+    assert [str(file) in line for line in kept.damaged] == [True]
+    # nothing comes of it either
+    days.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")
+    back = restored(settings, warehouse, symbols=("BRK B",))
+    assert (back.exit_code, back.rows) == (5, 0)
+    assert [str(file) in line for line in back.damaged] == [True]
