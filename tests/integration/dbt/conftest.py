@@ -190,7 +190,8 @@ def run_dbt(*args: str) -> Outcome:
     # what it would print is formatted even where nothing shows it: a tenth of a command's time
     silent = ("--project-dir", str(PROJECT), "--quiet", "--log-level", "none")
     result = dbtRunner().invoke([*args, *silent])
-    nodes = getattr(result.result, "results", [])
+    # an operation has a result without a node
+    nodes = [n for n in getattr(result.result, "results", []) if hasattr(n, "node")]
     return Outcome(
         success=result.success,
         error=str(result.exception or "; ".join(n.message or "" for n in nodes)),

@@ -1,0 +1,87 @@
+{#
+    The statements that bring the hypertables of this project to what meta.hypertable of their models and
+    landed tables says; none where they are so already, and on plain PostgreSQL. A table that is no
+    hypertable stays what it is.
+
+    time            the column of time, by which make_hypertable makes one
+    chunk           the span of chunks that are made from now on
+    segment_by, order_by, compress_after
+                    how chunks are compressed, and how old they are then; the community edition alone
+    retain          how old chunks are that go; without that edition's policies every build drops them
+#}
+{% macro hypertable_changes() -%}
+    {%- if not execute or flags.WHICH not in ('build', 'run', 'run-operation') -%}{{ return([]) }}{%- endif -%}
+    {%- set edition = timescale_edition() -%}
+    {%- set wanted = [] -%}
+    {%- for node in (graph.sources.values() | list) + (graph.nodes.values() | list) -%}
+        {%- set meta = (node.config.get('meta') or {}).get('hypertable') -%}
+        {%- if meta -%}
+            {%- set name = node.schema ~ '.' ~ (node.get('identifier') or node.get('alias')) -%}
+            {%- do wanted.append(dict(meta, relation=name)) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- if edition == 'none' or not wanted -%}{{ return([]) }}{%- endif -%}
+    {{ return(run_query("
+        with hypertables as (
+            select
+                w.*,
+                d.time_interval,
+                s.segmentby,
+                lower(s.orderby) as orderby,
+                (
+                    select (j.config ->> 'compress_after')::interval
+                    from timescaledb_information.jobs as j
+                    where j.proc_name = 'policy_compression'
+                        and (j.hypertable_schema, j.hypertable_name) = (d.hypertable_schema, d.hypertable_name)
+                ) as compressed_after,
+                (
+                    select (j.config ->> 'drop_after')::interval
+                    from timescaledb_information.jobs as j
+                    where j.proc_name = 'policy_retention'
+                        and (j.hypertable_schema, j.hypertable_name) = (d.hypertable_schema, d.hypertable_name)
+                ) as dropped_after
+            from json_to_recordset('" ~ tojson(wanted) ~ "') as w (
+                relation text, chunk interval, segment_by text, order_by text,
+                compress_after interval, retain interval
+            )
+            inner join timescaledb_information.dimensions as d
+                on w.relation = d.hypertable_schema || '.' || d.hypertable_name and d.dimension_number = 1
+            inner join timescaledb_information.hypertable_columnstore_settings as s
+                on s.hypertable = format('%I.%I', d.hypertable_schema, d.hypertable_name)::regclass
+        )
+
+        select steps.statement
+        from hypertables as h
+        cross join lateral (
+            values
+            (1, case when h.time_interval <> h.chunk then format(
+                'select set_chunk_time_interval(%L, %L::interval)', h.relation, h.chunk
+            ) end),
+            " ~ ("
+            (2, case when (h.segment_by, h.order_by) is distinct from (h.segmentby, h.orderby)
+                and h.segment_by is not null then format(
+                'alter table %s set (timescaledb.enable_columnstore, timescaledb.segmentby = %L, '
+                'timescaledb.orderby = %L)', h.relation, h.segment_by, h.order_by
+            ) end),
+            (3, case when h.compressed_after <> coalesce(h.compress_after, '0') then format(
+                'call remove_columnstore_policy(%L)', h.relation
+            ) end),
+            (4, case when h.compress_after <> coalesce(h.compressed_after, '0') then format(
+                'call add_columnstore_policy(%L, after => %L::interval)', h.relation, h.compress_after
+            ) end),
+            (5, case when h.dropped_after <> coalesce(h.retain, '0') then format(
+                'select remove_retention_policy(%L)', h.relation
+            ) end),
+            (6, case when h.retain <> coalesce(h.dropped_after, '0') then format(
+                'select add_retention_policy(%L, %L::interval)', h.relation, h.retain
+            ) end)
+            " if edition == 'tsl' else "
+            (2, case when h.retain is not null then format(
+                'select drop_chunks(%L, %L::interval)', h.relation, h.retain
+            ) end)
+            ") ~ "
+        ) as steps (step, statement)
+        where steps.statement is not null
+        order by h.relation, steps.step
+    ").columns[0].values()) }}
+{%- endmacro %}

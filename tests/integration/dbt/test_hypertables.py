@@ -1,0 +1,76 @@
+"""Hypertables are what meta.hypertable says of them, after every build, however dbt was called."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders.warehouse.postgres import Warehouse
+from tests.integration.dbt.conftest import Outcome
+
+Dbt = Callable[..., Outcome]
+MINUTES = "raw_tdx.kline_minute"
+# what a build of it costs is its hooks
+ONE = ("run", "-s", "stg_tq__contract")
+
+
+@pytest.fixture(params=["apache", "tsl"])
+def edition(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def settings_of(conn: psycopg.Connection, edition: str, table: str = MINUTES) -> dict[str, Any]:
+    """What a hypertable has of the settings; a policy as (number of its job, age of chunks)."""
+    one = "where (hypertable_schema || '.' || hypertable_name) = %s"
+    [(chunk,)] = conn.execute(
+        f"select time_interval::text from timescaledb_information.dimensions {one}", (table,)
+    )
+    found: dict[str, Any] = {"chunk": chunk}
+    if edition == "tsl":
+        found["columns"] = conn.execute(
+            "select segmentby, orderby from timescaledb_information.hypertable_columnstore_settings "
+            "where hypertable = %s::regclass",
+            (table,),
+        ).fetchone()
+        found["policies"] = conn.execute(
+            "select proc_name, coalesce(config ->> 'compress_after', config ->> 'drop_after') "
+            f"from timescaledb_information.jobs {one} order by 1",
+            (table,),
+        ).fetchall()
+    return found
+
+
+def jobs(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
+    return conn.execute(
+        "select job_id from timescaledb_information.jobs where hypertable_name is not null order by 1"
+    ).fetchall()
+
+
+def test_a_build_applies_the_settings_and_those_that_changed_since(
+    edition: str, warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    conn.execute(
+        f"select create_hypertable('{MINUTES}', by_range('bar_end'), create_default_indexes => false, "
+        "if_not_exists => true)"
+    )
+    wanted: dict[str, Any] = {"chunk": "30 days"}
+    if edition == "tsl":
+        wanted["columns"] = ("code", "bar_end DESC")
+        wanted["policies"] = [("policy_compression", "7 days")]
+
+    assert dbt(*ONE).success
+    assert settings_of(conn, edition) == wanted
+    before = jobs(conn)
+    assert dbt(*ONE).success
+    assert jobs(conn) == before
+
+    # as an earlier version had them
+    conn.execute(f"select set_chunk_time_interval('{MINUTES}', interval '3 days')")
+    if edition == "tsl":
+        conn.execute(f"alter table {MINUTES} set (timescaledb.orderby = 'bar_end')")
+        conn.execute(f"call remove_columnstore_policy('{MINUTES}')")
+        conn.execute(f"call add_columnstore_policy('{MINUTES}', after => interval '90 days')")
+        conn.execute(f"select add_retention_policy('{MINUTES}', interval '10 years')")
+    assert dbt("run-operation", "apply_hypertables").success
+    assert settings_of(conn, edition) == wanted
