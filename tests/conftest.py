@@ -237,7 +237,8 @@ def database_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
         if edition == "tsl":
             name += suffix
             made.add(name)
-        source = conninfo_to_dict(template)["dbname"] if template else "template1"
+        # TimescaleDB's workers look into template1 now and then, and a database in use is no template
+        source = conninfo_to_dict(template)["dbname"] if template else "template0"
         with psycopg.connect(server, autocommit=True) as conn:
             conn.execute(f'drop database if exists "{name}" with (force)'.encode())
             conn.execute(f'create database "{name}" template "{source}"'.encode())

@@ -13,6 +13,7 @@ from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse import dump as dumps
+from loaders.warehouse import restore as restores
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.embedded.binaries import client_tool
 from loaders.warehouse.postgres import allow_embedded, open_warehouse
@@ -20,7 +21,7 @@ from loaders.warehouse.postgres import allow_embedded, open_warehouse
 app = typer.Typer(
     help="Start, stop, look at, dump, restore and remove the warehouse.", no_args_is_help=True
 )
-_File = Annotated[Path, typer.Argument(help="File in pg_dump's custom format.")]
+_File = Annotated[Path, typer.Argument(help="File of a dump.")]
 
 
 @app.command()
@@ -97,6 +98,8 @@ def dump(
 ) -> None:
     """Write everything of ours into FILE, read back and complete before it appears.
 
+    In pg_dump's custom format; a zip of that and of rows where TimescaleDB's hypertables are among it.
+
     Example: quotemill warehouse dump backup.dump
     """
     result = dumps.dump(open_warehouse(load_settings()), file, overwrite=overwrite)
@@ -116,11 +119,13 @@ def restore(
     """
     warehouse = open_warehouse(load_settings())
     if not yes and sys.stdin.isatty():
-        held = dumps.occupied(warehouse, file)
+        held = restores.occupied(warehouse, file)
         question = f"{warehouse.label} holds {held} relations. Replace what {file} holds too?"
         yes = held > 0 and typer.confirm(question, abort=True)
-    result = dumps.restore(warehouse, file, clean=yes)
+    result = restores.restore(warehouse, file, clean=yes)
     typer.echo(f"{result.entries} objects restored from {result.path} into {warehouse.label}")
+    if result.hypertables:
+        typer.echo(f"hypertables: {', '.join(result.hypertables)}")
 
 
 @app.command()

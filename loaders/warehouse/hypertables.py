@@ -1,0 +1,109 @@
+"""Hypertables and continuous aggregates of TimescaleDB, as the catalog tells of them.
+
+Their rows are in chunks outside the schema of the table.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+_FOUND = """
+    select
+        f.schema,
+        f.name,
+        (
+            select array_agg(a.attname::text order by a.attnum) from pg_attribute as a
+            where a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+        ),
+        (
+            select array_agg(format_type(a.atttypid, a.atttypmod) order by a.attnum)
+            from pg_attribute as a
+            where a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+        ),
+        f.time_column,
+        f.chunk,
+        (
+            select coalesce(array_agg(c.relname::text order by c.relname), '{}')
+            from pg_index as i
+            inner join pg_class as c on i.indexrelid = c.oid
+            where i.indrelid = r.oid
+        )
+    from (
+        select
+            d.hypertable_schema::text as schema,
+            d.hypertable_name::text as name,
+            d.column_name::text as time_column,
+            coalesce(format('interval %%L', d.time_interval), d.integer_interval::text) as chunk
+        from timescaledb_information.dimensions as d
+        where d.dimension_number = 1 and d.hypertable_schema = any(%(schemas)s)
+        union all
+        select a.view_schema::text, a.view_name::text, null, null
+        from timescaledb_information.continuous_aggregates as a
+        where a.view_schema = any(%(schemas)s)
+    ) as f
+    inner join pg_class as r on r.oid = format('%%I.%%I', f.schema, f.name)::regclass
+    order by f.schema, f.name
+"""
+
+
+@dataclass(frozen=True)
+class Hypertable:
+    """A hypertable, or a continuous aggregate, which has no `time`.
+
+    `columns` are pairs of name and type, `chunk` the SQL of a chunk's interval, `indexes` names.
+    """
+
+    schema: str
+    name: str
+    columns: list[tuple[str, str]]
+    time: str | None
+    chunk: str | None
+    indexes: list[str]
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        return sql.Identifier(self.schema, self.name)
+
+
+def hypertables(conn: psycopg.Connection, schemas: Sequence[str]) -> list[Hypertable]:
+    """Hypertables and continuous aggregates in these schemas, by name."""
+    if extension_schema(conn) is None:
+        return []
+    found = conn.execute(_FOUND, {"schemas": list(schemas)}).fetchall()
+    return [
+        Hypertable(schema, name, list(zip(names, types, strict=True)), time, chunk, indexes)
+        for schema, name, names, types, time, chunk, indexes in found
+    ]
+
+
+def extension_schema(conn: psycopg.Connection) -> str | None:
+    """Where TimescaleDB's functions are in this database; None where it has not the extension."""
+    found = conn.execute(
+        "select n.nspname from pg_extension as e inner join pg_namespace as n "
+        "on e.extnamespace = n.oid where e.extname = 'timescaledb'"
+    ).fetchone()
+    return found[0] if found else None
+
+
+def make_hypertable(
+    conn: psycopg.Connection, table: sql.Identifier, time: str, chunk: str
+) -> sql.Composed:
+    """The statement that makes a hypertable of a table, whose rows move into chunks.
+
+    `chunk` is SQL. The functions are named with their schema: there may be no search path.
+    """
+    return sql.SQL(
+        "select {0}.create_hypertable({1}::regclass, {0}.by_range({2}, {3}), "
+        "create_default_indexes => false, migrate_data => true)"
+    ).format(
+        sql.Identifier(extension_schema(conn) or "public"),
+        sql.Literal(table.as_string(None)),
+        sql.Literal(time),
+        sql.SQL(chunk),
+    )
