@@ -35,7 +35,7 @@ def out_of_step(warehouse: Warehouse) -> list[OutOfStep]:
     calendar, segments = f"{market}.trading_calendar", f"{market}.adjustment_segments"
     looked: list[tuple[str, str, str, str, _Look]] = [
         (bars, adjusted, adjusted, "codes", _codes_of_one),
-        (minutes, five := f"{market}.kline_5m", five, "codes", _codes_of_one),
+        (minutes, five := f"{market}.kline_5m", five, "codes", _codes_of_minutes),
         (ticks, of_days := f"{intermediate}.int_ticks__days", of_days, "codes", _codes_of_one),
         (days, calendar, adjusted, "days", _days_of_one),
         (actions, segments, adjusted, "codes", _codes_adjusted_for_nothing),
@@ -74,6 +74,19 @@ def _codes_of_one(conn: psycopg.Connection, landed: str, built: str) -> list[str
     rows = conn.execute(
         f"select code from {first} as l full join {second} as b using (code) "
         "where l.code is null or b.code is null order by code".encode()
+    )
+    return [code for (code,) in rows]
+
+
+def _codes_of_minutes(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
+    """_codes_of_one, but for those of which only bars older than the oldest minute are left: they stay."""
+    codes = _codes_of_one(conn, landed, built)
+    rows = conn.execute(
+        "select code from unnest(%s::text[]) as c (code) where "
+        f"exists (select 1 from {landed} as l where l.code = c.code) "
+        f"or exists (select 1 from {built} as b where b.code = c.code "
+        f"and b.trade_date >= (select min(trade_date) from {landed})) order by 1".encode(),
+        (codes,),
     )
     return [code for (code,) in rows]
 

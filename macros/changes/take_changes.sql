@@ -17,10 +17,7 @@
             from ops.changes as c
             cross join unnest(c.dates) as days
             where
-                c.table_name = '{{ feed_name(name) }}'
-                and c.xid >= pg_snapshot_xmin('{{ seen }}')
-                and not pg_visible_in_snapshot(c.xid, '{{ seen }}')
-                and pg_visible_in_snapshot(c.xid, '{{ now }}')
+                {{ happened_between(name, seen, now) }}
             {{ 'union all' if not loop.last }}
             {% endfor %}
         )

@@ -21,14 +21,7 @@
     {%- endif -%}
     {%- set take = 'everything' -%}
     {%- if follows -%}
-        {%- set fingerprint = query_fingerprint(follows | string ~ settings_read()) -%}
-        {%- set cursor = run_query(
-            "select pg_current_snapshot()::text as now, (
-                select seen::text from ops.change_cursors
-                where reader = '" ~ this.schema ~ "." ~ this.identifier ~ "'
-                    and fingerprint = '" ~ fingerprint ~ "'
-            ) as seen"
-        ).rows[0] -%}
+        {%- set cursor = change_cursor(follows | string ~ settings_read()) -%}
         {%- if existing is not none and not should_full_refresh() -%}
             {%- set take = take_changes(sql, cursor['seen'], cursor['now']) -%}
         {%- endif -%}
@@ -53,16 +46,7 @@
         {%- call statement('main') -%} {{ upsert(target_relation, columns) }} {%- endcall -%}
         {%- do run_query("drop table differing") -%}
     {%- endif -%}
-    {%- if follows -%}
-        {%- do run_query(
-            "insert into ops.change_cursors (reader, seen, fingerprint) values ('"
-            ~ [this.schema ~ '.' ~ this.identifier, cursor['now'], fingerprint] | join("', '") ~ "')
-            on conflict (reader) do update set
-                seen = excluded.seen,
-                fingerprint = excluded.fingerprint,
-                moved_at = excluded.moved_at"
-        ) -%}
-    {%- endif -%}
+    {%- if follows -%}{%- do move_cursor(cursor) -%}{%- endif -%}
 
     {%- do persist_docs(target_relation, model) -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
@@ -74,14 +58,14 @@
 {#
     The temporary table differing: rows of the query that the table lacks or has otherwise, and, as
     is_gone, keys of the table that the query lacks; within what was taken. Found before anything is
-    written: an upsert that changes nothing still opens compressed chunks. meta.keeps is a condition on
-    `stored` under which a row stays as it is: what it was made of has been archived and dropped.
+    written: an upsert that changes nothing still opens compressed chunks. Rows of which nothing is left
+    that they were made of stay as they are (see rows_kept).
 #}
 {% macro differing(sql, target_relation, columns, take) -%}
     {%- set key = config.get('unique_key') -%}
     {%- set rest = columns | rejectattr('name', 'in', key) | list -%}
     {%- set by = (config.get('meta') or {}).get('by') -%}
-    {%- set keeps = (config.get('meta') or {}).get('keeps') -%}
+    {%- set keeps = rows_kept() -%}
     create temporary table differing on commit drop as
     select
         {% for c in columns -%}

@@ -1,10 +1,10 @@
 {#
     Drop a table or view that no longer fits its query; `why` says what of it. What reads it goes with
     it: by itself only where this run builds all of that again, else where --full-refresh asks for it; a
-    plain build stops and says so. A table with rows that meta.keeps (see incremental) stays: nothing
-    would make them again.
+    plain build stops and says so. One with rows that nothing would make again (see rows_kept) stays, but
+    where they are `carried` over.
 #}
-{% macro make_way(existing, why) -%}
+{% macro make_way(existing, why, carried=false) -%}
     {%- set built, models, schemas = [], [], [] -%}
     {%- for node in graph.nodes.values() -%}
         {%- do schemas.append(node.schema) -%}
@@ -37,17 +37,21 @@
     ").columns[0].values() -%}
     {%- set told = existing.schema ~ '.' ~ existing.identifier ~ " no longer fits its query ("
         ~ why ~ ") and has to be made anew" -%}
-    {%- set keeps = (config.get('meta') or {}).get('keeps') if existing.is_table -%}
+    {%- set outlives = (config.get('meta') or {}).get('outlives') -%}
+    {%- set keeps = rows_kept() if not carried and (existing.is_table or outlives) -%}
     {%- set kept = run_query(
-        "select count(*) from " ~ existing ~ " as stored where " ~ keeps
-    ).columns[0][0] if keeps else 0 -%}
-    {%- if kept -%}
+        "select count(*), min(" ~ told_day() ~ ") from " ~ existing ~ " as stored where " ~ keeps
+    ).rows[0] if keeps else [0] -%}
+    {%- if kept[0] and outlives -%}
         {{ exceptions.raise_compiler_error(
-            told ~ ", but " ~ kept ~ " of its rows were made of slots that are in the archive alone, and "
-            ~ "would be lost. Bring those back first: quotemill restore chain_intraday --since "
-            ~ run_query(
-                "select min(" ~ config.get('meta').by ~ ") from " ~ existing ~ " as stored where " ~ keeps
-            ).columns[0][0]
+            told ~ ", but " ~ kept[0] ~ " of its rows, from " ~ kept[1] ~ " on, were made of rows of "
+            ~ outlives ~ " that are gone, and would be lost. Copy those with "
+            ~ keeps | replace('stored.', '') ~ " to a table of your own and delete them here first."
+        ) }}
+    {%- elif kept[0] -%}
+        {{ exceptions.raise_compiler_error(
+            told ~ ", but " ~ kept[0] ~ " of its rows were made of slots that are in the archive alone, and "
+            ~ "would be lost. Bring those back first: quotemill restore chain_intraday --since " ~ kept[1]
         ) }}
     {%- endif -%}
     {%- if readers and not should_full_refresh() and readers | reject('in', built) | list -%}

@@ -7,7 +7,7 @@
         materialized='incremental',
         unique_key=['code', 'bar_end'],
         indexes=[{'columns': ['trade_date']}],
-        meta={'follows': {follows: 'day'}, 'by': 'bar_end'},
+        meta={'follows': {follows: 'day'}, 'by': 'bar_end', 'outlives': 'raw_tdx.kline_minute'},
     ) }}
     select
         code,

@@ -1,0 +1,48 @@
+{#
+    The oldest trading day in a landed table of minutes, or none where it holds no row. What ends on a
+    trading day ends on the same day in UTC, where chunks begin and end too. Of a hypertable its oldest
+    chunk is asked day by day: a compressed chunk tells a day that it has none of without being opened.
+#}
+{% macro oldest_day(table) -%}
+    {%- set name = table.split('.') -%}
+    {%- if not is_hypertable(table) -%}
+        {{ return(run_query("select min(trade_date) from " ~ table).rows[0][0]) }}
+    {%- endif -%}
+    {%- for chunk in run_query("
+        select
+            range_start at time zone 'UTC' as first_day,
+            range_end at time zone 'UTC' as end_day
+        from timescaledb_information.chunks
+        where hypertable_schema = '" ~ name[0] ~ "' and hypertable_name = '" ~ name[1] ~ "'
+        order by range_start
+    ") -%}
+        {%- set found = run_query("
+            select day::date
+            from generate_series(
+                '" ~ chunk['first_day'] ~ "'::timestamp,
+                '" ~ chunk['end_day'] ~ "'::timestamp - interval '1 day',
+                interval '1 day'
+            ) as day
+            where exists (
+                select 1 from " ~ table ~ "
+                where
+                    bar_end >= day at time zone 'UTC'
+                    and bar_end < (day + interval '1 day') at time zone 'UTC'
+                    and bar_end >= '" ~ chunk['first_day'] ~ "+00'
+                    and bar_end < '" ~ chunk['end_day'] ~ "+00'
+            )
+            order by day limit 1
+        ").rows -%}
+        {%- if found -%}{{ return(found[0][0]) }}{%- endif -%}
+    {%- endfor -%}
+    {{ return(none) }}
+{%- endmacro %}
+
+{# Whether a table, named with its schema, is a hypertable in this warehouse. #}
+{% macro is_hypertable(table) -%}
+    {%- set name = table.split('.') -%}
+    {{ return(timescale_edition() != 'none' and run_query(
+        "select 1 from timescaledb_information.hypertables
+        where hypertable_schema = '" ~ name[0] ~ "' and hypertable_name = '" ~ name[1] ~ "'"
+    ).rows | length > 0) }}
+{%- endmacro %}

@@ -1,0 +1,24 @@
+{#
+    What a landed minute is in our units, expressions by column: for the staging view, and for continuous
+    aggregates, which have to read the landed table itself.
+
+    The decoder of the service makes many hands of less than one: the turnover tells (see decoded_as_hands).
+#}
+{% macro minute_columns() -%}
+    {%- set columns = {} -%}
+    {%- for price in ['open', 'high', 'low', 'close'] -%}
+        {%- do columns.update({price: in_yuan(price)}) -%}
+    {%- endfor -%}
+    {%- do columns.update({
+        'volume_shares':
+            '100 * case when ' ~ is_decoded_minute() ~ ' then 0 else volume end',
+        'amount_cny': '(amount * 0.001)::numeric(20, 3)',
+        'is_price_only': 'amount is null',
+    }) -%}
+    {{ return(columns) }}
+{%- endmacro %}
+
+{# Whether the volume of a landed minute is the decoder's, by its turnover. #}
+{% macro is_decoded_minute() -%}
+    {{ decoded_as_hands('volume') }} and amount < 99 * low * volume
+{%- endmacro %}

@@ -1,0 +1,97 @@
+"""Minutes that were dropped by age take no bar with them."""
+
+from collections.abc import Callable
+from datetime import date, datetime
+
+import psycopg
+import pytest
+
+from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.raw import land, minute, session_minutes, touch, weekdays
+
+Dbt = Callable[..., Outcome]
+DAYS = weekdays(date(2024, 6, 3), 3)
+CODES = ("sh600000", "sz000002")
+ROLLUPS = ("-s", "kline_5m", "kline_15m", "kline_30m")
+pytestmark = pytest.mark.usefixtures("models")
+
+
+def land_day(conn: psycopg.Connection, day: date, price: str = "10") -> None:
+    ends = session_minutes(day)[:31]
+    land(conn, "kline_minute", [minute(code, end, price) for code in CODES for end in ends])
+
+
+def bars(conn: psycopg.Connection, length: int) -> dict[tuple[str, date], list[int]]:
+    """The highest price of each bar, by code and day."""
+    rows = conn.execute(
+        "select code, trade_date, array_agg(high::integer order by bar_end) "
+        f"from market.kline_{length}m group by 1, 2".encode()
+    )
+    return {(code, day): prices for code, day, prices in rows}
+
+
+@pytest.fixture
+def kept(conn: psycopg.Connection, dbt: Dbt) -> Dbt:
+    """Three days of two codes, built, and the minutes of the first day gone by age."""
+    for day in DAYS:
+        land_day(conn, day)
+    assert dbt("run", *ROLLUPS).success
+    conn.execute("delete from raw_tdx.kline_minute where trade_date <= %s", (DAYS[0],))
+    return dbt
+
+
+def expected(length: int) -> dict[tuple[str, date], list[int]]:
+    return {(code, day): [10] * (31 // length + 1) for code in CODES for day in DAYS}
+
+
+def test_bars_older_than_the_oldest_minute_stay(conn: psycopg.Connection, kept: Dbt) -> None:
+    # a change of all days of a code, and one of every code
+    touch(conn, "kline_minute", CODES[0])
+    late = datetime.fromisoformat(f"{DAYS[1]} 10:01+08")
+    land(conn, "kline_minute", [minute(CODES[0], late, "12")])
+    assert kept("run", *ROLLUPS).success
+    touch(conn, "kline_minute")
+    assert kept("run", *ROLLUPS).success
+
+    for length in (5, 15, 30):
+        want = expected(length)
+        want[CODES[0], DAYS[1]][30 // length] = 12
+        assert bars(conn, length) == want
+    assert kept("run", "--full-refresh", *ROLLUPS).success
+    for length in (5, 15, 30):
+        assert bars(conn, length).keys() == expected(length).keys()
+
+
+def test_bars_of_minutes_that_somebody_deleted_go(conn: psycopg.Connection, kept: Dbt) -> None:
+    conn.execute("delete from raw_tdx.kline_minute where code = %s", (CODES[0],))
+    touch(conn, "kline_minute", CODES[0])
+
+    assert kept("run", *ROLLUPS).success
+
+    # but for those of days of which nothing is left of any code
+    gone = {(CODES[0], day) for day in DAYS[1:]}
+    for length in (5, 15, 30):
+        assert bars(conn, length).keys() == expected(length).keys() - gone
+
+
+def test_without_a_minute_every_bar_stays(conn: psycopg.Connection, kept: Dbt) -> None:
+    conn.execute("truncate raw_tdx.kline_minute")
+    touch(conn, "kline_minute")
+
+    assert kept("run", *ROLLUPS).success
+
+    assert bars(conn, 5) == expected(5)
+
+
+def test_a_table_with_such_bars_is_not_made_anew(conn: psycopg.Connection, kept: Dbt) -> None:
+    conn.execute(
+        "do $$ begin execute (select 'alter table market.kline_5m drop constraint ' || conname "
+        "from pg_constraint where conrelid = 'market.kline_5m'::regclass and contype = 'p'); end $$"
+    )
+
+    outcome = kept("run", "--full-refresh", *ROLLUPS)
+
+    assert not outcome.success
+    for part in ("key code, bar_end", "14 of its rows", "raw_tdx.kline_minute", "2024-06-04"):
+        assert part in outcome.error
+    assert bars(conn, 5) == expected(5)
