@@ -17,10 +17,12 @@ from loaders.warehouse import restore as restores
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.embedded.binaries import client_tool
 from loaders.warehouse.postgres import allow_embedded, open_warehouse
+from orchestration.cli import upgrade_timescale
 
 app = typer.Typer(
     help="Start, stop, look at, dump, restore and remove the warehouse.", no_args_is_help=True
 )
+app.add_typer(upgrade_timescale.app, name="upgrade-timescale")
 _File = Annotated[Path, typer.Argument(help="File of a dump.")]
 
 

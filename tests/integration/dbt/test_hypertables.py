@@ -1,12 +1,15 @@
 """Hypertables are what meta.hypertable says of them, after every build, however dbt was called."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from loaders.settings import load_settings
 from loaders.warehouse.postgres import Warehouse
+from orchestration.upgrade_timescale import declared, rollback, upgrade
 from tests.integration.dbt.conftest import Outcome
 
 Dbt = Callable[..., Outcome]
@@ -74,3 +77,31 @@ def test_a_build_applies_the_settings_and_those_that_changed_since(
         conn.execute(f"select add_retention_policy('{MINUTES}', interval '10 years')")
     assert dbt("run-operation", "apply_hypertables").success
     assert settings_of(conn, edition) == wanted
+
+
+@pytest.mark.parametrize("edition", ["apache"], indirect=True)
+def test_plain_tables_become_what_the_yaml_says(
+    edition: str,
+    warehouse: Warehouse,
+    conn: psycopg.Connection,
+    dbt: Dbt,
+    quick_builds: None,
+    tmp_path: Path,
+) -> None:
+    settings = load_settings(
+        {"QUOTEMILL_WAREHOUSE_URL": warehouse.url, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
+    )
+    tables = declared(settings, warehouse)
+    rollback(settings, warehouse, tables, lambda text: None)
+    assert [table.qualified for table in tables if table.qualified == MINUTES] == [MINUTES]
+    conn.execute(
+        f"insert into {MINUTES} (code, bar_end, trade_date, source_label, open, high, low, close, "
+        "volume, source_route, fetched_at, is_final) select 'sh600000', timestamptz '2024-01-02' + "
+        "i * interval '1 day', date '2024-01-02' + i, '09:31', 1, 1, 1, 1, 1, 'test', now(), true "
+        "from generate_series(0, 99) as i"
+    )
+    done = upgrade(settings, warehouse, tables, lambda text: None)
+    assert MINUTES in [table.name for table in done.tables]
+    assert dbt(*ONE).success
+    assert settings_of(conn, edition) == {"chunk": "30 days"}
+    assert conn.execute(f"select count(*) from {MINUTES}").fetchone() == (100,)

@@ -1,0 +1,108 @@
+"""`quotemill warehouse upgrade-timescale`: plain tables become hypertables, and back."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loaders.cli import shell
+from loaders.cli.shell import JsonFlag
+from loaders.errors import UsageError
+from loaders.settings import load_settings
+
+if TYPE_CHECKING:
+    from orchestration.upgrade_timescale import Conversion
+
+app = typer.Typer()
+_File = Annotated[
+    Path | None,
+    typer.Option("--file", help="Where the backup goes; by default below QUOTEMILL_HOME/backups."),
+]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell which tables it would be.")]
+_Yes = Annotated[bool, typer.Option("--yes", help="Convert without asking.")]
+
+
+@app.callback(invoke_without_command=True)
+def upgrade_command(
+    context: typer.Context,
+    file: _File = None,
+    dry_run: _DryRun = False,
+    yes: _Yes = False,
+    json: JsonFlag = False,
+) -> None:
+    """Make hypertables of the plain tables that are meant to be such, on a server with TimescaleDB.
+
+    Writes a backup first and reads it back, then converts table by table. Each is one transaction, compared row
+    by row before and after, in which nobody else reads or writes it: what was interrupted is as it was, and
+    running again does the rest. Views on the tables stay. `rollback` makes plain tables again.
+
+    Example: quotemill warehouse upgrade-timescale --dry-run
+    """
+    if context.invoked_subcommand is None:
+        _convert("upgrade", "hypertables", file, dry_run, yes, json)
+
+
+@app.command("rollback")
+def rollback_command(
+    file: _File = None,
+    dry_run: _DryRun = False,
+    yes: _Yes = False,
+    json: JsonFlag = False,
+) -> None:
+    """Make plain tables of hypertables and continuous aggregates, with the rows that they hold by now.
+
+    Backs up, converts and compares as the upgrade does.
+
+    Example: quotemill warehouse upgrade-timescale rollback --yes
+    """
+    _convert("rollback", "plain tables", file, dry_run, yes, json)
+
+
+def _convert(
+    verb: str, target: str, file: Path | None, dry_run: bool, yes: bool, json: bool
+) -> None:
+    from loaders.cli.progress import reporter
+    from loaders.engine.load import prepare_warehouse
+    from orchestration import upgrade_timescale
+
+    settings = load_settings()
+    shell.start_logs(settings)
+    convert: Callable[..., Conversion] = getattr(upgrade_timescale, verb)
+    with reporter() as shown:
+        warehouse = prepare_warehouse(settings, shown)
+        tables = upgrade_timescale.declared(settings, warehouse)
+        planned = convert(settings, warehouse, tables, shown.line, dry_run=True)
+    if planned.tables and not (dry_run or yes):
+        if not sys.stdin.isatty():
+            raise UsageError(
+                f"this makes {target} of {len(planned.tables)} tables",
+                hint="--dry-run names them, --yes converts without asking",
+            )
+        _print(planned, target)
+        typer.confirm("Back up, then convert?", abort=True, err=True)
+    result = planned
+    if planned.tables and not dry_run:
+        with reporter() as shown:
+            result = convert(settings, warehouse, tables, shown.line, file=file)
+    if json:
+        shell.print_json(result.as_json())
+    else:
+        _print(result, target)
+
+
+def _print(result: "Conversion", target: str) -> None:
+    for table in result.tables:
+        size = f"{table.size_bytes / 1e6:,.1f} MB"
+        if table.hash is None:
+            typer.echo(f"{table.name}: about {table.rows:,} rows, {size}")
+        else:
+            typer.echo(f"{table.name}: {table.rows:,} rows, {table.seconds:.0f} s")
+    for name in result.left:
+        typer.echo(f"{name}: stays")
+    if not result.tables:
+        typer.echo(f"nothing to do: all are {target} already")
+    elif result.backup:
+        typer.echo(f"backup: {result.backup}")
+        typer.echo("next: quotemill build, which applies chunk sizes and compression")

@@ -1,0 +1,307 @@
+"""Plain tables become hypertables and plain again: the same rows, keys, grants and readers."""
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from typer.testing import CliRunner
+
+from loaders.errors import LockHeldError, QuotemillError, SettingsError, UsageError
+from loaders.settings import Settings
+from loaders.warehouse import conversion
+from loaders.warehouse.content import Content, content
+from loaders.warehouse.ownership import claim_schemas
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.restore import restore
+from orchestration import upgrade_timescale
+from orchestration.cli.upgrade_timescale import app
+from orchestration.upgrade_timescale import Conversion, Declared, rollback, upgrade
+from tests.integration.warehouse.conftest import settings_for
+
+DatabaseOf = Callable[..., str]
+MINUTES = Declared("raw_tdx", "kline_minute", "bar_end", "interval '1 month'", ())
+DAYS = Declared("market", "kline_daily", "trade_date", "interval '1 year'", ("code", "trade_date"))
+ROLLED_UP = Declared("market", "kline_5m", None, "", ("code", "bar_end"))
+TABLES = [DAYS, ROLLED_UP, MINUTES]
+READERS = ("market.kline_minute_raw", "mine.report", "mine.of_view")
+
+
+@pytest.fixture
+def edition() -> str:
+    return "apache"
+
+
+@pytest.fixture
+def settings(edition: str, database_of: DatabaseOf, tmp_path: Path) -> Settings:
+    return settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=database_of(edition))
+
+
+@pytest.fixture
+def warehouse(settings: Settings) -> Warehouse:
+    """Two plain tables of ours, with readers of ours and of somebody else."""
+    made = open_warehouse(settings)
+    with made.connect(autocommit=True) as conn:
+        claim_schemas(conn, ["raw_tdx", "market"])
+        for statement in (
+            "create table raw_tdx.kline_minute (code text, bar_end timestamptz, close bigint "
+            "not null, primary key (code, bar_end))",
+            "create index kline_minute_bar_end_idx on raw_tdx.kline_minute (bar_end)",
+            "comment on table raw_tdx.kline_minute is 'it''s raw'",
+            "insert into raw_tdx.kline_minute select 'sh' || k, timestamptz '2024-01-01' + "
+            "i * interval '5 hours', i from generate_series(1, 5) as k, generate_series(1, 400) as i",
+            "create table market.kline_daily (code text, trade_date date, close numeric(18, 3), "
+            "primary key (code, trade_date))",
+            "insert into market.kline_daily select 'sh1', date '2020-01-01' + i, i / 7.0 "
+            "from generate_series(1, 900) as i",
+            "create view market.kline_minute_raw as select * from raw_tdx.kline_minute",
+            "create schema mine",
+            "create view mine.report with (security_barrier = true) as "
+            "select code, max(close) as high from raw_tdx.kline_minute group by code",
+            "create view mine.of_view as select count(*) from market.kline_minute_raw",
+        ):
+            conn.execute(statement.encode())
+    return made
+
+
+@pytest.fixture
+def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
+    with warehouse.connect(autocommit=True) as connection:
+        yield connection
+
+
+def silent(text: str) -> None: ...
+
+
+def contents(conn: psycopg.Connection) -> dict[str, Content]:
+    tables = [MINUTES.qualified, DAYS.qualified, *READERS]
+    return {name: content(conn, sql.Identifier(*name.split("."))) for name in tables}
+
+
+def readers(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
+    """Views by name, number and options: who reads them notices nothing."""
+    return conn.execute(
+        "select oid::regclass::text, oid, reloptions from pg_class where oid = any(%s::regclass[])",
+        (list(READERS),),
+    ).fetchall()
+
+
+def shape(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
+    return conn.execute(
+        "select indexdef from pg_indexes where tablename in ('kline_minute', 'kline_daily') "
+        "union all select obj_description('raw_tdx.kline_minute'::regclass) "
+        "union all select format('%s %s %s', grantee, privilege_type, is_grantable) "
+        "from information_schema.table_privileges where table_name = 'kline_minute' order by 1"
+    ).fetchall()
+
+
+def hypertables(conn: psycopg.Connection) -> list[str]:
+    found = conn.execute(
+        "select hypertable_schema || '.' || hypertable_name "
+        "from timescaledb_information.hypertables order by 1"
+    )
+    return [name for (name,) in found]
+
+
+def test_an_upgrade_changes_nothing_that_anybody_reads(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    before, seen, made = contents(conn), readers(conn), shape(conn)
+    planned = upgrade(settings, warehouse, TABLES, silent, dry_run=True)
+    assert hypertables(conn) == []
+    done = upgrade(settings, warehouse, TABLES, silent)
+
+    assert hypertables(conn) == [DAYS.qualified, MINUTES.qualified]
+    assert [table.name for table in done.tables] == [table.name for table in planned.tables]
+    assert [Content(t.rows, t.hash or 0) for t in done.tables] == [
+        before[DAYS.qualified],
+        before[MINUTES.qualified],
+    ]
+    assert (contents(conn), readers(conn), shape(conn)) == (before, seen, made)
+    again = upgrade(settings, warehouse, TABLES, silent)
+    assert (again.tables, again.backup) == ((), None)
+    assert again.left == (DAYS.qualified, MINUTES.qualified)
+
+
+def test_the_backup_holds_what_was_there(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection, warehouse_dsn: str
+) -> None:
+    before = contents(conn)
+    done = upgrade(settings, warehouse, TABLES, silent)
+    assert done.backup is not None
+    assert done.backup.parent == settings.home / "backups"
+    plain = Warehouse(warehouse_dsn, "test", False, "market", None, "test", settings.home)
+    restore(plain, done.backup, clean=False)
+    with plain.connect() as restored:
+        assert content(restored, MINUTES.identifier) == before[MINUTES.qualified]
+
+
+@pytest.mark.parametrize("edition", ["apache", "tsl"])
+def test_a_rollback_keeps_what_came_since(
+    edition: str, settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    role = sql.Identifier(f"reader_{secrets.token_hex(4)}")
+    conn.execute(sql.SQL("create role {}").format(role))
+    conn.execute(sql.SQL("grant select on raw_tdx.kline_minute to {}").format(role))
+    seen, made = readers(conn), shape(conn)
+    upgrade(settings, warehouse, TABLES, silent)
+    conn.execute("insert into raw_tdx.kline_minute values ('sz1', '2025-01-01', 1)")
+    if edition == "tsl":
+        conn.execute(
+            "create materialized view market.kline_5m with (timescaledb.continuous) as "
+            "select code, time_bucket('1 day', bar_end) as bar_end, max(close) as high "
+            "from raw_tdx.kline_minute group by 1, 2 with no data"
+        )
+        conn.execute("call refresh_continuous_aggregate('market.kline_5m', null, '2024-02-01')")
+        conn.execute("create view mine.of_aggregate as select * from market.kline_5m")
+        conn.execute(
+            "alter table raw_tdx.kline_minute set (timescaledb.compress, "
+            "timescaledb.compress_segmentby = 'code')"
+        )
+        conn.execute("select compress_chunk(c) from show_chunks('raw_tdx.kline_minute') as c")
+        rolled_up = content(conn, ROLLED_UP.identifier)
+    before = contents(conn)
+
+    done = rollback(settings, warehouse, TABLES, silent)
+    assert hypertables(conn) == []
+    assert (contents(conn), readers(conn), shape(conn)) == (before, seen, made)
+    if edition == "tsl":
+        assert done.tables[0].name == ROLLED_UP.qualified
+        assert content(conn, ROLLED_UP.identifier) == rolled_up
+        assert content(conn, sql.Identifier("mine", "of_aggregate")) == rolled_up
+        conn.execute(
+            "insert into market.kline_5m select * from market.kline_5m on conflict do nothing"
+        )
+    conn.execute("drop owned by " + role.as_string(None))
+    conn.execute("drop role " + role.as_string(None))
+
+
+def test_a_partitioned_table_is_replaced_under_its_readers(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    for statement in (
+        "create table raw_tdx.parts (code text, bar_end timestamptz, primary key (code, bar_end)) "
+        "partition by range (bar_end)",
+        "create table raw_tdx.parts_1 partition of raw_tdx.parts for values "
+        "from ('2024-01-01') to ('2024-02-01')",
+        "create index parts_bar_end_idx on raw_tdx.parts (bar_end)",
+        "insert into raw_tdx.parts values ('sh1', '2024-01-03'), ('sh2', '2024-01-04')",
+        "create view mine.of_parts as select * from raw_tdx.parts",
+    ):
+        conn.execute(statement.encode())
+    parts = Declared("raw_tdx", "parts", "bar_end", "interval '1 month'", ())
+    before = content(conn, sql.Identifier("mine", "of_parts"))
+    upgrade(settings, warehouse, [parts], silent)
+
+    assert hypertables(conn) == ["raw_tdx.parts"]
+    assert content(conn, sql.Identifier("mine", "of_parts")) == before
+    indexes = conn.execute("select indexname from pg_indexes where tablename = 'parts'").fetchall()
+    assert sorted(indexes) == [("parts_bar_end_idx",), ("parts_pkey",)]
+
+
+def test_what_was_interrupted_is_as_it_was_and_can_be_run_again(
+    settings: Settings,
+    warehouse: Warehouse,
+    conn: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, convert = contents(conn), conversion.to_hypertable
+
+    def cut_short(session: psycopg.Connection, table: sql.Identifier, *rest: str) -> Content:
+        if table == MINUTES.identifier:  # the connection is lost right before its end
+            compared = conversion.content
+
+            def lost(own: psycopg.Connection, one: sql.Identifier) -> Content:
+                if hypertables(own) == [DAYS.qualified, MINUTES.qualified]:
+                    pid = own.info.backend_pid
+                    conn.execute("select pg_terminate_backend(%s, 10000)", (pid,))
+                return compared(own, one)
+
+            monkeypatch.setattr(conversion, "content", lost)
+        return convert(session, table, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(conversion, "to_hypertable", cut_short)
+        with pytest.raises(psycopg.OperationalError):
+            upgrade(settings, warehouse, TABLES, silent)
+    monkeypatch.undo()
+    assert hypertables(conn) == [DAYS.qualified]
+    assert contents(conn) == before
+
+    done = upgrade(settings, warehouse, TABLES, silent)
+    assert [table.name for table in done.tables] == [MINUTES.qualified]
+    assert contents(conn) == before
+
+
+def test_a_difference_is_never_committed(
+    warehouse: Warehouse, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = iter([Content(2, 7), Content(2, 8)])
+    monkeypatch.setattr(conversion, "content", lambda *_: next(found))
+    with pytest.raises(QuotemillError, match="left as it was"):
+        conversion.to_hypertable(conn, MINUTES.identifier, "bar_end", "interval '1 month'")
+    assert hypertables(conn) == []
+
+
+def test_a_table_in_use_is_left_alone(
+    warehouse: Warehouse, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversion, "_PATIENCE", "10ms")
+    with warehouse.connect() as reader:
+        reader.execute("select 1 from raw_tdx.kline_minute limit 1")
+        with pytest.raises(LockHeldError, match="in use"):
+            conversion.to_hypertable(conn, MINUTES.identifier, "bar_end", "interval '1 month'")
+    assert hypertables(conn) == []
+
+
+def test_a_key_without_the_time_and_a_materialized_view_stop_it(
+    warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    conn.execute("create table raw_tdx.odd (code text primary key, bar_end timestamptz not null)")
+    with pytest.raises(SettingsError, match="bar_end"):
+        conversion.to_hypertable(
+            conn, sql.Identifier("raw_tdx", "odd"), "bar_end", "interval '1 d'"
+        )
+    conversion.to_hypertable(conn, MINUTES.identifier, "bar_end", "interval '1 month'")
+    conn.execute("create materialized view mine.kept as select * from raw_tdx.kline_minute")
+    with pytest.raises(SettingsError, match=r"mine\.kept"):
+        conversion.to_plain(conn, MINUTES.identifier, ())
+    assert hypertables(conn) == [MINUTES.qualified]
+
+
+def test_plain_postgresql_has_nothing_to_upgrade(warehouse_dsn: str, tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=warehouse_dsn)
+    with pytest.raises(SettingsError, match="no TimescaleDB") as caught:
+        upgrade(settings, open_warehouse(settings), TABLES, silent)
+    assert caught.value.exit_code == 3
+
+
+def test_the_command_plans_asks_and_answers_in_json(
+    warehouse: Warehouse,
+    settings: Settings,
+    conn: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
+    monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", warehouse.url)
+    monkeypatch.setattr(upgrade_timescale, "declared", lambda *_: [DAYS])
+    runner = CliRunner()
+
+    plan = runner.invoke(app, ["--dry-run"])
+    assert DAYS.qualified in plan.stdout
+    assert isinstance(runner.invoke(app, []).exception, UsageError)
+    assert hypertables(conn) == []
+    answer = json.loads(runner.invoke(app, ["--yes", "--json"]).stdout)
+    assert answer["tables"][0]["rows"] == 900
+    assert Path(answer["backup"]).is_file()
+    assert hypertables(conn) == [DAYS.qualified]
+    back = runner.invoke(app, ["rollback", "--yes", "--file", str(tmp_path / "b.dump")])
+    assert back.exit_code == 0, back.output
+    assert hypertables(conn) == []
+    assert isinstance(rollback(settings, warehouse, [DAYS], silent), Conversion)
