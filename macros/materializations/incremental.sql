@@ -93,22 +93,6 @@
         {%- endif %})
 {%- endmacro %}
 
-{# By literal keys: a join would open every compressed chunk of a hypertable. #}
-{% macro delete_gone(target_relation) -%}
-    {%- set key = config.get('unique_key') -%}
-    do $delete$
-    declare
-        gone record;
-    begin
-        for gone in select * from differing where is_gone loop
-            execute 'delete from {{ target_relation }} where
-                {% for c in key %}{{ c }} = ${{ loop.index }}{{ ' and ' if not loop.last }}{% endfor %}'
-            using {% for c in key %}gone.{{ c }}{{ ', ' if not loop.last }}{% endfor %};
-        end loop;
-    end
-    $delete$
-{%- endmacro %}
-
 {% macro upsert(target_relation, columns) -%}
     {%- set key = config.get('unique_key') -%}
     {%- set names = columns | map(attribute='name') | list -%}
