@@ -241,7 +241,7 @@ def database_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
         source = conninfo_to_dict(template)["dbname"] if template else "template0"
         with psycopg.connect(server, autocommit=True) as conn:
             conn.execute(f'drop database if exists "{name}" with (force)'.encode())
-            conn.execute(f'create database "{name}" template "{source}"'.encode())
+            conn.execute(f'create database "{name}" template "{source}" strategy file_copy'.encode())
         url = _url(server, name)
         if edition != "none" and not template:
             with psycopg.connect(url, autocommit=True) as conn:

@@ -31,6 +31,7 @@ def contents(
         f"select date, underlying, exchange, {content.sql_sums(schema)} "
         f"from ({view.query(warehouse)}) as rows group by 1, 2, 3"
     )
+    _join_by_hash(conn)
     found = conn.execute(query.encode(), {"day": day, "symbols": list(symbols)})
     return {(row[0], row[1], row[2]): content.of_sums(*row[3:]) for row in found}
 
@@ -51,6 +52,7 @@ def not_given_back(
         f"({', '.join(f'r.{name}' for name in names)}) "
         f"is distinct from ({', '.join(f'v.{view.in_file(name)}' for name in names)})) group by 1"
     )
+    _join_by_hash(conn)
     return dict(conn.execute(query.encode(), {"day": day, "symbols": list(symbols)}).fetchall())
 
 
@@ -73,6 +75,7 @@ def partitions(
         f"copy (select {columns} from ({view.query(warehouse)}) as rows order by {order}) "
         "to stdout (format csv)"
     )
+    _join_by_hash(conn)
     # a server may be set to write them otherwise
     conn.execute("set local datestyle = 'ISO'")
     conn.execute("set local extra_float_digits = 1")
@@ -88,6 +91,12 @@ def partitions(
                 held.append(batch.slice(begin, end - begin).select(schema.names).cast(schema))
     if place is not None:
         yield place, pa.concat_tables(held)
+
+
+def _join_by_hash(conn: psycopg.Connection) -> None:
+    """For the rest of the transaction: of a day younger than its statistics the planner expects one row, and
+    would compare each row of a table with each of the others."""
+    conn.execute("set local enable_nestloop = off")
 
 
 def _batches(copy: psycopg.Copy, schema: pa.Schema) -> Iterator[pa.Table]:

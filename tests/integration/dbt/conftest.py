@@ -124,14 +124,15 @@ def _option_days() -> dict[str, str]:
 
 @pytest.fixture
 def option_days(
+    request: pytest.FixtureRequest,
     _option_days: dict[str, str],
-    models: str,
     new_database: Callable[..., str],
     dbt_on: Callable[[Warehouse], Callable[..., Outcome]],
     tmp_path: Path,
 ) -> str:
     """The URL of a warehouse with all of it built, and the days of tests.integration.dbt.option_days."""
     if not _option_days:
+        models = request.getfixturevalue("models")
         made = prepared(models, tmp_path)
         with made.connect(autocommit=True) as conn:
             land_option_days(conn)

@@ -19,7 +19,7 @@ from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import restore as restoring
 from orchestration.archive.closed import mark_changed
 from orchestration.archive.content import content, of_sums, sql_sums
-from orchestration.archive.rows import _batches
+from orchestration.archive.rows import _batches, not_given_back
 from orchestration.archive.views import find
 from tests.conftest import DBT_DATABASE
 from tests.integration.dbt.conftest import Outcome
@@ -238,6 +238,21 @@ def test_fewer_rows_than_were_archived_replace_nothing(
             for day in ("2026-11-24", "2026-11-25")
         ]
     assert read(folder, "chain_intraday").num_rows == 14 * 14
+
+
+def test_rows_of_a_day_without_statistics_are_compared_once(
+    days: psycopg.Connection, warehouse: Warehouse
+) -> None:
+    [(stored,)] = days.execute("select count(*) from raw_ib.chain_snapshot").fetchall()
+    read = (
+        "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables "
+        "where relid = 'raw_ib.chain_snapshot'::regclass"
+    )
+    with warehouse.connect() as conn:
+        of_day = (conn, warehouse, find("chain_intraday"), TUESDAY.day, ["AAPL", "BRK B"])
+        assert not_given_back(*of_day) == {}
+        # the landed rows, the view's, and what files have beside it
+        assert conn.execute(read.encode()).fetchall()[0][0] <= 3 * stored
 
 
 def test_a_view_that_no_longer_shows_what_was_landed_is_refused(
