@@ -241,7 +241,11 @@ def database_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
         source = conninfo_to_dict(template)["dbname"] if template else "template0"
         with psycopg.connect(server, autocommit=True) as conn:
             conn.execute(f'drop database if exists "{name}" with (force)'.encode())
-            conn.execute(f'create database "{name}" template "{source}" strategy file_copy'.encode())
+            # half the time of the other way, where a checkpoint waits for no disk
+            strategy = "wal_log" if edition == "tsl" else "file_copy"
+            conn.execute(
+                f'create database "{name}" template "{source}" strategy {strategy}'.encode()
+            )
         url = _url(server, name)
         if edition != "none" and not template:
             with psycopg.connect(url, autocommit=True) as conn:
