@@ -1,0 +1,158 @@
+"""Plain PostgreSQL and both editions of TimescaleDB: the same rows, in the same objects at every build,
+however it was called."""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders.settings import load_settings
+from loaders.warehouse.postgres import Warehouse
+from orchestration.build import build
+from tests.conftest import DBT_DATABASE
+from tests.integration.dbt.conftest import NO_TESTS, Outcome, prepared
+from tests.integration.dbt.raw import (
+    action,
+    bar,
+    land,
+    minute,
+    security,
+    session_minutes,
+    touch,
+    trading_day,
+    weekdays,
+)
+
+DAYS = weekdays(date(2024, 5, 27), 8)  # over the border of two chunks
+CODES = ("sh600000", "sz000002")
+SCHEMAS = ["raw_tdx", "market", "quotemill_staging", "quotemill_intermediate"]
+# every table that minutes and days of stocks get into
+MINUTES = ("+kline_60m", "kline_minute_raw", "+kline_minute_qfq")
+SELECTED = ("--select", *MINUTES, "+kline_weekly_qfq", "+kline_monthly_qfq", *NO_TESTS)
+COMPRESS = """
+    select compress_chunk(format('%I.%I', chunk_schema, chunk_name)::regclass)
+    from timescaledb_information.chunks where hypertable_schema = 'raw_tdx'
+"""
+Rows = dict[str, list[str]]
+
+
+def noon(day: date, clock: str) -> datetime:
+    return datetime.fromisoformat(f"{day} {clock}+08:00")
+
+
+def first_days(conn: psycopg.Connection) -> None:
+    land(conn, "security", [security(code) for code in CODES])
+    land(conn, "trading_day", [trading_day(day) for day in DAYS[:6]])
+    land(conn, "kline_daily", [bar(code, day, "10") for code in CODES for day in DAYS[:6]])
+    land(conn, "corporate_action", [action(CODES[0], DAYS[3], cash_per10_yuan="1.3")])
+    ends = [end for day in DAYS[3:6] for end in session_minutes(day)]
+    land(conn, "kline_minute", [minute(code, end, "10") for code in CODES for end in ends[:-60]])
+    # a day with both labels of noon
+    land(conn, "kline_minute", [minute(CODES[0], noon(DAYS[4], "13:00"), "10.5")])
+
+
+def late_and_corrected(conn: psycopg.Connection) -> None:
+    late = [minute(code, end, "11") for code in CODES for end in session_minutes(DAYS[5])[-60:]]
+    land(conn, "kline_minute", late)
+    land(conn, "kline_minute", [minute(CODES[1], noon(DAYS[3], "09:33"), "12", amount=None)])
+    land(conn, "kline_daily", [bar(CODES[1], DAYS[1], "9.5"), bar(CODES[0], DAYS[0], "10.2")])
+    land(conn, "corporate_action", [action(CODES[1], DAYS[5], bonus_total_per10="2")])
+
+
+def gone_and_new(conn: psycopg.Connection) -> None:
+    gone = (noon(DAYS[4], "10:01"), noon(DAYS[4], "10:05"))
+    conn.execute(
+        "delete from raw_tdx.kline_minute where code = %s and bar_end between %s and %s",
+        (CODES[1], *gone),
+    )
+    touch(conn, "kline_minute", CODES[1])
+    land(conn, "trading_day", [trading_day(day) for day in DAYS[6:]])
+    land(conn, "kline_daily", [bar(code, day, "8.8") for code in CODES for day in DAYS[6:]])
+    ends = [end for day in DAYS[6:] for end in session_minutes(day)]
+    land(conn, "kline_minute", [minute(CODES[0], end, "8.8") for end in ends])
+
+
+def contents(conn: psycopg.Connection) -> Rows:
+    """The rows of every relation of the market, but of the feed, which tells of moments."""
+    names = conn.execute(
+        "select relname from pg_class where relnamespace = 'market'::regnamespace "
+        "and relkind in ('r', 'p', 'v', 'm') and relname <> 'changes' order by 1"
+    ).fetchall()
+    return {
+        name: [row for (row,) in conn.execute(f"select t::text from market.{name} as t order by 1")]
+        for (name,) in names
+    }
+
+
+def objects(conn: psycopg.Connection, edition: str) -> list[tuple[Any, ...]]:
+    """What the builds made, each with its oid, and the policies, each with its number."""
+    made = conn.execute(
+        "select relnamespace::regnamespace::text, relname, relkind, oid from pg_class "
+        "where relnamespace::regnamespace::text = any(%s) order by 1, 2",
+        (SCHEMAS,),
+    ).fetchall()
+    if edition != "none":
+        made += conn.execute(
+            "select hypertable_schema::text, hypertable_name, proc_name, job_id "
+            "from timescaledb_information.jobs where hypertable_name is not null order by 4"
+        ).fetchall()
+    return made
+
+
+@pytest.fixture
+def played(
+    database_of: Callable[..., str],
+    dbt_on: Callable[[Warehouse], Callable[..., Outcome]],
+    quick_builds: None,
+    tmp_path: Path,
+) -> Callable[[str], list[Rows]]:
+    """Play the steps on an edition, with builds by both commands, each of which finds the objects of the
+    first; what is there after each step."""
+
+    def play(edition: str) -> list[Rows]:
+        home = tmp_path / edition
+        home.mkdir()
+        made = prepared(database_of(edition, DBT_DATABASE), home)
+        environment = {"QUOTEMILL_WAREHOUSE_URL": made.url, "QUOTEMILL_HOME": str(home)}
+        settings = load_settings(environment, cwd=home)
+
+        def plain_dbt() -> None:
+            outcome = dbt_on(made)("build", *SELECTED)
+            assert outcome.success, outcome.error
+
+        def quotemill() -> None:
+            result = build(settings, made, lambda text: None, arguments=SELECTED)
+            assert result is not None
+            assert result.succeeded, result.failures
+
+        after, first = list[Rows](), list[Any]()
+        with made.connect(autocommit=True) as conn:
+            for step, commands in (
+                (first_days, (plain_dbt, quotemill)),
+                (late_and_corrected, (quotemill,)),
+                (gone_and_new, (plain_dbt,)),
+            ):
+                step(conn)
+                for command in commands:
+                    command()
+                    first = first or objects(conn, edition)
+                    assert objects(conn, edition) == first
+                if edition == "tsl":
+                    conn.execute(COMPRESS)
+                after.append(contents(conn))
+        return after
+
+    return play
+
+
+@pytest.mark.parametrize("edition", ["apache", "tsl"])
+def test_both_editions_make_the_rows_of_plain_postgresql_in_the_same_objects_at_every_build(
+    edition: str, played: Callable[[str], list[Rows]]
+) -> None:
+    theirs, plain = played(edition), played("none")
+
+    assert theirs == plain
+    assert [len(rows["kline_5m"]) for rows in plain] == [264, 288, 383]
