@@ -29,10 +29,7 @@
     {%- do run_query("drop view quotemill_probe") -%}
 
     {%- if existing is none -%}
-        {%- call statement('main') -%}
-            {{ get_create_table_as_sql(False, target_relation, sql) }}
-        {%- endcall -%}
-        {%- do create_indexes(target_relation) -%}
+        {%- do fill_new_table(target_relation, sql) -%}
         {%- do run_query(
             "insert into ops.changes (table_name) values ('" ~ this.schema ~ "." ~ this.identifier ~ "')"
         ) -%}

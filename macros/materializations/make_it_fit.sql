@@ -1,16 +1,7 @@
 {# A temporary view of the query, with the types of its contract, for PostgreSQL to tell about. #}
 {% macro make_probe(sql) -%}
-    {%- set typed = [] -%}
-    {%- if config.get('contract').enforced -%}
-        {%- do get_assert_columns_equivalent(sql) -%}
-        {%- for column in model.columns.values() -%}
-            {%- do typed.append(column.name ~ '::' ~ column.data_type) -%}
-        {%- endfor -%}
-    {%- endif -%}
-    {%- do run_query(
-        "create temporary view quotemill_probe as select " ~ (typed | join(', ') or '*')
-        ~ " from (" ~ sql ~ ") as query"
-    ) -%}
+    {%- if config.get('contract').enforced -%}{%- do get_assert_columns_equivalent(sql) -%}{%- endif -%}
+    {%- do run_query("create temporary view quotemill_probe as " ~ as_contracted(sql)) -%}
 {%- endmacro %}
 
 {#

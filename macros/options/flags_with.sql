@@ -14,7 +14,7 @@
         ) as f (flag)
         where f.flag is not null
         order by 1
-    )
+    ) collate "default"
 {%- endmacro %}
 
 {# The closed list of flags: an unknown one is a finding. #}

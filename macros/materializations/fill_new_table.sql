@@ -1,0 +1,48 @@
+{#
+    Make the table of an incremental model out of the whole query: in the order and with the types of its
+    contract, then, in the same transaction, what the contract declares and the indexes. An insert has no
+    parallel plan, and to keep a key row by row costs more than to sort it once: docs/decisions/0010.
+#}
+{% macro fill_new_table(target_relation, sql) -%}
+    {%- call statement('main') -%}
+        create table {{ target_relation }} as {{ as_contracted(sql) }}
+    {%- endcall -%}
+    {%- do add_constraints(target_relation) -%}
+    {%- do create_indexes(target_relation) -%}
+    {#- what is built next of it is planned before autovacuum gets here -#}
+    {%- do run_query("analyze " ~ target_relation) -%}
+{%- endmacro %}
+
+{# The query with the columns of the model's contract, as it stands where none is enforced. #}
+{% macro as_contracted(sql) -%}
+    {%- set typed = [] -%}
+    {%- if config.get('contract').enforced -%}
+        {%- for column in model.columns.values() -%}
+            {%- do typed.append(column.name ~ '::' ~ column.data_type) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    select {{ typed | join(', ') or '*' }} from ({{ sql }}) as query
+{%- endmacro %}
+
+{# What the contract declares of a table that has its rows. A row that breaks it fails the model. #}
+{% macro add_constraints(relation) -%}
+    {%- set clauses = [] -%}
+    {%- if config.get('contract').enforced -%}
+        {%- for column in model.columns.values() -%}
+            {%- for constraint in column.constraints -%}
+                {%- if constraint.type != 'not_null' -%}
+                    {{ exceptions.raise_compiler_error(
+                        constraint.type ~ " of " ~ column.name ~ ": declare it among the model's constraints"
+                    ) }}
+                {%- endif -%}
+                {%- do clauses.append("alter column " ~ column.name ~ " set not null") -%}
+            {%- endfor -%}
+        {%- endfor -%}
+        {%- for constraint in adapter.render_raw_model_constraints(model.constraints) -%}
+            {%- do clauses.append("add " ~ constraint) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- if clauses -%}
+        {%- do run_query("alter table " ~ relation ~ " " ~ clauses | join(', ')) -%}
+    {%- endif -%}
+{%- endmacro %}
