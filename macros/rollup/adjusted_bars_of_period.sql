@@ -26,7 +26,7 @@
         (array_agg(open order by trade_date))[1] as open,
         max(high) as high,
         min(low) as low,
-        (array_agg(close order by trade_date desc))[1] as close,
+        (array_agg(close order by trade_date))[count(*)] as close,
         sum(volume_shares)::bigint as volume_shares,
         sum(amount_cny)::numeric(20, 3) as amount_cny,
         count(*)::integer as bar_count,

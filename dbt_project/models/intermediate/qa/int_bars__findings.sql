@@ -12,8 +12,14 @@
     },
 ) }}
 
+-- the landed numbers, read once in the order of their key: what may fail a check, by a wider rule
 with bars as (
-    select * from {{ changed(ref('kline_daily')) }}
+    select
+        *,
+        lag(trade_date) over code_bars as bar_date_before,
+        lag(close) over code_bars as close_before
+    from {{ changed(source('raw_tdx', 'kline_daily')) }}
+    window code_bars as (partition by code order by trade_date)
 ),
 
 -- read by index only: PostgreSQL would copy a table named twice
@@ -29,51 +35,73 @@ trading_calendar as not materialized (
     select * from {{ ref('trading_calendar') }}
 ),
 
+-- of the few that are left the checks are exact. changed days lie apart, so a bar without a neighbour of
+-- the trading day before is one of them
+suspects as materialized (
+    select
+        b.code,
+        b.trade_date
+    from bars as b
+    left join trading_calendar as c on b.trade_date = c.trade_date
+    where
+        b.bar_date_before is distinct from c.previous_trade_date
+        or abs(b.open - b.close_before) > b.close_before / 10
+        or b.high < greatest(b.open, b.low, b.close)
+        or b.low > least(b.open, b.high, b.close)
+        or b.low <= 0
+        or not {{ turnover_fits('volume') }}
+        or (b.code, b.trade_date) in (
+            select
+                s.code,
+                s.valid_from
+            from segments as s
+        )
+),
+
+-- offset 0 keeps the planner to one look-up for each
+suspect_bars as materialized (
+    select k.*
+    from suspects as s
+    cross join lateral (
+        select * from all_bars as b
+        where b.code = s.code and b.trade_date = s.trade_date
+        offset 0
+    ) as k
+),
+
 -- a day that was only published is no gap: nobody may have traded on it
 numbered_days as materialized (
     select
         trade_date,
-        previous_trade_date,
         count(*) filter (where is_served) over (order by trade_date) as served_number,
         is_served::integer as is_served
     from trading_calendar
 ),
 
--- a bar on a day that is none neither closes a gap nor sets a price
-trading_bars as (
-    select
-        b.*,
-        c.previous_trade_date,
-        c.served_number - c.is_served as served_before,
-        lag(b.trade_date) over (partition by b.code order by b.trade_date) as bar_date_before,
-        lag(b.close) over (partition by b.code order by b.trade_date) as close_before
-    from bars as b
-    inner join numbered_days as c on b.trade_date = c.trade_date
-),
-
--- a bar without a neighbour of the trading day before looks up the one before it: changed days lie
--- apart. the calendar is asked bar by bar: as a join it would be read in full for each code
+-- a bar on a day that is none neither closes a gap nor sets a price. the calendar is asked bar by bar:
+-- as a join it would be read in full for each code
 with_last_bar as (
     select
         b.*,
-        coalesce(p.trade_date, b.bar_date_before) as last_bar_date,
-        coalesce(p.close, b.close_before) as last_close
-    from trading_bars as b
-    left join lateral (
+        c.served_number - c.is_served as served_before,
+        p.trade_date as last_bar_date,
+        p.close as last_close
+    from suspect_bars as b
+    inner join numbered_days as c on b.trade_date = c.trade_date
+    cross join lateral (
         select
             k.trade_date,
             k.close
         from all_bars as k
         where
-            b.bar_date_before is distinct from b.previous_trade_date
-            and k.code = b.code
+            k.code = b.code
             and k.trade_date < b.trade_date
             and (
                 select c.trade_date from trading_calendar as c where c.trade_date = k.trade_date
             ) is not null
         order by k.trade_date desc
         limit 1
-    ) as p on true
+    ) as p
 ),
 
 with_gap as (
@@ -99,9 +127,8 @@ next_day_bars as (
     where b.missing_count = 0
 ),
 
--- most opens fit the last close as it is: only the others and those on an ex-date need the factors.
--- materialized, so that the costly steps below are done for those few
-suspects as materialized (
+-- most opens fit the last close as it is: only the others and those on an ex-date need the factors
+unlike_the_day_before as (
     select b.*
     from next_day_bars as b
     where
@@ -121,7 +148,7 @@ compared as (
             coalesce(l.backward_a, 1) * b.last_close + coalesce(l.backward_b, 0)
             - coalesce(s.backward_b, 0)
         ) / coalesce(s.backward_a, 1) as expected_open
-    from suspects as b
+    from unlike_the_day_before as b
     left join lateral (
         select x.* from segments as x
         where x.code = b.code and x.valid_from <= b.trade_date
@@ -148,7 +175,7 @@ select
     'ohlc_order' as check_name,
     trade_date as finding_date,
     format('open %s high %s low %s close %s', open, high, low, close) as evidence
-from bars
+from suspect_bars
 where high < greatest(open, low, close) or low > least(open, high, close) or low <= 0
 union all
 select
@@ -159,7 +186,7 @@ select
     format(
         '%s yuan for %s shares between %s and %s', amount_cny, volume_shares, low, high
     ) as evidence
-from bars
+from suspect_bars
 where volume_flag = 'unreliable'
 union all
 select
