@@ -13,9 +13,12 @@ retries stay dlt's own. Use it by `land`: resources with `write_disposition="app
 key that yield Arrow tables (append, because a merge would add dlt's staging schema and MERGE).
 """
 
+# first of all: dlt reads some of its settings while it is imported
+from loaders.warehouse.dlt_settings import own_settings
+
+# isort: split
 import contextlib
 import errno
-import functools
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -23,26 +26,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# dlt reads its configuration from the environment, some of it while it is imported
-os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
-os.environ["RUNTIME__LOG_LEVEL"] = "CRITICAL"
-os.environ["NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID"] = "true"
-os.environ["SOURCES__DATA_WRITER__BUFFER_MAX_ITEMS"] = "50000"
-os.environ["EXTRACT__NEXT_ITEM_MODE"] = "fifo"
-os.environ["LOAD__WORKERS"] = "2"
-# Ctrl-C is the command's own affair: a package in hand is landed to its end
-os.environ["RUNTIME__INTERCEPT_SIGNALS"] = "false"
-
 import dlt
 import psycopg
 import psycopg2  # type: ignore[import-untyped]  # what dlt itself speaks
 import pyarrow as pa
 import pyarrow.parquet as pq
-from dlt.common import validation
 from dlt.common.configuration import configspec
 from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
 from dlt.common.destination.exceptions import DestinationTransientException
 from dlt.common.schema.utils import get_columns_names_with_prop
+from dlt.common.storages.live_schema_storage import LiveSchemaStorage
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseTransientException
 from dlt.destinations.impl.postgres.configuration import (
@@ -80,11 +73,6 @@ AWAY = (
 )
 
 
-# dlt reads these anew at each check of a schema, dozens in a package: a tenth of what a small one costs
-_hints_of: Any = functools.cache(validation.get_type_hints)  # type: ignore[attr-defined]
-setattr(validation, "get_type_hints", lambda spec, **_: _hints_of(spec))  # noqa: B010
-
-
 @dataclass(frozen=True)
 class Landed:
     """Rows of the packages that one call landed: read from files, inserted, really changed."""
@@ -103,6 +91,7 @@ class Landed:
         )
 
 
+@own_settings()
 def open_pipeline(
     warehouse: Warehouse, folder: Path, lane: str, source: str
 ) -> tuple[dlt.Pipeline, Landed]:
@@ -133,14 +122,17 @@ def open_pipeline(
 
 
 def _pipeline(warehouse: Warehouse, folder: Path, lane: str, source: str) -> dlt.Pipeline:
-    return dlt.pipeline(
+    pipeline: Any = dlt.pipeline(
         lane,
         destination=landing(warehouse.dlt_url()),
         dataset_name=f"raw_{source}",
         pipelines_dir=str(folder),
     )
+    pipeline._schema_storage = _Schemas(pipeline._schema_storage_config)
+    return pipeline
 
 
+@own_settings()
 def land(
     pipeline: dlt.Pipeline,
     warehouse: Warehouse,
@@ -366,6 +358,13 @@ class LandingClient(PostgresClient):
         return super().create_load_job(table, file_path, load_id, restore)
 
 
+class _Schemas(LiveSchemaStorage):
+    """Schemas of a pipeline, whose folder nobody else writes: what is in memory is not read from disk again."""
+
+    def __getitem__(self, name: str) -> Any:
+        return self.live_schemas.get(name) or super().__getitem__(name)
+
+
 class landing(postgres):  # dlt names a destination after its class
     spec = LandingConfiguration  # type: ignore[assignment]  # dlt's hint forgets subclasses
 
@@ -377,6 +376,7 @@ class landing(postgres):  # dlt names a destination after its class
         caps: Any = super()._raw_capabilities()
         # two files of one table must not wait for each other's keys
         caps.loader_parallelism_strategy = "table-sequential"
+        caps.max_parallel_load_jobs = 2
         # else parquet is given up without a word where the ADBC driver is absent
         caps.loader_file_format_selector = None
         caps.preferred_loader_file_format = "parquet"

@@ -9,6 +9,7 @@ from typing import Any
 import dlt
 import pyarrow as pa
 import pytest
+from dlt.common.storages.schema_storage import SchemaStorage
 from dlt.destinations.impl.postgres.factory import postgres
 
 from loaders.engine import cursors
@@ -269,6 +270,38 @@ def test_settings_of_the_destination_are_resolved_once_for_all_packages(
         landing.land(pipeline, shore.warehouse, "tdx", PRICE, iter([batch]), REFUSED)
 
     assert len(resolved) == before
+    assert shore.closes() == {"sh600000": 2}
+
+
+def test_settings_of_the_machine_for_other_pipelines_reach_ours_not_and_stay(
+    shore: Shore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID", "false")
+    monkeypatch.setenv("TDX__WORKERS", "two")
+    landed = shore.land(Batch(prices({"sh600000": 1}), None, {}))
+
+    assert shore.rows("select _dlt_load_id from raw_tdx.price") == [(landed.load_ids[0],)]
+    assert dlt.config["tdx.workers"] == "two"
+
+
+def test_the_schema_of_a_pipeline_is_read_from_disk_once(
+    shore: Shore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    original = SchemaStorage.load_schema
+
+    def load_schema(self: SchemaStorage, name: str) -> Any:
+        read.append(name)
+        return original(self, name)
+
+    monkeypatch.setattr(SchemaStorage, "load_schema", load_schema)
+    pipeline, _ = shore.open()
+    for close in (1, 2):
+        before = len(read)
+        batch = Batch(prices({"sh600000": close}), None, {"sh600000": str(DAY)})
+        landing.land(pipeline, shore.warehouse, "tdx", PRICE, iter([batch]), REFUSED)
+
+    assert len(read) == before
     assert shore.closes() == {"sh600000": 2}
 
 
