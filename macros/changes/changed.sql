@@ -27,20 +27,35 @@
     The rows of `relation` on the days taken, found in the index by the column `by`: bar_end by a range
     of the key, from the first midnight of the exchange to the last. `offset 0` keeps the planner to one
     look-up for each code and span; else it would rather read the whole history.
+
+    The first and the last bar_end of all are said as literals too: only by those the planner leaves out
+    chunks and partitions, else each look-up tries every one (docs/decisions/0011).
 #}
 {% macro taken_rows(relation, by) -%}
+    {%- set spans = [['t.first_date', 't.last_date']] -%}
+    {%- if by == 'bar_end' -%}
+        {%- set ends = run_query("
+            select
+                coalesce(min(first_date), 'infinity')::text,
+                coalesce(max(last_date), '-infinity')::text
+            from taken
+        ").rows[0] -%}
+        {%- do spans.append(["'" ~ ends[0] ~ "'::date", "'" ~ ends[1] ~ "'::date"]) -%}
+    {%- endif -%}
     select taken_row.*
     from taken as t
     cross join lateral (
         select * from {{ relation }} as k
         where
             k.{{ entity() }} = t.code
+            {%- for first_date, last_date in spans %}
             {% if by == 'bar_end' -%}
-            and k.bar_end > t.first_date::timestamp at time zone 'Asia/Shanghai'
-            and k.bar_end <= (t.last_date + 1)::timestamp at time zone 'Asia/Shanghai'
+            and k.bar_end > {{ first_date }}::timestamp at time zone 'Asia/Shanghai'
+            and k.bar_end <= ({{ last_date }} + 1)::timestamp at time zone 'Asia/Shanghai'
             {%- else -%}
-            and k.{{ by }} between t.first_date and t.last_date
+            and k.{{ by }} between {{ first_date }} and {{ last_date }}
             {%- endif %}
+            {%- endfor %}
         offset 0
     ) as taken_row
 {%- endmacro %}

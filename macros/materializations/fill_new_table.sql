@@ -4,9 +4,15 @@
     parallel plan, and to keep a key row by row costs more than to sort it once: docs/decisions/0010.
 #}
 {% macro fill_new_table(target_relation, sql) -%}
-    {%- call statement('main') -%}
-        create table {{ target_relation }} as {{ as_contracted(sql) }}
-    {%- endcall -%}
+    {%- set rows = as_contracted(sql) -%}
+    {%- if (config.get('meta') or {}).get('hypertable') and timescale_edition() != 'none' -%}
+        {%- do run_query("create table " ~ target_relation ~ " as " ~ rows ~ " with no data") -%}
+        {%- do make_hypertable(target_relation) -%}
+        {%- set rows = 'insert into ' ~ target_relation ~ ' ' ~ rows -%}
+    {%- else -%}
+        {%- set rows = 'create table ' ~ target_relation ~ ' as ' ~ rows -%}
+    {%- endif -%}
+    {%- call statement('main') -%} {{ rows }} {%- endcall -%}
     {%- do add_constraints(target_relation) -%}
     {%- do create_indexes(target_relation) -%}
     {#- what is built next of it is planned before autovacuum gets here -#}

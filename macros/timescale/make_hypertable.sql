@@ -1,7 +1,4 @@
-{#
-    Make a table that has no row yet a hypertable, as meta.hypertable of its model says. The primary key
-    has the column of time, so no further index comes with it.
-#}
+{# Make a table that has no row yet a hypertable, as meta.hypertable of its model says. #}
 {% macro make_hypertable(relation) -%}
     {%- set wanted = config.get('meta')['hypertable'] -%}
     {%- do run_query(

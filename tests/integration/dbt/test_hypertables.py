@@ -1,6 +1,9 @@
 """Hypertables are what meta.hypertable says of them, after every build, however dbt was called."""
 
+import os
+import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,9 @@ import pytest
 from loaders.settings import load_settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.upgrade_timescale import declared, rollback, upgrade
-from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.conftest import NO_TESTS, PROJECT, Outcome
+from tests.integration.dbt.raw import land, minute, security
+from tests.integration.dbt.two_codes import CODES, DAYS, closes, land_days, oids
 
 Dbt = Callable[..., Outcome]
 MINUTES = "raw_tdx.kline_minute"
@@ -105,3 +110,65 @@ def test_plain_tables_become_what_the_yaml_says(
     assert dbt(*ONE).success
     assert settings_of(conn, edition) == {"chunk": "30 days"}
     assert conn.execute(f"select count(*) from {MINUTES}").fetchone() == (100,)
+
+
+@pytest.mark.parametrize("edition", ["apache"], indirect=True)
+def test_a_model_with_settings_is_a_hypertable_from_the_start_and_stays_one(
+    edition: str,
+    conn: psycopg.Connection,
+    dbt: Dbt,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checkout = tmp_path / "checkout"
+    for part in ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt"):
+        ignored = shutil.ignore_patterns("target", "logs", "profiles.yml")
+        shutil.copytree(PROJECT.parent / part, checkout / part, ignore=ignored)
+    model = checkout / "dbt_project/models/marts/market/kline_daily_qfq.sql"
+    wanted = "'hypertable': {'time': 'trade_date', 'chunk': '1 month'}, 'follows': {"
+    model.write_text(model.read_text("utf-8").replace("'follows': {", wanted), "utf-8")
+    monkeypatch.setattr("tests.integration.dbt.conftest.PROJECT", checkout / "dbt_project")
+    shutil.copytree(os.environ["DBT_TARGET_PATH"], tmp_path / "target")
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    table = "market.kline_daily_qfq"
+    land(conn, "security", [security(code) for code in CODES])
+    land_days(conn, DAYS)  # of three months
+    chunks = "select count(*) from show_chunks(%s)"
+
+    outcome = dbt("build", "-s", "+kline_daily_qfq", *NO_TESTS)
+
+    assert outcome.success, outcome.error
+    assert settings_of(conn, "apache", table) == {"chunk": "30 days"}
+    assert conn.execute(chunks.encode(), (table,)).fetchone() == (3,)
+    indexes = "select count(*) from pg_indexes where tablename = 'kline_daily_qfq'"
+    assert conn.execute(indexes.encode()).fetchone() == (2,)
+    before = oids(conn, table)
+    conn.execute(f"update {table} set close = 1 where trade_date = %s".encode(), (DAYS[0],))
+    assert dbt("run", "-s", "kline_daily_qfq", "--full-refresh").written == {"kline_daily_qfq": 2}
+    assert oids(conn, table) == before
+    assert conn.execute(chunks.encode(), (table,)).fetchone() == (3,)
+    assert closes(conn, DAYS[0]) == [10, 10]
+
+
+@pytest.mark.parametrize("edition", ["apache"], indirect=True)
+def test_minutes_of_one_day_are_looked_up_in_their_chunk_alone(
+    edition: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    conn.execute(
+        f"select create_hypertable('{MINUTES}', by_range('bar_end', interval '1 month'), "
+        "create_default_indexes => false, if_not_exists => true)"
+    )
+    ends = [datetime(2024, month, 5, 2, tzinfo=UTC) for month in (1, 3, 5)]
+    land(conn, "kline_minute", [minute(code, end, "10") for code in CODES for end in ends])
+    assert dbt("build", "-s", "+kline_5m", *NO_TESTS).success
+    # by the oldest one the floor of the bars is told
+    middle = "select sum(idx_scan + seq_scan) from pg_stat_all_tables where relid = %s::regclass"
+    chunk = conn.execute(f"select (array_agg(c))[2]::text from show_chunks('{MINUTES}') as c")
+    [(name,)] = chunk
+    before = conn.execute(middle.encode(), (name,)).fetchone()
+    assert before > (0,)
+
+    land(conn, "kline_minute", [minute(code, ends[2], "11") for code in CODES])
+    assert dbt("run", "-s", "kline_5m").written == {"kline_5m": 2}
+
+    assert conn.execute(middle.encode(), (name,)).fetchone() == before
