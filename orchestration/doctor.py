@@ -1,20 +1,26 @@
 """Is everything in place? Each check says ok, warn or fail, what it saw, and the mend."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import psycopg
 
 from loaders import sources, trading_time
 from loaders.errors import QuotemillError, SettingsError
 from loaders.settings import Settings
 from loaders.sources import landed_tables
-from loaders.warehouse import migrate, timescale
+from loaders.warehouse import indexes, migrate, timescale
 from loaders.warehouse.embedded import places
-from loaders.warehouse.ownership import foreign_relations, privileges
+from loaders.warehouse.ownership import foreign_relations, has_relation, privileges
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 from orchestration import tick_store
 from orchestration.steps import out_of_step
+
+if TYPE_CHECKING:  # its module imports pyarrow
+    from loaders.warehouse.tables import LandedTable
 
 LITTLE_DISK = 2 * 2**30  # bytes; a year of day bars of the whole market is a fraction of it
 CLOCK_SKEW = timedelta(minutes=2)
@@ -83,6 +89,7 @@ def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
         held = privileges(conn, warehouse.reader_role)
         foreign = foreign_relations(conn, migrate.schemas(warehouse, landed_tables()))
         others = migrate.other_market_schemas(conn, warehouse, landed_tables())
+        unbuilt = list(index_checks(conn, landed_tables()))
     yield Check("server", "ok", f"{version.split(' on ')[0]}, {edition}")
     for schema, relations in foreign.items():
         listed = ", ".join(relations[:SHOWN])
@@ -99,6 +106,7 @@ def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
             yield _failed("privileges", missing)
     if all(privilege.held for privilege in held):
         yield Check("privileges", "ok", "everything a load and a build need")
+    yield from unbuilt
     skew = abs(clock - now)
     if skew > CLOCK_SKEW:
         yield Check(
@@ -106,6 +114,15 @@ def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
         )
     else:
         yield Check("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def index_checks(conn: psycopg.Connection, tables: "Iterable[LandedTable]") -> Iterator[Check]:
+    """Indexes of landed tables that are not there, or invalid."""
+    if not has_relation(conn, "ops.pending_indexes"):
+        return  # of an older version: the next load adds it
+    for index in indexes.pending(conn, tables):
+        seen = f"{index.qualified} is not there or of no use: {index.reason}"
+        yield Check("indexes", "warn", seen, "the end of the next load builds it: loaders run")
 
 
 def _steps(warehouse: Warehouse) -> Iterator[Check]:

@@ -106,6 +106,7 @@ class RunningTask:
             confirmed(),
             load.source.rejected,
             self.dataset.beside,
+            self.dataset.name,
         )
         task.rows_read += landed.read
         task.rows_new += landed.new

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from loaders import runlog, sources
 from loaders.engine import cursors, jobs
 from loaders.engine import lock as locks
@@ -82,6 +84,7 @@ class Load:
     """A running load: what a source needs beside its own client."""
 
     source: "Source[Any]"
+    lane: str
     settings: Settings
     request: LoadRequest
     warehouse: Warehouse
@@ -223,7 +226,7 @@ def run_load(
         runlog.write("info", f"job {job_id} begins: {request.mode}", source=source.name, job=job_id)
         with locks.Watch(lock, job_id) as watch:
             load = Load(
-                source, settings, request, warehouse, pipeline, lock, watch, job_id, clock,
+                source, lane, settings, request, warehouse, pipeline, lock, watch, job_id, clock,
                 reporter, as_of, retried,
             )  # fmt: skip
             on_start(load)
@@ -232,6 +235,7 @@ def run_load(
             try:
                 keyed.run(load)
                 cancelled = load.cancelling()
+                _build_indexes(load)
             except WarehouseAway as caught:
                 _abandon(load, "failed", str(caught))
                 raise
@@ -320,6 +324,20 @@ def _log_end(load: Load, status: str, error: str | None, seconds: float) -> None
     }
     told = f"job {load.job_id} {status}" + (f": {error}" if error else "")
     load.note(levels.get(status, "error"), told, figures)
+
+
+def _build_indexes(load: Load) -> None:
+    """Build what an import dropped, this one or one that was cut short. Rows must not wait for it."""
+    from loaders.warehouse import indexes
+
+    tables = sources.landed_tables()
+    if not load.warehouse.ask(lambda conn: indexes.pending(conn, tables)):
+        return
+    try:
+        with load.warehouse.connect(autocommit=True) as conn:
+            indexes.build(conn, tables, load.lane, load.reporter.line)
+    except psycopg.Error as error:
+        load.warn(f"an index could not be built, the next load tries again: {error}".strip())
 
 
 def _abandon(load: Load, status: str, text: str) -> None:

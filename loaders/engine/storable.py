@@ -141,10 +141,11 @@ def limits(column: pa.Field, landed: LandedTable) -> tuple[Any, Any]:
 def _row(rows: _Rows, landed: LandedTable, index: int) -> dict[str, Any]:
     if not isinstance(rows, pa.Table):
         return dict(rows[index])
-    return {name: _python(rows[name][index]) for name in landed.schema.names}
+    return {name: python_value(rows[name][index]) for name in landed.schema.names}
 
 
-def _python(value: pa.Scalar) -> Any:
+def python_value(value: pa.Scalar) -> Any:
+    """A value of a row; as the number that Arrow keeps where Python has none such."""
     try:
         return value.as_py()
     except (OverflowError, ValueError):  # a day or an instant beyond Python's years

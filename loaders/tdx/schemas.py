@@ -12,6 +12,8 @@ RAW_TDX = "raw_tdx"
 _TEXT, _DATE, _INT, _BIG = pa.string(), pa.date32(), pa.int32(), pa.int64()
 _STAMP = pa.timestamp("us", tz="UTC")
 _PRICES = [("open", _BIG), ("high", _BIG), ("low", _BIG), ("close", _BIG)]
+# for reading days of a code, and one day of the market; many rows share an entry, so both are small
+_BY_DAY = (("code", "trade_date"), ("trade_date", "code"))
 _EXACT = pa.decimal128(24, 9)  # actions have up to six decimals, single floats seven digits
 # The largest that the SQL models can cast, multiply and add up, by the unit: no security costs a
 # million yuan, and none trades 10^14 shares or yuan in a month.
@@ -83,6 +85,7 @@ INDEX_KLINE = landed_table(
     ],
     key=("code", "period", "bar_end"),
     most=MOST,
+    indexes=_BY_DAY,
     nullable=("source_label",),
 )
 
@@ -117,6 +120,7 @@ KLINE_MINUTE = landed_table(
     key=("code", "bar_end"),
     # no security trades 9 * 10^9 shares in a minute; times a price that is still a bigint
     most=MOST | {"volume": 9 * 10**7},
+    indexes=_BY_DAY,
     nullable=("amount",),  # /api/minute knows price and volume only
 )
 
@@ -135,6 +139,7 @@ TICK_TRADE = landed_table(
     ],
     key=("code", "trade_date", "ordinal"),
     most=MOST,
+    indexes=(("trade_date", "code"),),  # the key serves a code's days
     whole=("code", "trade_date"),
 )
 

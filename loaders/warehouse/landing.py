@@ -1,13 +1,6 @@
 """The landing path: how rows reach PostgreSQL. dlt's postgres destination with one changed load job.
 
-A parquet file of a keyed table is landed in ONE transaction:
-
-    temp table  <-  binary COPY, 50,000 rows at a time
-    DELETE of what a unit that is replaced whole no longer has (a day of ticks)
-    INSERT .. SELECT .. ON CONFLICT (key) DO UPDATE .. WHERE the row differs and is not worse
-    what these two wrote, by key and date, into the change feed
-    one row in ops.landed_files
-
+A parquet file of a keyed table is landed in ONE transaction (loaders/warehouse/landed_file.py),
 so landing the same file twice is the same as landing it once. State, schema, load packages and
 retries stay dlt's own. Use it by `land`: resources with `write_disposition="append"` and a primary
 key that yield Arrow tables (append, because a merge would add dlt's staging schema and MERGE).
@@ -30,7 +23,6 @@ import dlt
 import psycopg
 import psycopg2  # type: ignore[import-untyped]  # what dlt itself speaks
 import pyarrow as pa
-import pyarrow.parquet as pq
 from dlt.common.configuration import configspec
 from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
 from dlt.common.destination.exceptions import DestinationTransientException
@@ -50,14 +42,17 @@ from psycopg.conninfo import make_conninfo
 from loaders.engine import cursors
 from loaders.errors import QuotemillError
 from loaders.warehouse import states
+from loaders.warehouse.landed_file import Target, land_file
 from loaders.warehouse.postgres import Warehouse, WarehouseAway
 from loaders.warehouse.tables import Batch, LandedTable
-from loaders.warehouse.upsert import Feed, copy_to_stage, plain_schema, replace_units, upsert_sql
 
 # on disk with a package: which columns name a unit that is replaced whole, or what the change feed tells
 _UNIT = "x-quotemill-unit"
 _ENTITY = "x-quotemill-entity"
 _DAY = "x-quotemill-day"
+# and of the table: its further indexes, and the dataset under whose name rows are refused
+_INDEXES = "x-quotemill-indexes"
+_REFUSALS = "x-quotemill-refusals"
 ROUNDS = 3  # of dlt's own five tries at a file, each begun when the warehouse answers again
 BAD_DATA = (
     psycopg.DataError,
@@ -124,7 +119,7 @@ def open_pipeline(
 def _pipeline(warehouse: Warehouse, folder: Path, lane: str, source: str) -> dlt.Pipeline:
     pipeline: Any = dlt.pipeline(
         lane,
-        destination=landing(warehouse.dlt_url()),
+        destination=landing(warehouse.dlt_url(), lane=lane),
         dataset_name=f"raw_{source}",
         pipelines_dir=str(folder),
     )
@@ -141,11 +136,13 @@ def land(
     batches: Iterable[Batch],
     rejects: LandedTable | None = None,
     beside: LandedTable | None = None,
+    dataset: str | None = None,
 ) -> Landed:
     """Land batches of one table as one package; what is counted are the rows of that table.
 
     The batches are drawn while dlt extracts, so memory stays flat; what they refuse lands in the
-    table `rejects`, what they have beside their rows in `beside`.
+    table `rejects`, what they have beside their rows in `beside`. What the table itself refuses lands
+    among the source's refused rows too, under the name `dataset`; without one it ends the load.
     """
     while pipeline.has_pending_data:  # else dlt would land that package and leave out this one
         _run(pipeline, warehouse, None)
@@ -163,16 +160,19 @@ def land(
                 yield batch.rows
 
     # dlt draws one resource to its end before the next, so by then the others are complete
-    resources = [_resource(table, rows)]
+    resources = [_resource(table, rows, dataset)]
     if rejects is not None:
         resources.append(_resource(rejects, lambda: iter(others["rejected"])))
     if beside is not None:
-        resources.append(_resource(beside, lambda: iter(others["beside"])))
+        refusals = beside.name if dataset else None
+        resources.append(_resource(beside, lambda: iter(others["beside"]), refusals))
     with _spool_errors(Path(pipeline.working_dir)):
         return _run(pipeline, warehouse, dlt.source(lambda: resources, name=source)(), table.name)
 
 
-def _resource(table: LandedTable, rows: Callable[[], Iterator[pa.Table]]) -> Any:
+def _resource(
+    table: LandedTable, rows: Callable[[], Iterator[pa.Table]], refusals: str | None = None
+) -> Any:
     columns: Any = [
         {"name": f.name, "nullable": f.nullable}
         | ({_UNIT: True} if f.name in table.whole else {})
@@ -180,13 +180,16 @@ def _resource(table: LandedTable, rows: Callable[[], Iterator[pa.Table]]) -> Any
         | ({_DAY: True} if f.name == table.day else {})
         for f in table.schema
     ]
-    return dlt.resource(
+    resource = dlt.resource(
         rows,
         name=table.name,
         primary_key=list(table.key),
         write_disposition="append",
         columns=columns,
     )
+    hints = {_INDEXES: list(table.index_names), _REFUSALS: refusals}
+    told: dict[str, Any] = {name: value for name, value in hints.items() if value}
+    return resource.apply_hints(additional_table_hints=told) if told else resource
 
 
 def _run(
@@ -286,51 +289,29 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
             raise DatabaseTransientException(error) from error
 
     def _land(self, conn: psycopg.Connection, client: PostgresClient) -> None:
-        q = client.sql_client.escape_column_name
-        target = client.sql_client.make_qualified_table_name(self.load_table_name)
-        load_table: Any = self._load_table
-        key = get_columns_names_with_prop(load_table, "primary_key")
-        with pq.ParquetFile(self._file_path) as file:
-            schema = plain_schema(file.schema_arrow)
-            read = copy_to_stage(conn, file, schema, q)
-        types: dict[str, str] = dict(
-            conn.execute(
-                "select attname, format_type(atttypid, atttypmod) from pg_attribute "
-                "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
-                (target,),
-            ).fetchall()
+        table: Any = self._load_table
+
+        def marked(hint: str) -> tuple[str, ...]:
+            return tuple(get_columns_names_with_prop(table, hint))
+
+        target = Target(
+            client.sql_client.dataset_name,
+            self.load_table_name,
+            marked("primary_key"),
+            marked(_UNIT),
+            # none of a package that an older version left behind: every key, every date
+            next(iter(marked(_ENTITY)), None),
+            next(iter(marked(_DAY)), None),
+            tuple(table.get(_INDEXES, ())),
+            table.get(_REFUSALS),
         )
-        unit = get_columns_names_with_prop(load_table, _UNIT)
-        # none of a package that an older version left behind: every key, every date
-        entity, day = (
-            next(iter(get_columns_names_with_prop(load_table, hint)), None)
-            for hint in (_ENTITY, _DAY)
-        )
-        feed = Feed(f"{client.sql_client.dataset_name}.{self.load_table_name}", entity, day)
-        gone = replace_units(conn, q, target, types, key, unit, feed) if unit else 0
-        try:
-            # without DISTINCT ON: its sort costs as much as the COPY, and keys rarely repeat
-            with conn.transaction():
-                statement = upsert_sql(q, target, schema.names, types, key, feed)
-                [(new, changed)] = conn.execute(statement)
-        except psycopg.errors.CardinalityViolation:
-            statement = upsert_sql(q, target, schema.names, types, key, feed, distinct=True)
-            [(new, changed)] = conn.execute(statement)
-        if not key:
-            return
-        conn.execute(
-            "insert into ops.landed_files (file_id, load_id, schema_name, table_name, rows_read, "
-            "rows_new, rows_changed) values (%s, %s, %s, %s, %s, %s, %s) "
-            "on conflict (file_id) do nothing",  # landed before: the first counts stand
-            (
-                f"{self._load_id}/{self.job_id()}",
-                self._load_id,
-                client.sql_client.dataset_name,
-                self.load_table_name,
-                read,
-                new,
-                changed + gone,
-            ),
+        land_file(
+            conn,
+            Path(self._file_path),
+            target,
+            client.sql_client.escape_column_name,
+            f"{self._load_id}/{self.job_id()}",
+            client.config.lane,  # type: ignore[attr-defined]  # ours, see LandingConfiguration
         )
 
 
@@ -346,6 +327,7 @@ class LandingCredentials(PostgresCredentials):
 @configspec
 class LandingConfiguration(PostgresClientConfiguration):
     credentials: LandingCredentials = None  # type: ignore[assignment]  # dlt fills it in
+    lane: str = ""  # whose packages these are
 
 
 class LandingClient(PostgresClient):

@@ -49,6 +49,11 @@ class LandedTable:
     def qualified(self) -> str:
         return f"{self.dataset}.{self.name}"
 
+    @property
+    def index_names(self) -> tuple[str, ...]:
+        """The names of its further indexes, in their order."""
+        return tuple(f"{self.name}_{'_'.join(columns)}_idx" for columns in self.indexes)
+
     def is_indexed(self, column: str) -> bool:
         """Whether a column is part of an index: of the key or another one, or of the models' own, which
         are by the entity."""
@@ -102,7 +107,7 @@ def landed_table(
 
 
 def create_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> None:
-    """Create the tables and indexes that are absent, and add columns declared since."""
+    """Create the tables that are absent, and add columns declared since."""
     for table in tables:
         _create(conn, table)
 
@@ -138,14 +143,6 @@ def _create(conn: psycopg.Connection, table: LandedTable) -> None:
                     name, sql.Identifier(column.name), sql.SQL(_postgres_type(column.type))
                 )
             )
-    for index in table.indexes:
-        conn.execute(
-            sql.SQL("create index if not exists {} on {} ({})").format(
-                sql.Identifier(f"{table.name}_{'_'.join(index)}_idx"),
-                name,
-                sql.SQL(", ").join(map(sql.Identifier, index)),
-            )
-        )
 
 
 def _widen(conn: psycopg.Connection, table: LandedTable, present: Mapping[str, str]) -> None:

@@ -6,8 +6,8 @@ in between. The same statements tell the change feed what they wrote.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import psycopg
 import pyarrow as pa
@@ -20,6 +20,8 @@ from loaders.warehouse.tables import LOAD_ID
 log = logging.getLogger(__name__)
 
 COPY_ROWS = 50_000
+ROW_NO = "_row_no"  # of a row in its file, from 1
+NO_NUL = "text must not hold the character NUL"
 # never a reason to rewrite a row: an overlap that is read again would rewrite all of it
 LINEAGE = frozenset({LOAD_ID, "fetched_at", "source_route", "source_ref"})
 
@@ -48,43 +50,88 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
     )
 
 
-def copy_to_stage(conn: psycopg.Connection, file: pq.ParquetFile, schema: pa.Schema, q: Any) -> int:
+class Reason(NamedTuple):
+    """Why a row is refused: the column, where one is to blame, and the rule that it breaks."""
+
+    field: str
+    rule: str
+
+
+@dataclass
+class Staged:
+    """What COPY brought into the temp table `_land`: how many rows were read, in which columns.
+
+    Where text had to do, each row has its number in the file, and `error` says why; `refused` are
+    numbers of rows that no text of PostgreSQL holds.
+    """
+
+    read: int
+    columns: list[str]
+    is_numbered: bool = False
+    error: Exception | None = None
+    refused: dict[int, Reason] = field(default_factory=dict)
+
+
+def copy_to_stage(
+    conn: psycopg.Connection, file: pq.ParquetFile, schema: pa.Schema, q: Any
+) -> Staged:
     """COPY a file into the temp table `_land`, whose column types are the encoder's own.
 
-    A file with a type that the binary encoder lacks goes row by row as text, slower; said in the log.
+    A file that binary COPY cannot take goes as text, slower; said in the log.
     """
-    columns = ", ".join(map(q, schema.names))
-    batches = (b if b.schema == schema else b.cast(schema) for b in file.iter_batches(COPY_ROWS))
-    read = 0
     try:
-        encoder = ArrowToPostgresBinaryEncoder(schema)
-    except Exception as error:  # the encoder raises a plain ValueError or its own type
-        log.warning("binary COPY cannot take %s: %s; using text", schema, error)
-        stage = ", ".join(f"{q(name)} text" for name in schema.names)
-        conn.execute(f"create temp table _land ({stage}) on commit drop".encode())
-        with conn.cursor().copy(f"copy _land ({columns}) from stdin".encode()) as copy:
-            for batch in batches:
-                read += batch.num_rows
-                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    copy.write_row(row)
-        return read
-    stage = stage_ddl(q, schema, encoder)
-    conn.execute(f"create temp table _land ({stage}) on commit drop".encode())
+        with conn.transaction():
+            return _copy_binary(conn, file, schema, q)
+    except psycopg.OperationalError:
+        raise  # the server went away
+    except Exception as error:  # of a type the encoder lacks, of a value the server refuses
+        log.warning("binary COPY cannot take %s: %s; using text", schema.names, error)
+        return _copy_text(conn, file, schema, q, error)
+
+
+def _copy_binary(
+    conn: psycopg.Connection, file: pq.ParquetFile, schema: pa.Schema, q: Any
+) -> Staged:
+    encoder = ArrowToPostgresBinaryEncoder(schema)
+    conn.execute(
+        f"create temp table _land ({stage_ddl(q, schema, encoder)}) on commit drop".encode()
+    )
+    columns, read = ", ".join(map(q, schema.names)), 0
     with conn.cursor().copy(f"copy _land ({columns}) from stdin (format binary)".encode()) as copy:
         copy.write(encoder.write_header())
-        for batch in batches:
+        for batch in file.iter_batches(COPY_ROWS):
             read += batch.num_rows
-            copy.write(encoder.write_batch(batch))
+            copy.write(encoder.write_batch(batch if batch.schema == schema else batch.cast(schema)))
         copy.write(encoder.finish())
-    return read
+    return Staged(read, schema.names)
+
+
+def _copy_text(
+    conn: psycopg.Connection, file: pq.ParquetFile, schema: pa.Schema, q: Any, error: Exception
+) -> Staged:
+    staged = Staged(0, schema.names, is_numbered=True, error=error)
+    columns = ", ".join(f"{q(name)} text" for name in schema.names)
+    conn.execute(f"create temp table _land ({columns}, {ROW_NO} bigint) on commit drop".encode())
+    names = ", ".join([*map(q, schema.names), ROW_NO])
+    with conn.cursor().copy(f"copy _land ({names}) from stdin".encode()) as copy:
+        for batch in file.iter_batches(COPY_ROWS):
+            texts = (c.cast(pa.string()).to_pylist() for c in batch.cast(schema).columns)
+            for row in zip(*texts, strict=True):
+                staged.read += 1
+                for name, value in zip(schema.names, row, strict=True):
+                    if value is not None and "\0" in value:
+                        staged.refused[staged.read] = Reason(name, NO_NUL)
+                if staged.read not in staged.refused:
+                    copy.write_row((*row, staged.read))
+    return staged
 
 
 def stage_ddl(q: Any, schema: pa.Schema, encoder: ArrowToPostgresBinaryEncoder) -> str:
     """The encoder calls an aware timestamp TIMESTAMP; its bytes are right for timestamptz only."""
     columns = []
-    for field, column in zip(schema, encoder.schema().columns, strict=True):
-        aware = pa.types.is_timestamp(field.type) and field.type.tz
-        columns.append(f"{q(field.name)} {'timestamptz' if aware else column.data_type.ddl()}")
+    for own, column in zip(schema, encoder.schema().columns, strict=True):
+        aware = pa.types.is_timestamp(own.type) and own.type.tz
+        columns.append(f"{q(own.name)} {'timestamptz' if aware else column.data_type.ddl()}")
     return ", ".join(columns)
 
 

@@ -127,7 +127,7 @@ def patch_landing() -> None:
     from dlt.pipeline.pipeline import Pipeline
 
     from loaders.engine import cursors
-    from loaders.warehouse import landing
+    from loaders.warehouse import landed_file, landing
 
     def by_table(rows: str, state: str) -> Callable[..., str]:
         return lambda job, *_: state if job.load_table_name == STATE_TABLE else rows
@@ -135,8 +135,8 @@ def patch_landing() -> None:
     around(Pipeline, "normalize", before="extracted, not normalized")
     around(Pipeline, "load", before="normalized, not loading")
     around(Load, "start_new_jobs", before="load begun, no file started")
-    around(landing, "copy_to_stage", after="after COPY, before the upsert")
-    around(landing, "replace_units", after=DELETED)
+    around(landed_file, "copy_to_stage", after="after COPY, before the upsert")
+    around(landed_file, "replace_units", after=DELETED)
     around(
         landing.UpsertCopyJob,
         "_land",

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from loaders.settings import load_settings
-from loaders.warehouse import landing, migrate, upsert
+from loaders.warehouse import landed_file, landing, migrate, upsert
 from loaders.warehouse.landing import Landed
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, landed_table
@@ -137,7 +137,7 @@ def test_old_rows_go_in_the_transaction_in_which_new_ones_come(
         seen.append(row[0])
         return upsert_sql(*args, **kwargs)
 
-    monkeypatch.setattr(landing, "upsert_sql", look)
+    monkeypatch.setattr(landed_file, "upsert_sql", look)
     land(day("sh600000", DAYS[1], [9], NEXT_DAY, final=True))
 
     assert 3 in seen

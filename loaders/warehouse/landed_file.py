@@ -1,0 +1,109 @@
+"""One file of rows into its landed table, in the caller's transaction.
+
+temp table  <-  binary COPY, 50,000 rows at a time; by text where that refuses the file
+secondary indexes out of the way, where the file fills the table
+DELETE of what a unit that is replaced whole no longer has (a day of ticks)
+INSERT .. SELECT .. ON CONFLICT (key) DO UPDATE .. WHERE the row differs and is not worse
+what these two wrote, by key and date, into the change feed
+rows that the table refuses into the table of refused rows
+one row in ops.landed_files
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow.parquet as pq
+
+from loaders.warehouse import indexes, refused
+from loaders.warehouse.upsert import (
+    Feed,
+    copy_to_stage,
+    plain_schema,
+    replace_units,
+    upsert_sql,
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a file lands, and how; what its resource said of the table.
+
+    `refusals` is the dataset under whose name refused rows are kept, None where a refused row ends
+    the load: of a table that has no place for them.
+    """
+
+    schema: str
+    table: str
+    key: tuple[str, ...]
+    unit: tuple[str, ...] = ()
+    entity: str | None = None
+    day: str | None = None
+    indexes: tuple[str, ...] = ()
+    refusals: str | None = None
+
+    @property
+    def feed(self) -> Feed:
+        return Feed(f"{self.schema}.{self.table}", self.entity, self.day)
+
+
+def land_file(
+    conn: psycopg.Connection, path: Path, target: Target, q: Any, file_id: str, lane: str
+) -> None:
+    """Land a file. `q` quotes a name; `file_id` is its package, a slash and its own name.
+
+    Raises what PostgreSQL says where no single row is to blame.
+    """
+    name = f"{q(target.schema)}.{q(target.table)}"
+    load_id = file_id.partition("/")[0]
+    # first, so that a transaction is open: savepoints follow
+    types: dict[str, str] = dict(
+        conn.execute(
+            "select attname, format_type(atttypid, atttypmod) from pg_attribute "
+            "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
+            (name,),
+        ).fetchall()
+    )
+    with pq.ParquetFile(path) as file:
+        schema = plain_schema(file.schema_arrow)
+        staged = copy_to_stage(conn, file, schema, q)
+    if staged.error and staged.refused and target.refusals is None:
+        raise staged.error
+    indexes.make_way(conn, target.schema, target.table, target.indexes, staged.read, lane)
+
+    def write() -> tuple[int, int]:
+        gone = 0
+        if target.unit:
+            gone = replace_units(conn, q, name, types, target.key, target.unit, target.feed)
+        statement = (q, name, schema.names, types, target.key, target.feed)
+        try:
+            # without DISTINCT ON: its sort costs as much as the COPY, and keys rarely repeat
+            with conn.transaction():
+                [(new, changed)] = conn.execute(upsert_sql(*statement))
+        except psycopg.errors.CardinalityViolation:
+            [(new, changed)] = conn.execute(upsert_sql(*statement, distinct=True))
+        return new, changed + gone
+
+    rows = staged.refused
+    try:
+        if rows:
+            refused.drop_units(conn, path, rows, target.unit, types, q)
+        with conn.transaction():
+            new, changed = write()
+    except refused.OF_A_ROW:
+        if target.refusals is None:
+            raise
+        statement = upsert_sql(q, name, schema.names, types, target.key, target.feed, distinct=True)
+        rows |= refused.find(conn, staged, statement, types, q)
+        refused.drop_units(conn, path, rows, target.unit, types, q)
+        new, changed = write()
+    if rows:
+        refused.keep(conn, path, rows, target.schema, str(target.refusals), target.key, load_id)
+    if target.key:
+        conn.execute(
+            "insert into ops.landed_files (file_id, load_id, schema_name, table_name, rows_read, "
+            "rows_new, rows_changed) values (%s, %s, %s, %s, %s, %s, %s) "
+            "on conflict (file_id) do nothing",  # landed before: the first counts stand
+            (file_id, load_id, target.schema, target.table, staged.read, new, changed),
+        )

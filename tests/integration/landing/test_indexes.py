@@ -1,0 +1,200 @@
+"""Further indexes: out of the way of an import, built when a load ends, whoever's it is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+from loaders.engine.lock import load_lock
+from loaders.settings import load_settings
+from loaders.warehouse import indexes, landing, migrate
+from loaders.warehouse.landing import Landed
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.tables import Batch, landed_table
+from orchestration import doctor
+from tests.benchmarks.rows import bars
+
+BARS = landed_table(
+    "raw_tdx",
+    "kline_daily",
+    [
+        ("code", pa.string()),
+        ("trade_date", pa.date32()),
+        *((name, pa.int64()) for name in ("open", "high", "low", "close", "volume", "amount")),
+    ],
+    key=("code", "trade_date"),
+    indexes=(("trade_date",), ("trade_date", "code")),
+)
+NAMES = ("kline_daily_trade_date_idx", "kline_daily_trade_date_code_idx")
+
+
+@pytest.fixture
+def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
+    settings = load_settings(
+        {"QUOTEMILL_WAREHOUSE_URL": warehouse_dsn, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
+    )
+    made = open_warehouse(settings)
+    migrate.prepare(made, [BARS])
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _a_thousand_rows_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexes, "FEWEST", 1_000)
+
+
+@pytest.fixture
+def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
+    with warehouse.connect(autocommit=True) as made:
+        yield made
+
+
+def land(warehouse: Warehouse, rows: pa.Table, lane: str = "tdx") -> Landed:
+    pipeline, _ = landing.open_pipeline(warehouse, warehouse.home / "pipelines", lane, "tdx")
+    return landing.land(pipeline, warehouse, "tdx", BARS, [Batch(rows)])
+
+
+def there(conn: psycopg.Connection) -> dict[str, int]:
+    """The further indexes that are there and valid, with their oids."""
+    rows = conn.execute(
+        "select c.relname, c.oid::bigint from pg_index as x "
+        "inner join pg_class as c on x.indexrelid = c.oid "
+        "where x.indrelid = 'raw_tdx.kline_daily'::regclass and x.indisvalid "
+        "and not x.indisprimary"
+    ).fetchall()
+    return dict(rows)
+
+
+def build(conn: psycopg.Connection, lane: str = "tdx") -> list[str]:
+    said: list[str] = []
+    indexes.build(conn, [BARS], lane, said.append)
+    return said
+
+
+def test_an_import_drops_them_once_and_the_end_of_the_load_builds_them(
+    warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    land(warehouse, bars(10, 0, 200))
+    assert there(conn) == {}
+    assert len(indexes.pending(conn, [BARS])) == 2
+    land(warehouse, bars(10, 200, 200))  # no index is there that a second file could find
+
+    assert len(build(conn)) == 2
+    assert set(there(conn)) == set(NAMES)
+    assert indexes.pending(conn, [BARS]) == []
+    assert build(conn) == []
+
+
+@pytest.mark.parametrize("days", [1, 90])
+def test_a_daily_load_touches_none(
+    warehouse: Warehouse, conn: psycopg.Connection, days: int
+) -> None:
+    land(warehouse, bars(11, 0, 100))
+    build(conn)
+    before = there(conn)
+
+    landed = land(warehouse, bars(11, 100, days))
+
+    assert landed.new == 11 * days
+    assert there(conn) == before
+    assert len(before) == 2
+
+
+def test_rows_that_do_not_land_leave_the_indexes(
+    warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    before = there(conn)
+    conn.execute("alter table ops.landed_files add constraint broken check (rows_new = 0)")
+
+    with pytest.raises(Exception, match="broken"):
+        land(warehouse, bars(10, 0, 200))
+
+    assert there(conn) == before
+    assert indexes.pending(conn, [BARS]) == []
+
+
+def test_a_table_that_somebody_reads_keeps_them(
+    warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    with warehouse.connect() as reader:
+        reader.execute("select count(*) from raw_tdx.kline_daily")
+        land(warehouse, bars(10, 0, 200))
+
+    assert len(there(conn)) == 2
+
+
+def test_what_a_killed_import_left_is_built_by_any_lane_once_its_own_is_free(
+    warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    with load_lock(warehouse, "tdx"):
+        land(warehouse, bars(10, 0, 200))
+        assert build(conn, "ib") == []
+        assert there(conn) == {}
+
+    [check] = [c for c in doctor.index_checks(conn, [BARS]) if NAMES[0] in c.seen]
+    assert check.status == "warn"
+    assert "dropped by an import of tdx" in check.seen
+    assert len(build(conn, "ib")) == 2
+    assert len(there(conn)) == 2
+
+
+def test_an_invalid_index_is_told_and_built_anew(
+    warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    land(warehouse, bars(1, 0, 10))
+    name = NAMES[0]
+    conn.execute(f"drop index raw_tdx.{name}".encode())
+    with warehouse.connect() as writer, warehouse.connect(autocommit=True) as builder:
+        writer.execute("lock table raw_tdx.kline_daily in row exclusive mode")
+        builder.execute("set lock_timeout = '10ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):  # it waits for the writer, who stays
+            builder.execute(
+                f"create index concurrently {name} on raw_tdx.kline_daily (trade_date)".encode()
+            )
+    assert set(there(conn)) == {NAMES[1]}
+
+    checks = doctor.index_checks(conn, [BARS])
+    assert [(c.status, "invalid" in c.seen) for c in checks] == [("warn", True)]
+    assert len(build(conn)) == 1
+    assert set(there(conn)) == set(NAMES)
+
+
+def test_where_somebody_reads_the_build_is_concurrent(
+    warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    land(warehouse, bars(10, 0, 200))
+    with warehouse.connect() as reader:
+        reader.execute("select count(*) from raw_tdx.kline_daily")
+        # in a transaction a concurrent build is refused, and a plain one is not
+        with (
+            warehouse.connect() as other,
+            pytest.raises(psycopg.errors.ActiveSqlTransaction, match="CONCURRENTLY"),
+        ):
+            build(other)
+        build(conn)
+    assert len(there(conn)) == 2
+
+
+def test_one_declared_since_is_built_when_a_load_ends_and_an_empty_table_has_it_at_once(
+    warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    assert len(there(conn)) == 2
+    land(warehouse, bars(1, 0, 10))
+    conn.execute(f"drop index raw_tdx.{NAMES[1]}".encode())
+
+    migrate.prepare(warehouse, [BARS])
+
+    assert set(there(conn)) == {NAMES[0]}
+    migrate.prepare(warehouse, [BARS])
+    assert len(build(conn)) == 1
+    assert len(there(conn)) == 2
+
+
+def test_others_indexes_stay(warehouse: Warehouse, conn: psycopg.Connection) -> None:
+    conn.execute("create index theirs on raw_tdx.kline_daily (close)")
+
+    land(warehouse, bars(10, 0, 200))
+
+    assert set(there(conn)) == {"theirs"}

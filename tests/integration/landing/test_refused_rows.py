@@ -1,0 +1,191 @@
+"""A value that only the last step refuses costs its row, never the load."""
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from loaders.engine.rejects import rejected_rows
+from loaders.settings import load_settings
+from loaders.warehouse import landing, migrate, refused
+from loaders.warehouse.landing import Landed
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.tables import Batch, LandedTable, landed_table
+
+DAY = date(2024, 6, 28)
+NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
+FIELDS = [("code", pa.string()), ("trade_date", pa.date32()), ("seq", pa.int32())]
+FIELDS += [("name", pa.string()), ("price", pa.decimal128(24, 9))]
+PRICE = landed_table("raw_tdx", "price", FIELDS, key=("code", "trade_date", "seq"))
+UNIT = landed_table(
+    "raw_tdx", "unit", FIELDS, key=("code", "trade_date", "seq"), whole=("code", "trade_date")
+)
+REFUSED = rejected_rows("raw_tdx")
+STANDARD = {"source_route": "/api/test", "fetched_at": NOON, "is_final": True}
+
+
+class Shore:
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+
+    def land(self, table: LandedTable, rows: list[dict[str, Any]], **how: Any) -> Landed:
+        base = {"trade_date": DAY, "seq": 1, "name": "x", "price": 1} | STANDARD
+        arrow = pa.Table.from_pylist([base | row for row in rows], table.schema)
+        pipeline, _ = landing.open_pipeline(
+            self.warehouse, self.warehouse.home / "pipelines", "tdx", "tdx"
+        )
+        how = {"dataset": "prices"} | how
+        return landing.land(pipeline, self.warehouse, "tdx", table, [Batch(arrow)], REFUSED, **how)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with self.warehouse.connect() as conn:
+            return conn.execute(query.encode()).fetchall()
+
+    def change(self, statement: str) -> None:
+        with self.warehouse.connect() as conn:
+            conn.execute(statement.encode())
+
+    def refused(self) -> list[tuple[Any, ...]]:
+        return self.rows(
+            "select dataset, row_key, field, rule, value from raw_tdx.rejected_row order by row_key"
+        )
+
+
+@pytest.fixture
+def shore(warehouse_dsn: str, tmp_path: Path) -> Shore:
+    settings = load_settings(
+        {"QUOTEMILL_WAREHOUSE_URL": warehouse_dsn, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
+    )
+    warehouse = open_warehouse(settings)
+    migrate.prepare(warehouse, [PRICE, UNIT, REFUSED])
+    return Shore(warehouse)
+
+
+def prices(count: int, **odd: Any) -> list[dict[str, Any]]:
+    return [
+        {"code": f"sh{600000 + n}", "price": n} | (odd if n == count // 2 else {})
+        for n in range(count)
+    ]
+
+
+def test_a_number_too_large_for_the_column_as_it_is_costs_its_row(shore: Shore) -> None:
+    shore.change("alter table raw_tdx.price alter column price type numeric(6, 2)")
+
+    landed = shore.land(PRICE, prices(100, price=10**6))
+
+    assert (landed.read, landed.new, landed.changed) == (100, 99, 0)
+    assert shore.rows("select count(*), max(price) from raw_tdx.price") == [(99, 99)]
+    [(dataset, key, field, rule, value)] = shore.refused()
+    assert (dataset, key, field) == ("prices", f"sh600050 {DAY} 1", "price")
+    assert "numeric field overflow" in rule
+    assert value.startswith("1000000")
+    [(payload, load_id)] = shore.rows("select payload, _dlt_load_id from raw_tdx.rejected_row")
+    assert json.loads(payload)["code"] == "sh600050"
+    assert landed.load_ids == (load_id,)
+
+
+def test_so_does_what_a_check_or_an_index_refuses(shore: Shore) -> None:
+    shore.change("alter table raw_tdx.price add constraint dear check (price <> 7)")
+    shore.change("create index wide on raw_tdx.price (name)")
+    rows = prices(20, name="".join(f"{n * 7919:x}" for n in range(2000)))
+
+    landed = shore.land(PRICE, rows)
+
+    assert landed.new == 18
+    assert [(key[:8], field) for _, key, field, _, _ in shore.refused()] == [
+        ("sh600007", "dear"),
+        ("sh600010", ""),
+    ]
+
+
+def test_the_feed_is_told_of_the_rows_that_landed_and_of_the_refused(shore: Shore) -> None:
+    shore.change("alter table raw_tdx.price add constraint dear check (price <> 7)")
+    shore.land(PRICE, prices(10))
+
+    told = shore.rows("select table_name, key from ops.changes")
+    codes = [f"sh{600000 + n}" for n in range(10) if n != 7]
+    assert sorted(told) == [
+        *(("raw_tdx.price", code) for code in codes),
+        ("raw_tdx.rejected_row", ""),
+    ]
+
+
+def test_what_binary_copy_refuses_goes_as_text_and_the_rest_lands(
+    shore: Shore, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = prices(10, name="a\0b")
+    rows[3] |= {"price": -1, "name": 'it\'s "\\N", tab\t'}
+    rows[4] |= {"name": ""}
+
+    landed = shore.land(PRICE, rows)
+
+    assert "using text" in caplog.text
+    assert landed.new == 9
+    stored = shore.rows("select code, name, price, fetched_at from raw_tdx.price order by code")
+    assert stored[3] == ("sh600003", rows[3]["name"], -1, NOON)
+    assert stored[4][1] == ""
+    assert [r[1:3] for r in shore.refused()] == [(f"sh600005 {DAY} 1", "name")]
+
+
+def test_a_day_that_no_database_knows_costs_its_row(shore: Shore) -> None:
+    rows = prices(10)
+    arrow = pa.Table.from_pylist(
+        [{"trade_date": DAY, "seq": 1, "name": "x"} | STANDARD | r for r in rows], PRICE.schema
+    )
+    days = arrow["trade_date"].cast(pa.int32()).to_pylist()
+    days[4] = 2**31 - 1
+    arrow = arrow.set_column(1, PRICE.schema.field(1), pa.array(days, pa.int32()).cast(pa.date32()))
+    pipeline, _ = landing.open_pipeline(
+        shore.warehouse, shore.warehouse.home / "pipelines", "tdx", "tdx"
+    )
+
+    landed = landing.land(
+        pipeline, shore.warehouse, "tdx", PRICE, [Batch(arrow)], REFUSED, dataset="prices"
+    )
+
+    assert landed.new == 9
+    assert [r[2] for r in shore.refused()] == ["trade_date"]
+
+
+def test_of_a_unit_that_lands_whole_one_refused_row_refuses_all(shore: Shore) -> None:
+    rows = [
+        {"code": code, "seq": seq, "price": seq}
+        for code in ("sh600000", "sh600001")
+        for seq in (1, 2)
+    ]
+    shore.land(UNIT, rows)
+    shore.change("alter table raw_tdx.unit add constraint dear check (price <> 9)")
+
+    landed = shore.land(UNIT, [rows[0], rows[2] | {"price": 5}, rows[3] | {"price": 9}])
+
+    assert landed.changed == 1  # the second row of the first code is gone
+    assert shore.rows("select code, seq, price from raw_tdx.unit order by 1, 2") == [
+        ("sh600000", 1, 1),
+        ("sh600001", 1, 1),
+        ("sh600001", 2, 2),
+    ]
+    assert [r[1] for r in shore.refused()] == [f"sh600001 {DAY} 2"]
+
+
+def test_a_table_that_refuses_too_much_is_itself_wrong(
+    shore: Shore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refused, "MOST", 5)
+    shore.change("alter table raw_tdx.price add constraint none check (price < 0)")
+
+    with pytest.raises(Exception, match="none"):
+        shore.land(PRICE, prices(10))
+
+    assert shore.refused() == []
+
+
+def test_a_table_without_a_place_for_refused_rows_ends_its_load(shore: Shore) -> None:
+    shore.change("alter table raw_tdx.price add constraint dear check (price <> 7)")
+
+    with pytest.raises(Exception, match="dear"):
+        shore.land(PRICE, prices(10), dataset=None)
+
+    assert shore.rows("select count(*) from raw_tdx.price") == [(0,)]
