@@ -50,7 +50,7 @@ bench: $(STAMP)
 
 # beside another adapter for QuestDB, in an environment of its own that is made at first
 bench-peers: $(STAMP)
-	$(BIN)/python -m tests.benchmarks --only store --peers
+	$(BIN)/python -m tests.benchmarks --only store peers --peers
 
 soak: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --durations=10 -m soak

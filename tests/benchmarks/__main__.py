@@ -9,14 +9,18 @@ from typing import Any, TypeAlias
 
 from loaders.tdx.schemas import KLINE_MINUTE
 from tests.benchmarks import (
+    bar_peers,
     databases,
+    initial,
     landing,
     machine,
     market_day,
     option_slot,
     page,
+    reads,
     report,
     report_minutes,
+    space,
     tick_store,
     whole,
 )
@@ -112,6 +116,29 @@ def _options_slot(_: str, __: Path, options: argparse.Namespace) -> Iterator[Sec
     yield TITLES[9], option_slot.section(found), option_slot.aims(found)
 
 
+def _peers(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
+    found = bar_peers.side_by_side(
+        server, folder, options.codes, DAYS, options.slow_rounds, ROOT / "var" / "bench-peers", _say
+    )
+    yield PEERS, bar_peers.section(found), bar_peers.aims(found)
+
+
+def _space(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
+    found = space.sizes(server, folder, options.market, DAYS, _say)
+    yield SPACE, space.section(found, options.market, DAYS), space.aims(found)
+
+
+def _reads(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
+    found = reads.side_by_side(server, folder, options.read_codes, DAYS, _say)
+    yield READS, reads.section(found), []
+
+
+def _initial(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
+    size = 4 * options.market, DAYS, options.minute_days
+    run = initial.first_run(server, folder, *size)
+    yield INITIAL, initial.section(run, *size), []
+
+
 PARTS = {
     "landing": _landing,
     "whole": _whole,
@@ -120,7 +147,15 @@ PARTS = {
     "ticks": _ticks,
     "store": _store,
     "options": _options_slot,
+    "peers": _peers,
+    "space": _space,
+    "reads": _reads,
+    "initial": _initial,
 }
+# not part of a run of all: it makes environments, and fills them from the package index
+ASKED = ("peers",)
+PEERS, SPACE = "Day bars beside other projects", "Bytes per bar"
+READS, INITIAL = "What a user reads", "An initial load from end to end"
 TITLES = (
     "Write paths, same rows",
     "5,000 rows into a table with history",
@@ -132,6 +167,10 @@ TITLES = (
     "One day of ticks",
     "Ticks into QuestDB",
     "One slot of option chains",
+    PEERS,
+    SPACE,
+    READS,
+    INITIAL,
 )
 MINUTE_PATHS = (landing.LANDING, "landing:real", "landing:unfed")
 
@@ -139,7 +178,8 @@ HEAD = """Written by `make bench`, not by hand; `python -m tests.benchmarks --on
 these parts alone and keeps the others. The newest part was measured with
 
     python -m tests.benchmarks --codes {codes} --rounds {rounds} --market {market} --days {days} \\
-        --market-rounds {market_rounds} --minute-codes {minute_codes} --tick-codes {tick_codes}
+        --market-rounds {market_rounds} --minute-codes {minute_codes} --tick-codes {tick_codes} \\
+        --read-codes {read_codes} --minute-days {minute_days}
 
 Machines differ, and so do minutes on one machine: read the ratios, not the seconds. Every path runs
 in a process of its own against an empty database, right after a COPY of the same rows that it is
@@ -163,7 +203,9 @@ METHOD = """- The rows lie in a Parquet file that each path reads 50,000 at a ti
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     whole_number = {"type": int, "metavar": "N"}
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=tuple(PARTS))
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, default=tuple(n for n in PARTS if n not in ASKED)
+    )
     parser.add_argument("--codes", default=120, help=f"rows: N × {DAYS:,}", **whole_number)
     parser.add_argument("--rounds", default=3, **whole_number)
     parser.add_argument("--slow-rounds", default=1, help="of the slow paths", **whole_number)
@@ -175,6 +217,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--market-rounds", default=2, **whole_number)
     parser.add_argument("--days", default=3, help="new days", **whole_number)
     parser.add_argument("--minute-codes", default=5_000, help="at 4×", **whole_number)
+    parser.add_argument("--read-codes", default=5_000, help="that are read from", **whole_number)
+    parser.add_argument("--minute-days", default=100, help="of an initial load", **whole_number)
     parser.add_argument("--tick-codes", default=500, **whole_number)
     parser.add_argument("--saves", default=7, help="of a day of ticks by each path", **whole_number)
     parser.add_argument("--peers", action="store_true", help="also another adapter for QuestDB")

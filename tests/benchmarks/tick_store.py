@@ -3,10 +3,8 @@
 import json
 import random
 import subprocess
-import sys
 import tempfile
 import time
-import venv
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,6 +26,7 @@ from loaders.ticks.questdb_rows import as_stored, flagged
 from loaders.ticks.questdb_server import Address
 from loaders.ticks.settings import QuestdbSettings
 from loaders.ticks.tables import MAIN_TICKS
+from tests.benchmarks.peer_environment import environment
 from tests.benchmarks.report import Aim, table
 from tests.ticks import day_of_ticks
 
@@ -201,8 +200,8 @@ def _client(address: Address) -> Iterator[Save]:
 
 @contextmanager
 def _adapter(folder: Path, home: Path, http_port: str, pg_port: str) -> Iterator[Save]:
-    """In its own environment; it gets a file, makes its objects of it, and tells the seconds of its save."""
-    python = _environment(folder)
+    """In its own environment, of what it needs and no more; it gets a file, makes its objects of it, and tells the seconds of its save."""
+    python = environment(folder, PEER, PEER_NEEDS)
     program = Path(__file__).with_name("tick_peer.py")
     child = subprocess.Popen(
         [python, program, http_port, pg_port],
@@ -222,20 +221,6 @@ def _adapter(folder: Path, home: Path, http_port: str, pg_port: str) -> Iterator
     child.stdin.close()
     child.wait(60)
     child.stdout.close()
-
-
-def _environment(folder: Path) -> Path:
-    """What the adapter needs and no more: all that its trader asks for has no place here."""
-    python = folder / "bin" / "python"
-    if not (folder / ".installed").exists():
-        venv.create(folder, with_pip=True)
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--no-deps", *PEER], check=True, stdout=sys.stderr)
-        subprocess.run([*pip, *PEER_NEEDS], check=True, stdout=sys.stderr)
-        place = next(folder.glob("lib/python*/site-packages"))
-        (place / "talib.py").write_text("")  # imported, and of no use to a save
-        (folder / ".installed").touch()
-    return python
 
 
 def _make(address: Address, ddl: str) -> None:

@@ -6,7 +6,18 @@ from typing import Any
 import pytest
 
 from loaders.tdx.schemas import KLINE_MINUTE
-from tests.benchmarks import landing, market_day, page, report, report_minutes, tick_store
+from tests.benchmarks import (
+    bar_peers,
+    initial,
+    landing,
+    market_day,
+    page,
+    reads,
+    report,
+    report_minutes,
+    space,
+    tick_store,
+)
 from tests.benchmarks.stages import wall_parts
 from tests.integration.ticks.servers import require_questdb
 
@@ -58,6 +69,44 @@ def test_ticks_go_into_questdb_by_every_path(tmp_path: Path) -> None:
     assert [set(of_size.seconds) for of_size in results] == [paths, paths]
     assert "200 ticks, ticks/s" in tick_store.section(results)
     assert len(tick_store.aims(results)) == 2
+
+
+def test_reads_return_the_same_rows_from_every_store(server_url: str, tmp_path: Path) -> None:
+    results = reads.side_by_side(server_url, tmp_path, 3, 30, lambda _: None)
+
+    assert results.rows == {"history": 30, "section": 3, "month": 3 * 48 * reads.MONTH}
+    assert {"plain", "duckdb"} <= set(results.milliseconds)
+    assert "| one day of all codes (3 rows) |" in reads.section(results)
+
+
+def test_peers_and_what_compression_saves_are_reported() -> None:
+    pairs = {name: [(1.0, 12.0), (2.0, 22.0), (1.0, 9.0)] for name in landing.PHASES}
+    rows = dict.fromkeys(landing.PHASES, 1_000)
+    peers = bar_peers.Results(rows, {"zvt": pairs}, {"zvt": (90.0, 200.0)}, {"other": "no server"})
+    sizes = [
+        space.Size("raw_tdx.kline_daily", 10, 1_720, 1_000, 86),
+        space.Size("raw_tdx.kline_minute", 10, 1_000, 900, 200),
+        space.Size("raw_tdx.tick_trade", 10, 1_000, 900, None),
+    ]
+
+    assert "| 83 (ours 1,000: 11.0 ×) |" in bar_peers.section(peers)
+    assert "other: not measured, no server." in bar_peers.section(peers)
+    assert [(found, met) for *_, found, met in bar_peers.aims(peers)] == [("11.0 ×", True)] * 2
+    assert "| `raw_tdx.kline_daily` | 10 | 100 | 172 | 8.6 | 95.0% |" in space.section(sizes, 5, 9)
+    assert [met for *_, met in space.aims(sizes)] == [True, False]
+
+
+def test_stages_of_an_initial_load_add_up_to_all_of_it() -> None:
+    table = {"fetch": 1.0, "extract": 2.0, "land": 3.0, "read": 500}
+    load = {"seconds": 20.0, "read": 1_000, "peak_mb": 100.0}
+    load |= {"tables": {"kline_daily": table, "kline_minute": table}}
+    nodes = [{"kind": "test", "name": str(number), "wall": 1.0} for number in range(10)]
+    run = {"load": load, "build": {"seconds": 30.0, "peak_mb": 50.0, "nodes": nodes}}
+
+    assert sum(initial.stages(run).values()) == pytest.approx(50.0)
+    text = initial.section(run, 5, 10, 2)
+    assert "20 rows/s" in text
+    assert "The largest share: build: dbt's start, its hooks and its end, 40%." in text
 
 
 def node(begin: int, end: int) -> dict[str, Any]:
