@@ -1,21 +1,39 @@
 {#
-    The model of the bars of `minutes` minutes from the shorter ones of `bars`, whose changes it follows by
-    the name `follows`; `bar_count` counts the minutes in them.
+    The model of the bars of `minutes` minutes: from the shorter ones of `bars`, whose changes it follows by
+    the name `follows`, `bar_count` counting the minutes in them; as a continuous aggregate from the
+    landed minutes.
 #}
 {% macro bars_of_minutes(minutes, bars, bar_count, follows) -%}
     {{ config(
-        materialized='incremental',
+        materialized='continuous_aggregate',
         unique_key=['code', 'bar_end'],
         indexes=[{'columns': ['trade_date']}],
-        meta={'follows': {follows: 'day'}, 'by': 'bar_end', 'outlives': 'raw_tdx.kline_minute'},
+        meta={
+            'follows': {follows: 'day'},
+            'by': 'bar_end',
+            'outlives': 'raw_tdx.kline_minute',
+            'continuous': {
+                'of': 'raw_tdx.kline_minute',
+                'chunk': '3 months',
+                'segment_by': 'code',
+                'order_by': 'bar_end desc',
+                'compress_after': '14 days',
+                'refresh_from': '7 days',
+                'refresh_every': '1 day',
+            },
+        },
     ) }}
+    {%- set continuous = is_continuous() %}
     select
         code,
         {{ end_of_bucket(minutes) | indent }} as bar_end,
         max(trade_date) as trade_date,
-        {{ rolled_up_columns(bar_count) }}
-    from {{ changed(bars, by='bar_end') }}
+        {{ rolled_up_columns('count(*)', minute_columns()) if continuous else rolled_up_columns(bar_count) }}
+    from {{ config.get('meta')['continuous']['of'] if continuous else changed(bars, by='bar_end') }}
     group by
         code,
+        {% if continuous -%}
+        time_bucket('1 day', bar_end),
+        {% endif -%}
         {{ end_of_bucket(minutes) | indent }}
 {%- endmacro %}

@@ -4,15 +4,17 @@
     Labels are ends of bars, so one minute earlier is inside: 11:30 goes to the last bucket of the
     morning, 13:01 to the first of the afternoon; and so does 13:00 (05:00 UTC), which the source has
     beside 11:30 at times. The exchange keeps whole hours from UTC, so buckets that divide an hour
-    need no time zone.
+    need no time zone; UTC's wall clock alone is immutable, as continuous aggregates want it.
 #}
 {% macro end_of_bucket(minutes) -%}
-    date_bin(
-        '{{ minutes }} minutes',
-        case
-            when (bar_end at time zone 'UTC')::time = '05:00' then bar_end
-            else bar_end - interval '1 minute'
-        end,
-        timestamptz '2000-01-01 00:00+00'
-    ) + interval '{{ minutes }} minutes'
+    (
+        date_bin(
+            '{{ minutes }} minutes',
+            (bar_end at time zone 'UTC') - case
+                when (bar_end at time zone 'UTC')::time = '05:00' then interval '0'
+                else interval '1 minute'
+            end,
+            timestamp '2000-01-01'
+        ) + interval '{{ minutes }} minutes'
+    ) at time zone 'UTC'
 {%- endmacro %}

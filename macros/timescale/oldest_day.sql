@@ -26,7 +26,8 @@
             where exists (
                 select 1 from " ~ table ~ "
                 where
-                    bar_end >= day at time zone 'UTC'
+                    trade_date = day::date
+                    and bar_end >= day at time zone 'UTC'
                     and bar_end < (day + interval '1 day') at time zone 'UTC'
                     and bar_end >= '" ~ chunk['first_day'] ~ "+00'
                     and bar_end < '" ~ chunk['end_day'] ~ "+00'

@@ -135,7 +135,10 @@ def test_a_sound_market_agrees_and_each_injected_fault_is_told_by_its_cause(
         loaded.settings,
         open_warehouse(loaded.settings),
         loaded.heard.line,
-        arguments=["--full-refresh", "--select", "config.materialized:incremental"],
+        arguments=[
+            *("--full-refresh", "--select"),
+            *("config.materialized:incremental", "config.materialized:continuous_aggregate"),
+        ],
     )
     result = run(loaded, codes=CHECKED)
 

@@ -31,7 +31,10 @@ BARS = (
 # the tables among them, where the views stand already
 BARS_AGAIN = ("run", "--select", *(f"{part},config.materialized:incremental" for part in BARS[1:5]))
 # where all is built, over no row yet: what is no view
-UPDATE = ("run", "--select", "config.materialized:incremental")
+UPDATE = (
+    *("run", "--select"),
+    *("config.materialized:incremental", "config.materialized:continuous_aggregate"),
+)
 REBUILD = (*UPDATE, "--full-refresh")
 
 

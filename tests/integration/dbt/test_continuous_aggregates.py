@@ -1,0 +1,228 @@
+"""The bars of minutes are the same on every edition, as tables and as continuous aggregates."""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.hypertables import make_hypertable
+from tests.integration.dbt.raw import EXCHANGE, minute, session_minutes, weekdays
+from tests.integration.dbt.test_rollups import Stored, assert_built
+from tests.integration.dbt.two_codes import oids
+
+Dbt = Callable[..., Outcome]
+DAYS = weekdays(date(2024, 6, 3), 12)
+BARS = ("kline_5m", "kline_15m", "kline_30m")
+BUILD = ("run", "-s", "stg_tdx__kline_minute", *BARS, "kline_60m")
+
+
+def continuous(conn: psycopg.Connection) -> list[str]:
+    rows = conn.execute(
+        "select view_schema || '.' || view_name from timescaledb_information.continuous_aggregates"
+    )
+    return sorted(name for (name,) in rows)
+
+
+def test_bars_are_those_of_their_minutes_on_every_edition(
+    edition: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    if edition != "none":
+        make_hypertable(conn)
+    stored = Stored(conn, {})
+    codes = ("sh600000", "sz000002", "sh510300")
+    for day in DAYS[:4]:
+        stored.land(minute(code, end, "10") for code in codes for end in session_minutes(day)[:9])
+    stored.land([minute(codes[0], datetime(2024, 6, 4, 13, tzinfo=EXCHANGE), "11")])
+    stored.land([minute(codes[0], datetime(2024, 6, 4, 11, 30, tzinfo=EXCHANGE), "10.5")])
+    outcome = dbt(*BUILD)
+    assert outcome.success, outcome.error
+    assert_built(conn, stored.rows)
+    if edition == "tsl":
+        assert continuous(conn) == sorted(f"market.{name}" for name in BARS)
+    conn.execute("create view public.mine as select * from market.kline_5m where close > 10")
+    before = oids(conn, *(f"market.{name}" for name in BARS))
+
+    # late, corrected, known by the price alone, gone, and a new day; then nothing; then everything
+    stored.land([minute(codes[1], session_minutes(DAYS[1])[20], "9")])
+    stored.land([minute(codes[2], end, "12") for end in session_minutes(DAYS[0])[:9]])
+    stored.land([minute(codes[2], session_minutes(DAYS[2])[100], "12") | {"amount": None}])
+    stored.delete([key for key in stored.rows if key[0] == codes[0] and key[1].day == DAYS[2].day])
+    stored.land(minute(code, end, "10") for code in codes for end in session_minutes(DAYS[4])[:7])
+    for arguments in ((), (), ("--full-refresh",)):
+        outcome = dbt(*BUILD, *arguments)
+        assert outcome.success, outcome.error
+        assert_built(conn, stored.rows)
+    assert oids(conn, *(f"market.{name}" for name in BARS)) == before
+    assert conn.execute("select count(*) from public.mine").fetchone() != (0,)
+
+
+def one_day(day: date, *codes: str) -> list[dict[str, object]]:
+    return [minute(code, end, "10") for code in codes for end in session_minutes(day)[:9]]
+
+
+@pytest.fixture
+def built(edition: str, conn: psycopg.Connection, dbt: Dbt) -> Stored:
+    """Two days of two codes, built as continuous aggregates."""
+    make_hypertable(conn)
+    stored = Stored(conn, {})
+    stored.land(row for day in DAYS[:2] for row in one_day(day, "sh600000", "sz000002"))
+    outcome = dbt(*BUILD)
+    assert outcome.success, outcome.error
+    return stored
+
+
+def held(conn: psycopg.Connection, name: str) -> str:
+    """The hypertable with the rows of a continuous aggregate."""
+    [(table,)] = conn.execute(
+        "select materialization_hypertable_schema || '.' || materialization_hypertable_name "
+        "from timescaledb_information.continuous_aggregates where view_name = %s",
+        (name,),
+    )
+    return str(table)
+
+
+def policies(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
+    return conn.execute(
+        "select job_id, proc_name, hypertable_name, schedule_interval "
+        "from timescaledb_information.jobs where hypertable_name = any(%s) order by 1",
+        (list(BARS),),
+    ).fetchall()
+
+
+def told(conn: psycopg.Connection, number: int) -> list[tuple[Any, ...]]:
+    """What the feed says of bars of five minutes since a number, and the greatest number."""
+    return conn.execute(
+        "select xid::text::bigint, key, dates::text from ops.changes "
+        "where table_name = 'market.kline_5m' and xid::text::bigint > %s order by 1, 2",
+        (number,),
+    ).fetchall()
+
+
+@pytest.mark.parametrize("edition", ["tsl"])
+def test_a_refresh_that_was_cut_short_is_done_again(
+    built: Stored, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    number = told(conn, 0)[-1][0]
+    cursors = "select reader, seen::text from ops.change_cursors order by 1"
+    before = conn.execute(cursors).fetchall()
+    built.land(minute("sh600000", session_minutes(DAYS[0])[n], "11") for n in range(3))
+    # a stand-in for a kill between the commit and the refresh
+    conn.execute("alter procedure refresh_continuous_aggregate rename to away")
+    failed = dbt("run", "-s", "kline_5m")
+    assert not failed.success
+    assert "refresh_continuous_aggregate" in failed.error
+    assert conn.execute(cursors).fetchall() == before
+    assert told(conn, number) == []
+    conn.execute("alter procedure away rename to refresh_continuous_aggregate")
+
+    assert dbt(*BUILD).success
+
+    assert_built(conn, built.rows)
+    assert [row[1:] for row in told(conn, number)] == [("sh600000", "{[2024-06-03,2024-06-04)}")]
+
+
+@pytest.mark.parametrize("edition", ["tsl"])
+def test_policies_are_there_once_and_as_the_settings_say(
+    built: Stored, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    before = policies(conn)
+    assert [row[1] for row in before].count("policy_refresh_continuous_aggregate") == 3
+    assert [row[1] for row in before].count("policy_compression") == 3
+    assert dbt(*BUILD).success
+    assert policies(conn) == before
+
+    # as an earlier version left it
+    conn.execute(f"comment on table {held(conn, 'kline_5m')} is 'other settings'")
+    conn.execute("select remove_compression_policy('market.kline_5m')")
+    assert dbt(*BUILD).success
+    assert sorted(row[1:3] for row in policies(conn)) == sorted(row[1:3] for row in before)
+
+
+@pytest.mark.parametrize("edition", ["tsl"])
+def test_another_query_makes_it_anew_or_says_who_reads_it(
+    built: Stored, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    conn.execute("create view public.mine as select * from market.kline_5m")
+    conn.execute("drop materialized view market.kline_5m cascade")
+    conn.execute(
+        "create materialized view market.kline_5m with (timescaledb.continuous) as select code, "
+        "time_bucket('1 day', bar_end) as bar_end, max(trade_date) as trade_date "
+        "from raw_tdx.kline_minute group by 1, 2 with no data"
+    )
+    conn.execute("create view public.mine as select * from market.kline_5m")
+
+    refused = dbt(*BUILD)
+
+    assert not refused.success
+    for part in ("market.kline_5m", "other query", "public.mine", "--full-refresh"):
+        assert part in refused.error
+    conn.execute("drop view public.mine")
+    outcome = dbt(*BUILD)
+    assert outcome.success, outcome.error
+    assert_built(conn, built.rows)
+
+
+@pytest.mark.parametrize("edition", ["tsl"])
+def test_a_table_becomes_a_continuous_aggregate_with_the_bars_of_minutes_dropped_by_age(
+    edition: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    stored = Stored(conn, {})
+    stored.land(row for day in DAYS[:3] for row in one_day(day, "sh600000", "sz000002"))
+    assert dbt(*BUILD).success
+    assert continuous(conn) == []
+    make_hypertable(conn)
+    conn.execute(
+        "select drop_chunks('raw_tdx.kline_minute', %s::timestamptz)", (f"{DAYS[1]} 00:00+00",)
+    )
+
+    outcome = dbt(*BUILD)
+
+    assert outcome.success, outcome.error
+    assert len(continuous(conn)) == 3
+    assert_built(conn, stored.rows)
+    stored.land(one_day(DAYS[3], "sh600000"))
+    assert dbt(*BUILD, "--full-refresh").success
+    assert_built(conn, stored.rows)
+
+
+@pytest.mark.parametrize("edition", ["tsl"])
+def test_one_new_day_writes_and_reads_the_same_at_four_times_the_history(
+    edition: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    make_hypertable(conn)
+    stored = Stored(conn, {})
+    counts = []
+    for days in (DAYS[:3], DAYS[3:]):
+        stored.land(row for day in days[:-1] for row in one_day(day, "sh600000", "sz000002"))
+        assert dbt(*BUILD).success
+        stored.land(one_day(days[-1], "sh600000", "sz000002"))
+        before = touched(conn)
+        assert dbt(*BUILD).success
+        after = touched(conn)
+        counts.append({name: after[name] - before[name] for name in after})
+    assert_built(conn, stored.rows)
+    assert counts[0] == counts[1]
+    assert counts[0]["written"] == 2 * (2 + 1 + 1)
+
+
+def touched(conn: psycopg.Connection) -> dict[str, int]:
+    """Rows written into continuous aggregates, and read from landed minutes, by PostgreSQL's own count,
+    which is whole once the sessions of dbt have ended."""
+    others = (
+        "select 1 from pg_stat_activity where datname = current_database() "
+        "and backend_type = 'client backend' and pid <> pg_backend_pid()"
+    )
+    while conn.execute(others).fetchone():
+        pass
+    [(written, read)] = conn.execute(
+        "select coalesce(sum(s.n_tup_ins + s.n_tup_upd + s.n_tup_del) "
+        "filter (where c.hypertable_name like '_materialized%'), 0)::integer, "
+        "coalesce(sum(s.seq_tup_read + coalesce(s.idx_tup_fetch, 0)) "
+        "filter (where c.hypertable_name = 'kline_minute'), 0)::integer "
+        "from pg_stat_user_tables as s inner join timescaledb_information.chunks as c "
+        "on (s.schemaname, s.relname) = (c.chunk_schema, c.chunk_name)"
+    )
+    return {"written": written, "read": read}
