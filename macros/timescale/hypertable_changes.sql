@@ -27,7 +27,7 @@
                 w.*,
                 d.time_interval,
                 s.segmentby,
-                lower(s.orderby) as orderby,
+                replace(lower(s.orderby), ',', ', ') as orderby,
                 (
                     select (j.config ->> 'compress_after')::interval
                     from timescaledb_information.jobs as j

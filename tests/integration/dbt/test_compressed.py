@@ -1,12 +1,13 @@
 """Builds correct compressed hypertables of any size, and open nothing where nothing differs."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
 from tests.integration.dbt.conftest import NO_TESTS, Outcome
-from tests.integration.dbt.raw import touch
+from tests.integration.dbt.raw import land, minute, touch
 
 Dbt = Callable[..., Outcome]
 TABLE = "market.kline_daily_qfq"
@@ -93,3 +94,37 @@ def test_a_hundred_thousand_compressed_rows_are_corrected_and_deleted(
     touch(conn, "kline_daily")
     assert dbt(*BUILD).success
     assert wrong(conn) == (2 * DAYS, 0)
+
+
+@pytest.mark.parametrize("edition", ["tsl"])
+def test_the_feed_tells_of_rows_alone_that_changed_in_compressed_chunks(
+    edition: str, conn: psycopg.Connection
+) -> None:
+    """Not of chunks that are compressed, compressed again, or dropped."""
+    table = "raw_tdx.kline_minute"
+    conn.execute(
+        f"select create_hypertable('{table}', by_range('bar_end', interval '1 month'), "
+        "create_default_indexes => false, if_not_exists => true)"
+    )
+    conn.execute(
+        f"alter table {table} set (timescaledb.enable_columnstore, timescaledb.segmentby = 'code', "
+        "timescaledb.orderby = 'bar_end desc')"
+    )
+    ends = [datetime(2024, month, 5, 2, n, tzinfo=UTC) for month in (1, 3) for n in range(10)]
+    rows = [minute("sh600000", end, "10") for end in ends]
+    land(conn, "kline_minute", rows)
+    told = f"select count(*), max(dates::text) from ops.changes where table_name = '{table}'"
+    whole = conn.execute(told).fetchone()
+
+    conn.execute(f"select compress_chunk(c) from show_chunks('{table}') as c")
+    land(conn, "kline_minute", rows)
+    assert conn.execute(told).fetchone() == whole
+    land(conn, "kline_minute", [*rows[1:], minute("sh600000", ends[0], "11")])
+    last = f"select dates::text from ops.changes where table_name = '{table}' order by xid desc limit 1"
+    assert conn.execute(last).fetchone() == ("{[2024-01-05,2024-01-06)}",)
+    count = conn.execute(told).fetchone()
+
+    conn.execute(f"select compress_chunk(c) from show_chunks('{table}') as c")
+    conn.execute(f"select drop_chunks('{table}', timestamptz '2024-02-15')")
+    assert conn.execute(told).fetchone() == count
+    assert conn.execute(f"select count(*) from {table}").fetchone() == (10,)

@@ -171,3 +171,20 @@ def test_minutes_of_one_day_are_looked_up_in_their_chunk_alone(
         outcome = dbt("run", "-s", "kline_5m")
 
     assert outcome.written == {"kline_5m": 2}, outcome.error
+
+
+@pytest.mark.parametrize("edition", ["none"], indirect=True)
+def test_dbt_refuses_an_old_version_before_anything_is_built(
+    edition: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    """A stand-in for its entry among the extensions."""
+    conn.execute("set allow_system_table_mods = on")
+    conn.execute(
+        "insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion) "
+        "values (99999, 'timescaledb', 10, 'public'::regnamespace, false, '2.17.2')"
+    )
+
+    outcome = dbt(*ONE)
+
+    assert not outcome.success
+    assert "TimescaleDB 2.17.2; 2.18.0 is the oldest" in outcome.error
