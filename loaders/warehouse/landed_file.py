@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pyarrow.parquet as pq
 
-from loaders.warehouse import indexes, refused
+from loaders.warehouse import compressed, indexes, refused
 from loaders.warehouse.upsert import (
     Feed,
     copy_to_stage,
@@ -72,10 +72,14 @@ def land_file(
         raise staged.error
     indexes.make_way(conn, target.schema, target.table, target.indexes, staged.read, lane)
 
+    chunks = compressed.find(conn, target.schema, target.table, types, target.key, target.feed, q)
+
     def write() -> tuple[int, int]:
         gone = 0
         if target.unit:
-            gone = replace_units(conn, q, name, types, target.key, target.unit, target.feed)
+            gone = replace_units(conn, q, name, types, target.key, target.unit, target.feed, chunks)
+        if chunks and not chunks.keep_differing(conn, schema.names):
+            return 0, gone
         statement = (q, name, schema.names, types, target.key, target.feed)
         try:
             # without DISTINCT ON: its sort costs as much as the COPY, and keys rarely repeat

@@ -5,9 +5,9 @@ in between. The same statements tell the change feed what they wrote.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 import pyarrow as pa
@@ -16,6 +16,9 @@ from pgpq import ArrowToPostgresBinaryEncoder
 
 from loaders.warehouse.changes import told
 from loaders.warehouse.tables import LOAD_ID
+
+if TYPE_CHECKING:
+    from loaders.warehouse.compressed import Compressed
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +138,18 @@ def stage_ddl(q: Any, schema: pa.Schema, encoder: ArrowToPostgresBinaryEncoder) 
     return ", ".join(columns)
 
 
+def differs(q: Any, columns: Sequence[str], key: Sequence[str], new: Callable[[str], str]) -> str:
+    """Whether a row replaces the stored row t: it differs, and is not worse. `new` writes its columns."""
+    seen = [c for c in columns if c not in key and c not in LINEAGE]
+    stored, arriving = ", ".join(f"t.{q(c)}" for c in seen), ", ".join(map(new, seen))
+    guard = f"({stored}) is distinct from ({arriving})"
+    if "is_final" in columns:
+        guard += f" and ({new('is_final')} or not t.is_final)"
+    if "fetched_at" in columns:
+        guard += f" and ({new('fetched_at')} >= t.fetched_at or {new('is_final')} > t.is_final)"
+    return guard
+
+
 def upsert_sql(
     q: Any,
     target: str,
@@ -154,22 +169,17 @@ def upsert_sql(
     casts = ", ".join(f"{q(c)}::{types[c]}" for c in columns)
     keys = ", ".join(map(q, key))
     values = [c for c in columns if c not in key]
-    seen = [c for c in values if c not in LINEAGE]
     head, tail = "select", ""
     if not key:  # dlt's own state table: every load appends to it; a unique id tells what is there
         return (
             f"with landed as (insert into {target} ({names}) {head} {casts} from _land "
             "on conflict do nothing returning 1) select count(*), 0 from landed"
         ).encode()
-    guard = "({}) is distinct from ({})".format(
-        *(", ".join(f"{side}.{q(c)}" for c in seen) for side in ("t", "excluded"))
-    )
+    guard = differs(q, columns, key, lambda c: f"excluded.{q(c)}")
     best = []
     if "is_final" in columns:
-        guard += " and (excluded.is_final or not t.is_final)"
         best.append("is_final::boolean desc")
     if "fetched_at" in columns:
-        guard += " and (excluded.fetched_at >= t.fetched_at or excluded.is_final > t.is_final)"
         best.append("fetched_at::timestamptz desc")
     update = ", ".join(f"{q(c)} = excluded.{q(c)}" for c in values)
     if distinct:
@@ -191,11 +201,13 @@ def replace_units(
     key: Sequence[str],
     unit: Sequence[str],
     feed: Feed,
+    compressed: "Compressed | None" = None,
 ) -> int:
     """Make way for the units in `_land`: how many rows of theirs it deleted that are not in `_land`.
 
     A unit follows the rule of a single row: a provisional one never replaces a final one, nor an
-    older answer a newer one. Units that must not land are dropped from `_land`.
+    older answer a newer one. Units that must not land are dropped from `_land`. Of a table with
+    `compressed` chunks rows are found and deleted by literals.
     """
 
     def same(left: str, right: str, names: Sequence[str], cast: bool) -> str:
@@ -204,6 +216,7 @@ def replace_units(
         )
 
     columns = ", ".join(map(q, unit))
+    near = f" and {compressed.bounds(conn)}" if compressed else ""
     # with no statistics the planner would compare each row with each
     conn.execute(b"analyze _land")
     conn.execute(
@@ -216,17 +229,23 @@ def replace_units(
     units = "units as materialized (select * from _units)"
     refused = conn.execute(
         f"create temp table _refused on commit drop as with {units} select u.* from units as u "
-        f"where exists (select 1 from {target} as t where {same('t', 'u', unit, True)} "
+        f"where exists (select 1 from {target} as t where {same('t', 'u', unit, True)}{near} "
         "and (t.is_final > u._final or t.is_final = u._final and t.fetched_at > u._fetched_at))".encode()
     ).rowcount
     for staged in ("units", "land") if refused else ():
         conn.execute(
             f"delete from _{staged} as s using _refused as u where {same('s', 'u', unit, False)}".encode()
         )
+    stale = (
+        f"select {', '.join(f't.{q(c)}' for c in key)} "
+        f"from {target} as t inner join units as u on {same('t', 'u', unit, True)}{near} "
+        f"where not exists (select 1 from _land as r where {same('t', 'r', key, True)})"
+    )
+    if compressed:
+        rows = conn.execute(f"with {units} {stale} order by {', '.join(map(q, key))}".encode())
+        return compressed.delete(conn, rows.fetchall(), len(unit))
     [(gone,)] = conn.execute(
-        f"with {units}, stale as materialized (select {', '.join(f't.{q(c)}' for c in key)} "
-        f"from {target} as t inner join units as u on {same('t', 'u', unit, True)} "
-        f"where not exists (select 1 from _land as r where {same('t', 'r', key, True)})), "
+        f"with {units}, stale as materialized ({stale}), "
         f"gone as (delete from {target} as t using stale as s where {same('t', 's', key, False)} "
         f"returning {feed.columns(q)}), told as ({feed.told('gone')}) "
         "select count(*) from gone".encode()

@@ -1,0 +1,180 @@
+"""Landing into compressed chunks: what differs alone is opened, told and counted, however much it is."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from loaders.settings import load_settings
+from loaders.tdx.schemas import KLINE_MINUTE, TICK_TRADE
+from loaders.warehouse import landing, migrate
+from loaders.warehouse.landing import Landed
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.tables import Batch, LandedTable
+from tests.benchmarks.rows import minutes
+from tests.declared import conform
+
+CODES, DAYS = 30, 15
+DAY = date(2024, 6, 28)
+NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
+COMPRESSED = 1  # of a chunk's status; one more bit is set once rows of it are opened
+
+
+class Shore:
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+
+    def land(self, table: LandedTable, rows: pa.Table) -> Landed:
+        folder = self.warehouse.home / "pipelines"
+        pipeline, _ = landing.open_pipeline(self.warehouse, folder, "tdx", "tdx")
+        return landing.land(pipeline, self.warehouse, "tdx", table, [Batch(rows)])
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with self.warehouse.connect() as conn:
+            return conn.execute(query.encode()).fetchall()
+
+    def compress(self, table: LandedTable, time: str, order: str) -> None:
+        with self.warehouse.connect() as conn:
+            conn.execute(
+                f"select create_hypertable('{table.qualified}', by_range('{time}', interval '1 month'), "
+                "create_default_indexes => false, migrate_data => true)".encode()
+            )
+            conn.execute(
+                f"alter table {table.qualified} set (timescaledb.enable_columnstore, "
+                f"timescaledb.segmentby = 'code', timescaledb.orderby = '{order}')".encode()
+            )
+            conn.execute(
+                f"select compress_chunk(c) from show_chunks('{table.qualified}') c".encode()
+            )
+        self.told(table)
+
+    def opened(self) -> int:
+        """Chunks of which some rows were opened."""
+        [(count,)] = self.rows(
+            f"select count(*) from _timescaledb_catalog.chunk where status & 1 = 1 and status <> {COMPRESSED}"
+        )
+        return int(count)
+
+    def told(self, table: LandedTable) -> dict[str, str]:
+        """What the feed was told of a table since this was last asked."""
+        rows = self.rows(
+            f"delete from ops.changes where table_name = '{table.qualified}' returning key, dates::text"
+        )
+        return dict(rows)
+
+
+@pytest.fixture
+def shore(database_of: Callable[..., str], tmp_path: Path) -> Shore:
+    environ = {"QUOTEMILL_WAREHOUSE_URL": database_of("tsl"), "QUOTEMILL_HOME": str(tmp_path)}
+    warehouse = open_warehouse(load_settings(environ, cwd=tmp_path))
+    migrate.prepare(warehouse, [KLINE_MINUTE, TICK_TRADE])
+    return Shore(warehouse)
+
+
+def ticks(count: int, fetched: datetime, price: int = 10, codes: int = CODES) -> pa.Table:
+    size = codes * count
+    columns: dict[str, Any] = {
+        "code": np.repeat([f"sh{600000 + n}" for n in range(codes)], count),
+        "trade_date": pa.array([DAY] * size),
+        "ordinal": np.tile(np.arange(1, count + 1), codes),
+        "traded_at": pa.repeat(pa.scalar(NOON, pa.timestamp("us", tz="UTC")), size),
+        "price": pa.repeat(price, size),
+        "volume": pa.repeat(1, size),
+        "side": pa.repeat(0, size),
+        "order_count": pa.repeat(0, size),
+        "source_route": pa.repeat("/api/test", size),
+        "fetched_at": pa.repeat(pa.scalar(fetched, pa.timestamp("us", tz="UTC")), size),
+        "is_final": pa.repeat(True, size),
+    }
+    return conform(pa.table(columns), TICK_TRADE)
+
+
+def closing(rows: pa.Table, which: Any) -> pa.Table:
+    """The rows, of which some close one higher than they did."""
+    place = rows.schema.get_field_index("close")
+    moved = pc.add(rows["close"], pc.cast(which, pa.int64()))
+    return rows.set_column(place, rows.schema.field(place), moved)
+
+
+def test_minutes_of_compressed_chunks(shore: Shore) -> None:
+    bars = minutes(CODES, 0, DAYS)
+    size = CODES * DAYS * 240
+    assert size > 100_000
+    assert shore.land(KLINE_MINUTE, bars).new == size
+    shore.compress(KLINE_MINUTE, "bar_end", "bar_end desc")
+
+    same = shore.land(KLINE_MINUTE, minutes(CODES, 0, DAYS, fetch=1))
+    assert (same.new, same.changed) == (0, 0)
+    assert shore.told(KLINE_MINUTE) == {}
+    assert shore.opened() == 0
+
+    later = minutes(CODES, 0, DAYS, fetch=2)
+    few = pc.and_(pc.equal(later["code"], "sh600007"), pc.equal(later["source_label"], "10:00"))
+    landed = shore.land(KLINE_MINUTE, closing(later, few))
+    assert (landed.new, landed.changed) == (0, DAYS)
+    assert list(shore.told(KLINE_MINUTE)) == ["sh600007"]
+    assert shore.opened() > 0
+
+    older = closing(bars, pa.array([True] * size))
+    assert shore.land(KLINE_MINUTE, older).changed == size - DAYS  # fetched before those few
+    every = closing(
+        minutes(CODES, 0, DAYS + 1, fetch=3), pa.array([True] * CODES * (DAYS + 1) * 240)
+    )
+    landed = shore.land(KLINE_MINUTE, every)
+    assert (landed.new, landed.changed) == (CODES * 240, 0)
+    assert len(shore.told(KLINE_MINUTE)) == CODES
+
+
+def test_more_than_a_hundred_thousand_compressed_minutes_change_at_once(shore: Shore) -> None:
+    size = CODES * DAYS * 240
+    shore.land(KLINE_MINUTE, minutes(CODES, 0, DAYS))
+    shore.compress(KLINE_MINUTE, "bar_end", "bar_end desc")
+
+    landed = shore.land(
+        KLINE_MINUTE, closing(minutes(CODES, 0, DAYS, fetch=1), pa.array([True] * size))
+    )
+
+    assert (landed.new, landed.changed) == (0, size)
+    assert len(shore.told(KLINE_MINUTE)) == CODES
+
+
+def test_days_of_ticks_are_replaced_in_compressed_chunks(shore: Shore) -> None:
+    shore.land(TICK_TRADE, ticks(4_000, NOON))
+    shore.compress(TICK_TRADE, "trade_date", "trade_date desc, ordinal")
+
+    same = shore.land(TICK_TRADE, ticks(4_000, NOON + timedelta(hours=1)))
+    assert (same.new, same.changed) == (0, 0)
+    assert shore.told(TICK_TRADE) == {}
+    assert shore.opened() == 0
+
+    worse = shore.land(TICK_TRADE, ticks(3_999, NOON - timedelta(hours=1)))
+    assert (worse.new, worse.changed) == (0, 0)
+    one = shore.land(TICK_TRADE, ticks(3_999, NOON + timedelta(hours=2), codes=1))
+    assert (one.new, one.changed) == (0, 1)
+    day = f"{{[{DAY},{DAY + timedelta(days=1)})}}"
+    assert shore.told(TICK_TRADE) == {"sh600000": day}
+
+    short = shore.land(TICK_TRADE, ticks(500, NOON + timedelta(hours=3)))
+    assert short.changed == CODES * 3_500 - 1 > 100_000
+    assert len(shore.told(TICK_TRADE)) == CODES
+    assert shore.rows("select count(*), max(ordinal) from raw_tdx.tick_trade") == [
+        (CODES * 500, 500)
+    ]
+
+
+def test_compressing_again_and_dropping_by_age_tell_nothing(shore: Shore) -> None:
+    shore.land(KLINE_MINUTE, minutes(2, 0, DAYS))
+    shore.compress(KLINE_MINUTE, "bar_end", "bar_end desc")
+    shore.land(KLINE_MINUTE, minutes(2, DAYS, 1))
+    shore.told(KLINE_MINUTE)
+
+    shore.rows("select compress_chunk(c) from show_chunks('raw_tdx.kline_minute') c")
+    assert shore.told(KLINE_MINUTE) == {}
+    shore.rows("select drop_chunks('raw_tdx.kline_minute', interval '1 day')")
+    assert shore.told(KLINE_MINUTE) == {}
+    assert shore.rows("select count(*) from raw_tdx.kline_minute") == [(0,)]
