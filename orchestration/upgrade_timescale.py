@@ -53,6 +53,11 @@ class Table:
     hash: int | None = None
     seconds: float | None = None
 
+    @property
+    def about(self) -> str:
+        """Its size in words; how many rows only where the server has counted them."""
+        return (f"about {self.rows:,} rows, " if self.rows else "") + _mb(self.size_bytes)
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -161,8 +166,8 @@ def _converted(
             settings, warehouse, file, "rollback" if from_hypertables else "upgrade", report
         )
         made = []
-        for number, (table, rows, size) in enumerate(due, 1):
-            report(f"{number} of {len(due)}: {table.qualified}, about {rows:,} rows, {_mb(size)}")
+        for number, (table, _, size) in enumerate(due, 1):
+            report(f"{number} of {len(due)}: {table.qualified}, {planned[number - 1].about}")
             began = datetime.now(UTC)
             held = convert(conn, table)
             seconds = (datetime.now(UTC) - began).total_seconds()

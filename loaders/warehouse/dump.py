@@ -25,7 +25,7 @@ from loaders.warehouse.hypertables import Hypertable, hypertables
 from loaders.warehouse.ownership import owned_schemas
 from loaders.warehouse.postgres import Warehouse
 
-# of the rows: twice the text at the price of a third, against zlib's own default
+# of the rows: 189 MB/s to 16 % of their text; zlib's own default makes 12 % of it, at 59 MB/s
 _COMPRESSION = 1
 
 

@@ -29,6 +29,30 @@ _FOUND = """
             from pg_index as i
             inner join pg_class as c on i.indexrelid = c.oid
             where i.indrelid = r.oid
+        ),
+        (
+            select coalesce(array_agg(k.attname::text order by k.attnum), '{}')
+            from pg_attribute as k
+            where k.attrelid = r.oid and k.attname in (
+                -- TimescaleDB makes an index of each column that it groups by, with the time
+                select a.attname
+                from timescaledb_information.continuous_aggregates as g
+                inner join pg_index as i
+                    on i.indrelid = format(
+                        '%%I.%%I', g.materialization_hypertable_schema, g.materialization_hypertable_name
+                    )::regclass
+                inner join timescaledb_information.dimensions as d
+                    on
+                        g.materialization_hypertable_schema = d.hypertable_schema
+                        and g.materialization_hypertable_name = d.hypertable_name
+                inner join pg_attribute as t on i.indrelid = t.attrelid and d.column_name = t.attname
+                inner join pg_attribute as a on i.indrelid = a.attrelid and a.attnum = any(i.indkey)
+                where
+                    g.view_schema = f.schema
+                    and g.view_name = f.name
+                    and i.indnatts = 2
+                    and i.indkey[1] = t.attnum
+            )
         )
     from (
         select
@@ -52,7 +76,8 @@ _FOUND = """
 class Hypertable:
     """A hypertable, or a continuous aggregate, which has no `time`.
 
-    `columns` are pairs of name and type, `chunk` the SQL of a chunk's interval, `indexes` names.
+    `columns` are pairs of name and type, `chunk` the SQL of a chunk's interval, `indexes` names; `key`
+    is what a continuous aggregate groups by.
     """
 
     schema: str
@@ -61,6 +86,7 @@ class Hypertable:
     time: str | None
     chunk: str | None
     indexes: list[str]
+    key: list[str]
 
     @property
     def qualified(self) -> str:
@@ -77,8 +103,8 @@ def hypertables(conn: psycopg.Connection, schemas: Sequence[str]) -> list[Hypert
         return []
     found = conn.execute(_FOUND, {"schemas": list(schemas)}).fetchall()
     return [
-        Hypertable(schema, name, list(zip(names, types, strict=True)), time, chunk, indexes)
-        for schema, name, names, types, time, chunk, indexes in found
+        Hypertable(schema, name, list(zip(names, types, strict=True)), *rest)
+        for schema, name, names, types, *rest in found
     ]
 
 

@@ -158,6 +158,11 @@ def _parts(
         with found.rows(table) as rows:
             yield from iter(lambda: rows.read(dump_file.BLOCK), b"")
         yield b"\\.\n"
+        if table.key:
+            key = sql.SQL(", ").join(map(sql.Identifier, table.key))
+            yield _line(
+                sql.SQL("alter table {} add primary key ({})").format(table.identifier, key)
+            )
     for block in script.restored(later):
         yield block.replace(b"ALTER TABLE ONLY ", b"ALTER TABLE ")  # its chunks have the key too
 

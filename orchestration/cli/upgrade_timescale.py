@@ -94,9 +94,8 @@ def _convert(
 
 def _print(result: "Conversion", target: str) -> None:
     for table in result.tables:
-        size = f"{table.size_bytes / 1e6:,.1f} MB"
         if table.hash is None:
-            typer.echo(f"{table.name}: about {table.rows:,} rows, {size}")
+            typer.echo(f"{table.name}: {table.about}")
         else:
             typer.echo(f"{table.name}: {table.rows:,} rows, {table.seconds:.0f} s")
     for name in result.left:

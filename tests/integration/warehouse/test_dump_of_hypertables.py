@@ -54,8 +54,10 @@ def filled(request: pytest.FixtureRequest, database_of: DatabaseOf, tmp_path: Pa
 def _roll_up(conn: Any) -> None:
     for statement in (
         "create materialized view market.kline_5m with (timescaledb.continuous) as "
-        "select code, time_bucket('1 day', bar_end) as bar_end, max(close) as high "
-        "from raw_tdx.kline_minute group by 1, 2 with no data",
+        "select code, date_bin('12 hours', bar_end, timestamptz '2000-01-01') as bar_end, "
+        "max(close) as high from raw_tdx.kline_minute "
+        "group by code, time_bucket('1 day', bar_end), 2 with no data",
+        "create index on market.kline_5m (high)",
         "call refresh_continuous_aggregate('market.kline_5m', null, null)",
         "create view market.kline_60m as select * from market.kline_5m where high > 7",
         "alter table raw_tdx.kline_minute set (timescaledb.compress, "
@@ -107,6 +109,24 @@ def test_hypertables_are_such_again_on_any_server_with_timescale(
     assert _held(another) == _held(filled)
     assert _indexes(another) == _indexes(filled)
     assert _hypertables(another) == [h for h in _hypertables(filled) if h[0] != "mine"]
+
+
+def test_a_continuous_aggregate_is_a_table_with_the_key_that_its_model_has(
+    database_of: DatabaseOf, filled: Warehouse, warehouse_dsn: str, tmp_path: Path
+) -> None:
+    with filled.connect() as conn:
+        aggregates = conn.execute("select to_regclass('market.kline_5m') is not null").fetchone()
+    if aggregates == (False,):
+        pytest.skip("this edition has no continuous aggregates")
+    dump(filled, tmp_path / "w.dump")
+    another = _warehouse(warehouse_dsn, tmp_path)
+    restore(another, tmp_path / "w.dump", clean=False)
+    with another.connect() as conn:
+        keys = conn.execute(
+            "select pg_get_constraintdef(oid) from pg_constraint "
+            "where conrelid = 'market.kline_5m'::regclass and contype = 'p'"
+        ).fetchall()
+    assert keys == [("PRIMARY KEY (code, bar_end)",)]
 
 
 def test_they_are_plain_tables_where_there_is_no_timescale(
