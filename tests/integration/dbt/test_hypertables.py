@@ -149,6 +149,12 @@ def test_a_model_with_settings_is_a_hypertable_from_the_start_and_stays_one(
     assert conn.execute(chunks.encode(), (table,)).fetchone() == (3,)
     assert closes(conn, DAYS[0]) == [10, 10]
 
+    # years ago, and no policy knows of it
+    keep = model.read_text("utf-8").replace("'1 month'}", "'1 month', 'retain': '1 month'}")
+    model.write_text(keep, "utf-8")
+    assert dbt(*ONE).success
+    assert conn.execute(chunks.encode(), (table,)).fetchone() == (0,)
+
 
 @pytest.mark.parametrize("edition", ["apache"], indirect=True)
 def test_minutes_of_one_day_are_looked_up_in_their_chunk_alone(
