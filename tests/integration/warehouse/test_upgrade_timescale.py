@@ -273,12 +273,12 @@ def test_the_command_plans_asks_and_answers_in_json(
     plan = runner.invoke(app, ["--dry-run"])
     assert DAYS.qualified in plan.stdout
     assert isinstance(runner.invoke(app, []).exception, UsageError)
-    assert hypertables(conn) == []
+    assert DAYS.qualified not in hypertables(conn)
     answer = json.loads(runner.invoke(app, ["--yes", "--json"]).stdout)
     assert answer["tables"][0]["rows"] == 900
     assert Path(answer["backup"]).is_file()
-    assert hypertables(conn) == [DAYS.qualified]
+    assert DAYS.qualified in hypertables(conn)
     back = runner.invoke(app, ["rollback", "--yes", "--file", str(tmp_path / "b.dump")])
     assert back.exit_code == 0, back.output
-    assert hypertables(conn) == []
+    assert DAYS.qualified not in hypertables(conn)
     assert isinstance(rollback(settings, warehouse, [DAYS], silent), Conversion)
