@@ -15,6 +15,7 @@ from tests.benchmarks import (
     landing,
     machine,
     market_day,
+    node_reads,
     option_slot,
     page,
     reads,
@@ -81,6 +82,12 @@ def _day(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Sec
         for count in (DAYS // 4, DAYS)
     }
     yield TITLES[3], report.day_section(days, options.market), []
+    codes = max(options.market // 3, 1)
+    reads = {
+        times: node_reads.of_a_day(server, folder, codes, times * DAYS // 16, 3 * times)
+        for times in (1, 4, 16)
+    }
+    yield node_reads.TITLE, *node_reads.section(reads, codes)
 
 
 def _minutes(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
@@ -171,6 +178,7 @@ TITLES = (
     SPACE,
     READS,
     INITIAL,
+    node_reads.TITLE,
 )
 MINUTE_PATHS = (landing.LANDING, "landing:real", "landing:unfed")
 

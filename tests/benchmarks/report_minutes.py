@@ -130,8 +130,7 @@ def history_section(runs: Mapping[int, Days], codes: int) -> tuple[str, list[Aim
         [
             f"{codes} codes with {short} and with {long} days of minutes; one further day. "
             "`kline_5m` is made of minutes, the others of `kline_5m`. `kline_30m` is read by a check "
-            "of the newest ten days, `qa_incomplete_minutes`; where they are a large part of the "
-            "table, PostgreSQL reads all of it.",
+            "of the newest ten days, `qa_incomplete_minutes`.",
             *(table((title, *head), rows) for title, rows in sections.items()),
         ]
     )

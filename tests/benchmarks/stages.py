@@ -1,6 +1,6 @@
 """A load or a build of the whole pipeline, in a process of its own; prints one line of JSON.
 
-python -m tests.benchmarks.stages load|build DSN HOME SERVICE ACTIONS AS_OF DATASETS SETTINGS
+python -m tests.benchmarks.stages load|build|count DSN HOME SERVICE ACTIONS AS_OF DATASETS SETTINGS
 
 DATASETS have commas between them, SETTINGS are of the section `tdx`, as JSON.
 """
@@ -171,6 +171,12 @@ def main(
     )
     if stage == "build":
         return build(settings)
+    if stage == "count":
+        from tests.benchmarks.node_reads import counting
+
+        with counting(dsn) as reads:
+            build(settings)
+        return reads
     return load(settings, datetime.fromisoformat(as_of), datasets.split(","))
 
 

@@ -50,6 +50,11 @@ class Pipeline:
         result: dict[str, Any] = self._run("build")
         return result
 
+    def counted_build(self) -> dict[str, int]:
+        """A build that tells the rows that each node of it read."""
+        result: dict[str, int] = self._run("count")
+        return result
+
     def counted(self, query: str) -> dict[str, int]:
         """Rows WRITTEN (inserted, updated or deleted) or READ by scans so far, by table."""
         with psycopg.connect(self.dsn) as conn:
