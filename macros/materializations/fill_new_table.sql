@@ -1,7 +1,7 @@
 {#
     Make the table of an incremental model out of the whole query: in the order and with the types of its
     contract, then, in the same transaction, what the contract declares and the indexes. An insert has no
-    parallel plan, and to keep a key row by row costs more than to sort it once: docs/decisions/0010.
+    parallel plan, and to keep a key row by row costs more than to sort it once.
 #}
 {% macro fill_new_table(target_relation, sql) -%}
     {%- set rows = as_contracted(sql) -%}

@@ -6,7 +6,21 @@
 {% macro oldest_day(table) -%}
     {%- set name = table.split('.') -%}
     {%- if not is_hypertable(table) -%}
-        {{ return(run_query("select min(trade_date) from " ~ table).rows[0][0]) }}
+        {#- from one code to the next by the key: `min` would read every row -#}
+        {{ return(run_query("
+            with recursive first_bars as (
+                (select code, trade_date from " ~ table ~ " order by code, bar_end limit 1)
+                union all
+                select k.code, k.trade_date
+                from first_bars as f
+                cross join lateral (
+                    select code, trade_date from " ~ table ~ "
+                    where code > f.code order by code, bar_end limit 1
+                ) as k
+            )
+
+            select min(trade_date) from first_bars
+        ").rows[0][0]) }}
     {%- endif -%}
     {%- for chunk in run_query("
         select

@@ -1,4 +1,4 @@
-with trading_calendar as (
+with recursive trading_calendar as (
     select * from {{ ref('trading_calendar') }}
 ),
 
@@ -88,13 +88,25 @@ due as (
     group by calendar
 ),
 
+-- from one to the next by the key: `distinct` would read every bar
+indices as (
+    select min(code) as code from {{ source('raw_tdx', 'index_kline') }}
+    union all
+    select (
+        select min(k.code) from {{ source('raw_tdx', 'index_kline') }} as k
+        where k.code > i.code
+    )
+    from indices as i
+    where i.code is not null
+),
+
 -- who has nothing of TDX lacks nothing of it
 loaded as (
     select
         'kline_daily' as dataset,
         max(trade_date) as last_date
     from {{ source('raw_tdx', 'kline_daily') }}
-    having count(*) > 0 or exists (select 1 from states where source = 'tdx')
+    having max(trade_date) is not null or exists (select 1 from states where source = 'tdx')
     union all
     select
         'trading_calendar' as dataset,
@@ -105,10 +117,15 @@ loaded as (
     union all
     select
         'index_kline' as dataset,
-        max(trade_date) as last_date
-    from {{ source('raw_tdx', 'index_kline') }}
-    where period = 'day'
-    having count(*) > 0
+        max(k.trade_date) as last_date
+    from indices as i
+    inner join lateral (
+        select b.trade_date from {{ source('raw_tdx', 'index_kline') }} as b
+        where b.code = i.code and b.period = 'day'
+        order by b.bar_end desc
+        limit 1
+    ) as k on true
+    having max(k.trade_date) is not null
     union all
     -- read in full each time: as new as the last reading
     select

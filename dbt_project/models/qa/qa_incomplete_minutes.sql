@@ -8,13 +8,19 @@ with newest_days as (
     limit 10
 ),
 
+-- offset 0 keeps the planner to a look-up for each day; else it may read the whole history
 minutes as (
     select
         k.code,
         k.trade_date,
         sum(k.bar_count) as minute_count
     from newest_days as d
-    inner join {{ ref('kline_30m') }} as k on d.trade_date = k.trade_date
+    inner join lateral (
+        select b.* from {{ ref('kline_30m') }} as b
+        where b.trade_date = d.trade_date
+        order by b.code
+        offset 0
+    ) as k on true
     group by k.code, k.trade_date
 ),
 
@@ -29,7 +35,12 @@ days as (
         b.code,
         coalesce(m.minute_count, 0) as minute_count
     from newest_days as d
-    inner join {{ source('raw_tdx', 'kline_daily') }} as b on d.trade_date = b.trade_date
+    inner join lateral (
+        select k.* from {{ source('raw_tdx', 'kline_daily') }} as k
+        where k.trade_date = d.trade_date
+        order by k.code
+        offset 0
+    ) as b on true
     inner join codes as c on b.code = c.code
     left join minutes as m on b.code = m.code and b.trade_date = m.trade_date
     where b.is_final

@@ -12,5 +12,4 @@ select
             day_volume_shares
         )
     end as evidence
-from {{ ref('tick_daily_summary') }}
-where verdict in ('no_day_bar', 'price_outside_day', 'ticks_missing', 'ticks_too_many')
+from {{ ref('int_ticks__findings') }}

@@ -63,6 +63,40 @@ def test_findings_about_single_rows_do_not_fail_a_plain_build(
     ]
 
 
+@pytest.mark.usefixtures("models")
+def test_day_bars_of_an_index_are_checked_when_they_change(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    def land_bar(day: date, close: int = 7, **changed: int) -> None:
+        of_index = {
+            "period": "day",
+            "bar_end": f"{day} 0{close}:00+00",
+            "up_count": 0,
+            "down_count": 0,
+        }
+        land(conn, "index_kline", [bar("sh000001", day, "2900") | of_index | changed])
+
+    def found() -> list[tuple[object, ...]]:
+        assert dbt("run", "-s", "int_index_bars__findings").success
+        return conn.execute(
+            "select check_name, severity, trade_date, evidence from qa.findings "
+            "where subject = 'sh000001' order by trade_date, check_name"
+        ).fetchall()
+
+    land_bar(DAYS[0])
+    land_bar(DAYS[1], high=1_000, volume=-1)
+    prices = "open 2900.000 high 1.000 low 2900.000 close 2900.000"
+    broken = [
+        ("negative_volume", "warning", DAYS[1], "volume -100"),
+        ("ohlc_order", "warning", DAYS[1], prices),
+    ]
+    assert found() == broken
+    land_bar(DAYS[0], close=8)
+    assert found() == [("duplicate_bar", "error", DAYS[0], "2 bars of one day"), *broken]
+    land_bar(DAYS[1])
+    assert [name for name, *_ in found()] == ["duplicate_bar"]
+
+
 def freshness_at(conn: psycopg.Connection, instant: str) -> tuple[str, bool, int]:
     conn.execute(f"set quotemill.as_of = '{instant}'")
     row = conn.execute(

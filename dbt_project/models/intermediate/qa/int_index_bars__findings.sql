@@ -1,0 +1,35 @@
+{{ config(
+    materialized='incremental',
+    unique_key=['code', 'trade_date', 'check_name'],
+    indexes=[{'columns': ['code', 'trade_date', 'check_name'], 'unique': true}],
+    meta={'follows': {'raw_tdx.index_kline': 'day'}, 'by': 'trade_date'},
+) }}
+
+with bars as (
+    select
+        *,
+        count(*) over (partition by code, trade_date) as bar_count
+    from {{ changed(ref('stg_tdx__index_kline'), by='bar_end') }}
+    where period = 'day'
+)
+
+select
+    b.code,
+    b.trade_date,
+    c.check_name,
+    case c.check_name
+        when 'duplicate_bar' then count(*) || ' bars of one day'
+        when 'negative_volume' then format('volume %s', min(b.volume_shares))
+        else min(format('open %s high %s low %s close %s', b.open, b.high, b.low, b.close))
+    end as evidence
+from bars as b
+cross join unnest(
+    array['duplicate_bar', 'negative_volume', 'ohlc_order'],
+    array[
+        b.bar_count > 1,
+        b.volume_shares < 0,
+        b.high < greatest(b.open, b.low, b.close) or b.low > least(b.open, b.high, b.close)
+    ]
+) as c (check_name, is_failed)
+where c.is_failed
+group by b.code, b.trade_date, c.check_name
