@@ -48,6 +48,18 @@ class Settings(Section):
     embedded_server: bool = Field(
         True, description="without warehouse_url use a server of our own; false: refuse instead"
     )
+    pool_size: int = Field(
+        10,
+        ge=1,
+        le=1000,
+        description="connections to the warehouse that a command keeps for its questions",
+    )
+    max_overflow: int = Field(
+        20,
+        ge=0,
+        le=1000,
+        description="connections beyond pool_size while more readers ask at a time",
+    )
     market_schema: str = Field(
         "market", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="name of the schema `market`"
     )

@@ -170,6 +170,7 @@ def _converted(
             report(f"{number} of {len(due)}: {table.qualified}, {planned[number - 1].about}")
             began = datetime.now(UTC)
             held = convert(conn, table)
+            conn.execute(sql.SQL("analyze {}").format(table.identifier))
             seconds = (datetime.now(UTC) - began).total_seconds()
             made.append(Table(table.qualified, held.rows, size, held.hash, round(seconds, 1)))
             report(f"{table.qualified}: {held.rows:,} rows, the same as before, {seconds:.0f} s")
@@ -206,10 +207,8 @@ def _edition(warehouse: Warehouse) -> str:
 
 
 def _declared(schema: str, name: str, wanted: dict[str, Any], key: tuple[str, ...]) -> Declared:
-    # of a landed table it does not say by which column: it is the one that orders compressed rows
-    time = wanted.get("time") or wanted["order_by"].split()[0]
     chunk = sql.Literal(wanted["chunk"]).as_string(None)
-    return Declared(schema, name, time, f"interval {chunk}", key)
+    return Declared(schema, name, wanted["time"], f"interval {chunk}", key)
 
 
 def _exists(conn: psycopg.Connection, table: Declared) -> bool:

@@ -121,6 +121,7 @@ KLINE_MINUTE = landed_table(
     # no security trades 9 * 10^9 shares in a minute; times a price that is still a bigint
     most=MOST | {"volume": 9 * 10**7},
     indexes=_BY_DAY,
+    time="bar_end",
     nullable=("amount",),  # /api/minute knows price and volume only
 )
 
@@ -140,6 +141,7 @@ TICK_TRADE = landed_table(
     key=("code", "trade_date", "ordinal"),
     most=MOST,
     indexes=(("trade_date", "code"),),  # the key serves a code's days
+    time="trade_date",
     whole=("code", "trade_date"),
 )
 

@@ -31,7 +31,7 @@ _CARRIED = """
     select format('alter table %%s add constraint %%I %%s', %(table)s::text, conname, pg_get_constraintdef(oid))
     from pg_constraint where conrelid = %(oid)s and contype in ('p', 'u')
     union all
-    select replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON ')
+    select pg_get_indexdef(i.indexrelid)
     from pg_index as i
     where i.indrelid = %(oid)s
         and not exists (select 1 from pg_constraint as c where c.conindid = i.indexrelid)
@@ -49,18 +49,13 @@ _CARRIED = """
 def to_hypertable(
     conn: psycopg.Connection, table: sql.Identifier, time: str, chunk: str
 ) -> Content:
-    """Make a hypertable of a plain table, whose rows move into chunks, or of a partitioned one, which
-    is replaced. `chunk` is the SQL of an interval.
+    """Make a hypertable of a plain table, whose rows move into chunks. `chunk` is the SQL of an interval.
 
     Raises LockHeldError where others hold on to the table, SettingsError where it cannot be one (its
     key lacks the time column), QuotemillError where the rows differ afterwards.
     """
     with _unchanged(conn, table) as found:
-        if _kind(conn, table) == "p":
-            with _replaced(conn, table, "table") as new:
-                conn.execute(make_hypertable(conn, new, time, chunk))
-        else:
-            conn.execute(make_hypertable(conn, table, time, chunk))
+        conn.execute(make_hypertable(conn, table, time, chunk))
     return found[0]
 
 
@@ -71,13 +66,11 @@ def to_plain(conn: psycopg.Connection, table: sql.Identifier, key: Sequence[str]
     """
     with _unchanged(conn, table) as found:
         if _kind(conn, table) == "v":
-            with _replaced(conn, table, "materialized view"):
-                pass
+            _replace(conn, table, "materialized view")
             names = sql.SQL(", ").join(map(sql.Identifier, key))
             conn.execute(sql.SQL("alter table {} add primary key ({})").format(table, names))
         else:
-            with _replaced(conn, table, "table"):
-                pass
+            _replace(conn, table, "table")
     return found[0]
 
 
@@ -112,13 +105,9 @@ def _unchanged(conn: psycopg.Connection, table: sql.Identifier) -> Iterator[list
         ) from None
 
 
-@contextlib.contextmanager
-def _replaced(
-    conn: psycopg.Connection, table: sql.Identifier, old: str
-) -> Iterator[sql.Identifier]:
-    """Put a new plain table with the same rows, keys, grants and readers in the place of `table`;
-    between its creation and its filling the caller may make of it what it likes. `old` says what
-    DROP calls the one that goes."""
+def _replace(conn: psycopg.Connection, table: sql.Identifier, old: str) -> None:
+    """Put a new plain table with the same rows, keys, grants and readers in the place of `table`. `old`
+    says what DROP calls the one that goes."""
     schema, name = table._obj  # psycopg keeps the parts there
     new, gone = sql.Identifier(schema, f"{name}__new"), sql.Identifier(schema, f"{name}__old")
     [(oid,)] = conn.execute("select %s::regclass::oid", (table.as_string(None),))
@@ -138,7 +127,6 @@ def _replaced(
             "including comments including constraints)"
         ).format(new, table)
     )
-    yield new
     conn.execute(sql.SQL("insert into {} select * from {}").format(new, table))
     rename = sql.SQL("alter {} {} rename to {}")
     conn.execute(rename.format(sql.SQL(old), table, sql.Identifier(gone._obj[1])))

@@ -3,11 +3,17 @@
 Their rows are in chunks outside the schema of the table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
+
+if TYPE_CHECKING:  # its module imports pyarrow
+    from loaders.warehouse.tables import LandedTable
+
+FIRST_CHUNKS = "interval '1 month'"  # until a build applies what the models' YAML says
 
 _FOUND = """
     select
@@ -115,6 +121,22 @@ def extension_schema(conn: psycopg.Connection) -> str | None:
         "on e.extnamespace = n.oid where e.extname = 'timescaledb'"
     ).fetchone()
     return found[0] if found else None
+
+
+def make_of_empty(conn: psycopg.Connection, tables: Iterable["LandedTable"]) -> None:
+    """Make hypertables of the landed tables that are meant to be such (`time`) and have no row yet; on
+    plain PostgreSQL nothing. Those with rows stay what they are: see `warehouse upgrade-timescale`."""
+    if extension_schema(conn) is None:
+        return
+    there = conn.execute(
+        "select hypertable_schema || '.' || hypertable_name from timescaledb_information.hypertables"
+    ).fetchall()
+    for table in tables:
+        where = sql.Identifier(table.dataset, table.name)
+        if table.time is None or (table.qualified,) in there:
+            continue
+        if not conn.execute(sql.SQL("select 1 from {} limit 1").format(where)).fetchone():
+            conn.execute(make_hypertable(conn, where, table.time, FIRST_CHUNKS))
 
 
 def make_hypertable(

@@ -14,6 +14,7 @@ import contextlib
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,8 @@ _DAY = "x-quotemill-day"
 # and of the table: its further indexes, and the dataset under whose name rows are refused
 _INDEXES = "x-quotemill-indexes"
 _REFUSALS = "x-quotemill-refusals"
+# files that land side by side; with dlt's own connection and that of the load, four
+AT_ONCE = threading.BoundedSemaphore(2)
 ROUNDS = 3  # of dlt's own five tries at a file, each begun when the warehouse answers again
 BAD_DATA = (
     psycopg.DataError,
@@ -281,7 +284,7 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
         client: PostgresClient = self._job_client  # type: ignore[assignment]
         url = client.config.credentials.to_native_representation()
         try:
-            with psycopg.connect(url, application_name="quotemill landing") as conn:
+            with AT_ONCE, psycopg.connect(url, application_name="quotemill landing") as conn:
                 self._land(conn, client)
         except BAD_DATA as error:  # the same file fails again: no retry
             raise DatabaseTerminalException(error) from error

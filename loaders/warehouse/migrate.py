@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import psycopg
 
-from loaders.warehouse import indexes
+from loaders.warehouse import hypertables, indexes
 from loaders.warehouse.ownership import FIXED_SCHEMAS, claim_schemas, owned_schemas
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import LandedTable, create_tables
@@ -34,6 +34,7 @@ def prepare(
         _forget_dropped_schemas(conn)
         _forget_changes_of_another_cluster(conn)
         create_tables(conn, tables)
+        hypertables.make_of_empty(conn, tables)
         for table in tables:
             indexes.create_absent(conn, table)
         put_setting(conn, "reader_role", warehouse.reader_role)

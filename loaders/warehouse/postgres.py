@@ -4,6 +4,7 @@ Passwords are in `url` and `dlt_url()` only: no label, repr or error text has th
 """
 
 import select
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -52,6 +53,34 @@ class WarehouseAway(UpstreamError):
     """The warehouse cannot be reached, or went away under our feet."""
 
 
+class _Pool:
+    """Connections that wait for the next question: `size` of them, `overflow` more in use at a time."""
+
+    def __init__(self, size: int, overflow: int) -> None:
+        self.idle: list[psycopg.Connection] = []
+        self._size, self._most = size, size + overflow
+        self._turns = threading.BoundedSemaphore(self._most)
+
+    @contextmanager
+    def turn(self, label: str) -> Iterator[None]:
+        """Wait until fewer than all connections are in use. Raises WarehouseAway after PATIENCE."""
+        if not self._turns.acquire(timeout=PATIENCE):
+            raise WarehouseAway(
+                f"all {self._most} connections to the warehouse {label} are in use",
+                hint="raise max_overflow, or let fewer readers work at a time",
+            )
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    def keep(self, conn: psycopg.Connection) -> None:
+        if len(self.idle) < self._size:
+            self.idle.append(conn)
+        else:
+            conn.close()
+
+
 @dataclass(frozen=True)
 class Warehouse:
     """One PostgreSQL database. `url` is a libpq URI with the password; `origin` and `label` are
@@ -65,17 +94,23 @@ class Warehouse:
     label: str
     home: Path = field(repr=False)
     may_start: bool = field(default=True, repr=False)
-    idle: list[psycopg.Connection] | None = field(default=None, repr=False, compare=False)
+    pool_size: int = field(default=10, repr=False, compare=False)
+    max_overflow: int = field(default=20, repr=False, compare=False)
+    pool: "_Pool | None" = field(default=None, repr=False, compare=False)
 
     @contextmanager
     def keeping_connections(self) -> Iterator["Warehouse"]:
         """This warehouse, whose `ask` connects once and not for each question; to the end of the
-        block, in any thread, not in a process that is forked meanwhile."""
-        idle: list[psycopg.Connection] = []
+        block, in any thread, not in a process that is forked meanwhile.
+
+        At most `pool_size` connections are kept and `max_overflow` more are open at a time: who asks
+        then waits. They are made as they are needed, since a command mostly needs one.
+        """
+        pool = _Pool(self.pool_size, self.max_overflow)
         try:
-            yield replace(self, idle=idle)
+            yield replace(self, pool=pool)
         finally:
-            for conn in idle:
+            for conn in pool.idle:
                 conn.close()
 
     def connect(
@@ -117,21 +152,21 @@ class Warehouse:
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection]:
-        if self.idle is None:
+        if self.pool is None:
             with self.connect() as conn:
                 yield conn
             return
-        conn = _unbroken(self.idle) or self.connect()
-        conn.prepare_threshold = (
-            None  # a pooler between us and the server may know no such statement
-        )
-        try:
-            yield conn
-            conn.commit()
-        except BaseException:
-            conn.close()
-            raise
-        self.idle.append(conn)
+        with self.pool.turn(self.label):
+            conn = _unbroken(self.pool.idle) or self.connect()
+            # a pooler between us and the server may know no such statement
+            conn.prepare_threshold = None
+            try:
+                yield conn
+                conn.commit()
+            except BaseException:
+                conn.close()
+                raise
+            self.pool.keep(conn)
 
     def inner_schema(self, name: str) -> str:
         """What `futures`, `qa`, `quotemill_staging` and `quotemill_intermediate` are called beside
@@ -202,6 +237,8 @@ def open_warehouse(settings: Settings, *, start: bool = True) -> Warehouse:
         reader_role=settings.reader_role,
         label=_label(params),
         home=settings.home,
+        pool_size=settings.pool_size,
+        max_overflow=settings.max_overflow,
     )
     if not start:
         return warehouse
@@ -257,6 +294,8 @@ def _open_embedded(settings: Settings, start: bool) -> Warehouse:
         label=name,
         home=home,
         may_start=start,
+        pool_size=settings.pool_size,
+        max_overflow=settings.max_overflow,
     )
 
 

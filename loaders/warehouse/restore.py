@@ -100,29 +100,28 @@ def _made_hypertables(
 
 def _in_the_way(conn: psycopg.Connection, found: DumpFile) -> list[bytes]:
     """Statements that drop what pg_restore's own do not: a continuous aggregate is no table to
-    them, and they know nothing of a table that a dump holds as one. Views that read them go before,
-    and come back with the dump; one that it lacks stops the restore."""
+    them, a hypertable's key cannot be dropped by ONLY, and they know nothing of a table that a dump
+    holds as an aggregate. Views that read them go before, and come back with the dump; one that it
+    lacks stops the restore."""
     relations = [match.groups() for line in found.entries if (match := _RELATION.match(line))]
     named = {t.qualified for t in found.hypertables if t.time is None}
     held = named | {f"{schema}.{name}" for _, schema, name in relations}
-    aggregates = {
-        table.qualified
-        for table in hypertables(conn, found.schemas)
-        if table.time is None and table.qualified in held
-    }
-    if not aggregates | named:
+    there = [t for t in hypertables(conn, found.schemas) if t.qualified in held]
+    aggregates = {t.qualified for t in there if t.time is None}
+    tables = named | {t.qualified for t in there if t.time}
+    if not aggregates | tables:
         return []
     views = {f"{schema}.{name}" for kind, schema, name in relations if kind == "VIEW"} - aggregates
-    there = conn.execute(
+    present = conn.execute(
         "select format('%%I.%%I', n.nspname, c.relname), n.nspname || '.' || c.relname, "
         "c.relkind::text from pg_class as c inner join pg_namespace as n on c.relnamespace = n.oid "
         "where n.nspname || '.' || c.relname = any(%s) and c.relkind::text in ('v', 'r', 'p')",
-        ([*views, *aggregates, *named],),
+        ([*views, *aggregates, *tables],),
     ).fetchall()
-    plain = [name for name, qualified, kind in there if kind == "v" and qualified in views]
+    plain = [name for name, qualified, kind in present if kind == "v" and qualified in views]
     dropped = [f"drop view {', '.join(plain)}"] if plain else []
-    dropped += [f"drop materialized view {name}" for name, q, _ in there if q in aggregates]
-    dropped += [f"drop table {name}" for name, q, kind in there if q in named and kind != "v"]
+    dropped += [f"drop materialized view {name}" for name, q, _ in present if q in aggregates]
+    dropped += [f"drop table {name}" for name, q, kind in present if q in tables and kind != "v"]
     return [f"{statement};\n".encode() for statement in dropped]
 
 

@@ -32,7 +32,8 @@ class LandedTable:
     answer lacks are deleted, in the transaction of its rows. `most` is the largest magnitude that a
     number may have, so that no cast or sum of a SQL model fails; by default what the type holds, or
     MOST of a bigint; of a text the bytes that an index of a model takes. `entity` and `day` name the columns by which the change feed tells what changed:
-    code, contract …, and a date; None where there is none.
+    code, contract …, and a date; None where there is none. `time` names the column of the key by which
+    TimescaleDB cuts the table into chunks; None of a table that stays plain.
     """
 
     dataset: str  # the PostgreSQL schema, raw_tdx
@@ -44,6 +45,7 @@ class LandedTable:
     most: Mapping[str, int] = field(default_factory=dict)
     entity: str | None = None
     day: str | None = None
+    time: str | None = None
 
     @property
     def qualified(self) -> str:
@@ -92,6 +94,7 @@ def landed_table(
     most: Mapping[str, int] | None = None,
     entity: str | None = "code",
     day: str | None = "trade_date",
+    time: str | None = None,
 ) -> LandedTable:
     """Declare a table from its own fields; the standard fields are appended.
 
@@ -103,7 +106,7 @@ def landed_table(
     own = [pa.field(n, t, nullable=n in set(nullable)) for n, t in fields]
     limits = {n: (most or {})[n] for n, _ in fields if n in (most or {})}
     schema = pa.schema(own + STANDARD_FIELDS)
-    return LandedTable(dataset, name, schema, key, indexes, whole, limits, entity, day)
+    return LandedTable(dataset, name, schema, key, indexes, whole, limits, entity, day, time)
 
 
 def create_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> None:

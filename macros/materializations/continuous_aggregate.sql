@@ -124,8 +124,8 @@
 
 {#
     Each span by itself: between an old day and today there may be years. A day of all codes is more
-    than compressed rows are opened for by default. The server refuses a refresh beside another one, so
-    builds wait for each other, and for the policy's.
+    compressed rows than a transaction opens by default, and older servers hold a refresh to that. The
+    server refuses a refresh beside another one, so builds wait for each other, and for the policy's.
 #}
 {% macro refresh_continuous_aggregate(relation, spans) -%}
     {%- if not spans -%}{{ return(none) }}{%- endif -%}

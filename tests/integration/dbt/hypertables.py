@@ -11,3 +11,10 @@ def make_hypertable(conn: psycopg.Connection) -> None:
         "create_default_indexes => false, if_not_exists => true, migrate_data => true)"
     )
     conn.execute("select set_chunk_time_interval('raw_tdx.kline_minute', interval '1 day')")
+
+
+def make_plain(conn: psycopg.Connection) -> None:
+    """Landed minutes as in a warehouse from before TimescaleDB, without a row."""
+    conn.execute("create table raw_tdx.plain (like raw_tdx.kline_minute including all)")
+    conn.execute("drop table raw_tdx.kline_minute")
+    conn.execute("alter table raw_tdx.plain rename to kline_minute")

@@ -103,10 +103,6 @@ def test_the_feed_tells_of_rows_alone_that_changed_in_compressed_chunks(
     """Not of chunks that are compressed, compressed again, or dropped."""
     table = "raw_tdx.kline_minute"
     conn.execute(
-        f"select create_hypertable('{table}', by_range('bar_end', interval '1 month'), "
-        "create_default_indexes => false, if_not_exists => true)"
-    )
-    conn.execute(
         f"alter table {table} set (timescaledb.enable_columnstore, timescaledb.segmentby = 'code', "
         "timescaledb.orderby = 'bar_end desc')"
     )

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from tests.integration.dbt.conftest import Outcome
-from tests.integration.dbt.hypertables import make_hypertable
-from tests.integration.dbt.raw import EXCHANGE, minute, session_minutes, weekdays
+from tests.integration.dbt.hypertables import make_hypertable, make_plain
+from tests.integration.dbt.raw import EXCHANGE, land, minute, session_minutes, weekdays
 from tests.integration.dbt.test_rollups import Stored, assert_built
 from tests.integration.dbt.two_codes import oids
 
@@ -169,6 +169,7 @@ def test_another_query_makes_it_anew_or_says_who_reads_it(
 def test_a_table_becomes_a_continuous_aggregate_with_the_bars_of_minutes_dropped_by_age(
     edition: str, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
+    make_plain(conn)
     stored = Stored(conn, {})
     stored.land(row for day in DAYS[:3] for row in one_day(day, "sh600000", "sz000002"))
     assert dbt(*BUILD).success
@@ -226,3 +227,69 @@ def touched(conn: psycopg.Connection) -> dict[str, int]:
         "on (s.schemaname, s.relname) = (c.chunk_schema, c.chunk_name)"
     )
     return {"written": written, "read": read}
+
+
+COLUMNS = [
+    *(("code", "text"), ("bar_end", "timestamp with time zone"), ("trade_date", "date")),
+    *((price, "numeric(18,3)") for price in ("open", "high", "low", "close")),
+    *(("volume_shares", "bigint"), ("amount_cny", "numeric(20,3)"), ("bar_count", "integer")),
+    *(("is_price_only", "boolean"), ("is_final", "boolean")),
+]
+
+
+@pytest.mark.parametrize("edition", ["none", "tsl"])
+def test_readers_find_the_same_columns_comments_and_rights(
+    edition: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    if edition == "tsl":
+        make_hypertable(conn)
+    # a role that every server has, and that may read nothing of ours
+    conn.execute("update ops.settings set value = 'pg_checkpoint' where key = 'reader_role'")
+    outcome = dbt(*BUILD)
+    assert outcome.success, outcome.error
+
+    for name in BARS:
+        found = conn.execute(
+            "select attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum) <> '' "
+            "from pg_attribute where attrelid = %s::regclass and attnum > 0 order by attnum",
+            (f"market.{name}",),
+        ).fetchall()
+        assert found == [(*column, True) for column in COLUMNS]
+        [(comment, readable)] = conn.execute(
+            "select obj_description(%(name)s::regclass, 'pg_class'), "
+            "has_table_privilege('pg_checkpoint', %(name)s, 'select')",
+            {"name": f"market.{name}"},
+        )
+        assert comment.startswith("One row per code and bar of")
+        assert readable
+
+
+@pytest.mark.parametrize("edition", ["tsl"])
+def test_a_corrected_day_of_more_compressed_bars_than_a_statement_opens_is_refreshed(
+    edition: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    make_hypertable(conn)
+    # both days in each batch of a compressed chunk
+    ends = [end for day in DAYS[:2] for end in session_minutes(day)[::5]]
+    codes = [f"sh{number}" for number in range(600000, 601100)]
+    conn.execute(
+        "insert into raw_tdx.kline_minute (code, bar_end, trade_date, source_label, open, high, low, close, "
+        "volume, amount, source_route, fetched_at, is_final) select code, bar_end, bar_end::date, '', 10000, 10000, "
+        "10000, 10000, 10, 10000000, 'test', now(), true "
+        "from unnest(%s::text[]) as code, unnest(%s::timestamptz[]) as bar_end",
+        (codes, ends),
+    )
+    build = ("run", "-s", "stg_tdx__kline_minute", "kline_5m")
+    assert dbt(*build).success
+    conn.execute(
+        "select compress_chunk(format('%I.%I', chunk_schema, chunk_name)::regclass) "
+        "from timescaledb_information.chunks where hypertable_name like '_materialized%'"
+    )
+    land(conn, "kline_minute", [minute(codes[0], ends[0], "12")])
+
+    outcome = dbt(*build)
+
+    assert outcome.success, outcome.error
+    assert conn.execute(
+        "select count(*), count(*) filter (where close = 12) from market.kline_5m"
+    ).fetchone() == (len(codes) * len(ends), 1)

@@ -32,12 +32,6 @@ SCHEMAS = ["raw_tdx", "market", "quotemill_staging", "quotemill_intermediate"]
 # every table that minutes and days of stocks get into
 MINUTES = ("+kline_60m", "kline_minute_raw", "+kline_minute_qfq")
 SELECTED = ("--select", *MINUTES, "+kline_weekly_qfq", "+kline_monthly_qfq", *NO_TESTS)
-HYPERTABLE = """
-    select create_hypertable(
-        'raw_tdx.kline_minute', by_range('bar_end', interval '1 month'), create_default_indexes => false,
-        if_not_exists => true
-    )
-"""
 COMPRESS = """
     select compress_chunk(format('%I.%I', chunk_schema, chunk_name)::regclass)
     from timescaledb_information.chunks where hypertable_schema = 'raw_tdx'
@@ -136,8 +130,6 @@ def played(
 
         after, first = list[Rows](), list[Any]()
         with made.connect(autocommit=True) as conn:
-            if edition != "none":
-                conn.execute(HYPERTABLE)
             for step, commands in (
                 (first_days, (plain_dbt, quotemill)),
                 (late_and_corrected, (quotemill,)),

@@ -58,10 +58,6 @@ def jobs(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
 def test_a_build_applies_the_settings_and_those_that_changed_since(
     edition: str, warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
-    conn.execute(
-        f"select create_hypertable('{MINUTES}', by_range('bar_end'), create_default_indexes => false, "
-        "if_not_exists => true)"
-    )
     wanted: dict[str, Any] = {"chunk": "30 days"}
     if edition == "tsl":
         wanted["columns"] = ("code", "bar_end DESC")
@@ -160,10 +156,6 @@ def test_a_model_with_settings_is_a_hypertable_from_the_start_and_stays_one(
 def test_minutes_of_one_day_are_looked_up_in_their_chunk_alone(
     edition: str, warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
-    conn.execute(
-        f"select create_hypertable('{MINUTES}', by_range('bar_end', interval '1 month'), "
-        "create_default_indexes => false, if_not_exists => true)"
-    )
     ends = [datetime(2024, month, 5, 2, tzinfo=UTC) for month in (1, 3, 5)]
     land(conn, "kline_minute", [minute(code, end, "10") for code in CODES for end in ends])
     assert dbt("build", "-s", "+kline_5m", *NO_TESTS).success

@@ -42,7 +42,7 @@ class Shore:
         with self.warehouse.connect() as conn:
             conn.execute(
                 f"select create_hypertable('{table.qualified}', by_range('{time}', interval '1 month'), "
-                "create_default_indexes => false, migrate_data => true)".encode()
+                "create_default_indexes => false, migrate_data => true, if_not_exists => true)".encode()
             )
             conn.execute(
                 f"alter table {table.qualified} set (timescaledb.enable_columnstore, "

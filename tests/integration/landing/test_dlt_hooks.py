@@ -1,7 +1,10 @@
 """One test for each thing of dlt that the landing path relies on; dlt is pinned to its minor."""
 
+import contextlib
 import shutil
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from dlt.destinations.impl.postgres.factory import postgres
 
 from loaders.engine import cursors
 from loaders.settings import load_settings
-from loaders.warehouse import landing, migrate, upsert
+from loaders.warehouse import landed_file, landing, migrate, upsert
 from loaders.warehouse.landing import Landed, UpsertCopyJob
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, landed_table
@@ -303,6 +306,33 @@ def test_the_schema_of_a_pipeline_is_read_from_disk_once(
 
     assert len(read) == before
     assert shore.closes() == {"sh600000": 2}
+
+
+def test_a_package_of_many_tables_lands_by_four_connections_at_most(
+    shore: Shore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = replace(PRICE, name="beside")
+    migrate.prepare(shore.warehouse, [PRICE, REFUSED, beside])
+    opened: list[int] = []
+    all_four, original = threading.Barrier(4), landed_file.copy_to_stage
+
+    def counted(conn: Any, *args: Any) -> Any:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            all_four.wait(0.3)  # so that as many are open as can be
+        query = "select count(*) from pg_stat_activity where datname = current_database()"
+        opened.append(conn.execute(query.encode()).fetchone()[0])
+        return original(conn, *args)
+
+    monkeypatch.setattr(landed_file, "copy_to_stage", counted)
+    refused = conform(pa.table({"row_key": ["x"]} | standard(1, EVENING, True)), REFUSED)
+    rows = prices({"sh600000": 1})
+    with shore.warehouse.keeping_connections() as kept:
+        pipeline, _ = landing.open_pipeline(kept, shore.folder, "tdx", "tdx")
+        batch = Batch(rows, refused, {"sh600000": str(DAY)}, beside=rows)
+        landing.land(pipeline, kept, "tdx", PRICE, [batch], REFUSED, beside)
+
+    assert len(opened) == 4
+    assert max(opened) <= 4
 
 
 def test_telemetry_is_off() -> None:

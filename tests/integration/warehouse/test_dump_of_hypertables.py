@@ -161,6 +161,21 @@ def test_a_restore_replaces_ours_and_leaves_those_of_others(
         assert conn.execute("select count(*) from mine.own").fetchone() == (3,)
 
 
+def test_a_dump_of_plain_tables_replaces_hypertables_and_what_reads_them(
+    filled: Warehouse, warehouse_dsn: str, tmp_path: Path
+) -> None:
+    plain = _warehouse(warehouse_dsn, tmp_path)
+    dump(filled, tmp_path / "w.dump")
+    restore(plain, tmp_path / "w.dump", clean=False)
+    assert dump(plain, tmp_path / "plain.dump").hypertables == ()
+    assert (tmp_path / "plain.dump").read_bytes().startswith(b"PGDMP")
+    before = _held(filled)
+
+    restore(filled, tmp_path / "plain.dump", clean=True)
+    assert _held(filled) == before
+    assert [h[0] for h in _hypertables(filled)] == ["mine"]
+
+
 def test_a_view_of_the_user_stops_a_replacement_and_nothing_is_lost(
     filled: Warehouse, tmp_path: Path
 ) -> None:

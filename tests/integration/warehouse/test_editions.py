@@ -1,6 +1,7 @@
 """Which edition of TimescaleDB a warehouse has, what is told of it, and which version is too old."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -70,3 +71,28 @@ def test_an_old_version_is_refused_with_what_to_do(
         open_warehouse(settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=url))
 
     assert "alter extension timescaledb update" in refused.value.hint
+
+
+def test_landed_tables_of_minutes_and_ticks_are_hypertables_unless_they_have_rows(
+    database_of: Callable[..., str], tmp_path: Path
+) -> None:
+    made = open_warehouse(settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=database_of("apache")))
+    found = (
+        "select hypertable_schema || '.' || hypertable_name, time_interval::text "
+        "from timescaledb_information.dimensions order by 1"
+    )
+    # as a load leaves them before the extension is there
+    plain = [replace(table, time=None) for table in landed_tables()]
+    prepare(made, plain)
+    with made.connect() as conn:
+        conn.execute(
+            "insert into raw_tdx.tick_trade (code, trade_date, ordinal, traded_at, price, volume, side, "
+            "order_count, source_route, fetched_at, is_final) values "
+            "('sh600000', '2024-01-02', 1, now(), 1, 1, 0, 0, 'test', now(), true)"
+        )
+        assert conn.execute(found.encode()).fetchall() == []
+
+    for _ in range(2):
+        prepare(made, landed_tables())
+        with made.connect() as conn:
+            assert conn.execute(found.encode()).fetchall() == [("raw_tdx.kline_minute", "30 days")]

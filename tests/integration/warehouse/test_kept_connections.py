@@ -1,11 +1,13 @@
 """The questions of a load go through one connection, for as long as it holds."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from loaders.warehouse import postgres
 from loaders.warehouse.postgres import Warehouse, WarehouseAway
 
 BACKEND = "select pg_backend_pid()"
@@ -27,8 +29,8 @@ def test_one_connection_answers_one_question_after_the_other(warehouse: Warehous
         assert asked(kept) == asked(kept)
         assert asked(warehouse) != asked(warehouse)
         assert kept == warehouse
-        assert kept.idle is not None
-        (conn,) = kept.idle
+        assert kept.pool is not None
+        (conn,) = kept.pool.idle
     assert conn.closed
 
 
@@ -75,3 +77,29 @@ def test_threads_never_share_one(warehouse: Warehouse) -> None:
         other.set()
         thread.join()
         assert len(set(pids)) == 2
+
+
+def test_no_more_are_open_than_the_settings_allow_and_no_more_kept_than_the_pool_holds(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = replace(warehouse, pool_size=1, max_overflow=1)
+    both, go_on = threading.Barrier(3), threading.Event()
+
+    def held(conn: psycopg.Connection) -> None:
+        both.wait(30)
+        assert go_on.wait(30)
+
+    with few.keeping_connections() as kept:
+        threads = [threading.Thread(target=kept.ask, args=(held,)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        both.wait(30)
+        monkeypatch.setattr(postgres, "PATIENCE", 0.01)
+        with pytest.raises(WarehouseAway, match="all 2 connections"):
+            kept.ask(lambda _: None, patient=False)
+        go_on.set()
+        for thread in threads:
+            thread.join()
+        assert kept.pool is not None
+        assert len(kept.pool.idle) == 1
+        kept.ask(lambda _: None)
