@@ -29,7 +29,8 @@
     {%- endif -%}
     {%- do apply_continuous_settings(target_relation) -%}
     {%- set seen = none if is_other or should_full_refresh() else cursor['seen'] -%}
-    {%- set spans = spans_to_refresh(of, seen, cursor['now'], oldest) -%}
+    {%- set kept_days = half_gone_days(target_relation, of, seen, cursor['now'], oldest) -%}
+    {%- set spans = spans_to_refresh(of, seen, cursor['now'], oldest, kept_days) -%}
     {%- call statement('main') -%} select 1 where false {%- endcall -%}
     {%- do persist_docs(target_relation, model) -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
@@ -38,6 +39,7 @@
     {%- do run_query("commit") -%}
     {%- do refresh_continuous_aggregate(target_relation, spans) -%}
     {%- do run_query("begin") -%}
+    {%- do remake_codes(target_relation, of, seen, cursor['now'], kept_days) -%}
     {%- do pass_changes_on(of, seen, cursor['now']) -%}
     {%- do move_cursor(cursor) -%}
     {{ adapter.commit() }}
@@ -99,75 +101,4 @@
         from timescaledb_information.continuous_aggregates
         where view_schema = '" ~ relation.schema ~ "' and view_name = '" ~ relation.identifier ~ "'
     ").rows[0][0]) }}
-{%- endmacro %}
-
-{#
-    The spans of days that changed between two snapshots, from the oldest day on, as literals: midnights
-    in UTC, the last one null where it is open. Everything where nothing was seen, nothing where no minute
-    is there.
-#}
-{% macro spans_to_refresh(of, seen, now, oldest) -%}
-    {%- if not oldest -%}{{ return([]) }}{%- endif -%}
-    {{ return(run_query("
-        select
-            quote_literal(lower(days)::timestamp at time zone 'UTC') as first_instant,
-            quote_nullable(upper(days)::timestamp at time zone 'UTC') as end_instant
-        from unnest((
-            select range_agg(c.dates) * datemultirange(daterange('" ~ oldest ~ "', null))
-            from " ~ (
-                "ops.changes as c where " ~ happened_between(of, seen, now)
-                if seen else "(values ('{(,)}'::datemultirange)) as c (dates)"
-            ) ~ "
-        )) as days
-    ").rows) }}
-{%- endmacro %}
-
-{#
-    Each span by itself: between an old day and today there may be years. A day of all codes is more
-    compressed rows than a transaction opens by default, and older servers hold a refresh to that. The
-    server refuses a refresh beside another one, so builds wait for each other, and for the policy's.
-#}
-{% macro refresh_continuous_aggregate(relation, spans) -%}
-    {%- if not spans -%}{{ return(none) }}{%- endif -%}
-    {%- set lock = "hashtextextended('quotemill:refresh " ~ relation.schema ~ "." ~ relation.identifier ~ "', 0)" -%}
-    {%- do run_query("select pg_advisory_lock(" ~ lock ~ ")") -%}
-    {%- do run_query("
-        do $wait$
-        begin
-            while exists (
-                select 1
-                from timescaledb_information.jobs as j
-                inner join pg_stat_activity as a on a.application_name = j.application_name
-                where
-                    j.proc_name = 'policy_refresh_continuous_aggregate'
-                    and (j.hypertable_schema, j.hypertable_name)
-                        = ('" ~ relation.schema ~ "', '" ~ relation.identifier ~ "')
-                    and a.datname = current_database()
-            ) loop
-                perform pg_sleep(0.1);
-                perform pg_stat_clear_snapshot();
-            end loop;
-        end
-        $wait$
-    ") -%}
-    {%- do run_query("set timescaledb.max_tuples_decompressed_per_dml_transaction = 0") -%}
-    {%- for span in spans -%}
-        {%- do run_query(
-            "call refresh_continuous_aggregate('" ~ relation ~ "', " ~ span['first_instant'] ~ ", "
-            ~ span['end_instant'] ~ (", force => true" if should_full_refresh() else "") ~ ")"
-        ) -%}
-    {%- endfor -%}
-    {%- do run_query("reset timescaledb.max_tuples_decompressed_per_dml_transaction") -%}
-    {%- do run_query("select pg_advisory_unlock(" ~ lock ~ ")") -%}
-{%- endmacro %}
-
-{# What changed in the hypertable changed here, for the readers of this model. #}
-{% macro pass_changes_on(of, seen, now) -%}
-    {%- set name = this.schema ~ '.' ~ this.identifier -%}
-    {%- do run_query(
-        "insert into ops.changes (table_name, key, dates)
-        select '" ~ name ~ "', c.key, range_agg(c.dates)
-        from ops.changes as c where " ~ happened_between(of, seen, now) ~ " group by c.key"
-        if seen else "insert into ops.changes (table_name) values ('" ~ name ~ "')"
-    ) -%}
 {%- endmacro %}

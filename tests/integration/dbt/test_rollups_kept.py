@@ -69,6 +69,23 @@ def test_bars_older_than_the_oldest_minute_stay(conn: psycopg.Connection, kept: 
         assert bars(conn, length).keys() == expected(length).keys()
 
 
+def test_minutes_of_a_dropped_day_that_come_again_make_their_bars_alone(
+    conn: psycopg.Connection, kept: Dbt
+) -> None:
+    ends = session_minutes(DAYS[0])[:31]
+    land(conn, "kline_minute", [minute(CODES[0], end, "11") for end in ends])
+    land(conn, "kline_minute", [minute(CODES[1], session_minutes(DAYS[2])[0], "12")])
+
+    for _ in range(2):
+        assert kept("run", *ROLLUPS).success
+        for length in (5, 15, 30):
+            want = expected(length)
+            want[CODES[0], DAYS[0]] = [11] * (31 // length + 1)
+            want[CODES[1], DAYS[2]][0] = 12
+            assert bars(conn, length) == want
+        touch(conn, "kline_minute", CODES[0])
+
+
 def test_bars_of_minutes_that_somebody_deleted_go(conn: psycopg.Connection, kept: Dbt) -> None:
     conn.execute("delete from raw_tdx.kline_minute where code = %s", (CODES[0],))
     touch(conn, "kline_minute", CODES[0])
