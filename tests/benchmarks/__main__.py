@@ -21,6 +21,7 @@ from tests.benchmarks import (
     reads,
     report,
     report_minutes,
+    rollup_rate,
     space,
     tick_store,
     whole,
@@ -96,6 +97,8 @@ def _minutes(server: str, folder: Path, options: argparse.Namespace) -> Iterator
         quick=MINUTE_PATHS, slow=(), days=10, table=KLINE_MINUTE.name,
     )  # fmt: skip
     yield TITLES[4], report_minutes.minutes_landing_section(results, 10), []
+    rates = rollup_rate.side_by_side(server, folder, options.minute_codes // 15, options.rounds)
+    yield rollup_rate.TITLE, rollup_rate.section(rates), []
     by_codes = {}
     for codes in (options.minute_codes // 4, options.minute_codes):
         by_codes[codes] = market_day.new_days(server, folder, codes, 2, options.days)
@@ -179,6 +182,7 @@ TITLES = (
     READS,
     INITIAL,
     node_reads.TITLE,
+    rollup_rate.TITLE,
 )
 MINUTE_PATHS = (landing.LANDING, "landing:real", "landing:unfed")
 
