@@ -8,6 +8,8 @@
     segment_by, order_by, compress_after
                     how chunks are compressed, and how old they are then; the community edition alone
     retain          how old chunks are that go; without that edition's policies every build drops them
+
+    The server would run a new policy at once, into whatever is loaded after the build: half a day later.
 #}
 {% macro hypertable_changes() -%}
     {%- if not execute or flags.WHICH not in ('build', 'run', 'run-operation') -%}{{ return([]) }}{%- endif -%}
@@ -67,13 +69,15 @@
                 'call remove_columnstore_policy(%L)', h.relation
             ) end),
             (4, case when h.compress_after <> coalesce(h.compressed_after, '0') then format(
-                'call add_columnstore_policy(%L, after => %L::interval)', h.relation, h.compress_after
+                'call add_columnstore_policy(%L, after => %L::interval, '
+                'initial_start => now() + interval ''12 hours'')', h.relation, h.compress_after
             ) end),
             (5, case when h.dropped_after <> coalesce(h.retain, '0') then format(
                 'select remove_retention_policy(%L)', h.relation
             ) end),
             (6, case when h.retain <> coalesce(h.dropped_after, '0') then format(
-                'select add_retention_policy(%L, %L::interval)', h.relation, h.retain
+                'select add_retention_policy(%L, %L::interval, '
+                'initial_start => now() + interval ''12 hours'')', h.relation, h.retain
             ) end)
             " if edition == 'tsl' else "
             (2, case when h.retain is not null then format(
