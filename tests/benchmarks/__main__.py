@@ -11,6 +11,7 @@ from loaders.tdx.schemas import KLINE_MINUTE
 from tests.benchmarks import (
     bar_peers,
     databases,
+    imports,
     initial,
     landing,
     machine,
@@ -149,6 +150,11 @@ def _initial(server: str, folder: Path, options: argparse.Namespace) -> Iterator
     yield INITIAL, initial.section(run, *size), []
 
 
+def _imports(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
+    found, rows = imports.gains(server, folder, options.import_codes, options.rounds, _say)
+    yield IMPORTS, imports.section(found, rows), []
+
+
 PARTS = {
     "landing": _landing,
     "whole": _whole,
@@ -161,10 +167,12 @@ PARTS = {
     "space": _space,
     "reads": _reads,
     "initial": _initial,
+    "imports": _imports,
 }
 # not part of a run of all: it makes environments, and fills them from the package index
 ASKED = ("peers",)
 PEERS, SPACE = "Day bars beside other projects", "Bytes per bar"
+IMPORTS = "Full imports with and without index management"
 READS, INITIAL = "What a user reads", "An initial load from end to end"
 TITLES = (
     "Write paths, same rows",
@@ -183,6 +191,7 @@ TITLES = (
     INITIAL,
     node_reads.TITLE,
     rollup_rate.TITLE,
+    IMPORTS,
 )
 MINUTE_PATHS = (landing.LANDING, "landing:real", "landing:unfed")
 
@@ -224,6 +233,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--tables", nargs=2, default=[100_000, 1_000_000], help="rows there", **whole_number
     )
+    parser.add_argument("--import-codes", default=400, help="of 2,400 rows", **whole_number)
     parser.add_argument("--loads", default=5, help="small loads a round", **whole_number)
     parser.add_argument("--market", default=125, help="codes at 1×", **whole_number)
     parser.add_argument("--market-rounds", default=2, **whole_number)
