@@ -9,6 +9,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 # some are read from the environment, while dlt is imported
@@ -23,6 +24,7 @@ SETTINGS = {
 }
 os.environ.update(SETTINGS)
 
+import yaml
 from dlt.common import validation
 from dlt.common.configuration import resolve
 from dlt.common.configuration.container import Container
@@ -30,6 +32,8 @@ from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.specs import base_configuration
 from dlt.common.configuration.specs.config_providers_context import ConfigProvidersContainer
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.destinations.impl.postgres import factory
+from dlt.extract import extract
 
 _BY_FIELD = {name.rpartition("__")[2].lower(): value for name, value in SETTINGS.items()}
 # what is the same for a type at each call, by the modules that ask for it
@@ -49,6 +53,20 @@ setattr(validation, "get_type_hints", lambda spec, **_: _fields(spec))  # noqa: 
 for module, names in _OF_TYPES.items():
     for name in names:
         setattr(module, name, functools.lru_cache(1024)(getattr(module, name)))
+
+
+def _length(spec: type[base_configuration.BaseConfiguration]) -> int:
+    fields = spec.__dataclass_fields__.values()
+    return sum(map(base_configuration.is_valid_configspec_field, fields))
+
+
+# each `if` of a component counts its fields, each package looks twenty times for a driver that is absent, and
+# columns are told by the slower of two writers: a quarter of what a small package costs
+_lengths: Any = functools.cache(_length)
+setattr(base_configuration.BaseConfiguration, "__len__", lambda own: _lengths(type(own)))  # noqa: B010
+setattr(factory, "get_adbc_driver_location", functools.cache(factory.get_adbc_driver_location))  # noqa: B010
+_writer = getattr(yaml, "CDumper", yaml.Dumper)
+setattr(extract, "yaml", SimpleNamespace(dump=functools.partial(yaml.dump, Dumper=_writer)))  # noqa: B010
 
 
 class _Ours(ConfigProvider):

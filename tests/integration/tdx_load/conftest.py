@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.sources import landed_tables
+from loaders.warehouse.migrate import prepare
+from loaders.warehouse.postgres import Warehouse
 from tests.integration.tdx_load.bench import Bench, bench, days_until
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
@@ -22,6 +25,16 @@ def small_market() -> SyntheticMarket:
 def days(small_market: SyntheticMarket) -> list[date]:
     """The trading days of the small market."""
     return days_until(small_market)
+
+
+@pytest.fixture
+def warehouse_dsn(filled_database: Callable[..., str], tmp_path: Path) -> str:
+    """The URL of a database with all tables, empty: what a first load begins with, made once."""
+
+    def fill(dsn: str) -> None:
+        prepare(Warehouse(dsn, "test", False, "market", None, "test", tmp_path), landed_tables())
+
+    return filled_database("prepared", fill)
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ from loaders.engine.lock import load_lock
 from loaders.errors import LockHeldError, SettingsError, UsageError
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
-from tests.integration.tdx_load.bench import Bench, days_until
+from tests.integration.tdx_load.bench import Bench, bench, days_until
 
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 BARS = ("kline_daily",)  # with the codes and the calendar, which come first
 
 
-def calls(bench: Bench, route: str) -> list[dict[str, str]]:
-    return [entry.params for entry in bench.sandbox.log if entry.route == route]
+def calls(made: Bench, route: str) -> list[dict[str, str]]:
+    return [entry.params for entry in made.sandbox.log if entry.route == route]
 
 
 def test_a_first_load_lands_every_bar_that_the_service_has(market_bench: Bench) -> None:
@@ -282,22 +282,23 @@ def test_the_second_of_two_loads_says_who_holds_the_lock(market_bench: Bench) ->
 
 
 def test_a_request_that_cannot_be_served_is_refused_before_anything_happens(
-    market_bench: Bench,
+    new_database: Callable[[], str], small_market: SyntheticMarket, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="unknown dataset"):
-        market_bench.load(datasets=("klines",))
-    with pytest.raises(UsageError, match="not a code like"):
-        market_bench.load(codes=("600000",))
-    with pytest.raises(UsageError, match="an index"):
-        market_bench.load(codes=("sh000001",))
-    with pytest.raises(UsageError, match="exclude each other"):
-        market_bench.load(codes=("sh600000",), datasets=("index_kline",))
-    assert market_bench.rows("select to_regclass('ops.ingestion_jobs')") == [(None,)]
-    market_bench.settings = market_bench.settings.model_copy(
-        update={"tdx": market_bench.settings.tdx.model_copy(update={"base_url": None})}
-    )
-    with pytest.raises(SettingsError, match="no TDX service"):
-        market_bench.load()
+    with bench(small_market, new_database(), tmp_path) as empty:
+        with pytest.raises(UsageError, match="unknown dataset"):
+            empty.load(datasets=("klines",))
+        with pytest.raises(UsageError, match="not a code like"):
+            empty.load(codes=("600000",))
+        with pytest.raises(UsageError, match="an index"):
+            empty.load(codes=("sh000001",))
+        with pytest.raises(UsageError, match="exclude each other"):
+            empty.load(codes=("sh600000",), datasets=("index_kline",))
+        assert empty.rows("select to_regclass('ops.ingestion_jobs')") == [(None,)]
+        empty.settings = empty.settings.model_copy(
+            update={"tdx": empty.settings.tdx.model_copy(update={"base_url": None})}
+        )
+        with pytest.raises(SettingsError, match="no TDX service"):
+            empty.load()
 
 
 def test_the_record_tells_what_happened(market_bench: Bench) -> None:
