@@ -127,6 +127,8 @@ def spare_dbt(patch: pytest.MonkeyPatch) -> None:
             handle.autocommit = True
             with handle.cursor() as cursor:
                 cursor.execute("discard all")
+                # as a connection's end does: tests count what was read
+                cursor.execute("select pg_stat_force_next_flush()")
             handle.autocommit = False
         except psycopg2.Error:
             release(connections)
