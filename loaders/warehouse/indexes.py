@@ -1,7 +1,8 @@
 """Secondary indexes of landed tables: dropped while an empty table is filled, built when the load ends.
 
-An index is cheaper built once than kept up row by row, as long as more comes than is there
-(docs/benchmarks.md has the figures). What is dropped is written to ops.pending_indexes in the
+Two indexes are cheaper built once than kept up row by row, as long as more comes than is there: into an
+empty table a quarter to a third (`python -m tests.benchmarks --only imports`). One by date alone is
+not, as its entries are few. What is dropped is written to ops.pending_indexes in the
 transaction that drops it, so whatever happens to the import, the next load to end builds it. The
 same record holds an index that was declared when its table had rows already. Primary keys stay.
 """
@@ -15,8 +16,9 @@ from psycopg import sql
 from loaders.engine.lock import LOCK
 from loaders.warehouse.tables import LandedTable
 
-# rows of a file below which dropping never pays: a daily load of the market's bars is one
+# rows of a file, and indexes, below which dropping never pays: a day of the market's bars is such a file
 FEWEST = 200_000
+FEWEST_INDEXES = 2
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def make_way(
     In the caller's transaction. Nothing is dropped while anybody else uses the table: a reader needs
     its indexes, and none of us waits for the other.
     """
-    if rows < FEWEST or not names:
+    if rows < FEWEST or len(names) < FEWEST_INDEXES:
         return False
     target = sql.Identifier(schema, table)
     there = conn.execute(

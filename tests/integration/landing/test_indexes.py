@@ -1,6 +1,7 @@
 """Further indexes: out of the way of an import, built when a load ends, whoever's it is."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -12,7 +13,7 @@ from loaders.settings import load_settings
 from loaders.warehouse import indexes, landing, migrate
 from loaders.warehouse.landing import Landed
 from loaders.warehouse.postgres import Warehouse, open_warehouse
-from loaders.warehouse.tables import Batch, landed_table
+from loaders.warehouse.tables import Batch, LandedTable, landed_table
 from orchestration import doctor
 from tests.benchmarks.rows import bars
 
@@ -51,9 +52,9 @@ def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
         yield made
 
 
-def land(warehouse: Warehouse, rows: pa.Table, lane: str = "tdx") -> Landed:
-    pipeline, _ = landing.open_pipeline(warehouse, warehouse.home / "pipelines", lane, "tdx")
-    return landing.land(pipeline, warehouse, "tdx", BARS, [Batch(rows)])
+def land(warehouse: Warehouse, rows: pa.Table, table: LandedTable = BARS) -> Landed:
+    pipeline, _ = landing.open_pipeline(warehouse, warehouse.home / "pipelines", "tdx", "tdx")
+    return landing.land(pipeline, warehouse, "tdx", table, [Batch(rows)])
 
 
 def there(conn: psycopg.Connection) -> dict[str, int]:
@@ -190,6 +191,14 @@ def test_one_declared_since_is_built_when_a_load_ends_and_an_empty_table_has_it_
     migrate.prepare(warehouse, [BARS])
     assert len(build(conn)) == 1
     assert len(there(conn)) == 2
+
+
+def test_a_single_one_is_kept_up(warehouse: Warehouse, conn: psycopg.Connection) -> None:
+    before = there(conn)
+
+    land(warehouse, bars(10, 0, 200), table=replace(BARS, indexes=BARS.indexes[:1]))
+
+    assert there(conn) == before
 
 
 def test_others_indexes_stay(warehouse: Warehouse, conn: psycopg.Connection) -> None:
