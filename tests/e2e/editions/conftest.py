@@ -1,0 +1,4 @@
+"""The whole way on each edition, by what the tests of its parts use."""
+
+from tests.integration.dbt.conftest import dbt_on  # noqa: F401
+from tests.integration.tdx_load.conftest import small_market  # noqa: F401
