@@ -37,7 +37,7 @@
 
     {#- dbt and its driver believe to be in one transaction all along -#}
     {%- do run_query("commit") -%}
-    {%- do refresh_continuous_aggregate(target_relation, spans) -%}
+    {%- do refresh_continuous_aggregate(target_relation, of, spans) -%}
     {%- do run_query("begin") -%}
     {%- do remake_codes(target_relation, of, seen, cursor['now'], kept_days) -%}
     {%- do pass_changes_on(of, seen, cursor['now']) -%}
@@ -80,6 +80,11 @@
             timescaledb.materialized_only = false,
             timescaledb.chunk_interval = '" ~ config.get('meta')['continuous']['chunk'] ~ "'
         ) as " ~ sql ~ " with no data"
+    ) -%}
+    {#- of the one that stood there before: should the refresh be killed, the next build takes everything -#}
+    {%- do run_query(
+        "delete from ops.change_cursors
+        where reader = '" ~ target_relation.schema ~ "." ~ target_relation.identifier ~ "'"
     ) -%}
     {%- do create_indexes(target_relation) -%}
     {%- do run_query(

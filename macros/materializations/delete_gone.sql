@@ -3,8 +3,8 @@
     of a compressed hypertable literal keys and bounds of time open the batches that hold them, a join
     would open every chunk.
 
-    How much the transaction may open, here and in the upsert, is what the batch can need at most: each row
-    lies in two batches of a thousand rows or fewer. On plain PostgreSQL nobody reads that setting.
+    What is opened, here and in the upsert, has no limit: only what differs is written, and two rows of a
+    month may open all between them. On plain PostgreSQL nobody reads that setting.
 #}
 {% macro delete_gone(target_relation) -%}
     {%- set key = config.get('unique_key') -%}
@@ -15,11 +15,7 @@
     declare
         gone record;
     begin
-        perform set_config(
-            'timescaledb.max_tuples_decompressed_per_dml_transaction',
-            least(greatest(100000, 2000 * count(*)), 2147483647)::text,
-            true
-        ) from differing;
+        perform set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true);
 
         for gone in
             select

@@ -40,13 +40,14 @@
     {%- set outlives = (config.get('meta') or {}).get('outlives') -%}
     {%- set keeps = rows_kept() if not carried and (existing.is_table or outlives) -%}
     {%- set kept = run_query(
-        "select count(*), min(" ~ told_day() ~ ") from " ~ existing ~ " as stored where " ~ keeps
+        "select count(*), min(" ~ told_day() ~ "), max(" ~ told_day() ~ ") from " ~ existing ~ " as stored where " ~ keeps
     ).rows[0] if keeps else [0] -%}
     {%- if kept[0] and outlives -%}
         {{ exceptions.raise_compiler_error(
-            told ~ ", but " ~ kept[0] ~ " of its rows, from " ~ kept[1] ~ " on, were made of rows of "
-            ~ outlives ~ " that are gone, and would be lost. Copy those with "
-            ~ keeps | replace('stored.', '') ~ " to a table of your own and delete them here first."
+            told ~ ", but " ~ kept[0] ~ " of its rows, " ~ kept[1] ~ " to " ~ kept[2] ~ ", were made of rows of "
+            ~ outlives ~ " that are gone, and would be lost. Copy "
+            ~ ("them" if keeps == 'true' else "those with " ~ keeps | replace('stored.', ''))
+            ~ " to a table of your own and delete them here first."
         ) }}
     {%- elif kept[0] -%}
         {{ exceptions.raise_compiler_error(

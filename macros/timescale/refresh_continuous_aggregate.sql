@@ -97,9 +97,10 @@
 {#
     Each span by itself: between an old day and today there may be years. A day of all codes is more
     compressed rows than a transaction opens by default, and older servers hold a refresh to that. The
-    server refuses a refresh beside another one, so builds wait for each other, and for the policy's.
+    server refuses a refresh beside another one, so builds wait for each other, and for the policy's. What
+    was dropped by age meanwhile is left out: the floor is asked again before each span.
 #}
-{% macro refresh_continuous_aggregate(relation, spans) -%}
+{% macro refresh_continuous_aggregate(relation, of, spans) -%}
     {%- if not spans -%}{{ return(none) }}{%- endif -%}
     {%- set lock = "hashtextextended('quotemill:refresh " ~ relation.schema ~ "." ~ relation.identifier ~ "', 0)" -%}
     {%- do run_query("select pg_advisory_lock(" ~ lock ~ ")") -%}
@@ -124,10 +125,16 @@
     ") -%}
     {%- do run_query("set timescaledb.max_tuples_decompressed_per_dml_transaction = 0") -%}
     {%- for span in spans -%}
-        {%- do run_query(
-            "call refresh_continuous_aggregate('" ~ relation ~ "', " ~ span['first_instant'] ~ ", "
-            ~ span['end_instant'] ~ (", force => true" if should_full_refresh() else "") ~ ")"
-        ) -%}
+        {%- for left in run_query("
+            select quote_literal(greatest(floor.instant, " ~ span['first_instant'] ~ "::timestamptz)) as first_instant
+            from (values ('" ~ (oldest_day(of) or 'infinity') ~ "'::timestamp at time zone 'UTC')) as floor (instant)
+            where floor.instant < coalesce(" ~ span['end_instant'] ~ ", 'infinity')::timestamptz
+        ") -%}
+            {%- do run_query(
+                "call refresh_continuous_aggregate('" ~ relation ~ "', " ~ left['first_instant'] ~ ", "
+                ~ span['end_instant'] ~ (", force => true" if should_full_refresh() else "") ~ ")"
+            ) -%}
+        {%- endfor -%}
     {%- endfor -%}
     {%- do run_query("reset timescaledb.max_tuples_decompressed_per_dml_transaction") -%}
     {%- do run_query("select pg_advisory_unlock(" ~ lock ~ ")") -%}

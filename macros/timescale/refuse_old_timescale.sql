@@ -1,4 +1,7 @@
-{# Refuse a TimescaleDB whose columnstore has other names; loaders/warehouse/timescale.py says the same. #}
+{#
+    Refuse a TimescaleDB whose columnstore has other names (loaders/warehouse/timescale.py says the same), and
+    one in a schema that is not searched: our statements call its functions by their bare names.
+#}
 {% macro refuse_old_timescale() -%}
     {%- if execute -%}
         {%- set old = run_query("
@@ -12,6 +15,18 @@
                 "This warehouse has TimescaleDB " ~ row['extversion'] ~ "; 2.18.0 is the oldest that serves:"
                 ~ " older ones do not have the columnstore's functions. Install a newer version on its server,"
                 ~ " then in a session of psql -X: alter extension timescaledb update"
+            ) }}
+        {%- endfor -%}
+        {%- set hidden = run_query("
+            select n.nspname
+            from pg_extension as e
+            inner join pg_namespace as n on e.extnamespace = n.oid
+            where e.extname = 'timescaledb' and n.nspname <> all(current_schemas(true))
+        ") -%}
+        {%- for row in hidden -%}
+            {{ exceptions.raise_compiler_error(
+                "TimescaleDB is in the schema " ~ row['nspname'] ~ ", which is not searched: alter role "
+                ~ target.user ~ ' set search_path = "$user", public, ' ~ row['nspname']
             ) }}
         {%- endfor -%}
     {%- endif -%}

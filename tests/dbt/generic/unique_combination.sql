@@ -7,7 +7,7 @@
         select 1 from pg_index as i
         where
             i.indrelid = to_regclass('" ~ model ~ "')
-            and i.indisunique and i.indisvalid and i.indpred is null
+            and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
             and (
                 select bool_and(a.attnotnull and a.attname in ('" ~ columns | join("', '") ~ "'))
                 from unnest(i.indkey::smallint[]) with ordinality as k (attnum, n)

@@ -125,6 +125,21 @@ def test_a_refresh_that_was_cut_short_is_done_again(
 
 
 @pytest.mark.parametrize("edition", ["tsl"])
+def test_a_first_refresh_that_was_cut_short_is_done_again_with_all_of_history(
+    built: Stored, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    conn.execute("drop materialized view market.kline_5m cascade")
+    conn.execute("alter procedure refresh_continuous_aggregate rename to away")
+    assert not dbt("run", "-s", "kline_5m").success
+    conn.execute("alter procedure away rename to refresh_continuous_aggregate")
+    built.land(minute("sh600000", session_minutes(DAYS[-1])[n], "11") for n in range(3))
+
+    assert dbt(*BUILD).success
+
+    assert_built(conn, built.rows)
+
+
+@pytest.mark.parametrize("edition", ["tsl"])
 def test_policies_are_there_once_and_as_the_settings_say(
     built: Stored, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
