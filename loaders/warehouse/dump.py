@@ -23,7 +23,7 @@ from loaders.warehouse import dump_file
 from loaders.warehouse.embedded.binaries import client_tool
 from loaders.warehouse.hypertables import Hypertable, hypertables
 from loaders.warehouse.ownership import owned_schemas
-from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.postgres import NO_TIMEOUTS, Warehouse
 
 # of the rows: 189 MB/s to 16 % of their text; zlib's own default makes 12 % of it, at 59 MB/s
 _COMPRESSION = 1
@@ -71,6 +71,7 @@ def dump(warehouse: Warehouse, file: Path, *, overwrite: bool = False) -> DumpRe
             part.unlink(missing_ok=True)  # one left over keeps its mode, and may be a link
             os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             _write(warehouse, conn, server, part)
+            conn.rollback()
             read = dump_file.read(part, program)
             names = tuple(table.qualified for table in read.hypertables)
             result = DumpResult(file, part.stat().st_size, len(read.entries), names)
@@ -83,12 +84,16 @@ def dump(warehouse: Warehouse, file: Path, *, overwrite: bool = False) -> DumpRe
 
 
 def look_at(conn: psycopg.Connection) -> Server:
-    return Server(conn.info.server_version, conn.pgconn.ssl_in_use, sorted(owned_schemas(conn)))
+    """Ends the transaction: what follows takes long, and servers may end who is idle in one."""
+    server = Server(conn.info.server_version, conn.pgconn.ssl_in_use, sorted(owned_schemas(conn)))
+    conn.rollback()
+    return server
 
 
 def _write(warehouse: Warehouse, conn: psycopg.Connection, server: Server, part: Path) -> None:
-    conn.rollback()
     conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    # the snapshot is good for as long as this transaction, which waits for pg_dump
+    conn.execute(NO_TIMEOUTS)
     [snapshot] = conn.execute("select pg_export_snapshot()").fetchone() or ("",)
     beside = [] if warehouse.embedded else hypertables(conn, server.schemas)
     conninfo, _ = warehouse.without_password()
@@ -122,6 +127,7 @@ def _copy_out(table: Hypertable, snapshot: str) -> str:
     return (
         sql.SQL(
             "begin isolation level repeatable read read only; set transaction snapshot {}; "
+            "set local statement_timeout = 0; "
             "copy (select {} from {}) to stdout"
         )
         .format(

@@ -34,6 +34,12 @@ WATCHFUL = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",  # half of PATIENCE: one that is kept and dead leaves time for another
 }
+# for a session whose work is as long as tables are large, whatever its role or database is given; some
+# servers lack some of them
+NO_TIMEOUTS = """
+    select set_config(name, '0', false) from pg_settings where name in
+    ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')
+"""
 _MENDS = [  # fragments of libpq's messages, and what to do about each
     ("password authentication failed", "check user and password ({origin})"),
     ("no password supplied", "add the password to the URL ({origin}), or to ~/.pgpass"),

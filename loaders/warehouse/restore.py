@@ -27,7 +27,7 @@ from loaders.warehouse.hypertables import (
     make_hypertable,
 )
 from loaders.warehouse.ownership import foreign_relations
-from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.postgres import NO_TIMEOUTS, Warehouse
 
 _PREAMBLE = 40  # lines at the start of pg_restore's script where its SET statements are
 _RELATION = re.compile(r"\d+; \d+ \d+ (TABLE|VIEW) (\S+) (\S+) ")
@@ -242,7 +242,8 @@ class _Script:
             )
             assert writer.stdin is not None
             try:
-                writer.stdin.write(b"begin;\n")
+                # it waits for pg_restore, which turns them off too, later
+                writer.stdin.write(f"{NO_TIMEOUTS};\nbegin;\n".encode())
                 for part in parts:
                     writer.stdin.write(part)
                 writer.stdin.write(b"commit;\n")

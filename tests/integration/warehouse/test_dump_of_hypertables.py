@@ -12,7 +12,7 @@ from loaders.warehouse.content import Content, content
 from loaders.warehouse.dump import dump
 from loaders.warehouse.ownership import claim_schemas
 from loaders.warehouse.postgres import Warehouse
-from loaders.warehouse.restore import restore
+from loaders.warehouse.restore import occupied, restore
 
 DatabaseOf = Callable[..., str]
 EDITIONS = ("apache", "tsl")
@@ -186,6 +186,23 @@ def test_a_view_of_the_user_stops_a_replacement_and_nothing_is_lost(
     before = _held(filled)
     with pytest.raises(UpstreamError, match="nothing was changed"):
         restore(filled, tmp_path / "w.dump", clean=True)
+    assert _held(filled) == before
+
+
+def test_a_server_that_ends_idle_transactions_is_dumped_and_restored(
+    filled: Warehouse, tmp_path: Path
+) -> None:
+    before = _held(filled)
+    with filled.connect(autocommit=True) as conn:
+        database = sql.Identifier(conn.info.dbname)
+        conn.execute(
+            sql.SQL("alter database {} set idle_in_transaction_session_timeout = '50ms'").format(
+                database
+            )
+        )
+    dump(filled, tmp_path / "w.dump")
+    assert occupied(filled, tmp_path / "w.dump") > 0
+    restore(filled, tmp_path / "w.dump", clean=True)
     assert _held(filled) == before
 
 
