@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 import psycopg
 from psycopg import sql
 
-from loaders.errors import LockHeldError, QuotemillError, SettingsError
+from loaders.errors import LockHeldError, QuotemillError, SettingsError, UpstreamError
 from loaders.warehouse.content import Content, content
 from loaders.warehouse.hypertables import make_hypertable
+from loaders.warehouse.postgres import NO_TIMEOUTS
 
 _PATIENCE = "30s"  # for who reads or writes the table: all later readers wait behind us
 _VIEWS = """
@@ -36,13 +37,50 @@ _CARRIED = """
     where i.indrelid = %(oid)s
         and not exists (select 1 from pg_constraint as c where c.conindid = i.indexrelid)
     union all
-    select format('grant %%s on %%s to %%s', g.privilege_type, %(table)s::text, case g.grantee
-        when 0 then 'public' else quote_ident(pg_get_userbyid(g.grantee)) end)
-    from pg_class as c, aclexplode(c.relacl) as g
+    select format('alter table %%s set (%%s)', %(table)s::text, string_agg(format(
+        '%%s%%s=%%L', o.prefix, split_part(o.given, '=', 1), substr(o.given, strpos(o.given, '=') + 1)
+    ), ', '))
+    from (
+        select '' as prefix, unnest(reloptions) as given from pg_class
+        where oid = %(oid)s and relkind = 'r'
+        union all
+        select 'toast.', unnest(t.reloptions) from pg_class as c
+        inner join pg_class as t on c.reltoastrelid = t.oid where c.oid = %(oid)s
+    ) as o
+    having count(*) > 0
+    union all
+    select format('grant %%s%%s on %%s to %%s%%s', g.privilege_type, '(' || quote_ident(a.attname) || ')',
+        %(table)s::text, case g.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(g.grantee)) end,
+        case when g.is_grantable then ' with grant option' end)
+    from pg_class as c
+    cross join lateral (
+        select null as attname, c.relacl as acl
+        union all
+        select attname, attacl from pg_attribute where attrelid = c.oid and not attisdropped
+    ) as a
+    cross join lateral aclexplode(a.acl) as g
     where c.oid = %(oid)s and g.grantee <> c.relowner
     union all
     select format('comment on table %%s is %%L', %(table)s::text, obj_description(%(oid)s, 'pg_class'))
     where obj_description(%(oid)s, 'pg_class') is not null
+"""
+_STANDS_IN_THE_WAY = """
+    select 'row-level security' from pg_class where oid = %(oid)s and relrowsecurity
+    union all
+    select 'the policy ' || quote_ident(polname) from pg_policy where polrelid = %(oid)s
+    union all
+    select 'the trigger ' || quote_ident(t.tgname)
+    from pg_trigger as t
+    where t.tgrelid = %(oid)s and not t.tgisinternal and not exists (
+        select from pg_depend as d
+        inner join pg_extension as e on d.refobjid = e.oid and d.refclassid = 'pg_extension'::regclass
+        where d.classid = 'pg_proc'::regclass and d.objid = t.tgfoid and e.extname = 'timescaledb'
+    )
+    union all
+    select 'the publication ' || quote_ident(p.pubname)
+    from pg_publication_rel as r
+    inner join pg_publication as p on r.prpubid = p.oid
+    where r.prrelid = %(oid)s
 """
 
 
@@ -52,7 +90,8 @@ def to_hypertable(
     """Make a hypertable of a plain table, whose rows move into chunks. `chunk` is the SQL of an interval.
 
     Raises LockHeldError where others hold on to the table, SettingsError where it cannot be one (its
-    key lacks the time column), QuotemillError where the rows differ afterwards.
+    key lacks the time column), UpstreamError where the server broke off, QuotemillError where the rows
+    differ afterwards.
     """
     with _unchanged(conn, table) as found:
         conn.execute(make_hypertable(conn, table, time, chunk))
@@ -62,7 +101,8 @@ def to_hypertable(
 def to_plain(conn: psycopg.Connection, table: sql.Identifier, key: Sequence[str]) -> Content:
     """Make a plain table of a hypertable, or of a continuous aggregate, which gets the primary `key`.
 
-    Raises what to_hypertable does.
+    Raises what to_hypertable does, SettingsError too where the table has policies, triggers or
+    publications.
     """
     with _unchanged(conn, table) as found:
         if _kind(conn, table) == "v":
@@ -76,11 +116,13 @@ def to_plain(conn: psycopg.Connection, table: sql.Identifier, key: Sequence[str]
 
 @contextlib.contextmanager
 def _unchanged(conn: psycopg.Connection, table: sql.Identifier) -> Iterator[list[Content]]:
-    """A transaction with the table locked, which is rolled back where its rows are others at the end."""
+    """A transaction with the table locked, which is rolled back where its rows are others at the end.
+    The session has no timeouts from then on."""
     found: list[Content] = []
     name = table.as_string(None)
     try:
         with conn.transaction():
+            conn.execute(NO_TIMEOUTS)
             conn.execute(sql.SQL("set local lock_timeout = {}").format(_PATIENCE))
             conn.execute(sql.SQL("lock table {} in access exclusive mode").format(table))
             found.append(content(conn, table))
@@ -96,11 +138,20 @@ def _unchanged(conn: psycopg.Connection, table: sql.Identifier) -> Iterator[list
             f"{name} is in use, and was left as it was",
             hint="run again when no load, build or long query reads it",
         ) from None
-    except psycopg.OperationalError:
-        raise
+    except psycopg.OperationalError as error:
+        if conn.closed:
+            raise
+        message = f"{name} was left as it was: {_said(conn, error)}"
+        again = "run again; what was converted stays"
+        if isinstance(error, psycopg.errors.OutOfMemory):
+            raise SettingsError(
+                message,
+                hint=f"raise the server's max_locks_per_transaction, restart it, and {again}",
+            ) from None
+        raise UpstreamError(message, hint=again) from None
     except psycopg.DatabaseError as error:
         raise SettingsError(
-            f"{name} cannot be converted, and was left as it was: {str(error).strip()}",
+            f"{name} cannot be converted, and was left as it was: {_said(conn, error)}",
             hint="what stands in the way goes, or is changed, first; then run again",
         ) from None
 
@@ -120,6 +171,12 @@ def _replace(conn: psycopg.Connection, table: sql.Identifier, old: str) -> None:
                 f"the materialized view {view} reads {table.as_string(None)}",
                 hint="drop it, run again, then make it again",
             )
+    lost = [what for (what,) in conn.execute(_STANDS_IN_THE_WAY, {"oid": oid})]
+    if lost:
+        raise SettingsError(
+            f"{table.as_string(None)} has what a new table would lack: {', '.join(lost)}",
+            hint="drop it, run again, then make it again",
+        )
     carried = conn.execute(_CARRIED, {"oid": oid, "table": table.as_string(None)}).fetchall()
     conn.execute(
         sql.SQL(
@@ -137,6 +194,12 @@ def _replace(conn: psycopg.Connection, table: sql.Identifier, old: str) -> None:
     conn.execute(sql.SQL("drop {} {}").format(sql.SQL(old), gone))
     for (statement,) in carried:
         conn.execute(statement.encode())
+
+
+def _said(conn: psycopg.Connection, error: psycopg.Error) -> str:
+    """The server's own message, without the password."""
+    text, password = str(error).strip(), conn.info.password
+    return text.replace(password, "***") if password else text
 
 
 def _kind(conn: psycopg.Connection, table: sql.Identifier) -> str:

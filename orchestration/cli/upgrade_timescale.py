@@ -42,6 +42,11 @@ def upgrade_command(
     """
     if context.invoked_subcommand is None:
         _convert("upgrade", "hypertables", file, dry_run, yes, json)
+    elif file or dry_run or yes or json:
+        raise UsageError(
+            f"options go after {context.invoked_subcommand}",
+            hint=f"quotemill warehouse upgrade-timescale {context.invoked_subcommand} --dry-run",
+        )
 
 
 @app.command("rollback")
@@ -80,7 +85,7 @@ def _convert(
                 f"this makes {target} of {len(planned.tables)} tables",
                 hint="--dry-run names them, --yes converts without asking",
             )
-        _print(planned, target)
+        _print(planned, verb, target)
         typer.confirm("Back up, then convert?", abort=True, err=True)
     result = planned
     if planned.tables and not dry_run:
@@ -89,10 +94,10 @@ def _convert(
     if json:
         shell.print_json(result.as_json())
     else:
-        _print(result, target)
+        _print(result, verb, target)
 
 
-def _print(result: "Conversion", target: str) -> None:
+def _print(result: "Conversion", verb: str, target: str) -> None:
     for table in result.tables:
         if table.hash is None:
             typer.echo(f"{table.name}: {table.about}")
@@ -100,8 +105,13 @@ def _print(result: "Conversion", target: str) -> None:
             typer.echo(f"{table.name}: {table.rows:,} rows, {table.seconds:.0f} s")
     for name in result.left:
         typer.echo(f"{name}: stays")
-    if not result.tables:
+    if not (result.tables or result.left):
+        typer.echo(
+            "nothing to do: the warehouse has none of the tables yet; loads and builds make them"
+        )
+    elif not result.tables:
         typer.echo(f"nothing to do: all are {target} already")
     elif result.backup:
         typer.echo(f"backup: {result.backup}")
-        typer.echo("next: quotemill build, which applies chunk sizes and compression")
+        if verb == "upgrade":
+            typer.echo("next: quotemill build, which applies chunk sizes and compression")

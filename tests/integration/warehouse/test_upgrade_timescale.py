@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 from typer.testing import CliRunner
 
-from loaders.errors import LockHeldError, QuotemillError, SettingsError, UsageError
+from loaders.errors import LockHeldError, QuotemillError, SettingsError, UpstreamError, UsageError
 from loaders.settings import Settings
 from loaders.warehouse import conversion
 from loaders.warehouse.content import Content, content
@@ -93,6 +93,9 @@ def readers(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
 def shape(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
     return conn.execute(
         "select indexdef from pg_indexes where tablename in ('kline_minute', 'kline_daily') "
+        "union all select unnest(reloptions) from pg_class where oid = 'raw_tdx.kline_minute'::regclass "
+        "union all select format('%s: %s', attname, attacl) from pg_attribute "
+        "where attrelid = 'raw_tdx.kline_minute'::regclass and attacl is not null "
         "union all select obj_description('raw_tdx.kline_minute'::regclass) "
         "union all select format('%s %s %s', grantee, privilege_type, is_grantable) "
         "from information_schema.table_privileges where table_name = 'kline_minute' order by 1"
@@ -147,6 +150,12 @@ def test_a_rollback_keeps_what_came_since(
     role = sql.Identifier(f"reader_{secrets.token_hex(4)}")
     conn.execute(sql.SQL("create role {}").format(role))
     conn.execute(sql.SQL("grant select on raw_tdx.kline_minute to {}").format(role))
+    conn.execute(
+        sql.SQL("grant update (close) on raw_tdx.kline_minute to {} with grant option").format(role)
+    )
+    conn.execute(
+        "alter table raw_tdx.kline_minute set (fillfactor = 70, autovacuum_enabled = false)"
+    )
     seen, made = readers(conn), shape(conn)
     upgrade(settings, warehouse, TABLES, silent)
     conn.execute("insert into raw_tdx.kline_minute values ('sz1', '2025-01-01', 1)")
@@ -250,6 +259,74 @@ def test_a_key_without_the_time_and_a_materialized_view_stop_it(
     assert hypertables(conn) == [MINUTES.qualified]
 
 
+@pytest.mark.parametrize(
+    ("made", "named"),
+    [
+        ("alter table raw_tdx.kline_minute enable row level security", "row-level security"),
+        ("create policy theirs on raw_tdx.kline_minute using (true)", "policy theirs"),
+        (
+            "create trigger theirs before update on raw_tdx.kline_minute "
+            "for each row execute function suppress_redundant_updates_trigger()",
+            "trigger theirs",
+        ),
+        ("create publication theirs for table raw_tdx.kline_minute", "publication theirs"),
+    ],
+)
+def test_what_a_new_table_would_lack_stops_a_rollback(
+    warehouse: Warehouse, conn: psycopg.Connection, made: str, named: str
+) -> None:
+    conversion.to_hypertable(conn, MINUTES.identifier, "bar_end", "interval '1 month'")
+    conn.execute(made.encode())
+    with pytest.raises(SettingsError, match=named):
+        conversion.to_plain(conn, MINUTES.identifier, ())
+    assert hypertables(conn) == [MINUTES.qualified]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "mend"),
+    [
+        ("53200", SettingsError, "max_locks_per_transaction"),
+        ("53100", UpstreamError, "run again"),
+        ("40P01", UpstreamError, "run again"),
+    ],
+)
+def test_a_server_that_breaks_off_is_quoted_and_what_was_converted_is_told(
+    settings: Settings,
+    warehouse: Warehouse,
+    conn: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    kind: type[QuotemillError],
+    mend: str,
+) -> None:
+    make, told = conversion.make_hypertable, list[str]()
+
+    def short(session: psycopg.Connection, table: sql.Identifier, *rest: str) -> sql.Composed:
+        if table != MINUTES.identifier:
+            return make(session, table, *rest)
+        raised = "do $$ begin raise exception 'no more of it' using errcode = {}; end $$"
+        return sql.SQL(raised).format(sql.Literal(code))
+
+    monkeypatch.setattr(conversion, "make_hypertable", short)
+    with pytest.raises(kind, match="left as it was: no more of it") as caught:
+        upgrade(settings, warehouse, TABLES, told.append)
+    assert mend in caught.value.hint
+    assert hypertables(conn) == [DAYS.qualified]
+    assert any(line.startswith(f"{DAYS.qualified}: 900 rows, the same") for line in told)
+
+
+def test_a_timeout_of_the_role_ends_no_conversion(
+    warehouse: Warehouse, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        conversion,
+        "make_hypertable",
+        lambda *_: sql.SQL("do $$ begin assert current_setting('statement_timeout') = '0'; end $$"),
+    )
+    conn.execute("set statement_timeout = '1min'")
+    conversion.to_hypertable(conn, MINUTES.identifier, "bar_end", "interval '1 month'")
+
+
 def test_plain_postgresql_has_nothing_to_upgrade(warehouse_dsn: str, tmp_path: Path) -> None:
     settings = settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=warehouse_dsn)
     with pytest.raises(SettingsError, match="no TimescaleDB") as caught:
@@ -270,6 +347,9 @@ def test_the_command_plans_asks_and_answers_in_json(
     monkeypatch.setattr(upgrade_timescale, "declared", lambda *_: [DAYS])
     runner = CliRunner()
 
+    misplaced = runner.invoke(app, ["--dry-run", "rollback", "--yes"])
+    assert isinstance(misplaced.exception, UsageError)
+    assert "options go after rollback" in str(misplaced.exception)
     plan = runner.invoke(app, ["--dry-run"])
     assert DAYS.qualified in plan.stdout
     assert isinstance(runner.invoke(app, []).exception, UsageError)
@@ -280,5 +360,9 @@ def test_the_command_plans_asks_and_answers_in_json(
     assert DAYS.qualified in hypertables(conn)
     back = runner.invoke(app, ["rollback", "--yes", "--file", str(tmp_path / "b.dump")])
     assert back.exit_code == 0, back.output
+    assert "quotemill build" not in back.stdout
+    assert "all are plain tables already" in runner.invoke(app, ["rollback"]).stdout
     assert DAYS.qualified not in hypertables(conn)
     assert isinstance(rollback(settings, warehouse, [DAYS], silent), Conversion)
+    monkeypatch.setattr(upgrade_timescale, "declared", lambda *_: [ROLLED_UP])
+    assert "none of the tables" in runner.invoke(app, []).stdout
