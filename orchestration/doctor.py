@@ -122,7 +122,9 @@ def index_checks(conn: psycopg.Connection, tables: "Iterable[LandedTable]") -> I
         return  # of an older version: the next load adds it
     for index in indexes.pending(conn, tables):
         seen = f"{index.qualified} is not there or of no use: {index.reason}"
-        yield Check("indexes", "warn", seen, "the end of the next load builds it: loaders run")
+        yield Check(
+            "indexes", "warn", seen, "the end of its source's next load builds it: loaders run"
+        )
 
 
 def _steps(warehouse: Warehouse) -> Iterator[Check]:

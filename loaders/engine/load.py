@@ -235,7 +235,8 @@ def run_load(
             try:
                 keyed.run(load)
                 cancelled = load.cancelling()
-                _build_indexes(load)
+                if not cancelled:
+                    _build_indexes(load)
             except WarehouseAway as caught:
                 _abandon(load, "failed", str(caught))
                 raise
@@ -327,14 +328,16 @@ def _log_end(load: Load, status: str, error: str | None, seconds: float) -> None
 
 
 def _build_indexes(load: Load) -> None:
-    """Build what an import dropped, this one or one that was cut short. Rows must not wait for it."""
+    """Build what an import of this source dropped, this one or one that was cut short. Rows must not
+    wait for it, nor those of other sources: their lanes are held meanwhile."""
     from loaders.warehouse import indexes
 
-    tables = sources.landed_tables()
+    tables = load.source.tables
     if not load.warehouse.ask(lambda conn: indexes.pending(conn, tables)):
         return
     try:
         with load.warehouse.connect(autocommit=True) as conn:
+            conn.execute("set statement_timeout = 0")  # a role's own would end every build
             indexes.build(conn, tables, load.lane, load.reporter.line)
     except psycopg.Error as error:
         load.warn(f"an index could not be built, the next load tries again: {error}".strip())

@@ -198,10 +198,15 @@ def _build(conn: psycopg.Connection, index: PendingIndex, say: Callable[[str], o
         how = "create index concurrently" if _is_used(conn, index) else "create index"
         say(f"building the index {index.qualified} ({index.reason})")
         conn.execute(f"{how}{index.definition[len('create index') :]}".encode())
-    conn.execute(
-        "delete from ops.pending_indexes where schema_name = %s and index_name = %s",
-        (index.schema, index.name),
-    )
+    record = "ops.pending_indexes where schema_name = %s and index_name = %s"
+    with conn.transaction():
+        # an import may drop it again by now: wait for its word first
+        conn.execute(f"select 1 from {record} for update".encode(), (index.schema, index.name))
+        conn.execute(
+            f"delete from {record} and exists "
+            "(select 1 from pg_index where indexrelid = to_regclass(%s) and indisvalid)".encode(),
+            (index.schema, index.name, name.as_string(conn)),
+        )
 
 
 def _is_used(conn: psycopg.Connection, index: PendingIndex) -> bool:

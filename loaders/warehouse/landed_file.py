@@ -89,10 +89,10 @@ def land_file(
             [(new, changed)] = conn.execute(upsert_sql(*statement, distinct=True))
         return new, changed + gone
 
-    rows = staged.refused
+    rows, dropped = staged.refused, 0
     try:
         if rows:
-            refused.drop_units(conn, path, rows, target.unit, types, q)
+            dropped += refused.drop_units(conn, path, rows, target.unit, types, q)
         with conn.transaction():
             new, changed = write()
     except refused.OF_A_ROW:
@@ -100,14 +100,17 @@ def land_file(
             raise
         statement = upsert_sql(q, name, schema.names, types, target.key, target.feed, distinct=True)
         rows |= refused.find(conn, staged, statement, types, q)
-        refused.drop_units(conn, path, rows, target.unit, types, q)
+        dropped += refused.drop_units(conn, path, rows, target.unit, types, q)
         new, changed = write()
     if rows:
         refused.keep(conn, path, rows, target.schema, str(target.refusals), target.key, load_id)
     if target.key:
+        read = (
+            staged.read - len(rows) - dropped
+        )  # what is neither new nor changed counts as unchanged
         conn.execute(
             "insert into ops.landed_files (file_id, load_id, schema_name, table_name, rows_read, "
             "rows_new, rows_changed) values (%s, %s, %s, %s, %s, %s, %s) "
             "on conflict (file_id) do nothing",  # landed before: the first counts stand
-            (file_id, load_id, target.schema, target.table, staged.read, new, changed),
+            (file_id, load_id, target.schema, target.table, read, new, changed),
         )

@@ -99,13 +99,16 @@ def drop_units(
     unit: Sequence[str],
     types: Mapping[str, str],
     q: Any,
-) -> None:
-    """Of a unit that is replaced as one, one refused row refuses all: take the rest from `_land`."""
+) -> int:
+    """Of a unit that is replaced as one, one refused row refuses all: take the rest from `_land`, and
+    say how many rows it was."""
     if not unit:
-        return
+        return 0
     units = {tuple(row[name] for name in unit) for row in _rows(path, refused).values()}
     same = " and ".join(f"{q(name)}::{types[name]} = %s" for name in unit)
-    conn.cursor().executemany(f"delete from _land where {same}".encode(), list(units))
+    with conn.cursor() as cursor:
+        cursor.executemany(f"delete from _land where {same}".encode(), list(units))
+        return cursor.rowcount
 
 
 def keep(

@@ -1,4 +1,4 @@
-"""Further indexes: out of the way of an import, built when a load ends, whoever's it is."""
+"""Further indexes: out of the way of an import, built when a load ends."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -207,3 +207,19 @@ def test_others_indexes_stay(warehouse: Warehouse, conn: psycopg.Connection) -> 
     land(warehouse, bars(10, 0, 200))
 
     assert set(there(conn)) == {"theirs"}
+
+
+def test_a_record_stays_while_its_index_is_not_there(
+    warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    land(warehouse, bars(10, 0, 200))
+    # as if the next import had dropped it before its record is struck out
+    conn.execute(
+        "update ops.pending_indexes set definition = replace(definition, index_name, 'other') "
+        "where index_name = %s",
+        (NAMES[0],),
+    )
+
+    build(conn)
+
+    assert [index.name for index in indexes.pending(conn, [BARS])] == [NAMES[0]]

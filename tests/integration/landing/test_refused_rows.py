@@ -76,7 +76,7 @@ def test_a_number_too_large_for_the_column_as_it_is_costs_its_row(shore: Shore) 
 
     landed = shore.land(PRICE, prices(100, price=10**6))
 
-    assert (landed.read, landed.new, landed.changed) == (100, 99, 0)
+    assert (landed.read, landed.new, landed.changed) == (99, 99, 0)
     assert shore.rows("select count(*), max(price) from raw_tdx.price") == [(99, 99)]
     [(dataset, key, field, rule, value)] = shore.refused()
     assert (dataset, key, field) == ("prices", f"sh600050 {DAY} 1", "price")
@@ -162,6 +162,7 @@ def test_of_a_unit_that_lands_whole_one_refused_row_refuses_all(shore: Shore) ->
     landed = shore.land(UNIT, [rows[0], rows[2] | {"price": 5}, rows[3] | {"price": 9}])
 
     assert landed.changed == 1  # the second row of the first code is gone
+    assert landed.read == 1
     assert shore.rows("select code, seq, price from raw_tdx.unit order by 1, 2") == [
         ("sh600000", 1, 1),
         ("sh600001", 1, 1),
