@@ -3,6 +3,7 @@
 Their rows are in chunks outside the schema of the table.
 """
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from psycopg import sql
 if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.warehouse.tables import LandedTable
 
+LOCK_TIMEOUT = "1s"
 FIRST_CHUNKS = "interval '1 month'"  # until a build applies what the models' YAML says
 
 _FOUND = """
@@ -125,18 +127,26 @@ def extension_schema(conn: psycopg.Connection) -> str | None:
 
 def make_of_empty(conn: psycopg.Connection, tables: Iterable["LandedTable"]) -> None:
     """Make hypertables of the landed tables that are meant to be such (`time`) and have no row yet; on
-    plain PostgreSQL nothing. Those with rows stay what they are: see `warehouse upgrade-timescale`."""
+    plain PostgreSQL nothing. Those with rows stay what they are: see `warehouse upgrade-timescale`.
+
+    In the caller's transaction."""
     if extension_schema(conn) is None:
         return
     there = conn.execute(
         "select hypertable_schema || '.' || hypertable_name from timescaledb_information.hypertables"
     ).fetchall()
+    [(timeout,)] = conn.execute("select current_setting('lock_timeout')")
     for table in tables:
         where = sql.Identifier(table.dataset, table.name)
         if table.time is None or (table.qualified,) in there:
             continue
-        if not conn.execute(sql.SQL("select 1 from {} limit 1").format(where)).fetchone():
-            conn.execute(make_hypertable(conn, where, table.time, FIRST_CHUNKS))
+        # Every command comes by here, one at a time. So a table that an import or an upgrade has locked
+        # is passed over: it has rows soon, and else the next command makes it.
+        with contextlib.suppress(psycopg.errors.LockNotAvailable), conn.transaction():
+            conn.execute("select set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,))
+            if not conn.execute(sql.SQL("select 1 from {} limit 1").format(where)).fetchone():
+                conn.execute(make_hypertable(conn, where, table.time, FIRST_CHUNKS))
+            conn.execute("select set_config('lock_timeout', %s, true)", (timeout,))
 
 
 def make_hypertable(

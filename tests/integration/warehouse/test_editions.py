@@ -9,7 +9,9 @@ import pytest
 
 from loaders.errors import SettingsError
 from loaders.sources import landed_tables
+from loaders.tdx.schemas import KLINE_MINUTE
 from loaders.warehouse import timescale
+from loaders.warehouse.hypertables import hypertables, make_of_empty
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import doctor, status
@@ -96,3 +98,21 @@ def test_landed_tables_of_minutes_and_ticks_are_hypertables_unless_they_have_row
         prepare(made, landed_tables())
         with made.connect() as conn:
             assert conn.execute(found.encode()).fetchall() == [("raw_tdx.kline_minute", "30 days")]
+
+
+def test_an_empty_table_that_somebody_has_locked_holds_up_no_command(
+    database_of: Callable[..., str], tmp_path: Path
+) -> None:
+    made = open_warehouse(settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=database_of("apache")))
+    table = replace(KLINE_MINUTE, indexes=())
+    prepare(made, [replace(table, time=None)])
+    with made.connect() as importing, made.connect() as conn:
+        importing.execute("lock table raw_tdx.kline_minute in access exclusive mode")
+        conn.execute("set lock_timeout = '1min'")
+        make_of_empty(conn, [table])
+        assert conn.execute("show lock_timeout").fetchone() == ("1min",)
+        assert hypertables(conn, ["raw_tdx"]) == []
+        importing.rollback()
+        make_of_empty(conn, [table])
+        assert [found.name for found in hypertables(conn, ["raw_tdx"])] == ["kline_minute"]
+        assert conn.execute("show lock_timeout").fetchone() == ("1min",)
