@@ -1,7 +1,7 @@
 """Writes into hypertables with compressed chunks: what differs is found first, and only that is opened.
 
 A statement opens the compressed rows that its own conditions cannot rule out, whether it changes them
-or not, and past a limit it fails. So conditions are literals: of time, and of the codes at hand.
+or not. So conditions are literals: of time, and of the codes at hand.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,6 @@ from loaders.warehouse.hypertables import extension_schema
 from loaders.warehouse.upsert import Feed, differs
 
 MOST_CODES = 1_000  # named in a condition
-BATCH = 1_000  # rows at most that are compressed as one, and opened together
 _LIMIT = "timescaledb.max_tuples_decompressed_per_dml_transaction"
 
 
@@ -56,19 +55,16 @@ class Compressed:
         condition = differs(q, columns, self.key, lambda c: f"l.{q(c)}::{self.types[c]}")
         near = self.bounds(conn)
         conn.execute(b"alter table _land rename to _read")
-        left = conn.execute(
+        return conn.execute(
             f"create temp table _land on commit drop as select l.* from _read as l "
             f"left join {self.target} as t on {same} and {near} "
             f"where t.{q(self.key[0])} is null or {condition}".encode()
         ).rowcount
-        self.raise_limit(conn, left)
-        return left
 
     def delete(self, conn: psycopg.Connection, rows: Sequence[tuple[Any, ...]], unit: int) -> int:
         """Delete rows by their keys, sorted, of which the first `unit` columns name a unit; tell the
         feed. Each unit by literals of its own."""
         q, deleted = self.q, 0
-        self.raise_limit(conn, len(rows))
         names, rest = self.key[:unit], self.key[unit:]
         for values, keys in groupby(rows, lambda row: row[:unit]):
             of_unit = sql.SQL(" and ").join(
@@ -91,13 +87,6 @@ class Compressed:
             deleted += int(gone)
         return deleted
 
-    def raise_limit(self, conn: psycopg.Connection, rows: int) -> None:
-        """Let this transaction open what so many rows need, each in a batch of its own at worst."""
-        conn.execute(
-            "select set_config(%s, greatest(current_setting(%s)::bigint, least(%s, %s))::text, true)",
-            (_LIMIT, _LIMIT, rows * BATCH + 100_000, 2**31 - 1),
-        )
-
 
 def find(
     conn: psycopg.Connection,
@@ -108,7 +97,8 @@ def find(
     feed: Feed,
     q: Callable[[str], str],
 ) -> Compressed | None:
-    """The table, where it is a hypertable with compressed chunks."""
+    """The table, where it is a hypertable with compressed chunks; this transaction may then open as many
+    of its rows as it needs, in the search for refused rows too."""
     if extension_schema(conn) is None:
         return None
     found = conn.execute(
@@ -118,4 +108,7 @@ def find(
         "and c.hypertable_schema = d.hypertable_schema and c.hypertable_name = d.hypertable_name)",
         (schema, table),
     ).fetchone()
-    return Compressed(f"{q(schema)}.{q(table)}", found[0], types, key, feed, q) if found else None
+    if found is None:
+        return None
+    conn.execute("select set_config(%s, '0', true)", (_LIMIT,))
+    return Compressed(f"{q(schema)}.{q(table)}", found[0], types, key, feed, q)

@@ -62,6 +62,10 @@ BAD_DATA = (
     psycopg.IntegrityError,
     psycopg.ProgrammingError,
     psycopg.NotSupportedError,
+    # psycopg counts limits among the errors of a server that is away
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+    psycopg.errors.ConfigurationLimitExceeded,
 )
 AWAY = (
     psycopg.OperationalError,
@@ -239,7 +243,7 @@ def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
         if isinstance(cause, (QuotemillError, OSError, KeyboardInterrupt)):
             raise cause from error
     if error.step in ("load", "sync"):
-        away = [c for c in causes if isinstance(c, AWAY)]
+        away = [c for c in causes if isinstance(c, AWAY) and not isinstance(c, BAD_DATA)]
         if away:
             return away[-1]
     if error.step == "load":
