@@ -19,7 +19,7 @@ from loaders.engine.rejects import Rejected
 from loaders.engine.source import Dataset, Unit
 from loaders.engine.storable import screen
 from loaders.warehouse.postgres import WarehouseAway
-from loaders.warehouse.tables import Batch
+from loaders.warehouse.tables import Batch, LandedTable
 from loaders.warehouse.upsert import COPY_ROWS
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class RunningTask:
         rows = None
         if with_rows:
             rows, unfit, its_rows = screen(dataset.table(with_rows), dataset.landed)
-            mended = rejects.mended(self._refusals(dataset.name), rows, dataset.landed)
+            mended = self._mended(dataset.name, rows, dataset.landed)
             refused = _without_repeated([*unfit, *refused, *mended])
             day = dataset.landed.day
             for row in its_rows:
@@ -200,12 +200,14 @@ class RunningTask:
         if landed is None or not found:
             return None, []
         rows, unfit, _ = screen(found, landed)
-        mended = rejects.mended(self._refusals(landed.name), rows, landed)
-        return rows, _without_repeated([*unfit, *mended])
+        return rows, _without_repeated([*unfit, *self._mended(landed.name, rows, landed)])
 
     def _rejected(self, name: str, refused: Sequence[Rejected]) -> pa.Table:
         landed, now = self.load.source.rejected, self.load.clock()
         return rejects.table(landed, name, refused, self.dataset.route, now)
+
+    def _mended(self, name: str, rows: pa.Table, landed: LandedTable) -> Iterator[Rejected]:
+        return rejects.mended(self._refusals(name), rows, landed.key, landed.whole)
 
     def _refusals(self, name: str) -> list[Rejected]:
         """What earlier readings refused under a name, and none accepted since."""

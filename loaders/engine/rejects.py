@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from loaders.warehouse.tables import LandedTable, landed_table
 
+OF_TABLE = "the table refuses it: "  # how a rule begins that the landed table alone knows
 SHOWN = 200  # characters of a value that a finding quotes
 _TEXT = pa.string()
 
@@ -60,30 +61,35 @@ def key_of(row: Mapping[str, Any], key: Sequence[str]) -> str:
 
 
 def open_refusals(conn: psycopg.Connection, landed: LandedTable, dataset: str) -> list[Rejected]:
-    """What is refused of a dataset so far; `landed` is that of `rejected_rows`."""
+    """What the engine or a source refuses of a dataset so far; `landed` is that of `rejected_rows`.
+
+    What the table refuses passes the engine each time: landing withdraws that, once its row landed.
+    """
     rows = conn.execute(
         f"select row_key, field, rule, value, payload from {landed.qualified} "
-        "where dataset = %s and is_withdrawn is not true".encode(),
-        (dataset,),
+        "where dataset = %s and is_withdrawn is not true and not starts_with(rule, %s)".encode(),
+        (dataset, OF_TABLE),
     )
     return [Rejected(*row) for row in rows]
 
 
-def mended(refusals: Sequence[Rejected], rows: pa.Table, landed: LandedTable) -> Iterator[Rejected]:
+def mended(
+    refusals: Sequence[Rejected], rows: pa.Table, key: Sequence[str], unit: Sequence[str]
+) -> Iterator[Rejected]:
     """Of refusals those whose row is among `rows` by its key, withdrawn: the newest reading counts.
 
     Of a unit that is replaced as one (a day of ticks) any row stands for all.
     """
-    key = landed.whole or landed.key
+    key = unit or key
     by_key: dict[str, list[Rejected]] = {}
     entities: set[str] = set()  # rows of others need no name
     for refusal in refusals:
         words = refusal.row_key.split(" ")
-        name = " ".join(words[: len(key)] if landed.whole else words)
+        name = " ".join(words[: len(key)] if unit else words)
         by_key.setdefault(name, []).append(refusal)
         entities.update(" ".join(words[: n + 1]) for n in range(len(words)))
     first = rows[key[0]].cast(_TEXT)
-    near = rows.select(key).filter(pc.is_in(first, value_set=pa.array(entities, _TEXT)))
+    near = rows.select(list(key)).filter(pc.is_in(first, value_set=pa.array(entities, _TEXT)))
     for name in {key_of(row, key) for row in near.to_pylist()} & by_key.keys():
         yield from (replace(refusal, is_withdrawn=True) for refusal in by_key[name])
 

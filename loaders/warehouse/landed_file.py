@@ -5,7 +5,7 @@ secondary indexes out of the way, where the file fills the table
 DELETE of what a unit that is replaced whole no longer has (a day of ticks)
 INSERT .. SELECT .. ON CONFLICT (key) DO UPDATE .. WHERE the row differs and is not worse
 what these two wrote, by key and date, into the change feed
-rows that the table refuses into the table of refused rows
+rows that the table refuses into the table of refused rows; those it refused before, withdrawn
 one row in ops.landed_files
 """
 
@@ -102,6 +102,9 @@ def land_file(
         rows |= refused.find(conn, staged, statement, types, q)
         dropped += refused.drop_units(conn, path, rows, target.unit, types, q)
         new, changed = write()
+    if target.refusals is not None:
+        of = (target.schema, target.refusals, target.key, target.unit)
+        refused.withdraw(conn, path, *of, load_id)
     if rows:
         refused.keep(conn, path, rows, target.schema, str(target.refusals), target.key, load_id)
     if target.key:

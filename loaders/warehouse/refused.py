@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pyarrow.parquet as pq
 
-from loaders.engine.rejects import key_of, rejected_rows, shown
+from loaders.engine.rejects import OF_TABLE, Rejected, key_of, mended, rejected_rows, shown
 from loaders.engine.storable import python_value
 from loaders.warehouse.tables import LOAD_ID
 from loaders.warehouse.upsert import COPY_ROWS, ROW_NO, Reason, Staged
@@ -79,7 +79,7 @@ def _reason(
     error: psycopg.Error,
 ) -> Reason:
     """The column whose cast fails, or what the error names."""
-    rule = f"the table refuses it: {error.diag.message_primary}"
+    rule = f"{OF_TABLE}{error.diag.message_primary}"
     for column in columns:
         try:
             with conn.transaction():
@@ -109,6 +109,36 @@ def drop_units(
     with conn.cursor() as cursor:
         cursor.executemany(f"delete from _land where {same}".encode(), list(units))
         return cursor.rowcount
+
+
+def withdraw(
+    conn: psycopg.Connection,
+    path: Path,
+    schema: str,
+    dataset: str,
+    key: Sequence[str],
+    unit: Sequence[str],
+    load_id: str,
+) -> None:
+    """Withdraw what the table refused of the rows of a file; `keep` then says what it still refuses."""
+    landed = rejected_rows(schema)
+    found = conn.execute(
+        f"select row_key, field, rule, value, payload from {landed.qualified} "
+        "where dataset = %s and is_withdrawn is not true and starts_with(rule, %s)".encode(),
+        (dataset, OF_TABLE),
+    ).fetchall()
+    if not found:
+        return
+    rows = pq.read_table(path, columns=list(unit or key))
+    gone = list(mended([Rejected(*row) for row in found], rows, key, unit))
+    if not gone:
+        return
+    conn.cursor().executemany(
+        f"update {landed.qualified} set is_withdrawn = true, {LOAD_ID} = %s "
+        "where dataset = %s and row_key = %s and field = %s and rule = %s".encode(),
+        [(load_id, dataset, row.row_key, row.field, row.rule) for row in gone],
+    )
+    conn.execute("insert into ops.changes (table_name) values (%s)", (landed.qualified,))
 
 
 def keep(

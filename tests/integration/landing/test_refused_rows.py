@@ -7,8 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
 
-from loaders.engine.rejects import rejected_rows
+from loaders.engine.rejects import mended, open_refusals, rejected_rows, table
 from loaders.settings import load_settings
 from loaders.warehouse import landing, migrate, refused
 from loaders.warehouse.landing import Landed
@@ -17,6 +18,7 @@ from loaders.warehouse.tables import Batch, LandedTable, landed_table
 
 DAY = date(2024, 6, 28)
 NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
+LATER = datetime(2024, 6, 28, 5, tzinfo=UTC)
 FIELDS = [("code", pa.string()), ("trade_date", pa.date32()), ("seq", pa.int32())]
 FIELDS += [("name", pa.string()), ("price", pa.decimal128(24, 9))]
 PRICE = landed_table("raw_tdx", "price", FIELDS, key=("code", "trade_date", "seq"))
@@ -38,7 +40,8 @@ class Shore:
             self.warehouse, self.warehouse.home / "pipelines", "tdx", "tdx"
         )
         how = {"dataset": "prices"} | how
-        return landing.land(pipeline, self.warehouse, "tdx", table, [Batch(arrow)], REFUSED, **how)
+        beside = REFUSED if table is not REFUSED else None
+        return landing.land(pipeline, self.warehouse, "tdx", table, [Batch(arrow)], beside, **how)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self.warehouse.connect() as conn:
@@ -190,3 +193,47 @@ def test_a_table_without_a_place_for_refused_rows_ends_its_load(shore: Shore) ->
         shore.land(PRICE, prices(10), dataset=None)
 
     assert shore.rows("select count(*) from raw_tdx.price") == [(0,)]
+
+
+def test_a_row_that_is_refused_again_stays_refused_until_it_lands(shore: Shore) -> None:
+    def standing() -> list[tuple[Any, ...]]:
+        return shore.rows(
+            "select row_key, is_withdrawn from raw_tdx.rejected_row where rule like 'the table%'"
+        )
+
+    shore.change("alter table raw_tdx.price add constraint dear check (price <> 7)")
+    shore.land(PRICE, prices(10))
+    key = f"sh600007 {DAY} 1"
+    assert standing() == [(key, False)]
+
+    # what the engine withdraws as it reads the row again may land after it
+    again = pa.table({"code": ["sh600007"], "trade_date": [DAY], "seq": [1]})
+    with shore.warehouse.connect() as conn:
+        found = list(mended(open_refusals(conn, REFUSED, "prices"), again, PRICE.key, ()))
+    shore.land(PRICE, prices(10))
+    withdrawn = table(REFUSED, "prices", found, "/api/test", LATER)
+    shore.land(REFUSED, withdrawn.to_pylist(), dataset=None)
+    assert standing() == [(key, False)]
+    shore.land(PRICE, prices(5))  # of other rows
+    assert standing() == [(key, False)]
+
+    shore.land(PRICE, [{"code": "sh600007", "price": 8}])
+    assert standing() == [(key, True)]
+    shore.change("truncate ops.changes")
+    shore.land(PRICE, [{"code": "sh600007", "price": 8}])
+    assert shore.rows("select table_name from ops.changes") == []
+    shore.land(PRICE, [{"code": "sh600007", "price": 7, "fetched_at": LATER}])
+    assert standing() == [(key, False)]
+
+
+def test_a_limit_of_the_server_is_no_warehouse_that_went_away(shore: Shore) -> None:
+    shore.change(
+        "create function raw_tdx.full() returns trigger language plpgsql as "
+        "$$ begin raise exception 'too many' using errcode = '53400'; end $$"
+    )
+    shore.change(
+        "create trigger full_up before insert on raw_tdx.price execute function raw_tdx.full()"
+    )
+
+    with pytest.raises(PipelineStepFailed, match="too many"):
+        shore.land(PRICE, prices(1))

@@ -177,7 +177,7 @@ def test_a_refusal_is_withdrawn_by_its_row_or_by_any_of_its_unit() -> None:
     def withdrawn(row: dict[str, Any], again: dict[str, Any], landed: LandedTable) -> list[str]:
         refused = screen([row], landed).rejected
         assert refused
-        found = mended(refused, screen([again], landed).rows, landed)
+        found = mended(refused, screen([again], landed).rows, landed.key, landed.whole)
         return [refusal.field for refusal in found if refusal.is_withdrawn]
 
     good = {"name": "b c", "day": date(2024, 6, 28)}
