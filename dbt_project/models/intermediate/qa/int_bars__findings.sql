@@ -35,8 +35,8 @@ trading_calendar as not materialized (
     select * from {{ ref('trading_calendar') }}
 ),
 
--- of the few that are left the checks are exact. changed days lie apart, so a bar without a neighbour of
--- the trading day before is one of them
+-- of the few that are left the checks are exact. changed days lie apart, so a bar without a neighbour
+-- of the trading day before is one of them
 suspects as materialized (
     select
         b.code,
@@ -63,8 +63,9 @@ suspect_bars as materialized (
     select k.*
     from suspects as s
     cross join lateral (
-        select * from all_bars as b
-        where b.code = s.code and b.trade_date = s.trade_date
+        select * from all_bars
+        where code = s.code and trade_date = s.trade_date
+        order by code
         offset 0
     ) as k
 ),
@@ -78,8 +79,8 @@ numbered_days as materialized (
     from trading_calendar
 ),
 
--- a bar on a day that is none neither closes a gap nor sets a price. the calendar is asked bar by bar:
--- as a join it would be read in full for each code
+-- a bar on a day that is none neither closes a gap nor sets a price. the calendar is asked bar by
+-- bar: as a join it would be read in full for each code
 with_last_bar as (
     select
         b.*,

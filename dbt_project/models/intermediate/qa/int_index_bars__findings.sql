@@ -23,13 +23,12 @@ select
         else min(format('open %s high %s low %s close %s', b.open, b.high, b.low, b.close))
     end as evidence
 from bars as b
-cross join unnest(
-    array['duplicate_bar', 'negative_volume', 'ohlc_order'],
-    array[
-        b.bar_count > 1,
-        b.volume_shares < 0,
-        b.high < greatest(b.open, b.low, b.close) or b.low > least(b.open, b.high, b.close)
-    ]
+cross join lateral (
+    values
+    ('duplicate_bar', b.bar_count > 1),
+    ('negative_volume', b.volume_shares < 0),
+    ('ohlc_order', b.high < greatest(b.open, b.low, b.close)),
+    ('ohlc_order', b.low > least(b.open, b.high, b.close))
 ) as c (check_name, is_failed)
 where c.is_failed
 group by b.code, b.trade_date, c.check_name
