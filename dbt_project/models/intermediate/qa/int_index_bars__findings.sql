@@ -15,17 +15,16 @@ with bars as (
 
 failed as (
     select
-        b.*,
-        c.check_name
-    from bars as b
-    cross join lateral (
-        values
-        ('duplicate_bar', b.bar_count > 1),
-        ('negative_volume', b.volume_shares < 0),
-        ('ohlc_order', b.high < greatest(b.open, b.low, b.close)),
-        ('ohlc_order', b.low > least(b.open, b.high, b.close))
-    ) as c (check_name, is_failed)
-    where c.is_failed
+        *,
+        unnest(array[
+            case when bar_count > 1 then 'duplicate_bar' end,
+            case when volume_shares < 0 then 'negative_volume' end,
+            case
+                when high < greatest(open, low, close) or low > least(open, high, close)
+                    then 'ohlc_order'
+            end
+        ]) as check_name
+    from bars
 )
 
 select
@@ -38,4 +37,5 @@ select
         else min(format('open %s high %s low %s close %s', open, high, low, close))
     end as evidence
 from failed
+where check_name is not null
 group by code, trade_date, check_name
