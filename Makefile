@@ -48,7 +48,7 @@ docs: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
 
-# beside another adapter for QuestDB, in an environment of its own that is made at first
+# beside what other projects save ticks and day bars with, in environments of their own that are made at first
 bench-peers: $(STAMP)
 	$(BIN)/python -m tests.benchmarks --only store peers --peers
 

@@ -29,7 +29,12 @@ from loaders.tq.settings import TqSettings
 
 PREFIX = "QUOTEMILL_"
 # read by others under the same prefix: the settings file's own place, the build's lock holder, the test suite
-FOREIGN = {"QUOTEMILL_CONFIG", "QUOTEMILL_REQUIRE", "QUOTEMILL_BUILD_LOCK_HELD"}
+FOREIGN = {
+    "QUOTEMILL_CONFIG",
+    "QUOTEMILL_BUILD_LOCK_HELD",
+    "QUOTEMILL_REQUIRE",
+    "QUOTEMILL_TEST_TSL_URL",
+}
 
 
 class Settings(Section):

@@ -200,7 +200,7 @@ these parts alone and keeps the others. The newest part was measured with
 
     python -m tests.benchmarks --codes {codes} --rounds {rounds} --market {market} --days {days} \\
         --market-rounds {market_rounds} --minute-codes {minute_codes} --tick-codes {tick_codes} \\
-        --read-codes {read_codes} --minute-days {minute_days}
+        --read-codes {read_codes} --minute-days {minute_days} --import-codes {import_codes}
 
 Machines differ, and so do minutes on one machine: read the ratios, not the seconds. Every path runs
 in a process of its own against an empty database, right after a COPY of the same rows that it is

@@ -38,9 +38,10 @@ def database(server: str) -> Iterator[str]:
     params = conninfo_to_dict(server)
     with psycopg.connect(server, autocommit=True) as conn:
         conn.execute(f"create database {name}".encode())
-    host = quote(str(params["host"]), safe="")
+    host, user = quote(str(params["host"]), safe=""), quote(str(params["user"]), safe="")
+    secret = f":{quote(str(params['password']), safe='')}" if params.get("password") else ""
     try:
-        yield f"postgresql://{params['user']}@/{name}?host={host}&port={params.get('port', 5432)}"
+        yield f"postgresql://{user}{secret}@/{name}?host={host}&port={params.get('port', 5432)}"
     finally:
         with psycopg.connect(server, autocommit=True) as conn:
             conn.execute(f"drop database {name} with (force)".encode())

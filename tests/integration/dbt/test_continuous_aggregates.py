@@ -222,6 +222,7 @@ def test_one_new_day_writes_and_reads_the_same_at_four_times_the_history(
     assert_built(conn, stored.rows)
     assert counts[0] == counts[1]
     assert counts[0]["written"] == 2 * (2 + 1 + 1)
+    assert counts[0]["read"] > 0
 
 
 def touched(conn: psycopg.Connection) -> dict[str, int]:

@@ -35,8 +35,8 @@ trading_calendar as not materialized (
     select * from {{ ref('trading_calendar') }}
 ),
 
--- of the few that are left the checks are exact. changed days lie apart, so a bar without a neighbour
--- of the trading day before is one of them
+-- of the few that are left the checks are exact. changed days lie apart, so a bar without a
+-- neighbour of the trading day before is one of them
 suspects as materialized (
     select
         b.code,
@@ -62,12 +62,12 @@ suspects as materialized (
 suspect_bars as materialized (
     select k.*
     from suspects as s
-    cross join lateral (
-        select * from all_bars
-        where code = s.code and trade_date = s.trade_date
-        order by code
+    inner join lateral (
+        select b.* from all_bars as b
+        where b.code = s.code and b.trade_date = s.trade_date
+        order by b.code
         offset 0
-    ) as k
+    ) as k on true
 ),
 
 -- a day that was only published is no gap: nobody may have traded on it
