@@ -72,7 +72,7 @@ _STANDS_IN_THE_WAY = """
     select 'the trigger ' || quote_ident(t.tgname)
     from pg_trigger as t
     where t.tgrelid = %(oid)s and not t.tgisinternal and not exists (
-        select from pg_depend as d
+        select 1 from pg_depend as d
         inner join pg_extension as e on d.refobjid = e.oid and d.refclassid = 'pg_extension'::regclass
         where d.classid = 'pg_proc'::regclass and d.objid = t.tgfoid and e.extname = 'timescaledb'
     )

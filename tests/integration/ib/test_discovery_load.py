@@ -116,24 +116,6 @@ def test_parameters_that_never_come_are_said_at_once_and_after_three_symbols_all
         assert stale < {row[:2] for row in sets}
 
 
-def test_symbols_that_hang_come_last_the_next_time(
-    new_database: Callable[[], str], tmp_path: Path
-) -> None:
-    own = tmp_path / "universe.csv"
-    names = ("AAPL", "MSFT", "SPY", "DIS", "AMZN")
-    rows = [f"{name},{20 - n},A,true" for n, name in enumerate(names)]
-    own.write_text("\n".join(["symbol,weight,group,enabled", *rows]))
-    home = tmp_path / "home"
-    with bench(new_database(), home, symbols=names, universe=own, stage=2, timeout=1.0) as made:
-        for name in names[:3]:
-            made.sandbox.faults.add(f"secdef-hang:symbol={name}")
-        assert made.load("discover").exit_code == 4
-        assert made.rows(SETS, "2026-11-19") == []
-        assert made.at("2026-11-20T09:25:00").load("discover").exit_code == 4
-        found = [row[:2] for row in made.rows(SETS, "2026-11-20")]
-        assert found == [("AMZN", "session_freeze"), ("DIS", "session_freeze")]
-
-
 def test_a_set_older_than_five_sessions_stands_in_for_nothing(made: Bench) -> None:
     made.sandbox.faults.add("secdef-empty")
     found = made.at("2026-11-30T09:25:00").load("discover")
