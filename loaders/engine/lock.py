@@ -1,5 +1,6 @@
 """The lock of a lane: one load at a time, on every machine that shares the warehouse."""
 
+import contextlib
 import fcntl
 import os
 import threading
@@ -55,6 +56,9 @@ class LoadLock:
                 return self._conn.execute(query.encode(), values).fetchone()
 
     def close(self) -> None:
+        # a server ends a session a moment after its client has left: the next load would find it held
+        with contextlib.suppress(psycopg.Error), self._turn:
+            self._conn.execute("select pg_advisory_unlock_all()")
         self._conn.close()
         os.close(self._file)
 
