@@ -108,9 +108,8 @@ def land_file(
     if rows:
         refused.keep(conn, path, rows, target.schema, str(target.refusals), target.key, load_id)
     if target.key:
-        read = (
-            staged.read - len(rows) - dropped
-        )  # what is neither new nor changed counts as unchanged
+        # a reader takes for unchanged what is neither new nor changed
+        read = staged.read - len(rows) - dropped
         conn.execute(
             "insert into ops.landed_files (file_id, load_id, schema_name, table_name, rows_read, "
             "rows_new, rows_changed) values (%s, %s, %s, %s, %s, %s, %s) "
