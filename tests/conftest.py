@@ -194,6 +194,14 @@ def real_tdx_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_client() -> Path:
+    """A desktop client's folder with real files; see the README in it. It cannot be written to."""
+    folder = ROOT.parent / "shared" / "data" / "client"
+    require("shared", folder.is_dir(), f"a client's folder is not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """An embedded server for the session: superuser, Unix socket; it need not survive a power cut, and
     tidies up when a test asks for it."""

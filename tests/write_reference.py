@@ -49,6 +49,7 @@ EXAMPLES = {
     "questdb.repository": "https://maven.example/repository",
     "tdx.base_url": "http://tdx.example:8080",
     "tdx.requests_per_second": 20.0,
+    "tdx.client": "/srv/tdx",
     "tdx.vipdoc": "/srv/tdx/vipdoc",
     "tdx.corporate_actions": "/srv/tdx/corporate_actions.csv",
     "tq.account": "somebody",

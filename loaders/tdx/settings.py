@@ -30,8 +30,13 @@ class TdxSettings(Section):
     requests_per_second: float | None = Field(
         None, gt=0, description="most requests a second, of all routes together; empty: no limit"
     )
+    client: Path | None = Field(
+        None,
+        description="the desktop client's folder, which holds vipdoc and T0002; files come before the "
+        "service, which may be absent",
+    )
     vipdoc: Path | None = Field(
-        None, description="the desktop client's folder `vipdoc`, read before the service is asked"
+        None, description="the client's folder `vipdoc` alone, where there is no more of it"
     )
     minute_days: int = Field(
         100,
@@ -57,7 +62,7 @@ class TdxSettings(Section):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/") if value else None
 
-    @field_validator("corporate_actions", "vipdoc")
+    @field_validator("corporate_actions", "client", "vipdoc")
     @classmethod
     def _own_home(cls, value: Path | str | None) -> Path | str | None:
         return value.expanduser() if isinstance(value, Path) else value
@@ -68,6 +73,12 @@ class TdxSettings(Section):
         return (
             [v.strip() for v in value.split(",") if v.strip()] if isinstance(value, str) else value
         )
+
+    @property
+    def files_first(self) -> bool:
+        """Do day bars, codes and the calendar come from the client's files? A folder `vipdoc` beside a
+        service holds back-fill and evidence alone."""
+        return self.client is not None or (self.vipdoc is not None and self.base_url is None)
 
     @property
     def address(self) -> str | None:

@@ -1,0 +1,19 @@
+"""What an instrument is, by the rules of its code alone: lists of the desktop client do not tell."""
+
+# the first digits of what is modelled; bonds, repurchases, warrants, open-ended funds and the vendor's
+# own indices are not
+_PREFIXES = {
+    "stock": (
+        *("sh60", "sh68", "sh900"),  # sh900: B shares
+        *("sz00", "sz30", "sz200"),  # sz200: B shares
+        *("bj43", "bj83", "bj87", "bj88", "bj92"),
+    ),
+    "fund": (*("sh50", "sh51", "sh52", "sh53", "sh56", "sh58"), *("sz15", "sz16", "sz18")),
+    "index": ("sh000", "sz399", "bj899"),
+}
+_KINDS = {prefix: kind for kind, prefixes in _PREFIXES.items() for prefix in prefixes}
+
+
+def kind_of(code: str) -> str | None:
+    """stock, fund or index; None for a code (`sh600000`) of something that is not modelled."""
+    return _KINDS.get(code[:4]) or _KINDS.get(code[:5])

@@ -1,0 +1,124 @@
+"""The desktop client's folder, in the forms in which people have it."""
+
+from pathlib import Path
+
+import pytest
+
+from loaders.errors import DataQualityError, SettingsError
+from loaders.tdx.files import tnf
+from loaders.tdx.files.folder import folder_of
+from loaders.tdx.kinds import kind_of
+from loaders.tdx.settings import TdxSettings
+
+
+def put(root: Path, *names: str) -> Path:
+    for name in names:
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("day", "gbbq"),
+    [
+        ("vipdoc/sh/lday/sh600000.day", "T0002/hq_cache/gbbq"),
+        ("VIPDOC/SH/LDAY/SH600000.DAY", "t0002/HQ_CACHE/GBBQ"),
+        (r"vipdoc\sh\lday\sh600000.day", r"T0002\hq_cache\gbbq"),
+        (r"new_tdx\vipdoc\sh\lday\sh600000.day", r"new_tdx\T0002\hq_cache\gbbq"),
+        (r"vipdoc\sh/lday/sh600000.day", r"T0002/hq_cache\gbbq"),
+    ],
+)
+def test_files_are_found_however_their_names_are_written(
+    tmp_path: Path, day: str, gbbq: str
+) -> None:
+    folder = folder_of(TdxSettings(client=put(tmp_path, day, gbbq)))
+    assert folder is not None
+    assert folder.bars("day") == {"sh600000": tmp_path / day}
+    assert folder.find("T0002/hq_cache/gbbq") == tmp_path / gbbq
+    assert folder.find("T0002/hq_cache/shm.tnf") is None
+
+
+def test_of_minutes_the_newer_form_counts_and_of_other_things_nothing(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        *("vipdoc/sz/fzline/sz000001.5", "vipdoc/sz/fzline/sz000001.lc5"),
+        *("vipdoc/sz/fzline/sz000002.5", "vipdoc/ds/lday/31#00700.day", "T0002/other/gbbq"),
+        *("vipdoc/sz/lday/sh600000.day", "vipdoc/sh/lday/sh60000.day", "vipdoc/sh/lday/readme.txt"),
+    )
+    folder = folder_of(TdxSettings(client=tmp_path))
+    assert folder is not None
+    files = {code: path.name for code, path in folder.bars("minute5").items()}
+    assert files == {"sz000001": "sz000001.lc5", "sz000002": "sz000002.5"}
+    assert not folder.bars("day")
+    assert sorted(path.name for path in folder.strays) == ["sh60000.day", "sh600000.day"]
+    assert folder.find("T0002/other/gbbq") is None
+
+
+def test_a_folder_vipdoc_stands_in_for_the_clients_own(tmp_path: Path) -> None:
+    client = put(tmp_path / "client", "vipdoc/sh/lday/sh600000.day", "T0002/hq_cache/gbbq")
+    vipdoc = put(tmp_path / "other", "sz/lday/sz000001.day")
+    folder = folder_of(TdxSettings(client=client, vipdoc=vipdoc))
+    assert folder is not None
+    assert folder.files == {
+        "t0002/hq_cache/gbbq": client / "T0002/hq_cache/gbbq",
+        "vipdoc/sz/lday/sz000001.day": vipdoc / "sz/lday/sz000001.day",
+    }
+
+
+def test_what_is_no_folder_of_the_client_is_refused_with_what_it_should_be(tmp_path: Path) -> None:
+    assert folder_of(TdxSettings()) is None
+    with pytest.raises(SettingsError, match=r"tdx\.client .* is not a folder"):
+        folder_of(TdxSettings(client=tmp_path / "absent"))
+    with pytest.raises(SettingsError, match="no file of the desktop client"):
+        folder_of(TdxSettings(client=put(tmp_path, "sh/lday/sh600000.day")))
+
+
+def record(code: str, name: str, size: int = tnf.SIZE) -> bytes:
+    text = code.encode() + bytes(17) + name.encode("gbk")
+    return text + bytes(size - len(text))
+
+
+def test_a_list_tells_codes_and_names(tmp_path: Path) -> None:
+    file = tmp_path / "szm.tnf"
+    file.write_bytes(bytes(50) + record("000001", "平安银行") + record("399001", "深证成指"))
+    assert tnf.read(file, "sz") == {"sz000001": "平安银行", "sz399001": "深证成指"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", bytes(50), bytes(50) + record("000001", "x", 250), bytes(50) + record("00000A", "x")],
+)
+def test_a_list_of_another_client_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "szm.tnf"
+    file.write_bytes(content)
+    with pytest.raises(DataQualityError, match=r"szm\.tnf"):
+        tnf.read(file, "sz")
+    with pytest.raises(DataQualityError, match="cannot be read"):
+        tnf.read(tmp_path / "shm.tnf", "sh")
+
+
+@pytest.mark.parametrize(
+    ("kind", "codes"),
+    [
+        (
+            "stock",
+            "sh600000 sh688001 sh689009 sh900901 sz000001 sz002001 sz300001 sz200002 bj830799",
+        ),
+        (
+            "fund",
+            "sh500038 sh502000 sh510050 sh560010 sh588000 sz150008 sz159915 sz160106 sz184801",
+        ),
+        ("index", "sh000001 sh000300 sz399001 sz399006 bj899050"),
+        (None, "sh880001 sh999999 sh019547 sh110059 sh204001 sz128014 sz031007 sz395001 sz131810"),
+    ],
+)
+def test_kinds_follow_from_codes(kind: str | None, codes: str) -> None:
+    assert {kind_of(code) for code in codes.split()} == {kind}
+
+
+def test_real_lists_hold_what_is_known_of_the_market(real_client: Path) -> None:
+    names = tnf.read(real_client / "T0002/hq_cache/szm.tnf", "sz")
+    assert len(names) == 11_838
+    assert names["sz000001"] == "平安银行"
+    assert sum(kind_of(code) == "stock" for code in names) > 2_000
