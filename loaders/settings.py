@@ -12,7 +12,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from dotenv import dotenv_values
@@ -22,15 +22,18 @@ from pydantic_core import ErrorDetails
 
 from loaders.errors import SettingsError
 from loaders.ib.settings import IbSettings
+from loaders.schedule_settings import JobSettings
 from loaders.section import Section
 from loaders.tdx.settings import TdxSettings
 from loaders.ticks.settings import QuestdbSettings
 from loaders.tq.settings import TqSettings
 
 PREFIX = "QUOTEMILL_"
-# read by others under the same prefix: the settings file's own place, the build's lock holder, the test suite
+# read by others under the same prefix: the settings file's own place, the job that a schedule has started, the
+# build's lock holder, the test suite
 FOREIGN = {
     "QUOTEMILL_CONFIG",
+    "QUOTEMILL_SCHEDULE",
     "QUOTEMILL_BUILD_LOCK_HELD",
     "QUOTEMILL_REQUIRE",
     "QUOTEMILL_TEST_TSL_URL",
@@ -83,6 +86,9 @@ class Settings(Section):
     tq: TqSettings = TqSettings()
     ib: IbSettings = IbSettings()
     questdb: QuestdbSettings = QuestdbSettings()
+    schedule: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")], JobSettings] = Field(
+        default_factory=dict
+    )
     origins: dict[str, str] = Field(default_factory=dict, exclude=True)
 
     @field_validator("home")
@@ -211,8 +217,9 @@ def _explain(error: ErrorDetails, origins: Mapping[str, str]) -> str:
     place = origins.get(dotted, "settings")
     if error["type"] != "extra_forbidden":
         return f"setting {dotted} ({place}): {error['msg']}"
-    part = Settings.model_fields.get(dotted.partition(".")[0])
-    section: type[BaseModel] = Settings
+    first = dotted.partition(".")[0]
+    part = Settings.model_fields.get(first)
+    section: type[BaseModel] = JobSettings if first == "schedule" else Settings
     if part is not None and isinstance(part.default, Section):
         section = type(part.default)
     names = [n for n in section.model_fields if n != "origins"]

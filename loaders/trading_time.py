@@ -5,10 +5,12 @@ calendar of an exchange, which also knows days to come. Exchange time zone: Asia
 as a fixed +08:00 because sources print wall clock without China's summer time of 1986-1991.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import cache
 from typing import Any
+
+from loaders.errors import SettingsError
 
 SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
 # a day's bar is final five minutes after the close of 15:00
@@ -16,6 +18,9 @@ SHANGHAI_FINAL = time(15, 5)
 SHANGHAI_CLOSE = time(15, 0)
 FIRST_SHANGHAI_DAY = date(1990, 12, 19)
 FIRST_CHINESE_DAY = date(1990, 12, 1)  # of Shenzhen's trial trading
+# exchanges by their code, and the library's calendar that knows all their early closes and holidays
+CALENDARS = {"XSHG": "SSE", "XNYS": "NYSE"}
+Span = tuple[datetime, datetime]
 
 
 @cache
@@ -43,6 +48,40 @@ def _shanghai() -> Any:
     import pandas_market_calendars as calendars
 
     return calendars.get_calendar("SSE")
+
+
+@cache
+def sessions(calendar: str, year: int) -> Mapping[date, tuple[Span, ...]]:
+    """The trading days of a year at an exchange, and from when to when (UTC) each trades: two spans where
+    there is a break at noon. `calendar` is XSHG, XNYS or another name of pandas_market_calendars.
+
+    Raises SettingsError for a name that is none.
+    """
+    import pandas_market_calendars as calendars
+
+    try:
+        found = (
+            _shanghai()
+            if calendar == "XSHG"
+            else calendars.get_calendar(CALENDARS.get(calendar, calendar))
+        )
+    except RuntimeError:
+        raise SettingsError(
+            f"calendar {calendar!r} is unknown",
+            hint="XSHG (Shanghai), XNYS (New York), or another name of pandas_market_calendars",
+        ) from None
+    table = found.schedule(date(year, 1, 1), date(year, 12, 31))
+    edges = ("market_open", "break_start", "break_end", "market_close")
+    rows = table[[edge for edge in edges if edge in table]].itertuples()
+    return {day.date(): _spans(*instants) for day, *instants in rows}
+
+
+def _spans(*instants: Any) -> tuple[Span, ...]:
+    """Open and close, with the break between them where there is one (without: NaT, or one of no length)."""
+    known = [at.to_pydatetime().astimezone(UTC) for at in instants if at == at]
+    inner = known[1:-1] if known[1] < known[-2] else []
+    edges = [known[0], *inner, known[-1]]
+    return tuple(zip(edges[::2], edges[1::2], strict=True))
 
 
 def is_final(day: date, as_of: datetime) -> bool:

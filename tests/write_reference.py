@@ -20,6 +20,7 @@ import loaders.cli
 import orchestration.cli
 from loaders import errors
 from loaders.ib.settings import IbSettings, OpenInterestRate, SnapshotRate
+from loaders.schedule_settings import JobSettings
 from loaders.settings import PREFIX, Settings
 from loaders.tdx.settings import TdxSettings
 from loaders.ticks.settings import QuestdbSettings
@@ -35,6 +36,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "ib.rate_limits.snapshot": SnapshotRate,
     "ib.rate_limits.open_interest": OpenInterestRate,
     "questdb": QuestdbSettings,
+    "schedule.my_job": JobSettings,
 }
 HIDDEN = ("help", "install_completion", "show_completion")  # typer's own
 # what to show where the default is nothing, or differs from machine to machine
@@ -65,6 +67,14 @@ EXAMPLES = {
     "ib.archive_folder": "/srv/ib/archive",
     "ib.max_dte": 180,
     "ib.max_strikes_per_expiry": 20,
+    "schedule.my_job.command": "warehouse dump --overwrite /backup/quotemill.dump",
+    "schedule.my_job.when": "weekly sat 20:00",
+    "schedule.my_job.calendar": "",
+    "schedule.my_job.time_zone": "UTC",
+    "schedule.my_job.on_overlap": "skip",
+    "schedule.my_job.jitter": 0,
+    "schedule.my_job.deadline": 600,
+    "schedule.my_job.catch_up": True,
 }
 DEFAULTS = {
     "home": "the platform's data folder",
@@ -90,6 +100,14 @@ DEFAULTS = {
     "ib.archive_folder": "`archive` below the home",
     "ib.max_dte": "all that are listed",
     "ib.max_strikes_per_expiry": "all in the range",
+    "schedule.my_job.command": "that of the job that ships",
+    "schedule.my_job.when": "as it ships, else off",
+    "schedule.my_job.calendar": "as it ships, else every day",
+    "schedule.my_job.time_zone": "as it ships, else UTC",
+    "schedule.my_job.on_overlap": "as it ships, else `skip`",
+    "schedule.my_job.jitter": "0",
+    "schedule.my_job.deadline": "as it ships, else 600",
+    "schedule.my_job.catch_up": "as it ships, else true",
 }
 ALIASES = {
     "tdx.base_url": "`TDX_API_BASE`",
@@ -235,7 +253,8 @@ def settings_page() -> str:
     lines += [
         "",
         "Times are in seconds. In a variable a list is separated by commas. `DB_SCHEMA` renames only",
-        "the schema `market`. A relative `home` counts from the working directory.",
+        "the schema `market`. A relative `home` counts from the working directory. For `my_job` stands the",
+        "name of a job that ships, or of one of your own ([schedule](../how-to/schedule.md)).",
         "",
     ]
     return "\n".join(lines)

@@ -1,8 +1,8 @@
 """`loaders selftest`: does every route of a source answer as it should?"""
 
 import asyncio
+import os
 import signal
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,8 @@ from loaders.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from loaders.engine.checks import Record
-    from loaders.tdx.selftest.schedule import Schedule
+
+SCHEDULE = "QUOTEMILL_SCHEDULE"  # the variable with the name of the scheduled job that this is
 
 
 def selftest_command(
@@ -37,10 +38,6 @@ def selftest_command(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Tell of each check as it is made.")
     ] = False,
-    due: Annotated[
-        bool,
-        typer.Option("--due", help="Only if a schedule of ops.testing_schedules is due."),
-    ] = False,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
@@ -57,11 +54,6 @@ def selftest_command(
 
     settings = load_settings()
     now = shell.parse_instant(as_of) or datetime.now(UTC)
-    schedule = take_due(settings, "selftest", now) if due else None
-    if due and schedule is None:
-        return
-    if schedule is not None:
-        bulk_timeout = schedule.number("bulk_timeout", bulk_timeout)
     output = output or settings.home / "selftest" / reports.RESULTS
     report = report or output.with_name(reports.REPORT)
     options = runner.Options(settings.tdx.timeout, bulk_timeout, verbose)
@@ -71,8 +63,7 @@ def selftest_command(
     with reporter() as told:
         run = asyncio.run(runner.run(settings, options, now, lambda: datetime.now(UTC), told))
         shown = reports.document(run)
-        name = schedule.name if schedule else None
-        record(settings, reports.record(shown, run, name), told.line)
+        record(settings, reports.record(shown, run, os.environ.get(SCHEDULE)), told.line)
         reports.write(output, reports.as_text(shown))
         reports.write(report, reports.failure_page(shown))
     if json:
@@ -88,19 +79,6 @@ def selftest_command(
         raise DataQualityError(
             f"{run.count('failed')} of {len(run.results)} checks failed", hint=f"see {report}"
         )
-
-
-def take_due(settings: Settings, kind: str, now: datetime) -> "Schedule | None":
-    """The schedule that is due now; None, which is said on stderr, where none is."""
-    from loaders.engine import checks as records
-    from loaders.tdx.selftest import schedule as schedules
-
-    warehouse = records.open_record(settings)
-    with warehouse.connect() as conn:
-        due = schedules.take_due(conn, kind, now)
-    if due is None:
-        print(f"no {kind} is due", file=sys.stderr)
-    return due
 
 
 def record(settings: Settings, run: "Record", say: Callable[[str], object]) -> None:

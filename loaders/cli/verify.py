@@ -1,5 +1,6 @@
 """`loaders verify`: is what was loaded there, and does it agree with the source?"""
 
+import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,9 +27,6 @@ def verify_command(
     seed: Annotated[
         int | None, typer.Option(help="The same seed draws the same securities; else a new one.")
     ] = None,
-    due: Annotated[
-        bool, typer.Option("--due", help="Only if a schedule of ops.testing_schedules is due.")
-    ] = False,
     repair: Annotated[
         bool, typer.Option("--repair", help="tq: download again the days that differ.")
     ] = False,
@@ -66,11 +64,6 @@ def verify_command(
 
     settings = load_settings()
     now = shell.parse_instant(as_of) or datetime.now(UTC)
-    schedule = selftest.take_due(settings, "verify", now) if due else None
-    if due and schedule is None:
-        return
-    if schedule is not None:
-        sample = int(schedule.number("sample", sample))
     with reporter() as told:
         found = verify(
             settings,
@@ -81,7 +74,7 @@ def verify_command(
             clock=lambda: datetime.now(UTC),
             reporter=told,
         )
-        recorded = replace(found, schedule=schedule.name if schedule else None)
+        recorded = replace(found, schedule=os.environ.get(selftest.SCHEDULE))
         selftest.record(settings, recorded, told.line)
     if json:
         shell.print_json(found.document())

@@ -3,11 +3,12 @@
 Common workflows:
 
 1. quotemill demo               everything once, on a simulated market
-2. quotemill run                load what is new and build it (the line for cron)
+2. quotemill run                load what is new and build it
 3. quotemill status             what ran, how fresh the data are, what failed and its mend
 4. quotemill findings           what is wrong with the data, and since when
 5. quotemill doctor             check settings, warehouse, service, disk, clock
 6. quotemill dbt build -s X+    any dbt command with the right settings
+7. quotemill schedule install   let all of it run by itself
 """
 
 from typing import NoReturn
@@ -25,6 +26,7 @@ from orchestration.cli import (
     questdb,
     reconcile,
     run,
+    schedule,
     touch,
     warehouse,
 )
@@ -57,6 +59,7 @@ app.command("logscan")(logscan.logscan_command)
 app.command("archive")(archive.archive_command)
 app.command("retention")(archive.retention_command)
 app.command("restore")(archive.restore_command)
+app.add_typer(schedule.app, name="schedule")
 app.add_typer(warehouse.app, name="warehouse")
 app.add_typer(questdb.app, name="questdb")
 app.add_typer(manifest.app, name="manifest")

@@ -28,7 +28,7 @@ def run_command(
 ) -> None:
     """Load what is new from every configured source, build what that touched, judge the result.
 
-    Running again is always safe. This is the line for cron.
+    Running again is always safe. `quotemill schedule` has it run by itself.
 
     Example: quotemill run --json
     """

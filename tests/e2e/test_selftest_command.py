@@ -100,31 +100,37 @@ def test_a_warehouse_that_is_away_does_not_hinder_it(place: Place) -> None:
         held.bind(("127.0.0.1", 0))
         url = f"postgresql://u@127.0.0.1:{held.getsockname()[1]}/x"
         done = place.inside("loaders", "selftest", "tdx", QUOTEMILL_WAREHOUSE_URL=url)
-        due = place.inside("loaders", "selftest", "tdx", "--due", QUOTEMILL_WAREHOUSE_URL=url)
+        due = place.inside("quotemill", "schedule", "run", QUOTEMILL_WAREHOUSE_URL=url)
     assert done.returncode == 0, done.stderr
     assert "not recorded in ops.testing_runs: " in done.stderr
     assert due.returncode == 4
 
 
-def test_due_runs_when_a_schedule_says_so_and_not_again(
+def test_its_job_runs_when_it_is_due_and_not_again(
     place: Place, sandbox: TdxSandbox, warehouse_dsn: str
 ) -> None:
     def due(at: str) -> subprocess.CompletedProcess[str]:
-        return place.inside("loaders", "selftest", "tdx", "--due", "--as-of", at)
+        return place.inside("quotemill", "schedule", "run", "tdx_selftest", "--as-of", at)
 
-    first, again = due("2026-01-03T10:00"), due("2026-01-03T11:00")
-    assert (first.returncode, again.returncode) == (0, 0), first.stderr
-    assert "31 passed" in first.stdout
-    assert (again.stdout, again.stderr) == ("", "no selftest is due\n")
+    # two Saturdays in Shanghai
+    before, first, again = due("2026-01-03T09:00"), due("2026-01-03T09:30"), due("2026-01-03T11:00")
+    assert (before.returncode, first.returncode, again.returncode) == (0, 0, 0), first.stderr
+    assert "tdx_selftest: not due before 2026-01-03 01:30:00 UTC" in before.stderr
+    assert "`loaders selftest tdx` for 2026-01-03T01:30Z" in first.stderr
+    assert "not due before 2026-01-10 01:30:00 UTC" in again.stderr
     with psycopg.connect(warehouse_dsn) as conn:
         conn.execute("""update ops.testing_schedules set options = '{"bulk_timeout": 9}'""")
     sandbox.faults.add("calendar-empty")
     assert due("2026-01-10T10:00").returncode == 5
     with psycopg.connect(warehouse_dsn) as conn:
         runs = conn.execute(
-            "select schedule, status, options ->> 'bulk_timeout_s' from ops.testing_runs order by 1"
+            "select schedule, status, options ->> 'bulk_timeout_s' from ops.testing_runs order by run_id"
         ).fetchall()
-    assert runs == [("weekly self-test", "passed", "30.0"), ("weekly self-test", "failed", "9.0")]
+        [kept] = conn.execute(
+            "select last_exit_code from ops.schedules where name = 'tdx_selftest'"
+        ).fetchall()
+    assert runs == [("tdx_selftest", "passed", "30.0"), ("tdx_selftest", "failed", "9.0")]
+    assert kept == (5,)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])

@@ -18,7 +18,7 @@ from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.settings import Settings, load_settings
-from loaders.tdx.selftest import report, runner, schedule
+from loaders.tdx.selftest import report, runner
 
 AS_OF = datetime(2025, 6, 30, 10, 0, tzinfo=UTC)
 NEED_DAY = {5, 12, 13, 14, 15, 16}
@@ -304,7 +304,7 @@ def test_the_body_in_the_page_ends_after_300_bytes(sandbox: TdxSandbox) -> None:
 
 def recorded(url: str, settings: Settings, say: Callable[[str], object]) -> Any:
     run = made(url)
-    told = report.record(report.document(run), run, "weekly self-test")
+    told = report.record(report.document(run), run, "tdx_selftest")
     return checks.record_if_possible(settings, told, say)
 
 
@@ -332,7 +332,7 @@ def test_a_run_is_recorded_with_all_its_checks(
         ).fetchall()
         counts = conn.execute("select count(*) from ops.testing_logs group by run_id").fetchall()
         fingerprint = checks.newest_fingerprint(conn, "tdx")
-    kind = ("selftest", "weekly self-test")
+    kind = ("selftest", "tdx_selftest")
     assert runs == [
         (*kind, "failed", 31, 23, 2, 6, "30.0", None),
         (*kind, "passed", 31, 31, 0, 0, "30.0", "2025-06-27"),
@@ -359,26 +359,6 @@ def test_a_warehouse_that_is_away_is_said_and_hinders_nothing(
     assert len(said) == 1
     assert said[0].startswith("not recorded in ops.testing_runs: ")
     assert "secret" not in said[0]
-
-
-def test_a_due_schedule_is_taken_once(warehouse_dsn: str, tmp_path: Path) -> None:
-    settings = settings_of("http://127.0.0.1:9", warehouse_url=warehouse_dsn, home=tmp_path)
-    warehouse = checks.open_record(settings)
-
-    def taken(day: int, kind: str = "selftest") -> str | None:
-        now = datetime(2026, 1, day, 2, 0, tzinfo=UTC)  # ten in the morning in Shanghai
-        with warehouse.connect() as conn:
-            due = schedule.take_due(conn, kind, now)
-        return due.name if due else None
-
-    assert taken(3, "verify") is None
-    assert taken(3) == "weekly self-test"
-    assert taken(3) is None
-    assert taken(9) is None
-    assert taken(10) == "weekly self-test"
-    with warehouse.connect() as conn:
-        conn.execute("update ops.testing_schedules set is_enabled = false")
-    assert taken(31) is None
 
 
 def test_on_the_real_files_only_what_they_hold_passes(real_tdx_data: Path) -> None:

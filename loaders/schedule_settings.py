@@ -1,0 +1,36 @@
+"""A section `schedule.JOB` of the settings: what of a shipped job is to be otherwise, or a job of one's own."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from loaders.section import Section
+
+
+class JobSettings(Section):
+    """Nothing set: as shipped. The words of `when` are read by orchestration.schedule.timing."""
+
+    command: str | None = Field(
+        None, description="what it runs: a command of quotemill, or one that begins with `loaders`"
+    )
+    when: str | None = Field(
+        None,
+        description="off, every 5m in session (5, 10, 15, 30, 60), daily 17:30, weekly sat 09:30, "
+        "monthly 1 10:00 or cron 30 9 * * sat",
+    )
+    calendar: str | None = Field(
+        None, description="days without a session there are left out: XSHG, XNYS; empty: every day"
+    )
+    time_zone: str | None = Field(None, description="the zone of the clocks in `when`")
+    on_overlap: Literal["skip", "queue"] | None = Field(
+        None, description="a start while the job still runs: left out, or made when it has ended"
+    )
+    jitter: int | None = Field(
+        None, ge=0, le=3600, description="most seconds that a start is delayed by, to spread load"
+    )
+    deadline: int | None = Field(
+        None, ge=1, description="minutes after which a run is stopped; what it did stays"
+    )
+    catch_up: bool | None = Field(
+        None, description="whether starts that were missed are made up for, by one run"
+    )

@@ -1,0 +1,115 @@
+"""`quotemill schedule install`."""
+
+import os
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loaders.errors import UsageError
+from loaders.settings import Settings, load_settings
+from loaders.warehouse.postgres import find_warehouse
+from orchestration.cli.schedule.known import known_jobs, prepared
+from orchestration.schedule import ledger
+from orchestration.schedule.install import check, cron, launchd, place, systemd, write
+from orchestration.schedule.install.place import Place
+
+
+def install_command(
+    for_cron: Annotated[
+        bool, typer.Option("--cron", help="A line in this user's crontab.")
+    ] = False,
+    for_systemd: Annotated[
+        bool, typer.Option("--systemd", help="A service and a timer for each job.")
+    ] = False,
+    for_launchd: Annotated[bool, typer.Option("--launchd", help="An agent of macOS.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be written, checked as well.")
+    ] = False,
+    folder: Annotated[
+        Path | None, typer.Option(help="Write units or the agent there and not where they belong.")
+    ] = None,
+) -> None:
+    """Write the files by which this machine starts the jobs, from the working directory it is called in.
+
+    They are checked by systemd-analyze, crontab or plutil where those are there. Run it again after a change of
+    the schedule's settings (not needed with --cron and --launchd), or after the environment has moved.
+
+    Example: quotemill schedule install --systemd --dry-run
+    """
+    if (for_cron, for_systemd, for_launchd).count(True) != 1:
+        raise UsageError("give one of --cron, --systemd and --launchd")
+    if for_cron and folder:
+        raise UsageError("--folder does not go with --cron: a crontab is one file of each user")
+    settings = load_settings()
+    here = place.find(settings)
+    if here.left_out:
+        print(
+            f"warning: no timer has {', '.join(here.left_out)} of this shell: put what they say into "
+            f"{here.folder / 'quotemill.toml'} or {here.folder / '.env'}",
+            file=sys.stderr,
+        )
+    if not dry_run:
+        _remember(settings, here.logs)
+    if for_cron:
+        _install_cron(here, dry_run)
+    elif for_launchd:
+        _install_launchd(here, folder, dry_run)
+    else:
+        _install_systemd(settings, here, folder, dry_run)
+
+
+def _install_cron(here: Place, dry_run: bool) -> None:
+    lines = cron.block(here)
+    if dry_run:
+        print(lines, end="")
+        return
+    write.crontab(lines)
+    print("crontab -l shows it; `quotemill schedule list` what it starts", file=sys.stderr)
+
+
+def _install_launchd(here: Place, folder: Path | None, dry_run: bool) -> None:
+    agent = launchd.agent(here)
+    check.launchd(agent)
+    if dry_run:
+        print(agent.decode(), end="")
+        return
+    path = write.launchd_agent(agent, folder)
+    print(path)
+    print(f"next: launchctl bootstrap gui/$(id -u) {shlex.quote(str(path))}", file=sys.stderr)
+
+
+def _install_systemd(settings: Settings, here: Place, folder: Path | None, dry_run: bool) -> None:
+    jobs, _ = known_jobs(settings)
+    units = systemd.units(jobs.values(), here, datetime.now(UTC).year)
+    if not check.systemd(units):
+        print("not checked: there is no systemd-analyze here", file=sys.stderr)
+    if dry_run:
+        for name, text in units.items():
+            print(f"# --- {name}\n{text}")
+        return
+    target = folder or write.systemd_folder()
+    stale = write.systemd_units(units, target)
+    timers = [name for name in units if name.endswith(".timer")]
+    for name in units:
+        print(target / name)
+    ctl = "systemctl" if os.geteuid() == 0 else "systemctl --user"
+    gone = [path.name for path in stale if path.name.endswith(".timer")]
+    if gone:
+        print(f"next: {ctl} stop {' '.join(gone)}", file=sys.stderr)
+    print(f"next: {ctl} daemon-reload && {ctl} enable --now {' '.join(timers)}", file=sys.stderr)
+    if ctl != "systemctl":
+        print("next: loginctl enable-linger, so that they run while you are away", file=sys.stderr)
+
+
+def _remember(settings: Settings, logs: Path) -> None:
+    """Let starts count from now, where a warehouse is there: the first that is missed is caught up too."""
+    logs.mkdir(parents=True, exist_ok=True)
+    if find_warehouse(settings) is not None:
+        warehouse = prepared(settings)
+        jobs, _ = known_jobs(settings)
+        now = datetime.now(UTC)
+        warehouse.ask(lambda conn: ledger.learn(conn, jobs.values(), now))

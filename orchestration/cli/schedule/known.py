@@ -1,0 +1,81 @@
+"""The jobs as the commands of `quotemill schedule` need them: with their rows, and known to be commands."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from loaders.cli import shell
+from loaders.errors import SettingsError, UsageError
+from loaders.settings import Settings
+from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.postgres import Warehouse, find_warehouse, open_warehouse
+from orchestration.schedule import jobs, ledger
+from orchestration.schedule.jobs import Job, Row
+
+JobName = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job.")]
+OneJob = Annotated[str | None, typer.Argument(metavar="JOB", help="Only this job; all if absent.")]
+
+
+def moment(as_of: str | None) -> datetime:
+    """Now, UTC, or the instant that stands for it."""
+    return (shell.parse_instant(as_of) or datetime.now(UTC)).astimezone(UTC)
+
+
+def known_jobs(
+    settings: Settings, only: str | None = None
+) -> tuple[dict[str, Job], dict[str, Row]]:
+    """The jobs, or one of them, and what is on record of each; makes no warehouse.
+
+    Raises UsageError for a job that there is not, SettingsError for one that runs no command.
+    """
+    warehouse = find_warehouse(settings)
+    rows = {row.name: row for row in warehouse.ask(ledger.rows)} if warehouse else {}
+    found = jobs.read(settings, rows.values())
+    for job in found.values():
+        command_of(job)
+    return {only: one(found, only)} if only is not None else found, rows
+
+
+def one(found: dict[str, Job], name: str) -> Job:
+    if name not in found:
+        raise UsageError(
+            f"there is no job {name} of a configured source",
+            hint=f"jobs: {', '.join(found)}" if found else "configure a source first",
+        )
+    return found[name]
+
+
+def prepared(settings: Settings) -> Warehouse:
+    """The warehouse with the table of schedules; a look each minute does not migrate it each time."""
+    warehouse = open_warehouse(settings)
+    if not warehouse.ask(lambda conn: has_relation(conn, ledger.TABLE)):
+        from loaders.engine.load import prepare_warehouse
+        from loaders.progress import Silent
+
+        warehouse = prepare_warehouse(settings, Silent())
+    return warehouse
+
+
+def command_of(job: Job) -> Any:
+    """The command of a job as typer knows it. Raises SettingsError where there is none of its name."""
+    import loaders.cli
+    from orchestration.cli import app as quotemill
+
+    program, *words = job.command
+    command: Any = typer.main.get_command(loaders.cli.app if program == "loaders" else quotemill)
+    for word in words:
+        below = getattr(command, "commands", None)
+        if below is None:
+            break
+        if word not in below:
+            raise SettingsError(
+                f"setting schedule.{job.name}: {program} has no command {word}",
+                hint=f"commands: {', '.join(below)}",
+            )
+        command = below[word]
+    return command
+
+
+def takes_as_of(job: Job) -> bool:
+    return any(param.name == "as_of" for param in command_of(job).params)

@@ -1,0 +1,125 @@
+"""`quotemill schedule list`, `next` and `simulate`."""
+
+import sys
+from datetime import date, datetime
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from loaders.cli import shell
+from loaders.cli.shell import AsOf, JsonFlag
+from loaders.errors import UsageError
+from loaders.settings import load_settings
+from orchestration.cli.schedule.known import OneJob, known_jobs, moment
+from orchestration.schedule import due
+from orchestration.schedule.jobs import Job, Row
+from orchestration.schedule.preview import simulate
+
+
+def list_command(as_of: AsOf = None, json: JsonFlag = False) -> None:
+    """The jobs of the configured sources and of the settings: rule, next start, last run and its exit code.
+
+    Example: quotemill schedule list --json
+    """
+    now = moment(as_of)
+    jobs, rows = known_jobs(load_settings())
+    shown = [_described(job, rows.get(name), now) for name, job in jobs.items()]
+    if json:
+        shell.print_json(shown)
+        return
+    table = [("job", "state", "rule", "next (UTC)", "last run (UTC)", "exit", "command")]
+    table += [
+        (
+            *(x["job"], x["state"], x["rule"]),
+            *(_minute(x[name]) for name in ("next_start", "last_run_at")),
+            *("" if x["last_exit_code"] is None else str(x["last_exit_code"]), x["command"]),
+        )
+        for x in shown
+    ]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def next_command(job: OneJob = None, as_of: AsOf = None, json: JsonFlag = False) -> None:
+    """The next start of each job, the soonest first.
+
+    Example: quotemill schedule next tdx_daily
+    """
+    now = moment(as_of)
+    jobs, rows = known_jobs(load_settings(), job)
+    shown = [_described(found, rows.get(name), now) for name, found in jobs.items()]
+    coming = sorted((x for x in shown if x["next_start"]), key=lambda x: str(x["next_start"]))
+    if json:
+        shell.print_json(coming)
+        return
+    for x in coming:
+        at = x["next_start"].astimezone(ZoneInfo(x["time_zone"]))
+        print(f"{x['next_start']:%Y-%m-%d %H:%M} UTC  {at:%a %H:%M %Z}  {x['job']}  {x['command']}")
+    for x in shown:
+        if not x["next_start"]:
+            print(f"{x['job']}: {x['state']}", file=sys.stderr)
+
+
+def simulate_command(
+    day: Annotated[
+        str, typer.Option("--date", help="The day, 2026-11-27; of each job's own zone.")
+    ],
+    until: Annotated[str | None, typer.Option(help="The last day; only one if absent.")] = None,
+    job: OneJob = None,
+    json: JsonFlag = False,
+) -> None:
+    """Exactly what would start when on a day: calendars, early closes and changes of the clock included.
+
+    Nothing is started and nothing written.
+
+    Example: quotemill schedule simulate --date 2026-11-27
+    """
+    first = shell.parse_day(day) or date.min
+    last = shell.parse_day(until) or first
+    if last < first:
+        raise UsageError(f"--until {last} is before --date {first}")
+    jobs, rows = known_jobs(load_settings(), job)
+    found = simulate(jobs.values(), rows, first, last)
+    if json:
+        shell.print_json(found.as_json())
+        return
+    for note in found.notes:
+        print(note, file=sys.stderr)
+    for planned in found.starts:
+        at = planned.begins_at.astimezone(ZoneInfo(planned.job.zone))
+        print(
+            f"{planned.begins_at:%Y-%m-%d %H:%M:%S} UTC  {at:%a %H:%M %Z}  {planned.job.name}  "
+            f"{' '.join(planned.job.command)}"
+        )
+    for name, why in found.idle.items():
+        print(f"{name}: {why}", file=sys.stderr)
+
+
+def _minute(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M}" if at else "-"
+
+
+def _described(job: Job, row: Row | None, now: datetime) -> dict[str, Any]:
+    is_on = job.timing is not None and (row is None or row.is_enabled)
+    start = job.timing.next_after(now) if job.timing and is_on else None
+    state = "on" if is_on else "off" if job.timing is None else "disabled"
+    return {
+        "job": job.name,
+        "source": job.source,
+        "state": "queued" if row and row.queued_at else state,
+        "rule": job.rule,
+        "time_zone": job.zone,
+        "command": " ".join(job.command),
+        "next_start": start and due.begin(job.name, start, job.jitter),
+        "last_run_at": row and row.last_run_at,
+        "last_finished_at": row and row.last_finished_at,
+        "last_exit_code": row and row.last_exit_code,
+        "missed_at": row and row.missed_at,
+        "on_overlap": job.on_overlap,
+        "jitter": job.jitter,
+        "deadline": job.deadline,
+        "catch_up": job.catch_up,
+    }

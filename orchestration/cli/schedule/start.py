@@ -1,0 +1,129 @@
+"""`quotemill schedule run`, `serve`, `enable` and `disable`."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from loaders import runlog
+from loaders.cli import shell
+from loaders.cli.shell import AsOf
+from loaders.errors import UsageError
+from loaders.settings import Settings, load_settings
+from loaders.warehouse.postgres import Warehouse
+from orchestration.cli.schedule.known import (
+    JobName,
+    OneJob,
+    known_jobs,
+    moment,
+    one,
+    prepared,
+    takes_as_of,
+)
+from orchestration.schedule import ledger
+from orchestration.schedule.jobs import Job
+from orchestration.schedule.runner import Runner
+
+
+def run_command(
+    job: OneJob = None,
+    now: Annotated[
+        bool, typer.Option("--now", help="Run JOB though it is not due, or disabled.")
+    ] = False,
+    as_of: AsOf = None,
+) -> None:
+    """Start what is due now, each job as a process of its own, and wait for its end.
+
+    For one line of cron a minute, or with JOB for a timer of its own. What was missed while nothing looked is made up
+    for by one run where the job catches up. Leaves with the gravest exit code of what it started, 0 where nothing is
+    due.
+
+    Example: quotemill schedule run tdx_daily --now
+    """
+    if now and job is None:
+        raise UsageError("--now goes with one job", hint="quotemill schedule run JOB --now")
+    settings = load_settings()
+    shell.start_logs(settings)
+    runner, jobs = _runner(settings, as_of)
+    with _ended_by_signals(runner.halt):
+        if job:
+            code = runner.run_one(one(jobs, job), forced=now)
+        else:
+            code = runner.run_all(runner.due(jobs.values()))
+    raise typer.Exit(code)
+
+
+def serve_command() -> None:
+    """Stay, and start each job when it is due: the scheduler where there is neither cron nor systemd.
+
+    SIGTERM or Ctrl-C ends it and what it started; what is missed meanwhile is caught up at the next start.
+
+    Example: quotemill schedule serve
+    """
+    from orchestration.schedule.serve import Server
+
+    settings = load_settings()
+    shell.start_logs(settings)
+    runner, jobs = _runner(settings, None)
+    server = Server(runner, lambda: known_jobs(load_settings())[0])
+    print(f"serving {len(jobs)} jobs; Ctrl-C ends it", file=sys.stderr, flush=True)
+    with _ended_by_signals(server.halt):
+        server.serve()
+
+
+def enable_command(job: JobName) -> None:
+    """Turn a job on again. What it would have started while it was off is not made up for.
+
+    Example: quotemill schedule enable tdx_daily
+    """
+    found, warehouse = _found(job)
+    warehouse.ask(lambda conn: ledger.enable(conn, found, datetime.now(UTC)))
+    if found.timing is None:
+        print(f"{job} is enabled, but its rule is `off`: set schedule.{job}.when", file=sys.stderr)
+
+
+def disable_command(job: JobName) -> None:
+    """Turn a job off, and cancel its queued run. What runs goes on: `loaders cancel` stops a load.
+
+    Example: quotemill schedule disable tdx_daily
+    """
+    found, warehouse = _found(job)
+    if warehouse.ask(lambda conn: ledger.disable(conn, found, datetime.now(UTC))):
+        print("its queued run is cancelled", file=sys.stderr)
+
+
+def _runner(settings: Settings, as_of: str | None) -> tuple[Runner, dict[str, Job]]:
+    """What starts jobs, by the clock or at a moment given; and the jobs there are."""
+    warehouse = prepared(settings)
+    jobs, _ = known_jobs(settings)
+    return Runner(warehouse, lambda: moment(as_of), _say, takes_as_of, as_of), jobs
+
+
+def _found(name: str) -> tuple[Job, Warehouse]:
+    settings = load_settings()
+    warehouse = prepared(settings)
+    return one(known_jobs(settings)[0], name), warehouse
+
+
+@contextmanager
+def _ended_by_signals(halt: Callable[[], None]) -> Iterator[None]:
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        print("ending what runs", file=sys.stderr, flush=True)
+        halt()
+
+    before = {sent: signal.signal(sent, stop) for sent in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for sent, handler in before.items():
+            signal.signal(sent, handler)
+
+
+def _say(text: str) -> None:
+    runlog.write("info", text)
+    print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}", file=sys.stderr, flush=True)

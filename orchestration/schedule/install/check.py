@@ -1,0 +1,45 @@
+"""What the platform's own checker says of files, before they are put anywhere."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from loaders.errors import QuotemillError
+
+_SECONDS = 60.0
+_LINES = 5  # of what it says: the first names the cause
+
+
+def systemd(files: Mapping[str, str]) -> bool:
+    """Have `systemd-analyze verify` read units; False where there is none. Raises QuotemillError."""
+    if shutil.which("systemd-analyze") is None:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in files.items():
+            Path(folder, name).write_text(text, "utf-8")
+        units = [str(Path(folder, name)) for name in files if "@" not in name]
+        _run(["systemd-analyze", "verify", "--man=no", *units])
+    return True
+
+
+def launchd(agent: bytes) -> bool:
+    """Have `plutil -lint` read a property list; False where there is none. Raises QuotemillError."""
+    if shutil.which("plutil") is None:
+        return False
+    with tempfile.NamedTemporaryFile(suffix=".plist") as file:
+        file.write(agent)
+        file.flush()
+        _run(["plutil", "-lint", file.name])
+    return True
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
+    if done.returncode:
+        said = "\n".join((done.stderr or done.stdout).strip().splitlines()[:_LINES])
+        raise QuotemillError(
+            f"{command[0]} refuses what would be installed: {said}",
+            hint="nothing was written; please report it",
+        )

@@ -1,0 +1,29 @@
+"""A launchd agent that keeps `quotemill schedule serve` alive: launchd's own times know neither a zone nor a
+session, and a start that it misses while the machine sleeps is caught up by the rules of each job."""
+
+import plistlib
+
+from orchestration.schedule.install.place import Place
+
+LABEL = "com.quotemill.schedule"
+
+
+def agent(place: Place) -> bytes:
+    """The property list of the agent."""
+    log = str(place.log("serve"))
+    return plistlib.dumps(
+        {
+            "Label": LABEL,
+            "ProgramArguments": [str(place.program), "schedule", "serve"],
+            "WorkingDirectory": str(place.folder),
+            "EnvironmentVariables": dict(place.environment),
+            "RunAtLoad": True,
+            "KeepAlive": True,
+            # the embedded server that a job started stays
+            "AbandonProcessGroup": True,
+            "ExitTimeOut": 90,
+            "ProcessType": "Background",
+            "StandardOutPath": log,
+            "StandardErrorPath": log,
+        }
+    )

@@ -1,0 +1,50 @@
+"""Where scheduled commands run: working directory, program, logs, and what of the environment they need."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loaders.errors import SettingsError
+from loaders.settings import Settings
+from orchestration.schedule.runner import executable
+
+MARK = "Written by `quotemill schedule install`"
+
+
+@dataclass(frozen=True)
+class Place:
+    """`environment` are variables that name files and folders, never secrets; `left_out` are settings that
+    come from this shell's environment, which no timer has."""
+
+    folder: Path
+    program: Path
+    logs: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"schedule-{name}.log"
+
+
+def find(settings: Settings, cwd: Path | None = None) -> Place:
+    """Where this command was called. Raises SettingsError for a path that no file of timers can hold."""
+    folder = (cwd or Path.cwd()).absolute()
+    environment = {"QUOTEMILL_HOME": str(settings.home)}
+    if config := os.environ.get("QUOTEMILL_CONFIG"):
+        environment["QUOTEMILL_CONFIG"] = str((folder / config).absolute())
+    origins = (origin for name, origin in settings.origins.items() if name != "home")
+    left_out = sorted({o.split()[-1] for o in origins if o.startswith("environment ")})
+    place = Place(
+        folder, executable("quotemill"), settings.home / "logs", environment, tuple(left_out)
+    )
+    for path in (place.folder, place.program, place.logs, *environment.values()):
+        if re.search(r"[\x00-\x1f\x7f]", str(path)):
+            raise SettingsError(f"{str(path)!r} has characters that no file of timers can hold")
+    return place
+
+
+def file_name(job: str) -> str:
+    """A job's name as a part of a file's; jobs that SQL made may have any."""
+    return re.sub(r"[^A-Za-z0-9_]", "-", job)

@@ -1,0 +1,144 @@
+"""Units of systemd: a service and a timer for each job, and one that tells of failures."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from zoneinfo import ZoneInfo
+
+from loaders.trading_time import sessions
+from orchestration.schedule.crontab import WEEKDAYS, Crontab
+from orchestration.schedule.install.place import MARK, Place, file_name
+from orchestration.schedule.jobs import Job
+from orchestration.schedule.timing import Timing
+
+PREFIX = "quotemill-"
+_QUOTES = "'\"\\"
+ALERT = f"{PREFIX}alert@.service"
+
+
+def units(jobs: Iterable[Job], place: Place, year: int) -> Mapping[str, str]:
+    """The files by their names. `year` is the one whose sessions say between which hours a job that runs in
+    session is looked at."""
+    found = {ALERT: _alert(place)}
+    for job in jobs:
+        if job.timing is not None:
+            name = PREFIX + file_name(job.name)
+            found[f"{name}.service"] = _service(job, place)
+            found[f"{name}.timer"] = _timer(job, job.timing, year)
+    return found
+
+
+def calendar(timing: Timing, year: int) -> list[str]:
+    """A rule as OnCalendar has it, one or more; days without a session are left to `schedule run`."""
+    zone = timing.zone.key
+    if timing.every is None:
+        return [f"{text} {zone}" for tab in timing.tabs for text in _of_tab(tab)]
+    minutes = int(timing.every.total_seconds()) // 60
+    first, last = _hours(timing, year)
+    # at every minute that a session of this length may have a start at
+    return [f"*-*-* {first:02}..{last:02}:00/{minutes}:00 {zone}"]
+
+
+def _hours(timing: Timing, year: int) -> tuple[int, int]:
+    """The first and the last hour of the clock in which a session of a year is open."""
+    zone: ZoneInfo = timing.zone
+    spans = [span for day in sessions(timing.calendar, year).values() for span in day]
+    hours = {at.astimezone(zone).hour for span in spans for at in span}
+    crosses = any(a.astimezone(zone).date() != b.astimezone(zone).date() for a, b in spans)
+    return (0, 23) if crosses else (min(hours), max(hours))
+
+
+def _of_tab(tab: Crontab) -> Iterator[str]:
+    months = "*" if len(tab.months) == 12 else _listed(tab.months)
+    days = "*" if len(tab.days) == 31 else _listed(tab.days)
+    hours = "*" if len(tab.hours) == 24 else _listed(tab.hours)
+    clock = f"{hours}:{_listed(tab.minutes) if len(tab.minutes) < 60 else '*'}:00"
+    names = ",".join(WEEKDAYS[weekday].capitalize() for weekday in tab.weekdays)
+    weekdays = "" if len(tab.weekdays) == 7 else f"{names} "
+    if tab.either:
+        yield f"*-{months}-{days} {clock}"
+        days = "*"
+    yield f"{weekdays}*-{months}-{days} {clock}"
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ",".join(f"{number:02}" for number in numbers)
+
+
+def _service(job: Job, place: Place) -> str:
+    log = _plain(place.log(job.name))
+    lines = [
+        f"# {MARK} --systemd; edits are lost.",
+        "[Unit]",
+        f"Description=quotemill {_plain(job.name)}: {_plain(' '.join(job.command))}",
+        f"OnFailure={PREFIX}alert@{file_name(job.name)}.service",
+        "",
+        "[Service]",
+        "Type=oneshot",
+        *_where(place),
+        f"ExecStart={_program(place)} schedule run {_word(job.name).replace('$', '$$')}",
+        "# 75: another run is at work, which is no failure",
+        "SuccessExitStatus=75",
+        "# the job is ended by `schedule run`, and the embedded server that it may have started stays",
+        "KillMode=process",
+        "TimeoutStopSec=90",
+        f"StandardOutput=append:{log}",
+        f"StandardError=append:{log}",
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _timer(job: Job, timing: Timing, year: int) -> str:
+    lines = [
+        f"# {MARK} --systemd; edits are lost.",
+        "[Unit]",
+        f"Description=quotemill {_plain(job.name)}: {timing}",
+        "",
+        "[Timer]",
+        *(f"OnCalendar={text}" for text in calendar(timing, year)),
+        "AccuracySec=1s",
+        f"Persistent={'true' if job.catch_up else 'false'}",
+        "",
+        "[Install]",
+        "WantedBy=timers.target",
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _alert(place: Place) -> str:
+    lines = [
+        f"# {MARK} --systemd; edits are lost.",
+        "[Unit]",
+        "Description=quotemill: tell of the failure of %i",
+        "",
+        "[Service]",
+        "Type=oneshot",
+        *_where(place),
+        f"ExecStart={_program(place)} alerts look",
+        "KillMode=process",
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _program(place: Place) -> str:
+    """The program's path; behind `env` where it has characters that a program of systemd's must not have."""
+    return (
+        f"{'/usr/bin/env ' if set(str(place.program)) & set(_QUOTES) else ''}{_word(place.program)}"
+    )
+
+
+def _where(place: Place) -> list[str]:
+    environment = [f"{name}={value}" for name, value in place.environment.items()]
+    return [
+        f"WorkingDirectory={_plain(place.folder)}",
+        *(f"Environment={_word(text)}" for text in environment),
+    ]
+
+
+def _plain(text: object) -> str:
+    """A value to the end of its line: % begins a specifier."""
+    return str(text).replace("%", "%%")
+
+
+def _word(text: object) -> str:
+    """One word of a command line or of an environment."""
+    shown = _plain(text).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{shown}"' if set(str(text)) & set(f" ;{_QUOTES}") else shown

@@ -1,0 +1,202 @@
+"""The jobs there are: those that ship with each source, as the settings and the warehouse change them."""
+
+import difflib
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from loaders import sources
+from loaders.errors import SettingsError
+from loaders.schedule_settings import JobSettings
+from loaders.settings import Settings
+from orchestration.schedule import due, timing
+from orchestration.schedule.timing import Timing
+
+PROGRAMS = ("quotemill", "loaders")
+# options that a row of ops.schedules may hold, by the kind of its command
+ROW_OPTIONS = {"selftest": ("bulk_timeout",), "verify": ("sample",)}
+
+
+def _shanghai(command: str, when: str, **more: Any) -> JobSettings:
+    return _shipped(command, when, time_zone="Asia/Shanghai", **more)
+
+
+def _new_york(command: str, when: str, **more: Any) -> JobSettings:
+    return _shipped(command, when, time_zone="America/New_York", **more)
+
+
+def _shipped(command: str, when: str, **more: Any) -> JobSettings:
+    return DEFAULT.model_copy(update={"command": command, "when": when, **more})
+
+
+DEFAULT = JobSettings(
+    when="off",
+    calendar="",
+    time_zone="UTC",
+    on_overlap="skip",
+    jitter=0,
+    deadline=600,
+    catch_up=True,
+)
+_AT_ITS_TIME = {"catch_up": False, "calendar": "XNYS"}
+# by source; why each is when it is: docs/how-to/schedule.md
+SHIPPED: Mapping[str, Mapping[str, JobSettings]] = {
+    "tdx": {
+        "tdx_daily": _shanghai("run tdx", "daily 17:30", calendar="XSHG", on_overlap="queue"),
+        "tdx_realtime": _shanghai(
+            "loaders run tdx --mode realtime", "off", calendar="XSHG", catch_up=False, deadline=60
+        ),
+        "tdx_calendar": _shanghai("loaders run tdx --dataset trading_calendar", "weekly sun 09:00"),
+        "tdx_reconcile": _shanghai("reconcile", "monthly 1 10:00"),
+        "tdx_selftest": _shanghai("loaders selftest tdx", "weekly sat 09:30", deadline=60),
+    },
+    "tq": {"tq_daily": _shanghai("run tq", "daily 18:30", calendar="XSHG", on_overlap="queue")},
+    "ib": {
+        "ib_enrichment": _new_york(
+            "loaders run ib --task enrich", "daily 04:00 07:30", deadline=180, **_AT_ITS_TIME
+        ),
+        "ib_discover": _new_york(
+            "loaders run ib --task discover", "daily 09:25", deadline=390, **_AT_ITS_TIME
+        ),
+        "ib_snapshot": _new_york(
+            "loaders run ib --task snapshot", "every 30m in session", deadline=29, **_AT_ITS_TIME
+        ),
+        # between two slots, so that neither it nor a slot finds the other's lane taken
+        "ib_remainder": _new_york(
+            "loaders run ib", "cron 3-58/5 4-19 * * *", deadline=180, **_AT_ITS_TIME
+        ),
+        "ib_close": _new_york("run ib", "daily 17:00", deadline=180, **_AT_ITS_TIME),
+        "ib_logscan": _new_york("logscan ib", "daily 17:30", calendar="XNYS"),
+        "ib_rollup": _new_york("build", "daily 08:00 19:15", calendar="XNYS"),
+        "ib_qa": _new_york("selfcheck ib", "daily 08:30 20:00", calendar="XNYS"),
+        "ib_archive": _new_york("archive", "daily 20:30", calendar="XNYS"),
+        "ib_retention": _new_york("retention", "daily 22:30", calendar="XNYS"),
+        "ib_compaction": _new_york("archive --compact", "weekly sat 10:00"),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What ops.schedules holds of a job. `cron` and `options` of a job, or of a change to one, that was put
+    there by SQL; instants are UTC. `is_cut`: it began here, and its end was never written."""
+
+    name: str
+    source: str | None = None
+    kind: str = "run"
+    is_enabled: bool = True
+    cron: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    timing: str | None = None
+    due_through: datetime | None = None
+    queued_at: datetime | None = None
+    last_run_at: datetime | None = None
+    last_finished_at: datetime | None = None
+    last_exit_code: int | None = None
+    last_host: str | None = None
+    attempts: int = 0
+    missed_at: datetime | None = None
+    next_run_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command and when it is to run. `timing` is None where it is off; `deadline` in minutes."""
+
+    name: str
+    command: tuple[str, ...]
+    timing: Timing | None
+    zone: str
+    source: str | None
+    on_overlap: str
+    jitter: int
+    deadline: int
+    catch_up: bool
+
+    @property
+    def kind(self) -> str:
+        """The command's own name: run, selftest, archive, …"""
+        return self.command[1]
+
+    @property
+    def rule(self) -> str:
+        """What the ledger compares: another rule counts from now."""
+        return str(self.timing) if self.timing else "off"
+
+    def judge(self, through: datetime, now: datetime) -> due.Verdict:
+        """What of it is due; nothing where it is off."""
+        if self.timing is None:
+            return due.Verdict(max(through, now))
+        return due.judge(
+            self.name, self.timing, through, now, jitter=self.jitter, catch_up=self.catch_up
+        )
+
+
+def read(settings: Settings, rows: Iterable[Row] = ()) -> dict[str, Job]:
+    """The jobs of the configured sources and of the settings, by name, as they ship ◀ as a row of the warehouse
+    has them ◀ as the settings have them. Raises SettingsError that names the job and what is allowed."""
+    configured, _ = sources.configured(settings)
+    source_of = {name: source for source, jobs in SHIPPED.items() for name in jobs}
+    merged: dict[str, tuple[JobSettings, str | None]] = {
+        name: (job, source) for source in configured for name, job in SHIPPED[source].items()
+    }
+    for row in rows:
+        if row.cron is not None and row.source in configured:
+            before, source = merged.get(row.name, (DEFAULT, row.source))
+            merged[row.name] = before.model_copy(update=_of_row(row)), source
+    for name, given in settings.schedule.items():
+        if name in source_of and name not in merged:
+            continue  # of a source that is not configured
+        before, known = merged.get(name, (DEFAULT, None))
+        said = given.model_dump(exclude_none=True)
+        if before.command is None and given.command is None:
+            near = difflib.get_close_matches(name, source_of, n=1)
+            guess = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(
+                f"setting schedule.{name}: no job of this name is shipped, so it needs a command{guess}",
+                hint=f"shipped: {', '.join(source_of)}",
+            )
+        merged[name] = before.model_copy(update=said), known
+    return {name: _job(name, said, source) for name, (said, source) in merged.items()}
+
+
+def _of_row(row: Row) -> dict[str, Any]:
+    """A row's cron text and options in the words of the settings."""
+    command = f"loaders {row.kind} {row.source}"
+    for name, value in row.options.items():
+        allowed = ROW_OPTIONS.get(row.kind, ())
+        if name not in allowed or type(value) not in (int, float):
+            raise SettingsError(
+                f"schedule {row.name!r}: option {name} = {value!r} of ops.schedules is none",
+                hint=f"options of {row.kind} are numbers: {', '.join(allowed) or 'it has none'}",
+            )
+        command += f" --{name.replace('_', '-')} {value}"
+    return {"command": command, "when": f"cron {row.cron}", "time_zone": "Asia/Shanghai"}
+
+
+def _job(name: str, said: JobSettings, source: str | None) -> Job:
+    try:
+        words = tuple(shlex.split(said.command or ""))
+        words = words if words[:1] and words[0] in PROGRAMS else ("quotemill", *words)
+        if len(words) < 2:
+            raise ValueError(f"command {said.command!r} names none")
+        zone = said.time_zone or "UTC"
+        rule = timing.read(said.when or "off", zone, said.calendar or "")
+    except ValueError as error:
+        raise SettingsError(
+            f"setting schedule.{name}: {error}", hint=f"when: {timing.FORMS}"
+        ) from None
+    named = next((word for word in words[2:3] if word in sources.MODULES), None)
+    return Job(
+        name,
+        words,
+        rule,
+        zone,
+        source or named,
+        said.on_overlap or "skip",
+        said.jitter or 0,
+        said.deadline or 1,
+        bool(said.catch_up),
+    )

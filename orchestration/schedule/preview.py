@@ -1,0 +1,97 @@
+"""What would start when, between two days: for people to read before they trust a schedule."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from loaders.trading_time import sessions
+from orchestration.schedule import due
+from orchestration.schedule.jobs import Job, Row
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A start: `at` by the rule and `begins_at` with the job's jitter, both UTC."""
+
+    job: Job
+    at: datetime
+    begins_at: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "job": self.job.name,
+            "at": self.at.isoformat(),
+            "begins_at": self.begins_at.isoformat(),
+            "local": self.begins_at.astimezone(ZoneInfo(self.job.zone)).isoformat(),
+            "time_zone": self.job.zone,
+            "command": " ".join(self.job.command),
+        }
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Starts in their order; `notes` on days without a session, early closes and changes of the clock;
+    `idle` says why of each job that does not start at all."""
+
+    starts: tuple[Planned, ...]
+    notes: tuple[str, ...]
+    idle: Mapping[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        starts = [planned.as_json() for planned in self.starts]
+        return {"starts": starts, "notes": list(self.notes), "idle": dict(self.idle)}
+
+
+def simulate(jobs: Iterable[Job], rows: Mapping[str, Row], first: date, last: date) -> Preview:
+    """All starts of the days from `first` to `last`, both included, each in its job's own zone."""
+    starts: list[Planned] = []
+    idle: dict[str, str] = {}
+    jobs = list(jobs)
+    for job in jobs:
+        row = rows.get(job.name)
+        if job.timing is None:
+            idle[job.name] = "off by its settings"
+        elif row is not None and not row.is_enabled:
+            idle[job.name] = "disabled"
+        else:
+            zone = ZoneInfo(job.zone)
+            midnights = [
+                datetime.combine(day, time(), zone) for day in (first, last + timedelta(days=1))
+            ]
+            begin, end = (at.astimezone(UTC) - timedelta(microseconds=1) for at in midnights)
+            found = [Planned(job, at, due.begin(job.name, at, job.jitter))
+                     for at in job.timing.starts(begin, end)]  # fmt: skip
+            starts += found
+            if not found:
+                idle[job.name] = f"none of its days: {job.rule}"
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    ordered = sorted(starts, key=lambda planned: (planned.begins_at, planned.job.name))
+    return Preview(tuple(ordered), tuple(_notes(jobs, days)), idle)
+
+
+def _notes(jobs: Iterable[Job], days: Iterable[date]) -> Iterable[str]:
+    """What is special about some days, of the calendars and zones that jobs have."""
+    timings = [job.timing for job in jobs if job.timing]
+    calendars = sorted({timing.calendar for timing in timings} - {""})
+    zones = sorted({timing.zone.key for timing in timings})
+    for day in days:
+        for calendar in calendars:
+            spans = sessions(calendar, day.year).get(day)
+            if spans is None:
+                yield f"{day}: no session of {calendar}"
+            elif spans[-1][1] - spans[0][0] < _usual(calendar, day.year):
+                yield f"{day}: {calendar} closes early, {spans[-1][1]:%H:%M} UTC"
+        for zone in map(ZoneInfo, zones):
+            before, after = (
+                datetime.combine(day + timedelta(days=n), time(), zone).utcoffset() for n in (0, 1)
+            )
+            if before != after:
+                yield f"{day}: the clock of {zone.key} changes"
+
+
+def _usual(calendar: str, year: int) -> timedelta:
+    """The length of most sessions of a year, breaks included."""
+    lengths = [spans[-1][1] - spans[0][0] for spans in sessions(calendar, year).values()]
+    return max(set(lengths), key=lengths.count)

@@ -1,0 +1,64 @@
+"""The scheduler as a process that stays: each minute it looks at settings and ops.schedules, as cron's line does.
+
+APScheduler gives the minutes and keeps nothing: what is due, missed or queued is computed anew each time.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from loaders.errors import QuotemillError
+from orchestration.schedule.jobs import Job
+from orchestration.schedule.runner import Runner
+
+
+class Server:
+    """Looks at each full minute and at once; `halt` ends it and what it started."""
+
+    def __init__(self, runner: Runner, jobs: Callable[[], Mapping[str, Job]]) -> None:
+        self._runner, self._jobs = runner, jobs
+        self._runs: list[threading.Thread] = []
+        self._scheduler = BlockingScheduler(
+            timezone="UTC", executors={"default": ThreadPoolExecutor(1)}
+        )
+
+    def serve(self) -> None:
+        """Until `halt`; then waits for the ends of what runs."""
+        once = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+        self._scheduler.add_job(self.look, CronTrigger(second=0, timezone="UTC"), **once)
+        self._scheduler.add_job(self.look, **once)
+        try:
+            self._scheduler.start()
+        finally:
+            self._runner.halt()
+            for run in self._runs:
+                run.join()
+
+    def halt(self) -> None:
+        """Safe in a signal's handler."""
+        self._runner.halt()
+        threading.Thread(target=self._scheduler.shutdown, kwargs={"wait": False}).start()
+
+    def look(self) -> None:
+        """Start what is due, and come back at once; a warehouse that is away is said and asked again."""
+        if self._runner.stop.is_set():
+            return
+        try:
+            due = self._runner.due(self._jobs().values())
+        except QuotemillError as error:
+            self._runner.say(f"nothing can be started: {error}")
+            return
+        self._runs = [run for run in self._runs if run.is_alive()]
+        for job in due:
+            run = threading.Thread(target=self._run, args=(job,), name=job.name)
+            self._runs.append(run)
+            run.start()
+
+    def _run(self, job: Job) -> None:
+        try:
+            self._runner.run(job)
+        except QuotemillError as error:
+            self._runner.say(f"{job.name}: {error}")

@@ -1,0 +1,63 @@
+"""A warehouse with the tables of `ops`, and jobs whose processes a test holds in its hand."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from loaders.settings import load_settings
+from loaders.warehouse import migrate
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+from orchestration.schedule.jobs import Job
+from orchestration.schedule.timing import read
+
+DAILY = Job(
+    name="daily",
+    command=("python", "-c", ""),
+    timing=read("daily 17:30", "Asia/Shanghai", "XSHG"),
+    zone="Asia/Shanghai",
+    source="tdx",
+    on_overlap="skip",
+    jitter=0,
+    deadline=60,
+    catch_up=True,
+)
+FIVE = replace(
+    DAILY, name="five", timing=read("every 5m in session", "Asia/Shanghai", "XSHG"), catch_up=False
+)
+
+
+@pytest.fixture
+def warehouse(filled_database: Callable[..., str], tmp_path: Path) -> Warehouse:
+    def fill(url: str) -> None:
+        settings = load_settings({}, warehouse_url=url, home=tmp_path / "first")
+        migrate.prepare(open_warehouse(settings), [])
+
+    url = filled_database("migrated ops", fill)
+    return open_warehouse(load_settings({}, warehouse_url=url, home=tmp_path / "home"))
+
+
+class Held:
+    """A process that has begun once `wait` is back, and ends with a code once it is let go."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._begun, self._ends = folder / f"{name}.begun", folder / f"{name}.ends"
+        for path in (self._begun, self._ends):
+            os.mkfifo(path)
+
+    def job(self, job: Job) -> Job:
+        code = f"open({str(self._begun)!r}, 'w').close(); raise SystemExit(int(open({str(self._ends)!r}).read()))"
+        return replace(job, command=("python", "-c", code))
+
+    def wait(self) -> None:
+        self._begun.read_text()
+
+    def let_go(self, code: int = 0) -> None:
+        self._ends.write_text(str(code))
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Held:
+    return Held(tmp_path, "held")

@@ -1,0 +1,230 @@
+"""ops.schedules: what was started, by whom it may be started again, and the rows that were moved into it."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import psycopg
+import pytest
+
+from loaders.trading_time import SHANGHAI
+from loaders.warehouse import migrate
+from loaders.warehouse.postgres import Warehouse
+from orchestration.schedule import ledger
+from orchestration.schedule.jobs import Job, Row
+from orchestration.schedule.ledger import Taken
+from orchestration.schedule.timing import read
+from tests.integration.schedule.conftest import DAILY, FIVE
+
+T = TypeVar("T")
+FRIDAY = datetime(2026, 11, 20, 17, 30, tzinfo=SHANGHAI).astimezone(UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+class Book:
+    """The ledger's functions at moments."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def do(self, work: Callable[..., T], job: Job, now: datetime, **options: Any) -> T:
+        return self._warehouse.ask(lambda conn: work(conn, job, now, **options))
+
+    def take(self, job: Job, now: datetime, **options: Any) -> Taken:
+        return self.do(ledger.take, job, now, **options)
+
+    def ran(self, job: Job, now: datetime) -> datetime | None:
+        """Take what is due, and end it at once."""
+        taken = self.take(job, now)
+        if taken.start is not None:
+            self._warehouse.ask(lambda conn: ledger.finish(conn, job, 0, now))
+        return taken.start
+
+    def row(self, job: Job) -> Row:
+        return {row.name: row for row in self._warehouse.ask(ledger.rows)}[job.name]
+
+
+@pytest.fixture
+def book(warehouse: Warehouse) -> Book:
+    return Book(warehouse)
+
+
+def test_a_start_is_taken_once(book: Book) -> None:
+    assert book.ran(DAILY, FRIDAY - HOUR) is None
+    assert book.ran(DAILY, FRIDAY - timedelta(seconds=1)) is None
+    assert book.ran(DAILY, FRIDAY) == FRIDAY
+    assert book.ran(DAILY, FRIDAY) is None
+    assert book.ran(DAILY, FRIDAY + HOUR) is None
+    row = book.row(DAILY)
+    assert (row.last_run_at, row.last_finished_at, row.last_exit_code) == (FRIDAY, FRIDAY, 0)
+    assert row.next_run_at == FRIDAY + 3 * DAY
+    assert book.ran(DAILY, FRIDAY + 2 * DAY) is None
+    assert book.ran(DAILY, FRIDAY + 3 * DAY) == FRIDAY + 3 * DAY
+
+
+def test_a_timer_that_fires_at_the_first_start_of_an_unknown_job_finds_it(book: Book) -> None:
+    assert book.ran(DAILY, FRIDAY + timedelta(minutes=9)) == FRIDAY
+    other = replace(DAILY, name="other")
+    assert book.ran(other, FRIDAY + timedelta(minutes=11)) is None
+    assert book.row(other).next_run_at == FRIDAY + 3 * DAY
+
+
+def test_of_two_that_ask_at_once_one_takes_it(warehouse: Warehouse, book: Book) -> None:
+    book.ran(DAILY, FRIDAY - HOUR)
+    gate, found = threading.Barrier(4), list[Taken]()
+
+    def ask() -> None:
+        gate.wait()
+        found.append(book.take(DAILY, FRIDAY))
+
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    # the others find a run that seems cut off, which only the holder of the job's lock may judge
+    assert [taken.why for taken in found if taken.start].count("") == 1
+
+
+def test_what_was_missed_is_caught_up_once_or_not_at_all(book: Book) -> None:
+    book.ran(DAILY, FRIDAY - HOUR)
+    book.ran(FIVE, FRIDAY - 3 * HOUR)  # at 14:30, which is a start
+    assert book.ran(FIVE, FRIDAY) is None
+    later = FRIDAY + 4 * DAY + 3 * HOUR  # Tuesday, after Friday's, Monday's and Tuesday's
+    taken = book.take(DAILY, later)
+    assert (taken.start, taken.why) == (FRIDAY + 4 * DAY, "with 2 that were missed")
+    assert book.row(FIVE).missed_at == FRIDAY - 2.5 * HOUR
+
+
+def test_another_rule_counts_from_now(book: Book) -> None:
+    book.ran(DAILY, FRIDAY - HOUR)
+    earlier = replace(DAILY, timing=read("daily 09:00", "Asia/Shanghai", "XSHG"))
+    assert book.ran(earlier, FRIDAY + HOUR) is None
+    assert book.row(earlier).next_run_at == FRIDAY + 3 * DAY - timedelta(hours=8.5)
+
+
+def test_a_job_that_is_disabled_starts_nothing_and_loses_what_is_queued(book: Book) -> None:
+    queueing = replace(FIVE, on_overlap="queue")
+    begin = FRIDAY - 3 * HOUR
+    assert book.take(queueing, begin).start == begin
+    following = begin + timedelta(minutes=5)
+    assert book.do(ledger.turn_away, queueing, following).why == "queued: it still runs"
+    assert book.row(queueing).queued_at == following
+    assert book.do(ledger.disable, queueing, following)
+    assert not book.do(ledger.disable, queueing, following)
+    assert book.take(queueing, following).start is None
+    assert book.row(queueing).next_run_at is None
+    back = following + timedelta(minutes=12)
+    book.do(ledger.enable, queueing, back)
+    assert book.row(queueing).next_run_at == begin + timedelta(minutes=20)
+    taken = book.take(queueing, back)
+    assert taken.start is None  # what it would have started meanwhile is not made up for
+
+
+def test_what_comes_while_it_runs_is_let_go_or_queued(book: Book) -> None:
+    begin = FRIDAY - 3 * HOUR
+    for on_overlap, then in (("skip", None), ("queue", begin + timedelta(minutes=10))):
+        job = replace(FIVE, name=on_overlap, on_overlap=on_overlap, catch_up=True)
+        assert book.take(job, begin).start == begin
+        end = begin + timedelta(minutes=11)
+        book._warehouse.ask(lambda conn, job=job, end=end: ledger.finish(conn, job, 6, end))
+        assert book.take(job, end).start == then
+        assert book.row(job).last_exit_code == (6 if then is None else None)
+
+
+def test_a_run_that_was_cut_off_is_started_again_once(book: Book) -> None:
+    book.take(DAILY, FRIDAY)
+    again = book.take(DAILY, FRIDAY + HOUR)
+    assert (again.start, again.why) == (FRIDAY, "its last run was cut off")
+    assert book.row(DAILY).attempts == 2
+    assert book.take(DAILY, FRIDAY + 2 * HOUR).start is None
+    assert book.take(DAILY, FRIDAY + 3 * DAY).start == FRIDAY + 3 * DAY
+    book.take(FIVE, FRIDAY - 3 * HOUR)
+    assert book.take(FIVE, FRIDAY - 3 * HOUR + timedelta(minutes=1)).start is None
+
+
+def test_a_clock_that_goes_back_starts_nothing_twice(book: Book) -> None:
+    assert book.ran(DAILY, FRIDAY) == FRIDAY
+    for hours in (-1, 0, 1, -20, 3):
+        assert book.ran(DAILY, FRIDAY + hours * HOUR) is None
+    assert book.ran(DAILY, FRIDAY + 3 * DAY) == FRIDAY + 3 * DAY
+
+
+def test_by_hand_it_runs_though_it_is_not_due_and_that_changes_no_start(book: Book) -> None:
+    book.ran(DAILY, FRIDAY - HOUR)
+    book.do(ledger.disable, DAILY, FRIDAY - HOUR)
+    assert book.take(DAILY, FRIDAY - HOUR, forced=True).start == FRIDAY - HOUR
+    book._warehouse.ask(lambda conn: ledger.finish(conn, DAILY, 0, FRIDAY - HOUR))
+    book.do(ledger.enable, DAILY, FRIDAY - HOUR)
+    assert book.ran(DAILY, FRIDAY) == FRIDAY
+
+
+def test_a_look_finds_the_jobs_that_may_have_something_to_start(book: Book) -> None:
+    def waits(job: Job, now: datetime) -> bool:
+        return ledger.waiting(book.row(job), job, now)
+
+    assert ledger.waiting(None, DAILY, FRIDAY)
+    book.ran(DAILY, FRIDAY - HOUR)
+    assert not waits(DAILY, FRIDAY - HOUR)
+    assert waits(DAILY, FRIDAY)
+    assert waits(replace(DAILY, timing=None), FRIDAY - HOUR)
+    book.take(DAILY, FRIDAY)
+    assert waits(DAILY, FRIDAY + HOUR)  # it runs, or was cut off
+    book._warehouse.ask(lambda conn: ledger.finish(conn, DAILY, 0, FRIDAY + HOUR))
+    assert not waits(DAILY, FRIDAY + HOUR)
+    assert waits(DAILY, FRIDAY - 30 * DAY)  # by a clock that was wrong
+
+
+def test_schedules_of_self_tests_are_moved_and_seen_under_their_old_name(
+    warehouse: Warehouse,
+) -> None:
+    ran = datetime(2026, 11, 14, 1, 30, tzinfo=UTC)
+    with warehouse.connect() as conn:
+        conn.execute("drop table ops.schedules cascade")
+        conn.execute("delete from ops.schema_migrations where name like '%\\_schedules.sql'")
+        conn.execute(
+            """
+            create table ops.testing_schedules (
+                name text primary key, source text not null, kind text not null, cron text not null,
+                options jsonb not null default '{}', is_enabled boolean not null default true,
+                last_run_at timestamptz
+            )
+            """
+        )
+        conn.execute(
+            "insert into ops.testing_schedules values "
+            "('weekly self-test', 'tdx', 'selftest', '30 9 * * sat', '{}', true, %s), "
+            "('nightly', 'tdx', 'verify', '0 20 * * *', '{\"sample\": 5}', false, null)",
+            (ran,),
+        )
+    migrate.prepare(warehouse, [])
+    moved = {row.name: row for row in warehouse.ask(ledger.rows)}
+    assert set(moved) == {"tdx_selftest", "nightly"}
+    assert (moved["tdx_selftest"].cron, moved["tdx_selftest"].due_through) == ("30 9 * * sat", ran)
+    assert moved["tdx_selftest"].last_finished_at == ran
+    assert (moved["nightly"].options, moved["nightly"].is_enabled) == ({"sample": 5}, False)
+
+
+def test_the_old_name_can_be_read_and_written(warehouse: Warehouse) -> None:
+    with warehouse.connect() as conn:
+        conn.execute(
+            "update ops.testing_schedules set cron = '0 8 * * 1-5', options = '{\"bulk_timeout\": 60}', "
+            "is_enabled = false where name = 'tdx_selftest'"
+        )
+        conn.execute(
+            "insert into ops.testing_schedules (name, source, kind, cron) "
+            "values ('nightly', 'tdx', 'verify', '0 20 * * *')"
+        )
+        seen = conn.execute(
+            "select name, kind, cron, is_enabled from ops.testing_schedules order by name"
+        ).fetchall()
+    assert seen == [
+        ("nightly", "verify", "0 20 * * *", True),
+        ("tdx_selftest", "selftest", "0 8 * * 1-5", False),
+    ]
+    rows = {row.name: row for row in warehouse.ask(ledger.rows)}
+    assert rows["tdx_selftest"].options == {"bulk_timeout": 60}
+    with warehouse.connect() as conn, pytest.raises(psycopg.errors.WithCheckOptionViolation):
+        conn.execute("update ops.testing_schedules set kind = 'run'")

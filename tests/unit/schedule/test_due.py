@@ -1,0 +1,122 @@
+"""What is started by looks at any moments: never twice, never late where that is no use, caught up where it is."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestration.schedule import due
+from orchestration.schedule.timing import Timing, read
+
+BEGIN = datetime(2026, 10, 31, 5, tzinfo=UTC)  # a day before New York's clock goes back
+WHENS = ("daily 01:30", "every 30m in session", "cron */20 * * * *", "weekly sat 09:30")
+MINUTES = st.lists(st.integers(0, 6000), min_size=1, max_size=40)
+
+
+def timing_of(when: str) -> Timing:
+    found = read(when, "America/New_York", "XNYS" if "session" in when else "")
+    assert found is not None
+    return found
+
+
+def looked(
+    when: str, looks: list[datetime], *, jitter: int = 0, catch_up: bool
+) -> list[tuple[datetime, due.Verdict]]:
+    """Verdicts at some moments, one after the other, as a ledger keeps what was dealt with."""
+    timing, through, found = timing_of(when), BEGIN, []
+    for now in looks:
+        verdict = due.judge("job", timing, through, now, jitter=jitter, catch_up=catch_up)
+        through = verdict.through
+        found.append((now, verdict))
+    return found
+
+
+def started(found: list[tuple[datetime, due.Verdict]]) -> list[datetime]:
+    return [verdict.start for _, verdict in found if verdict.start]
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.sampled_from(WHENS), st.integers(0, 600))
+def test_who_looks_each_minute_makes_every_start_once_and_in_time(when: str, jitter: int) -> None:
+    looks = [BEGIN + timedelta(minutes=n) for n in range(4000)]
+    found = looked(when, looks, jitter=jitter, catch_up=False)
+    expected = list(timing_of(when).starts(BEGIN, looks[-1]))
+    made = started(found)
+    late = [s for s in expected if due.begin("job", s, jitter) > looks[-1]]
+    assert made == expected[: len(expected) - len(late)]
+    for now, verdict in found:
+        if verdict.start:
+            assert (
+                timedelta() <= now - due.begin("job", verdict.start, jitter) < timedelta(minutes=1)
+            )
+            assert verdict.missed == 0
+
+
+@settings(deadline=None)
+@given(st.sampled_from(WHENS), MINUTES, st.booleans())
+def test_a_clock_that_jumps_starts_nothing_twice(
+    when: str, minutes: list[int], catch_up: bool
+) -> None:
+    """Back and forth within a day: what was started before the jump has been."""
+    looks = [BEGIN + timedelta(minutes=n % 1400) for n in minutes]
+    made = started(looked(when, looks, catch_up=catch_up))
+    assert made == sorted(set(made))
+
+
+@settings(deadline=None)
+@given(st.sampled_from(WHENS), MINUTES)
+def test_after_a_sleep_one_run_stands_for_all_that_was_missed(
+    when: str, minutes: list[int]
+) -> None:
+    timing, through = timing_of(when), BEGIN
+    for now in (BEGIN + timedelta(minutes=n) for n in sorted(minutes)):
+        come = list(timing.starts(through, now))
+        verdict = due.judge("job", timing, through, now, jitter=0, catch_up=True)
+        assert verdict.start == (come[-1] if come else None)
+        assert verdict.missed == max(len(come) - 1, 0)
+        assert verdict.missed_at is None
+        through = verdict.through
+        assert not list(timing.starts(through, now))
+
+
+@settings(deadline=None)
+@given(st.sampled_from(WHENS), MINUTES)
+def test_what_is_of_no_use_later_is_let_go_and_counted(when: str, minutes: list[int]) -> None:
+    looks = sorted(BEGIN + timedelta(minutes=n) for n in minutes)
+    found = looked(when, looks, catch_up=False)
+    for now, verdict in found:
+        if verdict.start:
+            assert now - verdict.start <= due.PROMPT
+    passed = sum(verdict.missed + bool(verdict.start) for _, verdict in found)
+    assert passed == len(list(timing_of(when).starts(BEGIN, looks[-1])))
+    missed_at = [verdict.missed_at for _, verdict in found if verdict.missed]
+    assert all(at is not None for at in missed_at)
+
+
+def test_a_clock_that_was_days_ahead_is_not_believed_for_long() -> None:
+    ahead = BEGIN + timedelta(days=400)
+    looks = [ahead, *(BEGIN + timedelta(hours=n) for n in range(48))]
+    made = started(looked("daily 01:30", looks, catch_up=True))
+    assert [f"{at:%m-%d %H:%M}" for at in made] == ["12-04 06:30", "10-31 05:30", "11-01 05:30"]
+
+
+@given(st.datetimes(), st.integers(0, 3600), st.text(max_size=9))
+def test_jitter_is_the_same_each_time_and_within_its_bounds(
+    at: datetime, jitter: int, name: str
+) -> None:
+    start = at.replace(year=2026, tzinfo=UTC)
+    begin = due.begin(name, start, jitter)
+    assert begin == due.begin(name, start, jitter)
+    assert timedelta() <= begin - start <= timedelta(seconds=jitter)
+
+
+def test_jitter_spreads_the_jobs_of_a_moment() -> None:
+    assert len({due.begin(f"job {n}", BEGIN, 600) for n in range(50)}) > 40
+
+
+def test_a_start_that_waits_for_its_jitter_says_when_it_begins() -> None:
+    timing = timing_of("daily 01:30")
+    start = next(timing.starts(BEGIN, BEGIN + timedelta(days=1)))
+    verdict = due.judge("job", timing, BEGIN, start, jitter=3600, catch_up=False)
+    assert verdict.start is None
+    assert verdict.begins_at == due.begin("job", start, 3600) > start

@@ -1,0 +1,182 @@
+"""The files that start jobs, as the platforms' own readers take them."""
+
+import plistlib
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from loaders.errors import QuotemillError, SettingsError
+from loaders.settings import load_settings
+from orchestration.schedule import jobs
+from orchestration.schedule.install import check, cron, launchd, place, systemd, write
+from orchestration.schedule.install.place import Place
+from orchestration.schedule.timing import Timing, read
+from tests.conftest import require
+from tests.unit.schedule.test_jobs import SOURCES
+
+ODD = "100% of 'my' data"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Place:
+    """A place with everything in its names that a file of timers could stumble over."""
+    program = tmp_path / ODD / "bin" / "quotemill"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n", "utf-8")
+    program.chmod(0o755)
+    home = tmp_path / ODD / "home"
+    return Place(tmp_path / ODD, program, home / "logs", {"QUOTEMILL_HOME": str(home)})
+
+
+@pytest.fixture
+def units(here: Place, tmp_path: Path) -> dict[str, str]:
+    toml = '[schedule.tdx_realtime]\nwhen = "every 5m in session"\n'
+    toml += '[schedule.odd]\ncommand = "status"\nwhen = "cron 0 8 13 * fri"\njitter = 60'
+    (tmp_path / "quotemill.toml").write_text(toml, "utf-8")
+    found = jobs.read(load_settings(SOURCES, cwd=tmp_path))
+    return dict(systemd.units(found.values(), here, 2026))
+
+
+def analyze(*command: str) -> str:
+    require("systemd", shutil.which("systemd-analyze") is not None, "there is no systemd-analyze")
+    done = subprocess.run(["systemd-analyze", *command], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def elapses(text: str, begin: datetime, count: int) -> list[datetime]:
+    """When systemd itself would fire."""
+    out = analyze(
+        "calendar", f"--base-time={begin:%Y-%m-%d %H:%M:%S UTC}", f"--iterations={count}", text
+    )
+    in_utc = "(in UTC):" if "(in UTC):" in out else ("Next elapse:", "Iter. #")
+    lines = (line.strip() for line in out.splitlines())
+    found = (line.split(": ", 1)[1].strip() for line in lines if line.startswith(in_utc))
+    return [datetime.strptime(x, "%a %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC) for x in found]
+
+
+@pytest.mark.parametrize(
+    ("when", "zone", "calendar"),
+    [
+        ("daily 17:30", "Asia/Shanghai", ""),
+        ("daily 04:00 07:30", "America/New_York", ""),
+        ("weekly sat 09:30", "Asia/Shanghai", ""),
+        ("monthly 28 10:00", "Asia/Shanghai", ""),
+        ("cron 3-58/5 4-19 * * 1-5", "America/New_York", ""),
+        ("cron 0 8 13 * fri", "UTC", ""),
+        ("cron 15 */6 * 2,11 *", "Europe/Berlin", ""),
+    ],
+)
+def test_systemd_reads_the_rules_as_they_are_meant(when: str, zone: str, calendar: str) -> None:
+    timing = read(when, zone, calendar)
+    assert timing is not None
+    begin = datetime(2026, 10, 30, 12, tzinfo=UTC)  # two days before New York's clock goes back
+    found = sorted(
+        {at for text in systemd.calendar(timing, 2026) for at in elapses(text, begin, 12)}
+    )
+    expected = list(timing.starts(begin, found[11]))
+    assert found[: len(expected)] == expected
+
+
+@pytest.mark.parametrize(
+    ("minutes", "zone", "calendar"),
+    [(5, "Asia/Shanghai", "XSHG"), (30, "America/New_York", "XNYS"), (5, "UTC", "XNYS")],
+)
+def test_a_timer_fires_at_every_start_in_session(minutes: int, zone: str, calendar: str) -> None:
+    timing = read(f"every {minutes}m in session", zone, calendar)
+    assert isinstance(timing, Timing)
+    [text] = systemd.calendar(timing, 2026)
+    for begin in (datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 11, 27, tzinfo=UTC)):
+        fired = set(elapses(text, begin, 300))
+        wanted = set(timing.starts(begin, begin + timedelta(hours=23)))
+        assert wanted
+        assert wanted <= fired
+
+
+def test_systemd_takes_the_units_and_would_refuse_others(units: dict[str, str]) -> None:
+    require("systemd", shutil.which("systemd-analyze") is not None, "there is no systemd-analyze")
+    assert check.systemd(units)
+    broken = units["quotemill-tdx_daily.timer"].replace("17:30:00", "27:30:00")
+    with pytest.raises(QuotemillError, match="systemd-analyze refuses"):
+        check.systemd(units | {"quotemill-tdx_daily.timer": broken})
+
+
+def test_each_job_has_a_service_and_a_timer_and_tells_of_its_failure(
+    units: dict[str, str], here: Place
+) -> None:
+    off = {"quotemill-odd.service", "quotemill-tdx_realtime.timer", "quotemill-tdx_daily.timer"}
+    assert off <= set(units)
+    service, timer = units["quotemill-tdx_daily.service"], units["quotemill-tdx_daily.timer"]
+    assert "OnFailure=quotemill-alert@tdx_daily.service" in service
+    assert "KillMode=process" in service
+    assert "OnCalendar=*-*-* 17:30:00 Asia/Shanghai" in timer
+    assert "Persistent=true" in timer
+    assert "Persistent=false" in units["quotemill-ib_snapshot.timer"]
+    assert "secret" not in "".join(units.values())
+    assert str(here.log("tdx_daily")).replace("%", "%%") in service
+
+
+def test_an_install_takes_away_what_an_earlier_one_wrote_and_nothing_else(
+    units: dict[str, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "units"
+    assert write.systemd_units(units, folder) == []
+    foreign = folder / "quotemill-mine.service"
+    foreign.write_text("[Service]\n", "utf-8")
+    fewer = {name: text for name, text in units.items() if "odd" not in name}
+    stale = write.systemd_units(fewer, folder)
+    assert [path.name for path in stale] == ["quotemill-odd.service", "quotemill-odd.timer"]
+    assert {path.name for path in folder.iterdir()} == {*fewer, foreign.name}
+    (folder / "quotemill-odd.timer").write_text("[Timer]\n", "utf-8")
+    with pytest.raises(SettingsError, match=r"quotemill-odd\.timer was not written"):
+        write.systemd_units(units, folder)
+
+
+def test_the_line_of_cron_runs_as_a_shell_reads_it(here: Place, tmp_path: Path) -> None:
+    here.program.write_text('#!/bin/sh\necho "$PWD|$QUOTEMILL_HOME|$*"\n', "utf-8")
+    here.logs.mkdir(parents=True)
+    [line] = [x for x in cron.block(here).splitlines() if not x.startswith("#")]
+    assert line.startswith("* * * * * ")
+    command = line.removeprefix("* * * * * ").replace("\\%", "%")  # as cron does
+    subprocess.run(["/bin/sh", "-c", command], check=True, cwd="/")
+    home = here.environment["QUOTEMILL_HOME"]
+    assert here.log("cron").read_text("utf-8") == f"{here.folder}|{home}|schedule run\n"
+
+
+def test_a_crontab_keeps_its_other_lines_and_has_ours_once(here: Place) -> None:
+    present = "MAILTO=me\n0 1 * * * /usr/bin/true\n"
+    once = cron.merged(present, cron.block(here))
+    assert once.startswith(present)
+    assert cron.merged(once, cron.block(here)) == once
+    other = cron.merged(once + "5 5 * * * /bin/false\n", cron.block(here))
+    assert other.count("schedule run") == 1
+    assert "/bin/false" in other
+
+
+def test_crons_own_checker_takes_the_line(here: Place, tmp_path: Path) -> None:
+    require("cron", shutil.which("crontab") is not None, "there is no crontab")
+    file = tmp_path / "crontab"
+    file.write_text(cron.block(here), "utf-8")
+    done = subprocess.run(["crontab", "-n", str(file)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    file.write_text(cron.block(here).replace("* * * * *", "* * 99 * *"), "utf-8")
+    assert subprocess.run(["crontab", "-n", str(file)], capture_output=True).returncode != 0
+
+
+def test_the_agent_of_launchd_is_a_property_list_that_stays_alive(here: Place) -> None:
+    agent = launchd.agent(here)
+    check.launchd(agent)
+    found = plistlib.loads(agent)
+    assert found["ProgramArguments"] == [str(here.program), "schedule", "serve"]
+    assert found["WorkingDirectory"] == str(here.folder)
+    assert (found["KeepAlive"], found["RunAtLoad"], found["AbandonProcessGroup"]) == (True,) * 3
+
+
+def test_settings_that_only_this_shell_has_are_named_and_never_written(tmp_path: Path) -> None:
+    environ = {"QUOTEMILL_HOME": str(tmp_path / "home"), "QUOTEMILL_TQ__PASSWORD": "secret"}
+    found = place.find(load_settings(environ, cwd=tmp_path), tmp_path)
+    assert found.left_out == ("QUOTEMILL_TQ__PASSWORD",)
+    assert dict(found.environment) == {"QUOTEMILL_HOME": str(tmp_path / "home")}

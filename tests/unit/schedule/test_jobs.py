@@ -1,0 +1,130 @@
+"""The jobs that ship, and how settings and rows of the warehouse change them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders.errors import SettingsError
+from loaders.settings import Settings, load_settings
+from orchestration.cli.schedule.known import command_of
+from orchestration.schedule import jobs
+from orchestration.schedule.jobs import SHIPPED, Row
+
+SOURCES = {
+    "QUOTEMILL_TDX__BASE_URL": "http://tdx.example:8080",
+    "IB_HOST": "127.0.0.1",
+    "QUOTEMILL_TQ__ACCOUNT": "somebody",
+    "QUOTEMILL_TQ__PASSWORD": "secret",
+    "QUOTEMILL_TQ__VARIETIES": "SHFE.cu",
+}
+TDX = {"QUOTEMILL_TDX__BASE_URL": "http://tdx.example:8080"}
+
+
+def configured(tmp_path: Path, toml: str = "", **environ: str) -> Settings:
+    (tmp_path / "quotemill.toml").write_text(toml, "utf-8")
+    return load_settings(environ, cwd=tmp_path)
+
+
+def test_each_source_ships_with_its_jobs_and_all_of_them_are_commands(tmp_path: Path) -> None:
+    found = jobs.read(configured(tmp_path, **SOURCES))
+    assert set(found) == {name for shipped in SHIPPED.values() for name in shipped}
+    for job in found.values():
+        assert callable(command_of(job).callback), job.name
+        assert job.source is not None
+
+
+def test_jobs_of_a_source_that_is_not_configured_are_left_out(tmp_path: Path) -> None:
+    toml = '[schedule.ib_close]\nwhen = "daily 17:10"'
+    assert set(jobs.read(configured(tmp_path, toml, **TDX))) == set(SHIPPED["tdx"])
+
+
+def test_settings_change_only_what_they_name(tmp_path: Path) -> None:
+    toml = '[schedule.tdx_daily]\nwhen = "daily 18:00"\njitter = 60'
+    job = jobs.read(configured(tmp_path, toml, **TDX))["tdx_daily"]
+    assert (job.rule, job.jitter) == ("daily 18:00 Asia/Shanghai XSHG", 60)
+    assert (job.command, job.on_overlap) == (("quotemill", "run", "tdx"), "queue")
+
+
+def test_a_variable_changes_a_job(tmp_path: Path) -> None:
+    environ = TDX | {
+        "QUOTEMILL_SCHEDULE__TDX_DAILY__WHEN": "off",
+        "QUOTEMILL_SCHEDULE": "tdx_daily",
+    }
+    assert jobs.read(configured(tmp_path, **environ))["tdx_daily"].timing is None
+
+
+def test_an_empty_calendar_takes_every_day(tmp_path: Path) -> None:
+    toml = '[schedule.tdx_daily]\ncalendar = ""'
+    assert (
+        jobs.read(configured(tmp_path, toml, **TDX))["tdx_daily"].rule
+        == "daily 17:30 Asia/Shanghai"
+    )
+
+
+def test_a_job_of_ones_own(tmp_path: Path) -> None:
+    toml = """
+        [schedule.dump]
+        command = "warehouse dump --overwrite '/backup/all of it.dump'"
+        when = "weekly sat 20:00"
+    """
+    job = jobs.read(configured(tmp_path, toml, **TDX))["dump"]
+    assert job.command[-1] == "/backup/all of it.dump"
+    assert (job.rule, job.kind, job.source) == ("weekly sat 20:00 UTC", "warehouse", None)
+
+
+def test_a_row_of_the_warehouse_changes_a_job_and_settings_come_before_it(tmp_path: Path) -> None:
+    row = Row("tdx_selftest", "tdx", "selftest", cron="0 8 * * 1-5", options={"bulk_timeout": 60})
+    found = jobs.read(configured(tmp_path, **TDX), [row])["tdx_selftest"]
+    assert found.command == ("loaders", "selftest", "tdx", "--bulk-timeout", "60")
+    assert (found.rule, found.deadline) == ("cron 0 8 * * 1-5 Asia/Shanghai", 60)
+    toml = '[schedule.tdx_selftest]\nwhen = "off"'
+    assert jobs.read(configured(tmp_path, toml, **TDX), [row])["tdx_selftest"].timing is None
+
+
+def test_a_row_may_be_a_job_of_its_own(tmp_path: Path) -> None:
+    row = Row("each night", "tdx", "verify", cron="0 20 * * *", options={"sample": 5})
+    job = jobs.read(configured(tmp_path, **TDX), [row])["each night"]
+    assert job.command == ("loaders", "verify", "tdx", "--sample", "5")
+    assert "each night" not in jobs.read(configured(tmp_path), [row])
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ('[schedule.tdx_dayly]\nwhen = "daily 17:30"', "did you mean tdx_daily"),
+        ('[schedule.tdx_daily]\nwhen = "at five"', "schedule.tdx_daily: when 'at five' is none of"),
+        ('[schedule.tdx_daily]\ntime_zone = "Peking"', "schedule.tdx_daily: time_zone 'Peking'"),
+        ('[schedule.x]\ncommand = "loaders"\nwhen = "daily 17:30"', "names none"),
+        ('[schedule.x]\ncommand = "run \'tdx"\nwhen = "off"', "schedule.x: No closing quotation"),
+        ('[schedule.tdx_daily]\nwen = "off"', "schedule.tdx_daily.wen .* did you mean when?"),
+        ('[schedule.tdx_daily]\non_overlap = "start"', "schedule.tdx_daily.on_overlap"),
+        ('[schedule."a b"]\nwhen = "off"', "schedule"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_allowed(
+    tmp_path: Path, toml: str, says: str
+) -> None:
+    with pytest.raises(SettingsError, match=says):
+        jobs.read(configured(tmp_path, toml, **TDX))
+
+
+@pytest.mark.parametrize(
+    ("cron", "options"),
+    [
+        ("nightly", {}),
+        ("30 9 * *", {}),
+        ("0 9 * * *", {"bulk_timeout": "long"}),
+        ("0 9 * * *", {"x": 1}),
+    ],
+)
+def test_a_wrong_row_is_named(tmp_path: Path, cron: str, options: dict[str, Any]) -> None:
+    row = Row("weekly", "tdx", "selftest", cron=cron, options=options)
+    with pytest.raises(SettingsError, match="weekly"):
+        jobs.read(configured(tmp_path, **TDX), [row])
+
+
+def test_a_job_whose_command_there_is_not_is_refused(tmp_path: Path) -> None:
+    toml = '[schedule.x]\ncommand = "rnu tdx"\nwhen = "off"'
+    with pytest.raises(SettingsError, match=r"schedule\.x: quotemill has no command rnu"):
+        command_of(jobs.read(configured(tmp_path, toml, **TDX))["x"])

@@ -1,0 +1,179 @@
+"""Rules as instants: nights on which clocks change, early closes, holidays, and no start lost between looks."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loaders.errors import SettingsError
+from loaders.ib.slots import session_on
+from loaders.trading_time import published_days, sessions
+from orchestration.schedule.timing import Timing, read
+
+NEW_YORK, SHANGHAI = "America/New_York", "Asia/Shanghai"
+ZONES = (NEW_YORK, SHANGHAI, "UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/Sao_Paulo")
+RULES = (
+    "daily 02:30",
+    "daily 01:30 23:59 00:00",
+    "weekly sun 02:15",
+    "monthly 1 02:30",
+    "cron */7 * * * *",
+    "cron 10-50/20 1-3 * * sat,sun",
+    "every 5m in session",
+    "every 60m in session",
+)
+MOMENTS = st.datetimes(datetime(2025, 1, 1), datetime(2026, 12, 31), timezones=st.just(UTC))
+
+
+def rule(when: str, zone: str = NEW_YORK, calendar: str = "") -> Timing:
+    found = read(when, zone, calendar)
+    assert found is not None
+    return found
+
+
+def local(timing: Timing, first: str, last: str) -> list[str]:
+    """Starts from the midnight before one day to that after another, in the rule's zone."""
+    begin, end = (
+        datetime.combine(date.fromisoformat(day) + timedelta(days=n), time(), timing.zone)
+        for day, n in ((first, 0), (last, 1))
+    )
+    found = timing.starts(begin - timedelta(seconds=1), end - timedelta(seconds=1))
+    return [f"{at.astimezone(timing.zone):%m-%d %H:%M %Z}" for at in found]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(RULES), st.sampled_from(ZONES), MOMENTS, st.tuples(*[st.integers(0, 200)] * 2)
+)
+def test_no_start_is_lost_or_doubled_between_two_looks(
+    when: str, zone: str, begin: datetime, hours: tuple[int, int]
+) -> None:
+    timing = rule(when, zone, "XNYS")
+    middle = begin + timedelta(hours=hours[0])
+    end = middle + timedelta(hours=hours[1])
+    parts = [*timing.starts(begin, middle), *timing.starts(middle, end)]
+    assert parts == list(timing.starts(begin, end))
+    assert parts == sorted(set(parts))
+    assert all(begin < at <= end for at in parts)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(ZONES), st.times(), st.dates(date(2015, 1, 1), date(2026, 12, 1)))
+def test_a_daily_job_starts_once_on_each_day_whatever_its_clock(
+    zone: str, clock: time, first: date
+) -> None:
+    timing = rule(f"daily {clock:%H:%M}", zone)
+    begin = datetime.combine(first, time(), ZoneInfo(zone)) - timedelta(seconds=1)
+    found = list(timing.starts(begin, begin.astimezone(UTC) + timedelta(days=200, hours=3)))
+    days = [at.astimezone(timing.zone).date() for at in found]
+    assert len(days) == len(set(days))
+    assert days[:200] == [first + timedelta(days=n) for n in range(200)]
+
+
+def test_the_nights_on_which_the_clock_of_new_york_changes() -> None:
+    spring, autumn = ("2026-03-07", "2026-03-09"), ("2026-10-31", "2026-11-02")
+    assert local(rule("daily 02:30"), *spring) == [
+        "03-07 02:30 EST", "03-08 03:30 EDT", "03-09 02:30 EDT"
+    ]  # fmt: skip
+    assert local(rule("daily 01:30"), *autumn) == [
+        "10-31 01:30 EDT", "11-01 01:30 EDT", "11-02 01:30 EST"
+    ]  # fmt: skip
+    assert len(local(rule("cron 0,30 * * * *"), "2026-03-08", "2026-03-08")) == 46
+    assert len(local(rule("cron 0,30 * * * *"), "2026-11-01", "2026-11-01")) == 50
+    # hours that are named come once
+    assert len(local(rule("cron 0,30 0-23 * * *"), "2026-11-01", "2026-11-01")) == 48
+
+
+def test_after_the_night_the_open_of_new_york_is_another_instant() -> None:
+    timing = rule("daily 09:25", calendar="XNYS")
+    found = timing.starts(datetime(2026, 10, 30, tzinfo=UTC), datetime(2026, 11, 3, tzinfo=UTC))
+    assert [f"{at:%a %H:%M}" for at in found] == ["Fri 13:25", "Mon 14:25"]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.dates(date(2024, 1, 1), date(2027, 12, 31)))
+def test_half_hours_in_session_are_the_slots_of_option_chains(day: date) -> None:
+    timing = rule("every 30m in session", calendar="XNYS")
+    session = session_on(day)
+    midnight = datetime.combine(day, time(), timing.zone)
+    found = list(timing.starts(midnight, midnight + timedelta(days=1)))
+    assert found == [slot.at for slot in session.slots] if session else found == []
+
+
+def test_an_early_close_ends_the_starts_in_session() -> None:
+    timing = rule("every 30m in session", calendar="XNYS")
+    found = local(timing, "2026-11-26", "2026-11-27")  # Thanksgiving, and the day after
+    assert (found[0], found[-1], len(found)) == ("11-27 09:30 EST", "11-27 13:00 EST", 8)
+
+
+def test_a_session_in_shanghai_has_its_break_at_noon() -> None:
+    found = local(rule("every 60m in session", SHANGHAI, "XSHG"), "2026-11-20", "2026-11-20")
+    hours = ["09:30", "10:30", "11:30", "13:00", "14:00", "15:00"]
+    assert [at[6:11] for at in found] == hours
+
+
+def test_a_chinese_holiday_has_no_start_and_the_weekend_that_is_worked_none_either() -> None:
+    found = local(rule("daily 17:30", SHANGHAI, "XSHG"), "2025-09-26", "2025-10-13")
+    assert [at[:5] for at in found] == ["09-26", "09-29", "09-30", "10-09", "10-10", "10-13"]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.dates(date(2015, 1, 1), date(2025, 6, 1)))
+def test_a_job_of_shanghai_starts_on_its_trading_days(first: date) -> None:
+    last = first + timedelta(days=200)
+    found = local(rule("daily 17:30", SHANGHAI, "XSHG"), str(first), str(last))
+    assert [at[:5] for at in found] == [f"{day:%m-%d}" for day in published_days(first, last)]
+
+
+def test_a_week_and_a_month() -> None:
+    assert local(rule("weekly sat 09:30", SHANGHAI), "2026-11-01", "2026-11-30") == [
+        f"11-{day:02} 09:30 CST" for day in (7, 14, 21, 28)
+    ]
+    assert local(rule("monthly 28 10:00", SHANGHAI), "2026-01-01", "2026-03-31") == [
+        f"{month:02}-28 10:00 CST" for month in (1, 2, 3)
+    ]
+
+
+def test_the_next_start_is_the_first_one_after_a_moment() -> None:
+    timing = rule("every 5m in session", SHANGHAI, "XSHG")
+    friday = datetime(2026, 11, 20, 15, 0, tzinfo=ZoneInfo(SHANGHAI))
+    coming = timing.next_after(friday)
+    assert coming == datetime(2026, 11, 23, 9, 30, tzinfo=ZoneInfo(SHANGHAI))
+    assert rule("cron 0 0 30 2 *").next_after(friday) is None
+
+
+def test_sessions_without_a_break_are_one_span_and_unknown_exchanges_are_refused() -> None:
+    [(begin, end)] = sessions("XNYS", 2026)[date(2026, 11, 27)]
+    assert (begin.hour, end.hour, begin.tzinfo) == (14, 18, UTC)
+    assert len(sessions("XSHG", 2026)[date(2026, 11, 20)]) == 2
+    with pytest.raises(SettingsError, match="XNOW"):
+        sessions("XNOW", 2026)
+
+
+@pytest.mark.parametrize(
+    ("when", "says"),
+    [
+        ("dayly 17:30", "none of: off"),
+        ("daily 25:00", "none of"),
+        ("daily", "none of"),
+        ("every 7m in session", "none of"),
+        ("every 5m", "none of"),
+        ("weekly 17:30", "none of"),
+        ("monthly 31 10:00", "none of"),
+        ("cron 30 9 * *", "4 fields"),
+        ("", "none of"),
+    ],
+)
+def test_other_words_are_refused_with_those_that_are_known(when: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        read(when, "UTC", "XNYS")
+
+
+def test_a_session_needs_its_calendar_and_a_zone_its_name() -> None:
+    with pytest.raises(ValueError, match="needs a calendar"):
+        read("every 5m in session", "UTC", "")
+    with pytest.raises(ValueError, match="time_zone 'Beijing'"):
+        read("daily 17:30", "Beijing")
+    assert read("off", "UTC") is None
