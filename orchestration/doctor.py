@@ -17,6 +17,7 @@ from loaders.warehouse.embedded import places
 from loaders.warehouse.ownership import foreign_relations, has_relation, privileges
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 from orchestration import tick_store
+from orchestration.schedule import jobs, ledger
 from orchestration.steps import out_of_step
 
 if TYPE_CHECKING:  # its module imports pyarrow
@@ -58,6 +59,7 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
         checks.append(_failed("warehouse", error))
     if warehouse is not None:
         checks += [*_inside(warehouse, now), *_steps(warehouse)]
+    checks.append(_schedule(settings, warehouse, now))
     ready, _ = sources.configured(settings)
     checks += [_service(name, settings, now) for name in ready]
     if settings.questdb_url is not None or ("tq" in ready and warehouse is not None):
@@ -132,6 +134,24 @@ def _steps(warehouse: Warehouse) -> Iterator[Check]:
         seen = f"{built} is out of step with {landed} in {len(keys):,} {kind}: "
         mend = f"quotemill touch {landed} && quotemill build"
         yield Check("steps", "warn", seen + ", ".join(keys[:SHOWN]), mend)
+
+
+def _schedule(settings: Settings, warehouse: Warehouse | None, now: datetime) -> Check:
+    """Can the jobs be read, and does anybody look at them?"""
+    try:
+        rows = warehouse.ask(ledger.rows) if warehouse is not None else []
+        known = jobs.read(settings, rows)
+    except QuotemillError as error:
+        return _failed("schedule", error)
+    if late := ledger.overdue(rows, known, now):
+        names = ", ".join(
+            f"{row.name} of {row.next_run_at:%Y-%m-%d %H:%M} UTC" for row in late[:SHOWN]
+        )
+        mend = "is its timer on? `quotemill schedule install` makes one; `quotemill schedule run` catches up"
+        return Check("schedule", "warn", f"nobody started {names}", mend)
+    if not any(row.timing for row in rows):
+        return Check("schedule", "ok", "nothing starts by itself", "quotemill schedule install")
+    return Check("schedule", "ok", f"{len(known)} jobs")
 
 
 def _service(source: str, settings: Settings, now: datetime) -> Check:

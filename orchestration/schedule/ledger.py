@@ -5,9 +5,9 @@ take a start.
 """
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import psycopg
 from psycopg.rows import class_row
@@ -17,6 +17,7 @@ from orchestration.schedule import due
 from orchestration.schedule.jobs import Job, Row
 
 TABLE = "ops.schedules"
+OVERDUE = timedelta(minutes=30)
 TRIES = 2  # of a start whose run was cut off: a machine that goes down under it is not driven in a circle
 _COLUMNS = ", ".join(column.name for column in fields(Row))
 
@@ -59,6 +60,20 @@ def waiting(row: Row | None, job: Job, now: datetime) -> bool:
     comes = row.next_run_at is not None and row.next_run_at <= now
     ahead = row.due_through is not None and row.due_through > now + due.WRONG_CLOCK
     return row.is_enabled and (comes or begun or ahead or row.queued_at is not None)
+
+
+def overdue(known: Iterable[Row], jobs: Mapping[str, Job], now: datetime) -> list[Row]:
+    """Rows of jobs whose next start has passed, and nobody looked: the longest ago first."""
+    late = [
+        row
+        for row in known
+        if row.name in jobs
+        and row.is_enabled
+        and row.timing == jobs[row.name].rule
+        and row.next_run_at is not None
+        and row.next_run_at < now - OVERDUE
+    ]
+    return sorted(late, key=lambda row: (row.next_run_at, row.name))
 
 
 def take(conn: psycopg.Connection, job: Job, now: datetime, *, forced: bool = False) -> Taken:

@@ -9,10 +9,13 @@ from typing import Any, TypeVar
 import psycopg
 import pytest
 
+from loaders.schedule_settings import JobSettings
+from loaders.settings import load_settings
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse
-from orchestration.schedule import ledger
+from orchestration import doctor
+from orchestration.schedule import jobs, ledger
 from orchestration.schedule.jobs import Job, Row
 from orchestration.schedule.ledger import Taken
 from orchestration.schedule.timing import read
@@ -175,6 +178,27 @@ def test_a_look_finds_the_jobs_that_may_have_something_to_start(book: Book) -> N
     book._warehouse.ask(lambda conn: ledger.finish(conn, DAILY, 0, FRIDAY + HOUR))
     assert not waits(DAILY, FRIDAY + HOUR)
     assert waits(DAILY, FRIDAY - 30 * DAY)  # by a clock that was wrong
+
+
+def test_a_job_that_nobody_looks_at_is_told_by_the_doctor(warehouse: Warehouse, book: Book) -> None:
+    settings = load_settings(
+        {"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}, warehouse_url=warehouse.url
+    )
+
+    def seen(now: datetime, **more: Any) -> tuple[str, str]:
+        check = doctor._schedule(settings.model_copy(update=more), warehouse, now)
+        return check.status, check.seen
+
+    assert seen(FRIDAY) == ("ok", "nothing starts by itself")
+    daily = jobs.read(settings)["tdx_daily"]
+    book.ran(daily, FRIDAY - HOUR)
+    assert seen(FRIDAY + timedelta(minutes=29)) == ("ok", "5 jobs")
+    late = seen(FRIDAY + timedelta(minutes=31))
+    assert late == ("warn", "nobody started tdx_daily of 2026-11-20 09:30 UTC")
+    book.do(ledger.disable, daily, FRIDAY + HOUR)
+    assert seen(FRIDAY + HOUR)[0] == "ok"
+    wrong = JobSettings(when="at five")
+    assert seen(FRIDAY, schedule={"tdx_daily": wrong})[0] == "fail"
 
 
 def test_schedules_of_self_tests_are_moved_and_seen_under_their_old_name(
