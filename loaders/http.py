@@ -19,16 +19,21 @@ import httpx
 import stamina
 from aiolimiter import AsyncLimiter
 
+from loaders import runlog
+from loaders.counts import count
 from loaders.errors import SettingsError, UpstreamError
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 30.0
+RETRIES_LOGGED = 200  # of a process, in the log; all of them are counted
 
 
 def _log_retry(details: stamina.instrumentation.RetryDetails) -> None:
     log.debug("retry %d in %.1f s: %s", details.retry_num, details.wait_for, details.caused_by)
+    if count("retries") <= RETRIES_LOGGED:
+        runlog.write("info", f"tried again: {details.caused_by}", attempt=details.retry_num + 1)
 
 
 # stamina's own hook would warn of each retry, which may yet succeed
@@ -117,6 +122,7 @@ async def send(
         async with asyncio.timeout(limit):
             response = await client.send(request)
         outcome = str(response.status_code)
+        count("bytes", len(response.content))
         return response
     except (TimeoutError, httpx.TimeoutException):
         outcome = "no answer in time"
@@ -142,6 +148,7 @@ async def send(
             f"{what}: the connection broke ({str(error) or type(error).__name__})"
         ) from None
     finally:
+        count("requests")
         log.debug("request %s: %s in %.3f s", what, outcome, time.monotonic() - started)
 
 

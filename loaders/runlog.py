@@ -1,20 +1,25 @@
-"""The log of what runs: JSON lines in `<home>/logs/run-<day>.jsonl`, a file a day of UTC.
+"""The log of what runs: JSON lines in `<home>/logs/run-<day>.jsonl`, a file a day of UTC; errors once more in
+`errors-<day>.jsonl`. A file that has grown large goes on as `run-<day>.1.jsonl`; old ones go.
 
-    {"at": "2026-11-20T14:30:02.117Z", "level": "warning", "source": "ib", "job": 12, "event": "…", "detail": {…}}
+    {"at": "2026-11-20T14:30:02.117Z", "level": "warning", "run": "20261120T143000-4f2a", "source": "ib", "job": 12,
+     "event": "…", "detail": {…}}
 
-`level` is info, warning, error or critical; `detail` and, of internal errors, `traceback` are there where they
-tell something. `source` is that of a load, `dbt` of a build, null of a command. Nothing is written before a
-command has started the log, and one that cannot be written stops nobody: that is said once, and each further
-line is tried anew.
+`level` is info, warning, error or critical; `schedule` (the scheduled job), `task`, `dataset`, `code`, `attempt`,
+`detail` and, of internal errors, `traceback` are there where they are known. `source` is that of a load, `dbt` of
+a build, null of a command. A run has its id from the outermost command, which hands it to those that it starts
+in the variable QUOTEMILL_RUN_ID. Nothing is written before a command has started the log, and one that cannot be
+written stops nobody: that is said once, and each further line is tried anew.
 """
 
+import contextlib
 import errno
 import json
 import logging
 import os
 import re
+import secrets as random
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from traceback import format_exception
@@ -23,10 +28,15 @@ from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, SecretStr
 
+from loaders.alert_settings import AlertSettings
 from loaders.errors import QuotemillError, SettingsError, UsageError
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 FILES = "run-*.jsonl"
+LARGEST = 20 * 2**20  # bytes of a file, which then goes on under a number
+# what is ours in the folder of logs: of a day, in parts, and tracebacks of internal errors
+OWN = re.compile(r"(?:(?:run|errors)-(\d{4}-\d\d-\d\d)(?:\.\d+)?\.jsonl|error-(\d{8})T\d{6}Z\.log)")
+RUN_ID, SCHEDULE = "QUOTEMILL_RUN_ID", "QUOTEMILL_SCHEDULE"  # variables of a command's environment
 HIDDEN = "***"
 LONGEST, MOST = 10_000, 200  # characters of a text and entries of a detail that are kept
 _IN_URL = re.compile(r"://[^/@\s]+@")
@@ -34,24 +44,46 @@ _NAMED = re.compile(
     r"(?i)\b(pass(?:word|wd|phrase)?|secret|token|api[_-]?key|authorization)"
     r"""(["']?\s*[=:]\s*["']?)(?:bearer\s+|basic\s+)?[^\s"',;&}]+"""
 )
+# eight characters or more with a digit among letters, or sixteen: no host, no word of a path
+_TOKEN = re.compile(r"(?=[^.]*[0-9])(?=[^.]*[A-Za-z])[^.\s]{8,}|[^.\s]{16,}")
 _log = logging.getLogger(__name__)
 _folder: Path | None = None
 _secrets: tuple[str, ...] = ()
+_run: dict[str, str] = {}  # run, and schedule where one started it
 _is_told = False  # that no log is kept
-_is_torn = False  # whether this process left a line without its end
+_torn: set[Path] = set()  # files in which this process left a line without its end
+_bounds = (30, 500)  # days that files are kept, and megabytes of all of them
 
 
-def start(folder: Path, secrets: Iterable[str] = ()) -> None:
-    """Write into `folder` from now on; `secrets` are replaced wherever they turn up."""
-    global _folder, _secrets, _is_told
-    _folder, _is_told = folder, False
+def start(
+    folder: Path, secrets: Iterable[str] = (), *, days: int = 30, megabytes: int = 500
+) -> None:
+    """Write into `folder` from now on; `secrets` are replaced wherever they turn up. Files of more than so many
+    `days` ago go, and the oldest while all of them are larger than that."""
+    global _folder, _secrets, _run, _bounds, _is_told
+    _folder, _bounds, _is_told = folder, (days, megabytes), False
+    _torn.clear()
+    _prune(folder)
+    _run = {"run": os.environ.get(RUN_ID) or new_run_id()}
+    if schedule := os.environ.get(SCHEDULE):
+        _run["schedule"] = schedule
     # the longest first: one may hold another
     _secrets = tuple(sorted({s for s in secrets if s}, key=len, reverse=True))
 
 
 def stop() -> None:
-    global _folder
-    _folder = None
+    global _folder, _run
+    _folder, _run = None, {}
+
+
+def new_run_id() -> str:
+    """An id that orders as runs begin: 20261121T093000-4f2a, of UTC."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{random.token_hex(2)}"
+
+
+def run_id() -> str:
+    """The id of this run; one that no line has where the log was not started."""
+    return _run.get("run") or new_run_id()
 
 
 def write(
@@ -60,6 +92,10 @@ def write(
     *,
     source: str | None = None,
     job: int | None = None,
+    task: int | None = None,
+    dataset: str | None = None,
+    code: str | None = None,
+    attempt: int | None = None,
     detail: Mapping[str, Any] | None = None,
     traceback: str | None = None,
 ) -> None:
@@ -68,17 +104,23 @@ def write(
     if _folder is None:
         return
     at = datetime.now(UTC)
+    where = {"task": task, "dataset": dataset, "code": code, "attempt": attempt}
     fields = {
         **{"at": f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z", "level": level},
-        **{"source": source, "job": job, "event": event},
+        **_run,
+        **{"source": source, "job": job},
+        **{name: value for name, value in where.items() if value is not None},
+        "event": event,
         **({"detail": detail} if detail else {}),
         **({"traceback": traceback} if traceback else {}),
     }
     line = json.dumps(_clean(fields), ensure_ascii=False) + "\n"
     try:
         _folder.mkdir(parents=True, exist_ok=True)
-        path = _folder / f"run-{at:%Y-%m-%d}.jsonl"
-        _append(path, line.encode("utf-8", "replace"))
+        data, day = line.encode("utf-8", "replace"), f"{at:%Y-%m-%d}.jsonl"
+        _append(_folder / f"run-{day}", data)
+        if level in ("error", "critical"):
+            _append(_folder / f"errors-{day}", data)
     except OSError as error:
         if not _is_told:
             _is_told = True
@@ -87,16 +129,52 @@ def write(
 
 def _append(path: Path, line: bytes) -> None:
     """Write a line at once; one that a full disk cut short is ended before the next one."""
-    global _is_torn
-    line = b"\n" + line if _is_torn else line
+    line = b"\n" + line if path in _torn else line
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         written = os.write(file, line)
+        size = os.fstat(file).st_size
     finally:
         os.close(file)
-    _is_torn = written < len(line)
-    if _is_torn:
+    if written < len(line):
+        _torn.add(path)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    _torn.discard(path)
+    if size >= LARGEST:
+        _roll(path)
+
+
+def _roll(path: Path) -> None:
+    """Let a file go on under the next number. Another process that rolls it at this moment does no harm."""
+    number = 1
+    while (old := path.with_suffix(f".{number}.jsonl")).exists():
+        number += 1
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(old)
+    _prune(path.parent)
+
+
+def _prune(folder: Path) -> None:
+    """Remove files that are older, or together larger, than the bounds; never the newest."""
+    days, megabytes = _bounds
+    last = f"{datetime.now(UTC) - timedelta(days=days):%Y-%m-%d}"
+    kept, size = 0, 0
+    with contextlib.suppress(OSError):
+        found = [(day_of(path.name), path) for path in folder.iterdir()]
+        for day, path in sorted(((d, p) for d, p in found if d is not None), reverse=True):
+            size += path.stat().st_size
+            if day < last or (kept and size > megabytes * 2**20):
+                path.unlink(missing_ok=True)
+            kept += 1
+
+
+def day_of(name: str) -> str | None:
+    """The day (2026-11-20) of a file of the log by its name; None of what is not ours."""
+    found = OWN.fullmatch(name)
+    if found is None:
+        return None
+    day, compact = found.groups()
+    return day or f"{compact[:4]}-{compact[4:6]}-{compact[6:]}"
 
 
 def write_error(error: QuotemillError, source: str | None = None) -> None:
@@ -128,15 +206,30 @@ def secrets_of(settings: BaseModel) -> set[str]:
     found: set[str] = set()
     for name in type(settings).model_fields:
         value = getattr(settings, name)
-        if isinstance(value, BaseModel):
-            found |= secrets_of(value)
-        if isinstance(value, SecretStr):
-            text = value.get_secret_value()
-            found.add(text)
-            if user := re.search(r"://[^/@\s:]*:([^/@\s]+)@", text):
-                password = unquote(user.group(1))
-                found |= {user.group(1), password, quote(password, safe="")}
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(item, BaseModel):
+                found |= secrets_of(item)
+            elif isinstance(item, SecretStr):
+                text = item.get_secret_value()
+                found |= {text, *_passwords(text)}
+                if isinstance(settings, AlertSettings):
+                    found |= _tokens(text)
     return {secret for secret in found if len(secret) > 3}
+
+
+def _passwords(text: str) -> set[str]:
+    """The password of an address, in all its forms."""
+    user = re.search(r"://[^/@\s:]*:([^/@\s]+)@", text)
+    if user is None:
+        return set()
+    password = unquote(user.group(1))
+    return {user.group(1), password, quote(password, safe="")}
+
+
+def _tokens(text: str) -> set[str]:
+    """What looks like a token in an address; in those of channels any part may be one."""
+    parts = re.split(r"[/?&=:@#]+", text.partition("://")[2])
+    return {part for part in parts if _TOKEN.fullmatch(part)}
 
 
 class Handler(logging.Handler):

@@ -20,6 +20,7 @@ from platformdirs import user_data_dir
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
+from loaders.alert_settings import AlertSettings
 from loaders.errors import SettingsError
 from loaders.ib.settings import IbSettings
 from loaders.schedule_settings import JobSettings
@@ -29,10 +30,11 @@ from loaders.ticks.settings import QuestdbSettings
 from loaders.tq.settings import TqSettings
 
 PREFIX = "QUOTEMILL_"
-# read by others under the same prefix: the settings file's own place, the job that a schedule has started, the
-# build's lock holder, the test suite
+# read by others under the same prefix: the settings file's own place, the run and the scheduled job that a command
+# is part of, the build's lock holder, the test suite
 FOREIGN = {
     "QUOTEMILL_CONFIG",
+    "QUOTEMILL_RUN_ID",
     "QUOTEMILL_SCHEDULE",
     "QUOTEMILL_BUILD_LOCK_HELD",
     "QUOTEMILL_REQUIRE",
@@ -52,6 +54,15 @@ class Settings(Section):
     )
     request_log: Path | None = Field(
         None, description="a file that each request of a load and each retry is appended to"
+    )
+    log_days: int = Field(30, ge=1, description="days that the logs of commands are kept")
+    log_megabytes: int = Field(
+        500, ge=1, description="size of these logs together; the oldest go first"
+    )
+    metrics_file: Path | None = Field(
+        None,
+        description="a file of figures of each run for Prometheus: quotemill.prom in the folder of node_exporter's "
+        "textfile collector",
     )
     embedded_server: bool = Field(
         True, description="without warehouse_url use a server of our own; false: refuse instead"
@@ -89,6 +100,7 @@ class Settings(Section):
     schedule: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")], JobSettings] = Field(
         default_factory=dict
     )
+    alerts: AlertSettings = AlertSettings()
     origins: dict[str, str] = Field(default_factory=dict, exclude=True)
 
     @field_validator("home")
@@ -96,6 +108,13 @@ class Settings(Section):
     def _absolute(cls, value: Path) -> Path:
         # dbt and the embedded server would each take a relative one from a folder of their own
         return value.expanduser().absolute()
+
+    @field_validator("metrics_file")
+    @classmethod
+    def _for_a_collector(cls, value: Path | None) -> Path | None:
+        if value is not None and value.suffix != ".prom":
+            raise ValueError("must end in .prom: the collector reads no other file")
+        return value and value.expanduser().absolute()
 
     @field_validator("warehouse_url", "questdb_url")
     @classmethod

@@ -84,6 +84,17 @@ def _spans(*instants: Any) -> tuple[Span, ...]:
     return tuple(zip(edges[::2], edges[1::2], strict=True))
 
 
+def resting_since(now: datetime, ready: time) -> datetime | None:
+    """On a day without trading in Shanghai: when the data of the last day before it were ready, at its `ready`
+    by the exchange's clock. None on a trading day, and where no holidays are announced yet."""
+    today = now.astimezone(SHANGHAI).date()
+    weekend = today.weekday() >= 5
+    days = published_days(today - timedelta(days=30), today)
+    if not days or days[-1] == today or (today > horizon() and not weekend):
+        return None
+    return datetime.combine(days[-1], ready, SHANGHAI)
+
+
 def is_final(day: date, as_of: datetime) -> bool:
     """Is the bar of a trading day finished at `as_of`?"""
     return as_of >= datetime.combine(day, SHANGHAI_FINAL, SHANGHAI)

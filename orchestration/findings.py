@@ -47,7 +47,7 @@ _MATCHED = """
         s.acknowledged_at, s.acknowledged_by, s.reason, coalesce(s.is_told, false) as is_told,
         case
             when s.acknowledged_at is not null then 'acknowledged'
-            when s.first_run < (select max(run_id) from ops.runs where qa_schema = '{qa}')
+            when s.first_run < (select max(judgement_id) from ops.judgements where qa_schema = '{qa}')
                 then 'standing'
             else 'new'
         end as state
@@ -105,7 +105,7 @@ class Judgement:
     counts: dict[str, int] = field(default_factory=dict)
     new: dict[str, int] = field(default_factory=dict)
     acknowledged: dict[str, int] = field(default_factory=dict)
-    run_id: int | None = None
+    judgement_id: int | None = None
     ringing: int = 0
 
     def __str__(self) -> str:
@@ -162,20 +162,20 @@ def judge(conn: psycopg.Connection, qa: str, *, record: bool, tell: bool = False
         "from matched group by severity order by severity"
     ).fetchall()
     counts, new, acknowledged = ({row[0]: row[i] for row in rows if row[i]} for i in (1, 2, 3))
-    run_id = None
+    judgement_id = None
     if record:
-        [(run_id,)] = conn.execute(
-            "insert into ops.runs (qa_schema, found, found_new) values (%s, %s, %s) "
-            "returning run_id",
+        [(judgement_id,)] = conn.execute(
+            "insert into ops.judgements (qa_schema, found, found_new) values (%s, %s, %s) "
+            "returning judgement_id",
             (qa, sum(counts.values()), sum(new.values())),
         )
-        _record(conn, qa, run_id)
+        _record(conn, qa, judgement_id)
         if tell:
             conn.execute(
                 "update ops.seen_findings set is_told = true where qa_schema = %s and not is_told",
                 (qa,),
             )
-    return Judgement(counts, new, acknowledged, run_id, sum(row[4] for row in rows))
+    return Judgement(counts, new, acknowledged, judgement_id, sum(row[4] for row in rows))
 
 
 def acknowledge(
@@ -222,7 +222,7 @@ def _match(conn: psycopg.Connection, qa: str) -> None:
     conn.execute(f"create temp table matched on commit drop as {matched}".encode())
 
 
-def _record(conn: psycopg.Connection, qa: str, run_id: int | None) -> None:
+def _record(conn: psycopg.Connection, qa: str, judgement_id: int | None) -> None:
     """Make ops.seen_findings what the temporary table `matched` says."""
     conn.execute(
         "delete from ops.seen_findings as s where s.qa_schema = %s and not exists "
@@ -234,12 +234,12 @@ def _record(conn: psycopg.Connection, qa: str, run_id: int | None) -> None:
         "first_run = coalesce(s.first_run, %s) from matched as m "
         "where m.finding_id = s.finding_id "
         "and (m.seen_hash <> m.evidence_hash or (s.first_run is null and %s::bigint is not null))",
-        (run_id, run_id),
+        (judgement_id, judgement_id),
     )
     conn.execute(
         "insert into ops.seen_findings "
         "(qa_schema, check_name, severity, subject, trade_date, evidence_hash, first_run) "
         "select %s, check_name, severity, subject, key_date, evidence_hash, %s from matched "
         "where finding_id is null",
-        (qa, run_id),
+        (qa, judgement_id),
     )

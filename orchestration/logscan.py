@@ -170,8 +170,9 @@ def run(
 
 def of_window(folder: Path, since: datetime, until: datetime) -> list[Path]:
     """The files of the days of UTC that the window touches."""
-    first, last = (f"run-{at:%Y-%m-%d}.jsonl" for at in (since, until - timedelta(microseconds=1)))
-    return [path for path in sorted(folder.glob(runlog.FILES)) if first <= path.name <= last]
+    first, last = (f"{at:%Y-%m-%d}" for at in (since, until - timedelta(microseconds=1)))
+    found = sorted(folder.glob(runlog.FILES))
+    return [p for p in found if (day := runlog.day_of(p.name)) and first <= day <= last]
 
 
 def write_summary(scan: Scan, path: Path) -> None:

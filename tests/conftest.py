@@ -25,6 +25,7 @@ from loaders.warehouse.profiles import write_profile
 from orchestration import build
 from tests import timescale
 from tests.homes import new_home, scratch
+from tests.planted import found_in
 
 ROOT = Path(__file__).parent.parent
 # `ib_async` for an environment that has the client's successor and not the client
@@ -183,6 +184,13 @@ def _no_event_loop_waits_for_the_database() -> Iterator[None]:
 def _own_profile_and_silent_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     shell.route_logs(lambda text: None)
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path / "dbt_profiles"))
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_is_written(tmp_path: Path) -> Iterator[None]:
+    """Whatever a test's commands write for people to read has none of the secrets that tests put into settings."""
+    yield
+    assert found_in(tmp_path) == []
 
 
 @pytest.fixture(scope="session")

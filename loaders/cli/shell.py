@@ -95,7 +95,12 @@ def route_logs(write: Callable[[str], object]) -> None:
 
 def start_logs(settings: Settings, verbose: bool = False) -> None:
     """Keep the log of this command, and the requests where the settings or `verbose` ask for them."""
-    runlog.start(settings.home / "logs", runlog.secrets_of(settings))
+    runlog.start(
+        settings.home / "logs",
+        runlog.secrets_of(settings),
+        days=settings.log_days,
+        megabytes=settings.log_megabytes,
+    )
     log_requests(settings.request_log, verbose)
 
 

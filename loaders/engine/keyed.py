@@ -204,6 +204,7 @@ class RunningTask:
 
     def _rejected(self, name: str, refused: Sequence[Rejected]) -> pa.Table:
         landed, now = self.load.source.rejected, self.load.clock()
+        self.load.counts["refused"] += sum(not r.is_withdrawn for r in refused)
         return rejects.table(landed, name, refused, self.dataset.route, now)
 
     def _mended(self, name: str, rows: pa.Table, landed: LandedTable) -> Iterator[Rejected]:
@@ -230,6 +231,7 @@ class RunningTask:
             often = sorted(self.fallbacks.items(), key=lambda item: -len(item[1]))[:FALLBACKS_SAID]
             detail = {why: {"times": len(keys), "keys": keys[:5]} for why, keys in often}
             times = sum(map(len, self.fallbacks.values()))
+            load.counts["fallbacks"] += times
             event = f"{task.dataset}: {times:,} times another way was taken"
             load.log("info", event, detail, task.task_no)
 

@@ -6,6 +6,7 @@ what is the same for all of them. Commands are thin shells over `run_load`.
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from loaders import runlog, sources
+from loaders import counts, runlog, sources
 from loaders.engine import cursors, jobs
 from loaders.engine import lock as locks
 from loaders.engine.jobs import Task
@@ -55,6 +56,10 @@ class LoadResult:
     error: str | None
     hint: str
     seconds: float
+    # how often: requests, bytes of their answers, retries, fallbacks (another way was taken), refused rows
+    counts: Mapping[str, int] = field(default_factory=dict)
+    # a day without a session, and the last one was loaded whole: what of it is not built yet still is to be
+    is_resting: bool = False
 
     def total(self, name: str) -> int:
         return sum(getattr(task, name) for task in self.tasks)
@@ -103,6 +108,7 @@ class Load:
     gone: QuotemillError | None = None
     interrupted: bool = False
     package_rows: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
 
     def interrupt(self) -> None:
         """Finish what is in hand and stop, by the word of this process's own user."""
@@ -131,13 +137,29 @@ class Load:
         self, level: str, event: str, detail: Mapping[str, Any], task_no: int | None = None
     ) -> None:
         """Write to the job's log. A fetch must not be lost because nobody can write that down."""
-        self.note(level, event, detail)
+        self.note(level, event, detail, task_no)
         with contextlib.suppress(WarehouseAway):
             jobs.write_log(self.warehouse, self.job_id, level, event, detail, task_no)
 
-    def note(self, level: str, event: str, detail: Mapping[str, Any] | None = None) -> None:
+    def note(
+        self,
+        level: str,
+        event: str,
+        detail: Mapping[str, Any] | None = None,
+        task_no: int | None = None,
+        code: str | None = None,
+    ) -> None:
         """Write to the log of what runs alone."""
-        runlog.write(level, event, source=self.source.name, job=self.job_id, detail=detail)
+        runlog.write(
+            level,
+            event,
+            source=self.source.name,
+            job=self.job_id,
+            task=task_no,
+            dataset=self.tasks[task_no - 1].dataset if task_no else None,
+            code=code,
+            detail=detail,
+        )
 
     def cursors(self, resource: str) -> dict[str, str]:
         """The cursors of a landed table, by key."""
@@ -230,6 +252,7 @@ def run_load(
                 reporter, as_of, retried,
             )  # fmt: skip
             on_start(load)
+            before = counts.counted()
             error: QuotemillError | None = None
             cancelled = False
             try:
@@ -250,6 +273,7 @@ def run_load(
                 raise
             # an error tells more than that somebody had also asked to stop
             error = error or load.gone
+            load.counts.update(counts.counted() - before)
             return _finish(load, error, cancelled and not error, time.monotonic() - started)
 
 
@@ -257,10 +281,12 @@ def _skipped(source: str, *why: str) -> LoadResult:
     return LoadResult(None, source, "skipped", 0, (), why, None, "", 0.0)
 
 
-def not_due(source: str, why: NotDue) -> LoadResult:
+def not_due(source: str, why: NotDue, *, is_resting: bool = False) -> LoadResult:
     """The result of a load for which the moment has nothing to do."""
     runlog.write("info", f"nothing is due: {why}", source=source)
-    return LoadResult(None, source, NOT_DUE, 0, (), (str(why),), None, "", 0.0)
+    return LoadResult(
+        None, source, NOT_DUE, 0, (), (str(why),), None, "", 0.0, is_resting=is_resting
+    )
 
 
 def stopped(source: str, error: QuotemillError) -> LoadResult:
@@ -303,6 +329,7 @@ def _finish(
         text,
         hint,
         round(seconds, 2),
+        dict(load.counts),
     )
 
 
@@ -314,7 +341,8 @@ def _log_end(load: Load, status: str, error: str | None, seconds: float) -> None
             by_reason.setdefault(reason, []).append(key)
         for reason, keys in islice(by_reason.items(), REASONS_LOGGED):
             event = f"{task.dataset}: {len(keys):,} of {len(task.keys):,} failed: {reason}"
-            load.note("warning", event, {"keys": keys[:5]})
+            only = keys[0] if len(keys) == 1 else None
+            load.note("warning", event, {"keys": keys[:5]}, task.task_no, only)
     levels = {"succeeded": "info", "cancelled": "info", "partial": "warning"}
     figures = {
         "seconds": round(seconds, 2),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from loaders.counts import count
 from loaders.errors import UpstreamError
 from loaders.ib.errors import GatewayGone
 from loaders.ib.pacing import TokenBucket, Waits
@@ -128,6 +129,7 @@ class Capturer:
             self.denied |= of_symbol - {q.contract.symbol for q in quotes if not _refused(q)}
             asked = [*denied, *(q.contract for q in refused)]
             delayed = {q.contract.conid: q for q in self._ask(asked, older, found)}
+            count("fallbacks", len(delayed))
             kept = [q for q in quotes if q.contract.conid not in delayed]
             # what was wanted is what the row says it asked for
             quotes = kept + [replace(q, requested_type=self.wanted) for q in delayed.values()]
@@ -163,6 +165,7 @@ class Capturer:
             self.bucket.slow_down()
             self.waits.pause(seconds)
         self.gateway.reconnect()
+        count("retries", len(left))
         return True
 
     def _fail_the_rest(self, contracts: Sequence[OptionContract], found: Captured) -> None:

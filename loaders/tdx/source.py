@@ -10,6 +10,8 @@ bars and ticks true in bars/, and each dataset has a module of its name in datas
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import time
+from functools import partial
 
 from loaders.engine.checks import newest_fingerprint
 from loaders.engine.load import Load
@@ -21,6 +23,9 @@ from loaders.tdx.request import check_request, missing_settings, resolve, when_b
 from loaders.tdx.schemas import REJECTED_ROW, TABLES
 from loaders.tdx.service.client import TdxClient
 from loaders.tdx.service.event_loop import EventLoop
+from loaders.trading_time import resting_since
+
+READY = time(16, 0)  # by then the service has all of a day
 
 
 @contextmanager
@@ -52,6 +57,7 @@ SOURCE = Source(
     open=opened,
     plan=plan,
     when_busy=when_busy,
+    rests_since=partial(resting_since, ready=READY),
     told_to_dbt=lambda settings: {
         "apply_inferred_actions": str(settings.tdx.apply_inferred_actions).lower()
     },

@@ -14,6 +14,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from loaders.engine.load import Load
@@ -27,6 +28,8 @@ from loaders.tq.plan import DATASETS, plan
 from loaders.tq.request import TICKS, check_request, lane, missing_settings, parts, when_busy
 from loaders.tq.schemas import REJECTED_ROW, TABLES
 from loaders.tq.service.harvest import Harvest
+from loaders.tq.trading_day import EVENING
+from loaders.trading_time import resting_since
 
 log = logging.getLogger(__name__)
 SLICE = 20  # keys in one package of rows
@@ -80,6 +83,7 @@ SOURCE = Source(
     lane=lane,
     when_busy=when_busy,
     parts=parts,
+    rests_since=partial(resting_since, ready=EVENING),
     due=due,
     facts=facts,
     told_to_dbt=lambda settings: {"tq_route": settings.tq.route},

@@ -6,7 +6,6 @@ rows are common to all market schemas: so each other one was built of them, and 
 What the models made of these slots stays (`keeps` of their meta); the change feed is told.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 
 import psycopg
 
+from loaders import runlog
 from loaders.errors import DataQualityError, PartialError, gravest
 from loaders.progress import Reporter
 from loaders.settings import Settings
@@ -30,8 +30,6 @@ from orchestration.archive.lock import archive_lock
 from orchestration.archive.views import View, find
 
 VIEW = "chain_intraday"
-# what commands write into the folder `logs` of the home, with the day in the name
-_LOGS = re.compile(r"^(?:error|run)-(\d{4})-?(\d{2})-?(\d{2})(?:T\d{6}Z)?\.(?:log|jsonl)$")
 
 
 @dataclass(frozen=True)
@@ -315,8 +313,8 @@ def _drop_logs(
         of_old = _OLD_LINES.format("select" if result.dry_run else "delete")
         result.log_lines = conn.execute(of_old.encode(), (last,)).rowcount
     for path in sorted((settings.home / "logs").glob("*-*")):
-        found = _LOGS.match(path.name)
-        if found is None or date(*map(int, found.groups())) >= last:
+        day = runlog.day_of(path.name)
+        if day is None or date.fromisoformat(day) >= last:
             continue
         try:
             size = _removed(path, result.dry_run)

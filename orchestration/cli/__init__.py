@@ -17,6 +17,7 @@ import typer
 
 from loaders.cli import shell
 from orchestration.cli import (
+    alerts,
     archive,
     build,
     inspect,
@@ -60,6 +61,7 @@ app.command("archive")(archive.archive_command)
 app.command("retention")(archive.retention_command)
 app.command("restore")(archive.restore_command)
 app.add_typer(schedule.app, name="schedule")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(warehouse.app, name="warehouse")
 app.add_typer(questdb.app, name="questdb")
 app.add_typer(manifest.app, name="manifest")

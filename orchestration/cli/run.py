@@ -1,6 +1,7 @@
 """`quotemill run` and `quotemill demo`."""
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
@@ -10,10 +11,10 @@ from loaders import sources
 from loaders.cli import shell
 from loaders.cli.load import attempt, configured_sources, execute
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
-from loaders.engine.request import LoadRequest
+from loaders.errors import SettingsError
 from loaders.settings import Settings, load_settings
 from orchestration import build as builds
-from orchestration import pipeline
+from orchestration import night
 from orchestration.cli import build
 from orchestration.pipeline import RunResult
 
@@ -22,13 +23,22 @@ def run_command(
     source: Annotated[
         str | None, typer.Argument(help="Only this source; all configured ones if absent.")
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this stage: calendar, load, build, qa, archive, alerts, report; repeat for more."
+        ),
+    ] = None,
     as_of: AsOf = None,
     verbose: Verbose = False,
     json: JsonFlag = False,
 ) -> None:
-    """Load what is new from every configured source, build what that touched, judge the result.
+    """Load what is new from every configured source, build what that touched, judge the result, archive
+    what is closed, tell what is wrong.
 
-    Running again is always safe. `quotemill schedule` has it run by itself.
+    On a day without a session it says "nothing to do" where nothing is behind. A stage that fails does not stop
+    what does not depend on it; the exit code is the gravest. Running again is always safe.
+    `quotemill schedule` has it run by itself.
 
     Example: quotemill run --json
     """
@@ -36,7 +46,7 @@ def run_command(
     shell.start_logs(settings, verbose)
     if source is not None:
         sources.find(source)
-    result = run_all(settings, as_of, source)
+    result = run_all(settings, as_of, source, only or ())
     if json:
         shell.print_json(result.as_json())
     raise typer.Exit(result.exit_code)
@@ -57,15 +67,26 @@ def demo_command(
     raise typer.Exit(demo.run(codes, days, run_all))
 
 
-def run_all(settings: Settings, as_of: str | None = None, source: str | None = None) -> RunResult:
-    """Run the pipeline with progress on stderr, for one source or for all that are configured."""
-    names = [source] if source else configured_sources(settings, "quotemill demo")
-    result = pipeline.run(
+def run_all(
+    settings: Settings,
+    as_of: str | None = None,
+    source: str | None = None,
+    only: Sequence[str] = (),
+) -> RunResult:
+    """Run the stages with progress on stderr, for one source or for all that are configured."""
+    try:
+        names = [source] if source else configured_sources(settings, "quotemill demo")
+    except SettingsError as error:
+        night.cannot_begin(settings, error)
+        raise
+    result = night.run(
         settings,
-        [LoadRequest(name) for name in names],
+        names,
         lambda request: attempt(request.source, partial(execute, settings, request, as_of=as_of)),
-        builds.stderr.line,
-        shell.parse_instant(as_of),
+        builds.stderr,
+        command=" ".join(["run", *([source] if source else [])]),
+        as_of=shell.parse_instant(as_of),
+        only=only,
     )
     for built in result.builds:
         build.summarise(built)
@@ -78,4 +99,7 @@ def run_all(settings: Settings, as_of: str | None = None, source: str | None = N
         print(f"error: {result.error}", file=sys.stderr)
         if result.hint:
             print(f"hint: {result.hint}", file=sys.stderr)
+    for stage in result.stages:
+        if stage.summary:
+            print(f"{stage.name}: {stage.summary}", file=sys.stderr)
     return result

@@ -35,7 +35,9 @@ def prepared(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathF
 @pytest.fixture
 def conn(prepared: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(prepared, autocommit=True) as connection:
-        connection.execute("truncate qa.findings, ops.seen_findings, ops.runs restart identity")
+        connection.execute(
+            "truncate qa.findings, ops.seen_findings, ops.judgements restart identity"
+        )
         yield connection
 
 
@@ -148,7 +150,7 @@ def test_a_failed_build_records_nothing(conn: psycopg.Connection) -> None:
     night(conn, ERROR)
     found(conn)
     with conn.transaction():
-        assert findings.judge(conn, "qa", record=False).run_id is None
+        assert findings.judge(conn, "qa", record=False).judgement_id is None
     assert night(conn, ERROR).new == {}
 
 
@@ -190,7 +192,7 @@ def test_what_no_run_has_judged_can_be_acknowledged_and_is_new_to_the_next_run(
 def test_a_warehouse_of_before_lists_all_as_new(conn: psycopg.Connection) -> None:
     found(conn, ERROR)
     with conn.transaction(force_rollback=True):
-        conn.execute("drop table ops.seen_findings; drop table ops.runs")
+        conn.execute("drop table ops.seen_findings; drop table ops.judgements")
         assert states(conn) == [("ohlc_order", "new")]
 
 

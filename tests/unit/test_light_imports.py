@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HEAVY = ("dlt", "dbt", "tqsdk", "ib_insync", "ib_async", "pandas", "pyarrow")
+HEAVY = ("dlt", "dbt", "tqsdk", "ib_insync", "ib_async", "pandas", "pyarrow", "apprise")
 
 
 def heavy_after(code: str) -> list[list[str]]:

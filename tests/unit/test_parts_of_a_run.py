@@ -17,7 +17,7 @@ from loaders.warehouse.postgres import WarehouseAway
 from orchestration import build, findings, pipeline
 from orchestration.build import BuildResult
 from orchestration.findings import Judgement
-from orchestration.pipeline import RunResult
+from orchestration.pipeline import STAGES, RunResult
 
 
 def loaded(
@@ -36,6 +36,7 @@ def did(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return SimpleNamespace(
             parts=lambda _, r, __: tuple(replace(r, mode=mode) for mode in modes),
             now=lambda _: None,
+            rests_since=lambda _: None,
         )
 
     def built(*_: object, **__: object) -> BuildResult | None:
@@ -54,12 +55,15 @@ def did(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return done
 
 
-def run(did: list[str], results: dict[str, LoadResult], *names: str) -> RunResult:
+def run(
+    did: list[str], results: dict[str, LoadResult], *names: str, only: tuple[str, ...] = STAGES
+) -> RunResult:
     def load(request: LoadRequest) -> LoadResult:
         did.append(f"{request.source} {request.mode}")
         return results.get(did[-1], loaded(request.source))
 
-    return pipeline.run(Settings(), [LoadRequest(name) for name in names], load, did.append)
+    requests = [LoadRequest(name) for name in names]
+    return pipeline.run(Settings(), requests, load, did.append, only=only)
 
 
 def test_tables_are_built_between_the_parts_and_findings_judged_once(did: list[str]) -> None:
@@ -108,7 +112,7 @@ def test_a_source_whose_parts_nobody_can_tell_keeps_no_other_from_its_load(
         raise SettingsError("universe.csv, line 3: weight 'x' is no number", hint="mend it")
 
     def found(name: str) -> Any:
-        return SimpleNamespace(parts=broken) if name == "broken" else find(name)
+        return SimpleNamespace(parts=broken, now=broken) if name == "broken" else find(name)
 
     monkeypatch.setattr(sources, "find", found)
     result = run(did, {}, "broken", "one")
@@ -164,3 +168,39 @@ def test_a_run_is_judged_by_the_clock_of_its_only_source(
     later = past + timedelta(hours=1)
     pipeline.run(Settings(), [LoadRequest("one")], lambda r: loaded(r.source), did.append, later)
     assert told[1:] == [(later.isoformat(),)]
+
+
+def test_stages_run_alone(did: list[str]) -> None:
+    run(did, {}, "two", only=("load",))
+    assert did == ["two first", "two second"]
+    for stages, done in (
+        (("build",), ["build"]),
+        (("qa",), ["judge"]),
+        (("build", "qa"), ["build", "judge"]),
+        (("archive", "alerts"), []),
+    ):
+        did.clear()
+        assert run(did, {}, "two", only=stages).exit_code == 0
+        assert did == done
+
+
+def test_a_source_that_rests_is_not_loaded_and_what_is_left_is_built(
+    did: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rests(_: Settings, request: LoadRequest, __: object) -> str | None:
+        return "no session today: nothing to do" if request.source == "one" else None
+
+    monkeypatch.setattr(pipeline, "nothing_to_do", rests)
+    result = run(did, {}, "one")
+    assert did == ["one: no session today: nothing to do", "build", "judge"]
+    assert [(load.status, load.is_resting) for load in result.loads] == [("not due", True)]
+    did.clear()
+    run(did, {}, "one", "two")
+    assert did[1:] == ["two first", "build", "two second", "build", "judge"]
+    did.clear()
+    monkeypatch.setattr(build, "build", lambda *_, **__: None)  # nothing is left of an earlier run
+    assert run(did, {}, "one").judgement is None
+    assert did == ["one: no session today: nothing to do"]
+    did.clear()
+    run(did, {}, "one", only=("load", "build", "qa"))  # whatever the calendar says
+    assert did == ["one first", "judge"]

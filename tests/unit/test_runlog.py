@@ -4,7 +4,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,40 @@ def test_a_line_says_when_how_bad_of_what_and_what(log: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     [line] = lines(log)
     at = datetime.fromisoformat(line.pop("at"))
+    assert line.pop("run") == runlog.run_id()
     assert abs((at - before).total_seconds()) < 60
     assert path.name == f"run-{at:%Y-%m-%d}.jsonl"
     assert line == {
         **{"level": "warning", "source": "ib", "job": 12, "event": "首 line\nof two"},
         "detail": {"at": str(before)},
     }
+
+
+def test_a_line_says_where_it_befell_and_what_began_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(runlog.RUN_ID, "20261121T093000-4f2a")
+    monkeypatch.setenv(runlog.SCHEDULE, "tdx_daily")
+    runlog.start(tmp_path)
+    runlog.write("info", "x", source="tdx", job=3, task=2, dataset="codes", code="c", attempt=4)
+    runlog.stop()
+    [line] = lines(tmp_path)
+    line.pop("at")
+    assert line == {
+        **{"level": "info", "run": "20261121T093000-4f2a", "schedule": "tdx_daily"},
+        **{"source": "tdx", "job": 3, "task": 2, "dataset": "codes", "code": "c", "attempt": 4},
+        "event": "x",
+    }
+
+
+def test_each_run_has_an_id_of_its_own_that_orders_as_they_begin(tmp_path: Path) -> None:
+    found = []
+    for _ in range(2):
+        runlog.start(tmp_path)
+        found.append(runlog.run_id())
+    runlog.stop()
+    assert found[0] != found[1]
+    assert found[0][:16] <= found[1][:16]
 
 
 def test_no_secret_is_written(log: Path) -> None:
@@ -119,8 +147,7 @@ def test_what_befell_a_source_is_no_fault_of_ours_and_has_its_name(log: Path) ->
 
 def test_secrets_within_objects_are_not_written(log: Path) -> None:
     runlog.write("error", "x", detail={"why": OSError("by very-secret"), "in": {"very-secret"}})
-    [path] = log.iterdir()
-    assert "very-secret" not in path.read_text()
+    assert "very-secret" not in "".join(path.read_text() for path in log.iterdir())
 
 
 def test_a_log_goes_on_once_it_can_be_written_again(
@@ -150,3 +177,60 @@ def test_a_log_that_cannot_be_written_is_told_once_and_stops_nobody(tmp_path: Pa
         runlog.write("info", "x")
     runlog.stop()
     assert [line.partition(" in ")[0] for line in said] == ["no log is kept"]
+
+
+def test_errors_of_a_day_are_once_more_in_a_file_of_their_own(log: Path) -> None:
+    for level in ("info", "warning", "error", "critical"):
+        runlog.write(level, level)
+    [path] = log.glob("errors-*.jsonl")
+    assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == [
+        *("error", "critical")
+    ]
+    assert len(lines(log)) == 4
+
+
+def test_a_file_that_has_grown_goes_on_under_a_number(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runlog, "LARGEST", 2_000)
+    for number in range(40):
+        runlog.write("info", f"{number} {'x' * 200}")
+    names = sorted(path.name for path in log.glob(runlog.FILES))
+    assert len(names) > 3
+    day = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert {runlog.day_of(name) for name in names} == {day}
+    assert len(lines(log)) == 40
+    assert all(path.stat().st_size < 3_000 for path in log.iterdir())
+
+
+def test_old_files_go_and_the_oldest_while_all_are_too_large(tmp_path: Path) -> None:
+    today = datetime.now(UTC)
+
+    def name(days: int, form: str = "run-{}.jsonl") -> str:
+        path = tmp_path / form.format(f"{today - timedelta(days=days):%Y-%m-%d}")
+        path.write_bytes(b"x" * 700_000)
+        return path.name
+
+    old = [name(11), name(11, "errors-{}.jsonl"), name(12, "run-{}.1.jsonl")]
+    kept = [name(1), name(2), name(9), name(9, "errors-{}.jsonl")]
+    (tmp_path / "dbt.log").write_text("not ours")
+    old_trace = tmp_path / "error-20200101T000000Z.log"
+    old_trace.write_text("a traceback")
+    runlog.start(tmp_path, days=10)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*kept, "dbt.log"}, old
+    runlog.start(tmp_path, days=10, megabytes=2)
+    runlog.stop()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {name(1), name(2), "dbt.log"}
+
+
+def test_the_addresses_of_channels_and_their_tokens_are_secrets(tmp_path: Path) -> None:
+    url = "slack://T0ABCDEF1/B0ABCDEF2/abcdefghijklmnop/alerts"
+    told = {"urls": [url], "ping_url": "https://ping.example/uuid-4f2a-1111"}
+    settings = load_settings({}, cwd=tmp_path, alerts=told)
+    found = runlog.secrets_of(settings)
+    assert {url, "T0ABCDEF1", "B0ABCDEF2", "abcdefghijklmnop", "uuid-4f2a-1111"} <= found
+    assert not {"alerts", "slack", "ping.example"} & found
+    for shown in (repr(settings), str(settings.alerts), settings.model_dump_json()):
+        assert "abcdefghijklmnop" not in shown

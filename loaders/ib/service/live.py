@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from loaders.counts import count
 from loaders.errors import SettingsError
 from loaders.ib.errors import ClientIdInUse, GatewayGone
 from loaders.ib.service import capture, discovery
@@ -136,6 +137,7 @@ class LiveGateway:
             except GatewayGone:
                 if wait is None or not self._pause(wait):
                     raise
+                count("retries")
         raise AssertionError("the last try raises")
 
     async def _connect(self) -> "Connection":

@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from loaders.counts import count
 from loaders.engine.outcome import Stopped
 from loaders.tq.errors import TqAnswerError, TqPermissionError, TqTransport, UnknownSymbol
 from loaders.tq.service import answers
@@ -208,6 +209,7 @@ class Harvest:
 
     def _pause(self, failed: int, error: TqTransport) -> None:
         self._report(f"{error}; asked again")
+        count("retries")
         until = time.monotonic() + self._settings.backoff * 2 ** (failed - 1)
         while time.monotonic() < until:
             if self._stop():

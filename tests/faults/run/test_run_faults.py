@@ -28,7 +28,7 @@ def test_a_warehouse_that_restarts_while_findings_are_judged_costs_nothing(
     monkeypatch.setattr(findings, "judge", cut_off)
     result = run(market_bench)
     assert (result.exit_code, len(cut)) == (0, 1)
-    assert market_bench.rows("select count(*) from ops.runs") == [(2,)]
+    assert market_bench.rows("select count(*) from ops.judgements") == [(2,)]
 
 
 def test_a_build_that_is_kept_out_is_in_the_result_beside_the_loads(market_bench: Bench) -> None:

@@ -17,9 +17,9 @@ from loaders.warehouse.embedded import binaries
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from tests.homes import new_home
+from tests.planted import AWKWARD_PASSWORD
 
 OpenAt = Callable[..., Warehouse]
-AWKWARD_PASSWORD = "p@ss:/w'd\"\\ {{x}}%41#?&"
 
 
 def settings_for(home: Path, **environ: str) -> Settings:

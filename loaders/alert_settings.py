@@ -1,0 +1,56 @@
+"""Section `alerts` of the settings."""
+
+from typing import Any
+
+from pydantic import Field, SecretStr, field_validator
+
+from loaders.section import Section
+
+
+class AlertSettings(Section):
+    """Whom to tell, and what. Addresses hold tokens: they are secrets as a whole."""
+
+    urls: list[SecretStr] = Field(
+        [],
+        description="channels by apprise's addresses, slack://…, mailtos://…, dingtalk://…; in a variable "
+        "separated by blanks",
+    )
+    ping_url: SecretStr | None = Field(
+        None,
+        description="a dead man's switch: asked for at the end of each run that has told all it had to tell",
+    )
+    disk_percent: float = Field(
+        80.0, gt=0, le=100, description="a disk that is used more than this is told"
+    )
+    repeat_after: float | None = Field(
+        None, gt=0, description="hours after which what goes on is told again; empty: never"
+    )
+    timeout: float = Field(10.0, gt=0, description="longest wait for an answer of `ping_url`")
+
+    @field_validator("urls", mode="before")
+    @classmethod
+    def _blank_list(cls, value: Any) -> Any:
+        # an address may have commas of its own
+        return value.split() if isinstance(value, str) else value
+
+    @field_validator("urls")
+    @classmethod
+    def _addresses(cls, value: list[SecretStr]) -> list[SecretStr]:
+        for number, url in enumerate(value, 1):
+            if "://" not in url.get_secret_value():
+                raise ValueError(f"number {number} is no address: one has a form like slack://…")
+        return value
+
+    @field_validator("ping_url")
+    @classmethod
+    def _http(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if not value.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value
+
+    @field_validator("repeat_after", mode="before")
+    @classmethod
+    def _none_if_empty(cls, value: Any) -> Any:
+        return None if value == "" else value

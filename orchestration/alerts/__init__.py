@@ -1,0 +1,7 @@
+"""Telling people what is wrong, once: what was looked at and what of it is wrong (causes), what they were told of
+it (book), and how it reaches them (channels). `look` is all of it.
+"""
+
+from orchestration.alerts.look import Looked, look
+
+__all__ = ["Looked", "look"]

@@ -1,0 +1,263 @@
+"""What may be wrong, looked at: the stages of a run, this machine, and what the warehouse remembers.
+
+A cause has a name of its kind and what it is about: load:tdx, job:tdx_daily. docs/how-to/alerts.md has all of them.
+"""
+
+import shutil
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from loaders import trading_time
+from loaders.engine.load import LoadResult
+from loaders.errors import LockHeldError, gravest
+from loaders.settings import Settings
+from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.postgres import Warehouse
+from orchestration import runs
+from orchestration.alerts.book import Cause, Verdicts
+from orchestration.findings import Judgement
+from orchestration.pipeline import RunResult
+
+HORIZON = timedelta(
+    days=60
+)  # days that the announced holidays must reach, as `quotemill doctor` has it
+REMEMBERED = timedelta(
+    days=35
+)  # how long a job that does not run any more is judged by its last run
+LATE = timedelta(hours=1)  # a start that is this far back was not made: nobody runs the schedule
+STEADY = 2.0  # points of percent below which a disk that was too full has room again
+_LONGEST = 500  # characters of an error that are told
+_HELD = LockHeldError.exit_code
+
+
+def of_run(result: RunResult, settings: Settings) -> dict[str, Cause | None]:
+    """What the stages of a run tell. A lock that is held is told where it is so twice in a row."""
+    found: dict[str, Cause | None] = {}
+    for source in dict.fromkeys(load.source for load in result.loads):
+        own = [x for x in result.loads if x.source == source and not x.is_idle]
+        if not own or any(load.status == "cancelled" for load in own):
+            continue
+        code = gravest(load.exit_code for load in own)
+        lock, name = f"lock:{source}", f"load:{source}"
+        found[lock] = _locked(f"the load of {source}") if code == _HELD else None
+        if code != _HELD:
+            found[name] = _failed(f"load of {source}", code, _why(own, code)) if code else None
+    if result.error is not None:
+        held = result.error_code == _HELD
+        found["lock:build"] = _locked("the build") if held else None
+        if not held:
+            found["build"] = _failed("build", result.error_code, result.error)
+    elif result.builds:
+        last = result.builds[-1]
+        found["lock:build"] = None
+        found["build"] = None
+        if last.exit_code:
+            text = f"build {last.build_id} failed: {last.failures}"[:_LONGEST]
+            found["build"] = Cause("error", text, "quotemill status", str(last.exit_code))
+    if result.judgement is not None:
+        found |= _of_findings(result.judgement, settings.finding_limit)
+    return found | _of_stages(result)
+
+
+def _of_stages(result: RunResult) -> dict[str, Cause | None]:
+    found: dict[str, Cause | None] = {}
+    for stage in result.stages:
+        if stage.name in ("archive", "report") and stage.exit_code != _HELD:
+            is_well = stage.exit_code == 0
+            found[stage.name] = (
+                None if is_well else _failed(stage.name, stage.exit_code, stage.error or "")
+            )
+    return found
+
+
+def _why(loads: list[LoadResult], code: int) -> str:
+    for load in loads:
+        if load.exit_code == code and load.error:
+            return f"{load.error} ({load.hint})" if load.hint else load.error
+    failed = sum(len(task.failures) for load in loads for task in load.tasks)
+    keys = sum(len(task.keys) for load in loads for task in load.tasks)
+    return f"{failed:,} of {keys:,} keys failed; `loaders retry` loads them"
+
+
+def _failed(what: str, code: int, why: str) -> Cause:
+    text = f"{what} failed (exit code {code}): {why}"[:_LONGEST]
+    return Cause("error", text, "quotemill status", str(code))
+
+
+def _locked(what: str) -> Cause:
+    text = f"{what} found another one at work, twice in a row: does that one hang?"
+    return Cause("warning", text, "loaders status", patience=2)
+
+
+def _of_findings(judged: Judgement, limit: int) -> dict[str, Cause | None]:
+    """New errors are told once; that they are over, when no error is left that nobody acknowledged."""
+    if judged.ringing > limit:
+        text = f"{judged.ringing:,} new findings of severity error; in all: {judged}"
+        state = f"judgement {judged.judgement_id}"
+        return {"qa": Cause("error", text, "quotemill findings --new", state)}
+    standing = judged.counts.get("error", 0) - judged.acknowledged.get("error", 0)
+    return {} if standing > limit else {"qa": None}
+
+
+def of_machine(settings: Settings, ready: list[str], now: datetime) -> dict[str, Cause | None]:
+    """Disk and announced holidays; `ready` are the configured sources."""
+    found: dict[str, Cause | None] = {}
+    place = settings.home
+    while not place.exists():
+        place = place.parent
+    usage = shutil.disk_usage(place)
+    used = 100 * usage.used / (usage.used + usage.free)  # as df counts it
+    limit = settings.alerts.disk_percent
+    if used > limit:
+        text = (
+            f"the disk of {place} is used to {used:.0f} %: {usage.free / 2**30:,.1f} GiB are free"
+        )
+        found["disk"] = Cause("error", text, "quotemill doctor")
+    elif used <= limit - STEADY:
+        found["disk"] = None
+    if {"tdx", "tq"} & set(ready):
+        end = trading_time.horizon()
+        text = f"the announced holidays of China's exchanges reach {end}"
+        text += ": pip install --upgrade pandas-market-calendars"
+        is_near = end - now.date() < HORIZON
+        found["calendar"] = Cause("warning", text, "quotemill doctor") if is_near else None
+    return found
+
+
+def of_warehouse(
+    conn: psycopg.Connection,
+    warehouse: Warehouse,
+    settings: Settings,
+    run_id: str | None,
+    now: datetime,
+) -> Verdicts:
+    """What the warehouse remembers: jobs, self-tests, delayed data. `run_id` is the run that looks."""
+    return {
+        **_of_schedules(conn, now),
+        **_of_jobs(conn, run_id, now),  # of one that was killed it knows more
+        **_of_selftests(conn, settings),
+        **_of_delayed(conn, warehouse.inner_schema("qa")),
+    }
+
+
+def _of_jobs(
+    conn: psycopg.Connection, run_id: str | None, now: datetime
+) -> dict[str, Cause | None]:
+    """The last run of each scheduled job, or command: one that was killed, and what failed and tells nobody
+    itself, as `quotemill run` does."""
+    query = f"""
+        select distinct on (coalesce(r.schedule, r.command))
+            coalesce(r.schedule, r.command) as name, r.command, r.started_at, r.exit_code, r.error,
+            {runs.STATUS} as status
+        from ops.runs as r
+        where r.started_at >= %(since)s and r.run_id is distinct from %(run_id)s
+            and {runs.STATUS} <> 'running'
+        order by coalesce(r.schedule, r.command), r.started_at desc
+    """
+    with conn.cursor(row_factory=dict_row) as cur:
+        rows = cur.execute(query.encode(), {"since": now - REMEMBERED, "run_id": run_id}).fetchall()
+    return {f"job:{row['name']}": cause for row in rows for cause in _of_job(row)}
+
+
+def _of_job(row: Mapping[str, Any]) -> list[Cause | None]:
+    """Empty where its end says nothing: it was stopped, or found another one at work."""
+    code, begun = row["exit_code"], f"{row['started_at']:%Y-%m-%d %H:%M} UTC"
+    if row["status"] == "interrupted":
+        text = f"`{row['command']}` of {begun} was cut short: killed, or its machine stopped"
+        return [Cause("error", text, "quotemill status")]
+    if code in (_HELD, runs.INTERRUPTED):
+        return []
+    tells_itself = row["command"].split()[0] == "run" and 0 < code < _HELD
+    if code == 0 or tells_itself:
+        return [None]
+    why = f": {row['error']}" if row["error"] else ""
+    text = f"`{row['command']}` of {begun} failed (exit code {code}){why}"[:_LONGEST]
+    return [Cause("error", text, "quotemill status")]
+
+
+def _of_schedules(conn: psycopg.Connection, now: datetime) -> dict[str, Cause | None]:
+    """Scheduled jobs: what failed and tells nobody itself, and what should have begun and did not."""
+    if not has_relation(conn, "ops.schedules"):
+        return {}
+    with conn.cursor(row_factory=dict_row) as cur:
+        rows = cur.execute(
+            """
+            select s.name, s.kind, s.last_run_at, s.last_exit_code, s.missed_at, s.next_run_at, coalesce((
+                select r.exit_code = %s from ops.runs as r where r.schedule = s.name
+                order by r.started_at desc limit 1
+            ), false) as was_stopped
+            from ops.schedules as s where s.is_enabled
+            """,
+            (runs.INTERRUPTED,),
+        ).fetchall()
+    found: dict[str, Cause | None] = {}
+    for row in rows:
+        name, code, last = row["name"], row["last_exit_code"], row["last_run_at"]
+        late = [at for at in (row["missed_at"], _overdue(row["next_run_at"], now)) if at]
+        is_missed = bool(late) and (last is None or last < max(late))
+        found[f"missed:{name}"] = None
+        if is_missed:
+            text = f"the scheduled job {name} should have begun at {max(late):%Y-%m-%d %H:%M} UTC"
+            found[f"missed:{name}"] = Cause("error", text, "quotemill schedule list")
+        if code is not None and code not in (_HELD, runs.INTERRUPTED):
+            # what was stopped, by its deadline say, came to no look of its own
+            tells_itself = row["kind"] == "run" and code < _HELD and not row["was_stopped"]
+            text = (
+                f"the scheduled job {name} of {last:%Y-%m-%d %H:%M} UTC failed (exit code {code})"
+            )
+            is_bad = code and not tells_itself
+            found[f"job:{name}"] = (
+                Cause("error", text, "quotemill schedule list") if is_bad else None
+            )
+    return found
+
+
+def _overdue(at: datetime | None, now: datetime) -> datetime | None:
+    return at if at is not None and at < now - LATE else None
+
+
+def _of_selftests(conn: psycopg.Connection, settings: Settings) -> dict[str, Cause | None]:
+    rows = conn.execute(
+        """
+        select distinct on (r.source) r.source, r.status, r.failed, r.total, r.started_at, (
+            select string_agg(l.no::text, ' ' order by l.no) from ops.testing_logs as l
+            where l.run_id = r.run_id and l.status = 'failed'
+        )
+        from ops.testing_runs as r where r.kind = 'selftest' order by r.source, r.run_id desc
+        """
+    ).fetchall()
+    found: dict[str, Cause | None] = {}
+    for source, status, failed, total, at, numbers in rows:
+        name = f"selftest:{source}"
+        found[name] = None
+        if status != "passed":
+            text = (
+                f"self-test of {source}, {at:%Y-%m-%d %H:%M} UTC: {failed} of {total} checks failed"
+            )
+            text += f" ({numbers})" if numbers else ""
+            report = settings.home / "selftest" / f"{source}_api_failure_report.md"
+            command = f"loaders selftest {source} --verbose"
+            found[name] = Cause("error", text, command, numbers or status, attachment=report)
+    return found
+
+
+def _of_delayed(conn: psycopg.Connection, qa: str) -> dict[str, Cause | None]:
+    """Of the newest session whose delayed rows were judged."""
+    if not has_relation(conn, f"{qa}.qa_option_day"):
+        return {}
+    row = conn.execute(
+        f"select trade_date, string_agg(symbol, ' ' order by symbol) filter (where delayed_verdict = 'fail') "
+        f"from {qa}.qa_option_day where trade_date = (select max(trade_date) from {qa}.qa_option_day "
+        "where delayed_verdict <> 'pending') group by trade_date".encode()
+    ).fetchone()
+    if row is None:
+        return {}
+    day, symbols = row
+    if symbols is None:
+        return {"delayed:ib": None}
+    text = f"the gateway served delayed quotes on {day}: {symbols}"[:_LONGEST]
+    return {"delayed:ib": Cause("error", text, f"quotemill selfcheck ib --date {day}")}

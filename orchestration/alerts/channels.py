@@ -1,0 +1,107 @@
+"""How a message reaches people: channels by apprise, and the dead man's switch.
+
+Their addresses hold tokens. apprise and the HTTP client log addresses, so their loggers are silent here, and what
+they say of a failure is read for the status of the answer alone.
+"""
+
+import contextlib
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from pydantic import SecretStr
+
+from loaders.errors import SettingsError
+from loaders.settings import Settings
+
+_LOGGERS = ("apprise", "urllib3", "requests", "requests_oauthlib", "httpx", "httpcore")
+_STATUS = re.compile(r"error[=:]\s*(\d{3})")
+
+
+@dataclass(frozen=True)
+class Channel:
+    """`name` is its place in the settings and the kind of it: `1 slack`. No name, repr or error has its address."""
+
+    name: str
+    url: SecretStr
+
+    def send(self, title: str, body: str, *, is_bad: bool, attachment: Path | None = None) -> str:
+        """Tell it; empty if it was taken, else why not, without the address."""
+        with _silence() as heard:
+            import apprise
+
+            told = apprise.Apprise()
+            if not told.add(self.url.get_secret_value()):
+                return "apprise knows no such address, or it lacks a part"
+            files = [str(attachment)] if attachment is not None and attachment.is_file() else None
+            kind = apprise.NotifyType.FAILURE if is_bad else apprise.NotifyType.SUCCESS
+            try:
+                if told.notify(body=body, title=title, notify_type=kind, attach=files):
+                    return ""
+            except Exception as error:  # of a plugin; its text may have the address
+                return type(error).__name__
+        status = next((m.group(1) for line in heard if (m := _STATUS.search(line))), None)
+        return f"it answered {status}" if status else "it cannot be reached, or refused the message"
+
+
+def of(settings: Settings) -> list[Channel]:
+    """The channels of the settings."""
+    return [
+        Channel(f"{number} {url.get_secret_value().partition('://')[0].lower()}", url)
+        for number, url in enumerate(settings.alerts.urls, 1)
+    ]
+
+
+def ping(settings: Settings) -> str:
+    """Ask for the address of the dead man's switch; empty if that went well or there is none, else why not."""
+    url = settings.alerts.ping_url
+    if url is None:
+        return ""
+    with _silence():
+        try:
+            answer = httpx.get(
+                url.get_secret_value(), timeout=settings.alerts.timeout, follow_redirects=True
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as error:  # their texts may have the address
+            return f"it cannot be reached ({type(error).__name__})"
+    return "" if answer.is_success else f"it answered {answer.status_code}"
+
+
+def require(settings: Settings) -> Sequence[Channel]:
+    """The channels. Raises SettingsError where there is none."""
+    found = of(settings)
+    if not found:
+        raise SettingsError(
+            "no channel is configured: alerts.urls is empty",
+            hint='quotemill.toml: [alerts] urls = ["slack://…"]; docs/how-to/alerts.md lists forms',
+        )
+    return found
+
+
+class _Heard(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[list[str]]:
+    """What the clients log meanwhile goes to the list and nowhere else."""
+    heard = _Heard()
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    kept = [(log.handlers, log.propagate, log.level) for log in loggers]
+    for log in loggers:
+        log.handlers, log.propagate = [heard], False
+        log.setLevel(logging.WARNING)
+    try:
+        yield heard.lines
+    finally:
+        for log, (handlers, propagate, level) in zip(loggers, kept, strict=True):
+            log.handlers, log.propagate = handlers, propagate
+            log.setLevel(level)

@@ -1,0 +1,144 @@
+"""One look at what may be wrong: what is new is told, what is over is told, what goes on is not.
+
+While the warehouse is away, that is the one cause, and the book is a file of the home, which the next look that
+reaches the warehouse takes over.
+"""
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+
+from loaders import runlog, sources
+from loaders.errors import QuotemillError, SettingsError
+from loaders.settings import Settings
+from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.postgres import Warehouse, find_warehouse
+from orchestration.alerts import book, causes, channels
+from orchestration.alerts.book import Cause, Entry, Message, Verdicts
+
+WAREHOUSE = "warehouse"
+_LOCK = "quotemill:alerts"  # one look at a time: two would tell the same
+_TIMES = ("first_at", "last_at", "told_at", "recovered_at", "recovery_told_at")
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a look did: causes that are open now, messages that all channels took, and those that some did not."""
+
+    open: tuple[str, ...]
+    told: int
+    untold: int
+
+
+def look(
+    settings: Settings,
+    verdicts: Verdicts,
+    *,
+    run_id: str | None = None,
+    now: datetime | None = None,
+) -> Looked:
+    """Look at machine and warehouse beside the `verdicts` of a run, bring the book up to it, and tell.
+
+    What a channel does not take is in the log, and is tried again by the next look.
+    """
+    now = now or datetime.now(UTC)
+    ready, _ = sources.configured(settings)
+    of_machine = causes.of_machine(settings, ready, now)
+    file = settings.home / "alerts.json"
+    try:
+        warehouse = find_warehouse(settings)
+        if warehouse is None:  # the run could not make one
+            return _told(settings, _of_file(file), file, {**of_machine, **verdicts}, now)
+        with _turn(warehouse) as conn:
+            kept = _of_file(file)
+            entries = book.read(conn) | kept
+            found = causes.of_warehouse(conn, warehouse, settings, run_id, now)
+            all_of = {WAREHOUSE: None, **of_machine, **found, **verdicts}
+            looked = _tell(settings, entries, all_of, now)
+            book.write(conn, entries.values())
+            if kept:
+                file.unlink(missing_ok=True)
+            return looked
+    except (QuotemillError, psycopg.Error) as error:
+        disk = of_machine.get("disk")  # it may be why
+        text = str(error).strip() + (f"; {disk.message}" if disk else "")
+        away = Cause("error", text, "quotemill doctor")
+        return _told(settings, _of_file(file), file, {WAREHOUSE: away}, now)
+
+
+def _told(
+    settings: Settings, entries: dict[str, Entry], file: Path, verdicts: Verdicts, now: datetime
+) -> Looked:
+    """Tell from the book in a file. Where nobody is to be told no home is made for it."""
+    looked = _tell(settings, entries, verdicts, now)
+    if settings.alerts.urls:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(f".{os.getpid()}")
+        shown = [asdict(entry) for entry in entries.values()]
+        part.write_text(json.dumps(shown, default=str, indent=1), "utf-8")
+        part.replace(file)
+    return looked
+
+
+def _of_file(file: Path) -> dict[str, Entry]:
+    """The book in a file; empty where there is none, or it is damaged: better told twice than not at all."""
+    try:
+        rows = json.loads(file.read_text("utf-8"))
+        for row in rows:
+            row |= {n: row[n] and datetime.fromisoformat(row[n]) for n in _TIMES}
+        return {row["cause"]: Entry(**row) for row in rows}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+
+
+@contextlib.contextmanager
+def _turn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
+    with contextlib.closing(
+        warehouse.connect(autocommit=True, application_name="quotemill alerts")
+    ) as conn:
+        if not has_relation(conn, "ops.alerts"):
+            raise SettingsError("the warehouse is of an older version", hint="quotemill run")
+        conn.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (_LOCK,))
+        yield conn
+
+
+def _tell(
+    settings: Settings, entries: dict[str, Entry], verdicts: Verdicts, now: datetime
+) -> Looked:
+    hours = settings.alerts.repeat_after
+    messages = book.judge(entries, verdicts, now, timedelta(hours=hours) if hours else None)
+    everyone = channels.of(settings)
+    taken = [_send(message, everyone, now) for message in messages if everyone]
+    still_open = tuple(name for name, entry in entries.items() if entry.is_open)
+    return Looked(still_open, sum(taken), len(taken) - sum(taken))
+
+
+def _send(message: Message, everyone: Sequence[channels.Channel], now: datetime) -> bool:
+    """Tell the channels that have not taken it; True once all have."""
+    entry = message.entry
+    what = f"over: {entry.cause}" if message.is_recovery else f"{entry.severity}: {entry.cause}"
+    for channel in everyone:
+        if channel.name in entry.channels:
+            continue
+        why = channel.send(
+            f"quotemill on {socket.gethostname()}, {what}",
+            runlog.scrub(message.text()),
+            is_bad=not message.is_recovery,
+            attachment=message.attachment,
+        )
+        if why:
+            text = f"alert {entry.cause} did not reach channel {channel.name}: {why}"
+            runlog.write("warning", text, detail={"next": "the next run tries again"})
+        else:
+            entry.channels.append(channel.name)
+            runlog.write("info", f"alert {what} was told to channel {channel.name}")
+    names = [channel.name for channel in everyone]
+    message.settle(names, now)
+    return set(names) <= set(entry.channels)

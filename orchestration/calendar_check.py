@@ -1,0 +1,59 @@
+"""Is there anything to load? Not on a day without a session, once the last one before it was loaded whole."""
+
+import json
+from datetime import datetime
+
+import psycopg
+
+from loaders import sources
+from loaders.engine.request import LoadRequest
+from loaders.errors import QuotemillError
+from loaders.settings import Settings
+from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.postgres import find_warehouse
+
+# all that the parts of a run are asked for, after that instant, by a job or its retry
+_LOADED = """
+    select exists (
+        select 1 from ops.ingestion_jobs
+        where source = %(source)s and status = 'succeeded' and as_of >= %(since)s
+            and parameters @> %(asked)s::jsonb
+    )
+"""
+
+
+def nothing_to_do(settings: Settings, request: LoadRequest, as_of: datetime | None) -> str | None:
+    """Why a load of the request would find nothing at a moment (None: now); None where it might.
+
+    What nobody can tell is left to the load.
+    """
+    source = sources.find(request.source)
+    try:
+        now = as_of or source.now(settings)
+        since = source.rests_since(now)
+        warehouse = find_warehouse(settings) if since is not None else None
+        if since is None or warehouse is None:
+            return None
+        parts = source.parts(settings, request, as_of)
+
+        def is_whole(conn: psycopg.Connection) -> bool:
+            return has_relation(conn, "ops.ingestion_jobs") and all(
+                _was_loaded(conn, part, since) for part in parts
+            )
+
+        if not warehouse.ask(is_whole, patient=False) or source.due(settings, warehouse):
+            return None
+    except QuotemillError:
+        return None
+    return f"no session today, and that of {since:%Y-%m-%d} was loaded whole: nothing to do"
+
+
+def _was_loaded(conn: psycopg.Connection, part: LoadRequest, since: datetime) -> bool:
+    asked = {
+        name: value
+        for name, value in part.parameters().items()
+        if name in ("mode", "datasets", "keys", "since", "until", "options")
+    }
+    values = {"source": part.source, "since": since, "asked": json.dumps(asked)}
+    [(found,)] = conn.execute(_LOADED, values)
+    return bool(found)

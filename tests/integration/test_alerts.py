@@ -1,0 +1,289 @@
+"""Alerts reach a channel over HTTP, once, without their address ever being seen."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders import runlog
+from loaders.engine.load import LoadResult
+from loaders.errors import UpstreamError
+from loaders.settings import Settings, load_settings
+from loaders.tdx.schemas import TABLES
+from loaders.warehouse.migrate import prepare
+from loaders.warehouse.postgres import Warehouse
+from orchestration import alerts, night, runs
+from orchestration.alerts import book, causes, channels
+from orchestration.findings import Judgement
+from orchestration.pipeline import RunResult
+from tests.planted import SECRETS
+
+TOKEN = SECRETS[0]  # in the address of the channel
+NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
+
+
+@dataclass
+class Hook:
+    """A webhook on this machine: what it was sent, and the status that it answers."""
+
+    url: str = ""
+    status: int = 200
+    heard: list[dict[str, Any]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+
+    @property
+    def titles(self) -> list[str]:
+        return [message["title"].partition(", ")[2] for message in self.heard]
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    made = Hook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            made.paths.append(self.path)
+            if made.status == 200:
+                made.heard.append(json.loads(body))
+            self.send_response(made.status)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            made.paths.append(self.path)
+            self.send_response(made.status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    made.url = f"127.0.0.1:{server.server_port}"
+    yield made
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def settings(filled_database: Callable[..., str], hook: Hook, tmp_path: Path) -> Iterator[Settings]:
+    """A warehouse without a row, and a channel; the disk is never too full."""
+
+    def fill(url: str) -> None:
+        prepare(Warehouse(url, "test", False, "market", None, "w", tmp_path), TABLES)
+
+    made = settings_of(filled_database("prepared", fill), hook, tmp_path)
+    runlog.start(tmp_path / "logs", runlog.secrets_of(made))
+    yield made
+    runlog.stop()
+
+
+def settings_of(url: str, hook: Hook, home: Path) -> Settings:
+    environ = {"QUOTEMILL_WAREHOUSE_URL": url, "QUOTEMILL_HOME": str(home)}
+    told = {
+        "urls": [f"json://user:{TOKEN}@{hook.url}/{TOKEN}"],
+        "ping_url": f"http://{hook.url}/ping/{TOKEN}",
+        "disk_percent": 100,
+    }
+    return load_settings(environ, cwd=home, alerts=told)
+
+
+def load(code: int, error: str | None = None) -> RunResult:
+    status = "failed" if code else "succeeded"
+    return RunResult((LoadResult(1, "tdx", status, code, (), (), error, "start it", 0.1),), code)
+
+
+def look(settings: Settings, result: RunResult) -> alerts.Looked:
+    return alerts.look(settings, causes.of_run(result, settings), now=NOW)
+
+
+def lines(home: Path) -> str:
+    return "".join(path.read_text() for path in (home / "logs").iterdir())
+
+
+def test_a_failure_is_told_once_and_its_end_once(settings: Settings, hook: Hook) -> None:
+    down = load(4, "nobody answers")
+    assert look(settings, down) == alerts.Looked(("load:tdx",), 1, 0)
+    [message] = hook.heard
+    assert hook.titles == ["error: load:tdx"]
+    assert "nobody answers (start it)" in message["message"]
+    assert message["message"].endswith("More: quotemill status")
+    assert look(settings, down) == alerts.Looked(("load:tdx",), 0, 0)
+    assert look(settings, load(0)) == alerts.Looked((), 1, 0)
+    assert look(settings, load(0)) == alerts.Looked((), 0, 0)
+    assert hook.titles == ["error: load:tdx", "over: load:tdx"]
+
+
+def test_a_channel_that_is_down_is_in_the_log_and_tried_again(
+    settings: Settings, hook: Hook
+) -> None:
+    hook.status = 503
+    assert look(settings, load(4, "nobody answers")) == alerts.Looked(("load:tdx",), 0, 1)
+    assert "did not reach channel 1 json: it answered 503" in lines(settings.home)
+    hook.status = 200
+    assert look(settings, load(4, "nobody answers")).told == 1
+    assert hook.titles == ["error: load:tdx"]
+
+
+def test_nothing_shows_the_address_of_a_channel(
+    settings: Settings, hook: Hook, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    hook.status = 503
+    look(settings, load(4, f"no token: {TOKEN}"))
+    [channel] = channels.of(settings)
+    for shown in (caplog.text, lines(settings.home), repr(channel), repr(settings)):
+        assert TOKEN not in shown
+    hook.status = 200
+    look(settings, load(4, f"no token: {TOKEN}"))
+    assert TOKEN not in json.dumps(hook.heard)
+    assert any(TOKEN in path for path in hook.paths)  # it was in use
+    assert (
+        channels.Channel("1 x", settings.alerts.urls[0].__class__("nosuch://a"))
+        .send("t", "b", is_bad=True)
+        .startswith("apprise knows no such")
+    )
+
+
+def test_a_warehouse_that_is_away_is_one_cause_which_the_next_look_takes_over(
+    settings: Settings, hook: Hook, tmp_path: Path
+) -> None:
+    assert look(settings, load(4, "nobody answers")).told == 1
+    gone = settings_of(f"postgresql://u@127.0.0.1:9/d?host={tmp_path}", hook, tmp_path)
+    assert look(gone, load(4, "the warehouse cannot be reached")).open == ("warehouse",)
+    assert look(gone, load(4, "the warehouse cannot be reached")).told == 0
+    assert (tmp_path / "alerts.json").is_file()
+    assert set(look(settings, load(4, "nobody answers")).open) == {"load:tdx"}
+    assert not (tmp_path / "alerts.json").exists()
+    assert hook.titles == ["error: load:tdx", "error: warehouse", "over: warehouse"]
+
+
+def test_jobs_that_were_killed_or_failed_are_told_by_the_next_look(
+    settings: Settings, hook: Hook
+) -> None:
+    with runs.recorded(settings, "backup", run_id="a", schedule="weekly_backup") as run:
+        run.end(1, "no room")
+    with runs.recorded(settings, "run tdx", run_id="b", schedule="tdx_daily") as run:
+        run.end(4, "its own look has told it")
+    with runs.recorded(settings, "run ib", run_id="c", schedule="ib_daily") as run:
+        run.end(0)
+    assert settings.warehouse_url is not None
+    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+        conn.execute("update ops.runs set finished_at = null where run_id = 'c'")
+    now = datetime.now(UTC)
+    assert set(alerts.look(settings, {}, now=now).open) == {"job:weekly_backup", "job:ib_daily"}
+    told = " ".join(message["message"] for message in hook.heard)
+    assert "`backup`" in told
+    assert "no room" in told
+    assert "was cut short" in told
+    for name, command in (("weekly_backup", "backup"), ("ib_daily", "run ib")):
+        with runs.recorded(settings, command, run_id=f"later {name}", schedule=name) as run:
+            run.end(0)
+    assert alerts.look(settings, {}, now=now) == alerts.Looked((), 2, 0)
+
+
+def test_a_self_test_that_failed_brings_its_report(settings: Settings, hook: Hook) -> None:
+    report = settings.home / "selftest" / "tdx_api_failure_report.md"
+    report.parent.mkdir()
+    report.write_text("# Check 24 failed\n")
+    assert settings.warehouse_url is not None
+    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+        conn.execute(
+            "insert into ops.testing_runs (source, kind, started_at, status, total, passed, failed, "
+            "skipped) values ('tdx', 'selftest', now(), 'failed', 31, 30, 1, 0)"
+        )
+        conn.execute(
+            "insert into ops.testing_logs (run_id, no, name, status) "
+            "values (1, 24, 'count', 'failed')"
+        )
+    alerts.look(settings, {}, now=NOW)
+    [message] = hook.heard
+    assert "1 of 31 checks failed (24)" in message["message"]
+    assert [a["filename"] for a in message["attachments"]] == ["tdx_api_failure_report.md"]
+
+
+def test_findings_ring_once_and_are_over_when_no_error_stands(settings: Settings) -> None:
+    def judged(ringing: int, standing: int) -> dict[str, Any]:
+        found = Judgement({"error": standing}, {}, {}, 7, ringing)
+        return causes.of_run(RunResult((), 0, judgement=found), settings)
+
+    assert judged(2, 5)["qa"].command == "quotemill findings --new"
+    assert "qa" not in judged(0, 5)
+    assert judged(0, 0)["qa"] is None
+
+
+def test_a_disk_and_a_calendar_that_run_out_are_told(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def used(percent: float) -> Any:
+        total = 100 * 2**30
+        usage = type(
+            "Usage", (), {"used": total * percent / 100, "free": total * (1 - percent / 100)}
+        )
+        monkeypatch.setattr(causes.shutil, "disk_usage", lambda _: usage)
+        full = settings.model_copy(
+            update={"alerts": settings.alerts.model_copy(update={"disk_percent": 80.0})}
+        )
+        return causes.of_machine(full, ["tdx"], NOW)
+
+    assert "81 %" in used(81)["disk"].message
+    assert "disk" not in used(79)  # neither full nor with room again
+    assert used(77)["disk"] is None
+    assert used(77)["calendar"] is None
+    late = datetime(2099, 12, 1, tzinfo=UTC)
+    assert (
+        "pandas-market-calendars" in causes.of_machine(settings, ["tdx"], late)["calendar"].message
+    )
+    assert "calendar" not in causes.of_machine(settings, ["ib"], late)
+
+
+def test_a_lock_is_told_when_it_is_held_twice_in_a_row(settings: Settings, hook: Hook) -> None:
+    held = load(75, "another load of tdx holds the lock")
+    assert look(settings, held).told == 0
+    assert look(settings, held).told == 1
+    assert hook.titles == ["warning: lock:tdx"]
+
+
+def test_the_dead_mans_switch_is_asked_for_only_where_all_was_told(
+    settings: Settings, hook: Hook
+) -> None:
+    def alerted(code: int) -> None:
+        result = load(code, "nobody answers" if code else None)
+        assert night._alerted(settings, result, "r").exit_code == 0
+
+    hook.status = 503
+    alerted(4)
+    assert not [path for path in hook.paths if path.startswith("/ping")]
+    hook.status = 200
+    alerted(4)
+    assert hook.paths[-1] == f"/ping/{TOKEN}"
+
+
+def test_alerts_that_break_leave_the_run_its_exit_code(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise UpstreamError("broken")
+
+    monkeypatch.setattr(alerts, "look", broken)
+    stage = night._alerted(settings, load(0), "r")
+    assert (stage.exit_code, stage.error) == (0, "broken")
+
+
+def test_a_damaged_book_of_the_home_is_begun_anew(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "alerts.json").write_text('[{"cause": "wareh')
+    assert look(settings, load(0)) == alerts.Looked((), 0, 0)
+
+
+def test_the_book_is_what_the_table_holds(settings: Settings) -> None:
+    look(settings, load(4, "nobody answers"))
+    assert settings.warehouse_url is not None
+    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+        [entry] = book.read(conn, only_open=True).values()
+    assert (entry.cause, entry.state, entry.count, entry.told_at) == ("load:tdx", "4", 1, NOW)

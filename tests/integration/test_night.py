@@ -1,0 +1,168 @@
+"""The whole of `quotemill run`: on record, told, with the exit code that its stages add up to."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders.engine.load import LoadResult
+from loaders.engine.request import LoadRequest
+from loaders.errors import UsageError
+from loaders.progress import Silent
+from loaders.settings import Settings, load_settings
+from loaders.tdx.schemas import TABLES
+from loaders.warehouse.migrate import prepare
+from loaders.warehouse.postgres import Warehouse
+from orchestration import build, findings, night
+from orchestration.build import BuildResult
+from orchestration.findings import Judgement
+from orchestration.pipeline import RunResult
+
+
+@pytest.fixture
+def settings(filled_database: Callable[..., str], tmp_path: Path) -> Settings:
+    def fill(url: str) -> None:
+        prepare(Warehouse(url, "test", False, "market", None, "w", tmp_path), TABLES)
+
+    environ = {
+        "QUOTEMILL_WAREHOUSE_URL": filled_database("prepared", fill),
+        "QUOTEMILL_HOME": str(tmp_path / "home"),
+        "QUOTEMILL_METRICS_FILE": str(tmp_path / "quotemill.prom"),
+        "QUOTEMILL_ALERTS__DISK_PERCENT": "100",
+    }
+    return load_settings(environ, cwd=tmp_path)
+
+
+@pytest.fixture
+def builds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A build that succeeds, a judgement of nothing; how often each build was asked for."""
+    asked: list[int] = []
+
+    def built(*_: object, **__: object) -> BuildResult:
+        asked.append(1)
+        return BuildResult(len(asked), True, "build", 3, 10, 5, 1, 0, (), 0.25)
+
+    monkeypatch.setattr(build, "build", built)
+    monkeypatch.setattr(findings, "judge", lambda *_, **__: Judgement({"warning": 2}))
+    return asked
+
+
+def run(settings: Settings, load: Callable[[LoadRequest], LoadResult], *only: str) -> RunResult:
+    return night.run(settings, ["tdx"], load, Silent(), command="run tdx", only=only)
+
+
+def loaded(
+    code: int = 0, status: str = "succeeded", job: int | None = 1, error: str | None = None
+) -> Callable[[LoadRequest], LoadResult]:
+    return lambda r: LoadResult(job, r.source, status, code, (), (), error, "", 0.5, {"retries": 2})
+
+
+def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
+    assert settings.warehouse_url is not None
+    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+        return conn.execute(query.encode()).fetchall()
+
+
+def test_a_run_is_on_record_with_the_figures_of_its_stages(
+    settings: Settings, builds: list[int]
+) -> None:
+    result = run(settings, loaded())
+    assert result.exit_code == 0
+    assert rows(settings, "select run_id, command, exit_code, error from ops.runs") == [
+        (result.run_id, "run tdx", 0, None)
+    ]
+    found = {
+        (stage, source, name): float(value)
+        for stage, source, name, value in rows(
+            settings, "select stage, source, name, value from ops.metrics"
+        )
+    }
+    assert found[("load", "tdx", "retries")] == 2
+    assert found[("load", "tdx", "seconds")] == 0.5
+    assert found[("build", "", "models")] == 3
+    assert found[("qa", "", "warning_findings")] == 2
+    assert found[("alerts", "", "open_causes")] == 0
+    assert settings.metrics_file is not None
+    assert 'quotemill_load_retries{source="tdx"} 2' in settings.metrics_file.read_text()
+    assert result.as_json()["stages"][0]["name"] == "alerts"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "job"),
+    [(4, "failed", 1), (6, "partial", 1), (75, "failed", None), (3, "failed", None)],
+)
+def test_the_exit_code_of_a_load_is_that_of_the_run_and_is_told(
+    settings: Settings, builds: list[int], code: int, status: str, job: int | None
+) -> None:
+    result = run(settings, loaded(code, status, job, "why"))
+    assert result.exit_code == code
+    assert rows(settings, "select exit_code, error from ops.runs") == [(code, "why")]
+    cause = "lock:tdx" if code == 75 else "load:tdx"
+    assert rows(settings, "select cause from ops.alerts") == [(cause,)]
+    assert len(builds) == (1 if job else 0)
+    assert run(settings, loaded()).exit_code == 0
+    assert rows(settings, "select count(*) from ops.alerts where recovered_at is null") == [(0,)]
+
+
+def test_new_errors_among_the_findings_are_5(
+    settings: Settings, builds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = Judgement({"error": 1}, {"error": 1}, {}, 9, 1)
+    monkeypatch.setattr(findings, "judge", lambda *_, **__: judged)
+    assert run(settings, loaded()).exit_code == 5
+    assert rows(settings, "select cause, state from ops.alerts") == [("qa", "judgement 9")]
+
+
+def test_a_fault_of_ours_is_1_is_on_record_and_is_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setattr(build, "build", broken)
+    result = run(settings, loaded())
+    assert result.exit_code == 1
+    [(code, error)] = rows(settings, "select exit_code, error from ops.runs")
+    assert (code, "ZeroDivisionError" in error) == (1, True)
+    assert rows(settings, "select cause from ops.alerts") == [("build",)]
+
+
+def test_a_stage_that_fails_stops_none_that_does_not_depend_on_it(
+    settings: Settings, builds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError("no archive")
+
+    from orchestration.archive import run as archives
+
+    monkeypatch.setattr(archives, "archive", broken)
+    with_archive = settings.model_copy(
+        update={"ib": settings.ib.model_copy(update={"archive_folder": settings.home / "a"})}
+    )
+    result = night.run(
+        with_archive, ["ib"], loaded(), Silent(), only=("build", "archive", "alerts")
+    )
+    assert [(s.name, s.exit_code) for s in result.stages] == [("archive", 1), ("alerts", 0)]
+    assert result.exit_code == 1
+    assert rows(settings, "select cause from ops.alerts") == [("archive",)]
+    # nothing is archived of what was not built
+    failed = BuildResult(1, False, "build", 0, 0, 0, 0, 0, (), 0.1)
+    monkeypatch.setattr(build, "build", lambda *_, **__: failed)
+    result = night.run(
+        with_archive, ["ib"], loaded(), Silent(), only=("build", "archive", "alerts")
+    )
+    assert [s.name for s in result.stages] == ["alerts"]
+
+
+def test_who_stops_a_load_wants_nothing_more(settings: Settings, builds: list[int]) -> None:
+    result = run(settings, loaded(130, "cancelled"))
+    assert (result.exit_code, result.stages, builds) == (130, (), [])
+    assert rows(settings, "select exit_code from ops.runs") == [(130,)]
+
+
+def test_stages_have_names(settings: Settings) -> None:
+    with pytest.raises(UsageError, match="unknown stage lod"):
+        run(settings, loaded(), "lod")
+    assert run(settings, loaded(4), "alerts").loads == ()

@@ -1,0 +1,209 @@
+"""Runs on record: what is known of one that runs, ended, was killed, or began before its warehouse."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders import runlog
+from loaders.engine import load
+from loaders.engine.jobs import Task
+from loaders.engine.load import LoadResult
+from loaders.errors import UpstreamError
+from loaders.settings import Settings, load_settings
+from loaders.tdx.schemas import TABLES
+from loaders.warehouse.migrate import prepare
+from loaders.warehouse.postgres import Warehouse
+from orchestration import metrics, runs
+from orchestration.metrics import Metric
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def settings(
+    filled_database: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """A warehouse of this version without a row."""
+
+    def fill(url: str) -> None:
+        prepare(Warehouse(url, "test", False, "market", None, "w", tmp_path), TABLES)
+
+    url = filled_database("prepared", fill)
+    for name in (runlog.RUN_ID, runlog.SCHEDULE):
+        monkeypatch.delenv(name, raising=False)
+    environ = {"QUOTEMILL_WAREHOUSE_URL": url, "QUOTEMILL_HOME": str(tmp_path)}
+    return load_settings(environ, cwd=tmp_path)
+
+
+def on_record(settings: Settings) -> list[dict[str, Any]]:
+    assert settings.warehouse_url is not None
+    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+        return runs.recent(conn)
+
+
+def figures(settings: Settings) -> list[tuple[Any, ...]]:
+    assert settings.warehouse_url is not None
+    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+        return conn.execute(
+            "select run_id, stage, source, name, value, unit from ops.metrics order by 1, 2, 3, 4"
+        ).fetchall()
+
+
+def test_a_run_is_running_until_it_has_ended(settings: Settings) -> None:
+    with runs.recorded(settings, "run tdx") as run:
+        [row] = on_record(settings)
+        assert (row["run_id"], row["status"], row["command"]) == (run.run_id, "running", "run tdx")
+        run.measure([Metric("load", "tdx", "rows_new", 3), Metric("load", "tdx", "seconds", 0.25)])
+        assert [f[3:] for f in figures(settings)] == [
+            ("rows_new", 3, "rows"),
+            ("seconds", pytest.approx(0.25), "s"),
+        ]
+        run.end(6, "some codes failed")
+    [row] = on_record(settings)
+    assert (row["status"], row["exit_code"], row["error"]) == ("failed", 6, "some codes failed")
+    assert row["finished_at"] > row["started_at"]
+    with runs.recorded(settings, "run") as run:
+        run.end(0)
+    assert [row["status"] for row in on_record(settings)] == ["succeeded", "failed"]
+
+
+def test_a_run_that_raises_has_failed_with_what_it_raised(settings: Settings) -> None:
+    with pytest.raises(UpstreamError), runs.recorded(settings, "run"):
+        raise UpstreamError("nobody answers at http://u:pass-word@h:1")
+    [row] = on_record(settings)
+    assert (row["exit_code"], row["status"]) == (4, "failed")
+    assert "nobody answers" in row["error"]
+    assert "pass-word" not in row["error"]
+
+
+def test_a_run_that_was_killed_reads_as_interrupted(settings: Settings) -> None:
+    assert settings.warehouse_url is not None
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom loaders.settings import load_settings\n"
+        "from orchestration import runs\n"
+        "with runs.recorded(load_settings(), 'run tdx'):\n"
+        "    print('begun', flush=True)\n    sys.stdin.read()\n"
+    )
+    environ = {
+        "QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value(),
+        "QUOTEMILL_HOME": str(settings.home),
+        "DBT_PROFILES_DIR": str(settings.home / "dbt_profiles"),
+        runlog.SCHEDULE: "tdx_daily",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE},
+        env=environ,
+        cwd=ROOT,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        assert [(r["status"], r["pid"]) for r in on_record(settings)] == [("running", process.pid)]
+    finally:
+        process.kill()
+        process.communicate()
+    row = _until(lambda: on_record(settings)[0], lambda row: row["status"] != "running")
+    assert (row["status"], row["schedule"]) == ("interrupted", "tdx_daily")
+
+
+def _until(look: Callable[[], Any], done: Callable[[Any], bool]) -> Any:
+    """A server notices a client that is gone a moment later."""
+    for _ in range(10_000):
+        if done(found := look()):
+            return found
+    raise AssertionError(found)
+
+
+def test_what_a_run_starts_is_a_part_of_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with runs.recorded(settings, "run tdx", schedule="tdx_daily") as outer:
+        for name, value in runs.environment(outer.run_id, "tdx_daily").items():
+            monkeypatch.setenv(name, value)
+        runlog.start(settings.home / "logs")
+        with runs.recorded(settings, "run tdx") as inner:
+            inner.measure([Metric("build", "", "models", 7)])
+            inner.end(5)
+        runlog.stop()
+        assert [r["status"] for r in on_record(settings)] == ["running"]
+        outer.end(0)
+    [row] = on_record(settings)
+    assert (inner.run_id, row["schedule"], row["exit_code"]) == (outer.run_id, "tdx_daily", 0)
+    assert figures(settings) == [(outer.run_id, "build", "", "models", 7, "models")]
+
+
+def test_a_warehouse_that_comes_back_has_the_run_all_the_same(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as away:
+
+        def refuse(*_: object) -> None:
+            raise UpstreamError("the warehouse cannot be reached")
+
+        away.setattr(load, "prepare_warehouse", refuse)
+        with runs.recorded(settings, "run") as run:
+            run.measure([Metric("load", "tdx", "rows_new", 3)])
+            assert on_record(settings) == []
+            away.undo()
+            run.end(0)
+    assert [r["run_id"] for r in on_record(settings)] == [run.run_id]
+    assert len(figures(settings)) == 1
+
+
+def test_a_warehouse_that_stays_away_stops_nobody_and_is_in_the_log(tmp_path: Path) -> None:
+    dead = f"postgresql://u:pass-word@127.0.0.1:9/d?host={tmp_path}"
+    environ = {"QUOTEMILL_WAREHOUSE_URL": dead, "QUOTEMILL_HOME": str(tmp_path)}
+    settings = load_settings(environ, cwd=tmp_path)
+    runlog.start(tmp_path / "logs", runlog.secrets_of(settings))
+    with runs.recorded(settings, "run") as run:
+        run.end(0)
+    runlog.stop()
+    [path] = (tmp_path / "logs").iterdir()
+    assert "cannot be recorded" in path.read_text()
+    assert "pass-word" not in path.read_text()
+
+
+def test_the_loads_of_a_source_are_one_row_of_figures() -> None:
+    task = Task(1, "kline_daily", keys=("a", "b", "c"), done=1, failures={"b": "no answer"})
+    task.rows_read, task.rows_new = 5, 2
+
+    def loaded(source: str, code: int, **counts: int) -> LoadResult:
+        return LoadResult(1, source, "partial", code, (task,), (), None, "", 1.5, counts)
+
+    found = metrics.of_loads([loaded("tq", 0, retries=2), loaded("tq", 6, retries=1, bytes=9)])
+    by_name = {m.name: m.value for m in found}
+    assert {m.source for m in found} == {"tq"}
+    assert by_name["seconds"] == 3.0
+    assert (by_name["rows_new"], by_name["failed_keys"], by_name["exit_code"]) == (4, 2, 6)
+    assert (by_name["retries"], by_name["bytes"], by_name["fallbacks"]) == (3, 9, 0)
+    units = {m.name: m.unit for m in found}
+    assert (units["rows_new"], units["failed_keys"], units["bytes"]) == ("rows", "keys", "B")
+
+
+def test_judgements_of_an_older_version_are_kept(new_database: Callable[[], str]) -> None:
+    folder = ROOT / "loaders" / "warehouse" / "migrations"
+    with psycopg.connect(new_database(), autocommit=True) as conn:
+        conn.execute("create schema ops")
+        conn.execute((folder / "0004_findings.sql").read_bytes())
+        conn.execute("insert into ops.runs (qa_schema, found, found_new) values ('qa', 1, 1)")
+        conn.execute(
+            "insert into ops.seen_findings (qa_schema, check_name, severity, subject, evidence_hash, "
+            "first_run) values ('qa', 'x', 'error', 's', 'h', 1)"
+        )
+        conn.execute((folder / "0011_runs.sql").read_bytes())
+        assert conn.execute("select judgement_id, found from ops.judgements").fetchall() == [(1, 1)]
+        [(number,)] = conn.execute(
+            "insert into ops.judgements (qa_schema, found, found_new) values ('qa', 1, 0) "
+            "returning judgement_id"
+        )
+        assert number == 2
+        with pytest.raises(psycopg.errors.ForeignKeyViolation):
+            conn.execute("update ops.seen_findings set first_run = 99")
+        assert runs.recent(conn) == []

@@ -1,0 +1,37 @@
+"""Secrets that tests put into settings, and the look for them in all that commands wrote."""
+
+import json
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+AWKWARD_PASSWORD = "p@ss:/w'd\"\\ {{x}}%41#?&"  # of the foreign server's writer
+SECRETS = (
+    "planted9f3e7a1c5b",  # in the address of an alert channel
+    "sandbox-password",  # of the futures sandbox
+    "very-secret",
+    "ss-word",
+    AWKWARD_PASSWORD,
+    quote(AWKWARD_PASSWORD, safe=""),
+    json.dumps(AWKWARD_PASSWORD)[1:-1],
+)
+WRITTEN = (".jsonl", ".log", ".prom", ".html", ".md")  # what people and their tools read
+ELSEWHERE = {
+    "base",
+    "pg_wal",
+    "pipelines",
+    "target",
+    "site-packages",
+}  # nothing of these is for reading
+
+
+def found_in(folder: Path) -> list[str]:
+    """The files below a folder that hold one of the secrets, with which one."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in ELSEWHERE]
+        for name in names:
+            if name.endswith(WRITTEN) or name == "alerts.json":
+                text = (Path(place) / name).read_bytes()
+                found += [f"{place}/{name}: {s}" for s in SECRETS if s.encode() in text]
+    return found
