@@ -1,8 +1,6 @@
 """Is everything in place? Each check says ok, warn or fail, what it saw, and the mend."""
 
-import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,32 +14,17 @@ from loaders.warehouse import indexes, migrate, timescale
 from loaders.warehouse.embedded import places
 from loaders.warehouse.ownership import foreign_relations, has_relation, privileges
 from loaders.warehouse.postgres import Warehouse, find_warehouse
-from orchestration import tick_store
+from orchestration import place_checks, tick_store, warehouse_checks
+from orchestration.check import Check, failed
 from orchestration.schedule import jobs, ledger
 from orchestration.steps import out_of_step
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.warehouse.tables import LandedTable
 
-LITTLE_DISK = 2 * 2**30  # bytes; a year of day bars of the whole market is a fraction of it
 CLOCK_SKEW = timedelta(minutes=2)
 HORIZON = timedelta(days=60)
 SHOWN = 5  # of what is named: relations, codes, days
-
-
-@dataclass(frozen=True)
-class Check:
-    """`exit_code` is that of the error which a `fail` stands for."""
-
-    name: str
-    status: str  # ok, warn, fail
-    seen: str
-    mend: str = ""
-    exit_code: int = 0
-
-
-def _failed(name: str, error: QuotemillError) -> Check:
-    return Check(name, "fail", str(error), error.hint, error.exit_code)
 
 
 def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
@@ -56,15 +39,16 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
             seen = f"{warehouse.label} ({warehouse.origin})"
         checks.append(Check("warehouse", "ok", seen))
     except QuotemillError as error:
-        checks.append(_failed("warehouse", error))
+        checks.append(failed("warehouse", error))
     if warehouse is not None:
         checks += [*_inside(warehouse, now), *_steps(warehouse)]
+        checks += warehouse_checks.check(settings, warehouse, now)
     checks.append(_schedule(settings, warehouse, now))
     ready, _ = sources.configured(settings)
     checks += [_service(name, settings, now) for name in ready]
     if settings.questdb_url is not None or ("tq" in ready and warehouse is not None):
         checks += _tick_store(settings, warehouse)
-    checks += [*_orphans(), _disk(settings)]
+    checks += [*_orphans(), *place_checks.check(settings, warehouse)]
     # TDX alone stands on the announced holidays of Shanghai
     return [*checks, _horizon(now)] if "tdx" in ready else checks
 
@@ -73,7 +57,7 @@ def _settings(settings: Settings) -> Check:
     ready, missing = sources.configured(settings)
     if not ready:
         wanted = SettingsError("no source is configured", hint="; ".join(missing.values()))
-        return _failed("settings", wanted)
+        return failed("settings", wanted)
     if "tdx" in ready and settings.tdx.corporate_actions is None:
         return Check(
             "settings",
@@ -96,7 +80,7 @@ def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
     for schema, relations in foreign.items():
         listed = ", ".join(relations[:SHOWN])
         hint = "QUOTEMILL_MARKET_SCHEMA or QUOTEMILL_WAREHOUSE_URL chooses another place"
-        yield _failed("ownership", SettingsError(f"{schema} is not ours: {listed}", hint=hint))
+        yield failed("ownership", SettingsError(f"{schema} is not ours: {listed}", hint=hint))
     if others:
         names = ", ".join(others)
         seen = f"of another market schema, or left from an earlier name of it: {names}"
@@ -105,7 +89,7 @@ def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
     for privilege in held:
         if not privilege.held:
             missing = SettingsError(f"missing: {privilege.name}", hint=privilege.mend)
-            yield _failed("privileges", missing)
+            yield failed("privileges", missing)
     if all(privilege.held for privilege in held):
         yield Check("privileges", "ok", "everything a load and a build need")
     yield from unbuilt
@@ -142,7 +126,7 @@ def _schedule(settings: Settings, warehouse: Warehouse | None, now: datetime) ->
         rows = warehouse.ask(ledger.rows) if warehouse is not None else []
         known = jobs.read(settings, rows)
     except QuotemillError as error:
-        return _failed("schedule", error)
+        return failed("schedule", error)
     if late := ledger.overdue(rows, known, now):
         names = ", ".join(
             f"{row.name} of {row.next_run_at:%Y-%m-%d %H:%M} UTC" for row in late[:SHOWN]
@@ -158,7 +142,7 @@ def _service(source: str, settings: Settings, now: datetime) -> Check:
     try:
         found = sources.find(source).check(settings, now)
     except QuotemillError as error:
-        return _failed("service", error)
+        return failed("service", error)
     if found.warnings:
         return Check("service", "warn", "; ".join(found.warnings), f"loaders check {source}")
     return Check("service", "ok", f"{source}: {found.seen}")
@@ -167,7 +151,7 @@ def _service(source: str, settings: Settings, now: datetime) -> Check:
 def _tick_store(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
     seen = tick_store.look(settings, warehouse)
     if seen.error is not None:
-        yield _failed("tick store", seen.error)
+        yield failed("tick store", seen.error)
         return
     for wrong, mend in seen.problems:
         yield Check("tick store", "warn", wrong, mend)
@@ -184,17 +168,6 @@ def _orphans() -> Iterator[Check]:
             f"{orphan.home} was removed",
             f"rm -r {orphan.folder}",
         )
-
-
-def _disk(settings: Settings) -> Check:
-    place = settings.home
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    seen = f"{free / 2**30:,.1f} GiB free at {settings.home}"
-    if free < LITTLE_DISK:
-        return Check("disk", "warn", seen, "free some space, or move QUOTEMILL_HOME")
-    return Check("disk", "ok", seen)
 
 
 def _horizon(now: datetime) -> Check:

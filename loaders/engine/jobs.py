@@ -332,9 +332,11 @@ def recent_jobs(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
                     as rows_unchanged
             from ops.ingestion_jobs as j
             left join ops.ingestion_job_tasks as t using (job_id)
+            -- chosen first: else the tasks of all jobs there ever were are summed
+            where j.job_id in
+                (select k.job_id from ops.ingestion_jobs as k order by k.job_id desc limit %s)
             group by j.job_id
             order by j.job_id desc
-            limit %s
             """.encode(),
             (limit,),
         ).fetchall()

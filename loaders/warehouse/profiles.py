@@ -27,7 +27,7 @@ def write_profile(warehouse: Warehouse, folder: Path) -> Path:
     try:
         if path.exists():
             before = path.read_text("utf-8")
-            if not before.startswith(_MARK):
+            if not is_ours(path):
                 raise SettingsError(
                     f"{path} was not written by quotemill and is left alone",
                     hint="point DBT_PROFILES_DIR at another folder, or move the file away",
@@ -49,6 +49,11 @@ def write_profile(warehouse: Warehouse, folder: Path) -> Path:
             hint="DBT_PROFILES_DIR=<folder> puts it elsewhere",
         ) from None
     return path
+
+
+def is_ours(path: Path) -> bool:
+    """Did we write that profiles.yml?"""
+    return path.read_text("utf-8").startswith(_MARK)
 
 
 def _profile(warehouse: Warehouse) -> dict[str, Any]:

@@ -6,9 +6,10 @@ Common workflows:
 2. quotemill run                load what is new and build it
 3. quotemill status             what ran, how fresh the data are, what failed and its mend
 4. quotemill findings           what is wrong with the data, and since when
-5. quotemill doctor             check settings, warehouse, service, disk, clock
-6. quotemill dbt build -s X+    any dbt command with the right settings
-7. quotemill schedule install   let all of it run by itself
+5. quotemill report             all of it as one page of HTML
+6. quotemill doctor             check settings, warehouse, service, disk, clock
+7. quotemill dbt build -s X+    any dbt command with the right settings
+8. quotemill schedule install   let all of it run by itself
 """
 
 from typing import NoReturn
@@ -26,6 +27,7 @@ from orchestration.cli import (
     options,
     questdb,
     reconcile,
+    report,
     run,
     schedule,
     touch,
@@ -53,6 +55,7 @@ app.command("touch")(touch.touch_command)
 app.command("docs")(build.docs_command)
 app.command("status")(inspect.status_command)
 app.command("findings")(inspect.findings_command)
+app.command("report")(report.report_command)
 app.command("doctor")(inspect.doctor_command)
 app.command("reconcile")(reconcile.reconcile_command)
 app.command("selfcheck")(options.selfcheck_command)

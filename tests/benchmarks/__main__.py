@@ -14,6 +14,7 @@ from tests.benchmarks import (
     imports,
     initial,
     landing,
+    looking,
     machine,
     market_day,
     node_reads,
@@ -155,6 +156,12 @@ def _imports(server: str, folder: Path, options: argparse.Namespace) -> Iterator
     yield IMPORTS, imports.section(found, rows), []
 
 
+def _looking(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
+    sizes = [(options.look_codes, days) for days in (options.look_days // 10, options.look_days)]
+    found = looking.looks(server, folder, sizes, options.rounds, _say)
+    yield looking.TITLE, looking.section(found), looking.aims(found)
+
+
 PARTS = {
     "landing": _landing,
     "whole": _whole,
@@ -168,6 +175,7 @@ PARTS = {
     "reads": _reads,
     "initial": _initial,
     "imports": _imports,
+    "looking": _looking,
 }
 # not part of a run of all: it makes environments, and fills them from the package index
 ASKED = ("peers",)
@@ -192,6 +200,7 @@ TITLES = (
     node_reads.TITLE,
     rollup_rate.TITLE,
     IMPORTS,
+    looking.TITLE,
 )
 MINUTE_PATHS = (landing.LANDING, "landing:real", "landing:unfed")
 
@@ -240,6 +249,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--days", default=3, help="new days", **whole_number)
     parser.add_argument("--minute-codes", default=5_000, help="at 4×", **whole_number)
     parser.add_argument("--read-codes", default=5_000, help="that are read from", **whole_number)
+    parser.add_argument("--look-codes", default=5_400, help="of a large warehouse", **whole_number)
+    parser.add_argument("--look-days", default=2_500, **whole_number)
     parser.add_argument("--minute-days", default=100, help="of an initial load", **whole_number)
     parser.add_argument("--tick-codes", default=500, **whole_number)
     parser.add_argument("--saves", default=7, help="of a day of ticks by each path", **whole_number)

@@ -21,11 +21,11 @@ from loaders.sources import landed_tables
 from loaders.tdx.datasets import index_kline
 from loaders.tdx.service.answers import EXCHANGES, Bars
 from loaders.tdx.service.client import TdxClient
-from loaders.tdx.verify.space import space
 from loaders.tdx.verify.store import BAR_FIELDS, Store
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.space import space
 
 NAMED = 5  # codes named of many
 NEWEST_BARS = 10  # asked of the service to find the newest stored one among them

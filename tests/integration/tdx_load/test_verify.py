@@ -13,8 +13,9 @@ from loaders.engine import checks
 from loaders.errors import UpstreamError, UsageError
 from loaders.progress import Silent
 from loaders.sandbox.world.market import SyntheticMarket
-from loaders.tdx.verify import space, spot_checks
+from loaders.tdx.verify import spot_checks
 from loaders.trading_time import SHANGHAI
+from loaders.warehouse import space
 from tests.integration.tdx_load.bench import Bench, bench
 
 DATASETS = ("codes", "trading_calendar", "kline_daily", "index_kline", "quote_snapshot")

@@ -1,0 +1,52 @@
+"""`quotemill report`."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loaders.cli import shell
+from loaders.cli.shell import JsonFlag
+from loaders.errors import SettingsError, UsageError
+from loaders.settings import load_settings
+from loaders.warehouse.postgres import find_warehouse
+
+
+def report_command(
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The file; reports/ of the home if absent.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Show from this day on; a year back if absent.")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Judge at this instant.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """How things stand as one page of HTML: runs, freshness, coverage, findings, timings, space.
+
+    The page needs no server and no other file, and is of the same size for a small warehouse and a large one.
+
+    Example: quotemill report --out report.html --since 2024-01-01
+    """
+    from orchestration.report import gather, page
+
+    settings, instant = load_settings(), shell.parse_instant(as_of)
+    now = instant or datetime.now(UTC)
+    begin = shell.parse_day(since) or gather.default_since(now)
+    if begin > now.date():
+        raise UsageError(f"--since {begin} is to come", hint="name a day that is over")
+    path = out or settings.home / "reports" / f"report-{now.astimezone(UTC):%Y-%m-%d}.html"
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", hint="--out names a file")
+    found = gather.gather(settings, find_warehouse(settings), begin, instant)
+    try:
+        page.write(found, path)
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be written: {error.strerror}", hint="--out names another place"
+        ) from None
+    if json:
+        shell.print_json({"path": str(path), "since": begin, "mends": len(found.status.mends)})
+        return
+    print(path)

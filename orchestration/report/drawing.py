@@ -1,0 +1,146 @@
+"""Pictures as SVG: heat maps and courses. Colours are classes, so that the page decides them for light, dark
+and paper; every picture has a table of the same figures beside it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from markupsafe import Markup, escape
+
+from orchestration.report.coverage import Grid, Line
+
+WIDTH, GUTTER = 1000, 190  # of a picture, and of it what the names of lines take
+LEVELS = (
+    1.0,
+    0.99,
+    0.9,
+    0.5,
+)  # least shares of the classes; below them there is something, or nothing
+WORDS = ("all", "99 %", "90 %", "50 %", "less", "nothing")
+_TICKS = 6  # labels of the columns
+
+
+def level(wanted: int, there: int) -> int | None:
+    """Class of a cell: 0 all is there, 5 nothing is; None where nothing is wanted."""
+    if not wanted:
+        return None
+    share = there / wanted
+    for number, least in enumerate(LEVELS):
+        if share >= least:
+            return number
+    return len(LEVELS) if there else len(LEVELS) + 1
+
+
+def share(wanted: int, there: int) -> str:
+    """In per cent, never rounded up to all nor down to nothing."""
+    if not wanted:
+        return "–"
+    per_cent = 100 * there / wanted
+    if there < wanted and per_cent > 99.9:
+        return "99.9 %"
+    return f"{per_cent:.1f} %" if per_cent >= 0.1 or not there else "0.1 %"
+
+
+def heat_map(grid: Grid) -> Markup:
+    """Lines of cells; cells of a class that lie side by side are one rectangle."""
+    height = max(6, min(18, 480 // max(len(grid.lines), 1)))
+    width = (WIDTH - GUTTER) / len(grid.columns)
+    total = height * len(grid.lines)
+    every = -(-11 // height)  # lines between two names that do not touch
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {total + 22}" role="img" aria-labelledby="{grid.key}-title">',
+        f'<title id="{grid.key}-title">{escape(grid.title)}: {share(grid.wanted, grid.there)} of '
+        f"{grid.wanted:,} {grid.unit} are there</title>",
+    ]
+    for number, line in enumerate(grid.lines):
+        top = number * height
+        told = (
+            f"{line.name}: {share(line.wanted, line.there)}, {line.wanted - line.there:,} missing"
+        )
+        parts.append(f"<g><title>{escape(told)}</title>")
+        if number % every == 0:
+            name = line.name if len(line.name) <= 28 else f"{line.name[:27]}…"
+            parts.append(
+                f'<text x="{GUTTER - 6}" y="{top + height / 2 + 3.5:g}" text-anchor="end">'
+                f"{escape(name)}</text>"
+            )
+        for kind, path in _paths(line, top, height - 1, width):
+            parts.append(f'<path class="c{kind}" d="{path}"/>')
+        parts.append("</g>")
+    step = max(1, -(-len(grid.columns) // _TICKS))
+    for column in range(0, len(grid.columns), step):
+        left = GUTTER + column * width
+        parts.append(f'<text x="{left:.1f}" y="{total + 15}">{escape(grid.columns[column])}</text>')
+    return Markup("".join([*parts, "</svg>"]))
+
+
+def _paths(line: Line, top: int, height: int, width: float) -> Iterator[tuple[int, str]]:
+    """One path for each class of a line."""
+    runs: dict[int, list[str]] = {}
+    kinds = [level(*cell) for cell in line.cells]
+    column = 0
+    while column < len(kinds):
+        end = column + 1
+        while end < len(kinds) and kinds[end] == kinds[column]:
+            end += 1
+        kind = kinds[column]
+        if kind is not None:
+            left, long = GUTTER + column * width, (end - column) * width
+            rectangle = f"M{left:.1f} {top}h{long:.1f}v{height}h-{long:.1f}z"
+            runs.setdefault(kind, []).append(rectangle)
+        column = end
+    yield from ((kind, "".join(parts)) for kind, parts in sorted(runs.items()))
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value at an instant; `told` is what a pointer over it shows."""
+
+    at: datetime
+    value: float
+    told: str
+
+
+def course(key: str, title: str, unit: str, series: Mapping[str, Sequence[Point]]) -> Markup:
+    """Values over time, a mark each; series are told apart by colour and by shape."""
+    points = [point for of_one in series.values() for point in of_one]
+    if not points:
+        return Markup("")
+    first, last = min(p.at for p in points), max(p.at for p in points)
+    span = (last - first).total_seconds() or 1.0
+    most = max(p.value for p in points) or 1.0
+    left, right, top, bottom = 70, WIDTH - 16, 12, 168
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} 196" role="img" aria-labelledby="{key}-title">',
+        f'<title id="{key}-title">{escape(title)}, in {escape(unit)}, at most {most:,.1f}</title>',
+    ]
+    for part in (0.0, 0.5, 1.0):
+        y = bottom - part * (bottom - top)
+        parts.append(f'<path class="rule" d="M{left} {y:.1f}H{right}"/>')
+        parts.append(
+            f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{part * most:,.4g}</text>'
+        )
+    for number in range(_TICKS):
+        at = first + (last - first) * number / (_TICKS - 1)
+        x = left + (right - left) * number / (_TICKS - 1)
+        anchor = ("start", "middle", "end")[(number > 0) + (number == _TICKS - 1)]
+        parts.append(f'<text x="{x:.1f}" y="190" text-anchor="{anchor}">{at:%Y-%m-%d}</text>')
+    for number, of_one in enumerate(series.values()):
+        parts.append(f'<g class="s{number % 4}">')
+        for point in of_one:
+            x = left + (right - left) * (point.at - first).total_seconds() / span
+            y = bottom - (bottom - top) * point.value / most
+            parts.append(f"<g><title>{escape(point.told)}</title>{_mark(number, x, y)}</g>")
+        parts.append("</g>")
+    return Markup("".join([*parts, "</svg>"]))
+
+
+def _mark(number: int, x: float, y: float) -> str:
+    if number % 4 == 0:
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>'
+    shapes = {
+        1: f"M{x - 3.5:.1f} {y - 3.5:.1f}h7v7h-7z",
+        2: f"M{x:.1f} {y - 4.5:.1f}l4.5 8h-9z",
+        3: f"M{x:.1f} {y - 4.5:.1f}l4.5 4.5l-4.5 4.5l-4.5 -4.5z",
+    }
+    return f'<path d="{shapes[number % 4]}"/>'

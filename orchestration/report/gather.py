@@ -1,0 +1,118 @@
+"""Everything that the page shows, asked once."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from loaders.settings import Settings
+from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.postgres import Warehouse
+from orchestration import findings, status
+from orchestration.findings import Finding
+from orchestration.report import coverage, runs, space
+from orchestration.report.coverage import Grid
+from orchestration.report.runs import Runs
+from orchestration.report.space import Space
+from orchestration.status import Status
+
+SHOWN = 20  # findings of a check, by name
+VERDICTS = 40  # sessions of symbols that failed, the newest
+
+
+@dataclass(frozen=True)
+class Found:
+    """Findings of a check and severity: how many, of them new and acknowledged, and the first few."""
+
+    check: str
+    severity: str
+    count: int
+    new: int
+    acknowledged: int
+    shown: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """`verdicts` are sessions of option chains that failed; `as_of` is when it was judged."""
+
+    as_of: datetime
+    since: date
+    warehouse: str
+    status: Status
+    runs: Runs
+    grids: tuple[Grid, ...]
+    findings: tuple[Found, ...]
+    verdicts: tuple[Mapping[str, Any], ...]
+    space: Space | None
+
+
+def gather(
+    settings: Settings, warehouse: Warehouse | None, since: date, as_of: datetime | None = None
+) -> Report:
+    """Ask it all; works on a warehouse that holds nothing yet, and without one."""
+    instant = (as_of or datetime.now(UTC)).astimezone(UTC)
+    told = status.read(warehouse, 5, as_of.isoformat() if as_of else None, settings)
+    nothing = Report(instant, since, "none yet", told, Runs([], [], [], []), (), (), (), None)
+    if warehouse is None:
+        return nothing
+    with warehouse.connect() as conn:
+        conn.execute("set transaction isolation level repeatable read, read only")
+        if as_of:
+            conn.execute("select set_config('quotemill.as_of', %s, false)", (as_of.isoformat(),))
+        began = datetime.combine(since, datetime.min.time(), UTC)
+        return Report(
+            instant,
+            since,
+            warehouse.label,
+            told,
+            runs.read(conn, began, instant),
+            tuple(coverage.grids(conn, warehouse, settings, since, instant, told.freshness)),
+            _grouped(told.findings),
+            tuple(_verdicts(conn, warehouse.inner_schema("qa"), since)),
+            space.read(conn, settings),
+        )
+
+
+def default_since(as_of: datetime) -> date:
+    """A year back: some 250 trading days."""
+    return as_of.date() - timedelta(days=365)
+
+
+def _grouped(found: Sequence[Finding]) -> tuple[Found, ...]:
+    """By severity, the gravest first, then by check; `found` comes in that order."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in found:
+        groups.setdefault((finding.severity, finding.check_name), []).append(finding)
+    return tuple(
+        Found(check, severity, len(of_one), *_states(of_one), tuple(_foremost(of_one)))
+        for (severity, check), of_one in groups.items()
+    )
+
+
+def _states(of_one: Iterable[Finding]) -> tuple[int, int]:
+    counts = Counter(finding.state for finding in of_one)
+    return counts["new"], counts["acknowledged"]
+
+
+def _foremost(of_one: list[Finding]) -> list[Finding]:
+    """New ones first, then the newest days."""
+    ordered = sorted(of_one, key=lambda f: f.trade_date or date.max, reverse=True)
+    return sorted(ordered, key=lambda f: findings.STATES.index(f.state))[:SHOWN]
+
+
+def _verdicts(conn: psycopg.Connection, qa: str, since: date) -> list[dict[str, Any]]:
+    if not has_relation(conn, f"{qa}.qa_option_day"):
+        return []
+    query = f"""
+        select symbol, trade_date, coverage_verdict, delayed_verdict, fallback_verdict, oi_verdict,
+            integrity_verdict, slot_coverage, delayed_share, fallback_share, oi_share
+        from {qa}.qa_option_day where verdict = 'fail' and trade_date >= %s
+        order by trade_date desc, symbol limit {VERDICTS}
+    """
+    with conn.cursor(row_factory=dict_row) as cur:
+        return cur.execute(query.encode(), (since,)).fetchall()

@@ -1,0 +1,78 @@
+"""What ran in the window: loads, builds, self-tests; what they took, and what failed of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from loaders.engine import jobs
+from loaders.warehouse.ownership import has_relation
+
+MOST = 400  # of a kind, the newest: a gateway is asked every five minutes
+FAILED_TASKS, FAILED_KEYS = 20, 5
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Rows as `ops` has them, the newest first, each with its `seconds` (None while it runs).
+    `failed` are tasks of the newest load of each source that did not come to a good end."""
+
+    loads: list[dict[str, Any]]
+    builds: list[dict[str, Any]]
+    tests: list[dict[str, Any]]
+    failed: list[dict[str, Any]]
+
+
+def read(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Runs:
+    """Runs that began between two instants."""
+    if not has_relation(conn, "ops.ingestion_jobs"):
+        return Runs([], [], [], [])
+    loads = [
+        job | {"seconds": _seconds(job), "rows": job["rows_new"] + job["rows_changed"]}
+        for job in jobs.recent_jobs(conn, MOST)
+        if since <= job["started_at"] <= as_of
+    ]
+    newest = {job["source"]: job["job_id"] for job in reversed(loads)}
+    with conn.cursor(row_factory=dict_row) as cur:
+        window = {"since": since, "as_of": as_of, "most": MOST}
+        builds = cur.execute(
+            "select * from ops.builds where started_at between %(since)s and %(as_of)s "
+            "order by build_id desc limit %(most)s",
+            window,
+        ).fetchall()
+        tests = cur.execute(
+            "select * from ops.testing_runs where started_at between %(since)s and %(as_of)s "
+            "order by run_id desc limit %(most)s",
+            window,
+        ).fetchall()
+        failed = cur.execute(
+            """
+            select j.source, t.job_id, t.dataset, t.status, t.failed, t.failures
+            from ops.ingestion_job_tasks as t inner join ops.ingestion_jobs as j using (job_id)
+            where t.job_id = any(%s) and (t.failed > 0 or t.failures <> '{}')
+            order by j.source, t.task_no limit %s
+            """,
+            (list(newest.values()), FAILED_TASKS),
+        ).fetchall()
+    return Runs(
+        loads,
+        [build | {"seconds": _seconds(build)} for build in builds],
+        tests,
+        [task | {"shown": _shown(task["failures"])} for task in failed],
+    )
+
+
+def _seconds(run: dict[str, Any]) -> float | None:
+    if run["finished_at"] is None:
+        return None
+    taken: float = (run["finished_at"] - run["started_at"]).total_seconds()
+    return taken
+
+
+def _shown(failures: dict[str, str]) -> str:
+    """Some keys with their reasons, and how many more there are."""
+    told = [f"{key}: {why}" for key, why in list(failures.items())[:FAILED_KEYS]]
+    more = len(failures) - FAILED_KEYS
+    return "; ".join([*told, f"{more:,} more"] if more > 0 else told)

@@ -1,0 +1,38 @@
+"""What is stored, and what room is left."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from loaders.settings import Settings
+from loaders.warehouse.ownership import has_relation, owned_schemas
+from loaders.warehouse.space import space
+from orchestration.disks import Disk, disks
+
+MOST = 25  # tables by name, the largest
+
+
+@dataclass(frozen=True)
+class Space:
+    """`tables` are the largest by name, `others` bytes of the rest, `archive` bytes of its files."""
+
+    tables: list[dict[str, Any]]
+    others: int
+    total: int
+    archive: int
+    disks: list[Disk]
+
+
+def read(conn: psycopg.Connection, settings: Settings) -> Space:
+    """Sizes with indexes; of hypertables with their chunks."""
+    tables = space(conn, sorted(owned_schemas(conn)))
+    total = sum(table["total_bytes"] or 0 for table in tables)
+    archive = 0
+    if has_relation(conn, "ops.archive_files"):
+        [(archive,)] = conn.execute(
+            "select coalesce(sum(size_bytes), 0)::bigint from ops.archive_files"
+        )
+    shown = [table for table in tables[:MOST] if table["total_bytes"]]
+    others = total - sum(table["total_bytes"] for table in shown)
+    return Space(shown, others, total, archive, disks(settings))

@@ -1,0 +1,208 @@
+"""The page in a real browser: it opens without a complaint, asks for nothing, and says what the tables say."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from loaders.settings import Settings, load_settings
+from loaders.warehouse.postgres import Warehouse
+from orchestration.report import gather, page
+from orchestration.report.gather import Report
+from tests import browser
+from tests.browser import Browser, Page
+from tests.integration.dbt import raw
+from tests.integration.dbt.option_days import AAPL, FRIDAY, TUESDAY
+from tests.integration.dbt.raw_options import land_day
+from tests.integration.dbt.report.test_coverage import SHARES, land_bars
+
+AS_OF = datetime(2026, 11, 27, 22, tzinfo=UTC)  # Friday's session is over in New York
+DAYS = raw.weekdays(TUESDAY.day, 4)
+NASTY = "<script>console.error('no')</script>"
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser.running(tmp_path_factory.mktemp("chromium")) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(tmp_path: Path, warehouse: Warehouse) -> Settings:
+    environ = {"QUOTEMILL_HOME": str(tmp_path), "QUOTEMILL_WAREHOUSE_URL": warehouse.url}
+    return load_settings(environ, cwd=tmp_path)
+
+
+@pytest.fixture
+def used(option_days: str, dbt: Callable[..., Any], conn: psycopg.Connection) -> psycopg.Connection:
+    """A warehouse of shares and option chains with loads, builds and findings on record."""
+    land_day(conn, FRIDAY, AAPL, 102)
+    land_bars(conn, {"sh600000": DAYS, "sz000001": DAYS[:-1]}, DAYS)
+    assert dbt(*SHARES, "chain_daily_clean", "int_option_days__counted").success
+    for source, status, seconds, failed in (
+        *(("tdx", "succeeded", 61, 0), ("ib", "partial", 5, 1)),
+        ("tdx", "failed", 3, 2),
+    ):
+        [(job,)] = conn.execute(
+            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, as_of, "
+            "started_at, finished_at, error) values (%(of)s, %(of)s, 'incremental', %(status)s, 'test', '{}', "
+            "%(at)s, %(at)s, %(at)s + %(seconds)s * interval '1 second', %(error)s) returning job_id",
+            {
+                **{"of": source, "status": status, "seconds": seconds, "at": AS_OF},
+                "error": NASTY if status == "failed" else None,
+            },
+        ).fetchall()
+        failures = {f"sh60000{n}": f"timeout {NASTY}" for n in range(failed)}
+        conn.execute(
+            "insert into ops.ingestion_job_tasks (job_id, task_no, dataset, status, done, failed, "
+            "rows_read, rows_new, failures) values (%s, 1, 'kline_daily', %s, 4, %s, 1234, 1234, %s)",
+            (job, status, failed, psycopg.types.json.Jsonb(failures)),
+        )
+    conn.execute(
+        "insert into ops.ingestion_state (source, dataset, key, cursor) values "
+        "('ib', 'chain_snapshot', 'AAPL', '2026-11-27'), ('tdx', 'kline_daily', 'sh600000', '2026-11-27')"
+    )
+    conn.execute(
+        "insert into ops.builds (status, command, fingerprint, started_at, finished_at, models_built, "
+        "rows_written) values ('succeeded', 'build', 'x', %(at)s, %(at)s + interval '90 seconds', 7, 5678)",
+        {"at": AS_OF},
+    )
+    return conn
+
+
+@pytest.fixture
+def report(used: psycopg.Connection, settings: Settings, warehouse: Warehouse) -> Report:
+    return gather.gather(settings, warehouse, TUESDAY.day, AS_OF)
+
+
+@pytest.fixture
+def opened(report: Report, chromium: Browser, tmp_path: Path) -> Page:
+    page.write(report, tmp_path / "report.html")
+    return chromium.open((tmp_path / "report.html").as_uri())
+
+
+def test_the_page_opens_without_a_complaint_and_asks_for_nothing_else(
+    opened: Page, report: Report, tmp_path: Path
+) -> None:
+    assert opened.console == []
+    assert [url for url in opened.requests if not url.startswith(("file:", "data:"))] == []
+    assert len([url for url in opened.requests if url.startswith("file:")]) == 1
+    assert opened.ask("document.scripts.length") == 0
+    # a picture of each grid and course, each as wide as the page and with something in it
+    assert len(report.grids) == 3
+    boxes = opened.ask(
+        "[...document.querySelectorAll('svg')].map(e => [e.getBoundingClientRect().width, "
+        "e.querySelectorAll('path, circle').length])"
+    )
+    assert len(boxes) == len(report.grids) + 3
+    assert all(width > 600 and marks > 2 for width, marks in boxes)
+
+
+def test_its_numbers_are_those_of_the_tables(opened: Page, used: psycopg.Connection) -> None:
+    used.execute("select set_config('quotemill.as_of', %s, false)", (AS_OF.isoformat(),))
+
+    fresh = used.execute(
+        "select dataset, case when is_stale then 'stale' else 'fresh' end, coalesce(last_date::text, '–'), "
+        "expected_date::text, coalesce(lag_trading_days::text, '–') from qa.freshness order by dataset"
+    ).fetchall()
+    assert opened.table("freshness-table") == [list(row) for row in fresh]
+    assert fresh
+
+    found = used.execute(
+        "select check_name, severity, to_char(count(*), 'FM999,999') from qa.findings group by 1, 2"
+    ).fetchall()
+    shown = {tuple(row[:3]) for row in opened.table("findings-table")}
+    assert shown == set(found)
+    assert {severity for _, severity, _ in shown} == {"error", "warning"}
+
+    loads = used.execute(
+        "select job_id::text, source, status from ops.ingestion_jobs order by 1 desc"
+    )
+    # the lock of one that runs is held; of these none is
+    assert [[r[0], r[1], r[5].partition(":")[0]] for r in opened.table("loads-table")] == [
+        list(row) for row in loads
+    ]
+    assert {row[8] for row in opened.table("loads-table")} == {"1,234"}
+    assert [row[2:6] for row in opened.table("builds-table")] == [
+        ["1 min 30 s", "succeeded", "7", "5,678"]
+    ]
+
+    [(bars,)] = used.execute("select count(*) from market.kline_daily")
+    lines = opened.table("day-bars-lines")
+    assert sum(int(row[2]) for row in lines) == bars
+    assert opened.table("day-bars-worst") == [["sz000001", "1", "75.0 %", f"{DAYS[-1]}"]]
+    [(quotes,)] = used.execute(
+        "select count(*) from options.chain_intraday where not snapshot_error "
+        "and coalesce(bid, ask, last) is not null"
+    )
+    assert sum(int(row[2].replace(",", "")) for row in opened.table("contracts-lines")) == quotes
+    assert quotes
+
+    [(largest,)] = used.execute(
+        "select n.nspname || '.' || c.relname from pg_class as c join pg_namespace as n on "
+        "n.oid = c.relnamespace where c.relkind = 'r' and n.nspname in (select schema_name from "
+        "ops.owned_schema) order by pg_total_relation_size(c.oid) desc, 1 limit 1"
+    )
+    assert opened.table("space-table")[0][0] == largest
+
+
+def test_what_others_wrote_is_text(opened: Page) -> None:
+    assert opened.ask("document.scripts.length") == 0
+    [failed] = [row for row in opened.table("loads-table") if row[5].startswith("failed")]
+    assert NASTY in failed[5]
+    [task] = [row for row in opened.table("failed-table") if row[0].endswith("of tdx")]
+    assert task[2:] == ["2", f"sh600000: timeout {NASTY}; sh600001: timeout {NASTY}"]
+
+
+def test_it_can_be_read_in_the_dark_on_paper_and_by_a_screen_reader(opened: Page) -> None:
+    colours = "getComputedStyle(document.body)"
+    seen = {}
+    for media, scheme in (("screen", "light"), ("screen", "dark"), ("print", "dark")):
+        opened.look(media, scheme)
+        seen[media, scheme] = (
+            opened.ask(f"{colours}.backgroundColor"),
+            opened.ask(f"{colours}.color"),
+            opened.ask("getComputedStyle(document.querySelector('path.c0')).fill"),
+        )
+    white, black = "rgb(255, 255, 255)", "rgb(0, 0, 0)"
+    assert seen["screen", "light"][0] == white
+    assert seen["screen", "dark"][0] not in (white, seen["screen", "light"][0])
+    assert seen["screen", "dark"][2] != seen["screen", "light"][2]
+    assert seen["print", "dark"][:2] == (white, black)
+    assert opened.print().startswith(b"%PDF")
+    opened.look()
+
+    assert opened.ask("document.documentElement.lang") == "en"
+    heads = opened.ask("[...document.querySelectorAll('h1, h2, h3')].map(e => +e.tagName[1])")
+    assert heads[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(heads))
+    unnamed = (
+        "[...document.querySelectorAll('svg')].filter(e => !e.querySelector('title').textContent)"
+    )
+    assert opened.ask(f"{unnamed}.length") == 0
+    assert opened.ask("document.querySelectorAll('th:not([scope])').length") == 0
+    targets = "[...document.querySelectorAll('a')].map(a => a.getAttribute('href'))"
+    lost = f"{targets}.filter(h => !h.startsWith('#') || !document.getElementById(h.slice(1)))"
+    assert opened.ask(lost) == []
+    ids = "[...document.querySelectorAll('[id]')].map(e => e.id)"
+    assert opened.ask(f"{ids}.length") == opened.ask(f"new Set({ids}).size")
+
+
+def test_before_the_first_load_the_page_says_what_to_do(
+    chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from orchestration.cli import app
+
+    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["report", "--out", "page.html"])
+    assert (done.exit_code, done.stdout.strip()) == (0, "page.html")
+    opened = chromium.open((tmp_path / "page.html").as_uri())
+    assert opened.table("mends-table") == [["nothing was loaded yet", "quotemill run"]]
+    assert opened.console == []
+    assert not (tmp_path / "home").exists()

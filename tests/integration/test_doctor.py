@@ -1,0 +1,151 @@
+"""The doctor's look at a warehouse that was used: each failure has a check, and each check its mend."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from loaders.settings import Settings, load_settings
+from loaders.sources import landed_tables
+from loaders.warehouse import migrate
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+from orchestration import place_checks, warehouse_checks
+from orchestration.check import Check
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def settings(warehouse_dsn: str, tmp_path: Path) -> Settings:
+    environ = {
+        "QUOTEMILL_WAREHOUSE_URL": warehouse_dsn,
+        "QUOTEMILL_HOME": str(tmp_path),
+        "QUOTEMILL_TQ__ACCOUNT": "somebody",
+    }
+    return load_settings(environ, cwd=tmp_path)
+
+
+@pytest.fixture
+def warehouse(settings: Settings) -> Warehouse:
+    made = open_warehouse(settings)
+    migrate.prepare(made, landed_tables())
+    return made
+
+
+@pytest.fixture
+def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
+    with warehouse.connect(autocommit=True) as connection:
+        yield connection
+
+
+def wrong(settings: Settings, warehouse: Warehouse, now: datetime = NOW) -> dict[str, Check]:
+    checks = warehouse_checks.check(settings, warehouse, now)
+    # nothing was loaded: said of every warehouse here
+    return {c.name: c for c in checks if c.mend != "quotemill run"}
+
+
+def test_a_warehouse_as_it_was_made_has_nothing_wrong(
+    settings: Settings, warehouse: Warehouse
+) -> None:
+    assert wrong(settings, warehouse) == {}
+
+
+def test_a_newer_version_was_here(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    conn.execute("insert into ops.schema_migrations (name) values ('9999_later.sql')")
+    check = wrong(settings, warehouse)["version"]
+    assert "9999_later.sql" in check.seen
+    assert check.mend == "pip install --upgrade quotemill"
+
+
+def test_a_server_that_takes_no_rows(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    conn.execute(
+        f'alter database "{conn.info.dbname}" set default_transaction_read_only = on'.encode()
+    )
+    check = wrong(settings, warehouse)["server"]
+    assert (check.status, check.exit_code) == ("fail", 3)
+
+
+def test_more_connections_than_the_server_has(settings: Settings, warehouse: Warehouse) -> None:
+    many = settings.model_copy(update={"max_overflow": 900})
+    check = wrong(many, warehouse)["connections"]
+    assert "915" in check.seen
+    assert "max_overflow" in check.mend
+
+
+def test_a_lock_that_is_held_for_days(settings: Settings, warehouse: Warehouse) -> None:
+    with warehouse.connect(application_name="quotemill build lock") as held:
+        assert wrong(settings, warehouse) == {}
+        check = wrong(settings, warehouse, NOW + timedelta(days=2))["locks"]
+        assert f"pg_terminate_backend({held.info.backend_pid})" in check.mend
+    assert "quotemill build lock" in check.seen
+
+
+def test_a_self_test_that_failed_last(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    for failed in (2, 0):
+        conn.execute(
+            "insert into ops.testing_runs (source, kind, started_at, status, total, passed, failed, skipped) "
+            "values ('tdx', 'selftest', now(), 'failed', 31, 29, %s, 0)",
+            (failed,),
+        )
+        tests = wrong(settings, warehouse).get("tests")
+        assert (tests and tests.mend) == ("loaders selftest tdx" if failed else None)
+
+
+def test_futures_calendar_that_ends_soon(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    for days, said in ((3, True), (40, False)):
+        conn.execute(
+            "insert into raw_tq.trading_day (trade_date, fetched_at, source_route, is_final) "
+            "values (%s, now(), '', true)",
+            (NOW.date() + timedelta(days=days),),
+        )
+        assert ("horizon" in wrong(settings, warehouse)) == said
+
+
+def test_a_load_that_failed_is_named_with_its_retry(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    conn.execute(
+        "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, as_of, "
+        "started_at, finished_at) values ('ib', 'ib', 'incremental', 'failed', '', '{}', now(), now(), now())"
+    )
+    assert wrong(settings, warehouse)["status"].mend.startswith(
+        ("loaders retry", "quotemill build")
+    )
+    mends = [c.mend for c in warehouse_checks.check(settings, warehouse, NOW)]
+    assert "loaders retry 1" in mends
+
+
+def test_an_archive_that_is_not_mounted_or_of_another_warehouse(
+    settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
+) -> None:
+    def seen() -> list[str]:
+        checks = place_checks.check(settings, warehouse)
+        return [c.seen for c in checks if c.name == "archive" and c.status == "fail"]
+
+    assert seen() == []
+    conn.execute(
+        "insert into ops.archive_files (schema_name, path, view_name, codec, row_count, content_hash, "
+        "size_bytes) values ('options', 'view=x/part-0.parquet', 'x', 'zstd', 1, '', 1)"
+    )
+    [gone] = seen()
+    assert "part-0.parquet of the archive is not there" in gone
+
+    file = settings.home / "archive" / "view=x" / "part-0.parquet"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert seen() == []
+    owner = {"warehouse_id": "another", "label": "elsewhere"}
+    (settings.home / "archive" / ".owner.json").write_text(json.dumps(owner))
+    [others] = seen()
+    assert "another warehouse (elsewhere)" in others

@@ -1,0 +1,82 @@
+"""Pictures: classes of cells, rectangles of many cells, a size that does not grow with the data."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree
+
+import pytest
+
+from orchestration.report import coverage, drawing
+from orchestration.report.coverage import Grid, Line
+from orchestration.report.drawing import Point
+
+
+def grid(*lines: tuple[str, list[tuple[int, int]]]) -> Grid:
+    made = tuple(
+        Line(name, sum(w for w, _ in cells), sum(t for _, t in cells), tuple(cells))
+        for name, cells in lines
+    )
+    columns = tuple(f"2024-01-{n + 1:02}" for n in range(len(made[0].cells)))
+    return Grid("bars", "Bars: codes by days", "bars", "", "", len(made), columns, made, ())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "kind"),
+    [(0, 0, None), (9, 9, 0), (100, 99, 1), (10, 9, 2), (2, 1, 3), (9, 1, 4), (9, 0, 5)],
+)
+def test_a_cell_is_of_the_class_of_its_share(wanted: int, there: int, kind: int | None) -> None:
+    assert drawing.level(wanted, there) == kind
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "text"),
+    [
+        (0, 0, "–"),
+        (3, 3, "100.0 %"),
+        (8, 2, "25.0 %"),
+        (100_000, 99_999, "99.9 %"),
+        (10_000, 1, "0.1 %"),
+        (7, 0, "0.0 %"),
+    ],
+)
+def test_a_share_is_never_rounded_to_all_or_nothing(wanted: int, there: int, text: str) -> None:
+    assert drawing.share(wanted, there) == text
+
+
+def test_cells_of_a_class_that_lie_side_by_side_are_one_rectangle() -> None:
+    svg = drawing.heat_map(grid(("sh600000", [(1, 1), (1, 1), (1, 0), (0, 0), (1, 1)])))
+    paths = re.findall(r'<path class="c(\d)" d="([^"]+)"', svg)
+    assert [(kind, path.count("M")) for kind, path in paths] == [("0", 2), ("5", 1)]
+    width = (drawing.WIDTH - drawing.GUTTER) / 5
+    assert f"h{2 * width:.1f}v" in paths[0][1]
+
+
+def test_a_heat_map_of_any_market_stays_small() -> None:
+    cells = [(9, n % 10) for n in range(coverage.MOST_COLUMNS)]
+    names = [f"sh{n} … sh{n + 1}" for n in range(600_000, 600_000 + coverage.MOST_LINES)]
+    assert len(drawing.heat_map(grid(*((name, cells) for name in names)))) < 400_000
+
+
+def test_names_from_outside_are_text_in_a_picture() -> None:
+    svg = drawing.heat_map(grid(("<b>&", [(1, 1)])))
+    ElementTree.fromstring(svg)
+    assert "<b>" not in svg
+
+
+def test_a_course_has_a_mark_for_each_point_and_none_without_points() -> None:
+    noon = datetime(2024, 5, 6, 12, tzinfo=UTC)
+    points = [Point(noon + timedelta(days=n), float(n), f"day {n}") for n in range(5)]
+    svg = drawing.course("took", "What it took", "seconds", {"tdx": points[:3], "ib": points[3:]})
+    found = ElementTree.fromstring(svg)
+    told = [e.text for e in found.iter() if e.tag.endswith("title")]
+    assert told[1:] == [f"day {n}" for n in range(5)]
+    assert len(re.findall("<circle", svg)) == 3
+    assert drawing.course("took", "What it took", "seconds", {"tdx": []}) == ""
+
+
+@pytest.mark.parametrize("count", [1, 7, 120, 121, 2500])
+def test_columns_are_at_most_so_many_and_begin_with_the_first_moment(count: int) -> None:
+    starts = coverage.starts_of(list(range(count)))
+    assert len(starts) == min(count, coverage.MOST_COLUMNS)
+    assert starts[0] == 0
+    assert starts == sorted(set(starts))

@@ -1,0 +1,82 @@
+"""The doctor's look at files and folders that settings name."""
+
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from loaders.settings import Settings, load_settings
+from orchestration import place_checks
+from orchestration.check import Check
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def settings(home: Path, **environ: Any) -> Settings:
+    named = {f"QUOTEMILL_{name}": str(value) for name, value in environ.items()}
+    return load_settings({"QUOTEMILL_HOME": str(home), **named}, cwd=home.parent)
+
+
+def wrong(settings: Settings) -> list[Check]:
+    return [c for c in place_checks.check(settings, None) if c.status != "ok"]
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("TDX__CORPORATE_ACTIONS", {"TDX__BASE_URL": "http://localhost"}),
+        ("TDX__VIPDOC", {"TDX__BASE_URL": "http://localhost"}),
+        ("IB__UNIVERSE", {"IB__HOST": "localhost"}),
+    ],
+)
+def test_what_a_setting_names_must_be_there(
+    name: str, other: dict[str, str], tmp_path: Path
+) -> None:
+    place = tmp_path / "named"
+    [check] = wrong(settings(tmp_path, **other, **{name: place}))
+    assert (check.name, check.status, check.exit_code) == ("files", "fail", 3)
+    assert f"{place} is not there" in check.seen
+    assert name.lower().replace("__", ".") in check.mend
+
+    place.mkdir()
+    assert wrong(settings(tmp_path, **other, **{name: place})) == []
+    # of a source that is not configured nobody asks
+    place.rmdir()
+    assert wrong(settings(tmp_path, **{name: place})) == []
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    place = tmp_path / "home"
+    place.write_text("a file, in which root cannot make anything either")
+    [check] = wrong(settings(place))
+    assert (check.name, check.status, check.exit_code) == ("home", "fail", 3)
+    assert str(place) in check.seen
+
+
+def test_a_profile_of_the_users_own_is_named_for_loads_refuse_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path))
+    (tmp_path / "profiles.yml").write_text("mine: {}\n")
+    [check] = wrong(settings(tmp_path))
+    assert (check.name, check.status, check.exit_code) == ("profile", "fail", 3)
+    assert "DBT_PROFILES_DIR" in check.mend
+
+
+@pytest.mark.parametrize(
+    ("free", "total", "status"),
+    [(1, 100, "warn"), (15, 100, "warn"), (25, 100, "ok"), (150, 1000, "ok")],
+)
+def test_a_disk_that_fills_is_told_before_it_is_full(
+    free: int, total: int, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gib = 2**30
+    usage = Usage(total * gib, (total - free) * gib, free * gib)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    checks = [c for c in place_checks.check(settings(tmp_path), None) if c.name == "disk"]
+    assert [check.status for check in checks] == [status]

@@ -1,0 +1,121 @@
+"""What the runbooks name exists: commands with their options, settings, tables, tests. And the page about
+the older runbooks leaves nothing of theirs out."""
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders import sources
+from loaders.ticks import tables as tick_tables
+from tests import write_reference
+from tests.conftest import ROOT, require
+
+OLDER = (ROOT / "docs" / "older-runbooks.md").read_text("utf-8")
+RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+COMMANDS = dict(write_reference.commands())
+SETTINGS = {name for name, _ in write_reference.settings()}
+DATASETS = {dataset.name for name in sources.MODULES for dataset in sources.find(name).datasets}
+
+
+def spans(text: str) -> list[str]:
+    """What is between back-ticks, blocks of code left out."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+
+
+def spans_of_ours() -> Iterator[tuple[str, str]]:
+    """What the middle column of each row of `OLDER` names, with the row's first cell."""
+    for line in re.findall(r"^\|(.+)\|$", OLDER, re.MULTILINE):
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)]
+        if cells[0] not in ("older", "---"):
+            assert len(cells) == 3, line
+            assert spans(cells[1]), f"nothing of ours stands for {cells[0]}"
+            yield from ((cells[0], span) for span in spans(cells[1]))
+
+
+def is_call(span: str) -> bool:
+    return span.split()[0] in ("loaders", "quotemill")
+
+
+def tables() -> set[str]:
+    """Everything that can be read: landed tables, models of the readers' schemas, ops, the tick store."""
+    found = {table.qualified for table in sources.landed_tables()}
+    models = ROOT / "dbt_project" / "models"
+    for path in [*(models / "marts").rglob("*.sql"), *(models / "qa").glob("*.sql")]:
+        found.add(f"{path.parent.name}.{path.stem}")
+    for path in (ROOT / "loaders" / "warehouse" / "migrations").glob("*.sql"):
+        made = r"create (?:or replace )?(?:table|view) (ops\.\w+)"
+        found |= set(re.findall(made, path.read_text("utf-8")))
+    return found | set(
+        re.findall(r'"(ghtrader_\w+)"', Path(tick_tables.__file__).read_text("utf-8"))
+    )
+
+
+NAMED = list(spans_of_ours())
+CALLS = {span for page in RUNBOOKS for span in spans(page.read_text("utf-8")) if is_call(span)}
+
+
+@pytest.mark.parametrize("call", sorted(CALLS | {span for _, span in NAMED if is_call(span)}))
+def test_every_command_exists_and_takes_its_options(call: str) -> None:
+    name, *rest = shlex.split(call)
+    while rest and f"{name} {rest[0]}" in COMMANDS:
+        name = f"{name} {rest.pop(0)}"
+    command: Any = COMMANDS[name]
+    assert not getattr(command, "commands", None), f"{name} is a group: which of its commands?"
+    if rest:  # else it is mentioned by its name alone
+        taken = command.make_context(name, rest).params  # parses, and runs nothing
+        assert set(taken.get("dataset") or ()) <= DATASETS
+
+
+def test_every_table_and_setting_that_stands_for_an_older_one_exists() -> None:
+    targets = {f"make {t}" for t in re.findall(r"^([a-z-]+):", _makefile(), re.MULTILINE)}
+    known = tables() | SETTINGS | targets
+    assert [(row, span) for row, span in NAMED if not is_call(span) and span not in known] == []
+
+
+def test_the_page_leaves_no_route_option_file_or_table_of_theirs_out() -> None:
+    theirs = ROOT.parent / "shared" / "reference" / "older-runbooks.md"
+    require("shared", theirs.is_file(), f"the list of the older runbooks is not at {theirs}")
+    assert sorted(_names(theirs.read_text("utf-8")) - _names(OLDER)) == []
+
+
+def test_every_test_that_the_table_of_failures_names_exists() -> None:
+    page = (ROOT / "docs" / "runbooks" / "failures.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if re.match(r"\| (?!failure)", line)]
+    named = re.findall(r"\| `(tests/[\w/]+\.py)::(\w+)` \|$", page, re.MULTILINE)
+    assert len(named) == len(rows)
+    assert [(path, name) for path, name in named if name not in _tests_of(ROOT / path)] == []
+
+
+def test_every_check_of_the_doctor_is_on_its_page() -> None:
+    modules = ("doctor", "place_checks", "warehouse_checks")
+    code = "".join((ROOT / "orchestration" / f"{m}.py").read_text("utf-8") for m in modules)
+    made = set(re.findall(r'(?:Check|failed)\(\s*"([a-z ]+)"', code))
+    page = (ROOT / "docs" / "runbooks" / "doctor.md").read_text("utf-8")
+    assert made == set(re.findall(r"^\| `([a-z ]+)` \|", page, re.MULTILINE))
+
+
+def _makefile() -> str:
+    return (ROOT / "Makefile").read_text("utf-8")
+
+
+def _tests_of(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text("utf-8")) if path.is_file() else ast.parse("")
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def _names(text: str) -> set[str]:
+    """Routes, options and names with an underscore; `kline_{5,15}m` are two."""
+    spelt = re.sub(r"[\w.-]*(?:\{[^}]*\}[\w.-]*)+", _spelt_out, text)
+    return set(re.findall(r"/api/[\w/{}-]*\w|--[a-z][\w-]+|\b[A-Za-z]\w*_\w+", spelt))
+
+
+def _spelt_out(found: re.Match[str]) -> str:
+    parts = re.split(r"\{([^}]*)\}", found[0])
+    choices = [part.split(",") if i % 2 else [part] for i, part in enumerate(parts)]
+    return " ".join("".join(choice) for choice in product(*choices))
