@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from loaders.cli.load import attempt
 from loaders.engine.load import Load, LoadResult, run_load
 from loaders.engine.request import LoadRequest
 from loaders.errors import NotDue
@@ -102,7 +103,13 @@ class Bench:
         except NotDue as why:
             self.heard.line(str(why))
             return []
-        return [run_load(self.settings, part, self.heard) for part in parts]
+        results: list[LoadResult] = []
+        for part in parts:
+            work = partial(run_load, self.settings, part, self.heard)
+            results.append(attempt("ib", work))  # one that finds no gateway is a result, too
+            if results[-1].ends_source:
+                break
+        return results
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._connected() as conn:
