@@ -6,6 +6,6 @@
 {% macro rows_kept() -%}
     {%- set meta = config.get('meta') or {} -%}
     {%- if not meta.get('outlives') -%}{{ return(meta.get('keeps')) }}{%- endif -%}
-    {%- set oldest = oldest_day(meta['outlives']) -%}
+    {%- set oldest = oldest_day(meta['outlives'], meta['by']) -%}
     {{ return("stored." ~ told_day() ~ " < '" ~ oldest ~ "'" if oldest else 'true') }}
 {%- endmacro %}

@@ -1,7 +1,7 @@
 {#
     The statements that bring the hypertables of this project to what meta.hypertable of their models and
-    landed tables says; none where they are so already, and on plain PostgreSQL. A table that is no
-    hypertable stays what it is.
+    landed tables says; none where they are so already. A table that is no hypertable stays what it is; on
+    plain PostgreSQL rows that are older than `retain` go (see deletions_by_age).
 
     time            the column of time, by which make_hypertable makes one
     chunk           the span of chunks that are made from now on
@@ -19,10 +19,12 @@
         {%- set meta = (node.config.get('meta') or {}).get('hypertable') -%}
         {%- if meta -%}
             {%- set name = node.schema ~ '.' ~ (node.get('identifier') or node.get('alias')) -%}
-            {%- do wanted.append(dict(meta, relation=name)) -%}
+            {%- set day = 'trade_date' if 'trade_date' in node.columns else meta['time'] -%}
+            {%- do wanted.append(dict(meta, relation=name, day=day)) -%}
         {%- endif -%}
     {%- endfor -%}
-    {%- if edition == 'none' or not wanted -%}{{ return([]) }}{%- endif -%}
+    {%- if not wanted -%}{{ return([]) }}{%- endif -%}
+    {%- if edition == 'none' -%}{{ return(deletions_by_age(wanted)) }}{%- endif -%}
     {{ return(run_query("
         with hypertables as (
             select

@@ -1,21 +1,22 @@
 {#
-    The oldest trading day in a landed table of minutes, or none where it holds no row. What ends on a
-    trading day ends on the same day in UTC, where chunks begin and end too. Of a hypertable its oldest
-    chunk is asked day by day: a compressed chunk tells a day that it has none of without being opened.
+    The oldest trading day in a landed table of minutes or ticks, whose key and chunks have `time` after
+    the code: bar_end or trade_date. None where it holds no row. What ends on a trading day ends on the
+    same day in UTC, where chunks begin and end too. Of a hypertable its oldest chunk is asked day by day:
+    a compressed chunk tells a day that it has none of without being opened.
 #}
-{% macro oldest_day(table) -%}
+{% macro oldest_day(table, time='bar_end') -%}
     {%- set name = table.split('.') -%}
     {%- if not is_hypertable(table) -%}
         {#- from one code to the next by the key: `min` would read every row -#}
         {{ return(run_query("
             with recursive first_bars as (
-                (select code, trade_date from " ~ table ~ " order by code, bar_end limit 1)
+                (select code, trade_date from " ~ table ~ " order by code, " ~ time ~ " limit 1)
                 union all
                 select k.code, k.trade_date
                 from first_bars as f
                 cross join lateral (
                     select code, trade_date from " ~ table ~ "
-                    where code > f.code order by code, bar_end limit 1
+                    where code > f.code order by code, " ~ time ~ " limit 1
                 ) as k
             )
 
@@ -41,10 +42,10 @@
                 select 1 from " ~ table ~ "
                 where
                     trade_date = day::date
-                    and bar_end >= day at time zone 'UTC'
-                    and bar_end < (day + interval '1 day') at time zone 'UTC'
-                    and bar_end >= '" ~ chunk['first_day'] ~ "+00'
-                    and bar_end < '" ~ chunk['end_day'] ~ "+00'
+                    " ~ ("and bar_end >= day at time zone 'UTC'
+                    and bar_end < (day + interval '1 day') at time zone 'UTC'" if time == 'bar_end' else "") ~ "
+                    and " ~ time ~ " >= '" ~ chunk['first_day'] ~ "+00'
+                    and " ~ time ~ " < '" ~ chunk['end_day'] ~ "+00'
             )
             order by day limit 1
         ").rows -%}

@@ -1,4 +1,4 @@
-"""Minutes that were dropped by age take no bar with them."""
+"""Minutes that were dropped by age take no bar with them, ticks no day of their summary."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -9,6 +9,7 @@ import pytest
 from tests.integration.dbt.conftest import Outcome
 from tests.integration.dbt.hypertables import make_hypertable
 from tests.integration.dbt.raw import land, minute, session_minutes, touch, weekdays
+from tests.integration.dbt.raw_intraday import ticks
 
 Dbt = Callable[..., Outcome]
 DAYS = weekdays(date(2024, 6, 3), 3)
@@ -120,3 +121,45 @@ def test_a_table_with_such_bars_is_not_made_anew(conn: psycopg.Connection, kept:
     for part in ("key code, bar_end", "14 of its rows", "raw_tdx.kline_minute", "2024-06-04"):
         assert part in outcome.error
     assert bars(conn, 5) == expected(5)
+
+
+def test_days_of_ticks_older_than_the_oldest_tick_stay(
+    edition: str, conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    if edition != "none":
+        conn.execute("select _timescaledb_functions.stop_background_workers()")
+        conn.execute("select set_chunk_time_interval('raw_tdx.tick_trade', interval '1 day')")
+    for code in CODES:
+        for day in DAYS:
+            land(conn, "tick_trade", ticks(code, day, [("09:31", "10", 1, 0)]))
+    select = ("-s", "stg_tdx__tick_trade", "int_ticks__days")
+    assert dbt("run", *select).success
+    if edition == "none":
+        conn.execute("delete from raw_tdx.tick_trade where trade_date <= %s", (DAYS[0],))
+    else:
+        conn.execute("select drop_chunks('raw_tdx.tick_trade', %s::date)", (DAYS[1],))
+    expected = {(code, day): 1 for code in CODES for day in DAYS}
+
+    def counts() -> dict[tuple[str, date], int]:
+        rows = conn.execute(
+            "select code, trade_date, tick_count from quotemill_intermediate.int_ticks__days"
+        )
+        return {(code, day): count for code, day, count in rows}
+
+    # a change of all days of a code, one of every code, and all anew
+    late = ticks(CODES[0], DAYS[1], [("09:31", "10", 1, 0), ("09:32", "10", 1, 0)])
+    land(conn, "tick_trade", late[1:])
+    touch(conn, "tick_trade", CODES[0])
+    assert dbt("run", *select).success
+    assert counts() == (expected := expected | {(CODES[0], DAYS[1]): 2})
+    touch(conn, "tick_trade")
+    assert dbt("run", *select, "--full-refresh").success
+    assert counts() == expected
+
+    # above the oldest day what is deleted goes
+    conn.execute(
+        "delete from raw_tdx.tick_trade where code = %s and trade_date = %s", (CODES[1], DAYS[2])
+    )
+    touch(conn, "tick_trade", CODES[1])
+    assert dbt("run", *select).success
+    assert counts().keys() == expected.keys() - {(CODES[1], DAYS[2])}

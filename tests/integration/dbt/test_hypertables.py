@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from loaders.settings import load_settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.upgrade_timescale import declared, rollback, upgrade
 from tests.integration.dbt.conftest import NO_TESTS, PROJECT, Outcome
-from tests.integration.dbt.raw import land, minute, security
+from tests.integration.dbt.raw import land, minute, security, touch
 from tests.integration.dbt.two_codes import CODES, DAYS, closes, land_days, oids
 
 Dbt = Callable[..., Outcome]
@@ -108,6 +108,18 @@ def test_plain_tables_become_what_the_yaml_says(
     assert conn.execute(f"select count(*) from {MINUTES}").fetchone() == (100,)
 
 
+def checkout_of_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the project, whose files a test may change, and which dbt builds from then on."""
+    checkout = tmp_path / "checkout"
+    for part in ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt"):
+        ignored = shutil.ignore_patterns("target", "logs", "profiles.yml")
+        shutil.copytree(PROJECT.parent / part, checkout / part, ignore=ignored)
+    monkeypatch.setattr("tests.integration.dbt.conftest.PROJECT", checkout / "dbt_project")
+    shutil.copytree(os.environ["DBT_TARGET_PATH"], tmp_path / "target")
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    return checkout
+
+
 @pytest.mark.parametrize("edition", ["apache"], indirect=True)
 def test_a_model_with_settings_is_a_hypertable_from_the_start_and_stays_one(
     edition: str,
@@ -116,16 +128,10 @@ def test_a_model_with_settings_is_a_hypertable_from_the_start_and_stays_one(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    checkout = tmp_path / "checkout"
-    for part in ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt"):
-        ignored = shutil.ignore_patterns("target", "logs", "profiles.yml")
-        shutil.copytree(PROJECT.parent / part, checkout / part, ignore=ignored)
+    checkout = checkout_of_own(tmp_path, monkeypatch)
     model = checkout / "dbt_project/models/marts/market/kline_daily_qfq.sql"
     wanted = "'hypertable': {'time': 'trade_date', 'chunk': '1 month'}, 'follows': {"
     model.write_text(model.read_text("utf-8").replace("'follows': {", wanted), "utf-8")
-    monkeypatch.setattr("tests.integration.dbt.conftest.PROJECT", checkout / "dbt_project")
-    shutil.copytree(os.environ["DBT_TARGET_PATH"], tmp_path / "target")
-    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
     table = "market.kline_daily_qfq"
     land(conn, "security", [security(code) for code in CODES])
     land_days(conn, DAYS)  # of three months
@@ -150,6 +156,36 @@ def test_a_model_with_settings_is_a_hypertable_from_the_start_and_stays_one(
     model.write_text(keep, "utf-8")
     assert dbt(*ONE).success
     assert conn.execute(chunks.encode(), (table,)).fetchone() == (0,)
+
+
+@pytest.mark.parametrize("edition", ["none"], indirect=True)
+def test_days_older_than_is_retained_go_from_plain_tables_and_their_bars_stay(
+    edition: str,
+    conn: psycopg.Connection,
+    dbt: Dbt,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sources = (
+        checkout_of_own(tmp_path, monkeypatch) / "dbt_project/models/staging/tdx/_tdx__sources.yml"
+    )
+    text = sources.read_text("utf-8")
+    wanted = text.replace("order_by: bar_end desc,", "order_by: bar_end desc, retain: 1 year,")
+    assert wanted != text
+    sources.write_text(wanted, "utf-8")
+    new = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0)
+    old = new.replace(year=new.year - 1, day=1) - timedelta(days=31)
+    land(conn, "kline_minute", [minute(code, end, "10") for code in CODES for end in (old, new)])
+    count = "select count(*) from {}"
+
+    assert dbt("run", "-s", "+kline_5m").success
+    [(minutes,)] = conn.execute(count.format(MINUTES).encode())
+    assert minutes == 2
+    land(conn, "kline_minute", [minute(CODES[0], new, "11")])
+    touch(conn, "kline_minute", CODES[0])
+    assert dbt("run", "-s", "+kline_5m").written["kline_5m"] == 1
+    [(bars,)] = conn.execute(count.format("market.kline_5m").encode())
+    assert bars == 4
 
 
 @pytest.mark.parametrize("edition", ["apache"], indirect=True)

@@ -5,7 +5,11 @@
         {'columns': ['code', 'trade_date'], 'unique': true},
         {'columns': ['trade_date']},
     ],
-    meta={'follows': {'raw_tdx.tick_trade': 'day'}, 'by': 'trade_date'},
+    meta={
+        'follows': {'raw_tdx.tick_trade': 'day'},
+        'by': 'trade_date',
+        'outlives': 'raw_tdx.tick_trade',
+    },
 ) }}
 
 select

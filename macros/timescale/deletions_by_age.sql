@@ -1,0 +1,19 @@
+{#
+    The statements that delete whole days older than meta.hypertable.retain from plain tables, by the index
+    by date; none where no day is so old. As where chunks are dropped, the change feed is told nothing.
+#}
+{% macro deletions_by_age(wanted) -%}
+    {%- set statements = [] -%}
+    {%- for table in wanted if table.get('retain') and run_query(
+        "select to_regclass('" ~ table['relation'] ~ "')"
+    ).rows[0][0] -%}
+        {%- set until = run_query(
+            "select (now() at time zone 'UTC' - interval '" ~ table['retain'] ~ "')::date::text"
+        ).rows[0][0] -%}
+        {%- set old = table['relation'] ~ " where " ~ table['day'] ~ " < '" ~ until ~ " 00:00+00'" -%}
+        {%- if run_query("select 1 from " ~ old ~ " limit 1").rows -%}
+            {%- do statements.append("delete from " ~ old) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(statements) }}
+{%- endmacro %}
