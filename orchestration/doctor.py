@@ -58,12 +58,12 @@ def _settings(settings: Settings) -> Check:
     if not ready:
         wanted = SettingsError("no source is configured", hint="; ".join(missing.values()))
         return failed("settings", wanted)
-    if "tdx" in ready and settings.tdx.corporate_actions is None:
+    if "tdx" in ready and settings.tdx.actions_source is None:
         return Check(
             "settings",
             "warn",
             "no source of corporate actions: adjusted prices equal raw ones",
-            "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, or xdxr",
+            "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, gbbq or xdxr",
         )
     return Check("settings", "ok", f"home {settings.home} ({settings.origin('home')})")
 

@@ -93,7 +93,7 @@ DEFAULTS = {
     "questdb.jar": "the pinned one, fetched once",
     "questdb.repository": "`mvn`, else Maven Central",
     "tdx.base_url": "none: the source is not loaded",
-    "tdx.corporate_actions": "none: adjusted prices equal raw ones",
+    "tdx.corporate_actions": "`gbbq` where `tdx.client` is set, else none: adjusted prices equal raw ones",
     "tq.account": "none: the source is not loaded",
     "tq.password": "none",
     "tq.start": "a year before the first load",

@@ -56,7 +56,9 @@ def tdx(
     ] = None,
     write_vipdoc: Annotated[
         Path | None,
-        typer.Option(help="Write this market's day and minute files of the desktop client there."),
+        typer.Option(
+            help="Write this market as the desktop client's files there: vipdoc, and T0002 beside it."
+        ),
     ] = None,
     vipdoc_days: Annotated[
         int | None, typer.Option(min=1, help="Only the newest days of minutes in these files.")
@@ -96,11 +98,14 @@ def tdx(
         except OSError as error:
             raise UsageError(f"cannot write {write_actions}: {error.strerror}") from error
     if write_vipdoc:
+        from loaders.sandbox.tdx.client_files import write_client_files
         from loaders.sandbox.tdx.vipdoc_files import write_vipdoc as write_files
 
         write_files(
             world, write_vipdoc, until=moment(clock, EXAMPLE) if clock else None, days=vipdoc_days
         )
+        client = write_vipdoc.parent if write_vipdoc.name == "vipdoc" else write_vipdoc
+        write_client_files(world, client / "T0002" / "hq_cache")
     sandbox = TdxSandbox(
         world,
         clock=clock,

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loaders import trading_time
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from loaders.tdx.absence import Absence
     from loaders.tdx.datasets.codes import Security
     from loaders.tdx.files.actions_csv import ActionSet
+    from loaders.tdx.files.folder import Folder
+    from loaders.tdx.files.gbbq import Gbbq
     from loaders.tdx.service.xdxr import QuoteServers
 
 R = TypeVar("R")
@@ -91,6 +94,30 @@ class Context:
     def only(self, key: str, work: Awaitable[Outcome]) -> Iterator[Outcome]:
         """The one outcome of a dataset that is read whole; its failure says what to do."""
         yield self.loop.run(outcome_of(key, work, hint=True))
+
+    @cached_property
+    def folder(self) -> "Folder | None":
+        """The desktop client's folder, looked through once a load. Raises SettingsError."""
+        from loaders.tdx.files.folder import folder_of
+
+        return folder_of(self.settings)
+
+    def client_file(self, name: str) -> Path | None:
+        """A file of the desktop client by its path in the client's folder, where it is there."""
+        return self.folder.find(name) if self.folder else None
+
+    @property
+    def gbbq_file(self) -> Path | None:
+        """The desktop client's file of corporate actions and share capital, where it is there."""
+        return self.client_file("T0002/hq_cache/gbbq")
+
+    @cached_property
+    def gbbq(self) -> "Gbbq":
+        """What that file holds. Raises DataQualityError."""
+        from loaders.tdx.files.gbbq import read
+
+        assert self.gbbq_file is not None
+        return read(self.gbbq_file, self.clock())
 
     def instrument_type(self, code: str) -> str:
         """stock, fund or index; a code that no list names is a stock."""

@@ -9,7 +9,14 @@ from loaders.engine.request import LoadRequest
 from loaders.engine.source import Unit
 from loaders.errors import UpstreamError
 from loaders.tdx.context import Context, Dataset
-from loaders.tdx.datasets import codes, index_kline, kline_daily, trading_calendar
+from loaders.tdx.datasets import (
+    capital_events,
+    codes,
+    index_kline,
+    kline_daily,
+    sectors,
+    trading_calendar,
+)
 from loaders.tdx.service.answers import EXCHANGES
 from loaders.tdx.settings import TdxSettings
 
@@ -18,7 +25,7 @@ NAMES = (
     *("codes", "trading_calendar", "kline_daily", "index_kline", "stock_info"),
     *("minute_1m", "tick_trade", "quote_snapshot", "market_stats_snapshot"),
     *("kline_weekly", "kline_monthly", "kline_5m", "kline_15m", "kline_30m", "kline_60m"),
-    *("kline_adjusted", "vipdoc_daily", "corporate_actions"),
+    *("kline_adjusted", "vipdoc_daily", "capital_events", "corporate_actions", "sectors"),
 )
 # each has a module of its name
 DATASETS: tuple[Dataset, ...] = tuple(
@@ -26,14 +33,20 @@ DATASETS: tuple[Dataset, ...] = tuple(
 )
 # the code list and the calendar are loaded by every load, planned or not
 PLANNED = NAMES[2:]
-PER_CODE = tuple(n for n in PLANNED if n not in ("index_kline", "market_stats_snapshot"))
+# each is read whole, from one or more of the desktop client's files
+OF_CLIENT = {"capital_events": (capital_events.KEY,), "sectors": sectors.KEYS}
+WHOLE = ("index_kline", "market_stats_snapshot", *OF_CLIENT)
+PER_CODE = tuple(n for n in PLANNED if n not in WHOLE)
 NOT_LISTED = "not in the service's code list (which never has B shares)"
 
 REALTIME = ("minute_1m", "tick_trade", "quote_snapshot")
-_ALWAYS = ("codes", "trading_calendar", "kline_daily", "index_kline")
+_ALWAYS = (
+    *("codes", "trading_calendar", "kline_daily", "index_kline", "minute_1m"),
+    *("corporate_actions", *OF_CLIENT),
+)
 DEFAULTS: dict[str, tuple[str, ...]] = {
-    "init": (*_ALWAYS, "stock_info", "minute_1m", "quote_snapshot", "corporate_actions"),
-    "incremental": (*_ALWAYS, "minute_1m", "tick_trade", "corporate_actions"),
+    "init": (*_ALWAYS, "stock_info", "quote_snapshot"),
+    "incremental": (*_ALWAYS, "tick_trade"),
     "realtime": REALTIME,
 }
 
@@ -110,6 +123,9 @@ def of_request(request: LoadRequest, wanted: Sequence[str], settings: TdxSetting
             units.append(Unit(name, index_kline.keys(settings.indices)))
         elif name == "market_stats_snapshot":
             units.append(Unit(name, EXCHANGES))
+        elif name in OF_CLIENT:
+            if settings.client:
+                units.append(Unit(name, OF_CLIENT[name]))
         elif name == "corporate_actions":
             units.append(Unit(name, tuple(wanted)))
         elif name in PLANNED:

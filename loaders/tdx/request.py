@@ -55,6 +55,8 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
             f"dataset {vipdoc_daily.DATASET.name}: no folder of the desktop client is configured",
             hint="QUOTEMILL_TDX__VIPDOC=/srv/tdx/vipdoc",
         )
+    if settings.tdx.client is None:
+        _check_without_client(settings, request)
     day = request.options.get("date")
     if request.mode == "realtime":
         others = [d for d in request.datasets or () if d not in plan.REALTIME]
@@ -74,6 +76,20 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     _check_codes(settings, request)
 
 
+def _check_without_client(settings: Settings, request: LoadRequest) -> None:
+    if settings.tdx.corporate_actions == "gbbq":
+        raise SettingsError(
+            f"setting tdx.corporate_actions ({settings.origin('tdx.corporate_actions')}): gbbq is a file"
+            " of the desktop client, and no folder of it is configured",
+            hint="QUOTEMILL_TDX__CLIENT=/srv/tdx",
+        )
+    if of_client := sorted(set(plan.OF_CLIENT).intersection(request.datasets or ())):
+        raise SettingsError(
+            f"dataset {of_client[0]}: no folder of the desktop client is configured",
+            hint="QUOTEMILL_TDX__CLIENT=/srv/tdx",
+        )
+
+
 def _check_codes(settings: Settings, request: LoadRequest) -> None:
     malformed = [c for c in request.keys or () if not CODE.fullmatch(c.lower())]
     if malformed:
@@ -87,6 +103,7 @@ def _check_codes(settings: Settings, request: LoadRequest) -> None:
     for dataset, what in (
         (index_kline.DATASET.name, "the indices of the setting tdx.indices"),
         (market_stats_snapshot.DATASET.name, "the figures of each exchange"),
+        *((name, "the client's files whole") for name in plan.OF_CLIENT),
     ):
         if request.keys is not None and dataset in (request.datasets or ()):
             raise UsageError(

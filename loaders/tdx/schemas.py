@@ -216,7 +216,7 @@ CORPORATE_ACTION = landed_table(
     [
         ("code", _TEXT),
         ("ex_date", _DATE),
-        ("source", _TEXT),  # csv, xdxr
+        ("source", _TEXT),  # csv, gbbq, xdxr
         ("seq", _INT),
         ("category", _INT),
         ("cash_per10_yuan", _EXACT),
@@ -242,6 +242,36 @@ CORPORATE_ACTION = landed_table(
     ),
 )
 
+CAPITAL_EVENT = landed_table(
+    RAW_TDX,
+    "capital_event",  # a record of the desktop client's gbbq, whatever its category
+    [
+        ("code", _TEXT),
+        ("event_date", _DATE),
+        ("category", _INT),
+        ("seq", _INT),
+        *((f"value{n}", _EXACT) for n in range(1, 5)),
+    ],
+    key=("code", "event_date", "category", "seq"),
+    most=dict.fromkeys((f"value{n}" for n in range(1, 5)), 10**9),
+    day="event_date",
+    whole=("code",),
+)
+
+SECTOR_MEMBER = landed_table(
+    RAW_TDX,
+    "sector_member",  # as the client's files tell it, from one writing of them to another
+    [
+        ("sector_kind", _TEXT),
+        ("sector_name", _TEXT),
+        ("member", _TEXT),  # six digits; of an industry with the exchange
+        ("valid_from", _DATE),
+        ("valid_to", _DATE),  # the first day without it
+    ],
+    key=("sector_kind", "sector_name", "member", "valid_from"),
+    nullable=("valid_to",),
+)
+
 REJECTED_ROW = rejected_rows(RAW_TDX)
 
 ANSWER_GAP = landed_table(
@@ -264,6 +294,8 @@ TABLES = (
     MARKET_STATS,
     STOCK_INFO,
     CORPORATE_ACTION,
+    CAPITAL_EVENT,
+    SECTOR_MEMBER,
     REJECTED_ROW,
     ANSWER_GAP,
 )

@@ -12,8 +12,10 @@ class TdxSettings(Section):
     """The TDX HTTP service. Times in seconds."""
 
     base_url: str | None = Field(None, description="address of the service, http://host:8080")
-    corporate_actions: Path | Literal["xdxr"] | None = Field(
-        None, description="a CSV file, a folder of them, or `xdxr` for the TDX quote servers"
+    corporate_actions: Path | Literal["gbbq", "xdxr"] | None = Field(
+        None,
+        description="a CSV file, a folder of them, `gbbq` for that of the desktop client, or `xdxr` for the "
+        "TDX quote servers; empty: gbbq where tdx.client is set",
     )
     indices: list[Annotated[str, Field(pattern=r"^(sh|sz|bj)[0-9]{6}$")]] = Field(
         ["sh000001", "sz399001", "sh000300"], description="indices to load; no list names them"
@@ -79,6 +81,11 @@ class TdxSettings(Section):
         """Do day bars, codes and the calendar come from the client's files? A folder `vipdoc` beside a
         service holds back-fill and evidence alone."""
         return self.client is not None or (self.vipdoc is not None and self.base_url is None)
+
+    @property
+    def actions_source(self) -> Path | Literal["gbbq", "xdxr"] | None:
+        """Where corporate actions come from: gbbq, xdxr, a path, or None."""
+        return self.corporate_actions or ("gbbq" if self.client else None)
 
     @property
     def address(self) -> str | None:

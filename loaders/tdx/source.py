@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import time
 from functools import partial
+from pathlib import Path
 
 from loaders.engine.checks import newest_fingerprint
 from loaders.engine.load import Load
@@ -44,6 +45,11 @@ def opened(load: Load) -> Iterator[Context]:
         load.warn(f"the service's answers: {name} ({count:,} times)")
 
 
+def _kind(source: Path | str | None) -> str:
+    """A source of corporate actions as raw_tdx.corporate_action names it."""
+    return "csv" if isinstance(source, Path) else source or ""
+
+
 SOURCE = Source(
     name="tdx",
     tables=TABLES,
@@ -59,6 +65,7 @@ SOURCE = Source(
     when_busy=when_busy,
     rests_since=partial(resting_since, ready=READY),
     told_to_dbt=lambda settings: {
-        "apply_inferred_actions": str(settings.tdx.apply_inferred_actions).lower()
+        "apply_inferred_actions": str(settings.tdx.apply_inferred_actions).lower(),
+        "corporate_actions": _kind(settings.tdx.actions_source),
     },
 )

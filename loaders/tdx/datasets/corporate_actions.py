@@ -12,18 +12,20 @@ from psycopg.rows import dict_row
 
 from loaders.engine.outcome import Outcome, SourceGone, Stopped, records
 from loaders.engine.rejects import Rejected, open_refusals
-from loaders.errors import LockHeldError, UpstreamError
+from loaders.errors import DataQualityError, LockHeldError, UpstreamError
 from loaders.tdx.context import Context, Dataset
+from loaders.tdx.files import gbbq, written
 from loaders.tdx.files.actions_csv import ActionSet, CorporateAction, read_actions
 from loaders.tdx.schemas import CORPORATE_ACTION, REJECTED_ROW
 from loaders.warehouse.tables import STANDARD_FIELDS
 
 NO_SOURCE = (
     "no source of corporate actions is configured, so adjusted prices equal raw ones: "
-    "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, or xdxr"
+    "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, gbbq or xdxr"
 )
-# a refused row of theirs: by its place in the answer, or by its key where no table can hold it
-OF_SERVERS = re.compile(r"^xdxr | xdxr [0-9]+$")
+# a refused row that is of no CSV file: by its place in the answer, or by its key where no table can
+# hold it
+NOT_OF_CSV = re.compile(r"^(gbbq|xdxr) | (gbbq|xdxr) [0-9]+$")
 _OWN = [
     name for name in CORPORATE_ACTION.schema.names if name not in {f.name for f in STANDARD_FIELDS}
 ]
@@ -31,9 +33,11 @@ _OWN = [
 
 def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `codes`. Raises SettingsError for an unusable source."""
-    source = run.settings.corporate_actions
+    source = run.settings.actions_source
     if source is None:
         yield from (Outcome(code, skipped=NO_SOURCE) for code in codes)
+    elif source == gbbq.ROUTE:
+        yield from _of_client(run, codes)
     elif source == "xdxr":
         yield from _of_servers(run, codes)
     else:
@@ -70,6 +74,31 @@ def _of_servers(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         servers.close()
 
 
+def _of_client(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
+    """The client's gbbq, of codes that were not read since it was written. A file that cannot be read is
+    the failure of the dataset capital_events, once."""
+    if run.gbbq_file is None:
+        yield from (Outcome(code, skipped=gbbq.NO_FILE) for code in codes)
+        return
+    try:
+        version = written.version(run.gbbq_file)
+        read = run.load.cursors(CORPORATE_ACTION.name)
+        kept = {code: written.not_due(version, read.get(f"{code} {gbbq.ROUTE}")) for code in codes}
+        due = [code for code, why in kept.items() if why is None]
+        found = gbbq.actions_of(run.gbbq, due) if due else {}
+    except DataQualityError as error:
+        yield from (Outcome(code, skipped=str(error)) for code in codes)
+        return
+    stored = run.ask(lambda conn: Stored.of(conn, due, gbbq.ROUTE))
+    for code in codes:
+        if why := kept[code]:
+            # read today, and nothing new
+            yield Outcome(code, skipped=why, cursor=run.today, cursor_key=gbbq.ROUTE)
+            continue
+        outcome = stored.outcome(run, code, found.get(code, ActionSet([])))
+        yield replace(outcome, cursor=version, cursor_key=f"{code} {gbbq.ROUTE}")
+
+
 def _of_files(run: Context, source: Path, codes: Sequence[str]) -> Iterator[Outcome]:
     """The files, read once a load. What they refuse of any code comes with the first."""
     is_first, refused = run.actions is None, list[Rejected]()
@@ -94,8 +123,8 @@ def _of_files(run: Context, source: Path, codes: Sequence[str]) -> Iterator[Outc
 
 @dataclass(frozen=True)
 class Stored:
-    """What earlier readings of a source (csv, xdxr) left of some codes: events by code, and refusals,
-    of files those of all codes."""
+    """What earlier readings of a source (csv, gbbq, xdxr) left of some codes: events by code, and
+    refusals, of files those of all codes."""
 
     source: str
     events: Mapping[str, Sequence[dict[str, Any]]]
@@ -115,7 +144,7 @@ class Stored:
         refusals = [
             row
             for row in open_refusals(conn, REJECTED_ROW, "corporate_actions")
-            if bool(OF_SERVERS.search(row.row_key)) is (source == "xdxr")
+            if _source_of(row) == source
         ]
         return cls(source, events, refusals)
 
@@ -123,11 +152,11 @@ class Stored:
         self, run: Context, code: str, found: ActionSet, *, all_refusals: bool = False
     ) -> Outcome:
         """The events of a code with what the source withdrew, and what it does not refuse any more."""
-        route = str(run.settings.corporate_actions)
+        route = str(run.settings.actions_source)
         lineage = {"source_route": route, "fetched_at": run.clock(), "is_final": True}
         rows = [asdict(row) | {"is_withdrawn": False} for row in found.rows]
         rows += self._withdrawn(code, found)
-        own = f"xdxr {code} ", f"{code} "
+        own = f"{self.source} {code} ", f"{code} "
         refused = {(row.row_key, row.field, row.rule) for row in found.rejected}
         mended = [
             replace(row, is_withdrawn=True)
@@ -160,6 +189,11 @@ class Stored:
             if (row["ex_date"], row["seq"]) not in present
             and (code in found.covers or row["ex_date"] in days)
         ]
+
+
+def _source_of(row: Rejected) -> str:
+    found = NOT_OF_CSV.search(row.row_key)
+    return (found[1] or found[2]) if found else "csv"
 
 
 DATASET = Dataset("corporate_actions", CORPORATE_ACTION, "corporate actions", fetch, records)

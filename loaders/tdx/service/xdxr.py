@@ -1,6 +1,6 @@
 """Corporate actions from the TDX quote servers, by their xdxr request.
 
-The only module that imports pytdx (extra `xdxr`). The servers are public, several, and unreliable:
+The servers are public, several, and unreliable:
 one that fails is left for the next. They send single-precision floats, which are read as the shortest
 decimals that are these floats; they know the sum of bonus and transferred shares only.
 """
@@ -19,7 +19,7 @@ import orjson
 
 from loaders.engine.outcome import SourceGone
 from loaders.engine.rejects import Rejected
-from loaders.errors import SettingsError, UpstreamError
+from loaders.errors import UpstreamError
 from loaders.tdx.files import actions_csv
 from loaders.tdx.files.actions_csv import ActionSet, CorporateAction
 from loaders.trading_time import FIRST_CHINESE_DAY
@@ -112,19 +112,11 @@ class QuoteServers:
     or cannot be reached, is not asked again."""
 
     def __init__(self, hosts: Sequence[tuple[str, int]] | None = None) -> None:
-        """`hosts` are (address, port) in the order to try; by default the list that pytdx ships.
+        """`hosts` are (address, port) in the order to try; by default the list that pytdx ships."""
+        from pytdx.config.hosts import hq_hosts
+        from pytdx.errors import TdxConnectionError
+        from pytdx.hq import TdxHq_API
 
-        Raises SettingsError without the extra.
-        """
-        try:
-            from pytdx.config.hosts import hq_hosts
-            from pytdx.errors import TdxConnectionError
-            from pytdx.hq import TdxHq_API
-        except ImportError:
-            raise SettingsError(
-                "corporate actions from `xdxr` need the package pytdx",
-                hint="pip install 'quotemill[xdxr]', or set tdx.corporate_actions to CSV files",
-            ) from None
         self._new_api, self._unreachable = TdxHq_API, TdxConnectionError
         self._hosts = list(hosts if hosts is not None else [(ip, port) for _, ip, port in hq_hosts])
         self._api: Any = None

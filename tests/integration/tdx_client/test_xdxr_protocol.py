@@ -18,8 +18,6 @@ from loaders.tdx.service.xdxr import QuoteServers, actions_of
 
 Address = tuple[str, int]
 
-pytest.importorskip("pytdx", reason="the extra xdxr is not installed")
-
 
 def packed(*rows: tuple[int, date, int, tuple[float, ...]]) -> bytes:
     """An xdxr body: market, date, category and four single floats of each row."""

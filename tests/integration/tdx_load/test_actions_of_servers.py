@@ -11,7 +11,6 @@ from loaders.tdx.service import xdxr
 from tests.integration.tdx_client.test_xdxr_protocol import ONE_ROW, mute_server, quote_server
 from tests.integration.tdx_load.bench import Bench
 
-pytest.importorskip("pytdx", reason="the extra xdxr is not installed")
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 
 

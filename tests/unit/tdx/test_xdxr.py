@@ -1,7 +1,6 @@
 """Corporate actions from the quote servers: what becomes of the fields of an answer."""
 
 import struct
-import sys
 from collections import OrderedDict
 from datetime import date
 from decimal import Decimal
@@ -9,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from loaders.errors import SettingsError
 from loaders.tdx.files.actions_csv import PRECISION
-from loaders.tdx.service.xdxr import QuoteServers, read_answer
+from loaders.tdx.service.xdxr import read_answer
 
 FIELDS = (
     "fenhong", "peigujia", "songzhuangu", "peigu", "suogu", "panqianliutong", "panhouliutong",
@@ -104,12 +102,3 @@ def test_an_impossible_row_is_rejected_and_the_others_are_kept(
     good, rejected = read_answer("sh600000", [row, answer_row(1, fenhong=1.0)])
     assert len(good) == 1
     assert [(r.row_key, r.field) for r in rejected] == [("xdxr sh600000 row 0", field)]
-
-
-def test_without_the_extra_the_command_that_installs_it_is_named(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(sys.modules, "pytdx.hq", None)
-    with pytest.raises(SettingsError, match="pytdx") as caught:
-        QuoteServers()
-    assert "pip install 'quotemill[xdxr]'" in caught.value.hint

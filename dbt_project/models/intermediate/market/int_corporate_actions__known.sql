@@ -5,10 +5,12 @@
 
 with actions as (
     select
-        *,
-        bool_or(source = 'csv') over (partition by code) as has_csv
-    from {{ ref('stg_tdx__corporate_action') }}
-    where not is_withdrawn
+        a.*,
+        min(p.place) over (partition by a.code) as best_place,
+        p.place
+    from {{ ref('stg_tdx__corporate_action') }} as a
+    inner join {{ ref('int_corporate_actions__sources') }} as p on a.source = p.source
+    where not a.is_withdrawn
 ),
 
 typed_overrides as (
@@ -26,13 +28,13 @@ typed_overrides as (
     from {{ ref('corporate_action_overrides') }}
 ),
 
--- one source per code, the CSV files before xdxr: two lists of the same events must not add up
+-- one source per code: two lists of the same events must not add up
 chosen as (
     select
         {{ known | join(', ') }}, adjusts_price, source_ref
     from actions as a
     where
-        (source = 'csv' or not has_csv)
+        place = best_place
         and not exists (
             select 1 from typed_overrides as o
             where o.code = a.code and o.ex_date = a.ex_date and o.action in ('remove', 'replace')

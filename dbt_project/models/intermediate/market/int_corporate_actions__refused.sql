@@ -1,5 +1,9 @@
 with actions as (
     select * from {{ ref('stg_tdx__corporate_action') }} where not is_withdrawn
+),
+
+sources as (
+    select * from {{ ref('int_corporate_actions__sources') }}
 )
 
 -- those that would change prices: no second copy of an event that counts, no category without an
@@ -12,7 +16,7 @@ select
     r.rule
 from {{ ref('stg_tdx__rejected_row') }} as r
 where
-    r.dataset = 'corporate_actions'
+    r.dataset in ('corporate_actions', 'capital_events')
     and not r.is_withdrawn
     and r.code is not null
     and coalesce(r.category, 1) in (1, 11)
@@ -26,10 +30,13 @@ where
             and concat_ws(' ', a.code, to_char(a.ex_date, 'YYYY-MM-DD'), a.source, a.seq)
             = r.row_key
     )
-    -- of a code that the files tell of, the quote servers have no say
-    and not (
-        r.row_key like 'xdxr %'
-        and exists (select 1 from actions as a where a.code = r.code and a.source = 'csv')
+    -- of a code that a better source tells of, the others have no say
+    and not exists (
+        select 1 from actions as a
+        inner join sources as p on a.source = p.source
+        inner join sources as o
+            on o.source = coalesce(substring(r.row_key from '^(gbbq|xdxr) '), 'csv')
+        where a.code = r.code and p.place < o.place
     )
     and not exists (
         select 1 from {{ ref('corporate_action_overrides') }} as o

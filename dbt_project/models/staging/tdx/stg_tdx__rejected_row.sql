@@ -9,7 +9,7 @@ with parsed as (
             || '(?: ([0-9:]{5}))?$'
         ) as bar_key,
         coalesce(
-            substring(row_key from '^(?:xdxr )?((?:sh|sz|bj)[0-9]{6}) '),
+            substring(row_key from '^(?:(?:gbbq|xdxr) )?((?:sh|sz|bj)[0-9]{6}) '),
             regexp_replace(
                 lower(substring(payload from '"code": ?"([^"]*)"')),
                 '^([0-9]{6})\.(sh|sz|bj)$', '\2\1'

@@ -1,0 +1,91 @@
+"""Dataset `sectors`: which codes are of which sector, from when to when, by the client's files.
+
+A file tells its sectors as they are when it is written; the day of that writing, in Shanghai, begins
+what is new in it and ends what it has no more. So the members of a past day are those of its time, as
+far back as files were read. A file is read again once it was written again.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from loaders.engine.outcome import Outcome, records
+from loaders.engine.rejects import open_refusals
+from loaders.errors import DataQualityError
+from loaders.tdx.context import Context, Dataset
+from loaders.tdx.files import sectors, written
+from loaders.tdx.files.sectors import Membership
+from loaders.tdx.schemas import REJECTED_ROW, SECTOR_MEMBER
+from loaders.trading_time import SHANGHAI
+
+NAME = "sectors"
+KEYS = tuple(sectors.KINDS)
+_FILE_OF = {kind: name for name, kinds in sectors.KINDS.items() for kind in kinds}
+
+
+def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    """Outcomes in the order of `keys`, which are names of files."""
+    for key in keys:
+        path = run.client_file(f"T0002/hq_cache/{key}")
+        if path is None:
+            yield Outcome(key, skipped=f"the client's folder holds no T0002/hq_cache/{key}")
+            continue
+        try:
+            yield _outcome(run, key, path)
+        except DataQualityError as error:
+            yield Outcome(key, failure=f"{error} ({error.hint})" if error.hint else str(error))
+
+
+def _outcome(run: Context, key: str, path: Path) -> Outcome:
+    version = written.version(path)
+    if why := written.not_due(version, run.load.cursors(SECTOR_MEMBER.name).get(key)):
+        return Outcome(key, skipped=why)
+    moment = written.moment(path, run.clock())
+    found, rejected = sectors.read(path, key)
+    before = run.ask(lambda conn: current(conn, sectors.KINDS[key]))
+    refused = {row.row_key for row in rejected}
+    mended = [
+        replace(row, is_withdrawn=True)
+        for row in run.ask(lambda conn: open_refusals(conn, REJECTED_ROW, NAME))
+        if row.row_key.startswith(key) and row.row_key not in refused
+    ]
+    rows = list(changed(found, before, moment))
+    return Outcome(key, rows or None, [*rejected, *mended], version)
+
+
+def current(conn: psycopg.Connection, kinds: Sequence[str]) -> dict[Membership, date]:
+    """The memberships of some kinds that have not ended, and the day each began."""
+    rows = conn.execute(
+        "select sector_kind, sector_name, member, valid_from from raw_tdx.sector_member "
+        "where valid_to is null and sector_kind = any(%s)",
+        (list(kinds),),
+    )
+    return {Membership(*row[:3]): row[3] for row in rows}
+
+
+def changed(
+    found: Iterable[Membership], before: Mapping[Membership, date], moment: datetime
+) -> Iterator[dict[str, Any]]:
+    """The records to land of a file written at `moment`: what begins in it, and what ended."""
+    day = moment.astimezone(SHANGHAI).date()
+    lineage = {"source_route": "T0002/hq_cache", "fetched_at": moment, "is_final": True}
+    present = set(found)
+    spans: list[tuple[Membership, date, date | None]]
+    spans = [(it, day, None) for it in sorted(present - before.keys())]
+    spans += [(it, before[it], day) for it in sorted(before.keys() - present)]
+    for membership, first, last in spans:
+        yield membership._asdict() | {"valid_from": first, "valid_to": last} | lineage
+
+
+DATASET = Dataset(
+    NAME,
+    SECTOR_MEMBER,
+    "T0002/hq_cache",
+    fetch,
+    records,
+    key_of=lambda row: _FILE_OF[row["sector_kind"]],
+)

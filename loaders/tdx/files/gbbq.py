@@ -1,0 +1,240 @@
+"""The desktop client's `T0002/hq_cache/gbbq`: dividends, splits and changes of capital of a whole market.
+
+A count, then records of 29 bytes: exchange, code, day, category and four single floats, whose meaning
+the category tells (docs/datasets/capital_events.md). 24 bytes of a record are encrypted, by tables that
+pytdx knows; its reader takes 0.1 ms a record, so they are decrypted here, all at once.
+"""
+
+import re
+import warnings
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from loaders.engine.rejects import Rejected
+from loaders.errors import DataQualityError
+from loaders.tdx.files import actions_csv, written
+from loaders.tdx.files.actions_csv import ActionSet, CorporateAction
+from loaders.tdx.schemas import CAPITAL_EVENT
+
+ROUTE: Final = "gbbq"
+NO_FILE = "the client's folder holds no T0002/hq_cache/gbbq: start the client once, it downloads it"
+EXCHANGES = ("sz", "sh", "bj")
+VALUES = tuple(f"value{n}" for n in range(1, 5))
+DIGITS = 7  # that a single float carries of a decimal number
+MOST_VALUE = CAPITAL_EVENT.most_of(VALUES[0])
+_HEAD, _ENCRYPTED = 4, 24
+_RECORD = np.dtype(
+    [("market", "u1"), ("code", "S7"), ("day", "<u4"), ("category", "u1"), ("values", "<f4", 4)]
+)
+_COLUMNS = {name: CAPITAL_EVENT.schema.field(name).type for name in VALUES}
+_ADJUSTING = (actions_csv.ADJUSTMENT, actions_csv.SPLIT)
+# what the values of a dividend are; of a split the third is the ratio
+_AMOUNTS = ("cash_per10_yuan", "rights_price_yuan", "bonus_total_per10", "rights_per10")
+_RATIO = "value3"
+
+
+class Gbbq(NamedTuple):
+    """What the file holds: its readable records in the columns of raw_tdx.capital_event but those of
+    lineage, sorted by them; what was refused; and when it was written."""
+
+    rows: pa.Table
+    rejected: list[Rejected]
+    written_at: datetime
+
+
+def read(path: Path, now: datetime) -> Gbbq:
+    """The file's events. A record that cannot be true is refused; an unknown category is kept.
+
+    Raises DataQualityError for a file that cannot be read, is cut short, or is something else.
+    """
+    try:
+        content = path.read_bytes()
+        written_at = written.moment(path, now)
+    except OSError as error:
+        raise DataQualityError(f"{path} cannot be read: {error.strerror}") from error
+    announced = int.from_bytes(content[:_HEAD], "little")
+    size = _HEAD + announced * _RECORD.itemsize
+    if not announced or len(content) < size:
+        raise DataQualityError(
+            f"{path}: {announced:,} records are announced, {len(content):,} bytes are there and"
+            f" {size:,} would hold them",
+            hint="the client may be writing it: run again; else let the client download it anew",
+        )
+    found = _decrypted(content[_HEAD:size])
+    days, is_day = _days_of(found["day"])
+    codes = np.char.decode(found["code"], "latin-1")
+    is_code = (np.char.str_len(codes) == 6) & np.char.isdecimal(codes)
+    rules = {
+        "market": (found["market"] < len(EXCHANGES), "must be 0 (sz), 1 (sh) or 2 (bj)"),
+        "code": (is_code, "must be six digits"),
+        "datetime": (is_day, "must be a day of the calendar, since 1990"),
+        "values": (
+            (np.abs(found["values"]) <= MOST_VALUE).all(axis=1),
+            f"must be numbers up to {MOST_VALUE}",
+        ),
+    }
+    good = np.logical_and.reduce([mask for mask, _ in rules.values()])
+    if 2 * np.count_nonzero(good) < len(found):
+        raise DataQualityError(
+            f"{path}: {np.count_nonzero(~good):,} of {len(found):,} records are no corporate action:"
+            " it is no gbbq of the TDX desktop client",
+            hint="it stands in T0002/hq_cache of the client's folder",
+        )
+    rejected = [
+        _refused(found[i], int(i), name, rule)
+        for i in np.flatnonzero(~good)
+        for name, (mask, rule) in rules.items()
+        if not mask[i]
+    ]
+    kept, days = found[good], days[good]
+    prefixes = np.array(EXCHANGES)[kept["market"]]
+    return Gbbq(_table(np.char.add(prefixes, codes[good]), days, kept), rejected, written_at)
+
+
+def _decrypted(content: bytes) -> NDArray[np.void]:
+    """The records of a file: Blowfish over 24 bytes of each, the last five as they are."""
+    with warnings.catch_warnings():  # pytdx compares texts by identity
+        warnings.simplefilter("ignore", SyntaxWarning)
+        from pytdx.reader.gbbq_reader import GbbqReader
+
+    keys = np.frombuffer(bytes.fromhex(GbbqReader.hexdump_keys), "<u4")
+    p, (s0, s1, s2, s3) = keys[:18], keys[18:1042].reshape(4, 256)
+    records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD.itemsize).copy()
+    blocks = records[:, :_ENCRYPTED].copy().view("<u4").reshape(-1, 2)
+    left, right = blocks[:, 0] ^ p[17], blocks[:, 1]
+    for key in p[16:0:-1]:
+        mixed = s0[left >> 24] + s1[left >> 16 & 255]
+        mixed = (mixed ^ s2[left >> 8 & 255]) + s3[left & 255]
+        left, right = right ^ mixed ^ key, left
+    clear = np.stack([right ^ p[0], left], axis=1)
+    records[:, :_ENCRYPTED] = clear.reshape(len(records), -1).view(np.uint8)
+    return records.reshape(-1).view(_RECORD)
+
+
+def _days_of(written: NDArray[np.uint32]) -> tuple[NDArray[np.datetime64], NDArray[np.bool_]]:
+    """Days written as YYYYMMDD; where there is no such day, any day and False."""
+    number = written.astype(np.int64)
+    year, month, day = number // 10_000, number // 100 % 100, number % 100
+    sound = (year >= 1990) & (year <= 9999) & (month >= 1) & (month <= 12) & (day >= 1)
+    first = np.where(sound, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
+    days = first.astype("datetime64[D]") + np.where(sound & (day <= 31), day - 1, 0)
+    return days, sound & (day <= 31) & (days.astype("datetime64[M]") == first)
+
+
+def _table(
+    codes: NDArray[np.str_], days: NDArray[np.datetime64], records: NDArray[np.void]
+) -> pa.Table:
+    """Records by code, day and category, in the order of the file, and numbered from 1 within these."""
+    order = np.lexsort((records["category"], days, codes))
+    codes, days, records = codes[order], days[order], records[order]
+    categories, place = records["category"].astype(np.int32), np.arange(len(order))
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = (
+        (codes[1:] != codes[:-1]) | (days[1:] != days[:-1]) | (categories[1:] != categories[:-1])
+    )
+    columns = {
+        "code": pa.array(codes),
+        "event_date": pa.array(days),
+        "category": pa.array(categories),
+        "seq": pa.array(
+            (place - np.maximum.accumulate(np.where(is_first, place, 0)) + 1).astype(np.int32)
+        ),
+    }
+    for n, name in enumerate(VALUES):
+        columns[name] = _exact(records["values"][:, n], _COLUMNS[name])
+    return pa.table(columns)
+
+
+def _exact(values: NDArray[np.float32], kind: pa.DataType) -> pa.Array:
+    """The decimals that the source turned into single floats: printed by six fixed decimals 43.74
+    would be 43.740002."""
+    distinct, where = np.unique(values, return_inverse=True)
+    texts = [f"{value:.{DIGITS}g}" for value in distinct.tolist()]
+    return pa.array([round(Decimal(text), kind.scale) for text in texts], kind).take(
+        pa.array(where)
+    )
+
+
+def _refused(record: np.void, place: int, name: str, rule: str) -> Rejected:
+    """`ex_date` and `category` stand in the payload as those of other sources' rows do."""
+    market, day = int(record["market"]), str(record["day"])
+    prefix = EXCHANGES[market] if market < len(EXCHANGES) else ""
+    code = prefix + re.sub(r"[^0-9A-Za-z]", "?", record["code"].decode("latin-1"))
+    ex_date = f"{day[:4]}-{day[4:6]}-{day[6:]}"
+    category, values = int(record["category"]), [str(v) for v in record["values"]]
+    row = {"code": code, "ex_date": ex_date, "category": category, "values": values}
+    found = {"market": str(market), "code": code, "datetime": day, "values": ", ".join(values)}
+    payload = orjson.dumps(row).decode()
+    return Rejected(f"{ROUTE} {code} record {place}", name, rule, found[name], payload)
+
+
+def actions_of(found: Gbbq, codes: Sequence[str]) -> dict[str, ActionSet]:
+    """The events of the file that adjust prices, by code. A code that it lacks is not covered: nothing
+    told is no evidence that nothing happened."""
+    wanted = pc.and_(
+        pc.is_in(found.rows["code"], pa.array(codes, pa.string())),
+        pc.is_in(found.rows["category"], pa.array(_ADJUSTING, pa.int32())),
+    )
+    doubtful = {row.row_key.split(" ")[1] for row in found.rejected}
+    by_code: dict[str, list[dict[str, Any]]] = {}
+    for row in found.rows.filter(wanted).to_pylist():
+        by_code.setdefault(row["code"], []).append(row)
+    return {
+        code: _action_set(code, rows, is_whole=code not in doubtful)
+        for code, rows in by_code.items()
+    }
+
+
+def _action_set(code: str, rows: Sequence[dict[str, Any]], *, is_whole: bool) -> ActionSet:
+    good: dict[tuple[object, ...], CorporateAction] = {}
+    rejected: list[Rejected] = []
+    for row in rows:
+        try:
+            action = _action(row)
+            if good.setdefault(action.content(), action) is not action:
+                raise _Refused("row", "repeats another of the day")
+        except _Refused as refused:
+            name, rule = refused.args
+            day, category = row["event_date"].isoformat(), row["category"]
+            key = f"{ROUTE} {code} {day} {category} {row['seq']}"
+            payload = orjson.dumps(row | {"ex_date": day}, default=str).decode()
+            rejected.append(Rejected(key, name, rule, str(row.get(name, key)), payload))
+    return ActionSet(
+        actions_csv.numbered(list(good.values())),
+        rejected,
+        frozenset([code]) if is_whole and not rejected else frozenset(),
+    )
+
+
+class _Refused(Exception):
+    """args: field, rule"""
+
+
+def _action(row: dict[str, Any]) -> CorporateAction:
+    is_split = row["category"] == actions_csv.SPLIT
+    amounts: dict[str, Any] = dict.fromkeys(_AMOUNTS, Decimal(0))
+    if is_split and not row[_RATIO] > 0:
+        raise _Refused(_RATIO, "must be above 0 in a row of category 11")
+    if not is_split:
+        for name, column in zip(VALUES, _AMOUNTS, strict=True):
+            if row[name] < 0:
+                raise _Refused(name, "must not be negative")
+            amounts[column] = row[name]
+    return CorporateAction(
+        row["code"],
+        row["event_date"],
+        ROUTE,
+        row["category"],
+        source_ref=ROUTE,
+        split_ratio=row[_RATIO] if is_split else None,
+        **amounts,
+    )

@@ -1,0 +1,94 @@
+"""The desktop client's sectors, in `T0002/hq_cache`: `block_{gn,fg,zs}.dat` and `tdxhy.cfg`.
+
+block_*.dat   a head of 384 bytes, a count, then sectors of 2,813 bytes: a name and up to 400 codes of
+              six digits, without their exchange (read by pytdx)
+tdxhy.cfg     a line of each stock, `0|000001|T1001|440101|H1201`: exchange, code, the client's own
+              industry, and two further classifications
+"""
+
+import re
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+from loaders.engine.rejects import Rejected
+from loaders.errors import DataQualityError
+
+INDUSTRIES = ("industry", "industry_2", "industry_3")
+# what the sectors of a file are
+KINDS = {
+    "block_gn.dat": ("concept",),
+    "block_fg.dat": ("style",),
+    "block_zs.dat": ("index",),
+    "tdxhy.cfg": INDUSTRIES,
+}
+EXCHANGES = {"0": "sz", "1": "sh", "2": "bj"}
+_HEAD, _SECTOR = 386, 2813
+_DIGITS = re.compile(r"[0-9]{6}")
+
+
+class Membership(NamedTuple):
+    """That a code is of a sector. `member` is six digits, of an industry with the exchange."""
+
+    sector_kind: str
+    sector_name: str
+    member: str
+
+
+def read(path: Path, name: str) -> tuple[set[Membership], list[Rejected]]:
+    """The memberships that a file of KINDS tells, and what was refused of it.
+
+    Raises DataQualityError for a file that cannot be read, is cut short, or tells of no sector.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataQualityError(f"{path} cannot be read: {error.strerror}") from error
+    found, rejected = _industries(content) if name == "tdxhy.cfg" else _blocks(content, path, name)
+    if not found:
+        raise DataQualityError(f"{path} tells of no sector: what is stored is kept")
+    return found, rejected
+
+
+def _blocks(content: bytes, path: Path, name: str) -> tuple[set[Membership], list[Rejected]]:
+    count = int.from_bytes(content[_HEAD - 2 : _HEAD], "little")
+    size = _HEAD + count * _SECTOR
+    if len(content) != size:
+        raise DataQualityError(
+            f"{path}: {count:,} sectors are announced, which are {size:,} bytes, and"
+            f" {len(content):,} are there",
+            hint="the client may be writing it: run again; else it is no file of sectors",
+        )
+    with warnings.catch_warnings():  # pytdx compares texts by identity
+        warnings.simplefilter("ignore", SyntaxWarning)
+        from pytdx.reader.block_reader import BlockReader
+
+    [kind] = KINDS[name]
+    found, rejected = set[Membership](), []
+    for row in BlockReader().get_data(bytearray(content)):
+        sector = row["blockname"].partition("\0")[0]
+        if sector and _DIGITS.fullmatch(row["code"]):
+            found.add(Membership(kind, sector, row["code"]))
+        else:
+            key = f"{name} {sector} {row['code_index']}"
+            value = row["code"].replace("\0", "\\0")
+            rejected.append(Rejected(key, "code", "must be six digits", value, "{}"))
+    return found, rejected
+
+
+def _industries(content: bytes) -> tuple[set[Membership], list[Rejected]]:
+    found, rejected = set[Membership](), []
+    for number, line in enumerate(content.decode("gbk", "replace").splitlines(), 1):
+        exchange, digits, *names = [*line.strip().split("|"), "", ""]
+        if exchange in EXCHANGES and _DIGITS.fullmatch(digits):
+            member = EXCHANGES[exchange] + digits
+            found |= {
+                Membership(kind, name, member)
+                for kind, name in zip(INDUSTRIES, names, strict=False)
+                if name
+            }
+        elif line.strip():
+            rule = "must be 0 (sz), 1 (sh) or 2 (bj), and six digits"
+            value = line[:200].replace("\0", "\\0")
+            rejected.append(Rejected(f"tdxhy.cfg:{number}", "code", rule, value, "{}"))
+    return found, rejected

@@ -1,0 +1,134 @@
+"""Share capital and sectors: building as they come equals building from nothing."""
+
+from collections.abc import Callable
+from datetime import date
+
+import psycopg
+import pytest
+
+from tests.integration.dbt.conftest import NO_TESTS, Outcome
+from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
+
+TABLES = {
+    "share_capital": "code, valid_from",
+    "daily_basic": "code, trade_date",
+    "sectors": "sector_id",
+    "sector_members": "sector_id, code, valid_from",
+}
+DAYS = weekdays(date(2024, 1, 1), 12)
+BUILD = ("run", "--select", "symbol_dim", "adjustment_segments", *TABLES)
+# all is built; a test lands its rows and builds the tables
+pytestmark = pytest.mark.usefixtures("models")
+
+
+def capital(code: str, day: date, float_10k: float, total_10k: float) -> dict[str, object]:
+    values = {"value1": 0, "value2": 0, "value3": float_10k, "value4": total_10k}
+    return {"code": code, "event_date": day, "category": 5, "seq": 1} | values
+
+
+def membership(name: str, member: str, first: date, last: date | None = None) -> dict[str, object]:
+    kind = {"sector_kind": "concept", "sector_name": name, "member": member}
+    return kind | {"valid_from": first, "valid_to": last}
+
+
+def contents(conn: psycopg.Connection) -> dict[str, list[tuple[object, ...]]]:
+    return {
+        table: conn.execute(f"select * from market.{table} order by {key}").fetchall()
+        for table, key in TABLES.items()
+    }
+
+
+def test_as_they_come_and_from_nothing_they_are_the_same(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    codes = ("sh600000", "sz000002", "sh510300")
+    land(conn, "trading_day", [trading_day(day) for day in DAYS])
+    land(conn, "security", [security(code) for code in codes[:2]])
+    land(conn, "kline_daily", [bar(code, day, "10") for code in codes for day in DAYS[:5]])
+    land(conn, "capital_event", [capital("sh600000", DAYS[1], 100, 200)])
+    land(conn, "sector_member", [membership("a", c[2:], DAYS[0]) for c in codes])
+    assert dbt(*BUILD).success
+
+    # an earlier record, one to come, a correction; an event, a fund known only now, a member that left
+    land(
+        conn,
+        "capital_event",
+        [
+            capital("sh600000", DAYS[0], 50, 100),
+            capital("sh600000", DAYS[1], 110, 210),
+            capital("sh600000", DAYS[9], 300, 400),
+            capital("sz000002", DAYS[3], 0, 400),
+        ],
+    )
+    land(conn, "kline_daily", [bar(code, DAYS[5], "11") for code in codes])
+    land(conn, "corporate_action", [action("sh600000", DAYS[5], cash_per10_yuan="1")])
+    land(conn, "security", [security("sh510300", "fund")])
+    land(conn, "sector_member", [membership("a", "000002", DAYS[0], DAYS[4])])
+    land(conn, "sector_member", [membership("b", "sz000002", DAYS[4])])
+    assert dbt(*BUILD).success
+
+    # a record is gone, a day's bar too
+    conn.execute("delete from raw_tdx.capital_event where event_date = %s", (DAYS[1],))
+    touch(conn, "capital_event", "sh600000")
+    conn.execute("delete from raw_tdx.kline_daily where trade_date = %s", (DAYS[4],))
+    touch(conn, "kline_daily", *codes)
+    assert dbt(*BUILD).success
+
+    as_they_came = contents(conn)
+    again = dbt(*BUILD)
+    assert {model: rows for model, rows in again.written.items() if rows > 0} == {}
+    conn.execute("drop schema market cascade")
+    assert dbt("build", "--select", *(f"+{table}" for table in TABLES), *NO_TESTS).success
+    assert contents(conn) == as_they_came
+
+    assert [row[1:] for row in as_they_came["share_capital"] if row[0] == "sh600000"] == [
+        (DAYS[0], DAYS[9], 500_000, 1_000_000),
+        (DAYS[9], date(9999, 12, 31), 3_000_000, 4_000_000),
+    ]
+    # the close of 10 before less 0.1 in cash; of 11 after
+    shown = conn.execute(
+        "select previous_close, price_change, turnover_rate_percent, total_market_value_cny, reason "
+        "from market.daily_basic where trade_date = %s order by code",
+        (DAYS[5],),
+    ).fetchall()
+    assert [tuple(map(str, row)) for row in shown] == [
+        ("10.000", "1.000", "None", "None", "no_record"),
+        ("9.900", "1.100", "20.000000", "11000000.000", "None"),
+        ("10.000", "1.000", "None", "44000000.000", "no_tradable_shares"),
+    ]
+
+
+def test_members_of_a_past_day_are_those_of_that_day(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    land(conn, "security", [security(code) for code in ("sh600000", "sz000002", "sz000001")])
+    land(conn, "security", [security("sh000001", "index")])
+    land(
+        conn,
+        "sector_member",
+        [
+            membership("a", "600000", DAYS[2], DAYS[6]),
+            membership("a", "000001", DAYS[6]),
+            membership("a", "000002", DAYS[2], DAYS[2]),  # written twice that day
+            membership("a", "300750", DAYS[2]),
+        ],
+    )
+    assert dbt("run", "--select", "sector_members", "sectors").success
+
+    def members(day: date) -> list[str]:
+        rows = conn.execute(
+            "select code from market.sector_members "
+            "where %(day)s >= valid_from and %(day)s < valid_to",
+            {"day": day},
+        )
+        return [code for (code,) in rows]
+
+    assert [members(DAYS[day]) for day in (1, 2, 5, 6, 9)] == [
+        [],
+        ["sh600000"],
+        ["sh600000"],
+        ["sz000001"],
+        ["sz000001"],
+    ]
+    counts = conn.execute("select member_count, unlisted_member_count from market.sectors")
+    assert counts.fetchall() == [(1, 1)]

@@ -1,0 +1,166 @@
+"""Events and sectors of the desktop client's files in a load: what lands, and what is read again."""
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from loaders.engine.load import LoadResult
+from loaders.sandbox.tdx.client_files import gbbq, write_client_files
+from loaders.sandbox.world.market import SyntheticMarket
+from tests.integration.tdx_load.bench import CORE, Bench
+from tests.unit.tdx.test_sectors import blocks
+
+OpenBench = Callable[..., AbstractContextManager[Bench]]
+EVENTS = ("capital_events", "corporate_actions")
+ACTIONS = """
+    select code, ex_date, category, cash_per10_yuan, bonus_total_per10, rights_per10,
+        rights_price_yuan, coalesce(split_ratio, 0)
+    from raw_tdx.corporate_action
+    where source = '{source}' and category in (1, 11) and not is_withdrawn order by 1, 2, 4, 5
+"""
+
+
+@pytest.fixture
+def cache(tmp_path: Path, small_market: SyntheticMarket) -> Path:
+    folder = tmp_path / "client" / "T0002" / "hq_cache"
+    write_client_files(small_market, folder)
+    return folder
+
+
+@pytest.fixture
+def client_bench(open_loaded: OpenBench, cache: Path) -> Iterator[Bench]:
+    """The small market, loaded with actions of a CSV file; now the client's folder is there too."""
+    with open_loaded(client=cache.parents[1], corporate_actions="gbbq") as made:
+        yield made
+
+
+def write(file: Path, content: bytes, day: int) -> None:
+    """Write a file of the client on a day of June 2025."""
+    file.write_bytes(content)
+    moment = datetime(2025, 6, day, 8, tzinfo=UTC).timestamp()
+    os.utime(file, (moment, moment))
+
+
+def failures(result: LoadResult) -> dict[str, str]:
+    return {task.dataset: why for task in result.tasks for why in task.failures.values()}
+
+
+def test_events_of_gbbq_are_those_of_the_csv_file_and_are_read_once(client_bench: Bench) -> None:
+    assert client_bench.load(datasets=EVENTS).exit_code == 0
+
+    by_csv = client_bench.rows(ACTIONS.format(source="csv"))
+    listed = {code for (code,) in client_bench.rows("select code from raw_tdx.security")}
+    assert client_bench.rows(ACTIONS.format(source="gbbq")) == by_csv
+    assert len(by_csv) > 10
+    capital = client_bench.rows(
+        "select code, count(*) from raw_tdx.capital_event where category = 5 group by 1"
+    )
+    # the file has codes that no list of the service names
+    assert {code for code, _ in capital} <= listed | {"sh900901"}
+    assert len(capital) > 5
+
+    again = client_bench.load(datasets=EVENTS)
+    assert again.exit_code == 0
+    assert {task.dataset: task.rows_read for task in again.tasks if task.dataset in EVENTS} == {
+        "capital_events": 0,
+        "corporate_actions": 0,
+    }
+
+
+def test_a_code_that_was_not_asked_for_is_read_later_from_the_same_file(
+    client_bench: Bench,
+) -> None:
+    count = "select count(distinct code) from raw_tdx.corporate_action where source = 'gbbq'"
+    client_bench.load(codes=["sh600000"], datasets=("corporate_actions",))
+    assert client_bench.rows(count) == [(1,)]
+    client_bench.load(datasets=("corporate_actions",))
+    assert client_bench.rows(count)[0][0] > 5
+
+
+def test_what_a_newer_file_has_no_more_is_withdrawn_and_an_older_one_is_left(
+    client_bench: Bench, cache: Path
+) -> None:
+    bonus = ("sh600000", 20250602, 1, (1.0, 0.0, 3.0, 0.0))
+    gone = ("sh600000", 20250603, 1, (2.0, 0.0, 0.0, 0.0))
+    capital = ("sh600000", 20250602, 5, (1.0, 2.0, 3.0, 4.0))
+    standing = "select ex_date::text from raw_tdx.corporate_action where source = 'gbbq'"
+    write(cache / "gbbq", gbbq([bonus, gone, capital]), 4)
+    client_bench.load(datasets=EVENTS)
+    assert client_bench.rows(f"{standing} order by 1") == [("2025-06-02",), ("2025-06-03",)]
+
+    write(cache / "gbbq", gbbq([bonus]), 5)
+    client_bench.load(datasets=EVENTS)
+    assert client_bench.rows(f"{standing} and not is_withdrawn") == [("2025-06-02",)]
+    assert client_bench.rows("select category from raw_tdx.capital_event") == [(1,)]
+
+    write(cache / "gbbq", gbbq([gone]), 3)
+    older = client_bench.load(datasets=EVENTS)
+    assert older.exit_code == 0
+    assert client_bench.rows(f"{standing} and not is_withdrawn") == [("2025-06-02",)]
+    assert any("is older than" in line for line in client_bench.heard.lines)
+
+
+def test_a_file_that_is_no_gbbq_fails_alone_and_a_bad_record_costs_itself(
+    client_bench: Bench, cache: Path
+) -> None:
+    whole = (cache / "gbbq").read_bytes()
+    write(cache / "gbbq", whole[:-10], 4)
+    cut = client_bench.load(datasets=(*CORE, "capital_events"))
+    assert cut.exit_code == 6
+    assert set(failures(cut)) == {"capital_events"}
+    assert "records are announced" in failures(cut)["capital_events"]
+    assert client_bench.rows("select count(*) from raw_tdx.capital_event") == [(0,)]
+
+    good = ("sh600000", 20250602, 1, (1.0, 0.0, 3.0, 0.0))
+    no_day = ("sh600000", 20250231, 1, (1.0, 0.0, 3.0, 0.0))
+    write(cache / "gbbq", gbbq([good, no_day, ("sz000001", 20250602, 99, (1.0, 0, 0, 0))]), 5)
+    assert client_bench.load(datasets=EVENTS).exit_code == 0
+    open_ones = (
+        "select dataset, row_key, field from raw_tdx.rejected_row where is_withdrawn is not true"
+    )
+    refused = ("capital_events", "gbbq sh600000 record 1", "datetime")
+    assert client_bench.rows(open_ones) == [refused]
+    assert any("unknown category 99" in line for line in client_bench.heard.lines)
+
+    write(cache / "gbbq", gbbq([good]), 6)
+    client_bench.load(datasets=EVENTS)
+    assert client_bench.rows(open_ones) == []
+
+
+def test_without_the_file_nothing_is_read_and_nothing_fails(
+    client_bench: Bench, cache: Path
+) -> None:
+    (cache / "gbbq").unlink()
+    assert client_bench.load(datasets=EVENTS).exit_code == 0
+    assert any("holds no T0002/hq_cache/gbbq" in line for line in client_bench.heard.lines)
+
+
+def test_members_begin_and_end_on_the_day_their_file_was_written(
+    client_bench: Bench, cache: Path
+) -> None:
+    members = (
+        "select member, valid_from::text, valid_to::text from raw_tdx.sector_member "
+        "where sector_kind = 'concept' order by 1, 2"
+    )
+    write(cache / "block_gn.dat", blocks({"芯片": ["600000", "000001"]}), 2)
+    write(cache / "tdxhy.cfg", b"1|600000|T1001|440101|H1201\n", 2)
+    assert client_bench.load(datasets=("sectors",)).exit_code == 0
+    assert client_bench.load(datasets=("sectors",)).tasks[-1].rows_read == 0
+
+    write(cache / "block_gn.dat", blocks({"芯片": ["600000", "300750"]}), 5)
+    write(cache / "block_zs.dat", struct.pack("<384xH", 3), 5)
+    result = client_bench.load(datasets=("sectors",))
+
+    assert {key for task in result.tasks for key in task.failures} == {"block_zs.dat"}
+    assert client_bench.rows(members) == [
+        ("000001", "2025-06-02", "2025-06-05"),
+        ("300750", "2025-06-05", None),
+        ("600000", "2025-06-02", None),
+    ]
+    kinds = client_bench.rows("select distinct sector_kind from raw_tdx.sector_member order by 1")
+    assert [kind for (kind,) in kinds] == ["concept", "industry", "industry_2", "industry_3"]

@@ -1,0 +1,190 @@
+"""The desktop client's gbbq: what a record becomes, and what is no gbbq."""
+
+import struct
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from loaders.errors import DataQualityError
+from loaders.sandbox.tdx import client_files
+from loaders.sandbox.tdx.client_files import Record
+from loaders.tdx.datasets.capital_events import unknown_categories
+from loaders.tdx.files import gbbq
+from loaders.tdx.files.gbbq import Gbbq, actions_of
+
+NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
+DIVIDEND: Record = ("sh600000", 20080516, 1, (1.6, 8.45, 3, 0.3))
+CAPITAL: Record = ("sz000001", 20080516, 5, (100, 200, 300, 400))
+Reading = Callable[[Iterable[Record]], Gbbq]
+
+
+@pytest.fixture
+def reading(tmp_path: Path) -> Reading:
+    def read(records: Iterable[Record]) -> Gbbq:
+        file = tmp_path / "gbbq"
+        file.write_bytes(client_files.gbbq(records))
+        return gbbq.read(file, NOW)
+
+    return read
+
+
+def by_pytdx(file: Path) -> list[tuple[Any, ...]]:
+    from pytdx.reader.gbbq_reader import GbbqReader
+
+    rows = GbbqReader().get_df(str(file)).itertuples(index=False)
+    return sorted(
+        (gbbq.EXCHANGES[row[0]] + row[1], row[2], row[3], *(f"{v:.7g}" for v in row[4:]))
+        for row in rows
+    )
+
+
+def by_us(found: Gbbq) -> list[tuple[Any, ...]]:
+    return sorted(
+        (
+            row["code"], int(f"{row['event_date']:%Y%m%d}"), row["category"],
+            *(f"{float(row[name]):.7g}" for name in gbbq.VALUES),
+        )
+        for row in found.rows.to_pylist()
+    )  # fmt: skip
+
+
+def test_records_are_those_of_pytdx(tmp_path: Path) -> None:
+    seeded = np.random.default_rng(13)
+    file = tmp_path / "gbbq"
+    file.write_bytes(
+        client_files.gbbq(
+            (
+                f"{gbbq.EXCHANGES[n % 3]}{seeded.integers(10**6):06d}",
+                int(f"{2000 + n % 20}{1 + n % 12:02d}{1 + n % 28:02d}"),
+                n % 15 + 1,
+                tuple(round(v, 4) for v in seeded.uniform(0, 10**3, 4)),  # type: ignore[arg-type]
+            )
+            for n in range(60)
+        )
+    )
+
+    assert by_us(gbbq.read(file, NOW)) == by_pytdx(file)
+
+
+def test_real_records_are_those_of_pytdx(real_client: Path, tmp_path: Path) -> None:
+    content, count = (real_client / "T0002/hq_cache/gbbq").read_bytes(), 1500
+    file = tmp_path / "gbbq"  # the reader takes 10 s for all of them
+    file.write_bytes(struct.pack("<I", count) + content[4 : 4 + 29 * count])
+
+    assert by_us(gbbq.read(file, NOW)) == by_pytdx(file)
+
+
+def test_the_numbers_are_the_decimals_that_became_single_floats(reading: Reading) -> None:
+    found = reading([("sz000009", 20080516, 1, (43.74, 2.000717, 2.87224, 0.1))])
+    [row] = found.rows.to_pylist()
+    assert [row[name] for name in gbbq.VALUES] == [
+        Decimal("43.74"), Decimal("2.000717"), Decimal("2.87224"), Decimal("0.1"),
+    ]  # fmt: skip
+
+
+def test_records_of_a_code_day_and_category_are_numbered_in_the_order_of_the_file(
+    reading: Reading,
+) -> None:
+    later = (*DIVIDEND[:1], 20090101, *DIVIDEND[2:])
+    found = reading([later, CAPITAL, DIVIDEND, (*DIVIDEND[:3], (9, 0, 0, 0)), CAPITAL])
+    rows = [tuple(row.values())[:4] for row in found.rows.to_pylist()]
+    assert rows == [
+        ("sh600000", date(2008, 5, 16), 1, 1),
+        ("sh600000", date(2008, 5, 16), 1, 2),
+        ("sh600000", date(2009, 1, 1), 1, 1),
+        ("sz000001", date(2008, 5, 16), 5, 1),
+        ("sz000001", date(2008, 5, 16), 5, 2),
+    ]
+
+
+def test_an_unknown_category_is_kept_and_counted(reading: Reading) -> None:
+    strange = ("sh600000", 20080516, 77, (1.0, 2.0, 3.0, 4.0))
+    found = reading([DIVIDEND, strange, strange])
+    assert unknown_categories(found.rows) == {77: 2}
+    assert len(found.rows) == 3
+    assert found.rejected == []
+
+
+@pytest.mark.parametrize(
+    ("record", "field"),
+    [
+        (("xx600000", *DIVIDEND[1:]), "market"),
+        (("sh6000", *DIVIDEND[1:]), "code"),
+        (("sh60000x", *DIVIDEND[1:]), "code"),
+        (("sh600000", 20080231, *DIVIDEND[2:]), "datetime"),
+        (("sh600000", 0, *DIVIDEND[2:]), "datetime"),
+        ((*DIVIDEND[:3], (float("nan"), 0, 0, 0)), "values"),
+        ((*DIVIDEND[:3], (0, 3e38, 0, 0)), "values"),
+    ],
+)
+def test_a_record_that_cannot_be_true_is_refused_and_the_rest_is_read(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch, record: Record, field: str
+) -> None:
+    monkeypatch.setitem(client_files.EXCHANGES, "xx", 7)
+    found = reading([CAPITAL, record, CAPITAL])
+    assert [row["code"] for row in found.rows.to_pylist()] == ["sz000001"] * 2
+    [refused] = found.rejected
+    assert refused.field == field
+    assert " record 1" in refused.row_key
+
+
+def test_what_is_no_gbbq_is_refused_as_a_whole(tmp_path: Path) -> None:
+    whole = client_files.gbbq([DIVIDEND] * 40)
+    for content, said in (
+        (b"", "0 records are announced"),
+        (whole[:-1], "40 records are announced, 1,163 bytes are there and 1,164"),
+        (struct.pack("<I", 40) + bytes(range(256)) * 8, "of 40 records are no corporate action"),
+    ):
+        file = tmp_path / "gbbq"
+        file.write_bytes(content)
+        with pytest.raises(DataQualityError, match=said):
+            gbbq.read(file, NOW)
+    with pytest.raises(DataQualityError, match="cannot be read"):
+        gbbq.read(tmp_path / "absent", NOW)
+
+
+def test_dividends_and_splits_become_events_and_the_rest_does_not(reading: Reading) -> None:
+    split = ("sh502003", 20150101, 11, (0.0, 0.0, 0.625, 0.0))
+    found = actions_of(reading([DIVIDEND, CAPITAL, split]), ["sh600000", "sh502003", "sz000001"])
+    assert set(found) == {"sh600000", "sh502003"}
+    [dividend], [ratio] = found["sh600000"].rows, found["sh502003"].rows
+    assert [
+        dividend.cash_per10_yuan, dividend.rights_price_yuan, dividend.bonus_total_per10,
+        dividend.rights_per10, dividend.split_ratio,
+    ] == [Decimal("1.6"), Decimal("8.45"), 3, Decimal("0.3"), None]  # fmt: skip
+    assert (ratio.category, ratio.split_ratio, ratio.cash_per10_yuan) == (11, Decimal("0.625"), 0)
+    assert (dividend.source, dividend.ex_date, dividend.seq) == ("gbbq", date(2008, 5, 16), 1)
+    assert found["sh600000"].covers == {"sh600000"}
+
+
+def test_an_event_counts_once_and_one_that_cannot_be_true_does_not(reading: Reading) -> None:
+    found = actions_of(
+        reading(
+            [
+                DIVIDEND, DIVIDEND,
+                ("sz000001", 20080516, 1, (-1, 0, 0, 0)),
+                ("sh502003", 20150101, 11, (0, 0, 0, 0)),
+            ]
+        ),
+        ["sh600000", "sz000001", "sh502003"],
+    )  # fmt: skip
+    assert {code: len(actions.rows) for code, actions in found.items()} == {
+        "sh502003": 0, "sh600000": 1, "sz000001": 0,
+    }  # fmt: skip
+    refused = {code: actions.rejected[0] for code, actions in found.items()}
+    assert refused["sh600000"].rule.startswith("repeats ")
+    assert (refused["sz000001"].field, refused["sh502003"].field) == ("value1", "value3")
+    assert not any(actions.covers for actions in found.values())
+
+
+def test_a_code_with_an_unreadable_record_is_not_covered(reading: Reading) -> None:
+    found = actions_of(
+        reading([DIVIDEND, (*DIVIDEND[:1], 20080231, *DIVIDEND[2:]), CAPITAL]), ["sh600000"]
+    )
+    assert len(found["sh600000"].rows) == 1
+    assert found["sh600000"].covers == frozenset()

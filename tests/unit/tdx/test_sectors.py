@@ -1,0 +1,81 @@
+"""Sectors of the desktop client's files: who is told to be a member, and since when."""
+
+import struct
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from loaders.errors import DataQualityError
+from loaders.tdx.datasets.sectors import changed
+from loaders.tdx.files.sectors import KINDS, Membership, read
+
+EVENING = datetime(2026, 1, 5, 17, tzinfo=UTC)  # 01:00 of the 6th in Shanghai
+
+
+def blocks(sectors: dict[str, list[str]]) -> bytes:
+    found = bytes(384) + struct.pack("<H", len(sectors))
+    for name, members in sectors.items():
+        head = name.encode("gbk").ljust(9, b"\0") + struct.pack("<HH", len(members), 2)
+        found += (head + b"".join(m.encode().ljust(7, b"\0") for m in members)).ljust(2813, b"\0")
+    return found
+
+
+def test_members_of_blocks_are_six_digits_and_what_is_not_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "block_gn.dat"
+    file.write_bytes(blocks({"5G概念": ["000063", "600050", "60005"], "芯片": ["000063"]}))
+    found, rejected = read(file, file.name)
+    assert found == {
+        Membership("concept", "5G概念", "000063"),
+        Membership("concept", "5G概念", "600050"),
+        Membership("concept", "芯片", "000063"),
+    }
+    assert [(row.row_key, row.value) for row in rejected] == [("block_gn.dat 5G概念 2", "60005")]
+
+
+def test_a_line_of_industries_tells_three_classifications_and_the_exchange(tmp_path: Path) -> None:
+    file = tmp_path / "tdxhy.cfg"
+    file.write_text("0|000001|T1001|440101|H1201\r\n1|900955|T00||\n7|000001|T1|1|1\nbroken\n\n")
+    found, rejected = read(file, file.name)
+    assert found == {
+        Membership("industry", "T1001", "sz000001"),
+        Membership("industry_2", "440101", "sz000001"),
+        Membership("industry_3", "H1201", "sz000001"),
+        Membership("industry", "T00", "sh900955"),
+    }
+    assert [row.row_key for row in rejected] == ["tdxhy.cfg:3", "tdxhy.cfg:4"]
+
+
+def test_a_file_that_is_cut_short_or_tells_nothing_is_refused_as_a_whole(tmp_path: Path) -> None:
+    whole = blocks({"芯片": ["000063"]})
+    for name, content, said in (
+        ("block_fg.dat", whole[:-1], "1 sectors are announced, which are 3,199 bytes, and 3,198"),
+        ("block_fg.dat", blocks({}), "tells of no sector"),
+        ("block_fg.dat", b"", "0 bytes|no sector|and 0 are there"),
+        ("tdxhy.cfg", b"", "tells of no sector"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataQualityError, match=said):
+            read(tmp_path / name, name)
+
+
+def test_real_files_are_read_whole(real_client: Path) -> None:
+    told = {"block_gn.dat": 164, "block_fg.dat": 118, "block_zs.dat": 70}
+    for name, count in told.items():
+        found, rejected = read(real_client / "T0002/hq_cache" / name, name)
+        assert len({membership.sector_name for membership in found}) == count
+        assert rejected == []
+    found, rejected = read(real_client / "T0002/hq_cache/tdxhy.cfg", "tdxhy.cfg")
+    assert len({m.member for m in found}) == 4267
+    assert {m.sector_kind for m in found} == {*KINDS["tdxhy.cfg"]}
+    assert rejected == []
+
+
+def test_what_is_new_begins_and_what_is_gone_ends_on_the_day_of_the_file() -> None:
+    stays, goes, comes = (Membership("concept", "芯片", d) for d in ("000063", "600050", "300750"))
+    before = {stays: date(2025, 12, 1), goes: date(2025, 12, 2)}
+    rows = list(changed({stays, comes}, before, EVENING))
+    assert [(row["member"], row["valid_from"], row["valid_to"]) for row in rows] == [
+        ("300750", date(2026, 1, 6), None),
+        ("600050", date(2025, 12, 2), date(2026, 1, 6)),
+    ]
