@@ -191,7 +191,7 @@ def test_what_outlives_its_runner_is_not_started_twice_and_then_once_more(
     killed.wait()
     scene.clock.now = FRIDAY + MINUTE
     assert scene.runner.due([job]) == [job]
-    assert scene.runner.run(job) == 0
+    assert scene.runner.run(exits(DAILY, 3)) == 0
     assert scene.said == []
     held.let_go()
     again = exits(DAILY, 0)
