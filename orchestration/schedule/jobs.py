@@ -55,7 +55,7 @@ SHIPPED: Mapping[str, Mapping[str, JobSettings]] = {
     "tq": {"tq_daily": _shanghai("run tq", "daily 18:30", calendar="XSHG", on_overlap="queue")},
     "ib": {
         "ib_enrichment": _new_york(
-            "loaders run ib --task enrich", "daily 04:00 07:30", deadline=180, **_AT_ITS_TIME
+            "loaders run ib", "daily 04:00 07:30", deadline=180, **_AT_ITS_TIME
         ),
         "ib_discover": _new_york(
             "loaders run ib --task discover", "daily 09:25", deadline=390, **_AT_ITS_TIME
