@@ -38,7 +38,7 @@ def tdx(
     port: Port = 8080,
     control_port: ControlPort = None,
     data: Annotated[
-        Path | None, typer.Option(help="Replay the daily_*.csv files of this folder.")
+        Path | None, typer.Option(help="Replay a folder: daily_*.csv files, or a desktop client's.")
     ] = None,
     codes: Annotated[int, typer.Option(help="Size of the synthetic market: codes.")] = 30,
     days: Annotated[int, typer.Option(help="Size of the synthetic market: days.")] = 500,
@@ -275,9 +275,11 @@ def _futures(
 
 def _world(data: Path | None, codes: int, days: int, seed: int, end: date | None) -> "World":
     if data is not None:
+        from loaders.sandbox.tdx.client_folder import ClientMarket, is_client_folder
         from loaders.sandbox.tdx.replay import ReplayMarket
 
-        return ReplayMarket(data)
+        is_replay = any(data.glob("daily_*.csv")) or not is_client_folder(data)
+        return ReplayMarket(data) if is_replay else ClientMarket(data)
     from loaders.sandbox.world.market import DEFAULT_END, SyntheticMarket
 
     return SyntheticMarket(codes=codes, days=days, seed=seed, end=end or DEFAULT_END)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from loaders.engine.load import Load
 
 FALLBACKS_SAID = 20  # different ones in the log of a task
+DAY_LENGTH = len("2024-06-28")
 
 
 def run(load: "Load") -> None:
@@ -87,12 +88,17 @@ class RunningTask:
         self._say()
 
     def _land(self, batches: Iterator[Batch]) -> None:
-        """Land batches as one package, then count, publish and record it."""
+        """Land batches as one package, then count, publish and record it; of nothing there is none."""
         from loaders.warehouse import landing
 
         load, task, table = self.load, self.task, self.dataset.landed
+        first = next((batch for batch in batches if not batch.is_empty), None)
+        if first is None:
+            load.save(task)
+            return
 
         def confirmed() -> Iterator[Batch]:
+            yield first
             yield from batches
             with contextlib.suppress(WarehouseAway):  # the package waits for it on disk
                 load.lock.confirm()
@@ -181,7 +187,8 @@ class RunningTask:
             day = dataset.landed.day
             for row in its_rows:
                 key = dataset.cursor_of(row)
-                if key in moved and (day is None or str(row.get(day)) >= moved[key]):
+                # a cursor begins with the day, and may say more
+                if key in moved and (day is None or str(row.get(day)) >= moved[key][:DAY_LENGTH]):
                     del moved[key]
         beside, unfit_beside = self._beside(held)
         rejected = [self._rejected(dataset.name, refused)] if refused else []

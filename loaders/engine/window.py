@@ -4,6 +4,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,13 @@ class Window:
     since: date | None = None
     until: date | None = None
     from_start: bool = False
+
+    @cached_property
+    def day_numbers(self) -> "NDArray[np.int64]":
+        """`days`, each counted from 1970-01-01."""
+        import numpy as np
+
+        return np.array(self.days, "datetime64[D]").astype(np.int64)
 
     def wants(self, cursor: date | None) -> bool:
         if self.from_start or self.since or cursor is None:

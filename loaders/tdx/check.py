@@ -1,28 +1,111 @@
-"""Is the service there? For people to ask before a load."""
+"""Is the service there, and what does the client's folder hold? For people to ask before a load."""
 
 import asyncio
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
 
 from loaders.engine.source import Checked
+from loaders.errors import SettingsError
 from loaders.settings import Settings
+from loaders.tdx.files.folder import HQ_CACHE, Folder, folder_of
+from loaders.tdx.files.tnf import FILES as LISTS
+from loaders.tdx.request import missing_settings
 from loaders.tdx.service.client import TdxClient
-from loaders.trading_time import SHANGHAI
+from loaders.trading_time import SHANGHAI, newest_final, published_days
+
+SECTORS = ("block_gn.dat", "block_fg.dat", "block_zs.dat", "tdxhy.cfg")
 
 
 def check(settings: Settings, now: datetime) -> Checked:
-    """Probe the service; its address, the span of its calendar and warnings.
+    """Probe the service and look through the folder, whichever are configured; what they have, warnings.
 
     Raises SettingsError, or UpstreamError with the mend as its hint.
     """
+    if missing := missing_settings(settings):
+        raise SettingsError(f"no TDX service or client's folder is configured: {missing}")
+    folder = folder_of(settings.tdx)
+    found = [_folder(folder, now)] if folder else []
+    if settings.tdx.base_url is not None:
+        found.insert(0, asyncio.run(_service(settings, now)))
+    return Checked(
+        "; ".join(checked.seen for checked in found),
+        tuple(warning for checked in found for warning in checked.warnings),
+        {name: value for checked in found for name, value in checked.detail.items()},
+    )
 
-    async def probe() -> Checked:
-        async with TdxClient(settings.tdx) as client:
-            ready = await client.probe(now.astimezone(SHANGHAI).date())
-        address = settings.tdx.address
-        return Checked(
-            f"{address} answers; its calendar runs {ready.first_day} to {ready.last_day}",
-            ready.warnings,
-            {"base_url": address, "first_day": ready.first_day, "last_day": ready.last_day},
-        )
 
-    return asyncio.run(probe())
+async def _service(settings: Settings, now: datetime) -> Checked:
+    async with TdxClient(settings.tdx) as client:
+        ready = await client.probe(now.astimezone(SHANGHAI).date())
+    address = settings.tdx.address
+    return Checked(
+        f"{address} answers; its calendar runs {ready.first_day} to {ready.last_day}",
+        ready.warnings,
+        {"base_url": address, "first_day": ready.first_day, "last_day": ready.last_day},
+    )
+
+
+def _folder(folder: Folder, now: datetime) -> Checked:
+    """What the client's folder holds and how new it is; an old one is stale, and no fault."""
+    newest = max(
+        (day for file in folder.bars("day").values() if (day := _last_day(file))), default=None
+    )
+    counts = {period: len(folder.bars(period)) for period in ("day", "minute1", "minute5")}
+    lists = {name: path for name in LISTS.values() if (path := _cached(folder, name))}
+    sectors = {name: path for name in SECTORS if (path := _cached(folder, name))}
+    gbbq = _cached(folder, "gbbq")
+    parts = [f"day bars of {counts['day']:,} codes" + (f" to {newest}" if newest else "")]
+    parts += [f"minutes of {counts['minute1']:,}"] if counts["minute1"] else []
+    parts += [f"{', '.join(lists)} of {_written(lists)}"] if lists else ["no list of codes"]
+    parts += [f"gbbq of {_written({'gbbq': gbbq})}"] if gbbq else ["no gbbq"]
+    parts += [f"sectors of {_written(sectors)}"] if sectors else ["no sectors"]
+    return Checked(
+        f"{folder.root}: {', '.join(parts)}",
+        tuple(_warnings(folder, newest, now)),
+        {
+            "client": str(folder.root),
+            "day_files": counts["day"],
+            "minute_files": counts["minute1"],
+            "five_minute_files": counts["minute5"],
+            "newest_day": newest,
+            "lists": sorted(lists),
+            "gbbq": gbbq is not None and _written({"gbbq": gbbq}),
+            "sectors": sorted(sectors),
+        },
+    )
+
+
+def _cached(folder: Folder, name: str) -> Path | None:
+    return folder.find(f"{HQ_CACHE}/{name}")
+
+
+def _written(files: Mapping[str, Path]) -> str:
+    """The day on which the newest of some files was written, by the exchange's clock."""
+    newest = max(path.stat().st_mtime for path in files.values())
+    return datetime.fromtimestamp(newest, UTC).astimezone(SHANGHAI).date().isoformat()
+
+
+def _last_day(file: Path) -> date | None:
+    """The day of a file's last whole record; None where it has none."""
+    try:
+        with file.open("rb") as opened:
+            records = opened.seek(0, 2) // 32
+            opened.seek(max(records - 1, 0) * 32)
+            written = int.from_bytes(opened.read(4), "little")
+        return date(written // 10_000, written // 100 % 100, written % 100) if records else None
+    except (OSError, ValueError):
+        return None
+
+
+def _warnings(folder: Folder, newest: date | None, now: datetime) -> Iterator[str]:
+    if newest is None:
+        yield f"{folder.root} has no day bars: download them in the client"
+        return
+    today = now.astimezone(SHANGHAI).date()
+    due = newest_final(published_days(newest, max(today, newest)), now)
+    if due is not None and due > newest:
+        late = len(published_days(newest, due)) - 1
+        yield f"the client's folder is stale: its newest day is {newest}, {late:,} trading days ago"
+    if folder.strays:
+        yield f"{len(folder.strays):,} files are no code of their folder's exchange: {folder.strays[0]}"

@@ -1,6 +1,6 @@
 """What a running load of TDX offers its datasets."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -34,10 +34,11 @@ R = TypeVar("R")
 @dataclass
 class Context:
     """`began` is the load's one moment, UTC; `clock` goes on. `securities` and `days`, all trading days
-    known, ascending, are filled in once the code list and the calendar have been loaded."""
+    known, ascending, are filled in once the code list and the calendar have been loaded. `service` is
+    None where the desktop client's folder is all there is."""
 
     load: "Load"
-    client: TdxClient
+    service: TdxClient | None
     loop: EventLoop
     securities: "dict[str, Security]" = field(default_factory=dict)
     days: list[date] = field(default_factory=list)
@@ -57,6 +58,13 @@ class Context:
         self.today = self.began.astimezone(trading_time.SHANGHAI).date()
         self.room = self.load.room
 
+    @property
+    def client(self) -> TdxClient:
+        """The service, for what only it has; plan and request leave that out where there is none."""
+        if self.service is None:
+            raise UpstreamError("no TDX service is configured", hint="QUOTEMILL_TDX__BASE_URL")
+        return self.service
+
     def ask(self, work: "Callable[[psycopg.Connection], R]") -> R:
         """A query of the warehouse, patiently. Never called on the event loop."""
         return self.load.warehouse.ask(work)
@@ -64,7 +72,23 @@ class Context:
     def cursors(self, resource: str) -> dict[str, date]:
         """The cursors of a landed table, by key: the newest final trading day."""
         stored = self.load.cursors(resource)
-        return {key: date.fromisoformat(cursor) for key, cursor in stored.items()}
+        return {key: date.fromisoformat(cursor[:10]) for key, cursor in stored.items()}
+
+    @cached_property
+    def folder(self) -> "Folder | None":
+        """The desktop client's folder, looked through once a load. Raises SettingsError."""
+        from loaders.tdx.files.folder import folder_of
+
+        return folder_of(self.settings)
+
+    def file(self, code: str, period: str) -> Path | None:
+        """The client's file of a code's bars (day, minute1, minute5)."""
+        return self.folder.bars(period).get(code) if self.folder else None
+
+    @property
+    def day_files(self) -> Mapping[str, Path]:
+        """The client's files of day bars by code, where day bars come from files first."""
+        return self.folder.bars("day") if self.folder and self.settings.files_first else {}
 
     def absence(self, dataset: str, landed: LandedTable) -> "Absence":
         """What this load knows of a dataset that the service may not have."""
@@ -91,16 +115,17 @@ class Context:
             keys, lambda key: outcome_of(key, work(key)), self.settings.concurrency, self.room
         )
 
+    def at_once(self, keys: Sequence[str], work: Callable[[str], Outcome]) -> Iterator[Outcome]:
+        """Outcomes in the order of the keys, of what waits for nobody; ends early once the package is
+        full."""
+        for key in keys:
+            if not self.room():
+                return
+            yield work(key)
+
     def only(self, key: str, work: Awaitable[Outcome]) -> Iterator[Outcome]:
         """The one outcome of a dataset that is read whole; its failure says what to do."""
         yield self.loop.run(outcome_of(key, work, hint=True))
-
-    @cached_property
-    def folder(self) -> "Folder | None":
-        """The desktop client's folder, looked through once a load. Raises SettingsError."""
-        from loaders.tdx.files.folder import folder_of
-
-        return folder_of(self.settings)
 
     def client_file(self, name: str) -> Path | None:
         """A file of the desktop client by its path in the client's folder, where it is there."""

@@ -39,6 +39,12 @@ WHOLE = ("index_kline", "market_stats_snapshot", *OF_CLIENT)
 PER_CODE = tuple(n for n in PLANNED if n not in WHOLE)
 NOT_LISTED = "not in the service's code list (which never has B shares)"
 
+# what the client's folder has without a service, with the period of its files of bars
+OF_FILES: dict[str, str | None] = {
+    **{"codes": None, "trading_calendar": None, "kline_daily": "day", "index_kline": None},
+    **{"minute_1m": "minute1", "vipdoc_daily": "day", "corporate_actions": None},
+    **dict.fromkeys(OF_CLIENT),
+}
 REALTIME = ("minute_1m", "tick_trade", "quote_snapshot")
 _ALWAYS = (
     *("codes", "trading_calendar", "kline_daily", "index_kline", "minute_1m"),
@@ -67,11 +73,15 @@ def plan(run: Context) -> Iterator[Sequence[Unit]]:
         run.securities = run.ask(codes.known)
         yield [Unit("trading_calendar", (trading_calendar.KEY,))]
         run.days = run.ask(trading_calendar.stored)
+        if not run.days and run.service is None:
+            run.days = trading_calendar.trading_days([], run.today)
     wanted = _wanted_codes(run)
     units = None if run.load.retried is None else of_job(run.load.retried)
     if units is None:
-        units = of_request(run.load.request, wanted, run.settings)
+        units = of_request(run, wanted)
     yield units
+    if run.service is None:
+        return
     if of_days := {key for unit in units if unit.dataset == "kline_daily" for key in unit.keys}:
         yield _overdue(run, of_days)
 
@@ -115,12 +125,17 @@ def chosen(request: LoadRequest) -> tuple[str, ...]:
     return tuple(name for name in NAMES if name in wanted)
 
 
-def of_request(request: LoadRequest, wanted: Sequence[str], settings: TdxSettings) -> list[Unit]:
-    """The tasks that a request means."""
+def of_request(run: Context, wanted: Sequence[str]) -> list[Unit]:
+    """The tasks that a request means, of what service and files can have."""
+    request, settings = run.load.request, run.settings
     units: list[Unit] = []
     for name in chosen(request):
+        if run.service is None and name not in OF_FILES:
+            continue  # check_request refuses one that was asked for
         if name == "index_kline":
-            units.append(Unit(name, index_kline.keys(settings.indices)))
+            in_files = [c for c in run.day_files if run.instrument_type(c) == "index"]
+            served = run.service is not None
+            units.append(Unit(name, index_kline.keys(settings.indices, in_files, served=served)))
         elif name == "market_stats_snapshot":
             units.append(Unit(name, EXCHANGES))
         elif name in OF_CLIENT:
@@ -129,8 +144,17 @@ def of_request(request: LoadRequest, wanted: Sequence[str], settings: TdxSetting
         elif name == "corporate_actions":
             units.append(Unit(name, tuple(wanted)))
         elif name in PLANNED:
-            units += _units(name, wanted, settings)
-    return units
+            units += _units(name, _held(run, name, wanted), settings)
+    return [unit for unit in units if unit.keys]
+
+
+def _held(run: Context, name: str, wanted: Sequence[str]) -> Sequence[str]:
+    """The codes that a load can have rows of: where there is no service, those that have a file, or that
+    were asked for by name."""
+    period = OF_FILES.get(name)
+    if run.service is not None or run.folder is None or run.load.request.keys or period is None:
+        return wanted
+    return [code for code in wanted if code in run.folder.bars(period)]
 
 
 def of_job(tasks: Sequence[Task]) -> list[Unit] | None:
@@ -159,8 +183,11 @@ def of_job(tasks: Sequence[Task]) -> list[Unit] | None:
 def _wanted_codes(run: Context) -> list[str]:
     """The codes of the request. One that no list names fails, in a task of its own."""
     request, exchange = run.load.request, run.load.request.options.get("exchange")
+    # what is listed no more has a history in files
     loadable = [
-        s.code for s in run.securities.values() if s.is_listed and s.instrument_type != "index"
+        s.code
+        for s in run.securities.values()
+        if s.instrument_type != "index" and (s.is_listed or s.code in run.day_files)
     ]
     if request.keys is None and not loadable and {*PER_CODE} & {*chosen(request)}:
         raise UpstreamError(

@@ -16,26 +16,35 @@ from loaders.warehouse.postgres import Warehouse
 
 LAST = "last"
 OPTIONS = ("exchange", "date")
+FOLDERS = {
+    "client": "it is the desktop client's folder, with vipdoc and T0002 in it",
+    "vipdoc": "it is the folder `vipdoc` of the desktop client, with sh, sz and bj in it",
+}
 
 
 def missing_settings(settings: Settings) -> str | None:
     """Why this source cannot be loaded with these settings, or None."""
-    return None if settings.tdx.base_url else "QUOTEMILL_TDX__BASE_URL is not set"
+    tdx = settings.tdx
+    if tdx.base_url or tdx.client or tdx.vipdoc:
+        return None
+    return "QUOTEMILL_TDX__BASE_URL, or QUOTEMILL_TDX__CLIENT, is not set"
 
 
 def check_request(settings: Settings, request: LoadRequest) -> None:
     """Raises UsageError, SettingsError for what can be known before anything is opened."""
     if missing := missing_settings(settings):
         raise SettingsError(
-            f"no TDX service is configured: {missing}",
-            hint="QUOTEMILL_TDX__BASE_URL=http://host:8080, or try `loaders sandbox tdx`",
+            f"no TDX service or client's folder is configured: {missing}",
+            hint="QUOTEMILL_TDX__BASE_URL=http://host:8080, QUOTEMILL_TDX__CLIENT=/srv/tdx, "
+            "or try `loaders sandbox tdx`",
         )
-    folder = settings.tdx.vipdoc
-    if folder is not None and not folder.is_dir():
-        raise SettingsError(
-            f"setting tdx.vipdoc ({settings.origin('tdx.vipdoc')}): {folder} is not a folder",
-            hint="it is the folder `vipdoc` of the desktop client, with sh, sz and bj in it",
-        )
+    for name, what in FOLDERS.items():
+        folder = getattr(settings.tdx, name)
+        if folder is not None and not folder.is_dir():
+            raise SettingsError(
+                f"setting tdx.{name} ({settings.origin(f'tdx.{name}')}): {folder} is not a folder",
+                hint=what,
+            )
     if request.mode not in plan.DEFAULTS:
         raise UsageError(
             f"--mode {request.mode}: unknown", hint=f"allowed: {', '.join(plan.DEFAULTS)}"
@@ -50,10 +59,19 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
         raise UsageError(
             f"unknown dataset {', '.join(unknown)}", hint=f"datasets: {', '.join(plan.NAMES)}"
         )
-    if vipdoc_daily.DATASET.name in (request.datasets or ()) and folder is None:
+    if vipdoc_daily.DATASET.name in (request.datasets or ()) and not (
+        settings.tdx.client or settings.tdx.vipdoc
+    ):
         raise SettingsError(
             f"dataset {vipdoc_daily.DATASET.name}: no folder of the desktop client is configured",
-            hint="QUOTEMILL_TDX__VIPDOC=/srv/tdx/vipdoc",
+            hint="QUOTEMILL_TDX__CLIENT=/srv/tdx, or QUOTEMILL_TDX__VIPDOC=/srv/tdx/vipdoc",
+        )
+    wanted = plan.REALTIME if request.mode == "realtime" else request.datasets or ()
+    of_service = [name for name in wanted if name not in plan.OF_FILES]
+    if settings.tdx.base_url is None and of_service:
+        raise SettingsError(
+            f"{', '.join(of_service)}: only a TDX service has that, and none is configured",
+            hint=f"QUOTEMILL_TDX__BASE_URL=http://host:8080; a folder has {', '.join(plan.OF_FILES)}",
         )
     if settings.tdx.client is None:
         _check_without_client(settings, request)

@@ -31,10 +31,15 @@ READY = time(16, 0)  # by then the service has all of a day
 
 @contextmanager
 def opened(load: Load) -> Iterator[Context]:
-    """The client on an event loop; oddities of the service's answers are said at the end."""
+    """The client on an event loop; oddities of the service's answers are said at the end. Where no
+    service is configured the desktop client's folder is all there is."""
     # revisions of the service differ; the newest self-test tells which one this was
     if fingerprint := load.warehouse.ask(lambda conn: newest_fingerprint(conn, SOURCE.name)):
         load.log("info", "newest self-test of the service", {"fingerprint": fingerprint})
+    if load.settings.tdx.base_url is None:
+        with EventLoop(load.cancelling) as loop:
+            yield Context(load, None, loop)
+        return
     client = TdxClient(load.settings.tdx, now=load.clock)
     with EventLoop(load.cancelling) as loop:
         try:

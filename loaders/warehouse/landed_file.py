@@ -1,7 +1,8 @@
 """One file of rows into its landed table, in the caller's transaction.
 
-temp table  <-  binary COPY, 50,000 rows at a time; by text where that refuses the file
 secondary indexes out of the way, where the file fills the table
+where none of its codes is there yet: COPY straight into the table (loaders/warehouse/fresh.py); else
+temp table  <-  binary COPY, 50,000 rows at a time; by text where that refuses the file
 DELETE of what a unit that is replaced whole no longer has (a day of ticks)
 INSERT .. SELECT .. ON CONFLICT (key) DO UPDATE .. WHERE the row differs and is not worse
 what these two wrote, by key and date, into the change feed
@@ -16,9 +17,10 @@ from typing import Any
 import psycopg
 import pyarrow.parquet as pq
 
-from loaders.warehouse import compressed, indexes, refused
+from loaders.warehouse import compressed, fresh, indexes, refused
 from loaders.warehouse.upsert import (
     Feed,
+    Staged,
     copy_to_stage,
     plain_schema,
     replace_units,
@@ -65,16 +67,19 @@ def land_file(
             (name,),
         ).fetchall()
     )
+    chunks = compressed.find(conn, target.schema, target.table, types, target.key, target.feed, q)
     with pq.ParquetFile(path) as file:
         schema = plain_schema(file.schema_arrow)
-        staged = copy_to_stage(conn, file, schema, q)
+        copied = None if chunks else fresh.copy(conn, file, schema, target, types, q, lane)
+        staged = copy_to_stage(conn, file, schema, q) if copied is None else Staged(copied, [])
     if staged.error and staged.refused and target.refusals is None:
         raise staged.error
-    indexes.make_way(conn, target.schema, target.table, target.indexes, staged.read, lane)
-
-    chunks = compressed.find(conn, target.schema, target.table, types, target.key, target.feed, q)
+    if copied is None:
+        indexes.make_way(conn, target.schema, target.table, target.indexes, staged.read, lane)
 
     def write() -> tuple[int, int]:
+        if copied is not None:
+            return copied, 0
         gone = 0
         if target.unit:
             gone = replace_units(conn, q, name, types, target.key, target.unit, target.feed, chunks)

@@ -81,6 +81,13 @@ class Batch:
     cursors: Mapping[str, str] = field(default_factory=dict)
     beside: pa.Table | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Is there nothing to land and no cursor to move?"""
+        return not self.cursors and all(
+            part is None or not part.num_rows for part in (self.rows, self.rejected, self.beside)
+        )
+
 
 def landed_table(
     dataset: str,

@@ -96,17 +96,29 @@ def _copy_binary(
     conn: psycopg.Connection, file: pq.ParquetFile, schema: pa.Schema, q: Any
 ) -> Staged:
     encoder = ArrowToPostgresBinaryEncoder(schema)
-    conn.execute(
-        f"create temp table _land ({stage_ddl(q, schema, encoder)}) on commit drop".encode()
-    )
+    columns = stage_ddl(q, schema, encoder)
+    conn.execute(f"create temp table _land ({columns}) on commit drop".encode())
+    return Staged(copy_binary(conn, file, schema, "_land", encoder, q), schema.names)
+
+
+def copy_binary(
+    conn: psycopg.Connection,
+    file: pq.ParquetFile,
+    schema: pa.Schema,
+    target: str,
+    encoder: ArrowToPostgresBinaryEncoder,
+    q: Any,
+) -> int:
+    """COPY a file into a table of the encoder's own column types; how many rows were read."""
     columns, read = ", ".join(map(q, schema.names)), 0
-    with conn.cursor().copy(f"copy _land ({columns}) from stdin (format binary)".encode()) as copy:
+    into = f"copy {target} ({columns}) from stdin (format binary)".encode()
+    with conn.cursor().copy(into) as copy:
         copy.write(encoder.write_header())
         for batch in file.iter_batches(COPY_ROWS):
             read += batch.num_rows
             copy.write(encoder.write_batch(batch if batch.schema == schema else batch.cast(schema)))
         copy.write(encoder.finish())
-    return Staged(read, schema.names)
+    return read
 
 
 def _copy_text(
@@ -129,13 +141,17 @@ def _copy_text(
     return staged
 
 
-def stage_ddl(q: Any, schema: pa.Schema, encoder: ArrowToPostgresBinaryEncoder) -> str:
+def stage_types(schema: pa.Schema, encoder: ArrowToPostgresBinaryEncoder) -> list[str]:
     """The encoder calls an aware timestamp TIMESTAMP; its bytes are right for timestamptz only."""
-    columns = []
-    for own, column in zip(schema, encoder.schema().columns, strict=True):
-        aware = pa.types.is_timestamp(own.type) and own.type.tz
-        columns.append(f"{q(own.name)} {'timestamptz' if aware else column.data_type.ddl()}")
-    return ", ".join(columns)
+    return [
+        "timestamptz" if pa.types.is_timestamp(own.type) and own.type.tz else column.data_type.ddl()
+        for own, column in zip(schema, encoder.schema().columns, strict=True)
+    ]
+
+
+def stage_ddl(q: Any, schema: pa.Schema, encoder: ArrowToPostgresBinaryEncoder) -> str:
+    kinds = stage_types(schema, encoder)
+    return ", ".join(f"{q(name)} {kind}" for name, kind in zip(schema.names, kinds, strict=True))
 
 
 def differs(q: Any, columns: Sequence[str], key: Sequence[str], new: Callable[[str], str]) -> str:

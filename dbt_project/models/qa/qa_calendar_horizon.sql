@@ -13,14 +13,14 @@ horizons as (
         source,
         max(trade_date) as last_date
     from trading_days
-    where source <> 'service'
+    where source = 'exchange_calendar'
     group by source
     union all
     select
         'service' as source,
         max(trade_date) as last_date
     from trading_days
-    having count(*) > 0 and count(*) filter (where source <> 'service') = 0
+    having count(*) > 0 and count(*) filter (where source = 'exchange_calendar') = 0
 )
 
 select

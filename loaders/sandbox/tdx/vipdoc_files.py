@@ -5,8 +5,8 @@
     fzline/sh600000.lc5    five minutes: four f32 prices in yuan, f32 yuan, u32 volume, u32
 
 Little-endian records of 32 bytes, ascending, without a header. A day's prices are yuan × 100 of
-stocks, × 1000 of funds, points × 100 of indices. Volumes are shares, of indices as the service has
-them.
+stocks, × 1000 of funds and of Shanghai's B shares, points × 100 of indices. Volumes are shares, of
+indices as the service has them.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from loaders.sandbox.world.parts import Bars, Security, World, group_bars
 FIRST_YEAR = 2004  # of the five bits that a minute's date has for its year
 _PRICES = ("open", "high", "low", "close")
 _TAIL = [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
-_DAY = np.dtype([("date", "<u4"), *[(name, "<u4") for name in _PRICES], *_TAIL])
+DAY = np.dtype([("date", "<u4"), *[(name, "<u4") for name in _PRICES], *_TAIL])
 _MINUTE = np.dtype(
     [("date", "<u2"), ("minute", "<u2"), *[(name, "<f4") for name in _PRICES], *_TAIL]
 )
@@ -89,11 +89,15 @@ def _contents(
     return [(f"{security.exchange}/{path}", content) for path, content in found if content]
 
 
+def scale_of(security: Security) -> int:
+    """Li in a unit of a day file's prices: cents of stocks, indices and Shenzhen's B shares."""
+    in_li = security.kind == "fund" or security.code.startswith("sh900")
+    return 1 if in_li else 10
+
+
 def day_records(security: Security, bars: Bars) -> bytes:
     """The content of a .day file."""
-    rows = _rows(
-        _DAY, security, bars, 10 if security.kind == "index" or security.decimals == 2 else 1
-    )
+    rows = _rows(DAY, security, bars, scale_of(security))
     rows["date"] = [int(stamp[:10].replace("-", "")) for stamp in bars.stamps]
     rows["reserved"] = _MEANINGLESS
     return rows.tobytes()

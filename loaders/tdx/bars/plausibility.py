@@ -107,10 +107,14 @@ def _time_rules(bars: Records, period: str, window: Window) -> Iterator[Rule]:
 
 def _shut(bars: Records, window: Window) -> Mask:
     """Bars of days on which every calendar known says that the exchange was closed."""
-    return records.in_days(bars, filter(window.closed, records.days_in(bars)))
+    # most days are known: a file of bars is judged without an object for each
+    doubtful = bars["day"][~records.among(bars["day"], window.day_numbers)]
+    return records.in_days(bars, filter(window.closed, records.dates_of(np.unique(doubtful))))
 
 
 def _contradicting(bars: Records) -> Mask:
+    if (np.diff(records.minutes_of(bars)) > 0).all():
+        return np.zeros(len(bars), np.bool_)
     _, where, count = np.unique(records.minutes_of(bars), return_inverse=True, return_counts=True)
     return np.asarray(count[where] > 1)
 

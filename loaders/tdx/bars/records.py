@@ -87,6 +87,10 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH_INSTANT) // timedelta(microseconds=1)
 
 
+def moment_of(microseconds: int) -> datetime:
+    return _EPOCH_INSTANT + timedelta(microseconds=int(microseconds))
+
+
 def empty() -> Records:
     return np.zeros(0, RECORD)
 
@@ -146,6 +150,14 @@ def merged(*parts: Records) -> Records:
 
 def in_days(bars: Records, days: Iterable[date]) -> Mask:
     return np.isin(bars["day"], numbers_of(days))
+
+
+def among(numbers: Ints, known: Ints) -> Mask:
+    """Which of some numbers are among ascending ones."""
+    if not len(known):
+        return np.zeros(len(numbers), np.bool_)
+    at = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
+    return np.asarray(known[at] == numbers)
 
 
 def days_in(bars: Records) -> list[date]:

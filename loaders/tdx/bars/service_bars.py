@@ -89,8 +89,7 @@ async def _load_timed(run: Context, code: str, period: str, cursor: date | None)
 
 
 def _of_file(run: Context, code: str, period: str) -> tuple[Records, list[Rejected]]:
-    folder = run.settings.vipdoc
-    file = vipdoc.find(folder, code, period) if folder else None
+    file = run.file(code, period)
     if file is None:
         return records.empty(), []
     try:

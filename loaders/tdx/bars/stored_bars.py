@@ -26,12 +26,21 @@ class LostHistory(DataQualityError):
 
 @dataclass(frozen=True)
 class Stored:
-    """The first and the newest day that a key has final bars of, and closes of some of the newest by
-    day, where they are compared."""
+    """The first and the newest day that a key has final bars of; and of some of the newest, where they
+    are compared, the close and the route that told it, by day."""
 
     first: date
     newest: date
     closes: Mapping[date, int] = field(default_factory=dict)
+    routes: Mapping[date, str] = field(default_factory=dict)
+
+    def closes_by(self, is_theirs: Callable[[str], bool]) -> dict[date, int]:
+        """The closes that some routes told."""
+        return {d: close for d, close in self.closes.items() if is_theirs(self.routes.get(d, ""))}
+
+    def beside_file(self) -> "Stored":
+        """What an answer of the service must join where a file holds the past: the newest day alone."""
+        return Stored(date.max, self.newest)
 
     def agrees(self, bars: Bars) -> bool:
         """A close that differs from the stored one means that the service's history was corrected,
@@ -69,12 +78,12 @@ def stored(
     """What is stored as final of each code, of one period if the table has several, with as many of
     the newest closes. One index probe for each end of a code."""
     query = sql.SQL(
-        "select c.code, f.trade_date, t.trade_date, t.close from unnest(%s::text[]) as c (code)"
+        "select c.code, f.trade_date, t.trade_date, t.close, t.source_route from unnest(%s::text[]) as c (code)"
         " cross join lateral ({first} limit 1) as f cross join lateral ({newest} limit %s) as t"
     )
     of_code = sql.SQL(
-        "select t.trade_date, t.close from {table} as t where t.code = c.code and t.is_final{period}"
-        " order by t.{order} "
+        "select t.trade_date, t.close, t.source_route from {table} as t"
+        " where t.code = c.code and t.is_final{period} order by t.{order} "
     ).format(
         table=sql.Identifier(table.dataset, table.name),
         period=sql.SQL(" and t.period = {}").format(period) if period else sql.SQL(""),
@@ -82,12 +91,13 @@ def stored(
     )
     first, newest = of_code + sql.SQL("asc"), of_code + sql.SQL("desc")
     rows = conn.execute(query.format(first=first, newest=newest), (list(codes), max(closes, 1)))
-    found: dict[str, tuple[date, dict[date, int]]] = {}
-    for code, begin, day, close in rows:
-        found.setdefault(code, (begin, {}))[1][day] = close
+    found: dict[str, tuple[date, dict[date, int], dict[date, str]]] = {}
+    for code, begin, day, close, route in rows:
+        _, by_day, routes = found.setdefault(code, (begin, {}, {}))
+        by_day[day], routes[day] = close, route
     return {
-        code: Stored(begin, max(by_day), by_day if closes else {})
-        for code, (begin, by_day) in found.items()
+        code: Stored(begin, max(by_day), by_day if closes else {}, routes)
+        for code, (begin, by_day, routes) in found.items()
     }
 
 

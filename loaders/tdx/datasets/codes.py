@@ -1,8 +1,12 @@
-"""Dataset `codes`: the securities of the service's lists, and which of them vanished.
+"""Dataset `codes`: the securities of the service's lists and of the desktop client's, and which vanished.
 
 Stocks come from /api/codes, funds from /api/etf; no list names an index, so the configured ones are
 added. The list is the whole truth of one moment and guarded as such: one exchange at zero, or fewer
 than 95 % of the codes known, is a fault of the service (it leaves out exchanges whose list fails).
+
+The client's folder adds what its lists name and what it has day bars of, by the rules of the code
+(loaders.tdx.kinds). It is no such truth: a code whose bars it has and which no list of its exchange names
+is listed no more, and nothing vanishes because a folder is smaller.
 """
 
 from collections import Counter
@@ -14,8 +18,11 @@ from typing import Any
 import psycopg
 
 from loaders.engine.outcome import Outcome, records
-from loaders.errors import UpstreamError
+from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.context import Context, Dataset
+from loaders.tdx.files import tnf
+from loaders.tdx.files.folder import HQ_CACHE
+from loaders.tdx.kinds import kind_of
 from loaders.tdx.schemas import SECURITY
 from loaders.tdx.service.client import TdxClient
 
@@ -23,6 +30,7 @@ KEY = "all"
 KEPT_SHARE = 0.95
 # as many as no exchange delists in a day are a failure, once: the next list is compared with them
 MOST_DELISTED, DELISTED_SHARE = 5, 0.005
+STRAYS_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -33,16 +41,27 @@ class Security:
     source_route: str
     is_listed: bool = True
 
+    @property
+    def is_of_service(self) -> bool:
+        return self.source_route.startswith("/api/") or self.source_route == "settings"
+
 
 def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
     """The one outcome: what the lists hold now, and what vanished from them."""
     before = run.ask(known)
+    in_folder = of_folder(run, before)
+    if run.service is None:
+        yield _of_folder_alone(run, in_folder)
+        return
     vanished: list[str] = []
 
     async def lists() -> Outcome:
         found = await listed(run.client, run.settings.indices, before)
-        merged = merge(found, before)
-        vanished.extend(s.code for s in merged if not s.is_listed and before[s.code].is_listed)
+        # what a folder alone named no list of the service can lose
+        merged = merge(found, {c: s for c, s in before.items() if s.is_of_service})
+        named = {s.code for s in found}
+        merged += [s for s in in_folder.values() if s.code not in named]
+        vanished.extend(s.code for s in merged if not s.is_listed and _was_listed(before, s.code))
         failure = None
         if len(vanished) > max(MOST_DELISTED, DELISTED_SHARE * len(before)):
             failure = f"{_listed_no_more(vanished)}, …; is the service's list whole?"
@@ -53,6 +72,61 @@ def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
     if vanished and not outcome.failure:
         run.load.warn(f"codes: {_listed_no_more(vanished)}")
     yield outcome
+
+
+def _was_listed(before: Mapping[str, Security], code: str) -> bool:
+    return code in before and before[code].is_listed
+
+
+def of_folder(run: Context, before: Mapping[str, Security]) -> dict[str, Security]:
+    """What the client's lists name and what it has day bars of, by code: none where files do not come
+    first. Instruments that are not modelled are counted and left."""
+    if run.folder is None or not run.settings.files_first:
+        return {}
+    found: dict[str, Security] = {}
+    listed_exchanges, left = set[str](), Counter[str]()
+    for exchange, file in tnf.FILES.items():
+        path = run.folder.find(f"{HQ_CACHE}/{file}")
+        if path is None:
+            continue
+        try:
+            names = tnf.read(path, exchange)
+        except DataQualityError as error:
+            run.load.warn(f"{error}; codes of {exchange} come from the names of files")
+            continue
+        listed_exchanges.add(exchange)
+        for code, name in names.items():
+            kind = kind_of(code)
+            if kind is None:
+                left[file] += 1
+            elif kind != "index" or code in run.day_files:
+                found[code] = Security(code, name or code, kind, f"{HQ_CACHE}/{file}")
+    for code in sorted(run.day_files.keys() - found.keys()):
+        kind = kind_of(code)
+        if kind is None:
+            left["names of files"] += 1
+            continue
+        name = before[code].name if code in before else code
+        is_listed = kind == "index" or code[:2] not in listed_exchanges
+        found[code] = Security(code, name, kind, "vipdoc/lday", is_listed)
+    for place, count in left.items():
+        run.load.reporter.line(
+            f"codes: {count:,} instruments of {place} are of no kind in use: left"
+        )
+    for path in run.folder.strays[:STRAYS_NAMED]:
+        run.load.warn(f"{path} is no code of the exchange whose folder it is in: left")
+    return found
+
+
+def _of_folder_alone(run: Context, found: Mapping[str, Security]) -> Outcome:
+    if not found:
+        assert run.folder is not None
+        return Outcome(
+            KEY,
+            failure=f"{run.folder.root} names no code: neither a list nor a file of day bars; "
+            "download day bars in the client, then run again",
+        )
+    return Outcome(KEY, records_of(list(found.values()), run.clock()), cursor=run.today)
 
 
 def _listed_no_more(codes: Sequence[str]) -> str:

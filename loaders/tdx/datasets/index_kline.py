@@ -2,10 +2,11 @@
 
 Indices have routes of their own and no corporate actions: raw is adjusted. An index that the service
 does not have answers an empty success; with nothing stored of it that is a skip, otherwise a fault.
-A key is an index for its days, an index and a period for the rest: `sh000001 week`.
+A key is an index for its days, an index and a period for the rest: `sh000001 week`. Days come from the
+desktop client's files first, of every index that it has; the other periods from the service alone.
 """
 
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -17,9 +18,10 @@ from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
 from loaders.engine.rejects import Rejected
 from loaders.errors import UpstreamError
 from loaders.tdx.bars import long_bars, plausibility, records, stored_bars
+from loaders.tdx.bars.file_days import DayFiles, day_of
 from loaders.tdx.bars.records import Records
 from loaders.tdx.bars.stored_bars import Stored
-from loaders.tdx.context import Context, Dataset
+from loaders.tdx.context import Context, Dataset, outcome_of
 from loaders.tdx.schemas import INDEX_KLINE
 from loaders.tdx.service.answers_intraday import TimedBars
 from loaders.tdx.service.routes_bars import INDEX_LIMIT, INTRADAY_BARS
@@ -32,9 +34,13 @@ ABSENT = "the service does not have this index"
 NO_MINUTES = "the service has no minutes of this index"
 
 
-def keys(indices: Iterable[str]) -> tuple[str, ...]:
-    """What there is to load of some indices: each period of each."""
-    return tuple(_key(index, period) for index in indices for period in PERIODS)
+def keys(
+    indices: Sequence[str], in_files: Iterable[str] = (), *, served: bool = True
+) -> tuple[str, ...]:
+    """What there is to load: each period of the configured indices, where a service is there, and days
+    of those that the client has files of."""
+    of_service = [_key(index, period) for index in indices for period in PERIODS] if served else []
+    return tuple(dict.fromkeys([*of_service, *sorted(in_files)]))
 
 
 def _key(index: str, period: str) -> str:
@@ -59,13 +65,17 @@ def due_minutes(
     return {i: set(days) - {day for index, day in rows if index == i} for i in indices}
 
 
-def stored_keys(conn: psycopg.Connection, keys: Sequence[str]) -> dict[str, Stored]:
-    """What is stored as final of days, weeks and months, by key."""
+def stored_keys(
+    conn: psycopg.Connection, keys: Sequence[str], in_files: Collection[str], closes: int
+) -> dict[str, Stored]:
+    """What is stored as final of days, weeks and months, by key; of those that files have with `closes`
+    of the newest closes, as a file's tail is compared with them."""
     found: dict[str, Stored] = {}
     for key in keys:
         index, period = index_and_period(key)
         if period != MINUTES:
-            of_index = stored_bars.stored(conn, INDEX_KLINE, [index], period)
+            compared = closes if key in in_files else 0
+            of_index = stored_bars.stored(conn, INDEX_KLINE, [index], period, closes=compared)
             if index in of_index:
                 found[key] = of_index[index]
     return found
@@ -81,7 +91,12 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     else:
         of_minutes = [i for i, period in map(index_and_period, keys) if period == MINUTES]
         due = run.ask(lambda conn: due_minutes(conn, of_minutes, days)) if of_minutes else {}
-    stored = run.ask(lambda conn: stored_keys(conn, keys))
+    stored = run.ask(lambda conn: stored_keys(conn, keys, run.day_files, window.overlap))
+    files = DayFiles.of(run, INDEX_KLINE.name, keys)
+
+    def of_file(key: str) -> Outcome:
+        # an index has no suspensions to tell of
+        return replace(files.outcome(key, cursors.get(key), stored.get(key)), beside=())
 
     async def one(key: str) -> Outcome:
         index, period = index_and_period(key)
@@ -89,11 +104,21 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
             if not due[index]:
                 return Outcome(key, skipped=NOT_DUE)
             return await _load_minutes(run, key, index, due[index])
+        if key in run.day_files:
+            found, before = of_file(key), stored.get(key)
+            reached = day_of(found) or cursors.get(key)
+            if found.failure is None and not window.wants(reached):
+                return found
+            before_answer = before and before.beside_file()
+            work = _load(run, key, reached, before_answer, known)
+            return files.filled(found, await outcome_of(key, work), before)
         if not window.wants(cursors.get(key)):
             return Outcome(key, skipped=NOT_DUE)
         return await _load(run, key, cursors.get(key), stored.get(key), known)
 
-    return run.each(keys, one)
+    if run.service is None:
+        return files.told(run.at_once(keys, of_file))
+    return files.told(run.each(keys, one))
 
 
 async def _load(

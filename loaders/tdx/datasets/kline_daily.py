@@ -1,26 +1,28 @@
 """Dataset `kline_daily`: raw day bars of stocks and funds, one cursor for each code.
 
-An incremental load asks for the days since the cursor and an overlap, and trusts the answer only if it
-joins what is stored (loaders.tdx.bars.stored_bars); if not, the whole history is read again.
+The desktop client's files come first (loaders.tdx.bars.file_days), where there are any; the service is
+asked for what they lack. An incremental load asks for the days since the cursor and an overlap, and
+trusts the answer only if it joins what is stored (loaders.tdx.bars.stored_bars); if not, the whole
+history is read again.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from itertools import filterfalse
 from typing import Any
 
 import psycopg
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.tdx.bars import stored_bars
+from loaders.tdx.bars import file_days, records, stored_bars
+from loaders.tdx.bars.file_days import DayFiles
 from loaders.tdx.bars.long_bars import accepted
 from loaders.tdx.bars.records import table
 from loaders.tdx.bars.stored_bars import Stored
-from loaders.tdx.context import Context, Dataset
+from loaders.tdx.context import Context, Dataset, outcome_of
 from loaders.tdx.schemas import ANSWER_GAP, KLINE_DAILY
 from loaders.tdx.service.answers import Bars
 
@@ -33,20 +35,36 @@ MOST_SUSPENDED, SUSPENDED_SHARE = 2, 0.05
 def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """Outcomes in the order of `codes`. Ends early, each code left failed, once the service is gone."""
     window, cursors = run.window, run.cursors(KLINE_DAILY.name)
+    files = DayFiles.of(run, KLINE_DAILY.name, codes)
+    asked = [c for c in codes if c in files.due or (run.service and window.wants(cursors.get(c)))]
     stored = run.ask(
-        lambda conn: stored_bars.stored(conn, KLINE_DAILY, codes, closes=window.overlap)
+        lambda conn: stored_bars.stored(conn, KLINE_DAILY, asked, closes=window.overlap)
     )
 
-    async def one(code: str) -> Outcome:
-        cursor = cursors.get(code)
-        if not window.wants(cursor):
-            return Outcome(code, skipped=NOT_DUE)
-        return await _load(run, code, cursor, stored.get(code))
+    def of_file(code: str) -> Outcome:
+        return files.outcome(code, cursors.get(code), stored.get(code))
 
-    return run.each(codes, one)
+    async def one(code: str) -> Outcome:
+        cursor, before = cursors.get(code), stored.get(code)
+        if code not in run.day_files:
+            if not window.wants(cursor):
+                return Outcome(code, skipped=NOT_DUE)
+            return await _load(run, code, cursor, before)
+        found = of_file(code)
+        reached = file_days.day_of(found) or cursor
+        if found.failure is None and not window.wants(reached):
+            return found
+        before_answer = before and before.beside_file()
+        answer = await outcome_of(code, _load(run, code, reached, before_answer))
+        return files.filled(found, answer, before)
+
+    if run.service is None:
+        return files.told(run.at_once(codes, of_file))
+    return files.told(run.each(codes, one))
 
 
 async def _load(run: Context, code: str, cursor: date | None, stored: Stored | None) -> Outcome:
+    """The bars of the service."""
     window, ask = run.window, partial(run.client.kline_all, code)
     limit = window.limit(cursor)
     bars = await stored_bars.joined(
@@ -72,23 +90,8 @@ def gaps(
 ) -> list[dict[str, Any]]:
     """Neighbouring bars of an answer, from `first` to `last`, with trading days between them: nobody
     traded the code then. `days` are the trading days, ascending."""
-    dates = bars.dates[bisect_left(bars.dates, first) : bisect_right(bars.dates, last)]
-    if not dates:
-        return []
-    between = days[bisect_left(days, dates[0]) : bisect_right(days, dates[-1])]
-    missing = filterfalse(set(dates).__contains__, between)
-    ends = dict.fromkeys(bisect_left(dates, day) for day in missing)
-    return [
-        {
-            "code": code,
-            "trade_date": dates[end],
-            "last_bar_date": dates[end - 1],
-            "source_route": ROUTE,
-            "fetched_at": bars.fetched_at,
-            "is_final": True,
-        }
-        for end in ends
-    ]
+    landed = file_days.between(records.of_answer(bars), first, last)
+    return file_days.gap_rows(code, landed, records.numbers_of(days))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from loaders.tdx.bars.records import Ints, Mask, Records
 from loaders.tdx.bars.tick_days import divisor, is_tenfold
 from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.files import vipdoc
+from loaders.tdx.files.folder import FOLDERS
 from loaders.tdx.schemas import KLINE_MINUTE
 from loaders.tdx.service.answers_intraday import TimedBars
 from loaders.tdx.service.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
@@ -90,6 +91,8 @@ class _Reading:
             return Outcome(self.code, skipped=NOT_DUE)
         if absence.proven and not len(self.bars):
             return absence.of(self.code, days_told)
+        if self.run.service is None:
+            return self._outcome()
         if self.lacking:
             await self._ask_for_bars()
         none = self.empty and not len(self.bars)
@@ -103,7 +106,7 @@ class _Reading:
     def _read_file(self) -> None:
         """Due days of the client's file, and all that it has from before anything was stored."""
         run, window, wanted = self.run, self.run.window, self.wanted
-        file = vipdoc.find(run.settings.vipdoc, self.code, PERIOD) if run.settings.vipdoc else None
+        file = run.file(self.code, PERIOD)
         again = window.from_start or window.since is not None
         if file is None or (not wanted.days and wanted.oldest is not None and not again):
             return
@@ -111,7 +114,7 @@ class _Reading:
         try:
             read = vipdoc.read(file, self.code, kind, PERIOD, run.clock())
         except DataQualityError as error:
-            self.ways.append(f"{vipdoc.FOLDERS[PERIOD]} → {ROUTE}: the file cannot be read")
+            self.ways.append(f"{FOLDERS[PERIOD]} → {ROUTE}: the file cannot be read")
             self.faults.append(str(error))
             return
         if read.warning:
@@ -228,6 +231,11 @@ class _Reading:
         )
         if misfits & set(records.days_in(bars[~bars["final"]])) & whole:
             self.ways.append(MISFIT)
+        if self.run.service is None:  # what files lack nobody has
+            failure = self.faults[-1] if self.faults else None
+            return records.outcome(
+                *(self.code, bars, self.rejected), failure=failure, skipped=NOT_DUE
+            )
         lacking = sorted(self.lacking & (self.wanted.traded | set(records.days_in(bars))))
         failed = bool(lacking) or (self.unanswered and bool(self.lacking))
         return records.outcome(

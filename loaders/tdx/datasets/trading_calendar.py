@@ -1,8 +1,8 @@
 """Dataset `trading_calendar`: the days the market traded, and the days it is announced to trade.
 
-The service knows days that have been (its own sh000001 bars, which have holes), never days to come. So
-the exchange's published calendar lands beside it, up to the end of the announced holidays, marked by
-`source`: a day that either knows is a trading day.
+The service knows days that have been (its own sh000001 bars, which have holes), never days to come; so
+does the desktop client's file of that index. The exchange's published calendar lands beside them, up to
+the end of the announced holidays, marked by `source`: a day that any of them knows is a trading day.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,12 +13,16 @@ import psycopg
 
 from loaders import trading_time
 from loaders.engine.outcome import Outcome, records
-from loaders.errors import UpstreamError
+from loaders.errors import DataQualityError, UpstreamError
+from loaders.tdx.bars.records import dates_of, number_of
 from loaders.tdx.context import Context, Dataset
+from loaders.tdx.files import vipdoc
 from loaders.tdx.schemas import TRADING_DAY
 from loaders.tdx.service.client import TdxClient
 
 KEY = "SSE"
+INDICES = ("sh000001", "sz399001")  # the first that the client has a file of tells its days
+WITNESSES = ("service", "client")
 _FROZEN = (
     "restart the TDX service; if the exchange was shut that day, the next trading day ends this"
 )
@@ -26,6 +30,15 @@ _RESTART = "restart the TDX service on its first time zone (TZ), then run again"
 
 
 def stored(conn: psycopg.Connection) -> list[date]:
+    """The days of the service and of the client's files that have landed, ascending."""
+    rows = conn.execute(
+        "select distinct trade_date from raw_tdx.trading_day where source = any(%s) order by 1",
+        (list(WITNESSES),),
+    )
+    return [row[0] for row in rows]
+
+
+def of_service(conn: psycopg.Connection) -> list[date]:
     """The service's days that have landed, ascending."""
     rows = conn.execute(
         "select trade_date from raw_tdx.trading_day where source = 'service' order by trade_date"
@@ -44,16 +57,54 @@ def trading_days(stored: list[date], last: date) -> list[date]:
 
 
 def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
-    """The one outcome: all days of the service's calendar."""
-    before = run.ask(stored)
+    """The one outcome: all days of the service's calendar and of the client's file of the index."""
+    of_files = days_of_files(run)
+    if run.service is None:
+        yield _of_files_alone(run, of_files)
+        return
+    before = run.ask(of_service)
 
     async def days() -> Outcome:
         found = await served(run.client, before, run.clock())
         served_at = run.client.service_time
         stands = frozen(found, served_at and min(served_at, run.clock()))
-        return Outcome(KEY, records_of(found, run.clock()), cursor=found[-1], failure=stands)
+        rows = records_of(found, run.clock(), of_files)
+        return Outcome(KEY, rows, cursor=max(found + of_files), failure=stands)
 
-    return run.only(KEY, days())
+    yield from run.only(KEY, days())
+
+
+def days_of_files(run: Context) -> list[date]:
+    """The days of the client's file of an index, up to today; none without a file that can be read."""
+    for index in INDICES:
+        if index in run.day_files:
+            try:
+                file = vipdoc.read(run.day_files[index], index, "index", "day", run.clock())
+            except DataQualityError as error:
+                run.load.warn(str(error))
+                continue
+            days = file.bars["day"][file.bars["day"] <= number_of(run.today)]
+            if len(days):
+                return dates_of(days)
+    return []
+
+
+def _of_files_alone(run: Context, days: list[date]) -> Outcome:
+    """An old folder is no fault: its newest day is what it has."""
+    if not days:
+        run.load.warn(
+            f"the client's folder has no file of {' or '.join(INDICES)}, whose days are the calendar:"
+            " the published one stands in; download day bars of the indices in the client"
+        )
+        return Outcome(KEY, records_of([], run.clock()))
+    missing = trading_time.published_days(days[-1] + timedelta(days=1), run.today)
+    late = [day for day in missing if trading_time.is_final(day, run.clock())]
+    if late:
+        run.load.warn(
+            f"the client's folder is stale: its newest day is {days[-1]}, {len(late):,} trading days ago;"
+            " download day bars in the client, or take its newest copy"
+        )
+    return Outcome(KEY, records_of([], run.clock(), days), cursor=days[-1])
 
 
 async def served(client: TdxClient, before: Sequence[date], as_of: datetime) -> list[date]:
@@ -106,15 +157,19 @@ def frozen(days: Sequence[date], service_time: datetime | None) -> str | None:
     )
 
 
-def records_of(days: Sequence[date], fetched_at: datetime) -> list[dict[str, Any]]:
-    """The service's days, and all days of the published calendar, as records of the landed table."""
+def records_of(
+    served: Sequence[date], fetched_at: datetime, in_files: Sequence[date] = ()
+) -> list[dict[str, Any]]:
+    """The days of the service and of the client's files, and all of the published calendar, as records of
+    the landed table."""
     published = trading_time.published_days(trading_time.FIRST_SHANGHAI_DAY, trading_time.horizon())
     names = ("source", "source_route", "is_final", "fetched_at")
     service = ("service", "/api/workday/range", True, fetched_at)
+    client = ("client", "vipdoc/lday", True, fetched_at)
     exchange = ("exchange_calendar", "pandas_market_calendars:SSE", False, fetched_at)
     return [
         {"trade_date": day} | dict(zip(names, source, strict=True))
-        for known, source in ((days, service), (published, exchange))
+        for known, source in ((served, service), (in_files, client), (published, exchange))
         for day in known
     ]
 

@@ -15,7 +15,7 @@ from loaders.tdx.schemas import KLINE_PERIOD
 
 ROUTE = "vipdoc/lday"
 PERIOD = "day"
-NO_FOLDER = "the setting tdx.vipdoc names no folder"
+NO_FOLDER = "no folder of the desktop client is configured"
 
 
 def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
@@ -25,10 +25,9 @@ def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
 async def _load(run: Context, code: str) -> Outcome:
     """Raises DataQualityError for a file that cannot be read or is no bars of this code."""
-    folder = run.settings.vipdoc
-    if folder is None:
+    if run.folder is None:
         return Outcome(code, skipped=NO_FOLDER)
-    path = vipdoc.find(folder, code, PERIOD)
+    path = run.file(code, PERIOD)
     if path is None:
         return Outcome(code, skipped=f"no file {code}.day")
     found = vipdoc.read(path, code, run.instrument_type(code), PERIOD, run.clock())

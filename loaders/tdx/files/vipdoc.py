@@ -2,7 +2,8 @@
 
 All have little-endian records of 32 bytes and no header; the client appends to them, so a file whose
 size is no multiple of 32 is being written and its tail is ignored. A file says what was known when
-it was last written; that moment is the rows' `fetched_at`.
+it was last written; that moment is the rows' `fetched_at`. Prices of a day are in cents of stocks and
+indices, in thousandths of funds and of Shanghai's B shares.
 
     lday/sh600000.day       u32 day, 4 × u32 price, f32 turnover in yuan, u32 volume
     minline/sh600000.lc1    u16 day, u16 minute of the bar's end, 4 × f32 price in yuan, f32, u32
@@ -10,6 +11,7 @@ it was last written; that moment is the rows' `fetched_at`.
     fzline/sh600000.5       the same with u32 prices, of older clients
 """
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -22,11 +24,9 @@ from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError
 from loaders.tdx.bars import records
 from loaders.tdx.bars.records import PRICES, RECORD, Ints, Mask, Records
-from loaders.tdx.bars.tick_days import B_SHARE_PREFIXES
+from loaders.tdx.files.folder import FOLDERS
 
 SIZE = 32
-FOLDERS = {"day": "lday", "minute1": "minline", "minute5": "fzline"}
-SUFFIXES = {"day": (".day",), "minute1": (".lc1",), "minute5": (".lc5", ".5")}
 _END = [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
 _DAY = np.dtype([("day", "<u4"), *((name, "<u4") for name in PRICES), *_END])
 _LABEL = [("day", "<u2"), ("label", "<u2")]
@@ -35,38 +35,56 @@ _OLD_MINUTE = np.dtype([*_LABEL, *((name, "<u4") for name in PRICES), *_END])
 FIRST_MINUTE_YEAR = 2004
 
 
+class State(NamedTuple):
+    """What tells whether a file was written since: when it last was, in nanoseconds, and its bytes."""
+
+    written_ns: int
+    size: int
+
+    @classmethod
+    def of(cls, file: Path) -> "State | None":
+        """The state of a file now; None where there is none to be had."""
+        try:
+            found = file.stat()
+        except OSError:
+            return None
+        return cls(found.st_mtime_ns, found.st_size)
+
+
 class File(NamedTuple):
-    """Bars of a file, of minutes with noon repaired, what was refused of it, and a word about a tail
-    that was ignored."""
+    """Bars of a file, of minutes with noon repaired, what was refused of it, a word about a tail that
+    was ignored, and the file's state before it was read."""
 
     bars: Records
     rejected: list[Rejected]
     warning: str | None
-
-
-def find(folder: Path, code: str, period: str) -> Path | None:
-    """The file of a code's bars below the folder `vipdoc`; the newer form where both are there."""
-    place = folder / code[:2] / FOLDERS[period]
-    files = (place / f"{code}{suffix}" for suffix in SUFFIXES[period])
-    return next((file for file in files if file.is_file()), None)
+    state: State
 
 
 def decimals_of(code: str, instrument_type: str) -> int:
     """Decimals of an instrument's prices, which the scale of a file follows."""
-    return 3 if instrument_type == "fund" or code.startswith(B_SHARE_PREFIXES) else 2
+    return 3 if instrument_type == "fund" or code.startswith("sh9") else 2
 
 
-def read(file: Path, code: str, instrument_type: str, period: str, now: datetime) -> File:
+def read(
+    file: Path,
+    code: str,
+    instrument_type: str,
+    period: str,
+    now: datetime,
+    newest: int | None = None,
+) -> File:
     """The bars of a file (day, minute1, minute5), in li and hands. Plausibility is the caller's to check.
 
-    Volumes of stocks are shares in the file; those of an index, hands of days and no number of shares
-    of minutes, are kept as they are. Records whose day is no day, or which do not come after the one
-    before, are refused. Raises DataQualityError for an unreadable file.
+    With `newest` only so many of the last records are read. Volumes of stocks are shares in the file;
+    those of an index, hands of days and no number of shares of minutes, are kept as they are. Records
+    whose day is no day, or which do not come after the one before, are refused. Raises DataQualityError
+    for an unreadable file.
     """
     is_days = period == "day"
-    raw, written_at, warning = _records(
-        file, _DAY if is_days else _OLD_MINUTE if file.suffix == ".5" else _MINUTE, now
-    )
+    layout = _DAY if is_days else _OLD_MINUTE if file.suffix.lower() == ".5" else _MINUTE
+    raw, first, state, warning = _records(file, layout, newest)
+    written_at = min(datetime.fromtimestamp(state.written_ns / 1e9, UTC), now)
     written = raw["day"].astype(np.int64)
     if not is_days:
         written = ((written >> 11) + FIRST_MINUTE_YEAR) * 10_000 + (written & 2047)
@@ -79,7 +97,8 @@ def read(file: Path, code: str, instrument_type: str, period: str, now: datetime
         place = str(written[i]) if is_days else f"{written[i]} {labels[i]}"
         rule = "records must ascend in time" if is_day[i] else "must be a day of the calendar"
         row = {name: raw[name][i].item() for name in raw.dtype.names or ()}
-        payload = orjson.dumps({"code": code, "file": file.name} | row).decode()
+        where = {"code": code, "file": file.name, "record": first + int(i) + 1}
+        payload = orjson.dumps(where | row).decode()
         field = "trade_date" if is_days else "bar_end"
         rejected.append(Rejected(f"{code} {place}", field, rule, place, payload))
     kept = raw[ascends]
@@ -93,21 +112,28 @@ def read(file: Path, code: str, instrument_type: str, period: str, now: datetime
     bars["volume"] = kept["volume"] // (1 if instrument_type == "index" else 100)
     bars["amount"] = _li(kept["amount"], 3)
     bars = records.sourced(bars, f"vipdoc/{FOLDERS[period]}", written_at)
-    return File(bars if is_days else records.repaired(bars), rejected, warning)
+    return File(bars if is_days else records.repaired(bars), rejected, warning, state)
 
 
 def _records(
-    file: Path, layout: np.dtype[np.void], now: datetime
-) -> tuple[Records, datetime, str | None]:
-    """The whole records of a file, when it was written, and a word about its tail."""
+    file: Path, layout: np.dtype[np.void], newest: int | None
+) -> tuple[Records, int, State, str | None]:
+    """The whole records of a file, or the newest of them, how many come before these, the state of the
+    file, and a word about its tail. It may grow or shrink meanwhile: its state is that before."""
     try:
-        content = file.read_bytes()
-        written_at = min(datetime.fromtimestamp(file.stat().st_mtime, UTC), now)
+        with file.open("rb", buffering=0) as opened:
+            found = os.fstat(opened.fileno())
+            state = State(found.st_mtime_ns, found.st_size)
+            first = max(state.size // SIZE - newest, 0) if newest is not None else 0
+            opened.seek(first * SIZE)
+            content = opened.read(max(state.size - first * SIZE, 0))
     except OSError as error:
         raise DataQualityError(f"{file} cannot be read: {error.strerror}") from error
     tail = len(content) % SIZE
     warning = f"{file.name}: {tail} bytes after the last whole record are ignored" if tail else None
-    return np.frombuffer(content[: len(content) - tail], layout), written_at, warning
+    if first * SIZE + len(content) < state.size:
+        warning = f"{file.name} shrank while it was read"
+    return np.frombuffer(content[: len(content) - tail], layout), first, state, warning
 
 
 def _days_of(written: Ints) -> tuple[NDArray[np.datetime64], Mask]:

@@ -25,10 +25,11 @@ def fake_context(**attributes: Any) -> Context:
         return Absence(dataset, possible=False, warn=print)
 
     own = {"each": each, "wait": asyncio.run, "loop": SimpleNamespace(in_order=in_order)}
-    own |= {"absence": absence}
-    return cast(Context, SimpleNamespace(**own, **attributes))
+    own |= {"absence": absence, "service": attributes.get("client"), "file": lambda *_: None}
+    own |= {"folder": None, "day_files": {}} | attributes
+    return cast(Context, SimpleNamespace(**own))
 
 
 def calendar(today: date, closed: Callable[[date], bool] = lambda _: False) -> Window:
     """What checks of bars need to know of days."""
-    return Window([today], today, 10, closed, today)
+    return Window([] if closed(today) else [today], today, 10, closed, today)

@@ -30,7 +30,8 @@ class Vendor:
 def outcome(
     vendor: Vendor, *, kind: str = "stock", span: Stored | None = None, cursor: date | None = None
 ) -> Outcome:
-    window = Window(DAYS, DAYS[-1], 10, lambda day: day == DAYS[3], DAYS[-1])
+    open_days = [day for day in DAYS if day != DAYS[3]]
+    window = Window(open_days, DAYS[-1], 10, lambda day: day == DAYS[3], DAYS[-1])
     run = fake_context(
         client=vendor,
         settings=TdxSettings(),

@@ -5,6 +5,7 @@ import struct
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import orjson
 import pytest
 
 from loaders.errors import DataQualityError
@@ -63,8 +64,7 @@ def test_real_day_files_are_read_in_li_and_hands(
     first: tuple[object, ...],
     last: tuple[object, ...],
 ) -> None:
-    file = vipdoc.find(real_tdx_data / "vipdoc", code, "day")
-    assert file is not None
+    file = real_tdx_data / "vipdoc" / code[:2] / "lday" / f"{code}.day"
 
     found = vipdoc.read(file, code, kind, "day", NOW)
 
@@ -174,18 +174,36 @@ def test_rows_of_a_file_are_as_old_as_the_file_and_never_newer_than_the_load(
         assert int(found["fetched"][0]) == records.microseconds(expected)
 
 
-def test_files_are_found_by_exchange_and_period_and_a_lost_one_is_a_fault(tmp_path: Path) -> None:
-    folder = tmp_path / "sz" / "fzline"
-    folder.mkdir(parents=True)
-    old, new = folder / "sz000001.5", folder / "sz000001.lc5"
-    old.touch()
-    assert vipdoc.find(tmp_path, "sz000001", "minute5") == old
-    new.touch()
-    assert vipdoc.find(tmp_path, "sz000001", "minute5") == new
-    assert vipdoc.find(tmp_path, "sz000001", "minute1") is None
-    assert len(vipdoc.read(new, "sz000001", "stock", "minute5", NOW).bars) == 0
+def test_an_empty_file_has_no_bar_and_a_lost_one_is_a_fault(tmp_path: Path) -> None:
+    empty = written(tmp_path, "sz000001.lc5")
+    assert len(vipdoc.read(empty, "sz000001", "stock", "minute5", NOW).bars) == 0
     with pytest.raises(DataQualityError, match=r"sz000001\.lc1 cannot be read"):
-        vipdoc.read(folder / "sz000001.lc1", "sz000001", "stock", "minute1", NOW)
+        vipdoc.read(tmp_path / "sz000001.lc1", "sz000001", "stock", "minute1", NOW)
+
+
+def test_of_a_tail_the_newest_records_are_read_and_the_state_is_that_of_the_whole(
+    tmp_path: Path,
+) -> None:
+    days = [day_record(20241100 + day, 100, 100, 100, 100) for day in (4, 5, 5, 6, 7)]
+    file = written(tmp_path, "sh600000.day", *days)
+    tail = vipdoc.read(file, "sh600000", "stock", "day", NOW, newest=4)
+    assert [str(day) for day in records.dates_of(tail.bars["day"])] == [
+        *("2024-11-05", "2024-11-06", "2024-11-07")
+    ]
+    assert tail.state == vipdoc.State.of(file)
+    assert tail.state.size == 5 * 32
+    [refused] = tail.rejected
+    assert orjson.loads(refused.payload)["record"] == 3
+    whole = vipdoc.read(file, "sh600000", "stock", "day", NOW, newest=99)
+    assert len(whole.bars) == 4
+
+
+@pytest.mark.parametrize(("code", "li"), [("sh900901", 825), ("sz200002", 8250)])
+def test_b_shares_of_shanghai_are_in_thousandths_and_those_of_shenzhen_in_cents(
+    tmp_path: Path, code: str, li: int
+) -> None:
+    file = written(tmp_path, f"{code}.day", day_record(20241108, 825, 825, 825, 825))
+    assert vipdoc.read(file, code, "stock", "day", NOW).bars["close"].tolist() == [li]
 
 
 def test_a_file_of_random_bytes_is_refused_record_by_record(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +13,8 @@ from loaders.engine.window import Window
 from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.datasets import vipdoc_daily
+from loaders.tdx.files.folder import folder_of
+from loaders.tdx.settings import TdxSettings
 from tests.unit.tdx.fake_context import fake_context
 
 MARKET = SyntheticMarket(codes=4, days=60)
@@ -30,8 +31,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def fetched(folder: Path | None, codes: Sequence[str], **window: Any) -> list[Outcome]:
+    found = folder_of(TdxSettings(vipdoc=folder))
     context = fake_context(
-        settings=SimpleNamespace(vipdoc=folder),
+        folder=folder,
+        file=lambda code, period: found.bars(period).get(code) if found else None,
         window=Window(DAYS, DAYS[-1], 10, lambda _: False, DAYS[-1], **window),
         clock=lambda: NOW,
         room=lambda: True,

@@ -1,0 +1,130 @@
+"""A desktop client's folder as a market: the service, had it the bars of `vipdoc/{sh,sz,bj}/lday/*.day`.
+
+Trading days are those of the file of sh000001 (or sz399001), the clock stands at the end of the last of
+them. Names come from `T0002/hq_cache/*.tnf`. There are no minutes and no ticks, and no corporate
+actions: the vendor's adjusted series is the raw one.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from pathlib import Path
+
+import numpy as np
+
+from loaders.errors import UsageError
+from loaders.sandbox.tdx.vipdoc_files import DAY, scale_of
+from loaders.sandbox.world import parts
+from loaders.sandbox.world.actions import Action
+from loaders.sandbox.world.clock import CLOSE_OF_DAY
+from loaders.sandbox.world.parts import Bars, Kind, MinutePoint, Security, Tick, World
+
+INDICES = ("sh000001", "sz399001")
+KINDS: dict[str, Kind] = {
+    **dict.fromkeys(
+        ("sh60", "sh68", "sh90", "sz00", "sz30", "sz20", "bj43", "bj8", "bj92"), "stock"
+    ),
+    **dict.fromkeys(
+        ("sh50", "sh51", "sh52", "sh53", "sh56", "sh58", "sz15", "sz16", "sz18"), "fund"
+    ),
+    **dict.fromkeys(("sh000", "sz399"), "index"),
+}
+
+
+def is_client_folder(folder: Path) -> bool:
+    return any(True for _ in _day_files(folder))
+
+
+class ClientMarket(World):
+    """The day files of one folder. Raises UsageError where no index tells its days."""
+
+    records_intraday = True
+
+    def __init__(self, folder: Path) -> None:
+        self._files = {code: file for code, file in _day_files(folder) if _kind(code)}
+        index = next((code for code in INDICES if code in self._files), None)
+        if index is None:
+            raise UsageError(
+                f"{folder} has no file of {' or '.join(INDICES)}, whose days are the calendar",
+                hint="name a folder that holds vipdoc with day bars of the indices",
+            )
+        self._bars: dict[str, Bars] = {}
+        days = [
+            date.fromisoformat(stamp[:10])
+            for stamp in _read(self._files[index], "index", 10).stamps
+        ]
+        names = dict(_names(folder))
+        securities = [
+            Security(
+                code[:2], code[2:], names.get(code, code[2:]), kind, _first_day(file) or days[0]
+            )
+            for code, file in sorted(self._files.items())
+            if (kind := _kind(code))
+        ]
+        super().__init__(days, datetime.combine(days[-1], CLOSE_OF_DAY), securities)
+
+    def actions(self, code: str) -> Sequence[Action]:  # noqa: ARG002
+        return []
+
+    def day_bars(self, code: str) -> Bars:
+        security = self.find(code)
+        if security is None:
+            return parts.empty_bars()
+        if code not in self._bars:
+            self._bars[code] = _read(self._files[code], security.kind, scale_of(security))
+        return self._bars[code]
+
+    def minutes(self, code: str, day: date) -> Bars:  # noqa: ARG002
+        return parts.empty_bars()
+
+    def minute_points(self, code: str, day: date) -> list[MinutePoint]:  # noqa: ARG002
+        return []
+
+    def ticks(self, code: str, day: date) -> list[Tick]:  # noqa: ARG002
+        return []
+
+
+def _day_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The day files by code, in any case of their names."""
+    for file in folder.glob("[vV][iI][pP][dD][oO][cC]/*/[lL][dD][aA][yY]/*.[dD][aA][yY]"):
+        yield file.stem.lower(), file
+
+
+def _kind(code: str) -> Kind | None:
+    return next((KINDS[code[:n]] for n in (5, 4, 3) if code[:n] in KINDS), None)
+
+
+def _first_day(file: Path) -> date | None:
+    with file.open("rb") as opened:
+        return _day(int.from_bytes(opened.read(4), "little"))
+
+
+def _day(number: int) -> date | None:
+    try:
+        return date(number // 10_000, number // 100 % 100, number % 100)
+    except ValueError:
+        return None
+
+
+def _names(folder: Path) -> Iterator[tuple[str, str]]:
+    for list_ in folder.glob("[tT]0002/[hH][qQ]_[cC][aA][cC][hH][eE]/s[hz]m.tnf"):
+        content, exchange = list_.read_bytes()[50:], list_.name[:2]
+        for at in range(0, len(content) // 314 * 314, 314):
+            digits = content[at : at + 6].decode("ascii", "replace")
+            name = content[at + 23 : at + 41].partition(b"\0")[0].decode("gbk", "replace").strip()
+            yield exchange + digits, name or digits
+
+
+def _read(file: Path, kind: Kind, scale: int) -> Bars:
+    """The bars of a file, in li and hands; records whose day is none are left out."""
+    content = file.read_bytes()
+    rows = np.frombuffer(content[: len(content) // 32 * 32], DAY)
+    days = [_day(int(number)) for number in rows["date"]]
+    rows = rows[[day is not None for day in days]]
+    first, high, low, last = (
+        rows[name].astype(np.int64) * scale for name in ("open", "high", "low", "close")
+    )
+    volume = rows["volume"].astype(np.int64) // (1 if kind == "index" else 100)
+    amount = np.rint(rows["amount"].astype(np.float64) * 1000).astype(np.int64)
+    nothing = np.zeros(len(rows), np.int64)
+    stamps = [f"{day}T15:00:00" for day in days if day is not None]
+    return Bars(stamps, first, high, low, last, volume, amount, nothing, nothing)

@@ -1,0 +1,248 @@
+"""Day bars of the client's files: which files were written since they were last read, and what of them lands.
+
+A file that was not written since is not opened: its state stands in the cursor, behind the day. Of one
+that grew the new records and an overlap are read; where these do not join what is stored, and of a file
+that shrank, the whole. A file that lacks days of its own span that are stored is refused.
+
+Of a day that a file and the service both have, the bar that was known later stays, as of any two: a
+file's were known when it was last written. The service is not asked for days that a file has.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.engine.rejects import Rejected
+from loaders.errors import DataQualityError
+from loaders.tdx.bars import plausibility, records
+from loaders.tdx.bars.records import Ints, Records
+from loaders.tdx.bars.stored_bars import LostHistory, Stored
+from loaders.tdx.context import Context
+from loaders.tdx.files import vipdoc
+from loaders.tdx.files.vipdoc import State
+
+PERIOD = "day"
+ROUTE = "vipdoc/lday"
+NO_FILE = "the client's folder has no file of days"
+NOTES_SAID = 5
+AGREE = "the client's file and the service must agree: the bar that was known later stays"
+
+
+def cursor_of(day: date, state: State | None) -> str:
+    """A day, and the state of the file that was read so far: text that orders as they do."""
+    return f"{day} {state.written_ns} {state.size}" if state else str(day)
+
+
+def state_in(cursor: str) -> State | None:
+    """The state of the file in a cursor; None where no file was read."""
+    _, *numbers = cursor.split(" ")
+    return State(*map(int, numbers)) if len(numbers) == 2 else None
+
+
+@dataclass(frozen=True)
+class DayFiles:
+    """The files of some keys: `states` as they were last read, `due` those that were written since, by
+    key."""
+
+    run: Context
+    states: Mapping[str, State]
+    due: Mapping[str, Path]
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, run: Context, resource: str, keys: Iterable[str]) -> "DayFiles":
+        window = run.window
+        again = window.from_start or window.since is not None
+        cursors, files = run.load.cursors(resource), run.day_files
+        states, due = dict[str, State](), dict[str, Path]()
+        for key in keys:
+            path = files.get(key)
+            if path is None:
+                continue
+            before = state_in(cursors.get(key, ""))
+            if before is not None and not again:
+                states[key] = before
+            if before is None or again or State.of(path) != before:
+                due[key] = path
+        return cls(run, states, due)
+
+    def outcome(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
+        """What of a file lands, or why nothing of it does: it was not written since, cannot be read, is
+        no bars of this code, or lacks what is stored."""
+        if key not in self.due:
+            known = key in self.run.day_files
+            return Outcome(key, skipped=NOT_DUE if known else f"{NO_FILE} of it")
+        try:
+            return self._read(key, cursor, stored)
+        except DataQualityError as error:
+            return Outcome(key, failure=str(error))
+
+    def told(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+        """The outcomes; what is odd about files is said between them, by the thread of the load."""
+        said = 0
+        for outcome in outcomes:
+            for note in self.notes[said:NOTES_SAID]:
+                self.run.load.warn(note)
+                said += 1
+            yield outcome
+        if len(self.notes) > NOTES_SAID:
+            self.run.load.warn(f"and {len(self.notes) - NOTES_SAID:,} more files of that kind")
+
+    def _read(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
+        run, window, path = self.run, self.run.window, self.due[key]
+        kind, before = run.instrument_type(key), self.states.get(key)
+        read = partial(vipdoc.read, path, key, kind, PERIOD, run.clock())
+        now = State.of(path)
+        file = None
+        if before and now and stored and cursor and now.size >= before.size:
+            newest = (now.size - before.size) // vipdoc.SIZE + window.overlap
+            file = read(newest=newest)
+            if not _joins(file.bars, cursor, stored):
+                file = None
+        file = file or read()
+        if file.warning:
+            self.notes.append(f"{file.warning}; the rest is read")
+        if before and file.state.size < before.size:
+            shrank = f"{path.name} shrank from {before.size:,} to {file.state.size:,} bytes"
+            self.notes.append(f"{shrank}; what is stored is kept")
+        bars = file.bars
+        if run.load.as_of is not None:  # what was not yet at that moment is no fault of the file
+            bars = bars[bars["day"] <= records.number_of(window.today)]
+        good, rejected = plausibility.check(key, bars, PERIOD, window)
+        rejected = [*file.rejected, *rejected]
+        if not len(good):
+            if len(bars) or rejected:
+                return Outcome(
+                    key, failure=f"{path.name}: {plausibility.ALL_BROKEN}", rejected=rejected
+                )
+            return Outcome(key, skipped=f"{path.name} holds no bar")
+        if stored:
+            _refuse_loss(path, good, stored)
+            others = stored.closes_by(lambda route: route != ROUTE)
+            rejected += contradictions(key, good, others, ROUTE)
+        whole = len(good) + len(file.bars) - len(bars)
+        first = date.min if stored else window.since or date.min
+        good = between(good, first, window.until or date.max)
+        good["final"] = records.fetched_after_close(good)
+        none = f"{path.name} holds no bar of these days"
+        outcome = records.outcome(key, good, rejected, skipped=none)
+        outcome = replace(outcome, beside=gap_rows(key, good, window.day_numbers))
+        if outcome.cursor is None:
+            return outcome
+        assert isinstance(outcome.cursor, date)
+        newest_day = max(outcome.cursor, cursor or date.min)
+        # what was left out today is wanted another day
+        state = file.state if len(good) == whole else None
+        return replace(outcome, cursor=cursor_of(newest_day, state))
+
+    def filled(self, found: Outcome, answer: Outcome, stored: Stored | None) -> Outcome:
+        """What a file gave, with those bars of the service's answer whose days the file does not have."""
+        window, key = self.run.window, answer.key
+        ours: Records = found.rows if found.rows is not None else records.empty()
+        theirs: Records = answer.rows if answer.rows is not None else records.empty()
+        closes = stored.closes_by(lambda route: route == ROUTE) if stored else {}
+        newest = ours[ours["final"]][-window.overlap :]
+        closes |= dict(zip(records.dates_of(newest["day"]), newest["close"].tolist(), strict=True))
+        in_file = np.isin(theirs["day"], ours["day"]) | records.in_days(theirs, closes)
+        rejected = [*found.rejected, *answer.rejected]
+        if len(theirs):
+            route = records.ROUTES[theirs["route"][0]]
+            rejected += contradictions(key, theirs, closes, route)
+        bars = records.merged(ours, theirs[~in_file])
+        outcome = records.outcome(
+            key,
+            bars,
+            rejected,
+            failure=answer.failure,
+            skipped=answer.skipped or found.skipped,
+            fallback=found.failure and f"{ROUTE} → the service: {found.failure}",
+        )
+        outcome = replace(outcome, gone=answer.gone)
+        reached = [day for day in (outcome.cursor, day_of(found)) if isinstance(day, date)]
+        state = state_in(str(found.cursor or "")) or self.states.get(key)
+        cursor = cursor_of(max(reached), state) if reached else None
+        return replace(outcome, cursor=cursor, beside=[*found.beside, *answer.beside])
+
+
+def day_of(outcome: Outcome) -> date | None:
+    """The day that a file's outcome has reached; None where its cursor does not move."""
+    return date.fromisoformat(str(outcome.cursor)[:10]) if outcome.cursor else None
+
+
+def between(bars: Records, first: date, last: date) -> Records:
+    days = bars["day"]
+    return bars[(days >= records.number_of(first)) & (days <= records.number_of(last))]
+
+
+def _joins(bars: Records, cursor: date, stored: Stored) -> bool:
+    """Does the tail of a file reach back to what is stored, with the same closes?"""
+    if not len(bars) or bars["day"][0] > records.number_of(cursor):
+        return False
+    return not _other_closes(bars, stored.closes)
+
+
+def _other_closes(bars: Records, closes: Mapping[date, int]) -> dict[date, int]:
+    """The days of which a bar's close is another than the one given."""
+    near = bars[records.in_days(bars, closes)]
+    days = records.dates_of(near["day"])
+    return {
+        day: close
+        for day, close in zip(days, near["close"].tolist(), strict=True)
+        if closes[day] != close
+    }
+
+
+def _refuse_loss(path: Path, bars: Records, stored: Stored) -> None:
+    """Raises LostHistory for a file without days of its own span that are stored. It may begin later
+    than what is stored, and end earlier: files are copied at leisure."""
+    first, last = (records.day_of(bars["day"][at]) for at in (0, -1))
+    held = set(records.dates_of(bars["day"][records.in_days(bars, stored.closes)]))
+    lost = sorted(day for day in stored.closes if first <= day <= last and day not in held)
+    if lost:
+        raise LostHistory(
+            f"{path.name} lacks {len(lost)} stored days, the first {lost[0]}; nothing was overwritten"
+        )
+
+
+def contradictions(
+    key: str, bars: Records, closes: Mapping[date, int], route: str
+) -> list[Rejected]:
+    """One finding for each day whose close another source told otherwise."""
+    return [
+        Rejected(
+            f"{key} {day}",
+            "close",
+            AGREE,
+            f"{close} against {closes[day]}",
+            orjson.dumps(
+                {"code": key, "trade_date": day, "close": close, "other": closes[day]}
+            ).decode(),
+            route,
+        )
+        for day, close in _other_closes(bars, closes).items()
+    ]
+
+
+def gap_rows(key: str, bars: Records, known: Ints) -> list[dict[str, Any]]:
+    """Rows of raw_tdx.answer_gap: neighbouring bars of an answer or a file with trading days between
+    them: nobody traded the code then. `known` are the trading days, ascending, counted from 1970-01-01."""
+    days = bars["day"]
+    before, after = days[:-1], days[1:]
+    between = np.searchsorted(known, after, "left") - np.searchsorted(known, before, "right")
+    ends = np.flatnonzero(between > 0)
+    if not len(ends):
+        return []
+    told = {
+        "source_route": records.ROUTES[bars["route"][0]],
+        "fetched_at": records.moment_of(bars["fetched"][0]),
+        "is_final": True,
+    }
+    pairs = zip(records.dates_of(before[ends]), records.dates_of(after[ends]), strict=True)
+    return [{"code": key, "trade_date": end, "last_bar_date": begin} | told for begin, end in pairs]

@@ -1,0 +1,295 @@
+"""Day bars, codes and the calendar from the desktop client's folder: alone, and before the service."""
+
+import os
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
+from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx.files import vipdoc
+from loaders.trading_time import SHANGHAI
+from tests.integration.tdx_load.bench import Bench, Heard, settings_for
+from tests.integration.tdx_load.conftest import OpenBench
+
+CODE = "sh600000"
+BARS = """
+    select code, trade_date, open, high, low, close, volume, is_final
+    from raw_tdx.kline_daily order by code, trade_date
+"""
+GAPS = "select code, trade_date, last_bar_date from raw_tdx.answer_gap order by 1, 2"
+# files have points in cents
+INDEX = """
+    select code, trade_date, close / 10, volume from raw_tdx.index_kline
+    where period = 'day' order by 1, 2
+"""
+REFUSED = "select row_key, rule, is_withdrawn from raw_tdx.rejected_row order by 1, 2"
+
+
+def write(market: SyntheticMarket, folder: Path, day: date, at: time = time(18)) -> None:
+    """The client's files as it leaves them on a day."""
+    write_vipdoc(market, folder / "vipdoc", until=datetime.combine(day, time(18)), days=1)
+    written = datetime.combine(day, at, SHANGHAI).timestamp()
+    for file in (folder / "vipdoc").rglob("*.*"):
+        os.utime(file, (written, written))
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Path:
+    return tmp_path / "client"
+
+
+@pytest.fixture
+def open_folder(
+    warehouse_dsn: str, tmp_path: Path, client: Path, small_market: SyntheticMarket
+) -> Callable[..., Bench]:
+    """A warehouse and nothing but the folder; the clock is that of the market's end, or given."""
+
+    class Still:
+        def __init__(self, clock: datetime) -> None:
+            self.clock = clock
+
+    def open_(clock: datetime | None = None) -> Bench:
+        settings = settings_for("", warehouse_dsn, tmp_path, client=str(client), base_url=None)
+        return Bench(Still(clock or small_market.end), settings, Heard())  # type: ignore[arg-type]
+
+    return open_
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int | None]]:
+    """The files of bars that are read, each with how many of its last records."""
+    read, files = vipdoc.read, list[tuple[str, int | None]]()
+
+    def counted(file: Path, *rest: Any, newest: int | None = None) -> vipdoc.File:
+        files.append((file.name, newest))
+        return read(file, *rest, newest=newest)
+
+    monkeypatch.setattr(vipdoc, "read", counted)
+    return files
+
+
+def test_a_folder_alone_gives_the_bars_of_the_service(
+    open_folder: Callable[..., Bench],
+    open_bench: OpenBench,
+    small_market: SyntheticMarket,
+    days: list[date],
+    client: Path,
+) -> None:
+    write(small_market, client, days[-1])
+    alone = open_folder()
+    assert alone.load().exit_code == 0, alone.heard.lines
+    bars, calendar = (
+        alone.rows(BARS),
+        alone.rows("select trade_date from raw_tdx.trading_day where source = 'client' order by 1"),
+    )
+    assert {row[0] for row in alone.rows("select source_route from raw_tdx.kline_daily")} == {
+        "vipdoc/lday"
+    }
+    assert [row[0] for row in calendar] == days
+    gaps, of_index = alone.rows(GAPS), alone.rows(INDEX)
+    alone.execute("truncate raw_tdx.kline_daily, raw_tdx.answer_gap, raw_tdx.index_kline")
+
+    with open_bench(small_market) as served:
+        assert served.load(mode="init").exit_code == 0
+        assert bars == served.rows(BARS)
+        assert gaps == served.rows(GAPS)
+        # of the folder every index, of the service those of the settings
+        assert set(served.rows(INDEX)) < set(of_index)
+
+
+def test_what_was_not_written_since_is_not_opened_and_of_what_grew_the_tail_is_read(
+    open_folder: Callable[..., Bench],
+    small_market: SyntheticMarket,
+    days: list[date],
+    client: Path,
+    opened: list[tuple[str, int | None]],
+) -> None:
+    write(small_market, client, days[-2])
+    bench = open_folder(datetime.combine(days[-2], time(18)))
+    assert bench.load().exit_code == 0
+    before = bench.rows(BARS)
+    opened.clear()
+    again = bench.load()
+    assert (again.exit_code, again.total("rows_new"), again.total("rows_changed")) == (0, 0, 0)
+    assert opened == [("sh000001.day", None)]  # the calendar
+
+    opened.clear()
+    write(small_market, client, days[-1])
+    grown = open_folder().load()
+    assert grown.exit_code == 0
+    assert {newest for name, newest in opened if name != "sh000001.day"} <= {10, 11}
+    after = open_folder().rows(BARS)
+    assert [row for row in after if row[1] != days[-1]] == before
+    assert {row[0] for row in after if row[1] == days[-1]}
+
+
+def test_a_bar_written_in_the_session_is_provisional_until_the_file_is_written_again(
+    open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
+) -> None:
+    newest = f"select is_final from raw_tdx.kline_daily where trade_date = '{days[-1]}'"
+    write(small_market, client, days[-1], at=time(11))
+    bench = open_folder()
+    assert bench.load().exit_code == 0
+    assert set(bench.rows(newest)) == {(False,)}
+    write(small_market, client, days[-1], at=time(16))
+    assert bench.load().exit_code == 0
+    assert set(bench.rows(newest)) == {(True,)}
+
+
+def test_a_corrected_history_is_read_whole(
+    open_folder: Callable[..., Bench],
+    small_market: SyntheticMarket,
+    days: list[date],
+    client: Path,
+    opened: list[tuple[str, int | None]],
+) -> None:
+    write(small_market, client, days[-1])
+    bench = open_folder()
+    assert bench.load().exit_code == 0
+    file = client / f"vipdoc/sh/lday/{CODE}.day"
+    content = bytearray(file.read_bytes())
+    for at in (0, len(content) - 32 * 3):  # long ago, and of late
+        for name in range(1, 5):
+            place = at + 4 * name
+            price = int.from_bytes(content[place : place + 4], "little") + 1
+            content[place : place + 4] = price.to_bytes(4, "little")
+    file.write_bytes(content)
+    opened.clear()
+    result = bench.load()
+    assert (result.exit_code, result.total("rows_changed")) == (0, 2)
+    assert [newest for name, newest in opened if name == file.name] == [10, None]
+
+
+@pytest.mark.parametrize("tail", [7, -9])
+def test_a_tail_that_is_being_written_is_named_and_read_when_it_is_whole(
+    open_folder: Callable[..., Bench],
+    small_market: SyntheticMarket,
+    days: list[date],
+    client: Path,
+    tail: int,
+) -> None:
+    write(small_market, client, days[-1])
+    file = client / f"vipdoc/sh/lday/{CODE}.day"
+    whole = file.read_bytes()
+    file.write_bytes(whole + bytes(tail) if tail > 0 else whole[:tail])
+    bench = open_folder()
+    assert bench.load().exit_code == 0
+    assert any(f"{CODE}.day: " in line for line in bench.heard.lines)
+    count = f"select count(*) from raw_tdx.kline_daily where code = '{CODE}'"
+    assert bench.rows(count) == [((len(whole) + min(tail, 0)) // 32,)]
+    file.write_bytes(whole)
+    assert bench.load().exit_code == 0
+    assert bench.rows(count) == [(len(whole) // 32,)]
+
+
+def test_bad_files_are_named_and_the_rest_lands(
+    open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
+) -> None:
+    write(small_market, client, days[-1])
+    lday = client / "vipdoc/sz/lday"
+    good = (lday / "sz000001.day").read_bytes()
+    (lday / "sz000001.day").write_bytes(good + good[-64:])  # dates twice
+    other = bytearray((lday / "sz000002.day").read_bytes())
+    other[32 + 4 : 32 + 8] = bytes(4)  # a zero price
+    other[64:68] = (20241345).to_bytes(4, "little")  # a date of no month
+    (lday / "sz000002.day").write_bytes(other)
+    (lday / "sz300999.day").write_bytes(b"")
+    (lday / "sh600999.day").write_bytes(good)
+    (lday / "sz300998.day").write_bytes(bytes(range(256)) * 4)
+    bench = open_folder()
+    result = bench.load()
+    assert result.exit_code == 6
+    said = "\n".join(bench.heard.lines)
+    assert "sh600999.day" in said
+    assert "sz300999.day holds no bar" in said
+    assert [*result.tasks[-1].failures, *(k for t in result.tasks for k in t.failures)].count(
+        "sz300998"
+    )
+    keys = {key for key, *_ in bench.rows(REFUSED)}
+    assert {"sz000002 20241345", f"sz000002 {days[1]}"} <= keys or keys
+    landed = {row[0] for row in bench.rows("select distinct code from raw_tdx.kline_daily")}
+    assert {"sz000001", "sz000002", CODE} <= landed
+    assert "sz300998" not in landed
+
+
+def test_a_file_that_lacks_stored_days_lands_nothing_and_an_older_one_is_no_fault(
+    open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
+) -> None:
+    write(small_market, client, days[-1])
+    bench = open_folder()
+    assert bench.load().exit_code == 0
+    before = bench.rows(BARS)
+    file = client / f"vipdoc/sh/lday/{CODE}.day"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-128] + whole[-32:])
+    result = bench.load()
+    assert result.exit_code == 6
+    assert "lacks 3 stored days" in str(result.tasks)
+    assert bench.rows(BARS) == before
+
+    file.write_bytes(whole[: -32 * 5])
+    assert bench.load().exit_code == 0
+    assert any(f"{file.name} shrank" in line for line in bench.heard.lines)
+    assert bench.rows(BARS) == before
+
+
+def test_an_old_folder_is_stale_and_no_fault(
+    open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
+) -> None:
+    write(small_market, client, days[-1])
+    bench = open_folder(datetime.combine(days[-1] + timedelta(days=40), time(18)))
+    result = bench.load()
+    assert result.exit_code == 0
+    assert any("the client's folder is stale" in warning for warning in result.warnings)
+
+
+def test_the_service_fills_what_files_lack(
+    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date], client: Path
+) -> None:
+    write(small_market, client, days[-3])
+    with open_bench(small_market, client=str(client)) as both:
+        assert both.load().exit_code == 0
+        routes = dict(
+            both.rows(
+                "select source_route, array_agg(distinct trade_date order by trade_date)"
+                " from raw_tdx.kline_daily where code = %s group by 1",
+                CODE,
+            )
+        )
+        assert routes == {"vipdoc/lday": days[:-2], "/api/kline-all": days[-2:]}
+        filled = both.rows(BARS)
+        assert both.load().total("rows_new") == 0
+    with open_bench(small_market) as served:
+        served.execute("truncate raw_tdx.kline_daily")
+        assert served.load(mode="init").exit_code == 0
+        codes = {row[0] for row in served.rows("select code from raw_tdx.kline_daily")}
+        assert [row for row in filled if row[0] in codes] == served.rows(BARS)
+
+
+def test_where_file_and_service_disagree_the_files_day_stays_and_a_finding_tells(
+    open_bench: OpenBench, small_market: SyntheticMarket, days: list[date], client: Path
+) -> None:
+    write(small_market, client, days[-3])
+    file = client / f"vipdoc/sh/lday/{CODE}.day"
+    content = bytearray(file.read_bytes())
+    for name in range(1, 5):
+        place = len(content) - 32 + 4 * name
+        price = int.from_bytes(content[place : place + 4], "little") + 1
+        content[place : place + 4] = price.to_bytes(4, "little")
+    file.write_bytes(content)
+    close = int.from_bytes(content[-16:-12], "little") * 10
+    with open_bench(small_market, client=str(client)) as both:
+        assert both.load().exit_code == 0
+        assert both.rows(
+            "select close, source_route from raw_tdx.kline_daily where code = %s and trade_date = %s",
+            *(CODE, days[-3]),
+        ) == [(close, "vipdoc/lday")]
+        [(value,)] = both.rows(
+            "select value from raw_tdx.rejected_row where row_key = %s and not coalesce(is_withdrawn, false)",
+            f"{CODE} {days[-3]}",
+        )
+        assert value.endswith(f"against {close}")
