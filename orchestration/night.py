@@ -63,6 +63,8 @@ def run(
                 result = _with(result, _archived(settings, result, reporter, moment))
             if "alerts" in stages:
                 result = _with(result, _alerted(settings, result, record.run_id))
+            if "report" in stages:
+                result = _with(result, _reported(settings, as_of))
             record.measure([metric for stage in result.stages for metric in stage.metrics])
         record.end(result.exit_code, result.why.error)
         _publish(settings, record)
@@ -179,6 +181,21 @@ def _alerted(settings: Settings, result: RunResult, run_id: str) -> Stage:
 
     stage = _stage("alerts", told)
     return replace(stage, exit_code=0)
+
+
+def _reported(settings: Settings, as_of: datetime | None) -> Stage:
+    """Write the page of how things stand, in the place of the one before."""
+
+    def report() -> Done:
+        from orchestration.report import gather, page
+
+        found = gather.gather(
+            settings, open_warehouse(settings), gather.default_since(as_of), as_of
+        )
+        path = page.write(found, page.place(settings))
+        return Done(str(path), figures=(("bytes", path.stat().st_size),))
+
+    return _stage("report", report)
 
 
 def cannot_begin(settings: Settings, error: SettingsError) -> None:

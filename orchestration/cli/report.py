@@ -8,14 +8,14 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.errors import SettingsError, UsageError
+from loaders.errors import UsageError
 from loaders.settings import load_settings
 from loaders.warehouse.postgres import find_warehouse
 
 
 def report_command(
     out: Annotated[
-        Path | None, typer.Option("--out", help="The file; reports/ of the home if absent.")
+        Path | None, typer.Option("--out", help="The file; report.html of the home if absent.")
     ] = None,
     since: Annotated[
         str | None, typer.Option(help="Show from this day on; a year back if absent.")
@@ -36,16 +36,11 @@ def report_command(
     begin = shell.parse_day(since) or gather.default_since(now)
     if begin > now.date():
         raise UsageError(f"--since {begin} is to come", hint="name a day that is over")
-    path = out or settings.home / "reports" / f"report-{now.astimezone(UTC):%Y-%m-%d}.html"
+    path = out or page.place(settings)
     if path.is_dir():
         raise UsageError(f"{path} is a folder", hint="--out names a file")
     found = gather.gather(settings, find_warehouse(settings), begin, instant)
-    try:
-        page.write(found, path)
-    except OSError as error:
-        raise SettingsError(
-            f"{path} cannot be written: {error.strerror}", hint="--out names another place"
-        ) from None
+    page.write(found, path)
     if json:
         shell.print_json({"path": str(path), "since": begin, "mends": len(found.status.mends)})
         return

@@ -57,7 +57,9 @@ def gather(
     """Ask it all; works on a warehouse that holds nothing yet, and without one."""
     instant = (as_of or datetime.now(UTC)).astimezone(UTC)
     told = status.read(warehouse, 5, as_of.isoformat() if as_of else None, settings)
-    nothing = Report(instant, since, "none yet", told, Runs([], [], [], []), (), (), (), None)
+    nothing = Report(
+        instant, since, "none yet", told, Runs([], [], [], [], [], [], []), (), (), (), None
+    )
     if warehouse is None:
         return nothing
     with warehouse.connect() as conn:
@@ -78,9 +80,9 @@ def gather(
         )
 
 
-def default_since(as_of: datetime) -> date:
+def default_since(as_of: datetime | None = None) -> date:
     """A year back: some 250 trading days."""
-    return as_of.date() - timedelta(days=365)
+    return (as_of or datetime.now(UTC)).date() - timedelta(days=365)
 
 
 def _grouped(found: Sequence[Finding]) -> tuple[Found, ...]:

@@ -1,26 +1,46 @@
 """The page: one file of HTML with its style and pictures inside, no script, nothing from elsewhere."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
+from loaders.errors import SettingsError
+from loaders.settings import Settings
 from orchestration.report import drawing
 from orchestration.report.drawing import Point
 from orchestration.report.gather import Report
 
 SHOWN_RUNS = 25  # in tables; pictures have all of the window
+STAGES = ("load", "build", "qa", "report")
+# series of a picture: the stage of a run, and its figure
+FINDINGS = {name: ("qa", f"{name}_findings") for name in ("error", "warning", "new")}
+TROUBLE = {name: ("load", name) for name in ("retries", "fallbacks", "refused", "failed_keys")}
 
 
-def write(report: Report, path: Path) -> None:
-    """Write the page, whole or not at all. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(render(report), "utf-8")
-    part.replace(path)
+def place(settings: Settings) -> Path:
+    """Where the page goes unless it is said."""
+    return settings.home / "report.html"
+
+
+def write(report: Report, path: Path) -> Path:
+    """Write the page, whole or not at all; its path. Raises SettingsError where it cannot be written."""
+    text = render(report)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        part.write_text(text, "utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be written: {error.strerror}", hint="--out names another place"
+        ) from None
+    return path
 
 
 def render(report: Report) -> str:
@@ -44,38 +64,68 @@ def render(report: Report) -> str:
     )
 
 
-def _courses(report: Report) -> list[tuple[str, str, Any, list[str]]]:
-    """Key, title, picture and the names of the series of each picture of runs."""
-    loads: dict[str, list[Point]] = defaultdict(list)
-    rows: dict[str, list[Point]] = defaultdict(list)
-    for job in report.runs.loads:
-        told = f"load {job['job_id']} of {job['source']}, {told_moment(job['started_at'])}"
-        if job["seconds"] is not None:
-            point = Point(job["started_at"], job["seconds"], f"{told}: {job['seconds']:,.1f} s")
-            loads[job["source"]].append(point)
-        rows[job["source"]].append(
-            Point(job["started_at"], job["rows"], f"{told}: {job['rows']:,} rows")
-        )
-    builds = [
-        Point(
-            build["started_at"],
-            build["seconds"],
-            f"build {build['build_id']}, {told_moment(build['started_at'])}: "
-            f"{build['seconds']:,.1f} s",
-        )
-        for build in report.runs.builds
-        if build["seconds"] is not None
-    ]
-    found = [
-        ("load-seconds", "What loads took", "seconds", dict(sorted(loads.items()))),
-        ("build-seconds", "What builds took", "seconds", {"build": builds}),
-        ("load-rows", "Rows that loads wrote", "rows", dict(sorted(rows.items()))),
-    ]
+def _courses(report: Report) -> Iterator[tuple[str, str, Markup, list[str]]]:
+    """Key, title, picture and the names of the series of each picture that has a point."""
+    runs = report.runs
+    for key, title, unit, series in (
+        (
+            *("load-seconds", "What loads took", "seconds"),
+            _by_source(runs.loads, "seconds", "{:,.1f} s"),
+        ),
+        (
+            *("load-rows", "Rows that loads wrote", "rows"),
+            _by_source(runs.loads, "rows", "{:,} rows"),
+        ),
+        (
+            *("build-seconds", "What builds took", "seconds"),
+            {"build": _points(runs.builds, "build_id", "seconds", "{:,.1f} s")},
+        ),
+        ("stage-seconds", "What the stages of runs took", "seconds", _stages(report)),
+        ("findings-course", "Findings at the end of runs", "findings", _figures(report, FINDINGS)),
+        ("trouble-course", "Tried again, and fallen back", "requests", _figures(report, TROUBLE)),
+    ):
+        filled = {name: points for name, points in sorted(series.items()) if points}
+        if filled:
+            yield key, title, drawing.course(key, title, unit, filled), list(filled)
+
+
+def _points(rows: Iterable[Mapping[str, Any]], name: str, value: str, told: str) -> list[Point]:
+    """A point for each row that has the value."""
+    word = name.partition("_")[0]
     return [
-        (key, title, picture, list(series))
-        for key, title, unit, series in found
-        if (picture := drawing.course(key, title, unit, series))
+        Point(
+            row["started_at"],
+            float(row[value]),
+            f"{word} {row[name]}, {told_moment(row['started_at'])}: {told.format(row[value])}",
+        )
+        for row in rows
+        if row[value] is not None
     ]
+
+
+def _by_source(loads: Iterable[Mapping[str, Any]], value: str, told: str) -> dict[str, list[Point]]:
+    sources: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for job in loads:
+        sources[job["source"]].append({**job, "load_id": f"{job['job_id']} of {job['source']}"})
+    return {name: _points(rows, "load_id", value, told) for name, rows in sources.items()}
+
+
+def _stages(report: Report) -> dict[str, list[Point]]:
+    return _figures(report, {stage: (stage, "seconds") for stage in STAGES}, "{:,.1f} s")
+
+
+def _figures(
+    report: Report, wanted: Mapping[str, tuple[str, str]], told: str = "{:,.0f}"
+) -> dict[str, list[Point]]:
+    """Figures of runs by series, which names stage and figure; those of several sources are added up."""
+    found: dict[str, list[Point]] = {}
+    for series, (stage, name) in wanted.items():
+        rows = []
+        for run in report.runs.runs:
+            of_run = [v for (s, _, n), v in run["figures"].items() if (s, n) == (stage, name)]
+            rows.append({**run, "value": sum(of_run) if of_run else None})
+        found[series] = _points(rows, "run_id", "value", told)
+    return found
 
 
 def told_bytes(count: int | None) -> str:

@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 
 from loaders.engine import jobs
 from loaders.warehouse.ownership import has_relation
+from orchestration import runs as recorded
 
 MOST = 400  # of a kind, the newest: a gateway is asked every five minutes
 FAILED_TASKS, FAILED_KEYS = 20, 5
@@ -23,12 +24,15 @@ class Runs:
     builds: list[dict[str, Any]]
     tests: list[dict[str, Any]]
     failed: list[dict[str, Any]]
+    runs: list[dict[str, Any]]  # each with its `schedule`, and `figures` by (stage, source, name)
+    alerts: list[dict[str, Any]]  # that are open
+    jobs: list[dict[str, Any]]  # that run by themselves
 
 
 def read(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Runs:
     """Runs that began between two instants."""
     if not has_relation(conn, "ops.ingestion_jobs"):
-        return Runs([], [], [], [])
+        return Runs([], [], [], [], [], [], [])
     loads = [
         job | {"seconds": _seconds(job), "rows": job["rows_new"] + job["rows_changed"]}
         for job in jobs.recent_jobs(conn, MOST)
@@ -61,7 +65,31 @@ def read(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Runs:
         [build | {"seconds": _seconds(build)} for build in builds],
         tests,
         [task | {"shown": _shown(task["failures"])} for task in failed],
+        _on_record(conn, since, as_of),
+        _rows(conn, "alerts", "where recovered_at is null order by severity, first_at"),
+        _rows(conn, "schedules", "order by name"),
     )
+
+
+def _on_record(conn: psycopg.Connection, since: datetime, as_of: datetime) -> list[dict[str, Any]]:
+    found = [run for run in recorded.recent(conn, MOST, since) if run["started_at"] <= as_of]
+    if not found:
+        return []
+    figures: dict[str, dict[tuple[str, str, str], float]] = {run["run_id"]: {} for run in found}
+    query = (
+        "select run_id, stage, source, name, value::float8 from ops.metrics where run_id = any(%s)"
+    )
+    for run_id, stage, source, name, value in conn.execute(query, (list(figures),)):
+        figures[run_id][stage, source, name] = value
+    return [run | {"seconds": _seconds(run), "figures": figures[run["run_id"]]} for run in found]
+
+
+def _rows(conn: psycopg.Connection, table: str, rest: str) -> list[dict[str, Any]]:
+    """Rows of a table of ops, which a warehouse of an older version does not have."""
+    if not has_relation(conn, f"ops.{table}"):
+        return []
+    with conn.cursor(row_factory=dict_row) as cur:
+        return cur.execute(f"select * from ops.{table} {rest}".encode()).fetchall()
 
 
 def _seconds(run: dict[str, Any]) -> float | None:

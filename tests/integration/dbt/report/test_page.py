@@ -72,6 +72,30 @@ def used(option_days: str, dbt: Callable[..., Any], conn: psycopg.Connection) ->
         "rows_written) values ('succeeded', 'build', 'x', %(at)s, %(at)s + interval '90 seconds', 7, 5678)",
         {"at": AS_OF},
     )
+    conn.execute(
+        "insert into ops.runs (run_id, command, schedule, host, pid, started_at, finished_at, exit_code, error) "
+        "values ('20261127T220000-4f2a', 'run tdx', 'tdx_daily', 'here', 1, %(at)s, "
+        "%(at)s + interval '2 minutes', 5, %(error)s)",
+        {"at": AS_OF, "error": NASTY},
+    )
+    for source, name, value in (
+        ("tdx", "retries", 3),
+        ("ib", "retries", 4),
+        ("tdx", "seconds", 61),
+    ):
+        conn.execute(
+            "insert into ops.metrics (run_id, stage, source, name, value, unit) "
+            "values ('20261127T220000-4f2a', 'load', %s, %s, %s, '')",
+            (source, name, value),
+        )
+    conn.execute(
+        "insert into ops.alerts (cause, severity, message, command, first_at, last_at) "
+        "values ('load:tdx', 'error', 'load of tdx failed', 'quotemill status', %(at)s, %(at)s), "
+        "('disk', 'error', 'full', 'quotemill doctor', %(at)s, %(at)s)",
+        {"at": AS_OF},
+    )
+    conn.execute("update ops.alerts set recovered_at = now() where cause = 'disk'")
+    conn.execute("update ops.schedules set last_run_at = %s, last_exit_code = 5", (AS_OF,))
     return conn
 
 
@@ -99,7 +123,7 @@ def test_the_page_opens_without_a_complaint_and_asks_for_nothing_else(
         "[...document.querySelectorAll('svg')].map(e => [e.getBoundingClientRect().width, "
         "e.querySelectorAll('path, circle').length])"
     )
-    assert len(boxes) == len(report.grids) + 3
+    assert len(boxes) == len(report.grids) + 5  # of loads, rows, builds, stages and retries
     assert all(width > 600 and marks > 2 for width, marks in boxes)
 
 
@@ -131,6 +155,17 @@ def test_its_numbers_are_those_of_the_tables(opened: Page, used: psycopg.Connect
     assert [row[2:6] for row in opened.table("builds-table")] == [
         ["1 min 30 s", "succeeded", "7", "5,678"]
     ]
+
+    assert [row[:2] + row[4:7] for row in opened.table("runs-table")] == [
+        ["20261127T220000-4f2a", "run tdx", "2 min 0 s", f"failed: {NASTY}", "5"]
+    ]
+    # of both sources together
+    assert [text for text in opened.texts("svg title") if text.endswith(": 7")] == [
+        "run 20261127T220000-4f2a, 2026-11-27 22:00:00: 7"
+    ]
+    assert [row[0] for row in opened.table("alerts-table")] == ["load:tdx"]
+    [job] = opened.table("jobs-table")
+    assert job[:5] == ["tdx_selftest", "on", "2026-11-27 22:00:00", job[3], "5"]
 
     [(bars,)] = used.execute("select count(*) from market.kline_daily")
     lines = opened.table("day-bars-lines")
