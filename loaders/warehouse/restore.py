@@ -101,7 +101,7 @@ def _made_hypertables(
 def _in_the_way(conn: psycopg.Connection, found: DumpFile) -> list[bytes]:
     """Statements that drop what pg_restore's own do not: a continuous aggregate is no table to
     them, a hypertable's key cannot be dropped by ONLY, and they know nothing of a table that a dump
-    holds as an aggregate. Views that read them go before, and come back with the dump; one that it
+    holds as an aggregate, or that is a view since. Views that read them go before, and come back with the dump; one that it
     lacks stops the restore."""
     relations = [match.groups() for line in found.entries if (match := _RELATION.match(line))]
     named = {t.qualified for t in found.hypertables if t.time is None}
@@ -109,16 +109,20 @@ def _in_the_way(conn: psycopg.Connection, found: DumpFile) -> list[bytes]:
     there = [t for t in hypertables(conn, found.schemas) if t.qualified in held]
     aggregates = {t.qualified for t in there if t.time is None}
     tables = named | {t.qualified for t in there if t.time}
-    if not aggregates | tables:
-        return []
+    # what an older version had as a table may be a view since
+    replaced = {f"{schema}.{name}" for kind, schema, name in relations if kind == "TABLE"}
+    replaced -= aggregates | tables
     views = {f"{schema}.{name}" for kind, schema, name in relations if kind == "VIEW"} - aggregates
+    if not aggregates | tables:
+        views = set()
     present = conn.execute(
         "select format('%%I.%%I', n.nspname, c.relname), n.nspname || '.' || c.relname, "
         "c.relkind::text from pg_class as c inner join pg_namespace as n on c.relnamespace = n.oid "
         "where n.nspname || '.' || c.relname = any(%s) and c.relkind::text in ('v', 'r', 'p')",
-        ([*views, *aggregates, *tables],),
+        ([*views, *replaced, *aggregates, *tables],),
     ).fetchall()
-    plain = [name for name, qualified, kind in present if kind == "v" and qualified in views]
+    gone = views | replaced
+    plain = [name for name, qualified, kind in present if kind == "v" and qualified in gone]
     dropped = [f"drop view {', '.join(plain)}"] if plain else []
     dropped += [f"drop materialized view {name}" for name, q, _ in present if q in aggregates]
     dropped += [f"drop table {name}" for name, q, kind in present if q in tables and kind != "v"]

@@ -205,3 +205,21 @@ def test_no_password_is_on_a_command_line(
     restore(filled, tmp_path / "w.dump", clean=True)
     assert {Path(part).name for part in seen} >= {"pg_dump", "pg_restore", "psql"}
     assert not any(foreign_server.writer_password in part or "%40ss" in part for part in seen)
+
+
+def test_a_table_of_the_dump_takes_the_place_of_a_view_of_its_name(
+    filled: Warehouse, tmp_path: Path
+) -> None:
+    dump(filled, tmp_path / "w.dump")
+    before = _checksum(filled)
+    with filled.connect() as conn:
+        conn.execute("create table raw_tdx.renamed as select * from raw_tdx.bar")
+        conn.execute("drop table raw_tdx.bar cascade")
+        conn.execute("create view raw_tdx.bar as select * from raw_tdx.renamed where code < 'sh3'")
+    restore(filled, tmp_path / "w.dump", clean=True)
+    assert _checksum(filled) == before
+    with filled.connect() as conn:
+        kinds = conn.execute(
+            "select relkind::text from pg_class where oid = 'raw_tdx.bar'::regclass"
+        )
+        assert kinds.fetchall() == [("r",)]
