@@ -93,6 +93,8 @@ class Settings(Section):
         description="QuestDB as the tick store: http://user:password@host:9000, or `local` for the "
         "server of `quotemill questdb start`",
     )
+    backup_folder: Path | None = Field(None, description="where `quotemill backup` writes")
+    backups_kept: int = Field(4, ge=1, description="backups of a warehouse that stay")
     tdx: TdxSettings = TdxSettings()
     tq: TqSettings = TqSettings()
     ib: IbSettings = IbSettings()

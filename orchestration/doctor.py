@@ -15,6 +15,7 @@ from loaders.warehouse.embedded import places
 from loaders.warehouse.ownership import foreign_relations, has_relation, privileges
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 from orchestration import place_checks, tick_store, warehouse_checks
+from orchestration.backup import folder as backups
 from orchestration.check import Check, failed
 from orchestration.schedule import jobs, ledger
 from orchestration.steps import out_of_step
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # its module imports pyarrow
 
 CLOCK_SKEW = timedelta(minutes=2)
 HORIZON = timedelta(days=60)
+BACKUP_AGE = timedelta(days=10)  # one a week, and three days for a machine that was off
 SHOWN = 5  # of what is named: relations, codes, days
 
 
@@ -41,7 +43,7 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     except QuotemillError as error:
         checks.append(failed("warehouse", error))
     if warehouse is not None:
-        checks += [*_inside(warehouse, now), *_steps(warehouse)]
+        checks += [*_inside(warehouse, now), *_steps(warehouse), _backup(settings, now)]
         checks += warehouse_checks.check(settings, warehouse, now)
     checks.append(_schedule(settings, warehouse, now))
     ready, _ = sources.configured(settings)
@@ -136,6 +138,22 @@ def _schedule(settings: Settings, warehouse: Warehouse | None, now: datetime) ->
     if not any(row.timing for row in rows):
         return Check("schedule", "ok", "nothing starts by itself", "quotemill schedule install")
     return Check("schedule", "ok", f"{len(known)} jobs")
+
+
+def _backup(settings: Settings, now: datetime) -> Check:
+    root = backups.root_of(settings)
+    try:
+        with backups.usable(root):
+            found = backups.list_of(root)
+    except QuotemillError as error:
+        return failed("backup", error)
+    if not found:
+        return Check("backup", "ok", f"none in {root}", "quotemill backup")
+    made = found[-1].made_at
+    seen = f"{len(found)} in {root}, the newest of {made:%Y-%m-%d %H:%M} UTC"
+    if now - made > BACKUP_AGE:
+        return Check("backup", "warn", seen, "quotemill backup")
+    return Check("backup", "ok", seen)
 
 
 def _service(source: str, settings: Settings, now: datetime) -> Check:

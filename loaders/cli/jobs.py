@@ -38,13 +38,7 @@ def print_jobs(shown: dict[str, Any]) -> None:
         print("no load has run yet: `loaders run`")
         return
     for job in shown["jobs"]:
-        began = f"{job['started_at']:%Y-%m-%d %H:%M:%S}"
-        print(
-            f"job {job['job_id']:>4}  {began} UTC  {job['source']} {job['mode']:<11} "
-            f"{job['status']:<11} {job['done']:,} done, {job['skipped']:,} skipped, "
-            f"{job['failed']:,} failed; {job['rows_new']:,} new, {job['rows_changed']:,} changed"
-            + (f"; {job['error']}" if job["error"] else "")
-        )
+        print(job_line(job))
     for task in shown["tasks"]:
         if task["status"] not in ("succeeded", "skipped", "pending"):
             _print_task(task)
@@ -52,6 +46,17 @@ def print_jobs(shown: dict[str, Any]) -> None:
         newest = f" up to {row['newest']}" if row["newest"] else ""  # not every cursor is a day
         oldest = "" if row["oldest"] == row["newest"] else f", the oldest at {row['oldest']}"
         print(f"{row['dataset']:<21} {row['keys']:,} keys{newest}{oldest}")
+
+
+def job_line(job: dict[str, Any]) -> str:
+    """A job with its figures, of those that loaders.engine.jobs.recent_jobs gives."""
+    began = f"{job['started_at']:%Y-%m-%d %H:%M:%S}"
+    return (
+        f"job {job['job_id']:>4}  {began} UTC  {job['source']} {job['mode']:<11} "
+        f"{job['status']:<11} {job['done']:,} done, {job['skipped']:,} skipped, "
+        f"{job['failed']:,} failed; {job['rows_new']:,} new, {job['rows_changed']:,} changed"
+        + (f"; {job['error']}" if job["error"] else "")
+    )
 
 
 def _print_task(task: dict[str, Any]) -> None:

@@ -223,12 +223,12 @@ def retry_command(
     settings = load_settings()
     shell.start_logs(settings, verbose)
     source, job = shell.source_and_job(source, job)
-    request = LoadRequest(source or _source_to_retry(settings, job), mode="incremental")
+    request = LoadRequest(source or source_to_retry(settings, job), mode="incremental")
     again = partial(execute, settings, request, as_of=as_of, retry=True, retry_job=job)
     finish([attempt(request.source, again)], json)
 
 
-def _source_to_retry(settings: Settings, job: int | None) -> str:
+def source_to_retry(settings: Settings, job: int | None) -> str:
     """The source of the job; without one the only configured source, or the only one of these whose
     newest job failed. Raises UsageError."""
     ready, _ = sources.configured(settings)

@@ -25,7 +25,7 @@ from loaders.warehouse.postgres import Warehouse
 OPEN = ("pending", "running")  # tasks that have not come to their end
 _JOBS = "ops.ingestion_jobs"  # missing in a warehouse that no load has seen yet
 # A running job holds its lane's lock: what says running without it died, or lost touch, without a word.
-_STATUS = f"""
+STATUS = f"""
     case when j.status = 'running' and not exists (
         select 1 from pg_locks as l
         where l.locktype = 'advisory' and l.objsubid = 1
@@ -120,18 +120,19 @@ def save_task(warehouse: Warehouse, job_id: int, task: Task) -> None:
         lambda conn: conn.execute(
             """
             insert into ops.ingestion_job_tasks as t (
-                job_id, task_no, dataset, exchange, keys, status, done, skipped, failed,
+                job_id, task_no, dataset, exchange, keys, status, done, skipped, failed, fetched,
                 rows_read, rows_new, rows_changed, failures, cursor_payload, started_at, finished_at
             ) values (
                 %(job_id)s, %(task_no)s, %(dataset)s, %(exchange)s, %(keys)s, %(status)s, %(done)s,
-                %(skipped)s, %(failed)s, %(rows_read)s, %(rows_new)s, %(rows_changed)s,
+                %(skipped)s, %(failed)s, %(fetched)s, %(rows_read)s, %(rows_new)s, %(rows_changed)s,
                 %(failures)s, %(cursor)s,
                 case when %(status)s <> 'pending' then clock_timestamp() end,
                 case when %(status)s not in ('pending', 'running') then clock_timestamp() end
             )
             on conflict (job_id, task_no) do update set
                 status = excluded.status, done = excluded.done, skipped = excluded.skipped,
-                failed = excluded.failed, rows_read = excluded.rows_read,
+                failed = excluded.failed, fetched = excluded.fetched,
+                rows_read = excluded.rows_read,
                 rows_new = excluded.rows_new, rows_changed = excluded.rows_changed,
                 failures = excluded.failures, cursor_payload = excluded.cursor_payload,
                 started_at = coalesce(t.started_at, excluded.started_at),
@@ -142,6 +143,7 @@ def save_task(warehouse: Warehouse, job_id: int, task: Task) -> None:
                 "job_id": job_id,
                 "keys": list(task.keys),
                 "failed": len(task.failures),
+                "fetched": task.reached,
                 "failures": json.dumps(task.failures, ensure_ascii=False),
                 "cursor": json.dumps(task.cursor, default=str),
             },
@@ -217,7 +219,7 @@ def request_cancel(
         jobs: list[tuple[int, str, str, str]] = []
         if has_relation(conn, _JOBS):
             jobs = conn.execute(
-                f"select j.job_id, j.source, j.lane, {_STATUS} from ops.ingestion_jobs as j "
+                f"select j.job_id, j.source, j.lane, {STATUS} from ops.ingestion_jobs as j "
                 "where j.status = 'running' and j.job_id = coalesce(%(job)s, j.job_id) "
                 "and j.source = coalesce(%(source)s, j.source) order by j.job_id desc".encode(),
                 named,
@@ -281,7 +283,7 @@ def failed_tasks(
             select j.* from ops.ingestion_jobs as j
             where j.source = %(source)s and (%(job)s::bigint is null or j.job_id = %(job)s)
             order by
-                {_STATUS} not in ('succeeded', 'running') and not exists (
+                {STATUS} not in ('succeeded', 'running') and not exists (
                     select 1 from ops.ingestion_jobs as later
                     where later.source = j.source and later.job_id > j.job_id
                         and later.status = 'succeeded' and later.parameters = j.parameters
@@ -321,7 +323,7 @@ def recent_jobs(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
         return cur.execute(
             f"""
             select
-                j.job_id, j.source, j.mode, {_STATUS} as status, j.requested_by, j.parameters, j.retry_of,
+                j.job_id, j.source, j.mode, {STATUS} as status, j.requested_by, j.parameters, j.retry_of,
                 j.started_at, j.finished_at, j.error,
                 coalesce(sum(t.done), 0)::int as done,
                 coalesce(sum(t.skipped), 0)::int as skipped,

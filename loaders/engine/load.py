@@ -123,6 +123,11 @@ class Load:
         """True once somebody asked the load to stop. Raises LockHeldError where the lock was lost."""
         return self.watch.asked()
 
+    def progress(self) -> tuple[int, int] | None:
+        """The number of the task that runs, and how many of its keys have an answer."""
+        running = (task for task in self.tasks if task.status == "running")
+        return next(((task.task_no, task.reached) for task in running), None)
+
     def room(self) -> bool:
         """False once the package in hand is full and takes no further key."""
         return self.package_rows < PACKAGE_ROWS
@@ -251,6 +256,7 @@ def run_load(
                 source, lane, settings, request, warehouse, pipeline, lock, watch, job_id, clock,
                 reporter, as_of, retried,
             )  # fmt: skip
+            watch.progress = load.progress
             on_start(load)
             before = counts.counted()
             error: QuotemillError | None = None

@@ -5,7 +5,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
 from typing import Any
 
@@ -45,7 +45,7 @@ class LoadLock:
         another machine took it meanwhile, WarehouseAway while it is away."""
         self.ask("select 1")
 
-    def ask(self, query: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
+    def ask(self, query: str, values: Mapping[str, Any] | None = None) -> tuple[Any, ...] | None:
         """The first row of a query, on the connection that holds the lock. Raises as `confirm` does."""
         with self._turn:
             try:
@@ -108,12 +108,23 @@ class LoadLock:
         )
 
 
+_WATCH = """
+    with told as (
+        update ops.ingestion_job_tasks set fetched = %(fetched)s
+        where job_id = %(job)s and task_no = %(task)s and status = 'running' and fetched <> %(fetched)s
+    )
+    select cancel_requested_at is not null from ops.ingestion_jobs where job_id = %(job)s
+"""
+
+
 class Watch:
     """Looks at the warehouse, in a thread of its own, whether somebody cancelled a job and whether its
-    lock is held still: what fetches and what lands never waits for these looks. A context manager."""
+    lock is held still, and tells how far it is: what fetches and what lands never waits for that.
+    A context manager. `progress` says which task runs and how many of its keys have an answer."""
 
     def __init__(self, lock: LoadLock, job_id: int) -> None:
         self._lock, self._job_id = lock, job_id
+        self.progress: Callable[[], tuple[int, int] | None] = lambda: None
         self._asked, self._end = threading.Event(), threading.Event()
         self._lost: LockHeldError | None = None
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -137,10 +148,11 @@ class Watch:
         return self._asked.is_set()
 
     def _run(self) -> None:
-        query = "select cancel_requested_at is not null from ops.ingestion_jobs where job_id = %s"
         while not self._end.wait(WATCH_POLL):
+            task, fetched = self.progress() or (None, 0)
+            values = {"job": self._job_id, "task": task, "fetched": fetched}
             try:
-                if self._lock.ask(query, (self._job_id,)) == (True,):
+                if self._lock.ask(_WATCH, values) == (True,):
                     self._asked.set()
             except LockHeldError as error:
                 self._lost = error

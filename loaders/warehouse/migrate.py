@@ -6,6 +6,7 @@ Safe to call at the start of every command: with nothing to do it costs a few qu
 import secrets
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 import psycopg
 
@@ -66,11 +67,19 @@ def _migrate(conn: psycopg.Connection) -> None:
         "(name text primary key, applied_at timestamptz not null default now())"
     )
     applied = {row[0] for row in conn.execute("select name from ops.schema_migrations")}
-    folder = files("loaders.warehouse") / "migrations"
-    for path in sorted(folder.iterdir(), key=lambda p: p.name):
-        if path.name.endswith(".sql") and path.name not in applied:
-            conn.execute(path.read_text("utf-8").encode())
-            conn.execute("insert into ops.schema_migrations (name) values (%s)", (path.name,))
+    for name in known():
+        if name not in applied:
+            conn.execute((_folder() / name).read_text("utf-8").encode())
+            conn.execute("insert into ops.schema_migrations (name) values (%s)", (name,))
+
+
+def known() -> list[str]:
+    """The migrations of this version, in their order."""
+    return sorted(path.name for path in _folder().iterdir() if path.name.endswith(".sql"))
+
+
+def _folder() -> Traversable:
+    return files("loaders.warehouse") / "migrations"
 
 
 def other_market_schemas(

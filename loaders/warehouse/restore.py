@@ -7,6 +7,7 @@ empty, and plain tables elsewhere. A continuous aggregate comes back as a plain 
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -16,7 +17,8 @@ from typing import IO
 import psycopg
 from psycopg import sql
 
-from loaders.errors import SettingsError, UsageError
+from loaders.engine.lock import load_lock
+from loaders.errors import LockHeldError, SettingsError, UsageError
 from loaders.warehouse import dump_file
 from loaders.warehouse.dump import DumpResult, Server, failure, look_at
 from loaders.warehouse.dump_file import DumpFile, schema_entry
@@ -26,7 +28,7 @@ from loaders.warehouse.hypertables import (
     hypertables,
     make_hypertable,
 )
-from loaders.warehouse.ownership import foreign_relations
+from loaders.warehouse.ownership import foreign_relations, has_relation
 from loaders.warehouse.postgres import NO_TIMEOUTS, Warehouse
 
 _PREAMBLE = 40  # lines at the start of pg_restore's script where its SET statements are
@@ -38,14 +40,15 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
 
     With `clean` what the dump holds replaces what is there under the same names; without, a
     warehouse that holds rows of ours is refused (UsageError). Relations that quotemill did not
-    create are never replaced (SettingsError). Owners become the connecting role; grants are left
-    to the next build.
+    create are never replaced (SettingsError), nor anything while a load or a build runs
+    (LockHeldError). Owners become the connecting role; grants are left to the next build.
     """
     file = file.absolute()
     if not file.is_file():
         raise UsageError(f"{file} is not a file")
     with warehouse.connect() as conn:
         server = look_at(conn)
+        _refuse_while_writing(conn)
         found = dump_file.read(file, server.tool("pg_restore"))
         held = _held(conn, found.schemas)
         if held and not clean:
@@ -58,6 +61,7 @@ def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
         in_the_way = _in_the_way(conn, found) if held else []
         present = {name for (name,) in conn.execute("select nspname from pg_namespace")}
     script.run(_parts(script, found, made, in_the_way, present, clean=held > 0))
+    _forget_fetched(warehouse)
     names = tuple(table.qualified for table, _ in made)
     return DumpResult(file, file.stat().st_size, len(found.entries), names)
 
@@ -67,6 +71,34 @@ def occupied(warehouse: Warehouse, file: Path) -> int:
     with warehouse.connect() as conn:
         found = dump_file.read(file, look_at(conn).tool("pg_restore"))
         return _held(conn, found.schemas)
+
+
+def _refuse_while_writing(conn: psycopg.Connection) -> None:
+    holder = conn.execute(
+        "select application_name from pg_stat_activity where datname = current_database() "
+        "and application_name ~ '^quotemill (load|build|archive) lock' limit 1"
+    ).fetchone()
+    conn.rollback()
+    if holder:
+        raise LockHeldError(
+            f"a load, build or archive writes to the warehouse ({holder[0]})",
+            hint="wait for it, or stop it by `loaders cancel`",
+        )
+
+
+def _forget_fetched(warehouse: Warehouse) -> None:
+    """Rows that were fetched for what the warehouse was, and never landed: their cursors are ahead of
+    what came back, and the days in between would stay away."""
+    from loaders.warehouse.migrate import warehouse_id
+
+    with warehouse.connect() as conn:
+        if not has_relation(conn, "ops.settings"):
+            return
+    folder = warehouse.home / "pipelines" / warehouse_id(warehouse)
+    for lane in sorted(folder.glob("[!.]*/")):
+        # one that is held is that of the warehouse which the dump was made of, under the same name
+        with contextlib.suppress(LockHeldError), load_lock(warehouse, lane.name):
+            shutil.rmtree(lane)
 
 
 def _held(conn: psycopg.Connection, schemas: list[str]) -> int:

@@ -20,14 +20,17 @@ from loaders.cli import shell
 from orchestration.cli import (
     alerts,
     archive,
+    backup,
     build,
     inspect,
+    jobs,
     logscan,
     manifest,
     options,
     questdb,
     reconcile,
     report,
+    retry,
     run,
     schedule,
     touch,
@@ -54,6 +57,9 @@ app.command(
 app.command("touch")(touch.touch_command)
 app.command("docs")(build.docs_command)
 app.command("status")(inspect.status_command)
+app.command("jobs")(jobs.jobs_command)
+app.command("retry")(retry.retry_command)
+app.command("cancel")(jobs.cancel_command)
 app.command("findings")(inspect.findings_command)
 app.command("report")(report.report_command)
 app.command("doctor")(inspect.doctor_command)
@@ -66,6 +72,7 @@ app.command("restore")(archive.restore_command)
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(warehouse.app, name="warehouse")
+app.add_typer(backup.app, name="backup")
 app.add_typer(questdb.app, name="questdb")
 app.add_typer(manifest.app, name="manifest")
 app.add_typer(options.app, name="gate")

@@ -75,6 +75,8 @@ SHIPPED: Mapping[str, Mapping[str, JobSettings]] = {
         "ib_retention": _new_york("retention", "daily 22:30", calendar="XNYS"),
         "ib_compaction": _new_york("archive --compact", "weekly sat 10:00"),
     },
+    # of no source: where any is configured
+    "": {"backup": _shipped("backup", "weekly sun 12:00")},
 }
 
 
@@ -140,7 +142,9 @@ def read(settings: Settings, rows: Iterable[Row] = ()) -> dict[str, Job]:
     configured, _ = sources.configured(settings)
     source_of = {name: source for source, jobs in SHIPPED.items() for name in jobs}
     merged: dict[str, tuple[JobSettings, str | None]] = {
-        name: (job, source) for source in configured for name, job in SHIPPED[source].items()
+        name: (job, source or None)
+        for source in (*configured, *([""] if configured else []))
+        for name, job in SHIPPED[source].items()
     }
     for row in rows:
         if row.cron is not None and row.source in configured:

@@ -256,7 +256,7 @@ def test_a_retry_that_names_no_source_means_the_only_one_that_failed(
 ) -> None:
     monkeypatch.setattr(sources, "configured", lambda _: (["tdx", "toy"], {}))
     with pytest.raises(UsageError, match="which source"):
-        commands._source_to_retry(bench.settings, None)
+        commands.source_to_retry(bench.settings, None)
     bench.load(keys=("AA", "zz"))
     other = jobs.start_job(
         open_warehouse(bench.settings), "b", LoadRequest("b"), "init", datetime.now(UTC)
@@ -264,10 +264,10 @@ def test_a_retry_that_names_no_source_means_the_only_one_that_failed(
     jobs.finish_job(open_warehouse(bench.settings), other, "succeeded")
     shown = status.read(open_warehouse(bench.settings))
     assert ("load 1 of toy partial", "loaders retry 1") in shown.mends
-    assert commands._source_to_retry(bench.settings, None) == "toy"
+    assert commands.source_to_retry(bench.settings, None) == "toy"
     bench.load(keys=("AA",))
     with pytest.raises(UsageError, match="which source"):
-        commands._source_to_retry(bench.settings, None)
+        commands.source_to_retry(bench.settings, None)
 
 
 RECORD = (

@@ -1,0 +1,206 @@
+"""The folder of backups: each is a folder of its own that is whole, or not there."""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from loaders.errors import LockHeldError, QuotemillError, SettingsError, UsageError
+from loaders.settings import Settings
+
+MANIFEST, DUMP, SETTINGS, ARCHIVE = "backup.json", "warehouse.dump", "settings.toml", "archive.csv"
+FORMAT = 1
+NAME = re.compile(r"backup-(\d{5,})-\d{8}T\d{6}Z")
+# what is being written, or removed: no reader takes it for a backup
+UNFINISHED = ".unfinished-"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class Backup:
+    """`told` is its backup.json."""
+
+    path: Path
+    told: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def number(self) -> int:
+        found = NAME.fullmatch(self.name)
+        return int(found[1]) if found else 0
+
+    @property
+    def made_at(self) -> datetime:
+        return datetime.fromisoformat(self.told["made_at"])
+
+    @property
+    def warehouse_id(self) -> str:
+        return str(self.told["warehouse"]["id"])
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(int(file["bytes"]) for file in self.told["files"].values())
+
+    def as_json(self) -> dict[str, Any]:
+        return {"path": str(self.path), "size_bytes": self.size_bytes, **self.told}
+
+
+def root_of(settings: Settings, folder: Path | None = None) -> Path:
+    """Where backups go: `folder`, else as the settings say."""
+    found = folder or settings.backup_folder or settings.home / "backups"
+    return found.expanduser().absolute()
+
+
+@contextlib.contextmanager
+def usable(root: Path) -> Iterator[None]:
+    """Turns what goes wrong with the file system into words; a disk without room too, of which
+    pg_dump and a dump tell by their text alone."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise _no_room(root) from None
+        raise SettingsError(
+            f"the folder of backups {root} cannot be used: {error.strerror or error}",
+            hint="backup_folder names a folder that this user may write",
+        ) from None
+    except QuotemillError as error:
+        if any(os.strerror(number) in str(error) for number in _NO_ROOM):
+            raise _no_room(root) from None
+        raise
+
+
+def _no_room(root: Path) -> QuotemillError:
+    kept = len(list_of(root))
+    return QuotemillError(
+        f"no room left for a backup in {root}; the older ones are kept ({kept})",
+        hint="free some space, set backup_folder to a larger disk, or keep fewer (backups_kept)",
+    )
+
+
+@contextlib.contextmanager
+def lock(root: Path) -> Iterator[None]:
+    """One backup at a time in a folder. Raises LockHeldError."""
+    file = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockHeldError(
+                f"another backup is being written to {root}", hint="wait for it to end"
+            ) from None
+        yield
+    finally:
+        os.close(file)
+
+
+def list_of(root: Path) -> list[Backup]:
+    """The backups of a folder, in the order in which they were made; none where there is no folder."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for path in root.iterdir():
+            if NAME.fullmatch(path.name) and (path / MANIFEST).is_file():
+                found.append(read(path))
+    return sorted(found, key=lambda backup: backup.number)
+
+
+def read(path: Path) -> Backup:
+    """The backup at a path, by its backup.json alone. Raises UsageError, QuotemillError."""
+    try:
+        told = json.loads((path / MANIFEST).read_text("utf-8"))
+        if told["format"] != FORMAT:
+            raise SettingsError(
+                f"{path} was written by a later version, {told['quotemill']}",
+                hint="install that version",
+            )
+        backup = Backup(path, told)
+        backup.made_at, backup.warehouse_id, backup.size_bytes  # noqa: B018
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(
+            f"{path} is no backup", hint="`quotemill backup list` names them"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise QuotemillError(
+            f"{path / MANIFEST} is damaged: {error}", hint="take another backup"
+        ) from None
+    return backup
+
+
+def find(root: Path, name: str | None) -> Backup:
+    """A backup by its path, or by its name in the folder; without one the newest.
+
+    Raises UsageError where there is none, or where it is not plain of which warehouse.
+    """
+    if name is not None:
+        path = Path(name).expanduser().absolute()
+        return read(root / name if not path.exists() and Path(name).name == name else path)
+    backups = list_of(root)
+    if not backups:
+        raise UsageError(f"there is no backup in {root}", hint="quotemill backup")
+    if len({backup.warehouse_id for backup in backups}) > 1:
+        raise UsageError(
+            f"{root} has backups of several warehouses",
+            hint=f"quotemill backup restore {backups[-1].name}; `quotemill backup list` names all",
+        )
+    return backups[-1]
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Size and hash of a file, as backup.json has them."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def check(backup: Backup) -> None:
+    """Read all of a backup. Raises QuotemillError that names what is not as it was written."""
+    for name, written in backup.told["files"].items():
+        path = backup.path / name
+        try:
+            found = describe(path)
+        except OSError as error:
+            found = {"error": error.strerror}
+        if found != written:
+            why = found.get("error", "it is not what was written")
+            raise QuotemillError(f"{path} is damaged: {why}", hint="take another backup")
+
+
+def settle(part: Path, path: Path) -> None:
+    """Give a whole backup its name: its bytes are on the disk before that, the name when it returns."""
+    for inner in (*part.iterdir(), part):
+        _sync(inner)
+    part.rename(path)
+    _sync(path.parent)
+
+
+def remove(backup: Backup) -> None:
+    """It is no backup any more from the first moment on."""
+    going = backup.path.with_name(UNFINISHED + backup.name)
+    backup.path.rename(going)
+    shutil.rmtree(going)
+
+
+def discard_unfinished(root: Path) -> None:
+    """What a backup or a removal left that was cut short. The caller holds the lock."""
+    for path in root.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

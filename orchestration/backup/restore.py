@@ -1,0 +1,112 @@
+"""Bring a backup back into a warehouse, and say what it cannot bring."""
+
+import csv
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loaders.engine.load import prepare_warehouse
+from loaders.errors import SettingsError
+from loaders.progress import Reporter
+from loaders.settings import Settings
+from loaders.warehouse import migrate
+from loaders.warehouse import restore as restores
+from loaders.warehouse.postgres import Warehouse
+from orchestration.backup import folder as folders
+from orchestration.backup.folder import Backup
+from orchestration.backup.settings_text import without_secrets
+
+_OF_THE_PLACE = ("home", "warehouse_url", "backup_folder")  # settings that may well be others now
+
+
+@dataclass(frozen=True)
+class RestoreResult:
+    """`objects` came back from the dump; `left` is what a person has to see to, a line each."""
+
+    backup: Backup
+    objects: int
+    left: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"path": str(self.backup.path), "objects": self.objects, "left": self.left}
+
+
+def restore(
+    settings: Settings, warehouse: Warehouse, backup: Backup, reporter: Reporter, *, clean: bool
+) -> RestoreResult:
+    """Bring back a warehouse as it was, once every byte of the backup was read and found unchanged.
+
+    With `clean` what the backup holds replaces what is there under the same names. Raises SettingsError
+    where this version or these settings do not fit it, QuotemillError for one that is damaged, and as
+    loaders.warehouse.restore does: in all these cases nothing was changed.
+    """
+    _require_fit(settings, backup)
+    folders.check(backup)
+    restored = restores.restore(warehouse, backup.path / folders.DUMP, clean=clean)
+    prepare_warehouse(settings, reporter)  # it may be of an earlier version
+    left = (*_settings(settings, backup), *_archive(settings, backup), *_ticks(settings, backup))
+    return RestoreResult(backup, restored.entries, left)
+
+
+def _require_fit(settings: Settings, backup: Backup) -> None:
+    told = backup.told["warehouse"]
+    unknown = set(told["migrations"]) - set(migrate.known())
+    if unknown:
+        raise SettingsError(
+            f"{backup.name} was made by quotemill {backup.told['quotemill']}, which is newer",
+            hint="install that version, or one after it",
+        )
+    if told["market_schema"] != settings.market_schema:
+        raise SettingsError(
+            f"{backup.name} has its tables in the schema {told['market_schema']}, and "
+            f"market_schema is {settings.market_schema} ({settings.origin('market_schema')})",
+            hint=f"QUOTEMILL_MARKET_SCHEMA={told['market_schema']}",
+        )
+
+
+def _settings(settings: Settings, backup: Backup) -> Iterator[str]:
+    path = backup.path / folders.SETTINGS
+    then = _flat(tomllib.loads(path.read_text("utf-8")))
+    now = _flat(tomllib.loads(without_secrets(settings)[0]))
+    names = {name for name in then.keys() | now.keys() if then.get(name) != now.get(name)}
+    if differing := sorted(names.difference(_OF_THE_PLACE)):
+        yield f"settings that were others: {', '.join(differing)} ({path} has them)"
+    absent = [name for name in backup.told["secrets"] if settings.origin(name) == "default"]
+    if absent := sorted(set(absent).difference(_OF_THE_PLACE)):
+        yield f"secrets that no backup has, to be set again: {', '.join(absent)}"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _archive(settings: Settings, backup: Backup) -> Iterator[str]:
+    root = settings.ib.archive_folder or settings.home / "archive"
+    with (backup.path / folders.ARCHIVE).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    absent = [row for row in rows if not _is_there(root, row)]
+    if absent:
+        yield (
+            f"{len(absent):,} of {len(rows):,} files of the archive are not in {root}: bring it back "
+            "from a copy, then `quotemill archive --check`"
+        )
+
+
+def _is_there(root: Path, row: Mapping[str, str]) -> bool:
+    schema = row["schema_name"]
+    path = (root if schema == "options" else root / schema) / row["path"]
+    return path.is_file() and path.stat().st_size == int(row["size_bytes"])
+
+
+def _ticks(settings: Settings, backup: Backup) -> Iterator[str]:
+    store = backup.told["tick_store"]
+    if store is not None and settings.questdb_url is None:
+        yield f"ticks were in {store['store']}: set questdb_url"

@@ -1,0 +1,57 @@
+"""What was set, as a settings file without secrets."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+
+from loaders import runlog
+from loaders.settings import Settings
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def without_secrets(settings: Settings) -> tuple[str, list[str]]:
+    """Everything that is set, in TOML, and the names of the secrets, which are left out."""
+    lines, secret = ["# What was set when the backup was made. Secrets have to be set again."], []
+    for name in sorted(settings.origins):
+        value = _value(settings, name)
+        if value is None:
+            continue
+        if _is_secret(value):
+            secret.append(name)
+            lines.append(f"# {name}: a secret, from {runlog.scrub(settings.origin(name))}")
+        else:
+            key = ".".join(p if _BARE.fullmatch(p) else json.dumps(p) for p in name.split("."))
+            lines.append(f"{key} = {_toml(value)}")
+    return "\n".join(lines) + "\n", secret
+
+
+def _value(settings: Settings, dotted: str) -> Any:
+    found: Any = settings
+    for part in dotted.split("."):
+        if isinstance(found, BaseModel):
+            found = getattr(found, part, None)
+        else:
+            found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def _is_secret(value: Any) -> bool:
+    """One that is declared so, or a text with a password in it, as of a URL."""
+    if isinstance(value, list | tuple):
+        return any(map(_is_secret, value))
+    return isinstance(value, SecretStr) or runlog.scrub(str(value)) != str(value)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool | int | float):
+        return str(value).lower()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(str(value), ensure_ascii=False)

@@ -1,0 +1,168 @@
+"""Write a backup, read it back, and let go of the oldest."""
+
+import csv
+import json
+import os
+import platform
+import shutil
+import socket
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+import psycopg
+
+from loaders import runlog
+from loaders.errors import UsageError
+from loaders.settings import Settings
+from loaders.warehouse import dump, migrate, timescale
+from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.postgres import Warehouse
+from orchestration import tick_store
+from orchestration.backup import folder as folders
+from orchestration.backup.folder import Backup
+from orchestration.backup.settings_text import without_secrets
+
+_ARCHIVED = """
+    select schema_name, path, view_name, codec, row_count, content_hash, size_bytes, written_at
+    from ops.archive_files order by schema_name, path
+"""
+
+
+@dataclass(frozen=True)
+class BackupResult:
+    """The new backup, which was read back, and the names of the older ones that made way for it."""
+
+    backup: Backup
+    kept: int
+    removed: tuple[str, ...]
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        about = {"kept": self.kept, "removed": self.removed, "seconds": self.seconds}
+        return self.backup.as_json() | about
+
+
+def back_up(
+    settings: Settings,
+    warehouse: Warehouse,
+    report: Callable[[str], None],
+    *,
+    folder: Path | None = None,
+    keep: int | None = None,
+) -> BackupResult:
+    """Write a backup into `folder`; of this warehouse the newest `keep` stay, by default as the
+    settings say.
+
+    Older ones go only after the new one was read back. Raises LockHeldError while another is written,
+    UsageError where nothing was loaded yet, QuotemillError where there is no room, SettingsError for
+    a folder that cannot be used, UpstreamError where pg_dump fails.
+    """
+    began = datetime.now(UTC)
+    with warehouse.connect() as conn:
+        if not has_relation(conn, "ops.settings"):
+            raise UsageError("nothing was loaded yet", hint="quotemill run")
+    own = migrate.warehouse_id(warehouse)
+    root = folders.root_of(settings, folder)
+    with folders.usable(root):
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with folders.lock(root):
+            folders.discard_unfinished(root)
+            number = max((backup.number for backup in folders.list_of(root)), default=0) + 1
+            path = root / f"backup-{number:05}-{began:%Y%m%dT%H%M%SZ}"
+            part = root / f"{folders.UNFINISHED}{path.name}"
+            report(f"backup: {path}")
+            part.mkdir(mode=0o700)
+            try:
+                _write(settings, warehouse, own, began, part)
+                folders.settle(part, path)
+            except BaseException:
+                shutil.rmtree(part, ignore_errors=True)
+                raise
+            backup = folders.read(path)
+            ours = [b for b in folders.list_of(root) if b.warehouse_id == own]
+            going = ours[: -(keep or settings.backups_kept)]
+            for old in going:
+                folders.remove(old)
+    seconds = round((datetime.now(UTC) - began).total_seconds(), 2)
+    detail = {"bytes": backup.size_bytes, "seconds": seconds, "removed": [b.name for b in going]}
+    runlog.write("info", f"backup {path} was read back", detail=detail)
+    return BackupResult(backup, len(ours) - len(going), tuple(b.name for b in going), seconds)
+
+
+def _write(settings: Settings, warehouse: Warehouse, own: str, began: datetime, part: Path) -> None:
+    # it reads back what it wrote
+    dumped = dump.dump(warehouse, part / folders.DUMP)
+    with warehouse.connect() as conn:
+        conn.read_only = True
+        archived = _archived(conn, part / folders.ARCHIVE)
+        of_warehouse = {
+            "id": own,
+            "label": warehouse.label,
+            "embedded": warehouse.embedded,
+            "market_schema": warehouse.market_schema,
+            "postgresql": conn.info.server_version,
+            "timescale": asdict(timescale.find(conn)),
+            "migrations": _migrations(conn),
+        }
+    text, secret = without_secrets(settings)
+    _put(part / folders.SETTINGS, text)
+    names = (folders.DUMP, folders.SETTINGS, folders.ARCHIVE)
+    told = {
+        "format": folders.FORMAT,
+        "made_at": began.isoformat(timespec="seconds"),
+        "host": socket.gethostname(),
+        "quotemill": version("quotemill"),
+        "python": platform.python_version(),
+        "warehouse": of_warehouse,
+        "dump": {"objects": dumped.entries, "hypertables": dumped.hypertables},
+        "secrets": secret,
+        "archive": archived and archived | {"folder": str(_archive_folder(settings))},
+        "tick_store": _tick_store(settings, warehouse),
+        "files": {name: folders.describe(part / name) for name in names},
+    }
+    _put(part / folders.MANIFEST, json.dumps(told, ensure_ascii=False, indent=1, default=str))
+
+
+def _migrations(conn: psycopg.Connection) -> list[str]:
+    rows = conn.execute("select name from ops.schema_migrations order by name")
+    return [name for (name,) in rows]
+
+
+def _archived(conn: psycopg.Connection, path: Path) -> dict[str, Any] | None:
+    """Write which files the archive holds; how many with how many rows and bytes, None of none."""
+    rows: list[tuple[Any, ...]] = []
+    names = ["schema_name", "path"]
+    if has_relation(conn, "ops.archive_files"):
+        found = conn.execute(_ARCHIVED.encode())
+        names, rows = [column.name for column in found.description or ()], found.fetchall()
+    with _private(path) as file:
+        csv.writer(file).writerows([names, *rows])
+    sizes = {"rows": names.index("row_count"), "bytes": names.index("size_bytes")} if rows else {}
+    totals = {name: sum(row[at] for row in rows) for name, at in sizes.items()}
+    return {"files": len(rows), **totals} if rows else None
+
+
+def _archive_folder(settings: Settings) -> Path:
+    return settings.ib.archive_folder or settings.home / "archive"
+
+
+def _tick_store(settings: Settings, warehouse: Warehouse) -> dict[str, Any] | None:
+    """Where ticks are that are in no dump, and what is there; a store that is away costs no backup."""
+    if settings.questdb_url is None:
+        return None
+    seen = tick_store.look(settings, warehouse)
+    return {"store": seen.label, **(asdict(seen.held) if seen.held else {"error": str(seen.error)})}
+
+
+def _put(path: Path, text: str) -> None:
+    with _private(path) as file:
+        file.write(text)
+
+
+def _private(path: Path) -> IO[str]:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    return os.fdopen(descriptor, "w", encoding="utf-8", newline="")

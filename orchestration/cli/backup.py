@@ -1,0 +1,151 @@
+"""`quotemill backup`."""
+
+import sys
+from datetime import UTC
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loaders.cli import shell
+from loaders.cli.shell import JsonFlag
+from loaders.errors import UsageError
+from loaders.settings import load_settings
+
+app = typer.Typer()
+_Folder = Annotated[
+    Path | None,
+    typer.Option("--folder", help="Where backups are; by default what backup_folder says."),
+]
+_Name = Annotated[
+    str | None, typer.Argument(help="Name of a backup, or its path; the newest if absent.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def backup_command(
+    context: typer.Context,
+    folder: _Folder = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many of this warehouse stay; else backups_kept says."),
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Write a backup, read it back, and let go of the oldest.
+
+    A folder with a dump of the warehouse, the settings without secrets and a list of the archive's files. It
+    appears under its name once it was read back from end to end; only then older ones go.
+
+    Example: quotemill backup --keep 8
+    """
+    if context.invoked_subcommand is not None:
+        if folder or keep or json:
+            raise UsageError(
+                f"options go after {context.invoked_subcommand}",
+                hint=f"quotemill backup {context.invoked_subcommand} --folder /backup",
+            )
+        return
+    from loaders.cli.progress import reporter
+    from loaders.warehouse.postgres import find_warehouse
+    from orchestration.backup.write import back_up
+
+    settings = load_settings()
+    shell.start_logs(settings)
+    warehouse = find_warehouse(settings)
+    if warehouse is None:
+        raise UsageError("nothing was loaded yet", hint="quotemill run")
+    with reporter() as shown:
+        result = back_up(settings, warehouse, shown.line, folder=folder, keep=keep)
+    if json:
+        shell.print_json(result.as_json())
+        return
+    size = result.backup.size_bytes / 1e6
+    print(f"{result.backup.path}: {size:,.1f} MB, read back, in {result.seconds:.1f} s")
+    for name in result.removed:
+        print(f"removed: {name}")
+
+
+@app.command("list")
+def list_command(folder: _Folder = None, json: JsonFlag = False) -> None:
+    """The backups that are there, the oldest first.
+
+    Example: quotemill backup list
+    """
+    from orchestration.backup import folder as folders
+
+    root = folders.root_of(load_settings(), folder)
+    with folders.usable(root):
+        found = folders.list_of(root)
+    if json:
+        shell.print_json([backup.as_json() for backup in found])
+        return
+    for backup in found:
+        made = f"{backup.made_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        size = f"{backup.size_bytes / 1e6:,.1f} MB"
+        print(f"{backup.name}  {made}  {size}  {backup.told['warehouse']['label']}")
+    if not found:
+        print(f"there is no backup in {root}", file=sys.stderr)
+
+
+@app.command("check")
+def check_command(name: _Name = None, folder: _Folder = None, json: JsonFlag = False) -> None:
+    """Read a backup anew from end to end; leaves with 1 where it is not what was written.
+
+    Example: quotemill backup check
+    """
+    from orchestration.backup import folder as folders
+
+    root = folders.root_of(load_settings(), folder)
+    with folders.usable(root):
+        backup = folders.find(root, name)
+    folders.check(backup)
+    if json:
+        shell.print_json(backup.as_json())
+    else:
+        print(f"{backup.path}: {backup.size_bytes / 1e6:,.1f} MB, as they were written")
+
+
+@app.command("restore")
+def restore_command(
+    name: _Name = None,
+    folder: _Folder = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Replace what the warehouse holds without asking.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Bring the warehouse of a backup back, in one transaction; asks before it replaces anything.
+
+    Every byte of the backup is read first. What it cannot bring is named: secrets, files of the archive, ticks
+    in QuestDB. `quotemill run` then loads the days since.
+
+    Example: quotemill backup restore
+    """
+    from loaders.cli.progress import reporter
+    from loaders.warehouse import restore as restores
+    from loaders.warehouse.postgres import open_warehouse
+    from orchestration.backup import folder as folders
+    from orchestration.backup.restore import restore
+
+    settings = load_settings()
+    shell.start_logs(settings)
+    root = folders.root_of(settings, folder)
+    with folders.usable(root):
+        backup = folders.find(root, name)
+    warehouse = open_warehouse(settings)
+    print(f"backup: {backup.path}", file=sys.stderr)
+    if not yes and sys.stdin.isatty():
+        held = restores.occupied(warehouse, backup.path / folders.DUMP)
+        question = f"{warehouse.label} holds {held} relations. Replace what the backup holds too?"
+        yes = held > 0 and typer.confirm(question, abort=True, err=True)
+    with reporter() as shown:
+        result = restore(settings, warehouse, backup, shown, clean=yes)
+    if json:
+        shell.print_json(result.as_json())
+        return
+    made = f"{backup.made_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    print(f"{result.objects} objects of {made} are back in {warehouse.label}")
+    for line in result.left:
+        print(f"left to do: {line}")
+    print("next: quotemill run", file=sys.stderr)

@@ -1,0 +1,174 @@
+"""`quotemill jobs`."""
+
+import json as json_
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loaders.cli import jobs as load_jobs
+from loaders.cli import shell
+from loaders.cli.shell import JsonFlag
+from loaders.errors import PartialError, UsageError
+from loaders.settings import load_settings
+from loaders.warehouse.postgres import Warehouse, find_warehouse
+
+if TYPE_CHECKING:
+    from loaders.engine.job_view import JobView
+
+POLL = 1.0  # seconds between two looks at a job that is followed
+EVERY = 10.0  # seconds between two accounts of it where there is no terminal
+SHOWN = 20  # keys that failed
+
+
+def jobs_command(
+    job: Annotated[
+        int | None, typer.Argument(help="Its number; all of the last if absent.")
+    ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="Watch it, the running one if none is named, to its end."),
+    ] = False,
+    log: Annotated[
+        Path | None, typer.Option(help="Write its log there, as JSON lines; - for stdout.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many jobs to list.")] = 20,
+    json: JsonFlag = False,
+) -> None:
+    """The last loads, or one of them: how far it is, how fast, when it will be done, what failed and why.
+
+    From any terminal, also of another machine. With --follow it leaves with 6 where the job does not succeed;
+    Ctrl-C stops the watching, not the job.
+
+    Example: quotemill jobs --follow
+    """
+    from loaders.engine import job_view, jobs
+
+    warehouse = find_warehouse(load_settings())
+    if warehouse is None:
+        raise UsageError("no load has run yet", hint="quotemill run")
+    if job is None and not follow:
+        if log is not None:
+            raise UsageError("the log of which job?", hint="quotemill jobs 12 --log 12.jsonl")
+        listed = jobs.report(warehouse, limit)["jobs"]
+        if json:
+            shell.print_json(listed)
+        else:
+            print(
+                "\n".join(map(load_jobs.job_line, listed)) or "no load has run yet: `quotemill run`"
+            )
+        return
+    with warehouse.keeping_connections() as kept:
+        number = job_view.running(kept) if job is None else job
+        view = _followed(kept, number) if follow else job_view.look(kept, number)
+    if log is not None:
+        _write_log(warehouse, number, log)
+    if json:
+        shell.print_json(view.as_json())
+    elif log is None:
+        print("\n".join(lines(view)))
+    if follow and view.job["status"] != "succeeded":
+        raise PartialError(
+            f"job {number} {view.job['status']}",
+            hint=f"`quotemill retry {number}` loads what is left",
+        )
+
+
+def cancel_command(
+    source: Annotated[
+        str | None, typer.Argument(help="tdx, or the job's number; not needed while one load runs")
+    ] = None,
+    job: Annotated[int | None, typer.Argument(help="the running one if absent")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Ask a running load of any source to stop; it finishes what is in hand.
+
+    Example: quotemill cancel 12
+    """
+    load_jobs.cancel_command(source, job, json)
+
+
+def lines(view: "JobView") -> Iterator[str]:
+    """A job as text: itself, its datasets, what failed."""
+    job, seconds = view.job, _time(view.job["seconds"])
+    took = f"for {seconds}" if view.is_running else f"after {seconds}"
+    yield (
+        f"job {job['job_id']}  {job['source']} {job['mode']}  {job['status']} {took}, "
+        f"since {job['started_at']:%Y-%m-%d %H:%M:%S} UTC, by {job['requested_by']}"
+        + (f", again what job {job['retry_of']} left" if job["retry_of"] else "")
+    )
+    if job["cancel_requested_at"] and view.is_running:
+        yield "  it is asked to stop"
+    if job["error"]:
+        yield f"  error: {job['error']}"
+    for part in view.parts:
+        rate = f"  {part.rate:,.1f}/s" if part.rate else ""
+        left = f", {_time(part.left)} left" if part.left else ""
+        yield (
+            f"  {part.dataset:<21} {part.reached:,} of {part.keys:,}{rate}{left}  {part.skipped:,} skipped, "
+            f"{part.failed:,} failed; {part.rows_new:,} new, {part.rows_changed:,} changed"
+        )
+    for dataset, key, reason in view.failures[:SHOWN]:
+        yield f"  failed: {dataset} {key}: {reason}"
+    if len(view.failures) > SHOWN:
+        yield f"  failed: {len(view.failures) - SHOWN:,} more; --log FILE has all"
+    if not view.is_running and job["status"] != "succeeded":
+        yield f"mend: `quotemill retry {job['job_id']}`"
+
+
+def _time(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+def _followed(warehouse: Warehouse, job_id: int) -> "JobView":
+    """Show a job until it has ended: on a terminal in place, else now and then."""
+    from loaders.engine import job_view
+
+    with _shown() as show:
+        while (view := job_view.look(warehouse, job_id)).is_running:
+            show("\n".join(lines(view)))
+            time.sleep(POLL)
+    return view
+
+
+@contextmanager
+def _shown() -> Iterator[Callable[[str], None]]:
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.live import Live
+        from rich.text import Text
+
+        with Live(console=Console(stderr=True), transient=True) as live:
+            yield lambda text: live.update(Text(text), refresh=True)
+        return
+    said = 0.0
+
+    def now_and_then(text: str) -> None:
+        nonlocal said
+        if not said or time.monotonic() - said >= EVERY:
+            said = time.monotonic()
+            print(text, file=sys.stderr, flush=True)
+
+    yield now_and_then
+
+
+def _write_log(warehouse: Warehouse, job_id: int, path: Path) -> None:
+    from loaders.engine import job_view
+
+    text = "".join(
+        json_.dumps(line, ensure_ascii=False, default=str) + "\n"
+        for line in job_view.log(warehouse, job_id)
+    )
+    if str(path) == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+    print(f"{path}: {text.count(chr(10)):,} lines", file=sys.stderr)

@@ -1,0 +1,49 @@
+"""`quotemill retry`."""
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from loaders.cli import shell
+from loaders.cli.load import attempt, execute, source_to_retry
+from loaders.cli.shell import AsOf, JsonFlag, Verbose
+from loaders.engine.request import LoadRequest
+from loaders.errors import gravest
+from loaders.settings import load_settings
+from loaders.warehouse.postgres import open_warehouse
+from orchestration import build as builds
+from orchestration.cli import build
+
+
+def retry_command(
+    source: Annotated[
+        str | None, typer.Argument(help="tdx, or the job's number; not needed where one failed")
+    ] = None,
+    job: Annotated[int | None, typer.Argument(help="its newest job if absent")] = None,
+    as_of: AsOf = None,
+    verbose: Verbose = False,
+    json: JsonFlag = False,
+) -> None:
+    """Load again what is left of a job that failed, was cancelled or cut off, and build what that touched.
+
+    Of any source. `loaders retry` does the load alone.
+
+    Example: quotemill retry 12
+    """
+    settings = load_settings()
+    shell.start_logs(settings, verbose)
+    source, job = shell.source_and_job(source, job)
+    request = LoadRequest(source or source_to_retry(settings, job), mode="incremental")
+    again = partial(execute, settings, request, as_of=as_of, retry=True, retry_job=job)
+    loaded, built = attempt(request.source, again), None
+    if loaded.job_id is not None and loaded.status != "cancelled":
+        warehouse = open_warehouse(settings)
+        built = builds.build(settings, warehouse, builds.stderr.line, only_touched=True)
+    if built is not None:
+        build.summarise(built)
+    code = gravest([loaded.exit_code, built.exit_code if built else 0])
+    if json:
+        told = {"load": loaded.as_json(), "build": built and built.as_json()}
+        shell.print_json(told | {"exit_code": code, "error": loaded.error, "hint": loaded.hint})
+    raise typer.Exit(code)

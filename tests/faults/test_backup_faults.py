@@ -1,0 +1,155 @@
+"""Backups that break off: never taken for one, never at the cost of an older one."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from loaders.errors import QuotemillError
+from loaders.settings import Settings, load_settings
+from loaders.warehouse import dump
+from loaders.warehouse.migrate import prepare
+from loaders.warehouse.postgres import open_warehouse
+from orchestration.backup import folder as folders
+from orchestration.backup.write import back_up
+from tests.conftest import require
+from tests.faults.scene import BIN, Scene, assert_same, ended
+
+ROOT = Path(__file__).parents[2]
+OpenScene = Callable[..., Scene]
+# a backup that dies when a function of its is called
+KILLED = """
+import importlib, os, signal, sys
+module, name = sys.argv[1].rsplit(".", 1)
+owner = importlib.import_module(module)
+setattr(owner, name, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+sys.argv = ["quotemill", "backup", "--keep", "1"]
+from orchestration.cli import main
+main()
+"""
+MOMENTS = {
+    "dumped, not read back": "loaders.warehouse.dump_file.read",
+    "dumped, not described": "orchestration.backup.folder.describe",
+    "whole, without its name": "orchestration.backup.folder.settle",
+    "the oldest half removed": "shutil.rmtree",
+}
+
+
+@pytest.fixture
+def settings(filled_database: Callable[..., str], tmp_path: Path) -> Settings:
+    def fill(dsn: str) -> None:
+        own = {"QUOTEMILL_HOME": str(tmp_path), "QUOTEMILL_WAREHOUSE_URL": dsn}
+        prepare(open_warehouse(load_settings(own, cwd=tmp_path)), [])
+
+    dsn = filled_database("backup faults", fill)
+    own = {"QUOTEMILL_HOME": str(tmp_path), "QUOTEMILL_WAREHOUSE_URL": dsn}
+    return load_settings(own, cwd=tmp_path)
+
+
+def backed_up(settings: Settings) -> folders.Backup:
+    return back_up(settings, open_warehouse(settings), lambda _: None).backup
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_one_that_is_killed_is_no_backup_and_the_next_clears_it_away(
+    settings: Settings, tmp_path: Path, moment: str
+) -> None:
+    first = backed_up(settings)
+    assert settings.warehouse_url is not None
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, MOMENTS[moment]],
+        cwd=tmp_path,
+        env=os.environ
+        | {"PYTHONPATH": str(ROOT), "QUOTEMILL_HOME": str(tmp_path)}
+        | {"QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value()},
+        capture_output=True,
+        timeout=120,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+
+    root = tmp_path / "backups"
+    found = folders.list_of(root)
+    assert len(found) == 1
+    assert (found[0].number == first.number) == (moment != "the oldest half removed")
+    folders.check(found[0])
+    assert list(root.glob(".unfinished-*"))
+    newest = backed_up(settings)
+    assert list(root.glob(".unfinished-*")) == []
+    assert folders.list_of(root) == [*found, newest]
+
+
+def test_what_cannot_be_read_back_is_a_failure_and_the_older_ones_stay(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first, write = backed_up(settings), dump._write
+
+    def cut_short(warehouse: object, conn: object, server: object, part: Path) -> None:
+        write(warehouse, conn, server, part)  # type: ignore[arg-type]
+        os.truncate(part, part.stat().st_size - 100)
+
+    monkeypatch.setattr(dump, "_write", cut_short)
+    with pytest.raises(QuotemillError, match="not a readable dump") as raised:
+        back_up(settings, open_warehouse(settings), lambda _: None, keep=1)
+    assert raised.value.exit_code == 1
+    assert folders.list_of(tmp_path / "backups") == [first]
+    assert list((tmp_path / "backups").glob(".unfinished-*")) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for one backup and a half."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "quotemill-test", str(folder)]
+    done = subprocess.run(mount, capture_output=True, check=False)
+    require("tmpfs", done.returncode == 0, "this user may not mount a file system")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_is_named_and_the_older_ones_stay(settings: Settings, small_disk: Path) -> None:
+    warehouse, made = open_warehouse(settings), []
+
+    def fill() -> None:
+        for _ in range(20):
+            made.append(back_up(settings, warehouse, lambda _: None, folder=small_disk, keep=99))
+
+    with pytest.raises(QuotemillError, match="no room left for a backup") as raised:
+        fill()
+    assert raised.value.exit_code == 1
+    assert "backups_kept" in raised.value.hint
+    found = folders.list_of(small_disk)
+    assert found == [result.backup for result in made]
+    assert found
+    for backup in found:
+        folders.check(backup)
+    assert list(small_disk.glob(".unfinished-*")) == []
+
+
+def test_what_was_fetched_for_a_later_state_does_not_skip_days_of_a_restored_one(
+    open_scene: OpenScene, days: list[date], tmp_path: Path
+) -> None:
+    early, later = days[-15], days[-8]
+    undisturbed = open_scene(clock=early)
+    assert undisturbed.run().code == 0
+    undisturbed.sandbox.set_clock(days[-1])
+    assert undisturbed.run().code == 0
+
+    scene = open_scene(clock=early)
+    assert scene.run().code == 0
+    own = {"QUOTEMILL_HOME": str(scene.home), "QUOTEMILL_WAREHOUSE_URL": str(scene.dsn)}
+    backup = backed_up(load_settings(own, cwd=scene.home))
+    scene.sandbox.set_clock(later)
+    assert scene.run().code == 0
+    scene.sandbox.set_clock(days[-1])
+    killed = scene.driven(tmp_path / "report", "normalized, not loading", 4)
+    assert killed.code == -signal.SIGKILL, killed.said
+    restored = ended(scene.start(BIN / "quotemill", "backup", "restore", backup.path, "--yes"))
+    assert restored.code == 0, restored.said
+    assert scene.run().code == 0
+    assert_same(scene.facts(), undisturbed.facts())

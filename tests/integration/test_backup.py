@@ -1,0 +1,234 @@
+"""Backups: what is in one, which of them stay, and what a restore refuses or says is left to do."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders.engine.lock import load_lock
+from loaders.errors import LockHeldError, QuotemillError, SettingsError, UsageError
+from loaders.progress import Silent
+from loaders.settings import Settings, load_settings
+from loaders.sources import landed_tables
+from loaders.warehouse.migrate import prepare, warehouse_id
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+from orchestration import doctor
+from orchestration.backup import folder as folders
+from orchestration.backup.restore import restore
+from orchestration.backup.write import BackupResult, back_up
+from orchestration.build_record import build_lock
+from tests.e2e.commands import Place
+
+
+@dataclass
+class Bench:
+    """A warehouse with a few rows, in a home of its own."""
+
+    settings: Settings
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return open_warehouse(self.settings)
+
+    @property
+    def root(self) -> Path:
+        return self.settings.home / "backups"
+
+    def back_up(self, **options: Any) -> BackupResult:
+        return back_up(self.settings, self.warehouse, lambda _: None, **options)
+
+    def rows(self, query: str) -> list[Any]:
+        with self.warehouse.connect() as conn:
+            return conn.execute(query.encode()).fetchall()
+
+    def execute(self, statement: str) -> None:
+        with self.warehouse.connect() as conn:
+            conn.execute(statement.encode())
+
+
+@pytest.fixture
+def open_bench(new_database: Callable[[], str], tmp_path: Path) -> Callable[..., Bench]:
+    def open_(name: str = "home", dsn: str = "", **environ: str) -> Bench:
+        home = tmp_path / name
+        home.mkdir(exist_ok=True)
+        own = {"QUOTEMILL_HOME": str(home), "QUOTEMILL_WAREHOUSE_URL": dsn or new_database()}
+        return Bench(load_settings(own | environ, cwd=home))
+
+    return open_
+
+
+@pytest.fixture
+def bench(
+    filled_database: Callable[..., str], open_bench: Callable[..., Bench], tmp_path: Path
+) -> Bench:
+    def fill(dsn: str) -> None:
+        prepare(Warehouse(dsn, "test", False, "market", None, "test", tmp_path), landed_tables())
+        with psycopg.connect(dsn) as conn:
+            conn.execute("insert into ops.settings values ('planted', 'row')")
+            conn.execute(
+                "insert into ops.archive_files values ('options', 'view=x/part-0.parquet', 'x', "
+                "'zstd', 7, 'abc', 5)"
+            )
+
+    return open_bench(dsn=filled_database("backup", fill))
+
+
+def test_a_backup_holds_the_warehouse_the_settings_and_the_archives_list(bench: Bench) -> None:
+    result = bench.back_up()
+
+    path = result.backup.path
+    assert sorted(p.name for p in path.iterdir()) == [
+        *("archive.csv", "backup.json", "settings.toml", "warehouse.dump")
+    ]
+    modes = {p.stat().st_mode & 0o777 for p in path.iterdir()}
+    assert (modes, path.stat().st_mode & 0o777) == ({0o600}, 0o700)
+    told = json.loads((path / "backup.json").read_text())
+    assert told["warehouse"]["id"] == warehouse_id(bench.warehouse)
+    assert told["warehouse"]["migrations"][0] == "0001_ops.sql"
+    assert told["archive"] == {
+        "folder": str(bench.settings.home / "archive"),
+        **{"files": 1, "rows": 7, "bytes": 5},
+    }
+    assert (path / "archive.csv").read_text().splitlines()[1].startswith("options,view=x/part-0")
+    assert folders.list_of(bench.root) == [result.backup]
+    assert list(bench.root.glob(".unfinished-*")) == []
+    folders.check(result.backup)
+
+
+def test_a_restore_brings_the_rows_back_and_says_what_is_left_to_do(
+    bench: Bench, open_bench: Callable[..., Bench]
+) -> None:
+    backup = bench.back_up().backup
+    another = open_bench("another", QUOTEMILL_TDX__INDICES="sh000001")
+
+    result = restore(another.settings, another.warehouse, backup, Silent(), clean=False)
+
+    own = "select key, value from ops.settings where key in ('planted', 'warehouse_id') order by 1"
+    assert another.rows(own) == bench.rows(own)
+    assert ("planted", "row") in bench.rows(own)
+    told = "\n".join(result.left)
+    assert "settings that were others: tdx.indices" in told
+    assert "1 of 1 files of the archive are not in" in told
+    with pytest.raises(UsageError, match="holds"):
+        restore(another.settings, another.warehouse, backup, Silent(), clean=False)
+    bench.execute("delete from ops.settings where key = 'planted'")
+    restore(bench.settings, bench.warehouse, backup, Silent(), clean=True)
+    assert ("planted", "row") in bench.rows(own)
+
+
+def test_only_so_many_of_this_warehouse_stay(
+    bench: Bench, open_bench: Callable[..., Bench]
+) -> None:
+    other = open_bench("other")
+    prepare(other.warehouse, [])
+    kept = other.back_up(folder=bench.root).backup.name
+    made = [bench.back_up(keep=2).backup.name for _ in range(3)]
+    assert [backup.name for backup in folders.list_of(bench.root)] == [kept, *made[1:]]
+    # which one is meant is asked, where there are those of two
+    with pytest.raises(UsageError, match="several warehouses"):
+        folders.find(bench.root, None)
+    assert folders.find(bench.root, made[2]).name == made[2]
+
+
+def test_a_clock_that_went_back_takes_no_newer_backup_for_an_older_one(
+    bench: Bench,
+) -> None:
+    first = bench.back_up().backup
+    first.path.rename(bench.root / "backup-00001-20991231T000000Z")
+    newest = bench.back_up(keep=1)
+    assert newest.removed == ("backup-00001-20991231T000000Z",)
+    assert folders.find(bench.root, None) == newest.backup
+
+
+def test_two_at_once_are_one_and_a_refusal(bench: Bench) -> None:
+    bench.root.mkdir()
+    with folders.lock(bench.root), pytest.raises(LockHeldError, match="another backup"):
+        bench.back_up()
+    bench.back_up()
+
+
+@pytest.mark.parametrize("name", ["warehouse.dump", "settings.toml", "archive.csv"])
+def test_one_that_changed_on_the_disk_is_refused_and_nothing_is_restored(
+    bench: Bench, open_bench: Callable[..., Bench], name: str
+) -> None:
+    backup = bench.back_up().backup
+    file = backup.path / name
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    another = open_bench("another")
+    with pytest.raises(QuotemillError, match=f"{name} is damaged"):
+        restore(another.settings, another.warehouse, backup, Silent(), clean=False)
+    assert another.rows("select to_regnamespace('ops')") == [(None,)]
+
+
+def test_one_of_a_newer_version_or_another_schema_is_refused(
+    bench: Bench, open_bench: Callable[..., Bench]
+) -> None:
+    backup = bench.back_up().backup
+    another = open_bench("another", QUOTEMILL_MARKET_SCHEMA="quotemill_market")
+    with pytest.raises(SettingsError, match="market_schema is quotemill_market"):
+        restore(another.settings, another.warehouse, backup, Silent(), clean=False)
+    told = json.loads((backup.path / "backup.json").read_text())
+    told["warehouse"]["migrations"].append("9999_later.sql")
+    (backup.path / "backup.json").write_text(json.dumps(told))
+    with pytest.raises(SettingsError, match="is newer"):
+        restore(bench.settings, bench.warehouse, folders.read(backup.path), Silent(), clean=True)
+
+
+@pytest.mark.parametrize("who", ["a load", "a build"])
+def test_nothing_is_restored_while_somebody_writes(bench: Bench, who: str) -> None:
+    backup = bench.back_up().backup
+    held = load_lock(bench.warehouse, "tdx") if who == "a load" else build_lock(bench.warehouse)
+    with held, pytest.raises(LockHeldError, match="writes to the warehouse"):
+        restore(bench.settings, bench.warehouse, backup, Silent(), clean=True)
+
+
+def test_the_commands(bench: Bench, tmp_path: Path) -> None:
+    url = bench.settings.warehouse_url
+    assert url is not None
+    place = Place(
+        tmp_path, bench.settings.home, {"QUOTEMILL_WAREHOUSE_URL": url.get_secret_value()}
+    )
+    assert place.inside("quotemill", "backup", "restore").returncode == 2
+    made = place.inside("quotemill", "backup", "--json")
+    told = json.loads(made.stdout)
+    assert (made.returncode, told["kept"], told["removed"]) == (0, 1, [])
+    name = Path(told["path"]).name
+    assert name in place.inside("quotemill", "backup", "list").stdout
+    assert place.inside("quotemill", "backup", "check", name).returncode == 0
+    refused = place.inside("quotemill", "backup", "restore")
+    assert refused.returncode == 2
+    assert "--yes" in refused.stderr
+    done = place.inside("quotemill", "backup", "restore", "--yes", "--json")
+    assert (done.returncode, json.loads(done.stdout)["path"]) == (0, told["path"])
+    (Path(told["path"]) / "warehouse.dump").write_bytes(b"PGDMP")
+    damaged = place.inside("quotemill", "backup", "check")
+    assert damaged.returncode == 1
+    assert "warehouse.dump is damaged" in damaged.stderr
+
+
+def test_doctor_warns_of_an_old_one(bench: Bench) -> None:
+    def check(now: datetime) -> doctor.Check:
+        [found] = [c for c in doctor.examine(bench.settings, now) if c.name == "backup"]
+        return found
+
+    now = datetime.now(UTC)
+    assert (check(now).status, check(now).mend) == ("ok", "quotemill backup")
+    bench.back_up()
+    assert check(now).status == "ok"
+    assert check(now + 2 * doctor.BACKUP_AGE).status == "warn"
+
+
+def test_no_secret_is_in_any_file_of_it(open_bench: Callable[..., Bench]) -> None:
+    made = open_bench(QUOTEMILL_TQ__PASSWORD="planted-password", QUOTEMILL_TQ__ACCOUNT="somebody")
+    prepare(made.warehouse, [])
+    backup = made.back_up().backup
+    assert backup.told["secrets"] == ["tq.account", "tq.password", "warehouse_url"]
+    for file in backup.path.iterdir():
+        assert b"planted-password" not in file.read_bytes()

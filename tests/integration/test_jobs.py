@@ -1,0 +1,99 @@
+"""A load as others see it: how far it is, what failed, its log."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders.engine import job_view
+from loaders.errors import PartialError, UsageError
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+from orchestration.cli import jobs as commands
+from tests.faults.scene import wait_until
+from tests.integration.test_toy_source import Toy, bench  # noqa: F401
+
+Command = Callable[..., list[str]]
+
+
+@pytest.fixture
+def jobs(
+    bench: Toy,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Command:
+    """`quotemill jobs` of the bench: its lines on stdout."""
+    monkeypatch.setattr(commands, "load_settings", lambda: bench.settings)
+    monkeypatch.setattr(commands, "POLL", 0.01)
+
+    def call(job: int | None = None, **options: Any) -> list[str]:
+        given = {"follow": False, "log": None, "limit": 20, "json": False} | options
+        commands.jobs_command(job, **given)
+        return capsys.readouterr().out.splitlines()
+
+    return call
+
+
+def told_of(warehouse: Warehouse, answers: int) -> job_view.Part | None:
+    parts = job_view.look(warehouse, 1).parts
+    return next((part for part in parts if part.reached == answers), None)
+
+
+def test_a_running_job_is_followed_from_elsewhere_to_its_end(bench: Toy, jobs: Command) -> None:  # noqa: F811
+    warehouse = open_warehouse(bench.settings)
+    with ThreadPoolExecutor() as pool:
+        reached = bench.block("dd")
+        load = pool.submit(bench.load, keys=("AA", "Bb", "cc", "dd"))
+        release = reached()
+        try:
+            # a package of two has landed, the third is fetched and waits for the fourth
+            part = wait_until("three answers are told of", lambda: told_of(warehouse, 3), 30)
+            [head, line] = jobs(1)
+            following = pool.submit(jobs, follow=True)
+            assert job_view.running(warehouse) == 1
+        finally:
+            release()
+        assert load.result().status == "succeeded"
+        assert (part.keys, part.done, part.is_running, part.rows_new) == (4, 2, True, 3)
+        assert part.left == pytest.approx(1 / part.rate)
+        assert head.startswith("job 1  toy incremental  running for 0:00:")
+        assert "3 of 4  " in line
+        assert " left" in line
+        [head, line] = following.result()
+    assert "succeeded after" in head
+    assert "4 of 4" in line
+    assert "7 new" in line
+    with pytest.raises(UsageError, match="no job is running"):
+        jobs(follow=True)
+
+
+def test_what_failed_is_named_with_its_reason_and_the_command_that_mends_it(
+    bench: Toy,  # noqa: F811
+    jobs: Command,
+    tmp_path: Path,
+) -> None:
+    (bench.folder / "cc.csv").unlink()
+    bench.load(keys=("AA", "Bb", "cc", "dd"))
+
+    [head, part, failed, mend] = jobs(1)
+    assert "partial after" in head
+    assert "1 failed" in part
+    assert failed == "  failed: price cc: cc.csv is not there"
+    assert mend == "mend: `quotemill retry 1`"
+    assert jobs()[0].startswith("job    1")
+    told = json.loads("\n".join(jobs(1, json=True)))
+    assert told["failures"] == [{"dataset": "price", "key": "cc", "reason": "cc.csv is not there"}]
+    with pytest.raises(PartialError, match="job 1 partial"):
+        jobs(1, follow=True)
+
+    jobs(1, log=tmp_path / "1.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "1.jsonl").read_text().splitlines()]
+    assert (lines[0]["event"], lines[-1]["event"]) == ("begins", "partial")
+    assert {(line["source"], line["job"]) for line in lines} == {("toy", 1)}
+    [line] = [line for line in lines if line.get("code")]
+    assert (line["code"], line["task"], line["event"]) == ("cc", 1, "cc.csv is not there")
+    for wrong in ({"job": 12}, {"log": tmp_path / "none"}):
+        with pytest.raises(UsageError):
+            jobs(**wrong)
