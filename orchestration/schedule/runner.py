@@ -18,7 +18,7 @@ from urllib.parse import quote
 from loaders.errors import PartialError, SettingsError, gravest
 from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import Warehouse
-from orchestration.schedule import ledger
+from orchestration.schedule import ledger, output
 from orchestration.schedule.jobs import Job
 
 STARTED_FOR = "QUOTEMILL_SCHEDULE"  # the variable in which a process finds its job's name
@@ -91,6 +91,7 @@ class Runner:
         with self._lock(job) as lock:
             if lock is None:
                 return 0, self.warehouse.ask(lambda conn: ledger.turn_away(conn, job, self.clock()))
+            output.trim(self.warehouse.home / "logs")
             while not self.stop.is_set():
                 taken = self._take(job, forced and not codes)
                 if taken.start is None:

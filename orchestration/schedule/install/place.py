@@ -25,7 +25,7 @@ class Place:
     left_out: tuple[str, ...] = ()
 
     def log(self, name: str) -> Path:
-        return self.logs / f"schedule-{name}.log"
+        return self.logs / f"schedule-{file_name(name)}.log"
 
 
 def find(settings: Settings, cwd: Path | None = None) -> Place:

@@ -13,7 +13,7 @@ import pytest
 
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import Warehouse
-from orchestration.schedule import ledger
+from orchestration.schedule import ledger, output
 from orchestration.schedule.jobs import Job, Row
 from orchestration.schedule.runner import Runner
 from orchestration.schedule.serve import Server
@@ -68,6 +68,15 @@ def test_the_exit_code_of_a_job_is_kept_and_handed_on(scene: Scene) -> None:
     assert scene.runner.due([job]) == []
     assert scene.runner.run(job) == 0
     assert [text for text in scene.said if "ended" in text] == ["daily: ended with 6"]
+
+
+def test_a_file_of_output_that_has_grown_too_large_begins_anew(scene: Scene) -> None:
+    log = scene.warehouse.home / "logs" / "schedule-daily.log"
+    log.parent.mkdir(parents=True)
+    with log.open("wb") as file:
+        file.truncate(output.LARGEST + 1)
+    scene.runner.run(exits(DAILY, 0))
+    assert log.stat().st_size == 0
 
 
 def test_of_several_the_gravest_code_counts_and_none_keeps_another_from_running(
