@@ -42,8 +42,12 @@ format: $(STAMP)
 docs: export QUOTEMILL_HOME = var/docs
 docs: export DBT_PROFILES_DIR = var/docs
 docs: $(STAMP)
-	$(BIN)/quotemill docs
+	rm -rf docs/site
+	$(BIN)/sphinx-build -q -W --keep-going -b html -c docs -d var/docs/pages . docs/site
+	$(BIN)/quotemill docs --output docs/site/models.html
 	$(BIN)/quotemill warehouse stop
+	cp docs/first_page.html docs/site/index.html
+	$(BIN)/python -m tests.check_site docs/site
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks

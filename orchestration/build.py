@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-import shutil
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -181,7 +181,9 @@ def make_docs(settings: Settings, output: Path) -> Path:
     if not outcome.success:
         raise QuotemillError("dbt could not make its docs", hint="quotemill dbt docs generate")
     output.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(dbt_target(settings, warehouse) / "static_index.html", output)
+    made = (dbt_target(settings, warehouse) / "static_index.html").read_text("utf-8")
+    # dbt leaves a placeholder where its icon was to be
+    output.write_text(re.sub(r'href="\$\{require\([^"]*"', 'href="data:,"', made), "utf-8")
     return output
 
 

@@ -1,6 +1,5 @@
 """The part of the doctor about files and folders: what settings name is there, and can be used."""
 
-import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,12 +43,6 @@ def _named(settings: Settings) -> Iterator[Check]:
     named: list[tuple[str, Path | None, str]] = []
     if "tdx" in ready:
         actions = settings.tdx.corporate_actions
-        if actions == "xdxr" and importlib.util.find_spec("pytdx") is None:
-            wanted = SettingsError(
-                "tdx.corporate_actions is xdxr, and its client pytdx is not installed",
-                hint="pip install 'quotemill[xdxr]'",
-            )
-            yield failed("files", wanted)
         actions = actions if isinstance(actions, Path) else None
         named.append(("tdx.corporate_actions", actions, "a CSV file, or a folder of them"))
         named.append(("tdx.vipdoc", settings.tdx.vipdoc, "the desktop client's folder"))

@@ -45,9 +45,10 @@ def test_what_a_setting_names_must_be_there(
 
     place.mkdir()
     assert wrong(settings(tmp_path, **other, **{name: place})) == []
-    # of a source that is not configured nobody asks
-    place.rmdir()
-    assert wrong(settings(tmp_path, **{name: place})) == []
+
+
+def test_what_belongs_to_a_source_that_is_not_configured_nobody_asks_for(tmp_path: Path) -> None:
+    assert wrong(settings(tmp_path, IB__UNIVERSE=tmp_path / "named")) == []
 
 
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""The written pages as a site, by Sphinx: `make docs`. The sidebar is what docs/index.md lists."""
+
+import posixpath
+import re
+from importlib import metadata
+from typing import Any
+
+project = "quotemill"
+release = metadata.version("quotemill")
+extensions = ["myst_parser"]
+root_doc = "docs/index"
+include_patterns = ["*.md", "docs/*.md", "docs/**/*.md"]
+# docs/dbt holds blocks for the descriptions of models; the rest is no page, and large
+exclude_patterns = [
+    *(
+        "docs/dbt",
+        "docs/site",
+        "dbt_project",
+        "loaders",
+        "macros",
+        "orchestration",
+        "seeds",
+        "tests",
+    ),
+    *(".*", "var"),
+]
+myst_heading_anchors = 4
+html_theme = "furo"
+html_title = "quotemill"
+html_copy_source = False
+html_show_sphinx = False
+# pages whose lists are the sidebar, and the folder that their links count from
+LISTS = {"docs/index": "docs", "docs/decisions/README": "docs/decisions"}
+_LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s]+)\.md\)")
+
+
+def _with_contents(_app: Any, name: str, source: list[str]) -> None:
+    """Add to a page of lists a table of contents for each of its sections; the page stays as it reads."""
+    if name not in LISTS:
+        return
+    if name == root_doc:  # beside these pages lies dbt's site
+        source[0] += '\n\n<p><a href="../models.html">Tables and columns of the models</a></p>\n'
+    seen: set[str] = set()
+    for section in source[0].split("\n## "):
+        caption, _, text = section.partition("\n")
+        entries = []
+        for title, link in _LINK.findall(text):
+            target = posixpath.normpath(posixpath.join(LISTS[name], link))
+            if target not in seen:
+                seen.add(target)
+                entries.append(f"{title[:1].upper()}{title[1:]} </{target}>")
+        if entries:
+            head = "Start" if caption.startswith("#") else caption
+            listed = "\n".join(entries)
+            source[0] += f"\n\n```{{toctree}}\n:hidden:\n:caption: {head}\n\n{listed}\n```\n"
+
+
+def setup(app: Any) -> None:
+    app.connect("source-read", _with_contents)
