@@ -19,16 +19,16 @@ placed as (
         c.*,
         row_number() over (
             partition by c.code, c.event_date
-            order by
-                exists (
-                    select 1 from counts as o
-                    where
-                        o.code = c.code and o.event_date = c.event_date and o.category <> c.category
-                        and o.value1 = c.value3 and o.value2 = c.value4
-                ),
-                c.category <> 5, c.category, -c.seq
+            order by o.code is not null, c.category <> 5, c.category, -c.seq
         ) as place
     from counts as c
+    left join counts as o
+        on
+            c.code = o.code
+            and c.event_date = o.event_date
+            and c.value3 = o.value1
+            and c.value4 = o.value2
+            and c.category <> o.category
 )
 
 select
