@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from loaders.errors import QuotemillError
@@ -16,31 +16,28 @@ from orchestration.schedule.runner import Runner
 
 
 class Server:
-    """Looks at each full minute and at once; `halt` ends it and what it started."""
+    """Looks at each full minute and at once, until its runner is told to halt."""
 
     def __init__(self, runner: Runner, jobs: Callable[[], Mapping[str, Job]]) -> None:
         self._runner, self._jobs = runner, jobs
         self._runs: list[threading.Thread] = []
-        self._scheduler = BlockingScheduler(
+        self._scheduler = BackgroundScheduler(
             timezone="UTC", executors={"default": ThreadPoolExecutor(1)}
         )
 
     def serve(self) -> None:
-        """Until `halt`; then waits for the ends of what runs."""
+        """Until the runner's `halt`; then waits for the ends of what runs."""
         once = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         self._scheduler.add_job(self.look, CronTrigger(second=0, timezone="UTC"), **once)
         self._scheduler.add_job(self.look, **once)
-        try:
-            self._scheduler.start()
-        finally:
-            self._runner.halt()
-            for run in self._runs:
-                run.join()
-
-    def halt(self) -> None:
-        """Safe in a signal's handler."""
-        self._runner.halt()
-        threading.Thread(target=self._scheduler.shutdown, kwargs={"wait": False}).start()
+        self._scheduler.start()
+        # not in this thread, which gets the signals: a handler must not wait for a lock that it holds
+        waiting = threading.Thread(target=self._runner.stop.wait)
+        waiting.start()
+        waiting.join()
+        self._scheduler.shutdown()
+        for run in self._runs:
+            run.join()
 
     def look(self) -> None:
         """Start what is due, and come back at once; a warehouse that is away is said and asked again."""

@@ -71,8 +71,8 @@ def serve_command() -> None:
     shell.start_logs(settings)
     runner, jobs = _runner(settings, None)
     server = Server(runner, lambda: known_jobs(load_settings())[0])
-    print(f"serving {len(jobs)} jobs; Ctrl-C ends it", file=sys.stderr, flush=True)
-    with _ended_by_signals(server.halt):
+    with _ended_by_signals(runner.halt):
+        print(f"serving {len(jobs)} jobs; Ctrl-C ends it", file=sys.stderr, flush=True)
         server.serve()
 
 

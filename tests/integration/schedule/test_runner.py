@@ -244,7 +244,7 @@ def test_the_server_starts_what_is_due_and_ends_with_what_it_started(
     server = Server(scene.runner, lambda: jobs)
     run = scene.beside(server.serve)
     held.wait()
-    server.halt()
+    scene.runner.halt()
     run.join()
     assert scene.row(jobs["daily"]).last_exit_code == 130
     assert scene.row(jobs["other"]).last_exit_code in (0, 130)

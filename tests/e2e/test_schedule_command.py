@@ -1,0 +1,148 @@
+"""`quotemill schedule` as a person or a timer starts it."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.e2e.commands import BIN, Place
+
+SETTINGS = """
+    [tdx]
+    base_url = "http://127.0.0.1:9"
+    [ib]
+    host = "127.0.0.1"
+    [schedule.hello]
+    command = "status"
+    when = "daily 12:00"
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, new_database: Callable[[], str]) -> Place:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    folder.joinpath("quotemill.toml").write_text(SETTINGS, "utf-8")
+    return Place(folder, tmp_path / "home", {"QUOTEMILL_WAREHOUSE_URL": new_database()})
+
+
+def shown(place: Place, *command: str) -> Any:
+    done = place.inside("quotemill", "schedule", *command, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_day_is_told_before_it_comes(place: Place) -> None:
+    found = shown(place, "simulate", "--date", "2026-11-27")
+    slots = [start for start in found["starts"] if start["job"] == "ib_snapshot"]
+    assert [slots[0]["local"], slots[-1]["local"], len(slots)] == [
+        "2026-11-27T09:30:00-05:00", "2026-11-27T13:00:00-05:00", 8
+    ]  # fmt: skip
+    [daily] = [start for start in found["starts"] if start["job"] == "tdx_daily"]
+    assert (daily["at"], daily["command"]) == ("2026-11-27T09:30:00+00:00", "quotemill run tdx")
+    assert found["notes"] == ["2026-11-27: XNYS closes early, 18:00 UTC"]
+    assert found["idle"]["tdx_realtime"] == "off by its settings"
+    text = place.inside("quotemill", "schedule", "simulate", "hello", "--date", "2026-11-27")
+    assert text.stdout == "2026-11-27 12:00:00 UTC  Fri 12:00 UTC  hello  quotemill status\n"
+    week = ("--date", "2026-10-01", "--until", "2026-10-08")
+    assert "tdx_daily" not in {
+        start["job"] for start in shown(place, "simulate", *week)["starts"][:60]
+    }
+
+
+def test_a_job_is_listed_disabled_and_enabled_again(place: Place) -> None:
+    def state(job: str = "hello") -> tuple[str, Any]:
+        found = {row["job"]: row for row in shown(place, "list", "--as-of", "2026-11-21T06:00Z")}
+        return found[job]["state"], found[job]["next_start"]
+
+    assert state() == ("on", "2026-11-21 12:00:00+00:00")
+    assert state("tdx_realtime") == ("off", None)
+    assert place.inside("quotemill", "schedule", "disable", "hello").returncode == 0
+    assert state() == ("disabled", None)
+    assert place.inside("quotemill", "schedule", "next", "hello").stderr == "hello: disabled\n"
+    assert place.inside("quotemill", "schedule", "enable", "hello").returncode == 0
+    assert state() == ("on", "2026-11-21 12:00:00+00:00")
+    assert [row["job"] for row in shown(place, "next", "hello")] == ["hello"]
+    assert "hello" in place.inside("quotemill", "schedule", "list").stdout
+
+
+def test_what_is_due_is_started_and_recorded(place: Place) -> None:
+    early = place.inside("quotemill", "schedule", "run", "--as-of", "2026-11-21T11:59Z")
+    assert (early.returncode, early.stderr) == (0, "")
+    due = place.inside("quotemill", "schedule", "run", "--as-of", "2026-11-21T12:00Z")
+    assert due.returncode == 0, due.stderr
+    assert "hello: `quotemill status` for 2026-11-21T12:00Z" in due.stderr
+    again = place.inside("quotemill", "schedule", "run", "hello", "--as-of", "2026-11-21T12:00Z")
+    assert "hello: not due before 2026-11-22 12:00:00 UTC" in again.stderr
+    with psycopg.connect(place.settings["QUOTEMILL_WAREHOUSE_URL"]) as conn:
+        rows = conn.execute(
+            "select last_run_at::text, last_exit_code, next_run_at::text from ops.schedules "
+            "where name = 'hello'"
+        ).fetchall()
+    assert [row[1] for row in rows] == [0]
+
+
+def test_units_are_written_where_they_are_asked_for(place: Place, tmp_path: Path) -> None:
+    folder = str(tmp_path / "units")
+    install = ("quotemill", "schedule", "install", "--systemd", "--folder", folder)
+    dry = place.inside(*install, "--dry-run")
+    assert "ExecStart=" in dry.stdout
+    assert not Path(folder).exists()
+    done = place.inside(*install)
+    assert done.returncode == 0, done.stderr
+    assert "QUOTEMILL_WAREHOUSE_URL" in done.stderr  # only this shell has it
+    assert "daemon-reload" in done.stderr
+    timer = Path(folder, "quotemill-tdx_daily.timer").read_text("utf-8")
+    assert "OnCalendar=*-*-* 17:30:00 Asia/Shanghai" in timer
+    service = Path(folder, "quotemill-tdx_daily.service").read_text("utf-8")
+    assert f"WorkingDirectory={place.folder}" in service
+    assert (place.home / "logs").is_dir()
+
+
+def test_the_server_ends_by_a_signal(place: Place) -> None:
+    process = subprocess.Popen(
+        [str(BIN / "quotemill"), "schedule", "serve"],
+        cwd=place.folder,
+        env=place.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("serving ")
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("command", "says", "code"),
+    [
+        (("run", "tdx_dayly"), "tdx_daily", 2),
+        (("run", "--now"), "schedule run JOB --now", 2),
+        (("simulate", "--date", "tomorrow"), "2024-06-28", 2),
+        (("simulate", "--date", "2026-11-27", "--until", "2026-11-26"), "before", 2),
+        (("install",), "--systemd", 2),
+        (("install", "--cron", "--folder", "x"), "crontab", 2),
+        (("list", "--as-of", "noon"), "an instant", 2),
+    ],
+)
+def test_a_wrong_call_is_told_what_would_be_right(
+    place: Place, command: tuple[str, ...], says: str, code: int
+) -> None:
+    done = place.inside("quotemill", "schedule", *command)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+
+
+def test_a_wrong_setting_is_told_with_what_is_allowed(place: Place) -> None:
+    done = place.inside("quotemill", "schedule", "list", QUOTEMILL_SCHEDULE__HELLO__WHEN="noon")
+    assert done.returncode == 3
+    assert "schedule.hello: when 'noon' is none of" in done.stderr
+    done = place.inside("quotemill", "schedule", "list", QUOTEMILL_SCHEDULE__HELLO__COMMAND="hail")
+    assert "quotemill has no command hail" in done.stderr
