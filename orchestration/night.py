@@ -198,6 +198,11 @@ def _reported(settings: Settings, as_of: datetime | None) -> Stage:
     return _stage("report", report)
 
 
+def look_after(settings: Settings, _: object = None) -> None:
+    """Tell what is new or over once something else than `quotemill run` has ended."""
+    _stage("alerts", lambda: Done(_told(settings, alerts.look(settings, {}))))
+
+
 def cannot_begin(settings: Settings, error: SettingsError) -> None:
     """Tell that there is nothing to run by these settings: a settings file that was moved must not be silence."""
     cause = Cause("error", f"{error} ({error.hint})", "quotemill doctor")

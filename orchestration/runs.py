@@ -56,7 +56,7 @@ class Run:
     metrics: list[Metric] = field(default_factory=list)
     exit_code: int | None = None
     error: str | None = None
-    _settings: Settings = field(kw_only=True, repr=False)
+    _where: Settings | Warehouse = field(kw_only=True, repr=False)
     _unwritten: list[Metric] = field(default_factory=list, repr=False)
     _warehouse: Warehouse | None = field(default=None, repr=False)
     _lock: psycopg.Connection | None = field(default=None, repr=False)  # None of a part
@@ -85,7 +85,10 @@ class Run:
 
     def _begin(self) -> None:
         """Take the run's lock. Where another run holds it, this one is a part of that."""
-        warehouse = load.prepare_warehouse(self._settings, Silent())
+        where = self._where
+        if isinstance(where, Settings):
+            where = load.prepare_warehouse(where, Silent())
+        warehouse = where
         lock = warehouse.connect(autocommit=True, application_name=f"quotemill run {self.run_id}")
         taken = lock.execute(
             "select pg_try_advisory_lock(hashtextextended(%s, 0))", (LOCK + self.run_id,)
@@ -123,9 +126,14 @@ class Run:
 
 @contextlib.contextmanager
 def recorded(
-    settings: Settings, command: str, *, run_id: str | None = None, schedule: str | None = None
+    where: Settings | Warehouse,
+    command: str,
+    *,
+    run_id: str | None = None,
+    schedule: str | None = None,
 ) -> Iterator[Run]:
-    """Record a run of `command`. Whoever runs it calls `end`; a block that raises has failed.
+    """Record a run of `command` in the warehouse of the settings, or in one that was prepared. Whoever runs it
+    calls `end`; a block that raises has failed.
 
     Id and schedule are those of this process, by default. A process that is started with them in its
     environment (`environment`) is a part of this run.
@@ -135,7 +143,7 @@ def recorded(
         command,
         schedule or os.environ.get(runlog.SCHEDULE),
         datetime.now(UTC),
-        _settings=settings,
+        _where=where,
     )
     run._write()
     try:

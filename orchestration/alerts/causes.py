@@ -137,8 +137,8 @@ def of_warehouse(
 ) -> Verdicts:
     """What the warehouse remembers: jobs, self-tests, delayed data. `run_id` is the run that looks."""
     return {
+        **_of_jobs(conn, run_id, now),
         **_of_schedules(conn, now),
-        **_of_jobs(conn, run_id, now),  # of one that was killed it knows more
         **_of_selftests(conn, settings),
         **_of_delayed(conn, warehouse.inner_schema("qa")),
     }
@@ -152,7 +152,9 @@ def _of_jobs(
     query = f"""
         select distinct on (coalesce(r.schedule, r.command))
             coalesce(r.schedule, r.command) as name, r.command, r.started_at, r.exit_code, r.error,
-            {runs.STATUS} as status
+            {runs.STATUS} as status, exists (
+                select 1 from ops.metrics as m where m.run_id = r.run_id and m.stage = 'alerts'
+            ) as told_itself
         from ops.runs as r
         where r.started_at >= %(since)s and r.run_id is distinct from %(run_id)s
             and {runs.STATUS} <> 'running'
@@ -171,8 +173,7 @@ def _of_job(row: Mapping[str, Any]) -> list[Cause | None]:
         return [Cause("error", text, "quotemill status")]
     if code in (_HELD, runs.INTERRUPTED):
         return []
-    tells_itself = row["command"].split()[0] == "run" and 0 < code < _HELD
-    if code == 0 or tells_itself:
+    if code == 0 or row["told_itself"]:
         return [None]
     why = f": {row['error']}" if row["error"] else ""
     text = f"`{row['command']}` of {begun} failed (exit code {code}){why}"[:_LONGEST]
@@ -180,39 +181,22 @@ def _of_job(row: Mapping[str, Any]) -> list[Cause | None]:
 
 
 def _of_schedules(conn: psycopg.Connection, now: datetime) -> dict[str, Cause | None]:
-    """Scheduled jobs: what failed and tells nobody itself, and what should have begun and did not."""
+    """Scheduled jobs that should have begun, and did not."""
     if not has_relation(conn, "ops.schedules"):
         return {}
-    with conn.cursor(row_factory=dict_row) as cur:
-        rows = cur.execute(
-            """
-            select s.name, s.kind, s.last_run_at, s.last_exit_code, s.missed_at, s.next_run_at, coalesce((
-                select r.exit_code = %s from ops.runs as r where r.schedule = s.name
-                order by r.started_at desc limit 1
-            ), false) as was_stopped
-            from ops.schedules as s where s.is_enabled
-            """,
-            (runs.INTERRUPTED,),
-        ).fetchall()
+    rows = conn.execute(
+        "select name, last_run_at, missed_at, next_run_at from ops.schedules where is_enabled"
+    ).fetchall()
     found: dict[str, Cause | None] = {}
-    for row in rows:
-        name, code, last = row["name"], row["last_exit_code"], row["last_run_at"]
-        late = [at for at in (row["missed_at"], _overdue(row["next_run_at"], now)) if at]
-        is_missed = bool(late) and (last is None or last < max(late))
-        found[f"missed:{name}"] = None
-        if is_missed:
-            text = f"the scheduled job {name} should have begun at {max(late):%Y-%m-%d %H:%M} UTC"
-            found[f"missed:{name}"] = Cause("error", text, "quotemill schedule list")
-        if code is not None and code not in (_HELD, runs.INTERRUPTED):
-            # what was stopped, by its deadline say, came to no look of its own
-            tells_itself = row["kind"] == "run" and code < _HELD and not row["was_stopped"]
-            text = (
-                f"the scheduled job {name} of {last:%Y-%m-%d %H:%M} UTC failed (exit code {code})"
-            )
-            is_bad = code and not tells_itself
-            found[f"job:{name}"] = (
-                Cause("error", text, "quotemill schedule list") if is_bad else None
-            )
+    for name, last, missed, following in rows:
+        late = [at for at in (missed, _overdue(following, now)) if at and (not last or last < at)]
+        text = (
+            f"the scheduled job {name} should have begun at {max(late):%Y-%m-%d %H:%M} UTC"
+            if late
+            else ""
+        )
+        cause = Cause("error", text, "quotemill schedule list")
+        found[f"missed:{name}"] = cause if late else None
     return found
 
 

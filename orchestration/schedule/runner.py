@@ -15,13 +15,14 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
+from loaders import runlog
 from loaders.errors import PartialError, SettingsError, gravest
 from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import Warehouse
+from orchestration import runs
 from orchestration.schedule import ledger, output
 from orchestration.schedule.jobs import Job
 
-STARTED_FOR = "QUOTEMILL_SCHEDULE"  # the variable in which a process finds its job's name
 INTERRUPTED = 128 + signal.SIGINT
 LOOK_AGAIN = 60.0  # seconds: a clock may be set while a start is waited for
 # seconds that a process is given to end after each of these: a load finishes what is in hand at the first
@@ -31,13 +32,15 @@ ENDINGS = ((signal.SIGINT, 60.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, None)
 @dataclass
 class Runner:
     """Runs jobs until `stop` is set, then ends what runs. `clock` gives the moment (UTC); `as_of`, where it
-    was given by hand, is handed on to the commands that take it, and nothing waits for it."""
+    was given by hand, is handed on to the commands that take it, and nothing waits for it. Each run is on record
+    with an id, of which its process and all that it starts are a part."""
 
     warehouse: Warehouse
     clock: Callable[[], datetime]
     say: Callable[[str], object]
     takes_as_of: Callable[[Job], bool] = lambda _: False
     as_of: str | None = None
+    after: Callable[[Job], object] = lambda _: None  # each run of a job, in its thread
     stop: threading.Event = field(default_factory=threading.Event)
     _wakes: set[threading.Event] = field(default_factory=set)
 
@@ -107,23 +110,28 @@ class Runner:
         assert taken.start is not None
         why = f", {taken.why}" if taken.why else ""
         self.say(f"{job.name}: `{' '.join(job.command)}` for {taken.start:%Y-%m-%dT%H:%MZ}{why}")
-        try:
-            code = self._child(job, lock)
-        except SettingsError as error:
-            self.say(f"{job.name}: {error}")
-            code = error.exit_code
+        ours = job.command[1:] if job.command[0] == "quotemill" else job.command
+        run_id = runlog.new_run_id()
+        with runs.recorded(self.warehouse, " ".join(ours), run_id=run_id, schedule=job.name) as run:
+            try:
+                code = self._child(job, lock, run_id)
+            except SettingsError as error:
+                self.say(f"{job.name}: {error}")
+                code = error.exit_code
+            run.end(code)
         self.say(f"{job.name}: ended with {code}")
         self.warehouse.ask(lambda conn: ledger.finish(conn, job, code, self.clock()))
+        self.after(job)
         return code
 
-    def _child(self, job: Job, lock: int) -> int:
+    def _child(self, job: Job, lock: int, run_id: str) -> int:
         command = [str(executable(job.command[0])), *job.command[1:]]
         if self.as_of and self.takes_as_of(job):
             command += ["--as-of", self.as_of]
         # the lock is the child's too: what outlives this process is not started twice
         process = subprocess.Popen(
             command,
-            env=os.environ | {STARTED_FOR: job.name},
+            env=os.environ | runs.environment(run_id, job.name),
             pass_fds=(lock,),
             start_new_session=True,
         )

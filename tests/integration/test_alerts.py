@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from loaders.warehouse.postgres import Warehouse
 from orchestration import alerts, night, runs
 from orchestration.alerts import book, causes, channels
 from orchestration.findings import Judgement
+from orchestration.metrics import Metric
 from orchestration.pipeline import RunResult
 from tests.planted import SECRETS
 
@@ -170,22 +171,55 @@ def test_jobs_that_were_killed_or_failed_are_told_by_the_next_look(
     with runs.recorded(settings, "backup", run_id="a", schedule="weekly_backup") as run:
         run.end(1, "no room")
     with runs.recorded(settings, "run tdx", run_id="b", schedule="tdx_daily") as run:
-        run.end(4, "its own look has told it")
+        run.measure([Metric("alerts", "", "seconds", 0.1)])  # its own look has told it
+        run.end(4, "nobody answers")
+    with runs.recorded(settings, "run tq", run_id="d", schedule="tq_daily") as run:
+        run.end(6)  # its deadline came before its look
     with runs.recorded(settings, "run ib", run_id="c", schedule="ib_daily") as run:
         run.end(0)
     assert settings.warehouse_url is not None
     with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
         conn.execute("update ops.runs set finished_at = null where run_id = 'c'")
     now = datetime.now(UTC)
-    assert set(alerts.look(settings, {}, now=now).open) == {"job:weekly_backup", "job:ib_daily"}
+    assert set(alerts.look(settings, {}, now=now).open) == {
+        *("job:weekly_backup", "job:ib_daily", "job:tq_daily")
+    }
     told = " ".join(message["message"] for message in hook.heard)
     assert "`backup`" in told
     assert "no room" in told
     assert "was cut short" in told
-    for name, command in (("weekly_backup", "backup"), ("ib_daily", "run ib")):
+    for name, command in (
+        ("weekly_backup", "backup"),
+        ("ib_daily", "run ib"),
+        ("tq_daily", "run tq"),
+    ):
         with runs.recorded(settings, command, run_id=f"later {name}", schedule=name) as run:
             run.end(0)
-    assert alerts.look(settings, {}, now=now) == alerts.Looked((), 2, 0)
+    assert alerts.look(settings, {}, now=now) == alerts.Looked((), 3, 0)
+
+
+def test_scheduled_jobs_that_nobody_started_are_told_until_they_run(
+    settings: Settings, hook: Hook
+) -> None:
+    assert settings.warehouse_url is not None
+    hour = timedelta(hours=1)
+    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+        conn.cursor().executemany(
+            "insert into ops.schedules (name, is_enabled, last_run_at, missed_at, next_run_at) "
+            "values (%s, %s, %s, %s, %s)",
+            [
+                ("overdue", True, NOW - 24 * hour, None, NOW - 2 * hour),
+                ("let_go", True, NOW - 24 * hour, NOW - 3 * hour, NOW + hour),
+                ("made_up_for", True, NOW - 2 * hour, NOW - 3 * hour, NOW + hour),
+                ("soon", True, NOW - 24 * hour, None, NOW - hour / 2),
+                ("disabled", False, None, None, NOW - 24 * hour),
+            ],
+        )
+    assert set(alerts.look(settings, {}, now=NOW).open) == {"missed:overdue", "missed:let_go"}
+    assert sorted(hook.titles) == ["error: missed:let_go", "error: missed:overdue"]
+    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+        conn.execute("update ops.schedules set last_run_at = %s, next_run_at = null", (NOW,))
+    assert alerts.look(settings, {}, now=NOW) == alerts.Looked((), 2, 0)
 
 
 def test_a_self_test_that_failed_brings_its_report(settings: Settings, hook: Hook) -> None:

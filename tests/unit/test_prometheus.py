@@ -19,7 +19,7 @@ ENDED = BEGUN.timestamp() + 12.5
 
 
 def run_of(command: str, exit_code: int, *figures: Metric) -> Run:
-    made = Run("id", command, None, BEGUN, list(figures), _settings=Settings())
+    made = Run("id", command, None, BEGUN, list(figures), _where=Settings())
     made.end(exit_code)
     return made
 

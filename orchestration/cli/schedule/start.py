@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from types import FrameType
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from loaders.cli.shell import AsOf
 from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse
+from orchestration import night
 from orchestration.cli.schedule.known import (
     JobName,
     OneJob,
@@ -101,7 +103,8 @@ def _runner(settings: Settings, as_of: str | None) -> tuple[Runner, dict[str, Jo
     """What starts jobs, by the clock or at a moment given; and the jobs there are."""
     warehouse = prepared(settings)
     jobs, _ = known_jobs(settings)
-    return Runner(warehouse, lambda: moment(as_of), _say, takes_as_of, as_of), jobs
+    look = partial(night.look_after, settings)
+    return Runner(warehouse, lambda: moment(as_of), _say, takes_as_of, as_of, look), jobs
 
 
 def _found(name: str) -> tuple[Job, Warehouse]:

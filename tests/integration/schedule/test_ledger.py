@@ -192,7 +192,7 @@ def test_a_job_that_nobody_looks_at_is_told_by_the_doctor(warehouse: Warehouse, 
     assert seen(FRIDAY) == ("ok", "nothing starts by itself")
     daily = jobs.read(settings)["tdx_daily"]
     book.ran(daily, FRIDAY - HOUR)
-    assert seen(FRIDAY + timedelta(minutes=29)) == ("ok", "5 jobs")
+    assert seen(FRIDAY + timedelta(minutes=29)) == ("ok", f"{len(jobs.read(settings))} jobs")
     late = seen(FRIDAY + timedelta(minutes=31))
     assert late == ("warn", "nobody started tdx_daily of 2026-11-20 09:30 UTC")
     book.do(ledger.disable, daily, FRIDAY + HOUR)

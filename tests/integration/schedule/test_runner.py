@@ -13,6 +13,7 @@ import pytest
 
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import Warehouse
+from orchestration import runs
 from orchestration.schedule import ledger, output
 from orchestration.schedule.jobs import Job, Row
 from orchestration.schedule.runner import Runner
@@ -77,6 +78,21 @@ def test_a_file_of_output_that_has_grown_too_large_begins_anew(scene: Scene) -> 
         file.truncate(output.LARGEST + 1)
     scene.runner.run(exits(DAILY, 0))
     assert log.stat().st_size == 0
+
+
+def test_each_run_is_on_record_and_its_process_a_part_of_it(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "told"
+    code = f"import os; open({str(told)!r}, 'w').write(os.environ['QUOTEMILL_RUN_ID']); raise SystemExit(4)"
+    after: list[str] = []
+    scene.runner.after = lambda job: after.append(job.name)
+    scene.runner.run(replace(DAILY, command=("python", "-c", code)))
+    with scene.warehouse.connect() as conn:
+        [run] = runs.recent(conn)
+    assert (run["run_id"], run["schedule"], run["exit_code"]) == (told.read_text(), "daily", 4)
+    assert run["command"].startswith("python -c")
+    assert after == ["daily"]
 
 
 def test_of_several_the_gravest_code_counts_and_none_keeps_another_from_running(

@@ -1,0 +1,47 @@
+"""The forms of addresses that the documentation names are those that apprise understands."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from loaders.errors import SettingsError
+from loaders.settings import load_settings
+from orchestration.alerts import channels
+
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "alerts.md"
+
+
+def test_each_form_in_the_documentation_is_one() -> None:
+    import apprise
+
+    page = PAGE.read_text("utf-8")
+    table = page.partition("| channel | form |")[2].partition("\n\n")[0]
+    forms = re.findall(r"`(\S+://\S+)`", table)
+    assert len(forms) >= 7
+    assert [form for form in forms if apprise.Apprise.instantiate(form) is None] == []
+
+
+def test_a_channel_is_called_by_its_place_and_kind(tmp_path: Path) -> None:
+    two = "SLACK://a/b/c/d json://user:secret-one@h"
+    settings = load_settings({"QUOTEMILL_ALERTS__URLS": two}, cwd=tmp_path)
+    found = channels.of(settings)
+    assert [channel.name for channel in found] == ["1 slack", "2 json"]
+    assert "secret-one" not in repr(found)
+
+
+def test_what_is_no_address_is_refused_without_being_shown(tmp_path: Path) -> None:
+    for setting in ("URLS", "PING_URL"):
+        with pytest.raises(SettingsError) as refused:
+            load_settings({f"QUOTEMILL_ALERTS__{setting}": "my-token-4f2a"}, cwd=tmp_path)
+        assert "alerts." in str(refused.value)
+        assert "my-token" not in f"{refused.value} {refused.value.hint}"
+    with pytest.raises(SettingsError, match="no channel is configured"):
+        channels.require(load_settings({}, cwd=tmp_path))
+
+
+def test_an_address_that_apprise_refuses_is_not_shown() -> None:
+    for url in ("nosuch://my-token-4f2a", "slack://my-token-4f2a"):
+        told = channels.Channel("1 x", SecretStr(url)).send("t", "b", is_bad=True)
+        assert told == "apprise knows no such address, or it lacks a part"
