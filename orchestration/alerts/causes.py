@@ -66,11 +66,10 @@ def of_run(result: RunResult, settings: Settings) -> dict[str, Cause | None]:
 def _of_stages(result: RunResult) -> dict[str, Cause | None]:
     found: dict[str, Cause | None] = {}
     for stage in result.stages:
-        if stage.name in ("archive", "report") and stage.exit_code != _HELD:
+        if stage.name == "archive" and stage.exit_code != _HELD:
             is_well = stage.exit_code == 0
-            found[stage.name] = (
-                None if is_well else _failed(stage.name, stage.exit_code, stage.error or "")
-            )
+            why = _failed(stage.name, stage.exit_code, stage.error or "")
+            found[stage.name] = None if is_well else why
     return found
 
 
@@ -138,6 +137,7 @@ def of_warehouse(
     """What the warehouse remembers: jobs, self-tests, delayed data. `run_id` is the run that looks."""
     return {
         **_of_jobs(conn, run_id, now),
+        **_of_report(conn),
         **_of_schedules(conn, now),
         **_of_selftests(conn, settings),
         **_of_delayed(conn, warehouse.inner_schema("qa")),
@@ -178,6 +178,18 @@ def _of_job(row: Mapping[str, Any]) -> list[Cause | None]:
     why = f": {row['error']}" if row["error"] else ""
     text = f"`{row['command']}` of {begun} failed (exit code {code}){why}"[:_LONGEST]
     return [Cause("error", text, "quotemill status")]
+
+
+def _of_report(conn: psycopg.Connection) -> dict[str, Cause | None]:
+    """The newest page that was to be made: it comes after the look of its own run."""
+    row = conn.execute(
+        "select value from ops.metrics where stage = 'report' and name = 'exit_code' "
+        "order by measured_at desc limit 1"
+    ).fetchone()
+    if row is None:
+        return {}
+    text = f"the report could not be written (exit code {row[0]})"
+    return {"report": Cause("error", text, "quotemill report") if row[0] else None}
 
 
 def _of_schedules(conn: psycopg.Connection, now: datetime) -> dict[str, Cause | None]:

@@ -86,7 +86,8 @@ def test_a_run_is_on_record_with_the_figures_of_its_stages(
     assert found[("alerts", "", "open_causes")] == 0
     assert settings.metrics_file is not None
     assert 'quotemill_load_retries{source="tdx"} 2' in settings.metrics_file.read_text()
-    assert result.as_json()["stages"][0]["name"] == "alerts"
+    assert [stage["name"] for stage in result.as_json()["stages"]] == ["alerts", "report"]
+    assert found[("report", "", "bytes")] == (settings.home / "report.html").stat().st_size
 
 
 @pytest.mark.parametrize(
@@ -154,6 +155,20 @@ def test_a_stage_that_fails_stops_none_that_does_not_depend_on_it(
         with_archive, ["ib"], loaded(), Silent(), only=("build", "archive", "alerts")
     )
     assert [s.name for s in result.stages] == ["alerts"]
+
+
+def test_a_report_that_cannot_be_written_is_told_by_the_next_run(
+    settings: Settings, builds: list[int]
+) -> None:
+    (settings.home / "report.html").mkdir(parents=True)
+    result = run(settings, loaded())
+    assert (result.exit_code, result.stages[-1].name) == (3, "report")
+    assert "cannot be written" in str(result.why.error)
+    (settings.home / "report.html").rmdir()
+    assert run(settings, loaded()).exit_code == 0
+    assert rows(settings, "select cause, recovered_at from ops.alerts") == [("report", None)]
+    run(settings, loaded())
+    assert rows(settings, "select cause from ops.alerts where recovered_at is null") == []
 
 
 def test_who_stops_a_load_wants_nothing_more(settings: Settings, builds: list[int]) -> None:
