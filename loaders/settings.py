@@ -28,6 +28,7 @@ from loaders.section import Section
 from loaders.tdx.settings import TdxSettings
 from loaders.ticks.settings import QuestdbSettings
 from loaders.tq.settings import TqSettings
+from loaders.warehouse.embedded.settings import ServerSettings
 
 PREFIX = "QUOTEMILL_"
 # read by others under the same prefix: the settings file's own place, the run and the scheduled job that a command
@@ -103,6 +104,7 @@ class Settings(Section):
         default_factory=dict
     )
     alerts: AlertSettings = AlertSettings()
+    server: ServerSettings = ServerSettings()
     origins: dict[str, str] = Field(default_factory=dict, exclude=True)
 
     @field_validator("home")

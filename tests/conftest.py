@@ -20,6 +20,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from loaders.cli import shell
 from loaders.settings import Settings
 from loaders.warehouse import profiles
+from loaders.warehouse.embedded import sizes
+from loaders.warehouse.embedded.machine import Machine
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 from orchestration import build
@@ -155,6 +157,8 @@ def _settings_come_from_tests_alone(tmp_path_factory: pytest.TempPathFactory) ->
         # a thread more is a connection more with cold caches: a quarter of a build's time. Commands
         # that are processes of their own build with all of them
         patch.setattr(profiles, "THREADS", 1)
+        # servers of tests stay small, and alike on every machine
+        patch.setattr(sizes, "machine", lambda: Machine(2**30, 2))
         # each client of ours or of a test reads all certificates of the machine anew: 15 ms
         tls = "httpx._transports.default.create_ssl_context"
         patch.setattr(tls, functools.cache(httpx.create_ssl_context))

@@ -26,6 +26,7 @@ from loaders.settings import PREFIX, Settings
 from loaders.tdx.settings import TdxSettings
 from loaders.ticks.settings import QuestdbSettings
 from loaders.tq.settings import TqSettings
+from loaders.warehouse.embedded.settings import ServerSettings
 
 ROOT = Path(__file__).parent.parent
 APPS = {"loaders": loaders.cli.app, "quotemill": orchestration.cli.app}
@@ -39,6 +40,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "questdb": QuestdbSettings,
     "schedule.my_job": JobSettings,
     "alerts": AlertSettings,
+    "server": ServerSettings,
 }
 HIDDEN = ("help", "install_completion", "show_completion")  # typer's own
 # what to show where the default is nothing, or differs from machine to machine
@@ -53,6 +55,13 @@ EXAMPLES = {
     "questdb.java": "/usr/lib/jvm/java-17/bin/java",
     "questdb.jar": "/srv/questdb/questdb-9.3.4.jar",
     "questdb.repository": "https://maven.example/repository",
+    "server.shared_buffers": "2GB",
+    "server.work_mem": "128MB",
+    "server.maintenance_work_mem": "1GB",
+    "server.max_wal_size": "8GB",
+    "server.max_parallel_workers": 8,
+    "server.max_parallel_workers_per_gather": 4,
+    "server.max_parallel_maintenance_workers": 4,
     "tdx.base_url": "http://tdx.example:8080",
     "tdx.requests_per_second": 20.0,
     "tdx.client": "/srv/tdx",
@@ -120,6 +129,10 @@ DEFAULTS = {
     "alerts.urls": "none: nobody is told",
     "alerts.ping_url": "none",
     "alerts.repeat_after": "never",
+    **dict.fromkeys((f"server.{name}" for name in ServerSettings.model_fields), "by the machine"),
+    "server.shared_buffers": "`128MB`",
+    "server.work_mem": "`4MB`",
+    "server.max_wal_size": "`2GB`",
 }
 ALIASES = {
     "tdx.base_url": "`TDX_API_BASE`",

@@ -90,7 +90,8 @@ class _Pool:
 @dataclass(frozen=True)
 class Warehouse:
     """One PostgreSQL database. `url` is a libpq URI with the password; `origin` and `label` are
-    for people and never hold it. `home` is QUOTEMILL_HOME, where the embedded server lives."""
+    for people and never hold it. `home` is QUOTEMILL_HOME, where the embedded server lives; `sizes` are
+    those that the settings give it."""
 
     url: str = field(repr=False)
     origin: str
@@ -100,6 +101,7 @@ class Warehouse:
     label: str
     home: Path = field(repr=False)
     may_start: bool = field(default=True, repr=False)
+    sizes: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     pool_size: int = field(default=10, repr=False, compare=False)
     max_overflow: int = field(default=20, repr=False, compare=False)
     pool: "_Pool | None" = field(default=None, repr=False, compare=False)
@@ -132,7 +134,7 @@ class Warehouse:
             except psycopg.OperationalError:
                 if not (self.embedded and self.may_start):
                     raise
-                url = embedded.ensure_running(self.home).url
+                url = embedded.ensure_running(self.home, self.sizes).url
                 return _connect(url, autocommit, application_name)
         except psycopg.OperationalError as error:
             raise self.away(error) from None
@@ -284,9 +286,9 @@ def allow_embedded(settings: Settings) -> None:
 
 
 def _open_embedded(settings: Settings, start: bool) -> Warehouse:
-    home = settings.home
+    home, sizes = settings.home, settings.server.given()
     if start:
-        server = embedded.ensure_running(home)
+        server = embedded.ensure_running(home, sizes)
         url, name = server.url, f"embedded PostgreSQL {server.major} ({server.socket_dir})"
     else:
         url = embedded.expected_url(home)
@@ -300,6 +302,7 @@ def _open_embedded(settings: Settings, start: bool) -> Warehouse:
         label=name,
         home=home,
         may_start=start,
+        sizes=sizes,
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
     )

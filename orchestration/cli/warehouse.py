@@ -15,8 +15,9 @@ from loaders.settings import Settings, load_settings
 from loaders.warehouse import dump as dumps
 from loaders.warehouse import restore as restores
 from loaders.warehouse.embedded import server as embedded
+from loaders.warehouse.embedded import sizes
 from loaders.warehouse.embedded.binaries import client_tool
-from loaders.warehouse.postgres import allow_embedded, open_warehouse
+from loaders.warehouse.postgres import Warehouse, allow_embedded, open_warehouse
 from orchestration.cli import upgrade_timescale
 
 app = typer.Typer(
@@ -35,7 +36,7 @@ def start() -> None:
     settings = load_settings()
     _must_be_embedded(settings, "start that server by its own means, or remove the setting")
     allow_embedded(settings)
-    server = embedded.ensure_running(settings.home)
+    server = embedded.ensure_running(settings.home, settings.server.given())
     typer.echo(f"running: PostgreSQL {server.major}, process {server.pid}, {server.socket_dir}")
 
 
@@ -50,7 +51,8 @@ def stop() -> None:
 
 @app.command()
 def status(json: JsonFlag = False) -> None:
-    """Tell which warehouse it is, where that setting came from and where the data are. Starts nothing.
+    """Tell which warehouse it is, where that setting came from and where the data are; of the embedded
+    server its sizes, and whether the machine or somebody set them. Starts nothing.
 
     Example: quotemill warehouse status --json
     """
@@ -59,13 +61,30 @@ def status(json: JsonFlag = False) -> None:
     facts: dict[str, object] = {"warehouse": warehouse.label, "origin": warehouse.origin}
     if warehouse.embedded:
         facts |= dataclasses.asdict(embedded.status(settings.home))
+    found = _sizes(settings, warehouse) if warehouse.embedded else []
     if json:
-        shell.print_json(facts)
+        told = {"sizes": [dataclasses.asdict(size) for size in found]} if found else {}
+        shell.print_json(facts | told)
         return
     for name, value in facts.items():
         if name == "size_bytes":
             name, value = "size", f"{int(str(value)) / 1e6:.1f} MB"
         typer.echo(f"{name.replace('_', ' '):17} {value}")
+    for size in found:
+        later = f"; after the next start {size.next}" if size.next else ""
+        typer.echo(f"{size.name:32} {size.value:>6}  ({size.origin}){later}")
+
+
+def _sizes(settings: Settings, warehouse: Warehouse) -> list[sizes.Size]:
+    """Of the running server; else what it will start with."""
+
+    def origin(name: str) -> str:
+        return settings.origin(f"server.{name}")
+
+    if embedded.running(settings.home) is None:
+        return sizes.coming(settings.server.given(), origin)
+    with warehouse.connect() as conn:
+        return sizes.in_force(conn, settings.server.given(), origin)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

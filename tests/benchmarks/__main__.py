@@ -45,8 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
             began, load_before = time.monotonic(), machine.load_average()
             for title, text, met in PARTS[name](server, folder, options):
                 conditions = (
-                    f"Load average {load_before} before and {machine.load_average()} after; "
-                    f"{(time.monotonic() - began) / 60:.0f} minutes."
+                    f"Measured on {machine.conditions(server)}; load average {load_before} before and "
+                    f"{machine.load_average()} after; {(time.monotonic() - began) / 60:.1f} minutes."
                 )
                 sections[title] = f"{text}\n\n{conditions}"
                 aims = page.with_new(aims, met)
@@ -85,12 +85,20 @@ def _day(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Sec
         for count in (DAYS // 4, DAYS)
     }
     yield TITLES[3], report.day_section(days, options.market), []
+
+
+def _nodes(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
     codes = max(options.market // 3, 1)
-    reads = {
+    found = {
         times: node_reads.of_a_day(server, folder, codes, times * DAYS // 16, 3 * times)
         for times in (1, 4, 16)
     }
-    yield node_reads.TITLE, *node_reads.section(reads, codes)
+    yield node_reads.TITLE, *node_reads.section(found, codes)
+
+
+def _rollups(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
+    rates = rollup_rate.side_by_side(server, folder, options.rollup_codes, options.rounds)
+    yield rollup_rate.TITLE, rollup_rate.section(rates), []
 
 
 def _minutes(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
@@ -99,8 +107,6 @@ def _minutes(server: str, folder: Path, options: argparse.Namespace) -> Iterator
         quick=MINUTE_PATHS, slow=(), days=10, table=KLINE_MINUTE.name,
     )  # fmt: skip
     yield TITLES[4], report_minutes.minutes_landing_section(results, 10), []
-    rates = rollup_rate.side_by_side(server, folder, options.minute_codes // 15, options.rounds)
-    yield rollup_rate.TITLE, rollup_rate.section(rates), []
     by_codes = {}
     for codes in (options.minute_codes // 4, options.minute_codes):
         by_codes[codes] = market_day.new_days(server, folder, codes, 2, options.days)
@@ -166,7 +172,9 @@ PARTS = {
     "landing": _landing,
     "whole": _whole,
     "day": _day,
+    "nodes": _nodes,
     "minutes": _minutes,
+    "rollups": _rollups,
     "ticks": _ticks,
     "store": _store,
     "options": _options_slot,
@@ -209,7 +217,8 @@ these parts alone and keeps the others. The newest part was measured with
 
     python -m tests.benchmarks --codes {codes} --rounds {rounds} --market {market} --days {days} \\
         --market-rounds {market_rounds} --minute-codes {minute_codes} --tick-codes {tick_codes} \\
-        --read-codes {read_codes} --minute-days {minute_days} --import-codes {import_codes}
+        --read-codes {read_codes} --minute-days {minute_days} --import-codes {import_codes} \\
+        --rollup-codes {rollup_codes}
 
 Machines differ, and so do minutes on one machine: read the ratios, not the seconds. Every path runs
 in a process of its own against an empty database, right after a COPY of the same rows that it is
@@ -252,6 +261,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--look-codes", default=5_400, help="of a large warehouse", **whole_number)
     parser.add_argument("--look-days", default=2_500, **whole_number)
     parser.add_argument("--minute-days", default=100, help="of an initial load", **whole_number)
+    parser.add_argument(
+        "--rollup-codes", default=330, help="of 100 days of minutes", **whole_number
+    )
     parser.add_argument("--tick-codes", default=500, **whole_number)
     parser.add_argument("--saves", default=7, help="of a day of ticks by each path", **whole_number)
     parser.add_argument("--peers", action="store_true", help="also another adapter for QuestDB")

@@ -22,16 +22,16 @@ from tests.benchmarks.processes import measured
 from tests.benchmarks.report import Aim, table
 from tests.benchmarks.rows import phase_rows, write_files
 
-VNPY = ("vnpy==4.5.0", "vnpy_postgresql==1.1.2", "vnpy_timescaledb==1.0.1")
+VNPY = "vnpy==4.5.0"
 VNPY_NEEDS = (
     *("tzlocal", "loguru", "tqdm", "numpy", "pandas", "pyarrow"),
     *("peewee>=4.5,<5", "psycopg2-binary", "importlib_metadata"),
 )
-# the peer, its environment, and where it saves to
+# the peer, what is in its environment, and where it saves to
 PEERS = {
-    "vnpy_postgresql": ("vnpy-bars", VNPY, VNPY_NEEDS, "postgresql"),
-    "vnpy_timescaledb": ("vnpy-bars", VNPY, VNPY_NEEDS, "timescaledb"),
-    "zvt": ("zvt", ("zvt==0.13.5",), ("zvt==0.13.5", "pyarrow"), "sqlite"),
+    "vnpy_postgresql": (("vnpy_postgresql==1.1.2", VNPY), VNPY_NEEDS, "postgresql"),
+    "vnpy_timescaledb": (("vnpy_timescaledb==1.0.1", VNPY), VNPY_NEEDS, "timescaledb"),
+    "zvt": (("zvt==0.13.5",), ("zvt==0.13.5", "pyarrow"), "sqlite"),
 }
 TOLD = {
     "postgresql": "PostgreSQL",
@@ -69,11 +69,11 @@ def side_by_side(
         servers = {"postgresql": server, "sqlite": server}
         if timescale.UNPACKED.is_dir():
             servers["timescaledb"] = stack.enter_context(timescale.apache_server())
-        for peer, (name, packages, needs, kind) in PEERS.items():
+        for peer, (packages, needs, kind) in PEERS.items():
             if kind not in servers:
                 results.absent[peer] = ".ci/timescale makes the server that it needs"
                 continue
-            python = environment(environments / name, packages, needs)
+            python = environment(environments / peer, packages, needs)
             for number in range(rounds):
                 ours = _ours(servers[kind], folder)
                 theirs = _theirs(servers[kind], folder, peer, python, kind)
@@ -147,9 +147,9 @@ def section(results: Results) -> str:
             for phase in PHASES
         ]
         ours, theirs = results.peak_mb[peer]
-        package = next(p for p in PEERS[peer][1] if p.startswith(peer))
+        (package, *_), _, kind = PEERS[peer]
         memory = f"{theirs:.0f} (ours {ours:.0f})"
-        lines.append([package.replace("==", " "), TOLD[PEERS[peer][3]], *rates, memory])
+        lines.append([package.replace("==", " "), TOLD[kind], *rates, memory])
     head = ("peer", "into", "first load, rows/s", "full re-load", "1 % new rows", "peak MB")
     absent = [f"{peer}: not measured, {why}." for peer, why in results.absent.items()]
     return "\n".join(

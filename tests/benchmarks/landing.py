@@ -14,9 +14,10 @@ from tests.benchmarks.rows import DAYS, phase_rows, write_files
 PHASES = ("first", "again", "new")
 COPY = "copy:key"
 LANDING = "landing:key"
+BINARY = "binary:key"
 INSERT = "insert:key"
 # path and what the table carries: measured in every round, or (slow, dicts or bound values) in few
-QUICK = (LANDING, "copy:real", "landing:real", "landing:unfed", "dlt-arrow-upsert:key")
+QUICK = (LANDING, BINARY, "copy:real", "landing:real", "landing:unfed", "dlt-arrow-upsert:key")
 SLOW = (INSERT, "dlt-append:key", "dlt-merge:key")
 SMALL = ("landing", "insert", "dlt-arrow-upsert")
 SMALL_CODES = 500
@@ -62,7 +63,7 @@ def side_by_side(
 
     def measure(path: str) -> Any:
         name, kind = path.split(":")
-        phases = "first" if name in ("copy", "dlt-append") else ",".join(PHASES)
+        phases = "first" if name in ("copy", "binary", "dlt-append") else ",".join(PHASES)
         with databases.database(server) as url:
             return measured("paths", name, kind, table, url, folder, phases)
 

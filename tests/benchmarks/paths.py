@@ -45,6 +45,30 @@ def copy_text(url: str, table: LandedTable) -> Write:
     return write
 
 
+def copy_binary(url: str, table: LandedTable) -> Write:
+    """As the landing path does it, but at once into the table itself."""
+    from pgpq import ArrowToPostgresBinaryEncoder
+
+    names = ", ".join(table.schema.names)
+
+    def write(file: Path) -> dict[str, float]:
+        encoder = ArrowToPostgresBinaryEncoder(table.schema)
+        with (
+            psycopg.connect(url) as conn,
+            conn.cursor().copy(
+                f"copy {table.qualified} ({names}) from stdin (format binary)".encode()
+            ) as copy,
+        ):
+            copy.write(encoder.write_header())
+            for rows in batches(file):
+                for batch in rows.to_batches():
+                    copy.write(encoder.write_batch(batch))
+            copy.write(encoder.finish())
+        return {}
+
+    return write
+
+
 def csv_bytes(rows: pa.Table) -> memoryview:
     sink = io.BytesIO()
     pacsv.write_csv(rows, sink, pacsv.WriteOptions(include_header=False, quoting_style="needed"))
@@ -142,6 +166,8 @@ def open_path(
     """The path, and the name of the table it writes to. dlt's own take day bars alone."""
     if name == "copy":
         return copy_text(url, table), table.qualified
+    if name == "binary":
+        return copy_binary(url, table), table.qualified
     if name == "insert":
         return insert_rows(url, table), table.qualified
     if name == "landing":

@@ -80,8 +80,7 @@ def side_by_side(
             for store, run in stores.items():
                 results.milliseconds.setdefault(store, {})[read] = _median(run, read, results)
                 say(f"{read}: {store} {results.milliseconds[store][read]:.1f} ms")
-        [(results.server,)] = conn.execute("select current_setting('server_version')")
-    results.server = f"PostgreSQL {results.server.split()[0]}"
+        results.server = timescale.told(conn)
     return results
 
 
@@ -132,7 +131,23 @@ def _fill(
                 f"select compress_chunk(c) from show_chunks('bench.{name}_{COMPRESSED}') as c".encode()
             )
     conn.execute("vacuum analyze")
+    _refuse_others(conn, edition)
     return files
+
+
+def _refuse_others(conn: psycopg.Connection, edition: str) -> None:
+    """What is called a hypertable or compressed must be so, in every chunk, or its figure means nothing."""
+    if edition == "none":
+        return
+    found = conn.execute(
+        "select hypertable_name, bool_and(is_compressed) from timescaledb_information.chunks "
+        "where hypertable_schema = 'bench' group by 1"
+    ).fetchall()
+    wanted = {
+        f"{name}_{k}": k == COMPRESSED for name in ("daily", "five") for k in _kinds(edition)[1:]
+    }
+    if dict(found) != wanted:
+        raise RuntimeError(f"hypertables, and whether compressed: {dict(found)}, wanted {wanted}")
 
 
 def _tables(

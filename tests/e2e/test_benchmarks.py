@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from loaders.tdx.schemas import KLINE_MINUTE
+from tests import timescale
 from tests.benchmarks import (
     bar_peers,
+    imports,
     initial,
     landing,
     market_day,
@@ -19,6 +21,7 @@ from tests.benchmarks import (
     tick_store,
 )
 from tests.benchmarks.stages import wall_parts
+from tests.conftest import require
 from tests.integration.ticks.servers import require_questdb
 
 
@@ -72,11 +75,25 @@ def test_ticks_go_into_questdb_by_every_path(tmp_path: Path) -> None:
 
 
 def test_reads_return_the_same_rows_from_every_store(server_url: str, tmp_path: Path) -> None:
+    there = timescale.TSL_URL is not None or timescale.UNPACKED.is_dir()
+    require("timescale", there, "no server has hypertables: .ci/timescale makes one")
+
     results = reads.side_by_side(server_url, tmp_path, 3, 30, lambda _: None)
 
     assert results.rows == {"history": 30, "section": 3, "month": 3 * 48 * reads.MONTH}
-    assert {"plain", "duckdb"} <= set(results.milliseconds)
+    stores = {"plain", "hyper", "duckdb"} | ({"compressed"} if timescale.TSL_URL else set())
+    assert set(results.milliseconds) == stores
     assert "| one day of all codes (3 rows) |" in reads.section(results)
+
+
+def test_where_dropping_indexes_stops_paying_is_told() -> None:
+    gains = {0.0: 1.3, 1.0: 1.1, 4.0: 0.9}
+
+    assert imports.break_even(gains) == "about 2.5 ×"
+    assert imports.break_even({0.0: 0.98, 1.0: 1.1}) == "does not pay"
+    assert imports.break_even({0.0: 1.3, 4.0: 1.1}) == "beyond 4 ×"
+    found = {("kline_minute", there): [1.2, 1.3] for there in imports.THERE}
+    assert "| **break-even** | beyond 4 × |" in imports.section(found, {"kline_minute": 2_400})
 
 
 def test_peers_and_what_compression_saves_are_reported() -> None:

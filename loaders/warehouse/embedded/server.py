@@ -6,14 +6,14 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from loaders.errors import SettingsError, UpstreamError
-from loaders.warehouse.embedded import binaries, places, postmaster
+from loaders.warehouse.embedded import binaries, places, postmaster, sizes
 from loaders.warehouse.embedded.binaries import Account
 from loaders.warehouse.embedded.postmaster import PORT
 
@@ -75,8 +75,9 @@ def running(home: Path) -> Server | None:
     return None
 
 
-def ensure_running(home: Path) -> Server:
-    """Reuse or start the home's server, making its data directory at first use.
+def ensure_running(home: Path, given: Mapping[str, str] | None = None) -> Server:
+    """Reuse or start the home's server, making its data directory at first use. `given` are sizes that
+    are not left to the machine, by PostgreSQL's names.
 
     Raises SettingsError for what the user must change (folder, other major version, no system
     user), UpstreamError with the log's last lines when the server does not come up.
@@ -93,7 +94,7 @@ def ensure_running(home: Path) -> Server:
             _initialise(data, account)
         _check_major(data)
         if not postmaster.wait_for_other(data, PATIENCE):
-            _start(base, account)
+            _start(base, account, given or {})
         server = running(home)
     if server is None:
         raise UpstreamError(
@@ -243,13 +244,14 @@ def _check_major(data: Path) -> None:
 # --- start ------------------------------------------------------------------------------------
 
 
-def _start(base: Path, account: Account | None) -> None:
+def _start(base: Path, account: Account | None, given: Mapping[str, str]) -> None:
     data, logs = base / "postgres", places.logs(base)
     try:
         places.make_folder(logs.parent, account)
         if not places.private_folder(logs, account):
             raise SettingsError(f"{logs} must belong to the server alone", hint="move it away")
         socket_dir = places.socket_folder(base, account)
+        config = sizes.write(data, account, given)
         start_log = os.open(
             logs / "start.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600
         )
@@ -257,6 +259,7 @@ def _start(base: Path, account: Account | None) -> None:
         raise UpstreamError(f"{error.filename}: {error.strerror}", hint="see the disk") from None
     # on the command line, where no ALTER SYSTEM can open the server to the network
     options = {
+        "config_file": str(config),
         "listen_addresses": "",
         "port": str(PORT),
         "unix_socket_directories": '"' + str(socket_dir).replace('"', '""') + '"',
@@ -284,10 +287,10 @@ def _start(base: Path, account: Account | None) -> None:
             time.sleep(0.1)
     finally:
         os.close(start_log)
-    raise UpstreamError(
-        f"the embedded PostgreSQL in {data} does not start\n{tail}",
-        hint=f"its logs are in {logs}",
-    )
+    hint = f"its logs are in {logs}"
+    if "shared memory" in tail:
+        hint = f"give it less: QUOTEMILL_SERVER__SHARED_BUFFERS=32MB; {hint}"
+    raise UpstreamError(f"the embedded PostgreSQL in {data} does not start\n{tail}", hint=hint)
 
 
 def _last_lines(text: str, count: int = 12) -> str:

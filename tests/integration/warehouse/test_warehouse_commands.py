@@ -46,6 +46,32 @@ def test_status_tells_people_and_scripts(command: Command, running_home: Path) -
     assert facts["data_directory"] == str(running_home / "postgres")
     assert facts["origin"] == "default: embedded server"
     assert "MB" in command("status").stdout
+    sizes = {size["name"]: size for size in facts["sizes"]}
+    assert sizes["shared_buffers"]["value"] == "128MB"
+    assert sizes["maintenance_work_mem"] == {
+        **{"name": "maintenance_work_mem", "value": "32MB", "next": None},
+        "origin": "machine: 1.0 GiB, 2 processors",
+    }
+
+
+def test_status_tells_whose_size_counts_and_what_the_next_start_changes(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUOTEMILL_SERVER__WORK_MEM", "11MB")
+    told = [line for line in command("status").stdout.splitlines() if "work_mem" in line]
+    assert [line.split(maxsplit=2) for line in told] == [
+        ["work_mem", "4MB", "(PostgreSQL: default); after the next start 11MB"],
+        ["maintenance_work_mem", "32MB", "(machine: 1.0 GiB, 2 processors)"],
+    ]
+    command("stop")
+    [mem] = [line for line in command("status").stdout.splitlines() if line.startswith("work_mem")]
+    assert mem.split(maxsplit=2)[1:] == ["11MB", "(environment QUOTEMILL_SERVER__WORK_MEM)"]
+    command("start")
+    [mem] = [line for line in command("status").stdout.splitlines() if line.startswith("work_mem")]
+    assert mem.split(maxsplit=2)[1:] == ["11MB", "(environment QUOTEMILL_SERVER__WORK_MEM)"]
+    monkeypatch.delenv("QUOTEMILL_SERVER__WORK_MEM")
+    command("stop")
+    command("start")
 
 
 def test_stop_and_start_say_what_they_did(command: Command, running_home: Path) -> None:

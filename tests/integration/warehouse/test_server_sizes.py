@@ -1,0 +1,116 @@
+"""The sizes of the embedded server: whose word counts, on what machine it starts, what status tells."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from loaders.warehouse.embedded import server as embedded
+from loaders.warehouse.embedded import sizes
+from loaders.warehouse.embedded.machine import Machine
+from loaders.warehouse.embedded.sizes import Size, by_machine
+from tests.conftest import require
+
+HERE = Machine(2**30, 1)
+# in a mount namespace of its own: a home in memory, and as good as no /dev/shm
+MOUNTS = """
+mount -t tmpfs -o mode=755 none /mnt
+mount -t tmpfs -o size=2m none /dev/shm
+"""
+# a join of workers, whose table in common is larger than that
+JOIN = """
+from pathlib import Path
+from loaders.settings import load_settings
+from loaders.warehouse.embedded import server
+from loaders.warehouse.postgres import open_warehouse
+home = Path("/mnt")
+try:
+    with open_warehouse(load_settings({"QUOTEMILL_HOME": "/mnt"}, cwd=home)).connect() as conn:
+        conn.execute(
+            "create table rows as select i, repeat('x', 100) as x from generate_series(1, 60000) as i"
+        )
+        conn.execute("analyze rows")
+        for setting in (
+            "work_mem = '64MB'", "max_parallel_workers_per_gather = 2", "parallel_setup_cost = 0",
+            "parallel_tuple_cost = 0", "min_parallel_table_scan_size = 0", "enable_mergejoin = off",
+        ):
+            conn.execute(f"set {setting}")
+        join = "select count(*) from rows as a inner join rows as b using (i) where a.x = b.x"
+        assert "Parallel Hash" in str(conn.execute(f"explain {join}").fetchall())
+        print(*conn.execute(join).fetchone())
+        print(*conn.execute("show dynamic_shared_memory_type").fetchone())
+finally:
+    server.stop(home)
+"""
+
+
+@pytest.fixture(autouse=True)
+def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizes, "machine", lambda: HERE)
+
+
+def found(home: Path, given: Mapping[str, str]) -> dict[str, Size]:
+    server = embedded.ensure_running(home, given)
+    with psycopg.connect(server.url) as conn:
+        told = sizes.in_force(conn, given, lambda name: "quotemill.toml")
+    return {size.name: size for size in told}
+
+
+def test_settings_stand_above_the_servers_own_file_and_that_above_the_machine(
+    empty_home: Path,
+) -> None:
+    first = found(empty_home, {})
+    ours = {n: size for n, size in first.items() if size.origin == "machine: 1.0 GiB, 1 processors"}
+    assert {name: size.value for name, size in ours.items()} == by_machine(HERE)
+    assert first["shared_buffers"].value == "128MB"
+    assert first["shared_buffers"].origin.startswith("postgresql.conf, line ")
+
+    # changed meanwhile: in force at the next start
+    given = {"maintenance_work_mem": "40MB", "work_mem": "8192kB"}
+    later = found(empty_home, given)
+    assert later["maintenance_work_mem"] == Size(
+        "maintenance_work_mem", "32MB", "its start", "40MB"
+    )
+    assert later["work_mem"] == Size("work_mem", "4MB", "PostgreSQL: default", "8192kB")
+
+    embedded.stop(empty_home)
+    with (empty_home / "postgres" / "postgresql.conf").open("a") as file:
+        file.write("work_mem = '5MB'\nmaintenance_work_mem = '99MB'\nshared_buffers = '48MB'\n")
+    told = found(empty_home, {"work_mem": "8192kB"})
+    assert told["work_mem"] == Size("work_mem", "8MB", "quotemill.toml")
+    assert told["shared_buffers"].value == "48MB"
+    assert told["maintenance_work_mem"].value == "99MB"
+    assert told["maintenance_work_mem"].origin.startswith("postgresql.conf, line ")
+    with psycopg.connect(embedded.ensure_running(empty_home).url, autocommit=True) as conn:
+        conn.execute("alter system set work_mem = '7MB'")
+        conn.execute("select pg_reload_conf()")
+    embedded.stop(empty_home)
+    told = found(empty_home, {"work_mem": "8192kB"})
+    assert told["work_mem"] == Size("work_mem", "7MB", "ALTER SYSTEM")
+
+
+def test_a_server_that_comes_back_after_a_crash_has_the_settings_sizes(
+    empty_home: Path, open_at: Callable[..., object]
+) -> None:
+    warehouse = open_at(empty_home, QUOTEMILL_SERVER__WORK_MEM="9MB")
+    embedded.stop(empty_home)
+    with warehouse.connect() as conn:  # type: ignore[attr-defined]
+        assert conn.execute("show work_mem").fetchone() == ("9MB",)
+
+
+def test_parallel_queries_work_where_a_container_has_hardly_any_shared_memory() -> None:
+    apart = ["unshare", "--mount", "sh", "-ec"]
+    done = subprocess.run([*apart, MOUNTS], capture_output=True, check=False)
+    require("tmpfs", done.returncode == 0, "this user may not mount a file system")
+
+    done = subprocess.run(
+        [*apart, f'{MOUNTS} exec "$@"', "sh", sys.executable, "-c", JOIN],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3],
+        env=os.environ | {"TMPDIR": "/tmp"},
+    )  # fmt: skip
+
+    assert done.stdout == "60000\nsysv\n", done.stderr

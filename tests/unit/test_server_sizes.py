@@ -1,0 +1,91 @@
+"""What an embedded server takes of a machine, and what the settings may give it."""
+
+from pathlib import Path
+
+import pytest
+
+from loaders.errors import SettingsError
+from loaders.settings import load_settings
+from loaders.warehouse.embedded.machine import Machine, machine
+from loaders.warehouse.embedded.settings import in_bytes
+from loaders.warehouse.embedded.sizes import by_machine
+
+GB = 2**30
+
+
+def told(tmp_path: Path, cgroup: str, files: dict[str, str]) -> Machine:
+    """The machine where a process is in these control groups, whose files say so."""
+    proc, groups = tmp_path / "proc", tmp_path / "cgroup"
+    proc.mkdir()
+    (proc / "cgroup").write_text(cgroup)
+    for name, text in files.items():
+        (groups / name).parent.mkdir(parents=True, exist_ok=True)
+        (groups / name).write_text(f"{text}\n")
+    return machine(proc, groups)
+
+
+def test_without_control_groups_it_is_the_machine(tmp_path: Path) -> None:
+    here = machine(tmp_path, tmp_path)
+    assert here.memory > 2**28
+    assert here.processors >= 1
+
+
+def test_the_narrowest_group_around_counts(tmp_path: Path) -> None:
+    files = {
+        **{"a/b/memory.max": "max", "a/memory.max": "268435456", "memory.max": "536870912"},
+        **{"a/b/cpu.max": "50000 100000", "a/cpu.max": "max 100000"},
+    }
+    assert told(tmp_path, "0::/a/b\n", files) == Machine(2**28, 1)
+
+
+def test_groups_of_version_1_count(tmp_path: Path) -> None:
+    files = {
+        "memory/a/memory.limit_in_bytes": "268435456",
+        "memory/memory.limit_in_bytes": "9" * 18,
+    }
+    files |= {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}
+    here = told(tmp_path, "4:memory:/a\n1:cpu,cpuacct:/\n", files)
+    assert here == Machine(2**28, machine(tmp_path, tmp_path).processors)
+
+
+def test_a_container_that_is_told_its_hosts_path_finds_its_own_group(tmp_path: Path) -> None:
+    here = told(tmp_path, "0::/../docker/abc\n", {"memory.max": "268435456"})
+    assert here.memory == 2**28
+
+
+@pytest.mark.parametrize("memory", [GB // 4, GB, 4 * GB, 24 * GB, 512 * GB])
+@pytest.mark.parametrize("processors", [1, 2, 64])
+def test_sizes_leave_room_for_others(memory: int, processors: int) -> None:
+    sizes = by_machine(Machine(memory, processors))
+    eighth = max(memory // 8, 128 * 2**20)
+    # four models at a time, each building an index
+    assert 4 * in_bytes(sizes["maintenance_work_mem"]) <= eighth
+    assert int(sizes["max_parallel_workers"]) <= int(sizes["max_worker_processes"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("shared_buffers", "2gb", "is a whole number and a unit, kB, MB, GB or TB: 512MB"),
+        ("shared_buffers", "64kB", "is 128kB at least"),
+        ("work_mem", "1024TB", "is more than this machine has"),
+        ("max_parallel_workers", "some", "valid integer"),
+        ("max_parallel_workers", "2000", "less than or equal to 1024"),
+        ("work_memory", "1GB", "did you mean work_mem?"),
+    ],
+)
+def test_a_size_that_cannot_be_is_refused(name: str, value: str, says: str, tmp_path: Path) -> None:
+    variable = f"QUOTEMILL_SERVER__{name.upper()}"
+    with pytest.raises(SettingsError) as refused:
+        load_settings({variable: value}, cwd=tmp_path)
+    assert f"setting server.{name} (environment {variable})" in str(refused.value)
+    assert says in str(refused.value)
+
+
+def test_what_is_given_is_in_postgresqls_words(tmp_path: Path) -> None:
+    (tmp_path / "quotemill.toml").write_text(
+        '[server]\nshared_buffers = "2GB"\nmax_parallel_workers = 0\n'
+    )
+    settings = load_settings({}, cwd=tmp_path)
+    assert settings.server.given() == {"shared_buffers": "2GB", "max_parallel_workers": "0"}
+    assert settings.origin("server.shared_buffers") == str(tmp_path / "quotemill.toml")
