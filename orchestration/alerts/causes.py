@@ -11,9 +11,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders import trading_time
+from loaders import sources, trading_time
 from loaders.engine.load import LoadResult
-from loaders.errors import LockHeldError, gravest
+from loaders.errors import LockHeldError, SettingsError, gravest
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
@@ -21,6 +21,7 @@ from orchestration import runs
 from orchestration.alerts.book import Cause, Verdicts
 from orchestration.findings import Judgement
 from orchestration.pipeline import RunResult
+from orchestration.schedule import jobs, ledger
 
 HORIZON = timedelta(
     days=60
@@ -138,7 +139,7 @@ def of_warehouse(
     return {
         **_of_jobs(conn, run_id, now),
         **_of_report(conn),
-        **_of_schedules(conn, now),
+        **_of_schedules(conn, settings, now),
         **_of_selftests(conn, settings),
         **_of_delayed(conn, warehouse.inner_schema("qa")),
     }
@@ -192,23 +193,30 @@ def _of_report(conn: psycopg.Connection) -> dict[str, Cause | None]:
     return {"report": Cause("error", text, "quotemill report") if row[0] else None}
 
 
-def _of_schedules(conn: psycopg.Connection, now: datetime) -> dict[str, Cause | None]:
-    """Scheduled jobs that should have begun, and did not."""
-    if not has_relation(conn, "ops.schedules"):
+def _of_schedules(
+    conn: psycopg.Connection, settings: Settings, now: datetime
+) -> dict[str, Cause | None]:
+    """Scheduled jobs that should have begun, and did not. Those of sources that are configured elsewhere are judged
+    there."""
+    rows = ledger.rows(conn)
+    ready, _ = sources.configured(settings)
+    try:
+        known = jobs.read(settings, rows)
+    except SettingsError:  # told by whoever is to start them
         return {}
-    rows = conn.execute(
-        "select name, last_run_at, missed_at, next_run_at from ops.schedules where is_enabled"
-    ).fetchall()
     found: dict[str, Cause | None] = {}
-    for name, last, missed, following in rows:
-        late = [at for at in (missed, _overdue(following, now)) if at and (not last or last < at)]
-        text = (
-            f"the scheduled job {name} should have begun at {max(late):%Y-%m-%d %H:%M} UTC"
-            if late
-            else ""
-        )
-        cause = Cause("error", text, "quotemill schedule list")
-        found[f"missed:{name}"] = cause if late else None
+    for row in rows:
+        if row.source is not None and row.source not in ready:
+            continue
+        found[f"missed:{row.name}"] = None
+        job, last = known.get(row.name), row.last_run_at
+        missed = (row.missed_at, _overdue(row.next_run_at, now))
+        late = [at for at in missed if at and (last is None or last < at)]
+        if late and row.is_enabled and job is not None and job.timing is not None:
+            text = (
+                f"the scheduled job {row.name} should have begun at {max(late):%Y-%m-%d %H:%M} UTC"
+            )
+            found[f"missed:{row.name}"] = Cause("error", text, "quotemill schedule list")
     return found
 
 

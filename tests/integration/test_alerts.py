@@ -15,6 +15,7 @@ import pytest
 from loaders import runlog
 from loaders.engine.load import LoadResult
 from loaders.errors import UpstreamError
+from loaders.schedule_settings import JobSettings
 from loaders.settings import Settings, load_settings
 from loaders.tdx.schemas import TABLES
 from loaders.warehouse.migrate import prepare
@@ -202,7 +203,10 @@ def test_scheduled_jobs_that_nobody_started_are_told_until_they_run(
     settings: Settings, hook: Hook
 ) -> None:
     assert settings.warehouse_url is not None
-    hour = timedelta(hours=1)
+    hour, own = timedelta(hours=1), JobSettings(command="status", when="daily 12:00")
+    names = ("overdue", "let_go", "made_up_for", "soon", "disabled")
+    more = dict.fromkeys(names, own) | {"off": JobSettings(command="status")}
+    settings = settings.model_copy(update={"schedule": more})
     with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
         conn.cursor().executemany(
             "insert into ops.schedules (name, is_enabled, last_run_at, missed_at, next_run_at) "
@@ -213,12 +217,18 @@ def test_scheduled_jobs_that_nobody_started_are_told_until_they_run(
                 ("made_up_for", True, NOW - 2 * hour, NOW - 3 * hour, NOW + hour),
                 ("soon", True, NOW - 24 * hour, None, NOW - hour / 2),
                 ("disabled", False, None, None, NOW - 24 * hour),
+                ("off", True, None, None, NOW - 24 * hour),
+                ("not_there_any_more", True, None, None, NOW - 24 * hour),
             ],
         )
     assert set(alerts.look(settings, {}, now=NOW).open) == {"missed:overdue", "missed:let_go"}
     assert sorted(hook.titles) == ["error: missed:let_go", "error: missed:overdue"]
     with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
-        conn.execute("update ops.schedules set last_run_at = %s, next_run_at = null", (NOW,))
+        conn.execute(
+            "update ops.schedules set last_run_at = %s, next_run_at = null where name = 'overdue'",
+            (NOW,),
+        )
+        conn.execute("update ops.schedules set is_enabled = false where name = 'let_go'")
     assert alerts.look(settings, {}, now=NOW) == alerts.Looked((), 2, 0)
 
 
