@@ -10,7 +10,7 @@ from loaders import sources, trading_time
 from loaders.errors import QuotemillError, SettingsError
 from loaders.settings import Settings
 from loaders.sources import landed_tables
-from loaders.warehouse import indexes, migrate, timescale
+from loaders.warehouse import hypertables, indexes, migrate, timescale
 from loaders.warehouse.embedded import places
 from loaders.warehouse.ownership import foreign_relations, has_relation, privileges
 from loaders.warehouse.postgres import Warehouse, find_warehouse
@@ -78,7 +78,11 @@ def _inside(warehouse: Warehouse, now: datetime) -> Iterator[Check]:
         foreign = foreign_relations(conn, migrate.schemas(warehouse, landed_tables()))
         others = migrate.other_market_schemas(conn, warehouse, landed_tables())
         unbuilt = list(index_checks(conn, landed_tables()))
+        plain = [table.qualified for table in hypertables.left_plain(conn, landed_tables())]
     yield Check("server", "ok", f"{version.split(' on ')[0]}, {edition}")
+    if plain:
+        seen = f"plain tables, which TimescaleDB does nothing for: {', '.join(plain)}"
+        yield Check("hypertables", "ok", seen, "quotemill warehouse upgrade-timescale")
     for schema, relations in foreign.items():
         listed = ", ".join(relations[:SHOWN])
         hint = "QUOTEMILL_MARKET_SCHEMA or QUOTEMILL_WAREHOUSE_URL chooses another place"

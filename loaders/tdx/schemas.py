@@ -122,6 +122,7 @@ KLINE_MINUTE = landed_table(
     most=MOST | {"volume": 9 * 10**7},
     indexes=_BY_DAY,
     time="bar_end",
+    numbered=True,
     nullable=("amount",),  # /api/minute knows price and volume only
 )
 
@@ -142,6 +143,7 @@ TICK_TRADE = landed_table(
     most=MOST,
     indexes=(("trade_date", "code"),),  # the key serves a code's days
     time="trade_date",
+    numbered=True,
     whole=("code", "trade_date"),
 )
 

@@ -35,7 +35,18 @@ _CARRIED = """
     select pg_get_indexdef(i.indexrelid)
     from pg_index as i
     where i.indrelid = %(oid)s
-        and not exists (select 1 from pg_constraint as c where c.conindid = i.indexrelid)
+        and not exists (
+            select 1 from pg_constraint as c where c.conindid = i.indexrelid and c.contype <> 'f'
+        )
+    union all
+    select format('alter table %%s add constraint %%I %%s', conrelid::regclass, conname, pg_get_constraintdef(oid))
+    from pg_constraint
+    where contype = 'f' and conparentid = 0 and %(oid)s in (conrelid, confrelid)
+    union all
+    select pg_get_statisticsobjdef(oid) from pg_statistic_ext where stxrelid = %(oid)s
+    union all
+    select format('alter statistics %%I.%%I set statistics %%s', stxnamespace::regnamespace, stxname, stxstattarget)
+    from pg_statistic_ext where stxrelid = %(oid)s and stxstattarget >= 0
     union all
     select format('alter table %%s set (%%s)', %(table)s::text, string_agg(format(
         '%%s%%s=%%L', o.prefix, split_part(o.given, '=', 1), substr(o.given, strpos(o.given, '=') + 1)
@@ -63,6 +74,14 @@ _CARRIED = """
     union all
     select format('comment on table %%s is %%L', %(table)s::text, obj_description(%(oid)s, 'pg_class'))
     where obj_description(%(oid)s, 'pg_class') is not null
+    union all
+    select format('alter table %%s owner to %%I', %(table)s::text, pg_get_userbyid(relowner))
+    from pg_class where oid = %(oid)s and pg_get_userbyid(relowner) <> current_user
+"""
+_REFERENCES = """
+    select format('alter table %%s drop constraint %%I', conrelid::regclass, conname)
+    from pg_constraint
+    where contype = 'f' and conparentid = 0 and confrelid = %(oid)s and conrelid <> %(oid)s
 """
 _STANDS_IN_THE_WAY = """
     select 'row-level security' from pg_class where oid = %(oid)s and relrowsecurity
@@ -157,8 +176,8 @@ def _unchanged(conn: psycopg.Connection, table: sql.Identifier) -> Iterator[list
 
 
 def _replace(conn: psycopg.Connection, table: sql.Identifier, old: str) -> None:
-    """Put a new plain table with the same rows, keys, grants and readers in the place of `table`. `old`
-    says what DROP calls the one that goes."""
+    """Put a new plain table with the same rows, keys, statistics, owner, grants and readers in the place
+    of `table`. `old` says what DROP calls the one that goes."""
     schema, name = table._obj  # psycopg keeps the parts there
     new, gone = sql.Identifier(schema, f"{name}__new"), sql.Identifier(schema, f"{name}__old")
     [(oid,)] = conn.execute("select %s::regclass::oid", (table.as_string(None),))
@@ -178,6 +197,7 @@ def _replace(conn: psycopg.Connection, table: sql.Identifier, old: str) -> None:
             hint="drop it, run again, then make it again",
         )
     carried = conn.execute(_CARRIED, {"oid": oid, "table": table.as_string(None)}).fetchall()
+    references = conn.execute(_REFERENCES, {"oid": oid}).fetchall()
     conn.execute(
         sql.SQL(
             "create table {} (like {} including defaults including generated including storage "
@@ -191,6 +211,8 @@ def _replace(conn: psycopg.Connection, table: sql.Identifier, old: str) -> None:
     for _, view, options, definition in views:
         given = f" with ({options})" if options else ""
         conn.execute(f"create or replace view {view}{given} as {definition}".encode())
+    for (statement,) in references:
+        conn.execute(statement.encode())
     conn.execute(sql.SQL("drop {} {}").format(sql.SQL(old), gone))
     for (statement,) in carried:
         conn.execute(statement.encode())

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pgpq import ArrowToPostgresBinaryEncoder
 
-from loaders.warehouse import indexes
 from loaders.warehouse.changes import MOST_RANGES
-from loaders.warehouse.upsert import copy_binary, stage_types
+from loaders.warehouse.upsert import FileRows, copy_binary, stage_types
 
 if TYPE_CHECKING:
     from loaders.warehouse.landed_file import Target
@@ -28,18 +26,13 @@ _EPOCH_2000 = 10_957  # 2000-01-01, from 1970-01-01
 
 
 def copy(
-    conn: psycopg.Connection,
-    file: pq.ParquetFile,
-    schema: pa.Schema,
-    target: "Target",
-    types: dict[str, str],
-    q: Any,
-    lane: str,
+    conn: psycopg.Connection, rows: FileRows, target: "Target", types: dict[str, str], q: Any
 ) -> int | None:
     """COPY a file into its table and tell the change feed; how many rows. None where that cannot be."""
     entity: str | None = target.entity
-    rows: int = file.metadata.num_rows
-    if rows < FEWEST or entity is None or target.key[:1] != (entity,) or target.unit:
+    schema, file = rows.schema, rows.file
+    count: int = file.metadata.num_rows
+    if count < FEWEST or entity is None or target.key[:1] != (entity,) or target.unit:
         return None
     try:
         encoder = ArrowToPostgresBinaryEncoder(schema)
@@ -51,18 +44,17 @@ def copy(
     keys = pc.unique(told[entity]).to_pylist()
     if _has_rows(conn, target, keys, q):
         return None
-    indexes.make_way(conn, target.schema, target.table, target.indexes, rows, lane)
     name = f"{q(target.schema)}.{q(target.table)}"
     try:
         with conn.transaction():
-            copy_binary(conn, file, schema, name, encoder, q)
+            copy_binary(conn, rows, name, encoder, q)
     except psycopg.OperationalError:
         raise  # the server went away
     except Exception as error:  # of a value, of a key that repeats
         log.info("%s cannot take a file straight: %s", target.table, error)
         return None
     _tell(conn, target, told)
-    return rows
+    return count
 
 
 def _same_types(conn: psycopg.Connection, ours: list[str], theirs: list[str]) -> bool:

@@ -3,7 +3,6 @@
 Their rows are in chunks outside the schema of the table.
 """
 
-import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
+from loaders.warehouse.postgres import unless_locked
+
 if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.warehouse.tables import LandedTable
 
-LOCK_TIMEOUT = "1s"
 FIRST_CHUNKS = "interval '1 month'"  # until a build applies what the models' YAML says
 
 _FOUND = """
@@ -125,28 +125,32 @@ def extension_schema(conn: psycopg.Connection) -> str | None:
     return found[0] if found else None
 
 
+def left_plain(conn: psycopg.Connection, tables: Iterable["LandedTable"]) -> list["LandedTable"]:
+    """Of the landed tables that are meant to be hypertables (`time`) those that are there and plain; on
+    plain PostgreSQL none."""
+    if extension_schema(conn) is None:
+        return []
+    meant = {table.qualified: table for table in tables if table.time is not None}
+    plain = conn.execute(
+        "select m.name from unnest(%s::text[]) as m (name) where to_regclass(m.name) is not null "
+        "and m.name not in (select hypertable_schema || '.' || hypertable_name "
+        "from timescaledb_information.hypertables)",
+        (list(meant),),
+    ).fetchall()
+    return [meant[name] for (name,) in plain]
+
+
 def make_of_empty(conn: psycopg.Connection, tables: Iterable["LandedTable"]) -> None:
-    """Make hypertables of the landed tables that are meant to be such (`time`) and have no row yet; on
-    plain PostgreSQL nothing. Those with rows stay what they are: see `warehouse upgrade-timescale`.
+    """Make hypertables of the landed tables that are left plain and have no row yet. Those with rows stay
+    what they are: see `warehouse upgrade-timescale`.
 
     In the caller's transaction."""
-    if extension_schema(conn) is None:
-        return
-    there = conn.execute(
-        "select hypertable_schema || '.' || hypertable_name from timescaledb_information.hypertables"
-    ).fetchall()
-    [(timeout,)] = conn.execute("select current_setting('lock_timeout')")
-    for table in tables:
+    for table in left_plain(conn, tables):
         where = sql.Identifier(table.dataset, table.name)
-        if table.time is None or (table.qualified,) in there:
-            continue
-        # Every command comes by here, one at a time. So a table that an import or an upgrade has locked
-        # is passed over: it has rows soon, and else the next command makes it.
-        with contextlib.suppress(psycopg.errors.LockNotAvailable), conn.transaction():
-            conn.execute("select set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,))
+        # one that an import or an upgrade has locked has rows soon; else the next command makes it
+        with unless_locked(conn):
             if not conn.execute(sql.SQL("select 1 from {} limit 1").format(where)).fetchone():
-                conn.execute(make_hypertable(conn, where, table.time, FIRST_CHUNKS))
-            conn.execute("select set_config('lock_timeout', %s, true)", (timeout,))
+                conn.execute(make_hypertable(conn, where, str(table.time), FIRST_CHUNKS))
 
 
 def make_hypertable(

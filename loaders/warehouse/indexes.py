@@ -2,9 +2,10 @@
 
 Two indexes are cheaper built once than kept up row by row, as long as more comes than is there: into an
 empty table a quarter to a third (`python -m tests.benchmarks --only imports`). One by date alone is
-not, as its entries are few. What is dropped is written to ops.pending_indexes in the
-transaction that drops it, so whatever happens to the import, the next load to end builds it. The
-same record holds an index that was declared when its table had rows already. Primary keys stay.
+not, as its entries are few. What is dropped is written to ops.pending_indexes in the transaction
+that drops it, a short one before that of the rows: readers who come meanwhile read on, and whatever
+happens to the import, the next load to end builds it. The same record holds an index that was
+declared when its table had rows already. Primary keys stay.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -81,8 +82,8 @@ def make_way(
 ) -> bool:
     """Drop the indexes `names` where `rows` that are about to land are most of the table; record it.
 
-    In the caller's transaction. Nothing is dropped while anybody else uses the table: a reader needs
-    its indexes, and none of us waits for the other.
+    In the caller's transaction, which locks the table and is to end at once. Nothing is dropped while
+    anybody else uses the table: a reader needs its indexes, and none of us waits for the other.
     """
     if rows < FEWEST or len(names) < FEWEST_INDEXES:
         return False

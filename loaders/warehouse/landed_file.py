@@ -1,6 +1,6 @@
-"""One file of rows into its landed table, in the caller's transaction.
+"""One file of rows into its landed table.
 
-secondary indexes out of the way, where the file fills the table
+secondary indexes out of the way, where the file fills the table; then in one transaction,
 where none of its codes is there yet: COPY straight into the table (loaders/warehouse/fresh.py); else
 temp table  <-  binary COPY, 50,000 rows at a time; by text where that refuses the file
 DELETE of what a unit that is replaced whole no longer has (a day of ticks)
@@ -17,12 +17,13 @@ from typing import Any
 import psycopg
 import pyarrow.parquet as pq
 
-from loaders.warehouse import compressed, fresh, indexes, refused
+from loaders.warehouse import compressed, fresh, indexes, lineage, refused
+from loaders.warehouse.tables import ROUTE_NO, SOURCE_ROUTE
 from loaders.warehouse.upsert import (
     Feed,
+    FileRows,
     Staged,
     copy_to_stage,
-    plain_schema,
     replace_units,
     upsert_sql,
 )
@@ -55,27 +56,37 @@ def land_file(
 ) -> None:
     """Land a file. `q` quotes a name; `file_id` is its package, a slash and its own name.
 
-    Raises what PostgreSQL says where no single row is to blame.
+    No transaction is open before; that of the rows is left open for the caller to end. Raises what
+    PostgreSQL says where no single row is to blame.
     """
     name = f"{q(target.schema)}.{q(target.table)}"
     load_id = file_id.partition("/")[0]
-    # first, so that a transaction is open: savepoints follow
-    types: dict[str, str] = dict(
-        conn.execute(
-            "select attname, format_type(atttypid, atttypmod) from pg_attribute "
-            "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
-            (name,),
-        ).fetchall()
-    )
-    chunks = compressed.find(conn, target.schema, target.table, types, target.key, target.feed, q)
     with pq.ParquetFile(path) as file:
-        schema = plain_schema(file.schema_arrow)
-        copied = None if chunks else fresh.copy(conn, file, schema, target, types, q, lane)
-        staged = copy_to_stage(conn, file, schema, q) if copied is None else Staged(copied, [])
+        # a short transaction: who reads the table while the rows land must not wait for their end
+        with conn.transaction():
+            size = file.metadata.num_rows
+            indexes.make_way(conn, target.schema, target.table, target.indexes, size, lane)
+            types: dict[str, str] = dict(
+                conn.execute(
+                    "select attname, format_type(atttypid, atttypmod) from pg_attribute "
+                    "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
+                    (name,),
+                ).fetchall()
+            )
+        routes = lineage.routes(conn, file) if ROUTE_NO in types else None
+        # the transaction of the rows begins; savepoints follow
+        file_no = lineage.file_no(conn, file_id)
+        numbers = None
+        if routes is not None:
+            numbers = lineage.Numbers(routes, file_no, SOURCE_ROUTE in types)
+        chunks = compressed.find(
+            conn, target.schema, target.table, types, target.key, target.feed, q
+        )
+        whole = FileRows(file, numbers)
+        copied = None if chunks else fresh.copy(conn, whole, target, types, q)
+        staged = copy_to_stage(conn, whole, q) if copied is None else Staged(copied, [])
     if staged.error and staged.refused and target.refusals is None:
         raise staged.error
-    if copied is None:
-        indexes.make_way(conn, target.schema, target.table, target.indexes, staged.read, lane)
 
     def write() -> tuple[int, int]:
         if copied is not None:
@@ -83,9 +94,9 @@ def land_file(
         gone = 0
         if target.unit:
             gone = replace_units(conn, q, name, types, target.key, target.unit, target.feed, chunks)
-        if chunks and not chunks.keep_differing(conn, schema.names):
+        if chunks and not chunks.keep_differing(conn, staged.columns):
             return 0, gone
-        statement = (q, name, schema.names, types, target.key, target.feed)
+        statement = (q, name, staged.columns, types, target.key, target.feed)
         try:
             # without DISTINCT ON: its sort costs as much as the COPY, and keys rarely repeat
             with conn.transaction():
@@ -103,7 +114,9 @@ def land_file(
     except refused.OF_A_ROW:
         if target.refusals is None:
             raise
-        statement = upsert_sql(q, name, schema.names, types, target.key, target.feed, distinct=True)
+        statement = upsert_sql(
+            q, name, staged.columns, types, target.key, target.feed, distinct=True
+        )
         rows |= refused.find(conn, staged, statement, types, q)
         dropped += refused.drop_units(conn, path, rows, target.unit, types, q)
         new, changed = write()
@@ -116,8 +129,9 @@ def land_file(
         # a reader takes for unchanged what is neither new nor changed
         read = staged.read - len(rows) - dropped
         conn.execute(
-            "insert into ops.landed_files (file_id, load_id, schema_name, table_name, rows_read, "
-            "rows_new, rows_changed) values (%s, %s, %s, %s, %s, %s, %s) "
+            "insert into ops.landed_files (file_no, file_id, load_id, schema_name, table_name, "
+            "rows_read, rows_new, rows_changed) overriding system value "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s) "
             "on conflict (file_id) do nothing",  # landed before: the first counts stand
-            (file_id, load_id, target.schema, target.table, read, new, changed),
+            (file_no, file_id, load_id, target.schema, target.table, read, new, changed),
         )

@@ -45,7 +45,7 @@ from loaders.errors import QuotemillError
 from loaders.warehouse import states
 from loaders.warehouse.landed_file import Target, land_file
 from loaders.warehouse.postgres import Warehouse, WarehouseAway
-from loaders.warehouse.tables import Batch, LandedTable
+from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, LandedTable
 
 # on disk with a package: which columns name a unit that is replaced whole, or what the change feed tells
 _UNIT = "x-quotemill-unit"
@@ -345,6 +345,13 @@ class LandingClient(PostgresClient):
         if file_format == "parquet" and table["write_disposition"] == "append":
             return UpsertCopyJob(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
+
+    def get_storage_tables(self, table_names: Iterable[str]) -> Any:
+        for name, columns in super().get_storage_tables(table_names):
+            if ROUTE_NO in columns:  # else dlt would add the texts in whose place numbers are
+                texts: Any = {c: {"name": c, "data_type": "text"} for c in (SOURCE_ROUTE, LOAD_ID)}
+                columns = texts | columns
+            yield name, columns
 
 
 class _Schemas(LiveSchemaStorage):

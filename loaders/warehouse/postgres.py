@@ -6,7 +6,7 @@ Passwords are in `url` and `dlt_url()` only: no label, repr or error text has th
 import select
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,6 +40,7 @@ NO_TIMEOUTS = """
     select set_config(name, '0', false) from pg_settings where name in
     ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')
 """
+PASSING = "1s"  # that a look at a table in use may hold up those behind it
 _MENDS = [  # fragments of libpq's messages, and what to do about each
     ("password authentication failed", "check user and password ({origin})"),
     ("no password supplied", "add the password to the URL ({origin}), or to ~/.pgpass"),
@@ -306,6 +307,17 @@ def _open_embedded(settings: Settings, start: bool) -> Warehouse:
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
     )
+
+
+@contextmanager
+def unless_locked(conn: psycopg.Connection) -> Iterator[None]:
+    """A part of the caller's transaction that comes to nothing where somebody holds on to what it locks:
+    every command prepares the warehouse, and none waits for an import."""
+    [(timeout,)] = conn.execute("select current_setting('lock_timeout')")
+    with suppress(psycopg.errors.LockNotAvailable), conn.transaction():
+        conn.execute("select set_config('lock_timeout', %s, true)", (PASSING,))
+        yield
+        conn.execute("select set_config('lock_timeout', %s, true)", (timeout,))
 
 
 def _connect(url: str, autocommit: bool, application_name: str) -> psycopg.Connection:

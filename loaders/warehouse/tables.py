@@ -12,6 +12,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from loaders.errors import SettingsError
+from loaders.warehouse.postgres import unless_locked
 
 # what every landed row says of itself; dlt adds the load id while it extracts
 STANDARD_FIELDS = [
@@ -20,6 +21,9 @@ STANDARD_FIELDS = [
     pa.field("is_final", pa.bool_(), nullable=False),
 ]
 LOAD_ID = "_dlt_load_id"
+SOURCE_ROUTE = "source_route"
+# what a table of `numbered` lineage has in their place
+ROUTE_NO, FILE_NO = "route_no", "file_no"
 # of a bigint that says nothing else: a thousand times that is still one
 MOST = 10**15
 
@@ -33,7 +37,8 @@ class LandedTable:
     number may have, so that no cast or sum of a SQL model fails; by default what the type holds, or
     MOST of a bigint; of a text the bytes that an index of a model takes. `entity` and `day` name the columns by which the change feed tells what changed:
     code, contract …, and a date; None where there is none. `time` names the column of the key by which
-    TimescaleDB cuts the table into chunks; None of a table that stays plain.
+    TimescaleDB cuts the table into chunks; None of a table that stays plain. `numbered` tables have
+    so many rows that route and load are numbers in them (loaders/warehouse/lineage.py).
     """
 
     dataset: str  # the PostgreSQL schema, raw_tdx
@@ -46,10 +51,25 @@ class LandedTable:
     entity: str | None = None
     day: str | None = None
     time: str | None = None
+    numbered: bool = False
 
     @property
     def qualified(self) -> str:
         return f"{self.dataset}.{self.name}"
+
+    @property
+    def stored(self) -> pa.Schema:
+        """Its columns as a new table has them, in their order."""
+        if not self.numbered:
+            return self.schema.append(pa.field(LOAD_ID, pa.string()))
+        first, *rest = (f for f in self.schema if f.name not in (SOURCE_ROUTE, "is_final"))
+        # seven bytes, which fill the gap behind a code of eight characters: they cost nothing
+        numbers = [
+            self.schema.field("is_final"),
+            pa.field(ROUTE_NO, pa.int16(), nullable=False),
+            pa.field(FILE_NO, pa.int32(), nullable=False),
+        ]
+        return pa.schema([first, *numbers, *rest])
 
     @property
     def index_names(self) -> tuple[str, ...]:
@@ -102,6 +122,7 @@ def landed_table(
     entity: str | None = "code",
     day: str | None = "trade_date",
     time: str | None = None,
+    numbered: bool = False,
 ) -> LandedTable:
     """Declare a table from its own fields; the standard fields are appended.
 
@@ -113,7 +134,9 @@ def landed_table(
     own = [pa.field(n, t, nullable=n in set(nullable)) for n, t in fields]
     limits = {n: (most or {})[n] for n, _ in fields if n in (most or {})}
     schema = pa.schema(own + STANDARD_FIELDS)
-    return LandedTable(dataset, name, schema, key, indexes, whole, limits, entity, day, time)
+    return LandedTable(
+        dataset, name, schema, key, indexes, whole, limits, entity, day, time, numbered
+    )
 
 
 def create_tables(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> None:
@@ -130,8 +153,8 @@ def _create(conn: psycopg.Connection, table: LandedTable) -> None:
             sql.SQL(_postgres_type(f.type)),
             sql.SQL("" if f.nullable else " not null"),
         )
-        for f in table.schema
-    ] + [sql.SQL("{} text").format(sql.Identifier(LOAD_ID))]
+        for f in table.stored
+    ]
     key = sql.SQL(", ").join(map(sql.Identifier, table.key))
     conn.execute(
         sql.SQL("create table if not exists {} ({}, primary key ({}))").format(
@@ -146,13 +169,30 @@ def _create(conn: psycopg.Connection, table: LandedTable) -> None:
         ).fetchall()
     )
     _widen(conn, table, present)
-    for column in table.schema:
-        if column.name not in present:
-            conn.execute(
-                sql.SQL("alter table {} add column {} {}").format(
-                    name, sql.Identifier(column.name), sql.SQL(_postgres_type(column.type))
-                )
+    added = [
+        sql.SQL("add column {} {}").format(
+            sql.Identifier(column.name), sql.SQL(_postgres_type(column.type))
+        )
+        for column in table.stored
+        if column.name not in present
+    ]
+    if not added:
+        return
+    if not table.numbered:
+        _alter(conn, name, added)
+        return
+    # a load may be filling the table; until the next command gets there it writes the texts
+    with unless_locked(conn):
+        if SOURCE_ROUTE in present:
+            added.append(
+                sql.SQL("alter column {} drop not null").format(sql.Identifier(SOURCE_ROUTE))
             )
+        _alter(conn, name, added)
+
+
+def _alter(conn: psycopg.Connection, name: sql.Identifier, actions: Iterable[sql.Composed]) -> None:
+    for action in actions:  # one at a time: a hypertable takes no two
+        conn.execute(sql.SQL("alter table {} {}").format(name, action))
 
 
 def _widen(conn: psycopg.Connection, table: LandedTable, present: Mapping[str, str]) -> None:
@@ -216,6 +256,7 @@ def _postgres_type(kind: pa.DataType) -> str:
     names = {
         pa.string(): "text",
         pa.bool_(): "boolean",
+        pa.int16(): "smallint",
         pa.int32(): "integer",
         pa.int64(): "bigint",
         pa.float64(): "double precision",

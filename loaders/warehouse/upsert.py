@@ -5,7 +5,7 @@ in between. The same statements tell the change feed what they wrote.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from pgpq import ArrowToPostgresBinaryEncoder
 
 from loaders.warehouse.changes import told
-from loaders.warehouse.tables import LOAD_ID
+from loaders.warehouse.lineage import Numbers
+from loaders.warehouse.tables import FILE_NO, LOAD_ID, ROUTE_NO, SOURCE_ROUTE
 
 if TYPE_CHECKING:
     from loaders.warehouse.compressed import Compressed
@@ -26,7 +27,7 @@ COPY_ROWS = 50_000
 ROW_NO = "_row_no"  # of a row in its file, from 1
 NO_NUL = "text must not hold the character NUL"
 # never a reason to rewrite a row: an overlap that is read again would rewrite all of it
-LINEAGE = frozenset({LOAD_ID, "fetched_at", "source_route", "source_ref"})
+LINEAGE = frozenset({LOAD_ID, FILE_NO, "fetched_at", SOURCE_ROUTE, ROUTE_NO, "source_ref"})
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,20 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
     )
 
 
+class FileRows:
+    """The rows of a file as its table takes them: with `numbers` in the place of texts, where it has those."""
+
+    def __init__(self, file: pq.ParquetFile, numbers: Numbers | None) -> None:
+        self.file, self._numbers = file, numbers
+        self._plain = plain_schema(file.schema_arrow)
+        self.schema = numbers.schema(self._plain) if numbers else self._plain
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        for batch in self.file.iter_batches(COPY_ROWS):
+            rows = batch if batch.schema == self._plain else batch.cast(self._plain)
+            yield self._numbers.of(rows) if self._numbers else rows
+
+
 class Reason(NamedTuple):
     """Why a row is refused: the column, where one is to blame, and the rule that it breaks."""
 
@@ -75,65 +90,59 @@ class Staged:
     refused: dict[int, Reason] = field(default_factory=dict)
 
 
-def copy_to_stage(
-    conn: psycopg.Connection, file: pq.ParquetFile, schema: pa.Schema, q: Any
-) -> Staged:
+def copy_to_stage(conn: psycopg.Connection, rows: FileRows, q: Any) -> Staged:
     """COPY a file into the temp table `_land`, whose column types are the encoder's own.
 
     A file that binary COPY cannot take goes as text, slower; said in the log.
     """
     try:
         with conn.transaction():
-            return _copy_binary(conn, file, schema, q)
+            return _copy_binary(conn, rows, q)
     except psycopg.OperationalError:
         raise  # the server went away
     except Exception as error:  # of a type the encoder lacks, of a value the server refuses
-        log.warning("binary COPY cannot take %s: %s; using text", schema.names, error)
-        return _copy_text(conn, file, schema, q, error)
+        log.warning("binary COPY cannot take %s: %s; using text", rows.schema.names, error)
+        return _copy_text(conn, rows, q, error)
 
 
-def _copy_binary(
-    conn: psycopg.Connection, file: pq.ParquetFile, schema: pa.Schema, q: Any
-) -> Staged:
-    encoder = ArrowToPostgresBinaryEncoder(schema)
-    columns = stage_ddl(q, schema, encoder)
+def _copy_binary(conn: psycopg.Connection, rows: FileRows, q: Any) -> Staged:
+    encoder = ArrowToPostgresBinaryEncoder(rows.schema)
+    columns = stage_ddl(q, rows.schema, encoder)
     conn.execute(f"create temp table _land ({columns}) on commit drop".encode())
-    return Staged(copy_binary(conn, file, schema, "_land", encoder, q), schema.names)
+    return Staged(copy_binary(conn, rows, "_land", encoder, q), rows.schema.names)
 
 
 def copy_binary(
     conn: psycopg.Connection,
-    file: pq.ParquetFile,
-    schema: pa.Schema,
+    rows: FileRows,
     target: str,
     encoder: ArrowToPostgresBinaryEncoder,
     q: Any,
 ) -> int:
     """COPY a file into a table of the encoder's own column types; how many rows were read."""
-    columns, read = ", ".join(map(q, schema.names)), 0
+    columns, read = ", ".join(map(q, rows.schema.names)), 0
     into = f"copy {target} ({columns}) from stdin (format binary)".encode()
     with conn.cursor().copy(into) as copy:
         copy.write(encoder.write_header())
-        for batch in file.iter_batches(COPY_ROWS):
+        for batch in rows.batches():
             read += batch.num_rows
-            copy.write(encoder.write_batch(batch if batch.schema == schema else batch.cast(schema)))
+            copy.write(encoder.write_batch(batch))
         copy.write(encoder.finish())
     return read
 
 
-def _copy_text(
-    conn: psycopg.Connection, file: pq.ParquetFile, schema: pa.Schema, q: Any, error: Exception
-) -> Staged:
-    staged = Staged(0, schema.names, is_numbered=True, error=error)
-    columns = ", ".join(f"{q(name)} text" for name in schema.names)
+def _copy_text(conn: psycopg.Connection, rows: FileRows, q: Any, error: Exception) -> Staged:
+    fields = rows.schema.names
+    staged = Staged(0, fields, is_numbered=True, error=error)
+    columns = ", ".join(f"{q(name)} text" for name in fields)
     conn.execute(f"create temp table _land ({columns}, {ROW_NO} bigint) on commit drop".encode())
-    names = ", ".join([*map(q, schema.names), ROW_NO])
+    names = ", ".join([*map(q, fields), ROW_NO])
     with conn.cursor().copy(f"copy _land ({names}) from stdin".encode()) as copy:
-        for batch in file.iter_batches(COPY_ROWS):
-            texts = (c.cast(pa.string()).to_pylist() for c in batch.cast(schema).columns)
+        for batch in rows.batches():
+            texts = (c.cast(pa.string()).to_pylist() for c in batch.columns)
             for row in zip(*texts, strict=True):
                 staged.read += 1
-                for name, value in zip(schema.names, row, strict=True):
+                for name, value in zip(fields, row, strict=True):
                     if value is not None and "\0" in value:
                         staged.refused[staged.read] = Reason(name, NO_NUL)
                 if staged.read not in staged.refused:

@@ -7,21 +7,16 @@ import psycopg
 import pyarrow as pa
 
 from loaders.warehouse.changes import told
-from loaders.warehouse.tables import LOAD_ID, LandedTable
 from orchestration.archive import content
 from orchestration.archive.content import Content
 from orchestration.archive.views import View
-
-
-def schema(table: LandedTable) -> pa.Schema:
-    return pa.schema([*table.schema, pa.field(LOAD_ID, pa.string())])
 
 
 def given_back(view: View, rows: pa.Table) -> pa.Table:
     """Rows of the landed table, of those of a file. A column that is younger than the file is null, as it is in
     rows that were landed before it."""
     assert view.landed is not None
-    fields = list(schema(view.landed))
+    fields = list(view.landed.stored)
     known = set(rows.column_names)
     return pa.table(
         [
@@ -40,7 +35,7 @@ def contents(
     table = view.landed
     assert table is not None
     query = (
-        f"select symbol, {content.sql_sums(schema(table))} from {table.qualified} "
+        f"select symbol, {content.sql_sums(table.stored)} from {table.qualified} "
         f"where {view.day} = %s and symbol = any(%s) group by 1"
     )
     found = conn.execute(query.encode(), (day, list(symbols)))
@@ -61,7 +56,7 @@ def insert(conn: psycopg.Connection, view: View, staged: str) -> int:
     """Insert the rows of the table `staged` that the landed table lacks, and tell the change feed."""
     table = view.landed
     assert table is not None
-    columns = ", ".join(schema(table).names)
+    columns = ", ".join(table.stored.names)
     return _told(
         conn,
         view,

@@ -178,7 +178,7 @@ class _Day:
         conn.execute(
             f"create temp table _restored (like {table.qualified}) on commit drop".encode()
         )
-        columns = ", ".join(landed.schema(table).names)
+        columns = ", ".join(table.stored.names)
         with conn.cursor().copy(
             f"copy _restored ({columns}) from stdin (format csv)".encode()
         ) as to:

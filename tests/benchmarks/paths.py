@@ -23,7 +23,7 @@ from loaders.tdx.schemas import KLINE_DAILY, KLINE_MINUTE, SECURITY
 from loaders.warehouse.tables import LandedTable
 from tests.benchmarks import databases
 from tests.benchmarks.processes import peak_mb
-from tests.benchmarks.rows import FETCHED, bars, batches
+from tests.benchmarks.rows import FETCHED, bars, batches, stored
 
 TABLES = {table.name: table for table in (KLINE_DAILY, KLINE_MINUTE)}
 INSERT_ROWS = 5_000
@@ -31,11 +31,12 @@ Write = Callable[[Path], dict[str, float]]
 
 
 def copy_text(url: str, table: LandedTable) -> Write:
-    names = ", ".join(table.schema.names)
 
     def write(file: Path) -> dict[str, float]:
         with psycopg.connect(url) as conn:
-            for rows in batches(file):
+            for part in batches(file):
+                rows = stored(part, table)
+                names = ", ".join(rows.schema.names)
                 with conn.cursor().copy(
                     f"copy {table.qualified} ({names}) from stdin (format csv)".encode()
                 ) as copy:
@@ -77,14 +78,14 @@ def csv_bytes(rows: pa.Table) -> memoryview:
 
 def insert_rows(url: str, target: LandedTable) -> Write:
     """Multi-row INSERT … ON CONFLICT, 5,000 rows a statement, the parameters bound by psycopg."""
-    columns, key = target.schema.names, target.key
-    update = ", ".join(f"{c} = excluded.{c}" for c in columns if c not in key)
-    one = f"({', '.join(['%s'] * len(columns))})"
 
     def write(file: Path) -> dict[str, float]:
         # the client puts the values in: a statement takes at most 65,535 parameters of its own
         with psycopg.connect(url, cursor_factory=psycopg.ClientCursor) as conn:
-            for table in batches(file):
+            for table in (stored(rows, target) for rows in batches(file)):
+                columns, key = table.schema.names, target.key
+                update = ", ".join(f"{c} = excluded.{c}" for c in columns if c not in key)
+                one = f"({', '.join(['%s'] * len(columns))})"
                 for start in range(0, table.num_rows, INSERT_ROWS):
                     part = table.slice(start, INSERT_ROWS)
                     rows = list(zip(*(c.to_pylist() for c in part.columns), strict=True))

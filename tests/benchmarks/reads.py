@@ -22,7 +22,7 @@ from tests import timescale
 from tests.benchmarks import databases
 from tests.benchmarks.paths import csv_bytes
 from tests.benchmarks.report import table
-from tests.benchmarks.rows import FIRST_DAY, bars, minutes
+from tests.benchmarks.rows import FIRST_DAY, bars, minutes, stored
 
 RUNS = 20
 AT_ONCE = 250  # codes made at a time
@@ -118,10 +118,9 @@ def _fill(
             for batch in batches:
                 writer.write_table(batch, row_group_size=100_000)
                 with conn.cursor().copy(
-                    f"copy bench.{name}_{PLAIN} ({', '.join(like.schema.names)}) "
-                    "from stdin (format csv)".encode()
+                    f"copy bench.{name}_{PLAIN} from stdin (format csv)".encode()
                 ) as copy:
-                    copy.write(csv_bytes(batch))
+                    copy.write(csv_bytes(stored(batch, like)))
         for kind in _kinds(edition)[1:]:
             conn.execute(
                 f"insert into bench.{name}_{kind} select * from bench.{name}_{PLAIN}".encode()
@@ -153,7 +152,7 @@ def _refuse_others(conn: psycopg.Connection, edition: str) -> None:
 def _tables(
     conn: psycopg.Connection, name: str, like: LandedTable, column: str, chunk: str, edition: str
 ) -> None:
-    columns = ", ".join(like.schema.names)
+    columns = ", ".join(stored(like.schema.empty_table(), like).schema.names)
     for kind in _kinds(edition):
         own = f"bench.{name}_{kind}"
         key = ", ".join(like.key)

@@ -21,11 +21,11 @@ DAYS = 100
 _MINUTES = """
     insert into raw_tdx.kline_minute (
         code, bar_end, trade_date, source_label, open, high, low, close, volume, amount,
-        source_route, fetched_at, is_final
+        route_no, file_no, fetched_at, is_final
     )
     select
         'sh' || 600000 + c, d + time '01:30' + interval '1 minute' * (m + 90 * (m > 120)::integer), d,
-        '', 10000 + m, 10010 + m, 9990 + m, 10000 + m, 100, 100 * 100 * (10000 + m), '', now(), true
+        '', 10000 + m, 10010 + m, 9990 + m, 10000 + m, 100, 100 * 100 * (10000 + m), 1, 1, now(), true
     from generate_series(1, {codes}) as c, generate_series(1, {days}) as n, generate_series(1, 240) as m,
         lateral (select date '2024-01-01' + n as d) as day
 """

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from loaders.tdx.schemas import KLINE_DAILY, KLINE_MINUTE
+from loaders.warehouse.tables import FILE_NO, LOAD_ID, ROUTE_NO, LandedTable
 from tests.declared import conform
 
 BATCH = 50_000
@@ -89,6 +90,14 @@ def write_files(folder: Path, table: str, codes: int, days: int) -> None:
             folder / f"{phase}.parquet",
             row_group_size=BATCH,
         )
+
+
+def stored(rows: pa.Table, table: LandedTable) -> pa.Table:
+    """The rows as the warehouse has them: of one route and file, where these are numbers."""
+    if table.numbered:
+        for name, kind in ((ROUTE_NO, pa.int16()), (FILE_NO, pa.int32())):
+            rows = rows.append_column(name, pa.repeat(pa.scalar(1, kind), rows.num_rows))
+    return rows.select([name for name in table.stored.names if name != LOAD_ID])
 
 
 def batches(path: Path) -> Iterator[pa.Table]:

@@ -141,20 +141,25 @@ def facts(dsn: str, *, moments: bool = True) -> dict[str, list[tuple[Any, ...]]]
     Of a row all but the load id. Without `moments` also not when it came and from where, for loads
     whose clocks differed: of an index's minutes these decide the route, and the label of noon.
     """
-    apart = ["_dlt_load_id"] + ([] if moments else ["fetched_at", "source_route", "source_label"])
+    apart = ["_dlt_load_id", "file_no"]
+    if not moments:
+        apart += ["fetched_at", "source_route", "route_no", "source_label"]
     at = "last_success_at" if moments else "null"
     found: dict[str, list[tuple[Any, ...]]] = {}
     with psycopg.connect(dsn) as conn:
         for table in TABLES:
+            # a number says who came first
             columns = ", ".join(
-                row[0]
+                row[0].replace(
+                    "route_no", "(select route from ops.routes as r where r.route_no = t.route_no)"
+                )
                 for row in conn.execute(
                     "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 "
                     "and attname <> all(%s) and not attisdropped order by attnum",
                     (f"raw_tdx.{table}", apart),
                 )
             )
-            query = f"select {columns} from raw_tdx.{table}"
+            query = f"select {columns} from raw_tdx.{table} as t"
             if (
                 table == "trading_day"
             ):  # a predicted day means nothing once the service has passed it

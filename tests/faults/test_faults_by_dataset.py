@@ -232,7 +232,7 @@ def stored(loads: Bench, dataset: str) -> Rows:
     """The rows and published cursors of a dataset, apart from when and how they came."""
     table = TABLES[dataset]
     period = SOURCE.dataset(dataset).part
-    apart = ["_dlt_load_id", "fetched_at", "source_route", "source_label"]
+    apart = ["_dlt_load_id", "file_no", "fetched_at", "source_route", "route_no", "source_label"]
     found = loads.rows(
         f"select (to_jsonb(t) - %s::text[])::text from raw_tdx.{table.name} as t "
         "where %s::text is null or to_jsonb(t) ->> 'period' = %s",

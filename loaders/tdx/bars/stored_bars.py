@@ -78,13 +78,15 @@ def stored(
     """What is stored as final of each code, of one period if the table has several, with as many of
     the newest closes. One index probe for each end of a code."""
     query = sql.SQL(
-        "select c.code, f.trade_date, t.trade_date, t.close, t.source_route from unnest(%s::text[]) as c (code)"
+        "select c.code, f.trade_date, t.trade_date, t.close, t.route from unnest(%s::text[]) as c (code)"
         " cross join lateral ({first} limit 1) as f cross join lateral ({newest} limit %s) as t"
     )
     of_code = sql.SQL(
-        "select t.trade_date, t.close, t.source_route from {table} as t"
+        "select t.trade_date, t.close, {route} as route from {table} as t"
         " where t.code = c.code and t.is_final{period} order by t.{order} "
     ).format(
+        # minutes, whose routes are numbers, are compared by nobody
+        route=sql.SQL("null::text" if table.numbered else "t.source_route"),
         table=sql.Identifier(table.dataset, table.name),
         period=sql.SQL(" and t.period = {}").format(period) if period else sql.SQL(""),
         order=sql.Identifier(table.key[-1]),

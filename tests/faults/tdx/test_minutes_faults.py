@@ -42,7 +42,7 @@ def test_days_without_a_bar_are_filled_by_prices_which_a_better_answer_replaces(
         assert minutes_task(result).done == 2
         rows = bench.rows(
             "select trade_date, bool_or(is_final), count(amount), count(*),"
-            " bool_and(open = close and high = low and low = close), count(distinct source_route)"
+            " bool_and(open = close and high = low and low = close), count(distinct route_no)"
             " from raw_tdx.kline_minute group by code, trade_date order by trade_date, code"
         )
         assert (

@@ -71,7 +71,9 @@ def test_a_page_that_came_twice_is_refused_and_single_pages_stand_in(
 
         assert result.exit_code == 0
         assert stored(bench)[days[-2]][1:] == (hands_of(tiny_market, STOCK, days[-2]), True)
-        routes = bench.rows("select distinct source_route from raw_tdx.tick_trade")
+        routes = bench.rows(
+            "select distinct route from raw_tdx.tick_trade inner join ops.routes using (route_no)"
+        )
         assert routes == [("/api/trade-history",)]
 
 

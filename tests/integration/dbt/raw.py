@@ -22,12 +22,14 @@ _TABLES = {t.qualified.removeprefix("raw_tdx."): t for t in landed_tables()}
 def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]) -> None:
     """Insert or update by key where a row differs, through a temporary table, and tell the change
     feed, like the loaders."""
+    declared = _TABLES[table]
     rows = [{**_STANDARD, **row} for row in rows]
     if not rows:
         return
+    if declared.numbered:
+        rows = _numbered(conn, rows)
     columns = list(rows[0])
     names = ", ".join(columns)
-    declared = _TABLES[table]
     key = declared.entity or "''"
     rest = [c for c in columns if c not in declared.key]
     with conn.transaction(), conn.cursor() as cursor:
@@ -44,6 +46,22 @@ def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]
             + changes.told(declared.qualified, "landed", key, declared.day)
         )
         cursor.execute("drop table batch")
+
+
+def _numbered(conn: psycopg.Connection, rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """The rows with the number of their route, and that of a file that nobody landed."""
+    numbers: dict[object, int] = dict(
+        conn.execute(
+            "insert into ops.routes (route) select distinct unnest(%s::text[]) "
+            "on conflict (route) do update set route = excluded.route returning route, route_no",
+            ([row["source_route"] for row in rows],),
+        ).fetchall()
+    )
+    return [
+        {name: value for name, value in row.items() if name != "source_route"}
+        | {"route_no": numbers[row["source_route"]], "file_no": 0}
+        for row in rows
+    ]
 
 
 def touch(conn: psycopg.Connection, table: str, *codes: str) -> None:

@@ -290,8 +290,8 @@ def test_a_corrected_day_of_more_compressed_bars_than_a_statement_opens_is_refre
     codes = [f"sh{number}" for number in range(600000, 601100)]
     conn.execute(
         "insert into raw_tdx.kline_minute (code, bar_end, trade_date, source_label, open, high, low, close, "
-        "volume, amount, source_route, fetched_at, is_final) select code, bar_end, bar_end::date, '', 10000, 10000, "
-        "10000, 10000, 10, 10000000, 'test', now(), true "
+        "volume, amount, route_no, file_no, fetched_at, is_final) select code, bar_end, bar_end::date, '', 10000, "
+        "10000, 10000, 10000, 10, 10000000, 1, 1, now(), true "
         "from unnest(%s::text[]) as code, unnest(%s::timestamptz[]) as bar_end",
         (codes, ends),
     )

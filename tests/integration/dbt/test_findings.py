@@ -83,6 +83,9 @@ def test_day_bars_of_an_index_are_checked_when_they_change(
             "where subject = 'sh000001' order by trade_date, check_name"
         ).fetchall()
 
+    def key_holds() -> bool:
+        return dbt("test", "-s", "index_kline_daily,test_name:unique_combination").success
+
     land_bar(DAYS[0])
     land_bar(DAYS[1], high=1_000, volume=-1)
     prices = "open 2900.000 high 1.000 low 2900.000 close 2900.000"
@@ -91,8 +94,10 @@ def test_day_bars_of_an_index_are_checked_when_they_change(
         ("ohlc_order", "warning", DAYS[1], prices),
     ]
     assert found() == broken
+    assert key_holds()
     land_bar(DAYS[0], close=8)
     assert found() == [("duplicate_bar", "error", DAYS[0], "2 bars of one day"), *broken]
+    assert not key_holds()
     land_bar(DAYS[1])
     assert [name for name, *_ in found()] == ["duplicate_bar"]
 

@@ -97,8 +97,8 @@ def test_plain_tables_become_what_the_yaml_says(
     assert [table.qualified for table in tables if table.qualified == MINUTES] == [MINUTES]
     conn.execute(
         f"insert into {MINUTES} (code, bar_end, trade_date, source_label, open, high, low, close, "
-        "volume, source_route, fetched_at, is_final) select 'sh600000', timestamptz '2024-01-02' + "
-        "i * interval '1 day', date '2024-01-02' + i, '09:31', 1, 1, 1, 1, 1, 'test', now(), true "
+        "volume, route_no, file_no, fetched_at, is_final) select 'sh600000', timestamptz '2024-01-02' "
+        "+ i * interval '1 day', date '2024-01-02' + i, '09:31', 1, 1, 1, 1, 1, 1, 1, now(), true "
         "from generate_series(0, 99) as i"
     )
     done = upgrade(settings, warehouse, tables, lambda text: None)

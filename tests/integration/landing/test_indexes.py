@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 
 from loaders.engine.lock import load_lock
 from loaders.settings import load_settings
-from loaders.warehouse import indexes, landing, migrate
+from loaders.warehouse import indexes, landed_file, landing, migrate
 from loaders.warehouse.landing import Landed
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, LandedTable, landed_table
@@ -103,17 +104,37 @@ def test_a_daily_load_touches_none(
     assert len(before) == 2
 
 
-def test_rows_that_do_not_land_leave_the_indexes(
+def test_rows_that_do_not_land_leave_word_of_what_made_way(
     warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
-    before = there(conn)
     conn.execute("alter table ops.landed_files add constraint broken check (rows_new = 0)")
 
     with pytest.raises(Exception, match="broken"):
         land(warehouse, bars(10, 0, 200))
 
-    assert there(conn) == before
-    assert indexes.pending(conn, [BARS]) == []
+    assert there(conn) == {}
+    assert len(indexes.pending(conn, [BARS])) == 2
+    assert len(build(conn)) == 2
+    assert set(there(conn)) == set(NAMES)
+
+
+def test_who_comes_while_an_import_runs_reads_on(
+    warehouse: Warehouse, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    statement = landed_file.upsert_sql
+
+    def read_before(*args: Any, **options: Any) -> bytes:
+        with warehouse.connect() as reader:
+            reader.execute("set lock_timeout = '10ms'")
+            seen.append(reader.execute("select count(*) from raw_tdx.kline_daily").fetchone())
+        return statement(*args, **options)
+
+    monkeypatch.setattr(landed_file, "upsert_sql", read_before)
+    land(warehouse, bars(10, 0, 200))
+
+    assert set(seen) == {(0,)}
+    assert there(conn) == {}
 
 
 def test_a_table_that_somebody_reads_keeps_them(

@@ -198,7 +198,8 @@ def test_files_of_the_desktop_client_then_the_service_give_the_rows_of_the_servi
             assert row[8] == pytest.approx(other[8], rel=1e-6)  # the files hold single floats
         assert {p["limit"] for p in calls(both, "kline-history")} == {"240"}
         routes = both.rows(
-            "select source_route, count(distinct trade_date) from raw_tdx.kline_minute group by 1"
+            "select route, count(distinct trade_date) from raw_tdx.kline_minute "
+            "inner join ops.routes using (route_no) group by 1"
         )
         assert dict(routes) == {"vipdoc/minline": 3, "/api/kline-history": 1}
 

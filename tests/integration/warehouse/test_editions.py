@@ -43,14 +43,15 @@ def test_status_and_doctor_say_which_edition_is_used_and_what_is_off(
     prepare(warehouse, landed_tables())
 
     told = status.read(warehouse).as_json()["timescale"]
-    [server] = [check for check in doctor.examine(settings) if check.name == "server"]
+    checks = {check.name: check for check in doctor.examine(settings)}
     monkeypatch.setenv("QUOTEMILL_WAREHOUSE_URL", url)
     monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     status_command()
 
     assert told == {"edition": edition, "version": version, "off": OFF[edition]}
-    assert server.seen.endswith(name)
+    assert checks["server"].seen.endswith(name)
+    assert "hypertables" not in checks
     without = f": no {', '.join(OFF[edition])}" if OFF[edition] else ""
     assert f"edition: {name}{without}\n" in capsys.readouterr().out
 
@@ -78,7 +79,8 @@ def test_an_old_version_is_refused_with_what_to_do(
 def test_landed_tables_of_minutes_and_ticks_are_hypertables_unless_they_have_rows(
     database_of: Callable[..., str], tmp_path: Path
 ) -> None:
-    made = open_warehouse(settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=database_of("apache")))
+    settings = settings_for(tmp_path, QUOTEMILL_WAREHOUSE_URL=database_of("apache"))
+    made = open_warehouse(settings)
     found = (
         "select hypertable_schema || '.' || hypertable_name, time_interval::text "
         "from timescaledb_information.dimensions order by 1"
@@ -89,8 +91,8 @@ def test_landed_tables_of_minutes_and_ticks_are_hypertables_unless_they_have_row
     with made.connect() as conn:
         conn.execute(
             "insert into raw_tdx.tick_trade (code, trade_date, ordinal, traded_at, price, volume, side, "
-            "order_count, source_route, fetched_at, is_final) values "
-            "('sh600000', '2024-01-02', 1, now(), 1, 1, 0, 0, 'test', now(), true)"
+            "order_count, route_no, file_no, fetched_at, is_final) values "
+            "('sh600000', '2024-01-02', 1, now(), 1, 1, 0, 0, 1, 1, now(), true)"
         )
         assert conn.execute(found.encode()).fetchall() == []
 
@@ -98,6 +100,9 @@ def test_landed_tables_of_minutes_and_ticks_are_hypertables_unless_they_have_row
         prepare(made, landed_tables())
         with made.connect() as conn:
             assert conn.execute(found.encode()).fetchall() == [("raw_tdx.kline_minute", "30 days")]
+    [told] = [check for check in doctor.examine(settings) if check.name == "hypertables"]
+    assert told.seen.endswith(": raw_tdx.tick_trade")
+    assert told.mend == "quotemill warehouse upgrade-timescale"
 
 
 def test_an_empty_table_that_somebody_has_locked_holds_up_no_command(

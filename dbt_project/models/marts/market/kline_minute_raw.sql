@@ -12,5 +12,7 @@ select
     volume_flag,
     is_price_only,
     is_final,
-    fetched_at
-from {{ ref('stg_tdx__kline_minute') }}
+    fetched_at,
+    coalesce(b.source_route, r.route) as source_route
+from {{ ref('stg_tdx__kline_minute') }} as b
+left join {{ source('ops', 'routes') }} as r on b.route_no = r.route_no

@@ -10,5 +10,7 @@ select
     case side when 0 then 'buy' when 1 then 'sell' else 'neutral' end as side_name,
     order_count,
     is_final,
-    fetched_at
-from {{ ref('stg_tdx__tick_trade') }}
+    fetched_at,
+    coalesce(t.source_route, r.route) as source_route
+from {{ ref('stg_tdx__tick_trade') }} as t
+left join {{ source('ops', 'routes') }} as r on t.route_no = r.route_no

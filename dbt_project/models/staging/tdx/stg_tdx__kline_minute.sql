@@ -18,5 +18,6 @@ select
     end as volume_flag,
     {{ in_units['is_price_only'] }} as is_price_only,
     is_final,
-    fetched_at
+    fetched_at,
+    {{ route_columns(source('raw_tdx', 'kline_minute')) }}
 from {{ source('raw_tdx', 'kline_minute') }}

@@ -9,5 +9,6 @@ select
     side,
     order_count,
     is_final,
-    fetched_at
+    fetched_at,
+    {{ route_columns(source('raw_tdx', 'tick_trade')) }}
 from {{ source('raw_tdx', 'tick_trade') }}

@@ -1,0 +1,75 @@
+"""Lineage as numbers, in the tables with most rows: of the route, and of the file that brought a row.
+
+Beside a text of twenty bytes for each, a number of two and one of four. ops.routes has the names of
+routes; ops.landed_files has files with their load ids. A table from before the numbers has both: its
+rows of then keep their texts, which hold where they are there, and what is written now empties them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from loaders.warehouse.tables import FILE_NO, LOAD_ID, ROUTE_NO, SOURCE_ROUTE
+
+_TEXTS = (SOURCE_ROUTE, LOAD_ID)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What the rows of a file have in the place of texts; `has_texts` where the table has them too."""
+
+    routes: Mapping[str, int]
+    file_no: int
+    has_texts: bool
+
+    def schema(self, plain: pa.Schema) -> pa.Schema:
+        """That of the rows which `of` makes of rows of the schema `plain`."""
+        return self.of(pa.RecordBatch.from_pylist([], plain)).schema
+
+    def of(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows with numbers, which come last."""
+        names = pa.array(self.routes.keys(), pa.string())
+        numbers = pa.array(self.routes.values(), pa.int16())
+        route = numbers.take(pc.index_in(rows.column(SOURCE_ROUTE), names))
+        rows = rows.drop_columns([name for name in _TEXTS if name in rows.schema.names])
+        rows = rows.append_column(ROUTE_NO, route)
+        rows = rows.append_column(
+            FILE_NO, pa.repeat(pa.scalar(self.file_no, pa.int32()), len(rows))
+        )
+        for name in _TEXTS if self.has_texts else ():
+            rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
+        return rows
+
+
+def routes(conn: psycopg.Connection, file: pq.ParquetFile) -> dict[str, int]:
+    """The number of each route in a file; what has none gets one.
+
+    In a transaction of its own: two loads that meet a new route at once agree on its number, and
+    the one does not wait for the rows of the other.
+    """
+    names = pc.unique(file.read([SOURCE_ROUTE]).column(0).unify_dictionaries()).to_pylist()
+    known = "select route, route_no from ops.routes where route = any(%s)"
+    with conn.transaction():
+        numbers: dict[str, int] = dict(conn.execute(known, (names,)).fetchall())
+        lacking = sorted(set(names) - numbers.keys())
+        if lacking:
+            conn.execute(
+                "insert into ops.routes (route) select unnest(%s::text[]) on conflict do nothing",
+                (lacking,),
+            )
+            numbers = dict(conn.execute(known, (names,)).fetchall())
+    return numbers
+
+
+def file_no(conn: psycopg.Connection, file_id: str) -> int:
+    """The number of a file in ops.landed_files; the one it is to have where it is not there yet."""
+    [(number,)] = conn.execute(
+        "select coalesce((select file_no from ops.landed_files where file_id = %s), "
+        "nextval(pg_get_serial_sequence('ops.landed_files', 'file_no')))",
+        (file_id,),
+    )
+    return int(number)

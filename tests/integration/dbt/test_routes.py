@@ -1,0 +1,74 @@
+"""Routes: numbers in the landed rows, names for who reads."""
+
+from collections.abc import Callable
+from datetime import date
+
+import psycopg
+import pytest
+
+from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.raw import land, minute, session_minutes
+from tests.integration.dbt.raw_intraday import ticks
+
+pytestmark = pytest.mark.usefixtures("models")
+DAY = date(2024, 6, 3)
+VIEWS = ("stg_tdx__kline_minute", "kline_minute_raw", "stg_tdx__tick_trade", "tick_trade_raw")
+
+
+def landed(conn: psycopg.Connection) -> None:
+    ends = session_minutes(DAY)
+    land(
+        conn,
+        "kline_minute",
+        [
+            minute("sh600000", ends[0], "10", source_route="/api/one"),
+            minute("sh600000", ends[1], "10", source_route="/api/two"),
+        ],
+    )
+    land(conn, "tick_trade", ticks("sh600000", DAY, [("09:31", "10", 1000, 0)]))
+
+
+def routes(conn: psycopg.Connection, view: str) -> list[str]:
+    found = conn.execute(f"select source_route from market.{view} order by 1".encode())
+    return [route for (route,) in found]
+
+
+def plan(conn: psycopg.Connection, query: str) -> str:
+    return "\n".join(line for (line,) in conn.execute(f"explain {query}".encode()))
+
+
+def test_readers_see_the_names_of_routes(conn: psycopg.Connection) -> None:
+    landed(conn)
+
+    assert routes(conn, "kline_minute_raw") == ["/api/one", "/api/two"]
+    assert routes(conn, "tick_trade_raw") == ["test"]
+
+
+@pytest.mark.parametrize("view", ["kline_minute_raw", "tick_trade_raw"])
+def test_who_does_not_ask_for_the_route_reads_one_table(
+    conn: psycopg.Connection, view: str
+) -> None:
+    asked = f"from market.{view} where code = 'sh600000' and trade_date = '{DAY}'"
+
+    assert "routes" not in plan(conn, f"select code, trade_date, is_final {asked}")
+    assert "routes" in plan(conn, f"select * {asked}")
+
+
+def test_a_table_from_before_shows_its_texts_and_later_both(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    landed(conn)
+    conn.execute("drop view quotemill_staging.stg_tdx__kline_minute cascade")
+    conn.execute("alter table raw_tdx.kline_minute add source_route text default '/api/old'")
+    conn.execute("alter table raw_tdx.kline_minute drop route_no")
+    assert dbt("run", "-s", *VIEWS).success
+    assert routes(conn, "kline_minute_raw") == ["/api/old", "/api/old"]
+
+    conn.execute("alter table raw_tdx.kline_minute add route_no smallint")
+    conn.execute(
+        "update raw_tdx.kline_minute set source_route = null, route_no = r.route_no "
+        "from ops.routes as r where r.route = '/api/two' and bar_end = (select max(bar_end) "
+        "from raw_tdx.kline_minute)"
+    )
+    assert dbt("run", "-s", *VIEWS).success
+    assert routes(conn, "kline_minute_raw") == ["/api/old", "/api/two"]

@@ -1,0 +1,189 @@
+"""Lineage as numbers: routes and files by number in the rows, their names beside them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from loaders.engine.rejects import rejected_rows
+from loaders.settings import load_settings
+from loaders.warehouse import fresh, landing, lineage, migrate, postgres
+from loaders.warehouse.landing import Landed
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.tables import Batch, landed_table
+
+DAY, NOON = date(2024, 6, 28), datetime(2024, 6, 28, 4, tzinfo=UTC)
+MINUTE = landed_table(
+    "raw_tdx",
+    "minute",
+    [("code", pa.string()), ("trade_date", pa.date32()), ("close", pa.int64())],
+    key=("code", "trade_date"),
+    numbered=True,
+)
+BEFORE = replace(MINUTE, numbered=False)  # as a version without numbers made it
+REJECTED = rejected_rows("raw_tdx")
+NAMED = (
+    "select m.code, r.route, f.load_id from raw_tdx.minute as m inner join ops.routes as r "
+    "using (route_no) inner join ops.landed_files as f using (file_no) order by m.code"
+)
+STORED = "select code, source_route, _dlt_load_id is null, route_no is null, file_no is null "
+
+
+@pytest.fixture
+def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
+    settings = load_settings(
+        {"QUOTEMILL_WAREHOUSE_URL": warehouse_dsn, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
+    )
+    return open_warehouse(settings)
+
+
+def land(warehouse: Warehouse, closes: dict[str, int], route: str, hour: int = 0) -> Landed:
+    rows = [
+        {
+            "code": code,
+            "trade_date": DAY,
+            "close": close,
+            "source_route": route,
+            "fetched_at": NOON + timedelta(hours=hour),
+            "is_final": True,
+        }
+        for code, close in closes.items()
+    ]
+    batch = Batch(pa.Table.from_pylist(rows, MINUTE.schema))
+    pipeline, _ = landing.open_pipeline(warehouse, warehouse.home / "pipelines", "tdx", "tdx")
+    return landing.land(pipeline, warehouse, "tdx", MINUTE, [batch], dataset="minute")
+
+
+def rows(warehouse: Warehouse, query: str) -> list[tuple[Any, ...]]:
+    with warehouse.connect() as conn:
+        return conn.execute(query.encode()).fetchall()
+
+
+def columns(warehouse: Warehouse) -> list[tuple[str, str, bool]]:
+    return rows(
+        warehouse,
+        "select attname, format_type(atttypid, null), attnotnull from pg_attribute "
+        "where attrelid = 'raw_tdx.minute'::regclass and attnum > 0 order by attnum",
+    )
+
+
+@pytest.mark.parametrize("fewest", [1, fresh.FEWEST], ids=["straight", "staged"])
+def test_a_row_has_the_numbers_of_the_route_and_file_that_last_changed_it(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, fewest: int
+) -> None:
+    monkeypatch.setattr(fresh, "FEWEST", fewest)
+    migrate.prepare(warehouse, [MINUTE, REJECTED])
+    first = land(warehouse, {"sh600000": 1, "sh600001": 1}, "/api/one")
+    second = land(warehouse, {"sh600000": 1, "sh600001": 2}, "/api/two", hour=1)
+
+    assert (second.read, second.new, second.changed) == (2, 0, 1)
+    assert rows(warehouse, NAMED) == [
+        ("sh600000", "/api/one", first.load_ids[0]),
+        ("sh600001", "/api/two", second.load_ids[0]),
+    ]
+    assert columns(warehouse) == [
+        ("code", "text", True),
+        ("is_final", "boolean", True),
+        ("route_no", "smallint", True),
+        ("file_no", "integer", True),
+        ("trade_date", "date", True),
+        ("close", "bigint", True),
+        ("fetched_at", "timestamp with time zone", True),
+    ]
+
+
+def test_behind_a_code_of_eight_characters_the_numbers_take_no_room(warehouse: Warehouse) -> None:
+    own = [("code", pa.string()), ("close", pa.int64())]
+    migrate.prepare(warehouse, [landed_table("raw_tdx", "minute", own, ("code",), numbered=True)])
+    with warehouse.connect() as conn:
+        [(size, bare)] = conn.execute(
+            "insert into raw_tdx.minute as m values ('sh600000', true, 1, 1, 10, now()) "
+            "returning pg_column_size(m.*), pg_column_size(row(m.code, m.close, m.fetched_at))"
+        )
+    assert size == bare
+
+
+def test_rows_of_a_table_from_before_keep_their_texts_until_they_change(
+    warehouse: Warehouse,
+) -> None:
+    migrate.prepare(warehouse, [BEFORE, REJECTED])
+    land(warehouse, {"sh600000": 1, "sh600001": 1}, "/api/one")
+
+    migrate.prepare(warehouse, [MINUTE, REJECTED])
+    again = land(warehouse, {"sh600000": 1, "sh600001": 2, "sh600002": 1}, "/api/one", hour=1)
+
+    assert (again.new, again.changed) == (1, 1)
+    assert rows(warehouse, f"{STORED} from raw_tdx.minute order by code") == [
+        ("sh600000", "/api/one", False, True, True),
+        ("sh600001", None, True, False, False),
+        ("sh600002", None, True, False, False),
+    ]
+    there = columns(warehouse)
+    migrate.prepare(warehouse, [MINUTE, REJECTED])
+    assert columns(warehouse) == there
+
+
+def test_a_table_in_use_is_passed_over_and_takes_texts_until_then(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "PASSING", "10ms")
+    migrate.prepare(warehouse, [BEFORE, REJECTED])
+    before = columns(warehouse)
+    with warehouse.connect() as reader:
+        reader.execute("select 1 from raw_tdx.minute")
+        migrate.prepare(warehouse, [MINUTE, REJECTED])
+        land(warehouse, {"sh600000": 1}, "/api/one")
+
+    assert columns(warehouse) == before
+    assert rows(warehouse, "select source_route from raw_tdx.minute") == [("/api/one",)]
+    migrate.prepare(warehouse, [MINUTE, REJECTED])
+    assert len(columns(warehouse)) == len(before) + 2
+
+
+def test_a_refused_row_tells_its_route_by_name(warehouse: Warehouse) -> None:
+    migrate.prepare(warehouse, [MINUTE, REJECTED])
+    with warehouse.connect() as conn:
+        conn.execute("alter table raw_tdx.minute add check (close > 0)")
+
+    assert land(warehouse, {"sh600000": 1, "sh600001": -1}, "/api/one").new == 1
+
+    assert rows(warehouse, "select source_route from raw_tdx.rejected_row") == [("/api/one",)]
+    assert [(code, route) for code, route, _ in rows(warehouse, NAMED)] == [
+        ("sh600000", "/api/one")
+    ]
+
+
+def test_two_loads_that_meet_a_new_route_at_once_agree_on_its_number(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    migrate.prepare(warehouse, [MINUTE, REJECTED])
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"source_route": ["/api/new", "/api/own"]}), path)
+    waits = "select count(*) from pg_locks where not granted and pid = %s"
+
+    with warehouse.connect() as first, warehouse.connect(autocommit=True) as second:
+        [(number,)] = first.execute(
+            "insert into ops.routes (route) values ('/api/new') returning route_no"
+        )
+
+        def meet() -> dict[str, int]:
+            with pq.ParquetFile(path) as file:
+                return lineage.routes(second, file)
+
+        with ThreadPoolExecutor(1) as pool:
+            met = pool.submit(meet)
+            while not met.done() and first.execute(
+                waits, (second.info.backend_pid,)
+            ).fetchone() == (0,):
+                pass
+            first.commit()
+            assert met.result()["/api/new"] == number
+    assert rows(warehouse, "select route from ops.routes order by 1") == [
+        ("/api/new",),
+        ("/api/own",),
+    ]
