@@ -15,6 +15,7 @@ from loaders.warehouse.embedded import places
 from loaders.warehouse.ownership import foreign_relations, has_relation, privileges
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 from orchestration import place_checks, tick_store, warehouse_checks
+from orchestration.alerts import channels
 from orchestration.backup import folder as backups
 from orchestration.check import Check, failed
 from orchestration.schedule import jobs, ledger
@@ -45,7 +46,7 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     if warehouse is not None:
         checks += [*_inside(warehouse, now), *_steps(warehouse), _backup(settings, now)]
         checks += warehouse_checks.check(settings, warehouse, now)
-    checks.append(_schedule(settings, warehouse, now))
+    checks += [_schedule(settings, warehouse, now), _alerts(settings)]
     ready, _ = sources.configured(settings)
     checks += [_service(name, settings, now) for name in ready]
     if settings.questdb_url is not None or ("tq" in ready and warehouse is not None):
@@ -53,6 +54,17 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     checks += [*_orphans(), *place_checks.check(settings, warehouse)]
     # TDX alone stands on the announced holidays of Shanghai
     return [*checks, _horizon(now)] if "tdx" in ready else checks
+
+
+def _alerts(settings: Settings) -> Check:
+    """Who is told; that nobody is may be meant, so it is no warning."""
+    names = [channel.name for channel in channels.of(settings)]
+    names += ["a dead man's switch"] if settings.alerts.ping_url else []
+    if not names:
+        return Check(
+            "alerts", "ok", "nobody is told what is wrong", "[alerts] urls in quotemill.toml"
+        )
+    return Check("alerts", "ok", f"told are {', '.join(names)}; `quotemill alerts test` tries them")
 
 
 def _settings(settings: Settings) -> Check:

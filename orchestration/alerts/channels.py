@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 from pydantic import SecretStr
 
 from loaders.errors import SettingsError
@@ -61,6 +60,8 @@ def ping(settings: Settings) -> str:
     if url is None:
         return ""
     with _silence():
+        import httpx
+
         try:
             answer = httpx.get(
                 url.get_secret_value(), timeout=settings.alerts.timeout, follow_redirects=True

@@ -25,6 +25,7 @@ from orchestration.alerts import book, causes, channels
 from orchestration.findings import Judgement
 from orchestration.metrics import Metric
 from orchestration.pipeline import RunResult
+from tests.e2e.commands import Place
 from tests.planted import SECRETS
 
 TOKEN = SECRETS[0]  # in the address of the channel
@@ -331,3 +332,38 @@ def test_the_book_is_what_the_table_holds(settings: Settings) -> None:
     with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
         [entry] = book.read(conn, only_open=True).values()
     assert (entry.cause, entry.state, entry.count, entry.told_at) == ("load:tdx", "4", 1, NOW)
+
+
+def test_the_commands_tell_all_channels_list_and_look(
+    settings: Settings, hook: Hook, tmp_path: Path
+) -> None:
+    assert settings.warehouse_url is not None
+    told = {"QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value()}
+    told["QUOTEMILL_ALERTS__URLS"] = settings.alerts.urls[0].get_secret_value()
+    told["QUOTEMILL_ALERTS__PING_URL"] = f"http://{hook.url}/ping/{TOKEN}"
+    told["QUOTEMILL_ALERTS__DISK_PERCENT"] = "100"
+    place = Place(tmp_path, settings.home, told)
+    done = place.inside("quotemill", "alerts", "test")
+    assert (done.returncode, done.stdout) == (0, "1 json: taken\nping_url: taken\n")
+    assert hook.titles == ["a test"]
+    hook.status = 500
+    done = place.inside("quotemill", "alerts", "test", "--json")
+    assert done.returncode == 4
+    assert [row["error"] for row in json.loads(done.stdout)] == ["it answered 500"] * 2
+    assert TOKEN not in done.stdout + done.stderr
+    assert place.inside("quotemill", "alerts", "list").stdout == "no alert is open\n"
+
+    with runs.recorded(settings, "backup", run_id="a", schedule="weekly_backup") as run:
+        run.end(1, "no room")
+    done = place.inside("quotemill", "alerts", "look")
+    assert "1 open, 0 messages told, 1 could not be told\njob:weekly_backup" in done.stdout
+    hook.status = 200
+    shown = json.loads(place.inside("quotemill", "alerts", "look", "--json").stdout)
+    assert shown == {"open": ["job:weekly_backup"], "told": 1, "untold": 0}
+    listed = place.inside("quotemill", "alerts", "list").stdout
+    assert "error   job:weekly_backup since" in listed
+    assert "no room" in listed
+    [entry] = json.loads(place.inside("quotemill", "alerts", "list", "--all", "--json").stdout)
+    assert (entry["cause"], entry["channels"]) == ("job:weekly_backup", ["1 json"])
+    nobody = Place(tmp_path, settings.home, {"QUOTEMILL_ALERTS__URLS": ""})
+    assert nobody.inside("quotemill", "alerts", "test").returncode == 3

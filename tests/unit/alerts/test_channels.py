@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from loaders.errors import SettingsError
 from loaders.settings import load_settings
+from orchestration import doctor
 from orchestration.alerts import channels
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "alerts.md"
@@ -29,6 +30,14 @@ def test_a_channel_is_called_by_its_place_and_kind(tmp_path: Path) -> None:
     found = channels.of(settings)
     assert [channel.name for channel in found] == ["1 slack", "2 json"]
     assert "secret-one" not in repr(found)
+
+
+def test_the_doctor_says_who_is_told(tmp_path: Path) -> None:
+    assert doctor._alerts(load_settings({}, cwd=tmp_path)).seen == "nobody is told what is wrong"
+    told = {"urls": ["json://user:secret-one@h"], "ping_url": "https://ping.example/secret-two"}
+    seen = doctor._alerts(load_settings({}, cwd=tmp_path, alerts=told)).seen
+    assert seen.startswith("told are 1 json, a dead man's switch;")
+    assert "secret" not in seen
 
 
 def test_what_is_no_address_is_refused_without_being_shown(tmp_path: Path) -> None:
