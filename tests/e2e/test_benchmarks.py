@@ -12,6 +12,7 @@ from tests.benchmarks import (
     imports,
     initial,
     landing,
+    looking,
     market_day,
     page,
     reads,
@@ -180,3 +181,16 @@ def test_a_run_of_some_parts_keeps_what_the_others_measured() -> None:
     assert page.with_new(aims, [("memory", "≤ 1", "1", True)])[1] == ("memory", "≤ 1", "1", True)
     assert page.aims_of("") == []
     assert page.sections_of("") == {}
+
+
+@pytest.mark.soak
+def test_looking_is_measured_on_a_warehouse_of_any_size(server_url: str, tmp_path: Path) -> None:
+    [look] = looking.looks(server_url, tmp_path, [(3, 20)], 1, lambda _: None)
+
+    assert set(look.seconds) == {looking.BARE, looking.STATUS, looking.REPORT}
+    assert look.page > 10_000
+    assert "| 60 | 600 |" in looking.section([look])
+    assert [name for name, *_ in looking.aims([look])] == [
+        "status, 60 day bars",
+        "the report's page, 60 day bars",
+    ]
