@@ -16,7 +16,7 @@ TABLES = {
     "sector_members": "sector_id, code, valid_from",
 }
 DAYS = weekdays(date(2024, 1, 1), 12)
-BUILD = ("run", "--select", "symbol_dim", "adjustment_segments", *TABLES)
+BUILD = ("run", "--select", "trading_calendar", "symbol_dim", "adjustment_segments", *TABLES)
 # all is built; a test lands its rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")
 
@@ -65,6 +65,13 @@ def test_as_they_come_and_from_nothing_they_are_the_same(
     land(conn, "security", [security("sh510300", "fund")])
     land(conn, "sector_member", [membership("a", "000002", DAYS[0], DAYS[4])])
     land(conn, "sector_member", [membership("b", "sz000002", DAYS[4])])
+    assert dbt(*BUILD).success
+
+    # a bar of a day that is none, and one of a late day alone
+    land(conn, "kline_daily", [bar("sz000002", date(2024, 1, 6), "12")])
+    land(conn, "kline_daily", [bar("sh600000", DAYS[7], "12")])
+    assert dbt(*BUILD).success
+    land(conn, "kline_daily", [bar(code, DAYS[6], "11.5") for code in codes])
     assert dbt(*BUILD).success
 
     # a record is gone, a day's bar too
