@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from loaders import runlog
 from loaders.cli import shell
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
@@ -18,8 +19,6 @@ from loaders.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from loaders.engine.checks import Record
-
-SCHEDULE = "QUOTEMILL_SCHEDULE"  # the variable with the name of the scheduled job that this is
 
 
 def selftest_command(
@@ -63,7 +62,7 @@ def selftest_command(
     with reporter() as told:
         run = asyncio.run(runner.run(settings, options, now, lambda: datetime.now(UTC), told))
         shown = reports.document(run)
-        record(settings, reports.record(shown, run, os.environ.get(SCHEDULE)), told.line)
+        record(settings, reports.record(shown, run, os.environ.get(runlog.SCHEDULE)), told.line)
         reports.write(output, reports.as_text(shown))
         reports.write(report, reports.failure_page(shown))
     if json:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from loaders import runlog
 from loaders.cli import selftest, shell
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
@@ -74,7 +75,7 @@ def verify_command(
             clock=lambda: datetime.now(UTC),
             reporter=told,
         )
-        recorded = replace(found, schedule=os.environ.get(selftest.SCHEDULE))
+        recorded = replace(found, schedule=os.environ.get(runlog.SCHEDULE))
         selftest.record(settings, recorded, told.line)
     if json:
         shell.print_json(found.document())
