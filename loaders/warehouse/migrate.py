@@ -5,12 +5,11 @@ Safe to call at the start of every command: with nothing to do it costs a few qu
 
 import secrets
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 
 import psycopg
 
 from loaders.warehouse import hypertables, indexes
+from loaders.warehouse.migration_files import folder, known
 from loaders.warehouse.ownership import FIXED_SCHEMAS, claim_schemas, owned_schemas
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import LandedTable, create_tables
@@ -69,17 +68,8 @@ def _migrate(conn: psycopg.Connection) -> None:
     applied = {row[0] for row in conn.execute("select name from ops.schema_migrations")}
     for name in known():
         if name not in applied:
-            conn.execute((_folder() / name).read_text("utf-8").encode())
+            conn.execute((folder() / name).read_text("utf-8").encode())
             conn.execute("insert into ops.schema_migrations (name) values (%s)", (name,))
-
-
-def known() -> list[str]:
-    """The migrations of this version, in their order."""
-    return sorted(path.name for path in _folder().iterdir() if path.name.endswith(".sql"))
-
-
-def _folder() -> Traversable:
-    return files("loaders.warehouse") / "migrations"
 
 
 def other_market_schemas(

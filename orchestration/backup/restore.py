@@ -11,7 +11,7 @@ from loaders.engine.load import prepare_warehouse
 from loaders.errors import SettingsError
 from loaders.progress import Reporter
 from loaders.settings import Settings
-from loaders.warehouse import migrate
+from loaders.warehouse import migration_files
 from loaders.warehouse import restore as restores
 from loaders.warehouse.postgres import Warehouse
 from orchestration.backup import folder as folders
@@ -52,7 +52,7 @@ def restore(
 
 def _require_fit(settings: Settings, backup: Backup) -> None:
     told = backup.told["warehouse"]
-    unknown = set(told["migrations"]) - set(migrate.known())
+    unknown = set(told["migrations"]) - set(migration_files.known())
     if unknown:
         raise SettingsError(
             f"{backup.name} was made by quotemill {backup.told['quotemill']}, which is newer",

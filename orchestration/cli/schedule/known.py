@@ -8,7 +8,7 @@ import typer
 from loaders.cli import shell
 from loaders.errors import SettingsError, UsageError
 from loaders.settings import Settings
-from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.migration_files import is_current
 from loaders.warehouse.postgres import Warehouse, find_warehouse, open_warehouse
 from orchestration.schedule import jobs, ledger
 from orchestration.schedule.jobs import Job, Row
@@ -47,9 +47,9 @@ def one(found: dict[str, Job], name: str) -> Job:
 
 
 def prepared(settings: Settings) -> Warehouse:
-    """The warehouse with the table of schedules; a look each minute does not migrate it each time."""
+    """The warehouse as this version needs it; a look each minute does not go through all of that each time."""
     warehouse = open_warehouse(settings)
-    if not warehouse.ask(lambda conn: has_relation(conn, ledger.TABLE)):
+    if not warehouse.ask(is_current):
         from loaders.engine.load import prepare_warehouse
         from loaders.progress import Silent
 
