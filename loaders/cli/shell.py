@@ -123,7 +123,7 @@ def log_requests(file: Path | None, verbose: bool) -> None:
 
 
 def _keep_traceback() -> str:
-    text = traceback.format_exc()
+    text = runlog.scrub(traceback.format_exc())
     try:
         folder = load_settings().home / "logs"
         folder.mkdir(parents=True, exist_ok=True)

@@ -104,8 +104,9 @@ def test_texts_and_details_have_an_end(log: Path) -> None:
 
 
 def test_warnings_and_errors_of_a_command_are_in_it(
-    log: Path, capsys: pytest.CaptureFixture[str]
+    log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("QUOTEMILL_HOME", str(log.parent))
     shell.route_logs(lambda _: None)
     logging.getLogger("loaders.tdx.service.outage").warning("down for %d s", 5)
     shell.tell(UpstreamError("no gateway", hint="wait"), "ib")
@@ -119,6 +120,8 @@ def test_warnings_and_errors_of_a_command_are_in_it(
     assert found[2][0] == "critical"
     assert "test_runlog.py" in lines(log)[2]["traceback"]
     assert "very-secret" not in lines(log)[2]["traceback"]
+    [kept] = log.glob("error-*.log")
+    assert "ZeroDivisionError: by ***" in kept.read_text()
 
 
 def test_nothing_is_written_before_it_is_started_and_no_home_made_for_a_wrong_call(
