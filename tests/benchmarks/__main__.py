@@ -1,6 +1,7 @@
 """`make bench`: measure, then write docs/benchmarks.md."""
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -37,6 +38,8 @@ Section: TypeAlias = tuple[str, str, list[report.Aim]]
 
 def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
+    # as Ctrl-C does: servers end with what started them
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     before = options.out.read_text("utf-8") if options.out.is_file() else ""
     aims, sections = page.aims_of(before), page.sections_of(before)
     with databases.scratch() as (folder, server):
