@@ -1,0 +1,86 @@
+"""From a real client's folder alone, with no service: adjusted prices, capital and sectors by one command."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pyarrow.parquet as pq
+import pytest
+
+from tests.e2e.commands import Place
+from tests.homes import new_home
+
+PRICES = ("open", "high", "low", "close")
+
+
+@pytest.fixture(scope="module")
+def market(
+    real_client: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[psycopg.Connection]:
+    """The warehouse after `quotemill run`, with nothing configured but the folder."""
+    with new_home() as home:
+        place = Place(
+            tmp_path_factory.mktemp("client"), home, {"QUOTEMILL_TDX__CLIENT": str(real_client)}
+        )
+        done = place("quotemill", "run")
+        assert done.returncode == 0, done.stderr
+        address = place("quotemill", "warehouse", "url").stdout.strip()
+        with psycopg.connect(address) as conn:
+            yield conn
+
+
+def test_every_adjusted_price_is_the_expected_one(
+    market: psycopg.Connection, real_client: Path
+) -> None:
+    expected = pq.read_table(real_client / "expected_qfq_cents.parquet").to_pylist()
+    wanted = {
+        (row["code"].lower(), row["trade_date"]): tuple(row[name] for name in PRICES)
+        for row in expected
+    }
+    codes = sorted({code for code, _ in wanted})
+    found = {
+        (code, day): tuple(int(price) for price in prices)
+        for code, day, *prices in market.execute(
+            "select code, trade_date, 100 * open, 100 * high, 100 * low, 100 * close "
+            "from market.kline_daily_qfq where code = any(%s)",
+            (codes,),
+        )
+    }
+    assert len(wanted) == 170_452
+    assert found == wanted
+
+
+def test_funds_do_not_jump_where_they_split(market: psycopg.Connection) -> None:
+    # two leveraged ones move 12 and 13 %, as a split sets them anew by their net value; raw prices move
+    # by up to half and more
+    jumps = market.execute(
+        "with bars as (select code, trade_date, close, "
+        "lag(close) over (partition by code order by trade_date) as last from market.kline_daily_qfq) "
+        "select b.code, b.trade_date::text from bars as b join market.corporate_actions as a "
+        "on a.code = b.code and a.ex_date = b.trade_date and a.category = 11 "
+        "where abs(b.close / nullif(b.last, 0) - 1) > 0.2"
+    )
+    assert jumps.fetchall() == []
+
+
+def test_capital_of_a_day_is_that_of_the_day(market: psycopg.Connection) -> None:
+    rows = market.execute(
+        "select count(*), count(float_shares), min(turnover_rate_percent), "
+        "max(turnover_rate_percent) from market.daily_basic as d "
+        "join market.symbol_dim as s using (code) where s.instrument_type = 'stock'"
+    ).fetchone()
+    assert rows is not None
+    count, known, least, most = rows
+    assert known > 0.99 * count
+    assert least > 0
+    assert most < 100
+
+
+def test_members_of_past_days_are_not_those_of_today(market: psycopg.Connection) -> None:
+    [(sectors, members, past)] = market.execute(
+        "select count(distinct sector_id), count(*), "
+        "count(*) filter (where valid_from < date '2017-04-18') from market.sector_members"
+    )
+    assert sectors > 300
+    assert members > 5_000
+    assert past == 0
