@@ -51,8 +51,8 @@ def test_every_adjusted_price_is_the_expected_one(
 
 
 def test_funds_do_not_jump_where_they_split(market: psycopg.Connection) -> None:
-    # two leveraged ones move 12 and 13 %, as a split sets them anew by their net value; raw prices move
-    # by up to half and more
+    # two leveraged ones move by 12 and 13 %, as a split sets them anew by their net value; unadjusted
+    # ones by up to 299 %
     jumps = market.execute(
         "with bars as (select code, trade_date, close, "
         "lag(close) over (partition by code order by trade_date) as last from market.kline_daily_qfq) "
