@@ -16,8 +16,7 @@ def environment(folder: Path, packages: Sequence[str], needs: Sequence[str]) -> 
     done = folder / ".installed"
     wanted = " ".join((*packages, *needs))
     if not done.exists() or done.read_text() != wanted:
-        if not python.exists():
-            venv.create(folder, with_pip=True)
+        venv.create(folder, with_pip=True, clear=True)  # whatever a killed run left of it
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "--no-deps", *packages], check=True, stdout=sys.stderr)
         subprocess.run([*pip, *needs], check=True, stdout=sys.stderr)
