@@ -25,6 +25,11 @@ FEWEST = 20_000  # rows of a file: below, what is saved is not worth asking
 _EPOCH_2000 = 10_957  # 2000-01-01, from 1970-01-01
 
 
+def suits(target: "Target") -> bool:
+    """Can a file of the table go straight: is its key by the code, and no unit replaced as one?"""
+    return target.entity is not None and target.key[:1] == (target.entity,) and not target.unit
+
+
 def copy(
     conn: psycopg.Connection, rows: FileRows, target: "Target", types: dict[str, str], q: Any
 ) -> int | None:
@@ -32,7 +37,7 @@ def copy(
     entity: str | None = target.entity
     schema, file = rows.schema, rows.file
     count: int = file.metadata.num_rows
-    if count < FEWEST or entity is None or target.key[:1] != (entity,) or target.unit:
+    if count < FEWEST or entity is None or not suits(target):
         return None
     try:
         encoder = ArrowToPostgresBinaryEncoder(schema)

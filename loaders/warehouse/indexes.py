@@ -2,7 +2,8 @@
 
 Two indexes are cheaper built once than kept up row by row, as long as more comes than is there: into an
 empty table a quarter to a third (`python -m tests.benchmarks --only imports`). One by date alone is
-not, as its entries are few. What is dropped is written to ops.pending_indexes in the transaction
+not, as its entries are few; but it is two fifths of what COPY straight into a table costs (3.1 µs a row
+of the server's processor with it, 1.7 without, 0.3 to build it). What is dropped is written to ops.pending_indexes in the transaction
 that drops it, a short one before that of the rows: readers who come meanwhile read on, and whatever
 happens to the import, the next load to end builds it. The same record holds an index that was
 declared when its table had rows already. Primary keys stay.
@@ -78,14 +79,21 @@ def create_absent(conn: psycopg.Connection, table: LandedTable) -> None:
 
 
 def make_way(
-    conn: psycopg.Connection, schema: str, table: str, names: Sequence[str], rows: int, lane: str
+    conn: psycopg.Connection,
+    schema: str,
+    table: str,
+    names: Sequence[str],
+    rows: int,
+    lane: str,
+    fewest: int = FEWEST_INDEXES,
 ) -> bool:
-    """Drop the indexes `names` where `rows` that are about to land are most of the table; record it.
+    """Drop the indexes `names`, `fewest` or more, where `rows` that are about to land are most of the
+    table; record it.
 
     In the caller's transaction, which locks the table and is to end at once. Nothing is dropped while
     anybody else uses the table: a reader needs its indexes, and none of us waits for the other.
     """
-    if rows < FEWEST or len(names) < FEWEST_INDEXES:
+    if rows < FEWEST or len(names) < fewest:
         return False
     target = sql.Identifier(schema, table)
     there = conn.execute(

@@ -27,6 +27,7 @@ UNMARKED = "committed but not marked"
 CURSORS = "saving cursors"
 FOLDER = "renewing the folder"
 DELETED = "old ticks deleted, new ones not inserted"
+STRAIGHT = "copied straight into the table, not committed"
 STAGES = (FETCHING, SPOOLED, LANDING, UNMARKED, CURSORS, FOLDER)
 
 MOMENTS = {
@@ -38,6 +39,7 @@ MOMENTS = {
     "normalized, not loading": SPOOLED,
     "load begun, no file started": SPOOLED,
     "after COPY, before the upsert": LANDING,
+    STRAIGHT: LANDING,
     DELETED: LANDING,
     "after the upsert, before the commit": LANDING,
     "after the commit, dlt not told": UNMARKED,
@@ -127,7 +129,7 @@ def patch_landing() -> None:
     from dlt.pipeline.pipeline import Pipeline
 
     from loaders.engine import cursors
-    from loaders.warehouse import landed_file, landing
+    from loaders.warehouse import fresh, landed_file, landing
 
     def by_table(rows: str, state: str) -> Callable[..., str]:
         return lambda job, *_: state if job.load_table_name == STATE_TABLE else rows
@@ -136,6 +138,7 @@ def patch_landing() -> None:
     around(Pipeline, "load", before="normalized, not loading")
     around(Load, "start_new_jobs", before="load begun, no file started")
     around(landed_file, "copy_to_stage", after="after COPY, before the upsert")
+    around(fresh, "_tell", before=STRAIGHT)
     around(landed_file, "replace_units", after=DELETED)
     around(
         landing.UpsertCopyJob,

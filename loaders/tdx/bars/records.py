@@ -8,7 +8,7 @@ the label as it came, NO_LABEL of a day or longer. A day runs from 09:30 to 11:3
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import Any, TypeAlias
@@ -239,34 +239,43 @@ def outcome(
     return Outcome(key, rows, rejected, cursor, skipped, failure, fallback)
 
 
-def table(outcomes: Sequence[Outcome], period: str | None = None) -> pa.Table:
+def table(
+    outcomes: Sequence[Outcome], period: str | None = None, names: Collection[str] = ()
+) -> pa.Table:
     """The bars of some keys (`sh600000`, `sh000001 week`) as one Arrow table with all columns that a
-    table of bars can have, `period` among them where it is given."""
+    table of bars can have, or with those named; `period` among them where it is given."""
     parts: list[Records] = [o.rows for o in outcomes if o.rows is not None]
     codes = [o.key.partition(" ")[0] for o in outcomes if o.rows is not None]
     at = np.repeat(np.arange(len(parts), dtype=np.int32), [len(bars) for bars in parts])
     bars = np.concatenate(parts)
-    ends = (bars["end"].astype(np.int64) * DAY_MINUTES + bars["label"] - ZONE_MINUTES) * MINUTE_US
 
     def column(name: str) -> NDArray[Any]:
         return np.ascontiguousarray(bars[name])
 
-    source_label = column("source_label").astype(np.int32)
-    columns = {
-        "code": pa.array(codes, pa.string()).take(pa.array(at)),
-        "bar_end": pa.array(ends).view(_STAMP),
-        "trade_date": pa.array(column("day")).view(pa.date32()),
-        "source_label": pa.array(_CLOCK).take(
-            pa.array(source_label, mask=source_label == NO_LABEL)
-        ),
-        **{name: pa.array(column(name)) for name in (*PRICES, "volume")},
-        "amount": pa.array(column("amount"), mask=column("amount") == NO_AMOUNT),
-        "up_count": pa.array(column("up")),
-        "down_count": pa.array(column("down")),
-        "source_route": pa.array(ROUTES).take(pa.array(bars["route"].astype(np.int32))),
-        "fetched_at": pa.array(column("fetched")).view(_STAMP),
-        "is_final": pa.array(column("final")),
+    def bar_end() -> pa.Array:
+        minutes = bars["end"].astype(np.int64) * DAY_MINUTES + bars["label"] - ZONE_MINUTES
+        return pa.array(minutes * MINUTE_US).view(_STAMP)
+
+    def source_label() -> pa.Array:
+        labels = column("source_label").astype(np.int32)
+        return pa.array(_CLOCK).take(pa.array(labels, mask=labels == NO_LABEL))
+
+    def numbers(name: str) -> Callable[[], pa.Array]:
+        return lambda: pa.array(column(name))
+
+    columns: dict[str, Callable[[], pa.Array]] = {
+        "code": lambda: pa.array(codes, pa.string()).take(pa.array(at)),
+        "bar_end": bar_end,
+        "trade_date": lambda: pa.array(column("day")).view(pa.date32()),
+        "source_label": source_label,
+        **{name: numbers(name) for name in (*PRICES, "volume")},
+        "amount": lambda: pa.array(column("amount"), mask=column("amount") == NO_AMOUNT),
+        "up_count": numbers("up"),
+        "down_count": numbers("down"),
+        "source_route": lambda: pa.array(ROUTES).take(pa.array(bars["route"].astype(np.int32))),
+        "fetched_at": lambda: pa.array(column("fetched")).view(_STAMP),
+        "is_final": numbers("final"),
     }
     if period is not None:
-        columns["period"] = pa.repeat(pa.scalar(period), len(bars))
-    return pa.table(columns)
+        columns["period"] = lambda: pa.repeat(pa.scalar(period), len(bars))
+    return pa.table({n: make() for n, make in columns.items() if not names or n in names})

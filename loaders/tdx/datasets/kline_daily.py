@@ -20,7 +20,6 @@ from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.tdx.bars import file_days, records, stored_bars
 from loaders.tdx.bars.file_days import DayFiles
 from loaders.tdx.bars.long_bars import accepted
-from loaders.tdx.bars.records import table
 from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.context import Context, Dataset, outcome_of
 from loaders.tdx.schemas import ANSWER_GAP, KLINE_DAILY
@@ -130,4 +129,5 @@ def lagging(
     return Lagging(late, len(late) + sum(day == due for day in newest.values()))
 
 
+table = partial(records.table, names=KLINE_DAILY.schema.names)
 DATASET = Dataset("kline_daily", KLINE_DAILY, ROUTE, fetch, table, beside=ANSWER_GAP)
