@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from loaders.tdx.schemas import KLINE_MINUTE
 from tests.benchmarks import (
     bar_peers,
+    client_folder,
     databases,
     imports,
     initial,
@@ -171,7 +172,14 @@ def _looking(server: str, folder: Path, options: argparse.Namespace) -> Iterator
     yield looking.TITLE, looking.section(found), looking.aims(found)
 
 
+def _folder(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
+    found = client_folder.loads(server, folder, options.folder_codes, DAYS, _say)
+    text = client_folder.section(found, options.folder_codes, DAYS)
+    yield client_folder.TITLE, text, client_folder.aims(found)
+
+
 PARTS = {
+    "folder": _folder,
     "landing": _landing,
     "whole": _whole,
     "day": _day,
@@ -212,6 +220,7 @@ TITLES = (
     rollup_rate.TITLE,
     IMPORTS,
     looking.TITLE,
+    client_folder.TITLE,
 )
 MINUTE_PATHS = (landing.LANDING, "landing:real", "landing:unfed")
 
@@ -263,6 +272,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--read-codes", default=5_000, help="that are read from", **whole_number)
     parser.add_argument("--look-codes", default=5_400, help="of a large warehouse", **whole_number)
     parser.add_argument("--look-days", default=2_500, **whole_number)
+    parser.add_argument("--folder-codes", default=5_400, help="that have files", **whole_number)
     parser.add_argument("--minute-days", default=100, help="of an initial load", **whole_number)
     parser.add_argument(
         "--rollup-codes", default=330, help="of 100 days of minutes", **whole_number

@@ -11,8 +11,6 @@ from tests.faults.driver import MOMENTS, STRAIGHT
 from tests.faults.kills import SEED_VARIABLE, Scenario, kill, scenario, seed
 from tests.faults.scene import Scene
 
-KILLS = 10
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -38,14 +36,15 @@ def first_import(
     return scenario("import of a folder", lambda: open_scene(**env), report, *datasets)
 
 
-def test_kills_at_ten_moments_of_an_import_cost_nothing_but_time(
-    first_import: Scenario, tmp_path: Path
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.soak)])
+def test_kills_of_an_import_cost_nothing_but_time(
+    first_import: Scenario, tmp_path: Path, kills: int
 ) -> None:
     number = seed(13)
     print(f"{SEED_VARIABLE}={number}")
     rng = random.Random(number)
     assert first_import.counts[STRAIGHT]
     others = [m for m in MOMENTS if first_import.counts.get(m) and m != STRAIGHT]
-    for moment in [STRAIGHT, *rng.sample(others, KILLS - 1)]:
+    for moment in [STRAIGHT, *rng.sample(others, kills - 1)]:
         what, _ = kill(first_import, moment, rng, tmp_path / "report")
         print(what)

@@ -2,11 +2,12 @@
 {%- set same_day = "k.code = r.code and k.trade_date = r.trade_date" -%}
 {%- set not_stored = [] -%}
 {%- for dataset, table, is_same in [
-    ('kline_daily', 'kline_daily', same_day),
+    ('kline_daily', 'kline_daily', same_day ~ " and r.field <> 'close of two sources'"),
     ('kline_adjusted', 'kline_adjusted', same_day),
     ('tick_trade', 'tick_trade', same_day),
     ('index_kline', 'index_kline', same_day ~ " and k.period = coalesce(r.period, 'day')
-        and k.source_label is not distinct from r.source_label"),
+        and k.source_label is not distinct from r.source_label
+        and r.field <> 'close of two sources'"),
     ('minute_1m', 'kline_minute', "k.code = r.code and k.source_label = r.source_label
         and k.bar_end >= r.trade_date::timestamp at time zone 'Asia/Shanghai'
         and k.bar_end < (r.trade_date + 1)::timestamp at time zone 'Asia/Shanghai'"),

@@ -32,6 +32,7 @@ PERIOD = "day"
 ROUTE = "vipdoc/lday"
 NO_FILE = "the client's folder has no file of days"
 NOTES_SAID = 5
+OF_TWO = "close of two sources"  # qa_rejected_rows knows it: a stored row does not mend it
 AGREE = "the client's file and the service must agree: the bar that was known later stays"
 
 
@@ -116,7 +117,8 @@ class DayFiles:
         if run.load.as_of is not None:  # what was not yet at that moment is no fault of the file
             bars = bars[bars["day"] <= records.number_of(window.today)]
         good, rejected = plausibility.check(key, bars, PERIOD, window)
-        rejected = [*file.rejected, *rejected]
+        place = f"{ROUTE}/{path.name}"
+        rejected = [replace(row, source_route=place) for row in (*file.rejected, *rejected)]
         if not len(good):
             if len(bars) or rejected:
                 return Outcome(
@@ -218,7 +220,7 @@ def contradictions(
     return [
         Rejected(
             f"{key} {day}",
-            "close",
+            OF_TWO,
             AGREE,
             f"{close} against {closes[day]}",
             orjson.dumps(

@@ -6,6 +6,7 @@ from datetime import date
 import psycopg
 import pytest
 
+from loaders.tdx.bars.file_days import OF_TWO
 from tests.integration.dbt.conftest import UPDATE, Outcome
 from tests.integration.dbt.raw import FETCHED, bar, land, security, trading_day, weekdays
 
@@ -133,3 +134,22 @@ def test_freshness_is_judged_by_trading_days_that_are_due(
     assert freshness_at(conn, "2024-01-08 16:00+08") == ("2024-01-08", True, 1)
     # past the calendar's end weekdays count, so that its end does not look like a holiday
     assert freshness_at(conn, "2024-01-14 12:00+08") == ("2024-01-12", True, 5)
+
+
+@pytest.mark.usefixtures("models")
+def test_a_close_that_file_and_service_tell_otherwise_is_told_though_the_day_is_stored(
+    conn: psycopg.Connection,
+) -> None:
+    day = DAYS[0]
+    land(conn, "kline_daily", [bar("sh600000", day, "10")])
+    refused = {
+        "dataset": "kline_daily",
+        "row_key": f"sh600000 {day}",
+        "rule": "r",
+        "value": "1 against 2",
+        "payload": f'{{"code": "sh600000", "trade_date": "{day}"}}',
+    }
+    land(conn, "rejected_row", [refused | {"field": name} for name in ("low", OF_TWO)])
+    found = conn.execute("select evidence from qa.findings where check_name = 'rejected_row'")
+    [(evidence,)] = found.fetchall()
+    assert evidence.startswith(f"{OF_TWO} = 1 against 2")

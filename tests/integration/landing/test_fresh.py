@@ -1,0 +1,99 @@
+"""Rows of codes that the table has nothing of go straight into it, and are told as any others."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+from loaders.settings import load_settings
+from loaders.tdx.schemas import KLINE_DAILY, REJECTED_ROW
+from loaders.warehouse import fresh, landed_file, landing, migrate
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+from loaders.warehouse.tables import Batch
+from tests.benchmarks.rows import bars
+
+ROWS = "select * from raw_tdx.kline_daily order by code, trade_date"
+FEED = """
+    select key, dates::text from ops.changes
+    where table_name = 'raw_tdx.kline_daily' order by key, xid::text::bigint
+"""
+
+
+@pytest.fixture
+def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
+    settings = load_settings(
+        {"QUOTEMILL_WAREHOUSE_URL": warehouse_dsn, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
+    )
+    made = open_warehouse(settings)
+    migrate.prepare(made, [KLINE_DAILY, REJECTED_ROW])
+    return made
+
+
+@pytest.fixture
+def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
+    with warehouse.connect(autocommit=True) as made:
+        yield made
+
+
+@pytest.fixture
+def staged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of rows of the files that went through the temp table."""
+    monkeypatch.setattr(fresh, "FEWEST", 10)
+    counts, copy = list[int](), landed_file.copy_to_stage
+
+    def counted(conn: psycopg.Connection, file: object, *rest: object) -> object:
+        found = copy(conn, file, *rest)  # type: ignore[arg-type]
+        if found.read >= fresh.FEWEST:
+            counts.append(found.read)
+        return found
+
+    monkeypatch.setattr(landed_file, "copy_to_stage", counted)
+    return counts
+
+
+def land(warehouse: Warehouse, rows: pa.Table) -> tuple[int, int, int]:
+    pipeline, _ = landing.open_pipeline(warehouse, warehouse.home / "pipelines", "tdx", "tdx")
+    done = landing.land(
+        pipeline, warehouse, "tdx", KLINE_DAILY, [Batch(rows)], dataset="kline_daily"
+    )
+    return done.read, done.new, done.changed
+
+
+def test_straight_or_by_the_upsert_rows_counts_and_feed_are_the_same(
+    warehouse: Warehouse,
+    conn: psycopg.Connection,
+    staged: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = bars(3, 0, 1_500)
+    assert land(warehouse, rows) == (len(rows), len(rows), 0)
+    assert staged == []
+    straight, told = conn.execute(ROWS).fetchall(), conn.execute(FEED).fetchall()
+    conn.execute("truncate raw_tdx.kline_daily, ops.changes")
+    monkeypatch.setattr(fresh, "FEWEST", 10**9)
+
+    assert land(warehouse, rows) == (len(rows), len(rows), 0)
+    assert [row[:-1] for row in conn.execute(ROWS)] == [row[:-1] for row in straight]
+    assert conn.execute(FEED).fetchall() == told
+    assert len(told) == 3
+
+
+def test_of_a_code_that_is_there_rows_are_compared(
+    warehouse: Warehouse, conn: psycopg.Connection, staged: list[int]
+) -> None:
+    rows = bars(2, 0, 30)
+    land(warehouse, rows.slice(0, 15))
+    assert land(warehouse, rows) == (len(rows), len(rows) - 15, 0)
+    assert staged == [len(rows)]
+    assert conn.execute("select count(*) from raw_tdx.kline_daily").fetchone() == (len(rows),)
+
+
+def test_a_key_that_repeats_in_the_file_lands_once(
+    warehouse: Warehouse, conn: psycopg.Connection, staged: list[int]
+) -> None:
+    rows = bars(1, 0, 30)
+    land(warehouse, pa.concat_tables([rows, rows.slice(0, 1)]))
+    assert staged == [len(rows) + 1]
+    assert conn.execute("select count(*) from raw_tdx.kline_daily").fetchone() == (len(rows),)
