@@ -94,7 +94,7 @@ class RunningTask:
         load, task, table = self.load, self.task, self.dataset.landed
         first = next((batch for batch in batches if not batch.is_empty), None)
         if first is None:
-            load.save(task)
+            self._publish()  # an interrupted load may have landed its package and told nobody
             return
 
         def confirmed() -> Iterator[Batch]:
@@ -117,6 +117,11 @@ class RunningTask:
         task.rows_read += landed.read
         task.rows_new += landed.new
         task.rows_changed += landed.changed
+        self._publish()
+
+    def _publish(self) -> None:
+        """Write the cursors as they stand, and the task, for people to read."""
+        load, task, table = self.load, self.task, self.dataset.landed
         moved = {k: c for k, c in load.cursors(table.name).items() if self.dataset.has_cursor(k)}
         now = load.clock()
         load.warehouse.ask(

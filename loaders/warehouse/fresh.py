@@ -25,9 +25,10 @@ FEWEST = 20_000  # rows of a file: below, what is saved is not worth asking
 _EPOCH_2000 = 10_957  # 2000-01-01, from 1970-01-01
 
 
-def suits(target: "Target") -> bool:
-    """Can a file of the table go straight: is its key by the code, and no unit replaced as one?"""
-    return target.entity is not None and target.key[:1] == (target.entity,) and not target.unit
+def suits(target: "Target", count: int) -> bool:
+    """Can a file of so many rows go straight: is the key by the code, and no unit replaced as one?"""
+    by_code = target.entity is not None and target.key[:1] == (target.entity,)
+    return count >= FEWEST and by_code and not target.unit
 
 
 def copy(
@@ -37,7 +38,7 @@ def copy(
     entity: str | None = target.entity
     schema, file = rows.schema, rows.file
     count: int = file.metadata.num_rows
-    if count < FEWEST or entity is None or not suits(target):
+    if entity is None or not suits(target, count):
         return None
     try:
         encoder = ArrowToPostgresBinaryEncoder(schema)

@@ -65,9 +65,8 @@ def land_file(
         # a short transaction: who reads the table while the rows land must not wait for their end
         with conn.transaction():
             size = file.metadata.num_rows
-            fewest = 1 if fresh.suits(target) else indexes.FEWEST_INDEXES
-            of = (target.schema, target.table, target.indexes)
-            indexes.make_way(conn, *of, size, lane, fewest)
+            fewest = 1 if fresh.suits(target, size) else indexes.FEWEST_INDEXES
+            indexes.make_way(conn, target.schema, target.table, target.indexes, size, lane, fewest)
             types: dict[str, str] = dict(
                 conn.execute(
                     "select attname, format_type(atttypid, atttypmod) from pg_attribute "
