@@ -77,12 +77,13 @@ class LandedTable:
         return tuple(f"{self.name}_{'_'.join(columns)}_idx" for columns in self.indexes)
 
     def is_indexed(self, column: str) -> bool:
-        """Whether a column is part of an index: of the key or another one, or of the models' own, which
-        are by the entity."""
+        """Whether a column is part of an index: of the key or another one, of the models' own, which
+        are by the entity, or, as a route that is a number, of that of ops.routes."""
         return column in {
             *self.key,
             *(name for index in self.indexes for name in index),
             self.entity,
+            *((SOURCE_ROUTE,) if self.numbered else ()),
         }
 
     def most_of(self, column: str) -> int | None:
