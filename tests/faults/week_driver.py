@@ -1,0 +1,57 @@
+"""A command of `quotemill` or `loaders` that kills itself at the nth time of a moment, of its load or its build:
+
+python -m tests.faults.week_driver REPORT MOMENT NTH quotemill run tdx ...
+
+With the moment `none` nothing is killed, and REPORT gets how often each moment came. FAULTS_TARGET names a folder
+in which dbt has parsed the project.
+"""
+
+import atexit
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from tests.e2e.commands import MAINS
+from tests.faults import driver
+
+BUILDING = "building"
+MOMENTS = {
+    "the build is on record": BUILDING,
+    "a command of dbt is about to begin": BUILDING,
+    "dbt is done, the build not recorded": BUILDING,
+    "findings are about to be judged": BUILDING,
+}
+
+
+def patch_building() -> None:
+    from orchestration import build, build_record, findings
+
+    if target := os.environ.get("FAULTS_TARGET"):
+        build.dbt_target = lambda *_: Path(target)
+    driver.around(build_record.BuildRecord, "begin", after="the build is on record")
+    driver.around(
+        build,
+        "invoke",
+        before="a command of dbt is about to begin",
+        after="dbt is done, the build not recorded",
+    )
+    driver.around(findings, "judge", before="findings are about to be judged")
+
+
+def main() -> None:
+    report, driver._target, nth, program, *command = sys.argv[1:]
+    driver._report, driver._nth = Path(report), int(nth)
+    driver.MOMENTS.update(MOMENTS)
+    if driver._target == "none":
+        atexit.register(lambda: driver._report.write_text(json.dumps(driver._counts)))
+    driver.patch_fetching()
+    driver.patch_landing()
+    patch_building()
+    sys.argv = [program, *command]
+    importlib.import_module(MAINS[program]).main()
+
+
+if __name__ == "__main__":
+    main()
