@@ -34,6 +34,7 @@ def settings(
         prepare(Warehouse(url, "test", False, "market", None, "w", tmp_path), TABLES)
 
     url = filled_database("prepared", fill)
+    runlog.stop()  # a command of another test in this process may have begun a run
     for name in (runlog.RUN_ID, runlog.SCHEDULE):
         monkeypatch.delenv(name, raising=False)
     environ = {"QUOTEMILL_WAREHOUSE_URL": url, "QUOTEMILL_HOME": str(tmp_path)}
