@@ -160,9 +160,12 @@ def _backup(settings: Settings, now: datetime) -> Check:
     root = backups.root_of(settings)
     try:
         with backups.usable(root):
-            found = backups.list_of(root)
+            found, damaged = backups.scan(root)
     except QuotemillError as error:
         return failed("backup", error)
+    if damaged:
+        mend = "quotemill backup; then remove what is damaged"
+        return Check("backup", "warn", "; ".join(damaged[:SHOWN]), mend)
     if not found:
         return Check("backup", "ok", f"none in {root}", "quotemill backup")
     made = found[-1].made_at

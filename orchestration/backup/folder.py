@@ -108,12 +108,34 @@ def lock(root: Path) -> Iterator[None]:
 
 def list_of(root: Path) -> list[Backup]:
     """The backups of a folder, in the order in which they were made; none where there is no folder."""
-    found = []
+    return scan(root)[0]
+
+
+def scan(root: Path) -> tuple[list[Backup], list[str]]:
+    """The backups of a folder as `list_of` has them, and what is wrong with those that cannot be read: one
+    that is damaged is in nobody's way."""
+    found, damaged = [], []
+    for path in _folders(root):
+        try:
+            found.append(read(path))
+        except UsageError:
+            if path.is_dir():  # else it was removed meanwhile
+                damaged.append(f"{path / MANIFEST} is missing")
+        except (QuotemillError, OSError) as error:
+            damaged.append(str(error))
+    return found, damaged
+
+
+def next_number(root: Path) -> int:
+    """By the names alone: the number of a damaged backup is not given to another one."""
+    return max((Backup(path, {}).number for path in _folders(root)), default=0) + 1
+
+
+def _folders(root: Path) -> list[Path]:
     with contextlib.suppress(FileNotFoundError):
-        for path in root.iterdir():
-            if NAME.fullmatch(path.name) and (path / MANIFEST).is_file():
-                found.append(read(path))
-    return sorted(found, key=lambda backup: backup.number)
+        found = [path for path in root.iterdir() if NAME.fullmatch(path.name)]
+        return sorted(found, key=lambda path: Backup(path, {}).number)
+    return []
 
 
 def read(path: Path) -> Backup:

@@ -57,9 +57,10 @@ def back_up(
     """Write a backup into `folder`; of this warehouse the newest `keep` stay, by default as the
     settings say.
 
-    Older ones go only after the new one was read back. Raises LockHeldError while another is written,
-    UsageError where nothing was loaded yet, QuotemillError where there is no room, SettingsError for
-    a folder that cannot be used, UpstreamError where pg_dump fails.
+    Older ones go only after the new one was read back; damaged ones are named, and stay. Raises
+    LockHeldError while another is written, UsageError where nothing was loaded yet, QuotemillError
+    where there is no room, SettingsError for a folder that cannot be used, UpstreamError where pg_dump
+    fails.
     """
     began = datetime.now(UTC)
     with warehouse.connect() as conn:
@@ -71,8 +72,10 @@ def back_up(
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with folders.lock(root):
             folders.discard_unfinished(root)
-            number = max((backup.number for backup in folders.list_of(root)), default=0) + 1
-            path = root / f"backup-{number:05}-{began:%Y%m%dT%H%M%SZ}"
+            for damaged in folders.scan(root)[1]:
+                report(f"warning: {damaged}")
+                runlog.write("warning", damaged, detail={"next": "remove it once another is there"})
+            path = root / f"backup-{folders.next_number(root):05}-{began:%Y%m%dT%H%M%SZ}"
             part = root / f"{folders.UNFINISHED}{path.name}"
             report(f"backup: {path}")
             part.mkdir(mode=0o700)

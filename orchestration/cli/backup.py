@@ -76,7 +76,8 @@ def list_command(folder: _Folder = None, json: JsonFlag = False) -> None:
 
     root = folders.root_of(load_settings(), folder)
     with folders.usable(root):
-        found = folders.list_of(root)
+        found, damaged = folders.scan(root)
+    _warn(damaged)
     if json:
         shell.print_json([backup.as_json() for backup in found])
         return
@@ -98,6 +99,7 @@ def check_command(name: _Name = None, folder: _Folder = None, json: JsonFlag = F
 
     root = folders.root_of(load_settings(), folder)
     with folders.usable(root):
+        _warn(folders.scan(root)[1] if name is None else [])
         backup = folders.find(root, name)
     folders.check(backup)
     if json:
@@ -132,6 +134,7 @@ def restore_command(
     shell.start_logs(settings)
     root = folders.root_of(settings, folder)
     with folders.usable(root):
+        _warn(folders.scan(root)[1] if name is None else [])
         backup = folders.find(root, name)
     warehouse = open_warehouse(settings)
     print(f"backup: {backup.path}", file=sys.stderr)
@@ -149,3 +152,8 @@ def restore_command(
     for line in result.left:
         print(f"left to do: {line}")
     print("next: quotemill run", file=sys.stderr)
+
+
+def _warn(damaged: list[str]) -> None:
+    for text in damaged:
+        print(f"warning: {text}", file=sys.stderr)

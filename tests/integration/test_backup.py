@@ -181,6 +181,32 @@ def test_one_of_a_newer_version_or_another_schema_is_refused(
         restore(bench.settings, bench.warehouse, folders.read(backup.path), Silent(), clean=True)
 
 
+def test_one_that_is_damaged_is_named_and_in_nobodys_way(bench: Bench) -> None:
+    damaged, good = bench.back_up().backup, bench.back_up().backup
+    (damaged.path / "backup.json").write_bytes(b'{"format": 1, "made')
+    last = bench.root / "backup-00007-20261121T200000Z"
+    last.mkdir()  # without a word in it
+
+    said: list[str] = []
+    newest = back_up(bench.settings, bench.warehouse, said.append, keep=1)
+    assert newest.backup.number == 8
+    assert newest.removed == (good.name,)
+    assert [text for text in said if "backup.json is damaged" in text]
+    assert [text for text in said if f"{last}/backup.json is missing" in text]
+    assert folders.find(bench.root, None) == newest.backup
+    assert damaged.path.is_dir()
+    url = bench.settings.warehouse_url
+    assert url is not None
+    place = Place(
+        bench.root, bench.settings.home, {"QUOTEMILL_WAREHOUSE_URL": url.get_secret_value()}
+    )
+    listed = place.inside("quotemill", "backup", "list")
+    assert (listed.returncode, listed.stdout.split()[0]) == (0, newest.backup.name)
+    assert f"warning: {damaged.path}/backup.json is damaged" in listed.stderr
+    [check] = [c for c in doctor.examine(bench.settings) if c.name == "backup"]
+    assert check.status == "warn"
+
+
 @pytest.mark.parametrize("who", ["a load", "a build"])
 def test_nothing_is_restored_while_somebody_writes(bench: Bench, who: str) -> None:
     backup = bench.back_up().backup
