@@ -12,14 +12,14 @@ from loaders import runlog
 from loaders.cli.shell import explained, tell
 from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
-from loaders.errors import QuotemillError, SettingsError, UsageError, gravest
+from loaders.errors import QuotemillError, UsageError, gravest
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import alerts, pipeline, prometheus, runs
 from orchestration.alerts import causes, channels
-from orchestration.alerts.book import Cause
+from orchestration.alerts.book import Cause, Verdicts
 from orchestration.metrics import Metric
 from orchestration.pipeline import STAGES, RunResult, Stage
 
@@ -199,14 +199,18 @@ def _reported(settings: Settings, as_of: datetime | None) -> Stage:
 
 
 def look_after(settings: Settings, _: object = None) -> None:
-    """Tell what is new or over once something else than `quotemill run` has ended."""
-    _stage("alerts", lambda: Done(_told(settings, alerts.look(settings, {}))))
+    """Tell what is new or over once a scheduled job has ended: the schedule could begin."""
+    _look(settings, {"schedule": None})
 
 
-def cannot_begin(settings: Settings, error: SettingsError) -> None:
-    """Tell that there is nothing to run by these settings: a settings file that was moved must not be silence."""
-    cause = Cause("error", f"{error} ({error.hint})", "quotemill doctor")
-    _stage("alerts", lambda: Done(_told(settings, alerts.look(settings, {"settings": cause}))))
+def cannot_begin(settings: Settings, error: QuotemillError, name: str = "settings") -> None:
+    """Tell that nothing can be run or scheduled: a settings file that was moved must not be silence."""
+    text = f"{error} ({error.hint})" if error.hint else str(error)
+    _look(settings, {name: Cause("error", text, "quotemill doctor")})
+
+
+def _look(settings: Settings, verdicts: Verdicts) -> None:
+    _stage("alerts", lambda: Done(_told(settings, alerts.look(settings, verdicts))))
 
 
 def _told(settings: Settings, looked: alerts.Looked) -> str:

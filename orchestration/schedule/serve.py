@@ -16,10 +16,16 @@ from orchestration.schedule.runner import Runner
 
 
 class Server:
-    """Looks at each full minute and at once, until its runner is told to halt."""
+    """Looks at each full minute and at once, until its runner is told to halt. `tell` is given why nothing can be
+    started, at each look that finds it so."""
 
-    def __init__(self, runner: Runner, jobs: Callable[[], Mapping[str, Job]]) -> None:
-        self._runner, self._jobs = runner, jobs
+    def __init__(
+        self,
+        runner: Runner,
+        jobs: Callable[[], Mapping[str, Job]],
+        tell: Callable[[QuotemillError], object],
+    ) -> None:
+        self._runner, self._jobs, self._tell = runner, jobs, tell
         self._runs: list[threading.Thread] = []
         self._scheduler = BackgroundScheduler(
             timezone="UTC", executors={"default": ThreadPoolExecutor(1)}
@@ -47,6 +53,7 @@ class Server:
             due = self._runner.due(self._jobs().values())
         except QuotemillError as error:
             self._runner.say(f"nothing can be started: {error}")
+            self._tell(error)
             return
         self._runs = [run for run in self._runs if run.is_alive()]
         for job in due:

@@ -14,7 +14,7 @@ import pytest
 
 from loaders import runlog
 from loaders.engine.load import LoadResult
-from loaders.errors import UpstreamError
+from loaders.errors import SettingsError, UpstreamError
 from loaders.schedule_settings import JobSettings
 from loaders.settings import Settings, load_settings
 from loaders.tdx.schemas import TABLES
@@ -367,3 +367,23 @@ def test_the_commands_tell_all_channels_list_and_look(
     assert (entry["cause"], entry["channels"]) == ("job:weekly_backup", ["1 json"])
     nobody = Place(tmp_path, settings.home, {"QUOTEMILL_ALERTS__URLS": ""})
     assert nobody.inside("quotemill", "alerts", "test").returncode == 3
+
+
+def test_a_scheduler_that_cannot_begin_tells_so_once(hook: Hook, tmp_path: Path) -> None:
+    told = {
+        "QUOTEMILL_WAREHOUSE_URL": f"postgresql://u@127.0.0.1:9/d?host={tmp_path}",
+        "QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9",
+        "QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/",
+    }
+    place = Place(tmp_path, tmp_path / "home", told)
+    for _ in range(2):
+        assert place.inside("quotemill", "schedule", "run").returncode == 4
+        assert hook.titles == ["error: warehouse"]
+    assert place.inside("quotemill", "schedule", "run", "--now").returncode == 2
+
+
+def test_settings_by_which_no_job_can_be_started_are_told(settings: Settings, hook: Hook) -> None:
+    night.cannot_begin(settings, SettingsError("no such rule"), "schedule")
+    assert hook.titles == ["error: schedule"]
+    night.look_after(settings)  # a job has run
+    assert hook.titles == ["error: schedule", "over: schedule"]

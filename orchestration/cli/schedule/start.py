@@ -14,9 +14,9 @@ import typer
 from loaders import runlog
 from loaders.cli import shell
 from loaders.cli.shell import AsOf
-from loaders.errors import UsageError
+from loaders.errors import QuotemillError, UsageError
 from loaders.settings import Settings, load_settings
-from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.postgres import Warehouse, open_warehouse
 from orchestration import night
 from orchestration.cli.schedule.known import (
     JobName,
@@ -51,12 +51,13 @@ def run_command(
         raise UsageError("--now goes with one job", hint="quotemill schedule run JOB --now")
     settings = load_settings()
     shell.start_logs(settings)
-    runner, jobs = _runner(settings, as_of)
-    with _ended_by_signals(runner.halt):
-        if job:
-            code = runner.run_one(one(jobs, job), forced=now)
-        else:
-            code = runner.run_all(runner.due(jobs.values()))
+    try:
+        code = _run(settings, job, now, as_of)
+    except UsageError:
+        raise
+    except QuotemillError as error:
+        _cannot_begin(settings, error)
+        raise
     raise typer.Exit(code)
 
 
@@ -71,10 +72,17 @@ def serve_command() -> None:
 
     settings = load_settings()
     shell.start_logs(settings)
-    runner, jobs = _runner(settings, None)
-    server = Server(runner, lambda: known_jobs(load_settings())[0])
+    # a warehouse that is away is asked for at each look: nothing starts this process again
+    runner = _runner(settings, open_warehouse(settings, start=False), None)
+
+    def jobs() -> dict[str, Job]:
+        now = load_settings()
+        prepared(now)
+        return known_jobs(now)[0]
+
+    server = Server(runner, jobs, partial(_cannot_begin, settings))
     with _ended_by_signals(runner.halt):
-        print(f"serving {len(jobs)} jobs; Ctrl-C ends it", file=sys.stderr, flush=True)
+        print("serving the schedule; Ctrl-C ends it", file=sys.stderr, flush=True)
         server.serve()
 
 
@@ -99,12 +107,24 @@ def disable_command(job: JobName) -> None:
         print("its queued run is cancelled", file=sys.stderr)
 
 
-def _runner(settings: Settings, as_of: str | None) -> tuple[Runner, dict[str, Job]]:
-    """What starts jobs, by the clock or at a moment given; and the jobs there are."""
-    warehouse = prepared(settings)
+def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> int:
+    runner = _runner(settings, prepared(settings), as_of)
     jobs, _ = known_jobs(settings)
+    with _ended_by_signals(runner.halt):
+        if job:
+            return runner.run_one(one(jobs, job), forced=now)
+        return runner.run_all(runner.due(jobs.values()))
+
+
+def _runner(settings: Settings, warehouse: Warehouse, as_of: str | None) -> Runner:
+    """What starts jobs, by the clock or at a moment given."""
     look = partial(night.look_after, settings)
-    return Runner(warehouse, lambda: moment(as_of), _say, takes_as_of, as_of, look), jobs
+    return Runner(warehouse, lambda: moment(as_of), _say, takes_as_of, as_of, look)
+
+
+def _cannot_begin(settings: Settings, error: QuotemillError) -> None:
+    """Tell, once for each cause, that nothing can be started: who starts us each minute tells nobody."""
+    night.cannot_begin(settings, error, "schedule")
 
 
 def _found(name: str) -> tuple[Job, Warehouse]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from loaders.errors import UpstreamError
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import Warehouse
 from orchestration import runs
@@ -257,13 +258,35 @@ def test_the_server_starts_what_is_due_and_ends_with_what_it_started(
     scene: Scene, held: Held
 ) -> None:
     jobs = {"daily": held.job(DAILY), "other": exits(DAILY, 0, "other")}
-    server = Server(scene.runner, lambda: jobs)
+    server = Server(scene.runner, lambda: jobs, str)
     run = scene.beside(server.serve)
     held.wait()
     scene.runner.halt()
     run.join()
     assert scene.row(jobs["daily"]).last_exit_code == 130
     assert scene.row(jobs["other"]).last_exit_code in (0, 130)
+
+
+def test_a_server_that_can_start_nothing_tells_why_and_tries_again(scene: Scene) -> None:
+    answers: list[Exception | dict[str, Job]] = [
+        UpstreamError("the warehouse is away"),
+        {"daily": exits(DAILY, 0)},
+    ]
+    told: list[str] = []
+
+    def jobs() -> dict[str, Job]:
+        if isinstance(answer := answers.pop(0), Exception):
+            raise answer
+        return answer
+
+    server = Server(scene.runner, jobs, lambda error: told.append(str(error)))
+    server.look()
+    assert told == ["the warehouse is away"]
+    server.look()
+    for run in server._runs:
+        run.join()
+    assert scene.row(DAILY).last_exit_code == 0
+    assert len(told) == 1
 
 
 def test_the_file_of_a_jobs_lock_is_in_the_home(scene: Scene) -> None:
