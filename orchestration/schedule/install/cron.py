@@ -1,11 +1,14 @@
 """A crontab: one line that looks each minute. Times, zones and calendars are `schedule run`'s, since the crons
 differ: not all know CRON_TZ, and none the sessions of an exchange."""
 
+import re
 import shlex
+from collections.abc import Iterator
 
 from orchestration.schedule.install.place import MARK, Place
 
 BEGIN, END = f"# {MARK} --cron: begin", "# quotemill: end"
+_COMMAND = re.compile(r"\* \* \* \* \* cd (.+?) && QUOTEMILL_.* schedule run >> .+ 2>&1")
 
 
 def block(place: Place) -> str:
@@ -20,11 +23,23 @@ def block(place: Place) -> str:
 
 
 def merged(present: str, block: str) -> str:
-    """A crontab with our lines in it, in place of those that were there."""
-    kept, ours = [], False
-    for line in present.splitlines():
-        ours = ours or line == BEGIN
-        if not ours:
-            kept.append(line)
-        ours = ours and line != END
+    """A crontab with our lines in it, in place of those that were there; no other line is lost, one that
+    somebody put between ours neither."""
+    kept = [line for line, is_ours in _lines(present) if not is_ours]
     return "".join(f"{line}\n" for line in kept) + block
+
+
+def folder_of(crontab: str) -> str | None:
+    """The folder that our line works in, as a shell has it; None where there is no such line."""
+    for line, is_ours in _lines(crontab):
+        if is_ours and (found := _COMMAND.fullmatch(line)):
+            return found[1].replace("\\%", "%")
+    return None
+
+
+def _lines(crontab: str) -> Iterator[tuple[str, bool]]:
+    """Each line, and whether an install wrote it."""
+    is_inside = False
+    for line in crontab.removesuffix("\n").split("\n") if crontab else ():
+        is_inside = line == BEGIN or (is_inside and line != END)
+        yield line, line in (BEGIN, END) or (is_inside and _COMMAND.fullmatch(line) is not None)

@@ -2,6 +2,7 @@
 session, and a start that it misses while the machine sleeps is caught up by the rules of each job."""
 
 import plistlib
+from xml.parsers.expat import ExpatError
 
 from orchestration.schedule.install.place import Place
 
@@ -27,3 +28,11 @@ def agent(place: Place) -> bytes:
             "StandardErrorPath": log,
         }
     )
+
+
+def folder_of(agent: bytes) -> str:
+    """The folder that an agent works in. Raises ValueError for what is none."""
+    try:
+        return str(plistlib.loads(agent)["WorkingDirectory"])
+    except (plistlib.InvalidFileException, ExpatError, KeyError, TypeError):
+        raise ValueError("no agent of ours") from None

@@ -1,5 +1,6 @@
 """Units of systemd: a service and a timer for each job, and one that tells of failures."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,12 @@ def units(jobs: Iterable[Job], place: Place, year: int) -> Mapping[str, str]:
             found[f"{name}.service"] = _service(job, place)
             found[f"{name}.timer"] = _timer(job, job.timing, year)
     return found
+
+
+def folder_of(unit: str) -> str | None:
+    """The folder that a unit works in; None of a timer, which has none."""
+    found = re.search("^WorkingDirectory=(.+)$", unit, re.MULTILINE)
+    return found[1].replace("%%", "%") if found else None
 
 
 def calendar(timing: Timing, year: int) -> list[str]:

@@ -1,12 +1,13 @@
 """Puts the files where the system looks for them, in place of those of an earlier install."""
 
 import os
+import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from loaders.errors import SettingsError
-from orchestration.schedule.install import cron, launchd
+from orchestration.schedule.install import cron, launchd, systemd
 from orchestration.schedule.install.place import MARK
 from orchestration.schedule.install.systemd import PREFIX
 
@@ -22,14 +23,19 @@ def systemd_folder() -> Path:
 def systemd_units(files: Mapping[str, str], folder: Path) -> list[Path]:
     """Write units, and remove those of jobs that there are no more: the names of these.
 
-    Files of such a name that an install did not write are refused.
+    Files of such a name that an install did not write are refused, and so are those of another folder.
     """
     present = [path for kind in ("service", "timer") for path in folder.glob(f"{PREFIX}*.{kind}")]
-    ours = {path for path in present if MARK in path.read_text("utf-8", "replace")}
+    texts = {path: path.read_text("utf-8", "replace") for path in present}
+    ours = {path for path, text in texts.items() if MARK in text}
     if foreign := [path for path in present if path.name in files and path not in ours]:
         raise SettingsError(
             f"{foreign[0]} was not written by an install", hint="rename or remove it"
         )
+    here = systemd.folder_of(files[systemd.ALERT])
+    for path in sorted(ours):
+        way_out = f"stop its timers and remove {folder / PREFIX}*"
+        _refuse_another(str(path), systemd.folder_of(texts[path]), here, way_out)
     for name, text in files.items():
         write(folder / name, text.encode())
     stale = sorted(path for path in ours if path.name not in files)
@@ -40,6 +46,15 @@ def systemd_units(files: Mapping[str, str], folder: Path) -> list[Path]:
 
 def launchd_agent(agent: bytes, folder: Path | None) -> Path:
     path = (folder or Path.home() / "Library" / "LaunchAgents") / f"{launchd.LABEL}.plist"
+    if path.exists():
+        try:
+            other = launchd.folder_of(path.read_bytes())
+        except ValueError:
+            raise SettingsError(
+                f"{path} was not written by an install", hint="rename or remove it"
+            ) from None
+        way_out = f"launchctl bootout gui/$(id -u)/{launchd.LABEL}; rm {shlex.quote(str(path))}"
+        _refuse_another(str(path), other, launchd.folder_of(agent), way_out)
     write(path, agent)
     return path
 
@@ -49,6 +64,9 @@ def crontab(block: str) -> None:
     try:
         listed = subprocess.run(["crontab", "-l"], capture_output=True, text=True)
         present = listed.stdout if listed.returncode == 0 else ""  # a user without one: 1
+        way_out = f"`crontab -e` removes it: from {cron.BEGIN} to {cron.END}"
+        other = cron.folder_of(present)
+        _refuse_another("the crontab", other, cron.folder_of(block), way_out)
         merged = cron.merged(present, block)
         done = subprocess.run(["crontab", "-"], input=merged, capture_output=True, text=True)
     except FileNotFoundError:
@@ -57,6 +75,15 @@ def crontab(block: str) -> None:
         ) from None
     if done.returncode:
         raise SettingsError(f"crontab refuses it: {done.stderr.strip()}")
+
+
+def _refuse_another(what: str, other: str | None, here: str | None, way_out: str) -> None:
+    """An install takes the place of its own folder's alone."""
+    if other is not None and other != here:
+        raise SettingsError(
+            f"{what} starts the jobs of {other}, which would not run any more",
+            hint=f"{way_out}; or leave it, and have `quotemill schedule serve` start those of {here}",
+        )
 
 
 def write(path: Path, content: bytes) -> None:

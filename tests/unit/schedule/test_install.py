@@ -1,8 +1,12 @@
 """The files that start jobs, as the platforms' own readers take them."""
 
+import os
 import plistlib
+import re
+import shlex
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -135,6 +139,58 @@ def test_an_install_takes_away_what_an_earlier_one_wrote_and_nothing_else(
         write.systemd_units(units, folder)
 
 
+def test_units_of_another_folder_are_refused_and_stay(
+    units: dict[str, str], here: Place, tmp_path: Path
+) -> None:
+    folder = tmp_path / "units"
+    write.systemd_units(units, folder)
+    job = next(iter(jobs.read(load_settings(SOURCES, cwd=tmp_path)).values()))
+    other = systemd.units([job], replace(here, folder=tmp_path / "other"), 2026)
+    with pytest.raises(SettingsError, match=f"starts the jobs of {re.escape(str(here.folder))}"):
+        write.systemd_units(other, folder)
+    assert {path.name for path in folder.iterdir()} == set(units)
+
+
+def test_an_agent_of_another_folder_is_refused_and_stays(here: Place, tmp_path: Path) -> None:
+    path = write.launchd_agent(launchd.agent(here), tmp_path)
+    assert write.launchd_agent(launchd.agent(here), tmp_path) == path
+    other = launchd.agent(replace(here, folder=tmp_path / "other"))
+    with pytest.raises(SettingsError, match=f"starts the jobs of {re.escape(str(here.folder))}"):
+        write.launchd_agent(other, tmp_path)
+    path.write_text("mine", "utf-8")
+    with pytest.raises(SettingsError, match="was not written by an install"):
+        write.launchd_agent(other, tmp_path)
+
+
+@pytest.fixture
+def own_crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that a program `crontab` of this test alone keeps, since the real one's is its user's."""
+    file, program = tmp_path / "of the user", tmp_path / "programs" / "crontab"
+    program.parent.mkdir()
+    quoted = shlex.quote(str(file))
+    program.write_text(
+        f'#!/bin/sh\nif [ "$1" = - ]; then exec cat > {quoted}; fi\n'
+        f"[ -e {quoted} ] || {{ echo no crontab for me >&2; exit 1; }}\nexec cat {quoted}\n",
+        "utf-8",
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return file
+
+
+def test_a_crontab_that_starts_another_folders_jobs_is_left_alone(
+    here: Place, own_crontab: Path, tmp_path: Path
+) -> None:
+    write.crontab(cron.block(here))
+    write.crontab(cron.block(here))
+    assert own_crontab.read_text("utf-8") == cron.block(here)
+    with pytest.raises(SettingsError, match="the crontab starts the jobs of") as refused:
+        write.crontab(cron.block(replace(here, folder=tmp_path / "other")))
+    assert shlex.quote(str(here.folder)) in str(refused.value)
+    assert "crontab -e" in str(refused.value.hint)
+    assert own_crontab.read_text("utf-8") == cron.block(here)
+
+
 def test_the_line_of_cron_runs_as_a_shell_reads_it(here: Place, tmp_path: Path) -> None:
     here.program.write_text('#!/bin/sh\necho "$PWD|$QUOTEMILL_HOME|$*"\n', "utf-8")
     here.logs.mkdir(parents=True)
@@ -154,6 +210,14 @@ def test_a_crontab_keeps_its_other_lines_and_has_ours_once(here: Place) -> None:
     other = cron.merged(once + "5 5 * * * /bin/false\n", cron.block(here))
     assert other.count("schedule run") == 1
     assert "/bin/false" in other
+
+
+def test_a_line_is_not_lost_after_a_block_whose_end_is_gone(here: Place) -> None:
+    block = cron.block(here)
+    cut = block.replace(f"{cron.END}\n", "") + "5 5 * * * /bin/false\n"
+    assert cron.merged(cut, block) == f"5 5 * * * /bin/false\n{block}"
+    within = block.replace(cron.END, f"6 6 * * * /bin/true\n{cron.END}")
+    assert cron.merged(within, block) == f"6 6 * * * /bin/true\n{block}"
 
 
 def test_crons_own_checker_takes_the_line(here: Place, tmp_path: Path) -> None:
