@@ -1,8 +1,8 @@
 """Day bars of the client's files: which files were written since they were last read, and what of them lands.
 
 A file that was not written since is not opened: its state stands in the cursor, behind the day. Of one
-that grew the new records and an overlap are read; where these do not join what is stored, and of a file
-that shrank, the whole. A file that lacks days of its own span that are stored is refused.
+that grew the new records and an overlap are read; where these do not join what is stored, or are not
+as many as the file grew by (it grew at its head), the whole is read, as of a file that did not grow. A file that lacks days of its own span that are stored is refused.
 
 Of a day that a file and the service both have, the bar that was known later stays, as of any two: a
 file's were known when it was last written. The service is not asked for days that a file has.
@@ -102,10 +102,10 @@ class DayFiles:
         read = partial(vipdoc.read, path, key, kind, PERIOD, run.clock())
         now = State.of(path)
         file = None
-        if before and now and stored and cursor and now.size >= before.size:
-            newest = (now.size - before.size) // vipdoc.SIZE + window.overlap
-            file = read(newest=newest)
-            if not _joins(file.bars, cursor, stored):
+        if before and now and stored and cursor and now.size > before.size:
+            grown = (now.size - before.size) // vipdoc.SIZE
+            file = read(newest=grown + window.overlap)
+            if not _joins(file.bars, cursor, stored, grown):
                 file = None
         file = file or read()
         if file.warning:
@@ -183,9 +183,14 @@ def between(bars: Records, first: date, last: date) -> Records:
     return bars[(days >= records.number_of(first)) & (days <= records.number_of(last))]
 
 
-def _joins(bars: Records, cursor: date, stored: Stored) -> bool:
-    """Does the tail of a file reach back to what is stored, with the same closes?"""
+def _joins(bars: Records, cursor: date, stored: Stored, grown: int) -> bool:
+    """Does the tail of a file reach back to what is stored, with the same closes, and hold all by which
+    the file grew?"""
     if not len(bars) or bars["day"][0] > records.number_of(cursor):
+        return False
+    # days that the service filled in since are new to the file
+    had = max(stored.closes_by(lambda route: route == ROUTE), default=cursor)
+    if np.count_nonzero(bars["day"] > records.number_of(min(had, cursor))) < grown:
         return False
     return not _other_closes(bars, stored.closes)
 

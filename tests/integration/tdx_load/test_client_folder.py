@@ -121,7 +121,10 @@ def test_what_was_not_written_since_is_not_opened_and_of_what_grew_the_tail_is_r
     write(small_market, client, days[-1])
     grown = open_folder().load()
     assert grown.exit_code == 0
-    assert {newest for name, newest in opened if name != "sh000001.day"} <= {10, 11}
+    # what was written again and did not grow is read whole
+    newest = [newest for name, newest in opened if name != "sh000001.day"]
+    assert set(newest) <= {11, None}
+    assert newest.count(11) > newest.count(None)
     after = open_folder().rows(BARS)
     assert [row for row in after if row[1] != days[-1]] == before
     assert {row[0] for row in after if row[1] == days[-1]}
@@ -161,7 +164,28 @@ def test_a_corrected_history_is_read_whole(
     opened.clear()
     result = bench.load()
     assert (result.exit_code, result.total("rows_changed")) == (0, 2)
-    assert [newest for name, newest in opened if name == file.name] == [10, None]
+    assert [newest for name, newest in opened if name == file.name] == [None]
+
+
+@pytest.mark.parametrize("grown", [0, 1])
+def test_history_that_is_added_before_the_first_day_of_a_file_lands(
+    open_folder: Callable[..., Bench],
+    small_market: SyntheticMarket,
+    days: list[date],
+    client: Path,
+    grown: int,
+) -> None:
+    write(small_market, client, days[-1])
+    file = client / f"vipdoc/sh/lday/{CODE}.day"
+    whole = file.read_bytes()
+    file.write_bytes(whole[32 * 8 : len(whole) - 32 * grown])
+    bench = open_folder()
+    assert bench.load().exit_code == 0
+    count = f"select count(*) from raw_tdx.kline_daily where code = '{CODE}'"
+    assert bench.rows(count) == [(len(whole) // 32 - 8 - grown,)]
+    file.write_bytes(whole)
+    assert bench.load().exit_code == 0
+    assert bench.rows(count) == [(len(whole) // 32,)]
 
 
 @pytest.mark.parametrize("tail", [7, -9])
