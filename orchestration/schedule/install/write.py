@@ -1,6 +1,7 @@
 """Puts the files where the system looks for them, in place of those of an earlier install."""
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -10,6 +11,9 @@ from loaders.errors import SettingsError
 from orchestration.schedule.install import cron, launchd, systemd
 from orchestration.schedule.install.place import MARK
 from orchestration.schedule.install.systemd import PREFIX
+
+# of cronie, Debian's and macOS's, and of BusyBox
+_NO_CRONTAB = re.compile("no crontab|can't open '.*': No such file")
 
 
 def systemd_folder() -> Path:
@@ -60,21 +64,35 @@ def launchd_agent(agent: bytes, folder: Path | None) -> Path:
 
 
 def crontab(block: str) -> None:
-    """Put our lines into this user's crontab; the program `crontab` checks it as a whole."""
+    """Put our lines into this user's crontab; the program `crontab` checks it as a whole. Raises SettingsError
+    where what is there cannot be read: it would be lost."""
+    listed = _crontab("-l")
+    if listed.returncode and not _NO_CRONTAB.search(listed.stderr):
+        why = listed.stderr.strip() or f"exit code {listed.returncode}"
+        raise SettingsError(f"crontab -l fails: {why}", hint="nothing was changed; mend that first")
+    present = listed.stdout if listed.returncode == 0 else ""
+    way_out = f"`crontab -e` removes it: from {cron.BEGIN} to {cron.END}"
+    _refuse_another("the crontab", cron.folder_of(present), cron.folder_of(block), way_out)
+    done = _crontab("-", cron.merged(present, block))
+    if done.returncode:
+        raise SettingsError(f"crontab refuses it: {done.stderr.strip()}")
+
+
+def _crontab(option: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Bytes that are no UTF-8 go through as they are."""
     try:
-        listed = subprocess.run(["crontab", "-l"], capture_output=True, text=True)
-        present = listed.stdout if listed.returncode == 0 else ""  # a user without one: 1
-        way_out = f"`crontab -e` removes it: from {cron.BEGIN} to {cron.END}"
-        other = cron.folder_of(present)
-        _refuse_another("the crontab", other, cron.folder_of(block), way_out)
-        merged = cron.merged(present, block)
-        done = subprocess.run(["crontab", "-"], input=merged, capture_output=True, text=True)
+        return subprocess.run(
+            ["crontab", option],
+            input=text,
+            capture_output=True,
+            env=os.environ | {"LC_ALL": "C"},
+            encoding="utf-8",
+            errors="surrogateescape",
+        )
     except FileNotFoundError:
         raise SettingsError(
             "there is no program `crontab`", hint="install cron, or take --systemd"
         ) from None
-    if done.returncode:
-        raise SettingsError(f"crontab refuses it: {done.stderr.strip()}")
 
 
 def _refuse_another(what: str, other: str | None, here: str | None, way_out: str) -> None:

@@ -191,6 +191,22 @@ def test_a_crontab_that_starts_another_folders_jobs_is_left_alone(
     assert own_crontab.read_text("utf-8") == cron.block(here)
 
 
+def test_a_crontab_that_cannot_be_read_is_not_taken_for_none(
+    here: Place, own_crontab: Path
+) -> None:
+    own_crontab.write_bytes(b"5 5 * * * /bin/caf\xe9\n")
+    program = own_crontab.parent / "programs" / "crontab"
+    whole = program.read_text("utf-8")
+    denied = 'if [ "$1" = -l ]; then echo permission denied >&2; exit 1; fi'
+    program.write_text(whole.replace("#!/bin/sh", f"#!/bin/sh\n{denied}"), "utf-8")
+    with pytest.raises(SettingsError, match="crontab -l fails: permission denied"):
+        write.crontab(cron.block(here))
+    assert own_crontab.read_bytes() == b"5 5 * * * /bin/caf\xe9\n"
+    program.write_text(whole, "utf-8")
+    write.crontab(cron.block(here))
+    assert own_crontab.read_bytes().startswith(b"5 5 * * * /bin/caf\xe9\n# Written by")
+
+
 def test_the_line_of_cron_runs_as_a_shell_reads_it(here: Place, tmp_path: Path) -> None:
     here.program.write_text('#!/bin/sh\necho "$PWD|$QUOTEMILL_HOME|$*"\n', "utf-8")
     here.logs.mkdir(parents=True)
