@@ -1,6 +1,7 @@
 {#
     The statements that delete whole days older than meta.hypertable.retain from plain tables, by the index
-    by date; none where no day is so old. As where chunks are dropped, the change feed is told nothing.
+    by date; none where no day is so old, or where a model is behind on the table (see behind_on). As where
+    chunks are dropped, the change feed is told nothing.
 #}
 {% macro deletions_by_age(wanted) -%}
     {%- set statements = [] -%}
@@ -11,7 +12,7 @@
             "select (now() at time zone 'UTC' - interval '" ~ table['retain'] ~ "')::date::text"
         ).rows[0][0] -%}
         {%- set old = table['relation'] ~ " where " ~ table['day'] ~ " < '" ~ until ~ " 00:00+00'" -%}
-        {%- if run_query("select 1 from " ~ old ~ " limit 1").rows -%}
+        {%- if run_query("select 1 from " ~ old ~ " limit 1").rows and not behind_on(table['relation']) -%}
             {%- do statements.append("delete from " ~ old) -%}
         {%- endif -%}
     {%- endfor -%}

@@ -7,7 +7,8 @@
     chunk           the span of chunks that are made from now on
     segment_by, order_by, compress_after
                     how chunks are compressed, and how old they are then; the community edition alone
-    retain          how old chunks are that go; without that edition's policies every build drops them
+    retain          how old chunks are that go; without that edition's policies every build drops
+                    them, once the models that outlive the table have read them (see behind_on)
 
     The server would run a new policy at once, into whatever is loaded after the build: half a day later.
 #}
@@ -25,6 +26,11 @@
     {%- endfor -%}
     {%- if not wanted -%}{{ return([]) }}{%- endif -%}
     {%- if edition == 'none' -%}{{ return(deletions_by_age(wanted)) }}{%- endif -%}
+    {%- if edition == 'apache' -%}
+        {%- for table in wanted if table.get('retain') and behind_on(table['relation']) -%}
+            {%- do table.update(retain=none) -%}
+        {%- endfor -%}
+    {%- endif -%}
     {{ return(run_query("
         with hypertables as (
             select
