@@ -5,6 +5,7 @@ from tests.integration.dbt.conftest import (  # noqa: F401
     dbt,
     dbt_on,
     models,
+    real_market_dsn,
     warehouse,
     warehouse_dsn,
 )
