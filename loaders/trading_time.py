@@ -76,6 +76,15 @@ def sessions(calendar: str, year: int) -> Mapping[date, tuple[Span, ...]]:
     return {day.date(): _spans(*instants) for day, *instants in rows}
 
 
+def is_calendar(name: str) -> bool:
+    """Does `sessions` know a calendar of this name?"""
+    if name in CALENDARS:  # the library takes long to import
+        return True
+    import pandas_market_calendars as calendars
+
+    return name in calendars.get_calendar_names()
+
+
 def _spans(*instants: Any) -> tuple[Span, ...]:
     """Open and close, with the break between them where there is one (without: NaT, or one of no length)."""
     known = [at.to_pydatetime().astimezone(UTC) for at in instants if at == at]

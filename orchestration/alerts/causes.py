@@ -13,11 +13,12 @@ from psycopg.rows import dict_row
 
 from loaders import sources, trading_time
 from loaders.engine.load import LoadResult
-from loaders.errors import LockHeldError, SettingsError, gravest
+from loaders.errors import LockHeldError, gravest
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 from orchestration import runs
+from orchestration.alerts import book
 from orchestration.alerts.book import Cause, Verdicts
 from orchestration.findings import Judgement
 from orchestration.pipeline import RunResult
@@ -196,17 +197,20 @@ def _of_report(conn: psycopg.Connection) -> dict[str, Cause | None]:
 def _of_schedules(
     conn: psycopg.Connection, settings: Settings, now: datetime
 ) -> dict[str, Cause | None]:
-    """Scheduled jobs that should have begun, and did not. Those of sources that are configured elsewhere are judged
+    """Scheduled jobs that cannot be read, or should have begun and did not. Those of sources that are configured elsewhere are judged
     there."""
     rows = ledger.rows(conn)
     ready, _ = sources.configured(settings)
-    try:
-        known = jobs.read(settings, rows)
-    except SettingsError:  # told by whoever is to start them
-        return {}
-    found: dict[str, Cause | None] = {}
+    known, wrong = jobs.survey(settings, rows)
+    # those that are open are over where nothing below finds them again: a job may be gone without a row
+    found: dict[str, Cause | None] = {
+        name: None for name in book.read(conn, only_open=True) if name.startswith("schedule:")
+    }
+    for name, error in wrong.items():
+        text = f"{error} ({error.hint})"[:_LONGEST]
+        found[f"schedule:{name}"] = Cause("error", text, "quotemill schedule list", str(error))
     for row in rows:
-        if row.source is not None and row.source not in ready:
+        if row.name in wrong or (row.source is not None and row.source not in ready):
             continue
         found[f"missed:{row.name}"] = None
         job, last = known.get(row.name), row.last_run_at

@@ -137,8 +137,19 @@ class Job:
 
 
 def read(settings: Settings, rows: Iterable[Row] = ()) -> dict[str, Job]:
+    """The jobs of `survey`. Raises SettingsError, which names the job and what is allowed, where one cannot be read."""
+    found, wrong = survey(settings, rows)
+    for error in wrong.values():
+        raise error
+    return found
+
+
+def survey(
+    settings: Settings, rows: Iterable[Row] = ()
+) -> tuple[dict[str, Job], dict[str, SettingsError]]:
     """The jobs of the configured sources and of the settings, by name, as they ship ◀ as a row of the warehouse
-    has them ◀ as the settings have them. Raises SettingsError that names the job and what is allowed."""
+    has them ◀ as the settings have them; and why of each that cannot be read, which keeps no other from being started.
+    """
     configured, _ = sources.configured(settings)
     source_of = {name: source for source, jobs in SHIPPED.items() for name in jobs}
     merged: dict[str, tuple[JobSettings, str | None]] = {
@@ -146,24 +157,38 @@ def read(settings: Settings, rows: Iterable[Row] = ()) -> dict[str, Job]:
         for source in (*configured, *([""] if configured else []))
         for name, job in SHIPPED[source].items()
     }
+    wrong: dict[str, SettingsError] = {}
     for row in rows:
         if row.cron is not None and row.source in configured:
             before, source = merged.get(row.name, (DEFAULT, row.source))
-            merged[row.name] = before.model_copy(update=_of_row(row)), source
+            try:
+                merged[row.name] = before.model_copy(update=_of_row(row)), source
+            except SettingsError as error:
+                wrong[row.name] = error
     for name, given in settings.schedule.items():
         if name in source_of and name not in merged:
             continue  # of a source that is not configured
         before, known = merged.get(name, (DEFAULT, None))
-        said = given.model_dump(exclude_none=True)
         if before.command is None and given.command is None:
-            near = difflib.get_close_matches(name, source_of, n=1)
-            guess = f"; did you mean {near[0]}?" if near else ""
-            raise SettingsError(
-                f"setting schedule.{name}: no job of this name is shipped, so it needs a command{guess}",
-                hint=f"shipped: {', '.join(source_of)}",
-            )
-        merged[name] = before.model_copy(update=said), known
-    return {name: _job(name, said, source) for name, (said, source) in merged.items()}
+            wrong.setdefault(name, _nameless(name, source_of))
+        merged[name] = before.model_copy(update=given.model_dump(exclude_none=True)), known
+    found: dict[str, Job] = {}
+    for name, (said, source) in merged.items():
+        if name not in wrong:
+            try:
+                found[name] = _job(name, said, source)
+            except SettingsError as error:
+                wrong[name] = error
+    return found, wrong
+
+
+def _nameless(name: str, shipped: Iterable[str]) -> SettingsError:
+    near = difflib.get_close_matches(name, shipped, n=1)
+    guess = f"; did you mean {near[0]}?" if near else ""
+    return SettingsError(
+        f"setting schedule.{name}: no job of this name is shipped, so it needs a command{guess}",
+        hint=f"shipped: {', '.join(shipped)}",
+    )
 
 
 def _of_row(row: Row) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from loaders.trading_time import Span, sessions
+from loaders.trading_time import Span, is_calendar, sessions
 from orchestration.schedule import crontab
 from orchestration.schedule.crontab import WEEKDAYS, Crontab
 
@@ -97,6 +97,8 @@ def read(when: str, zone: str, calendar: str = "") -> Timing | None:
     words = " ".join(when.split())
     if words.lower() == "off":
         return None
+    if calendar and not is_calendar(calendar):
+        raise ValueError(f"calendar {calendar!r} is unknown: XSHG, XNYS; empty for every day")
     if found := re.fullmatch(r"every (5|10|15|30|60)m in session", words):
         if not calendar:
             raise ValueError(f"when {when!r} needs a calendar whose sessions it is: XSHG, XNYS")

@@ -387,3 +387,48 @@ def test_settings_by_which_no_job_can_be_started_are_told(settings: Settings, ho
     assert hook.titles == ["error: schedule"]
     night.look_after(settings)  # a job has run
     assert hook.titles == ["error: schedule", "over: schedule"]
+
+
+def test_a_job_that_cannot_be_read_is_told_beside_the_others(
+    settings: Settings, hook: Hook
+) -> None:
+    assert settings.warehouse_url is not None
+    own = JobSettings(command="status", when="daily 12:00")
+    broken = {"late": own, "mine": own.model_copy(update={"when": "noon"})}
+    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+        conn.execute(
+            "insert into ops.schedules (name, next_run_at) values ('late', %s)",
+            (NOW - timedelta(hours=2),),
+        )
+    wrong = settings.model_copy(update={"schedule": broken})
+    assert set(alerts.look(wrong, {}, now=NOW).open) == {"missed:late", "schedule:mine"}
+    assert "when 'noon' is none of" in " ".join(message["message"] for message in hook.heard)
+    right = settings.model_copy(update={"schedule": {"late": own}})
+    assert alerts.look(right, {}, now=NOW).open == ("missed:late",)
+
+
+def test_a_job_that_cannot_be_read_keeps_no_other_from_being_started(
+    settings: Settings, hook: Hook, tmp_path: Path
+) -> None:
+    assert settings.warehouse_url is not None
+    told = {
+        "QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value(),
+        "QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/",
+        "QUOTEMILL_ALERTS__DISK_PERCENT": "100",
+    }
+    folder = tmp_path / "work"
+    folder.mkdir()
+    folder.joinpath("quotemill.toml").write_text(
+        '[schedule.mine]\nwhen = "noon"\ncommand = "status"\n'
+        '[schedule.hello]\nwhen = "daily 12:00"\ncommand = "status"\n'
+    )
+    place = Place(folder, settings.home, told)
+    done = place.inside("quotemill", "schedule", "run", "--as-of", "2026-11-21T12:00Z")
+    assert done.returncode == 3
+    assert "hello: ended with 0" in done.stderr
+    assert hook.titles == ["error: schedule:mine"]
+    listed = place.inside("quotemill", "schedule", "list", "--json")
+    assert listed.returncode == 3
+    states = {row["job"]: row["state"] for row in json.loads(listed.stdout)}
+    assert states == {"hello": "on", "mine": "wrong"}
+    assert "wrong" in place.inside("quotemill", "schedule", "list").stdout

@@ -29,12 +29,17 @@ def known_jobs(
 
     Raises UsageError for a job that there is not, SettingsError for one that runs no command.
     """
-    warehouse = find_warehouse(settings)
-    rows = {row.name: row for row in warehouse.ask(ledger.rows)} if warehouse else {}
+    rows = known_rows(settings)
     found = jobs.read(settings, rows.values())
     for job in found.values():
         command_of(job)
     return {only: one(found, only)} if only is not None else found, rows
+
+
+def known_rows(settings: Settings) -> dict[str, Row]:
+    """What is on record of each job; nothing where there is no warehouse."""
+    warehouse = find_warehouse(settings)
+    return {row.name: row for row in warehouse.ask(ledger.rows)} if warehouse else {}
 
 
 def one(found: dict[str, Job], name: str) -> Job:

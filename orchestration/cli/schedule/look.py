@@ -9,10 +9,10 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import AsOf, JsonFlag
-from loaders.errors import UsageError
+from loaders.errors import SettingsError, UsageError, gravest
 from loaders.settings import load_settings
-from orchestration.cli.schedule.known import OneJob, known_jobs, moment
-from orchestration.schedule import due
+from orchestration.cli.schedule.known import OneJob, command_of, known_jobs, known_rows, moment
+from orchestration.schedule import due, jobs
 from orchestration.schedule.jobs import Job, Row
 from orchestration.schedule.preview import simulate
 
@@ -20,14 +20,33 @@ from orchestration.schedule.preview import simulate
 def list_command(as_of: AsOf = None, json: JsonFlag = False) -> None:
     """The jobs of the configured sources and of the settings: rule, next start, last run and its exit code.
 
+    A job that cannot be read is shown as `wrong`, and why is said; then the exit code is 3. The others are started all the
+    same.
+
     Example: quotemill schedule list --json
     """
     now = moment(as_of)
-    jobs, rows = known_jobs(load_settings())
-    shown = [_described(job, rows.get(name), now) for name, job in jobs.items()]
+    settings = load_settings()
+    rows = known_rows(settings)
+    found, wrong = jobs.survey(settings, rows.values())
+    for job in found.values():
+        try:
+            command_of(job)
+        except SettingsError as error:
+            wrong[job.name] = error
+    right = [job for job in found.values() if job.name not in wrong]
+    shown = [_described(job, rows.get(job.name), now) for job in right]
+    shown += [_wrong(name, rows.get(name)) for name in wrong]
     if json:
         shell.print_json(shown)
-        return
+    else:
+        _print(shown)
+    for why in wrong.values():
+        shell.tell(why)
+    raise typer.Exit(gravest(why.exit_code for why in wrong.values()))
+
+
+def _print(shown: list[dict[str, Any]]) -> None:
     table = [("job", "state", "rule", "next (UTC)", "last run (UTC)", "exit", "command")]
     table += [
         (
@@ -49,8 +68,8 @@ def next_command(job: OneJob = None, as_of: AsOf = None, json: JsonFlag = False)
     Example: quotemill schedule next tdx_daily
     """
     now = moment(as_of)
-    jobs, rows = known_jobs(load_settings(), job)
-    shown = [_described(found, rows.get(name), now) for name, found in jobs.items()]
+    known, rows = known_jobs(load_settings(), job)
+    shown = [_described(found, rows.get(name), now) for name, found in known.items()]
     coming = sorted((x for x in shown if x["next_start"]), key=lambda x: str(x["next_start"]))
     if json:
         shell.print_json(coming)
@@ -81,8 +100,8 @@ def simulate_command(
     last = shell.parse_day(until) or first
     if last < first:
         raise UsageError(f"--until {last} is before --date {first}")
-    jobs, rows = known_jobs(load_settings(), job)
-    found = simulate(jobs.values(), rows, first, last)
+    known, rows = known_jobs(load_settings(), job)
+    found = simulate(known.values(), rows, first, last)
     if json:
         shell.print_json(found.as_json())
         return
@@ -100,6 +119,18 @@ def simulate_command(
 
 def _minute(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M}" if at else "-"
+
+
+def _wrong(name: str, row: Row | None) -> dict[str, Any]:
+    """A job of which nothing is known but what is on record."""
+    return {
+        **dict.fromkeys(("source", "time_zone", "next_start")),
+        **{"job": name, "state": "wrong", "rule": "", "command": ""},
+        "last_run_at": row and row.last_run_at,
+        "last_finished_at": row and row.last_finished_at,
+        "last_exit_code": row and row.last_exit_code,
+        "missed_at": row and row.missed_at,
+    }
 
 
 def _described(job: Job, row: Row | None, now: datetime) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import typer
 from loaders import runlog
 from loaders.cli import shell
 from loaders.cli.shell import AsOf
-from loaders.errors import QuotemillError, UsageError
+from loaders.errors import QuotemillError, SettingsError, UsageError, gravest
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from orchestration import night
@@ -22,13 +22,14 @@ from orchestration.cli.schedule.known import (
     JobName,
     OneJob,
     known_jobs,
+    known_rows,
     moment,
     one,
     prepared,
     takes_as_of,
 )
 from orchestration.schedule import ledger
-from orchestration.schedule.jobs import Job
+from orchestration.schedule.jobs import Job, survey
 from orchestration.schedule.runner import Runner
 
 
@@ -43,7 +44,7 @@ def run_command(
 
     For one line of cron a minute, or with JOB for a timer of its own. What was missed while nothing looked is made up
     for by one run where the job catches up. Leaves with the gravest exit code of what it started, 0 where nothing is
-    due.
+    due; 3 where a job cannot be read, which keeps no other from being started.
 
     Example: quotemill schedule run tdx_daily --now
     """
@@ -78,7 +79,7 @@ def serve_command() -> None:
     def jobs() -> dict[str, Job]:
         now = load_settings()
         prepared(now)
-        return known_jobs(now)[0]
+        return _readable(now)[0]
 
     server = Server(runner, jobs, partial(_cannot_begin, settings))
     with _ended_by_signals(runner.halt):
@@ -109,11 +110,25 @@ def disable_command(job: JobName) -> None:
 
 def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> int:
     runner = _runner(settings, prepared(settings), as_of)
-    jobs, _ = known_jobs(settings)
+    found, wrong = _readable(settings)
+    if job in wrong:
+        return wrong[job].exit_code
     with _ended_by_signals(runner.halt):
         if job:
-            return runner.run_one(one(jobs, job), forced=now)
-        return runner.run_all(runner.due(jobs.values()))
+            return runner.run_one(one(found, job), forced=now)
+        code = runner.run_all(runner.due(found.values()))
+    return gravest([code, *(error.exit_code for error in wrong.values())])
+
+
+def _readable(settings: Settings) -> tuple[dict[str, Job], dict[str, SettingsError]]:
+    """The jobs that can be started, and what is wrong with the others, which is told at once: perhaps no job ends
+    for long. A command that there is not fails as a run of its job."""
+    found, wrong = survey(settings, known_rows(settings).values())
+    for error in wrong.values():
+        _say(f"{error} ({error.hint})")
+    if wrong:
+        night.look_after(settings)
+    return found, wrong
 
 
 def _runner(settings: Settings, warehouse: Warehouse, as_of: str | None) -> Runner:

@@ -95,6 +95,10 @@ def test_a_row_may_be_a_job_of_its_own(tmp_path: Path) -> None:
         ('[schedule.tdx_dayly]\nwhen = "daily 17:30"', "did you mean tdx_daily"),
         ('[schedule.tdx_daily]\nwhen = "at five"', "schedule.tdx_daily: when 'at five' is none of"),
         ('[schedule.tdx_daily]\ntime_zone = "Peking"', "schedule.tdx_daily: time_zone 'Peking'"),
+        (
+            '[schedule.tdx_daily]\ncalendar = "XSGH"',
+            "schedule.tdx_daily: calendar 'XSGH' is unknown",
+        ),
         ('[schedule.x]\ncommand = "loaders"\nwhen = "daily 17:30"', "names none"),
         ('[schedule.x]\ncommand = "run \'tdx"\nwhen = "off"', "schedule.x: No closing quotation"),
         ('[schedule.tdx_daily]\nwen = "off"', "schedule.tdx_daily.wen .* did you mean when?"),
@@ -122,6 +126,22 @@ def test_a_wrong_row_is_named(tmp_path: Path, cron: str, options: dict[str, Any]
     row = Row("weekly", "tdx", "selftest", cron=cron, options=options)
     with pytest.raises(SettingsError, match="weekly"):
         jobs.read(configured(tmp_path, **TDX), [row])
+
+
+def test_a_job_that_cannot_be_read_keeps_no_other_from_being_read(tmp_path: Path) -> None:
+    toml = """
+        [schedule.tdx_daily]
+        when = "at five"
+        [schedule.hello]
+        when = "daily 12:00"
+    """
+    rows = [
+        Row("tdx_selftest", "tdx", "selftest", cron="0 9 * * *", options={"x": 1}),
+        Row("nightly", "tdx", "verify", cron="nightly"),
+    ]
+    found, wrong = jobs.survey(configured(tmp_path, toml, **TDX), rows)
+    assert set(wrong) == {"tdx_daily", "hello", "tdx_selftest", "nightly"}
+    assert set(found) == {*SHIPPED["tdx"], "backup"} - set(wrong)
 
 
 def test_a_job_whose_command_there_is_not_is_refused(tmp_path: Path) -> None:
