@@ -164,15 +164,30 @@ def environment(run_id: str, schedule: str | None = None) -> dict[str, str]:
 
 
 def recent(
-    conn: psycopg.Connection, limit: int = 20, since: datetime | None = None
+    conn: psycopg.Connection,
+    limit: int = 20,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> list[dict[str, Any]]:
-    """The newest runs, newest first: the columns of ops.runs, and `status`."""
+    """Runs that began between two instants, newest first: the columns of ops.runs, and `status`. Of each
+    scheduled job, or command, the newest `limit`: one of every five minutes leaves the others' there."""
     if not has_relation(conn, "ops.metrics"):  # of an older version: `runs` was something else
         return []
     with conn.cursor(row_factory=dict_row) as cur:
         return cur.execute(
-            f"select r.*, {STATUS} as status from ops.runs as r "
-            "where r.started_at >= coalesce(%s::timestamptz, '-infinity') "
-            "order by r.started_at desc, r.run_id desc limit %s".encode(),
-            (since, limit),
+            f"""
+            select r.*, {STATUS} as status from ops.runs as r
+            where r.run_id in (
+                select k.run_id from (
+                    select run_id, row_number() over (
+                        partition by coalesce(schedule, command) order by started_at desc, run_id desc
+                    ) as place
+                    from ops.runs
+                    where started_at >= coalesce(%s::timestamptz, '-infinity')
+                        and started_at <= coalesce(%s::timestamptz, 'infinity')
+                ) as k where k.place <= %s
+            )
+            order by r.started_at desc, r.run_id desc
+            """.encode(),
+            (since, until, limit),
         ).fetchall()

@@ -68,6 +68,7 @@ def read(
         edition = timescale.find(conn)
         if not loads["jobs"]:
             return replace(nothing, timescale=edition)
+        newest = jobs.newest_jobs(conn)
         if as_of:
             cur.execute("select set_config('quotemill.as_of', %s, false)", (as_of,))
         builds = cur.execute(
@@ -79,8 +80,7 @@ def read(
             "or not exists (select 1 from ops.ingestion_jobs where source = 'tdx') as known"
         ).fetchone()
     mends = []
-    newest_of_each = {job["source"]: job for job in reversed(loads["jobs"])}
-    for job in newest_of_each.values():
+    for job in reversed(newest):
         if job["status"] not in ("running", "succeeded"):
             wrong = f"load {job['job_id']} of {job['source']} {job['status']}"
             mends.append((wrong, f"loaders retry {job['job_id']}"))

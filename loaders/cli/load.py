@@ -239,7 +239,7 @@ def source_to_retry(settings: Settings, job: int | None) -> str:
         raise UsageError("no load has run yet", hint="loaders run")
     if job is not None:
         return jobs.source_of(warehouse, job)
-    newest = {j["source"]: j["status"] for j in reversed(jobs.report(warehouse, 100)["jobs"])}
+    newest = {job["source"]: job["status"] for job in warehouse.ask(jobs.newest_jobs)}
     failed = [name for name in ready if newest.get(name) not in (None, "succeeded", "running")]
     if len(failed) != 1:
         raise UsageError(f"which source? {', '.join(ready)}", hint=f"loaders retry {ready[0]}")

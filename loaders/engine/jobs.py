@@ -319,6 +319,35 @@ def _left_of(task: Mapping[str, Any]) -> tuple[str, ...]:
 
 def recent_jobs(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
     """The newest jobs with the sums of their tasks, newest first."""
+    chosen = "select k.job_id from ops.ingestion_jobs as k order by k.job_id desc limit %(limit)s"
+    return _summed(conn, chosen, {"limit": limit})
+
+
+def newest_jobs(conn: psycopg.Connection) -> list[dict[str, Any]]:
+    """The newest job of each source, as recent_jobs has it: one that is at work every five minutes hides no
+    other's. None where no load has run yet."""
+    if not has_relation(conn, _JOBS):
+        return []
+    return _summed(conn, "select max(k.job_id) from ops.ingestion_jobs as k group by k.source", {})
+
+
+def jobs_between(
+    conn: psycopg.Connection, since: datetime, until: datetime, limit: int
+) -> list[dict[str, Any]]:
+    """Jobs that began between two instants, as recent_jobs has them: of each lane the newest `limit`."""
+    chosen = """
+        select k.job_id from (
+            select job_id, row_number() over (partition by lane order by job_id desc) as place
+            from ops.ingestion_jobs where started_at between %(since)s and %(until)s
+        ) as k where k.place <= %(limit)s
+    """
+    return _summed(conn, chosen, {"since": since, "until": until, "limit": limit})
+
+
+def _summed(
+    conn: psycopg.Connection, chosen: str, values: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Jobs that a query names, with the sums of their tasks, newest first."""
     with conn.cursor(row_factory=dict_row) as cur:
         return cur.execute(
             f"""
@@ -335,12 +364,11 @@ def recent_jobs(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
             from ops.ingestion_jobs as j
             left join ops.ingestion_job_tasks as t using (job_id)
             -- chosen first: else the tasks of all jobs there ever were are summed
-            where j.job_id in
-                (select k.job_id from ops.ingestion_jobs as k order by k.job_id desc limit %s)
+            where j.job_id in ({chosen})
             group by j.job_id
             order by j.job_id desc
             """.encode(),
-            (limit,),
+            values,
         ).fetchall()
 
 

@@ -11,7 +11,7 @@ from loaders.engine import jobs
 from loaders.warehouse.ownership import has_relation
 from orchestration import runs as recorded
 
-MOST = 400  # of a kind, the newest: a gateway is asked every five minutes
+MOST = 400  # of each lane, command and kind, the newest: a gateway is asked every five minutes
 FAILED_TASKS, FAILED_KEYS = 20, 5
 
 
@@ -35,8 +35,7 @@ def read(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Runs:
         return Runs([], [], [], [], [], [], [])
     loads = [
         job | {"seconds": _seconds(job), "rows": job["rows_new"] + job["rows_changed"]}
-        for job in jobs.recent_jobs(conn, MOST)
-        if since <= job["started_at"] <= as_of
+        for job in jobs.jobs_between(conn, since, as_of, MOST)
     ]
     newest = {job["source"]: job["job_id"] for job in reversed(loads)}
     with conn.cursor(row_factory=dict_row) as cur:
@@ -72,7 +71,7 @@ def read(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Runs:
 
 
 def _on_record(conn: psycopg.Connection, since: datetime, as_of: datetime) -> list[dict[str, Any]]:
-    found = [run for run in recorded.recent(conn, MOST, since) if run["started_at"] <= as_of]
+    found = recorded.recent(conn, MOST, since, as_of)
     if not found:
         return []
     figures: dict[str, dict[tuple[str, str, str], float]] = {run["run_id"]: {} for run in found}

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from loaders.errors import UpstreamError
 from loaders.settings import Settings, load_settings
 from loaders.tdx.schemas import TABLES
 from loaders.warehouse.migrate import prepare
-from loaders.warehouse.postgres import Warehouse
-from orchestration import metrics, runs
+from loaders.warehouse.postgres import Warehouse, find_warehouse
+from orchestration import metrics, runs, status
 from orchestration.metrics import Metric
+from orchestration.report import runs as shown_runs
+from orchestration.report.runs import MOST
 
 ROOT = Path(__file__).parents[2]
 
@@ -208,3 +211,31 @@ def test_judgements_of_an_older_version_are_kept(new_database: Callable[[], str]
         with pytest.raises(psycopg.errors.ForeignKeyViolation):
             conn.execute("update ops.seen_findings set first_run = 99")
         assert runs.recent(conn) == []
+
+
+def test_a_job_of_every_five_minutes_hides_no_other(settings: Settings) -> None:
+    assert settings.warehouse_url is not None
+    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+        begun = datetime(2026, 11, 20, 12, tzinfo=UTC)
+        load = (
+            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, as_of, "
+            "started_at) values (%s, %s, 'incremental', %s, 'test', '{}', %s, %s)"
+        )
+        run = (
+            "insert into ops.runs (run_id, schedule, command, host, pid, started_at) "
+            "values (%s, %s, 'x', 'h', 1, %s)"
+        )
+        conn.execute(load, ("tdx", "tdx", "failed", begun, begun))
+        conn.execute(run, ("daily", "tdx_daily", begun))
+        for n in range(1, 2 * MOST):
+            at = begun + timedelta(minutes=5 * n)
+            conn.execute(load, ("ib", "ib_remainder", "succeeded", at, at))
+            conn.execute(run, (f"remainder-{n}", "ib_remainder", at))
+        shown = shown_runs.read(conn, begun, begun + timedelta(days=9))
+        assert [job["source"] for job in shown.loads] == ["ib"] * MOST + ["tdx"]
+        assert [r["run_id"] for r in shown.runs][MOST - 1 :] == [f"remainder-{MOST}", "daily"]
+        early = shown_runs.read(conn, begun, begun + timedelta(minutes=5))
+        assert (len(early.loads), len(early.runs)) == (2, 2)
+        conn.commit()
+    told = status.read(find_warehouse(settings))
+    assert ("load 1 of tdx failed", "loaders retry 1") in told.mends
