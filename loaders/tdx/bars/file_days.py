@@ -105,7 +105,7 @@ class DayFiles:
         if before and now and stored and cursor and now.size > before.size:
             grown = (now.size - before.size) // vipdoc.SIZE
             file = read(newest=grown + window.overlap)
-            if not _joins(file.bars, cursor, stored, grown):
+            if file.nonsense or not _joins(file.bars, cursor, stored, grown):
                 file = None
         file = file or read()
         if file.warning:
@@ -119,6 +119,8 @@ class DayFiles:
         good, rejected = plausibility.check(key, bars, PERIOD, window)
         place = f"{ROUTE}/{path.name}"
         rejected = [replace(row, source_route=place) for row in (*file.rejected, *rejected)]
+        if file.nonsense:
+            return Outcome(key, failure=f"{path.name}: {file.nonsense}", rejected=rejected)
         if not len(good):
             if len(bars) or rejected:
                 return Outcome(

@@ -12,6 +12,7 @@ indices, in thousandths of funds and of Shanghai's B shares.
 """
 
 import os
+from bisect import bisect_left
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from loaders.errors import DataQualityError
 from loaders.tdx.bars import records
 from loaders.tdx.bars.records import PRICES, RECORD, Ints, Mask, Records
 from loaders.tdx.files.folder import FOLDERS
+from loaders.trading_time import SHANGHAI
 
 SIZE = 32
 _END = [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
@@ -33,6 +35,7 @@ _LABEL = [("day", "<u2"), ("label", "<u2")]
 _MINUTE = np.dtype([*_LABEL, *((name, "<f4") for name in PRICES), *_END])
 _OLD_MINUTE = np.dtype([*_LABEL, *((name, "<u4") for name in PRICES), *_END])
 FIRST_MINUTE_YEAR = 2004
+MIN_REFUSED, REFUSED_SHARE = 3, 0.1
 
 
 class State(NamedTuple):
@@ -60,6 +63,14 @@ class File(NamedTuple):
     warning: str | None
     state: State
 
+    @property
+    def nonsense(self) -> str | None:
+        """Why nothing of the file should be taken: too many of its records are refused."""
+        count, size = len(self.rejected), len(self.bars) + len(self.rejected)
+        if count < MIN_REFUSED or count <= REFUSED_SHARE * size:
+            return None
+        return f"{count:,} of {size:,} records are refused: download it again in the client"
+
 
 def decimals_of(code: str, instrument_type: str) -> int:
     """Decimals of an instrument's prices, which the scale of a file follows."""
@@ -78,8 +89,8 @@ def read(
 
     With `newest` only so many of the last records are read. Volumes of stocks are shares in the file;
     those of an index, hands of days and no number of shares of minutes, are kept as they are. Records
-    whose day is no day, or which do not come after the one before, are refused. Raises DataQualityError
-    for an unreadable file.
+    whose day is no day are refused, and the fewest without which the rest ascends in time; those of days
+    after `now` are left out of that. Raises DataQualityError for an unreadable file.
     """
     is_days = period == "day"
     layout = _DAY if is_days else _OLD_MINUTE if file.suffix.lower() == ".5" else _MINUTE
@@ -91,7 +102,12 @@ def read(
     labels = np.full(len(raw), records.CLOSE) if is_days else raw["label"]
     days, is_day = _days_of(written)
     minutes = days.astype(np.int64) * records.DAY_MINUTES + labels
-    ascends = is_day & _ascends(np.where(is_day, minutes, -1))
+    # one day that is too late must not cost all that follow it
+    has_come = is_day & (
+        days.astype(np.int64) <= records.number_of(now.astimezone(SHANGHAI).date())
+    )
+    ascends = is_day.copy()
+    ascends[has_come] = _ascending(minutes[has_come])
     rejected = []
     for i in np.flatnonzero(~ascends):
         place = str(written[i]) if is_days else f"{written[i]} {labels[i]}"
@@ -148,10 +164,23 @@ def _days_of(written: Ints) -> tuple[NDArray[np.datetime64], Mask]:
     return days, sound & (days.astype("datetime64[M]") == first)
 
 
-def _ascends(values: Ints) -> Mask:
-    """Does a value exceed all before it?"""
-    highest = np.maximum.accumulate(values)
-    return np.asarray(values > np.concatenate([[-1], highest[:-1]])) if len(values) else values > 0
+def _ascending(values: Ints) -> Mask:
+    """The most values that ascend: of equal ones the first, of as many the smaller."""
+    if (np.diff(values) > 0).all():
+        return np.ones(len(values), np.bool_)
+    ends, places = list[int](), list[int]()  # of the best row of each length: its last value
+    before = list[int]()
+    for place, value in enumerate(values.tolist()):
+        at = bisect_left(ends, value)
+        before.append(places[at - 1] if at else -1)
+        if ends[at : at + 1] != [value]:
+            ends[at : at + 1], places[at : at + 1] = [value], [place]
+    kept = np.zeros(len(values), np.bool_)
+    place = places[-1]
+    while place >= 0:
+        kept[place] = True
+        place = before[place]
+    return kept
 
 
 def _li(values: NDArray[np.float32], decimals: int) -> Ints:

@@ -100,6 +100,32 @@ def test_records_that_do_not_ascend_or_have_no_day_are_refused_and_the_rest_is_k
     ]
 
 
+def days_of(tmp_path: Path, *days: int) -> vipdoc.File:
+    file = written(tmp_path, "sh600000.day", *(day_record(d, 10, 12, 9, 11) for d in days))
+    return vipdoc.read(file, "sh600000", "stock", "day", NOW)
+
+
+def test_one_day_that_is_too_late_costs_none_that_follows_it(tmp_path: Path) -> None:
+    found = days_of(tmp_path, 20241107, 20250808, 20241108, 20241111, 20241112)
+    assert [day.day for day in records.days_in(found.bars)] == [7, 8, 11, 12]
+    assert [refused.value for refused in found.rejected] == ["20250808"]
+    assert found.nonsense is None
+
+
+def test_a_day_that_has_not_come_is_left_to_whoever_knows_the_days(tmp_path: Path) -> None:
+    found = days_of(tmp_path, 20241107, 20991231, 20241108, 20241111)
+    days = records.dates_of(found.bars["day"])
+    assert [str(day) for day in days] == ["2024-11-07", "2099-12-31", "2024-11-08", "2024-11-11"]
+    assert not found.rejected
+
+
+def test_a_file_of_which_more_than_a_tenth_is_refused_is_none(tmp_path: Path) -> None:
+    found = days_of(tmp_path, *range(20241101, 20241128), 0, 0, 0)
+    assert found.nonsense is None
+    found = days_of(tmp_path, *range(20241101, 20241127), 0, 0, 0)
+    assert found.nonsense == "3 of 29 records are refused: download it again in the client"
+
+
 def test_the_tail_of_a_file_that_is_being_written_is_ignored_with_a_word(tmp_path: Path) -> None:
     record = day_record(20241108, 10, 12, 9, 11)
     file = written(tmp_path, "sh600000.day", record, record[:7])
