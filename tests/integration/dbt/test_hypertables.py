@@ -188,6 +188,16 @@ def test_days_older_than_is_retained_go_once_they_are_rolled_up_and_their_bars_s
     [(bars,)] = conn.execute(count.format("market.kline_5m").encode())
     assert bars == 4
 
+    # one old code is loaded again, and then everything is looked at
+    land(conn, "kline_minute", [minute(CODES[0], old, "12")])
+    touch(conn, "kline_minute")
+    assert dbt("run", "-s", "+kline_5m").written["kline_5m"] == 1
+    old_bars = conn.execute(
+        "select close from market.kline_5m where bar_end < %s order by code",
+        (new - timedelta(days=300),),
+    )
+    assert [close for (close,) in old_bars] == [12, 10]
+
 
 @pytest.mark.parametrize("edition", ["apache"], indirect=True)
 def test_minutes_of_one_day_are_looked_up_in_their_chunk_alone(
