@@ -4,6 +4,7 @@ A cause has a name of its kind and what it is about: load:tdx, job:tdx_daily. do
 """
 
 import shutil
+import socket
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -141,6 +142,7 @@ def of_warehouse(
         **_of_jobs(conn, run_id, now),
         **_of_report(conn),
         **_of_schedules(conn, settings, now),
+        **_of_settings(conn, settings, now),
         **_of_selftests(conn, settings),
         **_of_delayed(conn, warehouse.inner_schema("qa")),
     }
@@ -221,6 +223,25 @@ def _of_schedules(
                 f"the scheduled job {row.name} should have begun at {max(late):%Y-%m-%d %H:%M} UTC"
             )
             found[f"missed:{row.name}"] = Cause("error", text, "quotemill schedule list")
+    return found
+
+
+def _of_settings(
+    conn: psycopg.Connection, settings: Settings, now: datetime
+) -> dict[str, Cause | None]:
+    """Sources whose jobs this machine ran until their settings were gone: the other jobs end well without a word."""
+    ready, _ = sources.configured(settings)
+    found: dict[str, Cause | None] = {}
+    for row in ledger.rows(conn):
+        # what another machine ran last is judged there
+        if row.source is None or row.last_run_at is None or row.last_host != socket.gethostname():
+            continue
+        name = f"settings:{row.source}"
+        found.setdefault(name, None)
+        if row.source not in ready and row.is_enabled and row.last_run_at > now - REMEMBERED:
+            text = f"{row.source} is not configured any more, so {row.name} is not started: it ran here last at "
+            text += f"{row.last_run_at:%Y-%m-%d %H:%M} UTC"
+            found[name] = Cause("error", text, "quotemill doctor")
     return found
 
 

@@ -1,6 +1,7 @@
 """Alerts reach a channel over HTTP, once, without their address ever being seen."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -432,3 +433,37 @@ def test_a_job_that_cannot_be_read_keeps_no_other_from_being_started(
     states = {row["job"]: row["state"] for row in json.loads(listed.stdout)}
     assert states == {"hello": "on", "mine": "wrong"}
     assert "wrong" in place.inside("quotemill", "schedule", "list").stdout
+
+
+def test_a_source_whose_settings_are_gone_is_told_where_its_jobs_ran(settings: Settings) -> None:
+    assert settings.warehouse_url is not None
+    ran = NOW - timedelta(days=1)
+    rows = [
+        ("tdx_daily", "tdx", True, ran, socket.gethostname()),
+        ("tq_daily", "tq", False, ran, socket.gethostname()),
+        ("ib_close", "ib", True, ran, "elsewhere"),
+    ]
+    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+        conn.cursor().executemany(
+            "insert into ops.schedules (name, source, is_enabled, last_run_at, last_host) "
+            "values (%s, %s, %s, %s, %s)",
+            rows,
+        )
+    assert alerts.look(settings, {}, now=NOW).open == ("settings:tdx",)
+    again = load_settings({"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}).tdx
+    assert alerts.look(settings.model_copy(update={"tdx": again}), {}, now=NOW).open == ()
+
+
+def test_a_schedule_without_a_job_is_an_error_that_is_told(
+    settings: Settings, hook: Hook, tmp_path: Path
+) -> None:
+    assert settings.warehouse_url is not None
+    told = {
+        "QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value(),
+        "QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/",
+        "QUOTEMILL_ALERTS__DISK_PERCENT": "100",
+    }
+    done = Place(tmp_path, settings.home, told).inside("quotemill", "schedule", "run")
+    assert done.returncode == 3
+    assert "no source is configured" in done.stderr
+    assert hook.titles == ["error: schedule"]

@@ -122,8 +122,12 @@ def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> i
 
 def _readable(settings: Settings) -> tuple[dict[str, Job], dict[str, SettingsError]]:
     """The jobs that can be started, and what is wrong with the others, which is told at once: perhaps no job ends
-    for long. A command that there is not fails as a run of its job."""
+    for long. A command that there is not fails as a run of its job. Raises SettingsError where there is no job."""
     found, wrong = survey(settings, known_rows(settings).values())
+    if not found and not wrong:
+        raise SettingsError(
+            "no source is configured, so there is no job to start", hint="quotemill doctor"
+        )
     for error in wrong.values():
         _say(f"{error} ({error.hint})")
     if wrong:
