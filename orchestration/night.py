@@ -168,8 +168,9 @@ def _alerted(settings: Settings, result: RunResult, run_id: str) -> Stage:
     def told() -> Done:
         verdicts = {"settings": None, **causes.of_run(result, settings)}
         looked = alerts.look(settings, verdicts, run_id=run_id)
-        # where something is left untold, silence is what tells it
-        if not looked.untold and (why := channels.ping(settings)):
+        # where something is left untold, silence is what tells it: also where there is nobody to tell
+        is_told = not looked.untold and (settings.alerts.urls or not looked.open)
+        if is_told and (why := channels.ping(settings)):
             runlog.write("warning", f"the dead man's switch: {why}")
         return Done(
             _told(settings, looked),

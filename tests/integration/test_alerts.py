@@ -309,6 +309,14 @@ def test_the_dead_mans_switch_is_asked_for_only_where_all_was_told(
     hook.status = 200
     alerted(4)
     assert hook.paths[-1] == f"/ping/{TOKEN}"
+    hook.paths.clear()
+    settings = settings.model_copy(
+        update={"alerts": settings.alerts.model_copy(update={"urls": []})}
+    )
+    alerted(4)
+    assert hook.paths == []  # nobody is told, so silence tells it
+    alerted(0)
+    assert hook.paths == [f"/ping/{TOKEN}"]
 
 
 def test_alerts_that_break_leave_the_run_its_exit_code(
