@@ -52,6 +52,21 @@ left join refused_actions as a
         and r.field = a.field
         and r.rule = a.rule
 union all
+select
+    'action_in_yuan' as check_name,
+    'warning' as severity,
+    code as subject,
+    null::date as trade_date,
+    format(
+        'the prices are in %1$s and the money of its actions is in yuan, last on %2$s: only bonus'
+        || ' shares adjust them (has_refused_action). An override states the money in %1$s',
+        {{ currency_of_stock('code') }},
+        max(ex_date)
+    ) as evidence
+from refused_actions
+where rule = '{{ foreign_money_rule() }}'
+group by code
+union all
 -- of futures whatever came well later was withdrawn as it landed
 select
     'rejected_row' as check_name,

@@ -120,6 +120,44 @@ def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
     assert row == (Decimal("0.123456789"),)
 
 
+def test_yuan_adjust_no_price_in_dollars(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    codes = ["sh600000", "sh900901", "sz200002", "sz200003"]
+    dividend = {"source": "gbbq", "cash_per10_yuan": 3, "bonus_total_per10": 2}
+    land(conn, "security", [security(code) for code in codes])
+    land(conn, "trading_day", [trading_day(day) for day in DAYS])
+    land(conn, "kline_daily", [bar(code, day, "6") for code in codes for day in DAYS[:4]])
+    land(conn, "corporate_action", [action(code, DAYS[4], **dividend) for code in codes[:3]])
+    assert dbt(*REBUILD).success
+    assert marked(conn) == {table: set() for table in PRICES}  # it has not come yet
+
+    land(conn, "kline_daily", [bar(code, day, "6") for code in codes for day in DAYS[4:8]])
+    assert dbt(*UPDATE).success
+    adjusted = (
+        "select code, close, has_refused_action from market.kline_daily_{} order by 1, trade_date"
+    )
+    queries = [*(adjusted.format(name) for name in ("qfq", "hfq"))]
+    queries.append("select code, previous_close from market.daily_basic order by 1, trade_date")
+    stepwise = [conn.execute(query).fetchall() for query in queries]
+
+    first = {code: close for code, close, _ in reversed(stepwise[0])}
+    # (6 - 0.3) / 1.2, and of B shares 6 / 1.2
+    assert first == {
+        "sh600000": Decimal("4.75"), "sh900901": 5, "sz200002": 5, "sz200003": 6,
+    }  # fmt: skip
+    assert marked(conn) == {table: {"sh900901", "sz200002"} for table in PRICES}
+    found = conn.execute(
+        "select subject, severity, evidence from qa.findings where check_name = 'action_in_yuan' order by 1"
+    ).fetchall()
+    assert [row[:2] for row in found] == [("sh900901", "warning"), ("sz200002", "warning")]
+    assert ["USD" in found[0][2], "HKD" in found[1][2]] == [True, True]
+    assert errors(conn) == []
+
+    assert dbt(*REBUILD).success
+    assert [conn.execute(query).fetchall() for query in queries] == stepwise
+
+
 def test_a_refused_bar_that_came_well_later_is_no_finding(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:

@@ -74,7 +74,8 @@ judged as (
                 when 11 then split_ratio > 0 and split_ratio <> 1
             end,
             false
-        ) as has_effect
+        ) as has_effect,
+        {{ has_foreign_money() | indent(8) }} as has_foreign_money
     from chosen
 )
 
@@ -84,10 +85,12 @@ select
     case
         when not has_effect then 1
         when category = 11 then trim_scale(split_ratio)
+        -- rights without their price would count as given
+        when has_foreign_money then trim_scale((10 + bonus_total_per10) * 0.1)
         else trim_scale((10 + bonus_total_per10 + rights_per10) * 0.1)
     end as m,
     case
-        when not has_effect or category = 11 then 0
+        when not has_effect or category = 11 or has_foreign_money then 0
         else trim_scale((cash_per10_yuan - rights_per10 * rights_price_yuan) * 0.1)
     end as c,
     coalesce(has_effect and ex_date <= as_of_date, false) as is_active,

@@ -4,6 +4,12 @@ with actions as (
 
 sources as (
     select * from {{ ref('int_corporate_actions__sources') }}
+),
+
+foreign_money as (
+    select *
+    from {{ ref('int_corporate_actions__known') }}
+    where is_active and {{ has_foreign_money() | indent(4) }}
 )
 
 -- those that would change prices: no second copy of an event that counts, no category without an
@@ -42,3 +48,12 @@ where
         select 1 from {{ ref('corporate_action_overrides') }} as o
         where o.code = r.code and o.ex_date::date = r.ex_date
     )
+union all
+-- read well and applied but for its money: nobody knows the rate
+select
+    code,
+    ex_date,
+    concat_ws(' ', code, to_char(ex_date, 'YYYY-MM-DD'), source, seq) as row_key,
+    'cash_per10_yuan' as field,
+    '{{ foreign_money_rule() }}' as rule
+from foreign_money

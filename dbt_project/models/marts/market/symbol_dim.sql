@@ -14,9 +14,7 @@ select
         else 2
     end as price_decimals,
     case
-        when s.instrument_type = 'stock' and s.code like 'sh9%' then 'USD'
-        when s.instrument_type = 'stock' and s.code like 'sz2%' then 'HKD'
-        else 'CNY'
+        when s.instrument_type = 'stock' then {{ currency_of_stock('s.code') }} else 'CNY'
     end as currency,
     s.is_listed,
     -- one look-up in the key per code and end; an aggregate would read every bar
