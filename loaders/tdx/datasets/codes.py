@@ -71,7 +71,23 @@ def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
     # not on the event loop: the warning is written to the warehouse too
     if vanished and not outcome.failure:
         run.load.warn(f"codes: {_listed_no_more(vanished)}")
+    if outcome.rows is None and in_folder and run.mode != "realtime":
+        outcome = _without_service(run, outcome, in_folder, before)
     yield outcome
+
+
+def _without_service(
+    run: Context, failed: Outcome, found: Mapping[str, Security], before: Mapping[str, Security]
+) -> Outcome:
+    """What the folder names beside the list that failed: files are there whether the service is or not.
+    Where it is gone, the load goes on with the folder alone; a retry plans all of it again."""
+    failure = failed.failure
+    if failed.gone is not None:
+        run.service = None
+        hint = f" ({failed.gone.hint})" if failed.gone.hint else ""
+        failure = f"{failure}{hint}; only what the client's folder has is loaded"
+    new = [security for code, security in found.items() if code not in before]
+    return Outcome(KEY, records_of(new, run.clock()) if new else None, failure=failure)
 
 
 def _was_listed(before: Mapping[str, Security], code: str) -> bool:

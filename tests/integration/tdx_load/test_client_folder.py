@@ -52,8 +52,8 @@ def open_folder(
         def __init__(self, clock: datetime) -> None:
             self.clock = clock
 
-    def open_(clock: datetime | None = None) -> Bench:
-        settings = settings_for("", warehouse_dsn, tmp_path, client=str(client), base_url=None)
+    def open_(clock: datetime | None = None, base_url: str | None = None) -> Bench:
+        settings = settings_for("", warehouse_dsn, tmp_path, client=str(client), base_url=base_url)
         return Bench(Still(clock or small_market.end), settings, Heard())  # type: ignore[arg-type]
 
     return open_
@@ -278,6 +278,22 @@ def test_an_old_folder_is_stale_and_no_fault(
     result = bench.load()
     assert result.exit_code == 0
     assert any("the client's folder is stale" in warning for warning in result.warnings)
+
+
+def test_beside_a_service_that_is_down_the_files_bars_land(
+    open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
+) -> None:
+    write(small_market, client, days[-2])
+    bench = open_folder(base_url="http://127.0.0.1:9")
+    result = bench.load()
+    assert result.exit_code == 6
+    assert any("outage" in warning for warning in result.warnings), result.warnings
+    of_code = f"select max(trade_date) from raw_tdx.kline_daily where code = '{CODE}'"
+    assert bench.rows(of_code) == [(days[-2],)]
+    # what was written since lands by the retry too, and the service's failure stays
+    write(small_market, client, days[-1])
+    assert bench.load(retry=True).exit_code == 6
+    assert bench.rows(of_code) == [(days[-1],)]
 
 
 def test_the_service_fills_what_files_lack(
