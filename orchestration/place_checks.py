@@ -14,9 +14,6 @@ from loaders.warehouse.postgres import Warehouse
 from orchestration.check import Check, failed
 from orchestration.disks import disks, existing
 
-LITTLE_DISK = 2 * 2**30  # bytes; a year of day bars of the whole market is a fraction of it
-FULL, ENOUGH = 0.8, 100 * 2**30  # of a disk that is used; bytes that do however full it is
-
 
 def check(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
     yield from _home(settings)
@@ -68,9 +65,11 @@ def _profile(settings: Settings) -> Iterator[Check]:
 def _disks(settings: Settings) -> Iterator[Check]:
     for disk in disks(settings):
         seen = f"{disk.free / 2**30:,.1f} GiB free at {disk.folder}, {disk.used_share:.0%} used"
-        full = disk.used_share > FULL and disk.free < ENOUGH
-        if disk.free < LITTLE_DISK or full:
-            mend = "free some space: `quotemill report` names the largest tables; or move QUOTEMILL_HOME"
+        if disk.is_short(settings.alerts.disk_percent):
+            mend = (
+                "free some space: `quotemill report` names the largest tables; or move what lies there "
+                "(QUOTEMILL_HOME, ib.archive_folder, backup_folder)"
+            )
             yield Check("disk", "warn", seen, mend)
         else:
             yield Check("disk", "ok", seen)

@@ -3,7 +3,6 @@
 A cause has a name of its kind and what it is about: load:tdx, job:tdx_daily. docs/how-to/alerts.md has all of them.
 """
 
-import shutil
 import socket
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -21,6 +20,7 @@ from loaders.warehouse.postgres import Warehouse
 from orchestration import runs
 from orchestration.alerts import book
 from orchestration.alerts.book import Cause, Verdicts
+from orchestration.disks import disks
 from orchestration.findings import Judgement
 from orchestration.pipeline import RunResult
 from orchestration.schedule import jobs, ledger
@@ -106,21 +106,16 @@ def _of_findings(judged: Judgement, limit: int) -> dict[str, Cause | None]:
 
 
 def of_machine(settings: Settings, ready: list[str], now: datetime) -> dict[str, Cause | None]:
-    """Disk and announced holidays; `ready` are the configured sources."""
+    """Disks and announced holidays; `ready` are the configured sources."""
     found: dict[str, Cause | None] = {}
-    place = settings.home
-    while not place.exists():
-        place = place.parent
-    usage = shutil.disk_usage(place)
-    used = 100 * usage.used / (usage.used + usage.free)  # as df counts it
     limit = settings.alerts.disk_percent
-    if used > limit:
-        text = (
-            f"the disk of {place} is used to {used:.0f} %: {usage.free / 2**30:,.1f} GiB are free"
-        )
-        found["disk"] = Cause("error", text, "quotemill doctor")
-    elif used <= limit - STEADY:
-        found["disk"] = None
+    for disk in disks(settings):
+        if disk.is_short(limit):
+            text = f"the disk of {disk.folder} is used to {100 * disk.used_share:.0f} %: "
+            text += f"{disk.free / 2**30:,.1f} GiB are free"
+            found[f"disk:{disk.name}"] = Cause("error", text, "quotemill doctor")
+        elif not disk.is_short(limit - STEADY):
+            found[f"disk:{disk.name}"] = None
     if {"tdx", "tq"} & set(ready):
         end = trading_time.horizon()
         text = f"the announced holidays of China's exchanges reach {end}"

@@ -67,8 +67,11 @@ def look(
                 file.unlink(missing_ok=True)
             return looked
     except (QuotemillError, psycopg.Error) as error:
-        disk = of_machine.get("disk")  # it may be why
-        text = str(error).strip() + (f"; {disk.message}" if disk else "")
+        # one may be why
+        full = [
+            cause.message for name, cause in of_machine.items() if cause and name[:5] == "disk:"
+        ]
+        text = "; ".join([str(error).strip(), *full])
         away = Cause("error", text, "quotemill doctor")
         return _told(settings, _of_file(file), file, {WAREHOUSE: away}, now)
 

@@ -1,6 +1,7 @@
 """Alerts reach a channel over HTTP, once, without their address ever being seen."""
 
 import json
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from orchestration.metrics import Metric
 from orchestration.pipeline import RunResult
 from tests.e2e.commands import Place
 from tests.planted import SECRETS
+from tests.unit.test_place_checks import Usage
 
 TOKEN = SECRETS[0]  # in the address of the channel
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -267,20 +269,36 @@ def test_findings_ring_once_and_are_over_when_no_error_stands(settings: Settings
 def test_a_disk_and_a_calendar_that_run_out_are_told(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # of another file system on any machine
+    elsewhere = next(
+        p
+        for p in map(Path, ("/proc", "/dev"))
+        if p.is_dir() and p.stat().st_dev != tmp_path.stat().st_dev
+    )
+
     def used(percent: float) -> Any:
-        total = 100 * 2**30
-        usage = type(
-            "Usage", (), {"used": total * percent / 100, "free": total * (1 - percent / 100)}
+        gib = 2**30
+        usage = Usage(100 * gib, int(percent * gib), int((100 - percent) * gib))
+        empty = Usage(100 * gib, 0, 100 * gib)
+        monkeypatch.setattr(
+            shutil, "disk_usage", lambda path: usage if Path(path) == filling else empty
         )
-        monkeypatch.setattr(causes.shutil, "disk_usage", lambda _: usage)
         full = settings.model_copy(
-            update={"alerts": settings.alerts.model_copy(update={"disk_percent": 80.0})}
+            update={
+                "alerts": settings.alerts.model_copy(update={"disk_percent": 80.0}),
+                "backup_folder": elsewhere,
+            }
         )
         return causes.of_machine(full, ["tdx"], NOW)
 
-    assert "81 %" in used(81)["disk"].message
-    assert "disk" not in used(79)  # neither full nor with room again
-    assert used(77)["disk"] is None
+    filling = tmp_path
+    assert "81 %" in used(81)["disk:home"].message
+    assert used(81)["disk:backups"] is None
+    assert "disk:home" not in used(79)  # neither full nor with room again
+    assert used(77)["disk:home"] is None
+    filling = elsewhere
+    assert str(elsewhere) in used(81)["disk:backups"].message
+    assert used(81)["disk:home"] is None
     assert used(77)["calendar"] is None
     late = datetime(2099, 12, 1, tzinfo=UTC)
     assert (
