@@ -44,11 +44,13 @@ def of_run(result: RunResult, settings: Settings) -> dict[str, Cause | None]:
         own = [x for x in result.loads if x.source == source and not x.is_idle]
         if not own or any(load.status == "cancelled" for load in own):
             continue
-        code = gravest(load.exit_code for load in own)
-        lock, name = f"lock:{source}", f"load:{source}"
-        found[lock] = _locked(f"the load of {source}") if code == _HELD else None
-        if code != _HELD:
-            found[name] = _failed(f"load of {source}", code, _why(own, code)) if code else None
+        is_held = any(load.exit_code == _HELD or load.status == "skipped" for load in own)
+        found[f"lock:{source}"] = _locked(f"the load of {source}") if is_held else None
+        # one that stood back loaded nothing: it says nothing of what failed before
+        if ended := [x for x in own if x.exit_code != _HELD and x.status != "skipped"]:
+            code = gravest(load.exit_code for load in ended)
+            why = _failed(f"load of {source}", code, _why(ended, code))
+            found[f"load:{source}"] = why if code else None
     if result.error is not None:
         held = result.error_code == _HELD
         found["lock:build"] = _locked("the build") if held else None
@@ -90,9 +92,9 @@ def _failed(what: str, code: int, why: str) -> Cause:
     return Cause("error", text, "quotemill status", str(code))
 
 
-def _locked(what: str) -> Cause:
+def _locked(what: str, patience: int = 2) -> Cause:
     text = f"{what} found another one at work, twice in a row: does that one hang?"
-    return Cause("warning", text, "loaders status", patience=2)
+    return Cause("warning", text, "loaders status", patience=patience)
 
 
 def _of_findings(judged: Judgement, limit: int) -> dict[str, Cause | None]:
@@ -151,7 +153,9 @@ def _of_jobs(
     query = f"""
         select distinct on (coalesce(r.schedule, r.command))
             coalesce(r.schedule, r.command) as name, r.command, r.started_at, r.exit_code, r.error,
-            {runs.STATUS} as status, exists (
+            {runs.STATUS} as status, r.schedule is not null as is_scheduled, lag(r.exit_code) over (
+                partition by coalesce(r.schedule, r.command) order by r.started_at
+            ) as code_before, exists (
                 select 1 from ops.metrics as m where m.run_id = r.run_id and m.stage = 'alerts'
             ) as told_itself
         from ops.runs as r
@@ -161,7 +165,20 @@ def _of_jobs(
     """
     with conn.cursor(row_factory=dict_row) as cur:
         rows = cur.execute(query.encode(), {"since": now - REMEMBERED, "run_id": run_id}).fetchall()
-    return {f"job:{row['name']}": cause for row in rows for cause in _of_job(row)}
+    found: dict[str, Cause | None] = {}
+    for row in rows:
+        found |= {f"job:{row['name']}": cause for cause in _of_job(row)}
+        found |= {f"lock:{row['name']}": cause for cause in _of_lock(row)}
+    return found
+
+
+def _of_lock(row: Mapping[str, Any]) -> list[Cause | None]:
+    """Whether a scheduled job found another one at work twice in a row: of its runs, as looks may be more often."""
+    if not row["is_scheduled"] or row["told_itself"]:
+        return []
+    if row["exit_code"] != _HELD:
+        return [None]
+    return [_locked(f"the scheduled job {row['name']}", 1)] if row["code_before"] == _HELD else []
 
 
 def _of_job(row: Mapping[str, Any]) -> list[Cause | None]:

@@ -493,3 +493,29 @@ def test_a_schedule_without_a_job_is_an_error_that_is_told(
     assert done.returncode == 3
     assert "no source is configured" in done.stderr
     assert hook.titles == ["error: schedule"]
+
+
+def test_a_load_that_stood_back_ends_no_failure_and_counts_as_a_held_lock(
+    settings: Settings,
+) -> None:
+    stood = LoadResult(None, "ib", "skipped", 0, (), ("another load runs",), None, "", 0.0)
+    found = causes.of_run(RunResult((stood,), 0), settings)
+    assert set(found) == {"lock:ib"}
+    assert found["lock:ib"] is not None
+    done = LoadResult(1, "ib", "succeeded", 0, (), (), None, "", 0.1)
+    found = causes.of_run(RunResult((done,), 0), settings)
+    assert found == {"lock:ib": None, "load:ib": None}
+
+
+def test_a_scheduled_job_that_finds_another_at_work_twice_is_told(settings: Settings) -> None:
+    def held(run_id: str, code: int) -> None:
+        with runs.recorded(settings, "build", run_id=run_id, schedule="ib_rollup") as run:
+            run.end(code)
+
+    held("a", 75)
+    for _ in range(2):  # looks are no runs
+        assert alerts.look(settings, {}).open == ()
+    held("b", 75)
+    assert alerts.look(settings, {}).open == ("lock:ib_rollup",)
+    held("c", 0)
+    assert alerts.look(settings, {}).open == ()
