@@ -2,7 +2,7 @@
 
 The temp table and the upsert compare each row with what is there. Of a code of which nothing is there
 that is wasted, and a first load is nothing else: so it takes half the time. A key that repeats in the
-file, or a value that the table refuses, undoes the COPY, and the file lands as any other.
+file, or a value that the table or the feed refuses, undoes the COPY, and the file lands as any other.
 """
 
 import logging
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pgpq import ArrowToPostgresBinaryEncoder
 
+from loaders.warehouse import refused
 from loaders.warehouse.changes import MOST_RANGES
 from loaders.warehouse.upsert import FileRows, copy_binary, stage_types
 
@@ -25,10 +26,13 @@ FEWEST = 20_000  # rows of a file: below, what is saved is not worth asking
 _EPOCH_2000 = 10_957  # 2000-01-01, from 1970-01-01
 
 
-def suits(target: "Target", count: int) -> bool:
-    """Can a file of so many rows go straight: is the key by the code, and no unit replaced as one?"""
-    by_code = target.entity is not None and target.key[:1] == (target.entity,)
-    return count >= FEWEST and by_code and not target.unit
+def suits(target: "Target", schema: pa.Schema, count: int) -> bool:
+    """Can a file of so many rows go straight: is the key by the code, a text, its day a date, and no unit
+    replaced as one?"""
+    if target.entity is None or target.key[:1] != (target.entity,) or target.unit:
+        return False
+    has_dates = target.day is None or pa.types.is_date32(schema.field(target.day).type)
+    return count >= FEWEST and has_dates and pa.types.is_string(schema.field(target.entity).type)
 
 
 def copy(
@@ -38,7 +42,7 @@ def copy(
     entity: str | None = target.entity
     schema, file = rows.schema, rows.file
     count: int = file.metadata.num_rows
-    if entity is None or not suits(target, count):
+    if entity is None or not suits(target, schema, count):
         return None
     try:
         encoder = ArrowToPostgresBinaryEncoder(schema)
@@ -48,19 +52,23 @@ def copy(
         return None
     told = file.read([name for name in (entity, target.day) if name])
     keys = pc.unique(told[entity]).to_pylist()
-    if _has_rows(conn, target, keys, q):
-        return None
     name = f"{q(target.schema)}.{q(target.table)}"
     try:
         with conn.transaction():
+            if _has_rows(conn, target, keys, q):
+                return None
             copy_binary(conn, rows, name, encoder, q)
+            _tell(conn, target, told)
+    except refused.OF_A_ROW as error:  # of a value, of a key that repeats
+        why: Exception = error
     except psycopg.OperationalError:
         raise  # the server went away
-    except Exception as error:  # of a value, of a key that repeats
-        log.info("%s cannot take a file straight: %s", target.table, error)
-        return None
-    _tell(conn, target, told)
-    return count
+    except Exception as error:  # of a value that the encoder refuses
+        why = error
+    else:
+        return count
+    log.info("%s cannot take a file straight: %s", target.table, why)
+    return None
 
 
 def _same_types(conn: psycopg.Connection, ours: list[str], theirs: list[str]) -> bool:
@@ -107,7 +115,7 @@ def _tell(conn: psycopg.Connection, target: "Target", told: pa.Table) -> None:
         (
             target.feed.table,
             list(by_key),
-            [_multirange(spans) if target.day else None for spans in by_key.values()],
+            [_multirange(spans) if target.day else "{(,)}" for spans in by_key.values()],
         ),
     )
 

@@ -24,6 +24,7 @@ from loaders.warehouse.upsert import (
     FileRows,
     Staged,
     copy_to_stage,
+    plain_schema,
     replace_units,
     upsert_sql,
 )
@@ -65,7 +66,11 @@ def land_file(
         # a short transaction: who reads the table while the rows land must not wait for their end
         with conn.transaction():
             size = file.metadata.num_rows
-            fewest = 1 if fresh.suits(target, size) else indexes.FEWEST_INDEXES
+            fewest = (
+                1
+                if fresh.suits(target, plain_schema(file.schema_arrow), size)
+                else indexes.FEWEST_INDEXES
+            )
             indexes.make_way(conn, target.schema, target.table, target.indexes, size, lane, fewest)
             types: dict[str, str] = dict(
                 conn.execute(

@@ -1,6 +1,7 @@
 """Rows of codes that the table has nothing of go straight into it, and are told as any others."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -11,7 +12,7 @@ from loaders.settings import load_settings
 from loaders.tdx.schemas import KLINE_DAILY, REJECTED_ROW
 from loaders.warehouse import fresh, landed_file, landing, migrate
 from loaders.warehouse.postgres import Warehouse, open_warehouse
-from loaders.warehouse.tables import Batch
+from loaders.warehouse.tables import Batch, LandedTable
 from tests.benchmarks.rows import bars
 
 ROWS = "select * from raw_tdx.kline_daily order by code, trade_date"
@@ -53,11 +54,11 @@ def staged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
-def land(warehouse: Warehouse, rows: pa.Table) -> tuple[int, int, int]:
+def land(
+    warehouse: Warehouse, rows: pa.Table, table: LandedTable = KLINE_DAILY
+) -> tuple[int, int, int]:
     pipeline, _ = landing.open_pipeline(warehouse, warehouse.home / "pipelines", "tdx", "tdx")
-    done = landing.land(
-        pipeline, warehouse, "tdx", KLINE_DAILY, [Batch(rows)], dataset="kline_daily"
-    )
+    done = landing.land(pipeline, warehouse, "tdx", table, [Batch(rows)], dataset="kline_daily")
     return done.read, done.new, done.changed
 
 
@@ -97,3 +98,27 @@ def test_a_key_that_repeats_in_the_file_lands_once(
     land(warehouse, pa.concat_tables([rows, rows.slice(0, 1)]))
     assert staged == [len(rows) + 1]
     assert conn.execute("select count(*) from raw_tdx.kline_daily").fetchone() == (len(rows),)
+
+
+def test_of_a_table_without_days_every_date_is_told(
+    warehouse: Warehouse, conn: psycopg.Connection, staged: list[int]
+) -> None:
+    dateless = replace(KLINE_DAILY, name="bar_of_no_day", day=None, indexes=())
+    migrate.prepare(warehouse, [dateless])
+    assert land(warehouse, rows := bars(2, 0, 30), dateless) == (len(rows), len(rows), 0)
+    assert staged == []
+    told = conn.execute("select key, dates::text from ops.changes order by key").fetchall()
+    assert told == [(code, "{(,)}") for code in sorted(set(rows["code"].to_pylist()))]
+
+
+def test_a_value_that_an_index_cannot_hold_costs_its_row_alone(
+    warehouse: Warehouse, conn: psycopg.Connection, staged: list[int]
+) -> None:
+    conn.execute("create index wide on raw_tdx.kline_daily (source_route)")
+    rows = bars(1, 0, 30)
+    routes = rows["source_route"].to_pylist()
+    routes[3] = "".join(f"{n * 7919:x}" for n in range(2_000))
+    at = rows.schema.get_field_index("source_route")
+    rows = rows.set_column(at, rows.schema.field(at), pa.array(routes))
+    assert land(warehouse, rows)[:2] == (len(rows) - 1, len(rows) - 1)
+    assert staged == [len(rows)]
