@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import platform
+import shlex
 import shutil
 import socket
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import IO, Any
 import psycopg
 
 from loaders import runlog
-from loaders.errors import UsageError
+from loaders.errors import SettingsError, UsageError
 from loaders.settings import Settings
 from loaders.warehouse import dump, migrate, timescale
 from loaders.warehouse.ownership import has_relation
@@ -69,7 +70,7 @@ def back_up(
     own = migrate.warehouse_id(warehouse)
     root = folders.root_of(settings, folder)
     with folders.usable(root):
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(root, settings)
         with folders.lock(root):
             folders.discard_unfinished(root)
             for damaged in folders.scan(root)[1]:
@@ -94,6 +95,17 @@ def back_up(
     detail = {"bytes": backup.size_bytes, "seconds": seconds, "removed": [b.name for b in going]}
     runlog.write("info", f"backup {path} was read back", detail=detail)
     return BackupResult(backup, len(ours) - len(going), tuple(b.name for b in going), seconds)
+
+
+def _make(root: Path, settings: Settings) -> None:
+    """The folder of backups, and of those above it at most the home: below the place of a disk that is not
+    mounted a backup would land on another one."""
+    if not root.is_relative_to(settings.home) and not root.parent.is_dir():
+        raise SettingsError(
+            f"there is no {root.parent} to make the folder of backups {root.name} in",
+            hint=f"mount its disk, or make it: mkdir -p {shlex.quote(str(root.parent))}",
+        )
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _write(settings: Settings, warehouse: Warehouse, own: str, began: datetime, part: Path) -> None:

@@ -207,6 +207,15 @@ def test_one_that_is_damaged_is_named_and_in_nobodys_way(bench: Bench) -> None:
     assert check.status == "warn"
 
 
+def test_below_a_disk_that_is_not_mounted_nothing_is_made(bench: Bench, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"there is no {tmp_path}/disk to make") as refused:
+        bench.back_up(folder=tmp_path / "disk" / "quotemill")
+    assert "mount its disk" in str(refused.value.hint)
+    assert not (tmp_path / "disk").exists()
+    (tmp_path / "disk").mkdir()
+    bench.back_up(folder=tmp_path / "disk" / "quotemill")
+
+
 @pytest.mark.parametrize("who", ["a load", "a build"])
 def test_nothing_is_restored_while_somebody_writes(bench: Bench, who: str) -> None:
     backup = bench.back_up().backup
