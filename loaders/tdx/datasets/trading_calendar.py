@@ -13,7 +13,9 @@ import psycopg
 
 from loaders import trading_time
 from loaders.engine.outcome import Outcome, records
+from loaders.engine.window import Window
 from loaders.errors import DataQualityError, UpstreamError
+from loaders.tdx.bars import plausibility
 from loaders.tdx.bars.records import dates_of, number_of
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
@@ -22,6 +24,7 @@ from loaders.tdx.service.client import TdxClient
 
 KEY = "SSE"
 INDICES = ("sh000001", "sz399001")  # the first that the client has a file of tells its days
+SATURDAY = 5
 WITNESSES = ("service", "client")
 _FROZEN = (
     "restart the TDX service; if the exchange was shut that day, the next trading day ends this"
@@ -59,6 +62,8 @@ def trading_days(stored: list[date], last: date) -> list[date]:
 def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
     """The one outcome: all days of the service's calendar and of the client's file of the index."""
     of_files = days_of_files(run)
+    if of_files:
+        run.ask(lambda conn: withdraw(conn, of_files))
     if run.service is None:
         yield _of_files_alone(run, of_files)
         return
@@ -75,18 +80,34 @@ def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
 
 
 def days_of_files(run: Context) -> list[date]:
-    """The days of the client's file of an index, up to today; none without a file that can be read."""
+    """The days of the client's file of an index, up to today, of bars that can be true; none without a
+    file that can be read. Nobody trades at weekends."""
+    plain = Window([run.today], run.today, 0, lambda day: day.weekday() >= SATURDAY, run.today)
     for index in INDICES:
         if index in run.day_files:
             try:
                 file = vipdoc.read(run.day_files[index], index, "index", "day", run.clock())
+                if file.nonsense:
+                    raise DataQualityError(f"{index}.day: {file.nonsense}")
+                come = file.bars[file.bars["day"] <= number_of(run.today)]
+                bars, _ = plausibility.check(index, come, "day", plain)
             except DataQualityError as error:
                 run.load.warn(str(error))
                 continue
-            days = file.bars["day"][file.bars["day"] <= number_of(run.today)]
-            if len(days):
-                return dates_of(days)
+            if len(bars):
+                return dates_of(bars["day"])
     return []
+
+
+def withdraw(conn: psycopg.Connection, days: Sequence[date]) -> None:
+    """Forget days of the client's between the first and the last of `days`, ascending, that its file has
+    no more and the exchange did not publish: a bad day of a file must not stay for good."""
+    known = {*days, *trading_time.published_days(days[0], days[-1])}
+    conn.execute(
+        "delete from raw_tdx.trading_day where source = 'client'"
+        " and trade_date between %s and %s and trade_date <> all(%s)",
+        (days[0], days[-1], sorted(known)),
+    )
 
 
 def _of_files_alone(run: Context, days: list[date]) -> Outcome:

@@ -280,6 +280,33 @@ def test_an_old_folder_is_stale_and_no_fault(
     assert any("the client's folder is stale" in warning for warning in result.warnings)
 
 
+def test_a_bad_day_of_the_index_is_no_trading_day_for_good(
+    open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
+) -> None:
+    write(small_market, client, days[-1])
+    file = client / "vipdoc/sh/lday/sh000001.day"
+    whole = file.read_bytes()
+    pause = timedelta(days=1)
+    friday = next(at for at, day in enumerate(days) if day.weekday() == 4)
+    holiday = next(
+        at for at, day in enumerate(days[:-1]) if day.weekday() < 4 and days[at + 1] > day + pause
+    )
+    bad = whole
+    for at in sorted((friday, holiday), reverse=True):
+        day = f"{days[at] + pause:%Y%m%d}"
+        record = int(day).to_bytes(4, "little") + whole[32 * at + 4 : 32 * (at + 1)]
+        bad = bad[: 32 * (at + 1)] + record + bad[32 * (at + 1) :]
+    file.write_bytes(bad)
+    bench = open_folder()
+    bench.load()
+    known = "select trade_date from raw_tdx.trading_day where source = 'client' order by 1"
+    found = [day for (day,) in bench.rows(known)]
+    assert found == sorted([*days, days[holiday] + pause])
+    file.write_bytes(whole)
+    bench.load()
+    assert [day for (day,) in bench.rows(known)] == days
+
+
 def test_beside_a_service_that_is_down_the_files_bars_land(
     open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
 ) -> None:
