@@ -155,8 +155,10 @@ def _of_jobs(
             coalesce(r.schedule, r.command) as name, r.command, r.started_at, r.exit_code, r.error,
             {runs.STATUS} as status, r.schedule is not null as is_scheduled, lag(r.exit_code) over (
                 partition by coalesce(r.schedule, r.command) order by r.started_at
-            ) as code_before, exists (
-                select 1 from ops.metrics as m where m.run_id = r.run_id and m.stage = 'alerts'
+            ) as code_before, (
+                select count(*) = 2 from ops.metrics as m
+                where m.run_id = r.run_id and m.stage = 'alerts' and m.value = 0
+                    and m.name in ('exit_code', 'untold_messages')
             ) as told_itself
         from ops.runs as r
         where r.started_at >= %(since)s and r.run_id is distinct from %(run_id)s
@@ -193,7 +195,7 @@ def _of_job(row: Mapping[str, Any]) -> list[Cause | None]:
         return [None]
     why = f": {row['error']}" if row["error"] else ""
     text = f"`{row['command']}` of {begun} failed (exit code {code}){why}"[:_LONGEST]
-    return [Cause("error", text, "quotemill status")]
+    return [Cause("error", text, "quotemill status", str(code))]
 
 
 def _of_report(conn: psycopg.Connection) -> dict[str, Cause | None]:

@@ -176,7 +176,8 @@ def test_jobs_that_were_killed_or_failed_are_told_by_the_next_look(
     with runs.recorded(settings, "backup", run_id="a", schedule="weekly_backup") as run:
         run.end(1, "no room")
     with runs.recorded(settings, "run tdx", run_id="b", schedule="tdx_daily") as run:
-        run.measure([Metric("alerts", "", "seconds", 0.1)])  # its own look has told it
+        names = ("exit_code", "untold_messages")  # its own look has told it
+        run.measure([Metric("alerts", "", name, 0) for name in names])
         run.end(4, "nobody answers")
     with runs.recorded(settings, "run tq", run_id="d", schedule="tq_daily") as run:
         run.end(6)  # its deadline came before its look
@@ -518,4 +519,24 @@ def test_a_scheduled_job_that_finds_another_at_work_twice_is_told(settings: Sett
     held("b", 75)
     assert alerts.look(settings, {}).open == ("lock:ib_rollup",)
     held("c", 0)
+    assert alerts.look(settings, {}).open == ()
+
+
+def test_a_job_that_fails_otherwise_is_told_anew_and_one_whose_own_look_failed_is_told(
+    settings: Settings, hook: Hook
+) -> None:
+    def ended(run_id: str, code: int, untold: int = 1) -> None:
+        with runs.recorded(settings, "run tdx", run_id=run_id, schedule="tdx_daily") as run:
+            run.measure([Metric("alerts", "", "exit_code", 0)])
+            run.measure([Metric("alerts", "", "untold_messages", untold)])
+            run.end(code)
+
+    ended("a", 4)
+    assert alerts.look(settings, {}).told == 1
+    ended("b", 4)
+    assert alerts.look(settings, {}).told == 0
+    ended("c", 6)
+    assert alerts.look(settings, {}).told == 1
+    assert "exit code 6" in hook.heard[-1]["message"]
+    ended("d", 6, untold=0)
     assert alerts.look(settings, {}).open == ()
