@@ -5,6 +5,7 @@ what is new in it and ends what it has no more. So the members of a past day are
 far back as files were read. A file is read again once it was written again.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -17,6 +18,7 @@ from loaders.engine.outcome import Outcome, records
 from loaders.engine.rejects import open_refusals
 from loaders.errors import DataQualityError
 from loaders.tdx.context import Context, Dataset
+from loaders.tdx.datasets.codes import KEPT_SHARE
 from loaders.tdx.files import sectors, written
 from loaders.tdx.files.sectors import Membership
 from loaders.tdx.schemas import REJECTED_ROW, SECTOR_MEMBER
@@ -53,8 +55,27 @@ def _outcome(run: Context, key: str, path: Path) -> Outcome:
         for row in run.ask(lambda conn: open_refusals(conn, REJECTED_ROW, NAME))
         if row.row_key.startswith(key) and row.row_key not in refused
     ]
+    if why := lacking(found, before):
+        raise DataQualityError(
+            f"{path} has {why}: what is stored is kept",
+            hint="the client may be writing it: run again; else let the client download it anew",
+        )
     rows = list(changed(found, before, moment))
     return Outcome(key, rows or None, [*rejected, *mended], version)
+
+
+def lacking(found: Iterable[Membership], before: Iterable[Membership]) -> str | None:
+    """What a file lacks that lost more members of a kind than a market does: it was cut where a line or a
+    sector ends. Members may change, as those of yesterday's limit-ups do each day."""
+    here, known = (Counter(kind for kind, _ in _members(told)) for told in (found, before))
+    for kind, count in known.items():
+        if here[kind] < KEPT_SHARE * count:
+            return f"{here[kind]:,} codes of {kind}, where {count:,} were known before"
+    return None
+
+
+def _members(told: Iterable[Membership]) -> set[tuple[str, str]]:
+    return {(it.sector_kind, it.member) for it in told}
 
 
 def current(conn: psycopg.Connection, kinds: Sequence[str]) -> dict[Membership, date]:

@@ -44,7 +44,9 @@ def read(path: Path, name: str) -> tuple[set[Membership], list[Rejected]]:
         content = path.read_bytes()
     except OSError as error:
         raise DataQualityError(f"{path} cannot be read: {error.strerror}") from error
-    found, rejected = _industries(content) if name == "tdxhy.cfg" else _blocks(content, path, name)
+    found, rejected = (
+        _industries(content, path) if name == "tdxhy.cfg" else _blocks(content, path, name)
+    )
     if not found:
         raise DataQualityError(f"{path} tells of no sector: what is stored is kept")
     return found, rejected
@@ -76,9 +78,15 @@ def _blocks(content: bytes, path: Path, name: str) -> tuple[set[Membership], lis
     return found, rejected
 
 
-def _industries(content: bytes) -> tuple[set[Membership], list[Rejected]]:
+def _industries(content: bytes, path: Path) -> tuple[set[Membership], list[Rejected]]:
     found, rejected = set[Membership](), []
-    for number, line in enumerate(content.decode("gbk", "replace").splitlines(), 1):
+    lines = content.decode("gbk", "replace").splitlines()
+    if content and not content.endswith(b"\n"):
+        raise DataQualityError(
+            f"{path} ends within line {len(lines):,}: it is cut short, and what is stored is kept",
+            hint="the client may be writing it: run again; else let the client download it anew",
+        )
+    for number, line in enumerate(lines, 1):
         exchange, digits, *names = [*line.strip().split("|"), "", ""]
         if exchange in EXCHANGES and _DIGITS.fullmatch(digits):
             member = EXCHANGES[exchange] + digits

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import DataQualityError
-from loaders.tdx.datasets.sectors import changed
+from loaders.tdx.datasets.sectors import changed, lacking
 from loaders.tdx.files.sectors import KINDS, Membership, read
 
 EVENING = datetime(2026, 1, 5, 17, tzinfo=UTC)  # 01:00 of the 6th in Shanghai
@@ -53,6 +53,7 @@ def test_a_file_that_is_cut_short_or_tells_nothing_is_refused_as_a_whole(tmp_pat
         ("block_fg.dat", blocks({}), "tells of no sector"),
         ("block_fg.dat", b"", "0 bytes|no sector|and 0 are there"),
         ("tdxhy.cfg", b"", "tells of no sector"),
+        ("tdxhy.cfg", b"0|000001|T1001|440101|H1201\n0|000002|T10", "ends within line 2"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataQualityError, match=said):
@@ -79,3 +80,15 @@ def test_what_is_new_begins_and_what_is_gone_ends_on_the_day_of_the_file() -> No
         ("300750", date(2026, 1, 6), None),
         ("600050", date(2025, 12, 2), date(2026, 1, 6)),
     ]
+
+
+def test_a_file_lacks_members_that_has_fewer_of_a_kind_than_a_market_loses() -> None:
+    def members(kind: str, first: int, count: int) -> set[Membership]:
+        return {Membership(kind, f"{n % 3}", f"{n:06d}") for n in range(first, first + count)}
+
+    before = members("industry", 0, 100) | members("industry_2", 0, 100)
+    assert lacking(members("industry", 50, 95) | members("industry_2", 0, 200), before) is None
+    short = lacking(members("industry", 0, 100) | members("industry_2", 0, 94), before)
+    assert short == "94 codes of industry_2, where 100 were known before"
+    assert lacking(members("industry", 0, 100), before) is not None
+    assert lacking(before, set()) is None
