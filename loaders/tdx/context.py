@@ -12,6 +12,7 @@ from loaders.engine import source
 from loaders.engine.outcome import Outcome, SourceGone
 from loaders.engine.window import Window
 from loaders.errors import DataQualityError, UpstreamError
+from loaders.tdx.kinds import kind_of
 from loaders.tdx.service.client import TdxClient
 from loaders.tdx.service.event_loop import EventLoop
 from loaders.tdx.settings import TdxSettings
@@ -145,9 +146,9 @@ class Context:
         return read(self.gbbq_file, self.clock())
 
     def instrument_type(self, code: str) -> str:
-        """stock, fund or index; a code that no list names is a stock."""
+        """stock, fund or index: of a code that no list names by the rules of codes, else a stock."""
         found = self.securities.get(code)
-        return found.instrument_type if found else "stock"
+        return found.instrument_type if found else kind_of(code) or "stock"
 
     @cached_property
     def window(self) -> Window:

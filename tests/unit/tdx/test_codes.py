@@ -1,8 +1,10 @@
 """The code list: what a new one keeps of the one before."""
 
 from collections.abc import Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+from loaders.tdx.context import Context
 from loaders.tdx.datasets.codes import Security, merge
 
 
@@ -30,3 +32,10 @@ def test_a_list_is_not_read_again_for_each_code() -> None:
     found = Counting(stock(n) for n in range(100))
     merge(found, {s.code: s for s in found})
     assert found.reads < 10
+
+
+def test_without_a_list_the_code_tells_what_an_instrument_is() -> None:
+    run = cast(Context, SimpleNamespace(securities={}))
+    codes = ("sh510300", "sz399001", "sh600000", "sh880001")
+    kinds = [Context.instrument_type(run, code) for code in codes]
+    assert kinds == ["fund", "index", "stock", "stock"]
