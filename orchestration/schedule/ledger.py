@@ -132,12 +132,13 @@ def enable(conn: psycopg.Connection, job: Job, now: datetime) -> None:
 
 
 def disable(conn: psycopg.Connection, job: Job, now: datetime) -> bool:
-    """Turn a job off, and cancel its queued run: whether there was one. What runs goes on."""
+    """Turn a job off, and cancel its queued run: whether there was one. What runs goes on, and is not started
+    again where it is cut off, nor weeks later, once the job is turned on."""
     row = _locked(conn, job, now)
     conn.execute(
-        "update ops.schedules set is_enabled = false, queued_at = null, next_run_at = null "
-        "where name = %s",
-        (job.name,),
+        "update ops.schedules set is_enabled = false, queued_at = null, next_run_at = null, "
+        "attempts = %s where name = %s",
+        (TRIES, job.name),
     )
     return row.queued_at is not None
 

@@ -148,6 +148,15 @@ def test_a_run_that_was_cut_off_is_started_again_once(book: Book) -> None:
     assert book.take(FIVE, FRIDAY - 3 * HOUR + timedelta(minutes=1)).start is None
 
 
+def test_a_run_that_was_cut_off_is_not_started_again_once_its_job_was_disabled(book: Book) -> None:
+    book.take(DAILY, FRIDAY)
+    book.do(ledger.disable, DAILY, FRIDAY + HOUR)
+    book.do(ledger.enable, DAILY, FRIDAY + 21 * DAY - HOUR)
+    assert book.take(DAILY, FRIDAY + 21 * DAY - HOUR).start is None
+    assert book.take(DAILY, FRIDAY + 21 * DAY).start == FRIDAY + 21 * DAY
+    assert book.row(DAILY).attempts == 1
+
+
 def test_a_clock_that_goes_back_starts_nothing_twice(book: Book) -> None:
     assert book.ran(DAILY, FRIDAY) == FRIDAY
     for hours in (-1, 0, 1, -20, 3):
