@@ -56,11 +56,18 @@ def test_a_container_that_is_told_its_hosts_path_finds_its_own_group(tmp_path: P
 @pytest.mark.parametrize("memory", [GB // 4, GB, 4 * GB, 24 * GB, 512 * GB])
 @pytest.mark.parametrize("processors", [1, 2, 64])
 def test_sizes_leave_room_for_others(memory: int, processors: int) -> None:
-    sizes = by_machine(Machine(memory, processors))
+    sizes = by_machine(Machine(memory, processors), {})
     eighth = max(memory // 8, 128 * 2**20)
     # four models at a time, each building an index
     assert 4 * in_bytes(sizes["maintenance_work_mem"]) <= eighth
     assert int(sizes["max_parallel_workers"]) <= int(sizes["max_worker_processes"])
+
+
+def test_there_are_processes_for_the_parallel_workers_that_are_asked_for() -> None:
+    here = Machine(GB, 2)
+    for asked, processes in (("4", "8"), ("24", "24")):
+        sizes = by_machine(here, {"max_parallel_workers": asked})
+        assert sizes["max_worker_processes"] == processes
 
 
 @pytest.mark.parametrize(

@@ -33,14 +33,15 @@ class Size:
     next: str | None = None
 
 
-def by_machine(here: Machine) -> dict[str, str]:
+def by_machine(here: Machine, given: Mapping[str, str]) -> dict[str, str]:
     """What more of a machine makes faster, for a server that shares it with other programs. Others are
-    PostgreSQL's own."""
+    PostgreSQL's own. There are processes for as many parallel workers as are `given`."""
+    most = max(8, here.processors)
     workers = str(min(4, max(2, here.processors // 2)))
     return {
         "maintenance_work_mem": _megabytes(min(here.memory // 32, 2**30)),
-        "max_worker_processes": str(max(8, here.processors)),
-        "max_parallel_workers": str(max(8, here.processors)),
+        "max_worker_processes": str(max(most, int(given.get("max_parallel_workers", 0)))),
+        "max_parallel_workers": str(most),
         "max_parallel_workers_per_gather": workers,
         "max_parallel_maintenance_workers": workers,
     }
@@ -69,7 +70,7 @@ def write(data: Path, account: Account | None, given: Mapping[str, str]) -> Path
     lines = [
         "# written by quotemill at each start; yours are in postgresql.conf, which comes after"
     ]
-    lines += [f"{name} = '{value}'" for name, value in by_machine(machine()).items()]
+    lines += [f"{name} = '{value}'" for name, value in by_machine(machine(), given).items()]
     lines += ["include 'postgresql.conf'"]
     lines += [f"{name} = '{value}'" for name, value in (shared_memory() | dict(given)).items()]
     path = data / FILE
@@ -86,7 +87,8 @@ def coming(given: Mapping[str, str], origin: Callable[[str], str]) -> list[Size]
     """What the next start writes; `origin` tells where a setting came from."""
     here = machine()
     chosen = {
-        name: Size(name, value, f"machine: {here}") for name, value in by_machine(here).items()
+        name: Size(name, value, f"machine: {here}")
+        for name, value in by_machine(here, given).items()
     }
     for name, value in shared_memory().items():
         chosen[name] = Size(name, value, f"{SHARED} is small")

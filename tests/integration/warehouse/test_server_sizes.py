@@ -65,7 +65,7 @@ def test_settings_stand_above_the_servers_own_file_and_that_above_the_machine(
 ) -> None:
     first = found(empty_home, {})
     ours = {n: size for n, size in first.items() if size.origin == "machine: 1.0 GiB, 1 processors"}
-    assert {name: size.value for name, size in ours.items()} == by_machine(HERE)
+    assert {name: size.value for name, size in ours.items()} == by_machine(HERE, {})
     assert first["shared_buffers"].value == "128MB"
     assert first["shared_buffers"].origin.startswith("postgresql.conf, line ")
 
