@@ -163,7 +163,8 @@ def _prune(folder: Path) -> None:
         found = [(day_of(path.name), path) for path in folder.iterdir()]
         for day, path in sorted(((d, p) for d, p in found if d is not None), reverse=True):
             size += path.stat().st_size
-            if day < last or (kept and size > megabytes * 2**20):
+            # a clock that is ahead finds all of them old
+            if kept and (day < last or size > megabytes * 2**20):
                 path.unlink(missing_ok=True)
             kept += 1
 

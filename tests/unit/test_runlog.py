@@ -228,6 +228,14 @@ def test_old_files_go_and_the_oldest_while_all_are_too_large(tmp_path: Path) -> 
     assert left == {name(1), name(2), "dbt.log"}
 
 
+def test_the_newest_file_stays_however_late_the_clock_says_it_is(tmp_path: Path) -> None:
+    for day in ("2020-01-01", "2020-01-02"):
+        (tmp_path / f"run-{day}.jsonl").write_text("{}\n")
+    runlog.start(tmp_path)
+    runlog.stop()
+    assert [path.name for path in tmp_path.iterdir()] == ["run-2020-01-02.jsonl"]
+
+
 def test_the_addresses_of_channels_and_their_tokens_are_secrets(tmp_path: Path) -> None:
     url = "slack://T0ABCDEF1/B0ABCDEF2/abcdefghijklmnop/alerts"
     told = {"urls": [url], "ping_url": "https://ping.example/uuid-4f2a-1111"}
