@@ -5,7 +5,7 @@
 _PREFIXES = {
     "stock": (
         *("sh60", "sh68", "sh900"),  # sh900: B shares
-        *("sz00", "sz30", "sz200"),  # sz200: B shares
+        *("sz00", "sz30", "sz200", "sz201"),  # sz200, sz201: B shares
         *("bj43", "bj83", "bj87", "bj88", "bj92"),
     ),
     "fund": (*("sh50", "sh51", "sh52", "sh53", "sh56", "sh58"), *("sz15", "sz16", "sz18")),
