@@ -100,13 +100,15 @@ class Finding:
 @dataclass(frozen=True)
 class Judgement:
     """What there is, by severity. `new` are those of the newest run; of a run's own judgement those
-    that the run before did not have, of which `ringing` counts the errors that no run has told."""
+    that the run before did not have, of which `ringing` counts the errors that no run has told; `newest` is the
+    largest number of those, the same while no further one comes."""
 
     counts: dict[str, int] = field(default_factory=dict)
     new: dict[str, int] = field(default_factory=dict)
     acknowledged: dict[str, int] = field(default_factory=dict)
     judgement_id: int | None = None
     ringing: int = 0
+    newest: int | None = None
 
     def __str__(self) -> str:
         """`3 error (1 new, 1 acknowledged), 5 warning`."""
@@ -170,12 +172,18 @@ def judge(conn: psycopg.Connection, qa: str, *, record: bool, tell: bool = False
             (qa, sum(counts.values()), sum(new.values())),
         )
         _record(conn, qa, judgement_id)
-        if tell:
-            conn.execute(
-                "update ops.seen_findings set is_told = true where qa_schema = %s and not is_told",
-                (qa,),
-            )
-    return Judgement(counts, new, acknowledged, judgement_id, sum(row[4] for row in rows))
+    [(newest,)] = conn.execute(
+        "select max(finding_id) from ops.seen_findings "
+        "where qa_schema = %s and severity = 'error' and not is_told",
+        (qa,),
+    )
+    if record and tell:
+        conn.execute(
+            "update ops.seen_findings set is_told = true where qa_schema = %s and not is_told",
+            (qa,),
+        )
+    ringing = sum(row[4] for row in rows)
+    return Judgement(counts, new, acknowledged, judgement_id, ringing, newest)
 
 
 def acknowledge(

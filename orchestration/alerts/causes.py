@@ -101,7 +101,7 @@ def _of_findings(judged: Judgement, limit: int) -> dict[str, Cause | None]:
     """New errors are told once; that they are over, when no error is left that nobody acknowledged."""
     if judged.ringing > limit:
         text = f"{judged.ringing:,} new findings of severity error; in all: {judged}"
-        state = f"judgement {judged.judgement_id}"
+        state = f"finding {judged.newest}"  # the same ones ring anew after each partial run
         return {"qa": Cause("error", text, "quotemill findings --new", state)}
     standing = judged.counts.get("error", 0) - judged.acknowledged.get("error", 0)
     return {} if standing > limit else {"qa": None}

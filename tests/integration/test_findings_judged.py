@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from datetime import date
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from loaders.errors import UsageError
+from loaders.settings import load_settings
 from loaders.tdx.schemas import TABLES
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from orchestration import findings
+from orchestration.alerts import causes
 from orchestration.findings import Judgement
+from orchestration.pipeline import RunResult
 
 DAY = date(2024, 1, 2)
 ERROR = ("ohlc_order", "error", "sh600000", DAY, "high 9 below open 10")
@@ -70,6 +74,20 @@ def test_a_finding_rings_once_and_stands_until_it_is_gone(conn: psycopg.Connecti
     night(conn)
     assert findings.read(conn, "qa") == []
     assert night(conn, ERROR).ringing == 1
+
+
+def test_errors_that_a_graver_code_hides_are_the_same_alert_each_night(
+    conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    def state(*rows: tuple[object, ...]) -> str:
+        judged = night(conn, *rows, told=False)
+        found = causes.of_run(RunResult((), 6, judgement=judged), load_settings({}, home=tmp_path))
+        assert found["qa"] is not None
+        return found["qa"].state
+
+    first = state(ERROR)
+    assert state(ERROR) == first
+    assert state(ERROR, ("stale_dataset", "error", "kline_daily", None, "late")) != first
 
 
 def test_a_new_error_rings_beside_standing_ones(conn: psycopg.Connection) -> None:
