@@ -46,7 +46,7 @@ def _outcome(run: Context) -> Outcome:
         for row in before
         if row.row_key.startswith(gbbq.ROUTE) and (row.row_key, row.field, row.rule) not in refused
     ]
-    return Outcome(KEY, _landed(found), [*found.rejected, *mended], version)
+    return Outcome(KEY, _landed(found), [*found.rejected, *mended], found.version)
 
 
 def unknown_categories(rows: pa.Table) -> dict[int, int]:

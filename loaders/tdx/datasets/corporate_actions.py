@@ -86,6 +86,7 @@ def _of_client(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         kept = {code: written.not_due(version, read.get(f"{code} {gbbq.ROUTE}")) for code in codes}
         due = [code for code, why in kept.items() if why is None]
         found = gbbq.actions_of(run.gbbq, due) if due else {}
+        read_version = run.gbbq.version if due else version
     except DataQualityError as error:
         yield from (Outcome(code, skipped=str(error)) for code in codes)
         return
@@ -96,7 +97,8 @@ def _of_client(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
             yield Outcome(code, skipped=why, cursor=run.today, cursor_key=gbbq.ROUTE)
             continue
         outcome = stored.outcome(run, code, found.get(code, ActionSet([])))
-        yield replace(outcome, cursor=version, cursor_key=f"{code} {gbbq.ROUTE}")
+        # the load's one reading, whatever was written since
+        yield replace(outcome, cursor=read_version, cursor_key=f"{code} {gbbq.ROUTE}")
 
 
 def _of_files(run: Context, source: Path, codes: Sequence[str]) -> Iterator[Outcome]:

@@ -44,11 +44,13 @@ _RATIO = "value3"
 
 class Gbbq(NamedTuple):
     """What the file holds: its readable records in the columns of raw_tdx.capital_event but those of
-    lineage, sorted by them; what was refused; and when it was written."""
+    lineage, sorted by them; what was refused; when it was written; and which version it was that was
+    read, an older one where it is being written."""
 
     rows: pa.Table
     rejected: list[Rejected]
     written_at: datetime
+    version: str
 
 
 def read(path: Path, now: datetime) -> Gbbq:
@@ -56,9 +58,9 @@ def read(path: Path, now: datetime) -> Gbbq:
 
     Raises DataQualityError for a file that cannot be read, is cut short, or is something else.
     """
+    version, written_at = written.version(path), written.moment(path, now)
     try:
         content = path.read_bytes()
-        written_at = written.moment(path, now)
     except OSError as error:
         raise DataQualityError(f"{path} cannot be read: {error.strerror}") from error
     announced = int.from_bytes(content[:_HEAD], "little")
@@ -97,7 +99,8 @@ def read(path: Path, now: datetime) -> Gbbq:
     ]
     kept, days = found[good], days[good]
     prefixes = np.array(EXCHANGES)[kept["market"]]
-    return Gbbq(_table(np.char.add(prefixes, codes[good]), days, kept), rejected, written_at)
+    table = _table(np.char.add(prefixes, codes[good]), days, kept)
+    return Gbbq(table, rejected, written_at, version)
 
 
 def _decrypted(content: bytes) -> NDArray[np.void]:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from loaders.engine.load import LoadResult
 from loaders.sandbox.tdx.client_files import gbbq, write_client_files
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx.files import gbbq as gbbq_file
 from tests.integration.tdx_load.bench import CORE, Bench
 from tests.unit.tdx.test_sectors import blocks
 
@@ -103,6 +105,30 @@ def test_what_a_newer_file_has_no_more_is_withdrawn_and_an_older_one_is_left(
     assert older.exit_code == 0
     assert client_bench.rows(f"{standing} and not is_withdrawn") == [("2025-06-02",)]
     assert any("is older than" in line for line in client_bench.heard.lines)
+
+
+def test_a_file_written_during_a_load_is_read_by_the_next_one(
+    client_bench: Bench, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = (("sh600000", 20250602, 1, (cash, 0.0, 0.0, 0.0)) for cash in (1.0, 2.0))
+    write(cache / "gbbq", gbbq([old]), 4)
+    read = gbbq_file.read
+
+    def written_after(*args: Any) -> Any:
+        found = read(*args)
+        write(cache / "gbbq", gbbq([new]), 5)
+        return found
+
+    monkeypatch.setattr(gbbq_file, "read", written_after)
+    client_bench.load(datasets=EVENTS)
+    monkeypatch.undo()
+    stored = (
+        "select cash_per10_yuan from raw_tdx.corporate_action where source = 'gbbq'",
+        "select value1 from raw_tdx.capital_event",
+    )
+    assert [client_bench.rows(query) for query in stored] == [[(1,)], [(1,)]]
+    client_bench.load(datasets=EVENTS)
+    assert [client_bench.rows(query) for query in stored] == [[(2,)], [(2,)]]
 
 
 def test_a_file_that_is_no_gbbq_fails_alone_and_a_bad_record_costs_itself(

@@ -14,7 +14,7 @@ from loaders.errors import DataQualityError
 from loaders.sandbox.tdx import client_files
 from loaders.sandbox.tdx.client_files import Record
 from loaders.tdx.datasets.capital_events import unknown_categories
-from loaders.tdx.files import gbbq
+from loaders.tdx.files import gbbq, written
 from loaders.tdx.files.gbbq import Gbbq, actions_of
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -188,3 +188,21 @@ def test_a_code_with_an_unreadable_record_is_not_covered(reading: Reading) -> No
     )
     assert len(found["sh600000"].rows) == 1
     assert found["sh600000"].covers == frozenset()
+
+
+def test_a_file_written_while_it_is_read_is_not_taken_for_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "gbbq"
+    file.write_bytes(client_files.gbbq([DIVIDEND]))
+    before, read_bytes = written.version(file), Path.read_bytes
+
+    def written_meanwhile(path: Path) -> bytes:
+        content = read_bytes(path)
+        path.write_bytes(client_files.gbbq([DIVIDEND, CAPITAL]))
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", written_meanwhile)
+    found = gbbq.read(file, NOW)
+    assert (found.version, len(found.rows)) == (before, 1)
+    assert written.version(file) != before
