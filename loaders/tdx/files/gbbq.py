@@ -181,16 +181,16 @@ def _refused(record: np.void, place: int, name: str, rule: str) -> Rejected:
 
 
 def actions_of(found: Gbbq, codes: Sequence[str]) -> dict[str, ActionSet]:
-    """The events of the file that adjust prices, by code. A code that it lacks is not covered: nothing
-    told is no evidence that nothing happened."""
-    wanted = pc.and_(
-        pc.is_in(found.rows["code"], pa.array(codes, pa.string())),
-        pc.is_in(found.rows["category"], pa.array(_ADJUSTING, pa.int32())),
-    )
+    """The events of the file that adjust prices, by code; of a code with other records only, none. A code
+    that it lacks is not covered: nothing told is no evidence that nothing happened."""
+    of_codes = found.rows.filter(pc.is_in(found.rows["code"], pa.array(codes, pa.string())))
+    adjusting = pc.is_in(of_codes["category"], pa.array(_ADJUSTING, pa.int32()))
     doubtful = {row.row_key.split(" ")[1] for row in found.rejected}
-    by_code: dict[str, list[dict[str, Any]]] = {}
-    for row in found.rows.filter(wanted).to_pylist():
-        by_code.setdefault(row["code"], []).append(row)
+    by_code: dict[str, list[dict[str, Any]]] = {
+        code: [] for code in pc.unique(of_codes["code"]).to_pylist()
+    }
+    for row in of_codes.filter(adjusting).to_pylist():
+        by_code[row["code"]].append(row)
     return {
         code: _action_set(code, rows, is_whole=code not in doubtful)
         for code, rows in by_code.items()

@@ -150,8 +150,11 @@ def test_what_is_no_gbbq_is_refused_as_a_whole(tmp_path: Path) -> None:
 
 def test_dividends_and_splits_become_events_and_the_rest_does_not(reading: Reading) -> None:
     split = ("sh502003", 20150101, 11, (0.0, 0.0, 0.625, 0.0))
-    found = actions_of(reading([DIVIDEND, CAPITAL, split]), ["sh600000", "sh502003", "sz000001"])
-    assert set(found) == {"sh600000", "sh502003"}
+    codes = ["sh600000", "sh502003", "sz000001", "sz000002"]
+    found = actions_of(reading([DIVIDEND, CAPITAL, split]), codes)
+    assert set(found) == {"sh600000", "sh502003", "sz000001"}
+    # so that an event which was its only one is withdrawn
+    assert (found["sz000001"].rows, found["sz000001"].covers) == ([], {"sz000001"})
     [dividend], [ratio] = found["sh600000"].rows, found["sh502003"].rows
     assert [
         dividend.cash_per10_yuan, dividend.rights_price_yuan, dividend.bonus_total_per10,
