@@ -106,12 +106,13 @@ def run(
 ) -> RunResult:
     """Calendar ▶ load ▶ build, and again where a source has a further part ▶ judge.
 
-    A source that fails does not keep the others from being built; where nothing is due of any, nothing is, but for
+    A source that fails does not keep the others from being built, nor a build that cannot begin the rest from being loaded; where nothing is due of any, nothing is, but for
     what an earlier run left. What is fresh is judged as of the moment of the loads. `only` names the stages.
     """
     loads: list[LoadResult] = []
     built: list[BuildResult] = []
     begun = "load" not in only
+    unbuilt: QuotemillError | None = None
 
     def codes(*more: int) -> list[int]:
         return [*(load.exit_code for load in loads), *(b.exit_code for b in built[-1:]), *more]
@@ -135,9 +136,20 @@ def run(
                 continue
             begun = begun or moved
             if "build" in only:
-                result = builds.build(settings, open_warehouse(settings), report, only_touched=True)
+                try:
+                    result = builds.build(
+                        settings, open_warehouse(settings), report, only_touched=True
+                    )
+                except (
+                    QuotemillError
+                ) as error:  # the further loads need none, and the next build tries it all
+                    unbuilt = error
+                    continue
+                unbuilt = None
                 built += [result] if result else []
                 begun = begun or result is not None
+        if unbuilt is not None:
+            raise unbuilt
         if not begun or "qa" not in only:
             return RunResult(tuple(loads), gravest(codes()), tuple(built))
         warehouse = open_warehouse(settings)

@@ -93,6 +93,29 @@ def test_a_part_in_part_and_one_whose_lane_is_held_end_nothing(did: list[str]) -
         assert result.exit_code == code
 
 
+def test_a_build_that_finds_another_at_work_keeps_nothing_from_being_loaded(
+    did: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = [True, False]
+    works = build.build
+
+    def built(*given: Any, **more: Any) -> BuildResult | None:
+        if held.pop(0):
+            did.append("held")
+            raise LockHeldError("another build runs")
+        return works(*given, **more)
+
+    monkeypatch.setattr(build, "build", built)
+    result = run(did, {}, "two", "one")
+    assert did == ["two first", "one first", "held", "two second", "build", "judge"]
+    assert (result.exit_code, result.error) == (0, None)
+    did.clear()
+    held += [True, True]
+    result = run(did, {}, "two", "one")
+    assert did == ["two first", "one first", "held", "two second", "held"]
+    assert (result.exit_code, result.error_code) == (75, 75)
+
+
 def test_where_no_load_began_nothing_is_built(did: list[str]) -> None:
     refused = loaded("two", "failed", 3, None)
     assert run(did, {"two first": refused}, "two").exit_code == 3
