@@ -132,9 +132,16 @@ class DayFiles:
             others = stored.closes_by(lambda route: route != ROUTE)
             rejected += contradictions(key, good, others, ROUTE)
         whole = len(good) + len(file.bars) - len(bars)
+        good["final"] = records.final_in_file(good)
+        if not good["final"][-1] and file.state.day < (
+            newest_bar := records.day_of(good["day"][-1])
+        ):
+            early = (
+                f"{path.name} was written on {file.state.day}, before its newest day {newest_bar}"
+            )
+            self.notes.append(f"{early}, which is provisional: give it the time of its download")
         first = date.min if stored else window.since or date.min
         good = between(good, first, window.until or date.max)
-        good["final"] = records.fetched_after_close(good)
         none = f"{path.name} holds no bar of these days"
         outcome = records.outcome(key, good, rejected, skipped=none)
         outcome = replace(outcome, beside=gap_rows(key, good, window.day_numbers))

@@ -210,6 +210,13 @@ def fetched_after_close(bars: Records) -> Mask:
     return np.asarray(bars["fetched"] >= finished * MINUTE_US)
 
 
+def final_in_file(bars: Records) -> Mask:
+    """Are days of a file, ascending, finished? A later one proves each but the last."""
+    is_final = fetched_after_close(bars)
+    is_final[:-1] = True
+    return is_final
+
+
 def minutes_of(bars: Records) -> Ints:
     """The end of each bar in minutes, on the clock of the last day that it covers."""
     return np.asarray(bars["day"].astype(np.int64) * DAY_MINUTES + bars["label"])

@@ -32,8 +32,8 @@ async def _load(run: Context, code: str) -> Outcome:
         return Outcome(code, skipped=f"no file {code}.day")
     found = vipdoc.read(path, code, run.instrument_type(code), PERIOD, run.clock())
     good, refused = plausibility.check(code, found.bars, PERIOD, run.window)
+    good["final"] = records.final_in_file(good)
     good = good[run.window.within(records.dates_of(good["day"]), stored=False)]
-    good["final"] = records.fetched_after_close(good)
     return records.outcome(code, good, [*found.rejected, *refused], fallback=found.warning)
 
 

@@ -13,7 +13,7 @@ indices, in thousandths of funds and of Shanghai's B shares.
 
 import os
 from bisect import bisect_left
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +52,11 @@ class State(NamedTuple):
         except OSError:
             return None
         return cls(found.st_mtime_ns, found.st_size)
+
+    @property
+    def day(self) -> date:
+        """The exchange's day on which it was written."""
+        return datetime.fromtimestamp(self.written_ns / 1e9, SHANGHAI).date()
 
 
 class File(NamedTuple):

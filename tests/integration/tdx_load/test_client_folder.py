@@ -143,6 +143,20 @@ def test_a_bar_written_in_the_session_is_provisional_until_the_file_is_written_a
     assert set(bench.rows(newest)) == {(True,)}
 
 
+def test_of_a_file_with_an_early_time_the_last_bar_alone_is_provisional(
+    open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
+) -> None:
+    write(small_market, client, days[-1])
+    file, early = client / f"vipdoc/sh/lday/{CODE}.day", datetime(2001, 1, 1, 12).timestamp()
+    os.utime(file, (early, early))
+    bench = open_folder()
+    assert bench.load().exit_code == 0
+    provisional = "select trade_date from raw_tdx.kline_daily where code = %s and not is_final"
+    assert bench.rows(provisional, CODE) == [(days[-1],)]
+    name = f"{CODE}.day was written on 2001-01-01, before its newest day {days[-1]}"
+    assert any(name in line for line in bench.heard.lines)
+
+
 def test_a_corrected_history_is_read_whole(
     open_folder: Callable[..., Bench],
     small_market: SyntheticMarket,
