@@ -35,8 +35,8 @@ def out_of_step(warehouse: Warehouse) -> list[OutOfStep]:
     calendar, segments = f"{market}.trading_calendar", f"{market}.adjustment_segments"
     looked: list[tuple[str, str, str, str, _Look]] = [
         (bars, adjusted, adjusted, "codes", _codes_of_one),
-        (minutes, five := f"{market}.kline_5m", five, "codes", _codes_of_minutes),
-        (ticks, of_days := f"{intermediate}.int_ticks__days", of_days, "codes", _codes_of_one),
+        (minutes, five := f"{market}.kline_5m", five, "codes", _codes_but_older),
+        (ticks, of_days := f"{intermediate}.int_ticks__days", of_days, "codes", _codes_but_older),
         (days, calendar, adjusted, "days", _days_of_one),
         (actions, segments, adjusted, "codes", _codes_adjusted_for_nothing),
     ]
@@ -78,9 +78,9 @@ def _codes_of_one(conn: psycopg.Connection, landed: str, built: str) -> list[str
     return [code for (code,) in rows]
 
 
-def _codes_of_minutes(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
-    """_codes_of_one, but for those of which only bars older than the oldest minute are left: they stay. Of a
-    continuous aggregate none: it knows by itself which rows were edited."""
+def _codes_but_older(conn: psycopg.Connection, landed: str, built: str) -> list[str]:
+    """_codes_of_one, but for those of which only days older than the oldest landed one are left: they stay.
+    Of a continuous aggregate none: it knows by itself which rows were edited."""
     if conn.execute(
         "select 1 from pg_views where schemaname || '.' || viewname = %s", (built,)
     ).fetchone():

@@ -10,6 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from loaders.warehouse.postgres import Warehouse
+from orchestration.steps import out_of_step
 from tests.integration.dbt.conftest import NO_TESTS, Outcome
 from tests.integration.dbt.raw import bar, land, security, touch, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import at, ticks
@@ -179,3 +181,19 @@ def test_only_days_whose_ticks_changed_are_summed_again(
     conn.execute("drop schema quotemill_intermediate cascade")
     assert dbt("build", "--select", "+tick_daily_summary", *NO_TESTS).success
     assert summaries(conn) == day_by_day
+
+
+def test_days_whose_ticks_went_by_age_are_not_out_of_step(
+    warehouse: Warehouse, conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    for code, day in (("sh600000", DAYS[0]), ("sz000002", DAYS[1]), ("sz000004", DAYS[1])):
+        land(conn, "tick_trade", ticks(code, day, DAY))
+    assert dbt("run", "--full-refresh", "--select", "int_ticks__days").success
+
+    conn.execute("delete from raw_tdx.tick_trade where trade_date = %s", (DAYS[0],))
+    assert out_of_step(warehouse) == []
+    # by hand
+    conn.execute("delete from raw_tdx.tick_trade where code = 'sz000004'")
+    assert [(step.landed, step.keys) for step in out_of_step(warehouse)] == [
+        ("raw_tdx.tick_trade", ["sz000004"])
+    ]
