@@ -125,8 +125,9 @@ def section(found: Gains, rows: dict[str, int]) -> str:
         [
             "How many times faster an import is that drops the further indexes of its table and builds",
             "them at its end, than one that keeps them up row by row. Day bars have one, minutes two. Where",
-            "the figure falls to 1, it no longer pays. The loader drops two indexes or more, where no more",
-            f"rows are there than come. Medians of {min(map(len, found.values()))} rounds.",
+            "the figure falls to 1, it no longer pays. The loader drops two indexes or more, and a single",
+            "one where a first load of codes may go straight into the table, where no more rows are there",
+            f"than come. Medians of {min(map(len, found.values()))} rounds.",
             "",
             table(head, lines),
         ]
