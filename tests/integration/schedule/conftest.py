@@ -1,7 +1,8 @@
 """A warehouse with the tables of `ops`, and jobs whose processes a test holds in its hand."""
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +38,15 @@ def warehouse(filled_database: Callable[..., str], tmp_path: Path) -> Warehouse:
 
     url = filled_database("migrated ops", fill)
     return open_warehouse(load_settings({}, warehouse_url=url, home=tmp_path / "home"))
+
+
+@pytest.fixture(autouse=True)
+def heeded() -> Iterator[None]:
+    """SIGINT is handled here, as the commands do, and so by default in what is started: who starts the tests in the
+    background of a script has it ignored, and every process after them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Held:
