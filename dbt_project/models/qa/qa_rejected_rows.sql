@@ -47,7 +47,7 @@ select
 from open_rows as r
 left join refused_actions as a
     on
-        r.dataset = 'corporate_actions'
+        r.dataset in ('corporate_actions', 'capital_events')
         and r.row_key = a.row_key
         and r.field = a.field
         and r.rule = a.rule

@@ -63,10 +63,10 @@ def errors(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
 def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
-    codes = [f"sh60000{n}" for n in range(5)] + ["sz000001"]
+    codes = [f"sh60000{n}" for n in range(6)] + ["sz000001"]
     land(conn, "security", [security(code) for code in codes])
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
-    land(conn, "kline_daily", [bar(code, day, "10") for code in codes[:5] for day in DAYS])
+    land(conn, "kline_daily", [bar(code, day, "10") for code in codes[:6] for day in DAYS])
     land(
         conn,
         "rejected_row",
@@ -84,6 +84,9 @@ def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
             # by the quote servers: of a code that the files tell of, and of another
             refused(0, "sh600003", DAYS[6], row_key="xdxr sh600003 row 1"),
             refused(0, "sh600004", DAYS[6], row_key="xdxr sh600004 row 1"),
+            # by the reading of all of gbbq's records
+            refused(0, "sh600005", DAYS[7], row_key="gbbq sh600005 record 9")
+            | {"dataset": "capital_events"},
         ],
     )
     land(conn, "corporate_action", [action("sh600003", DAYS[5], cash_per10_yuan="1")])
@@ -93,13 +96,14 @@ def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
     assert dbt(*REBUILD).success
 
     assert marked(conn) == {
-        table: {"sh600000", "sh600001", "sh600002", "sh600004"} for table in PRICES
+        table: {"sh600000", "sh600001", "sh600002", "sh600004", "sh600005"} for table in PRICES
     }
     assert errors(conn) == [
         ("refused_action", "sh600000", DAYS[3]),
         ("refused_action", "sh600001", None),
         ("refused_action", "sh600002", DAYS[4]),
         ("refused_action", "sh600004", DAYS[6]),
+        ("refused_action", "sh600005", DAYS[7]),
     ]
     for table in PRICES:
         unlisted = conn.execute(f"select close from market.{table} where code = 'sh600009'")
@@ -112,8 +116,10 @@ def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
     land(conn, "corporate_action", [action("sh600000", DAYS[3], cash_per10_yuan="0.123456789")])
     assert dbt(*UPDATE).success
 
-    assert marked(conn) == {table: {"sh600001", "sh600002", "sh600004"} for table in PRICES}
-    assert [code for _, code, _ in errors(conn)] == ["sh600001", "sh600002", "sh600004"]
+    assert marked(conn) == {
+        table: {"sh600001", "sh600002", "sh600004", "sh600005"} for table in PRICES
+    }
+    assert [code for _, code, _ in errors(conn)] == ["sh600001", "sh600002", "sh600004", "sh600005"]
     row = conn.execute(
         "select cash_per10_yuan from market.corporate_actions where code = 'sh600000'"
     ).fetchone()
