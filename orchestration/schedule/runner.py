@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from loaders import runlog
-from loaders.errors import PartialError, SettingsError, gravest
+from loaders.errors import LockHeldError, PartialError, SettingsError, gravest
 from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import Warehouse
 from orchestration import runs
@@ -92,6 +92,10 @@ class Runner:
         """The gravest exit code, and what is to be said where nothing was started."""
         codes: list[int] = []
         with self._lock(job) as lock:
+            if (
+                lock is None and forced
+            ):  # who asks for it now gets none; a start that is due stays due
+                return LockHeldError.exit_code, ledger.Taken(why="it runs already")
             if lock is None:
                 return 0, self.warehouse.ask(lambda conn: ledger.turn_away(conn, job, self.clock()))
             output.trim(self.warehouse.home / "logs")

@@ -36,7 +36,10 @@ from orchestration.schedule.runner import Runner
 def run_command(
     job: OneJob = None,
     now: Annotated[
-        bool, typer.Option("--now", help="Run JOB though it is not due, or disabled.")
+        bool,
+        typer.Option(
+            "--now", help="Run JOB though it is not due, or disabled; 75 where it runs already."
+        ),
     ] = False,
     as_of: AsOf = None,
 ) -> None:

@@ -161,6 +161,23 @@ def test_a_start_that_is_queued_runs_once_the_one_before_has_ended(
     assert sum("ended" in text for text in scene.said) == 2
 
 
+def test_a_job_that_is_asked_for_now_while_it_runs_is_refused_and_its_start_stays_due(
+    scene: Scene, held: Held
+) -> None:
+    scene.clock.now = OPEN
+    job = held.job(FIVE)
+    run = scene.beside(lambda: scene.runner.run(job))
+    held.wait()
+    scene.clock.now = OPEN + 5 * MINUTE
+    before = scene.row(job)
+    other = Runner(scene.warehouse, scene.clock, scene.said.append)
+    assert other.run_one(job, forced=True) == 75
+    assert scene.said[-1] == "five: it runs already"
+    assert scene.row(job) == before
+    held.let_go()
+    run.join()
+
+
 def test_disabling_a_job_cancels_its_queued_run(scene: Scene, held: Held) -> None:
     scene.clock.now = OPEN
     job = replace(held.job(FIVE), on_overlap="queue")
