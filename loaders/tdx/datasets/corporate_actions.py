@@ -76,7 +76,7 @@ def _of_servers(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
 def _of_client(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """The client's gbbq, of codes that were not read since it was written. A file that cannot be read is
-    the failure of the dataset capital_events, once."""
+    the failure of the dataset capital_events, once; of each code where that is not in the load."""
     if run.gbbq_file is None:
         yield from (Outcome(code, skipped=gbbq.NO_FILE) for code in codes)
         return
@@ -88,7 +88,11 @@ def _of_client(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
         found = gbbq.actions_of(run.gbbq, due) if due else {}
         read_version = run.gbbq.version if due else version
     except DataQualityError as error:
-        yield from (Outcome(code, skipped=str(error)) for code in codes)
+        told = f"{error} ({error.hint})" if error.hint else str(error)
+        if any(task.dataset == "capital_events" for task in run.load.tasks):
+            yield from (Outcome(code, skipped=told) for code in codes)
+        else:
+            yield from (Outcome(code, failure=told) for code in codes)
         return
     stored = run.ask(lambda conn: Stored.of(conn, due, gbbq.ROUTE))
     for code in codes:

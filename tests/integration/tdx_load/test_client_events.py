@@ -141,6 +141,11 @@ def test_a_file_that_is_no_gbbq_fails_alone_and_a_bad_record_costs_itself(
     assert set(failures(cut)) == {"capital_events"}
     assert "records are announced" in failures(cut)["capital_events"]
     assert client_bench.rows("select count(*) from raw_tdx.capital_event") == [(0,)]
+    both = client_bench.load(datasets=EVENTS)
+    assert set(failures(both)) == {"capital_events"}
+    alone = client_bench.load(codes=["sh600000"], datasets=("corporate_actions",))
+    assert alone.exit_code != 0
+    assert "records are announced" in failures(alone)["corporate_actions"]
 
     good = ("sh600000", 20250602, 1, (1.0, 0.0, 3.0, 0.0))
     no_day = ("sh600000", 20250231, 1, (1.0, 0.0, 3.0, 0.0))
