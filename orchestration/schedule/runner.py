@@ -92,9 +92,8 @@ class Runner:
         """The gravest exit code, and what is to be said where nothing was started."""
         codes: list[int] = []
         with self._lock(job) as lock:
-            if (
-                lock is None and forced
-            ):  # who asks for it now gets none; a start that is due stays due
+            # who asks for it now gets none; a start that is due stays due
+            if lock is None and forced:
                 return LockHeldError.exit_code, ledger.Taken(why="it runs already")
             if lock is None:
                 return 0, self.warehouse.ask(lambda conn: ledger.turn_away(conn, job, self.clock()))

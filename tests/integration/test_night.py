@@ -110,10 +110,10 @@ def test_the_exit_code_of_a_load_is_that_of_the_run_and_is_told(
 def test_new_errors_among_the_findings_are_5(
     settings: Settings, builds: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged = Judgement({"error": 1}, {"error": 1}, {}, 9, 1)
+    judged = Judgement({"error": 1}, {"error": 1}, {}, 9, 1, newest=17)
     monkeypatch.setattr(findings, "judge", lambda *_, **__: judged)
     assert run(settings, loaded()).exit_code == 5
-    assert rows(settings, "select cause, state from ops.alerts") == [("qa", "judgement 9")]
+    assert rows(settings, "select cause, state from ops.alerts") == [("qa", "finding 17")]
 
 
 def test_a_fault_of_ours_is_1_is_on_record_and_is_told(
