@@ -147,7 +147,7 @@ def load_settings(
         _read_toml(toml),
         _from_environ(dotenv, str(cwd / ".env")),
         _from_environ(env, "environment"),
-        {k: (v, "flag") for k, v in _flatten(flags).items() if v is not None},
+        {k: (v, "flag") for k, v in flattened(flags).items() if v is not None},
     ]
     for values in layers:
         for dotted, (value, place) in values.items():
@@ -208,7 +208,7 @@ def _read_toml(path: Path) -> dict[str, tuple[Any, str]]:
     if not path.is_file():
         return {}
     try:
-        values = _flatten(tomllib.loads(path.read_text("utf-8")))
+        values = flattened(tomllib.loads(path.read_text("utf-8")))
         return {dotted: (value, str(path)) for dotted, value in values.items()}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
@@ -216,11 +216,12 @@ def _read_toml(path: Path) -> dict[str, tuple[Any, str]]:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by their dotted names: `tdx.base_url`."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{key}.")
+            flat |= flattened(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = value
     return flat

@@ -10,7 +10,7 @@ from typing import Any
 from loaders.engine.load import prepare_warehouse
 from loaders.errors import SettingsError
 from loaders.progress import Reporter
-from loaders.settings import Settings
+from loaders.settings import Settings, flattened
 from loaders.warehouse import migration_files
 from loaders.warehouse import restore as restores
 from loaders.warehouse.postgres import Warehouse
@@ -68,24 +68,14 @@ def _require_fit(settings: Settings, backup: Backup) -> None:
 
 def _settings(settings: Settings, backup: Backup) -> Iterator[str]:
     path = backup.path / folders.SETTINGS
-    then = _flat(tomllib.loads(path.read_text("utf-8")))
-    now = _flat(tomllib.loads(without_secrets(settings)[0]))
+    then = flattened(tomllib.loads(path.read_text("utf-8")))
+    now = flattened(tomllib.loads(without_secrets(settings)[0]))
     names = {name for name in then.keys() | now.keys() if then.get(name) != now.get(name)}
     if differing := sorted(names.difference(_OF_THE_PLACE)):
         yield f"settings that were others: {', '.join(differing)} ({path} has them)"
     absent = [name for name in backup.told["secrets"] if settings.origin(name) == "default"]
     if absent := sorted(set(absent).difference(_OF_THE_PLACE)):
         yield f"secrets that no backup has, to be set again: {', '.join(absent)}"
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def _archive(settings: Settings, backup: Backup) -> Iterator[str]:
