@@ -17,8 +17,8 @@ from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.backup import folder as folders
 from orchestration.backup.write import back_up
-from tests.conftest import require
 from tests.faults.scene import BIN, Scene, assert_same, ended
+from tests.small_disk import file_system
 
 ROOT = Path(__file__).parents[2]
 OpenScene = Callable[..., Scene]
@@ -103,13 +103,8 @@ def test_what_cannot_be_read_back_is_a_failure_and_the_older_ones_stay(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system with room for one backup and a half."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "quotemill-test", str(folder)]
-    done = subprocess.run(mount, capture_output=True, check=False)
-    require("tmpfs", done.returncode == 0, "this user may not mount a file system")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with file_system(tmp_path / "small", "256k") as folder:
+        yield folder
 
 
 def test_a_full_disk_is_named_and_the_older_ones_stay(settings: Settings, small_disk: Path) -> None:

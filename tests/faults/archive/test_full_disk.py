@@ -8,20 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import require
 from tests.e2e.commands import Place
+from tests.small_disk import file_system
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system with room for a few files."""
-    folder = tmp_path / "archive"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=96k", "quotemill-test", str(folder)]
-    done = subprocess.run(mount, capture_output=True, check=False)
-    require("tmpfs", done.returncode == 0, "this user may not mount a file system")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with file_system(tmp_path / "archive", "96k") as folder:
+        yield folder
 
 
 def test_a_full_disk_is_named_and_the_next_run_completes_the_archive(
