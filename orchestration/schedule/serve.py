@@ -5,6 +5,7 @@ APScheduler gives the minutes and keeps nothing: what is due, missed or queued i
 
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -33,9 +34,15 @@ class Server:
 
     def serve(self) -> None:
         """Until the runner's `halt`; then waits for the ends of what runs."""
-        once = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
-        self._scheduler.add_job(self.look, CronTrigger(second=0, timezone="UTC"), **once)
-        self._scheduler.add_job(self.look, **once)
+        # one job, whose first look is now: one that ran but once would be removed from a scheduler that may be ending
+        self._scheduler.add_job(
+            self.look,
+            CronTrigger(second=0, timezone="UTC"),
+            next_run_time=datetime.now(UTC),
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,
+        )
         self._scheduler.start()
         # not in this thread, which gets the signals: a handler must not wait for a lock that it holds
         waiting = threading.Thread(target=self._runner.stop.wait)
