@@ -40,12 +40,16 @@ class Entry:
     clock: datetime
 
 
+MESSAGES_A_SECOND = 50  # that a gateway takes
+
+
 class IbSandbox:
     """A gateway over `world` from entering to leaving the context, at `port`.
 
     `clock` is a date (18:00), a date-time or an ISO text, of New York; it stands still unless `speed`
     (virtual seconds a second) says otherwise. Ports 0 are picked; without `control_port` there is no
-    control server. `faults` holds the rules (see faults.py), `log` what was asked.
+    control server. `faults` holds the rules (see faults.py), `log` what was asked. A real gateway takes
+    50 messages a second.
     """
 
     def __init__(
@@ -58,11 +62,12 @@ class IbSandbox:
         port: int = 0,
         control_port: int | None = None,
         account: str = ACCOUNT,
+        messages_a_second: int = MESSAGES_A_SECOND,
     ) -> None:
         self.world, self.faults = world or World(), FaultPlan(faults)
         self.virtual_clock = VirtualClock(moment(clock, EXAMPLE), speed)
         self.desk = Desk(self.world, self.faults, self.virtual_clock)
-        self.account, self.port = account, port
+        self.account, self.port, self.messages_a_second = account, port, messages_a_second
         self.log: deque[Entry] = deque(maxlen=KEPT_ENTRIES)
         self.errors_sent: Counter[int] = Counter()
         self.most_lines = self.requests = 0

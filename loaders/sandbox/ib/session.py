@@ -24,7 +24,7 @@ from loaders.sandbox.ib.wire import (
 if TYPE_CHECKING:
     from loaders.sandbox.ib.service import IbSandbox
 
-MESSAGES_A_SECOND, LINES, BREACHES = 50, 100, 3
+LINES, BREACHES = 100, 3
 
 
 class Session:
@@ -39,7 +39,8 @@ class Session:
         self.client_id, self.version, self.data_type = -1, SERVER_VERSION, 1
         self.lines: dict[int, asyncio.Task[None]] = {}
         self._jobs: set[asyncio.Task[None]] = set()
-        self._tokens, self._stamp, self._breaches = float(MESSAGES_A_SECOND), time.monotonic(), 0
+        self._stamp, self._breaches = time.monotonic(), 0
+        self._tokens = self._messages_a_second()
         self._answers: dict[int, Callable[[list[str]], object]] = {
             1: self._market_data,
             2: self._cancel,
@@ -138,10 +139,12 @@ class Session:
         if seconds or jitter:
             await asyncio.sleep(seconds + jitter * random.random())
 
+    def _messages_a_second(self) -> float:
+        return self.desk.number("rate", "per_second", self._owner.messages_a_second)
+
     def _paced(self) -> bool:
         """A bucket of one second: the message that overflows it is lost, the third one fatally."""
-        limit = self.desk.number("rate", "per_second", MESSAGES_A_SECOND)
-        now = time.monotonic()
+        limit, now = self._messages_a_second(), time.monotonic()
         self._tokens = min(limit, self._tokens + (now - self._stamp) * limit)
         self._stamp = now
         if self._tokens >= 1:

@@ -31,6 +31,9 @@ QUICK: dict[str, Any] = {
     **{"rate_limits": {"snapshot": {"per_minute": 6000}, "open_interest": {"per_minute": 6000}}},
     **{"quote_timeout": 2.0, "settle": 0.05, "connectivity_wait": 2.0, "connect_timeout": 3.0},
 }
+# the gateway takes 50 messages a second, which costs a test a second for 20 contracts; the tests of the
+# client against the gateway (tests/faults/ib_service) keep to it
+MESSAGES_A_SECOND = 2_000
 # what says when and by which run a row came, and not what it holds
 LINEAGE = ("fetched_at", "source_route", "_dlt_load_id", "ingest_id", "is_final")
 
@@ -153,15 +156,17 @@ def bench(
     require_ib()
     home.mkdir(exist_ok=True)
     given = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)}
+    market, rate = World(list(symbols), splits=splits), {"messages_a_second": MESSAGES_A_SECOND}
     with (
-        IbSandbox(World(list(symbols), splits=splits), faults, clock) as sandbox,
+        IbSandbox(market, faults, clock, **rate) as sandbox,
         pytest.MonkeyPatch.context() as p,
     ):
         time = SandboxTime(sandbox)
         passed = partial(source.opened, waits=lambda _: time)
         p.setattr(source, "SOURCE", replace(source.SOURCE, open=passed))
         settings = load_settings(given, cwd=home, ib=sandbox.settings() | QUICK | ib)
-        yield Bench(sandbox, settings, time, Heard())
+        made = Bench(sandbox, settings, time, Heard())
+        yield made.with_settings(messages_per_second=MESSAGES_A_SECOND)
 
 
 def new_york(text: str) -> datetime:
