@@ -52,9 +52,9 @@ docs: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
 
-# beside what other projects save ticks and day bars with, in environments of their own that are made at first
+# beside what other projects save ticks, day bars and a client's files with; environments are made at first use
 bench-peers: $(STAMP)
-	$(BIN)/python -m tests.benchmarks --only store peers --peers
+	$(BIN)/python -m tests.benchmarks --only store peers folder --peers
 
 soak: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --durations=10 -m soak

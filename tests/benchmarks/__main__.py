@@ -13,6 +13,7 @@ from tests.benchmarks import (
     bar_peers,
     client_folder,
     databases,
+    folder_peer,
     imports,
     initial,
     landing,
@@ -173,9 +174,13 @@ def _looking(server: str, folder: Path, options: argparse.Namespace) -> Iterator
 
 
 def _folder(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
-    found = client_folder.loads(server, folder, options.folder_codes, DAYS, _say)
-    text = client_folder.section(found, options.folder_codes, DAYS)
-    yield client_folder.TITLE, text, client_folder.aims(found)
+    with client_folder.folder(folder, options.folder_codes, DAYS) as client:
+        found = client_folder.loads(server, folder, client, _say)
+        text = client_folder.section(found, options.folder_codes, DAYS)
+        yield client_folder.TITLE, text, client_folder.aims(found)
+        if options.peers:
+            beside = folder_peer.side_by_side(server, folder, client, options.slow_rounds, _say)
+            yield folder_peer.TITLE, folder_peer.section(beside), folder_peer.aims(beside)
 
 
 PARTS = {
@@ -221,6 +226,7 @@ TITLES = (
     IMPORTS,
     looking.TITLE,
     client_folder.TITLE,
+    folder_peer.TITLE,
 )
 MINUTE_PATHS = (landing.LANDING, "landing:real", "landing:unfed")
 
@@ -279,7 +285,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--tick-codes", default=500, **whole_number)
     parser.add_argument("--saves", default=7, help="of a day of ticks by each path", **whole_number)
-    parser.add_argument("--peers", action="store_true", help="also another adapter for QuestDB")
+    parser.add_argument("--peers", action="store_true", help="also others' ways of ticks and files")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md")
     return parser.parse_args(arguments)
 

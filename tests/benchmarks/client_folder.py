@@ -1,7 +1,8 @@
 """A whole market from a desktop client's folder: the first load, and one with nothing new after it."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,28 @@ TITLE = "A market from a desktop client's folder"
 FIRST_MOST, AGAIN_MOST, PEAK_MOST = 60.0, 5.0, 500.0  # of 5,400 codes × 2,500 days
 
 
-def loads(
-    server: str, scratch: Path, codes: int, days: int, say: Callable[[str], None]
-) -> dict[str, dict[str, Any]]:
-    """The figures of both loads."""
-    client, home = scratch / "client", scratch / "client-home"
-    home.mkdir(exist_ok=True)
-    write_folder(client, codes, days)
-    found = {}
+@contextmanager
+def folder(scratch: Path, codes: int, days: int) -> Iterator[Path]:
+    """A client's folder, removed at the end."""
+    client = scratch / "client"
     try:
-        with databases.database(server) as dsn:
-            for name in ("first", "again"):
-                found[name] = measured("folder_load", dsn, home, client)
-                say(f"{name} load: {found[name]['seconds']:.0f} s, {found[name]['rows_new']:,} new")
+        write_folder(client, codes, days)
+        yield client
     finally:
         shutil.rmtree(client)
+
+
+def loads(
+    server: str, scratch: Path, client: Path, say: Callable[[str], None]
+) -> dict[str, dict[str, Any]]:
+    """The figures of both loads."""
+    home = scratch / "client-home"
+    home.mkdir(exist_ok=True)
+    found = {}
+    with databases.database(server) as dsn:
+        for name in ("first", "again"):
+            found[name] = measured("folder_load", dsn, home, client)
+            say(f"{name} load: {found[name]['seconds']:.0f} s, {found[name]['rows_new']:,} new")
     return found
 
 

@@ -1,6 +1,7 @@
 """Measure in processes of their own: what one allocates or imports must not touch the next."""
 
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,8 @@ def peak_mb() -> float:
                 return int(line.split()[1]) / 1024
     except OSError:
         pass
-    import resource
+    return rusage_mb(resource.getrusage(resource.RUSAGE_SELF))
 
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+def rusage_mb(used: resource.struct_rusage) -> float:
+    return used.ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)

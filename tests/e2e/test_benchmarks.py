@@ -9,6 +9,7 @@ from loaders.tdx.schemas import KLINE_MINUTE
 from tests import timescale
 from tests.benchmarks import (
     bar_peers,
+    folder_peer,
     imports,
     initial,
     landing,
@@ -112,6 +113,20 @@ def test_peers_and_what_compression_saves_are_reported() -> None:
     assert [(found, met) for *_, found, met in bar_peers.aims(peers)] == [("11.0 ×", True)] * 2
     assert "| `raw_tdx.kline_daily` | 10 | 100 | 172 | 8.6 | 95.0% |" in space.section(sizes, 5, 9)
     assert [met for *_, met in space.aims(sizes)] == [True, False]
+
+
+def test_a_folder_beside_tdx2db_is_reported_and_its_absence_told() -> None:
+    load = {"bars": 1_000, "cpu": 1.5, "peak_mb": 300.0}
+    ours = [{**load, "code": 0, "seconds": seconds} for seconds in (30.0, 70.0)]
+    theirs = [{**load, "bars": 1_010, "seconds": seconds} for seconds in (10.0, 20.0)]
+    found = folder_peer.Results("tdx2db v1", 1_010, ours, theirs)
+
+    assert "| tdx2db v1 | 1,010 | 15.0 | 1.5 | 300 |" in folder_peer.section(found)
+    assert "| quotemill | 1,000 | 50.0 | 1.5 | 300 |" in folder_peer.section(found)
+    assert "3.25 times as long (3.00, 3.50)" in folder_peer.section(found)
+    assert [aim[1:] for aim in folder_peer.aims(found)] == [("≤ 3 × its time", "3.25 ×", False)]
+    assert f"/releases/tag/{folder_peer.RELEASE}" in folder_peer.section(None)
+    assert folder_peer.aims(None) == []
 
 
 def test_stages_of_an_initial_load_add_up_to_all_of_it() -> None:
