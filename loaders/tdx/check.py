@@ -15,6 +15,7 @@ from loaders.tdx.service.client import TdxClient
 from loaders.trading_time import SHANGHAI, newest_final, published_days
 
 SECTORS = ("block_gn.dat", "block_fg.dat", "block_zs.dat", "tdxhy.cfg")
+UNREADABLE_NAMED = 5
 
 
 def check(settings: Settings, now: datetime) -> Checked:
@@ -99,6 +100,7 @@ def _last_day(file: Path) -> date | None:
 
 
 def _warnings(folder: Folder, newest: date | None, now: datetime) -> Iterator[str]:
+    yield from folder.unreadable[:UNREADABLE_NAMED]
     if newest is None:
         yield f"{folder.root} has no day bars: download them in the client"
         return

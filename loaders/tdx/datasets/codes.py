@@ -47,7 +47,15 @@ class Security:
 
 
 def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
-    """The one outcome: what the lists hold now, and what vanished from them."""
+    """The one outcome: what the lists hold now, and what vanished from them. It fails where a part of the
+    client's folder cannot be read, as nobody knows which codes that has; what can be is loaded."""
+    fault = run.folder.fault if run.folder else None
+    for outcome in _fetched(run):
+        failure = "; ".join(filter(None, (outcome.failure, fault)))
+        yield replace(outcome, failure=failure or None)
+
+
+def _fetched(run: Context) -> Iterator[Outcome]:
     before = run.ask(known)
     in_folder = of_folder(run, before)
     if run.service is None:

@@ -5,15 +5,17 @@
     folder.bars("day")                   vipdoc/*/lday/*.day by code: {"sh600000": Path}; of minutes
                                          ("minute1", "minute5") the newer form where both are there
     folder.strays                        files of bars that are no code of their exchange's folder
+    folder.unreadable                    folders and files that could not be looked at, each with why
 
 Names are found in any case (`VIPDOC/SH/LDAY/SH600000.DAY`), and with the backslashes that unpacking a
 zip of Windows leaves in them (`vipdoc\\sh\\lday\\sh600000.day` is then one name). Nothing is written, so
 a read-only mount does.
 """
 
+import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +27,8 @@ CODE = re.compile(r"(sh|sz|bj)[0-9]{6}")
 FOLDERS = {"day": "lday", "minute1": "minline", "minute5": "fzline"}
 SUFFIXES = {"day": (".day",), "minute1": (".lc1",), "minute5": (".lc5", ".5")}
 HQ_CACHE = "t0002/hq_cache"
-_TOPS = ("vipdoc", "t0002")
+_VIPDOC = "vipdoc"
+_TOPS = (_VIPDOC, "t0002")
 _BARS = {
     f"vipdoc/{exchange}/{folder}": (exchange, period)
     for period, folder in FOLDERS.items()
@@ -40,6 +43,15 @@ class Folder:
 
     root: Path
     files: Mapping[str, Path] = field(repr=False)
+    unreadable: Sequence[str] = ()
+
+    @property
+    def fault(self) -> str | None:
+        """What of it cannot be read, in a sentence; None where all can."""
+        if not self.unreadable:
+            return None
+        more = f" and {len(self.unreadable) - 1:,} more" if len(self.unreadable) > 1 else ""
+        return f"{self.unreadable[0]}{more}; the rest of the client's folder is loaded"
 
     def find(self, name: str) -> Path | None:
         """A file by its path in the client's folder, in any case; None if it is not there."""
@@ -85,55 +97,122 @@ def _code_of(name: str, period: str, suffix: str) -> str | None:
 def folder_of(settings: TdxSettings) -> Folder | None:
     """The client's folder of the settings; `vipdoc`, where it is set, stands in for the folder's own.
 
-    Raises SettingsError for a folder that is not there or cannot be read.
+    Raises SettingsError for a folder that is not there, cannot be read or is another one than is meant.
     """
     if settings.client is None and settings.vipdoc is None:
         return None
     files: dict[str, Path] = {}
+    unreadable: list[str] = []
     if settings.client is not None:
-        files = _walked(settings.client, "", "tdx.client")
-        if settings.vipdoc is None and not any(name.startswith(_TOPS) for name in files):
-            raise SettingsError(
-                f"tdx.client names {settings.client}, which has no file of the desktop client",
-                hint="it is the folder that holds vipdoc and T0002; a folder vipdoc alone is tdx.vipdoc",
-            )
+        files = _walked(settings.client, "", "tdx.client", unreadable)
+        if settings.vipdoc is None and not files:
+            raise _nothing_in("tdx.client", settings.client, unreadable)
     if settings.vipdoc is not None:
         files = {name: path for name, path in files.items() if not name.startswith("vipdoc/")}
-        files |= _walked(settings.vipdoc, "vipdoc", "tdx.vipdoc")
-    return Folder(settings.client or settings.vipdoc or Path(), files)
+        of_vipdoc = _walked(settings.vipdoc, "vipdoc", "tdx.vipdoc", unreadable)
+        if not of_vipdoc and _folder_in(settings.vipdoc, _VIPDOC):
+            raise _nothing_in("tdx.vipdoc", settings.vipdoc, unreadable)
+        files |= of_vipdoc
+    return Folder(settings.client or settings.vipdoc or Path(), files, tuple(unreadable))
 
 
-def _walked(root: Path, prefix: str, setting: str) -> dict[str, Path]:
+def _walked(root: Path, prefix: str, setting: str, unreadable: list[str]) -> dict[str, Path]:
+    """The wanted files by their path in the client's folder; what cannot be read below the folder itself
+    is told in `unreadable`."""
     if not root.is_dir():
         raise SettingsError(
             f"{setting} names {root}, which is not a folder",
             hint="tdx.client is the folder that holds vipdoc and T0002, tdx.vipdoc is vipdoc itself",
         )
-    found: dict[str, Path] = {}
     try:
-        for name, path in _below(root, prefix):
-            twin = found.get(name)
-            # `vipdoc` and `VIPDOC` side by side: what was written last
-            if twin is None or path.stat().st_mtime_ns > twin.stat().st_mtime_ns:
-                found[name] = path
+        os.scandir(root).close()
     except OSError as error:
         raise SettingsError(
-            f"{setting}: {error.filename or root} cannot be read: {error.strerror}",
+            f"{setting}: {root} cannot be read: {error.strerror}",
             hint="let the user that runs quotemill read the client's folder",
         ) from error
+    found: dict[str, Path] = {}
+    for name, path in _below(root, prefix, unreadable):
+        twin = found.get(name)
+        # `vipdoc` and `VIPDOC` side by side: what was written last
+        if twin is None or _written(path) > _written(twin):
+            found[name] = path
     return found
 
 
-def _below(folder: Path | str, prefix: str) -> Iterator[tuple[str, Path]]:
+def _below(folder: Path | str, prefix: str, unreadable: list[str]) -> Iterator[tuple[str, Path]]:
     """The wanted files below a folder, whose own path in the client's folder is `prefix`."""
-    with os.scandir(folder) as entries:
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda e: e.name)
+    except OSError as error:
+        unreadable.append(f"{folder} cannot be read: {error.strerror}")
+        return
+    for entry in found:
+        name = _path_of(prefix, entry.name)
+        is_wanted = name.rpartition("/")[0] in _WANTED
+        if not is_wanted and not any(f"{w}/".startswith(f"{name}/") for w in _WANTED):
+            continue
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file()
+        except OSError as error:  # a link that leads to itself, a share that went away
+            unreadable.append(f"{entry.path} cannot be read: {error.strerror}")
+            continue
+        if is_wanted and is_file:
+            yield name, Path(entry.path)
+        elif is_folder and not is_wanted:
+            yield from _below(entry.path, name, unreadable)
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _nothing_in(setting: str, folder: Path, unreadable: Sequence[str]) -> SettingsError:
+    """Why nothing of the client is found in a folder that is there, and which one may be meant."""
+    if unreadable:
+        return SettingsError(
+            f"{setting}: {unreadable[0]}, and nothing else of the client is in {folder}",
+            hint="let the user that runs quotemill read the client's folder",
+        )
+    inner = _folder_in(folder, _VIPDOC)
+    if setting == "tdx.vipdoc":
+        hint = f"it is the folder that holds sh and sz: tdx.vipdoc = {inner}"
+    elif inner is not None:
+        return SettingsError(
+            f"{setting} names {folder}, whose {inner.name} holds no file of bars",
+            hint="download day bars in the client, then run again",
+        )
+    elif folder.name.lower() == _VIPDOC or _folder_in(folder, "sh") or _folder_in(folder, "sz"):
+        hint = (
+            f"this looks like vipdoc itself: tdx.client = {folder.absolute().parent}, or tdx.vipdoc"
+        )
+    elif folder.name.lower() in ("t0002", "hq_cache"):
+        hint = "it is the folder that holds T0002, not T0002 itself"
+    else:
+        # one too high is told by what is right below
+        below = (f for f in _folders_in(folder) if _folder_in(f, _VIPDOC))
+        meant = next(below, None)
+        hint = f"it is the folder that holds vipdoc and T0002{f': {meant}' if meant else ''}"
+    return SettingsError(
+        f"{setting} names {folder}, which has no file of the desktop client", hint=hint
+    )
+
+
+def _folder_in(folder: Path, name: str) -> Path | None:
+    """The folder of that name, in any case, right below another."""
+    return next((f for f in _folders_in(folder) if f.name.lower() == name), None)
+
+
+def _folders_in(folder: Path) -> Iterator[Path]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda e: e.name):
-            name = _path_of(prefix, entry.name)
-            if entry.is_dir():
-                if any(f"{wanted}/".startswith(f"{name}/") for wanted in _WANTED):
-                    yield from _below(entry.path, name)
-            elif name.rpartition("/")[0] in _WANTED and entry.is_file():
-                yield name, Path(entry.path)
+            with contextlib.suppress(OSError):
+                if entry.is_dir():
+                    yield Path(entry.path)
 
 
 def _path_of(prefix: str, name: str) -> str:

@@ -263,6 +263,27 @@ def test_bad_files_are_named_and_the_rest_lands(
     assert bench.rows(count) == [(len(late) // 32 - 1,)]
 
 
+def test_a_folder_that_cannot_be_read_is_named_and_the_rest_lands(
+    open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
+) -> None:
+    write(small_market, client, days[-1])
+    unreadable = client / "vipdoc/sz"
+    unreadable.rename(client / "sz")
+    unreadable.symlink_to("sz")  # to itself
+    bench = open_folder()
+    result = bench.load()
+    assert result.exit_code == 6
+    [told] = [why for task in result.tasks for why in task.failures.values()]
+    assert told.startswith(f"{unreadable} cannot be read: ")
+    exchanges = "select distinct left(code, 2) from raw_tdx.kline_daily order by 1"
+    assert ("sh",) in bench.rows(exchanges)
+    assert ("sz",) not in bench.rows(exchanges)
+    unreadable.unlink()
+    (client / "sz").rename(unreadable)
+    assert bench.load(retry=True).exit_code == 0
+    assert ("sz",) in bench.rows(exchanges)
+
+
 def test_a_file_that_lacks_stored_days_lands_nothing_and_an_older_one_is_no_fault(
     open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
 ) -> None:

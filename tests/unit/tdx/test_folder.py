@@ -1,5 +1,8 @@
 """The desktop client's folder, in the forms in which people have it."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from loaders.tdx.files import tnf
 from loaders.tdx.files.folder import folder_of
 from loaders.tdx.kinds import kind_of
 from loaders.tdx.settings import TdxSettings
+from tests.homes import new_home
 
 
 def put(root: Path, *names: str) -> Path:
@@ -72,6 +76,80 @@ def test_what_is_no_folder_of_the_client_is_refused_with_what_it_should_be(tmp_p
         folder_of(TdxSettings(client=tmp_path / "absent"))
     with pytest.raises(SettingsError, match="no file of the desktop client"):
         folder_of(TdxSettings(client=put(tmp_path, "sh/lday/sh600000.day")))
+
+
+@contextmanager
+def as_another_user() -> Iterator[None]:
+    """Root may read everything."""
+    was_root = os.geteuid() == 0
+    if was_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if was_root:
+            os.seteuid(0)
+
+
+def test_what_cannot_be_read_is_named_and_costs_nothing_else() -> None:
+    with new_home() as home:
+        client = put(home / "tdx", "vipdoc/sh/lday/sh600000.day", "vipdoc/sh/minline/sh600000.lc1")
+        closed, loop = client / "vipdoc/sh/minline", client / "vipdoc/sz"
+        loop.symlink_to("sz")
+        closed.chmod(0)
+        try:
+            with as_another_user():
+                folder = folder_of(TdxSettings(client=client))
+        finally:
+            closed.chmod(0o755)
+    assert folder is not None
+    assert set(folder.bars("day")) == {"sh600000"}
+    assert [told.partition(" cannot be read")[0] for told in folder.unreadable] == [
+        *(str(closed), str(loop))
+    ]
+    assert folder.fault is not None
+    assert "and 1 more" in folder.fault
+
+
+def test_a_folder_that_nobody_may_read_is_refused() -> None:
+    with new_home() as home:
+        client = put(home / "tdx", "vipdoc/sh/lday/sh600000.day")
+        client.chmod(0)
+        try:
+            with as_another_user(), pytest.raises(SettingsError, match="cannot be read"):
+                folder_of(TdxSettings(client=client))
+        finally:
+            client.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("named", "hint"),
+    [
+        ("tdx/vipdoc", "tdx.client = {root}/tdx,"),
+        ("tdx/T0002", "not T0002 itself"),
+        (".", "that holds vipdoc and T0002: {root}/tdx"),
+    ],
+)
+def test_a_folder_beside_the_one_that_is_meant_is_told_which_it_is(
+    tmp_path: Path, named: str, hint: str
+) -> None:
+    put(tmp_path, "tdx/vipdoc/sh/lday/sh600000.day", "tdx/T0002/hq_cache/gbbq")
+    with pytest.raises(SettingsError, match="no file of the desktop client") as refused:
+        folder_of(TdxSettings(client=tmp_path / named))
+    assert hint.format(root=tmp_path) in refused.value.hint
+
+
+def test_the_clients_folder_is_no_vipdoc_and_an_empty_vipdoc_is_to_be_filled(
+    tmp_path: Path,
+) -> None:
+    client = put(tmp_path / "tdx", "vipdoc/sh/lday/sh600000.day")
+    with pytest.raises(SettingsError, match=r"tdx\.vipdoc names") as refused:
+        folder_of(TdxSettings(vipdoc=client))
+    assert f"tdx.vipdoc = {client / 'vipdoc'}" in refused.value.hint
+    (tmp_path / "new/vipdoc").mkdir(parents=True)
+    with pytest.raises(SettingsError, match="vipdoc holds no file of bars") as refused:
+        folder_of(TdxSettings(client=tmp_path / "new"))
+    assert "download day bars" in refused.value.hint
 
 
 def record(code: str, name: str, size: int = tnf.SIZE) -> bytes:
