@@ -1,10 +1,12 @@
 """Cursors: how far each key of a dataset has come. The only writer of cursor state.
 
-A cursor is text that orders as what it stands for does: a day, a slot. Cursors live in dlt's resource
-state and move in the package that carries the rows, so they may lag the rows and never lead them.
+A cursor is text that orders as what it stands for does: a day, a slot. Numbers behind that tell which
+version of a file was read, and have no order. Cursors live in dlt's resource state and move in the
+package that carries the rows, so they may lag the rows and never lead them.
 `ops.ingestion_state` is written from them for people to read.
 """
 
+import re
 from collections.abc import Mapping, MutableMapping
 from datetime import date, datetime
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import psycopg
 
 _STATE_KEY = "cursor"
+_VERSION = re.compile(r"(?: [0-9]+)+$")
 
 
 def read(pipeline_state: Mapping[str, Any], source: str, resource: str) -> dict[str, str]:
@@ -21,10 +24,15 @@ def read(pipeline_state: Mapping[str, Any], source: str, resource: str) -> dict[
 
 
 def advance(resource_state: MutableMapping[str, Any], moves: Mapping[str, str]) -> None:
-    """Move cursors inside a running resource. A cursor never moves back."""
+    """Move cursors inside a running resource. What a cursor has reached never moves back."""
     stored = resource_state.setdefault(_STATE_KEY, {})
     for key, cursor in moves.items():
-        stored[key] = max(stored.get(key, ""), cursor)
+        if _reached(cursor) >= _reached(stored.get(key, "")):
+            stored[key] = cursor
+
+
+def _reached(cursor: str) -> str:
+    return _VERSION.sub("", cursor)
 
 
 def publish(

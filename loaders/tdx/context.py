@@ -139,11 +139,13 @@ class Context:
 
     @cached_property
     def gbbq(self) -> "Gbbq":
-        """What that file holds. Raises DataQualityError."""
+        """What that file holds, and what a newer one told that was read before. Raises DataQualityError."""
+        from loaders.tdx.datasets import capital_events
         from loaders.tdx.files.gbbq import read
 
         assert self.gbbq_file is not None
-        return read(self.gbbq_file, self.clock())
+        found = read(self.gbbq_file)
+        return self.ask(lambda conn: capital_events.with_later(conn, found))
 
     def instrument_type(self, code: str) -> str:
         """stock, fund or index: of a code that no list names by the rules of codes, else a stock."""

@@ -26,7 +26,7 @@ from loaders.tdx.bars.records import Ints, Records
 from loaders.tdx.bars.stored_bars import LostHistory, Stored
 from loaders.tdx.context import Context
 from loaders.tdx.files import vipdoc
-from loaders.tdx.files.vipdoc import State
+from loaders.tdx.files.written import State, cursor_of, state_in
 
 PERIOD = "day"
 ROUTE = "vipdoc/lday"
@@ -34,17 +34,6 @@ NO_FILE = "the client's folder has no file of days"
 NOTES_SAID = 5
 OF_TWO = "close of two sources"  # qa_rejected_rows knows it: a stored row does not mend it
 AGREE = "the client's file and the service must agree: the bar that was known later stays"
-
-
-def cursor_of(day: date, state: State | None) -> str:
-    """A day, and the state of the file that was read so far: text that orders as they do."""
-    return f"{day} {state.written_ns} {state.size}" if state else str(day)
-
-
-def state_in(cursor: str) -> State | None:
-    """The state of the file in a cursor; None where no file was read."""
-    _, *numbers = cursor.split(" ")
-    return State(*map(int, numbers)) if len(numbers) == 2 else None
 
 
 @dataclass(frozen=True)
@@ -67,7 +56,7 @@ class DayFiles:
             path = files.get(key)
             if path is None:
                 continue
-            before = state_in(cursors.get(key, ""))
+            before = state_in(cursors.get(key))
             if before is not None and not again:
                 states[key] = before
             if before is None or again or State.of(path) != before:

@@ -1,21 +1,26 @@
 """Dataset `capital_events`: every record of the desktop client's gbbq, whatever its category.
 
 Dividends, splits and changes of capital of the whole market, so codes choose nothing. The file is read
-again only once it was written again; a code's records are replaced as one.
+again once it is another one; a code's records are replaced as one. An older copy than the one read before
+knows nothing of the days after it was written: what is stored of these stays.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 
+import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.engine.outcome import Outcome
+from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.rejects import open_refusals
 from loaders.errors import DataQualityError
 from loaders.tdx.context import Context, Dataset
-from loaders.tdx.files import gbbq, written
+from loaders.tdx.files import gbbq
 from loaders.tdx.files.actions_csv import CATEGORIES
+from loaders.tdx.files.gbbq import Gbbq
+from loaders.tdx.files.written import Reading, State, state_in
 from loaders.tdx.schemas import CAPITAL_EVENT, REJECTED_ROW
 
 NAME = "capital_events"
@@ -31,22 +36,40 @@ def _outcome(run: Context) -> Outcome:
     if run.gbbq_file is None:
         return Outcome(KEY, skipped=gbbq.NO_FILE)
     try:
-        version = written.version(run.gbbq_file)
-        if why := written.not_due(version, run.load.cursors(CAPITAL_EVENT.name).get(KEY)):
-            return Outcome(KEY, skipped=why)
+        before = run.load.cursors(CAPITAL_EVENT.name).get(KEY)
+        if State.known_of(run.gbbq_file) == state_in(before):
+            return Outcome(KEY, skipped=NOT_DUE)
         found = run.gbbq
     except DataQualityError as error:
         return Outcome(KEY, failure=f"{error} ({error.hint})" if error.hint else str(error))
     for category, count in unknown_categories(found.rows).items():
         run.load.warn(f"{NAME}: {count:,} records of the unknown category {category} are kept")
     refused = {(row.row_key, row.field, row.rule) for row in found.rejected}
-    before = run.ask(lambda conn: open_refusals(conn, REJECTED_ROW, NAME))
     mended = [
         replace(row, is_withdrawn=True)
-        for row in before
+        for row in run.ask(lambda conn: open_refusals(conn, REJECTED_ROW, NAME))
         if row.row_key.startswith(gbbq.ROUTE) and (row.row_key, row.field, row.rule) not in refused
     ]
-    return Outcome(KEY, _landed(found), [*found.rejected, *mended], found.version)
+    reading = Reading.of(found.state, run.clock(), before)
+    rows = _landed(found, reading.moment)
+    return Outcome(KEY, rows, [*found.rejected, *mended], reading.cursor)
+
+
+def with_later(conn: psycopg.Connection, found: Gbbq) -> Gbbq:
+    """The file's records; of an older copy than the one read before those up to the day on which it was
+    written, and what is stored of later ones."""
+    names, day = found.rows.schema.names, found.state.day
+    stored = conn.execute(
+        f"select {', '.join(names)} from {CAPITAL_EVENT.qualified} where event_date > %s"
+        f" and %s < (select max(fetched_at) from {CAPITAL_EVENT.qualified})".encode(),
+        (day, found.state.written_at),
+    ).fetchall()
+    if not stored:
+        return found
+    later = [dict(zip(names, row, strict=True)) for row in stored]
+    told = found.rows.filter(pc.less_equal(found.rows["event_date"], pa.scalar(day)))
+    rows = pa.concat_tables([told, pa.Table.from_pylist(later, found.rows.schema)])
+    return found._replace(rows=rows.sort_by([(name, "ascending") for name in names[:4]]))
 
 
 def unknown_categories(rows: pa.Table) -> dict[int, int]:
@@ -56,12 +79,12 @@ def unknown_categories(rows: pa.Table) -> dict[int, int]:
     return {found["values"]: found["counts"] for found in counts}
 
 
-def _landed(found: gbbq.Gbbq) -> pa.Table:
+def _landed(found: Gbbq, moment: datetime) -> pa.Table:
     """The rows with their lineage."""
     table = found.rows
     for name, value in (
         ("source_route", gbbq.ROUTE),
-        ("fetched_at", found.written_at),
+        ("fetched_at", moment),
         ("is_final", True),
     ):
         kind = CAPITAL_EVENT.schema.field(name).type

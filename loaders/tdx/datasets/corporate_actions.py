@@ -10,12 +10,13 @@ from typing import Any, Self
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.engine.outcome import Outcome, SourceGone, Stopped, records
+from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone, Stopped, records
 from loaders.engine.rejects import Rejected, open_refusals
 from loaders.errors import DataQualityError, LockHeldError, UpstreamError
 from loaders.tdx.context import Context, Dataset
-from loaders.tdx.files import gbbq, written
+from loaders.tdx.files import gbbq
 from loaders.tdx.files.actions_csv import ActionSet, CorporateAction, read_actions
+from loaders.tdx.files.written import Reading, State, state_in
 from loaders.tdx.schemas import CORPORATE_ACTION, REJECTED_ROW
 from loaders.warehouse.tables import STANDARD_FIELDS
 
@@ -75,18 +76,17 @@ def _of_servers(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
 
 def _of_client(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
-    """The client's gbbq, of codes that were not read since it was written. A file that cannot be read is
-    the failure of the dataset capital_events, once; of each code where that is not in the load."""
+    """The client's gbbq, of codes that were not read of it as it is. A file that cannot be read is the
+    failure of the dataset capital_events, once; of each code where that is not in the load."""
     if run.gbbq_file is None:
         yield from (Outcome(code, skipped=gbbq.NO_FILE) for code in codes)
         return
     try:
-        version = written.version(run.gbbq_file)
-        read = run.load.cursors(CORPORATE_ACTION.name)
-        kept = {code: written.not_due(version, read.get(f"{code} {gbbq.ROUTE}")) for code in codes}
-        due = [code for code, why in kept.items() if why is None]
+        state, cursors = State.known_of(run.gbbq_file), run.load.cursors(CORPORATE_ACTION.name)
+        before = {code: cursors.get(f"{code} {gbbq.ROUTE}") for code in codes}
+        due = [code for code in codes if state_in(before[code]) != state]
         found = gbbq.actions_of(run.gbbq, due) if due else {}
-        read_version = run.gbbq.version if due else version
+        state = run.gbbq.state if due else state
     except DataQualityError as error:
         told = f"{error} ({error.hint})" if error.hint else str(error)
         if any(task.dataset == "capital_events" for task in run.load.tasks):
@@ -95,14 +95,16 @@ def _of_client(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
             yield from (Outcome(code, failure=told) for code in codes)
         return
     stored = run.ask(lambda conn: Stored.of(conn, due, gbbq.ROUTE))
+    of_due = set(due)
     for code in codes:
-        if why := kept[code]:
+        if code not in of_due:
             # read today, and nothing new
-            yield Outcome(code, skipped=why, cursor=run.today, cursor_key=gbbq.ROUTE)
+            yield Outcome(code, skipped=NOT_DUE, cursor=run.today, cursor_key=gbbq.ROUTE)
             continue
         outcome = stored.outcome(run, code, found.get(code, ActionSet([])))
         # the load's one reading, whatever was written since
-        yield replace(outcome, cursor=read_version, cursor_key=f"{code} {gbbq.ROUTE}")
+        cursor = Reading.of(state, run.clock(), before[code]).cursor
+        yield replace(outcome, cursor=cursor, cursor_key=f"{code} {gbbq.ROUTE}")
 
 
 def _of_files(run: Context, source: Path, codes: Sequence[str]) -> Iterator[Outcome]:

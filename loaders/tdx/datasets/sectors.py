@@ -2,7 +2,8 @@
 
 A file tells its sectors as they are when it is written; the day of that writing, in Shanghai, begins
 what is new in it and ends what it has no more. So the members of a past day are those of its time, as
-far back as files were read. A file is read again once it was written again.
+far back as files were read. A file is read again once it is another one; what an older copy than the one
+read before tells holds from the day of that one on.
 """
 
 from collections import Counter
@@ -14,13 +15,14 @@ from typing import Any
 
 import psycopg
 
-from loaders.engine.outcome import Outcome, records
+from loaders.engine.outcome import NOT_DUE, Outcome, records
 from loaders.engine.rejects import open_refusals
 from loaders.errors import DataQualityError
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.datasets.codes import KEPT_SHARE
-from loaders.tdx.files import sectors, written
+from loaders.tdx.files import sectors
 from loaders.tdx.files.sectors import Membership
+from loaders.tdx.files.written import Reading, State, state_in
 from loaders.tdx.schemas import REJECTED_ROW, SECTOR_MEMBER
 from loaders.trading_time import SHANGHAI
 
@@ -43,10 +45,10 @@ def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
 
 
 def _outcome(run: Context, key: str, path: Path) -> Outcome:
-    version = written.version(path)
-    if why := written.not_due(version, run.load.cursors(SECTOR_MEMBER.name).get(key)):
-        return Outcome(key, skipped=why)
-    moment = written.moment(path, run.clock())
+    state, last = State.known_of(path), run.load.cursors(SECTOR_MEMBER.name).get(key)
+    if state == state_in(last):
+        return Outcome(key, skipped=NOT_DUE)
+    reading = Reading.of(state, run.clock(), last)
     found, rejected = sectors.read(path, key)
     before = run.ask(lambda conn: current(conn, sectors.KINDS[key]))
     refused = {row.row_key for row in rejected}
@@ -60,8 +62,8 @@ def _outcome(run: Context, key: str, path: Path) -> Outcome:
             f"{path} has {why}: what is stored is kept",
             hint="the client may be writing it: run again; else let the client download it anew",
         )
-    rows = list(changed(found, before, moment))
-    return Outcome(key, rows or None, [*rejected, *mended], version)
+    rows = list(changed(found, before, reading.moment))
+    return Outcome(key, rows or None, [*rejected, *mended], reading.cursor)
 
 
 def lacking(found: Iterable[Membership], before: Iterable[Membership]) -> str | None:
@@ -91,7 +93,7 @@ def current(conn: psycopg.Connection, kinds: Sequence[str]) -> dict[Membership, 
 def changed(
     found: Iterable[Membership], before: Mapping[Membership, date], moment: datetime
 ) -> Iterator[dict[str, Any]]:
-    """The records to land of a file written at `moment`: what begins in it, and what ended."""
+    """The records to land of what a file tells since `moment`: what begins in it, and what ended."""
     day = moment.astimezone(SHANGHAI).date()
     lineage = {"source_route": "T0002/hq_cache", "fetched_at": moment, "is_final": True}
     present = set(found)

@@ -8,7 +8,6 @@ pytdx knows; its reader takes 0.1 ms a record, so they are decrypted here, all a
 import re
 import warnings
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -21,8 +20,9 @@ from numpy.typing import NDArray
 
 from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError
-from loaders.tdx.files import actions_csv, written
+from loaders.tdx.files import actions_csv
 from loaders.tdx.files.actions_csv import ActionSet, CorporateAction
+from loaders.tdx.files.written import State
 from loaders.tdx.schemas import CAPITAL_EVENT
 
 ROUTE: Final = "gbbq"
@@ -44,21 +44,20 @@ _RATIO = "value3"
 
 class Gbbq(NamedTuple):
     """What the file holds: its readable records in the columns of raw_tdx.capital_event but those of
-    lineage, sorted by them; what was refused; when it was written; and which version it was that was
-    read, an older one where it is being written."""
+    lineage, sorted by them; what was refused; and the state in which it was read, an older one where it
+    is being written."""
 
     rows: pa.Table
     rejected: list[Rejected]
-    written_at: datetime
-    version: str
+    state: State
 
 
-def read(path: Path, now: datetime) -> Gbbq:
+def read(path: Path) -> Gbbq:
     """The file's events. A record that cannot be true is refused; an unknown category is kept.
 
     Raises DataQualityError for a file that cannot be read, is cut short, or is something else.
     """
-    version, written_at = written.version(path), written.moment(path, now)
+    state = State.known_of(path)
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -100,7 +99,7 @@ def read(path: Path, now: datetime) -> Gbbq:
     kept, days = found[good], days[good]
     prefixes = np.array(EXCHANGES)[kept["market"]]
     table = _table(np.char.add(prefixes, codes[good]), days, kept)
-    return Gbbq(table, rejected, written_at, version)
+    return Gbbq(table, rejected, state)
 
 
 def _decrypted(content: bytes) -> NDArray[np.void]:

@@ -13,7 +13,7 @@ indices, in thousandths of funds and of Shanghai's B shares.
 
 import os
 from bisect import bisect_left
-from datetime import UTC, date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ from loaders.errors import DataQualityError
 from loaders.tdx.bars import records
 from loaders.tdx.bars.records import PRICES, RECORD, Ints, Mask, Records
 from loaders.tdx.files.folder import FOLDERS
+from loaders.tdx.files.written import State
 from loaders.trading_time import SHANGHAI
 
 SIZE = 32
@@ -36,27 +37,6 @@ _MINUTE = np.dtype([*_LABEL, *((name, "<f4") for name in PRICES), *_END])
 _OLD_MINUTE = np.dtype([*_LABEL, *((name, "<u4") for name in PRICES), *_END])
 FIRST_MINUTE_YEAR = 2004
 MIN_REFUSED, REFUSED_SHARE = 3, 0.1
-
-
-class State(NamedTuple):
-    """What tells whether a file was written since: when it last was, in nanoseconds, and its bytes."""
-
-    written_ns: int
-    size: int
-
-    @classmethod
-    def of(cls, file: Path) -> "State | None":
-        """The state of a file now; None where there is none to be had."""
-        try:
-            found = file.stat()
-        except OSError:
-            return None
-        return cls(found.st_mtime_ns, found.st_size)
-
-    @property
-    def day(self) -> date:
-        """The exchange's day on which it was written."""
-        return datetime.fromtimestamp(self.written_ns / 1e9, SHANGHAI).date()
 
 
 class File(NamedTuple):
@@ -100,7 +80,7 @@ def read(
     is_days = period == "day"
     layout = _DAY if is_days else _OLD_MINUTE if file.suffix.lower() == ".5" else _MINUTE
     raw, first, state, warning = _records(file, layout, newest)
-    written_at = min(datetime.fromtimestamp(state.written_ns / 1e9, UTC), now)
+    written_at = min(state.written_at, now)
     written = raw["day"].astype(np.int64)
     if not is_days:
         written = ((written >> 11) + FIRST_MINUTE_YEAR) * 10_000 + (written & 2047)

@@ -1,42 +1,74 @@
-"""When a file was written: what tells, without reading it, whether it is another one than before."""
+"""Which version of a file was read: when it was written, and its size.
 
-import os
-from datetime import UTC, datetime
+A file is another one than before where any of these differs. It need not be newer: folders are restored
+from older copies. What was read stands in a cursor, behind what that has reached:
+
+    2025-06-30 1751270400000000000 320000
+"""
+
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import NamedTuple
 
-from loaders.engine.outcome import NOT_DUE
 from loaders.errors import DataQualityError
+from loaders.trading_time import SHANGHAI
 
 
-def version(path: Path) -> str:
-    """The moment at which a file was written, and its size; orders as time does.
+class State(NamedTuple):
+    """When a file was last written, in nanoseconds, and its bytes."""
 
-    Raises DataQualityError.
-    """
-    found = _stat(path)
-    return f"{_moment(found):%Y-%m-%dT%H:%M:%S.%fZ} {found.st_size:012d}"
+    written_ns: int
+    size: int
+
+    @classmethod
+    def of(cls, file: Path) -> "State | None":
+        """The state of a file now; None where there is none to be had."""
+        try:
+            return cls.known_of(file)
+        except DataQualityError:
+            return None
+
+    @classmethod
+    def known_of(cls, file: Path) -> "State":
+        """The state of a file now. Raises DataQualityError."""
+        try:
+            found = file.stat()
+        except OSError as error:
+            raise DataQualityError(f"{file} cannot be read: {error.strerror}") from error
+        return cls(found.st_mtime_ns, found.st_size)
+
+    @property
+    def written_at(self) -> datetime:
+        return datetime.fromtimestamp(self.written_ns / 1e9, UTC)
+
+    @property
+    def day(self) -> date:
+        """The exchange's day on which it was written."""
+        return self.written_at.astimezone(SHANGHAI).date()
 
 
-def not_due(version: str, stored: str | None) -> str | None:
-    """Why a version is not read, where `stored` was the newest read; None if it is."""
-    if stored is None or version > stored:
-        return None
-    if version == stored:
-        return NOT_DUE
-    return f"the file of {version[:10]} is older than the one of {stored[:10]} that was read before"
+class Reading(NamedTuple):
+    """A file that is read whole: the moment since which what it tells is known, and the cursor that says
+    that this version was read."""
+
+    moment: datetime
+    cursor: str
+
+    @classmethod
+    def of(cls, state: State, now: datetime, before: str | None) -> "Reading":
+        """`before` is the cursor of the last reading. An older copy takes that one's moment: what it tells
+        holds from then on, as nobody knew better before."""
+        known = f"{min(state.written_at, now):%Y-%m-%dT%H:%M:%S.%fZ}"
+        known = max(known, (before or "").partition(" ")[0])
+        return cls(datetime.fromisoformat(known), cursor_of(known, state))
 
 
-def moment(path: Path, now: datetime) -> datetime:
-    """When a file was written, never later than `now`. Raises DataQualityError."""
-    return min(_moment(_stat(path)), now)
+def cursor_of(reached: object, state: State | None) -> str:
+    """What a key has reached, and the state of the file that was read so far."""
+    return f"{reached} {state.written_ns} {state.size}" if state else str(reached)
 
 
-def _moment(found: os.stat_result) -> datetime:
-    return datetime.fromtimestamp(found.st_mtime, UTC)
-
-
-def _stat(path: Path) -> os.stat_result:
-    try:
-        return path.stat()
-    except OSError as error:
-        raise DataQualityError(f"{path} cannot be read: {error.strerror}") from error
+def state_in(cursor: str | None) -> State | None:
+    """The state of the file in a cursor; None where no file was read."""
+    numbers = (cursor or "").split(" ")[1:]
+    return State(*map(int, numbers)) if len(numbers) == 2 else None

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from loaders.engine.load import LoadResult
-from loaders.sandbox.tdx.client_files import gbbq, write_client_files
+from loaders.sandbox.tdx.client_files import Record, gbbq, write_client_files
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.files import gbbq as gbbq_file
 from tests.integration.tdx_load.bench import CORE, Bench
@@ -84,9 +84,7 @@ def test_a_code_that_was_not_asked_for_is_read_later_from_the_same_file(
     assert client_bench.rows(count)[0][0] > 5
 
 
-def test_what_a_newer_file_has_no_more_is_withdrawn_and_an_older_one_is_left(
-    client_bench: Bench, cache: Path
-) -> None:
+def test_what_a_newer_file_has_no_more_is_withdrawn(client_bench: Bench, cache: Path) -> None:
     bonus = ("sh600000", 20250602, 1, (1.0, 0.0, 3.0, 0.0))
     gone = ("sh600000", 20250603, 1, (2.0, 0.0, 0.0, 0.0))
     capital = ("sh600000", 20250602, 5, (1.0, 2.0, 3.0, 4.0))
@@ -100,11 +98,35 @@ def test_what_a_newer_file_has_no_more_is_withdrawn_and_an_older_one_is_left(
     assert client_bench.rows(f"{standing} and not is_withdrawn") == [("2025-06-02",)]
     assert client_bench.rows("select category from raw_tdx.capital_event") == [(1,)]
 
-    write(cache / "gbbq", gbbq([gone]), 3)
-    older = client_bench.load(datasets=EVENTS)
-    assert older.exit_code == 0
-    assert client_bench.rows(f"{standing} and not is_withdrawn") == [("2025-06-02",)]
-    assert any("is older than" in line for line in client_bench.heard.lines)
+
+def test_an_older_copy_is_read_once_and_takes_nothing_of_later_days_away(
+    client_bench: Bench, cache: Path
+) -> None:
+    def event(day: int, cash: float) -> Record:
+        return ("sh600000", 20250600 + day, 1, (cash, 0.0, 0.0, 0.0))
+
+    def standing() -> list[list[tuple[Any, ...]]]:
+        rows = (
+            "select ex_date, cash_per10_yuan::int from raw_tdx.corporate_action "
+            "where source = 'gbbq' and not is_withdrawn order by 1",
+            "select event_date, value1::int from raw_tdx.capital_event order by 1",
+        )
+        return [[(day.day, cash) for day, cash in client_bench.rows(query)] for query in rows]
+
+    newest = gbbq([event(1, 1), event(2, 2), event(5, 5)])
+    write(cache / "gbbq", newest, 6)
+    client_bench.load(datasets=EVENTS)
+    assert standing() == [[(1, 1), (2, 2), (5, 5)]] * 2
+
+    write(cache / "gbbq", gbbq([event(2, 9)]), 3)
+    assert client_bench.load(datasets=EVENTS).exit_code == 0
+    assert standing() == [[(2, 9), (5, 5)]] * 2
+    again = client_bench.load(datasets=EVENTS).tasks
+    assert [task.rows_read for task in again if task.dataset in EVENTS] == [0, 0]
+
+    write(cache / "gbbq", newest, 6)
+    client_bench.load(datasets=EVENTS)
+    assert standing() == [[(1, 1), (2, 2), (5, 5)]] * 2
 
 
 def test_a_file_written_during_a_load_is_read_by_the_next_one(
@@ -195,3 +217,20 @@ def test_members_begin_and_end_on_the_day_their_file_was_written(
     ]
     kinds = client_bench.rows("select distinct sector_kind from raw_tdx.sector_member order by 1")
     assert [kind for (kind,) in kinds] == ["concept", "industry", "industry_2", "industry_3"]
+
+
+def test_what_an_older_copy_tells_of_members_holds_from_the_day_of_the_newer_one(
+    client_bench: Bench, cache: Path
+) -> None:
+    for day, members in ((5, ["600000", "300750"]), (2, ["600000", "000001"])):
+        write(cache / "block_gn.dat", blocks({"芯片": members}), day)
+        assert client_bench.load(datasets=("sectors",)).exit_code == 0
+    assert client_bench.load(datasets=("sectors",)).tasks[-1].rows_read == 0
+    assert client_bench.rows(
+        "select member, valid_from::text, valid_to::text from raw_tdx.sector_member "
+        "where sector_kind = 'concept' order by 1"
+    ) == [
+        ("000001", "2025-06-05", None),
+        ("300750", "2025-06-05", "2025-06-05"),
+        ("600000", "2025-06-05", None),
+    ]

@@ -181,6 +181,25 @@ def test_a_corrected_history_is_read_whole(
     assert [newest for name, newest in opened if name == file.name] == [None]
 
 
+def test_an_older_copy_of_a_file_is_read_once(
+    open_folder: Callable[..., Bench],
+    small_market: SyntheticMarket,
+    days: list[date],
+    client: Path,
+    opened: list[tuple[str, int | None]],
+) -> None:
+    write(small_market, client, days[-1])
+    bench = open_folder()
+    assert bench.load().exit_code == 0
+    file = client / f"vipdoc/sh/lday/{CODE}.day"
+    early = datetime.combine(days[-2], time(18), SHANGHAI).timestamp()
+    os.utime(file, (early, early))
+    for read in ([file.name], []):
+        opened.clear()
+        assert bench.load().exit_code == 0
+        assert [name for name, _ in opened if name != "sh000001.day"] == read
+
+
 @pytest.mark.parametrize("grown", [0, 1])
 def test_history_that_is_added_before_the_first_day_of_a_file_lands(
     open_folder: Callable[..., Bench],

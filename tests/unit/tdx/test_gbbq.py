@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from loaders.errors import DataQualityError
 from loaders.sandbox.tdx import client_files
 from loaders.sandbox.tdx.client_files import Record
 from loaders.tdx.datasets.capital_events import unknown_categories
-from loaders.tdx.files import gbbq, written
+from loaders.tdx.files import gbbq
 from loaders.tdx.files.gbbq import Gbbq, actions_of
+from loaders.tdx.files.written import State
 
-NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 DIVIDEND: Record = ("sh600000", 20080516, 1, (1.6, 8.45, 3, 0.3))
 CAPITAL: Record = ("sz000001", 20080516, 5, (100, 200, 300, 400))
 Reading = Callable[[Iterable[Record]], Gbbq]
@@ -28,7 +28,7 @@ def reading(tmp_path: Path) -> Reading:
     def read(records: Iterable[Record]) -> Gbbq:
         file = tmp_path / "gbbq"
         file.write_bytes(client_files.gbbq(records))
-        return gbbq.read(file, NOW)
+        return gbbq.read(file)
 
     return read
 
@@ -68,7 +68,7 @@ def test_records_are_those_of_pytdx(tmp_path: Path) -> None:
         )
     )
 
-    assert by_us(gbbq.read(file, NOW)) == by_pytdx(file)
+    assert by_us(gbbq.read(file)) == by_pytdx(file)
 
 
 def test_real_records_are_those_of_pytdx(real_client: Path, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_real_records_are_those_of_pytdx(real_client: Path, tmp_path: Path) -> N
     file = tmp_path / "gbbq"  # the reader takes 10 s for all of them
     file.write_bytes(struct.pack("<I", count) + content[4 : 4 + 29 * count])
 
-    assert by_us(gbbq.read(file, NOW)) == by_pytdx(file)
+    assert by_us(gbbq.read(file)) == by_pytdx(file)
 
 
 def test_the_numbers_are_the_decimals_that_became_single_floats(reading: Reading) -> None:
@@ -143,9 +143,9 @@ def test_what_is_no_gbbq_is_refused_as_a_whole(tmp_path: Path) -> None:
         file = tmp_path / "gbbq"
         file.write_bytes(content)
         with pytest.raises(DataQualityError, match=said):
-            gbbq.read(file, NOW)
+            gbbq.read(file)
     with pytest.raises(DataQualityError, match="cannot be read"):
-        gbbq.read(tmp_path / "absent", NOW)
+        gbbq.read(tmp_path / "absent")
 
 
 def test_dividends_and_splits_become_events_and_the_rest_does_not(reading: Reading) -> None:
@@ -198,7 +198,7 @@ def test_a_file_written_while_it_is_read_is_not_taken_for_read(
 ) -> None:
     file = tmp_path / "gbbq"
     file.write_bytes(client_files.gbbq([DIVIDEND]))
-    before, read_bytes = written.version(file), Path.read_bytes
+    before, read_bytes = State.of(file), Path.read_bytes
 
     def written_meanwhile(path: Path) -> bytes:
         content = read_bytes(path)
@@ -206,6 +206,6 @@ def test_a_file_written_while_it_is_read_is_not_taken_for_read(
         return content
 
     monkeypatch.setattr(Path, "read_bytes", written_meanwhile)
-    found = gbbq.read(file, NOW)
-    assert (found.version, len(found.rows)) == (before, 1)
-    assert written.version(file) != before
+    found = gbbq.read(file)
+    assert (found.state, len(found.rows)) == (before, 1)
+    assert State.of(file) != before

@@ -11,6 +11,7 @@ import pytest
 from loaders.errors import DataQualityError
 from loaders.tdx.bars import records
 from loaders.tdx.files import vipdoc
+from loaders.tdx.files.written import State
 
 NOW = datetime(2025, 9, 1, tzinfo=UTC)
 DAY = date(2024, 11, 8)
@@ -216,7 +217,7 @@ def test_of_a_tail_the_newest_records_are_read_and_the_state_is_that_of_the_whol
     assert [str(day) for day in records.dates_of(tail.bars["day"])] == [
         *("2024-11-05", "2024-11-06", "2024-11-07")
     ]
-    assert tail.state == vipdoc.State.of(file)
+    assert tail.state == State.of(file)
     assert tail.state.size == 5 * 32
     [refused] = tail.rejected
     assert orjson.loads(refused.payload)["record"] == 3
