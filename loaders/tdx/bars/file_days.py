@@ -8,7 +8,7 @@ Of a day that a file and the service both have, the bar that was known later sta
 file's were known when it was last written. The service is not asked for days that a file has.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
@@ -75,15 +75,8 @@ class DayFiles:
             return Outcome(key, failure=str(error))
 
     def told(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
-        """The outcomes; what is odd about files is said between them, by the thread of the load."""
-        said = 0
-        for outcome in outcomes:
-            for note in self.notes[said:NOTES_SAID]:
-                self.run.load.warn(note)
-                said += 1
-            yield outcome
-        if len(self.notes) > NOTES_SAID:
-            self.run.load.warn(f"and {len(self.notes) - NOTES_SAID:,} more files of that kind")
+        """The outcomes; what is odd about files is said between them."""
+        return said_between(outcomes, self.notes, self.run.load.warn)
 
     def _read(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
         run, window, path = self.run, self.run.window, self.due[key]
@@ -169,6 +162,20 @@ class DayFiles:
         state = state_in(str(found.cursor or "")) or self.states.get(key)
         cursor = cursor_of(max(reached), state) if reached else None
         return replace(outcome, cursor=cursor, beside=[*found.beside, *answer.beside])
+
+
+def said_between(
+    outcomes: Iterator[Outcome], notes: Sequence[str], warn: Callable[[str], None]
+) -> Iterator[Outcome]:
+    """The outcomes; notes that come up are said between them, by the thread of the load."""
+    said = 0
+    for outcome in outcomes:
+        for note in notes[said:NOTES_SAID]:
+            warn(note)
+            said += 1
+        yield outcome
+    if len(notes) > NOTES_SAID:
+        warn(f"and {len(notes) - NOTES_SAID:,} more files of that kind")
 
 
 def day_of(outcome: Outcome) -> date | None:

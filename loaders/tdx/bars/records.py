@@ -222,6 +222,12 @@ def minutes_of(bars: Records) -> Ints:
     return np.asarray(bars["day"].astype(np.int64) * DAY_MINUTES + bars["label"])
 
 
+def end_of(bar: np.void) -> datetime:
+    """The instant at which a bar ends."""
+    minutes = int(bar["day"]) * DAY_MINUTES + int(bar["label"]) - ZONE_MINUTES
+    return _EPOCH_INSTANT + timedelta(minutes=minutes)
+
+
 def clock_of(minutes: int) -> str:
     """HH:MM; a file can hold any number."""
     return _CLOCK[minutes] if 0 <= minutes < DAY_MINUTES else f"{minutes} minutes"

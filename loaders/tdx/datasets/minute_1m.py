@@ -2,7 +2,8 @@
 
 A due day (loaders.tdx.bars.minute_days) comes from the desktop client's file if there is one, else from
 the newest 800 bars, else from the whole series of 24,000, and what none of them has from the route
-of one day, which knows a price and a volume for each minute and nothing else.
+of one day, which knows a price and a volume for each minute and nothing else. A file that was not
+written since it was last read is not opened: its state stands in the cursor, behind the day.
 
 A day is final when all its minutes are there, fetched after 15:05, and sum to the volume of the day
 bar. If they do not, the day is asked for once more on a later day and then taken for what the source
@@ -10,7 +11,7 @@ has: some boards trade after 15:00, which no minute shows. Anything else lands a
 """
 
 from collections.abc import Awaitable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
@@ -21,6 +22,7 @@ from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.absence import Absence, is_empty
 from loaders.tdx.bars import minute_days, plausibility, records, stored_bars
+from loaders.tdx.bars.file_days import said_between
 from loaders.tdx.bars.minute_days import Wanted
 from loaders.tdx.bars.minutes_today import fetch_today
 from loaders.tdx.bars.records import Ints, Mask, Records
@@ -28,6 +30,7 @@ from loaders.tdx.bars.tick_days import divisor, is_tenfold
 from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.files import vipdoc
 from loaders.tdx.files.folder import FOLDERS
+from loaders.tdx.files.written import State, cursor_of, state_in
 from loaders.tdx.schemas import KLINE_MINUTE
 from loaders.tdx.service.answers_intraday import TimedBars
 from loaders.tdx.service.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
@@ -37,6 +40,7 @@ SHORT_ROUTE, POINT_ROUTE = "/api/kline-history", "/api/minute"
 PERIOD = "minute1"
 A_DAY = 240  # minutes
 MOST_POINT_DAYS = 10  # one request each
+DAY_LENGTH = len("2024-06-28")
 MISFIT = (
     "the minutes do not sum to the day bar: provisional until they are asked for on a later day"
 )
@@ -50,22 +54,28 @@ def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     again = run.window.from_start or run.window.since is not None
     wanted = run.ask(lambda conn: minute_days.wanted(conn, codes, days, again=again))
     absence = run.absence(DATASET.name, KLINE_MINUTE)
+    cursors, notes = run.load.cursors(KLINE_MINUTE.name), list[str]()
 
     async def one(code: str) -> Outcome:
-        return await _Reading(run, code, wanted[code], absence).read()
+        reading = _Reading(run, code, wanted[code], absence, cursors.get(code), notes)
+        return reading.reached(await reading.read())
 
-    return absence.judged(run.each(codes, one))
+    return said_between(absence.judged(run.each(codes, one)), notes, run.load.warn)
 
 
 @dataclass
 class _Reading:
-    """The minutes of one code while they are read. `out_of_reach` are days that no route has any more;
-    `unanswered`: the whole series could not be had; `empty`: no answer had a row."""
+    """The minutes of one code while they are read. `notes` are what is odd about files; `state` is that
+    of the file that was read so far; `out_of_reach` are days that no route has any more; `unanswered`:
+    the whole series could not be had; `empty`: no answer had a row."""
 
     run: Context
     code: str
     wanted: Wanted
     absence: Absence
+    cursor: str | None
+    notes: list[str]
+    state: State | None = None
     bars: Records = field(default_factory=records.empty)
     rejected: list[Rejected] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -103,35 +113,61 @@ class _Reading:
             return absence.of(self.code, days_told)
         return self._outcome()
 
+    def reached(self, outcome: Outcome) -> Outcome:
+        """The outcome with a cursor that also says which version of the file was read."""
+        days = [str(day)[:DAY_LENGTH] for day in (outcome.cursor, self.cursor) if day]
+        cursor = cursor_of(max(days), self.state) if days else None
+        return replace(outcome, cursor=None if cursor == self.cursor else cursor)
+
     def _read_file(self) -> None:
-        """Due days of the client's file, and all that it has from before anything was stored."""
+        """Of the client's file, where it is another one than was read so far: due days, what it has from
+        before and after all that is stored, and the days by which it grew."""
         run, window, wanted = self.run, self.run.window, self.wanted
-        file = run.file(self.code, PERIOD)
         again = window.from_start or window.since is not None
-        if file is None or (not wanted.days and wanted.oldest is not None and not again):
+        self.state = before = None if again else state_in(self.cursor)
+        file = run.file(self.code, PERIOD)
+        if file is None or (before and State.of(file) == before):
             return
-        kind = run.instrument_type(self.code)
         try:
-            read = vipdoc.read(file, self.code, kind, PERIOD, run.clock())
+            read = vipdoc.read(file, self.code, run.instrument_type(self.code), PERIOD, run.clock())
         except DataQualityError as error:
-            self.ways.append(f"{FOLDERS[PERIOD]} → {ROUTE}: the file cannot be read")
-            self.faults.append(str(error))
+            self._refuse_file(str(error))
+            return
+        place = f"vipdoc/{FOLDERS[PERIOD]}/{file.name}"
+        self.rejected += [replace(row, source_route=place) for row in read.rejected]
+        if read.nonsense:
+            self._refuse_file(f"{file.name}: {read.nonsense}")
             return
         if read.warning:
-            self.ways.append(f"vipdoc: {read.warning.partition(': ')[2]}")
+            self.notes.append(f"{read.warning}; the rest is read")
         day = read.bars["day"]
-        before = date.max if again or wanted.oldest is None else wanted.oldest
-        keep = day < records.number_of(before)
-        keep |= np.isin(day, records.numbers_of(wanted.days))
-        keep &= day <= records.number_of(min(window.until or date.max, window.today))
-        keep &= day >= records.number_of(window.since or date.min)
-        self.rejected += read.rejected
+        keep = np.isin(day, records.numbers_of(wanted.days))
+        if again or wanted.oldest is None:
+            keep[:] = True
+        else:
+            keep |= day < records.number_of(wanted.oldest)
+            keep |= day > records.number_of(wanted.newest.day if wanted.newest else wanted.oldest)
+            grown = (read.state.size - before.size) // vipdoc.SIZE if before else 0
+            if grown > 0 and len(day):
+                keep |= day >= day[-grown:][0]
+        last = window.until or date.max
+        if run.load.as_of is not None:  # what was not yet at that moment is no fault of the file
+            last = min(last, window.today)
+        asked = day <= records.number_of(last)
+        asked &= day >= records.number_of(window.since or date.min)
+        bars = read.bars[keep & asked]
         try:
-            self.bars, rejected = plausibility.check(self.code, read.bars[keep], PERIOD, window)
+            self.bars, refused = plausibility.check(self.code, bars, PERIOD, window)
         except DataQualityError as error:
-            self.faults.append(str(error))
+            self._refuse_file(f"{file.name}: {error}")
             return
-        self.rejected += rejected
+        self.rejected += [replace(row, source_route=place) for row in refused]
+        # what was left out today is wanted another day
+        self.state = read.state if asked.all() else None
+
+    def _refuse_file(self, why: str) -> None:
+        self.ways.append(f"{FOLDERS[PERIOD]} → {ROUTE}: the file cannot be read")
+        self.faults.append(why)
 
     async def _ask_for_bars(self) -> None:
         """The newest bars if they reach back to the first day that is lacking, else all."""

@@ -112,6 +112,9 @@ def read(
         bars[name] = whole * 10 ** (3 - decimals)
     bars["volume"] = kept["volume"] // (1 if instrument_type == "index" else 100)
     bars["amount"] = _li(kept["amount"], 3)
+    if not is_days and (has_come & ascends).any():
+        # whatever its time says, a file was not written before its last bar
+        written_at = min(max(written_at, records.end_of(bars[has_come[ascends]][-1])), now)
     bars = records.sourced(bars, f"vipdoc/{FOLDERS[period]}", written_at)
     return File(bars if is_days else records.repaired(bars), rejected, warning, state)
 
@@ -131,7 +134,8 @@ def _records(
     except OSError as error:
         raise DataQualityError(f"{file} cannot be read: {error.strerror}") from error
     tail = len(content) % SIZE
-    warning = f"{file.name}: {tail} bytes after the last whole record are ignored" if tail else None
+    count = first + len(content) // SIZE
+    warning = f"{file.name}: of record {count + 1:,} only {tail} bytes are there" if tail else None
     if first * SIZE + len(content) < state.size:
         warning = f"{file.name} shrank while it was read"
     return np.frombuffer(content[: len(content) - tail], layout), first, state, warning

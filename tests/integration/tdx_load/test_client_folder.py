@@ -12,7 +12,7 @@ from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.files import vipdoc
 from loaders.trading_time import SHANGHAI
-from tests.integration.tdx_load.bench import Bench, Heard, settings_for
+from tests.integration.tdx_load.bench import CORE, Bench, Heard, settings_for
 from tests.integration.tdx_load.conftest import OpenBench
 
 CODE = "sh600000"
@@ -26,12 +26,20 @@ INDEX = """
     select code, trade_date, close / 10, volume from raw_tdx.index_kline
     where period = 'day' order by 1, 2
 """
+MINUTES = (*CORE, "minute_1m")
+MINUTES_BY_DAY = """
+    select trade_date, count(*)::int, bool_and(is_final) from raw_tdx.kline_minute
+    where code = %s group by 1 order by 1
+"""
 REFUSED = "select row_key, rule, is_withdrawn from raw_tdx.rejected_row order by 1, 2"
 
 
-def write(market: SyntheticMarket, folder: Path, day: date, at: time = time(18)) -> None:
-    """The client's files as it leaves them on a day."""
-    write_vipdoc(market, folder / "vipdoc", until=datetime.combine(day, time(18)), days=1)
+def write(
+    market: SyntheticMarket, folder: Path, day: date, at: time = time(18), *, minutes: int = 1
+) -> None:
+    """The client's files as it leaves them on a day, with so many days of minutes."""
+    until = datetime.combine(day, time(18))
+    write_vipdoc(market, folder / "vipdoc", until=until, days=minutes)
     written = datetime.combine(day, at, SHANGHAI).timestamp()
     for file in (folder / "vipdoc").rglob("*.*"):
         os.utime(file, (written, written))
@@ -241,6 +249,62 @@ def test_a_tail_that_is_being_written_is_named_and_read_when_it_is_whole(
     file.write_bytes(whole)
     assert bench.load().exit_code == 0
     assert bench.rows(count) == [(len(whole) // 32,)]
+
+
+def test_a_file_of_minutes_that_was_not_written_since_is_not_opened(
+    open_folder: Callable[..., Bench],
+    small_market: SyntheticMarket,
+    days: list[date],
+    client: Path,
+    opened: list[tuple[str, int | None]],
+) -> None:
+    write(small_market, client, days[-1])
+    bench = open_folder()
+    assert bench.load(datasets=MINUTES).exit_code == 0
+    assert bench.rows(MINUTES_BY_DAY, CODE) == [(days[-1], 240, True)]
+    opened.clear()
+    again = bench.load(datasets=MINUTES)
+    assert (again.exit_code, again.total("rows_new"), again.total("rows_changed")) == (0, 0, 0)
+    assert opened == [("sh000001.day", None)]  # the calendar
+
+
+def test_of_minutes_all_days_land_by_which_a_file_grew_however_many(
+    open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
+) -> None:
+    write(small_market, client, days[-6])
+    bench = open_folder(datetime.combine(days[-6], time(18)))
+    assert bench.load(datasets=MINUTES).exit_code == 0
+    write(small_market, client, days[-1], minutes=6)
+    bench = open_folder()
+    assert bench.settings.tdx.minute_days < 5
+    assert bench.load(datasets=MINUTES).exit_code == 0
+    assert bench.rows(MINUTES_BY_DAY, CODE) == [(day, 240, True) for day in days[-6:]]
+
+
+def test_a_file_of_minutes_that_was_cut_is_named_with_its_record(
+    open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
+) -> None:
+    write(small_market, client, days[-1])
+    file = client / f"vipdoc/sh/minline/{CODE}.lc1"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9])
+    bench = open_folder()
+    assert bench.load(datasets=MINUTES).exit_code == 0
+    told = f"{CODE}.lc1: of record 240 only 23 bytes are there; the rest is read"
+    assert any(told in line for line in bench.heard.lines)
+    assert bench.rows(MINUTES_BY_DAY, CODE) == [(days[-1], 239, False)]
+    file.write_bytes(whole)
+    assert bench.load(datasets=MINUTES).exit_code == 0
+    assert bench.rows(MINUTES_BY_DAY, CODE) == [(days[-1], 240, True)]
+
+
+def test_minutes_of_a_file_whose_time_is_too_early_land(
+    open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
+) -> None:
+    write(small_market, client, days[-1], at=time(8), minutes=2)
+    bench = open_folder()
+    assert bench.load(datasets=MINUTES).exit_code == 0
+    assert bench.rows(MINUTES_BY_DAY, CODE) == [(days[-2], 240, True), (days[-1], 240, False)]
 
 
 def test_bad_files_are_named_and_the_rest_lands(

@@ -134,7 +134,7 @@ def test_the_tail_of_a_file_that_is_being_written_is_ignored_with_a_word(tmp_pat
     found = vipdoc.read(file, "sh600000", "stock", "day", NOW)
 
     assert len(found.bars) == 1
-    assert found.warning == "sh600000.day: 7 bytes after the last whole record are ignored"
+    assert found.warning == "sh600000.day: of record 2 only 7 bytes are there"
 
 
 def test_minutes_are_rounded_to_the_decimals_of_the_instrument(tmp_path: Path) -> None:
