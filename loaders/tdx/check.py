@@ -10,6 +10,7 @@ from loaders.errors import SettingsError
 from loaders.settings import Settings
 from loaders.tdx.files.folder import HQ_CACHE, Folder, folder_of
 from loaders.tdx.files.tnf import FILES as LISTS
+from loaders.tdx.files.vipdoc import last_day
 from loaders.tdx.request import missing_settings
 from loaders.tdx.service.client import TdxClient
 from loaders.trading_time import SHANGHAI, newest_final, published_days
@@ -50,7 +51,7 @@ async def _service(settings: Settings, now: datetime) -> Checked:
 def _folder(folder: Folder, now: datetime) -> Checked:
     """What the client's folder holds and how new it is; an old one is stale, and no fault."""
     newest = max(
-        (day for file in folder.bars("day").values() if (day := _last_day(file))), default=None
+        (day for file in folder.bars("day").values() if (day := last_day(file))), default=None
     )
     counts = {period: len(folder.bars(period)) for period in ("day", "minute1", "minute5")}
     lists = {name: path for name in LISTS.values() if (path := _cached(folder, name))}
@@ -85,18 +86,6 @@ def _written(files: Mapping[str, Path]) -> str:
     """The day on which the newest of some files was written, by the exchange's clock."""
     newest = max(path.stat().st_mtime for path in files.values())
     return datetime.fromtimestamp(newest, UTC).astimezone(SHANGHAI).date().isoformat()
-
-
-def _last_day(file: Path) -> date | None:
-    """The day of a file's last whole record; None where it has none."""
-    try:
-        with file.open("rb") as opened:
-            records = opened.seek(0, 2) // 32
-            opened.seek(max(records - 1, 0) * 32)
-            written = int.from_bytes(opened.read(4), "little")
-        return date(written // 10_000, written // 100 % 100, written % 100) if records else None
-    except (OSError, ValueError):
-        return None
 
 
 def _warnings(folder: Folder, newest: date | None, now: datetime) -> Iterator[str]:

@@ -5,14 +5,16 @@ added. The list is the whole truth of one moment and guarded as such: one exchan
 than 95 % of the codes known, is a fault of the service (it leaves out exchanges whose list fails).
 
 The client's folder adds what its lists name and what it has day bars of, by the rules of the code
-(loaders.tdx.kinds). It is no such truth: a code whose bars it has and which no list of its exchange names
-is listed no more, and nothing vanishes because a folder is smaller.
+(loaders.tdx.kinds). It is no such truth: a code whose bars it has and which the list of its exchange does
+not name is listed no more, unless it has bars since that list was written; and nothing vanishes because a
+folder is smaller.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -22,6 +24,8 @@ from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import tnf
 from loaders.tdx.files.folder import HQ_CACHE
+from loaders.tdx.files.vipdoc import last_day
+from loaders.tdx.files.written import State
 from loaders.tdx.kinds import kind_of
 from loaders.tdx.schemas import SECURITY
 from loaders.tdx.service.client import TdxClient
@@ -108,17 +112,16 @@ def of_folder(run: Context, before: Mapping[str, Security]) -> dict[str, Securit
     if run.folder is None or not run.settings.files_first:
         return {}
     found: dict[str, Security] = {}
-    listed_exchanges, left = set[str](), Counter[str]()
+    listed_on, left = dict[str, date](), Counter[str]()
     for exchange, file in tnf.FILES.items():
         path = run.folder.find(f"{HQ_CACHE}/{file}")
         if path is None:
             continue
         try:
-            names = tnf.read(path, exchange)
+            names, listed_on[exchange] = tnf.read(path, exchange), State.known_of(path).day
         except DataQualityError as error:
             run.load.warn(f"{error}; codes of {exchange} come from the names of files")
             continue
-        listed_exchanges.add(exchange)
         for code, name in names.items():
             kind = kind_of(code)
             if kind is None:
@@ -131,7 +134,7 @@ def of_folder(run: Context, before: Mapping[str, Security]) -> dict[str, Securit
             left["names of files"] += 1
             continue
         name = before[code].name if code in before else code
-        is_listed = kind == "index" or code[:2] not in listed_exchanges
+        is_listed = kind == "index" or _trades_since(listed_on.get(code[:2]), run.day_files[code])
         found[code] = Security(code, name, kind, "vipdoc/lday", is_listed)
     for place, count in left.items():
         run.load.reporter.line(
@@ -140,6 +143,12 @@ def of_folder(run: Context, before: Mapping[str, Security]) -> dict[str, Securit
     for path in run.folder.strays[:STRAYS_NAMED]:
         run.load.warn(f"{path} is no code of the exchange whose folder it is in: left")
     return found
+
+
+def _trades_since(day: date | None, file: Path) -> bool:
+    """Has a file bars since the day on which the list that does not name its code was written? Without
+    a list nobody knows."""
+    return day is None or (last_day(file) or date.min) >= day
 
 
 def _of_folder_alone(run: Context, found: Mapping[str, Security]) -> Outcome:

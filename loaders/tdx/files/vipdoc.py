@@ -13,7 +13,7 @@ indices, in thousandths of funds and of Shanghai's B shares.
 
 import os
 from bisect import bisect_left
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,6 +117,18 @@ def read(
         written_at = min(max(written_at, records.end_of(bars[has_come[ascends]][-1])), now)
     bars = records.sourced(bars, f"vipdoc/{FOLDERS[period]}", written_at)
     return File(bars if is_days else records.repaired(bars), rejected, warning, state)
+
+
+def last_day(file: Path) -> date | None:
+    """The day of the last whole record of a file of days; None where there is none."""
+    try:
+        with file.open("rb") as opened:
+            count = opened.seek(0, os.SEEK_END) // SIZE
+            opened.seek(max(count - 1, 0) * SIZE)
+            written = int.from_bytes(opened.read(4), "little")
+        return date(written // 10_000, written // 100 % 100, written % 100) if count else None
+    except (OSError, ValueError):
+        return None
 
 
 def _records(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from loaders.sandbox.tdx.client_files import instruments
 from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.files import vipdoc
@@ -396,6 +397,29 @@ def test_an_old_folder_is_stale_and_no_fault(
     result = bench.load()
     assert result.exit_code == 0
     assert any("the client's folder is stale" in warning for warning in result.warnings)
+
+
+def test_an_old_list_delists_no_code_that_has_newer_bars(
+    open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
+) -> None:
+    write(small_market, client, days[-1])
+    newer, ended = "sz000001", "sz000002"
+    file = client / f"vipdoc/sz/lday/{ended}.day"
+    file.write_bytes(file.read_bytes()[: -32 * 10])
+    whole, head, size = instruments(small_market, "sz"), 50, 314
+    records = [whole[at : at + size] for at in range(head, len(whole), size)]
+    named = [r for r in records if f"sz{r[:6].decode()}" not in (newer, ended)]
+    assert len(named) == len(records) - 2
+    szm = client / "T0002/hq_cache/szm.tnf"
+    szm.parent.mkdir(parents=True)
+    szm.write_bytes(whole[:head] + b"".join(named))
+    bench = open_folder()
+    for written, gone in ((days[-5], [ended]), (days[-1] + timedelta(days=1), [newer, ended])):
+        at = datetime.combine(written, time(8), SHANGHAI).timestamp()
+        os.utime(szm, (at, at))
+        assert bench.load().exit_code == 0
+        found = bench.rows("select code from raw_tdx.security where not is_listed order by 1")
+        assert [code for (code,) in found] == gone
 
 
 def test_a_bad_day_of_the_index_is_no_trading_day_for_good(
