@@ -30,7 +30,7 @@ def nothing_to_do(settings: Settings, request: LoadRequest, as_of: datetime | No
     source = sources.find(request.source)
     try:
         now = as_of or source.now(settings)
-        since = source.rests_since(now)
+        since = source.rests_since(settings, now)
         warehouse = find_warehouse(settings) if since is not None else None
         if since is None or warehouse is None:
             return None

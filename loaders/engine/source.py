@@ -147,7 +147,7 @@ class Source(Generic[C]):
     )
     # on a day without a session: since when the data of the last one before it are to be had; None on a day that
     # has one, and of a source whose `parts` or `resolve` tell that themselves
-    rests_since: Callable[[datetime], datetime | None] = lambda _: None
+    rests_since: "Callable[[Settings, datetime], datetime | None]" = lambda *_: None
     # after a load: what is still to be done, a line for each, with the command that does it
     due: "Callable[[Settings, Warehouse], Sequence[str]]" = lambda *_: ()
     # what a load of the request at a moment (None: now) would do, where the source can tell; loads nothing

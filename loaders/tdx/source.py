@@ -10,13 +10,13 @@ bars and ticks true in bars/, and each dataset has a module of its name in datas
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import time
-from functools import partial
+from datetime import datetime, time
 from pathlib import Path
 
 from loaders.engine.checks import newest_fingerprint
 from loaders.engine.load import Load
 from loaders.engine.source import Source
+from loaders.settings import Settings
 from loaders.tdx.check import check
 from loaders.tdx.context import Context
 from loaders.tdx.plan import DATASETS, plan
@@ -55,6 +55,11 @@ def _kind(source: Path | str | None) -> str:
     return "csv" if isinstance(source, Path) else source or ""
 
 
+def _rests_since(settings: Settings, now: datetime) -> datetime | None:
+    """A newer copy of the client's folder comes on any day, and an old one is said to be stale."""
+    return None if settings.tdx.files_first else resting_since(now, ready=READY)
+
+
 SOURCE = Source(
     name="tdx",
     tables=TABLES,
@@ -68,7 +73,7 @@ SOURCE = Source(
     open=opened,
     plan=plan,
     when_busy=when_busy,
-    rests_since=partial(resting_since, ready=READY),
+    rests_since=_rests_since,
     told_to_dbt=lambda settings: {
         "apply_inferred_actions": str(settings.tdx.apply_inferred_actions).lower(),
         "corporate_actions": _kind(settings.tdx.actions_source),

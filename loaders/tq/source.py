@@ -14,7 +14,6 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 from loaders.engine.load import Load
@@ -83,7 +82,7 @@ SOURCE = Source(
     lane=lane,
     when_busy=when_busy,
     parts=parts,
-    rests_since=partial(resting_since, ready=EVENING),
+    rests_since=lambda _, now: resting_since(now, ready=EVENING),
     due=due,
     facts=facts,
     told_to_dbt=lambda settings: {"tq_route": settings.tq.route},

@@ -73,6 +73,18 @@ def test_what_is_behind_is_loaded_on_such_a_day_too(settings: Settings) -> None:
     assert nothing_to_do(settings, ALL, saturday) is not None
 
 
+def test_the_clients_folder_is_looked_at_on_such_a_day_too(
+    settings: Settings, tmp_path: Path
+) -> None:
+    saturday = at(SATURDAY, 17, 30)
+    loaded(settings, at(FRIDAY, 17, 30))
+    assert nothing_to_do(settings, ALL, saturday) is not None
+    of_folder = settings.model_copy(
+        update={"tdx": settings.tdx.model_copy(update={"client": tmp_path})}
+    )
+    assert nothing_to_do(of_folder, ALL, saturday) is None
+
+
 def test_a_source_with_an_agenda_of_its_own_is_asked_itself(settings: Settings) -> None:
     assert nothing_to_do(settings, LoadRequest("ib"), at(SATURDAY, 17, 30)) is None
 

@@ -36,7 +36,7 @@ def did(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return SimpleNamespace(
             parts=lambda _, r, __: tuple(replace(r, mode=mode) for mode in modes),
             now=lambda _: None,
-            rests_since=lambda _: None,
+            rests_since=lambda *_: None,
         )
 
     def built(*_: object, **__: object) -> BuildResult | None:
