@@ -2,7 +2,9 @@
 
 A file that was not written since is not opened: its state stands in the cursor, behind the day. Of one
 that grew the new records and an overlap are read; where these do not join what is stored, or are not
-as many as the file grew by (it grew at its head), the whole is read, as of a file that did not grow. A file that lacks days of its own span that are stored is refused.
+as many as the file grew by (it grew at its head), the whole is read, as of a file that did not grow. One
+that has another time and the same bytes, as one that was copied, is not read again. A file that lacks
+days of its own span that are stored is refused.
 
 Of a day that a file and the service both have, the bar that was known later stays, as of any two: a
 file's were known when it was last written. The service is not asked for days that a file has.
@@ -81,8 +83,12 @@ class DayFiles:
     def _read(self, key: str, cursor: date | None, stored: Stored | None) -> Outcome:
         run, window, path = self.run, self.run.window, self.due[key]
         kind, before = run.instrument_type(key), self.states.get(key)
-        read = partial(vipdoc.read, path, key, kind, PERIOD, run.clock())
         now = State.of(path)
+        if before and now and cursor and now.size == before.size:
+            is_final = (vipdoc.last_day(path) or date.max) <= cursor
+            if is_final and (same := before.unchanged(path)):
+                return Outcome(key, skipped=NOT_DUE, cursor=cursor_of(cursor, same))
+        read = partial(vipdoc.read, path, key, kind, PERIOD, run.clock(), before=before)
         file = None
         if before and now and stored and cursor and now.size > before.size:
             grown = (now.size - before.size) // vipdoc.SIZE

@@ -13,6 +13,7 @@ has: some boards trade after 15:00, which no minute shows. Anything else lands a
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import orjson
@@ -129,6 +130,9 @@ class _Reading:
         if file is None or (before and State.of(file) == before):
             return
         try:
+            if before and not self._wants_of(file) and (same := before.unchanged(file)):
+                self.state = same
+                return
             read = vipdoc.read(file, self.code, run.instrument_type(self.code), PERIOD, run.clock())
         except DataQualityError as error:
             self._refuse_file(str(error))
@@ -164,6 +168,11 @@ class _Reading:
         self.rejected += [replace(row, source_route=place) for row in refused]
         # what was left out today is wanted another day
         self.state = read.state if asked.all() else None
+
+    def _wants_of(self, file: Path) -> bool:
+        """Is a day due that lies within a file's? A later time may make it final."""
+        first, last = vipdoc.first_day(file), vipdoc.last_day(file)
+        return not first or not last or any(first <= day <= last for day in self.wanted.days)
 
     def _refuse_file(self, why: str) -> None:
         self.ways.append(f"{FOLDERS[PERIOD]} → {ROUTE}: the file cannot be read")

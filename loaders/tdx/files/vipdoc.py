@@ -12,7 +12,9 @@ indices, in thousandths of funds and of Shanghai's B shares.
 """
 
 import os
+import zlib
 from bisect import bisect_left
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -69,17 +71,19 @@ def read(
     period: str,
     now: datetime,
     newest: int | None = None,
+    before: State | None = None,
 ) -> File:
     """The bars of a file (day, minute1, minute5), in li and hands. Plausibility is the caller's to check.
 
-    With `newest` only so many of the last records are read. Volumes of stocks are shares in the file;
+    With `newest` only so many of the last records are read; the sum over the bytes then goes on from that
+    of the state `before`, in which the file was read last. Volumes of stocks are shares in the file;
     those of an index, hands of days and no number of shares of minutes, are kept as they are. Records
     whose day is no day are refused, and the fewest without which the rest ascends in time; those of days
     after `now` are left out of that. Raises DataQualityError for an unreadable file.
     """
     is_days = period == "day"
     layout = _DAY if is_days else _OLD_MINUTE if file.suffix.lower() == ".5" else _MINUTE
-    raw, first, state, warning = _records(file, layout, newest)
+    raw, first, state, warning = _records(file, layout, newest, before)
     written_at = min(state.written_at, now)
     written = raw["day"].astype(np.int64)
     if not is_days:
@@ -119,20 +123,33 @@ def read(
     return File(bars if is_days else records.repaired(bars), rejected, warning, state)
 
 
+def first_day(file: Path) -> date | None:
+    """The day of the first record of a file; None where there is none."""
+    return _day_at(file, is_last=False)
+
+
 def last_day(file: Path) -> date | None:
-    """The day of the last whole record of a file of days; None where there is none."""
+    """The day of the last whole record of a file; None where there is none."""
+    return _day_at(file, is_last=True)
+
+
+def _day_at(file: Path, *, is_last: bool) -> date | None:
+    is_days = file.suffix.lower() == ".day"
     try:
-        with file.open("rb") as opened:
-            count = opened.seek(0, os.SEEK_END) // SIZE
-            opened.seek(max(count - 1, 0) * SIZE)
-            written = int.from_bytes(opened.read(4), "little")
-        return date(written // 10_000, written // 100 % 100, written % 100) if count else None
-    except (OSError, ValueError):
+        with file.open("rb", buffering=0) as opened:
+            count = os.fstat(opened.fileno()).st_size // SIZE
+            opened.seek(max(count - 1, 0) * SIZE if is_last else 0)
+            written = int.from_bytes(opened.read(4 if is_days else 2), "little")
+    except OSError:
         return None
+    if not is_days:
+        written = ((written >> 11) + FIRST_MINUTE_YEAR) * 10_000 + (written & 2047)
+    days, is_day = _days_of(np.array([written]))
+    return date.fromisoformat(str(days[0])) if count and is_day[0] else None
 
 
 def _records(
-    file: Path, layout: np.dtype[np.void], newest: int | None
+    file: Path, layout: np.dtype[np.void], newest: int | None, before: State | None
 ) -> tuple[Records, int, State, str | None]:
     """The whole records of a file, or the newest of them, how many come before these, the state of the
     file, and a word about its tail. It may grow or shrink meanwhile: its state is that before."""
@@ -150,6 +167,11 @@ def _records(
     warning = f"{file.name}: of record {count + 1:,} only {tail} bytes are there" if tail else None
     if first * SIZE + len(content) < state.size:
         warning = f"{file.name} shrank while it was read"
+    elif first == 0:
+        state = replace(state, checksum=zlib.crc32(content))
+    elif before and before.checksum is not None and first * SIZE <= before.size <= state.size:
+        grown = content[before.size - first * SIZE :]
+        state = replace(state, checksum=zlib.crc32(grown, before.checksum))
     return np.frombuffer(content[: len(content) - tail], layout), first, state, warning
 
 

@@ -1,11 +1,15 @@
-"""Which version of a file was read: when it was written, and its size.
+"""Which version of a file was read: when it was written, its size, and of bars a sum over its bytes.
 
-A file is another one than before where any of these differs. It need not be newer: folders are restored
-from older copies. What was read stands in a cursor, behind what that has reached:
+A file is another one than before where time or size differ. It need not be newer: folders are restored
+from older copies. Where the time alone differs, as of all files of a folder that was copied without their
+times, the sum tells whether it is another one after all; to sum up bytes takes a fraction of reading bars.
+What was read stands in a cursor, behind what that has reached:
 
-    2025-06-30 1751270400000000000 320000
+    2025-06-30 1751270400000000000 320000 3735928559
 """
 
+import zlib
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -14,11 +18,13 @@ from loaders.errors import DataQualityError
 from loaders.trading_time import SHANGHAI
 
 
-class State(NamedTuple):
-    """When a file was last written, in nanoseconds, and its bytes."""
+@dataclass(frozen=True)
+class State:
+    """When a file was last written, in nanoseconds, its bytes, and where they were read their CRC-32."""
 
     written_ns: int
     size: int
+    checksum: int | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, file: Path) -> "State | None":
@@ -36,6 +42,20 @@ class State(NamedTuple):
         except OSError as error:
             raise DataQualityError(f"{file} cannot be read: {error.strerror}") from error
         return cls(found.st_mtime_ns, found.st_size)
+
+    def unchanged(self, file: Path) -> "State | None":
+        """The state of a file now whose bytes are those of this state, for all that its time says; None of
+        another one, or where nobody knows. Raises DataQualityError."""
+        now = State.known_of(file)
+        if self.checksum is None or now.size != self.size:
+            return None
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise DataQualityError(f"{file} cannot be read: {error.strerror}") from error
+        if (len(content), zlib.crc32(content)) != (self.size, self.checksum):
+            return None
+        return replace(now, checksum=self.checksum)
 
     @property
     def written_at(self) -> datetime:
@@ -65,10 +85,13 @@ class Reading(NamedTuple):
 
 def cursor_of(reached: object, state: State | None) -> str:
     """What a key has reached, and the state of the file that was read so far."""
-    return f"{reached} {state.written_ns} {state.size}" if state else str(reached)
+    if state is None:
+        return str(reached)
+    checksum = f" {state.checksum}" if state.checksum is not None else ""
+    return f"{reached} {state.written_ns} {state.size}{checksum}"
 
 
 def state_in(cursor: str | None) -> State | None:
     """The state of the file in a cursor; None where no file was read."""
     numbers = (cursor or "").split(" ")[1:]
-    return State(*map(int, numbers)) if len(numbers) == 2 else None
+    return State(*map(int, numbers)) if len(numbers) in (2, 3) else None

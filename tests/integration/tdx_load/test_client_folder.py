@@ -73,9 +73,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int | None]]:
     """The files of bars that are read, each with how many of its last records."""
     read, files = vipdoc.read, list[tuple[str, int | None]]()
 
-    def counted(file: Path, *rest: Any, newest: int | None = None) -> vipdoc.File:
+    def counted(file: Path, *rest: Any, newest: int | None = None, **options: Any) -> vipdoc.File:
         files.append((file.name, newest))
-        return read(file, *rest, newest=newest)
+        return read(file, *rest, newest=newest, **options)
 
     monkeypatch.setattr(vipdoc, "read", counted)
     return files
@@ -166,6 +166,28 @@ def test_of_a_file_with_an_early_time_the_last_bar_alone_is_provisional(
     assert any(name in line for line in bench.heard.lines)
 
 
+def test_a_folder_that_was_copied_without_its_times_is_not_read_again(
+    open_folder: Callable[..., Bench],
+    small_market: SyntheticMarket,
+    days: list[date],
+    client: Path,
+    opened: list[tuple[str, int | None]],
+) -> None:
+    def load(day: date, at: time = time(18)) -> set[str]:
+        write(small_market, client, day, at)
+        opened.clear()
+        assert open_folder().load(datasets=MINUTES).exit_code == 0
+        return {name for name, _ in opened if name != "sh000001.day"}
+
+    assert f"{CODE}.day" in load(days[-2])
+    # of a file that grew the tail is read, and the sum over its bytes goes on
+    assert f"{CODE}.day" in load(days[-1], time(11))
+    # the last bar was provisional until now
+    assert f"{CODE}.day" in load(days[-1], time(16))
+    assert load(days[-1], time(17)) == set()
+    assert load(days[-1], time(17)) == set()
+
+
 def test_a_corrected_history_is_read_whole(
     open_folder: Callable[..., Bench],
     small_market: SyntheticMarket,
@@ -201,6 +223,9 @@ def test_an_older_copy_of_a_file_is_read_once(
     bench = open_folder()
     assert bench.load().exit_code == 0
     file = client / f"vipdoc/sh/lday/{CODE}.day"
+    content = bytearray(file.read_bytes())
+    content[-8:-4] = bytes(4)
+    file.write_bytes(content)
     early = datetime.combine(days[-2], time(18), SHANGHAI).timestamp()
     os.utime(file, (early, early))
     for read in ([file.name], []):
