@@ -21,6 +21,19 @@ def last_done(conn: psycopg.Connection, dataset: str) -> dict[str, str]:
     )
 
 
+def was_cut_off(conn: psycopg.Connection, lane: str, slot: str) -> bool:
+    """Did a load of a slot, by its name, end without a word? One that is still at it looks the same, and holds the
+    lane. Never before the first load."""
+    if not has_relation(conn, "ops.ingestion_jobs"):
+        return False
+    row = conn.execute(
+        "select exists (select 1 from ops.ingestion_jobs where source = 'ib' and lane = %s "
+        "and parameters #>> '{options,slots}' = %s and status in ('running', 'interrupted'))",
+        (lane, slot),
+    ).fetchone()
+    return row == (True,)
+
+
 def failed_discoveries(conn: psycopg.Connection, day: date, lane: str) -> dict[str, datetime]:
     """When each symbol was last looked for in vain on a day by the clock, of which it is the moment; nothing
     before the first load."""

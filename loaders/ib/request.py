@@ -177,7 +177,10 @@ def _snapshot(
         return Asked({"retry_missed": _missed(agenda, conn, symbols, by_clock=due is not None)})
     if "slot" in options and options["slot"] != "now":
         return Asked({"slots": agenda.slot_named(options["slot"]).name})
-    slot = agenda.slot_now(in_time=due is not None)
+    slot, own = agenda.slot_now(in_time=False), lane(LoadRequest("ib", SNAPSHOT))
+    # what was begun in time, and cut off, belongs to the slot until the next one begins
+    if due is not None and not (conn and record.was_cut_off(conn, own, slot.name)):
+        slot = agenda.slot_now(in_time=True)
     if due is None:
         return Asked({"slots": slot.name})
     done = record.last_done(conn, "chain_snapshot") if conn else {}

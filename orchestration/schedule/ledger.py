@@ -85,7 +85,7 @@ def take(conn: psycopg.Connection, job: Job, now: datetime, *, forced: bool = Fa
         return Taken(now)
     if not row.is_enabled:
         return Taken(why="it is disabled; `quotemill schedule enable` turns it on")
-    if _is_cut(row) and job.catch_up and row.attempts < TRIES:
+    if _is_cut(row) and row.attempts < TRIES and _is_of_use(row, job, now):
         _begun(conn, job, now, through, row.attempts + 1)
         return Taken(row.last_run_at, why="its last run was cut off")
     if row.queued_at is not None:
@@ -208,6 +208,11 @@ def _next(job: Job, after: datetime) -> datetime | None:
     """When the first start after what was dealt with begins."""
     start = job.timing.next_after(after) if job.timing else None
     return None if start is None else due.begin(job.name, start, job.jitter)
+
+
+def _is_of_use(row: Row, job: Job, now: datetime) -> bool:
+    """Is what was cut off still worth a run? Of a job that does not catch up while it is as good as on time."""
+    return job.catch_up or (row.last_run_at is not None and now - row.last_run_at <= due.PROMPT)
 
 
 def _is_cut(row: Row) -> bool:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from loaders.engine import jobs
 from loaders.engine.load import run_load
 from loaders.engine.request import LoadRequest
 from loaders.errors import UsageError
 from loaders.ib.request import DUE
-from tests.integration.ib.bench import Bench, bench
+from loaders.warehouse.postgres import open_warehouse
+from tests.integration.ib.bench import Bench, bench, new_york
 
 FLAGS = "select distinct data_quality_flag from raw_ib.chain_snapshot order by 1"
 
@@ -63,6 +65,19 @@ def test_a_slot_that_is_none_is_refused_and_on_a_holiday_nothing_is_due(made: Be
     assert (idle.status, idle.exit_code, idle.job_id) == ("not due", 0, None)
     assert made.due() == []
     assert any("2026-11-26 is no trading day" in line for line in made.heard.lines)
+
+
+def test_a_slot_whose_load_was_cut_off_is_captured_late_until_the_next_one(made: Bench) -> None:
+    assert made.at("2026-11-19T10:03:00").due() == []
+    # what a kill leaves: a job that ended without a word
+    request = LoadRequest("ib", mode="snapshot", options={"slots": "2026-11-19T15:00Z"})
+    begun_at = new_york("2026-11-19T10:00:05")
+    jobs.start_job(open_warehouse(made.settings), "ib_snapshot", request, "snapshot", begun_at)
+    assert made.at("2026-11-19T10:33:00").due() == []
+    late, *_ = made.at("2026-11-19T10:03:00").due()
+    assert (late.status, counts(made)) == ("succeeded", [("AAPL", 28, 28), ("MSFT", 16, 16)])
+    assert {"late_capture" in flags for (flags,) in made.rows(FLAGS)} == {True}
+    assert made.at("2026-11-19T10:08:00").due() == []
 
 
 def test_the_last_slot_before_the_close_gets_one_more_chance(made: Bench) -> None:

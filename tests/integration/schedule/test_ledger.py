@@ -144,8 +144,17 @@ def test_a_run_that_was_cut_off_is_started_again_once(book: Book) -> None:
     assert book.row(DAILY).attempts == 2
     assert book.take(DAILY, FRIDAY + 2 * HOUR).start is None
     assert book.take(DAILY, FRIDAY + 3 * DAY).start == FRIDAY + 3 * DAY
-    book.take(FIVE, FRIDAY - 3 * HOUR)
-    assert book.take(FIVE, FRIDAY - 3 * HOUR + timedelta(minutes=1)).start is None
+
+
+def test_one_that_does_not_catch_up_is_started_again_while_it_is_as_good_as_on_time(
+    book: Book,
+) -> None:
+    then, minute = FRIDAY - 3 * HOUR, timedelta(minutes=1)
+    book.take(FIVE, then)
+    assert book.take(FIVE, then + minute).start == then
+    assert book.take(FIVE, then + 2 * minute).start is None
+    book.take(FIVE, then + 5 * minute)
+    assert book.take(FIVE, then + 8 * minute).start is None
 
 
 def test_a_run_that_was_cut_off_is_not_started_again_once_its_job_was_disabled(book: Book) -> None:
