@@ -67,6 +67,8 @@ def test_what_a_kill_left_undone_the_same_load_does(
     """One copy of a database is loaded undisturbed, another is killed and loaded again."""
     clock, _ = TASKS[point.task]
     faults = TALKATIVE if point.dataset == "gateway_event" else ()
+    # the load in a process of its own takes no more, and rows tell the settings of their load
+    like_it: dict[str, Any] = {"clock": clock, "faults": faults, "messages_per_second": 40}
 
     def fill(dsn: str) -> None:
         with bench(dsn, tmp_path / "before") as first:
@@ -74,16 +76,12 @@ def test_what_a_kill_left_undone_the_same_load_does(
                 assert first.load("discover").exit_code == 0
 
     kind = "ib_nothing" if point.task == "discover" else "ib_contracts"
-    with bench(
-        filled_database(kind, fill), tmp_path / "whole", clock=clock, faults=faults
-    ) as whole:
+    with bench(filled_database(kind, fill), tmp_path / "whole", **like_it) as whole:
         assert whole.load(point.task, **_options(point.task)).exit_code == 0
         expected = tables(whole)
         said = events(whole)
         assert (said != set()) == bool(faults)
-    with bench(
-        filled_database(kind, fill), tmp_path / "killed", clock=clock, faults=faults
-    ) as killed:
+    with bench(filled_database(kind, fill), tmp_path / "killed", **like_it) as killed:
         ended = die_at(killed, point)
         assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
         again = killed.load(point.task, **_options(point.task))

@@ -156,9 +156,9 @@ def bench(
     require_ib()
     home.mkdir(exist_ok=True)
     given = {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)}
-    market, rate = World(list(symbols), splits=splits), {"messages_a_second": MESSAGES_A_SECOND}
+    market = World(list(symbols), splits=splits)
     with (
-        IbSandbox(market, faults, clock, **rate) as sandbox,
+        IbSandbox(market, faults, clock, messages_a_second=MESSAGES_A_SECOND) as sandbox,
         pytest.MonkeyPatch.context() as p,
     ):
         time = SandboxTime(sandbox)
@@ -166,7 +166,8 @@ def bench(
         p.setattr(source, "SOURCE", replace(source.SOURCE, open=passed))
         settings = load_settings(given, cwd=home, ib=sandbox.settings() | QUICK | ib)
         made = Bench(sandbox, settings, time, Heard())
-        yield made.with_settings(messages_per_second=MESSAGES_A_SECOND)
+        most = ib.get("messages_per_second", MESSAGES_A_SECOND)
+        yield made.with_settings(messages_per_second=most)
 
 
 def new_york(text: str) -> datetime:
