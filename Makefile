@@ -24,8 +24,9 @@ test: $(STAMP)
 test-e2e: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --durations=10 tests/e2e
 
+# one worker more than elsewhere: these tests spend much of their time waiting
 test-faults: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --durations=10 tests/faults
+	$(BIN)/python -m pytest -n 3 --durations=10 tests/faults
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
