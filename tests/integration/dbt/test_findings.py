@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from loaders.tdx.bars.file_days import OF_TWO
-from tests.integration.dbt.conftest import UPDATE, Outcome
-from tests.integration.dbt.raw import FETCHED, bar, land, security, trading_day, weekdays
+from tests.integration.dbt.conftest import REBUILD, UPDATE, Outcome
+from tests.integration.dbt.raw import FETCHED, action, bar, land, security, trading_day, weekdays
 
 DAYS = weekdays(date(2024, 1, 1), 12)
 
@@ -111,6 +111,38 @@ def freshness_at(conn: psycopg.Connection, instant: str) -> tuple[str, bool, int
     ).fetchone()
     assert row is not None
     return row
+
+
+@pytest.mark.usefixtures("models")
+def test_the_day_after_which_a_fund_is_split_is_judged_though_it_was_suspended_for_it(
+    conn: psycopg.Connection, dbt: Callable[..., Outcome]
+) -> None:
+    # the first bar after a suspension of one day: open and close, where a split by two makes 2.000
+    after = {"sh502001": (1900, "2.100"), "sh502002": (1780, "2.000"), "sh502003": (2050, "2.240")}
+    funds = list(after)
+    land(conn, "security", [*(security(c, "fund") for c in funds), security("sh600000")])
+    land(conn, "trading_day", [trading_day(day) for day in DAYS])
+    before = [bar(code, day, "4.000") for code in (*funds, "sh600000") for day in DAYS[:8]]
+    opened = [
+        bar(code, DAYS[9], close, open=li, low=min(li, 2000), high=2300)
+        for code, (li, close) in (after | {"sh600000": (2000, "2.000")}).items()
+    ]
+    land(conn, "kline_daily", [*before, *opened])
+    splits = [action(code, DAYS[9], category=11, split_ratio=2) for code in funds]
+    land(conn, "corporate_action", splits)
+
+    assert dbt(*REBUILD).success
+
+    assert conn.execute(
+        "select subject, trade_date, evidence from qa.findings where check_name = 'price_jump' "
+        "order by 1"
+    ).fetchall() == [
+        (code, DAYS[9], f"{told} expected from the last close ({by} %): missing action?")
+        for code, told, by in (
+            ("sh502002", "open 1.780 against 2.000", "-11.0"),
+            ("sh502003", "close 2.240 against 2.000", "12.0"),
+        )
+    ]
 
 
 @pytest.mark.usefixtures("models")

@@ -113,7 +113,8 @@ with_gap as (
     inner join numbered_days as c on b.last_bar_date = c.trade_date
 ),
 
--- the first bar after a suspension may move freely
+-- the first bar after a suspension may move freely. for a split a fund is suspended a few days:
+-- without these no ratio would ever be looked at
 next_day_bars as (
     select
         b.*,
@@ -125,7 +126,18 @@ next_day_bars as (
             else 0.105
         end as allowed
     from with_gap as b
-    where b.missing_count = 0
+    where
+        b.missing_count = 0
+        or (
+            b.missing_count <= 5
+            and (b.code, b.trade_date) in (
+                select
+                    s.code,
+                    s.valid_from
+                from segments as s
+                where s.price_decimals = 3
+            )
+        )
 ),
 
 -- most opens fit the last close as it is: only the others and those on an ex-date need the factors
@@ -164,10 +176,29 @@ compared as (
     ) as l on true
 ),
 
+-- of one day the open tells all: the limits of the day hold for the close too
+jumped as (
+    select
+        code,
+        trade_date,
+        expected_open,
+        allowed,
+        case
+            when missing_count > 0 and abs(open / expected_open - 1) <= allowed then 'close'
+            else 'open'
+        end as name,
+        case
+            when missing_count > 0 and abs(open / expected_open - 1) <= allowed then close
+            else open
+        end as price
+    from compared
+    where expected_open > 0
+),
+
 jumps as materialized (
     select *
-    from compared
-    where expected_open > 0 and abs(open / expected_open - 1) > allowed
+    from jumped
+    where abs(price / expected_open - 1) > allowed
 )
 
 select
@@ -213,10 +244,11 @@ select
     'price_jump' as check_name,
     j.trade_date as finding_date,
     format(
-        'open %s against %s expected from the last close (%s %%): missing action?',
-        j.open,
+        '%s %s against %s expected from the last close (%s %%): missing action?',
+        j.name,
+        j.price,
         round(j.expected_open, 3),
-        round(100 * (j.open / j.expected_open - 1), 1)
+        round(100 * (j.price / j.expected_open - 1), 1)
     ) as evidence
 from jumps as j
 where
