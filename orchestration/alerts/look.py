@@ -1,17 +1,14 @@
 """One look at what may be wrong: what is new is told, what is over is told, what goes on is not.
 
-While the warehouse is away, that is the one cause, and the book is a file of the home, which the next look that
-reaches the warehouse takes over.
+While the warehouse is away, that is the one cause, and the book is a file, which the next look that reaches the
+warehouse takes over. Nothing is told before the book was written: what is not on record would be told by each look.
 """
 
 import contextlib
-import json
-import os
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import psycopg
 
@@ -20,12 +17,11 @@ from loaders.errors import QuotemillError, SettingsError
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse, find_warehouse
-from orchestration.alerts import book, causes, channels
+from orchestration.alerts import book, causes, channels, file_book
 from orchestration.alerts.book import Cause, Entry, Message, Verdicts
 
 WAREHOUSE = "warehouse"
 _LOCK = "quotemill:alerts"  # one look at a time: two would tell the same
-_TIMES = ("first_at", "last_at", "told_at", "recovered_at", "recovery_told_at")
 
 
 @dataclass(frozen=True)
@@ -51,54 +47,54 @@ def look(
     now = now or datetime.now(UTC)
     ready, _ = sources.configured(settings)
     of_machine = causes.of_machine(settings, ready, now)
-    file = settings.home / "alerts.json"
     try:
         warehouse = find_warehouse(settings)
         if warehouse is None:  # the run could not make one
-            return _told(settings, _of_file(file), file, {**of_machine, **verdicts}, now)
+            return by_file(settings, {**of_machine, **verdicts}, now)
         with _turn(warehouse) as conn:
-            kept = _of_file(file)
-            entries = book.read(conn) | kept
             found = causes.of_warehouse(conn, warehouse, settings, run_id, now)
             all_of = {WAREHOUSE: None, **of_machine, **found, **verdicts}
-            looked = _tell(settings, entries, all_of, now)
-            book.write(conn, entries.values())
-            if kept:
-                file.unlink(missing_ok=True)
-            return looked
-    except (QuotemillError, psycopg.Error) as error:
-        # one may be why
+            return _by_warehouse(settings, conn, all_of, now)
+    except (QuotemillError, psycopg.Error, OSError) as error:
+        # a full one may be why
         full = [
             cause.message for name, cause in of_machine.items() if cause and name[:5] == "disk:"
         ]
         text = "; ".join([str(error).strip(), *full])
         away = Cause("error", text, "quotemill doctor")
-        return _told(settings, _of_file(file), file, {WAREHOUSE: away}, now)
+        return by_file(settings, {WAREHOUSE: away}, now)
 
 
-def _told(
-    settings: Settings, entries: dict[str, Entry], file: Path, verdicts: Verdicts, now: datetime
+def _by_warehouse(
+    settings: Settings, conn: psycopg.Connection, verdicts: Verdicts, now: datetime
 ) -> Looked:
-    """Tell from the book in a file. Where nobody is to be told no home is made for it."""
-    looked = _tell(settings, entries, verdicts, now)
-    if settings.alerts.urls:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(f".{os.getpid()}")
-        shown = [asdict(entry) for entry in entries.values()]
-        part.write_text(json.dumps(shown, default=str, indent=1), "utf-8")
-        part.replace(file)
+    """Tell from ops.alerts, and from what was told while it could not be reached."""
+    entries = file_book.newest(book.read(conn), file_book.read(settings.home))
+    messages = _judged(settings, entries, verdicts, now)
+    book.write(conn, entries.values())
+    looked = _tell(settings, entries, messages, now)
+    if messages:
+        try:
+            book.write(conn, entries.values())
+        except psycopg.Error:
+            file_book.write(settings.home, entries.values())
+            raise
+    file_book.remove(settings.home)
     return looked
 
 
-def _of_file(file: Path) -> dict[str, Entry]:
-    """The book in a file; empty where there is none, or it is damaged: better told twice than not at all."""
-    try:
-        rows = json.loads(file.read_text("utf-8"))
-        for row in rows:
-            row |= {n: row[n] and datetime.fromisoformat(row[n]) for n in _TIMES}
-        return {row["cause"]: Entry(**row) for row in rows}
-    except (OSError, ValueError, TypeError, KeyError):
-        return {}
+def by_file(settings: Settings, verdicts: Verdicts, now: datetime) -> Looked:
+    """Tell from the book in a file. Where nobody is to be told no home is made for it."""
+    home = settings.home
+    with file_book.turn(home):
+        entries = file_book.read(home)
+        messages = _judged(settings, entries, verdicts, now)
+        if settings.alerts.urls:
+            file_book.write(home, entries.values())
+        looked = _tell(settings, entries, messages, now)
+        if settings.alerts.urls:
+            file_book.write(home, entries.values())
+    return looked
 
 
 @contextlib.contextmanager
@@ -112,11 +108,16 @@ def _turn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
         yield conn
 
 
-def _tell(
+def _judged(
     settings: Settings, entries: dict[str, Entry], verdicts: Verdicts, now: datetime
-) -> Looked:
+) -> list[Message]:
     hours = settings.alerts.repeat_after
-    messages = book.judge(entries, verdicts, now, timedelta(hours=hours) if hours else None)
+    return book.judge(entries, verdicts, now, timedelta(hours=hours) if hours else None)
+
+
+def _tell(
+    settings: Settings, entries: dict[str, Entry], messages: Sequence[Message], now: datetime
+) -> Looked:
     everyone = channels.of(settings)
     taken = [_send(message, everyone, now) for message in messages if everyone]
     still_open = tuple(name for name, entry in entries.items() if entry.is_open)

@@ -3,12 +3,11 @@
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import require
 from tests.faults.scene import BIN, Scene, assert_same, ended, wait_until
+from tests.small_disk import file_system, fill
 
 OpenScene = Callable[..., Scene]
 STUCK = "hang:kline-all:after=7"
@@ -19,26 +18,8 @@ SLICED = {"QUOTEMILL_TDX__SLICE_SIZE": "3", "QUOTEMILL_TDX__BULK_TIMEOUT": "1"}
 def small_disk(open_scene: OpenScene) -> Iterator[Scene]:
     """A scene whose staging folder is a file system of 4 MB."""
     scene = open_scene(faults=[STUCK], **SLICED)
-    folder = scene.home / "pipelines"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "quotemill-test", str(folder)]
-    done = subprocess.run(mount, capture_output=True, check=False)
-    require("tmpfs", done.returncode == 0, "this user may not mount a file system")
-    yield scene
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Take all the room there is."""
-    path = folder / "filler"
-    with path.open("wb", buffering=0) as file:
-        for size in (65536, 512, 1):
-            while True:
-                try:
-                    file.write(b"x" * size)
-                except OSError:
-                    break
-    return path
+    with file_system(scene.home / "pipelines", "4m"):
+        yield scene
 
 
 @pytest.mark.parametrize("when", ["before the load", "in the middle of it"])

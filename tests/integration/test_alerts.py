@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from loaders import runlog
 from loaders.engine.load import LoadResult
@@ -23,12 +24,13 @@ from loaders.tdx.schemas import TABLES
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from orchestration import alerts, night, runs
-from orchestration.alerts import book, causes, channels
+from orchestration.alerts import book, causes, channels, file_book
 from orchestration.findings import Judgement
 from orchestration.metrics import Metric
 from orchestration.pipeline import RunResult
 from tests.e2e.commands import Place
 from tests.planted import SECRETS
+from tests.small_disk import file_system, fill
 from tests.unit.test_place_checks import Usage
 
 TOKEN = SECRETS[0]  # in the address of the channel
@@ -167,6 +169,63 @@ def test_a_warehouse_that_is_away_is_one_cause_which_the_next_look_takes_over(
     assert (tmp_path / "alerts.json").is_file()
     assert set(look(settings, load(4, "nobody answers")).open) == {"load:tdx"}
     assert not (tmp_path / "alerts.json").exists()
+    assert hook.titles == ["error: load:tdx", "error: warehouse", "over: warehouse"]
+
+
+def test_a_full_disk_rings_once_though_the_home_takes_no_book(hook: Hook, tmp_path: Path) -> None:
+    told = {
+        "QUOTEMILL_WAREHOUSE_URL": f"postgresql://u@127.0.0.1:9/d?host={tmp_path}",
+        "QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9",
+        "QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/",
+    }
+    with file_system(tmp_path / "home", "64k") as home:
+        filler = fill(home)
+        place = Place(tmp_path, home, told)
+        try:
+            for _ in range(3):
+                assert place.inside("quotemill", "schedule", "run").returncode == 4
+                assert hook.titles == ["error: warehouse"]
+            assert f"the disk of {home} is used to 100 %" in hook.heard[0]["message"]
+            assert not (home / "alerts.json").exists()
+            filler.unlink()
+            assert place.inside("quotemill", "schedule", "run").returncode == 4
+            assert hook.titles == ["error: warehouse"]
+            assert (home / "alerts.json").is_file()
+        finally:
+            file_book.remove(home)
+
+
+def test_a_warehouse_that_takes_no_writes_rings_once(settings: Settings, hook: Hook) -> None:
+    assert settings.warehouse_url is not None
+    with psycopg.connect(settings.warehouse_url.get_secret_value(), autocommit=True) as conn:
+        database = sql.Identifier(conn.info.dbname)
+        only_reads = "alter database {} set default_transaction_read_only = {}"
+        conn.execute(sql.SQL(only_reads).format(database, sql.SQL("on")))
+        for _ in range(2):
+            assert look(settings, load(4, "nobody answers")).open == ("warehouse",)
+        assert hook.titles == ["error: warehouse"]
+        conn.execute(sql.SQL(only_reads).format(database, sql.SQL("off")))
+    assert look(settings, load(4, "nobody answers")).open == ("load:tdx",)
+    assert sorted(hook.titles[1:]) == ["error: load:tdx", "over: warehouse"]
+
+
+def test_what_was_told_and_not_kept_is_not_told_again(
+    settings: Settings, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, calls = book.write, []
+
+    def once(conn: psycopg.Connection, entries: Any) -> None:
+        calls.append(write(conn, entries))
+        if len(calls) == 2:
+            raise psycopg.errors.DiskFull("no room")
+
+    monkeypatch.setattr(book, "write", once)
+    assert look(settings, load(4, "nobody answers")).told == 1  # of the warehouse
+    assert hook.titles == ["error: load:tdx", "error: warehouse"]
+    # a file that cannot be removed tells nothing anew
+    monkeypatch.setattr(file_book, "remove", lambda _: None)
+    for _ in range(2):
+        assert look(settings, load(4, "nobody answers")).open == ("load:tdx",)
     assert hook.titles == ["error: load:tdx", "error: warehouse", "over: warehouse"]
 
 
