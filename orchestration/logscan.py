@@ -1,7 +1,9 @@
 """What the log says went wrong: lines by keyword, level and source, the first and the last of each.
 
 A keyword counts lines of the level `warning` and above, by words of their text: a plain line that quotes an
-error is none. `error` and `traceback` go by the line's own fields, not by its words.
+error is none. `error` and `traceback` go by the line's own fields, not by its words. Warnings are listed: only
+errors fail a scan, unless it is said how many lines may be found. A scan that goes on where the one before ended
+(`last_until`, `remember`) finds each error once, whatever lies between the two.
 """
 
 import json
@@ -20,6 +22,7 @@ from loaders.ib.service.events import masked
 LEAST = "warning"
 LONGEST = 1_000_000  # bytes of a line; a longer one is damaged
 SHOWN = 300  # characters of an example
+_LAST = "logscan.json"  # of the home: until when each source was scanned
 ERROR, TRACEBACK = "error", "traceback"
 # what to look for in lines of any source, and of one
 COMMON: Mapping[str, tuple[str, ...]] = {
@@ -110,9 +113,9 @@ class Line:
 
 @dataclass
 class Scan:
-    """`since` ≤ lines < `until`. `found` counts lines with any keyword, `damaged` those that cannot be read,
-    `levels` all lines by source and level. `status` is empty where no line could be read; `exit_code` says
-    that too, and whether more than `max_total` were found."""
+    """`since` ≤ lines < `until`. `found` counts lines with any keyword, `errors` those of level error and above,
+    `damaged` those that cannot be read, `levels` all lines by source and level. `status` is empty where no line could
+    be read; `exit_code` says that too, and whether there is an error, or with `max_total` whether more were found."""
 
     since: datetime
     until: datetime
@@ -120,9 +123,10 @@ class Scan:
     lines: int = 0
     damaged: int = 0
     found: int = 0
+    errors: int = 0
     keywords: dict[str, Hits] = field(default_factory=dict)
     levels: dict[str, dict[str, int]] = field(default_factory=dict)
-    max_total: int = 0
+    max_total: int | None = None
 
     @property
     def status(self) -> str:
@@ -132,8 +136,8 @@ class Scan:
 
     @property
     def exit_code(self) -> int:
-        wrong = self.status == "empty" or self.found > self.max_total
-        return DataQualityError.exit_code if wrong else 0
+        wrong = self.errors > 0 if self.max_total is None else self.found > self.max_total
+        return DataQualityError.exit_code if wrong or self.status == "empty" else 0
 
     def as_json(self) -> dict[str, Any]:
         return {"status": self.status, **asdict(self), "exit_code": self.exit_code}
@@ -148,7 +152,7 @@ def run(
     source: str | None = None,
     keywords: Sequence[str] = (),
     level: str = LEAST,
-    max_total: int = 0,
+    max_total: int | None = None,
 ) -> Scan:
     """Scan the log in `folder`, or `files`, for the built-in keywords and `keywords`.
 
@@ -175,9 +179,33 @@ def of_window(folder: Path, since: datetime, until: datetime) -> list[Path]:
     return [p for p in found if (day := runlog.day_of(p.name)) and first <= day <= last]
 
 
+def last_until(home: Path, source: str | None) -> datetime | None:
+    """Where the last scan of a source, or of all, ended that was remembered."""
+    at = _remembered(home).get(source or "")
+    return datetime.fromisoformat(at) if at else None
+
+
+def remember(home: Path, source: str | None, until: datetime) -> None:
+    """Let the next scan of it begin there. Raises QuotemillError."""
+    _write(home / _LAST, _remembered(home) | {source or "": until.isoformat()})
+
+
+def _remembered(home: Path) -> dict[str, str]:
+    """Ends of scans by source; none where the file is not there or damaged: better scanned twice than not at all."""
+    try:
+        known = json.loads((home / _LAST).read_text("utf-8"))
+        return {name: datetime.fromisoformat(at).isoformat() for name, at in known.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
 def write_summary(scan: Scan, path: Path) -> None:
     """Write the scan as JSON: the whole of it, or the file stays as it was. Raises QuotemillError."""
-    text = json.dumps(scan.as_json(), ensure_ascii=False, indent=2, default=str) + "\n"
+    _write(path, scan.as_json())
+
+
+def _write(path: Path, value: Any) -> None:
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -219,6 +247,7 @@ def _count(
     levels[line.level] = levels.get(line.level, 0) + 1
     hits = _words(line, own) if line.reaches(level) else []
     scan.found += bool(hits)
+    scan.errors += line.reaches(ERROR)
     for word in hits:
         scan.keywords.setdefault(word, Hits()).add(line)
 

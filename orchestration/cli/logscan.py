@@ -15,6 +15,8 @@ from loaders.settings import load_settings
 if TYPE_CHECKING:
     from orchestration import logscan
 
+LAST = "last"
+
 
 def logscan_command(
     source: Annotated[
@@ -23,7 +25,10 @@ def logscan_command(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="From this instant (UTC) to now; a day before now if absent."),
+        typer.Option(
+            help="From this instant (UTC) to now; a day before now if absent. last: from where the last scan with it "
+            "ended."
+        ),
     ] = None,
     date: Annotated[str | None, typer.Option(help="A day of UTC instead.")] = None,
     keyword: Annotated[
@@ -34,8 +39,11 @@ def logscan_command(
         str, typer.Option(help="The least level of lines in which words count.")
     ] = "warning",
     max_total: Annotated[
-        int, typer.Option(min=0, help="So many lines with a keyword may be found.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0, help="So many lines with a keyword may be found, whatever their level."
+        ),
+    ] = None,
     file: Annotated[
         list[Path] | None,
         typer.Option(help="Scan this file of JSON lines instead; may be repeated."),
@@ -50,7 +58,8 @@ def logscan_command(
 
     Looks for errors and tracebacks by the lines' level, and for words of each source: of ib pacing, disconnect,
     permission, delayed data and more. The log is logs/run-DAY.jsonl of the home, a file a day of UTC.
-    Exit code 0 if nothing was found, 5 if something was, and where no line is there to be scanned.
+    Exit code 5 where a line is an error (with --max-total: where more lines than that have a keyword), and where no
+    line is there to be scanned; warnings are listed alone.
 
     Example: quotemill logscan ib --date 2026-11-20 --summary summary.json
     """
@@ -65,8 +74,10 @@ def logscan_command(
         raise UsageError("a keyword is empty")
     if source not in (None, "dbt"):
         sources.find(str(source))
-    folder = load_settings().home / "logs"
-    begin, end = _window(since, date, as_of)
+    home = load_settings().home
+    folder = home / "logs"
+    last = scans.last_until(home, source) if since == LAST else None
+    begin, end = _window(None if since == LAST else since, date, as_of, last)
     scan = scans.run(
         folder,
         begin,
@@ -83,6 +94,9 @@ def logscan_command(
         shell.print_json(scan.as_json())
     else:
         _show(scan)
+    # where there was no line at all the next one looks again
+    if since == LAST and scan.status != "empty":
+        scans.remember(home, source, end)
     window = f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
     if scan.status == "empty":
         where = f"in {len(scan.files)} files" if scan.files else f"and no file of it in {folder}"
@@ -91,16 +105,20 @@ def logscan_command(
             hint="QUOTEMILL_HOME says where the log is; --date and --since which part of it",
         )
     if scan.exit_code:
-        raise DataQualityError(
-            f"{scan.found:,} lines of {window} have a keyword", hint="quotemill status"
-        )
+        what = "are errors" if max_total is None else "have a keyword"
+        count = scan.errors if max_total is None else scan.found
+        raise DataQualityError(f"{count:,} lines of {window} {what}", hint="quotemill status")
 
 
-def _window(since: str | None, day: str | None, as_of: str | None) -> tuple[datetime, datetime]:
+def _window(
+    since: str | None, day: str | None, as_of: str | None, last: datetime | None
+) -> tuple[datetime, datetime]:
     if (of := shell.parse_day(day)) is not None:
         begin = datetime.combine(of, time(), UTC)
         return begin, begin + timedelta(days=1)
     end = shell.parse_instant(as_of, UTC) or datetime.now(UTC)
+    if last is not None and last < end:  # a clock may have gone back
+        return last.astimezone(UTC), end.astimezone(UTC)
     begin = shell.parse_instant(since, UTC) or end - timedelta(days=1)
     if begin >= end:
         raise UsageError(f"--since {since}: not before {end:%Y-%m-%d %H:%M} UTC")

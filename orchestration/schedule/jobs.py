@@ -68,7 +68,8 @@ SHIPPED: Mapping[str, Mapping[str, JobSettings]] = {
             "loaders run ib", "cron 3-58/5 4-19 * * *", deadline=180, **_AT_ITS_TIME
         ),
         "ib_close": _new_york("run ib", "daily 17:00", deadline=180, **_AT_ITS_TIME),
-        "ib_logscan": _new_york("logscan ib", "daily 17:30", calendar="XNYS"),
+        # since the last one: what the evening of a Friday brings is found on Monday
+        "ib_logscan": _new_york("logscan ib --since last", "daily 17:30", calendar="XNYS"),
         "ib_rollup": _new_york("build", "daily 08:00 19:15", calendar="XNYS"),
         "ib_qa": _new_york("selfcheck ib", "daily 08:30 20:00", calendar="XNYS"),
         "ib_archive": _new_york("archive", "daily 20:30", calendar="XNYS"),

@@ -13,6 +13,7 @@ import orchestration.cli
 from loaders.cli import shell
 from loaders.errors import QuotemillError, UsageError
 from orchestration import logscan
+from orchestration.schedule.jobs import SHIPPED
 
 DAY = datetime(2026, 11, 20, tzinfo=UTC)
 NEXT = DAY + timedelta(days=1)
@@ -143,11 +144,18 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         ([""], ("--date", "2026-11-20"), 5, "in 1 files: nothing ran"),
         (["no json\n"], ("--date", "2026-11-20"), 5, "nothing ran, or it logged elsewhere"),
         ([line("all well", "info")], ("--date", "2026-11-20"), 0, ""),
-        ([line("pacing")], ("--date", "2026-11-20"), 5, "1 lines of"),
-        ([line("pacing")], ("--date", "2026-11-20", "--max-total", "1"), 0, ""),
-        ([line("pacing")], ("ib", "--date", "2026-11-20"), 5, "1 lines of"),
+        ([line("pacing")], ("--date", "2026-11-20"), 0, ""),
+        ([line("pacing", "error")], ("ib", "--date", "2026-11-20"), 5, "1 lines of"),
+        ([line("x", "critical", source=None)], ("ib", "--date", "2026-11-20"), 5, "no line of"),
+        ([line("pacing")], ("--date", "2026-11-20", "--max-total", "0"), 5, "have a keyword"),
+        ([line("pacing", "error")], ("--date", "2026-11-20", "--max-total", "1"), 0, ""),
         ([line("pacing")], ("--as-of", "2026-11-21T15:00"), 5, "no line of 2026-11-20 15:00"),
-        ([line("pacing")], ("--since", "2026-11-20", "--as-of", "2026-11-21T15:00"), 5, "1 lines"),
+        (
+            [line("x", "error")],
+            ("--since", "2026-11-20", "--as-of", "2026-11-21T15:00"),
+            5,
+            "are errors",
+        ),
         ([], ("--since", "2026-11-20", "--date", "2026-11-20"), 2, "one of --since and --date"),
         ([], ("nowhere", "--date", "2026-11-20"), 2, "nowhere"),
         ([], ("--level", "loud"), 2, "--level loud"),
@@ -165,16 +173,50 @@ def test_the_command_says_what_it_found_and_leaves_with_its_code(
 ) -> None:
     if lines:
         write(tmp_path / "home" / "logs", *lines)
-    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
+    ended, err, told = scanned(tmp_path, monkeypatch, capsys, *arguments)
+    assert ended == code, err
+    assert says in err
+    assert told["exit_code"] == code
+    if code != 2:
+        assert told["status"] in {0: ("clean", "found"), 5: ("found", "empty")}[code]
+
+
+def scanned(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *arguments: str,
+) -> tuple[Any, str, dict[str, Any]]:
+    """Exit code, stderr and answer of the command over the log of a home in `folder`."""
+    monkeypatch.setenv("QUOTEMILL_HOME", str(folder / "home"))
+    monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["quotemill", "logscan", "--json", *arguments])
     monkeypatch.setattr(shell, "_answered", False)
     with pytest.raises(SystemExit) as ended:
         shell.run_app(orchestration.cli.app)
     out, err = capsys.readouterr()
-    assert ended.value.code == code, err
-    told = json.loads(out)
-    assert says in err
-    assert told["exit_code"] == code
-    if code != 2:
-        assert told["status"] in {0: ("clean", "found"), 5: ("found", "empty")}[code]
+    return ended.value.code, err, json.loads(out)
+
+
+def test_the_shipped_job_finds_each_error_once_that_of_a_friday_evening_on_monday(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = str(SHIPPED["ib"]["ib_logscan"].command).split()
+    logs = tmp_path / "home" / "logs"
+
+    def at(moment: str) -> tuple[Any, Any]:
+        code, _, told = scanned(
+            tmp_path, monkeypatch, capsys, *command[1:], "--as-of", f"{moment}:00"
+        )
+        return code, told.get("errors")
+
+    write(logs, line("pacing"), line("job 3 failed: GatewayGone", "error", at="23:30"))
+    assert at("2026-11-20T22:30") == (0, 0)  # 17:30 in New York; a warning is listed
+    later = '{"at": "2026-11-23T15:00:00.000Z", "level": "info", "source": "ib", "event": "x"}\n'
+    write(logs, later, day="2026-11-23")
+    assert at("2026-11-23T22:30") == (5, 1)  # the error of Friday, 18:30
+    assert at("2026-11-24T22:30") == (5, 0)  # nothing ran: that is what to look at
+    write(logs, later.replace("-23T15", "-24T15"), day="2026-11-24")
+    assert at("2026-11-24T22:31") == (0, 0)
+    (tmp_path / "home" / "logscan.json").write_text('{"ib": "2026-11-2')
+    assert at("2026-11-24T22:32") == (0, 0)
