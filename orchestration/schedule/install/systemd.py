@@ -1,4 +1,8 @@
-"""Units of systemd: a service and a timer for each job, and one that tells of failures."""
+"""Units of systemd: a service and a timer for each job, one for what those missed, and one that tells of failures.
+
+A job's timer fires at its starts alone: what was missed while the warehouse was away, or a queued run, is found by a
+look at all jobs every ten minutes, as cron's line and `schedule serve` do each minute.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,17 +17,29 @@ from orchestration.schedule.timing import Timing
 PREFIX = "quotemill-"
 _QUOTES = "'\"\\"
 ALERT = f"{PREFIX}alert@.service"
+LOOK = "schedule.run"  # with a dot, which no job's file has
+# at no minute at which a job that ships begins
+LOOKS = ("OnBootSec=2min", "OnCalendar=*-*-* *:04/10:00")
 
 
 def units(jobs: Iterable[Job], place: Place, year: int) -> Mapping[str, str]:
     """The files by their names. `year` is the one whose sessions say between which hours a job that runs in
     session is looked at."""
-    found = {ALERT: _alert(place)}
+    about = "what is due, or was missed, of all jobs"
+    found = {
+        ALERT: _alert(place),
+        f"{PREFIX}{LOOK}.service": _service(LOOK, about, "", place),
+        f"{PREFIX}{LOOK}.timer": _timer(about, LOOKS),
+    }
     for job in jobs:
         if job.timing is not None:
             name = PREFIX + file_name(job.name)
-            found[f"{name}.service"] = _service(job, place)
-            found[f"{name}.timer"] = _timer(job, job.timing, year)
+            about = f"{job.name}: {' '.join(job.command)}"
+            word = f" {_word(job.name).replace('$', '$$')}"
+            found[f"{name}.service"] = _service(job.name, about, word, place)
+            when = [f"OnCalendar={text}" for text in calendar(job.timing, year)]
+            when.append(f"Persistent={'true' if job.catch_up else 'false'}")
+            found[f"{name}.timer"] = _timer(f"{job.name}: {job.timing}", when)
     return found
 
 
@@ -70,18 +86,20 @@ def _listed(numbers: Iterable[int]) -> str:
     return ",".join(f"{number:02}" for number in numbers)
 
 
-def _service(job: Job, place: Place) -> str:
-    log = _plain(place.log(job.name))
+def _service(name: str, about: str, word: str, place: Place) -> str:
+    """`word` is what `schedule run` is told besides: a job, or nothing."""
+    log = _plain(place.log(name))
+    unit = name if name == LOOK else file_name(name)
     lines = [
         f"# {MARK} --systemd; edits are lost.",
         "[Unit]",
-        f"Description=quotemill {_plain(job.name)}: {_plain(' '.join(job.command))}",
-        f"OnFailure={PREFIX}alert@{file_name(job.name)}.service",
+        f"Description=quotemill {_plain(about)}",
+        f"OnFailure={PREFIX}alert@{unit}.service",
         "",
         "[Service]",
         "Type=oneshot",
         *_where(place),
-        f"ExecStart={_program(place)} schedule run {_word(job.name).replace('$', '$$')}",
+        f"ExecStart={_program(place)} schedule run{word}",
         "# 75: another run is at work, which is no failure",
         "SuccessExitStatus=75",
         "# the job is ended by `schedule run`, and the embedded server that it may have started stays",
@@ -93,16 +111,15 @@ def _service(job: Job, place: Place) -> str:
     return "\n".join([*lines, ""])
 
 
-def _timer(job: Job, timing: Timing, year: int) -> str:
+def _timer(about: str, when: Iterable[str]) -> str:
     lines = [
         f"# {MARK} --systemd; edits are lost.",
         "[Unit]",
-        f"Description=quotemill {_plain(job.name)}: {timing}",
+        f"Description=quotemill {_plain(about)}",
         "",
         "[Timer]",
-        *(f"OnCalendar={text}" for text in calendar(timing, year)),
+        *when,
         "AccuracySec=1s",
-        f"Persistent={'true' if job.catch_up else 'false'}",
         "",
         "[Install]",
         "WantedBy=timers.target",

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,25 @@ def test_each_job_has_a_service_and_a_timer_and_tells_of_its_failure(
     assert "Persistent=false" in units["quotemill-ib_snapshot.timer"]
     assert "secret" not in "".join(units.values())
     assert str(here.log("tdx_daily")).replace("%", "%%") in service
+
+
+def test_a_timer_looks_at_all_jobs_after_the_boot_and_between_their_starts(
+    units: dict[str, str], tmp_path: Path
+) -> None:
+    service, timer = (units[f"quotemill-schedule.run.{kind}"] for kind in ("service", "timer"))
+    [command] = re.findall("^ExecStart=(.*)$", service, re.MULTILINE)
+    assert shlex.split(command)[-2:] == ["schedule", "run"]
+    assert "OnFailure=quotemill-alert@schedule.run.service" in service
+    assert "SuccessExitStatus=75" in service
+    assert "OnBootSec=2min" in timer
+    [text] = re.findall("^OnCalendar=(.*)$", timer, re.MULTILINE)
+    begin = datetime(2026, 11, 23, tzinfo=UTC)
+    looks = elapses(text, begin, 288)
+    assert {b - a for a, b in pairwise(looks)} == {timedelta(minutes=10)}
+    # beside a job's own timer it would only be in its way
+    shipped = jobs.read(load_settings(SOURCES, cwd=tmp_path / "none")).values()
+    for job in shipped:
+        assert not set(looks) & set(job.timing.starts(begin, looks[-1]) if job.timing else ())
 
 
 def test_an_install_takes_away_what_an_earlier_one_wrote_and_nothing_else(
