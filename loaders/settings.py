@@ -7,6 +7,7 @@ DB_SCHEMA, DB_SSLMODE set already, those of an IB gateway IB_HOST, IB_PORT, IB_C
 IB_MARKET_DATA_TYPE; they are understood where the QUOTEMILL_ form is absent.
 """
 
+import contextlib
 import difflib
 import os
 import tomllib
@@ -161,6 +162,20 @@ def load_settings(
             "\n".join(_explain(e, origins) for e in error.errors(include_input=False)),
             hint="quotemill.example.toml lists every setting",
         ) from None
+
+
+def of_environment(environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Settings:
+    """The home and the channels of alerts by the environment and .env alone, for saying that the settings cannot
+    be read; addresses that cannot be read either are left out."""
+    env = dict(os.environ if environ is None else environ)
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        env = {k: v for k, v in dotenv_values((cwd or Path.cwd()) / ".env").items() if v} | env
+    known = {name: value for name, (value, _) in _from_environ(env, "").items()}
+    try:
+        alerts = AlertSettings.model_validate({"urls": known.get("alerts.urls", "")})
+    except ValidationError:
+        alerts = AlertSettings.model_validate({})
+    return Settings(alerts=alerts, **{name: known[name] for name in ("home",) if name in known})
 
 
 def _leave_to_others(merged: dict[str, Any], origins: dict[str, str]) -> None:

@@ -1,21 +1,27 @@
 """How a message reaches people: channels by apprise, and the dead man's switch.
 
-Their addresses hold tokens. apprise and the HTTP client log addresses, so their loggers are silent here, and what
+Settings that cannot be read name no channel: each look keeps the last in `channels.json` of the home, which only its
+user may read. Their addresses hold tokens. apprise and the HTTP client log addresses, so their loggers are silent here, and what
 they say of a failure is read for the status of the answer alone.
 """
 
 import contextlib
+import json
 import logging
+import os
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
 
+from loaders.alert_settings import AlertSettings
 from loaders.errors import SettingsError
 from loaders.settings import Settings
 
+_FILE = "channels.json"
 _LOGGERS = ("apprise", "urllib3", "requests", "requests_oauthlib", "httpx", "httpcore")
 _STATUS = re.compile(r"error[=:]\s*(\d{3})")
 
@@ -52,6 +58,32 @@ def of(settings: Settings) -> list[Channel]:
         Channel(f"{number} {url.get_secret_value().partition('://')[0].lower()}", url)
         for number, url in enumerate(settings.alerts.urls, 1)
     ]
+
+
+def remember(settings: Settings) -> None:
+    """Keep the addresses, or that there is none, for `remembered`. What cannot be kept stops nobody."""
+    path, urls = settings.home / _FILE, [url.get_secret_value() for url in settings.alerts.urls]
+    with contextlib.suppress(OSError):
+        if not urls:
+            path.unlink(missing_ok=True)
+        elif urls != [url.get_secret_value() for url in remembered(settings.home)]:
+            settings.home.mkdir(parents=True, exist_ok=True)
+            handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{_FILE}.")
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    json.dump(urls, file)
+                Path(part).replace(path)
+            except OSError:
+                Path(part).unlink(missing_ok=True)
+
+
+def remembered(home: Path) -> list[SecretStr]:
+    """The addresses that the last look had; none where they were not kept."""
+    try:
+        urls = json.loads((home / _FILE).read_text("utf-8"))
+        return AlertSettings.model_validate({"urls": urls}).urls
+    except (OSError, ValueError):  # pydantic's are of the latter
+        return []
 
 
 def ping(settings: Settings) -> str:

@@ -21,6 +21,7 @@ from orchestration.alerts import book, causes, channels, file_book
 from orchestration.alerts.book import Cause, Entry, Message, Verdicts
 
 WAREHOUSE = "warehouse"
+SETTINGS_FILE = "settings_file"  # over as soon as there is anything to look with
 _LOCK = "quotemill:alerts"  # one look at a time: two would tell the same
 
 
@@ -45,6 +46,8 @@ def look(
     What a channel does not take is in the log, and is tried again by the next look.
     """
     now = now or datetime.now(UTC)
+    channels.remember(settings)
+    verdicts = {SETTINGS_FILE: None, **verdicts}
     ready, _ = sources.configured(settings)
     of_machine = causes.of_machine(settings, ready, now)
     try:
@@ -62,7 +65,7 @@ def look(
         ]
         text = "; ".join([str(error).strip(), *full])
         away = Cause("error", text, "quotemill doctor")
-        return by_file(settings, {WAREHOUSE: away}, now)
+        return by_file(settings, {SETTINGS_FILE: None, WAREHOUSE: away}, now)
 
 
 def _by_warehouse(

@@ -86,8 +86,9 @@ def look_command(json: JsonFlag = False) -> None:
     Example: quotemill alerts look
     """
     from orchestration import alerts
+    from orchestration.alerts.unreadable import read_settings
 
-    settings = load_settings()
+    settings = read_settings()
     shell.start_logs(settings)
     looked = alerts.look(settings, {})
     if json:

@@ -12,9 +12,10 @@ from loaders.cli import shell
 from loaders.cli.load import attempt, configured_sources, execute
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.errors import SettingsError
-from loaders.settings import Settings, load_settings
+from loaders.settings import Settings
 from orchestration import build as builds
 from orchestration import night
+from orchestration.alerts.unreadable import read_settings
 from orchestration.cli import build
 from orchestration.pipeline import RunResult
 
@@ -42,7 +43,7 @@ def run_command(
 
     Example: quotemill run --json
     """
-    settings = load_settings()
+    settings = read_settings()
     shell.start_logs(settings, verbose)
     if source is not None:
         sources.find(source)

@@ -469,6 +469,47 @@ def test_a_scheduler_that_cannot_begin_tells_so_once(hook: Hook, tmp_path: Path)
     assert place.inside("quotemill", "schedule", "run", "--now").returncode == 2
 
 
+def test_settings_that_cannot_be_read_are_told_to_the_last_channels_once(
+    settings: Settings, hook: Hook, tmp_path: Path
+) -> None:
+    assert settings.warehouse_url is not None
+    home, folder = tmp_path / "own", tmp_path / "work"
+    folder.mkdir()
+    file = folder / "quotemill.toml"
+    url = settings.warehouse_url.get_secret_value()
+    good = f'warehouse_url = "{url}"\n[alerts]\nurls = ["json://{hook.url}/{TOKEN}"]\n'
+    good += "disk_percent = 100\n"
+    place = Place(folder, home, {})
+    file.write_text(good)
+    assert place.inside("quotemill", "alerts", "look").returncode == 0
+    assert (home / "channels.json").stat().st_mode & 0o777 == 0o600
+    for broken in (good + "[tdx\n", good + 'tabel = "x"\n'):
+        file.write_text(broken)
+        for command in ("schedule run", "run", "schedule run"):
+            assert place.inside("quotemill", *command.split()).returncode == 3
+        assert hook.titles == ["error: settings_file"]
+    assert "quotemill.toml is not valid TOML" in hook.heard[0]["message"]
+    file.write_text(good)
+    assert place.inside("quotemill", "alerts", "look").returncode == 0
+    assert hook.titles == ["error: settings_file", "over: settings_file"]
+    file.write_text(good.replace(f'"json://{hook.url}/{TOKEN}"', ""))
+    assert place.inside("quotemill", "alerts", "look").returncode == 0
+    assert not (home / "channels.json").exists()
+
+
+def test_settings_that_cannot_be_read_are_told_to_the_channels_of_the_environment(
+    hook: Hook, tmp_path: Path
+) -> None:
+    (tmp_path / "quotemill.toml").write_text("[tdx\n")
+    told = {"QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/", "QUOTEMILL_TDX__TIMEOUTT": "3"}
+    place = Place(tmp_path, tmp_path / "home", told)
+    assert place.inside("quotemill", "schedule", "run").returncode == 3
+    assert hook.titles == ["error: settings_file"]
+    nobody = Place(tmp_path, tmp_path / "elsewhere", {})
+    assert nobody.inside("quotemill", "schedule", "run").returncode == 3
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_settings_by_which_no_job_can_be_started_are_told(settings: Settings, hook: Hook) -> None:
     night.cannot_begin(settings, SettingsError("no such rule"), "schedule")
     assert hook.titles == ["error: schedule"]

@@ -18,6 +18,7 @@ from loaders.errors import QuotemillError, SettingsError, UsageError, gravest
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from orchestration import night
+from orchestration.alerts.unreadable import read_settings
 from orchestration.cli.schedule.known import (
     JobName,
     OneJob,
@@ -53,7 +54,7 @@ def run_command(
     """
     if now and job is None:
         raise UsageError("--now goes with one job", hint="quotemill schedule run JOB --now")
-    settings = load_settings()
+    settings = read_settings()
     shell.start_logs(settings)
     try:
         code = _run(settings, job, now, as_of)
@@ -74,7 +75,7 @@ def serve_command() -> None:
     """
     from orchestration.schedule.serve import Server
 
-    settings = load_settings()
+    settings = read_settings()
     shell.start_logs(settings)
     # a warehouse that is away is asked for at each look: nothing starts this process again
     runner = _runner(settings, open_warehouse(settings, start=False), None)
