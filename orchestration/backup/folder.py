@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ FORMAT = 1
 NAME = re.compile(r"backup-(\d{5,})-\d{8}T\d{6}Z")
 # what is being written, or removed: no reader takes it for a backup
 UNFINISHED = ".unfinished-"
+_LOCK = ".lock"  # stays: a folder without it never held a backup
+_KNOWN = "backup_folders.json"  # of the home: folders elsewhere that backups went to
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -63,6 +66,43 @@ def root_of(settings: Settings, folder: Path | None = None) -> Path:
     return found.expanduser().absolute()
 
 
+def make(root: Path, home: Path) -> None:
+    """Make the folder of backups, and of those above it at most the home. A backup beneath the place of a disk that
+    is not mounted would land on another one: raises SettingsError where there is nothing above it, and where
+    backups went before and left no trace."""
+    if not root.is_relative_to(home):
+        if not root.parent.is_dir():
+            raise SettingsError(
+                f"there is no {root.parent} to make the folder of backups {root.name} in",
+                hint=f"mount its disk, or make it: mkdir -p {shlex.quote(str(root.parent))}",
+            )
+        if str(root) in _known(home) and not (root / _LOCK).exists() and not _folders(root):
+            quoted = shlex.quote(str(root))
+            raise SettingsError(
+                f"backups went to {root}, and there is no trace of them",
+                hint="mount its disk; where it is a new one: "
+                f"mkdir -p {quoted} && touch {shlex.quote(str(root / _LOCK))}",
+            )
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def remember(root: Path, home: Path) -> None:
+    """Note that a backup went there, if it is not in the home."""
+    known = _known(home)
+    if root.is_relative_to(home) or str(root) in known:
+        return
+    path, part = home / _KNOWN, home / f".{_KNOWN}.{os.getpid()}"
+    part.write_text(json.dumps([*known, str(root)], indent=1), "utf-8")
+    part.replace(path)
+
+
+def _known(home: Path) -> list[str]:
+    try:
+        return [str(path) for path in json.loads((home / _KNOWN).read_text("utf-8"))]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
 @contextlib.contextmanager
 def usable(root: Path) -> Iterator[None]:
     """Turns what goes wrong with the file system into words; a disk without room too, of which
@@ -93,7 +133,7 @@ def _no_room(root: Path) -> QuotemillError:
 @contextlib.contextmanager
 def lock(root: Path) -> Iterator[None]:
     """One backup at a time in a folder. Raises LockHeldError."""
-    file = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    file = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

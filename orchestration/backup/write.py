@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import platform
-import shlex
 import shutil
 import socket
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from typing import IO, Any
 import psycopg
 
 from loaders import runlog
-from loaders.errors import SettingsError, UsageError
+from loaders.errors import UsageError
 from loaders.settings import Settings
 from loaders.warehouse import dump, migrate, timescale
 from loaders.warehouse.ownership import has_relation
@@ -70,7 +69,7 @@ def back_up(
     own = migrate.warehouse_id(warehouse)
     root = folders.root_of(settings, folder)
     with folders.usable(root):
-        _make(root, settings)
+        folders.make(root, settings.home)
         with folders.lock(root):
             folders.discard_unfinished(root)
             for damaged in folders.scan(root)[1]:
@@ -86,6 +85,7 @@ def back_up(
             except BaseException:
                 shutil.rmtree(part, ignore_errors=True)
                 raise
+            folders.remember(root, settings.home)
             backup = folders.read(path)
             ours = [b for b in folders.list_of(root) if b.warehouse_id == own]
             going = ours[: -(keep or settings.backups_kept)]
@@ -95,17 +95,6 @@ def back_up(
     detail = {"bytes": backup.size_bytes, "seconds": seconds, "removed": [b.name for b in going]}
     runlog.write("info", f"backup {path} was read back", detail=detail)
     return BackupResult(backup, len(ours) - len(going), tuple(b.name for b in going), seconds)
-
-
-def _make(root: Path, settings: Settings) -> None:
-    """The folder of backups, and of those above it at most the home: below the place of a disk that is not
-    mounted a backup would land on another one."""
-    if not root.is_relative_to(settings.home) and not root.parent.is_dir():
-        raise SettingsError(
-            f"there is no {root.parent} to make the folder of backups {root.name} in",
-            hint=f"mount its disk, or make it: mkdir -p {shlex.quote(str(root.parent))}",
-        )
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _write(settings: Settings, warehouse: Warehouse, own: str, began: datetime, part: Path) -> None:

@@ -1,6 +1,8 @@
 """Backups: what is in one, which of them stay, and what a restore refuses or says is left to do."""
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -214,6 +216,34 @@ def test_below_a_disk_that_is_not_mounted_nothing_is_made(bench: Bench, tmp_path
     assert not (tmp_path / "disk").exists()
     (tmp_path / "disk").mkdir()
     bench.back_up(folder=tmp_path / "disk" / "quotemill")
+
+
+@pytest.mark.parametrize("name", ["disk", "disk/quotemill"])
+def test_in_the_place_of_a_disk_that_held_backups_none_is_made_while_it_is_empty(
+    bench: Bench, tmp_path: Path, name: str
+) -> None:
+    mount, root = tmp_path / "disk", tmp_path / name
+    mount.mkdir()
+    bench.back_up(folder=root)
+    mount.rename(tmp_path / "away")
+    mount.mkdir()
+    for _ in range(2):
+        with pytest.raises(
+            SettingsError, match=f"went to {root}, and there is no trace"
+        ) as refused:
+            bench.back_up(folder=root)
+        assert list(mount.iterdir()) == []
+    # a new disk
+    command = refused.value.hint.partition("a new one: ")[2]
+    subprocess.run(["sh", "-c", command], check=True)
+    assert bench.back_up(folder=root).backup.number == 1
+    # the old one; it may have been emptied
+    shutil.rmtree(mount)
+    (tmp_path / "away").rename(mount)
+    assert bench.back_up(folder=root).backup.number == 2
+    for backup in folders.list_of(root):
+        shutil.rmtree(backup.path)
+    bench.back_up(folder=root)
 
 
 @pytest.mark.parametrize("who", ["a load", "a build"])
