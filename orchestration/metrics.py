@@ -1,54 +1,34 @@
-"""What the stages of a run came to, as figures: rows of ops.metrics."""
+"""What the stages of a run, and commands that are jobs of their own, came to as figures: rows of ops.metrics."""
 
-from collections.abc import Iterable, Sequence
-from decimal import Decimal
-from typing import NamedTuple
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
 
-import psycopg
-
-from loaders.engine.load import LoadResult
+from loaders import counts
+from loaders.cli.shell import INTERRUPTED
+from loaders.engine.metrics import Metric, of_stage, record
+from loaders.settings import Settings
 from orchestration.build import BuildResult
 from orchestration.findings import SEVERITIES, Judgement
 
-COUNTED = ("requests", "bytes", "retries", "fallbacks", "refused")  # of LoadResult.counts
-UNITS = {"seconds": "s", "bytes": "B", "exit_code": "code"}
 
-
-class Metric(NamedTuple):
-    """`source` is empty where the stage is not of one source."""
-
-    stage: str
-    source: str
-    name: str
-    value: float | int
-
-    @property
-    def unit(self) -> str:
-        """s, B, code, or what is counted: rows of rows_new, keys of failed_keys."""
-        words = self.name.split("_")
-        return UNITS.get(self.name) or (words[0] if words[0] in ("rows", "tests") else words[-1])
-
-
-def of_loads(loads: Sequence[LoadResult]) -> list[Metric]:
-    """The loads of each source together; a source may have several."""
-    found = []
-    for source in dict.fromkeys(load.source for load in loads):
-        own = [load for load in loads if load.source == source]
-        figures: dict[str, float | int] = {
-            "seconds": round(sum(load.seconds for load in own), 2),
-            "exit_code": max(load.exit_code for load in own),
-            "loads": sum(load.job_id is not None for load in own),
-            **{
-                name: sum(load.total(name) for load in own)
-                for name in ("rows_read", "rows_new", "rows_changed")
-            },
-            "done_keys": sum(load.total("done") for load in own),
-            "skipped_keys": sum(load.total("skipped") for load in own),
-            "failed_keys": sum(len(task.failures) for load in own for task in load.tasks),
-            **{name: sum(load.counts.get(name, 0) for load in own) for name in COUNTED},
-        }
-        found += [Metric("load", source, name, value) for name, value in figures.items()]
-    return found
+@contextlib.contextmanager
+def measured(settings: Settings, stage: str, source: str = "") -> Iterator[dict[str, float | int]]:
+    """Record what a command comes to, however it ends: its seconds, its exit code, what it asked of sources, and
+    the figures that it puts in by name."""
+    figures: dict[str, float | int] = {}
+    before, started, code = counts.counted(), time.monotonic(), 0
+    try:
+        yield figures
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        code = INTERRUPTED if stopped else getattr(error, "exit_code", 1)  # typer's has one too
+        raise
+    finally:
+        seconds = round(time.monotonic() - started, 2)
+        asked = counts.counted() - before
+        of_all = {"seconds": seconds, "exit_code": code, **asked, **figures}
+        record(settings, of_stage(stage, source, of_all))
 
 
 def of_builds(builds: Sequence[BuildResult]) -> list[Metric]:
@@ -64,7 +44,7 @@ def of_builds(builds: Sequence[BuildResult]) -> list[Metric]:
         "tests_warned": sum(build.tests_warned for build in builds),
         "tests_failed": sum(build.tests_failed for build in builds),
     }
-    return [Metric("build", "", name, value) for name, value in figures.items()]
+    return of_stage("build", "", figures)
 
 
 def of_judgement(judged: Judgement, seconds: float) -> list[Metric]:
@@ -75,15 +55,4 @@ def of_judgement(judged: Judgement, seconds: float) -> list[Metric]:
     figures["new_findings"] = sum(judged.new.values())
     figures["acknowledged_findings"] = sum(judged.acknowledged.values())
     figures["ringing_findings"] = judged.ringing
-    return [Metric("qa", "", name, value) for name, value in figures.items()]
-
-
-def write(conn: psycopg.Connection, run_id: str, metrics: Iterable[Metric]) -> None:
-    """Write figures of a run; one that was written before is replaced."""
-    with conn.cursor() as cur:
-        cur.executemany(
-            "insert into ops.metrics (run_id, stage, source, name, value, unit) "
-            "values (%s, %s, %s, %s, %s, %s) on conflict (run_id, stage, source, name) "
-            "do update set value = excluded.value, measured_at = excluded.measured_at",
-            [(run_id, m.stage, m.source, m.name, Decimal(str(m.value)), m.unit) for m in metrics],
-        )
+    return of_stage("qa", "", figures)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from loaders import runlog
 from loaders.cli.shell import explained, tell
 from loaders.engine.load import LoadResult
+from loaders.engine.metrics import Metric, of_stage
 from loaders.engine.request import LoadRequest
 from loaders.errors import QuotemillError, UsageError, gravest
 from loaders.progress import Reporter
@@ -20,7 +21,6 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration import alerts, pipeline, prometheus, runs
 from orchestration.alerts import causes, channels
 from orchestration.alerts.book import Cause, Verdicts
-from orchestration.metrics import Metric
 from orchestration.pipeline import STAGES, RunResult, Stage
 
 

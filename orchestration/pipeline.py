@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from loaders import runlog, sources
 from loaders.engine.load import LoadResult, not_due, stopped
+from loaders.engine.metrics import Metric, of_loads
 from loaders.engine.request import LoadRequest
 from loaders.errors import DataQualityError, NotDue, QuotemillError, gravest
 from loaders.settings import Settings
@@ -18,7 +19,6 @@ from orchestration import findings, metrics
 from orchestration.build import BuildResult
 from orchestration.calendar_check import nothing_to_do
 from orchestration.findings import Judgement
-from orchestration.metrics import Metric
 
 if TYPE_CHECKING:
     import psycopg
@@ -76,7 +76,7 @@ class RunResult:
     def metrics(self) -> list[Metric]:
         judged = metrics.of_judgement(self.judgement, self.judged_in) if self.judgement else []
         later = [metric for stage in self.stages for metric in stage.metrics]
-        return [*metrics.of_loads(self.loads), *metrics.of_builds(self.builds), *judged, *later]
+        return [*of_loads(self.loads), *metrics.of_builds(self.builds), *judged, *later]
 
     def as_json(self) -> dict[str, Any]:
         judged = self.judgement or Judgement()

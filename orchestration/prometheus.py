@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from loaders.engine.metrics import Metric
 from loaders.errors import SettingsError
-from orchestration.metrics import Metric
 from orchestration.runs import Run
 
 _SAMPLE = re.compile(r"(?P<series>(?P<name>quotemill_[a-z0-9_]+)(?:\{.*\})?) (?P<value>\S+)")

@@ -17,14 +17,13 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders import runlog
-from loaders.engine import load
+from loaders.engine import load, metrics
+from loaders.engine.metrics import Metric
 from loaders.errors import QuotemillError, SettingsError, innermost
 from loaders.progress import Silent
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
-from orchestration import metrics
-from orchestration.metrics import Metric
 
 LOCK = "quotemill:run:"  # and the run's id
 INTERRUPTED = 130  # exit code of who pressed Ctrl-C

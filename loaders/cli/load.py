@@ -16,7 +16,7 @@ from loaders import sources
 from loaders.cli import shell
 from loaders.cli.progress import Lines, Terminal, reporter
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
-from loaders.engine import jobs, load
+from loaders.engine import jobs, load, metrics
 from loaders.engine.load import Load, LoadResult
 from loaders.engine.request import LoadRequest
 from loaders.errors import NotDue, QuotemillError, SettingsError, UsageError, gravest
@@ -116,7 +116,7 @@ def run_command(
         print("next: `quotemill build`, or `dbt build`, makes the tables", file=sys.stderr)
     for line in still_due(settings, [r.source for r in results if r.job_id is not None]):
         print(f"next: {line}", file=sys.stderr)
-    finish(results, json)
+    finish(settings, results, json)
 
 
 def _tell_plan(
@@ -225,7 +225,7 @@ def retry_command(
     source, job = shell.source_and_job(source, job)
     request = LoadRequest(source or source_to_retry(settings, job), mode="incremental")
     again = partial(execute, settings, request, as_of=as_of, retry=True, retry_job=job)
-    finish([attempt(request.source, again)], json)
+    finish(settings, [attempt(request.source, again)], json)
 
 
 def source_to_retry(settings: Settings, job: int | None) -> str:
@@ -301,8 +301,10 @@ def _stop_on_interrupt(load: Load, report: Terminal | Lines) -> None:
     signal.signal(signal.SIGINT, stop)
 
 
-def finish(results: list[LoadResult], json: bool) -> None:
-    """Print results as asked and leave with the gravest exit code."""
+def finish(settings: Settings, results: list[LoadResult], json: bool) -> None:
+    """Record the figures of what was begun, print results as asked and leave with the gravest exit code."""
+    begun = [result for result in results if result.job_id is not None or result.exit_code]
+    metrics.record(settings, metrics.of_loads(begun))
     if json:
         shown = [result.as_json() for result in results]
         shell.print_json(shown[0] if len(shown) == 1 else shown)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loaders import runlog
+from loaders import counts, runlog
 from loaders.cli import shell
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
@@ -81,12 +81,18 @@ def selftest_command(
 
 
 def record(settings: Settings, run: "Record", say: Callable[[str], object]) -> None:
-    """Write a run to the warehouse if it can be opened, and tell where the service has changed."""
+    """Write a run and its figures to the warehouse if it can be opened, and tell where the service has changed."""
     from loaders.engine import checks as records
+    from loaders.engine import metrics
 
     recorded = records.record_if_possible(settings, run, say)
     if recorded is None:
         return
+    figures = {f"{status}_checks": run.count(status) for status in ("passed", "failed", "skipped")}
+    seconds = (run.finished_at - run.started_at).total_seconds()
+    asked = counts.counted()  # by this process alone, which does nothing else
+    of_all = {"seconds": round(seconds, 2), **figures, **asked}
+    metrics.record(settings, metrics.of_stage(run.kind, run.source, of_all))
     say(f"recorded as run {recorded.run_id} of ops.testing_runs")
     if recorded.changed:
         say(

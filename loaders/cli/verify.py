@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -91,12 +92,12 @@ def verify_command(
 
 def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: bool) -> None:
     from loaders.cli.load import execute
-    from loaders.engine import load
+    from loaders.engine import load, metrics
     from loaders.engine.request import LoadRequest
     from loaders.tq import verify as ticks
     from loaders.tq.repair import accept_loss, take_out
 
-    settings = load_settings()
+    settings, started = load_settings(), time.monotonic()
     copied = LoadRequest("tq", mode="ticks", datasets=("tick_index",))
     with reporter() as told:
         warehouse = load.prepare_warehouse(settings, told)
@@ -114,6 +115,13 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
         )
         with reporter() as told:
             found = ticks.verify(settings, warehouse, told)
+    figures = {
+        "seconds": round(time.monotonic() - started, 2),
+        "days": found.days,
+        "rows_read": found.rows,
+        "differences": len(found.differences),
+    }
+    metrics.record(settings, metrics.of_stage("verify", "tq", figures))
     if json:
         shell.print_json(found.as_json() | {"repaired": len(first) - len(found.differences)})
     else:

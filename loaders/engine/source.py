@@ -152,6 +152,8 @@ class Source(Generic[C]):
     due: "Callable[[Settings, Warehouse], Sequence[str]]" = lambda *_: ()
     # what a load of the request at a moment (None: now) would do, where the source can tell; loads nothing
     preview: "Callable[[Settings, Warehouse | None, LoadRequest, datetime | None], Previewed] | None" = None
+    # figures of loaders.engine.metrics that nobody can count of it
+    uncounted: Sequence[str] = ()
     # for the manifest of a build: what was built of the source, or, with earlier facts, the same of the
     # days that those are about; None: nothing to tell. `made_with` in it is not compared
     facts: "Callable[[Settings, Warehouse, Mapping[str, Any] | None], Mapping[str, Any] | None]" = (

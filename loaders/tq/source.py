@@ -85,5 +85,7 @@ SOURCE = Source(
     rests_since=lambda _, now: resting_since(now, ready=EVENING),
     due=due,
     facts=facts,
+    # the client does not tell what it receives
+    uncounted=("bytes",),
     told_to_dbt=lambda settings: {"tq_route": settings.tq.route},
 )

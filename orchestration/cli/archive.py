@@ -13,6 +13,7 @@ from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse, find_warehouse
+from orchestration.metrics import measured
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from orchestration.archive.restore import RestoreResult
@@ -79,18 +80,27 @@ def archive_command(
         check,
         dry_run,
     )
-    warehouse = warehouse_of(settings)
-    with reporter() as shown:
-        result = archive(settings, warehouse, request, shown, instant(as_of))
-    log("error", "damaged", result.damaged)
-    log("warning", "fewer rows than archived", result.narrower)
-    log("error", "unknown file", result.unknown)
-    log("error", "refused", result.refused)
-    if json:
-        shell.print_json(result.as_json())
-    else:
-        _print(result)
-    raise typer.Exit(result.exit_code)
+    with measured(settings, "archive", "ib") as figures:
+        warehouse = warehouse_of(settings)
+        with reporter() as shown:
+            result = archive(settings, warehouse, request, shown, instant(as_of))
+        wrong = (result.narrower, result.damaged, result.refused, result.unknown)
+        figures |= {
+            "files": result.files,
+            "rows_archived": result.rows,
+            "bytes": result.bytes,
+            "compacted_files": sum(one.files_before for one in result.compacted),
+            "failed_partitions": sum(map(len, wrong)),
+        }
+        log("error", "damaged", result.damaged)
+        log("warning", "fewer rows than archived", result.narrower)
+        log("error", "unknown file", result.unknown)
+        log("error", "refused", result.refused)
+        if json:
+            shell.print_json(result.as_json())
+        else:
+            _print(result)
+        raise typer.Exit(result.exit_code)
 
 
 def retention_command(
@@ -118,15 +128,21 @@ def retention_command(
     if not (yes or dry_run) and sys.stdin.isatty():
         days = f"more than {settings.ib.intraday_retain_days} days ago"
         typer.confirm(f"Drop archived slots of {days}, and old logs?", abort=True, err=True)
-    with reporter() as shown:
-        result = retain(settings, warehouse, shown, instant(as_of), dry_run=dry_run)
-    log("error", "damaged", result.damaged)
-    log("warning", "kept", result.kept)
-    if json:
-        shell.print_json(result.as_json())
-    else:
-        _print_retention(result)
-    raise typer.Exit(result.exit_code)
+    with measured(settings, "retention", "ib") as figures:
+        with reporter() as shown:
+            result = retain(settings, warehouse, shown, instant(as_of), dry_run=dry_run)
+        figures |= {
+            "rows_dropped": 0 if dry_run else result.rows,
+            "kept_partitions": len(result.kept),
+            "damaged_files": len(result.damaged),
+        }
+        log("error", "damaged", result.damaged)
+        log("warning", "kept", result.kept)
+        if json:
+            shell.print_json(result.as_json())
+        else:
+            _print_retention(result)
+        raise typer.Exit(result.exit_code)
 
 
 def restore_command(

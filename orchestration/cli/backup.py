@@ -49,14 +49,16 @@ def backup_command(
     from loaders.cli.progress import reporter
     from loaders.warehouse.postgres import find_warehouse
     from orchestration.backup.write import back_up
+    from orchestration.metrics import measured
 
     settings = load_settings()
     shell.start_logs(settings)
     warehouse = find_warehouse(settings)
     if warehouse is None:
         raise UsageError("nothing was loaded yet", hint="quotemill run")
-    with reporter() as shown:
+    with measured(settings, "backup") as figures, reporter() as shown:
         result = back_up(settings, warehouse, shown.line, folder=folder, keep=keep)
+        figures |= {"bytes": result.backup.size_bytes, "kept_backups": result.kept}
     if json:
         shell.print_json(result.as_json())
         return

@@ -13,6 +13,7 @@ from loaders.errors import UsageError
 from loaders.settings import load_settings
 from orchestration import build as builds
 from orchestration.build import BuildResult
+from orchestration.metrics import measured, of_builds
 
 
 def build_command(
@@ -34,15 +35,17 @@ def build_command(
     """
     settings = load_settings()
     shell.start_logs(settings)
-    warehouse = load.prepare_warehouse(settings, builds.stderr)
-    arguments = ["--select", select] if select else []
-    arguments += ["--full-refresh"] if full_refresh else []
-    result = builds.build(settings, warehouse, builds.stderr.line, arguments=arguments)
-    assert result is not None
-    if json:
-        shell.print_json(result.as_json())
-    summarise(result)
-    raise typer.Exit(result.exit_code)
+    with measured(settings, "build") as figures:
+        warehouse = load.prepare_warehouse(settings, builds.stderr)
+        arguments = ["--select", select] if select else []
+        arguments += ["--full-refresh"] if full_refresh else []
+        result = builds.build(settings, warehouse, builds.stderr.line, arguments=arguments)
+        assert result is not None
+        figures |= {metric.name: metric.value for metric in of_builds([result])}
+        if json:
+            shell.print_json(result.as_json())
+        summarise(result)
+        raise typer.Exit(result.exit_code)
 
 
 def summarise(result: BuildResult) -> None:

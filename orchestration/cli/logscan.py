@@ -64,6 +64,7 @@ def logscan_command(
     Example: quotemill logscan ib --date 2026-11-20 --summary summary.json
     """
     from orchestration import logscan as scans
+    from orchestration.metrics import measured
 
     if since is not None and date is not None:
         raise UsageError("give one of --since and --date")
@@ -74,40 +75,50 @@ def logscan_command(
         raise UsageError("a keyword is empty")
     if source not in (None, "dbt"):
         sources.find(str(source))
-    home = load_settings().home
-    folder = home / "logs"
-    last = scans.last_until(home, source) if since == LAST else None
-    begin, end = _window(None if since == LAST else since, date, as_of, last)
-    scan = scans.run(
-        folder,
-        begin,
-        end,
-        files=file or (),
-        source=source,
-        keywords=keyword or (),
-        level=level,
-        max_total=max_total,
-    )
-    if summary is not None:
-        scans.write_summary(scan, summary)
-    if json:
-        shell.print_json(scan.as_json())
-    else:
-        _show(scan)
-    # where there was no line at all the next one looks again
-    if since == LAST and scan.status != "empty":
-        scans.remember(home, source, end)
-    window = f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
-    if scan.status == "empty":
-        where = f"in {len(scan.files)} files" if scan.files else f"and no file of it in {folder}"
-        raise DataQualityError(
-            f"there is no line of {window} {where}: nothing ran, or it logged elsewhere",
-            hint="QUOTEMILL_HOME says where the log is; --date and --since which part of it",
+    settings = load_settings()
+    with measured(settings, "logscan", source or "") as figures:
+        home = settings.home
+        folder = home / "logs"
+        last = scans.last_until(home, source) if since == LAST else None
+        begin, end = _window(None if since == LAST else since, date, as_of, last)
+        scan = scans.run(
+            folder,
+            begin,
+            end,
+            files=file or (),
+            source=source,
+            keywords=keyword or (),
+            level=level,
+            max_total=max_total,
         )
-    if scan.exit_code:
-        what = "are errors" if max_total is None else "have a keyword"
-        count = scan.errors if max_total is None else scan.found
-        raise DataQualityError(f"{count:,} lines of {window} {what}", hint="quotemill status")
+        figures |= {
+            "lines": scan.lines,
+            "found_lines": scan.found,
+            "error_lines": scan.errors,
+            "damaged_lines": scan.damaged,
+        }
+        if summary is not None:
+            scans.write_summary(scan, summary)
+        if json:
+            shell.print_json(scan.as_json())
+        else:
+            _show(scan)
+        # where there was no line at all the next one looks again
+        if since == LAST and scan.status != "empty":
+            scans.remember(home, source, end)
+        window = f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+        if scan.status == "empty":
+            where = (
+                f"in {len(scan.files)} files" if scan.files else f"and no file of it in {folder}"
+            )
+            raise DataQualityError(
+                f"there is no line of {window} {where}: nothing ran, or it logged elsewhere",
+                hint="QUOTEMILL_HOME says where the log is; --date and --since which part of it",
+            )
+        if scan.exit_code:
+            what = "are errors" if max_total is None else "have a keyword"
+            count = scan.errors if max_total is None else scan.found
+            raise DataQualityError(f"{count:,} lines of {window} {what}", hint="quotemill status")
 
 
 def _window(

@@ -34,21 +34,29 @@ def selfcheck_command(
     Example: quotemill selfcheck ib --date 2026-11-25
     """
     from orchestration import selfcheck
+    from orchestration.metrics import measured
 
     if source != "ib":
         raise UsageError(f"no daily list is known of {source}", hint="quotemill selfcheck ib")
-    found = selfcheck.run(
-        _warehouse(), shell.parse_day(date), shell.parse_instant(as_of), load_settings()
-    )
-    shell.print_json(found.as_json())
-    if found.status == selfcheck.FAIL:
-        failed = sorted(
-            {f"{c.symbol} {c.name}".strip() for c in found.checks if c.status == selfcheck.FAIL}
+    settings = load_settings()
+    with measured(settings, "selfcheck", source) as figures:
+        found = selfcheck.run(
+            _warehouse(), shell.parse_day(date), shell.parse_instant(as_of), settings
         )
-        raise DataQualityError(
-            f"{found.trade_date or 'option chains'}: {', '.join(failed) or 'there is no row'}",
-            hint="quotemill findings",
-        )
+        figures |= {
+            f"{name.lower()}_checks": sum(check.status == name for check in found.checks)
+            for name in (selfcheck.PASS, selfcheck.FAIL, selfcheck.PENDING)
+        }
+        figures["flagged_rows"] = sum(found.flags.values())
+        shell.print_json(found.as_json())
+        if found.status == selfcheck.FAIL:
+            failed = sorted(
+                {f"{c.symbol} {c.name}".strip() for c in found.checks if c.status == selfcheck.FAIL}
+            )
+            raise DataQualityError(
+                f"{found.trade_date or 'option chains'}: {', '.join(failed) or 'there is no row'}",
+                hint="quotemill findings",
+            )
 
 
 @app.command("list")

@@ -39,6 +39,7 @@ def reconcile_command(
     from loaders.cli.load import execute
     from loaders.engine import load
     from orchestration import build, reconcile, reconcile_report
+    from orchestration.metrics import measured
 
     settings = load_settings()
     request = reconcile.Request(
@@ -47,23 +48,31 @@ def reconcile_command(
         seed,
         tuple(c.strip() for c in codes.split(",") if c.strip()) if codes is not None else None,
     )
-    warehouse = load.prepare_warehouse(settings, build.stderr)
-    result = reconcile.run(
-        settings,
-        warehouse,
-        request,
-        lambda load: execute(settings, load, as_of=as_of),
-        build.stderr.line,
-        now=shell.parse_instant(as_of) or datetime.now(UTC),
-    )
-    path = output or settings.home / "reconcile" / f"{result.month:%Y-%m}-run-{result.run_id}.md"
-    reconcile_report.write(result, path)
-    if json:
-        shell.print_json(result.as_json() | {"report": str(path)})
-    else:
-        print("\n".join(reconcile_report.summary(result)))
-        print(f"report: {path}")
-    raise typer.Exit(result.exit_code)
+    with measured(settings, "reconcile", "tdx") as figures:
+        warehouse = load.prepare_warehouse(settings, build.stderr)
+        result = reconcile.run(
+            settings,
+            warehouse,
+            request,
+            lambda load: execute(settings, load, as_of=as_of),
+            build.stderr.line,
+            now=shell.parse_instant(as_of) or datetime.now(UTC),
+        )
+        figures |= {
+            "codes": len(result.codes),
+            "differences": len(result.differences),
+            "failed_keys": sum(map(len, result.not_loaded.values())),
+        }
+        path = (
+            output or settings.home / "reconcile" / f"{result.month:%Y-%m}-run-{result.run_id}.md"
+        )
+        reconcile_report.write(result, path)
+        if json:
+            shell.print_json(result.as_json() | {"report": str(path)})
+        else:
+            print("\n".join(reconcile_report.summary(result)))
+            print(f"report: {path}")
+        raise typer.Exit(result.exit_code)
 
 
 def _month(text: str | None) -> date | None:

@@ -8,12 +8,14 @@ import typer
 from loaders.cli import shell
 from loaders.cli.load import attempt, execute, source_to_retry
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
+from loaders.engine import metrics
 from loaders.engine.request import LoadRequest
 from loaders.errors import gravest
 from loaders.settings import load_settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration import build as builds
 from orchestration.cli import build
+from orchestration.metrics import of_builds
 
 
 def retry_command(
@@ -42,6 +44,7 @@ def retry_command(
         built = builds.build(settings, warehouse, builds.stderr.line, only_touched=True)
     if built is not None:
         build.summarise(built)
+    metrics.record(settings, [*metrics.of_loads([loaded]), *of_builds([built] if built else [])])
     code = gravest([loaded.exit_code, built.exit_code if built else 0])
     if json:
         told = {"load": loaded.as_json(), "build": built and built.as_json()}

@@ -17,6 +17,7 @@ from psycopg import sql
 
 from loaders import runlog
 from loaders.engine.load import LoadResult
+from loaders.engine.metrics import Metric
 from loaders.errors import SettingsError, UpstreamError
 from loaders.schedule_settings import JobSettings
 from loaders.settings import Settings, load_settings
@@ -26,7 +27,6 @@ from loaders.warehouse.postgres import Warehouse
 from orchestration import alerts, night, runs
 from orchestration.alerts import book, causes, channels, file_book
 from orchestration.findings import Judgement
-from orchestration.metrics import Metric
 from orchestration.pipeline import RunResult
 from tests.e2e.commands import Place
 from tests.planted import SECRETS

@@ -1,5 +1,6 @@
 """Runs on record: what is known of one that runs, ended, was killed, or began before its warehouse."""
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,18 +10,21 @@ from typing import Any
 
 import psycopg
 import pytest
+import typer
 
 from loaders import runlog
-from loaders.engine import load
+from loaders.counts import count
+from loaders.engine import load, metrics
 from loaders.engine.jobs import Task
 from loaders.engine.load import LoadResult
+from loaders.engine.metrics import Metric
 from loaders.errors import UpstreamError
 from loaders.settings import Settings, load_settings
 from loaders.tdx.schemas import TABLES
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse, find_warehouse
-from orchestration import metrics, runs, status
-from orchestration.metrics import Metric
+from orchestration import metrics as figured
+from orchestration import runs, status
 from orchestration.report import runs as shown_runs
 from orchestration.report.runs import MOST
 
@@ -181,14 +185,57 @@ def test_the_loads_of_a_source_are_one_row_of_figures() -> None:
     def loaded(source: str, code: int, **counts: int) -> LoadResult:
         return LoadResult(1, source, "partial", code, (task,), (), None, "", 1.5, counts)
 
-    found = metrics.of_loads([loaded("tq", 0, retries=2), loaded("tq", 6, retries=1, bytes=9)])
+    found = metrics.of_loads([loaded("tdx", 0, retries=2), loaded("tdx", 6, retries=1, bytes=9)])
     by_name = {m.name: m.value for m in found}
-    assert {m.source for m in found} == {"tq"}
+    assert {m.source for m in found} == {"tdx"}
     assert by_name["seconds"] == 3.0
     assert (by_name["rows_new"], by_name["failed_keys"], by_name["exit_code"]) == (4, 2, 6)
     assert (by_name["retries"], by_name["bytes"], by_name["fallbacks"]) == (3, 9, 0)
     units = {m.name: m.unit for m in found}
     assert (units["rows_new"], units["failed_keys"], units["bytes"]) == ("rows", "keys", "B")
+
+
+def test_what_nobody_can_count_is_no_figure() -> None:
+    result = LoadResult(1, "tq", "succeeded", 0, (), (), None, "", 1.5, {"requests": 3})
+    by_name = {m.name: m.value for m in metrics.of_loads([result])}
+    assert (by_name["requests"], by_name["retries"], "bytes" in by_name) == (3, 0, False)
+
+
+def test_a_command_that_is_a_job_leaves_its_figures_however_it_ends(settings: Settings) -> None:
+    with figured.measured(settings, "backup") as found:
+        count("requests", 2)
+        found |= {"bytes": 7}
+    runlog.start(settings.home / "logs")
+    with pytest.raises(UpstreamError), figured.measured(settings, "archive", "ib"):
+        raise UpstreamError("away")
+    ended = contextlib.suppress(typer.Exit)
+    with ended, figured.measured(settings, "retention", "ib") as found:
+        found["rows_dropped"] = 3
+        raise typer.Exit(6)
+    of_all = {
+        (stage, source, name): (value, unit)
+        for _, stage, source, name, value, unit in figures(settings)
+    }
+    assert of_all.pop(("backup", "", "seconds"))[1] == "s"
+    assert {key: value for key, value in of_all.items() if key[2] != "seconds"} == {
+        ("backup", "", "exit_code"): (0, "code"),
+        ("backup", "", "requests"): (2, "requests"),
+        ("backup", "", "bytes"): (7, "B"),
+        ("archive", "ib", "exit_code"): (4, "code"),
+        ("retention", "ib", "exit_code"): (6, "code"),
+        ("retention", "ib", "rows_dropped"): (3, "rows"),
+    }
+
+
+def test_figures_that_cannot_be_written_fail_nothing(tmp_path: Path) -> None:
+    runlog.start(tmp_path / "logs")
+    gone = load_settings({"QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path)
+    with figured.measured(gone, "logscan"):
+        pass
+    runlog.stop()
+    assert {path.name for path in tmp_path.iterdir()} == {"logs"}
+    [path] = (tmp_path / "logs").iterdir()
+    assert "the figures cannot be recorded" in path.read_text()
 
 
 def test_judgements_of_an_older_version_are_kept(new_database: Callable[[], str]) -> None:

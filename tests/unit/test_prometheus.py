@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from loaders.engine.metrics import Metric
 from loaders.errors import SettingsError
 from loaders.settings import Settings, load_settings
 from orchestration import prometheus
-from orchestration.metrics import Metric
 from orchestration.runs import Run
 from tests.conftest import require
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
+from loaders.counts import count
 from loaders.ib.errors import GatewayGone, GatewayTimeout
 from loaders.ib.service.error_codes import GATEWAY_GONE, NO_ANSWER, meaning_of
 from loaders.ib.service.events import masked
@@ -66,6 +67,7 @@ class Connection:
         self.health = Health()
         self.client_id = 0
         self._ib.errorEvent += self._on_error
+        self._ib.client.conn.hasData += lambda data: count("bytes", len(data))
 
     # ------------------------------------------------------------------ life
     async def open(self, host: str, port: int, client_id: int, timeout: float) -> None:
@@ -149,6 +151,7 @@ class Connection:
 
     # ------------------------------------------------------------------ questions with one answer
     async def server_time(self, timeout: float) -> datetime:
+        count("requests")
         try:
             found = await asyncio.wait_for(self._ib.reqCurrentTimeAsync(), timeout)
         except TimeoutError as error:
@@ -222,6 +225,7 @@ class Connection:
         number = self._ib.client.getReqId()
         ask = Ask(number, self._ib.wrapper.startReq(number, contract), conid)
         self._asks[number] = ask
+        count("requests")
         return ask
 
     # ------------------------------------------------------------------ market data

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from loaders.counts import count
 from loaders.engine.outcome import Stopped
 from loaders.tq.errors import (
     TqAnswerError,
@@ -109,6 +110,7 @@ class ClientProcess:
         self, call: str, args: dict[str, Any], silence: float
     ) -> Iterator[dict[str, Any]]:
         self._send({"call": call, "args": args})
+        count("requests")
         while True:
             message = self._next(call, silence)
             if "progress" in message:

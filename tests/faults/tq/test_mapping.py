@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loaders.engine.metrics import of_loads
 from loaders.errors import SettingsError
 from loaders.sandbox.tq.world import World
 from loaders.tq.errors import TqClientError
@@ -74,6 +75,14 @@ def test_wrong_credentials_end_the_load_at_once_and_are_in_no_record(small: Benc
     assert "QUOTEMILL_TQ__PASSWORD" in result.hint
     told = f"{result} {small.heard.lines} {small.rows('select * from ops.ingestion_logs')}"
     assert "sandbox-password" not in told
+
+
+def test_what_the_client_is_asked_is_counted_and_nothing_that_it_does_not_tell(
+    small: Bench,
+) -> None:
+    found = {m.name: m.value for m in of_loads([small.load(datasets=("contract",))])}
+    assert found["requests"] >= 2  # the log-in and the instruments
+    assert "bytes" not in found
 
 
 def test_an_unknown_variety_fails_by_name_and_costs_no_other(small: Bench) -> None:

@@ -27,6 +27,9 @@ def test_every_contract_of_the_session_has_a_row_and_again_changes_nothing(made:
     first = made.load("snapshot", slot="now")
     assert (first.status, first.exit_code) == ("succeeded", 0)
     assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
+    # a question for each contract and underlying at least, and what came of them
+    assert first.counts["requests"] >= len(made.sandbox.asked("reqMktData")) >= 46
+    assert first.counts["bytes"] > 46 * 50
     assert made.rows(
         "select distinct slot_label, market_data_type, source from raw_ib.chain_snapshot"
     ) == [("10:00", 1, "SANDBOX")]

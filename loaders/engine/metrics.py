@@ -1,0 +1,87 @@
+"""Figures of what ran, by run, stage and source: rows of ops.metrics. A figure that a source cannot count has no row."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+import psycopg
+
+from loaders import runlog, sources
+from loaders.engine.load import LoadResult
+from loaders.errors import QuotemillError, SettingsError, innermost
+from loaders.settings import Settings
+from loaders.warehouse.postgres import open_warehouse
+
+COUNTED = ("requests", "bytes", "retries", "fallbacks", "refused")  # of LoadResult.counts
+UNITS = {"seconds": "s", "bytes": "B", "exit_code": "code"}
+
+
+class Metric(NamedTuple):
+    """`source` is empty where the stage is not of one source."""
+
+    stage: str
+    source: str
+    name: str
+    value: float | int
+
+    @property
+    def unit(self) -> str:
+        """s, B, code, or what is counted: rows of rows_new, keys of failed_keys."""
+        words = self.name.split("_")
+        return UNITS.get(self.name) or (words[0] if words[0] in ("rows", "tests") else words[-1])
+
+
+def of_loads(loads: Sequence[LoadResult]) -> list[Metric]:
+    """The loads of each source together; a source may have several."""
+    found = []
+    for source in dict.fromkeys(load.source for load in loads):
+        own = [load for load in loads if load.source == source]
+        uncounted = sources.find(source).uncounted
+        figures: dict[str, float | int] = {
+            "seconds": round(sum(load.seconds for load in own), 2),
+            "exit_code": max(load.exit_code for load in own),
+            "loads": sum(load.job_id is not None for load in own),
+            **{
+                name: sum(load.total(name) for load in own)
+                for name in ("rows_read", "rows_new", "rows_changed")
+            },
+            "done_keys": sum(load.total("done") for load in own),
+            "skipped_keys": sum(load.total("skipped") for load in own),
+            "failed_keys": sum(len(task.failures) for load in own for task in load.tasks),
+            **{
+                name: sum(load.counts.get(name, 0) for load in own)
+                for name in COUNTED
+                if name not in uncounted
+            },
+        }
+        found += of_stage("load", source, figures)
+    return found
+
+
+def of_stage(stage: str, source: str, figures: Mapping[str, float | int]) -> list[Metric]:
+    return [Metric(stage, source, name, value) for name, value in figures.items()]
+
+
+def record(settings: Settings, metrics: Sequence[Metric]) -> None:
+    """Write figures of the run that this process is (a part of). What cannot be written is in the log, and fails
+    nothing; no server is started for it."""
+    if not metrics:
+        return
+    try:
+        warehouse = open_warehouse(settings, start=False)
+        warehouse.ask(lambda conn: write(conn, runlog.run_id(), metrics), patient=False)
+    except SettingsError:  # told by who needs it, and makes no home
+        return
+    except (QuotemillError, psycopg.Error) as error:
+        runlog.write("warning", f"the figures cannot be recorded: {innermost(error)}")
+
+
+def write(conn: psycopg.Connection, run_id: str, metrics: Iterable[Metric]) -> None:
+    """Write figures of a run; one that was written before is replaced."""
+    with conn.cursor() as cur:
+        cur.executemany(
+            "insert into ops.metrics (run_id, stage, source, name, value, unit) "
+            "values (%s, %s, %s, %s, %s, %s) on conflict (run_id, stage, source, name) "
+            "do update set value = excluded.value, measured_at = excluded.measured_at",
+            [(run_id, m.stage, m.source, m.name, Decimal(str(m.value)), m.unit) for m in metrics],
+        )
