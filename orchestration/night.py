@@ -33,6 +33,7 @@ class Done:
     error: str | None = None
     hint: str = ""
     figures: tuple[tuple[str, float | int], ...] = ()
+    metrics: Sequence[Metric] = ()  # of other stages than its own
 
 
 def run(
@@ -116,7 +117,7 @@ def _stage(name: str, work: Callable[[], Done]) -> Stage:
         done = Done("failed", known.exit_code, str(known), known.hint)
     seconds = round(time.monotonic() - started, 2)
     figures = (("seconds", seconds), ("exit_code", done.exit_code), *done.figures)
-    measured = tuple(Metric(name, "", figure, value) for figure, value in figures)
+    measured = (*of_stage(name, "", dict(figures)), *done.metrics)
     return Stage(name, done.exit_code, seconds, done.summary, done.error, done.hint, measured)
 
 
@@ -194,7 +195,8 @@ def _reported(settings: Settings, as_of: datetime | None) -> Stage:
             settings, open_warehouse(settings), gather.default_since(as_of), as_of
         )
         path = page.write(found, page.place(settings))
-        return Done(str(path), figures=(("bytes", path.stat().st_size),))
+        sizes = found.space.metrics() if found.space else ()
+        return Done(str(path), figures=(("bytes", path.stat().st_size),), metrics=sizes)
 
     return _stage("report", report)
 

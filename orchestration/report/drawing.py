@@ -7,7 +7,7 @@ from datetime import datetime
 
 from markupsafe import Markup, escape
 
-from orchestration.report.coverage import Grid, Line
+from orchestration.report.grid import Grid, Line
 
 WIDTH, GUTTER = 1000, 190  # of a picture, and of it what the names of lines take
 LEVELS = (

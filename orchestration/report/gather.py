@@ -15,7 +15,7 @@ from loaders.warehouse.postgres import Warehouse
 from orchestration import findings, status
 from orchestration.findings import Finding
 from orchestration.report import coverage, runs, space
-from orchestration.report.coverage import Grid
+from orchestration.report.grid import Grid
 from orchestration.report.runs import Runs
 from orchestration.report.space import Space
 from orchestration.status import Status

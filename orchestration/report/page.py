@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -15,12 +16,16 @@ from loaders.settings import Settings
 from orchestration.report import drawing
 from orchestration.report.drawing import Point
 from orchestration.report.gather import Report
+from orchestration.report.space import SIZE, STAGE
 
 SHOWN_RUNS = 25  # in tables; pictures have all of the window
+LARGEST = 3  # tables in the picture of sizes, besides all
 STAGES = ("load", "build", "qa", "report")
-# series of a picture: the stage of a run, and its figure
-FINDINGS = {name: ("qa", f"{name}_findings") for name in ("error", "warning", "new")}
-TROUBLE = {name: ("load", name) for name in ("retries", "fallbacks", "refused", "failed_keys")}
+# series of a picture: the stage of a run, the source (None: all of them added up), and its figure
+FINDINGS = {name: ("qa", None, f"{name}_findings") for name in ("error", "warning", "new")}
+TROUBLE = {
+    name: ("load", None, name) for name in ("retries", "fallbacks", "refused", "failed_keys")
+}
 
 
 def place(settings: Settings) -> Path:
@@ -56,6 +61,8 @@ def render(report: Report) -> str:
     return environment.get_template("page.html").render(
         report=report,
         courses=list(_courses(report)),
+        sizes=list(_sizes(report)),
+        grown=_grown(report),
         heat_map=drawing.heat_map,
         share=drawing.share,
         words=drawing.WORDS,
@@ -89,6 +96,38 @@ def _courses(report: Report) -> Iterator[tuple[str, str, Markup, list[str]]]:
             yield key, title, drawing.course(key, title, unit, filled), list(filled)
 
 
+def _sizes(report: Report) -> Iterator[tuple[str, str, Markup, list[str]]]:
+    """The picture of what all tables and the largest take, up to now."""
+    if report.space is None:
+        return
+    now = report.space.sizes()
+    names = {"all tables": "", **{name: name for name in list(now)[1 : 1 + LARGEST]}}
+    past = _figures(report, {n: (STAGE, of, SIZE) for n, of in names.items()})
+    series = {
+        name: [
+            *(replace(p, value=p.value / 2**20) for p in past[name]),
+            Point(report.as_of, now[of] / 2**20, f"now: {told_bytes(now[of])}"),
+        ]
+        for name, of in names.items()
+    }
+    title = "What tables take"
+    yield "space-course", title, drawing.course("space-course", title, "MiB", series), list(series)
+
+
+def _grown(report: Report) -> dict[str, str]:
+    """By table how much it has grown since the first run of the window that measured it."""
+    first: dict[str, float] = {}
+    for run in report.runs.runs:  # the newest first
+        first |= {
+            of: value
+            for (stage, of, name), value in run["figures"].items()
+            if (stage, name) == (STAGE, SIZE)
+        }
+    now = report.space.sizes() if report.space else {}
+    changes = {name: now[name] - round(first[name]) for name in now if name in first}
+    return {name: ("−" if c < 0 else "+") + told_bytes(abs(c)) for name, c in changes.items()}
+
+
 def _points(rows: Iterable[Mapping[str, Any]], name: str, value: str, told: str) -> list[Point]:
     """A point for each row that has the value."""
     word = name.partition("_")[0]
@@ -111,18 +150,22 @@ def _by_source(loads: Iterable[Mapping[str, Any]], value: str, told: str) -> dic
 
 
 def _stages(report: Report) -> dict[str, list[Point]]:
-    return _figures(report, {stage: (stage, "seconds") for stage in STAGES}, "{:,.1f} s")
+    return _figures(report, {stage: (stage, None, "seconds") for stage in STAGES}, "{:,.1f} s")
 
 
 def _figures(
-    report: Report, wanted: Mapping[str, tuple[str, str]], told: str = "{:,.0f}"
+    report: Report, wanted: Mapping[str, tuple[str, str | None, str]], told: str = "{:,.0f}"
 ) -> dict[str, list[Point]]:
-    """Figures of runs by series, which names stage and figure; those of several sources are added up."""
+    """Figures of runs by series, which names stage, source and figure; those of several sources are added up."""
     found: dict[str, list[Point]] = {}
-    for series, (stage, name) in wanted.items():
+    for series, (stage, source, name) in wanted.items():
         rows = []
         for run in report.runs.runs:
-            of_run = [v for (s, _, n), v in run["figures"].items() if (s, n) == (stage, name)]
+            of_run = [
+                value
+                for (of_stage, of, figure), value in run["figures"].items()
+                if (of_stage, figure) == (stage, name) and source in (None, of)
+            ]
             rows.append({**run, "value": sum(of_run) if of_run else None})
         found[series] = _points(rows, "run_id", "value", told)
     return found

@@ -1,16 +1,21 @@
-"""What is stored, and what room is left."""
+"""What is stored, what room is left, and how that came: each report leaves its sizes in ops.metrics."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
+from loaders.engine.metrics import Metric
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation, owned_schemas
 from loaders.warehouse.space import space
 from orchestration.disks import Disk, disks
 
 MOST = 25  # tables by name, the largest
+STAGE, SIZE = (
+    "space",
+    "bytes",
+)  # of ops.metrics; `source` is a table there, `archive`, or empty for all tables
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,14 @@ class Space:
     total: int
     archive: int
     disks: list[Disk]
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes by table, all tables as the empty name, and the archive."""
+        found = {f"{t['schema']}.{t['relation']}": int(t["total_bytes"]) for t in self.tables}
+        return {"": self.total, **found, **({"archive": self.archive} if self.archive else {})}
+
+    def metrics(self) -> list[Metric]:
+        return [Metric(STAGE, name, SIZE, size) for name, size in self.sizes().items()]
 
 
 def read(conn: psycopg.Connection, settings: Settings) -> Space:

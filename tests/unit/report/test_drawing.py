@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from orchestration.report import coverage, drawing
-from orchestration.report.coverage import Grid, Line
+from orchestration.report import drawing
 from orchestration.report.drawing import Point
+from orchestration.report.grid import MOST_COLUMNS, MOST_LINES, Grid, Line, starts_of
 
 
 def grid(*lines: tuple[str, list[tuple[int, int]]]) -> Grid:
@@ -52,8 +52,8 @@ def test_cells_of_a_class_that_lie_side_by_side_are_one_rectangle() -> None:
 
 
 def test_a_heat_map_of_any_market_stays_small() -> None:
-    cells = [(9, n % 10) for n in range(coverage.MOST_COLUMNS)]
-    names = [f"sh{n} … sh{n + 1}" for n in range(600_000, 600_000 + coverage.MOST_LINES)]
+    cells = [(9, n % 10) for n in range(MOST_COLUMNS)]
+    names = [f"sh{n} … sh{n + 1}" for n in range(600_000, 600_000 + MOST_LINES)]
     assert len(drawing.heat_map(grid(*((name, cells) for name in names)))) < 400_000
 
 
@@ -76,7 +76,7 @@ def test_a_course_has_a_mark_for_each_point_and_none_without_points() -> None:
 
 @pytest.mark.parametrize("count", [1, 7, 120, 121, 2500])
 def test_columns_are_at_most_so_many_and_begin_with_the_first_moment(count: int) -> None:
-    starts = coverage.starts_of(list(range(count)))
-    assert len(starts) == min(count, coverage.MOST_COLUMNS)
+    starts = starts_of(list(range(count)))
+    assert len(starts) == min(count, MOST_COLUMNS)
     assert starts[0] == 0
     assert starts == sorted(set(starts))

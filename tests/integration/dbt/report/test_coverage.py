@@ -11,7 +11,7 @@ import pytest
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.report import coverage
-from orchestration.report.coverage import MOST_COLUMNS, MOST_LINES, Grid
+from orchestration.report.grid import MOST_COLUMNS, MOST_LINES, WORST, Grid
 from tests.integration.dbt import raw
 from tests.integration.dbt.option_days import AAPL, FRIDAY, MONDAY, TUESDAY
 from tests.integration.dbt.raw_options import NEW_YORK, land_day
@@ -123,7 +123,7 @@ def test_a_large_market_is_binned_and_counts_every_bar(
     assert (grid.there, grid.wanted) == (bars, 130 * 250)
     assert (len(grid.lines), len(grid.columns)) == (MOST_LINES, MOST_COLUMNS)
     assert grid.lines[0].name == "sh600000 … sh600002"
-    assert len(grid.worst) == coverage.WORST
+    assert len(grid.worst) == WORST
     assert {worst.name for worst in grid.worst} <= set(lacking)
 
 

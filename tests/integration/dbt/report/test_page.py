@@ -88,6 +88,13 @@ def used(option_days: str, dbt: Callable[..., Any], conn: psycopg.Connection) ->
             "values ('20261127T220000-4f2a', 'load', %s, %s, %s, '')",
             (source, name, value),
         )
+    # as the report of an earlier run measured it
+    for table, size in (("market.kline_daily", 8192), ("", 2**20)):
+        conn.execute(
+            "insert into ops.metrics (run_id, stage, source, name, value, unit) "
+            "values ('20261127T220000-4f2a', 'space', %s, 'bytes', %s, 'B')",
+            (table, size),
+        )
     conn.execute(
         "insert into ops.alerts (cause, severity, message, command, first_at, last_at) "
         "values ('load:tdx', 'error', 'load of tdx failed', 'quotemill status', %(at)s, %(at)s), "
@@ -123,7 +130,7 @@ def test_the_page_opens_without_a_complaint_and_asks_for_nothing_else(
         "[...document.querySelectorAll('svg')].map(e => [e.getBoundingClientRect().width, "
         "e.querySelectorAll('path, circle').length])"
     )
-    assert len(boxes) == len(report.grids) + 5  # of loads, rows, builds, stages and retries
+    assert len(boxes) == len(report.grids) + 6  # of loads, rows, builds, stages, retries and sizes
     assert all(width > 600 and marks > 2 for width, marks in boxes)
 
 
@@ -183,7 +190,16 @@ def test_its_numbers_are_those_of_the_tables(opened: Page, used: psycopg.Connect
         "n.oid = c.relnamespace where c.relkind = 'r' and n.nspname in (select schema_name from "
         "ops.owned_schema) order by pg_total_relation_size(c.oid) desc, 1 limit 1"
     )
-    assert opened.table("space-table")[0][0] == largest
+    sizes = opened.table("space-table")
+    assert sizes[0][0] == largest
+    [(size,)] = used.execute("select pg_total_relation_size('market.kline_daily')")
+    grown = {row[0]: row[2] for row in sizes}
+    assert grown.pop("market.kline_daily") == f"+{(size - 8192) / 1024:,.1f} kiB"
+    assert set(grown.values()) == {"–"}
+    assert opened.texts("#space-table tfoot td.n")[2].startswith("+")
+    [picture] = [text for text in opened.texts("svg title") if text.startswith("What tables take")]
+    assert "in MiB" in picture
+    assert "run 20261127T220000-4f2a, 2026-11-27 22:00:00: 1,048,576" in opened.texts("svg title")
 
 
 def test_what_others_wrote_is_text(opened: Page) -> None:

@@ -1,0 +1,121 @@
+"""Coverage of option chains: contracts by slots of the newest sessions, symbols by sessions."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+
+import psycopg
+
+from loaders.settings import Settings
+from loaders.warehouse.ownership import has_relation
+from orchestration.report import grid
+from orchestration.report.grid import LINE, NEW_YORK, About, Grid
+
+SESSIONS = 3  # whose slots are shown one by one
+_SYMBOL_DAYS = """
+    select symbol as item, width_bucket(trade_date, %(starts)s::date[]) - 1 as col,
+        sum(slot_count) as wanted, sum(covered_slot_count) as there
+    from {qa}.qa_option_day where trade_date between %(since)s and %(until)s
+    group by 1, 2
+"""
+_CONTRACT_SLOTS = f"""
+    with slots as (
+        select s.ordinality - 1 as col, s.*
+        from unnest(%(moments)s::timestamptz[], %(dates)s::date[], %(numbers)s::int[])
+            with ordinality as s (sample_time, trade_date, slot)
+    ),
+    wanted as (
+        select p.conid, s.sample_time, s.col
+        from raw_ib.session_contract as p inner join slots as s using (trade_date)
+        where p.policy <> 'midday_refresh' or s.slot >= coalesce(p.first_seen_slot, 0)
+    ),
+    contracts as (
+        select conid, local_symbol as item, row_number() over (order by {{order}}) as no,
+            {LINE.format(order="{order}")} as line
+        from raw_ib.contract where conid in (select conid from wanted)
+    ),
+    quoted as (
+        select sample_time, conid from raw_ib.chain_snapshot
+        where trade_date = any(%(dates)s) and not snapshot_error
+            and coalesce(bid, ask, last) is not null
+    ),
+    cells as (
+        select c.item, c.no, c.line, w.col, count(*) as wanted, count(q.conid) as there
+        from wanted as w
+        inner join contracts as c on w.conid = c.conid
+        left join quoted as q on w.sample_time = q.sample_time and w.conid = q.conid
+        group by 1, 2, 3, 4
+    )
+""".replace("{order}", "symbol, expiry, strike, option_right, conid")
+_SESSIONS = """
+    select trade_date, open_at, slot_count from {options}.sessions
+    where open_at <= %(as_of)s and trade_date in (
+        select distinct trade_date from raw_ib.session_contract
+        where trade_date > %(as_of)s::date - 15
+    )
+    order by trade_date desc limit %(sessions)s
+"""
+_CONTRACTS = About(
+    "contracts",
+    "Option chains: contracts by slots",
+    "quotes",
+    "A contract is there where a bid, an ask or a last trade came.",
+    "loaders run ib --retry-missed",
+)
+_SYMBOLS = About(
+    "symbols",
+    "Option chains: symbols by sessions",
+    "slots",
+    "A slot is covered where nine tenths of the contracts have a good row.",
+    "quotemill findings",
+)
+
+
+def grids(
+    conn: psycopg.Connection,
+    schemas: Mapping[str, str],
+    settings: Settings,
+    since: date,
+    as_of: datetime,
+    due: Mapping[str, date | None],
+) -> Iterator[Grid]:
+    """`due` has the day up to which a dataset is to be there."""
+    if "chain_snapshot" not in due or not has_relation(conn, f"{schemas['qa']}.qa_option_day"):
+        return
+    if slots := _slots(conn, schemas, settings, as_of):
+        moments, days, numbers = (list(column) for column in zip(*slots, strict=True))
+        yield grid.fill(
+            *(conn, _CONTRACT_SLOTS.format(**schemas), _CONTRACTS, moments),
+            are_slots=True,
+            dates=days,
+            numbers=numbers,
+        )
+    until = due["chain_snapshot"] or as_of.date()
+    sessions = grid.dates(
+        conn,
+        "select distinct trade_date from {qa}.qa_option_day where trade_date between %(since)s "
+        "and %(until)s order by 1",
+        schemas,
+        {"since": since, "until": until},
+    )
+    if sessions:
+        yield grid.fill(conn, grid.by_item(_SYMBOL_DAYS.format(**schemas)), _SYMBOLS, sessions)
+
+
+def _slots(
+    conn: psycopg.Connection, schemas: Mapping[str, str], settings: Settings, as_of: datetime
+) -> list[tuple[datetime, date, int]]:
+    """The slots of the newest sessions that have begun and are captured: begin, session, number."""
+    rows = conn.execute(
+        _SESSIONS.format(**schemas).encode(), {"as_of": as_of, "sessions": SESSIONS}
+    ).fetchall()
+    slots = [
+        (opened + number * timedelta(minutes=30), day, number)
+        for day, opened, count in reversed(rows)
+        for number in range(count)
+    ]
+    return [slot for slot in slots if slot[0] <= as_of and _is_wanted(slot[0], settings)]
+
+
+def _is_wanted(moment: datetime, settings: Settings) -> bool:
+    first, _, last = (settings.ib.slot_range or "00:00-23:59").partition("-")
+    return first <= f"{moment.astimezone(NEW_YORK):%H:%M}" <= last

@@ -1,0 +1,161 @@
+"""A grid of what was wanted and what is there: few lines and columns, however many codes and days there are.
+
+It has at most MOST_LINES lines and MOST_COLUMNS columns, each of several codes or days where they are more, and the
+worst items by name. One query a grid; its aggregates are made in the database.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, NamedTuple, Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+import psycopg
+
+MOST_LINES, MOST_COLUMNS, WORST = 60, 120, 15
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+class _Ordered(Protocol):
+    def __lt__(self, other: Any, /) -> bool: ...
+
+
+M = TypeVar("M", bound=_Ordered)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One code, or several in order. `cells` are (wanted, there) by column."""
+
+    name: str
+    wanted: int
+    there: int
+    cells: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Worst:
+    """An item that lacks something; `since` is the first column with a hole."""
+
+    name: str
+    wanted: int
+    there: int
+    since: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """`unit` is what `wanted` and `there` count; `mend` the command that fetches what lacks."""
+
+    key: str
+    title: str
+    unit: str
+    note: str
+    mend: str
+    items: int
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+    worst: tuple[Worst, ...]
+
+    @property
+    def wanted(self) -> int:
+        return sum(line.wanted for line in self.lines)
+
+    @property
+    def there(self) -> int:
+        return sum(line.there for line in self.lines)
+
+
+class About(NamedTuple):
+    """The words of a grid; as its fields of these names."""
+
+    key: str
+    title: str
+    unit: str
+    note: str
+    mend: str
+
+
+# cells (item, no, line, col, wanted, there) to lines by column, and to items
+_SUMS = """
+    select line, col, item, min(no) as no, sum(wanted)::bigint as wanted, sum(there)::bigint as there,
+        min(col) filter (where there < wanted) as first_hole
+    from cells group by grouping sets ((line, col), (line, item))
+"""
+# the line of an item, to be ordered by something
+LINE = "(row_number() over (order by {order}) - 1) * least(%(lines)s, count(*) over ()) / count(*) over ()"
+# the cells of days that are counted by item and column: item, col, wanted, there
+_BY_ITEM = f"""
+    with counted as ({{counted}}),
+    items as (
+        select item, row_number() over (order by item) as no, {LINE.format(order="item")} as line
+        from counted group by item
+    ),
+    cells as (select c.*, i.no, i.line from counted as c inner join items as i using (item))
+"""
+
+
+def by_item(counted: str) -> str:
+    """The query of a grid whose items are in order of their names."""
+    return _BY_ITEM.format(counted=counted)
+
+
+def dates(
+    conn: psycopg.Connection, query: str, schemas: Mapping[str, str], values: Mapping[str, Any]
+) -> list[date]:
+    return [day for (day,) in conn.execute(query.format(**schemas).encode(), values)]
+
+
+def starts_of(moments: Sequence[M], most: int = MOST_COLUMNS) -> list[M]:
+    """The first moment of each column: as many columns as moments, or `most` of about equal length."""
+    count = min(len(moments), most)
+    return [moments[number * len(moments) // count] for number in range(count)]
+
+
+def fill(
+    conn: psycopg.Connection,
+    cells: str,
+    about: About,
+    moments: Sequence[Any],
+    *,
+    are_slots: bool = False,
+    **more: Any,
+) -> Grid:
+    """Ask for a grid: `cells` is a query that ends in `cells` (item, no, line, col, wanted, there), `moments` in order
+    are the days or slots of the window, `more` further values of the query."""
+    starts = starts_of(moments)
+    befores = [moments.index(start) for start in starts]
+    values = {
+        "lines": MOST_LINES,
+        "moments": list(moments),
+        "starts": starts,
+        "befores": befores,
+        "lasts": [*befores[1:], len(moments)],
+        "since": moments[0],
+        "until": moments[-1],
+        **more,
+    }
+    labels = tuple(
+        f"{start.astimezone(NEW_YORK):%m-%d %H:%M}" if are_slots else f"{start:%Y-%m-%d}"
+        for start in starts
+    )
+    by_line: dict[int, dict[int, tuple[int, int]]] = {}
+    items: list[tuple[int, int, str, int, int, int | None]] = []
+    for line, col, item, no, wanted, there, hole in conn.execute((cells + _SUMS).encode(), values):
+        if item is None:
+            by_line.setdefault(line, {})[col] = (wanted, there)
+        else:
+            items.append((no, line, item, wanted, there, hole))
+    items.sort()
+    lines = []
+    for number, of_line in sorted(by_line.items()):
+        names = [item for _, line, item, *_ in items if line == number]
+        name = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
+        row = tuple(of_line.get(col, (0, 0)) for col in range(len(starts)))
+        lines.append(Line(name, sum(w for w, _ in row), sum(t for _, t in row), row))
+    lacking = sorted((i for i in items if i[4] < i[3]), key=lambda i: (i[4] - i[3], i[0]))
+    worst = tuple(
+        Worst(item, wanted, there, labels[hole or 0])
+        for _, _, item, wanted, there, hole in lacking[:WORST]
+    )
+    return Grid(*about, len(items), labels, tuple(lines), worst)
