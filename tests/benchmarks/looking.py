@@ -50,7 +50,7 @@ _FILL = """
     select 'tdx', 'tdx', 'incremental', 'succeeded', 'bench', '{}', at, at, at + interval '20 seconds'
     from (
         select now() - n * interval '1 day' / %(jobs)s as at
-        from generate_series(1, %(days)s * %(jobs)s) as n order by 1
+        from generate_series(1, %(days)s::integer * %(jobs)s) as n order by 1
     ) as moments;
     insert into ops.ingestion_job_tasks (job_id, task_no, dataset, status, done, rows_read, rows_new)
     select j.job_id, n, 'kline_daily', 'succeeded', 100, 100, 100
