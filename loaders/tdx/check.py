@@ -97,6 +97,9 @@ def _warnings(folder: Folder, newest: date | None, now: datetime) -> Iterator[st
     due = newest_final(published_days(newest, max(today, newest)), now)
     if due is not None and due > newest:
         late = len(published_days(newest, due)) - 1
-        yield f"the client's folder is stale: its newest day is {newest}, {late:,} trading days ago"
+        yield (
+            f"the client's folder is stale: its newest day is {newest}, {late:,} trading days ago; "
+            "download day bars in the client, or take its newest copy"
+        )
     if folder.strays:
         yield f"{len(folder.strays):,} files are no code of their folder's exchange: {folder.strays[0]}"
