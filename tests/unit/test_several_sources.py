@@ -45,7 +45,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
         monkeypatch.setattr(load, "run_load", run_load)
         monkeypatch.setattr(commands, "configured_sources", lambda *_: list(outcomes))
-        whole = SimpleNamespace(parts=lambda _, request, __: (request,), due=lambda *_: ())
+        whole = SimpleNamespace(
+            parts=lambda _, request, __: (request,), due=lambda *_: (), uncounted=()
+        )
         monkeypatch.setattr(sources, "find", lambda _: whole)
         monkeypatch.setattr(shell, "_answered", False)
         monkeypatch.setattr(sys, "argv", ["loaders", "run", *arguments, "--json"])
