@@ -4,8 +4,9 @@
 
 REPORT gets one line, `stage: moment`, flushed to the disk before the kill. With the moment `none`
 nothing is killed and REPORT gets how often each moment came, as JSON.
-In the environment, FAULTS_SIGNAL names another signal than KILL, FAULTS_VICTIM the number of another
-process than its own, and FAULTS_PATIENCE how many seconds a load waits for its warehouse.
+In the environment, FAULTS_SIGNAL names another signal than KILL, FAULTS_VICTIM the numbers of other
+processes than its own, with commas between (0 is its process group), and FAULTS_PATIENCE how many
+seconds a load waits for its warehouse.
 """
 
 import atexit
@@ -71,8 +72,10 @@ def hit(moment: str) -> None:
                 file.write(f"{MOMENTS[moment]}: {moment}")
                 file.flush()
                 os.fsync(file.fileno())
-            victim = int(os.environ.get("FAULTS_VICTIM", os.getpid()))
-            os.kill(victim, signal.Signals["SIG" + os.environ.get("FAULTS_SIGNAL", "KILL")])
+            for victim in os.environ.get("FAULTS_VICTIM", f"{os.getpid()}").split(","):
+                os.kill(
+                    int(victim), signal.Signals["SIG" + os.environ.get("FAULTS_SIGNAL", "KILL")]
+                )
 
 
 def around(

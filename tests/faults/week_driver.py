@@ -1,18 +1,21 @@
-"""A command of `quotemill` or `loaders` that kills itself at the nth time of a moment, of its load or its build:
+"""A command of `quotemill` or `loaders` that kills itself, or others, at the nth time of a moment, of its load or
+its build:
 
-python -m tests.faults.week_driver REPORT MOMENT NTH quotemill run tdx ...
+    python -m tests.faults.week_driver REPORT MOMENT NTH quotemill run tdx ...
 
-With the moment `none` nothing is killed, and REPORT gets how often each moment came. FAULTS_TARGET names a folder
-in which dbt has parsed the project.
+With the moment `none` nothing is killed, and REPORT gets how often each moment came. FAULTS_VICTIM as for
+tests.faults.driver.
 """
 
 import atexit
 import importlib
 import json
-import os
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.conftest import spare_dbt
 from tests.e2e.commands import MAINS
 from tests.faults import driver
 
@@ -28,8 +31,6 @@ MOMENTS = {
 def patch_building() -> None:
     from orchestration import build, build_record, findings
 
-    if target := os.environ.get("FAULTS_TARGET"):
-        build.dbt_target = lambda *_: Path(target)
     driver.around(build_record.BuildRecord, "begin", after="the build is on record")
     driver.around(
         build,
@@ -49,6 +50,8 @@ def main() -> None:
     driver.patch_fetching()
     driver.patch_landing()
     patch_building()
+    # as in the tests' own process: else each of the two parses anew what the other has parsed
+    spare_dbt(pytest.MonkeyPatch())
     sys.argv = [program, *command]
     importlib.import_module(MAINS[program]).main()
 
