@@ -259,6 +259,8 @@ def test_a_symbol_without_contracts_of_the_day_keeps_open_interest_not_due(
 def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the warehouse tells of AAPL, MSFT and NEW; of the last there are no contracts."""
     world: dict[str, Any] = {"done": {}, "told": set(), "failed": {}, "lacking": set()}
+    world["cut_off"] = False
+    monkeypatch.setattr(record, "was_cut_off", lambda *_: world["cut_off"])
     monkeypatch.setattr(record, "last_done", lambda *_: world["done"])
     monkeypatch.setattr(stored, "with_contracts", lambda *_: {"AAPL", "MSFT"})
     monkeypatch.setattr(stored, "told", lambda *_: world["told"])
@@ -289,6 +291,12 @@ def test_a_symbol_without_contracts_costs_the_others_no_slot(known: dict[str, An
     assert left_of(requests._snapshot, moment) == ["NEW"]
     known["told"] = {"AAPL", "MSFT", "NEW"}
     assert left_of(requests._snapshot, moment) == []
+
+
+def test_a_slot_that_was_cut_off_is_taken_up_when_its_grace_is_over(known: dict[str, Any]) -> None:
+    assert left_of(requests._snapshot, "2026-11-19T10:20:00", "known") == []
+    known["cut_off"] = True
+    assert left_of(requests._snapshot, "2026-11-19T10:20:00", "known") == ["AAPL", "MSFT"]
 
 
 def test_discovery_that_failed_is_tried_again_at_the_next_slot(known: dict[str, Any]) -> None:
