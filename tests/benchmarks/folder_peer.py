@@ -109,7 +109,7 @@ def section(results: Results | None) -> str:
             f"`{PROGRAM} init` makes one CSV file of the files and lets DuckDB read that into a table without "
             "a key, prices as floating point; the index is a code like others. Our load goes into PostgreSQL, "
             "each row checked and under its key, and can be run again. One right after the other, "
-            f"{len(results.theirs)} times; medians. CPU and memory are those of the program, in which DuckDB "
+            f"medians of {len(results.theirs)}. CPU and memory are those of the program, in which DuckDB "
             "runs; PostgreSQL's are not counted.",
             "",
             table(("load", "bars", "seconds", "CPU s", "peak MB"), lines),
