@@ -81,7 +81,7 @@ def _locks(conn: psycopg.Connection, now: datetime) -> Iterator[Check]:
 
 
 def _policies(conn: psycopg.Connection) -> Iterator[Check]:
-    """TimescaleDB's own jobs on our tables: compression, refreshes, retention."""
+    """TimescaleDB's own jobs on our tables: compression, refreshes."""
     if not has_relation(conn, "timescaledb_information.job_stats"):
         return
     broken = conn.execute(

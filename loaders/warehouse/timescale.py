@@ -10,7 +10,7 @@ import psycopg
 from loaders.errors import SettingsError
 
 OLDEST = (2, 18, 0)  # macros/timescale/refuse_old_timescale.sql says the same
-_LICENSED = ("compression", "continuous aggregates", "retention policies")
+_LICENSED = ("compression", "continuous aggregates")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@
     {%- endif -%}
     {%- do apply_continuous_settings(target_relation) -%}
     {%- set seen = none if is_other or should_full_refresh() else cursor['seen'] -%}
-    {%- set kept_days = half_gone_days(target_relation, of, seen, cursor['now'], oldest) -%}
+    {%- set first_day = first_day_retained(retention_of(of)) -%}
+    {%- set kept_days = half_gone_days(target_relation, of, seen, cursor['now'], oldest, first_day) -%}
     {%- set spans = spans_to_refresh(of, seen, cursor['now'], oldest, kept_days) -%}
     {%- call statement('main') -%} select 1 where false {%- endcall -%}
     {%- do persist_docs(target_relation, model) -%}
@@ -39,7 +40,7 @@
     {%- do run_query("commit") -%}
     {%- do refresh_continuous_aggregate(target_relation, of, spans) -%}
     {%- do run_query("begin") -%}
-    {%- do remake_codes(target_relation, of, seen, cursor['now'], kept_days) -%}
+    {%- do remake_codes(target_relation, of, seen, cursor['now'], kept_days, first_day) -%}
     {%- do pass_changes_on(of, seen, cursor['now']) -%}
     {%- do move_cursor(cursor) -%}
     {{ adapter.commit() }}

@@ -12,20 +12,18 @@
     {%- if not oldest -%}{{ return('true') }}{%- endif -%}
     {%- set day = told_day() -%}
     {%- set kept = ["stored." ~ day ~ " < '" ~ oldest ~ "'"] -%}
-    {%- for source in graph.sources.values() if source.schema ~ '.' ~ source.identifier == table -%}
-        {%- set retain = ((source.config.get('meta') or {}).get('hypertable') or {}).get('retain') -%}
-        {%- if retain -%}
-            {%- set since = "'" ~ first_day_retained(retain) ~ " 00:00+00'" -%}
-            {%- do kept.append(
-                "stored." ~ day ~ " < " ~ since ~ " and not exists (
-                    select 1 from " ~ table ~ " as landed
-                    where
-                        landed." ~ entity() ~ " = stored." ~ entity() ~ "
-                        and landed." ~ day ~ " = stored." ~ day ~ "
-                        and landed." ~ meta['by'] ~ " < " ~ since ~ "
-                )"
-            ) -%}
-        {%- endif -%}
-    {%- endfor -%}
+    {%- set first_day = first_day_retained(retention_of(table)) -%}
+    {%- if first_day -%}
+        {%- set since = "'" ~ first_day ~ " 00:00+00'" -%}
+        {%- do kept.append(
+            "stored." ~ day ~ " < " ~ since ~ " and not exists (
+                select 1 from " ~ table ~ " as landed
+                where
+                    landed." ~ entity() ~ " = stored." ~ entity() ~ "
+                    and landed." ~ day ~ " = stored." ~ day ~ "
+                    and landed." ~ meta['by'] ~ " < " ~ since ~ "
+            )"
+        ) -%}
+    {%- endif -%}
     {{ return(kept | join(' or ')) }}
 {%- endmacro %}

@@ -1,12 +1,14 @@
 {#
     Give a continuous aggregate what meta.continuous says of its storage and upkeep. A policy that stands
     with other arguments would only warn, so both are removed and added; what was applied last is in the
-    comment of the hypertable that holds the rows. They run half a period off the time of this build.
+    comment of the hypertable that holds the rows. They run half a period off the time of this build. The
+    policy refreshes no day whose minutes may have gone by age: their bars would go too.
 #}
 {% macro apply_continuous_settings(relation) -%}
     {%- set wanted = config.get('meta')['continuous'] -%}
     {%- set held = materialized_hypertable(relation) -%}
-    {%- set told = wanted | string | replace("'", "") -%}
+    {%- set retain = retention_of(wanted['of']) -%}
+    {%- set told = (wanted | string ~ (', retain: ' ~ retain if retain else '')) | replace("'", "") -%}
     {%- if run_query(
         "select 1 where obj_description('" ~ held ~ "'::regclass, 'pg_class') = '" ~ told ~ "'"
     ).rows -%}
@@ -33,7 +35,9 @@
         "select
             add_continuous_aggregate_policy(
                 '" ~ relation ~ "',
-                start_offset => interval '" ~ wanted['refresh_from'] ~ "',
+                start_offset => least(
+                    interval '" ~ wanted['refresh_from'] ~ "', interval '" ~ (retain or wanted['refresh_from']) ~ "'
+                ),
                 end_offset => null,
                 schedule_interval => interval '" ~ wanted['refresh_every'] ~ "',
                 initial_start => now() + interval '" ~ wanted['refresh_every'] ~ "' / 2

@@ -1,14 +1,14 @@
 {#
     The statements that bring the hypertables of this project to what meta.hypertable of their models and
-    landed tables says; none where they are so already. A table that is no hypertable stays what it is; on
-    plain PostgreSQL rows that are older than `retain` go (see deletions_by_age).
+    landed tables says; none where they are so already. A table that is no hypertable stays what it is.
 
     time            the column of time, by which make_hypertable makes one
     chunk           the span of chunks that are made from now on
     segment_by, order_by, compress_after
                     how chunks are compressed, and how old they are then; the community edition alone
-    retain          how old chunks are that go; without that edition's policies every build drops
-                    them, once the models that outlive the table have read them (see behind_on)
+    retain          how old days are that go, of any table in any edition: every build lets them go, once
+                    the models that outlive the table have read them (see deletions_by_age). A policy
+                    of the server would not ask who has, and is removed
 
     The server would run a new policy at once, into whatever is loaded after the build: half a day later.
 #}
@@ -25,12 +25,11 @@
         {%- endif -%}
     {%- endfor -%}
     {%- if not wanted -%}{{ return([]) }}{%- endif -%}
-    {%- if edition == 'none' -%}{{ return(deletions_by_age(wanted)) }}{%- endif -%}
-    {%- if edition == 'apache' -%}
-        {%- for table in wanted if table.get('retain') and behind_on(table['relation']) -%}
-            {%- do table.update(retain=none) -%}
-        {%- endfor -%}
-    {%- endif -%}
+    {{ return((settings_changes(wanted, edition) if edition != 'none' else []) + deletions_by_age(wanted)) }}
+{%- endmacro %}
+
+{# Those that change the settings of the hypertables among these tables. #}
+{% macro settings_changes(wanted, edition) -%}
     {{ return(run_query("
         with hypertables as (
             select
@@ -44,15 +43,13 @@
                     where j.proc_name = 'policy_compression'
                         and (j.hypertable_schema, j.hypertable_name) = (d.hypertable_schema, d.hypertable_name)
                 ) as compressed_after,
-                (
-                    select (j.config ->> 'drop_after')::interval
-                    from timescaledb_information.jobs as j
+                exists (
+                    select 1 from timescaledb_information.jobs as j
                     where j.proc_name = 'policy_retention'
                         and (j.hypertable_schema, j.hypertable_name) = (d.hypertable_schema, d.hypertable_name)
-                ) as dropped_after
+                ) as is_dropped_by_policy
             from json_to_recordset('" ~ tojson(wanted) ~ "') as w (
-                relation text, chunk interval, segment_by text, order_by text,
-                compress_after interval, retain interval
+                relation text, chunk interval, segment_by text, order_by text, compress_after interval
             )
             inner join timescaledb_information.dimensions as d
                 on w.relation = d.hypertable_schema || '.' || d.hypertable_name and d.dimension_number = 1
@@ -66,8 +63,8 @@
             values
             (1, case when h.time_interval <> h.chunk then format(
                 'select set_chunk_time_interval(%L, %L::interval)', h.relation, h.chunk
-            ) end),
-            " ~ ("
+            ) end)
+            " ~ (",
             (2, case when (h.segment_by, h.order_by) is distinct from (h.segmentby, h.orderby)
                 and h.segment_by is not null then format(
                 'alter table %s set (timescaledb.enable_columnstore, timescaledb.segmentby = %L, '
@@ -80,20 +77,10 @@
                 'call add_columnstore_policy(%L, after => %L::interval, '
                 'initial_start => now() + interval ''12 hours'')', h.relation, h.compress_after
             ) end),
-            (5, case when h.dropped_after <> coalesce(h.retain, '0') then format(
-                'select remove_retention_policy(%L)', h.relation
-            ) end),
-            (6, case when h.retain <> coalesce(h.dropped_after, '0') then format(
-                'select add_retention_policy(%L, %L::interval, '
-                'initial_start => now() + interval ''12 hours'')', h.relation, h.retain
-            ) end)
-            " if edition == 'tsl' else "
-            (2, case when h.retain is not null then format(
-                'select drop_chunks(%L, %L::interval)', h.relation, h.retain
-            ) end)
-            ") ~ "
+            (5, case when h.is_dropped_by_policy then format('select remove_retention_policy(%L)', h.relation) end)
+            " if edition == 'tsl' else "") ~ "
         ) as steps (step, statement)
         where steps.statement is not null
         order by h.relation, steps.step
-    ").columns[0].values()) }}
+    ").columns[0].values() | list) }}
 {%- endmacro %}

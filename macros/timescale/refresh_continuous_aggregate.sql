@@ -25,12 +25,24 @@
 {%- endmacro %}
 
 {#
-    Days that changed and have bars of a code without a minute, of which the feed does not say that they
-    went: they were dropped by age, and others of the day loaded again. A refresh would delete those bars.
+    Days that changed, or all where nothing was seen, and have bars of a code without a minute that went by
+    age, while others of the day are there or were loaded again: older than `first_day`, from which on
+    minutes are retained, or of which the feed does not say that they went. A refresh would delete those
+    bars.
 #}
-{% macro half_gone_days(relation, of, seen, now, oldest) -%}
-    {%- set found = [] -%}
-    {%- for span in spans_to_refresh(of, seen, now, oldest) if seen -%}
+{% macro half_gone_days(relation, of, seen, now, oldest, first_day) -%}
+    {%- set found, went = [], [] -%}
+    {%- if first_day -%}{%- do went.append("bars.bucket < '" ~ first_day ~ " 00:00+00'") -%}{%- endif -%}
+    {%- if seen -%}
+        {%- do went.append("not exists (
+            select 1 from ops.changes as c
+            where
+                " ~ happened_between(of, seen, now) ~ "
+                and c.key in ('', bars.code)
+                and c.dates @> (bars.bucket at time zone 'UTC')::date
+        )") -%}
+    {%- endif -%}
+    {%- for span in spans_to_refresh(of, seen, now, oldest) if went -%}
         {%- set until = "< " ~ span['end_instant'] if span['end_instant'] != 'NULL' else "is not null" -%}
         {%- do found.extend(run_query("
             select distinct (bucket at time zone 'UTC')::date::text
@@ -51,35 +63,42 @@
                         and m.bar_end >= " ~ span['first_instant'] ~ "
                         and m.bar_end " ~ until ~ "
                 )
-                and not exists (
-                    select 1 from ops.changes as c
-                    where
-                        " ~ happened_between(of, seen, now) ~ "
-                        and c.key in ('', bars.code)
-                        and c.dates @> (bars.bucket at time zone 'UTC')::date
-                )
+                and (" ~ went | join(' or ') ~ ")
         ").columns[0].values()) -%}
     {%- endfor -%}
     {{ return(found) }}
 {%- endmacro %}
 
-{# What a refresh makes of a day, of the codes alone that changed on it. #}
-{% macro remake_codes(relation, of, seen, now, days) -%}
+{#
+    What a refresh makes of such a day, of the codes alone that changed on it and have not gone by age. By
+    literals: others would open each compressed row of the day, and read each chunk of minutes.
+#}
+{% macro remake_codes(relation, of, seen, now, days, first_day) -%}
+    {%- set held = materialized_hypertable(relation) -%}
     {%- set names = model.columns | join(', ') ~ ', time_partition_col' -%}
     {%- for day in days -%}
-        {%- set of_day -%}
-            where
-                time_partition_col = '{{ day }} 00:00+00'
-                and code in (
-                    select c.key from ops.changes as c
-                    where {{ happened_between(of, seen, now) }} and c.dates @> '{{ day }}'::date
-                )
-        {%- endset -%}
-        {%- do run_query("delete from " ~ materialized_hypertable(relation) ~ " " ~ of_day) -%}
-        {%- do run_query(
-            "insert into " ~ materialized_hypertable(relation) ~ " (" ~ names ~ ")
-            select " ~ names ~ " from " ~ query_of_buckets(relation) ~ " " ~ of_day
-        ) -%}
+        {%- if loop.first -%}
+            {%- do run_query("set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0") -%}
+        {%- endif -%}
+        {%- set next_day = modules.datetime.date.fromisoformat(day) + modules.datetime.timedelta(days=1) -%}
+        {%- set of_day = " >= '" ~ day ~ " 00:00+00' and {} < '" ~ next_day ~ " 00:00+00'" -%}
+        {%- set changed = "select c.key as code from ops.changes as c
+            where " ~ happened_between(of, seen, now) ~ " and c.dates @> '" ~ day ~ "'::date" -%}
+        {%- set there = "select distinct code from " ~ of ~ " where bar_end" ~ of_day.format('bar_end') -%}
+        {%- set codes = run_query(
+            "select distinct code from (" ~ changed ~ ") as c" if not first_day or day >= first_day
+            else there if not seen
+            else there ~ " and (code in (" ~ changed ~ ") or '' in (" ~ changed ~ "))"
+        ).columns[0].values() -%}
+        {%- if codes -%}
+            {%- set of_codes = "time_partition_col" ~ of_day.format('time_partition_col')
+                ~ " and code in ('" ~ codes | join("', '") ~ "')" -%}
+            {%- do run_query("delete from " ~ held ~ " where " ~ of_codes) -%}
+            {%- do run_query(
+                "insert into " ~ held ~ " (" ~ names ~ ")
+                select " ~ names ~ " from " ~ query_of_buckets(relation) ~ " where " ~ of_codes
+            ) -%}
+        {%- endif -%}
     {%- endfor -%}
 {%- endmacro %}
 

@@ -18,8 +18,8 @@ from orchestration import doctor, status
 from orchestration.cli.inspect import status_command
 from tests.integration.warehouse.conftest import settings_for
 
-POLICIES = ["compression", "continuous aggregates", "retention policies"]
-OFF = {"none": ["hypertables", *POLICIES], "apache": POLICIES, "tsl": []}
+LICENSED = ["compression", "continuous aggregates"]
+OFF = {"none": ["hypertables", *LICENSED], "apache": LICENSED, "tsl": []}
 NAMES = {
     "none": "plain PostgreSQL, without TimescaleDB",
     "apache": "TimescaleDB {} (Apache edition)",
