@@ -31,6 +31,10 @@ class Compressed:
     feed: Feed
     q: Callable[[str], str]
 
+    def open_any(self, conn: psycopg.Connection) -> None:
+        """Let the transaction open as many rows as it needs, in the search for refused ones too."""
+        conn.execute("select set_config(%s, '0', true)", (_LIMIT,))
+
     def bounds(self, conn: psycopg.Connection) -> str:
         """A condition on rows t of the table that every row of `_land` meets, by literals."""
         time = f"{self.q(self.time)}::{self.types[self.time]}"
@@ -97,8 +101,7 @@ def find(
     feed: Feed,
     q: Callable[[str], str],
 ) -> Compressed | None:
-    """The table, where it is a hypertable with compressed chunks; this transaction may then open as many
-    of its rows as it needs, in the search for refused rows too."""
+    """The table, where it is a hypertable with compressed chunks."""
     if extension_schema(conn) is None:
         return None
     found = conn.execute(
@@ -110,5 +113,4 @@ def find(
     ).fetchone()
     if found is None:
         return None
-    conn.execute("select set_config(%s, '0', true)", (_LIMIT,))
     return Compressed(f"{q(schema)}.{q(table)}", found[0], types, key, feed, q)

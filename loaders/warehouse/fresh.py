@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pgpq import ArrowToPostgresBinaryEncoder
 
-from loaders.warehouse import refused
+from loaders.warehouse import lineage, refused
 from loaders.warehouse.changes import MOST_RANGES
-from loaders.warehouse.upsert import FileRows, copy_binary, stage_types
+from loaders.warehouse.upsert import FileRows, copy_binary, plain_schema, stage_types
 
 if TYPE_CHECKING:
     from loaders.warehouse.landed_file import Target
@@ -26,38 +27,46 @@ FEWEST = 20_000  # rows of a file: below, what is saved is not worth asking
 _EPOCH_2000 = 10_957  # 2000-01-01, from 1970-01-01
 
 
-def suits(target: "Target", schema: pa.Schema, count: int) -> bool:
-    """Can a file of so many rows go straight: is the key by the code, a text, its day a date, and no unit
-    replaced as one?"""
-    if target.entity is None or target.key[:1] != (target.entity,) or target.unit:
-        return False
-    has_dates = target.day is None or pa.types.is_date32(schema.field(target.day).type)
-    return count >= FEWEST and has_dates and pa.types.is_string(schema.field(target.entity).type)
+def encoder(
+    conn: psycopg.Connection, file: pq.ParquetFile, target: "Target", types: dict[str, str], q: Any
+) -> ArrowToPostgresBinaryEncoder | None:
+    """What encodes the rows of a file that can go straight into its table; None where they cannot.
+
+    They can where they are many, the key is by the code, a text, its day a date, no unit replaced as
+    one, the columns have the table's types, and the table has nothing of the codes.
+    """
+    entity = target.entity
+    if entity is None or target.key[:1] != (entity,) or target.unit:
+        return None
+    if file.metadata.num_rows < FEWEST:
+        return None
+    schema = lineage.schema(plain_schema(file.schema_arrow), types)
+    if not pa.types.is_string(schema.field(entity).type):
+        return None
+    if target.day is not None and not pa.types.is_date32(schema.field(target.day).type):
+        return None
+    try:
+        made = ArrowToPostgresBinaryEncoder(schema)
+    except Exception:  # of a type that the encoder lacks
+        return None
+    if not _same_types(conn, [types[name] for name in schema.names], stage_types(schema, made)):
+        return None
+    return None if _has_rows(conn, target, pc.unique(file.read([entity])[0]), q) else made
 
 
 def copy(
-    conn: psycopg.Connection, rows: FileRows, target: "Target", types: dict[str, str], q: Any
+    conn: psycopg.Connection,
+    rows: FileRows,
+    target: "Target",
+    encoder: ArrowToPostgresBinaryEncoder,
+    q: Any,
 ) -> int | None:
-    """COPY a file into its table and tell the change feed; how many rows. None where that cannot be."""
-    entity: str | None = target.entity
-    schema, file = rows.schema, rows.file
-    count: int = file.metadata.num_rows
-    if entity is None or not suits(target, schema, count):
-        return None
-    try:
-        encoder = ArrowToPostgresBinaryEncoder(schema)
-    except Exception:  # of a type that the encoder lacks
-        return None
-    if not _same_types(conn, [types[name] for name in schema.names], stage_types(schema, encoder)):
-        return None
-    told = file.read([name for name in (entity, target.day) if name])
-    keys = pc.unique(told[entity]).to_pylist()
-    name = f"{q(target.schema)}.{q(target.table)}"
+    """COPY a file into its table and tell the change feed; how many rows. None where a row stands in the
+    way."""
+    told = rows.file.read([name for name in (target.entity, target.day) if name])
     try:
         with conn.transaction():
-            if _has_rows(conn, target, keys, q):
-                return None
-            copy_binary(conn, rows, name, encoder, q)
+            copy_binary(conn, rows, f"{q(target.schema)}.{q(target.table)}", encoder, q)
             _tell(conn, target, told)
     except refused.OF_A_ROW as error:  # of a value, of a key that repeats
         why: Exception = error
@@ -66,7 +75,7 @@ def copy(
     except Exception as error:  # of a value that the encoder refuses
         why = error
     else:
-        return count
+        return int(told.num_rows)
     log.info("%s cannot take a file straight: %s", target.table, why)
     return None
 
@@ -80,14 +89,14 @@ def _same_types(conn: psycopg.Connection, ours: list[str], theirs: list[str]) ->
     return row == (True,)
 
 
-def _has_rows(conn: psycopg.Connection, target: "Target", keys: list[str], q: Any) -> bool:
+def _has_rows(conn: psycopg.Connection, target: "Target", keys: pa.Array, q: Any) -> bool:
     # in the order of the key: a planner without statistics would read the whole table
     order = ", ".join(f"t.{q(column)}" for column in target.key[1:]) or "1"
     row = conn.execute(
         f"select 1 from unnest(%s::text[]) as k (key) cross join lateral (select 1 "
         f"from {q(target.schema)}.{q(target.table)} as t where t.{q(target.entity)} = k.key "
         f"order by {order} limit 1) as found limit 1".encode(),
-        (keys,),
+        (keys.to_pylist(),),
     ).fetchone()
     return row is not None
 

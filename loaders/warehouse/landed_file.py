@@ -1,6 +1,6 @@
 """One file of rows into its landed table.
 
-secondary indexes out of the way, where the file fills the table; then in one transaction,
+how it goes; secondary indexes out of the way, where it fills the table; then in one transaction,
 where none of its codes is there yet: COPY straight into the table (loaders/warehouse/fresh.py); else
 temp table  <-  binary COPY, 50,000 rows at a time; by text where that refuses the file
 DELETE of what a unit that is replaced whole no longer has (a day of ticks)
@@ -24,7 +24,6 @@ from loaders.warehouse.upsert import (
     FileRows,
     Staged,
     copy_to_stage,
-    plain_schema,
     replace_units,
     upsert_sql,
 )
@@ -65,13 +64,6 @@ def land_file(
     with pq.ParquetFile(path) as file:
         # a short transaction: who reads the table while the rows land must not wait for their end
         with conn.transaction():
-            size = file.metadata.num_rows
-            fewest = (
-                1
-                if fresh.suits(target, plain_schema(file.schema_arrow), size)
-                else indexes.FEWEST_INDEXES
-            )
-            indexes.make_way(conn, target.schema, target.table, target.indexes, size, lane, fewest)
             types: dict[str, str] = dict(
                 conn.execute(
                     "select attname, format_type(atttypid, atttypmod) from pg_attribute "
@@ -79,17 +71,29 @@ def land_file(
                     (name,),
                 ).fetchall()
             )
+            chunks = compressed.find(
+                conn, target.schema, target.table, types, target.key, target.feed, q
+            )
+            encoder = None if chunks else fresh.encoder(conn, file, target, types, q)
+            indexes.make_way(
+                conn,
+                target.schema,
+                target.table,
+                target.indexes,
+                file.metadata.num_rows,
+                lane,
+                1 if encoder else indexes.FEWEST_INDEXES,
+            )
         routes = lineage.routes(conn, file) if ROUTE_NO in types else None
         # the transaction of the rows begins; savepoints follow
         file_no = lineage.file_no(conn, file_id)
         numbers = None
         if routes is not None:
             numbers = lineage.Numbers(routes, file_no, SOURCE_ROUTE in types)
-        chunks = compressed.find(
-            conn, target.schema, target.table, types, target.key, target.feed, q
-        )
+        if chunks:
+            chunks.open_any(conn)
         whole = FileRows(file, numbers)
-        copied = None if chunks else fresh.copy(conn, whole, target, types, q)
+        copied = fresh.copy(conn, whole, target, encoder, q) if encoder else None
         staged = copy_to_stage(conn, whole, q) if copied is None else Staged(copied, [])
     if staged.error and staged.refused and target.refusals is None:
         raise staged.error

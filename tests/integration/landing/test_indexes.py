@@ -11,7 +11,7 @@ import pytest
 
 from loaders.engine.lock import load_lock
 from loaders.settings import load_settings
-from loaders.warehouse import indexes, landed_file, landing, migrate
+from loaders.warehouse import fresh, indexes, landed_file, landing, migrate
 from loaders.warehouse.landing import Landed
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, LandedTable, landed_table
@@ -32,14 +32,18 @@ BARS = landed_table(
 NAMES = ("kline_daily_trade_date_idx", "kline_daily_trade_date_code_idx")
 
 
-@pytest.fixture
-def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
+def prepared(dsn: str, home: Path, table: LandedTable) -> Warehouse:
     settings = load_settings(
-        {"QUOTEMILL_WAREHOUSE_URL": warehouse_dsn, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
+        {"QUOTEMILL_WAREHOUSE_URL": dsn, "QUOTEMILL_HOME": str(home)}, cwd=home
     )
     made = open_warehouse(settings)
-    migrate.prepare(made, [BARS])
+    migrate.prepare(made, [table])
     return made
+
+
+@pytest.fixture
+def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
+    return prepared(warehouse_dsn, tmp_path, BARS)
 
 
 @pytest.fixture(autouse=True)
@@ -220,6 +224,22 @@ def test_a_single_one_is_kept_up(warehouse: Warehouse, conn: psycopg.Connection)
     land(warehouse, bars(10, 0, 200), table=replace(BARS, indexes=BARS.indexes[:1]))
 
     assert there(conn) == before
+
+
+def test_a_single_one_makes_way_only_where_the_file_goes_straight_into_the_table(
+    warehouse: Warehouse, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fresh, "FEWEST", 1_000)
+    single = replace(BARS, indexes=BARS.indexes[:1])
+    before = there(conn)
+    land(warehouse, bars(1, 0, 10), table=single)
+
+    land(warehouse, bars(10, 0, 200), table=single)  # one of its codes is there
+    assert there(conn) == before
+
+    conn.execute("truncate raw_tdx.kline_daily")
+    land(warehouse, bars(10, 0, 200), table=single)
+    assert set(there(conn)) == {NAMES[1]}
 
 
 def test_others_indexes_stay(warehouse: Warehouse, conn: psycopg.Connection) -> None:
