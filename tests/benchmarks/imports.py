@@ -13,42 +13,46 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loaders.tdx.schemas import KLINE_DAILY, KLINE_MINUTE
-from loaders.warehouse import indexes
+from loaders.warehouse import fresh, indexes
 from loaders.warehouse.tables import Batch, LandedTable
 from tests.benchmarks import databases
 from tests.benchmarks.report import table
 from tests.benchmarks.rows import ROWS
 
 CODES_AT_ONCE = 5
-# rows that are there already, as parts of those that come
-THERE = (0.0, 0.5, 1.0, 2.0, 4.0)
+# rows of other codes that are there already, as parts of those that come
+THERE = (0.0, 0.5, 1.0, 2.0)
 # a table and the days of a code, with which a code has some 2,400 rows
 CASES = ((KLINE_DAILY, 2_500), (KLINE_MINUTE, 10))
-Gains = dict[tuple[str, float], list[float]]
+NEVER = 2**62
+# how rows go into the table, whatever is there: from so many rows of a file on straight, else by the upsert
+WAYS = {"straight": fresh.FEWEST, "upsert": NEVER}
+Gains = dict[tuple[str, str, float], list[float]]
 
 
 def gains(
     server: str, folder: Path, codes: int, rounds: int, say: Callable[[str], None]
 ) -> tuple[Gains, dict[str, int]]:
-    """Seconds with the indexes kept up to those with them dropped and built, by table and rows there;
-    and how many rows came."""
+    """Seconds with the indexes kept up to those with them dropped and built, by table, way and rows
+    there; and how many rows came. Both go the same way, so the indexes are all that differs."""
     found: Gains = {}
-    fewest, indexes.FEWEST = indexes.FEWEST, 2**62  # here it is ours to drop
+    fewest, indexes.FEWEST = indexes.FEWEST, NEVER  # here it is ours to drop
     try:
-        _seconds(server, folder, KLINE_DAILY, 1, 10, 0, drop=True)  # what a process does once
+        _seconds(
+            server, folder, KLINE_DAILY, 1, 10, 0, "upsert", drop=True
+        )  # what a process does once
         for number in range(rounds):
-            for landed, days in CASES:
-                for there in THERE:
-                    ways = (False, True) if number % 2 else (True, False)
-                    seconds = {
-                        drop: _seconds(server, folder, landed, codes, days, there, drop=drop)
-                        for drop in ways
-                    }
-                    gain = seconds[False] / seconds[True]
-                    found.setdefault((landed.name, there), []).append(gain)
-                    say(f"round {number + 1}: {landed.name}, {there:g} × there: {gain:.2f}")
+            for (landed, days), way, there in itertools.product(CASES, WAYS, THERE):
+                first = bool(number % 2)
+                seconds = {
+                    drop: _seconds(server, folder, landed, codes, days, there, way, drop=drop)
+                    for drop in (not first, first)
+                }
+                gain = seconds[False] / seconds[True]
+                found.setdefault((landed.name, way, there), []).append(gain)
+                say(f"round {number + 1}: {landed.name}, {way}, {there:g} × there: {gain:.2f}")
     finally:
-        indexes.FEWEST = fewest
+        indexes.FEWEST, fresh.FEWEST = fewest, WAYS["straight"]
     rows = {t.name: codes * ROWS[t.name](1, 0, days).num_rows for t, days in CASES}
     return found, rows
 
@@ -60,6 +64,7 @@ def _seconds(
     codes: int,
     days: int,
     there: float,
+    way: str,
     *,
     drop: bool,
 ) -> float:
@@ -71,19 +76,21 @@ def _seconds(
             warehouse = databases.prepared(url, work, "real", landed)
             pipeline, _ = landing.open_pipeline(warehouse, work / "pipelines", "tdx", "tdx")
 
-            def land(first: int, count: int) -> None:
-                batches = (Batch(rows) for rows in _rows(landed, codes, first, count))
+            def land(exchange: str, count: int) -> None:
+                batches = (Batch(rows) for rows in _rows(landed, exchange, count, days))
                 landing.land(pipeline, warehouse, "tdx", landed, batches)
 
-            if earlier := round(days * there):
-                land(0, earlier)
+            fresh.FEWEST = WAYS["straight"]
+            if earlier := round(codes * there):
+                land("sz", earlier)
                 databases.settle(url, landed.qualified)
+            fresh.FEWEST = WAYS[way]
             started = time.perf_counter()
             with psycopg.connect(url, autocommit=True) as conn:
                 statements = indexes.declared(landed)
                 for name in statements if drop else ():
                     conn.execute(f"drop index {landed.dataset}.{name}".encode())
-                land(earlier, days)
+                land("sh", codes)
                 for statement in statements.values() if drop else ():
                     conn.execute(statement)
             return time.perf_counter() - started
@@ -91,13 +98,15 @@ def _seconds(
         shutil.rmtree(work)
 
 
-def _rows(landed: LandedTable, codes: int, first: int, days: int) -> Iterator[pa.Table]:
+def _rows(landed: LandedTable, exchange: str, codes: int, days: int) -> Iterator[pa.Table]:
     """The codes a few at a time; all of them would not fit the memory of a small machine."""
     for start in range(0, codes, CODES_AT_ONCE):
-        rows = ROWS[landed.name](min(CODES_AT_ONCE, codes - start), first, days)
+        rows = ROWS[landed.name](min(CODES_AT_ONCE, codes - start), 0, days)
         numbers = pc.cast(pc.utf8_slice_codeunits(rows["code"], 2), pa.int64())
         names = pc.cast(pc.add(numbers, start), pa.string())
-        yield rows.set_column(0, rows.schema.field(0), pc.binary_join_element_wise("sh", names, ""))
+        yield rows.set_column(
+            0, rows.schema.field(0), pc.binary_join_element_wise(exchange, names, "")
+        )
 
 
 def break_even(by_there: Mapping[float, float]) -> str:
@@ -113,22 +122,22 @@ def break_even(by_there: Mapping[float, float]) -> str:
 
 
 def section(found: Gains, rows: dict[str, int]) -> str:
-    names = dict.fromkeys(name for name, _ in found)
-    head = ["rows there, as part of those that come", *(f"`{n}`, {rows[n]:,} rows" for n in names)]
-    gains = {n: {there: median(found[n, there]) for there in THERE} for n in names}
+    columns = list(dict.fromkeys((name, way) for name, way, _ in found))
+    titles = (f"`{name}`, {rows[name]:,} rows, {way}" for name, way in columns)
+    gains = {c: {there: median(found[*c, there]) for there in THERE} for c in columns}
     lines = [
-        [f"{there:g} ×" if there else "none", *(f"{gains[n][there]:.2f}" for n in names)]
+        [f"{there:g} ×" if there else "none", *(f"{gains[c][there]:.2f}" for c in columns)]
         for there in THERE
     ]
-    lines.append(["**break-even**", *(break_even(gains[n]) for n in names)])
+    lines.append(["**break-even**", *(break_even(gains[c]) for c in columns)])
     return "\n".join(
         [
-            "How many times faster an import is that drops the further indexes of its table and builds",
-            "them at its end, than one that keeps them up row by row. Day bars have one, minutes two. Where",
-            "the figure falls to 1, it no longer pays. The loader drops two indexes or more, and a single",
-            "one where a first load of codes may go straight into the table, where no more rows are there",
-            f"than come. Medians of {min(map(len, found.values()))} rounds.",
+            "How many times faster an import of new codes is that drops the further indexes of its table and",
+            "builds them at its end, than one that keeps them up row by row; both straight into the table, or",
+            "both by the upsert. Day bars have one such index, minutes two. Where the figure falls to 1, it no",
+            "longer pays. The loader drops two indexes or more, and a single one of a file that goes straight,",
+            f"where no more rows are there than come. Medians of {min(map(len, found.values()))} rounds.",
             "",
-            table(head, lines),
+            table(["rows there, as part of those that come", *titles], lines),
         ]
     )

@@ -94,8 +94,8 @@ def test_where_dropping_indexes_stops_paying_is_told() -> None:
     assert imports.break_even(gains) == "about 2.5 ×"
     assert imports.break_even({0.0: 0.98, 1.0: 1.1}) == "does not pay"
     assert imports.break_even({0.0: 1.3, 4.0: 1.1}) == "beyond 4 ×"
-    found = {("kline_minute", there): [1.2, 1.3] for there in imports.THERE}
-    assert "| **break-even** | beyond 4 × |" in imports.section(found, {"kline_minute": 2_400})
+    found = {("kline_minute", "upsert", there): [1.2, 1.3] for there in imports.THERE}
+    assert "| **break-even** | beyond 2 × |" in imports.section(found, {"kline_minute": 2_400})
 
 
 def test_peers_and_what_compression_saves_are_reported() -> None:
