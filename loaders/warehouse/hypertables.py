@@ -125,6 +125,17 @@ def extension_schema(conn: psycopg.Connection) -> str | None:
     return found[0] if found else None
 
 
+def is_hypertable(conn: psycopg.Connection, schema: str, name: str) -> bool:
+    if extension_schema(conn) is None:
+        return False
+    row = conn.execute(
+        "select 1 from timescaledb_information.hypertables "
+        "where hypertable_schema = %s and hypertable_name = %s",
+        (schema, name),
+    ).fetchone()
+    return row is not None
+
+
 def left_plain(conn: psycopg.Connection, tables: Iterable["LandedTable"]) -> list["LandedTable"]:
     """Of the landed tables that are meant to be hypertables (`time`) those that are there and plain; on
     plain PostgreSQL none."""

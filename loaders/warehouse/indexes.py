@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from loaders.engine.lock import LOCK
+from loaders.warehouse.hypertables import is_hypertable
 from loaders.warehouse.tables import LandedTable
 
 # rows of a file, and indexes, below which dropping never pays: a day of the market's bars is such a file
@@ -162,9 +163,10 @@ def build(
 ) -> None:
     """Build what is pending and belongs to no other load that runs.
 
-    Concurrently, which takes longer and stops no writer, where anybody else uses the table. Two
-    processes never build one index; an invalid one is dropped first, as nothing mends it. `conn` is
-    in autocommit, and to be closed where this raises.
+    Concurrently, which takes longer and stops no writer, where anybody else uses the table; of a
+    hypertable chunk by chunk, which stops writers of one chunk at a time. Two processes never build one
+    index; an invalid one is dropped first, as nothing mends it. `conn` is in autocommit, and to be
+    closed where this raises.
     """
     for index in pending(conn, tables):
         key = f"quotemill:index:{index.qualified}"
@@ -204,9 +206,8 @@ def _build(conn: psycopg.Connection, index: PendingIndex, say: Callable[[str], o
     if valid == (False,):
         conn.execute(sql.SQL("drop index {}").format(name))
     if valid != (True,):
-        how = "create index concurrently" if _is_used(conn, index) else "create index"
         say(f"building the index {index.qualified} ({index.reason})")
-        conn.execute(f"{how}{index.definition[len('create index') :]}".encode())
+        conn.execute(_statement(conn, index).encode())
     record = "ops.pending_indexes where schema_name = %s and index_name = %s"
     with conn.transaction():
         # an import may drop it again by now: wait for its word first
@@ -218,8 +219,17 @@ def _build(conn: psycopg.Connection, index: PendingIndex, say: Callable[[str], o
         )
 
 
+def _statement(conn: psycopg.Connection, index: PendingIndex) -> str:
+    """The statement that builds an index beside whoever uses the table."""
+    if is_hypertable(conn, index.schema, index.table):
+        return f"{index.definition} with (timescaledb.transaction_per_chunk)"
+    if _is_used(conn, index):
+        return f"create index concurrently{index.definition[len('create index') :]}"
+    return index.definition
+
+
 def _is_used(conn: psycopg.Connection, index: PendingIndex) -> bool:
-    """Whether anybody else uses the table; what has parts takes no concurrent build."""
+    """Whether anybody else uses the table; one with partitions takes no concurrent build."""
     row = conn.execute(
         "select c.relkind = 'r' and not c.relhassubclass and exists (select 1 from pg_locks as l "
         "where l.relation = c.oid and l.pid <> pg_backend_pid()) "

@@ -1,6 +1,7 @@
 """Further indexes: out of the way of an import, built when a load ends."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -264,3 +265,54 @@ def test_a_record_stays_while_its_index_is_not_there(
     build(conn)
 
     assert [index.name for index in indexes.pending(conn, [BARS])] == [NAMES[0]]
+
+
+@pytest.mark.parametrize("edition", ["apache", "tsl"])
+def test_a_hypertable_is_closed_to_writers_by_the_chunk_and_a_build_that_was_killed_is_done_anew(
+    edition: str, database_of: Callable[..., str], tmp_path: Path
+) -> None:
+    warehouse = prepared(database_of(edition), tmp_path, replace(BARS, time="trade_date"))
+    land(warehouse, bars(10, 0, 200))
+    waiting = (
+        "select pid from pg_stat_activity "
+        "where wait_event_type = 'Lock' and datname = current_database()"
+    )
+    of_chunks = (
+        "select x.indrelid, x.indisvalid from show_chunks('raw_tdx.kline_daily') as chunk "
+        "inner join pg_index as x on x.indrelid = chunk and not x.indisprimary"
+    )
+    with (
+        ThreadPoolExecutor(1) as other,
+        warehouse.connect(autocommit=True) as conn,
+        warehouse.connect(autocommit=True) as builder,
+        warehouse.connect() as writer,
+    ):
+        chunks = conn.execute("select c::text from show_chunks('raw_tdx.kline_daily') as c")
+        *_, (last,) = chunks.fetchall()
+        assert there(conn) == {}
+        writer.execute(f"lock table {last} in row exclusive mode".encode())
+        building = other.submit(build, builder)
+        while not (found := conn.execute(waiting).fetchone()):
+            assert not building.done()
+        conn.execute("set lock_timeout = '1s'")
+        conn.execute(
+            "insert into raw_tdx.kline_daily "
+            'select (jsonb_populate_record(k, \'{"code": "sz000001"}\')).* '
+            "from raw_tdx.kline_daily as k order by trade_date limit 1"
+        )
+        conn.execute("select pg_terminate_backend(%s)", found)
+        with pytest.raises(psycopg.OperationalError):
+            building.result()
+        writer.rollback()
+        while conn.execute("select 1 from pg_stat_activity where pid = %s", found).fetchone():
+            pass
+
+        assert there(conn) == {}
+        assert conn.execute(of_chunks).fetchall() != []
+        checks = doctor.index_checks(conn, [BARS])
+        assert [check.status for check in checks] == ["warn", "warn"]
+        assert len(build(conn)) == 2
+        assert set(there(conn)) == set(NAMES)
+        built = [is_valid for _, is_valid in conn.execute(of_chunks)]
+        assert built == [True] * len(built)
+        assert len(built) == 2 * chunks.rowcount
