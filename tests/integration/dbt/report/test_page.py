@@ -89,7 +89,7 @@ def used(option_days: str, dbt: Callable[..., Any], conn: psycopg.Connection) ->
             (source, name, value),
         )
     # as the report of an earlier run measured it
-    for table, size in (("market.kline_daily", 8192), ("", 2**20)):
+    for table, size in (("raw_ib.chain_snapshot", 8192), ("", 2**20)):
         conn.execute(
             "insert into ops.metrics (run_id, stage, source, name, value, unit) "
             "values ('20261127T220000-4f2a', 'space', %s, 'bytes', %s, 'B')",
@@ -192,9 +192,9 @@ def test_its_numbers_are_those_of_the_tables(opened: Page, used: psycopg.Connect
     )
     sizes = opened.table("space-table")
     assert sizes[0][0] == largest
-    [(size,)] = used.execute("select pg_total_relation_size('market.kline_daily')")
+    [(size,)] = used.execute("select pg_total_relation_size('raw_ib.chain_snapshot')")
     grown = {row[0]: row[2] for row in sizes}
-    assert grown.pop("market.kline_daily") == f"+{(size - 8192) / 1024:,.1f} kiB"
+    assert grown.pop("raw_ib.chain_snapshot") == f"+{(size - 8192) / 1024:,.1f} kiB"
     assert set(grown.values()) == {"–"}
     assert opened.texts("#space-table tfoot td.n")[2].startswith("+")
     [picture] = [text for text in opened.texts("svg title") if text.startswith("What tables take")]
