@@ -80,7 +80,15 @@ COMPARED = {
 # when and by which run a row came, and how late that was
 WHEN = [
     *("fetched_at", "source_route", "_dlt_load_id", "ingest_id", "captured_at", "capture_lag_s"),
-    *("asof_at", "und_quote_at", "discovered_at", "started_at", "finished_at", "data_quality_flag"),
+    *(
+        "asof_at",
+        "und_quote_at",
+        "discovered_at",
+        "refused_at",
+        "started_at",
+        "finished_at",
+        "data_quality_flag",
+    ),
 ]
 
 
