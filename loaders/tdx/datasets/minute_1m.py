@@ -98,9 +98,10 @@ class _Reading:
     async def read(self) -> Outcome:
         absence, days_told = self.absence, len(self.wanted.traded)
         self._read_file()
-        if not self.wanted.days and not len(self.bars):
+        nothing_read = not (len(self.bars) or self.faults or self.rejected)
+        if not self.wanted.days and nothing_read:
             return Outcome(self.code, skipped=NOT_DUE)
-        if absence.proven and not len(self.bars):
+        if absence.proven and nothing_read:
             return absence.of(self.code, days_told)
         if self.run.service is None:
             return self._outcome()
@@ -149,7 +150,9 @@ class _Reading:
         if again or wanted.oldest is None:
             keep[:] = True
         else:
-            keep |= day < records.number_of(wanted.oldest)
+            # of a file that has but grown they were there before, and went by age
+            if not (before and before.begins(file)):
+                keep |= day < records.number_of(wanted.oldest)
             keep |= day > records.number_of(wanted.newest.day if wanted.newest else wanted.oldest)
             grown = (read.state.size - before.size) // vipdoc.SIZE if before else 0
             if grown > 0 and len(day):
@@ -283,11 +286,12 @@ class _Reading:
             )
         lacking = sorted(self.lacking & (self.wanted.traded | set(records.days_in(bars))))
         failed = bool(lacking) or (self.unanswered and bool(self.lacking))
+        of_file = self.faults[-1] if self.faults and not self.wanted.days else None
         return records.outcome(
             self.code,
             bars,
             self.rejected,
-            failure=self._failure(lacking) if failed else None,
+            failure=self._failure(lacking) if failed else of_file,
             skipped=NOT_DUE,
             fallback="; ".join(self.ways) or None,
         )

@@ -47,15 +47,20 @@ class State:
         """The state of a file now whose bytes are those of this state, for all that its time says; None of
         another one, or where nobody knows. Raises DataQualityError."""
         now = State.known_of(file)
-        if self.checksum is None or now.size != self.size:
-            return None
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise DataQualityError(f"{file} cannot be read: {error.strerror}") from error
-        if (len(content), zlib.crc32(content)) != (self.size, self.checksum):
+        if now.size != self.size or not self.begins(file):
             return None
         return replace(now, checksum=self.checksum)
+
+    def begins(self, file: Path) -> bool:
+        """Does a file begin with the bytes of this state, so that it has at most grown since? Raises DataQualityError."""
+        if self.checksum is None:
+            return False
+        try:
+            with file.open("rb") as opened:
+                content = opened.read(self.size)
+        except OSError as error:
+            raise DataQualityError(f"{file} cannot be read: {error.strerror}") from error
+        return (len(content), zlib.crc32(content)) == (self.size, self.checksum)
 
     @property
     def written_at(self) -> datetime:

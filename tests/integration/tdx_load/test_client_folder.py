@@ -307,6 +307,34 @@ def test_of_minutes_all_days_land_by_which_a_file_grew_however_many(
     assert bench.rows(MINUTES_BY_DAY, CODE) == [(day, 240, True) for day in days[-6:]]
 
 
+def test_minutes_that_went_by_age_do_not_come_back_from_a_file_that_grew(
+    open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
+) -> None:
+    write(small_market, client, days[-2], minutes=5)
+    bench = open_folder(datetime.combine(days[-2], time(18)))
+    assert bench.load(datasets=MINUTES).exit_code == 0
+    bench.execute(f"delete from raw_tdx.kline_minute where trade_date < '{days[-3]}'")
+    file = client / f"vipdoc/sh/minline/{CODE}.lc1"
+    before = file.read_bytes()
+    write(small_market, client, days[-1], minutes=1)
+    file.write_bytes(before + file.read_bytes())
+    bench = open_folder()
+    assert bench.load(datasets=MINUTES).exit_code == 0
+    assert bench.rows(MINUTES_BY_DAY, CODE) == [(day, 240, True) for day in days[-3:]]
+
+
+def test_a_bad_file_of_minutes_of_which_nothing_is_due_is_named(
+    open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
+) -> None:
+    write(small_market, client, days[-1])
+    bench = open_folder()
+    assert bench.load(datasets=MINUTES).exit_code == 0
+    file = client / f"vipdoc/sh/minline/{CODE}.lc1"
+    file.write_bytes(b"\xff" * file.stat().st_size)
+    assert bench.load(datasets=MINUTES).exit_code == 6
+    assert any(f"{CODE}.lc1: 240 of 240 records are refused" in line for line in bench.heard.lines)
+
+
 def test_a_file_of_minutes_that_was_cut_is_named_with_its_record(
     open_folder: Callable[..., Bench], small_market: SyntheticMarket, days: list[date], client: Path
 ) -> None:

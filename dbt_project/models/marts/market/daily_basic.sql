@@ -1,4 +1,4 @@
--- a view: stored it would take as long as the adjusted bars, and half their room, for what four look-ups tell.
+-- a view: stored it would take as long as the adjusted bars and half their room for a few look-ups
 -- no CTE: see stg_tdx__kline_daily
 select
     b.code,
@@ -49,7 +49,7 @@ left join lateral (
 left join {{ ref('adjustment_segments') }} as s
     on b.code = s.code and b.trade_date >= s.valid_from and b.trade_date < s.valid_to
 -- over an ex-date the last close in the terms of the day: what the exchange publishes
-cross join lateral (
+left join lateral (
     select
         case
             when s.code is null or coalesce(p.trade_date, l.trade_date) >= s.valid_from
@@ -71,6 +71,6 @@ cross join lateral (
                     and o.valid_to > coalesce(p.trade_date, l.trade_date)
             )
         end::numeric(18, 3) as previous_close
-) as t
+) as t on true
 left join {{ ref('share_capital') }} as c
     on b.code = c.code and b.trade_date >= c.valid_from and b.trade_date < c.valid_to
