@@ -20,8 +20,6 @@ SETTINGS = {
     "RUNTIME__INTERCEPT_SIGNALS": "false",
     "NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID": "true",
     "SOURCES__DATA_WRITER__BUFFER_MAX_ITEMS": "50000",
-    # two files land side by side; of fewer rows than loaders.warehouse.indexes.FEWEST no index makes way
-    "SOURCES__DATA_WRITER__FILE_MAX_ITEMS": "300000",
     "EXTRACT__NEXT_ITEM_MODE": "fifo",
 }
 os.environ.update(SETTINGS)

@@ -370,8 +370,8 @@ class landing(postgres):  # dlt names a destination after its class
 
     def _raw_capabilities(self) -> Any:
         caps: Any = super()._raw_capabilities()
-        # two files of one table, too: a key comes once in a package, so neither waits for the other's
-        caps.loader_parallelism_strategy = "parallel"
+        # two files of one table must not wait for each other's keys
+        caps.loader_parallelism_strategy = "table-sequential"
         caps.max_parallel_load_jobs = 2
         # else parquet is given up without a word where the ADBC driver is absent
         caps.loader_file_format_selector = None
