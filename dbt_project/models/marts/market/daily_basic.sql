@@ -1,4 +1,4 @@
--- a view: stored it would take as long as the adjusted bars and half their room for a few look-ups
+-- a view: stored it would take as long as the adjusted bars, for a few look-ups
 -- no CTE: see stg_tdx__kline_daily
 select
     b.code,
@@ -50,27 +50,31 @@ left join {{ ref('adjustment_segments') }} as s
     on b.code = s.code and b.trade_date >= s.valid_from and b.trade_date < s.valid_to
 -- over an ex-date the last close in the terms of the day: what the exchange publishes
 left join lateral (
-    select
-        case
-            when s.code is null or coalesce(p.trade_date, l.trade_date) >= s.valid_from
-                then coalesce(p.close, l.close)
-            else (
-                select
-                    round(
-                        (
-                            o.backward_a * coalesce(p.close, l.close)
-                            + o.backward_b
-                            - s.backward_b
-                        ) / s.backward_a,
-                        s.price_decimals
-                    )
-                from {{ ref('adjustment_segments') }} as o
-                where
-                    o.code = b.code
-                    and o.valid_from <= coalesce(p.trade_date, l.trade_date)
-                    and o.valid_to > coalesce(p.trade_date, l.trade_date)
-            )
-        end::numeric(18, 3) as previous_close
-) as t on true
+    values
+    (
+        (
+            case
+                when s.code is null or coalesce(p.trade_date, l.trade_date) >= s.valid_from
+                    then coalesce(p.close, l.close)
+                else (
+                    select
+                        round(
+                            (
+                                o.backward_a * coalesce(p.close, l.close)
+                                + o.backward_b
+                                - s.backward_b
+                            ) / s.backward_a,
+                            s.price_decimals
+                        )
+                    from {{ ref('adjustment_segments') }} as o
+                    where
+                        o.code = b.code
+                        and o.valid_from <= coalesce(p.trade_date, l.trade_date)
+                        and o.valid_to > coalesce(p.trade_date, l.trade_date)
+                )
+            end
+        )::numeric(18, 3)
+    )
+) as t (previous_close) on true
 left join {{ ref('share_capital') }} as c
     on b.code = c.code and b.trade_date >= c.valid_from and b.trade_date < c.valid_to
