@@ -303,7 +303,8 @@ def _stop_on_interrupt(load: Load, report: Terminal | Lines) -> None:
 
 def finish(settings: Settings, results: list[LoadResult], json: bool) -> None:
     """Record the figures of what was begun, print results as asked and leave with the gravest exit code."""
-    begun = [result for result in results if result.job_id is not None or result.exit_code]
+    nothing_begun = (0, UsageError.exit_code, SettingsError.exit_code)
+    begun = [r for r in results if r.job_id is not None or r.exit_code not in nothing_begun]
     metrics.record(settings, metrics.of_loads(begun))
     if json:
         shown = [result.as_json() for result in results]
