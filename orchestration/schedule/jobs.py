@@ -84,7 +84,7 @@ SHIPPED: Mapping[str, Mapping[str, JobSettings]] = {
 @dataclass(frozen=True)
 class Row:
     """What ops.schedules holds of a job. `cron` and `options` of a job, or of a change to one, that was put
-    there by SQL; instants are UTC. `is_cut`: it began here, and its end was never written."""
+    there by SQL; instants are UTC."""
 
     name: str
     source: str | None = None
@@ -102,6 +102,11 @@ class Row:
     attempts: int = 0
     missed_at: datetime | None = None
     next_run_at: datetime | None = None
+
+    @property
+    def is_begun(self) -> bool:
+        """Its last run was begun, and no end of it is written: it runs, or was cut off."""
+        return self.last_run_at is not None and self.last_finished_at is None
 
 
 @dataclass(frozen=True)

@@ -56,10 +56,9 @@ def waiting(row: Row | None, job: Job, now: datetime) -> bool:
     """May a job have something to start? A look that needs no calendar; `take` decides."""
     if row is None or row.timing != job.rule:
         return True
-    begun = row.last_run_at is not None and row.last_finished_at is None
     comes = row.next_run_at is not None and row.next_run_at <= now
     ahead = row.due_through is not None and row.due_through > now + due.WRONG_CLOCK
-    return row.is_enabled and (comes or begun or ahead or row.queued_at is not None)
+    return row.is_enabled and (comes or row.is_begun or ahead or row.queued_at is not None)
 
 
 def overdue(known: Iterable[Row], jobs: Mapping[str, Job], now: datetime) -> list[Row]:
@@ -100,10 +99,11 @@ def take(conn: psycopg.Connection, job: Job, now: datetime, *, forced: bool = Fa
 
 
 def turn_away(conn: psycopg.Connection, job: Job, now: datetime) -> Taken:
-    """What becomes of a start that is due while the job still runs: let go, or queued."""
+    """What becomes of a start that is due while the job still runs: let go, or queued. It stays due where nothing
+    has begun: who holds the job's lock is about to take it, or dies and leaves it to the next look."""
     row = _locked(conn, job, now)
     found = job.judge(row.due_through or now, now)
-    if found.start is None or not row.is_enabled:
+    if found.start is None or not row.is_enabled or not row.is_begun:
         return Taken(why="it runs already")
     _passed(conn, job, found)
     if job.on_overlap == "skip":
@@ -114,11 +114,11 @@ def turn_away(conn: psycopg.Connection, job: Job, now: datetime) -> Taken:
 
 def finish(conn: psycopg.Connection, job: Job, exit_code: int, now: datetime) -> None:
     """Write down how a run ended. What came due meanwhile is let go or queued."""
+    turn_away(conn, job, now)
     conn.execute(
         "update ops.schedules set last_finished_at = %s, last_exit_code = %s where name = %s",
         (now, exit_code, job.name),
     )
-    turn_away(conn, job, now)
 
 
 def enable(conn: psycopg.Connection, job: Job, now: datetime) -> None:
@@ -217,5 +217,4 @@ def _is_of_use(row: Row, job: Job, now: datetime) -> bool:
 
 def _is_cut(row: Row) -> bool:
     """Did a run of this machine end without a word? Asked by the one who holds the job's lock."""
-    begun = row.last_run_at is not None and row.last_finished_at is None
-    return begun and row.last_host == socket.gethostname()
+    return row.is_begun and row.last_host == socket.gethostname()

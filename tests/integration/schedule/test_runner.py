@@ -140,6 +140,22 @@ def test_a_start_while_it_runs_is_left_out(scene: Scene, held: Held) -> None:
     assert scene.row(job).next_run_at == OPEN + 10 * MINUTE
 
 
+def test_a_start_that_the_holder_of_the_lock_has_not_taken_yet_stays_due(scene: Scene) -> None:
+    """Two timers fire together: one has the lock, and has not come to the ledger yet."""
+    job = exits(DAILY, 0)
+    other = Runner(scene.warehouse, scene.clock, scene.said.append)
+    for start in (FRIDAY, FRIDAY + timedelta(days=3)):  # never ran before; did
+        scene.clock.now = start
+        with scene.runner._lock(job) as lock:
+            assert lock is not None
+            assert other.run(job) == 0
+            assert other.due([job]) == [job]
+        # that one died of it: nobody has the lock any longer
+        assert other.run(job) == 0
+        assert (scene.row(job).last_run_at, other.due([job])) == (start, [])
+    assert [text for text in scene.said if "left out" in text] == []
+
+
 def test_a_start_that_is_queued_runs_once_the_one_before_has_ended(
     scene: Scene, held: Held, tmp_path: Path
 ) -> None:
