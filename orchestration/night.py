@@ -207,9 +207,9 @@ def look_after(settings: Settings, _: object = None) -> None:
 
 
 def cannot_begin(settings: Settings, error: QuotemillError, name: str = "settings") -> None:
-    """Tell that nothing can be run or scheduled: a settings file that was moved must not be silence."""
+    """Tell that nothing can be run or scheduled: a settings file that was moved or emptied must not be silence."""
     text = f"{error} ({error.hint})" if error.hint else str(error)
-    _look(settings, {name: Cause("error", text, "quotemill doctor")})
+    _look(channels.or_remembered(settings), {name: Cause("error", text, "quotemill doctor")})
 
 
 def _look(settings: Settings, verdicts: Verdicts) -> None:

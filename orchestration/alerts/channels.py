@@ -1,7 +1,7 @@
 """How a message reaches people: channels by apprise, and the dead man's switch.
 
-Settings that cannot be read name no channel: each look keeps the last in `channels.json` of the home, which only its
-user may read. Their addresses hold tokens. apprise and the HTTP client log addresses, so their loggers are silent here, and what
+Settings that cannot be read, or that a lost file leaves empty, name no channel: each look with a source keeps the
+last in `channels.json` of the home, which only its user may read. Their addresses hold tokens. apprise and the HTTP client log addresses, so their loggers are silent here, and what
 they say of a failure is read for the status of the answer alone.
 """
 
@@ -84,6 +84,14 @@ def remembered(home: Path) -> list[SecretStr]:
         return AlertSettings.model_validate({"urls": urls}).urls
     except (OSError, ValueError):  # pydantic's are of the latter
         return []
+
+
+def or_remembered(settings: Settings) -> Settings:
+    """The settings with the channels that the last look had, where they name none."""
+    if settings.alerts.urls:
+        return settings
+    alerts = settings.alerts.model_copy(update={"urls": remembered(settings.home)})
+    return settings.model_copy(update={"alerts": alerts})
 
 
 def ping(settings: Settings) -> str:

@@ -46,9 +46,10 @@ def look(
     What a channel does not take is in the log, and is tried again by the next look.
     """
     now = now or datetime.now(UTC)
-    channels.remember(settings)
     verdicts = {SETTINGS_FILE: None, **verdicts}
     ready, _ = sources.configured(settings)
+    if ready:  # else the file of the settings may be gone, and with it their channels
+        channels.remember(settings)
     of_machine = causes.of_machine(settings, ready, now)
     try:
         warehouse = find_warehouse(settings)

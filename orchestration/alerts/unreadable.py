@@ -22,12 +22,9 @@ def read_settings() -> Settings:
 
 
 def _tell(error: SettingsError) -> None:
-    settings = of_environment()
-    urls = settings.alerts.urls or channels.remembered(settings.home)
-    if not urls:
+    settings = channels.or_remembered(of_environment())
+    if not settings.alerts.urls:
         return
-    alerts = settings.alerts.model_copy(update={"urls": urls})
-    settings = settings.model_copy(update={"alerts": alerts})
     # nor is it known how long files of the log are to be kept: none goes
     secrets = runlog.secrets_of(settings)
     runlog.start(settings.home / "logs", secrets, days=36_500, megabytes=1_000_000)

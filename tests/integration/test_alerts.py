@@ -477,8 +477,8 @@ def test_settings_that_cannot_be_read_are_told_to_the_last_channels_once(
     folder.mkdir()
     file = folder / "quotemill.toml"
     url = settings.warehouse_url.get_secret_value()
-    good = f'warehouse_url = "{url}"\n[alerts]\nurls = ["json://{hook.url}/{TOKEN}"]\n'
-    good += "disk_percent = 100\n"
+    good = f'warehouse_url = "{url}"\n[ib]\nhost = "127.0.0.1"\n'
+    good += f'[alerts]\nurls = ["json://{hook.url}/{TOKEN}"]\ndisk_percent = 100\n'
     place = Place(folder, home, {})
     file.write_text(good)
     assert place.inside("quotemill", "alerts", "look").returncode == 0
@@ -495,6 +495,30 @@ def test_settings_that_cannot_be_read_are_told_to_the_last_channels_once(
     file.write_text(good.replace(f'"json://{hook.url}/{TOKEN}"', ""))
     assert place.inside("quotemill", "alerts", "look").returncode == 0
     assert not (home / "channels.json").exists()
+
+
+def test_a_settings_file_that_was_emptied_is_told_to_the_last_channels(
+    settings: Settings, hook: Hook, tmp_path: Path
+) -> None:
+    assert settings.warehouse_url is not None
+    folder = tmp_path / "work"
+    folder.mkdir()
+    file = folder / "quotemill.toml"
+    url = settings.warehouse_url.get_secret_value()
+    place = Place(folder, tmp_path / "own", {"QUOTEMILL_ALERTS__DISK_PERCENT": "100"})
+    file.write_text(
+        f'warehouse_url = "{url}"\n[ib]\nhost = "127.0.0.1"\n[alerts]\nurls = ["json://{hook.url}/"]\n'
+    )
+    assert place.inside("quotemill", "alerts", "look").returncode == 0
+    file.write_text("")  # as a full disk leaves it: no error, and no source
+    assert place.inside("quotemill", "alerts", "look").returncode == 0
+    for _ in range(2):
+        assert place.inside("quotemill", "run").returncode == 3
+        assert hook.titles == ["error: settings"]
+    assert "no source is configured" in hook.heard[0]["message"]
+    elsewhere = {"QUOTEMILL_WAREHOUSE_URL": url}
+    assert place.inside("quotemill", "schedule", "run", **elsewhere).returncode == 3
+    assert hook.titles == ["error: settings", "error: schedule"]
 
 
 def test_settings_that_cannot_be_read_are_told_to_the_channels_of_the_environment(
