@@ -137,7 +137,7 @@ def load_settings(
     """Read every source once. Raises SettingsError that names the field and what it allows."""
     cwd = cwd or Path.cwd()
     env = dict(os.environ if environ is None else environ)
-    dotenv = {k: v for k, v in dotenv_values(cwd / ".env").items() if v is not None}
+    dotenv = _read_dotenv(cwd / ".env")
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
     config = env.get("QUOTEMILL_CONFIG") or dotenv.get("QUOTEMILL_CONFIG")
@@ -217,6 +217,15 @@ def _url_of_parts(env: Mapping[str, str]) -> str:
         mode = f"{mode or '?'}{'&' if mode else ''}host={quote(host, safe='')}"
         host = ""
     return f"postgresql://{user}{password}@{host}:{port}/{database}{mode}"
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    try:
+        return {k: v for k, v in dotenv_values(path).items() if v is not None}
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not text in UTF-8: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _read_toml(path: Path) -> dict[str, tuple[Any, str]]:

@@ -483,13 +483,18 @@ def test_settings_that_cannot_be_read_are_told_to_the_last_channels_once(
     file.write_text(good)
     assert place.inside("quotemill", "alerts", "look").returncode == 0
     assert (home / "channels.json").stat().st_mode & 0o777 == 0o600
-    for broken in (good + "[tdx\n", good + 'tabel = "x"\n'):
-        file.write_text(broken)
+    for name, broken in (
+        ("quotemill.toml", good + "[tdx\n"),
+        ("quotemill.toml", good + 'tabel = "x"\n'),
+        (".env", "QUOTEMILL_TDX__TIMEOUT=\xff\n"),
+    ):
+        file.write_text(good)
+        folder.joinpath(name).write_text(broken, "latin-1")
         for command in ("schedule run", "run", "schedule run"):
             assert place.inside("quotemill", *command.split()).returncode == 3
         assert hook.titles == ["error: settings_file"]
     assert "quotemill.toml is not valid TOML" in hook.heard[0]["message"]
-    file.write_text(good)
+    folder.joinpath(".env").unlink()
     assert place.inside("quotemill", "alerts", "look").returncode == 0
     assert hook.titles == ["error: settings_file", "over: settings_file"]
     file.write_text(good.replace(f'"json://{hook.url}/{TOKEN}"', ""))

@@ -106,6 +106,22 @@ def test_a_mistake_names_the_field_where_it_stands_and_what_is_allowed(
     assert "quotemill.example.toml" in caught.value.hint
 
 
+def test_a_dotenv_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(b"QUOTEMILL_HOME=/srv/\xff\n")
+    with pytest.raises(SettingsError) as refused:
+        load_settings({}, cwd=tmp_path)
+    assert str(refused.value).startswith(f"{file} is not text in UTF-8: ")
+    memory = Path("/proc/self/mem")  # a file that even root cannot read at its beginning
+    if not memory.is_file():
+        pytest.skip("this system has no file that nobody can read")
+    file.unlink()
+    file.symlink_to(memory)
+    with pytest.raises(SettingsError) as refused:
+        load_settings({}, cwd=tmp_path)
+    assert str(refused.value) == f"{file} cannot be read: Input/output error"
+
+
 def test_a_typo_in_the_settings_file_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "quotemill.toml"
     path.write_text('[tdx]\nbase_urls = "http://h"\n')
