@@ -82,8 +82,8 @@ def new_run_id() -> str:
 
 
 def run_id() -> str:
-    """The id of this run; one that no line has where the log was not started."""
-    return _run.get("run") or new_run_id()
+    """The id of this run; where the log was not started that of the environment, else one that no line has."""
+    return _run.get("run") or os.environ.get(RUN_ID) or new_run_id()
 
 
 def write(

@@ -227,6 +227,15 @@ def test_a_command_that_is_a_job_leaves_its_figures_however_it_ends(settings: Se
     }
 
 
+def test_the_figures_of_a_command_without_a_log_are_of_the_run_that_started_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(runlog.RUN_ID, "20261121T093000-4f2a")
+    with figured.measured(settings, "logscan"):
+        pass
+    assert {run_id for run_id, *_ in figures(settings)} == {"20261121T093000-4f2a"}
+
+
 def test_figures_that_cannot_be_written_fail_nothing(tmp_path: Path) -> None:
     runlog.start(tmp_path / "logs")
     gone = load_settings({"QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path)
