@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -85,8 +86,10 @@ def _places(home: Path) -> list[Path]:
 
 def _entries(place: Path) -> dict[str, Entry]:
     try:
-        with place.open(encoding="utf-8") as file:
-            if os.fstat(file.fileno()).st_uid != os.getuid():  # anybody may put one there
+        with open(place, encoding="utf-8", opener=_at_once) as file:
+            status = os.fstat(file.fileno())
+            # anybody may put something there
+            if status.st_uid != os.getuid() or not stat.S_ISREG(status.st_mode):
                 return {}
             rows = json.load(file)
         for row in rows:
@@ -94,6 +97,11 @@ def _entries(place: Path) -> dict[str, Entry]:
         return {row["cause"]: Entry(**row) for row in rows}
     except (OSError, ValueError, TypeError, KeyError):
         return {}
+
+
+def _at_once(place: str, flags: int) -> int:
+    """A file's descriptor; nothing there makes us wait for it, as a pipe would."""
+    return os.open(place, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _is_written(place: Path, text: str) -> bool:
