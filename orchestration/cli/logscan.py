@@ -68,6 +68,10 @@ def logscan_command(
 
     if since is not None and date is not None:
         raise UsageError("give one of --since and --date")
+    if since == LAST and file:  # the next nightly scan would begin after lines unread
+        raise UsageError(
+            "--since last is of the home's log, not of --file", hint="--since an instant, or --date"
+        )
     if level not in runlog.LEVELS:
         allowed = ", ".join(runlog.LEVELS)
         raise UsageError(f"--level {level}: unknown", hint=f"allowed: {allowed}")
