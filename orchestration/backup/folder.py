@@ -87,13 +87,17 @@ def make(root: Path, home: Path) -> None:
 
 
 def remember(root: Path, home: Path) -> None:
-    """Note that a backup went there, if it is not in the home."""
+    """Note that a backup went there, if it is not in the home. Raises OSError."""
     known = _known(home)
     if root.is_relative_to(home) or str(root) in known:
         return
     path, part = home / _KNOWN, home / f".{_KNOWN}.{os.getpid()}"
-    part.write_text(json.dumps([*known, str(root)], indent=1), "utf-8")
-    part.replace(path)
+    try:
+        part.write_text(json.dumps([*known, str(root)], indent=1), "utf-8")
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _known(home: Path) -> list[str]:

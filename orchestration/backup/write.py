@@ -85,7 +85,12 @@ def back_up(
             except BaseException:
                 shutil.rmtree(part, ignore_errors=True)
                 raise
-            folders.remember(root, settings.home)
+            try:
+                folders.remember(root, settings.home)
+            except OSError as error:  # of the home, which may be full: the backup is whole
+                text = f"{settings.home} takes no note of where backups go: {error.strerror}"
+                report(f"warning: {text}")
+                runlog.write("warning", text, detail={"next": "the next backup tries again"})
             backup = folders.read(path)
             ours = [b for b in folders.list_of(root) if b.warehouse_id == own]
             going = ours[: -(keep or settings.backups_kept)]

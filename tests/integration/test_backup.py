@@ -25,6 +25,7 @@ from orchestration.backup.restore import restore
 from orchestration.backup.write import BackupResult, back_up
 from orchestration.build_record import build_lock
 from tests.e2e.commands import Place
+from tests.small_disk import file_system, fill
 
 
 @dataclass
@@ -244,6 +245,19 @@ def test_in_the_place_of_a_disk_that_held_backups_none_is_made_while_it_is_empty
     for backup in folders.list_of(root):
         shutil.rmtree(backup.path)
     bench.back_up(folder=root)
+
+
+def test_one_elsewhere_is_made_while_the_disk_of_the_home_is_full(
+    bench: Bench, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    with file_system(tmp_path / "full", "64k") as home:
+        fill(home)
+        settings = bench.settings.model_copy(update={"home": home})
+        result = back_up(settings, bench.warehouse, said.append, folder=tmp_path / "usb")
+        assert [path.name for path in home.iterdir()] == ["filler"]
+    assert folders.list_of(tmp_path / "usb") == [result.backup]
+    assert f"warning: {home} takes no note of where backups go: No space left on device" in said
 
 
 @pytest.mark.parametrize("who", ["a load", "a build"])
