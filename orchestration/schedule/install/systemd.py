@@ -1,7 +1,8 @@
 """Units of systemd: a service and a timer for each job, one for what those missed, and one that tells of failures.
 
 A job's timer fires at its starts alone: what was missed while the warehouse was away, or a queued run, is found by a
-look at all jobs every ten minutes, as cron's line and `schedule serve` do each minute.
+look at all jobs every ten minutes, as cron's line and `schedule serve` do each minute. While what a look started runs,
+there is no other one: its service is at work.
 """
 
 import re
