@@ -7,15 +7,13 @@ errors fail a scan, unless it is said how many lines may be found. A scan that g
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from loaders import runlog
+from loaders import runlog, whole_file
 from loaders.errors import DataQualityError, QuotemillError, UsageError
 from loaders.ib.service.events import masked
 
@@ -208,16 +206,7 @@ def _write(path: Path, value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink()
-            raise
+        whole_file.write(path, text)
     except OSError as error:
         raise QuotemillError(f"{path} cannot be written: {error.strerror}") from None
 

@@ -4,12 +4,11 @@ A run replaces its own figures and leaves those of other runs: `quotemill run td
 the file. It appears whole, under its name, or not at all.
 """
 
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from loaders import whole_file
 from loaders.engine.metrics import Metric
 from loaders.errors import SettingsError
 from orchestration.runs import Run
@@ -33,7 +32,7 @@ def write(file: Path, run: Run, ended: float) -> None:
             if series.partition("{")[0] == name
         ]
     try:
-        _replace(file, "\n".join([*lines, ""]))
+        whole_file.write(file, "\n".join([*lines, ""]), mode=0o644)  # the collector is another user
     except OSError as error:
         raise SettingsError(
             f"metrics_file {file} cannot be written: {error.strerror}",
@@ -86,16 +85,3 @@ def _read(file: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError):
         return {}
     return {m["series"]: m["value"] for line in lines if (m := _SAMPLE.fullmatch(line))}
-
-
-def _replace(file: Path, text: str) -> None:
-    # the collector reads what ends in .prom, so it never sees the part
-    handle, part = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
-        Path(part).chmod(0o644)  # the collector is another user
-        Path(part).replace(file)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise

@@ -1,12 +1,11 @@
 """dbt's profiles.yml: one below the home for our own commands, one where plain dbt looks."""
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from loaders import whole_file
 from loaders.errors import SettingsError
 from loaders.warehouse.postgres import Warehouse
 
@@ -35,14 +34,7 @@ def write_profile(warehouse: Warehouse, folder: Path) -> Path:
             if before == text and path.stat().st_mode & 0o777 == 0o600:
                 return path
         folder.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=".profiles-", dir=folder)  # mode 0600
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(part).replace(path)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+        whole_file.write(path, text)
     except OSError as error:
         raise SettingsError(
             f"{path} cannot be written: {error.strerror}",

@@ -8,15 +8,14 @@ they say of a failure is read for the status of the answer alone.
 import contextlib
 import json
 import logging
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
 
+from loaders import whole_file
 from loaders.alert_settings import AlertSettings
 from loaders.errors import SettingsError
 from loaders.settings import Settings
@@ -68,13 +67,7 @@ def remember(settings: Settings) -> None:
             path.unlink(missing_ok=True)
         elif urls != [url.get_secret_value() for url in remembered(settings.home)]:
             settings.home.mkdir(parents=True, exist_ok=True)
-            handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{_FILE}.")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(urls, file)
-                Path(part).replace(path)
-            except OSError:
-                Path(part).unlink(missing_ok=True)
+            whole_file.write(path, json.dumps(urls))
 
 
 def remembered(home: Path) -> list[SecretStr]:

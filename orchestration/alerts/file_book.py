@@ -11,12 +11,12 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+from loaders import whole_file
 from orchestration.alerts.book import Entry
 
 _MEMORY = Path("/dev/shm")
@@ -105,16 +105,8 @@ def _at_once(place: str, flags: int) -> int:
 
 
 def _is_written(place: Path, text: str) -> bool:
-    part = None
     try:
-        # a new file of this user alone, which then takes the name
-        handle, part = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(part).replace(place)
+        whole_file.write(place, text)
     except OSError:
-        if part is not None:
-            with contextlib.suppress(OSError):
-                Path(part).unlink(missing_ok=True)
         return False
     return True

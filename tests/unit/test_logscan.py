@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import orchestration.cli
+from loaders import whole_file
 from loaders.cli import shell
 from loaders.errors import QuotemillError, UsageError
 from orchestration import logscan
@@ -125,7 +126,7 @@ def test_a_summary_is_whole_or_the_one_before(
         raise OSError(28, "No space left on device")
 
     before = target.read_text()
-    monkeypatch.setattr(logscan.os, "fsync", full)
+    monkeypatch.setattr(whole_file.os, "fsync", full)
     with pytest.raises(QuotemillError, match="No space left"):
         logscan.write_summary(scan, target)
     assert [p.name for p in target.parent.iterdir()] == ["summary.json"]
