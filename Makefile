@@ -60,7 +60,7 @@ bench-peers: $(STAMP)
 	$(BIN)/python -m tests.benchmarks --only store peers folder --peers
 
 soak: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --durations=10 -m soak
+	$(BIN)/python -m pytest -n 2 --durations=10 --timeout=0 -m soak
 
 clean:
 	-QUOTEMILL_HOME=var/demo $(BIN)/quotemill warehouse stop
