@@ -3,7 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,14 +53,12 @@ def selftest_command(
     from loaders.tdx.selftest import runner
 
     settings = load_settings()
+    shell.start_logs(settings)
     now = shell.parse_instant(as_of) or datetime.now(UTC)
     output = output or settings.home / "selftest" / reports.RESULTS
     report = report or output.with_name(reports.REPORT)
     options = runner.Options(settings.tdx.timeout, bulk_timeout, verbose)
-    # a kill is a Ctrl-C here, which cancels the tasks started in the service; a shell's `&` has it off
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    with reporter() as told:
+    with _a_kill_is_a_ctrl_c(), reporter() as told:
         run = asyncio.run(runner.run(settings, options, now, lambda: datetime.now(UTC), told))
         shown = reports.document(run)
         record(settings, reports.record(shown, run, os.environ.get(runlog.SCHEDULE)), told.line)
@@ -78,6 +77,22 @@ def selftest_command(
         raise DataQualityError(
             f"{run.count('failed')} of {len(run.results)} checks failed", hint=f"see {report}"
         )
+
+
+@contextmanager
+def _a_kill_is_a_ctrl_c() -> Iterator[None]:
+    """Either cancels the tasks started in the service; a shell's `&` has Ctrl-C off."""
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGTERM: signal.signal(
+            signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT)
+        ),
+    }
+    try:
+        yield
+    finally:
+        for sent, handler in before.items():
+            signal.signal(sent, handler)
 
 
 def record(settings: Settings, run: "Record", say: Callable[[str], object]) -> None:

@@ -65,6 +65,7 @@ def verify_command(
     from loaders.tdx.verify.spot_checks import verify
 
     settings = load_settings()
+    shell.start_logs(settings)
     now = shell.parse_instant(as_of) or datetime.now(UTC)
     with reporter() as told:
         found = verify(
@@ -98,6 +99,7 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
     from loaders.tq.repair import accept_loss, take_out
 
     settings, started = load_settings(), time.monotonic()
+    shell.start_logs(settings)
     copied = LoadRequest("tq", mode="ticks", datasets=("tick_index",))
     with reporter() as told:
         warehouse = load.prepare_warehouse(settings, told)

@@ -39,6 +39,7 @@ def selfcheck_command(
     if source != "ib":
         raise UsageError(f"no daily list is known of {source}", hint="quotemill selfcheck ib")
     settings = load_settings()
+    shell.start_logs(settings)
     with measured(settings, "selfcheck", source) as figures:
         found = selfcheck.run(
             _warehouse(), shell.parse_day(date), shell.parse_instant(as_of), settings

@@ -42,6 +42,7 @@ def reconcile_command(
     from orchestration.metrics import measured
 
     settings = load_settings()
+    shell.start_logs(settings)
     request = reconcile.Request(
         _month(month),
         sample,

@@ -133,6 +133,12 @@ def test_its_job_runs_when_it_is_due_and_not_again(
     assert kept == (5,)
 
 
+def test_it_takes_signals_while_it_runs_and_no_longer(place: Place) -> None:
+    before = [signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)]
+    assert place.inside("loaders", "selftest", "tdx", QUOTEMILL_TDX__BASE_URL="").returncode == 3
+    assert [signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)] == before
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_cancels_the_tasks_it_started(
     place: Place, sandbox: TdxSandbox, sent: signal.Signals

@@ -14,6 +14,7 @@ from loaders import runlog
 from loaders.cli import shell
 from loaders.errors import UpstreamError, UsageError
 from loaders.settings import load_settings
+from tests.e2e.commands import Place
 
 SECRETS = {
     "QUOTEMILL_WAREHOUSE_URL": "postgresql://u:p%40ss-word@h/d",
@@ -122,6 +123,23 @@ def test_warnings_and_errors_of_a_command_are_in_it(
     assert "very-secret" not in lines(log)[2]["traceback"]
     [kept] = log.glob("error-*.log")
     assert "ZeroDivisionError: by ***" in kept.read_text()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("loaders selftest tdx", "loaders verify tdx", "loaders verify tq"),
+        *("quotemill reconcile", "quotemill selfcheck ib"),
+    ],
+)
+def test_a_command_that_only_looks_keeps_a_log_too(command: str, tmp_path: Path) -> None:
+    logs = tmp_path / "home" / "logs"
+    logs.mkdir(parents=True)
+    place = Place(tmp_path, logs.parent, {"QUOTEMILL_EMBEDDED_SERVER": "false"})
+    done = place.inside(*command.split())
+    assert done.returncode == 3, done.stderr
+    [line] = lines(logs)
+    assert f"error: {line['event']}" in done.stderr
 
 
 def test_nothing_is_written_before_it_is_started_and_no_home_made_for_a_wrong_call(
