@@ -23,7 +23,7 @@ from orchestration.alerts.book import Cause, Verdicts
 from orchestration.disks import disks
 from orchestration.findings import Judgement
 from orchestration.pipeline import RunResult
-from orchestration.schedule import jobs, ledger
+from orchestration.schedule import due, jobs, ledger
 
 HORIZON = timedelta(
     days=60
@@ -149,7 +149,8 @@ def _of_jobs(
     conn: psycopg.Connection, run_id: str | None, now: datetime
 ) -> dict[str, Cause | None]:
     """The last run of each scheduled job, or command: one that was killed, and what failed and tells nobody
-    itself, as `quotemill run` does."""
+    itself, as `quotemill run` does. Runs that a clock far ahead has dated are none; what has not run for
+    long is over."""
     query = f"""
         select distinct on (coalesce(r.schedule, r.command))
             coalesce(r.schedule, r.command) as name, r.command, r.started_at, r.exit_code, r.error,
@@ -161,13 +162,19 @@ def _of_jobs(
                     and m.name in ('exit_code', 'untold_messages')
             ) as told_itself
         from ops.runs as r
-        where r.started_at >= %(since)s and r.run_id is distinct from %(run_id)s
-            and {runs.STATUS} <> 'running'
+        where r.started_at between %(since)s and %(until)s
+            and r.run_id is distinct from %(run_id)s and {runs.STATUS} <> 'running'
         order by coalesce(r.schedule, r.command), r.started_at desc
     """
     with conn.cursor(row_factory=dict_row) as cur:
-        rows = cur.execute(query.encode(), {"since": now - REMEMBERED, "run_id": run_id}).fetchall()
-    found: dict[str, Cause | None] = {}
+        values = {"since": now - REMEMBERED, "until": now + due.WRONG_CLOCK, "run_id": run_id}
+        rows = cur.execute(query.encode(), values).fetchall()
+    judged = {f"job:{row['name']}" for row in rows}
+    found: dict[str, Cause | None] = {
+        name: None
+        for name in book.read(conn, only_open=True)
+        if name.startswith("job:") and name not in judged
+    }
     for row in rows:
         found |= {f"job:{row['name']}": cause for cause in _of_job(row)}
         found |= {f"lock:{row['name']}": cause for cause in _of_lock(row)}

@@ -187,11 +187,16 @@ def _begun(
 
 
 def _passed(conn: psycopg.Connection, job: Job, found: due.Verdict) -> None:
-    """Starts that a verdict deals with, and those that it lets go."""
+    """Starts that a verdict deals with, and those that it lets go. What a clock that was wrong let go, ahead of now,
+    was not missed."""
     conn.execute(
-        "update ops.schedules set due_through = %s, missed_at = coalesce(%s, missed_at), "
-        "next_run_at = %s where name = %s",
-        (found.through, found.missed_at, _next(job, found.through), job.name),
+        "update ops.schedules set due_through = %(through)s, next_run_at = %(next)s, missed_at = "
+        "coalesce(%(missed)s, case when missed_at <= %(through)s then missed_at end) "
+        "where name = %(name)s",
+        {
+            **{"through": found.through, "next": _next(job, found.through)},
+            **{"missed": found.missed_at, "name": job.name},
+        },
     )
 
 

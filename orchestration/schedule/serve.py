@@ -11,14 +11,15 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
+from loaders.cli.shell import explained
 from loaders.errors import QuotemillError
 from orchestration.schedule.jobs import Job
 from orchestration.schedule.runner import Runner
 
 
 class Server:
-    """Looks at each full minute and at once, until its runner is told to halt. `tell` is given why nothing can be
-    started, at each look that finds it so."""
+    """Looks at each full minute and at once, until its runner is told to halt. `tell` is given why nothing, or
+    one of the jobs, can be started, at each look that finds it so."""
 
     def __init__(
         self,
@@ -58,9 +59,8 @@ class Server:
             return
         try:
             due = self._runner.due(self._jobs().values())
-        except QuotemillError as error:
-            self._runner.say(f"nothing can be started: {error}")
-            self._tell(error)
+        except Exception as error:
+            self._cannot(error, "nothing can be started")
             return
         self._runs = [run for run in self._runs if run.is_alive()]
         for job in due:
@@ -71,5 +71,11 @@ class Server:
     def _run(self, job: Job) -> None:
         try:
             self._runner.run(job)
-        except QuotemillError as error:
-            self._runner.say(f"{job.name}: {error}")
+        except Exception as error:
+            self._cannot(error, job.name)
+
+    def _cannot(self, error: Exception, what: str) -> None:
+        """Say and tell it, whatever it is: nobody else does, and the next look tries again."""
+        known = explained(error)
+        self._runner.say(f"{what}: {known}")
+        self._tell(known)

@@ -669,3 +669,46 @@ def test_a_job_that_fails_otherwise_is_told_anew_and_one_whose_own_look_failed_i
     assert "exit code 6" in hook.heard[-1]["message"]
     ended("d", 6, untold=0)
     assert alerts.look(settings, {}).open == ()
+
+
+def test_a_schedule_that_the_warehouse_lets_write_nothing_is_told_once(
+    settings: Settings, hook: Hook, tmp_path: Path
+) -> None:
+    assert settings.warehouse_url is not None
+    url = settings.warehouse_url.get_secret_value()
+    told = {
+        "QUOTEMILL_WAREHOUSE_URL": url,
+        "QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/",
+        "QUOTEMILL_ALERTS__DISK_PERCENT": "100",
+        "QUOTEMILL_SCHEDULE__HELLO__WHEN": "daily 12:00",
+        "QUOTEMILL_SCHEDULE__HELLO__COMMAND": "status",
+    }
+    place = Place(tmp_path, settings.home, told)
+    with psycopg.connect(url, autocommit=True) as conn:
+        database = sql.Identifier(conn.info.dbname)
+        conn.execute(
+            sql.SQL("alter database {} set default_transaction_read_only = on").format(database)
+        )
+    for _ in range(2):
+        done = place.inside("quotemill", "schedule", "run", "--as-of", "2026-11-21T12:00Z")
+        assert done.returncode == 1
+        assert hook.titles == ["error: warehouse"]
+
+
+def test_a_run_of_a_clock_that_was_far_ahead_hides_no_later_failure(settings: Settings) -> None:
+    assert settings.warehouse_url is not None
+    with runs.recorded(settings, "backup", run_id="ahead", schedule="backup") as run:
+        run.end(0)
+    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+        conn.execute("update ops.runs set started_at = started_at + interval '1 year'")
+    with runs.recorded(settings, "backup", run_id="now", schedule="backup") as run:
+        run.end(1, "no room")
+    assert alerts.look(settings, {}).open == ("job:backup",)
+
+
+def test_a_job_that_has_not_run_for_long_is_no_cause_any_more(settings: Settings) -> None:
+    with runs.recorded(settings, "backup", run_id="a", schedule="backup") as run:
+        run.end(1, "no room")
+    now = datetime.now(UTC)
+    assert alerts.look(settings, {}, now=now).open == ("job:backup",)
+    assert alerts.look(settings, {}, now=now + causes.REMEMBERED).open == ()

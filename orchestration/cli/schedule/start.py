@@ -60,9 +60,10 @@ def run_command(
         code = _run(settings, job, now, as_of)
     except UsageError:
         raise
-    except QuotemillError as error:
-        _cannot_begin(settings, error)
-        raise
+    except Exception as error:
+        known = shell.explained(error)
+        _cannot_begin(settings, known)
+        raise known from error
     raise typer.Exit(code)
 
 

@@ -173,6 +173,14 @@ def test_a_clock_that_goes_back_starts_nothing_twice(book: Book) -> None:
     assert book.ran(DAILY, FRIDAY + 3 * DAY) == FRIDAY + 3 * DAY
 
 
+def test_what_a_clock_far_ahead_let_go_was_not_missed(book: Book) -> None:
+    book.ran(FIVE, FRIDAY)
+    book.ran(FIVE, FRIDAY + 70 * DAY)
+    assert (book.row(FIVE).missed_at or FRIDAY) > FRIDAY
+    book.ran(FIVE, FRIDAY)
+    assert book.row(FIVE).missed_at is None
+
+
 def test_by_hand_it_runs_though_it_is_not_due_and_that_changes_no_start(book: Book) -> None:
     book.ran(DAILY, FRIDAY - HOUR)
     book.do(ledger.disable, DAILY, FRIDAY - HOUR)

@@ -322,6 +322,31 @@ def test_a_server_that_can_start_nothing_tells_why_and_tries_again(scene: Scene)
     assert len(told) == 1
 
 
+def test_a_server_tells_what_it_did_not_expect_and_tries_again(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))  # which keeps the tracebacks
+    known = {"daily": replace(DAILY, command=())}
+    told: list[str] = []
+    server = Server(scene.runner, lambda: known, lambda error: told.append(str(error)))
+
+    def look() -> None:
+        server.look()
+        for run in server._runs:
+            run.join()
+
+    look()
+    assert told == ["internal error: IndexError: tuple index out of range"]
+    known["daily"] = exits(DAILY, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.runner, "clock", lambda: 1 / 0)
+        look()
+    assert told[1:] == ["internal error: ZeroDivisionError: division by zero"]
+    look()
+    assert scene.row(DAILY).last_exit_code == 0
+    assert len(told) == 2
+
+
 def test_the_file_of_a_jobs_lock_is_in_the_home(scene: Scene) -> None:
     scene.runner.run(exits(DAILY, 0, "a/b c"))
     [file] = (scene.warehouse.home / "schedule").iterdir()
