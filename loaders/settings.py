@@ -63,7 +63,7 @@ class Settings(Section):
     )
     metrics_file: Path | None = Field(
         None,
-        description="a file of figures of each run for Prometheus: quotemill.prom in the folder of node_exporter's "
+        description="a file of the figures of what ran for Prometheus: quotemill.prom in the folder of node_exporter's "
         "textfile collector",
     )
     embedded_server: bool = Field(

@@ -11,14 +11,15 @@ from datetime import UTC, datetime
 from loaders import runlog
 from loaders.cli.shell import explained, tell
 from loaders.engine.load import LoadResult
-from loaders.engine.metrics import Metric, of_stage
+from loaders.engine.metrics import Metric, of_stage, publish
+from loaders.engine.prometheus import of_metrics, of_run
 from loaders.engine.request import LoadRequest
 from loaders.errors import QuotemillError, UsageError, gravest
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import alerts, pipeline, prometheus, runs
+from orchestration import alerts, pipeline, runs
 from orchestration.alerts import causes, channels
 from orchestration.alerts.book import Cause, Verdicts
 from orchestration.pipeline import STAGES, RunResult, Stage
@@ -68,18 +69,9 @@ def run(
                 result = _with(result, _reported(settings, as_of))
             record.measure([metric for stage in result.stages for metric in stage.metrics])
         record.end(result.exit_code, result.why.error)
-        _publish(settings, record)
+        whole = of_run(command, record.started_at, datetime.now(UTC), result.exit_code)
+        publish(settings, whole | of_metrics(record.metrics))
     return result
-
-
-def _publish(settings: Settings, record: runs.Run) -> None:
-    """The figures for Prometheus, where the settings name a file; one that cannot be written fails nothing."""
-    if settings.metrics_file is None:
-        return
-    try:
-        prometheus.write(settings.metrics_file, record, time.time())
-    except QuotemillError as error:
-        tell(error)
 
 
 def _guarded(

@@ -1,5 +1,7 @@
-"""Figures of what ran, by run, stage and source: rows of ops.metrics. A figure that a source cannot count has no row."""
+"""Figures of what ran, by run, stage and source: rows of ops.metrics, and the file for Prometheus where the settings
+name one. A figure that a source cannot count has no row."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
@@ -7,11 +9,13 @@ from typing import NamedTuple
 import psycopg
 
 from loaders import runlog, sources
+from loaders.engine import prometheus
 from loaders.engine.load import LoadResult
 from loaders.errors import QuotemillError, SettingsError, innermost
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 
+_log = logging.getLogger(__name__)
 COUNTED = ("requests", "bytes", "retries", "fallbacks", "refused")  # of LoadResult.counts
 UNITS = {"seconds": "s", "bytes": "B", "exit_code": "code"}
 
@@ -74,6 +78,17 @@ def record(settings: Settings, metrics: Sequence[Metric]) -> None:
         return
     except (QuotemillError, psycopg.Error) as error:
         runlog.write("warning", f"the figures cannot be recorded: {innermost(error)}")
+    publish(settings, prometheus.of_metrics(metrics))
+
+
+def publish(settings: Settings, samples: Mapping[str, str]) -> None:
+    """Put samples into the file for Prometheus, where there is one. A file that cannot be written fails nothing."""
+    if settings.metrics_file is None:
+        return
+    try:
+        prometheus.write(settings.metrics_file, samples)
+    except SettingsError as error:
+        _log.warning("%s (%s)", error, error.hint)
 
 
 def write(conn: psycopg.Connection, run_id: str, metrics: Iterable[Metric]) -> None:

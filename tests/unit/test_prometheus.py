@@ -2,26 +2,27 @@
 
 import shutil
 import subprocess
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from loaders.engine import prometheus
 from loaders.engine.metrics import Metric
 from loaders.errors import SettingsError
-from loaders.settings import Settings, load_settings
-from orchestration import prometheus
-from orchestration.runs import Run
+from loaders.settings import load_settings
 from tests.conftest import require
+from tests.e2e.commands import Place
 
 BEGUN = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
-ENDED = BEGUN.timestamp() + 12.5
+ENDED = BEGUN + timedelta(seconds=12.5)
 
 
-def run_of(command: str, exit_code: int, *figures: Metric) -> Run:
-    made = Run("id", command, None, BEGUN, list(figures), _where=Settings())
-    made.end(exit_code)
-    return made
+def run_of(command: str, exit_code: int, *figures: Metric, later: int = 0) -> dict[str, str]:
+    ended = ENDED + timedelta(seconds=later)
+    of_run = prometheus.of_run(command, BEGUN, ended, exit_code)
+    return of_run | prometheus.of_metrics(figures)
 
 
 def samples(file: Path) -> dict[str, float]:
@@ -31,12 +32,12 @@ def samples(file: Path) -> dict[str, float]:
 
 def test_a_run_replaces_its_own_figures_and_leaves_those_of_others(tmp_path: Path) -> None:
     file = tmp_path / "quotemill.prom"
-    prometheus.write(file, run_of("run ib", 0, Metric("load", "ib", "rows_new", 5)), ENDED)
+    prometheus.write(file, run_of("run ib", 0, Metric("load", "ib", "rows_new", 5)))
     tdx = run_of(
         "run tdx", 0, Metric("load", "tdx", "rows_new", 3), Metric("build", "", "seconds", 0.5)
     )
-    prometheus.write(file, tdx, ENDED)
-    prometheus.write(file, run_of("run tdx", 6, Metric("load", "tdx", "rows_new", 1)), ENDED + 60)
+    prometheus.write(file, tdx)
+    prometheus.write(file, run_of("run tdx", 6, Metric("load", "tdx", "rows_new", 1), later=60))
     found = samples(file)
     assert found['quotemill_load_rows_new{source="ib"}'] == 5
     assert found['quotemill_load_rows_new{source="tdx"}'] == 1
@@ -44,15 +45,15 @@ def test_a_run_replaces_its_own_figures_and_leaves_those_of_others(tmp_path: Pat
     assert found['quotemill_run_exit_code{command="run tdx"}'] == 6
     assert found['quotemill_run_duration_seconds{command="run ib"}'] == 12.5
     # of a run that failed it stays where it was
-    assert found['quotemill_run_success_timestamp_seconds{command="run tdx"}'] == ENDED
-    assert found['quotemill_run_end_timestamp_seconds{command="run tdx"}'] == ENDED + 60
+    assert found['quotemill_run_success_timestamp_seconds{command="run tdx"}'] == ENDED.timestamp()
+    assert found['quotemill_run_end_timestamp_seconds{command="run tdx"}'] == ENDED.timestamp() + 60
 
 
 def test_each_name_has_one_help_and_one_type_before_its_samples(tmp_path: Path) -> None:
     file = tmp_path / "quotemill.prom"
     for source in ("tdx", "ib"):
         figures = [Metric("load", source, name, 1) for name in ("seconds", "bytes", "rows_new")]
-        prometheus.write(file, run_of(f"run {source}", 0, *figures), ENDED)
+        prometheus.write(file, run_of(f"run {source}", 0, *figures))
     text = file.read_text()
     assert text.endswith("\n")
     named = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
@@ -66,11 +67,39 @@ def test_each_name_has_one_help_and_one_type_before_its_samples(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["quotemill.prom"]
 
 
+def test_commands_that_end_together_lose_no_figure(tmp_path: Path) -> None:
+    file = tmp_path / "quotemill.prom"
+
+    def write(number: int) -> None:
+        prometheus.write(file, {f'quotemill_load_rows_new{{source="{number}"}}': "1"})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(80)))
+    assert len(samples(file)) == 80
+
+
+@pytest.mark.parametrize("metrics_file", ["quotemill.prom", "none/quotemill.prom"])
+def test_a_command_that_is_a_job_writes_its_figures_though_the_warehouse_is_away(
+    metrics_file: str, tmp_path: Path
+) -> None:
+    file = tmp_path / metrics_file
+    settings = {
+        "QUOTEMILL_WAREHOUSE_URL": "postgresql://127.0.0.1:1/none",
+        "QUOTEMILL_METRICS_FILE": str(file),
+    }
+    done = Place(tmp_path, tmp_path / "home", settings).inside("quotemill", "logscan", "ib")
+    assert done.returncode == 5, done.stderr  # nothing ran
+    if file.parent.is_dir():
+        assert samples(file)['quotemill_logscan_exit_code{source="ib"}'] == 5
+    else:
+        assert f"metrics_file {file} cannot be written" in done.stderr
+
+
 def test_promtool_accepts_it(tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
     require("promtool", promtool is not None, "promtool is not installed")
     file = tmp_path / "quotemill.prom"
-    prometheus.write(file, run_of('run "x\\', 0, Metric("load", "tdx", "seconds", 1e-7)), ENDED)
+    prometheus.write(file, run_of('run "x\\', 0, Metric("load", "tdx", "seconds", 1e-7)))
     done = subprocess.run(
         [str(promtool), "check", "metrics"], input=file.read_bytes(), capture_output=True
     )
@@ -81,13 +110,13 @@ def test_promtool_accepts_it(tmp_path: Path) -> None:
 def test_what_is_no_file_of_ours_gives_way(tmp_path: Path) -> None:
     file = tmp_path / "quotemill.prom"
     file.write_bytes(b"\xff\xfe not text\nquotemill_x 1\n")
-    prometheus.write(file, run_of("run", 0), ENDED)
+    prometheus.write(file, run_of("run", 0))
     assert 'quotemill_run_exit_code{command="run"} 0' in file.read_text()
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be written: No such file"):
-        prometheus.write(tmp_path / "none" / "quotemill.prom", run_of("run", 0), ENDED)
+        prometheus.write(tmp_path / "none" / "quotemill.prom", run_of("run", 0))
 
 
 def test_a_name_that_the_collector_does_not_read_is_refused(tmp_path: Path) -> None:
