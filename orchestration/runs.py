@@ -2,7 +2,8 @@
 
 A run holds an advisory lock of its own while its process lives: one that was killed reads as interrupted, from
 every machine. A command that another run started (loaders.runlog.RUN_ID) is a part of it, with its id. What
-cannot be recorded stops nobody: it is kept until the run ends, then told in the log.
+cannot be recorded stops nobody: it is kept until the run ends, then told in the log. What ended long ago
+(loaders.engine.metrics.KEPT) goes.
 """
 
 import contextlib
@@ -115,6 +116,9 @@ class Run:
                 "update ops.runs set finished_at = clock_timestamp(), exit_code = %s, error = %s "
                 "where run_id = %s",
                 (self.exit_code, self.error, self.run_id),
+            )
+            conn.execute(
+                "delete from ops.runs where started_at < now() - %s::interval", (metrics.KEPT,)
             )
 
     def _close(self) -> None:

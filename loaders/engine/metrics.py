@@ -17,6 +17,7 @@ from loaders.warehouse.postgres import open_warehouse
 
 _log = logging.getLogger(__name__)
 COUNTED = ("requests", "bytes", "retries", "fallbacks", "refused")  # of LoadResult.counts
+KEPT = "2 years"  # figures and runs stay: a report over a year can be laid beside that of the year before
 UNITS = {"seconds": "s", "bytes": "B", "exit_code": "code"}
 
 
@@ -92,11 +93,17 @@ def publish(settings: Settings, samples: Mapping[str, str]) -> None:
 
 
 def write(conn: psycopg.Connection, run_id: str, metrics: Iterable[Metric]) -> None:
-    """Write figures of a run; one that was written before is replaced."""
+    """Write figures of a run; one that was written before is replaced, and those of more than KEPT ago go."""
     with conn.cursor() as cur:
         cur.executemany(
             "insert into ops.metrics (run_id, stage, source, name, value, unit) "
             "values (%s, %s, %s, %s, %s, %s) on conflict (run_id, stage, source, name) "
             "do update set value = excluded.value, measured_at = excluded.measured_at",
             [(run_id, m.stage, m.source, m.name, Decimal(str(m.value)), m.unit) for m in metrics],
+        )
+        # the id begins with the day: by it the primary key finds them
+        cur.execute(
+            "delete from ops.metrics where measured_at < now() - %(kept)s::interval "
+            "and run_id < to_char(now() at time zone 'UTC' - %(kept)s::interval, 'YYYYMMDD')",
+            {"kept": KEPT},
         )

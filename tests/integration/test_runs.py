@@ -80,6 +80,29 @@ def test_a_run_is_running_until_it_has_ended(settings: Settings) -> None:
     assert [row["status"] for row in on_record(settings)] == ["succeeded", "failed"]
 
 
+def test_runs_and_figures_of_more_than_two_years_ago_go(settings: Settings) -> None:
+    assert settings.warehouse_url is not None
+    now = datetime.now(UTC)
+    old, kept = (now - timedelta(days=days) for days in (740, 720))
+    ids = [f"{at:%Y%m%dT%H%M%S}-4f2a" for at in (old, kept)]
+    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+        for run_id, at in zip(ids, (old, kept), strict=True):
+            conn.execute(
+                "insert into ops.runs (run_id, command, host, pid, started_at) values (%s, 'x', 'x', 1, %s)",
+                (run_id, at),
+            )
+        # the last is of a clock that was wrong: what it measured is new
+        for run_id, at in (*zip(ids, (old, kept), strict=True), ("19700101T000000-0000", now)):
+            metrics.write(conn, run_id, [Metric("load", "tdx", "rows_new", 3)])
+            conn.execute("update ops.metrics set measured_at = %s where run_id = %s", (at, run_id))
+    with runs.recorded(settings, "run tdx") as run:
+        run.end(0)
+    assert {row["run_id"] for row in on_record(settings)} == {run.run_id, ids[1]}
+    assert [f[0] for f in figures(settings)] == ["19700101T000000-0000", ids[1]]
+    metrics.record(settings, [Metric("build", "", "seconds", 1)])  # of a command that is no run
+    assert len(figures(settings)) == 3
+
+
 def test_a_run_that_raises_has_failed_with_what_it_raised(settings: Settings) -> None:
     with pytest.raises(UpstreamError), runs.recorded(settings, "run"):
         raise UpstreamError("nobody answers at http://u:pass-word@h:1")
