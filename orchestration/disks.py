@@ -34,7 +34,7 @@ class Disk:
 
 def disks(settings: Settings) -> list[Disk]:
     """The disks of the home, of the embedded server's data, of the archive and of the backups, each once. One
-    that does not answer is left out: whoever needs it says so."""
+    that does not answer is left out: whoever needs it says so; so is one that tells no size, as some of a network."""
     wanted = [("home", settings.home)]
     if settings.warehouse_url is None:
         wanted.append(("warehouse", places.existing_base(settings.home)))
@@ -47,8 +47,9 @@ def disks(settings: Settings) -> list[Disk]:
         with contextlib.suppress(OSError):
             there = existing(folder)
             used = shutil.disk_usage(there)
-            disk = Disk(name, str(folder), used.used, used.free, used.total)
-            found.setdefault(there.stat().st_dev, disk)
+            if used.total:
+                disk = Disk(name, str(folder), used.used, used.free, used.total)
+                found.setdefault(there.stat().st_dev, disk)
     return list(found.values())
 
 

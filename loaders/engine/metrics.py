@@ -11,7 +11,7 @@ import psycopg
 from loaders import runlog, sources
 from loaders.engine import prometheus
 from loaders.engine.load import LoadResult
-from loaders.errors import QuotemillError, SettingsError, innermost
+from loaders.errors import QuotemillError, SettingsError, gravest, innermost
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 
@@ -44,7 +44,7 @@ def of_loads(loads: Sequence[LoadResult]) -> list[Metric]:
         uncounted = sources.find(source).uncounted
         figures: dict[str, float | int] = {
             "seconds": round(sum(load.seconds for load in own), 2),
-            "exit_code": max(load.exit_code for load in own),
+            "exit_code": gravest(load.exit_code for load in own),
             "loads": sum(load.job_id is not None for load in own),
             **{
                 name: sum(load.total(name) for load in own)

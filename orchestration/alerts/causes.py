@@ -71,10 +71,12 @@ def of_run(result: RunResult, settings: Settings) -> dict[str, Cause | None]:
 def _of_stages(result: RunResult) -> dict[str, Cause | None]:
     found: dict[str, Cause | None] = {}
     for stage in result.stages:
-        if stage.name == "archive" and stage.exit_code != _HELD:
-            is_well = stage.exit_code == 0
-            why = _failed(stage.name, stage.exit_code, stage.error or "")
-            found[stage.name] = None if is_well else why
+        if stage.name == "archive":
+            is_held = stage.exit_code == _HELD
+            found["lock:archive"] = _locked("the archive") if is_held else None
+            if not is_held:
+                why = _failed(stage.name, stage.exit_code, stage.error or "")
+                found[stage.name] = why if stage.exit_code else None
     return found
 
 

@@ -24,7 +24,7 @@ from loaders.settings import Settings, load_settings
 from loaders.tdx.schemas import TABLES
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
-from orchestration import alerts, night, runs
+from orchestration import alerts, night, pipeline, runs
 from orchestration.alerts import book, causes, channels, file_book
 from orchestration.findings import Judgement
 from orchestration.pipeline import RunResult
@@ -367,11 +367,22 @@ def test_a_disk_and_a_calendar_that_run_out_are_told(
     assert "calendar" not in causes.of_machine(settings, ["ib"], late)
 
 
+def test_a_disk_that_tells_no_size_keeps_nothing_from_being_told(settings: Settings) -> None:
+    sizeless = Path("/proc")
+    if not sizeless.is_dir() or shutil.disk_usage(sizeless).total:
+        pytest.skip("no file system without a size")
+    found = causes.of_machine(settings.model_copy(update={"backup_folder": sizeless}), [], NOW)
+    assert "disk:backups" not in found
+
+
 def test_a_lock_is_told_when_it_is_held_twice_in_a_row(settings: Settings, hook: Hook) -> None:
     held = load(75, "another load of tdx holds the lock")
     assert look(settings, held).told == 0
     assert look(settings, held).told == 1
-    assert hook.titles == ["warning: lock:tdx"]
+    archive = pipeline.Stage("archive", 75, 0.1, "failed", "another one archives")
+    for told in (0, 1):
+        assert look(settings, RunResult((), 75, stages=(archive,))).told == told
+    assert hook.titles == ["warning: lock:tdx", "warning: lock:archive"]
 
 
 def test_the_dead_mans_switch_is_asked_for_only_where_all_was_told(
