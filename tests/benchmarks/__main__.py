@@ -15,8 +15,10 @@ from tests.benchmarks import (
     databases,
     folder_peer,
     imports,
+    increments,
     initial,
     landing,
+    landing_parts,
     looking,
     machine,
     market_day,
@@ -69,7 +71,7 @@ def _landing(server: str, folder: Path, options: argparse.Namespace) -> Iterator
         server, folder, options.codes, options.rounds, options.slow_rounds, _say
     )
     aims = report.landing_aims(results)
-    yield TITLES[0], report.landing_section(results), aims
+    yield TITLES[0], f"{report.landing_section(results)}\n\n{landing_parts.section(results)}", aims
     small = landing.small_loads(server, folder, options.tables, options.rounds, options.loads, _say)
     yield TITLES[1], report.small_section(small), report.small_aims(small)
 
@@ -99,6 +101,18 @@ def _nodes(server: str, folder: Path, options: argparse.Namespace) -> Iterator[S
         for times in (1, 4, 16)
     }
     yield node_reads.TITLE, *node_reads.section(found, codes)
+
+
+def _increments(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
+    size = options.market, DAYS // 4
+    found = {}
+    for codes, days in (*increments.by_codes(*size), *increments.by_history(*size)[1:]):
+        minutes = 3 * days // size[1]
+        found[codes, days] = increments.of_size(
+            server, folder, (codes, days), minutes, options.days
+        )
+        _say(f"{codes} codes × {days} days: built, {options.days} days and events")
+    yield increments.TITLE, *increments.section(found, *size)
 
 
 def _rollups(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
@@ -189,6 +203,7 @@ PARTS = {
     "whole": _whole,
     "day": _day,
     "nodes": _nodes,
+    "increments": _increments,
     "minutes": _minutes,
     "rollups": _rollups,
     "ticks": _ticks,
@@ -222,6 +237,7 @@ TITLES = (
     READS,
     INITIAL,
     node_reads.TITLE,
+    increments.TITLE,
     rollup_rate.TITLE,
     IMPORTS,
     looking.TITLE,

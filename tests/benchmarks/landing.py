@@ -8,6 +8,7 @@ from typing import Any
 
 from loaders.tdx.schemas import KLINE_DAILY
 from tests.benchmarks import databases
+from tests.benchmarks.paths import CLOCKS, DLT_STEPS
 from tests.benchmarks.processes import measured
 from tests.benchmarks.rows import DAYS, phase_rows, write_files
 
@@ -15,10 +16,15 @@ PHASES = ("first", "again", "new")
 COPY = "copy:key"
 LANDING = "landing:key"
 BINARY = "binary:key"
+UPSERT = "upsert:key"
 INSERT = "insert:key"
 # path and what the table carries: measured in every round, or (slow, dicts or bound values) in few
-QUICK = (LANDING, BINARY, "copy:real", "landing:real", "landing:unfed", "dlt-arrow-upsert:key")
+QUICK = (
+    *(LANDING, BINARY, UPSERT, "copy:real", "landing:real", "landing:unfed"),
+    "dlt-arrow-upsert:key",
+)
 SLOW = (INSERT, "dlt-append:key", "dlt-merge:key")
+ONCE = ("copy", "binary", "upsert", "dlt-append")  # a first load alone
 SMALL = ("landing", "insert", "dlt-arrow-upsert")
 SMALL_CODES = 500
 
@@ -63,7 +69,7 @@ def side_by_side(
 
     def measure(path: str) -> Any:
         name, kind = path.split(":")
-        phases = "first" if name in ("copy", "binary", "dlt-append") else ",".join(PHASES)
+        phases = "first" if name in ONCE else ",".join(PHASES)
         with databases.database(server) as url:
             return measured("paths", name, kind, table, url, folder, phases)
 
@@ -91,7 +97,7 @@ def _results(rows: int, found: dict[str, list[tuple[float, Any]]]) -> Results:
             made.dead.setdefault(path, {})[phase] = max(r["dead"] for _, r in runs)
             made.steps.setdefault(path, {})[phase] = {
                 step: median(r[step] for _, r in runs)
-                for step in ("extract", "normalize", "load")
+                for step in (*DLT_STEPS, *CLOCKS)
                 if step in runs[0][1]
             }
     return made

@@ -95,15 +95,15 @@ def section(found: Mapping[int, Mapping[str, int]], codes: int) -> tuple[str, Se
             "",
             table(
                 ("rows read", *(f"{size} × the history" for size in sizes)),
-                [[_named(node), *(f"{n:,}" for n in counts)] for node, counts in rows.items()],
+                [[named(node), *(f"{n:,}" for n in counts)] for node, counts in rows.items()],
             ),
         ]
     )
-    names = ", ".join(_named(node) for node in growing) or "none"
+    names = ", ".join(named(node) for node in growing) or "none"
     name = f"models and tests of one new day that read more at {sizes[-1]} × the history"
     return text, [(name, "none", names, not growing)]
 
 
-def _named(node: str) -> str:
+def named(node: str) -> str:
     kind, _, name, *_ = node.split(".")
     return f"`{name}`" if kind == "model" else f"{kind} `{name}`"

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from tests.benchmarks.landing import BINARY, COPY, INSERT, LANDING, PHASES, Results
+from tests.benchmarks.landing import BINARY, COPY, INSERT, LANDING, PHASES, UPSERT, Results
+from tests.benchmarks.paths import DLT_STEPS
 
 NAMES = {
     COPY: "COPY text into the empty table, no upsert (the measure)",
     BINARY: "binary COPY into the empty table, no upsert",
     LANDING: "**our landing path**",
+    UPSERT: "the same, all by the upsert",
     "copy:real": "COPY text, the table with its further index",
     "landing:real": "our landing path, the table with its further index",
     "landing:unfed": "the same, without the change feed",
@@ -75,7 +77,8 @@ def landing_section(results: Results) -> str:
     shares = "; ".join(
         f"{phase}: "
         + ", ".join(
-            f"{step} {s / sum(steps[phase].values()):.0%}" for step, s in steps[phase].items()
+            f"{step} {steps[phase][step] / sum(steps[phase][s] for s in DLT_STEPS):.0%}"
+            for step in DLT_STEPS
         )
         for phase in PHASES
     )
@@ -98,29 +101,8 @@ def landing_section(results: Results) -> str:
             ),
             "",
             f"Where the landing path's time goes ({shares}). Its first load in each round: {spread}.",
-            *_to_binary(results),
         ]
     )
-
-
-def _to_binary(results: Results) -> list[str]:
-    """What the landing path would have to give up to be as fast as binary COPY."""
-    if BINARY not in results.ratio:
-        return []
-    ours, bare = (1 / results.to_copy(path) for path in (LANDING, BINARY))
-    written = (
-        ours
-        * results.steps[LANDING]["first"]["load"]
-        / sum(results.steps[LANDING]["first"].values())
-    )
-    return [
-        "",
-        f"Of the time of a text COPY, our first load takes {ours:.2f}, a binary COPY {bare:.2f}. What lies "
-        f"between: {ours - written:.2f} for dlt's package and its Parquet file, {written - bare:.2f} for the "
-        "rows going into a table of their own first, from there into theirs with a look at the key, and into "
-        "the change feed. To be near binary COPY a load would have to give up the package, that a row may be "
-        "there already, and that readers hear of it.",
-    ]
 
 
 def small_section(small: dict[str, dict[int, dict[str, float]]]) -> str:

@@ -11,8 +11,10 @@ from tests.benchmarks import (
     bar_peers,
     folder_peer,
     imports,
+    increments,
     initial,
     landing,
+    landing_parts,
     looking,
     market_day,
     page,
@@ -41,6 +43,23 @@ def test_write_paths_land_the_same_rows_and_are_reported(server_url: str, tmp_pa
     assert len(said) == 2
     assert "our landing path" in report.landing_section(results)
     assert len(report.landing_aims(results)) == 5
+
+
+def test_parts_of_a_first_load_add_up_to_all_of_it() -> None:
+    dlt = {"extract": 1.0, "normalize": 0.5, "load": 8.5}
+    straight = {**dlt, "job": 8.0, "look": 0.5, "copy": 5.0, "feed": 0.5}
+    upsert = {**dlt, "job": 8.0, "look": 0.0, "copy": 2.0, "feed": 0.0}
+    ratios = {landing.LANDING: 0.8, landing.UPSERT: 0.5, landing.BINARY: 2.0}
+    ratio = {path: {"first": [found]} for path, found in ratios.items()}
+    steps = {landing.LANDING: {"first": straight}, landing.UPSERT: {"first": upsert}}
+    results = landing.Results(1_000, {}, ratio, steps, {}, {})
+
+    assert sum(landing_parts.of_copy(results, landing.UPSERT).values()) == pytest.approx(2.0)
+    text = landing_parts.section(results)
+    assert f"| {landing_parts.COPY} | 0.62 | 0.40 |" in text
+    assert "| **all** | 1.25 | 2.00 |" in text
+    assert "2.00 times as fast as text. Straight we reach 0.40 of that" in text
+    assert f"{landing_parts.FILE} (1.14)" in text
 
 
 @pytest.mark.soak
@@ -196,6 +215,34 @@ def test_a_run_of_some_parts_keeps_what_the_others_measured() -> None:
     assert page.with_new(aims, [("memory", "≤ 1", "1", True)])[1] == ("memory", "≤ 1", "1", True)
     assert page.aims_of("") == []
     assert page.sections_of("") == {}
+
+
+def test_an_increment_that_touches_more_with_more_codes_misses_its_aim() -> None:
+    def change(read: int) -> increments.Change:
+        node = {"model.quotemill.kline_daily_qfq": read}
+        return {"load": 1.0, "build": 2.0, "nodes": 0.5, "written": {"market.b": 10}, "read": node}
+
+    sizes = (*increments.by_codes(5, 40), *increments.by_history(5, 40))
+    kinds = (increments.FULL, increments.DAY, increments.EVENT)
+    found = {size: {kind: change(size[0] * 18) for kind in kinds} for size in sizes}
+    text, aims = increments.section(found, 5, 40)
+
+    assert "| one new event: rows read by the build | 90 | 180 | 360 | 4.00 |" in text
+    assert "| `kline_daily_qfq` | 90 | 360 | 90 |" in text
+    assert [aim[2:] for aim in aims] == [("3.70 ×", False), ("1.00 ×", True)]
+
+
+@pytest.mark.soak
+def test_one_new_event_rewrites_the_history_of_its_code_alone(
+    server_url: str, tmp_path: Path
+) -> None:
+    found = increments.of_size(server_url, tmp_path, (3, 60), 2, 1)
+
+    written = found[increments.EVENT]["written"]
+    assert written["raw_tdx.corporate_action"] == 1
+    # before the ex-date, on the third day after the market's end: those of one code
+    assert written["market.kline_daily_qfq"] == 62
+    assert sum(found[increments.DAY]["read"].values()) > 0
 
 
 @pytest.mark.soak
