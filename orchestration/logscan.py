@@ -3,10 +3,12 @@
 A keyword counts lines of the level `warning` and above, by words of their text: a plain line that quotes an
 error is none. `error` and `traceback` go by the line's own fields, not by its words. Warnings are listed: only
 errors fail a scan, unless it is said how many lines may be found. A scan that goes on where the one before ended
-(`last_until`, `remember`) finds each error once, whatever lies between the two.
+(`last`, `remember`) finds each error once, whatever lies between the two, and knows which kinds of errors those
+before it have found, as long as none of them was free of errors.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,7 +22,10 @@ from loaders.ib.service.events import masked
 LEAST = "warning"
 LONGEST = 1_000_000  # bytes of a line; a longer one is damaged
 SHOWN = 300  # characters of an example
-_LAST = "logscan.json"  # of the home: until when each source was scanned
+MOST = 500  # kinds of errors that are remembered
+_LAST = "logscan.json"  # of the home: what is known of the last scan of each source
+# words with a digit are counts, codes, instants; a number before a colon says which error it is
+_VARIES = re.compile(r"(?<!\S)(?!\d+:)\S*\d\S*")
 ERROR, TRACEBACK = "error", "traceback"
 # what to look for in lines of any source, and of one
 COMMON: Mapping[str, tuple[str, ...]] = {
@@ -105,6 +110,11 @@ class Line:
     def shown(self) -> str:
         return masked(runlog.scrub(self.event))[:SHOWN]
 
+    @property
+    def kind(self) -> str:
+        """What lines have in common that tell the same of another code, count or moment."""
+        return f"{self.source}: {_VARIES.sub('#', self.shown)}"
+
     def reaches(self, level: str) -> bool:
         return runlog.LEVELS.index(self.level) >= runlog.LEVELS.index(level)
 
@@ -112,7 +122,7 @@ class Line:
 @dataclass
 class Scan:
     """`since` ≤ lines < `until`. `found` counts lines with any keyword, `errors` those of level error and above,
-    `damaged` those that cannot be read, `levels` all lines by source and level. `status` is empty where no line could
+    also by `kinds`, `damaged` those that cannot be read, `levels` all lines by source and level. `status` is empty where no line could
     be read; `exit_code` says that too, and whether there is an error, or with `max_total` whether more were found."""
 
     since: datetime
@@ -122,6 +132,7 @@ class Scan:
     damaged: int = 0
     found: int = 0
     errors: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)
     keywords: dict[str, Hits] = field(default_factory=dict)
     levels: dict[str, dict[str, int]] = field(default_factory=dict)
     max_total: int | None = None
@@ -177,23 +188,40 @@ def of_window(folder: Path, since: datetime, until: datetime) -> list[Path]:
     return [p for p in found if (day := runlog.day_of(p.name)) and first <= day <= last]
 
 
-def last_until(home: Path, source: str | None) -> datetime | None:
-    """Where the last scan of a source, or of all, ended that was remembered."""
-    at = _remembered(home).get(source or "")
-    return datetime.fromisoformat(at) if at else None
+@dataclass(frozen=True)
+class Last:
+    """Where a scan ended, and the kinds of errors that it and those before it have found."""
+
+    until: datetime
+    kinds: tuple[str, ...] = ()
 
 
-def remember(home: Path, source: str | None, until: datetime) -> None:
+def last(home: Path, source: str | None) -> Last | None:
+    """The last scan of a source, or of all, that was remembered."""
+    return _remembered(home).get(source or "")
+
+
+def remember(home: Path, source: str | None, found: Last) -> None:
     """Let the next scan of it begin there. Raises QuotemillError."""
-    _write(home / _LAST, _remembered(home) | {source or "": until.isoformat()})
+    known = _remembered(home) | {source or "": found}
+    _write(home / _LAST, {name: asdict(one) for name, one in known.items()})
 
 
-def _remembered(home: Path) -> dict[str, str]:
-    """Ends of scans by source; none where the file is not there or damaged: better scanned twice than not at all."""
+def kinds_known(before: Last | None, scan: Scan) -> tuple[str, ...]:
+    """The kinds of errors that this scan and those before it have found; none after one without errors."""
+    known = before.kinds if before and scan.errors else ()
+    return tuple(dict.fromkeys([*known, *scan.kinds]))[:MOST]
+
+
+def _remembered(home: Path) -> dict[str, Last]:
+    """Scans by source; none where the file is not there or damaged: better scanned twice than not at all."""
     try:
         known = json.loads((home / _LAST).read_text("utf-8"))
-        return {name: datetime.fromisoformat(at).isoformat() for name, at in known.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        return {
+            name: Last(datetime.fromisoformat(one["until"]), tuple(map(str, one["kinds"])))
+            for name, one in known.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
         return {}
 
 
@@ -236,7 +264,9 @@ def _count(
     levels[line.level] = levels.get(line.level, 0) + 1
     hits = _words(line, own) if line.reaches(level) else []
     scan.found += bool(hits)
-    scan.errors += line.reaches(ERROR)
+    if line.reaches(ERROR):
+        scan.errors += 1
+        scan.kinds[line.kind] = scan.kinds.get(line.kind, 0) + 1
     for word in hits:
         scan.keywords.setdefault(word, Hits()).add(line)
 

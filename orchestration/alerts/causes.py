@@ -162,7 +162,10 @@ def _of_jobs(
                 select count(*) = 2 from ops.metrics as m
                 where m.run_id = r.run_id and m.stage = 'alerts' and m.value = 0
                     and m.name in ('exit_code', 'untold_messages')
-            ) as told_itself
+            ) as told_itself, (
+                select m.value from ops.metrics as m
+                where m.run_id = r.run_id and m.stage = 'logscan' and m.name = 'error_kinds'
+            ) as error_kinds
         from ops.runs as r
         where r.started_at between %(since)s and %(until)s
             and r.run_id is distinct from %(run_id)s and {runs.STATUS} <> 'running'
@@ -204,7 +207,9 @@ def _of_job(row: Mapping[str, Any]) -> list[Cause | None]:
         return [None]
     why = f": {row['error']}" if row["error"] else ""
     text = f"`{row['command']}` of {begun} failed (exit code {code}){why}"[:_LONGEST]
-    return [Cause("error", text, "quotemill status", str(code))]
+    # one more kind of error in the log than the scans before have found is another matter
+    state = str(code) if row["error_kinds"] is None else f"{code} {row['error_kinds']}"
+    return [Cause("error", text, "quotemill status", state)]
 
 
 def _of_report(conn: psycopg.Connection) -> dict[str, Cause | None]:

@@ -83,8 +83,10 @@ def logscan_command(
     with measured(settings, "logscan", source or "") as figures:
         home = settings.home
         folder = home / "logs"
-        last = scans.last_until(home, source) if since == LAST else None
-        begin, end = _window(None if since == LAST else since, date, as_of, last)
+        last = scans.last(home, source) if since == LAST else None
+        begin, end = _window(
+            None if since == LAST else since, date, as_of, last.until if last else None
+        )
         scan = scans.run(
             folder,
             begin,
@@ -95,11 +97,13 @@ def logscan_command(
             level=level,
             max_total=max_total,
         )
+        kinds = scans.kinds_known(last, scan)
         figures |= {
             "lines": scan.lines,
             "found_lines": scan.found,
             "error_lines": scan.errors,
             "damaged_lines": scan.damaged,
+            **({"error_kinds": len(kinds)} if scan.errors else {}),
         }
         if summary is not None:
             scans.write_summary(scan, summary)
@@ -109,7 +113,7 @@ def logscan_command(
             _show(scan)
         # where there was no line at all the next one looks again
         if since == LAST and scan.status != "empty":
-            scans.remember(home, source, end)
+            scans.remember(home, source, scans.Last(end, kinds))
         window = f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
         if scan.status == "empty":
             where = (

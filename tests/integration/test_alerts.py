@@ -682,6 +682,45 @@ def test_a_job_that_fails_otherwise_is_told_anew_and_one_whose_own_look_failed_i
     assert alerts.look(settings, {}).open == ()
 
 
+def test_another_error_in_the_log_than_the_nights_before_is_told(
+    settings: Settings, hook: Hook, tmp_path: Path
+) -> None:
+    assert settings.warehouse_url is not None
+    runlog.stop()  # of a process of its own
+    place = Place(
+        tmp_path,
+        tmp_path / "scanned",
+        {"QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value()},
+    )
+    logs = place.home / "logs"
+    logs.mkdir(parents=True)
+    tomorrow = datetime.now(UTC).replace(hour=12, minute=0) + timedelta(days=1)
+
+    def told(night: int, *events: str) -> int:
+        at, run_id = tomorrow + timedelta(days=night), f"scan-{night}"
+        fields = {"at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "source": "ib"}
+        found = [fields | {"level": "info", "event": "x"}]
+        found += [fields | {"level": "error", "event": event} for event in events]
+        text = "".join(json.dumps(line) + "\n" for line in found)
+        (logs / f"run-{at:%Y-%m-%d}.jsonl").write_text(text)
+        command = ("logscan", "ib", "--since", "last", "--as-of", f"{at:%Y-%m-%d}T18:00Z")
+        variables = runs.environment(run_id, "ib_logscan")
+        with runs.recorded(settings, "logscan ib", run_id=run_id, schedule="ib_logscan") as run:
+            run.end(place.inside("quotemill", *command, **variables).returncode)
+        return alerts.look(settings, {}).told
+
+    assert told(0, "gateway 200: no contract 4711", "job 3 failed: 20 of 80 keys") == 1
+    assert told(1, "job 4 failed: 21 of 80 keys") == 0
+    assert told(2, "job 5 failed: 2 of 8 keys", "gateway 321: no contract 4711") == 1
+    assert told(3, "gateway 200: no contract 4712") == 0
+    assert told(4) == 1
+    assert told(5, "gateway 200: no contract 4713") == 1
+    assert hook.titles == [
+        *["error: job:ib_logscan"] * 2,
+        *["over: job:ib_logscan", "error: job:ib_logscan"],
+    ]
+
+
 def test_a_schedule_that_the_warehouse_lets_write_nothing_is_told_once(
     settings: Settings, hook: Hook, tmp_path: Path
 ) -> None:
