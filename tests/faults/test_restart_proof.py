@@ -183,7 +183,9 @@ def test_a_week_of_kills_and_wrong_clocks(
     calm, expected = calm_week
     made = disturbed(furnished, calm, expected, WEEK, of_a_week, number, {})
     killed = [said for said in made.said if said.startswith("killed")]
-    record_property("figures", f"a week with {'; '.join(killed)}")
+    rows = sum(map(len, expected.values()))
+    of_all = f"{len(made.runs)} runs, {len(expected)} tables of {rows:,} rows"
+    record_property("figures", f"{of_all}, {len(killed)} kills: {'; '.join(killed)}")
     well = {name for name, _, code in made.runs if code == 0}
     # the log tells of what befell
     assert well >= {name for name, _, code in calm.runs if not code} - {"ib_logscan"}, made.runs
