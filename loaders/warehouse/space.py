@@ -24,8 +24,17 @@ _HYPERTABLES = """
     select
         hypertable_schema as schema,
         hypertable_name as relation,
-        format('%I.%I', hypertable_schema, hypertable_name)::regclass as oid
+        format('%%I.%%I', hypertable_schema, hypertable_name)::regclass as oid
     from timescaledb_information.hypertables
+    where hypertable_schema = any(%(schemas)s)
+    union all
+    -- a continuous aggregate is a view of one that lies outside its schema
+    select
+        view_schema,
+        view_name,
+        format('%%I.%%I', materialization_hypertable_schema, materialization_hypertable_name)::regclass
+    from timescaledb_information.continuous_aggregates
+    where view_schema = any(%(schemas)s)
 """
 _HYPERTABLE_SIZE = """
     select hypertable_size(%(oid)s) as total_bytes,
@@ -43,18 +52,18 @@ _COMPRESSION = """
 
 def space(conn: psycopg.Connection, schemas: Sequence[str]) -> list[dict[str, Any]]:
     """Tables of some schemas, the largest first: bytes with indexes, and an estimate of the rows.
-    `compression` is there for TimescaleDB hypertables."""
+    `compression` is there for hypertables and continuous aggregates of TimescaleDB."""
     with conn.cursor(row_factory=dict_row) as cursor:
         tables = cursor.execute(_TABLES, (list(schemas),)).fetchall()
         if not _has_timescale(conn):
             return tables
         by_name = {(table["schema"], table["relation"]): table for table in tables}
-        for hyper in cursor.execute(_HYPERTABLES.encode()).fetchall():
-            table = by_name.get((hyper["schema"], hyper["relation"]))
-            if table is not None:
-                table |= cursor.execute(_HYPERTABLE_SIZE, {"oid": hyper["oid"]}).fetchone() or {}
-                table["compression"] = _compression(conn, hyper["oid"])
-    return sorted(tables, key=lambda table: -(table["total_bytes"] or 0))
+        for hyper in cursor.execute(_HYPERTABLES.encode(), {"schemas": list(schemas)}).fetchall():
+            oid = hyper.pop("oid")
+            table = by_name.setdefault((hyper["schema"], hyper["relation"]), hyper)
+            table |= cursor.execute(_HYPERTABLE_SIZE, {"oid": oid}).fetchone() or {}
+            table["compression"] = _compression(conn, oid)
+    return sorted(by_name.values(), key=lambda table: -(table["total_bytes"] or 0))
 
 
 def _compression(conn: psycopg.Connection, oid: Any) -> dict[str, Any] | None:

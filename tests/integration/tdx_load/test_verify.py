@@ -219,31 +219,40 @@ def test_without_a_load_or_a_service_there_is_nothing_to_verify(
         verified(market)
 
 
-def test_compression_of_hypertables_is_told_where_timescale_has_it(warehouse_dsn: str) -> None:
-    """Stand-ins for TimescaleDB's views and functions: the server here has none of them."""
-    with psycopg.connect(warehouse_dsn, autocommit=True) as conn:
-        conn.execute("create schema a; create table a.ticks (n int); create table a.plain (n int)")
+@pytest.mark.parametrize("edition", ["apache", "tsl"])
+def test_sizes_of_chunks_are_told_and_what_compression_saved(
+    edition: str, database_of: Callable[..., str]
+) -> None:
+    with psycopg.connect(database_of(edition), autocommit=True) as conn:
+        conn.execute("create schema a; create table a.ticks (code text, at timestamptz not null)")
+        conn.execute("create table a.plain (n integer); create table b (at timestamptz not null)")
         conn.execute(
-            "create schema timescaledb_information; create view timescaledb_information.hypertables"
-            " as select 'a'::name as hypertable_schema, 'ticks'::name as hypertable_name"
+            "select create_hypertable(t, by_range('at')) from unnest('{a.ticks,b}'::text[]) as t"
         )
-        for name, answer in (("hypertable_size", "5000"), ("approximate_row_count", "77")):
+        conn.execute(
+            "insert into a.ticks select 'x', timestamptz '2024-01-01' + i * interval '1 minute' "
+            "from generate_series(1, 20000) as i"
+        )
+        if edition == "tsl":
             conn.execute(
-                f"create function {name}(regclass) returns bigint language sql "
-                f"return {answer}::bigint".encode()
+                "create materialized view a.bars with (timescaledb.continuous) as "
+                "select time_bucket('1 hour', at) as at, count(*) from a.ticks group by 1"
             )
-        without = space.space(conn, ["a"])  # as the Apache edition: no compression
-        conn.execute(
-            "create function hypertable_compression_stats(regclass) returns table "
-            "(total_chunks bigint, number_compressed_chunks bigint, "
-            "before_compression_total_bytes bigint, after_compression_total_bytes bigint) "
-            "language sql begin atomic select 4::bigint, 3::bigint, 900::bigint, 90::bigint; end"
-        )
-        found = space.space(conn, ["a"])
-    assert without[0]["compression"] is None
-    assert [(t["relation"], t["total_bytes"], t["rows_estimate"]) for t in found] == [
-        ("ticks", 5000, 77), ("plain", 0, 0)
-    ]  # fmt: skip
-    assert found[0]["compression"] == {
-        "total_chunks": 4, "compressed_chunks": 3, "before_bytes": 900, "after_bytes": 90
-    }  # fmt: skip
+            conn.execute("alter table a.ticks set (timescaledb.compress)")
+            conn.execute("select compress_chunk(c) from show_chunks('a.ticks') as c")
+        conn.execute("analyze")
+        found = {table["relation"]: table for table in space.space(conn, ["a"])}
+        chunks = conn.execute("select count(*) from show_chunks('a.ticks')").fetchone()
+
+    names = {"ticks", "plain"} | ({"bars"} if edition == "tsl" else set())
+    assert found.keys() == names
+    assert found["plain"]["total_bytes"] == 0
+    for name in names - {"plain"}:
+        assert found[name]["total_bytes"] > 8192
+        assert found[name]["rows_estimate"] > 0
+    told = found["ticks"]["compression"]
+    if edition == "apache":
+        assert told is None
+    else:
+        assert (told["total_chunks"],) == (told["compressed_chunks"],) == chunks
+        assert told["after_bytes"] < told["before_bytes"]
