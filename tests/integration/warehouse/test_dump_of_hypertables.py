@@ -8,6 +8,7 @@ import pytest
 from psycopg import sql
 
 from loaders.errors import QuotemillError, UpstreamError
+from loaders.warehouse import dump as dumps
 from loaders.warehouse.content import Content, content
 from loaders.warehouse.dump import dump
 from loaders.warehouse.ownership import claim_schemas
@@ -187,17 +188,25 @@ def test_a_view_of_the_user_stops_a_replacement_and_nothing_is_lost(
 
 
 def test_a_server_that_ends_idle_transactions_is_dumped_and_restored(
-    filled: Warehouse, tmp_path: Path
+    filled: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = _held(filled)
+    before, run = _held(filled), dumps._run
     with filled.connect(autocommit=True) as conn:
-        database = sql.Identifier(conn.info.dbname)
-        conn.execute(
-            sql.SQL("alter database {} set idle_in_transaction_session_timeout = '50ms'").format(
-                database
+        timeout = sql.SQL("alter database {} set idle_in_transaction_session_timeout = '250ms'")
+        conn.execute(timeout.format(sql.Identifier(conn.info.dbname)))
+
+        def outlast(*args: Any) -> None:
+            run(*args)
+            idle = (
+                "select 1 from pg_stat_activity where datname = current_database() "
+                "and state = 'idle in transaction' "
+                "and clock_timestamp() - state_change < interval '300ms'"
             )
-        )
-    dump(filled, tmp_path / "w.dump")
+            while conn.execute(idle.encode()).fetchone():
+                pass
+
+        monkeypatch.setattr(dumps, "_run", outlast)
+        dumps.dump(filled, tmp_path / "w.dump")
     assert occupied(filled, tmp_path / "w.dump") > 0
     restore(filled, tmp_path / "w.dump", clean=True)
     assert _held(filled) == before
