@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from loaders.engine.rejects import rejected_rows
 from loaders.settings import load_settings
 from loaders.tdx.schemas import KLINE_MINUTE, TICK_TRADE
 from loaders.warehouse import landing, migrate
@@ -23,6 +24,7 @@ from tests.declared import conform
 CODES, DAYS = 30, 15
 DAY = date(2024, 6, 28)
 NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
+REFUSED = rejected_rows("raw_tdx")
 COMPRESSED = 1  # of a chunk's status; one more bit is set once rows of it are opened
 
 
@@ -33,11 +35,16 @@ class Shore:
     def land(self, table: LandedTable, rows: pa.Table) -> Landed:
         folder = self.warehouse.home / "pipelines"
         pipeline, _ = landing.open_pipeline(self.warehouse, folder, "tdx", "tdx")
-        return landing.land(pipeline, self.warehouse, "tdx", table, [Batch(rows)])
+        batches = [Batch(rows)]
+        return landing.land(pipeline, self.warehouse, "tdx", table, batches, REFUSED, dataset="x")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self.warehouse.connect() as conn:
             return conn.execute(query.encode()).fetchall()
+
+    def execute(self, statement: str) -> None:
+        with self.warehouse.connect() as conn:
+            conn.execute(statement.encode())
 
     def compress(self, table: LandedTable, time: str, order: str) -> None:
         with self.warehouse.connect() as conn:
@@ -73,7 +80,7 @@ class Shore:
 def shore(database_of: Callable[..., str], tmp_path: Path) -> Shore:
     environ = {"QUOTEMILL_WAREHOUSE_URL": database_of("tsl"), "QUOTEMILL_HOME": str(tmp_path)}
     warehouse = open_warehouse(load_settings(environ, cwd=tmp_path))
-    migrate.prepare(warehouse, [KLINE_MINUTE, TICK_TRADE])
+    migrate.prepare(warehouse, [KLINE_MINUTE, TICK_TRADE, REFUSED])
     return Shore(warehouse)
 
 
@@ -164,6 +171,26 @@ def test_more_than_a_hundred_thousand_compressed_minutes_change_at_once(shore: S
 
     assert (landed.new, landed.changed) == (0, size)
     assert len(shore.told(KLINE_MINUTE)) == CODES
+
+
+def test_a_row_that_the_table_refuses_costs_itself_beside_new_codes_and_compressed_rows(
+    shore: Shore,
+) -> None:
+    shore.execute("alter table raw_tdx.kline_minute add constraint dear check (close <> 7)")
+    shore.land(KLINE_MINUTE, minutes(2, 0, 2))
+    shore.compress(KLINE_MINUTE, "bar_end", "bar_end desc")
+    later = minutes(3, 0, 2, fetch=1)
+    bad = pc.and_(pc.equal(later["code"], "sh600001"), pc.equal(later["source_label"], "10:00"))
+    place = later.schema.get_field_index("close")
+    seven = pc.if_else(bad, pa.scalar(7, pa.int64()), later["close"])
+
+    landed = shore.land(KLINE_MINUTE, later.set_column(place, later.schema.field(place), seven))
+
+    assert (landed.read, landed.new, landed.changed) == (3 * 2 * 240 - 2, 2 * 240, 0)
+    assert list(shore.told(KLINE_MINUTE)) == ["sh600002"]
+    assert shore.rows("select field, count(*) from raw_tdx.rejected_row group by 1") == [
+        ("dear", 2)
+    ]
 
 
 def test_days_of_ticks_are_replaced_in_compressed_chunks(shore: Shore) -> None:
