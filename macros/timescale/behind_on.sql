@@ -11,21 +11,30 @@
 {%- endmacro %}
 
 {#
-    The query for them. What counts is who reads the table itself: by meta.follows, or as a continuous
-    aggregate of it.
+    The query for them. What counts is who reads the table itself, by meta.follows or as a continuous
+    aggregate of it; of another market in this database the models of the same names, while it is built.
 #}
 {% macro unread_by(table) -%}
     {%- set is_aggregated = timescale_edition() == 'tsl' and is_hypertable(table) -%}
-    {%- set readers = [] -%}
+    {%- set readers, names = [], [] -%}
     {%- for node in graph.nodes.values() -%}
         {%- set meta = node.config.get('meta') or {} -%}
         {%- set aggregated = (meta.get('continuous') or {}).get('of') if is_aggregated -%}
         {%- if meta.get('outlives') == table and (table == aggregated or table in (meta.get('follows') or {})) -%}
             {%- do readers.append(node.schema ~ '.' ~ node.alias) -%}
+            {%- do names.append(node.alias) -%}
         {%- endif -%}
     {%- endfor -%}
     select r.reader
-    from unnest('{{ '{' ~ readers | join(',') ~ '}' }}'::text[]) as r (reader)
+    from (
+        select unnest('{{ '{' ~ readers | join(',') ~ '}' }}'::text[]) as reader
+        union
+        select schema_name || '.' || relation_name from ops.managed_relation
+        where
+            relation_name = any('{{ '{' ~ names | join(',') ~ '}' }}')
+            and schema_name || '.' || relation_name in (select reader from ops.change_cursors)
+            and to_regclass(format('%I.%I', schema_name, relation_name)) is not null
+    ) as r
     left join ops.change_cursors as s
         on r.reader = s.reader and to_regclass(r.reader) is not null
     where exists (

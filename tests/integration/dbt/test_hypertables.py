@@ -232,6 +232,29 @@ def test_days_older_than_is_retained_go_once_they_are_rolled_up_and_their_bars_s
         land(conn, "kline_minute", [minute(CODES[0], end, "12") for end in olds])
 
 
+@pytest.mark.parametrize("edition", ["none"], indirect=True)
+def test_old_days_wait_for_another_market_in_the_database_too(
+    edition: str, conn: psycopg.Connection, dbt: Dbt, retained: None
+) -> None:
+    """A stand-in for its bars, built before those days landed."""
+    land(conn, "kline_minute", [minute(CODES[0], NEW, "10")])
+    assert dbt(*BARS).success
+    conn.execute("create schema research")
+    conn.execute("create table research.kline_5m ()")
+    conn.execute("insert into ops.managed_relation values ('research', 'kline_5m')")
+    conn.execute(
+        "insert into ops.change_cursors (reader, seen) values "
+        "('research.kline_5m', pg_current_snapshot()), ('research.gone', pg_current_snapshot())"
+    )
+    land(conn, "kline_minute", [minute(CODES[0], OLD, "10")])
+
+    assert dbt(*BARS).success
+    assert stored(conn) == 2
+    conn.execute("drop table research.kline_5m")
+    assert dbt("run-operation", "apply_hypertables").success
+    assert stored(conn) == 1
+
+
 def compress_bars(conn: psycopg.Connection) -> None:
     """All bars of continuous aggregates; later sessions open one row of them in a statement."""
     conn.execute(
