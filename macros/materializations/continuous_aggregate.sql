@@ -76,11 +76,15 @@
     {%- endif -%}
     {%- do run_query(
         "create materialized view " ~ target_relation ~ "
-        with (
-            timescaledb.continuous,
-            timescaledb.materialized_only = false,
-            timescaledb.chunk_interval = '" ~ config.get('meta')['continuous']['chunk'] ~ "'
-        ) as " ~ sql ~ " with no data"
+        with (timescaledb.continuous, timescaledb.materialized_only = false)
+        as " ~ sql ~ " with no data"
+    ) -%}
+    {#- before the first row; an option of the statement above from 2.19 on only -#}
+    {%- do run_query(
+        "select set_chunk_time_interval(
+            '" ~ materialized_hypertable(target_relation) ~ "',
+            interval '" ~ config.get('meta')['continuous']['chunk'] ~ "'
+        )"
     ) -%}
     {#- of the one that stood there before: should the refresh be killed, the next build takes everything -#}
     {%- do run_query(

@@ -132,8 +132,11 @@
                 inner join pg_stat_activity as a on a.application_name = j.application_name
                 where
                     j.proc_name = 'policy_refresh_continuous_aggregate'
-                    and (j.hypertable_schema, j.hypertable_name)
-                        = ('" ~ relation.schema ~ "', '" ~ relation.identifier ~ "')
+                    -- older servers tell of the hypertable behind it
+                    and j.hypertable_schema || '.' || j.hypertable_name in (
+                        '" ~ relation.schema ~ "." ~ relation.identifier ~ "',
+                        '" ~ materialized_hypertable(relation) ~ "'
+                    )
                     and a.datname = current_database()
             ) loop
                 perform pg_sleep(0.1);

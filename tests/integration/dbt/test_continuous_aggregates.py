@@ -1,12 +1,15 @@
 """The bars of minutes are the same on every edition, as tables and as continuous aggregates."""
 
 from collections.abc import Callable
-from datetime import date, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, timedelta
+from threading import Event
 from typing import Any
 
 import psycopg
 import pytest
 
+from loaders.warehouse.postgres import Warehouse
 from tests.integration.dbt.conftest import Outcome
 from tests.integration.dbt.hypertables import make_hypertable, make_plain
 from tests.integration.dbt.raw import EXCHANGE, land, minute, session_minutes, weekdays
@@ -85,10 +88,12 @@ def held(conn: psycopg.Connection, name: str) -> str:
 
 
 def policies(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
+    """Those of bars; older servers name the hypertable behind a continuous aggregate."""
     return conn.execute(
-        "select job_id, proc_name, hypertable_name, schedule_interval "
-        "from timescaledb_information.jobs where hypertable_name = any(%s) order by 1",
-        (list(BARS),),
+        "select j.job_id, j.proc_name, a.view_name, j.schedule_interval, j.application_name "
+        "from timescaledb_information.jobs as j "
+        "inner join timescaledb_information.continuous_aggregates as a "
+        "on j.hypertable_name in (a.view_name, a.materialization_hypertable_name) order by 1"
     ).fetchall()
 
 
@@ -157,6 +162,44 @@ def test_policies_are_there_once_and_as_the_settings_say(
 
 
 @pytest.mark.parametrize("edition", ["tsl"])
+def test_a_refresh_waits_for_that_of_the_policy(
+    built: Stored, conn: psycopg.Connection, warehouse: Warehouse, dbt: Dbt
+) -> None:
+    """A stand-in for the server's own, by its name."""
+    [name] = [
+        row[-1] for row in policies(conn) if row[1].startswith("policy_r") and row[2] == BARS[0]
+    ]
+    built.land(minute("sh600000", session_minutes(DAYS[0])[n], "11") for n in range(3))
+    ended = Event()
+    sleeps = (
+        "select 1 from pg_stat_activity "
+        "where wait_event = 'PgSleep' and datname = current_database()"
+    )
+
+    def end_when_awaited(refreshing: psycopg.Connection) -> bool:
+        while not ended.is_set():
+            if conn.execute(sleeps).fetchone():
+                refreshing.close()
+                return True
+        return False
+
+    with (
+        warehouse.connect(application_name=name) as refreshing,
+        ThreadPoolExecutor(1) as other,
+    ):
+        awaited = other.submit(end_when_awaited, refreshing)
+        try:
+            outcome = dbt("run", "-s", "kline_5m")
+        finally:
+            ended.set()
+
+    assert outcome.success, outcome.error
+    assert awaited.result()
+    assert dbt(*BUILD).success
+    assert_built(conn, built.rows)
+
+
+@pytest.mark.parametrize("edition", ["tsl"])
 def test_another_query_makes_it_anew_or_says_who_reads_it(
     built: Stored, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
@@ -199,6 +242,12 @@ def test_a_table_becomes_a_continuous_aggregate_with_the_bars_of_minutes_dropped
     assert outcome.success, outcome.error
     assert len(continuous(conn)) == 3
     assert_built(conn, stored.rows)
+    spans = conn.execute(
+        "select distinct range_end - range_start from timescaledb_information.chunks "
+        "where hypertable_schema || '.' || hypertable_name = %s",
+        (held(conn, "kline_5m"),),
+    )
+    assert spans.fetchall() == [(timedelta(days=90),)]  # of the rows carried over too
     stored.land(one_day(DAYS[3], "sh600000"))
     assert dbt(*BUILD, "--full-refresh").success
     assert_built(conn, stored.rows)
