@@ -21,6 +21,15 @@ from loaders.warehouse import changes
 from loaders.warehouse.postgres import Warehouse
 
 LOCK = "quotemill:build"
+# A build that runs holds the lock: what says running without it was killed.
+STATUS = f"""
+    case when b.status = 'running' and not exists (
+        select 1 from pg_locks as l
+        where l.locktype = 'advisory' and l.objsubid = 1
+            and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+            and (l.classid::bigint << 32) | l.objid::bigint = hashtextextended('{LOCK}', 0)
+    ) then 'interrupted' else b.status end
+"""
 # of ops.builds; each may be left out
 FIGURES = ("models_built", "rows_written", "tests_passed", "tests_warned", "tests_failed")
 

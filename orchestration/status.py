@@ -6,13 +6,14 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from loaders import sources
 from loaders.engine import jobs
 from loaders.settings import Settings
 from loaders.warehouse import timescale
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.timescale import Timescale
-from orchestration import findings, tick_store
+from orchestration import build_record, findings, tick_store
 from orchestration.findings import Finding
 from orchestration.tick_store import TickStoreSeen
 
@@ -72,22 +73,23 @@ def read(
         if as_of:
             cur.execute("select set_config('quotemill.as_of', %s, false)", (as_of,))
         builds = cur.execute(
-            "select * from ops.builds order by build_id desc limit %s", (limit,)
+            f"select b.*, {build_record.STATUS} as status from ops.builds as b "
+            "order by b.build_id desc limit %s".encode(),
+            (limit,),
         ).fetchall()
         freshness, judged = _judged(conn, warehouse.inner_schema("qa"))
         actions = cur.execute(
             "select exists (select 1 from ops.ingestion_state where dataset = 'corporate_actions') "
             "or not exists (select 1 from ops.ingestion_jobs where source = 'tdx') as known"
         ).fetchone()
-    mends = []
-    for job in reversed(newest):
-        if job["status"] not in ("running", "succeeded"):
-            wrong = f"load {job['job_id']} of {job['source']} {job['status']}"
-            mends.append((wrong, f"loaders retry {job['job_id']}"))
+    mends = [_of_load(job) for job in reversed(newest)
+             if job["status"] not in ("running", "succeeded")]  # fmt: skip
+    mends += never_loaded(settings, newest) if settings is not None else []
     if not builds and not freshness:  # plain dbt builds too, and leaves no record
         mends.append(("nothing was built yet", "quotemill build"))
     elif builds and builds[0]["status"] in ("failed", "interrupted"):
-        mends.append((f"build {builds[0]['build_id']} {builds[0]['status']}", "quotemill build"))
+        wrong = f"build {builds[0]['build_id']} {builds[0]['status']}"
+        mends.append((_because(wrong, builds[0]["error"]), "quotemill build"))
     if actions is not None and not actions["known"]:
         mends.append((NO_ACTIONS, "quotemill run"))
     for row in freshness:
@@ -100,6 +102,28 @@ def read(
         ticks = tick_store.look(settings, warehouse)
         mends += ticks.problems
     return Status(loads, builds, freshness, judged, mends, ticks, edition)
+
+
+def never_loaded(settings: Settings, newest: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Configured sources without any load, beside others that have one: no dataset of theirs would be named.
+    `newest` is the newest job of each source."""
+    ready, _ = sources.configured(settings)
+    known = {job["source"] for job in newest}
+    lacking = [source for source in ready if known and source not in known]
+    return [
+        (f"nothing of {source} was loaded yet", f"quotemill run {source}") for source in lacking
+    ]
+
+
+def _of_load(job: dict[str, Any]) -> tuple[str, str]:
+    """A load that did not succeed, why, and its mend."""
+    why = job["error"] or (f"{job['failed']:,} keys failed" if job["failed"] else "")
+    wrong = f"load {job['job_id']} of {job['source']} {job['status']}"
+    return _because(wrong, why), f"loaders retry {job['job_id']}"
+
+
+def _because(wrong: str, why: str | None) -> str:
+    return f"{wrong}: {why}" if why else wrong
 
 
 def _judged(conn: psycopg.Connection, qa: str) -> tuple[list[dict[str, Any]], list[Finding]]:

@@ -7,6 +7,7 @@ from importlib.resources import files
 
 import psycopg
 
+from loaders.engine import jobs
 from loaders.errors import SettingsError
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
@@ -28,8 +29,9 @@ def check(settings: Settings, warehouse: Warehouse, now: datetime) -> Iterator[C
         yield from _policies(conn)
         yield from _tests(conn)
         yield from _futures(conn, settings, now)
+        unloaded = status.never_loaded(settings, jobs.newest_jobs(conn))
     # what is wrong with loads, builds and data, each with its mend
-    for wrong, mend in status.read(warehouse).mends:
+    for wrong, mend in [*status.read(warehouse).mends, *unloaded]:
         yield Check("status", "warn", wrong, mend)
 
 

@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 
 from loaders.engine import jobs
 from loaders.warehouse.ownership import has_relation
+from orchestration import build_record
 from orchestration import runs as recorded
 
 MOST = 400  # of each lane, command and kind, the newest: a gateway is asked every five minutes
@@ -41,8 +42,9 @@ def read(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Runs:
     with conn.cursor(row_factory=dict_row) as cur:
         window = {"since": since, "as_of": as_of, "most": MOST}
         builds = cur.execute(
-            "select * from ops.builds where started_at between %(since)s and %(as_of)s "
-            "order by build_id desc limit %(most)s",
+            f"select b.*, {build_record.STATUS} as status from ops.builds as b "
+            "where b.started_at between %(since)s and %(as_of)s "
+            "order by b.build_id desc limit %(most)s".encode(),
             window,
         ).fetchall()
         tests = cur.execute(

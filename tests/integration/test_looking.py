@@ -12,7 +12,9 @@ from loaders.engine.request import LoadRequest
 from loaders.errors import UsageError
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import doctor, findings, status
+from orchestration import doctor, findings, status, warehouse_checks
+from orchestration.build_record import build_lock
+from orchestration.report import runs
 from tests.integration.tdx_load.bench import Bench, bench
 
 
@@ -32,6 +34,34 @@ def test_a_status_before_anything_tells_what_to_type(made: Bench) -> None:
         request_cancel(open_warehouse(made.settings))
 
     assert shown.mends == [("nothing was loaded yet", "quotemill run")]
+
+
+def test_a_build_that_was_killed_does_not_read_as_running(made: Bench) -> None:
+    made.load(codes=("sh600000",), datasets=("codes",))
+    made.execute("insert into ops.builds (status, command, fingerprint) values ('running', '', '')")
+    warehouse = open_warehouse(made.settings)
+
+    def said() -> list[str]:
+        with warehouse.connect() as conn:
+            told = runs.read(conn, datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC)).builds
+        return [build["status"] for build in (*status.read(warehouse).builds, *told)]
+
+    with build_lock(warehouse):
+        assert said() == ["running"] * 2
+    assert said() == ["interrupted"] * 2
+    assert ("build 1 interrupted", "quotemill build") in status.read(warehouse).mends
+
+
+def test_a_configured_source_that_was_never_loaded_is_named(made: Bench) -> None:
+    made.load(codes=("sh600000",), datasets=("codes",))
+    warehouse = open_warehouse(made.settings)
+    ib = made.settings.ib.model_copy(update={"host": "127.0.0.1"})
+    settings = made.settings.model_copy(update={"ib": ib})
+    told = ("nothing of ib was loaded yet", "quotemill run ib")
+    for read, is_named in ((settings, True), (made.settings, False)):
+        checks = warehouse_checks.check(read, warehouse, datetime.now(UTC))
+        assert (told in status.read(warehouse, settings=read).mends) == is_named
+        assert (told in [(check.seen, check.mend) for check in checks]) == is_named
 
 
 def test_a_cancel_names_its_job_where_several_sources_load(made: Bench) -> None:

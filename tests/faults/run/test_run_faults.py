@@ -54,7 +54,9 @@ def test_a_failed_build_leaves_the_tables_and_is_made_up_for(market_bench: Bench
     assert failed.exit_code == 1
     assert market_bench.rows(ADJUSTED) == before
     shown = status.read(open_warehouse(market_bench.settings))
-    assert (f"build {failed.build.build_id} failed", "quotemill build") in shown.mends
+    wrong, _ = next(told for told in shown.mends if told[1] == "quotemill build")
+    assert wrong.startswith(f"build {failed.build.build_id} failed: ")
+    assert "kline_daily_qfq" in wrong
     market_bench.execute("alter table market.kline_daily_qfq drop constraint guard")
 
     assert run(market_bench).exit_code == 0
