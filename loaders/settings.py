@@ -272,5 +272,5 @@ def _explain(error: ErrorDetails, origins: Mapping[str, str]) -> str:
         section = type(part.default)
     names = [n for n in section.model_fields if n != "origins"]
     near = difflib.get_close_matches(dotted.split(".")[-1], names, n=1)
-    guess = f"; did you mean {near[0]}?" if near else ""
+    guess = f"; did you mean {near[0]}?" if near else "."
     return f"setting {dotted} ({place}) is unknown{guess} Allowed here: {', '.join(names)}"

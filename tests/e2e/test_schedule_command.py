@@ -55,6 +55,16 @@ def test_a_day_is_told_before_it_comes(place: Place) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "command", ["list", "next", "simulate --date 2026-11-27", "install --cron --dry-run"]
+)
+def test_without_a_source_it_is_said_that_there_is_no_job(command: str, tmp_path: Path) -> None:
+    bare = Place(tmp_path, tmp_path / "home")
+    done = bare.inside("quotemill", "schedule", *command.split())
+    assert done.returncode == 0
+    assert done.stderr.startswith("no source is configured, so there is no job to start: `quot")
+
+
 def test_a_job_is_listed_disabled_and_enabled_again(place: Place) -> None:
     def state(job: str = "hello") -> tuple[str, Any]:
         found = {row["job"]: row for row in shown(place, "list", "--as-of", "2026-11-21T06:00Z")}

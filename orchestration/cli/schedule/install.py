@@ -12,10 +12,11 @@ import typer
 from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import find_warehouse
-from orchestration.cli.schedule.known import known_jobs, prepared
+from orchestration.cli.schedule.known import known_jobs, prepared, tell_where_none
 from orchestration.schedule import ledger
 from orchestration.schedule.install import check, cron, launchd, place, systemd, write
 from orchestration.schedule.install.place import Place
+from orchestration.schedule.jobs import survey
 
 
 def install_command(
@@ -52,6 +53,8 @@ def install_command(
             f"{here.folder / 'quotemill.toml'} or {here.folder / '.env'}",
             file=sys.stderr,
         )
+    found, wrong = survey(settings)
+    tell_where_none([*found, *wrong])
     if not dry_run:
         _remember(settings, here.logs)
     if for_cron:

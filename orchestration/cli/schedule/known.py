@@ -1,5 +1,7 @@
 """The jobs as the commands of `quotemill schedule` need them: with their rows, and known to be commands."""
 
+import sys
+from collections.abc import Sized
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -12,6 +14,8 @@ from loaders.warehouse.migration_files import is_current
 from loaders.warehouse.postgres import Warehouse, find_warehouse, open_warehouse
 from orchestration.schedule import jobs, ledger
 from orchestration.schedule.jobs import Job, Row
+
+NO_JOB = "no source is configured, so there is no job to start"
 
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job.")]
 OneJob = Annotated[str | None, typer.Argument(metavar="JOB", help="Only this job; all if absent.")]
@@ -34,6 +38,12 @@ def known_jobs(
     for job in found.values():
         command_of(job)
     return {only: one(found, only)} if only is not None else found, rows
+
+
+def tell_where_none(found: Sized) -> None:
+    """An empty list alone would read as if all were well."""
+    if not found:
+        print(f"{NO_JOB}: `quotemill doctor` says what to set", file=sys.stderr)
 
 
 def known_rows(settings: Settings) -> dict[str, Row]:

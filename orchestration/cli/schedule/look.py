@@ -11,7 +11,14 @@ from loaders.cli import shell
 from loaders.cli.shell import AsOf, JsonFlag
 from loaders.errors import SettingsError, UsageError, gravest
 from loaders.settings import load_settings
-from orchestration.cli.schedule.known import OneJob, command_of, known_jobs, known_rows, moment
+from orchestration.cli.schedule.known import (
+    OneJob,
+    command_of,
+    known_jobs,
+    known_rows,
+    moment,
+    tell_where_none,
+)
 from orchestration.schedule import due, jobs
 from orchestration.schedule.jobs import Job, Row
 from orchestration.schedule.preview import simulate
@@ -41,6 +48,7 @@ def list_command(as_of: AsOf = None, json: JsonFlag = False) -> None:
         shell.print_json(shown)
     else:
         _print(shown)
+    tell_where_none(shown)
     for why in wrong.values():
         shell.tell(why)
     raise typer.Exit(gravest(why.exit_code for why in wrong.values()))
@@ -69,6 +77,7 @@ def next_command(job: OneJob = None, as_of: AsOf = None, json: JsonFlag = False)
     """
     now = moment(as_of)
     known, rows = known_jobs(load_settings(), job)
+    tell_where_none(known)
     shown = [_described(found, rows.get(name), now) for name, found in known.items()]
     coming = sorted((x for x in shown if x["next_start"]), key=lambda x: str(x["next_start"]))
     if json:
@@ -101,6 +110,7 @@ def simulate_command(
     if last < first:
         raise UsageError(f"--until {last} is before --date {first}")
     known, rows = known_jobs(load_settings(), job)
+    tell_where_none(known)
     found = simulate(known.values(), rows, first, last)
     if json:
         shell.print_json(found.as_json())

@@ -20,6 +20,7 @@ from loaders.warehouse.postgres import Warehouse, open_warehouse
 from orchestration import night
 from orchestration.alerts.unreadable import read_settings
 from orchestration.cli.schedule.known import (
+    NO_JOB,
     JobName,
     OneJob,
     known_jobs,
@@ -130,9 +131,7 @@ def _readable(settings: Settings) -> tuple[dict[str, Job], dict[str, SettingsErr
     for long. A command that there is not fails as a run of its job. Raises SettingsError where there is no job."""
     found, wrong = survey(settings, known_rows(settings).values())
     if not found and not wrong:
-        raise SettingsError(
-            "no source is configured, so there is no job to start", hint="quotemill doctor"
-        )
+        raise SettingsError(NO_JOB, hint="quotemill doctor")
     for error in wrong.values():
         _say(f"{error} ({error.hint})")
     if wrong:
