@@ -166,6 +166,18 @@ def environment(run_id: str, schedule: str | None = None) -> dict[str, str]:
     return {runlog.RUN_ID: run_id} | ({runlog.SCHEDULE: schedule} if schedule else {})
 
 
+def is_at_work(conn: psycopg.Connection, schedule: str) -> bool:
+    """Does a run of a scheduled job go on, on any machine?"""
+    query = f"""
+        select exists (
+            select 1 from ops.runs as r
+            where r.schedule = %s and r.finished_at is null and {STATUS} = 'running'
+        )
+    """
+    [(found,)] = conn.execute(query.encode(), (schedule,))
+    return bool(found)
+
+
 def recent(
     conn: psycopg.Connection,
     limit: int = 20,

@@ -13,6 +13,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from loaders.warehouse.ownership import has_relation
+from orchestration import runs
 from orchestration.schedule import due
 from orchestration.schedule.jobs import Job, Row
 
@@ -99,22 +100,18 @@ def take(conn: psycopg.Connection, job: Job, now: datetime, *, forced: bool = Fa
 
 
 def turn_away(conn: psycopg.Connection, job: Job, now: datetime) -> Taken:
-    """What becomes of a start that is due while the job still runs: let go, or queued. It stays due where nothing
-    has begun: who holds the job's lock is about to take it, or dies and leaves it to the next look."""
+    """What becomes of a start that is due while the job still runs: let go, or queued. It stays due where no run is
+    at work, though one that was cut off is not written to have ended: who holds the job's lock is about to take
+    it, or dies and leaves it to the next look."""
     row = _locked(conn, job, now)
-    found = job.judge(row.due_through or now, now)
-    if found.start is None or not row.is_enabled or not row.is_begun:
-        return Taken(why="it runs already")
-    _passed(conn, job, found)
-    if job.on_overlap == "skip":
-        return Taken(why="left out: it still runs", is_idle=False)
-    conn.execute("update ops.schedules set queued_at = %s where name = %s", (found.start, job.name))
-    return Taken(why="queued: it still runs", is_idle=False)
+    if row.is_begun and runs.is_at_work(conn, job.name):
+        return _let_go(conn, job, row, now)
+    return Taken(why="it runs already")
 
 
 def finish(conn: psycopg.Connection, job: Job, exit_code: int, now: datetime) -> None:
     """Write down how a run ended. What came due meanwhile is let go or queued."""
-    turn_away(conn, job, now)
+    _let_go(conn, job, _locked(conn, job, now), now)
     conn.execute(
         "update ops.schedules set last_finished_at = %s, last_exit_code = %s where name = %s",
         (now, exit_code, job.name),
@@ -184,6 +181,18 @@ def _begun(
         "where name = %s",
         (now, socket.gethostname(), attempts, through, _next(job, through), job.name),
     )
+
+
+def _let_go(conn: psycopg.Connection, job: Job, row: Row, now: datetime) -> Taken:
+    """A start that is due beside a run gives way to it, or waits for its end."""
+    found = job.judge(row.due_through or now, now)
+    if found.start is None or not row.is_enabled:
+        return Taken(why="it runs already")
+    _passed(conn, job, found)
+    if job.on_overlap == "skip":
+        return Taken(why="left out: it still runs", is_idle=False)
+    conn.execute("update ops.schedules set queued_at = %s where name = %s", (found.start, job.name))
+    return Taken(why="queued: it still runs", is_idle=False)
 
 
 def _passed(conn: psycopg.Connection, job: Job, found: due.Verdict) -> None:

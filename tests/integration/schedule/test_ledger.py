@@ -14,7 +14,7 @@ from loaders.settings import load_settings
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse
-from orchestration import doctor
+from orchestration import doctor, runs
 from orchestration.schedule import jobs, ledger
 from orchestration.schedule.jobs import Job, Row
 from orchestration.schedule.ledger import Taken
@@ -30,10 +30,10 @@ class Book:
     """The ledger's functions at moments."""
 
     def __init__(self, warehouse: Warehouse) -> None:
-        self._warehouse = warehouse
+        self.warehouse = warehouse
 
     def do(self, work: Callable[..., T], job: Job, now: datetime, **options: Any) -> T:
-        return self._warehouse.ask(lambda conn: work(conn, job, now, **options))
+        return self.warehouse.ask(lambda conn: work(conn, job, now, **options))
 
     def take(self, job: Job, now: datetime, **options: Any) -> Taken:
         return self.do(ledger.take, job, now, **options)
@@ -42,11 +42,11 @@ class Book:
         """Take what is due, and end it at once."""
         taken = self.take(job, now)
         if taken.start is not None:
-            self._warehouse.ask(lambda conn: ledger.finish(conn, job, 0, now))
+            self.warehouse.ask(lambda conn: ledger.finish(conn, job, 0, now))
         return taken.start
 
     def row(self, job: Job) -> Row:
-        return {row.name: row for row in self._warehouse.ask(ledger.rows)}[job.name]
+        return {row.name: row for row in self.warehouse.ask(ledger.rows)}[job.name]
 
 
 @pytest.fixture
@@ -111,9 +111,11 @@ def test_another_rule_counts_from_now(book: Book) -> None:
 def test_a_job_that_is_disabled_starts_nothing_and_loses_what_is_queued(book: Book) -> None:
     queueing = replace(FIVE, on_overlap="queue")
     begin = FRIDAY - 3 * HOUR
-    assert book.take(queueing, begin).start == begin
     following = begin + timedelta(minutes=5)
-    assert book.do(ledger.turn_away, queueing, following).why == "queued: it still runs"
+    assert book.take(queueing, begin).start == begin
+    with runs.recorded(book.warehouse, "x", run_id="a", schedule=queueing.name) as run:
+        assert book.do(ledger.turn_away, queueing, following).why == "queued: it still runs"
+        run.end(0)
     assert book.row(queueing).queued_at == following
     assert book.do(ledger.disable, queueing, following)
     assert not book.do(ledger.disable, queueing, following)
@@ -132,7 +134,7 @@ def test_what_comes_while_it_runs_is_let_go_or_queued(book: Book) -> None:
         job = replace(FIVE, name=on_overlap, on_overlap=on_overlap, catch_up=True)
         assert book.take(job, begin).start == begin
         end = begin + timedelta(minutes=11)
-        book._warehouse.ask(lambda conn, job=job, end=end: ledger.finish(conn, job, 6, end))
+        book.warehouse.ask(lambda conn, job=job, end=end: ledger.finish(conn, job, 6, end))
         assert book.take(job, end).start == then
         assert book.row(job).last_exit_code == (6 if then is None else None)
 
@@ -144,6 +146,20 @@ def test_a_run_that_was_cut_off_is_started_again_once(book: Book) -> None:
     assert book.row(DAILY).attempts == 2
     assert book.take(DAILY, FRIDAY + 2 * HOUR).start is None
     assert book.take(DAILY, FRIDAY + 3 * DAY).start == FRIDAY + 3 * DAY
+
+
+def test_a_run_that_was_cut_off_for_good_is_not_at_work(book: Book) -> None:
+    job, begin = replace(FIVE, on_overlap="skip"), FRIDAY - 3 * HOUR
+    book.take(job, begin)
+    with runs.recorded(book.warehouse, "x", run_id="a", schedule=job.name) as run:
+        following = begin + timedelta(minutes=5)
+        assert book.row(job).is_begun
+        assert book.do(ledger.turn_away, job, following).why == "left out: it still runs"
+        run.end(0)
+    # its end was not written: a machine that fell; of two timers that fire together one has the lock
+    due = begin + timedelta(minutes=10)
+    assert book.do(ledger.turn_away, job, due).why == "it runs already"
+    assert book.take(job, due).start == due
 
 
 def test_one_that_does_not_catch_up_is_started_again_while_it_is_as_good_as_on_time(
@@ -185,7 +201,7 @@ def test_by_hand_it_runs_though_it_is_not_due_and_that_changes_no_start(book: Bo
     book.ran(DAILY, FRIDAY - HOUR)
     book.do(ledger.disable, DAILY, FRIDAY - HOUR)
     assert book.take(DAILY, FRIDAY - HOUR, forced=True).start == FRIDAY - HOUR
-    book._warehouse.ask(lambda conn: ledger.finish(conn, DAILY, 0, FRIDAY - HOUR))
+    book.warehouse.ask(lambda conn: ledger.finish(conn, DAILY, 0, FRIDAY - HOUR))
     book.do(ledger.enable, DAILY, FRIDAY - HOUR)
     assert book.ran(DAILY, FRIDAY) == FRIDAY
 
@@ -201,7 +217,7 @@ def test_a_look_finds_the_jobs_that_may_have_something_to_start(book: Book) -> N
     assert waits(replace(DAILY, timing=None), FRIDAY - HOUR)
     book.take(DAILY, FRIDAY)
     assert waits(DAILY, FRIDAY + HOUR)  # it runs, or was cut off
-    book._warehouse.ask(lambda conn: ledger.finish(conn, DAILY, 0, FRIDAY + HOUR))
+    book.warehouse.ask(lambda conn: ledger.finish(conn, DAILY, 0, FRIDAY + HOUR))
     assert not waits(DAILY, FRIDAY + HOUR)
     assert waits(DAILY, FRIDAY - 30 * DAY)  # by a clock that was wrong
 
