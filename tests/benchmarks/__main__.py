@@ -178,7 +178,8 @@ def _initial(server: str, folder: Path, options: argparse.Namespace) -> Iterator
 
 def _imports(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:
     found, rows = imports.gains(server, folder, options.import_codes, options.rounds, _say)
-    yield IMPORTS, imports.section(found, rows), []
+    more = imports.larger(server, folder, options.import_codes, _say)
+    yield IMPORTS, imports.section(found, rows, more), []
 
 
 def _looking(server: str, folder: Path, options: argparse.Namespace) -> Iterator[Section]:

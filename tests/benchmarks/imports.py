@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -27,6 +28,10 @@ CASES = ((KLINE_DAILY, 2_500), (KLINE_MINUTE, 10))
 NEVER = 2**62
 # how rows go into the table, whatever is there: from so many rows of a file on straight, else by the upsert
 WAYS = {"straight": fresh.FEWEST, "upsert": NEVER}
+# minutes into the empty table: how many times the codes, and which indexes beside those that are declared.
+# Their values come in no order, unlike dates
+MORE = (("close",), ("volume",), ("amount",), ("fetched_at", "close"))
+LARGER = ((1, ()), (1, MORE), (5, ()), (5, MORE))
 Gains = dict[tuple[str, str, float], list[float]]
 
 
@@ -42,11 +47,11 @@ def gains(
             server, folder, KLINE_DAILY, 1, 10, 0, "upsert", drop=True
         )  # what a process does once
         for number in range(rounds):
+            order = (False, True) if number % 2 else (True, False)
             for (landed, days), way, there in itertools.product(CASES, WAYS, THERE):
-                first = bool(number % 2)
                 seconds = {
                     drop: _seconds(server, folder, landed, codes, days, there, way, drop=drop)
-                    for drop in (not first, first)
+                    for drop in order
                 }
                 gain = seconds[False] / seconds[True]
                 found.setdefault((landed.name, way, there), []).append(gain)
@@ -55,6 +60,28 @@ def gains(
         indexes.FEWEST, fresh.FEWEST = fewest, WAYS["straight"]
     rows = {t.name: codes * ROWS[t.name](1, 0, days).num_rows for t, days in CASES}
     return found, rows
+
+
+def larger(
+    server: str, folder: Path, codes: int, say: Callable[[str], None]
+) -> list[tuple[int, int, float]]:
+    """The same gain of one import of minutes into the empty table, by its rows and further indexes."""
+    found = []
+    landed, days = CASES[1]
+    fewest, indexes.FEWEST = indexes.FEWEST, NEVER
+    try:
+        for times, more in LARGER:
+            table = replace(landed, indexes=landed.indexes + more)
+            seconds = {
+                drop: _seconds(server, folder, table, codes * times, days, 0, "straight", drop=drop)
+                for drop in (False, True)
+            }
+            rows = codes * times * ROWS[landed.name](1, 0, days).num_rows
+            found.append((rows, len(table.indexes), seconds[False] / seconds[True]))
+            say(f"{rows:,} minutes, {len(table.indexes)} indexes: {found[-1][2]:.2f}")
+    finally:
+        indexes.FEWEST, fresh.FEWEST = fewest, WAYS["straight"]
+    return found
 
 
 def _seconds(
@@ -85,9 +112,11 @@ def _seconds(
                 land("sz", earlier)
                 databases.settle(url, landed.qualified)
             fresh.FEWEST = WAYS[way]
+            statements = indexes.declared(landed)
+            with psycopg.connect(url, autocommit=True) as conn:
+                indexes.create_absent(conn, landed)
             started = time.perf_counter()
             with psycopg.connect(url, autocommit=True) as conn:
-                statements = indexes.declared(landed)
                 for name in statements if drop else ():
                     conn.execute(f"drop index {landed.dataset}.{name}".encode())
                 land("sh", codes)
@@ -121,7 +150,7 @@ def break_even(by_there: Mapping[float, float]) -> str:
     return f"beyond {gains[-1][0]:g} ×"
 
 
-def section(found: Gains, rows: dict[str, int]) -> str:
+def section(found: Gains, rows: dict[str, int], more: list[tuple[int, int, float]]) -> str:
     columns = list(dict.fromkeys((name, way) for name, way, _ in found))
     titles = (f"`{name}`, {rows[name]:,} rows, {way}" for name, way in columns)
     gains = {c: {there: median(found[*c, there]) for there in THERE} for c in columns}
@@ -139,5 +168,14 @@ def section(found: Gains, rows: dict[str, int]) -> str:
             f"where no more rows are there than come. Medians of {min(map(len, found.values()))} rounds.",
             "",
             table(["rows there, as part of those that come", *titles], lines),
+            "",
+            "An index by date grows at few places, which stay in memory, so a larger import gains little more."
+            " One whose entries come in no order gains with the rows, and with each further one. Minutes straight"
+            f" into the empty table, also with {len(MORE)} indexes by price and turnover:",
+            "",
+            table(
+                ["rows", "further indexes", "times faster"],
+                [[f"{count:,}", str(number), f"{gain:.2f}"] for count, number, gain in more],
+            ),
         ]
     )
