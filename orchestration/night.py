@@ -193,7 +193,7 @@ def _reported(settings: Settings, as_of: datetime | None) -> Stage:
     return _stage("report", report)
 
 
-def look_after(settings: Settings, _: object = None) -> None:
+def look_after(settings: Settings) -> None:
     """Tell what is new or over once a scheduled job has ended: the schedule could begin."""
     _look(settings, {"schedule": None})
 

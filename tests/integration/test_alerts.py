@@ -721,6 +721,33 @@ def test_another_error_in_the_log_than_the_nights_before_is_told(
     ]
 
 
+def test_a_server_tells_those_whom_the_settings_name_by_now(
+    settings: Settings, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings.warehouse_url is not None
+    url = settings.warehouse_url.get_secret_value()
+    own = '[schedule.hello]\nwhen = "off"\ncommand = "status"\n[alerts]\ndisk_percent = 100\n'
+    file = tmp_path / "quotemill.toml"
+    file.write_text(own)
+
+    class Looks:
+        def __init__(self, *given: Any) -> None:
+            self.runner, self.jobs, self.tell = given
+
+        def serve(self) -> None:
+            self.jobs()
+            file.write_text(own + f'urls = ["json://{hook.url}/"]\n')
+            self.jobs()
+            self.tell(UpstreamError("nobody answers"))
+            self.runner.after(self.jobs()["hello"])
+
+    monkeypatch.setattr("orchestration.schedule.serve.Server", Looks)
+    place = Place(tmp_path, settings.home, {"QUOTEMILL_WAREHOUSE_URL": url})
+    done = place.inside("quotemill", "schedule", "serve")
+    assert done.returncode == 0, done.stderr
+    assert hook.titles == ["error: schedule", "over: schedule"]
+
+
 def test_a_schedule_that_the_warehouse_lets_write_nothing_is_told_once(
     settings: Settings, hook: Hook, tmp_path: Path
 ) -> None:

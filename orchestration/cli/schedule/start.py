@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from types import FrameType
 from typing import Annotated
 
@@ -79,15 +78,16 @@ def serve_command() -> None:
 
     settings = read_settings()
     shell.start_logs(settings)
-    # a warehouse that is away is asked for at each look: nothing starts this process again
-    runner = _runner(settings, open_warehouse(settings, start=False), None)
 
     def jobs() -> dict[str, Job]:
-        now = load_settings()
-        prepared(now)
-        return _readable(now)[0]
+        nonlocal settings
+        settings = load_settings()  # of each look: whom to tell may have changed too
+        runner.warehouse = prepared(settings)
+        return _readable(settings)[0]
 
-    server = Server(runner, jobs, partial(_cannot_begin, settings))
+    # a warehouse that is away is asked for at each look: nothing starts this process again
+    runner = _runner(lambda: settings, open_warehouse(settings, start=False), None)
+    server = Server(runner, jobs, lambda error: _cannot_begin(settings, error))
     with _ended_by_signals(runner.halt):
         print("serving the schedule; Ctrl-C ends it", file=sys.stderr, flush=True)
         server.serve()
@@ -115,7 +115,7 @@ def disable_command(job: JobName) -> None:
 
 
 def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> int:
-    runner = _runner(settings, prepared(settings), as_of)
+    runner = _runner(lambda: settings, prepared(settings), as_of)
     found, wrong = _readable(settings)
     if job in wrong:
         return wrong[job].exit_code
@@ -139,9 +139,12 @@ def _readable(settings: Settings) -> tuple[dict[str, Job], dict[str, SettingsErr
     return found, wrong
 
 
-def _runner(settings: Settings, warehouse: Warehouse, as_of: str | None) -> Runner:
-    """What starts jobs, by the clock or at a moment given."""
-    look = partial(night.look_after, settings)
+def _runner(settings: Callable[[], Settings], warehouse: Warehouse, as_of: str | None) -> Runner:
+    """What starts jobs, by the clock or at a moment given; `settings` are those of the moment."""
+
+    def look(_: Job) -> None:
+        night.look_after(settings())
+
     return Runner(warehouse, lambda: moment(as_of), _say, takes_as_of, as_of, look)
 
 
