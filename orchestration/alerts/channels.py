@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import re
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,23 +61,52 @@ def of(settings: Settings) -> list[Channel]:
 
 
 def remember(settings: Settings) -> None:
-    """Keep the addresses, or that there is none, for `remembered`. What cannot be kept stops nobody."""
+    """Keep the addresses and where they were named, or that there is none, for `remembered`. What cannot be kept
+    stops nobody."""
     path, urls = settings.home / _FILE, [url.get_secret_value() for url in settings.alerts.urls]
+    kept = {"urls": urls, "named_in": settings.origin("alerts.urls")}
     with contextlib.suppress(OSError):
         if not urls:
             path.unlink(missing_ok=True)
-        elif urls != [url.get_secret_value() for url in remembered(settings.home)]:
+        elif kept != _kept(settings.home):
             settings.home.mkdir(parents=True, exist_ok=True)
-            whole_file.write(path, json.dumps(urls))
+            whole_file.write(path, json.dumps(kept))
 
 
 def remembered(home: Path) -> list[SecretStr]:
     """The addresses that the last look had; none where they were not kept."""
     try:
-        urls = json.loads((home / _FILE).read_text("utf-8"))
-        return AlertSettings.model_validate({"urls": urls}).urls
-    except (OSError, ValueError):  # pydantic's are of the latter
+        return AlertSettings.model_validate({"urls": _kept(home).get("urls", [])}).urls
+    except ValueError:  # pydantic's are of these
         return []
+
+
+def emptied(settings: Settings) -> Path | None:
+    """The settings file that named the channels of the last look and has no setting at all any more, where no channel
+    is named elsewhere: it was lost, as channels that are taken away leave other settings behind."""
+    if settings.alerts.urls or not remembered(settings.home):
+        return None
+    file = Path(str(_kept(settings.home).get("named_in")))
+    is_elsewhere = not file.is_absolute() or file.suffix != ".toml"  # a variable
+    return None if is_elsewhere or str(file) in settings.origins.values() or _says(file) else file
+
+
+def _says(file: Path) -> bool:
+    """Has it any setting, or cannot that be told?"""
+    try:
+        return bool(tomllib.loads(file.read_text("utf-8")))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+
+
+def _kept(home: Path) -> dict[str, object]:
+    try:
+        kept = json.loads((home / _FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
 
 
 def or_remembered(settings: Settings) -> Settings:

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 
@@ -46,10 +47,13 @@ def look(
     What a channel does not take is in the log, and is tried again by the next look.
     """
     now = now or datetime.now(UTC)
-    verdicts = {SETTINGS_FILE: None, **verdicts}
+    of_file: Verdicts = {SETTINGS_FILE: None}
     ready, _ = sources.configured(settings)
-    if ready:  # else the file of the settings may be gone, and with it their channels
+    if ready and (file := channels.emptied(settings)):
+        of_file, settings = {SETTINGS_FILE: _lost(file)}, channels.or_remembered(settings)
+    elif ready:  # else nothing can begin, which is told to the last channels
         channels.remember(settings)
+    verdicts = {**of_file, **verdicts}
     of_machine = causes.of_machine(settings, ready, now)
     try:
         warehouse = find_warehouse(settings)
@@ -66,7 +70,14 @@ def look(
         ]
         text = "; ".join([str(error).strip(), *full])
         away = Cause("error", text, "quotemill doctor")
-        return by_file(settings, {SETTINGS_FILE: None, WAREHOUSE: away}, now)
+        return by_file(settings, {**of_file, WAREHOUSE: away}, now)
+
+
+def _lost(file: Path) -> Cause:
+    text = (
+        f"{file} is gone or empty: what it set is as if it were not set, the channels of alerts too"
+    )
+    return Cause("error", text, "quotemill doctor")
 
 
 def _by_warehouse(

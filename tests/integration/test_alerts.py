@@ -537,6 +537,45 @@ def test_a_settings_file_that_was_emptied_is_told_to_the_last_channels(
     assert hook.titles == ["error: settings", "error: schedule"]
 
 
+def test_a_file_that_was_emptied_beside_a_source_of_the_environment_takes_no_channel_away(
+    settings: Settings, hook: Hook, tmp_path: Path
+) -> None:
+    assert settings.warehouse_url is not None
+    folder = tmp_path / "work"
+    folder.mkdir()
+    file, channels_kept = folder / "quotemill.toml", tmp_path / "own" / "channels.json"
+    url = settings.warehouse_url.get_secret_value()
+    variables = {"QUOTEMILL_ALERTS__DISK_PERCENT": "100", "QUOTEMILL_WAREHOUSE_URL": url}
+    place = Place(folder, tmp_path / "own", variables)
+    folder.joinpath(".env").write_text("QUOTEMILL_IB__HOST=127.0.0.1\n")
+    named = f'[alerts]\nurls = ["json://{hook.url}/"]\n'
+
+    def look(text: str | None) -> list[str]:
+        hook.heard.clear()
+        file.unlink() if text is None else file.write_text(text)
+        assert place.inside("quotemill", "alerts", "look").returncode == 0
+        return hook.titles
+
+    assert look(named) == []
+    assert look("") == ["error: settings_file"]
+    assert "quotemill.toml is gone or empty" in hook.heard[0]["message"]
+    assert look("# nothing") == []
+    assert look(named) == ["over: settings_file"]
+    assert look(None) == ["error: settings_file"]
+    assert look(named) == ["over: settings_file"]
+    assert look("log_days = 20\n") == []  # the channel was taken away
+    assert not channels_kept.exists()
+    assert (
+        place.inside(
+            "quotemill", "alerts", "look", QUOTEMILL_ALERTS__URLS=f"json://{hook.url}/"
+        ).returncode
+        == 0
+    )
+    assert channels_kept.exists()
+    assert look("") == []  # that of a variable went with it
+    assert not channels_kept.exists()
+
+
 def test_settings_that_cannot_be_read_are_told_to_the_channels_of_the_environment(
     hook: Hook, tmp_path: Path
 ) -> None:
