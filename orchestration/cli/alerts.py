@@ -55,14 +55,18 @@ def list_command(
 
     Example: quotemill alerts list --all
     """
-    from orchestration.alerts import book
+    from orchestration.alerts import book, file_book
 
-    warehouse = find_warehouse(load_settings())
-    entries: list[book.Entry] = []
+    settings = load_settings()
+    # what the warehouse could not keep, or was found before there was one
+    found = file_book.read(settings.home)
+    warehouse = find_warehouse(settings)
     if warehouse is not None:
         with warehouse.connect() as conn:
             if has_relation(conn, "ops.alerts"):
-                entries = list(book.read(conn, only_open=not all).values())
+                found = file_book.newest(book.read(conn), found)
+    entries = [entry for entry in found.values() if all or entry.is_open]
+    entries.sort(key=lambda entry: entry.last_at, reverse=True)
     if json:
         shell.print_json([entry.__dict__ for entry in entries])
         return

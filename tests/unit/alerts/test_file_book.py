@@ -3,11 +3,16 @@
 import contextlib
 import os
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
 from orchestration.alerts import file_book
 from orchestration.alerts.book import Entry
+from orchestration.cli import app
 
 NIGHT = datetime(2026, 11, 20, 18, tzinfo=UTC)
 ENTRY = Entry("warehouse", "error", "it is away", "quotemill doctor", NIGHT, NIGHT)
@@ -30,3 +35,16 @@ def test_only_a_file_is_read_and_nothing_is_waited_for(tmp_path: Path) -> None:
     # what waits for a writer gets one, and an entry; who does not wait leaves this one alone
     threading.Thread(target=offer, daemon=True).start()
     assert file_book.read(tmp_path) == {}
+
+
+def test_what_the_file_has_is_listed_where_there_is_no_warehouse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    over = replace(ENTRY, cause="disk:home", recovered_at=NIGHT)
+    assert file_book.write(tmp_path, [over, ENTRY])
+    listed = CliRunner().invoke(app, ["alerts", "list"]).stdout
+    assert "warehouse since 2026-11-20 18:00 UTC" in listed
+    assert "disk:home" not in listed
+    assert "disk:home" in CliRunner().invoke(app, ["alerts", "list", "--all"]).stdout
