@@ -11,6 +11,7 @@ import typer
 
 from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
+from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import find_warehouse
 from orchestration.cli.schedule.known import known_jobs, prepared, tell_where_none
 from orchestration.schedule import ledger
@@ -110,7 +111,10 @@ def _install_systemd(settings: Settings, here: Place, folder: Path | None, dry_r
 
 def _remember(settings: Settings, logs: Path) -> None:
     """Let starts count from now, where a warehouse is there: the first that is missed is caught up too."""
-    logs.mkdir(parents=True, exist_ok=True)
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(logs, error) from None
     if find_warehouse(settings) is not None:
         warehouse = prepared(settings)
         jobs, _ = known_jobs(settings)

@@ -12,9 +12,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from loaders.errors import QuotemillError, SettingsError
 from loaders.settings import load_settings
+from orchestration.cli import app
 from orchestration.schedule import jobs
 from orchestration.schedule.install import check, cron, launchd, place, systemd, write
 from orchestration.schedule.install.place import Place
@@ -280,3 +282,13 @@ def test_settings_that_only_this_shell_has_are_named_and_never_written(tmp_path:
     found = place.find(load_settings(environ, cwd=tmp_path), tmp_path)
     assert found.left_out == ("QUOTEMILL_TQ__PASSWORD",)
     assert dict(found.environment) == {"QUOTEMILL_HOME": str(tmp_path / "home")}
+
+
+def test_a_home_that_cannot_be_made_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.joinpath("file").touch()
+    monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path / "file" / "home"))
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["schedule", "install", "--systemd"])
+    assert isinstance(done.exception, SettingsError), done.exception
