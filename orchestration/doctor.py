@@ -15,7 +15,7 @@ from loaders.warehouse.embedded import places
 from loaders.warehouse.ownership import foreign_relations, has_relation, privileges
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 from orchestration import place_checks, tick_store, warehouse_checks
-from orchestration.alerts import channels
+from orchestration.alerts import book, channels
 from orchestration.backup import folder as backups
 from orchestration.check import Check, failed
 from orchestration.schedule import jobs, ledger
@@ -46,7 +46,7 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     if warehouse is not None:
         checks += [*_inside(warehouse, now), *_steps(warehouse), _backup(settings, now)]
         checks += warehouse_checks.check(settings, warehouse, now)
-    checks += [_schedule(settings, warehouse, now), _alerts(settings)]
+    checks += [_schedule(settings, warehouse, now), _alerts(settings, warehouse)]
     ready, _ = sources.configured(settings)
     checks += [_service(name, settings, now) for name in ready]
     if settings.questdb_url is not None or ("tq" in ready and warehouse is not None):
@@ -56,15 +56,23 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     return [*checks, _horizon(now)] if "tdx" in ready else checks
 
 
-def _alerts(settings: Settings) -> Check:
-    """Who is told; that nobody is may be meant, so it is no warning."""
+def _alerts(settings: Settings, warehouse: Warehouse | None) -> Check:
+    """Who is told, and did all take it? That nobody is told may be meant, so it is no warning."""
     names = [channel.name for channel in channels.of(settings)]
     names += ["a dead man's switch"] if settings.alerts.ping_url else []
     if not names:
         return Check(
             "alerts", "ok", "nobody is told what is wrong", "[alerts] urls in quotemill.toml"
         )
+    if warehouse and settings.alerts.urls and (untold := warehouse.ask(_untold)):
+        seen = f"some channel has not taken {', '.join(untold[:SHOWN])}"
+        return Check("alerts", "warn", seen, "quotemill alerts test")
     return Check("alerts", "ok", f"told are {', '.join(names)}; `quotemill alerts test` tries them")
+
+
+def _untold(conn: psycopg.Connection) -> list[str]:
+    known = book.read(conn) if has_relation(conn, "ops.alerts") else {}
+    return [name for name, entry in known.items() if entry.is_untold]
 
 
 def _settings(settings: Settings) -> Check:
@@ -160,6 +168,7 @@ def _backup(settings: Settings, now: datetime) -> Check:
     root = backups.root_of(settings)
     try:
         with backups.usable(root):
+            backups.check_place(root, settings.home)
             found, damaged = backups.scan(root)
     except QuotemillError as error:
         return failed("backup", error)

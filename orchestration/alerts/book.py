@@ -53,6 +53,13 @@ class Entry:
     def is_open(self) -> bool:
         return self.recovered_at is None
 
+    @property
+    def is_untold(self) -> bool:
+        """Is there something to tell, or that some channel has not taken?"""
+        if self.is_open:
+            return self.told_at is None and self.count >= self.patience
+        return self.recovery_told_at is None
+
 
 @dataclass(frozen=True)
 class Message:
@@ -102,10 +109,8 @@ def judge(
     messages = []
     for name, entry in entries.items():
         found = verdicts.get(name)
-        if entry.is_open and entry.told_at is None and entry.count >= entry.patience:
-            messages.append(Message(entry, False, found.attachment if found else None))
-        elif not entry.is_open and entry.recovery_told_at is None:
-            messages.append(Message(entry, True))
+        if entry.is_untold:
+            messages.append(Message(entry, not entry.is_open, found.attachment if found else None))
     return messages
 
 

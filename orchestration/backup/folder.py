@@ -67,23 +67,28 @@ def root_of(settings: Settings, folder: Path | None = None) -> Path:
 
 
 def make(root: Path, home: Path) -> None:
-    """Make the folder of backups, and of those above it at most the home. A backup beneath the place of a disk that
-    is not mounted would land on another one: raises SettingsError where there is nothing above it, and where
-    backups went before and left no trace."""
-    if not root.is_relative_to(home):
-        if not root.parent.is_dir():
-            raise SettingsError(
-                f"there is no {root.parent} to make the folder of backups {root.name} in",
-                hint=f"mount its disk, or make it: mkdir -p {shlex.quote(str(root.parent))}",
-            )
-        if str(root) in _known(home) and not (root / _LOCK).exists() and not _folders(root):
-            quoted = shlex.quote(str(root))
-            raise SettingsError(
-                f"backups went to {root}, and there is no trace of them",
-                hint="mount its disk; where it is a new one: "
-                f"mkdir -p {quoted} && touch {shlex.quote(str(root / _LOCK))}",
-            )
+    """Make the folder of backups, and of those above it at most the home. Raises SettingsError as `check_place`."""
+    check_place(root, home)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def check_place(root: Path, home: Path) -> None:
+    """A backup beneath the place of a disk that is not mounted would land on another one: raises SettingsError where
+    there is nothing above it, and where backups went before and left no trace."""
+    if root.is_relative_to(home):
+        return
+    if not root.parent.is_dir():
+        raise SettingsError(
+            f"there is no {root.parent} to make the folder of backups {root.name} in",
+            hint=f"mount its disk, or make it: mkdir -p {shlex.quote(str(root.parent))}",
+        )
+    if str(root) in _known(home) and not (root / _LOCK).exists() and not _folders(root):
+        quoted = shlex.quote(str(root))
+        raise SettingsError(
+            f"backups went to {root}, and there is no trace of them",
+            hint="mount its disk; where it is a new one: "
+            f"mkdir -p {quoted} && touch {shlex.quote(str(root / _LOCK))}",
+        )
 
 
 def remember(root: Path, home: Path) -> None:

@@ -24,7 +24,7 @@ from loaders.settings import Settings, load_settings
 from loaders.tdx.schemas import TABLES
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
-from orchestration import alerts, night, pipeline, runs
+from orchestration import alerts, doctor, night, pipeline, runs
 from orchestration.alerts import book, causes, channels, file_book
 from orchestration.findings import Judgement
 from orchestration.pipeline import RunResult
@@ -111,6 +111,12 @@ def look(settings: Settings, result: RunResult) -> alerts.Looked:
     return alerts.look(settings, causes.of_run(result, settings), now=NOW)
 
 
+def doctors(settings: Settings) -> tuple[str, str]:
+    """What the doctor says of alerts."""
+    [check] = [check for check in doctor.examine(settings) if check.name == "alerts"]
+    return check.status, check.seen
+
+
 def lines(home: Path) -> str:
     return "".join(path.read_text() for path in (home / "logs").iterdir())
 
@@ -134,9 +140,11 @@ def test_a_channel_that_is_down_is_in_the_log_and_tried_again(
     hook.status = 503
     assert look(settings, load(4, "nobody answers")) == alerts.Looked(("load:tdx",), 0, 1)
     assert "did not reach channel 1 json: it answered 503" in lines(settings.home)
+    assert doctors(settings) == ("warn", "some channel has not taken load:tdx")
     hook.status = 200
     assert look(settings, load(4, "nobody answers")).told == 1
     assert hook.titles == ["error: load:tdx"]
+    assert doctors(settings)[0] == "ok"
 
 
 def test_nothing_shows_the_address_of_a_channel(

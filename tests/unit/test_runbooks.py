@@ -92,12 +92,28 @@ def test_every_test_that_the_table_of_failures_names_exists() -> None:
     assert [(path, name) for path, name in named if name not in _tests_of(ROOT / path)] == []
 
 
+def test_each_failure_of_the_table_has_a_check_of_the_doctor_or_says_why_none() -> None:
+    page = (ROOT / "docs" / "runbooks" / "failures.md").read_text("utf-8")
+    cells = re.findall(r"\| ([^|]+) \| `tests/[^|]+` \|$", page, re.MULTILINE)
+    assert len(cells) == len(re.findall(r"^\| (?!failure)", page, re.MULTILINE))
+    named = [re.fullmatch(r"(`[^`]+`(?:, `[^`]+`)*)(?: \(.+\))?", cell) for cell in cells]
+    silent = [cell for cell, found in zip(cells, named, strict=True) if not found]
+    assert [cell for cell in silent if not re.match(r"no: \w+ \w+", cell)] == []
+    wanted = {name for found in named if found for name in spans(found[1])}
+    assert wanted - set(doctors_checks()) == set()
+
+
 def test_every_check_of_the_doctor_is_on_its_page() -> None:
     modules = ("doctor", "place_checks", "warehouse_checks")
     code = "".join((ROOT / "orchestration" / f"{m}.py").read_text("utf-8") for m in modules)
     made = set(re.findall(r'(?:Check|failed)\(\s*"([a-z ]+)"', code))
+    assert made == set(doctors_checks())
+
+
+def doctors_checks() -> list[str]:
+    """The checks on the doctor's page."""
     page = (ROOT / "docs" / "runbooks" / "doctor.md").read_text("utf-8")
-    assert made == set(re.findall(r"^\| `([a-z ]+)` \|", page, re.MULTILINE))
+    return re.findall(r"^\| `([a-z ]+)` \|", page, re.MULTILINE)
 
 
 def _makefile() -> str:

@@ -33,9 +33,11 @@ def test_a_channel_is_called_by_its_place_and_kind(tmp_path: Path) -> None:
 
 
 def test_the_doctor_says_who_is_told(tmp_path: Path) -> None:
-    assert doctor._alerts(load_settings({}, cwd=tmp_path)).seen == "nobody is told what is wrong"
+    assert (
+        doctor._alerts(load_settings({}, cwd=tmp_path), None).seen == "nobody is told what is wrong"
+    )
     told = {"urls": ["json://user:secret-one@h"], "ping_url": "https://ping.example/secret-two"}
-    seen = doctor._alerts(load_settings({}, cwd=tmp_path, alerts=told)).seen
+    seen = doctor._alerts(load_settings({}, cwd=tmp_path, alerts=told), None).seen
     assert seen.startswith("told are 1 json, a dead man's switch;")
     assert "secret" not in seen
 
