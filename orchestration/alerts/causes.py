@@ -158,10 +158,10 @@ def _of_jobs(
             coalesce(r.schedule, r.command) as name, r.command, r.started_at, r.exit_code, r.error,
             {runs.STATUS} as status, r.schedule is not null as is_scheduled, lag(r.exit_code) over (
                 partition by coalesce(r.schedule, r.command) order by r.started_at
-            ) as code_before, (
-                select count(*) = 2 from ops.metrics as m
-                where m.run_id = r.run_id and m.stage = 'alerts' and m.value = 0
-                    and m.name in ('exit_code', 'untold_messages')
+            ) as code_before, exists (
+                -- of a look that came to its end: what a channel did not take is in the book
+                select 1 from ops.metrics as m
+                where m.run_id = r.run_id and m.stage = 'alerts' and m.name = 'untold_messages'
             ) as told_itself, (
                 select m.value from ops.metrics as m
                 where m.run_id = r.run_id and m.stage = 'logscan' and m.name = 'error_kinds'

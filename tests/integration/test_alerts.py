@@ -712,10 +712,11 @@ def test_a_scheduled_job_that_finds_another_at_work_twice_is_told(settings: Sett
 def test_a_job_that_fails_otherwise_is_told_anew_and_one_whose_own_look_failed_is_told(
     settings: Settings, hook: Hook
 ) -> None:
-    def ended(run_id: str, code: int, untold: int = 1) -> None:
+    def ended(run_id: str, code: int, *, has_looked: bool = False) -> None:
         with runs.recorded(settings, "run tdx", run_id=run_id, schedule="tdx_daily") as run:
             run.measure([Metric("alerts", "", "exit_code", 0)])
-            run.measure([Metric("alerts", "", "untold_messages", untold)])
+            if has_looked:  # one of two channels did not take it: it is in the book
+                run.measure([Metric("alerts", "", "untold_messages", 1)])
             run.end(code)
 
     ended("a", 4)
@@ -725,7 +726,7 @@ def test_a_job_that_fails_otherwise_is_told_anew_and_one_whose_own_look_failed_i
     ended("c", 6)
     assert alerts.look(settings, {}).told == 1
     assert "exit code 6" in hook.heard[-1]["message"]
-    ended("d", 6, untold=0)
+    ended("d", 6, has_looked=True)
     assert alerts.look(settings, {}).open == ()
 
 
