@@ -136,6 +136,10 @@ def section(found: Found, codes: int, days: int) -> tuple[str, list[Aim]]:
                 ("one new event: rows read", *(f"{name} days" for name in names)),
                 _rows([change["read"] for change in ends]),
             ),
+            "",
+            f"The event reads more at {TIMES[-1]} × the codes in {_growing(*ends[:2])}. Corporate actions, and the "
+            "segments made of them, follow no change feed: each build that touches them compares all of the "
+            "market, some rows of each code; no bar of another code is read.",
         ]
     )
     return text, aims
@@ -154,6 +158,12 @@ def _by_size(found: Found, of: Sequence[Size], heads: Sequence[str]) -> str:
 def _rows(counts: Sequence[Mapping[str, int]]) -> list[list[str]]:
     names = sorted({name for of_size in counts for name in of_size if "_dlt" not in name})
     return [[_shown(name), *(f"{of_size.get(name, 0):,}" for of_size in counts)] for name in names]
+
+
+def _growing(few: Change, many: Change) -> str:
+    read = few["read"]
+    names = [n for n, count in many["read"].items() if count > 1.1 * read.get(n, 0) + 10]
+    return ", ".join(map(_shown, sorted(names))) or "nothing"
 
 
 def _shown(name: str) -> str:

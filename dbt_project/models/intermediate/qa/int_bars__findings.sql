@@ -37,6 +37,7 @@ trading_calendar as not materialized (
 
 -- of the few that are left the checks are exact. changed days lie apart, so a bar without a
 -- neighbour of the trading day before is one of them
+-- whether a segment begins is asked by `exists`: the planner looks few bars up, and hashes for many
 suspects as materialized (
     select
         b.code,
@@ -50,11 +51,9 @@ suspects as materialized (
         or b.low > least(b.open, b.high, b.close)
         or b.low <= 0
         or not {{ turnover_fits('volume') }}
-        or (b.code, b.trade_date) in (
-            select
-                s.code,
-                s.valid_from
-            from segments as s
+        or exists (
+            select 1 from segments as s
+            where s.code = b.code and s.valid_from = b.trade_date
         )
 ),
 
@@ -130,12 +129,9 @@ next_day_bars as (
         b.missing_count = 0
         or (
             b.missing_count <= 5
-            and (b.code, b.trade_date) in (
-                select
-                    s.code,
-                    s.valid_from
-                from segments as s
-                where s.price_decimals = 3
+            and exists (
+                select 1 from segments as s
+                where s.code = b.code and s.valid_from = b.trade_date and s.price_decimals = 3
             )
         )
 ),
@@ -146,11 +142,9 @@ unlike_the_day_before as (
     from next_day_bars as b
     where
         abs(b.open - b.last_close) > b.allowed * b.last_close
-        or (b.code, b.trade_date) in (
-            select
-                s.code,
-                s.valid_from
-            from segments as s
+        or exists (
+            select 1 from segments as s
+            where s.code = b.code and s.valid_from = b.trade_date
         )
 ),
 
