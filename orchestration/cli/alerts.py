@@ -72,6 +72,8 @@ def list_command(
         return
     for entry in entries:
         told = f"told {entry.told_at:%Y-%m-%d %H:%M}" if entry.told_at else "not told"
+        if not entry.told_at and entry.channels:
+            told = f"told to {', '.join(entry.channels)} alone"
         if entry.recovered_at:
             told = f"over {entry.recovered_at:%Y-%m-%d %H:%M}"
         since = f"{entry.first_at:%Y-%m-%d %H:%M}"

@@ -43,8 +43,10 @@ def test_what_the_file_has_is_listed_where_there_is_no_warehouse(
     monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     over = replace(ENTRY, cause="disk:home", recovered_at=NIGHT)
-    assert file_book.write(tmp_path, [over, ENTRY])
+    half = replace(ENTRY, cause="load:tdx", channels=["1 slack"])
+    assert file_book.write(tmp_path, [over, ENTRY, half])
     listed = CliRunner().invoke(app, ["alerts", "list"]).stdout
-    assert "warehouse since 2026-11-20 18:00 UTC" in listed
+    assert "warehouse since 2026-11-20 18:00 UTC, not told: " in listed
+    assert "load:tdx since 2026-11-20 18:00 UTC, told to 1 slack alone: " in listed
     assert "disk:home" not in listed
     assert "disk:home" in CliRunner().invoke(app, ["alerts", "list", "--all"]).stdout
