@@ -1,0 +1,110 @@
+"""A channel of alerts on this machine, and settings that name it."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaders import runlog
+from loaders.engine.load import LoadResult
+from loaders.settings import Settings, load_settings
+from loaders.tdx.schemas import TABLES
+from loaders.warehouse.migrate import prepare
+from loaders.warehouse.postgres import Warehouse
+from orchestration import alerts, doctor
+from orchestration.alerts import causes
+from orchestration.pipeline import RunResult
+from tests.planted import SECRETS
+
+TOKEN = SECRETS[0]  # in the address of the channel
+NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
+
+
+@dataclass
+class Hook:
+    """A webhook on this machine: what it was sent, and the status that it answers."""
+
+    url: str = ""
+    status: int = 200
+    heard: list[dict[str, Any]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+
+    @property
+    def titles(self) -> list[str]:
+        return [message["title"].partition(", ")[2] for message in self.heard]
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    made = Hook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            made.paths.append(self.path)
+            if made.status == 200:
+                made.heard.append(json.loads(body))
+            self.send_response(made.status)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            made.paths.append(self.path)
+            self.send_response(made.status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    made.url = f"127.0.0.1:{server.server_port}"
+    yield made
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def settings(filled_database: Callable[..., str], hook: Hook, tmp_path: Path) -> Iterator[Settings]:
+    """A warehouse without a row, and a channel; the disk is never too full."""
+
+    def fill(url: str) -> None:
+        prepare(Warehouse(url, "test", False, "market", None, "w", tmp_path), TABLES)
+
+    made = settings_of(filled_database("prepared", fill), hook, tmp_path)
+    runlog.start(tmp_path / "logs", runlog.secrets_of(made))
+    yield made
+    runlog.stop()
+
+
+def settings_of(url: str, hook: Hook, home: Path) -> Settings:
+    environ = {"QUOTEMILL_WAREHOUSE_URL": url, "QUOTEMILL_HOME": str(home)}
+    told = {
+        "urls": [f"json://user:{TOKEN}@{hook.url}/{TOKEN}"],
+        "ping_url": f"http://{hook.url}/ping/{TOKEN}",
+        "disk_percent": 100,
+    }
+    return load_settings(environ, cwd=home, alerts=told)
+
+
+def load(code: int, error: str | None = None) -> RunResult:
+    status = "failed" if code else "succeeded"
+    return RunResult((LoadResult(1, "tdx", status, code, (), (), error, "start it", 0.1),), code)
+
+
+def look(settings: Settings, result: RunResult) -> alerts.Looked:
+    return alerts.look(settings, causes.of_run(result, settings), now=NOW)
+
+
+def doctors(settings: Settings) -> tuple[str, str]:
+    """What the doctor says of alerts."""
+    [check] = [check for check in doctor.examine(settings) if check.name == "alerts"]
+    return check.status, check.seen
+
+
+def lines(home: Path) -> str:
+    return "".join(path.read_text() for path in (home / "logs").iterdir())

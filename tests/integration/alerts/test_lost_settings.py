@@ -1,0 +1,252 @@
+"""Settings that cannot be read, or that were lost: who is told all the same."""
+
+import json
+import socket
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from loaders.errors import SettingsError, UpstreamError
+from loaders.schedule_settings import JobSettings
+from loaders.settings import Settings, load_settings
+from orchestration import alerts, night
+from tests.e2e.commands import Place
+from tests.integration.alerts.conftest import NOW, TOKEN, Hook
+
+
+def test_a_scheduler_that_cannot_begin_tells_so_once(hook: Hook, tmp_path: Path) -> None:
+    told = {
+        "QUOTEMILL_WAREHOUSE_URL": f"postgresql://u@127.0.0.1:9/d?host={tmp_path}",
+        "QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9",
+        "QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/",
+    }
+    place = Place(tmp_path, tmp_path / "home", told)
+    for _ in range(2):
+        assert place.inside("quotemill", "schedule", "run").returncode == 4
+        assert hook.titles == ["error: warehouse"]
+    assert place.inside("quotemill", "schedule", "run", "--now").returncode == 2
+
+
+def test_settings_that_cannot_be_read_are_told_to_the_last_channels_once(
+    settings: Settings, hook: Hook, tmp_path: Path
+) -> None:
+    assert settings.warehouse_url is not None
+    home, folder = tmp_path / "own", tmp_path / "work"
+    folder.mkdir()
+    file = folder / "quotemill.toml"
+    url = settings.warehouse_url.get_secret_value()
+    good = f'warehouse_url = "{url}"\n[ib]\nhost = "127.0.0.1"\n'
+    good += f'[alerts]\nurls = ["json://{hook.url}/{TOKEN}"]\ndisk_percent = 100\n'
+    place = Place(folder, home, {})
+    file.write_text(good)
+    assert place.inside("quotemill", "alerts", "look").returncode == 0
+    assert (home / "channels.json").stat().st_mode & 0o777 == 0o600
+    for name, broken in (
+        ("quotemill.toml", good + "[tdx\n"),
+        ("quotemill.toml", good + 'tabel = "x"\n'),
+        (".env", "QUOTEMILL_TDX__TIMEOUT=\xff\n"),
+    ):
+        file.write_text(good)
+        folder.joinpath(name).write_text(broken, "latin-1")
+        for command in ("schedule run", "run", "schedule run"):
+            assert place.inside("quotemill", *command.split()).returncode == 3
+        assert hook.titles == ["error: settings_file"]
+    assert "quotemill.toml is not valid TOML" in hook.heard[0]["message"]
+    folder.joinpath(".env").unlink()
+    assert place.inside("quotemill", "alerts", "look").returncode == 0
+    assert hook.titles == ["error: settings_file", "over: settings_file"]
+    file.write_text(good.replace(f'"json://{hook.url}/{TOKEN}"', ""))
+    assert place.inside("quotemill", "alerts", "look").returncode == 0
+    assert not (home / "channels.json").exists()
+
+
+def test_a_settings_file_that_was_emptied_is_told_to_the_last_channels(
+    settings: Settings, hook: Hook, tmp_path: Path
+) -> None:
+    assert settings.warehouse_url is not None
+    folder = tmp_path / "work"
+    folder.mkdir()
+    file = folder / "quotemill.toml"
+    url = settings.warehouse_url.get_secret_value()
+    place = Place(folder, tmp_path / "own", {"QUOTEMILL_ALERTS__DISK_PERCENT": "100"})
+    file.write_text(
+        f'warehouse_url = "{url}"\n[ib]\nhost = "127.0.0.1"\n[alerts]\nurls = ["json://{hook.url}/"]\n'
+    )
+    assert place.inside("quotemill", "alerts", "look").returncode == 0
+    file.write_text("")  # as a full disk leaves it: no error, and no source
+    assert place.inside("quotemill", "alerts", "look").returncode == 0
+    for _ in range(2):
+        assert place.inside("quotemill", "run").returncode == 3
+        assert hook.titles == ["error: settings"]
+    assert "no source is configured" in hook.heard[0]["message"]
+    elsewhere = {"QUOTEMILL_WAREHOUSE_URL": url}
+    assert place.inside("quotemill", "schedule", "run", **elsewhere).returncode == 3
+    assert hook.titles == ["error: settings", "error: schedule"]
+
+
+def test_a_file_that_was_emptied_beside_a_source_of_the_environment_takes_no_channel_away(
+    settings: Settings, hook: Hook, tmp_path: Path
+) -> None:
+    assert settings.warehouse_url is not None
+    folder = tmp_path / "work"
+    folder.mkdir()
+    file, channels_kept = folder / "quotemill.toml", tmp_path / "own" / "channels.json"
+    url = settings.warehouse_url.get_secret_value()
+    variables = {"QUOTEMILL_ALERTS__DISK_PERCENT": "100", "QUOTEMILL_WAREHOUSE_URL": url}
+    place = Place(folder, tmp_path / "own", variables)
+    folder.joinpath(".env").write_text("QUOTEMILL_IB__HOST=127.0.0.1\n")
+    named = f'[alerts]\nurls = ["json://{hook.url}/"]\n'
+
+    def look(text: str | None) -> list[str]:
+        hook.heard.clear()
+        file.unlink() if text is None else file.write_text(text)
+        assert place.inside("quotemill", "alerts", "look").returncode == 0
+        return hook.titles
+
+    assert look(named) == []
+    assert look("") == ["error: settings_file"]
+    assert "quotemill.toml is gone or empty" in hook.heard[0]["message"]
+    assert look("# nothing") == []
+    assert look(named) == ["over: settings_file"]
+    assert look(None) == ["error: settings_file"]
+    assert look(named) == ["over: settings_file"]
+    assert look("log_days = 20\n") == []  # the channel was taken away
+    assert not channels_kept.exists()
+    assert (
+        place.inside(
+            "quotemill", "alerts", "look", QUOTEMILL_ALERTS__URLS=f"json://{hook.url}/"
+        ).returncode
+        == 0
+    )
+    assert channels_kept.exists()
+    assert look("") == []  # that of a variable went with it
+    assert not channels_kept.exists()
+
+
+def test_settings_that_cannot_be_read_are_told_to_the_channels_of_the_environment(
+    hook: Hook, tmp_path: Path
+) -> None:
+    (tmp_path / "quotemill.toml").write_text("[tdx\n")
+    told = {"QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/", "QUOTEMILL_TDX__TIMEOUTT": "3"}
+    place = Place(tmp_path, tmp_path / "home", told)
+    assert place.inside("quotemill", "schedule", "run").returncode == 3
+    assert hook.titles == ["error: settings_file"]
+    nobody = Place(tmp_path, tmp_path / "elsewhere", {})
+    assert nobody.inside("quotemill", "schedule", "run").returncode == 3
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_settings_by_which_no_job_can_be_started_are_told(settings: Settings, hook: Hook) -> None:
+    night.cannot_begin(settings, SettingsError("no such rule"), "schedule")
+    assert hook.titles == ["error: schedule"]
+    night.look_after(settings)  # a job has run
+    assert hook.titles == ["error: schedule", "over: schedule"]
+
+
+def test_a_job_that_cannot_be_read_is_told_beside_the_others(
+    settings: Settings, hook: Hook
+) -> None:
+    assert settings.warehouse_url is not None
+    own = JobSettings(command="status", when="daily 12:00")
+    broken = {"late": own, "mine": own.model_copy(update={"when": "noon"})}
+    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+        conn.execute(
+            "insert into ops.schedules (name, next_run_at) values ('late', %s)",
+            (NOW - timedelta(hours=2),),
+        )
+    wrong = settings.model_copy(update={"schedule": broken})
+    assert set(alerts.look(wrong, {}, now=NOW).open) == {"missed:late", "schedule:mine"}
+    assert "when 'noon' is none of" in " ".join(message["message"] for message in hook.heard)
+    right = settings.model_copy(update={"schedule": {"late": own}})
+    assert alerts.look(right, {}, now=NOW).open == ("missed:late",)
+
+
+def test_a_job_that_cannot_be_read_keeps_no_other_from_being_started(
+    settings: Settings, hook: Hook, tmp_path: Path
+) -> None:
+    assert settings.warehouse_url is not None
+    told = {
+        "QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value(),
+        "QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/",
+        "QUOTEMILL_ALERTS__DISK_PERCENT": "100",
+    }
+    folder = tmp_path / "work"
+    folder.mkdir()
+    folder.joinpath("quotemill.toml").write_text(
+        '[schedule.mine]\nwhen = "noon"\ncommand = "status"\n'
+        '[schedule.hello]\nwhen = "daily 12:00"\ncommand = "status"\n'
+    )
+    place = Place(folder, settings.home, told)
+    done = place.inside("quotemill", "schedule", "run", "--as-of", "2026-11-21T12:00Z")
+    assert done.returncode == 3
+    assert "hello: ended with 0" in done.stderr
+    assert hook.titles == ["error: schedule:mine"]
+    listed = place.inside("quotemill", "schedule", "list", "--json")
+    assert listed.returncode == 3
+    states = {row["job"]: row["state"] for row in json.loads(listed.stdout)}
+    assert states == {"hello": "on", "mine": "wrong"}
+    assert "wrong" in place.inside("quotemill", "schedule", "list").stdout
+
+
+def test_a_source_whose_settings_are_gone_is_told_where_its_jobs_ran(settings: Settings) -> None:
+    assert settings.warehouse_url is not None
+    ran = NOW - timedelta(days=1)
+    rows = [
+        ("tdx_daily", "tdx", True, ran, socket.gethostname()),
+        ("tq_daily", "tq", False, ran, socket.gethostname()),
+        ("ib_close", "ib", True, ran, "elsewhere"),
+    ]
+    with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
+        conn.cursor().executemany(
+            "insert into ops.schedules (name, source, is_enabled, last_run_at, last_host) "
+            "values (%s, %s, %s, %s, %s)",
+            rows,
+        )
+    assert alerts.look(settings, {}, now=NOW).open == ("settings:tdx",)
+    again = load_settings({"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}).tdx
+    assert alerts.look(settings.model_copy(update={"tdx": again}), {}, now=NOW).open == ()
+
+
+def test_a_schedule_without_a_job_is_an_error_that_is_told(
+    settings: Settings, hook: Hook, tmp_path: Path
+) -> None:
+    assert settings.warehouse_url is not None
+    told = {
+        "QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value(),
+        "QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/",
+        "QUOTEMILL_ALERTS__DISK_PERCENT": "100",
+    }
+    done = Place(tmp_path, settings.home, told).inside("quotemill", "schedule", "run")
+    assert done.returncode == 3
+    assert "no source is configured" in done.stderr
+    assert hook.titles == ["error: schedule"]
+
+
+def test_a_server_tells_those_whom_the_settings_name_by_now(
+    settings: Settings, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings.warehouse_url is not None
+    url = settings.warehouse_url.get_secret_value()
+    own = '[schedule.hello]\nwhen = "off"\ncommand = "status"\n[alerts]\ndisk_percent = 100\n'
+    file = tmp_path / "quotemill.toml"
+    file.write_text(own)
+
+    class Looks:
+        def __init__(self, *given: Any) -> None:
+            self.runner, self.jobs, self.tell = given
+
+        def serve(self) -> None:
+            self.jobs()
+            file.write_text(own + f'urls = ["json://{hook.url}/"]\n')
+            self.jobs()
+            self.tell(UpstreamError("nobody answers"))
+            self.runner.after(self.jobs()["hello"])
+
+    monkeypatch.setattr("orchestration.schedule.serve.Server", Looks)
+    place = Place(tmp_path, settings.home, {"QUOTEMILL_WAREHOUSE_URL": url})
+    done = place.inside("quotemill", "schedule", "serve")
+    assert done.returncode == 0, done.stderr
+    assert hook.titles == ["error: schedule", "over: schedule"]
