@@ -1,6 +1,8 @@
 """How things stand: the last loads and builds, how fresh each dataset is, what failed and its mend."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -15,6 +17,8 @@ from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.timescale import Timescale
 from orchestration import build_record, findings, tick_store
 from orchestration.findings import Finding
+from orchestration.schedule import jobs as scheduled
+from orchestration.schedule import ledger
 from orchestration.tick_store import TickStoreSeen
 
 NO_ACTIONS = (
@@ -82,6 +86,9 @@ def read(
             "select exists (select 1 from ops.ingestion_state where dataset = 'corporate_actions') "
             "or not exists (select 1 from ops.ingestion_jobs where source = 'tdx') as known"
         ).fetchone()
+        is_stale = any(row["is_stale"] for row in freshness)
+        now = datetime.fromisoformat(as_of) if as_of else datetime.now(UTC)
+        idle = list(_not_started(conn, settings, now, is_stale)) if settings is not None else []
     mends = [_of_load(job) for job in reversed(newest)
              if job["status"] not in ("running", "succeeded")]  # fmt: skip
     mends += never_loaded(settings, newest) if settings is not None else []
@@ -97,11 +104,29 @@ def read(
             ends = f"ends {row['last_date']}" if row["last_date"] else "has no row"
             wrong = f"{row['dataset']} {ends}, expected {row['expected_date']}"
             mends.append((wrong, "quotemill run"))
+    mends += idle
     ticks = None
     if settings is not None and tick_store.is_used(settings, warehouse):
         ticks = tick_store.look(settings, warehouse)
         mends += ticks.problems
     return Status(loads, builds, freshness, judged, mends, ticks, edition)
+
+
+def _not_started(
+    conn: psycopg.Connection, settings: Settings, now: datetime, is_stale: bool
+) -> Iterator[tuple[str, str]]:
+    """Why data may be stale though no load failed: jobs that nobody starts, and where something is stale
+    those that somebody disabled."""
+    rows = ledger.rows(conn)
+    known, _ = scheduled.survey(settings, rows)  # the doctor names those that cannot be read
+    for row in ledger.overdue(rows, known, now):
+        yield (
+            f"nobody started {row.name} of {row.next_run_at:%Y-%m-%d %H:%M} UTC",
+            "quotemill doctor",
+        )
+    for row in rows if is_stale else ():
+        if row.name in known and not row.is_enabled:
+            yield f"{row.name} is disabled", f"quotemill schedule enable {row.name}"
 
 
 def never_loaded(settings: Settings, newest: list[dict[str, Any]]) -> list[tuple[str, str]]:

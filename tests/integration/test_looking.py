@@ -1,7 +1,7 @@
 """What `status`, `doctor`, `findings` and `cancel` see of a warehouse that was hardly used."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,8 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration import doctor, findings, status, warehouse_checks
 from orchestration.build_record import build_lock
 from orchestration.report import runs
+from orchestration.schedule import jobs as scheduled
+from orchestration.schedule import ledger
 from tests.integration.tdx_load.bench import Bench, bench
 
 
@@ -62,6 +64,36 @@ def test_a_configured_source_that_was_never_loaded_is_named(made: Bench) -> None
         checks = warehouse_checks.check(read, warehouse, datetime.now(UTC))
         assert (told in status.read(warehouse, settings=read).mends) == is_named
         assert (told in [(check.seen, check.mend) for check in checks]) == is_named
+
+
+def test_a_status_says_that_nobody_starts_what_would_bring_stale_data(made: Bench) -> None:
+    made.load(codes=("sh600000",), datasets=("codes",))
+    warehouse = open_warehouse(made.settings)
+    night = datetime(2025, 6, 30, 10, tzinfo=UTC)
+    jobs = scheduled.read(made.settings)
+
+    def said(as_of: datetime) -> list[tuple[str, str]]:
+        mends = status.read(warehouse, as_of=as_of.isoformat(), settings=made.settings).mends
+        return [m for m in mends if "tdx_daily" in m[0]]
+
+    with warehouse.connect() as conn:
+        ledger.learn(conn, jobs.values(), night)
+        [start] = [row.next_run_at for row in ledger.rows(conn) if row.name == "tdx_daily"]
+    assert start is not None
+    assert said(night) == []
+    late = f"nobody started tdx_daily of {start:%Y-%m-%d %H:%M} UTC"
+    assert said(start + timedelta(days=2)) == [(late, "quotemill doctor")]
+    with warehouse.connect() as conn:
+        ledger.disable(conn, jobs["tdx_daily"], night)
+    assert said(start + timedelta(days=2)) == []  # as somebody wanted it, while nothing lacks
+    made.execute("create schema if not exists qa")
+    made.execute(
+        "create table qa.freshness as select 'kline_daily' as dataset, date '2025-06-27' as last_date, "
+        "date '2025-07-01' as expected_date, true as is_stale, 2 as lag_trading_days"
+    )
+    assert said(start + timedelta(days=2)) == [
+        ("tdx_daily is disabled", "quotemill schedule enable tdx_daily")
+    ]
 
 
 def test_a_cancel_names_its_job_where_several_sources_load(made: Bench) -> None:
