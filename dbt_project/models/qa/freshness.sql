@@ -212,6 +212,7 @@ judged as (
 
 select
     l.dataset,
+    case l.calendar when 'futures' then 'tq' when 'options' then 'ib' else 'tdx' end as source,
     l.last_date,
     l.expected_date,
     coalesce(l.last_date < l.expected_date, l.last_date is null and l.expected_date is not null)

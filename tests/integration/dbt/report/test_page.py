@@ -138,7 +138,7 @@ def test_its_numbers_are_those_of_the_tables(opened: Page, used: psycopg.Connect
     used.execute("select set_config('quotemill.as_of', %s, false)", (AS_OF.isoformat(),))
 
     fresh = used.execute(
-        "select dataset, case when is_stale then 'stale' else 'fresh' end, coalesce(last_date::text, '–'), "
+        "select source, dataset, case when is_stale then 'stale' else 'fresh' end, coalesce(last_date::text, '–'), "
         "expected_date::text, coalesce(lag_trading_days::text, '–') from qa.freshness order by dataset"
     ).fetchall()
     assert opened.table("freshness-table") == [list(row) for row in fresh]
