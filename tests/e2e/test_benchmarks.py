@@ -114,7 +114,9 @@ def test_where_dropping_indexes_stops_paying_is_told() -> None:
     assert imports.break_even({0.0: 0.98, 1.0: 1.1}) == "does not pay"
     assert imports.break_even({0.0: 1.3, 4.0: 1.1}) == "beyond 4 ×"
     found = {("kline_minute", "upsert", there): [1.2, 1.3] for there in imports.THERE}
-    assert "| **break-even** | beyond 2 × |" in imports.section(found, {"kline_minute": 2_400})
+    told = imports.section(found, {"kline_minute": 2_400}, [(12_000, 6, 3.388)])
+    assert "| **break-even** | beyond 2 × |" in told
+    assert "| 12,000 | 6 | 3.39 |" in told
 
 
 def test_peers_and_what_compression_saves_are_reported() -> None:
