@@ -101,7 +101,8 @@ PATIENCE: dict[str, dict[str, float]] = {
     "hang": {"retries": 0, "timeout": 0.3, "bulk_timeout": 0.3},
     # a port that closes takes a moment; a second try at once would meet it half-closed
     "refuse": {"retries": 4, "backoff": 0.03},
-    "restart": {"retries": 4, "backoff": 0.03},
+    # it comes back when this machine gets to it
+    "restart": {"retries": 4, "backoff": 0.03, "outage_wait": 120},
 }
 PASSING = ("hang", "reset", "cut", "html", "error", "timeout", "outage", "empty")
 
@@ -127,13 +128,13 @@ class Bench:
 
     def found(self, family: Family, *faults: str, **settings: float) -> Found:
         """What is kept of the family's answer while these faults strike."""
-        options = {"backoff": 0.0, "retries": 1} | settings
+        options = {"backoff": 0.0, "retries": 1, "outage_wait": 10} | settings
         for fault in (*family.standing, *faults):
             self.sandbox.faults.add(fault)
 
         async def once() -> Found:
             client = TdxClient(
-                TdxSettings(base_url=self.sandbox.url, outage_wait=10, **options),
+                TdxSettings(base_url=self.sandbox.url, **options),
                 sleep=lambda _: asyncio.sleep(0.03),
                 now=lambda: self.scene.now,
             )
