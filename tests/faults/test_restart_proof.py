@@ -93,7 +93,9 @@ def of_options(machine: Machine, rng: random.Random, days: int) -> Events:
     """A kill of each job of option chains, in some session of these."""
     found: Events = {}
     for second, job in enumerate(COUNTED[1:]):
-        before = there(rng.randrange(days), "03:30") + timedelta(seconds=second)
+        # on the first morning no session is there whose open interest is to be had
+        first = 1 if job == "ib_enrichment" else 0
+        before = there(rng.randrange(first, days), "03:30") + timedelta(seconds=second)
         what = rng.choice((JOB, SERVER, MACHINE))
         # a slot whose load dies before it is on record is lost, unless the machine is what died
         moments = [m for m, of in OF_A_LOAD.items() if what != JOB or of != FOLDER]

@@ -48,7 +48,7 @@ class Fallen(Exception):
 
 @dataclass
 class Machine:
-    """`kills` is what becomes of the next command of a job, `counting` are jobs whose next command is counted.
+    """`kills` is what becomes of the next command of a job, `counting` are jobs whose next command that loads anything is counted.
     `runs` are jobs that were started, with the day in Shanghai by the true clock and the exit code; `counts` is how
     often each moment came in the commands that were counted."""
 
@@ -153,8 +153,9 @@ class Machine:
         )
         if kill is None:
             assert done.returncode == 0, done.stderr
-            self.counts[name] = json.loads(report.read_text())
-            self.counting.discard(name)
+            if counts := json.loads(report.read_text()):  # else it had nothing to load
+                self.counts[name] = counts
+                self.counting.discard(name)
             return 0
         self.said.append(f"killed: {kill.what} in {name}, {moment}, {nth}")
         expected = 0 if kill.what == SERVER else -signal.SIGKILL
