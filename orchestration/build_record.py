@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import psycopg
 
 from loaders import sources
+from loaders.engine.lock import is_held
 from loaders.errors import LockHeldError, UsageError
 from loaders.project import Project, find_project
 from loaders.settings import Settings
@@ -23,12 +24,8 @@ from loaders.warehouse.postgres import Warehouse
 LOCK = "quotemill:build"
 # A build that runs holds the lock: what says running without it was killed.
 STATUS = f"""
-    case when b.status = 'running' and not exists (
-        select 1 from pg_locks as l
-        where l.locktype = 'advisory' and l.objsubid = 1
-            and l.database = (select d.oid from pg_database as d where d.datname = current_database())
-            and (l.classid::bigint << 32) | l.objid::bigint = hashtextextended('{LOCK}', 0)
-    ) then 'interrupted' else b.status end
+    case when b.status = 'running' and not {is_held(f"'{LOCK}'")}
+    then 'interrupted' else b.status end
 """
 # of ops.builds; each may be left out
 FIGURES = ("models_built", "rows_written", "tests_passed", "tests_warned", "tests_failed")

@@ -19,6 +19,7 @@ from psycopg.rows import dict_row
 
 from loaders import runlog
 from loaders.engine import load, metrics
+from loaders.engine.lock import is_held
 from loaders.engine.metrics import Metric
 from loaders.errors import QuotemillError, SettingsError, innermost
 from loaders.progress import Silent
@@ -33,13 +34,7 @@ STATUS = f"""
     case
         when r.finished_at is not null
             then case r.exit_code when 0 then 'succeeded' else 'failed' end
-        when exists (
-            select 1 from pg_locks as l
-            where l.locktype = 'advisory' and l.objsubid = 1
-                and l.database = (select d.oid from pg_database as d where d.datname = current_database())
-                and (l.classid::bigint << 32) | l.objid::bigint
-                    = hashtextextended('{LOCK}' || r.run_id, 0)
-        ) then 'running'
+        when {is_held(f"'{LOCK}' || r.run_id")} then 'running'
         else 'interrupted'
     end
 """

@@ -89,8 +89,9 @@ def read(
         is_stale = any(row["is_stale"] for row in freshness)
         now = datetime.fromisoformat(as_of) if as_of else datetime.now(UTC)
         idle = list(_not_started(conn, settings, now, is_stale)) if settings is not None else []
-    mends = [_of_load(job) for job in reversed(newest)
-             if job["status"] not in ("running", "succeeded")]  # fmt: skip
+    mends = [
+        _of_load(job) for job in reversed(newest) if job["status"] not in ("running", "succeeded")
+    ]
     mends += never_loaded(settings, newest) if settings is not None else []
     if not builds and not freshness:  # plain dbt builds too, and leaves no record
         mends.append(("nothing was built yet", "quotemill build"))

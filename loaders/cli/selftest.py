@@ -3,8 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,7 +57,14 @@ def selftest_command(
     output = output or settings.home / "selftest" / reports.RESULTS
     report = report or output.with_name(reports.REPORT)
     options = runner.Options(settings.tdx.timeout, bulk_timeout, verbose)
-    with _a_kill_is_a_ctrl_c(), reporter() as told:
+    # both cancel the tasks started in the service; a shell's `&` has Ctrl-C off
+    a_kill_is_a_ctrl_c = shell.signals(
+        {
+            signal.SIGINT: signal.default_int_handler,
+            signal.SIGTERM: lambda *_: signal.raise_signal(signal.SIGINT),
+        }
+    )
+    with a_kill_is_a_ctrl_c, reporter() as told:
         run = asyncio.run(runner.run(settings, options, now, lambda: datetime.now(UTC), told))
         shown = reports.document(run)
         record(settings, reports.record(shown, run, os.environ.get(runlog.SCHEDULE)), told.line)
@@ -77,22 +83,6 @@ def selftest_command(
         raise DataQualityError(
             f"{run.count('failed')} of {len(run.results)} checks failed", hint=f"see {report}"
         )
-
-
-@contextmanager
-def _a_kill_is_a_ctrl_c() -> Iterator[None]:
-    """Either cancels the tasks started in the service; a shell's `&` has Ctrl-C off."""
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
-        signal.SIGTERM: signal.signal(
-            signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT)
-        ),
-    }
-    try:
-        yield
-    finally:
-        for sent, handler in before.items():
-            signal.signal(sent, handler)
 
 
 def record(settings: Settings, run: "Record", say: Callable[[str], object]) -> None:

@@ -2,11 +2,14 @@
 
 import json
 import logging
+import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -133,6 +136,19 @@ def _keep_traceback() -> str:
         print(text, file=sys.stderr)
         return "the text above"
     return str(path)
+
+
+@contextmanager
+def signals(
+    handlers: Mapping[signal.Signals, Callable[[int, FrameType | None], Any]],
+) -> Iterator[None]:
+    """Handle these signals so for a block; those of before get their handlers back."""
+    before = {sent: signal.signal(sent, handler) for sent, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for sent, handler in before.items():
+            signal.signal(sent, handler)
 
 
 def print_json(value: Any) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.engine.lock import LOCK, load_lock
+from loaders.engine.lock import LOCK, is_held, load_lock
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UsageError
 from loaders.warehouse.ownership import has_relation
@@ -26,13 +26,8 @@ OPEN = ("pending", "running")  # tasks that have not come to their end
 _JOBS = "ops.ingestion_jobs"  # missing in a warehouse that no load has seen yet
 # A running job holds its lane's lock: what says running without it died, or lost touch, without a word.
 STATUS = f"""
-    case when j.status = 'running' and not exists (
-        select 1 from pg_locks as l
-        where l.locktype = 'advisory' and l.objsubid = 1
-            and l.database = (select d.oid from pg_database as d where d.datname = current_database())
-            and (l.classid::bigint << 32) | l.objid::bigint
-                = hashtextextended('{LOCK}' || j.lane, 0)
-    ) then 'interrupted' else j.status end
+    case when j.status = 'running' and not {is_held(f"'{LOCK}' || j.lane")}
+    then 'interrupted' else j.status end
 """
 
 

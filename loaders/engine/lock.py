@@ -21,6 +21,16 @@ RETAKE_TRIES = 10  # at a lock that a broken connection of ours may hold still
 WATCH_POLL = 1.0  # seconds between two looks for a cancel from another terminal
 
 
+def is_held(name: str) -> str:
+    """SQL of whether somebody holds the advisory lock of this database whose name an expression gives."""
+    return f"""exists (
+        select 1 from pg_locks as l
+        where l.locktype = 'advisory' and l.objsubid = 1
+            and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+            and (l.classid::bigint << 32) | l.objid::bigint = hashtextextended({name}, 0)
+    )"""
+
+
 class LoadLock:
     """An advisory lock of the warehouse, which every machine sees, and a file's lock, which outlives a
     restart of the warehouse. Both vanish with their process. May be used by several threads."""

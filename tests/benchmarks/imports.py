@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -17,6 +18,7 @@ from loaders.tdx.schemas import KLINE_DAILY, KLINE_MINUTE
 from loaders.warehouse import fresh, indexes
 from loaders.warehouse.tables import Batch, LandedTable
 from tests.benchmarks import databases
+from tests.benchmarks.paths import NEVER
 from tests.benchmarks.report import table
 from tests.benchmarks.rows import ROWS
 
@@ -25,7 +27,6 @@ CODES_AT_ONCE = 5
 THERE = (0.0, 0.5, 1.0, 2.0)
 # a table and the days of a code, with which a code has some 2,400 rows
 CASES = ((KLINE_DAILY, 2_500), (KLINE_MINUTE, 10))
-NEVER = 2**62
 # how rows go into the table, whatever is there: from so many rows of a file on straight, else by the upsert
 WAYS = {"straight": fresh.FEWEST, "upsert": NEVER}
 # minutes into the empty table: how many times the codes, and which indexes beside those that are declared.
@@ -41,8 +42,7 @@ def gains(
     """Seconds with the indexes kept up to those with them dropped and built, by table, way and rows
     there; and how many rows came. Both go the same way, so the indexes are all that differs."""
     found: Gains = {}
-    fewest, indexes.FEWEST = indexes.FEWEST, NEVER  # here it is ours to drop
-    try:
+    with _ours_to_drop():
         _seconds(
             server, folder, KLINE_DAILY, 1, 10, 0, "upsert", drop=True
         )  # what a process does once
@@ -56,8 +56,6 @@ def gains(
                 gain = seconds[False] / seconds[True]
                 found.setdefault((landed.name, way, there), []).append(gain)
                 say(f"round {number + 1}: {landed.name}, {way}, {there:g} × there: {gain:.2f}")
-    finally:
-        indexes.FEWEST, fresh.FEWEST = fewest, WAYS["straight"]
     rows = {t.name: codes * ROWS[t.name](1, 0, days).num_rows for t, days in CASES}
     return found, rows
 
@@ -68,8 +66,7 @@ def larger(
     """The same gain of one import of minutes into the empty table, by its rows and further indexes."""
     found = []
     landed, days = CASES[1]
-    fewest, indexes.FEWEST = indexes.FEWEST, NEVER
-    try:
+    with _ours_to_drop():
         for times, more in LARGER:
             table = replace(landed, indexes=landed.indexes + more)
             seconds = {
@@ -79,9 +76,17 @@ def larger(
             rows = codes * times * ROWS[landed.name](1, 0, days).num_rows
             found.append((rows, len(table.indexes), seconds[False] / seconds[True]))
             say(f"{rows:,} minutes, {len(table.indexes)} indexes: {found[-1][2]:.2f}")
+    return found
+
+
+@contextmanager
+def _ours_to_drop() -> Iterator[None]:
+    """The loader itself drops no index meanwhile."""
+    fewest, indexes.FEWEST = indexes.FEWEST, NEVER
+    try:
+        yield
     finally:
         indexes.FEWEST, fresh.FEWEST = fewest, WAYS["straight"]
-    return found
 
 
 def _seconds(

@@ -2,8 +2,8 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Annotated
@@ -159,18 +159,12 @@ def _found(name: str) -> tuple[Job, Warehouse]:
     return one(known_jobs(settings)[0], name), warehouse
 
 
-@contextmanager
-def _ended_by_signals(halt: Callable[[], None]) -> Iterator[None]:
+def _ended_by_signals(halt: Callable[[], None]) -> AbstractContextManager[None]:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         print("ending what runs", file=sys.stderr, flush=True)
         halt()
 
-    before = {sent: signal.signal(sent, stop) for sent in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for sent, handler in before.items():
-            signal.signal(sent, handler)
+    return shell.signals({signal.SIGINT: stop, signal.SIGTERM: stop})
 
 
 def _say(text: str) -> None:

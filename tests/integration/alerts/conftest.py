@@ -81,6 +81,16 @@ def settings(filled_database: Callable[..., str], hook: Hook, tmp_path: Path) ->
     runlog.stop()
 
 
+def environment(settings: Settings, hook: Hook) -> dict[str, str]:
+    """Of commands that use the same warehouse and tell the channel."""
+    assert settings.warehouse_url is not None
+    return {
+        "QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value(),
+        "QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/",
+        "QUOTEMILL_ALERTS__DISK_PERCENT": "100",
+    }
+
+
 def settings_of(url: str, hook: Hook, home: Path) -> Settings:
     environ = {"QUOTEMILL_WAREHOUSE_URL": url, "QUOTEMILL_HOME": str(home)}
     told = {

@@ -14,7 +14,7 @@ from loaders.schedule_settings import JobSettings
 from loaders.settings import Settings, load_settings
 from orchestration import alerts, night
 from tests.e2e.commands import Place
-from tests.integration.alerts.conftest import NOW, TOKEN, Hook
+from tests.integration.alerts.conftest import NOW, TOKEN, Hook, environment
 
 
 def test_a_scheduler_that_cannot_begin_tells_so_once(hook: Hook, tmp_path: Path) -> None:
@@ -167,19 +167,13 @@ def test_a_job_that_cannot_be_read_is_told_beside_the_others(
 def test_a_job_that_cannot_be_read_keeps_no_other_from_being_started(
     settings: Settings, hook: Hook, tmp_path: Path
 ) -> None:
-    assert settings.warehouse_url is not None
-    told = {
-        "QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value(),
-        "QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/",
-        "QUOTEMILL_ALERTS__DISK_PERCENT": "100",
-    }
     folder = tmp_path / "work"
     folder.mkdir()
     folder.joinpath("quotemill.toml").write_text(
         '[schedule.mine]\nwhen = "noon"\ncommand = "status"\n'
         '[schedule.hello]\nwhen = "daily 12:00"\ncommand = "status"\n'
     )
-    place = Place(folder, settings.home, told)
+    place = Place(folder, settings.home, environment(settings, hook))
     done = place.inside("quotemill", "schedule", "run", "--as-of", "2026-11-21T12:00Z")
     assert done.returncode == 3
     assert "hello: ended with 0" in done.stderr
@@ -213,13 +207,8 @@ def test_a_source_whose_settings_are_gone_is_told_where_its_jobs_ran(settings: S
 def test_a_schedule_without_a_job_is_an_error_that_is_told(
     settings: Settings, hook: Hook, tmp_path: Path
 ) -> None:
-    assert settings.warehouse_url is not None
-    told = {
-        "QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value(),
-        "QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/",
-        "QUOTEMILL_ALERTS__DISK_PERCENT": "100",
-    }
-    done = Place(tmp_path, settings.home, told).inside("quotemill", "schedule", "run")
+    place = Place(tmp_path, settings.home, environment(settings, hook))
+    done = place.inside("quotemill", "schedule", "run")
     assert done.returncode == 3
     assert "no source is configured" in done.stderr
     assert hook.titles == ["error: schedule"]

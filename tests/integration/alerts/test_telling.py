@@ -18,6 +18,7 @@ from tests.integration.alerts.conftest import (
     TOKEN,
     Hook,
     doctors,
+    environment,
     lines,
     load,
     look,
@@ -227,17 +228,12 @@ def test_the_commands_tell_all_channels_list_and_look(
 def test_a_schedule_that_the_warehouse_lets_write_nothing_is_told_once(
     settings: Settings, hook: Hook, tmp_path: Path
 ) -> None:
-    assert settings.warehouse_url is not None
-    url = settings.warehouse_url.get_secret_value()
-    told = {
-        "QUOTEMILL_WAREHOUSE_URL": url,
-        "QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/",
-        "QUOTEMILL_ALERTS__DISK_PERCENT": "100",
+    told = environment(settings, hook) | {
         "QUOTEMILL_SCHEDULE__HELLO__WHEN": "daily 12:00",
         "QUOTEMILL_SCHEDULE__HELLO__COMMAND": "status",
     }
     place = Place(tmp_path, settings.home, told)
-    with psycopg.connect(url, autocommit=True) as conn:
+    with psycopg.connect(told["QUOTEMILL_WAREHOUSE_URL"], autocommit=True) as conn:
         database = sql.Identifier(conn.info.dbname)
         conn.execute(
             sql.SQL("alter database {} set default_transaction_read_only = on").format(database)
