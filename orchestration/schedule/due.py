@@ -48,6 +48,16 @@ def judge(
     return Verdict(newest, missed=len(ripe), missed_at=newest)
 
 
+def dealt_with(
+    through: datetime, missed_at: datetime | None, last_run_at: datetime | None, now: datetime
+) -> datetime:
+    """Up to when starts were dealt with: `through`, but where a clock that was wrong let some go that lie ahead of
+    now. Those have yet to come, from the last run on: what lies before it may have been made."""
+    if missed_at is None or missed_at <= now:
+        return through
+    return min(through, max(now, last_run_at or now))
+
+
 def begin(name: str, start: datetime, jitter: int) -> datetime:
     """A start with its jitter: up to so many seconds later, the same whenever it is asked."""
     if not jitter:

@@ -59,7 +59,9 @@ def waiting(row: Row | None, job: Job, now: datetime) -> bool:
         return True
     comes = row.next_run_at is not None and row.next_run_at <= now
     ahead = row.due_through is not None and row.due_through > now + due.WRONG_CLOCK
-    return row.is_enabled and (comes or row.is_begun or ahead or row.queued_at is not None)
+    let_go = row.missed_at is not None and row.missed_at > now
+    waits = row.queued_at is not None
+    return row.is_enabled and (comes or row.is_begun or ahead or let_go or waits)
 
 
 def overdue(known: Iterable[Row], jobs: Mapping[str, Job], now: datetime) -> list[Row]:
@@ -79,7 +81,7 @@ def overdue(known: Iterable[Row], jobs: Mapping[str, Job], now: datetime) -> lis
 def take(conn: psycopg.Connection, job: Job, now: datetime, *, forced: bool = False) -> Taken:
     """Take the start that is due, for the one who holds the job's lock; `forced` where none is due too."""
     row = _locked(conn, job, now)
-    through = row.due_through or now
+    through = _through(row, now)
     if forced:
         _begun(conn, job, now, through, attempts=1)
         return Taken(now)
@@ -185,7 +187,7 @@ def _begun(
 
 def _let_go(conn: psycopg.Connection, job: Job, row: Row, now: datetime) -> Taken:
     """A start that is due beside a run gives way to it, or waits for its end."""
-    found = job.judge(row.due_through or now, now)
+    found = job.judge(_through(row, now), now)
     if found.start is None or not row.is_enabled:
         return Taken(why="it runs already")
     _passed(conn, job, found)
@@ -195,9 +197,13 @@ def _let_go(conn: psycopg.Connection, job: Job, row: Row, now: datetime) -> Take
     return Taken(why="queued: it still runs", is_idle=False)
 
 
+def _through(row: Row, now: datetime) -> datetime:
+    return due.dealt_with(row.due_through or now, row.missed_at, row.last_run_at, now)
+
+
 def _passed(conn: psycopg.Connection, job: Job, found: due.Verdict) -> None:
-    """Starts that a verdict deals with, and those that it lets go. What a clock that was wrong let go, ahead of now,
-    was not missed."""
+    """Starts that a verdict deals with, and those that it lets go. What a clock that was wrong let go, and is to
+    come, was not missed."""
     conn.execute(
         "update ops.schedules set due_through = %(through)s, next_run_at = %(next)s, missed_at = "
         "coalesce(%(missed)s, case when missed_at <= %(through)s then missed_at end) "

@@ -197,6 +197,18 @@ def test_what_a_clock_far_ahead_let_go_was_not_missed(book: Book) -> None:
     assert book.row(FIVE).missed_at is None
 
 
+def test_what_a_clock_some_hours_ahead_let_go_has_yet_to_come(book: Book) -> None:
+    job = replace(DAILY, catch_up=False)
+    book.ran(job, FRIDAY - HOUR)
+    assert book.ran(job, FRIDAY + 6 * HOUR) is None
+    assert book.row(job).missed_at == FRIDAY
+    assert ledger.waiting(book.row(job), job, FRIDAY - HOUR)
+    assert book.ran(job, FRIDAY - HOUR) is None
+    row = book.row(job)
+    assert (row.missed_at, row.next_run_at) == (None, FRIDAY)
+    assert book.ran(job, FRIDAY) == FRIDAY
+
+
 def test_by_hand_it_runs_though_it_is_not_due_and_that_changes_no_start(book: Book) -> None:
     book.ran(DAILY, FRIDAY - HOUR)
     book.do(ledger.disable, DAILY, FRIDAY - HOUR)

@@ -24,9 +24,15 @@ def looked(
 ) -> list[tuple[datetime, due.Verdict]]:
     """Verdicts at some moments, one after the other, as a ledger keeps what was dealt with."""
     timing, through, found = timing_of(when), since, []
+    missed_at = last_run_at = None
     for now in looks:
+        through = due.dealt_with(through, missed_at, last_run_at, now)
         verdict = due.judge("job", timing, through, now, jitter=jitter, catch_up=catch_up)
         through = verdict.through
+        if verdict.missed_at or (missed_at and missed_at > through):
+            missed_at = verdict.missed_at
+        if verdict.start:
+            last_run_at = now
         found.append((now, verdict))
     return found
 
@@ -91,6 +97,21 @@ def test_what_is_of_no_use_later_is_let_go_and_counted(when: str, minutes: list[
     assert passed == len(list(timing_of(when).starts(BEGIN, looks[-1])))
     missed_at = [verdict.missed_at for _, verdict in found if verdict.missed]
     assert all(at is not None for at in missed_at)
+
+
+def test_what_a_clock_some_hours_ahead_let_go_comes_when_it_is_right_again() -> None:
+    ahead, right = BEGIN + timedelta(hours=3), [BEGIN + timedelta(minutes=n) for n in range(120)]
+    made = started(
+        looked("cron */20 * * * *", [BEGIN, ahead + 5 * due.PROMPT, *right], catch_up=False)
+    )
+    assert made == [BEGIN + timedelta(minutes=n) for n in range(20, 120, 20)]
+
+
+def test_what_a_clock_some_hours_ahead_made_is_not_made_again() -> None:
+    ahead, right = BEGIN + timedelta(hours=1), [BEGIN + timedelta(minutes=n) for n in range(120)]
+    late = ahead + timedelta(minutes=30)  # lets go what came after the run
+    made = started(looked("cron */20 * * * *", [BEGIN, ahead, late, *right], catch_up=False))
+    assert made == [BEGIN + timedelta(minutes=n) for n in (60, 80, 100)]
 
 
 def test_a_clock_that_was_days_ahead_is_not_believed_for_long() -> None:
