@@ -1,7 +1,8 @@
 {#
     The rows of `relation` that a build has to look at, for a model that follows changes (see docs block
     change_feed). As it stands it is all of them; where only some codes and days changed, the
-    materialization puts only_changed in its place. `by` is the date column, or bar_end.
+    materialization puts only_changed in its place. `by` is the date column, or bar_end; or the column of
+    the code, for all rows of the codes.
 #}
 {% macro changed(relation, by='trade_date') -%}
     {{ relation }} /* changed by {{ by }} */
@@ -32,6 +33,9 @@
     chunks and partitions, else each look-up tries every one (docs/decisions/0011).
 #}
 {% macro taken_rows(relation, by) -%}
+    {%- if by == entity() -%}
+        {{ return('select k.* from ' ~ relation ~ ' as k where k.' ~ by ~ ' in (select t.code from taken as t)') }}
+    {%- endif -%}
     {%- set spans = [['t.first_date', 't.last_date']] -%}
     {%- if by == 'bar_end' -%}
         {%- set ends = run_query("

@@ -4,15 +4,19 @@
     day                     themselves
     code                    the whole history
     week, month             the weeks or months that they lie in
-    from_week, from_month   those and all after them
+    from_day, from_week, from_month
+                            those and all after them
     bars_after              up to the fifth bar after them and the next on a trading day: a check
                             compares with the bar before, and asks whether five came before
     code_of_vendor          the whole history where the vendor's series has one of the days
+    code_of_event           the whole history where an action is on or after the days: it takes its ratio
+                            from the last bar before it
 #}
 {% macro reach() -%}
     case c.reach
         when 'day' then c.days
         when 'code' then '(,)'::daterange
+        when 'from_day' then daterange(lower(c.days), null)
         {% for period in ['week', 'month'] -%}
         when '{{ period }}' then daterange(
             date_trunc('{{ period }}', lower(c.days)::timestamp)::date,
@@ -63,6 +67,12 @@
                     '-infinity'
                 )
                 and v.trade_date < coalesce(upper(c.days), 'infinity')
+        ) then '(,)'::daterange end
+        {% endif -%}
+        {% if 'code_of_event' in follows -%}
+        when 'code_of_event' then case when exists (
+            select 1 from {{ ref('corporate_actions') }} as e
+            where e.code = c.code and e.ex_date >= coalesce(lower(c.days), '-infinity')
         ) then '(,)'::daterange end
         {% endif -%}
     end

@@ -60,12 +60,13 @@
 {%- endmacro %}
 
 {#
-    Every code of this table and of those that its query reads, from one to the next by the key:
+    Every code of this table and of those that its query reads by date, from one to the next by the key:
     `distinct` would read every row.
 #}
 {% macro every_code(sql) -%}
     {%- set name = entity() -%}
-    {%- for relation in [this | string] + changed_relations(sql) | map('first') | unique | list -%}
+    {%- set dated = changed_relations(sql) | rejectattr(1, 'eq', name) | map('first') | unique | list -%}
+    {%- for relation in [this | string] + dated -%}
     (
         with recursive codes as (
             (select {{ name }} as code from {{ relation }} order by {{ name }} limit 1)

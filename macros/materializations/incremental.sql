@@ -21,7 +21,7 @@
     {%- endif -%}
     {%- set take = 'everything' -%}
     {%- if follows -%}
-        {%- set cursor = change_cursor(follows | string ~ settings_read()) -%}
+        {%- set cursor = change_cursor(follows | string ~ settings_read() ~ seeds_read()) -%}
         {%- if existing is not none and not should_full_refresh() -%}
             {%- set take = take_changes(sql, cursor['seen'], cursor['now']) -%}
         {%- endif -%}
@@ -113,4 +113,16 @@
         "select coalesce(string_agg(key || '=' || value, ' ' order by key), '') from ops.settings
         where key in ('" ~ names | join("', '") ~ "')"
     ).rows[0][0]) }}
+{%- endmacro %}
+
+{# A hash of what is in the seeds that the query reads (meta.seeds): no feed tells of those. #}
+{% macro seeds_read() -%}
+    {%- set hashes = [] -%}
+    {%- for name in (config.get('meta') or {}).get('seeds', []) -%}
+        {%- do hashes.append(run_query(
+            "select md5(coalesce(string_agg(s::text, ' ' order by s::text), '')) from "
+            ~ graph.nodes['seed.' ~ project_name ~ '.' ~ name].relation_name ~ " as s"
+        ).rows[0][0]) -%}
+    {%- endfor -%}
+    {{ return(hashes | join(' ')) }}
 {%- endmacro %}

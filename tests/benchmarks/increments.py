@@ -137,9 +137,8 @@ def section(found: Found, codes: int, days: int) -> tuple[str, list[Aim]]:
                 _rows([change["read"] for change in ends]),
             ),
             "",
-            f"The event reads more at {TIMES[-1]} × the codes in {_growing(*ends[:2])}. Corporate actions, and the "
-            "segments made of them, follow no change feed: each build that touches them compares all of the "
-            "market, some rows of each code; no bar of another code is read.",
+            f"The event reads more at {TIMES[-1]} × the codes in {_growing(*ends[:2])}; at {TIMES[-1]} × the history "
+            f"in {_growing(ends[0], ends[2])}, which is that of its own code.",
         ]
     )
     return text, aims

@@ -33,8 +33,10 @@ DAYS = weekdays(date(2024, 6, 3), 10)
 REFRESH = (
     "run",
     "--select",
+    "int_corporate_actions__known",
     "int_adjustment__known_events",
     "int_corporate_actions__inferred",
+    "corporate_actions",
     "adjustment_segments",
     "reconciliation",
 )
@@ -222,6 +224,7 @@ def test_a_vendor_that_stops_adjusting_is_one_finding_and_real_series_are_none(
         "where code = %s and ex_date = '2010-06-10'",
         (CODE,),
     )
+    touch(conn, "corporate_action", CODE)
     compare(conn, [CODE, OTHER], date(2010, 5, 1), date(2010, 5, 31))
     assert dbt(*REFRESH).success
     assert adjusted_findings(conn) == {(CODE, "late_corporate_action"): 4 * 20}

@@ -2,6 +2,7 @@
     materialized='incremental',
     unique_key=['code', 'ex_date'],
     indexes=[{'columns': ['code', 'ex_date'], 'unique': true}],
+    meta={'follows': {'int_corporate_actions__known': 'day'}, 'by': 'ex_date'},
 ) }}
 
 -- kept as a table, so that the change feed tells of it.
@@ -10,6 +11,6 @@ select
     code,
     ex_date,
     {{ event_of_a_day() | indent }}
-from {{ ref('int_corporate_actions__known') }}
+from {{ changed(ref('int_corporate_actions__known'), by='ex_date') }}
 where adjusts_price
 group by code, ex_date

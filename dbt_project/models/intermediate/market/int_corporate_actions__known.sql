@@ -1,16 +1,31 @@
+{{ config(
+    materialized='incremental',
+    unique_key=['code', 'ex_date', 'source', 'seq'],
+    indexes=[{'columns': ['code', 'ex_date', 'source', 'seq'], 'unique': true}],
+    meta={
+        'follows': {'raw_tdx.corporate_action': 'code'},
+        'settings': ['corporate_actions'],
+        'seeds': ['corporate_action_overrides'],
+        'by': 'ex_date',
+    },
+) }}
 {%- set known = [
     'code', 'ex_date', 'source', 'seq', 'category', 'cash_per10_yuan', 'bonus_total_per10',
     'rights_per10', 'rights_price_yuan', 'split_ratio', 'total_shares_10k', 'float_shares_10k',
 ] -%}
 
-with actions as (
+with told as (
+    select * from {{ changed(ref('stg_tdx__corporate_action'), by='ex_date') }}
+    where not is_withdrawn
+),
+
+actions as (
     select
-        a.*,
-        min(p.place) over (partition by a.code) as best_place,
+        t.*,
+        min(p.place) over (partition by t.code) as best_place,
         p.place
-    from {{ ref('stg_tdx__corporate_action') }} as a
-    inner join {{ ref('int_corporate_actions__sources') }} as p on a.source = p.source
-    where not a.is_withdrawn
+    from told as t
+    inner join {{ ref('int_corporate_actions__sources') }} as p on t.source = p.source
 ),
 
 typed_overrides as (
@@ -25,7 +40,7 @@ typed_overrides as (
         coalesce(rights_price_yuan::numeric(24, 9), 0) as rights_price_yuan,
         split_ratio::numeric(24, 9) as split_ratio,
         'override: ' || reason as source_ref
-    from {{ ref('corporate_action_overrides') }}
+    from {{ changed(ref('corporate_action_overrides'), by='code') }}
 ),
 
 -- one source per code: two lists of the same events must not add up
@@ -93,7 +108,5 @@ select
         when not has_effect or category = 11 or has_foreign_money then 0
         else trim_scale((cash_per10_yuan - rights_per10 * rights_price_yuan) * 0.1)
     end as c,
-    coalesce(has_effect and ex_date <= as_of_date, false) as is_active,
     source_ref
 from judged
-cross join {{ ref('int_market_day__latest') }}

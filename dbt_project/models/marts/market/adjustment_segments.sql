@@ -1,18 +1,46 @@
 {{ config(
     materialized='incremental',
     unique_key=['code', 'valid_from'],
+    meta={
+        'follows': {
+            'corporate_actions': 'code',
+            'raw_tdx.corporate_action': 'code',
+            'raw_tdx.rejected_row': 'code',
+            'raw_tdx.security': 'code',
+            'raw_tdx.kline_daily': 'code_of_event',
+        },
+        'settings': ['corporate_actions'],
+        'seeds': ['corporate_action_overrides'],
+        'by': 'valid_from',
+    },
 ) }}
 
 with symbols as (
-    select * from {{ ref('symbol_dim') }} where instrument_type <> 'index'
+    select * from {{ changed(ref('stg_tdx__security'), by='code') }}
+    where instrument_type <> 'index'
 ),
 
+actions as (
+    select * from {{ changed(ref('corporate_actions'), by='ex_date') }}
+    where is_active
+),
+
+-- the rows of a day together
 events as (
-    select * from {{ ref('int_adjustment__events') }}
+    select
+        code,
+        ex_date,
+        {{ event_of_a_day() | indent(8) }},
+        bool_or(is_inferred) as is_inferred
+    from actions
+    group by code, ex_date
 ),
 
+-- of them prices lack an event
 refused as (
-    select distinct code from {{ ref('int_corporate_actions__refused') }}
+    select code from {{ changed(ref('int_corporate_actions__unread'), by='code') }}
+    union
+    select code from actions where {{ has_foreign_money() | indent(4) }}
 ),
 
 -- the proportional step: the theoretical ex-price over the last close before the event; the zero of

@@ -13,6 +13,10 @@
 
 with bars as (
     select * from {{ changed(ref('stg_tdx__kline_daily')) }}
+),
+
+segments as (
+    select * from {{ changed(ref('adjustment_segments'), by='code') }}
 )
 
 -- a code that the service's list does not hold has no segment
@@ -29,5 +33,5 @@ select
     b.is_final,
     coalesce(s.has_refused_action, false) as has_refused_action
 from bars as b
-left join {{ ref('adjustment_segments') }} as s
+left join segments as s
     on b.code = s.code and b.trade_date >= s.valid_from and b.trade_date < s.valid_to

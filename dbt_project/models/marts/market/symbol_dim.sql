@@ -8,11 +8,7 @@ select
     s.exchange,
     s.name,
     s.instrument_type,
-    case
-        when s.instrument_type = 'fund' then 3
-        when s.instrument_type = 'stock' and s.code like 'sh9%' then 3
-        else 2
-    end as price_decimals,
+    s.price_decimals,
     case
         when s.instrument_type = 'stock' then {{ currency_of_stock('s.code') }} else 'CNY'
     end as currency,

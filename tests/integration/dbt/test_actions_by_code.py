@@ -1,0 +1,146 @@
+"""Actions and what is made of them are worked out for the codes that changed: that ends with the tables that a
+build of everything ends with, whatever comes in whatever order."""
+
+import random
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.integration.dbt.conftest import Outcome
+from tests.integration.dbt.raw import action, bar, land, security, trading_day, weekdays
+
+Dbt = Callable[..., Outcome]
+DAYS = weekdays(date(2024, 6, 3), 30)
+CODES = [*(f"sh60000{n}" for n in range(6)), "sz200002", "sh900901", "sh510300"]
+TABLES = {
+    "int_corporate_actions__known": "quotemill_intermediate",
+    "int_adjustment__known_events": "quotemill_intermediate",
+    "corporate_actions": "market",
+    "adjustment_segments": "market",
+    "kline_daily_qfq": "market",
+}
+BUILD = ("run", "--select", "int_market_day__as_of", "trading_calendar", "symbol_dim", *TABLES)
+
+
+def stored(conn: psycopg.Connection) -> dict[str, list[Any]]:
+    return {
+        name: conn.execute(
+            f"select t::text from {schema}.{name} as t order by 1".encode()
+        ).fetchall()
+        for name, schema in TABLES.items()
+    }
+
+
+class Market:
+    """What may come to a market of some codes, drawn by `rng`."""
+
+    def __init__(self, conn: psycopg.Connection, rng: random.Random) -> None:
+        self.conn, self.rng, self.newest = conn, rng, 9
+        land(conn, "security", [security(code) for code in CODES[:-2]])
+        land(conn, "trading_day", [trading_day(day) for day in DAYS])
+        self._bars(DAYS[:10])
+        land(conn, "corporate_action", [action(c, DAYS[4], cash_per10_yuan="1") for c in CODES[:4]])
+
+    def _bars(self, days: list[date]) -> None:
+        bars = [bar(c, d, f"{self.rng.randint(500, 5000) / 100}") for c in CODES for d in days]
+        land(self.conn, "kline_daily", bars)
+
+    def _action(self, source: str, **changes: object) -> None:
+        day = DAYS[self.rng.randint(0, 15)]  # some lie ahead
+        code = self.rng.choice(CODES)
+        land(self.conn, "corporate_action", [action(code, day, source=source, **changes)])
+
+    def one_more_day(self) -> None:
+        self.newest += 1
+        self._bars([DAYS[self.newest]])
+
+    def a_corrected_close(self) -> None:
+        day = DAYS[self.rng.randint(0, self.newest)]
+        land(self.conn, "kline_daily", [bar(self.rng.choice(CODES), day, "7.77")])
+
+    def a_dividend(self) -> None:
+        self._action("csv", cash_per10_yuan=f"{self.rng.randint(1, 20)}")
+
+    def a_dividend_of_another_source(self) -> None:
+        self._action("gbbq", cash_per10_yuan="3", bonus_total_per10="2")
+
+    def a_withdrawal(self) -> None:
+        self._action("csv", is_withdrawn=True)
+
+    def a_refused_row(self) -> None:
+        code, day = self.rng.choice(CODES), DAYS[self.rng.randint(0, 9)]
+        row: dict[str, object] = {
+            "dataset": "corporate_actions",
+            "row_key": f"gbbq {code} row 1",
+            "field": "m",
+            "rule": "must be a number",
+            "value": "x",
+            "payload": f'{{"code":"{code}","ex_date":"{day}"}}',
+            "is_withdrawn": self.rng.random() < 0.3,
+        }
+        land(self.conn, "rejected_row", [row])
+
+    def a_new_security(self) -> None:
+        land(self.conn, "security", [security(CODES[-1], self.rng.choice(["fund", "stock"]))])
+
+    def an_override(self) -> None:
+        row = (self.rng.choice(CODES), f"{DAYS[4]}", self.rng.choice(["add", "replace", "remove"]))
+        self.conn.execute(
+            "insert into quotemill_intermediate.corporate_action_overrides "
+            "(code, ex_date, action, cash_per10_yuan, reason) values (%s, %s, %s, '4', 'seen')",
+            row,
+        )
+
+    def another_first_source(self) -> None:
+        self.conn.execute(
+            "insert into ops.settings (key, value) values ('corporate_actions', %s) "
+            "on conflict (key) do update set value = excluded.value",
+            (self.rng.choice(["csv", "gbbq"]),),
+        )
+
+
+EVENTS = [name for name in vars(Market) if not name.startswith("_")]
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("number", [1, 2])
+def test_by_code_or_all_at_once_the_tables_are_the_same(
+    conn: psycopg.Connection, dbt: Dbt, number: int
+) -> None:
+    rng = random.Random(number)
+    market = Market(conn, rng)
+    assert dbt(*BUILD).success
+    for name in [*rng.sample(EVENTS, len(EVENTS)), *rng.choices(EVENTS, k=5)]:
+        for event in {name, rng.choice(EVENTS)}:
+            getattr(market, event)()
+        assert dbt(*BUILD).success
+        by_code = stored(conn)
+        assert dbt(*BUILD, "--full-refresh").success
+        assert by_code == stored(conn), name
+
+
+@pytest.mark.usefixtures("models")
+def test_an_event_takes_its_code_alone(conn: psycopg.Connection, dbt: Dbt) -> None:
+    market = Market(conn, random.Random(0))
+    assert dbt(*BUILD).success
+    # whoever took everything would mend this
+    for name in ("corporate_actions", "adjustment_segments"):
+        conn.execute(f"delete from market.{name} where code = %s".encode(), (CODES[1],))
+    land(conn, "corporate_action", [action(CODES[0], DAYS[6], cash_per10_yuan="2")])
+    outcome = dbt(*BUILD)
+    assert {
+        name: outcome.written[name] for name in ("corporate_actions", "adjustment_segments")
+    } == {
+        "corporate_actions": 1,
+        "adjustment_segments": 3,
+    }
+    # and a new day the codes alone that have announced something
+    land(conn, "corporate_action", [action(CODES[2], DAYS[10], cash_per10_yuan="2")])
+    assert dbt(*BUILD).written["corporate_actions"] == 1
+    market.one_more_day()
+    outcome = dbt(*BUILD)
+    assert outcome.written["corporate_actions"] == 1
+    assert outcome.written["adjustment_segments"] == 3
