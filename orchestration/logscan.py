@@ -236,7 +236,10 @@ def _write(path: Path, value: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         whole_file.write(path, text)
     except OSError as error:
-        raise QuotemillError(f"{path} cannot be written: {error.strerror}") from None
+        raise QuotemillError(
+            f"{path} cannot be written: {error.strerror}",
+            hint="name a file in a folder that this user may write to",
+        ) from None
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes | None]:

@@ -164,14 +164,18 @@ def stage_ddl(q: Any, schema: pa.Schema, encoder: ArrowToPostgresBinaryEncoder) 
 
 
 def differs(q: Any, columns: Sequence[str], key: Sequence[str], new: Callable[[str], str]) -> str:
-    """Whether a row replaces the stored row t: it differs, and is not worse. `new` writes its columns."""
+    """Whether a row replaces the stored row t: it differs, and is not worse. `new` writes its columns. A row that was
+    fetched later than now is of a clock that was wrong: nothing is older than that."""
     seen = [c for c in columns if c not in key and c not in LINEAGE]
     stored, arriving = ", ".join(f"t.{q(c)}" for c in seen), ", ".join(map(new, seen))
     guard = f"({stored}) is distinct from ({arriving})"
     if "is_final" in columns:
         guard += f" and ({new('is_final')} or not t.is_final)"
     if "fetched_at" in columns:
-        guard += f" and ({new('fetched_at')} >= t.fetched_at or {new('is_final')} > t.is_final)"
+        guard += (
+            f" and ({new('fetched_at')} >= t.fetched_at or t.fetched_at > now() "
+            f"or {new('is_final')} > t.is_final)"
+        )
     return guard
 
 
@@ -255,7 +259,8 @@ def replace_units(
     refused = conn.execute(
         f"create temp table _refused on commit drop as with {units} select u.* from units as u "
         f"where exists (select 1 from {target} as t where {same('t', 'u', unit, True)}{near} "
-        "and (t.is_final > u._final or t.is_final = u._final and t.fetched_at > u._fetched_at))".encode()
+        "and (t.is_final > u._final "
+        "or t.is_final = u._final and t.fetched_at > u._fetched_at and t.fetched_at <= now()))".encode()
     ).rowcount
     for staged in ("units", "land") if refused else ():
         conn.execute(

@@ -40,9 +40,11 @@ def tell_all_command(json: JsonFlag = False) -> None:
         for row in shown:
             print(f"{row['channel']}: {row['error'] or 'taken'}")
     if failed := [row["channel"] for row in shown if row["error"]]:
+        places = {"alerts.ping_url" if name == "ping_url" else "alerts.urls" for name in failed}
         raise UpstreamError(
             f"{len(failed)} of {len(shown)} channels did not take it: {', '.join(failed)}",
-            hint="alerts.urls in quotemill.toml; docs/how-to/alerts.md lists forms of addresses",
+            hint=f"{' and '.join(sorted(places))} in quotemill.toml; "
+            "docs/how-to/alerts.md lists forms of addresses",
         )
 
 

@@ -1,5 +1,6 @@
 """The jobs as the commands of `quotemill schedule` need them: with their rows, and known to be commands."""
 
+import difflib
 import sys
 from collections.abc import Sized
 from datetime import UTC, datetime
@@ -73,7 +74,8 @@ def prepared(settings: Settings) -> Warehouse:
 
 
 def command_of(job: Job) -> Any:
-    """The command of a job as typer knows it. Raises SettingsError where there is none of its name."""
+    """The command of a job as typer knows it. Raises SettingsError where there is none of its name, or it has an
+    option that the command does not take."""
     import loaders.cli
     from orchestration.cli import app as quotemill
 
@@ -89,6 +91,16 @@ def command_of(job: Job) -> Any:
                 hint=f"commands: {', '.join(below)}",
             )
         command = below[word]
+    options = [
+        option for param in command.params for option in (*param.opts, *param.secondary_opts)
+    ]
+    for word in words:
+        if word.startswith("--") and word.partition("=")[0] not in options:
+            near = difflib.get_close_matches(word, options, n=1)
+            raise SettingsError(
+                f"setting schedule.{job.name}: `{' '.join(job.command)}` takes no {word}",
+                hint=f"did you mean {near[0]}?" if near else f"options: {', '.join(options)}",
+            )
     return command
 
 

@@ -207,6 +207,7 @@ def test_the_commands_tell_all_channels_list_and_look(
     assert done.returncode == 4
     assert [row["error"] for row in json.loads(done.stdout)] == ["it answered 500"] * 2
     assert TOKEN not in done.stdout + done.stderr
+    assert "alerts.ping_url and alerts.urls in quotemill.toml" in done.stderr
     assert place.inside("quotemill", "alerts", "list").stdout == "no alert is open\n"
 
     with runs.recorded(settings, "backup", run_id="a", schedule="weekly_backup") as run:

@@ -26,6 +26,7 @@ from tests.declared import conform
 DAY = date(2024, 6, 28)
 NOON = datetime(2024, 6, 28, 4, tzinfo=UTC)
 EVENING = datetime(2024, 6, 28, 10, tzinfo=UTC)
+AHEAD = datetime(2999, 6, 28, tzinfo=UTC)
 
 PRICE = landed_table(
     "raw_tdx",
@@ -177,6 +178,8 @@ def test_of_a_key_twice_in_one_file_the_best_row_wins(shore: Shore) -> None:
         pytest.param((EVENING, True), (NOON, True), 1, id="older never replaces newer"),
         pytest.param((EVENING, False), (NOON, True), 2, id="final replaces newer provisional"),
         pytest.param((NOON, True), (EVENING, True), 2, id="a correction replaces"),
+        pytest.param((AHEAD, True), (EVENING, True), 2, id="a clock ahead bars no correction"),
+        pytest.param((AHEAD, True), (EVENING, False), 1, id="nor does it make final provisional"),
     ],
 )
 def test_only_a_row_that_is_not_worse_replaces_another(

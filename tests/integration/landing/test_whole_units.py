@@ -113,6 +113,14 @@ def test_an_older_answer_replaces_no_part_of_a_newer_one(warehouse: Warehouse, l
     assert prices(warehouse) == {("sh600000", DAYS[1]): [1, 2]}
 
 
+def test_an_answer_of_a_clock_ahead_bars_no_later_one(warehouse: Warehouse, land: Land) -> None:
+    land(day("sh600000", DAYS[1], [1, 2], datetime(2999, 6, 28, tzinfo=UTC), final=True))
+
+    land(day("sh600000", DAYS[1], [1, 3, 4], NEXT_DAY, final=True))
+
+    assert prices(warehouse) == {("sh600000", DAYS[1]): [1, 3, 4]}
+
+
 def test_the_same_day_again_writes_nothing(warehouse: Warehouse, land: Land) -> None:
     rows = day("sh600000", DAYS[1], [1, 2, 3], NEXT_DAY, final=True)
     land(rows)

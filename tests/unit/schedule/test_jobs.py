@@ -148,3 +148,14 @@ def test_a_job_whose_command_there_is_not_is_refused(tmp_path: Path) -> None:
     toml = '[schedule.x]\ncommand = "rnu tdx"\nwhen = "off"'
     with pytest.raises(SettingsError, match=r"schedule\.x: quotemill has no command rnu"):
         command_of(jobs.read(configured(tmp_path, toml, **TDX))["x"])
+
+
+def test_a_job_whose_command_takes_no_such_option_is_refused(tmp_path: Path) -> None:
+    toml = '[schedule.x]\ncommand = "run tdx --json --full"\nwhen = "off"'
+    with pytest.raises(SettingsError, match=r"schedule\.x: `quotemill run .* takes no --full"):
+        command_of(jobs.read(configured(tmp_path, toml, **TDX))["x"])
+
+
+def test_every_shipped_job_is_a_command_that_takes_its_options(tmp_path: Path) -> None:
+    for job in jobs.read(configured(tmp_path, "", **TDX)).values():
+        command_of(job)
