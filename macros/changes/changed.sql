@@ -26,8 +26,9 @@
 
 {#
     The rows of `relation` on the days taken, found in the index by the column `by`: bar_end by a range
-    of the key, from the first midnight of the exchange to the last. `offset 0` keeps the planner to one
-    look-up for each code and span; else it would rather read the whole history.
+    of the key, from the first midnight of the exchange to the last. The inner `offset 0` keeps the planner
+    to one look-up for each code and span; else it would rather read the whole history. The outer one has it
+    join these rows all at once; else it may read a table that they are joined with for each code.
 
     The first and the last bar_end of all are said as literals too: only by those the planner leaves out
     chunks and partitions, else each look-up tries every one (docs/decisions/0011).
@@ -62,4 +63,5 @@
             {%- endfor %}
         offset 0
     ) as taken_row
+    offset 0
 {%- endmacro %}

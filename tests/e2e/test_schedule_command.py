@@ -174,3 +174,15 @@ def test_a_wrong_setting_is_told_with_what_is_allowed(place: Place) -> None:
     assert "schedule.hello: when 'noon' is none of" in done.stderr
     done = place.inside("quotemill", "schedule", "list", QUOTEMILL_SCHEDULE__HELLO__COMMAND="hail")
     assert "quotemill has no command hail" in done.stderr
+    assert done.returncode == 3
+    wrong = {
+        "QUOTEMILL_SCHEDULE__HELLO__COMMAND": "run tdx --all",
+        "QUOTEMILL_SCHEDULE__HELLO__WHEN": "off",
+    }
+    done = place.inside("quotemill", "schedule", "list", **wrong)
+    assert done.returncode == 3
+    assert "`quotemill run tdx --all` takes no --all" in done.stderr
+    # and the others are to be had
+    for command in ("disable", "enable", "next"):
+        done = place.inside("quotemill", "schedule", command, "tdx_daily", **wrong)
+        assert done.returncode == 0, done.stderr

@@ -32,13 +32,19 @@ def known_jobs(
 ) -> tuple[dict[str, Job], dict[str, Row]]:
     """The jobs, or one of them, and what is on record of each; makes no warehouse.
 
-    Raises UsageError for a job that there is not, SettingsError for one that runs no command.
+    Raises UsageError for a job that there is not, SettingsError for one of these that cannot be read or runs no
+    command.
     """
     rows = known_rows(settings)
-    found = jobs.read(settings, rows.values())
-    for job in found.values():
+    found, wrong = jobs.survey(settings, rows.values())
+    if only is not None:
+        wrong = {only: wrong[only]} if only in wrong else {}
+    for error in wrong.values():
+        raise error
+    chosen = found if only is None else {only: one(found, only)}
+    for job in chosen.values():
         command_of(job)
-    return {only: one(found, only)} if only is not None else found, rows
+    return chosen, rows
 
 
 def tell_where_none(found: Sized) -> None:

@@ -156,7 +156,7 @@ def _cannot_begin(settings: Settings, error: QuotemillError) -> None:
 def _found(name: str) -> tuple[Job, Warehouse]:
     settings = load_settings()
     warehouse = prepared(settings)
-    return one(known_jobs(settings)[0], name), warehouse
+    return known_jobs(settings, name)[0][name], warehouse
 
 
 def _ended_by_signals(halt: Callable[[], None]) -> AbstractContextManager[None]:
