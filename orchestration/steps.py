@@ -31,14 +31,14 @@ def out_of_step(warehouse: Warehouse) -> list[OutOfStep]:
     bars, minutes, ticks = "raw_tdx.kline_daily", "raw_tdx.kline_minute", "raw_tdx.tick_trade"
     days, actions = "raw_tdx.trading_day", "raw_tdx.corporate_action"
     adjusted = f"{market}.kline_daily_qfq"
-    # each build makes these two whole, so they have no cursor; prices adjusted by them have
+    # each build makes the calendar whole, so it has no cursor; prices that follow it have
     calendar, segments = f"{market}.trading_calendar", f"{market}.adjustment_segments"
     looked: list[tuple[str, str, str, str, _Look]] = [
         (bars, adjusted, adjusted, "codes", _codes_of_one),
         (minutes, five := f"{market}.kline_5m", five, "codes", _codes_but_older),
         (ticks, of_days := f"{intermediate}.int_ticks__days", of_days, "codes", _codes_but_older),
         (days, calendar, adjusted, "days", _days_of_one),
-        (actions, segments, adjusted, "codes", _codes_adjusted_for_nothing),
+        (actions, segments, segments, "codes", _codes_adjusted_for_nothing),
     ]
     with warehouse.connect() as conn:
         found = [

@@ -28,6 +28,7 @@ ROW_NO = "_row_no"  # of a row in its file, from 1
 NO_NUL = "text must not hold the character NUL"
 # never a reason to rewrite a row: an overlap that is read again would rewrite all of it
 LINEAGE = frozenset({LOAD_ID, FILE_NO, "fetched_at", SOURCE_ROUTE, ROUTE_NO, "source_ref"})
+_AHEAD = "t.fetched_at > now() + interval '1 hour'"  # of the server's clock
 
 
 @dataclass(frozen=True)
@@ -164,16 +165,18 @@ def stage_ddl(q: Any, schema: pa.Schema, encoder: ArrowToPostgresBinaryEncoder) 
 
 
 def differs(q: Any, columns: Sequence[str], key: Sequence[str], new: Callable[[str], str]) -> str:
-    """Whether a row replaces the stored row t: it differs, and is not worse. `new` writes its columns. A row that was
-    fetched later than now is of a clock that was wrong: nothing is older than that."""
+    """Whether a row replaces the stored row t: it differs, and is not worse. `new` writes its columns. What was fetched
+    well ahead of now, by a clock that was wrong, is newer than nothing, and the same row takes its place."""
     seen = [c for c in columns if c not in key and c not in LINEAGE]
     stored, arriving = ", ".join(f"t.{q(c)}" for c in seen), ", ".join(map(new, seen))
     guard = f"({stored}) is distinct from ({arriving})"
+    if "fetched_at" in columns:
+        guard = f"({guard} or {_AHEAD})"
     if "is_final" in columns:
         guard += f" and ({new('is_final')} or not t.is_final)"
     if "fetched_at" in columns:
         guard += (
-            f" and ({new('fetched_at')} >= t.fetched_at or t.fetched_at > now() "
+            f" and ({new('fetched_at')} >= t.fetched_at or {_AHEAD} "
             f"or {new('is_final')} > t.is_final)"
         )
     return guard
@@ -260,7 +263,7 @@ def replace_units(
         f"create temp table _refused on commit drop as with {units} select u.* from units as u "
         f"where exists (select 1 from {target} as t where {same('t', 'u', unit, True)}{near} "
         "and (t.is_final > u._final "
-        "or t.is_final = u._final and t.fetched_at > u._fetched_at and t.fetched_at <= now()))".encode()
+        f"or t.is_final = u._final and t.fetched_at > u._fetched_at and not {_AHEAD}))".encode()
     ).rowcount
     for staged in ("units", "land") if refused else ():
         conn.execute(

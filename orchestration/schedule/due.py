@@ -19,7 +19,7 @@ WRONG_CLOCK = timedelta(days=1)
 class Verdict:
     """`start` is the instant by the rule that is due now, None where none is; `begins_at` when one that has
     come is to begin by its jitter. `missed` starts came too early for that one: a run that catches up stands for
-    them, else they are let go, the newest of them at `missed_at`. What is due counts from `through` on from now."""
+    them, else they are let go, the newest that is late at `missed_at`. What is due counts from `through` on from now."""
 
     through: datetime
     start: datetime | None = None
@@ -43,19 +43,31 @@ def judge(
         return Verdict(through, begins_at=begin(name, come[0], jitter) if come else None)
     newest = ripe[-1]
     if catch_up or now - begin(name, newest, jitter) <= PROMPT:
-        missed_at = None if catch_up else max(ripe[:-1], default=None)
-        return Verdict(newest, newest, None, len(ripe) - 1, missed_at)
+        late = [] if catch_up else [s for s in ripe if begin(name, s, jitter) < now - PROMPT]
+        return Verdict(newest, newest, None, len(ripe) - 1, max(late, default=None))
     return Verdict(newest, missed=len(ripe), missed_at=newest)
 
 
+def is_ahead(name: str, missed_at: datetime | None, now: datetime, *, jitter: int) -> bool:
+    """Did a clock that was wrong let a start go? By one that is right only what is later than PROMPT is."""
+    return missed_at is not None and begin(name, missed_at, jitter) >= now - PROMPT
+
+
 def dealt_with(
-    through: datetime, missed_at: datetime | None, last_run_at: datetime | None, now: datetime
+    name: str,
+    through: datetime,
+    missed_at: datetime | None,
+    last_run_at: datetime | None,
+    now: datetime,
+    *,
+    jitter: int,
 ) -> datetime:
-    """Up to when starts were dealt with: `through`, but where a clock that was wrong let some go that lie ahead of
-    now. Those have yet to come, from the last run on: what lies before it may have been made."""
-    if missed_at is None or missed_at <= now:
+    """Up to when starts were dealt with: `through`, but where a clock that was ahead let some go. Those have yet to
+    come, from the last run on: what lies before it may have been made."""
+    if not is_ahead(name, missed_at, now, jitter=jitter):
         return through
-    return min(through, max(now, last_run_at or now))
+    first = now - PROMPT - timedelta(seconds=jitter)
+    return min(through, max(first, last_run_at or first))
 
 
 def begin(name: str, start: datetime, jitter: int) -> datetime:

@@ -59,7 +59,7 @@ def waiting(row: Row | None, job: Job, now: datetime) -> bool:
         return True
     comes = row.next_run_at is not None and row.next_run_at <= now
     ahead = row.due_through is not None and row.due_through > now + due.WRONG_CLOCK
-    let_go = row.missed_at is not None and row.missed_at > now
+    let_go = due.is_ahead(job.name, row.missed_at, now, jitter=job.jitter)
     waits = row.queued_at is not None
     return row.is_enabled and (comes or row.is_begun or ahead or let_go or waits)
 
@@ -81,7 +81,7 @@ def overdue(known: Iterable[Row], jobs: Mapping[str, Job], now: datetime) -> lis
 def take(conn: psycopg.Connection, job: Job, now: datetime, *, forced: bool = False) -> Taken:
     """Take the start that is due, for the one who holds the job's lock; `forced` where none is due too."""
     row = _locked(conn, job, now)
-    through = _through(row, now)
+    through = _through(row, job, now)
     if forced:
         _begun(conn, job, now, through, attempts=1)
         return Taken(now)
@@ -179,15 +179,17 @@ def _begun(
 ) -> None:
     conn.execute(
         "update ops.schedules set last_run_at = %s, last_finished_at = null, last_exit_code = null, "
-        "last_host = %s, attempts = %s, due_through = %s, queued_at = null, next_run_at = %s "
+        "last_host = %s, attempts = %s, due_through = %s, queued_at = null, next_run_at = %s, "
+        # what is ahead of this run, which tells from now on what was made, has yet to come or was made
+        "missed_at = case when missed_at < %s then missed_at end "
         "where name = %s",
-        (now, socket.gethostname(), attempts, through, _next(job, through), job.name),
+        (now, socket.gethostname(), attempts, through, _next(job, through), now, job.name),
     )
 
 
 def _let_go(conn: psycopg.Connection, job: Job, row: Row, now: datetime) -> Taken:
     """A start that is due beside a run gives way to it, or waits for its end."""
-    found = job.judge(_through(row, now), now)
+    found = job.judge(_through(row, job, now), now)
     if found.start is None or not row.is_enabled:
         return Taken(why="it runs already")
     _passed(conn, job, found)
@@ -197,8 +199,10 @@ def _let_go(conn: psycopg.Connection, job: Job, row: Row, now: datetime) -> Take
     return Taken(why="queued: it still runs", is_idle=False)
 
 
-def _through(row: Row, now: datetime) -> datetime:
-    return due.dealt_with(row.due_through or now, row.missed_at, row.last_run_at, now)
+def _through(row: Row, job: Job, now: datetime) -> datetime:
+    return due.dealt_with(
+        job.name, row.due_through or now, row.missed_at, row.last_run_at, now, jitter=job.jitter
+    )
 
 
 def _passed(conn: psycopg.Connection, job: Job, found: due.Verdict) -> None:

@@ -185,6 +185,7 @@ def test_a_week_of_kills_and_wrong_clocks(
     calm, expected = calm_week
     made = disturbed(furnished, calm, expected, WEEK, of_a_week, number, {})
     killed = [said for said in made.said if said.startswith("killed")]
+    assert len(killed) >= 6, made.said  # of seven; one may not have got so far again
     rows = sum(map(len, expected.values()))
     of_all = f"{len(made.runs)} runs, {len(expected)} tables of {rows:,} rows"
     record_property("figures", f"{of_all}, {len(killed)} kills: {'; '.join(killed)}")

@@ -3,7 +3,7 @@ its build:
 
     python -m tests.faults.week_driver REPORT MOMENT NTH quotemill run tdx ...
 
-With the moment `none` nothing is killed, and REPORT gets how often each moment came. FAULTS_VICTIM as for
+With the moment `none` nothing is killed. REPORT gets how often each moment came in a command that ends by itself. FAULTS_VICTIM as for
 tests.faults.driver.
 """
 
@@ -45,8 +45,7 @@ def main() -> None:
     report, driver._target, nth, program, *command = sys.argv[1:]
     driver._report, driver._nth = Path(report), int(nth)
     driver.MOMENTS.update(MOMENTS)
-    if driver._target == "none":
-        atexit.register(lambda: driver._report.write_text(json.dumps(driver._counts)))
+    atexit.register(lambda: driver._report.write_text(json.dumps(driver._counts)))
     driver.patch_fetching()
     driver.patch_landing()
     patch_building()

@@ -1,6 +1,7 @@
 """The jobs as the commands of `quotemill schedule` need them: with their rows, and known to be commands."""
 
 import difflib
+import itertools
 import sys
 from collections.abc import Sized
 from datetime import UTC, datetime
@@ -97,10 +98,12 @@ def command_of(job: Job) -> Any:
                 hint=f"commands: {', '.join(below)}",
             )
         command = below[word]
+    if command.context_settings.get("ignore_unknown_options"):
+        return command  # it hands them on
     options = [
         option for param in command.params for option in (*param.opts, *param.secondary_opts)
     ]
-    for word in words:
+    for word in itertools.takewhile(lambda word: word != "--", words):
         if word.startswith("--") and word.partition("=")[0] not in options:
             near = difflib.get_close_matches(word, options, n=1)
             raise SettingsError(

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.integration.dbt.conftest import Outcome
-from tests.integration.dbt.raw import action, bar, land, security, trading_day, weekdays
+from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
 
 Dbt = Callable[..., Outcome]
 DAYS = weekdays(date(2024, 6, 3), 30)
@@ -144,3 +144,29 @@ def test_an_event_takes_its_code_alone(conn: psycopg.Connection, dbt: Dbt) -> No
     outcome = dbt(*BUILD)
     assert outcome.written["corporate_actions"] == 1
     assert outcome.written["adjustment_segments"] == 3
+
+
+@pytest.mark.usefixtures("models")
+def test_actions_that_came_before_any_bar_count_with_the_first_bars(
+    conn: psycopg.Connection, dbt: Dbt
+) -> None:
+    land(conn, "security", [security(CODES[0])])
+    land(conn, "trading_day", [trading_day(day) for day in DAYS])
+    land(conn, "corporate_action", [action(CODES[0], DAYS[2], cash_per10_yuan="1")])
+    assert dbt(*BUILD).success
+    active = "select bool_or(is_active) from market.corporate_actions"
+    assert conn.execute(active).fetchone() == (False,)
+
+    land(conn, "kline_daily", [bar(CODES[0], day, "10") for day in DAYS[:5]])
+    assert dbt(*BUILD).success
+    assert conn.execute(active).fetchone() == (True,)
+    by_code = stored(conn)
+    assert len(by_code["adjustment_segments"]) == 2
+    assert dbt(*BUILD, "--full-refresh").success
+    assert by_code == stored(conn)
+
+    # and do not where the bars go again
+    conn.execute("delete from raw_tdx.kline_daily")
+    touch(conn, "kline_daily")
+    assert dbt(*BUILD).success
+    assert conn.execute(active).fetchone() == (False,)

@@ -191,6 +191,15 @@ def test_only_a_row_that_is_not_worse_replaces_another(
     assert shore.closes() == {"sh600000": kept}
 
 
+def test_a_row_of_a_clock_ahead_is_right_again_with_the_next_that_is_the_same(shore: Shore) -> None:
+    shore.land(Batch(prices({"sh600000": 1}, AHEAD), None, {}))
+    shore.land(Batch(prices({"sh600000": 1}, EVENING), None, {}))
+    assert shore.rows("select fetched_at from raw_tdx.price") == [(EVENING,)]
+    # so that an older answer has no chance
+    shore.land(Batch(prices({"sh600000": 2}, NOON), None, {}))
+    assert shore.closes() == {"sh600000": 1}
+
+
 def test_refused_rows_land_in_the_package_of_the_good_ones(shore: Shore) -> None:
     refused = conform(pa.table({"row_key": ["x"]} | standard(1, EVENING, True)), REFUSED)
     landed = shore.land(

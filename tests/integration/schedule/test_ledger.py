@@ -23,7 +23,7 @@ from tests.integration.schedule.conftest import DAILY, FIVE
 
 T = TypeVar("T")
 FRIDAY = datetime(2026, 11, 20, 17, 30, tzinfo=SHANGHAI).astimezone(UTC)
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 class Book:
@@ -207,6 +207,19 @@ def test_what_a_clock_some_hours_ahead_let_go_has_yet_to_come(book: Book) -> Non
     row = book.row(job)
     assert (row.missed_at, row.next_run_at) == (None, FRIDAY)
     assert book.ran(job, FRIDAY) == FRIDAY
+
+
+def test_a_run_by_hand_has_nothing_made_twice_that_a_clock_ahead_made(book: Book) -> None:
+    twice = read("daily 17:30 19:30", "Asia/Shanghai", "")
+    job = replace(DAILY, timing=twice, catch_up=False)
+    book.ran(job, FRIDAY - HOUR)
+    assert book.ran(job, FRIDAY) == FRIDAY  # by a clock ahead, which then lets one go
+    assert book.ran(job, FRIDAY + 4 * HOUR) is None
+    book.take(job, FRIDAY - HOUR, forced=True)
+    book.warehouse.ask(lambda conn: ledger.finish(conn, job, 0, FRIDAY - HOUR))
+    for minutes in (-50, 0, 1, 119):
+        assert book.ran(job, FRIDAY + minutes * MINUTE) is None
+    assert book.ran(job, FRIDAY + 2 * HOUR) == FRIDAY + 2 * HOUR
 
 
 def test_by_hand_it_runs_though_it_is_not_due_and_that_changes_no_start(book: Book) -> None:

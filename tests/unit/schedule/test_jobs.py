@@ -159,3 +159,11 @@ def test_a_job_whose_command_takes_no_such_option_is_refused(tmp_path: Path) -> 
 def test_every_shipped_job_is_a_command_that_takes_its_options(tmp_path: Path) -> None:
     for job in jobs.read(configured(tmp_path, "", **TDX)).values():
         command_of(job)
+
+
+@pytest.mark.parametrize(
+    "command", ["dbt build --select kline_daily_qfq+", "warehouse psql --command 'select 1'"]
+)
+def test_a_job_may_hand_options_on(tmp_path: Path, command: str) -> None:
+    toml = f'[schedule.x]\ncommand = "{command}"\nwhen = "off"'
+    command_of(jobs.read(configured(tmp_path, toml, **TDX))["x"])

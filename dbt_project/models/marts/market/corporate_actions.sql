@@ -71,4 +71,4 @@ select
     a.*,
     coalesce(a.adjusts_price and a.ex_date <= d.as_of_date, false) as is_active
 from actions as a
-left join {{ ref('int_market_day__as_of') }} as d on true
+cross join {{ ref('int_market_day__as_of') }} as d
