@@ -16,7 +16,8 @@ TABLES = {
     "sector_members": "sector_id, code, valid_from",
 }
 DAYS = weekdays(date(2024, 1, 1), 12)
-BUILD = ("run", "--select", "trading_calendar", "symbol_dim", "adjustment_segments", *TABLES)
+SEGMENTS = "+adjustment_segments,config.materialized:incremental"
+BUILD = ("run", "--select", "trading_calendar", "symbol_dim", SEGMENTS, *TABLES)
 # all is built; a test lands its rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")
 
