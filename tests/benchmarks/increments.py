@@ -121,7 +121,9 @@ def section(found: Found, codes: int, days: int) -> tuple[str, list[Aim]]:
             "day: all its adjusted bars of days, weeks and months change (adjusted minutes are a view), which is "
             "its own history, however many codes are there. Seconds of days and events are medians. Rows "
             "written are those of load and build; rows read those of the build's scans without the "
-            "calendars, of days and events with one node at a time.",
+            "calendars, of days and events with one node at a time. On the fifth new day, which is counted where "
+            "there are three, one code has an ex-date of the market's own: its history is in the day's rows, read "
+            "and written, and nothing else of the day grows with history.",
             "",
             _by_size(found, more, [f"{size[0]:,} codes × {days:,} days" for size in more]),
             "",
