@@ -231,7 +231,7 @@ def test_an_increment_that_touches_more_with_more_codes_misses_its_aim() -> None
 
     assert "| one new event: rows read by the build | 90 | 180 | 360 | 4.00 |" in text
     assert "| `kline_daily_qfq` | 90 | 360 | 90 |" in text
-    assert "at 4 × the codes in `kline_daily_qfq`." in text
+    assert "at 4 × the codes in `kline_daily_qfq`;" in text
     assert [aim[2:] for aim in aims] == [("3.70 ×", False), ("1.00 ×", True)]
 
 

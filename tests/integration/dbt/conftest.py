@@ -24,12 +24,12 @@ MARTS = (*NO_TESTS, "path:models/qa")
 # from the day bars to those of weeks and months, and the findings about them
 BARS = (
     *("--select", "+kline_weekly_qfq", "+kline_monthly_qfq", "+int_bars__findings"),
-    *("corporate_actions", "changes"),
+    *("corporate_actions", "symbol_dim", "changes"),
     # a seed that no bar needs, but `dbt run` of all that follows
     *("us_corporate_actions", *NO_TESTS),
 )
 # the tables among them, where the views stand already
-BARS_AGAIN = ("run", "--select", *(f"{part},config.materialized:incremental" for part in BARS[1:5]))
+BARS_AGAIN = ("run", "--select", *(f"{part},config.materialized:incremental" for part in BARS[1:6]))
 # where all is built, over no row yet: what is no view
 UPDATE = (
     *("run", "--select"),
