@@ -38,10 +38,9 @@ def known_jobs(
     """
     rows = known_rows(settings)
     found, wrong = jobs.survey(settings, rows.values())
-    if only is not None:
-        wrong = {only: wrong[only]} if only in wrong else {}
-    for error in wrong.values():
-        raise error
+    for name, error in wrong.items():
+        if only in (None, name):
+            raise error
     chosen = found if only is None else {only: one(found, only)}
     for job in chosen.values():
         command_of(job)
