@@ -19,9 +19,9 @@ import httpx
 import stamina
 from aiolimiter import AsyncLimiter
 
-from loaders import runlog
-from loaders.counts import count
+from loaders import log as runlog
 from loaders.errors import SettingsError, UpstreamError
+from loaders.request_counts import count
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class NoAnswerInTime(RetryableAnswer):
 
 
 class Unreachable(UpstreamError):
-    """Nobody listens at the address. Three quick retries are of no use; see loaders.tdx.service.outage."""
+    """Nobody listens at the address. Three quick retries are of no use; see loaders.tdx.client.outage."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from loaders.errors import QuotemillError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.embedded import places
 from loaders.warehouse.postgres import open_warehouse
-from orchestration.pipeline import RunResult
+from orchestration.run.stages import RunResult
 
 HOME = Path("var/demo")
 ACTIONS = HOME / "corporate_actions.csv"

@@ -24,7 +24,7 @@ from loaders.warehouse.embedded import sizes
 from loaders.warehouse.embedded.machine import Machine
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
-from orchestration import build
+from orchestration.run import build
 from tests import timescale
 from tests.homes import new_home, scratch
 from tests.planted import found_in

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loaders import counts, runlog
+from loaders import log, request_counts
 from loaders.cli import shell
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
@@ -18,7 +18,7 @@ from loaders.errors import DataQualityError, UpstreamError, UsageError
 from loaders.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from loaders.engine.checks import Record
+    from loaders.engine.test_runs import Record
 
 
 def selftest_command(
@@ -67,7 +67,7 @@ def selftest_command(
     with a_kill_is_a_ctrl_c, reporter() as told:
         run = asyncio.run(runner.run(settings, options, now, lambda: datetime.now(UTC), told))
         shown = reports.document(run)
-        record(settings, reports.record(shown, run, os.environ.get(runlog.SCHEDULE)), told.line)
+        record(settings, reports.record(shown, run, os.environ.get(log.SCHEDULE)), told.line)
         reports.write(output, reports.as_text(shown))
         reports.write(report, reports.failure_page(shown))
     if json:
@@ -87,15 +87,15 @@ def selftest_command(
 
 def record(settings: Settings, run: "Record", say: Callable[[str], object]) -> None:
     """Write a run and its figures to the warehouse if it can be opened, and tell where the service has changed."""
-    from loaders.engine import checks as records
     from loaders.engine import metrics
+    from loaders.engine import test_runs as records
 
     recorded = records.record_if_possible(settings, run, say)
     if recorded is None:
         return
     figures = {f"{status}_checks": run.count(status) for status in ("passed", "failed", "skipped")}
     seconds = (run.finished_at - run.started_at).total_seconds()
-    asked = counts.counted()  # by this process alone, which does nothing else
+    asked = request_counts.counted()  # by this process alone, which does nothing else
     of_all = {"seconds": round(seconds, 2), **figures, **asked}
     metrics.record(settings, metrics.of_stage(run.kind, run.source, of_all))
     say(f"recorded as run {recorded.run_id} of ops.testing_runs")

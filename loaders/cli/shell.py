@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from loaders import runlog, sources
+from loaders import log, sources
 from loaders.errors import QuotemillError, SettingsError, UsageError, innermost
 from loaders.settings import Settings, load_settings
 from loaders.trading_time import SHANGHAI
@@ -65,7 +65,7 @@ def explained(error: Exception) -> QuotemillError:
 
 def tell(error: QuotemillError, source: str | None = None) -> None:
     """Message and hint of an error on stderr, and in the log."""
-    runlog.write_error(error, source)
+    log.write_error(error, source)
     print(f"error: {error}", file=sys.stderr)
     if error.hint:
         print(f"hint: {error.hint}", file=sys.stderr)
@@ -91,16 +91,16 @@ def route_logs(write: Callable[[str], object]) -> None:
     """Send the loaders' log to `write` as plain lines: its warnings; with --verbose every request and
     retry too."""
     kept = [handler for handler in _log.handlers if isinstance(handler, logging.FileHandler)]
-    _log.handlers = [*kept, runlog.Handler(), _To(write)]
+    _log.handlers = [*kept, log.Handler(), _To(write)]
     _log.propagate = False
     _log.setLevel(logging.DEBUG if kept else _level)
 
 
 def start_logs(settings: Settings, verbose: bool = False) -> None:
     """Keep the log of this command, and the requests where the settings or `verbose` ask for them."""
-    runlog.start(
+    log.start(
         settings.home / "logs",
-        runlog.secrets_of(settings),
+        log.secrets_of(settings),
         days=settings.log_days,
         megabytes=settings.log_megabytes,
     )
@@ -126,7 +126,7 @@ def log_requests(file: Path | None, verbose: bool) -> None:
 
 
 def _keep_traceback() -> str:
-    text = runlog.scrub(traceback.format_exc())
+    text = log.scrub(traceback.format_exc())
     try:
         folder = load_settings().home / "logs"
         folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loaders import runlog
+from loaders import log
 from loaders.cli import selftest, shell
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
@@ -61,7 +61,7 @@ def verify_command(
         raise UsageError(f"--accept is of tq, not of {source}")
     if source != "tdx":
         raise UsageError(f"unknown source {source}", hint="sources: tdx, tq")
-    from loaders.engine.checks import open_record
+    from loaders.engine.test_runs import open_record
     from loaders.tdx.verify.spot_checks import verify
 
     settings = load_settings()
@@ -77,7 +77,7 @@ def verify_command(
             clock=lambda: datetime.now(UTC),
             reporter=told,
         )
-        recorded = replace(found, schedule=os.environ.get(runlog.SCHEDULE))
+        recorded = replace(found, schedule=os.environ.get(log.SCHEDULE))
         selftest.record(settings, recorded, told.line)
     if json:
         shell.print_json(found.document())
@@ -95,8 +95,8 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
     from loaders.cli.load import execute
     from loaders.engine import load, metrics
     from loaders.engine.request import LoadRequest
-    from loaders.tq import verify as ticks
-    from loaders.tq.repair import accept_loss, take_out
+    from loaders.tq.tick_days import verify as ticks
+    from loaders.tq.tick_days.repair import accept_loss, take_out
 
     settings, started = load_settings(), time.monotonic()
     shell.start_logs(settings)

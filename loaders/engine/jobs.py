@@ -16,9 +16,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.engine.lock import LOCK, is_held, load_lock
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UsageError
+from loaders.warehouse.lock import LOCK, is_held, load_lock
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 

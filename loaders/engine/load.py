@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from loaders import counts, runlog, sources
-from loaders.engine import cursors, jobs
-from loaders.engine import lock as locks
+from loaders import log as runlog
+from loaders import request_counts as counts
+from loaders import sources
+from loaders.engine import jobs
 from loaders.engine.jobs import Task
 from loaders.engine.request import LoadRequest, request_of
 from loaders.errors import (
@@ -28,8 +29,10 @@ from loaders.errors import (
     UpstreamError,
     innermost,
 )
+from loaders.landing import cursors
 from loaders.progress import Reporter
 from loaders.settings import Settings
+from loaders.warehouse import lock as locks
 from loaders.warehouse.ownership import has_role
 from loaders.warehouse.postgres import Warehouse, WarehouseAway, open_warehouse
 
@@ -227,8 +230,9 @@ def run_load(
         reporter.line(f"skipped: {held}")
         return _skipped(request.source, str(held))
     with taken as lock, warehouse.keeping_connections() as warehouse:
-        from loaders.engine import keyed
-        from loaders.warehouse import landing, migrate
+        from loaders.engine import tasks as keyed
+        from loaders.landing import load_job
+        from loaders.warehouse import migrate
 
         if retry:  # the job that was running may have ended meanwhile
             job, retried = jobs.failed_tasks(warehouse, request.source, retry_of)
@@ -236,7 +240,7 @@ def run_load(
                 reporter.line(f"nothing of job {retry_of} had failed")
                 return _skipped(request.source)
         folder = settings.home / "pipelines" / migrate.warehouse_id(warehouse)
-        pipeline, pending = landing.open_pipeline(warehouse, folder, lane, source.name)
+        pipeline, pending = load_job.open_pipeline(warehouse, folder, lane, source.name)
         if pending.load_ids:
             reporter.line(
                 f"landed {pending.read:,} rows that an interrupted run had fetched "
@@ -364,7 +368,7 @@ def _log_end(load: Load, status: str, error: str | None, seconds: float) -> None
 def _build_indexes(load: Load) -> None:
     """Build what an import of this source dropped, this one or one that was cut short. Rows must not
     wait for it, nor those of other sources: their lanes are held meanwhile."""
-    from loaders.warehouse import indexes
+    from loaders.landing import indexes
 
     tables = load.source.tables
     if not load.warehouse.ask(lambda conn: indexes.pending(conn, tables)):

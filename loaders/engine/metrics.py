@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from loaders import runlog, sources
+from loaders import log, sources
 from loaders.engine import prometheus
 from loaders.engine.load import LoadResult
 from loaders.errors import QuotemillError, SettingsError, gravest, innermost
@@ -74,11 +74,11 @@ def record(settings: Settings, metrics: Sequence[Metric]) -> None:
         return
     try:
         warehouse = open_warehouse(settings, start=False)
-        warehouse.ask(lambda conn: write(conn, runlog.run_id(), metrics), patient=False)
+        warehouse.ask(lambda conn: write(conn, log.run_id(), metrics), patient=False)
     except SettingsError:  # told by who needs it, and makes no home
         return
     except (QuotemillError, psycopg.Error) as error:
-        runlog.write("warning", f"the figures cannot be recorded: {innermost(error)}")
+        log.write("warning", f"the figures cannot be recorded: {innermost(error)}")
     publish(settings, prometheus.of_metrics(metrics))
 
 

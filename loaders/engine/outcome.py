@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from loaders.errors import PartialError, UpstreamError
 
 if TYPE_CHECKING:
-    from loaders.engine.rejects import Rejected
+    from loaders.landing.rejects import Rejected
 
 NOT_DUE = "nothing new is due"
 

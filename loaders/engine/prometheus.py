@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loaders import whole_file
+from loaders import atomic_file
 from loaders.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def write(file: Path, samples: Mapping[str, str]) -> None:
     written."""
     try:
         with _alone(file.parent):
-            whole_file.write(
+            atomic_file.write(
                 file,
                 _text({**_read(file), **samples}),
                 mode=0o644,  # the collector is another user

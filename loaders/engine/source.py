@@ -109,7 +109,7 @@ class Source(Generic[C]):
     name: str
     # every table it lands; all of them are created before the first load of any source
     tables: tuple[LandedTable, ...]
-    # where refused rows land: loaders.engine.rejects.rejected_rows
+    # where refused rows land: loaders.landing.rejects.rejected_rows
     rejected: LandedTable
     datasets: tuple[Dataset[C], ...]
     # keys in one package of rows at most; a package also ends with its rows (Load.room)

@@ -6,10 +6,10 @@ from itertools import product
 
 from loaders.engine.source import Checked
 from loaders.errors import QuotemillError
-from loaders.ib import universe
+from loaders.ib.client.gateway import Candidate, Failure, Gateway
+from loaders.ib.client.library import check_client
+from loaders.ib.contracts import universe
 from loaders.ib.errors import GatewayGone, GatewayTimeout
-from loaders.ib.service.gateway import Candidate, Failure, Gateway
-from loaders.ib.service.library import check_client
 from loaders.ib.slots import date_in_new_york
 from loaders.settings import Settings
 
@@ -37,10 +37,10 @@ def check(settings: Settings, _: datetime) -> Checked:
     Raises SettingsError, UpstreamError.
     """
     check_client()
-    from loaders.ib.service import live
+    from loaders.ib.client import live_gateway
 
     symbol = universe.groups(settings.ib, None)[0][0]
-    with live.gateway(settings.ib) as gateway:
+    with live_gateway.gateway(settings.ib) as gateway:
         found = gateway.probe(symbol)
         option = option_near_the_money(gateway, symbol, found.requested_type)
         source = gateway.source()

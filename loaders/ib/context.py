@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from loaders.engine import source
 from loaders.errors import UpstreamError
-from loaders.ib import stored
-from loaders.ib.agenda import Agenda, oldest_set
-from loaders.ib.capture import Capturer
-from loaders.ib.discovery import Found
+from loaders.ib.capture.batches import Capturer
+from loaders.ib.capture.rows import Run
+from loaders.ib.client.gateway import ApiEvent, Gateway
+from loaders.ib.contracts.discovery import Found
 from loaders.ib.errors import ClientIdInUse, GatewayGone, GatewayTimeout
 from loaders.ib.pacing import TokenBucket, Waits
-from loaders.ib.rows import Run
-from loaders.ib.service.gateway import ApiEvent, Gateway
+from loaders.ib.planning import stored
+from loaders.ib.planning.day_tasks import Agenda, oldest_set
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import EVERY, Session, Slot, session_on
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from loaders.engine.load import Load
-    from loaders.ib.stored import Chain, Queued
+    from loaders.ib.planning.stored import Chain, Queued
 
 R = TypeVar("R")
 LOST = (GatewayGone, ClientIdInUse)

@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from loaders.errors import UpstreamError
+from loaders.ib.capture.slot_capture import symbol_of
+from loaders.ib.client.gateway import HistorySample
 from loaders.ib.context import Context
-from loaders.ib.request import day_of
-from loaders.ib.service.gateway import HistorySample
-from loaders.ib.slot_capture import symbol_of
+from loaders.ib.planning.request import day_of
 
 
 def probe(run: Context) -> None:

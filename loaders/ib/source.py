@@ -17,11 +17,11 @@ from loaders.engine.load import Load
 from loaders.engine.source import Source
 from loaders.ib.check import check
 from loaders.ib.context import Context
-from loaders.ib.due import due
 from loaders.ib.pacing import MachineWaits, Waits
-from loaders.ib.plan import DATASETS, plan, waits_of
-from loaders.ib.preview import preview
-from loaders.ib.request import (
+from loaders.ib.planning.plan import DATASETS, plan, waits_of
+from loaders.ib.planning.preview import preview
+from loaders.ib.planning.remaining import due
+from loaders.ib.planning.request import (
     CLOSE,
     SNAPSHOT,
     check_request,
@@ -32,7 +32,7 @@ from loaders.ib.request import (
     resolve,
     when_busy,
 )
-from loaders.ib.schemas import REJECTED_ROW, TABLES
+from loaders.ib.tables import REJECTED_ROW, TABLES
 from loaders.settings import Settings
 
 SLICE = 50  # symbols in one package of rows
@@ -43,7 +43,7 @@ def opened(
     load: Load, waits: Callable[[Callable[[], bool]], Waits] = MachineWaits
 ) -> Iterator[Context]:
     """The gateway of the load; a slot and the close wait a little for one that is not there yet."""
-    from loaders.ib.service import live
+    from loaders.ib.client import live_gateway
 
     ib, passed = load.settings.ib, waits(load.cancelling)
     urgent = load.request.mode in (SNAPSHOT, CLOSE)
@@ -55,7 +55,7 @@ def opened(
 
     held: list[Context] = []  # it needs the gateway, which is to pause as it says
 
-    with live.gateway(
+    with live_gateway.gateway(
         ib,
         clock=frozen if as_of else None,
         sleep=lambda seconds: held[0].pause(seconds),

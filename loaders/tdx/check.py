@@ -8,11 +8,11 @@ from pathlib import Path
 from loaders.engine.source import Checked
 from loaders.errors import SettingsError
 from loaders.settings import Settings
+from loaders.tdx.client.client import TdxClient
 from loaders.tdx.files.folder import HQ_CACHE, Folder, folder_of
 from loaders.tdx.files.tnf import FILES as LISTS
 from loaders.tdx.files.vipdoc import last_day
 from loaders.tdx.request import missing_settings
-from loaders.tdx.service.client import TdxClient
 from loaders.trading_time import SHANGHAI, newest_final, published_days
 
 SECTORS = ("block_gn.dat", "block_fg.dat", "block_zs.dat", "tdxhy.cfg")

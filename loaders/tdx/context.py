@@ -12,9 +12,9 @@ from loaders.engine import source
 from loaders.engine.outcome import Outcome, SourceGone
 from loaders.engine.window import Window
 from loaders.errors import DataQualityError, UpstreamError
-from loaders.tdx.kinds import kind_of
-from loaders.tdx.service.client import TdxClient
-from loaders.tdx.service.event_loop import EventLoop
+from loaders.tdx.client.client import TdxClient
+from loaders.tdx.client.event_loop import EventLoop
+from loaders.tdx.instrument_kinds import kind_of
 from loaders.tdx.settings import TdxSettings
 from loaders.warehouse.tables import LandedTable
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     import psycopg
 
     from loaders.engine.load import Load
-    from loaders.tdx.absence import Absence
+    from loaders.tdx.client.xdxr import QuoteServers
     from loaders.tdx.datasets.codes import Security
     from loaders.tdx.files.actions_csv import ActionSet
     from loaders.tdx.files.folder import Folder
     from loaders.tdx.files.gbbq import Gbbq
-    from loaders.tdx.service.xdxr import QuoteServers
+    from loaders.tdx.missing_datasets import Absence
 
 R = TypeVar("R")
 
@@ -93,7 +93,7 @@ class Context:
 
     def absence(self, dataset: str, landed: LandedTable) -> "Absence":
         """What this load knows of a dataset that the service may not have."""
-        from loaders.tdx.absence import Absence
+        from loaders.tdx.missing_datasets import Absence
 
         if dataset not in self.absences:
             query = f"select not exists (select 1 from {landed.qualified})".encode()

@@ -8,6 +8,7 @@ from loaders.engine.jobs import Task
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Unit
 from loaders.errors import UpstreamError
+from loaders.tdx.client.answers import EXCHANGES
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.datasets import (
     capital_events,
@@ -17,7 +18,6 @@ from loaders.tdx.datasets import (
     sectors,
     trading_calendar,
 )
-from loaders.tdx.service.answers import EXCHANGES
 from loaders.tdx.settings import TdxSettings
 
 # in the order in which they load; day bars before minutes and ticks, which are judged by them

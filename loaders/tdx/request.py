@@ -9,9 +9,9 @@ from loaders.engine.request import LoadRequest
 from loaders.errors import SettingsError, UsageError
 from loaders.settings import Settings
 from loaders.tdx import plan
+from loaders.tdx.client.answers import EXCHANGES
+from loaders.tdx.client.connection import CODE
 from loaders.tdx.datasets import index_kline, market_stats_snapshot, trading_calendar, vipdoc_daily
-from loaders.tdx.service.answers import EXCHANGES
-from loaders.tdx.service.connection import CODE
 from loaders.warehouse.postgres import Warehouse
 
 LAST = "last"

@@ -13,17 +13,17 @@ from contextlib import contextmanager
 from datetime import datetime, time
 from pathlib import Path
 
-from loaders.engine.checks import newest_fingerprint
 from loaders.engine.load import Load
 from loaders.engine.source import Source
+from loaders.engine.test_runs import newest_fingerprint
 from loaders.settings import Settings
 from loaders.tdx.check import check
+from loaders.tdx.client.client import TdxClient
+from loaders.tdx.client.event_loop import EventLoop
 from loaders.tdx.context import Context
 from loaders.tdx.plan import DATASETS, plan
 from loaders.tdx.request import check_request, missing_settings, resolve, when_busy
-from loaders.tdx.schemas import REJECTED_ROW, TABLES
-from loaders.tdx.service.client import TdxClient
-from loaders.tdx.service.event_loop import EventLoop
+from loaders.tdx.tables import REJECTED_ROW, TABLES
 from loaders.trading_time import resting_since
 
 READY = time(16, 0)  # by then the service has all of a day

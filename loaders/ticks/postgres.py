@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from pgpq import ArrowToPostgresBinaryEncoder
 
 from loaders.errors import SettingsError
+from loaders.landing.upsert import stage_ddl
 from loaders.ticks import ledger
-from loaders.ticks.fingerprint import measure_sql, measured, measured_row
+from loaders.ticks.day_hash import measure_sql, measured, measured_row
 from loaders.ticks.frame import TICKS, key_of
 from loaders.ticks.space import as_problem, little_space, require_space
 from loaders.ticks.store import (
@@ -38,7 +39,6 @@ from loaders.ticks.tables import (
 )
 from loaders.warehouse.ownership import claim_schemas, has_relation
 from loaders.warehouse.postgres import Warehouse
-from loaders.warehouse.upsert import stage_ddl
 
 T = TypeVar("T")
 SCHEMA = "ticks"

@@ -1,4 +1,4 @@
-"""What a tick store can do. loaders.ticks.choice opens the one that the settings name.
+"""What a tick store can do. loaders.ticks.open_store opens the one that the settings name.
 
 A store holds ticks, the schedule they were fetched by, an index of the days that are complete, the days
 that have no data, and, where several warehouses can reach it, whose the series are. Stamps are UTC; days are trading days.

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from loaders.engine.source import Checked
 from loaders.settings import Settings
-from loaders.tq.recent import HISTORY, LACKING, NEWEST
+from loaders.tq.client.harvest import Harvest
 from loaders.tq.request import check_client
-from loaders.tq.service.harvest import Harvest
+from loaders.tq.tick_days.recent_ticks import HISTORY, LACKING, NEWEST
 
 
 def check(settings: Settings, _: datetime) -> Checked:

@@ -14,9 +14,9 @@ from loaders.engine import source
 from loaders.engine.outcome import Outcome, SourceGone
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tq import stored
+from loaders.tq.client.answers import Instruments
+from loaders.tq.client.harvest import Harvest
 from loaders.tq.errors import TqClientError, TqTimeout, TqTransport, UnknownSymbol
-from loaders.tq.service.answers import Instruments
-from loaders.tq.service.harvest import Harvest
 from loaders.tq.settings import TqSettings
 from loaders.tq.trading_day import close_of, sessions_on, trading_day_of
 from loaders.trading_time import SHANGHAI
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from loaders.engine.load import Load
     from loaders.ticks.frame import DayKey
     from loaders.ticks.store import TickStore
-    from loaders.tq.backlog import Scheduled
-    from loaders.tq.ledgers import Ledgers
+    from loaders.tq.tick_days.backlog import Scheduled
+    from loaders.tq.tick_days.ledgers import Ledgers
 
 R = TypeVar("R")
 WINDOW = timedelta(days=365)  # of a first load without a start
@@ -84,7 +84,7 @@ class Context:
     @cached_property
     def ledgers(self) -> "Ledgers":
         """Once the store is prepared, and the series are known."""
-        from loaders.tq.ledgers import Ledgers
+        from loaders.tq.tick_days.ledgers import Ledgers
 
         assert self.store is not None
         return Ledgers(self.store, self.symbols)

@@ -7,9 +7,9 @@ import psycopg
 
 from loaders.settings import Settings
 from loaders.ticks.store import NoDataRow
-from loaders.tq import index
-from loaders.tq.backlog import backlog, lacking_days, last_days, settled_days
-from loaders.tq.recent import TOLD
+from loaders.tq.tick_days import index_rows
+from loaders.tq.tick_days.backlog import backlog, lacking_days, last_days, settled_days
+from loaders.tq.tick_days.recent_ticks import TOLD
 from loaders.warehouse.postgres import Warehouse
 
 # the last trading day that has a main contract, by the route of which the schedule is built; a window
@@ -71,9 +71,9 @@ def _to_build(conn: psycopg.Connection, settings: Settings, schema: str) -> list
 
 def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list[str]:
     """The loader's own rules, over the days that the copy of the index has not as complete."""
-    outdated = index.outdated(conn, [f"KQ.m@{variety}" for variety in settings.tq.varieties])
+    outdated = index_rows.outdated(conn, [f"KQ.m@{variety}" for variety in settings.tq.varieties])
     schedule = lacking_days(conn, schema, settings.tq.varieties, outdated)
-    empty = [NoDataRow(**row) for row in index.no_data_copies(conn).values()]
+    empty = [NoDataRow(**row) for row in index_rows.no_data_copies(conn).values()]
     [(now,)] = conn.execute(NOW)
     recheck = timedelta(days=settings.tq.recheck_after)
     days = backlog(schedule, (), empty, settled_days(conn), now, recheck).missing

@@ -15,7 +15,7 @@ from loaders.tq.datasets import (
     trading_session,
 )
 from loaders.tq.request import OF_MAPPING, TICKS
-from loaders.tq.ticks_plan import ticks_plan
+from loaders.tq.tick_days.plan import ticks_plan
 
 DATASETS: tuple[Dataset, ...] = (
     trading_day.DATASET,

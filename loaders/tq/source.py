@@ -18,15 +18,15 @@ from pathlib import Path
 
 from loaders.engine.load import Load
 from loaders.engine.source import Source
-from loaders.ticks.choice import open_store
+from loaders.ticks.open_store import open_store
 from loaders.tq.check import check
+from loaders.tq.client.harvest import Harvest
 from loaders.tq.context import Context
 from loaders.tq.due import due
-from loaders.tq.facts import facts
 from loaders.tq.plan import DATASETS, plan
 from loaders.tq.request import TICKS, check_request, lane, missing_settings, parts, when_busy
-from loaders.tq.schemas import REJECTED_ROW, TABLES
-from loaders.tq.service.harvest import Harvest
+from loaders.tq.tables import REJECTED_ROW, TABLES
+from loaders.tq.tick_days.manifest_facts import facts
 from loaders.tq.trading_day import EVENING
 from loaders.trading_time import resting_since
 

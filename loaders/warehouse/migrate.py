@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 
 import psycopg
 
-from loaders.warehouse import hypertables, indexes
+from loaders.landing import indexes
+from loaders.warehouse import hypertables
 from loaders.warehouse.migration_files import folder, known
 from loaders.warehouse.ownership import FIXED_SCHEMAS, claim_schemas, owned_schemas
 from loaders.warehouse.postgres import Warehouse

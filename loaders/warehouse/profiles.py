@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from loaders import whole_file
+from loaders import atomic_file
 from loaders.errors import SettingsError
 from loaders.warehouse.postgres import Warehouse
 
@@ -34,7 +34,7 @@ def write_profile(warehouse: Warehouse, folder: Path) -> Path:
             if before == text and path.stat().st_mode & 0o777 == 0o600:
                 return path
         folder.mkdir(parents=True, exist_ok=True)
-        whole_file.write(path, text)
+        atomic_file.write(path, text)
     except OSError as error:
         raise SettingsError(
             f"{path} cannot be written: {error.strerror}",

@@ -38,7 +38,7 @@ class LandedTable:
     MOST of a bigint; of a text the bytes that an index of a model takes. `entity` and `day` name the columns by which the change feed tells what changed:
     code, contract …, and a date; None where there is none. `time` names the column of the key by which
     TimescaleDB cuts the table into chunks; None of a table that stays plain. `numbered` tables have
-    so many rows that route and load are numbers in them (loaders/warehouse/lineage.py).
+    so many rows that route and load are numbers in them (loaders/landing/lineage.py).
     """
 
     dataset: str  # the PostgreSQL schema, raw_tdx

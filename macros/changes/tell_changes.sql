@@ -2,7 +2,7 @@
     Tell the feed what the temporary table differing holds, by entity, and by date where meta.by names a
     column of dates: month by month (32 days), from the first that changed to the last; of a code with
     more months than 32, from its first date to its last. The landing path says it the same way
-    (loaders/warehouse/changes.py).
+    (loaders/landing/change_feed.py).
 #}
 {% macro tell_changes() -%}
     {%- set key = entity() if entity() in config.get('unique_key') else "''" -%}

@@ -2,6 +2,6 @@
 it (book), and how it reaches them (channels). `look` is all of it. `unreadable` tells of settings that cannot be read.
 """
 
-from orchestration.alerts.look import Looked, look
+from orchestration.alerts.check import Looked, look
 
 __all__ = ["Looked", "look"]

@@ -17,12 +17,12 @@ from loaders.errors import LockHeldError, gravest
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
-from orchestration import runs
 from orchestration.alerts import book
 from orchestration.alerts.book import Cause, Verdicts
-from orchestration.disks import disks
-from orchestration.findings import Judgement
-from orchestration.pipeline import RunResult
+from orchestration.checks.disks import disks
+from orchestration.run import history
+from orchestration.run.findings import Judgement
+from orchestration.run.stages import RunResult
 from orchestration.schedule import due, jobs, ledger
 
 HORIZON = timedelta(
@@ -156,7 +156,7 @@ def _of_jobs(
     query = f"""
         select distinct on (coalesce(r.schedule, r.command))
             coalesce(r.schedule, r.command) as name, r.command, r.started_at, r.exit_code, r.error,
-            {runs.STATUS} as status, r.schedule is not null as is_scheduled, lag(r.exit_code) over (
+            {history.STATUS} as status, r.schedule is not null as is_scheduled, lag(r.exit_code) over (
                 partition by coalesce(r.schedule, r.command) order by r.started_at
             ) as code_before, exists (
                 -- of a look that came to its end: what a channel did not take is in the book
@@ -168,7 +168,7 @@ def _of_jobs(
             ) as error_kinds
         from ops.runs as r
         where r.started_at between %(since)s and %(until)s
-            and r.run_id is distinct from %(run_id)s and {runs.STATUS} <> 'running'
+            and r.run_id is distinct from %(run_id)s and {history.STATUS} <> 'running'
         order by coalesce(r.schedule, r.command), r.started_at desc
     """
     with conn.cursor(row_factory=dict_row) as cur:
@@ -201,7 +201,7 @@ def _of_job(row: Mapping[str, Any]) -> list[Cause | None]:
     if row["status"] == "interrupted":
         text = f"`{row['command']}` of {begun} was cut short: killed, or its machine stopped"
         return [Cause("error", text, "quotemill status")]
-    if code in (_HELD, runs.INTERRUPTED):
+    if code in (_HELD, history.INTERRUPTED):
         return []
     if code == 0 or row["told_itself"]:
         return [None]

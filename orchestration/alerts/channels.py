@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from loaders import whole_file
+from loaders import atomic_file
 from loaders.alert_settings import AlertSettings
 from loaders.errors import SettingsError
 from loaders.settings import Settings
@@ -70,7 +70,7 @@ def remember(settings: Settings) -> None:
             path.unlink(missing_ok=True)
         elif kept != _kept(settings.home):
             settings.home.mkdir(parents=True, exist_ok=True)
-            whole_file.write(path, json.dumps(kept))
+            atomic_file.write(path, json.dumps(kept))
 
 
 def remembered(home: Path) -> list[SecretStr]:

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from loaders import whole_file
+from loaders import atomic_file
 from orchestration.alerts.book import Entry
 
 _MEMORY = Path("/dev/shm")
@@ -106,7 +106,7 @@ def _at_once(place: str, flags: int) -> int:
 
 def _is_written(place: Path, text: str) -> bool:
     try:
-        whole_file.write(place, text)
+        atomic_file.write(place, text)
     except OSError:
         return False
     return True

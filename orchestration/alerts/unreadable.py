@@ -4,12 +4,12 @@ look had.
 
 from datetime import UTC, datetime
 
-from loaders import runlog
+from loaders import log
 from loaders.errors import SettingsError
 from loaders.settings import Settings, load_settings, of_environment
 from orchestration.alerts import channels
 from orchestration.alerts.book import Cause
-from orchestration.alerts.look import SETTINGS_FILE, by_file
+from orchestration.alerts.check import SETTINGS_FILE, by_file
 
 
 def read_settings() -> Settings:
@@ -26,8 +26,8 @@ def _tell(error: SettingsError) -> None:
     if not settings.alerts.urls:
         return
     # nor is it known how long files of the log are to be kept: none goes
-    secrets = runlog.secrets_of(settings)
-    runlog.start(settings.home / "logs", secrets, days=36_500, megabytes=1_000_000)
+    secrets = log.secrets_of(settings)
+    log.start(settings.home / "logs", secrets, days=36_500, megabytes=1_000_000)
     text = f"the settings cannot be read: {error}" + (f" ({error.hint})" if error.hint else "")
     cause = Cause("error", text, "quotemill doctor")
     by_file(settings, {SETTINGS_FILE: cause}, datetime.now(UTC))

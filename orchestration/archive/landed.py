@@ -6,7 +6,7 @@ from datetime import date
 import psycopg
 import pyarrow as pa
 
-from loaders.warehouse.changes import told
+from loaders.landing.change_feed import told
 from orchestration.archive import content
 from orchestration.archive.content import Content
 from orchestration.archive.views import View

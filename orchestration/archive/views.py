@@ -12,7 +12,7 @@ import psycopg
 import pyarrow as pa
 
 from loaders.errors import UsageError
-from loaders.ib import schemas
+from loaders.ib import tables
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import LandedTable
 from orchestration.archive.units import UNITS
@@ -136,9 +136,9 @@ VIEWS = (
         "chain_intraday",
         "trade_date",
         ("sample_time", "conid"),
-        (schemas.CHAIN_SNAPSHOT.qualified,),
+        (tables.CHAIN_SNAPSHOT.qualified,),
         "row_count",
-        schemas.CHAIN_SNAPSHOT,
+        tables.CHAIN_SNAPSHOT,
         {
             "landed_data_quality_flag": "data_quality_flag",
             "config_hash": "config_hash",
@@ -154,9 +154,9 @@ VIEWS = (
         "open_interest",
         "oi_asof_date",
         ("conid",),
-        (schemas.OPEN_INTEREST.qualified,),
+        (tables.OPEN_INTEREST.qualified,),
         None,
-        schemas.OPEN_INTEREST,
+        tables.OPEN_INTEREST,
         {name: name for name in ("trade_date", *_LINEAGE)},
     ),
 )  # fmt: skip

@@ -12,8 +12,8 @@ from loaders.errors import SettingsError
 from loaders.progress import Reporter
 from loaders.settings import Settings, flattened
 from loaders.warehouse import migration_files
-from loaders.warehouse import restore as restores
 from loaders.warehouse.postgres import Warehouse
+from orchestration.backup import dump_restore as restores
 from orchestration.backup import folder as folders
 from orchestration.backup.folder import Backup
 from orchestration.backup.settings_text import without_secrets
@@ -40,7 +40,7 @@ def restore(
 
     With `clean` what the backup holds replaces what is there under the same names. Raises SettingsError
     where this version or these settings do not fit it, QuotemillError for one that is damaged, and as
-    loaders.warehouse.restore does: in all these cases nothing was changed.
+    orchestration.backup.dump_restore does: in all these cases nothing was changed.
     """
     _require_fit(settings, backup)
     folders.check(backup)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from loaders import runlog
+from loaders import log
 from loaders.settings import Settings
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -23,7 +23,7 @@ def without_secrets(settings: Settings) -> tuple[str, list[str]]:
             continue
         if _is_secret(value):
             secret.append(name)
-            lines.append(f"# {name}: a secret, from {runlog.scrub(settings.origin(name))}")
+            lines.append(f"# {name}: a secret, from {log.scrub(settings.origin(name))}")
         else:
             key = ".".join(p if _BARE.fullmatch(p) else json.dumps(p) for p in name.split("."))
             lines.append(f"{key} = {_toml(value)}")
@@ -44,7 +44,7 @@ def _is_secret(value: Any) -> bool:
     """One that is declared so, or a text with a password in it, as of a URL."""
     if isinstance(value, list | tuple):
         return any(map(_is_secret, value))
-    return isinstance(value, SecretStr) or runlog.scrub(str(value)) != str(value)
+    return isinstance(value, SecretStr) or log.scrub(str(value)) != str(value)
 
 
 def _toml(value: Any) -> str:

@@ -15,16 +15,17 @@ from typing import IO, Any
 
 import psycopg
 
-from loaders import runlog
+from loaders import log
 from loaders.errors import UsageError
 from loaders.settings import Settings
-from loaders.warehouse import dump, migrate, timescale
+from loaders.warehouse import migrate, timescale
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
-from orchestration import tick_store
+from orchestration.backup import dump
 from orchestration.backup import folder as folders
 from orchestration.backup.folder import Backup
 from orchestration.backup.settings_text import without_secrets
+from orchestration.checks import tick_store
 
 _ARCHIVED = """
     select schema_name, path, view_name, codec, row_count, content_hash, size_bytes, written_at
@@ -74,7 +75,7 @@ def back_up(
             folders.discard_unfinished(root)
             for damaged in folders.scan(root)[1]:
                 report(f"warning: {damaged}")
-                runlog.write("warning", damaged, detail={"next": "remove it once another is there"})
+                log.write("warning", damaged, detail={"next": "remove it once another is there"})
             path = root / f"backup-{folders.next_number(root):05}-{began:%Y%m%dT%H%M%SZ}"
             part = root / f"{folders.UNFINISHED}{path.name}"
             report(f"backup: {path}")
@@ -90,7 +91,7 @@ def back_up(
             except OSError as error:  # of the home, which may be full: the backup is whole
                 text = f"{settings.home} takes no note of where backups go: {error.strerror}"
                 report(f"warning: {text}")
-                runlog.write("warning", text, detail={"next": "the next backup tries again"})
+                log.write("warning", text, detail={"next": "the next backup tries again"})
             backup = folders.read(path)
             ours = [b for b in folders.list_of(root) if b.warehouse_id == own]
             going = ours[: -(keep or settings.backups_kept)]
@@ -98,7 +99,7 @@ def back_up(
                 folders.remove(old)
     seconds = round((datetime.now(UTC) - began).total_seconds(), 2)
     detail = {"bytes": backup.size_bytes, "seconds": seconds, "removed": [b.name for b in going]}
-    runlog.write("info", f"backup {path} was read back", detail=detail)
+    log.write("info", f"backup {path} was read back", detail=detail)
     return BackupResult(backup, len(ours) - len(going), tuple(b.name for b in going), seconds)
 
 

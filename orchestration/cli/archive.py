@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loaders import runlog
+from loaders import log as runlog
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse, find_warehouse
-from orchestration.metrics import measured
+from orchestration.run.metrics import measured
 
 if TYPE_CHECKING:  # its module imports pyarrow
     from orchestration.archive.restore import RestoreResult
     from orchestration.archive.retention import RetentionResult
-    from orchestration.archive.run import ArchiveResult
+    from orchestration.archive.write import ArchiveResult
 
 AsOf = Annotated[
     str | None,
@@ -67,7 +67,7 @@ def archive_command(
     Example: quotemill archive --since 2026-11-01 --symbols AAPL
     """
     from loaders.cli.progress import reporter
-    from orchestration.archive.run import Request, archive
+    from orchestration.archive.write import Request, archive
 
     settings = load_settings()
     shell.start_logs(settings)
@@ -269,7 +269,7 @@ def day(text: str) -> date:
 def warehouse_of(settings: Settings) -> Warehouse:
     """Brought to what this version needs. Raises UsageError where nothing was loaded yet."""
     from loaders.engine import load
-    from orchestration import build
+    from orchestration.run import build
 
     if find_warehouse(settings) is None:
         raise UsageError("nothing was loaded yet", hint="quotemill run ib")

@@ -49,7 +49,7 @@ def backup_command(
     from loaders.cli.progress import reporter
     from loaders.warehouse.postgres import find_warehouse
     from orchestration.backup.write import back_up
-    from orchestration.metrics import measured
+    from orchestration.run.metrics import measured
 
     settings = load_settings()
     shell.start_logs(settings)
@@ -127,8 +127,8 @@ def restore_command(
     Example: quotemill backup restore
     """
     from loaders.cli.progress import reporter
-    from loaders.warehouse import restore as restores
     from loaders.warehouse.postgres import open_warehouse
+    from orchestration.backup import dump_restore as restores
     from orchestration.backup import folder as folders
     from orchestration.backup.restore import restore
 

@@ -11,9 +11,9 @@ from loaders.cli.shell import JsonFlag
 from loaders.engine import load
 from loaders.errors import UsageError
 from loaders.settings import load_settings
-from orchestration import build as builds
-from orchestration.build import BuildResult
-from orchestration.metrics import measured, of_builds
+from orchestration.run import build as builds
+from orchestration.run.build import BuildResult
+from orchestration.run.metrics import measured, of_builds
 
 
 def build_command(

@@ -23,7 +23,8 @@ def status_command(
 
     Example: quotemill status --json
     """
-    from orchestration import findings, status
+    from orchestration.checks import status
+    from orchestration.run import findings
 
     instant = shell.parse_instant(as_of)
     settings = load_settings()
@@ -93,7 +94,7 @@ def findings_command(
     Example: quotemill findings --ack 12 --reason "halted, checked with the exchange"
     """
     from loaders.engine.jobs import requester
-    from orchestration import findings
+    from orchestration.run import findings
 
     if severity is not None and severity not in findings.SEVERITIES:
         allowed = ", ".join(findings.SEVERITIES)
@@ -144,7 +145,7 @@ def doctor_command(json: JsonFlag = False) -> None:
 
     Example: quotemill doctor
     """
-    from orchestration import doctor
+    from orchestration.checks import doctor
 
     checks = doctor.examine(load_settings())
     if json:

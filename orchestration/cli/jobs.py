@@ -19,7 +19,7 @@ from loaders.settings import load_settings
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 
 if TYPE_CHECKING:
-    from loaders.engine.job_view import JobView
+    from loaders.engine.job_status import JobView
 
 POLL = 1.0  # seconds between two looks at a job that is followed
 EVERY = 10.0  # seconds between two accounts of it where there is no terminal
@@ -47,7 +47,7 @@ def jobs_command(
 
     Example: quotemill jobs --follow
     """
-    from loaders.engine import job_view, jobs
+    from loaders.engine import job_status, jobs
 
     warehouse = find_warehouse(load_settings())
     if warehouse is None:
@@ -64,8 +64,8 @@ def jobs_command(
             )
         return
     with warehouse.keeping_connections() as kept:
-        number = job_view.running(kept) if job is None else job
-        view = _followed(kept, number) if follow else job_view.look(kept, number)
+        number = job_status.running(kept) if job is None else job
+        view = _followed(kept, number) if follow else job_status.look(kept, number)
     if log is not None:
         _write_log(warehouse, number, log)
     if json:
@@ -127,10 +127,10 @@ def _time(seconds: float) -> str:
 
 def _followed(warehouse: Warehouse, job_id: int) -> "JobView":
     """Show a job until it has ended: on a terminal in place, else now and then."""
-    from loaders.engine import job_view
+    from loaders.engine import job_status
 
     with _shown() as show:
-        while (view := job_view.look(warehouse, job_id)).is_running:
+        while (view := job_status.look(warehouse, job_id)).is_running:
             show("\n".join(lines(view)))
             time.sleep(POLL)
     return view
@@ -158,11 +158,11 @@ def _shown() -> Iterator[Callable[[str], None]]:
 
 
 def _write_log(warehouse: Warehouse, job_id: int, path: Path) -> None:
-    from loaders.engine import job_view
+    from loaders.engine import job_status
 
     text = "".join(
         json_.dumps(line, ensure_ascii=False, default=str) + "\n"
-        for line in job_view.log(warehouse, job_id)
+        for line in job_status.log(warehouse, job_id)
     )
     if str(path) == "-":
         sys.stdout.write(text)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loaders import runlog, sources
+from loaders import log, sources
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import DataQualityError, UsageError
 from loaders.settings import load_settings
 
 if TYPE_CHECKING:
-    from orchestration import logscan
+    from orchestration.checks import logscan
 
 LAST = "last"
 
@@ -63,8 +63,8 @@ def logscan_command(
 
     Example: quotemill logscan ib --date 2026-11-20 --summary summary.json
     """
-    from orchestration import logscan as scans
-    from orchestration.metrics import measured
+    from orchestration.checks import logscan as scans
+    from orchestration.run.metrics import measured
 
     if since is not None and date is not None:
         raise UsageError("give one of --since and --date")
@@ -72,8 +72,8 @@ def logscan_command(
         raise UsageError(
             "--since last is of the home's log, not of --file", hint="--since an instant, or --date"
         )
-    if level not in runlog.LEVELS:
-        allowed = ", ".join(runlog.LEVELS)
+    if level not in log.LEVELS:
+        allowed = ", ".join(log.LEVELS)
         raise UsageError(f"--level {level}: unknown", hint=f"allowed: {allowed}")
     if any(not word.strip() for word in keyword or ()):
         raise UsageError("a keyword is empty")
@@ -148,7 +148,7 @@ def _show(scan: "logscan.Scan") -> None:
     lines = f"{scan.lines:,} lines" + (f", {scan.damaged:,} damaged" if scan.damaged else "")
     print(f"{lines} in {len(scan.files)} files")
     for source, levels in sorted(scan.levels.items()):
-        told = [f"{levels[level]:,} {level}" for level in runlog.LEVELS if level in levels]
+        told = [f"{levels[level]:,} {level}" for level in log.LEVELS if level in levels]
         print(f"{source:<5} {', '.join(told)}")
     for word, hits in sorted(scan.keywords.items(), key=lambda item: -item[1].count):
         of = ", ".join(f"{source} {count:,}" for source, count in hits.by_source.items())

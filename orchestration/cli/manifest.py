@@ -10,8 +10,8 @@ from loaders.cli.shell import JsonFlag
 from loaders.engine import load
 from loaders.errors import DataQualityError, UsageError
 from loaders.settings import load_settings
-from orchestration import build as builds
-from orchestration import build_record, manifest
+from orchestration.run import build as builds
+from orchestration.run import build_record, manifest
 
 app = typer.Typer(help="What each completed build came to, as files.", no_args_is_help=True)
 

@@ -33,8 +33,8 @@ def selfcheck_command(
 
     Example: quotemill selfcheck ib --date 2026-11-25
     """
-    from orchestration import selfcheck
-    from orchestration.metrics import measured
+    from orchestration.checks import selfcheck
+    from orchestration.run.metrics import measured
 
     if source != "ib":
         raise UsageError(f"no daily list is known of {source}", hint="quotemill selfcheck ib")
@@ -66,7 +66,7 @@ def list_command(json: JsonFlag = False) -> None:
 
     Example: quotemill gate list
     """
-    from orchestration import option_gates
+    from orchestration.checks import option_gates
 
     rows = option_gates.read(_warehouse())
     if json:
@@ -106,7 +106,7 @@ def close_command(stage: Stage, by: By, note: Note = None) -> None:
 
 
 def _decide(stage: int, action: str, by: str, note: str | None, force: bool) -> None:
-    from orchestration import option_gates
+    from orchestration.checks import option_gates
 
     if not by.strip():
         raise UsageError("nobody is named", hint='--by "data owner"')

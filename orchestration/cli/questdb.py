@@ -24,7 +24,7 @@ def fetch(json: JsonFlag = False) -> None:
 
     Example: quotemill questdb fetch
     """
-    from loaders.ticks.questdb_jar import VERSION, fetch_jar, find_java
+    from loaders.ticks.questdb.jar import VERSION, fetch_jar, find_java
 
     settings = load_settings().questdb
     jar, java = fetch_jar(settings), find_java(settings)
@@ -42,14 +42,14 @@ def start(json: JsonFlag = False) -> None:
 
     Example: quotemill questdb start
     """
-    from loaders.ticks import questdb_server
-    from loaders.ticks.questdb_jar import VERSION
+    from loaders.ticks.questdb import server
+    from loaders.ticks.questdb.jar import VERSION
 
     settings = load_settings()
-    folder = questdb_server.folder_of(settings.home)
-    address = questdb_server.start(folder, settings.questdb)
+    folder = server.folder_of(settings.home)
+    address = server.start(folder, settings.questdb)
     if json:
-        shell.print_json(dataclasses.asdict(questdb_server.status(folder)))
+        shell.print_json(dataclasses.asdict(server.status(folder)))
         return
     typer.echo(f"running: QuestDB {VERSION}, {address.url}, user {address.user}")
     typer.echo(f"password: in {folder / 'password'}")
@@ -63,9 +63,9 @@ def stop(json: JsonFlag = False) -> None:
 
     Example: quotemill questdb stop
     """
-    from loaders.ticks import questdb_server
+    from loaders.ticks.questdb import server
 
-    stopped = questdb_server.stop(questdb_server.folder_of(load_settings().home))
+    stopped = server.stop(server.folder_of(load_settings().home))
     if json:
         shell.print_json({"stopped": stopped})
         return
@@ -78,11 +78,11 @@ def status(json: JsonFlag = False) -> None:
 
     Example: quotemill questdb status --json
     """
-    from loaders.ticks import questdb_server
-    from loaders.ticks.choice import described
+    from loaders.ticks.open_store import described
+    from loaders.ticks.questdb import server
 
     settings = load_settings()
-    found = dataclasses.asdict(questdb_server.status(questdb_server.folder_of(settings.home)))
+    found = dataclasses.asdict(server.status(server.folder_of(settings.home)))
     facts = {"tick_store": described(settings), "origin": settings.origin("questdb_url"), **found}
     if json:
         shell.print_json(facts)
@@ -101,7 +101,7 @@ def resume(json: JsonFlag = False) -> None:
 
     Example: quotemill questdb resume
     """
-    from loaders.ticks.choice import open_questdb
+    from loaders.ticks.open_store import open_questdb
 
     settings = load_settings()
     if settings.questdb_url is None:
@@ -136,7 +136,7 @@ def take_over(
     from datetime import UTC, datetime
 
     from loaders.ticks import owners
-    from loaders.ticks.choice import open_questdb
+    from loaders.ticks.open_store import open_questdb
     from loaders.warehouse.migrate import warehouse_id
 
     settings = load_settings()
@@ -174,17 +174,17 @@ def remove(
 
     Example: quotemill questdb remove
     """
-    from loaders.ticks import questdb_server
+    from loaders.ticks.questdb import server
 
-    folder = questdb_server.folder_of(load_settings().home)
-    found = questdb_server.status(folder)
+    folder = server.folder_of(load_settings().home)
+    found = server.status(folder)
     if folder.is_dir() and not yes:
         what = f"{folder} ({found.size_bytes / 1e6:.1f} MB)"
         if not sys.stdin.isatty():
             raise UsageError(f"this deletes {what}", hint="--yes deletes without asking")
         typer.confirm(f"Delete {what} for good?", abort=True)
     there = folder.is_dir()
-    questdb_server.remove(folder)
+    server.remove(folder)
     if json:
         shell.print_json({"removed": str(folder) if there else None})
         return

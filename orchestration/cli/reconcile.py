@@ -38,8 +38,9 @@ def reconcile_command(
     """
     from loaders.cli.load import execute
     from loaders.engine import load
-    from orchestration import build, reconcile, reconcile_report
-    from orchestration.metrics import measured
+    from orchestration.checks import reconcile, reconcile_report
+    from orchestration.run import build
+    from orchestration.run.metrics import measured
 
     settings = load_settings()
     shell.start_logs(settings)

@@ -13,9 +13,9 @@ from loaders.engine.request import LoadRequest
 from loaders.errors import gravest
 from loaders.settings import load_settings
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import build as builds
 from orchestration.cli import build
-from orchestration.metrics import of_builds
+from orchestration.run import build as builds
+from orchestration.run.metrics import of_builds
 
 
 def retry_command(

@@ -13,11 +13,11 @@ from loaders.cli.load import attempt, configured_sources, execute
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.errors import SettingsError
 from loaders.settings import Settings
-from orchestration import build as builds
-from orchestration import night
 from orchestration.alerts.unreadable import read_settings
 from orchestration.cli import build
-from orchestration.pipeline import RunResult
+from orchestration.run import build as builds
+from orchestration.run import nightly
+from orchestration.run.stages import RunResult
 
 
 def run_command(
@@ -78,9 +78,9 @@ def run_all(
     try:
         names = [source] if source else configured_sources(settings, "quotemill demo")
     except SettingsError as error:
-        night.cannot_begin(settings, error)
+        nightly.cannot_begin(settings, error)
         raise
-    result = night.run(
+    result = nightly.run(
         settings,
         names,
         lambda request: attempt(request.source, partial(execute, settings, request, as_of=as_of)),

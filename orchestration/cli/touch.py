@@ -9,9 +9,9 @@ from loaders import sources
 from loaders.cli import shell
 from loaders.engine import load
 from loaders.errors import UsageError
+from loaders.landing import change_feed
 from loaders.settings import load_settings
-from loaders.warehouse import changes
-from orchestration import build as builds
+from orchestration.run import build as builds
 
 
 def touch_command(
@@ -27,13 +27,13 @@ def touch_command(
 
     Example: quotemill touch kline_daily --codes sh600000 --since 2024-05-10 && quotemill build
     """
-    found = changes.find_table(sources.landed_tables(), table)
+    found = change_feed.find_table(sources.landed_tables(), table)
     chosen = codes.replace(",", " ").split() if codes is not None else []
     if codes is not None and not chosen:
         raise UsageError("no code is given")
     warehouse = load.prepare_warehouse(load_settings(), builds.stderr)
     with warehouse.connect() as conn:
-        unknown = changes.touch(conn, found, chosen, shell.parse_day(since))
+        unknown = change_feed.touch(conn, found, chosen, shell.parse_day(since))
     for code in unknown:
         print(f"{code}: {found.qualified} has no row of it", file=sys.stderr)
     what = ", ".join(chosen) or "every row"

@@ -13,7 +13,7 @@ from loaders.errors import UsageError
 from loaders.settings import load_settings
 
 if TYPE_CHECKING:
-    from orchestration.upgrade_timescale import Conversion
+    from orchestration.timescale.upgrade import Conversion
 
 app = typer.Typer()
 _File = Annotated[
@@ -70,14 +70,14 @@ def _convert(
 ) -> None:
     from loaders.cli.progress import reporter
     from loaders.engine.load import prepare_warehouse
-    from orchestration import upgrade_timescale
+    from orchestration.timescale import upgrade
 
     settings = load_settings()
     shell.start_logs(settings)
-    convert: Callable[..., Conversion] = getattr(upgrade_timescale, verb)
+    convert: Callable[..., Conversion] = getattr(upgrade, verb)
     with reporter() as shown:
         warehouse = prepare_warehouse(settings, shown)
-        tables = upgrade_timescale.declared(settings, warehouse)
+        tables = upgrade.declared(settings, warehouse)
         planned = convert(settings, warehouse, tables, shown.line, dry_run=True)
     if planned.tables and not (dry_run or yes):
         if not sys.stdin.isatty():

@@ -12,12 +12,12 @@ from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
 from loaders.settings import Settings, load_settings
-from loaders.warehouse import dump as dumps
-from loaders.warehouse import restore as restores
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.embedded import sizes
 from loaders.warehouse.embedded.binaries import client_tool
 from loaders.warehouse.postgres import Warehouse, allow_embedded, open_warehouse
+from orchestration.backup import dump as dumps
+from orchestration.backup import dump_restore as restores
 from orchestration.cli import upgrade_timescale
 
 app = typer.Typer(

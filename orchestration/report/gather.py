@@ -12,13 +12,14 @@ from psycopg.rows import dict_row
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
-from orchestration import findings, status
-from orchestration.findings import Finding
+from orchestration.checks import status
+from orchestration.checks.status import Status
 from orchestration.report import coverage, runs, space
 from orchestration.report.grid import Grid
 from orchestration.report.runs import Runs
 from orchestration.report.space import Space
-from orchestration.status import Status
+from orchestration.run import findings
+from orchestration.run.findings import Finding
 
 SHOWN = 20  # findings of a check, by name
 VERDICTS = 40  # sessions of symbols that failed, the newest

@@ -9,8 +9,8 @@ from psycopg.rows import dict_row
 
 from loaders.engine import jobs
 from loaders.warehouse.ownership import has_relation
-from orchestration import build_record
-from orchestration import runs as recorded
+from orchestration.run import build_record
+from orchestration.run import history as recorded
 
 MOST = 400  # of each lane, command and kind, the newest: a gateway is asked every five minutes
 FAILED_TASKS, FAILED_KEYS = 20, 5

@@ -9,7 +9,7 @@ from loaders.engine.metrics import Metric
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation, owned_schemas
 from loaders.warehouse.space import space
-from orchestration.disks import Disk, disks
+from orchestration.checks.disks import Disk, disks
 
 MOST = 25  # tables by name, the largest
 STAGE, SIZE = (

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from loaders.warehouse.ownership import has_relation
-from orchestration import runs
+from orchestration.run import history
 from orchestration.schedule import due
 from orchestration.schedule.jobs import Job, Row
 
@@ -106,7 +106,7 @@ def turn_away(conn: psycopg.Connection, job: Job, now: datetime) -> Taken:
     at work, though one that was cut off is not written to have ended: who holds the job's lock is about to take
     it, or dies and leaves it to the next look."""
     row = _locked(conn, job, now)
-    if row.is_begun and runs.is_at_work(conn, job.name):
+    if row.is_begun and history.is_at_work(conn, job.name):
         return _let_go(conn, job, row, now)
     return Taken(why="it runs already")
 

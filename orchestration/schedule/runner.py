@@ -15,11 +15,11 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from loaders import runlog
+from loaders import log
 from loaders.errors import LockHeldError, PartialError, SettingsError, gravest
 from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import Warehouse
-from orchestration import runs
+from orchestration.run import history as runs
 from orchestration.schedule import ledger, output
 from orchestration.schedule.jobs import Job
 
@@ -114,7 +114,7 @@ class Runner:
         why = f", {taken.why}" if taken.why else ""
         self.say(f"{job.name}: `{' '.join(job.command)}` for {taken.start:%Y-%m-%dT%H:%MZ}{why}")
         ours = job.command[1:] if job.command[0] == "quotemill" else job.command
-        run_id = runlog.new_run_id()
+        run_id = log.new_run_id()
         with runs.recorded(self.warehouse, " ".join(ours), run_id=run_id, schedule=job.name) as run:
             try:
                 code = self._child(job, lock, run_id)

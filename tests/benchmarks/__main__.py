@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from loaders.tdx.schemas import KLINE_MINUTE
+from loaders.tdx.tables import KLINE_MINUTE
 from tests.benchmarks import (
     bar_peers,
     client_folder,

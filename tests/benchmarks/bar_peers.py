@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from loaders.tdx.schemas import KLINE_DAILY
+from loaders.tdx.tables import KLINE_DAILY
 from tests import timescale
 from tests.benchmarks import databases
 from tests.benchmarks.landing import PHASES

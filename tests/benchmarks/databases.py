@@ -11,8 +11,8 @@ from urllib.parse import quote
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from loaders.tdx.schemas import KLINE_DAILY, TABLES
-from loaders.warehouse import fresh, upsert
+from loaders.landing import first_copy, upsert
+from loaders.tdx.tables import KLINE_DAILY, TABLES
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
@@ -65,7 +65,7 @@ def prepared(url: str, home: Path, kind: str, table: LandedTable = KLINE_DAILY) 
                 conn.execute(f"drop index {name}".encode())
         elif kind == "unfed":
             upsert.told = lambda *_: "select 1"
-            fresh._tell = lambda *_: None
+            first_copy._tell = lambda *_: None
     return made
 
 

@@ -10,7 +10,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from loaders.tdx.schemas import KLINE_DAILY
+from loaders.tdx.tables import KLINE_DAILY
 from tests.benchmarks import databases
 from tests.benchmarks.processes import measured
 from tests.benchmarks.report import Aim, table

@@ -14,8 +14,8 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.tdx.schemas import KLINE_DAILY, KLINE_MINUTE
-from loaders.warehouse import fresh, indexes
+from loaders.landing import first_copy, indexes
+from loaders.tdx.tables import KLINE_DAILY, KLINE_MINUTE
 from loaders.warehouse.tables import Batch, LandedTable
 from tests.benchmarks import databases
 from tests.benchmarks.paths import NEVER
@@ -28,7 +28,7 @@ THERE = (0.0, 0.5, 1.0, 2.0)
 # a table and the days of a code, with which a code has some 2,400 rows
 CASES = ((KLINE_DAILY, 2_500), (KLINE_MINUTE, 10))
 # how rows go into the table, whatever is there: from so many rows of a file on straight, else by the upsert
-WAYS = {"straight": fresh.FEWEST, "upsert": NEVER}
+WAYS = {"straight": first_copy.FEWEST, "upsert": NEVER}
 # minutes into the empty table: how many times the codes, and which indexes beside those that are declared.
 # Their values come in no order, unlike dates
 MORE = (("close",), ("volume",), ("amount",), ("fetched_at", "close"))
@@ -86,7 +86,7 @@ def _ours_to_drop() -> Iterator[None]:
     try:
         yield
     finally:
-        indexes.FEWEST, fresh.FEWEST = fewest, WAYS["straight"]
+        indexes.FEWEST, first_copy.FEWEST = fewest, WAYS["straight"]
 
 
 def _seconds(
@@ -100,23 +100,23 @@ def _seconds(
     *,
     drop: bool,
 ) -> float:
-    from loaders.warehouse import landing
+    from loaders.landing import load_job
 
     work = Path(tempfile.mkdtemp(dir=folder))
     try:
         with databases.database(server) as url:
             warehouse = databases.prepared(url, work, "real", landed)
-            pipeline, _ = landing.open_pipeline(warehouse, work / "pipelines", "tdx", "tdx")
+            pipeline, _ = load_job.open_pipeline(warehouse, work / "pipelines", "tdx", "tdx")
 
             def land(exchange: str, count: int) -> None:
                 batches = (Batch(rows) for rows in _rows(landed, exchange, count, days))
-                landing.land(pipeline, warehouse, "tdx", landed, batches)
+                load_job.land(pipeline, warehouse, "tdx", landed, batches)
 
-            fresh.FEWEST = WAYS["straight"]
+            first_copy.FEWEST = WAYS["straight"]
             if earlier := round(codes * there):
                 land("sz", earlier)
                 databases.settle(url, landed.qualified)
-            fresh.FEWEST = WAYS[way]
+            first_copy.FEWEST = WAYS[way]
             statements = indexes.declared(landed)
             with psycopg.connect(url, autocommit=True) as conn:
                 indexes.create_absent(conn, landed)

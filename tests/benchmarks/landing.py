@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from loaders.tdx.schemas import KLINE_DAILY
+from loaders.tdx.tables import KLINE_DAILY
 from tests.benchmarks import databases
 from tests.benchmarks.paths import CLOCKS, DLT_STEPS
 from tests.benchmarks.processes import measured

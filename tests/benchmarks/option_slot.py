@@ -1,6 +1,6 @@
 """One slot of 50 symbols and 8 contracts each, at the rates of stage 3, by the real client.
 
-What the rates allow is the plan's formula (loaders/ib/planner.py) and the answer to the last batch.
+What the rates allow is the plan's formula (loaders/ib/planning/capacity.py) and the answer to the last batch.
 """
 
 import time
@@ -12,11 +12,12 @@ from decimal import Decimal
 from itertools import groupby
 from statistics import median
 
-from loaders.ib import expiries, planner
-from loaders.ib.capture import Capturer
+from loaders.ib.capture.batches import Capturer
+from loaders.ib.client import live_gateway
+from loaders.ib.client.gateway import Candidate, Gateway, OptionContract
+from loaders.ib.contracts import expiries
 from loaders.ib.pacing import MachineWaits, TokenBucket
-from loaders.ib.service import live
-from loaders.ib.service.gateway import Candidate, Gateway, OptionContract
+from loaders.ib.planning import capacity
 from loaders.ib.settings import IbSettings
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import World
@@ -37,12 +38,12 @@ class Slot:
     messages: int
     good: int
     hold_s: float
-    plan: planner.SlotPlan
+    plan: capacity.SlotPlan
 
     @property
     def allowed(self) -> float:
         by_wire = self.messages / self.plan.messages_per_second
-        return max(planner.seconds_for(self.batches, self.plan.per_minute), by_wire) + self.hold_s
+        return max(capacity.seconds_for(self.batches, self.plan.per_minute), by_wire) + self.hold_s
 
 
 def slots(rounds: int, say: Callable[[str], object]) -> list[Slot]:
@@ -51,11 +52,11 @@ def slots(rounds: int, say: Callable[[str], object]) -> list[Slot]:
     found = []
     with IbSandbox(World(symbols), clock=CLOCK) as sandbox:
         ib = IbSettings.model_validate(sandbox.settings() | STAGE_3)
-        with live.gateway(ib) as gateway:
+        with live_gateway.gateway(ib) as gateway:
             contracts = [c for symbol in symbols for c in _contracts(gateway, symbol)]
         for number in range(rounds):
             sandbox.log.clear()
-            with live.gateway(ib) as gateway:
+            with live_gateway.gateway(ib) as gateway:
                 found.append(_slot(gateway, ib, contracts, sandbox))
             say(f"round {number + 1}: {len(contracts)} contracts in {found[-1].seconds:.1f} s")
     return found
@@ -100,7 +101,7 @@ def _slot(
     good = sum(quote.failure is None for quote in found.quotes.values())
     by_symbol = {s: len(list(of)) for s, of in groupby(contracts, lambda c: c.symbol)}
     messages = asked["reqMktData"] + asked["cancelMktData"]
-    plan = planner.slot_plan(ib, by_symbol, found.hold_s)
+    plan = capacity.slot_plan(ib, by_symbol, found.hold_s)
     return Slot(seconds, found.batches, messages, good, found.hold_s, plan)
 
 

@@ -19,8 +19,8 @@ import psycopg
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from loaders.tdx.schemas import KLINE_DAILY, KLINE_MINUTE, SECURITY
-from loaders.warehouse import fresh
+from loaders.landing import first_copy
+from loaders.tdx.tables import KLINE_DAILY, KLINE_MINUTE, SECURITY
 from loaders.warehouse.tables import LandedTable
 from tests.benchmarks import databases
 from tests.benchmarks.processes import peak_mb
@@ -106,21 +106,21 @@ def insert_rows(url: str, target: LandedTable) -> Write:
 
 
 def landing_path(url: str, folder: Path, table: LandedTable) -> Write:
-    from loaders.warehouse import landing
+    from loaders.landing import load_job
     from loaders.warehouse.tables import Batch
 
     warehouse = databases.warehouse(url, folder)
-    pipeline, _ = landing.open_pipeline(warehouse, folder / "pipelines", "tdx", "tdx")
+    pipeline, _ = load_job.open_pipeline(warehouse, folder / "pipelines", "tdx", "tdx")
     row = {"code": "sh600000", "exchange": "sh", "name": "", "instrument_type": "stock"}
     row |= {"is_listed": True, "source_route": "", "fetched_at": FETCHED, "is_final": True}
     one = pa.Table.from_pylist([row], SECURITY.schema)
-    landing.land(pipeline, warehouse, "tdx", SECURITY, [Batch(one)])
+    load_job.land(pipeline, warehouse, "tdx", SECURITY, [Batch(one)])
     clocks = _clocked()
 
     def write(file: Path) -> dict[str, float]:
         clocks.update(dict.fromkeys(CLOCKS, 0.0))
         made = (Batch(rows) for rows in batches(file))
-        landing.land(pipeline, warehouse, "tdx", table, made)
+        load_job.land(pipeline, warehouse, "tdx", table, made)
         return {**steps(pipeline), **clocks}
 
     return write
@@ -128,7 +128,7 @@ def landing_path(url: str, folder: Path, table: LandedTable) -> Write:
 
 def _clocked() -> dict[str, float]:
     """Seconds that parts of this process's landing take from now on; the caller sets them back."""
-    from loaders.warehouse import fresh, indexes, landing, upsert
+    from loaders.landing import first_copy, indexes, load_job, upsert
 
     clocks: dict[str, float] = {}
 
@@ -144,12 +144,12 @@ def _clocked() -> dict[str, float]:
 
         setattr(owner, name, timed)
 
-    clock(landing.UpsertCopyJob, "run", "job")
-    clock(fresh, "encoder", "look")
+    clock(load_job.UpsertCopyJob, "run", "job")
+    clock(first_copy, "encoder", "look")
     clock(indexes, "make_way", "look")
-    clock(fresh, "copy_binary", "copy")
+    clock(first_copy, "copy_binary", "copy")
     clock(upsert, "copy_binary", "copy")
-    clock(fresh, "_tell", "feed")
+    clock(first_copy, "_tell", "feed")
     return clocks
 
 
@@ -207,7 +207,7 @@ def open_path(
         return insert_rows(url, table), table.qualified
     if name in ("landing", "upsert"):
         if name == "upsert":
-            fresh.FEWEST = NEVER
+            first_copy.FEWEST = NEVER
         return landing_path(url, folder, table), table.qualified
     upsert = {"disposition": "merge", "strategy": "upsert"}
     options: dict[str, tuple[Any, str, bool]] = {

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from loaders.tdx.schemas import KLINE_DAILY, KLINE_MINUTE
+from loaders.tdx.tables import KLINE_DAILY, KLINE_MINUTE
 from loaders.warehouse.tables import LandedTable
 from tests import timescale
 from tests.benchmarks import databases

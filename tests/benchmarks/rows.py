@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from loaders.tdx.schemas import KLINE_DAILY, KLINE_MINUTE
+from loaders.tdx.tables import KLINE_DAILY, KLINE_MINUTE
 from loaders.warehouse.tables import FILE_NO, LOAD_ID, ROUTE_NO, LandedTable
 from tests.declared import conform
 

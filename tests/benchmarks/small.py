@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from loaders.tdx.schemas import KLINE_DAILY
+from loaders.tdx.tables import KLINE_DAILY
 from tests.benchmarks import databases, paths
 from tests.benchmarks.rows import BATCH, bars
 

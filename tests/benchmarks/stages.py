@@ -29,12 +29,12 @@ CLOCKS = ("fetch", "fetch_cpu", "extract", "normalize", "load", "read")
 def load(settings: Settings, as_of: datetime, datasets: Sequence[str]) -> dict[str, Any]:
     """Seconds of each stage of a load, in all and by table. What the loader does while dlt draws
     rows from it is `fetch`: waiting for the service, decoding, checking, making Arrow tables."""
-    from loaders.warehouse import landing
+    from loaders.landing import load_job
     from loaders.warehouse.tables import Batch
     from tests.benchmarks.paths import steps
 
     by_table: dict[str, dict[str, float]] = {}
-    land = landing.land
+    land = load_job.land
 
     def timed(batches: Iterable[Batch], clocks: dict[str, float]) -> Iterator[Batch]:
         source = iter(batches)
@@ -49,7 +49,7 @@ def load(settings: Settings, as_of: datetime, datasets: Sequence[str]) -> dict[s
 
     def land_timed(
         pipeline: Any, warehouse: Any, source: str, table: Any, batches: Any, *rest: Any
-    ) -> landing.Landed:
+    ) -> load_job.Landed:
         clocks = by_table.setdefault(table.name, dict.fromkeys(CLOCKS, 0.0))
         landed = land(pipeline, warehouse, source, table, timed(batches, clocks), *rest)
         for step, seconds in steps(pipeline).items():
@@ -57,7 +57,7 @@ def load(settings: Settings, as_of: datetime, datasets: Sequence[str]) -> dict[s
         clocks["read"] += landed.read
         return landed
 
-    landing.land = land_timed
+    load_job.land = land_timed
     started = time.perf_counter()
     request = LoadRequest("tdx", datasets=tuple(datasets))
     result = run_load(settings, request, Silent(), as_of=as_of)
@@ -91,7 +91,7 @@ def load(settings: Settings, as_of: datetime, datasets: Sequence[str]) -> dict[s
 def build(settings: Settings) -> dict[str, Any]:
     """Seconds of a build as `quotemill run` does it, and of each model and test in it."""
     from loaders.warehouse.postgres import open_warehouse
-    from orchestration import build as builds
+    from orchestration.run import build as builds
 
     warehouse = open_warehouse(settings)
     outcomes: list[Any] = []

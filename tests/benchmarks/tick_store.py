@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import questdb
 
-from loaders.ticks import questdb_server
 from loaders.ticks.frame import DayKey
-from loaders.ticks.questdb import QuestdbStore
-from loaders.ticks.questdb_http import QuestdbHttp
-from loaders.ticks.questdb_jar import VERSION
-from loaders.ticks.questdb_rows import as_stored, flagged
-from loaders.ticks.questdb_server import Address
+from loaders.ticks.questdb import server
+from loaders.ticks.questdb.http import QuestdbHttp
+from loaders.ticks.questdb.jar import VERSION
+from loaders.ticks.questdb.rows import as_stored, flagged
+from loaders.ticks.questdb.server import Address
+from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.settings import QuestdbSettings
 from loaders.ticks.tables import MAIN_TICKS
 from tests.benchmarks.peer_environment import environment
@@ -74,8 +74,8 @@ def side_by_side(
     """Saves of a day each; then `saves` days of `small_rows` each, of as many varieties."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder)))
-        address = questdb_server.start(home / "questdb", SETTINGS, conf=OPEN if peers else None)
-        stack.callback(questdb_server.remove, home / "questdb")
+        address = server.start(home / "questdb", SETTINGS, conf=OPEN if peers else None)
+        stack.callback(server.remove, home / "questdb")
         if peers:
             address = Address(address.url)
         store = QuestdbStore(lambda: address, SETTINGS, label="bench")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from loaders import runlog
+from loaders import log
 from loaders.cli import shell
 
 BIN = Path(sys.executable).parent
@@ -67,7 +67,7 @@ class Place:
             patch.setattr(shell, "_answered", False)
             with pytest.raises(SystemExit) as ended:
                 main()
-        runlog.stop()  # as the end of a process does
+        log.stop()  # as the end of a process does
         code = ended.value.code
         assert isinstance(code, int)
         done = subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())

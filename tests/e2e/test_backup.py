@@ -10,8 +10,8 @@ import pytest
 from loaders.sandbox.world.actions import actions_csv
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import build
 from orchestration.backup.write import back_up
+from orchestration.run import build
 from tests.conftest import DBT_DATABASE
 from tests.e2e.commands import Place
 from tests.faults.scene import assert_same, facts

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loaders.tdx.schemas import KLINE_MINUTE
+from loaders.tdx.tables import KLINE_MINUTE
 from tests import timescale
 from tests.benchmarks import (
     bar_peers,

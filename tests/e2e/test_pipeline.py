@@ -14,9 +14,10 @@ from loaders.errors import LockHeldError, UsageError
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import build, build_record, doctor, pipeline, status, steps
+from orchestration.checks import doctor, edited_tables, status
 from orchestration.cli.touch import touch_command
-from orchestration.pipeline import RunResult
+from orchestration.run import build, build_record, stages
+from orchestration.run.stages import RunResult
 from tests.conftest import DBT_DATABASE
 from tests.integration.tdx_load.bench import Bench, bench
 
@@ -46,7 +47,7 @@ def opened(dsn: str, home: Path, **options: Any) -> Iterator[Bench]:
 
 
 def run(bench_: Bench) -> RunResult:
-    return pipeline.run(
+    return stages.run(
         bench_.settings, [LoadRequest("tdx")], lambda _: bench_.load(), bench_.heard.line
     )
 
@@ -165,7 +166,7 @@ def test_a_run_on_a_real_index_with_holes_finds_nothing_wrong_with_the_bars_of_t
     served = {date.fromisoformat(stamp[:10]) for stamp in world.day_bars("sh000001").stamps}
     world.days[:] = [day for day in world.days if day in served]  # as the service has its calendar
     with bench(world, warehouse_dsn, tmp_path) as made:
-        result = pipeline.run(
+        result = stages.run(
             made.settings,
             [LoadRequest("tdx")],
             lambda _: made.load(codes=("sz000002",)),
@@ -282,7 +283,7 @@ def test_rows_edited_by_hand_are_told_by_doctor_and_built_after_a_touch(
         return {check.mend: check.seen for check in checks if check.name == "steps"}
 
     assert len(of_actions) > 1
-    assert steps.out_of_step(warehouse) == []
+    assert edited_tables.out_of_step(warehouse) == []
     assert told() == {}
     market_bench.execute(f"delete from raw_tdx.kline_daily where code = '{code}'")
     market_bench.execute(f"delete from raw_tdx.trading_day where trade_date = '{last}'")
@@ -292,7 +293,7 @@ def test_rows_edited_by_hand_are_told_by_doctor_and_built_after_a_touch(
         f"jsonb_build_object('trade_date', '{added}'))"
     )
     market_bench.execute("truncate raw_tdx.corporate_action")
-    assert steps.out_of_step(warehouse) == [
+    assert edited_tables.out_of_step(warehouse) == [
         ("raw_tdx.kline_daily", "market.kline_daily_qfq", "codes", [code]),
         ("raw_tdx.trading_day", "market.trading_calendar", "days", [last, added]),
         ("raw_tdx.corporate_action", "market.adjustment_segments", "codes", of_actions),
@@ -315,7 +316,7 @@ def test_rows_edited_by_hand_are_told_by_doctor_and_built_after_a_touch(
     built = build.build(market_bench.settings, warehouse, print, only_touched=True)
     assert built is not None
     assert "--select source:raw_tdx.kline_daily+" in built.command
-    assert steps.out_of_step(warehouse) == []
+    assert edited_tables.out_of_step(warehouse) == []
     assert market_bench.rows(f"select 1 from market.kline_weekly_qfq where code = '{code}'") == []
     assert market_bench.rows(adjusted) == []
     for wrong in ({"codes": " "}, {"since": "yesterday"}):

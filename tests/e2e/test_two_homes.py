@@ -15,7 +15,7 @@ from loaders.engine.load import prepare_warehouse
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse
-from orchestration import build
+from orchestration.run import build
 from tests.conftest import DBT_DATABASE
 from tests.integration.dbt.raw import bar, land, trading_day
 

@@ -103,8 +103,8 @@ def around(
 
 def patch_fetching() -> None:
     from loaders.cli.progress import Lines
-    from loaders.engine import keyed
-    from loaders.tdx.service import connection
+    from loaders.engine import tasks
+    from loaders.tdx.client import connection
 
     def asking(ask: Callable[..., Any]) -> Callable[..., Any]:
         async def asked(*args: Any, **kwargs: Any) -> Any:
@@ -121,7 +121,7 @@ def patch_fetching() -> None:
         "advance",
         after=lambda _, dataset, *__: "between two codes" if dataset in BY_CODE else None,
     )
-    around(keyed.RunningTask, "batch", after="a batch handed to dlt")
+    around(tasks.RunningTask, "batch", after="a batch handed to dlt")
 
 
 def patch_landing() -> None:
@@ -131,8 +131,7 @@ def patch_landing() -> None:
     from dlt.load.load import Load
     from dlt.pipeline.pipeline import Pipeline
 
-    from loaders.engine import cursors
-    from loaders.warehouse import fresh, landed_file, landing
+    from loaders.landing import cursors, first_copy, landed_file, load_job
 
     def by_table(rows: str, state: str) -> Callable[..., str]:
         return lambda job, *_: state if job.load_table_name == STATE_TABLE else rows
@@ -141,15 +140,15 @@ def patch_landing() -> None:
     around(Pipeline, "load", before="normalized, not loading")
     around(Load, "start_new_jobs", before="load begun, no file started")
     around(landed_file, "copy_to_stage", after="after COPY, before the upsert")
-    around(fresh, "_tell", before=STRAIGHT)
+    around(first_copy, "_tell", before=STRAIGHT)
     around(landed_file, "replace_units", after=DELETED)
     around(
-        landing.UpsertCopyJob,
+        load_job.UpsertCopyJob,
         "_land",
         after=by_table("after the upsert, before the commit", "state row copied, not committed"),
     )
     around(
-        landing.UpsertCopyJob,
+        load_job.UpsertCopyJob,
         "run",
         after=by_table("after the commit, dlt not told", "state row committed, not marked"),
     )
@@ -179,7 +178,7 @@ def patch_landing() -> None:
         remove(path, *args, **kwargs)
 
     # its own name in the module, or every rmtree of dlt would count
-    landing.shutil = type("Shutil", (), {"rmtree": staticmethod(half)})
+    load_job.shutil = type("Shutil", (), {"rmtree": staticmethod(half)})
 
 
 def main() -> None:

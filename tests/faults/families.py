@@ -12,12 +12,12 @@ from typing import Any
 from loaders.engine.window import Window
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.bars import plausibility, records
+from loaders.tdx.client.answers import Bars
+from loaders.tdx.client.answers_intraday import MinutePoints, TimedBars
+from loaders.tdx.client.answers_quotes import Quote, StockInfo
+from loaders.tdx.client.answers_trades import Ticks
+from loaders.tdx.client.client import TdxClient
 from loaders.tdx.datasets.quote_snapshot import broken_rules
-from loaders.tdx.service.answers import Bars
-from loaders.tdx.service.answers_intraday import MinutePoints, TimedBars
-from loaders.tdx.service.answers_quotes import Quote, StockInfo
-from loaders.tdx.service.answers_trades import Ticks
-from loaders.tdx.service.client import TdxClient
 from loaders.trading_time import SHANGHAI, is_final
 from tests.unit.tdx.fake_context import calendar
 

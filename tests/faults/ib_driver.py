@@ -10,8 +10,8 @@ import signal
 import sys
 from typing import Any
 
-from loaders.engine import keyed
-from loaders.warehouse import landing
+from loaders.engine import tasks
+from loaders.landing import load_job
 
 MOMENTS = (
     "answered",
@@ -28,17 +28,17 @@ def die() -> None:
 
 def arm(dataset: str, moment: str) -> None:
     if moment == "answered":
-        count = keyed.RunningTask._count
+        count = tasks.RunningTask._count
 
         def counted(run: Any, *rest: Any) -> None:
             count(run, *rest)
             if run.task.dataset == dataset:
                 die()
 
-        keyed.RunningTask._count = counted  # type: ignore[method-assign]
+        tasks.RunningTask._count = counted  # type: ignore[method-assign]
         return
     of_package = "package" in moment
-    owner: Any = landing if of_package else landing.UpsertCopyJob
+    owner: Any = load_job if of_package else load_job.UpsertCopyJob
     name = "land" if of_package else "run"
     work = getattr(owner, name)
 

@@ -12,9 +12,9 @@ import pytest
 
 from loaders.errors import QuotemillError
 from loaders.settings import Settings, load_settings
-from loaders.warehouse import dump
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import open_warehouse
+from orchestration.backup import dump
 from orchestration.backup import folder as folders
 from orchestration.backup.write import back_up
 from tests.faults.scene import BIN, Scene, assert_same, ended
@@ -33,7 +33,7 @@ from orchestration.cli import main
 main()
 """
 MOMENTS = {
-    "dumped, not read back": "loaders.warehouse.dump_file.read",
+    "dumped, not read back": "orchestration.backup.dump_file.read",
     "dumped, not described": "orchestration.backup.folder.describe",
     "whole, without its name": "orchestration.backup.folder.settle",
     "the oldest half removed": "shutil.rmtree",

@@ -23,7 +23,7 @@ from loaders.sandbox.tdx.faults import KINDS
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.bars.plausibility import Implausible
-from loaders.tdx.service.client import TdxClient
+from loaders.tdx.client.client import TdxClient
 from loaders.tdx.settings import TdxSettings
 from tests.faults.families import FAMILIES, Family, Found, Scene, scene_of
 

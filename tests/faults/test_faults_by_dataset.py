@@ -17,7 +17,7 @@ import pytest
 
 from loaders.engine.load import LoadResult
 from loaders.sandbox.world.market import SyntheticMarket
-from loaders.tdx import schemas
+from loaders.tdx import tables
 from loaders.tdx.source import SOURCE
 from tests.integration.tdx_load.bench import CORE, Bench, bench
 
@@ -29,17 +29,17 @@ STOCK, FUND = "sz000001", "sz159915"
 CODES = frozenset({STOCK, "sz000002", FUND})
 ALL = frozenset({"all"})
 TABLES = {
-    "codes": schemas.SECURITY,
-    "trading_calendar": schemas.TRADING_DAY,
-    "stock_info": schemas.STOCK_INFO,
-    "minute_1m": schemas.KLINE_MINUTE,
-    "index_kline": schemas.INDEX_KLINE,
-    "tick_trade": schemas.TICK_TRADE,
-    "quote_snapshot": schemas.QUOTE,
-    "market_stats_snapshot": schemas.MARKET_STATS,
-    "kline_weekly": schemas.KLINE_PERIOD,
-    "kline_5m": schemas.KLINE_PERIOD,
-    "kline_adjusted": schemas.KLINE_ADJUSTED,
+    "codes": tables.SECURITY,
+    "trading_calendar": tables.TRADING_DAY,
+    "stock_info": tables.STOCK_INFO,
+    "minute_1m": tables.KLINE_MINUTE,
+    "index_kline": tables.INDEX_KLINE,
+    "tick_trade": tables.TICK_TRADE,
+    "quote_snapshot": tables.QUOTE,
+    "market_stats_snapshot": tables.MARKET_STATS,
+    "kline_weekly": tables.KLINE_PERIOD,
+    "kline_5m": tables.KLINE_PERIOD,
+    "kline_adjusted": tables.KLINE_ADJUSTED,
 }
 # they come first in every load; before the others the day bars of the new day have landed too
 STAND_ALONE = ("codes", "trading_calendar")

@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from loaders.ticks import questdb_server
-from loaders.ticks.fingerprint import measured
-from loaders.ticks.questdb import QuestdbStore
-from loaders.ticks.questdb_http import QuestdbHttp, StoreAway
-from loaders.ticks.questdb_ilp import IlpWriter
-from loaders.ticks.questdb_stage import StageWriter
+from loaders.ticks.day_hash import measured
+from loaders.ticks.questdb import server
+from loaders.ticks.questdb.http import QuestdbHttp, StoreAway
+from loaders.ticks.questdb.ilp import IlpWriter
+from loaders.ticks.questdb.staging import StageWriter
+from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.tables import MAIN_TICKS
 from tests.integration.ticks.servers import SMALL, a_server, kill, open_at
 from tests.ticks import KEY, day_of_ticks
@@ -38,7 +38,7 @@ class Killer:
     def strike(self) -> None:
         if not self.threads:
             kill(self.folder)
-            self._beside(lambda: questdb_server.start(self.folder, SMALL))
+            self._beside(lambda: server.start(self.folder, SMALL))
 
     def strike_beside(self, delay: float) -> None:
         """After `delay` seconds, while the caller goes on."""
@@ -49,7 +49,7 @@ class Killer:
 
     def _strike_now(self) -> None:
         kill(self.folder)
-        questdb_server.start(self.folder, SMALL)
+        server.start(self.folder, SMALL)
 
     def _beside(self, work: Callable[[], object]) -> None:
         thread = threading.Thread(target=work)
@@ -127,10 +127,10 @@ def test_a_day_is_whole_after_the_server_was_killed(
 def test_a_server_that_stays_away_ends_the_load(folder: Path) -> None:
     store = open_at(folder, settings=SMALL.model_copy(update={"wait": 0.2}))
     store.prepare()
-    questdb_server.stop(folder)
+    server.stop(folder)
     with pytest.raises(StoreAway) as raised:
         store.write_day(day_of_ticks(10))
     assert raised.value.hint == "quotemill questdb start"
-    questdb_server.start(folder, SMALL)
+    server.start(folder, SMALL)
     assert store.write_day(day_of_ticks(10)).rows == 10
     store.close()

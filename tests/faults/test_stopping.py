@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from loaders.engine import lock as locks
 from loaders.errors import LockHeldError
+from loaders.warehouse import lock as locks
 from tests.faults.scene import Scene, assert_same, ended, wait_until
 
 OpenScene = Callable[..., Scene]

@@ -16,10 +16,10 @@ import pytest
 
 from loaders.errors import UpstreamError
 from loaders.progress import Silent
-from loaders.ticks import questdb_server
-from loaders.ticks.choice import open_store
+from loaders.ticks.open_store import open_store
+from loaders.ticks.questdb import server
 from loaders.ticks.store import IndexRow
-from loaders.tq.verify import verify
+from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
 from tests.faults.tq_driver import OF_A_DAY, OF_A_SERVER, OF_LANDING, OF_MAPPING
 from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
@@ -90,10 +90,10 @@ def test_what_a_kill_left_undone_the_next_load_does(
         assert ended.returncode == ENDS.get(point.stage, -signal.SIGKILL), ended.stderr.decode()
         if point.stage in ("server", "both"):
             assert folder is not None
-            assert questdb_server.running(folder) is None
+            assert server.running(folder) is None
             port = int(environ["QUOTEMILL_QUESTDB_URL"].rpartition(":")[2])
             same = SMALL.model_copy(update={"port": port})
-            questdb_server.start(folder, same, conf={"dev.mode.enabled": "true"})
+            server.start(folder, same, conf={"dev.mode.enabled": "true"})
         landed = len(killed.rows(INDEX))
         assert (landed == DAYS) is (point.stage == "client" or point.moment in OF_LANDING[2:])
         indexed = len(index_of(killed))

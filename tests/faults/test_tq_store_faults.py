@@ -9,11 +9,11 @@ import pytest
 
 from loaders.errors import SettingsError, UpstreamError
 from loaders.progress import Silent
-from loaders.ticks import questdb_server
-from loaders.ticks.questdb_http import QuestdbHttp
+from loaders.ticks.questdb import server
+from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.tables import MAIN_TICKS
 from loaders.tq.datasets import ticks
-from loaders.tq.verify import verify
+from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
 from tests.integration.ticks.servers import SMALL, address_of, kill
@@ -126,7 +126,7 @@ def test_a_server_that_is_killed_between_two_days_is_waited_for(
         if called[0] == 4:
             kill(questdb_folder)
             same = SMALL.model_copy(update={"port": port})
-            questdb_server.start(questdb_folder, same, conf={"dev.mode.enabled": "true"})
+            server.start(questdb_folder, same, conf={"dev.mode.enabled": "true"})
         return outcome(*args)
 
     monkeypatch.setattr(ticks, "_outcome", counted)

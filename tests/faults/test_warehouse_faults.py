@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.engine import lock
 from loaders.errors import LockHeldError
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.warehouse import lock
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.postgres import open_warehouse
 from tests.faults.scene import Scene, assert_same, ended, facts, wait_until

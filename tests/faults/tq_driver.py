@@ -14,12 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from loaders.landing import load_job
 from loaders.ticks.postgres import PostgresStore
-from loaders.ticks.questdb import QuestdbStore
-from loaders.ticks.questdb_http import QuestdbHttp
-from loaders.ticks.questdb_stage import StageWriter
+from loaders.ticks.questdb.http import QuestdbHttp
+from loaders.ticks.questdb.staging import StageWriter
+from loaders.ticks.questdb.store import QuestdbStore
 from loaders.tq.datasets import main_events, ticks
-from loaders.warehouse import landing
 from tests.integration.ticks.servers import kill
 
 STORES = (PostgresStore, QuestdbStore)
@@ -122,7 +122,7 @@ def _in_mapping(moment: str) -> None:
 def _in_landing(moment: str, table: str) -> None:
     """Around the package, and with it on disk around its rows on their way to the warehouse."""
     of_package = "package" in moment
-    owner, name = (landing, "land") if of_package else (landing.UpsertCopyJob, "run")
+    owner, name = (load_job, "land") if of_package else (load_job.UpsertCopyJob, "run")
     work = getattr(owner, name)
 
     def killed(*args: Any) -> Any:

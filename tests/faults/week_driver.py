@@ -29,7 +29,7 @@ MOMENTS = {
 
 
 def patch_building() -> None:
-    from orchestration import build, build_record, findings
+    from orchestration.run import build, build_record, findings
 
     driver.around(build_record.BuildRecord, "begin", after="the build is on record")
     driver.around(

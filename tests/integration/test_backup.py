@@ -12,18 +12,18 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.engine.lock import load_lock
 from loaders.errors import LockHeldError, QuotemillError, SettingsError, UsageError
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.sources import landed_tables
+from loaders.warehouse.lock import load_lock
 from loaders.warehouse.migrate import prepare, warehouse_id
 from loaders.warehouse.postgres import Warehouse, open_warehouse
-from orchestration import doctor
 from orchestration.backup import folder as folders
 from orchestration.backup.restore import restore
 from orchestration.backup.write import BackupResult, back_up
-from orchestration.build_record import build_lock
+from orchestration.checks import doctor
+from orchestration.run.build_record import build_lock
 from tests.e2e.commands import Place
 from tests.small_disk import file_system, fill
 

@@ -9,7 +9,7 @@ import pytest
 
 from loaders.errors import LockHeldError
 from loaders.warehouse.postgres import Warehouse
-from orchestration.build_record import build_lock
+from orchestration.run.build_record import build_lock
 
 
 def test_it_is_free_before_the_server_has_seen_that_its_connection_was_closed(

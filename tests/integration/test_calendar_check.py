@@ -10,11 +10,11 @@ from loaders import trading_time
 from loaders.engine.jobs import finish_job, start_job
 from loaders.engine.request import LoadRequest
 from loaders.settings import Settings, load_settings
-from loaders.tdx.schemas import TABLES
+from loaders.tdx.tables import TABLES
 from loaders.trading_time import SHANGHAI, resting_since
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse, open_warehouse
-from orchestration.calendar_check import nothing_to_do
+from orchestration.run.calendar_check import nothing_to_do
 
 FRIDAY, SATURDAY = date(2026, 6, 12), date(2026, 6, 13)
 ALL = LoadRequest("tdx")

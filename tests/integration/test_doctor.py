@@ -12,8 +12,9 @@ from loaders.settings import Settings, load_settings
 from loaders.sources import landed_tables
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse, open_warehouse
-from orchestration import place_checks, warehouse_checks
-from orchestration.check import Check
+from orchestration.checks import folders
+from orchestration.checks import warehouse as warehouse_checks
+from orchestration.checks.check import Check
 
 NOW = datetime.now(UTC)
 
@@ -130,7 +131,7 @@ def test_an_archive_that_is_not_mounted_or_of_another_warehouse(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     def seen() -> list[str]:
-        checks = place_checks.check(settings, warehouse)
+        checks = folders.check(settings, warehouse)
         return [c.seen for c in checks if c.name == "archive" and c.status == "fail"]
 
     assert seen() == []

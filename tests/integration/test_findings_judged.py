@@ -9,13 +9,13 @@ import pytest
 
 from loaders.errors import UsageError
 from loaders.settings import load_settings
-from loaders.tdx.schemas import TABLES
+from loaders.tdx.tables import TABLES
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
-from orchestration import findings
 from orchestration.alerts import causes
-from orchestration.findings import Judgement
-from orchestration.pipeline import RunResult
+from orchestration.run import findings
+from orchestration.run.findings import Judgement
+from orchestration.run.stages import RunResult
 
 DAY = date(2024, 1, 2)
 ERROR = ("ohlc_order", "error", "sh600000", DAY, "high 9 below open 10")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loaders.engine import job_view
+from loaders.engine import job_status
 from loaders.errors import PartialError, UsageError
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from orchestration.cli import jobs as commands
@@ -36,8 +36,8 @@ def jobs(
     return call
 
 
-def told_of(warehouse: Warehouse, answers: int) -> job_view.Part | None:
-    parts = job_view.look(warehouse, 1).parts
+def told_of(warehouse: Warehouse, answers: int) -> job_status.Part | None:
+    parts = job_status.look(warehouse, 1).parts
     return next((part for part in parts if part.reached == answers), None)
 
 
@@ -52,7 +52,7 @@ def test_a_running_job_is_followed_from_elsewhere_to_its_end(bench: Toy, jobs: C
             part = wait_until("three answers are told of", lambda: told_of(warehouse, 3), 30)
             [head, line] = jobs(1)
             following = pool.submit(jobs, follow=True)
-            assert job_view.running(warehouse) == 1
+            assert job_status.running(warehouse) == 1
         finally:
             release()
         assert load.result().status == "succeeded"

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from loaders.engine.jobs import request_cancel, source_of, start_job
-from loaders.engine.lock import load_lock
 from loaders.engine.request import LoadRequest
 from loaders.errors import UsageError
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import doctor, findings, status, warehouse_checks
-from orchestration.build_record import build_lock
+from orchestration.checks import doctor, status
+from orchestration.checks import warehouse as warehouse_checks
 from orchestration.report import runs
+from orchestration.run import findings
+from orchestration.run.build_record import build_lock
 from orchestration.schedule import jobs as scheduled
 from orchestration.schedule import ledger
 from tests.integration.tdx_load.bench import Bench, bench

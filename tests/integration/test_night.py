@@ -12,13 +12,13 @@ from loaders.engine.request import LoadRequest
 from loaders.errors import UsageError
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
-from loaders.tdx.schemas import TABLES
+from loaders.tdx.tables import TABLES
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
-from orchestration import build, findings, night
-from orchestration.build import BuildResult
-from orchestration.findings import Judgement
-from orchestration.pipeline import RunResult
+from orchestration.run import build, findings, nightly
+from orchestration.run.build import BuildResult
+from orchestration.run.findings import Judgement
+from orchestration.run.stages import RunResult
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def run(settings: Settings, load: Callable[[LoadRequest], LoadResult], *only: str) -> RunResult:
-    return night.run(settings, ["tdx"], load, Silent(), command="run tdx", only=only)
+    return nightly.run(settings, ["tdx"], load, Silent(), command="run tdx", only=only)
 
 
 def loaded(
@@ -136,13 +136,13 @@ def test_a_stage_that_fails_stops_none_that_does_not_depend_on_it(
     def broken(*_: object, **__: object) -> None:
         raise OSError("no archive")
 
-    from orchestration.archive import run as archives
+    from orchestration.archive import write as archives
 
     monkeypatch.setattr(archives, "archive", broken)
     with_archive = settings.model_copy(
         update={"ib": settings.ib.model_copy(update={"archive_folder": settings.home / "a"})}
     )
-    result = night.run(
+    result = nightly.run(
         with_archive, ["ib"], loaded(), Silent(), only=("build", "archive", "alerts")
     )
     assert [(s.name, s.exit_code) for s in result.stages] == [("archive", 1), ("alerts", 0)]
@@ -151,7 +151,7 @@ def test_a_stage_that_fails_stops_none_that_does_not_depend_on_it(
     # nothing is archived of what was not built
     failed = BuildResult(1, False, "build", 0, 0, 0, 0, 0, (), 0.1)
     monkeypatch.setattr(build, "build", lambda *_, **__: failed)
-    result = night.run(
+    result = nightly.run(
         with_archive, ["ib"], loaded(), Silent(), only=("build", "archive", "alerts")
     )
     assert [s.name for s in result.stages] == ["alerts"]

@@ -12,21 +12,22 @@ import psycopg
 import pytest
 import typer
 
-from loaders import runlog
-from loaders.counts import count
+from loaders import log
 from loaders.engine import load, metrics
 from loaders.engine.jobs import Task
 from loaders.engine.load import LoadResult
 from loaders.engine.metrics import Metric
 from loaders.errors import UpstreamError
+from loaders.request_counts import count
 from loaders.settings import Settings, load_settings
-from loaders.tdx.schemas import TABLES
+from loaders.tdx.tables import TABLES
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse, find_warehouse
-from orchestration import metrics as figured
-from orchestration import runs, status
+from orchestration.checks import status
 from orchestration.report import runs as shown_runs
 from orchestration.report.runs import MOST
+from orchestration.run import history
+from orchestration.run import metrics as figured
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,8 +42,8 @@ def settings(
         prepare(Warehouse(url, "test", False, "market", None, "w", tmp_path), TABLES)
 
     url = filled_database("prepared", fill)
-    runlog.stop()  # a command of another test in this process may have begun a run
-    for name in (runlog.RUN_ID, runlog.SCHEDULE):
+    log.stop()  # a command of another test in this process may have begun a run
+    for name in (log.RUN_ID, log.SCHEDULE):
         monkeypatch.delenv(name, raising=False)
     environ = {"QUOTEMILL_WAREHOUSE_URL": url, "QUOTEMILL_HOME": str(tmp_path)}
     return load_settings(environ, cwd=tmp_path)
@@ -51,7 +52,7 @@ def settings(
 def on_record(settings: Settings) -> list[dict[str, Any]]:
     assert settings.warehouse_url is not None
     with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
-        return runs.recent(conn)
+        return history.recent(conn)
 
 
 def figures(settings: Settings) -> list[tuple[Any, ...]]:
@@ -63,7 +64,7 @@ def figures(settings: Settings) -> list[tuple[Any, ...]]:
 
 
 def test_a_run_is_running_until_it_has_ended(settings: Settings) -> None:
-    with runs.recorded(settings, "run tdx") as run:
+    with history.recorded(settings, "run tdx") as run:
         [row] = on_record(settings)
         assert (row["run_id"], row["status"], row["command"]) == (run.run_id, "running", "run tdx")
         run.measure([Metric("load", "tdx", "rows_new", 3), Metric("load", "tdx", "seconds", 0.25)])
@@ -75,7 +76,7 @@ def test_a_run_is_running_until_it_has_ended(settings: Settings) -> None:
     [row] = on_record(settings)
     assert (row["status"], row["exit_code"], row["error"]) == ("failed", 6, "some codes failed")
     assert row["finished_at"] > row["started_at"]
-    with runs.recorded(settings, "run") as run:
+    with history.recorded(settings, "run") as run:
         run.end(0)
     assert [row["status"] for row in on_record(settings)] == ["succeeded", "failed"]
 
@@ -95,7 +96,7 @@ def test_runs_and_figures_of_more_than_two_years_ago_go(settings: Settings) -> N
         for run_id, at in (*zip(ids, (old, kept), strict=True), ("19700101T000000-0000", now)):
             metrics.write(conn, run_id, [Metric("load", "tdx", "rows_new", 3)])
             conn.execute("update ops.metrics set measured_at = %s where run_id = %s", (at, run_id))
-    with runs.recorded(settings, "run tdx") as run:
+    with history.recorded(settings, "run tdx") as run:
         run.end(0)
     assert {row["run_id"] for row in on_record(settings)} == {run.run_id, ids[1]}
     assert [f[0] for f in figures(settings)] == ["19700101T000000-0000", ids[1]]
@@ -104,7 +105,7 @@ def test_runs_and_figures_of_more_than_two_years_ago_go(settings: Settings) -> N
 
 
 def test_a_run_that_raises_has_failed_with_what_it_raised(settings: Settings) -> None:
-    with pytest.raises(UpstreamError), runs.recorded(settings, "run"):
+    with pytest.raises(UpstreamError), history.recorded(settings, "run"):
         raise UpstreamError("nobody answers at http://u:pass-word@h:1")
     [row] = on_record(settings)
     assert (row["exit_code"], row["status"]) == (4, "failed")
@@ -124,7 +125,7 @@ def test_a_run_that_was_killed_reads_as_interrupted(settings: Settings) -> None:
         "QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value(),
         "QUOTEMILL_HOME": str(settings.home),
         "DBT_PROFILES_DIR": str(settings.home / "dbt_profiles"),
-        runlog.SCHEDULE: "tdx_daily",
+        log.SCHEDULE: "tdx_daily",
     }
     process = subprocess.Popen(
         [sys.executable, "-c", code],
@@ -155,14 +156,14 @@ def _until(look: Callable[[], Any], done: Callable[[Any], bool]) -> Any:
 def test_what_a_run_starts_is_a_part_of_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with runs.recorded(settings, "run tdx", schedule="tdx_daily") as outer:
-        for name, value in runs.environment(outer.run_id, "tdx_daily").items():
+    with history.recorded(settings, "run tdx", schedule="tdx_daily") as outer:
+        for name, value in history.environment(outer.run_id, "tdx_daily").items():
             monkeypatch.setenv(name, value)
-        runlog.start(settings.home / "logs")
-        with runs.recorded(settings, "run tdx") as inner:
+        log.start(settings.home / "logs")
+        with history.recorded(settings, "run tdx") as inner:
             inner.measure([Metric("build", "", "models", 7)])
             inner.end(5)
-        runlog.stop()
+        log.stop()
         assert [r["status"] for r in on_record(settings)] == ["running"]
         outer.end(0)
     [row] = on_record(settings)
@@ -179,7 +180,7 @@ def test_a_warehouse_that_comes_back_has_the_run_all_the_same(
             raise UpstreamError("the warehouse cannot be reached")
 
         away.setattr(load, "prepare_warehouse", refuse)
-        with runs.recorded(settings, "run") as run:
+        with history.recorded(settings, "run") as run:
             run.measure([Metric("load", "tdx", "rows_new", 3)])
             assert on_record(settings) == []
             away.undo()
@@ -192,10 +193,10 @@ def test_a_warehouse_that_stays_away_stops_nobody_and_is_in_the_log(tmp_path: Pa
     dead = f"postgresql://u:pass-word@127.0.0.1:9/d?host={tmp_path}"
     environ = {"QUOTEMILL_WAREHOUSE_URL": dead, "QUOTEMILL_HOME": str(tmp_path)}
     settings = load_settings(environ, cwd=tmp_path)
-    runlog.start(tmp_path / "logs", runlog.secrets_of(settings))
-    with runs.recorded(settings, "run") as run:
+    log.start(tmp_path / "logs", log.secrets_of(settings))
+    with history.recorded(settings, "run") as run:
         run.end(0)
-    runlog.stop()
+    log.stop()
     [path] = (tmp_path / "logs").iterdir()
     assert "cannot be recorded" in path.read_text()
     assert "pass-word" not in path.read_text()
@@ -228,7 +229,7 @@ def test_a_command_that_is_a_job_leaves_its_figures_however_it_ends(settings: Se
     with figured.measured(settings, "backup") as found:
         count("requests", 2)
         found |= {"bytes": 7}
-    runlog.start(settings.home / "logs")
+    log.start(settings.home / "logs")
     with pytest.raises(UpstreamError), figured.measured(settings, "archive", "ib"):
         raise UpstreamError("away")
     ended = contextlib.suppress(typer.Exit)
@@ -253,18 +254,18 @@ def test_a_command_that_is_a_job_leaves_its_figures_however_it_ends(settings: Se
 def test_the_figures_of_a_command_without_a_log_are_of_the_run_that_started_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(runlog.RUN_ID, "20261121T093000-4f2a")
+    monkeypatch.setenv(log.RUN_ID, "20261121T093000-4f2a")
     with figured.measured(settings, "logscan"):
         pass
     assert {run_id for run_id, *_ in figures(settings)} == {"20261121T093000-4f2a"}
 
 
 def test_figures_that_cannot_be_written_fail_nothing(tmp_path: Path) -> None:
-    runlog.start(tmp_path / "logs")
+    log.start(tmp_path / "logs")
     gone = load_settings({"QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path)
     with figured.measured(gone, "logscan"):
         pass
-    runlog.stop()
+    log.stop()
     assert {path.name for path in tmp_path.iterdir()} == {"logs"}
     [path] = (tmp_path / "logs").iterdir()
     assert "the figures cannot be recorded" in path.read_text()
@@ -289,7 +290,7 @@ def test_judgements_of_an_older_version_are_kept(new_database: Callable[[], str]
         assert number == 2
         with pytest.raises(psycopg.errors.ForeignKeyViolation):
             conn.execute("update ops.seen_findings set first_run = 99")
-        assert runs.recent(conn) == []
+        assert history.recent(conn) == []
 
 
 def test_a_job_of_every_five_minutes_hides_no_other(settings: Settings) -> None:

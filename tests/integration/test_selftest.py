@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.engine import checks
+from loaders.engine import test_runs
 from loaders.errors import SettingsError
 from loaders.progress import Silent
 from loaders.sandbox.tdx.calls import Options as ServiceOptions
@@ -305,7 +305,7 @@ def test_the_body_in_the_page_ends_after_300_bytes(sandbox: TdxSandbox) -> None:
 def recorded(url: str, settings: Settings, say: Callable[[str], object]) -> Any:
     run = made(url)
     told = report.record(report.document(run), run, "tdx_selftest")
-    return checks.record_if_possible(settings, told, say)
+    return test_runs.record_if_possible(settings, told, say)
 
 
 def test_a_run_is_recorded_with_all_its_checks(
@@ -314,11 +314,11 @@ def test_a_run_is_recorded_with_all_its_checks(
     settings = settings_of(sandbox.url, warehouse_url=warehouse_dsn, home=tmp_path)
     said: list[str] = []
     sandbox.faults.add("calendar-empty")
-    assert recorded(sandbox.url, settings, said.append) == checks.Recorded(1)
+    assert recorded(sandbox.url, settings, said.append) == test_runs.Recorded(1)
     sandbox.faults.clear()
     sandbox.faults.add("extra-field:search")
     again = recorded(sandbox.url, settings, said.append)
-    assert again == checks.Recorded(2, 1, ("search",))
+    assert again == test_runs.Recorded(2, 1, ("search",))
     assert said == []
     with psycopg.connect(warehouse_dsn) as conn:
         runs = conn.execute(
@@ -331,7 +331,7 @@ def test_a_run_is_recorded_with_all_its_checks(
             "where run_id = 1 and no in (12, 25, 26) order by no"
         ).fetchall()
         counts = conn.execute("select count(*) from ops.testing_logs group by run_id").fetchall()
-        fingerprint = checks.newest_fingerprint(conn, "tdx")
+        fingerprint = test_runs.newest_fingerprint(conn, "tdx")
     kind = ("selftest", "tdx_selftest")
     assert runs == [
         (*kind, "failed", 31, 23, 2, 6, "30.0", None),

@@ -14,15 +14,15 @@ import loaders.cli.jobs
 import loaders.cli.load
 import orchestration.cli.jobs
 import orchestration.cli.retry
-from loaders.engine import lock
 from loaders.engine.load import Load
 from loaders.progress import Silent
 from loaders.sandbox.tq.world import World
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.sources import landed_tables
+from loaders.warehouse import lock
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
-from orchestration import build
+from orchestration.run import build
 from tests.e2e.commands import Place
 from tests.faults.scene import wait_until
 from tests.integration.ib import bench as ib

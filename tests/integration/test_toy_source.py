@@ -20,17 +20,17 @@ import typer
 
 from loaders import sources
 from loaders.cli import load as commands
-from loaders.engine import jobs, keyed
-from loaders.engine import lock as locks
+from loaders.engine import jobs, tasks
 from loaders.engine.load import Load, LoadResult, run_load
 from loaders.engine.outcome import Outcome
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, SettingsError, UpstreamError, UsageError
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
+from loaders.warehouse import lock as locks
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import landed_table
-from orchestration import status
+from orchestration.checks import status
 from tests.faults.scene import wait_until
 from tests.toy import source as toy
 
@@ -279,13 +279,13 @@ RECORD = (
 def test_a_lock_that_is_lost_after_the_last_package_ends_the_job_on_record_too(
     bench: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = keyed.run
+    whole = tasks.run
 
     def robbed(load: Load) -> None:
         whole(load)
         load.watch._lost = LockHeldError("taken")
 
-    monkeypatch.setattr(keyed, "run", robbed)
+    monkeypatch.setattr(tasks, "run", robbed)
     result = bench.load()
     assert (result.status, result.exit_code, result.total("done")) == ("partial", 75, 4)
     assert bench.rows(RECORD) == [("partial", "taken", "succeeded")]

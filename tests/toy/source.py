@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from loaders.engine.load import Load
 from loaders.engine.outcome import NOT_DUE, Outcome, Stopped, records
-from loaders.engine.rejects import Rejected, rejected_rows
 from loaders.engine.source import Checked, Dataset, Source, Unit
+from loaders.landing.rejects import Rejected, rejected_rows
 from loaders.warehouse.tables import landed_table
 
 FOLDER = Path("toy")  # where a real source would have its section of the settings

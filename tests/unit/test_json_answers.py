@@ -11,7 +11,7 @@ from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.engine.load import stopped
 from loaders.errors import DataQualityError, LockHeldError, QuotemillError, UpstreamError
-from orchestration.pipeline import RunResult
+from orchestration.run.stages import RunResult
 
 KINDS = [QuotemillError, *QuotemillError.__subclasses__()]
 

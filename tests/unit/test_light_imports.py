@@ -43,6 +43,11 @@ def test_help_imports_nothing_heavy(module: str, commands: tuple[str, ...]) -> N
 
 
 def test_what_status_stands_on_is_light() -> None:
-    modules = "loaders.settings", "loaders.engine.jobs", "loaders.cli.jobs", "orchestration.status"
+    modules = (
+        "loaders.settings",
+        "loaders.engine.jobs",
+        "loaders.cli.jobs",
+        "orchestration.checks.status",
+    )
     code = "".join(f"import {module}\nlook()\n" for module in modules)
     assert dict(zip(modules, heavy_after(code), strict=True)) == {name: [] for name in modules}

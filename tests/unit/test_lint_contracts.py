@@ -14,11 +14,11 @@ def imports() -> grimp.ImportGraph:
 @pytest.mark.parametrize(
     ("importer", "imported"),
     [
-        ("loaders.ticks.questdb", "loaders.ib.settings"),
-        ("loaders.ticks.questdb", "loaders.sources"),
-        ("loaders.warehouse.landing", "loaders.sources"),
+        ("loaders.ticks.questdb.store", "loaders.ib.settings"),
+        ("loaders.ticks.questdb.store", "loaders.sources"),
+        ("loaders.landing.load_job", "loaders.sources"),
         ("loaders.engine.load", "loaders.tq.source"),
-        ("loaders.ib.plan", "loaders.tdx.schemas"),
+        ("loaders.ib.planning.plan", "loaders.tdx.tables"),
     ],
 )
 def test_an_import_the_wrong_way_is_named(

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import orchestration.cli
-from loaders import whole_file
+from loaders import atomic_file
 from loaders.cli import shell
 from loaders.errors import QuotemillError, UsageError
-from orchestration import logscan
+from orchestration.checks import logscan
 from orchestration.schedule.jobs import SHIPPED
 
 DAY = datetime(2026, 11, 20, tzinfo=UTC)
@@ -126,7 +126,7 @@ def test_a_summary_is_whole_or_the_one_before(
         raise OSError(28, "No space left on device")
 
     before = target.read_text()
-    monkeypatch.setattr(whole_file.os, "fsync", full)
+    monkeypatch.setattr(atomic_file.os, "fsync", full)
     with pytest.raises(QuotemillError, match="No space left"):
         logscan.write_summary(scan, target)
     assert [p.name for p in target.parent.iterdir()] == ["summary.json"]

@@ -14,10 +14,11 @@ from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, SettingsError, UpstreamError
 from loaders.settings import Settings
 from loaders.warehouse.postgres import WarehouseAway
-from orchestration import build, findings, pipeline
-from orchestration.build import BuildResult
-from orchestration.findings import Judgement
-from orchestration.pipeline import STAGES, RunResult
+from orchestration.run import build, findings
+from orchestration.run import stages as pipeline
+from orchestration.run.build import BuildResult
+from orchestration.run.findings import Judgement
+from orchestration.run.stages import STAGES, RunResult
 
 
 def loaded(

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from loaders.settings import Settings, load_settings
-from orchestration import place_checks
-from orchestration.check import Check
+from orchestration.checks import folders
+from orchestration.checks.check import Check
 
 
 class Usage(NamedTuple):
@@ -23,7 +23,7 @@ def settings(home: Path, **environ: Any) -> Settings:
 
 
 def wrong(settings: Settings) -> list[Check]:
-    return [c for c in place_checks.check(settings, None) if c.status != "ok"]
+    return [c for c in folders.check(settings, None) if c.status != "ok"]
 
 
 @pytest.mark.parametrize(
@@ -79,5 +79,5 @@ def test_a_disk_that_fills_is_told_before_it_is_full(
     gib = 2**30
     usage = Usage(total * gib, (total - free) * gib, free * gib)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    checks = [c for c in place_checks.check(settings(tmp_path), None) if c.name == "disk"]
+    checks = [c for c in folders.check(settings(tmp_path), None) if c.name == "disk"]
     assert [check.status for check in checks] == [status]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import UsageError
-from orchestration.reconcile import Reconciliation, Request, chosen
-from orchestration.reconcile_checks import Comparison, Difference, comparisons
-from orchestration.reconcile_report import SHOWN, by_cause, markdown, summary, write
+from orchestration.checks.bar_comparison import Comparison, Difference, comparisons
+from orchestration.checks.reconcile import Reconciliation, Request, chosen
+from orchestration.checks.reconcile_report import SHOWN, by_cause, markdown, summary, write
 
 JUNE = date(2025, 6, 1)
 NOON = datetime(2025, 6, 3, 3, 30, tzinfo=UTC)

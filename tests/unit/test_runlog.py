@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from loaders import runlog
+from loaders import log as runlog
 from loaders.cli import shell
 from loaders.errors import UpstreamError, UsageError
 from loaders.settings import load_settings
@@ -109,7 +109,7 @@ def test_warnings_and_errors_of_a_command_are_in_it(
 ) -> None:
     monkeypatch.setenv("QUOTEMILL_HOME", str(log.parent))
     shell.route_logs(lambda _: None)
-    logging.getLogger("loaders.tdx.service.outage").warning("down for %d s", 5)
+    logging.getLogger("loaders.tdx.client.outage").warning("down for %d s", 5)
     shell.tell(UpstreamError("no gateway", hint="wait"), "ib")
     try:
         raise ZeroDivisionError("by very-secret")

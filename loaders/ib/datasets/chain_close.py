@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 from loaders.engine.outcome import Outcome, records
-from loaders.ib import stored
+from loaders.ib.capture.flags import DELAYED_TYPES, is_silent
+from loaders.ib.capture.rows import CLOSE
+from loaders.ib.capture.slot_capture import Moment, captured, moment_of, symbol_of
 from loaders.ib.context import Context, Dataset
-from loaders.ib.quality import DELAYED_TYPES, is_silent
-from loaders.ib.rows import CLOSE
-from loaders.ib.schemas import CHAIN_CLOSE
-from loaders.ib.slot_capture import Moment, captured, moment_of, symbol_of
+from loaders.ib.planning import stored
 from loaders.ib.slots import Session, date_in_new_york
+from loaders.ib.tables import CHAIN_CLOSE
 
 FROZEN, FROZEN_DELAYED = 2, 4
 LONGEST = timedelta(hours=2)

@@ -9,13 +9,13 @@ from dataclasses import replace
 from itertools import groupby
 
 from loaders.engine.outcome import NOT_DUE, Outcome, records
-from loaders.ib import silence
+from loaders.ib.capture import silent_contracts
+from loaders.ib.capture.rows import INTRADAY, RECAPTURE
+from loaders.ib.capture.slot_capture import Moment, captured, expired, key_of, moment_of, symbol_of
 from loaders.ib.context import Context, Dataset
-from loaders.ib.rows import INTRADAY, RECAPTURE
-from loaders.ib.schemas import CHAIN_SNAPSHOT
-from loaders.ib.schemas import RECAPTURE as QUEUE
-from loaders.ib.slot_capture import Moment, captured, expired, key_of, moment_of, symbol_of
 from loaders.ib.slots import Slot, date_in_new_york, slot_at
+from loaders.ib.tables import CHAIN_SNAPSHOT
+from loaders.ib.tables import RECAPTURE as QUEUE
 
 NO_SLOT = "no_slot"  # reason of what waited for a moment that the calendar lost
 
@@ -55,7 +55,7 @@ def _again(run: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome
     if run.now() >= until:
         return iter([Outcome(key_of(symbol, slot), skipped=NOT_DUE) for symbol in symbols])
     chains = run.chains(slot.trade_date, symbols)
-    silent = run.ask(lambda conn: silence.silent(conn, slot.trade_date, symbols))
+    silent = run.ask(lambda conn: silent_contracts.silent(conn, slot.trade_date, symbols))
     contracts = {
         symbol: [
             c

@@ -2,7 +2,7 @@
 
 A contract that is known is not looked up again, unless it was silent or refused when it was captured last: one
 that does not exist any more leaves the known ones, and comes back where it is found again. Discovery asks for
-parameters and candidates before (loaders.ib.plan), for all symbols, so that what does not fit a slot is left out
+parameters and candidates before (loaders.ib.planning.plan), for all symbols, so that what does not fit a slot is left out
 first. The lists of strikes are unions over the expirations: where only some of the nearest are wanted, the next
 nearest take the places of those that do not exist.
 """
@@ -13,13 +13,14 @@ from typing import Any
 
 from loaders.engine.outcome import Outcome, records
 from loaders.errors import UpstreamError
-from loaders.ib import silence, stored
+from loaders.ib.capture import silent_contracts
+from loaders.ib.client.error_codes import AMBIGUOUS, ERROR_CODES, GATEWAY_GONE, NO_CONTRACT
+from loaders.ib.client.gateway import Candidate, Failure, OptionContract, Qualified
 from loaders.ib.context import Context, Dataset
-from loaders.ib.discovery import Found, replacements
-from loaders.ib.request import day_of
-from loaders.ib.schemas import CONTRACT, NEGATIVE_CONTRACT
-from loaders.ib.service.error_codes import AMBIGUOUS, ERROR_CODES, GATEWAY_GONE, NO_CONTRACT
-from loaders.ib.service.gateway import Candidate, Failure, OptionContract, Qualified
+from loaders.ib.contracts.discovery import Found, replacements
+from loaders.ib.planning import stored
+from loaders.ib.planning.request import day_of
+from loaders.ib.tables import CONTRACT, NEGATIVE_CONTRACT
 
 NO_SUCH = next(row.code for row in ERROR_CODES if row.error_type == NO_CONTRACT)
 FOR_GOOD = (AMBIGUOUS, "invalid_request")
@@ -35,7 +36,7 @@ def _qualified(run: Context, symbol: str, found: Found) -> Outcome:
         return Outcome(symbol, failure=found.why)
     day = day_of(run.load.request)
     known = run.ask(lambda conn: stored.known_contracts(conn, symbol, day))
-    doubted = run.ask(lambda conn: silence.suspects(conn, symbol, day))
+    doubted = run.ask(lambda conn: silent_contracts.suspects(conn, symbol, day))
     qualified, unknown, more = Qualified(), set[Candidate](), found.candidates
     try:
         while asked := [c for c in more if c not in known or known[c].conid in doubted]:

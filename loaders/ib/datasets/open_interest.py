@@ -3,7 +3,7 @@ the attempt went. Keys are `AAPL 2026-11-19`.
 
 The exchange publishes at about 06:30; what is shown before is still of the session before. A value lands under
 the session that it is of by the time at which it was read. Where a whole chain is what it was (the rule is in
-loaders.ib.interest) it is of the older session still: nothing is confirmed, the attempt is `stale`, and after
+loaders.ib.capture.open_interest_date) it is of the older session still: nothing is confirmed, the attempt is `stale`, and after
 the hour of publication it fails, and says so.
 """
 
@@ -13,15 +13,15 @@ from typing import Any
 
 from loaders.engine.outcome import Outcome, records
 from loaders.errors import UpstreamError
-from loaders.ib import stored
-from loaders.ib.agenda import asof_date
-from loaders.ib.capture import in_batches
+from loaders.ib.capture.batches import in_batches
+from loaders.ib.capture.open_interest_date import frozen_since
+from loaders.ib.capture.slot_capture import moment_of, symbol_of
+from loaders.ib.client.gateway import OpenInterest, OptionContract
 from loaders.ib.context import Context, Dataset
-from loaders.ib.interest import frozen_since
-from loaders.ib.schemas import ENRICHMENT, OPEN_INTEREST
-from loaders.ib.service.gateway import OpenInterest, OptionContract
-from loaders.ib.slot_capture import moment_of, symbol_of
+from loaders.ib.planning import stored
+from loaders.ib.planning.day_tasks import asof_date
 from loaders.ib.slots import date_in_new_york
+from loaders.ib.tables import ENRICHMENT, OPEN_INTEREST
 
 BATCH = 50  # contracts; half of the lines that an account has at least
 MORNINGS = 3  # failed ones that are worth an alarm

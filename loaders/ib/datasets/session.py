@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from loaders.engine.outcome import Outcome, records
-from loaders.ib.agenda import oldest_set
 from loaders.ib.context import Context, Dataset
-from loaders.ib.schemas import SESSION
+from loaders.ib.planning.day_tasks import oldest_set
 from loaders.ib.slots import calendar_version, sessions_between
+from loaders.ib.tables import SESSION
 
 KEY = "NYSE"
 AHEAD = timedelta(days=10)

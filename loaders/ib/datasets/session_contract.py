@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from loaders.engine.outcome import Outcome, records
-from loaders.ib import stored
-from loaders.ib.agenda import oldest_set
+from loaders.ib.client.gateway import OptionContract
 from loaders.ib.context import Context, Dataset
-from loaders.ib.discovery import Found
-from loaders.ib.request import day_of
-from loaders.ib.schemas import SESSION_CONTRACT
-from loaders.ib.service.gateway import OptionContract
+from loaders.ib.contracts.discovery import Found
+from loaders.ib.planning import stored
+from loaders.ib.planning.day_tasks import oldest_set
+from loaders.ib.planning.request import day_of
+from loaders.ib.tables import SESSION_CONTRACT
 
 FREEZE, REFRESH = "session_freeze", "midday_refresh"
 

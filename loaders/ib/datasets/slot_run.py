@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone, records
+from loaders.ib.capture.flags import DELAYED_TYPES
 from loaders.ib.context import Context, Dataset
-from loaders.ib.quality import DELAYED_TYPES
-from loaders.ib.schemas import GATEWAY_EVENT, SLOT_RUN
 from loaders.ib.slots import date_in_new_york
+from loaders.ib.tables import GATEWAY_EVENT, SLOT_RUN
 
 
 def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:

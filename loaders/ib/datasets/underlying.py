@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from loaders.engine.outcome import NOT_DUE, Outcome, records
 from loaders.errors import UpstreamError
-from loaders.ib import stored
 from loaders.ib.context import Context, Dataset
 from loaders.ib.errors import UnknownUnderlying
-from loaders.ib.schemas import UNDERLYING
+from loaders.ib.planning import stored
+from loaders.ib.tables import UNDERLYING
 
 
 def fetch(run: Context, symbols: Sequence[str]) -> Iterator[Outcome]:

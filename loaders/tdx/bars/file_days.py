@@ -21,8 +21,8 @@ import numpy as np
 import orjson
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError
+from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import plausibility, records
 from loaders.tdx.bars.records import Ints, Records
 from loaders.tdx.bars.stored_bars import LostHistory, Stored

@@ -15,7 +15,7 @@ from itertools import pairwise
 from loaders.engine.outcome import Outcome
 from loaders.engine.window import Window
 from loaders.tdx.bars import plausibility, records
-from loaders.tdx.service.answers import Bars
+from loaders.tdx.client.answers import Bars
 from loaders.trading_time import published_days
 
 _MONTH = timedelta(days=31)

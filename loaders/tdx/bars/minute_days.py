@@ -16,7 +16,7 @@ from loaders.tdx.bars import records, stored_bars
 from loaders.tdx.bars.decoded_volume import decoded_volume
 from loaders.tdx.bars.records import NO_AMOUNT, NUMBERS, Records
 from loaders.tdx.bars.tick_days import DayBar
-from loaders.tdx.schemas import KLINE_MINUTE
+from loaders.tdx.tables import KLINE_MINUTE
 from loaders.trading_time import close_of
 
 # of a day's volume: the sum of many single floats

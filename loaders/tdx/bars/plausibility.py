@@ -1,4 +1,4 @@
-"""Whether bars can be true. Shapes were checked before (loaders.tdx.service.answers).
+"""Whether bars can be true. Shapes were checked before (loaders.tdx.client.answers).
 
 A single impossible bar is rejected with the rule it breaks and the rest is kept. An answer whose
 bars are mostly impossible is no data at all: an index asked through a stock route comes back as
@@ -11,13 +11,13 @@ from typing import TypeAlias
 import numpy as np
 import orjson
 
-from loaders.engine.rejects import Rejected
 from loaders.engine.window import Window
 from loaders.errors import DataQualityError
+from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import records
 from loaders.tdx.bars.records import MINUTE_US, NO_AMOUNT, NUMBERS, PRICES, Ints, Mask, Records
-from loaders.tdx.schemas import MOST
-from loaders.tdx.service.answers_intraday import MINUTES_OF
+from loaders.tdx.client.answers_intraday import MINUTES_OF
+from loaders.tdx.tables import MOST
 from loaders.trading_time import FIRST_CHINESE_DAY
 
 Rule: TypeAlias = tuple[str, str, Mask]  # field, what must hold, the bars of which it does not

@@ -18,10 +18,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from loaders.engine.outcome import Outcome
-from loaders.engine.rejects import Rejected
 from loaders.engine.window import Window
-from loaders.tdx.service.answers import Bars
-from loaders.tdx.service.answers_intraday import MinutePoints, TimedBars, labels
+from loaders.landing.rejects import Rejected
+from loaders.tdx.client.answers import Bars
+from loaders.tdx.client.answers_intraday import MinutePoints, TimedBars, labels
 from loaders.trading_time import SHANGHAI, SHANGHAI_FINAL, published_days
 
 Records: TypeAlias = NDArray[np.void]

@@ -9,15 +9,15 @@ from datetime import date
 from functools import partial
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError
+from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import long_bars, plausibility, records, stored_bars
 from loaders.tdx.bars.records import Records
+from loaders.tdx.client.answers_intraday import MINUTES_OF, TimedBars
+from loaders.tdx.client.routes_bars import HISTORY_LIMIT
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
-from loaders.tdx.schemas import KLINE_PERIOD
-from loaders.tdx.service.answers_intraday import MINUTES_OF, TimedBars
-from loaders.tdx.service.routes_bars import HISTORY_LIMIT
+from loaders.tdx.tables import KLINE_PERIOD
 
 ROUTE = "/api/kline-all"
 SHORT_ROUTE = "/api/kline-history"

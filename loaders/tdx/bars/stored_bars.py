@@ -14,7 +14,7 @@ from psycopg import sql
 
 from loaders.engine.outcome import SourceGone
 from loaders.errors import DataQualityError, UpstreamError
-from loaders.tdx.service.answers import Bars
+from loaders.tdx.client.answers import Bars
 from loaders.warehouse.tables import LandedTable
 
 T = TypeVar("T")

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from loaders.engine.rejects import Rejected
+from loaders.landing.rejects import Rejected
 from loaders.tdx.bars.decoded_volume import decoded_volume
-from loaders.tdx.service.answers_trades import Ticks
+from loaders.tdx.client.answers_trades import Ticks
 from loaders.trading_time import SHANGHAI
 
 # of a day's volume; ticks miss less than that, but a lost page is more

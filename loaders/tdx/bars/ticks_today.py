@@ -8,8 +8,8 @@ import psycopg
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.tdx.bars import tick_days
 from loaders.tdx.bars.tick_days import BrokenRule, DayBar, TickDay, TickDays
+from loaders.tdx.client.answers_trades import Ticks
 from loaders.tdx.context import Context
-from loaders.tdx.service.answers_trades import Ticks
 from loaders.trading_time import SHANGHAI
 
 FIRST_TICK = time(9, 25)  # the opening auction

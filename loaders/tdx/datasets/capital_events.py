@@ -14,14 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loaders.engine.outcome import NOT_DUE, Outcome
-from loaders.engine.rejects import open_refusals
 from loaders.errors import DataQualityError
+from loaders.landing.rejects import open_refusals
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.actions_csv import CATEGORIES
 from loaders.tdx.files.gbbq import Gbbq
 from loaders.tdx.files.written import Reading, State, state_in
-from loaders.tdx.schemas import CAPITAL_EVENT, REJECTED_ROW
+from loaders.tdx.tables import CAPITAL_EVENT, REJECTED_ROW
 
 NAME = "capital_events"
 KEY = "all"

@@ -5,7 +5,7 @@ added. The list is the whole truth of one moment and guarded as such: one exchan
 than 95 % of the codes known, is a fault of the service (it leaves out exchanges whose list fails).
 
 The client's folder adds what its lists name and what it has day bars of, by the rules of the code
-(loaders.tdx.kinds). It is no such truth: a code whose bars it has and which the list of its exchange does
+(loaders.tdx.instrument_kinds). It is no such truth: a code whose bars it has and which the list of its exchange does
 not name is listed no more, unless it has bars since that list was written; and nothing vanishes because a
 folder is smaller.
 """
@@ -21,14 +21,14 @@ import psycopg
 
 from loaders.engine.outcome import Outcome, records
 from loaders.errors import DataQualityError, UpstreamError
+from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import tnf
 from loaders.tdx.files.folder import HQ_CACHE
 from loaders.tdx.files.vipdoc import last_day
 from loaders.tdx.files.written import State
-from loaders.tdx.kinds import kind_of
-from loaders.tdx.schemas import SECURITY
-from loaders.tdx.service.client import TdxClient
+from loaders.tdx.instrument_kinds import kind_of
+from loaders.tdx.tables import SECURITY
 
 KEY = "all"
 KEPT_SHARE = 0.95

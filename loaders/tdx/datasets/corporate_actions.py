@@ -11,13 +11,13 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone, Stopped, records
-from loaders.engine.rejects import Rejected, open_refusals
 from loaders.errors import DataQualityError, LockHeldError, UpstreamError
+from loaders.landing.rejects import Rejected, open_refusals
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.actions_csv import ActionSet, CorporateAction, read_actions
 from loaders.tdx.files.written import Reading, State, state_in
-from loaders.tdx.schemas import CORPORATE_ACTION, REJECTED_ROW
+from loaders.tdx.tables import CORPORATE_ACTION, REJECTED_ROW
 from loaders.warehouse.tables import STANDARD_FIELDS
 
 NO_SOURCE = (
@@ -47,7 +47,7 @@ def fetch(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
 
 def _of_servers(run: Context, codes: Sequence[str]) -> Iterator[Outcome]:
     """One request for each code, in a thread: the client of the quote servers blocks."""
-    from loaders.tdx.service.xdxr import QuoteServers, actions_of
+    from loaders.tdx.client.xdxr import QuoteServers, actions_of
 
     run.quote_servers = servers = run.quote_servers or QuoteServers()
     stored = run.ask(lambda conn: Stored.of(conn, codes, "xdxr"))

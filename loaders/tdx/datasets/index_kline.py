@@ -15,16 +15,16 @@ import psycopg
 import pyarrow as pa
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
-from loaders.engine.rejects import Rejected
 from loaders.errors import UpstreamError
+from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import long_bars, plausibility, records, stored_bars
 from loaders.tdx.bars.file_days import DayFiles, day_of
 from loaders.tdx.bars.records import Records
 from loaders.tdx.bars.stored_bars import Stored
+from loaders.tdx.client.answers_intraday import TimedBars
+from loaders.tdx.client.routes_bars import INDEX_LIMIT, INTRADAY_BARS
 from loaders.tdx.context import Context, Dataset, outcome_of
-from loaders.tdx.schemas import INDEX_KLINE
-from loaders.tdx.service.answers_intraday import TimedBars
-from loaders.tdx.service.routes_bars import INDEX_LIMIT, INTRADAY_BARS
+from loaders.tdx.tables import INDEX_KLINE
 from loaders.trading_time import close_of
 
 ROUTE, SHORT_ROUTE = "/api/index/all", "/api/index"

@@ -11,7 +11,7 @@ from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.tdx.bars import plausibility, records, stored_bars
 from loaders.tdx.bars.stored_bars import Stored
 from loaders.tdx.context import Context, Dataset
-from loaders.tdx.schemas import KLINE_ADJUSTED
+from loaders.tdx.tables import KLINE_ADJUSTED
 
 ROUTE = "/api/kline-all/ths"
 IS_INDEX = "the vendor has no adjusted series of an index"

@@ -21,9 +21,9 @@ from loaders.tdx.bars import file_days, records, stored_bars
 from loaders.tdx.bars.file_days import DayFiles
 from loaders.tdx.bars.long_bars import accepted
 from loaders.tdx.bars.stored_bars import Stored
+from loaders.tdx.client.answers import Bars
 from loaders.tdx.context import Context, Dataset, outcome_of
-from loaders.tdx.schemas import ANSWER_GAP, KLINE_DAILY
-from loaders.tdx.service.answers import Bars
+from loaders.tdx.tables import ANSWER_GAP, KLINE_DAILY
 
 ROUTE = "/api/kline-all"
 OF_LATE = 5  # trading days

@@ -10,7 +10,7 @@ from typing import Any
 from loaders.engine.outcome import Outcome, SourceGone, records
 from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.datasets.quote_snapshot import session_date
-from loaders.tdx.schemas import MARKET_STATS
+from loaders.tdx.tables import MARKET_STATS
 
 ROUTE = "/api/market-stats"
 COUNTS = "/api/market-count"

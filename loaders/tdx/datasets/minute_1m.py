@@ -19,22 +19,22 @@ import numpy as np
 import orjson
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
-from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError, UpstreamError
-from loaders.tdx.absence import Absence, is_empty
+from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import minute_days, plausibility, records, stored_bars
 from loaders.tdx.bars.file_days import said_between
 from loaders.tdx.bars.minute_days import Wanted
 from loaders.tdx.bars.minutes_today import fetch_today
 from loaders.tdx.bars.records import Ints, Mask, Records
 from loaders.tdx.bars.tick_days import divisor, is_tenfold
+from loaders.tdx.client.answers_intraday import TimedBars
+from loaders.tdx.client.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
 from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.files import vipdoc
 from loaders.tdx.files.folder import FOLDERS
 from loaders.tdx.files.written import State, cursor_of, state_in
-from loaders.tdx.schemas import KLINE_MINUTE
-from loaders.tdx.service.answers_intraday import TimedBars
-from loaders.tdx.service.routes_bars import HISTORY_LIMIT, INTRADAY_BARS
+from loaders.tdx.missing_datasets import Absence, is_empty
+from loaders.tdx.tables import KLINE_MINUTE
 
 ROUTE = "/api/kline-all"
 SHORT_ROUTE, POINT_ROUTE = "/api/kline-history", "/api/minute"

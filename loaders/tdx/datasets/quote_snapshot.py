@@ -14,14 +14,14 @@ from typing import Any
 import orjson
 
 from loaders.engine.outcome import Outcome, SourceGone, records
-from loaders.engine.rejects import Rejected
 from loaders.engine.window import Window
 from loaders.errors import DataQualityError, UpstreamError
+from loaders.landing.rejects import Rejected
+from loaders.tdx.client.answers import NeedsRestart
+from loaders.tdx.client.answers_quotes import Quote
+from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset
-from loaders.tdx.schemas import QUOTE
-from loaders.tdx.service.answers import NeedsRestart
-from loaders.tdx.service.answers_quotes import Quote
-from loaders.tdx.service.client import TdxClient
+from loaders.tdx.tables import QUOTE
 
 ROUTE = "/api/batch-quote"
 SINGLE = "/api/quote"

@@ -16,14 +16,14 @@ from typing import Any
 import psycopg
 
 from loaders.engine.outcome import NOT_DUE, Outcome, records
-from loaders.engine.rejects import open_refusals
 from loaders.errors import DataQualityError
+from loaders.landing.rejects import open_refusals
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.datasets.codes import KEPT_SHARE
 from loaders.tdx.files import sectors
 from loaders.tdx.files.sectors import Membership
 from loaders.tdx.files.written import Reading, State, state_in
-from loaders.tdx.schemas import REJECTED_ROW, SECTOR_MEMBER
+from loaders.tdx.tables import REJECTED_ROW, SECTOR_MEMBER
 from loaders.trading_time import SHANGHAI
 
 NAME = "sectors"

@@ -12,13 +12,13 @@ from typing import Any
 from loaders.engine.outcome import Outcome, SourceGone, records
 from loaders.errors import UpstreamError
 from loaders.tdx.bars.tick_days import DAILY_MOVE, DayBar, divisor, is_tenfold
+from loaders.tdx.client.answers import Bars, NeedsRestart
+from loaders.tdx.client.answers_intraday import MinutePoints
+from loaders.tdx.client.answers_quotes import Quote, StockInfo
+from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset, answer_or_fault
 from loaders.tdx.datasets.quote_snapshot import SINGLE, session_date
-from loaders.tdx.schemas import STOCK_INFO
-from loaders.tdx.service.answers import Bars, NeedsRestart
-from loaders.tdx.service.answers_intraday import MinutePoints
-from loaders.tdx.service.answers_quotes import Quote, StockInfo
-from loaders.tdx.service.client import TdxClient
+from loaders.tdx.tables import STOCK_INFO
 
 ROUTE = "/api/stock-info"
 MINUTE = "/api/minute"

@@ -15,15 +15,15 @@ import psycopg
 import pyarrow as pa
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone
-from loaders.engine.rejects import Rejected
-from loaders.tdx.absence import Absence, is_empty
+from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import tick_days
 from loaders.tdx.bars.tick_days import BrokenRule, DayBar, TickDay, TickDays
 from loaders.tdx.bars.ticks_today import fetch_today
+from loaders.tdx.client.answers_trades import Ticks
+from loaders.tdx.client.routes_trades import LONGEST_RANGE
 from loaders.tdx.context import Context, Dataset, answer_or_fault
-from loaders.tdx.schemas import KLINE_DAILY, TICK_TRADE
-from loaders.tdx.service.answers_trades import Ticks
-from loaders.tdx.service.routes_trades import LONGEST_RANGE
+from loaders.tdx.missing_datasets import Absence, is_empty
+from loaders.tdx.tables import KLINE_DAILY, TICK_TRADE
 from loaders.trading_time import SHANGHAI
 
 ROUTE = "/api/trade-history/full"

@@ -17,10 +17,10 @@ from loaders.engine.window import Window
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.tdx.bars import plausibility
 from loaders.tdx.bars.records import dates_of, number_of
+from loaders.tdx.client.client import TdxClient
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
-from loaders.tdx.schemas import TRADING_DAY
-from loaders.tdx.service.client import TdxClient
+from loaders.tdx.tables import TRADING_DAY
 
 KEY = "SSE"
 INDICES = ("sh000001", "sz399001")  # the first that the client has a file of tells its days

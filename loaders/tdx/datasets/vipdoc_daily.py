@@ -11,7 +11,7 @@ from loaders.engine.outcome import Outcome
 from loaders.tdx.bars import plausibility, records
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import vipdoc
-from loaders.tdx.schemas import KLINE_PERIOD
+from loaders.tdx.tables import KLINE_PERIOD
 
 ROUTE = "vipdoc/lday"
 PERIOD = "day"

@@ -1,7 +1,7 @@
 """Corporate actions: the boundary behind which their sources differ.
 
 The TDX service has no route for them. They come from CSV files (docs/datasets/corporate_actions.md
-has the format) or from the TDX quote servers (loaders.tdx.service.xdxr). Either way the result is one
+has the format) or from the TDX quote servers (loaders.tdx.client.xdxr). Either way the result is one
 ActionSet. All amounts are per 10 shares and before tax.
 """
 
@@ -17,9 +17,9 @@ from pathlib import Path
 import orjson
 import pyarrow as pa
 
-from loaders.engine.rejects import Rejected
 from loaders.errors import SettingsError
-from loaders.tdx.schemas import CORPORATE_ACTION
+from loaders.landing.rejects import Rejected
+from loaders.tdx.tables import CORPORATE_ACTION
 from loaders.trading_time import FIRST_CHINESE_DAY
 
 AMOUNTS = (

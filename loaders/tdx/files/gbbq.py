@@ -18,12 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError
+from loaders.landing.rejects import Rejected
 from loaders.tdx.files import actions_csv
 from loaders.tdx.files.actions_csv import ActionSet, CorporateAction
 from loaders.tdx.files.written import State
-from loaders.tdx.schemas import CAPITAL_EVENT
+from loaders.tdx.tables import CAPITAL_EVENT
 
 ROUTE: Final = "gbbq"
 NO_FILE = "the client's folder holds no T0002/hq_cache/gbbq: start the client once, it downloads it"

@@ -11,8 +11,8 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError
+from loaders.landing.rejects import Rejected
 
 INDUSTRIES = ("industry", "industry_2", "industry_3")
 # what the sectors of a file are

@@ -23,8 +23,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from loaders.engine.rejects import Rejected
 from loaders.errors import DataQualityError
+from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import records
 from loaders.tdx.bars.records import PRICES, RECORD, Ints, Mask, Records
 from loaders.tdx.files.folder import FOLDERS

@@ -1,6 +1,6 @@
 """One request of the self-test and what came of it: the answer's data, or the way in which it failed.
 
-Unlike loaders.tdx.service.client nothing is retried and nothing is waited for: a self-test tells what is.
+Unlike loaders.tdx.client.client nothing is retried and nothing is waited for: a self-test tells what is.
 """
 
 import time

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from loaders.engine.checks import Line, Record
+from loaders.engine.test_runs import Line, Record
 from loaders.errors import SettingsError
 from loaders.tdx.selftest.runner import Result, Run
 from loaders.trading_time import SHANGHAI

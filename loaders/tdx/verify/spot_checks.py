@@ -13,14 +13,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from loaders.engine.checks import Line, Record
+from loaders.engine.test_runs import Line, Record
 from loaders.errors import QuotemillError, UsageError
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.sources import landed_tables
+from loaders.tdx.client.answers import EXCHANGES, Bars
+from loaders.tdx.client.client import TdxClient
 from loaders.tdx.datasets import index_kline
-from loaders.tdx.service.answers import EXCHANGES, Bars
-from loaders.tdx.service.client import TdxClient
 from loaders.tdx.verify.store import BAR_FIELDS, Store
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse import migrate

@@ -6,7 +6,7 @@ from functools import partial
 from loaders.engine.outcome import Outcome, records
 from loaders.errors import UpstreamError
 from loaders.tq.context import Context, Dataset
-from loaders.tq.schemas import CONTRACT
+from loaders.tq.tables import CONTRACT
 
 
 def fetch(run: Context, varieties: Sequence[str]) -> Iterator[Outcome]:

@@ -17,8 +17,8 @@ from loaders.errors import DataQualityError, UpstreamError
 from loaders.tq import stored
 from loaders.tq.context import Context, Dataset, outcome_of, said, tables, with_columns
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, UnknownSymbol
-from loaders.tq.schemas import CONTRACT_DAILY, DAILY_HARVEST
 from loaders.tq.stored import REPEATS, Since
+from loaders.tq.tables import CONTRACT_DAILY, DAILY_HARVEST
 from loaders.tq.trading_day import night_of
 
 if TYPE_CHECKING:

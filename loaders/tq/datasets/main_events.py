@@ -13,10 +13,10 @@ from typing import Any
 from loaders.engine.outcome import Outcome, records
 from loaders.errors import UpstreamError
 from loaders.tq import stored
+from loaders.tq.client.answers import MainEvents
 from loaders.tq.context import Context, Dataset
 from loaders.tq.errors import TqPermissionError
-from loaders.tq.schemas import MAIN_EVENT, MAIN_HARVEST
-from loaders.tq.service.answers import MainEvents
+from loaders.tq.tables import MAIN_EVENT, MAIN_HARVEST
 from loaders.tq.trading_day import trading_day_of
 
 ROUTES = ("backtest", "history")

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from loaders.engine.outcome import Outcome, records
-from loaders.tq.backlog import Scheduled, parsed_key
 from loaders.tq.context import Context, Dataset
-from loaders.tq.index import no_data_copies, revision, route_of, row_of
-from loaders.tq.schemas import NO_DATA_DAY, SYMBOL_DAY, TICK_REVISION
+from loaders.tq.tables import NO_DATA_DAY, SYMBOL_DAY, TICK_REVISION
+from loaders.tq.tick_days.backlog import Scheduled, parsed_key
+from loaders.tq.tick_days.index_rows import no_data_copies, revision, route_of, row_of
 
 
 def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:

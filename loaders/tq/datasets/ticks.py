@@ -18,19 +18,19 @@ from loaders.ticks.frame import day_frame
 from loaders.ticks.owners import require_own
 from loaders.ticks.store import IndexRow, StoreError
 from loaders.tq import stored
-from loaders.tq.backlog import Scheduled, key_text, parsed_key
-from loaders.tq.completeness import lacking, rank, told
+from loaders.tq.client.answers import DayRange, TickAnswer
 from loaders.tq.context import Context, Dataset, gone, said
 from loaders.tq.errors import TqPermissionError, TqTimeout, TqTransport, UnknownSymbol
-from loaders.tq.index import revision, row_of
-from loaders.tq.kept import kept
-from loaders.tq.recent import NEWEST, NO_ANSWER, NO_PERMISSION, newest
-from loaders.tq.schemas import SYMBOL_DAY, TICK_REVISION
-from loaders.tq.service.answers import DayRange, TickAnswer
-from loaders.tq.tick_harvest import OF_A_DAY, NotAsked, answers
-from loaders.tq.ticks_of import outside, ticks_of
+from loaders.tq.tables import SYMBOL_DAY, TICK_REVISION
+from loaders.tq.tick_days.backlog import Scheduled, key_text, parsed_key
+from loaders.tq.tick_days.completeness import lacking, rank, told
+from loaders.tq.tick_days.conversion import outside, ticks_of
+from loaders.tq.tick_days.fetch import OF_A_DAY, NotAsked, answers
+from loaders.tq.tick_days.index_rows import revision, row_of
+from loaders.tq.tick_days.no_data_days import given_up, is_given_up, not_counted, without_ticks
+from loaders.tq.tick_days.recent_ticks import NEWEST, NO_ANSWER, NO_PERMISSION, newest
+from loaders.tq.tick_days.unimproved_days import kept
 from loaders.tq.trading_day import bounds, sessions_on, spans
-from loaders.tq.without_ticks import given_up, is_given_up, not_counted, without_ticks
 from loaders.warehouse.postgres import WarehouseAway
 
 HISTORY, NEWEST_ROUTE = "ticks", "recent_ticks"

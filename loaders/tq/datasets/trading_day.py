@@ -11,7 +11,7 @@ from loaders.engine.outcome import Outcome, records
 from loaders.errors import UpstreamError
 from loaders.tq import stored
 from loaders.tq.context import Context, Dataset
-from loaders.tq.schemas import TRADING_DAY
+from loaders.tq.tables import TRADING_DAY
 
 KEY = "CN"
 BEFORE = timedelta(days=31)  # of the window: the day before its first must be known

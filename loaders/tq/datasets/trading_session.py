@@ -12,7 +12,7 @@ from loaders.engine.outcome import NOT_DUE, Outcome, records
 from loaders.errors import UpstreamError
 from loaders.tq import stored
 from loaders.tq.context import Context, Dataset
-from loaders.tq.schemas import TRADING_SESSION
+from loaders.tq.tables import TRADING_SESSION
 from loaders.tq.trading_day import Session, trading_day_of
 
 

@@ -10,13 +10,12 @@ from typing import Annotated
 
 import typer
 
-from loaders import runlog
+from loaders import log
 from loaders.cli import shell
 from loaders.cli.shell import AsOf
 from loaders.errors import QuotemillError, SettingsError, UsageError, gravest
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse, open_warehouse
-from orchestration import night
 from orchestration.alerts.unreadable import read_settings
 from orchestration.cli.schedule.known import (
     NO_JOB,
@@ -29,6 +28,7 @@ from orchestration.cli.schedule.known import (
     prepared,
     takes_as_of,
 )
+from orchestration.run import nightly
 from orchestration.schedule import ledger
 from orchestration.schedule.jobs import Job, survey
 from orchestration.schedule.runner import Runner
@@ -135,7 +135,7 @@ def _readable(settings: Settings) -> tuple[dict[str, Job], dict[str, SettingsErr
     for error in wrong.values():
         _say(f"{error} ({error.hint})")
     if wrong:
-        night.look_after(settings)
+        nightly.look_after(settings)
     return found, wrong
 
 
@@ -143,14 +143,14 @@ def _runner(settings: Callable[[], Settings], warehouse: Warehouse, as_of: str |
     """What starts jobs, by the clock or at a moment given; `settings` are those of the moment."""
 
     def look(_: Job) -> None:
-        night.look_after(settings())
+        nightly.look_after(settings())
 
     return Runner(warehouse, lambda: moment(as_of), _say, takes_as_of, as_of, look)
 
 
 def _cannot_begin(settings: Settings, error: QuotemillError) -> None:
     """Tell, once for each cause, that nothing can be started: who starts us each minute tells nobody."""
-    night.cannot_begin(settings, error, "schedule")
+    nightly.cannot_begin(settings, error, "schedule")
 
 
 def _found(name: str) -> tuple[Job, Warehouse]:
@@ -168,5 +168,5 @@ def _ended_by_signals(halt: Callable[[], None]) -> AbstractContextManager[None]:
 
 
 def _say(text: str) -> None:
-    runlog.write("info", text)
+    log.write("info", text)
     print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}", file=sys.stderr, flush=True)

@@ -11,10 +11,10 @@ import pytest
 from loaders.errors import LockHeldError, UsageError
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
-from orchestration import selfcheck
 from orchestration.archive import restore as restoring
 from orchestration.archive.lock import archive_lock
 from orchestration.archive.views import find
+from orchestration.checks import selfcheck
 from tests.integration.dbt.conftest import Outcome
 from tests.integration.dbt.option_days import (
     AAPL,

@@ -11,7 +11,7 @@ import pytest
 
 from loaders.errors import DataQualityError, UsageError
 from loaders.warehouse.postgres import Warehouse
-from orchestration import option_gates, selfcheck
+from orchestration.checks import option_gates, selfcheck
 from tests.integration.dbt.conftest import Outcome
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import (

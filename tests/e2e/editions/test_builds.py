@@ -11,7 +11,7 @@ import pytest
 
 from loaders.settings import load_settings
 from loaders.warehouse.postgres import Warehouse
-from orchestration.build import build
+from orchestration.run.build import build
 from tests.conftest import DBT_DATABASE
 from tests.integration.dbt.conftest import NO_TESTS, Outcome, prepared
 from tests.integration.dbt.raw import (

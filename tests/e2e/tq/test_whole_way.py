@@ -12,12 +12,12 @@ from loaders.engine.load import LoadResult, run_load
 from loaders.engine.request import LoadRequest
 from loaders.progress import Silent
 from loaders.sandbox.tq.world import World
-from loaders.ticks.choice import open_store
-from loaders.tq.verify import verify
+from loaders.ticks.open_store import open_store
+from loaders.tq.tick_days.verify import verify
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import manifest, pipeline
-from orchestration.pipeline import RunResult
+from orchestration.run import manifest, stages
+from orchestration.run.stages import RunResult
 from tests.conftest import DBT_DATABASE
 from tests.integration.tq.bench import Bench, bench
 from tests.integration.tq.test_ticks import asked_days
@@ -40,7 +40,7 @@ def run(made: Bench) -> RunResult:
         return run_load(made.settings, request, made.heard, as_of=as_of)
 
     now = made.sandbox.clock.replace(tzinfo=SHANGHAI)
-    return pipeline.run(made.settings, [LoadRequest("tq")], load, made.heard.line, now)
+    return stages.run(made.settings, [LoadRequest("tq")], load, made.heard.line, now)
 
 
 def expected(made: Bench) -> list[tuple[Any, ...]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from loaders.engine.storable import FIRST, KEY_BYTES, LAST, limits, screen
+from loaders.landing.screening import FIRST, KEY_BYTES, LAST, limits, screen
 from loaders.trading_time import close_of
 from loaders.warehouse.tables import LandedTable
 from tests.integration.dbt.raw import FETCHED

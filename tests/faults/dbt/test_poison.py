@@ -8,11 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.engine.storable import screen
-from loaders.ib.schemas import TABLES as OPTIONS
-from loaders.tdx.schemas import TABLES as STOCKS
-from loaders.tdx.schemas import TRADING_DAY
-from loaders.tq.schemas import TABLES as FUTURES
+from loaders.ib.tables import TABLES as OPTIONS
+from loaders.landing.screening import screen
+from loaders.tdx.tables import TABLES as STOCKS
+from loaders.tdx.tables import TRADING_DAY
+from loaders.tq.tables import TABLES as FUTURES
 from loaders.warehouse.tables import LandedTable
 from tests.faults.dbt.extremes import Mixed, Row, cases, plain
 from tests.integration.dbt.conftest import REBUILD, Outcome

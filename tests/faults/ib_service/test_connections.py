@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from loaders.errors import SettingsError
+from loaders.ib.client.gateway import Gateway, Underlying
+from loaders.ib.client.live_gateway import gateway
 from loaders.ib.errors import ClientIdInUse, GatewayGone, GatewayTimeout
-from loaders.ib.service.gateway import Gateway, Underlying
-from loaders.ib.service.live import gateway
 from loaders.ib.settings import IbSettings
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import World

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
+from loaders.ib.client.gateway import Gateway
 from loaders.ib.errors import GatewayTimeout
-from loaders.ib.service.gateway import Gateway
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import Query
 from tests.integration.ib_service.conftest import (

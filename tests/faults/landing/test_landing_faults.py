@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from loaders.errors import QuotemillError, UpstreamError
-from loaders.warehouse import landing
-from loaders.warehouse.landing import UpsertCopyJob
+from loaders.landing import load_job
+from loaders.landing.load_job import UpsertCopyJob
 from loaders.warehouse.tables import Batch
 from tests.integration.landing.test_dlt_hooks import (
     DAY,
@@ -61,7 +61,7 @@ def test_an_error_while_rows_are_fetched_keeps_its_own_class(shore: Shore) -> No
 
     pipeline, _ = shore.open()
     with pytest.raises(QuotemillError, match="the source said no"):
-        landing.land(pipeline, shore.warehouse, "tdx", PRICE, batches(), REFUSED)
+        load_job.land(pipeline, shore.warehouse, "tdx", PRICE, batches(), REFUSED)
 
     assert shore.closes() == {}
     assert shore.cursor() == {}

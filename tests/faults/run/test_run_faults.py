@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import build_record, findings, status
+from orchestration.checks import status
+from orchestration.run import build_record, findings
 from tests.e2e.test_pipeline import ADJUSTED, DAYS, run
 from tests.integration.tdx_load.bench import Bench
 

@@ -21,8 +21,9 @@ from loaders.sandbox.world.market import SyntheticMarket
 from loaders.sandbox.world.parts import World
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import build, reconcile, reconcile_checks, reconcile_report
-from orchestration.reconcile import PARTS_OF_A_DAY, Reconciliation, Request
+from orchestration.checks import bar_comparison, reconcile, reconcile_report
+from orchestration.checks.reconcile import PARTS_OF_A_DAY, Reconciliation, Request
+from orchestration.run import build
 from tests.conftest import DBT_DATABASE
 from tests.integration.tdx_load.bench import Bench, bench
 
@@ -171,7 +172,7 @@ def adjusted_alone(b: Bench, codes: Sequence[str], month: date) -> set[tuple[str
     models = ["--select", "int_corporate_actions__inferred", *reconcile.MODELS]
     build.build(b.settings, warehouse, b.heard.line, arguments=models)
     with warehouse.connect() as conn:
-        made, found = reconcile_checks.read(conn, run_id, {}, with_day_files=False)
+        made, found = bar_comparison.read(conn, run_id, {}, with_day_files=False)
     assert made[-1].check_name == "adjusted_bars"
     assert made[-1].compared > 0
     return {(d.code, d.likely_cause) for d in found if d.check_name == "adjusted_bars"}

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from loaders.engine import lock as locks
 from loaders.engine.outcome import SourceGone
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.tdx.client import xdxr
 from loaders.tdx.datasets import codes
-from loaders.tdx.service import xdxr
+from loaders.warehouse import lock as locks
 from loaders.warehouse.postgres import open_warehouse
 from tests.faults.tdx.test_frozen import freeze
 from tests.integration.tdx_load.bench import Bench

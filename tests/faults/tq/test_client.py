@@ -19,6 +19,9 @@ import pytest
 from loaders.engine.outcome import Stopped
 from loaders.errors import SettingsError
 from loaders.sandbox.tq.world import World
+from loaders.tq.client.answers import TickAnswer
+from loaders.tq.client.harvest import Harvest
+from loaders.tq.client.process import PROGRAM
 from loaders.tq.errors import (
     TqAnswerError,
     TqAuthError,
@@ -27,9 +30,6 @@ from loaders.tq.errors import (
     TqTransport,
     UnknownSymbol,
 )
-from loaders.tq.service.answers import TickAnswer
-from loaders.tq.service.harvest import Harvest
-from loaders.tq.service.process import PROGRAM
 from tests.integration.tq_service.conftest import day_range
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def test_a_killed_parent_leaves_no_client(one: "TqSandbox", tmp_path: Path) -> N
     program = (
         "import sys, pathlib, json\n"
         "from loaders.tq.settings import TqSettings\n"
-        "from loaders.tq.service.harvest import Harvest\n"
+        "from loaders.tq.client.harvest import Harvest\n"
         "given = json.loads(sys.stdin.readline())\n"
         "Harvest(TqSettings(**given), pathlib.Path(sys.argv[1])).login()\n"
     )

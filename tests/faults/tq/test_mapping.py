@@ -10,8 +10,8 @@ import pytest
 from loaders.engine.metrics import of_loads
 from loaders.errors import SettingsError
 from loaders.sandbox.tq.world import World
+from loaders.tq.client.harvest import Harvest
 from loaders.tq.errors import TqClientError
-from loaders.tq.service.harvest import Harvest
 from loaders.tq.stored import REPEATS
 from tests.integration.tq.bench import Bench, bench
 from tests.integration.tq.test_mapping import END, EVENTS

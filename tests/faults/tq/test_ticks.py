@@ -5,10 +5,10 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from loaders.engine.load import LoadResult
-from loaders.tq import recent
 from loaders.tq.check import check
 from loaders.tq.due import due
-from loaders.tq.facts import facts
+from loaders.tq.tick_days import recent_ticks
+from loaders.tq.tick_days.manifest_facts import facts
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tq.bench import Bench
 from tests.integration.tq.test_ticks import asked_days, days, stored
@@ -136,9 +136,9 @@ def test_without_the_permission_the_newest_ticks_land_marked_and_the_rest_is_sai
 def test_days_that_an_account_can_never_have_are_due_and_ring_in_no_night(
     mapped: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recent, "NEWEST", 200)  # a day and a part of one
+    monkeypatch.setattr(recent_ticks, "NEWEST", 200)  # a day and a part of one
     monkeypatch.setattr(
-        recent, "REACH", 2
+        recent_ticks, "REACH", 2
     )  # reaches back to no day of the contract before the roll
     mapped.sandbox.faults.add("permission:feature=tq_dl")
     assert mapped.load("ticks").total("done") == 1

@@ -7,15 +7,16 @@ import pytest
 from pydantic import SecretStr
 
 from loaders.cli import verify as commands
-from loaders.engine.lock import load_lock
 from loaders.errors import DataQualityError, LockHeldError, UsageError
 from loaders.progress import Silent
-from loaders.ticks.questdb_jar import VERSION
-from loaders.tq.repair import take_out
-from loaders.tq.verify import Verified, verify
+from loaders.ticks.questdb.jar import VERSION
+from loaders.tq.tick_days.repair import take_out
+from loaders.tq.tick_days.verify import Verified, verify
+from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import manifest, status
+from orchestration.checks import status
 from orchestration.cli import manifest as checks
+from orchestration.run import manifest
 from tests.integration.tq.bench import Bench, build_schedule
 from tests.integration.tq.test_ticks import asked_days
 from tests.integration.tq.worlds import DAYS, INDEX, NEW, OLD, ROLL, SERIES, TRADED

@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-from loaders import runlog
+from loaders import log
 from loaders.engine.load import LoadResult
 from loaders.settings import Settings, load_settings
-from loaders.tdx.schemas import TABLES
+from loaders.tdx.tables import TABLES
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
-from orchestration import alerts, doctor
+from orchestration import alerts
 from orchestration.alerts import causes
-from orchestration.pipeline import RunResult
+from orchestration.checks import doctor
+from orchestration.run.stages import RunResult
 from tests.planted import SECRETS
 
 TOKEN = SECRETS[0]  # in the address of the channel
@@ -76,9 +77,9 @@ def settings(filled_database: Callable[..., str], hook: Hook, tmp_path: Path) ->
         prepare(Warehouse(url, "test", False, "market", None, "w", tmp_path), TABLES)
 
     made = settings_of(filled_database("prepared", fill), hook, tmp_path)
-    runlog.start(tmp_path / "logs", runlog.secrets_of(made))
+    log.start(tmp_path / "logs", log.secrets_of(made))
     yield made
-    runlog.stop()
+    log.stop()
 
 
 def environment(settings: Settings, hook: Hook) -> dict[str, str]:

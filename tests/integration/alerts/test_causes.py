@@ -9,15 +9,16 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders import runlog
+from loaders import log
 from loaders.engine.load import LoadResult
 from loaders.engine.metrics import Metric
 from loaders.schedule_settings import JobSettings
 from loaders.settings import Settings
-from orchestration import alerts, pipeline, runs
+from orchestration import alerts
 from orchestration.alerts import causes
-from orchestration.findings import Judgement
-from orchestration.pipeline import RunResult
+from orchestration.run import history, stages
+from orchestration.run.findings import Judgement
+from orchestration.run.stages import RunResult
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import NOW, Hook, load, look
 from tests.unit.test_place_checks import Usage
@@ -26,15 +27,15 @@ from tests.unit.test_place_checks import Usage
 def test_jobs_that_were_killed_or_failed_are_told_by_the_next_look(
     settings: Settings, hook: Hook
 ) -> None:
-    with runs.recorded(settings, "backup", run_id="a", schedule="weekly_backup") as run:
+    with history.recorded(settings, "backup", run_id="a", schedule="weekly_backup") as run:
         run.end(1, "no room")
-    with runs.recorded(settings, "run tdx", run_id="b", schedule="tdx_daily") as run:
+    with history.recorded(settings, "run tdx", run_id="b", schedule="tdx_daily") as run:
         names = ("exit_code", "untold_messages")  # its own look has told it
         run.measure([Metric("alerts", "", name, 0) for name in names])
         run.end(4, "nobody answers")
-    with runs.recorded(settings, "run tq", run_id="d", schedule="tq_daily") as run:
+    with history.recorded(settings, "run tq", run_id="d", schedule="tq_daily") as run:
         run.end(6)  # its deadline came before its look
-    with runs.recorded(settings, "run ib", run_id="c", schedule="ib_daily") as run:
+    with history.recorded(settings, "run ib", run_id="c", schedule="ib_daily") as run:
         run.end(0)
     assert settings.warehouse_url is not None
     with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
@@ -52,7 +53,7 @@ def test_jobs_that_were_killed_or_failed_are_told_by_the_next_look(
         ("ib_daily", "run ib"),
         ("tq_daily", "run tq"),
     ):
-        with runs.recorded(settings, command, run_id=f"later {name}", schedule=name) as run:
+        with history.recorded(settings, command, run_id=f"later {name}", schedule=name) as run:
             run.end(0)
     assert alerts.look(settings, {}, now=now) == alerts.Looked((), 3, 0)
 
@@ -173,7 +174,7 @@ def test_a_lock_is_told_when_it_is_held_twice_in_a_row(settings: Settings, hook:
     held = load(75, "another load of tdx holds the lock")
     assert look(settings, held).told == 0
     assert look(settings, held).told == 1
-    archive = pipeline.Stage("archive", 75, 0.1, "failed", "another one archives")
+    archive = stages.Stage("archive", 75, 0.1, "failed", "another one archives")
     for told in (0, 1):
         assert look(settings, RunResult((), 75, stages=(archive,))).told == told
     assert hook.titles == ["warning: lock:tdx", "warning: lock:archive"]
@@ -193,7 +194,7 @@ def test_a_load_that_stood_back_ends_no_failure_and_counts_as_a_held_lock(
 
 def test_a_scheduled_job_that_finds_another_at_work_twice_is_told(settings: Settings) -> None:
     def held(run_id: str, code: int) -> None:
-        with runs.recorded(settings, "build", run_id=run_id, schedule="ib_rollup") as run:
+        with history.recorded(settings, "build", run_id=run_id, schedule="ib_rollup") as run:
             run.end(code)
 
     held("a", 75)
@@ -209,7 +210,7 @@ def test_a_job_that_fails_otherwise_is_told_anew_and_one_whose_own_look_failed_i
     settings: Settings, hook: Hook
 ) -> None:
     def ended(run_id: str, code: int, *, has_looked: bool = False) -> None:
-        with runs.recorded(settings, "run tdx", run_id=run_id, schedule="tdx_daily") as run:
+        with history.recorded(settings, "run tdx", run_id=run_id, schedule="tdx_daily") as run:
             run.measure([Metric("alerts", "", "exit_code", 0)])
             if has_looked:  # one of two channels did not take it: it is in the book
                 run.measure([Metric("alerts", "", "untold_messages", 1)])
@@ -230,7 +231,7 @@ def test_another_error_in_the_log_than_the_nights_before_is_told(
     settings: Settings, hook: Hook, tmp_path: Path
 ) -> None:
     assert settings.warehouse_url is not None
-    runlog.stop()  # of a process of its own
+    log.stop()  # of a process of its own
     place = Place(
         tmp_path,
         tmp_path / "scanned",
@@ -248,8 +249,8 @@ def test_another_error_in_the_log_than_the_nights_before_is_told(
         text = "".join(json.dumps(line) + "\n" for line in found)
         (logs / f"run-{at:%Y-%m-%d}.jsonl").write_text(text)
         command = ("logscan", "ib", "--since", "last", "--as-of", f"{at:%Y-%m-%d}T18:00Z")
-        variables = runs.environment(run_id, "ib_logscan")
-        with runs.recorded(settings, "logscan ib", run_id=run_id, schedule="ib_logscan") as run:
+        variables = history.environment(run_id, "ib_logscan")
+        with history.recorded(settings, "logscan ib", run_id=run_id, schedule="ib_logscan") as run:
             run.end(place.inside("quotemill", *command, **variables).returncode)
         return alerts.look(settings, {}).told
 
@@ -267,17 +268,17 @@ def test_another_error_in_the_log_than_the_nights_before_is_told(
 
 def test_a_run_of_a_clock_that_was_far_ahead_hides_no_later_failure(settings: Settings) -> None:
     assert settings.warehouse_url is not None
-    with runs.recorded(settings, "backup", run_id="ahead", schedule="backup") as run:
+    with history.recorded(settings, "backup", run_id="ahead", schedule="backup") as run:
         run.end(0)
     with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
         conn.execute("update ops.runs set started_at = started_at + interval '1 year'")
-    with runs.recorded(settings, "backup", run_id="now", schedule="backup") as run:
+    with history.recorded(settings, "backup", run_id="now", schedule="backup") as run:
         run.end(1, "no room")
     assert alerts.look(settings, {}).open == ("job:backup",)
 
 
 def test_a_job_that_has_not_run_for_long_is_no_cause_any_more(settings: Settings) -> None:
-    with runs.recorded(settings, "backup", run_id="a", schedule="backup") as run:
+    with history.recorded(settings, "backup", run_id="a", schedule="backup") as run:
         run.end(1, "no room")
     now = datetime.now(UTC)
     assert alerts.look(settings, {}, now=now).open == ("job:backup",)

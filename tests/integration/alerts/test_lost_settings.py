@@ -12,7 +12,8 @@ import pytest
 from loaders.errors import SettingsError, UpstreamError
 from loaders.schedule_settings import JobSettings
 from loaders.settings import Settings, load_settings
-from orchestration import alerts, night
+from orchestration import alerts
+from orchestration.run import nightly
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import NOW, TOKEN, Hook, environment
 
@@ -140,9 +141,9 @@ def test_settings_that_cannot_be_read_are_told_to_the_channels_of_the_environmen
 
 
 def test_settings_by_which_no_job_can_be_started_are_told(settings: Settings, hook: Hook) -> None:
-    night.cannot_begin(settings, SettingsError("no such rule"), "schedule")
+    nightly.cannot_begin(settings, SettingsError("no such rule"), "schedule")
     assert hook.titles == ["error: schedule"]
-    night.look_after(settings)  # a job has run
+    nightly.look_after(settings)  # a job has run
     assert hook.titles == ["error: schedule", "over: schedule"]
 
 

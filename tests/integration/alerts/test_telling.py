@@ -10,8 +10,9 @@ from psycopg import sql
 
 from loaders.errors import UpstreamError
 from loaders.settings import Settings
-from orchestration import alerts, night, runs
+from orchestration import alerts
 from orchestration.alerts import book, channels, file_book
+from orchestration.run import history, nightly
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import (
     NOW,
@@ -148,7 +149,7 @@ def test_the_dead_mans_switch_is_asked_for_only_where_all_was_told(
 ) -> None:
     def alerted(code: int) -> None:
         result = load(code, "nobody answers" if code else None)
-        assert night._alerted(settings, result, "r").exit_code == 0
+        assert nightly._alerted(settings, result, "r").exit_code == 0
 
     hook.status = 503
     alerted(4)
@@ -173,7 +174,7 @@ def test_alerts_that_break_leave_the_run_its_exit_code(
         raise UpstreamError("broken")
 
     monkeypatch.setattr(alerts, "look", broken)
-    stage = night._alerted(settings, load(0), "r")
+    stage = nightly._alerted(settings, load(0), "r")
     assert (stage.exit_code, stage.error) == (0, "broken")
 
 
@@ -210,7 +211,7 @@ def test_the_commands_tell_all_channels_list_and_look(
     assert "alerts.ping_url and alerts.urls in quotemill.toml" in done.stderr
     assert place.inside("quotemill", "alerts", "list").stdout == "no alert is open\n"
 
-    with runs.recorded(settings, "backup", run_id="a", schedule="weekly_backup") as run:
+    with history.recorded(settings, "backup", run_id="a", schedule="weekly_backup") as run:
         run.end(1, "no room")
     done = place.inside("quotemill", "alerts", "look")
     assert "1 open, 0 messages told, 1 could not be told\njob:weekly_backup" in done.stdout

@@ -14,7 +14,7 @@ from loaders.warehouse.postgres import Warehouse
 from orchestration.archive import restore as restoring
 from orchestration.archive.restore import RestoreResult, restore
 from orchestration.archive.retention import RetentionResult, retain
-from orchestration.archive.run import ArchiveResult, Request, archive
+from orchestration.archive.write import ArchiveResult, Request, archive
 from tests.integration.dbt.raw import land
 from tests.integration.dbt.raw_options import (
     Session,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psycopg
 
+from loaders.landing import change_feed as changes
 from loaders.sources import landed_tables
-from loaders.warehouse import changes
 
 EXCHANGE = timezone(timedelta(hours=8))
 FETCHED = "2024-01-31 20:00+00"

@@ -8,8 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from loaders.tdx.schemas import KLINE_DAILY, TABLES
-from loaders.warehouse import changes
+from loaders.landing import change_feed
+from loaders.tdx.tables import KLINE_DAILY, TABLES
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
@@ -149,9 +149,9 @@ def test_a_touch_reaches_rows_edited_by_hand(conn: psycopg.Connection, built: Db
     conn.execute("update raw_tdx.kline_daily set close = 11000, high = 11000")
     assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 0}
 
-    changes.touch(conn, KLINE_DAILY, ["sh600000"], DAYS[20])
+    change_feed.touch(conn, KLINE_DAILY, ["sh600000"], DAYS[20])
     assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 10}
-    changes.touch(conn, KLINE_DAILY, since=DAYS[19])
+    change_feed.touch(conn, KLINE_DAILY, since=DAYS[19])
     assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 12}
     conn.execute("truncate raw_tdx.kline_daily")
     touch(conn, "kline_daily")

@@ -14,7 +14,7 @@ import pytest
 
 from loaders.settings import load_settings
 from loaders.warehouse.postgres import Warehouse
-from orchestration.upgrade_timescale import declared, rollback, upgrade
+from orchestration.timescale.upgrade import declared, rollback, upgrade
 from tests.integration.dbt.conftest import NO_TESTS, PROJECT, Outcome
 from tests.integration.dbt.hypertables import make_plain
 from tests.integration.dbt.raw import land, minute, security, touch

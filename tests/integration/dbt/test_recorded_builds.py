@@ -10,7 +10,7 @@ import pytest
 from loaders.errors import LockHeldError, UsageError
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse
-from orchestration.build_record import recorded_build
+from orchestration.run.build_record import recorded_build
 from tests.integration.dbt.conftest import PROJECT, Outcome
 from tests.integration.dbt.raw import bar, land, security
 from tests.integration.dbt.two_codes import CODES, DAYS, land_days

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from loaders.warehouse.postgres import Warehouse
-from orchestration.steps import out_of_step
+from orchestration.checks.edited_tables import out_of_step
 from tests.integration.dbt.conftest import NO_TESTS, Outcome
 from tests.integration.dbt.raw import bar, land, security, touch, trading_day, weekdays
 from tests.integration.dbt.raw_intraday import at, ticks

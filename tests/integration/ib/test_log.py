@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from loaders import runlog
-from orchestration import logscan
+from loaders import log as runlog
+from orchestration.checks import logscan
 from tests.integration.ib.bench import Bench
 
 

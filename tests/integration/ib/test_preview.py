@@ -9,7 +9,7 @@ import pytest
 
 from loaders.engine.request import LoadRequest
 from loaders.errors import SettingsError, UpstreamError
-from loaders.ib import planner, preview
+from loaders.ib.planning import capacity, preview
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.ib.bench import Bench, bench, new_york
 
@@ -86,7 +86,7 @@ def test_a_slot_is_planned_by_the_time_that_batches_took_lately(made: Bench) -> 
     short = {"slot_grace_seconds": 1770}  # leaves 30 s
     made = made.with_settings(max_concurrent_snapshots=4, quote_timeout=12.0, **short)
     assert made.load("snapshot", slot="now").exit_code == 0
-    assert (look(made).hold_s, look(made).fits) == (planner.HOLD, True)  # no time passed
+    assert (look(made).hold_s, look(made).fits) == (capacity.HOLD, True)  # no time passed
     # eleven batches; what was asked again tells nothing, nor what was never asked
     made.execute("update raw_ib.slot_run set finished_at = started_at + interval '121 seconds'")
     assert (look(made).hold_s, look(made).capacity) == (11.0, 8)
@@ -96,7 +96,7 @@ def test_a_slot_is_planned_by_the_time_that_batches_took_lately(made: Bench) -> 
     [said] = [text for text in found.warnings if "the nearest strikes are taken" in text]
     assert "8 contracts fit" in said
     made.execute("update raw_ib.slot_run set attempts = 2")
-    assert look(made).hold_s == planner.HOLD
+    assert look(made).hold_s == capacity.HOLD
 
 
 def test_of_symbols_that_nothing_is_known_of_the_gateway_is_asked(made: Bench) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from loaders.ib.service.gateway import Candidate, Gateway, OptionContract, Quote
-from loaders.ib.service.live import gateway
+from loaders.ib.client.gateway import Candidate, Gateway, OptionContract, Quote
+from loaders.ib.client.live_gateway import gateway
 from loaders.ib.settings import IbSettings
 from loaders.sandbox.ib.listing import Instrument
 from loaders.sandbox.ib.service import IbSandbox

@@ -7,11 +7,11 @@ from importlib import import_module
 
 import pytest
 
-from loaders.ib import service
+from loaders.ib import client as service
+from loaders.ib.client.gateway import Candidate, Gateway, Quote
+from loaders.ib.client.library import check_client
+from loaders.ib.client.live_gateway import gateway
 from loaders.ib.errors import UnknownUnderlying
-from loaders.ib.service.gateway import Candidate, Gateway, Quote
-from loaders.ib.service.library import check_client
-from loaders.ib.service.live import gateway
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.world import Query, World
 from tests.conftest import IB_LIBRARY
@@ -54,7 +54,7 @@ def assert_is_the_market_s(sandbox: IbSandbox, quote: Quote, at: datetime) -> No
 def test_it_tells_its_time_and_what_its_rows_come_from(shared: Gateway) -> None:
     assert shared.now() == shared.server_time() == TEN
     assert shared.source() == "SANDBOX"
-    client = sys.modules["loaders.ib.service.ib_client"].IB
+    client = sys.modules["loaders.ib.client.ib_client"].IB
     assert client.__module__.startswith(IB_LIBRARY)
 
 
@@ -62,7 +62,7 @@ def test_the_successor_alone_takes_the_client_s_place(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under the successor's name alone; the client stands in for it where it is not installed itself."""
-    loaded = import_module("loaders.ib.service.ib_client")
+    loaded = import_module("loaders.ib.client.ib_client")
     monkeypatch.setattr(service, "ib_client", loaded)  # to be there again afterwards
     monkeypatch.delitem(sys.modules, loaded.__name__)
     monkeypatch.setitem(sys.modules, "ib_async", import_module(IB_LIBRARY))

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from loaders.engine.rejects import rejected_rows
+from loaders.landing import load_job
+from loaders.landing.load_job import Landed
+from loaders.landing.rejects import rejected_rows
 from loaders.settings import load_settings
-from loaders.tdx.schemas import KLINE_MINUTE, TICK_TRADE
-from loaders.warehouse import landing, migrate
-from loaders.warehouse.landing import Landed
+from loaders.tdx.tables import KLINE_MINUTE, TICK_TRADE
+from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, LandedTable
 from tests.benchmarks.rows import minutes
@@ -34,9 +35,9 @@ class Shore:
 
     def land(self, table: LandedTable, rows: pa.Table) -> Landed:
         folder = self.warehouse.home / "pipelines"
-        pipeline, _ = landing.open_pipeline(self.warehouse, folder, "tdx", "tdx")
+        pipeline, _ = load_job.open_pipeline(self.warehouse, folder, "tdx", "tdx")
         batches = [Batch(rows)]
-        return landing.land(pipeline, self.warehouse, "tdx", table, batches, REFUSED, dataset="x")
+        return load_job.land(pipeline, self.warehouse, "tdx", table, batches, REFUSED, dataset="x")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self.warehouse.connect() as conn:

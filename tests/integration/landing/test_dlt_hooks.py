@@ -15,10 +15,10 @@ import pytest
 from dlt.common.storages.schema_storage import SchemaStorage
 from dlt.destinations.impl.postgres.factory import postgres
 
-from loaders.engine import cursors
+from loaders.landing import cursors, landed_file, load_job, upsert
+from loaders.landing.load_job import Landed, UpsertCopyJob
 from loaders.settings import load_settings
-from loaders.warehouse import landed_file, landing, migrate, upsert
-from loaders.warehouse.landing import Landed, UpsertCopyJob
+from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, landed_table
 from tests.declared import conform
@@ -63,11 +63,11 @@ class Shore:
         self.warehouse, self.folder = warehouse, folder
 
     def open(self) -> tuple[dlt.Pipeline, Landed]:
-        return landing.open_pipeline(self.warehouse, self.folder, "tdx", "tdx")
+        return load_job.open_pipeline(self.warehouse, self.folder, "tdx", "tdx")
 
     def land(self, *batches: Batch) -> Landed:
         pipeline, _ = self.open()
-        return landing.land(pipeline, self.warehouse, "tdx", PRICE, iter(batches), REFUSED)
+        return load_job.land(pipeline, self.warehouse, "tdx", PRICE, iter(batches), REFUSED)
 
     def cursor(self) -> dict[str, str]:
         pipeline, _ = self.open()
@@ -228,7 +228,7 @@ def test_old_states_are_pruned_and_the_newest_still_restores_the_cursors(shore: 
     pipeline, _ = shore.open()
     for day in range(1, 10):
         moved = Batch(prices({"sh600000": day}), None, {"sh600000": str(date(2024, 1, day))})
-        landing.land(pipeline, shore.warehouse, "tdx", PRICE, iter([moved]), REFUSED)
+        load_job.land(pipeline, shore.warehouse, "tdx", PRICE, iter([moved]), REFUSED)
     assert shore.rows(counts) == [(9, 9)]
     with shore.warehouse.connect() as conn:
         # another pipeline's is not ours to prune
@@ -282,7 +282,7 @@ def test_settings_of_the_destination_are_resolved_once_for_all_packages(
     for close in (1, 2):
         before = len(resolved)
         batch = Batch(prices({"sh600000": close}), None, {"sh600000": str(DAY)})
-        landing.land(pipeline, shore.warehouse, "tdx", PRICE, iter([batch]), REFUSED)
+        load_job.land(pipeline, shore.warehouse, "tdx", PRICE, iter([batch]), REFUSED)
 
     assert len(resolved) == before
     assert shore.closes() == {"sh600000": 2}
@@ -314,7 +314,7 @@ def test_the_schema_of_a_pipeline_is_read_from_disk_once(
     for close in (1, 2):
         before = len(read)
         batch = Batch(prices({"sh600000": close}), None, {"sh600000": str(DAY)})
-        landing.land(pipeline, shore.warehouse, "tdx", PRICE, iter([batch]), REFUSED)
+        load_job.land(pipeline, shore.warehouse, "tdx", PRICE, iter([batch]), REFUSED)
 
     assert len(read) == before
     assert shore.closes() == {"sh600000": 2}
@@ -339,9 +339,9 @@ def test_a_package_of_many_tables_lands_by_four_connections_at_most(
     refused = conform(pa.table({"row_key": ["x"]} | standard(1, EVENING, True)), REFUSED)
     rows = prices({"sh600000": 1})
     with shore.warehouse.keeping_connections() as kept:
-        pipeline, _ = landing.open_pipeline(kept, shore.folder, "tdx", "tdx")
+        pipeline, _ = load_job.open_pipeline(kept, shore.folder, "tdx", "tdx")
         batch = Batch(rows, refused, {"sh600000": str(DAY)}, beside=rows)
-        landing.land(pipeline, kept, "tdx", PRICE, [batch], REFUSED, beside)
+        load_job.land(pipeline, kept, "tdx", PRICE, [batch], REFUSED, beside)
 
     assert len(opened) == 4
     assert max(opened) <= 4

@@ -8,9 +8,10 @@ import psycopg
 import pyarrow as pa
 import pytest
 
+from loaders.landing import first_copy, landed_file, load_job
 from loaders.settings import load_settings
-from loaders.tdx.schemas import KLINE_DAILY, REJECTED_ROW
-from loaders.warehouse import fresh, landed_file, landing, migrate
+from loaders.tdx.tables import KLINE_DAILY, REJECTED_ROW
+from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, LandedTable
 from tests.benchmarks.rows import bars
@@ -41,12 +42,12 @@ def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def staged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of rows of the files that went through the temp table."""
-    monkeypatch.setattr(fresh, "FEWEST", 10)
+    monkeypatch.setattr(first_copy, "FEWEST", 10)
     counts, copy = list[int](), landed_file.copy_to_stage
 
     def counted(conn: psycopg.Connection, file: object, *rest: object) -> object:
         found = copy(conn, file, *rest)  # type: ignore[arg-type]
-        if found.read >= fresh.FEWEST:
+        if found.read >= first_copy.FEWEST:
             counts.append(found.read)
         return found
 
@@ -57,8 +58,8 @@ def staged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def land(
     warehouse: Warehouse, rows: pa.Table, table: LandedTable = KLINE_DAILY
 ) -> tuple[int, int, int]:
-    pipeline, _ = landing.open_pipeline(warehouse, warehouse.home / "pipelines", "tdx", "tdx")
-    done = landing.land(pipeline, warehouse, "tdx", table, [Batch(rows)], dataset="kline_daily")
+    pipeline, _ = load_job.open_pipeline(warehouse, warehouse.home / "pipelines", "tdx", "tdx")
+    done = load_job.land(pipeline, warehouse, "tdx", table, [Batch(rows)], dataset="kline_daily")
     return done.read, done.new, done.changed
 
 
@@ -73,7 +74,7 @@ def test_straight_or_by_the_upsert_rows_counts_and_feed_are_the_same(
     assert staged == []
     straight, told = conn.execute(ROWS).fetchall(), conn.execute(FEED).fetchall()
     conn.execute("truncate raw_tdx.kline_daily, ops.changes")
-    monkeypatch.setattr(fresh, "FEWEST", 10**9)
+    monkeypatch.setattr(first_copy, "FEWEST", 10**9)
 
     assert land(warehouse, rows) == (len(rows), len(rows), 0)
     assert [row[:-1] for row in conn.execute(ROWS)] == [row[:-1] for row in straight]

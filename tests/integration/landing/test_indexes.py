@@ -10,13 +10,14 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from loaders.engine.lock import load_lock
+from loaders.landing import first_copy, indexes, landed_file, load_job
+from loaders.landing.load_job import Landed
 from loaders.settings import load_settings
-from loaders.warehouse import fresh, indexes, landed_file, landing, migrate
-from loaders.warehouse.landing import Landed
+from loaders.warehouse import migrate
+from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, LandedTable, landed_table
-from orchestration import doctor
+from orchestration.checks import doctor
 from tests.benchmarks.rows import bars
 
 BARS = landed_table(
@@ -59,8 +60,8 @@ def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
 
 
 def land(warehouse: Warehouse, rows: pa.Table, table: LandedTable = BARS) -> Landed:
-    pipeline, _ = landing.open_pipeline(warehouse, warehouse.home / "pipelines", "tdx", "tdx")
-    return landing.land(pipeline, warehouse, "tdx", table, [Batch(rows)])
+    pipeline, _ = load_job.open_pipeline(warehouse, warehouse.home / "pipelines", "tdx", "tdx")
+    return load_job.land(pipeline, warehouse, "tdx", table, [Batch(rows)])
 
 
 def there(conn: psycopg.Connection) -> dict[str, int]:
@@ -230,7 +231,7 @@ def test_a_single_one_is_kept_up(warehouse: Warehouse, conn: psycopg.Connection)
 def test_a_single_one_makes_way_only_where_the_file_goes_straight_into_the_table(
     warehouse: Warehouse, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fresh, "FEWEST", 1_000)
+    monkeypatch.setattr(first_copy, "FEWEST", 1_000)
     single = replace(BARS, indexes=BARS.indexes[:1])
     before = there(conn)
     land(warehouse, bars(1, 0, 10), table=single)

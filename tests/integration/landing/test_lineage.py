@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loaders.engine.rejects import rejected_rows
+from loaders.landing import first_copy, lineage, load_job
+from loaders.landing.load_job import Landed
+from loaders.landing.rejects import rejected_rows
 from loaders.settings import load_settings
-from loaders.warehouse import fresh, landing, lineage, migrate, postgres
-from loaders.warehouse.landing import Landed
+from loaders.warehouse import migrate, postgres
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, landed_table
 
@@ -55,8 +56,8 @@ def land(warehouse: Warehouse, closes: dict[str, int], route: str, hour: int = 0
         for code, close in closes.items()
     ]
     batch = Batch(pa.Table.from_pylist(rows, MINUTE.schema))
-    pipeline, _ = landing.open_pipeline(warehouse, warehouse.home / "pipelines", "tdx", "tdx")
-    return landing.land(pipeline, warehouse, "tdx", MINUTE, [batch], dataset="minute")
+    pipeline, _ = load_job.open_pipeline(warehouse, warehouse.home / "pipelines", "tdx", "tdx")
+    return load_job.land(pipeline, warehouse, "tdx", MINUTE, [batch], dataset="minute")
 
 
 def rows(warehouse: Warehouse, query: str) -> list[tuple[Any, ...]]:
@@ -72,11 +73,11 @@ def columns(warehouse: Warehouse) -> list[tuple[str, str, bool]]:
     )
 
 
-@pytest.mark.parametrize("fewest", [1, fresh.FEWEST], ids=["straight", "staged"])
+@pytest.mark.parametrize("fewest", [1, first_copy.FEWEST], ids=["straight", "staged"])
 def test_a_row_has_the_numbers_of_the_route_and_file_that_last_changed_it(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, fewest: int
 ) -> None:
-    monkeypatch.setattr(fresh, "FEWEST", fewest)
+    monkeypatch.setattr(first_copy, "FEWEST", fewest)
     migrate.prepare(warehouse, [MINUTE, REJECTED])
     first = land(warehouse, {"sh600000": 1, "sh600001": 1}, "/api/one")
     second = land(warehouse, {"sh600000": 1, "sh600001": 2}, "/api/two", hour=1)

@@ -9,10 +9,11 @@ import pyarrow as pa
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from loaders.engine.rejects import mended, open_refusals, rejected_rows, table
+from loaders.landing import load_job, refused_rows
+from loaders.landing.load_job import Landed
+from loaders.landing.rejects import mended, open_refusals, rejected_rows, table
 from loaders.settings import load_settings
-from loaders.warehouse import landing, migrate, refused
-from loaders.warehouse.landing import Landed
+from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, LandedTable, landed_table
 
@@ -36,12 +37,12 @@ class Shore:
     def land(self, table: LandedTable, rows: list[dict[str, Any]], **how: Any) -> Landed:
         base = {"trade_date": DAY, "seq": 1, "name": "x", "price": 1} | STANDARD
         arrow = pa.Table.from_pylist([base | row for row in rows], table.schema)
-        pipeline, _ = landing.open_pipeline(
+        pipeline, _ = load_job.open_pipeline(
             self.warehouse, self.warehouse.home / "pipelines", "tdx", "tdx"
         )
         how = {"dataset": "prices"} | how
         beside = REFUSED if table is not REFUSED else None
-        return landing.land(pipeline, self.warehouse, "tdx", table, [Batch(arrow)], beside, **how)
+        return load_job.land(pipeline, self.warehouse, "tdx", table, [Batch(arrow)], beside, **how)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self.warehouse.connect() as conn:
@@ -141,11 +142,11 @@ def test_a_day_that_no_database_knows_costs_its_row(shore: Shore) -> None:
     days = arrow["trade_date"].cast(pa.int32()).to_pylist()
     days[4] = 2**31 - 1
     arrow = arrow.set_column(1, PRICE.schema.field(1), pa.array(days, pa.int32()).cast(pa.date32()))
-    pipeline, _ = landing.open_pipeline(
+    pipeline, _ = load_job.open_pipeline(
         shore.warehouse, shore.warehouse.home / "pipelines", "tdx", "tdx"
     )
 
-    landed = landing.land(
+    landed = load_job.land(
         pipeline, shore.warehouse, "tdx", PRICE, [Batch(arrow)], REFUSED, dataset="prices"
     )
 
@@ -177,7 +178,7 @@ def test_of_a_unit_that_lands_whole_one_refused_row_refuses_all(shore: Shore) ->
 def test_a_table_that_refuses_too_much_is_itself_wrong(
     shore: Shore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refused, "MOST", 5)
+    monkeypatch.setattr(refused_rows, "MOST", 5)
     shore.change("alter table raw_tdx.price add constraint none check (price < 0)")
 
     with pytest.raises(Exception, match="none"):

@@ -11,9 +11,10 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from loaders.errors import UsageError
+from loaders.landing import change_feed, load_job
 from loaders.settings import load_settings
-from loaders.tdx.schemas import KLINE_DAILY, SECURITY, TABLES, TICK_TRADE, TRADING_DAY
-from loaders.warehouse import changes, landing, migrate
+from loaders.tdx.tables import KLINE_DAILY, SECURITY, TABLES, TICK_TRADE, TRADING_DAY
+from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, LandedTable
 from tests.declared import conform
@@ -41,8 +42,8 @@ def land(warehouse: Warehouse, tmp_path: Path) -> Land:
         defaults = {f.name: None if f.nullable else 1 for f in table.schema}
         filled = [defaults | standard | row for row in rows]
         arrow = conform(pa.Table.from_pylist(filled, schema=table.schema), table)
-        pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
-        landing.land(pipeline, warehouse, "tdx", table, [Batch(arrow)])
+        pipeline, _ = load_job.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
+        load_job.land(pipeline, warehouse, "tdx", table, [Batch(arrow)])
 
     return land_rows
 
@@ -137,12 +138,12 @@ def test_a_touch_names_codes_that_have_no_row_and_refuses_what_cannot_be(
     land(KLINE_DAILY, bar("sh600000", TODAY))
     told(warehouse, KLINE_DAILY)
     with warehouse.connect() as conn:
-        assert changes.touch(conn, KLINE_DAILY, ["sh600000", "sh1"], TODAY) == ["sh1"]
-        assert changes.touch(conn, TRADING_DAY) == []
+        assert change_feed.touch(conn, KLINE_DAILY, ["sh600000", "sh1"], TODAY) == ["sh1"]
+        assert change_feed.touch(conn, TRADING_DAY) == []
         with pytest.raises(UsageError, match="has no codes"):
-            changes.touch(conn, TRADING_DAY, ["sh600000"])
+            change_feed.touch(conn, TRADING_DAY, ["sh600000"])
         with pytest.raises(UsageError, match="has no dates"):
-            changes.touch(conn, SECURITY, since=TODAY)
+            change_feed.touch(conn, SECURITY, since=TODAY)
 
     assert told(warehouse, KLINE_DAILY) == [
         ("sh1", f"{{[{TODAY},)}}"),
@@ -152,10 +153,10 @@ def test_a_touch_names_codes_that_have_no_row_and_refuses_what_cannot_be(
 
 
 def test_a_table_is_found_by_either_name() -> None:
-    assert changes.find_table(TABLES, "kline_daily") is KLINE_DAILY
-    assert changes.find_table(TABLES, "raw_tdx.kline_daily") is KLINE_DAILY
+    assert change_feed.find_table(TABLES, "kline_daily") is KLINE_DAILY
+    assert change_feed.find_table(TABLES, "raw_tdx.kline_daily") is KLINE_DAILY
     with pytest.raises(UsageError, match=r"kline_dayly is no landed table") as error:
-        changes.find_table(TABLES, "kline_dayly")
+        change_feed.find_table(TABLES, "kline_dayly")
     assert "raw_tdx.kline_daily" in str(error.value.hint)
 
 

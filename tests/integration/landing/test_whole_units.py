@@ -9,9 +9,10 @@ import psycopg
 import pyarrow as pa
 import pytest
 
+from loaders.landing import landed_file, load_job, upsert
+from loaders.landing.load_job import Landed
 from loaders.settings import load_settings
-from loaders.warehouse import landed_file, landing, migrate, upsert
-from loaders.warehouse.landing import Landed
+from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from loaders.warehouse.tables import Batch, landed_table
 from tests.declared import conform
@@ -61,8 +62,8 @@ def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
 @pytest.fixture
 def land(warehouse: Warehouse, tmp_path: Path) -> Land:
     def land_days(*days: pa.Table) -> Landed:
-        pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
-        return landing.land(pipeline, warehouse, "tdx", TICK, (Batch(rows) for rows in days))
+        pipeline, _ = load_job.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
+        return load_job.land(pipeline, warehouse, "tdx", TICK, (Batch(rows) for rows in days))
 
     return land_days
 

@@ -14,7 +14,8 @@ from loaders.settings import load_settings
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse
-from orchestration import doctor, runs
+from orchestration.checks import doctor
+from orchestration.run import history
 from orchestration.schedule import jobs, ledger
 from orchestration.schedule.jobs import Job, Row
 from orchestration.schedule.ledger import Taken
@@ -113,7 +114,7 @@ def test_a_job_that_is_disabled_starts_nothing_and_loses_what_is_queued(book: Bo
     begin = FRIDAY - 3 * HOUR
     following = begin + timedelta(minutes=5)
     assert book.take(queueing, begin).start == begin
-    with runs.recorded(book.warehouse, "x", run_id="a", schedule=queueing.name) as run:
+    with history.recorded(book.warehouse, "x", run_id="a", schedule=queueing.name) as run:
         assert book.do(ledger.turn_away, queueing, following).why == "queued: it still runs"
         run.end(0)
     assert book.row(queueing).queued_at == following
@@ -151,7 +152,7 @@ def test_a_run_that_was_cut_off_is_started_again_once(book: Book) -> None:
 def test_a_run_that_was_cut_off_for_good_is_not_at_work(book: Book) -> None:
     job, begin = replace(FIVE, on_overlap="skip"), FRIDAY - 3 * HOUR
     book.take(job, begin)
-    with runs.recorded(book.warehouse, "x", run_id="a", schedule=job.name) as run:
+    with history.recorded(book.warehouse, "x", run_id="a", schedule=job.name) as run:
         following = begin + timedelta(minutes=5)
         assert book.row(job).is_begun
         assert book.do(ledger.turn_away, job, following).why == "left out: it still runs"

@@ -14,7 +14,7 @@ import pytest
 from loaders.errors import UpstreamError
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import Warehouse
-from orchestration import runs
+from orchestration.run import history
 from orchestration.schedule import ledger, output
 from orchestration.schedule.jobs import Job, Row
 from orchestration.schedule.runner import Runner
@@ -90,7 +90,7 @@ def test_each_run_is_on_record_and_its_process_a_part_of_it(
     scene.runner.after = lambda job: after.append(job.name)
     scene.runner.run(replace(DAILY, command=("python", "-c", code)))
     with scene.warehouse.connect() as conn:
-        [run] = runs.recent(conn)
+        [run] = history.recent(conn)
     assert (run["run_id"], run["schedule"], run["exit_code"]) == (told.read_text(), "daily", 4)
     assert run["command"].startswith("python -c")
     assert after == ["daily"]

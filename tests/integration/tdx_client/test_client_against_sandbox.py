@@ -20,15 +20,10 @@ from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.actions import actions_csv
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.bars import plausibility, records
+from loaders.tdx.client.answers import Bars, EmptyAnswer, PermanentAnswer, UpstreamTimeout
+from loaders.tdx.client.client import TdxClient
+from loaders.tdx.client.reply import WrongShape
 from loaders.tdx.files.actions_csv import read_actions
-from loaders.tdx.service.answers import (
-    Bars,
-    EmptyAnswer,
-    PermanentAnswer,
-    UpstreamTimeout,
-)
-from loaders.tdx.service.client import TdxClient
-from loaders.tdx.service.reply import WrongShape
 from loaders.tdx.settings import TdxSettings
 from tests.unit.tdx.fake_context import calendar
 

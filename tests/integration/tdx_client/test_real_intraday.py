@@ -12,7 +12,7 @@ import pytest
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.tdx.bars import plausibility, records
-from loaders.tdx.service.client import TdxClient
+from loaders.tdx.client.client import TdxClient
 from loaders.tdx.settings import TdxSettings
 from tests.unit.tdx.fake_context import calendar
 

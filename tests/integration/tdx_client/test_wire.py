@@ -11,8 +11,8 @@ import pytest
 
 from loaders.errors import UpstreamError
 from loaders.http import NoAnswerInTime, RetryableAnswer
-from loaders.tdx.service.answers import Bars, PermanentAnswer
-from loaders.tdx.service.client import TdxClient
+from loaders.tdx.client.answers import Bars, PermanentAnswer
+from loaders.tdx.client.client import TdxClient
 from loaders.tdx.settings import TdxSettings
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -13,8 +13,8 @@ import pytest
 
 from loaders.engine.outcome import SourceGone
 from loaders.errors import UpstreamError
-from loaders.tdx.service import xdxr
-from loaders.tdx.service.xdxr import QuoteServers, actions_of
+from loaders.tdx.client import xdxr
+from loaders.tdx.client.xdxr import QuoteServers, actions_of
 
 Address = tuple[str, int]
 

@@ -7,7 +7,7 @@ import pytest
 
 from loaders.engine.load import Load
 from loaders.sandbox.world.market import SyntheticMarket
-from loaders.tdx.service import xdxr
+from loaders.tdx.client import xdxr
 from tests.integration.tdx_client.test_xdxr_protocol import ONE_ROW, mute_server, quote_server
 from tests.integration.tdx_load.bench import Bench
 

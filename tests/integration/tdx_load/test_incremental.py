@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from loaders.engine.lock import load_lock
 from loaders.errors import LockHeldError, SettingsError, UsageError
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tdx_load.bench import Bench, bench, days_until
 

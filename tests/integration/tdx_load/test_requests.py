@@ -9,9 +9,9 @@ import pytest
 
 from loaders.engine import load as engine_load
 from loaders.engine.load import LoadResult
-from loaders.engine.lock import load_lock
 from loaders.errors import UsageError
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tdx_load.bench import Bench
 
@@ -111,7 +111,7 @@ def test_a_realtime_load_is_skipped_while_another_load_runs(monday: Bench) -> No
 def test_a_realtime_load_waits_its_turn_where_the_settings_say_so(
     monday: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("loaders.engine.lock.QUEUE_POLL", 0.01)
+    monkeypatch.setattr("loaders.warehouse.lock.QUEUE_POLL", 0.01)
     monday.load(codes=(CODE,), datasets=("kline_daily",))
     monday.settings = monday.settings.model_copy(
         update={"tdx": monday.settings.tdx.model_copy(update={"realtime_when_busy": "queue"})}

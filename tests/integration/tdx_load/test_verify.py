@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from loaders.engine import checks
+from loaders.engine import test_runs
 from loaders.errors import UpstreamError, UsageError
 from loaders.progress import Silent
 from loaders.sandbox.world.market import SyntheticMarket
@@ -46,7 +46,7 @@ def verified(market: Bench, seed: int = 7, sample: int = 3) -> spot_checks.Verif
     now: datetime = market.sandbox.clock.replace(tzinfo=SHANGHAI)
     return spot_checks.verify(
         market.settings,
-        checks.open_record(market.settings),
+        test_runs.open_record(market.settings),
         sample=sample,
         seed=seed,
         as_of=now,
@@ -193,7 +193,7 @@ def test_minutes_and_rollups_of_a_traded_code_are_expected_once_loaded(market: B
 
 def test_a_verification_is_recorded(market: Bench) -> None:
     found = verified(market)
-    saved = checks.record_if_possible(market.settings, found, print)
+    saved = test_runs.record_if_possible(market.settings, found, print)
     assert saved is not None
     (run,) = market.rows(
         "select kind, status, total, passed, failed, skipped, (options ->> 'seed')::int, "

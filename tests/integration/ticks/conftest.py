@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from loaders.ticks.postgres import PostgresStore
-from loaders.ticks.questdb import QuestdbStore
-from loaders.ticks.questdb_http import QuestdbHttp
+from loaders.ticks.questdb.http import QuestdbHttp
+from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.store import TickStore
 from loaders.ticks.tables import TABLES
 from loaders.warehouse.postgres import Warehouse

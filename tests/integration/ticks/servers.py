@@ -10,11 +10,11 @@ from pathlib import Path
 
 from loaders.errors import QuotemillError
 from loaders.settings import Settings
-from loaders.ticks import questdb_server
-from loaders.ticks.choice import local_address
-from loaders.ticks.questdb import QuestdbStore
-from loaders.ticks.questdb_jar import find_java, present_jar
-from loaders.ticks.questdb_server import Address
+from loaders.ticks.open_store import local_address
+from loaders.ticks.questdb import server
+from loaders.ticks.questdb.jar import find_java, present_jar
+from loaders.ticks.questdb.server import Address
+from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.settings import QuestdbSettings
 from tests.conftest import require
 
@@ -43,12 +43,10 @@ def a_server(
     with tempfile.TemporaryDirectory(prefix="qm-questdb-") as name:
         folder = Path(name) / "questdb"
         try:
-            questdb_server.start(
-                folder, settings, conf={"dev.mode.enabled": "true"} | dict(conf or {})
-            )
+            server.start(folder, settings, conf={"dev.mode.enabled": "true"} | dict(conf or {}))
             yield folder
         finally:
-            questdb_server.remove(folder)
+            server.remove(folder)
 
 
 def address_of(folder: Path) -> Address:
@@ -65,9 +63,9 @@ def open_at(
 
 def kill(folder: Path) -> None:
     """As if the power were cut, and its process is gone when this returns."""
-    pid = questdb_server.status(folder).pid
+    pid = server.status(folder).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    while questdb_server.running(folder) is not None:
+    while server.running(folder) is not None:
         with suppress(ChildProcessError):
             os.waitpid(pid, 0)

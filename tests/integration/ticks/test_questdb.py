@@ -10,16 +10,16 @@ import pytest
 
 from loaders.errors import SettingsError
 from loaders.settings import Settings
-from loaders.ticks import questdb_link
-from loaders.ticks.choice import described, open_questdb
-from loaders.ticks.fingerprint import measured
-from loaders.ticks.questdb import QuestdbStore
-from loaders.ticks.questdb_http import QuestdbHttp, Suspended
-from loaders.ticks.questdb_ilp import IlpWriter
-from loaders.ticks.questdb_server import Address
+from loaders.ticks.day_hash import measured
+from loaders.ticks.open_store import described, open_questdb
+from loaders.ticks.questdb import connection
+from loaders.ticks.questdb.http import QuestdbHttp, Suspended
+from loaders.ticks.questdb.ilp import IlpWriter
+from loaders.ticks.questdb.server import Address
+from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.store import StoreError
 from loaders.ticks.tables import MAIN_TICKS, TABLES
-from orchestration import doctor, tick_store
+from orchestration.checks import doctor, tick_store
 from tests.integration.ticks.servers import SMALL, address_of, open_at
 from tests.ticks import KEY, day_of_ticks
 
@@ -186,7 +186,7 @@ def test_a_server_that_is_down_is_said_at_once(
     def waited(seconds: float) -> None:
         raise AssertionError("nobody waits for a server that was never there")
 
-    monkeypatch.setattr(questdb_link.time, "sleep", waited)
+    monkeypatch.setattr(connection.time, "sleep", waited)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listened on: nobody else gets it
         settings = Settings(

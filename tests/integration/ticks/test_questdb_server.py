@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from loaders.errors import QuotemillError, SettingsError, UpstreamError
-from loaders.ticks import questdb_server
+from loaders.ticks.questdb import server
 from orchestration.cli.questdb import app
 from tests.integration.ticks.servers import SMALL, address_of, kill, open_at, require_questdb
 from tests.ticks import KEY, day_of_ticks
@@ -25,7 +25,7 @@ Command = Callable[..., Any]
 def home(tmp_path: Path) -> Iterator[Path]:
     require_questdb()
     yield tmp_path
-    questdb_server.remove(questdb_server.folder_of(tmp_path))
+    server.remove(server.folder_of(tmp_path))
 
 
 @pytest.fixture
@@ -98,14 +98,14 @@ def test_a_taken_port_is_a_wrong_setting(home: Path) -> None:
         taken.listen()
         settings = SMALL.model_copy(update={"port": taken.getsockname()[1]})
         with pytest.raises(SettingsError, match="taken by another program") as raised:
-            questdb_server.start(home / "questdb", settings)
+            server.start(home / "questdb", settings)
     assert "QUOTEMILL_QUESTDB__PORT" in raised.value.hint
-    assert questdb_server.running(home / "questdb") is None
+    assert server.running(home / "questdb") is None
 
 
 def test_a_server_that_does_not_start_says_why(home: Path) -> None:
     with pytest.raises(UpstreamError, match=r"no\.such\.key") as raised:
-        questdb_server.start(home / "questdb", SMALL, conf={"no.such.key": "1"})
+        server.start(home / "questdb", SMALL, conf={"no.such.key": "1"})
     assert "server.log" in raised.value.hint
 
 
@@ -114,15 +114,15 @@ def test_a_lock_that_nobody_holds_is_no_server(tmp_path: Path) -> None:
     (tmp_path / "server.json").write_text(
         json.dumps({"pid": os.getpid(), "port": 1, "version": "9"})
     )
-    assert questdb_server.running(tmp_path) is None
-    assert questdb_server.stop(tmp_path) is False
+    assert server.running(tmp_path) is None
+    assert server.stop(tmp_path) is False
 
 
 def test_a_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None:
     require_questdb()
     (tmp_path / "file").write_text("")
     with pytest.raises(QuotemillError, match="Not a directory") as raised:
-        questdb_server.start(tmp_path / "file" / "questdb", SMALL)
+        server.start(tmp_path / "file" / "questdb", SMALL)
     assert raised.value.exit_code == 3
 
 

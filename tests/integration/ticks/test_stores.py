@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from loaders.ticks.fingerprint import measured
+from loaders.ticks.day_hash import measured
 from loaders.ticks.frame import QUOTED, DayKey, day_frame
 from loaders.ticks.postgres import PostgresStore
-from loaders.ticks.questdb import QuestdbStore
+from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.store import (
     NOTHING,
     SCHEDULE,

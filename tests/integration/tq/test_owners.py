@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from loaders.errors import SettingsError, UsageError
 from loaders.progress import Silent
 from loaders.ticks import owners
-from loaders.ticks.questdb import QuestdbStore
+from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.store import Owner
-from loaders.tq.repair import take_out
-from loaders.tq.verify import verify
+from loaders.tq.tick_days.repair import take_out
+from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.cli import questdb as commands
 from tests.integration.ticks.conftest import questdb_store  # noqa: F401

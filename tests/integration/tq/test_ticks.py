@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from loaders.ticks.choice import open_store
+from loaders.ticks.open_store import open_store
 from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.store import IndexRow
-from loaders.tq import backlog
 from loaders.tq.due import due
+from loaders.tq.tick_days import backlog
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tq.bench import Bench, build_schedule
 from tests.integration.tq.worlds import (

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from loaders.sandbox.tq.world import World
-from loaders.tq.service.answers import DayRange
-from loaders.tq.service.harvest import Harvest
+from loaders.tq.client.answers import DayRange
+from loaders.tq.client.harvest import Harvest
 from loaders.tq.settings import TqSettings
 from tests.conftest import require
 

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from loaders.sandbox.tq.world import World
-from loaders.tq.service.answers import MainEvents
-from loaders.tq.service.harvest import Harvest
+from loaders.tq.client.answers import MainEvents
+from loaders.tq.client.harvest import Harvest
 from tests.integration.tq_service.conftest import day_range
 
 if TYPE_CHECKING:

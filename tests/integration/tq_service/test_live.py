@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loaders.sandbox.tq.world import World
-from loaders.tq.service.process import _environment
+from loaders.tq.client.process import _environment
 from tests.integration.tq_service.conftest import settings_for
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ SERIES = "KQ.m@SHFE.cu"
 # waits for the stamps of quote and newest tick that each line names
 WATCHER = """
 import json, sys, time
-from loaders.tq.service.client.__main__ import prepare
-from loaders.tq.service.client.session import Session
+from loaders.tq.client.program.__main__ import prepare
+from loaders.tq.client.program.session import Session
 prepare()
 session = Session(json.loads(sys.stdin.readline()), lambda message: None)
 quote = session.api.get_quote(sys.argv[1])

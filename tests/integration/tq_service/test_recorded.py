@@ -11,8 +11,8 @@ import pytest
 
 from loaders.sandbox.tq.replay import Replay
 from loaders.ticks.frame import DayKey, day_frame
-from loaders.tq.service.harvest import Harvest
-from loaders.tq.ticks_of import ticks_of
+from loaders.tq.client.harvest import Harvest
+from loaders.tq.tick_days.conversion import ticks_of
 from tests.conftest import ROOT, require
 from tests.integration.tq_service.conftest import day_range
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from loaders.errors import QuotemillError, SettingsError, UpstreamError, UsageError
-from loaders.warehouse.dump import dump
 from loaders.warehouse.ownership import claim_schemas
 from loaders.warehouse.postgres import Warehouse
-from loaders.warehouse.restore import restore
+from orchestration.backup.dump import dump
+from orchestration.backup.dump_restore import restore
 
 OpenAt = Callable[..., Warehouse]
 

@@ -8,12 +8,12 @@ import pytest
 from psycopg import sql
 
 from loaders.errors import QuotemillError, UpstreamError
-from loaders.warehouse import dump as dumps
-from loaders.warehouse.content import Content, content
-from loaders.warehouse.dump import dump
 from loaders.warehouse.ownership import claim_schemas
 from loaders.warehouse.postgres import Warehouse
-from loaders.warehouse.restore import occupied, restore
+from orchestration.backup import dump as dumps
+from orchestration.backup.dump import dump
+from orchestration.backup.dump_restore import occupied, restore
+from orchestration.timescale.table_content import Content, content
 
 DatabaseOf = Callable[..., str]
 EDITIONS = ("apache", "tsl")

@@ -9,12 +9,12 @@ import pytest
 
 from loaders.errors import SettingsError
 from loaders.sources import landed_tables
-from loaders.tdx.schemas import KLINE_MINUTE
+from loaders.tdx.tables import KLINE_MINUTE
 from loaders.warehouse import timescale
 from loaders.warehouse.hypertables import hypertables, make_of_empty
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import doctor, status
+from orchestration.checks import doctor, status
 from orchestration.cli.inspect import status_command
 from tests.integration.warehouse.conftest import settings_for
 

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pytest
 
 from loaders.errors import SettingsError, UpstreamError
+from loaders.landing import load_job
 from loaders.tdx.datasets.codes import Security, records_of
-from loaders.tdx.schemas import SECURITY
-from loaders.warehouse import landing, migrate
+from loaders.tdx.tables import SECURITY
+from loaders.warehouse import migrate
 from loaders.warehouse.ownership import claim_schemas, owned_schemas, privileges
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.tables import Batch
@@ -46,11 +47,11 @@ def test_awkward_passwords_and_options_with_spaces_reach_the_landing(
     url += "?options=-c%20statement_timeout%3D600000"
     warehouse = open_at(foreign_server.home, QUOTEMILL_WAREHOUSE_URL=url)
     migrate.prepare(warehouse, [SECURITY])
-    pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
+    pipeline, _ = load_job.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
     bank = Security("sh600000", "PF Bank", "stock", "/api/codes")
     records = records_of([bank], datetime(2024, 6, 28, tzinfo=UTC))
     rows = pa.Table.from_pylist(records, SECURITY.schema)
-    assert landing.land(pipeline, warehouse, "tdx", SECURITY, [Batch(rows)]).new == 1
+    assert load_job.land(pipeline, warehouse, "tdx", SECURITY, [Batch(rows)]).new == 1
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")
@@ -69,7 +70,7 @@ def test_a_silent_server_is_noticed_within_a_minute_on_every_connection(
     with warehouse.connect() as conn:
         assert watched(conn.fileno()) == (1, 30_000, 30, 3)
     migrate.prepare(warehouse, [SECURITY])
-    pipeline, _ = landing.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
+    pipeline, _ = load_job.open_pipeline(warehouse, tmp_path / "pipelines", "tdx", "tdx")
     with pipeline.sql_client() as client:
         assert watched(client.native_connection.fileno()) == (1, 30_000, 30, 3)
     with psycopg.connect(warehouse.dlt_url()) as conn:  # what lands the rows

@@ -14,7 +14,7 @@ from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.tq.source import folder_of
 from loaders.warehouse.postgres import Warehouse
-from orchestration import manifest
+from orchestration.run import manifest
 
 Place = tuple[Settings, Warehouse]
 

@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 
 from loaders.errors import LockHeldError, QuotemillError, SettingsError, UpstreamError, UsageError
 from loaders.settings import Settings
-from loaders.warehouse import conversion
-from loaders.warehouse.content import Content, content
 from loaders.warehouse.ownership import claim_schemas
 from loaders.warehouse.postgres import Warehouse, open_warehouse
-from loaders.warehouse.restore import restore
-from orchestration import upgrade_timescale
+from orchestration.backup.dump_restore import restore
 from orchestration.cli.upgrade_timescale import app
-from orchestration.upgrade_timescale import Conversion, Declared, rollback, upgrade
+from orchestration.timescale import conversion
+from orchestration.timescale import upgrade as upgrade_timescale
+from orchestration.timescale.table_content import Content, content
+from orchestration.timescale.upgrade import Conversion, Declared, rollback, upgrade
 from tests.integration.warehouse.conftest import settings_for
 
 DatabaseOf = Callable[..., str]

@@ -142,7 +142,7 @@ def test_remove_asks_and_leaves_another_server_alone(
 
 
 def test_the_doctor_names_data_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    from orchestration import doctor
+    from orchestration.checks import doctor
 
     orphan = places.Orphan(Path("/var/lib/quotemill/abc"), Path("/srv/old"), 3 * 2**30)
     monkeypatch.setattr(places, "orphans", lambda: [orphan])

@@ -8,8 +8,8 @@ from pydantic import SecretStr
 
 from loaders.errors import SettingsError
 from loaders.settings import load_settings
-from orchestration import doctor
 from orchestration.alerts import channels
+from orchestration.checks import doctor
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "alerts.md"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loaders.engine import cursors
+from loaders.landing import cursors
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loaders.engine.rejects import mended
-from loaders.engine.storable import Screened, limits, screen
+from loaders.landing.rejects import mended
+from loaders.landing.screening import Screened, limits, screen
 from loaders.sources import landed_tables
-from loaders.tdx.schemas import TICK_TRADE
+from loaders.tdx.tables import TICK_TRADE
 from loaders.warehouse.tables import LandedTable, landed_table
 
 THING = landed_table(

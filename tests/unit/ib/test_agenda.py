@@ -7,12 +7,12 @@ import pytest
 
 from loaders.engine.request import LoadRequest
 from loaders.errors import NotDue, SettingsError, UsageError
-from loaders.ib import record, stored
-from loaders.ib import request as requests
-from loaders.ib.agenda import Agenda, asof_date
+from loaders.ib.planning import record, stored
+from loaders.ib.planning import request as requests
+from loaders.ib.planning.day_tasks import Agenda, asof_date
+from loaders.ib.planning.stored import Queued
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import NEW_YORK
-from loaders.ib.stored import Queued
 from loaders.settings import Settings
 from tests.conftest import require_ib
 

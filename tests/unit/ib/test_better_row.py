@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loaders.ib.better_row import is_better
+from loaders.ib.capture.better_row import is_better
 from tests.unit.ib.gateways import TEN
 
 Row = dict[str, Any]
@@ -43,7 +43,7 @@ def landed(captures: tuple[Row, ...]) -> Row:
 
 
 def rank_of(capture: Row) -> Any:
-    from loaders.ib.better_row import rank
+    from loaders.ib.capture.better_row import rank
 
     return rank(capture)
 

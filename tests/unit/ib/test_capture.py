@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from loaders.errors import UpstreamError
-from loaders.ib.capture import Captured, Capturer
+from loaders.ib.capture.batches import Captured, Capturer
+from loaders.ib.client.gateway import OptionContract, Quote
 from loaders.ib.errors import GatewayGone
 from loaders.ib.pacing import TokenBucket
-from loaders.ib.service.gateway import OptionContract, Quote
 from tests.unit.ib.gateways import TEN, Answer, ScriptedGateway, Time, contract, failed, quote
 
 CONTRACTS = [contract(n) for n in range(1, 26)]

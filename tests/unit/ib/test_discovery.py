@@ -3,8 +3,8 @@
 from datetime import date
 from decimal import Decimal
 
-from loaders.ib.discovery import Found, Reference, candidates, replacements
-from loaders.ib.service.gateway import Candidate, ChainParams, Underlying
+from loaders.ib.client.gateway import Candidate, ChainParams, Underlying
+from loaders.ib.contracts.discovery import Found, Reference, candidates, replacements
 from loaders.ib.settings import IbSettings
 
 TODAY, NEAR, FAR = date(2026, 11, 19), date(2026, 12, 18), date(2027, 1, 15)

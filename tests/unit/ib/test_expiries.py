@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from loaders.ib.expiries import chosen, kinds_of, monthly, quarterly
+from loaders.ib.contracts.expiries import chosen, kinds_of, monthly, quarterly
 
 ALL = ("monthly", "quarterly", "weekly")
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from loaders.ib.quality import CAPTURE_FLAGS
+from loaders.ib.capture.flags import CAPTURE_FLAGS
 
 LIST = Path(__file__).parents[3] / "macros" / "options" / "flags_with.sql"
 

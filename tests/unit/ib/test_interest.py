@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from loaders.ib.interest import frozen_since
+from loaders.ib.capture.open_interest_date import frozen_since
 
 DAY, BEFORE, EARLIER = date(2026, 11, 19), date(2026, 11, 18), date(2026, 11, 17)
 CHAIN = {n: 10 * n for n in range(1, 201)}

@@ -11,20 +11,20 @@ from loaders.engine import load as engine
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError
-from loaders.ib import slot_capture
-from loaders.ib.agenda import Agenda
+from loaders.ib.capture import slot_capture
+from loaders.ib.capture.rows import RECAPTURE
+from loaders.ib.client.error_codes import meaning_of
+from loaders.ib.client.gateway import OpenInterest
+from loaders.ib.client.raw_quotes import Tick
+from loaders.ib.client.ticker import _failure
 from loaders.ib.context import Context
 from loaders.ib.datasets import chain_close, chain_snapshot, open_interest
 from loaders.ib.errors import GatewayGone, GatewayTimeout, UnknownUnderlying
-from loaders.ib.request import DUE, when_busy
-from loaders.ib.rows import RECAPTURE
-from loaders.ib.service.error_codes import meaning_of
-from loaders.ib.service.gateway import OpenInterest
-from loaders.ib.service.look import _failure
-from loaders.ib.service.raw import Tick
+from loaders.ib.planning.day_tasks import Agenda
+from loaders.ib.planning.request import DUE, when_busy
+from loaders.ib.planning.stored import Chain, Queued
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import session_on, slot_of
-from loaders.ib.stored import Chain, Queued
 from loaders.settings import Settings
 from tests.unit.ib.gateways import ScriptedGateway, Time, contract, quote
 
@@ -155,7 +155,7 @@ def test_what_the_clock_asks_for_leaves_a_busy_lane_to_the_load_that_is_at_it(
     )
     monkeypatch.setattr("loaders.sources.find", lambda _: source)
     monkeypatch.setattr(engine, "prepare_warehouse", lambda *_: None)
-    monkeypatch.setattr("loaders.engine.lock.load_lock", held)
+    monkeypatch.setattr("loaders.warehouse.lock.load_lock", held)
     reporter: Any = SimpleNamespace(line=lambda _: None)
 
     def status(**options: str) -> str:

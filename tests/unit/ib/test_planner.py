@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from loaders.ib.planner import nearest, refuse, shares, slot_plan
+from loaders.ib.planning.capacity import nearest, refuse, shares, slot_plan
 from loaders.ib.settings import IbSettings
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from loaders.ib.capture import QUEUED
-from loaders.ib.quality import CAPTURE_FLAGS
-from loaders.ib.rows import CLOSE, INTRADAY, Run, Tally, row_of
-from loaders.ib.schemas import CHAIN_SNAPSHOT
-from loaders.ib.service.gateway import Failure, Quote
+from loaders.ib.capture.batches import QUEUED
+from loaders.ib.capture.flags import CAPTURE_FLAGS
+from loaders.ib.capture.rows import CLOSE, INTRADAY, Run, Tally, row_of
+from loaders.ib.client.gateway import Failure, Quote
 from loaders.ib.slots import session_on, slot_of
+from loaders.ib.tables import CHAIN_SNAPSHOT
 from tests.unit.ib.gateways import TEN, contract, failed, quote
 
 RUN = Run("id", "SANDBOX", "hash", "0.1.0", 120)

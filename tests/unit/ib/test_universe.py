@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import SettingsError, UsageError
+from loaders.ib.contracts.universe import groups, read, shipped
 from loaders.ib.settings import IbSettings
-from loaders.ib.universe import groups, read, shipped
 
 HEAD = "symbol,weight,group,enabled\n"
 

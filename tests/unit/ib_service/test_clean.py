@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loaders.ib.service import clean
-from loaders.ib.service.events import masked
+from loaders.ib.client import clean
+from loaders.ib.client.events import masked
 
 LARGEST = 1.7976931348623157e308
 UNSET = (None, math.nan, math.inf, -math.inf, LARGEST, -LARGEST, 2147483647, 2147483647.0)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from loaders.ib.service.health import FARM_BROKEN, Farm, Health
+from loaders.ib.client.health import FARM_BROKEN, Farm, Health
 
 
 def heard(*said: tuple[int, str], farm: Farm = "quotes") -> bool:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import SettingsError
+from loaders.ib.client.error_codes import ERROR_CODES, NOT_FROM_CODES, meaning_of
+from loaders.ib.client.live_gateway import gateway
 from loaders.ib.errors import IbMissing
-from loaders.ib.service.error_codes import ERROR_CODES, NOT_FROM_CODES, meaning_of
-from loaders.ib.service.live import gateway
 from loaders.ib.settings import IbSettings
 from loaders.project import find_project
 from loaders.settings import load_settings

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from loaders.engine.outcome import Outcome
 from loaders.engine.window import Window
-from loaders.tdx.absence import Absence
 from loaders.tdx.context import Context, outcome_of
+from loaders.tdx.missing_datasets import Absence
 
 
 def fake_context(**attributes: Any) -> Context:

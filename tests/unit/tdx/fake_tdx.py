@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import httpx
 import orjson
 
-from loaders.tdx.service.answers import Bars
-from loaders.tdx.service.client import TdxClient
-from loaders.tdx.service.reply import Reply
+from loaders.tdx.client.answers import Bars
+from loaders.tdx.client.client import TdxClient
+from loaders.tdx.client.reply import Reply
 from loaders.tdx.settings import TdxSettings
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from loaders.tdx.bars.tick_days import DayBar
-from loaders.tdx.service.answers_trades import Ticks
+from loaders.tdx.client.answers_trades import Ticks
 
 FRIDAY = date(2019, 2, 1)
 MONDAY = date(2019, 2, 11)  # the trading day after: the new year's holidays lie between

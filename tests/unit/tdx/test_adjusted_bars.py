@@ -9,8 +9,8 @@ from fake_tdx import bar, bars_of, days
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.engine.window import Window
 from loaders.tdx.bars.stored_bars import Stored
+from loaders.tdx.client.answers import Bars
 from loaders.tdx.datasets import kline_adjusted
-from loaders.tdx.service.answers import Bars
 from loaders.tdx.settings import TdxSettings
 from tests.unit.tdx.fake_context import fake_context
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.http import RetryableAnswer
-from loaders.tdx.service.answers import (
+from loaders.tdx.client.answers import (
     Bars,
     BarShape,
     NeedsRestart,
@@ -24,7 +24,7 @@ from loaders.tdx.service.answers import (
     read_listings,
     read_workdays,
 )
-from loaders.tdx.service.reply import WrongShape
+from loaders.tdx.client.reply import WrongShape
 
 RAW_DAYS = BarShape("list", "count", "day", "tdx")
 EXTREME = st.integers(-(2**63), 2**63 - 1)

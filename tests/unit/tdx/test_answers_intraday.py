@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from fake_tdx import bar, days, envelope, kline_data, minute_bar, reply, upper
 
-from loaders.tdx.service.answers import BarShape, open_envelope
-from loaders.tdx.service.answers_intraday import (
+from loaders.tdx.client.answers import BarShape, open_envelope
+from loaders.tdx.client.answers_intraday import (
     MinutePoints,
     TimedBars,
     labels,
     read_minute_points,
     read_timed_bars,
 )
-from loaders.tdx.service.reply import WrongShape
+from loaders.tdx.client.reply import WrongShape
 
 DAY = date(2024, 11, 8)
 HISTORY = BarShape("List", "Count", "minute1")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fake_tdx import bar, days, quote, reply, upper
 
-from loaders.tdx.service.answers_quotes import (
+from loaders.tdx.client.answers_quotes import (
     Counts,
     Quote,
     StockInfo,
@@ -17,7 +17,7 @@ from loaders.tdx.service.answers_quotes import (
     read_stats,
     read_stock_info,
 )
-from loaders.tdx.service.reply import WrongShape
+from loaders.tdx.client.reply import WrongShape
 
 
 def read(rows: Any, *codes: str, **counters: Counter[str]) -> list[Quote]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from fake_tdx import reply, tick, upper
 
-from loaders.tdx.service.answers_trades import Ticks, joined, read_ticks, read_ticks_of_days
-from loaders.tdx.service.reply import WrongShape
+from loaders.tdx.client.answers_trades import Ticks, joined, read_ticks, read_ticks_of_days
+from loaders.tdx.client.reply import WrongShape
 
 DAY, NEXT = date(2019, 2, 1), date(2019, 2, 11)
 ROWS = [

@@ -10,9 +10,9 @@ from fake_tdx import Service, asked, bar, days, envelope, failing, good, kline_d
 
 from loaders.errors import SettingsError, UpstreamError, UsageError
 from loaders.http import NoAnswerInTime, RetryableAnswer
-from loaders.tdx.service.answers import EmptyAnswer, PermanentAnswer
-from loaders.tdx.service.client import TdxClient
-from loaders.tdx.service.reply import WrongShape
+from loaders.tdx.client.answers import EmptyAnswer, PermanentAnswer
+from loaders.tdx.client.client import TdxClient
+from loaders.tdx.client.reply import WrongShape
 from loaders.tdx.settings import TdxSettings
 
 ROWS = [bar(d) for d in days(3)]

@@ -8,8 +8,8 @@ from fake_tdx import FETCHED_AT, Service, asked, failing, good, quote
 
 from loaders.errors import UsageError
 from loaders.http import RetryableAnswer
-from loaders.tdx.service.answers import EmptyAnswer, NeedsRestart, UnknownCode
-from loaders.tdx.service.client import TdxClient
+from loaders.tdx.client.answers import EmptyAnswer, NeedsRestart, UnknownCode
+from loaders.tdx.client.client import TdxClient
 
 CODES = ["sz000001", "sh600000", "sh510300"]
 QUOTES = good([quote(code) for code in CODES])

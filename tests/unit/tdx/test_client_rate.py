@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fake_tdx import Service, bar, days, failing, good, kline_data, quote
 
-from loaders.tdx.service.client import TdxClient
+from loaders.tdx.client.client import TdxClient
 
 LOST = failing("write tcp a->b: use of closed network connection")
 

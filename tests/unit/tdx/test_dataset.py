@@ -7,8 +7,8 @@ from threading import Event
 import pytest
 
 from loaders.engine.outcome import Stopped
+from loaders.tdx.client.event_loop import EventLoop
 from loaders.tdx.datasets import kline_daily
-from loaders.tdx.service.event_loop import EventLoop
 from loaders.tdx.source import SOURCE
 
 

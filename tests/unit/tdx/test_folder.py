@@ -10,7 +10,7 @@ import pytest
 from loaders.errors import DataQualityError, SettingsError
 from loaders.tdx.files import tnf
 from loaders.tdx.files.folder import folder_of
-from loaders.tdx.kinds import kind_of
+from loaders.tdx.instrument_kinds import kind_of
 from loaders.tdx.settings import TdxSettings
 from tests.homes import new_home
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loaders.tdx.client.answers import COLUMNS, Bars
 from loaders.tdx.datasets.kline_daily import gaps
-from loaders.tdx.service.answers import COLUMNS, Bars
 
 FETCHED = datetime(2024, 1, 31, tzinfo=UTC)
 DAYS = st.sets(st.integers(0, 20)).map(

@@ -12,7 +12,7 @@ from loaders.engine.outcome import Outcome
 from loaders.tdx.bars import minute_days, plausibility, records
 from loaders.tdx.bars.minute_days import DayBar
 from loaders.tdx.bars.plausibility import Implausible
-from loaders.tdx.service.answers_intraday import MinutePoints, TimedBars, labels
+from loaders.tdx.client.answers_intraday import MinutePoints, TimedBars, labels
 from tests.unit.tdx.fake_context import calendar
 
 DAY = date(2024, 11, 8)

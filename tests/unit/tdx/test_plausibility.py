@@ -9,11 +9,11 @@ import orjson
 import pytest
 from fake_tdx import bar, bars_of, days, read_real_bars
 
-from loaders.engine.rejects import Rejected
+from loaders.landing.rejects import Rejected
 from loaders.tdx.bars import plausibility, records
 from loaders.tdx.bars.plausibility import Implausible
 from loaders.tdx.bars.records import Records
-from loaders.tdx.service.answers import Bars
+from loaders.tdx.client.answers import Bars
 from tests.unit.tdx.fake_context import calendar
 
 AS_OF = date(2024, 11, 8)

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from loaders.engine.outcome import Outcome, SourceGone, records
-from loaders.engine.storable import screen
 from loaders.engine.window import Window
 from loaders.errors import UpstreamError
+from loaders.landing.screening import screen
+from loaders.tdx.client.answers import NeedsRestart
+from loaders.tdx.client.answers_quotes import Quote
 from loaders.tdx.context import Context
 from loaders.tdx.datasets import quote_snapshot
-from loaders.tdx.schemas import QUOTE
-from loaders.tdx.service.answers import NeedsRestart
-from loaders.tdx.service.answers_quotes import Quote
 from loaders.tdx.settings import TdxSettings
+from loaders.tdx.tables import QUOTE
 from tests.unit.tdx.fake_context import fake_context
 
 BEGAN = datetime(2024, 11, 8, 6, 0, tzinfo=UTC)

@@ -10,7 +10,7 @@ from loaders.engine.window import Window
 from loaders.tdx.bars import records
 from loaders.tdx.bars.long_bars import accepted, ends_of
 from loaders.tdx.bars.stored_bars import LostHistory, Stored, joined
-from loaders.tdx.service.answers import Bars
+from loaders.tdx.client.answers import Bars
 
 # the weeks of 2025-06-16, -23 and -30; the last goes on into July
 KNOWN = [d for d in (date(2025, 6, 16) + timedelta(days=i) for i in range(19)) if d.weekday() < 5]

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from loaders.engine.outcome import Outcome, records
-from loaders.engine.storable import screen
 from loaders.engine.window import Window
 from loaders.errors import UpstreamError
 from loaders.http import RetryableAnswer
+from loaders.landing.screening import screen
+from loaders.tdx.client.answers_intraday import MinutePoints
+from loaders.tdx.client.answers_quotes import Quote, StockInfo
 from loaders.tdx.datasets import stock_info
-from loaders.tdx.schemas import STOCK_INFO
-from loaders.tdx.service.answers_intraday import MinutePoints
-from loaders.tdx.service.answers_quotes import Quote, StockInfo
 from loaders.tdx.settings import TdxSettings
+from loaders.tdx.tables import STOCK_INFO
 from tests.unit.tdx.fake_context import fake_context
 from tests.unit.tdx.fake_tdx import bar, bars_of
 from tests.unit.tdx.test_quotes import BEGAN, FRIDAY, quote

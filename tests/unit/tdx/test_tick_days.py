@@ -20,7 +20,7 @@ from loaders.tdx.bars.tick_days import (
     priced,
     rows_of,
 )
-from loaders.tdx.service.answers_trades import Ticks
+from loaders.tdx.client.answers_trades import Ticks
 from tests.unit.tdx.fake_ticks import BAR, FRIDAY, LATER, MONDAY, ticks
 
 

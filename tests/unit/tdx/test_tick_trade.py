@@ -15,11 +15,11 @@ from loaders.tdx.bars.tick_days import (
     DayBar,
 )
 from loaders.tdx.bars.ticks_today import of_today
+from loaders.tdx.client.answers_trades import Ticks
 from loaders.tdx.context import Context
 from loaders.tdx.datasets import tick_trade
 from loaders.tdx.datasets.codes import Security
 from loaders.tdx.datasets.tick_trade import Due, Stored, stretches
-from loaders.tdx.service.answers_trades import Ticks
 from loaders.tdx.settings import TdxSettings
 from tests.unit.tdx.fake_context import fake_context
 from tests.unit.tdx.fake_ticks import BAR, FRIDAY, LATER, MONDAY, ticks

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from loaders.tdx.client.xdxr import read_answer
 from loaders.tdx.files.actions_csv import PRECISION
-from loaders.tdx.service.xdxr import read_answer
 
 FIELDS = (
     "fenhong", "peigujia", "songzhuangu", "peigu", "suogu", "panqianliutong", "panhouliutong",

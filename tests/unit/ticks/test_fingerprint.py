@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from loaders.ticks.fingerprint import COEFFICIENTS, HASHED, P, fingerprint, measured
+from loaders.ticks.day_hash import COEFFICIENTS, HASHED, P, fingerprint, measured
 from tests.ticks import KEY, day_of_ticks
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import SettingsError, UpstreamError
-from loaders.ticks import questdb_jar
-from loaders.ticks.questdb_jar import cached_jar, fetch_jar, find_java, present_jar
+from loaders.ticks.questdb import jar as questdb_jar
+from loaders.ticks.questdb.jar import cached_jar, fetch_jar, find_java, present_jar
 from loaders.ticks.settings import QuestdbSettings
 
 JAR = b"a jar"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loaders.ticks import questdb_server
+from loaders.ticks.questdb import server
 
 
 def test_a_partition_that_goes_while_sizes_are_added_up_is_passed_over(
@@ -25,4 +25,4 @@ def test_a_partition_that_goes_while_sizes_are_added_up_is_passed_over(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", purging)
-    assert questdb_server._size(tmp_path) == 10
+    assert server._size(tmp_path) == 10

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from loaders.ticks.store import IndexRow, NoDataRow, Stamp
-from loaders.tq.backlog import Backlog, Scheduled, backlog, key_text, parsed_key
+from loaders.tq.tick_days.backlog import Backlog, Scheduled, backlog, key_text, parsed_key
 
 NOW = datetime(2025, 10, 31, 10, tzinfo=UTC)
 SERIES = "KQ.m@SHFE.cu"

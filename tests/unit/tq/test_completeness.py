@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from loaders.tq.completeness import MANY, lacking, rank
+from loaders.tq.tick_days.completeness import MANY, lacking, rank
 
 COUNT = 10 * MANY
 WHOLE = np.arange(1, COUNT + 1) * 5.0  # lots since the beginning of the day

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from itertools import starmap
 
 from loaders.ticks.store import IndexRow
-from loaders.tq.verify import first_l5_days
+from loaders.tq.tick_days.verify import first_l5_days
 
 AT = datetime(2025, 10, 20, tzinfo=UTC)
 

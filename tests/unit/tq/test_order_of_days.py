@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from loaders.ticks.store import NoDataRow
-from loaders.tq import ticks_plan
-from loaders.tq.backlog import Backlog, key_text
+from loaders.tq.tick_days import plan
+from loaders.tq.tick_days.backlog import Backlog, key_text
 from tests.unit.tq.test_backlog import NOW, SERIES, on
 
 REVISED, MISSING = [on(day) for day in (13, 14, 15)], [on(day) for day in (16, 17, 20)]
@@ -16,10 +16,10 @@ BAD = {on(day).key for day in (13, 14, 17)}
 
 def running(monkeypatch: pytest.MonkeyPatch, retried: Any = None) -> Any:
     """A load to which some days gave nothing in the load before."""
-    monkeypatch.setattr(ticks_plan, "_backlog", lambda *_: Backlog(REVISED, MISSING, {}, []))
-    monkeypatch.setattr(ticks_plan, "has_history", lambda _: True)
-    monkeypatch.setattr(ticks_plan, "_keep_in_line", lambda run, _: run.did.append("in line"))
-    monkeypatch.setattr(ticks_plan, "_copied", lambda _: iter(()))
+    monkeypatch.setattr(plan, "_backlog", lambda *_: Backlog(REVISED, MISSING, {}, []))
+    monkeypatch.setattr(plan, "has_history", lambda _: True)
+    monkeypatch.setattr(plan, "_keep_in_line", lambda run, _: run.did.append("in line"))
+    monkeypatch.setattr(plan, "_copied", lambda _: iter(()))
     row = NoDataRow(*on(13).key, "no tick", 1, NOW)
     return SimpleNamespace(
         ask=lambda _: frozenset(),
@@ -34,7 +34,7 @@ def running(monkeypatch: pytest.MonkeyPatch, retried: Any = None) -> Any:
 
 def asked(run: Any) -> list[str | int]:
     """The days of each task, and when the schedule is looked at again."""
-    for units in ticks_plan._fetched(run, [*REVISED, *MISSING]):
+    for units in plan._fetched(run, [*REVISED, *MISSING]):
         run.did.append([int(key[-2:]) for unit in units for key in unit.keys])
     return list(run.did)
 

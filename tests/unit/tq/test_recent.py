@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from loaders.errors import UpstreamError
-from loaders.tq.backlog import Scheduled
+from loaders.tq.client.answers import TickAnswer
 from loaders.tq.datasets import ticks
 from loaders.tq.errors import (
     TqAnswerError,
@@ -18,8 +18,8 @@ from loaders.tq.errors import (
     TqTimeout,
     UnknownSymbol,
 )
-from loaders.tq.recent import NO_PERMISSION, REACH, obtainable
-from loaders.tq.service.answers import TickAnswer
+from loaders.tq.tick_days.backlog import Scheduled
+from loaders.tq.tick_days.recent_ticks import NO_PERMISSION, REACH, obtainable
 
 DAYS = [date(2025, 10, day) for day in range(1, 1 + REACH + 2)]
 OLD, NEW = "SHFE.cu2510", "SHFE.cu2511"

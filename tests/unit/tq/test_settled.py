@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 
 from loaders.engine.outcome import Outcome
+from loaders.tq.client.answers import Instruments
 from loaders.tq.context import Context, outcome_of
 from loaders.tq.datasets import contract_daily
 from loaders.tq.errors import TqClientError, TqTimeout, TqTransport
-from loaders.tq.service.answers import Instruments
 from loaders.tq.settings import TqSettings
 from loaders.trading_time import SHANGHAI
 

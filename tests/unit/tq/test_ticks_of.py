@@ -9,7 +9,7 @@ import pytest
 
 from loaders.ticks.frame import QUOTED, DayKey
 from loaders.tq.stored import instant, nanoseconds
-from loaders.tq.ticks_of import SHOWN, outside, ticks_of
+from loaders.tq.tick_days.conversion import SHOWN, outside, ticks_of
 
 KEY = DayKey("KQ.m@SHFE.cu", "SHFE.cu2511", date(2025, 10, 14))
 START, END = datetime(2025, 10, 13, 10, tzinfo=UTC), datetime(2025, 10, 14, 10, tzinfo=UTC)

@@ -15,13 +15,13 @@ import pytest
 from loaders.errors import SettingsError, UpstreamError
 from loaders.ticks.frame import DayKey
 from loaders.ticks.store import EmptyStatus, IndexRow, NoDataRow, Owner
-from loaders.tq.backlog import Scheduled, key_text
+from loaders.tq.client.answers import DayRange, TickAnswer
 from loaders.tq.context import Context
 from loaders.tq.datasets import ticks
-from loaders.tq.kept import kept
-from loaders.tq.ledgers import Ledgers
-from loaders.tq.service.answers import DayRange, TickAnswer
 from loaders.tq.settings import TqSettings
+from loaders.tq.tick_days.backlog import Scheduled, key_text
+from loaders.tq.tick_days.ledgers import Ledgers
+from loaders.tq.tick_days.unimproved_days import kept
 
 DAY = date(2025, 10, 15)
 SCHEDULED = Scheduled(

@@ -14,16 +14,16 @@ from loaders.engine.outcome import Outcome
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.ticks.frame import DayKey
 from loaders.ticks.store import IndexRow, NoDataRow
-from loaders.tq.backlog import Scheduled, backlog, key_of
+from loaders.tq.client.answers import DayRange, TickAnswer
+from loaders.tq.client.harvest import Harvest
 from loaders.tq.datasets import ticks
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport, UnknownSymbol
-from loaders.tq.ledgers import Ledgers
-from loaders.tq.service.answers import DayRange, TickAnswer
-from loaders.tq.service.harvest import Harvest
 from loaders.tq.settings import TqSettings
-from loaders.tq.tick_harvest import NotAsked, answers
-from loaders.tq.ticks_plan import _fresh_and_again
-from loaders.tq.without_ticks import without_ticks
+from loaders.tq.tick_days.backlog import Scheduled, backlog, key_of
+from loaders.tq.tick_days.fetch import NotAsked, answers
+from loaders.tq.tick_days.ledgers import Ledgers
+from loaders.tq.tick_days.no_data_days import without_ticks
+from loaders.tq.tick_days.plan import _fresh_and_again
 from loaders.warehouse.postgres import WarehouseAway
 
 FIRST = date(2025, 10, 15)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from loaders.tq.service.client.failure import Failure, failure_of
-from loaders.tq.service.client.instruments import instruments
-from loaders.tq.service.client.session import Session
+from loaders.tq.client.program.failure import Failure, failure_of
+from loaders.tq.client.program.instruments import instruments
+from loaders.tq.client.program.session import Session
 
 
 class TqTimeoutError(Exception):

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from loaders.tq.service.client.__main__ import _Later
+from loaders.tq.client.program.__main__ import _Later
 
 
 def test_a_module_is_imported_when_something_of_it_is_asked_for(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from loaders.tq.client.process import ClientProcess
 from loaders.tq.errors import TqAuthError, TqTransport
-from loaders.tq.service.process import ClientProcess
 from loaders.tq.settings import TqSettings
 
 ACCOUNT, PASSWORD = "some body@home", "some body@home1"

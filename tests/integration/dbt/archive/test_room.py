@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from loaders.warehouse.postgres import Warehouse
-from orchestration import selfcheck, storage_checks
+from orchestration.checks import selfcheck, storage
 from tests.integration.dbt.option_days import (
     AAPL,
     AFTER,
@@ -39,8 +39,8 @@ def test_a_disk_is_full_where_neither_share_nor_room_is_left(
     total: int, free: int, passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = Usage(total * GIB, (total - free) * GIB, free * GIB)
-    monkeypatch.setattr(storage_checks.shutil, "disk_usage", lambda _: usage)
-    name, judged, figures = storage_checks.disk(tmp_path / "home" / "that" / "is" / "not")
+    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: usage)
+    name, judged, figures = storage.disk(tmp_path / "home" / "that" / "is" / "not")
     assert (name, judged) == ("disk", passes)
     assert figures == {
         "folder": str(tmp_path),
@@ -57,7 +57,7 @@ def test_archive_and_retention_are_judged_once_days_are_archived(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     roomy = Usage(1000 * GIB, 0, 1000 * GIB)
-    monkeypatch.setattr(storage_checks.shutil, "disk_usage", lambda _: roomy)
+    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: roomy)
     settings = settings_in(tmp_path)
 
     def room(as_of: datetime) -> tuple[str, dict[str, str]]:
@@ -88,5 +88,5 @@ def test_archive_and_retention_are_judged_once_days_are_archived(
     assert room(datetime(2027, 1, 31, 23, tzinfo=UTC))[1] == passed
 
     full = Usage(100 * GIB, 90 * GIB, 10 * GIB)
-    monkeypatch.setattr(storage_checks.shutil, "disk_usage", lambda _: full)
+    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: full)
     assert room(AFTER) == ("FAIL", passed | {"disk": "FAIL"})

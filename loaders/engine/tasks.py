@@ -1,0 +1,253 @@
+"""The tasks of a load: keys in, packages of rows out.
+
+A task is what retry and progress count. It lands as packages: at most `slice_size` keys, and no
+further key once it is full (Load.room). One key's failure is recorded against that key and stops
+nothing else; what did not land is not done.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from loaders.engine.jobs import Task
+from loaders.engine.outcome import NOT_DUE, Outcome, Stopped
+from loaders.engine.source import Dataset, Unit
+from loaders.landing import cursors, rejects
+from loaders.landing.rejects import Rejected
+from loaders.landing.screening import screen
+from loaders.landing.upsert import COPY_ROWS
+from loaders.warehouse.postgres import WarehouseAway
+from loaders.warehouse.tables import Batch, LandedTable
+
+if TYPE_CHECKING:
+    from loaders.engine.load import Load
+
+FALLBACKS_SAID = 20  # different ones in the log of a task
+DAY_LENGTH = len("2024-06-28")
+
+
+def run(load: "Load") -> None:
+    """Run every task of the load. Outcomes are in the tasks; raises only what stops all of it."""
+    source = load.source
+    with source.open(load) as context, contextlib.suppress(Stopped):
+        for units in source.plan(context):
+            tasks = [load.add_task(unit.dataset, unit.keys, unit.exchange) for unit in units]
+            _announce(load, units)
+            for task in tasks:
+                if load.stopping():
+                    break
+                RunningTask(load, task, source.dataset(task.dataset)).to_its_end(context)
+            if load.stopping():
+                return
+
+
+def _announce(load: "Load", units: Sequence[Unit]) -> None:
+    for dataset in dict.fromkeys(unit.dataset for unit in units):
+        total = sum(len(unit.keys) for unit in units if unit.dataset == dataset)
+        load.reporter.start(dataset, total)
+
+
+@dataclass
+class RunningTask:
+    """One task while it runs. `fallbacks` and `skips` gather the keys of each reason, `refusals` what is
+    refused so far, by name."""
+
+    load: "Load"
+    task: Task
+    dataset: Dataset[Any]
+    fallbacks: dict[str, list[str]] = field(default_factory=dict)
+    skips: dict[str, list[str]] = field(default_factory=dict)
+    refusals: dict[str, list[Rejected]] = field(default_factory=dict)
+
+    def to_its_end(self, context: Any) -> None:
+        load, task = self.load, self.task
+        task.status = "running"
+        load.save(task)
+        size, package = load.source.slice_size(load.settings), 0
+        while (start := task.reached) < len(task.keys) and not load.stopping():
+            package += 1
+            load.package_rows = 0
+            keys = task.keys[start : start + size]
+            before = task.done, task.skipped, dict(task.failures), task.cursor
+            try:
+                self._land(self._batches(self._counted(self.dataset.fetch(context, keys), package)))
+            except BaseException:  # what did not land is not done
+                task.done, task.skipped, task.failures, task.cursor = before
+                raise
+            if task.reached == start:  # stopped before the first answer
+                break
+        # keys that were never reached fail, so that a retry has them, unless somebody asked for less
+        if load.gone is not None or not load.cancelling():
+            why = str(load.gone or "the source gave no outcome of it")
+            task.failures |= dict.fromkeys(task.keys[task.reached :], why)
+        task.status = task.verdict
+        load.save(task)
+        self._say()
+
+    def _land(self, batches: Iterator[Batch]) -> None:
+        """Land batches as one package, then count, publish and record it; of nothing there is none."""
+        from loaders.landing import load_job
+
+        load, task, table = self.load, self.task, self.dataset.landed
+        first = next((batch for batch in batches if not batch.is_empty), None)
+        if first is None:
+            self._publish()  # an interrupted load may have landed its package and told nobody
+            return
+
+        def confirmed() -> Iterator[Batch]:
+            yield first
+            yield from batches
+            with contextlib.suppress(WarehouseAway):  # the package waits for it on disk
+                load.lock.confirm()
+
+        load.warehouse.ask(lambda _: load.lock.confirm())
+        landed = load_job.land(
+            load.pipeline,
+            load.warehouse,
+            load.source.name,
+            table,
+            confirmed(),
+            load.source.rejected,
+            self.dataset.beside,
+            self.dataset.name,
+        )
+        task.rows_read += landed.read
+        task.rows_new += landed.new
+        task.rows_changed += landed.changed
+        self._publish()
+
+    def _publish(self) -> None:
+        """Write the cursors as they stand, and the task, for people to read."""
+        load, task, table = self.load, self.task, self.dataset.landed
+        moved = {k: c for k, c in load.cursors(table.name).items() if self.dataset.has_cursor(k)}
+        now = load.clock()
+        load.warehouse.ask(
+            lambda conn: cursors.publish(conn, load.source.name, task.dataset, moved, now)
+        )
+        load.save(task)
+
+    def _counted(self, outcomes: Iterator[Outcome], package: int) -> Iterator[Outcome]:
+        """Outcomes as they come; ends early where the load is to stop."""
+        load, task = self.load, self.task
+        try:
+            for outcome in outcomes:
+                load.reporter.advance(task.dataset, 1)
+                if outcome.gone is not None:
+                    load.gone = outcome.gone
+                self._count(outcome, package)
+                yield outcome
+                if load.gone is None and load.cancelling():
+                    break
+        except Stopped:
+            pass
+        finally:  # what a generator still has in the air ends with it
+            getattr(outcomes, "close", lambda: None)()
+
+    def _count(self, outcome: Outcome, package: int) -> None:
+        load, task = self.load, self.task
+        if outcome.fallback is not None:
+            self.fallbacks.setdefault(outcome.fallback, []).append(outcome.key)
+        if outcome.cursor is not None:
+            task.cursor = {"key": outcome.key, "cursor": outcome.cursor, "package": package}
+        if outcome.failure is not None:
+            task.failures[outcome.key] = outcome.failure
+            if outcome.gone is None and not self.dataset.only_key:
+                load.reporter.line(f"{task.dataset} {outcome.key}: {outcome.failure}")
+        elif outcome.skipped is not None:
+            task.skipped += 1
+            if outcome.skipped != NOT_DUE:
+                self.skips.setdefault(outcome.skipped, []).append(outcome.key)
+        else:
+            task.done += 1
+
+    def _batches(self, outcomes: Iterator[Outcome]) -> Iterator[Batch]:
+        """Rows of several keys at a time, so that memory is bounded by rows and not by keys."""
+        held: list[Outcome] = []
+        size = 0
+        for outcome in outcomes:
+            held.append(outcome)
+            rows = len(outcome.rows) if outcome.rows is not None else 0
+            size += rows
+            self.load.package_rows += rows
+            if size >= COPY_ROWS:
+                yield self.batch(held)
+                held, size = [], 0
+        if held:
+            yield self.batch(held)
+
+    def batch(self, held: Sequence[Outcome]) -> Batch:
+        """What some outcomes land. A key whose newest day was refused keeps the cursor it had."""
+        dataset = self.dataset
+        with_rows = [o for o in held if o.rows is not None and len(o.rows)]
+        refused = [r for o in held for r in o.rejected]
+        moved = {o.cursor_key or dataset.cursor_key(o.key): str(o.cursor) for o in held if o.cursor}
+        rows = None
+        if with_rows:
+            rows, unfit, its_rows = screen(dataset.table(with_rows), dataset.landed)
+            mended = self._mended(dataset.name, rows, dataset.landed)
+            refused = _without_repeated([*unfit, *refused, *mended])
+            day = dataset.landed.day
+            for row in its_rows:
+                key = dataset.cursor_of(row)
+                # a cursor begins with the day, and may say more
+                if key in moved and (day is None or str(row.get(day)) >= moved[key][:DAY_LENGTH]):
+                    del moved[key]
+        beside, unfit_beside = self._beside(held)
+        rejected = [self._rejected(dataset.name, refused)] if refused else []
+        if unfit_beside and dataset.beside is not None:
+            rejected.append(self._rejected(dataset.beside.name, unfit_beside))
+        return Batch(
+            rows=rows,
+            rejected=pa.concat_tables(rejected) if rejected else None,
+            beside=beside,
+            cursors=moved,
+        )
+
+    def _beside(self, held: Sequence[Outcome]) -> tuple[pa.Table | None, list[Rejected]]:
+        """The rows beside, and what is refused or withdrawn of them, under the name of their table."""
+        landed, found = self.dataset.beside, [row for o in held for row in o.beside]
+        if landed is None or not found:
+            return None, []
+        rows, unfit, _ = screen(found, landed)
+        return rows, _without_repeated([*unfit, *self._mended(landed.name, rows, landed)])
+
+    def _rejected(self, name: str, refused: Sequence[Rejected]) -> pa.Table:
+        landed, now = self.load.source.rejected, self.load.clock()
+        self.load.counts["refused"] += sum(not r.is_withdrawn for r in refused)
+        return rejects.table(landed, name, refused, self.dataset.route, now)
+
+    def _mended(self, name: str, rows: pa.Table, landed: LandedTable) -> Iterator[Rejected]:
+        return rejects.mended(self._refusals(name), rows, landed.key, landed.whole)
+
+    def _refusals(self, name: str) -> list[Rejected]:
+        """What earlier readings refused under a name, and none accepted since."""
+        if name not in self.refusals:
+            load = self.load
+            self.refusals[name] = load.warehouse.ask(
+                lambda conn: rejects.open_refusals(conn, load.source.rejected, name)
+            )
+        return self.refusals[name]
+
+    def _say(self) -> None:
+        load, task = self.load, self.task
+        if self.dataset.only_key and load.gone is None:
+            for failure in task.failures.values():
+                load.warn(f"{task.dataset}: {failure}")
+        for why, keys in self.skips.items():
+            more = f" and {len(keys) - 1:,} more" if len(keys) > 1 else ""
+            load.warn(f"{task.dataset} {keys[0]}{more}: {why}")
+        if self.fallbacks:
+            often = sorted(self.fallbacks.items(), key=lambda item: -len(item[1]))[:FALLBACKS_SAID]
+            detail = {why: {"times": len(keys), "keys": keys[:5]} for why, keys in often}
+            times = sum(map(len, self.fallbacks.values()))
+            load.counts["fallbacks"] += times
+            event = f"{task.dataset}: {times:,} times another way was taken"
+            load.log("info", event, detail, task.task_no)
+
+
+def _without_repeated(refused: Sequence[Rejected]) -> list[Rejected]:
+    """One for each rule that a row breaks: what this reading refuses comes first."""
+    return list({(r.row_key, r.field, r.rule): r for r in reversed(refused)}.values())

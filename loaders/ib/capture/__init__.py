@@ -1,0 +1,1 @@
+"""Captures of quotes: batches of contracts, quality flags, the rows that land."""

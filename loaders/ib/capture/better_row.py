@@ -1,0 +1,37 @@
+"""Which of two captures of one contract in one slot is kept: a worse one never replaces a better one.
+
+In this order: no error, live before delayed, more complete, on time, later packet. Two captures in either
+order leave the same row.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from loaders.ib.capture.flags import DELAYED_TYPES, LATE
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+# what the rule reads, and why there is none
+COLUMNS = (
+    *("snapshot_error", "error_type", "market_data_type", "bid", "ask", "last", "iv", "delta"),
+    *("data_quality_flag", "asof_at"),
+)
+
+
+def rank(row: Mapping[str, Any]) -> tuple[bool, bool, int, bool, datetime]:
+    """What orders captures; the greater is the better."""
+    served = row["market_data_type"]
+    two_sided = row["bid"] is not None and row["ask"] is not None
+    greeks = row["iv"] is not None and row["delta"] is not None
+    return (
+        not row["snapshot_error"],
+        served is not None and served not in DELAYED_TYPES,
+        two_sided + greeks + (two_sided or row["last"] is not None),
+        LATE not in row["data_quality_flag"].split(","),
+        row["asof_at"] or _NEVER,
+    )
+
+
+def is_better(row: Mapping[str, Any], stored: Mapping[str, Any] | None) -> bool:
+    """Does a capture replace the stored one? One that is as good does not."""
+    return stored is None or rank(row) > rank(stored)

@@ -1,0 +1,239 @@
+"""Questions about contracts: the stock, its previous close, what is listed, and whether it truly exists."""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from loaders.errors import QuotemillError
+from loaders.ib.client import clean
+from loaders.ib.client.error_codes import (
+    AMBIGUOUS,
+    COMPETING_SESSION,
+    GATEWAY_GONE,
+    NO_ANSWER,
+    NO_CONTRACT,
+    NO_PERMISSION,
+    PACING,
+)
+from loaders.ib.client.gateway import (
+    Candidate,
+    ChainParams,
+    Failure,
+    HistorySample,
+    OptionContract,
+    PreviousClose,
+    Qualified,
+    Underlying,
+)
+from loaders.ib.client.raw_quotes import Details, Tick
+from loaders.ib.client.ticker import Patience, look_at
+from loaders.ib.errors import (
+    CompetingSession,
+    GatewayGone,
+    GatewayTimeout,
+    NotPermitted,
+    PacingViolation,
+    RequestFailed,
+    UnknownUnderlying,
+)
+
+if TYPE_CHECKING:
+    from loaders.ib.client.ib_client import Connection
+
+NEW_YORK = ZoneInfo("America/New_York")
+SMART = "SMART"
+CONTRACTS_EACH = Decimal(100)  # of an option that tells no multiplier
+
+
+async def stock(connection: "Connection", symbol: str, timeout: float) -> Underlying:
+    rows, failure = await connection.details(
+        timeout, symbol=symbol, secType="STK", exchange=SMART, currency="USD"
+    )
+    if failure is not None and failure.error_type == NO_CONTRACT:
+        raise UnknownUnderlying([symbol])
+    if failure is not None:
+        raise error_of(failure, f"the contract of {symbol}")
+    if len(rows) != 1:
+        raise RequestFailed(f"the gateway knows {len(rows)} stocks {symbol}", None)
+    row = rows[0]
+    return Underlying(symbol, row.conid, row.exchange, row.name, row.currency)
+
+
+async def option_params(
+    connection: "Connection", underlying: Underlying, timeout: float
+) -> list[ChainParams]:
+    rows, failure = await connection.chains(underlying.symbol, underlying.conid, timeout)
+    if failure is not None:
+        raise error_of(failure, f"the option parameters of {underlying.symbol}")
+    return [
+        ChainParams(
+            trading_class=row.trading_class,
+            multiplier=_multiplier(row.multiplier),
+            expirations=row.expirations,
+            strikes=tuple(s for value in row.strikes if (s := clean.strike(value)) is not None),
+        )
+        for row in sorted(rows, key=lambda row: row.trading_class)
+        if row.exchange == SMART
+    ]
+
+
+async def previous_close(
+    connection: "Connection",
+    underlying: Underlying,
+    now: datetime,
+    patience: Patience,
+    *,
+    data_types: Sequence[int],
+    by_history: bool,
+) -> PreviousClose:
+    """By the newest daily bar before today, unless `by_history` is false or that farm is known to be broken;
+    else by a quote of the first of `data_types` that is permitted."""
+    failure: Failure | None = None
+    if by_history and connection.health.is_good("history"):
+        bars, failure = await connection.bars(underlying.conid, "5 D", "1 day", patience.timeout)
+        today = now.astimezone(NEW_YORK).date()
+        for bar in reversed(bars):
+            price = clean.traded_price(bar.close)
+            if _day(bar.at) < today and price is not None:
+                return PreviousClose(price, _day(bar.at), "history")
+        if failure is not None and failure.error_type == GATEWAY_GONE:
+            raise error_of(failure, f"the previous close of {underlying.symbol}")
+    for data_type in data_types:
+        connection.use_data_type(data_type)
+        looked = await look_at(connection, underlying.conid, _has_close, patience, snapshot=True)
+        price = clean.traded_price(looked.tick.close)
+        if price is not None:
+            return PreviousClose(price, None, "ticker")
+        failure = looked.failure or failure
+        if failure is None or failure.error_type != NO_PERMISSION:
+            break
+    nothing = Failure(NO_ANSWER, None, "neither a bar nor a quote")
+    raise error_of(failure or nothing, f"the previous close of {underlying.symbol}")
+
+
+async def qualify(
+    connection: "Connection", candidates: Sequence[Candidate], timeout: float, batch_size: int
+) -> Qualified:
+    """See `Gateway.qualify`; what a broken connection leaves open is `failed`, without being asked."""
+    found = Qualified()
+    for start in range(0, len(candidates), batch_size):
+        batch = candidates[start : start + batch_size]
+        answers = await asyncio.gather(*(_details(connection, c, timeout) for c in batch))
+        for candidate, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, OptionContract):
+                found.contracts.append(answer)
+            elif answer.error_type == NO_CONTRACT:
+                found.impossible.append(candidate)
+            else:
+                found.failed.append((candidate, answer))
+    return found
+
+
+async def _details(
+    connection: "Connection", candidate: Candidate, timeout: float
+) -> OptionContract | Failure:
+    rows, failure = await connection.details(
+        timeout,
+        symbol=candidate.symbol,
+        secType="OPT",
+        lastTradeDateOrContractMonth=f"{candidate.expiry:%Y%m%d}",
+        strike=float(candidate.strike),
+        right=candidate.right,
+        exchange=SMART,
+        currency="USD",
+        tradingClass=candidate.trading_class,
+    )
+    if failure is not None:
+        return failure
+    fitting = [row for row in rows if _fits(row, candidate)]
+    if len(fitting) != 1:
+        told = f"{len(rows)} contracts came, {len(fitting)} of which fit"
+        return Failure(AMBIGUOUS if fitting else "invalid_request", None, told)
+    row = fitting[0]
+    return OptionContract(
+        conid=row.conid,
+        local_symbol=row.local_symbol,
+        symbol=candidate.symbol,
+        underlying_conid=row.underlying_conid or candidate.underlying_conid,
+        trading_class=row.trading_class,
+        expiry=candidate.expiry,
+        strike=candidate.strike,
+        right=candidate.right,
+        multiplier=_multiplier(row.multiplier),
+    )
+
+
+def _fits(row: Details, candidate: Candidate) -> bool:
+    return (row.trading_class, row.expiry, row.right, clean.strike(row.strike)) == (
+        *(candidate.trading_class, candidate.expiry, candidate.right, candidate.strike),
+    )
+
+
+async def history_sample(
+    connection: "Connection", contracts: Sequence[OptionContract], timeout: float
+) -> list[HistorySample]:
+    """One after the other: the historical service counts requests. After a refusal none is asked any more."""
+    found: list[HistorySample] = []
+    for contract in contracts:
+        refused = found[-1].failure if found else None
+        if refused is not None and refused.error_type == PACING:
+            found.append(not_sampled(contract, "not asked: too many requests"))
+            continue
+        bars, failure = await connection.bars(contract.conid, "5 D", "8 hours", timeout)
+        times = [_instant(bar.at) for bar in bars]
+        first, last = (times[0], times[-1]) if times else (None, None)
+        found.append(HistorySample(contract, len(bars), first, last, failure))
+    return found
+
+
+def not_sampled(contract: OptionContract, why: str) -> HistorySample:
+    return HistorySample(contract, 0, None, None, Failure(PACING, None, why))
+
+
+def error_of(failure: Failure, about: str) -> QuotemillError:
+    """The failure of a single question as the error that says who can mend it."""
+    told = f"{about}: {failure.error_message}"
+    if failure.error_code is not None:
+        told += f" (error {failure.error_code})"
+    kinds: dict[str, tuple[type[QuotemillError], str]] = {
+        GATEWAY_GONE: (GatewayGone, "is the gateway restarting? Run the same command again"),
+        NO_ANSWER: (GatewayTimeout, "run it again; ib.timeout is how long we wait"),
+        PACING: (PacingViolation, "too many requests: wait some minutes, or lower the rates"),
+        NO_PERMISSION: (
+            NotPermitted,
+            "the account needs the market data subscription, or set ib.allow_fallback_to_delayed",
+        ),
+        COMPETING_SESSION: (
+            CompetingSession,
+            "another log-in of the same user takes the market data: log it out",
+        ),
+    }
+    if failure.error_type in kinds:
+        kind, hint = kinds[failure.error_type]
+        return kind(told, hint=hint)
+    return RequestFailed(told, failure.error_code)
+
+
+def _has_close(tick: Tick) -> bool:
+    return not math.isnan(tick.close)
+
+
+def _multiplier(text: str) -> Decimal:
+    try:
+        return Decimal(text) if text else CONTRACTS_EACH
+    except InvalidOperation:
+        return CONTRACTS_EACH
+
+
+def _day(at: date | datetime) -> date:
+    return at.astimezone(NEW_YORK).date() if isinstance(at, datetime) else at
+
+
+def _instant(at: date | datetime) -> datetime:
+    if isinstance(at, datetime):
+        return at if at.tzinfo else at.replace(tzinfo=NEW_YORK)
+    return datetime(at.year, at.month, at.day, tzinfo=NEW_YORK)

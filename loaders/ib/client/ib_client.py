@@ -1,0 +1,332 @@
+"""One connection to a gateway: the only module that knows ib_insync, and ib_async in its place.
+None of their types gets out.
+
+Every question has a number of its own, a new contract object, and an end: an answer, an error of that
+number, a lost connection, or a deadline that the caller sets. The library's own convenience calls tell
+none of these apart, and hand out the values of an earlier request again. So the requests are made as
+the library itself makes them (`startReq`, `startTicker`), which both do alike.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, meaning_of
+from loaders.ib.client.events import masked
+from loaders.ib.client.gateway import Failure
+from loaders.ib.client.health import RESTORED_EMPTY, Farm, Health
+from loaders.ib.client.raw_quotes import (
+    ADVISORY,
+    BROKE,
+    CLIENT_ID_IN_USE,
+    ENDS_NOTHING,
+    TOO_FAST,
+    Ask,
+    Bar,
+    Chain,
+    Computation,
+    Details,
+    Tick,
+)
+from loaders.ib.errors import GatewayGone, GatewayTimeout
+from loaders.request_counts import count
+
+try:
+    from ib_insync import IB, Contract
+except ImportError:  # where both are installed, the first
+    from ib_async import IB, Contract
+
+# its lines hold positions and account numbers; what matters comes through `errorEvent`
+for name in ("ib_insync", "ib_async"):
+    logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+Heard = Callable[[int, int, str, int | None], None]
+
+
+class ClientIdTaken(Exception):
+    """Another connection has that client id."""
+
+
+class Connection:
+    """`heard(request, code, text, conid)` gets everything that the gateway says, masked; `outage` is how
+    many seconds a question waits for a gateway that lost its servers."""
+
+    def __init__(self, heard: Heard, messages_per_second: int, outage: float) -> None:
+        self._outage = outage
+        self._ib = IB()
+        self._ib.client.MaxRequests = messages_per_second
+        self._ib.RaiseRequestErrors = False
+        self._heard = heard
+        self._asks: dict[int, Ask] = {}
+        self._refused = asyncio.Event()
+        self._data_type: int | None = None
+        self.lost_messages = 0  # that the gateway did not take, because too many came
+        self.health = Health()
+        self.client_id = 0
+        self._ib.errorEvent += self._on_error
+        self._ib.client.conn.hasData += lambda data: count("bytes", len(data))
+
+    # ------------------------------------------------------------------ life
+    async def open(self, host: str, port: int, client_id: int, timeout: float) -> None:
+        """Raises ClientIdTaken, GatewayTimeout or GatewayGone."""
+        self.client_id = client_id
+        opening = asyncio.ensure_future(
+            self._ib.connectAsync(host, port, clientId=client_id, timeout=timeout, readonly=True)
+        )
+        refused = asyncio.ensure_future(self._refused.wait())
+        try:
+            # the library itself waits the whole time-out after a refusal, and the same time again for
+            # each thing that it wants to know first
+            await asyncio.wait(
+                {opening, refused}, return_when=asyncio.FIRST_COMPLETED, timeout=4 * timeout
+            )
+            if self._refused.is_set():
+                raise ClientIdTaken
+            if not opening.done():
+                raise TimeoutError
+            await opening
+        except TimeoutError as error:
+            raise GatewayTimeout(
+                f"the gateway at {host}:{port} took the connection and did not answer for {timeout:g} s",
+                hint="is it logged in, and the API enabled? A log-in dialogue may wait for somebody",
+            ) from error
+        except OSError as error:
+            raise GatewayGone(
+                f"no gateway at {host}:{port}: {error.strerror or type(error).__name__}",
+                hint="start the gateway or set IB_HOST and IB_PORT (4001 live, 4002 paper; TWS 7496, 7497)",
+            ) from error
+        finally:
+            refused.cancel()
+            if not opening.done():
+                opening.cancel()
+            await asyncio.gather(opening, refused, return_exceptions=True)
+
+    def close(self) -> None:
+        self._ib.disconnect()
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._ib.isConnected())
+
+    @property
+    def server_version(self) -> int:
+        return int(self._ib.client.serverVersion())
+
+    @property
+    def accounts(self) -> list[str]:
+        return [str(account) for account in self._ib.wrapper.accounts]
+
+    @property
+    def messages_per_second(self) -> int:
+        return int(self._ib.client.MaxRequests)
+
+    def slow_down(self) -> None:
+        """A fifth less messages a second from now on."""
+        self._ib.client.MaxRequests = max(5, int(self._ib.client.MaxRequests * 0.8))
+
+    # ------------------------------------------------------------------ what the gateway says
+    def _on_error(self, number: int, code: int, text: str, _: object) -> None:
+        text = masked(str(text), self.accounts)
+        ask = self._asks.get(number)
+        self._heard(number, code, text, ask.conid if ask else None)
+        if ask is not None:
+            row = meaning_of(code, text)
+            ask.codes.append((row, text))
+            ask.changed.set()
+            if row.action not in ENDS_NOTHING and code != ADVISORY:
+                self._ib.wrapper._endReq(number)
+        if code == CLIENT_ID_IN_USE:
+            self._refused.set()
+        if code == TOO_FAST and ask is None:
+            self.lost_messages += 1
+            self.slow_down()
+        self.health.hear(code, text)
+        if code == RESTORED_EMPTY:
+            for other in self._asks.values():
+                other.is_forgotten = True
+                other.changed.set()
+
+    # ------------------------------------------------------------------ questions with one answer
+    async def server_time(self, timeout: float) -> datetime:
+        count("requests")
+        try:
+            found = await asyncio.wait_for(self._ib.reqCurrentTimeAsync(), timeout)
+        except TimeoutError as error:
+            raise GatewayTimeout(f"the gateway did not tell its time for {timeout:g} s") from error
+        except OSError as error:
+            raise GatewayGone(BROKE) from error
+        return found.astimezone(UTC)  # type: ignore[no-any-return]
+
+    async def details(
+        self, timeout: float, **contract: Any
+    ) -> tuple[list[Details], Failure | None]:
+        """What fits a contract that is described by the library's own names."""
+        asked = Contract(**contract)
+        send = self._ib.client.reqContractDetails
+        rows, failure = await self._answer(lambda n: send(n, asked), timeout, "contracts", asked)
+        return [_details(row) for row in rows], failure
+
+    async def chains(
+        self, symbol: str, conid: int, timeout: float
+    ) -> tuple[list[Chain], Failure | None]:
+        send = self._ib.client.reqSecDefOptParams
+        rows, failure = await self._answer(
+            lambda n: send(n, symbol, "", "STK", conid), timeout, "contracts"
+        )
+        return [_chain(row) for row in rows], failure
+
+    async def bars(
+        self, conid: int, duration: str, size: str, timeout: float
+    ) -> tuple[list[Bar], Failure | None]:
+        """Trades of regular hours, oldest first."""
+        asked, client = Contract(conId=conid, exchange="SMART"), self._ib.client
+
+        def send(number: int) -> None:
+            client.reqHistoricalData(
+                number, asked, "", duration, size, "TRADES", True, 1, False, []
+            )
+
+        rows, failure = await self._answer(send, timeout, "history", asked)
+        return [Bar(row.date, float(row.close)) for row in rows], failure
+
+    async def _answer(
+        self, send: Callable[[int], object], timeout: float, farm: Farm, contract: Any = None
+    ) -> tuple[list[Any], Failure | None]:
+        """Asked once more where no answer came because the gateway had lost the servers that it needs."""
+        rows, failure = await self._answer_once(send, timeout, contract)
+        unanswered = failure is not None and failure.error_type == NO_ANSWER
+        is_lost = unanswered and not self.health.is_good(farm)
+        if is_lost and await self.health.wait(self._outage, farm):
+            return await self._answer_once(send, timeout, contract)
+        return rows, failure
+
+    async def _answer_once(
+        self, send: Callable[[int], object], timeout: float, contract: Any
+    ) -> tuple[list[Any], Failure | None]:
+        ask = self._begin(contract)
+        try:
+            send(ask.number)
+            deadline = time.monotonic() + timeout
+            while not ask.is_over and time.monotonic() < deadline:
+                await ask.wait(deadline - time.monotonic())
+            if not ask.is_over:
+                return [], Failure(NO_ANSWER, None, f"no answer for {timeout:g} s")
+            return list(ask.result or []), ask.failure()
+        except OSError:
+            return [], Failure(GATEWAY_GONE, None, BROKE)
+        finally:
+            self._asks.pop(ask.number, None)
+
+    def _begin(self, contract: Any, conid: int | None = None) -> Ask:
+        """Raises ConnectionError without a connection."""
+        number = self._ib.client.getReqId()
+        ask = Ask(number, self._ib.wrapper.startReq(number, contract), conid)
+        self._asks[number] = ask
+        count("requests")
+        return ask
+
+    # ------------------------------------------------------------------ market data
+    def use_data_type(self, data_type: int) -> None:
+        """A switch of the whole connection: not while requests are under way."""
+        if data_type != self._data_type and self.is_open:
+            self._ib.reqMarketDataType(data_type)
+            self._data_type = data_type
+
+    def look(self, conid: int, *, snapshot: bool, generic: str = "") -> "Line":
+        """Begin to look at a contract. Raises ConnectionError without a connection."""
+        contract = Contract(conId=conid, exchange="SMART")
+        ask = self._begin(contract, conid)
+        ticker = self._ib.wrapper.startTicker(ask.number, contract, "mktData")
+        ticker.updateEvent += lambda _: ask.changed.set()
+        self._ib.client.reqMktData(ask.number, contract, generic, snapshot, False, [])
+        return Line(ask, ticker, lambda: self._leave(ask, ticker, snapshot=snapshot))
+
+    def _leave(self, ask: Ask, ticker: Any, *, snapshot: bool) -> None:
+        wrapper = self._ib.wrapper
+        goes_on = not ask.is_over or ask.is_advised or (not snapshot and ask.failure() is None)
+        if self.is_open and not ask.is_lost and goes_on:
+            self._ib.client.cancelMktData(ask.number)
+        self._asks.pop(ask.number, None)
+        wrapper._endReq(ask.number)
+        wrapper.endTicker(ticker, "mktData")
+        wrapper.reqId2Ticker.pop(ask.number, None)
+        # one library keeps tickers by object, the other by number of the contract
+        for key in (id(ticker.contract), hash(ticker.contract)):
+            wrapper.tickers.pop(key, None)
+
+
+class Line:
+    """A market data line that is held until `leave`."""
+
+    def __init__(self, ask: Ask, ticker: Any, leave: Callable[[], None]) -> None:
+        self.ask, self._ticker, self._leave = ask, ticker, leave
+
+    def tick(self) -> Tick:
+        t = self._ticker
+        came = t.time is not None
+        return Tick(
+            arrived=t.time.astimezone(UTC) if came else None,
+            data_type=int(t.marketDataType) if came else None,
+            bid=t.bid,
+            ask=t.ask,
+            last=t.last,
+            close=t.close,
+            bid_size=t.bidSize,
+            ask_size=t.askSize,
+            last_size=t.lastSize,
+            volume=t.volume,
+            call_interest=t.callOpenInterest,
+            put_interest=t.putOpenInterest,
+            model=_computation(t.modelGreeks),
+            of_bid=_computation(t.bidGreeks),
+            of_ask=_computation(t.askGreeks),
+        )
+
+    def leave(self) -> None:
+        """Cancel what is still under way. Read the tick before: late ones are lost."""
+        self._leave()
+
+
+def _computation(found: Any) -> Computation | None:
+    if found is None:
+        return None
+    return Computation(
+        *(found.impliedVol, found.delta, found.optPrice, found.pvDividend),
+        *(found.gamma, found.vega, found.theta, found.undPrice),
+    )
+
+
+def _details(row: Any) -> Details:
+    contract = row.contract
+    return Details(
+        conid=int(contract.conId),
+        local_symbol=contract.localSymbol,
+        trading_class=contract.tradingClass,
+        multiplier=str(contract.multiplier or ""),
+        expiry=_day(contract.lastTradeDateOrContractMonth),
+        strike=float(contract.strike or 0),
+        right=str(contract.right or "")[:1],
+        exchange=contract.primaryExchange or contract.exchange,
+        currency=contract.currency,
+        name=row.longName,
+        underlying_conid=int(row.underConId or 0),
+    )
+
+
+def _chain(row: Any) -> Chain:
+    days = [day for text in row.expirations if (day := _day(text)) is not None]
+    return Chain(
+        exchange=row.exchange,
+        trading_class=row.tradingClass,
+        multiplier=str(row.multiplier or ""),
+        expirations=tuple(sorted(days)),
+        strikes=tuple(sorted(float(strike) for strike in row.strikes)),
+    )
+
+
+def _day(text: str) -> date | None:
+    """A day may be followed by an hour and a zone."""
+    return datetime.strptime(text[:8], "%Y%m%d").date() if len(text) >= 8 else None

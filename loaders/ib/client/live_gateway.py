@@ -1,0 +1,352 @@
+"""The gateway of gateway.py in earnest: an event loop in a thread, a connection that comes and goes.
+
+A question runs on the loop while the caller waits. Pauses are spent in the caller's thread, so that the
+loop never sleeps and a test needs no time.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from loaders.errors import SettingsError
+from loaders.ib.client import contract_details
+from loaders.ib.client import quotes as capture
+from loaders.ib.client.events import EventLog
+from loaders.ib.client.gateway import (
+    ApiEvent,
+    Candidate,
+    ChainParams,
+    Clock,
+    Gateway,
+    HistorySample,
+    OpenInterest,
+    OptionContract,
+    PreviousClose,
+    Probe,
+    Qualified,
+    Quote,
+    Sleep,
+    Underlying,
+    machine_clock,
+)
+from loaders.ib.client.library import check_client
+from loaders.ib.client.quotes import Batch, Stamp
+from loaders.ib.client.ticker import Patience, has_quote, look_at
+from loaders.ib.errors import ClientIdInUse, GatewayGone
+from loaders.ib.settings import IbSettings
+from loaders.request_counts import count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from loaders.ib.client.ib_client import Connection
+
+T = TypeVar("T")
+SANDBOX_ACCOUNT = "DUSANDBOX"
+USABLE_LINES = 0.9  # of the account's: others may look too
+HISTORY_REQUESTS, HISTORY_SECONDS = 50, 600.0  # the service takes 60 in that time
+DELAYED_OR_FROZEN = 4  # market data type
+PAUSE_STEP = 0.5  # seconds between two looks at `cancelling`
+
+
+@contextmanager
+def gateway(
+    settings: IbSettings,
+    *,
+    clock: Clock | None = None,
+    sleep: Sleep | None = None,
+    cancelling: Callable[[], bool] = lambda: False,
+    first_waits: Sequence[float] = (),
+) -> "Iterator[Gateway]":
+    """A gateway for as long as the context lasts; nothing is opened before the first question.
+
+    `clock` (UTC) and `sleep` stand in for those of the machine. A first connection is tried again after
+    each of `first_waits`; one that was lost at once, and then after each of `settings.retry_waits`.
+    `cancelling` ends pauses early. Raises SettingsError without a host, IbMissing without the client.
+    """
+    if settings.host is None:
+        raise SettingsError(
+            "no gateway is named", hint="set IB_HOST, or host in the section [ib] of quotemill.toml"
+        )
+    check_client()
+    live = LiveGateway(settings, clock, sleep, cancelling, first_waits)
+    try:
+        yield live
+    finally:
+        live.close()
+
+
+class LiveGateway:
+    """See `Gateway`; made by `gateway`."""
+
+    def __init__(
+        self,
+        settings: IbSettings,
+        clock: Clock | None,
+        sleep: Sleep | None,
+        cancelling: Callable[[], bool],
+        first_waits: Sequence[float],
+    ) -> None:
+        self._settings, self._clock = settings, clock
+        self._sleep, self._cancelling, self._first_waits = sleep, cancelling, first_waits
+        self._connection: Connection | None = None
+        self._was_open = False
+        self._client_id: int | None = None
+        self._rate = settings.messages_per_second
+        self._server_time: datetime | None = None
+        self._history: deque[float] = deque()
+        self._log = EventLog(self._event_time)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="ib", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Leave the gateway, and end the thread."""
+        self.reconnect()
+        self._run(_end_all())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    # ------------------------------------------------------------------ connection
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)  # the library asks for the loop of its thread
+        self._loop.run_forever()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _ask(self, question: "Callable[[Connection], Coroutine[Any, Any, T]]") -> T:
+        return self._run(question(self._open()))
+
+    def _open(self) -> "Connection":
+        """The connection, made anew where there is none. Raises GatewayGone, ClientIdInUse."""
+        if self._connection is not None and self._connection.is_open:
+            return self._connection
+        self.reconnect()
+        waits = self._settings.retry_waits if self._was_open else self._first_waits
+        for wait in (*waits, None):
+            try:
+                self._connection = self._run(self._connect())
+                self._was_open = True
+                return self._connection
+            except GatewayGone:
+                if wait is None or not self._pause(wait):
+                    raise
+                count("retries")
+        raise AssertionError("the last try raises")
+
+    async def _connect(self) -> "Connection":
+        from loaders.ib.client.ib_client import ClientIdTaken, Connection
+
+        s = self._settings
+        ids = dict.fromkeys([self._client_id or s.client_id, s.client_id, *s.client_id_pool])
+        for client_id in ids:
+            made = Connection(self._heard, self._rate, s.connectivity_wait)
+            try:
+                await made.open(s.host or "", s.port, client_id, s.connect_timeout)
+            except ClientIdTaken:
+                continue
+            self._client_id = client_id
+            if self._clock is None and s.clock == "gateway":
+                try:
+                    self._log.restamp(await self._time_of(made))
+                except GatewayGone:
+                    made.close()
+                    raise
+            return made
+        taken = ", ".join(map(str, ids))
+        raise ClientIdInUse(
+            f"every client id that may be used is taken: {taken}",
+            hint="another load runs, or one was killed and the gateway still holds its connection: "
+            "wait a minute, or set ib.client_id and ib.client_id_pool",
+        )
+
+    def reconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._rate = min(self._rate, connection.messages_per_second)
+            self._run(_leave(connection))
+
+    def _pause(self, seconds: float) -> bool:
+        """False if the load is being cancelled."""
+        if self._sleep is not None:
+            if not self._cancelling():
+                self._sleep(seconds)
+            return not self._cancelling()
+        until = time.monotonic() + seconds
+        while not self._cancelling() and (left := until - time.monotonic()) > 0:
+            time.sleep(min(PAUSE_STEP, left))
+        return not self._cancelling()
+
+    # ------------------------------------------------------------------ time and events
+    def now(self) -> datetime:
+        if self._clock is not None:
+            return self._clock()
+        return self.server_time() if self._settings.clock == "gateway" else machine_clock()
+
+    def server_time(self) -> datetime:
+        return self._ask(self._time_of)
+
+    async def _time_of(self, connection: "Connection") -> datetime:
+        self._server_time = await connection.server_time(self._settings.timeout)
+        return self._server_time
+
+    async def _stamping(self, connection: "Connection") -> Stamp:
+        """The machine's clock tells packets apart; another one is read once for all of a batch."""
+        if self._clock is not None:
+            moment = self._clock()
+        elif self._settings.clock == "gateway":
+            try:
+                moment = await self._time_of(connection)
+            except GatewayGone:
+                moment = self._server_time or machine_clock()
+        else:
+            return lambda at: at
+        return lambda _: moment
+
+    def _event_time(self) -> datetime | None:
+        """Without a question, since this is called while the gateway speaks; None: not known yet."""
+        if self._clock is not None:
+            return self._clock()
+        return self._server_time if self._settings.clock == "gateway" else machine_clock()
+
+    def _heard(self, number: int, code: int, message: str, conid: int | None) -> None:
+        self._log.add(number, code, message, conid)
+
+    def take_events(self) -> list[ApiEvent]:
+        return self._log.take()
+
+    # ------------------------------------------------------------------ questions
+    def source(self) -> str:
+        return "SANDBOX" if SANDBOX_ACCOUNT in self._open().accounts else "IBKR"
+
+    def probe(self, symbol: str) -> Probe:
+        found, settings = self.stock(symbol), self._settings
+        server_time, here = self.server_time(), machine_clock()
+        wanted = settings.market_data_type
+
+        async def look(connection: "Connection") -> Probe:
+            connection.use_data_type(wanted)
+            looked = await look_at(
+                connection, found.conid, has_quote, self._patience(None), snapshot=True
+            )
+            return Probe(
+                server_version=connection.server_version,
+                client_id=connection.client_id,
+                accounts=len(connection.accounts),
+                symbol=symbol,
+                requested_type=wanted,
+                served_type=looked.tick.data_type,
+                server_time=server_time,
+                clock_difference=timedelta(seconds=round((server_time - here).total_seconds())),
+                events=tuple(self._log.seen()),
+                failure=looked.failure,
+            )
+
+        return self._ask(look)
+
+    def stock(self, symbol: str) -> Underlying:
+        return self._ask(lambda c: contract_details.stock(c, symbol, self._settings.timeout))
+
+    def option_params(self, underlying: Underlying) -> list[ChainParams]:
+        return self._ask(
+            lambda c: contract_details.option_params(c, underlying, self._settings.timeout)
+        )
+
+    def previous_close(self, underlying: Underlying) -> PreviousClose:
+        now, settings = self.now(), self._settings
+        by_history = self._may_ask_history()
+        data_types = [settings.market_data_type]
+        if settings.allow_fallback_to_delayed:
+            data_types.append(DELAYED_OR_FROZEN)
+
+        async def close(connection: "Connection") -> PreviousClose:
+            return await contract_details.previous_close(
+                connection,
+                underlying,
+                now,
+                self._patience(None),
+                data_types=data_types,
+                by_history=by_history,
+            )
+
+        return self._ask(close)
+
+    def _may_ask_history(self) -> bool:
+        now = time.monotonic()
+        while self._history and now - self._history[0] > HISTORY_SECONDS:
+            self._history.popleft()
+        if len(self._history) >= HISTORY_REQUESTS:
+            return False
+        self._history.append(now)
+        return True
+
+    def qualify(self, candidates: Sequence[Candidate]) -> Qualified:
+        s = self._settings
+        return self._ask(
+            lambda c: contract_details.qualify(c, candidates, s.timeout, s.qualify_batch_size)
+        )
+
+    def quotes(
+        self,
+        contracts: Sequence[OptionContract],
+        market_data_type: int,
+        *,
+        timeout: float | None = None,
+        lines: int | None = None,
+        streaming: bool = False,
+    ) -> list[Quote]:
+        return self._ask(
+            lambda c: capture.quotes(
+                self._batch(c, timeout, lines), contracts, market_data_type, streaming=streaming
+            )
+        )
+
+    def open_interest(
+        self,
+        contracts: Sequence[OptionContract],
+        *,
+        market_data_type: int = 2,
+        timeout: float | None = None,
+        lines: int | None = None,
+    ) -> list[OpenInterest]:
+        return self._ask(
+            lambda c: capture.open_interest(
+                self._batch(c, timeout, lines), contracts, market_data_type
+            )
+        )
+
+    def history_sample(self, contracts: Sequence[OptionContract]) -> list[HistorySample]:
+        allowed = [contract for contract in contracts if self._may_ask_history()]
+        found = self._ask(
+            lambda c: contract_details.history_sample(c, allowed, self._settings.timeout)
+        )
+        told = f"{HISTORY_REQUESTS} requests in {HISTORY_SECONDS / 60:g} minutes are enough"
+        left = [contract for contract in contracts if contract not in allowed]
+        return [*found, *(contract_details.not_sampled(contract, told) for contract in left)]
+
+    def _batch(self, connection: "Connection", timeout: float | None, lines: int | None) -> Batch:
+        most = max(1, int(self._settings.market_data_lines * USABLE_LINES))
+        return Batch(connection, self._patience(timeout), min(most, lines or most), self._stamping)
+
+    def _patience(self, timeout: float | None) -> Patience:
+        s = self._settings
+        return Patience(timeout or s.quote_timeout, s.settle, s.connectivity_wait)
+
+
+async def _leave(connection: "Connection") -> None:
+    connection.close()
+
+
+async def _end_all() -> None:
+    """What a caller that was interrupted left behind."""
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

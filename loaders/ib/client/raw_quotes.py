@@ -1,0 +1,131 @@
+"""What one request brought, as it came: sentinels included, and none of the client library's types."""
+
+import asyncio
+import math
+import time
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from loaders.ib.client.error_codes import GATEWAY_GONE, PARTIAL, ErrorCode
+from loaders.ib.client.gateway import Failure
+
+NAN = math.nan
+BROKE = "the connection to the gateway broke"
+CLIENT_ID_IN_USE, TOO_FAST = 326, 100
+ADVISORY = 10089  # refused, and yet data come at times
+ENDS_NOTHING = ("info", "wait")  # actions after which an answer may still come
+
+
+@dataclass(frozen=True)
+class Computation:
+    iv: float | None
+    delta: float | None
+    price: float | None
+    dividends: float | None
+    gamma: float | None
+    vega: float | None
+    theta: float | None
+    underlying: float | None
+
+
+@dataclass(frozen=True)
+class Tick:
+    """The values of one request, NaN where none came; `arrived` is the machine's clock."""
+
+    arrived: datetime | None = None
+    data_type: int | None = None
+    bid: float = NAN
+    ask: float = NAN
+    last: float = NAN
+    close: float = NAN
+    bid_size: float = NAN
+    ask_size: float = NAN
+    last_size: float = NAN
+    volume: float = NAN
+    call_interest: float = NAN
+    put_interest: float = NAN
+    model: Computation | None = None
+    of_bid: Computation | None = None
+    of_ask: Computation | None = None
+
+
+@dataclass(frozen=True)
+class Details:
+    conid: int
+    local_symbol: str
+    trading_class: str
+    multiplier: str
+    expiry: date | None
+    strike: float
+    right: str
+    exchange: str
+    currency: str
+    name: str
+    underlying_conid: int
+
+
+@dataclass(frozen=True)
+class Chain:
+    exchange: str
+    trading_class: str
+    multiplier: str
+    expirations: tuple[date, ...]
+    strikes: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Bar:
+    at: date | datetime
+    close: float
+
+
+class Ask:
+    """A request that is under way. `changed` is set whenever something happened to it."""
+
+    def __init__(
+        self, number: int, future: "asyncio.Future[Any]", conid: int | None = None
+    ) -> None:
+        self.number, self.conid, self.started = number, conid, time.monotonic()
+        self.codes: list[tuple[ErrorCode, str]] = []
+        self.changed = asyncio.Event()
+        self.is_forgotten = False  # the gateway lost its subscriptions
+        self._future = future
+        future.add_done_callback(lambda _: self.changed.set())
+
+    @property
+    def is_over(self) -> bool:
+        """No answer is to come any more: it came, or the connection was lost."""
+        return self._future.done()
+
+    @property
+    def is_lost(self) -> bool:
+        future = self._future
+        return future.done() and not future.cancelled() and future.exception() is not None
+
+    @property
+    def result(self) -> Any:
+        return self._future.result() if self.is_over and not self.is_lost else None
+
+    def failure(self) -> Failure | None:
+        """The last error of this request that ends it."""
+        if self.is_lost:
+            return Failure(GATEWAY_GONE, None, BROKE)
+        ending = [(row, text) for row, text in self.codes if row.action not in ENDS_NOTHING]
+        if not ending:
+            return None
+        row, text = ending[-1]
+        return Failure(row.error_type, row.code, text)
+
+    @property
+    def is_advised(self) -> bool:
+        """Told of an error after which data may come all the same: to the library, the request is over."""
+        return any(row.error_type == PARTIAL or row.code == ADVISORY for row, _ in self.codes)
+
+    async def wait(self, seconds: float) -> None:
+        """Until something happened, at most so long."""
+        self.changed.clear()
+        try:
+            await asyncio.wait_for(self.changed.wait(), max(0.0, seconds))
+        except TimeoutError:
+            return

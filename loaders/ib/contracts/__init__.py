@@ -1,0 +1,1 @@
+"""Which contracts exist: the universe of symbols, expiries, discovery."""

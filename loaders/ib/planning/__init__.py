@@ -1,0 +1,1 @@
+"""Which tasks a load of option chains has: by the clock, the universe and what is stored."""

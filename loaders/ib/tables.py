@@ -1,0 +1,309 @@
+"""What is landed of US option chains: values in the source's units, fields in snake case.
+
+Prices are dollars per share, sizes and volumes contracts, `iv` a fraction per year, `vega` per point of
+volatility, `theta` per calendar day. A value that was not received is null, never 0 or a sentinel.
+`trade_date` is the session's day in New York. A request that brought nothing is a row with
+`snapshot_error`: no hole is silent.
+"""
+
+import pyarrow as pa
+
+from loaders.landing.rejects import rejected_rows
+from loaders.warehouse.tables import landed_table
+
+RAW_IB = "raw_ib"
+_TEXT, _INT, _BIG = pa.string(), pa.int32(), pa.int64()
+_BOOL, _DATE, _DOUBLE = pa.bool_(), pa.date32(), pa.float64()
+_STAMP = pa.timestamp("us", tz="UTC")
+_PRICE = pa.decimal128(18, 6)
+_STRIKE = pa.decimal128(12, 4)
+_MULTIPLIER = pa.decimal128(10, 2)
+_SECONDS = pa.decimal128(12, 3)
+_PRICES = (
+    *("bid", "ask", "last", "close_prev", "opt_price_model", "pv_dividend", "ref_price", "strike"),
+    *("und_price", "und_bid", "und_ask", "und_last"),
+)
+_GREEKS = ("iv", "iv_bid", "iv_ask", "delta", "gamma", "vega", "theta")
+# The largest that the SQL models can cast, multiply by splits and add up: no share costs ten million
+# dollars (of the least strike, 0.0001, that is 10^11 times), no contract trades 10^12 times, and no
+# session has more half hours than a day.
+_MOST = (
+    dict.fromkeys(_PRICES, 10**7)
+    | dict.fromkeys(_GREEKS, 10**9)
+    | dict.fromkeys(("bid_size", "ask_size", "last_size", "volume", "open_interest"), 10**12)
+    | dict.fromkeys(("slots", "slot_30m", "first_seen_slot"), 48)
+    | dict.fromkeys(("eligible", "filled", "same", "changed", "stale", "failed", "expired"), 10**6)
+    | dict.fromkeys(("planned", "captured", "errors", "silent", "delayed", "attempts"), 10**6)
+    # of one slot and symbol: added up for all slots and symbols of the sessions of a stage
+    | {"pacing_events": 10**4}
+)
+# models take what changed of a symbol on a day
+_BY_SYMBOL = (("symbol", "trade_date"),)
+
+SESSION = landed_table(
+    RAW_IB,
+    "session",  # of NYSE, from the first day asked for to some days ahead
+    [
+        ("trade_date", _DATE),
+        ("open_at", _STAMP),
+        ("close_at", _STAMP),
+        ("slots", _INT),  # 14, on an early close 8
+        ("is_early_close", _BOOL),
+    ],
+    key=("trade_date",),
+    most=_MOST,
+)
+
+UNDERLYING = landed_table(
+    RAW_IB,
+    "underlying",
+    [
+        ("symbol", _TEXT),
+        ("conid", _BIG),
+        ("exchange", _TEXT),
+        ("currency", _TEXT),
+        ("name", _TEXT),
+    ],
+    key=("symbol",),
+    nullable=("name",),
+    entity="symbol",
+)
+
+CONTRACT = landed_table(
+    RAW_IB,
+    "contract",
+    [
+        ("conid", _BIG),
+        ("symbol", _TEXT),
+        ("underlying_conid", _BIG),
+        ("trading_class", _TEXT),
+        ("expiry", _DATE),
+        ("strike", _STRIKE),
+        ("option_right", _TEXT),  # C, P
+        ("multiplier", _MULTIPLIER),
+        ("local_symbol", _TEXT),  # 21 characters, its root padded with blanks
+        ("exchange", _TEXT),
+        ("first_seen_date", _DATE),
+    ],
+    key=("conid",),
+    most=_MOST,
+    entity="symbol",
+    day=None,
+)
+
+SESSION_CONTRACT = landed_table(
+    RAW_IB,
+    "session_contract",  # frozen before the open; later ones are added, none is taken away
+    [
+        ("trade_date", _DATE),
+        ("conid", _BIG),
+        ("symbol", _TEXT),
+        ("discovered_at", _STAMP),
+        ("policy", _TEXT),  # session_freeze, midday_refresh, discovery_stale
+        ("stale_from_date", _DATE),  # the day whose set it is, where that is an older one
+        ("first_seen_slot", _INT),  # of those added within the session
+        ("ref_price", _PRICE),  # that the strikes were chosen about
+        ("ref_price_date", _DATE),
+        ("ref_price_source", _TEXT),
+    ],
+    key=("trade_date", "conid"),
+    most=_MOST,
+    nullable=(
+        *("stale_from_date", "first_seen_slot"),
+        *("ref_price", "ref_price_date", "ref_price_source"),
+    ),
+    indexes=_BY_SYMBOL,
+    entity="symbol",
+)
+
+NEGATIVE_CONTRACT = landed_table(
+    RAW_IB,
+    "negative_contract",  # combinations that the source says do not exist
+    [
+        ("trade_date", _DATE),
+        ("symbol", _TEXT),
+        ("trading_class", _TEXT),
+        ("expiry", _DATE),
+        ("strike", _STRIKE),
+        ("option_right", _TEXT),
+        ("refused_at", _STAMP),
+        ("error_code", _INT),
+    ],
+    key=("trade_date", "symbol", "trading_class", "expiry", "strike", "option_right"),
+    most=_MOST,
+    entity="symbol",
+)
+
+_QUOTE = [
+    *((name, _PRICE) for name in ("bid", "ask", "last", "close_prev")),
+    *((name, _BIG) for name in ("bid_size", "ask_size", "last_size", "volume")),
+    *((name, _DOUBLE) for name in _GREEKS),
+    # of the model that made iv and greeks
+    *((name, _PRICE) for name in ("opt_price_model", "pv_dividend", "und_price")),
+    # the underlying's own quote of the same moment
+    *((name, _PRICE) for name in ("und_bid", "und_ask", "und_last")),
+    ("und_quote_at", _STAMP),
+    ("market_data_type", _INT),  # as served: 1 live, 2 frozen, 3 delayed, 4 delayed and frozen
+]
+_CAPTURE = [
+    ("greeks_source", _TEXT),  # model, mid_of_bid_ask
+    ("asof_at", _STAMP),  # arrival of the newest packet
+    ("error_type", _TEXT),
+    ("error_code", _INT),
+    ("error_message", _TEXT),
+]
+_NULLABLE = (*(name for name, _ in (*_QUOTE, *_CAPTURE)), "slot_label")
+_SNAPSHOT = [
+    ("trade_date", _DATE),
+    ("sample_time", _STAMP),  # the slot; of the close view the session's close
+    ("conid", _BIG),
+    ("symbol", _TEXT),
+    ("slot_30m", _INT),  # from 0
+    ("slot_label", _TEXT),  # HH:MM in New York; null in the close view
+    *_QUOTE,
+    ("requested_data_type", _INT),
+    *_CAPTURE,
+    ("captured_at", _STAMP),  # when the row was read
+    ("capture_lag_s", _SECONDS),  # captured_at less sample_time
+    ("snapshot_error", _BOOL),
+    (
+        "data_quality_flag",
+        _TEXT,
+    ),  # flags of the closed list, sorted, with commas between; '' for none
+    ("ingest_id", _TEXT),
+    ("ingest_run_type", _TEXT),  # intraday, close, recapture
+    ("source", _TEXT),  # IBKR, SANDBOX
+    ("config_hash", _TEXT),
+    ("code_version", _TEXT),
+]
+
+CHAIN_SNAPSHOT = landed_table(
+    RAW_IB,
+    "chain_snapshot",
+    _SNAPSHOT,
+    key=("trade_date", "sample_time", "conid"),
+    most=_MOST,
+    nullable=_NULLABLE,
+    indexes=_BY_SYMBOL,
+    entity="symbol",
+)
+
+CHAIN_CLOSE = landed_table(
+    RAW_IB,
+    "chain_close",
+    _SNAPSHOT,
+    key=("trade_date", "conid"),
+    most=_MOST,
+    nullable=(*_NULLABLE, "slot_30m"),
+    indexes=_BY_SYMBOL,
+    entity="symbol",
+)
+
+OPEN_INTEREST = landed_table(
+    RAW_IB,
+    "open_interest",
+    [
+        ("conid", _BIG),
+        ("oi_asof_date", _DATE),  # the session at whose end the position was so
+        ("symbol", _TEXT),
+        ("trade_date", _DATE),  # the session it was asked for; its own may not be published yet
+        ("open_interest", _BIG),
+        ("captured_at", _STAMP),
+        ("ingest_id", _TEXT),
+    ],
+    key=("conid", "oi_asof_date"),
+    most=_MOST,
+    entity="symbol",
+    day="oi_asof_date",
+)
+
+ENRICHMENT = landed_table(
+    RAW_IB,
+    "enrichment",  # one attempt at the open interest of a session
+    [
+        ("trade_date", _DATE),
+        ("symbol", _TEXT),
+        ("attempted_at", _STAMP),
+        ("pass", _TEXT),  # first, confirm, late (after the open), manual
+        *((name, _INT) for name in ("eligible", "filled", "same", "changed", "stale", "failed")),
+        ("expired", _INT),
+        ("status", _TEXT),  # complete, stale, failed
+    ],
+    key=("trade_date", "symbol", "attempted_at"),
+    most=_MOST,
+    entity="symbol",
+)
+
+SLOT_RUN = landed_table(
+    RAW_IB,
+    "slot_run",
+    [
+        ("trade_date", _DATE),
+        ("sample_time", _STAMP),
+        ("symbol", _TEXT),
+        ("ingest_run_type", _TEXT),
+        *((name, _INT) for name in ("planned", "captured", "errors", "silent", "delayed")),
+        ("pacing_events", _INT),
+        ("attempts", _INT),
+        ("started_at", _STAMP),
+        ("finished_at", _STAMP),
+        ("status", _TEXT),  # complete, partial, failed
+    ],
+    # the close view is of the moment of the last slot
+    key=("trade_date", "sample_time", "symbol", "ingest_run_type"),
+    most=_MOST,
+    entity="symbol",
+)
+
+RECAPTURE = landed_table(
+    RAW_IB,
+    "recapture",  # contracts of a slot that are still to be captured
+    [
+        ("trade_date", _DATE),
+        ("sample_time", _STAMP),
+        ("conid", _BIG),
+        ("symbol", _TEXT),
+        ("reason", _TEXT),
+        ("attempts", _INT),
+        ("queued_at", _STAMP),
+        ("next_try_at", _STAMP),
+        ("state", _TEXT),  # queued, done, expired
+    ],
+    key=("trade_date", "sample_time", "conid"),
+    most=_MOST,
+    entity="symbol",
+)
+
+GATEWAY_EVENT = landed_table(
+    RAW_IB,
+    "gateway_event",
+    [
+        ("ingest_id", _TEXT),
+        ("seq", _INT),
+        ("occurred_at", _STAMP),
+        ("trade_date", _DATE),
+        ("error_code", _INT),
+        ("action", _TEXT),
+        ("text", _TEXT),
+    ],
+    key=("ingest_id", "seq"),
+    entity=None,
+)
+
+REJECTED_ROW = rejected_rows(RAW_IB)
+
+TABLES = (
+    SESSION,
+    UNDERLYING,
+    CONTRACT,
+    SESSION_CONTRACT,
+    NEGATIVE_CONTRACT,
+    CHAIN_SNAPSHOT,
+    CHAIN_CLOSE,
+    OPEN_INTEREST,
+    ENRICHMENT,
+    SLOT_RUN,
+    RECAPTURE,
+    GATEWAY_EVENT,
+    REJECTED_ROW,
+)

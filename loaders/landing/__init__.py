@@ -1,0 +1,1 @@
+"""How rows reach PostgreSQL: dlt's load job, the upsert, refused rows, cursors, the change feed."""

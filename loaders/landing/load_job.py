@@ -1,0 +1,394 @@
+"""The landing path: how rows reach PostgreSQL. dlt's postgres destination with one changed load job.
+
+A parquet file of a keyed table is landed in ONE transaction (loaders/landing/landed_file.py),
+so landing the same file twice is the same as landing it once. State, schema, load packages and
+retries stay dlt's own. Use it by `land`: resources with `write_disposition="append"` and a primary
+key that yield Arrow tables (append, because a merge would add dlt's staging schema and MERGE).
+"""
+
+# first of all: dlt reads some of its settings while it is imported
+from loaders.landing.dlt_setup import own_settings
+
+# isort: split
+import contextlib
+import errno
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dlt
+import psycopg
+import psycopg2  # type: ignore[import-untyped]  # what dlt itself speaks
+import pyarrow as pa
+from dlt.common.configuration import configspec
+from dlt.common.destination.client import HasFollowupJobs, RunnableLoadJob
+from dlt.common.destination.exceptions import DestinationTransientException
+from dlt.common.schema.utils import get_columns_names_with_prop
+from dlt.common.storages.live_schema_storage import LiveSchemaStorage
+from dlt.common.storages.load_package import ParsedLoadJobFileName
+from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseTransientException
+from dlt.destinations.impl.postgres.configuration import (
+    PostgresClientConfiguration,
+    PostgresCredentials,
+)
+from dlt.destinations.impl.postgres.factory import postgres
+from dlt.destinations.impl.postgres.postgres import PostgresClient
+from dlt.pipeline.exceptions import PipelineStepFailed
+from psycopg.conninfo import make_conninfo
+
+from loaders.errors import QuotemillError
+from loaders.landing import cursors, pipeline_state
+from loaders.landing.landed_file import Target, land_file
+from loaders.warehouse.postgres import Warehouse, WarehouseAway
+from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, LandedTable
+
+# on disk with a package: which columns name a unit that is replaced whole, or what the change feed tells
+_UNIT = "x-quotemill-unit"
+_ENTITY = "x-quotemill-entity"
+_DAY = "x-quotemill-day"
+# and of the table: its further indexes, and the dataset under whose name rows are refused
+_INDEXES = "x-quotemill-indexes"
+_REFUSALS = "x-quotemill-refusals"
+# files that land side by side; with dlt's own connection and that of the load, four
+AT_ONCE = threading.BoundedSemaphore(2)
+ROUNDS = 3  # of dlt's own five tries at a file, each begun when the warehouse answers again
+BAD_DATA = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.ProgrammingError,
+    psycopg.NotSupportedError,
+    # psycopg counts limits among the errors of a server that is away
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+    psycopg.errors.ConfigurationLimitExceeded,
+)
+AWAY = (
+    psycopg.OperationalError,
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+    DestinationTransientException,
+)
+
+
+@dataclass(frozen=True)
+class Landed:
+    """Rows of the packages that one call landed: read from files, inserted, really changed."""
+
+    load_ids: tuple[str, ...] = ()
+    read: int = 0
+    new: int = 0
+    changed: int = 0
+
+    def __add__(self, other: "Landed") -> "Landed":
+        return Landed(
+            self.load_ids + other.load_ids,
+            self.read + other.read,
+            self.new + other.new,
+            self.changed + other.changed,
+        )
+
+
+@own_settings()
+def open_pipeline(
+    warehouse: Warehouse, folder: Path, lane: str, source: str
+) -> tuple[dlt.Pipeline, Landed]:
+    """The dlt pipeline of one lane of a source, and what an interrupted run had left in `folder`.
+
+    The caller holds the lane's lock: two processes in one folder break it. Raises UpstreamError
+    while the warehouse is away.
+    """
+    os.environ["DLT_DATA_DIR"] = str(folder)
+    with _spool_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        pipeline = _pipeline(warehouse, folder, lane, source)
+        landed = Landed()
+        while pipeline.has_pending_data:
+            landed += _run(pipeline, warehouse, None)
+        # The folder moves the cursors at the end of extract, the warehouse with the rows. Only the
+        # warehouse never leads them, so every run starts from what it holds.
+        shutil.rmtree(pipeline.working_dir)
+        pipeline = _pipeline(warehouse, folder, lane, source)
+        try:
+            pipeline.sync_destination()
+        except PipelineStepFailed as error:
+            raise warehouse.away(_away(pipeline, error)) from error
+        warehouse.ask(
+            lambda conn: pipeline_state.prune(conn, pipeline.dataset_name, pipeline.pipeline_name)
+        )
+    return pipeline, landed
+
+
+def _pipeline(warehouse: Warehouse, folder: Path, lane: str, source: str) -> dlt.Pipeline:
+    pipeline: Any = dlt.pipeline(
+        lane,
+        destination=landing(warehouse.dlt_url(), lane=lane),
+        dataset_name=f"raw_{source}",
+        pipelines_dir=str(folder),
+    )
+    pipeline._schema_storage = _Schemas(pipeline._schema_storage_config)
+    return pipeline
+
+
+@own_settings()
+def land(
+    pipeline: dlt.Pipeline,
+    warehouse: Warehouse,
+    source: str,
+    table: LandedTable,
+    batches: Iterable[Batch],
+    rejects: LandedTable | None = None,
+    beside: LandedTable | None = None,
+    dataset: str | None = None,
+) -> Landed:
+    """Land batches of one table as one package; what is counted are the rows of that table.
+
+    The batches are drawn while dlt extracts, so memory stays flat; what they refuse lands in the
+    table `rejects`, what they have beside their rows in `beside`. What the table itself refuses lands
+    among the source's refused rows too, under the name `dataset`; without one it ends the load.
+    """
+    while pipeline.has_pending_data:  # else dlt would land that package and leave out this one
+        _run(pipeline, warehouse, None)
+    others: dict[str, list[pa.Table]] = {"rejected": [], "beside": []}
+
+    def rows() -> Iterator[pa.Table]:
+        state = dlt.current.resource_state()
+        for batch in batches:
+            cursors.advance(state, batch.cursors)
+            for name, held in others.items():
+                part = getattr(batch, name)
+                if part is not None and part.num_rows:
+                    held.append(part)
+            if batch.rows is not None and batch.rows.num_rows:
+                yield batch.rows
+
+    # dlt draws one resource to its end before the next, so by then the others are complete
+    resources = [_resource(table, rows, dataset)]
+    if rejects is not None:
+        resources.append(_resource(rejects, lambda: iter(others["rejected"])))
+    if beside is not None:
+        refusals = beside.name if dataset else None
+        resources.append(_resource(beside, lambda: iter(others["beside"]), refusals))
+    with _spool_errors(Path(pipeline.working_dir)):
+        return _run(pipeline, warehouse, dlt.source(lambda: resources, name=source)(), table.name)
+
+
+def _resource(
+    table: LandedTable, rows: Callable[[], Iterator[pa.Table]], refusals: str | None = None
+) -> Any:
+    columns: Any = [
+        {"name": f.name, "nullable": f.nullable}
+        | ({_UNIT: True} if f.name in table.whole else {})
+        | ({_ENTITY: True} if f.name == table.entity else {})
+        | ({_DAY: True} if f.name == table.day else {})
+        for f in table.schema
+    ]
+    resource = dlt.resource(
+        rows,
+        name=table.name,
+        primary_key=list(table.key),
+        write_disposition="append",
+        columns=columns,
+    )
+    hints = {_INDEXES: list(table.index_names), _REFUSALS: refusals}
+    told: dict[str, Any] = {name: value for name, value in hints.items() if value}
+    return resource.apply_hints(additional_table_hints=told) if told else resource
+
+
+def _run(
+    pipeline: dlt.Pipeline, warehouse: Warehouse, data: Any, table: str | None = None
+) -> Landed:
+    """Run the pipeline to the end of its packages; a warehouse that restarts costs another round.
+
+    Counts the rows of `table`; of every table where it is None.
+    """
+    for left in reversed(range(ROUNDS)):
+        try:
+            info = pipeline.run(data, loader_file_format="parquet")
+            break
+        except PipelineStepFailed as error:
+            away = _away(pipeline, error)
+            if error.step == "load":
+                data = None  # its package is on disk
+            try:
+                if not left:
+                    raise warehouse.away(away)
+                warehouse.ask(lambda _: None)
+            except WarehouseAway as gone:
+                raise WarehouseAway(
+                    f"the warehouse went away while rows were landed: {warehouse.scrub(_line(away))}",
+                    hint=f"the rows are kept on disk; run again when it is back ({gone.hint})",
+                ) from error
+    if info is None:
+        return Landed()
+    [counts] = warehouse.ask(
+        lambda conn: conn.execute(
+            "select coalesce(sum(rows_read), 0)::bigint, coalesce(sum(rows_new), 0)::bigint, "
+            "coalesce(sum(rows_changed), 0)::bigint from ops.landed_files "
+            "where load_id = any(%s) and table_name = coalesce(%s, table_name)",
+            (info.loads_ids, table),
+        ).fetchall()
+    )
+    return Landed(tuple(info.loads_ids), *counts)
+
+
+def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
+    """The cause, if it is that the warehouse went away. Raises everything else."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, (QuotemillError, OSError, KeyboardInterrupt)):
+            raise cause from error
+    if error.step in ("load", "sync"):
+        away = [c for c in causes if isinstance(c, AWAY) and not isinstance(c, BAD_DATA)]
+        if away:
+            return away[-1]
+    if error.step == "load":
+        pipeline.abort_packages()  # rewinds the cursors of rows that can never land
+    raise error
+
+
+@contextlib.contextmanager
+def _spool_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise QuotemillError(
+            f"no room left for fetched rows in {folder}",
+            hint="free some space or move everything by QUOTEMILL_HOME, then run again: "
+            "what has landed is kept",
+        ) from error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1 if "Traceback" in str(error) else 0]  # dlt quotes tracebacks of its workers
+
+
+class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
+    """Land one parquet file in one transaction."""
+
+    def run_managed(self, job_client: Any, done_event: Any, /) -> None:
+        job_client.sql_client.open_connection = lambda: None  # dlt's would stand idle beside ours
+        super().run_managed(job_client, done_event)
+
+    def run(self) -> None:
+        client: PostgresClient = self._job_client  # type: ignore[assignment]
+        url = client.config.credentials.to_native_representation()
+        try:
+            with AT_ONCE, psycopg.connect(url, application_name="quotemill landing") as conn:
+                self._land(conn, client)
+        except BAD_DATA as error:  # the same file fails again: no retry
+            raise DatabaseTerminalException(error) from error
+        except psycopg.Error as error:
+            raise DatabaseTransientException(error) from error
+
+    def _land(self, conn: psycopg.Connection, client: PostgresClient) -> None:
+        table: Any = self._load_table
+
+        def marked(hint: str) -> tuple[str, ...]:
+            return tuple(get_columns_names_with_prop(table, hint))
+
+        target = Target(
+            client.sql_client.dataset_name,
+            self.load_table_name,
+            marked("primary_key"),
+            marked(_UNIT),
+            # none of a package that an older version left behind: every key, every date
+            next(iter(marked(_ENTITY)), None),
+            next(iter(marked(_DAY)), None),
+            tuple(table.get(_INDEXES, ())),
+            table.get(_REFUSALS),
+        )
+        land_file(
+            conn,
+            Path(self._file_path),
+            target,
+            client.sql_client.escape_column_name,
+            f"{self._load_id}/{self.job_id()}",
+            client.config.lane,  # type: ignore[attr-defined]  # ours, see LandingConfiguration
+        )
+
+
+@configspec(init=False)
+class LandingCredentials(PostgresCredentials):
+    def to_native_representation(self) -> str:
+        # dlt renders a URL by SQLAlchemy, whose spaces (of a password, of options) libpq misreads
+        own: dict[str, Any] = {"host": self.host, "port": self.port, "dbname": self.database}
+        own |= {"user": self.username, "password": self.password}
+        return make_conninfo("", **own | self.get_query())
+
+
+@configspec
+class LandingConfiguration(PostgresClientConfiguration):
+    credentials: LandingCredentials = None  # type: ignore[assignment]  # dlt fills it in
+    lane: str = ""  # whose packages these are
+
+
+class LandingClient(PostgresClient):
+    def create_load_job(
+        self, table: Any, file_path: str, load_id: str, restore: bool = False
+    ) -> Any:
+        file_format = ParsedLoadJobFileName.parse(file_path).file_format
+        if file_format == "parquet" and table["write_disposition"] == "append":
+            return UpsertCopyJob(file_path)
+        return super().create_load_job(table, file_path, load_id, restore)
+
+    def get_storage_tables(self, table_names: Iterable[str]) -> Any:
+        for name, columns in super().get_storage_tables(table_names):
+            if ROUTE_NO in columns:  # else dlt would add the texts in whose place numbers are
+                texts: Any = {c: {"name": c, "data_type": "text"} for c in (SOURCE_ROUTE, LOAD_ID)}
+                columns = texts | columns
+            yield name, columns
+
+
+class _Schemas(LiveSchemaStorage):
+    """Schemas of a pipeline, whose folder nobody else writes: what is in memory is not read from disk again."""
+
+    def __getitem__(self, name: str) -> Any:
+        return self.live_schemas.get(name) or super().__getitem__(name)
+
+
+class landing(postgres):  # dlt names a destination after its class
+    spec = LandingConfiguration  # type: ignore[assignment]  # dlt's hint forgets subclasses
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._resolved: dict[tuple[bool, bool, str], Any] = {}
+
+    def _raw_capabilities(self) -> Any:
+        caps: Any = super()._raw_capabilities()
+        # two files of one table must not wait for each other's keys
+        caps.loader_parallelism_strategy = "table-sequential"
+        caps.max_parallel_load_jobs = 2
+        # else parquet is given up without a word where the ADBC driver is absent
+        caps.loader_file_format_selector = None
+        caps.preferred_loader_file_format = "parquet"
+        return caps
+
+    def configuration(self, initial_config: Any, accept_partial: bool = False) -> Any:
+        # ours comes whole from `landing(url)`, and dlt would look for each field of it in every place
+        # of settings, sixteen times a package: a fifth of what a small one costs
+        given = dict(initial_config or {})
+        asked = (accept_partial, given.pop("credentials", None) is None, repr(given))
+        if asked not in self._resolved:
+            self._resolved[asked] = super().configuration(initial_config, accept_partial)
+        return self._resolved[asked].copy()
+
+    @property
+    def client_class(self) -> type[LandingClient]:
+        return LandingClient
+
+
+landing.register()

@@ -1,0 +1,253 @@
+"""What the TDX service answers: envelope, errors, and the shapes of the routes in use.
+
+Pure functions from bytes to checked columns. The rules are those of the service's reference: HTTP
+200 for success and error alike, `code` 0 or -1, two spellings of an empty list, times as exchange
+wall clock with an offset that means nothing.
+Their shape is checked as loaders.tdx.client.reply does.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from loaders.errors import UpstreamError
+from loaders.http import RetryableAnswer
+from loaders.tdx.client.reply import Columns, Kind, Reply, WrongShape, check_fields
+
+RESTART = "restart the TDX service"
+# texts of an answer that the same request would get again
+PERMANENT_TEXTS = (
+    "不支持",
+    "错误,",
+    "格式错误",
+    "长度错误",
+    "参数错误",
+    "不能为空",
+    "必填",
+    "必须大于",
+    "无效",
+    "只支持",
+)
+# of a quote: a code that the cache lacks, fewer quotes than codes
+UNKNOWN_CODE_TEXTS = ("未查询到代码", "，实际")
+EXCHANGES = ("sh", "sz", "bj")
+NUMBERS = ("Open", "High", "Low", "Close", "Volume", "Amount", "UpCount", "DownCount", "Last")
+BAR_FIELDS: dict[str, Kind] = {"Time": str, **dict.fromkeys(NUMBERS, int)}
+LISTING_FIELDS: dict[str, Kind] = {"code": str, "exchange": str, "name": str}
+# of a bar's Time: the separators and the clock that every bar of a day or longer carries
+DAY_STAMP = "--T15:00:00"
+
+
+class UpstreamTimeout(RetryableAnswer):
+    """The service waited in vain for its quote server (`超时`)."""
+
+
+class EmptyAnswer(RetryableAnswer):
+    """Success without rows where rows are due. Emptiness is not evidence of no data."""
+
+
+class PermanentAnswer(UpstreamError):
+    """The same request would get this answer again."""
+
+
+class NoRoute(PermanentAnswer):
+    """This service has no such route."""
+
+
+class UnknownCode(PermanentAnswer):
+    """Quotes of several codes failed as a whole because one of them cannot be served."""
+
+
+class NeedsRestart(PermanentAnswer):
+    """The service runs half-initialised; only a restart of it helps."""
+
+
+class Outage(UpstreamError):
+    """The service has lost its quote server; no other request can succeed meanwhile."""
+
+
+class Listing(NamedTuple):
+    """A security of the service's code list. `code` is 'sh600000'."""
+
+    code: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bars(Columns):
+    """Bars of a day, a week or a month as columns, ascending; each has the last day it covers.
+
+    Prices and amount in li (0.001 yuan; indices: 0.001 point), volume in hands of 100 shares.
+    `up` and `down` are advancing and declining members, 0 for anything but an index.
+    Adjusted bars have no turnover (0) and may have prices below 0.
+    `fetched_at` is the moment the request was sent, UTC. Bars of one day that contradict each other
+    are all kept; loaders.tdx.bars.plausibility rejects them.
+    """
+
+    dates: list[date]
+    open: list[int]
+    high: list[int]
+    low: list[int]
+    close: list[int]
+    volume: list[int]
+    amount: list[int]
+    up: list[int]
+    down: list[int]
+    source_route: str
+    fetched_at: datetime
+
+    def __len__(self) -> int:
+        return len(self.dates)
+
+    def row(self, index: int) -> dict[str, Any]:
+        """One bar as plain values, the day as ISO text under `trade_date`."""
+        numbers = {name: getattr(self, name)[index] for name in COLUMNS[1:]}
+        return {"trade_date": self.dates[index].isoformat()} | numbers
+
+
+COLUMNS = Bars.columns()
+
+
+@dataclass(frozen=True, slots=True)
+class BarShape:
+    """How a route spells its answer of bars; `source` and `period` as its `meta` must say, if any."""
+
+    key: str
+    count: str
+    period: str
+    source: str | None = None
+
+
+def open_envelope(
+    route: str, subject: str, status: int, content: bytes, unknown: Counter[str]
+) -> Any:
+    """The `data` of a successful answer; every other answer as the error that tells what helps.
+
+    `subject` is what was asked for, for the messages.
+    """
+    what = f"{route} {subject}".rstrip()
+    if status >= 500 or status == 429:
+        raise RetryableAnswer(f"{what}: HTTP {status}")
+    if status != 200:
+        raise (NoRoute if status == 404 else PermanentAnswer)(
+            f"{what}: HTTP {status} {_start_of(content)}",
+            hint="is this address a TDX service? check tdx.base_url",
+        )
+    if not content:
+        raise PermanentAnswer(
+            f"{what}: HTTP 200 with an empty body",
+            hint="the service answers so when an index is asked for as a stock; do not ask again",
+        )
+    try:
+        answer = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise RetryableAnswer(f"{what}: not JSON, or cut off ({error})") from None
+    check_fields(route, None, answer, {"code": int, "message": str}, {"data"}, unknown, "envelope.")
+    if answer["code"] not in (0, -1):
+        raise WrongShape(route, None, "code", f"must be 0 or -1, not {answer['code']}")
+    if answer["code"] == -1:
+        raise failure_of(what, answer["message"])
+    if "data" not in answer:
+        raise WrongShape(route, None, "data", "is missing")
+    return answer["data"]
+
+
+def failure_of(what: str, message: str) -> UpstreamError:
+    """The error that a -1 answer stands for; its text is free, so what is not known is retried."""
+    what = f"{what}: {message}"
+    if "use of closed network connection" in message:
+        return Outage(what)
+    if "超时" in message:
+        return UpstreamTimeout(what, hint=f"if it goes on: {RESTART}")
+    if "未初始化" in message:
+        return NeedsRestart(what, hint=f"the service is half-initialised: {RESTART}")
+    if any(text in message for text in UNKNOWN_CODE_TEXTS):
+        return UnknownCode(what)
+    if any(text in message for text in PERMANENT_TEXTS):
+        return PermanentAnswer(what)
+    return RetryableAnswer(what)
+
+
+def read_bars(reply: Reply, shape: BarShape) -> Bars:
+    """Bars of a day or longer, ascending, each once unless bars of a day contradict each other."""
+    times, *numbers = bar_columns(reply, shape)
+    columns = zip(COLUMNS, reply.in_order([_days(reply, times), *numbers]), strict=True)
+    return Bars(**dict(columns), source_route=reply.route, fetched_at=reply.fetched_at)
+
+
+def bar_columns(reply: Reply, shape: BarShape) -> list[list[Any]]:
+    """Time, then the number columns."""
+    reply.head({shape.count: int} | ({"meta": dict} if shape.source else {}), {shape.key})
+    if shape.source:
+        meta = reply.data["meta"]
+        reply.check(None, meta, {"source": str, "type": str}, {"batch_limit", "notes"}, "meta.")
+        for name, wanted in (("source", shape.source), ("type", shape.period)):
+            if meta[name] != wanted:
+                raise reply.wrong(None, f"meta.{name}", f"must be {wanted}, not {meta[name]!r}")
+    return reply.columns(shape.key, BAR_FIELDS)[:-1]
+
+
+def _days(reply: Reply, times: list[str]) -> list[date]:
+    """Days of the stamps. What follows the 19th character is the server's zone, not the time."""
+    try:
+        if {t[4:5] + t[7:8] + t[10:19] for t in times} <= {DAY_STAMP}:
+            return [date.fromisoformat(t[:10]) for t in times]
+    except ValueError:
+        pass
+    for index, text in enumerate(times):
+        read_day(reply, index, "Time", text[:10])
+        if text[10:19] != DAY_STAMP[2:]:
+            raise reply.wrong(index, "Time", f"a day bar ends at 15:00:00, not {text!r}")
+    raise AssertionError("one of the stamps is wrong")
+
+
+def read_listings(reply: Reply, key: str) -> list[Listing]:
+    """Securities, each once with the last name given to it, in the order of the answer."""
+    reply.head({"total": int}, {key, "exchanges"})
+    found: dict[str, Listing] = {}
+    for index, row in enumerate(reply.rows(key)):
+        reply.check(index, row, LISTING_FIELDS, {"last_price"}, f"{key}.")
+        digits, exchange = row["code"], row["exchange"]
+        if not (len(digits) == 6 and digits.isascii() and digits.isdigit()):
+            raise reply.wrong(index, "code", f"must be six digits, not {digits!r}")
+        if exchange not in EXCHANGES:
+            reply.odd(f"unknown_exchange.{exchange}")
+            continue
+        code = exchange + digits
+        if code in found:
+            reply.odd("repeated_code")
+        # the service pads names with NULs, which PostgreSQL's text cannot hold
+        found[code] = Listing(code, row["name"].replace("\0", "").strip())
+    return list(found.values())
+
+
+def read_workdays(reply: Reply, start: date, end: date) -> list[date]:
+    """Trading days in [start, end], ascending."""
+    reply.head({"count": int}, {"list"})
+    days = set()
+    for index, row in enumerate(reply.rows("list")):
+        reply.check(index, row, {"iso": str, "numeric": str}, path="list.")
+        day = read_day(reply, index, "list.iso", row["iso"])
+        if row["numeric"] != row["iso"].replace("-", ""):
+            raise reply.wrong(index, "list.numeric", f"{row['numeric']!r} is another day")
+        if not start <= day <= end:
+            raise reply.wrong(index, "list.iso", f"{day} lies outside {start} to {end}")
+        days.add(day)
+    return sorted(days)
+
+
+def read_day(reply: Reply, row: int | None, field: str, text: str) -> date:
+    """A day in the form 2019-02-01 and no other."""
+    try:
+        if len(text) == 10 and text[4] == text[7] == "-":
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise reply.wrong(row, field, f"{text!r} is not a day like 2019-02-01")
+
+
+def _start_of(content: bytes) -> str:
+    return content[:80].decode("utf-8", "replace").strip()

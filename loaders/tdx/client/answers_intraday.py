@@ -1,0 +1,125 @@
+"""Shapes of what has a time of day: intraday bars, and the minute points of one day.
+
+Labels are the exchange's wall clock at the end of a bar. They come through as delivered: the bar of
+11:30 may be labelled 13:00, and whether it is can change between two answers.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+
+from loaders.tdx.client.answers import BarShape, bar_columns, read_day
+from loaders.tdx.client.reply import Columns, Kind, Reply, WrongShape
+
+MINUTES_OF = {"minute1": 1, "minute5": 5, "minute15": 15, "minute30": 30, "hour": 60}
+POINT_FIELDS: dict[str, Kind] = {"Time": str, "Price": int, "Number": int}
+CLOCK = re.compile(r"T([01][0-9]|2[0-3]):[0-5][0-9]:00")
+
+
+@cache
+def labels(period: str) -> tuple[str, ...]:
+    """The labels of a complete day: ends of bars as HH:MM, 11:30 by its own name."""
+    size = MINUTES_OF[period]
+    sessions = ((9 * 60 + 30, 11 * 60 + 30), (13 * 60, 15 * 60))
+    ends = [at for start, end in sessions for at in range(start + size, end + 1, size)]
+    return tuple(f"{at // 60:02}:{at % 60:02}" for at in ends)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedBars(Columns):
+    """Bars of one to sixty minutes as columns, ascending.
+
+    `stamps` are the first 19 characters of the label as delivered, '2024-11-08T09:31:00', exchange
+    wall clock at the bar's end, noon not repaired. Prices and amount in li (0.001 yuan; indices:
+    0.001 point), volume in hands of 100 shares, the odd shares of each bar cut off; an index has
+    turnover there, in a unit that is not shares. `fetched_at` is the moment the request was sent,
+    UTC. Bars of one label that contradict each other are all kept; loaders.tdx.bars.plausibility rejects
+    them.
+    """
+
+    stamps: list[str]
+    open: list[int]
+    high: list[int]
+    low: list[int]
+    close: list[int]
+    volume: list[int]
+    amount: list[int]
+    up: list[int]
+    down: list[int]
+    source_route: str
+    fetched_at: datetime
+    period: str = "minute1"
+
+    def __len__(self) -> int:
+        return len(self.stamps)
+
+
+@dataclass(frozen=True, slots=True)
+class MinutePoints:
+    """Price and volume of the minutes of one day, from 09:31 on without a gap.
+
+    `labels` are ends of minutes, 'HH:MM'. `price` in li as delivered: ten times too large for
+    funds. `number` in hands; of an index turnover in 10,000 yuan.
+    """
+
+    day: date
+    labels: list[str]
+    price: list[int]
+    number: list[int]
+    source_route: str
+    fetched_at: datetime
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def read_timed_bars(reply: Reply, shape: BarShape) -> TimedBars:
+    """Intraday bars, ascending, each once unless bars of one label contradict each other."""
+    times, *numbers = bar_columns(reply, shape)
+    stamps = read_stamps(reply, times)
+    if stamps and {s[10:] for s in stamps} == {"T15:00:00"} and stamps[0][:10] != stamps[-1][:10]:
+        raise reply.wrong(None, "Time", f"one bar a day is not {shape.period}")
+    columns = zip(TimedBars.columns(), reply.in_order([stamps, *numbers]), strict=True)
+    return TimedBars(
+        **dict(columns), source_route=reply.route, fetched_at=reply.fetched_at, period=shape.period
+    )
+
+
+def read_stamps(reply: Reply, times: list[str]) -> list[str]:
+    """The wall clock of the stamps, to the minute; what follows is the server's zone."""
+    stamps = [text[:19] for text in times]
+    wrong = {clock for clock in {stamp[10:] for stamp in stamps} if not CLOCK.fullmatch(clock)}
+    if wrong:
+        index = next(i for i, stamp in enumerate(stamps) if stamp[10:] in wrong)
+        raise reply.wrong(index, "Time", f"{stamps[index]!r} is no minute of a day")
+    for text in {stamp[:10] for stamp in stamps}:
+        try:
+            read_day(reply, None, "Time", text)
+        except WrongShape:
+            index = next(i for i, stamp in enumerate(stamps) if stamp[:10] == text)
+            read_day(reply, index, "Time", text)
+    return stamps
+
+
+def read_minute_points(reply: Reply, day: date | None) -> MinutePoints:
+    """The minutes of `day`, or with None of the day that the answer names.
+
+    The service counts the labels itself, so anything but an unbroken row of them from 09:31 on
+    refuses the answer, as does a price that is not above 0.
+    """
+    reply.head({"Count": int, "date": str}, {"List"})
+    named = reply.data["date"]
+    answered = read_day(reply, None, "date", f"{named[:4]}-{named[4:6]}-{named[6:]}")
+    if day is not None and answered != day:
+        raise reply.wrong(None, "date", f"{named!r} is not {day}")
+    found, price, number = reply.in_order(reply.columns("List", POINT_FIELDS))
+    whole = labels("minute1")
+    for index, label in enumerate(found):
+        if index >= len(whole) or label != whole[index]:
+            raise reply.wrong(index, "List.Time", f"{label!r} breaks the row of minutes")
+        if price[index] <= 0:
+            raise reply.wrong(index, "List.Price", f"{price[index]} is not above 0")
+        if number[index] < 0:
+            raise reply.wrong(index, "List.Number", f"{number[index]} is negative")
+    return MinutePoints(answered, found, price, number, reply.route, reply.fetched_at)

@@ -1,0 +1,195 @@
+"""Shapes of what is true for a moment: quotes, the parts of stock-info, counts of the market."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from loaders.tdx.client.answers import EXCHANGES, Bars, BarShape, read_bars
+from loaders.tdx.client.answers_intraday import MinutePoints, read_minute_points
+from loaders.tdx.client.reply import BIGINT, NUMBER, Kind, Reply, WrongShape
+
+T = TypeVar("T")
+
+EXCHANGE_NUMBERS = {0: "sz", 1: "sh", 2: "bj"}
+LEVELS = 5
+LI = Decimal("0.001")
+MOST_YUAN = 1e20  # what the landed column holds
+QUOTE_FIELDS: dict[str, Kind] = {
+    "Exchange": int, "Code": str, "K": dict, "ServerTime": str, "TotalHand": int, "Intuition": int,
+    "Amount": NUMBER, "InsideDish": int, "OuterDisc": int, "BuyLevel": list, "SellLevel": list,
+    "Active1": int, "Active2": int,
+}  # fmt: skip
+KNOWN_QUOTE_FIELDS = {"Rate", *(f"ReversedBytes{i}" for i in range(10))}
+K_FIELDS: dict[str, Kind] = dict.fromkeys(("Last", "Open", "High", "Low", "Close"), int)
+LEVEL_FIELDS: dict[str, Kind] = {"Buy": bool, "Price": int, "Number": int}
+LAST_DAYS = BarShape("List", "Count", "day")
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The state of one security. Prices in li, volumes in hands; what has not traded has 0.
+
+    `close` is the last price. `amount_yuan` is rounded to li. `bids` and `asks` are five pairs of
+    price and volume, the best first. `server_time`, `active1`, `active2`, `inside_dish` and
+    `outer_disc` are the source's own and not interpreted. `fetched_at` is UTC.
+    """
+
+    code: str
+    previous_close: int
+    open: int
+    high: int
+    low: int
+    close: int
+    total_hand: int
+    current_hand: int
+    amount_yuan: Decimal
+    inside_dish: int
+    outer_disc: int
+    bids: tuple[tuple[int, int], ...]
+    asks: tuple[tuple[int, int], ...]
+    server_time: str
+    active1: int
+    active2: int
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StockInfo:
+    """Three parts, each None where it was left out or refused; `faults` then says why, by part.
+
+    `kline_day` holds the newest 30 days of the third-party page, forward-adjusted, no turnover.
+    """
+
+    quote: Quote | None
+    kline_day: Bars | None
+    minute: MinutePoints | None
+    faults: dict[str, str]
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Of one exchange: stocks in the cache. The rest is the sign of a stale price, not breadth."""
+
+    total: int
+    up: int
+    down: int
+    flat: int
+
+
+def read_quotes(reply: Reply, codes: Sequence[str]) -> list[Quote]:
+    """One quote for each code asked for, in that order; anything else is refused."""
+    if type(reply.data) is not list:
+        raise reply.wrong(None, "data", "not a list of quotes")
+    if len(reply.data) != len(codes):
+        raise reply.wrong(None, "data", f"{len(reply.data)} quotes for {len(codes)} codes")
+    return [
+        _quote(reply, index, row, code)
+        for index, (row, code) in enumerate(zip(reply.data, codes, strict=True))
+    ]
+
+
+def _quote(reply: Reply, row: int | None, value: Any, code: str) -> Quote:
+    reply.check(row, value, QUOTE_FIELDS, KNOWN_QUOTE_FIELDS)
+    answered = EXCHANGE_NUMBERS.get(value["Exchange"], "?") + value["Code"]
+    if answered != code:
+        raise reply.wrong(row, "Code", f"{answered} is not {code}")
+    k = value["K"]
+    reply.check(row, k, K_FIELDS, path="K.")
+    for name, number in (value | k).items():
+        if type(number) is int and not -BIGINT <= number < BIGINT:
+            raise reply.wrong(row, name, "does not fit a 64-bit number")
+    if abs(value["Amount"]) > MOST_YUAN:
+        raise reply.wrong(row, "Amount", f"{value['Amount']} is no turnover")
+    return Quote(
+        code=code,
+        previous_close=k["Last"],
+        open=k["Open"],
+        high=k["High"],
+        low=k["Low"],
+        close=k["Close"],
+        total_hand=value["TotalHand"],
+        current_hand=value["Intuition"],
+        amount_yuan=_yuan(value["Amount"]),
+        inside_dish=value["InsideDish"],
+        outer_disc=value["OuterDisc"],
+        bids=_levels(reply, row, "BuyLevel", value),
+        asks=_levels(reply, row, "SellLevel", value),
+        server_time=value["ServerTime"],
+        active1=value["Active1"],
+        active2=value["Active2"],
+        fetched_at=reply.fetched_at,
+    )
+
+
+def _levels(
+    reply: Reply, row: int | None, name: str, quote: dict[str, Any]
+) -> tuple[tuple[int, int], ...]:
+    levels = quote[name]
+    if len(levels) != LEVELS:
+        raise reply.wrong(row, name, f"{len(levels)} levels, not {LEVELS}")
+    for level in levels:
+        reply.check(row, level, LEVEL_FIELDS, path=f"{name}.")
+        if level["Buy"] is not (name == "BuyLevel"):
+            raise reply.wrong(row, f"{name}.Buy", "a level of the other side")
+    return tuple((level["Price"], level["Number"]) for level in levels)
+
+
+def _yuan(value: float) -> Decimal:
+    # the service's float decoder writes 5.877e-39 for an exact zero
+    return Decimal(str(value)).quantize(LI)
+
+
+def read_stock_info(reply: Reply, code: str) -> StockInfo:
+    """The parts one by one: a bad one leaves the others as they are."""
+    reply.head({}, ("quote", "kline_day", "minute"))
+    faults: dict[str, str] = {}
+
+    def part(name: str, read: Callable[[Reply], T]) -> T | None:
+        if name not in reply.data:
+            faults[name] = "left out"
+            return None
+        try:
+            return read(replace(reply, data=reply.data[name]))
+        except WrongShape as error:
+            faults[name] = f"field {error.field}: {error.rule}"
+            return None
+
+    return StockInfo(
+        quote=part("quote", lambda quote: _quote(quote, None, quote.data, code)),
+        kline_day=part("kline_day", lambda days: read_bars(days, LAST_DAYS)),
+        minute=part("minute", lambda minutes: read_minute_points(minutes, None)),
+        faults=faults,
+        fetched_at=reply.fetched_at,
+    )
+
+
+def read_stats(reply: Reply) -> dict[str, Counts]:
+    """What the service counts of each exchange. All three must be named, with 0 at least."""
+    reply.head(dict.fromkeys(EXCHANGES, dict), {"update_time"})
+    names = ("total", "up", "down", "flat")
+    for exchange in EXCHANGES:
+        counts = reply.data[exchange]
+        reply.check(None, counts, dict.fromkeys(names, int), path=f"{exchange}.")
+        if min(counts[name] for name in names) < 0:
+            raise reply.wrong(None, exchange, "a count is negative")
+    return {e: Counts(*(reply.data[e][name] for name in names)) for e in EXCHANGES}
+
+
+def read_counts(reply: Reply) -> dict[str, int]:
+    """Instruments of each exchange, bonds and indices included."""
+    reply.head({"total": int, "exchanges": list})
+    found: dict[str, int] = {}
+    for index, row in enumerate(reply.rows("exchanges")):
+        reply.check(index, row, {"exchange": str, "count": int}, path="exchanges.")
+        if row["exchange"] in found or row["count"] < 0:
+            raise reply.wrong(index, "exchanges", "named twice, or less than none")
+        found[row["exchange"]] = row["count"]
+    if set(found) != set(EXCHANGES):
+        raise reply.wrong(None, "exchanges", f"{sorted(found)} are not the three exchanges")
+    total = reply.data["total"]
+    if sum(found.values()) != total:
+        raise reply.wrong(None, "total", f"{total} is not the sum of its exchanges")
+    return found

@@ -1,0 +1,99 @@
+"""The client of the TDX HTTP service: one class over all routes in use.
+
+Each route is asked only for the class of instrument that it serves: an index through a stock route
+answers an empty body or garbage, a stock through an index route never answers.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+from loaders.errors import UpstreamError
+from loaders.http import Unreachable, retrying
+from loaders.tdx.client import answers
+from loaders.tdx.client.answers import EmptyAnswer, Listing, Outage
+from loaders.tdx.client.reply import Reply
+from loaders.tdx.client.routes_bars import BarRoutes
+from loaders.tdx.client.routes_quotes import QuoteRoutes
+from loaders.tdx.client.routes_trades import TradeRoutes
+from loaders.trading_time import FIRST_SHANGHAI_DAY
+
+KNOWN_DAY = date(2019, 2, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What a connection test found. `warnings` are for people; a failure raises instead."""
+
+    first_day: date
+    last_day: date
+    warnings: tuple[str, ...]
+
+
+class TdxClient(BarRoutes, TradeRoutes, QuoteRoutes):
+    """All routes in use, and the connection test."""
+
+    async def codes(self) -> list[Listing]:
+        """All stocks of the service's list. Delisted ones stay in it; indices are in no list."""
+        return await self._listings("codes", "codes")
+
+    async def etfs(self, *, expect_rows: bool = True) -> list[Listing]:
+        """All funds of the service's list. Its last_price is stale and not read."""
+        return await self._listings("etf", "list", expect_rows)
+
+    async def workdays(self, start: date, end: date, *, expect_days: bool = False) -> list[date]:
+        """Trading days in [start, end]; none lies in the future, and the newest may be missing.
+
+        With `expect_days` an empty list is a failure: a service whose calendar file was written in
+        another time zone answers success and no day, for every year.
+        """
+
+        def read(reply: Reply) -> list[date]:
+            days = answers.read_workdays(reply, start, end)
+            if expect_days and not days:
+                raise EmptyAnswer(
+                    f"workday/range: the service's calendar is empty from {start} to {end}",
+                    hint="its calendar file was lost or written in another time zone:"
+                    f" remove the file, set TZ=Asia/Shanghai and {answers.RESTART}",
+                )
+            return days
+
+        params = {"start": f"{start:%Y%m%d}", "end": f"{end:%Y%m%d}"}
+        return await self._ask("workday/range", params, read, bulk=True)
+
+    async def probe(self, as_of: date) -> Readiness:
+        """Whether the service can serve a load now: one real call and a look at its calendar.
+
+        Does not wait for a service that is down. `health` and `server-status` answer constants and
+        prove nothing.
+        """
+        try:
+            bars = await retrying(self._policy, self._knock)
+        except Outage as error:
+            raise UpstreamError(
+                f"the service runs but has no connection to its quote server ({error})",
+                hint=f"wait a minute; if it goes on, {answers.RESTART}",
+            ) from None
+        except Unreachable as error:
+            raise UpstreamError(
+                str(error), hint="start the service, or mend tdx.base_url in the settings"
+            ) from None
+        days = await self.workdays(FIRST_SHANGHAI_DAY, as_of, expect_days=True)
+        warnings = []
+        if not bars:
+            warnings.append("the service has no minute bar of sh600000")
+        if days[0] > KNOWN_DAY:
+            warnings.append(f"the service's calendar begins only at {days[0]}")
+        elif days[-1] >= KNOWN_DAY and KNOWN_DAY not in set(days):
+            raise UpstreamError(
+                f"the service's calendar lacks the trading day {KNOWN_DAY}",
+                hint=f"remove its calendar file, set TZ=Asia/Shanghai and {answers.RESTART}",
+            )
+        return Readiness(days[0], days[-1], tuple(warnings))
+
+    async def _listings(self, route: str, key: str, expect_rows: bool = True) -> list[Listing]:
+        return await self._ask(
+            route,
+            {"exchange": "all"},
+            lambda reply: answers.read_listings(reply, key),
+            due="a single security" if expect_rows else None,
+        )

@@ -1,0 +1,208 @@
+"""Requests to the TDX HTTP service and their failures: limits, retries, outages.
+
+Knows the envelope of an answer and no route's rows; those are in the routes_* modules.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence, Sized
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Self, TypeVar
+
+import httpx
+
+from loaders.errors import SettingsError, UpstreamError, UsageError
+from loaders.http import (
+    NoAnswerInTime,
+    RetryPolicy,
+    Unreachable,
+    http_client,
+    rate_limit,
+    retrying,
+    send,
+)
+from loaders.tdx.client import answers
+from loaders.tdx.client.answers import EmptyAnswer, Outage, PermanentAnswer, UpstreamTimeout
+from loaders.tdx.client.outage import OutageGate
+from loaders.tdx.client.reply import Reply, WrongShape
+from loaders.tdx.settings import TdxSettings
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Sized)
+log = logging.getLogger(__name__)
+
+CODE = re.compile(r"(sh|sz|bj)[0-9]{6}")
+PROBE = {"code": "sh600000", "type": "minute1", "limit": "1"}
+
+
+class Connection:
+    """One load's view of the service; an async context manager.
+
+    At most `settings.concurrency` requests run at once and `settings.requests_per_second` begin in
+    a second, however many callers wait; retries and probes are counted too. `unknown_fields`
+    ('kline-all.list.Foo') and `oddities` ('kline-all.unsorted') count over the whole load; the
+    caller reports them once. `service_time` is the service's own clock, None before its first answer.
+    Every call can raise UpstreamError (SourceGone: no further call can succeed), WrongShape, and
+    for a malformed code UsageError.
+    """
+
+    def __init__(
+        self,
+        settings: TdxSettings,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        if settings.base_url is None:
+            raise SettingsError(
+                "no TDX service is configured",
+                hint="set QUOTEMILL_TDX__BASE_URL=http://host:8080, or start `loaders sandbox tdx`",
+            )
+        self._settings, self._now = settings, now
+        self._policy = RetryPolicy(settings.retries, settings.backoff)
+        # one connection more than requests, for the probe of an outage
+        self._http = http_client(
+            settings.base_url, connections=settings.concurrency + 1, transport=transport
+        )
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._rate = rate_limit(settings.requests_per_second)
+        self._gate = OutageGate(self._knock, budget=settings.outage_wait, sleep=sleep, clock=clock)
+        self.unknown_fields: Counter[str] = Counter()
+        self.oddities: Counter[str] = Counter()
+        self.service_time: datetime | None = None  # by the Date header of the newest answer
+        self._late: set[str] = set()  # routes that were late
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._gate.close()
+        await self._http.aclose()
+
+    async def _ask(
+        self,
+        route: str,
+        params: dict[str, str],
+        read: Callable[[Reply], T],
+        *,
+        bulk: bool = False,
+        subject: str | None = None,
+        codes: Sequence[str] = (),
+        upstream: bool = True,
+        due: str | None = None,
+    ) -> T:
+        """Retries, then the gate: an outage costs a request no retry, but it survives only so many.
+
+        `subject` is what a request is about, for messages. `codes` makes it a POST of them.
+        `upstream` is true where an answer about a subject tells that the quote server is there, and
+        none that it may not be. `due` names what is missing from an answer of which `read` makes
+        nothing (`a single bar`), where that is a failure.
+        """
+        episode = 0
+
+        async def attempt() -> T:
+            nonlocal episode
+            async with self._slots:
+                episode = await self._gate.passage()
+                reply = await self._once(
+                    route, params, bulk=bulk, subject=subject, codes=codes, upstream=upstream
+                )
+                found = read(reply)
+                if due and not found:
+                    what = f"{route} {subject or ''}".rstrip()
+                    raise EmptyAnswer(f"{what}: success without {due}")
+                return found
+
+        for _ in range(self._policy.retries + 1):
+            try:
+                return await retrying(self._policy, attempt)
+            except (Outage, Unreachable) as error:
+                await self._gate.wait_out(episode, error)
+                cause = error
+        raise UpstreamError(str(cause), hint="it failed again after each outage; `loaders retry`")
+
+    async def _once(
+        self,
+        route: str,
+        params: dict[str, str],
+        *,
+        bulk: bool,
+        subject: str | None,
+        codes: Sequence[str],
+        upstream: bool,
+    ) -> Reply:
+        limit = self._settings.bulk_timeout if bulk else self._settings.timeout
+        path = f"/api/{route}"
+        async with self._rate:
+            fetched_at = self._now()
+        try:
+            method, payload = ("POST", {"codes": codes}) if codes else ("GET", params)
+            named = subject if codes else None
+            response = await send(self._http, method, path, payload, limit=limit, subject=named)
+            self.service_time = _moment_of(response) or self.service_time
+            reply = self._opened(route, subject or "", response, fetched_at)
+        except (UpstreamTimeout, NoAnswerInTime) as error:
+            if route not in self._late:  # the tries to come may take minutes
+                self._late.add(route)
+                log.warning("%s; asking again (if it goes on: %s)", error, answers.RESTART)
+            if subject is not None and upstream:
+                self._gate.timed_out(subject)
+            raise
+        if subject is not None and upstream:
+            self._gate.answered()
+        return reply
+
+    def _opened(
+        self, route: str, subject: str, response: httpx.Response, fetched_at: datetime
+    ) -> Reply:
+        status, content = response.status_code, response.content
+        data = answers.open_envelope(route, subject, status, content, self.unknown_fields)
+        return Reply(route, data, fetched_at, self.unknown_fields, self.oddities)
+
+    async def _knock(self) -> int:
+        """One cheap request that reaches the quote server; the number of bars it gave."""
+        route = "kline-history"
+        async with self._rate:
+            pass
+        response = await send(
+            self._http, "GET", f"/api/{route}", PROBE, limit=self._settings.timeout
+        )
+        try:
+            reply = self._opened(route, PROBE["code"], response, self._now())
+            reply.head({"Count": int}, {"List"})
+            return len(reply.rows("List"))
+        except (PermanentAnswer, WrongShape):
+            # an answer all the same; whether it is usable shows at the request that needs it
+            return 0
+
+
+def _moment_of(response: httpx.Response) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(response.headers["Date"])
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (KeyError, ValueError):
+        return None
+
+
+def check_code(code: str) -> None:
+    """Raises UsageError for anything but an exchange and six digits."""
+    if not CODE.fullmatch(code):
+        raise UsageError(f"code must look like sh600000, not {code!r}")
+
+
+async def longest(ask: Callable[[], Awaitable[S]], page: int, most: int | None = None) -> S:
+    """The longer of two answers where the first may have been cut short.
+
+    An upstream page that comes back empty ends an answer early, at a multiple of `page`. `most` rows
+    are all there can be.
+    """
+    found = await ask()
+    if not len(found) or len(found) % page or len(found) == most:
+        return found
+    return max(found, await ask(), key=len)

@@ -1,0 +1,66 @@
+"""Routes of the moment: quotes, stock-info, counts of the market."""
+
+from collections.abc import Sequence
+
+from loaders.tdx.client import answers_quotes as answers
+from loaders.tdx.client.answers_quotes import Counts, Quote, StockInfo
+from loaders.tdx.client.connection import Connection, check_code
+from loaders.tdx.client.reply import Reply
+from loaders.tdx.client.routes_bars import refuse_index
+
+MOST_QUOTES = 50  # codes of one request; more are an error of the whole call
+
+
+class QuoteRoutes(Connection):
+    """What is true for a moment."""
+
+    async def quotes(self, codes: Sequence[str]) -> list[Quote]:
+        """Quotes of 1 to 50 codes, in their order. One code that cannot be served fails them all
+        (UnknownCode)."""
+        return await self._quotes("batch-quote", codes, post=True)
+
+    async def quote(self, codes: Sequence[str]) -> list[Quote]:
+        """As `quotes`, by the older route."""
+        return await self._quotes("quote", codes, post=False)
+
+    async def stock_info(self, code: str) -> StockInfo:
+        """What the service knows at once of a stock or fund, each part checked on its own.
+
+        Part of it is the third-party page's: UsageError for an index. When that page comes back
+        empty the connection breaks and the whole call fails (RetryableAnswer).
+        """
+        refuse_index(code)
+        return await self._ask(
+            "stock-info",
+            {"code": code},
+            lambda reply: answers.read_stock_info(reply, code),
+            subject=code,
+            upstream=False,
+        )
+
+    async def market_stats(self) -> dict[str, Counts]:
+        """Stocks in the service's cache by exchange; its up, down and flat are not breadth."""
+        return await self._ask("market-stats", {}, answers.read_stats)
+
+    async def market_count(self) -> dict[str, int]:
+        """All instruments by exchange, bonds and indices included."""
+        return await self._ask("market-count", {}, answers.read_counts)
+
+    async def _quotes(self, route: str, codes: Sequence[str], *, post: bool) -> list[Quote]:
+        if not 1 <= len(codes) <= MOST_QUOTES:
+            raise ValueError(f"{len(codes)} codes; from 1 to {MOST_QUOTES} can be asked for")
+        for code in codes:
+            check_code(code)
+
+        def read(reply: Reply) -> list[Quote]:
+            # none at all is no other shape: it is due
+            return answers.read_quotes(reply, codes) if reply.data != [] else []
+
+        return await self._ask(
+            route,
+            {} if post else {"code": ",".join(codes)},
+            read,
+            subject=codes[0] if len(codes) == 1 else f"{codes[0]} to {codes[-1]}",
+            codes=codes if post else (),
+            due="a quote",
+        )

@@ -1,0 +1,178 @@
+"""Corporate actions from the TDX quote servers, by their xdxr request.
+
+The servers are public, several, and unreliable:
+one that fails is left for the next. They send single-precision floats, which are read as the shortest
+decimals that are these floats; they know the sum of bonus and transferred shares only.
+"""
+
+import contextlib
+import logging
+import math
+import socket
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import orjson
+
+from loaders.engine.outcome import SourceGone
+from loaders.errors import UpstreamError
+from loaders.landing.rejects import Rejected
+from loaders.tdx.files import actions_csv
+from loaders.tdx.files.actions_csv import ActionSet, CorporateAction
+from loaders.trading_time import FIRST_CHINESE_DAY
+
+log = logging.getLogger(__name__)
+
+MARKETS = {"sz": 0, "sh": 1, "bj": 2}
+MOST_SERVERS = 8
+TIMEOUT = 5.0
+
+# field of the answer → column; what a category does not carry is None in the answer
+AMOUNT_FIELDS = {
+    "fenhong": "cash_per10_yuan",
+    "songzhuangu": "bonus_total_per10",
+    "peigu": "rights_per10",
+    "peigujia": "rights_price_yuan",
+}
+COUNT_FIELDS = {"houzongguben": "total_shares_10k", "panhouliutong": "float_shares_10k"}
+
+
+def actions_of(code: str, answer: Sequence[Mapping[str, Any]]) -> ActionSet:
+    """What an answer says of a code. One without a single row does not cover it: an empty answer does
+    not prove that nothing happened."""
+    good, bad = read_answer(code, answer)
+    return ActionSet(actions_csv.numbered(good), bad, frozenset([code] if good and not bad else ()))
+
+
+def read_answer(
+    code: str, answer: Sequence[Mapping[str, Any]]
+) -> tuple[list[CorporateAction], list[Rejected]]:
+    """Rows of one code's answer; a row that cannot be true is rejected with the field and rule."""
+    good, bad = [], []
+    for index, row in enumerate(answer):
+        try:
+            good.append(_action(code, row))
+        except _Refused as refused:
+            name, rule = refused.args
+            payload = orjson.dumps(dict(row), default=str).decode()
+            value = str(row.get(name))
+            bad.append(Rejected(f"xdxr {code} row {index}", name, rule, value, payload))
+    return good, bad
+
+
+class _Refused(Exception):
+    """args: field, rule"""
+
+
+def _action(code: str, row: Mapping[str, Any]) -> CorporateAction:
+    category = row["category"]
+    if category not in actions_csv.CATEGORIES:
+        raise _Refused("category", "must be a whole number from 1 to 14")
+    try:
+        day = date(row["year"], row["month"], row["day"])
+    except (TypeError, ValueError):
+        raise _Refused("day", "year, month and day must form a day") from None
+    if day < FIRST_CHINESE_DAY:
+        raise _Refused("day", f"no exchange traded before {FIRST_CHINESE_DAY}")
+    numbers: dict[str, Decimal | None] = {}
+    if category == actions_csv.ADJUSTMENT:
+        for name, column in AMOUNT_FIELDS.items():
+            numbers[column] = _exact(row, name, column) or Decimal(0)
+    else:
+        numbers |= dict.fromkeys(AMOUNT_FIELDS.values(), Decimal(0))
+        for name, column in COUNT_FIELDS.items():
+            numbers[column] = _exact(row, name, column)
+    if category == actions_csv.SPLIT:
+        numbers["split_ratio"] = _exact(row, "suogu", "split_ratio")
+        if not numbers["split_ratio"]:
+            raise _Refused("suogu", "must be above 0 in a row of category 11")
+    return CorporateAction(
+        code, day, "xdxr", category, source_ref="xdxr", seq=0, adjusts_price=None, **numbers
+    )
+
+
+def _exact(row: Mapping[str, Any], name: str, column: str) -> Decimal | None:
+    """The decimal that the source turned into a single float: up to seven digits come back as they
+    were. What the column's decimals cannot hold is rounded."""
+    value = row[name]
+    if value is None:
+        return None
+    if not math.isfinite(value) or not 0 <= value < 10**9:
+        raise _Refused(name, "must be a number from 0 to 10^9")
+    shortest = Decimal(np.format_float_positional(np.float32(value), trim="-"))
+    places: int = actions_csv.PRECISION[column][1]
+    return round(shortest, places)
+
+
+class QuoteServers:
+    """One connection, moved to the next server when it fails. A server that gives no answer in time,
+    or cannot be reached, is not asked again."""
+
+    def __init__(self, hosts: Sequence[tuple[str, int]] | None = None) -> None:
+        """`hosts` are (address, port) in the order to try; by default the list that pytdx ships."""
+        from pytdx.config.hosts import hq_hosts
+        from pytdx.errors import TdxConnectionError
+        from pytdx.hq import TdxHq_API
+
+        self._new_api, self._unreachable = TdxHq_API, TdxConnectionError
+        self._hosts = list(hosts if hosts is not None else [(ip, port) for _, ip, port in hq_hosts])
+        self._api: Any = None
+        self._ever_answered = self._stopped = False
+
+    def ask(self, code: str) -> list[Mapping[str, Any]]:
+        """The rows of one code; blocks. Tries a few servers, the one in use first.
+
+        Raises SourceGone once no server is left, or none of the first few ever answered, and
+        UpstreamError where none has an answer for this code.
+        """
+        why = "none is configured"
+        for _ in range(min(MOST_SERVERS, len(self._hosts))):
+            try:
+                answer = self._connected().get_xdxr_info(MARKETS[code[:2]], code[2:])
+            except Exception as error:  # pytdx raises whatever a strange answer leads to
+                why = self._failed(error)
+            else:
+                self._ever_answered = True
+                return list(answer)
+            if self._stopped:
+                break
+        text = f"no TDX quote server answered for {code} ({why})"
+        hint = "the public servers come and go: try again later, or use CSV files"
+        raise (UpstreamError if self._hosts and self._ever_answered else SourceGone)(
+            text, hint=hint
+        )
+
+    def stop(self) -> None:
+        """End a request that is under way in another thread."""
+        self._stopped = True
+        self.close()
+
+    def close(self) -> None:
+        api, self._api = self._api, None
+        if api is not None and api.client is not None:
+            # its own disconnect() leaves the socket open when the other side has gone
+            with contextlib.suppress(OSError):
+                api.client.shutdown(socket.SHUT_RDWR)  # wakes whoever waits for an answer
+            api.client.close()
+
+    def _failed(self, error: Exception) -> str:
+        """Leave the server in use; what it did, in words."""
+        cause = getattr(error, "original_exception", None) or error
+        why = str(cause) or type(cause).__name__
+        self.close()
+        host = self._hosts.pop(0)
+        if isinstance(cause, self._unreachable | TimeoutError):
+            address = ":".join(map(str, host))
+            log.warning("the quote server %s does not answer and is left out (%s)", address, why)
+        else:
+            self._hosts.append(host)
+        return why
+
+    def _connected(self) -> Any:
+        if self._api is None:
+            self._api = self._new_api(raise_exception=True)
+            self._api.connect(*self._hosts[0], time_out=TIMEOUT)
+        return self._api

@@ -1,0 +1,70 @@
+"""Whether the service has a dataset at all: a replay of day files has neither minutes nor ticks.
+
+Emptiness is no evidence of no data, but of a dataset of which nothing has ever landed, several codes
+without a row on days that they traded are: they and the codes after them are skipped, which is said
+once, and the next load asks again. Once a single code has rows, a code without any is a failure.
+"""
+
+from collections.abc import Callable, Iterator, Sized
+from dataclasses import dataclass, replace
+
+from loaders.engine.outcome import NOT_DUE, Outcome
+from loaders.tdx.client.answers import EmptyAnswer, NoRoute
+
+ENOUGH_CODES = 3  # or all that are asked for
+ENOUGH_DAYS = 2  # one day of one code can be missing for many reasons
+NONE, TOO_FEW = "no row on several days", "no row on a single day"  # until it is known why
+THEIRS_ALONE = "no route has any of its due days"
+
+
+@dataclass
+class Absence:
+    """What a load knows of it. `possible` while nothing of the dataset has landed or come; `told` by
+    a code, `proven` by enough of them. `warn` says it, once."""
+
+    dataset: str
+    possible: bool
+    warn: Callable[[str], None]
+    told: bool = False
+    proven: bool = False
+    said: bool = False
+
+    def may_tell(self, days: int) -> bool:
+        """Would a code without any row, though it traded on `days` due days, be evidence?"""
+        return self.possible and days >= ENOUGH_DAYS
+
+    def of(self, key: str, days: int) -> Outcome:
+        """A code without any row on so many due days."""
+        return Outcome(key, skipped=NONE if days >= ENOUGH_DAYS else TOO_FEW)
+
+    def judged(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+        """The outcomes in their order; the first are held back until they tell."""
+        held: list[Outcome] = []
+        for outcome in outcomes:
+            held.append(outcome)
+            self.possible = self.possible and outcome.rows is None
+            self.told = self.told or outcome.skipped == NONE
+            empty = sum(o.skipped == NONE for o in held)
+            self.proven = self.possible and (self.proven or empty >= ENOUGH_CODES)
+            if self.proven or not self.possible:
+                yield from map(self._judged, held)
+                held = []
+        yield from map(self._judged, held)
+
+    def _judged(self, outcome: Outcome) -> Outcome:
+        if outcome.skipped not in (NONE, TOO_FEW):
+            return outcome
+        if not (self.possible and self.told):
+            return replace(outcome, skipped=None, failure=THEIRS_ALONE)
+        if not self.said:
+            self.said = True
+            self.warn(
+                f"the service has no {self.dataset} of {outcome.key} and others, on days that they"
+                " traded: the rest is skipped, and the next load asks again"
+            )
+        return replace(outcome, skipped=NOT_DUE)
+
+
+def is_empty(found: Sized | None, fault: Exception | None) -> bool:
+    """Did a request succeed without a row, or is there no such route? Another fault tells nothing."""
+    return isinstance(fault, EmptyAnswer | NoRoute) or (found is not None and not len(found))

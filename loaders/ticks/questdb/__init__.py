@@ -1,0 +1,1 @@
+"""The tick store in QuestDB, and the QuestDB server of a home."""

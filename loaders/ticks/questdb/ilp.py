@@ -1,0 +1,90 @@
+"""Rows to a QuestDB on another machine, by its own client over HTTP: the only module that imports it."""
+
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Any
+
+import pyarrow as pa
+
+from loaders.errors import SettingsError
+from loaders.ticks.questdb.http import StoreAway
+from loaders.ticks.questdb.server import Address
+from loaders.ticks.store import StoreError
+
+# a row of ticks has 700 bytes; a day stays in one buffer, because one request is one transaction
+_BUFFER = 4 * 2**30
+_TYPES = MappingProxyType({pa.string(): "string"})
+
+
+class IlpWriter:
+    """`send` puts a table as one transaction. Not for several threads."""
+
+    label = "ILP over HTTP"
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._sender: Any = None
+
+    def send(self, name: str, rows: pa.Table, symbols: Sequence[str]) -> None:
+        """Raises StoreAway where it may not have been taken, StoreError where it was refused."""
+        questdb = _client()
+        frame = rows.to_pandas(types_mapper=_arrow_dtype)
+        try:
+            if self._sender is None:
+                self._sender = questdb.Sender.from_conf(self._conf())
+                self._sender.establish()
+            with self._sender.transaction(name) as transaction:
+                transaction.dataframe(frame, symbols=list(symbols), at="ts")
+        except questdb.QuestDBError as error:
+            self.close()
+            raise self._failure(error, questdb) from None
+
+    def close(self) -> None:
+        """Drop the connection, and with it what was not sent."""
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            sender.close(flush=False)
+
+    def _conf(self) -> str:
+        scheme, _, host = self._address.url.partition("://")
+        conf = f"{scheme}::addr={host};auto_flush=off;protocol_version=3;max_buf_size={_BUFFER};"
+        if self._address.user:
+            # a semicolon would end the value
+            password = (self._address.password or "").replace(";", ";;")
+            conf += f"username={self._address.user.replace(';', ';;')};password={password};"
+        return conf
+
+    def _failure(self, error: Any, questdb: Any) -> StoreError | SettingsError:
+        code = questdb.QuestDBErrorCode
+        text = str(error)
+        if self._address.password:
+            text = text.replace(self._address.password, "***")
+        if error.code == code.AuthError:
+            return SettingsError(
+                f"QuestDB at {self._address.url} refuses the user {self._address.user}",
+                hint="check user and password of questdb_url",
+            )
+        refused = error.code == code.ServerFlushError and '"code"' in text
+        if refused or error.code in (code.InvalidApiCall, code.BadDataFrame):
+            return StoreError(f"QuestDB refuses the rows: {text}")
+        return StoreAway(
+            f"QuestDB at {self._address.url} does not answer ({text[:200]})",
+            hint="see to the server that questdb_url names",
+        )
+
+
+def _client() -> Any:
+    try:
+        import questdb
+    except ImportError:
+        raise SettingsError(
+            "a QuestDB on another machine needs its client", hint="pip install 'quotemill[questdb]'"
+        ) from None
+    return questdb
+
+
+def _arrow_dtype(kind: pa.DataType) -> Any:
+    """Arrow's own columns: pandas' would make floats of whole numbers with a null among them."""
+    import pandas as pd
+
+    return pd.ArrowDtype(kind)

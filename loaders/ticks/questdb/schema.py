@@ -1,0 +1,62 @@
+"""Make the tables in QuestDB, or compare the ones that are there with what is declared."""
+
+from typing import Any
+
+from loaders.errors import SettingsError
+from loaders.ticks.questdb.http import QuestdbHttp
+from loaders.ticks.tables import TABLES, StoreTable
+
+PATIENCE = 120.0  # seconds for a new column
+
+
+def prepare_tables(http: QuestdbHttp) -> None:
+    """Raises SettingsError that names the table of another shape, and what differs in it; StoreError."""
+    for table in TABLES:
+        http.rows(table.questdb_ddl())
+        # IF NOT EXISTS is silent over a table of another shape
+        _compare(http, table, _extended(http, table))
+
+
+def _extended(http: QuestdbHttp, table: StoreTable) -> dict[str, dict[str, Any]]:
+    """The columns of the table by name, those added that it lacked."""
+    columns = _columns(http, table)
+    lacking = [name for name in table.added if name not in columns]
+    # a table that lacks more than these is none of an earlier version, and is left as it is
+    if not lacking or not columns.keys() >= set(table.names) - set(lacking):
+        return columns
+    for name in lacking:
+        http.rows(f"ALTER TABLE {table.name} ADD COLUMN {name} {table.questdb_type(name)}")
+    http.wait_applied(table.name, PATIENCE)
+    return _columns(http, table)
+
+
+def _columns(http: QuestdbHttp, table: StoreTable) -> dict[str, dict[str, Any]]:
+    rows = http.rows(
+        f"select \"column\", type, designated, upsertKey from table_columns('{table.name}')"
+    )
+    return {row["column"]: row for row in rows}
+
+
+def _compare(http: QuestdbHttp, table: StoreTable, columns: dict[str, dict[str, Any]]) -> None:
+    for name in table.names:
+        kind = columns[name]["type"] if name in columns else None
+        if kind is None:
+            _refuse(table, f"lacks the column {name}")
+        if kind != table.questdb_type(name):
+            _refuse(table, f"has {kind} as its column {name}, not {table.questdb_type(name)}")
+        if columns[name]["upsertKey"] != (name in table.key):
+            _refuse(table, f"its column {name} {'is no' if name in table.key else 'is a'} key")
+    if not columns["ts"]["designated"]:
+        _refuse(table, "has not ts as its designated timestamp")
+    (kept,) = http.rows(
+        f"select partitionBy, walEnabled from tables() where table_name = '{table.name}'"
+    )
+    if kept["partitionBy"] != table.partition or not kept["walEnabled"]:
+        _refuse(table, f"is not kept by {table.partition} with WAL")
+
+
+def _refuse(table: StoreTable, why: str) -> None:
+    raise SettingsError(
+        f"the QuestDB table {table.name} is not of our making: {why}",
+        hint=f"move it away: RENAME TABLE {table.name} TO another_name",
+    )

@@ -1,0 +1,378 @@
+"""The QuestDB server of a folder: start, stop, look at. One HTTP port on the loopback address.
+
+The folder holds `password`, `server.lock`, `server.json` (port and version of the last start),
+`server.log`, conf/, db/, import/ (where it reads Parquet from) and tmp/. The lock is inherited by the
+server process, so it is held for exactly as long as that lives, however it ends.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loaders.errors import SettingsError, UpstreamError
+from loaders.ticks.questdb.jar import VERSION, Java, fetch_jar, find_java
+from loaders.ticks.settings import QuestdbSettings
+
+USER = "quotemill"
+PATIENCE = 60.0  # seconds for a start with WAL to read, and for a stop
+HOST = "127.0.0.1"
+# every key is known to this version; config.validation.strict refuses one that is not
+_CONF = {
+    "config.validation.strict": "true",
+    "pg.enabled": "false",  # HTTP does everything, and one listener is enough
+    "http.min.enabled": "false",
+    "line.tcp.enabled": "false",
+    "line.udp.enabled": "false",
+    "telemetry.enabled": "false",
+    "telemetry.disable.completely": "true",
+    "posthog.enabled": "false",
+    "line.auto.create.new.tables": "false",
+    "line.auto.create.new.columns": "false",
+    "shared.worker.count": "2",
+    "wal.apply.worker.count": "1",
+    "export.worker.count": "1",
+    "cairo.mat.view.enabled": "false",
+    # rows of an INSERT ... SELECT by the server's own loop over columns: by default it writes, loads and warms
+    # up a class for each statement, a third of the time that a day of ticks takes
+    "debug.cairo.copier.type": "3",
+    # an open table is given so much disk for each column: by default 0.6 GB for one of ticks
+    "cairo.writer.data.append.page.size": "1M",
+    "cairo.writer.data.index.value.append.page.size": "256K",
+    "cairo.o3.column.memory.size": "1M",
+    "cairo.system.wal.writer.data.append.page.size": "64K",
+}
+# without the line that INFO writes of each query
+_LOG_CONF = """\
+writers=stdout
+w.stdout.class=io.questdb.log.LogConsoleWriter
+w.stdout.level=ADVISORY,CRITICAL,ERROR
+"""
+_LISTENS = re.compile(r"http-server listening on 127\.0\.0\.1:(\d+)")
+_REASONS = re.compile(r"could not|cannot|[Ii]nvalid|Exception|NetworkError|No space|^\* ")
+
+
+@dataclass(frozen=True)
+class Address:
+    """How to reach a QuestDB over HTTP."""
+
+    url: str  # http://host:port, without user and password
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """What `quotemill questdb status` tells. `size_bytes` is the whole folder."""
+
+    running: bool
+    pid: int | None
+    version: str | None
+    url: str | None
+    folder: Path
+    log: Path
+    size_bytes: int
+
+
+def folder_of(home: Path) -> Path:
+    return home / "questdb"
+
+
+def start(
+    folder: Path, settings: QuestdbSettings, *, conf: Mapping[str, str] | None = None
+) -> Address:
+    """Start the folder's server and wait until it answers; one that runs is left as it is.
+
+    `conf` are keys of server.conf on top of ours. Raises SettingsError (no Java, a taken port),
+    UpstreamError (no jar, a server that does not come up) with the reason from its log.
+    """
+    if (address := running(folder)) is not None:
+        return address
+    java, jar = find_java(settings), fetch_jar(settings)
+    try:
+        for part in (folder, folder / "conf", folder / "tmp", folder / "import"):
+            part.mkdir(mode=0o700, parents=True, exist_ok=True)
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            with _lock(folder) as lock:
+                if lock is not None:
+                    return _start(folder, settings, java, jar.path, lock, conf or {})
+            if (address := running(folder)) is not None:
+                return address
+            time.sleep(0.05)  # another process is starting it
+    except OSError as error:
+        raise SettingsError(f"{error.filename}: {error.strerror}", hint="QUOTEMILL_HOME") from None
+    raise UpstreamError(
+        f"another process is still starting the QuestDB in {folder}",
+        hint="quotemill questdb status",
+    )
+
+
+def running(folder: Path) -> Address | None:
+    """How to reach the folder's server, if it lives and was ready; well under a millisecond."""
+    record = _recorded(folder)
+    if record is None or _pid(folder) != record["pid"]:
+        return None
+    return Address(f"http://{HOST}:{record['port']}", USER, _password(folder))
+
+
+def stop(folder: Path, *, patience: float = PATIENCE) -> bool:
+    """Stop the folder's server; what it acknowledged stays. False if none was running."""
+    pid = _pid(folder)
+    if pid is None:
+        return False
+    for what in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.kill(pid, what)
+        except ProcessLookupError:
+            break
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            # reaps it where it is our own child
+            _reap(pid)
+            if _pid(folder) != pid:
+                return True
+            time.sleep(0.02)
+    return _pid(folder) != pid
+
+
+def remove(folder: Path) -> None:
+    """Stop the folder's server and delete the folder. One under a running server is never deleted:
+    a second server on the same path and the orphan would purge each other's data."""
+    if not stop(folder) and _pid(folder) is not None:
+        raise UpstreamError(
+            f"the QuestDB in {folder} does not stop", hint="quotemill questdb status"
+        )
+    if folder.is_dir():
+        gone = Path(tempfile.mkdtemp(prefix="questdb.gone-", dir=folder.parent))
+        folder.rename(gone / "questdb")
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def status(folder: Path) -> ServerStatus:
+    """State of the folder's server; starts nothing, makes nothing."""
+    address, record = running(folder), _recorded(folder)
+    return ServerStatus(
+        running=address is not None,
+        pid=_pid(folder) if address else None,
+        version=str(record["version"]) if record else None,
+        url=address.url if address else None,
+        folder=folder,
+        log=folder / "server.log",
+        size_bytes=_size(folder),
+    )
+
+
+# -- the lock, the record, the password ---------------------------------------------------------
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[int | None]:
+    """The folder's lock, or None while a server or another start holds it."""
+    handle = os.open(folder / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        os.ftruncate(handle, 0)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _pid(folder: Path) -> int | None:
+    """Process of the living server. A number in the file of a lock that nobody holds is nobody's."""
+    try:
+        handle = os.open(folder / "server.lock", os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(handle, 20, 0).decode(errors="replace").strip()
+        return int(text) if text.isdigit() else None
+    finally:
+        os.close(handle)
+    return None
+
+
+def _recorded(folder: Path) -> dict[str, int | str] | None:
+    try:
+        record: dict[str, int | str] = json.loads((folder / "server.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return record
+
+
+def _record(folder: Path, pid: int, address: Address) -> None:
+    port = int(address.url.rpartition(":")[2])
+    part = folder / "server.json.part"
+    part.write_text(json.dumps({"pid": pid, "port": port, "version": VERSION}))
+    part.replace(folder / "server.json")
+
+
+def _password(folder: Path, *, make: bool = False) -> str:
+    path = folder / "password"
+    if make and not path.exists():
+        _private(path, secrets.token_urlsafe(24))
+    return path.read_text().strip()
+
+
+def _private(path: Path, text: str) -> None:
+    """Write a file that nobody else may read, not even for a moment."""
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    part.replace(path)
+
+
+# -- start -------------------------------------------------------------------------------------
+
+
+def _start(
+    folder: Path,
+    settings: QuestdbSettings,
+    java: Java,
+    jar: Path,
+    lock: int,
+    conf: Mapping[str, str],
+) -> Address:
+    password = _password(folder, make=True)
+    _configure(folder, settings, password, conf)
+    server = _launch(folder, settings, java, jar, lock)
+    os.pwrite(lock, f"{server.pid}\n".encode(), 0)  # for `stop` of another process
+    address = _await_ready(folder, server, password)
+    _record(folder, server.pid, address)
+    return address
+
+
+def _configure(
+    folder: Path, settings: QuestdbSettings, password: str, more: Mapping[str, str]
+) -> None:
+    conf = {
+        "http.net.bind.to": f"{HOST}:{settings.port}",
+        "http.user": USER,
+        "http.password": password,
+        "cairo.sql.copy.root": str(folder / "import"),
+        "cairo.commit.mode": "sync" if settings.fsync else "nosync",
+        **_CONF,
+        **more,
+    }
+    _private(folder / "conf" / "server.conf", "".join(f"{k}={v}\n" for k, v in conf.items()))
+    (folder / "conf" / "log.conf").write_text(_LOG_CONF)
+
+
+def _launch(
+    folder: Path, settings: QuestdbSettings, java: Java, jar: Path, lock: int
+) -> "subprocess.Popen[bytes]":
+    for library in (folder / "tmp").glob("libquestdb*"):  # 9 MB that each killed server leaves
+        library.unlink()
+    command = [java.program, "-XX:+UseSerialGC", f"-Xmx{settings.heap}"]
+    command += [f"-Djava.io.tmpdir={folder / 'tmp'}", "-XX:ErrorFile=hs_err_%p.log"]
+    if java.major >= 24:  # else it warns
+        command += [
+            "--enable-native-access=io.questdb",
+            "--sun-misc-unsafe-memory-access=allow",
+        ]
+    command += ["-p", str(jar), "-m", "io.questdb/io.questdb.ServerMain", "-d", str(folder)]
+    # QDB_* would go before the file
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("QDB_")}
+    with (folder / "server.log").open("wb") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=environment,
+            pass_fds=(lock,),
+            start_new_session=True,
+        )
+
+
+def _await_ready(folder: Path, server: "subprocess.Popen[bytes]", password: str) -> Address:
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while True:
+            log = (folder / "server.log").read_text(errors="replace")
+            if server.poll() is not None:
+                raise _failure(folder, log)
+            if listens := _LISTENS.search(log):
+                address = Address(f"http://{HOST}:{listens[1]}", USER, password)
+                if _answers(address):
+                    return address
+            if time.monotonic() > deadline:
+                raise UpstreamError(
+                    f"QuestDB was not ready after {PATIENCE:g} s: {_why(log)}",
+                    hint=f"its log is {folder / 'server.log'}",
+                )
+            time.sleep(0.02)
+    except BaseException:
+        server.kill()
+        server.wait()
+        raise
+
+
+def _failure(folder: Path, log: str) -> SettingsError | UpstreamError:
+    if "could not bind socket" in log:
+        return SettingsError(
+            "the port of QuestDB is taken by another program",
+            hint="QUOTEMILL_QUESTDB__PORT=9001 chooses another, 0 one that is free",
+        )
+    if "No space left" in log:
+        return UpstreamError(f"the disk under {folder} is full", hint="free some space, then start")
+    return UpstreamError(
+        f"QuestDB does not start: {_why(log)}", hint=f"its log is {folder / 'server.log'}"
+    )
+
+
+def _why(log: str) -> str:
+    lines = [x.strip() for x in log.splitlines() if x.strip() and not x.startswith("\tat ")]
+    return " | ".join(([x for x in lines if _REASONS.search(x)] or lines[-4:])[:4])[:600]
+
+
+def _answers(address: Address) -> bool:
+    import httpx
+
+    try:
+        with httpx.Client(trust_env=False, timeout=10.0) as client:
+            answer = client.get(
+                f"{address.url}/exec",
+                params={"query": "select 1"},
+                auth=(address.user or "", address.password or ""),
+            )
+    except httpx.HTTPError:
+        return False
+    return answer.status_code == 200
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return
+
+
+def _size(folder: Path) -> int:
+    """Of its files; a running server takes some away meanwhile."""
+    total = 0
+    for place, _, names in os.walk(folder):  # passes over a folder that is gone
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(place) / name).lstat().st_size
+    return total

@@ -1,0 +1,87 @@
+"""Rows to a QuestDB on this machine: a Parquet file where it reads them, and one INSERT from that."""
+
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loaders.ticks.questdb.http import QuestdbHttp, StoreAway
+from loaders.ticks.store import StoreError
+
+
+class StageWriter:
+    """`send` puts a table as one transaction. `folder` is the server's cairo.sql.copy.root, `disk` a
+    path on the disk that its tables are on."""
+
+    label = "Parquet stage"
+
+    def __init__(self, http: QuestdbHttp, folder: Path, disk: Path) -> None:
+        self._http = http
+        self.folder, self.disk = folder, disk
+
+    def send(self, name: str, rows: pa.Table, symbols: Sequence[str]) -> None:
+        """Raises StoreAway where it may not have been taken, StoreError where it was refused."""
+        file = self.folder / f"quotemill-{secrets.token_hex(8)}.parquet"
+        columns = ", ".join(rows.column_names)
+        try:
+            write_stage(rows, file, symbols)
+            self._http.rows(
+                f"INSERT ATOMIC INTO {name} ({columns}) "
+                f"SELECT {columns} FROM read_parquet('{file.name}')"
+            )
+        except OSError as error:
+            raise StoreError(f"{error.filename}: {error.strerror}", hint="see the disk") from None
+        finally:
+            file.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+def write_stage(rows: pa.Table, file: Path, symbols: Sequence[str]) -> None:
+    """Plain but for the few texts that repeat: read at once and thrown away, so nothing is packed."""
+    pq.write_table(
+        rows,
+        file,
+        compression="none",
+        use_dictionary=list(symbols),
+        write_statistics=False,
+        store_schema=False,
+    )
+
+
+def find_stage(http: QuestdbHttp) -> StageWriter | None:
+    """A stage in the folder that the server reads Parquet from, if it is ours to write; proved by a file
+    that it reads back. None for a server that does not read this machine's disk."""
+    found = http.rows(
+        "select property_path, value from (show parameters) "
+        "where property_path in ('cairo.root', 'cairo.sql.copy.root')"
+    )
+    places = {row["property_path"]: row["value"] for row in found}
+    folder = Path(places["cairo.sql.copy.root"] or "")
+    if not folder.is_absolute() or not _reads_back(http, folder):
+        return None
+    # a relative root begins where, by default, the stage's folder is too
+    root = folder.parent / places["cairo.root"]
+    return StageWriter(http, folder, root if root.is_dir() else folder)
+
+
+def _reads_back(http: QuestdbHttp, folder: Path) -> bool:
+    token = secrets.token_hex(8)
+    probe = folder / f"quotemill-{token}.parquet"
+    try:
+        if not folder.is_dir():
+            return False
+        pq.write_table(pa.table({"token": [token]}), probe)
+        seen = http.rows(f"select token from read_parquet('{probe.name}')")
+    except StoreAway:
+        raise
+    except (OSError, StoreError):
+        return False
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return [row["token"] for row in seen] == [token]

@@ -1,0 +1,217 @@
+"""One load's answers from the futures servers, as plain values.
+
+Each question is put to a process of the client with a home and a working directory of its own, below
+`folder`. A process that is free again takes the next question; after any error of the client it is killed, and
+the question is put to a new one, `retries` times. Threads may ask at once; each then has its process.
+When the harvest is closed, every process ends.
+"""
+
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from loaders.engine.outcome import Stopped
+from loaders.request_counts import count
+from loaders.tq.client import answers
+from loaders.tq.client.answers import DayRange, Instruments, MainEvents, TickAnswer
+from loaders.tq.client.process import LOOK_EVERY, ClientProcess
+from loaders.tq.errors import TqAnswerError, TqPermissionError, TqTransport, UnknownSymbol
+from loaders.tq.settings import TqSettings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# errors that our own program told of before the client was asked, or after it had answered
+REFUSALS = (UnknownSymbol, TqPermissionError, TqAnswerError)
+
+
+class Harvest:
+    """`stop` is looked at ten times a second, `report` gets lines about progress (from any thread)."""
+
+    def __init__(
+        self,
+        settings: TqSettings,
+        folder: Path,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        report: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._settings, self._folder = settings, folder
+        self._stop, self._report = stop, report
+        self._lock = threading.Lock()
+        self._free: list[ClientProcess] = []
+        self._all: list[ClientProcess] = []
+        self._files = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends every process and deletes what they wrote."""
+        with self._lock:
+            processes, self._all, self._free = self._all, [], []
+        for process in processes:
+            process.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # ------------------------------------------------------------------ questions
+    def login(self) -> None:
+        """Only looks whether the account is let in."""
+        self._ask("login", {})
+
+    def may(self, feature: str) -> bool:
+        """Has the account a permission, such as tq_dl for the history of ticks?"""
+        return bool(self._ask("may", {"feature": feature}))
+
+    def calendar(self, first: date, last: date) -> list[date]:
+        """Trading days of the exchanges, as far as the published holidays reach."""
+        days = self._ask("calendar", {"first": first.isoformat(), "last": last.isoformat()})
+        return [date.fromisoformat(day) for day in days]
+
+    def instruments(self, varieties: Sequence[str]) -> Instruments:
+        """Every futures contract that the servers know of these, expired ones included."""
+        return answers.instruments(self._ask("instruments", {"varieties": list(varieties)}))
+
+    def main_events(self, variety: str, first: date, last: date, route: str) -> MainEvents:
+        """`route` is backtest or history. Days without any data yet are not covered by the first."""
+        window = {"variety": variety, "first": first.isoformat(), "last": last.isoformat()}
+        return answers.main_events(self._ask("main_events", {**window, "route": route}))
+
+    def daily(self, contracts: Sequence[str], first: date, last: date) -> "pa.Table":
+        """Columns of the table contract_daily: prices as decimals, volumes and interest as integers."""
+        path = self._file("daily")
+        window = {"first": first.isoformat(), "last": last.isoformat(), "path": str(path)}
+        self._ask("daily", {"contracts": list(contracts), **window})
+        return answers.daily_table(path)
+
+    def ticks(self, contract: str, ranges: Sequence[DayRange]) -> Iterator[TickAnswer]:
+        """An answer for each range, in order; a day that fails is asked again before the next.
+
+        What fails in the end names its day (`trading_day` of TqTransport, TqAnswerError). Days before it
+        that had no tick may not be told by then: that needs the whole session."""
+        settings, done = self._settings, 0
+        failed: Counter[date | None] = Counter()
+        folder = self._file("ticks").with_suffix("")
+        folder.mkdir()
+        while done < len(ranges):
+            asked = [
+                [r.trading_day.isoformat(), answers.ns(r.start), answers.ns(r.end)]
+                for r in ranges[done:]
+            ]
+            args = {"contract": contract, "folder": str(folder), "pace": settings.pace}
+            try:
+                for item in self._days_of_ticks(asked, args):
+                    done += 1
+                    failed.clear()
+                    yield answers.tick_answer(item)
+            except TqTransport as error:
+                failed[error.trading_day] += 1
+                if failed[error.trading_day] > settings.retries:
+                    raise
+                self._pause(failed[error.trading_day], error)
+
+    def recent_ticks(self, contract: str, n: int) -> "pa.Table":
+        """The newest ticks (at most 8,000), which need no permission; columns as in `TickAnswer`."""
+        path = self._file("recent")
+        self._ask("recent_ticks", {"contract": contract, "n": n, "path": str(path)})
+        return answers.table_of(path)
+
+    # ------------------------------------------------------------------ processes
+    def _ask(self, call: str, args: dict[str, Any]) -> Any:
+        failed = 0
+        while True:
+            process = self._process()
+            try:
+                answer = process.ask(call, args)
+            except TqTransport as error:
+                process.kill()
+                failed += 1
+                if failed > self._settings.retries:
+                    raise
+                self._pause(failed, error)
+            except REFUSALS:
+                self._give_back(process)
+                raise
+            except BaseException:
+                process.kill()
+                raise
+            else:
+                self._give_back(process)
+                return answer
+
+    def _days_of_ticks(
+        self, asked: list[list[Any]], args: dict[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        """As many of the days as one process may still keep in its memory."""
+        process = self._process()
+        days = asked[: self._settings.days_per_process - process.days]
+        process.days += len(days)
+        asking: date | None = None
+        try:
+            for item in process.items("ticks", {**args, "ranges": days}):
+                if "asking" in item:
+                    asking = date.fromisoformat(item["asking"])
+                else:
+                    yield item
+        except REFUSALS as error:
+            if isinstance(error, TqAnswerError):
+                error.trading_day = asking
+            self._give_back(process)
+            raise
+        except TqTransport as error:
+            error.trading_day = asking
+            process.kill()
+            raise
+        except BaseException:  # also of whoever reads no further
+            process.kill()
+            raise
+        if process.days < self._settings.days_per_process:
+            self._give_back(process)
+        else:
+            process.kill()
+
+    def _process(self) -> ClientProcess:
+        with self._lock:
+            self._all = [process for process in self._all if process.alive]
+            while self._free:
+                process = self._free.pop()
+                if process.alive:
+                    return process
+        return self._new_process()
+
+    def _new_process(self) -> ClientProcess:
+        with self._lock:
+            self._files += 1
+            home = self._folder / f"client-{self._files}"
+        process = ClientProcess(self._settings, home, self._stop, self._report)
+        with self._lock:
+            self._all.append(process)
+        return process
+
+    def _give_back(self, process: ClientProcess) -> None:
+        with self._lock:
+            self._free.append(process)
+
+    def _file(self, name: str) -> Path:
+        with self._lock:
+            self._files += 1
+            path = self._folder / f"{name}-{self._files}.parquet"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _pause(self, failed: int, error: TqTransport) -> None:
+        self._report(f"{error}; asked again")
+        count("retries")
+        until = time.monotonic() + self._settings.backoff * 2 ** (failed - 1)
+        while time.monotonic() < until:
+            if self._stop():
+                raise Stopped("stopped before the futures servers were asked again")
+            time.sleep(min(LOOK_EVERY, max(0.0, until - time.monotonic())))

@@ -1,0 +1,220 @@
+"""A running client: a process of the program in `client/`, spoken to in lines of JSON.
+
+A process that gives no sign of life for `timeout` seconds (`connect_timeout` until it is let in) is
+killed with its group, as it is when `stop` says so, and, because its input ends, when this process dies
+however it dies. Account and password go through its input and are in no error; what its libraries print
+stays in its folder.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from loaders.engine.outcome import Stopped
+from loaders.request_counts import count
+from loaders.tq.errors import (
+    TqAnswerError,
+    TqAuthError,
+    TqClientError,
+    TqMissing,
+    TqPermissionError,
+    TqTimeout,
+    TqTransport,
+    UnknownSymbol,
+)
+from loaders.tq.settings import TqSettings
+
+PROGRAM = "loaders.tq.client.program"
+HIDDEN = "***"  # in place of account and password
+LOOK_EVERY = 0.1  # seconds between two looks at `stop`
+KEPT_VARIABLES = (
+    *("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+)
+
+
+class ClientProcess:
+    """Whoever has one uses it alone."""
+
+    def __init__(
+        self,
+        settings: TqSettings,
+        home: Path,
+        stop: Callable[[], bool],
+        report: Callable[[str], None],
+    ) -> None:
+        self._settings, self._stop, self._report = settings, stop, report
+        self._home, self._let_in = home, False
+        self.days = 0  # of ticks that it was asked for
+        home.mkdir(parents=True, mode=0o700)
+        self._errors = home / "printed.txt"
+        account, password = (
+            secret.get_secret_value() if secret else ""
+            for secret in (settings.account, settings.password)
+        )
+        access = {"account": account, "password": password, "md_url": settings.md_url}
+        with self._errors.open("wb") as printed:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-P", "-m", PROGRAM],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=printed,
+                cwd=home,
+                env=_environment(settings, home),
+                start_new_session=True,
+            )
+        self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        self._send(access)
+
+    @property
+    def alive(self) -> bool:
+        return self._popen.poll() is None
+
+    def kill(self) -> None:
+        """With its group; its folder goes too."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.wait()
+        for pipe in (self._popen.stdin, self._popen.stdout):
+            with contextlib.suppress(OSError, ValueError):
+                if pipe is not None:
+                    pipe.close()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def ask(self, call: str, args: dict[str, Any]) -> Any:
+        for _ in self.items(call, args):
+            raise TqAnswerError(f"{call} has an answer in parts")
+        return self._result
+
+    def items(self, call: str, args: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if not self._let_in and call != "login":
+            # a log-in has a limit of its own
+            for _ in self._exchange("login", {}, self._settings.connect_timeout):
+                pass
+        self._let_in = True
+        yield from self._exchange(call, args, self._settings.timeout)
+
+    def _exchange(
+        self, call: str, args: dict[str, Any], silence: float
+    ) -> Iterator[dict[str, Any]]:
+        self._send({"call": call, "args": args})
+        count("requests")
+        while True:
+            message = self._next(call, silence)
+            if "progress" in message:
+                self._report(message["progress"])
+            elif "item" in message:
+                yield message["item"]
+            elif "error" in message:
+                told = message["error"]
+                raise _raised(told | {"message": self._masked(told["message"])})
+            else:
+                self._result = message["result"]
+                return
+
+    def _next(self, call: str, silence: float) -> dict[str, Any]:
+        until = time.monotonic() + silence
+        while True:
+            if self._stop():
+                raise Stopped(f"stopped while the futures servers were asked for {call}")
+            left = until - time.monotonic()
+            if left <= 0:
+                raise TqTimeout(
+                    f"the futures servers gave no sign of life for {silence:g} s ({call})",
+                    hint="tq.timeout and tq.connect_timeout say how long to wait",
+                )
+            try:
+                message = self._lines.get(timeout=min(LOOK_EVERY, left))
+            except queue.Empty:
+                continue
+            if message is None:
+                raise TqTransport(
+                    f"the futures client ended in the middle of {call}: {self._last_words()}"
+                )
+            return message
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._popen.stdin is not None
+        try:
+            self._popen.stdin.write(json.dumps(message).encode() + b"\n")
+            self._popen.stdin.flush()
+        except OSError as error:
+            raise TqTransport(f"the futures client ended: {self._last_words()}") from error
+
+    def _read(self) -> None:
+        assert self._popen.stdout is not None
+        with contextlib.suppress(ValueError, OSError):  # closed by `kill`
+            for line in self._popen.stdout:
+                self._lines.put(json.loads(line))
+        self._lines.put(None)
+
+    def _last_words(self) -> str:
+        code = self._popen.wait()
+        try:
+            lines = self._errors.read_text(errors="replace").strip().splitlines()
+        except OSError:
+            lines = []
+        last = lines[-1] if lines else "it printed nothing"
+        return f"exit code {code}, {self._masked(last)}"
+
+    def _masked(self, text: str) -> str:
+        """`text` without account and password, as they are and as an address has them."""
+        forms = set[str]()
+        for secret in filter(None, (self._settings.account, self._settings.password)):
+            plain = secret.get_secret_value()
+            forms |= {plain, quote(plain, safe=""), quote_plus(plain)}
+        # one may be a part of the other
+        for form in sorted(forms, key=len, reverse=True):
+            text = text.replace(form, HIDDEN)
+        return text
+
+
+def _environment(settings: TqSettings, home: Path) -> dict[str, str]:
+    """Nothing of ours but what the client reads: no other setting, no other secret."""
+    names = (*KEPT_VARIABLES, *(name.lower() for name in KEPT_VARIABLES))
+    kept = {name: os.environ[name] for name in names if name in os.environ}
+    addresses = {
+        "TQ_AUTH_URL": settings.auth_url,
+        "TQ_MD_URL": settings.md_url,
+        "TQ_CHINESE_HOLIDAY_URL": settings.holiday_url,
+        "TQ_CONT_TABLE_URL": settings.cont_table_url,
+    }
+    kept |= {name: url for name, url in addresses.items() if url}
+    return kept | {"HOME": str(home), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+
+
+def _raised(told: dict[str, Any]) -> Exception:
+    kind, message = told["kind"], told["message"]
+    if kind == "unknown":
+        return UnknownSymbol(told["symbols"])
+    if kind == "auth":
+        hint = "tq.account and tq.password (QUOTEMILL_TQ__ACCOUNT, QUOTEMILL_TQ__PASSWORD)"
+        return TqAuthError(f"the futures servers do not let the account in: {message}", hint=hint)
+    if kind == "permission":
+        hint = (
+            "the professional edition of TqSdk has it; the newest ticks and all but ticks need none"
+        )
+        return TqPermissionError(f"the account lacks a permission: {message}", hint=hint)
+    if kind == "missing":
+        return TqMissing(
+            f"the futures client is not installed: {message}", hint="pip install 'quotemill[tq]'"
+        )
+    if kind == "answer":
+        return TqAnswerError(message)
+    if kind == "timeout":
+        return TqTimeout(f"the futures servers did not answer in time: {message}")
+    if kind == "client":
+        return TqClientError(message)
+    return TqTransport(message, hint="`loaders check tq` says whether they can be reached")

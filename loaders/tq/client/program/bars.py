@@ -1,0 +1,35 @@
+"""Daily bars of contracts."""
+
+from typing import Any
+
+from loaders.tq.client.program.session import Session, cst
+
+DAY_SECONDS = 86_400
+BARS_OF_A_LIFE = 2_000  # no contract is listed for longer than some 750 trading days
+TEXTS = ("contract", "trade_date")
+NUMBERS = ("open", "high", "low", "close", "volume", "open_oi", "close_oi")
+
+
+def daily(session: Session, contracts: list[str], first: str, last: str, path: str) -> int:
+    session.check_known(contracts)
+    rows: list[dict[str, Any]] = []
+    for contract in contracts:
+        session.tell({"progress": f"days of {contract}"})
+        bars = session.api.get_kline_serial(contract, DAY_SECONDS, data_length=BARS_OF_A_LIFE)
+        for bar in bars[bars["datetime"] > 0].to_dict("records"):
+            day = cst(int(bar["datetime"])).date().isoformat()
+            if first <= day <= last:
+                numbers = {name: bar[name] for name in NUMBERS}
+                rows.append({"contract": contract, "trade_date": day, **numbers})
+    _write(path, rows)
+    return len(rows)
+
+
+def _write(path: str, rows: list[dict[str, Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {name: pa.array([row[name] for row in rows], pa.string()) for name in TEXTS}
+    for name in NUMBERS:
+        columns[name] = pa.array([row[name] for row in rows], pa.float64(), from_pandas=True)
+    pq.write_table(pa.table(columns), path)

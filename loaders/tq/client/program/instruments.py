@@ -1,0 +1,91 @@
+"""Contracts of a variety and its trading hours."""
+
+import math
+from datetime import datetime
+from typing import Any
+
+from loaders.tq.client.program.failure import Failure
+from loaders.tq.client.program.session import CST, Session, cst
+
+SYMBOLS_PER_QUESTION = 100
+
+
+def instruments(session: Session, varieties: list[str]) -> dict[str, Any]:
+    listed: dict[str, list[str]] = {}
+    for variety in varieties:
+        exchange, _, product = variety.partition(".")
+        found = session.api.query_quotes(
+            ins_class="FUTURE", exchange_id=exchange, product_id=product
+        )
+        listed[variety] = sorted(found)
+    unknown = [variety for variety, found in listed.items() if not found]
+    if unknown:
+        raise Failure("unknown", f"no contract of {', '.join(unknown)}", unknown)
+    contracts, sessions, left_out = [], {}, list[str]()
+    for variety, codes in listed.items():
+        session.tell({"progress": f"contracts of {variety}"})
+        rows = _symbol_rows(session, codes)
+        whole = [row for row in rows if _has_numbers(row)]
+        left_out += [row["instrument_id"] for row in rows if not _has_numbers(row)]
+        contracts += [_contract(row, variety) for row in whole]
+        newest = max(rows, key=lambda row: (not row["expired"], row["expire_datetime"]))
+        sessions[variety] = _sessions(newest)
+    seen = {variety: _seen_at(session, variety) for variety in varieties}
+    return {"sessions": sessions, "contracts": contracts, "seen_at": seen, "left_out": left_out}
+
+
+def _symbol_rows(session: Session, symbols: list[str]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for start in range(0, len(symbols), SYMBOLS_PER_QUESTION):
+        part = symbols[start : start + SYMBOLS_PER_QUESTION]
+        rows += session.api.query_symbol_info(part).to_dict("records")
+    return rows
+
+
+def _seen_at(session: Session, variety: str) -> int | None:
+    """Stamp of the newest quote of the main contract."""
+    exchange, _, product = variety.partition(".")
+    mains = session.api.query_cont_quotes(exchange_id=exchange, product_id=product)
+    if not mains:
+        return None
+    text = session.api.get_quote(mains[0]).datetime
+    if not text:
+        return None
+    stamp = datetime.fromisoformat(text).replace(tzinfo=CST)
+    return (int(stamp.timestamp()) * 1_000_000 + stamp.microsecond) * 1000
+
+
+def _has_numbers(row: dict[str, Any]) -> bool:
+    """Of some contracts, long expired ones, the servers may tell no more than the name."""
+    values = (row[n] for n in ("price_tick", "volume_multiple", "delivery_year", "delivery_month"))
+    return all(isinstance(v, int | float) and math.isfinite(v) for v in values)
+
+
+def _contract(row: dict[str, Any], variety: str) -> dict[str, Any]:
+    expires = row["expire_datetime"]
+    known = isinstance(expires, int | float) and expires == expires and expires > 0
+    return {
+        "contract": row["instrument_id"],
+        "variety": variety,
+        "exchange": row["exchange_id"],
+        "name": row["instrument_name"] or row["instrument_id"],
+        "expire_date": cst(int(expires) * 1_000_000_000).date().isoformat() if known else None,
+        "price_tick": repr(float(row["price_tick"])),
+        "volume_multiple": int(row["volume_multiple"]),
+        "delivery_year": int(row["delivery_year"]),
+        "delivery_month": int(row["delivery_month"]),
+    }
+
+
+def _sessions(row: dict[str, Any]) -> list[list[Any]]:
+    found = []
+    for session in ("day", "night"):
+        hours = row[f"trading_time_{session}"]
+        for number, (start, end) in enumerate(hours if isinstance(hours, list) else ()):
+            found.append([session, number, _seconds(start), _seconds(end)])
+    return found
+
+
+def _seconds(text: str) -> int:
+    hours, minutes, seconds = (int(part) for part in text.split(":"))
+    return hours * 3600 + minutes * 60 + seconds

@@ -1,0 +1,100 @@
+"""Which contract was the main one on which trading days, by either of two routes."""
+
+import time
+from datetime import date, datetime
+from typing import Any
+
+from loaders.tq.client.program.failure import Failure
+from loaders.tq.client.program.session import (
+    CST,
+    Session,
+    backtest_clock,
+    continuous_symbols,
+    cst,
+    midnight,
+    trading_days,
+    underlying,
+)
+
+DAY_SECONDS = 86_400
+
+
+def main_events(
+    session: Session, variety: str, first: str, last: str, route: str
+) -> dict[str, Any]:
+    start, end = date.fromisoformat(first), date.fromisoformat(last)
+    if route == "history":
+        return _history(session, variety, start, end)
+    return _backtest(session, variety, start, end)
+
+
+def _backtest(session: Session, variety: str, first: date, last: date) -> dict[str, Any]:
+    """Days drive the clock: a switch is dated by the clock at which it comes, 18:00 of the evening
+    before its trading day. Minutes would take a thousand times as many steps."""
+    symbol = f"KQ.m@{variety}"
+    with session.backtest(first, last) as api:
+        days = trading_days(api, first, last)
+        if symbol not in continuous_symbols():
+            raise Failure("unknown", f"no main contracts of {variety}", [variety])
+        main = underlying(api, symbol)
+        opening = days[0] if days else first
+        events = [[midnight(opening), main or None]]
+        bars = api.get_kline_serial(symbol, DAY_SECONDS, data_length=10)
+        told, newest = time.monotonic(), 0
+        try:
+            while True:
+                now = underlying(api, symbol)
+                clock = backtest_clock(api)
+                if now != main:
+                    main = now
+                    events.append([clock, main or None])
+                stamp = bars["datetime"].iloc[-1]
+                newest = max(newest, int(stamp) if stamp > 0 else 0)
+                if time.monotonic() - told > 1:
+                    told = time.monotonic()
+                    session.tell({"progress": f"{variety} at {cst(clock):%Y-%m-%d}"})
+                api.wait_update()
+        except session.finished:
+            pass
+    seen = cst(newest).date() if newest > 0 else None
+    if seen is None or seen < opening:
+        if main:
+            raise Failure(
+                "answer",
+                f"{symbol} has no bar from {first} to {last}, though {main} was its contract",
+            )
+        seen = days[-1] if days else last
+    covered = [day for day in days if day <= seen]
+    return _covered("backtest", covered, events)
+
+
+def _history(session: Session, variety: str, first: date, last: date) -> dict[str, Any]:
+    """The vendor's table by trading day, up to today."""
+    api, symbol = session.api, f"KQ.m@{variety}"
+    today = datetime.now(CST).date()
+    count = max(1, (today - first).days + 7)
+    try:
+        frame = api.query_his_cont_quotes([symbol], n=count)
+    except Exception as error:
+        if str(error).startswith("参数错误"):
+            raise Failure("unknown", f"no main contracts of {variety}", [variety]) from error
+        raise
+    covered, events, main = [], list[list[Any]](), object()
+    for stamp, contract in zip(frame["date"], frame[symbol], strict=True):
+        day = stamp.date()
+        if not first <= day <= last:
+            continue
+        covered.append(day)
+        if contract != main:
+            main = contract
+            events.append([midnight(day), contract or None])
+    return _covered("history", covered, events)
+
+
+def _covered(route: str, days: list[date], events: list[list[Any]]) -> dict[str, Any]:
+    return {
+        "route": route,
+        "first_day": days[0].isoformat() if days else None,
+        "last_day": days[-1].isoformat() if days else None,
+        "events": events if days else [],
+    }

@@ -1,0 +1,196 @@
+"""What is landed of China futures: values in the source's units, fields in snake case.
+
+A variety is `SHFE.cu`, a contract `SHFE.cu2601`, a series (symbol) `KQ.m@SHFE.cu`. Days are trading
+days: a night session belongs to the next one.
+"""
+
+from collections.abc import Collection, Mapping
+
+import pyarrow as pa
+
+from loaders.landing.rejects import rejected_rows
+from loaders.ticks.tables import DAY_INDEX, NO_DATA_DAYS, StoreTable
+from loaders.warehouse.tables import LandedTable, landed_table
+
+RAW_TQ = "raw_tq"
+_TEXT, _INT, _BIG = pa.string(), pa.int32(), pa.int64()
+_DATE = pa.date32()
+_STAMP = pa.timestamp("us", tz="UTC")
+_PRICE = pa.decimal128(24, 9)
+# no contract costs a hundred million, and none trades or is held in 10^12 lots
+_MOST = dict.fromkeys(("open", "high", "low", "close", "price_tick"), 10**8) | dict.fromkeys(
+    ("volume", "open_oi", "close_oi"), 10**12
+)
+
+TRADING_DAY = landed_table(
+    RAW_TQ,
+    "trading_day",
+    [("trade_date", _DATE)],
+    key=("trade_date",),
+    # those to come are replaced as one: a holiday announced late takes a day back
+    whole=("source_route", "is_final"),
+)
+
+TRADING_SESSION = landed_table(
+    RAW_TQ,
+    "trading_session",
+    [
+        ("variety", _TEXT),
+        # the source tells today's hours only: the day on which they were first seen so
+        ("valid_from", _DATE),
+        ("session", _TEXT),  # day, night
+        ("idx", _INT),  # from 0, in the order of the day
+        # seconds since 00:00 Shanghai of the calendar day on which the session begins; after midnight
+        # above 86400
+        ("start_s", _INT),
+        ("end_s", _INT),
+    ],
+    key=("variety", "valid_from", "session", "idx"),
+    whole=("variety", "valid_from"),
+    entity="variety",
+    day="valid_from",
+)
+
+CONTRACT = landed_table(
+    RAW_TQ,
+    "contract",
+    [
+        ("contract", _TEXT),
+        ("variety", _TEXT),
+        ("exchange", _TEXT),
+        ("name", _TEXT),
+        ("expire_date", _DATE),
+        ("price_tick", _PRICE),
+        ("volume_multiple", _INT),
+        ("delivery_year", _INT),
+        ("delivery_month", _INT),
+    ],
+    key=("contract",),
+    nullable=("expire_date",),
+    most=_MOST | {"variety": 500},  # bytes: main_schedule_by_oi has an index of it
+    entity="contract",
+    day=None,
+)
+
+MAIN_EVENT = landed_table(
+    RAW_TQ,
+    "main_event",
+    [
+        ("variety", _TEXT),
+        ("route", _TEXT),  # backtest, history
+        ("trading_day", _DATE),  # the first on which it holds
+        # the clock at which it fired; of the window's first, 00:00 Shanghai of the window's first day
+        ("event_at", _STAMP),
+        ("contract", _TEXT),  # null: nothing is listed
+    ],
+    key=("variety", "route", "trading_day", "event_at"),
+    nullable=("contract",),
+    whole=("variety", "route"),
+    entity="variety",
+    day="trading_day",
+)
+
+MAIN_HARVEST = landed_table(
+    RAW_TQ,
+    "main_harvest",  # the trading days that the events of a route cover, both included
+    [("variety", _TEXT), ("route", _TEXT), ("first_day", _DATE), ("last_day", _DATE)],
+    key=("variety", "route"),
+    entity="variety",
+    day="last_day",
+)
+
+CONTRACT_DAILY = landed_table(
+    RAW_TQ,
+    "contract_daily",
+    [
+        ("contract", _TEXT),
+        ("trade_date", _DATE),
+        *((name, _PRICE) for name in ("open", "high", "low", "close")),
+        ("volume", _BIG),  # lots
+        ("open_oi", _BIG),  # lots, open interest
+        ("close_oi", _BIG),
+    ],
+    key=("contract", "trade_date"),
+    nullable=("open", "high", "low", "close"),  # a day without a trade
+    most=_MOST,
+    entity="contract",
+    day="trade_date",
+)
+
+DAILY_HARVEST = landed_table(
+    RAW_TQ,
+    "daily_harvest",  # from which day on the bars of a contract were asked for
+    [
+        ("contract", _TEXT),
+        ("first_day", _DATE),
+        ("failed", _INT),  # trading days on which loads did so in vain; null once one had them
+    ],
+    key=("contract",),
+    nullable=("failed",),
+    entity="contract",
+    day="first_day",
+)
+
+
+def _copy_of(
+    table: StoreTable, name: str, without: Collection[str], most: Mapping[str, int] | None = None
+) -> LandedTable:
+    """A copy of a ledger of the tick store, for dbt; it can be made again from that."""
+    fields = [field for field in table.schema if field.name not in {"ts", "ticks_kind", *without}]
+    named = {
+        field: {"underlying_contract": "contract"}.get(field.name, field.name) for field in fields
+    }
+    return landed_table(
+        RAW_TQ,
+        name,
+        [(named[field], field.type) for field in fields],
+        key=("symbol", "contract", "trading_day"),
+        nullable=[named[field] for field in fields if field.nullable],
+        most=most,
+        entity="symbol",
+        day="trading_day",
+    )
+
+
+SYMBOL_DAY = _copy_of(
+    DAY_INDEX,
+    "symbol_day",
+    without=("run_id", "updated_at"),
+    most={"rows": 10**9, "hash_a": 2**62, "hash_b": 2**62},
+)
+# status: no_data, or superseded once ticks have come; the doubtful ones are not among them
+NO_DATA_DAY = _copy_of(NO_DATA_DAYS, "no_data_day", without=("first_checked_at", "nights"))
+
+TICK_REVISION = landed_table(
+    RAW_TQ,
+    "tick_revision",  # a day whose stored ticks were replaced, or taken out of what readers see
+    [
+        ("symbol", _TEXT),
+        ("trading_day", _DATE),
+        ("old_contract", _TEXT),
+        ("new_contract", _TEXT),  # null: the schedule has no contract on that day any more
+        ("old_hash", _TEXT),  # row_hash of the ticks that went, and of those that came
+        ("new_hash", _TEXT),
+        ("revised_at", _STAMP),
+    ],
+    key=("symbol", "trading_day", "revised_at"),
+    nullable=("new_contract", "new_hash"),
+    entity="symbol",
+    day="trading_day",
+)
+
+REJECTED_ROW = rejected_rows(RAW_TQ)
+
+TABLES = (
+    TRADING_DAY,
+    TRADING_SESSION,
+    CONTRACT,
+    MAIN_EVENT,
+    MAIN_HARVEST,
+    CONTRACT_DAILY,
+    DAILY_HARVEST,
+    SYMBOL_DAY,
+    NO_DATA_DAY,
+    TICK_REVISION,
+    REJECTED_ROW,
+)

@@ -1,0 +1,91 @@
+"""An answer of ticks → the day as the tick store takes it, and what of it was refused.
+
+Hours are today's and not those of the past, so no tick is refused for being outside of them; it is for
+being outside of its trading day, which runs from the evening of the one before to its own.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loaders.landing.rejects import Rejected
+from loaders.ticks.frame import MOST, QUOTED, DayKey
+from loaders.tq.stored import nanoseconds
+
+SHOWN = 20  # refused rows of a day that are kept one by one for each rule
+COUNTS = ("volume", "open_interest", *(n for n, kind in QUOTED if "_volume" in n))
+
+
+@dataclass(frozen=True)
+class Sifted:
+    """`ticks`: the rows that may be stored, in the order in which they came. `refused` counts all."""
+
+    ticks: pa.Table
+    rejected: list[Rejected]
+    refused: int
+
+
+def ticks_of(answer: pa.Table, key: DayKey, start: datetime, end: datetime) -> Sifted:
+    """Sift the ticks of a contract-day: `datetime_ns` and the columns of QUOTED, numbers.
+
+    `start` (included) and `end` are instants between which the trading day lies.
+    """
+    ticks = answer.select(["datetime_ns", *(name for name, _ in QUOTED)]).combine_chunks()
+    stamps = np.asarray(ticks["datetime_ns"])
+    first, last = nanoseconds(start), nanoseconds(end)
+    rules = [
+        ("datetime_ns", "must lie in its trading day", (stamps < first) | (stamps >= last)),
+        (
+            "volume",
+            "must not be missing",
+            np.asarray(pc.is_null(ticks["volume"], nan_is_null=True)),
+        ),
+    ]
+    for name, _ in QUOTED:
+        values = ticks[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
+        rules.append((name, "must be a number of at most 15 digits", np.abs(values) > MOST))
+        if name in COUNTS:
+            wrong = (values < 0) | (np.floor(values) != values) & ~np.isnan(values)
+            rules.append((name, "must be a whole number, not below 0", wrong))
+        elif name == "amount":
+            rules.append((name, "must not be below 0", values < 0))
+    rules.append(("datetime_ns", "must not repeat a tick in all its values", _repeated(ticks)))
+    keep = np.ones(len(stamps), bool)
+    rejected: list[Rejected] = []
+    for field, rule, broken in rules:
+        rows = np.flatnonzero(broken & keep)
+        keep &= ~broken
+        rejected += [_refused(ticks, int(row), key, field, rule) for row in rows[:SHOWN]]
+        if len(rows) > SHOWN:
+            more = f"{len(rows) - SHOWN} more"
+            rejected.append(Rejected(f"{key.contract} {key.trading_day}", field, rule, more, "{}"))
+    return Sifted(ticks.filter(pa.array(keep)), rejected, int((~keep).sum()))
+
+
+def outside(stamps: Any, spans: Sequence[tuple[datetime, datetime]], margin_s: int = 900) -> int:
+    """How many of some stamps (ns) lie outside all sessions, by more than the auctions around them."""
+    if not spans:
+        return 0
+    inside = np.zeros(len(stamps), bool)
+    for start, end in spans:
+        around = margin_s * 1_000_000_000
+        inside |= (stamps >= nanoseconds(start) - around) & (stamps <= nanoseconds(end) + around)
+    return int((~inside).sum())
+
+
+def _repeated(ticks: pa.Table) -> Any:
+    frame = ticks.to_pandas()
+    return frame.duplicated().to_numpy()
+
+
+def _refused(ticks: pa.Table, row: int, key: DayKey, field: str, rule: str) -> Rejected:
+    values = {name: ticks[name][row].as_py() for name in ticks.column_names}
+    stamp = values["datetime_ns"]
+    name = f"{key.contract} {key.trading_day} {stamp} {row}"
+    return Rejected(name, field, rule, str(values[field]), json.dumps(values))

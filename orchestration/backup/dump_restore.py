@@ -1,0 +1,301 @@
+"""Restore of a dump in one transaction: all of it, or nothing changes.
+
+What were hypertables are hypertables again where the server has TimescaleDB, made while they are
+empty, and plain tables elsewhere. A continuous aggregate comes back as a plain table of its rows.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import psycopg
+from psycopg import sql
+
+from loaders.errors import LockHeldError, SettingsError, UsageError
+from loaders.warehouse.hypertables import (
+    Hypertable,
+    extension_schema,
+    hypertables,
+    make_hypertable,
+)
+from loaders.warehouse.lock import load_lock
+from loaders.warehouse.ownership import foreign_relations, has_relation
+from loaders.warehouse.postgres import NO_TIMEOUTS, Warehouse
+from orchestration.backup import dump_file
+from orchestration.backup.dump import DumpResult, Server, failure, look_at
+from orchestration.backup.dump_file import DumpFile, schema_entry
+
+_PREAMBLE = 40  # lines at the start of pg_restore's script where its SET statements are
+_RELATION = re.compile(r"\d+; \d+ \d+ (TABLE|VIEW) (\S+) (\S+) ")
+
+
+def restore(warehouse: Warehouse, file: Path, *, clean: bool) -> DumpResult:
+    """Restore a dump.
+
+    With `clean` what the dump holds replaces what is there under the same names; without, a
+    warehouse that holds rows of ours is refused (UsageError). Relations that quotemill did not
+    create are never replaced (SettingsError), nor anything while a load or a build runs
+    (LockHeldError). Owners become the connecting role; grants are left to the next build.
+    """
+    file = file.absolute()
+    if not file.is_file():
+        raise UsageError(f"{file} is not a file")
+    with warehouse.connect() as conn:
+        server = look_at(conn)
+        _refuse_while_writing(conn)
+        found = dump_file.read(file, server.tool("pg_restore"))
+        held = _held(conn, found.schemas)
+        if held and not clean:
+            raise UsageError(
+                f"the warehouse {warehouse.label} holds {held} relations already",
+                hint="--yes replaces those that the dump holds too",
+            )
+        made = _made_hypertables(conn, found)
+        script = _Script(warehouse, server, found)
+        in_the_way = _in_the_way(conn, found) if held else []
+        present = {name for (name,) in conn.execute("select nspname from pg_namespace")}
+    script.run(_parts(script, found, made, in_the_way, present, clean=held > 0))
+    _forget_fetched(warehouse)
+    names = tuple(table.qualified for table, _ in made)
+    return DumpResult(file, file.stat().st_size, len(found.entries), names)
+
+
+def occupied(warehouse: Warehouse, file: Path) -> int:
+    """How many relations the warehouse already holds in the schemas of the dump."""
+    with warehouse.connect() as conn:
+        found = dump_file.read(file, look_at(conn).tool("pg_restore"))
+        return _held(conn, found.schemas)
+
+
+def _refuse_while_writing(conn: psycopg.Connection) -> None:
+    holder = conn.execute(
+        "select application_name from pg_stat_activity where datname = current_database() "
+        "and application_name ~ '^quotemill (load|build|archive) lock' limit 1"
+    ).fetchone()
+    conn.rollback()
+    if holder:
+        raise LockHeldError(
+            f"a load, build or archive writes to the warehouse ({holder[0]})",
+            hint="wait for it, or stop it by `loaders cancel`",
+        )
+
+
+def _forget_fetched(warehouse: Warehouse) -> None:
+    """Rows that were fetched for what the warehouse was, and never landed: their cursors are ahead of
+    what came back, and the days in between would stay away."""
+    from loaders.warehouse.migrate import warehouse_id
+
+    with warehouse.connect() as conn:
+        if not has_relation(conn, "ops.settings"):
+            return
+    folder = warehouse.home / "pipelines" / warehouse_id(warehouse)
+    for lane in sorted(folder.glob("[!.]*/")):
+        # one that is held is that of the warehouse which the dump was made of, under the same name
+        with contextlib.suppress(LockHeldError), load_lock(warehouse, lane.name):
+            shutil.rmtree(lane)
+
+
+def _held(conn: psycopg.Connection, schemas: list[str]) -> int:
+    foreign = foreign_relations(conn, schemas)
+    if foreign:
+        names = "\n".join(f"  {schema}: {', '.join(r[:20])}" for schema, r in foreign.items())
+        raise SettingsError(
+            f"the warehouse holds relations that quotemill did not create:\n{names}",
+            hint="restore into another database: QUOTEMILL_WAREHOUSE_URL=postgresql://…/another",
+        )
+    row = conn.execute(
+        "select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+        "where n.nspname = any(%s) and c.relkind in ('r', 'p', 'v', 'm', 'f')",
+        (schemas,),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _made_hypertables(
+    conn: psycopg.Connection, found: DumpFile
+) -> list[tuple[Hypertable, sql.Composed]]:
+    """The hypertables that this server can have, with the statement that makes each."""
+    if extension_schema(conn) is None:
+        return []
+    return [
+        (table, make_hypertable(conn, table.identifier, table.time, table.chunk))
+        for table in found.hypertables
+        if table.time and table.chunk
+    ]
+
+
+def _in_the_way(conn: psycopg.Connection, found: DumpFile) -> list[bytes]:
+    """Statements that drop what pg_restore's own do not: a continuous aggregate is no table to
+    them, a hypertable's key cannot be dropped by ONLY, and they know nothing of a table that a dump
+    holds as an aggregate, or that is a view since. Views that read them go before, and come back with the dump; one that it
+    lacks stops the restore."""
+    relations = [match.groups() for line in found.entries if (match := _RELATION.match(line))]
+    named = {t.qualified for t in found.hypertables if t.time is None}
+    held = named | {f"{schema}.{name}" for _, schema, name in relations}
+    there = [t for t in hypertables(conn, found.schemas) if t.qualified in held]
+    aggregates = {t.qualified for t in there if t.time is None}
+    tables = named | {t.qualified for t in there if t.time}
+    # what an older version had as a table may be a view since
+    replaced = {f"{schema}.{name}" for kind, schema, name in relations if kind == "TABLE"}
+    replaced -= aggregates | tables
+    views = {f"{schema}.{name}" for kind, schema, name in relations if kind == "VIEW"} - aggregates
+    if not aggregates | tables:
+        views = set()
+    present = conn.execute(
+        "select format('%%I.%%I', n.nspname, c.relname), n.nspname || '.' || c.relname, "
+        "c.relkind::text from pg_class as c inner join pg_namespace as n on c.relnamespace = n.oid "
+        "where n.nspname || '.' || c.relname = any(%s) and c.relkind::text in ('v', 'r', 'p')",
+        ([*views, *replaced, *aggregates, *tables],),
+    ).fetchall()
+    gone = views | replaced
+    plain = [name for name, qualified, kind in present if kind == "v" and qualified in gone]
+    dropped = [f"drop view {', '.join(plain)}"] if plain else []
+    dropped += [f"drop materialized view {name}" for name, q, _ in present if q in aggregates]
+    dropped += [f"drop table {name}" for name, q, kind in present if q in tables and kind != "v"]
+    return [f"{statement};\n".encode() for statement in dropped]
+
+
+def _parts(
+    script: "_Script",
+    found: DumpFile,
+    made: Sequence[tuple[Hypertable, sql.Composed]],
+    in_the_way: Iterable[bytes],
+    present: set[str],
+    *,
+    clean: bool,
+) -> Generator[bytes, None, None]:
+    """The script, in blocks. Keys and indexes of hypertables come after their rows."""
+    schemas = [line for line in found.entries if schema_entry(line)]
+    later = [line for line in found.entries if _is_of(line, found.hypertables)]
+    rest = [
+        line
+        for line in found.entries
+        if line not in (*schemas, *later) and not _is_trigger_of(line, found.hypertables)
+    ]
+    yield from in_the_way
+    # schemas that are there stay: they may hold what is not in the dump, or belong to another
+    yield from script.restored([line for line in schemas if schema_entry(line) not in present])
+    for table in found.hypertables:
+        if table.time is None:
+            yield _line(_create(table))
+    yield from script.restored(rest, clean=clean)
+    for _, statement in made:
+        yield _line(statement)
+    for table in found.hypertables:
+        names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in table.columns)
+        yield _line(sql.SQL("copy {} ({}) from stdin").format(table.identifier, names))
+        with found.rows(table) as rows:
+            yield from iter(lambda: rows.read(dump_file.BLOCK), b"")
+        yield b"\\.\n"
+        if table.key:
+            key = sql.SQL(", ").join(map(sql.Identifier, table.key))
+            yield _line(
+                sql.SQL("alter table {} add primary key ({})").format(table.identifier, key)
+            )
+    for block in script.restored(later):
+        yield block.replace(b"ALTER TABLE ONLY ", b"ALTER TABLE ")  # its chunks have the key too
+
+
+def _create(table: Hypertable) -> sql.Composed:
+    columns = [
+        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in table.columns
+    ]
+    return sql.SQL("create table {} ({})").format(table.identifier, sql.SQL(", ").join(columns))
+
+
+def _is_of(line: str, tables: Iterable[Hypertable]) -> bool:
+    """Whether an entry is the key or an index of one of the tables."""
+    what = line.split(" ", 3)[-1]
+    return any(
+        what.startswith(f"CONSTRAINT {table.schema} {table.name} ")
+        or any(what.startswith(f"INDEX {table.schema} {name} ") for name in table.indexes)
+        for table in tables
+    )
+
+
+def _is_trigger_of(line: str, tables: Iterable[Hypertable]) -> bool:
+    """Whether an entry is a trigger by which TimescaleDB guards a hypertable."""
+    what = line.split(" ", 3)[-1]
+    return any(what.startswith(f"TRIGGER {table.schema} {table.name} ts_") for table in tables)
+
+
+def _line(statement: sql.Composed) -> bytes:
+    return f"{statement.as_string(None)};\n".encode()
+
+
+class _Script:
+    """A script for psql: by itself pg_restore of version 17 or newer sets a parameter that older
+    servers refuse, and it knows nothing of hypertables."""
+
+    def __init__(self, warehouse: Warehouse, server: Server, found: DumpFile) -> None:
+        self.warehouse, self.server, self.found = warehouse, server, found
+        self.trouble: IO[bytes]
+
+    def restored(self, entries: Sequence[str], *, clean: bool = False) -> Iterator[bytes]:
+        """pg_restore's script of some entries. Raises UpstreamError where it breaks off."""
+        if not entries:
+            return
+        with tempfile.NamedTemporaryFile("w", suffix=".list", encoding="utf-8") as selection:
+            selection.write("\n".join(entries) + "\n")
+            selection.flush()
+            arguments = ["--no-owner", "--no-privileges", "--file=-"]
+            arguments += ["--clean", "--if-exists"] if clean else []
+            arguments.append(f"--use-list={selection.name}")
+            program = self.server.tool("pg_restore")
+            with dump_file.pg_restore(program, self.found.path, arguments, self.trouble) as process:
+                out = process.stdout
+                assert out is not None
+                try:
+                    for _ in range(_PREAMBLE):
+                        line = out.readline()
+                        if line.strip() != b"SET transaction_timeout = 0;":
+                            yield line
+                    yield from iter(lambda: out.read(dump_file.BLOCK), b"")
+                except BaseException:
+                    process.kill()
+                    raise
+            if process.returncode != 0:
+                raise self._failure()
+
+    def run(self, parts: Generator[bytes, None, None]) -> None:
+        """Send the parts in one transaction. COMMIT is sent once all were written to their end."""
+        conninfo, secret = self.warehouse.without_password()
+        psql: list[str | Path] = [self.server.tool("psql"), "-X", "-q", "-w", "-d", conninfo]
+        psql += ["-v", "ON_ERROR_STOP=1"]
+        with tempfile.TemporaryFile() as self.trouble, contextlib.closing(parts):
+            writer = subprocess.Popen(
+                psql,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self.trouble,
+                env=dict(os.environ) | secret,
+            )
+            assert writer.stdin is not None
+            try:
+                # it waits for pg_restore, which turns them off too, later
+                writer.stdin.write(f"{NO_TIMEOUTS};\nbegin;\n".encode())
+                for part in parts:
+                    writer.stdin.write(part)
+                writer.stdin.write(b"commit;\n")
+            except BrokenPipeError:
+                pass  # psql met an error and left; it says which
+            except BaseException:
+                writer.kill()
+                raise
+            finally:
+                with contextlib.suppress(BrokenPipeError):
+                    writer.stdin.close()
+                failed = writer.wait() != 0
+            if failed:
+                raise self._failure()
+
+    def _failure(self) -> Exception:
+        self.trouble.seek(0)
+        message = self.trouble.read().decode(errors="replace")
+        return failure(self.warehouse, "the restore", message)

@@ -1,0 +1,301 @@
+"""What the log says went wrong: lines by keyword, level and source, the first and the last of each.
+
+A keyword counts lines of the level `warning` and above, by words of their text: a plain line that quotes an
+error is none. `error` and `traceback` go by the line's own fields, not by its words. Warnings are listed: only
+errors fail a scan, unless it is said how many lines may be found. A scan that goes on where the one before ended
+(`last`, `remember`) finds each error once, whatever lies between the two, and knows which kinds of errors those
+before it have found, as long as none of them was free of errors.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from loaders import atomic_file, log
+from loaders.errors import DataQualityError, QuotemillError, UsageError
+from loaders.ib.client.events import masked
+
+LEAST = "warning"
+LONGEST = 1_000_000  # bytes of a line; a longer one is damaged
+SHOWN = 300  # characters of an example
+MOST = 500  # kinds of errors that are remembered
+_LAST = "logscan.json"  # of the home: what is known of the last scan of each source
+# words with a digit are counts, codes, instants; a number before a colon says which error it is
+_VARIES = re.compile(r"(?<!\S)(?!\d+:)\S*\d\S*")
+ERROR, TRACEBACK = "error", "traceback"
+# what to look for in lines of any source, and of one
+COMMON: Mapping[str, tuple[str, ...]] = {
+    "lock": ("holds the lock", "lockheld"),
+    "warehouse": (
+        "warehouseaway",
+        "warehouse is away",
+        "the warehouse cannot",
+        "connection to server",
+    ),
+    "rejected": ("rejected", "refused row", "breaks the rule"),
+}
+_DISCONNECT = (
+    "disconnect",
+    "connection broke",
+    "cannot be reached",
+    "broke off",
+    "refused the connection",
+)
+BY_SOURCE: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "ib": {
+        "pacing": ("pacing", "too many requests"),
+        "disconnect": (
+            *_DISCONNECT,
+            "gateway_gone",
+            "gatewaygone",
+            "connectivity",
+            "lost its servers",
+        ),
+        "permission": ("permission", "notpermitted", "not subscribed", "subscription"),
+        "delayed": ("delayed",),
+        "no answer": ("no_answer", "nothing came", "gatewaytimeout"),
+        "client id": ("client id", "clientidinuse"),
+        "stale discovery": ("discovery_stale", "older session"),
+    },
+    "tdx": {
+        "disconnect": (*_DISCONNECT, "is down", "is still down", "outage"),
+        "timeout": ("no answer in time", "timed out", "timeout"),
+        "partial": ("in part", "lacks minutes"),
+    },
+    "tq": {
+        "disconnect": (*_DISCONNECT, "no connection"),
+        "permission": ("permission", "account", "log-in", "login"),
+        "timeout": ("no answer in time", "timed out", "timeout"),
+    },
+    "dbt": {"test": ("got ", "fail "), "model": ("database error", "compilation error")},
+}
+
+
+@dataclass
+class Hits:
+    """Lines that a keyword found. `first` and `last` are their texts, without secrets, cut to some length."""
+
+    count: int = 0
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+    first: str = ""
+    last: str = ""
+    by_source: dict[str, int] = field(default_factory=dict)
+
+    def add(self, line: "Line") -> None:
+        self.count += 1
+        self.by_source[line.source] = self.by_source.get(line.source, 0) + 1
+        if self.first_at is None or line.at < self.first_at:
+            self.first_at, self.first = line.at, line.shown
+        if self.last_at is None or line.at >= self.last_at:
+            self.last_at, self.last = line.at, line.shown
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the log that can be read; `text` is event and detail, without case."""
+
+    at: datetime
+    level: str
+    source: str
+    event: str
+    text: str
+    traceback: str
+
+    @property
+    def shown(self) -> str:
+        return masked(log.scrub(self.event))[:SHOWN]
+
+    @property
+    def kind(self) -> str:
+        """What lines have in common that tell the same of another code, count or moment."""
+        return f"{self.source}: {_VARIES.sub('#', self.shown)}"
+
+    def reaches(self, level: str) -> bool:
+        return log.LEVELS.index(self.level) >= log.LEVELS.index(level)
+
+
+@dataclass
+class Scan:
+    """`since` ≤ lines < `until`. `found` counts lines with any keyword, `errors` those of level error and above,
+    also by `kinds`, `damaged` those that cannot be read, `levels` all lines by source and level. `status` is empty where no line could
+    be read; `exit_code` says that too, and whether there is an error, or with `max_total` whether more were found."""
+
+    since: datetime
+    until: datetime
+    files: dict[str, int] = field(default_factory=dict)  # lines of each
+    lines: int = 0
+    damaged: int = 0
+    found: int = 0
+    errors: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)
+    keywords: dict[str, Hits] = field(default_factory=dict)
+    levels: dict[str, dict[str, int]] = field(default_factory=dict)
+    max_total: int | None = None
+
+    @property
+    def status(self) -> str:
+        if not self.lines:
+            return "empty"
+        return "found" if self.found else "clean"
+
+    @property
+    def exit_code(self) -> int:
+        wrong = self.errors > 0 if self.max_total is None else self.found > self.max_total
+        return DataQualityError.exit_code if wrong or self.status == "empty" else 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {"status": self.status, **asdict(self), "exit_code": self.exit_code}
+
+
+def run(
+    folder: Path,
+    since: datetime,
+    until: datetime,
+    *,
+    files: Sequence[Path] = (),
+    source: str | None = None,
+    keywords: Sequence[str] = (),
+    level: str = LEAST,
+    max_total: int | None = None,
+) -> Scan:
+    """Scan the log in `folder`, or `files`, for the built-in keywords and `keywords`.
+
+    With `source` only lines of it. Raises UsageError for a file that is not there or cannot be read.
+    """
+    scan = Scan(since, until, max_total=max_total)
+    own = tuple(dict.fromkeys(word.strip().casefold() for word in keywords))
+    for path in files or of_window(folder, since, until):
+        scan.files[str(path)] = 0
+        try:
+            with path.open("rb") as file:
+                for raw in _lines(file):
+                    scan.files[str(path)] += 1
+                    _count(scan, raw, source, own, level)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    return scan
+
+
+def of_window(folder: Path, since: datetime, until: datetime) -> list[Path]:
+    """The files of the days of UTC that the window touches."""
+    first, last = (f"{at:%Y-%m-%d}" for at in (since, until - timedelta(microseconds=1)))
+    found = sorted(folder.glob(log.FILES))
+    return [p for p in found if (day := log.day_of(p.name)) and first <= day <= last]
+
+
+@dataclass(frozen=True)
+class Last:
+    """Where a scan ended, and the kinds of errors that it and those before it have found."""
+
+    until: datetime
+    kinds: tuple[str, ...] = ()
+
+
+def last(home: Path, source: str | None) -> Last | None:
+    """The last scan of a source, or of all, that was remembered."""
+    return _remembered(home).get(source or "")
+
+
+def remember(home: Path, source: str | None, found: Last) -> None:
+    """Let the next scan of it begin there. Raises QuotemillError."""
+    known = _remembered(home) | {source or "": found}
+    _write(home / _LAST, {name: asdict(one) for name, one in known.items()})
+
+
+def kinds_known(before: Last | None, scan: Scan) -> tuple[str, ...]:
+    """The kinds of errors that this scan and those before it have found; none after one without errors."""
+    known = before.kinds if before and scan.errors else ()
+    return tuple(dict.fromkeys([*known, *scan.kinds]))[:MOST]
+
+
+def _remembered(home: Path) -> dict[str, Last]:
+    """Scans by source; none where the file is not there or damaged: better scanned twice than not at all."""
+    try:
+        known = json.loads((home / _LAST).read_text("utf-8"))
+        return {
+            name: Last(datetime.fromisoformat(one["until"]), tuple(map(str, one["kinds"])))
+            for name, one in known.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        return {}
+
+
+def write_summary(scan: Scan, path: Path) -> None:
+    """Write the scan as JSON: the whole of it, or the file stays as it was. Raises QuotemillError."""
+    _write(path, scan.as_json())
+
+
+def _write(path: Path, value: Any) -> None:
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_file.write(path, text)
+    except OSError as error:
+        raise QuotemillError(
+            f"{path} cannot be written: {error.strerror}",
+            hint="name a file in a folder that this user may write to",
+        ) from None
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes | None]:
+    """Lines that are not empty; None for one that is too long to be one."""
+    while raw := file.readline(LONGEST):
+        if len(raw) == LONGEST and not raw.endswith(b"\n"):
+            while (more := file.readline(LONGEST)) and not more.endswith(b"\n"):
+                pass
+            yield None
+        elif raw.strip():
+            yield raw
+
+
+def _count(
+    scan: Scan, raw: bytes | None, source: str | None, own: Sequence[str], level: str
+) -> None:
+    line = _read(raw)
+    if line is None:
+        scan.damaged += 1
+        return
+    if not scan.since <= line.at < scan.until or source not in (None, line.source):
+        return
+    scan.lines += 1
+    levels = scan.levels.setdefault(line.source, {})
+    levels[line.level] = levels.get(line.level, 0) + 1
+    hits = _words(line, own) if line.reaches(level) else []
+    scan.found += bool(hits)
+    if line.reaches(ERROR):
+        scan.errors += 1
+        scan.kinds[line.kind] = scan.kinds.get(line.kind, 0) + 1
+    for word in hits:
+        scan.keywords.setdefault(word, Hits()).add(line)
+
+
+def _words(line: Line, own: Sequence[str]) -> list[str]:
+    """The keywords that a line has."""
+    words = {**COMMON, **BY_SOURCE.get(line.source, {})}
+    found = [word for word, parts in words.items() if any(part in line.text for part in parts)]
+    found += [ERROR] if line.reaches(ERROR) else []
+    found += [TRACEBACK] if line.traceback else []
+    whole = line.text + line.traceback
+    return found + [word for word in own if word not in found and word in whole]
+
+
+def _read(raw: bytes | None) -> Line | None:
+    try:
+        fields = json.loads(raw or b"")
+        at = datetime.fromisoformat(fields["at"])
+        level = fields["level"].lower()
+        event = fields["event"]
+        source = fields.get("source") or "-"
+        detail, traceback = fields.get("detail"), str(fields.get("traceback") or "")
+        if level not in log.LEVELS or not isinstance(event, str) or not isinstance(source, str):
+            return None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    text = f"{event} {json.dumps(detail, ensure_ascii=False) if detail else ''}"
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return Line(at, level, source, event, text.casefold(), traceback.casefold())

@@ -1,0 +1,257 @@
+"""Compare a sample of what is built with what others say of the same days.
+
+    sample ▶ load the evidence (ordinary loads) ▶ record run and sample ▶ build qa.reconciliation ▶ read
+
+Evidence are the service's own weeks, months and parts of a day, the third party's adjusted days, and
+the desktop client's day files where the setting tdx.vipdoc names them; beside these the day bars are
+held against minutes and ticks. What is compared and which cause is likely is the models' to say.
+Nothing is recorded before the evidence is there.
+"""
+
+import random
+from calendar import monthrange
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from loaders import trading_time
+from loaders.engine.load import LoadResult
+from loaders.engine.request import LoadRequest
+from loaders.errors import (
+    DataQualityError,
+    PartialError,
+    QuotemillError,
+    UpstreamError,
+    UsageError,
+    gravest,
+)
+from loaders.settings import Settings
+from loaders.warehouse.postgres import Warehouse
+from orchestration.checks import bar_comparison
+from orchestration.checks.bar_comparison import Comparison, Difference
+from orchestration.run import build as builds
+from orchestration.run.build import BuildResult
+
+SOURCE = "tdx"
+PARTS_OF_A_DAY = ("kline_5m", "kline_15m", "kline_30m", "kline_60m")
+OF_THE_MONTH = ("kline_weekly", "kline_monthly", *PARTS_OF_A_DAY)
+DAY_FILES = "vipdoc_daily"
+ADJUSTED = "kline_adjusted"
+MODELS = ("reconciliation", "reconciliation_counts")
+GRAVE = ("error", "warning")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compare. `month` is its first day, None the newest whole one; `seed` None is drawn.
+
+    With `codes` these are compared and nothing is sampled.
+    """
+
+    month: date | None = None
+    sample: int = 20
+    seed: int | None = None
+    codes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """One run. `not_loaded` names, by dataset and code, why evidence did not come."""
+
+    run_id: int
+    as_of: datetime
+    month: date
+    last_date: date
+    seed: int
+    codes: tuple[str, ...]
+    candidates: int
+    comparisons: tuple[Comparison, ...]
+    differences: tuple[Difference, ...]
+    not_loaded: Mapping[str, Mapping[str, str]]
+
+    @property
+    def exit_code(self) -> int:
+        codes = []
+        if any(d.severity in GRAVE for d in self.differences):
+            codes.append(DataQualityError.exit_code)
+        if self.not_loaded:
+            codes.append(PartialError.exit_code)
+        return gravest(codes)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"exit_code": self.exit_code}
+
+
+def run(
+    settings: Settings,
+    warehouse: Warehouse,
+    request: Request,
+    load: Callable[[LoadRequest], LoadResult],
+    report: Callable[[str], None],
+    *,
+    now: datetime,
+) -> Reconciliation:
+    """Sample, load evidence, build and read what differs. `now` stands in for the clock.
+
+    Raises UsageError where nothing can be compared, UpstreamError where evidence cannot be had at all.
+    """
+    with warehouse.connect() as conn:
+        month = request.month or newest_whole_month(conn)
+        last = month_end(month)
+        candidates = traded(conn, month, last)
+    seed = request.seed if request.seed is not None else random.SystemRandom().randrange(2**31)
+    codes = chosen(candidates, request, seed, month)
+    report(
+        f"reconcile: {month:%Y-%m}, {len(codes)} of {len(candidates)} codes, seed {seed}: "
+        + ", ".join(codes)
+    )
+    not_loaded = load_evidence(settings, codes, month, last, load)
+    _must_succeed(builds.build(settings, warehouse, report, only_touched=True), "quotemill build")
+    with warehouse.connect() as conn:
+        run_id = record(conn, now, month, last, request.sample, seed, codes)
+    built = builds.build(settings, warehouse, report, arguments=["--select", *MODELS])
+    _must_succeed(built, f"quotemill dbt build --select {' '.join(MODELS)}")
+    with warehouse.connect() as conn:
+        comparisons, differences = bar_comparison.read(
+            conn,
+            run_id,
+            not_loaded,
+            with_day_files=settings.tdx.vipdoc is not None,
+            qa=warehouse.inner_schema("qa"),
+        )
+    return Reconciliation(
+        run_id, now.astimezone(UTC), month, last, seed, codes, len(candidates), comparisons,
+        differences, not_loaded,
+    )  # fmt: skip
+
+
+def _must_succeed(built: BuildResult | None, command: str) -> None:
+    """Raises what a failed build amounts to; a test of ours that fails is about data."""
+    if built is None or built.succeeded:
+        return
+    kind = DataQualityError if built.tests_failed else QuotemillError
+    raise kind(f"the build failed, so nothing was compared: {built.failures}", hint=command)
+
+
+def newest_whole_month(conn: psycopg.Connection) -> date:
+    """The first day of the newest month whose last trading day is stored. Raises UsageError."""
+    [(newest, oldest)] = conn.execute(
+        "select max(trade_date), min(trade_date) from raw_tdx.kline_daily where is_final"
+    )
+    if newest is None:
+        raise UsageError("no day bar is stored, so nothing can be compared", hint="quotemill run")
+    month: date = newest.replace(day=1)
+    if newest < last_trading_day(month):
+        month = (month - timedelta(days=1)).replace(day=1)
+    if last_trading_day(month) < oldest:
+        raise UsageError(
+            f"no whole month is stored: the day bars run from {oldest} to {newest}",
+            hint=f"--month {newest:%Y-%m} compares the days there are",
+        )
+    return month
+
+
+def month_end(month: date) -> date:
+    return month.replace(day=monthrange(month.year, month.month)[1])
+
+
+def last_trading_day(month: date) -> date:
+    return trading_time.published_days(month, month_end(month))[-1]
+
+
+def traded(conn: psycopg.Connection, first: date, last: date) -> list[str]:
+    """Listed stocks and funds with a final day bar between two days, ascending."""
+    rows = conn.execute(
+        """
+        select s.code from raw_tdx.security as s
+        where s.is_listed and s.instrument_type <> 'index' and exists (
+            select 1 from raw_tdx.kline_daily as k
+            where k.code = s.code and k.is_final and k.trade_date between %s and %s
+        )
+        order by s.code
+        """,
+        (first, last),
+    )
+    return [code for (code,) in rows]
+
+
+def chosen(candidates: Sequence[str], request: Request, seed: int, month: date) -> tuple[str, ...]:
+    """The codes to compare: those asked for, or a sample that the seed decides. Raises UsageError."""
+    if request.codes is not None:
+        if not request.codes:
+            raise UsageError("no code is given", hint="--codes sh600000,sz000001")
+        strangers = sorted(set(request.codes) - set(candidates))
+        if strangers:
+            raise UsageError(
+                f"no day bar of {month:%Y-%m} is stored of {', '.join(strangers)}",
+                hint="stocks and funds that traded in the month can be compared",
+            )
+        return tuple(sorted(set(request.codes)))
+    if not candidates:
+        raise UsageError(f"no day bar of {month:%Y-%m} is stored", hint="quotemill run")
+    count = min(request.sample, len(candidates))
+    return tuple(sorted(random.Random(seed).sample(list(candidates), count)))
+
+
+def load_evidence(
+    settings: Settings,
+    codes: Sequence[str],
+    first: date,
+    last: date,
+    load: Callable[[LoadRequest], LoadResult],
+) -> dict[str, dict[str, str]]:
+    """Load what the codes are compared with; the failures by dataset and code.
+
+    The third party's series is read whole: an action it lacks shows on the days before it. Raises
+    UpstreamError where a load could do nothing, PartialError where it was stopped.
+    """
+    of_month = (*OF_THE_MONTH, DAY_FILES) if settings.tdx.vipdoc else OF_THE_MONTH
+    wanted = tuple(codes)
+    requests = (
+        LoadRequest(SOURCE, datasets=of_month, keys=wanted, since=first, until=last),
+        LoadRequest(SOURCE, mode="init", datasets=(ADJUSTED,), keys=wanted),
+    )
+    failed: dict[str, dict[str, str]] = {}
+    for request in requests:
+        result = load(request)
+        if result.status == "cancelled":
+            raise PartialError("stopped: nothing was compared", hint="run again")
+        if result.error is not None:
+            raise UpstreamError(result.error, hint=result.hint)
+        for task in result.tasks:
+            if task.failures and task.dataset in (request.datasets or ()):
+                failed.setdefault(task.dataset, {}).update(task.failures)
+    # files need no service
+    asked = {(dataset, code) for dataset in (*OF_THE_MONTH, ADJUSTED) for code in codes}
+    if asked <= {(dataset, code) for dataset, by_code in failed.items() for code in by_code}:
+        reason = next(iter(failed[ADJUSTED].values()))
+        raise UpstreamError(
+            f"no evidence could be loaded: {reason}", hint="`loaders check tdx` asks the service"
+        )
+    return failed
+
+
+def record(
+    conn: psycopg.Connection,
+    as_of: datetime,
+    month: date,
+    last: date,
+    sample: int,
+    seed: int,
+    codes: Sequence[str],
+) -> int:
+    """Write a run and its sample down, in one transaction; the run's number."""
+    [(run_id,)] = conn.execute(
+        "insert into ops.reconciliation_runs (as_of, month, sample, seed) "
+        "values (%s, %s, %s, %s) returning run_id",
+        (as_of, month, sample, seed),
+    )
+    conn.execute(
+        "insert into ops.reconciliation_sample (run_id, code, first_date, last_date) "
+        "select %s, unnest(%s::text[]), %s, %s",
+        (run_id, list(codes), month, last),
+    )
+    return int(run_id)

@@ -1,0 +1,222 @@
+"""dbt, in this process: build what a load touched, pass any dbt command through, make the docs."""
+
+import contextlib
+import hashlib
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from loaders import log
+from loaders.engine import load
+from loaders.errors import (
+    DataQualityError,
+    QuotemillError,
+    SettingsError,
+    UsageError,
+)
+from loaders.progress import Silent
+from loaders.project import find_project
+from loaders.settings import Settings
+from loaders.warehouse.postgres import Warehouse
+from loaders.warehouse.profiles import write_profile
+from orchestration.run import manifest
+from orchestration.run.build_record import build_lock, recorded_build
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A test or model that did not pass: `status` is warn, fail or error."""
+
+    name: str
+    status: str
+    message: str
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build did. `rows_written` sums what the models that keep tables wrote."""
+
+    build_id: int
+    succeeded: bool
+    command: str
+    models_built: int
+    rows_written: int
+    tests_passed: int
+    tests_warned: int
+    tests_failed: int
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        if self.succeeded:
+            return 0
+        return DataQualityError.exit_code if self.tests_failed else QuotemillError.exit_code
+
+    @property
+    def failures(self) -> str:
+        return "; ".join(f"{f.name}: {f.message}" for f in self.findings if f.status != "warn")
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"exit_code": self.exit_code}
+
+
+def dbt_target(settings: Settings, warehouse: Warehouse) -> Path:
+    """dbt's target folder, which holds our profile too: one for each warehouse and home. A shared
+    one costs a full parse at each change, and a shared profile sends a build to another's tables."""
+    name = f"{warehouse.label} {warehouse.market_schema}"
+    return settings.home / "dbt" / hashlib.sha256(name.encode()).hexdigest()[:12]
+
+
+def build(
+    settings: Settings,
+    warehouse: Warehouse,
+    report: Callable[[str], None],
+    *,
+    only_touched: bool = False,
+    arguments: Sequence[str] = (),
+) -> BuildResult | None:
+    """`dbt build`; with `only_touched` of what loads wrote since the last good build.
+
+    None where nothing was touched. A failed build is in the result, and in ops.builds.
+    """
+    with recorded_build(settings, warehouse) as record:
+        chosen = list(arguments)
+        tables = record.tables if only_touched else None
+        if tables == []:
+            report("build: nothing was written since the last build")
+            return None
+        for table in tables or ():
+            chosen += ["--select", f"source:{table}+"]
+        if not arguments:  # unit tests prove SQL and look at no row: they are for who writes models
+            chosen += ["--exclude", "resource_type:unit_test"]
+            if only_touched:  # findings are judged after it: each check would be asked twice
+                chosen += ["test_name:no_rows"]
+        # a build of named models proves nothing about the rest
+        part = bool(arguments) and not only_touched
+        started = time.monotonic()
+        command = " ".join(["build", *chosen])
+        build_id = record.begin(command, part=part)
+        report(f"build: dbt {command}")
+        # nobody reads dbt's JSON of it; of a table that no model reads there is nothing to build
+        command_line = ["--no-write-json", "build", *chosen]
+        outcome = invoke(settings, warehouse, command_line, quiet=True, lenient=tables is not None)
+        result = _result(build_id, command, outcome, time.monotonic() - started)
+        record.end(result.succeeded, result.failures, asdict(result))
+        _log(result)
+        if result.succeeded and not part:
+            manifest.write(settings, warehouse, build_id)
+    return result
+
+
+def _log(result: BuildResult) -> None:
+    """A build's end and what did not pass, in the log. Tests that warn tell of findings, which stand."""
+    levels = {"warn": "info", "fail": "error", "error": "error"}
+    for found in result.findings:
+        log.write(levels[found.status], f"{found.name}: {found.message}", source="dbt")
+    end, level = ("succeeded", "info") if result.succeeded else ("failed", "error")
+    figures = {"seconds": result.seconds, "models": result.models_built}
+    log.write(level, f"build {result.build_id} {end}", source="dbt", detail=figures)
+
+
+def invoke(
+    settings: Settings,
+    warehouse: Warehouse,
+    arguments: Sequence[str],
+    *,
+    quiet: bool = False,
+    lenient: bool = False,
+) -> Any:
+    """Run dbt in this process with our project, profile and target; dbt's own result.
+
+    dbt prints to stdout; `quiet` leaves only its errors, on stderr. A selector that matches nothing is
+    an error, but where `lenient`.
+    """
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # before dbt is imported
+    project = find_project()
+    target = dbt_target(settings, warehouse)
+    write_profile(warehouse, target)
+    from dbt.cli.main import dbtRunner
+
+    defaults = {
+        "--project-dir": str(project.dbt),
+        "--profiles-dir": str(target),
+        "--target-path": str(target),
+        "--log-path": str(settings.home / "logs"),
+    }
+    given = {name for name in defaults if any(a.split("=")[0] == name for a in arguments)}
+    options = [
+        part for name, value in defaults.items() if name not in given for part in (name, value)
+    ]
+    head = ["--quiet"] if quiet else []
+    if not lenient:
+        head += ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
+    with contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
+        outcome = dbtRunner().invoke([*head, *arguments, *options])
+    if outcome.exception is not None and not outcome.result:
+        raise _dbt_error(outcome.exception)
+    return outcome
+
+
+def passthrough(settings: Settings, arguments: Sequence[str]) -> int:
+    """Any dbt command with our settings; its exit code. A command that writes takes the build lock."""
+    if not arguments:
+        raise UsageError("which dbt command?", hint="quotemill dbt build --select kline_daily_qfq+")
+    warehouse = load.prepare_warehouse(settings, stderr)
+    writes = arguments[0] in ("build", "run", "seed", "snapshot", "clone", "retry")
+    with build_lock(warehouse) if writes else contextlib.nullcontext():
+        outcome = invoke(settings, warehouse, arguments)
+    return 0 if outcome.success else 1
+
+
+def make_docs(settings: Settings, output: Path) -> Path:
+    """The dbt docs site as one static file."""
+    warehouse = load.prepare_warehouse(settings, stderr)
+    outcome = invoke(settings, warehouse, ["docs", "generate", "--static"], quiet=True)
+    if not outcome.success:
+        raise QuotemillError("dbt could not make its docs", hint="quotemill dbt docs generate")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    made = (dbt_target(settings, warehouse) / "static_index.html").read_text("utf-8")
+    # dbt leaves a placeholder where its icon was to be
+    output.write_text(re.sub(r'href="\$\{require\([^"]*"', 'href="data:,"', made), "utf-8")
+    return output
+
+
+def _dbt_error(error: BaseException) -> QuotemillError:
+    text = " ".join(str(error).split())
+    if "does not match any" in text:
+        return UsageError(text, hint="`quotemill dbt ls` lists what can be selected")
+    if type(error).__name__ in ("DbtUsageException", "BadOptionUsage", "NoSuchOption"):
+        return UsageError(text, hint="quotemill dbt --help")
+    return SettingsError(f"dbt: {text}", hint="quotemill dbt debug tells more")
+
+
+def _result(build_id: int, command: str, outcome: Any, seconds: float) -> BuildResult:
+    kinds = {"model": 0, "passed": 0, "warned": 0, "failed": 0}
+    rows, findings = 0, []
+    for node in outcome.result:
+        status, kind = str(node.status), str(node.node.resource_type)
+        if kind in ("model", "seed") and status == "success":
+            kinds["model"] += 1
+            rows += max(0, int(node.adapter_response.get("rows_affected") or 0))
+        elif kind in ("test", "unit_test") and status in ("pass", "warn", "fail", "error"):
+            kinds[{"pass": "passed", "warn": "warned"}.get(status, "failed")] += 1
+        if status in ("warn", "fail", "error"):
+            findings.append(Finding(node.node.name, status, " ".join(str(node.message).split())))
+    return BuildResult(
+        build_id, bool(outcome.success), command, kinds["model"], rows, kinds["passed"],
+        kinds["warned"], kinds["failed"], tuple(findings), round(seconds, 2),
+    )  # fmt: skip
+
+
+class _Stderr(Silent):
+    def line(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+stderr = _Stderr()

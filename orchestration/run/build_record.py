@@ -1,0 +1,169 @@
+"""A build on record: its lock, what it has to do, how it ended. For our own builds and for those of
+others, whose orchestrator runs dbt in a way of its own (docs/how-to/orchestrators.md).
+
+One build at a time: the lock is a PostgreSQL advisory lock on a connection of its own. The dbt
+project looks at it too, so that a plain `dbt build` refuses while a recorded one runs.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import psycopg
+
+from loaders import sources
+from loaders.errors import LockHeldError, UsageError
+from loaders.landing import change_feed
+from loaders.project import Project, find_project
+from loaders.settings import Settings
+from loaders.warehouse.lock import is_held
+from loaders.warehouse.postgres import Warehouse
+
+LOCK = "quotemill:build"
+# A build that runs holds the lock: what says running without it was killed.
+STATUS = f"""
+    case when b.status = 'running' and not {is_held(f"'{LOCK}'")}
+    then 'interrupted' else b.status end
+"""
+# of ops.builds; each may be left out
+FIGURES = ("models_built", "rows_written", "tests_passed", "tests_warned", "tests_failed")
+
+
+@dataclass
+class BuildRecord:
+    """A build that holds the lock. It is on record in ops.builds once it was begun.
+
+    `tables` are the landed tables (raw_tdx.kline_daily) with changes that no good build has seen yet;
+    None: everything is to be built, because there was none or the dbt project is another one.
+    """
+
+    tables: list[str] | None
+    build_id: int | None = None
+    succeeded: bool | None = None  # None: it has not ended
+    _warehouse: Warehouse = field(kw_only=True, repr=False)
+    _seen: str = field(kw_only=True, repr=False)  # the snapshot that was asked for `tables`
+    _fingerprint: str = field(kw_only=True, repr=False)  # that of the dbt project
+    _proves: bool = field(default=False, repr=False)
+
+    def begin(self, command: str, *, part: bool = False) -> int:
+        """Record that the build runs, as `command`; its id. One of a `part`, of some models of a table
+        and not of others, leaves `tables` to be built again."""
+        self._proves = not part
+        with self._warehouse.connect() as conn:
+            # we hold the lock: whatever still says running was killed
+            conn.execute(
+                "update ops.builds set status = 'interrupted', finished_at = clock_timestamp() "
+                "where status = 'running'"
+            )
+            [(self.build_id,)] = conn.execute(
+                "insert into ops.builds (status, command, fingerprint) "
+                "values ('running', %s, %s) returning build_id",
+                (command, "part" if part else self._fingerprint),
+            )
+        return self.build_id
+
+    def end(
+        self, succeeded: bool, error: str | None = None, figures: Mapping[str, int] | None = None
+    ) -> None:
+        """Record how it ended. After a good build `tables` count as built; what landed since is left
+        for the next one. Raises UsageError for what was not begun."""
+        if self.build_id is None:
+            raise UsageError(
+                "a build ends that was not begun", hint="call begin() before the build"
+            )
+        with self._warehouse.connect() as conn:
+            conn.execute(
+                "update ops.builds set status = %s, finished_at = clock_timestamp(), error = %s, "
+                f"{' = %s, '.join(FIGURES)} = %s where build_id = %s".encode(),
+                (
+                    "succeeded" if succeeded else "failed",
+                    None if succeeded else error,
+                    *((figures or {}).get(name) for name in FIGURES),
+                    self.build_id,
+                ),
+            )
+            if succeeded and self._proves:
+                reader = _reader(self._warehouse)
+                change_feed.move_cursor(conn, reader, self._seen, self._fingerprint)
+        self.succeeded = succeeded
+
+
+@contextlib.contextmanager
+def recorded_build(settings: Settings, warehouse: Warehouse) -> Iterator[BuildRecord]:
+    """Hold the build lock, and say what is to be built. Whoever builds calls `begin`, then `end`.
+
+    dbt may run in this process or in one that it starts: either passes the lock. A build that was
+    begun and whose block raises, or is left without `end`, failed. Raises LockHeldError.
+    """
+    with build_lock(warehouse):
+        record = _look(settings, warehouse)
+        try:
+            yield record
+        except BaseException as error:
+            _fail(record, f"{type(error).__name__}: {error}")
+            raise
+        _fail(record, "nobody said how it ended")
+
+
+def _fail(record: BuildRecord, error: str) -> None:
+    if record.build_id is not None and record.succeeded is None:
+        record.end(False, error)
+
+
+@contextlib.contextmanager
+def build_lock(warehouse: Warehouse) -> Iterator[None]:
+    """Hold the build lock. Raises LockHeldError."""
+    with contextlib.closing(
+        warehouse.connect(autocommit=True, application_name="quotemill build lock")
+    ) as conn:
+        [(is_taken, pid)] = conn.execute(
+            "select pg_try_advisory_lock(hashtextextended(%s, 0)), pg_backend_pid()", (LOCK,)
+        )
+        if not is_taken:
+            raise LockHeldError(
+                "another build is writing to this warehouse",
+                hint="wait for it to end; `quotemill status` shows it",
+            )
+        os.environ["QUOTEMILL_BUILD_LOCK_HELD"] = str(pid)
+        try:
+            yield
+        finally:
+            del os.environ["QUOTEMILL_BUILD_LOCK_HELD"]
+            # the server may take a moment to notice that a connection was closed
+            with contextlib.suppress(psycopg.Error):
+                conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (LOCK,))
+
+
+def newest_build(warehouse: Warehouse) -> tuple[int, str] | None:
+    """Number and status of the newest build of everything on record; plain dbt's leave none."""
+    query = "select build_id, status from ops.builds where fingerprint <> 'part' order by 1 desc limit 1"
+    return warehouse.ask(lambda conn: conn.execute(query).fetchone())
+
+
+def _look(settings: Settings, warehouse: Warehouse) -> BuildRecord:
+    """What a build has to do, asked before dbt starts: what lands meanwhile is left for the next one."""
+    fingerprint = _fingerprint(find_project(), warehouse, sources.told_to_dbt(settings))
+    seen, tables = warehouse.ask(
+        lambda conn: change_feed.changed_tables(conn, _reader(warehouse), fingerprint)
+    )
+    if tables is not None:
+        tables = [table for table in tables if table.startswith("raw_")]
+    return BuildRecord(tables, _warehouse=warehouse, _seen=seen, _fingerprint=fingerprint)
+
+
+def _fingerprint(project: Project, warehouse: Warehouse, told: Mapping[str, str]) -> str:
+    """A hash of what decides, beside the landed rows, what a build makes."""
+    digest = hashlib.sha256(f"{warehouse.market_schema} {warehouse.reader_role} {told}".encode())
+    for folder in (project.dbt / "models", project.root / "macros", project.root / "seeds"):
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            digest.update(path.relative_to(project.root).as_posix().encode())
+            digest.update(path.read_bytes())
+    digest.update((project.dbt / "dbt_project.yml").read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _reader(warehouse: Warehouse) -> str:
+    """The name of our cursor in the change feed."""
+    return f"build of {warehouse.market_schema}"

@@ -1,0 +1,203 @@
+"""Runs on record: ops.runs.
+
+A run holds an advisory lock of its own while its process lives: one that was killed reads as interrupted, from
+every machine. A command that another run started (loaders.log.RUN_ID) is a part of it, with its id. What
+cannot be recorded stops nobody: it is kept until the run ends, then told in the log. What ended long ago
+(loaders.engine.metrics.KEPT) goes.
+"""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from loaders import log
+from loaders.engine import load, metrics
+from loaders.engine.metrics import Metric
+from loaders.errors import QuotemillError, SettingsError, innermost
+from loaders.progress import Silent
+from loaders.settings import Settings
+from loaders.warehouse.lock import is_held
+from loaders.warehouse.ownership import has_relation
+from loaders.warehouse.postgres import Warehouse
+
+LOCK = "quotemill:run:"  # and the run's id
+INTERRUPTED = 130  # exit code of who pressed Ctrl-C
+# of a row of ops.runs named r: succeeded, failed, running, interrupted
+STATUS = f"""
+    case
+        when r.finished_at is not null
+            then case r.exit_code when 0 then 'succeeded' else 'failed' end
+        when {is_held(f"'{LOCK}' || r.run_id")} then 'running'
+        else 'interrupted'
+    end
+"""
+
+
+@dataclass
+class Run:
+    """A run that is on record, or will be once the warehouse can be reached. `metrics` are all so far."""
+
+    run_id: str
+    command: str
+    schedule: str | None
+    started_at: datetime
+    metrics: list[Metric] = field(default_factory=list)
+    exit_code: int | None = None
+    error: str | None = None
+    _where: Settings | Warehouse = field(kw_only=True, repr=False)
+    _unwritten: list[Metric] = field(default_factory=list, repr=False)
+    _warehouse: Warehouse | None = field(default=None, repr=False)
+    _lock: psycopg.Connection | None = field(default=None, repr=False)  # None of a part
+
+    def measure(self, measured: Sequence[Metric]) -> None:
+        """Record what a stage came to."""
+        self.metrics += measured
+        self._unwritten += measured
+        self._write()
+
+    def end(self, exit_code: int, error: str | None = None) -> None:
+        """Say how the run ended; that is recorded when its block is left."""
+        self.exit_code, self.error = exit_code, error and log.scrub(error)
+
+    def _write(self, *, last: bool = False) -> None:
+        try:
+            if self._warehouse is None:
+                self._begin()
+            assert self._warehouse is not None
+            self._warehouse.ask(lambda conn: self._update(conn, last), patient=False)
+            self._unwritten.clear()
+        except (QuotemillError, psycopg.Error) as error:
+            # a wrong setting is told by who needs it, and makes no home
+            if last and not isinstance(error, SettingsError):
+                log.write("warning", f"the run cannot be recorded: {innermost(error)}")
+
+    def _begin(self) -> None:
+        """Take the run's lock. Where another run holds it, this one is a part of that."""
+        where = self._where
+        if isinstance(where, Settings):
+            where = load.prepare_warehouse(where, Silent())
+        warehouse = where
+        lock = warehouse.connect(autocommit=True, application_name=f"quotemill run {self.run_id}")
+        taken = lock.execute(
+            "select pg_try_advisory_lock(hashtextextended(%s, 0))", (LOCK + self.run_id,)
+        ).fetchone()
+        if taken == (True,):
+            self._lock = lock
+        else:
+            lock.close()
+        self._warehouse = warehouse
+
+    def _update(self, conn: psycopg.Connection, last: bool) -> None:
+        metrics.write(conn, self.run_id, self._unwritten)
+        if self._lock is None:
+            return
+        conn.execute(
+            "insert into ops.runs (run_id, schedule, command, host, pid, started_at) "
+            "values (%s, %s, %s, %s, %s, %s) on conflict (run_id) do nothing",
+            (
+                *(self.run_id, self.schedule, self.command),
+                *(socket.gethostname(), os.getpid(), self.started_at),
+            ),
+        )
+        if last:
+            conn.execute(
+                "update ops.runs set finished_at = clock_timestamp(), exit_code = %s, error = %s "
+                "where run_id = %s",
+                (self.exit_code, self.error, self.run_id),
+            )
+            conn.execute(
+                "delete from ops.runs where started_at < now() - %s::interval", (metrics.KEPT,)
+            )
+
+    def _close(self) -> None:
+        self._write(last=True)
+        if self._lock is not None:
+            self._lock.close()
+
+
+@contextlib.contextmanager
+def recorded(
+    where: Settings | Warehouse,
+    command: str,
+    *,
+    run_id: str | None = None,
+    schedule: str | None = None,
+) -> Iterator[Run]:
+    """Record a run of `command` in the warehouse of the settings, or in one that was prepared. Whoever runs it
+    calls `end`; a block that raises has failed.
+
+    Id and schedule are those of this process, by default. A process that is started with them in its
+    environment (`environment`) is a part of this run.
+    """
+    run = Run(
+        run_id or log.run_id(),
+        command,
+        schedule or os.environ.get(log.SCHEDULE),
+        datetime.now(UTC),
+        _where=where,
+    )
+    run._write()
+    try:
+        yield run
+    except BaseException as error:
+        if run.exit_code is None:
+            known = error.exit_code if isinstance(error, QuotemillError) else 1
+            code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else known
+            run.end(code, innermost(error))
+        raise
+    finally:
+        run._close()
+
+
+def environment(run_id: str, schedule: str | None = None) -> dict[str, str]:
+    """What a process is started with that is a part of a run."""
+    return {log.RUN_ID: run_id} | ({log.SCHEDULE: schedule} if schedule else {})
+
+
+def is_at_work(conn: psycopg.Connection, schedule: str) -> bool:
+    """Does a run of a scheduled job go on, on any machine?"""
+    query = f"""
+        select exists (
+            select 1 from ops.runs as r
+            where r.schedule = %s and r.finished_at is null and {STATUS} = 'running'
+        )
+    """
+    [(found,)] = conn.execute(query.encode(), (schedule,))
+    return bool(found)
+
+
+def recent(
+    conn: psycopg.Connection,
+    limit: int = 20,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[dict[str, Any]]:
+    """Runs that began between two instants, newest first: the columns of ops.runs, and `status`. Of each
+    scheduled job, or command, the newest `limit`: one of every five minutes leaves the others' there."""
+    if not has_relation(conn, "ops.metrics"):  # of an older version: `runs` was something else
+        return []
+    with conn.cursor(row_factory=dict_row) as cur:
+        return cur.execute(
+            f"""
+            select r.*, {STATUS} as status from ops.runs as r
+            where r.run_id in (
+                select k.run_id from (
+                    select run_id, row_number() over (
+                        partition by coalesce(schedule, command) order by started_at desc, run_id desc
+                    ) as place
+                    from ops.runs
+                    where started_at >= coalesce(%s::timestamptz, '-infinity')
+                        and started_at <= coalesce(%s::timestamptz, 'infinity')
+                ) as k where k.place <= %s
+            )
+            order by r.started_at desc, r.run_id desc
+            """.encode(),
+            (since, until, limit),
+        ).fetchall()

@@ -1,0 +1,235 @@
+"""Load every configured source, build what the loads touched, judge the result."""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from loaders import log, sources
+from loaders.engine.load import LoadResult, not_due, stopped
+from loaders.engine.metrics import Metric, of_loads
+from loaders.engine.request import LoadRequest
+from loaders.errors import DataQualityError, NotDue, QuotemillError, gravest
+from loaders.settings import Settings
+from loaders.warehouse.postgres import open_warehouse
+from orchestration.run import build as builds
+from orchestration.run import findings, metrics
+from orchestration.run.build import BuildResult
+from orchestration.run.calendar_check import nothing_to_do
+from orchestration.run.findings import Judgement
+
+if TYPE_CHECKING:
+    import psycopg
+
+STAGES = ("calendar", "load", "build", "qa", "archive", "alerts", "report")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a run after those of the pipeline. `summary` is one line of what it did, or why not."""
+
+    name: str
+    exit_code: int
+    seconds: float
+    summary: str
+    error: str | None = None
+    hint: str = ""
+    metrics: tuple[Metric, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """`judgement` is None where nothing was built or judged; `error` tells why where that is wrong, and
+    `error_code` is its own. `stages` are those after that."""
+
+    loads: tuple[LoadResult, ...]
+    exit_code: int
+    builds: tuple[BuildResult, ...] = ()
+    judgement: Judgement | None = None
+    error: str | None = None
+    hint: str = ""
+    error_code: int = 0
+    judged_in: float = 0.0  # seconds
+    stages: tuple[Stage, ...] = ()
+    run_id: str | None = None  # where it is on record
+
+    @property
+    def build(self) -> BuildResult | None:
+        """The last one: what an earlier one could not build, it has tried too."""
+        return self.builds[-1] if self.builds else None
+
+    @property
+    def why(self) -> "RunResult | LoadResult | Stage":
+        """Whose `error` and `hint` tell why the run failed."""
+        parts: tuple[LoadResult | Stage, ...] = (*self.loads, *self.stages)
+        failed = (x for x in parts if x.error and x.exit_code == self.exit_code)
+        return self if self.error else next(failed, self)
+
+    @property
+    def was_stopped(self) -> bool:
+        """Did somebody cancel a load? Then nothing more of the run is wanted."""
+        return any(load.status == "cancelled" for load in self.loads)
+
+    @property
+    def metrics(self) -> list[Metric]:
+        judged = metrics.of_judgement(self.judgement, self.judged_in) if self.judgement else []
+        later = [metric for stage in self.stages for metric in stage.metrics]
+        return [*of_loads(self.loads), *metrics.of_builds(self.builds), *judged, *later]
+
+    def as_json(self) -> dict[str, Any]:
+        judged = self.judgement or Judgement()
+        why = self.why
+        # a script looks in one place for why a run failed
+        return {
+            "run_id": self.run_id,
+            "loads": [load.as_json() for load in self.loads],
+            "build": self.build and self.build.as_json(),
+            "builds": [build.as_json() for build in self.builds],
+            "findings": judged.counts,
+            "new_findings": judged.new,
+            "stages": [{k: v for k, v in asdict(s).items() if k != "metrics"} for s in self.stages],
+            "exit_code": self.exit_code,
+            "error": why.error,
+            "hint": why.hint,
+        }
+
+
+def run(
+    settings: Settings,
+    requests: Sequence[LoadRequest],
+    load: Callable[[LoadRequest], LoadResult],
+    report: Callable[[str], None],
+    as_of: datetime | None = None,
+    only: Collection[str] = STAGES,
+) -> RunResult:
+    """Calendar ▶ load ▶ build, and again where a source has a further part ▶ judge.
+
+    A source that fails does not keep the others from being built, nor a build that cannot begin the rest from being loaded; where nothing is due of any, nothing is, but for
+    what an earlier run left. What is fresh is judged as of the moment of the loads. `only` names the stages.
+    """
+    loads: list[LoadResult] = []
+    built: list[BuildResult] = []
+    begun = "load" not in only
+    unbuilt: QuotemillError | None = None
+
+    def codes(*more: int) -> list[int]:
+        return [*(load.exit_code for load in loads), *(b.exit_code for b in built[-1:]), *more]
+
+    try:
+        for parts in _rounds(settings, requests, as_of, loads, report, only):
+            first = len(loads)
+            rests = "load" not in only or any(load.is_resting for load in loads)
+            ended = {load.source for load in loads if load.ends_source}
+            for part in parts:
+                if part is None or part.source in ended:
+                    continue
+                loads.append(load(part))
+                if loads[-1].status == "cancelled":  # who stops a load wants no build of it now
+                    return RunResult(tuple(loads), gravest(codes()), tuple(built))
+            # where no load began there is nothing to build
+            moved = any(
+                x.job_id is not None or not (x.exit_code or x.is_idle) for x in loads[first:]
+            )
+            if not moved and not rests:
+                continue
+            begun = begun or moved
+            if "build" in only:
+                try:
+                    result = builds.build(
+                        settings, open_warehouse(settings), report, only_touched=True
+                    )
+                except (
+                    QuotemillError
+                ) as error:  # the further loads need none, and the next build tries it all
+                    unbuilt = error
+                    continue
+                unbuilt = None
+                built += [result] if result else []
+                begun = begun or result is not None
+        if unbuilt is not None:
+            raise unbuilt
+        if not begun or "qa" not in only:
+            return RunResult(tuple(loads), gravest(codes()), tuple(built))
+        warehouse = open_warehouse(settings)
+        # what a graver code hides rings the next night
+        tell = gravest(codes()) in (0, DataQualityError.exit_code)
+        record = all(build.succeeded for build in built[-1:])
+        qa = warehouse.inner_schema("qa")
+
+        moment = as_of or own_moment(settings, requests)
+
+        def judge(conn: "psycopg.Connection") -> Judgement:
+            if moment:  # as the loads were: what is fresh then
+                at = moment.isoformat()
+                conn.execute("select set_config('quotemill.as_of', %s, true)", (at,))
+            return findings.judge(conn, qa, record=record, tell=tell)
+
+        started = time.monotonic()
+        judged = warehouse.ask(judge)
+        seconds = round(time.monotonic() - started, 2)
+    except QuotemillError as error:
+        log.write_error(error)
+        return RunResult(
+            *(tuple(loads), gravest(codes(error.exit_code)), tuple(built)),
+            error=str(error),
+            hint=error.hint,
+            error_code=error.exit_code,
+        )
+    ringing = judged.ringing > settings.finding_limit
+    log.write("error" if ringing else "info", f"findings: {judged}")
+    code = gravest(codes(DataQualityError.exit_code if ringing else 0))
+    return RunResult(tuple(loads), code, tuple(built), judged, judged_in=seconds)
+
+
+def own_moment(settings: Settings, requests: Sequence[LoadRequest]) -> datetime | None:
+    """The moment by the clock of the only source: a sandbox's may stand in the past. None where nobody tells."""
+    if len(requests) != 1:
+        return None
+    try:
+        return sources.find(requests[0].source).now(settings)
+    except QuotemillError:
+        return None
+
+
+def _rounds(
+    settings: Settings,
+    requests: Sequence[LoadRequest],
+    as_of: datetime | None,
+    loads: list[LoadResult],
+    report: Callable[[str], None],
+    only: Collection[str],
+) -> Sequence[Sequence[LoadRequest | None]]:
+    """The loads that are followed by a build, each time; one round without a load where there is only that."""
+    if "load" not in only:
+        return [()]
+    parts = [_parts(settings, r, as_of, loads, report, only) for r in requests]
+    rests = any(load.is_resting for load in loads)
+    return list(zip_longest(*parts)) or ([()] if rests else [])
+
+
+def _parts(
+    settings: Settings,
+    request: LoadRequest,
+    as_of: datetime | None,
+    loads: list[LoadResult],
+    report: Callable[[str], None],
+    only: Collection[str],
+) -> Sequence[LoadRequest]:
+    """The loads that a source makes of a request; none, and a result that says so, where none is due or
+    nobody can tell."""
+    try:
+        if "calendar" in only and (why := nothing_to_do(settings, request, as_of)) is not None:
+            report(f"{request.source}: {why}")
+            loads.append(not_due(request.source, NotDue(why), is_resting=True))
+            return ()
+        return sources.find(request.source).parts(settings, request, as_of)
+    except NotDue as nothing:
+        report(f"{request.source}: {nothing}")
+        loads.append(not_due(request.source, nothing))
+    except QuotemillError as error:  # it keeps no other source from being loaded
+        report(f"{request.source}: {error}" + (f" ({error.hint})" if error.hint else ""))
+        log.write_error(error, request.source)
+        loads.append(stopped(request.source, error))
+    return ()

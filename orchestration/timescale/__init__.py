@@ -1,0 +1,1 @@
+"""Conversion of plain tables to hypertables and back."""

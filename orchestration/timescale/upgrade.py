@@ -1,0 +1,238 @@
+"""Existing plain tables become hypertables, and back: a backup first, then table by table.
+
+Which tables are meant to be hypertables is what `meta.hypertable` of models and sources says.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from loaders.errors import SettingsError
+from loaders.settings import Settings
+from loaders.warehouse import timescale
+from loaders.warehouse.hypertables import hypertables
+from loaders.warehouse.ownership import owned_schemas
+from loaders.warehouse.postgres import Warehouse
+from orchestration.backup import dump
+from orchestration.run.build import invoke
+from orchestration.run.build_record import build_lock
+from orchestration.timescale import conversion
+from orchestration.timescale.table_content import Content
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A table that is meant to be a hypertable, or a continuous aggregate, which has no `time`."""
+
+    schema: str
+    name: str
+    time: str | None
+    chunk: str
+    key: tuple[str, ...]
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        return sql.Identifier(self.schema, self.name)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What becomes, or became, of a table: `rows` is an estimate until it was converted; `hash` is of
+    its rows, the same before and after."""
+
+    name: str
+    rows: int
+    size_bytes: int
+    hash: int | None = None
+    seconds: float | None = None
+
+    @property
+    def about(self) -> str:
+        """Its size in words; how many rows only where the server has counted them."""
+        return (f"about {self.rows:,} rows, " if self.rows else "") + _mb(self.size_bytes)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """`tables` are those that were, or with a dry run would be, converted; `left` were what they are
+    to be already."""
+
+    edition: str
+    backup: Path | None
+    tables: tuple[Table, ...]
+    left: tuple[str, ...]
+    dry_run: bool
+
+    def as_json(self) -> dict[str, Any]:
+        # a hash has more digits than JavaScript's numbers
+        tables = [
+            asdict(t) | {"hash": None if t.hash is None else str(t.hash)} for t in self.tables
+        ]
+        return asdict(self) | {"backup": self.backup and str(self.backup), "tables": tables}
+
+
+def declared(settings: Settings, warehouse: Warehouse) -> list[Declared]:
+    """Every table that the dbt project wants as a hypertable or a continuous aggregate, by name."""
+    outcome = invoke(settings, warehouse, ["--no-write-json", "parse"], quiet=True)
+    found = []
+    for source in outcome.result.sources.values():
+        wanted = (source.config.meta or {}).get("hypertable")
+        if wanted:
+            found.append(_declared(source.schema, source.identifier, wanted, ()))
+    for node in outcome.result.nodes.values():
+        if node.resource_type != "model":
+            continue
+        wanted = (node.config.meta or {}).get("hypertable")
+        key = tuple(node.config.unique_key or ())
+        if node.config.materialized == "continuous_aggregate":
+            found.append(Declared(node.schema, node.alias, None, "", key))
+        elif wanted:
+            found.append(_declared(node.schema, node.alias, wanted, key))
+    return sorted(found, key=lambda table: table.qualified)
+
+
+def upgrade(
+    settings: Settings,
+    warehouse: Warehouse,
+    tables: list[Declared],
+    report: Callable[[str], None],
+    *,
+    file: Path | None = None,
+    dry_run: bool = False,
+) -> Conversion:
+    """Make hypertables of the plain ones of `tables`, after a backup to `file`.
+
+    Raises SettingsError where the warehouse has no TimescaleDB, or a table cannot be one; what was
+    converted before stays so.
+    """
+    edition = _edition(warehouse)
+    return _converted(
+        settings, warehouse, [t for t in tables if t.time], edition, report,
+        lambda conn, table: conversion.to_hypertable(
+            conn, table.identifier, str(table.time), table.chunk
+        ),
+        from_hypertables=False, file=file, dry_run=dry_run,
+    )  # fmt: skip
+
+
+def rollback(
+    settings: Settings,
+    warehouse: Warehouse,
+    tables: list[Declared],
+    report: Callable[[str], None],
+    *,
+    file: Path | None = None,
+    dry_run: bool = False,
+) -> Conversion:
+    """Make plain tables of the hypertables and continuous aggregates of `tables`, with the rows that
+    they hold by now, after a backup to `file`."""
+    edition = _edition(warehouse)
+    # what reads hypertables goes before them
+    return _converted(
+        settings, warehouse, sorted(tables, key=lambda table: table.time is not None), edition,
+        report, lambda conn, table: conversion.to_plain(conn, table.identifier, table.key),
+        from_hypertables=True, file=file, dry_run=dry_run,
+    )  # fmt: skip
+
+
+def _converted(
+    settings: Settings,
+    warehouse: Warehouse,
+    tables: list[Declared],
+    edition: str,
+    report: Callable[[str], None],
+    convert: Callable[[psycopg.Connection, Declared], Content],
+    *,
+    from_hypertables: bool,
+    file: Path | None,
+    dry_run: bool,
+) -> Conversion:
+    with build_lock(warehouse), warehouse.connect(autocommit=True) as conn:
+        hyper = {table.qualified for table in hypertables(conn, sorted(owned_schemas(conn)))}
+        there = [(table, *_size(conn, table)) for table in tables if _exists(conn, table)]
+        due = [row for row in there if (row[0].qualified in hyper) == from_hypertables]
+        left = tuple(t.qualified for t, *_ in there if (t.qualified in hyper) != from_hypertables)
+        planned = tuple(Table(table.qualified, rows, size) for table, rows, size in due)
+        if dry_run or not due:
+            return Conversion(edition, None, planned, left, dry_run)
+        backup = _back_up(
+            settings, warehouse, file, "rollback" if from_hypertables else "upgrade", report
+        )
+        made = []
+        for number, (table, _, size) in enumerate(due, 1):
+            report(f"{number} of {len(due)}: {table.qualified}, {planned[number - 1].about}")
+            began = datetime.now(UTC)
+            held = convert(conn, table)
+            conn.execute(sql.SQL("analyze {}").format(table.identifier))
+            seconds = (datetime.now(UTC) - began).total_seconds()
+            made.append(Table(table.qualified, held.rows, size, held.hash, round(seconds, 1)))
+            report(f"{table.qualified}: {held.rows:,} rows, the same as before, {seconds:.0f} s")
+    return Conversion(edition, backup, tuple(made), left, dry_run)
+
+
+def _back_up(
+    settings: Settings,
+    warehouse: Warehouse,
+    file: Path | None,
+    verb: str,
+    report: Callable[[str], None],
+) -> Path:
+    if file is None:
+        folder = settings.home / "backups"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = folder / f"before-{verb}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.dump"
+    report(f"backup: {file}")
+    written = dump.dump(warehouse, file)
+    report(f"backup: {written.entries} objects, {_mb(written.size_bytes)}, read back")
+    return written.path
+
+
+def _edition(warehouse: Warehouse) -> str:
+    with warehouse.connect() as conn:
+        found = timescale.find(conn)
+    if found.edition == "none":
+        raise SettingsError(
+            f"the warehouse {warehouse.label} has no TimescaleDB: its tables stay plain",
+            hint="where the server has it (shared_preload_libraries), as a superuser in that "
+            "database: create extension timescaledb",
+        )
+    return found.edition
+
+
+def _declared(schema: str, name: str, wanted: dict[str, Any], key: tuple[str, ...]) -> Declared:
+    chunk = sql.Literal(wanted["chunk"]).as_string(None)
+    return Declared(schema, name, wanted["time"], f"interval {chunk}", key)
+
+
+def _exists(conn: psycopg.Connection, table: Declared) -> bool:
+    [(there,)] = conn.execute(
+        "select to_regclass(%s) is not null", (table.identifier.as_string(None),)
+    )
+    return bool(there)
+
+
+def _size(conn: psycopg.Connection, table: Declared) -> tuple[int, int]:
+    """About how many rows, and bytes with indexes."""
+    [found] = conn.execute(
+        "with recursive parts as (select %s::regclass::oid as oid "
+        "union all select i.inhrelid from parts as p inner join pg_inherits as i "
+        "on p.oid = i.inhparent) "
+        "select coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint, "
+        "coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint "
+        "from parts as p inner join pg_class as c on p.oid = c.oid",
+        (table.identifier.as_string(None),),
+    )
+    return found
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
