@@ -46,6 +46,7 @@ docs: export QUOTEMILL_HOME = var/docs
 docs: export DBT_PROFILES_DIR = var/docs
 docs: $(STAMP)
 	rm -rf docs/site
+	$(BIN)/python -m tests.write_reference
 	$(BIN)/sphinx-build -q -W --keep-going -b html -c docs -d var/docs/pages . docs/site
 	$(BIN)/quotemill docs --output docs/site/models.html
 	$(BIN)/quotemill warehouse stop

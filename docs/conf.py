@@ -12,17 +12,16 @@ root_doc = "docs/index"
 include_patterns = ["*.md", "docs/*.md", "docs/**/*.md"]
 # docs/dbt holds blocks for the descriptions of models; the rest is no page, and large
 exclude_patterns = [
-    *(
-        "docs/dbt",
-        "docs/site",
-        "dbt_project",
-        "loaders",
-        "macros",
-        "orchestration",
-        "seeds",
-        "tests",
-    ),
-    *(".*", "var"),
+    ".*",
+    "docs/dbt",
+    "docs/site",
+    "dbt_project",
+    "loaders",
+    "macros",
+    "orchestration",
+    "seeds",
+    "tests",
+    "var",
 ]
 myst_heading_anchors = 4
 html_theme = "furo"
@@ -35,11 +34,15 @@ _LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s]+)\.md\)")
 
 
 def _with_contents(_app: Any, name: str, source: list[str]) -> None:
-    """Add to a page of lists a table of contents for each of its sections; the page stays as it reads."""
+    """Add a hidden table of contents to a page of lists, for each of its sections."""
     if name not in LISTS:
         return
-    if name == root_doc:  # beside these pages lies dbt's site
-        source[0] += '\n\n<p><a href="../models.html">Tables and columns of the models</a></p>\n'
+    if name == root_doc:  # what `make docs` generates, and dbt's site beside these pages
+        source[0] += (
+            "\n- [commands](reference/commands.md) · [settings](reference/settings.md) ·"
+            " [columns](reference/columns.md)\n"
+            '\n<p><a href="../models.html">Tables and columns of the models</a></p>\n'
+        )
     seen: set[str] = set()
     for section in source[0].split("\n## "):
         caption, _, text = section.partition("\n")

@@ -1,12 +1,13 @@
-"""Write what is generated from the code: two reference pages and the example settings file.
+"""Write what is generated from the code: reference pages and the example settings file.
 
     python -m tests.write_reference
 
-A test fails while one of the files is not what this module writes.
+`make docs` does so. The pages are not committed; quotemill.example.toml is, and a test fails while
+it is stale.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from loaders.tdx.settings import TdxSettings
 from loaders.ticks.settings import QuestdbSettings
 from loaders.tq.settings import TqSettings
 from loaders.warehouse.embedded.settings import ServerSettings
+from tests.reference_columns import columns_page
 
 ROOT = Path(__file__).parent.parent
 APPS = {"loaders": loaders.cli.app, "quotemill": orchestration.cli.app}
@@ -126,7 +128,7 @@ DEFAULTS = {
     "schedule.my_job.jitter": "0",
     "schedule.my_job.deadline": "as it ships, else 600",
     "schedule.my_job.catch_up": "as it ships, else true",
-    "alerts.urls": "none: nobody is told",
+    "alerts.urls": "none: no alert is sent",
     "alerts.ping_url": "none",
     "alerts.repeat_after": "never",
     **dict.fromkeys((f"server.{name}" for name in ServerSettings.model_fields), "by the machine"),
@@ -145,13 +147,10 @@ ALIASES = {
 }
 
 
-# -- commands ----------------------------------------------------------------------------------
-
-
 def commands() -> Iterator[tuple[str, Any]]:
     """Every command of both command lines by its full name, groups included.
 
-    They are of the click that typer brings along, which has no importable name.
+    The commands belong to the click that typer vendors, which cannot be imported by name.
     """
     for name, app in APPS.items():
         yield from _below(name, typer.main.get_command(app))
@@ -165,8 +164,8 @@ def _below(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 def example(command: Any) -> str | None:
     """The call that a command's help shows."""
-    found = re.search(r"^Example:\s+(.+)$", command.help or "", re.MULTILINE)
-    return found[1].strip() if found else None
+    match = re.search(r"^Example:\s+(.+)$", command.help or "", re.MULTILINE)
+    return match[1].strip() if match else None
 
 
 def exit_codes() -> Iterator[tuple[str, int, str]]:
@@ -239,9 +238,6 @@ def _default(parameter: Any) -> str:
     return "" if value is None or value is False or callable(value) else f"`{value}`"
 
 
-# -- settings ----------------------------------------------------------------------------------
-
-
 def settings() -> Iterator[tuple[str, FieldInfo]]:
     """Every setting by its dotted name."""
     for section, model in SECTIONS.items():
@@ -262,9 +258,9 @@ def settings_page() -> str:
         "",
         "Written by `python -m tests.write_reference`; edits are lost.",
         "",
-        "A setting is looked for in this order: command-line flag, environment variable, `.env` of the",
-        "working directory, `quotemill.toml` of the working directory (or the file that",
-        "`QUOTEMILL_CONFIG` names), default. An unknown name is refused with exit code 3.",
+        "The first of these that has a setting wins: command-line flag, environment variable, `.env`",
+        "of the working directory, `quotemill.toml` of the working directory (or the file named by",
+        "`QUOTEMILL_CONFIG`), default. An unknown name is refused with exit code 3.",
         "",
         "| in `quotemill.toml` | environment | default | meaning |",
         "|---|---|---|---|",
@@ -278,8 +274,8 @@ def settings_page() -> str:
     lines += [
         "",
         "Times are in seconds. In a variable a list is separated by commas. `DB_SCHEMA` renames only",
-        "the schema `market`. A relative `home` counts from the working directory. For `my_job` stands the",
-        "name of a job that ships, or of one of your own ([schedule](../how-to/schedule.md)).",
+        "the schema `market`. A relative `home` counts from the working directory. Replace `my_job`",
+        "with the name of a job that ships, or of your own ([schedule](../how-to/schedule.md)).",
         "",
     ]
     return "\n".join(lines)
@@ -319,18 +315,23 @@ def _toml(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-FILES = {
+PAGES = {
     ROOT / "docs" / "reference" / "commands.md": commands_page,
     ROOT / "docs" / "reference" / "settings.md": settings_page,
-    ROOT / "quotemill.example.toml": example_file,
+    ROOT / "docs" / "reference" / "columns.md": columns_page,
 }
+EXAMPLE = ROOT / "quotemill.example.toml"
+
+
+def write(files: Mapping[Path, Callable[[], str]]) -> None:
+    for path, text in files.items():
+        path.write_text(text(), "utf-8")
 
 
 def main() -> None:
-    for path, text in FILES.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text(), "utf-8")
-        print(path.relative_to(ROOT))
+    files = {**PAGES, EXAMPLE: example_file}
+    write(files)
+    print(*(path.relative_to(ROOT) for path in files), sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
-"""The written pages as `make docs` makes a site of them: each link leads somewhere, nothing comes from elsewhere."""
+"""The site that `make docs` builds: each link leads somewhere, nothing comes from elsewhere."""
 
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from tests import browser, check_site
+from tests import browser, check_site, write_reference
 from tests.conftest import ROOT
 
 
 def test_the_site_holds_together_and_opens_without_a_complaint(tmp_path: Path) -> None:
     site = tmp_path / "site"
+    write_reference.write(write_reference.PAGES)
     make = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
     make += ["-c", str(ROOT / "docs"), "-d", str(tmp_path / "pages"), str(ROOT), str(site)]
     done = subprocess.run(make, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Commands, exit codes and settings are in the reference, and the reference is what the code says."""
+"""The generated reference covers every command, exit code, setting and column."""
 
 import inspect
 import re
@@ -10,16 +10,22 @@ import pytest
 from loaders import errors
 from loaders.cli.shell import INTERRUPTED
 from loaders.settings import load_settings
-from tests import write_reference
+from tests import reference_columns, write_reference
 
 COMMANDS = dict(write_reference.commands())
 CALLED = {name: c for name, c in COMMANDS.items() if not getattr(c, "commands", None)}
 
 
-@pytest.mark.parametrize("path", write_reference.FILES, ids=lambda path: path.name)
-def test_generated_pages_are_what_the_code_says(path: Path) -> None:
-    text = write_reference.FILES[path]()
-    assert path.read_text("utf-8") == text, "stale: python -m tests.write_reference"
+def test_the_example_file_is_what_the_code_says() -> None:
+    text = write_reference.EXAMPLE.read_text("utf-8")
+    assert text == write_reference.example_file(), "stale: python -m tests.write_reference"
+
+
+@pytest.mark.parametrize("path", write_reference.PAGES, ids=lambda path: path.name)
+def test_a_generated_page_is_ignored_by_git_and_has_a_title(path: Path) -> None:
+    assert write_reference.PAGES[path]().startswith("# ")
+    ignored = (write_reference.ROOT / ".gitignore").read_text("utf-8").splitlines()
+    assert path.relative_to(write_reference.ROOT).as_posix() in ignored
 
 
 @pytest.mark.parametrize("name", CALLED)
@@ -29,10 +35,25 @@ def test_every_command_has_help_that_shows_an_example_of_itself(name: str) -> No
     assert name in call
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_on_the_page_of_commands(name: str) -> None:
-    page = (write_reference.ROOT / "docs" / "reference" / "commands.md").read_text("utf-8")
-    assert re.search(rf"^#+ {re.escape(name)}$", page, re.MULTILINE)
+def test_every_command_is_on_the_page_of_commands() -> None:
+    titles = re.findall(r"^#+ (.+)$", write_reference.commands_page(), re.MULTILINE)
+    assert set(COMMANDS) <= set(titles)
+
+
+def test_every_setting_is_on_the_page_of_settings() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \|", write_reference.settings_page(), re.MULTILINE)
+    assert rows == [name for name, _ in write_reference.settings()]
+
+
+def test_every_column_is_on_the_page_of_columns() -> None:
+    models, raw = write_reference.columns_page().split("## Raw tables")
+    for page, columns in (
+        (models, reference_columns.model_columns()),
+        (raw, reference_columns.raw_columns()),
+    ):
+        rows = re.findall(r"^\| `(\w+)` \| .* \| (.+) \|$", page, re.MULTILINE)
+        shown = {(table, column) for column, tables in rows for table in tables.split(", ")}
+        assert shown == {(f"`{table}`", column) for table, column, _, _ in columns}
 
 
 @pytest.mark.parametrize("name", CALLED)
@@ -43,9 +64,9 @@ def test_every_parameter_says_what_it_is_for(name: str) -> None:
 
 def test_every_error_class_has_its_exit_code_documented() -> None:
     classes = {
-        name: found.exit_code
-        for name, found in inspect.getmembers(errors, inspect.isclass)
-        if issubclass(found, errors.QuotemillError)
+        name: error.exit_code
+        for name, error in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(error, errors.QuotemillError)
     }
     assert {name: code for name, code, _ in write_reference.exit_codes()} == classes
     readme = (write_reference.ROOT / "README.md").read_text("utf-8")
