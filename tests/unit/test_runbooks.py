@@ -105,7 +105,9 @@ def test_each_failure_of_the_table_has_a_check_of_the_doctor_or_says_why_none() 
 
 def test_every_check_of_the_doctor_is_on_its_page() -> None:
     modules = ("doctor", "folders", "warehouse")
-    code = "".join((ROOT / "orchestration" / "checks" / f"{m}.py").read_text("utf-8") for m in modules)
+    code = "".join(
+        (ROOT / "orchestration" / "checks" / f"{m}.py").read_text("utf-8") for m in modules
+    )
     made = set(re.findall(r'(?:Check|failed)\(\s*"([a-z ]+)"', code))
     assert made == set(doctors_checks())
 
