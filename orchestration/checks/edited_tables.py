@@ -23,7 +23,7 @@ class OutOfStep(NamedTuple):
 def out_of_step(warehouse: Warehouse) -> list[OutOfStep]:
     """Where built tables differ from the landed ones. What the next build is to take anyway says nothing.
 
-    Cheap, so it sees no more than docs/runbooks/repair.md says: from code to code by the keys, and
+    Cheap, so it sees no more than docs/runbooks/loads.md says: from code to code by the keys, and
     the two small tables whole.
     """
     market = warehouse.market_schema

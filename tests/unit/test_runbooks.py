@@ -1,5 +1,7 @@
-"""What the runbooks name exists: commands with their options, settings, tables, tests. And the page about
-the older runbooks leaves nothing of theirs out."""
+"""What the runbooks name exists: commands with options, settings, tables, tests.
+
+The page about the older runbooks leaves out nothing that those name.
+"""
 
 import ast
 import re
@@ -24,12 +26,12 @@ DATASETS = {dataset.name for name in sources.MODULES for dataset in sources.find
 
 
 def spans(text: str) -> list[str]:
-    """What is between back-ticks, blocks of code left out."""
+    """The texts between back-ticks, without blocks of code."""
     return re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
 
 
-def spans_of_ours() -> Iterator[tuple[str, str]]:
-    """What the middle column of each row of `OLDER` names, with the row's first cell."""
+def our_spans() -> Iterator[tuple[str, str]]:
+    """Each name in the middle column of `OLDER`, with the first cell of its row."""
     for line in re.findall(r"^\|(.+)\|$", OLDER, re.MULTILINE):
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)]
         if cells[0] not in ("older", "---"):
@@ -43,20 +45,20 @@ def is_call(span: str) -> bool:
 
 
 def tables() -> set[str]:
-    """Everything that can be read: landed tables, models of the readers' schemas, ops, the tick store."""
-    found = {table.qualified for table in sources.landed_tables()}
+    """Everything that users read: landed tables, models, ops, the tick store."""
+    names = {table.qualified for table in sources.landed_tables()}
     models = ROOT / "dbt_project" / "models"
     for path in [*(models / "marts").rglob("*.sql"), *(models / "qa").glob("*.sql")]:
-        found.add(f"{path.parent.name}.{path.stem}")
+        names.add(f"{path.parent.name}.{path.stem}")
     for path in (ROOT / "loaders" / "warehouse" / "migrations").glob("*.sql"):
         made = r"create (?:or replace )?(?:table|view) (ops\.\w+)"
-        found |= set(re.findall(made, path.read_text("utf-8")))
-    return found | set(
+        names |= set(re.findall(made, path.read_text("utf-8")))
+    return names | set(
         re.findall(r'"(ghtrader_\w+)"', Path(tick_tables.__file__).read_text("utf-8"))
     )
 
 
-NAMED = list(spans_of_ours())
+NAMED = list(our_spans())
 CALLS = {span for page in RUNBOOKS for span in spans(page.read_text("utf-8")) if is_call(span)}
 
 
@@ -84,26 +86,32 @@ def test_the_page_leaves_no_route_option_file_or_table_of_theirs_out() -> None:
     assert sorted(_names(theirs.read_text("utf-8")) - _names(OLDER)) == []
 
 
-def test_every_test_that_the_table_of_failures_names_exists() -> None:
-    page = (ROOT / "docs" / "runbooks" / "failures.md").read_text("utf-8")
-    rows = [line for line in page.splitlines() if re.match(r"\| (?!failure)", line)]
-    named = re.findall(r"\| `(tests/[\w/]+\.py)::(\w+)` \|$", page, re.MULTILINE)
-    assert len(named) == len(rows)
-    assert [(path, name) for path, name in named if name not in _tests_of(ROOT / path)] == []
+def list_failures() -> list[list[str]]:
+    """The rows of the runbooks' tables of failures: failure, result, doctor, test."""
+    head = r"\| failure \| result \| doctor \| test \|\n\|[-|]+\|\n((?:\|.*\|\n?)+)"
+    text = "\n".join(page.read_text("utf-8") for page in RUNBOOKS)
+    rows = "".join(re.findall(head, text)).splitlines()
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
 
-def test_each_failure_of_the_table_has_a_check_of_the_doctor_or_says_why_none() -> None:
-    page = (ROOT / "docs" / "runbooks" / "failures.md").read_text("utf-8")
-    cells = re.findall(r"\| ([^|]+) \| `tests/[^|]+` \|$", page, re.MULTILINE)
-    assert len(cells) == len(re.findall(r"^\| (?!failure)", page, re.MULTILINE))
+def test_every_test_that_the_tables_of_failures_name_exists() -> None:
+    named = [re.fullmatch(r"`(tests/[\w/]+\.py)::(\w+)`", row[-1]) for row in list_failures()]
+    assert len(named) > 80
+    assert all(named)
+    tests = [match.groups() for match in named if match]
+    assert [(path, name) for path, name in tests if name not in _tests_of(ROOT / path)] == []
+
+
+def test_each_failure_has_a_check_of_the_doctor_or_says_why_none() -> None:
+    cells = [row[2] for row in list_failures()]
     named = [re.fullmatch(r"(`[^`]+`(?:, `[^`]+`)*)(?: \(.+\))?", cell) for cell in cells]
-    silent = [cell for cell, found in zip(cells, named, strict=True) if not found]
+    silent = [cell for cell, match in zip(cells, named, strict=True) if not match]
     assert [cell for cell in silent if not re.match(r"no: \w+ \w+", cell)] == []
-    wanted = {name for found in named if found for name in spans(found[1])}
+    wanted = {name for match in named if match for name in spans(match[1])}
     assert wanted - set(doctors_checks()) == set()
 
 
-def test_every_check_of_the_doctor_is_on_its_page() -> None:
+def test_the_runbook_lists_every_check_of_the_doctor() -> None:
     modules = ("doctor", "folders", "warehouse")
     code = "".join(
         (ROOT / "orchestration" / "checks" / f"{m}.py").read_text("utf-8") for m in modules
@@ -113,9 +121,10 @@ def test_every_check_of_the_doctor_is_on_its_page() -> None:
 
 
 def doctors_checks() -> list[str]:
-    """The checks on the doctor's page."""
-    page = (ROOT / "docs" / "runbooks" / "doctor.md").read_text("utf-8")
-    return re.findall(r"^\| `([a-z ]+)` \|", page, re.MULTILINE)
+    """The checks that the runbook lists."""
+    page = (ROOT / "docs" / "runbooks" / "loads.md").read_text("utf-8")
+    section = page.split("## Checks of the doctor")[1].split("\n## ")[0]
+    return re.findall(r"^\| `([a-z ]+)` \|", section, re.MULTILINE)
 
 
 def _makefile() -> str:
@@ -128,12 +137,12 @@ def _tests_of(path: Path) -> set[str]:
 
 
 def _names(text: str) -> set[str]:
-    """Routes, options and names with an underscore; `kline_{5,15}m` are two."""
-    spelt = re.sub(r"[\w.-]*(?:\{[^}]*\}[\w.-]*)+", _spelt_out, text)
-    return set(re.findall(r"/api/[\w/{}-]*\w|--[a-z][\w-]+|\b[A-Za-z]\w*_\w+", spelt))
+    """Routes, options and names with an underscore; `kline_{5,15}m` are two names."""
+    spelled = re.sub(r"[\w.-]*(?:\{[^}]*\}[\w.-]*)+", _spell_out, text)
+    return set(re.findall(r"/api/[\w/{}-]*\w|--[a-z][\w-]+|\b[A-Za-z]\w*_\w+", spelled))
 
 
-def _spelt_out(found: re.Match[str]) -> str:
-    parts = re.split(r"\{([^}]*)\}", found[0])
+def _spell_out(match: re.Match[str]) -> str:
+    parts = re.split(r"\{([^}]*)\}", match[0])
     choices = [part.split(",") if i % 2 else [part] for i, part in enumerate(parts)]
     return " ".join("".join(choice) for choice in product(*choices))
