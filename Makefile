@@ -56,9 +56,9 @@ docs: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
 
-# beside what other projects save ticks, day bars and a client's files with; environments are made at first use
+# beside the save calls of other projects, whose environments are made at first use
 bench-peers: $(STAMP)
-	$(BIN)/python -m tests.benchmarks --only store peers folder --peers
+	$(BIN)/python -m tests.benchmarks --only ticks peers
 
 soak: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --durations=10 --timeout=0 -m soak

@@ -56,7 +56,7 @@ def apache_server() -> Iterator[str]:
             binaries.run_as(account, [*control, "-m", "immediate", "stop"], capture_output=True)
 
 
-def told(conn: psycopg.Connection) -> str:
+def server_name(conn: psycopg.Connection) -> str:
     """The versions of a server, as a page of figures names them."""
     [(version, extension, license)] = conn.execute(
         "select current_setting('server_version'), "

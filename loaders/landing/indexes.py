@@ -1,7 +1,7 @@
 """Secondary indexes of landed tables: dropped while an empty table is filled, built when the load ends.
 
 Two indexes are cheaper built once than kept up row by row, as long as more comes than is there: into an
-empty table a quarter to a third (`python -m tests.benchmarks --only imports`). One by date alone is
+empty table a quarter to a third (docs/benchmarks.md). One by date alone is
 not, as its entries are few; but it is two fifths of what COPY straight into a table costs (3.1 µs a row
 of the server's processor with it, 1.7 without, 0.3 to build it). What is dropped is written to ops.pending_indexes in the transaction
 that drops it, a short one before that of the rows: readers who come meanwhile read on, and whatever

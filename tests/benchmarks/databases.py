@@ -11,7 +11,6 @@ from urllib.parse import quote
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from loaders.landing import first_copy, upsert
 from loaders.tdx.tables import KLINE_DAILY, TABLES
 from loaders.warehouse.embedded import server as embedded
 from loaders.warehouse.migrate import prepare
@@ -21,7 +20,7 @@ from loaders.warehouse.tables import LandedTable
 
 @contextmanager
 def scratch() -> Iterator[tuple[Path, str]]:
-    """A folder, and the URL of an embedded server in it, with its settings as delivered."""
+    """A folder, and the URL of an embedded server in it with its default settings."""
     home = Path(tempfile.mkdtemp(prefix="qm-bench-"))
     home.chmod(0o755)  # as root the server runs as another user
     try:
@@ -51,38 +50,29 @@ def warehouse(url: str, home: Path) -> Warehouse:
     return Warehouse(url, "benchmark", False, "market", None, "benchmark", home)
 
 
-def prepared(url: str, home: Path, kind: str, table: LandedTable = KLINE_DAILY) -> Warehouse:
-    """The landed tables, empty. `kind` says what `table` carries: its `key` alone, `real` (every
-    index that it is declared with), `unfed` (so too, and the change feed is told nothing)."""
-    made = warehouse(url, home)
-    prepare(made, TABLES)
+def prepare_tables(
+    url: str, home: Path, *, indexed: bool, table: LandedTable = KLINE_DAILY
+) -> None:
+    """Create the landed tables, empty; `table` with all its indexes or with its key alone."""
+    prepare(warehouse(url, home), TABLES)
     with psycopg.connect(url, autocommit=True) as conn:
-        # dead rows are counted, so nobody else may remove them
+        # dead rows are counted, so nothing else may remove them
         conn.execute(f"alter table {table.qualified} set (autovacuum_enabled = false)".encode())
-        if kind == "key":
-            for columns in table.indexes:
-                name = f"{table.qualified}_{'_'.join(columns)}_idx"
-                conn.execute(f"drop index {name}".encode())
-        elif kind == "unfed":
-            upsert.told = lambda *_: "select 1"
-            first_copy._tell = lambda *_: None
-    return made
+        for columns in () if indexed else table.indexes:
+            conn.execute(f"drop index {table.qualified}_{'_'.join(columns)}_idx".encode())
 
 
-def settle(url: str, table: str) -> None:
+def settle(url: str, table: str = "") -> None:
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute(f"vacuum analyze {table}".encode())
         conn.execute(b"checkpoint")
 
 
-def state(url: str, table: str) -> dict[str, int]:
-    """Rows there, and rows that a write left dead. The writer's connection must be closed: its
-    counts arrive with its end."""
+def count_rows(url: str, table: str) -> dict[str, int]:
+    """Live and dead rows; close the writer's connection first, its counts arrive with its end."""
     with psycopg.connect(url, autocommit=True) as conn:
-        count = conn.execute(f"select count(*) from {table}".encode()).fetchone()
-        dead = conn.execute(
+        [(count,)] = conn.execute(f"select count(*) from {table}".encode())
+        [(dead,)] = conn.execute(
             "select n_dead_tup from pg_stat_user_tables where relid = %s::regclass", (table,)
-        ).fetchone()
-    assert count is not None
-    assert dead is not None
-    return {"rows": count[0], "dead": dead[0]}
+        )
+    return {"rows": count, "dead": dead}

@@ -1,184 +1,211 @@
-"""A full build, one new day and one new event of one code: at once, twice and four times the codes, and
-the history."""
+"""A full build, one new day and one new event of one code, at 1, 2 and 4 times the codes and days.
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+Loads and builds are our own commands, started as a user starts them.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeAlias
 
+import psycopg
+
 from loaders.sandbox.world.actions import Action, actions_csv
-from tests.benchmarks.market_day import BARS
-from tests.benchmarks.node_reads import READ, named
-from tests.benchmarks.report import Aim, table
-from tests.benchmarks.sandbox import next_days
-from tests.benchmarks.whole import WRITTEN, Pipeline, grown, pipeline
+from loaders.sandbox.world.market import DEFAULT_END, exchange_days
+from tests.benchmarks import databases
+from tests.benchmarks.page import at_most, paragraph, table
+from tests.benchmarks.processes import ROOT
 
 TITLE = "A full build, one new day, one new event"
-DATASETS = (*BARS, "corporate_actions")
+DATASETS = ("kline_daily", "minute_1m", "corporate_actions")
 CODE = "sh600000"  # trades on every day of every market
-CASH = Decimal(5)  # yuan for 10 shares: no adjusted price before it stays
+CASH = Decimal(5)  # yuan for 10 shares: changes every adjusted price before it
 TIMES = (1, 2, 4)
 FULL, DAY, EVENT = "full build", "one new day", "one new event"
+WRITTEN = """
+    select sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint from pg_stat_user_tables
+    where schemaname in ('raw_tdx', 'market') and relname not like '%dlt%'
+"""
+# without the calendars, of which every model reads all: one row a day of the market
+READ = """
+    select coalesce(sum(t.seq_tup_read), 0)::bigint + coalesce(sum(i.idx_tup_read), 0)::bigint
+    from pg_stat_user_tables as t
+    left join (
+        select relid, sum(idx_tup_read) as idx_tup_read from pg_stat_user_indexes group by relid
+    ) as i on t.relid = i.relid
+    where
+        t.schemaname in ('raw_tdx', 'market', 'quotemill_intermediate')
+        and t.relname not in ('trading_day', 'trading_calendar')
+"""
 Size: TypeAlias = tuple[int, int]  # codes, days
-# seconds of its load and of its build, rows written by table, rows read by the build by node
-Change: TypeAlias = dict[str, Any]
-Found: TypeAlias = Mapping[Size, Mapping[str, Change]]
+Figures: TypeAlias = dict[str, float]  # load and build in seconds, rows written and read
 
 
-def by_codes(codes: int, days: int) -> list[Size]:
-    return [(codes * times, days) for times in TIMES]
+@dataclass(frozen=True)
+class Pipeline:
+    """A simulated market, an empty database, and the commands between them."""
 
+    service: str
+    control: str
+    actions: Path
+    dsn: str
+    home: Path
 
-def by_history(codes: int, days: int) -> list[Size]:
-    return [(codes, days * times) for times in TIMES]
+    def move_to(self, day: date) -> None:
+        self._ask("POST", "clock", {"clock": day.isoformat(), "restart": True})
 
+    def change(self, minute_days: int, *datasets: str) -> Figures:
+        """Load and build; seconds of each, rows written by both, rows read by the build."""
+        databases.settle(self.dsn)
+        written = self._count(WRITTEN)
+        as_of = ("--as-of", f"{self._ask('GET', 'state')['clock']}+08:00")
+        options = [f"--dataset={name}" for name in datasets]
+        load = self._run("loaders", "run", "tdx", *as_of, *options, minute_days=minute_days)
+        read = self._count(READ)
+        build = self._run("quotemill", "run", "tdx", "--only", "build", *as_of)
+        written, read = self._count(WRITTEN) - written, self._count(READ) - read
+        return {"load": load, "build": build, "written": written, "read": read}
 
-def of_size(server: str, scratch: Path, size: Size, minutes: int, count: int) -> dict[str, Change]:
-    """The figures of a market with so many days of `minutes`; seconds of a day and of an event are
-    medians of `count`."""
-    with pipeline(server, scratch, *size) as made:
-        before = made.counted(WRITTEN)
-        load = made.load(DATASETS, {"minute_days": minutes})
-        made.vacuum()
-        read = made.counted(_READ_BY_ALL)
-        build = made.build()
-        full = {
-            "load": load["seconds"],
-            "build": build["seconds"],
-            "nodes": _nodes(build),
-            "written": grown(before, made.counted(WRITTEN)),
-            "read": grown(read, made.counted(_READ_BY_ALL)),
+    def add_event(self, day: date) -> None:
+        row = actions_csv([Action(CODE, day, cash=CASH)]).splitlines()[1]
+        with self.actions.open("a", encoding="utf-8") as file:
+            file.write(f"{row}\n")
+
+    def _run(self, program: str, *arguments: str, minute_days: int = 2) -> float:
+        env = os.environ | {
+            "QUOTEMILL_WAREHOUSE_URL": self.dsn,
+            "QUOTEMILL_HOME": str(self.home),
+            "QUOTEMILL_TDX__BASE_URL": self.service,
+            "QUOTEMILL_TDX__CORPORATE_ACTIONS": str(self.actions),
+            "QUOTEMILL_TDX__MINUTE_DAYS": str(minute_days),
+            "DBT_PROFILES_DIR": str(self.home / "profiles"),
         }
+        started = time.perf_counter()
+        command = [str(Path(sys.executable).parent / program), *arguments]
+        done = subprocess.run(command, cwd=self.home, env=env, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{program} {arguments[:3]} failed: {done.stderr[-2000:]}")
+        return time.perf_counter() - started
 
-        def one_day(day: date) -> Change:
-            made.market.move_to(day)
-            return made.load(DATASETS, {"minute_days": 2})
+    def _count(self, query: str) -> int:
+        with psycopg.connect(self.dsn) as conn:
+            [(count,)] = conn.execute(query.encode())
+        return count or 0
 
-        def one_event(day: date) -> Change:
-            row = actions_csv([Action(CODE, day, cash=CASH)]).splitlines()[1]
-            with made.market.actions.open("a", encoding="utf-8") as file:
-                file.write(f"{row}\n")
-            return made.load(("corporate_actions",))
+    def _ask(self, method: str, route: str, document: dict[str, Any] | None = None) -> Any:
+        body = json.dumps(document or {}).encode() if method == "POST" else None
+        request = urllib.request.Request(f"{self.control}/{route}", body, method=method)
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
 
-        return {
-            FULL: full,
-            **{n: _changes(made, c, count) for n, c in ((DAY, one_day), (EVENT, one_event))},
+
+@contextmanager
+def pipeline(server: str, scratch: Path, size: Size) -> Iterator[Pipeline]:
+    """A market of so many codes and days, served by a process, its clock at its last day's end."""
+    folder = scratch / f"market-{size[0]}-{size[1]}"
+    folder.mkdir()
+    actions = folder / "actions.csv"
+    command = [str(Path(sys.executable).parent / "loaders"), "sandbox", "tdx", "--port", "0"]
+    command += ["--control-port", "0", "--write-actions", str(actions)]
+    command += ["--codes", str(size[0]), "--days", str(size[1])]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        ready = process.stdout.readline().replace("control=", "")
+        service, control = (part for part in ready.split() if "://" in part)
+        with databases.database(server) as dsn:
+            yield Pipeline(service, control, actions, dsn, folder)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def measure_size(
+    server: str, scratch: Path, size: Size, *, minute_days: int, count: int
+) -> dict[str, Figures]:
+    """The figures of one market with so many days of minutes; days and events: of `count`."""
+    last = datetime(DEFAULT_END.year, 12, 31).date()
+    days = [day for day in exchange_days(DEFAULT_END, last) if day > DEFAULT_END][: count + 1]
+    with pipeline(server, scratch, size) as market:
+
+        def add_day(day: date) -> Figures:
+            market.move_to(day)
+            return market.change(2, *DATASETS)
+
+        def add_event(day: date) -> Figures:
+            market.add_event(day)
+            return market.change(2, "corporate_actions")
+
+        full = market.change(minute_days, *DATASETS)
+        # the first of each is not measured: dbt compiles other SQL for it
+        changes = {
+            DAY: [add_day(day) for day in days][1:],
+            EVENT: [add_event(day) for day in days][1:],
         }
+    medians = {
+        name: {figure: median(run[figure] for run in runs) for figure in full}
+        for name, runs in changes.items()
+    }
+    return {FULL: full, **medians}
 
 
-_READ_BY_ALL = f"select 'all', n from ({READ}) as r (n)"
+def sizes(codes: int, days: int) -> list[Size]:
+    """More codes first, then longer histories."""
+    by_codes = [(codes * times, days) for times in TIMES]
+    return by_codes + [(codes, days * times) for times in TIMES[1:]]
 
 
-def _changes(made: Pipeline, arrive: Callable[[date], Change], count: int) -> Change:
-    """Of the changes that arrive on the first days after the market's end. The first is not measured:
-    dbt compiles other SQL for it; the last is built one node at a time, for its counts."""
-    days = next_days(count + 2)
-    seconds: list[dict[str, float]] = []
-    for day in days[:-1]:
-        made.vacuum()
-        load, build = arrive(day), made.build()
-        seconds.append({"load": load["seconds"], "build": build["seconds"], "nodes": _nodes(build)})
-    made.vacuum()
-    before = made.counted(WRITTEN)
-    arrive(days[-1])
-    read = made.counted_build()
-    written = grown(before, made.counted(WRITTEN))
-    medians = {name: median(run[name] for run in seconds[1:]) for name in seconds[0]}
-    return {**medians, "written": written, "read": {n: c for n, c in read.items() if c}}
+def compare_sizes(
+    server: str, scratch: Path, codes: int, days: int, *, count: int, say: Callable[[str], None]
+) -> dict[Size, dict[str, Figures]]:
+    results = {}
+    for size in sizes(codes, days):
+        minute_days = 3 * size[1] // days
+        results[size] = measure_size(server, scratch, size, minute_days=minute_days, count=count)
+        say(f"{size[0]} codes × {size[1]} days: built, {count} days and events")
+    return results
 
 
-def _nodes(build: dict[str, Any]) -> float:
-    return sum(float(node["wall"]) for node in build["nodes"])
-
-
-FIGURES: dict[str, Callable[[Change], float]] = {
-    "load, s": lambda change: change["load"],
-    "build, s": lambda change: change["build"],
-    "of it models and tests, s": lambda change: change["nodes"],
-    "rows written": lambda change: sum(n for t, n in change["written"].items() if "_dlt" not in t),
-    "rows read by the build": lambda change: sum(change["read"].values()),
-}
-
-
-def section(found: Found, codes: int, days: int) -> tuple[str, list[Aim]]:
-    """`found` has the markets of `by_codes` and `by_history`."""
-    more, longer = by_codes(codes, days), by_history(codes, days)
-    ends = [found[size][EVENT] for size in (more[0], more[-1], longer[-1])]
-    aims = [
-        _flat(f"one new event at {TIMES[-1]} × the codes", found, more, EVENT),
-        _flat(f"one new day at {TIMES[-1]} × the history", found, longer, DAY),
-    ]
-    names = (
-        f"{codes:,} × {days:,}",
-        f"{more[-1][0]:,} × {days:,}",
-        f"{codes:,} × {longer[-1][1]:,}",
-    )
-    text = "\n".join(
-        [
-            "Day bars of every code and some days of minutes. The event is a dividend of one code on its newest "
-            "day: all its adjusted bars of days, weeks and months change (adjusted minutes are a view), which is "
-            "its own history, however many codes are there. Seconds of days and events are medians. Rows "
-            "written are those of load and build; rows read those of the build's scans without the "
-            "calendars, of days and events with one node at a time. On the fifth new day, which is counted where "
-            "there are three, one code has an ex-date of the market's own: its history is in the day's rows, read "
-            "and written, and nothing else of the day grows with history.",
-            "",
-            _by_size(found, more, [f"{size[0]:,} codes × {days:,} days" for size in more]),
-            "",
-            _by_size(found, longer, [f"{codes:,} codes × {size[1]:,} days" for size in longer]),
-            "",
-            table(
-                ("one new event: rows written", *(f"{name} days" for name in names)),
-                _rows([change["written"] for change in ends]),
-            ),
-            "",
-            table(
-                ("one new event: rows read", *(f"{name} days" for name in names)),
-                _rows([change["read"] for change in ends]),
-            ),
-            "",
-            f"The event reads more at {TIMES[-1]} × the codes in {_growing(*ends[:2])}; at {TIMES[-1]} × the history "
-            f"in {_growing(ends[0], ends[2])}, which is that of its own code.",
-        ]
-    )
-    return text, aims
-
-
-def _by_size(found: Found, of: Sequence[Size], heads: Sequence[str]) -> str:
+def section(results: Mapping[Size, Mapping[str, Figures]]) -> tuple[str, list[str]]:
+    measured = list(results)
+    first, codes, days = measured[0], measured[len(TIMES) - 1], measured[-1]
     lines = []
     for change in (FULL, DAY, EVENT):
-        for name, figure in FIGURES.items():
-            values = [figure(found[size][change]) for size in of]
-            shown = (f"{v:,.1f}" if isinstance(v, float) else f"{v:,}" for v in values)
-            lines.append([f"{change}: {name}", *shown, f"{values[-1] / values[0]:.2f}"])
-    return table(("", *heads, "last to first"), lines)
-
-
-def _rows(counts: Sequence[Mapping[str, int]]) -> list[list[str]]:
-    names = sorted({name for of_size in counts for name in of_size if "_dlt" not in name})
-    return [[_shown(name), *(f"{of_size.get(name, 0):,}" for of_size in counts)] for name in names]
-
-
-def _growing(few: Change, many: Change) -> str:
-    read = few["read"]
-    names = [n for n, count in many["read"].items() if count > 1.1 * read.get(n, 0) + 10]
-    return ", ".join(map(_shown, sorted(names))) or "nothing"
-
-
-def _shown(name: str) -> str:
-    return named(name) if name.count(".") > 1 else f"`{name}`"
-
-
-def _flat(name: str, found: Found, of: Sequence[Size], change: str) -> Aim:
-    """Rows written and read, of the first size and of the last."""
-    few, many = (
-        sum(
-            FIGURES[rows](found[size][change])
-            for rows in ("rows written", "rows read by the build")
-        )
-        for size in (of[0], of[-1])
+        figures = [results[size][change] for size in measured]
+        seconds = (f"{of['load']:,.1f} + {of['build']:,.1f}" for of in figures)
+        lines.append([f"{change}, s", *seconds])
+        for name in ("written", "read"):
+            lines.append([f"rows {name}", *(f"{of[name]:,.0f}" for of in figures)])
+    text = (
+        "Day bars of every code, some days of minutes. The event is a dividend of one code: all "
+        "its adjusted bars change, whatever the number of codes. Seconds include the start of "
+        "the command, load + build; rows are written by both and read by the build."
     )
-    ratio = many / few
-    return f"rows touched by {name}", "≤ 1.1 ×", f"{ratio:.2f} ×", ratio <= 1.1
+    wanted = [
+        at_most(
+            "rows touched by an event at 4 × the codes", _growth(results, EVENT, first, codes), 1.1
+        ),
+        at_most(
+            "rows touched by a day at 4 × the history", _growth(results, DAY, first, days), 1.1
+        ),
+    ]
+    head = ["codes × days", *(f"{size[0]:,} × {size[1]:,}" for size in measured)]
+    return f"{paragraph(text)}\n\n{table(head, lines)}", wanted
+
+
+def _growth(
+    results: Mapping[Size, Mapping[str, Figures]], change: str, few: Size, many: Size
+) -> float:
+    touched = [sum(results[s][change][name] for name in ("written", "read")) for s in (few, many)]
+    return touched[1] / touched[0]

@@ -1,134 +1,156 @@
-"""Write paths side by side: rounds of one process per path, and what the rounds say."""
+"""Write paths side by side, each right after a COPY of the same rows; and small loads."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from loaders.tdx.tables import KLINE_DAILY
 from tests.benchmarks import databases
-from tests.benchmarks.paths import CLOCKS, DLT_STEPS
+from tests.benchmarks.page import at_least, at_most, paragraph, table
 from tests.benchmarks.processes import measured
 from tests.benchmarks.rows import DAYS, phase_rows, write_files
 
+TITLE = "Write paths, same rows"
 PHASES = ("first", "again", "new")
-COPY = "copy:key"
-LANDING = "landing:key"
-BINARY = "binary:key"
-UPSERT = "upsert:key"
-INSERT = "insert:key"
-# path and what the table carries: measured in every round, or (slow, dicts or bound values) in few
-QUICK = (
-    *(LANDING, BINARY, UPSERT, "copy:real", "landing:real", "landing:unfed"),
-    "dlt-arrow-upsert:key",
-)
-SLOW = (INSERT, "dlt-append:key", "dlt-merge:key")
-ONCE = ("copy", "binary", "upsert", "dlt-append")  # a first load alone
-SMALL = ("landing", "insert", "dlt-arrow-upsert")
+COPY, LANDING, INSERT = "copy", "landing", "insert"
+INDEXED = "landing indexed"  # the table has its further index too
+NAMES = {
+    COPY: "COPY text into the empty table (the measure)",
+    LANDING: "**our landing path**",
+    INDEXED: "the same, the table with its further index",
+    "dlt-arrow": "dlt's own Arrow upsert (csv)",
+    INSERT: "multi-row `INSERT … ON CONFLICT` of 5,000",
+    "dlt-merge": "dlt's default with a key: dicts, merge",
+}
+PATHS = tuple(path for path in NAMES if path != COPY)
+SLOW = (INSERT, "dlt-merge")  # in the first round only
+SMALL = (LANDING, INSERT, "dlt-arrow")
 SMALL_CODES = 500
+Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Results:
-    """Every measurement, by path and phase. `ratio` is to COPY's first load just before it."""
+    """Seconds by path and phase, and ratios to the COPY just before."""
 
     rows: int
-    seconds: dict[str, dict[str, list[float]]]
-    ratio: dict[str, dict[str, list[float]]]
-    steps: dict[str, dict[str, dict[str, float]]]
-    dead: dict[str, dict[str, int]]
-    peak_mb: dict[str, float]
+    seconds: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    ratios: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    dead: dict[tuple[str, str], int] = field(default_factory=dict)
+    peak_mb: dict[str, float] = field(default_factory=dict)
 
-    def rate(self, path: str, phase: str = "first") -> float:
-        return self.rows / median(self.seconds[path][phase])
+    def add(self, path: str, result: dict[str, Any], copy_seconds: float) -> None:
+        self.peak_mb[path] = max(self.peak_mb.get(path, 0), result["peak_mb"])
+        for phase, figures in result["phases"].items():
+            at = path, phase
+            self.seconds.setdefault(at, []).append(figures["seconds"])
+            self.ratios.setdefault(at, []).append(copy_seconds / figures["seconds"])
+            self.dead[at] = max(self.dead.get(at, 0), figures["dead"])
 
-    def to_copy(self, path: str, phase: str = "first") -> float:
-        return median(self.ratio[path][phase])
-
-    def to_insert(self, phase: str) -> float:
-        return self.to_copy(LANDING, phase) / self.to_copy(INSERT, phase)
+    def ratio(self, path: str, phase: str) -> float:
+        return median(self.ratios[path, phase])
 
 
-def side_by_side(
+def compare_paths(
     server: str,
     folder: Path,
     codes: int,
+    *,
     rounds: int,
-    slow_rounds: int,
-    say: Callable[[str], None],
-    quick: Sequence[str] = QUICK,
-    slow: Sequence[str] = SLOW,
+    say: Say,
+    paths: Sequence[str] = PATHS,
     days: int = DAYS,
-    table: str = KLINE_DAILY.name,
 ) -> Results:
-    """Each path once a round, right after a COPY of the same rows of `table`."""
-    write_files(folder, table, codes, days)
-    rows = phase_rows(table, "first", 1, days).num_rows * codes
-    found: dict[str, list[tuple[float, Any]]] = {}
+    """Run each path once a round, right after a COPY of the same rows."""
+    write_files(folder, KLINE_DAILY.name, codes, days)
+    results = Results(phase_rows(KLINE_DAILY.name, "first", 1, days).num_rows * codes)
 
     def measure(path: str) -> Any:
-        name, kind = path.split(":")
-        phases = "first" if name in ONCE else ",".join(PHASES)
+        name, _, indexed = path.partition(" ")
+        phases = ["first"] if name == COPY else PHASES
+        keywords = {"folder": folder, "indexed": bool(indexed), "phases": phases}
         with databases.database(server) as url:
-            return measured("paths", name, kind, table, url, folder, phases)
+            return measured("paths", "write_phases", name=name, url=url, **keywords)
 
     measure(COPY)  # warms the machine's caches
-    for number in range(max(rounds, slow_rounds)):
-        chosen = [*(quick if number < rounds else ()), *(slow if number < slow_rounds else ())]
-        for path in chosen:
+    for number in range(rounds):
+        for path in paths if number == 0 else [p for p in paths if p not in SLOW]:
             copy = measure(COPY)
-            base = copy["phases"]["first"]["seconds"]
-            result = measure(path)
-            found.setdefault(COPY, []).append((base, copy))
-            found.setdefault(path, []).append((base, result))
-            say(f"round {number + 1}: {path} {base / result['phases']['first']['seconds']:.2f}")
-    return _results(rows, found)
+            seconds = copy["phases"]["first"]["seconds"]
+            results.add(COPY, copy, seconds)
+            results.add(path, measure(path), seconds)
+            say(f"round {number + 1}: {path} {results.ratios[path, 'first'][-1]:.2f}")
+    return results
 
 
-def _results(rows: int, found: dict[str, list[tuple[float, Any]]]) -> Results:
-    made = Results(rows, {}, {}, {}, {}, {})
-    for path, results in found.items():
-        made.peak_mb[path] = median(r["peak_mb"] for _, r in results)
-        for phase in results[0][1]["phases"]:
-            runs = [(base, r["phases"][phase]) for base, r in results]
-            made.seconds.setdefault(path, {})[phase] = [r["seconds"] for _, r in runs]
-            made.ratio.setdefault(path, {})[phase] = [base / r["seconds"] for base, r in runs]
-            made.dead.setdefault(path, {})[phase] = max(r["dead"] for _, r in runs)
-            made.steps.setdefault(path, {})[phase] = {
-                step: median(r[step] for _, r in runs)
-                for step in (*DLT_STEPS, *CLOCKS)
-                if step in runs[0][1]
-            }
-    return made
+def section(results: Results) -> tuple[str, list[str]]:
+    lines = []
+    for path, name in NAMES.items():
+        if path not in results.peak_mb:
+            continue
+        cells = [
+            f"{results.ratio(path, phase):.2f}" if (path, phase) in results.ratios else ""
+            for phase in PHASES
+        ]
+        dead = "" if path == COPY else f"{results.dead[path, 'again']:,}"
+        lines.append([name, *cells, dead, f"{results.peak_mb[path]:.0f}"])
+    rate = results.rows / median(results.seconds[COPY, "first"])
+    head = ("path", "first load", "full re-load", "1 % new rows", "dead rows", "peak MB")
+    first, again = (results.ratio(LANDING, phase) for phase in ("first", "again"))
+    wanted = [
+        at_least("first load", first, 0.6, "of COPY"),
+        at_least("full re-load", again, 0.7, "of COPY"),
+        at_most("dead rows after it", results.dead[LANDING, "again"], 0, "rows"),
+    ]
+    if INSERT in results.peak_mb:
+        wanted += [
+            at_least("first load", first / results.ratio(INSERT, "first"), 5, "× INSERT"),
+            at_least("full re-load", again / results.ratio(INSERT, "again"), 10, "× INSERT"),
+        ]
+    text = (
+        f"{results.rows:,} day bars from a Parquet file to the commit, relative to a COPY just "
+        f"before ({rate:,.0f} rows/s); every table has its primary key, dlt's own have none."
+    )
+    return f"{paragraph(text)}\n\n{table(head, lines)}", wanted
 
 
-def small_loads(
-    server: str,
-    folder: Path,
-    sizes: Sequence[int],
-    rounds: int,
-    loads: int,
-    say: Callable[[str], None],
-) -> dict[str, dict[int, dict[str, float]]]:
-    """Median seconds of a load of 5,000 rows, and of its write step, by path and rows there."""
-    runs: dict[str, dict[int, list[dict[str, float]]]] = {}
+def compare_small_loads(
+    server: str, folder: Path, sizes: Sequence[int], *, rounds: int, loads: int, say: Say
+) -> dict[str, dict[int, float]]:
+    """Median seconds of a load of 5,000 rows, by path and rows in the table."""
+    seconds: dict[str, dict[int, list[float]]] = {path: {n: [] for n in sizes} for path in SMALL}
     for number in range(rounds):
         for path in SMALL:
             for size in sizes:
+                table = {"codes": SMALL_CODES, "days": size // SMALL_CODES, "loads": loads}
                 with databases.database(server) as url:
-                    result = measured(
-                        "small", path, url, folder, SMALL_CODES, size // SMALL_CODES, loads
+                    seconds[path][size] += measured(
+                        "paths", "write_small_loads", name=path, url=url, folder=folder, **table
                     )
-                runs.setdefault(path, {}).setdefault(size, []).extend(result["runs"])
             say(f"round {number + 1}: 5,000 rows by {path}")
     return {
-        path: {
-            size: {
-                "seconds": median(r["seconds"] for r in of_size),
-                "load": median(r.get("load", r["seconds"]) for r in of_size),
-            }
-            for size, of_size in by_size.items()
-        }
-        for path, by_size in runs.items()
+        path: {size: median(times) for size, times in by_size.items()}
+        for path, by_size in seconds.items()
     }
+
+
+def small_section(small: dict[str, dict[int, float]]) -> tuple[str, list[str]]:
+    few, many = sorted(small[LANDING])
+    ours = small[LANDING][many]
+    lines = [
+        [
+            NAMES[path],
+            *(f"{found[size] / ours:.2f}" for size in (few, many)),
+            f"{found[many] / found[few]:.2f}",
+        ]
+        for path, found in small.items()
+    ]
+    text = (
+        "5,000 rows into a table with history, half of them known; relative to our path into the "
+        f"larger table, {ours:.2f} s."
+    )
+    head = ("path", f"into {few:,}", f"into {many:,}", "grows by")
+    grows = at_most("our time grows by", ours / small[LANDING][few], 1.25)
+    return f"{paragraph(text)}\n\n{table(head, lines)}", [grows]

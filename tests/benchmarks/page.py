@@ -1,44 +1,105 @@
-"""docs/benchmarks.md as a page of sections: a run of some parts keeps what others have measured."""
+"""docs/benchmarks.md: a page of sections; a run of some parts keeps the sections of the others."""
 
-from collections.abc import Iterable, Mapping
+import os
+import platform
+import subprocess
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
 
-from tests.benchmarks.report import Aim, aims_table, table
+import psycopg
 
-AIMS, METHOD = "Aims", "How it is measured"
+from tests.benchmarks.processes import ROOT
+
+HEAD = """# Benchmarks
+
+`make bench` measures and writes this page; `python -m tests.benchmarks --only landing` measures one
+part and keeps the others. Machines differ: read the ratios, not the seconds. Figures are medians.
+An aim that was missed is bold."""
 
 
-def sections_of(page: str) -> dict[str, str]:
-    """Text by title, without the page's head, its aims and its closing section."""
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def paragraph(text: str) -> str:
+    return textwrap.fill(text, 100, break_on_hyphens=False, break_long_words=False)
+
+
+def at_least(name: str, value: float, wanted: float, unit: str = "×") -> str:
+    return _aim(f"{name} {value:.2f} {unit} (aim ≥ {wanted:g})", value >= wanted)
+
+
+def at_most(name: str, value: float, wanted: float, unit: str = "×") -> str:
+    return _aim(f"{name} {value:.2f} {unit} (aim ≤ {wanted:g})", value <= wanted)
+
+
+def _aim(text: str, met: bool) -> str:
+    return text if met else f"**{text}**"
+
+
+def sections(page: str) -> dict[str, str]:
+    """Text by title, without the head of the page."""
     parts = [part.partition("\n") for part in page.split("\n## ")[1:]]
-    found = {title: text.strip() for title, _, text in parts}
-    return {title: text for title, text in found.items() if title not in (AIMS, METHOD)}
+    return {title: text.strip() for title, _, text in parts}
 
 
-def aims_of(page: str) -> list[Aim]:
-    """The rows of the page's table of aims."""
-    _, _, rest = page.partition(f"\n## {AIMS}\n")
-    lines = [line for line in rest.partition("\n## ")[0].splitlines() if line.startswith("| ")]
-    cells = [line.strip("| ").split(" | ") for line in lines[2:]]
-    return [(name, wanted, found, met == "yes") for name, wanted, found, met in cells]
+def page(texts: Mapping[str, str], order: Sequence[str]) -> str:
+    """The whole page: sections in `order`, then those that no part writes any more."""
+    titles = [title for title in order if title in texts]
+    titles += [title for title in texts if title not in order]
+    return "\n\n".join([HEAD, *(f"## {title}\n\n{texts[title]}" for title in titles)]) + "\n"
 
 
-def with_new(before: Iterable[Aim], new: Iterable[Aim]) -> list[Aim]:
-    """The aims with those of this run in the place of the same ones before."""
-    found = {aim[:2]: aim for aim in (*before, *new)}
-    return list(found.values())
+def closing(server: str, aims: Sequence[str], load_before: str, minutes: float) -> str:
+    """The aims of one section, machine and versions; never a host, user or folder name."""
+    with psycopg.connect(server) as conn:
+        row = conn.execute("select current_setting('server_version')").fetchone()
+    assert row is not None
+    versions = [f"PostgreSQL {row[0]}", f"Python {platform.python_version()}"]
+    versions += [f"{name} {version(name)}" for name in ("dlt", "dbt-core")]
+    wanted = f"Aims: {'; '.join(aims)}. " if aims else ""
+    return paragraph(
+        f"{wanted}Measured on {os.cpu_count()} × {_processor()}, {_memory()}; "
+        f"{', '.join(versions)}; {_commit()}; load average {load_before} to {load_average()}; "
+        f"{minutes:.1f} minutes."
+    )
 
 
-def written(
-    head: str,
-    facts: Iterable[tuple[str, str]],
-    aims: Iterable[Aim],
-    sections: Mapping[str, str],
-    order: Iterable[str],
-    method: str,
-) -> str:
-    """The page; sections in `order`, others (of an older page) left out."""
-    text = ["# Benchmarks", head, table(("", ""), facts), f"## {AIMS}", aims_table(aims)]
-    for title in order:
-        if title in sections:
-            text += [f"## {title}", sections[title]]
-    return "\n\n".join([*text, f"## {METHOD}", method]) + "\n"
+def load_average() -> str:
+    try:
+        return f"{os.getloadavg()[0]:.1f}"
+    except OSError:
+        return "unknown"
+
+
+def _commit() -> str:
+    """The commit of this checkout, and whether its code has changed since."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs")
+    name = git("rev-parse", "--short", "HEAD") or "unknown"
+    return f"commit {name}{', changed since' if changed else ''}"
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory() -> str:
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):
+        return "unknown memory"
+    return f"{size / 2**30:.0f} GiB"
