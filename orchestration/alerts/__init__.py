@@ -1,7 +1,9 @@
-"""Telling people what is wrong, once: what was looked at and what of it is wrong (causes), what they were told of
-it (book), and how it reaches them (channels). `look` is all of it. `unreadable` tells of settings that cannot be read.
+"""Alerts: report each problem once, and once more when it is over.
+
+causes.py evaluates what is wrong, book.py stores what was sent and decides what to send next,
+channels.py sends it, check.py does all three.
 """
 
-from orchestration.alerts.check import Looked, look
+from orchestration.alerts.check import CheckResult, check_and_notify
 
-__all__ = ["Looked", "look"]
+__all__ = ["CheckResult", "check_and_notify"]

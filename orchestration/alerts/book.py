@@ -1,7 +1,8 @@
-"""What people were told of each cause, and what is to be told now: ops.alerts, a row for each cause there ever was.
+"""The alert book, table ops.alerts: one row per cause, and which messages are due.
 
-A cause is told once, again when its state changes (another exit code) or after `alerts.repeat_after`, and
-once more when it is over. What a channel did not take is told to that channel again at the next look.
+A cause is sent once, again when its state changes (another exit code) or after
+`alerts.repeat_after`, and once more when it is resolved. A channel that refused a message gets it
+again at the next check.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,8 +16,11 @@ from psycopg.rows import class_row
 
 @dataclass(frozen=True)
 class Cause:
-    """Something that is wrong. `command` shows more; it is told anew when its `state` changes, and only
-    once so many looks in a row have found it as its `patience` says."""
+    """Something that is wrong.
+
+    `command` shows more. A new `state` sends it again. `patience` is the number of checks in a
+    row that must find it before it is sent.
+    """
 
     severity: str  # error, warning
     message: str
@@ -26,13 +30,13 @@ class Cause:
     attachment: Path | None = None
 
 
-# what a look found by the name of a cause: None where all is well, absent where it did not look
+# results of a check by cause name: None where all is well; a name is absent where nothing was checked
 Verdicts = Mapping[str, Cause | None]
 
 
 @dataclass
 class Entry:
-    """A row of ops.alerts. It is over where `recovered_at` is set."""
+    """A row of ops.alerts; resolved where `recovered_at` is set. Times are UTC."""
 
     cause: str
     severity: str
@@ -44,8 +48,8 @@ class Entry:
     patience: int = 1
     count: int = 1
     channels: list[str] = field(default_factory=list)
-    told_at: datetime | None = None
-    is_known: bool = False  # has any channel ever taken it?
+    told_at: datetime | None = None  # when all channels had accepted it
+    is_known: bool = False  # whether any channel ever accepted it
     recovered_at: datetime | None = None
     recovery_told_at: datetime | None = None
 
@@ -54,8 +58,8 @@ class Entry:
         return self.recovered_at is None
 
     @property
-    def is_untold(self) -> bool:
-        """Is there something to tell, or that some channel has not taken?"""
+    def is_unsent(self) -> bool:
+        """True while some channel has yet to accept the newest message."""
         if self.is_open:
             return self.told_at is None and self.count >= self.patience
         return self.recovery_told_at is None
@@ -63,23 +67,23 @@ class Entry:
 
 @dataclass(frozen=True)
 class Message:
-    """What is to be told of an entry to the channels that have not taken it yet."""
+    """What to send about an entry to the channels that have not accepted it yet."""
 
     entry: Entry
     is_recovery: bool
     attachment: Path | None = None
 
     def text(self) -> str:
-        """Some lines for people, with the command that shows more."""
+        """The message, with the command that shows more."""
         entry = self.entry
         since = f"{entry.first_at:%Y-%m-%d %H:%M} UTC"
         if self.is_recovery:
-            return f"It is over. Since {since} it was: {entry.message}"
-        often = f", found {entry.count} times" if entry.count > 1 else ""
-        return f"{entry.message}\nSince {since}{often}.\nMore: {entry.command}"
+            return f"Resolved (open since {since}): {entry.message}"
+        times = f", seen {entry.count} times" if entry.count > 1 else ""
+        return f"{entry.message}\nSince {since}{times}.\nMore: {entry.command}"
 
     def settle(self, channels: Sequence[str], now: datetime) -> None:
-        """Note which of all channels have taken it; it is told once all have."""
+        """Record that the message is sent once all `channels` have accepted it."""
         self.entry.is_known = self.entry.is_known or bool(self.entry.channels)
         if not set(channels) <= set(self.entry.channels):
             return
@@ -89,32 +93,38 @@ class Message:
             self.entry.told_at = now
 
 
-def judge(
+def update_book(
     entries: dict[str, Entry], verdicts: Verdicts, now: datetime, repeat_after: timedelta | None
 ) -> list[Message]:
-    """Bring the book up to what a look found, and say what is to be told, also of earlier looks."""
+    """Update entries by the verdicts of a check; return the unsent messages, older ones included."""
     for name, cause in verdicts.items():
         entry = entries.get(name)
         if cause is None:
             if entry is not None and entry.is_open:
-                _end(entry, now)
+                _resolve(entry, now)
         elif entry is None or not entry.is_open:
             entries[name] = Entry(
-                *(name, cause.severity, cause.message, cause.command, now, now),
+                cause=name,
+                severity=cause.severity,
+                message=cause.message,
+                command=cause.command,
+                first_at=now,
+                last_at=now,
                 state=cause.state,
                 patience=cause.patience,
             )
         else:
-            _go_on(entry, cause, now, repeat_after)
+            _continue(entry, cause, now, repeat_after)
     messages = []
     for name, entry in entries.items():
-        found = verdicts.get(name)
-        if entry.is_untold:
-            messages.append(Message(entry, not entry.is_open, found.attachment if found else None))
+        current = verdicts.get(name)
+        if entry.is_unsent:
+            attachment = current.attachment if current else None
+            messages.append(Message(entry, not entry.is_open, attachment))
     return messages
 
 
-def _go_on(entry: Entry, cause: Cause, now: datetime, repeat_after: timedelta | None) -> None:
+def _continue(entry: Entry, cause: Cause, now: datetime, repeat_after: timedelta | None) -> None:
     is_due = repeat_after is not None and entry.told_at and now >= entry.told_at + repeat_after
     if entry.state != cause.state or is_due:
         entry.told_at, entry.channels = None, []
@@ -123,8 +133,8 @@ def _go_on(entry: Entry, cause: Cause, now: datetime, repeat_after: timedelta | 
     entry.last_at, entry.count = now, entry.count + 1
 
 
-def _end(entry: Entry, now: datetime) -> None:
-    """Who was told that it began is told that it is over, and nobody else."""
+def _resolve(entry: Entry, now: datetime) -> None:
+    """Close an entry. Only channels that were sent the problem are sent its end."""
     entry.recovered_at = now
     if not entry.is_known:
         entry.recovery_told_at = now
@@ -132,7 +142,7 @@ def _end(entry: Entry, now: datetime) -> None:
 
 
 def read(conn: psycopg.Connection, *, only_open: bool = False) -> dict[str, Entry]:
-    """The book by cause, the newest first."""
+    """Entries by cause, the newest first."""
     names = ", ".join(f.name for f in fields(Entry))
     where = "where recovered_at is null" if only_open else ""
     query = f"select {names} from ops.alerts {where} order by last_at desc, cause"
@@ -143,10 +153,10 @@ def read(conn: psycopg.Connection, *, only_open: bool = False) -> dict[str, Entr
 def write(conn: psycopg.Connection, entries: Iterable[Entry]) -> None:
     names = [f.name for f in fields(Entry)]
     values = ", ".join(f"%({name})s" for name in names)
-    moved = ", ".join(f"{name} = excluded.{name}" for name in names if name != "cause")
+    updates = ", ".join(f"{name} = excluded.{name}" for name in names if name != "cause")
     statement = (
         f"insert into ops.alerts ({', '.join(names)}) values ({values}) "
-        f"on conflict (cause) do update set {moved}"
+        f"on conflict (cause) do update set {updates}"
     )
     with conn.cursor() as cur:
         cur.executemany(statement.encode(), [entry.__dict__ for entry in entries])

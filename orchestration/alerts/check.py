@@ -1,7 +1,7 @@
-"""One look at what may be wrong: what is new is told, what is over is told, what goes on is not.
+"""Check for problems: send what is new, send what is resolved, stay silent about the rest.
 
-While the warehouse is away, that is the one cause, and the book is a file, which the next look that reaches the
-warehouse takes over. Nothing is told before the book was written: what is not on record would be told by each look.
+While the warehouse is away that is the one cause, and the book is a file. The book is written before
+anything is sent, because a problem that is not on record would be sent by every check.
 """
 
 import contextlib
@@ -9,85 +9,94 @@ import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import psycopg
 
 from loaders import log, sources
 from loaders.errors import QuotemillError, SettingsError
-from loaders.settings import Settings
+from loaders.settings import Settings, load_settings, of_environment
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 from orchestration.alerts import book, causes, channels, file_book
 from orchestration.alerts.book import Cause, Entry, Message, Verdicts
 
 WAREHOUSE = "warehouse"
-SETTINGS_FILE = "settings_file"  # over as soon as there is anything to look with
-_LOCK = "quotemill:alerts"  # one look at a time: two would tell the same
+SETTINGS_FILE = "settings_file"  # resolved by any check, which needs readable settings
+_LOCK = "quotemill:alerts"  # one check at a time: two would send the same
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What a look did: causes that are open now, messages that all channels took, and those that some did not."""
+class CheckResult:
+    """Open causes, messages that all channels accepted, and messages that some did not."""
 
     open: tuple[str, ...]
-    told: int
-    untold: int
+    sent: int
+    unsent: int
+
+    def as_json(self) -> dict[str, object]:
+        return {"open": self.open, "told": self.sent, "untold": self.unsent}
 
 
-def look(
+def check_and_notify(
     settings: Settings,
     verdicts: Verdicts,
     *,
     run_id: str | None = None,
     now: datetime | None = None,
-) -> Looked:
-    """Look at machine and warehouse beside the `verdicts` of a run, bring the book up to it, and tell.
+) -> CheckResult:
+    """Check machine and warehouse, add the `verdicts` of a run, update the book, send messages.
 
-    What a channel does not take is in the log, and is tried again by the next look.
+    A message that a channel refuses is logged; the next check tries again.
     """
     now = now or datetime.now(UTC)
-    of_file: Verdicts = {SETTINGS_FILE: None}
     ready, _ = sources.configured(settings)
-    if ready and (file := channels.emptied(settings)):
-        of_file, settings = {SETTINGS_FILE: _lost(file)}, channels.or_remembered(settings)
-    elif ready:  # else nothing can begin, which is told to the last channels
-        channels.remember(settings)
-    verdicts = {**of_file, **verdicts}
-    of_machine = causes.of_machine(settings, ready, now)
+    machine = causes.check_machine(settings, ready, now)
+    verdicts = {SETTINGS_FILE: None, **verdicts}
     try:
         warehouse = find_warehouse(settings)
-        if warehouse is None:  # the run could not make one
-            return by_file(settings, {**of_machine, **verdicts}, now)
-        with _turn(warehouse) as conn:
-            found = causes.of_warehouse(conn, warehouse, settings, run_id, now)
-            all_of = {WAREHOUSE: None, **of_machine, **found, **verdicts}
-            return _by_warehouse(settings, conn, all_of, now)
+        if warehouse is None:  # the run could not create one
+            return _notify_from_file(settings, {**machine, **verdicts}, now)
+        with _locked(warehouse) as conn:
+            stored = causes.check_warehouse(conn, warehouse, settings, run_id, now)
+            verdicts = {WAREHOUSE: None, **machine, **stored, **verdicts}
+            return _notify_from_warehouse(settings, conn, verdicts, now)
     except (QuotemillError, psycopg.Error, OSError) as error:
-        # a full one may be why
-        full = [
-            cause.message for name, cause in of_machine.items() if cause and name[:5] == "disk:"
-        ]
-        text = "; ".join([str(error).strip(), *full])
-        away = Cause("error", text, "quotemill doctor")
-        return by_file(settings, {**of_file, WAREHOUSE: away}, now)
+        # a full disk may be the reason
+        full = [c.message for name, c in machine.items() if c and name.startswith("disk:")]
+        away = Cause("error", "; ".join([str(error).strip(), *full]), "quotemill doctor")
+        return _notify_from_file(settings, {SETTINGS_FILE: None, WAREHOUSE: away}, now)
 
 
-def _lost(file: Path) -> Cause:
-    text = (
-        f"{file} is gone or empty: what it set is as if it were not set, the channels of alerts too"
-    )
-    return Cause("error", text, "quotemill doctor")
+def load_settings_or_notify() -> Settings:
+    """Load the settings of a command that runs unattended.
+
+    Settings that cannot be read are sent to the channels that the environment names; then raises
+    SettingsError.
+    """
+    try:
+        return load_settings()
+    except SettingsError as error:
+        settings = of_environment()
+        if settings.alerts.urls:
+            # unreadable settings do not say how long to keep log files: delete none
+            secrets = log.secrets_of(settings)
+            log.start(settings.home / "logs", secrets, days=36_500, megabytes=1_000_000)
+            hint = f" ({error.hint})" if error.hint else ""
+            cause = Cause(
+                "error", f"the settings cannot be read: {error}{hint}", "quotemill doctor"
+            )
+            _notify_from_file(settings, {SETTINGS_FILE: cause}, datetime.now(UTC))
+        raise
 
 
-def _by_warehouse(
+def _notify_from_warehouse(
     settings: Settings, conn: psycopg.Connection, verdicts: Verdicts, now: datetime
-) -> Looked:
-    """Tell from ops.alerts, and from what was told while it could not be reached."""
-    entries = file_book.newest(book.read(conn), file_book.read(settings.home))
-    messages = _judged(settings, entries, verdicts, now)
+) -> CheckResult:
+    """Send from ops.alerts, and from what the file has stored while the warehouse was away."""
+    entries = file_book.merge(book.read(conn), file_book.read(settings.home))
+    messages = _update_book(settings, entries, verdicts, now)
     book.write(conn, entries.values())
-    looked = _tell(settings, entries, messages, now)
+    result = _send_all(settings, entries, messages, now)
     if messages:
         try:
             book.write(conn, entries.values())
@@ -95,25 +104,25 @@ def _by_warehouse(
             file_book.write(settings.home, entries.values())
             raise
     file_book.remove(settings.home)
-    return looked
+    return result
 
 
-def by_file(settings: Settings, verdicts: Verdicts, now: datetime) -> Looked:
-    """Tell from the book in a file. Where nobody is to be told no home is made for it."""
+def _notify_from_file(settings: Settings, verdicts: Verdicts, now: datetime) -> CheckResult:
+    """Send from the book in a file. Without a channel no home is created for it."""
     home = settings.home
-    with file_book.turn(home):
+    with file_book.lock(home):
         entries = file_book.read(home)
-        messages = _judged(settings, entries, verdicts, now)
+        messages = _update_book(settings, entries, verdicts, now)
         if settings.alerts.urls:
             file_book.write(home, entries.values())
-        looked = _tell(settings, entries, messages, now)
+        result = _send_all(settings, entries, messages, now)
         if settings.alerts.urls:
             file_book.write(home, entries.values())
-    return looked
+    return result
 
 
 @contextlib.contextmanager
-def _turn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
+def _locked(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
     with contextlib.closing(
         warehouse.connect(autocommit=True, application_name="quotemill alerts")
     ) as conn:
@@ -123,41 +132,41 @@ def _turn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
         yield conn
 
 
-def _judged(
+def _update_book(
     settings: Settings, entries: dict[str, Entry], verdicts: Verdicts, now: datetime
 ) -> list[Message]:
     hours = settings.alerts.repeat_after
-    return book.judge(entries, verdicts, now, timedelta(hours=hours) if hours else None)
+    return book.update_book(entries, verdicts, now, timedelta(hours=hours) if hours else None)
 
 
-def _tell(
+def _send_all(
     settings: Settings, entries: dict[str, Entry], messages: Sequence[Message], now: datetime
-) -> Looked:
-    everyone = channels.of(settings)
-    taken = [_send(message, everyone, now) for message in messages if everyone]
+) -> CheckResult:
+    targets = channels.configured_channels(settings)
+    accepted = [_send(message, targets, now) for message in messages if targets]
     still_open = tuple(name for name, entry in entries.items() if entry.is_open)
-    return Looked(still_open, sum(taken), len(taken) - sum(taken))
+    return CheckResult(still_open, sum(accepted), len(accepted) - sum(accepted))
 
 
-def _send(message: Message, everyone: Sequence[channels.Channel], now: datetime) -> bool:
-    """Tell the channels that have not taken it; True once all have."""
+def _send(message: Message, targets: Sequence[channels.Channel], now: datetime) -> bool:
+    """Send to the channels that have not accepted the message; True once all have."""
     entry = message.entry
-    what = f"over: {entry.cause}" if message.is_recovery else f"{entry.severity}: {entry.cause}"
-    for channel in everyone:
+    kind = "resolved" if message.is_recovery else entry.severity
+    for channel in targets:
         if channel.name in entry.channels:
             continue
-        why = channel.send(
-            f"quotemill on {socket.gethostname()}, {what}",
+        error = channel.send(
+            f"quotemill on {socket.gethostname()}, {kind}: {entry.cause}",
             log.scrub(message.text()),
             is_bad=not message.is_recovery,
             attachment=message.attachment,
         )
-        if why:
-            text = f"alert {entry.cause} did not reach channel {channel.name}: {why}"
+        if error:
+            text = f"alert {entry.cause} did not reach channel {channel.name}: {error}"
             log.write("warning", text, detail={"next": "the next run tries again"})
         else:
             entry.channels.append(channel.name)
-            log.write("info", f"alert {what} was told to channel {channel.name}")
-    names = [channel.name for channel in everyone]
+            log.write("info", f"alert {kind}: {entry.cause} was sent to channel {channel.name}")
+    names = [channel.name for channel in targets]
     message.settle(names, now)
     return set(names) <= set(entry.channels)

@@ -1,8 +1,8 @@
-"""The book as a file, for while the warehouse cannot hold it: `alerts.json` of the home, or in memory where the
-home's disk is full.
+"""The alert book while the warehouse is away: `alerts.json` in the home.
 
-What is read is the newest entry of each cause, wherever it lies, so that an old file that cannot be removed any
-more tells nothing anew.
+The next check that reaches the warehouse takes it over and removes it. A full disk is a common
+reason why the embedded server is away; then the file goes to memory (/dev/shm), so that the problem
+is not sent by every check.
 """
 
 import contextlib
@@ -24,10 +24,10 @@ _TIMES = ("first_at", "last_at", "told_at", "recovered_at", "recovery_told_at")
 
 
 @contextlib.contextmanager
-def turn(home: Path) -> Iterator[None]:
-    """One look of a home at a time: two would tell the same. Without a home there is nobody to wait for."""
+def lock(home: Path) -> Iterator[None]:
+    """Run one check of a home at a time. Without a home there is nothing to lock."""
     try:
-        folder = os.open(home, os.O_RDONLY)  # a file for it may find no room
+        folder = os.open(home, os.O_RDONLY)  # a lock file might find no room
     except OSError:
         yield
         return
@@ -39,56 +39,56 @@ def turn(home: Path) -> Iterator[None]:
 
 
 def read(home: Path) -> dict[str, Entry]:
-    """The book by cause; empty where there is none, or it is damaged: better told twice than not at all."""
-    found: dict[str, Entry] = {}
-    for place in _places(home):
-        found = newest(found, _entries(place))
-    return found
+    """Entries by cause; none where the file is absent or damaged: sent twice beats not sent."""
+    home_file, memory_file = _places(home)
+    return merge(_read_file(home_file), _read_file(memory_file))
 
 
 def write(home: Path, entries: Iterable[Entry]) -> bool:
-    """Write the book to the first place that has room; False where none has. Makes a home where there is none."""
+    """Write the book to the first place with room; False where none has. Creates a missing home."""
     text = json.dumps([asdict(entry) for entry in entries], default=str, indent=1)
     with contextlib.suppress(OSError):
         home.mkdir(parents=True, exist_ok=True)
-    return any(_is_written(place, text) for place in _places(home))
+    for place in _places(home):
+        with contextlib.suppress(OSError):
+            atomic_file.write(place, text)
+            return True
+    return False
 
 
 def remove(home: Path) -> None:
-    """Take it away once the warehouse has it. One that has to stay is older than what the warehouse says."""
+    """Remove the file once the warehouse holds its entries."""
     for place in _places(home):
         with contextlib.suppress(OSError):
             place.unlink(missing_ok=True)
 
 
-def newest(one: dict[str, Entry], other: dict[str, Entry]) -> dict[str, Entry]:
-    """Of each cause the entry of the later look; of one look the one that was told further."""
-    found = dict(one)
-    for name, entry in other.items():
-        if name not in found or _progress(entry) > _progress(found[name]):
-            found[name] = entry
-    return found
+def merge(entries: dict[str, Entry], others: dict[str, Entry]) -> dict[str, Entry]:
+    """Keep the newer entry of each cause, of equally old ones the one that was sent further."""
+    merged = dict(entries)
+    for name, entry in others.items():
+        if name not in merged or _age_and_progress(entry) > _age_and_progress(merged[name]):
+            merged[name] = entry
+    return merged
 
 
-def _progress(entry: Entry) -> tuple[datetime, bool, bool, int]:
+def _age_and_progress(entry: Entry) -> tuple[datetime, bool, bool, int]:
     seen_at = max(entry.last_at, entry.recovered_at or entry.last_at)
-    told = (entry.recovery_told_at is not None, entry.told_at is not None)
-    return (seen_at, *told, len(entry.channels))
+    sent = (entry.recovery_told_at is not None, entry.told_at is not None)
+    return (seen_at, *sent, len(entry.channels))
 
 
-def _places(home: Path) -> list[Path]:
-    """Besides the home, folders of all users: a name of this user and home alone."""
-    of_home = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
-    name = f"quotemill-alerts-{os.getuid()}-{of_home}.json"
-    temporary = Path(os.environ.get("TMPDIR") or "/tmp")
-    return [home / "alerts.json", _MEMORY / name, temporary / name]
+def _places(home: Path) -> tuple[Path, Path]:
+    """The file in the home, and the one in memory, whose name no other user or home has."""
+    digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+    return home / "alerts.json", _MEMORY / f"quotemill-alerts-{os.getuid()}-{digest}.json"
 
 
-def _entries(place: Path) -> dict[str, Entry]:
+def _read_file(place: Path) -> dict[str, Entry]:
     try:
-        with open(place, encoding="utf-8", opener=_at_once) as file:
+        with open(place, encoding="utf-8", opener=_open_no_wait) as file:
             status = os.fstat(file.fileno())
-            # anybody may put something there
+            # any user may put something into /dev/shm
             if status.st_uid != os.getuid() or not stat.S_ISREG(status.st_mode):
                 return {}
             rows = json.load(file)
@@ -99,14 +99,6 @@ def _entries(place: Path) -> dict[str, Entry]:
         return {}
 
 
-def _at_once(place: str, flags: int) -> int:
-    """A file's descriptor; nothing there makes us wait for it, as a pipe would."""
+def _open_no_wait(place: str, flags: int) -> int:
+    """Open without following a link or waiting for a writer, as a pipe would."""
     return os.open(place, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
-
-
-def _is_written(place: Path, text: str) -> bool:
-    try:
-        atomic_file.write(place, text)
-    except OSError:
-        return False
-    return True

@@ -59,22 +59,20 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
 
 
 def _alerts(settings: Settings, warehouse: Warehouse | None) -> Check:
-    """Who is told, and did all take it? That nobody is told may be meant, so it is no warning."""
-    names = [channel.name for channel in channels.of(settings)]
+    """Check that channels exist and accepted everything. Having none may be meant: no warning."""
+    names = [channel.name for channel in channels.configured_channels(settings)]
     names += ["a dead man's switch"] if settings.alerts.ping_url else []
     if not names:
-        return Check(
-            "alerts", "ok", "nobody is told what is wrong", "[alerts] urls in quotemill.toml"
-        )
-    if warehouse and settings.alerts.urls and (untold := warehouse.ask(_untold)):
-        seen = f"some channel has not taken {', '.join(untold[:SHOWN])}"
+        return Check("alerts", "ok", "no channel is configured", "[alerts] urls in quotemill.toml")
+    if warehouse and settings.alerts.urls and (unsent := warehouse.ask(_unsent_causes)):
+        seen = f"some channel has not accepted {', '.join(unsent[:SHOWN])}"
         return Check("alerts", "warn", seen, "quotemill alerts test")
-    return Check("alerts", "ok", f"told are {', '.join(names)}; `quotemill alerts test` tries them")
+    return Check("alerts", "ok", f"sent to {', '.join(names)}; `quotemill alerts test` tries them")
 
 
-def _untold(conn: psycopg.Connection) -> list[str]:
+def _unsent_causes(conn: psycopg.Connection) -> list[str]:
     known = book.read(conn) if has_relation(conn, "ops.alerts") else {}
-    return [name for name, entry in known.items() if entry.is_untold]
+    return [name for name, entry in known.items() if entry.is_unsent]
 
 
 def _settings(settings: Settings) -> Check:

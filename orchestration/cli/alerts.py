@@ -1,4 +1,4 @@
-"""`quotemill alerts`: whom to tell, what was told."""
+"""`quotemill alerts`: test channels, list alerts, check for problems."""
 
 import socket
 from typing import Annotated, Any
@@ -12,14 +12,16 @@ from loaders.settings import load_settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import find_warehouse
 
-app = typer.Typer(help="What is wrong, told once to the right place.", no_args_is_help=True)
+app = typer.Typer(
+    help="Report problems once, to the channels of the settings.", no_args_is_help=True
+)
 
 
 @app.command("test")
-def tell_all_command(json: JsonFlag = False) -> None:
-    """Send a message to each channel of the settings, and ask for the dead man's switch.
+def send_test_command(json: JsonFlag = False) -> None:
+    """Send a test message to each channel, and request the dead man's switch.
 
-    Leaves with 4 where one does not take it.
+    Exit code 4 if one of them fails.
 
     Example: quotemill alerts test
     """
@@ -27,22 +29,22 @@ def tell_all_command(json: JsonFlag = False) -> None:
 
     settings = load_settings()
     shell.start_logs(settings)
-    shown: list[dict[str, Any]] = []
-    for channel in channels.require(settings):
+    results: list[dict[str, Any]] = []
+    for channel in channels.require_channels(settings):
         title = f"quotemill on {socket.gethostname()}, a test"
-        why = channel.send(title, "Alerts of quotemill reach this channel.", is_bad=False)
-        shown.append({"channel": channel.name, "error": why or None})
+        error = channel.send(title, "quotemill's alerts reach this channel.", is_bad=False)
+        results.append({"channel": channel.name, "error": error or None})
     if settings.alerts.ping_url is not None:
-        shown.append({"channel": "ping_url", "error": channels.ping(settings) or None})
+        results.append({"channel": "ping_url", "error": channels.ping(settings) or None})
     if json:
-        shell.print_json(shown)
+        shell.print_json(results)
     else:
-        for row in shown:
-            print(f"{row['channel']}: {row['error'] or 'taken'}")
-    if failed := [row["channel"] for row in shown if row["error"]]:
+        for row in results:
+            print(f"{row['channel']}: {row['error'] or 'accepted'}")
+    if failed := [row["channel"] for row in results if row["error"]]:
         places = {"alerts.ping_url" if name == "ping_url" else "alerts.urls" for name in failed}
         raise UpstreamError(
-            f"{len(failed)} of {len(shown)} channels did not take it: {', '.join(failed)}",
+            f"{len(failed)} of {len(results)} channels failed: {', '.join(failed)}",
             hint=f"{' and '.join(sorted(places))} in quotemill.toml; "
             "docs/how-to/alerts.md lists forms of addresses",
         )
@@ -50,59 +52,59 @@ def tell_all_command(json: JsonFlag = False) -> None:
 
 @app.command("list")
 def list_command(
-    all: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="Include resolved alerts.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """What is wrong now, since when, whether it was told, and the command that shows more.
+    """List open alerts: since when, whether they were sent, and the command that shows more.
 
     Example: quotemill alerts list --all
     """
     from orchestration.alerts import book, file_book
 
     settings = load_settings()
-    # what the warehouse could not keep, or was found before there was one
-    found = file_book.read(settings.home)
+    # the file holds what was found while there was no warehouse
+    stored = file_book.read(settings.home)
     warehouse = find_warehouse(settings)
     if warehouse is not None:
         with warehouse.connect() as conn:
             if has_relation(conn, "ops.alerts"):
-                found = file_book.newest(book.read(conn), found)
-    entries = [entry for entry in found.values() if all or entry.is_open]
+                stored = file_book.merge(book.read(conn), stored)
+    entries = [entry for entry in stored.values() if all or entry.is_open]
     entries.sort(key=lambda entry: entry.last_at, reverse=True)
     if json:
         shell.print_json([entry.__dict__ for entry in entries])
         return
     for entry in entries:
-        told = f"told {entry.told_at:%Y-%m-%d %H:%M}" if entry.told_at else "not told"
+        state = f"sent {entry.told_at:%Y-%m-%d %H:%M}" if entry.told_at else "not sent"
         if not entry.told_at and entry.channels:
-            told = f"told to {', '.join(entry.channels)} alone"
+            state = f"sent only to {', '.join(entry.channels)}"
         if entry.recovered_at:
-            told = f"over {entry.recovered_at:%Y-%m-%d %H:%M}"
+            state = f"resolved {entry.recovered_at:%Y-%m-%d %H:%M}"
         since = f"{entry.first_at:%Y-%m-%d %H:%M}"
-        print(f"{entry.severity:<7} {entry.cause} since {since} UTC, {told}: {entry.message}")
+        print(f"{entry.severity:<7} {entry.cause} since {since} UTC, {state}: {entry.message}")
         print(f"        {entry.command}")
     if not entries:
-        print("no alert is open" if not all else "there was no alert yet")
+        print("no alerts so far" if all else "no open alerts")
 
 
-@app.command("look")
-def look_command(json: JsonFlag = False) -> None:
-    """Look at what needs no run: disk, calendar, scheduled jobs, self-tests, delayed data; tell what is new or over.
+@app.command("look", hidden=True)
+@app.command("check")
+def check_command(json: JsonFlag = False) -> None:
+    """Check disk, calendar, scheduled jobs, self-tests, delayed data; send what is new or resolved.
 
-    `quotemill run` does it at its end. Exit code 0 whatever is open: it is told elsewhere.
+    `quotemill run` does it at its end. Exit code 0 even with open alerts: they are sent elsewhere.
 
-    Example: quotemill alerts look
+    Example: quotemill alerts check
     """
-    from orchestration import alerts
-    from orchestration.alerts.unreadable import read_settings
+    from orchestration.alerts.check import check_and_notify, load_settings_or_notify
 
-    settings = read_settings()
+    settings = load_settings_or_notify()
     shell.start_logs(settings)
-    looked = alerts.look(settings, {})
+    result = check_and_notify(settings, {})
     if json:
-        shell.print_json(looked.__dict__)
+        shell.print_json(result.as_json())
     else:
-        missing = f", {looked.untold} could not be told" if looked.untold else ""
-        print(f"{len(looked.open)} open, {looked.told} messages told{missing}")
-        for name in looked.open:
+        unsent = f", {result.unsent} not sent" if result.unsent else ""
+        print(f"{len(result.open)} open, {result.sent} messages sent{unsent}")
+        for name in result.open:
             print(name)

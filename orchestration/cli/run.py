@@ -13,7 +13,7 @@ from loaders.cli.load import attempt, configured_sources, execute
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.errors import SettingsError
 from loaders.settings import Settings
-from orchestration.alerts.unreadable import read_settings
+from orchestration.alerts.check import load_settings_or_notify
 from orchestration.cli import build
 from orchestration.run import build as builds
 from orchestration.run import nightly
@@ -43,7 +43,7 @@ def run_command(
 
     Example: quotemill run --json
     """
-    settings = read_settings()
+    settings = load_settings_or_notify()
     shell.start_logs(settings, verbose)
     if source is not None:
         sources.find(source)
@@ -78,7 +78,7 @@ def run_all(
     try:
         names = [source] if source else configured_sources(settings, "quotemill demo")
     except SettingsError as error:
-        nightly.cannot_begin(settings, error)
+        nightly.notify_cannot_start(settings, error)
         raise
     result = nightly.run(
         settings,

@@ -1,6 +1,6 @@
-"""The whole of `quotemill run`: calendar ▶ load ▶ build ▶ qa ▶ archive ▶ alerts ▶ report, on record as one run.
+"""`quotemill run`: calendar ▶ load ▶ build ▶ qa ▶ archive ▶ alerts ▶ report, as one recorded run.
 
-A stage that fails does not stop what does not depend on it: what failed is told, and shown, all the same.
+A failed stage stops only what depends on it; alerts and report come in any case.
 """
 
 import time
@@ -158,24 +158,25 @@ def _archived(
 
 
 def _alerted(settings: Settings, result: RunResult, run_id: str) -> Stage:
-    """Tell what is new and what is over. What cannot be told is in the log, and never the run's exit code."""
+    """Send what is new and what is resolved. A failure to send is logged and leaves the exit code."""
 
-    def told() -> Done:
-        verdicts = {"settings": None, **causes.of_run(result, settings)}
-        looked = alerts.look(settings, verdicts, run_id=run_id)
-        # where something is left untold, silence is what tells it: also where there is nobody to tell
-        is_told = not looked.untold and (settings.alerts.urls or not looked.open)
-        if is_told and (why := channels.ping(settings)):
+    def send_alerts() -> Done:
+        verdicts = {"settings": None, **causes.check_run(result, settings)}
+        checked = alerts.check_and_notify(settings, verdicts, run_id=run_id)
+        # the switch stays silent, and so rings, while a problem could not be sent to anybody
+        all_sent = not checked.unsent and (settings.alerts.urls or not checked.open)
+        if all_sent and (why := channels.ping(settings)):
             log.write("warning", f"the dead man's switch: {why}")
         return Done(
-            _told(settings, looked),
+            _summarize(settings, checked),
             figures=(
-                *(("open_causes", len(looked.open)), ("told_messages", looked.told)),
-                ("untold_messages", looked.untold),
+                ("open_causes", len(checked.open)),
+                ("told_messages", checked.sent),
+                ("untold_messages", checked.unsent),
             ),
         )
 
-    stage = _stage("alerts", told)
+    stage = _stage("alerts", send_alerts)
     return replace(stage, exit_code=0)
 
 
@@ -195,26 +196,30 @@ def _reported(settings: Settings, as_of: datetime | None) -> Stage:
     return _stage("report", report)
 
 
-def look_after(settings: Settings) -> None:
-    """Tell what is new or over once a scheduled job has ended: the schedule could begin."""
-    _look(settings, {"schedule": None})
+def notify_after_job(settings: Settings) -> None:
+    """Send what is new or resolved after a scheduled job: the schedule could start."""
+    _notify(settings, {"schedule": None})
 
 
-def cannot_begin(settings: Settings, error: QuotemillError, name: str = "settings") -> None:
-    """Tell that nothing can be run or scheduled: a settings file that was moved or emptied must not be silence."""
+def notify_cannot_start(settings: Settings, error: QuotemillError, name: str = "settings") -> None:
+    """Report that nothing can be run or scheduled, as after a settings file was moved or emptied."""
     text = f"{error} ({error.hint})" if error.hint else str(error)
-    _look(channels.or_remembered(settings), {name: Cause("error", text, "quotemill doctor")})
+    _notify(settings, {name: Cause("error", text, "quotemill doctor")})
 
 
-def _look(settings: Settings, verdicts: Verdicts) -> None:
-    _stage("alerts", lambda: Done(_told(settings, alerts.look(settings, verdicts))))
+def _notify(settings: Settings, verdicts: Verdicts) -> None:
+    _stage(
+        "alerts", lambda: Done(_summarize(settings, alerts.check_and_notify(settings, verdicts)))
+    )
 
 
-def _told(settings: Settings, looked: alerts.Looked) -> str:
-    """A line of what was told; empty where nothing is wrong."""
-    parts = [f"told {looked.told}"] if looked.told else []
-    parts += [f"could not tell {looked.untold}, the next run tries again"] if looked.untold else []
-    if looked.open:
-        nobody = "" if settings.alerts.urls else ", and nobody is told: alerts.urls is empty"
-        parts.append(f"open are {', '.join(looked.open)}{nobody}; `quotemill alerts list`")
+def _summarize(settings: Settings, checked: alerts.CheckResult) -> str:
+    """One line on alerts; empty where nothing is wrong."""
+    parts = [f"{checked.sent} sent"] if checked.sent else []
+    parts += [f"{checked.unsent} not sent, the next run tries again"] if checked.unsent else []
+    if checked.open:
+        count = len(checked.open)
+        text = f"{count} open {'alert' if count == 1 else 'alerts'} ({', '.join(checked.open)})"
+        no_channel = "" if settings.alerts.urls else "no channel configured, set alerts.urls; "
+        parts.append(f"{text}; {no_channel}`quotemill alerts list`")
     return "; ".join(parts)

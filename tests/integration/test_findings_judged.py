@@ -81,7 +81,9 @@ def test_errors_that_a_graver_code_hides_are_the_same_alert_each_night(
 ) -> None:
     def state(*rows: tuple[object, ...]) -> str:
         judged = night(conn, *rows, told=False)
-        found = causes.of_run(RunResult((), 6, judgement=judged), load_settings({}, home=tmp_path))
+        found = causes.check_run(
+            RunResult((), 6, judgement=judged), load_settings({}, home=tmp_path)
+        )
         assert found["qa"] is not None
         return found["qa"].state
 

@@ -16,7 +16,7 @@ from loaders.cli.shell import AsOf
 from loaders.errors import QuotemillError, SettingsError, UsageError, gravest
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse, open_warehouse
-from orchestration.alerts.unreadable import read_settings
+from orchestration.alerts.check import load_settings_or_notify
 from orchestration.cli.schedule.known import (
     NO_JOB,
     JobName,
@@ -54,7 +54,7 @@ def run_command(
     """
     if now and job is None:
         raise UsageError("--now goes with one job", hint="quotemill schedule run JOB --now")
-    settings = read_settings()
+    settings = load_settings_or_notify()
     shell.start_logs(settings)
     try:
         code = _run(settings, job, now, as_of)
@@ -62,7 +62,7 @@ def run_command(
         raise
     except Exception as error:
         known = shell.explained(error)
-        _cannot_begin(settings, known)
+        _notify_cannot_start(settings, known)
         raise known from error
     raise typer.Exit(code)
 
@@ -76,7 +76,7 @@ def serve_command() -> None:
     """
     from orchestration.schedule.serve import Server
 
-    settings = read_settings()
+    settings = load_settings_or_notify()
     shell.start_logs(settings)
 
     def jobs() -> dict[str, Job]:
@@ -87,7 +87,7 @@ def serve_command() -> None:
 
     # a warehouse that is away is asked for at each look: nothing starts this process again
     runner = _runner(lambda: settings, open_warehouse(settings, start=False), None)
-    server = Server(runner, jobs, lambda error: _cannot_begin(settings, error))
+    server = Server(runner, jobs, lambda error: _notify_cannot_start(settings, error))
     with _ended_by_signals(runner.halt):
         print("serving the schedule; Ctrl-C ends it", file=sys.stderr, flush=True)
         server.serve()
@@ -135,7 +135,7 @@ def _readable(settings: Settings) -> tuple[dict[str, Job], dict[str, SettingsErr
     for error in wrong.values():
         _say(f"{error} ({error.hint})")
     if wrong:
-        nightly.look_after(settings)
+        nightly.notify_after_job(settings)
     return found, wrong
 
 
@@ -143,14 +143,14 @@ def _runner(settings: Callable[[], Settings], warehouse: Warehouse, as_of: str |
     """What starts jobs, by the clock or at a moment given; `settings` are those of the moment."""
 
     def look(_: Job) -> None:
-        nightly.look_after(settings())
+        nightly.notify_after_job(settings())
 
     return Runner(warehouse, lambda: moment(as_of), _say, takes_as_of, as_of, look)
 
 
-def _cannot_begin(settings: Settings, error: QuotemillError) -> None:
+def _notify_cannot_start(settings: Settings, error: QuotemillError) -> None:
     """Tell, once for each cause, that nothing can be started: who starts us each minute tells nobody."""
-    nightly.cannot_begin(settings, error, "schedule")
+    nightly.notify_cannot_start(settings, error, "schedule")
 
 
 def _found(name: str) -> tuple[Job, Warehouse]:

@@ -137,7 +137,7 @@ def _alert(place: Place) -> str:
         "[Service]",
         "Type=oneshot",
         *_where(place),
-        f"ExecStart={_program(place)} alerts look",
+        f"ExecStart={_program(place)} alerts check",
         "KillMode=process",
     ]
     return "\n".join([*lines, ""])

@@ -29,16 +29,16 @@ NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 
 @dataclass
 class Hook:
-    """A webhook on this machine: what it was sent, and the status that it answers."""
+    """A webhook on this machine: the messages it received, and the status it answers."""
 
     url: str = ""
     status: int = 200
-    heard: list[dict[str, Any]] = field(default_factory=list)
+    received: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
 
     @property
     def titles(self) -> list[str]:
-        return [message["title"].partition(", ")[2] for message in self.heard]
+        return [message["title"].partition(", ")[2] for message in self.received]
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def hook() -> Iterator[Hook]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             made.paths.append(self.path)
             if made.status == 200:
-                made.heard.append(json.loads(body))
+                made.received.append(json.loads(body))
             self.send_response(made.status)
             self.end_headers()
 
@@ -71,7 +71,7 @@ def hook() -> Iterator[Hook]:
 
 @pytest.fixture
 def settings(filled_database: Callable[..., str], hook: Hook, tmp_path: Path) -> Iterator[Settings]:
-    """A warehouse without a row, and a channel; the disk is never too full."""
+    """An empty warehouse and a channel; the disk is never too full."""
 
     def fill(url: str) -> None:
         prepare(Warehouse(url, "test", False, "market", None, "w", tmp_path), TABLES)
@@ -83,7 +83,7 @@ def settings(filled_database: Callable[..., str], hook: Hook, tmp_path: Path) ->
 
 
 def environment(settings: Settings, hook: Hook) -> dict[str, str]:
-    """Of commands that use the same warehouse and tell the channel."""
+    """Variables of commands that use the same warehouse and channel."""
     assert settings.warehouse_url is not None
     return {
         "QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value(),
@@ -94,12 +94,12 @@ def environment(settings: Settings, hook: Hook) -> dict[str, str]:
 
 def settings_of(url: str, hook: Hook, home: Path) -> Settings:
     environ = {"QUOTEMILL_WAREHOUSE_URL": url, "QUOTEMILL_HOME": str(home)}
-    told = {
+    alert_settings = {
         "urls": [f"json://user:{TOKEN}@{hook.url}/{TOKEN}"],
         "ping_url": f"http://{hook.url}/ping/{TOKEN}",
         "disk_percent": 100,
     }
-    return load_settings(environ, cwd=home, alerts=told)
+    return load_settings(environ, cwd=home, alerts=alert_settings)
 
 
 def load(code: int, error: str | None = None) -> RunResult:
@@ -107,15 +107,15 @@ def load(code: int, error: str | None = None) -> RunResult:
     return RunResult((LoadResult(1, "tdx", status, code, (), (), error, "start it", 0.1),), code)
 
 
-def look(settings: Settings, result: RunResult) -> alerts.Looked:
-    return alerts.look(settings, causes.of_run(result, settings), now=NOW)
+def check(settings: Settings, result: RunResult) -> alerts.CheckResult:
+    return alerts.check_and_notify(settings, causes.check_run(result, settings), now=NOW)
 
 
-def doctors(settings: Settings) -> tuple[str, str]:
-    """What the doctor says of alerts."""
+def doctor_check(settings: Settings) -> tuple[str, str]:
+    """Status and text of the doctor's check of alerts."""
     [check] = [check for check in doctor.examine(settings) if check.name == "alerts"]
     return check.status, check.seen
 
 
-def lines(home: Path) -> str:
+def log_lines(home: Path) -> str:
     return "".join(path.read_text() for path in (home / "logs").iterdir())

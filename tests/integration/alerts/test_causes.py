@@ -1,4 +1,4 @@
-"""What is a cause of its own, when it is told anew, and when it is over."""
+"""What counts as one cause, when it is sent again, and when it is resolved."""
 
 import json
 import shutil
@@ -20,17 +20,17 @@ from orchestration.run import history, stages
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
 from tests.e2e.commands import Place
-from tests.integration.alerts.conftest import NOW, Hook, load, look
+from tests.integration.alerts.conftest import NOW, Hook, check, load
 from tests.unit.test_place_checks import Usage
 
 
-def test_jobs_that_were_killed_or_failed_are_told_by_the_next_look(
+def test_killed_and_failed_jobs_are_reported_by_the_next_check(
     settings: Settings, hook: Hook
 ) -> None:
     with history.recorded(settings, "backup", run_id="a", schedule="weekly_backup") as run:
         run.end(1, "no room")
     with history.recorded(settings, "run tdx", run_id="b", schedule="tdx_daily") as run:
-        names = ("exit_code", "untold_messages")  # its own look has told it
+        names = ("exit_code", "untold_messages")  # its own check reported it
         run.measure([Metric("alerts", "", name, 0) for name in names])
         run.end(4, "nobody answers")
     with history.recorded(settings, "run tq", run_id="d", schedule="tq_daily") as run:
@@ -41,13 +41,13 @@ def test_jobs_that_were_killed_or_failed_are_told_by_the_next_look(
     with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
         conn.execute("update ops.runs set finished_at = null where run_id = 'c'")
     now = datetime.now(UTC)
-    assert set(alerts.look(settings, {}, now=now).open) == {
+    assert set(alerts.check_and_notify(settings, {}, now=now).open) == {
         *("job:weekly_backup", "job:ib_daily", "job:tq_daily")
     }
-    told = " ".join(message["message"] for message in hook.heard)
-    assert "`backup`" in told
-    assert "no room" in told
-    assert "was cut short" in told
+    text = " ".join(message["message"] for message in hook.received)
+    assert "`backup`" in text
+    assert "no room" in text
+    assert "was cut short" in text
     for name, command in (
         ("weekly_backup", "backup"),
         ("ib_daily", "run ib"),
@@ -55,7 +55,7 @@ def test_jobs_that_were_killed_or_failed_are_told_by_the_next_look(
     ):
         with history.recorded(settings, command, run_id=f"later {name}", schedule=name) as run:
             run.end(0)
-    assert alerts.look(settings, {}, now=now) == alerts.Looked((), 3, 0)
+    assert alerts.check_and_notify(settings, {}, now=now) == alerts.CheckResult((), 3, 0)
 
 
 def test_scheduled_jobs_that_nobody_started_are_told_until_they_run(
@@ -80,7 +80,10 @@ def test_scheduled_jobs_that_nobody_started_are_told_until_they_run(
                 ("not_there_any_more", True, None, None, NOW - 24 * hour),
             ],
         )
-    assert set(alerts.look(settings, {}, now=NOW).open) == {"missed:overdue", "missed:let_go"}
+    assert set(alerts.check_and_notify(settings, {}, now=NOW).open) == {
+        "missed:overdue",
+        "missed:let_go",
+    }
     assert sorted(hook.titles) == ["error: missed:let_go", "error: missed:overdue"]
     with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:
         conn.execute(
@@ -88,7 +91,7 @@ def test_scheduled_jobs_that_nobody_started_are_told_until_they_run(
             (NOW,),
         )
         conn.execute("update ops.schedules set is_enabled = false where name = 'let_go'")
-    assert alerts.look(settings, {}, now=NOW) == alerts.Looked((), 2, 0)
+    assert alerts.check_and_notify(settings, {}, now=NOW) == alerts.CheckResult((), 2, 0)
 
 
 def test_a_self_test_that_failed_brings_its_report(settings: Settings, hook: Hook) -> None:
@@ -105,8 +108,8 @@ def test_a_self_test_that_failed_brings_its_report(settings: Settings, hook: Hoo
             "insert into ops.testing_logs (run_id, no, name, status) "
             "values (1, 24, 'count', 'failed')"
         )
-    alerts.look(settings, {}, now=NOW)
-    [message] = hook.heard
+    alerts.check_and_notify(settings, {}, now=NOW)
+    [message] = hook.received
     assert "1 of 31 checks failed (24)" in message["message"]
     assert [a["filename"] for a in message["attachments"]] == ["tdx_api_failure_report.md"]
 
@@ -114,14 +117,14 @@ def test_a_self_test_that_failed_brings_its_report(settings: Settings, hook: Hoo
 def test_findings_ring_once_and_are_over_when_no_error_stands(settings: Settings) -> None:
     def judged(ringing: int, standing: int) -> dict[str, Any]:
         found = Judgement({"error": standing}, {}, {}, 7, ringing)
-        return causes.of_run(RunResult((), 0, judgement=found), settings)
+        return causes.check_run(RunResult((), 0, judgement=found), settings)
 
     assert judged(2, 5)["qa"].command == "quotemill findings --new"
     assert "qa" not in judged(0, 5)
     assert judged(0, 0)["qa"] is None
 
 
-def test_a_disk_and_a_calendar_that_run_out_are_told(
+def test_a_full_disk_and_an_ending_calendar_are_reported(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # of another file system on any machine
@@ -144,7 +147,7 @@ def test_a_disk_and_a_calendar_that_run_out_are_told(
                 "backup_folder": elsewhere,
             }
         )
-        return causes.of_machine(full, ["tdx"], NOW)
+        return causes.check_machine(full, ["tdx"], NOW)
 
     filling = tmp_path
     assert "81 %" in used(81)["disk:home"].message
@@ -157,26 +160,27 @@ def test_a_disk_and_a_calendar_that_run_out_are_told(
     assert used(77)["calendar"] is None
     late = datetime(2099, 12, 1, tzinfo=UTC)
     assert (
-        "pandas-market-calendars" in causes.of_machine(settings, ["tdx"], late)["calendar"].message
+        "pandas-market-calendars"
+        in causes.check_machine(settings, ["tdx"], late)["calendar"].message
     )
-    assert "calendar" not in causes.of_machine(settings, ["ib"], late)
+    assert "calendar" not in causes.check_machine(settings, ["ib"], late)
 
 
-def test_a_disk_that_tells_no_size_keeps_nothing_from_being_told(settings: Settings) -> None:
+def test_a_disk_without_a_size_stops_no_check(settings: Settings) -> None:
     sizeless = Path("/proc")
     if not sizeless.is_dir() or shutil.disk_usage(sizeless).total:
         pytest.skip("no file system without a size")
-    found = causes.of_machine(settings.model_copy(update={"backup_folder": sizeless}), [], NOW)
+    found = causes.check_machine(settings.model_copy(update={"backup_folder": sizeless}), [], NOW)
     assert "disk:backups" not in found
 
 
 def test_a_lock_is_told_when_it_is_held_twice_in_a_row(settings: Settings, hook: Hook) -> None:
     held = load(75, "another load of tdx holds the lock")
-    assert look(settings, held).told == 0
-    assert look(settings, held).told == 1
+    assert check(settings, held).sent == 0
+    assert check(settings, held).sent == 1
     archive = stages.Stage("archive", 75, 0.1, "failed", "another one archives")
-    for told in (0, 1):
-        assert look(settings, RunResult((), 75, stages=(archive,))).told == told
+    for sent in (0, 1):
+        assert check(settings, RunResult((), 75, stages=(archive,))).sent == sent
     assert hook.titles == ["warning: lock:tdx", "warning: lock:archive"]
 
 
@@ -184,31 +188,29 @@ def test_a_load_that_stood_back_ends_no_failure_and_counts_as_a_held_lock(
     settings: Settings,
 ) -> None:
     stood = LoadResult(None, "ib", "skipped", 0, (), ("another load runs",), None, "", 0.0)
-    found = causes.of_run(RunResult((stood,), 0), settings)
+    found = causes.check_run(RunResult((stood,), 0), settings)
     assert set(found) == {"lock:ib"}
     assert found["lock:ib"] is not None
     done = LoadResult(1, "ib", "succeeded", 0, (), (), None, "", 0.1)
-    found = causes.of_run(RunResult((done,), 0), settings)
+    found = causes.check_run(RunResult((done,), 0), settings)
     assert found == {"lock:ib": None, "load:ib": None}
 
 
-def test_a_scheduled_job_that_finds_another_at_work_twice_is_told(settings: Settings) -> None:
+def test_a_job_that_finds_another_running_twice_is_reported(settings: Settings) -> None:
     def held(run_id: str, code: int) -> None:
         with history.recorded(settings, "build", run_id=run_id, schedule="ib_rollup") as run:
             run.end(code)
 
     held("a", 75)
     for _ in range(2):  # looks are no runs
-        assert alerts.look(settings, {}).open == ()
+        assert alerts.check_and_notify(settings, {}).open == ()
     held("b", 75)
-    assert alerts.look(settings, {}).open == ("lock:ib_rollup",)
+    assert alerts.check_and_notify(settings, {}).open == ("lock:ib_rollup",)
     held("c", 0)
-    assert alerts.look(settings, {}).open == ()
+    assert alerts.check_and_notify(settings, {}).open == ()
 
 
-def test_a_job_that_fails_otherwise_is_told_anew_and_one_whose_own_look_failed_is_told(
-    settings: Settings, hook: Hook
-) -> None:
+def test_a_job_that_fails_otherwise_is_sent_again(settings: Settings, hook: Hook) -> None:
     def ended(run_id: str, code: int, *, has_looked: bool = False) -> None:
         with history.recorded(settings, "run tdx", run_id=run_id, schedule="tdx_daily") as run:
             run.measure([Metric("alerts", "", "exit_code", 0)])
@@ -217,17 +219,17 @@ def test_a_job_that_fails_otherwise_is_told_anew_and_one_whose_own_look_failed_i
             run.end(code)
 
     ended("a", 4)
-    assert alerts.look(settings, {}).told == 1
+    assert alerts.check_and_notify(settings, {}).sent == 1
     ended("b", 4)
-    assert alerts.look(settings, {}).told == 0
+    assert alerts.check_and_notify(settings, {}).sent == 0
     ended("c", 6)
-    assert alerts.look(settings, {}).told == 1
-    assert "exit code 6" in hook.heard[-1]["message"]
+    assert alerts.check_and_notify(settings, {}).sent == 1
+    assert "exit code 6" in hook.received[-1]["message"]
     ended("d", 6, has_looked=True)
-    assert alerts.look(settings, {}).open == ()
+    assert alerts.check_and_notify(settings, {}).open == ()
 
 
-def test_another_error_in_the_log_than_the_nights_before_is_told(
+def test_a_new_kind_of_error_in_the_log_is_sent(
     settings: Settings, hook: Hook, tmp_path: Path
 ) -> None:
     assert settings.warehouse_url is not None
@@ -241,7 +243,7 @@ def test_another_error_in_the_log_than_the_nights_before_is_told(
     logs.mkdir(parents=True)
     tomorrow = datetime.now(UTC).replace(hour=12, minute=0) + timedelta(days=1)
 
-    def told(night: int, *events: str) -> int:
+    def sent(night: int, *events: str) -> int:
         at, run_id = tomorrow + timedelta(days=night), f"scan-{night}"
         fields = {"at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "source": "ib"}
         found = [fields | {"level": "info", "event": "x"}]
@@ -252,17 +254,17 @@ def test_another_error_in_the_log_than_the_nights_before_is_told(
         variables = history.environment(run_id, "ib_logscan")
         with history.recorded(settings, "logscan ib", run_id=run_id, schedule="ib_logscan") as run:
             run.end(place.inside("quotemill", *command, **variables).returncode)
-        return alerts.look(settings, {}).told
+        return alerts.check_and_notify(settings, {}).sent
 
-    assert told(0, "gateway 200: no contract 4711", "job 3 failed: 20 of 80 keys") == 1
-    assert told(1, "job 4 failed: 21 of 80 keys") == 0
-    assert told(2, "job 5 failed: 2 of 8 keys", "gateway 321: no contract 4711") == 1
-    assert told(3, "gateway 200: no contract 4712") == 0
-    assert told(4) == 1
-    assert told(5, "gateway 200: no contract 4713") == 1
+    assert sent(0, "gateway 200: no contract 4711", "job 3 failed: 20 of 80 keys") == 1
+    assert sent(1, "job 4 failed: 21 of 80 keys") == 0
+    assert sent(2, "job 5 failed: 2 of 8 keys", "gateway 321: no contract 4711") == 1
+    assert sent(3, "gateway 200: no contract 4712") == 0
+    assert sent(4) == 1
+    assert sent(5, "gateway 200: no contract 4713") == 1
     assert hook.titles == [
         *["error: job:ib_logscan"] * 2,
-        *["over: job:ib_logscan", "error: job:ib_logscan"],
+        *["resolved: job:ib_logscan", "error: job:ib_logscan"],
     ]
 
 
@@ -274,12 +276,12 @@ def test_a_run_of_a_clock_that_was_far_ahead_hides_no_later_failure(settings: Se
         conn.execute("update ops.runs set started_at = started_at + interval '1 year'")
     with history.recorded(settings, "backup", run_id="now", schedule="backup") as run:
         run.end(1, "no room")
-    assert alerts.look(settings, {}).open == ("job:backup",)
+    assert alerts.check_and_notify(settings, {}).open == ("job:backup",)
 
 
 def test_a_job_that_has_not_run_for_long_is_no_cause_any_more(settings: Settings) -> None:
     with history.recorded(settings, "backup", run_id="a", schedule="backup") as run:
         run.end(1, "no room")
     now = datetime.now(UTC)
-    assert alerts.look(settings, {}, now=now).open == ("job:backup",)
-    assert alerts.look(settings, {}, now=now + causes.REMEMBERED).open == ()
+    assert alerts.check_and_notify(settings, {}, now=now).open == ("job:backup",)
+    assert alerts.check_and_notify(settings, {}, now=now + causes.RUN_MEMORY).open == ()

@@ -1,4 +1,4 @@
-"""Settings that cannot be read, or that were lost: who is told all the same."""
+"""Settings that cannot be read or were lost are reported all the same."""
 
 import json
 import socket
@@ -18,20 +18,20 @@ from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import NOW, TOKEN, Hook, environment
 
 
-def test_a_scheduler_that_cannot_begin_tells_so_once(hook: Hook, tmp_path: Path) -> None:
-    told = {
+def test_a_scheduler_that_cannot_start_is_reported_once(hook: Hook, tmp_path: Path) -> None:
+    variables = {
         "QUOTEMILL_WAREHOUSE_URL": f"postgresql://u@127.0.0.1:9/d?host={tmp_path}",
         "QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9",
         "QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/",
     }
-    place = Place(tmp_path, tmp_path / "home", told)
+    place = Place(tmp_path, tmp_path / "home", variables)
     for _ in range(2):
         assert place.inside("quotemill", "schedule", "run").returncode == 4
         assert hook.titles == ["error: warehouse"]
     assert place.inside("quotemill", "schedule", "run", "--now").returncode == 2
 
 
-def test_settings_that_cannot_be_read_are_told_to_the_last_channels_once(
+def test_unreadable_settings_are_sent_once_to_the_environments_channels(
     settings: Settings, hook: Hook, tmp_path: Path
 ) -> None:
     assert settings.warehouse_url is not None
@@ -39,12 +39,8 @@ def test_settings_that_cannot_be_read_are_told_to_the_last_channels_once(
     folder.mkdir()
     file = folder / "quotemill.toml"
     url = settings.warehouse_url.get_secret_value()
-    good = f'warehouse_url = "{url}"\n[ib]\nhost = "127.0.0.1"\n'
-    good += f'[alerts]\nurls = ["json://{hook.url}/{TOKEN}"]\ndisk_percent = 100\n'
-    place = Place(folder, home, {})
-    file.write_text(good)
-    assert place.inside("quotemill", "alerts", "look").returncode == 0
-    assert (home / "channels.json").stat().st_mode & 0o777 == 0o600
+    good = f'warehouse_url = "{url}"\n[ib]\nhost = "127.0.0.1"\n[alerts]\ndisk_percent = 100\n'
+    place = Place(folder, home, {"QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/{TOKEN}"})
     for name, broken in (
         ("quotemill.toml", good + "[tdx\n"),
         ("quotemill.toml", good + 'tabel = "x"\n'),
@@ -55,101 +51,53 @@ def test_settings_that_cannot_be_read_are_told_to_the_last_channels_once(
         for command in ("schedule run", "run", "schedule run"):
             assert place.inside("quotemill", *command.split()).returncode == 3
         assert hook.titles == ["error: settings_file"]
-    assert "quotemill.toml is not valid TOML" in hook.heard[0]["message"]
+    assert "quotemill.toml is not valid TOML" in hook.received[0]["message"]
     folder.joinpath(".env").unlink()
-    assert place.inside("quotemill", "alerts", "look").returncode == 0
-    assert hook.titles == ["error: settings_file", "over: settings_file"]
-    file.write_text(good.replace(f'"json://{hook.url}/{TOKEN}"', ""))
-    assert place.inside("quotemill", "alerts", "look").returncode == 0
-    assert not (home / "channels.json").exists()
+    assert place.inside("quotemill", "alerts", "check").returncode == 0
+    assert hook.titles == ["error: settings_file", "resolved: settings_file"]
 
 
-def test_a_settings_file_that_was_emptied_is_told_to_the_last_channels(
+def test_an_emptied_settings_file_is_sent_to_the_environments_channels(
     settings: Settings, hook: Hook, tmp_path: Path
 ) -> None:
     assert settings.warehouse_url is not None
     folder = tmp_path / "work"
     folder.mkdir()
-    file = folder / "quotemill.toml"
     url = settings.warehouse_url.get_secret_value()
-    place = Place(folder, tmp_path / "own", {"QUOTEMILL_ALERTS__DISK_PERCENT": "100"})
-    file.write_text(
-        f'warehouse_url = "{url}"\n[ib]\nhost = "127.0.0.1"\n[alerts]\nurls = ["json://{hook.url}/"]\n'
-    )
-    assert place.inside("quotemill", "alerts", "look").returncode == 0
-    file.write_text("")  # as a full disk leaves it: no error, and no source
-    assert place.inside("quotemill", "alerts", "look").returncode == 0
+    variables = {
+        "QUOTEMILL_ALERTS__DISK_PERCENT": "100",
+        "QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/",
+    }
+    place = Place(folder, tmp_path / "own", variables)
+    folder.joinpath("quotemill.toml").write_text("")  # as a full disk leaves it: no source
     for _ in range(2):
         assert place.inside("quotemill", "run").returncode == 3
         assert hook.titles == ["error: settings"]
-    assert "no source is configured" in hook.heard[0]["message"]
-    elsewhere = {"QUOTEMILL_WAREHOUSE_URL": url}
-    assert place.inside("quotemill", "schedule", "run", **elsewhere).returncode == 3
+    assert "no source is configured" in hook.received[0]["message"]
+    warehouse = {"QUOTEMILL_WAREHOUSE_URL": url}
+    assert place.inside("quotemill", "schedule", "run", **warehouse).returncode == 3
     assert hook.titles == ["error: settings", "error: schedule"]
 
 
-def test_a_file_that_was_emptied_beside_a_source_of_the_environment_takes_no_channel_away(
-    settings: Settings, hook: Hook, tmp_path: Path
-) -> None:
-    assert settings.warehouse_url is not None
-    folder = tmp_path / "work"
-    folder.mkdir()
-    file, channels_kept = folder / "quotemill.toml", tmp_path / "own" / "channels.json"
-    url = settings.warehouse_url.get_secret_value()
-    variables = {"QUOTEMILL_ALERTS__DISK_PERCENT": "100", "QUOTEMILL_WAREHOUSE_URL": url}
-    place = Place(folder, tmp_path / "own", variables)
-    folder.joinpath(".env").write_text("QUOTEMILL_IB__HOST=127.0.0.1\n")
-    named = f'[alerts]\nurls = ["json://{hook.url}/"]\n'
-
-    def look(text: str | None) -> list[str]:
-        hook.heard.clear()
-        file.unlink() if text is None else file.write_text(text)
-        assert place.inside("quotemill", "alerts", "look").returncode == 0
-        return hook.titles
-
-    assert look(named) == []
-    assert look("") == ["error: settings_file"]
-    assert "quotemill.toml is gone or empty" in hook.heard[0]["message"]
-    assert look("# nothing") == []
-    assert look(named) == ["over: settings_file"]
-    assert look(None) == ["error: settings_file"]
-    assert look(named) == ["over: settings_file"]
-    assert look("log_days = 20\n") == []  # the channel was taken away
-    assert not channels_kept.exists()
-    assert (
-        place.inside(
-            "quotemill", "alerts", "look", QUOTEMILL_ALERTS__URLS=f"json://{hook.url}/"
-        ).returncode
-        == 0
-    )
-    assert channels_kept.exists()
-    assert look("") == []  # that of a variable went with it
-    assert not channels_kept.exists()
-
-
-def test_settings_that_cannot_be_read_are_told_to_the_channels_of_the_environment(
-    hook: Hook, tmp_path: Path
-) -> None:
+def test_unreadable_settings_without_a_channel_create_no_home(hook: Hook, tmp_path: Path) -> None:
     (tmp_path / "quotemill.toml").write_text("[tdx\n")
-    told = {"QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/", "QUOTEMILL_TDX__TIMEOUTT": "3"}
-    place = Place(tmp_path, tmp_path / "home", told)
+    variables = {"QUOTEMILL_ALERTS__URLS": f"json://{hook.url}/", "QUOTEMILL_TDX__TIMEOUTT": "3"}
+    place = Place(tmp_path, tmp_path / "home", variables)
     assert place.inside("quotemill", "schedule", "run").returncode == 3
     assert hook.titles == ["error: settings_file"]
-    nobody = Place(tmp_path, tmp_path / "elsewhere", {})
-    assert nobody.inside("quotemill", "schedule", "run").returncode == 3
+    no_channel = Place(tmp_path, tmp_path / "elsewhere", {})
+    assert no_channel.inside("quotemill", "schedule", "run").returncode == 3
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_settings_by_which_no_job_can_be_started_are_told(settings: Settings, hook: Hook) -> None:
-    nightly.cannot_begin(settings, SettingsError("no such rule"), "schedule")
+def test_settings_that_start_no_job_are_reported(settings: Settings, hook: Hook) -> None:
+    nightly.notify_cannot_start(settings, SettingsError("no such rule"), "schedule")
     assert hook.titles == ["error: schedule"]
-    nightly.look_after(settings)  # a job has run
-    assert hook.titles == ["error: schedule", "over: schedule"]
+    nightly.notify_after_job(settings)  # a job has run
+    assert hook.titles == ["error: schedule", "resolved: schedule"]
 
 
-def test_a_job_that_cannot_be_read_is_told_beside_the_others(
-    settings: Settings, hook: Hook
-) -> None:
+def test_an_unreadable_job_is_reported_beside_the_others(settings: Settings, hook: Hook) -> None:
     assert settings.warehouse_url is not None
     own = JobSettings(command="status", when="daily 12:00")
     broken = {"late": own, "mine": own.model_copy(update={"when": "noon"})}
@@ -159,13 +107,13 @@ def test_a_job_that_cannot_be_read_is_told_beside_the_others(
             (NOW - timedelta(hours=2),),
         )
     wrong = settings.model_copy(update={"schedule": broken})
-    assert set(alerts.look(wrong, {}, now=NOW).open) == {"missed:late", "schedule:mine"}
-    assert "when 'noon' is none of" in " ".join(message["message"] for message in hook.heard)
+    assert set(alerts.check_and_notify(wrong, {}, now=NOW).open) == {"missed:late", "schedule:mine"}
+    assert "when 'noon' is none of" in " ".join(message["message"] for message in hook.received)
     right = settings.model_copy(update={"schedule": {"late": own}})
-    assert alerts.look(right, {}, now=NOW).open == ("missed:late",)
+    assert alerts.check_and_notify(right, {}, now=NOW).open == ("missed:late",)
 
 
-def test_a_job_that_cannot_be_read_keeps_no_other_from_being_started(
+def test_an_unreadable_job_does_not_stop_the_others(
     settings: Settings, hook: Hook, tmp_path: Path
 ) -> None:
     folder = tmp_path / "work"
@@ -186,7 +134,7 @@ def test_a_job_that_cannot_be_read_keeps_no_other_from_being_started(
     assert "wrong" in place.inside("quotemill", "schedule", "list").stdout
 
 
-def test_a_source_whose_settings_are_gone_is_told_where_its_jobs_ran(settings: Settings) -> None:
+def test_lost_settings_of_a_source_are_reported_where_its_jobs_ran(settings: Settings) -> None:
     assert settings.warehouse_url is not None
     ran = NOW - timedelta(days=1)
     rows = [
@@ -200,12 +148,14 @@ def test_a_source_whose_settings_are_gone_is_told_where_its_jobs_ran(settings: S
             "values (%s, %s, %s, %s, %s)",
             rows,
         )
-    assert alerts.look(settings, {}, now=NOW).open == ("settings:tdx",)
+    assert alerts.check_and_notify(settings, {}, now=NOW).open == ("settings:tdx",)
     again = load_settings({"QUOTEMILL_TDX__BASE_URL": "http://127.0.0.1:9"}).tdx
-    assert alerts.look(settings.model_copy(update={"tdx": again}), {}, now=NOW).open == ()
+    assert (
+        alerts.check_and_notify(settings.model_copy(update={"tdx": again}), {}, now=NOW).open == ()
+    )
 
 
-def test_a_schedule_without_a_job_is_an_error_that_is_told(
+def test_a_schedule_without_a_job_is_reported(
     settings: Settings, hook: Hook, tmp_path: Path
 ) -> None:
     place = Place(tmp_path, settings.home, environment(settings, hook))
@@ -215,7 +165,7 @@ def test_a_schedule_without_a_job_is_an_error_that_is_told(
     assert hook.titles == ["error: schedule"]
 
 
-def test_a_server_tells_those_whom_the_settings_name_by_now(
+def test_a_server_uses_the_channels_of_the_current_settings(
     settings: Settings, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert settings.warehouse_url is not None
@@ -239,4 +189,4 @@ def test_a_server_tells_those_whom_the_settings_name_by_now(
     place = Place(tmp_path, settings.home, {"QUOTEMILL_WAREHOUSE_URL": url})
     done = place.inside("quotemill", "schedule", "serve")
     assert done.returncode == 0, done.stderr
-    assert hook.titles == ["error: schedule", "over: schedule"]
+    assert hook.titles == ["error: schedule", "resolved: schedule"]

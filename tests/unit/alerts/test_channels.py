@@ -1,4 +1,4 @@
-"""The forms of addresses that the documentation names are those that apprise understands."""
+"""Addresses of channels: forms that apprise knows, and none is ever shown."""
 
 import re
 from pathlib import Path
@@ -27,32 +27,33 @@ def test_each_form_in_the_documentation_is_one() -> None:
 def test_a_channel_is_called_by_its_place_and_kind(tmp_path: Path) -> None:
     two = "SLACK://a/b/c/d json://user:secret-one@h"
     settings = load_settings({"QUOTEMILL_ALERTS__URLS": two}, cwd=tmp_path)
-    found = channels.of(settings)
+    found = channels.configured_channels(settings)
     assert [channel.name for channel in found] == ["1 slack", "2 json"]
     assert "secret-one" not in repr(found)
 
 
-def test_the_doctor_says_who_is_told(tmp_path: Path) -> None:
-    assert (
-        doctor._alerts(load_settings({}, cwd=tmp_path), None).seen == "nobody is told what is wrong"
-    )
-    told = {"urls": ["json://user:secret-one@h"], "ping_url": "https://ping.example/secret-two"}
-    seen = doctor._alerts(load_settings({}, cwd=tmp_path, alerts=told), None).seen
-    assert seen.startswith("told are 1 json, a dead man's switch;")
+def test_the_doctor_names_the_channels(tmp_path: Path) -> None:
+    assert doctor._alerts(load_settings({}, cwd=tmp_path), None).seen == "no channel is configured"
+    configured = {
+        "urls": ["json://user:secret-one@h"],
+        "ping_url": "https://ping.example/secret-two",
+    }
+    seen = doctor._alerts(load_settings({}, cwd=tmp_path, alerts=configured), None).seen
+    assert seen.startswith("sent to 1 json, a dead man's switch;")
     assert "secret" not in seen
 
 
-def test_what_is_no_address_is_refused_without_being_shown(tmp_path: Path) -> None:
+def test_a_bad_address_is_refused_without_being_shown(tmp_path: Path) -> None:
     for setting in ("URLS", "PING_URL"):
         with pytest.raises(SettingsError) as refused:
             load_settings({f"QUOTEMILL_ALERTS__{setting}": "my-token-4f2a"}, cwd=tmp_path)
         assert "alerts." in str(refused.value)
         assert "my-token" not in f"{refused.value} {refused.value.hint}"
     with pytest.raises(SettingsError, match="no channel is configured"):
-        channels.require(load_settings({}, cwd=tmp_path))
+        channels.require_channels(load_settings({}, cwd=tmp_path))
 
 
 def test_an_address_that_apprise_refuses_is_not_shown() -> None:
     for url in ("nosuch://my-token-4f2a", "slack://my-token-4f2a"):
-        told = channels.Channel("1 x", SecretStr(url)).send("t", "b", is_bad=True)
-        assert told == "apprise knows no such address, or it lacks a part"
+        refusal = channels.Channel("1 x", SecretStr(url)).send("t", "b", is_bad=True)
+        assert refusal == "apprise does not know this form of address, or a part is missing"

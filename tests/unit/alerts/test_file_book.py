@@ -1,4 +1,4 @@
-"""The book as a file, beside what others may put in its place."""
+"""The alert book as a file, and what others may put in its place."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ NIGHT = datetime(2026, 11, 20, 18, tzinfo=UTC)
 ENTRY = Entry("warehouse", "error", "it is away", "quotemill doctor", NIGHT, NIGHT)
 
 
-def test_only_a_file_is_read_and_nothing_is_waited_for(tmp_path: Path) -> None:
+def test_only_a_regular_file_is_read_without_waiting(tmp_path: Path) -> None:
     place, kept = tmp_path / "alerts.json", tmp_path / "kept.json"
     assert file_book.write(tmp_path, [ENTRY])
     assert file_book.read(tmp_path) == {"warehouse": ENTRY}
@@ -32,12 +32,12 @@ def test_only_a_file_is_read_and_nothing_is_waited_for(tmp_path: Path) -> None:
         with contextlib.suppress(OSError):
             place.write_bytes(kept.read_bytes())
 
-    # what waits for a writer gets one, and an entry; who does not wait leaves this one alone
+    # a reader that waits for a writer would get one, and an entry
     threading.Thread(target=offer, daemon=True).start()
     assert file_book.read(tmp_path) == {}
 
 
-def test_what_the_file_has_is_listed_where_there_is_no_warehouse(
+def test_the_file_is_listed_where_there_is_no_warehouse(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
@@ -46,7 +46,7 @@ def test_what_the_file_has_is_listed_where_there_is_no_warehouse(
     half = replace(ENTRY, cause="load:tdx", channels=["1 slack"])
     assert file_book.write(tmp_path, [over, ENTRY, half])
     listed = CliRunner().invoke(app, ["alerts", "list"]).stdout
-    assert "warehouse since 2026-11-20 18:00 UTC, not told: " in listed
-    assert "load:tdx since 2026-11-20 18:00 UTC, told to 1 slack alone: " in listed
+    assert "warehouse since 2026-11-20 18:00 UTC, not sent: " in listed
+    assert "load:tdx since 2026-11-20 18:00 UTC, sent only to 1 slack: " in listed
     assert "disk:home" not in listed
     assert "disk:home" in CliRunner().invoke(app, ["alerts", "list", "--all"]).stdout
