@@ -28,8 +28,8 @@ from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, SecretStr
 
-from loaders.alert_settings import AlertSettings
 from loaders.errors import QuotemillError, SettingsError, UsageError
+from loaders.section import Section
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 FILES = "run-*.jsonl"
@@ -213,7 +213,7 @@ def secrets_of(settings: BaseModel) -> set[str]:
             elif isinstance(item, SecretStr):
                 text = item.get_secret_value()
                 found |= {text, *_passwords(text)}
-                if isinstance(settings, AlertSettings):
+                if isinstance(settings, Section) and settings.has_tokens_in_addresses:
                     found |= _tokens(text)
     return {secret for secret in found if len(secret) > 3}
 

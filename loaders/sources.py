@@ -1,10 +1,10 @@
-"""The sources there are. The only module outside a source's folder that names it, but for its section
-of the settings."""
+"""The sources of `loaders.settings.sections`, each a value of `loaders.engine.source.Source`."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 from loaders.errors import UsageError
+from loaders.settings.sections import SOURCES
 
 if TYPE_CHECKING:
     from loaders.engine.source import Source
@@ -12,11 +12,7 @@ if TYPE_CHECKING:
     from loaders.warehouse.tables import LandedTable
 
 # each has its Source as SOURCE
-MODULES = {
-    "tdx": "loaders.tdx.source",
-    "tq": "loaders.tq.source",
-    "ib": "loaders.ib.source",
-}
+MODULES = {name: f"loaders.{name}.source" for name in SOURCES}
 
 
 def find(name: str) -> "Source[Any]":

@@ -8,8 +8,7 @@ from importlinter import Contract, ContractCheck, output
 from loaders.sources import MODULES
 
 REGISTRY = "loaders.sources"
-# a section of the settings is a model of the source's own; commands of one source only are thin shells
-MAY = {"loaders.settings": "settings"}
+# commands of one source only are thin shells
 COMMANDS = ("loaders.cli", "orchestration")
 
 
@@ -26,8 +25,6 @@ class SourcesContract(Contract):  # type: ignore[misc]
             for module in inside:
                 for importer in graph.find_modules_that_directly_import(module):
                     allowed = importer in inside or importer.startswith(COMMANDS)
-                    if MAY.get(importer) is not None:
-                        allowed |= module == f"{source}.{MAY[importer]}"
                     if not allowed:
                         wrong.append(f"{importer} imports {module}")
         for importer in graph.find_modules_that_directly_import(REGISTRY):

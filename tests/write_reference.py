@@ -20,14 +20,15 @@ from pydantic_core import PydanticUndefined
 import loaders.cli
 import orchestration.cli
 from loaders import errors
-from loaders.alert_settings import AlertSettings
 from loaders.ib.settings import IbSettings, OpenInterestRate, SnapshotRate
-from loaders.schedule_settings import JobSettings
-from loaders.settings import PREFIX, Settings
+from loaders.settings import Settings
+from loaders.settings.environment import PREFIX
 from loaders.tdx.settings import TdxSettings
 from loaders.ticks.settings import QuestdbSettings
 from loaders.tq.settings import TqSettings
 from loaders.warehouse.embedded.settings import ServerSettings
+from orchestration.alerts.settings import AlertSettings
+from orchestration.schedule.settings import JobSettings
 from tests.reference_columns import columns_page
 
 ROOT = Path(__file__).parent.parent

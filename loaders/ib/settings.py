@@ -3,7 +3,7 @@
 import re
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -38,6 +38,15 @@ class RateLimits(Section):
 
 class IbSettings(Section):
     """Option chains by an IB Gateway or TWS. Times in seconds."""
+
+    foreign_variables: ClassVar = {
+        "IB_HOST": "host",
+        "IB_PORT": "port",
+        "IB_CLIENT_ID": "client_id",
+        "IB_MARKET_DATA_TYPE": "market_data_type",
+    }
+    # without a gateway the IB_ variables are other tools'
+    foreign_variables_need: ClassVar = "host"
 
     host: str | None = Field(
         None, description="machine of the gateway; empty: the source is not loaded"
@@ -245,3 +254,6 @@ class IbSettings(Section):
         if any(number < 1 for number in value):
             raise ValueError("a client id is at least 1: 0 would bind manual orders")
         return value
+
+
+SECTION = IbSettings

@@ -1,7 +1,7 @@
 """Section `tdx` of the settings."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -10,6 +10,8 @@ from loaders.section import Section
 
 class TdxSettings(Section):
     """The TDX HTTP service. Times in seconds."""
+
+    foreign_variables: ClassVar = {"TDX_API_BASE": "base_url"}
 
     base_url: str | None = Field(None, description="address of the service, http://host:8080")
     corporate_actions: Path | Literal["gbbq", "xdxr"] | None = Field(
@@ -95,3 +97,6 @@ class TdxSettings(Section):
         scheme, _, rest = self.base_url.partition("://")
         authority, slash, path = rest.partition("/")
         return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+
+
+SECTION = TdxSettings

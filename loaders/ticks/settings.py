@@ -48,3 +48,6 @@ class QuestdbSettings(Section):
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/") if value else None
+
+
+SECTION = QuestdbSettings

@@ -87,3 +87,6 @@ class TqSettings(Section):
         if value and not value.startswith(("ws://", "wss://")):
             raise ValueError("must start with ws:// or wss://")
         return value or None
+
+
+SECTION = TqSettings

@@ -2,8 +2,6 @@
 
 causes.py evaluates what is wrong, book.py stores what was sent and decides what to send next,
 channels.py sends it, check.py does all three.
+
+Without code, because the settings import the section of this package.
 """
-
-from orchestration.alerts.check import CheckResult, check_and_notify
-
-__all__ = ["CheckResult", "check_and_notify"]

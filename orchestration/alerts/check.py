@@ -14,7 +14,7 @@ import psycopg
 
 from loaders import log, sources
 from loaders.errors import QuotemillError, SettingsError
-from loaders.settings import Settings, load_settings, of_environment
+from loaders.settings import Settings, load_settings, read_environment_settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse, find_warehouse
 from orchestration.alerts import book, causes, channels, file_book
@@ -76,7 +76,7 @@ def load_settings_or_notify() -> Settings:
     try:
         return load_settings()
     except SettingsError as error:
-        settings = of_environment()
+        settings = read_environment_settings(("home", "alerts.urls"))
         if settings.alerts.urls:
             # unreadable settings do not say how long to keep log files: delete none
             secrets = log.secrets_of(settings)

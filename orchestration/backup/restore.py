@@ -10,7 +10,7 @@ from typing import Any
 from loaders.engine.load import prepare_warehouse
 from loaders.errors import SettingsError
 from loaders.progress import Reporter
-from loaders.settings import Settings, flattened
+from loaders.settings import Settings, flatten
 from loaders.warehouse import migration_files
 from loaders.warehouse.postgres import Warehouse
 from orchestration.backup import dump_restore as restores
@@ -68,8 +68,8 @@ def _require_fit(settings: Settings, backup: Backup) -> None:
 
 def _settings(settings: Settings, backup: Backup) -> Iterator[str]:
     path = backup.path / folders.SETTINGS
-    then = flattened(tomllib.loads(path.read_text("utf-8")))
-    now = flattened(tomllib.loads(without_secrets(settings)[0]))
+    then = flatten(tomllib.loads(path.read_text("utf-8")))
+    now = flatten(tomllib.loads(without_secrets(settings)[0]))
     names = {name for name in then.keys() | now.keys() if then.get(name) != now.get(name)}
     if differing := sorted(names.difference(_OF_THE_PLACE)):
         yield f"settings that were others: {', '.join(differing)} ({path} has them)"

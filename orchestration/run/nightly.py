@@ -19,8 +19,8 @@ from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import open_warehouse
-from orchestration import alerts
 from orchestration.alerts import causes, channels
+from orchestration.alerts import check as alerts
 from orchestration.alerts.book import Cause, Verdicts
 from orchestration.run import history
 from orchestration.run import stages as pipeline

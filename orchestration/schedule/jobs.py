@@ -9,9 +9,9 @@ from typing import Any
 
 from loaders import sources
 from loaders.errors import SettingsError
-from loaders.schedule_settings import JobSettings
 from loaders.settings import Settings
 from orchestration.schedule import due, timing
+from orchestration.schedule.settings import JobSettings
 from orchestration.schedule.timing import Timing
 
 PROGRAMS = ("quotemill", "loaders")

@@ -8,7 +8,9 @@ from tests.lint_contracts import SourcesContract
 
 @pytest.fixture(scope="module")
 def imports() -> grimp.ImportGraph:
-    return grimp.build_graph("loaders", "orchestration", cache_dir=None)
+    return grimp.build_graph(
+        "loaders", "orchestration", exclude_type_checking_imports=True, cache_dir=None
+    )
 
 
 @pytest.mark.parametrize(

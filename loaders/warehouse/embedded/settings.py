@@ -58,3 +58,6 @@ class ServerSettings(Section):
     def given(self) -> dict[str, str]:
         """What is set, by PostgreSQL's names."""
         return {name: str(value) for name, value in self if value is not None}
+
+
+SECTION = ServerSettings

@@ -17,8 +17,8 @@ from loaders.settings import Settings, load_settings
 from loaders.tdx.tables import TABLES
 from loaders.warehouse.migrate import prepare
 from loaders.warehouse.postgres import Warehouse
-from orchestration import alerts
 from orchestration.alerts import causes
+from orchestration.alerts import check as alerts
 from orchestration.checks import doctor
 from orchestration.run.stages import RunResult
 from tests.planted import SECRETS

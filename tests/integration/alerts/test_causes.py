@@ -12,13 +12,13 @@ import pytest
 from loaders import log
 from loaders.engine.load import LoadResult
 from loaders.engine.metrics import Metric
-from loaders.schedule_settings import JobSettings
 from loaders.settings import Settings
-from orchestration import alerts
 from orchestration.alerts import causes
+from orchestration.alerts import check as alerts
 from orchestration.run import history, stages
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import RunResult
+from orchestration.schedule.settings import JobSettings
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import NOW, Hook, check, load
 from tests.unit.test_place_checks import Usage

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from loaders.errors import SettingsError, UpstreamError
-from loaders.schedule_settings import JobSettings
 from loaders.settings import Settings, load_settings
-from orchestration import alerts
+from orchestration.alerts import check as alerts
 from orchestration.run import nightly
+from orchestration.schedule.settings import JobSettings
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import NOW, TOKEN, Hook, environment
 

@@ -10,8 +10,8 @@ from psycopg import sql
 
 from loaders.errors import UpstreamError
 from loaders.settings import Settings
-from orchestration import alerts
 from orchestration.alerts import book, channels, file_book
+from orchestration.alerts import check as alerts
 from orchestration.run import history, nightly
 from tests.e2e.commands import Place
 from tests.integration.alerts.conftest import (

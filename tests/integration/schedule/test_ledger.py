@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import psycopg
 import pytest
 
-from loaders.schedule_settings import JobSettings
 from loaders.settings import load_settings
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse import migrate
@@ -19,6 +18,7 @@ from orchestration.run import history
 from orchestration.schedule import jobs, ledger
 from orchestration.schedule.jobs import Job, Row
 from orchestration.schedule.ledger import Taken
+from orchestration.schedule.settings import JobSettings
 from orchestration.schedule.timing import read
 from tests.integration.schedule.conftest import DAILY, FIVE
 

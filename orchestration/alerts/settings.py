@@ -1,6 +1,6 @@
 """Section `alerts` of the settings."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -8,7 +8,9 @@ from loaders.section import Section
 
 
 class AlertSettings(Section):
-    """Whom to tell, and what. Addresses hold tokens: they are secrets as a whole."""
+    """Who gets alerts, and about what. Addresses are secrets as a whole."""
+
+    has_tokens_in_addresses: ClassVar = True
 
     urls: list[SecretStr] = Field(
         [],
@@ -54,3 +56,6 @@ class AlertSettings(Section):
     @classmethod
     def _none_if_empty(cls, value: Any) -> Any:
         return None if value == "" else value
+
+
+SECTION = AlertSettings

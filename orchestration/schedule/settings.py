@@ -1,6 +1,6 @@
 """A section `schedule.JOB` of the settings: what of a shipped job is to be otherwise, or a job of one's own."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -34,3 +34,7 @@ class JobSettings(Section):
     catch_up: bool | None = Field(
         None, description="whether starts that were missed are made up for, by one run"
     )
+
+
+# jobs by their name
+SECTION = dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")], JobSettings]

@@ -1,0 +1,10 @@
+"""Settings: flag > environment > .env > quotemill.toml > default.
+
+`sections.py` lists the sections, each a model beside the code it is about. `model.py` is the whole
+of them, `environment.py` reads variables and .env, `merge.py` puts everything together.
+"""
+
+from loaders.settings.merge import flatten, load_settings, read_environment_settings
+from loaders.settings.model import Settings
+
+__all__ = ["Settings", "flatten", "load_settings", "read_environment_settings"]

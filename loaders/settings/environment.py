@@ -1,0 +1,93 @@
+"""Settings of environment variables and .env, by their dotted names.
+
+Users of the TDX service have TDX_API_BASE and DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD,
+DB_SCHEMA, DB_SSLMODE set already, those of an IB gateway IB_HOST and others; these count where the
+QUOTEMILL_ form is absent. A section lists its own.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from dotenv import dotenv_values
+
+from loaders.errors import SettingsError
+from loaders.section import Section
+from loaders.settings.sections import section_types
+
+PREFIX = "QUOTEMILL_"
+# not settings: the place of the settings file, the run and the scheduled job that a command is part
+# of, the holder of the build's lock, the test suite
+OTHER_VARIABLES = {
+    "QUOTEMILL_CONFIG",
+    "QUOTEMILL_RUN_ID",
+    "QUOTEMILL_SCHEDULE",
+    "QUOTEMILL_BUILD_LOCK_HELD",
+    "QUOTEMILL_REQUIRE",
+    "QUOTEMILL_TEST_TSL_URL",
+}
+
+
+def read_variables(env: Mapping[str, str], place: str) -> dict[str, tuple[Any, str]]:
+    """Values by dotted name, each with the variable it came from."""
+    values = {
+        name.removeprefix(PREFIX).lower().replace("__", "."): (value, f"{place} {name}")
+        for name, value in env.items()
+        if name.startswith(PREFIX) and name not in OTHER_VARIABLES and value != ""
+    }
+    for variable, dotted in _foreign_variables().items():
+        if env.get(variable):
+            values.setdefault(dotted, (env[variable], f"{place} {variable}"))
+    if env.get("DB_SCHEMA"):
+        values.setdefault("market_schema", (env["DB_SCHEMA"], f"{place} DB_SCHEMA"))
+    if env.get("DB_HOST"):
+        values.setdefault("warehouse_url", (_database_url(env), f"{place} DB_HOST"))
+    return values
+
+
+def drop_foreign_values(merged: dict[str, Any], origins: dict[str, str]) -> None:
+    """Drop values of other tools' variables from sections that these are not meant for."""
+    for section, kind in _sections().items():
+        values = merged.get(section)
+        needed = kind.foreign_variables_need
+        if needed is None or not isinstance(values, dict) or values.get(needed):
+            continue
+        for variable, name in kind.foreign_variables.items():
+            if origins.get(f"{section}.{name}", "").endswith(f" {variable}"):
+                del values[name], origins[f"{section}.{name}"]
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """The variables of a .env file; none where it does not exist."""
+    try:
+        return {k: v for k, v in dotenv_values(path).items() if v is not None}
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not text in UTF-8: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _sections() -> dict[str, type[Section]]:
+    types = section_types().items()
+    return {n: kind for n, kind in types if isinstance(kind, type) and issubclass(kind, Section)}
+
+
+def _foreign_variables() -> dict[str, str]:
+    return {
+        variable: f"{section}.{name}"
+        for section, kind in _sections().items()
+        for variable, name in kind.foreign_variables.items()
+    }
+
+
+def _database_url(env: Mapping[str, str]) -> str:
+    user = quote(env.get("DB_USER") or "postgres", safe="")
+    password = f":{quote(env['DB_PASSWORD'], safe='')}" if env.get("DB_PASSWORD") else ""
+    host, port = env["DB_HOST"], env.get("DB_PORT") or "5432"
+    database = quote(env.get("DB_NAME") or "postgres", safe="")
+    query = f"?sslmode={env['DB_SSLMODE']}" if env.get("DB_SSLMODE") else ""
+    if host.startswith("/"):  # a socket directory has no place in a URL's authority
+        query = f"{query or '?'}{'&' if query else ''}host={quote(host, safe='')}"
+        host = ""
+    return f"postgresql://{user}{password}@{host}:{port}/{database}{query}"
