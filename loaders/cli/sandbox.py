@@ -12,9 +12,8 @@ import typer
 from loaders.errors import UsageError
 
 if TYPE_CHECKING:
-    from loaders.sandbox.tdx import faults as tdx_faults
+    from loaders.sandbox.faults import Kind
     from loaders.sandbox.tq.exchange import Exchange
-    from loaders.sandbox.world import fault_plan
     from loaders.sandbox.world.parts import World
 
 app = typer.Typer(no_args_is_help=True, help="Run a simulated service on this machine.")
@@ -82,14 +81,14 @@ def tdx(
     from loaders.sandbox.tdx.calls import Options
     from loaders.sandbox.tdx.faults import KINDS
     from loaders.sandbox.tdx.service import EXAMPLE, TdxSandbox
-    from loaders.sandbox.world.clock import moment
+    from loaders.sandbox.world.clock import parse_clock
 
     if fault == ["list"]:
         _list_faults(KINDS, width=20)
         return
     if zone not in ("shanghai", "utc"):
         raise UsageError(f"zone {zone!r} is not known", hint="--zone shanghai or --zone utc")
-    world = _world(data, codes, days, seed, moment(clock, EXAMPLE).date() if clock else None)
+    world = _world(data, codes, days, seed, parse_clock(clock, EXAMPLE).date() if clock else None)
     if write_actions:
         from loaders.sandbox.world.actions import actions_csv
 
@@ -102,7 +101,10 @@ def tdx(
         from loaders.sandbox.tdx.vipdoc_files import write_vipdoc as write_files
 
         write_files(
-            world, write_vipdoc, until=moment(clock, EXAMPLE) if clock else None, days=vipdoc_days
+            world,
+            write_vipdoc,
+            until=parse_clock(clock, EXAMPLE) if clock else None,
+            days=vipdoc_days,
         )
         client = write_vipdoc.parent if write_vipdoc.name == "vipdoc" else write_vipdoc
         write_client_files(world, client / "T0002" / "hq_cache")
@@ -244,9 +246,7 @@ def ib(
         ended.wait()
 
 
-def _list_faults(
-    kinds: "Mapping[str, tdx_faults.Kind] | Mapping[str, fault_plan.Kind]", width: int
-) -> None:
+def _list_faults(kinds: "Mapping[str, Kind]", width: int) -> None:
     """What `--fault list` prints, the names in a column of that width."""
     for name, kind in kinds.items():
         options = " ".join(f"{key}={value}" for key, value in kind.options.items())

@@ -59,7 +59,7 @@ def test_a_fault_of_the_sandbox_itself_is_told_and_looks_like_no_reset(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by nought")
 
-    monkeypatch.setattr("loaders.sandbox.tdx.service.answer", broken)
+    monkeypatch.setattr("loaders.sandbox.tdx.http_handler.answer", broken)
     found = get(sandbox, BARS)
 
     told = f"the sandbox failed at GET /api/{BARS}: ZeroDivisionError: by nought"

@@ -1,4 +1,4 @@
-"""The gateway as a whole: its socket on 127.0.0.1, who is connected, what was asked, and its control port."""
+"""The simulated gateway: its socket, its clients, what they sent, and the notices it sends them."""
 
 import asyncio
 import contextlib
@@ -6,28 +6,28 @@ import sys
 import threading
 import traceback
 from collections import Counter, deque
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Self
+from typing import Any
 
-from loaders.errors import UsageError
-from loaders.sandbox.ib.control import ControlServer
-from loaders.sandbox.ib.desk import Desk
-from loaders.sandbox.ib.faults import FaultPlan
+from loaders.sandbox.faults import FaultPlan, Rule
+from loaders.sandbox.ib.faults import CATALOGUE
 from loaders.sandbox.ib.hours import VirtualClock, load_calendar
+from loaders.sandbox.ib.market_data import MarketData
 from loaders.sandbox.ib.session import Session
 from loaders.sandbox.ib.wire import REQUESTS
 from loaders.sandbox.ib.world import World
-from loaders.sandbox.loop_thread import LoopThread
-from loaders.sandbox.world.clock import moment
-from loaders.sandbox.world.fault_plan import Rule
+from loaders.sandbox.server.http_server import port_error
+from loaders.sandbox.server.loop_thread import LoopThread
+from loaders.sandbox.server.sandbox import Sandbox
+from loaders.sandbox.world.clock import parse_clock
 
 ACCOUNT = "DUSANDBOX"
 EXAMPLE = "2026-11-19"  # of a clock, in hints
 DEFAULT_CLOCK = "2026-11-19T10:00:00"
-KEPT_ENTRIES = 100_000
-CONTROL = "GET state, log, faults; POST clock, faults, notice, drop, restart; DELETE faults, log"
+LOG_SIZE = 100_000
+MESSAGES_A_SECOND = 50  # limit of a real gateway
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,15 @@ class Entry:
     clock: datetime
 
 
-MESSAGES_A_SECOND = 50  # that a gateway takes
-
-
-class IbSandbox:
+class IbSandbox(Sandbox):
     """A gateway over `world` from entering to leaving the context, at `port`.
 
-    `clock` is a date (18:00), a date-time or an ISO text, of New York; it stands still unless `speed`
-    (virtual seconds a second) says otherwise. Ports 0 are picked; without `control_port` there is no
-    control server. `faults` holds the rules (see faults.py), `log` what was asked. A real gateway takes
-    50 messages a second.
+    `clock` is a date (18:00), a date-time or an ISO text, of New York; it stands still unless
+    `speed` (virtual seconds a second) says otherwise. Ports 0 pick free ones; without
+    `control_port` there is no control port. `faults` are rules or their texts.
     """
+
+    log: deque[Entry]
 
     def __init__(
         self,
@@ -64,16 +62,18 @@ class IbSandbox:
         account: str = ACCOUNT,
         messages_a_second: int = MESSAGES_A_SECOND,
     ) -> None:
-        self.world, self.faults = world or World(), FaultPlan(faults)
-        self.virtual_clock = VirtualClock(moment(clock, EXAMPLE), speed)
-        self.desk = Desk(self.world, self.faults, self.virtual_clock)
+        super().__init__(FaultPlan(CATALOGUE, faults), deque(maxlen=LOG_SIZE), control_port)
+        self.controls |= {
+            ("POST", "notice"): lambda document: self.notice(int(document["code"])),
+            ("POST", "drop"): lambda _: self.drop_all(),
+            ("POST", "restart"): lambda document: self.go_away(float(document.get("seconds", 1.0))),
+        }
+        self.world = world or World()
+        self.virtual_clock = VirtualClock(parse_clock(clock, EXAMPLE), speed)
+        self.market_data = MarketData(self.world, self.faults, self.virtual_clock)
         self.account, self.port, self.messages_a_second = account, port, messages_a_second
-        self.log: deque[Entry] = deque(maxlen=KEPT_ENTRIES)
         self.errors_sent: Counter[int] = Counter()
         self.most_lines = self.requests = 0
-        self.control_url = ""
-        self._control_port = control_port
-        self._control: ControlServer | None = None
         self._sessions: dict[int, Session] = {}
         self._all: set[Session] = set()
         self._server: asyncio.Server | None = None
@@ -81,17 +81,16 @@ class IbSandbox:
         self._listening = threading.Event()
         self._thread = LoopThread("ib-sandbox", self._serve)
 
-    # ------------------------------------------------------------------ for tests
     @property
     def clock(self) -> datetime:
         """Virtual time, New York."""
         return self.virtual_clock.now()
 
     def set_clock(self, clock: date | datetime | str) -> None:
-        self.virtual_clock.set(moment(clock, EXAMPLE))
+        self.virtual_clock.set(parse_clock(clock, EXAMPLE))
 
     def settings(self) -> dict[str, Any]:
-        """What a section [ib] of the settings needs to come here."""
+        """Values of the section [ib] that connect a loader to this gateway."""
         return {"host": "127.0.0.1", "port": self.port, "clock": "gateway"}
 
     def asked(self, what: str) -> list[Entry]:
@@ -100,52 +99,43 @@ class IbSandbox:
 
     @property
     def lines(self) -> int:
-        """Contracts that clients look at now."""
+        """Number of contracts that clients are subscribed to."""
         return sum(len(session.lines) for session in list(self._all))
 
     def notice(self, code: int) -> None:
-        """Tell every client of something. 1100 and 2110 end all answers until 1101, which also forgets what
-        they looked at, or 1102; 2103, 2105 and 2157 those of a farm, until 2104, 2106 and 2158."""
-        self._thread.do(lambda: self._tell(code))
+        """Send a message to every client.
+
+        1100 and 2110 stop all answers until 1101, which also drops the subscriptions, or 1102;
+        2103, 2105 and 2157 those of a farm, until 2104, 2106 and 2158.
+        """
+        self._thread.call(lambda: self._send_notice(code))
 
     def lose_servers(self, seconds: float, back: int = 1102) -> None:
-        """Tell of their loss (1100) now and, after some real seconds, of their return (1101, 1102)."""
-        self._thread.do(lambda: self.lose(1100, back, seconds))
+        """Send 1100 now and, after some real seconds, the recovery (1101 or 1102)."""
+        self._thread.call(lambda: self.lose(1100, back, seconds=seconds))
 
     def drop_all(self) -> None:
         """Break every connection."""
-        self._thread.do(self._drop)
+        self._thread.call(self._drop)
 
     def go_away(self, seconds: float) -> None:
-        """Break every connection and close the port for a while, as a gateway that restarts."""
-        self._thread.do(lambda: self.restart(seconds))
+        """Break every connection and close the port for a while, as a restarting gateway."""
+        self._thread.call(lambda: self.restart(seconds))
 
     def wait_until_listening(self) -> bool:
-        """After it went away; False if it does not come back within half a minute."""
+        """Wait for the end of `go_away`; False if the port stays closed for half a minute."""
         return self._listening.wait(30)
 
-    # ------------------------------------------------------------------ life
-    def __enter__(self) -> Self:
-        """Open the ports; raises UsageError where one is taken."""
+    def open(self) -> None:
         load_calendar()
         self._thread.start()
-        if self._control_port is not None:
-            try:
-                self._control = ControlServer(self._control_port, self.control)
-            except UsageError:
-                self.__exit__()
-                raise
-            self.control_url = self._control.url
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._control is not None:
-            self._control.stop()
+    def close(self) -> None:
         self._thread.stop()
 
     async def _serve(self) -> None:
         await self._listen()
-        await self._thread.until_stopped()
+        await self._thread.wait_until_stopped()
         self._drop()
         for task in list(self._tasks):
             task.cancel()
@@ -156,10 +146,7 @@ class IbSandbox:
         try:
             self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
         except OSError as error:
-            raise UsageError(
-                f"port {self.port} cannot be opened: {error.strerror}",
-                hint="--port 0 picks a free one",
-            ) from error
+            raise port_error(self.port, error) from error
         self.port = self._server.sockets[0].getsockname()[1]
         self._listening.set()
 
@@ -169,9 +156,8 @@ class IbSandbox:
         with contextlib.suppress(asyncio.CancelledError):
             await session.run()
 
-    # ------------------------------------------------------------------ for sessions
     def enter(self, client_id: int, session: Session) -> bool:
-        """False where that client id is in use."""
+        """Register a session; False if its client id is in use."""
         return self._sessions.setdefault(client_id, session) is session
 
     def leave(self, session: Session) -> None:
@@ -179,47 +165,47 @@ class IbSandbox:
         if self._sessions.get(session.client_id) is session:
             del self._sessions[session.client_id]
 
-    def note(self, client_id: int, fields: list[str]) -> None:
+    def log_message(self, client_id: int, fields: list[str]) -> None:
         what = REQUESTS.get(int(fields[0]), fields[0])
-        self.log.append(Entry(client_id, what, tuple(fields), self.clock))
+        self.log.append(Entry(client_id, what, fields=tuple(fields), clock=self.clock))
 
     def count_error(self, code: int) -> None:
         self.errors_sent[code] += 1
 
     def count_request(self) -> int:
-        """Requests for market data so far, this one included."""
+        """Count a request for market data, and return how many there were."""
         self.requests += 1
         return self.requests
 
-    def saw_lines(self, count: int) -> None:
+    def record_lines(self, count: int) -> None:
         self.most_lines = max(self.most_lines, count)
 
-    def failed(self, error: BaseException) -> None:
-        """A mistake of our own must not look like a silent gateway."""
-        told = "".join(traceback.format_exception(error))
-        sys.stderr.write(f"the sandbox failed\n{told}")
+    def report_failure(self, error: BaseException) -> None:
+        """Print an error of the sandbox, so that it does not look like a silent gateway."""
+        text = "".join(traceback.format_exception(error))
+        sys.stderr.write(f"the sandbox failed\n{text}")
         self.errors_sent[-1] += 1
 
     def _drop(self) -> None:
         for session in list(self._all):
             session.close(abort=True)
 
-    def _tell(self, code: int) -> None:
-        self.desk.hear(code)
+    def _send_notice(self, code: int) -> None:
+        self.market_data.apply_notice(code)
         for session in self._sessions.values():
             session.error(-1, code)
             if code == 1101:
                 session.forget_lines()
 
-    def lose(self, code: int, back: int, seconds: float) -> None:
-        """Tell of a loss now, and after some real seconds that it is over."""
-        self._tell(code)
+    def lose(self, code: int, back: int, *, seconds: float) -> None:
+        """Send a notice of a loss now, and after some real seconds that of the recovery."""
+        self._send_notice(code)
 
-        async def later() -> None:
+        async def recover() -> None:
             await asyncio.sleep(seconds)
-            self._tell(back)
+            self._send_notice(back)
 
-        self._keep(later())
+        self._spawn(recover())
 
     def restart(self, seconds: float) -> None:
         self._listening.clear()
@@ -227,42 +213,19 @@ class IbSandbox:
             self._server.close()
         self._drop()
 
-        async def later() -> None:
+        async def come_back() -> None:
             await asyncio.sleep(seconds)
             await self._listen()
 
-        self._keep(later())
+        self._spawn(come_back())
 
-    def _keep(self, work: Any) -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    # ------------------------------------------------------------------ control
-    def control(self, method: str, route: str, document: dict[str, Any]) -> dict[str, object]:
-        """What the control port does; raises UsageError, ValueError or KeyError for a bad request."""
-        if (method, route) == ("POST", "clock"):
-            self.set_clock(str(document["clock"]))
-        elif (method, route) == ("POST", "faults"):
-            self.faults.add(str(document["fault"]))
-        elif (method, route) == ("POST", "notice"):
-            self.notice(int(document["code"]))
-        elif (method, route) == ("POST", "drop"):
-            self.drop_all()
-        elif (method, route) == ("POST", "restart"):
-            self.go_away(float(document.get("seconds", 1.0)))
-        elif (method, route) == ("DELETE", "faults"):
-            self.faults.clear()
-        elif (method, route) == ("DELETE", "log"):
-            self.log.clear()
-        elif (method, route) == ("GET", "log"):
-            log = [asdict(entry) | {"clock": entry.clock.isoformat()} for entry in list(self.log)]
-            return {"log": log}
-        elif (method, route) not in (("GET", "state"), ("GET", "faults")):
-            raise UsageError(f"no control {method} /{route}", hint=CONTROL)
+    def describe(self) -> dict[str, object]:
         return {
-            "clock": self.clock.isoformat(),
-            "faults": [str(rule) for rule in self.faults.rules],
             "clients": sorted(self._sessions),
             "requests": len(self.log),
             "market_data_requests": self.requests,

@@ -1,4 +1,4 @@
-"""One connection of a client: log-in, the limit of messages, and who answers what."""
+"""One connection of a client: log-in, limit of messages, and the answers by message number."""
 
 import asyncio
 import random
@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from loaders.sandbox.ib import feed, reference
-from loaders.sandbox.ib.desk import BACK
+from loaders.sandbox.ib import contracts
+from loaders.sandbox.ib.market_data import RECOVERY_CODES
+from loaders.sandbox.ib.subscriptions import run_subscription
 from loaders.sandbox.ib.wire import (
     AMBIGUOUS,
     MESSAGES,
@@ -28,13 +29,16 @@ LINES, BREACHES = 100, 3
 
 
 class Session:
-    """`data_type` is the market data type that the client asked for, a switch of the whole connection;
-    `lines` are the contracts that it looks at, by number of the request."""
+    """A connection.
+
+    data_type: market data type that the client asked for, a switch of the whole connection
+    lines: subscriptions by number of the request
+    """
 
     def __init__(
         self, owner: "IbSandbox", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        self._owner, self.desk = owner, owner.desk
+        self._owner, self.market_data = owner, owner.market_data
         self._reader, self._writer = reader, writer
         self.client_id, self.version, self.data_type = -1, SERVER_VERSION, 1
         self.lines: dict[int, asyncio.Task[None]] = {}
@@ -49,13 +53,13 @@ class Session:
             6: lambda f: self.send(54, 1, f[3]),
             7: lambda f: self.send(55, 1, f[2]),
             8: lambda _: self.send(9, 1, 1),
-            9: self._later(reference.contract_details, "contracts"),
+            9: self._later(contracts.contract_details, "contracts"),
             15: lambda _: None,
             16: lambda _: self.send(53, 1),
             17: lambda _: self.send(15, 1, self._owner.account),
-            20: self._later(reference.historical_bars, "history"),
+            20: self._later(contracts.historical_bars, "history"),
             25: lambda _: None,
-            49: lambda _: self.send(49, 1, int(self.desk.clock.now().timestamp())),
+            49: lambda _: self.send(49, 1, int(self.market_data.clock.now().timestamp())),
             59: self._switch,
             61: lambda _: self.send(62, 1),
             62: lambda f: self.send(64, 1, f[2]),
@@ -63,12 +67,11 @@ class Session:
             64: lambda _: None,
             71: self._log_in,
             76: lambda f: self.send(74, 1, f[2]),
-            78: self._later(reference.option_parameters, "contracts"),
+            78: self._later(contracts.option_parameters, "contracts"),
             99: lambda _: self.send(102),
             104: lambda f: self.send(107, f[1], ""),
         }
 
-    # ------------------------------------------------------------------ life
     async def run(self) -> None:
         try:
             if await self._reader.readexactly(4) != b"API\0":
@@ -76,11 +79,11 @@ class Session:
             offer = (await read_frame(self._reader)).decode().split(" ")[0]
             low, _, high = offer[1:].partition("..")
             self.version = min(SERVER_VERSION, int(high or low))
-            self.send(self.version, f"{self.desk.clock.now():%Y%m%d %H:%M:%S} US/Eastern")
+            self.send(self.version, f"{self.market_data.clock.now():%Y%m%d %H:%M:%S} US/Eastern")
             while True:
                 fields = await read_fields(self._reader)
-                self._owner.note(self.client_id, fields)
-                if self._paced():
+                self._owner.log_message(self.client_id, fields)
+                if self._is_within_limit():
                     self._answer(fields)
         except (asyncio.IncompleteReadError, ConnectionError, struct.error, ValueError):
             pass  # the client left, or speaks something else
@@ -97,9 +100,9 @@ class Session:
     def _later(
         self, answer: Callable[["Session", list[str]], Coroutine[Any, Any, None]], farm: str
     ) -> Callable[[list[str]], object]:
-        """A question to the servers: it stays without an answer while they are lost."""
+        """Ask the servers, which do not answer while they are lost."""
         return lambda fields: (
-            None if self.desk.has_lost(farm) else self._spawn(answer(self, fields))
+            None if self.market_data.has_lost(farm) else self._spawn(answer(self, fields))
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -111,7 +114,7 @@ class Session:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._jobs.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._owner.failed(error)
+            self._owner.report_failure(error)
 
     def close(self, *, abort: bool = False) -> None:
         for task in list(self._jobs):
@@ -133,17 +136,20 @@ class Session:
         self.send(4, 2, request, code, message or MESSAGES.get(code, "Simulated error"), *extra)
 
     async def lag(self) -> None:
-        """As long as an answer takes: nothing, where no fault says otherwise."""
-        seconds = self.desk.number("latency", "seconds", 0.0)
-        jitter = self.desk.number("latency", "jitter", 0.0)
+        """Wait as long as an answer takes: not at all unless a fault says so."""
+        seconds = self.market_data.number("latency", "seconds", 0.0)
+        jitter = self.market_data.number("latency", "jitter", 0.0)
         if seconds or jitter:
             await asyncio.sleep(seconds + jitter * random.random())
 
     def _messages_a_second(self) -> float:
-        return self.desk.number("rate", "per_second", self._owner.messages_a_second)
+        return self.market_data.number("rate", "per_second", self._owner.messages_a_second)
 
-    def _paced(self) -> bool:
-        """A bucket of one second: the message that overflows it is lost, the third one fatally."""
+    def _is_within_limit(self) -> bool:
+        """Limit messages by a bucket of one second.
+
+        A message that overflows it is lost; the third one breaks the connection.
+        """
         limit, now = self._messages_a_second(), time.monotonic()
         self._tokens = min(limit, self._tokens + (now - self._stamp) * limit)
         self._stamp = now
@@ -156,12 +162,11 @@ class Session:
             self.close()
         return False
 
-    # ------------------------------------------------------------------ log-in
     def _log_in(self, fields: list[str]) -> None:
         wanted = int(fields[2])
-        if self.desk.faults.strike("no-login"):
+        if self.market_data.faults.strike("no-login"):
             return
-        if self.desk.faults.strike("client-id", id=str(wanted)) or not self._owner.enter(
+        if self.market_data.faults.strike("client-id", id=str(wanted)) or not self._owner.enter(
             wanted, self
         ):
             self.error(-1, 326)
@@ -176,38 +181,38 @@ class Session:
     def _switch(self, fields: list[str]) -> None:
         self.data_type = int(fields[2])
 
-    # ------------------------------------------------------------------ market data
     def _market_data(self, fields: list[str]) -> None:
         request, query = int(fields[2]), query_at(fields, 3)
         generic, snapshot = fields[16], fields[17] == "1"
-        met, faults = self._owner.count_request(), self.desk.faults
-        if faults.strike("disconnect", met=met):
+        count, faults = self._owner.count_request(), self.market_data.faults
+        if faults.strike("disconnect", request=count):
             self.close(abort=True)
             return
-        if rule := faults.strike("restart", met=met):
+        if rule := faults.strike("restart", request=count):
             self._owner.restart(rule.number("seconds"))
             return
-        if rule := faults.strike("connectivity", met=met):
-            self._owner.lose(1100, rule.integer("code"), rule.number("seconds"))
-        if rule := faults.strike("farm", met=met):
+        if rule := faults.strike("connectivity", request=count):
+            self._owner.lose(1100, rule.integer("code"), seconds=rule.number("seconds"))
+        if rule := faults.strike("farm", request=count):
             code = rule.integer("code")
-            self._owner.lose(code, BACK[code], rule.number("seconds"))
-        if faults.strike("pacing", met=met):
+            self._owner.lose(code, RECOVERY_CODES[code], seconds=rule.number("seconds"))
+        if faults.strike("pacing", request=count):
             self.error(request, 100)
             return
         if snapshot and generic:
             self.error(request, 321)
             return
-        if len(self.lines) >= self.desk.number("lines", "count", LINES):
+        if len(self.lines) >= self.market_data.number("lines", "count", LINES):
             self.error(request, 101)
             return
-        found = self.desk.world.find(query, self.desk.clock.now().date())
-        if len(found) != 1:
-            self.error(request, 200, AMBIGUOUS if found else "")
+        matches = self.market_data.world.find(query, self.market_data.clock.now().date())
+        if len(matches) != 1:
+            self.error(request, 200, AMBIGUOUS if matches else "")
             return
-        line = feed.run_line(self, request, found[0], generic.split(","), snapshot=snapshot)
+        (match,) = matches
+        line = run_subscription(self, request, match, generic.split(","), snapshot=snapshot)
         self.lines[request] = self._spawn(line)
-        self._owner.saw_lines(len(self.lines))
+        self._owner.record_lines(len(self.lines))
 
     def _cancel(self, fields: list[str]) -> None:
         request = int(fields[2])

@@ -23,14 +23,14 @@ from loaders.sandbox.ib.hours import (
     session_until,
 )
 from loaders.sandbox.ib.listing import Instrument
-from loaders.sandbox.ib.splits import Split, afters
-from loaders.sandbox.ib.stocks import Stock, choose, rnd
-from loaders.sandbox.ib.surface import (
+from loaders.sandbox.ib.option_prices import (
     Computation,
     compute,
     volatility,
     years_between,
 )
+from loaders.sandbox.ib.splits import Split, afters
+from loaders.sandbox.ib.stocks import Stock, choose, rnd
 
 _normal = NormalDist()
 KEPT_CHAINS = 400  # stock-days

@@ -3,13 +3,13 @@
 import threading
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import wraps
 
+from loaders.sandbox.faults import FaultPlan, Rule
 from loaders.sandbox.tdx import wire
-from loaders.sandbox.tdx.faults import FaultBook, Rule
 from loaders.sandbox.tdx.series import SeriesStore
 from loaders.sandbox.tdx.wire import BadRequest, Request, ServiceError, UpstreamTimeout
 from loaders.sandbox.world.parts import SESSION_START, Security, World
@@ -36,12 +36,9 @@ class LogEntry:
     time: datetime
     method: str
     route: str
-    params: Mapping[str, str]
+    params: dict[str, str]
     codes: tuple[str, ...]
     faults: tuple[str, ...]
-
-    def as_json(self) -> dict[str, object]:
-        return {**asdict(self), "time": self.time.isoformat(), "params": dict(self.params)}
 
 
 @dataclass
@@ -61,7 +58,7 @@ class ServiceState:
 
     world: World
     clock: datetime
-    faults: FaultBook
+    faults: FaultPlan
     options: Options
     log: deque[LogEntry] = field(default_factory=lambda: deque(maxlen=KEPT_LOG))
     tasks: dict[str, Task] = field(default_factory=dict)
@@ -155,7 +152,7 @@ class Call:
         if rule := self.hit("codes-missing"):
             found = [s for s in found if s.exchange != rule.option("exchange")]
         if rule := self.hit("codes-vanish"):
-            found = [s for s in found if s.code != rule.code]
+            found = [s for s in found if s.code != rule.option("code")]
         if rule := self.hit("codes-stale"):
             newest = sorted(found, key=lambda s: s.listed)[-int(rule.number("drop")) :]
             found = [s for s in found if s not in newest]

@@ -4,7 +4,7 @@ import json
 from datetime import date, timedelta
 from typing import Any
 
-from loaders.sandbox.tdx.faults import Rule
+from loaders.sandbox.faults import Rule
 from loaders.sandbox.tdx.wire import go_json
 
 Row = dict[str, Any]

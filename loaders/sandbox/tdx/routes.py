@@ -3,10 +3,11 @@
 import posixpath
 import time
 
+from loaders.sandbox.faults import Rule
 from loaders.sandbox.tdx import bars, intraday, lists, quotes, tasks, wire
 from loaders.sandbox.tdx.calls import Call, LogEntry, Route, ServiceState, asked_codes
 from loaders.sandbox.tdx.damage import damaged
-from loaders.sandbox.tdx.faults import DATA_FAULTS, Rule
+from loaders.sandbox.tdx.faults import DATA_FAULTS
 from loaders.sandbox.tdx.wire import EmptyBody, Reply, Request, ServiceError, UpstreamTimeout
 
 ROUTES: dict[str, Route] = {
@@ -86,7 +87,7 @@ def answer(state: ServiceState, request: Request) -> Reply:
     if route is None:
         return NOT_FOUND
     codes = codes_of(request, route)
-    hits = state.faults.hits(route, codes)
+    hits = state.faults.strike_call(route, codes)
     with state.lock:
         state.calls += 1
         number = state.calls

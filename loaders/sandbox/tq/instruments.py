@@ -33,7 +33,7 @@ def multi_symbol_info(market: Market, query: str, variables: dict[str, Any]) -> 
 
 
 def instrument(market: Market, symbol: str) -> Node | None:
-    if market.faults.standing("unknown", symbol=symbol):
+    if market.faults.find_rules("unknown", symbol=symbol):
         return None
     if symbol.startswith("KQ.m@"):
         variety = market.world.varieties.get(symbol.removeprefix("KQ.m@"))

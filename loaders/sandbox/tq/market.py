@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from threading import RLock
 
+from loaders.sandbox.faults import FaultPlan
 from loaders.sandbox.tq.exchange import Contract, Exchange, Row, Switches, held
-from loaders.sandbox.tq.faults import REVISIONS, FaultPlan
 from loaders.sandbox.tq.varieties import CST, NS, instant
 from loaders.sandbox.world.clock import CLOSE_OF_DAY
 
@@ -110,7 +110,7 @@ class Market:
         if (
             found is None
             or found.listed > self.today
-            or self.faults.standing("unknown", symbol=code)
+            or self.faults.find_rules("unknown", symbol=code)
         ):
             return None
         return found
@@ -128,7 +128,7 @@ class Market:
         table = []
         for day, contract in self.world.main_table(variety):
             by = sum(
-                r.integer("by") for r in self.faults.standing("revise-mains", contract=contract)
+                r.integer("by") for r in self.faults.find_rules("revise-mains", contract=contract)
             )
             if by:
                 calendar = self.world.calendar
@@ -142,13 +142,11 @@ class Market:
     # ------------------------------------------------------------------ rows
     def day_ticks(self, contract: str, day: date, *, damaged: bool = True) -> list[Row]:
         """Ticks of a trading day up to now: as told, or (`damaged=False`) as they should be."""
-        kinds = (*REVISIONS, *DAMAGE) if damaged else REVISIONS
+        kinds = ("revise-ticks", *DAMAGE) if damaged else ("revise-ticks",)
         rows = self.world.day_ticks(contract, day)
         where = {"contract": contract, "day": day.isoformat()}
         for kind in kinds:
-            if kind == "revise-mains":
-                continue
-            for rule in self.faults.standing(kind, **where):
+            for rule in self.faults.find_rules(kind, **where):
                 rows = CHANGES[kind](rows, rule.option)
         if day >= self.today:
             now = self.now
@@ -169,7 +167,7 @@ class Market:
 
     def _make(self, symbol: str, duration: int) -> Series:
         variety, is_main = self.variety_of(symbol), symbol.startswith("KQ.m@")
-        if variety is None or (self.faults.standing("no-series", variety=variety) and is_main):
+        if variety is None or (self.faults.find_rules("no-series", variety=variety) and is_main):
             return Series([])
         table = self.main_table(variety) if is_main else []
         blocks = []
@@ -193,7 +191,7 @@ class Market:
             )
         where = {"contract": contract, "day": day.isoformat()}
         plain = not any(
-            self.faults.standing(kind, **where) for kind in ("empty", "short", "duplicate")
+            self.faults.find_rules(kind, **where) for kind in ("empty", "short", "duplicate")
         )
         if plain and day < self.today:
             count = self.world.tick_count(contract, day)

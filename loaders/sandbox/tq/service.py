@@ -1,7 +1,7 @@
-"""The servers around the market: token, licence, holidays, table of main contracts, market data.
+"""The simulated servers of TqSdk: token, licence, holidays, main contracts, market data.
 
-Everything is one aiohttp application on 127.0.0.1; a second port steers it. Only the account it was
-given comes in, and only who has one of its tokens gets market data.
+Everything is one aiohttp application on 127.0.0.1. Only the sandbox's own account can log in, and
+only a client with one of its tokens gets market data.
 """
 
 import asyncio
@@ -10,33 +10,33 @@ import json
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from aiohttp import WSMsgType, web
 
-from loaders.errors import QuotemillError, UsageError
-from loaders.sandbox.loop_thread import LoopThread
+from loaders.sandbox.faults import FaultPlan, Rule
+from loaders.sandbox.server.http_server import port_error
+from loaders.sandbox.server.loop_thread import LoopThread
+from loaders.sandbox.server.sandbox import Sandbox
 from loaders.sandbox.tq.exchange import Exchange, Row
-from loaders.sandbox.tq.faults import FaultPlan
+from loaders.sandbox.tq.faults import CATALOGUE
 from loaders.sandbox.tq.market import Market
 from loaders.sandbox.tq.session import Session
 from loaders.sandbox.tq.world import World
-from loaders.sandbox.world.clock import moment
-from loaders.sandbox.world.fault_plan import Rule
+from loaders.sandbox.world.clock import parse_clock
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 FEATURES = ("futr", "lmt_idx", "tq_dl", "tq_bt")
-KEPT_ENTRIES = 20_000
+LOG_SIZE = 20_000
 EXAMPLE = "2025-12-12"  # of a clock, in hints
 REALM = "/auth/realms/shinnytech"
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Entry:
 
 @dataclass(eq=False)
 class _Connection:
-    """For market data; `sent` counts packets."""
+    """A connection for market data; `sent` counts packets."""
 
     session: Session
     socket: web.WebSocketResponse
@@ -58,13 +58,15 @@ class _Connection:
     sent: int = 0
 
 
-class TqSandbox:
+class TqSandbox(Sandbox):
     """The servers over `world` from entering to leaving the context.
 
-    `clock` is a date (its end), a date-time or an ISO text of exchange time; it stands still until
-    `set_clock`. Ports 0 are picked; without `control_port` there is no control server. `faults` holds
-    the rules (see faults.py), `log` what was asked.
+    `clock` is a date (18:00), a date-time or an ISO text of exchange time; it stands still until
+    `set_clock`. Ports 0 pick free ones; without `control_port` there is no control port. `faults`
+    are rules or their texts.
     """
+
+    log: deque[Entry]
 
     def __init__(
         self,
@@ -77,30 +79,27 @@ class TqSandbox:
         account: str = "sandbox",
         password: str = "sandbox-password",
     ) -> None:
+        super().__init__(FaultPlan(CATALOGUE, faults), deque(maxlen=LOG_SIZE), control_port)
         self.world: Exchange = world or World()
-        self.faults = FaultPlan(faults)
-        start = self.world.end if clock is None else moment(clock, EXAMPLE)
+        start = self.world.end if clock is None else parse_clock(clock, EXAMPLE)
         self.market = Market(self.world, self.faults, start)
-        self.log: deque[Entry] = deque(maxlen=KEPT_ENTRIES)
         self._account, self._password = account, password
-        self._port, self._control_port = port, control_port
+        self._port = port
         self._tokens: set[str] = set()
         self._connections: set[_Connection] = set()
-        self.url = self.control_url = ""
         self._thread = LoopThread("tq-sandbox", self._serve)
 
-    # ------------------------------------------------------------------ for tests
     @property
     def clock(self) -> datetime:
         return self.market.clock
 
     def set_clock(self, clock: date | datetime | str) -> None:
-        """Open connections get what is new by then."""
-        self.market.set_clock(moment(clock, EXAMPLE))
-        self._thread.begin(self._stir())
+        """Move the clock; open connections get what is new by then."""
+        self.market.set_clock(parse_clock(clock, EXAMPLE))
+        self._thread.spawn(self._send_news())
 
     def settings(self) -> dict[str, Any]:
-        """What a section [tq] of the settings needs to come here."""
+        """Values of the section [tq] that connect a loader to these servers."""
         host = self.url.partition("://")[2]
         return {
             "account": self._account,
@@ -120,11 +119,11 @@ class TqSandbox:
         return [(day, market.main_on(variety, day)) for day in days]
 
     def ticks(self, contract: str, trading_day: date) -> list[Row]:
-        """What the servers hold of a contract-day (revisions included): rows of the wire."""
+        """Rows of the wire that the servers hold of a contract-day, revisions included."""
         return self.market.day_ticks(contract, trading_day, damaged=False)
 
     def tick_table(self, contract: str, trading_day: date) -> "pa.Table":
-        """The same as Arrow: `datetime_ns` and all fields as float64, levels that are not there null."""
+        """The same as Arrow: `datetime_ns`, all fields as float64, absent levels null."""
         import pyarrow as pa
 
         rows = self.ticks(contract, trading_day)
@@ -137,41 +136,31 @@ class TqSandbox:
             columns[name] = pa.array([None if v == "" else v for v in values], pa.float64())
         return pa.table(columns)
 
-    # ------------------------------------------------------------------ life
-    def __enter__(self) -> Self:
+    def open(self) -> None:
         self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._thread.stop()
 
     async def _serve(self) -> None:
-        runners = [await self._open(self._service_routes(), self._port)]
-        self.url = f"http://127.0.0.1:{runners[0].addresses[0][1]}"
-        if self._control_port is not None:
-            runners.append(await self._open(self._control_routes(), self._control_port))
-            self.control_url = f"http://127.0.0.1:{runners[1].addresses[0][1]}"
-        try:
-            await self._thread.until_stopped()
-        finally:
-            for runner in runners:
-                await runner.cleanup()
-
-    async def _open(self, routes: list[web.RouteDef], port: int) -> web.AppRunner:
         app = web.Application()
-        app.add_routes(routes)
+        app.add_routes(self._routes())
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await runner.setup()
         try:
-            await web.TCPSite(runner, "127.0.0.1", port).start()
-        except OSError as error:
+            await self._listen(runner)
+            await self._thread.wait_until_stopped()
+        finally:
             await runner.cleanup()
-            raise UsageError(
-                f"port {port} cannot be opened: {error.strerror}", hint="--port 0 picks a free one"
-            ) from error
-        return runner
 
-    def _service_routes(self) -> list[web.RouteDef]:
+    async def _listen(self, runner: web.AppRunner) -> None:
+        try:
+            await web.TCPSite(runner, "127.0.0.1", self._port).start()
+        except OSError as error:
+            raise port_error(self._port, error) from error
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    def _routes(self) -> list[web.RouteDef]:
         return [
             web.post(f"{REALM}/protocol/openid-connect/token", self._token),
             web.get(f"{REALM}/rest/get-grant/tq", self._grant),
@@ -182,11 +171,10 @@ class TqSandbox:
             web.get("/md", self._market_data),
         ]
 
-    # ------------------------------------------------------------------ HTTP
     async def _token(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()
         rule = self.faults.strike("auth")
-        self._note("token", " ".join(str(form.get(n)) for n in ("grant_type", "username")), rule)
+        self._record("token", " ".join(str(form.get(n)) for n in ("grant_type", "username")), rule)
         if rule:
             return web.json_response({"error": "invalid_grant"}, status=rule.integer("status"))
         given = (form.get("username"), form.get("password"))
@@ -200,7 +188,7 @@ class TqSandbox:
         )
 
     def _new_token(self) -> str:
-        lacking = {rule.option("feature") for rule in self.faults.standing("permission")}
+        lacking = {rule.option("feature") for rule in self.faults.find_rules("permission")}
         claims = {
             "sub": "sandbox-user",
             "exp": int(time.time()) + 86_400,
@@ -214,7 +202,7 @@ class TqSandbox:
         return token
 
     async def _grant(self, _: web.Request) -> web.StreamResponse:
-        self._note("grant", "")
+        self._record("grant", "")
         document = {
             "exp": int(time.time()) + 365 * 86_400,
             "daysleft": 365,
@@ -224,29 +212,30 @@ class TqSandbox:
 
     async def _holidays(self, _: web.Request) -> web.StreamResponse:
         rule = self.faults.strike("holidays")
-        self._note("holidays", "", rule)
-        return _page(rule) or web.json_response([day.isoformat() for day in self.world.holidays])
+        self._record("holidays", "", rule)
+        return _error_page(rule) or web.json_response(
+            [day.isoformat() for day in self.world.holidays]
+        )
 
     async def _main_table(self, _: web.Request) -> web.StreamResponse:
         rule = self.faults.strike("main-table")
-        self._note("main-table", "", rule)
+        self._record("main-table", "", rule)
         table = {
             variety: [
                 [day.strftime("%Y%m%d"), code] for day, code in self.market.main_table(variety)
             ]
             for variety in self.world.varieties
-            if not self.faults.standing("no-mains", variety=variety)
+            if not self.faults.find_rules("no-mains", variety=variety)
         }
-        return _page(rule) or web.json_response(table)
+        return _error_page(rule) or web.json_response(table)
 
     async def _name_service(self, request: web.Request) -> web.StreamResponse:
         return web.json_response({"mdurl": f"ws://{request.host}/md"})
 
-    # ------------------------------------------------------------------ WebSocket
     async def _market_data(self, request: web.Request) -> web.StreamResponse:
         rule = self.faults.strike("ws")
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        self._note("connect", "", rule)
+        self._record("connect", "", rule)
         if rule or token not in self._tokens:
             return web.Response(status=rule.integer("status") if rule else 403)
         socket = web.WebSocketResponse(max_msg_size=0)
@@ -267,77 +256,47 @@ class TqSandbox:
                     break
                 document = json.loads(message.data)
                 if document.get("aid") != "peek_message":
-                    self._note("receive", message.data)
+                    self._record("receive", message.data)
                 connection.session.receive(document)
-                if not await self._answer(connection):
+                if not await self._send_packets(connection):
                     return
         finally:
             self._connections.discard(connection)
 
-    async def _stir(self) -> None:
+    async def _send_news(self) -> None:
         for connection in list(self._connections):
-            connection.session.stir()
+            connection.session.send_news()
             with suppress(ConnectionResetError):  # the client left meanwhile
-                await self._answer(connection)
+                await self._send_packets(connection)
 
-    async def _answer(self, connection: "_Connection") -> bool:
-        """Send what may be sent now; False where a fault ended the connection."""
+    async def _send_packets(self, connection: "_Connection") -> bool:
+        """Send what may be sent now; False if a fault ended the connection."""
         while (packet := connection.session.next_packet()) is not None:
             if slow := self.faults.strike("slow"):
                 await asyncio.sleep(float(slow.option("seconds")))
             await connection.socket.send_str(orjson.dumps(packet).decode())
             connection.sent += 1
-            self._note("send", ",".join(sorted({key for diff in packet["data"] for key in diff})))
-            if rule := self.faults.strike("disconnect", met=connection.sent):
-                self._note("drop", str(connection.sent), rule)
+            keys = {key for diff in packet["data"] for key in diff}
+            self._record("send", ",".join(sorted(keys)))
+            if rule := self.faults.strike("disconnect", request=connection.sent):
+                self._record("drop", str(connection.sent), rule)
                 if connection.transport is not None:
                     connection.transport.abort()
                 return False
-            if rule := self.faults.strike("close", met=connection.sent):
-                self._note("drop", str(connection.sent), rule)
+            if rule := self.faults.strike("close", request=connection.sent):
+                self._record("drop", str(connection.sent), rule)
                 await connection.socket.close(code=1000)
                 return False
         return True
 
-    def _note(self, what: str, detail: str, *rules: Rule | None) -> None:
+    def _record(self, what: str, detail: str, *rules: Rule | None) -> None:
         self.log.append(Entry(what, detail, tuple(str(rule) for rule in rules if rule)))
 
-    # ------------------------------------------------------------------ control
-    def _control_routes(self) -> list[web.RouteDef]:
-        return [web.route("*", "/{route}", self._control)]
-
-    async def _control(self, request: web.Request) -> web.StreamResponse:
-        """Steers the sandbox: GET state, log, faults; POST clock, faults; DELETE faults, log."""
-        try:
-            document = json.loads(await request.text() or "{}")
-            shown = self._steer(request.method, request.match_info["route"], document)
-        except (QuotemillError, ValueError, KeyError) as error:
-            refused = {"error": str(error), "hint": getattr(error, "hint", "")}
-            return web.json_response(refused, status=400)
-        return web.json_response(shown)
-
-    def _steer(self, method: str, route: str, document: dict[str, Any]) -> dict[str, object]:
-        if (method, route) == ("POST", "clock"):
-            self.set_clock(str(document["clock"]))
-        elif (method, route) == ("POST", "faults"):
-            self.faults.add(str(document["fault"]))
-        elif (method, route) == ("DELETE", "faults"):
-            self.faults.clear()
-        elif (method, route) == ("DELETE", "log"):
-            self.log.clear()
-        elif (method, route) == ("GET", "log"):
-            return {"log": [asdict(entry) for entry in self.log]}
-        elif (method, route) not in (("GET", "state"), ("GET", "faults")):
-            raise UsageError(f"no control {method} /{route}", hint=str(self._control.__doc__))
-        return {
-            "clock": self.clock.isoformat(),
-            "trading_day": self.market.today.isoformat(),
-            "faults": [str(rule) for rule in self.faults.rules],
-            "requests": len(self.log),
-        }
+    def describe(self) -> dict[str, object]:
+        return {"trading_day": self.market.today.isoformat(), "requests": len(self.log)}
 
 
-def _page(rule: Rule | None) -> web.Response | None:
+def _error_page(rule: Rule | None) -> web.Response | None:
     if rule is None:
         return None
     return web.Response(

@@ -2,7 +2,7 @@
 
 The client sends `{"aid": ...}` messages; the answers are lists of diffs. The server sends exactly one
 packet for each `peek_message`: at once where it has diffs, else when the next ones appear. `receive`
-takes a message, `next_packet` gives what may be sent now; `stir` looks what the moved clock changes for who
+takes a message, `next_packet` gives what may be sent now; `send_news` looks what the moved clock changes for who
 subscribed. Rules of charts, from recorded sessions:
 
 - `state` repeats the request; a key that a later request of the chart drops comes back as null.
@@ -78,7 +78,7 @@ class Session:
         self._push({"quotes": self._quotes}, {"ins_list": message["ins_list"]})
 
     # ------------------------------------------------------------------ what the clock brings
-    def stir(self) -> None:
+    def send_news(self) -> None:
         """New rows of the charts and new quotes. A clock that went back takes nothing away."""
         now = {symbol: quote(self._market, symbol) for symbol in self._quotes}
         if changed := {symbol: q for symbol, q in now.items() if q != self._quotes[symbol]}:

@@ -1,14 +1,14 @@
-"""Where the clock of a simulated service stands, in exchange time."""
+"""The time at which the clock of a simulated service stands, in exchange time."""
 
 from datetime import date, datetime, time
 
 from loaders.errors import UsageError
 
-CLOSE_OF_DAY = time(18, 0)  # where a clock stands that is told the day alone
+CLOSE_OF_DAY = time(18, 0)  # of a clock that is given as a day
 
 
-def moment(clock: date | datetime | str, example: str) -> datetime:
-    """A day means its end, after the close; texts are ISO dates or date-times of exchange time.
+def parse_clock(clock: date | datetime | str, example: str) -> datetime:
+    """Read a clock: a day means 18:00 of it, texts are ISO dates or date-times.
 
     Raises UsageError, whose hint is `example`, a day that the service knows.
     """
@@ -17,7 +17,7 @@ def moment(clock: date | datetime | str, example: str) -> datetime:
             clock = datetime.fromisoformat(clock) if len(clock) > 10 else date.fromisoformat(clock)
         except ValueError as error:
             hint = f"{example} or {example}T10:15:00"
-            raise UsageError(f"clock {clock!r} is no date", hint=hint) from error
+            raise UsageError(f"clock {clock!r} is not a date or date-time", hint=hint) from error
     if isinstance(clock, datetime):
         return clock.replace(tzinfo=None)
     return datetime.combine(clock, CLOSE_OF_DAY)

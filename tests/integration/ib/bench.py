@@ -18,10 +18,10 @@ from loaders.errors import NotDue
 from loaders.ib import source
 from loaders.ib.slots import NEW_YORK
 from loaders.progress import Silent
+from loaders.sandbox.faults import Rule
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.splits import Split
 from loaders.sandbox.ib.world import World
-from loaders.sandbox.world.fault_plan import Rule
 from loaders.settings import Settings, load_settings
 from tests.conftest import require_ib
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from loaders.errors import UsageError
-from loaders.sandbox.loop_thread import LoopThread
+from loaders.sandbox.server.loop_thread import LoopThread
 
 
 def test_it_serves_from_start_to_stop_and_does_what_it_is_told_in_its_thread() -> None:
@@ -13,19 +13,19 @@ def test_it_serves_from_start_to_stop_and_does_what_it_is_told_in_its_thread() -
 
     async def serve() -> None:
         seen.append("open")
-        await thread.until_stopped()
+        await thread.wait_until_stopped()
         seen.append("closed")
 
     thread = LoopThread("server", serve)
     with pytest.raises(UsageError, match="does not run"):
-        thread.do(lambda: None)
+        thread.call(lambda: None)
     thread.start()
-    thread.do(lambda: seen.append(threading.current_thread().name))
+    thread.call(lambda: seen.append(threading.current_thread().name))
     thread.stop()
     assert seen == ["open", "server", "closed"]
     thread.stop()  # twice is as good as once
     with pytest.raises(UsageError, match="does not run"):
-        thread.do(lambda: None)
+        thread.call(lambda: None)
 
 
 def test_what_it_cannot_open_is_said_by_start() -> None:

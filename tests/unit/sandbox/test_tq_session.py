@@ -1,13 +1,12 @@
 """Messages in, packets out: the rules that the real client relies on."""
 
 from datetime import date, datetime, time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loaders.errors import UsageError
-from loaders.sandbox.tq.faults import KINDS, FaultPlan, parse_rule
+from loaders.sandbox.faults import FaultPlan
+from loaders.sandbox.tq.faults import CATALOGUE
 from loaders.sandbox.tq.market import Market
 from loaders.sandbox.tq.session import ROWS_PER_PACKET, Session
 from loaders.sandbox.tq.varieties import instant
@@ -26,7 +25,7 @@ def world() -> World:
 
 
 def session_over(world: World, *faults: str) -> Session:
-    session = Session(Market(world, FaultPlan(faults), world.end))
+    session = Session(Market(world, FaultPlan(CATALOGUE, faults), world.end))
     packets(session)  # what every connection begins with
     return session
 
@@ -80,7 +79,7 @@ def merged(found: list[list[dict[str, Any]]]) -> dict[str, Any]:
 
 
 def test_one_packet_for_each_question_of_the_client(world: World) -> None:
-    session = Session(Market(world, FaultPlan(), world.end))
+    session = Session(Market(world, FaultPlan(CATALOGUE), world.end))
     assert session.next_packet() is None
     session.receive({"aid": "peek_message"})
     first = session.next_packet()
@@ -117,7 +116,7 @@ def test_a_query_comes_back_letter_for_letter(world: World) -> None:
 
 
 def test_a_chart_by_stamp_is_not_clipped_and_comes_newest_block_first(world: World) -> None:
-    market = Market(world, FaultPlan(), world.end)
+    market = Market(world, FaultPlan(CATALOGUE), world.end)
     series = market.series(CODE, 0)
     focus = instant(DAY, "09:00:00")
     width = 7000
@@ -172,7 +171,7 @@ def test_the_newest_rows_and_a_contract_without_any(world: World) -> None:
 
 def test_a_moved_clock_tells_who_subscribed_what_is_new(world: World) -> None:
     """The same rows and quotes as who asks at the later time gets, and no row twice but a bar that grew."""
-    market = Market(world, FaultPlan(), world.end)
+    market = Market(world, FaultPlan(CATALOGUE), world.end)
     main = market.main_table("SHFE.cu")[-1]
     before = world.previous(main[0])
     market.set_clock(datetime.combine(before, time(9, 30)))
@@ -191,7 +190,7 @@ def test_a_moved_clock_tells_who_subscribed_what_is_new(world: World) -> None:
         datetime.combine(world.days[world.days.index(main[0]) + 2], time(18)),
     ):
         market.set_clock(clock)
-        session.stir()
+        session.send_news()
         news = merged(found := packets(session))
         assert news["ticks"][CODE]["data"].keys().isdisjoint(told)
         told |= news["ticks"][CODE]["data"].keys()
@@ -209,33 +208,9 @@ def test_a_moved_clock_tells_who_subscribed_what_is_new(world: World) -> None:
         )
         for rows, rows_now in zip(kept, asked_now, strict=True):
             assert rows | rows_now == rows
-        session.stir()
+        session.send_news()
         assert packets(session) == []
     assert whole["quotes"]["KQ.m@SHFE.cu"]["underlying_symbol"] == main[1]
     market.set_clock(datetime.combine(before, time(9, 30)))
-    session.stir()
+    session.send_news()
     assert not merged(packets(session)).keys() & {"ticks", "klines"}
-
-
-def test_rules_are_read_and_counted() -> None:
-    plan = FaultPlan(["auth:times=2", "disconnect:after=3"])
-    assert [plan.strike("auth") is not None for _ in range(3)] == [True, True, False]
-    assert [plan.strike("disconnect", met=n) is not None for n in (1, 2, 3, 4)] == [
-        False,
-        False,
-        True,
-        False,
-    ]
-    assert (
-        str(parse_rule("short:contract=SHFE.cu2601:keep=3")) == "short:contract=SHFE.cu2601:keep=3"
-    )
-    for text in ("flood", "auth:colour=red", "unknown", "empty:day=tomorrow", "short:keep=few"):
-        with pytest.raises(UsageError):
-            parse_rule(text)
-
-
-def test_the_page_of_the_sandbox_lists_every_fault_with_its_defaults() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "how-to" / "sandbox-tq.md").read_text("utf-8")
-    for name, kind in KINDS.items():
-        options = " ".join(f"`{key}={value}`" for key, value in kind.options.items())
-        assert f"| `{name}` | {kind.text} | {options} |" in page

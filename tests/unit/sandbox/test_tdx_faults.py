@@ -1,12 +1,12 @@
 """Every fault strikes every route that it can hit, and leaves something that can be sent."""
 
 import json
-from pathlib import Path
 
 import pytest
 
+from loaders.sandbox.faults import FaultPlan
 from loaders.sandbox.tdx.calls import Options, ServiceState
-from loaders.sandbox.tdx.faults import DATA_FAULTS, KINDS, ROUTES, FaultBook
+from loaders.sandbox.tdx.faults import CATALOGUE, DATA_FAULTS, KINDS, ROUTES
 from loaders.sandbox.tdx.routes import answer
 from loaders.sandbox.tdx.wire import Request
 from loaders.sandbox.world.market import SyntheticMarket
@@ -39,7 +39,7 @@ def request(route: str) -> Request:
 
 
 def state() -> ServiceState:
-    return ServiceState(WORLD, WORLD.end, FaultBook(), Options(timeout_delay=0))
+    return ServiceState(WORLD, WORLD.end, FaultPlan(CATALOGUE), Options(timeout_delay=0))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -67,10 +67,3 @@ def test_a_fault_of_rows_changes_the_answer_of_each_of_its_routes(kind: str) -> 
         whole = answer(service, asked).body
         service.faults.add(f"{kind}:{route}{options.get(kind, '')}")
         assert answer(service, asked).body != whole, route
-
-
-def test_the_page_of_the_sandbox_lists_every_fault_with_its_defaults() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "how-to" / "sandbox.md").read_text("utf-8")
-    for name, kind in KINDS.items():
-        options = " ".join(f"`{key}={value}`" for key, value in kind.options.items())
-        assert f"| `{name}` | {kind.text} | {options} |" in page

@@ -1,4 +1,4 @@
-"""Questions about contracts: details, option parameters, historical bars."""
+"""Answers about contracts: details, option parameters, historical bars."""
 
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -23,16 +23,16 @@ HOURS = {"30 mins": 0.5, "1 hour": 1.0, "8 hours": 8.0, "1 day": 24.0}
 
 
 async def contract_details(session: "Session", fields: list[str]) -> None:
-    request, desk = int(fields[2]), session.desk
+    request, data = int(fields[2]), session.market_data
     await session.lag()
-    today = desk.clock.now().date()
-    found = desk.world.find(query_at(fields, 3), today)
-    if found and desk.find_rule("details-hang", found[0]):
+    today = data.clock.now().date()
+    matches = data.world.find(query_at(fields, 3), today)
+    if matches and data.strike("details-hang", matches[0]):
         return
-    if not found or desk.find_rule("flaky-contract", found[0]):
+    if not matches or data.strike("flaky-contract", matches[0]):
         session.error(request, 200)
         return
-    for instrument in found:
+    for instrument in matches:
         session.send(10, *_details(instrument, today, request, session.version))
     session.send(52, 1, request)
 
@@ -45,36 +45,34 @@ def _details(i: Instrument, today: date, request: int, version: int) -> list[Fie
     else:
         hours = f"{today:%Y%m%d}:CLOSED"
     routes = "SMART,AMEX,CBOE,ISE" if i.is_option else f"SMART,{i.stock.primary}"
-    return [
-        *((8,) if old else ()),
-        *(request, i.symbol, "OPT" if i.is_option else "STK", i.expiry_text, i.strike, i.right),
-        *("SMART", "USD", i.local_symbol, i.trading_class or i.symbol, i.trading_class or "NMS"),
-        *(i.conid, 0.01),
-        *((100,) if old else ()),
-        *(100 if i.is_option else "", "ACTIVETIM,LMT,MKT", routes, 1),
-        *(i.stock.conid if i.is_option else 0, i.stock.name),
-        *("" if i.is_option else i.stock.primary, i.expiry_text[:6], "Technology", "", ""),
-        *("US/Eastern", hours, hours, "", 0, 0, 1),
-        *((i.symbol, "STK") if i.is_option else ("", "")),
-        *("32,32", i.expiry_text, "" if i.is_option else "COMMON"),
-        *(() if old else (1, 1, 1 if i.is_option else 100)),
-    ]
+    fields: list[Field] = [8, request] if old else [request]
+    fields += [i.symbol, "OPT" if i.is_option else "STK", i.expiry_text, i.strike, i.right]
+    fields += ["SMART", "USD", i.local_symbol, i.trading_class or i.symbol]
+    fields += [i.trading_class or "NMS", i.conid, 0.01]
+    fields += [100] if old else []
+    fields += [100 if i.is_option else "", "ACTIVETIM,LMT,MKT", routes, 1]
+    fields += [i.stock.conid if i.is_option else 0, i.stock.name]
+    fields += ["" if i.is_option else i.stock.primary, i.expiry_text[:6], "Technology", "", ""]
+    fields += ["US/Eastern", hours, hours, "", 0, 0, 1]
+    fields += [i.symbol, "STK"] if i.is_option else ["", ""]
+    fields += ["32,32", i.expiry_text, "" if i.is_option else "COMMON"]
+    return fields if old else [*fields, 1, 1, 1 if i.is_option else 100]
 
 
 async def option_parameters(session: "Session", fields: list[str]) -> None:
     """Expiries and strikes of each trading class: the same unions for every exchange."""
     request, symbol, conid = int(fields[1]), fields[2], int(fields[5] or 0)
-    desk = session.desk
+    data = session.market_data
     await session.lag()
-    if desk.faults.strike("secdef-hang", symbol=symbol):
+    if data.faults.strike("secdef-hang", symbol=symbol):
         return
-    stock = desk.world.stocks.get(symbol)
+    stock = data.world.stocks.get(symbol)
     if stock is None or stock.conid != conid:
         text = "Error validating request.-'cb' : cause - Invalid contract id"
         session.error(request, 321, text)
         return
-    rows = list(desk.world.chain(symbol, desk.clock.now().date()).values())
-    if desk.faults.strike("secdef-empty", symbol=symbol):
+    rows = list(data.world.chain(symbol, data.clock.now().date()).values())
+    if data.faults.strike("secdef-empty", symbol=symbol):
         rows = []
     for trading_class in sorted({row.trading_class for row in rows}):
         own = [row for row in rows if row.trading_class == trading_class]
@@ -87,21 +85,21 @@ async def option_parameters(session: "Session", fields: list[str]) -> None:
 
 
 async def historical_bars(session: "Session", fields: list[str]) -> None:
-    """Bars of regular hours up to now; options have none of a day, as in earnest."""
+    """Bars of regular hours up to now; options have none of a day, as at the real one."""
     request, query, size, duration = int(fields[1]), query_at(fields, 2), fields[16], fields[17]
-    desk = session.desk
+    data = session.market_data
     await session.lag()
-    now = desk.clock.now()
-    found = desk.world.find(query, now.date())
-    if not found:
+    now = data.clock.now()
+    matches = data.world.find(query, now.date())
+    if not matches:
         session.error(request, 200)
-    elif rule := desk.faults.strike("history", symbol=found[0].symbol):
+    elif rule := data.faults.strike("history", symbol=matches[0].symbol):
         session.error(request, rule.integer("code"), rule.option("message"))
-    elif found[0].is_option and size == "1 day":
+    elif matches[0].is_option and size == "1 day":
         session.error(request, 162, NO_DAILY_BARS)
     else:
-        bars = _bars(session, found[0], now, HOURS.get(size, 24.0), _days(duration))
-        if desk.faults.strike("no-history", symbol=found[0].symbol):
+        bars = _bars(session, matches[0], now, HOURS.get(size, 24.0), _days(duration))
+        if data.faults.strike("no-history", symbol=matches[0].symbol):
             bars = []
         session.send(17, request, "", "", len(bars) // 8, *bars)
 
@@ -114,11 +112,14 @@ def _days(duration: str) -> int:
 def _bars(
     session: "Session", instrument: Instrument, now: datetime, hours: float, days: int
 ) -> list[Field]:
-    """Date, open, high, low, close, volume, average and count, bar after bar; in the shares of today."""
-    world, found = session.desk.world, list[Field]()
+    """Bars as fields: date, open, high, low, close, volume, average and count, bar after bar.
+
+    Prices are in the shares of today.
+    """
+    world, fields = session.market_data.world, list[Field]()
     today = now.date()
-    begun = is_session(today) and now >= session_open(today)
-    newest = session_number(today if begun else session_until(today - timedelta(days=1)))
+    has_opened = is_session(today) and now >= session_open(today)
+    newest = session_number(today if has_opened else session_until(today - timedelta(days=1)))
     for number in range(max(1, newest - days + 1), newest + 1):
         day = session_at(number)
         start, close = session_open(day), min(session_close(day), now)
@@ -129,9 +130,9 @@ def _bars(
             first, last = (round(_middle(each) / more, 4) for each in quoted)
             label = f"{day:%Y%m%d}" if hours > 8 else f"{start:%Y%m%d %H:%M:%S} US/Eastern"
             middle = round((first + last) / 2, 4)
-            found += [label, first, max(first, last), min(first, last), last, 100, middle, 10]
+            fields += [label, first, max(first, last), min(first, last), last, 100, middle, 10]
             start = end
-    return found
+    return fields
 
 
 def _middle(quoted: Quoted) -> float:

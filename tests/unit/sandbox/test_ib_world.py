@@ -7,8 +7,8 @@ import pytest
 from loaders.errors import UsageError
 from loaders.sandbox.ib.hours import ET, VirtualClock, session_before, session_close
 from loaders.sandbox.ib.listing import Instrument, expiries
+from loaders.sandbox.ib.option_prices import RATE
 from loaders.sandbox.ib.stocks import synthetic
-from loaders.sandbox.ib.surface import RATE
 from loaders.sandbox.ib.world import Query, World
 
 DAY = date(2026, 11, 19)

@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 
 from loaders.errors import UsageError
-from loaders.sandbox.tq.faults import FaultPlan
+from loaders.sandbox.faults import FaultPlan
+from loaders.sandbox.tq.faults import CATALOGUE
 from loaders.sandbox.tq.market import Market, bars_of
 from loaders.sandbox.tq.varieties import CST, NS, instant
 from loaders.sandbox.tq.world import World
@@ -24,7 +25,7 @@ def world() -> World:
 
 
 def market(world: World, clock: datetime, *faults: str) -> Market:
-    return Market(world, FaultPlan(faults), clock)
+    return Market(world, FaultPlan(CATALOGUE, faults), clock)
 
 
 def test_the_same_arguments_give_the_same_market() -> None:

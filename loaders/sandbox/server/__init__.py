@@ -1,0 +1,1 @@
+"""Plumbing of every simulated service: its life, its ports, the port that steers it."""

@@ -1,0 +1,46 @@
+"""The port that steers a sandbox: JSON in, JSON out."""
+
+import json
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from loaders.errors import QuotemillError
+from loaders.sandbox.server.http_server import HttpServer
+
+Document = dict[str, Any]
+Steer = Callable[[str, str, Document], dict[str, object]]
+
+
+def open_control_port(port: int, steer: Steer) -> HttpServer:
+    """Answer with what `steer(method, route, document)` returns; status 400 for a bad request.
+
+    Raises UsageError if the port is taken.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            status = 200
+            try:
+                length = int(self.headers.get("Content-Length") or 0)
+                document = json.loads(self.rfile.read(length) or b"{}")
+                if not isinstance(document, dict):
+                    raise ValueError("a JSON object is expected")
+                shown = steer(self.command, self.path.strip("/"), document)
+            except KeyError as error:
+                status, shown = 400, {"error": f"{error.args[0]} is missing", "hint": ""}
+            except (QuotemillError, ValueError, TypeError) as error:
+                status, shown = 400, {"error": str(error), "hint": getattr(error, "hint", "")}
+            body = json.dumps(shown).encode() + b"\n"
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_DELETE = answer
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    return HttpServer(port, Handler)
