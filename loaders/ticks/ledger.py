@@ -6,11 +6,9 @@ from datetime import UTC, date, datetime, time
 import numpy as np
 import pyarrow as pa
 
-from loaders.ticks.store import SCHEDULE, TICKS_KIND, IndexRow, NoDataRow, Owner
-from loaders.ticks.tables import DAY_INDEX, MAIN_SCHEDULE, NO_DATA_DAYS, OWNERS
+from loaders.ticks.store import SCHEDULE, TICKS_KIND, IndexRow, NoDataRow
+from loaders.ticks.tables import DAY_INDEX, MAIN_SCHEDULE, NO_DATA_DAYS
 from loaders.trading_time import SHANGHAI
-
-_ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def midnight(day: date) -> datetime:
@@ -75,16 +73,6 @@ SEEN = (
     "from {} where {} and not is_deleted "
     "group by symbol, underlying_contract, trading_day, segment_id, schedule_hash"
 )
-
-
-def owners_table(rows: Sequence[Owner]) -> pa.Table:
-    """OWNERS of the rows: one `ts`, so that a series has one owner."""
-    return pa.Table.from_pylist([vars(row) | {"ts": _ALWAYS} for row in rows], schema=OWNERS.schema)
-
-
-def owners(table: pa.Table) -> list[Owner]:
-    rows = [Owner(**row) for row in table.drop_columns(["ts"]).to_pylist()]
-    return sorted(rows, key=lambda row: row.symbol)
 
 
 def schedule_changes(old: pa.Table, new: pa.Table) -> pa.Table:

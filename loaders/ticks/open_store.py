@@ -8,6 +8,7 @@ from loaders.ticks.questdb import server
 from loaders.ticks.questdb.http import StoreAway
 from loaders.ticks.questdb.server import Address
 from loaders.ticks.questdb.store import QuestdbStore
+from loaders.ticks.questdb.warehouse_mark import mark_of
 from loaders.ticks.store import TickStore
 from loaders.warehouse.postgres import Warehouse
 
@@ -23,7 +24,7 @@ def open_store(settings: Settings, warehouse: Warehouse) -> TickStore:
         from loaders.ticks.postgres import PostgresStore
 
         return PostgresStore(warehouse, settings.questdb.min_free_gb)
-    return open_questdb(settings)
+    return open_questdb(settings, warehouse)
 
 
 def described(settings: Settings) -> str:
@@ -36,19 +37,22 @@ def described(settings: Settings) -> str:
     return f"QuestDB at {_address(url, settings.origin('questdb_url')).url}"
 
 
-def open_questdb(settings: Settings) -> QuestdbStore:
-    """The store that `questdb_url` names; it must be set."""
+def open_questdb(settings: Settings, warehouse: Warehouse | None = None) -> QuestdbStore:
+    """The store that `questdb_url` names, which must be set; it must serve `warehouse`, if given."""
     assert settings.questdb_url is not None
     url = settings.questdb_url.get_secret_value()
     if url == LOCAL:
         local_address(settings)
-        return QuestdbStore(
-            lambda: local_address(settings),
-            settings.questdb,
-            label=described(settings),
-        )
-    address = _address(url, settings.origin("questdb_url"))
-    return QuestdbStore(lambda: address, settings.questdb, label=described(settings))
+        where = lambda: local_address(settings)  # noqa: E731
+    else:
+        address = _address(url, settings.origin("questdb_url"))
+        where = lambda: address  # noqa: E731
+    return QuestdbStore(
+        where,
+        settings.questdb,
+        label=described(settings),
+        mark=(lambda: mark_of(warehouse, settings.home)) if warehouse else None,
+    )
 
 
 def local_address(settings: Settings) -> Address:

@@ -23,7 +23,6 @@ from loaders.ticks.store import (
     IndexRow,
     Measured,
     NoDataRow,
-    Owner,
     Seen,
     Stamp,
     StoreError,
@@ -31,10 +30,10 @@ from loaders.ticks.store import (
 )
 from loaders.ticks.tables import (
     DAY_INDEX,
-    IN_WAREHOUSE,
     MAIN_SCHEDULE,
     MAIN_TICKS,
     NO_DATA_DAYS,
+    TABLES,
     StoreTable,
 )
 from loaders.warehouse.ownership import claim_schemas, has_relation
@@ -170,12 +169,6 @@ class PostgresStore:
     def no_data(self, symbols: Collection[str] | None = None) -> list[NoDataRow]:
         return ledger.no_data_rows(self._ask(lambda conn: _of_series(conn, NO_DATA_DAYS, symbols)))
 
-    def put_owners(self, rows: Sequence[Owner]) -> None:
-        """Nothing: no second warehouse has this store."""
-
-    def owners(self) -> list[Owner]:
-        return []
-
     def close(self) -> None:
         """Nothing is kept open."""
 
@@ -224,15 +217,9 @@ def _data_directory(conn: psycopg.Connection) -> str | None:
 
 def _prepare(conn: psycopg.Connection) -> None:
     claim_schemas(conn, [SCHEMA])
-    for table in IN_WAREHOUSE:
+    for table in TABLES:
         conn.execute(table.postgres_ddl(SCHEMA).encode())
         found = _columns(conn, table)
-        lacking = [name for name in table.added if name not in found]
-        if lacking and found.keys() >= set(table.names) - set(lacking):  # of an earlier version
-            for name in lacking:
-                kind = table.postgres_type(name)
-                conn.execute(f"alter table {_name(table)} add column {name} {kind}".encode())
-            found = _columns(conn, table)
         for name in table.names:
             kind = {"timestamptz": "timestamp with time zone"}.get(
                 table.postgres_type(name), table.postgres_type(name)

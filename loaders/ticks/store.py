@@ -1,7 +1,7 @@
 """What a tick store can do. loaders.ticks.open_store opens the one that the settings name.
 
-A store holds ticks, the schedule they were fetched by, an index of the days that are complete, the days
-that have no data, and, where several warehouses can reach it, whose the series are. Stamps are UTC; days are trading days.
+A store holds ticks, the schedule they were fetched by, an index of the complete days, and the days without
+data. It serves one warehouse. Stamps are UTC; days are trading days.
 """
 
 from collections.abc import Collection, Sequence
@@ -131,16 +131,6 @@ class NoDataRow:
 
 
 @dataclass(frozen=True)
-class Owner:
-    """The warehouse whose schedule the ticks of a series follow. `label` is for people."""
-
-    symbol: str
-    warehouse_id: str
-    label: str
-    claimed_at: datetime
-
-
-@dataclass(frozen=True)
 class Held:
     """What the index has as complete, all series together."""
 
@@ -160,7 +150,10 @@ class TickStore(Protocol):
     label: str
 
     def prepare(self) -> None:
-        """Make the tables, or compare the ones that are there. Raises SettingsError, StoreError."""
+        """Create the tables, or compare existing ones with their declaration.
+
+        Raises SettingsError for another shape and for a store of another warehouse; StoreError.
+        """
         ...
 
     def check(self) -> list[str]:
@@ -224,13 +217,5 @@ class TickStore(Protocol):
         ...
 
     def no_data(self, symbols: Collection[str] | None = None) -> list[NoDataRow]: ...
-
-    def put_owners(self, rows: Sequence[Owner]) -> None:
-        """Make these the owners of their series, in place of others."""
-        ...
-
-    def owners(self) -> list[Owner]:
-        """Of the series that were claimed; none in a store that no second warehouse can reach."""
-        ...
 
     def close(self) -> None: ...

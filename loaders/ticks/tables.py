@@ -1,7 +1,7 @@
 """The tables of a store, declared once for QuestDB and PostgreSQL.
 
-`ts` of the ledgers is 00:00 of the trading day in Shanghai, of the owners always the same. A row is never deleted in QuestDB, which
-has no DELETE: `is_deleted` takes it out of what readers see (`where not is_deleted`).
+`ts` of the ledgers is 00:00 of the trading day in Shanghai. QuestDB has no DELETE: `is_deleted` takes a row
+out of what readers see (`where not is_deleted`).
 """
 
 from collections.abc import Mapping
@@ -18,16 +18,17 @@ _TS = pa.timestamp("us", "UTC")
 
 @dataclass(frozen=True)
 class StoreTable:
-    """`schema` is what Arrow tables of it have, in the store's order; `key` makes a row, and a row of
-    the same key replaces it. `stored` names columns whose type in QuestDB is not the usual one, `added`
-    those that tables of an earlier version lack and are given: null in the rows of before."""
+    """A table of the store.
+
+    `schema`: of its Arrow tables, in the order of the store's columns. `key`: a row replaces the one of the
+    same key. `stored`: columns whose type in QuestDB differs from the usual one.
+    """
 
     name: str
     schema: pa.Schema
     key: tuple[str, ...]
     partition: Literal["DAY", "YEAR"]
     stored: Mapping[str, str] = field(default_factory=dict)
-    added: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -125,7 +126,6 @@ DAY_INDEX = StoreTable(
     ),
     ("ts", "symbol", "underlying_contract", "ticks_kind"),
     "YEAR",
-    added=("volume", "day_volume"),
 )
 NO_DATA_DAYS = StoreTable(
     "ghtrader_no_data_days_v2",
@@ -138,24 +138,19 @@ NO_DATA_DAYS = StoreTable(
         ("attempts", pa.int32()),
         ("checked_at", _TS),
         ("first_checked_at", _TS),
-        ("status", pa.string()),  # no_data (null, of an earlier version, too), doubtful, superseded
+        ("status", pa.string()),  # no_data, doubtful, superseded
         ("nights", pa.int32()),  # trading days on which loads found nothing
         nullable=("first_checked_at", "status", "nights"),
     ),
     ("ts", "symbol", "underlying_contract", "ticks_kind"),
     "YEAR",
-    added=("first_checked_at", "status", "nights"),
 )
-OWNERS = StoreTable(
-    "ghtrader_series_owners_v2",
-    _ledger(
-        ("symbol", pa.string()),
-        ("warehouse_id", pa.string()),
-        ("label", pa.string()),
-        ("claimed_at", _TS),
-    ),
-    ("ts", "symbol"),
+# one row: the warehouse that a QuestDB serves
+WAREHOUSE = StoreTable(
+    "ghtrader_warehouse_v2",
+    _ledger(("warehouse_id", pa.string()), ("label", pa.string())),
+    ("ts",),
     "YEAR",
 )
-IN_WAREHOUSE = (MAIN_TICKS, MAIN_SCHEDULE, DAY_INDEX, NO_DATA_DAYS)
-TABLES = (*IN_WAREHOUSE, OWNERS)
+TABLES = (MAIN_TICKS, MAIN_SCHEDULE, DAY_INDEX, NO_DATA_DAYS)
+QUESTDB_TABLES = (*TABLES, WAREHOUSE)

@@ -20,7 +20,6 @@ from loaders.tq.errors import TqClientError, TqTimeout, TqTransport, UnknownSymb
 from loaders.tq.settings import TqSettings
 from loaders.tq.trading_day import close_of, sessions_on, trading_day_of
 from loaders.trading_time import SHANGHAI
-from loaders.warehouse.migrate import warehouse_id
 
 if TYPE_CHECKING:
     import psycopg
@@ -88,11 +87,6 @@ class Context:
 
         assert self.store is not None
         return Ledgers(self.store, self.symbols)
-
-    @cached_property
-    def owner(self) -> str:
-        """The warehouse, as a store of several knows it."""
-        return warehouse_id(self.load.warehouse)
 
     def ask(self, work: "Callable[[psycopg.Connection], R]") -> R:
         """A query of the warehouse, patiently."""

@@ -2,7 +2,6 @@
 
 import dataclasses
 import sys
-from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -11,7 +10,6 @@ from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.errors import UsageError
 from loaders.settings import load_settings
-from loaders.warehouse.postgres import find_warehouse
 
 app = typer.Typer(
     help="Fetch, start, stop, look at and remove a QuestDB server of our own.", no_args_is_help=True
@@ -117,52 +115,19 @@ def resume(json: JsonFlag = False) -> None:
     typer.echo("\n".join(f"resumed: {name}" for name in resumed) or "no table is suspended")
 
 
-@app.command(name="take-over")
-def take_over(
-    series: Annotated[
-        list[str] | None,
-        typer.Argument(help="Such as KQ.m@SHFE.cu; all that other warehouses have if absent."),
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Take them without asking.")] = False,
-    json: JsonFlag = False,
-) -> None:
-    """Let series of the tick store follow the schedule of this warehouse from now on.
+@app.command(
+    name="take-over",
+    hidden=True,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def take_over() -> None:
+    """Explain how another warehouse gets a QuestDB; series cannot be taken over one by one."""
+    from loaders.ticks.questdb.warehouse_mark import RELEASE
 
-    A series follows the warehouse that wrote it first; loads of any other are refused. The next
-    `loaders run tq` stamps its ticks anew and fetches only days whose contract differs.
-
-    Example: quotemill questdb take-over KQ.m@SHFE.cu
-    """
-    from datetime import UTC, datetime
-
-    from loaders.ticks import owners
-    from loaders.ticks.open_store import open_questdb
-    from loaders.warehouse.migrate import warehouse_id
-
-    settings = load_settings()
-    if settings.questdb_url is None:
-        raise UsageError("questdb_url is not set: ticks live in the warehouse")
-    warehouse = find_warehouse(settings)
-    if warehouse is None:
-        raise UsageError("this home has no warehouse yet", hint="loaders run tq makes it")
-    own = warehouse_id(warehouse)
-    with closing(open_questdb(settings)) as store:
-        store.prepare()
-        others = owners.foreign(store, own)
-        if strange := sorted(set(series or ()) - others.keys()):
-            raise UsageError(f"{', '.join(strange)}: of no other warehouse in {store.label}")
-        taken = [others[symbol] for symbol in sorted(series or others)]
-        if taken and not yes:
-            what = ", ".join(f"{owner.symbol} (of {owner.label})" for owner in taken)
-            if not sys.stdin.isatty():
-                raise UsageError(f"this takes over {what}", hint="--yes does so without asking")
-            typer.confirm(f"Take over {what}?", abort=True)
-        label = owners.label_of(warehouse.label, settings.home)
-        owners.take_over(store, own, label, [o.symbol for o in taken], datetime.now(UTC))
-    if json:
-        shell.print_json({"taken": [owner.symbol for owner in taken]})
-        return
-    typer.echo("\n".join(f"taken: {owner.symbol}" for owner in taken) or "nothing to take over")
+    raise UsageError(
+        "a QuestDB serves one warehouse; series are not taken over one by one",
+        hint=f"if this warehouse replaces the other one, run `{RELEASE}` in QuestDB, then `loaders run tq`",
+    )
 
 
 @app.command()

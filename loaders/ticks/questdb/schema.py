@@ -4,30 +4,15 @@ from typing import Any
 
 from loaders.errors import SettingsError
 from loaders.ticks.questdb.http import QuestdbHttp
-from loaders.ticks.tables import TABLES, StoreTable
-
-PATIENCE = 120.0  # seconds for a new column
+from loaders.ticks.tables import QUESTDB_TABLES, StoreTable
 
 
 def prepare_tables(http: QuestdbHttp) -> None:
     """Raises SettingsError that names the table of another shape, and what differs in it; StoreError."""
-    for table in TABLES:
+    for table in QUESTDB_TABLES:
         http.rows(table.questdb_ddl())
-        # IF NOT EXISTS is silent over a table of another shape
-        _compare(http, table, _extended(http, table))
-
-
-def _extended(http: QuestdbHttp, table: StoreTable) -> dict[str, dict[str, Any]]:
-    """The columns of the table by name, those added that it lacked."""
-    columns = _columns(http, table)
-    lacking = [name for name in table.added if name not in columns]
-    # a table that lacks more than these is none of an earlier version, and is left as it is
-    if not lacking or not columns.keys() >= set(table.names) - set(lacking):
-        return columns
-    for name in lacking:
-        http.rows(f"ALTER TABLE {table.name} ADD COLUMN {name} {table.questdb_type(name)}")
-    http.wait_applied(table.name, PATIENCE)
-    return _columns(http, table)
+        # IF NOT EXISTS accepts a table of another shape
+        _compare(http, table, _columns(http, table))
 
 
 def _columns(http: QuestdbHttp, table: StoreTable) -> dict[str, dict[str, Any]]:

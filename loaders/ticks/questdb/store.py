@@ -35,6 +35,7 @@ from loaders.ticks.questdb.rows import (
 )
 from loaders.ticks.questdb.schema import prepare_tables
 from loaders.ticks.questdb.server import Address
+from loaders.ticks.questdb.warehouse_mark import WarehouseMark, require_same
 from loaders.ticks.settings import QuestdbSettings
 from loaders.ticks.space import as_problem, little_space, require_space
 from loaders.ticks.store import (
@@ -43,7 +44,6 @@ from loaders.ticks.store import (
     IndexRow,
     Measured,
     NoDataRow,
-    Owner,
     Seen,
     Stamp,
     differing,
@@ -53,8 +53,8 @@ from loaders.ticks.tables import (
     MAIN_SCHEDULE,
     MAIN_TICKS,
     NO_DATA_DAYS,
-    OWNERS,
-    TABLES,
+    QUESTDB_TABLES,
+    WAREHOUSE,
     StoreTable,
 )
 
@@ -62,7 +62,10 @@ _APPLY = 120.0  # seconds for a day to be applied
 
 
 class QuestdbStore:
-    """See loaders.ticks.store.TickStore; `where` and `way` are those of the Link. Not for several threads."""
+    """A TickStore in QuestDB. Not thread-safe.
+
+    `where` and `way`: as of Link. `mark`: the warehouse it must serve; None: any.
+    """
 
     def __init__(
         self,
@@ -71,15 +74,17 @@ class QuestdbStore:
         *,
         label: str,
         way: Literal["stage", "ilp"] | None = None,
+        mark: Callable[[], WarehouseMark] | None = None,
     ) -> None:
         self.label = label
+        self._mark = mark
         self._settings = settings
         self._link = Link(where, settings, label, way)
 
     # -- TickStore ---------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        self._link.again(lambda: prepare_tables(self._link.http()))
+        self._link.again(self._prepare)
 
     def check(self) -> list[str]:
         return self._link.again(self._check)
@@ -140,12 +145,6 @@ class QuestdbStore:
         where = of_series(symbols)
         return ledger.no_data_rows(self._link.again(lambda: self._read(NO_DATA_DAYS, where)))
 
-    def put_owners(self, rows: Sequence[Owner]) -> None:
-        self._link.again(lambda: self._put(OWNERS, ledger.owners_table(rows)))
-
-    def owners(self) -> list[Owner]:
-        return ledger.owners(self._link.again(lambda: self._read(OWNERS)))
-
     def close(self) -> None:
         self._link.close()
 
@@ -163,6 +162,17 @@ class QuestdbStore:
     def way(self) -> str:
         """How rows get there, for people."""
         return self._link.writer().label
+
+    def _prepare(self) -> None:
+        prepare_tables(self._link.http())
+        if self._mark is None:
+            return
+        mark, marked = self._mark(), self._read(WAREHOUSE)
+        require_same(marked, mark, self.label)
+        if not marked.num_rows:
+            self._put(WAREHOUSE, mark.as_table())
+            # of two that write at once the later one stays
+            require_same(self._read(WAREHOUSE), mark, self.label)
 
     # -- is it sound -------------------------------------------------------------------------
 
@@ -330,4 +340,4 @@ class QuestdbStore:
         return ledger.index_rows(self._read(DAY_INDEX, where))
 
 
-_OURS = {table.name for table in TABLES}
+_OURS = {table.name for table in QUESTDB_TABLES}

@@ -1,6 +1,6 @@
 """The lane of ticks: bring the store in line with the schedule that dbt built.
 
-series claimed ▶ schedule to the store ▶ restamp ▶ outgrown days out ▶ copy of the index ▶ revised days ▶ outgrown
+schedule to the store ▶ restamp ▶ outgrown days out ▶ copy of the index ▶ revised days ▶ outgrown
 days out ▶ missing days ▶ days without data
 """
 
@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from loaders.engine.source import Unit
 from loaders.ticks.frame import DayKey
-from loaders.ticks.owners import claim, foreign, label_of, require_own
 from loaders.ticks.store import SCHEDULE, StoreError
 from loaders.tq import stored
 from loaders.tq.context import Context
@@ -44,10 +43,7 @@ def ticks_plan(run: Context) -> Iterator[Sequence[Unit]]:
         return
     run.store.prepare()
     _sound(run)
-    if not (schedule := _of_us(run, schedule)):
-        return
     run.symbols = frozenset(day.symbol for day in schedule)
-    _claim(run)
     run.days = run.ask(stored.trading_days)
     run.schedule = {day.key: day for day in schedule}
     run.settled_days = run.ask(settled_days)
@@ -67,26 +63,6 @@ def ticks_plan(run: Context) -> Iterator[Sequence[Unit]]:
     if "no_data_day" in wanted:
         yield from _no_data_copied(run)
     _sound(run)
-    require_own(run.store, run.owner, run.symbols)
-
-
-def _of_us(run: Context, schedule: Sequence[Scheduled]) -> list[Scheduled]:
-    """Without series that another warehouse took over and that are loaded here no more: the schedule keeps
-    what it has of a variety that the settings name no longer."""
-    assert run.store is not None
-    theirs = foreign(run.store, run.owner)
-    keys = [*(run.load.request.keys or ()), *(k for t in run.load.retried or () for k in t.keys)]
-    asked = {*run.settings.varieties, *(key.split(" ")[0].removeprefix("KQ.m@") for key in keys)}
-    ours = [day for day in schedule if day.symbol not in theirs or day.variety in asked]
-    if left := {day.symbol for day in schedule} - {day.symbol for day in ours}:
-        run.load.reporter.line(f"left out, as of other warehouses: {', '.join(sorted(left))}")
-    return ours
-
-
-def _claim(run: Context) -> None:
-    assert run.store is not None
-    label = label_of(run.load.warehouse.label, run.load.settings.home)
-    claim(run.store, run.owner, label, run.symbols, run.began)
 
 
 def _fetched(run: Context, schedule: Sequence[Scheduled]) -> Iterator[Sequence[Unit]]:

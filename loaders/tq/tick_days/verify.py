@@ -2,7 +2,7 @@
 schedule the one that dbt built?"""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
@@ -12,11 +12,9 @@ from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.ticks.frame import LEVELS, DayKey
 from loaders.ticks.open_store import open_store
-from loaders.ticks.owners import foreign
 from loaders.ticks.store import IndexRow, Seen, StoreError, TickStore
 from loaders.tq.tick_days import index_rows
 from loaders.tq.tick_days.backlog import Scheduled, key_of, key_text, read_schedule
-from loaders.warehouse.migrate import warehouse_id
 from loaders.warehouse.postgres import Warehouse
 
 STAMP = ("segment_id", "schedule_hash")
@@ -60,18 +58,15 @@ class Verified:
 
 
 def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Verified:
-    """Recompute rows and hashes of every day of our own series. Raises StoreError where the store is away or not sound."""
+    """Recompute rows and hashes of every day. Raises StoreError where the store is away or not sound."""
     with closing(open_store(settings, warehouse)) as store:
         store.prepare()
         if problems := store.check():
             raise StoreError(
                 f"the tick store is not sound: {problems[0]}", hint="; ".join(problems)
             )
-        theirs = foreign(store, warehouse_id(warehouse))
-        if theirs:
-            reporter.line(f"left out, as of other warehouses: {', '.join(sorted(theirs))}")
-        seen = seen_days(store, theirs)  # first: a day that lands meanwhile is in the index by then
-        rows = [row for row in store.index() if row.symbol not in theirs]
+        seen = seen_days(store)  # first: a day that lands meanwhile is in the index by then
+        rows = store.index()
         reporter.start("days", len(rows))
         found: list[Difference] = []
         for row in rows:
@@ -82,9 +77,8 @@ def verify(settings: Settings, warehouse: Warehouse, reporter: Reporter) -> Veri
             found.append(
                 Difference(key_text(key), f"not in the index, and {count:,} ticks are seen", False)
             )
-        found += _of_schedules(store, warehouse, rows, theirs)
-        copies = warehouse.ask(index_rows.copies)
-        copied = {key: row for key, row in copies.items() if key.symbol not in theirs}
+        found += _of_schedules(store, warehouse, rows)
+        copied = warehouse.ask(index_rows.copies)
     for key in index_rows.differing({key_of(row): row for row in rows}, copied):
         found.append(Difference(key_text(key), "the landed copy of the index differs", False))
     complete = [row for row in rows if row.status == "complete"]
@@ -103,12 +97,11 @@ def first_l5_days(complete: Sequence[IndexRow]) -> dict[str, date | None]:
     return found
 
 
-def seen_days(store: TickStore, theirs: Collection[str]) -> dict[DayKey, list[Seen]]:
-    """Visible ticks of our own series, by contract-day."""
+def seen_days(store: TickStore) -> dict[DayKey, list[Seen]]:
+    """Visible ticks by contract-day."""
     found: dict[DayKey, list[Seen]] = defaultdict(list)
     for part in store.seen():
-        if part.symbol not in theirs:
-            found[DayKey(part.symbol, part.contract, part.trading_day)].append(part)
+        found[DayKey(part.symbol, part.contract, part.trading_day)].append(part)
     return dict(found)
 
 
@@ -137,14 +130,14 @@ def _of_day(store: TickStore, row: IndexRow, seen: Sequence[Seen]) -> Iterator[D
 
 
 def _of_schedules(
-    store: TickStore, warehouse: Warehouse, rows: Sequence[IndexRow], theirs: Collection[str]
+    store: TickStore, warehouse: Warehouse, rows: Sequence[IndexRow]
 ) -> Iterator[Difference]:
     schema = warehouse.inner_schema("futures")
     built: dict[str, list[Scheduled]] = defaultdict(list)
     for day in warehouse.ask(lambda conn: read_schedule(conn, schema)):
         built[day.symbol].append(day)
     last_days = {row.symbol: row.trading_day for row in rows if row.status == "complete"}
-    for symbol in sorted((built.keys() | last_days.keys()) - set(theirs)):
+    for symbol in sorted(built.keys() | last_days.keys()):
         yield from _of_schedule(store, symbol, built[symbol], last_days.get(symbol))
 
 

@@ -9,7 +9,7 @@ from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.store import TickStore
-from loaders.ticks.tables import TABLES
+from loaders.ticks.tables import QUESTDB_TABLES
 from loaders.warehouse.postgres import Warehouse
 from tests.integration.ticks.servers import a_server, address_of, open_at
 
@@ -24,7 +24,7 @@ def questdb_folder() -> Iterator[Path]:
 def empty_questdb(questdb_folder: Path) -> Path:
     """The session's server without a table of ours."""
     http = QuestdbHttp(address_of(questdb_folder))
-    for table in TABLES:
+    for table in QUESTDB_TABLES:
         http.rows(f"drop table if exists {table.name}")
     http.close()
     return questdb_folder

@@ -18,7 +18,7 @@ from loaders.ticks.questdb.ilp import IlpWriter
 from loaders.ticks.questdb.server import Address
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.store import StoreError
-from loaders.ticks.tables import MAIN_TICKS, TABLES
+from loaders.ticks.tables import MAIN_TICKS, QUESTDB_TABLES
 from orchestration.checks import doctor, tick_store
 from tests.integration.ticks.servers import SMALL, address_of, open_at
 from tests.ticks import KEY, day_of_ticks
@@ -37,7 +37,7 @@ def _sql(folder: Path, *statements: str) -> list[dict[str, object]]:
 def test_the_tables_are_made_as_they_are_declared(
     questdb_store: QuestdbStore, questdb_folder: Path
 ) -> None:
-    for table in TABLES:
+    for table in QUESTDB_TABLES:
         (kept,) = _sql(
             questdb_folder,
             "select designatedTimestamp, partitionBy, walEnabled, dedup from tables() "

@@ -1,6 +1,5 @@
 """What every tick store promises."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -11,8 +10,6 @@ import pytest
 
 from loaders.ticks.day_hash import measured
 from loaders.ticks.frame import QUOTED, DayKey, day_frame
-from loaders.ticks.postgres import PostgresStore
-from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.store import (
     NOTHING,
     SCHEDULE,
@@ -24,7 +21,6 @@ from loaders.ticks.store import (
     Stamp,
     TickStore,
 )
-from loaders.ticks.tables import NO_DATA_DAYS
 from tests.conftest import ROOT, require
 from tests.ticks import KEY, day_of_ticks
 
@@ -173,33 +169,6 @@ def test_days_without_data_keep_their_reason(store: TickStore) -> None:
     assert store.no_data() == [later]
     store.put_no_data([])
     assert store.no_data() == [later]
-
-
-def test_a_table_of_an_earlier_version_is_given_its_new_columns(store: TickStore) -> None:
-    old = NO_DATA_DAYS.schema
-    for name in NO_DATA_DAYS.added:
-        old = old.remove(old.get_field_index(name))
-    before = replace(NO_DATA_DAYS, schema=old, added=())
-    row = "'2025-11-13T16:00:00Z', 'KQ.m@SHFE.cu', 'SHFE.cu2601', {}, 'main_l5', 'no tick', 2"
-    if isinstance(store, PostgresStore):
-        name, ddl, day = f"ticks.{before.name}", before.postgres_ddl("ticks"), "'2025-11-14'"
-    else:
-        name, ddl, day = before.name, before.questdb_ddl(), "20251114"
-    insert = f"insert into {name} values ({row.format(day)}, '2025-11-20T00:00:00Z')"
-    for statement in (f"drop table {name}", ddl, insert):
-        if isinstance(store, PostgresStore):
-            store._ask(lambda conn, text=statement: conn.execute(text.encode()))  # type: ignore[misc]
-        else:
-            assert isinstance(store, QuestdbStore)
-            store._link.http().rows(statement)
-    store.prepare()
-    moment = datetime(2025, 11, 20, tzinfo=UTC)
-    kept = NoDataRow(*KEY, "no tick", 2, moment)
-    assert store.no_data() == [kept]
-    doubtful = replace(kept, first_checked_at=moment, status="doubtful")
-    for row in (doubtful, replace(doubtful, status="superseded", nights=3)):
-        store.put_no_data([row])
-        assert store.no_data() == [row]
 
 
 def test_the_schedule_is_just_what_was_built_last(store: TickStore) -> None:

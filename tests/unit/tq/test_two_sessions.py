@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loaders.errors import SettingsError, UpstreamError
+from loaders.errors import UpstreamError
 from loaders.ticks.frame import DayKey
-from loaders.ticks.store import EmptyStatus, IndexRow, NoDataRow, Owner
+from loaders.ticks.store import EmptyStatus, IndexRow, NoDataRow
 from loaders.tq.client.answers import DayRange, TickAnswer
 from loaders.tq.context import Context
 from loaders.tq.datasets import ticks
 from loaders.tq.settings import TqSettings
-from loaders.tq.tick_days.backlog import Scheduled, key_text
+from loaders.tq.tick_days.backlog import Scheduled
 from loaders.tq.tick_days.ledgers import Ledgers
 from loaders.tq.tick_days.unimproved_days import kept
 
@@ -229,14 +229,3 @@ def test_of_a_corrected_day_bar_the_fuller_ticks_stay(
     assert run.copies[SCHEDULED.key]["source_route"] == ticks.NEWEST_ROUTE
     run.outdated = set()
     assert kept(run, SCHEDULED, answer, ticks.HISTORY) is None
-
-
-def test_a_series_that_another_took_over_is_fetched_no_further() -> None:
-    taken = Owner(SCHEDULED.symbol, "two", "home two", datetime(2025, 10, 22, tzinfo=UTC))
-    run: Any = SimpleNamespace(
-        store=SimpleNamespace(owners=lambda: [taken], label="a store"),
-        schedule={SCHEDULED.key: SCHEDULED},
-        owner="one",
-    )
-    with pytest.raises(SettingsError, match="home two"):
-        next(iter(ticks.fetch(run, [key_text(SCHEDULED.key)])))
