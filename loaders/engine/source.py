@@ -12,12 +12,15 @@ what threads, event loops or processes a source uses to get its answers is its o
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+import psycopg
 import pyarrow as pa
 
+from loaders.engine.check import Check
+from loaders.engine.operations import Coverage, Period, ScheduledJob
 from loaders.engine.outcome import Outcome
 from loaders.engine.request import LoadRequest
 from loaders.errors import QuotemillError
@@ -152,6 +155,18 @@ class Source(Generic[C]):
     due: "Callable[[Settings, Warehouse], Sequence[str]]" = lambda *_: ()
     # what a load of the request at a moment (None: now) would do, where the source can tell; loads nothing
     preview: "Callable[[Settings, Warehouse | None, LoadRequest, datetime | None], Previewed] | None" = None
+    # what `quotemill schedule` starts where the source is configured, by name
+    jobs: Mapping[str, ScheduledJob] = field(default_factory=dict)
+    # what `quotemill logscan` counts in its log lines: words in lower case, by keyword
+    log_keywords: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    # a text of its log without what nobody else may read, such as account numbers
+    mask: Callable[[str], str] = lambda text: text
+    # what the report shows of its completeness
+    coverage: "Callable[[psycopg.Connection, Period], Iterator[Coverage]]" = lambda *_: iter(())
+    # checks of `quotemill doctor` beside `check`; no warehouse: none exists yet, or it is away
+    doctor: "Callable[[Settings, Warehouse | None, datetime], Iterator[Check]]" = lambda *_: iter(
+        ()
+    )
     # figures of loaders.engine.metrics that nobody can count of it
     uncounted: Sequence[str] = ()
     # for the manifest of a build: what was built of the source, or, with earlier facts, the same of the

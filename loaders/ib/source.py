@@ -14,9 +14,12 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from loaders.engine.load import Load
+from loaders.engine.operations import DISCONNECT_WORDS
 from loaders.engine.source import Source
 from loaders.ib.check import check
+from loaders.ib.client.events import masked
 from loaders.ib.context import Context
+from loaders.ib.jobs import JOBS
 from loaders.ib.pacing import MachineWaits, Waits
 from loaders.ib.planning.plan import DATASETS, plan, waits_of
 from loaders.ib.planning.preview import preview
@@ -36,6 +39,21 @@ from loaders.ib.tables import REJECTED_ROW, TABLES
 from loaders.settings import Settings
 
 SLICE = 50  # symbols in one package of rows
+LOG_KEYWORDS = {
+    "pacing": ("pacing", "too many requests"),
+    "disconnect": (
+        *DISCONNECT_WORDS,
+        "gateway_gone",
+        "gatewaygone",
+        "connectivity",
+        "lost its servers",
+    ),
+    "permission": ("permission", "notpermitted", "not subscribed", "subscription"),
+    "delayed": ("delayed",),
+    "no answer": ("no_answer", "nothing came", "gatewaytimeout"),
+    "client id": ("client id", "clientidinuse"),
+    "stale discovery": ("discovery_stale", "older session"),
+}
 
 
 @contextmanager
@@ -95,5 +113,8 @@ SOURCE = Source(
     parts=parts,
     preview=preview,
     due=due,
+    jobs=JOBS,
+    log_keywords=LOG_KEYWORDS,
+    mask=masked,
     told_to_dbt=told_to_dbt,
 )

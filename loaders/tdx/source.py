@@ -14,6 +14,7 @@ from datetime import datetime, time
 from pathlib import Path
 
 from loaders.engine.load import Load
+from loaders.engine.operations import DISCONNECT_WORDS
 from loaders.engine.source import Source
 from loaders.engine.test_runs import newest_fingerprint
 from loaders.settings import Settings
@@ -21,6 +22,7 @@ from loaders.tdx.check import check
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.event_loop import EventLoop
 from loaders.tdx.context import Context
+from loaders.tdx.jobs import JOBS
 from loaders.tdx.plan import DATASETS, plan
 from loaders.tdx.request import check_request, missing_settings, resolve, when_busy
 from loaders.tdx.tables import REJECTED_ROW, TABLES
@@ -74,6 +76,12 @@ SOURCE = Source(
     plan=plan,
     when_busy=when_busy,
     rests_since=_rests_since,
+    jobs=JOBS,
+    log_keywords={
+        "disconnect": (*DISCONNECT_WORDS, "is down", "is still down", "outage"),
+        "timeout": ("no answer in time", "timed out", "timeout"),
+        "partial": ("in part", "lacks minutes"),
+    },
     told_to_dbt=lambda settings: {
         "apply_inferred_actions": str(settings.tdx.apply_inferred_actions).lower(),
         "corporate_actions": _kind(settings.tdx.actions_source),

@@ -17,12 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loaders.engine.load import Load
+from loaders.engine.operations import DISCONNECT_WORDS
 from loaders.engine.source import Source
 from loaders.ticks.open_store import open_store
 from loaders.tq.check import check
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.context import Context
 from loaders.tq.due import due
+from loaders.tq.jobs import JOBS
 from loaders.tq.plan import DATASETS, plan
 from loaders.tq.request import TICKS, check_request, lane, missing_settings, parts, when_busy
 from loaders.tq.tables import REJECTED_ROW, TABLES
@@ -87,5 +89,11 @@ SOURCE = Source(
     facts=facts,
     # the client does not tell what it receives
     uncounted=("bytes",),
+    jobs=JOBS,
+    log_keywords={
+        "disconnect": (*DISCONNECT_WORDS, "no connection"),
+        "permission": ("permission", "account", "log-in", "login"),
+        "timeout": ("no answer in time", "timed out", "timeout"),
+    },
     told_to_dbt=lambda settings: {"tq_route": settings.tq.route},
 )

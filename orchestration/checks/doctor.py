@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from loaders import sources, trading_time
+from loaders.engine.check import Check, failed
 from loaders.errors import QuotemillError, SettingsError
 from loaders.landing import indexes
 from loaders.settings import Settings
@@ -19,7 +20,6 @@ from orchestration.alerts import book, channels
 from orchestration.backup import folder as backups
 from orchestration.checks import folders, tick_store
 from orchestration.checks import warehouse as warehouse_checks
-from orchestration.checks.check import Check, failed
 from orchestration.checks.edited_tables import out_of_step
 from orchestration.schedule import jobs, ledger
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loaders import sources
+from loaders.engine.check import Check, failed
 from loaders.errors import QuotemillError, SettingsError
 from loaders.project import find_project
 from loaders.settings import Settings
 from loaders.warehouse import profiles
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
-from orchestration.checks.check import Check, failed
 from orchestration.checks.disks import disks, existing
 
 

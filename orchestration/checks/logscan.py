@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from loaders import atomic_file, log
+from loaders import atomic_file, log, sources
 from loaders.errors import DataQualityError, QuotemillError, UsageError
-from loaders.ib.client.events import masked
 
 LEAST = "warning"
 LONGEST = 1_000_000  # bytes of a line; a longer one is damaged
@@ -27,7 +27,7 @@ _LAST = "logscan.json"  # of the home: what is known of the last scan of each so
 # words with a digit are counts, codes, instants; a number before a colon says which error it is
 _VARIES = re.compile(r"(?<!\S)(?!\d+:)\S*\d\S*")
 ERROR, TRACEBACK = "error", "traceback"
-# what to look for in lines of any source, and of one
+# what to look for in lines of any source
 COMMON: Mapping[str, tuple[str, ...]] = {
     "lock": ("holds the lock", "lockheld"),
     "warehouse": (
@@ -38,41 +38,27 @@ COMMON: Mapping[str, tuple[str, ...]] = {
     ),
     "rejected": ("rejected", "refused row", "breaks the rule"),
 }
-_DISCONNECT = (
-    "disconnect",
-    "connection broke",
-    "cannot be reached",
-    "broke off",
-    "refused the connection",
-)
-BY_SOURCE: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "ib": {
-        "pacing": ("pacing", "too many requests"),
-        "disconnect": (
-            *_DISCONNECT,
-            "gateway_gone",
-            "gatewaygone",
-            "connectivity",
-            "lost its servers",
-        ),
-        "permission": ("permission", "notpermitted", "not subscribed", "subscription"),
-        "delayed": ("delayed",),
-        "no answer": ("no_answer", "nothing came", "gatewaytimeout"),
-        "client id": ("client id", "clientidinuse"),
-        "stale discovery": ("discovery_stale", "older session"),
-    },
-    "tdx": {
-        "disconnect": (*_DISCONNECT, "is down", "is still down", "outage"),
-        "timeout": ("no answer in time", "timed out", "timeout"),
-        "partial": ("in part", "lacks minutes"),
-    },
-    "tq": {
-        "disconnect": (*_DISCONNECT, "no connection"),
-        "permission": ("permission", "account", "log-in", "login"),
-        "timeout": ("no answer in time", "timed out", "timeout"),
-    },
-    "dbt": {"test": ("got ", "fail "), "model": ("database error", "compilation error")},
+DBT_KEYWORDS: Mapping[str, tuple[str, ...]] = {
+    "test": ("got ", "fail "),
+    "model": ("database error", "compilation error"),
 }
+
+
+@cache
+def _keywords(source: str) -> Mapping[str, Sequence[str]]:
+    """The keywords for lines of a source, or of dbt."""
+    if source == "dbt":
+        return {**COMMON, **DBT_KEYWORDS}
+    own = sources.find(source).log_keywords if source in sources.MODULES else {}
+    return {**COMMON, **own}
+
+
+def _mask(text: str) -> str:
+    """A text without secrets, and without what each source hides."""
+    text = log.scrub(text)
+    for name in sources.MODULES:
+        text = sources.find(name).mask(text)
+    return text
 
 
 @dataclass
@@ -108,7 +94,7 @@ class Line:
 
     @property
     def shown(self) -> str:
-        return masked(log.scrub(self.event))[:SHOWN]
+        return _mask(self.event)[:SHOWN]
 
     @property
     def kind(self) -> str:
@@ -276,8 +262,8 @@ def _count(
 
 def _words(line: Line, own: Sequence[str]) -> list[str]:
     """The keywords that a line has."""
-    words = {**COMMON, **BY_SOURCE.get(line.source, {})}
-    found = [word for word, parts in words.items() if any(part in line.text for part in parts)]
+    words = _keywords(line.source).items()
+    found = [word for word, parts in words if any(part in line.text for part in parts)]
     found += [ERROR] if line.reaches(ERROR) else []
     found += [TRACEBACK] if line.traceback else []
     whole = line.text + line.traceback

@@ -8,12 +8,12 @@ from importlib.resources import files
 import psycopg
 
 from loaders.engine import jobs
+from loaders.engine.check import Check, failed
 from loaders.errors import SettingsError
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import status
-from orchestration.checks.check import Check, failed
 
 LONG_HELD = timedelta(days=1)
 FUTURES_HORIZON = timedelta(days=15)  # of the calendar: qa_calendar_horizon has the same

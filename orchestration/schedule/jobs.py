@@ -3,11 +3,12 @@
 import difflib
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from loaders import sources
+from loaders.engine.operations import ScheduledJob
 from loaders.errors import SettingsError
 from loaders.settings import Settings
 from orchestration.schedule import due, timing
@@ -19,66 +20,21 @@ PROGRAMS = ("quotemill", "loaders")
 ROW_OPTIONS = {"selftest": ("bulk_timeout",), "verify": ("sample",)}
 
 
-def _shanghai(command: str, when: str, **more: Any) -> JobSettings:
-    return _shipped(command, when, time_zone="Asia/Shanghai", **more)
+# of no source: where any is configured
+_BACKUP = ScheduledJob("backup", "weekly sun 12:00")
+# of a job that only the settings or the warehouse have
+DEFAULT = JobSettings(**asdict(ScheduledJob("", "off")) | {"command": None})
 
 
-def _new_york(command: str, when: str, **more: Any) -> JobSettings:
-    return _shipped(command, when, time_zone="America/New_York", **more)
-
-
-def _shipped(command: str, when: str, **more: Any) -> JobSettings:
-    return DEFAULT.model_copy(update={"command": command, "when": when, **more})
-
-
-DEFAULT = JobSettings(
-    when="off",
-    calendar="",
-    time_zone="UTC",
-    on_overlap="skip",
-    jitter=0,
-    deadline=600,
-    catch_up=True,
-)
-_AT_ITS_TIME = {"catch_up": False, "calendar": "XNYS"}
-# by source; why each is when it is: docs/how-to/schedule.md
-SHIPPED: Mapping[str, Mapping[str, JobSettings]] = {
-    "tdx": {
-        "tdx_daily": _shanghai("run tdx", "daily 17:30", calendar="XSHG", on_overlap="queue"),
-        "tdx_realtime": _shanghai(
-            "loaders run tdx --mode realtime", "off", calendar="XSHG", catch_up=False, deadline=60
-        ),
-        "tdx_calendar": _shanghai("loaders run tdx --dataset trading_calendar", "weekly sun 09:00"),
-        "tdx_reconcile": _shanghai("reconcile", "monthly 1 10:00"),
-        "tdx_selftest": _shanghai("loaders selftest tdx", "weekly sat 09:30", deadline=60),
-    },
-    "tq": {"tq_daily": _shanghai("run tq", "daily 18:30", calendar="XSHG", on_overlap="queue")},
-    "ib": {
-        "ib_enrichment": _new_york(
-            "loaders run ib", "daily 04:00 07:30", deadline=180, **_AT_ITS_TIME
-        ),
-        "ib_discover": _new_york(
-            "loaders run ib --task discover", "daily 09:25", deadline=390, **_AT_ITS_TIME
-        ),
-        "ib_snapshot": _new_york(
-            "loaders run ib --task snapshot", "every 30m in session", deadline=29, **_AT_ITS_TIME
-        ),
-        # between two slots, so that neither it nor a slot finds the other's lane taken
-        "ib_remainder": _new_york(
-            "loaders run ib", "cron 3-58/5 4-19 * * *", deadline=180, **_AT_ITS_TIME
-        ),
-        "ib_close": _new_york("run ib", "daily 17:00", deadline=180, **_AT_ITS_TIME),
-        # since the last one: what the evening of a Friday brings is found on Monday
-        "ib_logscan": _new_york("logscan ib --since last", "daily 17:30", calendar="XNYS"),
-        "ib_rollup": _new_york("build", "daily 08:00 19:15", calendar="XNYS"),
-        "ib_qa": _new_york("selfcheck ib", "daily 08:30 20:00", calendar="XNYS"),
-        "ib_archive": _new_york("archive", "daily 20:30", calendar="XNYS"),
-        "ib_retention": _new_york("retention", "daily 22:30", calendar="XNYS"),
-        "ib_compaction": _new_york("archive --compact", "weekly sat 10:00"),
-    },
-    # of no source: where any is configured
-    "": {"backup": _shipped("backup", "weekly sun 12:00")},
-}
+def shipped_jobs() -> dict[str, dict[str, JobSettings]]:
+    """The jobs that ship with each source by name, and under "" those of no source."""
+    shipped = {name: sources.find(name).jobs for name in sources.MODULES} | {
+        "": {"backup": _BACKUP}
+    }
+    return {
+        source: {name: JobSettings(**asdict(job)) for name, job in jobs.items()}
+        for source, jobs in shipped.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -157,11 +113,12 @@ def survey(
     has them ◀ as the settings have them; and why of each that cannot be read, which keeps no other from being started.
     """
     configured, _ = sources.configured(settings)
-    source_of = {name: source for source, jobs in SHIPPED.items() for name in jobs}
+    shipped = shipped_jobs()
+    source_of = {name: source for source, jobs in shipped.items() for name in jobs}
     merged: dict[str, tuple[JobSettings, str | None]] = {
         name: (job, source or None)
         for source in (*configured, *([""] if configured else []))
-        for name, job in SHIPPED[source].items()
+        for name, job in shipped[source].items()
     }
     wrong: dict[str, SettingsError] = {}
     for row in rows:

@@ -8,13 +8,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from loaders.engine.check import Check
 from loaders.settings import Settings, load_settings
 from loaders.sources import landed_tables
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from orchestration.checks import folders
 from orchestration.checks import warehouse as warehouse_checks
-from orchestration.checks.check import Check
 
 NOW = datetime.now(UTC)
 

@@ -14,7 +14,7 @@ from loaders import atomic_file
 from loaders.cli import shell
 from loaders.errors import QuotemillError, UsageError
 from orchestration.checks import logscan
-from orchestration.schedule.jobs import SHIPPED
+from orchestration.schedule.jobs import shipped_jobs
 
 DAY = datetime(2026, 11, 20, tzinfo=UTC)
 NEXT = DAY + timedelta(days=1)
@@ -203,7 +203,7 @@ def scanned(
 def test_the_shipped_job_finds_each_error_once_that_of_a_friday_evening_on_monday(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = str(SHIPPED["ib"]["ib_logscan"].command).split()
+    command = str(shipped_jobs()["ib"]["ib_logscan"].command).split()
     logs = tmp_path / "home" / "logs"
 
     def at(moment: str) -> tuple[Any, Any]:

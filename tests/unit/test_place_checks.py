@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from loaders.engine.check import Check
 from loaders.settings import Settings, load_settings
 from orchestration.checks import folders
-from orchestration.checks.check import Check
 
 
 class Usage(NamedTuple):

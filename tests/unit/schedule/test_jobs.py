@@ -9,7 +9,7 @@ from loaders.errors import SettingsError
 from loaders.settings import Settings, load_settings
 from orchestration.cli.schedule.known import command_of
 from orchestration.schedule import jobs
-from orchestration.schedule.jobs import SHIPPED, Row
+from orchestration.schedule.jobs import Row, shipped_jobs
 
 SOURCES = {
     "QUOTEMILL_TDX__BASE_URL": "http://tdx.example:8080",
@@ -28,15 +28,15 @@ def configured(tmp_path: Path, toml: str = "", **environ: str) -> Settings:
 
 def test_each_source_ships_with_its_jobs_and_all_of_them_are_commands(tmp_path: Path) -> None:
     found = jobs.read(configured(tmp_path, **SOURCES))
-    assert set(found) == {name for shipped in SHIPPED.values() for name in shipped}
+    assert set(found) == {name for shipped in shipped_jobs().values() for name in shipped}
     for job in found.values():
         assert callable(command_of(job).callback), job.name
-        assert job.source is not None or job.name in SHIPPED[""]
+        assert job.source is not None or job.name in shipped_jobs()[""]
 
 
 def test_jobs_of_a_source_that_is_not_configured_are_left_out(tmp_path: Path) -> None:
     toml = '[schedule.ib_close]\nwhen = "daily 17:10"'
-    assert set(jobs.read(configured(tmp_path, toml, **TDX))) == {*SHIPPED["tdx"], "backup"}
+    assert set(jobs.read(configured(tmp_path, toml, **TDX))) == {*shipped_jobs()["tdx"], "backup"}
 
 
 def test_settings_change_only_what_they_name(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_job_that_cannot_be_read_keeps_no_other_from_being_read(tmp_path: Path
     ]
     found, wrong = jobs.survey(configured(tmp_path, toml, **TDX), rows)
     assert set(wrong) == {"tdx_daily", "hello", "tdx_selftest", "nightly"}
-    assert set(found) == {*SHIPPED["tdx"], "backup"} - set(wrong)
+    assert set(found) == {*shipped_jobs()["tdx"], "backup"} - set(wrong)
 
 
 def test_a_job_whose_command_there_is_not_is_refused(tmp_path: Path) -> None:

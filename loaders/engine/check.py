@@ -1,4 +1,4 @@
-"""One check of `quotemill doctor`."""
+"""One check of `quotemill doctor`, of the project's own or of a source."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from loaders.errors import QuotemillError
 
 @dataclass(frozen=True)
 class Check:
-    """`exit_code` is that of the error which a `fail` stands for."""
+    """`mend` is the command that repairs it, `exit_code` that of the error behind a `fail`."""
 
     name: str
     status: str  # ok, warn, fail
@@ -17,5 +17,5 @@ class Check:
 
 
 def failed(name: str, error: QuotemillError) -> Check:
-    """A check that found what would end a command."""
+    """A check that failed with an error that would end a command."""
     return Check(name, "fail", str(error), error.hint, error.exit_code)

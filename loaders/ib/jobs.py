@@ -1,0 +1,27 @@
+"""Scheduled jobs of the source; docs/how-to/schedule.md says why each runs when it does."""
+
+from functools import partial
+
+from loaders.engine.operations import ScheduledJob
+
+_job = partial(ScheduledJob, time_zone="America/New_York")
+_session_job = partial(_job, calendar="XNYS")
+# a capture that was missed cannot be made up for
+_capture_job = partial(_session_job, catch_up=False)
+JOBS = {
+    "ib_enrichment": _capture_job("loaders run ib", "daily 04:00 07:30", deadline=180),
+    "ib_discover": _capture_job("loaders run ib --task discover", "daily 09:25", deadline=390),
+    "ib_snapshot": _capture_job(
+        "loaders run ib --task snapshot", "every 30m in session", deadline=29
+    ),
+    # between two slots, so that neither job holds the lane that the other needs
+    "ib_remainder": _capture_job("loaders run ib", "cron 3-58/5 4-19 * * *", deadline=180),
+    "ib_close": _capture_job("run ib", "daily 17:00", deadline=180),
+    # `last`: Monday's scan includes Friday evening
+    "ib_logscan": _session_job("logscan ib --since last", "daily 17:30"),
+    "ib_rollup": _session_job("build", "daily 08:00 19:15"),
+    "ib_qa": _session_job("selfcheck ib", "daily 08:30 20:00"),
+    "ib_archive": _session_job("archive", "daily 20:30"),
+    "ib_retention": _session_job("retention", "daily 22:30"),
+    "ib_compaction": _job("archive --compact", "weekly sat 10:00"),
+}

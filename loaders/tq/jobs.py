@@ -1,0 +1,13 @@
+"""Scheduled jobs of the source; docs/how-to/schedule.md says why each runs when it does."""
+
+from loaders.engine.operations import ScheduledJob
+
+JOBS = {
+    "tq_daily": ScheduledJob(
+        "run tq",
+        "daily 18:30",
+        calendar="XSHG",
+        time_zone="Asia/Shanghai",
+        on_overlap="queue",
+    )
+}
