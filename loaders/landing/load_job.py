@@ -6,13 +6,8 @@ retries stay dlt's own. Use it by `land`: resources with `write_disposition="app
 key that yield Arrow tables (append, because a merge would add dlt's staging schema and MERGE).
 """
 
-# first of all: dlt reads some of its settings while it is imported
-from loaders.landing.dlt_setup import own_settings
-
-# isort: split
 import contextlib
 import errno
-import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -42,6 +37,7 @@ from psycopg.conninfo import make_conninfo
 
 from loaders.errors import QuotemillError
 from loaders.landing import cursors, pipeline_state
+from loaders.landing.dlt_setup import own_context
 from loaders.landing.landed_file import Target, land_file
 from loaders.warehouse.postgres import Warehouse, WarehouseAway
 from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, LandedTable
@@ -92,7 +88,6 @@ class Landed:
         )
 
 
-@own_settings()
 def open_pipeline(
     warehouse: Warehouse, folder: Path, lane: str, source: str
 ) -> tuple[dlt.Pipeline, Landed]:
@@ -101,9 +96,9 @@ def open_pipeline(
     The caller holds the lane's lock: two processes in one folder break it. Raises UpstreamError
     while the warehouse is away.
     """
-    os.environ["DLT_DATA_DIR"] = str(folder)
     with _spool_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    with own_context(folder), _spool_errors(folder):
         pipeline = _pipeline(warehouse, folder, lane, source)
         landed = Landed()
         while pipeline.has_pending_data:
@@ -133,7 +128,6 @@ def _pipeline(warehouse: Warehouse, folder: Path, lane: str, source: str) -> dlt
     return pipeline
 
 
-@own_settings()
 def land(
     pipeline: dlt.Pipeline,
     warehouse: Warehouse,
@@ -150,8 +144,22 @@ def land(
     table `rejects`, what they have beside their rows in `beside`. What the table itself refuses lands
     among the source's refused rows too, under the name `dataset`; without one it ends the load.
     """
-    while pipeline.has_pending_data:  # else dlt would land that package and leave out this one
-        _run(pipeline, warehouse, None)
+    with own_context(Path(pipeline.pipelines_dir)), _spool_errors(Path(pipeline.working_dir)):
+        while pipeline.has_pending_data:  # else dlt would land that package and leave out this one
+            _run(pipeline, warehouse, None)
+        resources = _resources(table, batches, rejects=rejects, beside=beside, dataset=dataset)
+        return _run(pipeline, warehouse, dlt.source(lambda: resources, name=source)(), table.name)
+
+
+def _resources(
+    table: LandedTable,
+    batches: Iterable[Batch],
+    *,
+    rejects: LandedTable | None,
+    beside: LandedTable | None,
+    dataset: str | None,
+) -> list[Any]:
+    """The parts of batches as resources of dlt, which draws each to its end before the next."""
     others: dict[str, list[pa.Table]] = {"rejected": [], "beside": []}
 
     def rows() -> Iterator[pa.Table]:
@@ -165,15 +173,13 @@ def land(
             if batch.rows is not None and batch.rows.num_rows:
                 yield batch.rows
 
-    # dlt draws one resource to its end before the next, so by then the others are complete
     resources = [_resource(table, rows, dataset)]
     if rejects is not None:
         resources.append(_resource(rejects, lambda: iter(others["rejected"])))
     if beside is not None:
         refusals = beside.name if dataset else None
         resources.append(_resource(beside, lambda: iter(others["beside"]), refusals))
-    with _spool_errors(Path(pipeline.working_dir)):
-        return _run(pipeline, warehouse, dlt.source(lambda: resources, name=source)(), table.name)
+    return resources
 
 
 def _resource(

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import os
 import re
 import sys
 import time
@@ -137,7 +136,6 @@ def invoke(
     dbt prints to stdout; `quiet` leaves only its errors, on stderr. A selector that matches nothing is
     an error, but where `lenient`.
     """
-    os.environ.setdefault("DO_NOT_TRACK", "1")  # before dbt is imported
     project = find_project()
     target = dbt_target(settings, warehouse)
     write_profile(warehouse, target)
@@ -153,7 +151,7 @@ def invoke(
     options = [
         part for name, value in defaults.items() if name not in given for part in (name, value)
     ]
-    head = ["--quiet"] if quiet else []
+    head = ["--no-send-anonymous-usage-stats", *(["--quiet"] if quiet else [])]
     if not lenient:
         head += ["--warn-error-options", '{"error": ["NoNodesForSelectionCriteria"]}']
     with contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():

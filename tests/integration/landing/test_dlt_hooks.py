@@ -12,10 +12,13 @@ from typing import Any
 import dlt
 import pyarrow as pa
 import pytest
+from dlt.common.configuration import resolve_configuration
+from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.common.storages.schema_storage import SchemaStorage
 from dlt.destinations.impl.postgres.factory import postgres
 
 from loaders.landing import cursors, landed_file, load_job, upsert
+from loaders.landing.dlt_setup import own_context
 from loaders.landing.load_job import Landed, UpsertCopyJob
 from loaders.settings import load_settings
 from loaders.warehouse import migrate
@@ -288,9 +291,10 @@ def test_settings_of_the_destination_are_resolved_once_for_all_packages(
     assert shore.closes() == {"sh600000": 2}
 
 
-def test_settings_of_the_machine_for_other_pipelines_reach_ours_not_and_stay(
+def test_settings_of_other_pipelines_do_not_reach_ours_and_stay(
     shore: Shore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
     monkeypatch.setenv("NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID", "false")
     monkeypatch.setenv("TDX__WORKERS", "two")
     landed = shore.land(Batch(prices({"sh600000": 1}), None, {}))
@@ -347,8 +351,6 @@ def test_a_package_of_many_tables_lands_by_four_connections_at_most(
     assert max(opened) <= 4
 
 
-def test_telemetry_is_off() -> None:
-    from dlt.common.configuration import resolve_configuration
-    from dlt.common.configuration.specs import RuntimeConfiguration
-
-    assert resolve_configuration(RuntimeConfiguration()).dlthub_telemetry is False
+def test_telemetry_is_off(tmp_path: Path) -> None:
+    with own_context(tmp_path):
+        assert resolve_configuration(RuntimeConfiguration()).dlthub_telemetry is False
