@@ -149,7 +149,7 @@ ALIASES = {
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """Every command of both command lines by its full name, groups included.
+    """Every command of both command lines by its full name, groups included, aliases not.
 
     The commands belong to the click that typer vendors, which cannot be imported by name.
     """
@@ -160,7 +160,8 @@ def commands() -> Iterator[tuple[str, Any]]:
 def _below(name: str, command: Any) -> Iterator[tuple[str, Any]]:
     yield name, command
     for child_name, child in getattr(command, "commands", {}).items():
-        yield from _below(f"{name} {child_name}", child)
+        if not child.hidden:
+            yield from _below(f"{name} {child_name}", child)
 
 
 def example(command: Any) -> str | None:
