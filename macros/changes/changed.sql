@@ -1,37 +1,46 @@
 {#
-    The rows of `relation` that a build has to look at, for a model that follows changes (see docs block
-    change_feed). As it stands it is all of them; where only some codes and days changed, the
-    materialization puts only_changed in its place. `by` is the date column, or bar_end; or the column of
-    the code, for all rows of the codes.
+    The rows of `relation` that a build has to read, for a model with meta.follows: write
+    `from {{ changed(ref('stg_tdx__kline_daily')) }}`, without an alias. `by` is the column of dates, or
+    bar_end; or the column of the code, for all rows of the codes that changed.
+
+    target/compiled has the relation itself: every row. Where only some codes and days changed, the
+    materialization renders the model again (see changed_query), and here it reads those of the
+    temporary table taken: target/run has that query.
 #}
 {% macro changed(relation, by='trade_date') -%}
-    {{ relation }} /* changed by {{ by }} */
+    {%- if model.changed_relations is defined -%}
+        {%- do model.changed_relations.append([relation, by]) -%}
+    {%- endif -%}
+    {%- if model.reads_taken -%}
+        ({{ taken_rows(relation, by) }}) as changed
+    {%- else -%}
+        {{ relation }}
+    {%- endif -%}
 {%- endmacro %}
 
-{# What the macro `changed` left in the text of a query: pairs of relation and column. #}
-{% macro changed_relations(sql) -%}
-    {{ return(modules.re.findall('((?:\"[^\"]*\"|[^\\s\"])+) /\\* changed by (\\w+) \\*/', sql)) }}
+{# The model's query over what take_changes took. #}
+{% macro changed_query() -%}
+    {%- do model.update(reads_taken=true) -%}
+    {%- set query = render(model.raw_code) -%}
+    {%- do model.pop('reads_taken') -%}
+    {{ return(query) }}
 {%- endmacro %}
 
-{# The query `sql` over what was taken alone (see take_changes). #}
-{% macro only_changed(sql) -%}
-    {%- set query = namespace(sql=sql) -%}
-    {%- for relation, by in changed_relations(sql) -%}
-        {%- set query.sql = query.sql.replace(
-            relation ~ ' /* changed by ' ~ by ~ ' */', '(' ~ taken_rows(relation, by) ~ ') as changed'
-        ) -%}
-    {%- endfor -%}
-    {{ return(query.sql) }}
+{# The arguments of each call of `changed` in the model: pairs of relation and column. #}
+{% macro changed_relations() -%}
+    {%- do model.update(changed_relations=[]) -%}
+    {%- do render(model.raw_code) -%}
+    {{ return(model.pop('changed_relations')) }}
 {%- endmacro %}
 
 {#
-    The rows of `relation` on the days taken, found in the index by the column `by`: bar_end by a range
-    of the key, from the first midnight of the exchange to the last. The inner `offset 0` keeps the planner
-    to one look-up for each code and span; else it would rather read the whole history. The outer one has it
-    join these rows all at once; else it may read a table that they are joined with for each code.
+    The rows of `relation` on the days taken, by an index on the code and the column `by`; bar_end by
+    a range from the first midnight of the exchange to the last. The inner `offset 0` keeps the planner
+    to one index scan for each code and span: it would read the whole history instead. The outer one
+    lets it join these rows all at once: it may scan the joined table for each code instead.
 
-    The first and the last bar_end of all are said as literals too: only by those the planner leaves out
-    chunks and partitions, else each look-up tries every one (docs/decisions/0011).
+    The first and last bar_end of all spans are literals too: only by literals does the planner leave
+    out chunks and partitions (docs/decisions/0011).
 #}
 {% macro taken_rows(relation, by) -%}
     {%- if by == entity() -%}

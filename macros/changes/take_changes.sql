@@ -5,7 +5,7 @@
     meta.follows names tables and how far a change in each reaches (see reach). Changes count that the
     snapshot `seen` could not see and the snapshot `now` can.
 #}
-{% macro take_changes(sql, seen, now) -%}
+{% macro take_changes(seen, now) -%}
     {%- if not seen -%}{{ return('everything') }}{%- endif -%}
     {%- set changes -%}
         with changes as (
@@ -34,7 +34,7 @@
             select * from changes where code <> ''
             " ~ ("union all
             select k.code, c.reach, c.days
-            from changes as c cross join (" ~ every_code(sql) ~ ") as k
+            from changes as c cross join (" ~ every_code() ~ ") as k
             where c.code = ''" if found['of_every_code'] else "") ~ "
         ),
         spans as (
@@ -63,9 +63,9 @@
     Every code of this table and of those that its query reads by date, from one to the next by the key:
     `distinct` would read every row.
 #}
-{% macro every_code(sql) -%}
+{% macro every_code() -%}
     {%- set name = entity() -%}
-    {%- set dated = changed_relations(sql) | rejectattr(1, 'eq', name) | map('first') | unique | list -%}
+    {%- set dated = changed_relations() | rejectattr(1, 'eq', name) | map('first') | unique | list -%}
     {%- for relation in [this | string] + dated -%}
     (
         with recursive codes as (

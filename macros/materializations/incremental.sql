@@ -23,7 +23,7 @@
     {%- if follows -%}
         {%- set cursor = change_cursor(follows | string ~ settings_read() ~ seeds_read()) -%}
         {%- if existing is not none and not should_full_refresh() -%}
-            {%- set take = take_changes(sql, cursor['seen'], cursor['now']) -%}
+            {%- set take = take_changes(cursor['seen'], cursor['now']) -%}
         {%- endif -%}
     {%- endif -%}
     {%- do run_query("drop view quotemill_probe") -%}
@@ -37,10 +37,16 @@
         {%- call statement('main') -%} select 1 where false {%- endcall -%}
     {%- else -%}
         {%- set columns = adapter.get_columns_in_relation(target_relation) -%}
-        {%- do run_query(differing(sql, target_relation, columns, take)) -%}
-        {%- do run_query(delete_gone(target_relation)) -%}
-        {%- do run_query(tell_changes()) -%}
-        {%- call statement('main') -%} {{ upsert(target_relation, columns) }} {%- endcall -%}
+        {#- all in one statement, so that target/run shows it -#}
+        {%- call statement('main') -%}
+            {{ differing(sql, target_relation, columns, take) }};
+
+            {{ delete_gone(target_relation) }};
+
+            {{ tell_changes() }};
+
+            {{ upsert(target_relation, columns) }}
+        {%- endcall -%}
         {%- do run_query("drop table differing") -%}
     {%- endif -%}
     {%- if follows -%}{%- do move_cursor(cursor) -%}{%- endif -%}
@@ -73,7 +79,7 @@
         {%- endif %}
         {% endfor -%}
         made.{{ key[0] }} is null as is_gone
-    from ({{ only_changed(sql) if take == 'some' else sql }}) as made
+    from ({{ changed_query() if take == 'some' else sql }}) as made
     full join ({{
         taken_rows(target_relation, by) if take == 'some' else 'select * from ' ~ target_relation
     }}) as stored
