@@ -1,0 +1,55 @@
+with quotes as (
+    select
+        'close' as rollup_source_view,
+        *
+    from {{ ref('stg_ib__chain_close') }}
+    union all
+    select
+        'intraday' as rollup_source_view,
+        *
+    from {{ ref('stg_ib__chain_snapshot') }}
+),
+
+-- A row captured more than 15 minutes after the close is not a close; nor is a row of delayed
+-- data, which is as old.
+placed as (
+    select
+        q.*,
+        {{ option_mid('q') | indent }} as mid,
+        {{ underlying_price('q') | indent }} as underlying_price,
+        {{ is_good_quote('q') | indent }} as is_good,
+        q.rollup_source_view = 'intraday' and q.slot_30m = s.slot_count - 1 as is_close_slot,
+        case
+            when
+                q.rollup_source_view = 'close'
+                or (
+                    q.slot_30m = s.slot_count - 1
+                    and q.capture_lag_s <= 900
+                    and (q.market_data_type in (3, 4)) is not true
+                )
+                then 1
+            when q.slot_30m = s.slot_count - 2 then 2
+            else 3
+        end as rung
+    from quotes as q
+    left join {{ ref('stg_ib__session') }} as s on q.trade_date = s.trade_date
+)
+
+-- Within a rung two prices come before one, and a quote before a trade; then the close view, then
+-- the latest.
+select
+    *,
+    is_good and row_number() over (
+        partition by symbol, trade_date, conid
+        order by
+            case when is_good then 0 else 1 end asc,
+            rung asc,
+            case
+                when mid is not null then 0
+                when coalesce(bid, ask) is not null then 1
+                else 2
+            end asc,
+            rollup_source_view asc,
+            sample_time desc
+    ) = 1 as is_day_quote
+from placed
