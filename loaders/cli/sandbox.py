@@ -225,13 +225,12 @@ def ib(
         return
     from loaders.sandbox.ib.service import IbSandbox
     from loaders.sandbox.ib.splits import parse_split
-    from loaders.sandbox.ib.stocks import LISTED
-    from loaders.sandbox.ib.stocks import synthetic as invented
+    from loaders.sandbox.ib.stocks import LISTED, invent_symbols
     from loaders.sandbox.ib.world import World
 
     named = [s.strip() for s in symbols.split(",") if s.strip()] if symbols else list(LISTED)
     splits = [parse_split(text) for text in split or ()]
-    world = World([*named, *invented(synthetic)], seed=seed, splits=splits)
+    world = World([*named, *invent_symbols(synthetic)], seed=seed, splits=splits)
     sandbox = IbSandbox(
         world, fault or (), clock, speed=speed, port=port, control_port=control_port
     )

@@ -13,7 +13,7 @@ from loaders.sandbox.ib.hours import (
 )
 from loaders.sandbox.ib.listing import Instrument
 from loaders.sandbox.ib.wire import NO_DAILY_BARS, Field, query_at
-from loaders.sandbox.ib.world import Quoted
+from loaders.sandbox.ib.world import Quote
 
 if TYPE_CHECKING:
     from loaders.sandbox.ib.session import Session
@@ -126,8 +126,8 @@ def _bars(
         while start < close:
             end = min(start + timedelta(hours=hours), close)
             more = 1 if instrument.is_option else world.ratio(instrument.symbol, day, today)
-            quoted = (world.quote(instrument, at) for at in (start, end))
-            first, last = (round(_middle(each) / more, 4) for each in quoted)
+            quotes = (world.quote(instrument, at) for at in (start, end))
+            first, last = (round(_middle(each) / more, 4) for each in quotes)
             label = f"{day:%Y%m%d}" if hours > 8 else f"{start:%Y%m%d %H:%M:%S} US/Eastern"
             middle = round((first + last) / 2, 4)
             fields += [label, first, max(first, last), min(first, last), last, 100, middle, 10]
@@ -135,5 +135,5 @@ def _bars(
     return fields
 
 
-def _middle(quoted: Quoted) -> float:
-    return round((quoted.bid + quoted.ask) / 2, 4)
+def _middle(quote: Quote) -> float:
+    return round((quote.bid + quote.ask) / 2, 4)

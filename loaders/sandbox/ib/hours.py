@@ -1,6 +1,6 @@
-"""Sessions of NYSE, and a clock that is moved by hand or runs at a speed of its own.
+"""Sessions of NYSE, and a clock that is moved by hand or runs at its own speed.
 
-Days are dates of New York, instants carry that zone.
+Days are dates of New York, times carry that zone.
 """
 
 import time as _time
@@ -29,7 +29,7 @@ def _closes() -> tuple[tuple[date, ...], dict[date, datetime]]:
 
 
 def load_calendar() -> None:
-    """Seconds, once: before a client waits for an answer."""
+    """Load the calendar, which takes seconds, before a client waits for an answer."""
     _closes()
 
 
@@ -47,7 +47,7 @@ def session_close(day: date) -> datetime:
 
 
 def session_number(day: date) -> int:
-    """How many sessions began before that day."""
+    """Number of sessions before that day."""
     return bisect_left(_closes()[0], day)
 
 
@@ -60,21 +60,23 @@ def session_before(day: date) -> date:
 
 
 def session_until(day: date) -> date:
-    """The newest session that is not later than that day."""
+    """The newest session not later than that day."""
     return session_at(bisect_right(_closes()[0], day) - 1)
 
 
 class VirtualClock:
-    """`speed` virtual seconds a second; 0, the default, stands still. Time runs in UTC, so that a change
-    of the clocks in New York is no jump."""
+    """A clock that runs at `speed` virtual seconds a second; at 0, the default, it stands still.
+
+    Time runs in UTC, so that daylight saving time in New York causes no jump.
+    """
 
     def __init__(self, start: datetime, speed: float = 0.0) -> None:
         self.speed = speed
         self.set(start)
 
-    def set(self, moment: datetime) -> None:
-        """A moment without a zone is one of New York."""
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=ET)
+    def set(self, now: datetime) -> None:
+        """Move the clock; a time without a zone is one of New York."""
+        aware = now if now.tzinfo else now.replace(tzinfo=ET)
         self._start, self._since = aware.astimezone(UTC), _time.monotonic()
 
     def now(self) -> datetime:

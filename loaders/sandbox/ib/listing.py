@@ -1,7 +1,7 @@
-"""Which contracts are listed on a day. The union of strikes and expiries has holes, as in earnest.
+"""Contracts that are listed on a day.
 
-A number (`conid`) holds stock, expiry, strike and right, so that a contract has the same one in every
-run, whatever else was asked for before.
+Not every pair of a strike and an expiry is listed, as at the real exchange. A number (`conid`)
+encodes stock, expiry, strike and right, so that a contract has the same one in every run.
 """
 
 import math
@@ -20,8 +20,11 @@ _DAYS, _STRIKES = 2048, 512
 
 @dataclass(frozen=True)
 class Instrument:
-    """A stock, or one of its options: then `expiry` is set. `since` is the ex-date of the split whose new
-    terms it is on, `before` the contract that it was until then."""
+    """A stock, or one of its options: then `expiry` is set.
+
+    since: ex-date of the split that gave it its terms
+    before: the contract that it was until then
+    """
 
     conid: int
     stock: Stock
@@ -48,7 +51,8 @@ class Instrument:
     def local_symbol(self) -> str:
         if not self.is_option:
             return self.symbol
-        return f"{self.trading_class:<6}{self.expiry_text[2:]}{self.right}{round(self.strike * 1000):08d}"
+        strike = f"{round(self.strike * 1000):08d}"
+        return f"{self.trading_class:<6}{self.expiry_text[2:]}{self.right}{strike}"
 
     @property
     def ends_at(self) -> datetime:
@@ -58,16 +62,18 @@ class Instrument:
         return session_close(self.expiry)
 
 
-def expiries(today: date) -> dict[date, str]:
-    """Listed expirations, ascending: M (third Friday), Q (last day of a quarter), W (other Fridays);
-    where there is no session, the one before."""
-    found: dict[date, str] = {}
+def list_expiries(today: date) -> dict[date, str]:
+    """Listed expiries, ascending: M (third Friday), Q (end of a quarter), W (other Fridays).
+
+    An expiry on a day without a session moves to the session before.
+    """
+    expiries: dict[date, str] = {}
 
     def put(day: date, kind: str) -> None:
         while not is_session(day):
             day -= timedelta(days=1)
         if day >= today:
-            found.setdefault(day, kind)
+            expiries.setdefault(day, kind)
 
     for ahead in (*range(7), 9, 12, 14, 18, 24):
         month = today.year * 12 + today.month - 1 + ahead
@@ -78,16 +84,19 @@ def expiries(today: date) -> dict[date, str]:
     friday = today + timedelta(days=(4 - today.weekday()) % 7)
     for week in range(7):
         put(friday + timedelta(weeks=week), "W")
-    return dict(sorted(found.items()))
+    return dict(sorted(expiries.items()))
 
 
-def series(
-    stock: Stock, expiry: date, kind: str, anchor: float, *, adjusted: bool
+def list_contracts(
+    stock: Stock, expiry: date, kind: str, *, anchor: float, adjusted: bool
 ) -> list[Instrument]:
-    """The contracts of one expiry, strikes around `anchor`: half of it to each side monthly, a fifth
-    otherwise, weekly ones twice as fine. `adjusted`: beside the monthly ones there is a class with a 2
-    before its name, as after an odd split."""
-    found = []
+    """Contracts of one expiry, with strikes around the price `anchor`.
+
+    They reach half of it to each side for monthly expiries, a fifth for others; weekly strikes are
+    twice as fine. With `adjusted` some monthly ones also have a trading class with a 2 before its
+    name, as after an odd split.
+    """
+    contracts = []
     span = 0.5 if kind == "M" else 0.2
     step = stock.strike_step / (2 if kind == "W" else 1)
     lowest, highest = anchor * (1 - span) / step, anchor * (1 + span) / step
@@ -98,15 +107,15 @@ def series(
             classes.append(f"2{stock.root}")
         for trading_class in classes:
             for right in "CP":
-                number = _number(stock, expiry, strike, right, trading_class)
+                number = _conid(stock, expiry, strike, right, trading_class)
                 if number is not None:
-                    found.append(Instrument(number, stock, expiry, strike, right, trading_class))
-    return found
+                    contracts.append(
+                        Instrument(number, stock, expiry, strike, right, trading_class)
+                    )
+    return contracts
 
 
-def _number(
-    stock: Stock, expiry: date, strike: float, right: str, trading_class: str
-) -> int | None:
+def _conid(stock: Stock, expiry: date, strike: float, right: str, trading_class: str) -> int | None:
     k = round(strike / (stock.strike_step / 2))
     day = (expiry - FIRST_EXPIRY).days
     if not (0 <= day < _DAYS and 0 < k < _STRIKES):

@@ -1,4 +1,4 @@
-"""The volatility surface, and what Black and Scholes make of it. Rate 4 %, no dividends."""
+"""Volatility surface and option prices by Black and Scholes. Rate 4 %, no dividends."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,12 @@ _normal = NormalDist()
 
 @dataclass(frozen=True)
 class Computation:
-    """`iv` a fraction a year, `vega` for a point of volatility, `theta` for a calendar day."""
+    """Price and greeks.
+
+    iv: implied volatility, a fraction a year
+    vega: for one percentage point of volatility
+    theta: for one calendar day
+    """
 
     iv: float
     delta: float
@@ -29,7 +34,7 @@ def years_between(now: datetime, end: datetime) -> float:
 
 
 def volatility(base: float, strike: float, spot: float, years: float) -> float:
-    """A smile that leans to low strikes, flatter the longer the option runs; never below 5 %."""
+    """A smile skewed to low strikes, flatter the longer the option runs; at least 5 %."""
     m = math.log(strike / spot)
     level = base * (1 + 0.1 * math.exp(-4 * years))
     return max(0.05, level - 0.18 * m / math.sqrt(years + 0.15) + 0.25 * m * m)

@@ -1,7 +1,7 @@
-"""Splits of stocks: from the ex-date on prices and strikes are divided, and the contracts have new numbers.
+"""Splits of stocks: from the ex-date on prices and strikes are divided, contracts are renumbered.
 
-Whole ratios alone, as a clearing corporation adjusts them: the contract goes on with its strike divided (to
-the cent) and as many times the open interest; the old number is known no more.
+Only whole ratios, as a clearing corporation adjusts them: a contract continues with its strike
+divided (to the cent) and its open interest multiplied; its old number is unknown from then on.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from loaders.errors import UsageError
 from loaders.sandbox.ib.listing import BLOCK, Instrument
 from loaders.sandbox.ib.stocks import MOST_STOCKS, Stock
 
-NEEDS = 2  # blocks of numbers of a stock that was split: contracts that go on, and new ones
+BLOCKS_OF_SPLIT = 2  # blocks of numbers: contracts that continue, and new ones
 
 
 @dataclass(frozen=True)
@@ -28,48 +28,51 @@ class Split:
 
 
 def parse_split(text: str) -> Split:
-    """SYMBOL:YYYY-MM-DD:RATIO. Raises UsageError."""
+    """Read SYMBOL:YYYY-MM-DD:RATIO; raises UsageError."""
     try:
         symbol, day, ratio = text.split(":")
-        found = Split(symbol.strip().upper(), date.fromisoformat(day), int(ratio))
+        split = Split(symbol.strip().upper(), date.fromisoformat(day), int(ratio))
     except ValueError:
         raise UsageError(f"split {text!r} cannot be read", hint="AAPL:2026-11-20:4") from None
-    if found.ratio < 2:
-        raise UsageError(f"split {text!r}: the ratio is a whole number from 2 on")
-    return found
+    if split.ratio < 2:
+        raise UsageError(f"split {text!r}: the ratio must be a whole number of at least 2")
+    return split
 
 
 @dataclass(frozen=True)
-class After:
-    """A split, and the stock's two lives after it: `carried` numbers the contracts that go on, `fresh`
-    those that are listed later, around the new price."""
+class SplitStock:
+    """A split, and the numbering of the stock's contracts after it.
+
+    carried: stock number of the contracts that continue
+    fresh: the stock whose contracts are listed later, around the new price
+    """
 
     split: Split
     carried: int
     fresh: Stock
 
     def carry(self, row: Instrument) -> Instrument:
-        """The contract that an old one goes on as."""
+        """The contract that continues an old one."""
         shift = (self.carried - row.stock.number) * BLOCK
         strike = round(row.strike / self.split.ratio, 2)
         ex_date = self.split.ex_date
         return replace(row, conid=row.conid + shift, strike=strike, since=ex_date, before=row)
 
-    def list_anew(self, row: Instrument, stock: Stock) -> Instrument:
-        """A contract of `fresh` as one of the stock itself."""
+    def assign(self, row: Instrument, stock: Stock) -> Instrument:
+        """A contract of `fresh` as a contract of the stock itself."""
         return replace(row, stock=stock, since=self.split.ex_date)
 
 
-def afters(splits: Iterable[Split], stocks: dict[str, Stock]) -> dict[str, After]:
-    """By symbol. Raises UsageError for a stock that is not there, or that is split twice."""
-    found: dict[str, After] = {}
+def split_stocks(splits: Iterable[Split], stocks: dict[str, Stock]) -> dict[str, SplitStock]:
+    """Apply splits, by symbol; raises UsageError for an unknown stock or a second split of it."""
+    result: dict[str, SplitStock] = {}
     for split in splits:
         stock = stocks.get(split.symbol)
-        if stock is None or split.symbol in found:
+        if stock is None or split.symbol in result:
             raise UsageError(f"split of {split.symbol}: no such stock, or a second split of it")
-        last = MOST_STOCKS - 1 - NEEDS * len(found)
-        if any(other.number > last - NEEDS for other in stocks.values()):
+        last = MOST_STOCKS - 1 - BLOCKS_OF_SPLIT * len(result)
+        if any(other.number > last - BLOCKS_OF_SPLIT for other in stocks.values()):
             raise UsageError(f"the sandbox has no room for a split beside {len(stocks)} stocks")
         fresh = replace(stock, number=last - 1, price=stock.price / split.ratio)
-        found[split.symbol] = After(split, last, fresh)
-    return found
+        result[split.symbol] = SplitStock(split, last, fresh)
+    return result

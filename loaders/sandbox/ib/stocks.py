@@ -1,4 +1,4 @@
-"""The stocks that there are: large American names at made-up prices, and any number of invented ones."""
+"""Stocks of the market: large American names at made-up prices, and invented ones."""
 
 import hashlib
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ def rnd(*parts: object) -> float:
 
 @dataclass(frozen=True)
 class Stock:
-    """`price` is that of the first day, `volatility` that of a year."""
+    """A stock; `price` is that of the first day, `volatility` that of a year."""
 
     number: int
     conid: int
@@ -34,7 +34,7 @@ class Stock:
 
     @property
     def strike_step(self) -> float:
-        """Between monthly strikes; weekly ones are twice as fine."""
+        """Distance of monthly strikes; weekly ones are twice as fine."""
         if self.price < 50:
             return 1.0
         if self.price < 200:
@@ -43,60 +43,67 @@ class Stock:
 
 
 _KNOWN_CONIDS = {"AAPL": 265598, "MSFT": 272093, "SPY": 756733, "NVDA": 4815747, "DIS": 4901}
+# symbol, exchange, price, volatility
 _LISTED = """
-AAPL NASDAQ 243 0.27|MSFT NASDAQ 418 0.24|SPY ARCA 584 0.16|NVDA NASDAQ 138 0.45|DIS NYSE 110 0.30|
-AMZN NASDAQ 220 0.31|GOOGL NASDAQ 190 0.29|GOOG NASDAQ 191 0.29|META NASDAQ 599 0.35|TSLA NASDAQ 379 0.58|
-AVGO NASDAQ 232 0.44|BRK B NYSE 451 0.17|LLY NYSE 778 0.33|JPM NYSE 240 0.24|V NYSE 315 0.20|
-UNH NYSE 505 0.28|XOM NYSE 107 0.24|MA NYSE 522 0.21|COST NASDAQ 910 0.22|HD NYSE 389 0.23|
-PG NYSE 166 0.17|WMT NYSE 90 0.22|JNJ NYSE 144 0.17|NFLX NASDAQ 886 0.38|CRM NYSE 330 0.34|
-BAC NYSE 44 0.26|ORCL NYSE 166 0.34|ABBV NYSE 179 0.24|CVX NYSE 147 0.24|MRK NYSE 99 0.24|
-KO NYSE 62 0.16|AMD NASDAQ 120 0.47|PEP NASDAQ 151 0.18|ACN NYSE 351 0.24|TMO NYSE 522 0.26|
-LIN NASDAQ 416 0.19|MCD NYSE 292 0.18|CSCO NASDAQ 59 0.22|ADBE NASDAQ 441 0.33|WFC NYSE 70 0.28|
-ABT NYSE 113 0.21|IBM NYSE 219 0.24|GE NYSE 168 0.30|QCOM NASDAQ 155 0.36|PM NYSE 121 0.20|
-TXN NASDAQ 188 0.30|CAT NYSE 362 0.29|INTU NASDAQ 627 0.30|VZ NYSE 40 0.22|AMGN NASDAQ 260 0.25|
-NOW NYSE 1061 0.35|PFE NYSE 26 0.25|ISRG NASDAQ 525 0.29|GS NYSE 573 0.27|T NYSE 23 0.24|
-NKE NYSE 74 0.31|BA NYSE 172 0.35|INTC NASDAQ 20 0.52|UBER NYSE 62 0.39|F NYSE 10 0.36|
-QQQ NASDAQ 510 0.20|IWM ARCA 222 0.22|C NYSE 71 0.27|PYPL NASDAQ 86 0.37|AMAT NASDAQ 165 0.39|
+AAPL NASDAQ 243 0.27|MSFT NASDAQ 418 0.24|SPY ARCA 584 0.16|NVDA NASDAQ 138 0.45|
+DIS NYSE 110 0.30|AMZN NASDAQ 220 0.31|GOOGL NASDAQ 190 0.29|GOOG NASDAQ 191 0.29|
+META NASDAQ 599 0.35|TSLA NASDAQ 379 0.58|AVGO NASDAQ 232 0.44|BRK B NYSE 451 0.17|
+LLY NYSE 778 0.33|JPM NYSE 240 0.24|V NYSE 315 0.20|UNH NYSE 505 0.28|XOM NYSE 107 0.24|
+MA NYSE 522 0.21|COST NASDAQ 910 0.22|HD NYSE 389 0.23|PG NYSE 166 0.17|WMT NYSE 90 0.22|
+JNJ NYSE 144 0.17|NFLX NASDAQ 886 0.38|CRM NYSE 330 0.34|BAC NYSE 44 0.26|ORCL NYSE 166 0.34|
+ABBV NYSE 179 0.24|CVX NYSE 147 0.24|MRK NYSE 99 0.24|KO NYSE 62 0.16|AMD NASDAQ 120 0.47|
+PEP NASDAQ 151 0.18|ACN NYSE 351 0.24|TMO NYSE 522 0.26|LIN NASDAQ 416 0.19|MCD NYSE 292 0.18|
+CSCO NASDAQ 59 0.22|ADBE NASDAQ 441 0.33|WFC NYSE 70 0.28|ABT NYSE 113 0.21|IBM NYSE 219 0.24|
+GE NYSE 168 0.30|QCOM NASDAQ 155 0.36|PM NYSE 121 0.20|TXN NASDAQ 188 0.30|CAT NYSE 362 0.29|
+INTU NASDAQ 627 0.30|VZ NYSE 40 0.22|AMGN NASDAQ 260 0.25|NOW NYSE 1061 0.35|PFE NYSE 26 0.25|
+ISRG NASDAQ 525 0.29|GS NYSE 573 0.27|T NYSE 23 0.24|NKE NYSE 74 0.31|BA NYSE 172 0.35|
+INTC NASDAQ 20 0.52|UBER NYSE 62 0.39|F NYSE 10 0.36|QQQ NASDAQ 510 0.20|IWM ARCA 222 0.22|
+C NYSE 71 0.27|PYPL NASDAQ 86 0.37|AMAT NASDAQ 165 0.39|
 """
 
 
 def _listed() -> dict[str, Stock]:
-    found = {}
+    stocks = {}
     for number, entry in enumerate(_LISTED.replace("\n", "").strip("|").split("|")):
         symbol, primary, price, volatility = entry.rsplit(" ", 3)
         conid = _KNOWN_CONIDS.get(symbol, 300_007 + 11 * number)
         name = f"{symbol} CORP"
-        found[symbol] = Stock(number, conid, symbol, primary, name, float(price), float(volatility))
-    return found
+        stocks[symbol] = Stock(
+            number, conid, symbol, primary, name, float(price), float(volatility)
+        )
+    return stocks
 
 
 LISTED = _listed()
 
 
-def choose(symbols: Iterable[str] | None = None) -> dict[str, Stock]:
-    """The stocks of these symbols, or all that are listed. One that is not listed is invented: its price
-    and its volatility follow from its symbol, its numbers from its place."""
+def choose_stocks(symbols: Iterable[str] | None = None) -> dict[str, Stock]:
+    """The stocks of these symbols, or all that are listed.
+
+    A stock that is not listed is invented: its price and its volatility follow from its symbol, its
+    numbers from its position.
+    """
     if symbols is None:
         return dict(LISTED)
-    found: dict[str, Stock] = {}
+    stocks: dict[str, Stock] = {}
     invented = len(LISTED)
     for symbol in dict.fromkeys(symbols):
         if symbol in LISTED:
-            found[symbol] = LISTED[symbol]
+            stocks[symbol] = LISTED[symbol]
             continue
         if invented >= MOST_STOCKS:
-            raise UsageError(f"the sandbox has room for {MOST_STOCKS} stocks, not for more")
+            raise UsageError(f"the sandbox has room for {MOST_STOCKS} stocks only")
         if not 1 <= len(symbol) <= 6 or symbol != symbol.upper():
-            raise UsageError(f"{symbol!r} is no symbol", hint="1 to 6 characters, in capitals")
+            raise UsageError(f"{symbol!r} is not a symbol", hint="1 to 6 characters, in capitals")
         price = round(15 + 300 * rnd("price", symbol) ** 2, 2)
         volatility = round(0.15 + 0.4 * rnd("volatility", symbol), 2)
-        found[symbol] = Stock(
+        stocks[symbol] = Stock(
             invented, 300_007 + 11 * invented, symbol, "NYSE", f"{symbol} INC", price, volatility
         )
         invented += 1
-    return found
+    return stocks
 
 
-def synthetic(count: int) -> list[str]:
+def invent_symbols(count: int) -> list[str]:
     """Symbols of that many invented stocks: SYN001, SYN002, ..."""
     return [f"SYN{n:03}" for n in range(1, count + 1)]

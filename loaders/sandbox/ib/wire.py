@@ -1,4 +1,4 @@
-"""The wire: four bytes of length, then fields that each end in NUL. And the words of the messages."""
+"""The wire: four bytes of length, then fields that each end in NUL; texts of the messages."""
 
 import asyncio
 import struct
@@ -13,12 +13,21 @@ MESSAGES = {
     101: "Max number of tickers has been reached",
     162: "Historical Market Data Service error message:Historical data request pacing violation",
     200: "No security definition has been found for the request",
-    321: "Error validating request: Snapshot market data subscription is not applicable to generic ticks",
+    321: (
+        "Error validating request: "
+        "Snapshot market data subscription is not applicable to generic ticks"
+    ),
     326: "Unable to connect as the client id is already in use. Retry with a unique client id.",
     354: "Requested market data is not subscribed. Delayed market data is available.",
     420: "Invalid real-time query:No market data permissions",
-    10089: "Requested market data requires additional subscription for API. Delayed market data is available.",
-    10090: "Part of requested market data is not subscribed. Subscription-independent ticks are still active.",
+    10089: (
+        "Requested market data requires additional subscription for API. "
+        "Delayed market data is available."
+    ),
+    10090: (
+        "Part of requested market data is not subscribed. "
+        "Subscription-independent ticks are still active."
+    ),
     10091: "Part of requested market data requires additional subscription for API.",
     10167: "Requested market data is not subscribed. Displaying delayed market data.",
     10168: "Requested market data is not subscribed. Delayed market data is not enabled.",
@@ -31,14 +40,17 @@ MESSAGES = {
     2104: "Market data farm connection is OK:usopt",
     2105: "HMDS data farm connection is broken:ushmds",
     2106: "HMDS data farm connection is OK:ushmds",
-    2110: "Connectivity between Trader Workstation and server is broken. It will be restored automatically.",
+    2110: (
+        "Connectivity between Trader Workstation and server is broken. "
+        "It will be restored automatically."
+    ),
     2157: "Sec-def data farm connection is broken:secdefnj",
     2158: "Sec-def data farm connection is OK:secdefnj",
 }
 AMBIGUOUS = "The contract description specified is ambiguous"
 NO_DAILY_BARS = "Historical Market Data Service error message:No data of type EODChart is available"
 READ_ONLY = "Error validating request: The API is in Read-Only mode."
-# what a client asks for, by number, for people who read the journal
+# messages of a client by number, for readers of the log
 REQUESTS = {
     1: "reqMktData",
     2: "cancelMktData",
@@ -91,7 +103,7 @@ async def read_fields(reader: asyncio.StreamReader) -> list[str]:
 
 
 def query_at(fields: Sequence[str], at: int) -> Query:
-    """The contract within a message: twelve fields from `at` on."""
+    """Read the contract within a message: twelve fields from `at` on."""
     names = "conid symbol kind expiry strike right multiplier exchange primary currency local class"
     given = dict(zip(names.split(), fields[at : at + 12], strict=True))
     return Query(

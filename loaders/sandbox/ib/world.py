@@ -1,6 +1,6 @@
-"""Prices, quotes and open interest of the synthetic market: functions of seed, contract and time alone.
+"""Prices, quotes and open interest of the synthetic market: functions of seed, contract and time.
 
-Asking again, in any order and in another run, gives the same figures to the last digit.
+The same question gives the same figures to the last digit, in any order and in any run.
 """
 
 import math
@@ -29,16 +29,16 @@ from loaders.sandbox.ib.option_prices import (
     volatility,
     years_between,
 )
-from loaders.sandbox.ib.splits import Split, afters
-from loaders.sandbox.ib.stocks import Stock, choose, rnd
+from loaders.sandbox.ib.splits import Split, split_stocks
+from loaders.sandbox.ib.stocks import Stock, choose_stocks, rnd
 
 _normal = NormalDist()
-KEPT_CHAINS = 400  # stock-days
+CACHED_CHAINS = 400  # stock-days
 
 
 @dataclass(frozen=True)
 class Query:
-    """A contract as a client describes it: what is empty fits everything."""
+    """A contract as a client describes it; an empty field matches everything."""
 
     conid: int = 0
     symbol: str = ""
@@ -52,9 +52,11 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Quoted:
-    """Dollars a share; `last` is None where nothing was traded that day, sizes and volume are contracts
-    (of a stock: shares)."""
+class Quote:
+    """Prices in dollars a share; sizes and volume in contracts (of a stock: shares).
+
+    last: None if nothing was traded that day
+    """
 
     bid: float
     ask: float
@@ -67,8 +69,11 @@ class Quoted:
 
 
 class World:
-    """Stocks by symbol (default: all listed ones). `adjusted` ones have a second trading class. `splits`
-    happen on their ex-dates, at most one of a stock."""
+    """The market of some stocks (default: all listed ones).
+
+    adjusted: stocks with a second trading class
+    splits: at most one of a stock, on its ex-date
+    """
 
     def __init__(
         self,
@@ -79,11 +84,11 @@ class World:
         splits: Iterable[Split] = (),
     ) -> None:
         self.seed, self.adjusted = seed, frozenset(adjusted)
-        self.stocks: dict[str, Stock] = choose(symbols)
-        self._afters = afters(splits, self.stocks)
+        self.stocks: dict[str, Stock] = choose_stocks(symbols)
+        self._splits = split_stocks(splits, self.stocks)
         self._by_number = {stock.number: stock for stock in self.stocks.values()}
-        for symbol, after in self._afters.items():
-            numbers = after.carried, after.fresh.number
+        for symbol, split in self._splits.items():
+            numbers = split.carried, split.fresh.number
             self._by_number |= dict.fromkeys(numbers, self.stocks[symbol])
         self._by_conid = {
             stock.conid: Instrument(stock.conid, stock) for stock in self.stocks.values()
@@ -93,22 +98,24 @@ class World:
         self._series: dict[tuple[str, date, str, date, bool], dict[int, Instrument]] = {}
         self._lock = RLock()
 
-    # ------------------------------------------------------------------ prices of stocks
     def ratio(self, symbol: str, day: date, today: date) -> int:
-        """New shares for one of `day`, in those of `today`; 1 without a split in between."""
-        after = self._afters.get(symbol)
-        is_between = after and after.split.applies(today) and not after.split.applies(day)
-        return after.split.ratio if after and is_between else 1
+        """Shares of `today` for one of `day`; 1 without a split in between."""
+        stock = self._splits.get(symbol)
+        if stock is None or not stock.split.applies(today) or stock.split.applies(day):
+            return 1
+        return stock.split.ratio
 
     def close_price(self, symbol: str, day: date, terms: date | None = None) -> float:
-        """At the close of the newest session that is not later than `day`, in the shares of that session,
-        or of the day `terms`."""
+        """Close of the newest session not later than `day`.
+
+        Prices are in the shares of that session, or of the day `terms`.
+        """
         session = session_until(day)
         whole = self._path_price(symbol, session) / self.ratio(symbol, date.min, session)
         return round(whole / self.ratio(symbol, session, terms or session), 2)
 
     def _path_price(self, symbol: str, day: date) -> float:
-        """As if there were no splits."""
+        """The close as if there were no splits."""
         stock, wanted = self.stocks[symbol], session_number(session_until(day))
         with self._lock:
             path = self._paths.setdefault(symbol, [stock.price])
@@ -118,68 +125,78 @@ class World:
             return path[wanted]
 
     def spot(self, symbol: str, when: datetime, terms: date | None = None) -> float:
-        """Within a session from the close before to its own close, by a wave; else the newest close. In
-        the shares of that session, or of the day `terms`."""
+        """Price within a session, a wave from close to close; outside of one, the newest close.
+
+        Prices are in the shares of that session, or of the day `terms`.
+        """
         day = session_until(when.date())
         terms = max(day, terms) if terms else day
-        begin, end = session_open(day), session_close(day)
-        if when >= end or when <= begin:
+        start, end = session_open(day), session_close(day)
+        if when >= end or when <= start:
             return self.close_price(symbol, day if when >= end else session_before(day), terms)
-        last, before = (
-            self.close_price(symbol, day, terms),
-            self.close_price(symbol, session_before(day), terms),
-        )
-        share = (when - begin) / (end - begin)
+        last = self.close_price(symbol, day, terms)
+        before = self.close_price(symbol, session_before(day), terms)
+        share = (when - start) / (end - start)
         swing = 0.15 * self.stocks[symbol].volatility / 16 * math.sin(math.pi * share)
         wave = swing * math.sin(40 * share + rnd(self.seed, symbol, day))
         between = math.log(before) * (1 - share) + math.log(last) * share
         return round(math.exp(between + wave), 2)
 
-    # ------------------------------------------------------------------ contracts
     def chain(self, symbol: str, today: date) -> dict[int, Instrument]:
-        """Every contract listed on a day by its number. Strikes lie around the price at the end of the
-        month before, so that a month's sessions list the same ones."""
+        """Contracts that are listed on a day, by number.
+
+        Strikes surround the price at the end of the month before, so that all sessions of a month
+        list the same ones.
+        """
         with self._lock:
             if (symbol, today) not in self._chains:
                 month = today.replace(day=1)
                 rows: dict[int, Instrument] = {}
-                for expiry, kind in listing.expiries(today).items():
-                    rows |= self._listed(symbol, expiry, kind, month, today)
-                while len(self._chains) >= KEPT_CHAINS:
+                for expiry, kind in listing.list_expiries(today).items():
+                    rows |= self._list_expiry(symbol, expiry, kind, month=month, today=today)
+                while len(self._chains) >= CACHED_CHAINS:
                     self._chains.pop(next(iter(self._chains)))
                 self._chains[symbol, today] = rows
             return self._chains[symbol, today]
 
-    def _listed(
-        self, symbol: str, expiry: date, kind: str, month: date, today: date
+    def _list_expiry(
+        self, symbol: str, expiry: date, kind: str, *, month: date, today: date
     ) -> dict[int, Instrument]:
-        """A month's strikes lie around the price at the end of the month before. From a split on they go
-        on with new numbers; those of later months are listed on the new terms."""
-        stock, after = self.stocks[symbol], self._afters.get(symbol)
-        is_split = after is not None and after.split.applies(today)
+        """Contracts of one expiry that are listed in a month.
+
+        From a split on they continue with new numbers; in later months contracts are listed on the
+        new terms.
+        """
+        stock, split = self.stocks[symbol], self._splits.get(symbol)
+        is_split = split is not None and split.split.applies(today)
         key = symbol, expiry, kind, month, is_split
         if key not in self._series:
             before = max(FIRST_DAY, month - _DAY)
-            is_old = after is None or not after.split.applies(before)
-            listed = stock if after is None or is_old else after.fresh
-            anchor, odd = self.close_price(symbol, before), symbol in self.adjusted
-            made = listing.series(listed, expiry, kind, anchor, adjusted=odd)
-            if after is not None and not is_old:
-                made = [after.list_anew(row, stock) for row in made]
-            elif after is not None and is_split:
-                made = [after.carry(row) for row in made]
-            self._series[key] = {row.conid: row for row in made}
+            is_old = split is None or not split.split.applies(before)
+            listed = stock if split is None or is_old else split.fresh
+            rows = listing.list_contracts(
+                listed,
+                expiry,
+                kind,
+                anchor=self.close_price(symbol, before),
+                adjusted=symbol in self.adjusted,
+            )
+            if split is not None and not is_old:
+                rows = [split.assign(row, stock) for row in rows]
+            elif split is not None and is_split:
+                rows = [split.carry(row) for row in rows]
+            self._series[key] = {row.conid: row for row in rows}
         return self._series[key]
 
     def find(self, query: Query, today: date) -> list[Instrument]:
-        """Contracts that every non-empty field fits; expired ones are not known any more."""
+        """Contracts that match every field of a query that is not empty, expired ones excluded."""
         if query.conid:
             if query.conid in self._by_conid:
                 return [self._by_conid[query.conid]]
             number = listing.stock_number(query.conid)
             stock = self._by_number.get(-1 if number is None else number)
-            hit = self.chain(stock.symbol, today).get(query.conid) if stock else None
-            return [hit] if hit else []
+            match = self.chain(stock.symbol, today).get(query.conid) if stock else None
+            return [match] if match else []
         stock = self.stocks.get(query.symbol)
         if stock is None or query.currency not in ("", "USD"):
             return []
@@ -195,9 +212,8 @@ class World:
             and (not query.trading_class or row.trading_class == query.trading_class)
         ]
 
-    # ------------------------------------------------------------------ market data
     def open_interest(self, option: Instrument, when: datetime) -> int:
-        """Of the end of a session; published at 06:30 of the next one, so nothing new on a weekend."""
+        """Contracts at the end of a session, published at 06:30 of the next one."""
         day = when.date()
         published = is_session(day) and when.time() >= PUBLISHED
         newest = day if published else session_until(day - _DAY)
@@ -208,20 +224,20 @@ class World:
         return int(base * drift) * self.ratio(option.symbol, date.min, carried or date.min)
 
     def computation(self, option: Instrument, when: datetime, shift: float = 0.0) -> Computation:
-        """The model's figures; `shift` moves the volatility, as bid and ask do."""
+        """Price and greeks of the model; `shift` moves the volatility, as bid and ask do."""
         spot = self.spot(option.symbol, when, option.since)
         years = years_between(when, option.ends_at)
         iv = volatility(option.stock.volatility, option.strike, spot, years) + shift
         return compute(spot, option.strike, option.right, years, max(0.01, iv))
 
     def previous_close(self, instrument: Instrument, day: date) -> float:
-        """Of the session before that day; of the one before the newest, where there is none on it."""
+        """Close of the session before the newest one that is not later than that day."""
         before = session_before(session_until(day))
         if not instrument.is_option:
             return self.close_price(instrument.symbol, before, session_until(day))
         return round(self.computation(instrument, session_close(before)).price, 2)
 
-    def quote(self, instrument: Instrument, when: datetime) -> Quoted:
+    def quote(self, instrument: Instrument, when: datetime) -> Quote:
         day = session_until(when.date())
         elapsed = (when - session_open(day)) / timedelta(hours=6.5)
         share = min(1.0, max(0.0, elapsed))
@@ -229,7 +245,7 @@ class World:
             spot = self.spot(instrument.symbol, when)
             volume = int(4e6 * share * (0.5 + rnd(self.seed, instrument.symbol, day)))
             previous = self.previous_close(instrument, when.date())
-            return Quoted(
+            return Quote(
                 round(spot - 0.01, 2), round(spot + 0.01, 2), 3, 4, spot, 1, previous, volume
             )
         price = self.computation(instrument, when).price
@@ -238,7 +254,7 @@ class World:
         bid = max(0.0, math.floor((price - half) / tick) * tick)
         ask = max(tick, math.ceil((price + half) / tick) * tick)
         volume = int(900 * rnd(self.seed, "volume", instrument.conid, day) ** 4 * share * 7)
-        return Quoted(
+        return Quote(
             bid=round(bid, 2),
             ask=round(ask, 2),
             bid_size=1 + int(40 * rnd(self.seed, "bid", instrument.conid)),

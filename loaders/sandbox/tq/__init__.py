@@ -1,10 +1,25 @@
-"""Stand-in for the servers of TqSdk: a futures market, its faults, the DIFF protocol, the HTTP around it.
+"""Stand-in for the servers of TqSdk: a futures market, its faults, the DIFF protocol over HTTP.
 
-varieties.py, world.py   the market: contracts, sessions, main contracts, ticks (pure, no clock)
-replay.py                the same of recorded files
-faults.py                what shall go wrong, as data
-market.py                the world as of a clock and under faults: what the servers would show
-instruments.py           answers to questions about instruments
-session.py               one market-data connection: messages in, messages out
-service.py               HTTP, WebSocket and control port; TqSandbox
+varieties.py     varieties and their sessions
+exchange.py      calendar, contracts, sessions of any market
+world.py         synthetic market: open interest, main contracts, ticks (no clock)
+replay.py        a market from recorded files
+faults.py        catalogue of faults
+market.py        the market as of a clock and under faults
+instruments.py   answers about instruments
+session.py       one market-data connection: messages in, packets out
+service.py       TqSandbox: HTTP and WebSocket
+"""
+
+"""Stand-in for the servers of TqSdk: a futures market, its faults, the DIFF protocol over HTTP.
+
+varieties.py     varieties and their sessions
+exchange.py      calendar, contracts, sessions of any market
+world.py         synthetic market: open interest, main contracts, ticks (no clock)
+replay.py        a market from recorded files
+faults.py        catalogue of faults
+market.py        the market as of a clock and under faults
+instruments.py   answers about instruments
+session.py       one market-data connection: messages in, packets out
+service.py       TqSandbox: HTTP and WebSocket
 """

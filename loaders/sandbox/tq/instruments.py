@@ -1,4 +1,4 @@
-"""Answers to questions about instruments: GraphQL text of which only the arguments are read."""
+"""Answers about instruments. Of a query, a GraphQL text, only the arguments are read."""
 
 import re
 from datetime import datetime, timedelta
@@ -6,33 +6,33 @@ from typing import Any
 
 from loaders.sandbox.tq.exchange import Contract
 from loaders.sandbox.tq.market import Market
-from loaders.sandbox.tq.varieties import CST, NS, Hours, Variety, instant
+from loaders.sandbox.tq.varieties import CST, NS, Hours, Variety, nanoseconds
 
 Node = dict[str, Any]
 
 
-def multi_symbol_info(market: Market, query: str, variables: dict[str, Any]) -> list[Node]:
-    """The instruments that a query asks for: those it names, or all that fit its other arguments."""
-    asked = _arguments(query, variables)
-    symbols = asked.get("instrument_id")
+def find_instruments(market: Market, query: str, variables: dict[str, Any]) -> list[Node]:
+    """The instruments that a query names, or all that match its other arguments."""
+    arguments = _read_arguments(query, variables)
+    symbols = arguments.get("instrument_id")
     if symbols is None:
         varieties = market.world.varieties.values()
         symbols = [c.code for v in varieties for c in market.contracts(v.code)]
         symbols += [v.series for v in varieties]
-    nodes = [node for node in (instrument(market, symbol) for symbol in symbols) if node]
+    nodes = [node for node in (describe_instrument(market, symbol) for symbol in symbols) if node]
     for name in ("class", "exchange_id", "product_id"):
-        if asked.get(name):
-            nodes = [node for node in nodes if node.get(name) in asked[name]]
-    if asked.get("expired"):
-        wanted = asked["expired"][0] == "true"
+        if arguments.get(name):
+            nodes = [node for node in nodes if node.get(name) in arguments[name]]
+    if arguments.get("expired"):
+        wanted = arguments["expired"][0] == "true"
         nodes = [node for node in nodes if node.get("expired", False) == wanted]
-    if asked.get("has_night"):
-        wanted = asked["has_night"][0] == "true"
+    if arguments.get("has_night"):
+        wanted = arguments["has_night"][0] == "true"
         nodes = [node for node in nodes if bool(node["trading_time"]["night"]) == wanted]
     return nodes
 
 
-def instrument(market: Market, symbol: str) -> Node | None:
+def describe_instrument(market: Market, symbol: str) -> Node | None:
     if market.faults.find_rules("unknown", symbol=symbol):
         return None
     if symbol.startswith("KQ.m@"):
@@ -42,18 +42,18 @@ def instrument(market: Market, symbol: str) -> Node | None:
     return _future(market, contract) if contract else None
 
 
-def quote(market: Market, symbol: str) -> Node:
-    """The newest tick as a quote: absent levels are "-"."""
-    found: Node = {"instrument_id": symbol}
-    if instrument(market, symbol) is None:
-        return found
+def make_quote(market: Market, symbol: str) -> Node:
+    """The newest tick as a quote; absent levels are "-"."""
+    quote: Node = {"instrument_id": symbol}
+    if describe_instrument(market, symbol) is None:
+        return quote
     series = market.series(symbol, 0)
     row, first = series.row(series.last_id), series.row(series.first_id)
     if row is not None and first is not None:
-        found |= {name: "-" if value == "" else value for name, value in row.items()}
+        quote |= {name: "-" if value == "" else value for name, value in row.items()}
         stamp = datetime.fromtimestamp(row["datetime"] // NS, CST)
         stamp += timedelta(microseconds=row["datetime"] % NS // 1000)
-        found |= {
+        quote |= {
             "datetime": stamp.strftime("%Y-%m-%d %H:%M:%S.%f"),
             "open": first["last_price"],
             "pre_settlement": first["last_price"],
@@ -64,14 +64,14 @@ def quote(market: Market, symbol: str) -> Node:
         }
     if symbol.startswith("KQ.m@"):
         variety = symbol.removeprefix("KQ.m@")
-        found["underlying_symbol"] = market.main_on(variety, market.today) or ""
-    return found
+        quote["underlying_symbol"] = market.main_on(variety, market.today) or ""
+    return quote
 
 
-def _arguments(query: str, variables: dict[str, Any]) -> dict[str, list[str]]:
-    """`name: ["a", "b"]`, `name: word` or `name: $variable`, all as lists of text."""
+def _read_arguments(query: str, variables: dict[str, Any]) -> dict[str, list[str]]:
+    """Arguments `name: ["a", "b"]`, `name: word` or `name: $variable`, as lists of text."""
     inner = re.search(r"multi_symbol_info\s*\((.*?)\)\s*\{", query, re.S)
-    found: dict[str, list[str]] = {}
+    arguments: dict[str, list[str]] = {}
     for name, value in re.findall(
         r"(\w+)\s*:\s*(\[[^\]]*\]|\$\w+|[\w.\"]+)", inner[1] if inner else ""
     ):
@@ -79,12 +79,12 @@ def _arguments(query: str, variables: dict[str, Any]) -> dict[str, list[str]]:
             given = variables.get(value[1:])
             if given is not None:
                 texts = given if isinstance(given, list) else [given]
-                found[name] = [
+                arguments[name] = [
                     str(text).lower() if isinstance(text, bool) else str(text) for text in texts
                 ]
         else:
-            found[name] = re.findall(r"[\w.@]+", value)
-    return found
+            arguments[name] = re.findall(r"[\w.@]+", value)
+    return arguments
 
 
 def _hours(hours: Hours) -> list[list[str]]:
@@ -111,7 +111,7 @@ def _base(market: Market, symbol: str, variety: Variety) -> Node:
 
 def _continuous(market: Market, variety: Variety) -> Node:
     main = market.main_on(variety.code, market.today)
-    under = instrument(market, main) if main else None
+    under = describe_instrument(market, main) if main else None
     edges = [{"underlying_multiple": 1, "node": under}] if under else []
     return {
         **_base(market, variety.series, variety),
@@ -125,7 +125,7 @@ def _continuous(market: Market, variety: Variety) -> Node:
 
 def _future(market: Market, contract: Contract) -> Node:
     variety = contract.variety
-    end = instant(contract.expires, "15:00:00")
+    end = nanoseconds(contract.expires, "15:00:00")
     return {
         **_base(market, contract.code, variety),
         "__typename": "future",

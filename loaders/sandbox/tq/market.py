@@ -1,7 +1,7 @@
-"""The world as the servers would show it: up to a clock, and with the faults that stand.
+"""The world as the servers show it: up to a clock, and with the active faults.
 
-A `Series` is what a chart looks into: rows numbered without a gap, located by number or by stamp. Days
-before the clock's own are counted without being made, so a whole life costs what is looked at.
+A chart is a window of a `Series`: rows numbered without a gap, located by number or by stamp. Days
+before that of the clock are counted without being made, so only the rows that are read cost time.
 """
 
 from bisect import bisect_left, bisect_right
@@ -11,17 +11,17 @@ from datetime import date, datetime, timedelta
 from threading import RLock
 
 from loaders.sandbox.faults import FaultPlan
-from loaders.sandbox.tq.exchange import Contract, Exchange, Row, Switches, held
-from loaders.sandbox.tq.varieties import CST, NS, instant
+from loaders.sandbox.tq.exchange import Contract, Exchange, Row, Switches, find_main
+from loaders.sandbox.tq.replay import DAY, start_of_bar
+from loaders.sandbox.tq.varieties import CST, NS, nanoseconds
 from loaders.sandbox.world.clock import CLOSE_OF_DAY
 
-DAY = 86_400 * NS
 DAMAGE = ("empty", "short", "duplicate", "late", "one-level")
 
 
 @dataclass(frozen=True)
 class Block:
-    """The rows of one day: nothing of it is older than `start`; `rows` makes them."""
+    """The rows of one day: none is older than `start`; `rows` makes them."""
 
     start: int
     count: int
@@ -40,26 +40,26 @@ class Series:
 
     @property
     def last_id(self) -> int:
-        """-1 where there is no row."""
+        """Number of the last row; -1 without rows."""
         return self._ends[-1] - 1 if self._ends else -1
 
     def row(self, number: int) -> Row | None:
         return next(iter(self.rows(number, number).values()), None)
 
     def rows(self, first: int, last: int) -> dict[int, Row]:
-        """Those that there are from one number to another, both included, by number."""
-        found: dict[int, Row] = {}
+        """Existing rows by number, from one number to another, both included."""
+        rows: dict[int, Row] = {}
         number, last = max(first, self.first_id), min(last, self.last_id)
         while number <= last:
             place = bisect_right(self._ends, number)
             before = self._ends[place - 1] if place else self.first_id
             part = self._blocks[place].rows()[number - before : last - before + 1]
-            found.update(enumerate(part, number))
+            rows.update(enumerate(part, number))
             number += len(part)
-        return found
+        return rows
 
     def locate(self, stamp: int) -> int:
-        """Number of the first row at or after `stamp`; one past the last where there is none."""
+        """Number of the first row at or after `stamp`, or one past the last."""
         place = bisect_right([block.start for block in self._blocks], stamp) - 1
         if place < 0:
             return self.first_id
@@ -69,7 +69,7 @@ class Series:
 
 
 class Market:
-    """`clock` is exchange wall clock without a zone."""
+    """The market at a clock, which is exchange wall clock without a zone."""
 
     def __init__(self, world: Exchange, faults: FaultPlan, clock: datetime) -> None:
         self.world, self.faults = world, faults
@@ -94,29 +94,24 @@ class Market:
 
     @property
     def today(self) -> date:
-        """The trading day that the clock stands in; the evening belongs to the next one."""
+        """Trading day of the clock; the evening belongs to the next one."""
         evening = self._clock.time() > CLOSE_OF_DAY
         day = self._clock.date() + timedelta(days=1 if evening else 0)
         position = bisect_left(self.world.calendar, day)
         return self.world.calendar[min(position, len(self.world.calendar) - 1)]
 
-    # ------------------------------------------------------------------ contracts
     def contracts(self, variety: str) -> list[Contract]:
-        """Those that were listed up to now."""
+        """Contracts that were listed up to now."""
         return [c for c in self.world.contracts(variety) if c.listed <= self.today]
 
     def contract(self, code: str) -> Contract | None:
-        found = self.world.contract(code)
-        if (
-            found is None
-            or found.listed > self.today
-            or self.faults.find_rules("unknown", symbol=code)
-        ):
+        contract = self.world.contract(code)
+        if contract is None or contract.listed > self.today:
             return None
-        return found
+        return None if self.faults.find_rules("unknown", symbol=code) else contract
 
-    def variety_of(self, symbol: str) -> str | None:
-        """Of a continuous series KQ.m@SHFE.cu or a contract."""
+    def find_variety(self, symbol: str) -> str | None:
+        """Variety of a contract or of a continuous series such as KQ.m@SHFE.cu."""
         if symbol.startswith("KQ.m@"):
             code = symbol.removeprefix("KQ.m@")
             return code if code in self.world.varieties else None
@@ -137,17 +132,16 @@ class Market:
         return [row for row in sorted(table) if row[0] <= self.today]
 
     def main_on(self, variety: str, day: date) -> str | None:
-        return held(self.main_table(variety), day)
+        return find_main(self.main_table(variety), day)
 
-    # ------------------------------------------------------------------ rows
     def day_ticks(self, contract: str, day: date, *, damaged: bool = True) -> list[Row]:
-        """Ticks of a trading day up to now: as told, or (`damaged=False`) as they should be."""
+        """Ticks of a trading day up to now: as sent, or (`damaged=False`) as they should be."""
         kinds = ("revise-ticks", *DAMAGE) if damaged else ("revise-ticks",)
         rows = self.world.day_ticks(contract, day)
         where = {"contract": contract, "day": day.isoformat()}
         for kind in kinds:
             for rule in self.faults.find_rules(kind, **where):
-                rows = CHANGES[kind](rows, rule.option)
+                rows = ROW_FAULTS[kind](rows, rule.option)
         if day >= self.today:
             now = self.now
             rows = [row for row in rows if row["datetime"] <= now]
@@ -166,7 +160,7 @@ class Market:
             return self._series[key]
 
     def _make(self, symbol: str, duration: int) -> Series:
-        variety, is_main = self.variety_of(symbol), symbol.startswith("KQ.m@")
+        variety, is_main = self.find_variety(symbol), symbol.startswith("KQ.m@")
         if variety is None or (self.faults.find_rules("no-series", variety=variety) and is_main):
             return Series([])
         table = self.main_table(variety) if is_main else []
@@ -174,7 +168,7 @@ class Market:
         for day in self.world.days:
             if day > self.today:
                 break
-            contract = held(table, day) if is_main else symbol
+            contract = find_main(table, day) if is_main else symbol
             if contract is not None:
                 blocks.append(self._block(contract, variety, day, duration))
         first_id = 0 if is_main or duration else self.world.first_id(symbol)
@@ -183,7 +177,7 @@ class Market:
     def _block(self, contract: str, variety: str, day: date, duration: int) -> Block:
         start = self.world.sessions(variety, day)[0][0]
         if duration >= DAY:
-            start = instant(day)
+            start = nanoseconds(day)
         if duration:
             rows = self._day_bars(contract, day, duration)
             return Block(
@@ -211,7 +205,8 @@ class Market:
         before = world.open_interest(known, world.previous(day)) if known else 0
         rows = world.day_bars(contract, day, duration)
         if rows is None:
-            rows = bars_of(self.day_ticks(contract, day), duration, day, before)
+            ticks = self.day_ticks(contract, day)
+            rows = make_bars(ticks, duration, day, open_interest=before)
         elif day >= self.today:
             rows = [row for row in rows if row["datetime"] <= self.now]
         if day < self.today:
@@ -219,22 +214,18 @@ class Market:
         return rows
 
 
-def bars_of(ticks: list[Row], duration: int, day: date, open_interest: int) -> list[Row]:
-    """Bars of one trading day; days begin at 00:00 of it, others at their clock's multiple."""
+def make_bars(ticks: list[Row], duration: int, day: date, *, open_interest: int) -> list[Row]:
+    """Bars of one trading day from its ticks; `open_interest` is that of the day before."""
     bars: list[Row] = []
     volume, interest = 0, open_interest
     for tick in ticks:
-        stamp = tick["datetime"]
-        start = instant(day) if duration >= DAY else stamp - (stamp + 8 * 3600 * NS) % duration
+        start = start_of_bar(tick["datetime"], duration, day)
         price, lots = tick["last_price"], tick["volume"] - volume
         volume = tick["volume"]
         if not bars or bars[-1]["datetime"] != start:
-            bars.append(
-                {
-                    **{"datetime": start, "open": price, "high": price, "low": price},
-                    **{"close": price, "volume": 0, "open_oi": interest, "close_oi": interest},
-                }
-            )
+            prices = dict.fromkeys(("open", "high", "low", "close"), price)
+            interests = dict.fromkeys(("open_oi", "close_oi"), interest)
+            bars.append({"datetime": start, **prices, "volume": 0, **interests})
         bar, interest = bars[-1], tick["open_interest"]
         bar["high"], bar["low"] = max(bar["high"], price), min(bar["low"], price)
         bar["close"], bar["close_oi"] = price, interest
@@ -242,7 +233,6 @@ def bars_of(ticks: list[Row], duration: int, day: date, open_interest: int) -> l
     return bars
 
 
-# ---------------------------------------------------------------------- what a fault does to rows
 Option = Callable[[str], str]
 
 
@@ -259,7 +249,7 @@ def _duplicate(rows: list[Row], _option: Option) -> list[Row]:
 
 
 def _late(rows: list[Row], option: Option) -> list[Row]:
-    """The row arrives `by` rows later than it should, with the stamp that it has."""
+    """The row comes `by` rows later than it should, with its own stamp."""
     at, to = int(option("row")), int(option("row")) + int(option("by"))
     if to >= len(rows):
         return rows
@@ -274,7 +264,7 @@ def _one_level(rows: list[Row], _option: Option) -> list[Row]:
 
 
 def _revise(rows: list[Row], option: Option) -> list[Row]:
-    """All prices of the day move by whole steps of the smallest difference that the book shows."""
+    """All prices of the day move by whole steps of the smallest difference in the book."""
     if not rows:
         return rows
     step = round(abs(rows[0]["ask_price1"] - rows[0]["bid_price1"]) / 2, 4) * int(option("by"))
@@ -289,7 +279,7 @@ def _revise(rows: list[Row], option: Option) -> list[Row]:
     return moved
 
 
-CHANGES: dict[str, Callable[[list[Row], Option], list[Row]]] = {
+ROW_FAULTS: dict[str, Callable[[list[Row], Option], list[Row]]] = {
     "empty": _empty,
     "short": _short,
     "duplicate": _duplicate,

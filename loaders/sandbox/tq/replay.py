@@ -1,11 +1,12 @@
-"""Recorded files instead of a made-up market: a folder with ticks and bars of single contracts.
+"""A market from recorded files: a folder with ticks and bars of single contracts.
 
-    ticks_SHFE.cu1909.parquet (or .csv)          id, datetime (ns), the fields of a tick, empty levels null
-    klines_60s_SHFE.cu2001.parquet (or .csv)     datetime (ns, start), open, high, low, close, volume, ...
+    ticks_SHFE.cu1909.parquet (or .csv)       id, datetime (ns), fields of a tick, empty levels null
+    klines_60s_SHFE.cu2001.parquet (or .csv)  datetime (ns, start), open, high, low, close, volume,
+                                              open_oi, close_oi
 
-The trading days are Shanghai's. A day's main contract is the one whose ticks are recorded, else whose
-bars are, with the most open interest among several. Bars of a day that are not recorded are made of the
-finest that are, else of the ticks.
+Trading days are those of Shanghai. The main contract of a day is the one whose ticks are recorded,
+else whose bars are; among several the one with the most open interest. Bars that are not recorded
+are made from the finest that are, else from the ticks.
 """
 
 import csv
@@ -17,23 +18,25 @@ from typing import Any
 
 from loaders.errors import UsageError
 from loaders.sandbox.tq.exchange import Contract, Exchange, Row, Switches
-from loaders.sandbox.tq.varieties import CST, NS, VARIETIES, instant
+from loaders.sandbox.tq.varieties import CST, NS, VARIETIES, nanoseconds
 from loaders.sandbox.world.market import exchange_days
 
 DAY = 86_400 * NS
 BAR = ("datetime", "open", "high", "low", "close", "volume", "open_oi", "close_oi")
 NOT_ON_THE_WIRE = ("id", "symbol", "datetime_cst")
-MARGIN = timedelta(days=40)  # of the calendar around the files: the longest holiday is half of it
+MARGIN = timedelta(days=40)  # of the calendar around the files, twice the longest holiday
 ByDay = dict[date, list[Row]]
 
 
 class Replay(Exchange):
-    """The files of one folder, or those of some contracts; `UsageError` where it holds none, or one that
-    cannot be read."""
+    """The files of a folder, or those of some contracts.
+
+    Raises UsageError for a folder without files, or with a file that cannot be read.
+    """
 
     def __init__(self, folder: Path, contracts: Collection[str] = ()) -> None:
-        ticks = {name: rows for (_, name), rows in _files(folder, "ticks_", contracts).items()}
-        bars = _files(folder, "klines_", contracts)
+        ticks = {name: rows for (_, name), rows in _read_files(folder, "ticks_", contracts).items()}
+        bars = _read_files(folder, "klines_", contracts)
         if not ticks and not bars:
             raise UsageError(
                 f"no ticks_*.parquet or klines_*.parquet in {folder}",
@@ -46,19 +49,19 @@ class Replay(Exchange):
         self._first_ids: dict[str, int] = {}
         for code, rows in ticks.items():
             self._first_ids[code] = int(rows[0]["id"])
-            self._ticks[code] = _by_day([_on_the_wire(row) for row in rows], calendar)
+            self._ticks[code] = _group_by_day([_to_wire(row) for row in rows], calendar)
         self._bars: dict[tuple[str, int], ByDay] = {}
         for (seconds, code), rows in bars.items():
-            kept = [{name: row[name] for name in BAR} for row in rows]
-            self._bars[code, seconds * NS] = _by_day(kept, calendar)
+            fields = [{name: row[name] for name in BAR} for row in rows]
+            self._bars[code, seconds * NS] = _group_by_day(fields, calendar)
         recorded = {*ticks, *(code for _, code in bars)}
         varieties = dict.fromkeys(sorted(code.rstrip("0123456789") for code in recorded))
-        known = [day for found in (*self._ticks.values(), *self._bars.values()) for day in found]
-        super().__init__(varieties, min(known), max(known), max(known))
+        known = [day for file in (*self._ticks.values(), *self._bars.values()) for day in file]
+        super().__init__(varieties, min(known), end=max(known), last=max(known))
         self._mains = {variety: self._choose_mains(variety) for variety in self.varieties}
 
     def open_interest(self, contract: Contract, day: date) -> int:
-        """As last recorded up to that day; 0 before."""
+        """Open interest as last recorded up to that day; 0 before."""
         known = [rows[-1] for rows in self._recorded(contract.code, day)]
         if not known:
             return 0
@@ -75,53 +78,55 @@ class Replay(Exchange):
         finer = sorted(d for code, d in self._bars if code == contract and duration % d == 0)
         for recorded in (duration, *finer):
             if rows := self._bars.get((contract, recorded), {}).get(day):
-                return rows if recorded == duration else coarser(rows, duration, day)
+                return rows if recorded == duration else merge_bars(rows, duration, day)
         return None
 
     def first_id(self, contract: str) -> int:
         return self._first_ids.get(contract, 0)
 
     def _recorded(self, code: str, day: date) -> Iterable[list[Row]]:
-        """The newest rows of each file of a contract, not after a day."""
-        for found in (
-            self._ticks.get(code, {}),
-            *(d for (c, _), d in self._bars.items() if c == code),
-        ):
-            known = [there for there in found if there <= day]
+        """The newest rows of each file of a contract, up to a day."""
+        bars = [file for (contract, _), file in self._bars.items() if contract == code]
+        for file in (self._ticks.get(code, {}), *bars):
+            known = [each for each in file if each <= day]
             if known:
-                yield found[max(known)]
+                yield file[max(known)]
 
     def _choose_mains(self, variety: str) -> Switches:
-        found: Switches = []
+        switches: Switches = []
         for day in self.days:
             ranked = [
                 (bool(self.day_ticks(c.code, day)), self.open_interest(c, day), c.code)
                 for c in self.contracts(variety)
                 if self.day_ticks(c.code, day) or self.day_bars(c.code, day, DAY)
             ]
-            if ranked and (not found or found[-1][1] != max(ranked)[2]):
-                found.append((day, max(ranked)[2]))
-        return found
+            if ranked and (not switches or switches[-1][1] != max(ranked)[2]):
+                switches.append((day, max(ranked)[2]))
+        return switches
 
 
-def coarser(bars: list[Row], duration: int, day: date) -> list[Row]:
-    """Bars of a trading day put together; days begin at 00:00, others at their clock's multiple."""
-    made: list[Row] = []
+def start_of_bar(stamp: int, duration: int, day: date) -> int:
+    """Start of the bar of a stamp: 00:00 for days, else a multiple of the duration."""
+    return nanoseconds(day) if duration >= DAY else stamp - (stamp + 8 * 3600 * NS) % duration
+
+
+def merge_bars(bars: list[Row], duration: int, day: date) -> list[Row]:
+    """Longer bars from the bars of one trading day."""
+    merged: list[Row] = []
     for bar in bars:
-        stamp = bar["datetime"]
-        start = instant(day) if duration >= DAY else stamp - (stamp + 8 * 3600 * NS) % duration
-        if not made or made[-1]["datetime"] != start:
-            made.append({**bar, "datetime": start})
+        start = start_of_bar(bar["datetime"], duration, day)
+        if not merged or merged[-1]["datetime"] != start:
+            merged.append({**bar, "datetime": start})
             continue
-        whole = made[-1]
+        whole = merged[-1]
         whole["high"], whole["low"] = max(whole["high"], bar["high"]), min(whole["low"], bar["low"])
         whole["close"], whole["close_oi"] = bar["close"], bar["close_oi"]
         whole["volume"] += bar["volume"]
-    return made
+    return merged
 
 
 def trading_day(stamp: int, calendar: list[date]) -> date:
-    """After 18:00 the next day; then the next trading day of the calendar."""
+    """Trading day of a stamp: a time after 18:00 belongs to the next one."""
     day = (datetime.fromtimestamp(stamp // NS, CST) + timedelta(hours=6)).date()
     return next(known for known in calendar if known >= day)
 
@@ -130,19 +135,19 @@ def _date(stamp: int) -> date:
     return datetime.fromtimestamp(stamp // NS, CST).date()
 
 
-def _by_day(rows: list[Row], calendar: list[date]) -> ByDay:
-    found: ByDay = defaultdict(list)
+def _group_by_day(rows: list[Row], calendar: list[date]) -> ByDay:
+    groups: ByDay = defaultdict(list)
     days: dict[int, date] = {}
     for row in rows:
-        # rows of one hour are of one day
+        # all rows of an hour have one trading day
         hour = row["datetime"] // (3600 * NS)
         if hour not in days:
             days[hour] = trading_day(row["datetime"], calendar)
-        found[days[hour]].append(row)
-    return dict(found)
+        groups[days[hour]].append(row)
+    return dict(groups)
 
 
-def _on_the_wire(row: dict[str, Any]) -> Row:
+def _to_wire(row: dict[str, Any]) -> Row:
     return {
         name: "" if value is None else value
         for name, value in row.items()
@@ -150,11 +155,11 @@ def _on_the_wire(row: dict[str, Any]) -> Row:
     }
 
 
-def _files(
+def _read_files(
     folder: Path, prefix: str, contracts: Collection[str]
 ) -> dict[tuple[int, str], list[dict[str, Any]]]:
-    """(seconds, contract) -> rows; 0 seconds are ticks. Of two files of one name the Parquet is read."""
-    found: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    """Rows by (seconds, contract), 0 seconds for ticks; Parquet wins over CSV of the same name."""
+    recordings: dict[tuple[int, str], list[dict[str, Any]]] = {}
     files = [f for kind in ("parquet", "csv") for f in sorted(folder.glob(f"{prefix}*.{kind}"))]
     for file in files:
         name = file.stem.removeprefix(prefix)
@@ -164,15 +169,15 @@ def _files(
             seconds = int(text) if text.isdigit() else -1
         if name.rstrip("0123456789") not in VARIETIES or seconds < 0:
             raise UsageError(
-                f"{file.name} is of no contract that the sandbox knows",
+                f"{file.name} is not a recording of a known contract",
                 hint="ticks_SHFE.cu1909.parquet, klines_60s_SHFE.cu1909.parquet; varieties: "
                 + ", ".join(VARIETIES),
             )
         if contracts and name not in contracts:
             continue
-        if (seconds, name) not in found and (rows := _read(file)):
-            found[seconds, name] = rows
-    return found
+        if (seconds, name) not in recordings and (rows := _read(file)):
+            recordings[seconds, name] = rows
+    return recordings
 
 
 def _read(file: Path) -> list[dict[str, Any]]:

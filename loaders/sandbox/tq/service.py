@@ -265,7 +265,7 @@ class TqSandbox(Sandbox):
 
     async def _send_news(self) -> None:
         for connection in list(self._connections):
-            connection.session.send_news()
+            connection.session.queue_news()
             with suppress(ConnectionResetError):  # the client left meanwhile
                 await self._send_packets(connection)
 

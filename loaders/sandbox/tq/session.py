@@ -1,13 +1,13 @@
-"""One market-data connection of the DIFF protocol, without any input or output of its own.
+"""One market-data connection of the DIFF protocol, without input or output.
 
-The client sends `{"aid": ...}` messages; the answers are lists of diffs. The server sends exactly one
-packet for each `peek_message`: at once where it has diffs, else when the next ones appear. `receive`
-takes a message, `next_packet` gives what may be sent now; `send_news` looks what the moved clock changes for who
-subscribed. Rules of charts, from recorded sessions:
+The client sends `{"aid": ...}` messages; the answers are lists of diffs. The server sends exactly
+one packet for each `peek_message`: at once if it has diffs, else when the next ones appear.
+`receive` takes a message, `next_packet` gives what may be sent now, `queue_news` adds what the
+moved clock changes for subscriptions. Rules of charts, from recorded sessions:
 
 - `state` repeats the request; a key that a later request of the chart drops comes back as null.
-- A chart located by a stamp or a number is not clipped at the ends of the data: the client stops at the
-  first number without a row, and would ask for a clipped window for ever.
+- A chart located by a stamp or a number is not clipped at the ends of the data: the client stops at
+  the first number without a row, and would request a clipped window for ever.
 - Newest rows first, at most 2,000 a packet, and the newest row of all in every packet.
 """
 
@@ -15,7 +15,7 @@ import contextlib
 from collections import deque
 from typing import Any
 
-from loaders.sandbox.tq.instruments import instrument, multi_symbol_info, quote
+from loaders.sandbox.tq.instruments import describe_instrument, find_instruments, make_quote
 from loaders.sandbox.tq.market import Market, Series
 from loaders.sandbox.tq.replay import trading_day
 
@@ -30,8 +30,8 @@ class Session:
         self._queue: deque[list[Diff]] = deque()
         self._peeked = False
         self._charts: dict[str, Diff] = {}
-        self._quotes: dict[str, Diff] = {}  # as they were told
-        self._newest: dict[str, tuple[int, Any]] = {}  # of each chart: last number and row told
+        self._quotes: dict[str, Diff] = {}  # as last sent
+        self._newest: dict[str, tuple[int, Any]] = {}  # last number and row sent, by chart
         self._push({"account_id": "", "ins_list": "", "mdhis_more_data": False})
 
     def greeting(self) -> Diff:
@@ -65,22 +65,21 @@ class Session:
             self._push({"symbols": {number: None}})
             return
         variables = message.get("variables") or {}
-        found = multi_symbol_info(self._market, query, variables)
-        # the client waits until what it sent is a part of what came back
-        answer = {"query_id": number, "query": query, "result": {"multi_symbol_info": found}}
+        nodes = find_instruments(self._market, query, variables)
+        # the client waits for an answer that contains its query
+        answer = {"query_id": number, "query": query, "result": {"multi_symbol_info": nodes}}
         if variables:
             answer["variables"] = variables
         self._push({"symbols": {number: answer}})
 
     def _subscribe(self, message: Diff) -> None:
         symbols = [symbol for symbol in message["ins_list"].split(",") if symbol]
-        self._quotes = {symbol: quote(self._market, symbol) for symbol in symbols}
+        self._quotes = {symbol: make_quote(self._market, symbol) for symbol in symbols}
         self._push({"quotes": self._quotes}, {"ins_list": message["ins_list"]})
 
-    # ------------------------------------------------------------------ what the clock brings
-    def send_news(self) -> None:
-        """New rows of the charts and new quotes. A clock that went back takes nothing away."""
-        now = {symbol: quote(self._market, symbol) for symbol in self._quotes}
+    def queue_news(self) -> None:
+        """Queue new rows of the charts and new quotes; a clock that went back removes nothing."""
+        now = {symbol: make_quote(self._market, symbol) for symbol in self._quotes}
         if changed := {symbol: q for symbol, q in now.items() if q != self._quotes[symbol]}:
             self._quotes |= changed
             self._push({"quotes": changed})
@@ -90,26 +89,25 @@ class Session:
     def _extend(self, name: str, message: Diff) -> None:
         symbol, duration = _subject(message)
         series = self._series(symbol, duration)
-        told, row = self._newest.get(name, (-1, None))
+        sent, row = self._newest.get(name, (-1, None))
         last = series.last_id
-        if told < 0 <= last:  # there was nothing yet
+        if sent < 0 <= last:  # there was nothing yet
             self._push_rows(name, message, dict(message), series)
             return
-        if last < told or (last, series.row(last)) == (told, row):
+        if last < sent or (last, series.row(last)) == (sent, row):
             return
         self._newest[name] = (last, series.row(last))
         left, right = _window(message, series)
-        # the newest bar goes on growing, a tick never changes
-        first = max(left, told if duration else told + 1)
+        # the newest bar may grow, a tick never changes
+        first = max(left, sent if duration else sent + 1)
         for start in range(first, min(right, last) + 1, ROWS_PER_PACKET):
             block = series.rows(start, min(start + ROWS_PER_PACKET - 1, right, last))
             data = {str(number): row for number, row in block.items()}
-            self._push(_rows_of(symbol, duration, {"data": data}))
+            self._push(_wrap_rows(symbol, duration, {"data": data}))
         chart = {"charts": {name: {"left_id": left, "right_id": right}}}
         newest = {"last_id": last, "data": {str(last): series.row(last)}}
-        self._push(_rows_of(symbol, duration, newest), chart)
+        self._push(_wrap_rows(symbol, duration, newest), chart)
 
-    # ------------------------------------------------------------------ charts
     def _chart(self, message: Diff) -> None:
         name = message["chart_id"]
         if not message["ins_list"]:
@@ -130,18 +128,18 @@ class Session:
                 "ready": False,
                 "state": state,
             }
-            rows = _rows_of(symbol, duration, {"last_id": -1})
+            rows = _wrap_rows(symbol, duration, {"last_id": -1})
             self._push({"charts": {name: chart}, **rows, "mdhis_more_data": True})
         self._push_rows(name, message, state, series)
 
     def _series(self, symbol: str, duration: int) -> Series:
-        known = instrument(self._market, symbol) is not None
+        known = describe_instrument(self._market, symbol) is not None
         return self._market.series(symbol, duration) if known else Series([])
 
     def _push_rows(self, name: str, message: Diff, state: Diff, series: Series) -> None:
         symbol, duration = _subject(message)
         self._newest[name] = (series.last_id, series.row(series.last_id))
-        day = self._day_of(message)
+        day = self._located_day(message)
         ready = self._market.faults.strike("never-ready", contract=symbol, day=day) is None
         if series.last_id < 0:
             chart = {
@@ -151,7 +149,7 @@ class Session:
                 "ready": ready,
                 "state": state,
             }
-            rows = _rows_of(symbol, duration, {"last_id": -1})
+            rows = _wrap_rows(symbol, duration, {"last_id": -1})
             self._push({"charts": {name: chart}, **rows, "mdhis_more_data": False})
             return
         left, right = _window(message, series)
@@ -166,11 +164,11 @@ class Session:
             tail: Diff = {"charts": {name: chart}, "mdhis_more_data": not last}
             if n == 0:
                 chart |= {"left_id": left, "right_id": right, "state": state}
-                tail |= _rows_of(symbol, duration, {"last_id": series.last_id})
-            self._push(_rows_of(symbol, duration, {"data": data}), tail)
+                tail |= _wrap_rows(symbol, duration, {"last_id": series.last_id})
+            self._push(_wrap_rows(symbol, duration, {"data": data}), tail)
 
-    def _day_of(self, message: Diff) -> str:
-        """The trading day that a chart is located in by its stamp; none of another chart, or beyond all."""
+    def _located_day(self, message: Diff) -> str:
+        """Trading day of a chart that is located by a stamp; "" for other charts."""
         stamp = message.get("focus_datetime")
         with contextlib.suppress(StopIteration):
             if stamp:
@@ -183,7 +181,7 @@ def _subject(message: Diff) -> tuple[str, int]:
     return message["ins_list"].split(",")[0], int(message["duration"])
 
 
-def _rows_of(symbol: str, duration: int, content: Diff) -> Diff:
+def _wrap_rows(symbol: str, duration: int, content: Diff) -> Diff:
     if duration == 0:
         return {"ticks": {symbol: content}}
     return {"klines": {symbol: {str(duration): content}}}

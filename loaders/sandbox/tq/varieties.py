@@ -1,7 +1,7 @@
-"""The varieties that the synthetic market knows, and the clock of their sessions.
+"""Varieties of the synthetic market, and the hours of their sessions.
 
-Hours are text as the exchange's metadata gives them: "25:00:00" is one o'clock in the night after the
-calendar date on which the session began.
+Hours are text as the exchange's metadata gives them: "25:00:00" is one o'clock in the night after
+the calendar date on which the session started.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,12 @@ EVERY_MONTH = tuple(range(1, 13))
 
 @dataclass(frozen=True)
 class Variety:
-    """`code` as in SHFE.cu; `price` is where its prices hover, in quotes of `tick` with `decimals`."""
+    """A variety.
+
+    code: as in SHFE.cu
+    price: level of its prices, in steps of `tick` with `decimals`
+    interest: most open interest of a contract
+    """
 
     code: str
     name: str
@@ -48,43 +53,112 @@ class Variety:
 
     @property
     def series(self) -> str:
-        """Its continuous main contract."""
+        """Symbol of its continuous main contract."""
         return f"KQ.m@{self.code}"
 
     @property
     def book_levels(self) -> int:
-        """Five only in Shanghai."""
+        """Levels of the book: five in Shanghai, else one."""
         return 5 if self.exchange == "SHFE" else 1
 
 
 BOND_DAY: Hours = (("09:15:00", "11:30:00"), ("13:00:00", "15:15:00"))
 INDEX_DAY: Hours = (("09:30:00", "11:30:00"), ("13:00:00", "15:00:00"))
-TO_ONE: Hours = (("21:00:00", "25:00:00"),)
-TO_HALF_PAST_TWO: Hours = (("21:00:00", "26:30:00"),)
-TO_ELEVEN: Hours = (("21:00:00", "23:00:00"),)
+UNTIL_ONE: Hours = (("21:00:00", "25:00:00"),)
+UNTIL_HALF_PAST_TWO: Hours = (("21:00:00", "26:30:00"),)
+UNTIL_ELEVEN: Hours = (("21:00:00", "23:00:00"),)
 MEAL_MONTHS = (1, 3, 5, 7, 8, 9, 11, 12)
 
-VARIETIES = {
-    variety.code: variety
-    for variety in (
-        # code, name, tick, decimals, multiple, price, day, night, months, expiry, interest
-        Variety("SHFE.cu", "沪铜", 10, 0, 5, 86000, COMMODITY_DAY, TO_ONE, EVERY_MONTH, "fifteenth", 180_000),
-        Variety("SHFE.au", "沪金", 0.02, 2, 1000, 940, COMMODITY_DAY, TO_HALF_PAST_TWO, EVERY_MONTH, "fifteenth", 150_000),
-        Variety("DCE.m", "豆粕", 1, 0, 10, 3000, COMMODITY_DAY, TO_ELEVEN, MEAL_MONTHS, "tenth trading day", 900_000),
-        Variety("CFFEX.IF", "沪深300股指", 0.2, 1, 300, 4600, INDEX_DAY, (), EVERY_MONTH, "third friday", 120_000),
-        Variety("SHFE.bu", "沥青", 2, 0, 10, 3100, COMMODITY_DAY, TO_ELEVEN, EVERY_MONTH, "fifteenth", 400_000),
-        Variety("CFFEX.T", "十债", 0.005, 3, 10000, 99, BOND_DAY, (), (3, 6, 9, 12), "second friday", 80_000),
-    )
-}  # fmt: skip
+VARIETY_LIST = (
+    Variety(
+        code="SHFE.cu",
+        name="沪铜",
+        tick=10,
+        decimals=0,
+        multiple=5,
+        price=86000,
+        day=COMMODITY_DAY,
+        night=UNTIL_ONE,
+        months=EVERY_MONTH,
+        expiry="fifteenth",
+        interest=180_000,
+    ),
+    Variety(
+        code="SHFE.au",
+        name="沪金",
+        tick=0.02,
+        decimals=2,
+        multiple=1000,
+        price=940,
+        day=COMMODITY_DAY,
+        night=UNTIL_HALF_PAST_TWO,
+        months=EVERY_MONTH,
+        expiry="fifteenth",
+        interest=150_000,
+    ),
+    Variety(
+        code="DCE.m",
+        name="豆粕",
+        tick=1,
+        decimals=0,
+        multiple=10,
+        price=3000,
+        day=COMMODITY_DAY,
+        night=UNTIL_ELEVEN,
+        months=MEAL_MONTHS,
+        expiry="tenth trading day",
+        interest=900_000,
+    ),
+    Variety(
+        code="CFFEX.IF",
+        name="沪深300股指",
+        tick=0.2,
+        decimals=1,
+        multiple=300,
+        price=4600,
+        day=INDEX_DAY,
+        night=(),
+        months=EVERY_MONTH,
+        expiry="third friday",
+        interest=120_000,
+    ),
+    Variety(
+        code="SHFE.bu",
+        name="沥青",
+        tick=2,
+        decimals=0,
+        multiple=10,
+        price=3100,
+        day=COMMODITY_DAY,
+        night=UNTIL_ELEVEN,
+        months=EVERY_MONTH,
+        expiry="fifteenth",
+        interest=400_000,
+    ),
+    Variety(
+        code="CFFEX.T",
+        name="十债",
+        tick=0.005,
+        decimals=3,
+        multiple=10000,
+        price=99,
+        day=BOND_DAY,
+        night=(),
+        months=(3, 6, 9, 12),
+        expiry="second friday",
+        interest=80_000,
+    ),
+)
+VARIETIES = {variety.code: variety for variety in VARIETY_LIST}
 
 
 def seconds(hours: str) -> int:
-    """Seconds since 00:00 of the date on which the session begins."""
+    """Seconds since 00:00 of the date on which the session starts."""
     h, m, s = (int(part) for part in hours.split(":"))
     return h * 3600 + m * 60 + s
 
 
-def instant(day: date, hours: str = "00:00:00") -> int:
-    """Exchange wall clock (hours may pass 24) as nanoseconds since 1970 UTC."""
+def nanoseconds(day: date, hours: str = "00:00:00") -> int:
+    """Exchange wall clock (hours may exceed 24) as nanoseconds since 1970 UTC."""
     midnight = datetime(day.year, day.month, day.day, tzinfo=CST)
     return (int(midnight.timestamp()) + seconds(hours)) * NS

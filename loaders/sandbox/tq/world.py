@@ -2,8 +2,8 @@
 
 The same arguments give the same market, days after the end of the world included.
 
-Open interest decides the main contract: on a trading day it is the one that held most of it at the
-close of the day before, and it never goes back to an earlier delivery month.
+Open interest decides the main contract: on a trading day it is the one with the most of it at the
+close of the day before, and it never returns to an earlier delivery month.
 """
 
 import math
@@ -20,14 +20,17 @@ from loaders.sandbox.tq.varieties import NS, Variety
 DEFAULT_VARIETIES = ("SHFE.cu", "SHFE.au", "DCE.m", "CFFEX.IF")
 DEFAULT_FIRST = date(2025, 8, 1)
 DEFAULT_END = date(2025, 12, 12)
-FUTURE = timedelta(days=90)  # the clock can be moved this far beyond the end
+FUTURE = timedelta(days=90)  # the clock can move this far beyond the end
 SLOT = NS // 2  # the exchange sends two snapshots a second
-KEPT_DAYS = 400  # contract-days whose ticks are kept
+CACHED_DAYS = 400  # contract-days
 
 
 class World(Exchange):
-    """`ticks_per_day` is what the main contract has on a day, one number or one for each day that differs
-    (others: `default_ticks`); any other contract has a quarter of it, at least 2."""
+    """The market of some varieties.
+
+    ticks_per_day: ticks of a main contract on a day, one number or numbers by day (other days have
+        `default_ticks`); other contracts have a quarter of it, at least 2
+    """
 
     def __init__(
         self,
@@ -43,18 +46,18 @@ class World(Exchange):
         super().__init__(varieties, first, end, end + FUTURE, holidays)
         self._seed = seed
         self._per_day, self._default = ticks_per_day, default_ticks
-        self._kept: OrderedDict[tuple[str, date], list[Row]] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, date], list[Row]] = OrderedDict()
         self._lock = RLock()
         self._mains = {code: self._choose_mains(code) for code in self.varieties}
 
     def open_interest(self, contract: Contract, day: date) -> int:
-        """At the close of a day: a bell around 45 days before expiry."""
+        """Open interest at the close of a day: a bell around 45 days before expiry."""
         away = (contract.expires - day).days - 45
         bell = math.exp(-((away / 32) ** 2))
         return 200 + int(contract.variety.interest * bell)
 
     def _choose_mains(self, variety: str) -> Switches:
-        found: Switches = []
+        switches: Switches = []
         main: Contract | None = None
         for day in self.days:
             eve = self.previous(day)
@@ -68,10 +71,9 @@ class World(Exchange):
             best = max(later, key=lambda c: (self.open_interest(c, eve), c is main))
             if best is not main:
                 main = best
-                found.append((day, main.code))
-        return found
+                switches.append((day, main.code))
+        return switches
 
-    # ------------------------------------------------------------------ ticks
     def tick_count(self, contract: str, day: date) -> int:
         known = self._by_code.get(contract)
         if known is None or not known.trades_on(day) or not self.first <= day <= self.days[-1]:
@@ -84,12 +86,12 @@ class World(Exchange):
     def day_ticks(self, contract: str, day: date) -> list[Row]:
         key = (contract, day)
         with self._lock:
-            if key not in self._kept:
-                self._kept[key] = self._make(contract, day, self.tick_count(contract, day))
-                while len(self._kept) > KEPT_DAYS:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(key)
-            return self._kept[key]
+            if key not in self._cache:
+                self._cache[key] = self._make(contract, day, self.tick_count(contract, day))
+                while len(self._cache) > CACHED_DAYS:
+                    self._cache.popitem(last=False)
+            self._cache.move_to_end(key)
+            return self._cache[key]
 
     def _make(self, code: str, day: date, count: int) -> list[Row]:
         contract = self._by_code.get(code)
@@ -129,7 +131,7 @@ class World(Exchange):
     def _stamps(
         self, sessions: Sequence[tuple[int, int]], count: int, dice: random.Random
     ) -> list[int]:
-        """Two ticks of one stamp are a microsecond apart, as the service tells them."""
+        """Times of ticks; two ticks of one stamp are a microsecond apart, as the service sends them."""
         slots = sum((end - start) // SLOT for start, end in sessions)
         if count > slots:
             raise UsageError(f"{count} ticks do not fit into a day of {slots} half seconds")
@@ -150,7 +152,7 @@ class World(Exchange):
         return stamps
 
     def _opening(self, contract: Contract, day: date) -> float:
-        """Waves of a month, dearer by delivery month, so that every roll is a step of the price."""
+        """Opening price in monthly waves, dearer by delivery month, so that every roll is a step."""
         variety = contract.variety
         wave = math.sin(day.toordinal() / 9) * 60 + math.sin(day.toordinal() / 31) * 150
         carry = (contract.year * 12 + contract.month) % 24 * 7
@@ -160,10 +162,10 @@ class World(Exchange):
 
 def _add_book(row: Row, variety: Variety, price: float, dice: random.Random) -> None:
     levels = variety.book_levels
-    there = levels if dice.random() > 0.03 else max(1, levels - 2)
+    filled = levels if dice.random() > 0.03 else max(1, levels - 2)
     for level in range(1, levels + 1):
         for side, sign in (("bid", -1), ("ask", 1)):
-            if level <= there:
+            if level <= filled:
                 away = price + sign * variety.tick * level
                 row[f"{side}_price{level}"] = round(away, variety.decimals)
                 row[f"{side}_volume{level}"] = dice.randrange(1, 60)

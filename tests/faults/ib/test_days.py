@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loaders.ib.slots import NEW_YORK, session_before, session_on, sessions_between
-from loaders.sandbox.ib.stocks import synthetic
+from loaders.sandbox.ib.stocks import invent_symbols
 from tests.integration.ib.bench import Bench, bench
 
 # contracts of the set that are no row of a slot they belong to: there must never be one
@@ -239,7 +239,7 @@ def test_a_slot_of_fifty_symbols_is_covered_whole(
     new_database: Callable[[], str], tmp_path: Path
 ) -> None:
     """By the loader, at the rates of the whole universe."""
-    symbols = synthetic(50)
+    symbols = invent_symbols(50)
     own = tmp_path / "universe.csv"
     rows = [f"{name},{50 - n},{'AB'[n % 2]},true" for n, name in enumerate(symbols)]
     own.write_text("\n".join(["symbol,weight,group,enabled", *rows]))

@@ -6,9 +6,9 @@ import pytest
 
 from loaders.errors import UsageError
 from loaders.sandbox.ib.hours import ET, VirtualClock, session_before, session_close
-from loaders.sandbox.ib.listing import Instrument, expiries
+from loaders.sandbox.ib.listing import Instrument, list_expiries
 from loaders.sandbox.ib.option_prices import RATE
-from loaders.sandbox.ib.stocks import synthetic
+from loaders.sandbox.ib.stocks import invent_symbols
 from loaders.sandbox.ib.world import Query, World
 
 DAY = date(2026, 11, 19)
@@ -80,8 +80,10 @@ def test_an_expired_contract_is_not_known_on_the_next_day(world: World) -> None:
 
 
 def test_expiries_move_to_the_session_before_a_holiday() -> None:
-    assert expiries(date(2026, 5, 1))[date(2026, 6, 18)] == "M"  # Juneteenth is the third Friday
-    assert expiries(DAY)[date(2026, 12, 31)] == "Q"
+    assert (
+        list_expiries(date(2026, 5, 1))[date(2026, 6, 18)] == "M"
+    )  # Juneteenth is the third Friday
+    assert list_expiries(DAY)[date(2026, 12, 31)] == "Q"
     assert session_close(date(2026, 11, 27)).hour == 13
     assert session_before(date(2026, 11, 27)) == date(2026, 11, 25)
 
@@ -137,7 +139,7 @@ def test_the_clock_runs_in_utc_over_a_change_of_the_clocks() -> None:
 
 
 def test_fifty_invented_stocks_have_chains_and_a_wrong_symbol_is_refused() -> None:
-    world = World(synthetic(50))
+    world = World(invent_symbols(50))
     assert len(world.stocks) == 50
     assert min(len(world.chain(symbol, DAY)) for symbol in ("SYN001", "SYN025", "SYN050")) > 100
     with pytest.raises(UsageError, match="no symbol"):

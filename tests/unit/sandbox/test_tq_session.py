@@ -9,7 +9,7 @@ from loaders.sandbox.faults import FaultPlan
 from loaders.sandbox.tq.faults import CATALOGUE
 from loaders.sandbox.tq.market import Market
 from loaders.sandbox.tq.session import ROWS_PER_PACKET, Session
-from loaders.sandbox.tq.varieties import instant
+from loaders.sandbox.tq.varieties import nanoseconds
 from loaders.sandbox.tq.world import World
 
 CODE = "SHFE.cu2601"
@@ -118,7 +118,7 @@ def test_a_query_comes_back_letter_for_letter(world: World) -> None:
 def test_a_chart_by_stamp_is_not_clipped_and_comes_newest_block_first(world: World) -> None:
     market = Market(world, FaultPlan(CATALOGUE), world.end)
     series = market.series(CODE, 0)
-    focus = instant(DAY, "09:00:00")
+    focus = nanoseconds(DAY, "09:00:00")
     width = 7000
     asked = chart(focus_datetime=focus, focus_position=10, view_width=width)
     found = packets(session_over(world), asked)
@@ -149,7 +149,7 @@ def test_a_chart_by_stamp_is_not_clipped_and_comes_newest_block_first(world: Wor
 
 def test_a_key_that_a_later_request_drops_comes_back_as_null(world: World) -> None:
     session = session_over(world)
-    first = chart(focus_datetime=instant(DAY), focus_position=0)
+    first = chart(focus_datetime=nanoseconds(DAY), focus_position=0)
     assert merged(packets(session, first))["charts"]["c"]["state"] == first
     second = chart(left_kline_id=100)
     found = merged(packets(session, second))["charts"]["c"]
@@ -190,7 +190,7 @@ def test_a_moved_clock_tells_who_subscribed_what_is_new(world: World) -> None:
         datetime.combine(world.days[world.days.index(main[0]) + 2], time(18)),
     ):
         market.set_clock(clock)
-        session.send_news()
+        session.queue_news()
         news = merged(found := packets(session))
         assert news["ticks"][CODE]["data"].keys().isdisjoint(told)
         told |= news["ticks"][CODE]["data"].keys()
@@ -208,9 +208,9 @@ def test_a_moved_clock_tells_who_subscribed_what_is_new(world: World) -> None:
         )
         for rows, rows_now in zip(kept, asked_now, strict=True):
             assert rows | rows_now == rows
-        session.send_news()
+        session.queue_news()
         assert packets(session) == []
     assert whole["quotes"]["KQ.m@SHFE.cu"]["underlying_symbol"] == main[1]
     market.set_clock(datetime.combine(before, time(9, 30)))
-    session.send_news()
+    session.queue_news()
     assert not merged(packets(session)).keys() & {"ticks", "klines"}

@@ -8,8 +8,8 @@ import pytest
 from loaders.errors import UsageError
 from loaders.sandbox.faults import FaultPlan
 from loaders.sandbox.tq.faults import CATALOGUE
-from loaders.sandbox.tq.market import Market, bars_of
-from loaders.sandbox.tq.varieties import CST, NS, instant
+from loaders.sandbox.tq.market import Market, make_bars
+from loaders.sandbox.tq.varieties import CST, NS, nanoseconds
 from loaders.sandbox.tq.world import World
 
 # 1 October is a Wednesday; the eve of the holidays is Tuesday 30 September
@@ -53,16 +53,16 @@ def test_the_night_belongs_to_the_next_trading_day_and_there_is_none_before_holi
 ) -> None:
     friday = date(2025, 9, 26)
     assert world.sessions("SHFE.cu", MONDAY)[0] == (
-        instant(friday, "21:00:00"),
-        instant(friday, "25:00:00"),
+        nanoseconds(friday, "21:00:00"),
+        nanoseconds(friday, "25:00:00"),
     )
     assert world.sessions("SHFE.au", EVE)[0] == (
-        instant(MONDAY, "21:00:00"),
-        instant(MONDAY, "26:30:00"),
+        nanoseconds(MONDAY, "21:00:00"),
+        nanoseconds(MONDAY, "26:30:00"),
     )
     assert world.sessions("SHFE.cu", AFTER)[0] == (
-        instant(AFTER, "09:00:00"),
-        instant(AFTER, "10:15:00"),
+        nanoseconds(AFTER, "09:00:00"),
+        nanoseconds(AFTER, "10:15:00"),
     )
     assert len(world.sessions("CFFEX.IF", MONDAY)) == 2
 
@@ -134,12 +134,12 @@ def test_nothing_is_seen_beyond_the_clock(world: World) -> None:
     series = morning.series(code, 0)
     newest = series.row(series.last_id)
     assert newest
-    assert newest["datetime"] <= instant(date(2025, 11, 18), "10:00:00")
+    assert newest["datetime"] <= nanoseconds(date(2025, 11, 18), "10:00:00")
     bar = morning.series(code, 86_400 * NS)
     today = bar.row(bar.last_id)
     assert today
     assert (today["datetime"], today["close"]) == (
-        instant(date(2025, 11, 18)),
+        nanoseconds(date(2025, 11, 18)),
         newest["last_price"],
     )
     evening = market(world, datetime(2025, 11, 18, 21, 30))
@@ -159,7 +159,7 @@ def test_a_series_is_numbered_without_a_gap_and_found_by_its_stamps(world: World
         assert series.locate(stamps[n] + 1) == n + 1
     assert series.locate(0) == 0
     # a Sunday lies before Monday's first row
-    sunday = instant(date(2025, 11, 16), "12:00:00")
+    sunday = nanoseconds(date(2025, 11, 16), "12:00:00")
     assert series.locate(sunday) == sum(stamp < sunday for stamp in stamps)
 
 
@@ -167,7 +167,7 @@ def test_bars_are_those_of_the_ticks(world: World) -> None:
     code, day = "SHFE.cu2601", date(2025, 11, 18)
     ticks = world.day_ticks(code, day)
     for duration in (60 * NS, 86_400 * NS):
-        bars = bars_of(ticks, duration, day, 7)
+        bars = make_bars(ticks, duration, day, open_interest=7)
         assert sum(bar["volume"] for bar in bars) == ticks[-1]["volume"]
         assert (bars[0]["open"], bars[-1]["close"]) == (
             ticks[0]["last_price"],
