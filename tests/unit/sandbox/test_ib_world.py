@@ -142,5 +142,5 @@ def test_fifty_invented_stocks_have_chains_and_a_wrong_symbol_is_refused() -> No
     world = World(invent_symbols(50))
     assert len(world.stocks) == 50
     assert min(len(world.chain(symbol, DAY)) for symbol in ("SYN001", "SYN025", "SYN050")) > 100
-    with pytest.raises(UsageError, match="no symbol"):
+    with pytest.raises(UsageError, match="not a symbol"):
         World(["aapl"])
