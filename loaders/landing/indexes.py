@@ -39,46 +39,6 @@ class PendingIndex:
         return f"{self.schema}.{self.name}"
 
 
-def declared(table: LandedTable) -> dict[str, sql.Composed]:
-    """The statement that creates each further index of a landed table, by its name."""
-    return {
-        name: sql.SQL("create index {} on {} ({})").format(
-            sql.Identifier(name),
-            sql.Identifier(table.dataset, table.name),
-            sql.SQL(", ").join(map(sql.Identifier, columns)),
-        )
-        for name, columns in zip(table.index_names, table.indexes, strict=True)
-    }
-
-
-def create_absent(conn: psycopg.Connection, table: LandedTable) -> None:
-    """Create the declared indexes that are not there; where the table has rows, note them as pending."""
-    statements = declared(table)
-    if not statements:
-        return
-    known = conn.execute(
-        "select relname from pg_class where relnamespace = to_regnamespace(%s) "
-        "and relname = any(%s) union select index_name from ops.pending_indexes "
-        "where schema_name = %s and index_name = any(%s)",
-        (table.dataset, list(statements)) * 2,
-    )
-    for (name,) in known.fetchall():
-        del statements[name]
-    if not statements:
-        return
-    where = sql.Identifier(table.dataset, table.name)
-    filled = conn.execute(sql.SQL("select 1 from {} limit 1").format(where)).fetchone()
-    for name, statement in statements.items():
-        if not filled:
-            conn.execute(statement)
-            continue
-        conn.execute(
-            "insert into ops.pending_indexes (schema_name, index_name, table_name, definition) "
-            "values (%s, %s, %s, %s)",
-            (table.dataset, name, table.name, statement.as_string(conn)),
-        )
-
-
 def make_way(
     conn: psycopg.Connection,
     schema: str,

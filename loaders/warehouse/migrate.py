@@ -8,12 +8,10 @@ from collections.abc import Iterable, Mapping
 
 import psycopg
 
-from loaders.landing import indexes
-from loaders.warehouse import hypertables
-from loaders.warehouse.migration_files import folder, known
+from loaders.warehouse import hypertables, migration_files
 from loaders.warehouse.ownership import FIXED_SCHEMAS, claim_schemas, owned_schemas
 from loaders.warehouse.postgres import Warehouse
-from loaders.warehouse.tables import LandedTable, create_tables
+from loaders.warehouse.tables import LandedTable, create_indexes, create_tables
 
 INNER_SCHEMAS = ("options", "futures", "qa", "quotemill_staging", "quotemill_intermediate")
 
@@ -31,13 +29,13 @@ def prepare(
         # one at a time: two first runs side by side must not race to create the same objects
         conn.execute("select pg_advisory_xact_lock(hashtextextended('quotemill:migrate', 0))")
         claim_schemas(conn, schemas(warehouse, tables))
-        _migrate(conn)
+        migration_files.migrate(conn)
         _forget_dropped_schemas(conn)
         _forget_changes_of_another_cluster(conn)
         create_tables(conn, tables)
         hypertables.make_of_empty(conn, tables)
         for table in tables:
-            indexes.create_absent(conn, table)
+            create_indexes(conn, table)
         put_setting(conn, "reader_role", warehouse.reader_role)
         for key, value in (told or {}).items():
             put_setting(conn, key, value)
@@ -59,18 +57,6 @@ def warehouse_id(warehouse: Warehouse) -> str:
             (secrets.token_hex(6),),
         )
     return str(name)
-
-
-def _migrate(conn: psycopg.Connection) -> None:
-    conn.execute(
-        "create table if not exists ops.schema_migrations "
-        "(name text primary key, applied_at timestamptz not null default now())"
-    )
-    applied = {row[0] for row in conn.execute("select name from ops.schema_migrations")}
-    for name in known():
-        if name not in applied:
-            conn.execute((folder() / name).read_text("utf-8").encode())
-            conn.execute("insert into ops.schema_migrations (name) values (%s)", (name,))
 
 
 def other_market_schemas(

@@ -1,25 +1,71 @@
-"""The migrations of schema `ops` that ship, and whether a warehouse has them: a look without what they make."""
+"""The migrations of schema `ops`: those that ship, and those that a warehouse has."""
 
+from collections.abc import Iterable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 import psycopg
 
+from loaders.errors import SettingsError
 from loaders.warehouse.ownership import has_relation
+
+# The last of the thirteen that made the same tables before 0.1.0; their names were recorded.
+LAST_BEFORE_RELEASE = "0013_routes.sql"
 
 
 def folder() -> Traversable:
     return files("loaders.warehouse") / "migrations"
 
 
-def known() -> list[str]:
+def shipped() -> list[str]:
     """The migrations of this version, in their order."""
     return sorted(path.name for path in folder().iterdir() if path.name.endswith(".sql"))
 
 
-def is_current(conn: psycopg.Connection) -> bool:
-    """Has the warehouse had all of them?"""
+def applied(conn: psycopg.Connection) -> set[str]:
+    """The migrations that the warehouse has; none before it was prepared."""
     if not has_relation(conn, "ops.schema_migrations"):
-        return False
-    applied = {name for (name,) in conn.execute("select name from ops.schema_migrations")}
-    return applied.issuperset(known())
+        return set()
+    return {name for (name,) in conn.execute("select name from ops.schema_migrations")}
+
+
+def is_current(conn: psycopg.Connection) -> bool:
+    """Whether the warehouse has every migration of this version."""
+    return applied(conn).issuperset(shipped())
+
+
+def newer(names: Iterable[str]) -> list[str]:
+    """Migrations of a later version among `names`, those that a warehouse or a backup has."""
+    return [] if LAST_BEFORE_RELEASE in names else sorted(set(names) - set(shipped()))
+
+
+def refuse_older(names: Iterable[str], owner: str) -> None:
+    """Raises SettingsError where `names` are those of a version before 0.1.0."""
+    if names and not {shipped()[0], LAST_BEFORE_RELEASE} & set(names):
+        raise SettingsError(
+            f"{owner} was made by a version of quotemill before 0.1.0, which this one cannot read",
+            hint="load again into an empty database: "
+            "QUOTEMILL_WAREHOUSE_URL=postgresql://…/another, then `quotemill run`",
+        )
+
+
+def migrate(conn: psycopg.Connection) -> None:
+    """Apply what the warehouse lacks; the tables of the thirteen are taken over as they are."""
+    conn.execute(
+        "create table if not exists ops.schema_migrations "
+        "(name text primary key, applied_at timestamptz not null default now())"
+    )
+    names = applied(conn)
+    refuse_older(names, "the warehouse")
+    if LAST_BEFORE_RELEASE in names:
+        conn.execute("delete from ops.schema_migrations")
+        _record(conn, shipped()[0])
+        names = {shipped()[0]}
+    for name in shipped():
+        if name not in names:
+            conn.execute((folder() / name).read_text("utf-8").encode())
+            _record(conn, name)
+
+
+def _record(conn: psycopg.Connection, name: str) -> None:
+    conn.execute("insert into ops.schema_migrations (name) values (%s)", (name,))

@@ -11,7 +11,6 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from loaders.errors import SettingsError
 from loaders.warehouse.postgres import unless_locked
 
 # what every landed row says of itself; dlt adds the load id while it extracts
@@ -169,7 +168,6 @@ def _create(conn: psycopg.Connection, table: LandedTable) -> None:
             (table.qualified,),
         ).fetchall()
     )
-    _widen(conn, table, present)
     added = [
         sql.SQL("add column {} {}").format(
             sql.Identifier(column.name), sql.SQL(_postgres_type(column.type))
@@ -196,57 +194,48 @@ def _alter(conn: psycopg.Connection, name: sql.Identifier, actions: Iterable[sql
         conn.execute(sql.SQL("alter table {} {}").format(name, action))
 
 
-def _widen(conn: psycopg.Connection, table: LandedTable, present: Mapping[str, str]) -> None:
-    """Give numeric columns the digits declared since.
+def create_indexes(conn: psycopg.Connection, table: LandedTable) -> None:
+    """Create the declared indexes that are absent.
 
-    Views on the table stand in the way: those that dbt made go, and its next build makes them again.
-    Raises SettingsError where somebody else's view would have to go.
+    Those of a table with rows are recorded as pending: the next load to end builds them
+    (loaders/landing/indexes.py).
     """
-    wider = [
-        sql.SQL("alter column {} type {}").format(
-            sql.Identifier(column.name), sql.SQL(_postgres_type(column.type))
-        )
-        for column in table.schema
-        if pa.types.is_decimal(column.type)
-        and present.get(column.name, "").startswith("numeric(")
-        and present[column.name] != _postgres_type(column.type)
-    ]
-    if not wider:
+    statements = _index_statements(table)
+    if not statements:
         return
-    views = conn.execute(
-        """
-        with recursive readers as (
-            select %s::regclass::oid as oid
-            union
-            select w.ev_class
-            from readers as r
-            inner join pg_depend as d
-                on r.oid = d.refobjid and d.refclassid = 'pg_class'::regclass
-            inner join pg_rewrite as w
-                on d.objid = w.oid and d.classid = 'pg_rewrite'::regclass
+    known = conn.execute(
+        "select relname from pg_class where relnamespace = to_regnamespace(%s) "
+        "and relname = any(%s) union select index_name from ops.pending_indexes "
+        "where schema_name = %s and index_name = any(%s)",
+        (table.dataset, list(statements)) * 2,
+    )
+    for (name,) in known.fetchall():
+        del statements[name]
+    if not statements:
+        return
+    where = sql.Identifier(table.dataset, table.name)
+    filled = conn.execute(sql.SQL("select 1 from {} limit 1").format(where)).fetchone()
+    for name, statement in statements.items():
+        if not filled:
+            conn.execute(statement)
+            continue
+        conn.execute(
+            "insert into ops.pending_indexes (schema_name, index_name, table_name, definition) "
+            "values (%s, %s, %s, %s)",
+            (table.dataset, name, table.name, statement.as_string(conn)),
         )
-        select n.nspname, c.relname, exists (
-            select 1 from ops.managed_relation as m
-            where m.schema_name = n.nspname and m.relation_name = c.relname
+
+
+def _index_statements(table: LandedTable) -> dict[str, sql.Composed]:
+    """The statement that creates each further index of a table, by its name."""
+    return {
+        name: sql.SQL("create index {} on {} ({})").format(
+            sql.Identifier(name),
+            sql.Identifier(table.dataset, table.name),
+            sql.SQL(", ").join(map(sql.Identifier, columns)),
         )
-        from readers as r
-        inner join pg_class as c on r.oid = c.oid
-        inner join pg_namespace as n on c.relnamespace = n.oid
-        where c.relkind in ('v', 'm')
-        """,
-        (table.qualified,),
-    ).fetchall()
-    foreign = [f"{schema}.{name}" for schema, name, is_ours in views if not is_ours]
-    if foreign:
-        raise SettingsError(
-            f"{table.qualified} gets more digits, and {', '.join(foreign)} reads it",
-            hint="drop that view, run again, then make it again",
-        )
-    if views:
-        names = sql.SQL(", ").join(sql.Identifier(schema, name) for schema, name, _ in views)
-        conn.execute(sql.SQL("drop view {}").format(names))
-    name = sql.Identifier(table.dataset, table.name)
-    conn.execute(sql.SQL("alter table {} {}").format(name, sql.SQL(", ").join(wider)))
+        for name, columns in zip(table.index_names, table.indexes, strict=True)
+    }
 
 
 def _postgres_type(kind: pa.DataType) -> str:

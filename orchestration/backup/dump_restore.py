@@ -141,7 +141,7 @@ def _in_the_way(conn: psycopg.Connection, found: DumpFile) -> list[bytes]:
     there = [t for t in hypertables(conn, found.schemas) if t.qualified in held]
     aggregates = {t.qualified for t in there if t.time is None}
     tables = named | {t.qualified for t in there if t.time}
-    # what an older version had as a table may be a view since
+    # what was a table when the dump was made may be a view now
     replaced = {f"{schema}.{name}" for kind, schema, name in relations if kind == "TABLE"}
     replaced -= aggregates | tables
     views = {f"{schema}.{name}" for kind, schema, name in relations if kind == "VIEW"} - aggregates

@@ -45,15 +45,15 @@ def restore(
     _require_fit(settings, backup)
     folders.check(backup)
     restored = restores.restore(warehouse, backup.path / folders.DUMP, clean=clean)
-    prepare_warehouse(settings, reporter)  # it may be of an earlier version
+    prepare_warehouse(settings, reporter)
     left = (*_settings(settings, backup), *_archive(settings, backup), *_ticks(settings, backup))
     return RestoreResult(backup, restored.entries, left)
 
 
 def _require_fit(settings: Settings, backup: Backup) -> None:
     told = backup.told["warehouse"]
-    unknown = set(told["migrations"]) - set(migration_files.known())
-    if unknown:
+    migration_files.refuse_older(told["migrations"], backup.name)
+    if migration_files.newer(told["migrations"]):
         raise SettingsError(
             f"{backup.name} was made by quotemill {backup.told['quotemill']}, which is newer",
             hint="install that version, or one after it",

@@ -3,7 +3,6 @@ does not fit its server."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from importlib.resources import files
 
 import psycopg
 
@@ -11,6 +10,7 @@ from loaders.engine import jobs
 from loaders.engine.check import Check, failed
 from loaders.errors import SettingsError
 from loaders.settings import Settings
+from loaders.warehouse import migration_files
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import status
@@ -36,11 +36,12 @@ def check(settings: Settings, warehouse: Warehouse, now: datetime) -> Iterator[C
 
 
 def _version(conn: psycopg.Connection) -> Iterator[Check]:
-    if not has_relation(conn, "ops.schema_migrations"):
-        return
-    applied = {name for (name,) in conn.execute("select name from ops.schema_migrations")}
-    known = {path.name for path in (files("loaders.warehouse") / "migrations").iterdir()}
-    if newer := sorted(applied - known):
+    applied = migration_files.applied(conn)
+    try:
+        migration_files.refuse_older(applied, "the warehouse")
+    except SettingsError as error:
+        yield failed("version", error)
+    if newer := migration_files.newer(applied):
         seen = f"the warehouse was used by a newer quotemill: it has {', '.join(newer)}"
         yield Check("version", "warn", seen, "pip install --upgrade quotemill")
 

@@ -97,22 +97,15 @@ def test_what_is_due_is_started_and_recorded(place: Place) -> None:
     assert [row[1] for row in rows] == [0]
 
 
-def test_a_warehouse_of_an_older_version_is_brought_up_to_this_one(place: Place) -> None:
-    assert place.inside("quotemill", "schedule", "disable", "hello").returncode == 0
+def test_a_warehouse_that_is_not_current_is_prepared_first(place: Place) -> None:
+    names = "select name from ops.schema_migrations"
     with psycopg.connect(place.settings["QUOTEMILL_WAREHOUSE_URL"]) as conn:
-        [(before,)] = conn.execute("select count(*) from ops.schema_migrations")
-        conn.execute("drop table ops.schedules cascade")
-        conn.execute("delete from ops.schema_migrations where name like '%\\_schedules.sql'")
-        conn.execute(
-            "create table ops.testing_schedules (name text, source text, kind text, cron text, "
-            "options jsonb, is_enabled boolean, last_run_at timestamptz)"
-        )
+        before = conn.execute(names).fetchall()
+        conn.execute("update ops.schema_migrations set name = '0013_routes.sql'")
     done = place.inside("quotemill", "schedule", "run", "--as-of", "2026-11-21T11:59Z")
     assert (done.returncode, done.stderr) == (0, "")
     with psycopg.connect(place.settings["QUOTEMILL_WAREHOUSE_URL"]) as conn:
-        [(after,)] = conn.execute("select count(*) from ops.schema_migrations")
-        names = conn.execute("select name from ops.schedules where name = 'hello'").fetchall()
-    assert (after, names) == (before, [("hello",)])
+        assert conn.execute(names).fetchall() == before
 
 
 def test_units_are_written_where_they_are_asked_for(place: Place, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_a_backup_holds_the_warehouse_the_settings_and_the_archives_list(bench: 
     assert (modes, path.stat().st_mode & 0o777) == ({0o600}, 0o700)
     told = json.loads((path / "backup.json").read_text())
     assert told["warehouse"]["id"] == warehouse_id(bench.warehouse)
-    assert told["warehouse"]["migrations"][0] == "0001_ops.sql"
+    assert told["warehouse"]["migrations"][0] == "0001_warehouse.sql"
     assert told["archive"] == {
         "folder": str(bench.settings.home / "archive"),
         **{"files": 1, "rows": 7, "bytes": 5},

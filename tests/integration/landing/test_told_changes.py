@@ -5,7 +5,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pyarrow as pa
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -158,25 +157,3 @@ def test_a_table_is_found_by_either_name() -> None:
     with pytest.raises(UsageError, match=r"kline_dayly is no landed table") as error:
         change_feed.find_table(TABLES, "kline_dayly")
     assert "raw_tdx.kline_daily" in str(error.value.hint)
-
-
-def test_a_warehouse_of_the_queue_is_brought_to_the_feed(warehouse: Warehouse, land: Land) -> None:
-    with warehouse.connect() as conn:
-        conn.execute("delete from ops.schema_migrations where name like '0003%'")
-        conn.execute("drop table ops.changes, ops.change_cursors")
-        conn.execute("alter table ops.builds add column landed_up_to bigint not null default 0")
-        conn.execute(
-            "create table quotemill_intermediate.change_queue (consumer text); "
-            "create function quotemill_intermediate.queue_changed_bars() returns trigger "
-            "language plpgsql as 'begin raise exception ''the trigger is there''; end'; "
-            "create trigger queue_inserted_bars after insert on raw_tdx.kline_daily "
-            "for each statement execute function quotemill_intermediate.queue_changed_bars()"
-        )
-    migrate.prepare(warehouse, TABLES)
-
-    land(KLINE_DAILY, bar("sh600000", TODAY))
-
-    assert len(told(warehouse, KLINE_DAILY)) == 1
-    with psycopg.connect(warehouse.url) as conn:
-        queue = conn.execute("select to_regclass('quotemill_intermediate.change_queue')").fetchone()
-    assert queue == (None,)

@@ -11,7 +11,6 @@ import pytest
 
 from loaders.settings import load_settings
 from loaders.trading_time import SHANGHAI
-from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import doctor
 from orchestration.run import history
@@ -267,36 +266,6 @@ def test_a_job_that_nobody_looks_at_is_told_by_the_doctor(warehouse: Warehouse, 
     assert seen(FRIDAY + HOUR)[0] == "ok"
     wrong = JobSettings(when="at five")
     assert seen(FRIDAY, schedule={"tdx_daily": wrong})[0] == "fail"
-
-
-def test_schedules_of_self_tests_are_moved_and_seen_under_their_old_name(
-    warehouse: Warehouse,
-) -> None:
-    ran = datetime(2026, 11, 14, 1, 30, tzinfo=UTC)
-    with warehouse.connect() as conn:
-        conn.execute("drop table ops.schedules cascade")
-        conn.execute("delete from ops.schema_migrations where name like '%\\_schedules.sql'")
-        conn.execute(
-            """
-            create table ops.testing_schedules (
-                name text primary key, source text not null, kind text not null, cron text not null,
-                options jsonb not null default '{}', is_enabled boolean not null default true,
-                last_run_at timestamptz
-            )
-            """
-        )
-        conn.execute(
-            "insert into ops.testing_schedules values "
-            "('weekly self-test', 'tdx', 'selftest', '30 9 * * sat', '{}', true, %s), "
-            "('nightly', 'tdx', 'verify', '0 20 * * *', '{\"sample\": 5}', false, null)",
-            (ran,),
-        )
-    migrate.prepare(warehouse, [])
-    moved = {row.name: row for row in warehouse.ask(ledger.rows)}
-    assert set(moved) == {"tdx_selftest", "nightly"}
-    assert (moved["tdx_selftest"].cron, moved["tdx_selftest"].due_through) == ("30 9 * * sat", ran)
-    assert moved["tdx_selftest"].last_finished_at == ran
-    assert (moved["nightly"].options, moved["nightly"].is_enabled) == ({"sample": 5}, False)
 
 
 def test_the_old_name_can_be_read_and_written(warehouse: Warehouse) -> None:

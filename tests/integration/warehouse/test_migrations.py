@@ -1,0 +1,77 @@
+"""One migration makes schema `ops`; what thirteen made before 0.1.0 is taken over as it is."""
+
+from pathlib import Path
+
+import pytest
+
+from loaders.errors import SettingsError
+from loaders.settings import load_settings
+from loaders.warehouse import migration_files
+from loaders.warehouse.migrate import prepare
+from loaders.warehouse.postgres import Warehouse, open_warehouse
+
+OLD_NAMES = (
+    "0001_ops.sql",
+    "0002_tdx_whole.sql",
+    "0003_change_feed.sql",
+    "0004_findings.sql",
+    "0005_engine.sql",
+    "0006_change_numbers.sql",
+    "0007_option_gates.sql",
+    "0008_archive.sql",
+    "0009_pending_indexes.sql",
+    "0010_schedules.sql",
+    "0011_runs.sql",
+    "0012_task_progress.sql",
+    "0013_routes.sql",
+)
+TABLES = (
+    "select c.oid, c.relname, a.attname, a.atttypid from pg_class as c "
+    "inner join pg_attribute as a on c.oid = a.attrelid "
+    "where c.relnamespace = 'ops'::regnamespace order by 1, 3"
+)
+
+
+@pytest.fixture
+def warehouse(warehouse_dsn: str, tmp_path: Path) -> Warehouse:
+    settings = load_settings(
+        {"QUOTEMILL_WAREHOUSE_URL": warehouse_dsn, "QUOTEMILL_HOME": str(tmp_path)}, cwd=tmp_path
+    )
+    warehouse = open_warehouse(settings)
+    prepare(warehouse, [])
+    return warehouse
+
+
+def record(warehouse: Warehouse, *names: str) -> None:
+    with warehouse.connect() as conn:
+        conn.execute("delete from ops.schema_migrations")
+        conn.cursor().executemany(
+            "insert into ops.schema_migrations (name) values (%s)", [(name,) for name in names]
+        )
+
+
+def test_a_warehouse_of_all_thirteen_is_taken_over_unchanged(warehouse: Warehouse) -> None:
+    record(warehouse, *OLD_NAMES)
+    with warehouse.connect() as conn:
+        before = conn.execute(TABLES).fetchall()
+        conn.execute("update ops.schedules set cron = '0 8 * * 1-5'")
+        assert migration_files.newer(migration_files.applied(conn)) == []
+
+    prepare(warehouse, [])
+
+    with warehouse.connect() as conn:
+        assert conn.execute(TABLES).fetchall() == before
+        assert conn.execute("select name, cron from ops.schedules").fetchall() == [
+            ("tdx_selftest", "0 8 * * 1-5")
+        ]
+        assert migration_files.applied(conn) == set(migration_files.shipped())
+        assert migration_files.is_current(conn)
+
+
+def test_an_older_warehouse_is_refused_and_left_as_it_is(warehouse: Warehouse) -> None:
+    record(warehouse, *OLD_NAMES[:9])
+    with pytest.raises(SettingsError, match=r"before 0\.1\.0") as refused:
+        prepare(warehouse, [])
+    assert "load again into an empty database" in str(refused.value.hint)
+    with warehouse.connect() as conn:
+        assert migration_files.applied(conn) == set(OLD_NAMES[:9])
