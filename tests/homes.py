@@ -1,4 +1,4 @@
-"""Where tests keep what they make, and folders in which the embedded server of root's tests can run."""
+"""Folders and the environment of tests; the server of root's tests can run in these folders."""
 
 import os
 import shutil
@@ -17,13 +17,21 @@ NEEDED = 10 * 2**30  # bytes; a whole run keeps some gigabytes of databases
 
 
 def scratch() -> Path:
-    """Memory where the machine has plenty, else the disk: servers and loads write many small files."""
+    """Memory where the machine has plenty, else the disk: servers write many small files."""
     plenty = (
         os.access(MEMORY, os.W_OK)
         and shutil.disk_usage(MEMORY).free > NEEDED
         and psutil.virtual_memory().available > NEEDED
     )
     return MEMORY if plenty else Path("/tmp")
+
+
+LOCAL_SETTINGS = ("QUOTEMILL_", "TDX_", "DB_", "DBT_", "PG")
+
+
+def clean_environ() -> dict[str, str]:
+    """The environment of this process without any setting of ours."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(LOCAL_SETTINGS)}
 
 
 @contextmanager

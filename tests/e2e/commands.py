@@ -16,12 +16,12 @@ import pytest
 
 from loaders import log
 from loaders.cli import shell
+from tests.homes import clean_environ
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
 # what a dbt project needs, as a fresh clone has it
 PROJECT = ("dbt_project", "macros", "seeds", "tests/dbt", "docs/dbt")
-LOCAL_SETTINGS = ("QUOTEMILL_", "TDX_", "DB_", "DBT_", "PG")
 MAINS = {"loaders": "loaders.cli", "quotemill": "orchestration.cli"}
 LOCAL = shutil.ignore_patterns("target", "logs", "profiles.yml", ".user.yml")
 
@@ -75,8 +75,7 @@ class Place:
         return done
 
     def environment(self) -> dict[str, str]:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(LOCAL_SETTINGS)}
-        return clean | {"QUOTEMILL_HOME": str(self.home)} | dict(self.settings)
+        return clean_environ() | {"QUOTEMILL_HOME": str(self.home)} | dict(self.settings)
 
 
 @contextmanager
@@ -92,7 +91,7 @@ def sandbox(*options: str) -> Iterator[str]:
         yield "http://" + process.stdout.readline().split("http://")[1].split()[0]
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def copy_project(to: Path) -> Path:

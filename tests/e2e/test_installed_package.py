@@ -1,6 +1,5 @@
 """The wheel alone, far from any checkout: it brings the dbt project and writes nothing into itself."""
 
-import os
 import subprocess
 import sys
 import sysconfig
@@ -10,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import LOCAL_SETTINGS, ROOT
-from tests.homes import new_home
+from tests.e2e.commands import ROOT
+from tests.homes import clean_environ, new_home
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +71,7 @@ def test_dbt_runs_from_an_empty_folder_and_nothing_is_written_into_the_package(
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(LOCAL_SETTINGS)}
+    environ = clean_environ()
     before = sorted(site.rglob("*"))
     with new_home() as home:
         quotemill("dbt", "seed")  # parses all of the project, runs its hooks, writes a table

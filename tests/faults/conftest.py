@@ -1,7 +1,7 @@
-"""One small market, loaded by commands in processes of their own."""
+"""One small market, loaded by our commands."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -26,42 +26,56 @@ def market() -> SyntheticMarket:
 
 @pytest.fixture(scope="session")
 def days(market: SyntheticMarket) -> list[date]:
-    """Its trading days up to where its clock stands by default."""
+    """Its trading days up to its default clock."""
     return [day for day in market.days if day <= market.end.date()]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def actions_file(market: SyntheticMarket, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The market's corporate actions; one place for all, as rows name the file they came from."""
+    """The market's corporate actions; in one place, as rows name their file."""
     path = tmp_path_factory.mktemp("actions") / "actions.csv"
     path.write_text(actions_csv(market.all_actions()), "utf-8")
     return path
 
 
+@pytest.fixture(scope="session")
+def new_scene(
+    new_database: Callable[[], str], market: SyntheticMarket, actions_file: Path
+) -> Callable[..., AbstractContextManager[Scene]]:
+    """A scene with an empty warehouse, or with the warehouse of `dsn`."""
+
+    @contextmanager
+    def open_(
+        *, clock: Any = None, faults: Any = (), dsn: str | None = "", **env: str
+    ) -> Iterator[Scene]:
+        options = Options(timeout_delay=0.0)
+        settings = {"QUOTEMILL_TDX__CORPORATE_ACTIONS": str(actions_file)} | env
+        with (
+            new_home() as home,
+            TdxSandbox(market, clock=clock, faults=faults, options=options) as sandbox,
+        ):
+            yield Scene(home, sandbox, new_database() if dsn == "" else dsn, settings)
+
+    return open_
+
+
 @pytest.fixture(scope="module")
-def open_scene(
-    new_database: Callable[[], str],
-    market: SyntheticMarket,
-    actions_file: Path,
-) -> Iterator[OpenScene]:
-    """A scene with an empty warehouse, or with the one of `dsn`."""
+def open_scene(new_scene: Callable[..., AbstractContextManager[Scene]]) -> Iterator[OpenScene]:
+    """Scenes that stay until the end of the module."""
     with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(new_scene(**options))
 
-        def open_(
-            *, clock: Any = None, faults: Any = (), dsn: str | None = "", **env: str
-        ) -> Scene:
-            home = stack.enter_context(new_home())
-            sandbox = stack.enter_context(
-                TdxSandbox(market, clock=clock, faults=faults, options=Options(timeout_delay=0.0))
-            )
-            settings = {"QUOTEMILL_TDX__CORPORATE_ACTIONS": str(actions_file)} | env
-            return Scene(home, sandbox, new_database() if dsn == "" else dsn, settings)
 
-        yield open_
+@pytest.fixture(scope="session")
+def undisturbed(new_scene: Callable[..., AbstractContextManager[Scene]]) -> dict[str, Any]:
+    """What a load of the datasets `CORE` leaves that nothing disturbs, in packages of any size."""
+    with new_scene() as scene:
+        assert scene.run().code == 0
+        return scene.facts()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What the matrices counted, in a few lines at the end."""
+    """The counts of the matrices, in a few lines at the end."""
     figures = [
         value
         for outcome in ("passed", "failed")

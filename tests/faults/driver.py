@@ -1,202 +1,162 @@
-"""The `loaders` command with a hand on its throat: it kills its own process at a chosen moment.
+"""Our commands in a process that kills itself, or others, at a chosen point.
 
-    python -m tests.faults.driver REPORT MOMENT NTH run tdx --as-of ...
+    python -m tests.faults.driver GROUP POINT NTH loaders run tdx ...
 
-REPORT gets one line, `stage: moment`, flushed to the disk before the kill. With the moment `none`
-nothing is killed and REPORT gets how often each moment came, as JSON.
-In the environment, FAULTS_SIGNAL names another signal than KILL, FAULTS_VICTIM the numbers of other
-processes than its own, with commas between (0 is its process group), and FAULTS_PATIENCE how many
-seconds a load waits for its warehouse.
+GROUP and POINT name a point of tests.faults.points; with the point `none` nothing is killed.
+FAULTS_REPORT names a file for the point that was hit and how often each point came, as JSON; it
+is written before the kill and at the end of a command that ends by itself.
+FAULTS_SIGNAL names another signal than KILL. FAULTS_VICTIM lists what is killed, with commas
+between: `self`, a process number (0 is this process group), `clients` of a futures load,
+`questdb:FOLDER`. FAULTS_PATIENCE: how many seconds a load waits for its warehouse.
 """
 
 import atexit
+import importlib
+import inspect
 import json
 import os
-import shutil
 import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
-FETCHING = "fetching"
-SPOOLED = "spooled"
-LANDING = "inside the transaction"
-UNMARKED = "committed but not marked"
-CURSORS = "saving cursors"
-FOLDER = "renewing the folder"
-DELETED = "old ticks deleted, new ones not inserted"
-STRAIGHT = "copied straight into the table, not committed"
-STAGES = (FETCHING, SPOOLED, LANDING, UNMARKED, CURSORS, FOLDER)
+from tests.faults.points import GROUPS, Point
 
-MOMENTS = {
-    "request about to be sent": FETCHING,
-    "answer received": FETCHING,
-    "between two codes": FETCHING,
-    "a batch handed to dlt": FETCHING,
-    "extracted, not normalized": SPOOLED,
-    "normalized, not loading": SPOOLED,
-    "load begun, no file started": SPOOLED,
-    "after COPY, before the upsert": LANDING,
-    STRAIGHT: LANDING,
-    DELETED: LANDING,
-    "after the upsert, before the commit": LANDING,
-    "after the commit, dlt not told": UNMARKED,
-    "dlt told, file not moved": UNMARKED,
-    "all files moved, no load row": UNMARKED,
-    "load row written, package not filed": UNMARKED,
-    "state about to be packed": CURSORS,
-    "state packed, package not committed": CURSORS,
-    "state row copied, not committed": CURSORS,
-    "state row committed, not marked": CURSORS,
-    "before ingestion_state": CURSORS,
-    "ingestion_state written, not committed": CURSORS,
-    "folder half removed": FOLDER,
-}
-BY_CODE = ("kline_daily", "minute_1m", "tick_trade")
-STATE_TABLE = "_dlt_pipeline_state"
-
-_counts: Counter[str] = Counter()
-_lock = threading.Lock()
-_report, _target, _nth = Path(), "none", 0
+MAINS = {"loaders": "loaders.cli", "quotemill": "orchestration.cli"}
 
 
-def hit(moment: str) -> None:
-    with _lock:
-        _counts[moment] += 1
-        due = moment == _target and _counts[moment] == _nth
-        if due:
-            with _report.open("w") as file:
-                file.write(f"{MOMENTS[moment]}: {moment}")
+class Killer:
+    """The points of a group, counted; the process dies at the nth call of one of them."""
+
+    def __init__(self, points: Mapping[str, Point], target: str, nth: int) -> None:
+        self.points, self.target, self.nth = points, target, nth
+        self.counts: Counter[str] = Counter()
+        self.hit = ""
+        self._lock = threading.Lock()
+        self._entered: set[str] = set()  # points whose first call within another one is still open
+
+    def arm(self) -> None:
+        for name, point in self.points.items():
+            if point.within:
+                self._wrap(point.within, name, self._enter, self._leave)
+            for function in point.functions:
+                steps = (None, self._reach) if point.is_after else (self._reach, None)
+                self._wrap(function, name, *steps)
+
+    def report(self) -> None:
+        if path := os.environ.get("FAULTS_REPORT"):
+            with Path(path).open("w") as file:
+                json.dump({"hit": self.hit, "counts": self.counts}, file)
                 file.flush()
                 os.fsync(file.fileno())
-            for victim in os.environ.get("FAULTS_VICTIM", f"{os.getpid()}").split(","):
-                os.kill(
-                    int(victim), signal.Signals["SIG" + os.environ.get("FAULTS_SIGNAL", "KILL")]
-                )
+
+    def _enter(self, name: str, *_: Any) -> None:
+        self._entered.add(name)
+
+    def _leave(self, name: str, *_: Any) -> None:
+        self._entered.discard(name)
+
+    def _reach(self, name: str, *args: Any) -> None:
+        point = self.points[name]
+        if not point.applies(*args):
+            return
+        with self._lock:
+            if point.within and name not in self._entered:
+                return
+            self._entered.discard(name)
+            self.counts[name] += 1
+            if name != self.target or self.counts[name] != self.nth:
+                return
+            self.hit = f"{point.stage}: {name}"
+            point.prepare(*args)
+            self.report()
+            if point.delay:
+                threading.Timer(point.delay, strike, args).start()
+            else:
+                strike(*args)
+
+    def _wrap(
+        self,
+        function: str,
+        name: str,
+        before: Callable[..., None] | None,
+        after: Callable[..., None] | None,
+    ) -> None:
+        owner, attribute = resolve(function)
+        original = getattr(owner, attribute)
+        if inspect.iscoroutinefunction(original):
+
+            async def replacement(*args: Any, **kwargs: Any) -> Any:
+                if before:
+                    before(name, *args)
+                result = await original(*args, **kwargs)
+                if after:
+                    after(name, *args)
+                return result
+        else:
+
+            def replacement(*args: Any, **kwargs: Any) -> Any:
+                if before:
+                    before(name, *args)
+                result = original(*args, **kwargs)
+                if after:
+                    after(name, *args)
+                return result
+
+        setattr(owner, attribute, replacement)
 
 
-def around(
-    owner: Any,
-    name: str,
-    before: Callable[..., str | None] | str | None = None,
-    after: Callable[..., str | None] | str | None = None,
-) -> None:
-    """Replace `owner.name` by itself with moments before and after it."""
-    original = getattr(owner, name)
-
-    def tell(moment: Callable[..., str | None] | str | None, *args: Any) -> None:
-        found = moment(*args) if callable(moment) else moment
-        if found is not None:
-            hit(found)
-
-    def replacement(*args: Any, **kwargs: Any) -> Any:
-        tell(before, *args)
-        result = original(*args, **kwargs)
-        tell(after, *args)
-        return result
-
-    setattr(owner, name, replacement)
+def resolve(function: str) -> tuple[Any, str]:
+    """The owner of a function, and its name there; a module within a module becomes its own."""
+    module, _, path = function.partition(":")
+    owner: Any = importlib.import_module(module)
+    *parents, name = path.split(".")
+    for parent in parents:
+        child = getattr(owner, parent)
+        if isinstance(child, ModuleType):
+            child = SimpleNamespace(**vars(child))
+            setattr(owner, parent, child)
+        owner = child
+    return owner, name
 
 
-def patch_fetching() -> None:
-    from loaders.cli.progress import Lines
-    from loaders.engine import tasks
-    from loaders.tdx.client import connection
+def strike(*args: Any) -> None:
+    number = signal.Signals["SIG" + os.environ.get("FAULTS_SIGNAL", "KILL")]
+    for victim in os.environ.get("FAULTS_VICTIM", "self").split(","):
+        if victim == "clients":
+            for process in list(args[0].harvest._all):
+                if process.alive:
+                    os.killpg(process._popen.pid, number)
+        elif victim.startswith("questdb:"):
+            from tests.integration.ticks.servers import kill
 
-    def asking(ask: Callable[..., Any]) -> Callable[..., Any]:
-        async def asked(*args: Any, **kwargs: Any) -> Any:
-            hit("request about to be sent")
-            answer = await ask(*args, **kwargs)
-            hit("answer received")
-            return answer
-
-        return asked
-
-    connection.send = asking(connection.send)
-    around(
-        Lines,
-        "advance",
-        after=lambda _, dataset, *__: "between two codes" if dataset in BY_CODE else None,
-    )
-    around(tasks.RunningTask, "batch", after="a batch handed to dlt")
-
-
-def patch_landing() -> None:
-    from dlt.common.storages.load_package import PackageStorage
-    from dlt.common.storages.load_storage import LoadStorage
-    from dlt.destinations.job_client_impl import SqlJobClientBase
-    from dlt.load.load import Load
-    from dlt.pipeline.pipeline import Pipeline
-
-    from loaders.landing import cursors, first_copy, landed_file, load_job
-
-    def by_table(rows: str, state: str) -> Callable[..., str]:
-        return lambda job, *_: state if job.load_table_name == STATE_TABLE else rows
-
-    around(Pipeline, "normalize", before="extracted, not normalized")
-    around(Pipeline, "load", before="normalized, not loading")
-    around(Load, "start_new_jobs", before="load begun, no file started")
-    around(landed_file, "copy_to_stage", after="after COPY, before the upsert")
-    around(first_copy, "_tell", before=STRAIGHT)
-    around(landed_file, "replace_units", after=DELETED)
-    around(
-        load_job.UpsertCopyJob,
-        "_land",
-        after=by_table("after the upsert, before the commit", "state row copied, not committed"),
-    )
-    around(
-        load_job.UpsertCopyJob,
-        "run",
-        after=by_table("after the commit, dlt not told", "state row committed, not marked"),
-    )
-    around(PackageStorage, "complete_job", before="dlt told, file not moved")
-    around(SqlJobClientBase, "complete_load", before="all files moved, no load row")
-    around(LoadStorage, "complete_load_package", before="load row written, package not filed")
-    around(
-        Pipeline,
-        "_bump_version_and_extract_state",
-        before="state about to be packed",
-        after="state packed, package not committed",
-    )
-    around(
-        cursors,
-        "publish",
-        before="before ingestion_state",
-        after="ingestion_state written, not committed",
-    )
-    remove = shutil.rmtree
-
-    def half(path: Any, *args: Any, **kwargs: Any) -> None:
-        files = sorted(p for p in Path(path).rglob("*") if p.is_file())
-        if _target == "folder half removed":
-            for file in files[: len(files) // 2 + 1]:
-                file.unlink()
-        hit("folder half removed")
-        remove(path, *args, **kwargs)
-
-    # its own name in the module, or every rmtree of dlt would count
-    load_job.shutil = type("Shutil", (), {"rmtree": staticmethod(half)})
+            kill(Path(victim.partition(":")[2]))
+        else:
+            os.kill(os.getpid() if victim == "self" else int(victim), number)
 
 
 def main() -> None:
-    global _report, _target, _nth
-    report, _target, nth, *command = sys.argv[1:]
-    _report, _nth = Path(report), int(nth)
-    if _target == "none":
-        atexit.register(lambda: _report.write_text(json.dumps(_counts)))
-    patch_fetching()
-    patch_landing()
+    group, target, nth, program, *arguments = sys.argv[1:]
+    killer = Killer(GROUPS[group], target, int(nth))
+    atexit.register(killer.report)
+    killer.arm()
     if patience := os.environ.get("FAULTS_PATIENCE"):
         from loaders.warehouse import postgres
 
         postgres.PATIENCE = float(patience)
-    from loaders.cli import main as loaders_main
+    if group == "run":
+        import pytest
 
-    sys.argv = ["loaders", *command]
-    loaders_main()
+        from tests.conftest import spare_dbt
+
+        # as in the tests' own process: else each of the two parses again what the other parsed
+        spare_dbt(pytest.MonkeyPatch())
+    sys.argv = [program, *arguments]
+    importlib.import_module(MAINS[program]).main()
 
 
 if __name__ == "__main__":

@@ -11,27 +11,29 @@ from typing import Any
 
 import psycopg
 
-from tests.faults.driver import MOMENTS
+from tests.faults.points import TDX
 from tests.faults.scene import Scene, assert_same
 
 # a seed given here replays: FAULTS_SEED=7 pytest tests/faults
 SEED_VARIABLE = "FAULTS_SEED"
 # several packages for each exchange, and more than one task
 SLICED = {"QUOTEMILL_TDX__SLICE_SIZE": "4", "QUOTEMILL_TDX__BATCH_SIZE": "6"}
-# one refused row, so that the table of refused rows is not empty
+# one rejected row, so that their table is not empty
 FAULTS = ("holiday:kline-all:code=sh600000",)
-# what a day brings by default, and with all that a first load brings also the ticks
+# what a day loads by default; and all that a first load can, with ticks
 DAY = ("--mode=incremental",)
-FIRST = (
-    "--mode=init",
-    *(
-        f"--dataset={name}"
-        for name in (
-            *("codes", "trading_calendar", "kline_daily", "index_kline", "stock_info"),
-            *("minute_1m", "tick_trade", "quote_snapshot", "corporate_actions"),
-        )
-    ),
-)
+DATASETS = [
+    "codes",
+    "trading_calendar",
+    "kline_daily",
+    "index_kline",
+    "stock_info",
+    "minute_1m",
+    "tick_trade",
+    "quote_snapshot",
+    "corporate_actions",
+]
+FIRST = ("--mode=init", *(f"--dataset={name}" for name in DATASETS))
 
 
 def seed(default: int) -> int:
@@ -40,8 +42,11 @@ def seed(default: int) -> int:
 
 @dataclass
 class Scenario:
-    """A load to be disturbed: `open` sets it up anew each time, and `args` are its command's;
-    `expected` is what it leaves undisturbed, and `counts` how often each moment comes in it."""
+    """A load to be disturbed.
+
+    `open` sets it up each time; `args`: of its command; `expected`: what it leaves undisturbed;
+    `counts`: how often it reaches each point.
+    """
 
     name: str
     open: Callable[[], Scene]
@@ -55,30 +60,31 @@ def scenario(name: str, open_: Callable[[], Scene], report: Path, *args: str) ->
     scene = open_()
     done = scene.driven(report, "none", 0, *args)
     assert done.code == 0, done.said
-    counts = json.loads(report.read_text())
+    counts = json.loads(report.read_text())["counts"]
     return Scenario(name, open_, args, scene, scene.facts(), counts)
 
 
-def moment_of(scenario: Scenario, stage: str, rng: random.Random) -> str:
-    """A moment of the stage that comes in the load."""
-    return rng.choice([m for m, of in MOMENTS.items() if of == stage and scenario.counts.get(m)])
+def draw_point(scenario: Scenario, stage: str, rng: random.Random) -> str:
+    """A point of the stage that the load reaches."""
+    points = [name for name, point in TDX.items() if point.stage == stage]
+    return rng.choice([name for name in points if scenario.counts.get(name)])
 
 
-def kill(scenario: Scenario, moment: str, rng: random.Random, report: Path) -> tuple[str, Scene]:
-    """Kill a load at some time of a moment, run it again as a user would, and compare.
+def kill(scenario: Scenario, point: str, rng: random.Random, report: Path) -> tuple[str, Scene]:
+    """Kill a load at some call of a point, run it again as a user would, and compare.
 
     Returns what was hit.
     """
-    stage, args = MOMENTS[moment], scenario.args
-    nth = rng.randint(1, scenario.counts[moment])
-    what = f"{scenario.name}, {stage}: {moment}, {nth} of {scenario.counts[moment]}"
+    stage, args = TDX[point].stage, scenario.args
+    nth = rng.randint(1, scenario.counts[point])
+    what = f"{scenario.name}, {stage}: {point}, {nth} of {scenario.counts[point]}"
     scene = scenario.open()
     before = _jobs(scene)
 
     report.unlink(missing_ok=True)
-    killed = scene.driven(report, moment, nth, *args)
+    killed = scene.driven(report, point, nth, *args)
     assert killed.code == -signal.SIGKILL, f"{what}: {killed.said}"
-    assert report.read_text() == f"{stage}: {moment}", what
+    assert json.loads(report.read_text())["hit"] == f"{stage}: {point}", what
     # the folder is renewed, and its state packed, before there is a job
     recorded = _jobs(scene)[len(before) :]
 
@@ -99,7 +105,7 @@ def _jobs(scene: Scene) -> list[str]:
 
 
 def market_tables(dsn: str) -> dict[str, list[tuple[Any, ...]]]:
-    """What a build made of the rows, for people to read; not when it was made, and under which number."""
+    """The tables of a build, without the feed of changes."""
     with psycopg.connect(dsn) as conn:
         names = [
             row[0]

@@ -1,10 +1,9 @@
 """A service, a warehouse and the commands between them, as a user has them: separate processes."""
 
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,13 @@ import psycopg
 
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.trading_time import SHANGHAI
+from tests.e2e.commands import Place
+from tests.homes import clean_environ
 from tests.integration.tdx_load import bench
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-# what is cheap to load: a test that is about more names it, or its mode
+# cheap to load; a test about more names its datasets or its mode
 CORE = tuple(f"--dataset={name}" for name in bench.CORE)
 TABLES = (
     "security",
@@ -48,7 +49,7 @@ def wait_until(what: str, condition: Callable[[], Any], bound: float = 180.0) ->
 
 @dataclass
 class Finished:
-    """A command that ended. `said` is its stderr."""
+    """A command that ended; `said` is its stderr."""
 
     code: int
     said: str
@@ -57,27 +58,24 @@ class Finished:
 
 @dataclass
 class Scene:
-    """Commands run in `home` with the settings in `env` and no others; loads without arguments of
-    their own are of the datasets `CORE`."""
+    """Commands run in `home` with the settings in `env` and no others.
+
+    Loads without arguments load the datasets `CORE`.
+    """
 
     home: Path
     sandbox: TdxSandbox
     dsn: str | None
     env: dict[str, str] = field(default_factory=dict)
-    seen: str = ""  # where the tests look, if it is not in the settings
+    seen: str = ""  # the warehouse that tests read, if it is not in the settings
 
     @property
     def as_of(self) -> str:
         return self.sandbox.clock.replace(tzinfo=SHANGHAI).isoformat()
 
     def environ(self) -> dict[str, str]:
-        machine = {
-            k: v
-            for k, v in os.environ.items()
-            if not k.startswith(("QUOTEMILL_", "TDX_", "DB_", "DBT_", "PG"))
-        }
         return (
-            machine
+            clean_environ()
             | {
                 "QUOTEMILL_HOME": str(self.home),
                 "QUOTEMILL_TDX__BASE_URL": self.sandbox.url,
@@ -94,30 +92,36 @@ class Scene:
         )
 
     def start(self, *command: str | Path) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            list(map(str, command)),
-            cwd=self.home,
-            env=self.environ(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return start(command, self.environ(), self.home)
 
     def begin(self, *args: str) -> subprocess.Popen[str]:
         """`loaders run tdx` at the sandbox's clock, in the background."""
         return self.start(BIN / "loaders", "run", "tdx", "--as-of", self.as_of, *(args or CORE))
 
+    def begin_stuck(self, *args: str, landed: int = 6) -> subprocess.Popen[str]:
+        """A load in the background, once a request hangs and so many codes have day bars."""
+        process = self.begin(*args)
+        wait_until("a request hangs", lambda: any(e.faults for e in list(self.sandbox.log)))
+        query = "select count(distinct code) from raw_tdx.kline_daily"
+        wait_until("packages have landed", lambda: self.rows(query)[0][0] >= landed)
+        return process
+
+    def inside(self, *command: str) -> Finished:
+        """Run a command in this process, which costs no imports."""
+        done = Place(self.home, self.home, self.environ()).inside(*command)
+        return Finished(done.returncode, done.stderr, done.stdout)
+
     def run(self, *args: str) -> Finished:
-        return ended(self.begin(*args))
+        return self.inside("loaders", "run", "tdx", "--as-of", self.as_of, *(args or CORE))
 
     def loaders(self, *args: str) -> Finished:
-        return ended(self.start(BIN / "loaders", *args))
+        return self.inside("loaders", *args)
 
-    def driven(self, report: Path, moment: str, nth: int, *args: str) -> Finished:
-        """`loaders run tdx` that kills itself at the nth time of a moment."""
-        driver = (sys.executable, "-m", "tests.faults.driver", report, moment, str(nth))
-        command = ("run", "tdx", "--as-of", self.as_of, *(args or CORE))
-        return ended(self.start(*driver, *command))
+    def driven(self, report: Path, point: str, nth: int, *args: str) -> Finished:
+        """`loaders run tdx` that kills itself at the nth call of a point."""
+        command = ("loaders", "run", "tdx", "--as-of", self.as_of, *(args or CORE))
+        env = self.environ() | {"FAULTS_REPORT": str(report)}
+        return drive("tdx", point, nth, *command, env=env, cwd=self.home)
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.seen or self.dsn or "") as conn:
@@ -130,25 +134,54 @@ class Scene:
         return facts(self.seen or self.dsn or "")
 
 
+def start(
+    command: Sequence[str | Path], env: Mapping[str, str], cwd: Path, **options: Any
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        list(map(str, command)),
+        cwd=cwd,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
 def ended(process: subprocess.Popen[str]) -> Finished:
-    out, said = process.communicate(timeout=240)
+    out, said = process.communicate(timeout=400)
     return Finished(process.returncode, said, out)
 
 
-def facts(dsn: str, *, moments: bool = True) -> dict[str, list[tuple[Any, ...]]]:
-    """Everything that a load leaves and the next one stands on: rows, cursors, their publication.
+def drive(
+    group: str,
+    point: str,
+    nth: int,
+    *command: str,
+    env: Mapping[str, str],
+    cwd: Path = ROOT,
+    **options: Any,
+) -> Finished:
+    """Run a command that kills itself, or others, at the nth call of a point; see the driver."""
+    driver = (sys.executable, "-m", "tests.faults.driver", group, point, str(nth))
+    environ = clean_environ() | {"PYTHONPATH": str(ROOT)} | dict(env)
+    return ended(start((*driver, *command), environ, cwd, **options))
 
-    Of a row all but the load id. Without `moments` also not when it came and from where, for loads
-    whose clocks differed: of an index's minutes these decide the route, and the label of noon.
+
+def facts(dsn: str, *, times: bool = True) -> dict[str, list[tuple[Any, ...]]]:
+    """Everything that a load leaves and the next one builds on: rows, cursors, their publication.
+
+    Rows come without the load id. Without `times` also without when they came and from where, for
+    loads whose clocks differed: for an index's minutes these decide the route and the noon label.
     """
     apart = ["_dlt_load_id", "file_no"]
-    if not moments:
+    if not times:
         apart += ["fetched_at", "source_route", "route_no", "source_label"]
-    at = "last_success_at" if moments else "null"
-    found: dict[str, list[tuple[Any, ...]]] = {}
+    at = "last_success_at" if times else "null"
+    contents: dict[str, list[tuple[Any, ...]]] = {}
     with psycopg.connect(dsn) as conn:
         for table in TABLES:
-            # a number says who came first
+            # route numbers depend on the order of loads
             columns = ", ".join(
                 row[0].replace(
                     "route_no", "(select route from ops.routes as r where r.route_no = t.route_no)"
@@ -160,20 +193,18 @@ def facts(dsn: str, *, moments: bool = True) -> dict[str, list[tuple[Any, ...]]]
                 )
             )
             query = f"select {columns} from raw_tdx.{table} as t"
-            if (
-                table == "trading_day"
-            ):  # a predicted day means nothing once the service has passed it
+            if table == "trading_day":  # without predicted days that the service has passed
                 query += (
                     " where source = 'service' or trade_date > "
                     "(select max(trade_date) from raw_tdx.trading_day where source = 'service')"
                 )
-            found[table] = conn.execute(query.encode()).fetchall()
-        found["ingestion_state"] = conn.execute(
+            contents[table] = conn.execute(query.encode()).fetchall()
+        contents["ingestion_state"] = conn.execute(
             f"select source, dataset, key, last_success_date, {at}, cursor "
             "from ops.ingestion_state".encode()
         ).fetchall()
-        found["cursors"] = sorted(_cursors(conn))
-    return found
+        contents["cursors"] = sorted(_cursors(conn))
+    return contents
 
 
 def _cursors(conn: psycopg.Connection) -> list[tuple[str, str, str]]:
@@ -193,10 +224,10 @@ def _cursors(conn: psycopg.Connection) -> list[tuple[str, str, str]]:
     ]
 
 
-def assert_same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    """Two sets of facts, compared table by table: a whole diff of them would say nothing."""
+def assert_same(actual: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Compare two sets of facts table by table; a diff of the whole would be unreadable."""
     for table, rows in expected.items():
-        missing, surplus = set(rows) - set(found[table]), set(found[table]) - set(rows)
+        missing, surplus = set(rows) - set(actual[table]), set(actual[table]) - set(rows)
         assert not missing, f"{table} lacks {sorted(missing, key=str)[:3]}"
         assert not surplus, f"{table} has {sorted(surplus, key=str)[:3]} too much"
-        assert len(found[table]) == len(rows), f"{table} holds rows twice"
+        assert len(actual[table]) == len(rows), f"{table} holds rows twice"

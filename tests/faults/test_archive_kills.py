@@ -1,11 +1,7 @@
-"""Archive, compaction, retention and restore that are killed at any step: no row twice, none lost, and running
-again finishes."""
+"""Archive, compaction, retention and restore killed at any step: run again, they finish."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +13,11 @@ import pytest
 from loaders.warehouse.postgres import Warehouse
 from tests.conftest import DBT_DATABASE
 from tests.e2e.commands import Place
-from tests.faults.archive_driver import MOMENTS
+from tests.faults.points import ARCHIVE
+from tests.faults.scene import drive
 from tests.integration.dbt.conftest import Outcome, dbt_on, prepared  # noqa: F401
 from tests.integration.dbt.option_days import LANDED, TUESDAY, VIEWS, land_days, read, tables
 
-ROOT = Path(__file__).parents[2]
 DICE = random.Random(20261130)
 AFTER, LATER = "--as-of=2026-11-30T15:00", "--as-of=2027-01-24T15:00"
 COMMANDS = {
@@ -30,8 +26,8 @@ COMMANDS = {
     "retention": ("retention", LATER),
     "restore": ("restore", "--date=2026-11-24", LATER),
 }
-BY_COMMAND = {c: [m for m, of in MOMENTS.items() if of.command == c] for c in COMMANDS}
-FEW = [DICE.choice(moments) for moments in BY_COMMAND.values()]
+BY_COMMAND = [[name for name, p in ARCHIVE.items() if p.stage == c] for c in COMMANDS]
+FEW = [DICE.choice(points) for points in BY_COMMAND]
 KEYS = {
     "chain_intraday": "sample_time",
     "chain_daily_clean": "trade_date",
@@ -61,10 +57,10 @@ def place(
 
 
 @pytest.mark.parametrize(
-    "moment", [*FEW, *(pytest.param(m, marks=pytest.mark.soak) for m in MOMENTS if m not in FEW)]
+    "point", [*FEW, *(pytest.param(p, marks=pytest.mark.soak) for p in ARCHIVE if p not in FEW)]
 )
-def test_what_a_kill_left_undone_the_same_command_does(moment: str, place: Place) -> None:
-    command = MOMENTS[moment].command
+def test_what_a_kill_left_undone_the_same_command_does(point: str, place: Place) -> None:
+    command = ARCHIVE[point].stage
     before = list(COMMANDS)[: list(COMMANDS).index(command)]
     with psycopg.connect(place.settings["QUOTEMILL_WAREHOUSE_URL"], autocommit=True) as conn:
         whole, stored = in_warehouse(conn), tables(conn, LANDED)
@@ -72,14 +68,10 @@ def test_what_a_kill_left_undone_the_same_command_does(moment: str, place: Place
             done = place.inside("quotemill", *COMMANDS[name])
             assert done.returncode == 0, done.stdout + done.stderr
 
-        killed = subprocess.run(
-            [sys.executable, "-m", "tests.faults.archive_driver", moment, *COMMANDS[command]],
-            cwd=ROOT,
-            env=place.environment() | {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
-            capture_output=True,
-            timeout=120,
-        )
-        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+        arguments = ("quotemill", *COMMANDS[command])
+        nth, env = ARCHIVE[point].nth, place.environment()
+        killed = drive("archive", point, nth, *arguments, env=env)
+        assert killed.code == -signal.SIGKILL, killed.said
         found = in_folder(place)
         # no row twice; all of them but within a swap
         assert all(found[view] <= whole[view] for view in VIEWS)

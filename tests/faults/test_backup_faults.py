@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -17,27 +15,11 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.backup import dump
 from orchestration.backup import folder as folders
 from orchestration.backup.write import back_up
-from tests.faults.scene import BIN, Scene, assert_same, ended
+from tests.faults.points import BACKUP
+from tests.faults.scene import Scene, assert_same, drive
 from tests.small_disk import file_system
 
-ROOT = Path(__file__).parents[2]
 OpenScene = Callable[..., Scene]
-# a backup that dies when a function of its is called
-KILLED = """
-import importlib, os, signal, sys
-module, name = sys.argv[1].rsplit(".", 1)
-owner = importlib.import_module(module)
-setattr(owner, name, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
-sys.argv = ["quotemill", "backup", "--keep", "1"]
-from orchestration.cli import main
-main()
-"""
-MOMENTS = {
-    "dumped, not read back": "orchestration.backup.dump_file.read",
-    "dumped, not described": "orchestration.backup.folder.describe",
-    "whole, without its name": "orchestration.backup.folder.settle",
-    "the oldest half removed": "shutil.rmtree",
-}
 
 
 @pytest.fixture
@@ -55,27 +37,21 @@ def backed_up(settings: Settings) -> folders.Backup:
     return back_up(settings, open_warehouse(settings), lambda _: None).backup
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("point", BACKUP)
 def test_one_that_is_killed_is_no_backup_and_the_next_clears_it_away(
-    settings: Settings, tmp_path: Path, moment: str
+    settings: Settings, tmp_path: Path, point: str
 ) -> None:
     first = backed_up(settings)
     assert settings.warehouse_url is not None
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, MOMENTS[moment]],
-        cwd=tmp_path,
-        env=os.environ
-        | {"PYTHONPATH": str(ROOT), "QUOTEMILL_HOME": str(tmp_path)}
-        | {"QUOTEMILL_WAREHOUSE_URL": settings.warehouse_url.get_secret_value()},
-        capture_output=True,
-        timeout=120,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    url = settings.warehouse_url.get_secret_value()
+    env = {"QUOTEMILL_HOME": str(tmp_path), "QUOTEMILL_WAREHOUSE_URL": url}
+    killed = drive("backup", point, 1, "quotemill", "backup", "--keep", "1", env=env, cwd=tmp_path)
+    assert killed.code == -signal.SIGKILL, killed.said
 
     root = tmp_path / "backups"
     found = folders.list_of(root)
     assert len(found) == 1
-    assert (found[0].number == first.number) == (moment != "the oldest half removed")
+    assert (found[0].number == first.number) == (point != "the oldest half removed")
     folders.check(found[0])
     assert list(root.glob(".unfinished-*"))
     newest = backed_up(settings)
@@ -126,7 +102,7 @@ def test_a_full_disk_is_named_and_the_older_ones_stay(settings: Settings, small_
     assert list(small_disk.glob(".unfinished-*")) == []
 
 
-def test_what_was_fetched_for_a_later_state_does_not_skip_days_of_a_restored_one(
+def test_rows_fetched_for_a_later_state_skip_no_day_of_a_restored_one(
     open_scene: OpenScene, days: list[date], tmp_path: Path
 ) -> None:
     early, later = days[-15], days[-8]
@@ -144,7 +120,7 @@ def test_what_was_fetched_for_a_later_state_does_not_skip_days_of_a_restored_one
     scene.sandbox.set_clock(days[-1])
     killed = scene.driven(tmp_path / "report", "normalized, not loading", 4)
     assert killed.code == -signal.SIGKILL, killed.said
-    restored = ended(scene.start(BIN / "quotemill", "backup", "restore", backup.path, "--yes"))
+    restored = scene.inside("quotemill", "backup", "restore", str(backup.path), "--yes")
     assert restored.code == 0, restored.said
     assert scene.run().code == 0
     assert_same(scene.facts(), undisturbed.facts())

@@ -1,103 +1,107 @@
 """Loads of option chains that are killed at any point: running them again makes the same tables."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faults.ib_driver import MOMENTS
+from tests.faults.points import AROUND_PACKAGE, IB_TABLES
+from tests.faults.scene import Finished, drive
 from tests.integration.ib.bench import QUICK, Bench, bench
 
-ROOT = Path(__file__).parents[2]
 DICE = random.Random(20261119)
-# each task with its moment, the datasets that it lands, and the tasks that must have been before
-TASKS = {
-    "discover": ("2026-11-19T09:25:00", ("session", "underlying", "contract", "session_contract")),
-    "snapshot": ("2026-11-19T10:00:05", ("session", "chain_snapshot", "slot_run", "gateway_event")),
-    "close": ("2026-11-19T17:00:00", ("session", "chain_close", "slot_run", "gateway_event")),
-    "enrich": ("2026-11-20T07:30:00", ("open_interest",)),
+CLOCKS = {
+    "discover": "2026-11-19T09:25:00",
+    "snapshot": "2026-11-19T10:00:05",
+    "close": "2026-11-19T17:00:00",
+    "enrich": "2026-11-20T07:30:00",
 }
-TABLES = (
-    *("session", "underlying", "contract", "session_contract", "negative_contract", "recapture"),
-    *("chain_snapshot", "chain_close", "slot_run", "open_interest", "enrichment"),
-)
+TABLES = [
+    "session",
+    "underlying",
+    "contract",
+    "session_contract",
+    "negative_contract",
+    "recapture",
+    "chain_snapshot",
+    "chain_close",
+    "slot_run",
+    "open_interest",
+    "enrichment",
+]
 
 
-TOLD = ("after its rows", "after the package")
-# such that a task has messages of the gateway to tell
+RECORDED = ("after its rows", "after the package")
+# makes the gateway send messages
 TALKATIVE = ("permission:symbol=MSFT:code=354",)
 
 
-class Point(NamedTuple):
+class Kill(NamedTuple):
     task: str
-    dataset: str
-    moment: str
+    table: str
+    where: str
 
     def __str__(self) -> str:
-        return f"{self.task}: {self.dataset}, {self.moment}"
+        return f"{self.task}: {self.table}, {self.where}"
 
 
-POINTS = [
-    Point(task, dataset, moment)
-    for task, (_, datasets) in TASKS.items()
-    for dataset in datasets
-    for moment in MOMENTS
+KILLS = [
+    Kill(task, table, where)
+    for task, tables in IB_TABLES.items()
+    for table in tables
+    for where in ("answered", *AROUND_PACKAGE)
 ]
 FEW = [
-    Point("discover", "session_contract", DICE.choice(MOMENTS[1:])),
-    Point("snapshot", "chain_snapshot", DICE.choice(MOMENTS[1:])),
-    Point("enrich", "open_interest", DICE.choice(MOMENTS[1:])),
+    Kill("discover", "session_contract", DICE.choice(AROUND_PACKAGE)),
+    Kill("snapshot", "chain_snapshot", DICE.choice(AROUND_PACKAGE)),
+    Kill("enrich", "open_interest", DICE.choice(AROUND_PACKAGE)),
 ]
 
 
 @pytest.mark.parametrize(
-    "point",
-    [*FEW, *(pytest.param(p, marks=pytest.mark.soak) for p in POINTS if p not in FEW)],
+    "kill",
+    [*FEW, *(pytest.param(kill, marks=pytest.mark.soak) for kill in KILLS if kill not in FEW)],
     ids=str,
 )
 def test_what_a_kill_left_undone_the_same_load_does(
-    point: Point, filled_database: Callable[..., str], tmp_path: Path
+    kill: Kill, filled_database: Callable[..., str], tmp_path: Path
 ) -> None:
     """One copy of a database is loaded undisturbed, another is killed and loaded again."""
-    clock, _ = TASKS[point.task]
-    faults = TALKATIVE if point.dataset == "gateway_event" else ()
-    # the load in a process of its own takes no more, and rows tell the settings of their load
-    like_it: dict[str, Any] = {"clock": clock, "faults": faults, "messages_per_second": 40}
+    faults = TALKATIVE if kill.table == "gateway_event" else ()
+    # as the load in the child process: rows carry the settings of their load
+    like_it: dict[str, Any] = {"faults": faults, "messages_per_second": 40}
+    like_it["clock"] = CLOCKS[kill.task]
 
     def fill(dsn: str) -> None:
         with bench(dsn, tmp_path / "before") as first:
-            if point.task != "discover":
+            if kill.task != "discover":
                 assert first.load("discover").exit_code == 0
 
-    kind = "ib_nothing" if point.task == "discover" else "ib_contracts"
+    kind = "ib_nothing" if kill.task == "discover" else "ib_contracts"
     with bench(filled_database(kind, fill), tmp_path / "whole", **like_it) as whole:
-        assert whole.load(point.task, **_options(point.task)).exit_code == 0
+        assert whole.load(kill.task, **_options(kill.task)).exit_code == 0
         expected = tables(whole)
         said = events(whole)
         assert (said != set()) == bool(faults)
     with bench(filled_database(kind, fill), tmp_path / "killed", **like_it) as killed:
-        ended = die_at(killed, point)
-        assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-        again = killed.load(point.task, **_options(point.task))
+        ended = die_at(killed, kill)
+        assert ended.code == -signal.SIGKILL, ended.said
+        again = killed.load(kill.task, **_options(kill.task))
         assert again.exit_code == 0, again
         assert tables(killed) == expected
-        # what the gateway said is known to the load that heard it, and lost with it until it is told
+        # the gateway's messages are lost with the load that heard them until they are recorded
         assert events(killed) <= said
-        assert point.moment not in TOLD or events(killed) == said
+        assert kill.where not in RECORDED or events(killed) == said
         assert killed.rows("select count(*) from ops.ingestion_jobs where status = 'running'") == [
             (0,)
         ]
 
 
 def tables(made: Bench) -> dict[str, list[dict[str, Any]]]:
-    """All that landed. An attempt at open interest tells what it found there: what the killed one has
-    filled is the same to the next."""
+    """All that landed; rows that the killed attempt at open interest filled count as the same."""
     found = {table: made.table(table) for table in TABLES}
     for row in found["enrichment"]:
         row["same"] += row.pop("filled")
@@ -105,7 +109,7 @@ def tables(made: Bench) -> dict[str, list[dict[str, Any]]]:
 
 
 def events(made: Bench) -> set[tuple[Any, ...]]:
-    """What the gateway said, however often."""
+    """The gateway's messages, without how often each came."""
     return set(made.rows("select error_code, action, text from raw_ib.gateway_event"))
 
 
@@ -113,8 +117,8 @@ def _options(task: str) -> dict[str, str]:
     return {"slot": "now"} if task == "snapshot" else {}
 
 
-def die_at(killed: Bench, point: Point) -> "subprocess.CompletedProcess[bytes]":
-    """The load in a process of its own."""
+def die_at(killed: Bench, kill: Kill) -> Finished:
+    """The load in a child process."""
     assert killed.settings.warehouse_url is not None
     given: dict[str, Any] = killed.sandbox.settings() | QUICK
     rates = given.pop("rate_limits")
@@ -127,10 +131,6 @@ def die_at(killed: Bench, point: Point) -> "subprocess.CompletedProcess[bytes]":
         "QUOTEMILL_HOME": str(killed.settings.home),
         "DBT_PROFILES_DIR": str(killed.settings.home),
     }
-    return subprocess.run(
-        [sys.executable, "-m", "tests.faults.ib_driver", point.dataset, point.moment, point.task],
-        cwd=ROOT,
-        env=os.environ | own | place,
-        capture_output=True,
-        timeout=240,
-    )
+    command = ("loaders", "run", "ib", "--task", kill.task)
+    point = f"{kill.table}, {kill.where}"
+    return drive("ib", point, 1, *command, env=own | place)

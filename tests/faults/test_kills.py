@@ -1,4 +1,4 @@
-"""A load killed at any moment leaves nothing that the next load does not make good."""
+"""A load killed at any point leaves nothing that the next load does not complete."""
 
 import random
 import secrets
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.driver import DELETED, LANDING, MOMENTS, STAGES
+from tests.client_folder import write_folder
 from tests.faults.kills import (
     DAY,
     FAULTS,
@@ -17,15 +17,14 @@ from tests.faults.kills import (
     SEED_VARIABLE,
     SLICED,
     Scenario,
+    draw_point,
     kill,
     market_tables,
-    moment_of,
     scenario,
     seed,
 )
-from tests.faults.scene import BIN, Scene, assert_same, ended
-
-PER_MOMENT = 1  # kills at each moment of each scenario of the full matrix
+from tests.faults.points import DELETED, LANDING, STAGES, STRAIGHT, TDX
+from tests.faults.scene import Scene, assert_same
 
 
 @pytest.fixture(scope="module")
@@ -60,23 +59,55 @@ def second_day(
     return scenario("second day", open_, report, *DAY)
 
 
+@pytest.fixture(scope="module")
+def folder_import(
+    open_scene: Callable[..., Scene], tmp_path_factory: pytest.TempPathFactory
+) -> Scenario:
+    """A desktop client's folder, with so many bars in a package that they go straight in."""
+    folder = tmp_path_factory.mktemp("client")
+    write_folder(folder, codes=12, days=4_000)
+    env = {
+        "QUOTEMILL_TDX__BASE_URL": "",
+        "QUOTEMILL_TDX__CORPORATE_ACTIONS": "",
+        "QUOTEMILL_TDX__CLIENT": str(folder),
+        "QUOTEMILL_TDX__SLICE_SIZE": "6",
+    }
+    report = tmp_path_factory.mktemp("import") / "report"
+    bars = ("codes", "trading_calendar", "kline_daily", "index_kline")
+    datasets = [f"--dataset={name}" for name in bars]
+    return scenario("import of a folder", lambda: open_scene(**env), report, *datasets)
+
+
+def dice(default: int) -> random.Random:
+    number = seed(default)
+    print(f"{SEED_VARIABLE}={number}")
+    return random.Random(number)
+
+
 def test_one_kill_in_each_stage_of_a_load_costs_nothing_but_time(
     first_load: Scenario, second_day: Scenario, tmp_path: Path
 ) -> None:
-    number = seed(20)
-    print(f"{SEED_VARIABLE}={number}")
-    rng = random.Random(number)
+    rng = dice(20)
     for stage in STAGES:
         disturbed = rng.choice([first_load, second_day])
-        moment = moment_of(disturbed, stage, rng)
+        point = draw_point(disturbed, stage, rng)
         if stage == LANDING:  # the new day's load replaces the ticks of the day before
-            disturbed, moment = second_day, DELETED
-        what, _ = kill(disturbed, moment, rng, tmp_path / "report")
+            disturbed, point = second_day, DELETED
+        what, _ = kill(disturbed, point, rng, tmp_path / "report")
+        print(what)
+
+
+def test_kills_of_an_import_cost_nothing_but_time(folder_import: Scenario, tmp_path: Path) -> None:
+    rng = dice(13)
+    assert folder_import.counts[STRAIGHT]
+    others = [name for name in TDX if folder_import.counts.get(name) and name != STRAIGHT]
+    for point in [STRAIGHT, *rng.sample(others, 2)]:
+        what, _ = kill(folder_import, point, rng, tmp_path / "report")
         print(what)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", ["first_load", "second_day"])
+@pytest.mark.parametrize("name", ["first_load", "second_day", "folder_import"])
 def test_kills_all_over_a_load_cost_nothing_but_time(
     name: str,
     request: pytest.FixtureRequest,
@@ -84,28 +115,23 @@ def test_kills_all_over_a_load_cost_nothing_but_time(
     record_property: Callable[[str, object], None],
 ) -> None:
     disturbed: Scenario = request.getfixturevalue(name)
-    number = seed(secrets.randbelow(1_000_000))
-    print(f"{SEED_VARIABLE}={number}")
-    rng = random.Random(number)
+    rng = dice(number := secrets.randbelow(1_000_000))
     kills: Counter[str] = Counter()
-    moments: set[str] = set()
     scenes = []
-    for moment in [m for m in MOMENTS if disturbed.counts.get(m)] * PER_MOMENT:
-        what, scene = kill(disturbed, moment, rng, tmp_path / "report")
+    for point in [name for name in TDX if disturbed.counts.get(name)]:
+        what, scene = kill(disturbed, point, rng, tmp_path / "report")
         print(what)
-        kills[MOMENTS[moment]] += 1
-        moments.add(what)
+        kills[TDX[point].stage] += 1
         scenes.append(scene)
     tables = []
     for scene in (disturbed.undisturbed, rng.choice(scenes)):
-        built = ended(scene.start(BIN / "quotemill", "build"))
+        built = scene.inside("quotemill", "build")
         assert built.code == 0, built.said
         tables.append(market_tables(scene.dsn or ""))
     assert_same(tables[1], tables[0])
     record_property(
         "figures",
-        f"{disturbed.name}: {kills.total()} kills ({SEED_VARIABLE}={number}), "
-        f"{len(moments)} different; every table, cursor and job record as undisturbed, "
-        f"{len(tables[0])} market tables after a build too\n    "
-        + ", ".join(f"{stage} {count}" for stage, count in kills.items()),
+        f"{disturbed.name}: {kills.total()} kills ({SEED_VARIABLE}={seed(number)}); every table, "
+        f"cursor and job record as undisturbed, {len(tables[0])} market tables after a build too"
+        "\n    " + ", ".join(f"{stage} {count}" for stage, count in kills.items()),
     )

@@ -19,7 +19,7 @@ from tests.integration.tdx_load.bench import Bench, Heard, bench
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 Facts = dict[str, list[tuple[Any, ...]]]
 CODE = "sh600000"
-# one fault of each kind in `make test`, all of them in `make soak`
+# one fault of each kind in `make test-faults`, all of them in `make soak`
 SOAK = pytest.mark.soak
 # small packages: part of a dataset has landed when the service fails in the middle of it
 SLICED = {"slice_size": 3, "batch_size": 6}
@@ -58,19 +58,19 @@ def undisturbed(undisturbed_dsn: str) -> Facts:
     return facts(undisturbed_dsn)
 
 
-def facts_of(loads: Bench, *, moments: bool = True) -> Facts:
+def facts_of(loads: Bench, *, times: bool = True) -> Facts:
     assert loads.settings.warehouse_url is not None
-    return facts(loads.settings.warehouse_url.get_secret_value(), moments=moments)
+    return facts(loads.settings.warehouse_url.get_secret_value(), times=times)
 
 
 def said(result: LoadResult) -> str:
-    """All that a load tells of its failures."""
+    """The text of all failures of a load."""
     failures = [why for task in result.tasks for why in task.failures.values()]
     return "\n".join([*result.warnings, *failures, result.error or "", result.hint])
 
 
 def assert_kept(loads: Bench, undisturbed: Facts) -> None:
-    """Each row that is there is a row of the undisturbed load."""
+    """Every row is a row of the undisturbed load."""
     for table, rows in facts_of(loads).items():
         if table not in ("ingestion_state", "cursors"):
             surplus = set(rows) - set(undisturbed[table])
@@ -89,8 +89,8 @@ def asked(loads: Bench) -> list[str]:
         pytest.param("error:p=0.1", {}, marks=SOAK),
         ("hang:kline-all:first=3", {"bulk_timeout": 0.3}),
         pytest.param("latency:kline-all:nth=2:seconds=1", {"bulk_timeout": 0.4}, marks=SOAK),
-        ("outage:nth=4:seconds=1", {"outage_wait": 30}),
-        ("restart:kline-all:nth=4:seconds=0.3", {"outage_wait": 30}),
+        ("outage:nth=4:seconds=1", {"outage_wait": 120}),
+        ("restart:kline-all:nth=4:seconds=0.3", {"outage_wait": 120}),
         pytest.param("duplicate:kline-all:page=20", {}, marks=SOAK),
         ("descending:kline-all", {}),
         pytest.param("half-init", {}, marks=SOAK),  # it lacks a cache that no route in use needs
@@ -137,7 +137,7 @@ def test_a_passing_fault_leaves_no_trace_in_the_warehouse(
         ("outage:kline-all:after=7", 4, "TDX service outage"),
     ],
 )
-def test_a_lasting_fault_is_told_and_a_retry_mends_all_it_cost(
+def test_a_lasting_fault_is_reported_and_a_retry_repairs_it(
     open_bench: OpenBench, undisturbed: Facts, fault: str, exit_code: int, words: str
 ) -> None:
     with open_bench(faults=[fault], bulk_timeout=0.3) as loads:
@@ -185,7 +185,7 @@ def test_a_service_that_is_down_is_named_and_the_load_after_it_is_complete(
         assert_same(facts_of(loads), undisturbed)
 
 
-def test_after_a_service_went_down_in_mid_load_a_retry_asks_only_for_what_is_left(
+def test_a_retry_after_an_outage_asks_only_for_what_is_left(
     open_bench: OpenBench, undisturbed: Facts
 ) -> None:
     class Cutting(Heard):
@@ -244,10 +244,10 @@ def test_bars_of_the_running_day_are_replaced_by_the_finished_ones(
         loads.sandbox.set_clock(days[-1], restart=True)
         assert loads.load().exit_code == 0
 
-        assert_same(facts_of(loads, moments=False), facts(undisturbed_dsn, moments=False))
+        assert_same(facts_of(loads, times=False), facts(undisturbed_dsn, times=False))
 
 
-def test_a_half_bar_that_came_after_the_close_is_mended_by_the_next_day(
+def test_a_half_bar_after_the_close_is_replaced_by_the_next_day(
     open_bench: OpenBench, undisturbed_dsn: str, days: list[date]
 ) -> None:
     faults = [f"unfinished:kline-all:code={CODE}", "unfinished:index/all"]
@@ -257,4 +257,4 @@ def test_a_half_bar_that_came_after_the_close_is_mended_by_the_next_day(
         loads.sandbox.set_clock(days[-1], restart=True)
         loads.load()
 
-        assert_same(facts_of(loads, moments=False), facts(undisturbed_dsn, moments=False))
+        assert_same(facts_of(loads, times=False), facts(undisturbed_dsn, times=False))

@@ -1,11 +1,7 @@
-"""Ticks whose load, client or store is killed at any point, and main contracts whose load is: the next load
-makes the same tables and hashes."""
+"""Killed loads, clients or stores of ticks: the next load makes the same tables and hashes."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -21,7 +17,8 @@ from loaders.ticks.questdb import server
 from loaders.ticks.store import IndexRow
 from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
-from tests.faults.tq_driver import OF_A_DAY, OF_A_SERVER, OF_LANDING, OF_MAPPING
+from tests.faults.points import AROUND_PACKAGE, TQ_DAY, TQ_MAPPING, TQ_SERVER
+from tests.faults.scene import Finished, drive
 from tests.integration.ticks.conftest import empty_questdb, questdb_folder  # noqa: F401
 from tests.integration.ticks.servers import SMALL
 from tests.integration.tq.bench import Bench, bench
@@ -29,73 +26,82 @@ from tests.integration.tq.conftest import made, mapped, questdb_url, schedule_ds
 from tests.integration.tq.test_ticks import asked_days
 from tests.integration.tq.worlds import DAYS, INDEX, world
 
-ROOT = Path(__file__).parents[2]
 DICE = random.Random(20251014)
 
 
-class Point(NamedTuple):
-    """`day` is the one of the load's days at which it comes, from 1."""
+LANDINGS = [f"symbol_day, {where}" for where in AROUND_PACKAGE]
+# what is killed: the clients' processes, the load, QuestDB's server, the server and the load
+VICTIMS = {
+    "client": "clients",
+    "load": "self",
+    "server": "questdb:{folder}",
+    "both": "questdb:{folder},self",
+}
+
+
+class Kill(NamedTuple):
+    """`day` is the day of the load at which it comes, from 1."""
 
     store: str
-    stage: str
-    moment: str = "answered"
+    victim: str
+    point: str = "answered"
     day: int = 1
 
     def __str__(self) -> str:
-        return f"{self.store}, {self.stage}: {self.moment}, day {self.day}"
+        return f"{self.store}, {self.victim}: {self.point}, day {self.day}"
 
 
-def points(*of: tuple[str, str], days: int = 1) -> list[Point]:
-    """On QuestDB: each (stage, moment) on so many days."""
+def draw_days(*of: tuple[str, str], days: int) -> list[Kill]:
+    """On QuestDB: each (victim, point) on so many days."""
     return [
-        Point("questdb", stage, moment, day)
-        for stage, moment in of
+        Kill("questdb", victim, point, day)
+        for victim, point in of
         for day in sorted(DICE.sample(range(1, DAYS + 1), days))
     ]
 
 
-# four and more in each stage
-POINTS = [
-    *points(("client", "answered"), *(("load", moment) for moment in OF_A_DAY), days=4),
-    *(Point("questdb", "load", moment) for moment in OF_LANDING),
-    *points(*((stage, moment) for stage in ("server", "both") for moment in OF_A_SERVER), days=2),
+# four and more of each victim
+KILLS = [
+    *draw_days(("client", "answered"), *(("load", point) for point in TQ_DAY), days=4),
+    *(Kill("questdb", "load", point) for point in LANDINGS),
+    *draw_days(*((of, point) for of in ("server", "both") for point in TQ_SERVER), days=2),
 ]
 FEW = [
-    Point("postgres", "client", day=3),
-    Point("postgres", "load", OF_LANDING[1]),
-    Point("questdb", "both", OF_A_SERVER[2], 4),
+    Kill("postgres", "client", day=3),
+    Kill("postgres", "load", LANDINGS[1]),
+    Kill("questdb", "both", "before they are applied", 4),
 ]
-# a load that is killed, and one that outlives what is killed
+# exit codes of a load that outlives what is killed
 ENDS = {"client": 0, "server": UpstreamError.exit_code}
 
 
 @pytest.mark.parametrize(
-    "point", [*FEW, *(pytest.param(point, marks=pytest.mark.soak) for point in POINTS)], ids=str
+    "kill", [*FEW, *(pytest.param(kill, marks=pytest.mark.soak) for kill in KILLS)], ids=str
 )
 def test_what_a_kill_left_undone_the_next_load_does(
-    point: Point,
+    kill: Kill,
     schedule_dsn: str,  # noqa: F811
     made: Bench,  # noqa: F811
     tmp_path: Path,
     request: pytest.FixtureRequest,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """`made` is what a load leaves that nothing befell."""
+    """`made` is what an undisturbed load leaves."""
     environ, folder = {}, None
-    if point.store == "questdb":
+    if kill.store == "questdb":
         environ = {"QUOTEMILL_QUESTDB_URL": request.getfixturevalue("questdb_url")}
         folder = request.getfixturevalue("questdb_folder")
     with bench(world(), schedule_dsn, tmp_path / "killed", environ=environ) as killed:
-        ended = drive(killed, point, folder, environ)
-        assert ended.returncode == ENDS.get(point.stage, -signal.SIGKILL), ended.stderr.decode()
-        if point.stage in ("server", "both"):
+        ended = die_at(killed, kill, environ, folder)
+        assert ended.code == ENDS.get(kill.victim, -signal.SIGKILL), ended.said
+        if kill.victim in ("server", "both"):
             assert folder is not None
             assert server.running(folder) is None
             port = int(environ["QUOTEMILL_QUESTDB_URL"].rpartition(":")[2])
             same = SMALL.model_copy(update={"port": port})
             server.start(folder, same, conf={"dev.mode.enabled": "true"})
         landed = len(killed.rows(INDEX))
-        assert (landed == DAYS) is (point.stage == "client" or point.moment in OF_LANDING[2:])
+        assert (landed == DAYS) is (kill.victim == "client" or kill.point in LANDINGS[2:])
         indexed = len(index_of(killed))
         asked_days(killed)
         result = killed.load("ticks")
@@ -105,13 +111,14 @@ def test_what_a_kill_left_undone_the_next_load_does(
         found = verify(killed.settings, open_warehouse(killed.settings), Silent())
         assert (found.days, found.differences) == (DAYS, ())
         assert killed.load("ticks").total("rows_new") == asked_days(killed) == 0
-    record_property("figures", f"{point}: {indexed} of {DAYS} days stood, {landed} on record")
+    record_property("figures", f"{kill}: {indexed} of {DAYS} days stood, {landed} on record")
 
 
 # in the one that CI kills, the events are there and not yet the days that they cover
+EVENTS = [f"main_event, {where}" for where in AROUND_PACKAGE]
 MAPPINGS = [
-    pytest.param(moment, marks=() if moment == OF_LANDING[2] else pytest.mark.soak)
-    for moment in (*OF_MAPPING, *OF_LANDING)
+    pytest.param(point, marks=() if point == EVENTS[2] else pytest.mark.soak)
+    for point in (*TQ_MAPPING, *EVENTS)
 ]
 MAPPED = (
     "select variety, route, trading_day, event_at, contract from raw_tq.main_event",
@@ -125,19 +132,21 @@ MAPPED = (
 )
 
 
-@pytest.mark.parametrize("moment", MAPPINGS)
-def test_a_load_of_main_contracts_that_was_killed_is_made_good_by_the_next(
-    moment: str,
+@pytest.mark.parametrize("point", MAPPINGS)
+def test_a_killed_load_of_main_contracts_is_completed_by_the_next(
+    point: str,
     mapped: Bench,  # noqa: F811
     new_database: Callable[..., str],
     tmp_path: Path,
 ) -> None:
-    """`mapped` is what a load leaves that nothing befell."""
+    """`mapped` is what an undisturbed load leaves."""
     with bench(world(), new_database(), tmp_path / "killed") as killed:
-        ended = drive(killed, Point("postgres", "mapping", moment), None, {})
-        assert ended.returncode == (0 if moment == "client" else -signal.SIGKILL), ended.stderr
+        of_clients = point == "main contracts asked for"
+        kill = Kill("postgres", "client" if of_clients else "load", point)
+        ended = die_at(killed, kill, {}, mode="mapping")
+        assert ended.code == (0 if of_clients else -signal.SIGKILL), ended.said
         landed = killed.rows("select count(*) > 0 from raw_tq.main_event")
-        assert landed == [(moment == "client" or moment in OF_LANDING[2:],)]
+        assert landed == [(of_clients or point in EVENTS[2:],)]
         assert killed.load().status == "succeeded"
         for query in MAPPED:
             assert (rows := sorted(killed.rows(query), key=str)), query
@@ -146,10 +155,14 @@ def test_a_load_of_main_contracts_that_was_killed_is_made_good_by_the_next(
         assert again.total("rows_new") + again.total("rows_changed") == 0
 
 
-def drive(
-    killed: Bench, point: Point, folder: Path | None, environ: dict[str, str]
-) -> "subprocess.CompletedProcess[bytes]":
-    """The load in a process of its own; it does not wait for a server that went away."""
+def die_at(
+    killed: Bench,
+    kill: Kill,
+    environ: dict[str, str],
+    folder: Path | None = None,
+    mode: str = "ticks",
+) -> Finished:
+    """The load in a child process; it does not wait for a server that went away."""
     assert killed.settings.warehouse_url is not None
     given = killed.sandbox.settings() | {"pace": 0, "backoff": 0, "concurrency": 1}
     given["varieties"] = ",".join(given["varieties"])
@@ -160,14 +173,10 @@ def drive(
         "QUOTEMILL_QUESTDB__WAIT": "0.2",
         "DBT_PROFILES_DIR": str(killed.settings.home),
     }
-    command = [sys.executable, "-m", "tests.faults.tq_driver"]
-    command += [point.stage, point.moment, str(point.day), killed.sandbox.clock.isoformat()]
-    return subprocess.run(
-        command + ([str(folder)] if folder else []),
-        cwd=ROOT,
-        env=os.environ | own | place | environ,
-        capture_output=True,
-        timeout=240,
+    own |= place | environ | {"FAULTS_VICTIM": VICTIMS[kill.victim].format(folder=folder)}
+    as_of = ("--as-of", killed.sandbox.clock.isoformat())
+    return drive(
+        "tq", kill.point, kill.day, "loaders", "run", "tq", "--mode", mode, *as_of, env=own
     )
 
 

@@ -1,5 +1,4 @@
-"""Where a week is lived: a home with the embedded server that its commands start, simulated services, settings; and
-what is compared of two weeks."""
+"""The home of a scheduled week with its server and simulated services; what two weeks compare."""
 
 import shutil
 from collections.abc import Iterator
@@ -28,8 +27,8 @@ from tests.faults.scene import facts
 from tests.faults.week import Machine
 
 MARKET = SyntheticMarket(codes=12, days=40, seed=5)
-# of a home, what outlives a machine that is set up anew: the server, and what dbt has parsed
-KEPT = {"postgres", "postgres.lock", "postgres.place", "socket", "logs", "dbt"}
+# what outlives a new machine in a home: the server, and what dbt has parsed
+LASTING = {"postgres", "postgres.lock", "postgres.place", "socket", "logs", "dbt"}
 OPTIONS = {
     "HOST": "127.0.0.1",
     "STAGE": "0",
@@ -42,7 +41,7 @@ OPTIONS = {
     "SETTLE": "0.05",
     "CONNECT_TIMEOUT": "3",
 }
-# of the 14 slots those that are captured, of 192 looks at what remains those after another job
+# two of the 14 slots, and of 192 checks of what remains those after another job
 JOBS = {
     "IB_SNAPSHOT__WHEN": "daily 09:30 10:00",
     "IB_REMAINDER__WHEN": "daily 04:03 07:33 09:28 09:33 10:03 17:03",
@@ -60,41 +59,36 @@ DEAD = {
     "QUOTEMILL_TQ__MD_URL": "ws://127.0.0.1:9",
 }
 COMPARED = {
-    "market": (
-        *("symbol_dim", "trading_calendar", "corporate_actions", "adjustment_segments"),
-        *("kline_daily_hfq", "kline_daily_qfq", "kline_weekly_qfq", "index_kline_daily"),
-    ),
-    "raw_ib": (
-        *("session", "underlying", "contract", "session_contract", "negative_contract"),
-        *("chain_snapshot", "chain_close", "open_interest", "slot_run"),
-    ),
-    "futures": (
-        *("main_schedule", "main_segments", "symbol_day_index", "no_data_days"),
-        *("trading_sessions", "tick_coverage", "roll_gaps"),
-    ),
-    "options": (
-        *("contracts", "sessions", "chain_intraday", "chain_daily_clean"),
-        *("chain_daily_adjusted", "open_interest"),
-    ),
+    "market": "symbol_dim trading_calendar corporate_actions adjustment_segments kline_daily_hfq "
+    "kline_daily_qfq kline_weekly_qfq index_kline_daily",
+    "raw_ib": "session underlying contract session_contract negative_contract chain_snapshot "
+    "chain_close open_interest slot_run",
+    "futures": "main_schedule main_segments symbol_day_index no_data_days trading_sessions "
+    "tick_coverage roll_gaps",
+    "options": "contracts sessions chain_intraday chain_daily_clean chain_daily_adjusted "
+    "open_interest",
 }
 # when and by which run a row came, and how late that was
 WHEN = [
-    *("fetched_at", "source_route", "_dlt_load_id", "ingest_id", "captured_at", "capture_lag_s"),
-    *(
-        "asof_at",
-        "und_quote_at",
-        "discovered_at",
-        "refused_at",
-        "started_at",
-        "finished_at",
-        "data_quality_flag",
-    ),
+    "fetched_at",
+    "source_route",
+    "_dlt_load_id",
+    "ingest_id",
+    "captured_at",
+    "capture_lag_s",
+    "asof_at",
+    "und_quote_at",
+    "discovered_at",
+    "refused_at",
+    "started_at",
+    "finished_at",
+    "data_quality_flag",
 ]
 
 
 @dataclass(frozen=True)
 class Room:
-    """A home with its server, in which one machine after the other is set up as another left it."""
+    """A home with its server, in which one machine after the other is set up."""
 
     home: Path
     actions: Path
@@ -104,15 +98,15 @@ class Room:
         return embedded.ensure_running(self.home).url
 
     def keep(self) -> None:
-        """Keep the warehouse as it is for the machines to come."""
+        """Save the warehouse for later machines."""
         self._copy("kept", "postgres")
 
     @contextmanager
     def machine(self, clock: datetime) -> Iterator[Machine]:
-        """A new machine, with the warehouse that was kept."""
+        """A new machine, with the saved warehouse."""
         self._copy("postgres", "kept")
         for path in self.home.iterdir():
-            if path.is_dir() and path.name not in KEPT:
+            if path.is_dir() and path.name not in LASTING:
                 shutil.rmtree(path)
         for path in (self.home / "logs").glob("*.jsonl"):
             path.unlink()
@@ -121,7 +115,7 @@ class Room:
 
     @contextmanager
     def first(self, clock: datetime) -> Iterator[Machine]:
-        """A machine in the home as it is, at a moment."""
+        """A machine in the home as it is, at this time."""
         shanghai = clock.astimezone(SHANGHAI).replace(tzinfo=None)
         new_york = clock.astimezone(NEW_YORK).replace(tzinfo=None)
         copper = TqWorld(
@@ -162,7 +156,7 @@ class Room:
 
 
 def room(home: Path) -> Room:
-    """Its server need not survive a power cut."""
+    """A room whose server need not survive a power cut."""
     actions = home / "actions.csv"
     actions.write_text(actions_csv(MARKET.all_actions()), "utf-8")
     made = Room(home, actions)
@@ -174,17 +168,17 @@ def room(home: Path) -> Room:
 
 
 def tables(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """What two weeks are to end with alike."""
-    found = facts(url, moments=False)
+    """What two weeks must have in common at their end."""
+    contents = facts(url, times=False)
     with psycopg.connect(url) as conn:
         for schema, names in COMPARED.items():
-            for name in names:
+            for name in names.split():
                 query = f"select (to_jsonb(t) - %s::text[])::text from {schema}.{name} as t"
-                found[f"{schema}.{name}"] = conn.execute(query.encode(), (WHEN,)).fetchall()
-        found["archived"] = conn.execute(
+                contents[f"{schema}.{name}"] = conn.execute(query.encode(), (WHEN,)).fetchall()
+        contents["archived"] = conn.execute(
             "select view_name, partition_date, underlying, row_count from ops.archive_partitions"
         ).fetchall()
-        found["waiting"] = conn.execute(
+        contents["waiting"] = conn.execute(
             "select sample_time, conid from raw_ib.recapture where state = 'queued'"
         ).fetchall()
-    return found
+    return contents
