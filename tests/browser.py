@@ -161,4 +161,4 @@ def running(folder: Path) -> Iterator[Browser]:
             yield Browser(to, back)
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)

@@ -41,7 +41,7 @@ class Wire:
     """A client of the bare protocol."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self._socket.sendall(b"API\0" + struct.pack(">I", 9) + b"v157..176")
 
     def send(self, *fields: object) -> None:

@@ -40,7 +40,7 @@ def test_it_says_where_it_is_and_ends_quietly(number: signal.Signals, tmp_path: 
         assert httpx.get(path).json()["data"]["count"] == 60
     finally:
         process.send_signal(number)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "", "")
     with actions.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
@@ -62,7 +62,7 @@ def test_it_says_where_it_is_and_ends_quietly(number: signal.Signals, tmp_path: 
 )
 def test_a_wrong_call_is_a_usage_error_that_helps(arguments: list[str], says: str) -> None:
     done = subprocess.run(
-        [*COMMAND, "--port", "0", *arguments], capture_output=True, text=True, timeout=30
+        [*COMMAND, "--port", "0", *arguments], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 2
     assert says in done.stdout + done.stderr
@@ -70,6 +70,6 @@ def test_a_wrong_call_is_a_usage_error_that_helps(arguments: list[str], says: st
 
 
 def test_the_faults_are_listed() -> None:
-    done = subprocess.run([*COMMAND, "--fault", "list"], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([*COMMAND, "--fault", "list"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert "outage" in done.stdout

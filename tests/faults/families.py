@@ -1,6 +1,6 @@
-"""Families of routes as the client uses them: one call each, and what of its answer would be kept.
+"""Families of routes as the client uses them: one call each, and what it would store.
 
-What is kept is what the loaders' own checks leave, by key, so that two answers can be compared.
+Stored is what the loaders' own checks leave, by key, so that two answers can be compared.
 """
 
 import asyncio
@@ -51,9 +51,12 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Found:
-    """`rows` that would be kept, those among them that are provisional, the number of rejects, and by
-    how many hands a day misses its day bar."""
+class Stored:
+    """What would be stored of an answer.
+
+    `rows` by key; `provisional`: keys of rows that are not final; `rejected`: rejected rows;
+    `misfit`: hands by which ticks or minutes miss their day bar.
+    """
 
     rows: Mapping[Any, Any]
     provisional: frozenset[Any] = frozenset()
@@ -68,7 +71,7 @@ class Family:
     name: str
     route: str
     ask: Callable[[TdxClient, Scene], Awaitable[Any]]
-    keep: Callable[[Scene, Any], Found]
+    keep: Callable[[Scene, Any], Stored]
     number: str = "Close"  # a field whose absence or type matters
     standing: tuple[str, ...] = field(default=())
 
@@ -77,24 +80,27 @@ def scene_of(market: SyntheticMarket) -> Scene:
     today = market.end.date()
     at = market.days.index(today)
     code = next(
-        s.code for s in market.securities
-        if s.kind == "stock" and s.exchange != "bj" and market.actions(s.code)
+        s.code
+        for s in market.securities
+        if s.kind == "stock"
+        and s.exchange != "bj"
+        and market.actions(s.code)
         and all(market.day_bars(s.code).find(day) for day in market.days[at - 2 : at + 1])
-    )  # fmt: skip
+    )
     clock = datetime.combine(today, time(14, 30))
     return Scene(market, code, (market.days[at - 2], market.days[at - 1]), clock)
 
 
-def days_kept(scene: Scene, bars: Bars) -> Found:
+def days_kept(scene: Scene, bars: Bars) -> Stored:
     good, rejected = plausibility.check("x", records.of_answer(bars), "day", scene.calendar)
     names = (*records.NUMBERS, "up", "down")
     days = records.dates_of(good["day"])
     rows = {day: [int(bar[n]) for n in names] for day, bar in zip(days, good, strict=True)}
     running = frozenset(day for day in rows if not is_final(day, bars.fetched_at))
-    return Found(rows, running, len(rejected))
+    return Stored(rows, running, len(rejected))
 
 
-def minutes_kept(scene: Scene, bars: TimedBars) -> Found:
+def minutes_kept(scene: Scene, bars: TimedBars) -> Stored:
     found = records.of_answer(bars)
     good, rejected = plausibility.check("x", found, bars.period, scene.calendar)
     finished = records.fetched_after_close(good)
@@ -102,15 +108,15 @@ def minutes_kept(scene: Scene, bars: TimedBars) -> Found:
     keys = [(int(bar["day"]), int(bar["label"])) for bar in good]
     rows = {key: [int(bar[n]) for n in names] for key, bar in zip(keys, good, strict=True)}
     running = frozenset(key for key, done in zip(keys, finished, strict=True) if not done)
-    return Found(rows, running, len(rejected))
+    return Stored(rows, running, len(rejected))
 
 
-def points_kept(scene: Scene, points: MinutePoints) -> Found:
+def points_kept(scene: Scene, points: MinutePoints) -> Stored:
     rows = dict(zip(points.labels, zip(points.price, points.number, strict=True), strict=True))
-    return Found(rows, misfit=abs(sum(points.number) - scene.hands(points.day)))
+    return Stored(rows, misfit=abs(sum(points.number) - scene.hands(points.day)))
 
 
-def ticks_kept(scene: Scene, found: Mapping[date, Ticks]) -> Found:
+def ticks_kept(scene: Scene, found: Mapping[date, Ticks]) -> Stored:
     rows = {
         (day, ordinal): row
         for day, ticks in found.items()
@@ -119,10 +125,10 @@ def ticks_kept(scene: Scene, found: Mapping[date, Ticks]) -> Found:
         )
     }
     misfit = sum(abs(sum(ticks.volume) - scene.hands(day)) for day, ticks in found.items())
-    return Found(rows, misfit=misfit)
+    return Stored(rows, misfit=misfit)
 
 
-def day_kept(scene: Scene, ticks: Ticks) -> Found:
+def day_kept(scene: Scene, ticks: Ticks) -> Stored:
     return ticks_kept(scene, {scene.days[0]: ticks})
 
 
@@ -130,12 +136,12 @@ def _plain(quote: Quote) -> dict[str, Any]:
     return {name: value for name, value in asdict(quote).items() if name != "fetched_at"}
 
 
-def quotes_kept(scene: Scene, quotes: list[Quote]) -> Found:
+def quotes_kept(scene: Scene, quotes: list[Quote]) -> Stored:
     rejected = sum(len(broken_rules(quote)) for quote in quotes)
-    return Found({quote.code: _plain(quote) for quote in quotes}, rejected=rejected)
+    return Stored({quote.code: _plain(quote) for quote in quotes}, rejected=rejected)
 
 
-def parts_kept(scene: Scene, info: StockInfo) -> Found:
+def parts_kept(scene: Scene, info: StockInfo) -> Stored:
     rows: dict[str, Any] = {}
     if info.quote is not None:
         rows["quote"] = _plain(info.quote)
@@ -145,15 +151,15 @@ def parts_kept(scene: Scene, info: StockInfo) -> Found:
     if info.minute is not None:
         rows["minute"] = (info.minute.labels, info.minute.price)
     assert set(rows) | set(info.faults) == {"quote", "kline_day", "minute"}
-    return Found(rows)
+    return Stored(rows)
 
 
-def as_told(scene: Scene, answer: Mapping[str, Any]) -> Found:
-    return Found(answer)
+def unchecked(scene: Scene, answer: Mapping[str, Any]) -> Stored:
+    return Stored(answer)
 
 
-def by_code(scene: Scene, listings: list[Any]) -> Found:
-    return Found({listing.code: listing for listing in listings})
+def by_code(scene: Scene, listings: list[Any]) -> Stored:
+    return Stored({listing.code: listing for listing in listings})
 
 
 async def _all_lists(client: TdxClient, scene: Scene) -> list[Any]:
@@ -172,12 +178,14 @@ def _two(scene: Scene) -> list[str]:
 
 FAMILIES = (
     Family("lists", "codes", _all_lists, by_code, "name"),
-    Family("calendar", "workday/range", _calendar, as_told, "iso"),
+    Family("calendar", "workday/range", _calendar, unchecked, "iso"),
     Family("days", "kline-all", lambda c, s: c.kline_all(s.code), days_kept),
     Family("minutes", "kline-history", lambda c, s: c.intraday(s.code), minutes_kept),
     Family(
-        "all minutes", "kline-all",
-        lambda c, s: c.intraday_all(s.code, period="minute15", limit=900), minutes_kept,
+        "all minutes",
+        "kline-all",
+        lambda c, s: c.intraday_all(s.code, period="minute15", limit=900),
+        minutes_kept,
     ),
     Family("index days", "index/all", lambda c, s: c.index_all(INDEX), days_kept),
     Family("newest index days", "index", lambda c, s: c.index(INDEX, limit=200), days_kept),
@@ -187,21 +195,30 @@ FAMILIES = (
         "points", "minute", lambda c, s: c.minute_points(s.code, s.days[0]), points_kept, "Price"
     ),
     Family(
-        "ticks of days", "trade-history/full",
-        lambda c, s: c.trades_of_days(s.code, *s.days), ticks_kept, "price",
+        "ticks of days",
+        "trade-history/full",
+        lambda c, s: c.trades_of_days(s.code, *s.days),
+        ticks_kept,
+        "price",
     ),
     Family(
-        "ticks of a day", "minute-trade-all",
-        lambda c, s: c.trades_of_day(s.code, s.days[0]), day_kept, "Price",
+        "ticks of a day",
+        "minute-trade-all",
+        lambda c, s: c.trades_of_day(s.code, s.days[0]),
+        day_kept,
+        "Price",
     ),
     Family(
-        "pages of ticks", "trade-history",
-        lambda c, s: c.trades_of_day(s.code, s.days[0]), day_kept, "Price",
+        "pages of ticks",
+        "trade-history",
+        lambda c, s: c.trades_of_day(s.code, s.days[0]),
+        day_kept,
+        "Price",
         ("error:minute-trade-all",),
     ),
     Family("quotes", "batch-quote", lambda c, s: c.quotes(_two(s)), quotes_kept, "TotalHand"),
     Family("one quote", "quote", lambda c, s: c.quote([s.code]), quotes_kept, "TotalHand"),
     Family("stock info", "stock-info", lambda c, s: c.stock_info(s.code), parts_kept, "quote"),
-    Family("stats", "market-stats", lambda c, s: c.market_stats(), as_told, "sz"),
-    Family("counts", "market-count", lambda c, s: c.market_count(), as_told, "total"),
-)  # fmt: skip
+    Family("stats", "market-stats", lambda c, s: c.market_stats(), unchecked, "sz"),
+    Family("counts", "market-count", lambda c, s: c.market_count(), unchecked, "total"),
+)

@@ -1,13 +1,13 @@
-"""Every knob of the simulated service once against each family of routes, at the client.
+"""Every fault of the simulated service once against each family of routes, at the client.
 
 A cell says what becomes of the answer after the loaders' own checks:
 
     same         every row as without the fault
-    fewer        some rows are missing, none is wrong; the loaders compare with what is stored or due
+    fewer        some rows are missing, none is wrong; loaders compare with what is stored or due
     rejected     a row was refused by name, the rest is as it was
     provisional  rows differ that are marked as not final
     unfit        ticks or minutes that miss the day bar's volume by more than without the fault
-    as told      another answer in good form, which nothing else at hand contradicts
+    unchecked    another answer in good form, which nothing else contradicts
     SomeError    the call failed so
 """
 
@@ -25,7 +25,7 @@ from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.bars.plausibility import Implausible
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.settings import TdxSettings
-from tests.faults.families import FAMILIES, Family, Found, Scene, scene_of
+from tests.faults.families import FAMILIES, Family, Scene, Stored, scene_of
 
 # the day's other route stands in
 PAGES = {"ticks of a day": "same"}
@@ -33,8 +33,8 @@ PAGES = {"ticks of a day": "same"}
 PARTS = {"stock info": "fewer"}
 # ticks have no key, and the day bar alone knows how many hands there must be
 TICKS = dict.fromkeys(("ticks of days", "ticks of a day", "pages of ticks"), "unfit")
-MOMENT = dict.fromkeys(("quotes", "one quote"), "as told")
-COUNTED = {"stats": "as told"}
+MOMENT = dict.fromkeys(("quotes", "one quote"), "unchecked")
+COUNTED = {"stats": "unchecked"}
 
 # of each knob: what becomes of an answer, and the families where it is something else
 EXPECTED: dict[str, tuple[str, dict[str, str]]] = {
@@ -76,8 +76,8 @@ EXPECTED: dict[str, tuple[str, dict[str, str]]] = {
     "half-init": ("same", {"quotes": "NeedsRestart"}),
     "ths-down": ("same", PARTS | {"adjusted days": "RetryableAnswer"}),
     # the vendor's prices are evidence to compare with, never truth
-    "ths-missing-action": ("same", {"adjusted days": "as told"}),
-    "ths-unadjusted": ("same", {"adjusted days": "as told"}),
+    "ths-missing-action": ("same", {"adjusted days": "unchecked"}),
+    "ths-unadjusted": ("same", {"adjusted days": "unchecked"}),
     "quote-mismatch": ("UnknownCode", PARTS),
     "missing-days": ("fewer", {}),
     "stale": ("fewer", {}),
@@ -100,7 +100,7 @@ OPTIONS = {
 PATIENCE: dict[str, dict[str, float]] = {
     "hang": {"retries": 0, "timeout": 0.3, "bulk_timeout": 0.3},
     # a port that closes takes a moment; a second try at once would meet it half-closed
-    "refuse": {"retries": 4, "backoff": 0.03},
+    "refuse": {"retries": 4, "backoff": 0.03, "outage_wait": 120},
     # it comes back when this machine gets to it
     "restart": {"retries": 4, "backoff": 0.03, "outage_wait": 120},
 }
@@ -124,15 +124,15 @@ def named(value: object) -> str:
 class Bench:
     scene: Scene
     sandbox: TdxSandbox
-    truths: dict[str, Found]
+    truths: dict[str, Stored]
 
-    def found(self, family: Family, *faults: str, **settings: float) -> Found:
+    def found(self, family: Family, *faults: str, **settings: float) -> Stored:
         """What is kept of the family's answer while these faults strike."""
         options = {"backoff": 0.0, "retries": 1, "outage_wait": 10} | settings
         for fault in (*family.standing, *faults):
             self.sandbox.faults.add(fault)
 
-        async def once() -> Found:
+        async def once() -> Stored:
             client = TdxClient(
                 TdxSettings(base_url=self.sandbox.url, **options),
                 sleep=lambda _: asyncio.sleep(0.03),
@@ -146,7 +146,7 @@ class Bench:
         finally:
             self.sandbox.faults.clear()
 
-    def truth(self, family: Family) -> Found:
+    def truth(self, family: Family) -> Stored:
         if family.name not in self.truths:
             self.truths[family.name] = self.found(family)
         return self.truths[family.name]
@@ -162,7 +162,7 @@ class Bench:
         if wrong and wrong <= truth.provisional:
             return "provisional"
         if wrong:
-            return "unfit" if found.misfit > truth.misfit else "as told"
+            return "unfit" if found.misfit > truth.misfit else "unchecked"
         if found.rejected:
             return "rejected"
         return "same" if len(found.rows) == len(truth.rows) else "fewer"

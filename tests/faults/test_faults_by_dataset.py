@@ -49,10 +49,11 @@ STAND_ALONE = ("codes", "trading_calendar")
 class Case:
     """What some faults do to the load of a dataset.
 
-    `failed`: the keys that fail by name; None: some do. `said`: in their failures, or in the job's
-    log where another way was taken. `late`: nothing failed, and yet rows are missing or provisional,
-    which the next load mends. `as_told`: no load can know that they are wrong; one with `--mode init`
-    reads them anew. `rejected`: the rule by which rows were refused.
+    `failed`: the keys that fail by name; None: some do.
+    `said`: in their failures, or in the job's log where another way was taken.
+    `late`: nothing failed, yet rows are missing or provisional until the next load.
+    `unchecked`: no load can know that they are wrong; one with `--mode init` reads them again.
+    `rejected`: the rule by which rows were rejected.
     """
 
     dataset: str
@@ -61,7 +62,7 @@ class Case:
     said: str = ""
     late: bool = False
     rejected: str = ""
-    as_told: bool = False
+    unchecked: bool = False
 
     def __str__(self) -> str:
         return f"{self.dataset} {' and '.join(self.faults)}"
@@ -176,19 +177,22 @@ CASES = (
     Case("kline_5m", ("noon-label:kline-history",)),
     Case("kline_5m", ("descending:kline-history",)),
     Case("kline_5m", (f"timeout:*:code={STOCK}",), frozenset({STOCK}), "超时"),
-    # somebody else's page: it may be gone, cut, or no longer adjusted, which only a comparison tells
+    # a foreign page: it may be gone, cut, or no longer adjusted, which only a comparison shows
     Case("kline_adjusted", ("ths-down:kline-all/ths",), CODES, "kline-all/ths"),
     Case("kline_adjusted", ("empty:kline-all/ths",), CODES, "success without"),
     Case("kline_adjusted", ("short:kline-all/ths:keep=10",), CODES, "nothing was overwritten"),
-    Case("kline_adjusted", ("ths-unadjusted",), as_told=True),
+    Case("kline_adjusted", ("ths-unadjusted",), unchecked=True),
     Case("kline_adjusted", (f"cut:kline-all/ths:code={STOCK}",), frozenset({STOCK}), "broke"),
 )
 
 
 @dataclass
 class Stages:
-    """Warehouses: of the day before, with every dataset (`before`); with the day bars of the new day
-    beside them (`today`); and with all of the new day, undisturbed (`after`)."""
+    """Warehouses on two days.
+
+    `before`: the day before, with every dataset; `today`: with the new day's day bars too;
+    `after`: with all of the new day, undisturbed.
+    """
 
     market: SyntheticMarket
     copy: Callable[[str], str]
@@ -211,7 +215,7 @@ def stages(new_database: Callable[..., str], tmp_path_factory: pytest.TempPathFa
     def loaded(dsn: str, clock: date, *datasets: str) -> str:
         with made.opened(dsn, tmp_path_factory.mktemp("stage"), clock=clock) as loads:
             result = loads.load(datasets=datasets, options={"exchange": EXCHANGE})
-            assert result.exit_code == 0, told(loads, result)
+            assert result.exit_code == 0, failure_text(loads, result)
         return dsn
 
     *_, yesterday, today = (day for day in market.days if day <= market.end.date())
@@ -236,7 +240,9 @@ def stored(loads: Bench, dataset: str) -> Rows:
     found = loads.rows(
         f"select (to_jsonb(t) - %s::text[])::text from raw_tdx.{table.name} as t "
         "where %s::text is null or to_jsonb(t) ->> 'period' = %s",
-        *(apart, period, period),
+        apart,
+        period,
+        period,
     )
     rows = [json.loads(row) for (row,) in found]
     cursors = loads.rows(
@@ -265,8 +271,8 @@ def failures(result: LoadResult, dataset: str) -> set[str]:
     return unbegun.union(*(t.failures for t in tasks))
 
 
-def told(loads: Bench, result: LoadResult) -> str:
-    """Failures, and what the job's log says of other ways that were taken."""
+def failure_text(loads: Bench, result: LoadResult) -> str:
+    """Failures, and the other ways in the job's log."""
     ways = loads.rows(
         "select detail::text from ops.ingestion_logs where event like '%%another way was taken'"
     )
@@ -275,7 +281,7 @@ def told(loads: Bench, result: LoadResult) -> str:
 
 
 def assert_nothing_lost(found: Rows, before: Rows, expected: Rows) -> None:
-    """Each row that was there is there, as it was or as it will be; a provisional one may be another."""
+    """Each earlier row is there, as it was or as it will be; a provisional one may differ."""
     for key, row in before.items():
         now = found.get(key)
         good = now in (row, expected.get(key)) or (now and not row.get("is_final", True))
@@ -300,16 +306,16 @@ def test_a_fault_costs_what_it_names_and_nothing_after_the_next_load(
 
         assert any(entry.faults for entry in loads.sandbox.log)
         failed = failures(result, case.dataset)
-        assert case.failed is None or failed == case.failed, told(loads, result)
+        assert case.failed is None or failed == case.failed, failure_text(loads, result)
         assert bool(failed) == (case.failed != frozenset())
         assert bool(result.exit_code) == bool(failed)
-        assert case.said in told(loads, result)
+        assert case.said in failure_text(loads, result)
         rules = {row[0] for row in loads.rows("select rule from raw_tdx.rejected_row")}
         assert rules == ({case.rejected} if case.rejected else set())
         found = stored(loads, case.dataset)
-        if not case.as_told:
+        if not case.unchecked:
             assert_nothing_lost(found, before, expected)
-        if case.late or case.as_told:
+        if case.late or case.unchecked:
             assert found != expected
         else:
             kept, right = (
@@ -321,15 +327,15 @@ def test_a_fault_costs_what_it_names_and_nothing_after_the_next_load(
                 return
 
         loads.sandbox.faults.clear()
-        mode = "init" if case.as_told else "incremental"
+        mode = "init" if case.unchecked else "incremental"
         again = loads.load(
             retry=bool(failed), datasets=(case.dataset,), options={"exchange": EXCHANGE}, mode=mode
         )
-        assert again.exit_code == 0, told(loads, again)
+        assert again.exit_code == 0, failure_text(loads, again)
         assert_same(stored(loads, case.dataset), expected)
 
 
-def test_a_retry_brings_the_minutes_and_ticks_of_a_code_whose_day_bars_had_failed(
+def test_a_retry_loads_minutes_and_ticks_of_a_code_without_day_bars(
     stages: Stages, undisturbed: dict[str, Rows], tmp_path: Path
 ) -> None:
     dependent = ("minute_1m", "tick_trade")
@@ -343,6 +349,6 @@ def test_a_retry_brings_the_minutes_and_ticks_of_a_code_whose_day_bars_had_faile
 
         loads.sandbox.faults.clear()
         again = loads.load(retry=True)
-        assert again.exit_code == 0, told(loads, again)
+        assert again.exit_code == 0, failure_text(loads, again)
         for dataset in dependent:
             assert_same(stored(loads, dataset), undisturbed[dataset])

@@ -1,4 +1,4 @@
-"""QuestDB's process is killed while a day is written, and comes back: the day is whole, the others stay."""
+"""QuestDB's process killed while a day is written: the day is whole, the others stay."""
 
 import threading
 from collections.abc import Callable, Iterator

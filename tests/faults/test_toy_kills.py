@@ -28,11 +28,12 @@ def test_a_killed_load_leaves_what_landed_and_the_next_one_completes_it(bench: T
     assert (result.status, result.total("done"), result.total("skipped")) == ("succeeded", 2, 2)
     assert bench.rows() == EXPECTED
     assert bench.rows("select status from ops.ingestion_jobs order by job_id") == [
-        ("interrupted",), ("succeeded",),
-    ]  # fmt: skip
+        ("interrupted",),
+        ("succeeded",),
+    ]
 
 
-def test_a_load_that_was_killed_reads_as_interrupted_and_a_cancel_says_that_it_is_gone(
+def test_a_killed_load_is_interrupted_and_cannot_be_cancelled(
     bench: Toy,
 ) -> None:
     reached = bench.block("cc")

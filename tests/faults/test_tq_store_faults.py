@@ -78,7 +78,7 @@ def test_a_suspended_table_stops_the_load_before_it_fetches(
         is_whole(made)
 
 
-def test_a_full_disk_stops_the_load_before_it_fetches_and_the_next_one_completes(
+def test_a_full_disk_stops_the_load_before_it_fetches(
     with_store: Callable[..., Any],
     questdb_url: str,  # noqa: F811
 ) -> None:

@@ -1,4 +1,4 @@
-"""A warehouse that goes away: the load waits for it or keeps what it fetched, and never runs twice."""
+"""A warehouse that goes away: the load waits, or keeps what it fetched."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ from tests.integration.tdx_load.bench import Heard, bench
 OpenScene = Callable[..., Scene]
 STUCK = "hang:kline-all:after=7"
 SLICED = {"QUOTEMILL_TDX__SLICE_SIZE": "3", "QUOTEMILL_TDX__BULK_TIMEOUT": "2"}
-SOAK = pytest.mark.soak  # two moments in `make test`, all of them in `make soak`
+SOAK = pytest.mark.soak  # two points in `make test-faults`, all of them in `make soak`
 KEY = "select pg_try_advisory_lock(hashtextextended('quotemill:load:tdx', 0))"
 
 
@@ -68,27 +68,14 @@ def own_server(open_scene: OpenScene) -> Iterator[Scene]:
     embedded.stop(scene.home)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(open_scene: OpenScene) -> dict[str, Any]:
-    scene = open_scene(**SLICED)
-    assert scene.run().code == 0
-    return scene.facts()
-
-
 def stuck(scene: Scene) -> Any:
     """A load whose next request hangs, with some packages landed."""
     scene.sandbox.faults.add(STUCK)
-    process = scene.begin()
-    wait_until("a request hangs", lambda: any(e.faults for e in list(scene.sandbox.log)))
-    wait_until(
-        "two packages have landed",
-        lambda: scene.rows("select count(distinct code) >= 6 from raw_tdx.kline_daily")[0][0],
-    )
-    return process
+    return scene.begin_stuck()
 
 
 @pytest.mark.parametrize(
-    "moment",
+    "point",
     [
         pytest.param("a batch handed to dlt", marks=SOAK),
         "after COPY, before the upsert",
@@ -98,14 +85,14 @@ def stuck(scene: Scene) -> Any:
     ],
 )
 def test_the_embedded_server_is_killed_and_the_load_goes_on(
-    own_server: Scene, undisturbed: dict[str, Any], tmp_path: Path, moment: str
+    own_server: Scene, undisturbed: dict[str, Any], tmp_path: Path, point: str
 ) -> None:
     victim = embedded.running(own_server.home)
     assert victim is not None
     own_server.env["FAULTS_VICTIM"] = str(victim.pid)
-    done = own_server.driven(tmp_path / "report", moment, 4)
+    done = own_server.driven(tmp_path / "report", point, 4)
 
-    assert moment in (tmp_path / "report").read_text()
+    assert point in (tmp_path / "report").read_text()
     assert done.code == 0, done.said
     assert own_server.jobs() == ["succeeded"]
     assert_same(own_server.facts(), undisturbed)
@@ -127,24 +114,24 @@ def test_a_server_killed_while_the_load_fetches_costs_nothing(
 
 
 @pytest.mark.parametrize(
-    ("moment", "kept"),
+    ("point", "kept"),
     [
         ("after COPY, before the upsert", True),
         pytest.param("load begun, no file started", True, marks=SOAK),
         pytest.param("before ingestion_state", False, marks=SOAK),
     ],
 )
-def test_a_server_that_stays_away_ends_the_load_and_what_was_fetched_is_kept(
+def test_a_load_whose_server_stays_away_keeps_what_it_fetched(
     open_scene: OpenScene,
     server: Server,
     undisturbed: dict[str, Any],
     tmp_path: Path,
-    moment: str,
+    point: str,
     kept: bool,
 ) -> None:
     scene = open_scene(dsn=server.url, **SLICED)
     scene.env |= {"FAULTS_VICTIM": str(server.pid), "FAULTS_PATIENCE": "1"}
-    gone = scene.driven(tmp_path / "report", moment, 5)
+    gone = scene.driven(tmp_path / "report", point, 5)
 
     assert gone.code == 4, gone.said
     assert "Traceback" not in gone.said

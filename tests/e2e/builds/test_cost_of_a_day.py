@@ -24,6 +24,7 @@ from tests.integration.dbt.raw_intraday import ticks
 pytestmark = pytest.mark.usefixtures("models")
 CODES = [f"sh600{n:03d}" for n in range(60)]
 WITH_MINUTES = CODES[:12]
+HISTORY = 120  # days
 RAW = ("kline_daily", "kline_minute", "tick_trade", "index_kline")
 # one row a day of the market, not of each code: a few thousand in all
 CALENDARS = ("raw_tdx.trading_day", "market.trading_calendar")
@@ -101,13 +102,13 @@ def cost_of_one_day(
 def test_one_day_reads_and_writes_the_same_at_four_times_the_history(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
-    days = weekdays(date(2021, 1, 4), 720)
+    days = weekdays(date(2021, 1, 4), 4 * HISTORY)
 
-    once = cost_of_one_day(conn, dbt, days[540:])
+    once = cost_of_one_day(conn, dbt, days[3 * HISTORY :])
     four_times = cost_of_one_day(conn, dbt, days)
 
     # the days that have bars are found one after the other, at two reads of findings
-    allowed = {"raw_tdx.kline_daily": 2 * 540}
+    allowed = {"raw_tdx.kline_daily": 2 * 3 * HISTORY}
     more = {table: four_times[0][table] - count for table, count in once[0].items()}
     assert {table: n for table, n in more.items() if n > allowed.get(table, 0)} == {}
     assert four_times[1] == once[1]

@@ -24,7 +24,7 @@ STEPS = ("planned", "removed", "renamed", "recorded")
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_cut_short_at_any_step_no_row_is_found_twice_and_the_next_run_finishes(
+def test_cut_short_at_any_step_no_row_is_there_twice(
     step: str,
     days: psycopg.Connection,
     warehouse: Warehouse,

@@ -1,4 +1,4 @@
-"""Files of the archive that are gone, damaged or somebody else's, and folders that cannot be used."""
+"""Archive files that are missing, damaged or foreign, and folders that cannot be used."""
 
 import shutil
 from pathlib import Path
@@ -24,7 +24,7 @@ from tests.integration.dbt.option_days import (
 ONE = "date=2026-11-24/underlying=BRK%20B/exchange=SMART/part-0.parquet"
 
 
-def test_a_damaged_file_is_named_and_written_anew_while_the_warehouse_has_its_rows(
+def test_a_damaged_file_is_named_and_rewritten_from_the_warehouse(
     days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse)
@@ -33,11 +33,11 @@ def test_a_damaged_file_is_named_and_written_anew_while_the_warehouse_has_its_ro
     whole = other.read_bytes()
     # as long as it was
     other.write_bytes(whole[:500] + bytes(200) + whole[700:])
-    mended = archived(settings, warehouse)
-    assert (mended.exit_code, mended.files, gone.exists()) == (0, 1, True)
+    again = archived(settings, warehouse)
+    assert (again.exit_code, again.files, gone.exists()) == (0, 1, True)
     assert other.read_bytes() != whole
-    mended = archived(settings, warehouse, check=True)
-    assert (mended.exit_code, mended.files) == (0, 1)
+    again = archived(settings, warehouse, check=True)
+    assert (again.exit_code, again.files) == (0, 1)
     assert pq.ParquetFile(other).read().num_rows == 28
 
     days.execute("delete from raw_ib.chain_snapshot where symbol = 'BRK B'")
@@ -60,11 +60,11 @@ def test_where_no_file_is_there_nothing_is_written(
     assert archived(settings, warehouse).files == 0
     # it is lost
     shutil.rmtree(folder)
-    anew = archived(settings, warehouse, check=True)
-    assert (anew.exit_code, anew.files, len(files(folder))) == (0, 9, 9)
+    later = archived(settings, warehouse, check=True)
+    assert (later.exit_code, later.files, len(files(folder))) == (0, 9, 9)
 
 
-def test_a_file_that_no_record_names_is_told(
+def test_a_file_without_a_record_is_reported(
     days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse)
@@ -122,7 +122,7 @@ def test_a_damaged_small_file_keeps_its_month_as_it_is(
 
 
 @pytest.mark.parametrize("damage", ["gone", "changed"])
-def test_a_damaged_large_file_is_written_anew_while_the_warehouse_has_all_its_rows(
+def test_a_damaged_large_file_is_rewritten_from_the_warehouse(
     damage: str, days: psycopg.Connection, warehouse: Warehouse, settings: Settings, folder: Path
 ) -> None:
     archived(settings, warehouse, compact=True)
@@ -133,7 +133,8 @@ def test_a_damaged_large_file_is_written_anew_while_the_warehouse_has_all_its_ro
     else:
         large.write_bytes(whole[:3000] + bytes(500) + whole[3500:])
     [(row,)] = days.execute(
-        "with gone as (delete from raw_ib.chain_snapshot where conid = 200 and slot_30m = 0 returning *) "
+        "with gone as (delete from raw_ib.chain_snapshot where conid = 200 and slot_30m = 0 "
+        "returning *) "
         "select to_jsonb(gone) from gone"
     ).fetchall()
     named = archived(settings, warehouse, check=True)
@@ -144,8 +145,8 @@ def test_a_damaged_large_file_is_written_anew_while_the_warehouse_has_all_its_ro
         "select * from jsonb_populate_record(null::raw_ib.chain_snapshot, %s)",
         (Jsonb(row),),
     )
-    mended = archived(settings, warehouse, check=True)
-    assert (mended.exit_code, mended.files, large.exists()) == (0, 3, False)
+    again = archived(settings, warehouse, check=True)
+    assert (again.exit_code, again.files, large.exists()) == (0, 3, False)
     assert rows(folder) == before
     archived(settings, warehouse, compact=True, check=True)
     assert files(folder) == PARTS

@@ -34,8 +34,8 @@ def test_a_full_disk_is_named_and_the_next_run_completes_the_archive(
     larger = tmp_path / "larger"
     subprocess.run(["cp", "-r", str(small_disk), str(larger)], check=True)
     done = archive("--check", "--json", QUOTEMILL_IB__ARCHIVE_FOLDER=str(larger))
-    told = json.loads(done.stdout)
-    assert (done.returncode, told["damaged"]) == (0, [])
-    assert len(list(larger.rglob("*.parquet"))) == 9 + len(told["compacted"]) - sum(
-        one["files_before"] for one in told["compacted"]
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["damaged"]) == (0, [])
+    assert len(list(larger.rglob("*.parquet"))) == 9 + len(report["compacted"]) - sum(
+        month["files_before"] for month in report["compacted"]
     )

@@ -25,11 +25,23 @@ DAYS = weekdays(date(2024, 1, 1), 30)
 DAY = DAYS[20]
 MIXED = 200  # rows, or keys, with extremes in many columns at once
 WORDS: Row = {
-    "exchange": "sh", "instrument_type": "stock", "period": "week", "part": "quote",
-    "source_label": "15:00", "source": "csv", "category": 1, "seq": 1, "ordinal": 1, "side": 0,
-    "adjusts_price": True, "is_withdrawn": False, "split_ratio": None, "volume": 100,
-    "amount": 10**8, "dataset": "kline_daily",
-} | dict.fromkeys(("open", "high", "low", "close", "previous_close", "price"), 10_000)  # fmt: skip
+    "exchange": "sh",
+    "instrument_type": "stock",
+    "period": "week",
+    "part": "quote",
+    "source_label": "15:00",
+    "source": "csv",
+    "category": 1,
+    "seq": 1,
+    "ordinal": 1,
+    "side": 0,
+    "adjusts_price": True,
+    "is_withdrawn": False,
+    "split_ratio": None,
+    "volume": 100,
+    "amount": 10**8,
+    "dataset": "kline_daily",
+} | dict.fromkeys(("open", "high", "low", "close", "previous_close", "price"), 10_000)
 
 
 def landed_rows(
@@ -60,7 +72,7 @@ def read_all(conn: psycopg.Connection, *schemas: str) -> None:
 
 
 def stock_rows(landed: LandedTable) -> tuple[list[Row], list[Row]]:
-    """A plain fortnight of one code for each extreme of each column, and codes with many extremes; and
+    """A plain fortnight of one code per extreme of each column, codes with many extremes, and
     the odd day in the middle of the fortnight."""
     rows: list[Row] = []
     odd: list[Row] = []
@@ -105,8 +117,11 @@ def test_the_extremes_of_every_column_can_be_built(
 
 
 FUTURES_WORDS: Row = WORDS | {
-    "route": "backtest", "session": "day", "status": "complete", "delivery_year": 2024,
-}  # fmt: skip
+    "route": "backtest",
+    "session": "day",
+    "status": "complete",
+    "delivery_year": 2024,
+}
 
 
 def futures_names(number: int) -> Row:
@@ -149,24 +164,47 @@ def test_the_extremes_of_every_column_of_futures_can_be_built(
 # of a split that is known
 BEFORE, AFTER = Session(date(2024, 1, 29)), Session(date(2024, 1, 30))
 OPTION_PRICES = dict.fromkeys(("bid", "last", "und_price", "und_bid", "und_last", "ref_price"), 100)
-OPTION_WORDS: Row = WORDS | OPTION_PRICES | {
-    "ask": 101, "und_ask": 101, "multiplier": 100, "underlying_conid": 1, "status": "complete",
-    "data_quality_flag": "", "policy": "session_freeze", "ingest_run_type": "intraday",
-    "snapshot_error": False, "pass": "confirm", "source": "SANDBOX", "market_data_type": 1,
-    "expiry": date(2024, 3, 15),
-}  # fmt: skip
+OPTION_WORDS: Row = (
+    WORDS
+    | OPTION_PRICES
+    | {
+        "ask": 101,
+        "und_ask": 101,
+        "multiplier": 100,
+        "underlying_conid": 1,
+        "status": "complete",
+        "data_quality_flag": "",
+        "policy": "session_freeze",
+        "ingest_run_type": "intraday",
+        "snapshot_error": False,
+        "pass": "confirm",
+        "source": "SANDBOX",
+        "market_data_type": 1,
+        "expiry": date(2024, 3, 15),
+    }
+)
 
 
 def option_rows(landed: LandedTable) -> list[Row]:
-    """Plain rows of a symbol: six contracts in two sessions; of the first two slots, and each close."""
+    """Six contracts of a symbol in two sessions: the first two slots and each close."""
     rows: dict[tuple[Any, ...], Row] = {}
     for session, slot in ((BEFORE, 0), (BEFORE, BEFORE.slots - 1), (AFTER, AFTER.slots - 1)):
         for conid, (strike, right) in enumerate(product((90, 100, 110), "CP")):
-            words = OPTION_WORDS | session.row | {
-                "conid": conid, "strike": strike, "option_right": right, "slot_30m": slot,
-                "sample_time": session.at(slot), "captured_at": session.at(slot),
-                "first_seen_date": BEFORE.day, "oi_asof_date": session.day, "seq": slot,
-            }  # fmt: skip
+            words = (
+                OPTION_WORDS
+                | session.row
+                | {
+                    "conid": conid,
+                    "strike": strike,
+                    "option_right": right,
+                    "slot_30m": slot,
+                    "sample_time": session.at(slot),
+                    "captured_at": session.at(slot),
+                    "first_seen_date": BEFORE.day,
+                    "oi_asof_date": session.day,
+                    "seq": slot,
+                }
+            )
             row = plain(landed, words, "S", session.day)
             rows[tuple(row[name] for name in landed.key)] = row
     return list(rows.values())

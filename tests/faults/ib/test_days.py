@@ -1,4 +1,4 @@
-"""Whole simulated days and a week, as a timer would drive them, undisturbed and under a script of faults."""
+"""Whole simulated days and a week, driven as by a timer, with and without faults."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -58,7 +58,7 @@ def moments(day: date) -> Iterator[str]:
 def drive(
     made: Bench, days: Sequence[date], script: Mapping[str, Callable[[Bench], object]] | None = None
 ) -> list[int]:
-    """Every moment of some sessions; the exit codes of the loads that there were. `script` does things
+    """Exit codes of the loads of some sessions, minute by minute. `script` does things
     to the gateway before the first moment that is not earlier."""
     codes, left = [], dict(script or {})
     for day in days:
@@ -66,7 +66,7 @@ def drive(
             made.at(moment)
             for at in [at for at in left if at <= moment]:
                 left.pop(at)(made)
-            # what is due is asked of the gateway: one that restarted at the last moment is back by now
+            # a gateway that restarted just before is back when it is asked what is due
             assert made.sandbox.wait_until_listening()
             codes += [result.exit_code for result in made.due()]
     return codes
@@ -192,7 +192,7 @@ def test_under_a_script_of_faults_no_contract_is_silently_absent(
             "where slot_label = '10:30' and data_quality_flag like '%delayed_fallback%'"
         )
         assert delayed == [("MSFT",)]
-        # no permission at all, and what is refused, are errors that waiting does not mend; but what the
+        # no permission and refusals are errors that waiting does not repair; but what the
         # last slot before the close lacks is asked for once more, whatever its reason
         refused = {(day, "AAPL", "no_permission", "12:00") for day in days} | {
             (day, "MSFT", "invalid_request", "12:30") for day in days if not is_short(day)
@@ -262,5 +262,8 @@ def test_a_slot_of_fifty_symbols_is_covered_whole(
             "select count(*) from raw_ib.chain_snapshot where data_quality_flag ~ 'late'"
         ) == [(0,)]
         assert made.at("2026-11-19T17:00:00").load("close").exit_code == 0
-        closes = "select count(*)::int, count(*) filter (where not snapshot_error)::int from raw_ib.chain_close"
+        closes = (
+            "select count(*)::int, count(*) filter (where not snapshot_error)::int "
+            "from raw_ib.chain_close"
+        )
         assert made.rows(closes) == [(planned, planned)]

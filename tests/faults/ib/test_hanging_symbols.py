@@ -5,7 +5,10 @@ from pathlib import Path
 
 from tests.integration.ib.bench import bench
 
-SETS = "select symbol, policy from raw_ib.session_contract where trade_date = %s group by 1, 2 order by 1"
+SETS = (
+    "select symbol, policy from raw_ib.session_contract "
+    "where trade_date = %s group by 1, 2 order by 1"
+)
 
 
 def test_symbols_that_hang_come_last_the_next_time(

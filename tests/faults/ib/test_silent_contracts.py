@@ -31,7 +31,7 @@ def quick(made: Bench) -> Bench:
     return made.with_settings(quote_timeout=0.7)
 
 
-def test_who_never_ticks_is_asked_once_a_slot_and_costs_no_slot_its_exit_code(quick: Bench) -> None:
+def test_a_silent_contract_is_asked_once_a_slot_and_fails_no_slot(quick: Bench) -> None:
     mute = lasting(quick)
     rule = quick.sandbox.faults.add(f"mute:conid={mute}")
     again = {"retry_missed": "yes"}
@@ -48,7 +48,10 @@ def test_who_never_ticks_is_asked_once_a_slot_and_costs_no_slot_its_exit_code(qu
         ("10:00", "no_answer", "snapshot_error"),
         ("10:30", "no_answer", "no_quote,snapshot_error"),
     ]
-    tally = "select planned, captured, errors, silent, status from raw_ib.slot_run where symbol = 'AAPL' and sample_time = %s"
+    tally = (
+        "select planned, captured, errors, silent, status from raw_ib.slot_run "
+        "where symbol = 'AAPL' and sample_time = %s"
+    )
     at = quick.rows("select max(sample_time) from raw_ib.chain_snapshot")[0][0]
     assert quick.rows(tally, at) == [(28, 27, 0, 1, "complete")]
     # its close too, and with the first tick it is back
@@ -83,11 +86,12 @@ def known(made: Bench, day: str, conid: int) -> list[tuple[Any, ...]]:
     return made.rows(
         "select s.policy, c.first_seen_date::text from raw_ib.session_contract as s "
         "join raw_ib.contract as c using (conid) where s.trade_date = %s and conid = %s",
-        *(day, conid),
+        day,
+        conid,
     )
 
 
-def test_who_is_delisted_leaves_the_known_and_comes_back_where_it_is_found_again(
+def test_a_delisted_contract_goes_and_comes_back_when_it_is_listed_again(
     made: Bench,
 ) -> None:
     gone = lasting(made)

@@ -1,4 +1,4 @@
-"""Slots of option chains while the gateway turns away, breaks or is gone: every contract has its row."""
+"""Slots of option chains while the gateway refuses, breaks or is gone: no row is missing."""
 
 from tests.integration.ib.bench import Bench, new_york
 from tests.integration.ib.test_slots_load import FLAGS, counts
@@ -10,10 +10,11 @@ def test_without_fallback_what_is_not_permitted_is_an_error_row(made: Bench) -> 
     assert (found.status, found.exit_code) == ("partial", 6)
     assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 0)]
     [(kind, flag)] = made.rows(
-        "select distinct error_type, data_quality_flag from raw_ib.chain_snapshot where snapshot_error"
+        "select distinct error_type, data_quality_flag from raw_ib.chain_snapshot "
+        "where snapshot_error"
     )
     assert (kind, flag) == ("no_permission", "snapshot_error")
-    assert made.table("recapture") == []  # asking again would not mend it
+    assert made.table("recapture") == []  # asking again would not help
 
 
 def test_what_is_turned_away_waits_and_is_captured_later(made: Bench) -> None:
@@ -44,7 +45,7 @@ def test_a_connection_that_breaks_in_the_middle_costs_no_row(made: Bench) -> Non
     assert counts(made) == [("AAPL", 28, 28), ("MSFT", 16, 16)]
 
 
-def test_a_gateway_that_goes_and_stays_away_leaves_error_rows_and_exit_code_4(made: Bench) -> None:
+def test_a_gateway_that_stays_away_leaves_error_rows_and_exit_code_4(made: Bench) -> None:
     made.sandbox.faults.add("restart:after=6:seconds=3600")
     found = made.load("snapshot", slot="now")
     assert found.exit_code == 4
@@ -58,7 +59,7 @@ def test_a_gateway_that_goes_and_stays_away_leaves_error_rows_and_exit_code_4(ma
     assert {row["reason"] for row in waiting} == {"gateway_gone"}
 
 
-def test_a_gateway_that_is_not_there_at_a_slot_is_waited_for_and_leaves_error_rows(
+def test_an_absent_gateway_is_waited_for_and_leaves_error_rows(
     made: Bench,
 ) -> None:
     """By the machine's clock the slot is known without it."""
@@ -78,7 +79,10 @@ def test_a_stale_quote_of_an_earlier_slot_is_never_served_again(made: Bench) -> 
     made.sandbox.faults.add("mute:symbol=MSFT")
     found = made.at("2026-11-19T10:30:05").load("snapshot", slot="now")
     assert found.exit_code == 6
-    later = "select symbol, count(bid)::int, count(*)::int from raw_ib.chain_snapshot where slot_30m = 2 group by 1 order by 1"
+    later = (
+        "select symbol, count(bid)::int, count(*)::int from raw_ib.chain_snapshot "
+        "where slot_30m = 2 group by 1 order by 1"
+    )
     assert made.rows(later) == [("AAPL", 28, 28), ("MSFT", 0, 16)]
 
 
@@ -87,13 +91,15 @@ def test_missing_greeks_and_sentinels_are_flagged_and_never_land(made: Bench) ->
     made.sandbox.faults.add("no-quote:symbol=MSFT")
     assert made.load("snapshot", slot="now").exit_code == 0
     odd = (
-        "select count(*) from raw_ib.chain_snapshot where least(bid, ask, last, iv, opt_price_model) < 0 "
+        "select count(*) from raw_ib.chain_snapshot "
+        "where least(bid, ask, last, iv, opt_price_model) < 0 "
         "or delta = -2 or vega = -2 or theta = -2 or abs(gamma) > 1e300"
     )
     assert made.rows(odd) == [(0,)]
     flagged = (
         "select count(*) filter (where data_quality_flag like '%missing_greeks%') > 0, "
-        "count(*) filter (where data_quality_flag like '%missing_price%') from raw_ib.chain_snapshot"
+        "count(*) filter (where data_quality_flag like '%missing_price%') "
+        "from raw_ib.chain_snapshot"
     )
     assert made.rows(flagged) == [(True, 16)]
 

@@ -1,4 +1,4 @@
-"""Limits, servers and connections that break: rows that say so, and a new connection that goes on."""
+"""Limits, servers and connections that break: rows that say so, then a new connection."""
 
 import socket
 from datetime import UTC, datetime
@@ -54,7 +54,7 @@ def test_messages_that_the_gateway_lost_are_pacing_and_we_go_slower(
     assert kinds(mine.quotes(contracts, 1)) == [None] * 20
 
 
-def test_a_broken_connection_costs_the_rows_of_its_batch_and_the_next_batch_none(
+def test_a_broken_connection_costs_its_batch_and_not_the_next(
     tidy: IbSandbox, opened: Opened
 ) -> None:
     waited: list[float] = []
@@ -210,8 +210,8 @@ def test_account_numbers_are_in_nothing_that_comes_out() -> None:
         live.faults.add("error:code=420:message=No permission for account U7654321, DU1234567")
         with gateway(settings_for(live)) as opened:
             assert opened.source() == "IBKR"
-            told: list[Any] = [*opened.quotes(some_contracts(live, 1), 1), opened.probe("AAPL")]
-            told += opened.take_events()
-    assert "<account>" in repr(told[0])
-    assert "7654321" not in repr(told)
-    assert "1234567" not in repr(told)
+            heard: list[Any] = [*opened.quotes(some_contracts(live, 1), 1), opened.probe("AAPL")]
+            heard += opened.take_events()
+    assert "<account>" in repr(heard[0])
+    assert "7654321" not in repr(heard)
+    assert "1234567" not in repr(heard)

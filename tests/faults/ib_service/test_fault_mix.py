@@ -1,4 +1,4 @@
-"""Any mix of faults: every contract has one quote in its place, and what is no failure is the truth."""
+"""Any mix of faults: one quote for every contract, and no failure without a reason."""
 
 import random
 from collections.abc import Callable
@@ -12,13 +12,26 @@ from loaders.sandbox.ib.world import Query
 from tests.integration.ib_service.conftest import some_contracts
 
 FAULTS = (
-    *("disconnect:after={soon}", "restart:after={soon}:seconds=0.2", "pacing:after={soon}:times=3"),
-    *("connectivity:after={soon}:seconds=0.2:code=1101", "farm:after={soon}:seconds=0.2"),
-    *("connectivity:after={soon}:seconds=0.2:code=1102", "lines:count=4", "rate:per_second=12"),
-    *("permission:symbol=MSFT", "permission:symbol=AAPL:code=10090", "competing:times=2"),
-    *("mute:times=2", "mute:share=0.3:times=3", "error:code=420:times=2", "no-greeks:share=0.3"),
-    *("sentinel-greeks:share=0.5", "no-quote:share=0.3", "greeks-late:seconds=0.1"),
-    *("latency:seconds=0.02:jitter=0.05", "snapshot-end:seconds=0.3"),
+    "disconnect:after={soon}",
+    "restart:after={soon}:seconds=0.2",
+    "pacing:after={soon}:times=3",
+    "connectivity:after={soon}:seconds=0.2:code=1101",
+    "farm:after={soon}:seconds=0.2",
+    "connectivity:after={soon}:seconds=0.2:code=1102",
+    "lines:count=4",
+    "rate:per_second=12",
+    "permission:symbol=MSFT",
+    "permission:symbol=AAPL:code=10090",
+    "competing:times=2",
+    "mute:times=2",
+    "mute:share=0.3:times=3",
+    "error:code=420:times=2",
+    "no-greeks:share=0.3",
+    "sentinel-greeks:share=0.5",
+    "no-quote:share=0.3",
+    "greeks-late:seconds=0.1",
+    "latency:seconds=0.02:jitter=0.05",
+    "snapshot-end:seconds=0.3",
 )
 
 

@@ -1,4 +1,4 @@
-"""Values, contracts and codes that are not as they should be cost rows that say so, and nothing else."""
+"""Odd values, contracts and codes cost rows that say so, and nothing else."""
 
 import dataclasses
 import math
@@ -69,7 +69,7 @@ def test_a_contract_that_never_ticks_fails_and_serves_no_older_price(
         assert kinds(mine.quotes(contracts, 1)) == [None] * 3
 
 
-def test_greeks_that_come_late_are_awaited_by_a_stream_and_missing_ones_are_none(
+def test_a_stream_waits_for_late_greeks_and_missing_ones_are_none(
     tidy: IbSandbox, opened: Opened
 ) -> None:
     contracts, mine = some_contracts(tidy, 3), opened()
@@ -147,7 +147,7 @@ def test_a_look_up_that_hangs_is_not_impossible(tidy: IbSandbox, opened: Opened)
     assert found.impossible == []
 
 
-def test_what_is_told_not_to_exist_is_impossible_and_a_crossed_quote_is_kept_as_it_came(
+def test_an_unknown_contract_is_impossible_and_a_crossed_quote_stays(
     tidy: IbSandbox, shared: Gateway
 ) -> None:
     contracts = some_contracts(tidy, 3)
@@ -160,9 +160,7 @@ def test_what_is_told_not_to_exist_is_impossible_and_a_crossed_quote_is_kept_as_
     assert not any(crossed[1:])
 
 
-def test_a_code_that_nobody_knows_fails_its_row_and_is_told(
-    tidy: IbSandbox, shared: Gateway
-) -> None:
+def test_an_unknown_code_fails_its_row_and_is_reported(tidy: IbSandbox, shared: Gateway) -> None:
     contracts = [row.conid for row in listed(tidy)[:1]]
     with fault(tidy, f"error:conid={contracts[0]}:code=9876:message=What is this"):
         (quote,) = shared.quotes(some_contracts(tidy, 1), 1)

@@ -18,7 +18,7 @@ from tests.integration.ib_service.conftest import (
 
 
 @pytest.mark.parametrize("code", [354, 10089, 10168, 10186])
-def test_without_permission_rows_fail_and_delayed_data_are_those_of_a_quarter_of_an_hour_ago(
+def test_without_permission_rows_fail_or_are_a_quarter_of_an_hour_old(
     tidy: IbSandbox, shared: Gateway, code: int
 ) -> None:
     ours, others = some_contracts(tidy, 3), some_contracts(tidy, 2, "MSFT")
@@ -77,7 +77,7 @@ def test_another_log_in_takes_the_data(tidy: IbSandbox, shared: Gateway) -> None
     assert probe.failure.error_code == 10197
 
 
-def test_a_delayed_account_is_told_by_the_probe(tidy: IbSandbox, opened: Opened) -> None:
+def test_the_probe_reports_a_delayed_account(tidy: IbSandbox, opened: Opened) -> None:
     with fault(tidy, "permission"), fault(tidy, "history"):
         assert opened({"market_data_type": 3}).probe("AAPL").served_type == 3
         other = opened({"allow_fallback_to_delayed": False})

@@ -1,4 +1,4 @@
-"""A service without minutes or ticks is told from one that lost those of a code."""
+"""A service without minutes or ticks is not one that lost those of a code."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,8 +11,12 @@ from tests.integration.tdx_load.bench import Bench
 OpenBench = Callable[..., AbstractContextManager[Bench]]
 INTRADAY = ("minute_1m", "tick_trade")
 ROUTES = (
-    *("kline-history", "kline-all", "minute"),
-    *("trade-history/full", "minute-trade-all", "trade-history"),
+    "kline-history",
+    "kline-all",
+    "minute",
+    "trade-history/full",
+    "minute-trade-all",
+    "trade-history",
 )
 
 
@@ -25,7 +29,7 @@ def asked(bench: Bench) -> set[str]:
     return {entry.params["code"] for entry in bench.sandbox.log if entry.route in ROUTES}
 
 
-def test_a_service_without_them_is_recognised_after_a_few_codes_and_asked_again_by_the_next_load(
+def test_a_service_without_them_is_recognised_and_asked_by_the_next_load(
     open_loaded: OpenBench,
 ) -> None:
     with open_loaded(concurrency=1) as bench:
@@ -42,8 +46,9 @@ def test_a_service_without_them_is_recognised_after_a_few_codes_and_asked_again_
         bench.sandbox.faults.clear()
         result = bench.load(datasets=INTRADAY)
         assert {t.dataset: t.rows_new > 0 for t in result.tasks if t.dataset in INTRADAY} == {
-            "minute_1m": True, "tick_trade": True,
-        }  # fmt: skip
+            "minute_1m": True,
+            "tick_trade": True,
+        }
 
 
 def test_codes_whose_days_are_missing_fail_where_others_have_theirs(open_loaded: OpenBench) -> None:

@@ -1,4 +1,4 @@
-"""Answers that are less than what is stored, or cannot be true, destroy nothing and are told."""
+"""Answers that are less than what is stored, or cannot be true, destroy nothing."""
 
 from datetime import date
 
@@ -24,7 +24,7 @@ def test_a_narrower_answer_never_overwrites_wider_history(loaded_bench: Bench) -
     assert loaded_bench.klines() == before
 
 
-def test_an_empty_success_for_a_live_code_fails_and_a_retry_mends_it(market_bench: Bench) -> None:
+def test_an_empty_success_for_a_live_code_fails_until_a_retry(market_bench: Bench) -> None:
     code = "sh600000"
     market_bench.sandbox.faults.add(f"empty:kline-all:code={code}:first=4")
 

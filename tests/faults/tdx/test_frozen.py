@@ -52,7 +52,7 @@ def test_a_first_load_from_one_lands_what_there_is_and_says_so(
         assert bench.rows("select max(trade_date) from raw_tdx.kline_daily") == [(days[-4],)]
 
 
-def test_a_day_that_the_exchange_was_shut_after_all_fails_until_the_next_one_is_over(
+def test_a_day_that_the_exchange_was_shut_fails_until_the_next_is_over(
     open_bench: OpenBench, days: list[date]
 ) -> None:
     world = SyntheticMarket(codes=12, days=60, seed=3)
@@ -98,7 +98,7 @@ TRADED = """
 """
 
 
-def test_day_bars_that_stay_behind_the_calendar_are_asked_for_again_and_fail_until_they_come(
+def test_day_bars_behind_the_calendar_fail_until_they_come(
     open_loaded: OpenBench, days: list[date]
 ) -> None:
     with open_loaded(clock=days[-3]) as bench:
@@ -119,7 +119,7 @@ def test_day_bars_that_stay_behind_the_calendar_are_asked_for_again_and_fail_unt
         assert bench.load(retry=True).exit_code == 0
 
 
-def test_one_code_that_stays_behind_a_calendar_that_goes_on_is_not_called_suspended_for_sure(
+def test_a_code_behind_the_calendar_is_not_called_suspended_for_sure(
     open_bench: OpenBench, small_market: SyntheticMarket, days: list[date]
 ) -> None:
     with open_bench(small_market, clock=days[-2]) as bench:
@@ -132,7 +132,7 @@ def test_one_code_that_stays_behind_a_calendar_that_goes_on_is_not_called_suspen
         assert any("1 of 1" in w and "stand still" in w for w in result.warnings)
 
 
-def test_an_upstream_that_mends_itself_meanwhile_costs_nothing(
+def test_an_upstream_that_recovers_meanwhile_costs_nothing(
     open_loaded: OpenBench, days: list[date]
 ) -> None:
     with open_loaded(clock=days[-2]) as bench:

@@ -1,4 +1,4 @@
-"""Answers about minutes that are less than they should be, or wrong: none replaces what is better."""
+"""Minutes that are fewer than they should be, or wrong, never replace better ones."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -26,7 +26,7 @@ def set_faults(bench: Bench, faults: list[str]) -> None:
         bench.sandbox.faults.add(fault)
 
 
-def test_days_without_a_bar_are_filled_by_prices_which_a_better_answer_replaces(
+def test_days_without_a_bar_get_prices_that_a_better_answer_replaces(
     open_bench: OpenBench, small_market: SyntheticMarket
 ) -> None:
     faults = ["empty:kline-history", "short:kline-all:keep=240"]

@@ -1,4 +1,4 @@
-"""Comparing a sample with the service: silence where all is well, the right cause where it is not."""
+"""Comparing a sample with the service: no finding, or the right cause."""
 
 import random
 import shutil
@@ -70,7 +70,12 @@ def causes(result: Reconciliation) -> dict[str, set[str]]:
 
 
 EVERYTHING = (
-    *("codes", "trading_calendar", "kline_daily", "minute_1m", "tick_trade", "corporate_actions"),
+    "codes",
+    "trading_calendar",
+    "kline_daily",
+    "minute_1m",
+    "tick_trade",
+    "corporate_actions",
 )
 
 
@@ -101,7 +106,7 @@ def loaded(warehouse_dsn: str, tmp_path: Path) -> Iterator[Bench]:
         yield made
 
 
-def test_a_sound_market_agrees_and_each_injected_fault_is_told_by_its_cause(
+def test_a_sound_market_agrees_and_each_fault_has_its_cause(
     loaded: Bench,
 ) -> None:
     loaded.sandbox.faults.add("reset")
@@ -137,8 +142,10 @@ def test_a_sound_market_agrees_and_each_injected_fault_is_told_by_its_cause(
         open_warehouse(loaded.settings),
         loaded.heard.line,
         arguments=[
-            *("--full-refresh", "--select"),
-            *("config.materialized:incremental", "config.materialized:continuous_aggregate"),
+            "--full-refresh",
+            "--select",
+            "config.materialized:incremental",
+            "config.materialized:continuous_aggregate",
         ],
     )
     result = run(loaded, codes=CHECKED)
@@ -163,7 +170,7 @@ def test_a_sound_market_agrees_and_each_injected_fault_is_told_by_its_cause(
 
 
 def adjusted_alone(b: Bench, codes: Sequence[str], month: date) -> set[tuple[str, str]]:
-    """Codes and causes that the third party's series, read anew, gives."""
+    """Codes and causes from the third party's series, read again."""
     warehouse = open_warehouse(b.settings)
     assert b.load(mode="init", datasets=(reconcile.ADJUSTED,), codes=codes).status == "succeeded"
     as_of, last = datetime(2025, 7, 1, tzinfo=UTC), reconcile.month_end(month)

@@ -58,7 +58,7 @@ def test_other_failures_of_a_code_do_not_hide_that_its_day_is_missing(
         assert bench.rows(NEWEST) == [(days[-5],)]
 
 
-def test_a_retry_after_a_calendar_that_stood_still_looks_at_everything_again(
+def test_a_retry_after_a_calendar_that_stood_still_checks_everything(
     open_loaded: OpenBench, days: list[date]
 ) -> None:
     with open_loaded(clock=days[-6]) as bench:
@@ -121,7 +121,7 @@ def test_an_answer_that_cannot_be_unpacked_costs_its_code_alone(
     assert {code for t in result.tasks for code in t.failures} == {"sh600000"}
 
 
-def test_codes_that_vanish_from_the_list_are_named_and_many_are_a_failure_once(
+def test_vanished_codes_are_named_and_many_are_a_failure_once(
     market_bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     market_bench.load(datasets=BARS)

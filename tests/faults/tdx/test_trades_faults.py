@@ -77,7 +77,7 @@ def test_a_page_that_came_twice_is_refused_and_single_pages_stand_in(
         assert routes == [("/api/trade-history",)]
 
 
-def test_a_day_with_a_lost_page_is_provisional_and_never_lands_over_a_fuller_one(
+def test_a_day_with_a_lost_page_never_lands_over_a_fuller_one(
     open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
 ) -> None:
     day = days[-2]
@@ -130,7 +130,7 @@ def squeeze(bench: Bench, day: date) -> None:
     )
 
 
-def test_ticks_that_leave_their_day_bar_land_once_they_came_alike_on_two_days(
+def test_ticks_beside_their_day_bar_land_once_they_came_alike_twice(
     open_bench: OpenBench, tiny_market: SyntheticMarket, days: list[date]
 ) -> None:
     odd = days[-4]

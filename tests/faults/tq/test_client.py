@@ -1,4 +1,4 @@
-"""Each fault of the servers has its error, is asked again where that helps, and leaves no process behind."""
+"""Each fault of the servers has its error, and the client leaves no process behind."""
 
 import contextlib
 import json
@@ -55,9 +55,7 @@ def fetch(harvest: Harvest, world: World, days: tuple[date, ...] = DAYS) -> list
     return list(harvest.ticks(CONTRACT, [day_range(world, day) for day in days]))
 
 
-def test_an_account_that_is_not_let_in_is_told_so(
-    one: "TqSandbox", own_harvest: MakeHarvest
-) -> None:
+def test_an_account_that_is_refused_is_named(one: "TqSandbox", own_harvest: MakeHarvest) -> None:
     wrong = own_harvest(one, {"password": "s3cret-of-mine"})
     with pytest.raises(TqAuthError, match="401") as refused:
         wrong.login()
@@ -124,7 +122,7 @@ def test_error_pages_are_errors_of_the_servers(one: "TqSandbox", own_harvest: Ma
 def test_what_breaks_is_asked_again_by_a_new_process(
     one: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
-    """A log-in that fails, a client that is killed after a day, and days that one process may not keep
+    """A log-in that fails, a client killed after a day, and days that one process may not keep
     all: nothing is missing, nothing twice."""
     one.faults.add("auth:status=503:times=1")
     said: list[str] = []
@@ -146,7 +144,7 @@ def test_what_breaks_is_asked_again_by_a_new_process(
 def test_a_server_that_never_answers_is_given_up(
     one: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
-    """The day that it was asked for is named, though the empty one before was not told yet."""
+    """The requested day is named, though the empty one before was not reported yet."""
     one.faults.add(f"empty:contract={CONTRACT}:day={DAYS[0]}")
     one.faults.add(f"never-ready:contract={CONTRACT}:day={DAYS[1]}")
     with pytest.raises(TqTimeout, match=r"no sign of life for 2 s \(ticks\)") as silent:
@@ -174,7 +172,7 @@ def test_a_broken_connection_costs_a_retry_and_no_row(
                 assert pq.read_table(answer.path).select(truth.column_names).equals(truth)
 
 
-def test_ticks_that_were_revised_are_fetched_anew(
+def test_revised_ticks_are_fetched_again(
     one: "TqSandbox", own_harvest: MakeHarvest, world: World
 ) -> None:
     """The client's own cache would serve the old ones for good."""
@@ -188,7 +186,7 @@ def test_ticks_that_were_revised_are_fetched_anew(
 
 
 def processes_below(pid: int) -> list[Any]:
-    """Those that run the client, without what a client forks (which has its command line until it runs its own)."""
+    """Processes of the client, without those that a client has just forked."""
     found: dict[int, Any] = {}
     for process in psutil.Process(pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -242,5 +240,5 @@ def test_a_killed_parent_leaves_no_client(one: "TqSandbox", tmp_path: Path) -> N
     assert len(clients) == 1
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    _, alive = psutil.wait_procs(clients, timeout=20)
+    _, alive = psutil.wait_procs(clients, timeout=60)
     assert alive == []

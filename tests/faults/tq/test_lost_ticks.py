@@ -1,4 +1,4 @@
-"""A store that lost days, a load that was stopped, bars that were corrected: what is fetched again."""
+"""Stores that lost days, stopped loads, corrected bars: what is fetched again."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from tests.integration.tq.worlds import (
 )
 
 
-def test_a_revision_that_is_taken_back_after_a_stop_leaves_no_day_without_ticks(
+def test_a_revision_taken_back_after_a_stop_leaves_no_day_empty(
     made: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made.sandbox.faults.add(f"revise-mains:contract={NEW}:by=-1")
@@ -43,7 +43,7 @@ def test_a_revision_that_is_taken_back_after_a_stop_leaves_no_day_without_ticks(
     assert stored(made, NEW, BEFORE_ROLL).num_rows == 0
 
 
-def test_a_day_whose_day_bar_was_corrected_is_fetched_once_more_and_no_more(made: Bench) -> None:
+def test_a_day_with_a_corrected_day_bar_is_fetched_once_more(made: Bench) -> None:
     day = TRADED[1]
     assert made.rows(
         "select count(*) from raw_tq.symbol_day where volume > 0 and volume = day_volume"
@@ -88,7 +88,7 @@ def test_days_that_the_store_has_lost_are_fetched_again(made: Bench) -> None:
     assert made.rows(INDEX) == before
 
 
-def test_a_store_that_lacks_most_of_what_was_stored_is_not_filled_without_a_word(
+def test_a_store_that_lacks_most_days_is_not_filled_silently(
     made: Bench,
 ) -> None:
     made.execute(
@@ -110,7 +110,7 @@ def test_a_store_that_lacks_most_of_what_was_stored_is_not_filled_without_a_word
     assert made.load("ticks").total("done") == DAYS
 
 
-def test_a_retry_of_a_load_that_ended_before_its_first_day_fetches_what_is_missing(
+def test_a_retry_of_a_load_without_a_first_day_fetches_all(
     made: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made.execute(

@@ -1,4 +1,4 @@
-"""Days of ticks that are empty, short, doubled or not to be had: none is called complete that is not."""
+"""Days of ticks that are empty, short or doubled are never called complete."""
 
 from datetime import date, datetime, timedelta
 
@@ -19,7 +19,7 @@ def failures(result: LoadResult) -> dict[str, str]:
     return {key: text for task in result.tasks for key, text in task.failures.items()}
 
 
-def test_a_day_without_a_tick_is_on_record_after_two_sessions_and_asked_again_much_later(
+def test_a_day_without_ticks_is_recorded_and_asked_again_much_later(
     mapped: Bench,
 ) -> None:
     mapped.sandbox.faults.add("empty:contract=SHFE.cu2511:day=2025-10-15")
@@ -43,12 +43,13 @@ def test_a_day_without_a_tick_is_on_record_after_two_sessions_and_asked_again_mu
     assert ("SHFE.cu2511", 15, "complete") in days(mapped)
     for table in ("raw_tq.no_data_day", "ticks.ghtrader_no_data_days_v2"):
         assert mapped.rows(f"select status from {table}") == [("superseded",)]
-    [told] = facts(mapped.settings, open_warehouse(mapped.settings))["varieties"].values()  # type: ignore[index]
-    assert [segment["days_without_data"] for segment in told["segments"]] == [0, 0]
+    varieties = facts(mapped.settings, open_warehouse(mapped.settings))["varieties"]
+    [variety] = varieties.values()  # type: ignore[attr-defined]
+    assert [segment["days_without_data"] for segment in variety["segments"]] == [0, 0]
     assert mapped.load("ticks", clock=later).tasks == ()
 
 
-def test_what_a_load_that_ended_early_put_on_record_lands_though_the_next_one_ends_early_too(
+def test_records_of_a_load_that_ended_early_land_with_the_next(
     mapped: Bench,
 ) -> None:
     mapped.sandbox.faults.add("empty:contract=SHFE.cu2511:day=2025-10-15")
@@ -96,7 +97,7 @@ def test_the_newest_day_is_not_complete_before_its_ticks_add_up(mapped: Bench) -
     assert (NEW, 22, "complete") in days(mapped)
 
 
-def test_ticks_that_come_twice_or_late_are_stored_once_and_told(mapped: Bench) -> None:
+def test_ticks_that_come_twice_or_late_are_stored_once(mapped: Bench) -> None:
     mapped.sandbox.faults.add("duplicate:contract=SHFE.cu2511:day=2025-10-15")
     mapped.sandbox.faults.add("late:contract=SHFE.cu2511:day=2025-10-16")
     assert mapped.load("ticks", until=date(2025, 10, 16)).status == "succeeded"
@@ -108,7 +109,7 @@ def test_ticks_that_come_twice_or_late_are_stored_once_and_told(mapped: Bench) -
     assert rules == 1
 
 
-def test_without_the_permission_the_newest_ticks_land_marked_and_the_rest_is_said(
+def test_without_the_permission_only_the_newest_ticks_land_marked(
     mapped: Bench,
 ) -> None:
     mapped.sandbox.faults.add("permission:feature=tq_dl")

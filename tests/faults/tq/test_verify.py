@@ -1,4 +1,4 @@
-"""`loaders verify tq` and manifests: what differs is named, and mended by another download."""
+"""`loaders verify tq` and manifests name what differs, and a download repairs it."""
 
 import json
 from pathlib import Path
@@ -34,8 +34,8 @@ def test_what_was_loaded_is_right(made: Bench) -> None:
     assert (found.days, found.rows, found.differences) == (DAYS, DAYS * 150, ())
     assert found.as_json()["first_l5_days"] == {"SHFE.cu": str(TRADED[0])}
     shown = status.read(open_warehouse(made.settings), settings=made.settings)
-    told = f"the warehouse: {DAYS * 150:,} on {DAYS} days of 1 series, up to {TRADED[-1]}"
-    assert (str(shown.ticks), shown.ticks and shown.ticks.problems) == (told, [])
+    expected = f"the warehouse: {DAYS * 150:,} on {DAYS} days of 1 series, up to {TRADED[-1]}"
+    assert (str(shown.ticks), shown.ticks and shown.ticks.problems) == (expected, [])
     assert shown.as_json()["tick_store"] == {
         "store": "the warehouse",
         "series": 1,
@@ -57,18 +57,22 @@ def test_every_difference_is_named_and_a_repair_downloads_just_those_days(
     made.execute(f"delete from {TICKS} where trading_day = '2025-10-21' and volume % 3 = 0")
     made.execute("update raw_tq.symbol_day set rows = 7 where trading_day = '2025-10-22'")
     found = verified(made)
-    told = {(d.key.rpartition(" ")[2], d.text.partition(":")[0]) for d in found.differences}
-    assert {("2025-10-15", "row_hash"), ("2025-10-21", "rows"), ("2025-10-21", "row_hash")} <= told
-    assert ("2025-10-22", "the landed copy of the index differs") in told
-    assert ("2025-10-15", "rows") not in told
+    expected = {(d.key.rpartition(" ")[2], d.text.partition(":")[0]) for d in found.differences}
+    assert {
+        ("2025-10-15", "row_hash"),
+        ("2025-10-21", "rows"),
+        ("2025-10-21", "row_hash"),
+    } <= expected
+    assert ("2025-10-22", "the landed copy of the index differs") in expected
+    assert ("2025-10-15", "rows") not in expected
     assert {key.rpartition(" ")[2] for key in found.repairable} == {"2025-10-15", "2025-10-21"}
 
     monkeypatch.setattr(commands, "load_settings", lambda: made.settings)
     with pytest.raises(DataQualityError, match="differences between the ticks and their index"):
         commands.verify_command("tq")
-    told_to_people = capsys.readouterr().out
-    assert "SHFE.cu2511 2025-10-15: row_hash" in told_to_people
-    assert f"SHFE.cu: five levels of the order book from {TRADED[0]} on" in told_to_people
+    output = capsys.readouterr().out
+    assert "SHFE.cu2511 2025-10-15: row_hash" in output
+    assert f"SHFE.cu: five levels of the order book from {TRADED[0]} on" in output
     made.asked()
     commands.verify_command("tq", repair=True, as_of=made.sandbox.clock.isoformat())
     assert asked_days(made) == 2
@@ -126,7 +130,7 @@ def test_a_day_that_cannot_be_had_again_differs_until_its_loss_is_accepted(
     assert verified(made).differences == ()
 
 
-def test_a_schedule_that_is_not_dbt_s_is_named_and_mended_without_a_download(
+def test_a_schedule_that_is_not_dbt_s_is_named_and_fixed_without_download(
     made: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made.execute(
@@ -147,7 +151,7 @@ def test_a_schedule_that_is_not_dbt_s_is_named_and_mended_without_a_download(
     assert verified(made).differences == ()
 
 
-def test_stamps_and_days_that_the_index_does_not_have_are_named_and_mended_without_a_download(
+def test_stamps_and_days_missing_in_the_index_are_fixed_without_download(
     made: Bench,
 ) -> None:
     made.execute(
@@ -173,7 +177,7 @@ def test_stamps_and_days_that_the_index_does_not_have_are_named_and_mended_witho
     assert made.rows(f"select count(*) from {TICKS} where not is_deleted") == [(150 * (DAYS - 2),)]
 
 
-def test_a_manifest_tells_what_was_built_and_is_checked_against_what_is_there(made: Bench) -> None:
+def test_a_manifest_lists_what_was_built_and_is_checked(made: Bench) -> None:
     warehouse = open_warehouse(made.settings)
     with pytest.raises(UsageError, match="no manifest is in"):
         manifest.newest(made.settings, warehouse)
@@ -200,7 +204,7 @@ def test_a_manifest_tells_what_was_built_and_is_checked_against_what_is_there(ma
     rows = 150 * len(of_contract[NEW])
     assert found == (
         f"tq.varieties.SHFE.cu.segments[1].rows: the manifest says {rows}, now {rows - 1}",
-    )  # fmt: skip
+    )
     first.write_text(first.read_text() + " ")
     assert "was changed" in manifest.check(made.settings, warehouse, second).differences[-1]
     first.unlink()

@@ -1,4 +1,4 @@
-"""The embedded server after kills, and beside what keeps it from starting; each test in a home of its own."""
+"""The embedded server after kills, and with what keeps it from starting."""
 
 import os
 import signal
@@ -31,9 +31,7 @@ def test_two_first_starters_end_up_with_one_server(empty_home: Path) -> None:
     assert len({out.rsplit(" ", 1)[0] for out, _ in answers}) == 1
 
 
-def test_a_killed_server_comes_back_on_the_next_connection_with_committed_rows(
-    empty_home: Path, open_at: OpenAt
-) -> None:
+def test_a_killed_server_comes_back_with_committed_rows(empty_home: Path, open_at: OpenAt) -> None:
     warehouse = open_at(empty_home)
     with warehouse.connect() as conn:
         conn.execute("create table kept as select 1 as x")

@@ -17,13 +17,13 @@ from loaders.engine.request import LoadRequest
 from loaders.errors import NotDue
 from loaders.ib import source
 from loaders.ib.slots import NEW_YORK
-from loaders.progress import Silent
 from loaders.sandbox.faults import Rule
 from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.splits import Split
 from loaders.sandbox.ib.world import World
 from loaders.settings import Settings, load_settings
 from tests.conftest import require_ib
+from tests.reporter import Heard
 
 # two strikes an expiry, of three months; no pause of the real clock
 QUICK: dict[str, Any] = {
@@ -36,16 +36,6 @@ QUICK: dict[str, Any] = {
 MESSAGES_A_SECOND = 2_000
 # what says when and by which run a row came, and not what it holds
 LINEAGE = ("fetched_at", "source_route", "_dlt_load_id", "ingest_id", "is_final")
-
-
-@dataclass
-class Heard(Silent):
-    """A reporter that keeps what it is told."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @dataclass

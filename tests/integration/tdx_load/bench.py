@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ import psycopg
 
 from loaders.engine.load import Load, LoadResult, run_load
 from loaders.engine.request import LoadRequest
-from loaders.progress import Silent
 from loaders.sandbox.tdx.calls import Options
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.actions import actions_csv
 from loaders.sandbox.world.parts import World
 from loaders.settings import Settings, load_settings
 from loaders.trading_time import SHANGHAI
+from tests.reporter import Heard
 
 KLINES = """
     select code, trade_date, open, high, low, close, volume, amount, is_final
@@ -27,16 +27,6 @@ KLINES = """
 
 # what is cheap to load; a test names further datasets, or None for the defaults of the mode
 CORE = ("codes", "trading_calendar", "kline_daily", "index_kline", "corporate_actions")
-
-
-@dataclass
-class Heard(Silent):
-    """A reporter that keeps what it is told."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @dataclass

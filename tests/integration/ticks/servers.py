@@ -19,7 +19,7 @@ from loaders.ticks.settings import QuestdbSettings
 from tests.conftest import require
 
 # a port of its own, and no waiting for a disk that need not survive a power cut
-SMALL = QuestdbSettings(port=0, heap="256m", fsync=False, wait=30.0)
+SMALL = QuestdbSettings(port=0, heap="256m", fsync=False, wait=120.0)
 
 
 def require_questdb() -> None:

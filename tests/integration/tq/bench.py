@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,24 +12,14 @@ import psycopg
 
 from loaders.engine.load import Load, LoadResult, run_load
 from loaders.engine.request import LoadRequest
-from loaders.progress import Silent
 from loaders.sandbox.tq.world import World
 from loaders.settings import Settings, load_settings
 from loaders.trading_time import SHANGHAI
 from tests.conftest import require
+from tests.reporter import Heard
 
 if TYPE_CHECKING:
     from loaders.sandbox.tq.service import TqSandbox
-
-
-@dataclass
-class Heard(Silent):
-    """A reporter that keeps what it is told."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @dataclass
