@@ -1,9 +1,9 @@
-"""Fault rules of every sandbox: how they are written, when they strike, where they are documented."""
-
-from pathlib import Path
+"""Fault rules of every sandbox: how they are written, when they strike, how they are listed."""
 
 import pytest
+from typer.testing import CliRunner
 
+from loaders.cli import app
 from loaders.errors import UsageError
 from loaders.sandbox.faults import Catalogue, FaultPlan
 from loaders.sandbox.ib.faults import CATALOGUE as IB
@@ -11,7 +11,6 @@ from loaders.sandbox.tdx.faults import CATALOGUE as TDX
 from loaders.sandbox.tq.faults import CATALOGUE as TQ
 
 CODE = ("sh600000",)
-PAGES = [("sandbox", TDX), ("sandbox-ib", IB), ("sandbox-tq", TQ)]
 
 
 def strikes(rule: str, calls: int, codes: tuple[str, ...] = CODE) -> list[int]:
@@ -160,9 +159,11 @@ def test_a_bad_rule_says_what_is_allowed(catalogue: Catalogue, rule: str, allowe
     assert allowed in error.value.hint
 
 
-@pytest.mark.parametrize(("page", "catalogue"), PAGES)
-def test_the_page_lists_every_fault_with_its_defaults(page: str, catalogue: Catalogue) -> None:
-    text = (Path(__file__).parents[3] / "docs" / "how-to" / f"{page}.md").read_text("utf-8")
-    for name, kind in catalogue.kinds.items():
-        options = " ".join(f"`{key}={value}`" for key, value in kind.options.items())
-        assert f"| `{name}` | {kind.text} | {options} |" in text
+@pytest.mark.parametrize(("source", "catalogue"), [("tdx", TDX), ("ib", IB), ("tq", TQ)])
+def test_the_command_lists_every_fault_with_its_defaults(source: str, catalogue: Catalogue) -> None:
+    printed = CliRunner().invoke(app, ["sandbox", source, "--fault", "list"]).stdout.splitlines()
+    assert len(printed) == len(catalogue.kinds)
+    for line, (name, kind) in zip(printed, catalogue.kinds.items(), strict=True):
+        options = " ".join(f"{key}={value}" for key, value in kind.options.items())
+        words = f"{name} {kind.text} ({options})" if options else f"{name} {kind.text}"
+        assert line.split() == words.split()
