@@ -94,6 +94,24 @@ def sandbox(*options: str) -> Iterator[str]:
         process.communicate(timeout=60)
 
 
+@contextmanager
+def printed_sandbox(
+    source: str, settings: int, *options: str
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """A sandbox started by its command, with the first `line` and the settings that it prints."""
+    command = [str(BIN / "loaders"), "sandbox", source, "--port", "0", "--control-port", "0"]
+    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    printed = {"line": process.stdout.readline().strip()}
+    for _ in range(settings):
+        name, _, value = process.stdout.readline().strip().partition("=")
+        printed[name.removeprefix(f"export QUOTEMILL_{source.upper()}__")] = value
+    printed["control"] = printed["line"].partition("control=")[2].split()[0]
+    yield process, printed
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 0
+
+
 def copy_project(to: Path) -> Path:
     """A checkout's dbt project in `to`, so that no profile is written into the real one."""
     for part in PROJECT:

@@ -1,35 +1,23 @@
-"""`loaders sandbox ib` as a process: what it prints, whom it lets in, and the port that steers it."""
+"""`loaders sandbox ib` as a process: its output, its clients and its control port."""
 
-import signal
 import socket
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.e2e.commands import printed_sandbox
+
 SOCKETS = Path("/proc/net/tcp")
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[dict[str, str]]:
-    command = [sys.executable, "-c", "from loaders.cli import main; main()", "sandbox", "ib"]
-    command += ["--symbols", "AAPL,ACME", "--synthetic", "1", "--port", "0", "--control-port", "0"]
-    command += ["--clock", "2026-11-19T10:00:00", "--fault", "latency:seconds=0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    told = {"line": process.stdout.readline()}
-    for _ in range(3):
-        name, _, value = process.stdout.readline().strip().partition("=")
-        told[name.removeprefix("export QUOTEMILL_IB__")] = value
-    told["control"] = told["line"].partition("control=")[2].split()[0]
-    told["pid"] = str(process.pid)
-    yield told
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 0
+    options = ("--symbols", "AAPL,ACME", "--synthetic", "1", "--clock", "2026-11-19T10:00:00")
+    with printed_sandbox("ib", 3, *options, "--fault", "latency:seconds=0") as (_, printed):
+        yield printed
 
 
 def frame(*fields: object) -> bytes:

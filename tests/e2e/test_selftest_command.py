@@ -1,11 +1,11 @@
 """`loaders selftest` and `loaders verify` as a person or cron starts them."""
+# ruff: noqa: F811
 
 import json
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +14,10 @@ import psycopg
 import pytest
 
 from loaders.sandbox.tdx.service import TdxSandbox
-from loaders.sandbox.world.market import SyntheticMarket
 from tests.e2e.commands import BIN, Place
+from tests.integration.test_selftest import market, sandbox, service  # noqa: F401
 
 CLOSE = "2025-06-30T18:00"  # where the sandbox's clock stands
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[TdxSandbox]:
-    with TdxSandbox(SyntheticMarket(codes=30, days=260, seed=1)) as running:
-        yield running
-
-
-@pytest.fixture
-def sandbox(service: TdxSandbox) -> Iterator[TdxSandbox]:
-    yield service
-    service.faults.clear()
-    service.restart()
 
 
 @pytest.fixture

@@ -77,6 +77,12 @@ def assert_kept(loads: Bench, undisturbed: Facts) -> None:
             assert not surplus, f"{table}: {sorted(surplus, key=str)[:3]}"
 
 
+def assert_complete(again: LoadResult, loads: Bench, undisturbed: Facts) -> None:
+    """The later load succeeded and left what an undisturbed one leaves."""
+    assert again.exit_code == 0, said(again)
+    assert_same(facts_of(loads), undisturbed)
+
+
 def asked(loads: Bench) -> list[str]:
     return [entry.params["code"] for entry in loads.sandbox.log if entry.route == "kline-all"]
 
@@ -148,8 +154,7 @@ def test_a_lasting_fault_is_reported_and_a_retry_repairs_it(
         assert_kept(loads, undisturbed)
         loads.sandbox.faults.clear()
         again = loads.load(retry=True)
-        assert again.exit_code == 0, said(again)
-        assert_same(facts_of(loads), undisturbed)
+        assert_complete(again, loads, undisturbed)
 
 
 def test_a_field_that_nobody_knows_is_not_landed_and_reported_once(
@@ -181,8 +186,7 @@ def test_a_service_that_is_down_is_named_and_the_load_after_it_is_complete(
         assert loads.rows("select count(*) from raw_tdx.security") == [(0,)]
         with TdxSandbox(loads.sandbox.world, port=port):
             again = loads.load(retry=True)
-        assert again.exit_code == 0, said(again)
-        assert_same(facts_of(loads), undisturbed)
+        assert_complete(again, loads, undisturbed)
 
 
 def test_a_retry_after_an_outage_asks_only_for_what_is_left(
@@ -214,8 +218,7 @@ def test_a_retry_after_an_outage_asks_only_for_what_is_left(
         ) as loads.sandbox:
             again = loads.load(retry=True)
             left = set(asked(loads))
-        assert again.exit_code == 0, said(again)
-        assert_same(facts_of(loads), undisturbed)
+        assert_complete(again, loads, undisturbed)
         # but those whose last bar is older than the last day: suspended, or no longer traded
         stale = {
             row[0]

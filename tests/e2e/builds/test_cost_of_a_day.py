@@ -7,24 +7,15 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.integration.dbt import raw
 from tests.integration.dbt.conftest import REBUILD, UPDATE, Outcome
-from tests.integration.dbt.raw import (
-    action,
-    bar,
-    land,
-    minute,
-    security,
-    session_minutes,
-    trading_day,
-    weekdays,
-)
 from tests.integration.dbt.raw_intraday import ticks
 
 # all is built; a test lands its rows and builds the tables
 pytestmark = pytest.mark.usefixtures("models")
 CODES = [f"sh600{n:03d}" for n in range(60)]
 WITH_MINUTES = CODES[:12]
-HISTORY = 120  # days
+HISTORY = 180  # days; with fewer the planner reads whole tables
 RAW = ("kline_daily", "kline_minute", "tick_trade", "index_kline")
 # one row a day of the market, not of each code: a few thousand in all
 CALENDARS = ("raw_tdx.trading_day", "market.trading_calendar")
@@ -43,12 +34,12 @@ def rows_read(conn: psycopg.Connection) -> dict[str, int]:
 
 def land_bars(conn: psycopg.Connection, days: list[date], price: str) -> None:
     """The day bars of every code and of an index."""
-    land(conn, "kline_daily", [bar(code, day, price) for code in CODES for day in days])
-    land(
+    raw.land(conn, "kline_daily", [raw.bar(code, day, price) for code in CODES for day in days])
+    raw.land(
         conn,
         "index_kline",
         [
-            bar("sh000001", day, "2900")
+            raw.bar("sh000001", day, "2900")
             | {"period": "day", "bar_end": f"{day} 07:00+00", "up_count": 0, "down_count": 0}
             for day in days
         ],
@@ -57,20 +48,20 @@ def land_bars(conn: psycopg.Connection, days: list[date], price: str) -> None:
 
 def land_minutes(conn: psycopg.Connection, days: list[date]) -> None:
     """Four minutes a day, in four bars of five minutes, three of fifteen, three of thirty; and a tick."""
-    land(
+    raw.land(
         conn,
         "kline_minute",
         [
-            minute(code, end, "10")
+            raw.minute(code, end, "10")
             for day in days
-            for end in (session_minutes(day)[at] for at in (0, 119, 120, 128))
+            for end in (raw.session_minutes(day)[at] for at in (0, 119, 120, 128))
             for code in WITH_MINUTES
         ],
     )
     of_days = [
         ticks(code, day, [("09:31", "10", 1000, 0)]) for code in WITH_MINUTES for day in days
     ]
-    land(conn, "tick_trade", [tick for of_day in of_days for tick in of_day])
+    raw.land(conn, "tick_trade", [tick for of_day in of_days for tick in of_day])
 
 
 def cost_of_one_day(
@@ -79,9 +70,9 @@ def cost_of_one_day(
     """(rows read by table, rows written by model) for the last of `days`: by a build, by dbt's tests
     after it, and by whoever looks at the findings then."""
     conn.execute(f"truncate raw_tdx.{', raw_tdx.'.join(RAW)}".encode())
-    land(conn, "security", [security(code) for code in CODES])
-    land(conn, "trading_day", [trading_day(day) for day in days])
-    land(conn, "corporate_action", [action(CODES[0], days[-5], cash_per10_yuan="1")])
+    raw.land(conn, "security", [raw.security(code) for code in CODES])
+    raw.land(conn, "trading_day", [raw.trading_day(day) for day in days])
+    raw.land(conn, "corporate_action", [raw.action(CODES[0], days[-5], cash_per10_yuan="1")])
     land_bars(conn, days[:-1], "10")
     land_minutes(conn, days[:-1])
     assert dbt(*REBUILD).success
@@ -102,7 +93,7 @@ def cost_of_one_day(
 def test_one_day_reads_and_writes_the_same_at_four_times_the_history(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
-    days = weekdays(date(2021, 1, 4), 4 * HISTORY)
+    days = raw.weekdays(date(2021, 1, 4), 4 * HISTORY)
 
     once = cost_of_one_day(conn, dbt, days[3 * HISTORY :])
     four_times = cost_of_one_day(conn, dbt, days)
@@ -132,10 +123,10 @@ def bars_touched(plan: dict[str, Any]) -> Iterator[int]:
 def test_the_breadth_of_one_day_reads_the_bars_of_one_day(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
-    days = weekdays(date(2021, 1, 4), 360)
-    land(conn, "security", [security(code) for code in CODES])
-    land(conn, "trading_day", [trading_day(day) for day in days])
-    land(conn, "kline_daily", [bar(code, day, "10") for code in CODES for day in days])
+    days = raw.weekdays(date(2021, 1, 4), 360)
+    raw.land(conn, "security", [raw.security(code) for code in CODES])
+    raw.land(conn, "trading_day", [raw.trading_day(day) for day in days])
+    raw.land(conn, "kline_daily", [raw.bar(code, day, "10") for code in CODES for day in days])
     assert dbt("run", "-s", "+market_stats_snapshot,config.materialized:incremental").success
     conn.execute("vacuum analyze")
     breadth = "select * from market.market_stats_snapshot where "
@@ -151,6 +142,6 @@ def test_the_breadth_of_one_day_reads_the_bars_of_one_day(
     counts = {f"{what}_count": 1 for what in ("stock", "up", "down", "flat", "instrument")}
     sample = {"exchange": "sh", "sampled_at": f"{days[-1]} 16:00+08", "trade_date": days[-1]}
     for samples in ([], [sample | counts]):
-        land(conn, "market_stats", samples)
+        raw.land(conn, "market_stats", samples)
         for condition in ("trade_date = '{0}'", "trade_date between '{0}' and '{0}'"):
             assert read_by(condition) <= 2 * 2 * len(CODES), (samples, condition)

@@ -13,20 +13,10 @@ from loaders.settings import load_settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.run.build import build
 from tests.conftest import DBT_DATABASE
+from tests.integration.dbt import raw
 from tests.integration.dbt.conftest import NO_TESTS, Outcome, prepared
-from tests.integration.dbt.raw import (
-    action,
-    bar,
-    land,
-    minute,
-    security,
-    session_minutes,
-    touch,
-    trading_day,
-    weekdays,
-)
 
-DAYS = weekdays(date(2024, 5, 27), 8)  # over the border of two chunks
+DAYS = raw.weekdays(date(2024, 5, 27), 8)  # over the border of two chunks
 CODES = ("sh600000", "sz000002")
 SCHEMAS = ["raw_tdx", "market", "quotemill_staging", "quotemill_intermediate"]
 # every table that minutes and days of stocks get into
@@ -44,22 +34,30 @@ def noon(day: date, clock: str) -> datetime:
 
 
 def first_days(conn: psycopg.Connection) -> None:
-    land(conn, "security", [security(code) for code in CODES])
-    land(conn, "trading_day", [trading_day(day) for day in DAYS[:6]])
-    land(conn, "kline_daily", [bar(code, day, "10") for code in CODES for day in DAYS[:6]])
-    land(conn, "corporate_action", [action(CODES[0], DAYS[3], cash_per10_yuan="1.3")])
-    ends = [end for day in DAYS[3:6] for end in session_minutes(day)]
-    land(conn, "kline_minute", [minute(code, end, "10") for code in CODES for end in ends[:-60]])
+    raw.land(conn, "security", [raw.security(code) for code in CODES])
+    raw.land(conn, "trading_day", [raw.trading_day(day) for day in DAYS[:6]])
+    raw.land(conn, "kline_daily", [raw.bar(code, day, "10") for code in CODES for day in DAYS[:6]])
+    raw.land(conn, "corporate_action", [raw.action(CODES[0], DAYS[3], cash_per10_yuan="1.3")])
+    ends = [end for day in DAYS[3:6] for end in raw.session_minutes(day)]
+    raw.land(
+        conn, "kline_minute", [raw.minute(code, end, "10") for code in CODES for end in ends[:-60]]
+    )
     # a day with both labels of noon
-    land(conn, "kline_minute", [minute(CODES[0], noon(DAYS[4], "13:00"), "10.5")])
+    raw.land(conn, "kline_minute", [raw.minute(CODES[0], noon(DAYS[4], "13:00"), "10.5")])
 
 
 def late_and_corrected(conn: psycopg.Connection) -> None:
-    late = [minute(code, end, "11") for code in CODES for end in session_minutes(DAYS[5])[-60:]]
-    land(conn, "kline_minute", late)
-    land(conn, "kline_minute", [minute(CODES[1], noon(DAYS[3], "09:33"), "12", amount=None)])
-    land(conn, "kline_daily", [bar(CODES[1], DAYS[1], "9.5"), bar(CODES[0], DAYS[0], "10.2")])
-    land(conn, "corporate_action", [action(CODES[1], DAYS[5], bonus_total_per10="2")])
+    late = [
+        raw.minute(code, end, "11") for code in CODES for end in raw.session_minutes(DAYS[5])[-60:]
+    ]
+    raw.land(conn, "kline_minute", late)
+    raw.land(
+        conn, "kline_minute", [raw.minute(CODES[1], noon(DAYS[3], "09:33"), "12", amount=None)]
+    )
+    raw.land(
+        conn, "kline_daily", [raw.bar(CODES[1], DAYS[1], "9.5"), raw.bar(CODES[0], DAYS[0], "10.2")]
+    )
+    raw.land(conn, "corporate_action", [raw.action(CODES[1], DAYS[5], bonus_total_per10="2")])
 
 
 def gone_and_new(conn: psycopg.Connection) -> None:
@@ -68,11 +66,11 @@ def gone_and_new(conn: psycopg.Connection) -> None:
         "delete from raw_tdx.kline_minute where code = %s and bar_end between %s and %s",
         (CODES[1], *gone),
     )
-    touch(conn, "kline_minute", CODES[1])
-    land(conn, "trading_day", [trading_day(day) for day in DAYS[6:]])
-    land(conn, "kline_daily", [bar(code, day, "8.8") for code in CODES for day in DAYS[6:]])
-    ends = [end for day in DAYS[6:] for end in session_minutes(day)]
-    land(conn, "kline_minute", [minute(CODES[0], end, "8.8") for end in ends])
+    raw.touch(conn, "kline_minute", CODES[1])
+    raw.land(conn, "trading_day", [raw.trading_day(day) for day in DAYS[6:]])
+    raw.land(conn, "kline_daily", [raw.bar(code, day, "8.8") for code in CODES for day in DAYS[6:]])
+    ends = [end for day in DAYS[6:] for end in raw.session_minutes(day)]
+    raw.land(conn, "kline_minute", [raw.minute(CODES[0], end, "8.8") for end in ends])
 
 
 def contents(conn: psycopg.Connection) -> Rows:

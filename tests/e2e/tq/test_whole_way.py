@@ -52,14 +52,13 @@ def expected(made: Bench) -> list[tuple[Any, ...]]:
     ]
 
 
-def whole_way(made: Bench, days: int, patch: pytest.MonkeyPatch) -> None:
-    """Once, again, by a day more, and after a revision; dbt's tests run in the first only."""
+def whole_way(made: Bench, days: int) -> None:
+    """A first run with dbt's tests, then the others without."""
     first = run(made)
     # findings of synthetic bars do not matter here
     assert first.exit_code in (0, 5), first.as_json()
     assert [load.status for load in first.loads] == ["succeeded"] * 2, first.loads
     assert all(build.succeeded for build in first.builds), first.builds
-    patch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "unit_test test")
     # judged as of the loads
     assert made.rows("select * from ops.seen_findings where check_name = 'stale_dataset'") == []
     assert made.rows(SCHEDULE) == expected(made)
@@ -72,6 +71,14 @@ def whole_way(made: Bench, days: int, patch: pytest.MonkeyPatch) -> None:
     assert contracts > varieties
     before = [made.rows(query) for query in TABLES]
 
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "unit_test test")
+        run_on(made, before)
+
+
+def run_on(made: Bench, before: list[Any]) -> None:
+    """Runs after the first: with nothing new, a day more, a revision."""
+    varieties = len(made.sandbox.world.varieties)
     made.asked()
     again = run(made)
     assert asked_days(made) == 0
@@ -116,22 +123,17 @@ def whole_way(made: Bench, days: int, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.soak
-def test_one_command_goes_the_whole_way(
-    new_database: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_command_goes_the_whole_way(new_database: Callable[..., str], tmp_path: Path) -> None:
     served = World(
         ("SHFE.cu",), first=date(2025, 10, 14), end=date(2025, 10, 22), ticks_per_day=150
     )
     with bench(served, new_database(DBT_DATABASE), tmp_path) as made:
-        whole_way(made, 7, monkeypatch)
+        whole_way(made, 7)
 
 
 @pytest.mark.soak
 def test_three_varieties_and_sixty_days(
-    new_database: Callable[..., str],
-    tmp_path: Path,
-    questdb_url: str,
-    monkeypatch: pytest.MonkeyPatch,
+    new_database: Callable[..., str], tmp_path: Path, questdb_url: str
 ) -> None:
     served = World(
         ("SHFE.cu", "DCE.m", "CFFEX.IF"),
@@ -149,14 +151,11 @@ def test_three_varieties_and_sixty_days(
     assert min(rolls.values()) >= 2
     environ = {"QUOTEMILL_QUESTDB_URL": questdb_url}
     with bench(served, new_database(DBT_DATABASE), tmp_path, environ=environ) as made:
-        whole_way(made, len(days), monkeypatch)
+        whole_way(made, len(days))
 
 
 def test_quest_db_holds_the_same_days(
-    new_database: Callable[..., str],
-    tmp_path: Path,
-    questdb_url: str,
-    monkeypatch: pytest.MonkeyPatch,
+    new_database: Callable[..., str], tmp_path: Path, questdb_url: str
 ) -> None:
     served = World(
         ("SHFE.cu",), first=date(2025, 10, 16), end=date(2025, 10, 22), ticks_per_day=150
@@ -165,4 +164,4 @@ def test_quest_db_holds_the_same_days(
     with bench(
         served, new_database(DBT_DATABASE), tmp_path, environ=environ, concurrency=2
     ) as made:
-        whole_way(made, 5, monkeypatch)
+        whole_way(made, 5)

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from loaders.cli.load import attempt
@@ -22,8 +21,8 @@ from loaders.sandbox.ib.service import IbSandbox
 from loaders.sandbox.ib.splits import Split
 from loaders.sandbox.ib.world import World
 from loaders.settings import Settings, load_settings
+from tests.bench import Heard, WarehouseQueries
 from tests.conftest import require_ib
-from tests.reporter import Heard
 
 # two strikes an expiry, of three months; no pause of the real clock
 QUICK: dict[str, Any] = {
@@ -60,7 +59,7 @@ class SandboxTime:
 
 
 @dataclass
-class Bench:
+class Bench(WarehouseQueries):
     """`load` runs a task at the sandbox's clock, `at` moves it, `rows` asks the warehouse."""
 
     sandbox: IbSandbox
@@ -104,26 +103,14 @@ class Bench:
                 break
         return results
 
-    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self._connected() as conn:
-            return conn.execute(query.encode(), values or None).fetchall()
-
-    def execute(self, statement: str) -> None:
-        with self._connected() as conn:
-            conn.execute(statement.encode())
-
     def table(self, name: str) -> list[dict[str, Any]]:
         """All rows of a landed table, without what says when and by which run they came."""
-        with self._connected() as conn:
+        with self.connect() as conn:
             cursor = conn.execute(f"select * from raw_ib.{name}".encode())
             names = [column.name for column in cursor.description or ()]
             found = [dict(zip(names, row, strict=True)) for row in cursor]
         kept = [{k: v for k, v in row.items() if k not in LINEAGE} for row in found]
         return sorted(kept, key=str)
-
-    def _connected(self) -> psycopg.Connection:
-        assert self.settings.warehouse_url is not None
-        return psycopg.connect(self.settings.warehouse_url.get_secret_value())
 
     def with_settings(self, **ib: Any) -> "Bench":
         """The same place under other settings."""

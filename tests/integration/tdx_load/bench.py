@@ -7,8 +7,6 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from loaders.engine.load import Load, LoadResult, run_load
 from loaders.engine.request import LoadRequest
 from loaders.sandbox.tdx.calls import Options
@@ -17,7 +15,7 @@ from loaders.sandbox.world.actions import actions_csv
 from loaders.sandbox.world.parts import World
 from loaders.settings import Settings, load_settings
 from loaders.trading_time import SHANGHAI
-from tests.reporter import Heard
+from tests.bench import Heard, WarehouseQueries
 
 KLINES = """
     select code, trade_date, open, high, low, close, volume, amount, is_final
@@ -30,7 +28,7 @@ CORE = ("codes", "trading_calendar", "kline_daily", "index_kline", "corporate_ac
 
 
 @dataclass
-class Bench:
+class Bench(WarehouseQueries):
     """`load` runs a load at the sandbox's clock, or another, with the given request; `rows` asks the
     warehouse."""
 
@@ -59,16 +57,6 @@ class Bench:
             retry=retry,
             on_start=on_start,
         )
-
-    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        assert self.settings.warehouse_url is not None
-        with psycopg.connect(self.settings.warehouse_url.get_secret_value()) as conn:
-            return conn.execute(query.encode(), values or None).fetchall()
-
-    def execute(self, statement: str) -> None:
-        assert self.settings.warehouse_url is not None
-        with psycopg.connect(self.settings.warehouse_url.get_secret_value()) as conn:
-            conn.execute(statement.encode())
 
     def klines(self) -> list[tuple[Any, ...]]:
         return self.rows(KLINES)

@@ -8,22 +8,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
 from loaders.engine.load import Load, LoadResult, run_load
 from loaders.engine.request import LoadRequest
 from loaders.sandbox.tq.world import World
 from loaders.settings import Settings, load_settings
 from loaders.trading_time import SHANGHAI
+from tests.bench import Heard, WarehouseQueries
 from tests.conftest import require
-from tests.reporter import Heard
 
 if TYPE_CHECKING:
     from loaders.sandbox.tq.service import TqSandbox
 
 
 @dataclass
-class Bench:
+class Bench(WarehouseQueries):
     """`load` runs one lane at the sandbox's clock, or another; `rows` asks the warehouse."""
 
     sandbox: "TqSandbox"
@@ -47,18 +45,6 @@ class Bench:
             retry=retry,
             on_start=on_start,
         )
-
-    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self._connected() as conn:
-            return conn.execute(query.encode(), values or None).fetchall()
-
-    def execute(self, statement: str) -> None:
-        with self._connected() as conn:
-            conn.execute(statement.encode())
-
-    def _connected(self) -> psycopg.Connection:
-        assert self.settings.warehouse_url is not None
-        return psycopg.connect(self.settings.warehouse_url.get_secret_value())
 
     def asked(self, *words: str) -> list[str]:
         """What the client asked the servers for since the last call, where it holds all the words."""
@@ -121,7 +107,7 @@ def build_schedule(made: Bench, first: date = date.min) -> None:
                     (variety, series, day, contract, number, before, is_switch, stamp, "backtest")
                 )
             held = contract
-    with made._connected() as conn, conn.cursor() as cur:
+    with made.connect() as conn, conn.cursor() as cur:
         cur.executemany(
             "insert into futures.main_schedule values (%s, %s, %s, %s, %s, %s, %s, %s, %s)", rows
         )

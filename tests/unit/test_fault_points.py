@@ -1,0 +1,14 @@
+"""The kill points of tests/faults name functions that exist."""
+
+import pkgutil
+
+import pytest
+
+from tests.faults.points import GROUPS
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_kill_point_names_a_function(group: str) -> None:
+    for name, point in GROUPS[group].items():
+        for function in filter(None, (*point.functions, point.within)):
+            assert callable(pkgutil.resolve_name(function)), (name, function)
