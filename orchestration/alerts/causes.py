@@ -239,7 +239,7 @@ def _check_schedules(
 
     Jobs of sources that another machine has configured are judged there.
     """
-    rows = ledger.rows(conn)
+    rows = ledger.read_rows(conn)
     ready, _ = sources.configured(settings)
     known, wrong = jobs.survey(settings, rows)
     # an open cause is resolved unless it is found again below: a job may be gone without a row
@@ -270,7 +270,7 @@ def _check_lost_settings(
     """Report sources whose jobs ran on this machine and whose settings are gone."""
     ready, _ = sources.configured(settings)
     causes: dict[str, Cause | None] = {}
-    for row in ledger.rows(conn):
+    for row in ledger.read_rows(conn):
         # a job that another machine ran last is judged there
         if row.source is None or row.last_run_at is None or row.last_host != socket.gethostname():
             continue

@@ -149,11 +149,11 @@ def _steps(warehouse: Warehouse) -> Iterator[Check]:
 def _schedule(settings: Settings, warehouse: Warehouse | None, now: datetime) -> Check:
     """Can the jobs be read, and does anybody look at them?"""
     try:
-        rows = warehouse.ask(ledger.rows) if warehouse is not None else []
+        rows = warehouse.ask(ledger.read_rows) if warehouse is not None else []
         known = jobs.read(settings, rows)
     except QuotemillError as error:
         return failed("schedule", error)
-    if late := ledger.overdue(rows, known, now):
+    if late := ledger.list_overdue(rows, known, now):
         names = ", ".join(
             f"{row.name} of {row.next_run_at:%Y-%m-%d %H:%M} UTC" for row in late[:SHOWN]
         )

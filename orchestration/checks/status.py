@@ -119,9 +119,9 @@ def _not_started(
 ) -> Iterator[tuple[str, str]]:
     """Why data may be stale though no load failed: jobs that nobody starts, and where something is stale
     those that somebody disabled."""
-    rows = ledger.rows(conn)
+    rows = ledger.read_rows(conn)
     known, _ = scheduled.survey(settings, rows)  # the doctor names those that cannot be read
-    for row in ledger.overdue(rows, known, now):
+    for row in ledger.list_overdue(rows, known, now):
         yield (
             f"nobody started {row.name} of {row.next_run_at:%Y-%m-%d %H:%M} UTC",
             "quotemill doctor",

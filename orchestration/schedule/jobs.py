@@ -60,8 +60,8 @@ class Row:
     next_run_at: datetime | None = None
 
     @property
-    def is_begun(self) -> bool:
-        """Its last run was begun, and no end of it is written: it runs, or was cut off."""
+    def is_started(self) -> bool:
+        """Whether its last run has no recorded end: it runs, or was cut off."""
         return self.last_run_at is not None and self.last_finished_at is None
 
 
@@ -86,14 +86,14 @@ class Job:
 
     @property
     def rule(self) -> str:
-        """What the ledger compares: another rule counts from now."""
+        """The rule as the ledger compares it: a changed rule counts from now."""
         return str(self.timing) if self.timing else "off"
 
-    def judge(self, through: datetime, now: datetime) -> due.Verdict:
+    def find_due_start(self, through: datetime, now: datetime) -> due.Verdict:
         """What of it is due; nothing where it is off."""
         if self.timing is None:
             return due.Verdict(max(through, now))
-        return due.judge(
+        return due.find_due_start(
             self.name, self.timing, through, now, jitter=self.jitter, catch_up=self.catch_up
         )
 
@@ -175,7 +175,7 @@ def _job(name: str, said: JobSettings, source: str | None) -> Job:
         if len(words) < 2:
             raise ValueError(f"command {said.command!r} names none")
         zone = said.time_zone or "UTC"
-        rule = timing.read(said.when or "off", zone, said.calendar or "")
+        rule = timing.parse_rule(said.when or "off", zone, said.calendar or "")
     except ValueError as error:
         raise SettingsError(
             f"setting schedule.{name}: {error}", hint=f"when: {timing.FORMS}"

@@ -1,6 +1,6 @@
-"""What jobs print: files `schedule-*.log` of the home's `logs`, which cron, systemd and launchd append to.
+"""What jobs print: files `schedule-*.log` in the home's `logs`, appended by cron, systemd, launchd.
 
-What counts is in the log of lines of JSON; these hold the last of what a terminal would have shown.
+The JSON log holds what matters; these hold the last of what a terminal would have shown.
 """
 
 import contextlib
@@ -8,17 +8,17 @@ import os
 import shutil
 from pathlib import Path
 
-LARGEST = 10 * 2**20  # bytes of a file; with the one before it twice as many
+MAX_BYTES = 10 * 2**20  # of a file; with the previous one twice as many
 PATTERN = "schedule-*.log"
 
 
-def trim(folder: Path) -> None:
-    """Move aside what files that are too large hold. They stay the same files: who writes into one goes on.
+def rotate_logs(folder: Path) -> None:
+    """Move aside the content of files that are too large. The file stays: writers keep it open.
 
-    What cannot be moved stays as it is: no job is kept from running by its output.
+    A file that cannot be moved stays as it is: a job runs whatever its output.
     """
     with contextlib.suppress(OSError):
         for path in folder.glob(PATTERN):
-            if path.stat().st_size > LARGEST:
+            if path.stat().st_size > MAX_BYTES:
                 shutil.copyfile(path, path.with_suffix(".log.1"))
                 os.truncate(path, 0)

@@ -1,4 +1,4 @@
-"""What would start when, between two days: for people to read before they trust a schedule."""
+"""Preview a schedule: what would start when, between two days."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from orchestration.schedule.jobs import Job, Row
 
 @dataclass(frozen=True)
 class Planned:
-    """A start: `at` by the rule and `begins_at` with the job's jitter, both UTC."""
+    """A start: `at` by the rule, `begins_at` with the job's jitter, both UTC."""
 
     job: Job
     at: datetime
@@ -32,8 +32,12 @@ class Planned:
 
 @dataclass(frozen=True)
 class Preview:
-    """Starts in their order; `notes` on days without a session, early closes and changes of the clock;
-    `idle` says why of each job that does not start at all."""
+    """A simulated schedule.
+
+    starts: in time order
+    notes:  days without a session, early closes, clock changes
+    idle:   why a job does not start at all, by job
+    """
 
     starts: tuple[Planned, ...]
     notes: tuple[str, ...]
@@ -45,7 +49,7 @@ class Preview:
 
 
 def simulate(jobs: Iterable[Job], rows: Mapping[str, Row], first: date, last: date) -> Preview:
-    """All starts of the days from `first` to `last`, both included, each in its job's own zone."""
+    """List all starts from day `first` to `last`, both included, each in its job's own zone."""
     starts: list[Planned] = []
     idle: dict[str, str] = {}
     jobs = list(jobs)
@@ -60,19 +64,21 @@ def simulate(jobs: Iterable[Job], rows: Mapping[str, Row], first: date, last: da
             midnights = [
                 datetime.combine(day, time(), zone) for day in (first, last + timedelta(days=1))
             ]
-            begin, end = (at.astimezone(UTC) - timedelta(microseconds=1) for at in midnights)
-            found = [Planned(job, at, due.begin(job.name, at, job.jitter))
-                     for at in job.timing.starts(begin, end)]  # fmt: skip
-            starts += found
-            if not found:
-                idle[job.name] = f"none of its days: {job.rule}"
+            after, until = (at.astimezone(UTC) - timedelta(microseconds=1) for at in midnights)
+            planned = [
+                Planned(job, at, due.delay_start(job.name, at, job.jitter))
+                for at in job.timing.starts(after, until)
+            ]
+            starts += planned
+            if not planned:
+                idle[job.name] = f"no start on these days: {job.rule}"
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     ordered = sorted(starts, key=lambda planned: (planned.begins_at, planned.job.name))
     return Preview(tuple(ordered), tuple(_notes(jobs, days)), idle)
 
 
 def _notes(jobs: Iterable[Job], days: Iterable[date]) -> Iterable[str]:
-    """What is special about some days, of the calendars and zones that jobs have."""
+    """What is special about the days, by the calendars and zones of the jobs."""
     timings = [job.timing for job in jobs if job.timing]
     calendars = sorted({timing.calendar for timing in timings} - {""})
     zones = sorted({timing.zone.key for timing in timings})
@@ -81,7 +87,7 @@ def _notes(jobs: Iterable[Job], days: Iterable[date]) -> Iterable[str]:
             spans = sessions(calendar, day.year).get(day)
             if spans is None:
                 yield f"{day}: no session of {calendar}"
-            elif spans[-1][1] - spans[0][0] < _usual(calendar, day.year):
+            elif spans[-1][1] - spans[0][0] < _usual_length(calendar, day.year):
                 yield f"{day}: {calendar} closes early, {spans[-1][1]:%H:%M} UTC"
         for zone in map(ZoneInfo, zones):
             before, after = (
@@ -91,7 +97,7 @@ def _notes(jobs: Iterable[Job], days: Iterable[date]) -> Iterable[str]:
                 yield f"{day}: the clock of {zone.key} changes"
 
 
-def _usual(calendar: str, year: int) -> timedelta:
+def _usual_length(calendar: str, year: int) -> timedelta:
     """The length of most sessions of a year, breaks included."""
     lengths = [spans[-1][1] - spans[0][0] for spans in sessions(calendar, year).values()]
     return max(set(lengths), key=lengths.count)

@@ -1,6 +1,6 @@
-"""The scheduler as a process that stays: each minute it looks at settings and ops.schedules, as cron's line does.
+"""A scheduler that stays running: each minute it reads settings and ops.schedules, like cron's line.
 
-APScheduler gives the minutes and keeps nothing: what is due, missed or queued is computed anew each time.
+APScheduler only wakes it: what is due, missed or queued is computed each time.
 """
 
 import threading
@@ -18,26 +18,28 @@ from orchestration.schedule.runner import Runner
 
 
 class Server:
-    """Looks at each full minute and at once, until its runner is told to halt. `tell` is given why nothing, or
-    one of the jobs, can be started, at each look that finds it so."""
+    """Checks at once and at each full minute until its runner halts.
+
+    `report` gets the error at each check that cannot start anything, or one of the jobs.
+    """
 
     def __init__(
         self,
         runner: Runner,
         jobs: Callable[[], Mapping[str, Job]],
-        tell: Callable[[QuotemillError], object],
+        report: Callable[[QuotemillError], object],
     ) -> None:
-        self._runner, self._jobs, self._tell = runner, jobs, tell
+        self._runner, self._jobs, self._report = runner, jobs, report
         self._runs: list[threading.Thread] = []
         self._scheduler = BackgroundScheduler(
             timezone="UTC", executors={"default": ThreadPoolExecutor(1)}
         )
 
     def serve(self) -> None:
-        """Until the runner's `halt`; then waits for the ends of what runs."""
-        # one job, whose first look is now: one that ran but once would be removed from a scheduler that may be ending
+        """Serve until the runner's `halt`, then wait until the running jobs end."""
+        # one repeating job: a single-shot first check could be removed while the scheduler ends
         self._scheduler.add_job(
-            self.look,
+            self.check,
             CronTrigger(second=0, timezone="UTC"),
             next_run_time=datetime.now(UTC),
             max_instances=1,
@@ -45,7 +47,7 @@ class Server:
             misfire_grace_time=None,
         )
         self._scheduler.start()
-        # not in this thread, which gets the signals: a handler must not wait for a lock that it holds
+        # wait in another thread: this one gets the signals, and a handler must not need its lock
         waiting = threading.Thread(target=self._runner.stop.wait)
         waiting.start()
         waiting.join()
@@ -53,14 +55,14 @@ class Server:
         for run in self._runs:
             run.join()
 
-    def look(self) -> None:
-        """Start what is due, and come back at once; a warehouse that is away is said and asked again."""
+    def check(self) -> None:
+        """Start what is due without waiting for it; a warehouse that is away is asked again."""
         if self._runner.stop.is_set():
             return
         try:
-            due = self._runner.due(self._jobs().values())
+            due = self._runner.list_due(self._jobs().values())
         except Exception as error:
-            self._cannot(error, "nothing can be started")
+            self._fail(error, "nothing can be started")
             return
         self._runs = [run for run in self._runs if run.is_alive()]
         for job in due:
@@ -72,10 +74,10 @@ class Server:
         try:
             self._runner.run(job)
         except Exception as error:
-            self._cannot(error, job.name)
+            self._fail(error, job.name)
 
-    def _cannot(self, error: Exception, what: str) -> None:
-        """Say and tell it, whatever it is: nobody else does, and the next look tries again."""
+    def _fail(self, error: Exception, what: str) -> None:
+        """Print and report an error; the next check tries again."""
         known = explained(error)
         self._runner.say(f"{what}: {known}")
-        self._tell(known)
+        self._report(known)

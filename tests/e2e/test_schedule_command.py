@@ -98,6 +98,7 @@ def test_what_is_due_is_started_and_recorded(place: Place) -> None:
 
 
 def test_a_warehouse_that_is_not_current_is_prepared_first(place: Place) -> None:
+    place.inside("quotemill", "schedule", "run", "--as-of", "2026-11-21T11:58Z")
     names = "select name from ops.schema_migrations"
     with psycopg.connect(place.settings["QUOTEMILL_WAREHOUSE_URL"]) as conn:
         before = conn.execute(names).fetchall()
@@ -164,7 +165,7 @@ def test_a_wrong_call_is_told_what_would_be_right(
 def test_a_wrong_setting_is_told_with_what_is_allowed(place: Place) -> None:
     done = place.inside("quotemill", "schedule", "list", QUOTEMILL_SCHEDULE__HELLO__WHEN="noon")
     assert done.returncode == 3
-    assert "schedule.hello: when 'noon' is none of" in done.stderr
+    assert "schedule.hello: when 'noon' must be one of" in done.stderr
     done = place.inside("quotemill", "schedule", "list", QUOTEMILL_SCHEDULE__HELLO__COMMAND="hail")
     assert "quotemill has no command hail" in done.stderr
     assert done.returncode == 3

@@ -106,7 +106,7 @@ class Machine:
 
     def _jobs(self) -> dict[str, Job]:
         settings = load_settings(self.place.environment(), cwd=self.place.folder)
-        return jobs.read(settings, open_warehouse(settings).ask(ledger.rows))
+        return jobs.read(settings, open_warehouse(settings).ask(ledger.read_rows))
 
     def _run_due(self, at: datetime, wrong: timedelta) -> bool:
         shanghai = at.astimezone(SHANGHAI).replace(tzinfo=None)
@@ -120,7 +120,7 @@ class Machine:
         runner = _Runner(warehouse, lambda: believed, self.messages.append)
         runner.start = lambda job: self._run_job(job, f"{shanghai:%a}", believed)
         try:
-            for job in runner.due(self._jobs().values()):
+            for job in runner.list_due(self._jobs().values()):
                 runner.run(job)
         except MachineDown:
             return False

@@ -79,8 +79,8 @@ def test_a_status_says_that_nobody_starts_what_would_bring_stale_data(made: Benc
         return [m for m in mends if "tdx_daily" in m[0]]
 
     with warehouse.connect() as conn:
-        ledger.learn(conn, jobs.values(), night)
-        [start] = [row.next_run_at for row in ledger.rows(conn) if row.name == "tdx_daily"]
+        ledger.register_jobs(conn, jobs.values(), night)
+        [start] = [row.next_run_at for row in ledger.read_rows(conn) if row.name == "tdx_daily"]
     assert start is not None
     assert said(night) == []
     late = f"nobody started tdx_daily of {start:%Y-%m-%d %H:%M} UTC"

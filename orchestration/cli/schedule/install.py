@@ -119,4 +119,4 @@ def _remember(settings: Settings, logs: Path) -> None:
         warehouse = prepared(settings)
         jobs, _ = known_jobs(settings)
         now = datetime.now(UTC)
-        warehouse.ask(lambda conn: ledger.learn(conn, jobs.values(), now))
+        warehouse.ask(lambda conn: ledger.register_jobs(conn, jobs.values(), now))

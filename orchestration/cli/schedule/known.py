@@ -56,7 +56,7 @@ def tell_where_none(found: Sized) -> None:
 def known_rows(settings: Settings) -> dict[str, Row]:
     """What is on record of each job; nothing where there is no warehouse."""
     warehouse = find_warehouse(settings)
-    return {row.name: row for row in warehouse.ask(ledger.rows)} if warehouse else {}
+    return {row.name: row for row in warehouse.ask(ledger.read_rows)} if warehouse else {}
 
 
 def one(found: dict[str, Job], name: str) -> Job:

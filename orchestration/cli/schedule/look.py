@@ -154,7 +154,7 @@ def _described(job: Job, row: Row | None, now: datetime) -> dict[str, Any]:
         "rule": job.rule,
         "time_zone": job.zone,
         "command": " ".join(job.command),
-        "next_start": start and due.begin(job.name, start, job.jitter),
+        "next_start": start and due.delay_start(job.name, start, job.jitter),
         "last_run_at": row and row.last_run_at,
         "last_finished_at": row and row.last_finished_at,
         "last_exit_code": row and row.last_exit_code,

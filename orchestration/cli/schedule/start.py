@@ -122,7 +122,7 @@ def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> i
     with _ended_by_signals(runner.halt):
         if job:
             return runner.run_one(one(found, job), forced=now)
-        code = runner.run_all(runner.due(found.values()))
+        code = runner.run_all(runner.list_due(found.values()))
     return gravest([code, *(error.exit_code for error in wrong.values())])
 
 

@@ -108,7 +108,7 @@ def test_an_unreadable_job_is_reported_beside_the_others(settings: Settings, hoo
         )
     wrong = settings.model_copy(update={"schedule": broken})
     assert set(alerts.check_and_notify(wrong, {}, now=NOW).open) == {"missed:late", "schedule:mine"}
-    assert "when 'noon' is none of" in " ".join(message["message"] for message in hook.received)
+    assert "when 'noon' must be one of" in " ".join(message["message"] for message in hook.received)
     right = settings.model_copy(update={"schedule": {"late": own}})
     assert alerts.check_and_notify(right, {}, now=NOW).open == ("missed:late",)
 

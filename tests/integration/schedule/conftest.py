@@ -12,12 +12,12 @@ from loaders.settings import load_settings
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from orchestration.schedule.jobs import Job
-from orchestration.schedule.timing import read
+from orchestration.schedule.timing import parse_rule
 
 DAILY = Job(
     name="daily",
     command=("python", "-c", ""),
-    timing=read("daily 17:30", "Asia/Shanghai", "XSHG"),
+    timing=parse_rule("daily 17:30", "Asia/Shanghai", "XSHG"),
     zone="Asia/Shanghai",
     source="tdx",
     on_overlap="skip",
@@ -26,7 +26,10 @@ DAILY = Job(
     catch_up=True,
 )
 FIVE = replace(
-    DAILY, name="five", timing=read("every 5m in session", "Asia/Shanghai", "XSHG"), catch_up=False
+    DAILY,
+    name="five",
+    timing=parse_rule("every 5m in session", "Asia/Shanghai", "XSHG"),
+    catch_up=False,
 )
 
 

@@ -16,9 +16,9 @@ from orchestration.checks import doctor
 from orchestration.run import history
 from orchestration.schedule import jobs, ledger
 from orchestration.schedule.jobs import Job, Row
-from orchestration.schedule.ledger import Taken
+from orchestration.schedule.ledger import Claim
 from orchestration.schedule.settings import JobSettings
-from orchestration.schedule.timing import read
+from orchestration.schedule.timing import parse_rule
 from tests.integration.schedule.conftest import DAILY, FIVE
 
 T = TypeVar("T")
@@ -35,18 +35,18 @@ class Book:
     def do(self, work: Callable[..., T], job: Job, now: datetime, **options: Any) -> T:
         return self.warehouse.ask(lambda conn: work(conn, job, now, **options))
 
-    def take(self, job: Job, now: datetime, **options: Any) -> Taken:
-        return self.do(ledger.take, job, now, **options)
+    def take(self, job: Job, now: datetime, **options: Any) -> Claim:
+        return self.do(ledger.claim_start, job, now, **options)
 
     def ran(self, job: Job, now: datetime) -> datetime | None:
         """Take what is due, and end it at once."""
         taken = self.take(job, now)
         if taken.start is not None:
-            self.warehouse.ask(lambda conn: ledger.finish(conn, job, 0, now))
+            self.warehouse.ask(lambda conn: ledger.record_end(conn, job, 0, now))
         return taken.start
 
     def row(self, job: Job) -> Row:
-        return {row.name: row for row in self.warehouse.ask(ledger.rows)}[job.name]
+        return {row.name: row for row in self.warehouse.ask(ledger.read_rows)}[job.name]
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_timer_that_fires_at_the_first_start_of_an_unknown_job_finds_it(book: 
 
 def test_of_two_that_ask_at_once_one_takes_it(warehouse: Warehouse, book: Book) -> None:
     book.ran(DAILY, FRIDAY - HOUR)
-    gate, found = threading.Barrier(4), list[Taken]()
+    gate, found = threading.Barrier(4), list[Claim]()
 
     def ask() -> None:
         gate.wait()
@@ -103,7 +103,7 @@ def test_what_was_missed_is_caught_up_once_or_not_at_all(book: Book) -> None:
 
 def test_another_rule_counts_from_now(book: Book) -> None:
     book.ran(DAILY, FRIDAY - HOUR)
-    earlier = replace(DAILY, timing=read("daily 09:00", "Asia/Shanghai", "XSHG"))
+    earlier = replace(DAILY, timing=parse_rule("daily 09:00", "Asia/Shanghai", "XSHG"))
     assert book.ran(earlier, FRIDAY + HOUR) is None
     assert book.row(earlier).next_run_at == FRIDAY + 3 * DAY - timedelta(hours=8.5)
 
@@ -114,7 +114,7 @@ def test_a_job_that_is_disabled_starts_nothing_and_loses_what_is_queued(book: Bo
     following = begin + timedelta(minutes=5)
     assert book.take(queueing, begin).start == begin
     with history.recorded(book.warehouse, "x", run_id="a", schedule=queueing.name) as run:
-        assert book.do(ledger.turn_away, queueing, following).why == "queued: it still runs"
+        assert book.do(ledger.defer_start, queueing, following).why == "queued: it still runs"
         run.end(0)
     assert book.row(queueing).queued_at == following
     assert book.do(ledger.disable, queueing, following)
@@ -134,7 +134,7 @@ def test_what_comes_while_it_runs_is_let_go_or_queued(book: Book) -> None:
         job = replace(FIVE, name=on_overlap, on_overlap=on_overlap, catch_up=True)
         assert book.take(job, begin).start == begin
         end = begin + timedelta(minutes=11)
-        book.warehouse.ask(lambda conn, job=job, end=end: ledger.finish(conn, job, 6, end))
+        book.warehouse.ask(lambda conn, job=job, end=end: ledger.record_end(conn, job, 6, end))
         assert book.take(job, end).start == then
         assert book.row(job).last_exit_code == (6 if then is None else None)
 
@@ -153,12 +153,12 @@ def test_a_run_that_was_cut_off_for_good_is_not_at_work(book: Book) -> None:
     book.take(job, begin)
     with history.recorded(book.warehouse, "x", run_id="a", schedule=job.name) as run:
         following = begin + timedelta(minutes=5)
-        assert book.row(job).is_begun
-        assert book.do(ledger.turn_away, job, following).why == "left out: it still runs"
+        assert book.row(job).is_started
+        assert book.do(ledger.defer_start, job, following).why == "skipped: it still runs"
         run.end(0)
     # its end was not written: a machine that fell; of two timers that fire together one has the lock
     due = begin + timedelta(minutes=10)
-    assert book.do(ledger.turn_away, job, due).why == "it runs already"
+    assert book.do(ledger.defer_start, job, due).why == "it runs already"
     assert book.take(job, due).start == due
 
 
@@ -202,7 +202,7 @@ def test_what_a_clock_some_hours_ahead_let_go_has_yet_to_come(book: Book) -> Non
     book.ran(job, FRIDAY - HOUR)
     assert book.ran(job, FRIDAY + 6 * HOUR) is None
     assert book.row(job).missed_at == FRIDAY
-    assert ledger.waiting(book.row(job), job, FRIDAY - HOUR)
+    assert ledger.may_be_due(book.row(job), job, FRIDAY - HOUR)
     assert book.ran(job, FRIDAY - HOUR) is None
     row = book.row(job)
     assert (row.missed_at, row.next_run_at) == (None, FRIDAY)
@@ -210,13 +210,13 @@ def test_what_a_clock_some_hours_ahead_let_go_has_yet_to_come(book: Book) -> Non
 
 
 def test_a_run_by_hand_has_nothing_made_twice_that_a_clock_ahead_made(book: Book) -> None:
-    twice = read("daily 17:30 19:30", "Asia/Shanghai", "")
+    twice = parse_rule("daily 17:30 19:30", "Asia/Shanghai", "")
     job = replace(DAILY, timing=twice, catch_up=False)
     book.ran(job, FRIDAY - HOUR)
     assert book.ran(job, FRIDAY) == FRIDAY  # by a clock ahead, which then lets one go
     assert book.ran(job, FRIDAY + 4 * HOUR) is None
     book.take(job, FRIDAY - HOUR, forced=True)
-    book.warehouse.ask(lambda conn: ledger.finish(conn, job, 0, FRIDAY - HOUR))
+    book.warehouse.ask(lambda conn: ledger.record_end(conn, job, 0, FRIDAY - HOUR))
     for minutes in (-50, 0, 1, 119):
         assert book.ran(job, FRIDAY + minutes * MINUTE) is None
     assert book.ran(job, FRIDAY + 2 * HOUR) == FRIDAY + 2 * HOUR
@@ -226,23 +226,23 @@ def test_by_hand_it_runs_though_it_is_not_due_and_that_changes_no_start(book: Bo
     book.ran(DAILY, FRIDAY - HOUR)
     book.do(ledger.disable, DAILY, FRIDAY - HOUR)
     assert book.take(DAILY, FRIDAY - HOUR, forced=True).start == FRIDAY - HOUR
-    book.warehouse.ask(lambda conn: ledger.finish(conn, DAILY, 0, FRIDAY - HOUR))
+    book.warehouse.ask(lambda conn: ledger.record_end(conn, DAILY, 0, FRIDAY - HOUR))
     book.do(ledger.enable, DAILY, FRIDAY - HOUR)
     assert book.ran(DAILY, FRIDAY) == FRIDAY
 
 
 def test_a_look_finds_the_jobs_that_may_have_something_to_start(book: Book) -> None:
     def waits(job: Job, now: datetime) -> bool:
-        return ledger.waiting(book.row(job), job, now)
+        return ledger.may_be_due(book.row(job), job, now)
 
-    assert ledger.waiting(None, DAILY, FRIDAY)
+    assert ledger.may_be_due(None, DAILY, FRIDAY)
     book.ran(DAILY, FRIDAY - HOUR)
     assert not waits(DAILY, FRIDAY - HOUR)
     assert waits(DAILY, FRIDAY)
     assert waits(replace(DAILY, timing=None), FRIDAY - HOUR)
     book.take(DAILY, FRIDAY)
     assert waits(DAILY, FRIDAY + HOUR)  # it runs, or was cut off
-    book.warehouse.ask(lambda conn: ledger.finish(conn, DAILY, 0, FRIDAY + HOUR))
+    book.warehouse.ask(lambda conn: ledger.record_end(conn, DAILY, 0, FRIDAY + HOUR))
     assert not waits(DAILY, FRIDAY + HOUR)
     assert waits(DAILY, FRIDAY - 30 * DAY)  # by a clock that was wrong
 
@@ -285,7 +285,7 @@ def test_the_old_name_can_be_read_and_written(warehouse: Warehouse) -> None:
         ("nightly", "verify", "0 20 * * *", True),
         ("tdx_selftest", "selftest", "0 8 * * 1-5", False),
     ]
-    rows = {row.name: row for row in warehouse.ask(ledger.rows)}
+    rows = {row.name: row for row in warehouse.ask(ledger.read_rows)}
     assert rows["tdx_selftest"].options == {"bulk_timeout": 60}
     with warehouse.connect() as conn, pytest.raises(psycopg.errors.WithCheckOptionViolation):
         conn.execute("update ops.testing_schedules set kind = 'run'")

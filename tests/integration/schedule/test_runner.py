@@ -44,7 +44,7 @@ class Scene:
         self.runner = Runner(warehouse, self.clock, self.said.append)
 
     def row(self, job: Job) -> Row:
-        return {row.name: row for row in self.warehouse.ask(ledger.rows)}[job.name]
+        return {row.name: row for row in self.warehouse.ask(ledger.read_rows)}[job.name]
 
     def beside(self, work: Callable[[], object]) -> threading.Thread:
         thread = threading.Thread(target=work)
@@ -64,10 +64,10 @@ def exits(job: Job, code: int, name: str | None = None) -> Job:
 
 def test_the_exit_code_of_a_job_is_kept_and_handed_on(scene: Scene) -> None:
     job = exits(DAILY, 6)
-    assert scene.runner.due([job]) == [job]
+    assert scene.runner.list_due([job]) == [job]
     assert scene.runner.run(job) == 6
     assert scene.row(job).last_exit_code == 6
-    assert scene.runner.due([job]) == []
+    assert scene.runner.list_due([job]) == []
     assert scene.runner.run(job) == 0
     assert [text for text in scene.said if "ended" in text] == ["daily: ended with 6"]
 
@@ -76,7 +76,7 @@ def test_a_file_of_output_that_has_grown_too_large_begins_anew(scene: Scene) -> 
     log = scene.warehouse.home / "logs" / "schedule-daily.log"
     log.parent.mkdir(parents=True)
     with log.open("wb") as file:
-        file.truncate(output.LARGEST + 1)
+        file.truncate(output.MAX_BYTES + 1)
     scene.runner.run(exits(DAILY, 0))
     assert log.stat().st_size == 0
 
@@ -133,7 +133,7 @@ def test_a_start_while_it_runs_is_left_out(scene: Scene, held: Held) -> None:
     held.wait()
     scene.clock.now = OPEN + 5 * MINUTE
     assert Runner(scene.warehouse, scene.clock, scene.said.append).run(job) == 0
-    assert scene.said[-1] == "five: left out: it still runs"
+    assert scene.said[-1] == "five: skipped: it still runs"
     held.let_go(4)
     run.join()
     assert scene.row(job).last_exit_code == 4
@@ -149,11 +149,11 @@ def test_a_start_that_the_holder_of_the_lock_has_not_taken_yet_stays_due(scene: 
         with scene.runner._lock(job) as lock:
             assert lock is not None
             assert other.run(job) == 0
-            assert other.due([job]) == [job]
+            assert other.list_due([job]) == [job]
         # that one died of it: nobody has the lock any longer
         assert other.run(job) == 0
-        assert (scene.row(job).last_run_at, other.due([job])) == (start, [])
-    assert [text for text in scene.said if "left out" in text] == []
+        assert (scene.row(job).last_run_at, other.list_due([job])) == (start, [])
+    assert [text for text in scene.said if "skipped" in text] == []
 
 
 def test_a_start_that_is_queued_runs_once_the_one_before_has_ended(
@@ -210,7 +210,7 @@ def test_disabling_a_job_cancels_its_queued_run(scene: Scene, held: Held) -> Non
 def test_a_run_beyond_its_deadline_is_ended_and_counts_as_partial(scene: Scene, held: Held) -> None:
     job = replace(held.job(DAILY), deadline=0)
     assert scene.runner.run(job) == 6
-    assert "still at work after 0 minutes" in scene.said[1]
+    assert "still running after its deadline of 0 minutes" in scene.said[1]
     assert scene.row(job).last_exit_code == 6
 
 
@@ -224,7 +224,7 @@ def test_who_is_stopped_ends_what_runs_and_starts_nothing_more(scene: Scene, hel
     assert codes == [130]
     other = exits(DAILY, 0, "other")
     assert scene.runner.run(other) == 0
-    assert "other" not in {row.name for row in scene.warehouse.ask(ledger.rows)}
+    assert "other" not in {row.name for row in scene.warehouse.ask(ledger.read_rows)}
 
 
 def test_what_outlives_its_runner_is_not_started_twice_and_then_once_more(
@@ -249,7 +249,7 @@ def test_what_outlives_its_runner_is_not_started_twice_and_then_once_more(
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     scene.clock.now = FRIDAY + MINUTE
-    assert scene.runner.due([job]) == [job]
+    assert scene.runner.list_due([job]) == [job]
     assert scene.runner.run(exits(DAILY, 3)) == 0
     assert scene.said == []
     held.let_go()
@@ -313,9 +313,9 @@ def test_a_server_that_can_start_nothing_tells_why_and_tries_again(scene: Scene)
         return answer
 
     server = Server(scene.runner, jobs, lambda error: told.append(str(error)))
-    server.look()
+    server.check()
     assert told == ["the warehouse is away"]
-    server.look()
+    server.check()
     for run in server._runs:
         run.join()
     assert scene.row(DAILY).last_exit_code == 0
@@ -331,7 +331,7 @@ def test_a_server_tells_what_it_did_not_expect_and_tries_again(
     server = Server(scene.runner, lambda: known, lambda error: told.append(str(error)))
 
     def look() -> None:
-        server.look()
+        server.check()
         for run in server._runs:
             run.join()
 

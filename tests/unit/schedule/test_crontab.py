@@ -7,7 +7,7 @@ from apscheduler.triggers.cron import CronTrigger
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.schedule.crontab import WEEKDAYS, read
+from orchestration.schedule.crontab import WEEKDAYS, parse_crontab
 
 DAYS = st.dates(date(2024, 1, 1), date(2028, 12, 31))
 
@@ -44,14 +44,14 @@ def test_clocks_and_days_of_the_month_are_those_of_another_reader(
     minute: str, hour: str, of_month: str, month: str, day: date
 ) -> None:
     text = f"{minute} {hour} {of_month} {month} *"
-    assert read(text).clocks(day) == of_apscheduler(text, day)
+    assert parse_crontab(text).times_on(day) == of_apscheduler(text, day)
 
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(WEEKDAYS), min_size=1, max_size=4), DAYS)
 def test_weekdays_by_name_are_those_of_another_reader(names: list[str], day: date) -> None:
     text = f"30 9 * * {','.join(names)}"
-    assert read(text).clocks(day) == of_apscheduler(text, day)
+    assert parse_crontab(text).times_on(day) == of_apscheduler(text, day)
 
 
 @pytest.mark.parametrize(
@@ -70,17 +70,23 @@ def test_weekdays_by_name_are_those_of_another_reader(names: list[str], day: dat
 )
 def test_weekdays_are_numbered_as_cron_does(weekdays: str, names: list[str]) -> None:
     days = [date(2026, 11, 15) + timedelta(days=n) for n in range(7)]  # from a Sunday on
-    tab = read(f"0 0 * * {weekdays}")
-    found = [WEEKDAYS[n] for n, day in enumerate(days) if tab.clocks(day)]
+    tab = parse_crontab(f"0 0 * * {weekdays}")
+    found = [WEEKDAYS[n] for n, day in enumerate(days) if tab.times_on(day)]
     assert sorted(found) == sorted(names)
 
 
 def test_one_of_a_day_of_the_month_and_a_weekday_suffices() -> None:
-    tab = read("0 8 13 * fri")
+    tab = parse_crontab("0 8 13 * fri")
     days = [date(2026, 11, 1) + timedelta(days=n) for n in range(30)]
-    found = [day.day for day in days if tab.clocks(day)]
+    found = [day.day for day in days if tab.times_on(day)]
     assert found == [6, 13, 20, 27]
-    assert [d.day for d in days if read("0 8 13,14 * fri").clocks(d)] == [6, 13, 14, 20, 27]
+    assert [d.day for d in days if parse_crontab("0 8 13,14 * fri").times_on(d)] == [
+        6,
+        13,
+        14,
+        20,
+        27,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -105,4 +111,4 @@ def test_one_of_a_day_of_the_month_and_a_weekday_suffices() -> None:
 )
 def test_what_is_no_crontab_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        read(text)
+        parse_crontab(text)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration.schedule import due
-from orchestration.schedule.timing import Timing, read
+from orchestration.schedule.timing import Timing, parse_rule
 
 BEGIN = datetime(2026, 10, 31, 5, tzinfo=UTC)  # a day before New York's clock goes back
 WHENS = ("daily 01:30", "every 30m in session", "cron */20 * * * *", "weekly sat 09:30")
@@ -15,7 +15,7 @@ MINUTES = st.lists(st.integers(0, 6000), min_size=1, max_size=40)
 
 
 def timing_of(when: str) -> Timing:
-    found = read(when, "America/New_York", "XNYS" if "session" in when else "")
+    found = parse_rule(when, "America/New_York", "XNYS" if "session" in when else "")
     assert found is not None
     return found
 
@@ -27,8 +27,8 @@ def looked(
     timing, through, found = timing_of(when), since, []
     missed_at = last_run_at = None
     for now in looks:
-        through = due.dealt_with("job", through, missed_at, last_run_at, now, jitter=jitter)
-        verdict = due.judge("job", timing, through, now, jitter=jitter, catch_up=catch_up)
+        through = due.handled_through("job", through, missed_at, last_run_at, now, jitter=jitter)
+        verdict = due.find_due_start("job", timing, through, now, jitter=jitter, catch_up=catch_up)
         through = verdict.through
         if verdict.missed_at or (missed_at and missed_at > through):
             missed_at = verdict.missed_at
@@ -52,10 +52,10 @@ def test_who_looks_each_minute_makes_every_start_once_and_in_time(
     looks = [begin + timedelta(minutes=n) for n in range(200)]
     found = looked(when, looks, jitter=jitter, catch_up=False, since=begin)
     expected = list(timing_of(when).starts(begin, looks[-1]))
-    assert started(found) == [s for s in expected if due.begin("job", s, jitter) <= looks[-1]]
+    assert started(found) == [s for s in expected if due.delay_start("job", s, jitter) <= looks[-1]]
     for now, verdict in found:
         if verdict.start:
-            late = now - due.begin("job", verdict.start, jitter)
+            late = now - due.delay_start("job", verdict.start, jitter)
             assert timedelta() <= late < timedelta(minutes=1)
             assert verdict.missed == 0
 
@@ -79,7 +79,7 @@ def test_after_a_sleep_one_run_stands_for_all_that_was_missed(
     timing, through = timing_of(when), BEGIN
     for now in (BEGIN + timedelta(minutes=n) for n in sorted(minutes)):
         come = list(timing.starts(through, now))
-        verdict = due.judge("job", timing, through, now, jitter=0, catch_up=True)
+        verdict = due.find_due_start("job", timing, through, now, jitter=0, catch_up=True)
         assert verdict.start == (come[-1] if come else None)
         assert verdict.missed == max(len(come) - 1, 0)
         assert verdict.missed_at is None
@@ -94,7 +94,7 @@ def test_what_is_of_no_use_later_is_let_go_and_counted(when: str, minutes: list[
     found = looked(when, looks, catch_up=False)
     for now, verdict in found:
         if verdict.start:
-            assert now - verdict.start <= due.PROMPT
+            assert now - verdict.start <= due.GRACE
     passed = sum(verdict.missed + bool(verdict.start) for _, verdict in found)
     assert passed == len(list(timing_of(when).starts(BEGIN, looks[-1])))
     missed_at = [verdict.missed_at for _, verdict in found if verdict.missed]
@@ -104,7 +104,7 @@ def test_what_is_of_no_use_later_is_let_go_and_counted(when: str, minutes: list[
 def test_what_a_clock_some_hours_ahead_let_go_comes_when_it_is_right_again() -> None:
     ahead, right = BEGIN + timedelta(hours=3), [BEGIN + timedelta(minutes=n) for n in range(5, 120)]
     made = started(
-        looked("cron */20 * * * *", [BEGIN, ahead + 5 * due.PROMPT, *right], catch_up=False)
+        looked("cron */20 * * * *", [BEGIN, ahead + 5 * due.GRACE, *right], catch_up=False)
     )
     assert made == [BEGIN + timedelta(minutes=n) for n in range(20, 120, 20)]
 
@@ -142,18 +142,18 @@ def test_jitter_is_the_same_each_time_and_within_its_bounds(
     at: datetime, jitter: int, name: str
 ) -> None:
     start = at.replace(year=2026, tzinfo=UTC)
-    begin = due.begin(name, start, jitter)
-    assert begin == due.begin(name, start, jitter)
+    begin = due.delay_start(name, start, jitter)
+    assert begin == due.delay_start(name, start, jitter)
     assert timedelta() <= begin - start <= timedelta(seconds=jitter)
 
 
 def test_jitter_spreads_the_jobs_of_a_moment() -> None:
-    assert len({due.begin(f"job {n}", BEGIN, 600) for n in range(50)}) > 40
+    assert len({due.delay_start(f"job {n}", BEGIN, 600) for n in range(50)}) > 40
 
 
 def test_a_start_that_waits_for_its_jitter_says_when_it_begins() -> None:
     timing = timing_of("daily 01:30")
     start = next(timing.starts(BEGIN, BEGIN + timedelta(days=1)))
-    verdict = due.judge("job", timing, BEGIN, start, jitter=3600, catch_up=False)
+    verdict = due.find_due_start("job", timing, BEGIN, start, jitter=3600, catch_up=False)
     assert verdict.start is None
-    assert verdict.begins_at == due.begin("job", start, 3600) > start
+    assert verdict.begins_at == due.delay_start("job", start, 3600) > start

@@ -20,7 +20,7 @@ from orchestration.cli import app
 from orchestration.schedule import jobs
 from orchestration.schedule.install import check, cron, launchd, place, systemd, write
 from orchestration.schedule.install.place import Place
-from orchestration.schedule.timing import Timing, read
+from orchestration.schedule.timing import Timing, parse_rule
 from tests.conftest import require
 from tests.unit.schedule.test_jobs import SOURCES
 
@@ -78,7 +78,7 @@ def elapses(text: str, begin: datetime, count: int) -> list[datetime]:
     ],
 )
 def test_systemd_reads_the_rules_as_they_are_meant(when: str, zone: str, calendar: str) -> None:
-    timing = read(when, zone, calendar)
+    timing = parse_rule(when, zone, calendar)
     assert timing is not None
     begin = datetime(2026, 10, 30, 12, tzinfo=UTC)  # two days before New York's clock goes back
     found = sorted(
@@ -93,7 +93,7 @@ def test_systemd_reads_the_rules_as_they_are_meant(when: str, zone: str, calenda
     [(5, "Asia/Shanghai", "XSHG"), (30, "America/New_York", "XNYS"), (5, "UTC", "XNYS")],
 )
 def test_a_timer_fires_at_every_start_in_session(minutes: int, zone: str, calendar: str) -> None:
-    timing = read(f"every {minutes}m in session", zone, calendar)
+    timing = parse_rule(f"every {minutes}m in session", zone, calendar)
     assert isinstance(timing, Timing)
     [text] = systemd.calendar(timing, 2026)
     for begin in (datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 11, 27, tzinfo=UTC)):

@@ -93,11 +93,17 @@ def test_a_row_may_be_a_job_of_its_own(tmp_path: Path) -> None:
     ("toml", "says"),
     [
         ('[schedule.tdx_dayly]\nwhen = "daily 17:30"', "did you mean tdx_daily"),
-        ('[schedule.tdx_daily]\nwhen = "at five"', "schedule.tdx_daily: when 'at five' is none of"),
-        ('[schedule.tdx_daily]\ntime_zone = "Peking"', "schedule.tdx_daily: time_zone 'Peking'"),
+        (
+            '[schedule.tdx_daily]\nwhen = "at five"',
+            "schedule.tdx_daily: when 'at five' must be one of",
+        ),
+        (
+            '[schedule.tdx_daily]\ntime_zone = "Peking"',
+            "schedule.tdx_daily: unknown time zone 'Peking'",
+        ),
         (
             '[schedule.tdx_daily]\ncalendar = "XSGH"',
-            "schedule.tdx_daily: calendar 'XSGH' is unknown",
+            "schedule.tdx_daily: unknown calendar 'XSGH'",
         ),
         ('[schedule.x]\ncommand = "loaders"\nwhen = "daily 17:30"', "names none"),
         ('[schedule.x]\ncommand = "run \'tdx"\nwhen = "off"', "schedule.x: No closing quotation"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from loaders.errors import SettingsError
 from loaders.ib.slots import session_on
 from loaders.trading_time import published_days, sessions
-from orchestration.schedule.timing import Timing, read
+from orchestration.schedule.timing import Timing, parse_rule
 
 NEW_YORK, SHANGHAI = "America/New_York", "Asia/Shanghai"
 ZONES = (NEW_YORK, SHANGHAI, "UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/Sao_Paulo")
@@ -28,7 +28,7 @@ MOMENTS = st.datetimes(datetime(2025, 1, 1), datetime(2026, 12, 31), timezones=s
 
 
 def rule(when: str, zone: str = NEW_YORK, calendar: str = "") -> Timing:
-    found = read(when, zone, calendar)
+    found = parse_rule(when, zone, calendar)
     assert found is not None
     return found
 
@@ -155,25 +155,25 @@ def test_sessions_without_a_break_are_one_span_and_unknown_exchanges_are_refused
 @pytest.mark.parametrize(
     ("when", "says"),
     [
-        ("dayly 17:30", "none of: off"),
-        ("daily 25:00", "none of"),
-        ("daily", "none of"),
-        ("every 7m in session", "none of"),
-        ("every 5m", "none of"),
-        ("weekly 17:30", "none of"),
-        ("monthly 31 10:00", "none of"),
+        ("dayly 17:30", "must be one of: off"),
+        ("daily 25:00", "must be one of"),
+        ("daily", "must be one of"),
+        ("every 7m in session", "must be one of"),
+        ("every 5m", "must be one of"),
+        ("weekly 17:30", "must be one of"),
+        ("monthly 31 10:00", "must be one of"),
         ("cron 30 9 * *", "4 fields"),
-        ("", "none of"),
+        ("", "must be one of"),
     ],
 )
 def test_other_words_are_refused_with_those_that_are_known(when: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        read(when, "UTC", "XNYS")
+        parse_rule(when, "UTC", "XNYS")
 
 
 def test_a_session_needs_its_calendar_and_a_zone_its_name() -> None:
     with pytest.raises(ValueError, match="needs a calendar"):
-        read("every 5m in session", "UTC", "")
-    with pytest.raises(ValueError, match="time_zone 'Beijing'"):
-        read("daily 17:30", "Beijing")
-    assert read("off", "UTC") is None
+        parse_rule("every 5m in session", "UTC", "")
+    with pytest.raises(ValueError, match="unknown time zone"):
+        parse_rule("daily 17:30", "Beijing")
+    assert parse_rule("off", "UTC") is None
