@@ -5,67 +5,72 @@ import math
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loaders.engine import source
 from loaders.errors import UpstreamError
-from loaders.ib.capture.batches import Capturer
-from loaders.ib.capture.rows import Run
+from loaders.ib.capture.rounds import Capturer
+from loaders.ib.capture.rows import Provenance
 from loaders.ib.client.gateway import ApiEvent, Gateway
-from loaders.ib.contracts.discovery import Found
+from loaders.ib.contracts.discovery import Discovery
 from loaders.ib.errors import ClientIdInUse, GatewayGone, GatewayTimeout
 from loaders.ib.pacing import TokenBucket, Waits
-from loaders.ib.planning import stored
-from loaders.ib.planning.day_tasks import Agenda, oldest_set
+from loaders.ib.planning.timetable import Timetable
+from loaders.ib.queries.landed import Chain, Queued, read_chains
 from loaders.ib.settings import IbSettings
-from loaders.ib.slots import EVERY, Session, Slot, session_on
+from loaders.ib.slots import EVERY, Slot
 
 if TYPE_CHECKING:
-    from datetime import date
-
     import psycopg
 
     from loaders.engine.load import Load
-    from loaders.ib.planning.stored import Chain, Queued
 
 R = TypeVar("R")
 LOST = (GatewayGone, ClientIdInUse)
-SYMBOLS_UNANSWERED = 3
-# of events in the log: with a client id that is taken nothing is wrong while there is another
+MOST_UNANSWERED = 3  # symbols in a row
+# log levels of events: a client id that is taken matters only when there is no other
 LEVELS = {"fatal": "error", "next_id": "info"}
-# before the next slot: the lane is to be free by then
+# before the next slot: the lane is free by then
 MARGIN = timedelta(seconds=15)
 
 
 @dataclass
 class Context:
-    """`found` is what discovery knows of each symbol, `slot_runs` the rows that tell of captures, by key.
+    """State of a load, by symbol, or by key (symbol and slot or day).
 
-    `begun` are the slots that were begun, with the moment at which each gives way to the next one, and
-    `queue_until` is that of the queue. `telling` are events of the gateway that have not landed yet, `written` counts those that have.
-    `gone` is why nobody answers any more: it ends the load after its last step, when all rows are there.
+    discoveries         what discovery knows of each symbol
+    slot_runs           rows of slot_run by key
+    queued, missing     contracts to capture again, and all that a slot lacks, by key
+    slot_deadlines      when each slot that has started gives way to the next one
+    queue_until         when the queue gives way to the next slot
+    unwritten_events    what the gateway said and has not landed; `written_events` counts the others
+    gone                why no gateway answers any more; ends the load after its last step
+    last_time           the newest time that the gateway named
+    capture_ends        when pauses of the current capture end, on the clock of `waits`
+    denied              symbols without live data
+    unanswered_symbols  symbols in a row that got no answer
     """
 
     load: "Load"
     gateway: Gateway
     waits: Waits
     ingest_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    found: dict[str, Found] = field(default_factory=dict)
+    discoveries: dict[str, Discovery] = field(default_factory=dict)
     slot_runs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    missed: "dict[str, list[Queued]]" = field(default_factory=dict)
-    lacking: dict[str, set[int]] = field(default_factory=dict)
-    begun: dict[str, datetime] = field(default_factory=dict)
+    queued: dict[str, list[Queued]] = field(default_factory=dict)
+    missing: dict[str, set[int]] = field(default_factory=dict)
+    slot_deadlines: dict[str, datetime] = field(default_factory=dict)
     queue_until: datetime | None = None
-    telling: list[ApiEvent] = field(default_factory=list)
-    written: int = 0
+    unwritten_events: list[ApiEvent] = field(default_factory=list)
+    written_events: int = 0
     gone: UpstreamError | None = None
     is_last_step: bool = False
-    told: datetime | None = None  # the newest moment
-    patience: float | None = None  # of pauses, by the clock of `waits`
+    last_time: datetime | None = None
+    capture_ends: float | None = None
     denied: set[str] = field(default_factory=set)
-    mute: set[str] = field(default_factory=set)  # symbols in a row about which no answer came
+    unanswered_symbols: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.settings: IbSettings = self.load.settings.ib
@@ -74,151 +79,148 @@ class Context:
         self.oi_bucket = TokenBucket(rates.open_interest.per_minute, self.waits)
 
     def ask(self, work: "Callable[[psycopg.Connection], R]") -> R:
-        """A query of the warehouse, patiently."""
+        """The result of a query of the warehouse, retried while it is away."""
         return self.load.warehouse.ask(work)
 
     def now(self) -> datetime:
-        """UTC. Of a gateway that is gone, whose clock it is, the last moment that it told."""
+        """UTC. Where the clock is that of a gateway that is gone, the last time that it named."""
         if self.gone is None or self.settings.clock == "machine":
             try:
-                self.told = self.gateway.now()
+                self.last_time = self.gateway.now()
             except UpstreamError as error:
-                self.lose(error)
-        if self.told is None:
-            raise self.gone or UpstreamError("the gateway does not tell its time")
-        return self.told
+                self.record_loss(error)
+        if self.last_time is None:
+            raise self.gone or UpstreamError("the gateway does not send its time")
+        return self.last_time
 
     @property
-    def agenda(self) -> Agenda:
-        return Agenda(self.settings, self.now())
+    def timetable(self) -> Timetable:
+        return Timetable(self.settings, self.now())
 
     @property
     def lineage(self) -> dict[str, Any]:
         return {"fetched_at": self.load.clock(), "is_final": True}
 
-    @property
-    def lines(self) -> int:
-        return int(self.settings.market_data_lines * 0.9)
-
     @cached_property
-    def run(self) -> Run:
+    def provenance(self) -> Provenance:
         from importlib.metadata import version
 
-        chosen = self.settings.model_dump_json(
+        settings = self.settings.model_dump_json(
             exclude={"host", "port", "client_id", "client_id_pool"}
         )
-        return Run(
-            self.ingest_id,
-            self._source(),
-            hashlib.sha256(chosen.encode()).hexdigest()[:12],
-            version("quotemill"),
-            self.settings.slot_grace_seconds,
+        return Provenance(
+            ingest_id=self.ingest_id,
+            source=self._source(),
+            config_hash=hashlib.sha256(settings.encode()).hexdigest()[:12],
+            code_version=version("quotemill"),
+            grace=self.settings.slot_grace_seconds,
         )
 
     def _source(self) -> str:
-        """What the rows come from; of a gateway that is gone what its clock says."""
+        """Origin of the rows; with the gateway gone, by the kind of clock."""
         if self.gone is None:
             try:
                 return self.gateway.source()
             except UpstreamError as error:
-                self.lose(error)
+                self.record_loss(error)
         return "IBKR" if self.settings.clock == "machine" else "SANDBOX"
 
     @property
-    def again_after(self) -> float:
-        """Seconds after which what was missed is tried again."""
+    def retry_delay(self) -> float:
+        """Seconds after which a missed contract is tried again."""
         return max(self.settings.retry_waits, default=0.0)
 
-    def session(self, day: "date") -> Session:
-        found = session_on(day)
-        assert found is not None
-        return found
+    def chains(self, day: date, symbols: Sequence[str]) -> dict[str, Chain]:
+        return self.ask(lambda conn: read_chains(conn, day, symbols))
 
-    def chains(self, day: "date", symbols: Sequence[str]) -> "dict[str, Chain]":
-        return self.ask(lambda conn: stored.chains(conn, day, oldest_set(day), symbols))
-
-    def capturer(self, wanted: int, deadline: datetime) -> Capturer:
-        self.patience = self.waits.monotonic() + (deadline - self.now()).total_seconds()
+    def capturer(self, market_data_type: int, deadline: datetime) -> Capturer:
+        self.capture_ends = self.waits.monotonic() + (deadline - self.now()).total_seconds()
         return Capturer(
-            self.gateway,
-            self.now,
-            self.bucket,
-            self.waits,
-            self.settings.max_concurrent_snapshots,
-            self.lines,
-            wanted,
-            self.settings.allow_fallback_to_delayed,
-            self.settings.retry_waits,
-            deadline,
-            self.load.cancelling,
-            self.told_again,
-            self.denied,
-            self.gone,
-            lambda: self._left() <= 0,
+            gateway=self.gateway,
+            now=self.now,
+            bucket=self.bucket,
+            waits=self.waits,
+            batch_size=self.settings.max_concurrent_snapshots,
+            lines=self.settings.usable_lines,
+            market_data_type=market_data_type,
+            fallback=self.settings.allow_fallback_to_delayed,
+            retry_waits=self.settings.retry_waits,
+            deadline=deadline,
+            cancelling=self.load.cancelling,
+            report=self.report_retry,
+            denied=self.denied,
+            gone=self.gone,
+            is_over=lambda: self._capture_seconds() <= 0,
         )
 
-    def told_again(self, text: str) -> None:
-        """Say to people and in the log what is asked for again, and why."""
+    def report_retry(self, text: str) -> None:
+        """Print and log what is requested again, and why."""
         self.load.reporter.line(text)
         self.load.note("warning", text)
 
-    def must_end(self) -> bool:
-        """Are pauses to end: is the load to stop, or has the capture in hand to give way?"""
-        return self.load.cancelling() or self._left() <= 0
+    def must_stop_waiting(self) -> bool:
+        """Whether the load is to stop, or the current capture must give way."""
+        return self.load.cancelling() or self._capture_seconds() <= 0
 
     def pause(self, seconds: float) -> None:
-        """A pause of the gateway, cut short where the capture in hand has to give way."""
-        self.waits.pause(max(min(seconds, self._left()), 0.0))
+        """A pause of the gateway, cut short where the current capture must give way."""
+        self.waits.pause(max(min(seconds, self._capture_seconds()), 0.0))
 
-    def _left(self) -> float:
-        return math.inf if self.patience is None else self.patience - self.waits.monotonic()
+    def _capture_seconds(self) -> float:
+        """Seconds that are left of the current capture."""
+        return math.inf if self.capture_ends is None else self.capture_ends - self.waits.monotonic()
 
     def deadline(self, slot: Slot) -> datetime:
         """When a capture of a slot gives way to the next one."""
         return self.before_next_slot(max(slot.at, self.now()))
 
     def before_next_slot(self, at: datetime) -> datetime:
-        """When what goes on at a moment gives way to the session's next slot."""
-        following = self.agenda.next_slot(at)
+        """When work that goes on at a time gives way to the session's next slot."""
+        following = self.timetable.next_slot(at)
         return following.at - MARGIN if following else at + EVERY
 
-    def lose(self, error: Exception) -> None:
-        """Remember that nobody answers any more; one answer that is late or refused is not that."""
+    def record_loss(self, error: Exception) -> None:
+        """Store that the gateway is lost; one late or refused answer does not mean that."""
         if isinstance(error, UpstreamError) and type(error) in LOST:
             self.gone = error
 
-    def unanswered(self, symbol: str, error: Exception) -> None:
-        """Count a symbol that nobody answered about. The first is said at once; after SYMBOLS_UNANSWERED in a
-        row the source is gone: the others would cost as long a wait each."""
+    def count_unanswered(self, symbol: str, error: Exception) -> None:
+        """Count a symbol without an answer, and warn at the first.
+
+        After MOST_UNANSWERED in a row the gateway counts as gone: each further symbol would cost as
+        long a wait.
+        """
         if not isinstance(error, GatewayTimeout):
-            self.answered()  # a refusal is an answer
-            self.lose(error)
+            self.reset_unanswered()  # a refusal is an answer
+            self.record_loss(error)
             return
-        if not self.mute:
-            said = f"{symbol}: {error}; after {SYMBOLS_UNANSWERED} symbols in a row the gateway is given up"
-            self.load.warn(said)
-        self.mute.add(symbol)
-        if len(self.mute) >= SYMBOLS_UNANSWERED:
-            why = f"the gateway answered nothing about {len(self.mute)} symbols in a row: {error}"
+        if not self.unanswered_symbols:
+            self.load.warn(
+                f"{symbol}: {error}; after {MOST_UNANSWERED} symbols in a row "
+                "the gateway is given up"
+            )
+        self.unanswered_symbols.add(symbol)
+        if (count := len(self.unanswered_symbols)) >= MOST_UNANSWERED:
+            why = f"the gateway answered nothing about {count} symbols in a row: {error}"
             self.gone = GatewayGone(why, hint=error.hint)
 
-    def answered(self) -> None:
-        self.mute.clear()
+    def reset_unanswered(self) -> None:
+        self.unanswered_symbols.clear()
 
-    def pacing_events(self) -> list[ApiEvent]:
+    def take_pacing_events(self) -> list[ApiEvent]:
         """Take what the gateway said; those events that complain of too many requests.
 
-        What is worth telling is kept: no plain information, and no contract that does not exist, of which
-        there is a table."""
+        Plain information does not land, nor a contract that does not exist: it has its own table.
+        """
         new = self.gateway.take_events()
-        worth = [event for event in new if event.action not in ("info", "negative")]
-        for event in worth:
+        notable = [event for event in new if event.action not in ("info", "negative")]
+        for event in notable:
             self.load.note(
                 LEVELS.get(event.action, "warning"),
                 f"gateway {event.code}: {event.message}",
                 {"error_type": event.error_type, "occurred_at": event.at},
             )
-        self.telling += worth
+        self.unwritten_events += notable
         return [event for event in new if event.is_pacing]
 
 

@@ -1,6 +1,6 @@
-"""What can go wrong between us and a gateway, told apart by who can mend it.
+"""What can go wrong with a gateway, by who can fix it.
 
-No error carries an account number: what a gateway says goes through `events.masked` first.
+No error carries an account number: texts of the gateway go through `events.mask` first.
 """
 
 from loaders.errors import SettingsError, UpstreamError

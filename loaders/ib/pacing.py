@@ -1,7 +1,7 @@
-"""How fast a gateway is asked: a bucket of tokens for each purpose, one token for each batch.
+"""The rate of requests: a bucket of tokens for each purpose, one token for each batch.
 
-A batch holds at most `max_concurrent_snapshots` contracts and batches go one after another, so these are
-the contracts that are looked at at once. The wire's own limit is the adapter's.
+A batch has at most `max_concurrent_snapshots` contracts and batches go one after another, so these
+are the contracts that hold lines at once. The adapter holds the wire's own limit.
 """
 
 import time
@@ -11,15 +11,15 @@ from typing import Protocol
 
 from loaders.engine.outcome import Stopped
 
-LOOK = 0.25  # seconds between two looks whether the load is to stop
-NEAR = 1.0  # seconds between two looks at a clock that may run faster than this machine's
+CANCEL_POLL = 0.25  # seconds between two checks whether the load is to stop
+CLOCK_POLL = 1.0  # seconds between two readings of a clock that may run faster than this machine's
 
 
 class Waits(Protocol):
     """Time as a load passes it; tests drive it."""
 
     def monotonic(self) -> float:
-        """Seconds from some moment."""
+        """Seconds since an arbitrary start."""
         ...
 
     def pause(self, seconds: float) -> None:
@@ -27,7 +27,7 @@ class Waits(Protocol):
         ...
 
     def until(self, at: datetime, now: Callable[[], datetime]) -> None:
-        """Wait for a moment of somebody's clock. Raises Stopped once the load is to end."""
+        """Wait for a time of the clock `now`. Raises Stopped once the load is to end."""
         ...
 
 
@@ -46,23 +46,24 @@ class MachineWaits:
             left = end - time.monotonic()
             if left <= 0:
                 return
-            time.sleep(min(left, LOOK))
+            time.sleep(min(left, CANCEL_POLL))
         raise Stopped("stopped while it waited")
 
     def until(self, at: datetime, now: Callable[[], datetime]) -> None:
         while (left := (at - now()).total_seconds()) > 0:
-            self.pause(min(left, NEAR))
+            self.pause(min(left, CLOCK_POLL))
 
 
 class TokenBucket:
-    """`per_minute` tokens come in evenly; `burst` of them may gather, a sixth of a minute's by default.
+    """Tokens that come in evenly, `per_minute`; `burst` of them may gather.
 
-    `waited` is how many seconds takers had to wait.
+    burst   a sixth of a minute's by default
+    waited  seconds that takers had to wait
     """
 
     def __init__(self, per_minute: float, waits: Waits, burst: int | None = None) -> None:
         self.per_minute = per_minute
-        self.burst = burst or burst_of(per_minute)
+        self.burst = burst or burst_size(per_minute)
         self.waited = 0.0
         self._waits = waits
         self._tokens = float(self.burst)
@@ -81,7 +82,7 @@ class TokenBucket:
         self._tokens -= 1
 
     def slow_down(self, share: float = 0.8) -> None:
-        """After a complaint: fewer from now on, and none in hand."""
+        """After a complaint: fewer tokens from now on, and none left."""
         self.per_minute = max(self.per_minute * share, 1.0)
         self._tokens = 0.0
         self._at = self._waits.monotonic()
@@ -93,10 +94,11 @@ class TokenBucket:
         self._at = now
 
 
-def burst_of(per_minute: float) -> int:
+def burst_size(per_minute: float) -> int:
+    """Tokens that may gather."""
     return max(1, int(per_minute // 6))
 
 
 def seconds_for(batches: int, per_minute: float) -> float:
-    """The least time in which a full bucket lets some batches begin."""
-    return max(0, batches - burst_of(per_minute)) * 60 / per_minute
+    """The least time in which a full bucket lets some batches start."""
+    return max(0, batches - burst_size(per_minute)) * 60 / per_minute

@@ -72,7 +72,8 @@ class IbSettings(Section):
     )
     clock: Literal["machine", "gateway"] = Field(
         "machine",
-        description="whose time it is: this machine's, or the gateway's in whole seconds (a sandbox's)",
+        description="clock of the load: this machine's, or the gateway's in whole seconds "
+        "(a sandbox's)",
     )
     connect_timeout: float = Field(10.0, gt=0, description="longest wait for a connection")
     timeout: float = Field(30.0, gt=0, description="longest wait for an answer about contracts")
@@ -93,7 +94,7 @@ class IbSettings(Section):
         40, ge=1, le=50, description="messages on the wire; the gateway takes 50"
     )
     market_data_lines: int = Field(
-        100, ge=2, description="contracts that the account may look at at once"
+        100, ge=2, description="contracts that the account may watch at once"
     )
     qualify_batch_size: int = Field(50, ge=1, description="contracts that are looked up at once")
 
@@ -114,12 +115,12 @@ class IbSettings(Section):
     )
     pre_open_time: Clock = Field("09:25", description="discovery, in New York")
     midday_refresh_enabled: bool = Field(
-        False, description="look for further contracts at `midday_refresh_time`"
+        False, description="discover further contracts at `midday_refresh_time`"
     )
     midday_refresh_time: Clock = Field("12:15", description="midday's discovery, in New York")
     close_snapshot_time: Clock = Field("17:00", description="close snapshot, in New York")
     close_snapshot_until: Clock = Field(
-        "19:00", description="until when what the close snapshot lacks is asked for again"
+        "19:00", description="until when the close snapshot requests again what it lacks"
     )
     enrich_time: Clock = Field(
         "04:00", description="open interest of the session before, in New York"
@@ -131,7 +132,7 @@ class IbSettings(Section):
         "06:30", description="when the exchange publishes the open interest of the session before"
     )
     expiry_types: list[Literal["monthly", "quarterly", "weekly"]] = Field(
-        ["monthly", "quarterly"], description="expirations that are wanted"
+        ["monthly", "quarterly"], description="kinds of expirations that are loaded"
     )
     max_dte: int | None = Field(
         None, ge=0, description="most days to expiration; empty: all that are listed"
@@ -143,14 +144,16 @@ class IbSettings(Section):
         None, ge=1, description="strikes nearest to the previous close; empty: all in the range"
     )
     max_concurrent_snapshots: int = Field(
-        10, ge=1, description="contracts that are looked at at once: the size of a batch"
+        10, ge=1, description="contracts that are requested at once: the size of a batch"
     )
     rate_limits: RateLimits = Field(RateLimits(), description="batches a minute")
     overflow: Literal["shrink", "refuse"] = Field(
         "shrink", description="contracts that do not fit a slot: take the nearest strikes, or none"
     )
     history_probe: int = Field(
-        0, ge=0, description="contracts that historical data are asked of after the close, to tell"
+        0,
+        ge=0,
+        description="contracts whose historical data are requested after the close, as a test",
     )
     archive_folder: Path | None = Field(
         None, description="where closed days go as Parquet files; empty: `archive` below the home"
@@ -187,6 +190,11 @@ class IbSettings(Section):
     )
 
     @property
+    def usable_lines(self) -> int:
+        """Lines that a load uses: others may use the account too."""
+        return int(self.market_data_lines * 0.9)
+
+    @property
     def slots(self) -> tuple[time, time] | None:
         """`slot_range` as two wall clocks."""
         if self.slot_range is None:
@@ -196,7 +204,7 @@ class IbSettings(Section):
 
     @model_validator(mode="after")
     def _batch_fits_lines(self) -> "IbSettings":
-        if self.max_concurrent_snapshots + 1 > int(self.market_data_lines * 0.9):
+        if self.max_concurrent_snapshots + 1 > self.usable_lines:
             raise ValueError(
                 "max_concurrent_snapshots and one line of the underlying must fit 0.9 of "
                 f"market_data_lines ({self.market_data_lines})"
@@ -207,8 +215,8 @@ class IbSettings(Section):
     def _times_ascend(self) -> "IbSettings":
         if self.close_snapshot_until <= self.close_snapshot_time:
             raise ValueError(
-                f"close_snapshot_until ({self.close_snapshot_until}) must be after close_snapshot_time "
-                f"({self.close_snapshot_time}): else the close is never due"
+                f"close_snapshot_until ({self.close_snapshot_until}) must be after "
+                f"close_snapshot_time ({self.close_snapshot_time}): else the close is never due"
             )
         if self.enrich_confirm_time < self.open_interest_published_at:
             raise ValueError(
@@ -234,7 +242,7 @@ class IbSettings(Section):
         return value and value.expanduser().absolute()
 
     @field_validator(
-        *("host", "universe", "archive_folder", "max_dte", "max_strikes_per_expiry"), mode="before"
+        "host", "universe", "archive_folder", "max_dte", "max_strikes_per_expiry", mode="before"
     )
     @classmethod
     def _none_if_empty(cls, value: Any) -> Any:
@@ -243,10 +251,10 @@ class IbSettings(Section):
     @field_validator("client_id_pool", "retry_waits", "expiry_types", mode="before")
     @classmethod
     def _comma_list(cls, value: Any) -> Any:
-        found = value.split(",") if isinstance(value, str) else value
-        if not isinstance(found, list):
-            return found
-        return [v.strip() if isinstance(v, str) else v for v in found if v != ""]
+        values = value.split(",") if isinstance(value, str) else value
+        if not isinstance(values, list):
+            return values
+        return [v.strip() if isinstance(v, str) else v for v in values if v != ""]
 
     @field_validator("client_id_pool")
     @classmethod

@@ -1,7 +1,7 @@
 """Sessions of the New York exchanges and their slots: every 30 minutes, the close included.
 
-Computed in New York's time, given in UTC. NYSE's calendar is the one that knows every early close; that of
-the options exchanges misses 24 December.
+Computed in New York's time, given in UTC. NYSE's calendar is the one that knows every early close;
+that of the options exchanges misses 24 December.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ NEW_YORK = ZoneInfo("America/New_York")
 EVERY = timedelta(minutes=30)
 OPEN, CLOSE = time(9, 30), time(16, 0)
 SLOT_NAME = "%Y-%m-%dT%H:%MZ"
-YEAR_ENDS = 10  # days of the next year that belong to a search for the next session
+SEARCH_DAYS = 10  # in which there is always a session
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One sampling moment of a session. `index` counts from 0 at the open."""
+    """A sampling time of a session. `index` counts from 0 at the open."""
 
     trade_date: date
     index: int
@@ -32,13 +32,13 @@ class Slot:
 
     @property
     def name(self) -> str:
-        """What cursors and keys hold: 2026-11-19T15:00Z."""
+        """The name in cursors and keys: 2026-11-19T15:00Z."""
         return self.at.strftime(SLOT_NAME)
 
 
 @dataclass(frozen=True)
 class Session:
-    """A trading day. `is_guess`: without a calendar, every weekday from 9:30 to 16:00."""
+    """A trading day. `is_guess`: without a calendar every weekday counts, from 9:30 to 16:00."""
 
     trade_date: date
     open_at: datetime
@@ -55,22 +55,36 @@ class Session:
         return tuple(Slot(self.trade_date, i, self.open_at + i * EVERY) for i in range(count))
 
 
-def slot_of(name: str) -> Slot:
-    """The slot that a cursor names. Raises ValueError for none."""
-    if (slot := slot_at(name)) is None:
+def parse_slot(name: str) -> Slot:
+    """The slot that a cursor names. Raises ValueError for an unknown one."""
+    if (slot := find_slot(name)) is None:
         raise ValueError(f"{name} is no slot")
     return slot
 
 
-def slot_at(name: str) -> Slot | None:
-    """As `slot_of`; None where the calendar has no such slot, or has lost it since."""
+def find_slot(name: str) -> Slot | None:
+    """As `parse_slot`; None where the calendar has no such slot, or no longer."""
     at = datetime.strptime(name, SLOT_NAME).replace(tzinfo=UTC)
-    session = session_on(at.astimezone(NEW_YORK).date())
+    session = session_on(date_in_new_york(at))
     return next((slot for slot in session.slots if slot.at == at), None) if session else None
 
 
+def make_key(symbol: str, point: Slot | Session) -> str:
+    """A symbol at a slot or at a session's close: `BRK B 2026-11-19T15:00Z`, `AAPL 2026-11-19`."""
+    return f"{symbol} {point.name if isinstance(point, Slot) else point.trade_date}"
+
+
+def parse_symbol(key: str) -> str:
+    return key.rpartition(" ")[0]
+
+
+def parse_point(key: str) -> str:
+    """The slot's name, or the day, of a key."""
+    return key.rpartition(" ")[2]
+
+
 def at_new_york(day: date, clock: time) -> datetime:
-    """An instant by its wall clock in New York, UTC."""
+    """A wall clock in New York as UTC."""
     return datetime.combine(day, clock, NEW_YORK).astimezone(UTC)
 
 
@@ -82,37 +96,44 @@ def session_on(day: date) -> Session | None:
     return _year(day.year).get(day)
 
 
+def require_session(day: date) -> Session:
+    """The session of a day that is known to have one."""
+    session = session_on(day)
+    assert session is not None, f"{day} has no session"
+    return session
+
+
 def sessions_between(first: date, last: date) -> list[Session]:
-    """The sessions of some days, both ends included."""
+    """The sessions from one day to another, both included."""
     years = range(first.year, last.year + 1)
     return [s for year in years for day, s in _year(year).items() if first <= day <= last]
 
 
 def session_before(day: date) -> Session:
     """The newest session before a day."""
-    return sessions_between(day - timedelta(days=YEAR_ENDS), day - timedelta(days=1))[-1]
+    return sessions_between(day - timedelta(days=SEARCH_DAYS), day - timedelta(days=1))[-1]
 
 
 def session_after(day: date) -> Session:
     """The next session after a day."""
-    return sessions_between(day + timedelta(days=1), day + timedelta(days=YEAR_ENDS))[0]
+    return sessions_between(day + timedelta(days=1), day + timedelta(days=SEARCH_DAYS))[0]
 
 
 def within(slots: Sequence[Slot], slot_range: tuple[time, time] | None) -> list[Slot]:
-    """The slots that `slot_range` (New York, both ends included) lets through; all without one."""
+    """The slots within `slot_range` (New York, both ends included); all without a range."""
     if slot_range is None:
         return list(slots)
     first, last = slot_range
     return [slot for slot in slots if first <= slot.at.astimezone(NEW_YORK).time() <= last]
 
 
-def begun(slots: Sequence[Slot], at: datetime) -> Slot | None:
-    """The newest slot that is not later than a moment."""
+def latest_slot(slots: Sequence[Slot], at: datetime) -> Slot | None:
+    """The newest slot that is not later than a time."""
     return next((slot for slot in reversed(slots) if slot.at <= at), None)
 
 
 def calendar_version() -> str:
-    """What the sessions come from."""
+    """Name and version of the calendar that the sessions come from."""
     from importlib.metadata import version
 
     try:
@@ -133,7 +154,7 @@ def _year(year: int) -> dict[date, Session]:
             for day in days
             if day.weekday() < 5
         }
-    found = calendars.get_calendar("NYSE").schedule(first, last)
+    schedule = calendars.get_calendar("NYSE").schedule(first, last)
     return {
         day.date(): Session(
             day.date(),
@@ -141,6 +162,6 @@ def _year(year: int) -> dict[date, Session]:
             closed.to_pydatetime().astimezone(UTC),
         )
         for day, opened, closed in zip(
-            found.index, found["market_open"], found["market_close"], strict=True
+            schedule.index, schedule["market_open"], schedule["market_close"], strict=True
         )
     }

@@ -1,38 +1,50 @@
 """The source of US option chains, and the way of its data.
 
-    lane ib_discover   session ▶ underlying ▶ option parameters ▶ what fits a slot ▶ contract ▶ session_contract
+    lane ib_discover   session ▶ underlying ▶ option parameters ▶ what fits a slot ▶ contract
+                       ▶ session_contract
     lane ib_snapshot   session_contract ▶ chain_snapshot, recapture ▶ slot_run, gateway_event
     lane ib_close      session_contract ▶ chain_close ▶ slot_run, gateway_event
     lane ib_enrich     session_contract of the day before ▶ open_interest, enrichment
 
-A task is one connection (service/, of which one module knows the client). A batch is a token; a contract that
-answered nothing is a row with its error, and waits to be captured again while its session lasts.
+A task is one connection (client/, of which one module knows the library). A batch is a token; a
+contract that answered nothing is a row with its error, and waits to be captured again while its
+session lasts.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import accumulate
 
 from loaders.engine.load import Load
 from loaders.engine.operations import DISCONNECT_WORDS
 from loaders.engine.source import Source
 from loaders.ib.check import check
-from loaders.ib.client.events import masked
+from loaders.ib.client.events import mask
 from loaders.ib.context import Context
+from loaders.ib.datasets import (
+    chain_close,
+    chain_snapshot,
+    contract,
+    open_interest,
+    session,
+    session_contract,
+    slot_run,
+    underlying,
+)
 from loaders.ib.jobs import JOBS
 from loaders.ib.pacing import MachineWaits, Waits
-from loaders.ib.planning.plan import DATASETS, plan, waits_of
-from loaders.ib.planning.preview import preview
-from loaders.ib.planning.remaining import due
+from loaders.ib.planning.dry_run import preview
+from loaders.ib.planning.due import describe_remaining, resolve, split_request
+from loaders.ib.planning.execution import execute
 from loaders.ib.planning.request import (
     CLOSE,
     SNAPSHOT,
     check_request,
-    lane,
+    current_time,
+    lane_name,
     missing_settings,
-    now,
-    parts,
-    resolve,
+    task_name,
     when_busy,
 )
 from loaders.ib.tables import REJECTED_ROW, TABLES
@@ -54,67 +66,82 @@ LOG_KEYWORDS = {
     "client id": ("client id", "clientidinuse"),
     "stale discovery": ("discovery_stale", "older session"),
 }
+DBT_SETTINGS = (
+    "risk_free_rate",
+    "dividend_yield",
+    "min_slot_coverage",
+    "max_delayed_share",
+    "max_fallback_share",
+    "min_oi_share",
+    "close_snapshot_until",
+    "open_interest_published_at",
+)
 
 
 @contextmanager
-def opened(
+def open_context(
     load: Load, waits: Callable[[Callable[[], bool]], Waits] = MachineWaits
 ) -> Iterator[Context]:
-    """The gateway of the load; a slot and the close wait a little for one that is not there yet."""
+    """The context of a load; a slot and the close wait a little for a gateway that is away."""
     from loaders.ib.client import live_gateway
 
-    ib, passed = load.settings.ib, waits(load.cancelling)
-    urgent = load.request.mode in (SNAPSHOT, CLOSE)
-    as_of = load.as_of
+    ib, as_of = load.settings.ib, load.as_of
+    is_urgent = load.request.mode in (SNAPSHOT, CLOSE)
+    totals = zip(ib.retry_waits, accumulate(ib.retry_waits), strict=True)
+    in_grace = [wait for wait, total in totals if total <= ib.slot_grace_seconds]
 
     def frozen() -> datetime:
         assert as_of is not None
         return as_of
 
-    held: list[Context] = []  # it needs the gateway, which is to pause as it says
+    made: list[Context] = []  # it needs the gateway, whose pauses it makes
 
     with live_gateway.gateway(
         ib,
         clock=frozen if as_of else None,
-        sleep=lambda seconds: held[0].pause(seconds),
-        cancelling=lambda: held[0].must_end(),
-        first_waits=waits_of(ib.retry_waits, ib.slot_grace_seconds) if urgent else (),
+        sleep=lambda seconds: made[0].pause(seconds),
+        cancelling=lambda: made[0].must_stop_waiting(),
+        first_waits=in_grace if is_urgent else (),
     ) as gateway:
-        held.append(Context(load, gateway, passed))
-        yield held[0]
+        made.append(Context(load, gateway, waits(load.cancelling)))
+        yield made[0]
 
 
-TOLD = (
-    *("risk_free_rate", "dividend_yield", "min_slot_coverage", "max_delayed_share"),
-    *("max_fallback_share", "min_oi_share", "close_snapshot_until", "open_interest_published_at"),
-)
-
-
-def told_to_dbt(settings: Settings) -> dict[str, str]:
-    told = {f"ib_{name}": str(getattr(settings.ib, name)) for name in TOLD}
-    return told | {"ib_slot_range": settings.ib.slot_range or ""}
+def settings_for_dbt(settings: Settings) -> dict[str, str]:
+    values = {f"ib_{name}": str(getattr(settings.ib, name)) for name in DBT_SETTINGS}
+    return values | {"ib_slot_range": settings.ib.slot_range or ""}
 
 
 SOURCE = Source(
     name="ib",
     tables=TABLES,
     rejected=REJECTED_ROW,
-    datasets=DATASETS,
+    datasets=(
+        session.DATASET,
+        underlying.DATASET,
+        contract.DATASET,
+        session_contract.DATASET,
+        chain_snapshot.DATASET,
+        chain_close.DATASET,
+        open_interest.DATASET,
+        slot_run.DATASET,
+        slot_run.EVENTS,
+    ),
     slice_size=lambda _: SLICE,
     missing=missing_settings,
     check=check,
     check_request=check_request,
-    now=now,
+    now=current_time,
     resolve=resolve,
-    open=opened,
-    plan=plan,
-    lane=lane,
+    open=open_context,
+    plan=execute,
+    lane=lambda request: lane_name(task_name(request)),
     when_busy=when_busy,
-    parts=parts,
+    parts=split_request,
     preview=preview,
-    due=due,
+    due=describe_remaining,
     jobs=JOBS,
     log_keywords=LOG_KEYWORDS,
-    mask=masked,
-    told_to_dbt=told_to_dbt,
+    mask=mask,
+    told_to_dbt=settings_for_dbt,
 )

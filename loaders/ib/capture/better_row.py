@@ -1,4 +1,4 @@
-"""Which of two captures of one contract in one slot is kept: a worse one never replaces a better one.
+"""The better of two captures of a contract in a slot: a worse one never replaces it.
 
 In this order: no error, live before delayed, more complete, on time, later packet. Two captures in either
 order leave the same row.
@@ -11,15 +11,23 @@ from typing import Any
 from loaders.ib.capture.flags import DELAYED_TYPES, LATE
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
-# what the rule reads, and why there is none
-COLUMNS = (
-    *("snapshot_error", "error_type", "market_data_type", "bid", "ask", "last", "iv", "delta"),
-    *("data_quality_flag", "asof_at"),
-)
+# columns of the rule, and the reason of an error
+COLUMNS = [
+    "snapshot_error",
+    "error_type",
+    "market_data_type",
+    "bid",
+    "ask",
+    "last",
+    "iv",
+    "delta",
+    "data_quality_flag",
+    "asof_at",
+]
 
 
 def rank(row: Mapping[str, Any]) -> tuple[bool, bool, int, bool, datetime]:
-    """What orders captures; the greater is the better."""
+    """The order of captures; the greater is the better."""
     served = row["market_data_type"]
     two_sided = row["bid"] is not None and row["ask"] is not None
     greeks = row["iv"] is not None and row["delta"] is not None
@@ -33,5 +41,5 @@ def rank(row: Mapping[str, Any]) -> tuple[bool, bool, int, bool, datetime]:
 
 
 def is_better(row: Mapping[str, Any], stored: Mapping[str, Any] | None) -> bool:
-    """Does a capture replace the stored one? One that is as good does not."""
+    """Whether a capture replaces the stored one; one that is as good does not."""
     return stored is None or rank(row) > rank(stored)

@@ -1,13 +1,14 @@
-"""Which session open interest is of, told by its values: a gateway may go on showing old ones, unsaid.
+"""The session that open interest is of, by its values: a gateway may show old ones unannounced.
 
-The clock says which session's it ought to be. It is an older one's still, and confirms nothing, where
+The clock says which session it ought to be. The values are an older session's still, and confirm
+nothing, where
 
-* nearly every contract has the value that is stored of a session before (SAME_SHARE), and so have those of
-  them that were traded since, by what was captured, of which there are FEWEST_TRADED; or
-* every one has, to the last contract, and nobody knows what was traded.
+* nearly every contract has the value that is stored of a session before (SAME_SHARE), and so have
+  those of them that were traded since, by what was captured; of these there are FEWEST_TRADED; or
+* every single contract has it, and no trade is on record.
 
-A contract whose value did not change is no sign by itself, and a trade may leave it as it was: of a chain of
-which few contracts are traded the others say nothing, whatever their number.
+A contract whose value did not change is no sign by itself, and a trade may leave it as it was: in a
+chain of which few contracts are traded the others prove nothing, whatever their number.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -18,16 +19,17 @@ FEWEST = 2  # contracts that are worth a comparison
 FEWEST_TRADED = 5
 
 
-def frozen_since(
+def find_older_session(
     values: Mapping[int, int],
     known: Mapping[int, Mapping[date, int]],
+    *,
     by_clock: date,
     traded: Callable[[date], Collection[int] | None],
 ) -> date | None:
     """The older session whose open interest `values` still are, or None.
 
-    `values` and `known` (by as-of day) are by contract; `traded(day)` tells the contracts that were traded
-    after that day, None where nobody knows.
+    `values` and `known` (by as-of date) are by contract; `traded(day)` gives the contracts that were
+    traded after that day, None where no volume is known.
     """
     newest = {
         conid: max(days)
@@ -40,9 +42,9 @@ def frozen_since(
     if len(same) < SAME_SHARE * len(newest):
         return None
     since = max(newest.values())
-    found = traded(since)
-    if found is None:
+    conids = traded(since)
+    if conids is None:
         return since if len(same) == len(newest) else None
-    moved = newest.keys() & set(found)
-    is_frozen = len(moved) >= FEWEST_TRADED and len(moved & same) >= SAME_SHARE * len(moved)
-    return since if is_frozen else None
+    moved = newest.keys() & set(conids)
+    is_older = len(moved) >= FEWEST_TRADED and len(moved & same) >= SAME_SHARE * len(moved)
+    return since if is_older else None

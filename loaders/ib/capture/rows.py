@@ -6,22 +6,39 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from loaders.ib.capture import flags as quality
+from loaders.ib.capture import flags
 from loaders.ib.client.error_codes import NO_PRICE, PARTIAL
 from loaders.ib.client.gateway import Quote
 from loaders.ib.slots import Session, Slot
 
 INTRADAY, CLOSE, RECAPTURE = "intraday", "close", "recapture"
-_AS_THEY_ARE = (
-    *("bid", "ask", "last", "close_prev", "bid_size", "ask_size", "last_size", "volume"),
-    *("iv_bid", "iv_ask", "opt_price_model", "pv_dividend", "und_price"),
-    *("und_bid", "und_ask", "und_last", "und_quote_at", "market_data_type", "asof_at"),
-)
+# fields of a quote that land unchanged
+_UNCHANGED = [
+    "bid",
+    "ask",
+    "last",
+    "close_prev",
+    "bid_size",
+    "ask_size",
+    "last_size",
+    "volume",
+    "iv_bid",
+    "iv_ask",
+    "opt_price_model",
+    "pv_dividend",
+    "und_price",
+    "und_bid",
+    "und_ask",
+    "und_last",
+    "und_quote_at",
+    "market_data_type",
+    "asof_at",
+]
 
 
 @dataclass(frozen=True)
-class Run:
-    """What all rows of a load say of where they come from."""
+class Provenance:
+    """Columns of every row of a load that say where it comes from."""
 
     ingest_id: str
     source: str  # IBKR, SANDBOX
@@ -30,66 +47,64 @@ class Run:
     grace: int  # seconds after a slot in which a capture is on time
 
 
-def row_of(
+def make_row(
     quote: Quote,
-    slot: Slot | Session,
-    run: Run,
-    run_type: str,
+    point: Slot | Session,
     *,
-    flags: frozenset[str] = frozenset(),
+    provenance: Provenance,
+    run_type: str,
+    known_flags: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
-    """A quote as a row of a slot, or of a session's close. `flags` are those known beside the quote."""
-    at = slot.at if isinstance(slot, Slot) else slot.close_at
+    """A quote as a row of a slot or of a session's close; `known_flags` are added to its own."""
+    slot = point if isinstance(point, Slot) else None
+    at = point.at if isinstance(point, Slot) else point.close_at
     lag = (quote.captured_at - at).total_seconds()
-    greeks, found = quality.greeks_of(quote)
-    found |= set(flags) | quality.of_prices(quote)
-    kind = quote.failure.error_type if quote.failure else None
+    greeks, raised = flags.check_greeks(quote)
+    raised |= known_flags | flags.check_prices(quote)
+    failure = quote.failure
+    kind = failure.error_type if failure else None
     if kind == NO_PRICE:
-        found.add(quality.ERROR)
+        raised.add(flags.ERROR)
     elif kind not in (None, PARTIAL):
-        found = {quality.ERROR, *(found & {quality.STALE_SET, quality.SPENT, quality.SILENT})}
-    elif quality.delayed(quote, quote.requested_type):
-        found.add(quality.DELAYED)
-    if run_type != CLOSE and lag > run.grace:
-        found.add(quality.LATE)
-    found |= quality.of_underlying(quote.und_quote_at, quote.captured_at)
+        raised = {flags.ERROR} | (raised & {flags.STALE_SET, flags.SPENT, flags.SILENT})
+    elif flags.is_delayed(quote):
+        raised.add(flags.DELAYED)
+    if run_type != CLOSE and lag > provenance.grace:
+        raised.add(flags.LATE)
+    raised |= flags.check_underlying(quote)
     return {
-        "trade_date": slot.trade_date,
+        "trade_date": point.trade_date,
         "sample_time": at,
         "conid": quote.contract.conid,
         "symbol": quote.contract.symbol,
-        "slot_30m": slot.index if isinstance(slot, Slot) else None,
-        "slot_label": slot.label if isinstance(slot, Slot) else None,
-        **{name: getattr(quote, name) for name in _AS_THEY_ARE},
+        "slot_30m": slot.index if slot else None,
+        "slot_label": slot.label if slot else None,
+        **{name: getattr(quote, name) for name in _UNCHANGED},
         **greeks,
         "greeks_source": quote.greeks_source if greeks["delta"] is not None else None,
         "requested_data_type": quote.requested_type,
         "captured_at": quote.captured_at,
         "capture_lag_s": Decimal(f"{lag:.3f}"),
-        "snapshot_error": quality.ERROR in found,
-        **_error(quote),
-        "data_quality_flag": quality.text_of(found),
-        "ingest_id": run.ingest_id,
-        "ingest_run_type": run_type,
-        "source": run.source,
-        "config_hash": run.config_hash,
-        "code_version": run.code_version,
-    }
-
-
-def _error(quote: Quote) -> dict[str, Any]:
-    failure = quote.failure
-    return {
+        "snapshot_error": flags.ERROR in raised,
         "error_type": failure.error_type if failure else None,
         "error_code": failure.error_code if failure else None,
         "error_message": failure.error_message if failure else None,
+        "data_quality_flag": ",".join(sorted(raised)),  # SQL makes an array of it
+        "ingest_id": provenance.ingest_id,
+        "ingest_run_type": run_type,
+        "source": provenance.source,
+        "config_hash": provenance.config_hash,
+        "code_version": provenance.code_version,
     }
 
 
 @dataclass
 class Tally:
-    """What a symbol's capture in a slot came to. `errors` may still be mended, or ought to be known;
-    contracts that never tick are `silent`."""
+    """Result of a symbol's capture in a slot.
+
+    errors  may still be captured, or ought to be known
+    silent  contracts that never tick
+    """
 
     planned: int = 0
     captured: int = 0
@@ -99,10 +114,10 @@ class Tally:
 
     def count(self, row: Mapping[str, Any]) -> None:
         self.captured += not row["snapshot_error"]
-        is_silent = quality.is_silent(row)
+        is_silent = flags.is_silent(row)
         self.silent += is_silent
         self.errors += bool(row["snapshot_error"]) and not is_silent
-        is_delayed = row["market_data_type"] in quality.DELAYED_TYPES
+        is_delayed = row["market_data_type"] in flags.DELAYED_TYPES
         self.delayed += is_delayed and not row["snapshot_error"]
 
     @property
@@ -112,21 +127,20 @@ class Tally:
         return "complete" if self.captured + self.silent == self.planned else "partial"
 
 
-def slot_run_row(
-    slot: Slot | Session,
+def make_slot_run(
+    point: Slot | Session,
     symbol: str,
+    *,
     run_type: str,
     tally: Tally,
-    *,
     pacing_events: int,
     attempts: int,
     started_at: datetime,
     finished_at: datetime,
 ) -> dict[str, Any]:
-    at = slot.at if isinstance(slot, Slot) else slot.close_at
     return {
-        "trade_date": slot.trade_date,
-        "sample_time": at,
+        "trade_date": point.trade_date,
+        "sample_time": point.at if isinstance(point, Slot) else point.close_at,
         "symbol": symbol,
         "ingest_run_type": run_type,
         **vars(tally),

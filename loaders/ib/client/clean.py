@@ -1,8 +1,8 @@
-"""What the gateway sends for "no value" becomes None; what is a value gets its type.
+"""Values of the gateway: those that stand for "no value" become None, the others get their type.
 
-Not received is NaN; -1 stands for no price, -2 for a greek that was not computed, the largest double and
-the largest integer for unset. 0 is a price of a bid (nobody buys), and no price of a last trade. What a
-model computes as next to nothing is 0.
+Not received is NaN; -1 stands for no price, -2 for a greek that was not computed, the largest double
+and the largest integer for unset. 0 is a price of a bid (nobody buys), and no price of a last trade.
+What a model computes as next to nothing is 0.
 """
 
 import math
@@ -16,7 +16,7 @@ PLACES = 6
 
 
 def known(value: float | None) -> float | None:
-    """The number itself, unless it stands for one that was not received."""
+    """The number, unless it stands for one that was not received."""
     if value is None or math.isnan(value) or abs(value) > UNSET_ABOVE:
         return None
     if abs(value) < NOTHING_BELOW:
@@ -26,8 +26,8 @@ def known(value: float | None) -> float | None:
 
 def price(value: float | None) -> Decimal | None:
     """Dollars a share, 0 included."""
-    found = known(value)
-    return None if found is None or found < 0 else _decimal(found)
+    number = known(value)
+    return None if number is None or number < 0 else _decimal(number)
 
 
 def traded_price(value: float | None) -> Decimal | None:
@@ -40,21 +40,21 @@ def strike(value: float | None) -> Decimal | None:
 
 
 def volatility(value: float | None) -> float | None:
-    found = known(value)
-    return found if found is not None and found > 0 else None
+    number = known(value)
+    return number if number is not None and number > 0 else None
 
 
 def greek(value: float | None) -> float | None:
-    found = known(value)
-    return None if found == NOT_COMPUTED else found
+    number = known(value)
+    return None if number == NOT_COMPUTED else number
 
 
 def count(value: float | None) -> int | None:
     """Contracts or shares, 0 included."""
-    found = known(value)
-    if found is None or found < 0 or round(found) == UNSET_INTEGER:
+    number = known(value)
+    if number is None or number < 0 or round(number) == UNSET_INTEGER:
         return None
-    return round(found)
+    return round(number)
 
 
 def _decimal(value: float) -> Decimal:

@@ -1,4 +1,4 @@
-"""Questions about contracts: the stock, its previous close, what is listed, and whether it truly exists."""
+"""Requests about contracts: the stock, its previous close, what is listed, what truly exists."""
 
 import asyncio
 import math
@@ -29,8 +29,8 @@ from loaders.ib.client.gateway import (
     Qualified,
     Underlying,
 )
-from loaders.ib.client.raw_quotes import Details, Tick
-from loaders.ib.client.ticker import Patience, look_at
+from loaders.ib.client.raw_answers import Details, Tick
+from loaders.ib.client.ticker import Patience, read_line
 from loaders.ib.errors import (
     CompetingSession,
     GatewayGone,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 NEW_YORK = ZoneInfo("America/New_York")
 SMART = "SMART"
-CONTRACTS_EACH = Decimal(100)  # of an option that tells no multiplier
+DEFAULT_MULTIPLIER = Decimal(100)  # of an option without one
 
 
 async def stock(connection: "Connection", symbol: str, timeout: float) -> Underlying:
@@ -56,7 +56,7 @@ async def stock(connection: "Connection", symbol: str, timeout: float) -> Underl
     if failure is not None and failure.error_type == NO_CONTRACT:
         raise UnknownUnderlying([symbol])
     if failure is not None:
-        raise error_of(failure, f"the contract of {symbol}")
+        raise make_error(failure, f"the contract of {symbol}")
     if len(rows) != 1:
         raise RequestFailed(f"the gateway knows {len(rows)} stocks {symbol}", None)
     row = rows[0]
@@ -68,7 +68,7 @@ async def option_params(
 ) -> list[ChainParams]:
     rows, failure = await connection.chains(underlying.symbol, underlying.conid, timeout)
     if failure is not None:
-        raise error_of(failure, f"the option parameters of {underlying.symbol}")
+        raise make_error(failure, f"the option parameters of {underlying.symbol}")
     return [
         ChainParams(
             trading_class=row.trading_class,
@@ -90,8 +90,11 @@ async def previous_close(
     data_types: Sequence[int],
     by_history: bool,
 ) -> PreviousClose:
-    """By the newest daily bar before today, unless `by_history` is false or that farm is known to be broken;
-    else by a quote of the first of `data_types` that is permitted."""
+    """The close by the newest daily bar before today, else by a quote.
+
+    Without `by_history`, or while that farm is known to be broken, only by a quote: of the first of
+    `data_types` that is permitted.
+    """
     failure: Failure | None = None
     if by_history and connection.health.is_good("history"):
         bars, failure = await connection.bars(underlying.conid, "5 D", "1 day", patience.timeout)
@@ -101,39 +104,39 @@ async def previous_close(
             if _day(bar.at) < today and price is not None:
                 return PreviousClose(price, _day(bar.at), "history")
         if failure is not None and failure.error_type == GATEWAY_GONE:
-            raise error_of(failure, f"the previous close of {underlying.symbol}")
+            raise make_error(failure, f"the previous close of {underlying.symbol}")
     for data_type in data_types:
         connection.use_data_type(data_type)
-        looked = await look_at(connection, underlying.conid, _has_close, patience, snapshot=True)
-        price = clean.traded_price(looked.tick.close)
+        reading = await read_line(connection, underlying.conid, _has_close, patience, snapshot=True)
+        price = clean.traded_price(reading.tick.close)
         if price is not None:
             return PreviousClose(price, None, "ticker")
-        failure = looked.failure or failure
+        failure = reading.failure or failure
         if failure is None or failure.error_type != NO_PERMISSION:
             break
     nothing = Failure(NO_ANSWER, None, "neither a bar nor a quote")
-    raise error_of(failure or nothing, f"the previous close of {underlying.symbol}")
+    raise make_error(failure or nothing, f"the previous close of {underlying.symbol}")
 
 
 async def qualify(
     connection: "Connection", candidates: Sequence[Candidate], timeout: float, batch_size: int
 ) -> Qualified:
-    """See `Gateway.qualify`; what a broken connection leaves open is `failed`, without being asked."""
-    found = Qualified()
+    """See `Gateway.qualify`; what a broken connection leaves open is `failed`."""
+    result = Qualified()
     for start in range(0, len(candidates), batch_size):
         batch = candidates[start : start + batch_size]
-        answers = await asyncio.gather(*(_details(connection, c, timeout) for c in batch))
+        answers = await asyncio.gather(*(_look_up(connection, c, timeout) for c in batch))
         for candidate, answer in zip(batch, answers, strict=True):
             if isinstance(answer, OptionContract):
-                found.contracts.append(answer)
+                result.contracts.append(answer)
             elif answer.error_type == NO_CONTRACT:
-                found.impossible.append(candidate)
+                result.impossible.append(candidate)
             else:
-                found.failed.append((candidate, answer))
-    return found
+                result.failed.append((candidate, answer))
+    return result
 
 
-async def _details(
+async def _look_up(
     connection: "Connection", candidate: Candidate, timeout: float
 ) -> OptionContract | Failure:
     rows, failure = await connection.details(
@@ -151,8 +154,8 @@ async def _details(
         return failure
     fitting = [row for row in rows if _fits(row, candidate)]
     if len(fitting) != 1:
-        told = f"{len(rows)} contracts came, {len(fitting)} of which fit"
-        return Failure(AMBIGUOUS if fitting else "invalid_request", None, told)
+        text = f"{len(rows)} contracts came, {len(fitting)} of which fit"
+        return Failure(AMBIGUOUS if fitting else "invalid_request", None, text)
     row = fitting[0]
     return OptionContract(
         conid=row.conid,
@@ -168,40 +171,43 @@ async def _details(
 
 
 def _fits(row: Details, candidate: Candidate) -> bool:
-    return (row.trading_class, row.expiry, row.right, clean.strike(row.strike)) == (
-        *(candidate.trading_class, candidate.expiry, candidate.right, candidate.strike),
+    return (
+        row.trading_class == candidate.trading_class
+        and row.expiry == candidate.expiry
+        and row.right == candidate.right
+        and clean.strike(row.strike) == candidate.strike
     )
 
 
 async def history_sample(
     connection: "Connection", contracts: Sequence[OptionContract], timeout: float
 ) -> list[HistorySample]:
-    """One after the other: the historical service counts requests. After a refusal none is asked any more."""
-    found: list[HistorySample] = []
+    """Samples, one after the other: the service counts requests. A refusal ends them."""
+    samples: list[HistorySample] = []
     for contract in contracts:
-        refused = found[-1].failure if found else None
+        refused = samples[-1].failure if samples else None
         if refused is not None and refused.error_type == PACING:
-            found.append(not_sampled(contract, "not asked: too many requests"))
+            samples.append(skip_sample(contract, "not asked: too many requests"))
             continue
         bars, failure = await connection.bars(contract.conid, "5 D", "8 hours", timeout)
-        times = [_instant(bar.at) for bar in bars]
+        times = [_to_datetime(bar.at) for bar in bars]
         first, last = (times[0], times[-1]) if times else (None, None)
-        found.append(HistorySample(contract, len(bars), first, last, failure))
-    return found
+        samples.append(HistorySample(contract, len(bars), first, last, failure))
+    return samples
 
 
-def not_sampled(contract: OptionContract, why: str) -> HistorySample:
+def skip_sample(contract: OptionContract, why: str) -> HistorySample:
     return HistorySample(contract, 0, None, None, Failure(PACING, None, why))
 
 
-def error_of(failure: Failure, about: str) -> QuotemillError:
-    """The failure of a single question as the error that says who can mend it."""
-    told = f"{about}: {failure.error_message}"
+def make_error(failure: Failure, about: str) -> QuotemillError:
+    """The failure of a single request as the error that says who can fix it."""
+    text = f"{about}: {failure.error_message}"
     if failure.error_code is not None:
-        told += f" (error {failure.error_code})"
+        text += f" (error {failure.error_code})"
     kinds: dict[str, tuple[type[QuotemillError], str]] = {
         GATEWAY_GONE: (GatewayGone, "is the gateway restarting? Run the same command again"),
-        NO_ANSWER: (GatewayTimeout, "run it again; ib.timeout is how long we wait"),
+        NO_ANSWER: (GatewayTimeout, "run it again, or raise ib.timeout"),
         PACING: (PacingViolation, "too many requests: wait some minutes, or lower the rates"),
         NO_PERMISSION: (
             NotPermitted,
@@ -214,8 +220,8 @@ def error_of(failure: Failure, about: str) -> QuotemillError:
     }
     if failure.error_type in kinds:
         kind, hint = kinds[failure.error_type]
-        return kind(told, hint=hint)
-    return RequestFailed(told, failure.error_code)
+        return kind(text, hint=hint)
+    return RequestFailed(text, failure.error_code)
 
 
 def _has_close(tick: Tick) -> bool:
@@ -224,16 +230,16 @@ def _has_close(tick: Tick) -> bool:
 
 def _multiplier(text: str) -> Decimal:
     try:
-        return Decimal(text) if text else CONTRACTS_EACH
+        return Decimal(text) if text else DEFAULT_MULTIPLIER
     except InvalidOperation:
-        return CONTRACTS_EACH
+        return DEFAULT_MULTIPLIER
 
 
 def _day(at: date | datetime) -> date:
     return at.astimezone(NEW_YORK).date() if isinstance(at, datetime) else at
 
 
-def _instant(at: date | datetime) -> datetime:
+def _to_datetime(at: date | datetime) -> datetime:
     if isinstance(at, datetime):
         return at if at.tzinfo else at.replace(tzinfo=NEW_YORK)
     return datetime(at.year, at.month, at.day, tzinfo=NEW_YORK)

@@ -1,17 +1,17 @@
-"""What the numbers of the gateway mean for us, as data: one table for the loader and for SQL.
+"""The gateway's numbers and what each asks for: one table for the loader and for SQL.
 
 | action | what to do |
 |---|---|
 | info | write it down; it is no error |
-| wait | keep waiting: data come, or come back, without being asked for again |
-| retry | ask again after the pauses of `retry_waits`, by a new connection |
-| degrade | ask for delayed data, if that is allowed; else the row fails with `no_permission` |
+| wait | keep waiting: data come, or come back, without a new request |
+| retry | request again after the pauses of `retry_waits`, by a new connection |
+| degrade | request delayed data, if that is allowed; else the row fails with `no_permission` |
 | negative | there is no such contract in this session: remember that |
 | skip | the row fails; go on with the others |
 | next_id | try the next client id |
-| fatal | no further question makes sense: a mistake of ours, or one that a person must mend |
+| fatal | no further request makes sense: our mistake, or one that a person must fix |
 
-A number that is not in the table is `skip` and `unknown`, and is to be counted.
+A number that is not in the table is `skip` and `unknown`, and is counted.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from typing import Literal
 
 Action = Literal["info", "wait", "retry", "degrade", "negative", "skip", "next_id", "fatal"]
 
-# words of `error_type` that come from no number
+# values of `error_type` that come from no number
 GATEWAY_GONE = "gateway_gone"
 NO_ANSWER = "no_answer"
-NO_PRICE = "no_price"  # something came, and nothing that is a price of the moment
-# and those that others ask for by name
+NO_PRICE = "no_price"  # something came, but no current price
+# values that other modules use
 NO_PERMISSION = "no_permission"
 PACING = "pacing"
 NO_LINES = "no_lines"
@@ -37,7 +37,7 @@ NOT_FROM_CODES = (GATEWAY_GONE, NO_ANSWER, NO_PRICE)
 
 @dataclass(frozen=True)
 class ErrorCode:
-    """`flag`: what data_quality_flag gets where a row lives on with this; empty: nothing."""
+    """`flag` goes to data_quality_flag of a row with data; empty: no flag."""
 
     code: int
     meaning: str
@@ -87,8 +87,8 @@ ERROR_CODES: tuple[ErrorCode, ...] = (
 _BY_CODE = {row.code: row for row in ERROR_CODES}
 
 
-def meaning_of(code: int, message: str = "") -> ErrorCode:
-    """The row of a code. Three numbers mean two things each, told apart by the text."""
+def classify_code(code: int, message: str = "") -> ErrorCode:
+    """The row of a code. Three numbers mean two things each, which the text decides."""
     text = message.casefold()
     row = _BY_CODE.get(code)
     if row is None:

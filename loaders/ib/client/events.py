@@ -1,4 +1,4 @@
-"""What a gateway said: kept for the record, without account numbers, and counted where it is pacing."""
+"""What a gateway said: recorded without account numbers, and classified."""
 
 import re
 import threading
@@ -6,23 +6,23 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from loaders.ib.client.error_codes import PACING, meaning_of
+from loaders.ib.client.error_codes import PACING, classify_code
 from loaders.ib.client.gateway import ApiEvent, machine_clock
 
-# U1234567, DU1234567, DF..., I..., as they are told of in texts
+# U1234567, DU1234567, DF..., I..., as they appear in texts
 ACCOUNT = re.compile(r"\b(?:D?[UFI]|DFP|UXX)\d{4,}[A-Z]?\b")
 HIDDEN = "<account>"
 
 
-def masked(text: str, accounts: Iterable[str] = ()) -> str:
-    """A text without the account numbers that are known, or that look like one; one line."""
+def mask(text: str, accounts: Iterable[str] = ()) -> str:
+    """A text in one line without known account numbers, or what looks like one."""
     for account in sorted(filter(None, accounts), key=len, reverse=True):
         text = text.replace(account, HIDDEN)
     return ACCOUNT.sub(HIDDEN, " ".join(text.split()))
 
 
 class EventLog:
-    """Written by the thread of the client, taken by the loader."""
+    """Events that the client's thread writes and the loader takes."""
 
     def __init__(self, now: Callable[[], datetime | None]) -> None:
         self._now = now
@@ -32,7 +32,7 @@ class EventLog:
 
     def add(self, request_id: int, code: int, message: str, conid: int | None) -> None:
         """`message` is masked already."""
-        row, at = meaning_of(code, message), self._now()
+        row, at = classify_code(code, message), self._now()
         event = ApiEvent(
             at=at or machine_clock(),
             request_id=request_id,
@@ -49,7 +49,7 @@ class EventLog:
             self._events.append(event)
 
     def restamp(self, at: datetime) -> None:
-        """Now the clock is known: what came before happened then."""
+        """Give events that came before the clock was known this time."""
         with self._lock:
             for place in self._untimed:
                 self._events[place] = replace(self._events[place], at=at)

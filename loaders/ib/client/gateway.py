@@ -1,13 +1,10 @@
-"""What a load may ask a gateway, as plain values: the one seam between the loader and the client.
+"""What a load can request of a gateway, as plain values: the seam between loader and client.
 
-Everything is synchronous; the client's event loop runs in a thread of its own. Prices are decimals in
-dollars per share, greeks floats, instants UTC, dates those of New York. Nothing that the gateway sends
+Everything is synchronous; the client's event loop runs in its own thread. Prices are decimals in
+dollars per share, greeks floats, times UTC, dates those of New York. Nothing that the gateway sends
 for "no value" (NaN, -1, -2, the largest double) gets through: it is None.
 
-`live.gateway(settings, clock=, sleep=, cancelling=, first_waits=)` is a context manager that gives one:
-nothing is opened before the first question, `clock` (UTC) and `sleep` stand in for those of the machine,
-a first connection is tried again after each of `first_waits` (default: not), one that was lost after each
-of `settings.retry_waits`, and `cancelling` ends pauses early.
+live_gateway.gateway makes one.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +18,6 @@ Clock = Callable[[], datetime]
 Sleep = Callable[[float], None]
 
 
-# ---------------------------------------------------------------------- contracts
 @dataclass(frozen=True)
 class Underlying:
     symbol: str
@@ -33,7 +29,7 @@ class Underlying:
 
 @dataclass(frozen=True)
 class PreviousClose:
-    """Close of the session before the one that `Gateway.now` stands in (or before which it stands).
+    """Close of the session before that of `Gateway.now`, or before the next one.
 
     `close_date` is None where the source does not say it: `ticker`, whose close is the previous one.
     """
@@ -45,7 +41,7 @@ class PreviousClose:
 
 @dataclass(frozen=True)
 class ChainParams:
-    """What is listed in a trading class. The lists are unions: not every pair of them exists."""
+    """Listings of a trading class. The lists are unions: not every pair of them exists."""
 
     trading_class: str
     multiplier: Decimal
@@ -67,7 +63,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class OptionContract:
-    """`local_symbol` has 21 characters, its root padded with blanks: never strip it."""
+    """An option. `local_symbol` has 21 characters, its root padded with blanks: never strip it."""
 
     conid: int
     local_symbol: str
@@ -80,11 +76,26 @@ class OptionContract:
     multiplier: Decimal
     exchange: str = "SMART"
 
+    @property
+    def candidate(self) -> Candidate:
+        return Candidate(
+            symbol=self.symbol,
+            underlying_conid=self.underlying_conid,
+            trading_class=self.trading_class,
+            expiry=self.expiry,
+            strike=self.strike,
+            right=self.right,
+        )
+
 
 @dataclass(frozen=True)
 class Failure:
-    """Why there is nothing: `error_type` is a word of error_codes.py, `error_code` the gateway's number
-    (None where it said nothing), `error_message` its words without account numbers."""
+    """Why there is nothing.
+
+    error_type     a value of error_codes.py
+    error_code     the gateway's number; None where it said nothing
+    error_message  its words without account numbers
+    """
 
     error_type: str
     error_code: int | None
@@ -93,29 +104,31 @@ class Failure:
 
 @dataclass(frozen=True)
 class Qualified:
-    """Every candidate is in exactly one of the three. `impossible`: the gateway says that there is no such
-    contract, which holds for the session; `failed`: it is not known whether there is."""
+    """Every candidate is in exactly one of the three.
+
+    impossible  the gateway says that there is no such contract, which holds for the session
+    failed      unknown whether there is such a contract
+    """
 
     contracts: list[OptionContract] = field(default_factory=list)
     impossible: list[Candidate] = field(default_factory=list)
     failed: list[tuple[Candidate, Failure]] = field(default_factory=list)
 
 
-# ---------------------------------------------------------------------- market data
 @dataclass(frozen=True)
 class Quote:
-    """What came of one contract in one batch: data, or a failure, or data that miss something.
+    """Answer about one contract in one batch: data, a failure, or data that miss something.
 
     captured_at      when the row was read, by the gateway's clock or the injected one (UTC)
     asof_at          when its last packet arrived, by the same clock; None where nothing came
-    market_data_type what was served: 1 live, 2 frozen, 3 delayed, 4 delayed-frozen; None: nothing came
-    requested_type   what was asked for
+    market_data_type as served: 1 live, 2 frozen, 3 delayed, 4 delayed-frozen; None: nothing came
+    requested_type   as requested
     greeks_source    `model`, or None where there are no greeks
     und_*            our own quote of the underlying in the same batch; `und_price` is the model's
     hold_s           seconds for which the request held a market data line
     failure          None for a good row: a bid, an ask, a last trade, or the model's price or volatility.
-                     A row with a failure has no data, except where the gateway itself said that it gives
-                     only a part (error_type `partial`), or gave no price (`no_price`)
+                     A row with a failure has no data, except where the gateway itself said that it
+                     gives only a part (error_type `partial`), or gave no price (`no_price`)
     """
 
     contract: OptionContract
@@ -158,7 +171,7 @@ class Quote:
 
 @dataclass(frozen=True)
 class OpenInterest:
-    """The own side of a contract. 0 is a value; None with no failure: the gateway sent none in time."""
+    """Open interest of a contract. None without a failure: the gateway sent none in time."""
 
     contract: OptionContract
     open_interest: int | None
@@ -169,7 +182,7 @@ class OpenInterest:
 
 @dataclass(frozen=True)
 class HistorySample:
-    """What the historical-data call gave of a contract: only reported, never landed."""
+    """Answer of the historical-data call about a contract: only reported, never landed."""
 
     contract: OptionContract
     bars: int
@@ -178,11 +191,11 @@ class HistorySample:
     failure: Failure | None = None
 
 
-# ---------------------------------------------------------------------- the gateway itself
 @dataclass(frozen=True)
 class ApiEvent:
-    """Something that the gateway said. `action` and `error_type` as in error_codes.py; `request_id` -1 is
-    a message of the system."""
+    """A message of the gateway. `action` and `error_type` as in error_codes.py; `request_id` -1 is
+    a message of the system.
+    """
 
     at: datetime
     request_id: int
@@ -196,8 +209,11 @@ class ApiEvent:
 
 @dataclass(frozen=True)
 class Probe:
-    """`served_type`: what a quote of `symbol` was truly served as, None where nothing came (then
-    `failure` says why). `clock_difference`: gateway minus this machine, whole seconds."""
+    """A test of the gateway.
+
+    served_type       what a quote of `symbol` was truly served as; None: `failure` says why
+    clock_difference  gateway minus this machine, whole seconds
+    """
 
     server_version: int
     client_id: int
@@ -212,12 +228,12 @@ class Probe:
 
 
 class Gateway(Protocol):
-    """A connection that is opened at the first question and again after it was lost.
+    """A connection that is opened at the first request and again after it was lost.
 
-    Every method raises GatewayGone, ClientIdInUse or IbMissing if there is no connection to be had.
+    Every method raises GatewayGone, ClientIdInUse or IbMissing where no connection can be had.
     A connection that breaks within `qualify`, `quotes`, `open_interest` or `history_sample` raises
-    nothing: the rows that it cost come back as failures (`gateway_gone`), the others as they are, and the
-    next question connects anew. Pauses after lost connections are `settings.retry_waits`.
+    nothing: the rows that it cost come back as failures (`gateway_gone`), the others as they are, and
+    the next request connects again. Pauses after lost connections are `settings.retry_waits`.
     """
 
     def now(self) -> datetime:
@@ -229,11 +245,11 @@ class Gateway(Protocol):
         ...
 
     def source(self) -> str:
-        """What the rows shall say they come from: IBKR, or SANDBOX where the gateway is one."""
+        """Origin of the rows: IBKR, or SANDBOX where the gateway is one."""
         ...
 
     def probe(self, symbol: str) -> Probe:
-        """Is the gateway there, who are we, and which data does it serve for a stock?
+        """Test the connection, and which data the gateway serves for a stock.
 
         Raises UnknownUnderlying.
         """
@@ -244,14 +260,14 @@ class Gateway(Protocol):
         ...
 
     def previous_close(self, underlying: Underlying) -> PreviousClose:
-        """By the newest daily bar of a finished session, else by a quote.
+        """The close by the newest daily bar of a finished session, else by a quote.
 
-        Raises RequestFailed where neither is to be had.
+        Raises RequestFailed without either.
         """
         ...
 
     def option_params(self, underlying: Underlying) -> list[ChainParams]:
-        """Trading classes on SMART, ordered by name; empty where the gateway tells of none.
+        """Trading classes on SMART, ordered by name; empty where the gateway names none.
 
         Raises GatewayTimeout (it sometimes never answers), RequestFailed.
         """
@@ -270,13 +286,14 @@ class Gateway(Protocol):
         lines: int | None = None,
         streaming: bool = False,
     ) -> list[Quote]:
-        """One batch: a quote for each contract, in order, whatever happens; at most `lines` requests (the
-        underlyings' included) are open at once, by default 0.9 of `settings.market_data_lines`.
+        """One batch: a quote for each contract, in order, always.
 
-        First snapshots, then a streaming pass for rows that lack quotes or greeks; `streaming` leaves the
-        snapshots out. `timeout` (default `quote_timeout`) holds for each pass. The type is a switch of
-        the whole connection: to fall back, call again for what failed with `NO_PERMISSION`, type 3 or 4.
-        Pacing is not retried here: the rows fail with `pacing`.
+        At most `lines` requests, the underlyings' included, are open at once; by default
+        `settings.usable_lines`. First snapshots, then a streaming pass for rows that lack quotes or
+        greeks; `streaming` leaves the snapshots out. `timeout` (default `quote_timeout`) holds for
+        each pass. The type is a switch of the whole connection: to fall back, call again for what
+        failed with `NO_PERMISSION`, type 3 or 4. Pacing is not retried here: the rows fail with
+        `pacing`.
         """
         ...
 
@@ -292,15 +309,15 @@ class Gateway(Protocol):
         ...
 
     def history_sample(self, contracts: Sequence[OptionContract]) -> list[HistorySample]:
-        """What the historical-data call has of some contracts: a probe, in bars of 8 hours of 5 days."""
+        """Bars of 8 hours of 5 days of some contracts, as a test."""
         ...
 
     def reconnect(self) -> None:
-        """Leave the connection; the next question opens a new one with nothing remembered."""
+        """Leave the connection; the next request opens a new one without any state."""
         ...
 
     def take_events(self) -> list[ApiEvent]:
-        """What the gateway said since this was last asked, oldest first."""
+        """Messages since the last call, oldest first."""
         ...
 
 

@@ -1,7 +1,7 @@
-"""Has the gateway got its servers? Known by what it says of them, and awaited.
+"""Whether the gateway has its servers, by what it says of them; a broken one can be awaited.
 
-Each question needs some of them: a broken farm of historical data holds up no quote, and a broken farm of
-market data no look-up. What cuts the gateway off altogether (LOST) holds up all.
+Each request needs some of them: a broken farm of historical data holds up no quote, and a broken farm
+of market data no look-up. What cuts the gateway off altogether (LOST) holds up all.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ OTHERS = ("usfuture", "usbond", "uscrypto")
 
 
 class Health:
-    """Of one connection, within its event loop."""
+    """State of one connection's servers, within its event loop."""
 
     def __init__(self) -> None:
         self._is_cut_off = False
@@ -25,7 +25,7 @@ class Health:
         self._changed = asyncio.Event()
 
     def is_good(self, farm: Farm) -> bool:
-        """Can a question that needs this kind of farm be answered, for all that is known?"""
+        """Whether a request that needs this kind of farm can be answered, as far as is known."""
         return not self._is_cut_off and farm not in self._broken.values()
 
     def hear(self, code: int, text: str) -> None:
@@ -43,7 +43,7 @@ class Health:
         self._changed.set()
 
     async def wait(self, seconds: float, farm: Farm) -> bool:
-        """At most so long until nothing that such a question needs is missing; was that so?"""
+        """Wait until this kind of farm is good; False if that took longer."""
         try:
             async with asyncio.timeout(seconds):
                 while not self.is_good(farm):

@@ -1,10 +1,9 @@
-"""One connection to a gateway: the only module that knows ib_insync, and ib_async in its place.
-None of their types gets out.
+"""One connection to a gateway: the only module that knows ib_insync, or ib_async in its place.
 
-Every question has a number of its own, a new contract object, and an end: an answer, an error of that
-number, a lost connection, or a deadline that the caller sets. The library's own convenience calls tell
-none of these apart, and hand out the values of an earlier request again. So the requests are made as
-the library itself makes them (`startReq`, `startTicker`), which both do alike.
+None of their types gets out. Every request has its own number, a new contract object, and an end: an
+answer, an error of that number, a lost connection, or a deadline that the caller sets. The library's
+convenience calls do not distinguish these, and return the values of an earlier request again. So
+requests are made as the library itself makes them (`startReq`, `startTicker`), alike in both.
 """
 
 import asyncio
@@ -14,21 +13,21 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
-from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, meaning_of
-from loaders.ib.client.events import masked
+from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, classify_code
+from loaders.ib.client.events import mask
 from loaders.ib.client.gateway import Failure
 from loaders.ib.client.health import RESTORED_EMPTY, Farm, Health
-from loaders.ib.client.raw_quotes import (
+from loaders.ib.client.raw_answers import (
     ADVISORY,
     BROKE,
     CLIENT_ID_IN_USE,
     ENDS_NOTHING,
     TOO_FAST,
-    Ask,
     Bar,
     Chain,
     Computation,
     Details,
+    Request,
     Tick,
 )
 from loaders.ib.errors import GatewayGone, GatewayTimeout
@@ -43,7 +42,7 @@ except ImportError:  # where both are installed, the first
 for name in ("ib_insync", "ib_async"):
     logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
-Heard = Callable[[int, int, str, int | None], None]
+OnMessage = Callable[[int, int, str, int | None], None]
 
 
 class ClientIdTaken(Exception):
@@ -51,25 +50,27 @@ class ClientIdTaken(Exception):
 
 
 class Connection:
-    """`heard(request, code, text, conid)` gets everything that the gateway says, masked; `outage` is how
-    many seconds a question waits for a gateway that lost its servers."""
+    """A connection.
 
-    def __init__(self, heard: Heard, messages_per_second: int, outage: float) -> None:
+    on_message  gets (request, code, text, conid) of everything that the gateway says, masked
+    outage      seconds that a request waits for a gateway that lost its servers
+    """
+
+    def __init__(self, on_message: OnMessage, messages_per_second: int, outage: float) -> None:
         self._outage = outage
         self._ib = IB()
         self._ib.client.MaxRequests = messages_per_second
         self._ib.RaiseRequestErrors = False
-        self._heard = heard
-        self._asks: dict[int, Ask] = {}
+        self._on_message = on_message
+        self._requests: dict[int, Request] = {}
         self._refused = asyncio.Event()
         self._data_type: int | None = None
-        self.lost_messages = 0  # that the gateway did not take, because too many came
+        self.lost_messages = 0  # refused by the gateway, because too many came
         self.health = Health()
         self.client_id = 0
         self._ib.errorEvent += self._on_error
         self._ib.client.conn.hasData += lambda data: count("bytes", len(data))
 
-    # ------------------------------------------------------------------ life
     async def open(self, host: str, port: int, client_id: int, timeout: float) -> None:
         """Raises ClientIdTaken, GatewayTimeout or GatewayGone."""
         self.client_id = client_id
@@ -78,8 +79,8 @@ class Connection:
         )
         refused = asyncio.ensure_future(self._refused.wait())
         try:
-            # the library itself waits the whole time-out after a refusal, and the same time again for
-            # each thing that it wants to know first
+            # the library itself waits the whole time-out after a refusal, and the same time again
+            # for each of its first questions
             await asyncio.wait(
                 {opening, refused}, return_when=asyncio.FIRST_COMPLETED, timeout=4 * timeout
             )
@@ -90,13 +91,15 @@ class Connection:
             await opening
         except TimeoutError as error:
             raise GatewayTimeout(
-                f"the gateway at {host}:{port} took the connection and did not answer for {timeout:g} s",
-                hint="is it logged in, and the API enabled? A log-in dialogue may wait for somebody",
+                f"the gateway at {host}:{port} accepted the connection and did not answer "
+                f"for {timeout:g} s",
+                hint="is it logged in, and the API enabled? A log-in dialogue may be open",
             ) from error
         except OSError as error:
             raise GatewayGone(
                 f"no gateway at {host}:{port}: {error.strerror or type(error).__name__}",
-                hint="start the gateway or set IB_HOST and IB_PORT (4001 live, 4002 paper; TWS 7496, 7497)",
+                hint="start the gateway or set IB_HOST and IB_PORT "
+                "(4001 live, 4002 paper; TWS 7496, 7497)",
             ) from error
         finally:
             refused.cancel()
@@ -127,46 +130,46 @@ class Connection:
         """A fifth less messages a second from now on."""
         self._ib.client.MaxRequests = max(5, int(self._ib.client.MaxRequests * 0.8))
 
-    # ------------------------------------------------------------------ what the gateway says
     def _on_error(self, number: int, code: int, text: str, _: object) -> None:
-        text = masked(str(text), self.accounts)
-        ask = self._asks.get(number)
-        self._heard(number, code, text, ask.conid if ask else None)
-        if ask is not None:
-            row = meaning_of(code, text)
-            ask.codes.append((row, text))
-            ask.changed.set()
+        text = mask(str(text), self.accounts)
+        request = self._requests.get(number)
+        self._on_message(number, code, text, request.conid if request else None)
+        if request is not None:
+            row = classify_code(code, text)
+            request.codes.append((row, text))
+            request.changed.set()
             if row.action not in ENDS_NOTHING and code != ADVISORY:
                 self._ib.wrapper._endReq(number)
         if code == CLIENT_ID_IN_USE:
             self._refused.set()
-        if code == TOO_FAST and ask is None:
+        if code == TOO_FAST and request is None:
             self.lost_messages += 1
             self.slow_down()
         self.health.hear(code, text)
         if code == RESTORED_EMPTY:
-            for other in self._asks.values():
+            for other in self._requests.values():
                 other.is_forgotten = True
                 other.changed.set()
 
-    # ------------------------------------------------------------------ questions with one answer
     async def server_time(self, timeout: float) -> datetime:
         count("requests")
         try:
-            found = await asyncio.wait_for(self._ib.reqCurrentTimeAsync(), timeout)
+            at = await asyncio.wait_for(self._ib.reqCurrentTimeAsync(), timeout)
         except TimeoutError as error:
-            raise GatewayTimeout(f"the gateway did not tell its time for {timeout:g} s") from error
+            raise GatewayTimeout(f"the gateway did not send its time for {timeout:g} s") from error
         except OSError as error:
             raise GatewayGone(BROKE) from error
-        return found.astimezone(UTC)  # type: ignore[no-any-return]
+        return at.astimezone(UTC)  # type: ignore[no-any-return]
 
     async def details(
         self, timeout: float, **contract: Any
     ) -> tuple[list[Details], Failure | None]:
-        """What fits a contract that is described by the library's own names."""
-        asked = Contract(**contract)
+        """Contracts that fit a description in the library's own names."""
+        described = Contract(**contract)
         send = self._ib.client.reqContractDetails
-        rows, failure = await self._answer(lambda n: send(n, asked), timeout, "contracts", asked)
+        rows, failure = await self._answer(
+            lambda n: send(n, described), timeout, "contracts", described
+        )
         return [_details(row) for row in rows], failure
 
     async def chains(
@@ -182,20 +185,20 @@ class Connection:
         self, conid: int, duration: str, size: str, timeout: float
     ) -> tuple[list[Bar], Failure | None]:
         """Trades of regular hours, oldest first."""
-        asked, client = Contract(conId=conid, exchange="SMART"), self._ib.client
+        contract, client = Contract(conId=conid, exchange="SMART"), self._ib.client
 
         def send(number: int) -> None:
             client.reqHistoricalData(
-                number, asked, "", duration, size, "TRADES", True, 1, False, []
+                number, contract, "", duration, size, "TRADES", True, 1, False, []
             )
 
-        rows, failure = await self._answer(send, timeout, "history", asked)
+        rows, failure = await self._answer(send, timeout, "history", contract)
         return [Bar(row.date, float(row.close)) for row in rows], failure
 
     async def _answer(
         self, send: Callable[[int], object], timeout: float, farm: Farm, contract: Any = None
     ) -> tuple[list[Any], Failure | None]:
-        """Asked once more where no answer came because the gateway had lost the servers that it needs."""
+        """An answer; requested once more where the gateway had lost the servers that it needs."""
         rows, failure = await self._answer_once(send, timeout, contract)
         unanswered = failure is not None and failure.error_type == NO_ANSWER
         is_lost = unanswered and not self.health.is_good(farm)
@@ -206,53 +209,53 @@ class Connection:
     async def _answer_once(
         self, send: Callable[[int], object], timeout: float, contract: Any
     ) -> tuple[list[Any], Failure | None]:
-        ask = self._begin(contract)
+        request = self._start(contract)
         try:
-            send(ask.number)
+            send(request.number)
             deadline = time.monotonic() + timeout
-            while not ask.is_over and time.monotonic() < deadline:
-                await ask.wait(deadline - time.monotonic())
-            if not ask.is_over:
+            while not request.is_over and time.monotonic() < deadline:
+                await request.wait(deadline - time.monotonic())
+            if not request.is_over:
                 return [], Failure(NO_ANSWER, None, f"no answer for {timeout:g} s")
-            return list(ask.result or []), ask.failure()
+            return list(request.result or []), request.failure()
         except OSError:
             return [], Failure(GATEWAY_GONE, None, BROKE)
         finally:
-            self._asks.pop(ask.number, None)
+            self._requests.pop(request.number, None)
 
-    def _begin(self, contract: Any, conid: int | None = None) -> Ask:
+    def _start(self, contract: Any, conid: int | None = None) -> Request:
         """Raises ConnectionError without a connection."""
         number = self._ib.client.getReqId()
-        ask = Ask(number, self._ib.wrapper.startReq(number, contract), conid)
-        self._asks[number] = ask
+        request = Request(number, self._ib.wrapper.startReq(number, contract), conid)
+        self._requests[number] = request
         count("requests")
-        return ask
+        return request
 
-    # ------------------------------------------------------------------ market data
     def use_data_type(self, data_type: int) -> None:
         """A switch of the whole connection: not while requests are under way."""
         if data_type != self._data_type and self.is_open:
             self._ib.reqMarketDataType(data_type)
             self._data_type = data_type
 
-    def look(self, conid: int, *, snapshot: bool, generic: str = "") -> "Line":
-        """Begin to look at a contract. Raises ConnectionError without a connection."""
+    def open_line(self, conid: int, *, snapshot: bool, generic: str = "") -> "Line":
+        """Request a contract's market data. Raises ConnectionError without a connection."""
         contract = Contract(conId=conid, exchange="SMART")
-        ask = self._begin(contract, conid)
-        ticker = self._ib.wrapper.startTicker(ask.number, contract, "mktData")
-        ticker.updateEvent += lambda _: ask.changed.set()
-        self._ib.client.reqMktData(ask.number, contract, generic, snapshot, False, [])
-        return Line(ask, ticker, lambda: self._leave(ask, ticker, snapshot=snapshot))
+        request = self._start(contract, conid)
+        ticker = self._ib.wrapper.startTicker(request.number, contract, "mktData")
+        ticker.updateEvent += lambda _: request.changed.set()
+        self._ib.client.reqMktData(request.number, contract, generic, snapshot, False, [])
+        return Line(request, ticker, lambda: self._leave(request, ticker, snapshot=snapshot))
 
-    def _leave(self, ask: Ask, ticker: Any, *, snapshot: bool) -> None:
-        wrapper = self._ib.wrapper
-        goes_on = not ask.is_over or ask.is_advised or (not snapshot and ask.failure() is None)
-        if self.is_open and not ask.is_lost and goes_on:
-            self._ib.client.cancelMktData(ask.number)
-        self._asks.pop(ask.number, None)
-        wrapper._endReq(ask.number)
+    def _leave(self, request: Request, ticker: Any, *, snapshot: bool) -> None:
+        wrapper, number = self._ib.wrapper, request.number
+        is_stream = not snapshot and request.failure() is None
+        goes_on = not request.is_over or request.is_advised or is_stream
+        if self.is_open and not request.is_lost and goes_on:
+            self._ib.client.cancelMktData(number)
+        self._requests.pop(number, None)
+        wrapper._endReq(number)
         wrapper.endTicker(ticker, "mktData")
-        wrapper.reqId2Ticker.pop(ask.number, None)
+        wrapper.reqId2Ticker.pop(number, None)
         # one library keeps tickers by object, the other by number of the contract
         for key in (id(ticker.contract), hash(ticker.contract)):
             wrapper.tickers.pop(key, None)
@@ -261,8 +264,8 @@ class Connection:
 class Line:
     """A market data line that is held until `leave`."""
 
-    def __init__(self, ask: Ask, ticker: Any, leave: Callable[[], None]) -> None:
-        self.ask, self._ticker, self._leave = ask, ticker, leave
+    def __init__(self, request: Request, ticker: Any, leave: Callable[[], None]) -> None:
+        self.request, self._ticker, self._leave = request, ticker, leave
 
     def tick(self) -> Tick:
         t = self._ticker
@@ -280,22 +283,28 @@ class Line:
             volume=t.volume,
             call_interest=t.callOpenInterest,
             put_interest=t.putOpenInterest,
-            model=_computation(t.modelGreeks),
-            of_bid=_computation(t.bidGreeks),
-            of_ask=_computation(t.askGreeks),
+            model=_make_computation(t.modelGreeks),
+            bid_model=_make_computation(t.bidGreeks),
+            ask_model=_make_computation(t.askGreeks),
         )
 
     def leave(self) -> None:
-        """Cancel what is still under way. Read the tick before: late ones are lost."""
+        """Cancel the request if it is under way. Read the tick before: late ones are lost."""
         self._leave()
 
 
-def _computation(found: Any) -> Computation | None:
-    if found is None:
+def _make_computation(greeks: Any) -> Computation | None:
+    if greeks is None:
         return None
     return Computation(
-        *(found.impliedVol, found.delta, found.optPrice, found.pvDividend),
-        *(found.gamma, found.vega, found.theta, found.undPrice),
+        iv=greeks.impliedVol,
+        delta=greeks.delta,
+        price=greeks.optPrice,
+        dividends=greeks.pvDividend,
+        gamma=greeks.gamma,
+        vega=greeks.vega,
+        theta=greeks.theta,
+        underlying=greeks.undPrice,
     )
 
 
@@ -328,5 +337,5 @@ def _chain(row: Any) -> Chain:
 
 
 def _day(text: str) -> date | None:
-    """A day may be followed by an hour and a zone."""
+    """The day of a text, which an hour and a zone may follow."""
     return datetime.strptime(text[:8], "%Y%m%d").date() if len(text) >= 8 else None

@@ -1,4 +1,4 @@
-"""Which of the gateway's clients is installed: ib_insync or, where that is not, its successor ib_async.
+"""The gateway's client library: ib_insync or, where that is not installed, its successor ib_async.
 
 Only looked up here; ib_client.py alone imports it.
 """

@@ -1,7 +1,7 @@
-"""The gateway of gateway.py in earnest: an event loop in a thread, a connection that comes and goes.
+"""A real gateway: an event loop in a thread, and a connection that comes and goes.
 
-A question runs on the loop while the caller waits. Pauses are spent in the caller's thread, so that the
-loop never sleeps and a test needs no time.
+A request runs on the loop while the caller waits. Pauses are spent in the caller's thread, so that
+the loop never sleeps and a test needs no time.
 """
 
 import asyncio
@@ -14,8 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loaders.errors import SettingsError
-from loaders.ib.client import contract_details
-from loaders.ib.client import quotes as capture
+from loaders.ib.client import contract_details, quotes
 from loaders.ib.client.events import EventLog
 from loaders.ib.client.gateway import (
     ApiEvent,
@@ -36,7 +35,7 @@ from loaders.ib.client.gateway import (
 )
 from loaders.ib.client.library import check_client
 from loaders.ib.client.quotes import Batch, Stamp
-from loaders.ib.client.ticker import Patience, has_quote, look_at
+from loaders.ib.client.ticker import Patience, has_quote, read_line
 from loaders.ib.errors import ClientIdInUse, GatewayGone
 from loaders.ib.settings import IbSettings
 from loaders.request_counts import count
@@ -48,10 +47,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SANDBOX_ACCOUNT = "DUSANDBOX"
-USABLE_LINES = 0.9  # of the account's: others may look too
-HISTORY_REQUESTS, HISTORY_SECONDS = 50, 600.0  # the service takes 60 in that time
+HISTORY_REQUESTS, HISTORY_SECONDS = 50, 600.0  # the service allows 60 in that time
 DELAYED_OR_FROZEN = 4  # market data type
-PAUSE_STEP = 0.5  # seconds between two looks at `cancelling`
+PAUSE_STEP = 0.5  # seconds between two calls of `cancelling`
 
 
 @contextmanager
@@ -63,15 +61,17 @@ def gateway(
     cancelling: Callable[[], bool] = lambda: False,
     first_waits: Sequence[float] = (),
 ) -> "Iterator[Gateway]":
-    """A gateway for as long as the context lasts; nothing is opened before the first question.
+    """A gateway for as long as the context lasts; nothing is opened before the first request.
 
-    `clock` (UTC) and `sleep` stand in for those of the machine. A first connection is tried again after
-    each of `first_waits`; one that was lost at once, and then after each of `settings.retry_waits`.
-    `cancelling` ends pauses early. Raises SettingsError without a host, IbMissing without the client.
+    `clock` (UTC) and `sleep` stand in for those of the machine. A first connection is tried again
+    after each of `first_waits`; one that was lost at once, and then after each of
+    `settings.retry_waits`. `cancelling` ends pauses early. Raises SettingsError without a host,
+    IbMissing without the client.
     """
     if settings.host is None:
         raise SettingsError(
-            "no gateway is named", hint="set IB_HOST, or host in the section [ib] of quotemill.toml"
+            "no IB gateway is configured",
+            hint="set IB_HOST, or host in the section [ib] of quotemill.toml",
         )
     check_client()
     live = LiveGateway(settings, clock, sleep, cancelling, first_waits)
@@ -106,26 +106,25 @@ class LiveGateway:
         self._thread.start()
 
     def close(self) -> None:
-        """Leave the gateway, and end the thread."""
+        """Leave the gateway and end the thread."""
         self.reconnect()
         self._run(_end_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    # ------------------------------------------------------------------ connection
     def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)  # the library asks for the loop of its thread
+        asyncio.set_event_loop(self._loop)  # the library uses the loop of its thread
         self._loop.run_forever()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-    def _ask(self, question: "Callable[[Connection], Coroutine[Any, Any, T]]") -> T:
-        return self._run(question(self._open()))
+    def _request(self, request: "Callable[[Connection], Coroutine[Any, Any, T]]") -> T:
+        return self._run(request(self._open()))
 
     def _open(self) -> "Connection":
-        """The connection, made anew where there is none. Raises GatewayGone, ClientIdInUse."""
+        """The open connection, or a new one. Raises GatewayGone, ClientIdInUse."""
         if self._connection is not None and self._connection.is_open:
             return self._connection
         self.reconnect()
@@ -147,22 +146,22 @@ class LiveGateway:
         s = self._settings
         ids = dict.fromkeys([self._client_id or s.client_id, s.client_id, *s.client_id_pool])
         for client_id in ids:
-            made = Connection(self._heard, self._rate, s.connectivity_wait)
+            connection = Connection(self._on_message, self._rate, s.connectivity_wait)
             try:
-                await made.open(s.host or "", s.port, client_id, s.connect_timeout)
+                await connection.open(s.host or "", s.port, client_id, s.connect_timeout)
             except ClientIdTaken:
                 continue
             self._client_id = client_id
             if self._clock is None and s.clock == "gateway":
                 try:
-                    self._log.restamp(await self._time_of(made))
+                    self._log.restamp(await self._read_time(connection))
                 except GatewayGone:
-                    made.close()
+                    connection.close()
                     raise
-            return made
+            return connection
         taken = ", ".join(map(str, ids))
         raise ClientIdInUse(
-            f"every client id that may be used is taken: {taken}",
+            f"every configured client id is in use: {taken}",
             hint="another load runs, or one was killed and the gateway still holds its connection: "
             "wait a minute, or set ib.client_id and ib.client_id_pool",
         )
@@ -184,78 +183,75 @@ class LiveGateway:
             time.sleep(min(PAUSE_STEP, left))
         return not self._cancelling()
 
-    # ------------------------------------------------------------------ time and events
     def now(self) -> datetime:
         if self._clock is not None:
             return self._clock()
         return self.server_time() if self._settings.clock == "gateway" else machine_clock()
 
     def server_time(self) -> datetime:
-        return self._ask(self._time_of)
+        return self._request(self._read_time)
 
-    async def _time_of(self, connection: "Connection") -> datetime:
+    async def _read_time(self, connection: "Connection") -> datetime:
         self._server_time = await connection.server_time(self._settings.timeout)
         return self._server_time
 
     async def _stamping(self, connection: "Connection") -> Stamp:
-        """The machine's clock tells packets apart; another one is read once for all of a batch."""
+        """Times of packets: by the machine's clock; another clock is read once for a batch."""
         if self._clock is not None:
-            moment = self._clock()
+            time_read = self._clock()
         elif self._settings.clock == "gateway":
             try:
-                moment = await self._time_of(connection)
+                time_read = await self._read_time(connection)
             except GatewayGone:
-                moment = self._server_time or machine_clock()
+                time_read = self._server_time or machine_clock()
         else:
             return lambda at: at
-        return lambda _: moment
+        return lambda _: time_read
 
     def _event_time(self) -> datetime | None:
-        """Without a question, since this is called while the gateway speaks; None: not known yet."""
+        """The time without a request, since the gateway is speaking; None: not known yet."""
         if self._clock is not None:
             return self._clock()
         return self._server_time if self._settings.clock == "gateway" else machine_clock()
 
-    def _heard(self, number: int, code: int, message: str, conid: int | None) -> None:
+    def _on_message(self, number: int, code: int, message: str, conid: int | None) -> None:
         self._log.add(number, code, message, conid)
 
     def take_events(self) -> list[ApiEvent]:
         return self._log.take()
 
-    # ------------------------------------------------------------------ questions
     def source(self) -> str:
         return "SANDBOX" if SANDBOX_ACCOUNT in self._open().accounts else "IBKR"
 
     def probe(self, symbol: str) -> Probe:
-        found, settings = self.stock(symbol), self._settings
+        stock, requested = self.stock(symbol), self._settings.market_data_type
         server_time, here = self.server_time(), machine_clock()
-        wanted = settings.market_data_type
 
-        async def look(connection: "Connection") -> Probe:
-            connection.use_data_type(wanted)
-            looked = await look_at(
-                connection, found.conid, has_quote, self._patience(None), snapshot=True
+        async def read(connection: "Connection") -> Probe:
+            connection.use_data_type(requested)
+            reading = await read_line(
+                connection, stock.conid, has_quote, self._patience(None), snapshot=True
             )
             return Probe(
                 server_version=connection.server_version,
                 client_id=connection.client_id,
                 accounts=len(connection.accounts),
                 symbol=symbol,
-                requested_type=wanted,
-                served_type=looked.tick.data_type,
+                requested_type=requested,
+                served_type=reading.tick.data_type,
                 server_time=server_time,
                 clock_difference=timedelta(seconds=round((server_time - here).total_seconds())),
                 events=tuple(self._log.seen()),
-                failure=looked.failure,
+                failure=reading.failure,
             )
 
-        return self._ask(look)
+        return self._request(read)
 
     def stock(self, symbol: str) -> Underlying:
-        return self._ask(lambda c: contract_details.stock(c, symbol, self._settings.timeout))
+        return self._request(lambda c: contract_details.stock(c, symbol, self._settings.timeout))
 
     def option_params(self, underlying: Underlying) -> list[ChainParams]:
-        return self._ask(
+        return self._request(
             lambda c: contract_details.option_params(c, underlying, self._settings.timeout)
         )
 
@@ -276,7 +272,7 @@ class LiveGateway:
                 by_history=by_history,
             )
 
-        return self._ask(close)
+        return self._request(close)
 
     def _may_ask_history(self) -> bool:
         now = time.monotonic()
@@ -289,7 +285,7 @@ class LiveGateway:
 
     def qualify(self, candidates: Sequence[Candidate]) -> Qualified:
         s = self._settings
-        return self._ask(
+        return self._request(
             lambda c: contract_details.qualify(c, candidates, s.timeout, s.qualify_batch_size)
         )
 
@@ -302,8 +298,8 @@ class LiveGateway:
         lines: int | None = None,
         streaming: bool = False,
     ) -> list[Quote]:
-        return self._ask(
-            lambda c: capture.quotes(
+        return self._request(
+            lambda c: quotes.quotes(
                 self._batch(c, timeout, lines), contracts, market_data_type, streaming=streaming
             )
         )
@@ -316,24 +312,25 @@ class LiveGateway:
         timeout: float | None = None,
         lines: int | None = None,
     ) -> list[OpenInterest]:
-        return self._ask(
-            lambda c: capture.open_interest(
+        return self._request(
+            lambda c: quotes.open_interest(
                 self._batch(c, timeout, lines), contracts, market_data_type
             )
         )
 
     def history_sample(self, contracts: Sequence[OptionContract]) -> list[HistorySample]:
         allowed = [contract for contract in contracts if self._may_ask_history()]
-        found = self._ask(
+        samples = self._request(
             lambda c: contract_details.history_sample(c, allowed, self._settings.timeout)
         )
-        told = f"{HISTORY_REQUESTS} requests in {HISTORY_SECONDS / 60:g} minutes are enough"
+        why = f"{HISTORY_REQUESTS} requests in {HISTORY_SECONDS / 60:g} minutes are enough"
         left = [contract for contract in contracts if contract not in allowed]
-        return [*found, *(contract_details.not_sampled(contract, told) for contract in left)]
+        return [*samples, *(contract_details.skip_sample(contract, why) for contract in left)]
 
     def _batch(self, connection: "Connection", timeout: float | None, lines: int | None) -> Batch:
-        most = max(1, int(self._settings.market_data_lines * USABLE_LINES))
-        return Batch(connection, self._patience(timeout), min(most, lines or most), self._stamping)
+        usable = self._settings.usable_lines
+        lines = min(usable, lines or usable)
+        return Batch(connection, self._patience(timeout), lines, self._stamping)
 
     def _patience(self, timeout: float | None) -> Patience:
         s = self._settings
@@ -345,7 +342,7 @@ async def _leave(connection: "Connection") -> None:
 
 
 async def _end_all() -> None:
-    """What a caller that was interrupted left behind."""
+    """Cancel the tasks of a caller that was interrupted."""
     others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in others:
         task.cancel()

@@ -1,8 +1,8 @@
-"""Looking at one contract until there is enough, or no more to come. Deadlines are of real time.
+"""A market data line held until there is enough, or no more comes. Deadlines are of real time.
 
-A snapshot ends by itself (after up to 11 seconds). What is complete and has not ended for `settle`
-seconds is cancelled, a stream always. Advisory errors end the library's wait, but not
-ours: data may come all the same.
+A snapshot ends by itself (after up to 11 seconds). A complete one that has not ended for `settle`
+seconds is cancelled, a stream always. Advisory errors end the library's wait, but not ours: data may
+still come.
 """
 
 import math
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from loaders.ib.client.error_codes import GATEWAY_GONE, NO_ANSWER, NO_PERMISSION, PACING, PARTIAL
 from loaders.ib.client.gateway import Failure
 from loaders.ib.client.health import LOST
-from loaders.ib.client.raw_quotes import ADVISORY, BROKE, Tick
+from loaders.ib.client.raw_answers import ADVISORY, BROKE, Tick
 
 if TYPE_CHECKING:
     from loaders.ib.client.ib_client import Connection, Line
 
-MOST_ASKS = 3  # of one contract, while the gateway loses and finds its servers
+MOST_REQUESTS = 3  # of one contract, while the gateway loses its servers and has them back
 Enough = Callable[[Tick], bool]
 NOTHING = Tick()
 
@@ -35,8 +35,8 @@ class Patience:
 
 
 @dataclass(frozen=True)
-class Looked:
-    """`failure` with a tick that has a data type: only where the gateway gives a part (`partial`)."""
+class Reading:
+    """A reading of a line. A tick with data has no failure but `partial`."""
 
     tick: Tick
     failure: Failure | None
@@ -49,7 +49,7 @@ class Looked:
 
 
 def has_quote(tick: Tick) -> bool:
-    """-1 counts: the gateway has said that there is none."""
+    """Whether bid and ask came; -1 counts: the gateway has said that there is none."""
     return not (math.isnan(tick.bid) or math.isnan(tick.ask))
 
 
@@ -57,7 +57,7 @@ def has_quote_and_greeks(tick: Tick) -> bool:
     return has_quote(tick) and tick.model is not None
 
 
-async def look_at(
+async def read_line(
     connection: "Connection",
     conid: int,
     enough: Enough,
@@ -66,20 +66,20 @@ async def look_at(
     snapshot: bool,
     generic: str = "",
     linger: bool = True,
-) -> Looked:
-    """A broken connection is the failure `gateway_gone`: nothing that the gateway does raises.
+) -> Reading:
+    """Request a contract's data. A broken connection is the failure `gateway_gone`; nothing raises.
 
     `linger`: wait `settle` for more, or for the end of the snapshot, once there is enough.
     """
-    begun, lost = time.monotonic(), connection.lost_messages
-    for _ in range(MOST_ASKS):
+    started, lost = time.monotonic(), connection.lost_messages
+    for _ in range(MOST_REQUESTS):
         try:
-            line = connection.look(conid, snapshot=snapshot, generic=generic)
+            line = connection.open_line(conid, snapshot=snapshot, generic=generic)
         except OSError:
-            return _looked(NOTHING, Failure(GATEWAY_GONE, None, BROKE), begun)
+            return _make_reading(NOTHING, Failure(GATEWAY_GONE, None, BROKE), started)
         try:
             await _wait(line, enough, patience, linger=linger)
-            tick, failure, forgotten = line.tick(), _failure(line), line.ask.is_forgotten
+            tick, failure, forgotten = line.tick(), _failure(line), line.request.is_forgotten
         finally:
             line.leave()
         missing = failure is None and not enough(tick)
@@ -88,15 +88,15 @@ async def look_at(
         if missing and tick.data_type is None and not connection.health.is_good("quotes"):
             if await connection.health.wait(patience.connectivity, "quotes"):
                 continue
-            told = "the gateway has lost its servers"
-            return _looked(tick, Failure("connectivity", LOST, told), begun)
+            failure = Failure("connectivity", LOST, "the gateway has lost its servers")
+            return _make_reading(tick, failure, started)
         break
     if failure is None and tick.data_type is None:
         if connection.lost_messages > lost:
             failure = Failure(PACING, 100, "the request may be among those that were too many")
         else:
             failure = Failure(NO_ANSWER, None, f"nothing came for {patience.timeout:g} s")
-    return _looked(tick, failure, begun)
+    return _make_reading(tick, failure, started)
 
 
 async def _wait(line: "Line", enough: Enough, patience: Patience, *, linger: bool) -> None:
@@ -104,15 +104,15 @@ async def _wait(line: "Line", enough: Enough, patience: Patience, *, linger: boo
     complete_since: float | None = None
     changed_at = time.monotonic()
     while (now := time.monotonic()) < deadline:
-        ask = line.ask
-        if ask.is_forgotten or ask.is_lost:
+        request = line.request
+        if request.is_forgotten or request.is_lost:
             return
         until = deadline
-        if ask.is_advised:
+        if request.is_advised:
             until = min(until, changed_at + patience.settle)
             if now >= until:
                 return
-        elif ask.is_over or ask.failure() is not None:
+        elif request.is_over or request.failure() is not None:
             return
         if enough(line.tick()):
             if not linger:
@@ -121,26 +121,26 @@ async def _wait(line: "Line", enough: Enough, patience: Patience, *, linger: boo
             until = min(until, complete_since + patience.settle)
             if now >= until:
                 return
-        await ask.wait(until - now)
-        if ask.changed.is_set():
+        await request.wait(until - now)
+        if request.changed.is_set():
             changed_at = time.monotonic()
 
 
 def _failure(line: "Line") -> Failure | None:
-    ask, came = line.ask, line.tick().data_type is not None
-    failure = ask.failure()
+    request, came = line.request, line.tick().data_type is not None
+    failure = request.failure()
     if failure is not None and failure.error_code == ADVISORY and came:
         failure = None
     if failure is None:
-        parts = [(row, text) for row, text in ask.codes if row.error_type == PARTIAL]
+        parts = [(row, text) for row, text in request.codes if row.error_type == PARTIAL]
         if parts:
             row, text = parts[-1]
-            # without the other part it is no part: older data may be had instead
+            # without data it is no part: older data may be had instead
             failure = Failure(PARTIAL if came else NO_PERMISSION, row.code, text)
     return failure
 
 
-def _looked(tick: Tick, failure: Failure | None, begun: float) -> Looked:
+def _make_reading(tick: Tick, failure: Failure | None, started: float) -> Reading:
     if failure is not None and failure.error_type != PARTIAL:
         tick = NOTHING
-    return Looked(tick, failure, datetime.now(UTC), time.monotonic() - begun)
+    return Reading(tick, failure, datetime.now(UTC), time.monotonic() - started)

@@ -1,4 +1,4 @@
-"""Which contracts a session has of a symbol: candidates by option parameters, then those that exist."""
+"""Contracts of a symbol in a session: candidates by option parameters, then those that exist."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -23,10 +23,13 @@ class Reference:
 
 
 @dataclass
-class Found:
-    """What discovery knows of a symbol. `further` may be listed too, nearest strikes first: they take the places
-    of candidates that do not exist. `why` says what kept it from more; `unknown` counts candidates of which nobody
-    said whether they exist."""
+class Discovery:
+    """What discovery knows of a symbol.
+
+    further        may be listed too, nearest strikes first: replaces candidates that do not exist
+    unknown_count  candidates that may exist: the gateway did not answer
+    failure        why discovery got no further
+    """
 
     symbol: str
     underlying: Underlying | None = None
@@ -35,41 +38,48 @@ class Found:
     further: list[Candidate] = field(default_factory=list)
     contracts: list[OptionContract] = field(default_factory=list)
     discovered_at: datetime | None = None
-    unknown: int = 0
-    why: str | None = None
+    unknown_count: int = 0
+    failure: str | None = None
 
 
-def candidates(
-    symbol: str,
+def choose_candidates(
     underlying: Underlying,
     reference: Reference,
+    *,
     params: Sequence[ChainParams],
     today: date,
     ib: IbSettings,
     impossible: Collection[tuple[str, date, Decimal, str]] = (),
 ) -> tuple[list[Candidate], list[Candidate]]:
-    """What may be listed and is wanted, nearest expirations first, and what is in the range too, nearest strikes
-    first; the lists of the parameters are unions."""
+    """Candidates, nearest expirations first, and the rest in range, nearest strikes first.
+
+    The lists of the parameters are unions: not every candidate exists.
+    """
     wanted, further = set[Candidate](), dict[Candidate, None]()
     for chain in params:
-        for expiry in expiries.chosen(chain.expirations, today, ib.expiry_types, ib.max_dte):
-            near = [
-                found
-                for strike in strikes(chain.strikes, reference.price, ib.strike_range)
-                if (
-                    found := [
-                        Candidate(
-                            symbol, underlying.conid, chain.trading_class, expiry, strike, right
-                        )
-                        for right in RIGHTS
-                        if (chain.trading_class, expiry, strike, right) not in impossible
-                    ]
-                )
-            ]
-            wanted.update(c for of_strike in near[: ib.max_strikes_per_expiry] for c in of_strike)
+        for expiry in expiries.choose(
+            chain.expirations, today, kinds=ib.expiry_types, max_dte=ib.max_dte
+        ):
+            near: list[list[Candidate]] = []
+            for strike in strikes_in_range(chain.strikes, reference.price, ib.strike_range):
+                pair = [
+                    Candidate(
+                        symbol=underlying.symbol,
+                        underlying_conid=underlying.conid,
+                        trading_class=chain.trading_class,
+                        expiry=expiry,
+                        strike=strike,
+                        right=right,
+                    )
+                    for right in RIGHTS
+                    if (chain.trading_class, expiry, strike, right) not in impossible
+                ]
+                if pair:
+                    near.append(pair)
+            wanted.update(c for pair in near[: ib.max_strikes_per_expiry] for c in pair)
             if ib.max_strikes_per_expiry is not None:
                 rest = near[ib.max_strikes_per_expiry :]
-                further |= dict.fromkeys(c for of_strike in rest for c in of_strike)
+                further |= dict.fromkeys(c for pair in rest for c in pair)
     # two rows of parameters may name one class
     return (
         sorted(wanted, key=lambda c: (c.expiry, c.trading_class, c.strike, c.right)),
@@ -77,30 +87,32 @@ def candidates(
     )
 
 
-def strikes(listed: Sequence[Decimal], price: Decimal, strike_range: float) -> list[Decimal]:
+def strikes_in_range(
+    listed: Sequence[Decimal], price: Decimal, strike_range: float
+) -> list[Decimal]:
     """The strikes within the range, both bounds included; nearest first."""
     share = Decimal(str(strike_range))
     near = (strike for strike in listed if abs(strike - price) <= price * share)
     return sorted(near, key=lambda strike: (abs(strike - price), strike))
 
 
-def replacements(found: Found, impossible: Iterable[Candidate]) -> list[Candidate]:
-    """As many strikes of each chain as do not exist, the next nearest; they leave `further`.
+def take_replacements(discovery: Discovery, impossible: Iterable[Candidate]) -> list[Candidate]:
+    """The next nearest strikes of each chain, as many as do not exist; they leave `further`.
 
     A strike does not exist where neither its call nor its put does.
     """
     refused = set(impossible)
     gone = {_strike(c) for c in refused} - {
-        _strike(c) for c in found.candidates if c not in refused
+        _strike(c) for c in discovery.candidates if c not in refused
     }
     places = Counter((trading_class, expiry) for trading_class, expiry, _ in gone)
     taken = set[tuple[str, date, Decimal]]()
-    for strike in map(_strike, found.further):
+    for strike in map(_strike, discovery.further):
         if strike not in taken and places[strike[:2]] > 0:
             places[strike[:2]] -= 1
             taken.add(strike)
-    more = [c for c in found.further if _strike(c) in taken]
-    found.further = [c for c in found.further if _strike(c) not in taken]
+    more = [c for c in discovery.further if _strike(c) in taken]
+    discovery.further = [c for c in discovery.further if _strike(c) not in taken]
     return more
 
 
@@ -108,7 +120,7 @@ def _strike(candidate: Candidate) -> tuple[str, date, Decimal]:
     return candidate.trading_class, candidate.expiry, candidate.strike
 
 
-def distances(found: Found) -> dict[Candidate, Decimal]:
+def distances(discovery: Discovery) -> dict[Candidate, Decimal]:
     """How far each candidate's strike is from the money."""
-    assert found.reference is not None
-    return {c: abs(c.strike - found.reference.price) for c in found.candidates}
+    assert discovery.reference is not None
+    return {c: abs(c.strike - discovery.reference.price) for c in discovery.candidates}

@@ -1,6 +1,7 @@
-"""Which expirations are standard: monthly, quarterly, weekly, by the calendar and not by a rule of thumb.
+"""Standard expirations, monthly, quarterly and weekly, by the calendar of sessions.
 
-The third Friday may be a holiday; then the session before it is the month's (2025-04-17, 2026-06-18).
+The third Friday may be a holiday; then the session before it is the month's (2025-04-17,
+2026-06-18).
 """
 
 from calendar import FRIDAY, monthcalendar
@@ -29,19 +30,19 @@ def quarterly(year: int, month: int) -> date:
     return session_before(first_of_next).trade_date
 
 
-def kinds_of(expiry: date) -> set[str]:
-    """What an expiration counts as; any other session of a listed chain is a weekly one."""
-    found = set()
+def classify(expiry: date) -> set[str]:
+    """The kinds of an expiration; any other session of a listed chain is a weekly one."""
+    kinds = set()
     if expiry == monthly(expiry.year, expiry.month):
-        found.add("monthly")
+        kinds.add("monthly")
     if expiry.month in QUARTERS and expiry == quarterly(expiry.year, expiry.month):
-        found.add("quarterly")
-    return found or {"weekly"}
+        kinds.add("quarterly")
+    return kinds or {"weekly"}
 
 
-def chosen(
-    listed: Iterable[date], today: date, kinds: Collection[str], max_dte: int | None
+def choose(
+    listed: Iterable[date], today: date, *, kinds: Collection[str], max_dte: int | None
 ) -> list[date]:
-    """The listed expirations that are wanted, today's included, ascending."""
+    """The listed expirations of some kinds, from today on, ascending."""
     last = today + timedelta(days=max_dte) if max_dte is not None else date.max
-    return sorted(day for day in listed if today <= day <= last and kinds_of(day) & set(kinds))
+    return sorted(day for day in listed if today <= day <= last and classify(day) & set(kinds))

@@ -1,7 +1,7 @@
-"""Which symbols there are: a CSV file of symbol, weight, group, enabled; and which of them a stage takes.
+"""The universe of symbols, a CSV file of symbol, weight, group, enabled, and its stages.
 
-Stage 0 is the heaviest symbol, 1 the two heaviest, 2 the ten heaviest in groups of three or four, 3 all in
-their own groups, at least two. Groups go one after another; each lands before the next begins.
+Stage 0 is the heaviest symbol, 1 the two heaviest, 2 the ten heaviest in groups of three or four,
+3 all in their own groups, at least two. Each group lands before the next starts.
 """
 
 import csv
@@ -18,7 +18,7 @@ from loaders.project import find_project
 
 SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,9}([ .][A-Z])?")
 FIELDS = ("symbol", "weight", "group", "enabled")
-OF_STAGE = {0: 1, 1: 2, 2: 10}
+STAGE_SIZES = {0: 1, 1: 2, 2: 10}
 GROUP_SIZE = 4  # of stage 2
 LEAST_GROUPS = 2  # of stage 3
 ON, OFF = ("1", "true", "yes"), ("0", "false", "no", "")
@@ -26,7 +26,7 @@ ON, OFF = ("1", "true", "yes"), ("0", "false", "no", "")
 
 @dataclass(frozen=True)
 class Member:
-    """A symbol of the universe. `weight` orders it; the greater comes first."""
+    """A symbol of the universe; greater weights come first."""
 
     symbol: str
     weight: Decimal
@@ -39,7 +39,7 @@ def shipped() -> Path:
 
 
 def read(path: Path) -> list[Member]:
-    """The members of a file, heaviest first. Raises SettingsError with the line that is wrong."""
+    """The members of a file, heaviest first. Raises SettingsError that names the wrong line."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
@@ -63,8 +63,11 @@ def _member(path: Path, line: int, row: dict[str, str]) -> Member:
     except InvalidOperation:
         weight = Decimal("NaN")
     wrong = (
-        (not SYMBOL.fullmatch(symbol), f"symbol {symbol!r} is none, such as AAPL or BRK B"),
-        (not weight.is_finite() or weight < 0, f"weight {row['weight']!r} is no number"),
+        (not SYMBOL.fullmatch(symbol), f"unknown form of symbol {symbol!r}; such as AAPL or BRK B"),
+        (
+            not weight.is_finite() or weight < 0,
+            f"weight {row['weight']!r} is not a number of 0 or more",
+        ),
         (on not in (*ON, *OFF), f"enabled {row['enabled']!r} is neither true nor false"),
     )
     if why := next((text for is_wrong, text in wrong if is_wrong), None):
@@ -73,36 +76,36 @@ def _member(path: Path, line: int, row: dict[str, str]) -> Member:
 
 
 def groups(settings: IbSettings, symbols: Sequence[str] | None) -> list[tuple[str, ...]]:
-    """The symbols of a load, in groups. `symbols` narrows a stage's; one that it has not is refused.
+    """The symbols of a load, in groups; `symbols` narrows them, whatever the stage.
 
-    Raises SettingsError, UsageError.
+    Raises SettingsError; UsageError for a symbol that the file does not list.
     """
     path = settings.universe or shipped()
     members = read(path)
     enabled = [member for member in members if member.is_enabled]
     if not enabled:
         raise SettingsError(f"no symbol of {path} is enabled")
-    taken = enabled[: OF_STAGE.get(settings.stage, len(enabled))]
+    chosen = enabled[: STAGE_SIZES.get(settings.stage, len(enabled))]
     if symbols is not None:
         known = {member.symbol for member in members}
         if unknown := [s for s in symbols if s not in known]:
             raise UsageError(
-                f"not in the universe: {', '.join(unknown)}", hint=f"add it to {path}, or mend it"
+                f"not in the universe: {', '.join(unknown)}",
+                hint=f"add it to {path}, or correct its name",
             )
-        # a name is wanted whatever the stage; one load of it opens no stage
-        taken = [member for member in members if member.symbol in symbols]
+        chosen = [member for member in members if member.symbol in symbols]
     if settings.stage < 3:
-        names = [member.symbol for member in taken]
-        return even(names, -(-len(names) // GROUP_SIZE))
-    by_group = sorted(taken, key=lambda m: m.group)
-    found = [tuple(m.symbol for m in of) for _, of in groupby(by_group, key=lambda m: m.group)]
-    if len(found) < LEAST_GROUPS <= len(taken) and symbols is None:
-        return even([member.symbol for member in taken], LEAST_GROUPS)
-    return found
+        names = [member.symbol for member in chosen]
+        return split_evenly(names, -(-len(names) // GROUP_SIZE))
+    by_group = groupby(sorted(chosen, key=lambda m: m.group), key=lambda m: m.group)
+    result = [tuple(m.symbol for m in members) for _, members in by_group]
+    if len(result) < LEAST_GROUPS <= len(chosen) and symbols is None:
+        return split_evenly([member.symbol for member in chosen], LEAST_GROUPS)
+    return result
 
 
-def even(names: Sequence[str], parts: int) -> list[tuple[str, ...]]:
-    """Names in so many parts, whose sizes differ by one at most, in their order."""
+def split_evenly(names: Sequence[str], parts: int) -> list[tuple[str, ...]]:
+    """Names in so many parts of about the same size, in their order."""
     size, more = divmod(len(names), parts)
     ends = [size * (n + 1) + min(n + 1, more) for n in range(parts)]
     return [tuple(names[a:b]) for a, b in zip([0, *ends], ends, strict=False)]

@@ -1,6 +1,6 @@
-"""Dataset `chain_close`: the final quotes of a session, by frozen data. Keys are `AAPL 2026-11-19`.
+"""Dataset `chain_close`: final quotes of a session, by frozen data. Keys are `AAPL 2026-11-19`.
 
-Again it asks only for what it lacks: contracts without a row, and rows that are errors.
+A repeated load requests only contracts without a row, and rows that are errors.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,40 +8,57 @@ from datetime import date, datetime, timedelta
 
 from loaders.engine.outcome import Outcome, records
 from loaders.ib.capture.flags import DELAYED_TYPES, is_silent
+from loaders.ib.capture.outcomes import Target, capture
 from loaders.ib.capture.rows import CLOSE
-from loaders.ib.capture.slot_capture import Moment, captured, moment_of, symbol_of
 from loaders.ib.context import Context, Dataset
-from loaders.ib.planning import stored
-from loaders.ib.slots import Session, date_in_new_york
+from loaders.ib.queries.landed import read_captures
+from loaders.ib.slots import (
+    Session,
+    date_in_new_york,
+    parse_point,
+    parse_symbol,
+    require_session,
+)
 from loaders.ib.tables import CHAIN_CLOSE
 
 FROZEN, FROZEN_DELAYED = 2, 4
 LONGEST = timedelta(hours=2)
 
 
-def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
-    day = date.fromisoformat(moment_of(keys[0]))
-    session, symbols, now = run.session(day), [symbol_of(key) for key in keys], run.now()
+def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    day = date.fromisoformat(parse_point(keys[0]))
+    session, symbols, now = require_session(day), [parse_symbol(key) for key in keys], ctx.now()
     if now < session.close_at:
         for key in keys:
             yield Outcome(key, failure=f"the session of {day} is not over")
         return
-    if why := too_late(session, now):
+    if why := why_too_late(session, now):
         yield from (Outcome(key, skipped=why) for key in keys)
         return
-    chains = run.chains(day, symbols)
+    chains = ctx.chains(day, symbols)
     table, at = CHAIN_CLOSE.name, session.close_at
-    have = run.ask(lambda conn: stored.captured(conn, table, day, at, symbols))
-    contracts = {symbol: chain.contracts for symbol, chain in chains.items()}
-    delayed = run.settings.market_data_type in DELAYED_TYPES
-    wanted = FROZEN_DELAYED if delayed else FROZEN
-    moment = Moment(session, table, CLOSE, wanted, now + LONGEST)
-    settled = {conid for conid, row in have.items() if not row["snapshot_error"] or is_silent(row)}
-    yield from captured(run, moment, chains, symbols, contracts, settled)
+    stored = ctx.ask(lambda conn: read_captures(conn, table, day, at, symbols))
+    is_delayed = ctx.settings.market_data_type in DELAYED_TYPES
+    yield from capture(
+        ctx,
+        Target(
+            session,
+            table,
+            run_type=CLOSE,
+            market_data_type=FROZEN_DELAYED if is_delayed else FROZEN,
+            deadline=now + LONGEST,
+        ),
+        chains=chains,
+        symbols=symbols,
+        contracts={symbol: chain.contracts for symbol, chain in chains.items()},
+        settled={
+            conid for conid, row in stored.items() if not row["snapshot_error"] or is_silent(row)
+        },
+    )
 
 
-def too_late(session: Session, now: datetime) -> str | None:
-    """Why a session's close cannot be had any more: what is shown on a later day is that day's."""
+def why_too_late(session: Session, now: datetime) -> str | None:
+    """Why a session's close cannot be had any more: on a later day that day's is shown."""
     if date_in_new_york(now) == session.trade_date:
         return None
     return f"the day of {session.trade_date} is over: its close cannot be had any more"

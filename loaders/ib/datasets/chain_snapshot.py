@@ -1,7 +1,7 @@
-"""Dataset `chain_snapshot`: every contract of the session's set at a slot, and again what a slot lacks.
+"""Dataset `chain_snapshot`: every contract of the session's set at a slot, and what a slot lacks.
 
-Keys are `AAPL 2026-11-19T15:00Z`. A contract that answered nothing is a row with its error; what may still
-be had waits in the queue beside.
+Keys are `AAPL 2026-11-19T15:00Z`. A contract that answered nothing is a row with its error; what can
+still be captured waits in the queue beside.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,88 +9,98 @@ from dataclasses import replace
 from itertools import groupby
 
 from loaders.engine.outcome import NOT_DUE, Outcome, records
-from loaders.ib.capture import silent_contracts
+from loaders.ib.capture.outcomes import Target, capture, make_queue_row
 from loaders.ib.capture.rows import INTRADAY, RECAPTURE
-from loaders.ib.capture.slot_capture import Moment, captured, expired, key_of, moment_of, symbol_of
 from loaders.ib.context import Context, Dataset
-from loaders.ib.slots import Slot, date_in_new_york, slot_at
+from loaders.ib.queries.silent_contracts import read_silent
+from loaders.ib.slots import (
+    Slot,
+    date_in_new_york,
+    find_slot,
+    make_key,
+    parse_point,
+    parse_symbol,
+    require_session,
+)
 from loaders.ib.tables import CHAIN_SNAPSHOT
 from loaders.ib.tables import RECAPTURE as QUEUE
 
-NO_SLOT = "no_slot"  # reason of what waited for a moment that the calendar lost
+NO_SLOT = "no_slot"  # reason of rows whose slot the calendar no longer has
 
 
-def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
-    for name, of_slot in groupby(keys, moment_of):
-        slot, symbols = slot_at(name), [symbol_of(key) for key in of_slot]
+def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    for name, slot_keys in groupby(keys, parse_point):
+        slot, symbols = find_slot(name), [parse_symbol(key) for key in slot_keys]
         if slot is None:
-            yield from (_lost(run, name, symbol) for symbol in symbols)
+            yield from (_give_up_unknown_slot(ctx, name, symbol) for symbol in symbols)
             continue
-        over = run.now() > run.agenda.last_call(run.session(slot.trade_date))
-        # further symbols of a slot that was begun in time belong to it, however long it takes
-        if over and name not in run.begun:
-            yield from (_expired(run, slot, symbol) for symbol in symbols)
-        elif run.lacking:
-            yield from _again(run, slot, symbols)
+        is_over = ctx.now() > ctx.timetable.last_call(require_session(slot.trade_date))
+        # further symbols of a slot that started in time belong to it, however long it takes
+        if is_over and name not in ctx.slot_deadlines:
+            yield from (_give_up(ctx, slot, symbol) for symbol in symbols)
+        elif ctx.missing:
+            yield from _capture_missing(ctx, slot, symbols)
         else:
-            yield from _whole(run, slot, symbols)
-        if run.load.cancelling():
+            yield from _capture_slot(ctx, slot, symbols)
+        if ctx.load.cancelling():
             return
 
 
-def _whole(run: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome]:
-    chains = run.chains(slot.trade_date, symbols)
-    contracts = {symbol: chain.contracts for symbol, chain in chains.items()}
-    moment = Moment(
-        *(slot, CHAIN_SNAPSHOT.name, INTRADAY),
-        *(run.settings.market_data_type, run.begun.setdefault(slot.name, run.deadline(slot))),
+def _capture_slot(ctx: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome]:
+    chains = ctx.chains(slot.trade_date, symbols)
+    target = Target(
+        slot,
+        CHAIN_SNAPSHOT.name,
+        run_type=INTRADAY,
+        market_data_type=ctx.settings.market_data_type,
+        deadline=ctx.slot_deadlines.setdefault(slot.name, ctx.deadline(slot)),
     )
-    return captured(run, moment, chains, symbols, contracts)
+    contracts = {symbol: chain.contracts for symbol, chain in chains.items()}
+    return capture(ctx, target, chains=chains, symbols=symbols, contracts=contracts)
 
 
-def _again(run: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome]:
-    """Just the contracts that the slot lacks, and not those that never tick; once the next slot is near they
-    wait on."""
-    until = run.queue_until or run.deadline(slot)
-    if run.now() >= until:
-        return iter([Outcome(key_of(symbol, slot), skipped=NOT_DUE) for symbol in symbols])
-    chains = run.chains(slot.trade_date, symbols)
-    silent = run.ask(lambda conn: silent_contracts.silent(conn, slot.trade_date, symbols))
+def _capture_missing(ctx: Context, slot: Slot, symbols: Sequence[str]) -> Iterator[Outcome]:
+    """Contracts that the slot lacks and that tick; they wait on once the next slot is near."""
+    until = ctx.queue_until or ctx.deadline(slot)
+    if ctx.now() >= until:
+        return iter([Outcome(make_key(symbol, slot), skipped=NOT_DUE) for symbol in symbols])
+    chains = ctx.chains(slot.trade_date, symbols)
+    silent = ctx.ask(lambda conn: read_silent(conn, slot.trade_date, symbols))
+    target = Target(
+        slot,
+        CHAIN_SNAPSHOT.name,
+        run_type=RECAPTURE,
+        market_data_type=ctx.settings.market_data_type,
+        deadline=until,
+    )
     contracts = {
         symbol: [
             c
             for c in chain.contracts
-            if c.conid in run.lacking[key_of(symbol, slot)] and c.conid not in silent
+            if c.conid in ctx.missing[make_key(symbol, slot)] and c.conid not in silent
         ]
         for symbol, chain in chains.items()
     }
-    moment = Moment(
-        *(slot, CHAIN_SNAPSHOT.name, RECAPTURE),
-        *(run.settings.market_data_type, until),
-    )
-    return captured(run, moment, chains, symbols, contracts)
+    return capture(ctx, target, chains=chains, symbols=symbols, contracts=contracts)
 
 
-def _lost(run: Context, name: str, symbol: str) -> Outcome:
-    """The calendar changed since: what waited for a moment that is no slot any more is given up."""
+def _give_up_unknown_slot(ctx: Context, name: str, symbol: str) -> Outcome:
+    """Give up what waited for a slot that the calendar has lost since."""
     key, why = f"{symbol} {name}", f"the calendar has no slot at {name}"
-    waiting = run.missed.get(key, [])
     rows = [
-        expired(run, date_in_new_york(q.sample_time), replace(q, reason=NO_SLOT)) for q in waiting
+        make_queue_row(ctx, date_in_new_york(q.sample_time), replace(q, reason=NO_SLOT), "expired")
+        for q in ctx.queued.get(key, [])
     ]
     if rows:
-        run.load.warn(f"{symbol}: {why} any more: {len(rows):,} contracts that waited are given up")
+        ctx.load.warn(f"{symbol}: {why} any more: {len(rows):,} contracts that waited are given up")
     return Outcome(key, [], skipped=None if rows else why, beside=rows)
 
 
-def _expired(run: Context, slot: Slot, symbol: str) -> Outcome:
-    """A quote of a session that is over cannot be had: what waited for it is given up."""
-    key = key_of(symbol, slot)
-    why = (
-        f"the session of {slot.trade_date} is over: a quote of {slot.label} cannot be had any more"
-    )
-    waiting = run.missed.get(key, [])
-    rows = [expired(run, slot.trade_date, queued) for queued in waiting]
+def _give_up(ctx: Context, slot: Slot, symbol: str) -> Outcome:
+    """Give up what waited for a quote of a session that is over."""
+    key, day = make_key(symbol, slot), slot.trade_date
+    why = f"the session of {day} is over: a quote of {slot.label} cannot be had any more"
+    rows = [make_queue_row(ctx, day, queued, "expired") for queued in ctx.queued.get(key, [])]
     return Outcome(key, [], skipped=None if rows else why, beside=rows)
 
 

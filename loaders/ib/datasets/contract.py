@@ -1,10 +1,10 @@
-"""Dataset `contract`: options that were found to exist; beside them those that do not, for the session.
+"""Dataset `contract`: options that exist; beside them those that do not, for the session.
 
-A contract that is known is not looked up again, unless it was silent or refused when it was captured last: one
-that does not exist any more leaves the known ones, and comes back where it is found again. Discovery asks for
-parameters and candidates before (loaders.ib.planning.plan), for all symbols, so that what does not fit a slot is left out
-first. The lists of strikes are unions over the expirations: where only some of the nearest are wanted, the next
-nearest take the places of those that do not exist.
+A known contract is not looked up again unless it was silent or refused in its last capture: one that
+no longer exists leaves the known ones, and comes back when it is found again. Discovery asks for
+parameters and candidates first (loaders.ib.contracts.listing), for all symbols, so that what does
+not fit a slot is left out first. The lists of strikes are unions over the expirations: where only
+some of the nearest are wanted, the next nearest replace those that do not exist.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,92 +13,98 @@ from typing import Any
 
 from loaders.engine.outcome import Outcome, records
 from loaders.errors import UpstreamError
-from loaders.ib.capture import silent_contracts
 from loaders.ib.client.error_codes import AMBIGUOUS, ERROR_CODES, GATEWAY_GONE, NO_CONTRACT
 from loaders.ib.client.gateway import Candidate, Failure, OptionContract, Qualified
 from loaders.ib.context import Context, Dataset
-from loaders.ib.contracts.discovery import Found, replacements
-from loaders.ib.planning import stored
-from loaders.ib.planning.request import day_of
+from loaders.ib.contracts.discovery import Discovery, take_replacements
+from loaders.ib.planning.due import named_day
+from loaders.ib.queries import landed
+from loaders.ib.queries.silent_contracts import read_doubtful
 from loaders.ib.tables import CONTRACT, NEGATIVE_CONTRACT
 
 NO_SUCH = next(row.code for row in ERROR_CODES if row.error_type == NO_CONTRACT)
-FOR_GOOD = (AMBIGUOUS, "invalid_request")
+PERMANENT = (AMBIGUOUS, "invalid_request")
 
 
-def fetch(run: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
+def fetch(ctx: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
     for symbol in symbols:
-        yield _qualified(run, symbol, run.found[symbol])
+        yield _qualify(ctx, symbol, ctx.discoveries[symbol])
 
 
-def _qualified(run: Context, symbol: str, found: Found) -> Outcome:
-    if found.why is not None:
-        return Outcome(symbol, failure=found.why)
-    day = day_of(run.load.request)
-    known = run.ask(lambda conn: stored.known_contracts(conn, symbol, day))
-    doubted = run.ask(lambda conn: silent_contracts.suspects(conn, symbol, day))
-    qualified, unknown, more = Qualified(), set[Candidate](), found.candidates
+def _qualify(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
+    if discovery.failure is not None:
+        return Outcome(symbol, failure=discovery.failure)
+    day = named_day(ctx.load.request)
+    known = ctx.ask(lambda conn: landed.read_known_contracts(conn, symbol, day))
+    doubtful = ctx.ask(lambda conn: read_doubtful(conn, symbol, day))
+    qualified, looked_up, more = Qualified(), set[Candidate](), discovery.candidates
     try:
-        while asked := [c for c in more if c not in known or known[c].conid in doubted]:
-            answered = run.gateway.qualify(asked)
-            unknown.update(asked)
-            qualified.contracts.extend(answered.contracts)
-            qualified.impossible.extend(answered.impossible)
-            qualified.failed.extend(answered.failed)
-            if answered.failed or run.load.cancelling():
+        while batch := [c for c in more if c not in known or known[c].conid in doubtful]:
+            answer = ctx.gateway.qualify(batch)
+            looked_up.update(batch)
+            qualified.contracts.extend(answer.contracts)
+            qualified.impossible.extend(answer.impossible)
+            qualified.failed.extend(answer.failed)
+            if answer.failed or ctx.load.cancelling():
                 break
-            more = replacements(found, answered.impossible)
-            found.candidates = found.candidates + more
+            more = take_replacements(discovery, answer.impossible)
+            discovery.candidates = discovery.candidates + more
     except UpstreamError as error:
-        run.lose(error)
-        if not unknown:
-            found.why = str(error)
-            return Outcome(symbol, failure=found.why)
-        # what was answered before stands; the places of the others stay open until they are asked for again
+        ctx.record_loss(error)
+        if not looked_up:
+            discovery.failure = str(error)
+            return Outcome(symbol, failure=discovery.failure)
+        # earlier answers count; the places of the others stay open until they are looked up again
         lost = Failure(GATEWAY_GONE, None, str(error))
-        qualified.failed.extend((candidate, lost) for candidate in asked)
-        unknown.update(asked)
-    # of one that is doubted and about which nobody answered all stays as it is
-    left = {candidate for candidate, _ in qualified.failed if candidate in known}
-    kept = [known[c] for c in found.candidates if c in known and (c not in unknown or c in left)]
-    found.contracts = sorted(
-        [*kept, *qualified.contracts], key=lambda c: (c.expiry, c.strike, c.right, c.conid)
+        qualified.failed.extend((candidate, lost) for candidate in batch)
+        looked_up.update(batch)
+    # a doubtful contract without an answer stays as it is
+    unchanged = {candidate for candidate, _ in qualified.failed if candidate in known}
+    still_known = [
+        known[c]
+        for c in discovery.candidates
+        if c in known and (c not in looked_up or c in unchanged)
+    ]
+    discovery.contracts = sorted(
+        [*still_known, *qualified.contracts], key=lambda c: (c.expiry, c.strike, c.right, c.conid)
     )
-    # what the gateway answered in a way that fits nothing would be answered so all day
-    passing = [c for c, w in qualified.failed if w.error_type not in FOR_GOOD and c not in left]
-    found.unknown, found.discovered_at = len(passing), run.now()
+    # an answer that fits nothing would be the same all day
+    passing = [
+        c for c, why in qualified.failed if why.error_type not in PERMANENT and c not in unchanged
+    ]
+    discovery.unknown_count, discovery.discovered_at = len(passing), ctx.now()
     failure = None
     if qualified.failed:
         _, why = qualified.failed[0]
         failure = f"{len(qualified.failed):,} contracts could not be looked up: {why.error_message}"
-    seen = run.ask(lambda conn: stored.first_seen(conn, symbol))
+    first_seen = ctx.ask(lambda conn: landed.read_first_seen(conn, symbol))
     return Outcome(
         symbol,
-        [_row(run, contract, seen.get(contract.conid, day)) for contract in qualified.contracts],
+        [_make_row(ctx, c, first_seen.get(c.conid, day)) for c in qualified.contracts],
         cursor=day,
         failure=failure,
-        beside=[_negative(run, candidate) for candidate in qualified.impossible],
+        beside=[_make_negative(ctx, candidate) for candidate in qualified.impossible],
     )
 
 
-def _row(run: Context, contract: OptionContract, seen_on: date) -> dict[str, Any]:
+def _make_row(ctx: Context, contract: OptionContract, first_seen: date) -> dict[str, Any]:
     values = vars(contract) | {"option_right": contract.right}
-    seen = {"first_seen_date": seen_on, "source_route": "contract_details"}
-    return {k: v for k, v in values.items() if k != "right"} | seen | run.lineage
+    more = {"first_seen_date": first_seen, "source_route": "contract_details"}
+    return {k: v for k, v in values.items() if k != "right"} | more | ctx.lineage
 
 
-def _negative(run: Context, candidate: Candidate) -> dict[str, Any]:
+def _make_negative(ctx: Context, candidate: Candidate) -> dict[str, Any]:
     return {
-        "trade_date": day_of(run.load.request),
+        "trade_date": named_day(ctx.load.request),
         "symbol": candidate.symbol,
         "trading_class": candidate.trading_class,
         "expiry": candidate.expiry,
         "strike": candidate.strike,
         "option_right": candidate.right,
-        "refused_at": run.now(),
+        "refused_at": ctx.now(),
         "error_code": NO_SUCH,
         "source_route": "contract_details",
-    } | run.lineage
+    } | ctx.lineage
 
 
 DATASET = Dataset(

@@ -1,197 +1,215 @@
-"""Dataset `open_interest`: positions at the end of a session, asked for on the next morning; beside them how
-the attempt went. Keys are `AAPL 2026-11-19`.
+"""Dataset `open_interest`: positions at the end of a session, requested on the next morning.
 
-The exchange publishes at about 06:30; what is shown before is still of the session before. A value lands under
-the session that it is of by the time at which it was read. Where a whole chain is what it was (the rule is in
-loaders.ib.capture.open_interest_date) it is of the older session still: nothing is confirmed, the attempt is `stale`, and after
-the hour of publication it fails, and says so.
+Keys are `AAPL 2026-11-19`; beside the rows lands the result of the attempt. The exchange publishes
+at about 06:30; before, the gateway shows those of the session before. A value lands under the
+session that it belongs to by the time at which it was read. Where a whole chain is unchanged (rule:
+loaders.ib.capture.open_interest_date) it is the older session's still: nothing is confirmed, the
+attempt is `stale`, and after the hour of publication it fails.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 from loaders.engine.outcome import Outcome, records
 from loaders.errors import UpstreamError
-from loaders.ib.capture.batches import in_batches
-from loaders.ib.capture.open_interest_date import frozen_since
-from loaders.ib.capture.slot_capture import moment_of, symbol_of
+from loaders.ib.capture.open_interest_date import find_older_session
+from loaders.ib.capture.rounds import split_batches
 from loaders.ib.client.gateway import OpenInterest, OptionContract
 from loaders.ib.context import Context, Dataset
-from loaders.ib.planning import stored
-from loaders.ib.planning.day_tasks import asof_date
-from loaders.ib.slots import date_in_new_york
+from loaders.ib.planning.capacity import INTEREST_BATCH
+from loaders.ib.planning.timetable import asof_date
+from loaders.ib.queries import landed
+from loaders.ib.slots import date_in_new_york, parse_point, parse_symbol
 from loaders.ib.tables import ENRICHMENT, OPEN_INTEREST
 
-BATCH = 50  # contracts; half of the lines that an account has at least
 MORNINGS = 3  # failed ones that are worth an alarm
 FAILED, STALE = "oi_enrichment_failed", "oi_stale"
 ROUTE = "open_interest"
 
 
-def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+@dataclass(frozen=True)
+class Attempt:
+    """Result of an attempt. `lacking` contracts of `eligible` have no value of the session."""
+
+    symbol: str
+    trade_date: date
+    by_clock: date  # session whose open interest is published by now
+    older: date | None  # session whose open interest is shown instead
+    lacking: int
+    eligible: int
+    values: int
+    answers: Sequence[OpenInterest]
+    status: str
+
+
+def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     for key in keys:
-        if run.load.cancelling():
+        if ctx.load.cancelling():
             return
-        yield _enriched(run, key, symbol_of(key), date.fromisoformat(moment_of(key)))
+        yield _attempt(ctx, key, parse_symbol(key), date.fromisoformat(parse_point(key)))
 
 
-def _enriched(run: Context, key: str, symbol: str, day: date) -> Outcome:
-    chain = run.chains(day, [symbol]).get(symbol)
+def _attempt(ctx: Context, key: str, symbol: str, day: date) -> Outcome:
+    chain = ctx.chains(day, [symbol]).get(symbol)
     if chain is None:
         why = f"no contracts of {symbol} on {day}"
-        is_asked = run.load.request.options["pass"] == "manual"
-        return Outcome(key, failure=why) if is_asked else Outcome(key, skipped=why)
-    today = run.agenda.today
+        is_manual = ctx.load.request.options["pass"] == "manual"
+        return Outcome(key, failure=why) if is_manual else Outcome(key, skipped=why)
+    today = ctx.timetable.today
     eligible = [c for c in chain.contracts if c.expiry >= today]
-    answers = _asked(run, eligible)
+    answers = _request(ctx, eligible)
     values = {a.contract.conid: a for a in answers if a.open_interest is not None}
-    known = run.ask(lambda conn: stored.open_interest(conn, [c.conid for c in eligible]))
-    by_clock = asof_date(run.now(), run.settings.open_interest_published_at)
-    frozen = frozen_since(
+    known = ctx.ask(lambda conn: landed.read_open_interest(conn, [c.conid for c in eligible]))
+    by_clock = asof_date(ctx.now(), ctx.settings.open_interest_published_at)
+    older = find_older_session(
         {conid: a.open_interest for conid, a in values.items() if a.open_interest is not None},
         known,
-        by_clock,
-        lambda since: run.ask(lambda conn: stored.traded(conn, symbol, since, by_clock)),
+        by_clock=by_clock,
+        traded=lambda since: ctx.ask(
+            lambda conn: landed.read_traded(conn, symbol, since, by_clock)
+        ),
     )
-    asof = frozen or by_clock
-    rows, counts = _rows(run, symbol, day, asof, values, known, is_frozen=frozen is not None)
-    have = {conid for conid, of in known.items() if day in of}
-    have |= set(values) if asof == day else set()
-    counts |= {
+    asof = older or by_clock
+    rows, counts = _make_rows(ctx, values, known, asof=asof, day=day, is_older=older is not None)
+    confirmed = {conid for conid, days in known.items() if day in days}
+    confirmed |= set(values) if asof == day else set()
+    lacking = len(eligible) - len(confirmed & {c.conid for c in eligible})
+    # the exchange may publish nothing of a contract without any open interest, every morning
+    is_enough = lacking <= len(eligible) * (1 - ctx.settings.min_oi_share)
+    # before it is published, what is missing is not failed but pending
+    status = "complete" if is_enough else "stale" if asof < day and values else "failed"
+    row = {
+        "trade_date": day,
+        "symbol": symbol,
+        "attempted_at": ctx.now(),
+        "pass": ctx.load.request.options["pass"],
+        **counts,
         "eligible": len(eligible),
         "expired": len(chain.contracts) - len(eligible),
         "failed": len(eligible) - len(values),
-        "stale": len(set(values) - have),
-    }
-    lacking = len(eligible) - len(have & {c.conid for c in eligible})
-    # of a contract without any open interest the exchange may tell nothing, every morning
-    is_enough = lacking <= len(eligible) * (1 - run.settings.min_oi_share)
-    # before it is published, what is missing is not failed but pending
-    status = "complete" if is_enough else "stale" if asof < day and values else "failed"
-    attempt = _attempt(run, symbol, day, counts, status)
+        "stale": len(set(values) - confirmed),
+        "status": status,
+        "source_route": ROUTE,
+    } | ctx.lineage
+    attempt = Attempt(
+        symbol=symbol,
+        trade_date=day,
+        by_clock=by_clock,
+        older=older,
+        lacking=lacking,
+        eligible=len(eligible),
+        values=len(values),
+        answers=answers,
+        status=status,
+    )
     return Outcome(
         key,
         rows,
         cursor=day if status == "complete" else None,
         cursor_key=symbol,
-        failure=_rung(run, symbol, _frozen(day, frozen, len(values)))
-        if frozen and status == "stale" and by_clock >= day
-        else _failure(run, symbol, day, by_clock, lacking, len(eligible), status, answers),
-        beside=[attempt],
+        failure=_describe_failure(ctx, attempt),
+        beside=[row],
     )
 
 
-def _asked(run: Context, contracts: Sequence[OptionContract]) -> list[OpenInterest]:
-    size, answers = min(BATCH, run.lines), []
-    for batch in in_batches(contracts, size):
-        if run.gone is not None or run.load.cancelling():
+def _request(ctx: Context, contracts: Sequence[OptionContract]) -> list[OpenInterest]:
+    lines = ctx.settings.usable_lines
+    answers: list[OpenInterest] = []
+    for batch in split_batches(contracts, min(INTEREST_BATCH, lines)):
+        if ctx.gone is not None or ctx.load.cancelling():
             break
-        run.oi_bucket.take()
+        ctx.oi_bucket.take()
         try:
-            answers += run.gateway.open_interest(batch, lines=run.lines)
+            answers += ctx.gateway.open_interest(batch, lines=lines)
         except UpstreamError as error:
-            run.gone = error
+            ctx.gone = error
     return answers
 
 
-def _rows(
-    run: Context,
-    symbol: str,
-    day: date,
-    asof: date,
+def _make_rows(
+    ctx: Context,
     values: Mapping[int, OpenInterest],
     known: Mapping[int, Mapping[date, int]],
     *,
-    is_frozen: bool,
+    asof: date,
+    day: date,
+    is_older: bool,
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Rows of an as-of day, and how many are filled, the same and changed. Where old values are shown the
-    few that changed are of no known day: they do not land."""
+    """Rows of an as-of date, and how many are filled, the same and changed.
+
+    Where older values are shown, the few that changed belong to no known day: they do not land.
+    """
     rows, counts = [], {"filled": 0, "same": 0, "changed": 0}
     for conid, answer in values.items():
         old = known.get(conid, {}).get(asof)
-        counts[
-            "filled" if old is None else "same" if old == answer.open_interest else "changed"
-        ] += 1
-        if old == answer.open_interest or (is_frozen and old is not None):
+        same = old == answer.open_interest
+        counts["filled" if old is None else "same" if same else "changed"] += 1
+        if same or (is_older and old is not None):
             continue
         rows.append(
             {
                 "conid": conid,
                 "oi_asof_date": asof,
-                "symbol": symbol,
+                "symbol": answer.contract.symbol,
                 "trade_date": day,
                 "open_interest": answer.open_interest,
                 "captured_at": answer.captured_at,
-                "ingest_id": run.ingest_id,
+                "ingest_id": ctx.ingest_id,
                 "source_route": ROUTE,
             }
-            | run.lineage
+            | ctx.lineage
         )
     return rows, counts
 
 
-def _attempt(
-    run: Context, symbol: str, day: date, counts: Mapping[str, int], status: str
-) -> dict[str, Any]:
-    return {
-        "trade_date": day,
-        "symbol": symbol,
-        "attempted_at": run.now(),
-        "pass": run.load.request.options["pass"],
-        **counts,
-        "status": status,
-        "source_route": ROUTE,
-    } | run.lineage
-
-
-def _frozen(day: date, since: date, count: int) -> str:
-    return (
-        f"{STALE}: the open interest of {count:,} contracts is still that of {since}, so that of {day} "
-        "is not confirmed"
-    )
-
-
-def _failure(
-    run: Context,
-    symbol: str,
-    day: date,
-    by_clock: date,
-    lacking: int,
-    eligible: int,
-    status: str,
-    answers: Sequence[OpenInterest],
-) -> str | None:
-    if status == "complete":
-        if lacking:
-            said = f"{symbol} {day}: {lacking:,} of {eligible:,} contracts have no open interest"
-            run.load.log("info", said, {})
+def _describe_failure(ctx: Context, attempt: Attempt) -> str | None:
+    """Why an attempt failed; None where it is complete or the values are not published yet."""
+    a, day = attempt, attempt.trade_date
+    if a.older and a.status == "stale" and a.by_clock >= day:
+        return _raise_alarm(
+            ctx,
+            a.symbol,
+            f"{STALE}: the open interest of {a.values:,} contracts is still that of {a.older}, "
+            f"so that of {day} is not confirmed",
+        )
+    if a.status == "complete":
+        if a.lacking:
+            text = (
+                f"{a.symbol} {day}: {a.lacking:,} of {a.eligible:,} contracts have no open interest"
+            )
+            ctx.load.log("info", text, {})
         return None
-    if status == "stale":
-        run.load.log("info", f"{symbol} {day}: the open interest is not published yet", {})
+    if a.status == "stale":
+        ctx.load.log("info", f"{a.symbol} {day}: the open interest is not published yet", {})
         return None
-    first = next((a.failure.error_message for a in answers if a.failure), "no value came")
-    why = str(run.gone) if run.gone else first
-    if by_clock > day and not run.gone:
-        why = f"that of {by_clock} is shown now, that of an earlier session cannot be had any more"
-    text = f"{lacking:,} of {eligible:,} contracts have no open interest of {day}: {why}"
-    return _rung(run, symbol, text)
+    why = next((x.failure.error_message for x in a.answers if x.failure), "no value came")
+    if ctx.gone:
+        why = str(ctx.gone)
+    elif a.by_clock > day:
+        why = (
+            f"that of {a.by_clock} is shown now, that of an earlier session cannot be had any more"
+        )
+    text = f"{a.lacking:,} of {a.eligible:,} contracts have no open interest of {day}: {why}"
+    return _raise_alarm(ctx, a.symbol, text)
 
 
-def _rung(run: Context, symbol: str, text: str) -> str:
-    """What failed, louder after some mornings in a row."""
-    return f"{FAILED}: {text}" if _mornings(run, symbol) >= MORNINGS - 1 else text
+def _raise_alarm(ctx: Context, symbol: str, text: str) -> str:
+    """The failure, as an alarm after some failed mornings in a row."""
+    return f"{FAILED}: {text}" if _count_failed_mornings(ctx, symbol) >= MORNINGS - 1 else text
 
 
-def _mornings(run: Context, symbol: str) -> int:
+def _count_failed_mornings(ctx: Context, symbol: str) -> int:
     """How many mornings before this one failed, the newest in a row."""
-    today, since = run.agenda.today, run.agenda.today - timedelta(days=14)
-    tried = run.ask(lambda conn: stored.enrichments(conn, [symbol], since))
+    today = ctx.timetable.today
+    since = today - timedelta(days=14)
+    attempts = ctx.ask(lambda conn: landed.read_enrichments(conn, [symbol], since))
     by_morning: dict[date, set[str]] = {}
-    for _, _, at, status, which in tried:
-        # old values confirm nothing; before they can be new they fail nobody
-        is_vain = status == "stale" and which in ("confirm", "late")
-        by_morning.setdefault(date_in_new_york(at), set()).add("failed" if is_vain else status)
+    for _, _, at, status, name in attempts:
+        # old values confirm nothing, and before they can be new that is no failure
+        is_failed = status == "stale" and name in ("confirm", "late")
+        by_morning.setdefault(date_in_new_york(at), set()).add("failed" if is_failed else status)
     mornings = [by_morning[m] for m in sorted(by_morning, reverse=True) if m < today]
     failed = 0
     for statuses in mornings:

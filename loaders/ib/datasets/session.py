@@ -1,11 +1,11 @@
-"""Dataset `session`: the sessions of NYSE, from the first that was asked for to some days ahead."""
+"""Dataset `session`: the sessions of NYSE, from the first that was loaded to some days ahead."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from loaders.engine.outcome import Outcome, records
 from loaders.ib.context import Context, Dataset
-from loaders.ib.planning.day_tasks import oldest_set
+from loaders.ib.planning.timetable import oldest_set
 from loaders.ib.slots import calendar_version, sessions_between
 from loaders.ib.tables import SESSION
 
@@ -13,9 +13,9 @@ KEY = "NYSE"
 AHEAD = timedelta(days=10)
 
 
-def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
-    today = run.agenda.today
-    known = run.ask(lambda c: c.execute("select min(trade_date) from raw_ib.session").fetchone())
+def fetch(ctx: Context, _: Sequence[str]) -> Iterator[Outcome]:
+    today = ctx.timetable.today
+    known = ctx.ask(lambda c: c.execute("select min(trade_date) from raw_ib.session").fetchone())
     first = min(filter(None, [oldest_set(today), known and known[0]]))
     rows = [
         {
@@ -26,7 +26,7 @@ def fetch(run: Context, _: Sequence[str]) -> Iterator[Outcome]:
             "is_early_close": session.is_early_close,
             "source_route": calendar_version(),
         }
-        | run.lineage
+        | ctx.lineage
         for session in sessions_between(first, today + AHEAD)
     ]
     yield Outcome(KEY, rows, cursor=today)

@@ -1,6 +1,7 @@
-"""Dataset `session_contract`: the set of contracts of a session, frozen once; what comes later is added.
+"""Dataset `session_contract`: the set of contracts of a session, frozen once; later ones are added.
 
-Where discovery failed the newest older set stands in, as `discovery_stale`; what is found afterwards is added.
+Where discovery failed the newest older set stands in, as `discovery_stale`; contracts that are found
+afterwards are added.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,81 +10,78 @@ from typing import Any
 from loaders.engine.outcome import Outcome, records
 from loaders.ib.client.gateway import OptionContract
 from loaders.ib.context import Context, Dataset
-from loaders.ib.contracts.discovery import Found
-from loaders.ib.planning import stored
-from loaders.ib.planning.day_tasks import oldest_set
-from loaders.ib.planning.request import day_of
+from loaders.ib.contracts.discovery import Discovery
+from loaders.ib.planning.due import named_day
+from loaders.ib.queries import landed
+from loaders.ib.slots import require_session
 from loaders.ib.tables import SESSION_CONTRACT
 
 FREEZE, REFRESH = "session_freeze", "midday_refresh"
 
 
-def fetch(run: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
+def fetch(ctx: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
     for symbol in symbols:
-        found = run.found[symbol]
-        if found.why is not None or not found.contracts:
-            yield _stale(run, symbol, found.why or "no contract was found to exist")
+        discovery = ctx.discoveries[symbol]
+        if discovery.failure is not None or not discovery.contracts:
+            yield _use_older_set(ctx, symbol, discovery.failure or "no contract exists")
         else:
-            yield _frozen(run, symbol, found)
+            yield _freeze(ctx, symbol, discovery)
 
 
-def _frozen(run: Context, symbol: str, found: Found) -> Outcome:
-    day, refresh = day_of(run.load.request), run.load.request.options.get("refresh")
-    have = run.ask(lambda conn: stored.frozen(conn, day, symbol))
-    at = found.discovered_at or run.now()
-    session = run.session(day)
-    # of a set that was frozen before the open every slot is wanted
-    later = next((s.index for s in session.slots if s.at > at), len(session.slots))
+def _freeze(ctx: Context, symbol: str, discovery: Discovery) -> Outcome:
+    day, refresh = named_day(ctx.load.request), ctx.load.request.options.get("refresh")
+    policies = ctx.ask(lambda conn: landed.read_policies(conn, day, symbol))
+    at = discovery.discovered_at or ctx.now()
+    session = require_session(day)
+    # a set that was frozen before the open is wanted in every slot
+    first_slot = next((s.index for s in session.slots if s.at > at), len(session.slots))
     common = {
         "trade_date": day,
         "discovered_at": at,
-        "policy": REFRESH if refresh and have else FREEZE,
-        "first_seen_slot": later if at > session.open_at else None,
-        **_reference(found),
+        "policy": REFRESH if refresh and policies else FREEZE,
+        "first_seen_slot": first_slot if at > session.open_at else None,
         "source_route": "contract_details",
-    } | run.lineage
-    new = [contract for contract in found.contracts if contract.conid not in have]
-    rows = [common | _named(contract) for contract in new]
+    } | ctx.lineage
+    if (reference := discovery.reference) is not None:
+        common |= {
+            "ref_price": reference.price,
+            "ref_price_date": reference.price_date,
+            "ref_price_source": reference.source,
+        }
+    new = [contract for contract in discovery.contracts if contract.conid not in policies]
     if new and at > session.open_at and not refresh:
-        until = session.slots[later].label if later < len(session.slots) else "the close"
-        said = f"{symbol}: {len(new):,} contracts were found after the open; slots before {until} lack them"
-        run.load.warn(said)
-    # candidates that nobody answered about are asked for again
-    cursor = None if found.unknown else refresh or f"{day}"
-    return Outcome(symbol, rows, cursor=cursor)
+        has_slot = first_slot < len(session.slots)
+        until = session.slots[first_slot].label if has_slot else "the close"
+        ctx.load.warn(
+            f"{symbol}: {len(new):,} contracts were found after the open; "
+            f"slots before {until} lack them"
+        )
+    # candidates without an answer are looked up again
+    cursor = None if discovery.unknown_count else refresh or f"{day}"
+    return Outcome(symbol, [common | _identify(contract) for contract in new], cursor=cursor)
 
 
-def _stale(run: Context, symbol: str, why: str) -> Outcome:
-    """The newest older set, less what has expired; where the session has one already that stays."""
-    day = day_of(run.load.request)
-    chain = run.ask(lambda conn: stored.chains(conn, day, oldest_set(day), [symbol])).get(symbol)
+def _use_older_set(ctx: Context, symbol: str, why: str) -> Outcome:
+    """The newest older set, less what has expired; a set that the session has stays."""
+    day = named_day(ctx.load.request)
+    chain = ctx.chains(day, [symbol]).get(symbol)
     if chain is None:
         return Outcome(symbol, failure=f"{why}; no older set of contracts can stand in")
     if not chain.is_stale:
         return Outcome(symbol, failure=why)
     common = {
         "trade_date": day,
-        "discovered_at": run.now(),
-        "policy": stored.STALE,
+        "discovered_at": ctx.now(),
+        "policy": landed.STALE,
         "stale_from_date": chain.set_date,
         "source_route": "older_set",
-    } | run.lineage
-    rows = [common | _named(contract) for contract in chain.contracts]
+    } | ctx.lineage
+    rows = [common | _identify(contract) for contract in chain.contracts]
     return Outcome(symbol, rows, failure=f"{why}; the contracts of {chain.set_date} stand in")
 
 
-def _named(contract: OptionContract) -> dict[str, Any]:
+def _identify(contract: OptionContract) -> dict[str, Any]:
     return {"conid": contract.conid, "symbol": contract.symbol}
-
-
-def _reference(found: Found) -> dict[str, Any]:
-    if found.reference is None:
-        return {}
-    return {
-        "ref_price": found.reference.price,
-        "ref_price_date": found.reference.price_date,
-        "ref_price_source": found.reference.source,
-    }
 
 
 DATASET = Dataset(

@@ -1,4 +1,4 @@
-"""Datasets `slot_run` and `gateway_event`: how captures went, and what the gateway said meanwhile."""
+"""Datasets `slot_run` and `gateway_event`: results of captures, and what the gateway said."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,22 +9,22 @@ from loaders.ib.slots import date_in_new_york
 from loaders.ib.tables import GATEWAY_EVENT, SLOT_RUN
 
 
-def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
     for key in keys:
-        row = run.slot_runs.get(key)
-        # who asks for delayed data has what was asked for
-        if row and row["delayed"] and run.settings.market_data_type not in DELAYED_TYPES:
-            told = f"{key}: {row['delayed']:,} of {row['planned']:,} quotes are delayed"
-            run.load.note("warning", told)
+        row = ctx.slot_runs.get(key)
+        # delayed data matter only where live data were requested
+        if row and row["delayed"] and ctx.settings.market_data_type not in DELAYED_TYPES:
+            text = f"{key}: {row['delayed']:,} of {row['planned']:,} quotes are delayed"
+            ctx.load.note("warning", text)
         yield Outcome(key, [row]) if row else Outcome(key, skipped=NOT_DUE)
 
 
-def fetch_events(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
-    """What the gateway said that is no plain information. The last rows of a load that found nobody end it."""
+def fetch_events(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    """Events that are no plain information. The last of a load without a gateway end it."""
     rows = [
         {
-            "ingest_id": run.ingest_id,
-            "seq": run.written + n,
+            "ingest_id": ctx.ingest_id,
+            "seq": ctx.written_events + n,
             "occurred_at": event.at,
             "trade_date": date_in_new_york(event.at),
             "error_code": event.code,
@@ -32,18 +32,18 @@ def fetch_events(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
             "text": event.message,
             "source_route": "messages",
         }
-        | run.lineage
-        for n, event in enumerate(run.telling)
+        | ctx.lineage
+        for n, event in enumerate(ctx.unwritten_events)
     ]
-    run.written += len(rows)
-    run.telling.clear()
+    ctx.written_events += len(rows)
+    ctx.unwritten_events.clear()
     gone = None
-    if run.gone is not None and run.is_last_step:
-        gone = SourceGone(str(run.gone), hint=run.gone.hint)
+    if ctx.gone is not None and ctx.is_last_step:
+        gone = SourceGone(str(ctx.gone), hint=ctx.gone.hint)
     yield Outcome(keys[0], rows, gone=gone)
 
 
 DATASET = Dataset(
-    "slot_run", SLOT_RUN, "market_data", fetch, records, key_of=lambda r: str(r["symbol"])
+    "slot_run", SLOT_RUN, "market_data", fetch, records, key_of=lambda row: str(row["symbol"])
 )
 EVENTS = Dataset("gateway_event", GATEWAY_EVENT, "messages", fetch_events, records)

@@ -6,28 +6,28 @@ from loaders.engine.outcome import NOT_DUE, Outcome, records
 from loaders.errors import UpstreamError
 from loaders.ib.context import Context, Dataset
 from loaders.ib.errors import UnknownUnderlying
-from loaders.ib.planning import stored
+from loaders.ib.queries.landed import read_underlying
 from loaders.ib.tables import UNDERLYING
 
 
-def fetch(run: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
+def fetch(ctx: Context, symbols: Sequence[str]) -> Iterator[Outcome]:
     for symbol in symbols:
-        yield _looked_up(run, symbol)
+        yield _look_up(ctx, symbol)
 
 
-def _looked_up(run: Context, symbol: str) -> Outcome:
-    if run.ask(lambda conn: stored.underlying(conn, symbol)):
+def _look_up(ctx: Context, symbol: str) -> Outcome:
+    if ctx.ask(lambda conn: read_underlying(conn, symbol)):
         return Outcome(symbol, skipped=NOT_DUE)
-    if run.gone is not None:
-        return Outcome(symbol, failure=str(run.gone))
+    if ctx.gone is not None:
+        return Outcome(symbol, failure=str(ctx.gone))
     try:
-        found = run.gateway.stock(symbol)
+        stock = ctx.gateway.stock(symbol)
     except (UnknownUnderlying, UpstreamError) as error:
-        run.unanswered(symbol, error)
+        ctx.count_unanswered(symbol, error)
         return Outcome(symbol, failure=str(error))
-    run.answered()
-    row = vars(found) | {"name": found.name or None, "source_route": "contract_details"}
-    return Outcome(symbol, [row | run.lineage], cursor=run.agenda.today)
+    ctx.reset_unanswered()
+    row = vars(stock) | {"name": stock.name or None, "source_route": "contract_details"}
+    return Outcome(symbol, [row | ctx.lineage], cursor=ctx.timetable.today)
 
 
 DATASET = Dataset("underlying", UNDERLYING, "contract_details", fetch, records)

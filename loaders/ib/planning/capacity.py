@@ -1,118 +1,158 @@
-"""How many contracts fit a slot, and what is done about those that do not.
+"""How many contracts fit a slot, and which are left out where they do not.
 
-A batch of `max_concurrent_snapshots` contracts costs a token; tokens come `per_minute`, of which a sixth may
-gather, a batch holds its lines for `hold_s`, and each contract and each underlying is a message on the wire.
-What is captured must be done before the next slot's grace:
+A batch of `max_concurrent_snapshots` contracts costs a token; tokens come `per_minute`, and a sixth
+of a minute's may gather. A batch holds its lines for `hold_s`, and each contract and each underlying
+is a message on the wire. A slot must be captured before the next slot's grace:
 
-    seconds = max((batches − per_minute / 6) · 60 / per_minute, batches · hold_s, messages / messages_per_second)
+    seconds = max((batches − per_minute / 6) · 60 / per_minute, batches · hold_s,
+                  messages / messages_per_second)
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeVar
+from math import ceil
+from typing import Any, TypeVar
 
 from loaders.errors import SettingsError
-from loaders.ib.pacing import burst_of, seconds_for
+from loaders.ib.pacing import burst_size, seconds_for
 from loaders.ib.settings import IbSettings
 from loaders.ib.slots import EVERY
 
 HOLD = 2.0  # seconds that a batch holds its lines, where none was measured
+INTEREST_BATCH = 50  # contracts; half of the lines that an account has at least
 
 C = TypeVar("C")
 
 
 @dataclass(frozen=True)
-class SlotPlan:
-    """What a slot takes. `seconds` is the least that the rates allow."""
+class Batches:
+    """Batches of some contracts, a token each; `messages` on the wire."""
 
-    contracts: Mapping[str, int]
+    contracts: int
     batch_size: int
     per_minute: float
-    messages_per_second: float
     hold_s: float
-    seconds_allowed: float
-
-    @property
-    def total(self) -> int:
-        return sum(self.contracts.values())
+    messages: int
+    messages_per_second: float
 
     @property
     def batches(self) -> int:
-        return -(-self.total // self.batch_size)
-
-    @property
-    def messages(self) -> int:
-        """A batch that spans two symbols asks for both underlyings, one that repeats a symbol again."""
-        return self.total + max(len(self.contracts), self.batches)
+        return ceil(self.contracts / self.batch_size)
 
     @property
     def seconds(self) -> float:
+        """The least time that the rates allow."""
         by_tokens = seconds_for(self.batches, self.per_minute)
         by_wire = self.messages / self.messages_per_second
         return max(by_tokens, self.batches * self.hold_s, by_wire)
 
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "contracts": self.contracts,
+            "batches": self.batches,
+            "batch_size": self.batch_size,
+            "per_minute": self.per_minute,
+            "burst": burst_size(self.per_minute),
+            "minutes": round(self.seconds / 60, 2),
+        }
+
+    def describe(self) -> str:
+        return (
+            f"{self.contracts:,} contracts in {self.batches:,} batches of {self.batch_size}, "
+            f"a token each, {self.per_minute:g} a minute after {burst_size(self.per_minute)}: "
+            f"{self.seconds / 60:.1f} minutes"
+        )
+
+
+@dataclass(frozen=True)
+class SlotBatches(Batches):
+    """Batches of a slot, and how many contracts fit it."""
+
+    symbols: int
+    seconds_allowed: float
+
     @property
     def capacity(self) -> int:
         """Contracts that fit a slot."""
-        by_tokens = burst_of(self.per_minute) + self.seconds_allowed * self.per_minute / 60
+        by_tokens = burst_size(self.per_minute) + self.seconds_allowed * self.per_minute / 60
         by_hold = self.seconds_allowed / self.hold_s if self.hold_s else by_tokens
-        by_wire = self.seconds_allowed * self.messages_per_second - len(self.contracts)
+        by_wire = self.seconds_allowed * self.messages_per_second - self.symbols
         return min(int(min(by_tokens, by_hold)) * self.batch_size, max(int(by_wire), 0))
 
     @property
     def fits(self) -> bool:
-        return self.total <= self.capacity
+        return self.contracts <= self.capacity
 
     def __str__(self) -> str:
         return (
-            f"{self.total:,} contracts of {len(self.contracts):,} symbols: {self.batches:,} batches of "
-            f"{self.batch_size}, {self.seconds / 60:.1f} of {self.seconds_allowed / 60:.0f} minutes; "
-            f"{self.capacity:,} contracts fit"
+            f"{self.contracts:,} contracts of {self.symbols:,} symbols: {self.batches:,} batches "
+            f"of {self.batch_size}, {self.seconds / 60:.1f} of {self.seconds_allowed / 60:.0f} "
+            f"minutes; {self.capacity:,} contracts fit"
         )
 
 
-def slot_plan(
-    settings: IbSettings, contracts: Mapping[str, int], hold_s: float | None = None
-) -> SlotPlan:
-    """The plan of a slot for so many contracts of each symbol; `hold_s` is what a batch took, where it is known:
-    no more than the longest wait, whatever a session of few answers seems to tell."""
-    return SlotPlan(
-        contracts,
-        settings.max_concurrent_snapshots,
-        settings.rate_limits.snapshot.per_minute,
-        settings.messages_per_second,
-        min(hold_s, settings.quote_timeout) if hold_s else HOLD,
-        EVERY.total_seconds() - settings.slot_grace_seconds,
+def slot_batches(
+    settings: IbSettings, counts: Mapping[str, int], hold_s: float | None = None
+) -> SlotBatches:
+    """Batches of a slot with so many contracts of each symbol.
+
+    `hold_s` is the measured time of a batch; no more than the longest wait counts. A batch requests
+    the underlyings of its symbols too.
+    """
+    contracts, size = sum(counts.values()), settings.max_concurrent_snapshots
+    return SlotBatches(
+        contracts=contracts,
+        batch_size=size,
+        per_minute=settings.rate_limits.snapshot.per_minute,
+        hold_s=min(hold_s, settings.quote_timeout) if hold_s else HOLD,
+        messages=contracts + max(len(counts), ceil(contracts / size)),
+        messages_per_second=settings.messages_per_second,
+        symbols=len(counts),
+        seconds_allowed=EVERY.total_seconds() - settings.slot_grace_seconds,
+    )
+
+
+def interest_batches(settings: IbSettings, contracts: int) -> Batches:
+    """Batches of a morning's open interest: streams, which cost a message more to cancel."""
+    return Batches(
+        contracts=contracts,
+        batch_size=min(INTEREST_BATCH, settings.usable_lines),
+        per_minute=settings.rate_limits.open_interest.per_minute,
+        hold_s=HOLD,
+        messages=2 * contracts,
+        messages_per_second=settings.messages_per_second,
     )
 
 
 def shares(wanted: Mapping[str, int], capacity: int) -> dict[str, int]:
-    """How many contracts each symbol may have: what it wants, or an even share of what fits.
+    """Contracts that each symbol gets: what it wants, or an even share of what fits.
 
-    What a symbol does not want is for the others.
+    What a symbol does not want goes to the others.
     """
-    left, found = capacity, {}
+    left, result = capacity, {}
     by_want = sorted(wanted, key=lambda symbol: (wanted[symbol], symbol))
-    for taken, symbol in enumerate(by_want):
-        found[symbol] = min(wanted[symbol], left // (len(by_want) - taken))
-        left -= found[symbol]
-    return found
+    for served, symbol in enumerate(by_want):
+        result[symbol] = min(wanted[symbol], left // (len(by_want) - served))
+        left -= result[symbol]
+    return result
 
 
-def nearest(candidates: Sequence[C], distance: Mapping[C, Decimal], most: int) -> list[C]:
-    """The candidates nearest to the money, in their own order. Calls and puts of a strike go together
-    where the number allows."""
-    if len(candidates) <= most:
+def nearest(candidates: Sequence[C], distance: Mapping[C, Decimal], count: int) -> list[C]:
+    """The candidates nearest to the money, in their own order.
+
+    Calls and puts of a strike go together where the number allows.
+    """
+    if len(candidates) <= count:
         return list(candidates)
     order = {c: n for n, c in enumerate(candidates)}
-    kept = sorted(candidates, key=lambda c: (distance[c], order[c]))[:most]
-    return sorted(kept, key=order.__getitem__)
+    chosen = sorted(candidates, key=lambda c: (distance[c], order[c]))[:count]
+    return sorted(chosen, key=order.__getitem__)
 
 
-def refuse(plan: SlotPlan) -> SettingsError:
+def overflow_error(slot: SlotBatches) -> SettingsError:
     return SettingsError(
-        f"the chains do not fit a slot: {plan}",
-        hint="ib.max_strikes_per_expiry, ib.max_dte or fewer symbols; ib.overflow = shrink takes the "
-        "nearest strikes; higher ib.rate_limits.snapshot.per_minute if the account allows",
+        f"the chains do not fit a slot: {slot}",
+        hint="ib.max_strikes_per_expiry, ib.max_dte or fewer symbols; ib.overflow = shrink takes "
+        "the nearest strikes; higher ib.rate_limits.snapshot.per_minute if the account allows",
     )

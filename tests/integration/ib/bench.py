@@ -139,7 +139,7 @@ def bench(
         pytest.MonkeyPatch.context() as p,
     ):
         time = SandboxTime(sandbox)
-        passed = partial(source.opened, waits=lambda _: time)
+        passed = partial(source.open_context, waits=lambda _: time)
         p.setattr(source, "SOURCE", replace(source.SOURCE, open=passed))
         settings = load_settings(given, cwd=home, ib=sandbox.settings() | QUICK | ib)
         made = Bench(sandbox, settings, time, Heard())

@@ -1,4 +1,4 @@
-"""A gateway, time and contracts that a test writes the script of."""
+"""A gateway, a clock and contracts that tests script."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,36 +8,60 @@ from typing import Any
 
 from loaders.errors import UpstreamError
 from loaders.ib.client.gateway import Failure, OptionContract, Quote, Right
+from loaders.ib.slots import NEW_YORK
 
 TEN = datetime(2026, 11, 19, 15, 0, tzinfo=UTC)  # in New York
+
+
+def new_york(text: str) -> datetime:
+    """A wall clock of New York as UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).astimezone(UTC)
 
 
 def contract(conid: int, symbol: str = "AAPL", right: Right = "C") -> OptionContract:
     expiry = date(2026, 12, 18)
     return OptionContract(
-        *(conid, f"{symbol:<6}261218{right}00200000", symbol, 1, symbol, expiry),
-        *(Decimal(200), right, Decimal(100)),
+        conid=conid,
+        local_symbol=f"{symbol:<6}261218{right}00200000",
+        symbol=symbol,
+        underlying_conid=1,
+        trading_class=symbol,
+        expiry=expiry,
+        strike=Decimal(200),
+        right=right,
+        multiplier=Decimal(100),
     )
 
 
-def quote(of: OptionContract, at: datetime = TEN, served: int = 1, **values: Any) -> Quote:
-    """A good quote, but for what is given."""
+def quote(option: OptionContract, at: datetime = TEN, served: int = 1, **values: Any) -> Quote:
+    """A good quote, but for `values`."""
     good: dict[str, Any] = {
-        **{"bid": Decimal("1.20"), "ask": Decimal("1.30"), "last": Decimal("1.25"), "bid_size": 3},
-        **{"iv": 0.25, "delta": 0.5 if of.right == "C" else -0.5, "gamma": 0.01, "vega": 0.2},
-        **{"theta": -0.05, "greeks_source": "model", "und_last": Decimal(200), "und_quote_at": at},
-        **{"market_data_type": served, "requested_type": 1, "asof_at": at},
+        "bid": Decimal("1.20"),
+        "ask": Decimal("1.30"),
+        "last": Decimal("1.25"),
+        "bid_size": 3,
+        "iv": 0.25,
+        "delta": 0.5 if option.right == "C" else -0.5,
+        "gamma": 0.01,
+        "vega": 0.2,
+        "theta": -0.05,
+        "greeks_source": "model",
+        "und_last": Decimal(200),
+        "und_quote_at": at,
+        "market_data_type": served,
+        "requested_type": 1,
+        "asof_at": at,
     }
-    return Quote(of, captured_at=at, **(good | values))
+    return Quote(option, captured_at=at, **(good | values))
 
 
-def failed(of: OptionContract, kind: str, at: datetime = TEN, code: int | None = None) -> Quote:
-    return Quote(of, 1, at, failure=Failure(kind, code, f"{kind} of {of.conid}"))
+def failed(option: OptionContract, kind: str, code: int | None = None) -> Quote:
+    return Quote(option, 1, TEN, failure=Failure(kind, code, f"{kind} of {option.conid}"))
 
 
 @dataclass
 class Time:
-    """A clock that moves only where somebody waits; `pauses` are what was waited."""
+    """A clock that moves only with the pauses."""
 
     now: datetime = TEN
     pauses: list[float] = field(default_factory=list)
@@ -63,21 +87,21 @@ Answer = Callable[[OptionContract, int], Quote | UpstreamError]
 
 @dataclass
 class ScriptedGateway:
-    """Answers quotes as `answer(contract, type)` says; `asked` are the batches, with their type."""
+    """Answers as `answer(contract, type)` says; `requests` are the batches, with their type."""
 
     answer: Answer
-    asked: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
+    requests: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
     reconnects: int = 0
 
     def quotes(
         self, contracts: Sequence[OptionContract], market_data_type: int, **_: object
     ) -> list[Quote]:
-        self.asked.append((market_data_type, tuple(c.conid for c in contracts)))
+        self.requests.append((market_data_type, tuple(c.conid for c in contracts)))
         answers = [self.answer(c, market_data_type) for c in contracts]
-        for found in answers:
-            if isinstance(found, UpstreamError):
-                raise found
-        return [found for found in answers if isinstance(found, Quote)]
+        for item in answers:
+            if isinstance(item, UpstreamError):
+                raise item
+        return [item for item in answers if isinstance(item, Quote)]
 
     def reconnect(self) -> None:
         self.reconnects += 1

@@ -1,4 +1,4 @@
-"""A worse capture never replaces a better one, in whichever order they come."""
+"""A worse capture never replaces a better one, in any order."""
 
 from datetime import timedelta
 from itertools import pairwise, permutations
@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loaders.ib.capture.better_row import is_better
+from loaders.ib.capture.better_row import is_better, rank
 from tests.unit.ib.gateways import TEN
 
 Row = dict[str, Any]
@@ -42,17 +42,11 @@ def landed(captures: tuple[Row, ...]) -> Row:
     return stored
 
 
-def rank_of(capture: Row) -> Any:
-    from loaders.ib.capture.better_row import rank
-
-    return rank(capture)
-
-
 @settings(deadline=None)
 @given(st.lists(rows, min_size=1, max_size=4))
 def test_every_order_leaves_a_row_of_the_same_rank(captures: list[Row]) -> None:
-    ranks = {rank_of(landed(order)) for order in permutations(captures)}
-    assert ranks == {max(map(rank_of, captures))}
+    ranks = {rank(landed(order)) for order in permutations(captures)}
+    assert ranks == {max(map(rank, captures))}
 
 
 def test_each_reason_counts_before_the_next() -> None:
@@ -71,6 +65,6 @@ def test_each_reason_counts_before_the_next() -> None:
         assert not is_better(worse, better)
 
 
-def test_one_that_is_as_good_replaces_nothing() -> None:
+def test_an_equally_good_capture_replaces_nothing() -> None:
     assert not is_better(row(), row(bid=7))
     assert is_better(row(), None)

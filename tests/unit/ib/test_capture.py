@@ -1,4 +1,4 @@
-"""Batches, back-off and fallback, against a gateway whose answers are scripted."""
+"""Batches, back-off and fallback, against a gateway with scripted answers."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from loaders.errors import UpstreamError
-from loaders.ib.capture.batches import Captured, Capturer
+from loaders.ib.capture.rounds import Capture, Capturer
 from loaders.ib.client.gateway import OptionContract, Quote
 from loaders.ib.errors import GatewayGone
 from loaders.ib.pacing import TokenBucket
@@ -21,160 +21,165 @@ def capture(
     time: Time | None = None,
     contracts: list[OptionContract] = CONTRACTS,
     **given: Any,
-) -> tuple[Captured, ScriptedGateway, Time]:
+) -> tuple[Capture, ScriptedGateway, Time]:
     time, gateway = time or Time(), ScriptedGateway(answer)
-    plain: dict[str, Any] = {
-        **{"batch_size": 10, "lines": 90, "wanted": 1, "fallback": True, "retry_waits": WAITS},
+    settings: dict[str, Any] = {
+        "gateway": gateway,
+        "now": time.clock,
+        "bucket": TokenBucket(6000, time),
+        "waits": time,
+        "batch_size": 10,
+        "lines": 90,
+        "market_data_type": 1,
+        "fallback": True,
+        "retry_waits": WAITS,
         "deadline": TEN + timedelta(minutes=29),
     }
-    made: Any = gateway
-    bucket = TokenBucket(6000, time)
-    capturer = Capturer(made, time.clock, bucket, time, **(plain | given))
-    return capturer.capture(contracts), gateway, time
+    return Capturer(**(settings | given)).capture(contracts), gateway, time
 
 
-def errors(found: Captured) -> dict[int, str]:
-    return {n: q.failure.error_type for n, q in found.quotes.items() if q.failure}
+def errors(result: Capture) -> dict[int, str]:
+    return {n: q.failure.error_type for n, q in result.quotes.items() if q.failure}
 
 
-def test_every_contract_is_asked_once_in_batches() -> None:
-    found, gateway, time = capture(lambda c, _: quote(c))
-    assert [len(conids) for _, conids in gateway.asked] == [10, 10, 5]
-    assert set(found.quotes) == {c.conid for c in CONTRACTS}
-    assert (found.attempts, found.spent, sum(time.pauses), errors(found)) == (1, set(), 0, {})
+def test_every_contract_is_requested_once_in_batches() -> None:
+    result, gateway, time = capture(lambda c, _: quote(c))
+    assert [len(conids) for _, conids in gateway.requests] == [10, 10, 5]
+    assert set(result.quotes) == {c.conid for c in CONTRACTS}
+    assert (result.attempts, result.spent, sum(time.pauses), errors(result)) == (1, set(), 0, {})
 
 
-def test_what_is_turned_away_is_asked_again_after_growing_pauses() -> None:
+def test_refused_contracts_are_requested_again_after_growing_pauses() -> None:
     tries: dict[int, int] = {}
 
     def answer(c: OptionContract, _: int) -> Quote:
         tries[c.conid] = tries.get(c.conid, 0) + 1
-        turned_away = c.conid in (3, 17) and tries[c.conid] <= 2
-        return failed(c, "pacing", code=100) if turned_away else quote(c)
+        is_refused = c.conid in (3, 17) and tries[c.conid] <= 2
+        return failed(c, "pacing", code=100) if is_refused else quote(c)
 
-    found, gateway, time = capture(answer)
-    assert (errors(found), found.spent, found.attempts) == ({}, set(), 3)
+    result, gateway, time = capture(answer)
+    assert (errors(result), result.spent, result.attempts) == ({}, set(), 3)
     assert [p for p in time.pauses if p >= 30] == [30, 60]
-    assert gateway.asked[-1] == (1, (3, 17))
+    assert gateway.requests[-1] == (1, (3, 17))
     assert gateway.reconnects == 2
 
 
-def test_what_no_round_got_is_spent_and_keeps_its_failure() -> None:
+def test_a_contract_that_no_round_got_is_spent_and_keeps_its_failure() -> None:
     def answer(c: OptionContract, _: int) -> Quote:
         return failed(c, "pacing", code=100) if c.conid == 3 else quote(c)
 
-    found, _gateway, time = capture(answer)
-    assert (found.spent, errors(found)) == ({3}, {3: "pacing"})
-    assert found.unasked == set()
+    result, _gateway, time = capture(answer)
+    assert (result.spent, errors(result)) == ({3}, {3: "pacing"})
+    assert result.unasked == set()
     assert [p for p in time.pauses if p >= 30] == [30, 60, 120, 240]
-    assert len(found.quotes) == len(CONTRACTS)
+    assert len(result.quotes) == len(CONTRACTS)
 
 
-def test_a_gateway_that_turns_all_away_is_left_alone_in_between_and_no_contract_is_absent() -> None:
-    found, gateway, _time = capture(lambda c, _: failed(c, "pacing", code=100))
-    assert [len(conids) for _, conids in gateway.asked] == [10] * 5
-    assert set(errors(found).values()) == {"pacing"}
-    assert set(found.quotes) == found.spent == {c.conid for c in CONTRACTS}
+def test_a_round_that_fails_ends_and_no_contract_is_absent() -> None:
+    result, gateway, _time = capture(lambda c, _: failed(c, "pacing", code=100))
+    assert [len(conids) for _, conids in gateway.requests] == [10] * 5
+    assert set(errors(result).values()) == {"pacing"}
+    assert set(result.quotes) == result.spent == {c.conid for c in CONTRACTS}
 
 
-def test_nothing_is_asked_again_once_the_next_slot_is_near() -> None:
+def test_nothing_is_requested_again_once_the_next_slot_is_near() -> None:
     late = Time(TEN + timedelta(minutes=28, seconds=15))
-    found, _, time = capture(lambda c, _: failed(c, "pacing", code=100), late)
+    result, _, time = capture(lambda c, _: failed(c, "pacing", code=100), late)
     assert [p for p in time.pauses if p >= 30] == [30]
-    assert found.spent == {c.conid for c in CONTRACTS}
+    assert result.spent == {c.conid for c in CONTRACTS}
 
 
-def test_a_connection_that_breaks_now_and_then_goes_on_where_it_was() -> None:
-    asked: list[int] = []
+def test_after_a_broken_connection_the_capture_goes_on() -> None:
+    requested: list[int] = []
 
     def answer(c: OptionContract, _: int) -> Quote:
-        asked.append(c.conid)
+        requested.append(c.conid)
         # each connection serves twelve
-        return failed(c, "gateway_gone") if len(asked) % 13 == 0 else quote(c)
+        return failed(c, "gateway_gone") if len(requested) % 13 == 0 else quote(c)
 
-    found, gateway, time = capture(answer)
-    assert (errors(found), found.spent) == ({}, set())
+    result, gateway, time = capture(answer)
+    assert (errors(result), result.spent) == ({}, set())
     assert sum(time.pauses) == 0  # the adapter waits for its connections
     assert gateway.reconnects
 
 
-def test_a_gateway_that_is_gone_leaves_an_error_for_every_contract() -> None:
-    gone = GatewayGone("nobody answers at 127.0.0.1:4002")
+def test_a_lost_gateway_leaves_an_error_for_every_contract() -> None:
+    gone = GatewayGone("no gateway at 127.0.0.1:4002")
 
     def answer(c: OptionContract, _: int) -> Quote | UpstreamError:
         return gone if c.conid > 10 else quote(c)
 
-    found, gateway, _ = capture(answer)
-    assert found.gone is gone
-    assert set(errors(found)) == {c.conid for c in CONTRACTS[10:]} == found.spent
-    assert {q.failure.error_message for q in found.quotes.values() if q.failure} == {str(gone)}
-    assert len(gateway.asked) == 2
+    result, gateway, _ = capture(answer)
+    assert result.gone is gone
+    assert set(errors(result)) == {c.conid for c in CONTRACTS[10:]} == result.spent
+    assert {q.failure.error_message for q in result.quotes.values() if q.failure} == {str(gone)}
+    assert len(gateway.requests) == 2
 
 
-def test_without_permission_older_data_stand_in_and_the_type_is_not_switched_each_time() -> None:
+def test_without_permission_delayed_data_are_requested_at_once() -> None:
     def answer(c: OptionContract, kind: int) -> Quote:
         return failed(c, "no_permission", code=354) if kind == 1 else quote(c, served=3)
 
-    found, gateway, _ = capture(answer)
-    assert [kind for kind, _ in gateway.asked] == [1, 3, 3, 3]
-    assert {q.market_data_type for q in found.quotes.values()} == {3}
-    assert {q.requested_type for q in found.quotes.values()} == {1}
+    result, gateway, _ = capture(answer)
+    assert [kind for kind, _ in gateway.requests] == [1, 3, 3, 3]
+    assert {q.market_data_type for q in result.quotes.values()} == {3}
+    assert {q.requested_type for q in result.quotes.values()} == {1}
 
 
-def test_only_what_is_not_permitted_is_asked_for_by_older_data() -> None:
+def test_only_denied_symbols_are_requested_by_delayed_data() -> None:
     def answer(c: OptionContract, kind: int) -> Quote:
         denied = c.symbol == "MSFT" and kind == 1
         return failed(c, "no_permission", code=354) if denied else quote(c, served=kind)
 
     mixed = [contract(1), contract(2, "MSFT"), contract(3), contract(4, "MSFT")]
-    found, gateway, _ = capture(answer, contracts=mixed)
-    assert gateway.asked == [(1, (1, 2, 3, 4)), (3, (2, 4))]
-    assert {n: q.market_data_type for n, q in found.quotes.items()} == {1: 1, 2: 3, 3: 1, 4: 3}
+    result, gateway, _ = capture(answer, contracts=mixed)
+    assert gateway.requests == [(1, (1, 2, 3, 4)), (3, (2, 4))]
+    assert {n: q.market_data_type for n, q in result.quotes.items()} == {1: 1, 2: 3, 3: 1, 4: 3}
 
 
-def test_where_older_data_are_not_wanted_the_row_fails() -> None:
-    found, gateway, _ = capture(lambda c, _: failed(c, "no_permission", code=354), fallback=False)
-    assert set(errors(found).values()) == {"no_permission"}
-    assert found.spent == set()  # asking again would not mend it
-    assert [len(conids) for _, conids in gateway.asked] == [10, 10, 5]
+def test_without_fallback_a_denied_row_fails() -> None:
+    result, gateway, _ = capture(lambda c, _: failed(c, "no_permission", code=354), fallback=False)
+    assert set(errors(result).values()) == {"no_permission"}
+    assert result.spent == set()  # another request would fail too
+    assert [len(conids) for _, conids in gateway.requests] == [10, 10, 5]
 
 
-def test_who_answers_nothing_is_not_waited_for_twice() -> None:
-    found, _gateway, _ = capture(lambda c, _: failed(c, "no_answer") if c.conid == 9 else quote(c))
-    assert (errors(found), found.attempts) == ({9: "no_answer"}, 1)
+def test_a_contract_without_an_answer_is_not_awaited_twice() -> None:
+    result, _gateway, _ = capture(lambda c, _: failed(c, "no_answer") if c.conid == 9 else quote(c))
+    assert (errors(result), result.attempts) == ({9: "no_answer"}, 1)
 
 
-def test_a_load_that_is_to_stop_asks_no_further_batch() -> None:
+def test_a_load_that_is_to_stop_requests_no_further_batch() -> None:
     stops = iter([False, True, True])
-    found, _gateway, _ = capture(lambda c, _: quote(c), cancelling=lambda: next(stops))
-    assert found.stopped
-    assert len(found.quotes) == 10
+    result, _gateway, _ = capture(lambda c, _: quote(c), cancelling=lambda: next(stops))
+    assert result.stopped
+    assert len(result.quotes) == 10
 
 
 @pytest.mark.parametrize("size", [1, 7, 30])
-def test_a_batch_never_holds_more_than_it_may(size: int) -> None:
+def test_a_batch_is_never_larger_than_its_size(size: int) -> None:
     _, gateway, _ = capture(lambda c, _: quote(c), batch_size=size)
-    assert max(len(conids) for _, conids in gateway.asked) <= size
+    assert max(len(conids) for _, conids in gateway.requests) <= size
 
 
-def test_a_gateway_that_answers_nothing_costs_its_own_slot_alone() -> None:
-    """No batch begins once the time is over; what was not asked is an error that waits."""
-    found, gateway, _ = capture(lambda c, _: failed(c, "no_answer"), is_over=lambda: True)
-    assert [len(conids) for _, conids in gateway.asked] == [10]
-    assert errors(found) == {c.conid: "no_answer" for c in CONTRACTS}
-    assert found.spent == found.unasked == {c.conid for c in CONTRACTS[10:]}
-    assert not found.stopped
+def test_a_gateway_without_answers_costs_only_its_own_slot() -> None:
+    """No batch starts once the time is over; contracts left are errors that wait."""
+    result, gateway, _ = capture(lambda c, _: failed(c, "no_answer"), is_over=lambda: True)
+    assert [len(conids) for _, conids in gateway.requests] == [10]
+    assert errors(result) == {c.conid: "no_answer" for c in CONTRACTS}
+    assert result.spent == result.unasked == {c.conid for c in CONTRACTS[10:]}
+    assert not result.stopped
 
 
-def test_a_round_that_breaks_off_keeps_what_earlier_rounds_could_not_get() -> None:
-    asked: list[int] = []
+def test_a_round_that_breaks_off_keeps_what_earlier_rounds_lack() -> None:
+    requested: list[int] = []
 
     def answer(c: OptionContract, _: int) -> Quote:
-        asked.append(c.conid)
+        requested.append(c.conid)
         # of the first batch three fail, of the second all; then the first again
-        turned_away = c.conid <= 3 or 11 <= c.conid <= 20
-        return failed(c, "pacing", code=100) if turned_away and len(asked) <= 30 else quote(c)
+        is_refused = c.conid <= 3 or 11 <= c.conid <= 20
+        return failed(c, "pacing", code=100) if is_refused and len(requested) <= 30 else quote(c)
 
-    found, _gateway, _ = capture(answer)
-    assert errors(found) == {}
-    assert found.spent == set()
+    result, _gateway, _ = capture(answer)
+    assert errors(result) == {}
+    assert result.spent == set()

@@ -1,4 +1,4 @@
-"""A flag that the loader sets is on the closed list that the models know."""
+"""Flags of the loader are on the closed list of the models."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from loaders.ib.capture.flags import CAPTURE_FLAGS
 LIST = Path(__file__).parents[3] / "macros" / "options" / "flags_with.sql"
 
 
-def test_every_flag_of_a_capture_is_one_that_models_know() -> None:
+def test_the_models_know_every_flag_of_a_capture() -> None:
     known = re.findall(r"'(\w+)'", LIST.read_text("utf-8").partition("macro known_flags()")[2])
     assert known == sorted(set(known))
     assert set(CAPTURE_FLAGS) <= set(known)

@@ -11,7 +11,7 @@ from tests.unit.ib.gateways import Time
 
 @settings(deadline=None)
 @given(st.integers(1, 600), st.lists(st.floats(0, 30), max_size=60))
-def test_no_stretch_of_time_sees_more_than_a_burst_and_what_came_in(
+def test_no_period_sees_more_than_a_burst_and_what_came_in(
     per_minute: int, gaps: list[float]
 ) -> None:
     time = Time()
@@ -26,7 +26,7 @@ def test_no_stretch_of_time_sees_more_than_a_burst_and_what_came_in(
             assert m - n + 1 <= most + 1 + 1e-6
 
 
-def test_a_full_bucket_lets_a_burst_through_and_then_an_even_stream() -> None:
+def test_a_full_bucket_gives_a_burst_and_then_an_even_stream() -> None:
     time = Time()
     bucket = TokenBucket(90, time)
     for _ in range(20):
@@ -43,6 +43,6 @@ def test_a_complaint_empties_the_bucket_and_slows_it() -> None:
     assert (bucket.per_minute, time.monotonic()) == (48, 1.25)
 
 
-def test_a_load_that_is_to_stop_waits_no_longer() -> None:
+def test_a_load_that_is_to_stop_ends_its_pause() -> None:
     with pytest.raises(Stopped):
         MachineWaits(lambda: True).pause(3600)

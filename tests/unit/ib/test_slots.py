@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from loaders.ib import slots as module
 from loaders.ib.slots import (
     NEW_YORK,
-    begun,
+    latest_slot,
+    parse_slot,
+    require_session,
     session_after,
     session_before,
     session_on,
     sessions_between,
-    slot_of,
     within,
 )
 
@@ -24,8 +25,7 @@ EARLY = ["2025-07-03", "2025-11-28", "2025-12-24", "2026-11-27", "2026-12-24", "
 
 
 def utc(day: str, index: int) -> str:
-    session = session_on(date.fromisoformat(day))
-    assert session is not None
+    session = require_session(date.fromisoformat(day))
     return f"{session.slots[index].at:%H:%M}"
 
 
@@ -42,18 +42,18 @@ def test_slots_are_every_half_hour_from_the_open_to_the_close(day: date) -> None
     assert (slots[0].label, slots[-1].at) == ("09:30", session.close_at)
     assert {b.at - a.at for a, b in itertools.pairwise(slots)} == {timedelta(minutes=30)}
     assert {slot.at.tzinfo for slot in slots} == {UTC}
-    assert [slot_of(slot.name) for slot in slots] == list(slots)
+    assert [parse_slot(slot.name) for slot in slots] == list(slots)
     assert sorted(slot.name for slot in slots) == [slot.name for slot in slots]
 
 
 @settings(deadline=None)
 @given(st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 30), timezones=st.just(UTC)))
-def test_the_newest_slot_that_has_begun_is_the_one_of_a_moment(at: datetime) -> None:
+def test_the_slot_of_a_time_is_the_newest_that_has_started(at: datetime) -> None:
     day = at.astimezone(NEW_YORK).date()
     session = session_on(day)
     slots = session.slots if session else ()
-    found = begun(slots, at)
-    assert found == max((slot for slot in slots if slot.at <= at), key=lambda s: s.at, default=None)
+    started = [slot for slot in slots if slot.at <= at]
+    assert latest_slot(slots, at) == max(started, key=lambda s: s.at, default=None)
 
 
 def test_the_clocks_of_new_york_move_the_slots_of_utc() -> None:
@@ -62,28 +62,27 @@ def test_the_clocks_of_new_york_move_the_slots_of_utc() -> None:
 
 
 def test_early_closes_and_holidays_are_those_of_the_exchange() -> None:
-    found = sessions_between(date(2025, 1, 1), date(2027, 12, 31))
-    assert [f"{s.trade_date}" for s in found if s.is_early_close] == EARLY
-    assert {f"{s.close_at.astimezone(NEW_YORK):%H:%M}" for s in found} == {"13:00", "16:00"}
+    sessions = sessions_between(date(2025, 1, 1), date(2027, 12, 31))
+    assert [f"{s.trade_date}" for s in sessions if s.is_early_close] == EARLY
+    assert {f"{s.close_at.astimezone(NEW_YORK):%H:%M}" for s in sessions} == {"13:00", "16:00"}
     for holiday in ("2026-04-03", "2026-06-19", "2026-07-03", "2026-11-26"):
         assert session_on(date.fromisoformat(holiday)) is None
 
 
-def test_a_range_lets_through_what_lies_in_it_both_ends_included() -> None:
-    session = session_on(date(2026, 11, 19))
-    assert session is not None
-    kept = within(session.slots, (time(15, 30), time(16, 0)))
-    assert [slot.label for slot in kept] == ["15:30", "16:00"]
+def test_both_ends_of_a_slot_range_are_included() -> None:
+    session = require_session(date(2026, 11, 19))
+    last = within(session.slots, (time(15, 30), time(16, 0)))
+    assert [slot.label for slot in last] == ["15:30", "16:00"]
     assert within(session.slots, None) == list(session.slots)
 
 
 @pytest.mark.parametrize("name", ["2026-11-19T15:10Z", "2026-11-26T15:00Z", "2026-11-19"])
-def test_what_is_no_slot_is_none(name: str) -> None:
+def test_an_unknown_slot_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
-        slot_of(name)
+        parse_slot(name)
 
 
-def test_without_a_calendar_every_weekday_is_a_session_and_says_that_it_is_a_guess(
+def test_without_a_calendar_every_weekday_is_a_guessed_session(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "pandas_market_calendars", None)

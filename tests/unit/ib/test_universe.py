@@ -1,4 +1,4 @@
-"""Which symbols a stage takes, in which groups, and what a mistake in the file says."""
+"""Symbols and groups of a stage, and mistakes in the file."""
 
 from pathlib import Path
 
@@ -11,49 +11,49 @@ from loaders.ib.settings import IbSettings
 HEAD = "symbol,weight,group,enabled\n"
 
 
-def of_stage(stage: int, universe: Path | None = None) -> IbSettings:
+def make_settings(stage: int, universe: Path | None = None) -> IbSettings:
     return IbSettings(stage=stage, universe=universe)
 
 
 def test_the_examples_serve_every_stage() -> None:
     assert len(read(shipped())) == 50
-    assert groups(of_stage(0), None) == [("AAPL",)]
-    assert groups(of_stage(1), None) == [("AAPL", "MSFT")]
-    tens = groups(of_stage(2), None)
+    assert groups(make_settings(0), None) == [("AAPL",)]
+    assert groups(make_settings(1), None) == [("AAPL", "MSFT")]
+    tens = groups(make_settings(2), None)
     assert [len(group) for group in tens] == [4, 3, 3]
     assert tens[0][:3] == ("AAPL", "MSFT", "NVDA")
-    whole = groups(of_stage(3), None)
+    whole = groups(make_settings(3), None)
     assert len(whole) == 2
     assert sum(map(len, whole)) == 50
 
 
-def test_symbols_narrow_the_universe_and_need_no_stage() -> None:
-    assert groups(of_stage(0), ("MSFT", "BRK B")) == [("MSFT", "BRK B")]
+def test_named_symbols_narrow_the_universe_at_any_stage() -> None:
+    assert groups(make_settings(0), ("MSFT", "BRK B")) == [("MSFT", "BRK B")]
     with pytest.raises(UsageError, match="not in the universe: NOPE"):
-        groups(of_stage(3), ("AAPL", "NOPE"))
+        groups(make_settings(3), ("AAPL", "NOPE"))
 
 
-def test_one_group_of_all_is_split_in_two(tmp_path: Path) -> None:
+def test_a_single_group_is_split_in_two(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_text(HEAD + "".join(f"S{n},{n},,yes\n" for n in range(1, 6)))
-    assert groups(of_stage(3, path), None) == [("S5", "S4", "S3"), ("S2", "S1")]
+    assert groups(make_settings(3, path), None) == [("S5", "S4", "S3"), ("S2", "S1")]
 
 
-def test_who_is_not_enabled_is_left_out(tmp_path: Path) -> None:
+def test_a_disabled_symbol_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_text(HEAD + "AAPL,9,A,false\nMSFT,8,A,true\nIBM,7,B,true\n")
-    assert groups(of_stage(0, path), None) == [("MSFT",)]
-    assert groups(of_stage(3, path), None) == [("MSFT",), ("IBM",)]
+    assert groups(make_settings(0, path), None) == [("MSFT",)]
+    assert groups(make_settings(3, path), None) == [("MSFT",), ("IBM",)]
     path.write_text(HEAD + "AAPL,9,A,no\n")
     with pytest.raises(SettingsError, match="no symbol"):
-        groups(of_stage(0, path), None)
+        groups(make_settings(0, path), None)
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("symbol,weight\nAAPL,1\n", "no column group, enabled"),
-        (HEAD + "aapl,1,A,true\n", "line 2: symbol 'aapl'"),
+        (HEAD + "aapl,1,A,true\n", "line 2: unknown form of symbol 'aapl'"),
         (HEAD + "AAPL,heavy,A,true\n", "weight 'heavy'"),
         (HEAD + "AAPL,-1,A,true\n", "weight '-1'"),
         (HEAD + "AAPL,1,A,perhaps\n", "enabled 'perhaps'"),
@@ -68,6 +68,6 @@ def test_a_mistake_names_its_line(text: str, says: str, tmp_path: Path) -> None:
     assert says in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"absent\.csv cannot be read"):
         read(tmp_path / "absent.csv")

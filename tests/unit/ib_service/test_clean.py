@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.ib.client import clean
-from loaders.ib.client.events import masked
+from loaders.ib.client.events import mask
 
 LARGEST = 1.7976931348623157e308
 UNSET = (None, math.nan, math.inf, -math.inf, LARGEST, -LARGEST, 2147483647, 2147483647.0)
@@ -56,8 +56,8 @@ def test_no_function_lets_a_sentinel_through(value: float) -> None:
             assert found not in (-2, 2147483647)
 
 
-def test_account_numbers_are_masked_and_ordinary_words_are_not() -> None:
-    told = masked("No data for account U1234567,\n DU7654321 (F123456) or Joint-9", ["Joint-9"])
+def test_account_numbers_are_mask_and_ordinary_words_are_not() -> None:
+    told = mask("No data for account U1234567,\n DU7654321 (F123456) or Joint-9", ["Joint-9"])
     assert told == "No data for account <account>, <account> (<account>) or <account>"
     ordinary = "Can't find EId with tickerId:1234567 of AAPL  261218C00175000, farm usopt"
-    assert masked(ordinary) == " ".join(ordinary.split())
+    assert mask(ordinary) == " ".join(ordinary.split())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import SettingsError
-from loaders.ib.client.error_codes import ERROR_CODES, NOT_FROM_CODES, meaning_of
+from loaders.ib.client.error_codes import ERROR_CODES, NOT_FROM_CODES, classify_code
 from loaders.ib.client.live_gateway import gateway
 from loaders.ib.errors import IbMissing
 from loaders.ib.settings import IbSettings
@@ -74,7 +74,7 @@ def test_the_seed_of_the_codes_says_what_the_loader_does() -> None:
     assert [int(row["error_code"]) for row in plain] == [row.code for row in ERROR_CODES]
     for row in seeded:
         if row["error_code"]:
-            known = meaning_of(int(row["error_code"]), f"… {row['message_has'].upper()} …")
+            known = classify_code(int(row["error_code"]), f"… {row['message_has'].upper()} …")
             said = (row["meaning"], row["error_type"], row["action"], row["flag"])
             assert said == (known.meaning, known.error_type, known.action, known.flag)
         assert row["handling"].endswith("."), row
@@ -83,18 +83,18 @@ def test_the_seed_of_the_codes_says_what_the_loader_does() -> None:
     assert {row["error_code"] for row in several} == {"162", "200", "420"}
     for row in several:
         code = int(row["error_code"])
-        assert meaning_of(code, row["message_has"]) != meaning_of(code), row
+        assert classify_code(code, row["message_has"]) != classify_code(code), row
     assert {row["error_type"] for row in seeded if not row["error_code"]} == set(NOT_FROM_CODES)
 
 
 def test_a_number_that_means_two_things_is_told_by_its_text() -> None:
     assert len({row.code for row in ERROR_CODES}) == len(ERROR_CODES)
-    assert meaning_of(200, "No security definition has been found").action == "negative"
-    assert meaning_of(200, "The contract description is ambiguous").error_type == "ambiguous"
-    assert meaning_of(162, "Historical data request pacing violation").error_type == "pacing"
-    assert meaning_of(162, "HMDS query returned no data").action == "skip"
-    denied = meaning_of(162, "No market data permissions for AMEX OPT")
+    assert classify_code(200, "No security definition has been found").action == "negative"
+    assert classify_code(200, "The contract description is ambiguous").error_type == "ambiguous"
+    assert classify_code(162, "Historical data request pacing violation").error_type == "pacing"
+    assert classify_code(162, "HMDS query returned no data").action == "skip"
+    denied = classify_code(162, "No market data permissions for AMEX OPT")
     assert (denied.action, denied.error_type) == ("skip", "no_permission")
-    assert meaning_of(420, "Real-time pacing violation").action == "retry"
-    unknown = meaning_of(99999, "never heard of")
+    assert classify_code(420, "Real-time pacing violation").action == "retry"
+    unknown = classify_code(99999, "never heard of")
     assert (unknown.action, unknown.error_type) == ("skip", "unknown")

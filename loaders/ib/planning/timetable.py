@@ -1,9 +1,11 @@
-"""What is to be done at a moment: the tasks of a trading day by the clock of New York.
+"""What the clock of New York asks for: the tasks of a trading day.
 
-    04:00 open interest of the session before, 07:30 once more, later what the morning missed · 09:25 contracts · 09:30 … 16:00 slots ·
-    17:00 the close
+    04:00  open interest of the session before; 07:30 once more; later what the morning missed
+    09:25  contracts of the session
+    09:30 … 16:00  slots
+    17:00  the close
 
-Plain decisions about time; what is done already is asked of the warehouse (loaders.ib.planning.request).
+Decisions about time alone; what is done already is a question to the warehouse (planning.due).
 """
 
 from dataclasses import dataclass
@@ -16,30 +18,30 @@ from loaders.ib.slots import (
     Session,
     Slot,
     at_new_york,
-    begun,
     date_in_new_york,
+    latest_slot,
     session_after,
     session_before,
     session_on,
     within,
 )
 
-LAST_CHANCE = timedelta(minutes=5)  # before the close: once more what the last slot but one lacks
-KEPT_SETS = 5  # sessions for which a set of contracts may stand in for a newer one
+LAST_CHANCE = timedelta(minutes=5)  # before the close: the last slot before it is completed
+STAND_IN_SESSIONS = 5  # for which a set of contracts may stand in for a newer one
 
 
 @dataclass(frozen=True)
-class Enriched:
-    """A session whose open interest is asked for: in which pass, and since when it is that one."""
+class InterestPass:
+    """A session whose open interest is requested, the pass, and when that pass started."""
 
     trade_date: date
-    which: str  # first, confirm, late
+    name: str  # first, confirm, late
     since: datetime
 
 
 @dataclass(frozen=True)
-class Agenda:
-    """A moment (UTC), and the settings that say what it is for."""
+class Timetable:
+    """A time (UTC), and the settings that say what it is for."""
 
     ib: IbSettings
     now: datetime
@@ -52,18 +54,23 @@ class Agenda:
     def grace(self) -> timedelta:
         return timedelta(seconds=self.ib.slot_grace_seconds)
 
+    @property
+    def clock(self) -> str:
+        """HH:MM in New York."""
+        return f"{self.now.astimezone(NEW_YORK):%H:%M}"
+
     def session(self) -> Session:
-        """Today's. Raises NotDue on a day without one."""
-        found = session_on(self.today)
-        if found is None:
+        """Today's session. Raises NotDue on a day without one."""
+        session = session_on(self.today)
+        if session is None:
             following = session_after(self.today)
             raise NotDue(
                 f"no slot: {self.today} is no trading day; the next is {following.trade_date}"
             )
-        return found
+        return session
 
     def slots(self, session: Session) -> list[Slot]:
-        """Those of `slot_range`."""
+        """The slots of a session within `slot_range`."""
         return within(session.slots, self.ib.slots)
 
     def at(self, clock: str) -> datetime:
@@ -71,70 +78,71 @@ class Agenda:
         return at_new_york(self.today, time.fromisoformat(clock))
 
     def last_call(self, session: Session) -> datetime:
-        """When the session's last slot can no longer be captured."""
+        """When the grace of the session's last slot ends."""
         return session.close_at + self.grace
 
-    # -- slots ---------------------------------------------------------------------------------
+    def current_slot(self, *, in_time: bool) -> Slot:
+        """The newest slot that has started.
 
-    def slot_now(self, *, in_time: bool) -> Slot:
-        """The newest slot that has begun. Raises NotDue; with `in_time` also once its grace is over."""
+        Raises NotDue; with `in_time` also once its grace is over.
+        """
         session = self.session()
         slots = self.slots(session)
-        found = begun(slots, self.now)
-        if found is None:
+        slot = latest_slot(slots, self.now)
+        if slot is None:
             when = f"the first is at {slots[0].label}" if slots else "slot_range lets none through"
-            raise NotDue(f"no slot: it is {self._clock()} in New York, {when}")
+            raise NotDue(f"no slot: it is {self.clock} in New York, {when}")
         if self.now > self.last_call(session):
             raise NotDue(f"no slot: the session of {self.today} is over")
-        if in_time and self.now > found.at + self.grace:
-            following = next((slot for slot in slots if slot.at > self.now), None)
+        if in_time and self.now > slot.at + self.grace:
+            following = next((s for s in slots if s.at > self.now), None)
             more = f"; the next is at {following.label}" if following else ""
-            raise NotDue(f"no slot: it is {self._clock()} in New York{more}")
-        return found
+            raise NotDue(f"no slot: it is {self.clock} in New York{more}")
+        return slot
 
-    def slot_named(self, label: str) -> Slot:
-        """Today's slot by HH:MM. Raises UsageError for none and for one to come, NotDue without a session."""
+    def named_slot(self, label: str) -> Slot:
+        """Today's slot by HH:MM.
+
+        Raises UsageError for an unknown or a future one, NotDue without a session.
+        """
         session = self.session()
-        labels = [slot.label for slot in session.slots]
-        if label not in labels:
-            raise UsageError(f"--slot {label}: no slot of {self.today}", hint=", ".join(labels))
-        found = session.slots[labels.index(label)]
-        if found.at > self.now:
+        slots = {slot.label: slot for slot in session.slots}
+        slot = slots.get(label)
+        if slot is None:
+            raise UsageError(f"--slot {label}: no slot of {self.today}", hint=", ".join(slots))
+        if slot.at > self.now:
             raise UsageError(
-                f"--slot {label} has not begun: it is {self._clock()} in New York",
+                f"--slot {label} has not begun: it is {self.clock} in New York",
                 hint="`--run-day` waits for each slot",
             )
         if self.now > self.last_call(session):
             raise NotDue(
                 f"no slot: the session of {self.today} is over, a quote of {label} cannot be had"
             )
-        return found
+        return slot
 
-    def slots_left(self) -> list[Slot]:
-        """Today's slots whose grace is not over. Raises NotDue where there is none."""
-        session = self.session()
-        left = [slot for slot in self.slots(session) if self.now <= slot.at + self.grace]
-        if not left:
-            raise NotDue(f"no slot: none of {self.today} is left")
-        return left
+    def remaining_slots(self) -> list[Slot]:
+        """Today's slots whose grace is not over. Raises NotDue without one."""
+        slots = [slot for slot in self.slots(self.session()) if self.now <= slot.at + self.grace]
+        if not slots:
+            raise NotDue(f"no slot of {self.today} is left")
+        return slots
 
     def next_slot(self, after: datetime) -> Slot | None:
-        """Today's first slot after a moment."""
+        """The first slot of that day after a time."""
         session = session_on(date_in_new_york(after))
         slots = self.slots(session) if session else []
         return next((slot for slot in slots if slot.at > after), None)
 
-    def last_chance(self) -> Slot | None:
-        """Within five minutes of the close: the last slot before, which may be mended once more."""
+    def last_chance_slot(self) -> Slot | None:
+        """Within five minutes of the close: the last slot before, to be completed once more."""
         session = session_on(self.today)
         if session is None or not session.close_at - LAST_CHANCE <= self.now < session.close_at:
             return None
-        return begun(self.slots(session), session.close_at - LAST_CHANCE)
+        return latest_slot(self.slots(session), session.close_at - LAST_CHANCE)
 
-    # -- the other tasks -----------------------------------------------------------------------
-
-    def discovery(self, *, by_clock: bool) -> Session:
-        """The session whose contracts are to be found. Raises NotDue."""
+    def discovery_session(self, *, by_clock: bool) -> Session:
+        """The session whose contracts are discovered. Raises NotDue."""
         session = self.session()
         if self.now > session.close_at:
             raise NotDue(f"no discovery: the session of {self.today} is over")
@@ -142,20 +150,20 @@ class Agenda:
             raise NotDue(f"discovery is at {self.ib.pre_open_time} in New York")
         return session
 
-    def rests(self, failed_at: datetime | None) -> bool:
-        """Does what discovery failed at a moment wait for the next slot?"""
+    def must_wait(self, failed_at: datetime | None) -> bool:
+        """Whether discovery that failed at a time waits for the next slot."""
         if failed_at is None:
             return False
         session = self.session()
         again = next((slot.at for slot in session.slots if slot.at > failed_at), session.close_at)
         return self.now < again
 
-    def midday(self) -> bool:
-        """Is it time for a further look at contracts?"""
+    def is_midday(self) -> bool:
+        """Whether midday's discovery is due."""
         return self.ib.midday_refresh_enabled and self.now >= self.at(self.ib.midday_refresh_time)
 
-    def close(self, *, by_clock: bool) -> Session:
-        """The session whose close is to be captured. Raises NotDue."""
+    def close_session(self, *, by_clock: bool) -> Session:
+        """The session whose close is captured. Raises NotDue."""
         session = self.session()
         if self.now < self.at(self.ib.close_snapshot_time):
             raise NotDue(f"the close snapshot is at {self.ib.close_snapshot_time} in New York")
@@ -163,24 +171,24 @@ class Agenda:
             raise NotDue(f"the close snapshot of {self.today} ended {self.ib.close_snapshot_until}")
         return session
 
-    def enriched(self) -> Enriched:
-        """The session whose open interest is to be had now. Raises NotDue.
+    def interest_pass(self) -> InterestPass:
+        """The session whose open interest is requested now. Raises NotDue.
 
-        Until the next publication the gateway shows that of the session before today's, so what the morning
-        missed can be had all day (`late`).
+        Until the next publication the gateway shows that of the session before today's, so what the
+        morning missed can be had all day (`late`).
         """
         session, day = self.session(), session_before(self.today).trade_date
         if self.now < self.at(self.ib.enrich_time):
-            raise NotDue(f"open interest is asked for at {self.ib.enrich_time} in New York")
+            raise NotDue(f"open interest is requested at {self.ib.enrich_time} in New York")
         if self.now >= session.open_at:
-            return Enriched(day, "late", session.open_at)
+            return InterestPass(day, "late", session.open_at)
         confirm = self.at(self.ib.enrich_confirm_time)
         if self.now >= confirm:
-            return Enriched(day, "confirm", confirm)
-        return Enriched(day, "first", self.at(self.ib.enrich_time))
+            return InterestPass(day, "confirm", confirm)
+        return InterestPass(day, "first", self.at(self.ib.enrich_time))
 
-    def enriched_day(self, day: date) -> date:
-        """A day whose open interest is asked for by name. Raises UsageError."""
+    def check_interest_day(self, day: date) -> date:
+        """A day named by `--date`. Raises UsageError where its open interest cannot be had."""
         if session_on(day) is None:
             raise UsageError(f"--date {day}: no trading day")
         if day >= self.today:
@@ -189,13 +197,12 @@ class Agenda:
             )
         return day
 
-    def _clock(self) -> str:
-        return f"{self.now.astimezone(NEW_YORK):%H:%M}"
-
 
 def asof_date(captured_at: datetime, published_at: str) -> date:
-    """The session at whose end the position was as it is shown at a moment: the one before the newest
-    session whose publication has passed."""
+    """The session whose closing position the gateway shows at a time.
+
+    It is the one before the newest session whose publication has passed.
+    """
     day = date_in_new_york(captured_at)
     session = session_on(day)
     if session is None or captured_at < at_new_york(day, time.fromisoformat(published_at)):
@@ -205,6 +212,6 @@ def asof_date(captured_at: datetime, published_at: str) -> date:
 
 def oldest_set(day: date) -> date:
     """The oldest session whose contracts may stand in for those of a day."""
-    for _ in range(KEPT_SETS):
+    for _ in range(STAND_IN_SESSIONS):
         day = session_before(day).trade_date
     return day

@@ -1,4 +1,4 @@
-"""What one request brought, as it came: sentinels included, and none of the client library's types."""
+"""Answers to one request as they came: sentinels included, without the library's types."""
 
 import asyncio
 import math
@@ -13,7 +13,7 @@ from loaders.ib.client.gateway import Failure
 NAN = math.nan
 BROKE = "the connection to the gateway broke"
 CLIENT_ID_IN_USE, TOO_FAST = 326, 100
-ADVISORY = 10089  # refused, and yet data come at times
+ADVISORY = 10089  # refused, but data come at times
 ENDS_NOTHING = ("info", "wait")  # actions after which an answer may still come
 
 
@@ -46,8 +46,8 @@ class Tick:
     call_interest: float = NAN
     put_interest: float = NAN
     model: Computation | None = None
-    of_bid: Computation | None = None
-    of_ask: Computation | None = None
+    bid_model: Computation | None = None
+    ask_model: Computation | None = None
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class Bar:
     close: float
 
 
-class Ask:
-    """A request that is under way. `changed` is set whenever something happened to it."""
+class Request:
+    """A request that is under way. `changed` is set whenever something happens to it."""
 
     def __init__(
         self, number: int, future: "asyncio.Future[Any]", conid: int | None = None
@@ -95,7 +95,7 @@ class Ask:
 
     @property
     def is_over(self) -> bool:
-        """No answer is to come any more: it came, or the connection was lost."""
+        """Whether no answer comes any more: it came, or the connection was lost."""
         return self._future.done()
 
     @property
@@ -119,11 +119,11 @@ class Ask:
 
     @property
     def is_advised(self) -> bool:
-        """Told of an error after which data may come all the same: to the library, the request is over."""
+        """Whether it has an error after which data may still come; the library ends it there."""
         return any(row.error_type == PARTIAL or row.code == ADVISORY for row, _ in self.codes)
 
     async def wait(self, seconds: float) -> None:
-        """Until something happened, at most so long."""
+        """Wait until something happens, at most so long."""
         self.changed.clear()
         try:
             await asyncio.wait_for(self.changed.wait(), max(0.0, seconds))

@@ -1,0 +1,193 @@
+"""`--dry-run`: the plan of a request, and what it takes of the rates; nothing is loaded.
+
+Contracts are those of the session, or of the newest one before that may stand in for it. The gateway
+is asked only about symbols without any: what it lists is the most that there may be.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from loaders.engine.request import LoadRequest
+from loaders.engine.source import Previewed
+from loaders.errors import NotDue, UpstreamError, UsageError
+from loaders.ib.client.library import check_client
+from loaders.ib.contracts import universe
+from loaders.ib.contracts.discovery import Reference, choose_candidates
+from loaders.ib.contracts.listing import read_params
+from loaders.ib.errors import NotPermitted, UnknownUnderlying
+from loaders.ib.planning.capacity import interest_batches, overflow_error, shares, slot_batches
+from loaders.ib.planning.due import find_due, has_landed, resolve
+from loaders.ib.planning.plan import Plan, plan_request
+from loaders.ib.planning.request import ANY_TASK, check_request, current_time, task_name
+from loaders.ib.planning.timetable import Timetable
+from loaders.ib.queries import landed
+from loaders.ib.settings import IbSettings
+from loaders.ib.slots import NEW_YORK, session_after, session_on
+from loaders.settings import Settings
+from loaders.warehouse.postgres import Warehouse
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from loaders.ib.client.gateway import Gateway
+
+
+@dataclass(frozen=True)
+class SymbolPlan:
+    """Contracts of a symbol in a slot.
+
+    contracts  None where unknown: `why` says why
+    set_date   session that they were discovered for; None: what is listed, the most there may be
+    left_out   contracts that do not fit a slot
+    """
+
+    symbol: str
+    contracts: int | None
+    set_date: date | None
+    left_out: int = 0
+    why: str = ""
+
+    def __str__(self) -> str:
+        if self.contracts is None:
+            return f"{self.symbol:<6} contracts unknown: {self.why}"
+        origin = f"found for {self.set_date}" if self.set_date else "at most, by what is listed"
+        more = f", {self.left_out:,} do not fit" if self.left_out else ""
+        return f"{self.symbol:<6} {self.contracts:,} contracts, {origin}{more}"
+
+
+def preview(
+    settings: Settings, warehouse: Warehouse | None, request: LoadRequest, as_of: datetime | None
+) -> Previewed:
+    """What the request does at a time, with the error that such a load would end with.
+
+    Raises UsageError, SettingsError; UpstreamError where a symbol has no contracts and the gateway
+    cannot be reached.
+    """
+    check_request(settings, request)
+    if warehouse is not None and not has_landed(warehouse):
+        warehouse = None
+    ib, now = settings.ib, as_of or _current_time(settings, warehouse)
+    timetable = Timetable(ib, now)
+    session = session_on(timetable.today) or session_after(timetable.today)
+    labels = [slot.label for slot in timetable.slots(session)]
+    groups = universe.groups(ib, request.keys)
+    symbols, hold_s = _plan_symbols(ib, warehouse, groups, session.trade_date)
+    counts = {s.symbol: s.contracts for s in symbols if s.contracts is not None}
+    slot, interest = slot_batches(ib, counts, hold_s), interest_batches(ib, sum(counts.values()))
+    if not slot.fits:
+        fitting = shares(counts, slot.capacity)
+        symbols = [
+            replace(s, left_out=counts.get(s.symbol, 0) - fitting.get(s.symbol, 0)) for s in symbols
+        ]
+    tasks, plans, not_due = _plan_tasks(settings, warehouse, request, now=now)
+    lines = [
+        f"as of {now.astimezone(NEW_YORK):%Y-%m-%d %H:%M} in New York",
+        f"session {session.trade_date}: {len(labels)} slots"
+        + (f" ({labels[0]} to {labels[-1]})" if labels else ""),
+        f"due: {', '.join(tasks) or 'nothing'}" + (f", {not_due}" if not_due else ""),
+        *(f"  {plan}" for plan in plans),
+        f"groups: {'; '.join(', '.join(group) for group in groups)}",
+        *map(str, symbols),
+        f"a slot: {slot.describe()}, of {slot.seconds_allowed / 60:.1f} allowed; "
+        f"at {slot.hold_s:.1f} s a batch {slot.capacity:,} contracts fit",
+        f"open interest: {interest.describe()}",
+    ]
+    if not slot.fits:
+        then = "the nearest strikes are taken" if ib.overflow == "shrink" else "refused"
+        left = slot.contracts - slot.capacity
+        lines.append(f"{left:,} contracts do not fit a slot: {then} (ib.overflow)")
+    detail = {
+        "judged_at": now,
+        "trade_date": session.trade_date,
+        "tasks": tasks,
+        "nothing_due": "" if tasks else not_due,
+        "slots": labels,
+        "groups": groups,
+        "symbols": [asdict(symbol) for symbol in symbols],
+        "slot": slot.as_json(),
+        "hold_s": round(slot.hold_s, 2),
+        "minutes_allowed": round(slot.seconds_allowed / 60, 1),
+        "capacity": slot.capacity,
+        "overflow": ib.overflow,
+        "open_interest": interest.as_json(),
+        "fits": slot.fits,
+    }
+    refused = not slot.fits and ib.overflow == "refuse"
+    return Previewed(tuple(lines), detail, overflow_error(slot) if refused else None)
+
+
+def _plan_symbols(
+    ib: IbSettings, warehouse: Warehouse | None, groups: Sequence[Sequence[str]], day: date
+) -> tuple[list[SymbolPlan], float | None]:
+    """Contracts of each symbol, and the measured time of a batch."""
+    symbols = [symbol for group in groups for symbol in group]
+    plans: dict[str, SymbolPlan] = {}
+    hold_s = None
+    if warehouse is not None:
+        size = ib.max_concurrent_snapshots
+        chains = warehouse.ask(lambda conn: landed.read_chains(conn, day, symbols))
+        plans = {s: SymbolPlan(s, len(c.contracts), c.set_date) for s, c in chains.items()}
+        hold_s = warehouse.ask(lambda conn: landed.measure_batch_seconds(conn, size))
+    if unknown := [symbol for symbol in symbols if symbol not in plans]:
+        plans |= _list_symbols(ib, unknown, day)
+    return [plans[symbol] for symbol in symbols], hold_s
+
+
+def _current_time(settings: Settings, warehouse: Warehouse | None) -> datetime:
+    """Now. Where the clock is the gateway's, the open of the newest session with contracts.
+
+    The gateway is asked only where nothing has landed.
+    """
+    if settings.ib.clock == "machine":
+        return datetime.now(UTC)
+
+    def newest(conn: "psycopg.Connection") -> date | None:
+        row = conn.execute("select max(trade_date) from raw_ib.session_contract").fetchone()
+        return row[0] if row else None
+
+    day = warehouse.ask(newest) if warehouse is not None else None
+    session = session_on(day) if day else None
+    return session.open_at if session else current_time(settings)
+
+
+def _plan_tasks(
+    settings: Settings, warehouse: Warehouse | None, request: LoadRequest, *, now: datetime
+) -> tuple[tuple[str, ...], tuple[Plan, ...], str]:
+    """Tasks, their plans, and why there is none."""
+    task = task_name(request)
+    is_named = task not in ANY_TASK
+    try:
+        if is_named:
+            resolved = [resolve(settings, warehouse, request, now)]
+        else:
+            resolved = [load for _, load in find_due(settings, warehouse, request, now)]
+    except (NotDue, UsageError) as why:
+        return ((task,) if is_named else ()), (), str(why)
+    plans = tuple(plan_request(settings.ib, load) for load in resolved)
+    return tuple(dict.fromkeys(plan.task for plan in plans)), plans, ""
+
+
+def _list_symbols(ib: IbSettings, symbols: Sequence[str], day: date) -> dict[str, SymbolPlan]:
+    """The most contracts that there may be, by what the gateway lists."""
+    check_client()
+    from loaders.ib.client import live_gateway
+
+    plans = {}
+    with live_gateway.gateway(ib) as gateway:
+        gateway.server_time()  # raises where no gateway answers
+        for symbol in symbols:
+            try:
+                plans[symbol] = SymbolPlan(symbol, _count_listed(ib, gateway, symbol, day), None)
+            except (UpstreamError, NotPermitted, UnknownUnderlying) as error:
+                plans[symbol] = SymbolPlan(symbol, None, None, why=str(error))
+    return plans
+
+
+def _count_listed(ib: IbSettings, gateway: "Gateway", symbol: str, day: date) -> int:
+    stock = gateway.stock(symbol)
+    close = gateway.previous_close(stock)
+    reference = Reference(close.price, close.close_date, close.source)
+    params = read_params(gateway, stock)
+    return len(choose_candidates(stock, reference, params=params, today=day, ib=ib)[0])

@@ -1,0 +1,1 @@
+"""What the warehouse knows of option chains: queries of what has landed and of the loads."""

@@ -1,0 +1,248 @@
+"""Rows of option chains that have landed in raw_ib."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from loaders.ib.capture.better_row import COLUMNS
+from loaders.ib.capture.flags import is_silent
+from loaders.ib.capture.rows import INTRADAY
+from loaders.ib.client.gateway import Candidate, OptionContract, Underlying
+from loaders.ib.planning.timetable import oldest_set
+from loaders.warehouse.sql_files import read_sql
+
+STALE = "discovery_stale"
+MEASURED_SESSIONS = 5
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Contracts of a symbol in a session.
+
+    set_date      session that they were discovered for; an earlier one where `is_stale`
+    stale_conids  contracts that came from an earlier set
+    """
+
+    symbol: str
+    contracts: tuple[OptionContract, ...]
+    set_date: date
+    is_stale: bool
+    stale_conids: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A contract of a slot that waits to be captured again."""
+
+    sample_time: datetime
+    conid: int
+    symbol: str
+    reason: str
+    attempts: int
+    queued_at: datetime
+    next_try_at: datetime
+
+
+def run_sql(conn: psycopg.Connection, name: str, **values: Any) -> list[tuple[Any, ...]]:
+    """Rows of a query of this folder."""
+    return conn.execute(read_sql(__package__, name).encode(), values).fetchall()
+
+
+def read_chains(
+    conn: psycopg.Connection, day: date, symbols: Sequence[str] | None = None
+) -> dict[str, Chain]:
+    """Chains by symbol: of the session, else of the newest that may stand in for it."""
+    asked = None if symbols is None else list(symbols)
+    rows = run_sql(conn, "chains", day=day, oldest=oldest_set(day), symbols=asked, stale=STALE)
+    contracts: dict[str, list[OptionContract]] = defaultdict(list)
+    stale: dict[str, set[int]] = defaultdict(set)
+    dates: dict[str, date] = {}
+    for set_date, is_stale, *values in rows:
+        contract = OptionContract(*values)
+        contracts[contract.symbol].append(contract)
+        dates[contract.symbol] = set_date
+        if is_stale or set_date != day:
+            stale[contract.symbol].add(contract.conid)
+    return {
+        symbol: Chain(
+            symbol, tuple(listed), dates[symbol], dates[symbol] != day, frozenset(stale[symbol])
+        )
+        for symbol, listed in contracts.items()
+    }
+
+
+def read_missing(
+    conn: psycopg.Connection, table: str, day: date, at: datetime, symbols: Sequence[str]
+) -> dict[str, set[int]]:
+    """Contracts without a capture, or with an error alone, by each symbol that has a chain.
+
+    Contracts that never tick are not missing.
+    """
+    chains = read_chains(conn, day, symbols)
+    captures = read_captures(conn, table, day, at, symbols)
+    return {
+        symbol: {
+            c.conid
+            for c in chain.contracts
+            if (row := captures.get(c.conid)) is None
+            or (row["snapshot_error"] and not is_silent(row))
+        }
+        for symbol, chain in chains.items()
+    }
+
+
+def read_known_contracts(
+    conn: psycopg.Connection, symbol: str, day: date
+) -> dict[Candidate, OptionContract]:
+    """Qualified contracts that have not expired, by candidate; none that was refused since."""
+    rows = run_sql(conn, "known_contracts", symbol=symbol, day=day)
+    return {c.candidate: c for c in (OptionContract(*row) for row in rows)}
+
+
+def read_impossible(
+    conn: psycopg.Connection, since: date, until: date, symbol: str
+) -> set[tuple[Any, ...]]:
+    """(class, expiry, strike, right) of contracts that did not exist in the sessions of these days."""
+    rows = conn.execute(
+        "select trading_class, expiry, strike, option_right from raw_ib.negative_contract "
+        "where trade_date between %s and %s and symbol = %s",
+        (since, until, symbol),
+    )
+    return set(rows.fetchall())
+
+
+def read_first_seen(conn: psycopg.Connection, symbol: str) -> dict[int, date]:
+    """The day on which each contract was first discovered."""
+    query = "select conid, first_seen_date from raw_ib.contract where symbol = %s"
+    return dict(conn.execute(query, (symbol,)).fetchall())
+
+
+def read_policies(conn: psycopg.Connection, day: date, symbol: str) -> dict[int, str]:
+    """The policy under which each contract came into the session's set."""
+    query = (
+        "select conid, policy from raw_ib.session_contract where trade_date = %s and symbol = %s"
+    )
+    return dict(conn.execute(query, (day, symbol)).fetchall())
+
+
+def count_contracts(conn: psycopg.Connection, day: date) -> dict[str, int]:
+    """Contracts of the session by symbol."""
+    query = (
+        "select symbol, count(*)::int from raw_ib.session_contract where trade_date = %s group by 1"
+    )
+    return dict(conn.execute(query, (day,)).fetchall())
+
+
+def read_underlying(conn: psycopg.Connection, symbol: str) -> Underlying | None:
+    """The stock, if it was looked up before."""
+    row = conn.execute(
+        "select symbol, conid, exchange, coalesce(name, ''), currency from raw_ib.underlying "
+        "where symbol = %s",
+        (symbol,),
+    ).fetchone()
+    return Underlying(*row) if row else None
+
+
+def read_own_close(
+    conn: psycopg.Connection, symbol: str, before: date
+) -> tuple[Decimal, date] | None:
+    """The underlying's last price at the newest captured close, and its day."""
+    row: tuple[Decimal, date] | None = conn.execute(
+        "select und_last, trade_date from raw_ib.chain_close "
+        "where symbol = %s and trade_date < %s and und_last is not null "
+        "order by trade_date desc, captured_at desc limit 1",
+        (symbol, before),
+    ).fetchone()
+    return row
+
+
+def read_captures(
+    conn: psycopg.Connection, table: str, day: date, at: datetime, symbols: Iterable[str]
+) -> dict[int, dict[str, Any]]:
+    """Columns of the better-row rule of stored captures, by contract."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(
+            f"select conid, {', '.join(COLUMNS)} from raw_ib.{table} "
+            "where trade_date = %s and sample_time = %s and symbol = any(%s)".encode(),
+            (day, at, list(symbols)),
+        ).fetchall()
+    return {row["conid"]: row for row in rows}
+
+
+def read_queue(
+    conn: psycopg.Connection,
+    day: date | None = None,
+    at: datetime | None = None,
+    symbol: str | None = None,
+) -> list[Queued]:
+    """Contracts that wait to be captured again, oldest first; None stands for all."""
+    rows = conn.execute(
+        "select sample_time, conid, symbol, reason, attempts, queued_at, next_try_at "
+        "from raw_ib.recapture where state = 'queued' and trade_date = coalesce(%s, trade_date) "
+        "and sample_time = coalesce(%s, sample_time) and symbol = coalesce(%s, symbol) "
+        "order by sample_time, symbol, conid",
+        (day, at, symbol),
+    )
+    return [Queued(*row) for row in rows]
+
+
+def read_recorded_symbols(conn: psycopg.Connection, day: date, at: datetime) -> set[str]:
+    """Symbols that have a row of slot_run for a slot."""
+    query = "select distinct symbol from raw_ib.slot_run where trade_date = %s and sample_time = %s"
+    return {symbol for (symbol,) in conn.execute(query, (day, at))}
+
+
+def measure_batch_seconds(conn: psycopg.Connection, batch_size: int) -> float | None:
+    """Median seconds of a batch in the captures of the last sessions; None without a capture."""
+    [(seconds,)] = run_sql(
+        conn,
+        "batch_seconds",
+        run_type=INTRADAY,
+        sessions=MEASURED_SESSIONS,
+        batch_size=batch_size,
+    )
+    return float(seconds) if seconds else None
+
+
+def read_open_interest(
+    conn: psycopg.Connection, conids: Sequence[int]
+) -> dict[int, dict[date, int]]:
+    """Stored open interest of some contracts, by as-of date."""
+    values: dict[int, dict[date, int]] = defaultdict(dict)
+    rows = conn.execute(
+        "select conid, oi_asof_date, open_interest from raw_ib.open_interest where conid = any(%s)",
+        (list(conids),),
+    )
+    for conid, day, value in rows:
+        values[conid][day] = value
+    return values
+
+
+def read_traded(conn: psycopg.Connection, symbol: str, after: date, until: date) -> set[int] | None:
+    """Contracts traded after a day, up to another; None where no volume was captured."""
+    rows = conn.execute(
+        "select q.conid, max(q.volume) > 0 from ("
+        "select conid, symbol, trade_date, volume from raw_ib.chain_snapshot "
+        "union all select conid, symbol, trade_date, volume from raw_ib.chain_close) as q "
+        "where q.symbol = %s and q.trade_date > %s and q.trade_date <= %s and q.volume is not null "
+        "group by q.conid",
+        (symbol, after, until),
+    ).fetchall()
+    return {conid for conid, is_traded in rows if is_traded} if rows else None
+
+
+def read_enrichments(
+    conn: psycopg.Connection, symbols: Sequence[str], since: date
+) -> list[tuple[date, str, datetime, str, str]]:
+    """(trade date, symbol, attempted at, status, pass) of attempts at open interest, oldest first."""
+    return conn.execute(
+        "select trade_date, symbol, attempted_at, status, pass from raw_ib.enrichment "
+        "where symbol = any(%s) and trade_date >= %s order by attempted_at",
+        (list(symbols), since),
+    ).fetchall()

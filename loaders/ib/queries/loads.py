@@ -1,0 +1,46 @@
+"""Progress and failures of earlier loads, as schema ops records them."""
+
+from datetime import date, datetime
+
+import psycopg
+
+from loaders.ib.queries.landed import run_sql
+from loaders.warehouse.ownership import has_relation
+
+RECENT_JOBS = 20
+
+
+def read_cursors(conn: psycopg.Connection, dataset: str) -> dict[str, str]:
+    """The cursor of each symbol in a dataset; empty before the first load."""
+    if not has_relation(conn, "ops.ingestion_state"):
+        return {}
+    query = "select key, cursor from ops.ingestion_state where source = 'ib' and dataset = %s"
+    return dict(conn.execute(query, (dataset,)).fetchall())
+
+
+def was_cut_off(conn: psycopg.Connection, lane: str, slot: str) -> bool:
+    """Whether a load of a slot, by its name, ended without a result.
+
+    A load that still runs looks the same, and holds the lane. False before the first load.
+    """
+    if not has_relation(conn, "ops.ingestion_jobs"):
+        return False
+    row = conn.execute(
+        "select exists (select 1 from ops.ingestion_jobs where source = 'ib' and lane = %s "
+        "and parameters #>> '{options,slots}' = %s and status in ('running', 'interrupted'))",
+        (lane, slot),
+    ).fetchone()
+    return row == (True,)
+
+
+def read_failed_discoveries(conn: psycopg.Connection, day: date, lane: str) -> dict[str, datetime]:
+    """When scheduled discovery last failed on each symbol of a day; empty before the first load."""
+    if not has_relation(conn, "ops.ingestion_jobs"):
+        return {}
+    return dict(run_sql(conn, "failed_discoveries", lane=lane, day=f"{day}"))
+
+
+def read_undiscovered_symbols(conn: psycopg.Connection, lane: str) -> set[str]:
+    """Symbols that discovery last failed on by themselves, not because the gateway was lost."""
+    rows = run_sql(conn, "undiscovered_symbols", lane=lane, jobs=RECENT_JOBS)
+    return {symbol for (symbol,) in rows}

@@ -1,0 +1,235 @@
+"""What is due at a time, by the request and by what is stored."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from loaders.engine.request import LoadRequest
+from loaders.errors import NotDue, SettingsError, UsageError
+from loaders.ib.planning import due
+from loaders.ib.planning.due import Question
+from loaders.ib.planning.request import DUE, check_request
+from loaders.ib.planning.timetable import Timetable
+from loaders.ib.queries import landed, loads
+from loaders.ib.queries.landed import Queued
+from loaders.ib.settings import IbSettings
+from loaders.settings import Settings
+from tests.conftest import require_ib
+from tests.unit.ib.gateways import new_york
+
+IB = Settings(ib=IbSettings(host="127.0.0.1"))
+
+
+def make_request(mode: str = "incremental", **options: str) -> LoadRequest:
+    return LoadRequest("ib", mode=mode, options=options)
+
+
+def resolved(request: LoadRequest, moment: str) -> dict[str, str]:
+    return dict(due.resolve(IB, None, request, new_york(moment)).options)
+
+
+def test_options_become_named_slots_and_days() -> None:
+    assert resolved(make_request("snapshot", slot="now"), "2026-11-19T10:10:00") == {
+        "slots": "2026-11-19T15:00Z"
+    }
+    assert resolved(make_request("snapshot", run_day="yes"), "2026-11-27T12:20:00") == {
+        "slots": "2026-11-27T17:30Z,2026-11-27T18:00Z",
+        "run_day": "true",
+    }
+    assert resolved(make_request("discover"), "2026-11-19T09:25:00") == {"date": "2026-11-19"}
+    assert resolved(make_request("enrich", date="2026-11-19"), "2026-11-24T09:25:00") == {
+        "date": "2026-11-19",
+        "pass": "manual",
+    }
+    with pytest.raises(NotDue, match="nothing waits"):
+        resolved(make_request("snapshot", retry_missed="yes"), "2026-11-19T10:10:00")
+
+
+@pytest.mark.parametrize(
+    ("moment", "tasks"),
+    [
+        ("2026-11-19T09:25:00", ["discover"]),
+        ("2026-11-19T10:01:00", ["discover", "snapshot"]),
+        ("2026-11-19T10:15:00", ["discover"]),
+        ("2026-11-19T17:00:00", ["close"]),
+    ],
+)
+def test_without_a_task_the_minute_decides(
+    moment: str, tasks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(due, "find_warehouse", lambda _: None)
+    assert [p.mode for p in due.split_request(IB, make_request(), new_york(moment))] == tasks
+
+
+def test_on_a_closed_day_nothing_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(due, "find_warehouse", lambda _: None)
+    with pytest.raises(NotDue, match="no slot: 2026-11-26 is no trading day"):
+        due.split_request(IB, make_request(), new_york("2026-11-26T10:00:00"))
+
+
+def test_a_task_by_name_or_by_its_option_is_one_load() -> None:
+    moment = datetime.now(UTC) + timedelta(days=1)
+    assert [p.mode for p in due.split_request(IB, make_request("close"), moment)] == ["close"]
+    assert [p.mode for p in due.split_request(IB, make_request(slot="now"), moment)] == ["snapshot"]
+    assert [p.mode for p in due.split_request(IB, make_request(date="2026-11-19"), moment)] == [
+        "enrich"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        (make_request("discovery"), "--task discovery: unknown"),
+        (make_request("close", slot="now"), "--slot does not go with --task close"),
+        (make_request("snapshot", slot="now", run_day="yes"), "one of --slot, --run-day"),
+        (LoadRequest("ib", mode="close", datasets=("contract",)), "takes no --dataset"),
+        (LoadRequest("ib", mode="close", since=date(2026, 11, 1)), "--since"),
+        (LoadRequest("ib", mode="close", keys=("NOPE",)), "not in the universe: NOPE"),
+    ],
+)
+def test_a_contradictory_request_is_refused(request_: LoadRequest, says: str) -> None:
+    require_ib()
+    with pytest.raises(UsageError) as caught:
+        check_request(IB, request_)
+    assert says in str(caught.value)
+
+
+def test_without_a_gateway_the_settings_are_named() -> None:
+    with pytest.raises(SettingsError, match="IB_HOST is not set"):
+        check_request(Settings(), make_request())
+    assert due.split_request(Settings(), make_request(), None) == (make_request(),)
+
+
+def test_a_retry_names_no_task_and_a_load_does() -> None:
+    require_ib()
+    check_request(IB, make_request())
+    with pytest.raises(UsageError, match="of one task"):
+        due.resolve(IB, None, make_request(), new_york("2026-11-19T10:00:00"))
+
+
+def make_question(now: str, symbols: list[str], due_option: str = "now") -> Question:
+    conn: Any = object()
+    return Question(Timetable(IbSettings(), new_york(now)), {DUE: due_option}, symbols, conn)
+
+
+def queued(symbol: str, at: str) -> Queued:
+    time = new_york(at)
+    return Queued(time, 1, symbol, "no_answer", 1, time, time)
+
+
+def test_the_queue_of_other_symbols_is_due_once_its_session_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def queue_time(waiting: Queued, now: str) -> str:
+        monkeypatch.setattr(landed, "read_queue", lambda _: [waiting])
+        return due._queue_time(make_question(now, ["AAPL"]))
+
+    other = queued("MSFT", "2026-11-19T10:00:00")
+    assert queue_time(queued("AAPL", "2026-11-19T10:00:00"), "2026-11-19T10:20:00")
+    with pytest.raises(NotDue, match="nothing waits"):
+        queue_time(other, "2026-11-19T10:20:00")
+    assert queue_time(other, "2026-11-20T04:00:00")
+
+
+def test_open_interest_is_retried_until_it_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    day = date(2026, 11, 19)
+    attempts = [(day, "AAPL", new_york("2026-11-20T07:30:00"), "failed", "confirm")]
+    monkeypatch.setattr(landed, "count_contracts", lambda *_: {"AAPL": 8})
+    monkeypatch.setattr(landed, "read_enrichments", lambda *_: attempts)
+
+    def resolve(now: str) -> Any:
+        # NEW has no contracts of the day, which keeps nothing due
+        return due._resolve_interest(make_question(f"2026-11-20T{now}", ["AAPL", "NEW"]))
+
+    with pytest.raises(NotDue, match="was requested"):
+        resolve("07:31:00")
+    # once more after the open, unless it came meanwhile
+    assert resolve("10:00:00") == ({"date": f"{day}", "pass": "late"}, ["AAPL"])
+    attempts.append((day, "AAPL", new_york("2026-11-20T09:45:00"), "failed", "late"))
+    with pytest.raises(NotDue, match="was requested"):
+        resolve("10:00:00")
+    assert resolve("10:46:00")[1] == ["AAPL"]  # an hour after the second failure
+    attempts.append((day, "AAPL", new_york("2026-11-20T10:46:00"), "complete", "late"))
+    with pytest.raises(NotDue, match="was requested"):
+        resolve("15:00:00")
+    attempts.clear()
+    assert resolve("07:31:00")[0]["date"] == f"{day}"
+
+
+@pytest.fixture
+def stored(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """State of AAPL, MSFT and NEW in the warehouse; NEW has no contracts."""
+    state: dict[str, Any] = {"cursors": {}, "recorded": set(), "failed": {}, "missing": set()}
+    state["cut_off"] = False
+    chains: Any = {"AAPL": None, "MSFT": None}
+
+    def missing(*_: Any) -> dict[str, set[int]]:
+        return {s: {1} if s in state["missing"] else set() for s in chains}
+
+    monkeypatch.setattr(loads, "was_cut_off", lambda *_: state["cut_off"])
+    monkeypatch.setattr(loads, "read_cursors", lambda *_: state["cursors"])
+    monkeypatch.setattr(loads, "read_failed_discoveries", lambda *_: state["failed"])
+    monkeypatch.setattr(
+        landed, "read_chains", lambda _, __, symbols: [s for s in symbols if s in chains]
+    )
+    monkeypatch.setattr(landed, "read_recorded_symbols", lambda *_: state["recorded"])
+    monkeypatch.setattr(landed, "read_missing", missing)
+    return state
+
+
+def find_symbols(resolver: Callable[[Question], Any], now: str, option: str = "now") -> list[str]:
+    """The symbols that are due; none where nothing is."""
+    try:
+        _, symbols = resolver(make_question(now, ["AAPL", "MSFT", "NEW"], option))
+    except NotDue:
+        return []
+    return list(symbols)
+
+
+def test_a_symbol_without_contracts_costs_the_others_no_slot(stored: dict[str, Any]) -> None:
+    def symbols(option: str = "now") -> list[str]:
+        return find_symbols(due._resolve_snapshot, "2026-11-19T10:00:05", option)
+
+    slot = "2026-11-19T15:00Z"
+    assert symbols("known") == ["AAPL", "MSFT"]
+    assert symbols() == ["AAPL", "MSFT", "NEW"]
+    stored["cursors"] = {"AAPL": slot, "NEW": "2026-11-18T21:00Z"}
+    assert symbols("known") == ["MSFT"]
+    assert symbols() == ["MSFT", "NEW"]
+    stored["cursors"] |= {"MSFT": slot}
+    assert symbols("known") == []
+    assert symbols() == ["NEW"]
+    stored["recorded"] = {"AAPL", "MSFT", "NEW"}
+    assert symbols() == []
+
+
+def test_a_slot_that_was_cut_off_is_continued_after_its_grace(stored: dict[str, Any]) -> None:
+    assert find_symbols(due._resolve_snapshot, "2026-11-19T10:20:00", "known") == []
+    stored["cut_off"] = True
+    assert find_symbols(due._resolve_snapshot, "2026-11-19T10:20:00", "known") == ["AAPL", "MSFT"]
+
+
+def test_failed_discovery_is_tried_again_at_the_next_slot(stored: dict[str, Any]) -> None:
+    def symbols(clock: str) -> list[str]:
+        return find_symbols(due._resolve_discovery, f"2026-11-19T{clock}")
+
+    stored["cursors"] = {"AAPL": "2026-11-19", "MSFT": "2026-11-18"}
+    assert symbols("09:25:00") == ["MSFT", "NEW"]
+    stored["failed"] = {"NEW": new_york("2026-11-19T09:25:00")}
+    assert symbols("09:29:00") == ["MSFT"]
+    stored["cursors"] |= {"MSFT": "2026-11-19"}
+    assert symbols("09:29:00") == []
+    assert symbols("09:30:05") == ["NEW"]
+    stored["failed"] = {"NEW": new_york("2026-11-19T09:30:05")}
+    assert symbols("09:59:00") == []
+    assert symbols("10:00:00") == ["NEW"]
+
+
+def test_a_symbol_without_contracts_has_no_close(stored: dict[str, Any]) -> None:
+    assert find_symbols(due._resolve_close, "2026-11-19T17:00:00") == ["AAPL", "MSFT"]
+    stored["cursors"] = {"AAPL": "2026-11-19", "MSFT": "2026-11-19"}
+    assert find_symbols(due._resolve_close, "2026-11-19T17:01:00") == []
+    stored["missing"] = {"MSFT"}
+    assert find_symbols(due._resolve_close, "2026-11-19T17:01:00") == ["MSFT"]

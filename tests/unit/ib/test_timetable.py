@@ -1,0 +1,107 @@
+"""Tasks and slots of a time in New York."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from loaders.errors import NotDue, UsageError
+from loaders.ib.planning.timetable import Timetable, asof_date
+from loaders.ib.settings import IbSettings
+from tests.unit.ib.gateways import new_york
+
+
+def at(text: str, **ib: Any) -> Timetable:
+    return Timetable(IbSettings(**ib), new_york(text))
+
+
+@pytest.mark.parametrize(
+    ("moment", "label"),
+    [
+        ("2026-11-19T09:30:00", "09:30"),
+        ("2026-11-19T10:01:59", "10:00"),
+        ("2026-11-19T10:17:00", "10:00"),
+        ("2026-11-19T16:02:00", "16:00"),
+        ("2026-11-27T13:01:00", "13:00"),
+    ],
+)
+def test_the_current_slot_is_the_newest_that_has_started(moment: str, label: str) -> None:
+    assert at(moment).current_slot(in_time=False).label == label
+
+
+@pytest.mark.parametrize(
+    ("moment", "why"),
+    [
+        ("2026-11-19T09:29:59", "the first is at 09:30"),
+        ("2026-11-19T16:02:01", "is over"),
+        ("2026-11-26T10:00:00", "2026-11-26 is no trading day; the next is 2026-11-27"),
+        ("2026-11-27T13:30:00", "is over"),
+        ("2026-11-21T12:00:00", "no trading day"),
+    ],
+)
+def test_out_of_hours_there_is_no_slot(moment: str, why: str) -> None:
+    with pytest.raises(NotDue, match=f"no slot: .*{why}"):
+        at(moment).current_slot(in_time=False)
+
+
+def test_by_the_clock_a_slot_is_due_only_within_its_grace() -> None:
+    assert at("2026-11-19T10:02:00").current_slot(in_time=True).label == "10:00"
+    with pytest.raises(NotDue, match="the next is at 10:30"):
+        at("2026-11-19T10:02:01").current_slot(in_time=True)
+
+
+def test_a_named_slot_has_started_today() -> None:
+    timetable = at("2026-11-19T10:10:00")
+    assert timetable.named_slot("09:30").index == 0
+    with pytest.raises(UsageError, match=r"--slot 10:15: no slot") as caught:
+        timetable.named_slot("10:15")
+    assert "10:00, 10:30" in caught.value.hint
+    with pytest.raises(UsageError, match="has not begun: it is 10:10"):
+        timetable.named_slot("10:30")
+    with pytest.raises(NotDue, match="cannot be had"):
+        at("2026-11-19T17:00:00").named_slot("10:30")
+
+
+def test_the_remaining_slots_of_a_day() -> None:
+    left = at("2026-11-19T14:31:00").remaining_slots()
+    assert [slot.label for slot in left] == ["14:30", "15:00", "15:30", "16:00"]
+    narrow = at("2026-11-19T09:00:00", slot_range="10:00-10:30").remaining_slots()
+    assert [slot.label for slot in narrow] == ["10:00", "10:30"]
+    with pytest.raises(NotDue):
+        at("2026-11-19T16:03:00").remaining_slots()
+
+
+def test_each_task_has_its_hours() -> None:
+    with pytest.raises(NotDue, match="09:25"):
+        at("2026-11-19T09:24:00").discovery_session(by_clock=True)
+    assert at("2026-11-19T08:00:00").discovery_session(by_clock=False).trade_date == date(
+        2026, 11, 19
+    )
+    with pytest.raises(NotDue, match="17:00"):
+        at("2026-11-19T16:30:00").close_session(by_clock=False)
+    with pytest.raises(NotDue, match="ended 19:00"):
+        at("2026-11-19T19:00:01").close_session(by_clock=True)
+    moments = "04:00:00", "07:30:00", "09:30:00", "23:59:00"
+    passes = [at(f"2026-11-23T{moment}").interest_pass() for moment in moments]
+    assert {p.trade_date for p in passes} == {date(2026, 11, 20)}
+    assert [p.name for p in passes] == ["first", "confirm", "late", "late"]
+    with pytest.raises(NotDue, match="04:00"):
+        at("2026-11-23T03:59:00").interest_pass()
+    with pytest.raises(UsageError, match="no trading day"):
+        at("2026-11-30T08:00:00").check_interest_day(date(2026, 11, 26))
+    with pytest.raises(UsageError, match="next morning"):
+        at("2026-11-19T18:00:00").check_interest_day(date(2026, 11, 19))
+
+
+@pytest.mark.parametrize(
+    ("moment", "day"),
+    [
+        ("2026-11-20T04:00:00", "2026-11-18"),  # not published yet
+        ("2026-11-20T06:30:00", "2026-11-19"),
+        ("2026-11-22T12:00:00", "2026-11-19"),  # Friday's comes on Monday
+        ("2026-11-23T07:30:00", "2026-11-20"),
+        ("2026-11-27T07:30:00", "2026-11-25"),  # over a holiday
+    ],
+)
+def test_open_interest_is_that_before_the_newest_publication(moment: str, day: str) -> None:
+    assert f"{asof_date(new_york(moment), '06:30')}" == day
