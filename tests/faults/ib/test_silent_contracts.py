@@ -75,7 +75,7 @@ def test_who_was_never_asked_for_want_of_time_is_no_silent_contract(
     made: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch of 14 is asked, and of the chain's 28 contracts the others never are."""
-    monkeypatch.setattr(Context, "_left", lambda _: 0.0)
+    monkeypatch.setattr(Context, "_capture_seconds", lambda _: 0.0)
     clocks = ("10:00:05", "10:30:05", "11:00:05", "11:30:05")
     assert [slot(made, clock) for clock in clocks] == [6] * 4
     tallies = made.rows("select planned, captured, errors, silent, status from raw_ib.slot_run")

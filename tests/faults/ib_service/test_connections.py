@@ -175,7 +175,7 @@ def test_no_gateway_is_said_at_once_and_a_first_wait_is_kept() -> None:
     ):
         nobody.server_time()
     assert waited == [1.0, 2.0]
-    with pytest.raises(SettingsError, match="no gateway is named"), gateway(IbSettings()):
+    with pytest.raises(SettingsError, match="no IB gateway is configured"), gateway(IbSettings()):
         pass
 
 
