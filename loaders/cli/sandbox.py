@@ -1,9 +1,10 @@
-"""`loaders sandbox`: simulated services to try everything without an account or a network."""
+"""`loaders sandbox`: simulated services, to try everything without an account or a network."""
 
 import signal
 import threading
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +14,9 @@ from loaders.errors import UsageError
 
 if TYPE_CHECKING:
     from loaders.sandbox.faults import Kind
+    from loaders.sandbox.server.sandbox import Sandbox
     from loaders.sandbox.tq.exchange import Exchange
-    from loaders.sandbox.world.parts import World
+    from loaders.sandbox.world.world import World
 
 app = typer.Typer(no_args_is_help=True, help="Run a simulated service on this machine.")
 
@@ -22,7 +24,7 @@ Port = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 
 ControlPort = Annotated[
     int | None,
     typer.Option(
-        min=0, max=65535, help="Second port to move the clock and script faults; 0: free."
+        min=0, max=65535, help="Second port to move the clock and script faults; 0 picks one."
     ),
 ]
 
@@ -37,14 +39,15 @@ def tdx(
     port: Port = 8080,
     control_port: ControlPort = None,
     data: Annotated[
-        Path | None, typer.Option(help="Replay a folder: daily_*.csv files, or a desktop client's.")
+        Path | None,
+        typer.Option(help="Replay a folder of daily_*.csv files, or a desktop client's folder."),
     ] = None,
     codes: Annotated[int, typer.Option(help="Size of the synthetic market: codes.")] = 30,
     days: Annotated[int, typer.Option(help="Size of the synthetic market: days.")] = 500,
-    seed: Annotated[int, typer.Option(help="Same seed, same market and same faults.")] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same market and faults.")] = 1,
     clock: Annotated[
         str | None,
-        typer.Option(help="Where the clock stands: 2025-06-30 (its end) or 2025-06-30T10:15:00."),
+        typer.Option(help="Time of the clock: 2025-06-30 (18:00) or 2025-06-30T10:15:00."),
     ] = None,
     fault: Annotated[
         list[str] | None,
@@ -56,14 +59,14 @@ def tdx(
     write_vipdoc: Annotated[
         Path | None,
         typer.Option(
-            help="Write this market as the desktop client's files there: vipdoc, and T0002 beside it."
+            help="Write this market as a desktop client's files: vipdoc, T0002 beside it."
         ),
     ] = None,
     vipdoc_days: Annotated[
-        int | None, typer.Option(min=1, help="Only the newest days of minutes in these files.")
+        int | None, typer.Option(min=1, help="Write only the newest days of minutes.")
     ] = None,
     zone: Annotated[
-        str, typer.Option(help="Zone of the service's host: shanghai (+08:00) or utc (Z).")
+        str, typer.Option(help="Time zone of the service's host: shanghai (+08:00) or utc (Z).")
     ] = "shanghai",
     timeout_delay: Annotated[
         float, typer.Option(help="Seconds the service waits for its quote server.")
@@ -87,8 +90,9 @@ def tdx(
         _list_faults(KINDS, width=20)
         return
     if zone not in ("shanghai", "utc"):
-        raise UsageError(f"zone {zone!r} is not known", hint="--zone shanghai or --zone utc")
-    world = _world(data, codes, days, seed, parse_clock(clock, EXAMPLE).date() if clock else None)
+        raise UsageError(f"unknown zone {zone!r}", hint="--zone shanghai or --zone utc")
+    end = parse_clock(clock, EXAMPLE) if clock else None
+    world = _make_stock_market(data, codes, days, seed=seed, end=end)
     if write_actions:
         from loaders.sandbox.world.actions import actions_csv
 
@@ -100,12 +104,7 @@ def tdx(
         from loaders.sandbox.tdx.client_files import write_client_files
         from loaders.sandbox.tdx.vipdoc_files import write_vipdoc as write_files
 
-        write_files(
-            world,
-            write_vipdoc,
-            until=parse_clock(clock, EXAMPLE) if clock else None,
-            days=vipdoc_days,
-        )
+        write_files(world, write_vipdoc, until=end, days=vipdoc_days)
         client = write_vipdoc.parent if write_vipdoc.name == "vipdoc" else write_vipdoc
         write_client_files(world, client / "T0002" / "hq_cache")
     sandbox = TdxSandbox(
@@ -117,14 +116,10 @@ def tdx(
         seed=seed,
         options=Options(zone, timeout_delay, small_volumes),
     )
-    ended = _end_by_signal()
-    with sandbox:
+    with _run(sandbox):
         known = sum(day <= sandbox.clock.date() for day in world.days)
-        line = f"TDX sandbox on {sandbox.url}  clock={sandbox.clock.isoformat()}"
-        if sandbox.control_url:
-            line += f"  control={sandbox.control_url}"
-        typer.echo(f"{line}  codes={len(world.securities)}  days={known}")
-        ended.wait()
+        size = f"codes={len(world.securities)}  days={known}"
+        typer.echo(f"TDX sandbox on {sandbox.url}  {_describe(sandbox)}  {size}")
 
 
 @app.command()
@@ -140,10 +135,10 @@ def tq(
     ticks_per_day: Annotated[
         int, typer.Option(min=1, max=20_000, help="Ticks of a main contract on a day.")
     ] = 120,
-    seed: Annotated[int, typer.Option(help="Same seed, same market.")] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same market.")] = 1,
     clock: Annotated[
         str | None,
-        typer.Option(help="Where the clock stands: 2025-12-12 (its end) or 2025-12-12T10:15:00."),
+        typer.Option(help="Time of the clock: 2025-12-12 (18:00) or 2025-12-12T10:15:00."),
     ] = None,
     fault: Annotated[
         list[str] | None,
@@ -167,21 +162,14 @@ def tq(
         raise UsageError(
             "the sandbox of TqSdk needs aiohttp", hint="pip install 'quotemill[tq]'"
         ) from error
-    world = _futures(data, variety or (), ticks_per_day, seed)
+    world = _make_futures_market(data, variety or (), ticks_per_day, seed=seed)
     sandbox = TqSandbox(world, fault or (), clock, port=port, control_port=control_port)
-    ended = _end_by_signal()
-    with sandbox:
-        line = f"# TqSdk sandbox on {sandbox.url}  clock={sandbox.clock.isoformat()}"
-        if sandbox.control_url:
-            line += f"  control={sandbox.control_url}"
-        typer.echo(line)
-        for name, value in sandbox.settings().items():
-            text = ",".join(value) if isinstance(value, list) else value
-            typer.echo(f"export QUOTEMILL_TQ__{name.upper()}={text}")
-        # its market has ended for who takes the machine's clock
+    with _run(sandbox):
+        typer.echo(f"# TqSdk sandbox on {sandbox.url}  {_describe(sandbox)}")
+        _print_settings("TQ", sandbox.settings())
+        # by the machine's clock this market has already ended
         now = sandbox.clock.isoformat(timespec="minutes")
         typer.echo(f"# quotemill run tq --as-of {now}")
-        ended.wait()
 
 
 @app.command()
@@ -190,22 +178,27 @@ def ib(
     control_port: ControlPort = None,
     symbols: Annotated[
         str | None,
-        typer.Option(help="Stocks of the market, with commas; others than listed are invented."),
+        typer.Option(help="Stocks of the market, separated by commas; unknown ones are invented."),
     ] = None,
     synthetic: Annotated[
-        int, typer.Option(min=0, max=250, help="That many invented stocks more: SYN001, SYN002 ...")
+        int,
+        typer.Option(
+            min=0, max=250, help="Number of additional invented stocks: SYN001, SYN002 ..."
+        ),
     ] = 0,
-    seed: Annotated[int, typer.Option(help="Same seed, same market.")] = 7,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same market.")] = 7,
     split: Annotated[
         list[str] | None,
-        typer.Option(help="AAPL:2026-11-20:4, four shares for one from that day on; repeatable."),
+        typer.Option(
+            help="AAPL:2026-11-20:4, four shares for one from that day on; may be repeated."
+        ),
     ] = None,
     clock: Annotated[
         str,
         typer.Option(help="New York time: 2026-11-19 (18:00) or 2026-11-19T10:00:00."),
     ] = "2026-11-19T10:00:00",
     speed: Annotated[
-        float, typer.Option(min=0, help="Virtual seconds a second; 0: the clock stands still.")
+        float, typer.Option(min=0, help="Virtual seconds a second; at 0 the clock stands still.")
     ] = 0.0,
     fault: Annotated[
         list[str] | None,
@@ -228,40 +221,49 @@ def ib(
     from loaders.sandbox.ib.stocks import LISTED, invent_symbols
     from loaders.sandbox.ib.world import World
 
-    named = [s.strip() for s in symbols.split(",") if s.strip()] if symbols else list(LISTED)
+    chosen = [s.strip() for s in symbols.split(",") if s.strip()] if symbols else list(LISTED)
     splits = [parse_split(text) for text in split or ()]
-    world = World([*named, *invent_symbols(synthetic)], seed=seed, splits=splits)
+    world = World([*chosen, *invent_symbols(synthetic)], seed=seed, splits=splits)
     sandbox = IbSandbox(
         world, fault or (), clock, speed=speed, port=port, control_port=control_port
     )
-    ended = _end_by_signal()
-    with sandbox:
-        line = f"# IB sandbox on 127.0.0.1:{sandbox.port}  clock={sandbox.clock.isoformat()}"
-        if sandbox.control_url:
-            line += f"  control={sandbox.control_url}"
-        typer.echo(f"{line}  stocks={len(world.stocks)}")
-        for name, value in sandbox.settings().items():
-            typer.echo(f"export QUOTEMILL_IB__{name.upper()}={value}")
-        ended.wait()
+    with _run(sandbox):
+        size = f"stocks={len(world.stocks)}"
+        typer.echo(f"# IB sandbox on 127.0.0.1:{sandbox.port}  {_describe(sandbox)}  {size}")
+        _print_settings("IB", sandbox.settings())
 
 
 def _list_faults(kinds: "Mapping[str, Kind]", width: int) -> None:
-    """What `--fault list` prints, the names in a column of that width."""
+    """Print the kinds of `--fault list`, names in a column of that width."""
     for name, kind in kinds.items():
         options = " ".join(f"{key}={value}" for key, value in kind.options.items())
         typer.echo(f"{name:{width}} {kind.text}{'  (' + options + ')' if options else ''}")
 
 
-def _end_by_signal() -> threading.Event:
-    """An event that Ctrl-C and a polite kill set from now on."""
+@contextmanager
+def _run(sandbox: "Sandbox") -> Iterator[None]:
+    """Run a sandbox until SIGINT or SIGTERM; the body prints what a user needs."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    return ended
+    with sandbox:
+        yield
+        ended.wait()
 
 
-def _futures(
-    data: Path | None, varieties: Sequence[str], ticks_per_day: int, seed: int
+def _describe(sandbox: "Sandbox") -> str:
+    control = f"  control={sandbox.control_url}" if sandbox.control_url else ""
+    return f"clock={sandbox.clock.isoformat()}{control}"
+
+
+def _print_settings(section: str, settings: Mapping[str, object]) -> None:
+    for name, value in settings.items():
+        text = ",".join(value) if isinstance(value, list) else value
+        typer.echo(f"export QUOTEMILL_{section}__{name.upper()}={text}")
+
+
+def _make_futures_market(
+    data: Path | None, varieties: Sequence[str], ticks_per_day: int, *, seed: int
 ) -> "Exchange":
     if data is not None:
         from loaders.sandbox.tq.replay import Replay
@@ -272,7 +274,9 @@ def _futures(
     return World(varieties or DEFAULT_VARIETIES, ticks_per_day=ticks_per_day, seed=seed)
 
 
-def _world(data: Path | None, codes: int, days: int, seed: int, end: date | None) -> "World":
+def _make_stock_market(
+    data: Path | None, codes: int, days: int, *, seed: int, end: datetime | None
+) -> "World":
     if data is not None:
         from loaders.sandbox.tdx.client_folder import ClientMarket, is_client_folder
         from loaders.sandbox.tdx.replay import ReplayMarket
@@ -281,4 +285,6 @@ def _world(data: Path | None, codes: int, days: int, seed: int, end: date | None
         return ReplayMarket(data) if is_replay else ClientMarket(data)
     from loaders.sandbox.world.market import DEFAULT_END, SyntheticMarket
 
-    return SyntheticMarket(codes=codes, days=days, seed=seed, end=end or DEFAULT_END)
+    return SyntheticMarket(
+        codes=codes, days=days, seed=seed, end=end.date() if end else DEFAULT_END
+    )

@@ -1,11 +1,11 @@
-"""Routes of bars: kline, kline-history, kline-all (raw and third-party), index, index/all, income."""
+"""Routes of bars: kline, kline-history, kline-all, kline-all/ths, index, index/all, income."""
 
 import sys
 
 from loaders.sandbox.tdx import wire
-from loaders.sandbox.tdx.calls import Call, prefixed
+from loaders.sandbox.tdx.calls import Call, prefix_errors
 from loaders.sandbox.tdx.render import Series
-from loaders.sandbox.tdx.series import DAY_TYPES, MINUTE_SIZES, NOTHING_LACKING, Lacking
+from loaders.sandbox.tdx.series import DAY_TYPES, MINUTE_SIZES, NO_POSITIONS, Positions
 from loaders.sandbox.tdx.wire import BadRequest, EmptyBody, ServiceError, UpstreamTimeout
 
 NOTES = (
@@ -18,16 +18,17 @@ HISTORY_LIMIT, HISTORY_CAP = 100, 800
 INDEX_TYPES = (*MINUTE_SIZES, "day", "week", "month")
 
 
-def upper(count: int, rows: bytes) -> bytes:
+def upper_answer(count: int, rows: bytes) -> bytes:
+    """An answer with upper-case keys."""
     return b'{"Count":%d,"List":%s}' % (count, rows)
 
 
-def lower(count: int, rows: bytes, meta: dict[str, object] | None = None) -> bytes:
+def lower_answer(count: int, rows: bytes, meta: dict[str, object] | None = None) -> bytes:
     tail = b',"meta":' + wire.go_json(meta) if meta is not None else b""
     return b'{"count":%d,"list":%s%s}' % (count, rows, tail)
 
 
-def capped(text: str) -> int:
+def parse_capped_limit(text: str) -> int:
     number = wire.atoi(text)
     return min(number, HISTORY_CAP) if number and number > 0 else HISTORY_LIMIT
 
@@ -42,7 +43,7 @@ def raw_series(call: Call, text: str, period: str, newest: int | None = None) ->
         if period in DAY_TYPES:
             # the decoder reads garbage: a year beyond 9999, which JSON cannot carry
             raise EmptyBody
-        return _garbled(call.state.series.raw(security, period, call.clock))
+        return _garble(call.state.series.raw(security, period, call.clock))
     return call.state.series.raw(security, period, call.clock, newest)
 
 
@@ -59,40 +60,39 @@ def index_series(call: Call, text: str, period: str, newest: int | None = None) 
 
 def ths_series(call: Call, text: str, period: str, newest: int | None = None) -> Series:
     digits = wire.ths_digits(text)
-    found = call.world.find_digits(digits)
-    security = call.security(found.code) if found else None
+    match = call.world.find_digits(digits)
+    security = call.security(match.code) if match else None
     if security is None or call.hit("ths-down"):
         raise ServiceError(wire.THS_ERROR + "invalid character '<' looking for beginning of value")
     return call.state.series.adjusted(
-        security, period, call.clock, lacking=_lacking(call), newest=newest
+        security, period, call.clock, missing=_missing_events(call), newest=newest
     )
 
 
-def _lacking(call: Call) -> Lacking:
-    """The events that the third-party page does not know at this call, the newest being 0."""
+def _missing_events(call: Call) -> Positions:
+    """Events that the third-party page does not know at this call, 0 for the newest."""
     if call.hit("ths-unadjusted"):
         return range(sys.maxsize)
     rule = call.hit("ths-missing-action")
     if rule is None:
-        return NOTHING_LACKING
+        return NO_POSITIONS
     first = int(rule.number("which")) - 1
     return range(first, first + int(rule.number("count")))
 
 
-def _garbled(series: Series) -> Series:
-    """Index minutes read by the stock decoder: of every page only the first bar is right."""
+def _garble(series: Series) -> Series:
+    """Index minutes as the stock decoder reads them: only the first bar of a page is right."""
     pieces, offsets, at = [], [0], 0
     for i in range(len(series)):
         piece = series.text[series.offsets[i] : series.offsets[i + 1]]
         if (len(series) - i) % 800 and i:
-            value = 1000 + i * 7919 % 90_000_000
+            v = 1000 + i * 7919 % 90_000_000
+            numbers = (v, v * 3, v // 2, v * 5, v * 2, -v, v * 11)
+            stamp = (4 + i * 13 % 32, 1 + i * 5 % 12, 1 + i * 7 % 28, i % 24, i * 3 % 60)
             piece = (
                 b'{"Last":%d,"Open":%d,"High":%d,"Low":%d,"Close":%d,"Volume":%d,"Amount":%d,'
                 b'"Time":"20%02d-%02d-%02dT%02d:%02d:00+08:00","UpCount":0,"DownCount":0},'
-            ) % (
-                *(value, value * 3, value // 2, value * 5, value * 2, -value, value * 11),
-                *(4 + i * 13 % 32, 1 + i * 5 % 12, 1 + i * 7 % 28, i % 24, i * 3 % 60),
-            )
+            ) % (numbers + stamp)
         pieces.append(piece)
         at += len(piece)
         offsets.append(at)
@@ -102,79 +102,81 @@ def _garbled(series: Series) -> Series:
 KLINE_ERROR = "获取K线失败: "
 
 
-@prefixed(KLINE_ERROR)
+@prefix_errors(KLINE_ERROR)
 def kline(call: Call) -> bytes:
     code = call.request.required("code", wire.NO_CODE)
     period = call.request.raw("type")
     if period in MINUTE_SIZES:
-        return upper(*raw_series(call, code, period).newest(None))
-    return upper(*ths_series(call, code, _ths_type(period)).newest(None))
+        return upper_answer(*raw_series(call, code, period).newest(None))
+    return upper_answer(*ths_series(call, code, _ths_type(period)).newest(None))
 
 
-@prefixed(KLINE_ERROR)
+@prefix_errors(KLINE_ERROR)
 def kline_history(call: Call) -> bytes:
     code = call.request.required("code", wire.NO_CODE)
-    period, limit = call.request.raw("type"), capped(call.request.raw("limit"))
+    period, limit = call.request.raw("type"), parse_capped_limit(call.request.raw("limit"))
     if period in MINUTE_SIZES:
-        return upper(*raw_series(call, code, period, limit).newest(limit, first_last_zero=True))
-    return upper(*ths_series(call, code, _ths_type(period), limit).newest(limit))
+        return upper_answer(
+            *raw_series(call, code, period, limit).newest(limit, first_last_zero=True)
+        )
+    return upper_answer(*ths_series(call, code, _ths_type(period), limit).newest(limit))
 
 
 def _ths_type(period: str) -> str:
-    """Whatever is not week or month means day."""
+    """A type that is not week or month means day."""
     return period if period in ("week", "month") else "day"
 
 
-def _of_whole_series(call: Call) -> tuple[str, str, int | None]:
-    """Code, type and limit as the bulk routes read them."""
+def _read_bulk_request(call: Call) -> tuple[str, str, int | None]:
+    """Code, type and limit of a request to a bulk route."""
     code = call.request.required("code", wire.CODE_REQUIRED, trim=True)
     return (
         code,
         call.request.trimmed("type").lower() or "day",
-        wire.limit_of(call.request.raw("limit")),
+        wire.parse_limit(call.request.raw("limit")),
     )
 
 
-@prefixed(KLINE_ERROR)
+@prefix_errors(KLINE_ERROR)
 def kline_all(call: Call) -> bytes:
-    code, period, limit = _of_whole_series(call)
+    code, period, limit = _read_bulk_request(call)
     if period not in MINUTE_SIZES and period not in DAY_TYPES:
         raise ServiceError(f"不支持的K线类型: {period}")
     count, rows = raw_series(call, code, period, limit).newest(limit)
     meta = {"batch_limit": 800, "notes": NOTES, "source": "tdx", "type": period}
-    return lower(count, rows, meta)
+    return lower_answer(count, rows, meta)
 
 
-@prefixed("获取同花顺K线失败: ")
+@prefix_errors("获取同花顺K线失败: ")
 def kline_all_ths(call: Call) -> bytes:
-    code, period, limit = _of_whole_series(call)
+    code, period, limit = _read_bulk_request(call)
     if period not in THS_TYPES:
         raise ServiceError("同花顺接口暂仅支持 type=day/week/month")
     count, rows = ths_series(call, code, period, limit).newest(limit)
     meta = {"batch_limit": count, "notes": NOTES, "source": "ths", "type": period}
-    return lower(count, rows, meta)
+    return lower_answer(count, rows, meta)
 
 
-@prefixed("获取指数数据失败: ")
+@prefix_errors("获取指数数据失败: ")
 def index(call: Call) -> bytes:
     code = call.request.required("code", "指数代码不能为空")
     period = call.request.raw("type")
     period = period if period in INDEX_TYPES else "day"
-    limit = capped(call.request.raw("limit"))
+    limit = parse_capped_limit(call.request.raw("limit"))
     series = index_series(call, code, period)
     if period in ("week", "month"):
-        return upper(*series.oldest(limit))
-    return upper(*series.newest(limit, first_last_zero=True))
+        return upper_answer(*series.oldest(limit))
+    return upper_answer(*series.newest(limit, first_last_zero=True))
 
 
-@prefixed("获取指数历史数据失败: ")
+@prefix_errors("获取指数历史数据失败: ")
 def index_all(call: Call) -> bytes:
-    code, period, limit = _of_whole_series(call)
+    code, period, limit = _read_bulk_request(call)
     period = period if period in MINUTE_SIZES or period in DAY_TYPES else "day"
-    return lower(*index_series(call, code, period, limit).newest(limit))
+    return lower_answer(*index_series(call, code, period, limit).newest(limit))
 
 
-@prefixed(KLINE_ERROR)
+@prefix_errors(KLINE_ERROR)
 def income(call: Call) -> bytes:
     code = call.request.required("code", wire.CODE_REQUIRED, trim=True)
     text = call.request.required("start_date", "start_date 为必填参数", trim=True)
@@ -186,7 +188,9 @@ def income(call: Call) -> bytes:
     ths_series(call, code, "day", 1)
     security = call.world.find_digits(wire.ths_digits(code))
     assert security is not None
-    bars = call.state.series.adjusted_bars(security, "day", call.clock, lacking=_lacking(call))
+    bars = call.state.series.adjusted_bars(
+        security, "day", call.clock, missing=_missing_events(call)
+    )
     base = next((i for i, s in enumerate(bars.stamps) if s[:10] >= start.isoformat()), 0)
 
     def prices(i: int) -> dict[str, float]:
@@ -212,4 +216,4 @@ def income(call: Call) -> bytes:
                 "time": bars.stamps[at] + "+08:00",
             }
         )
-    return lower(len(rows), wire.go_json(rows))
+    return lower_answer(len(rows), wire.go_json(rows))

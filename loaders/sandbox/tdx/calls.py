@@ -1,4 +1,4 @@
-"""The service's state, and one call seen from a route: what it may know at this moment."""
+"""State of the service, and one call as a route sees it."""
 
 import threading
 from bisect import bisect_left, bisect_right
@@ -12,17 +12,21 @@ from loaders.sandbox.faults import FaultPlan, Rule
 from loaders.sandbox.tdx import wire
 from loaders.sandbox.tdx.series import SeriesStore
 from loaders.sandbox.tdx.wire import BadRequest, Request, ServiceError, UpstreamTimeout
-from loaders.sandbox.world.parts import SESSION_START, Security, World
+from loaders.sandbox.world.world import SESSION_START, Security, World
 
 CALENDAR_REFRESH = time(9, 0, 0)
 CODES_REFRESH = time(9, 0, 10)
-KEPT_LOG = 200_000
+LOG_SIZE = 200_000
 
 
 @dataclass(frozen=True)
 class Options:
-    """`zone` is shanghai or utc; `timeout_delay` the seconds before `超时`; `small_volumes` switches
-    the wrong decoding of volumes below 128 on."""
+    """Options of the service.
+
+    zone: shanghai or utc
+    timeout_delay: seconds before `超时`
+    small_volumes: decode volumes below 128 as wrongly as the service does
+    """
 
     zone: str = "shanghai"
     timeout_delay: float = 2.0
@@ -31,7 +35,7 @@ class Options:
 
 @dataclass(frozen=True)
 class LogEntry:
-    """One request: when (virtual clock), what, and the faults that struck it."""
+    """One request: virtual time, route, parameters, and the faults that struck it."""
 
     time: datetime
     method: str
@@ -46,21 +50,21 @@ class Task:
     id: str
     type: str
     started: datetime
-    # how many more looks at it until it ends; None: it runs until it is cancelled
-    looks: int | None
+    # requests for it until it ends; None: it runs until it is cancelled
+    polls: int | None
     status: str = "running"
     ended: datetime | None = None
 
 
 @dataclass
 class ServiceState:
-    """What lives as long as the process of the service."""
+    """State that lives as long as the process of the service."""
 
     world: World
     clock: datetime
     faults: FaultPlan
     options: Options
-    log: deque[LogEntry] = field(default_factory=lambda: deque(maxlen=KEPT_LOG))
+    log: deque[LogEntry] = field(default_factory=lambda: deque(maxlen=LOG_SIZE))
     tasks: dict[str, Task] = field(default_factory=dict)
     started_tasks: int = 0
     calls: int = 0
@@ -73,7 +77,7 @@ class ServiceState:
         self.restart()
 
     def restart(self) -> None:
-        """A start reads the calendar anew and knows no task."""
+        """Read the calendar and forget all tasks, as a starting process does."""
         self.tasks.clear()
         self.known_days = self._days_with_bar()
 
@@ -84,11 +88,11 @@ class ServiceState:
         return bisect_left(self.world.days, today)
 
     def refresh_calendar(self) -> None:
-        """Only adds days; today only when today's bar is there."""
+        """Add new days to the calendar; today only if today's bar exists."""
         self.known_days = max(self.known_days, self._days_with_bar())
 
     def set_clock(self, to: datetime) -> None:
-        """Time passes: the daily refresh at 09:00 sees the days before. Backwards is a restart."""
+        """Let time pass: the refresh at 09:00 adds the days before; backwards is a restart."""
         before, self.clock = self.clock, to
         if to < before:
             self.restart()
@@ -107,11 +111,11 @@ class Call:
 
     state: ServiceState
     request: Request
-    hits: list[Rule]
+    rules: list[Rule]
     number: int
 
     def hit(self, kind: str) -> Rule | None:
-        return next((rule for rule in self.hits if rule.kind == kind), None)
+        return next((rule for rule in self.rules if rule.kind == kind), None)
 
     @property
     def clock(self) -> datetime:
@@ -126,12 +130,12 @@ class Call:
         return self.state.world
 
     def security(self, code: str) -> Security | None:
-        """The quote server knows a security from its first day on."""
-        found = self.world.find(code)
-        return found if found and found.listed <= self.today else None
+        """A security that the quote server knows: from its first day on."""
+        security = self.world.find(code)
+        return security if security and security.listed <= self.today else None
 
     def days(self) -> list[date]:
-        """The calendar as the service has it."""
+        """The calendar that the service knows."""
         known = self.world.days[: self.state.known_days]
         if self.hit("calendar-empty"):
             return []
@@ -139,35 +143,34 @@ class Call:
         return known[-int(short.number("keep")) :] if short else known
 
     def cached(self) -> list[Security]:
-        """The code cache: what was listed at the last refresh, in the order of the exchanges."""
-        seen = self.today
+        """The code cache: securities listed at the last refresh, ordered by exchange."""
+        refresh = self.today
         if self.clock.time() < CODES_REFRESH:
-            seen -= timedelta(days=1)
+            refresh -= timedelta(days=1)
         order = {"sh": 0, "sz": 1, "bj": 2}
-        found = [s for s in self.world.securities if s.listed <= seen]
-        found.sort(key=lambda s: (order[s.exchange], s.digits))
-        return found
+        listed = [s for s in self.world.securities if s.listed <= refresh]
+        return sorted(listed, key=lambda s: (order[s.exchange], s.digits))
 
-    def _faulty(self, found: list[Security]) -> list[Security]:
+    def _apply_faults(self, codes: list[Security]) -> list[Security]:
         if rule := self.hit("codes-missing"):
-            found = [s for s in found if s.exchange != rule.option("exchange")]
+            codes = [s for s in codes if s.exchange != rule.option("exchange")]
         if rule := self.hit("codes-vanish"):
-            found = [s for s in found if s.code != rule.option("code")]
+            codes = [s for s in codes if s.code != rule.option("code")]
         if rule := self.hit("codes-stale"):
-            newest = sorted(found, key=lambda s: s.listed)[-int(rule.number("drop")) :]
-            found = [s for s in found if s not in newest]
-        if self.hit("codes-duplicate") and found:
-            found = [found[0], *found]
-        return found
+            newest = sorted(codes, key=lambda s: s.listed)[-int(rule.number("drop")) :]
+            codes = [s for s in codes if s not in newest]
+        if self.hit("codes-duplicate") and codes:
+            codes = [codes[0], *codes]
+        return codes
 
     def stocks(self) -> list[Security]:
-        return self._faulty([s for s in self.cached() if wire.is_stock(s.exchange, s.digits)])
+        return self._apply_faults([s for s in self.cached() if wire.is_stock(s.exchange, s.digits)])
 
     def etfs(self) -> list[Security]:
-        return self._faulty([s for s in self.cached() if wire.is_etf(s.exchange, s.digits)])
+        return self._apply_faults([s for s in self.cached() if wire.is_etf(s.exchange, s.digits)])
 
     def upstream(self) -> None:
-        """Every request to the quote server passes here and may fail."""
+        """Fail if a fault hits requests to the quote server."""
         if self.hit("timeout"):
             raise UpstreamTimeout(wire.TIMED_OUT)
         if rule := self.hit("outage"):
@@ -177,8 +180,8 @@ class Call:
 Route = Callable[[Call], bytes]
 
 
-def prefixed(prefix: str) -> Callable[[Route], Route]:
-    """A route whose errors get this text in front, but those about the request itself."""
+def prefix_errors(prefix: str) -> Callable[[Route], Route]:
+    """Put a text in front of a route's errors, except errors in the request itself."""
 
     def decorated(route: Route) -> Route:
         @wraps(route)
@@ -195,12 +198,12 @@ def prefixed(prefix: str) -> Callable[[Route], Route]:
     return decorated
 
 
-def asked_codes(texts: Iterable[str]) -> tuple[str, ...]:
+def normalise_codes(texts: Iterable[str]) -> tuple[str, ...]:
     """Codes of a request in canonical form, for rules and the log."""
-    found = []
+    codes = []
     for text in texts:
         try:
-            found.append(wire.expand_code(text.strip()))
+            codes.append(wire.expand_code(text.strip()))
         except ServiceError:
-            found.append(text.strip().lower())
-    return tuple(found)
+            codes.append(text.strip().lower())
+    return tuple(codes)

@@ -1,9 +1,9 @@
-"""What the desktop client keeps of a simulated market in `T0002/hq_cache`, beside the bars of `vipdoc`.
+"""The desktop client's files of a simulated market in `T0002/hq_cache`.
 
-{shm,szm,bjm}.tnf   a head of 50 bytes, then 314 for each instrument: its code at 0, at 23 its name (GBK)
-gbbq                a count, then 29 bytes for each event: u8 exchange, 7 bytes code, u32 date YYYYMMDD,
-                    u8 category, four f32; the first 24 of them encrypted by Blowfish, with tables that
-                    pytdx knows
+{shm,szm,bjm}.tnf   a head of 50 bytes, then 314 for each instrument: code at 0, name (GBK) at 23
+gbbq                a count, then 29 bytes for each event: u8 exchange, 7 bytes code, u32 date
+                    YYYYMMDD, u8 category, four f32; the first 24 of them encrypted by Blowfish,
+                    with tables that pytdx has
 """
 
 import struct
@@ -16,7 +16,7 @@ import numpy as np
 
 from loaders.errors import UsageError
 from loaders.sandbox.world.actions import DIVIDEND, SPLIT, Action, events
-from loaders.sandbox.world.parts import World
+from loaders.sandbox.world.world import World
 
 EXCHANGES = {"sz": 0, "sh": 1, "bj": 2}
 CAPITAL = 5
@@ -28,8 +28,8 @@ Record = tuple[str, int, int, tuple[float, float, float, float]]
 
 
 def write_client_files(world: World, folder: Path) -> None:
-    """Write lists and events into `folder`, the client's hq_cache. Raises UsageError where it cannot."""
-    contents = {f"{exchange}m.tnf": instruments(world, exchange) for exchange in EXCHANGES}
+    """Write lists and events into `folder`, the client's hq_cache; raises UsageError."""
+    contents = {f"{exchange}m.tnf": instrument_list(world, exchange) for exchange in EXCHANGES}
     contents["gbbq"] = capital_events(world)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,19 +39,19 @@ def write_client_files(world: World, folder: Path) -> None:
         raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
 
 
-def instruments(world: World, exchange: str) -> bytes:
+def instrument_list(world: World, exchange: str) -> bytes:
     """The content of a .tnf file."""
-    found = bytes(_HEAD)
+    content = bytes(_HEAD)
     for security in world.securities:
         if security.exchange == exchange:
             head = security.digits.encode().ljust(_NAME, b"\0")
-            found += (head + security.name.encode("gbk")).ljust(_RECORD, b"\0")
-    return found
+            content += (head + security.name.encode("gbk")).ljust(_RECORD, b"\0")
+    return content
 
 
 def capital_events(world: World) -> bytes:
-    """The content of gbbq: what all actions of the market are, announced ones too."""
-    return gbbq(
+    """The content of gbbq: all corporate actions of the market, announced ones too."""
+    return encode_gbbq(
         (security.code, *record)
         for security in world.securities
         for record in _records(
@@ -63,11 +63,14 @@ def capital_events(world: World) -> bytes:
 def _records(
     actions: Sequence[Action], listed: int, has_capital: bool
 ) -> Iterator[tuple[int, int, tuple[float, float, float, float]]]:
-    """The records of a security. What it had when it was listed, and each change of that, are told by
-    records of their own, in units of 10,000 shares: float and total before, float and total after."""
+    """The records of a security.
+
+    The capital at listing and each change of it are separate records, in units of 10,000 shares:
+    float and total before, float and total after.
+    """
     before: tuple[float, float] | None = None
-    for ex_date, of_day in groupby(actions, key=lambda action: action.ex_date):
-        rows, day = list(of_day), int(f"{ex_date:%Y%m%d}")
+    for ex_date, group in groupby(actions, key=lambda action: action.ex_date):
+        rows, day = list(group), int(f"{ex_date:%Y%m%d}")
         after = (float(rows[-1].float_shares), float(rows[-1].total_shares))
         if has_capital and before is None:
             grown = float(events(rows)[0].m) if events(rows) else 1
@@ -85,8 +88,8 @@ def _records(
             before = after
 
 
-def gbbq(records: Iterable[Record]) -> bytes:
-    """The content of a gbbq of these records: Blowfish over 24 bytes of each, the last five as they are."""
+def encode_gbbq(records: Iterable[Record]) -> bytes:
+    """The content of gbbq: Blowfish over 24 bytes of a record, the last five plain."""
     with warnings.catch_warnings():  # pytdx compares texts by identity
         warnings.simplefilter("ignore", SyntaxWarning)
         from pytdx.reader.gbbq_reader import GbbqReader

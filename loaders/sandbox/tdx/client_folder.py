@@ -1,7 +1,7 @@
-"""A desktop client's folder as a market: the service, had it the bars of `vipdoc/{sh,sz,bj}/lday/*.day`.
+"""A market from a desktop client's folder: the bars of `vipdoc/{sh,sz,bj}/lday/*.day`.
 
-Trading days are those of the file of sh000001 (or sz399001), the clock stands at the end of the last of
-them. Names come from `T0002/hq_cache/*.tnf`. There are no minutes and no ticks, and no corporate
+Trading days are those of the file of sh000001 (or sz399001); the clock starts at the end of the
+last one. Names come from `T0002/hq_cache/*.tnf`. The market has no minutes, ticks or corporate
 actions: the vendor's adjusted series is the raw one.
 """
 
@@ -12,20 +12,18 @@ from pathlib import Path
 import numpy as np
 
 from loaders.errors import UsageError
-from loaders.sandbox.tdx.vipdoc_files import DAY, scale_of
-from loaders.sandbox.world import parts
+from loaders.sandbox.tdx.vipdoc_files import DAY, price_scale
 from loaders.sandbox.world.actions import Action
+from loaders.sandbox.world.bars import Bars, empty_bars
 from loaders.sandbox.world.clock import CLOSE_OF_DAY
-from loaders.sandbox.world.parts import Bars, Kind, MinutePoint, Security, Tick, World
+from loaders.sandbox.world.world import Kind, MinutePoint, Security, Tick, World
 
 INDICES = ("sh000001", "sz399001")
+STOCKS = ("sh60", "sh68", "sh90", "sz00", "sz30", "sz20", "bj43", "bj8", "bj92")
+FUNDS = ("sh50", "sh51", "sh52", "sh53", "sh56", "sh58", "sz15", "sz16", "sz18")
 KINDS: dict[str, Kind] = {
-    **dict.fromkeys(
-        ("sh60", "sh68", "sh90", "sz00", "sz30", "sz20", "bj43", "bj8", "bj92"), "stock"
-    ),
-    **dict.fromkeys(
-        ("sh50", "sh51", "sh52", "sh53", "sh56", "sh58", "sz15", "sz16", "sz18"), "fund"
-    ),
+    **dict.fromkeys(STOCKS, "stock"),
+    **dict.fromkeys(FUNDS, "fund"),
     **dict.fromkeys(("sh000", "sz399"), "index"),
 }
 
@@ -35,7 +33,7 @@ def is_client_folder(folder: Path) -> bool:
 
 
 class ClientMarket(World):
-    """The day files of one folder. Raises UsageError where no index tells its days."""
+    """The day files of a folder; raises UsageError without an index, whose days are needed."""
 
     records_intraday = True
 
@@ -44,8 +42,8 @@ class ClientMarket(World):
         index = next((code for code in INDICES if code in self._files), None)
         if index is None:
             raise UsageError(
-                f"{folder} has no file of {' or '.join(INDICES)}, whose days are the calendar",
-                hint="name a folder that holds vipdoc with day bars of the indices",
+                f"{folder} has no day file of {' or '.join(INDICES)}, which gives the calendar",
+                hint="name a folder that contains vipdoc with day bars of the indices",
             )
         self._bars: dict[str, Bars] = {}
         days = [
@@ -68,13 +66,13 @@ class ClientMarket(World):
     def day_bars(self, code: str) -> Bars:
         security = self.find(code)
         if security is None:
-            return parts.empty_bars()
+            return empty_bars()
         if code not in self._bars:
-            self._bars[code] = _read(self._files[code], security.kind, scale_of(security))
+            self._bars[code] = _read(self._files[code], security.kind, price_scale(security))
         return self._bars[code]
 
     def minutes(self, code: str, day: date) -> Bars:  # noqa: ARG002
-        return parts.empty_bars()
+        return empty_bars()
 
     def minute_points(self, code: str, day: date) -> list[MinutePoint]:  # noqa: ARG002
         return []
@@ -84,7 +82,7 @@ class ClientMarket(World):
 
 
 def _day_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The day files by code, in any case of their names."""
+    """Day files by code; names may be upper or lower case."""
     for file in folder.glob("[vV][iI][pP][dD][oO][cC]/*/[lL][dD][aA][yY]/*.[dD][aA][yY]"):
         yield file.stem.lower(), file
 
@@ -115,7 +113,7 @@ def _names(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _read(file: Path, kind: Kind, scale: int) -> Bars:
-    """The bars of a file, in li and hands; records whose day is none are left out."""
+    """Bars of a file in li and hands; records with an impossible day are left out."""
     content = file.read_bytes()
     rows = np.frombuffer(content[: len(content) // 32 * 32], DAY)
     days = [_day(int(number)) for number in rows["date"]]

@@ -3,10 +3,10 @@
 from datetime import date, timedelta
 
 from loaders.sandbox.tdx import wire
-from loaders.sandbox.tdx.calls import Call, prefixed
+from loaders.sandbox.tdx.calls import Call, prefix_errors
 from loaders.sandbox.tdx.render import tick_rows
 from loaders.sandbox.tdx.wire import BadRequest, UpstreamTimeout
-from loaders.sandbox.world.parts import MinutePoint, Tick
+from loaders.sandbox.world.world import MinutePoint, Tick
 
 FIRST_TICK_DAY = date(2000, 6, 9)
 TODAY_PAGE, HISTORY_PAGE = 1800, 2000
@@ -15,14 +15,16 @@ YES = ("1", "true", "yes", "y", "on")
 
 
 def _scale(call: Call, code: str) -> int:
-    """The decoders of minutes and ticks assume cents: prices of funds and B shares come out ten times
-    too large. Those of indices do not."""
+    """Factor of prices: the decoders of minutes and ticks assume cents.
+
+    Prices of funds and B shares are ten times too large, those of indices are right.
+    """
     security = call.world.find(code)
     return 10 if security and security.kind != "index" and security.decimals == 3 else 1
 
 
 def _number_day(text: str) -> date | None:
-    """What the quote server makes of a date: a number, else 0."""
+    """A date as the quote server reads it: a number, else 0."""
     number = wire.atoi(text)
     return wire.parse_day(f"{number:08d}") if number and 0 < number < 100_000_000 else None
 
@@ -35,7 +37,7 @@ def minute_points(call: Call, code: str, day: date | None) -> list[MinutePoint]:
         return []
     points = call.world.minute_points(code, day)
     if day == call.today and not call.world.records_intraday:
-        # the minute that has begun is there, labelled by its end
+        # the running minute is included, labelled by its end
         label = (call.clock + timedelta(minutes=1)).strftime("%H:%M:%S")
         points = [point for point in points if point.label + ":00" < label]
         if points and points[-1].label + ":00" > call.clock.strftime("%H:%M:%S"):
@@ -51,7 +53,7 @@ def minute_data(call: Call, code: str, shown: str) -> dict[str, object]:
     return {"Count": len(rows), "List": rows or None, "date": shown}
 
 
-@prefixed("获取分时数据失败: ")
+@prefix_errors("获取分时数据失败: ")
 def minute(call: Call) -> bytes:
     code = call.request.required("code", wire.NO_CODE)
     shown = call.request.trimmed("date") or call.today.strftime("%Y%m%d")
@@ -81,12 +83,12 @@ def today_ticks(call: Call, code: str) -> list[Tick]:
     ]
 
 
-def _tick_rows(day: date, ticks: list[Tick]) -> bytes:
+def _list_ticks(day: date, ticks: list[Tick]) -> bytes:
     rows = b",".join(tick_rows(day, ticks))
     return b'{"Count":%d,"List":%s}' % (len(ticks), b"[%s]" % rows if rows else b"null")
 
 
-def _day_of(text: str) -> date | None:
+def _parse_tick_day(text: str) -> date | None:
     day = _number_day(text)
     if day is not None and len(text) != 8:
         # the quote server understands it, but the ticks cannot be stamped with it
@@ -95,27 +97,27 @@ def _day_of(text: str) -> date | None:
 
 
 def _dated(call: Call, code: str, text: str) -> bytes:
-    day = _day_of(text)
-    return _tick_rows(day or call.today, day_ticks(call, code, day))
+    day = _parse_tick_day(text)
+    return _list_ticks(day or call.today, day_ticks(call, code, day))
 
 
-@prefixed(TICK_ERROR)
+@prefix_errors(TICK_ERROR)
 def trade(call: Call) -> bytes:
     code = wire.expand_code(call.request.required("code", wire.NO_CODE))
     if text := call.request.raw("date"):
         return _dated(call, code, text)
-    return _tick_rows(call.today, today_ticks(call, code)[-TODAY_PAGE:])
+    return _list_ticks(call.today, today_ticks(call, code)[-TODAY_PAGE:])
 
 
-@prefixed(TICK_ERROR)
+@prefix_errors(TICK_ERROR)
 def minute_trade_all(call: Call) -> bytes:
     code = wire.expand_code(call.request.required("code", wire.CODE_REQUIRED, trim=True))
     if text := call.request.trimmed("date"):
         return _dated(call, code, text)
-    return _tick_rows(call.today, today_ticks(call, code))
+    return _list_ticks(call.today, today_ticks(call, code))
 
 
-@prefixed("获取历史分时成交失败: ")
+@prefix_errors("获取历史分时成交失败: ")
 def trade_history(call: Call) -> bytes:
     request = call.request
     code, text = request.trimmed("code"), request.trimmed("date")
@@ -127,14 +129,14 @@ def trade_history(call: Call) -> bytes:
     count = wire.atoi(request.trimmed("count")) if request.trimmed("count") else HISTORY_PAGE
     if count is None or count <= 0:
         raise BadRequest("count 参数无效")
-    day = _day_of(text)
+    day = _parse_tick_day(text)
     ticks = day_ticks(call, wire.expand_code(code), day)
     stop = max(len(ticks) - start % 65536, 0)
-    return _tick_rows(day or call.today, ticks[max(stop - min(count, HISTORY_PAGE), 0) : stop])
+    return _list_ticks(day or call.today, ticks[max(stop - min(count, HISTORY_PAGE), 0) : stop])
 
 
 def _range(call: Call) -> tuple[date, date]:
-    """First and last day asked for; a start after the end is swapped."""
+    """First and last day of the request; a start after the end is swapped."""
     request = call.request
     days: dict[str, date | None] = {}
     for name in ("start_date", "end_date", "before"):
@@ -147,11 +149,11 @@ def _range(call: Call) -> tuple[date, date]:
     return (end, start) if start > end else (start, end)
 
 
-@prefixed(TICK_ERROR)
+@prefix_errors(TICK_ERROR)
 def trade_history_full(call: Call) -> bytes:
     shown = call.request.required("code", wire.CODE_REQUIRED, trim=True)
     start, end = _range(call)
-    limit = wire.limit_of(call.request.raw("limit"))
+    limit = wire.parse_limit(call.request.raw("limit"))
     yesterday = call.today - timedelta(days=1)
     days = [day for day in call.days() if start <= day <= min(end, yesterday)]
     if skipped := call.hit("missing-days"):

@@ -5,9 +5,9 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from loaders.sandbox.tdx.calls import Call, prefixed
-from loaders.sandbox.tdx.wire import ZERO_FLOAT, ServiceError, atoi, go_json, limit_of, parse_day
-from loaders.sandbox.world.parts import Security
+from loaders.sandbox.tdx.calls import Call, prefix_errors
+from loaders.sandbox.tdx.wire import ZERO_FLOAT, ServiceError, atoi, go_json, parse_day, parse_limit
+from loaders.sandbox.world.world import Security
 
 DATE_TEXT = " 参数格式错误，应为 YYYYMMDD 或 YYYY-MM-DD"
 EXCHANGES = ("sh", "sz", "bj")
@@ -35,12 +35,12 @@ def codes(call: Call) -> bytes:
 
 def search(call: Call) -> bytes:
     keyword = call.request.required("keyword", "搜索关键词不能为空")
-    found: dict[str, dict[str, str]] = {}
+    matches: dict[str, dict[str, str]] = {}
     for s in call.stocks():
         if keyword.upper() in s.digits or keyword.upper() in s.name.upper():
             row = {"code": s.digits, "exchange": s.exchange, "name": s.name}
-            found.setdefault(s.digits, row)
-    return go_json(list(found.values())[:50])
+            matches.setdefault(s.digits, row)
+    return go_json(list(matches.values())[:50])
 
 
 def _code_list(call: Call, securities: list[Security]) -> bytes:
@@ -48,7 +48,7 @@ def _code_list(call: Call, securities: list[Security]) -> bytes:
         which = "股票" if call.request.path.endswith("stock-codes") else ""
         raise ServiceError(which + "代码缓存未初始化")
     bare = call.request.trimmed("prefix") == "false"
-    limit = limit_of(call.request.raw("limit"))
+    limit = parse_limit(call.request.raw("limit"))
     rows = [s.digits if bare else s.code for s in securities][:limit]
     return go_json({"count": len(rows), "list": rows or None})
 
@@ -63,7 +63,7 @@ def etf_codes(call: Call) -> bytes:
 
 def etf(call: Call) -> bytes:
     wanted = call.request.trimmed("exchange").lower() or "all"
-    limit = limit_of(call.request.trimmed("limit"))
+    limit = parse_limit(call.request.trimmed("limit"))
     rows = [
         {
             "code": s.digits,
@@ -78,7 +78,7 @@ def etf(call: Call) -> bytes:
 
 
 def _frozen_price(call: Call, security: Security) -> float:
-    """The price of the day it was first cached, as a single float."""
+    """Price of the day on which it was first cached, as a single float."""
     bars = call.world.day_bars(security.code)
     if not len(bars):
         return ZERO_FLOAT
@@ -86,7 +86,7 @@ def _frozen_price(call: Call, security: Security) -> float:
 
 
 def market_stats(call: Call) -> bytes:
-    """up, down and flat only say that a stale price is above zero."""
+    """Totals; up, down and flat only count stale prices above zero."""
     stocks = call.stocks()
     totals = {name: sum(s.exchange == name for s in stocks) for name in EXCHANGES}
     stats: dict[str, object] = {
@@ -95,7 +95,7 @@ def market_stats(call: Call) -> bytes:
     return go_json({**stats, "update_time": ""})
 
 
-@prefixed("获取 sh 数量失败: ")
+@prefix_errors("获取 sh 数量失败: ")
 def market_count(call: Call) -> bytes:
     """All instruments of an exchange, so more than the lists hold."""
     call.upstream()
@@ -145,8 +145,8 @@ def workday_range(call: Call) -> bytes:
     start, end = ends
     if end < start:
         raise ServiceError("end 必须大于或等于 start")
-    found = [d for d in call.days() if start <= d <= end]
-    if not found:
+    days = [d for d in call.days() if start <= d <= end]
+    if not days:
         call.state.refresh_calendar()
-        found = [d for d in call.days() if start <= d <= end]
-    return go_json({"count": len(found), "list": [_day(d) for d in found]})
+        days = [d for d in call.days() if start <= d <= end]
+    return go_json({"count": len(days), "list": [_day(d) for d in days]})

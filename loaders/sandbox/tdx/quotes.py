@@ -1,4 +1,4 @@
-"""Routes of the moment: quote, batch-quote, stock-info."""
+"""Routes of the present: quote, batch-quote, stock-info."""
 
 import json
 import math
@@ -11,12 +11,13 @@ from fractions import Fraction
 import numpy as np
 
 from loaders.sandbox.tdx import wire
-from loaders.sandbox.tdx.bars import ths_series, upper
-from loaders.sandbox.tdx.calls import Call, prefixed
+from loaders.sandbox.tdx.bars import ths_series, upper_answer
+from loaders.sandbox.tdx.calls import Call, prefix_errors
 from loaders.sandbox.tdx.intraday import minute_data
 from loaders.sandbox.tdx.wire import BadRequest, ServiceError
 from loaders.sandbox.world.actions import events
-from loaders.sandbox.world.parts import SESSION_START, Bars, Security
+from loaders.sandbox.world.bars import Bars
+from loaders.sandbox.world.world import SESSION_START, Security
 
 EXCHANGE_NUMBER = {"sz": 0, "sh": 1, "bj": 2}
 QUOTE_ERROR = "获取行情失败: "
@@ -24,17 +25,17 @@ BATCH_CAP = 50
 HALF = Fraction(1, 2)
 
 
-def body_codes(body: bytes) -> list[str]:
+def read_codes(body: bytes) -> list[str]:
     try:
-        document = json_body(body)
+        document = read_json(body)
     except BadRequest:
         return []
     codes = document.get("codes") or [document.get("code")]
     return [code for code in codes if isinstance(code, str)]  # type: ignore[attr-defined]
 
 
-def json_body(body: bytes) -> dict[str, object]:
-    """The request's JSON object; the message is Go's for an empty body, like it for the rest."""
+def read_json(body: bytes) -> dict[str, object]:
+    """The JSON object of a request; errors have Go's message, or one like it."""
     if not body:
         raise BadRequest("请求参数错误: EOF")
     try:
@@ -46,7 +47,7 @@ def json_body(body: bytes) -> dict[str, object]:
     return document
 
 
-@prefixed(QUOTE_ERROR)
+@prefix_errors(QUOTE_ERROR)
 def quote(call: Call) -> bytes:
     texts = [text.strip() for text in call.request.raw("code").split(",") if text.strip()]
     if not texts:
@@ -54,12 +55,12 @@ def quote(call: Call) -> bytes:
     return _quotes(call, texts)
 
 
-@prefixed(QUOTE_ERROR)
+@prefix_errors(QUOTE_ERROR)
 def batch_quote(call: Call) -> bytes:
     if call.request.method != "POST":
         raise BadRequest("只支持POST请求")
-    json_body(call.request.body)
-    texts = body_codes(call.request.body)
+    read_json(call.request.body)
+    texts = read_codes(call.request.body)
     if not texts:
         raise BadRequest("股票代码列表不能为空")
     if len(texts) > BATCH_CAP:
@@ -68,28 +69,28 @@ def batch_quote(call: Call) -> bytes:
 
 
 def _quotes(call: Call, texts: list[str]) -> bytes:
-    """One bad code fails the whole call."""
-    asked = []
+    """Quotes of all codes; one bad code fails the whole call."""
+    codes = []
     for text in texts:
         code = wire.expand_code(text)
         if not wire.is_stock(code[:2], code[2:]):
             if call.hit("half-init"):
                 raise ServiceError("DefaultCodes未初始化")
-            # the look-up of funds and indices in the code cache is case sensitive
+            # funds and indices are found in the code cache, which is case sensitive
             if call.security(code) is None or text != text.lower():
                 raise ServiceError(f"未查询到代码[{text}]相关信息")
-        asked.append(code)
+        codes.append(code)
     call.upstream()
-    found = [s for s in map(call.security, asked) if s is not None]
+    known = [s for s in map(call.security, codes) if s is not None]
     if call.hit("quote-mismatch"):
-        found = found[:-1]
-    if len(found) != len(asked):
-        raise ServiceError(f"预期{len(asked)}个，实际{len(found)}个")
-    return wire.go_json([_quote(call, security) for security in found])
+        known = known[:-1]
+    if len(known) != len(codes):
+        raise ServiceError(f"预期{len(codes)}个，实际{len(known)}个")
+    return wire.go_json([_quote(call, security) for security in known])
 
 
 def _session(call: Call) -> date | None:
-    """The newest trading day that has begun."""
+    """The newest trading day whose session has started."""
     days = call.world.days
     at = bisect_right(days, call.today)
     if at and days[at - 1] == call.today and call.clock.time() < SESSION_START:
@@ -134,8 +135,10 @@ def _quote(call: Call, security: Security) -> dict[str, object]:
 def _previous_close(
     call: Call, security: Security, bars: Bars, at: int, session: date | None, tick: int
 ) -> int:
-    """The close of the bar before, less what ex-dates since then took: the exchange's reference price
-    of the session. 0 before the first bar."""
+    """Reference price of the session: the close before, adjusted for ex-dates since then.
+
+    0 before the first bar.
+    """
     if at < 0:
         return 0
     close = int(bars.close[at])
@@ -153,11 +156,11 @@ def _level(buy: bool, price: int, trades: bool, seed: int) -> dict[str, object]:
 
 
 def stock_info(call: Call) -> bytes:
-    """Three parts; each is left out without notice when its source fails."""
+    """Three parts; a part whose source fails is left out."""
     text = call.request.required("code", wire.NO_CODE)
     today = call.today.strftime("%Y%m%d")
     sources: dict[str, Callable[[], bytes]] = {
-        "kline_day": lambda: upper(*ths_series(call, text, "day", 30).newest(30)),
+        "kline_day": lambda: upper_answer(*ths_series(call, text, "day", 30).newest(30)),
         "minute": lambda: wire.go_json(minute_data(call, wire.expand_code(text), today)),
         "quote": lambda: _quotes(call, [text])[1:-1],
     }

@@ -1,6 +1,6 @@
 """Bars and ticks as the JSON that the service writes.
 
-A series of bars is one run of bytes with the offset of every bar, so that an answer is a slice of it.
+A series of bars is one text with the offset of every bar, so that an answer is a slice of it.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import accumulate
 
-from loaders.sandbox.world.parts import Bars, Tick
+from loaders.sandbox.world.bars import Bars
+from loaders.sandbox.world.world import Tick
 
 # China's last daylight saving time, which a server in Asia/Shanghai prints
 SUMMER_1991 = ("1991-04-14", "1991-09-15")
@@ -32,7 +33,7 @@ class Series:
         return self.part(0, min(limit, len(self)))
 
     def part(self, start: int, stop: int, *, first_last_zero: bool = False) -> tuple[int, bytes]:
-        """(number of bars, JSON list): `null` when there is none."""
+        """(number of bars, JSON list); `null` without bars."""
         if stop <= start:
             return 0, b"null"
         text = self.text[self.offsets[start] : self.offsets[stop] - 1]
@@ -41,7 +42,7 @@ class Series:
         return stop - start, b"[" + text + b"]"
 
 
-def offset_of(day: str, zone: str) -> str:
+def zone_offset(day: str, zone: str) -> str:
     if zone == "utc":
         return "Z"
     return "+09:00" if SUMMER_1991[0] <= day < SUMMER_1991[1] else "+08:00"
@@ -49,12 +50,13 @@ def offset_of(day: str, zone: str) -> str:
 
 def render(bars: Bars, zone: str) -> Series:
     columns = [column.tolist() for column in bars.columns()]
-    fixed = offset_of("2000-01-01", zone)
+    fixed = zone_offset("2000-01-01", zone)
     offsets = [fixed] * len(bars)
     if len(bars) and bars.stamps[0] < SUMMER_1991[1]:
-        offsets = [offset_of(stamp[:10], zone) for stamp in bars.stamps]
+        offsets = [zone_offset(stamp[:10], zone) for stamp in bars.stamps]
     pieces = [
-        f'{{"Last":{before},"Open":{o},"High":{h},"Low":{low},"Close":{c},"Volume":{v},"Amount":{a},'
+        f'{{"Last":{before},"Open":{o},"High":{h},"Low":{low},"Close":{c},'
+        f'"Volume":{v},"Amount":{a},'
         f'"Time":"{stamp}{offset}","UpCount":{up},"DownCount":{down}}},'
         for before, stamp, offset, o, h, low, c, v, a, up, down in zip(
             [0, *columns[3][:-1]], bars.stamps, offsets, *columns, strict=False
@@ -64,8 +66,11 @@ def render(bars: Bars, zone: str) -> Series:
 
 
 def tick_rows(day: date, ticks: Sequence[Tick], *, in_yuan: bool = False) -> list[bytes]:
-    """One row each. The service writes a fixed offset, whatever its zone; trade-history/full has
-    lower-case keys and prices `in_yuan`, floats without needless decimals."""
+    """One JSON row a tick.
+
+    The service writes the same offset in every zone; trade-history/full has lower-case keys and
+    prices `in_yuan`, floats without needless decimals.
+    """
     names = ("Time", "Price", "Volume", "Status", "Number")
     at, paid, size, kind, orders = map(str.lower, names) if in_yuan else names
     return [

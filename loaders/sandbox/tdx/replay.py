@@ -1,15 +1,15 @@
-"""Real files instead of a made-up market: a folder with `daily_<CODE>.csv` and what lies beside it.
+"""A market from recorded files: what a folder holds is served as the service sends it.
 
-    daily_SH600000.csv              date, open, high, low, close (yuan), volume_hands, amount_yuan
-    minute_line_SH600000.csv        bar_start, price_yuan, volume_hands
-    ticks_SH600000.csv              date, ordinal, minute, synthetic_second, price_yuan, volume_hands, side
-    minute1_bars_SH000001_2017.csv  bar_end, open, high, low, close, raw_vol_field
-    vipdoc/sh/lday/sh600000.day     day bars after the last one of the CSV file
-    corporate_actions.csv           used for the adjusted series only
+    daily_<CODE>.csv                 day bars of a code; one file at least
+    minute_line_<CODE>.csv           price and hands by minute
+    ticks_<CODE>.csv                 ticks
+    minute1_bars_<CODE>_<year>.csv   one-minute bars
+    vipdoc/<exchange>/lday/<code>.day   later days, as the desktop client stores them
+    corporate_actions.csv            for the adjusted series only
 
-Trading days are the union of the days of the daily files, and the clock stands at the end of the last
-of them. The other files are served for their own dates and never extend the calendar: minutes, ticks
-and recorded minute bars wherever the clock stands, the VIPDOC days once the clock has reached them.
+Trading days are the union of the days of the daily files, and the clock starts at the end of the
+last one. The other files are served for their own dates and never extend the calendar: minutes,
+ticks and recorded minute bars at any clock, the VIPDOC days once the clock has reached them.
 """
 
 import csv
@@ -22,22 +22,22 @@ import numpy as np
 
 from loaders.errors import UsageError
 from loaders.sandbox.tdx.wire import is_etf
-from loaders.sandbox.world import parts
 from loaders.sandbox.world.actions import Action, read_actions
+from loaders.sandbox.world.bars import Bars, empty_bars
 from loaders.sandbox.world.clock import CLOSE_OF_DAY
-from loaders.sandbox.world.parts import Bars, Kind, MinutePoint, Security, Tick, World
+from loaders.sandbox.world.world import Kind, MinutePoint, Security, Tick, World
 
 NAMES = {"sh600000": "浦发银行", "sz000002": "万科A", "sh000001": "上证指数"}
 
 
-def li(text: str) -> int:
-    """Yuan or points as written, in thousandths, exactly; digits beyond the third are cut."""
+def parse_li(text: str) -> int:
+    """Yuan or points of a text in thousandths, exact; digits after the third are cut."""
     whole, _, fraction = text.strip().partition(".")
     sign = -1 if whole.startswith("-") else 1
     return sign * (abs(int(whole or 0)) * 1000 + int((fraction + "000")[:3]))
 
 
-def kind_of(code: str) -> Kind:
+def classify_code(code: str) -> Kind:
     exchange, digits = code[:2], code[2:]
     if (exchange, digits[:3]) in (("sh", "000"), ("sz", "399")):
         return "index"
@@ -45,7 +45,7 @@ def kind_of(code: str) -> Kind:
 
 
 class ReplayMarket(World):
-    """The files of one folder; `UsageError` when it holds no daily file or one that cannot be read."""
+    """The files of a folder; raises UsageError without daily files, or for one it cannot read."""
 
     records_intraday = True
 
@@ -59,7 +59,9 @@ class ReplayMarket(World):
         self._bars = {file.stem[6:].lower(): _read_daily(file) for file in files}
         days = sorted({date.fromisoformat(s[:10]) for b in self._bars.values() for s in b.stamps})
         securities = [
-            Security(code[:2], code[2:], NAMES.get(code, code[2:]), kind_of(code), _first(bars))
+            Security(
+                code[:2], code[2:], NAMES.get(code, code[2:]), classify_code(code), _first(bars)
+            )
             for code, bars in self._bars.items()
         ]
         for code, bars in self._bars.items():
@@ -75,16 +77,16 @@ class ReplayMarket(World):
         return [action for action in self._actions if action.code == code]
 
     def day_bars(self, code: str) -> Bars:
-        return self._bars.get(code) or parts.empty_bars()
+        return self._bars.get(code) or empty_bars()
 
     def minutes(self, code: str, day: date) -> Bars:  # noqa: ARG002
-        """The files hold no minutes with open, high and low: see `minute_history`."""
-        return parts.empty_bars()
+        """None: recorded minutes have no open, high and low; see `minute_history`."""
+        return empty_bars()
 
     def minute_history(self, code: str) -> Bars | None:
         if code not in self._recorded:
             files = sorted(self._folder.glob(f"minute1_bars_{code.upper()}_*.csv"))
-            self._recorded[code] = _read_minute_bars(files) if files else parts.empty_bars()
+            self._recorded[code] = _read_minute_bars(files) if files else empty_bars()
         return self._recorded[code]
 
     def minute_points(self, code: str, day: date) -> list[MinutePoint]:
@@ -109,10 +111,10 @@ def _rows(file: Path) -> Iterator[dict[str, str]]:
 
 def _bars(stamps: list[str], rows: list[tuple[int, ...]]) -> Bars:
     if not rows:
-        return parts.empty_bars()
-    columns = np.array(rows, dtype=np.int64).T
+        return empty_bars()
+    o, h, low, c, volume, amount = np.ascontiguousarray(np.array(rows, dtype=np.int64).T)
     nothing = np.zeros(len(stamps), dtype=np.int64)
-    return Bars(stamps, *[*map(np.ascontiguousarray, columns), nothing, nothing])
+    return Bars(stamps, o, h, low, c, volume, amount, nothing, nothing)
 
 
 def _read_daily(file: Path) -> Bars:
@@ -120,8 +122,8 @@ def _read_daily(file: Path) -> Bars:
     try:
         for row in _rows(file):
             stamps.append(f"{date.fromisoformat(row['date'])}T15:00:00")
-            prices = (li(row[name]) for name in ("open", "high", "low", "close"))
-            rows.append((*prices, int(row["volume_hands"]), li(row["amount_yuan"])))
+            prices = (parse_li(row[name]) for name in ("open", "high", "low", "close"))
+            rows.append((*prices, int(row["volume_hands"]), parse_li(row["amount_yuan"])))
     except (KeyError, ValueError) as error:
         raise UsageError(f"{file.name}, row {len(stamps)}: cannot read {error}") from error
     if not rows:
@@ -130,13 +132,13 @@ def _read_daily(file: Path) -> Bars:
 
 
 def _read_vipdoc(folder: Path, code: str, after: str) -> Bars:
-    """Records of the desktop client's day file that are newer than `after`."""
+    """Records of the desktop client's day file after a stamp."""
     file = folder / "vipdoc" / code[:2] / "lday" / f"{code}.day"
     if not file.is_file():
-        return parts.empty_bars()
+        return empty_bars()
     content = file.read_bytes()
     # index: points x 100 and hands; fund: yuan x 1000; stock: yuan x 100 and shares
-    kind = kind_of(code)
+    kind = classify_code(code)
     factor, shares = (1 if kind == "fund" else 10), (1 if kind == "index" else 100)
     stamps, rows = [], []
     for record in struct.iter_unpack("<5If2I", content[: len(content) // 32 * 32]):
@@ -150,30 +152,30 @@ def _read_vipdoc(folder: Path, code: str, after: str) -> Bars:
 
 
 def _read_minute_bars(files: list[Path]) -> Bars:
-    """Index bars as captured; the service divides their volume field by 100 and multiplies it again."""
+    """Index bars as recorded; their volumes are cut to hundreds, as the service does."""
     stamps, rows = [], []
     for file in files:
         for row in _rows(file):
             stamps.append(row["bar_end"].replace(" ", "T") + ":00")
-            prices = (li(row[name]) for name in ("open", "high", "low", "close"))
+            prices = (parse_li(row[name]) for name in ("open", "high", "low", "close"))
             rows.append((*prices, int(row["raw_vol_field"]) // 100 * 100, 0))
     return _bars(stamps, rows)
 
 
 def _read_points(file: Path) -> dict[str, list[MinutePoint]]:
-    """The files label minutes by their start, the service by their end."""
-    found: dict[str, list[MinutePoint]] = {}
+    """Points by day; the files label minutes by their start, the service by their end."""
+    points: dict[str, list[MinutePoint]] = {}
     for row in _rows(file) if file.is_file() else ():
         start = datetime.fromisoformat(row["bar_start"])
         label = (start + timedelta(minutes=1)).strftime("%H:%M")
-        point = MinutePoint(label, li(row["price_yuan"]), int(row["volume_hands"]))
-        found.setdefault(start.date().isoformat(), []).append(point)
-    return found
+        point = MinutePoint(label, parse_li(row["price_yuan"]), int(row["volume_hands"]))
+        points.setdefault(start.date().isoformat(), []).append(point)
+    return points
 
 
 def _read_ticks(file: Path) -> dict[str, list[Tick]]:
-    found: dict[str, list[Tick]] = {}
+    ticks: dict[str, list[Tick]] = {}
     for row in _rows(file) if file.is_file() else ():
-        numbers = (li(row["price_yuan"]), int(row["volume_hands"]), int(row["side"]), 0)
-        found.setdefault(row["date"], []).append(Tick(row["minute"], *numbers))
-    return found
+        numbers = (parse_li(row["price_yuan"]), int(row["volume_hands"]), int(row["side"]), 0)
+        ticks.setdefault(row["date"], []).append(Tick(row["minute"], *numbers))
+    return ticks

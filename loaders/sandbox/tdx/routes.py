@@ -1,13 +1,13 @@
-"""One request from its bytes to its answer: dispatch, faults, envelope."""
+"""From a request to its answer: dispatch, faults, envelope."""
 
 import posixpath
 import time
 
 from loaders.sandbox.faults import Rule
 from loaders.sandbox.tdx import bars, intraday, lists, quotes, tasks, wire
-from loaders.sandbox.tdx.calls import Call, LogEntry, Route, ServiceState, asked_codes
-from loaders.sandbox.tdx.damage import damaged
+from loaders.sandbox.tdx.calls import Call, LogEntry, Route, ServiceState, normalise_codes
 from loaders.sandbox.tdx.faults import DATA_FAULTS
+from loaders.sandbox.tdx.row_faults import damage_body
 from loaders.sandbox.tdx.wire import EmptyBody, Reply, Request, ServiceError, UpstreamTimeout
 
 ROUTES: dict[str, Route] = {
@@ -45,9 +45,18 @@ ROUTES: dict[str, Route] = {
 }
 
 # routes that write no rows as [], not as null
-BRACKETS = (
-    *("codes", "etf", "search", "quote", "batch-quote", "trade-history/full"),
-    *("workday/range", "income", "tasks"),
+BRACKETS = frozenset(
+    {
+        "batch-quote",
+        "codes",
+        "etf",
+        "income",
+        "quote",
+        "search",
+        "tasks",
+        "trade-history/full",
+        "workday/range",
+    }
 )
 
 PAGE = (
@@ -59,8 +68,8 @@ NOT_FOUND = Reply(
 )
 
 
-def route_of(path: str) -> str | None:
-    """The route of a path; paths are exact, except below a task."""
+def find_route(path: str) -> str | None:
+    """The route of a path, which must match exactly except below a task."""
     name = path.removeprefix("/api/")
     if name == path:
         return None
@@ -69,43 +78,43 @@ def route_of(path: str) -> str | None:
     return "tasks/{id}" if name.startswith("tasks/") and name != "tasks/" else None
 
 
-def codes_of(request: Request, route: str) -> tuple[str, ...]:
+def read_request_codes(request: Request, route: str) -> tuple[str, ...]:
     if route in ("batch-quote", "tasks/pull-kline", "tasks/pull-trade"):
-        return asked_codes(quotes.body_codes(request.body))
+        return normalise_codes(quotes.read_codes(request.body))
     text = request.raw("code")
-    return asked_codes(text.split(",")) if text else ()
+    return normalise_codes(text.split(",")) if text else ()
 
 
 def answer(state: ServiceState, request: Request) -> Reply:
-    """What the service sends. Sleeps for the faults that delay."""
+    """What the service sends; faults that delay sleep here."""
     path = request.path
     if "//" in path or "/../" in path + "/":
         return Reply(b"", 307, wire.HTML_TYPE, (("Location", _clean(path)),))
     if path in ("/", "/index.html"):
         return Reply(PAGE, 200, wire.HTML_TYPE)
-    route = route_of(path)
+    route = find_route(path)
     if route is None:
         return NOT_FOUND
-    codes = codes_of(request, route)
-    hits = state.faults.strike_call(route, codes)
+    codes = read_request_codes(request, route)
+    rules = state.faults.strike_call(route, codes)
     with state.lock:
         state.calls += 1
         number = state.calls
-    faults = tuple(str(rule) for rule in hits)
+    faults = tuple(str(rule) for rule in rules)
     state.log.append(LogEntry(state.clock, request.method, route, request.params, codes, faults))
-    for rule in hits:
+    for rule in rules:
         if rule.kind == "latency":
             time.sleep(rule.number("seconds") + _jitter(rule, number))
-    return _instead(hits) or _answer(state, Call(state, request, hits, number), route)
+    return _replacement(rules) or _answer(state, Call(state, request, rules, number), route)
 
 
 def _jitter(rule: Rule, number: int) -> float:
     return rule.number("jitter") * (number * 2654435761 % 1000) / 1000
 
 
-def _instead(hits: list[Rule]) -> Reply | None:
-    """The answer of a fault that leaves nothing of the true one."""
-    for rule in hits:
+def _replacement(rules: list[Rule]) -> Reply | None:
+    """The answer of a fault that replaces the true one."""
+    for rule in rules:
         if rule.kind == "hang":
             return Reply(b"", hang=True)
         if rule.kind in ("reset", "refuse", "restart"):
@@ -144,9 +153,9 @@ def _answer(state: ServiceState, call: Call, route: str) -> Reply:
         return Reply(b"")
     if route != "health":
         body = wire.success(body)
-    wrong = [rule for rule in call.hits if rule.kind in DATA_FAULTS]
-    if wrong:
-        body = damaged(body, wrong, call.number, empty=[] if route in BRACKETS else None)
+    damage = [rule for rule in call.rules if rule.kind in DATA_FAULTS]
+    if damage:
+        body = damage_body(body, damage, call.number, empty=[] if route in BRACKETS else None)
     cut = call.hit("cut")
     return Reply(body, cut_at=cut.number("at") if cut else None)
 

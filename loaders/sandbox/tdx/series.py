@@ -1,7 +1,7 @@
-"""Bar series as the service sees them at one moment.
+"""Bar series as of a clock.
 
-A whole series is rendered once and kept; what is kept is bounded by its size. Of a series that only
-the newest bars are wanted of, only these are made.
+A whole series is rendered once and cached, up to a number of bytes. For a request of the newest
+bars only these are made.
 """
 
 import math
@@ -18,41 +18,31 @@ import numpy as np
 
 from loaders.sandbox.tdx.render import Series, render
 from loaders.sandbox.world.actions import Event, events, forward_segments
+from loaders.sandbox.world.bars import Bars, Ints, empty_bars, group_bars, period_starts, to_period
 from loaders.sandbox.world.intraday import MINUTES, group_minutes
-from loaders.sandbox.world.parts import (
-    SESSION_END,
-    SESSION_START,
-    Bars,
-    Ints,
-    Security,
-    World,
-    empty_bars,
-    group_bars,
-    period_starts,
-    to_period,
-)
+from loaders.sandbox.world.world import SESSION_END, SESSION_START, Security, World
 
 MINUTE_SIZES = {"minute1": 1, "minute5": 5, "minute15": 15, "minute30": 30, "hour": 60}
 DAY_TYPES = ("day", "week", "month", "quarter", "year")
-# what the protocol's paging reaches of one-minute bars; taken for the longer periods too, whose depth
-# is not known
+# one-minute bars within reach of the protocol's paging; the depth of longer periods is unknown, so
+# it is taken for them too
 INTRADAY_BARS = 24_000
-KEPT_BYTES = 48_000_000
+CACHED_BYTES = 48_000_000
 # positions of events, counted from the newest
-Lacking = range
-NOTHING_LACKING = range(0)
+Positions = range
+NO_POSITIONS = range(0)
 
 
 class SeriesStore:
-    """Series of one world, by code, period and how much of it is visible.
+    """Series of one world, by code, period and the number of visible bars.
 
-    With `newest` a series may lack older bars: at least so many are there, each with its right Last.
-    Only whole series are kept.
+    With `newest` a series may lack older bars: it has at least so many, each with its right Last.
+    Only whole series are cached.
     """
 
     def __init__(self, world: World, zone: str, small_volumes: bool) -> None:
         self.world, self._zone, self._small_volumes = world, zone, small_volumes
-        self._kept: OrderedDict[tuple[object, ...], Series] = OrderedDict()
+        self._cache: OrderedDict[tuple[object, ...], Series] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
 
@@ -76,19 +66,19 @@ class SeriesStore:
         period: str,
         clock: datetime,
         *,
-        lacking: Lacking = NOTHING_LACKING,
+        missing: Positions = NO_POSITIONS,
         newest: int | None = None,
     ) -> Series:
         """The third-party series: forward-adjusted, no turnover, weeks cut at New Year.
 
-        `lacking` are the events that it does not know, counted from the newest (0).
+        `missing` are the events that it does not know, counted from the newest (0).
         """
         seen = self._visible(security.code, clock)
         return self._series(
-            ("ths", lacking, security.code, period, *seen),
+            ("ths", missing, security.code, period, *seen),
             newest,
             lambda count: self.adjusted_bars(
-                security, period, clock, lacking=lacking, newest=count
+                security, period, clock, missing=missing, newest=count
             ),
         )
 
@@ -98,14 +88,14 @@ class SeriesStore:
         period: str,
         clock: datetime,
         *,
-        lacking: Lacking = NOTHING_LACKING,
+        missing: Positions = NO_POSITIONS,
         newest: int | None = None,
     ) -> Bars:
         days = self.day_bars(security.code, clock)
         if len(days):
             last = date.fromisoformat(days.day(-1))
             active = [e for e in events(self.world.actions(security.code)) if e.ex_date <= last]
-            known = [e for i, e in enumerate(reversed(active)) if i not in lacking][::-1]
+            known = [e for i, e in enumerate(reversed(active)) if i not in missing][::-1]
             if newest is not None and period == "day":
                 days = days.slice(max(0, len(days) - newest), len(days))
             days = _adjust(days, known)
@@ -116,11 +106,11 @@ class SeriesStore:
         count, running = self._visible(code, clock)
         shown = self.world.day_bars(code).slice(0, count)
         if running:
-            today = begun_minutes(self.world.minutes(code, clock.date()), clock)
+            today = started_minutes(self.world.minutes(code, clock.date()), clock)
             whole = group_bars(today, np.zeros(1, dtype=np.int64))
             shown = shown.plus(replace(whole, stamps=[f"{clock.date()}T15:00:00"] * len(whole)))
         if self._small_volumes:
-            shown = _corrupted(shown)
+            shown = _corrupt_volumes(shown)
         return shown
 
     def _visible(self, code: str, clock: datetime) -> tuple[int, datetime | None]:
@@ -147,7 +137,7 @@ class SeriesStore:
             ]
             if running:
                 today = self.world.minutes(security.code, clock.date())
-                parts.append(begun_minutes(today, clock))
+                parts.append(started_minutes(today, clock))
             bars = empty_bars().plus(*parts)
         if size > 1:
             return group_bars(bars, group_minutes(bars, size))
@@ -160,10 +150,10 @@ class SeriesStore:
         make: Callable[[int | None], Bars],
     ) -> Series:
         with self._lock:
-            found = self._kept.get(key)
-            if found is not None:
-                self._kept.move_to_end(key)
-                return found
+            cached = self._cache.get(key)
+            if cached is not None:
+                self._cache.move_to_end(key)
+                return cached
         # one more, whose close is the Last of the first
         count = None if newest is None else newest + 1
         bars = make(count)
@@ -173,30 +163,33 @@ class SeriesStore:
         if count is not None:
             return series
         with self._lock:
-            if key not in self._kept:
-                self._kept[key] = series
+            if key not in self._cache:
+                self._cache[key] = series
                 self._bytes += len(series.text) + 36 * len(series.offsets)
-            while self._bytes > KEPT_BYTES and len(self._kept) > 1:
-                _, old = self._kept.popitem(last=False)
+            while self._bytes > CACHED_BYTES and len(self._cache) > 1:
+                _, old = self._cache.popitem(last=False)
                 self._bytes -= len(old.text) + 36 * len(old.offsets)
         return series
 
 
-def begun_minutes(minutes: Bars, clock: datetime) -> Bars:
-    """Today's bars begun before the clock. The running one, labelled by its end, has so far only its
-    open and the share of its volume that fits the seconds passed."""
+def started_minutes(minutes: Bars, clock: datetime) -> Bars:
+    """Today's bars that started before the clock.
+
+    The running one, labelled by its end, has only its open and the share of its volume that fits
+    the seconds so far.
+    """
     label = (clock + timedelta(minutes=1)).isoformat()[:19]
-    begun = minutes.slice(0, bisect_left(minutes.stamps, label))
-    if not len(begun) or begun.stamps[-1] <= clock.isoformat()[:19]:
-        return begun
-    o, h, low, c, v, a, up, down = (column.copy() for column in begun.columns())
+    started = minutes.slice(0, bisect_left(minutes.stamps, label))
+    if not len(started) or started.stamps[-1] <= clock.isoformat()[:19]:
+        return started
+    o, h, low, c, v, a, up, down = (column.copy() for column in started.columns())
     h[-1] = low[-1] = c[-1] = o[-1]
     v[-1], a[-1] = v[-1] * clock.second // 60, a[-1] * clock.second // 60
-    return Bars(begun.stamps, o, h, low, c, v, a, up, down)
+    return Bars(started.stamps, o, h, low, c, v, a, up, down)
 
 
 def _noon_label(bars: Bars, clock: datetime) -> Bars:
-    """Today's 11:30 bar turns into 13:00 when the 15:00 bar arrives (the repair reaches 120 bars)."""
+    """Label today's 11:30 bar 13:00 once the 15:00 bar exists, as the service does."""
     today = f"{clock.date()}T"
     if not len(bars) or bars.stamps[-1] != today + "15:00:00":
         return bars
@@ -207,8 +200,8 @@ def _noon_label(bars: Bars, clock: datetime) -> Bars:
     return replace(bars, stamps=stamps)
 
 
-def _corrupted(bars: Bars) -> Bars:
-    """The service's float decoder is wrong for some values below 128."""
+def _corrupt_volumes(bars: Bars) -> Bars:
+    """Decode volumes below 128 as wrongly as the service's float decoder."""
     v = bars.volume
     wrong = v.copy()
     for value, shown in ((1, 32768), (3, 4098), (4, 8194)):
@@ -224,11 +217,12 @@ def _adjust(bars: Bars, active: list[Event]) -> Bars:
     nothing = np.zeros(len(bars), dtype=np.int64)
     columns: list[Ints] = [column.copy() for column in bars.columns()[:4]]
     segments = forward_segments(active)
-    begins = [0, *(bisect_left(bars.stamps, str(first)) for first, _, _ in segments[1:])]
-    for (_, a, b), start, stop in zip(segments, begins, [*begins[1:], len(bars)], strict=True):
+    starts = [0, *(bisect_left(bars.stamps, str(first)) for first, _, _ in segments[1:])]
+    for (_, a, b), start, stop in zip(segments, starts, [*starts[1:], len(bars)], strict=True):
         for column in columns:
             column[start:stop] = _affine(column[start:stop], a, b * 1000)
-    return Bars(bars.stamps, *[*columns, bars.volume, nothing, nothing, nothing])
+    o, h, low, c = columns
+    return Bars(bars.stamps, o, h, low, c, bars.volume, nothing, nothing, nothing)
 
 
 def _affine(prices: Ints, a: Fraction, b: Fraction) -> list[int]:
@@ -239,7 +233,7 @@ def _affine(prices: Ints, a: Fraction, b: Fraction) -> list[int]:
 
 
 def _ths_period(bars: Bars, period: str) -> Bars:
-    """Weeks and months as the service builds them from adjusted days."""
+    """Weeks and months as the service makes them from adjusted days."""
     if period == "day" or not len(bars):
         return bars
     days = [date.fromisoformat(stamp[:10]) for stamp in bars.stamps]
@@ -250,10 +244,10 @@ def _ths_period(bars: Bars, period: str) -> Bars:
         new_week = iso.year != before.year or iso.week != before.isocalendar().week
         new_month = (day.year, day.month) != (before.year, before.month)
         keys.append(keys[-1] + (new_week if period == "week" else new_month))
-    return _zero_lows_replaced(bars, keys, group_bars(bars, period_starts(keys)))
+    return _replace_zero_lows(bars, keys, group_bars(bars, period_starts(keys)))
 
 
-def _zero_lows_replaced(days: Bars, keys: list[int], weeks: Bars) -> Bars:
+def _replace_zero_lows(days: Bars, keys: list[int], weeks: Bars) -> Bars:
     """The service takes a low of exactly 0 for "none yet" and replaces it by the next day's."""
     if not (days.low == 0).any():
         return weeks

@@ -13,7 +13,7 @@ from loaders.sandbox.tdx.calls import LogEntry, Options, ServiceState
 from loaders.sandbox.tdx.faults import CATALOGUE
 from loaders.sandbox.tdx.http_handler import ServiceHandler
 from loaders.sandbox.world.clock import parse_clock
-from loaders.sandbox.world.parts import World
+from loaders.sandbox.world.world import World
 
 EXAMPLE = "2025-06-30"  # of a clock, in hints
 

@@ -1,7 +1,7 @@
 """Routes of background tasks, which live in memory only.
 
-Their results are files on the service's own disk, which no route returns, so nothing is written here.
-A pull of bars ends after the first look at it; a pull of ticks runs until it is cancelled.
+Their results are files on the service's disk, which no route returns, so nothing is written here. A
+pull of bars ends after the first request for it; a pull of ticks runs until it is cancelled.
 """
 
 import random
@@ -9,21 +9,19 @@ import uuid
 from datetime import datetime
 
 from loaders.sandbox.tdx.calls import Call, Task
-from loaders.sandbox.tdx.quotes import json_body
+from loaders.sandbox.tdx.quotes import read_json
 from loaders.sandbox.tdx.wire import ServiceError, go_json, parse_day
 
-TABLES = (
-    *("minute", "5minute", "15minute", "30minute", "hour"),
-    *("day", "week", "month", "quarter", "year"),
-)
+INTRADAY_TABLES = ("minute", "5minute", "15minute", "30minute", "hour")
+TABLES = (*INTRADAY_TABLES, "day", "week", "month", "quarter", "year")
 
 
-def _start(call: Call, kind: str, looks: int | None) -> bytes:
+def _start(call: Call, kind: str, polls: int | None) -> bytes:
     state = call.state
     with state.lock:
         state.started_tasks += 1
         bits = random.Random(f"task {state.started_tasks}").getrandbits(128)
-        task = Task(str(uuid.UUID(int=bits, version=4)), kind, state.clock, looks)
+        task = Task(str(uuid.UUID(int=bits, version=4)), kind, state.clock, polls)
         state.tasks[task.id] = task
     return go_json({"task_id": task.id})
 
@@ -31,7 +29,7 @@ def _start(call: Call, kind: str, looks: int | None) -> bytes:
 def _posted(call: Call) -> dict[str, object]:
     if call.request.method != "POST":
         raise ServiceError("只支持POST请求")
-    return json_body(call.request.body)
+    return read_json(call.request.body)
 
 
 def pull_kline(call: Call) -> bytes:
@@ -54,43 +52,43 @@ def pull_trade(call: Call) -> bytes:
 def tasks(call: Call) -> bytes:
     if call.request.method != "GET":
         raise ServiceError("只支持GET请求")
-    return go_json([_shown(call, task) for task in list(call.state.tasks.values())])
+    return go_json([_describe(call, task) for task in list(call.state.tasks.values())])
 
 
 def task(call: Call) -> bytes:
-    """GET of a task, or the cancel below it; anything else behind the id is read as the id's GET."""
+    """GET of a task, or POST of its cancel; any other path below the id reads the task."""
     task_id, _, rest = call.request.path.removeprefix("/api/tasks/").partition("/")
     if rest == "cancel":
         return _cancel(call, task_id)
     if call.request.method != "GET":
         raise ServiceError("只支持GET请求")
-    found = call.state.tasks.get(task_id)
-    if found is None:
+    match = call.state.tasks.get(task_id)
+    if match is None:
         raise ServiceError("任务不存在")
-    answer = go_json(_shown(call, found))
-    if found.status == "running" and found.looks is not None:
-        found.looks -= 1
-        if found.looks <= 0:
-            found.status, found.ended = "success", call.clock
+    answer = go_json(_describe(call, match))
+    if match.status == "running" and match.polls is not None:
+        match.polls -= 1
+        if match.polls <= 0:
+            match.status, match.ended = "success", call.clock
     return answer
 
 
 def _cancel(call: Call, task_id: str) -> bytes:
     if call.request.method != "POST":
         raise ServiceError("取消任务仅支持POST")
-    found = call.state.tasks.get(task_id)
-    if found is None or found.status != "running":
+    match = call.state.tasks.get(task_id)
+    if match is None or match.status != "running":
         raise ServiceError("任务不存在或已结束")
-    found.status, found.ended = "cancelled", call.clock
+    match.status, match.ended = "cancelled", call.clock
     return go_json({"status": "cancelled", "task_id": task_id})
 
 
-def _shown(call: Call, found: Task) -> dict[str, str]:
+def _describe(call: Call, task: Task) -> dict[str, str]:
     zone = "Z" if call.state.options.zone == "utc" else "+08:00"
 
     def stamp(at: datetime) -> str:
         return at.isoformat(timespec="microseconds") + "000" + zone
 
-    shown = {"id": found.id, "type": found.type, "status": found.status}
-    shown["started_at"] = stamp(found.started)
-    return shown | ({"ended_at": stamp(found.ended)} if found.ended else {})
+    fields = {"id": task.id, "type": task.type, "status": task.status}
+    fields["started_at"] = stamp(task.started)
+    return fields | ({"ended_at": stamp(task.ended)} if task.ended else {})

@@ -1,4 +1,4 @@
-"""The desktop client's files of a simulated market: folders vipdoc/{sh,sz,bj}/{lday,minline,fzline}.
+"""The desktop client's files of a simulated market in vipdoc/{sh,sz,bj}/{lday,minline,fzline}.
 
     lday/sh600000.day      days: u32 date YYYYMMDD, four u32 prices, f32 yuan, u32 volume, u32
     minline/sh600000.lc1   minutes: u16 date, u16 minutes since midnight of the bar's end,
@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loaders.errors import UsageError
+from loaders.sandbox.world.bars import Bars, group_bars
 from loaders.sandbox.world.intraday import group_minutes
-from loaders.sandbox.world.parts import Bars, Security, World, group_bars
+from loaders.sandbox.world.world import Security, World
 
-FIRST_YEAR = 2004  # of the five bits that a minute's date has for its year
+FIRST_YEAR = 2004  # year 0 of the five bits in a minute's date
 _PRICES = ("open", "high", "low", "close")
 _TAIL = [("amount", "<f4"), ("volume", "<u4"), ("reserved", "<u4")]
 DAY = np.dtype([("date", "<u4"), *[(name, "<u4") for name in _PRICES], *_TAIL])
@@ -33,7 +34,7 @@ _MEANINGLESS = 65536
 
 @dataclass(frozen=True)
 class VipdocFiles:
-    """What was written."""
+    """Numbers of written files and records."""
 
     files: int
     records: int
@@ -49,8 +50,8 @@ def write_vipdoc(
 ) -> VipdocFiles:
     """Write the files of `codes` (all) below `folder`, which becomes the folder vipdoc itself.
 
-    Days up to `until` (exchange time; the end of the market), of minutes the newest `days` of them. A
-    code without a bar has no file. Raises UsageError where a file cannot be written.
+    Days go up to `until` (exchange time; default: the end of the market), minutes cover the newest
+    `days` of them. A code without a bar has no file. Raises UsageError if it cannot write one.
     """
     until = until or world.end
     wanted = set(codes) if codes is not None else None
@@ -76,7 +77,7 @@ def _contents(
     bars = world.day_bars(security.code)
     count = sum(stamp <= until.isoformat() for stamp in bars.stamps)
     shown = bars.slice(0, count)
-    found = [(f"lday/{security.code}.day", day_records(security, shown))]
+    files = [(f"lday/{security.code}.day", day_records(security, shown))]
     first = 0 if days is None else max(0, count - days)
     one, five = [], []
     for i in range(first, count):
@@ -84,27 +85,27 @@ def _contents(
         one.append(minute_records(security, minutes))
         fives = group_bars(minutes, group_minutes(minutes, 5))
         five.append(minute_records(security, fives))
-    found.append((f"minline/{security.code}.lc1", b"".join(one)))
-    found.append((f"fzline/{security.code}.lc5", b"".join(five)))
-    return [(f"{security.exchange}/{path}", content) for path, content in found if content]
+    files.append((f"minline/{security.code}.lc1", b"".join(one)))
+    files.append((f"fzline/{security.code}.lc5", b"".join(five)))
+    return [(f"{security.exchange}/{path}", content) for path, content in files if content]
 
 
-def scale_of(security: Security) -> int:
-    """Li in a unit of a day file's prices: cents of stocks, indices and Shenzhen's B shares."""
+def price_scale(security: Security) -> int:
+    """Li per unit of a day file's prices: cents for stocks, indices and Shenzhen's B shares."""
     in_li = security.kind == "fund" or security.code.startswith("sh900")
     return 1 if in_li else 10
 
 
 def day_records(security: Security, bars: Bars) -> bytes:
     """The content of a .day file."""
-    rows = _rows(DAY, security, bars, scale_of(security))
+    rows = _rows(DAY, security, bars, price_scale(security))
     rows["date"] = [int(stamp[:10].replace("-", "")) for stamp in bars.stamps]
     rows["reserved"] = _MEANINGLESS
     return rows.tobytes()
 
 
 def minute_records(security: Security, bars: Bars) -> bytes:
-    """Records of an .lc1 or .lc5 file. The odd shares of a minute are lost: bars carry hands."""
+    """Records of an .lc1 or .lc5 file, without the odd shares of a minute: bars have hands."""
     rows = _rows(_MINUTE, security, bars, 1000)
     rows["date"] = [
         (int(s[:4]) - FIRST_YEAR) * 2048 + int(s[5:7]) * 100 + int(s[8:10]) for s in bars.stamps
@@ -116,7 +117,7 @@ def minute_records(security: Security, bars: Bars) -> bytes:
 def _rows(
     layout: np.dtype[np.void], security: Security, bars: Bars, scale: int
 ) -> NDArray[np.void]:
-    """The columns that all files have; prices are li by `scale`, whole numbers cut off."""
+    """The columns of every file; prices are li divided by `scale`, cut to whole numbers."""
     rows = np.zeros(len(bars), dtype=layout)
     for name in _PRICES:
         rows[name] = getattr(bars, name) / scale

@@ -1,4 +1,4 @@
-"""How the service reads requests and writes answers: Go's query parsing, JSON, codes and texts."""
+"""Requests and answers as the service has them: Go's query parsing, JSON, codes and texts."""
 
 import json
 import re
@@ -46,11 +46,11 @@ class Reply:
     status: int = 200
     content_type: str = JSON_TYPE
     headers: tuple[tuple[str, str], ...] = field(default=())
-    # what happens to the connection instead of, or while, sending the body
+    # effects on the connection instead of, or while, sending the body
     reset: bool = False
     hang: bool = False
     cut_at: float | None = None
-    # seconds without a listener afterwards; whether the process forgets what it knew
+    # seconds without a listener afterwards; whether the process restarts
     closed_for: float | None = None
     restart: bool = False
 
@@ -60,11 +60,11 @@ class ServiceError(Exception):
 
 
 class BadRequest(ServiceError):
-    """An error about the request itself, which no route puts its own text before."""
+    """An error in the request itself, without the text that a route puts in front."""
 
 
 class UpstreamTimeout(ServiceError):
-    """The wait for the quote server ran out; the answer is two seconds late."""
+    """The quote server did not answer in time; the answer is two seconds late."""
 
 
 class EmptyBody(Exception):
@@ -106,13 +106,13 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 def parse_query(query: str) -> dict[str, str]:
     """The first value of each name; malformed pairs and pairs with `;` do not count."""
-    found: dict[str, str] = {}
+    params: dict[str, str] = {}
     for pair in query.split("&"):
         if not pair or ";" in pair or _BAD_ESCAPE.search(pair):
             continue
         name, _, value = pair.partition("=")
-        found.setdefault(_unescape(name), _unescape(value))
-    return found
+        params.setdefault(_unescape(name), _unescape(value))
+    return params
 
 
 def _unescape(text: str) -> str:
@@ -126,8 +126,8 @@ def atoi(text: str) -> int | None:
     return int(text) if _INTEGER.match(text) else None
 
 
-def limit_of(text: str) -> int | None:
-    """`limit` of the bulk routes: not a positive number means no limit."""
+def parse_limit(text: str) -> int | None:
+    """`limit` of the bulk routes; anything but a positive number means no limit."""
     number = atoi(text)
     return number if number and number > 0 else None
 
@@ -151,7 +151,7 @@ _EXPANSIONS = (
 
 
 def expand_code(text: str) -> str:
-    """Canonical lower-case code; bare six digits get the exchange the service guesses."""
+    """Lower-case code; six digits get the exchange that the service guesses."""
     code = text
     if len(code) == 6:
         for starts, exchange in _EXPANSIONS:
@@ -166,7 +166,7 @@ def expand_code(text: str) -> str:
 
 
 def ths_digits(text: str) -> str:
-    """The third-party source looks at nothing but the six digits."""
+    """The six digits, which are all that the third-party source reads."""
     if len(text) not in (6, 8):
         raise ServiceError(THS_ERROR + CODE_THS)
     return text[-6:]

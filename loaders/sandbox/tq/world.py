@@ -131,7 +131,7 @@ class World(Exchange):
     def _stamps(
         self, sessions: Sequence[tuple[int, int]], count: int, dice: random.Random
     ) -> list[int]:
-        """Times of ticks; two ticks of one stamp are a microsecond apart, as the service sends them."""
+        """Times of ticks; two of one stamp are a microsecond apart, as in the service."""
         slots = sum((end - start) // SLOT for start, end in sessions)
         if count > slots:
             raise UsageError(f"{count} ticks do not fit into a day of {slots} half seconds")
@@ -152,7 +152,7 @@ class World(Exchange):
         return stamps
 
     def _opening(self, contract: Contract, day: date) -> float:
-        """Opening price in monthly waves, dearer by delivery month, so that every roll is a step."""
+        """Opening price: monthly waves, higher by delivery month, so that a roll is a step."""
         variety = contract.variety
         wave = math.sin(day.toordinal() / 9) * 60 + math.sin(day.toordinal() / 31) * 150
         carry = (contract.year * 12 + contract.month) % 24 * 7

@@ -1,1 +1,3 @@
-"""What every simulated service is made from: a synthetic market, scripted faults, a clock that is set."""
+"""A synthetic stock market, its corporate actions, and the clock of a sandbox."""
+
+"""A synthetic stock market, its corporate actions, and the clock of a sandbox."""

@@ -30,8 +30,18 @@ AMOUNTS = {
 }
 COUNTS = {"total_shares_10k": "total_shares", "float_shares_10k": "float_shares"}
 COLUMNS = (
-    *("code", "ex_date", "cash_per10_yuan", "bonus_per10", "transfer_per10", "bonus_total_per10"),
-    *("rights_per10", "rights_price_yuan", *COUNTS, "adjusts_price", "category", "split_ratio"),
+    "code",
+    "ex_date",
+    "cash_per10_yuan",
+    "bonus_per10",
+    "transfer_per10",
+    "bonus_total_per10",
+    "rights_per10",
+    "rights_price_yuan",
+    *COUNTS,
+    "adjusts_price",
+    "category",
+    "split_ratio",
 )
 
 ZERO = Decimal(0)
@@ -76,12 +86,12 @@ class Event:
 
 
 def events(actions: Iterable[Action]) -> list[Event]:
-    """What the rows do to the price, ascending; rows of one ex-date are one event."""
+    """Effects of the rows on the price, ascending; rows of one ex-date are one event."""
     by_date: dict[date, list[Action]] = {}
     for action in actions:
         if action.adjusts_price:
             by_date.setdefault(action.ex_date, []).append(action)
-    found = []
+    result = []
     for ex_date in sorted(by_date):
         rows = by_date[ex_date]
         shares = sum((Fraction(r.bonus + r.transfer + r.rights) for r in rows), Fraction(0))
@@ -89,9 +99,9 @@ def events(actions: Iterable[Action]) -> list[Event]:
         m, c = (10 + shares) / 10, paid / 10
         for row in rows:
             if row.split_ratio is not None:
-                m, c = m * Fraction(row.split_ratio), c
-        found.append(Event(ex_date, m, c))
-    return found
+                m *= Fraction(row.split_ratio)
+        result.append(Event(ex_date, m, c))
+    return result
 
 
 def forward_segments(active: Sequence[Event]) -> list[tuple[date | None, Fraction, Fraction]]:
@@ -110,7 +120,7 @@ def forward_segments(active: Sequence[Event]) -> list[tuple[date | None, Fractio
 
 
 def actions_csv(actions: Iterable[Action]) -> str:
-    """The rows as text, in the columns of `COLUMNS`; codes look like SH600000."""
+    """Write the rows as text in the columns of `COLUMNS`, with codes like SH600000."""
     text = StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -130,19 +140,22 @@ def actions_csv(actions: Iterable[Action]) -> str:
 
 
 def read_actions(path: Path) -> list[Action]:
-    """Rows of such a file; the two last columns may be missing. `UsageError` names a bad line."""
+    """Read the rows of such a file; the two last columns may be missing.
+
+    Raises UsageError that names a bad line.
+    """
     rows = []
     with path.open(encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines)
         for row in reader:
             try:
-                rows.append(_action(row))
+                rows.append(_read_action(row))
             except (ArithmeticError, KeyError, ValueError) as error:
                 raise UsageError(f"{path.name}, line {reader.line_num}: {error!r}") from error
     return sorted(rows, key=lambda a: (a.code, a.ex_date))
 
 
-def _action(row: dict[str, str]) -> Action:
+def _read_action(row: dict[str, str]) -> Action:
     ratio = row.get("split_ratio") or ""
     numbers: dict[str, Any] = {n: Decimal(row[column]) for column, n in AMOUNTS.items()}
     numbers |= {n: int(Decimal(row[column] or 0)) for column, n in COUNTS.items()}

@@ -1,7 +1,7 @@
 """Minutes and ticks that fit a day bar.
 
-The minutes of a day, and its ticks, open, close, peak and bottom where the day does; their share
-counts and turnover add up to the day's; the ticks of a minute add up to the minute's hands. As in
+Open, high, low and close of the minutes of a day, and of its ticks, are those of the day; their
+shares and turnover add up to the day's; the ticks of a minute add up to the minute's hands. As in
 real data the bars labelled 14:58 and 14:59 are empty: the closing auction trades at 15:00.
 """
 
@@ -10,24 +10,24 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from loaders.sandbox.world.parts import Bars, Ints, Tick, period_starts
+from loaders.sandbox.world.bars import Bars, Ints, period_starts
+from loaders.sandbox.world.world import Tick
 
 MINUTES = 240
-# hands a day below which single trades are made, and hands that a minute of a busier day has at least
-THIN, LEAST = 6_000, 4
+THIN = 6_000  # hands a day below which single trades are made
+LEAST = 4  # hands that a minute of a busier day has at least
 Floats = NDArray[np.float64]
 
-
-BEGINS = (*range(570, 690), *range(780, 900))
-LABELS = [f"{(m + 1) // 60:02d}:{(m + 1) % 60:02d}" for m in BEGINS]
-# the minute in which the ticks of a bar happened: the one before its label, but for the closing auction
-STARTS = dict(zip(LABELS, (f"{m // 60:02d}:{m % 60:02d}" for m in BEGINS), strict=True))
+MINUTE_STARTS = (*range(570, 690), *range(780, 900))
+LABELS = [f"{(m + 1) // 60:02d}:{(m + 1) % 60:02d}" for m in MINUTE_STARTS]
+# minute of the ticks of a bar: the one before its label, except for the closing auction
+STARTS = dict(zip(LABELS, (f"{m // 60:02d}:{m % 60:02d}" for m in MINUTE_STARTS), strict=True))
 STARTS["15:00"] = "15:00"
 
 
 @lru_cache(maxsize=1)
-def _shape() -> Floats:
-    """Busy at the open and the close, quiet around noon."""
+def _weights() -> Floats:
+    """Weights of the minutes: busy at the open and the close, quiet around noon."""
     position = np.linspace(-1, 1, MINUTES)
     weights = 0.4 + position**2
     weights[0] *= 3
@@ -40,14 +40,14 @@ def _stamps(day: str) -> list[str]:
     return [f"{day}T{label}:00" for label in LABELS]
 
 
-def minute_bars(
+def make_minutes(
     day: str, bar: tuple[int, ...], tick: int, seed: list[int], *, index: bool, odd_lots: bool
 ) -> Bars:
     """240 bars of the day whose (open, high, low, close, volume, amount) is `bar`.
 
-    The turnover of every bar lies between its low and its high times its shares. With `odd_lots` the
-    minutes trade single shares, whose hundredths the service cuts off; else whole hands.
-    Index minutes carry no share volume but turnover, in units of 100 yuan, as the real ones do.
+    The turnover of a bar is between its low and its high times its shares. With `odd_lots` the
+    minutes trade single shares, whose hundredths the service cuts off; else whole hands. Volumes of
+    index minutes are turnover in units of 100 yuan, as the real ones are.
     """
     opened, high, low, close, volume, amount = bar
     rng = np.random.default_rng(seed)
@@ -70,15 +70,15 @@ def minute_bars(
     highs[int(np.argmax(highs[:-3]))] = high
     lows[int(np.argmin(lows[:-3]))] = low
 
-    weights = _shape() * rng.uniform(0.3, 1.7, MINUTES)
+    weights = _weights() * rng.uniform(0.3, 1.7, MINUTES)
     nothing = np.zeros(MINUTES, dtype=np.int64)
     if index:
-        amounts = _parts(weights, amount, 1)
+        amounts = _divide(weights, amount, 1)
         volumes = amounts // 100_000 // 100 * 100
     else:
         price = (highs + lows + closes).astype(np.float64) / 3
-        weights = _tilted(weights, price, amount / (volume * 100))
-        shares = _parts(weights, volume * 100, 1 if odd_lots else 100)
+        weights = _tilt(weights, price, amount / (volume * 100))
+        shares = _divide(weights, volume * 100, 1 if odd_lots else 100)
         money = price * shares
         amounts = np.rint(money * (amount / money.sum())).astype(np.int64)
         amounts[0] += amount - int(amounts.sum())
@@ -86,17 +86,16 @@ def minute_bars(
     return Bars(_stamps(day), opens, highs, lows, closes, volumes, amounts, nothing, nothing)
 
 
-def _parts(weights: Floats, total: int, unit: int) -> Ints:
-    """`total` in parts that are multiples of `unit` and fit the weights, none with a weight below
-    `LEAST` hands."""
+def _divide(weights: Floats, total: int, unit: int) -> Ints:
+    """Parts of `total` in multiples of `unit`, by weight; at least `LEAST` hands each."""
     parts = np.floor(weights / weights.sum() * (total / unit)).astype(np.int64) * unit
     parts = np.where(weights > 0, np.maximum(parts, LEAST * 100), 0)
     parts[int(np.argmax(parts))] += total - int(parts.sum())
     return parts
 
 
-def _tilted(weights: Floats, price: Floats, average: float) -> Floats:
-    """Weights bent towards high or low prices, so that their average price is `average`."""
+def _tilt(weights: Floats, price: Floats, average: float) -> Floats:
+    """Weights tilted to high or low prices, so that their average price is `average`."""
     span = float(np.ptp(price))
     if span == 0:
         return weights
@@ -112,7 +111,7 @@ def _tilted(weights: Floats, price: Floats, average: float) -> Floats:
 
 
 def _thin_day(day: str, bar: tuple[int, ...], tick: int, rng: np.random.Generator) -> Bars:
-    """A day of few trades: minutes without one carry the price on."""
+    """A day of few trades: a minute without one repeats the price."""
     opened, high, low, close, volume, amount = bar
     count = min(volume, MINUTES)
     hands = 1 + rng.multinomial(volume - count, np.full(count, 1 / count))
@@ -153,23 +152,23 @@ def _thin_day(day: str, bar: tuple[int, ...], tick: int, rng: np.random.Generato
 
 
 def group_minutes(bars: Bars, size: int) -> Ints:
-    """Group starts for bars of `size` minutes; every day begins anew."""
+    """Starts of groups of `size` minutes, counted from the start of each day."""
     keys = []
     for stamp in bars.stamps:
         minute = int(stamp[11:13]) * 60 + int(stamp[14:16])
-        # 13:01 follows 11:30: the lunch break is no part of the count
+        # 13:01 follows 11:30: the lunch break does not count
         passed = minute - 571 if minute <= 690 else minute - 661
         keys.append((stamp[:10], passed // size))
     return period_starts(keys)
 
 
-def ticks_of(minutes: Bars, seed: list[int]) -> list[Tick]:
+def make_ticks(minutes: Bars, seed: list[int]) -> list[Tick]:
     """Ticks stamped with the minute they happened in: the one before the bar's label.
 
-    They open, peak, bottom and close where their minute does; the first is the opening auction's.
+    They have open, high, low and close of their minute; the first is the opening auction's.
     """
     side = int(np.random.default_rng([*seed, 1]).integers(0, 2))
-    found: list[Tick] = []
+    ticks: list[Tick] = []
     rows = zip(
         minutes.stamps,
         minutes.open.tolist(),
@@ -190,9 +189,9 @@ def ticks_of(minutes: Bars, seed: list[int]) -> list[Tick]:
         for price in prices:
             part, rest = share + rest, 0
             side = 1 - side
-            if not found:
-                found.append(Tick("09:25", price, part, 2, 1 + part % 7))
+            if not ticks:
+                ticks.append(Tick("09:25", price, part, 2, 1 + part % 7))
             else:
                 status = 2 if minute == "15:00" else side
-                found.append(Tick(minute, price, part, status, 1 + part % 7))
-    return found
+                ticks.append(Tick(minute, price, part, status, 1 + part % 7))
+    return ticks

@@ -1,10 +1,10 @@
 """A deterministic synthetic market over real Shanghai trading days.
 
-Same seed, size and end: same bytes. Every code is made when it is first asked for and only the
-newest are kept, so 500 codes of 2,500 days cost little memory.
+The same seed, size and end give the same bytes. A code is made when it is first used, and only the
+newest stay in memory, so 500 codes of 2,500 days cost little of it.
 
-Raw prices run through corporate actions as real ones do: the day of the event opens near the
-theoretical ex-price (P − c) / m of the close before it. Stocks move in whole cents, funds in whole li.
+Corporate actions move raw prices as in reality: the day of the event opens near the theoretical
+ex-price (P − c) / m of the close before it. Stocks move in whole cents, funds in whole li.
 """
 
 from collections import OrderedDict
@@ -19,18 +19,18 @@ from typing import Any
 import numpy as np
 
 from loaders.errors import UsageError
-from loaders.sandbox.world import parts
 from loaders.sandbox.world.actions import SPLIT, Action, events
-from loaders.sandbox.world.cast import INDICES, UNLISTED, Role, roles
+from loaders.sandbox.world.bars import Bars, Ints, empty_bars
 from loaders.sandbox.world.clock import CLOSE_OF_DAY
-from loaders.sandbox.world.intraday import minute_bars, ticks_of
-from loaders.sandbox.world.parts import Bars, Ints, Security, Tick, World
+from loaders.sandbox.world.intraday import make_minutes, make_ticks
+from loaders.sandbox.world.roles import INDICES, UNLISTED, Role, choose_roles
+from loaders.sandbox.world.world import Security, Tick, World, is_b_share
 
 DEFAULT_END = date(2025, 6, 30)
-# the clock can be moved this many trading days beyond the end
+# the clock can move this many trading days beyond the end
 FUTURE_DAYS = 60
 FIRST_DAY = date(1990, 12, 19)
-KEPT_BARS = 700_000  # of all codes together; 64 bytes each
+CACHED_BARS = 700_000  # of all codes together; 64 bytes each
 
 EXCHANGE_NUMBER = {"sz": 0, "sh": 1, "bj": 2}
 NAMES = {"sh000001": "上证指数", "sz399001": "深证成指", "sh000300": "沪深300"}
@@ -56,15 +56,14 @@ def market_days(count: int, end: date) -> tuple[list[date], int]:
     past = sum(day <= end for day in known)
     if past < count:
         raise UsageError(
-            f"only {past} Shanghai trading days up to {end} are known, {count} were asked for",
-            hint="ask for fewer --days or a later --clock",
+            f"only {past} Shanghai trading days up to {end} are known, not {count}",
+            hint="use fewer --days or a later --clock",
         )
     return known[past - count : past + FUTURE_DAYS], count - 1
 
 
 class SyntheticMarket(World):
-    """`codes` stocks and funds over `days` trading days to `end`, and beside them three indices and
-    a B share (see cast.py)."""
+    """`codes` stocks and funds over `days` trading days to `end`, three indices and a B share."""
 
     def __init__(
         self, *, codes: int = 30, days: int = 500, seed: int = 1, end: date = DEFAULT_END
@@ -72,11 +71,11 @@ class SyntheticMarket(World):
         if codes < 1 or days < 40:
             raise UsageError("a market has at least 1 code and 40 days")
         calendar, self._last = market_days(days, end)
-        self._roles = {role.code: role for role in (*roles(codes), *INDICES, *UNLISTED)}
+        self._roles = {role.code: role for role in (*choose_roles(codes), *INDICES, *UNLISTED)}
         self._seed = seed
         self._stamps = [f"{day}T15:00:00" for day in calendar]
         self._bars: OrderedDict[str, Bars] = OrderedDict()
-        self._kept = 0
+        self._cached = 0
         self._actions: dict[str, tuple[Action, ...]] = {}
         self._lock = RLock()
         securities = [
@@ -100,9 +99,9 @@ class SyntheticMarket(World):
             if bars is None:
                 bars, self._actions[code] = self._make(code)
                 self._bars[code] = bars
-                self._kept += len(bars)
-                while self._kept > KEPT_BARS and len(self._bars) > 1:
-                    self._kept -= len(self._bars.popitem(last=False)[1])
+                self._cached += len(bars)
+                while self._cached > CACHED_BARS and len(self._bars) > 1:
+                    self._cached -= len(self._bars.popitem(last=False)[1])
             self._bars.move_to_end(code)
             return bars
 
@@ -113,7 +112,7 @@ class SyntheticMarket(World):
         if at is None or role is None:
             return bars.slice(0, 0)
         row = tuple(int(column[at]) for column in bars.columns()[:6])
-        return minute_bars(
+        return make_minutes(
             day.isoformat(),
             row,
             _tick(role),
@@ -126,7 +125,7 @@ class SyntheticMarket(World):
         role = self._roles.get(code)
         if role is None or role.kind == "index":
             return []
-        return ticks_of(self.minutes(code, day), [*self._seeds(role), day.toordinal()])
+        return make_ticks(self.minutes(code, day), [*self._seeds(role), day.toordinal()])
 
     def _seeds(self, role: Role) -> list[int]:
         return [self._seed, EXCHANGE_NUMBER[role.exchange], int(role.digits)]
@@ -134,10 +133,10 @@ class SyntheticMarket(World):
     def _make(self, code: str) -> tuple[Bars, tuple[Action, ...]]:
         role = self._roles.get(code)
         if role is None:
-            return parts.empty_bars(), ()
+            return empty_bars(), ()
         rng = np.random.default_rng(self._seeds(role))
         open_days = self._open_days(role)
-        shape = _Shape(rng, len(open_days), role)
+        columns = _Columns(rng, len(open_days), role)
         scheduled = self._schedule(role)
         # an event during a suspension takes effect on the first bar after it
         effective: dict[int, list[tuple[int, str]]] = {}
@@ -150,7 +149,7 @@ class SyntheticMarket(World):
         price, start = role.base * 1000, 0
         for stop in [*sorted(effective), len(open_days)]:
             if stop > start:
-                price = shape.fill(start, stop, price)
+                price = columns.fill(start, stop, price)
             for day, kind in effective.get(stop, ()):
                 rows = _rows(role.code, self.days[day], kind, price / 1000, total)
                 for event in events(rows):
@@ -159,32 +158,32 @@ class SyntheticMarket(World):
                 actions.extend(rows)
             start = stop
         stamps = [self._stamps[i] for i in open_days]
-        return shape.bars(stamps), tuple(actions)
+        return columns.bars(stamps), tuple(actions)
 
     def _open_days(self, role: Role) -> Ints:
         first = self._position(role.from_)
         last = self._position(role.to) if role.to < 1 else len(self._stamps) - 1
         days = np.arange(first, last + 1)
-        for begin, end in role.suspended:
-            days = days[(days < self._position(begin)) | (days > self._position(end))]
+        for start, end in role.suspended:
+            days = days[(days < self._position(start)) | (days > self._position(end))]
         return days
 
     def _schedule(self, role: Role) -> list[tuple[int, str]]:
-        found = [(self._position(at), kind) for at, kind in role.events]
+        schedule = [(self._position(at), kind) for at, kind in role.events]
         if role.announced:
-            found.append((self._last + role.announced, "cash"))
-        return sorted(found)
+            schedule.append((self._last + role.announced, "cash"))
+        return sorted(schedule)
 
 
-class _Shape:
-    """The random part of a series, and the columns being filled with it."""
+class _Columns:
+    """Columns of a series, filled with random moves."""
 
     def __init__(self, rng: np.random.Generator, length: int, role: Role) -> None:
         calm = 0.4 if role.kind != "stock" else 1.0
         self.role, self.rng, self.length = role, rng, length
         gaps = np.clip(rng.normal(0, 0.004 * calm, length), -0.012, 0.012)
         moves = np.clip(rng.normal(0, 0.016 * calm, length), -0.06, 0.06)
-        # ends near where it began (or at its drift), so that no price runs away over many days
+        # ends near its start (or at its drift), so that no price runs away over many days
         moves += role.drift / length - (gaps.mean() + moves.mean())
         self.gaps, self.moves = gaps, moves
         self.up = np.abs(rng.normal(0, 0.006 * calm, length))
@@ -192,7 +191,7 @@ class _Shape:
         self.open, self.close = np.zeros(length), np.zeros(length)
 
     def fill(self, start: int, stop: int, before: float) -> float:
-        """Days from `start` on, following a close (or ex-price) of `before` li; the last close."""
+        """Fill days after a close (or ex-price) of `before` li; returns the last close."""
         tick = _tick(self.role)
         steps = np.cumsum(self.gaps[start:stop] + self.moves[start:stop])
         closes = np.maximum(np.rint(before * np.exp(steps) / tick), 5) * tick
@@ -233,11 +232,11 @@ class _Shape:
 
 
 def _tick(role: Role) -> int:
-    return 10 if role.kind == "stock" and not parts.is_b_share(role.exchange, role.digits) else 1
+    return 10 if role.kind == "stock" and not is_b_share(role.exchange, role.digits) else 1
 
 
 def _name(role: Role) -> str:
-    """At most eight bytes of GBK, as in the service."""
+    """A name of at most eight bytes of GBK, as in the service."""
     known = NAMES.get(role.code)
     return known or ("基金" if role.kind == "fund" else "样本") + role.digits[2:]
 

@@ -18,7 +18,7 @@ from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.actions import events
 from loaders.sandbox.world.market import SyntheticMarket
-from loaders.sandbox.world.parts import World
+from loaders.sandbox.world.world import World
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.checks import bar_comparison, reconcile, reconcile_report

@@ -12,7 +12,7 @@ from loaders.engine.request import LoadRequest
 from loaders.sandbox.tdx.calls import Options
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.actions import actions_csv
-from loaders.sandbox.world.parts import World
+from loaders.sandbox.world.world import World
 from loaders.settings import Settings, load_settings
 from loaders.trading_time import SHANGHAI
 from tests.bench import Heard, WarehouseQueries

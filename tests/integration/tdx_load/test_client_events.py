@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from loaders.engine.load import LoadResult
-from loaders.sandbox.tdx.client_files import Record, gbbq, write_client_files
+from loaders.sandbox.tdx.client_files import Record, encode_gbbq, write_client_files
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.files import gbbq as gbbq_file
 from tests.integration.tdx_load.bench import CORE, Bench
@@ -89,11 +89,11 @@ def test_what_a_newer_file_has_no_more_is_withdrawn(client_bench: Bench, cache: 
     gone = ("sh600000", 20250603, 1, (2.0, 0.0, 0.0, 0.0))
     capital = ("sh600000", 20250602, 5, (1.0, 2.0, 3.0, 4.0))
     standing = "select ex_date::text from raw_tdx.corporate_action where source = 'gbbq'"
-    write(cache / "gbbq", gbbq([bonus, gone, capital]), 4)
+    write(cache / "gbbq", encode_gbbq([bonus, gone, capital]), 4)
     client_bench.load(datasets=EVENTS)
     assert client_bench.rows(f"{standing} order by 1") == [("2025-06-02",), ("2025-06-03",)]
 
-    write(cache / "gbbq", gbbq([bonus]), 5)
+    write(cache / "gbbq", encode_gbbq([bonus]), 5)
     client_bench.load(datasets=EVENTS)
     assert client_bench.rows(f"{standing} and not is_withdrawn") == [("2025-06-02",)]
     assert client_bench.rows("select category from raw_tdx.capital_event") == [(1,)]
@@ -113,12 +113,12 @@ def test_an_older_copy_is_read_once_and_takes_nothing_of_later_days_away(
         )
         return [[(day.day, cash) for day, cash in client_bench.rows(query)] for query in rows]
 
-    newest = gbbq([event(1, 1), event(2, 2), event(5, 5)])
+    newest = encode_gbbq([event(1, 1), event(2, 2), event(5, 5)])
     write(cache / "gbbq", newest, 6)
     client_bench.load(datasets=EVENTS)
     assert standing() == [[(1, 1), (2, 2), (5, 5)]] * 2
 
-    write(cache / "gbbq", gbbq([event(2, 9)]), 3)
+    write(cache / "gbbq", encode_gbbq([event(2, 9)]), 3)
     assert client_bench.load(datasets=EVENTS).exit_code == 0
     assert standing() == [[(2, 9), (5, 5)]] * 2
     again = client_bench.load(datasets=EVENTS).tasks
@@ -133,12 +133,12 @@ def test_a_file_written_during_a_load_is_read_by_the_next_one(
     client_bench: Bench, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, new = (("sh600000", 20250602, 1, (cash, 0.0, 0.0, 0.0)) for cash in (1.0, 2.0))
-    write(cache / "gbbq", gbbq([old]), 4)
+    write(cache / "gbbq", encode_gbbq([old]), 4)
     read = gbbq_file.read
 
     def written_after(*args: Any) -> Any:
         found = read(*args)
-        write(cache / "gbbq", gbbq([new]), 5)
+        write(cache / "gbbq", encode_gbbq([new]), 5)
         return found
 
     monkeypatch.setattr(gbbq_file, "read", written_after)
@@ -171,7 +171,9 @@ def test_a_file_that_is_no_gbbq_fails_alone_and_a_bad_record_costs_itself(
 
     good = ("sh600000", 20250602, 1, (1.0, 0.0, 3.0, 0.0))
     no_day = ("sh600000", 20250231, 1, (1.0, 0.0, 3.0, 0.0))
-    write(cache / "gbbq", gbbq([good, no_day, ("sz000001", 20250602, 99, (1.0, 0, 0, 0))]), 5)
+    write(
+        cache / "gbbq", encode_gbbq([good, no_day, ("sz000001", 20250602, 99, (1.0, 0, 0, 0))]), 5
+    )
     assert client_bench.load(datasets=EVENTS).exit_code == 0
     open_ones = (
         "select dataset, row_key, field from raw_tdx.rejected_row where is_withdrawn is not true"
@@ -180,7 +182,7 @@ def test_a_file_that_is_no_gbbq_fails_alone_and_a_bad_record_costs_itself(
     assert client_bench.rows(open_ones) == [refused]
     assert any("unknown category 99" in line for line in client_bench.heard.lines)
 
-    write(cache / "gbbq", gbbq([good]), 6)
+    write(cache / "gbbq", encode_gbbq([good]), 6)
     client_bench.load(datasets=EVENTS)
     assert client_bench.rows(open_ones) == []
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loaders.sandbox.tdx.client_files import instruments
+from loaders.sandbox.tdx.client_files import instrument_list
 from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.files import vipdoc
@@ -459,7 +459,7 @@ def test_an_old_list_delists_no_code_that_has_newer_bars(
     newer, ended = "sz000001", "sz000002"
     file = client / f"vipdoc/sz/lday/{ended}.day"
     file.write_bytes(file.read_bytes()[: -32 * 10])
-    whole, head, size = instruments(small_market, "sz"), 50, 314
+    whole, head, size = instrument_list(small_market, "sz"), 50, 314
     records = [whole[at : at + size] for at in range(head, len(whole), size)]
     named = [r for r in records if f"sz{r[:6].decode()}" not in (newer, ended)]
     assert len(named) == len(records) - 2

@@ -1,10 +1,11 @@
-"""What the sandbox writes as the desktop client's lists and events."""
+"""The desktop client's lists and events that the sandbox writes, as pytdx reads them."""
 
 import itertools
 from fractions import Fraction
 from pathlib import Path
 
 from loaders.sandbox.tdx.client_files import write_client_files
+from loaders.sandbox.world.actions import Action, events
 from loaders.sandbox.world.market import SyntheticMarket
 
 
@@ -16,29 +17,29 @@ def test_pytdx_reads_the_events_of_the_market_back(tmp_path: Path) -> None:
     frame = GbbqReader().get_df(str(tmp_path / "gbbq"))
 
     exchanges = ("sz", "sh", "bj")
-    found = {
+    read = {
         (exchanges[row.market] + row.code, str(row.datetime), tuple(round(v, 4) for v in row[5:]))
         for row in frame.itertuples()
         if row.category in (1, 11)
     }
+
+    def amounts(action: Action) -> tuple[float, ...]:
+        if action.split_ratio:
+            return 0, 0, float(action.split_ratio), 0
+        new = action.bonus + action.transfer
+        return float(action.cash), float(action.rights_price), float(new), float(action.rights)
+
     expected = {
-        (
-            a.code, f"{a.ex_date:%Y%m%d}",
-            (
-                (0, 0, float(a.split_ratio), 0) if a.split_ratio
-                else tuple(map(float, (a.cash, a.rights_price, a.bonus + a.transfer, a.rights)))
-            ),
-        )
-        for a in market.all_actions() if a.category in (1, 11)
-    }  # fmt: skip
-    assert found == expected
+        (action.code, f"{action.ex_date:%Y%m%d}", amounts(action))
+        for action in market.all_actions()
+        if action.category in (1, 11)
+    }
+    assert read == expected
     assert len(expected) > 30
 
 
-def test_capital_goes_from_record_to_record_by_what_the_events_add(tmp_path: Path) -> None:
+def test_capital_grows_from_record_to_record_by_the_events(tmp_path: Path) -> None:
     from pytdx.reader.gbbq_reader import GbbqReader
-
-    from loaders.sandbox.world.actions import events
 
     market = SyntheticMarket(codes=30, days=120)
     write_client_files(market, tmp_path)
@@ -60,6 +61,6 @@ def test_lists_hold_every_instrument_of_their_exchange_with_its_name(tmp_path: P
     for exchange in ("sh", "sz", "bj"):
         body = (tmp_path / f"{exchange}m.tnf").read_bytes()[50:]
         records = [body[at : at + 314] for at in range(0, len(body), 314)]
-        found = {r[:6].decode(): r[23:].split(b"\0")[0].decode("gbk") for r in records}
+        names = {r[:6].decode(): r[23:].split(b"\0")[0].decode("gbk") for r in records}
         listed = [s for s in market.securities if s.exchange == exchange]
-        assert found == {s.digits: s.name for s in listed}
+        assert names == {s.digits: s.name for s in listed}

@@ -1,4 +1,4 @@
-"""From a split on the market is on new terms, and nothing else about it changes."""
+"""A split puts the market on new terms and changes nothing else."""
 
 from datetime import date, datetime
 
@@ -29,7 +29,7 @@ def plain() -> World:
 
 
 def pairs(split: World) -> list[tuple[Instrument, Instrument]]:
-    """Contracts that go on, with what they were."""
+    """Contracts that continue, each after the contract that it was."""
     return [
         (row.before, row)
         for row in split.chain("AAPL", EX).values()
@@ -48,7 +48,7 @@ def test_prices_are_divided_from_the_ex_date_on_and_the_close_before_too(
     assert split.chain("MSFT", EX) == plain.chain("MSFT", EX)
 
 
-def test_contracts_go_on_with_their_strikes_divided_under_new_numbers(
+def test_contracts_continue_with_divided_strikes_and_new_numbers(
     split: World, plain: World
 ) -> None:
     assert split.chain("AAPL", BEFORE) == plain.chain("AAPL", BEFORE)
@@ -70,7 +70,7 @@ def test_contracts_go_on_with_their_strikes_divided_under_new_numbers(
         assert close * 4 == pytest.approx(plain.previous_close(old, EX), abs=0.1)
 
 
-def test_what_is_listed_later_is_around_the_new_price_and_shares_no_number(split: World) -> None:
+def test_later_contracts_are_around_the_new_price_with_new_numbers(split: World) -> None:
     spot = split.spot("AAPL", at(LATER))
     chains = [split.chain("AAPL", day) for day in (BEFORE, EX, LATER)]
     strikes = [row.strike for row in chains[2].values()]
@@ -80,7 +80,7 @@ def test_what_is_listed_later_is_around_the_new_price_and_shares_no_number(split
     assert max(numbers) < 2**31
 
 
-def test_a_split_that_cannot_be_is_refused() -> None:
+def test_an_impossible_split_is_refused() -> None:
     assert parse_split("aapl:2026-11-20:4") == Split("AAPL", EX, 4)
     for text in ("AAPL:4", "AAPL:2026-11-20:1", "AAPL:soon:4", "AAPL:2026-11-20:1.5"):
         with pytest.raises(UsageError):

@@ -1,4 +1,4 @@
-"""The synthetic market of options: the same figures for the same question, and no arbitrage in them."""
+"""The synthetic market of options: the same figures for a question, and no arbitrage."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -42,7 +42,7 @@ def test_the_order_of_questions_does_not_matter(world: World) -> None:
     assert World(["AAPL"], seed=8).spot("AAPL", TEN) != world.spot("AAPL", TEN)
 
 
-def test_a_contract_is_found_by_its_number_alone_in_a_new_market(world: World) -> None:
+def test_a_new_market_finds_a_contract_by_its_number(world: World) -> None:
     for row in near_the_money(world)[:20]:
         assert World(["AAPL"]).find(Query(conid=row.conid), DAY) == [row]
     assert World(["MSFT"]).find(Query(conid=near_the_money(world)[0].conid), DAY) == []
@@ -51,22 +51,22 @@ def test_a_contract_is_found_by_its_number_alone_in_a_new_market(world: World) -
     assert max(numbers) < 2**31
 
 
-def test_pairs_of_strikes_and_expiries_have_holes_and_a_class_of_its_own_is_ambiguous(
+def test_some_pairs_of_strike_and_expiry_are_missing_or_ambiguous(
     world: World,
 ) -> None:
     chain = world.chain("AAPL", DAY).values()
     pairs = {(row.expiry, row.strike) for row in chain}
     assert len(pairs) < len({e for e, _ in pairs}) * len({k for _, k in pairs})
     adjusted = next(row for row in chain if row.trading_class == "2AAPL")
-    asked = Query(
+    query = Query(
         symbol="AAPL",
         kind="OPT",
         expiry=adjusted.expiry_text,
         strike=adjusted.strike,
         right=adjusted.right,
     )
-    found = world.find(asked, DAY)
-    assert sorted(row.trading_class for row in found) == ["2AAPL", "AAPL"]
+    matches = world.find(query, DAY)
+    assert sorted(row.trading_class for row in matches) == ["2AAPL", "AAPL"]
     assert {len(row.local_symbol) for row in chain} == {21}
     assert {row.trading_class for row in world.chain("BRK B", DAY).values()} == {"BRKB"}
 

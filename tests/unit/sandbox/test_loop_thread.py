@@ -1,4 +1,4 @@
-"""A loop in a thread starts, says why it does not, works for others, and ends."""
+"""An event loop in a thread starts, reports why it cannot, calls work, and stops."""
 
 import threading
 
@@ -8,7 +8,7 @@ from loaders.errors import UsageError
 from loaders.sandbox.server.loop_thread import LoopThread
 
 
-def test_it_serves_from_start_to_stop_and_does_what_it_is_told_in_its_thread() -> None:
+def test_it_serves_from_start_to_stop_and_calls_work_in_its_thread() -> None:
     seen: list[str] = []
 
     async def serve() -> None:
@@ -23,12 +23,12 @@ def test_it_serves_from_start_to_stop_and_does_what_it_is_told_in_its_thread() -
     thread.call(lambda: seen.append(threading.current_thread().name))
     thread.stop()
     assert seen == ["open", "server", "closed"]
-    thread.stop()  # twice is as good as once
+    thread.stop()  # a second stop does nothing
     with pytest.raises(UsageError, match="does not run"):
         thread.call(lambda: None)
 
 
-def test_what_it_cannot_open_is_said_by_start() -> None:
+def test_start_raises_what_serve_raises() -> None:
     async def serve() -> None:
         raise UsageError("port 1 cannot be opened")
 

@@ -8,9 +8,9 @@ import pytest
 
 from loaders.errors import UsageError
 from loaders.sandbox.world.actions import Action, actions_csv, events
+from loaders.sandbox.world.bars import group_bars
 from loaders.sandbox.world.intraday import group_minutes
 from loaders.sandbox.world.market import SyntheticMarket
-from loaders.sandbox.world.parts import group_bars
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_the_same_seed_makes_the_same_bytes() -> None:
     assert worlds[0].ticks("sz000001", day) == worlds[1].ticks("sz000001", day)
 
 
-def test_a_code_does_not_depend_on_what_was_asked_for_before() -> None:
+def test_a_code_does_not_depend_on_codes_made_before() -> None:
     first, second = (SyntheticMarket(codes=12, days=60) for _ in range(2))
     for security in first.securities:
         first.day_bars(security.code)
@@ -114,7 +114,7 @@ def test_every_kind_of_event_happens(market: SyntheticMarket) -> None:
     assert any(market.day_bars(a.code).find(a.ex_date) is None for a in actions), "suspended"
 
 
-def test_the_market_has_a_security_of_every_fate(market: SyntheticMarket) -> None:
+def test_the_market_has_suspended_delisted_and_new_securities(market: SyntheticMarket) -> None:
     last = market.end.date().isoformat()
 
     def ends(code: str) -> str:
@@ -198,7 +198,7 @@ def test_minutes_and_ticks_of_every_code_fit_their_day(market: SyntheticMarket) 
             assert all(tick.volume > 0 for tick in ticks)
 
 
-def test_longer_bars_begin_anew_after_lunch(market: SyntheticMarket) -> None:
+def test_longer_bars_start_over_after_lunch(market: SyntheticMarket) -> None:
     minutes = market.minutes("sz000001", market.days[10])
     hours = group_bars(minutes, group_minutes(minutes, 60))
     assert [stamp[11:16] for stamp in hours.stamps] == ["10:30", "11:30", "14:00", "15:00"]
@@ -210,6 +210,6 @@ def test_more_days_than_the_exchange_has_are_refused() -> None:
         SyntheticMarket(codes=1, days=9000)
 
 
-def test_five_hundred_codes_are_there() -> None:
+def test_a_market_can_have_five_hundred_codes() -> None:
     market = SyntheticMarket(codes=500, days=60)
     assert len({s.code for s in market.securities if s.kind != "index"}) == 500 + 1  # a B share

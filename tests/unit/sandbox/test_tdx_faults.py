@@ -1,4 +1,4 @@
-"""Every fault strikes every route that it can hit, and leaves something that can be sent."""
+"""Every fault strikes every route that it can hit, and leaves an answer that can be sent."""
 
 import json
 
@@ -27,7 +27,7 @@ POSTED = {
     "tasks/pull-kline": {"codes": [CODE]},
     "tasks/pull-trade": {"code": CODE},
 }
-# what only delays is not waited for
+# options that leave out the waiting
 HARMLESS = {"latency": ":seconds=0", "codes-vanish": f":code={CODE}", "rate-limit": ":per_second=0"}
 
 
@@ -67,3 +67,12 @@ def test_a_fault_of_rows_changes_the_answer_of_each_of_its_routes(kind: str) -> 
         whole = answer(service, asked).body
         service.faults.add(f"{kind}:{route}{options.get(kind, '')}")
         assert answer(service, asked).body != whole, route
+
+
+@pytest.mark.parametrize("kind", ["high-below-low", "value"])
+def test_a_row_beyond_a_short_answer_damages_nothing(kind: str) -> None:
+    service, query = state(), request("kline-all")
+    query.params["limit"] = "3"
+    whole = answer(service, query).body
+    service.faults.add(f"{kind}:row=5")
+    assert answer(service, query).body == whole

@@ -1,4 +1,4 @@
-"""The made-up futures market keeps the rules of the real ones."""
+"""The synthetic futures market follows the rules of the real ones."""
 
 from datetime import date, datetime
 from itertools import pairwise
@@ -8,8 +8,8 @@ import pytest
 from loaders.errors import UsageError
 from loaders.sandbox.faults import FaultPlan
 from loaders.sandbox.tq.faults import CATALOGUE
-from loaders.sandbox.tq.market import Market, make_bars
-from loaders.sandbox.tq.varieties import CST, NS, nanoseconds
+from loaders.sandbox.tq.market import Market
+from loaders.sandbox.tq.varieties import NS, nanoseconds
 from loaders.sandbox.tq.world import World
 
 # 1 October is a Wednesday; the eve of the holidays is Tuesday 30 September
@@ -82,7 +82,7 @@ def test_every_tick_is_in_a_session_and_later_than_the_one_before(world: World) 
             assert ("bid_price5" in rows[0]) == (variety.startswith("SHFE"))
 
 
-def test_days_differ_in_ticks_where_told() -> None:
+def test_days_can_differ_in_ticks() -> None:
     thick = World(
         ["SHFE.cu"],
         end=date(2025, 9, 30),
@@ -128,7 +128,7 @@ def test_contracts_are_listed_and_expire(world: World) -> None:
     assert early.contract("SHFE.cu2605") is None
 
 
-def test_nothing_is_seen_beyond_the_clock(world: World) -> None:
+def test_nothing_is_visible_beyond_the_clock(world: World) -> None:
     morning = market(world, datetime(2025, 11, 18, 10, 0))
     code = "SHFE.cu2601"
     series = morning.series(code, 0)
@@ -147,51 +147,19 @@ def test_nothing_is_seen_beyond_the_clock(world: World) -> None:
     assert all(day <= morning.today for day, _ in morning.main_table("SHFE.cu"))
 
 
-def test_a_series_is_numbered_without_a_gap_and_found_by_its_stamps(world: World) -> None:
-    series = market(world, world.end).series("SHFE.cu2601", 0)
-    rows = [series.row(n) for n in range(series.first_id, series.last_id + 1)]
-    assert series.row(series.last_id + 1) is None
-    assert series.row(-1) is None
-    stamps = [row["datetime"] for row in rows if row]
-    assert len(stamps) == len(rows)
-    for n in (0, 17, len(stamps) // 2, len(stamps) - 1):
-        assert series.locate(stamps[n]) == n
-        assert series.locate(stamps[n] + 1) == n + 1
-    assert series.locate(0) == 0
-    # a Sunday lies before Monday's first row
-    sunday = nanoseconds(date(2025, 11, 16), "12:00:00")
-    assert series.locate(sunday) == sum(stamp < sunday for stamp in stamps)
-
-
-def test_bars_are_those_of_the_ticks(world: World) -> None:
-    code, day = "SHFE.cu2601", date(2025, 11, 18)
-    ticks = world.day_ticks(code, day)
-    for duration in (60 * NS, 86_400 * NS):
-        bars = make_bars(ticks, duration, day, open_interest=7)
-        assert sum(bar["volume"] for bar in bars) == ticks[-1]["volume"]
-        assert (bars[0]["open"], bars[-1]["close"]) == (
-            ticks[0]["last_price"],
-            ticks[-1]["last_price"],
-        )
-        assert (bars[0]["open_oi"], bars[-1]["close_oi"]) == (7, ticks[-1]["open_interest"])
-    assert datetime.fromtimestamp(bars[0]["datetime"] // NS, CST) == datetime(
-        2025, 11, 18, tzinfo=CST
-    )
-
-
 @pytest.mark.parametrize(
     ("text", "count"),
     [("empty", 0), ("short:keep=7", 7), ("duplicate", 160), ("late", 80), ("one-level", 80)],
 )
-def test_damage_is_told_and_the_truth_stays(world: World, text: str, count: int) -> None:
+def test_damaged_days_are_sent_and_the_truth_stays(world: World, text: str, count: int) -> None:
     day, code = date(2025, 11, 18), "SHFE.cu2601"
     kind, _, rest = text.partition(":")
     rule = f"{kind}:contract={code}:day={day}" + (f":{rest}" if rest else "")
     seen = market(world, world.end, rule)
     truth = world.day_ticks(code, day)
-    told = seen.day_ticks(code, day)
-    assert len(told) == count
-    assert told != truth
+    sent = seen.day_ticks(code, day)
+    assert len(sent) == count
+    assert sent != truth
     assert seen.day_ticks(code, day, damaged=False) == truth
     # other days are as they were, and the numbers of the series fit
     assert seen.day_ticks(code, date(2025, 11, 17)) == world.day_ticks(code, date(2025, 11, 17))
@@ -199,7 +167,7 @@ def test_damage_is_told_and_the_truth_stays(world: World, text: str, count: int)
     assert seen.series(code, 0).last_id == whole.last_id + count - 80
 
 
-def test_revisions_are_the_truth_from_then_on(world: World) -> None:
+def test_a_revision_changes_the_truth(world: World) -> None:
     day, code = date(2025, 11, 18), "SHFE.cu2601"
     seen = market(world, world.end, f"revise-ticks:contract={code}:day={day}:by=2")
     moved, before = seen.day_ticks(code, day, damaged=False), world.day_ticks(code, day)
@@ -211,7 +179,7 @@ def test_revisions_are_the_truth_from_then_on(world: World) -> None:
     assert later.main_on("SHFE.cu", start) != contract
 
 
-def test_a_world_says_what_it_cannot_be() -> None:
+def test_an_impossible_world_is_refused() -> None:
     with pytest.raises(UsageError, match=r"SHFE\.zz"):
         World(["SHFE.zz"], holidays=())
     with pytest.raises(UsageError, match="cannot end"):

@@ -23,8 +23,8 @@ def test_files_lie_where_the_desktop_client_has_them(
     market: SyntheticMarket, tmp_path: Path
 ) -> None:
     written = write_vipdoc(market, tmp_path, codes=["sz000001"], days=2)
-    found = {str(path.relative_to(tmp_path)): path.stat().st_size for path in tmp_path.rglob("*.*")}
-    assert found == {
+    sizes = {str(path.relative_to(tmp_path)): path.stat().st_size for path in tmp_path.rglob("*.*")}
+    assert sizes == {
         "sz/lday/sz000001.day": 60 * 32,
         "sz/minline/sz000001.lc1": 2 * 240 * 32,
         "sz/fzline/sz000001.lc5": 2 * 48 * 32,
@@ -41,7 +41,7 @@ def test_files_lie_where_the_desktop_client_has_them(
         ("sh900901", 1000, 100),
     ],
 )
-def test_a_day_record_is_integers_of_its_own_scale(
+def test_a_day_record_has_integers_of_the_code_s_scale(
     market: SyntheticMarket, tmp_path: Path, code: str, scale: int, shares: int
 ) -> None:
     write_vipdoc(market, tmp_path, codes=[code], days=1)
@@ -65,9 +65,8 @@ def test_a_minute_record_has_the_day_in_five_and_eleven_bits(
     day = market.end.date()
     minutes = market.minutes("sh510300", day)
     first = records[0]
-    assert ((first[0] >> 11) + 2004, (first[0] & 2047) // 100, (first[0] & 2047) % 100) == (
-        *(day.year, day.month, day.day),
-    )
+    year, month_day = (first[0] >> 11) + 2004, first[0] & 2047
+    assert (year, *divmod(month_day, 100)) == (day.year, day.month, day.day)
     assert [r[1] for r in records[:2]] == [571, 572]
     assert (records[119][1], records[120][1], records[-1][1]) == (690, 781, 900)
     assert [round(r[5] * 1000) for r in records] == minutes.close.tolist()

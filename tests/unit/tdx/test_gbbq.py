@@ -27,7 +27,7 @@ Reading = Callable[[Iterable[Record]], Gbbq]
 def reading(tmp_path: Path) -> Reading:
     def read(records: Iterable[Record]) -> Gbbq:
         file = tmp_path / "gbbq"
-        file.write_bytes(client_files.gbbq(records))
+        file.write_bytes(client_files.encode_gbbq(records))
         return gbbq.read(file)
 
     return read
@@ -57,7 +57,7 @@ def test_records_are_those_of_pytdx(tmp_path: Path) -> None:
     seeded = np.random.default_rng(13)
     file = tmp_path / "gbbq"
     file.write_bytes(
-        client_files.gbbq(
+        client_files.encode_gbbq(
             (
                 f"{gbbq.EXCHANGES[n % 3]}{seeded.integers(10**6):06d}",
                 int(f"{2000 + n % 20}{1 + n % 12:02d}{1 + n % 28:02d}"),
@@ -134,7 +134,7 @@ def test_a_record_that_cannot_be_true_is_refused_and_the_rest_is_read(
 
 
 def test_what_is_no_gbbq_is_refused_as_a_whole(tmp_path: Path) -> None:
-    whole = client_files.gbbq([DIVIDEND] * 40)
+    whole = client_files.encode_gbbq([DIVIDEND] * 40)
     for content, said in (
         (b"", "0 records are announced"),
         (whole[:-1], "40 records are announced, 1,163 bytes are there and 1,164"),
@@ -197,12 +197,12 @@ def test_a_file_written_while_it_is_read_is_not_taken_for_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "gbbq"
-    file.write_bytes(client_files.gbbq([DIVIDEND]))
+    file.write_bytes(client_files.encode_gbbq([DIVIDEND]))
     before, read_bytes = State.of(file), Path.read_bytes
 
     def written_meanwhile(path: Path) -> bytes:
         content = read_bytes(path)
-        path.write_bytes(client_files.gbbq([DIVIDEND, CAPITAL]))
+        path.write_bytes(client_files.encode_gbbq([DIVIDEND, CAPITAL]))
         return content
 
     monkeypatch.setattr(Path, "read_bytes", written_meanwhile)

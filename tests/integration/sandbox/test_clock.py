@@ -1,4 +1,4 @@
-"""The virtual clock of the simulated service: new days, running sessions, zones."""
+"""The virtual clock of the TDX service: new days, running sessions, zones."""
 
 from datetime import date, datetime
 from typing import Any
@@ -19,8 +19,8 @@ def world() -> SyntheticMarket:
 
 
 def rows(sandbox: TdxSandbox, path: str) -> list[dict[str, Any]]:
-    found = httpx.get(sandbox.url + "/api/" + path).json()["data"]
-    return list(found.get("list") or found.get("List") or [])
+    answer = httpx.get(sandbox.url + "/api/" + path).json()["data"]
+    return list(answer.get("list") or answer.get("List") or [])
 
 
 def days(sandbox: TdxSandbox, start: str = "20250601") -> list[str]:
@@ -53,7 +53,7 @@ def test_same_seed_and_clock_give_the_same_bytes() -> None:
     assert bodies[0] == bodies[1]
 
 
-def test_a_running_service_learns_of_a_day_the_next_morning(world: SyntheticMarket) -> None:
+def test_a_running_service_adds_a_day_the_next_morning(world: SyntheticMarket) -> None:
     with TdxSandbox(world) as sandbox:
         assert days(sandbox)[-1] == "2025-06-30"
         sandbox.set_clock("2025-07-01T18:00:00")
@@ -64,7 +64,7 @@ def test_a_running_service_learns_of_a_day_the_next_morning(world: SyntheticMark
         assert days(sandbox)[-1] == "2025-07-01"
 
 
-def test_an_empty_range_makes_the_service_read_its_calendar(world: SyntheticMarket) -> None:
+def test_an_empty_range_refreshes_the_calendar(world: SyntheticMarket) -> None:
     with TdxSandbox(world) as sandbox:
         sandbox.set_clock("2025-07-01")
         assert days(sandbox, "20250701") == ["2025-07-01"]
@@ -79,7 +79,7 @@ def test_a_restart_reads_the_calendar_and_forgets_the_tasks(world: SyntheticMark
         assert httpx.get(sandbox.url + "/api/tasks").json()["data"] == []
 
 
-def test_before_the_open_today_is_no_known_day(world: SyntheticMarket) -> None:
+def test_before_the_open_today_is_unknown(world: SyntheticMarket) -> None:
     with TdxSandbox(world, clock="2025-07-01T09:10:00") as sandbox:
         assert days(sandbox)[-1] == "2025-06-30"
         assert rows(sandbox, "kline-all?code=sz000001")[-1]["Time"].startswith("2025-06-30")
@@ -106,14 +106,14 @@ def test_an_open_market_shows_an_unfinished_day(world: SyntheticMarket) -> None:
 def test_the_noon_label_turns_back_when_the_day_is_complete(world: SyntheticMarket) -> None:
     def labels(clock: str) -> list[str]:
         with TdxSandbox(world, clock=clock) as sandbox:
-            found = rows(sandbox, "kline-history?code=sz000001&type=minute1&limit=240")
-        return [row["Time"][11:16] for row in found if row["Time"].startswith("2025-07-01")]
+            minutes = rows(sandbox, "kline-history?code=sz000001&type=minute1&limit=240")
+        return [row["Time"][11:16] for row in minutes if row["Time"].startswith("2025-07-01")]
 
     assert labels("2025-07-01T14:30:00")[119] == "11:30"
     assert labels("2025-07-01T15:30:00")[119] == "13:00"
     with TdxSandbox(world, clock="2025-07-02") as sandbox:
-        found = rows(sandbox, "kline-history?code=sz000001&type=minute1&limit=480")
-    assert found[119]["Time"] == "2025-07-01T11:30:00+08:00"
+        minutes = rows(sandbox, "kline-history?code=sz000001&type=minute1&limit=480")
+    assert minutes[119]["Time"] == "2025-07-01T11:30:00+08:00"
 
 
 def test_an_announced_event_moves_old_adjusted_prices_when_its_day_comes(
@@ -169,7 +169,9 @@ def test_third_party_weeks_are_cut_at_new_year() -> None:
         "2025-01-03"
     ]
     assert [r["Time"][:10] for r in ths if "2024-12-30" <= r["Time"] < "2025-01-05"] == [
-        *("2024-12-30", "2024-12-31", "2025-01-03"),
+        "2024-12-30",
+        "2024-12-31",
+        "2025-01-03",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Every fault is seen on the wire, recorded, and gone when its rule is."""
+"""Faults of the TDX service on the wire, in its log, and over its control port."""
 
 import socket
 import time
@@ -10,6 +10,7 @@ import pytest
 
 from loaders.sandbox.tdx.calls import Options
 from loaders.sandbox.tdx.service import TdxSandbox
+from loaders.sandbox.world.actions import events
 from loaders.sandbox.world.market import SyntheticMarket
 
 BARS = "kline-all?code=sh600000"
@@ -43,8 +44,8 @@ def data(sandbox: TdxSandbox, path: str) -> Any:
 
 
 def rows(sandbox: TdxSandbox, path: str = BARS) -> Any:
-    found = data(sandbox, path)
-    return next(found[key] for key in ("list", "List", "codes") if key in found)
+    answer = data(sandbox, path)
+    return next(answer[key] for key in ("list", "List", "codes") if key in answer)
 
 
 def message(sandbox: TdxSandbox, path: str = BARS) -> str:
@@ -53,19 +54,19 @@ def message(sandbox: TdxSandbox, path: str = BARS) -> str:
     return str(document["message"])
 
 
-def test_a_fault_of_the_sandbox_itself_is_told_and_looks_like_no_reset(
+def test_an_error_of_the_sandbox_is_reported_and_no_reset(
     sandbox: TdxSandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*_: object) -> None:
-        raise ZeroDivisionError("by nought")
+        raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr("loaders.sandbox.tdx.http_handler.answer", broken)
-    found = get(sandbox, BARS)
+    answer = get(sandbox, BARS)
 
-    told = f"the sandbox failed at GET /api/{BARS}: ZeroDivisionError: by nought"
-    assert (found.status_code, found.text) == (500, told)
-    assert told in capsys.readouterr().err
-    assert sandbox.log[-1].faults == (told,)
+    report = f"the sandbox failed at GET /api/{BARS}: ZeroDivisionError: by zero"
+    assert (answer.status_code, answer.text) == (500, report)
+    assert report in capsys.readouterr().err
+    assert sandbox.log[-1].faults == (report,)
     monkeypatch.undo()
     assert get(sandbox, BARS).status_code == 200
 
@@ -81,29 +82,9 @@ def test_faults_are_recorded_in_the_log(sandbox: TdxSandbox, fault: Fault) -> No
 
 def test_latency_delays_the_answer(sandbox: TdxSandbox, fault: Fault) -> None:
     fault("latency:seconds=0.2")
-    begun = time.monotonic()
+    start = time.monotonic()
     assert get(sandbox, BARS).json()["code"] == 0
-    assert time.monotonic() - begun >= 0.2
-
-
-def test_a_hang_outlasts_the_client(sandbox: TdxSandbox, fault: Fault) -> None:
-    fault("hang:kline-all")
-    with pytest.raises(httpx.ReadTimeout):
-        get(sandbox, BARS, timeout=0.2)
-    assert get(sandbox, "health").status_code == 200
-
-
-def test_a_reset_comes_before_the_first_byte(sandbox: TdxSandbox, fault: Fault) -> None:
-    fault("reset:kline-all:first=1")
-    with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
-        get(sandbox, BARS)
-    assert get(sandbox, BARS).json()["code"] == 0
-
-
-def test_a_cut_body_ends_half_way(sandbox: TdxSandbox, fault: Fault) -> None:
-    fault("cut:at=0.3")
-    with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
-        get(sandbox, BARS)
+    assert time.monotonic() - start >= 0.2
 
 
 @pytest.mark.parametrize("kind", ["refuse", "restart"])
@@ -114,7 +95,7 @@ def test_the_port_is_closed_for_a_while(sandbox: TdxSandbox, fault: Fault, kind:
     with pytest.raises(httpx.TransportError):
         get(sandbox, BARS)
     host, port = sandbox.url.removeprefix("http://").split(":")
-    errors, deadline = 0, time.monotonic() + 5
+    errors, deadline = 0, time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             get(sandbox, "health")
@@ -127,25 +108,13 @@ def test_the_port_is_closed_for_a_while(sandbox: TdxSandbox, fault: Fault, kind:
     assert len(data(sandbox, "tasks")) == (0 if kind == "restart" else before)
 
 
-def test_answers_as_a_whole_can_be_replaced(sandbox: TdxSandbox, fault: Fault) -> None:
-    fault("empty-body:kline-all")
-    fault("html:index/all:status=503")
-    fault("error:quote:message=预期: 2个")
-    answer = get(sandbox, BARS)
-    assert (answer.status_code, answer.content) == (200, b"")
-    page = get(sandbox, "index/all?code=sh000001")
-    assert page.status_code == 503
-    assert page.text.startswith("<html>")
-    assert message(sandbox, "quote?code=sz000001") == "预期: 2个"
-
-
-def test_a_time_out_of_the_quote_server_waits_and_says_so() -> None:
+def test_a_timeout_of_the_quote_server_waits_and_says_so() -> None:
     world = SyntheticMarket(codes=2, days=60)
     options = Options(timeout_delay=0.2)
     with TdxSandbox(world, faults=["timeout:kline-all"], options=options) as sandbox:
-        begun = time.monotonic()
+        start = time.monotonic()
         assert message(sandbox) == "获取K线失败: 超时"
-        assert time.monotonic() - begun >= 0.2
+        assert time.monotonic() - start >= 0.2
 
 
 def test_an_outage_fails_at_once_where_the_quote_server_is_needed(
@@ -164,15 +133,15 @@ def test_an_outage_fails_at_once_where_the_quote_server_is_needed(
     assert "quote" not in data(sandbox, "stock-info?code=sh600000")
 
 
-def test_an_outage_may_last_a_time(sandbox: TdxSandbox, fault: Fault) -> None:
+def test_an_outage_can_last_some_seconds(sandbox: TdxSandbox, fault: Fault) -> None:
     fault("outage:seconds=0.3")
     assert message(sandbox)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while get(sandbox, BARS).json()["code"] != 0:
         assert time.monotonic() < deadline
 
 
-def test_too_many_calls_are_turned_away(sandbox: TdxSandbox, fault: Fault) -> None:
+def test_calls_above_the_rate_limit_are_refused(sandbox: TdxSandbox, fault: Fault) -> None:
     fault("rate-limit:per_second=3")
     with httpx.Client() as client:
         answers = [client.get(sandbox.url + "/api/health").status_code for _ in range(5)]
@@ -181,28 +150,10 @@ def test_too_many_calls_are_turned_away(sandbox: TdxSandbox, fault: Fault) -> No
 
 def test_an_empty_success_has_null_or_brackets(sandbox: TdxSandbox, fault: Fault) -> None:
     fault("empty")
-    found = data(sandbox, BARS)
-    assert (found["count"], found["list"]) == (0, None)
+    bars = data(sandbox, BARS)
+    assert (bars["count"], bars["list"]) == (0, None)
     assert data(sandbox, "kline-history?code=sh600000&type=minute1") == {"Count": 0, "List": None}
     assert data(sandbox, "codes")["codes"] == []
-
-
-def test_history_can_be_short(sandbox: TdxSandbox, fault: Fault) -> None:
-    whole = rows(sandbox)
-    fault("short:keep=50")
-    found = data(sandbox, BARS)
-    assert found["count"] == 50
-    assert found["list"] == whole[-50:]
-
-
-def test_bars_can_repeat_or_come_newest_first(sandbox: TdxSandbox, fault: Fault) -> None:
-    whole = rows(sandbox)
-    fault("duplicate:page=80")
-    assert rows(sandbox)[len(whole) - 80] == rows(sandbox)[len(whole) - 79]
-    assert len(rows(sandbox)) == len(whole) + 1
-    sandbox.faults.clear()
-    fault("descending")
-    assert rows(sandbox) == whole[::-1]
 
 
 def test_the_last_bar_can_be_unfinished_or_change(sandbox: TdxSandbox, fault: Fault) -> None:
@@ -215,32 +166,34 @@ def test_the_last_bar_can_be_unfinished_or_change(sandbox: TdxSandbox, fault: Fa
     assert rows(sandbox)[-1] != rows(sandbox)[-1]
 
 
-def test_a_bar_can_lie_on_a_holiday_or_stand_on_its_head(sandbox: TdxSandbox, fault: Fault) -> None:
-    whole = {row["Time"] for row in rows(sandbox)}
-    fault("holiday")
-    (extra,) = {row["Time"] for row in rows(sandbox)} - whole
-    known = {day["iso"] for day in rows(sandbox, "workday/range?start=20240101&end=20251231")}
-    assert extra[:10] not in known
-    sandbox.faults.clear()
-    fault("high-below-low:row=5")
-    assert rows(sandbox)[5]["High"] < rows(sandbox)[5]["Low"]
-
-
 def test_noon_can_be_labelled_as_thirteen(sandbox: TdxSandbox, fault: Fault) -> None:
     fault("noon-label")
-    found = rows(sandbox, "kline-all?code=sh600000&type=minute1")
-    assert not any("T11:30" in row["Time"] for row in found)
-    assert sum("T13:00" in row["Time"] for row in found) == 100
+    minutes = rows(sandbox, "kline-all?code=sh600000&type=minute1")
+    assert not any("T11:30" in row["Time"] for row in minutes)
+    assert sum("T13:00" in row["Time"] for row in minutes) == 100
 
 
-def test_fields_can_be_new_missing_or_of_another_type(sandbox: TdxSandbox, fault: Fault) -> None:
-    fault("extra-field:field=Turnover")
-    fault("missing-field:field=Low")
-    fault("string-number:field=Close")
-    row = rows(sandbox)[0]
-    assert "Turnover" in row
-    assert "Low" not in row
-    assert isinstance(row["Close"], str)
+def test_the_third_party_can_lack_its_newest_actions_or_older_ones(
+    sandbox: TdxSandbox, fault: Fault
+) -> None:
+    def closes(path: str) -> dict[str, int]:
+        return {row["Time"][:10]: row["Close"] for row in rows(sandbox, path)}
+
+    adjusted = "kline-all/ths?code=sz000003"
+    whole, raw = closes(adjusted), closes("kline-all?code=sz000003")
+    dates = [str(event.ex_date) for event in events(sandbox.world.actions("sz000003"))]
+    assert len(dates) == 2
+
+    def first_right_day(rule: str) -> str:
+        sandbox.faults.clear()
+        fault(rule)
+        return min(day for day, close in closes(adjusted).items() if close == whole[day])
+
+    assert first_right_day("ths-missing-action") == dates[-1]
+    assert first_right_day("ths-missing-action:which=2") == dates[0]
+    sandbox.faults.clear()
+    fault("ths-missing-action:count=9")
+    assert closes(adjusted) == raw
 
 
 def test_lists_can_be_stale_doubled_or_lack_an_exchange(sandbox: TdxSandbox, fault: Fault) -> None:
@@ -256,49 +209,6 @@ def test_lists_can_be_stale_doubled_or_lack_an_exchange(sandbox: TdxSandbox, fau
     sandbox.faults.clear()
     fault("codes-vanish:code=sh600000")
     assert "sh600000" not in rows(sandbox, "stock-codes")
-
-
-def test_the_calendar_can_be_lost_or_short(sandbox: TdxSandbox, fault: Fault) -> None:
-    path = "workday/range?start=20250101&end=20251231"
-    whole = rows(sandbox, path)
-    fault("calendar-short:keep=20")
-    assert rows(sandbox, path) == whole[-20:]
-    sandbox.faults.clear()
-    fault("calendar-empty")
-    assert data(sandbox, path) == {"count": 0, "list": []}
-    assert data(sandbox, "workday?date=20250630")["is_workday"] is False
-    full = "trade-history/full?code=sh600000&start_date=20250623&end_date=20250627"
-    assert data(sandbox, full)["covered_dates"] == []
-
-
-def test_a_half_initialised_service_lacks_its_code_cache(sandbox: TdxSandbox, fault: Fault) -> None:
-    fault("half-init")
-    assert message(sandbox, "stock-codes") == "股票代码缓存未初始化"
-    assert message(sandbox, "etf-codes") == "代码缓存未初始化"
-    assert message(sandbox, "quote?code=sh510300") == "获取行情失败: DefaultCodes未初始化"
-    assert data(sandbox, "quote?code=sz000001")
-    assert data(sandbox, "codes")["total"] > 0
-
-
-def test_the_third_party_can_fail_alone_or_lack_an_action(
-    sandbox: TdxSandbox, fault: Fault
-) -> None:
-    path = "kline-all/ths?code=sh600000"
-    whole = rows(sandbox, path)
-    fault("ths-missing-action")
-    assert rows(sandbox, path)[-1] == whole[-1]
-    assert rows(sandbox, path)[0] != whole[0]
-    sandbox.faults.clear()
-    fault("ths-down")
-    assert message(sandbox, path).startswith("获取同花顺K线失败: 获取前复权数据失败")
-    assert rows(sandbox)
-    assert list(data(sandbox, "stock-info?code=sh600000")) == ["minute", "quote"]
-
-
-def test_days_can_be_missing_from_a_range_of_ticks(sandbox: TdxSandbox, fault: Fault) -> None:
-    path = "trade-history/full?code=sh600000&start_date=20250623&end_date=20250627"
-    fault("missing-days:days=2")
-    assert data(sandbox, path)["covered_dates"] == ["20250625", "20250626", "20250627"]
 
 
 def test_the_control_port_moves_clock_and_faults(sandbox: TdxSandbox, fault: Fault) -> None:

@@ -1,14 +1,13 @@
-"""Who plays in the synthetic market: the codes, and what happens to each.
+"""Codes of the synthetic market and the events of each.
 
-Positions are fractions of the market's days; `events` are (position, what). From 20 codes on every
-role is filled.
+Positions are fractions of the market's days. A market of 20 codes or more has every kind of event.
 """
 
 from dataclasses import dataclass
 
-from loaders.sandbox.world.parts import Kind
+from loaders.sandbox.world.world import Kind
 
-# (position, kind of event); what each does to a price is written in market.py
+# (position, kind of event); market.py says what each does to a price
 Script = tuple[tuple[float, str], ...]
 
 
@@ -24,7 +23,7 @@ class Role:
     suspended: tuple[tuple[float, float], ...] = ()
     thin: bool = False
     drift: float = 0.0
-    # an event this many trading days after the market's end, announced before
+    # trading days from the market's end to an event that is announced before
     announced: int = 0
 
     @property
@@ -41,8 +40,8 @@ INDICES = (
 # a B share: its price has three decimals, and no list of the service names it
 UNLISTED = (Role("sh", "900901", "stock", base=0.9),)
 
-CAST = (
-    # shares its six digits with the index sh000001
+ROLES = (
+    # has the six digits of the index sh000001
     Role("sz", "000001", "stock", base=11, events=((0.2, "cash"), (0.65, "cash"))),
     Role("sh", "600000", "stock", base=9, events=((0.15, "cash"), (0.4, "bonus"), (0.8, "cash"))),
     Role("sh", "510300", "fund", base=3.9, events=((0.5, "cash"),)),
@@ -96,19 +95,19 @@ CAST = (
 )
 
 
-def roles(count: int) -> list[Role]:
-    """The first `count` of the cast, then plain codes with a few events each."""
-    found = list(CAST[:count])
-    taken = {role.code for role in CAST}
+def choose_roles(count: int) -> list[Role]:
+    """The first `count` roles, then plain codes with a few events each."""
+    roles = list(ROLES[:count])
+    taken = {role.code for role in ROLES}
     number = 0
-    while len(found) < count:
+    while len(roles) < count:
         number += 1
         exchange, digits, kind = _plain(number)
         if exchange + digits in taken:
             continue
         base = 4 + (number * 37 % 400) / 10
-        found.append(Role(exchange, digits, kind, base=base, events=_plain_events(number)))
-    return found
+        roles.append(Role(exchange, digits, kind, base=base, events=_plain_events(number)))
+    return roles
 
 
 def _plain(number: int) -> tuple[str, str, Kind]:

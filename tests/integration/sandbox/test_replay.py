@@ -1,4 +1,4 @@
-"""The simulated service over real files: what the files say is what the service sends."""
+"""A market replayed from real files: calendar, lists, adjusted prices, refusals."""
 
 import csv
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from loaders.errors import UsageError
-from loaders.sandbox.tdx.replay import ReplayMarket, li
+from loaders.sandbox.tdx.replay import ReplayMarket, parse_li
 from loaders.sandbox.tdx.service import TdxSandbox
 
 
@@ -31,28 +31,6 @@ def data(sandbox: TdxSandbox, path: str) -> Any:
 def file_rows(file: Path) -> list[dict[str, str]]:
     with file.open(encoding="utf-8", newline="") as lines:
         return list(csv.DictReader(lines))
-
-
-@pytest.mark.parametrize(
-    ("name", "route"),
-    [("SH600000", "kline-all"), ("SZ000002", "kline-all/tdx"), ("SH000001", "index/all")],
-)
-def test_every_daily_row_is_a_bar(sandbox: TdxSandbox, folder: Path, name: str, route: str) -> None:
-    expected = [
-        (
-            row["date"] + "T15:00:00",
-            *(round(float(row[c]) * 1000) for c in ("open", "high", "low", "close")),
-            int(row["volume_hands"]),
-            int(row["amount_yuan"]) * 1000,
-        )
-        for row in file_rows(folder / f"daily_{name}.csv")
-    ]
-    names = ("Open", "High", "Low", "Close", "Volume", "Amount")
-    found = [
-        (row["Time"][:19], *(row[n] for n in names))
-        for row in data(sandbox, f"{route}?code={name.lower()}")["list"]
-    ]
-    assert found == expected
 
 
 def test_the_calendar_is_the_union_of_the_daily_files(sandbox: TdxSandbox, folder: Path) -> None:
@@ -78,30 +56,7 @@ def test_the_adjusted_series_agrees_with_the_expected_prices(
     for bar, row in zip(found, expected, strict=True):
         assert bar["Time"].startswith(row["date"])
         for key in ("open", "high", "low", "close"):
-            assert abs(bar[key.capitalize()] - li(row[f"qfq_{key}"])) <= 6
-
-
-def test_minutes_are_served_for_their_own_dates(sandbox: TdxSandbox, folder: Path) -> None:
-    rows = [r for r in file_rows(folder / "minute_line_SH600000.csv") if "2018-12-03" in str(r)]
-    found = data(sandbox, "minute?code=sh600000&date=20181203")["List"]
-    assert [p["Price"] for p in found] == [li(row["price_yuan"]) for row in rows]
-    assert [p["Number"] for p in found] == [int(row["volume_hands"]) for row in rows]
-    assert (found[0]["Time"], found[119]["Time"], found[120]["Time"]) == ("09:31", "11:30", "13:01")
-
-
-def test_ticks_are_served_for_their_own_dates(sandbox: TdxSandbox, folder: Path) -> None:
-    rows = [r for r in file_rows(folder / "ticks_SZ000002.csv") if r["date"] == "2019-02-11"]
-    found = data(sandbox, "minute-trade-all?code=sz000002&date=20190211")["List"]
-    assert [(t["Price"], t["Volume"], t["Status"]) for t in found] == [
-        (li(row["price_yuan"]), int(row["volume_hands"]), int(row["side"])) for row in rows
-    ]
-
-
-def test_recorded_index_minutes_keep_their_noon_label(sandbox: TdxSandbox) -> None:
-    found = data(sandbox, "index/all?code=sh000001&type=minute1")["list"]
-    assert len(found) == 24_000
-    assert sum("T13:00" in row["Time"] for row in found) > 90
-    assert {row["Volume"] % 100 for row in found} == {0}
+            assert abs(bar[key.capitalize()] - parse_li(row[f"qfq_{key}"])) <= 6
 
 
 def test_vipdoc_days_come_after_the_csv_once_the_clock_is_there(folder: Path) -> None:
@@ -124,11 +79,3 @@ def test_a_broken_daily_file_is_named_with_its_row(tmp_path: Path) -> None:
     (tmp_path / "daily_SH600000.csv").write_text(head + good + bad)
     with pytest.raises(UsageError, match=r"daily_SH600000\.csv, row 2"):
         ReplayMarket(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("16.31", 16310), ("96.050", 96050), ("1", 1000), ("-0.5", -500), ("494000", 494_000_000)],
-)
-def test_prices_are_read_exactly(text: str, expected: int) -> None:
-    assert li(text) == expected

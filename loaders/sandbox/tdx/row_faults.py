@@ -1,4 +1,4 @@
-"""Faults inside an answer: a truthful body goes in, the damaged one comes out."""
+"""Faults inside an answer: change the rows or fields of a true body."""
 
 import json
 from datetime import date, timedelta
@@ -10,19 +10,20 @@ from loaders.sandbox.tdx.wire import go_json
 Row = dict[str, Any]
 
 
-def damaged(body: bytes, rules: list[Rule], call: int, *, empty: list[Any] | None) -> bytes:
-    """The body after all these rules; `call` is the number of the call, for values that change.
+def damage_body(body: bytes, rules: list[Rule], call: int, *, empty: list[Any] | None) -> bytes:
+    """Apply rules to a body.
 
-    `empty` is how the route writes no rows: null or [].
+    call: number of the call, for values that change
+    empty: how the route writes no rows, null or []
     """
     document = json.loads(body)
     data = document.get("data", document)
     for rule in rules:
-        _damage(data if data is not None else document, rule, call, empty)
+        _apply(data if data is not None else document, rule, call, empty)
     return go_json(document) + b"\n"
 
 
-def _list_key(data: Any) -> str | None:
+def _find_list_key(data: Any) -> str | None:
     if isinstance(data, dict):
         for key in ("List", "list", "codes"):
             if key in data:
@@ -30,15 +31,15 @@ def _list_key(data: Any) -> str | None:
     return None
 
 
-def _damage(data: Any, rule: Rule, call: int, empty: list[Any] | None) -> None:
+def _apply(data: Any, rule: Rule, call: int, empty: list[Any] | None) -> None:
     if isinstance(data, list):
-        data[:] = _rows(data, rule, call)
+        data[:] = _damage_rows(data, rule, call)
         return
-    key = _list_key(data)
+    key = _find_list_key(data)
     if key is None:
-        _fields([data], rule)
+        _damage_fields([data], rule)
         return
-    rows = _rows(data[key] or [], rule, call)
+    rows = _damage_rows(data[key] or [], rule, call)
     data[key] = rows or empty
     for counter in ("Count", "count", "total"):
         if counter in data:
@@ -48,10 +49,11 @@ def _damage(data: Any, rule: Rule, call: int, empty: list[Any] | None) -> None:
         data["covered_dates"] = sorted(days)
 
 
-def _rows(rows: list[Any], rule: Rule, call: int) -> list[Any]:
+def _damage_rows(rows: list[Any], rule: Rule, call: int) -> list[Any]:
     if rule.kind == "empty":
         return []
-    if not rows:
+    at = rule.integer("row") if "row" in rule.definition.options else 0
+    if not -len(rows) <= at < len(rows):
         return rows
     if rule.kind == "short":
         return rows[-int(rule.number("keep")) :]
@@ -64,14 +66,13 @@ def _rows(rows: list[Any], rule: Rule, call: int) -> list[Any]:
     if rule.kind == "descending":
         return rows[::-1]
     if rule.kind == "holiday":
-        return _with_holiday(rows)
+        return _add_holiday(rows)
     if rule.kind == "high-below-low":
-        at = int(rule.number("row"))
         rows[at]["High"], rows[at]["Low"] = rows[at]["Low"] - 10, rows[at]["High"] + 10
     elif rule.kind == "value":
         text = rule.option("value")
         number = text.removeprefix("-").isdigit()
-        rows[int(rule.number("row"))][rule.option("field")] = int(text) if number else text
+        rows[at][rule.option("field")] = int(text) if number else text
     elif rule.kind in ("unfinished", "provisional"):
         _unfinish(rows[-1], 2 if rule.kind == "unfinished" else 2 + call % 7)
     elif rule.kind == "noon-label":
@@ -79,12 +80,12 @@ def _rows(rows: list[Any], rule: Rule, call: int) -> list[Any]:
             if isinstance(row.get("Time"), str):
                 row["Time"] = row["Time"].replace("T11:30:", "T13:00:")
     else:
-        _fields(rows, rule)
+        _damage_fields(rows, rule)
     return rows
 
 
 def _unfinish(row: Row, part: int) -> None:
-    """A row that is still growing: less turnover, and the close of a bar on the way from its open."""
+    """Turn a row into one that still grows: less turnover, a close nearer to the open."""
     for name in ("Volume", "Amount", "Number", "volume", "TotalHand"):
         if name in row:
             row[name] = row[name] // part
@@ -94,8 +95,8 @@ def _unfinish(row: Row, part: int) -> None:
         prices["Close"] = min(max(between, prices["Low"]), prices["High"])
 
 
-def _with_holiday(rows: list[Row]) -> list[Row]:
-    """The last bar before the newest gap of days is repeated on a day without trading."""
+def _add_holiday(rows: list[Row]) -> list[Row]:
+    """Repeat the last bar before the newest gap of days on a day without trading."""
     for at in range(len(rows) - 1, 0, -1):
         before, after = (date.fromisoformat(rows[i]["Time"][:10]) for i in (at - 1, at))
         if (after - before).days > 1:
@@ -105,7 +106,7 @@ def _with_holiday(rows: list[Row]) -> list[Row]:
     return rows
 
 
-def _fields(rows: list[Any], rule: Rule) -> None:
+def _damage_fields(rows: list[Any], rule: Rule) -> None:
     for row in rows:
         if not isinstance(row, dict):
             continue
