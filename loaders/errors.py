@@ -8,20 +8,27 @@
     ├── PartialError    6  part of the work failed; what is done is kept
     └── LockHeldError  75  another run holds the lock
 
-Each class knows its exit code. `hint` says what to do next; commands print both and no traceback.
+`hint` says what to do next; commands print message and hint, and no traceback.
 """
 
 import re
 from collections.abc import Iterable
 
+INTERRUPTED = 130  # exit code after Ctrl-C
+
 
 class QuotemillError(Exception):
     exit_code = 1
-    source: str | None = None  # whose load it ended, where that is known
+    source: str | None = None  # the source whose load it ended, where that is known
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+    @property
+    def lines(self) -> list[str]:
+        """Message and hint, for people."""
+        return [f"error: {self}", *([f"hint: {self.hint}"] if self.hint else [])]
 
 
 class UsageError(QuotemillError):
@@ -49,22 +56,21 @@ class LockHeldError(QuotemillError):
 
 
 class NotDue(Exception):
-    """There is nothing to do at this moment; no error."""
+    """There is nothing to do at this time; not an error."""
 
 
-# an internal error before all, then what keeps data away, then what is wrong with data
-_GRAVEST_FIRST = (1, 2, 3, 4, 75, 6, 5)
+# an internal error first, then what keeps data away, then what is wrong with data
+_MOST_SEVERE_FIRST = (1, 2, 3, 4, 75, 6, 5)
 
 
-def gravest(codes: Iterable[int]) -> int:
-    """The one exit code that stands for several; 0 only where all are."""
+def most_severe(codes: Iterable[int]) -> int:
+    """The one exit code for several; 0 only where all are."""
     failed = {code for code in codes if code}
-    return next((code for code in _GRAVEST_FIRST if code in failed), max(failed, default=0))
+    return next((code for code in _MOST_SEVERE_FIRST if code in failed), max(failed, default=0))
 
 
 def innermost(error: BaseException) -> str:
-    """What an error began with, under whatever wrapped it since: one line, without the user and the
-    password of a URL."""
+    """The first cause of an error: one line, without the user and the password of a URL."""
     while error.__cause__ is not None:
         error = error.__cause__
     text = str(error).strip().partition("\n")[0]

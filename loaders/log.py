@@ -18,6 +18,7 @@ import logging
 import os
 import re
 import secrets as random
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -28,8 +29,9 @@ from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, SecretStr
 
-from loaders.errors import QuotemillError, SettingsError, UsageError
+from loaders.errors import QuotemillError, SettingsError, UsageError, innermost
 from loaders.section import Section
+from loaders.settings import load_settings
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 FILES = "run-*.jsonl"
@@ -193,6 +195,29 @@ def write_error(error: QuotemillError, source: str | None = None) -> None:
         detail={"kind": type(error).__name__, "exit_code": error.exit_code, "hint": error.hint},
         traceback="".join(format_exception(cause)) if cause else None,
     )
+
+
+def explain(error: Exception) -> QuotemillError:
+    """An error as one of ours; of any other the first cause, and where its traceback is."""
+    if isinstance(error, QuotemillError):
+        return error
+    hint = f"{_keep_traceback(error)} has the traceback; please report it"
+    known = QuotemillError(f"internal error: {innermost(error)}", hint=hint)
+    known.__cause__ = error
+    return known
+
+
+def _keep_traceback(error: Exception) -> str:
+    text = scrub("".join(format_exception(error)))
+    try:
+        folder = load_settings().home / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"error-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
+        path.write_text(text, "utf-8")
+    except Exception:  # without a place to write, the terminal must do
+        print(text, file=sys.stderr)  # noqa: T201
+        return "the text above"
+    return str(path)
 
 
 def scrub(text: str) -> str:

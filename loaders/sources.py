@@ -30,9 +30,9 @@ def configured(settings: "Settings") -> tuple[list[str], dict[str, str]]:
     return ready, {name: why for name, why in missing.items() if why is not None}
 
 
-def told_to_dbt(settings: "Settings") -> dict[str, str]:
+def dbt_settings(settings: "Settings") -> dict[str, str]:
     """The settings that dbt's models read from ops.settings."""
-    return {k: v for name in MODULES for k, v in find(name).told_to_dbt(settings).items()}
+    return {k: v for name in MODULES for k, v in find(name).dbt_settings(settings).items()}
 
 
 def landed_tables() -> list["LandedTable"]:

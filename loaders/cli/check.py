@@ -7,9 +7,9 @@ import typer
 
 from loaders import sources
 from loaders.cli import shell
-from loaders.cli.load import configured_sources
+from loaders.cli.load import name_configured
 from loaders.cli.shell import JsonFlag
-from loaders.errors import QuotemillError, gravest
+from loaders.errors import QuotemillError, most_severe
 from loaders.settings import load_settings
 
 
@@ -25,11 +25,11 @@ def check_command(
     """
     settings = load_settings()
     told: list[dict[str, Any]] = []
-    for name in [source] if source else configured_sources(settings, "loaders sandbox tdx"):
+    for name in [source] if source else name_configured(settings, "loaders sandbox tdx"):
         try:
             found = sources.find(name).check(settings, datetime.now(UTC))
         except QuotemillError as error:
-            shell.tell(error)
+            shell.print_error(error)
             answer = {"exit_code": error.exit_code, "error": str(error), "hint": error.hint}
             told.append({"source": name} | answer)
             continue
@@ -40,4 +40,4 @@ def check_command(
                 print(f"warning: {warning}")
     if json:
         shell.print_json(told[0] if len(told) == 1 else told)
-    raise typer.Exit(gravest(answer["exit_code"] for answer in told))
+    raise typer.Exit(most_severe(answer["exit_code"] for answer in told))

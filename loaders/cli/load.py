@@ -1,27 +1,23 @@
 """`loaders run` and `loaders retry`."""
 
-import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
-from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
-from loaders import sources
+from loaders import loads, sources
 from loaders.cli import shell
-from loaders.cli.progress import Lines, Terminal, reporter
+from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
-from loaders.engine import jobs, load, metrics
-from loaders.engine.load import Load, LoadResult
+from loaders.engine import metrics
+from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
-from loaders.errors import NotDue, QuotemillError, SettingsError, UsageError, gravest
+from loaders.engine.source import Previewed
+from loaders.errors import INTERRUPTED, SettingsError, UsageError, most_severe
 from loaders.settings import Settings, load_settings
-from loaders.warehouse.postgres import find_warehouse
 
 
 def run_command(
@@ -103,106 +99,44 @@ def run_command(
         until=shell.parse_day(until),
         options={name: value for name, value in options.items() if value is not None},
     )
-    names = [source] if source else configured_sources(settings, "loaders sandbox tdx")
+    names = [source] if source else name_configured(settings, "loaders sandbox tdx")
+    at = shell.parse_instant(as_of)
     if dry_run:
-        _tell_plan(settings, request, names, shell.parse_instant(as_of), json)
+        _print_previews(loads.preview(settings, request, names, at), json)
         return
     results: list[LoadResult] = []
     for name in names:
-        results += _run_parts(settings, replace(request, source=name), as_of, named=len(names) > 1)
-        if results[-1].exit_code == shell.INTERRUPTED:  # meant for all of them
+        named = replace(request, source=name)
+        is_only = len(names) == 1
+        results += loads.load_parts(settings, named, reporter, as_of=at, is_only=is_only)
+        if results[-1].exit_code == INTERRUPTED:  # Ctrl-C is meant for all of them
             break
     if any(result.total("rows_new") + result.total("rows_changed") for result in results):
         print("next: `quotemill build`, or `dbt build`, makes the tables", file=sys.stderr)
-    for line in still_due(settings, [r.source for r in results if r.job_id is not None]):
+    ran = [result.source for result in results if result.job_id is not None]
+    for line in loads.remaining_work(settings, ran):
         print(f"next: {line}", file=sys.stderr)
     finish(settings, results, json)
 
 
-def _tell_plan(
-    settings: Settings,
-    request: LoadRequest,
-    names: Sequence[str],
-    as_of: datetime | None,
-    json: bool,
-) -> None:
-    """What a load would do, on stdout. Raises what it would end with; UsageError of a source that cannot tell."""
-    able = [name for name in names if sources.find(name).preview is not None]
-    if not able:
-        raise UsageError(f"no plan is told of {', '.join(names)}", hint="loaders run ib --dry-run")
-    told = []
-    for name in able:
-        preview = sources.find(name).preview
-        assert preview is not None
-        named = replace(request, source=name)
-        told.append((name, preview(settings, find_warehouse(settings), named, as_of)))
+def _print_previews(previews: Mapping[str, Previewed], json: bool) -> None:
+    """Print what loads would do on stdout. Raises the error that one would end with."""
     if json:
-        shell.print_json(
-            [{"source": name, **found.detail} for name, found in told][
-                0 if len(told) == 1 else slice(None)
-            ]
-        )
+        shown = [{"source": name, **preview.detail} for name, preview in previews.items()]
+        shell.print_json(shown[0] if len(shown) == 1 else shown)
     else:
-        for _, found in told:
-            print("\n".join(found.lines))
-    for _, found in told:
-        if found.error is not None:
-            raise found.error
+        for preview in previews.values():
+            print("\n".join(preview.lines))
+    for preview in previews.values():
+        if preview.error is not None:
+            raise preview.error
 
 
-def _run_parts(
-    settings: Settings, request: LoadRequest, as_of: str | None, *, named: bool
-) -> list[LoadResult]:
-    """The loads that a source makes of a request, up to the first that ends it."""
-    results: list[LoadResult] = []
-    try:
-        parts = sources.find(request.source).parts(settings, request, shell.parse_instant(as_of))
-    except NotDue as why:
-        print(f"{request.source}: {why}" if named else why, file=sys.stderr)
-        return [load.not_due(request.source, why)]
-    except QuotemillError as error:
-        if not named:
-            error.source = request.source  # whoever tells it
-            raise
-        shell.tell(error, request.source)  # as of a load that fails: the other sources go on
-        return [load.stopped(request.source, error)]
-    for part in parts:
-        if len(parts) > 1:
-            print(f"{part.source}, {part.mode}:", file=sys.stderr)
-        elif named:
-            print(f"{part.source}:", file=sys.stderr)
-        results.append(attempt(part.source, partial(execute, settings, part, as_of=as_of)))
-        if results[-1].ends_source or results[-1].exit_code == shell.INTERRUPTED:
-            break
-    return results
-
-
-def still_due(settings: Settings, names: Sequence[str]) -> list[str]:
-    """What loads of these sources have left to do, a line for each."""
-    try:
-        warehouse = find_warehouse(settings) if names else None
-        if warehouse is None:
-            return []
-        return [
-            line for n in dict.fromkeys(names) for line in sources.find(n).due(settings, warehouse)
-        ]
-    except QuotemillError as error:  # the loads have ended well, whatever befell since
-        return [f"run again; what is still due cannot be told: {error}"]
-
-
-def configured_sources(settings: Settings, trial: str) -> list[str]:
-    """The sources whose settings are present; the others are named on stderr, without their settings.
-
-    Raises SettingsError where there is none; its hint names `trial`, a command that needs no setting.
-    """
-    ready, skipped = sources.configured(settings)
-    if ready and skipped:
+def name_configured(settings: Settings, trial: str) -> list[str]:
+    """The sources whose settings are present; prints the names of the others on stderr."""
+    ready, skipped = loads.require_configured(settings, trial)
+    if skipped:
         print(f"skipped, not configured: {', '.join(skipped)}", file=sys.stderr)
-    if not ready:
-        raise SettingsError(
-            f"no source is configured: {'; '.join(skipped.values())}",
-            hint=f"quotemill.example.toml lists the settings; `{trial}` needs none",
-        )
     return ready
 
 
@@ -223,118 +157,21 @@ def retry_command(
     settings = load_settings()
     shell.start_logs(settings, verbose)
     source, job = shell.source_and_job(source, job)
-    request = LoadRequest(source or source_to_retry(settings, job), mode="incremental")
-    again = partial(execute, settings, request, as_of=as_of, retry=True, retry_job=job)
-    finish(settings, [attempt(request.source, again)], json)
-
-
-def source_to_retry(settings: Settings, job: int | None) -> str:
-    """The source of the job; without one the only configured source, or the only one of these whose
-    newest job failed. Raises UsageError."""
-    ready, _ = sources.configured(settings)
-    if job is None and len(ready) < 2:
-        return configured_sources(settings, "loaders sandbox tdx")[0]
-    warehouse = find_warehouse(settings)
-    if warehouse is None:
-        raise UsageError("no load has run yet", hint="loaders run")
-    if job is not None:
-        return jobs.source_of(warehouse, job)
-    newest = {job["source"]: job["status"] for job in warehouse.ask(jobs.newest_jobs)}
-    failed = [name for name in ready if newest.get(name) not in (None, "succeeded", "running")]
-    if len(failed) != 1:
-        raise UsageError(f"which source? {', '.join(ready)}", hint=f"loaders retry {ready[0]}")
-    return failed[0]
-
-
-def attempt(source: str, work: Callable[[], LoadResult]) -> LoadResult:
-    """A load of the source, with whatever stops it told and as its result: a source that is locked
-    or down keeps no other from running."""
-    try:
-        return work()
-    except Exception as error:
-        known = shell.explained(error)
-        shell.tell(known, source)
-        return load.stopped(source, known)
-
-
-def execute(
-    settings: Settings,
-    request: LoadRequest,
-    *,
-    as_of: str | None = None,
-    retry: bool = False,
-    retry_job: int | None = None,
-) -> LoadResult:
-    """Run a load with progress on stderr; the first Ctrl-C stops it cleanly, a second at once."""
-    loads: list[Load] = []
-
-    def begun(load: Load) -> None:
-        loads.append(load)
-        _stop_on_interrupt(load, report)
-
-    with reporter() as report:
-        previous = signal.getsignal(signal.SIGINT)
-        try:
-            result = load.run_load(
-                settings,
-                request,
-                report,
-                as_of=shell.parse_instant(as_of),
-                retry=retry,
-                retry_job=retry_job,
-                on_start=begun,
-            )
-        finally:
-            signal.signal(signal.SIGINT, previous)
-        if result.status == "cancelled" and loads[0].interrupted:
-            result = replace(result, exit_code=shell.INTERRUPTED)
-        summarise(result, report)
-    return result
-
-
-def _stop_on_interrupt(load: Load, report: Terminal | Lines) -> None:
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        report.line("stopping after what is in hand; once more to stop at once")
-        load.interrupt()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    signal.signal(signal.SIGINT, stop)
+    request = LoadRequest(source or loads.source_to_retry(settings, job), mode="incremental")
+    at = shell.parse_instant(as_of)
+    result = loads.try_load(settings, request, reporter, as_of=at, retry=True, retry_job=job)
+    finish(settings, [result], json)
 
 
 def finish(settings: Settings, results: list[LoadResult], json: bool) -> None:
-    """Record the figures of what was begun, print results as asked and leave with the gravest exit code."""
-    nothing_begun = (0, UsageError.exit_code, SettingsError.exit_code)
-    begun = [r for r in results if r.job_id is not None or r.exit_code not in nothing_begun]
-    metrics.record(settings, metrics.of_loads(begun))
+    """Record the figures of started loads, print results, exit with the most severe code."""
+    not_started = (0, UsageError.exit_code, SettingsError.exit_code)
+    started = [r for r in results if r.job_id is not None or r.exit_code not in not_started]
+    metrics.record(settings, loads.measure_loads(started))
     if json:
         shown = [result.as_json() for result in results]
         shell.print_json(shown[0] if len(shown) == 1 else shown)
-    raise typer.Exit(gravest(result.exit_code for result in results))
-
-
-def summarise(result: LoadResult, report: Terminal | Lines) -> None:
-    """The figures of a load in a few lines."""
-    for dataset in dict.fromkeys(task.dataset for task in result.tasks):
-        tasks = [task for task in result.tasks if task.dataset == dataset]
-        done, skipped = sum(t.done for t in tasks), sum(t.skipped for t in tasks)
-        failed = sum(len(t.failures) for t in tasks)
-        report.line(
-            f"{dataset:<21} {done:,} done, {skipped:,} skipped, {failed:,} failed; rows: "
-            f"{sum(t.rows_new for t in tasks):,} new, {sum(t.rows_changed for t in tasks):,} changed, "
-            f"{sum(t.rows_unchanged for t in tasks):,} unchanged"
-        )
-    if (
-        result.tasks
-        and result.status == "succeeded"
-        and not result.total("rows_new") + result.total("rows_changed")
-    ):
-        report.line("nothing new: no row was written")
-    if result.error:
-        report.line(f"error: {result.error}")
-    if result.hint:
-        report.line(f"hint: {result.hint}")
-    if result.job_id is not None:
-        report.line(f"job {result.job_id} {result.status} in {result.seconds:.1f} s")
+    raise typer.Exit(most_severe(result.exit_code for result in results))
 
 
 def _symbols(text: str) -> tuple[str, ...]:

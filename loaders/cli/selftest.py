@@ -3,22 +3,20 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from loaders import log, request_counts
+from loaders import log
 from loaders.cli import shell
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
 from loaders.errors import DataQualityError, UpstreamError, UsageError
-from loaders.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    from loaders.engine.test_runs import Record
+from loaders.progress import Silent
+from loaders.settings import load_settings
 
 
 def selftest_command(
@@ -48,6 +46,8 @@ def selftest_command(
     """
     if source != "tdx":
         raise UsageError(f"unknown source {source}", hint="sources: tdx")
+    from loaders import loads
+    from loaders.engine import test_runs
     from loaders.tdx.selftest import report as reports
     from loaders.tdx.selftest import runner
 
@@ -67,7 +67,9 @@ def selftest_command(
     with a_kill_is_a_ctrl_c, reporter() as told:
         run = asyncio.run(runner.run(settings, options, now, lambda: datetime.now(UTC), told))
         shown = reports.document(run)
-        record(settings, reports.record(shown, run, os.environ.get(log.SCHEDULE)), told.line)
+        recorded = reports.record(shown, run, os.environ.get(log.SCHEDULE))
+        prepare = partial(loads.prepare_warehouse, settings, Silent())
+        test_runs.record(settings, prepare, recorded, told.line)
         reports.write(output, reports.as_text(shown))
         reports.write(report, reports.failure_page(shown))
     if json:
@@ -82,27 +84,6 @@ def selftest_command(
     if run.status == "failed":
         raise DataQualityError(
             f"{run.count('failed')} of {len(run.results)} checks failed", hint=f"see {report}"
-        )
-
-
-def record(settings: Settings, run: "Record", say: Callable[[str], object]) -> None:
-    """Write a run and its figures to the warehouse if it can be opened, and tell where the service has changed."""
-    from loaders.engine import metrics
-    from loaders.engine import test_runs as records
-
-    recorded = records.record_if_possible(settings, run, say)
-    if recorded is None:
-        return
-    figures = {f"{status}_checks": run.count(status) for status in ("passed", "failed", "skipped")}
-    seconds = (run.finished_at - run.started_at).total_seconds()
-    asked = request_counts.counted()  # by this process alone, which does nothing else
-    of_all = {"seconds": round(seconds, 2), **figures, **asked}
-    metrics.record(settings, metrics.of_stage(run.kind, run.source, of_all))
-    say(f"recorded as run {recorded.run_id} of ops.testing_runs")
-    if recorded.changed:
-        say(
-            f"warning: other fields than in run {recorded.before}: {', '.join(recorded.changed)};"
-            " another revision of the service?"
         )
 
 

@@ -4,10 +4,9 @@ import json
 import logging
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -15,11 +14,10 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 
 from loaders import log, sources
-from loaders.errors import QuotemillError, SettingsError, UsageError, innermost
-from loaders.settings import Settings, load_settings
+from loaders.errors import INTERRUPTED, QuotemillError, SettingsError, UsageError
+from loaders.settings import Settings
 from loaders.trading_time import SHANGHAI
 
-INTERRUPTED = 130
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 AsOf = Annotated[
     str | None,
@@ -46,29 +44,17 @@ def run_app(app: typer.Typer) -> NoReturn:
             _answer(int(ending.code), refusal() if refusal else None, "")
         raise
     except Exception as error:
-        known = explained(error)
-        tell(known)
+        known = log.explain(error)
+        print_error(known)
         _answer(known.exit_code, str(known), known.hint)
         sys.exit(known.exit_code)
     sys.exit(0)
 
 
-def explained(error: Exception) -> QuotemillError:
-    """One of our errors as it is; of any other what it began with and where its traceback is kept."""
-    if isinstance(error, QuotemillError):
-        return error
-    hint = f"{_keep_traceback()} tells where; please report it"
-    known = QuotemillError(f"internal error: {innermost(error)}", hint=hint)
-    known.__cause__ = error
-    return known
-
-
-def tell(error: QuotemillError, source: str | None = None) -> None:
-    """Message and hint of an error on stderr, and in the log."""
+def print_error(error: QuotemillError, source: str | None = None) -> None:
+    """Print message and hint of an error on stderr, and log it."""
     log.write_error(error, source)
-    print(f"error: {error}", file=sys.stderr)
-    if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+    print(*error.lines, sep="\n", file=sys.stderr)
 
 
 def _answer(exit_code: int, error: str | None, hint: str) -> None:
@@ -123,19 +109,6 @@ def log_requests(file: Path | None, verbose: bool) -> None:
         raise SettingsError(f"request_log {file} cannot be written: {error.strerror}") from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     _log.addHandler(handler)
-
-
-def _keep_traceback() -> str:
-    text = log.scrub(traceback.format_exc())
-    try:
-        folder = load_settings().home / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"error-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
-        path.write_text(text, "utf-8")
-    except Exception:  # with no place to write, the terminal must do
-        print(text, file=sys.stderr)
-        return "the text above"
-    return str(path)
 
 
 @contextmanager

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from loaders import log
-from loaders.cli import selftest, shell
+from loaders.cli import shell
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag
 from loaders.errors import DataQualityError, UsageError
+from loaders.progress import Silent
 from loaders.settings import load_settings
 
 if TYPE_CHECKING:
+    from loaders.engine.load import LoadResult
     from loaders.tdx.verify.spot_checks import Verification
 
 LARGEST = 12  # tables shown of the list of sizes
@@ -61,16 +63,18 @@ def verify_command(
         raise UsageError(f"--accept is of tq, not of {source}")
     if source != "tdx":
         raise UsageError(f"unknown source {source}", hint="sources: tdx, tq")
-    from loaders.engine.test_runs import open_record
+    from loaders import loads
+    from loaders.engine import test_runs
     from loaders.tdx.verify.spot_checks import verify
 
     settings = load_settings()
     shell.start_logs(settings)
     now = shell.parse_instant(as_of) or datetime.now(UTC)
     with reporter() as told:
+        warehouse = loads.prepare_warehouse(settings, Silent())
         found = verify(
             settings,
-            open_record(settings),
+            warehouse,
             sample=sample,
             seed=secrets.randbelow(2**31) if seed is None else seed,
             as_of=now,
@@ -78,7 +82,7 @@ def verify_command(
             reporter=told,
         )
         recorded = replace(found, schedule=os.environ.get(log.SCHEDULE))
-        selftest.record(settings, recorded, told.line)
+        test_runs.record(settings, lambda: warehouse, recorded, told.line)
     if json:
         shell.print_json(found.document())
     else:
@@ -92,40 +96,32 @@ def verify_command(
 
 
 def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: bool) -> None:
-    from loaders.cli.load import execute
-    from loaders.engine import load, metrics
+    from loaders import loads
+    from loaders.engine import metrics
     from loaders.engine.request import LoadRequest
-    from loaders.tq.tick_days import verify as ticks
-    from loaders.tq.tick_days.repair import accept_loss, take_out
+    from loaders.tq.verification import verify_and_repair
 
     settings, started = load_settings(), time.monotonic()
     shell.start_logs(settings)
-    copied = LoadRequest("tq", mode="ticks", datasets=("tick_index",))
-    with reporter() as told:
-        warehouse = load.prepare_warehouse(settings, told)
-    if accept:
-        accept_loss(settings, warehouse, accept)
-        execute(settings, copied, as_of=as_of)
-    with reporter() as told:
-        found = ticks.verify(settings, warehouse, told)
-    first = found.differences
-    if repair and first:
-        take_out(settings, warehouse)
-        keys = found.repairable
-        execute(
-            settings, replace(copied, keys=keys, datasets=None) if keys else copied, as_of=as_of
-        )
-        with reporter() as told:
-            found = ticks.verify(settings, warehouse, told)
+    at = shell.parse_instant(as_of)
+
+    def load(request: LoadRequest) -> "LoadResult":
+        return loads.load_with_progress(settings, request, reporter, as_of=at)
+
+    with reporter() as shown:
+        warehouse = loads.prepare_warehouse(settings, shown)
+    found, repaired = verify_and_repair(
+        settings, warehouse, load, reporter, repair=repair, accept=accept
+    )
     figures = {
         "seconds": round(time.monotonic() - started, 2),
         "days": found.days,
         "rows_read": found.rows,
         "differences": len(found.differences),
     }
-    metrics.record(settings, metrics.of_stage("verify", "tq", figures))
+    metrics.record(settings, metrics.measure_stage("verify", "tq", figures))
     if json:
-        shell.print_json(found.as_json() | {"repaired": len(first) - len(found.differences)})
+        shell.print_json(found.as_json() | {"repaired": repaired})
     else:
         for difference in found.differences:
             print(f"{difference.key}: {difference.text}")
@@ -134,10 +130,10 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
                 f"five levels of the order book from {day} on" if day else "no day with five levels"
             )
             print(f"{variety}: {levels}")
-        mended = f", {len(first) - len(found.differences)} mended" if repair else ""
+        shown_repairs = f", {repaired} repaired" if repair else ""
         print(
             f"{found.days:,} days, {found.rows:,} ticks: "
-            f"{len(found.differences)} differences{mended}"
+            f"{len(found.differences)} differences{shown_repairs}"
         )
     if found.differences:
         raise DataQualityError(

@@ -1,13 +1,13 @@
 """One load of one source, from settings to result: warehouse, lock, job record, tasks.
 
-The source says which tasks there are and how each fetches (loaders.engine.source); this module knows
-what is the same for all of them. Commands are thin shells over `run_load`.
+The source plans the tasks and fetches each (loaders.engine.source); this module does what is the
+same for all sources. loaders.loads calls it for a registered source.
 """
 
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from loaders import log as runlog
-from loaders import request_counts as counts
-from loaders import sources
+from loaders import log, request_counts
 from loaders.engine import jobs
 from loaders.engine.jobs import Task
-from loaders.engine.request import LoadRequest, request_of
+from loaders.engine.request import LoadRequest, read_request
 from loaders.errors import (
     LockHeldError,
     NotDue,
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     import dlt
 
     from loaders.engine.source import Source
+    from loaders.warehouse.tables import LandedTable
 
 NOT_DUE = "not due"  # status of a load for which there was nothing to do
 REASONS_LOGGED = 100  # of a task, in the log
@@ -48,7 +47,10 @@ PACKAGE_ROWS = 2_000_000  # a package that has as many takes no further key
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What a load did. `status` is that of its job; `exit_code` follows from it."""
+    """What a load did. `status` is that of its job; `exit_code` follows from it.
+
+    `counts`: requests, bytes of their answers, retries, fallbacks to another route, refused rows.
+    """
 
     job_id: int | None  # None: skipped, before there was a job
     source: str
@@ -59,9 +61,8 @@ class LoadResult:
     error: str | None
     hint: str
     seconds: float
-    # how often: requests, bytes of their answers, retries, fallbacks (another way was taken), refused rows
     counts: Mapping[str, int] = field(default_factory=dict)
-    # a day without a session, and the last one was loaded whole: what of it is not built yet still is to be
+    # a day without a session, after one that was loaded whole: what is not built yet still builds
     is_resting: bool = False
 
     def total(self, name: str) -> int:
@@ -69,12 +70,12 @@ class LoadResult:
 
     @property
     def ends_source(self) -> bool:
-        """Would a further part of the same source only fail again?"""
+        """Whether a further part of the same source would only fail again."""
         return self.status == "failed" and self.exit_code != LockHeldError.exit_code
 
     @property
     def is_idle(self) -> bool:
-        """Was there nothing to do?"""
+        """Whether there was nothing to do."""
         return self.status == NOT_DUE
 
     def as_json(self) -> dict[str, Any]:
@@ -86,10 +87,31 @@ class LoadResult:
             ]
         }
 
+    def summary(self) -> Iterator[str]:
+        """The figures of the load in a few lines."""
+        for dataset in dict.fromkeys(task.dataset for task in self.tasks):
+            tasks = [task for task in self.tasks if task.dataset == dataset]
+            done, skipped = sum(t.done for t in tasks), sum(t.skipped for t in tasks)
+            failed = sum(len(t.failures) for t in tasks)
+            new, changed = sum(t.rows_new for t in tasks), sum(t.rows_changed for t in tasks)
+            yield (
+                f"{dataset:<21} {done:,} done, {skipped:,} skipped, {failed:,} failed; rows: "
+                f"{new:,} new, {changed:,} changed, {sum(t.rows_unchanged for t in tasks):,} unchanged"
+            )
+        written = self.total("rows_new") + self.total("rows_changed")
+        if self.tasks and self.status == "succeeded" and not written:
+            yield "nothing new: no row was written"
+        if self.error:
+            yield f"error: {self.error}"
+        if self.hint:
+            yield f"hint: {self.hint}"
+        if self.job_id is not None:
+            yield f"job {self.job_id} {self.status} in {self.seconds:.1f} s"
+
 
 @dataclass
 class Load:
-    """A running load: what a source needs beside its own client."""
+    """A running load: what a source needs besides its own client."""
 
     source: "Source[Any]"
     lane: str
@@ -102,9 +124,9 @@ class Load:
     job_id: int
     clock: Callable[[], datetime]
     reporter: Reporter
-    # the moment that stands in for every clock, where one was given
+    # the time that replaces every clock, where one was given
     as_of: datetime | None = None
-    # the tasks of the job that is loaded again, with the keys that are left of each
+    # the tasks of the job that is retried, each with the keys that are left
     retried: Sequence[Task] | None = None
     tasks: list[Task] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -114,29 +136,29 @@ class Load:
     counts: Counter[str] = field(default_factory=Counter)
 
     def interrupt(self) -> None:
-        """Finish what is in hand and stop, by the word of this process's own user."""
+        """Stop after the current batch, because the user of this process pressed Ctrl-C."""
         self.interrupted = True
         self.watch.stop()
 
     def stopping(self) -> bool:
-        """True once the load is to end: stopped, cancelled, or the source is gone."""
+        """Whether the load must end: stopped, cancelled, or the source is gone."""
         return self.gone is not None or self.cancelling()
 
     def cancelling(self) -> bool:
-        """True once somebody asked the load to stop. Raises LockHeldError where the lock was lost."""
+        """Whether somebody asked the load to stop. Raises LockHeldError where the lock was lost."""
         return self.watch.asked()
 
     def progress(self) -> tuple[int, int] | None:
-        """The number of the task that runs, and how many of its keys have an answer."""
+        """The number of the running task, and how many of its keys have an answer."""
         running = (task for task in self.tasks if task.status == "running")
         return next(((task.task_no, task.reached) for task in running), None)
 
     def room(self) -> bool:
-        """False once the package in hand is full and takes no further key."""
+        """Whether the current package takes another key."""
         return self.package_rows < PACKAGE_ROWS
 
     def warn(self, text: str) -> None:
-        """Say something once, to people and in the job's log."""
+        """Print a warning and write it to the job's log."""
         self.warnings.append(text)
         self.reporter.line(f"warning: {text}")
         self.log("warning", text, {})
@@ -144,7 +166,7 @@ class Load:
     def log(
         self, level: str, event: str, detail: Mapping[str, Any], task_no: int | None = None
     ) -> None:
-        """Write to the job's log. A fetch must not be lost because nobody can write that down."""
+        """Write to the job's log. A fetch is not lost because the warehouse is away."""
         self.note(level, event, detail, task_no)
         with contextlib.suppress(WarehouseAway):
             jobs.write_log(self.warehouse, self.job_id, level, event, detail, task_no)
@@ -157,8 +179,8 @@ class Load:
         task_no: int | None = None,
         code: str | None = None,
     ) -> None:
-        """Write to the log of what runs alone."""
-        runlog.write(
+        """Write to the log of commands alone."""
+        log.write(
             level,
             event,
             source=self.source.name,
@@ -185,23 +207,25 @@ class Load:
 
 def run_load(
     settings: Settings,
+    source: "Source[Any]",
     request: LoadRequest,
     reporter: Reporter,
     *,
+    prepare: Callable[[], Warehouse],
     as_of: datetime | None = None,
     retry_job: int | None = None,
     retry: bool = False,
     on_start: Callable[[Load], None] = lambda _: None,
 ) -> LoadResult:
-    """Load one source. `as_of` stands in for the clock; `retry` loads what of a job failed.
+    """Load one source. `as_of` replaces the clock; `retry` loads what failed of a job.
 
-    Raises UsageError, SettingsError, LockHeldError, UpstreamError before a job exists; afterwards the
-    outcome is in the result, and in the job's record. Where the source says so, a lane that is held
-    raises no LockHeldError: the load is skipped or waits.
+    `prepare` opens the warehouse with the tables of all sources. Raises UsageError, SettingsError,
+    LockHeldError, UpstreamError before a job exists; afterwards the outcome is in the result and in
+    the job's record. Where the source says so, a held lane raises no LockHeldError: the load is
+    skipped or waits.
     """
-    source = sources.find(request.source)
     source.check_request(settings, request)
-    warehouse = prepare_warehouse(settings, reporter)
+    warehouse = prepare()
 
     def clock() -> datetime:
         return as_of or datetime.now(UTC)
@@ -209,18 +233,18 @@ def run_load(
     retried: list[Task] | None = None
     retry_of: int | None = None
     started = time.monotonic()
-    # by the request as it was made: one that is resolved no longer says who asked
+    # by the original request: a resolved one no longer shows who asked
     busy = "fail" if retry else source.when_busy(settings, request)
     if retry:
         job, retried = jobs.failed_tasks(warehouse, request.source, retry_job)
         retry_of = job["job_id"]
-        request = request_of(job["parameters"])
+        request = read_request(job["parameters"])
     else:
         try:
             request = source.resolve(settings, warehouse, request, as_of or source.now(settings))
-        except NotDue as why:
-            reporter.line(str(why))
-            return not_due(request.source, why)
+        except NotDue as reason:
+            reporter.line(str(reason))
+            return not_due(request.source, reason)
     lane = source.lane_of(request)
     try:
         taken = locks.load_lock(warehouse, lane, queue=reporter.line if busy == "wait" else None)
@@ -230,7 +254,7 @@ def run_load(
         reporter.line(f"skipped: {held}")
         return _skipped(request.source, str(held))
     with taken as lock, warehouse.keeping_connections() as warehouse:
-        from loaders.engine import tasks as keyed
+        from loaders.engine import tasks
         from loaders.landing import load_job
         from loaders.warehouse import migrate
 
@@ -246,27 +270,32 @@ def run_load(
                 f"landed {pending.read:,} rows that an interrupted run had fetched "
                 f"({pending.new:,} new, {pending.changed:,} changed)"
             )
-        job_id = jobs.start_job(
-            warehouse,
-            lane,
-            request,
-            "retry" if retry else request.mode,
-            clock(),
-            retry_of,
-        )
-        runlog.write("info", f"job {job_id} begins: {request.mode}", source=source.name, job=job_id)
+        mode = "retry" if retry else request.mode
+        job_id = jobs.start_job(warehouse, lane, request, mode, clock(), retry_of)
+        log.write("info", f"job {job_id} starts: {request.mode}", source=source.name, job=job_id)
         with locks.Watch(lock, job_id) as watch:
             load = Load(
-                source, lane, settings, request, warehouse, pipeline, lock, watch, job_id, clock,
-                reporter, as_of, retried,
-            )  # fmt: skip
+                source=source,
+                lane=lane,
+                settings=settings,
+                request=request,
+                warehouse=warehouse,
+                pipeline=pipeline,
+                lock=lock,
+                watch=watch,
+                job_id=job_id,
+                clock=clock,
+                reporter=reporter,
+                as_of=as_of,
+                retried=retried,
+            )
             watch.progress = load.progress
             on_start(load)
-            before = counts.counted()
+            before = request_counts.counted()
             error: QuotemillError | None = None
             cancelled = False
             try:
-                keyed.run(load)
+                tasks.run(load)
                 cancelled = load.cancelling()
                 if not cancelled:
                     _build_indexes(load)
@@ -281,9 +310,9 @@ def run_load(
             except BaseException as caught:
                 _abandon(load, "failed", warehouse.scrub(innermost(caught)))
                 raise
-            # an error tells more than that somebody had also asked to stop
+            # an error says more than that somebody had also asked to stop
             error = error or load.gone
-            load.counts.update(counts.counted() - before)
+            load.counts.update(request_counts.counted() - before)
             return _finish(load, error, cancelled and not error, time.monotonic() - started)
 
 
@@ -292,15 +321,15 @@ def _skipped(source: str, *why: str) -> LoadResult:
 
 
 def not_due(source: str, why: NotDue, *, is_resting: bool = False) -> LoadResult:
-    """The result of a load for which the moment has nothing to do."""
-    runlog.write("info", f"nothing is due: {why}", source=source)
+    """The result of a load for which there is nothing to do at its time."""
+    log.write("info", f"nothing is due: {why}", source=source)
     return LoadResult(
         None, source, NOT_DUE, 0, (), (str(why),), None, "", 0.0, is_resting=is_resting
     )
 
 
 def stopped(source: str, error: QuotemillError) -> LoadResult:
-    """The result of a load that an error ended before, or instead of, a result of its own."""
+    """The result of a load that an error ended before it had a result."""
     return LoadResult(None, source, "failed", error.exit_code, (), (), str(error), error.hint, 0.0)
 
 
@@ -344,7 +373,7 @@ def _finish(
 
 
 def _log_end(load: Load, status: str, error: str | None, seconds: float) -> None:
-    """The end of a job in the log: why keys failed, by reason, and its figures."""
+    """Log the end of a job: why keys failed, by reason, and its figures."""
     for task in load.tasks:
         by_reason: dict[str, list[str]] = {}
         for key, reason in task.failures.items():
@@ -361,13 +390,15 @@ def _log_end(load: Load, status: str, error: str | None, seconds: float) -> None
             for name in ("done", "skipped", "rows_new", "rows_changed")
         },
     }
-    told = f"job {load.job_id} {status}" + (f": {error}" if error else "")
-    load.note(levels.get(status, "error"), told, figures)
+    event = f"job {load.job_id} {status}" + (f": {error}" if error else "")
+    load.note(levels.get(status, "error"), event, figures)
 
 
 def _build_indexes(load: Load) -> None:
-    """Build what an import of this source dropped, this one or one that was cut short. Rows must not
-    wait for it, nor those of other sources: their lanes are held meanwhile."""
+    """Build the indexes that an import of this source dropped, this one or an interrupted one.
+
+    At the end of a load, so that neither its rows nor those of other sources wait for it.
+    """
     from loaders.landing import indexes
 
     tables = load.source.tables
@@ -375,14 +406,14 @@ def _build_indexes(load: Load) -> None:
         return
     try:
         with load.warehouse.connect(autocommit=True) as conn:
-            conn.execute("set statement_timeout = 0")  # a role's own would end every build
+            conn.execute("set statement_timeout = 0")  # the role's limit would end every build
             indexes.build(conn, tables, load.lane, load.reporter.line)
     except psycopg.Error as error:
         load.warn(f"an index could not be built, the next load tries again: {error}".strip())
 
 
 def _abandon(load: Load, status: str, text: str) -> None:
-    """Record the end of a job whose error is what people must see, not how its record went."""
+    """Record the end of a job; a failure to record it does not hide the job's own error."""
     text = text.partition("\n")[0]
     load.note("info" if status == "cancelled" else "error", f"job {load.job_id} {status}: {text}")
     try:
@@ -391,15 +422,20 @@ def _abandon(load: Load, status: str, text: str) -> None:
         load.reporter.line(f"the job's end could not be recorded: {error}")
 
 
-def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
-    """Open the warehouse, say which it is, bring it to this version, and point plain dbt at it."""
+def prepare_warehouse(
+    settings: Settings,
+    tables: "Iterable[LandedTable]",
+    dbt_settings: Mapping[str, str],
+    reporter: Reporter,
+) -> Warehouse:
+    """Open the warehouse, migrate it to this version, and point plain dbt at it."""
     from loaders.project import find_project
     from loaders.warehouse import migrate
     from loaders.warehouse.profiles import write_profile
 
     warehouse = open_warehouse(settings)
     reporter.line(f"warehouse: {warehouse.label} ({warehouse.origin})")
-    migrate.prepare(warehouse, sources.landed_tables(), sources.told_to_dbt(settings))
+    migrate.prepare(warehouse, tables, dbt_settings)
     role = warehouse.reader_role
     if role and not warehouse.ask(lambda conn: has_role(conn, role)):
         reporter.line(

@@ -2,16 +2,16 @@
 name one. A figure that a source cannot count has no row."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
 import psycopg
 
-from loaders import log, sources
+from loaders import log
 from loaders.engine import prometheus
 from loaders.engine.load import LoadResult
-from loaders.errors import QuotemillError, SettingsError, gravest, innermost
+from loaders.errors import QuotemillError, SettingsError, innermost, most_severe
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 
@@ -36,15 +36,19 @@ class Metric(NamedTuple):
         return UNITS.get(self.name) or (words[0] if words[0] in ("rows", "tests") else words[-1])
 
 
-def of_loads(loads: Sequence[LoadResult]) -> list[Metric]:
-    """The loads of each source together; a source may have several."""
-    found = []
+def measure_loads(
+    loads: Sequence[LoadResult], uncounted: Mapping[str, Collection[str]]
+) -> list[Metric]:
+    """Figures of the loads of each source together.
+
+    `uncounted` are the counts that a source cannot know.
+    """
+    metrics = []
     for source in dict.fromkeys(load.source for load in loads):
         own = [load for load in loads if load.source == source]
-        uncounted = sources.find(source).uncounted
         figures: dict[str, float | int] = {
             "seconds": round(sum(load.seconds for load in own), 2),
-            "exit_code": gravest(load.exit_code for load in own),
+            "exit_code": most_severe(load.exit_code for load in own),
             "loads": sum(load.job_id is not None for load in own),
             **{
                 name: sum(load.total(name) for load in own)
@@ -56,14 +60,14 @@ def of_loads(loads: Sequence[LoadResult]) -> list[Metric]:
             **{
                 name: sum(load.counts.get(name, 0) for load in own)
                 for name in COUNTED
-                if name not in uncounted
+                if name not in uncounted.get(source, ())
             },
         }
-        found += of_stage("load", source, figures)
-    return found
+        metrics += measure_stage("load", source, figures)
+    return metrics
 
 
-def of_stage(stage: str, source: str, figures: Mapping[str, float | int]) -> list[Metric]:
+def measure_stage(stage: str, source: str, figures: Mapping[str, float | int]) -> list[Metric]:
     return [Metric(stage, source, name, value) for name, value in figures.items()]
 
 

@@ -1,4 +1,4 @@
-"""What a load is asked for."""
+"""What a load is asked to do."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,11 +12,11 @@ VERSION = 2  # of the form that jobs are stored in
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """What to load. None means all of the keys, and the datasets that its mode is about.
+    """What to load. None means all keys, and the datasets of the mode.
 
     `mode` is init (whole histories), incremental (what is new), realtime (what is missing of the
-    running session), or another word of the source. Dates are the exchange's, both included.
-    `options` are the source's own: text by name, without what was not given.
+    running session), or another mode of the source. Dates are the exchange's, both included.
+    `options` are those of the source: text by name, without what was not given.
     """
 
     source: str
@@ -36,21 +36,17 @@ class LoadRequest:
         }
 
 
-def request_of(parameters: Mapping[str, Any]) -> LoadRequest:
-    """The request that a job was recorded with, of this version or an older one.
+def read_request(parameters: Mapping[str, Any]) -> LoadRequest:
+    """The request that a job was recorded with.
 
-    Raises UsageError for one of a newer quotemill.
+    Raises UsageError for one of another version.
     """
     stored = dict(parameters)
-    version = stored.pop("version", 1)
-    if version > VERSION:
+    if stored.pop("version", None) != VERSION:
         raise UsageError(
-            "the job was recorded by a newer quotemill", hint="retry it with that version"
+            "the job was recorded by another version of quotemill",
+            hint="retry it with that version",
         )
-    if version == 1:  # keys were codes, and options had fields of their own
-        stored["keys"] = stored.pop("codes")
-        options = {"exchange": stored.pop("exchange"), "date": stored.pop("day", None)}
-        stored["options"] = {name: value for name, value in options.items() if value is not None}
     for name in ("since", "until"):
         stored[name] = date.fromisoformat(stored[name]) if stored[name] else None
     for name in ("datasets", "keys"):

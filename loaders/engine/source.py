@@ -135,7 +135,7 @@ class Source(Generic[C]):
         lambda _, __, request, ___: request
     )
     # settings that dbt's models read from ops.settings, by name
-    told_to_dbt: "Callable[[Settings], Mapping[str, str]]" = lambda _: {}
+    dbt_settings: "Callable[[Settings], Mapping[str, str]]" = lambda _: {}
     # the pipeline and the lock that a request runs under: one load at a time in each
     lane: Callable[[LoadRequest], str] | None = None
     # when another load holds the lane: an error, nothing to do, or wait for it

@@ -8,9 +8,9 @@ from typing import Any
 
 import psycopg
 
-from loaders.engine.load import prepare_warehouse
+from loaders import request_counts
+from loaders.engine import metrics
 from loaders.errors import QuotemillError
-from loaders.progress import Silent
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 
@@ -48,14 +48,6 @@ class Record:
         return sum(line.status == status for line in self.lines)
 
 
-def open_record(settings: Settings) -> Warehouse:
-    """The warehouse with the tables of the record in it.
-
-    Raises UpstreamError where it is away, SettingsError where it cannot be used.
-    """
-    return prepare_warehouse(settings, Silent())
-
-
 @dataclass(frozen=True)
 class Recorded:
     """`before` is the run before with the same service; `changed` names the checks that passed both
@@ -66,18 +58,41 @@ class Recorded:
     changed: tuple[str, ...] = ()
 
 
+def record(
+    settings: Settings,
+    open_warehouse: Callable[[], Warehouse],
+    run: Record,
+    report: Callable[[str], object],
+) -> None:
+    """Record a run and its figures if the warehouse takes them; report changes of the service."""
+    recorded = record_if_possible(open_warehouse, run, report)
+    if recorded is None:
+        return
+    counts = {f"{status}_checks": run.count(status) for status in ("passed", "failed", "skipped")}
+    seconds = round((run.finished_at - run.started_at).total_seconds(), 2)
+    requests = request_counts.counted()  # the process does nothing else
+    figures = {"seconds": seconds, **counts, **requests}
+    metrics.record(settings, metrics.measure_stage(run.kind, run.source, figures))
+    report(f"recorded as run {recorded.run_id} of ops.testing_runs")
+    if recorded.changed:
+        report(
+            f"warning: other fields than in run {recorded.before}: {', '.join(recorded.changed)};"
+            " another revision of the service?"
+        )
+
+
 def record_if_possible(
-    settings: Settings, record: Record, say: Callable[[str], object]
+    open_warehouse: Callable[[], Warehouse], record: Record, report: Callable[[str], object]
 ) -> Recorded | None:
-    """Record a run; None where the warehouse does not take it, which is said."""
+    """Record a run; None, and a line for people, where the warehouse does not take it."""
     try:
-        return open_record(settings).ask(lambda conn: _saved(conn, record), patient=False)
+        return open_warehouse().ask(lambda conn: _save(conn, record), patient=False)
     except (QuotemillError, psycopg.Error) as error:
-        say(f"not recorded in ops.testing_runs: {error}".strip())
+        report(f"not recorded in ops.testing_runs: {error}".strip())
         return None
 
 
-def _saved(conn: psycopg.Connection, record: Record) -> Recorded:
+def _save(conn: psycopg.Connection, record: Record) -> Recorded:
     run_id = save(conn, record)
     [(before,)] = conn.execute(
         "select max(run_id) from ops.testing_runs "

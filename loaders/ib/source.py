@@ -143,5 +143,5 @@ SOURCE = Source(
     jobs=JOBS,
     log_keywords=LOG_KEYWORDS,
     mask=mask,
-    told_to_dbt=settings_for_dbt,
+    dbt_settings=settings_for_dbt,
 )

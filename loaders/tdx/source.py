@@ -82,7 +82,7 @@ SOURCE = Source(
         "timeout": ("no answer in time", "timed out", "timeout"),
         "partial": ("in part", "lacks minutes"),
     },
-    told_to_dbt=lambda settings: {
+    dbt_settings=lambda settings: {
         "apply_inferred_actions": str(settings.tdx.apply_inferred_actions).lower(),
         "corporate_actions": _kind(settings.tdx.actions_source),
     },

@@ -95,5 +95,5 @@ SOURCE = Source(
         "permission": ("permission", "account", "log-in", "login"),
         "timeout": ("no answer in time", "timed out", "timeout"),
     },
-    told_to_dbt=lambda settings: {"tq_route": settings.tq.route},
+    dbt_settings=lambda settings: {"tq_route": settings.tq.route},
 )

@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 
 from loaders import sources, trading_time
 from loaders.engine.load import LoadResult
-from loaders.errors import LockHeldError, gravest
+from loaders.errors import LockHeldError, most_severe
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
@@ -47,7 +47,7 @@ def check_run(result: RunResult, settings: Settings) -> dict[str, Cause | None]:
         causes[f"lock:{source}"] = _locked(f"the load of {source}") if is_held else None
         # a skipped load says nothing about what failed before
         if ended := [x for x in own if x.exit_code != _HELD and x.status != "skipped"]:
-            code = gravest(load.exit_code for load in ended)
+            code = most_severe(load.exit_code for load in ended)
             why = _failed(f"load of {source}", code, _why(ended, code))
             causes[f"load:{source}"] = why if code else None
     if result.error is not None:

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from loaders import log
-from loaders.errors import DataQualityError, PartialError, gravest
+from loaders.errors import DataQualityError, PartialError, most_severe
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse import migrate
@@ -63,7 +63,7 @@ class RetentionResult:
 
     @property
     def exit_code(self) -> int:
-        return gravest(
+        return most_severe(
             [
                 DataQualityError.exit_code if self.damaged else 0,
                 PartialError.exit_code if self.kept else 0,

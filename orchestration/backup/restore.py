@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loaders.engine.load import prepare_warehouse
 from loaders.errors import SettingsError
+from loaders.loads import prepare_warehouse
 from loaders.progress import Reporter
 from loaders.settings import Settings, flatten
 from loaders.warehouse import migration_files

@@ -17,8 +17,7 @@ from typing import Any
 
 import psycopg
 
-from loaders import trading_time
-from loaders.engine.load import LoadResult
+from loaders import loads, trading_time
 from loaders.engine.request import LoadRequest
 from loaders.errors import (
     DataQualityError,
@@ -26,8 +25,9 @@ from loaders.errors import (
     QuotemillError,
     UpstreamError,
     UsageError,
-    gravest,
+    most_severe,
 )
+from loaders.loads import Display
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import bar_comparison
@@ -79,7 +79,7 @@ class Reconciliation:
             codes.append(DataQualityError.exit_code)
         if self.not_loaded:
             codes.append(PartialError.exit_code)
-        return gravest(codes)
+        return most_severe(codes)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"exit_code": self.exit_code}
@@ -89,15 +89,16 @@ def run(
     settings: Settings,
     warehouse: Warehouse,
     request: Request,
-    load: Callable[[LoadRequest], LoadResult],
+    display: Display,
     report: Callable[[str], None],
     *,
-    now: datetime,
+    as_of: datetime | None = None,
 ) -> Reconciliation:
-    """Sample, load evidence, build and read what differs. `now` stands in for the clock.
+    """Sample, load evidence, build and read what differs. `as_of` replaces the clock.
 
-    Raises UsageError where nothing can be compared, UpstreamError where evidence cannot be had at all.
+    Raises UsageError where nothing can be compared, UpstreamError without any evidence.
     """
+    now = as_of or datetime.now(UTC)
     with warehouse.connect() as conn:
         month = request.month or newest_whole_month(conn)
         last = month_end(month)
@@ -108,7 +109,7 @@ def run(
         f"reconcile: {month:%Y-%m}, {len(codes)} of {len(candidates)} codes, seed {seed}: "
         + ", ".join(codes)
     )
-    not_loaded = load_evidence(settings, codes, month, last, load)
+    not_loaded = load_evidence(settings, codes, month, last, display, as_of)
     _must_succeed(builds.build(settings, warehouse, report, only_touched=True), "quotemill build")
     with warehouse.connect() as conn:
         run_id = record(conn, now, month, last, request.sample, seed, codes)
@@ -123,9 +124,17 @@ def run(
             qa=warehouse.inner_schema("qa"),
         )
     return Reconciliation(
-        run_id, now.astimezone(UTC), month, last, seed, codes, len(candidates), comparisons,
-        differences, not_loaded,
-    )  # fmt: skip
+        run_id,
+        as_of=now.astimezone(UTC),
+        month=month,
+        last_date=last,
+        seed=seed,
+        codes=codes,
+        candidates=len(candidates),
+        comparisons=comparisons,
+        differences=differences,
+        not_loaded=not_loaded,
+    )
 
 
 def _must_succeed(built: BuildResult | None, command: str) -> None:
@@ -201,7 +210,8 @@ def load_evidence(
     codes: Sequence[str],
     first: date,
     last: date,
-    load: Callable[[LoadRequest], LoadResult],
+    display: Display,
+    as_of: datetime | None,
 ) -> dict[str, dict[str, str]]:
     """Load what the codes are compared with; the failures by dataset and code.
 
@@ -216,7 +226,7 @@ def load_evidence(
     )
     failed: dict[str, dict[str, str]] = {}
     for request in requests:
-        result = load(request)
+        result = loads.load_with_progress(settings, request, display, as_of=as_of)
         if result.status == "cancelled":
             raise PartialError("stopped: nothing was compared", hint="run again")
         if result.error is not None:

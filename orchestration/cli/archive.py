@@ -268,9 +268,9 @@ def day(text: str) -> date:
 
 def warehouse_of(settings: Settings) -> Warehouse:
     """Brought to what this version needs. Raises UsageError where nothing was loaded yet."""
-    from loaders.engine import load
+    from loaders import loads
     from orchestration.run import build
 
     if find_warehouse(settings) is None:
         raise UsageError("nothing was loaded yet", hint="quotemill run ib")
-    return load.prepare_warehouse(settings, build.stderr)
+    return loads.prepare_warehouse(settings, build.stderr)

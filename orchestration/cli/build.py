@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from loaders import loads
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.engine import load
 from loaders.errors import UsageError
 from loaders.settings import load_settings
 from orchestration.run import build as builds
@@ -36,7 +36,7 @@ def build_command(
     settings = load_settings()
     shell.start_logs(settings)
     with measured(settings, "build") as figures:
-        warehouse = load.prepare_warehouse(settings, builds.stderr)
+        warehouse = loads.prepare_warehouse(settings, builds.stderr)
         arguments = ["--select", select] if select else []
         arguments += ["--full-refresh"] if full_refresh else []
         result = builds.build(settings, warehouse, builds.stderr.line, arguments=arguments)

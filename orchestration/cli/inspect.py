@@ -7,7 +7,7 @@ import typer
 
 from loaders.cli import jobs, shell
 from loaders.cli.shell import JsonFlag
-from loaders.errors import UsageError, gravest
+from loaders.errors import UsageError, most_severe
 from loaders.settings import load_settings
 from loaders.warehouse.postgres import find_warehouse
 
@@ -155,4 +155,4 @@ def doctor_command(json: JsonFlag = False) -> None:
             print(f"{check.status:<5} {check.name:<11} {check.seen}")
             if check.mend:
                 print(f"      {'':<11} mend: {check.mend}")
-    raise typer.Exit(gravest(check.exit_code for check in checks))
+    raise typer.Exit(most_severe(check.exit_code for check in checks))

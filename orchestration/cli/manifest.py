@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from loaders import loads
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.engine import load
 from loaders.errors import DataQualityError, UsageError
 from loaders.settings import load_settings
 from orchestration.run import build as builds
@@ -27,7 +27,7 @@ def write_command(json: JsonFlag = False) -> None:
     Example: quotemill manifest write
     """
     settings = load_settings()
-    warehouse = load.prepare_warehouse(settings, builds.stderr)
+    warehouse = loads.prepare_warehouse(settings, builds.stderr)
     with build_record.build_lock(warehouse):
         build_id, status = build_record.newest_build(warehouse) or (0, "succeeded")
         if status != "succeeded":
@@ -60,7 +60,7 @@ def check_command(
     Example: quotemill manifest check build-00000012.json
     """
     settings = load_settings()
-    warehouse = load.prepare_warehouse(
+    warehouse = loads.prepare_warehouse(
         settings, builds.stderr
     )  # which may be of an earlier version
     path = (

@@ -1,6 +1,6 @@
 """`quotemill reconcile`."""
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -36,8 +36,8 @@ def reconcile_command(
 
     Example: quotemill reconcile --month 2025-06 --sample 50
     """
-    from loaders.cli.load import execute
-    from loaders.engine import load
+    from loaders import loads
+    from loaders.cli.progress import reporter
     from orchestration.checks import reconcile, reconcile_report
     from orchestration.run import build
     from orchestration.run.metrics import measured
@@ -51,14 +51,14 @@ def reconcile_command(
         tuple(c.strip() for c in codes.split(",") if c.strip()) if codes is not None else None,
     )
     with measured(settings, "reconcile", "tdx") as figures:
-        warehouse = load.prepare_warehouse(settings, build.stderr)
+        warehouse = loads.prepare_warehouse(settings, build.stderr)
         result = reconcile.run(
             settings,
             warehouse,
             request,
-            lambda load: execute(settings, load, as_of=as_of),
+            reporter,
             build.stderr.line,
-            now=shell.parse_instant(as_of) or datetime.now(UTC),
+            as_of=shell.parse_instant(as_of),
         )
         figures |= {
             "codes": len(result.codes),

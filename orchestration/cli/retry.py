@@ -1,16 +1,16 @@
 """`quotemill retry`."""
 
-from functools import partial
 from typing import Annotated
 
 import typer
 
+from loaders import loads
 from loaders.cli import shell
-from loaders.cli.load import attempt, execute, source_to_retry
+from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.engine import metrics
 from loaders.engine.request import LoadRequest
-from loaders.errors import gravest
+from loaders.errors import most_severe
 from loaders.settings import load_settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.cli import build
@@ -36,16 +36,16 @@ def retry_command(
     settings = load_settings()
     shell.start_logs(settings, verbose)
     source, job = shell.source_and_job(source, job)
-    request = LoadRequest(source or source_to_retry(settings, job), mode="incremental")
-    again = partial(execute, settings, request, as_of=as_of, retry=True, retry_job=job)
-    loaded, built = attempt(request.source, again), None
+    request = LoadRequest(source or loads.source_to_retry(settings, job), mode="incremental")
+    at, built = shell.parse_instant(as_of), None
+    loaded = loads.try_load(settings, request, reporter, as_of=at, retry=True, retry_job=job)
     if loaded.job_id is not None and loaded.status != "cancelled":
         warehouse = open_warehouse(settings)
         built = builds.build(settings, warehouse, builds.stderr.line, only_touched=True)
     if built is not None:
         build.summarise(built)
-    metrics.record(settings, [*metrics.of_loads([loaded]), *of_builds([built] if built else [])])
-    code = gravest([loaded.exit_code, built.exit_code if built else 0])
+    metrics.record(settings, [*loads.measure_loads([loaded]), *of_builds([built] if built else [])])
+    code = most_severe([loaded.exit_code, built.exit_code if built else 0])
     if json:
         told = {"load": loaded.as_json(), "build": built and built.as_json()}
         shell.print_json(told | {"exit_code": code, "error": loaded.error, "hint": loaded.hint})

@@ -2,14 +2,14 @@
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from typing import Annotated
 
 import typer
 
 from loaders import sources
 from loaders.cli import shell
-from loaders.cli.load import attempt, configured_sources, execute
+from loaders.cli.load import name_configured
+from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.errors import SettingsError
 from loaders.settings import Settings
@@ -76,14 +76,14 @@ def run_all(
 ) -> RunResult:
     """Run the stages with progress on stderr, for one source or for all that are configured."""
     try:
-        names = [source] if source else configured_sources(settings, "quotemill demo")
+        names = [source] if source else name_configured(settings, "quotemill demo")
     except SettingsError as error:
         nightly.notify_cannot_start(settings, error)
         raise
     result = nightly.run(
         settings,
         names,
-        lambda request: attempt(request.source, partial(execute, settings, request, as_of=as_of)),
+        reporter,
         builds.stderr,
         command=" ".join(["run", *([source] if source else [])]),
         as_of=shell.parse_instant(as_of),

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from loaders import sources
+from loaders import loads, sources
 from loaders.cli import shell
-from loaders.engine import load
 from loaders.errors import UsageError
 from loaders.landing import change_feed
 from loaders.settings import load_settings
@@ -31,7 +30,7 @@ def touch_command(
     chosen = codes.replace(",", " ").split() if codes is not None else []
     if codes is not None and not chosen:
         raise UsageError("no code is given")
-    warehouse = load.prepare_warehouse(load_settings(), builds.stderr)
+    warehouse = loads.prepare_warehouse(load_settings(), builds.stderr)
     with warehouse.connect() as conn:
         unknown = change_feed.touch(conn, found, chosen, shell.parse_day(since))
     for code in unknown:

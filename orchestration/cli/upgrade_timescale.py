@@ -69,7 +69,7 @@ def _convert(
     verb: str, target: str, file: Path | None, dry_run: bool, yes: bool, json: bool
 ) -> None:
     from loaders.cli.progress import reporter
-    from loaders.engine.load import prepare_warehouse
+    from loaders.loads import prepare_warehouse
     from orchestration.timescale import upgrade
 
     settings = load_settings()

@@ -163,8 +163,8 @@ def _figures(
         for run in report.runs.runs:
             of_run = [
                 value
-                for (of_stage, of, figure), value in run["figures"].items()
-                if (of_stage, figure) == (stage, name) and source in (None, of)
+                for (measure_stage, of, figure), value in run["figures"].items()
+                if (measure_stage, figure) == (stage, name) and source in (None, of)
             ]
             rows.append({**run, "value": sum(of_run) if of_run else None})
         found[series] = _points(rows, "run_id", "value", told)

@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from loaders import log
-from loaders.engine import load
+from loaders import loads, log
 from loaders.errors import (
     DataQualityError,
     QuotemillError,
@@ -165,7 +164,7 @@ def passthrough(settings: Settings, arguments: Sequence[str]) -> int:
     """Any dbt command with our settings; its exit code. A command that writes takes the build lock."""
     if not arguments:
         raise UsageError("which dbt command?", hint="quotemill dbt build --select kline_daily_qfq+")
-    warehouse = load.prepare_warehouse(settings, stderr)
+    warehouse = loads.prepare_warehouse(settings, stderr)
     writes = arguments[0] in ("build", "run", "seed", "snapshot", "clone", "retry")
     with build_lock(warehouse) if writes else contextlib.nullcontext():
         outcome = invoke(settings, warehouse, arguments)
@@ -174,7 +173,7 @@ def passthrough(settings: Settings, arguments: Sequence[str]) -> int:
 
 def make_docs(settings: Settings, output: Path) -> Path:
     """The dbt docs site as one static file."""
-    warehouse = load.prepare_warehouse(settings, stderr)
+    warehouse = loads.prepare_warehouse(settings, stderr)
     outcome = invoke(settings, warehouse, ["docs", "generate", "--static"], quiet=True)
     if not outcome.success:
         raise QuotemillError("dbt could not make its docs", hint="quotemill dbt docs generate")

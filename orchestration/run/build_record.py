@@ -144,7 +144,7 @@ def newest_build(warehouse: Warehouse) -> tuple[int, str] | None:
 
 def _look(settings: Settings, warehouse: Warehouse) -> BuildRecord:
     """What a build has to do, asked before dbt starts: what lands meanwhile is left for the next one."""
-    fingerprint = _fingerprint(find_project(), warehouse, sources.told_to_dbt(settings))
+    fingerprint = _fingerprint(find_project(), warehouse, sources.dbt_settings(settings))
     seen, tables = warehouse.ask(
         lambda conn: change_feed.changed_tables(conn, _reader(warehouse), fingerprint)
     )

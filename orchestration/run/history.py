@@ -17,8 +17,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders import log
-from loaders.engine import load, metrics
+from loaders import loads, log
+from loaders.engine import metrics
 from loaders.engine.metrics import Metric
 from loaders.errors import QuotemillError, SettingsError, innermost
 from loaders.progress import Silent
@@ -82,7 +82,7 @@ class Run:
         """Take the run's lock. Where another run holds it, this one is a part of that."""
         where = self._where
         if isinstance(where, Settings):
-            where = load.prepare_warehouse(where, Silent())
+            where = loads.prepare_warehouse(where, Silent())
         warehouse = where
         lock = warehouse.connect(autocommit=True, application_name=f"quotemill run {self.run_id}")
         taken = lock.execute(

@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterator, Sequence
 
 from loaders import request_counts
-from loaders.cli.shell import INTERRUPTED
-from loaders.engine.metrics import Metric, of_stage, record
+from loaders.engine.metrics import Metric, measure_stage, record
+from loaders.errors import INTERRUPTED
 from loaders.settings import Settings
 from orchestration.run.build import BuildResult
 from orchestration.run.findings import SEVERITIES, Judgement
@@ -28,7 +28,7 @@ def measured(settings: Settings, stage: str, source: str = "") -> Iterator[dict[
         seconds = round(time.monotonic() - started, 2)
         asked = request_counts.counted() - before
         of_all = {"seconds": seconds, "exit_code": code, **asked, **figures}
-        record(settings, of_stage(stage, source, of_all))
+        record(settings, measure_stage(stage, source, of_all))
 
 
 def of_builds(builds: Sequence[BuildResult]) -> list[Metric]:
@@ -44,7 +44,7 @@ def of_builds(builds: Sequence[BuildResult]) -> list[Metric]:
         "tests_warned": sum(build.tests_warned for build in builds),
         "tests_failed": sum(build.tests_failed for build in builds),
     }
-    return of_stage("build", "", figures)
+    return measure_stage("build", "", figures)
 
 
 def of_judgement(judged: Judgement, seconds: float) -> list[Metric]:
@@ -55,4 +55,4 @@ def of_judgement(judged: Judgement, seconds: float) -> list[Metric]:
     figures["new_findings"] = sum(judged.new.values())
     figures["acknowledged_findings"] = sum(judged.acknowledged.values())
     figures["ringing_findings"] = judged.ringing
-    return of_stage("qa", "", figures)
+    return measure_stage("qa", "", figures)

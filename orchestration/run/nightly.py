@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from loaders import log
-from loaders.cli.shell import explained, tell
-from loaders.engine.load import LoadResult
-from loaders.engine.metrics import Metric, of_stage, publish
+from loaders.engine.metrics import Metric, measure_stage, publish
 from loaders.engine.prometheus import of_metrics, of_run
 from loaders.engine.request import LoadRequest
-from loaders.errors import QuotemillError, UsageError, gravest
+from loaders.errors import QuotemillError, UsageError, most_severe
+from loaders.loads import Display
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
@@ -22,6 +21,7 @@ from loaders.warehouse.postgres import open_warehouse
 from orchestration.alerts import causes, channels
 from orchestration.alerts import check as alerts
 from orchestration.alerts.book import Cause, Verdicts
+from orchestration.run import build as builds
 from orchestration.run import history
 from orchestration.run import stages as pipeline
 from orchestration.run.stages import STAGES, RunResult, Stage
@@ -42,7 +42,7 @@ class Done:
 def run(
     settings: Settings,
     names: Sequence[str],
-    load: Callable[[LoadRequest], LoadResult],
+    display: Display,
     reporter: Reporter,
     *,
     command: str = "run",
@@ -58,7 +58,7 @@ def run(
     stages = only or STAGES
     requests = [LoadRequest(name) for name in names]
     with history.recorded(settings, command) as record:
-        result = _guarded(settings, requests, load, reporter, as_of, stages)
+        result = _guarded(settings, requests, display, reporter, as_of, stages)
         result = replace(result, run_id=record.run_id)
         record.measure(result.metrics)
         if not result.was_stopped:
@@ -79,16 +79,16 @@ def run(
 def _guarded(
     settings: Settings,
     requests: Sequence[LoadRequest],
-    load: Callable[[LoadRequest], LoadResult],
+    display: Display,
     reporter: Reporter,
     as_of: datetime | None,
     stages: Collection[str],
 ) -> RunResult:
-    """The pipeline; a fault of ours in it is an error of the run, and is told like one."""
+    """The pipeline; an internal error in it becomes an error of the run."""
     try:
-        return pipeline.run(settings, requests, load, reporter.line, as_of, stages)
+        return pipeline.run(settings, requests, display, reporter.line, as_of, stages)
     except Exception as error:
-        known = explained(error)
+        known = log.explain(error)
         log.write_error(known)
         return RunResult((), known.exit_code, error=str(known), hint=known.hint, error_code=1)
 
@@ -96,7 +96,7 @@ def _guarded(
 def _with(result: RunResult, stage: Stage | None) -> RunResult:
     if stage is None:
         return result
-    code = gravest([result.exit_code, stage.exit_code])
+    code = most_severe([result.exit_code, stage.exit_code])
     return replace(result, stages=(*result.stages, stage), exit_code=code)
 
 
@@ -106,12 +106,14 @@ def _stage(name: str, work: Callable[[], Done]) -> Stage:
     try:
         done = work()
     except Exception as error:
-        known = explained(error)
-        tell(known)
+        known = log.explain(error)
+        log.write_error(known)
+        for line in known.lines:
+            builds.stderr.line(line)
         done = Done("failed", known.exit_code, str(known), known.hint)
     seconds = round(time.monotonic() - started, 2)
     figures = (("seconds", seconds), ("exit_code", done.exit_code), *done.figures)
-    measured = (*of_stage(name, "", dict(figures)), *done.metrics)
+    measured = (*measure_stage(name, "", dict(figures)), *done.metrics)
     return Stage(name, done.exit_code, seconds, done.summary, done.error, done.hint, measured)
 
 
@@ -141,7 +143,7 @@ def _archived(
         warehouse = open_warehouse(settings)
         kept = archive(settings, warehouse, Request(), reporter, as_of)
         dropped = retain(settings, warehouse, reporter, as_of, dry_run=False)
-        code = gravest([kept.exit_code, dropped.exit_code])
+        code = most_severe([kept.exit_code, dropped.exit_code])
         wrong = [*kept.damaged, *kept.narrower, *kept.refused, *dropped.damaged, *dropped.kept]
         return Done(
             f"{kept.files:,} files written, {dropped.rows:,} old rows dropped",

@@ -7,11 +7,12 @@ from datetime import datetime
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from loaders import log, sources
+from loaders import loads, log, sources
 from loaders.engine.load import LoadResult, not_due, stopped
-from loaders.engine.metrics import Metric, of_loads
+from loaders.engine.metrics import Metric
 from loaders.engine.request import LoadRequest
-from loaders.errors import DataQualityError, NotDue, QuotemillError, gravest
+from loaders.errors import DataQualityError, NotDue, QuotemillError, most_severe
+from loaders.loads import Display
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.run import build as builds
@@ -76,7 +77,7 @@ class RunResult:
     def metrics(self) -> list[Metric]:
         judged = metrics.of_judgement(self.judgement, self.judged_in) if self.judgement else []
         later = [metric for stage in self.stages for metric in stage.metrics]
-        return [*of_loads(self.loads), *metrics.of_builds(self.builds), *judged, *later]
+        return [*loads.measure_loads(self.loads), *metrics.of_builds(self.builds), *judged, *later]
 
     def as_json(self) -> dict[str, Any]:
         judged = self.judgement or Judgement()
@@ -99,88 +100,90 @@ class RunResult:
 def run(
     settings: Settings,
     requests: Sequence[LoadRequest],
-    load: Callable[[LoadRequest], LoadResult],
+    display: Display,
     report: Callable[[str], None],
     as_of: datetime | None = None,
     only: Collection[str] = STAGES,
 ) -> RunResult:
     """Calendar ▶ load ▶ build, and again where a source has a further part ▶ judge.
 
-    A source that fails does not keep the others from being built, nor a build that cannot begin the rest from being loaded; where nothing is due of any, nothing is, but for
-    what an earlier run left. What is fresh is judged as of the moment of the loads. `only` names the stages.
+    A failed source keeps no other from being built, and a build that cannot start keeps no other
+    load. Where nothing is due, only what an earlier run left is built. Freshness is judged as of
+    the time of the loads. `only` names the stages.
     """
-    loads: list[LoadResult] = []
+    results: list[LoadResult] = []
     built: list[BuildResult] = []
-    begun = "load" not in only
+    started = "load" not in only
     unbuilt: QuotemillError | None = None
 
     def codes(*more: int) -> list[int]:
-        return [*(load.exit_code for load in loads), *(b.exit_code for b in built[-1:]), *more]
+        return [*(load.exit_code for load in results), *(b.exit_code for b in built[-1:]), *more]
 
     try:
-        for parts in _rounds(settings, requests, as_of, loads, report, only):
-            first = len(loads)
-            rests = "load" not in only or any(load.is_resting for load in loads)
-            ended = {load.source for load in loads if load.ends_source}
+        for parts in _rounds(settings, requests, as_of, results, report, only):
+            first = len(results)
+            rests = "load" not in only or any(load.is_resting for load in results)
+            ended = {load.source for load in results if load.ends_source}
             for part in parts:
                 if part is None or part.source in ended:
                     continue
-                loads.append(load(part))
-                if loads[-1].status == "cancelled":  # who stops a load wants no build of it now
-                    return RunResult(tuple(loads), gravest(codes()), tuple(built))
-            # where no load began there is nothing to build
+                results.append(loads.try_load(settings, part, display, as_of=as_of))
+                if results[-1].status == "cancelled":  # then nobody wants a build of it now
+                    return RunResult(tuple(results), most_severe(codes()), tuple(built))
+            # without a started load there is nothing to build
             moved = any(
-                x.job_id is not None or not (x.exit_code or x.is_idle) for x in loads[first:]
+                x.job_id is not None or not (x.exit_code or x.is_idle) for x in results[first:]
             )
             if not moved and not rests:
                 continue
-            begun = begun or moved
+            started = started or moved
             if "build" in only:
                 try:
                     result = builds.build(
                         settings, open_warehouse(settings), report, only_touched=True
                     )
-                except (
-                    QuotemillError
-                ) as error:  # the further loads need none, and the next build tries it all
+                except QuotemillError as error:
+                    # further loads need no build, and the next build includes this one
                     unbuilt = error
                     continue
                 unbuilt = None
                 built += [result] if result else []
-                begun = begun or result is not None
+                started = started or result is not None
         if unbuilt is not None:
             raise unbuilt
-        if not begun or "qa" not in only:
-            return RunResult(tuple(loads), gravest(codes()), tuple(built))
+        if not started or "qa" not in only:
+            return RunResult(tuple(results), most_severe(codes()), tuple(built))
         warehouse = open_warehouse(settings)
-        # what a graver code hides rings the next night
-        tell = gravest(codes()) in (0, DataQualityError.exit_code)
+        # what a more severe code hides rings the next night
+        tell = most_severe(codes()) in (0, DataQualityError.exit_code)
         record = all(build.succeeded for build in built[-1:])
         qa = warehouse.inner_schema("qa")
 
         moment = as_of or own_moment(settings, requests)
 
         def judge(conn: "psycopg.Connection") -> Judgement:
-            if moment:  # as the loads were: what is fresh then
+            if moment:  # freshness as of the loads
                 at = moment.isoformat()
                 conn.execute("select set_config('quotemill.as_of', %s, true)", (at,))
             return findings.judge(conn, qa, record=record, tell=tell)
 
-        started = time.monotonic()
+        judging_since = time.monotonic()
         judged = warehouse.ask(judge)
-        seconds = round(time.monotonic() - started, 2)
+        seconds = round(time.monotonic() - judging_since, 2)
     except QuotemillError as error:
         log.write_error(error)
         return RunResult(
-            *(tuple(loads), gravest(codes(error.exit_code)), tuple(built)),
+            tuple(results),
+            most_severe(codes(error.exit_code)),
+            tuple(built),
             error=str(error),
             hint=error.hint,
             error_code=error.exit_code,
         )
     ringing = judged.ringing > settings.finding_limit
     log.write("error" if ringing else "info", f"findings: {judged}")
-    code = gravest(codes(DataQualityError.exit_code if ringing else 0))
-    return RunResult(tuple(loads), code, tuple(built), judged, judged_in=seconds)
+    code = most_severe(codes(DataQualityError.exit_code if ringing else 0))
+    return RunResult(tuple(results), code, tuple(built), judged, judged_in=seconds)
 
 
 def own_moment(settings: Settings, requests: Sequence[LoadRequest]) -> datetime | None:
@@ -197,15 +200,15 @@ def _rounds(
     settings: Settings,
     requests: Sequence[LoadRequest],
     as_of: datetime | None,
-    loads: list[LoadResult],
+    results: list[LoadResult],
     report: Callable[[str], None],
     only: Collection[str],
 ) -> Sequence[Sequence[LoadRequest | None]]:
     """The loads that are followed by a build, each time; one round without a load where there is only that."""
     if "load" not in only:
         return [()]
-    parts = [_parts(settings, r, as_of, loads, report, only) for r in requests]
-    rests = any(load.is_resting for load in loads)
+    parts = [_parts(settings, r, as_of, results, report, only) for r in requests]
+    rests = any(load.is_resting for load in results)
     return list(zip_longest(*parts)) or ([()] if rests else [])
 
 
@@ -213,7 +216,7 @@ def _parts(
     settings: Settings,
     request: LoadRequest,
     as_of: datetime | None,
-    loads: list[LoadResult],
+    results: list[LoadResult],
     report: Callable[[str], None],
     only: Collection[str],
 ) -> Sequence[LoadRequest]:
@@ -222,14 +225,14 @@ def _parts(
     try:
         if "calendar" in only and (why := nothing_to_do(settings, request, as_of)) is not None:
             report(f"{request.source}: {why}")
-            loads.append(not_due(request.source, NotDue(why), is_resting=True))
+            results.append(not_due(request.source, NotDue(why), is_resting=True))
             return ()
         return sources.find(request.source).parts(settings, request, as_of)
     except NotDue as nothing:
         report(f"{request.source}: {nothing}")
-        loads.append(not_due(request.source, nothing))
+        results.append(not_due(request.source, nothing))
     except QuotemillError as error:  # it keeps no other source from being loaded
         report(f"{request.source}: {error}" + (f" ({error.hint})" if error.hint else ""))
         log.write_error(error, request.source)
-        loads.append(stopped(request.source, error))
+        results.append(stopped(request.source, error))
     return ()

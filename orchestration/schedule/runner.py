@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from loaders import log
-from loaders.errors import LockHeldError, PartialError, SettingsError, gravest
+from loaders.errors import LockHeldError, PartialError, SettingsError, most_severe
 from loaders.warehouse.embedded.places import unusable
 from loaders.warehouse.postgres import Warehouse
 from orchestration.run import history as runs
@@ -61,7 +61,7 @@ class Runner:
         # signals come to the main thread, which therefore only waits
         with ThreadPoolExecutor(max(1, len(chosen))) as pool:
             runs = [pool.submit(self.run, job) for job in chosen]
-        return gravest(run.result() for run in runs)
+        return most_severe(run.result() for run in runs)
 
     def run_one(self, job: Job, *, forced: bool = False) -> int:
         """Run a job asked for by name, waiting for its jitter; `forced` runs it even if not due."""
@@ -109,9 +109,9 @@ class Runner:
             while not self.stop.is_set():
                 claim = self._claim(job, forced and not codes)
                 if claim.start is None:
-                    return gravest(codes), ledger.Claim() if codes else claim
+                    return most_severe(codes), ledger.Claim() if codes else claim
                 codes.append(self._start(job, claim, lock))
-        return gravest(codes), ledger.Claim()
+        return most_severe(codes), ledger.Claim()
 
     def _claim(self, job: Job, forced: bool) -> ledger.Claim:
         return self.warehouse.ask(

@@ -11,7 +11,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
-from loaders.cli.shell import explained
+from loaders import log
 from loaders.errors import QuotemillError
 from orchestration.schedule.jobs import Job
 from orchestration.schedule.runner import Runner
@@ -78,6 +78,6 @@ class Server:
 
     def _fail(self, error: Exception, what: str) -> None:
         """Print and report an error; the next check tries again."""
-        known = explained(error)
+        known = log.explain(error)
         self._runner.say(f"{what}: {known}")
         self._report(known)

@@ -203,8 +203,8 @@ def compare_folder(
 
 def load_folder(dsn: str, home: str, folder: str) -> Figures:
     """One load of the folder, in this process."""
-    from loaders.engine.load import run_load
     from loaders.engine.request import LoadRequest
+    from loaders.loads import run_load
     from loaders.progress import Silent
     from loaders.settings import load_settings
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loaders.engine import load
+from loaders import loads
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, UsageError
 from loaders.sandbox.tdx.replay import ReplayMarket
@@ -339,7 +339,7 @@ def test_a_second_market_schema_is_built_and_judged_by_tables_of_its_own(
     market_bench: Bench,
 ) -> None:
     settings = market_bench.settings.model_copy(update={"market_schema": "research"})
-    warehouse = load.prepare_warehouse(settings, market_bench.heard)
+    warehouse = loads.prepare_warehouse(settings, market_bench.heard)
 
     built = build.build(settings, warehouse, print)
 

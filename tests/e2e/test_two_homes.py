@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from loaders.engine.load import prepare_warehouse
+from loaders.loads import prepare_warehouse
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse

@@ -1,12 +1,14 @@
 """The whole of `quotemill run`: on record, told, with the exit code that its stages add up to."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from loaders import loads
 from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
 from loaders.errors import UsageError
@@ -49,8 +51,18 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return asked
 
 
-def run(settings: Settings, load: Callable[[LoadRequest], LoadResult], *only: str) -> RunResult:
-    return nightly.run(settings, ["tdx"], load, Silent(), command="run tdx", only=only)
+def run(
+    settings: Settings,
+    load: Callable[[LoadRequest], LoadResult],
+    *only: str,
+    source: str = "tdx",
+) -> RunResult:
+    def silent() -> AbstractContextManager[Silent]:
+        return nullcontext(Silent())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loads, "try_load", lambda _, request, *__, **___: load(request))
+        return nightly.run(settings, [source], silent, Silent(), command=f"run {source}", only=only)
 
 
 def loaded(
@@ -142,18 +154,14 @@ def test_a_stage_that_fails_stops_none_that_does_not_depend_on_it(
     with_archive = settings.model_copy(
         update={"ib": settings.ib.model_copy(update={"archive_folder": settings.home / "a"})}
     )
-    result = nightly.run(
-        with_archive, ["ib"], loaded(), Silent(), only=("build", "archive", "alerts")
-    )
+    result = run(with_archive, loaded(), "build", "archive", "alerts", source="ib")
     assert [(s.name, s.exit_code) for s in result.stages] == [("archive", 1), ("alerts", 0)]
     assert result.exit_code == 1
     assert rows(settings, "select cause from ops.alerts") == [("archive",)]
     # nothing is archived of what was not built
     failed = BuildResult(1, False, "build", 0, 0, 0, 0, 0, (), 0.1)
     monkeypatch.setattr(build, "build", lambda *_, **__: failed)
-    result = nightly.run(
-        with_archive, ["ib"], loaded(), Silent(), only=("build", "archive", "alerts")
-    )
+    result = run(with_archive, loaded(), "build", "archive", "alerts", source="ib")
     assert [s.name for s in result.stages] == ["alerts"]
 
 

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 import typer
 
-from loaders import log
-from loaders.engine import load, metrics
+from loaders import loads, log
+from loaders.engine import metrics
 from loaders.engine.jobs import Task
 from loaders.engine.load import LoadResult
 from loaders.engine.metrics import Metric
@@ -117,8 +117,8 @@ def test_a_run_that_was_killed_reads_as_interrupted(settings: Settings) -> None:
     assert settings.warehouse_url is not None
     code = (
         "import sys\nfrom pathlib import Path\nfrom loaders.settings import load_settings\n"
-        "from orchestration import runs\n"
-        "with runs.recorded(load_settings(), 'run tdx'):\n"
+        "from orchestration.run import history\n"
+        "with history.recorded(load_settings(), 'run tdx'):\n"
         "    print('begun', flush=True)\n    sys.stdin.read()\n"
     )
     environ = {
@@ -179,7 +179,7 @@ def test_a_warehouse_that_comes_back_has_the_run_all_the_same(
         def refuse(*_: object) -> None:
             raise UpstreamError("the warehouse cannot be reached")
 
-        away.setattr(load, "prepare_warehouse", refuse)
+        away.setattr(loads, "prepare_warehouse", refuse)
         with history.recorded(settings, "run") as run:
             run.measure([Metric("load", "tdx", "rows_new", 3)])
             assert on_record(settings) == []
@@ -209,7 +209,7 @@ def test_the_loads_of_a_source_are_one_row_of_figures() -> None:
     def loaded(source: str, code: int, **counts: int) -> LoadResult:
         return LoadResult(1, source, "partial", code, (task,), (), None, "", 1.5, counts)
 
-    found = metrics.of_loads([loaded("tdx", 4, retries=2), loaded("tdx", 6, retries=1, bytes=9)])
+    found = loads.measure_loads([loaded("tdx", 4, retries=2), loaded("tdx", 6, retries=1, bytes=9)])
     by_name = {m.name: m.value for m in found}
     assert {m.source for m in found} == {"tdx"}
     assert by_name["seconds"] == 3.0
@@ -221,7 +221,7 @@ def test_the_loads_of_a_source_are_one_row_of_figures() -> None:
 
 def test_what_nobody_can_count_is_no_figure() -> None:
     result = LoadResult(1, "tq", "succeeded", 0, (), (), None, "", 1.5, {"requests": 3})
-    by_name = {m.name: m.value for m in metrics.of_loads([result])}
+    by_name = {m.name: m.value for m in loads.measure_loads([result])}
     assert (by_name["requests"], by_name["retries"], "bytes" in by_name) == (3, 0, False)
 
 

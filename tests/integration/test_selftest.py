@@ -12,6 +12,7 @@ import pytest
 
 from loaders.engine import test_runs
 from loaders.errors import SettingsError
+from loaders.loads import prepare_warehouse
 from loaders.progress import Silent
 from loaders.sandbox.tdx.calls import Options as ServiceOptions
 from loaders.sandbox.tdx.replay import ReplayMarket
@@ -305,7 +306,7 @@ def test_the_body_in_the_page_ends_after_300_bytes(sandbox: TdxSandbox) -> None:
 def recorded(url: str, settings: Settings, say: Callable[[str], object]) -> Any:
     run = made(url)
     told = report.record(report.document(run), run, "tdx_selftest")
-    return test_runs.record_if_possible(settings, told, say)
+    return test_runs.record_if_possible(lambda: prepare_warehouse(settings, Silent()), told, say)
 
 
 def test_a_run_is_recorded_with_all_its_checks(

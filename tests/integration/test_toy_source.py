@@ -18,13 +18,14 @@ import pyarrow as pa
 import pytest
 import typer
 
-from loaders import sources
+from loaders import loads, sources
 from loaders.cli import load as commands
 from loaders.engine import jobs, tasks
-from loaders.engine.load import Load, LoadResult, run_load
+from loaders.engine.load import Load, LoadResult
 from loaders.engine.outcome import Outcome
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, SettingsError, UpstreamError, UsageError
+from loaders.loads import run_load
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.warehouse import lock as locks
@@ -256,7 +257,7 @@ def test_a_retry_that_names_no_source_means_the_only_one_that_failed(
 ) -> None:
     monkeypatch.setattr(sources, "configured", lambda _: (["tdx", "toy"], {}))
     with pytest.raises(UsageError, match="which source"):
-        commands.source_to_retry(bench.settings, None)
+        loads.source_to_retry(bench.settings, None)
     bench.load(keys=("AA", "zz"))
     other = jobs.start_job(
         open_warehouse(bench.settings), "b", LoadRequest("b"), "init", datetime.now(UTC)
@@ -264,10 +265,10 @@ def test_a_retry_that_names_no_source_means_the_only_one_that_failed(
     jobs.finish_job(open_warehouse(bench.settings), other, "succeeded")
     shown = status.read(open_warehouse(bench.settings))
     assert ("load 1 of toy partial: 1 keys failed", "loaders retry 1") in shown.mends
-    assert commands.source_to_retry(bench.settings, None) == "toy"
+    assert loads.source_to_retry(bench.settings, None) == "toy"
     bench.load(keys=("AA",))
     with pytest.raises(UsageError, match="which source"):
-        commands.source_to_retry(bench.settings, None)
+        loads.source_to_retry(bench.settings, None)
 
 
 RECORD = (
@@ -391,4 +392,4 @@ def test_a_part_that_fails_ends_its_source(
         bench.write(symbol, text)
     code, told = called(bench, monkeypatch, capsys)
     assert (code, bench.rows()) == (0, EXPECTED)
-    assert told[-1].endswith("cannot be told: nobody is there to ask")
+    assert told[-1].endswith("cannot be read: nobody is there to ask")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loaders import errors
-from loaders.cli.shell import INTERRUPTED
+from loaders.errors import INTERRUPTED
 from loaders.settings import load_settings
 from tests import reference_columns, write_reference
 

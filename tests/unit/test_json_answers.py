@@ -10,7 +10,13 @@ from loaders import errors
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
 from loaders.engine.load import stopped
-from loaders.errors import DataQualityError, LockHeldError, QuotemillError, UpstreamError
+from loaders.errors import (
+    INTERRUPTED,
+    DataQualityError,
+    LockHeldError,
+    QuotemillError,
+    UpstreamError,
+)
 from orchestration.run.stages import RunResult
 
 KINDS = [QuotemillError, *QuotemillError.__subclasses__()]
@@ -77,7 +83,7 @@ def test_an_interrupt_and_a_fault_of_ours_are_objects(
     monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
     code, out, _ = answer(stopped, ["--json"], monkeypatch, capsys)
     told = json.loads(out)
-    assert (code, told["exit_code"]) == (shell.INTERRUPTED, shell.INTERRUPTED)
+    assert (code, told["exit_code"]) == (INTERRUPTED, INTERRUPTED)
     assert (told["error"], told["hint"]) == ("stopped", "run again to continue")
     code, out, _ = answer(broken, ["--json"], monkeypatch, capsys)
     told = json.loads(out)

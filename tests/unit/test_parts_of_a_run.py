@@ -1,5 +1,6 @@
 """`quotemill run` with a source in parts: what is built when, and what a failure ends."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -7,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from loaders import sources
-from loaders.cli import load as cli
+from loaders import loads, sources
 from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
 from loaders.errors import LockHeldError, SettingsError, UpstreamError
+from loaders.progress import Silent
 from loaders.settings import Settings
 from loaders.warehouse.postgres import WarehouseAway
 from orchestration.run import build, findings
@@ -19,6 +20,10 @@ from orchestration.run import stages as pipeline
 from orchestration.run.build import BuildResult
 from orchestration.run.findings import Judgement
 from orchestration.run.stages import STAGES, RunResult
+
+
+def silent() -> AbstractContextManager[Silent]:
+    return nullcontext(Silent())
 
 
 def loaded(
@@ -64,7 +69,9 @@ def run(
         return results.get(did[-1], loaded(request.source))
 
     requests = [LoadRequest(name) for name in names]
-    return pipeline.run(Settings(), requests, load, did.append, only=only)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loads, "try_load", lambda _, request, *__, **___: load(request))
+        return pipeline.run(Settings(), requests, silent, did.append, only=only)
 
 
 def test_tables_are_built_between_the_parts_and_findings_judged_once(did: list[str]) -> None:
@@ -143,11 +150,11 @@ def test_a_source_whose_parts_nobody_can_tell_keeps_no_other_from_its_load(
     assert did[1:] == ["one first", "build", "judge"]
     assert did[0].startswith("broken: universe.csv, line 3")
     assert (result.exit_code, result.as_json()["hint"]) == (SettingsError.exit_code, "mend it")
-    told = cli._run_parts(Settings(), LoadRequest("broken"), None, named=True)
+    told = loads.load_parts(Settings(), LoadRequest("broken"), silent, is_only=False)
     assert [r.exit_code for r in told] == [SettingsError.exit_code]
     # of the only source it is an error of the command, and the log has to know whose
     with pytest.raises(SettingsError) as caught:
-        cli._run_parts(Settings(), LoadRequest("broken"), None, named=False)
+        loads.load_parts(Settings(), LoadRequest("broken"), silent)
     assert caught.value.source == "broken"
 
 
@@ -163,10 +170,10 @@ def test_a_warehouse_that_is_gone_after_the_loads_takes_no_result_away(
     def gone(_: Settings) -> None:
         raise WarehouseAway("connection refused")
 
-    monkeypatch.setattr(cli, "find_warehouse", gone)
-    [line] = cli.still_due(Settings(), ["one"])
+    monkeypatch.setattr(loads, "find_warehouse", gone)
+    [line] = loads.remaining_work(Settings(), ["one"])
     assert "connection refused" in line
-    assert cli.still_due(Settings(), []) == []
+    assert loads.remaining_work(Settings(), []) == []
 
 
 def test_a_run_is_judged_by_the_clock_of_its_only_source(
@@ -190,7 +197,8 @@ def test_a_run_is_judged_by_the_clock_of_its_only_source(
     run(did, {}, "one", "two")  # of several none speaks for all
     assert len(told) == 1
     later = past + timedelta(hours=1)
-    pipeline.run(Settings(), [LoadRequest("one")], lambda r: loaded(r.source), did.append, later)
+    monkeypatch.setattr(loads, "try_load", lambda _, r, *__, **___: loaded(r.source))
+    pipeline.run(Settings(), [LoadRequest("one")], silent, did.append, later)
     assert told[1:] == [(later.isoformat(),)]
 
 

@@ -110,11 +110,11 @@ def test_warnings_and_errors_of_a_command_are_in_it(
     monkeypatch.setenv("QUOTEMILL_HOME", str(log.parent))
     shell.route_logs(lambda _: None)
     logging.getLogger("loaders.tdx.client.outage").warning("down for %d s", 5)
-    shell.tell(UpstreamError("no gateway", hint="wait"), "ib")
+    shell.print_error(UpstreamError("no gateway", hint="wait"), "ib")
     try:
         raise ZeroDivisionError("by very-secret")
     except ZeroDivisionError as error:
-        shell.tell(shell.explained(error))
+        shell.print_error(log.explain(error))
     assert "no gateway" in capsys.readouterr().err
     found = [(line["level"], line["source"], line["event"]) for line in lines(log)]
     assert found[:2] == [("warning", "tdx", "down for 5 s"), ("error", "ib", "no gateway")]
@@ -161,7 +161,7 @@ def test_what_befell_a_source_is_no_fault_of_ours_and_has_its_name(log: Path) ->
         raise UpstreamError("no gateway") from OSError("refused")
     except UpstreamError as error:
         error.source = "ib"
-        shell.tell(error)
+        shell.print_error(error)
     [line] = lines(log)
     assert (line["level"], line["source"], "traceback" in line) == ("error", "ib", False)
 

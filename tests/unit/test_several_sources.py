@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 
 import loaders.cli
-from loaders import sources
+from loaders import loads, sources
 from loaders.cli import check as checks
 from loaders.cli import load as commands
 from loaders.cli import shell
-from loaders.engine import load
 from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
 from loaders.engine.source import Checked
-from loaders.errors import LockHeldError, QuotemillError, UpstreamError, UsageError
+from loaders.errors import INTERRUPTED, LockHeldError, QuotemillError, UpstreamError, UsageError
 from loaders.settings import load_settings
 
 LOCKED = LockHeldError("another load of one holds the lock", hint="wait for it")
@@ -43,8 +42,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
             return outcome
 
         monkeypatch.setenv("QUOTEMILL_HOME", str(tmp_path))
-        monkeypatch.setattr(load, "run_load", run_load)
-        monkeypatch.setattr(commands, "configured_sources", lambda *_: list(outcomes))
+        monkeypatch.setattr(loads, "run_load", run_load)
+        monkeypatch.setattr(commands, "name_configured", lambda *_: list(outcomes))
         whole = SimpleNamespace(
             parts=lambda _, request, __: (request,), due=lambda *_: (), uncounted=()
         )
@@ -97,14 +96,14 @@ def test_who_uses_one_source_hears_nothing_of_the_settings_of_another(
 ) -> None:
     known: tuple[list[str], dict[str, str]] = (["one"], {"two": "QUOTEMILL_TWO is not set"})
     monkeypatch.setattr(sources, "configured", lambda _: known)
-    assert commands.configured_sources(load_settings(), "") == ["one"]
+    assert commands.name_configured(load_settings(), "") == ["one"]
     assert capsys.readouterr().err == "skipped, not configured: two\n"
 
 
 def test_ctrl_c_is_meant_for_all_of_them(run: Any) -> None:
-    stopped = LoadResult(7, "one", "interrupted", shell.INTERRUPTED, (), (), None, "", 0.1)
+    stopped = LoadResult(7, "one", "interrupted", INTERRUPTED, (), (), None, "", 0.1)
     code, _, _, ran = run({"one": stopped, "two": fine("two")})
-    assert (code, ran) == (shell.INTERRUPTED, ["one"])
+    assert (code, ran) == (INTERRUPTED, ["one"])
 
 
 @pytest.mark.parametrize(
@@ -136,7 +135,7 @@ def test_check_asks_every_configured_source(
         return SimpleNamespace(check=lambda *_: check(name))
 
     monkeypatch.setattr(sources, "find", find)
-    monkeypatch.setattr(checks, "configured_sources", lambda *_: ["one", "two"])
+    monkeypatch.setattr(checks, "name_configured", lambda *_: ["one", "two"])
     monkeypatch.setattr(sys, "argv", ["loaders", "check", "--json"])
     monkeypatch.setattr(shell, "_answered", False)
     with pytest.raises(SystemExit) as ended:

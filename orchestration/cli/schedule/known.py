@@ -72,7 +72,7 @@ def prepared(settings: Settings) -> Warehouse:
     """The warehouse as this version needs it; a look each minute does not go through all of that each time."""
     warehouse = open_warehouse(settings)
     if not warehouse.ask(is_current):
-        from loaders.engine.load import prepare_warehouse
+        from loaders.loads import prepare_warehouse
         from loaders.progress import Silent
 
         warehouse = prepare_warehouse(settings, Silent())

@@ -9,7 +9,7 @@ import typer
 
 from loaders.cli import shell
 from loaders.cli.shell import AsOf, JsonFlag
-from loaders.errors import SettingsError, UsageError, gravest
+from loaders.errors import SettingsError, UsageError, most_severe
 from loaders.settings import load_settings
 from orchestration.cli.schedule.known import (
     OneJob,
@@ -50,8 +50,8 @@ def list_command(as_of: AsOf = None, json: JsonFlag = False) -> None:
         _print(shown)
     tell_where_none(shown)
     for why in wrong.values():
-        shell.tell(why)
-    raise typer.Exit(gravest(why.exit_code for why in wrong.values()))
+        shell.print_error(why)
+    raise typer.Exit(most_severe(why.exit_code for why in wrong.values()))
 
 
 def _print(shown: list[dict[str, Any]]) -> None:

@@ -13,7 +13,7 @@ import typer
 from loaders import log
 from loaders.cli import shell
 from loaders.cli.shell import AsOf
-from loaders.errors import QuotemillError, SettingsError, UsageError, gravest
+from loaders.errors import QuotemillError, SettingsError, UsageError, most_severe
 from loaders.settings import Settings, load_settings
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from orchestration.alerts.check import load_settings_or_notify
@@ -61,7 +61,7 @@ def run_command(
     except UsageError:
         raise
     except Exception as error:
-        known = shell.explained(error)
+        known = log.explain(error)
         _notify_cannot_start(settings, known)
         raise known from error
     raise typer.Exit(code)
@@ -123,7 +123,7 @@ def _run(settings: Settings, job: str | None, now: bool, as_of: str | None) -> i
         if job:
             return runner.run_one(one(found, job), forced=now)
         code = runner.run_all(runner.list_due(found.values()))
-    return gravest([code, *(error.exit_code for error in wrong.values())])
+    return most_severe([code, *(error.exit_code for error in wrong.values())])
 
 
 def _readable(settings: Settings) -> tuple[dict[str, Job], dict[str, SettingsError]]:

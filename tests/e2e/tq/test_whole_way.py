@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from loaders.engine.load import LoadResult, run_load
+from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
+from loaders.loads import run_load
 from loaders.progress import Silent
 from loaders.sandbox.tq.world import World
 from loaders.ticks.open_store import open_store

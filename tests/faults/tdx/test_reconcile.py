@@ -4,15 +4,13 @@ import random
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loaders.engine.load import run_load
-from loaders.engine.request import LoadRequest
 from loaders.errors import UpstreamError
 from loaders.sandbox.tdx.replay import ReplayMarket
 from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
@@ -49,16 +47,13 @@ def opened(world: World, dsn: str, home: Path, **options: Any) -> Iterator[Bench
 def run(bench_: Bench, **request: Any) -> Reconciliation:
     as_of = bench_.sandbox.clock.replace(tzinfo=SHANGHAI)
 
-    def load(wanted: LoadRequest) -> Any:
-        return run_load(bench_.settings, wanted, bench_.heard, as_of=as_of)
-
     return reconcile.run(
         bench_.settings,
         open_warehouse(bench_.settings),
         Request(**{"seed": 1} | request),
-        load,
+        lambda: nullcontext(bench_.heard),
         bench_.heard.line,
-        now=as_of,
+        as_of=as_of,
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from loaders.engine.metrics import of_loads
 from loaders.errors import SettingsError
+from loaders.loads import measure_loads
 from loaders.sandbox.tq.world import World
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.errors import TqClientError
@@ -80,7 +80,7 @@ def test_wrong_credentials_end_the_load_at_once_and_are_in_no_record(small: Benc
 def test_requests_of_the_client_are_counted_and_bytes_are_not(
     small: Bench,
 ) -> None:
-    found = {m.name: m.value for m in of_loads([small.load(datasets=("contract",))])}
+    found = {m.name: m.value for m in measure_loads([small.load(datasets=("contract",))])}
     assert found["requests"] >= 2  # the log-in and the instruments
     assert "bytes" not in found
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from loaders.engine import jobs
-from loaders.engine.load import run_load
 from loaders.engine.request import LoadRequest
 from loaders.errors import UsageError
 from loaders.ib.planning.request import DUE
+from loaders.loads import run_load
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.ib.bench import Bench, bench, new_york
 

@@ -11,11 +11,13 @@ import pytest
 
 from loaders.engine import test_runs
 from loaders.errors import UpstreamError, UsageError
+from loaders.loads import prepare_warehouse
 from loaders.progress import Silent
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.verify import spot_checks
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse import space
+from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tdx_load.bench import Bench, bench
 
 DATASETS = ("codes", "trading_calendar", "kline_daily", "index_kline", "quote_snapshot")
@@ -46,7 +48,7 @@ def verified(market: Bench, seed: int = 7, sample: int = 3) -> spot_checks.Verif
     now: datetime = market.sandbox.clock.replace(tzinfo=SHANGHAI)
     return spot_checks.verify(
         market.settings,
-        test_runs.open_record(market.settings),
+        prepare_warehouse(market.settings, Silent()),
         sample=sample,
         seed=seed,
         as_of=now,
@@ -193,7 +195,7 @@ def test_minutes_and_rollups_of_a_traded_code_are_expected_once_loaded(market: B
 
 def test_a_verification_is_recorded(market: Bench) -> None:
     found = verified(market)
-    saved = test_runs.record_if_possible(market.settings, found, print)
+    saved = test_runs.record_if_possible(lambda: open_warehouse(market.settings), found, print)
     assert saved is not None
     (run,) = market.rows(
         "select kind, status, total, passed, failed, skipped, (options ->> 'seed')::int, "

@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loaders.engine.load import Load, LoadResult, run_load
+from loaders.engine.load import Load, LoadResult
 from loaders.engine.request import LoadRequest
+from loaders.loads import run_load
 from loaders.sandbox.tq.world import World
 from loaders.settings import Settings, load_settings
 from loaders.trading_time import SHANGHAI

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from loaders.engine.load import prepare_warehouse
 from loaders.engine.request import LoadRequest
+from loaders.loads import prepare_warehouse
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
 from loaders.tq.source import folder_of

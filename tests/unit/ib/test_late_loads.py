@@ -147,20 +147,21 @@ def test_a_scheduled_load_skips_a_busy_lane(
     def held(*_: object, **__: object) -> None:
         raise LockHeldError("another load holds the lock")
 
-    source = SimpleNamespace(
+    source: Any = SimpleNamespace(
         check_request=lambda *_: None,
         resolve=lambda _, __, request, ___: LoadRequest("ib", mode=request.mode),
         when_busy=when_busy,
         lane_of=lambda request: request.mode,
     )
-    monkeypatch.setattr("loaders.sources.find", lambda _: source)
-    monkeypatch.setattr(engine, "prepare_warehouse", lambda *_: None)
     monkeypatch.setattr("loaders.warehouse.lock.load_lock", held)
     reporter: Any = SimpleNamespace(line=lambda _: None)
 
     def status(**options: str) -> str:
         request = LoadRequest("ib", mode="discover", options=options)
-        return engine.run_load(Settings(), request, reporter, as_of=CLOSE).status
+        warehouse: Any = None
+        return engine.run_load(
+            Settings(), source, request, reporter, prepare=lambda: warehouse, as_of=CLOSE
+        ).status
 
     assert status(**{DUE: "now"}) == "skipped"
     with pytest.raises(LockHeldError):

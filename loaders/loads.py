@@ -1,0 +1,242 @@
+"""Loads of registered sources: one load, or all parts of a request, with their results.
+
+Commands, the nightly run and other programs call these functions with plain values.
+"""
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import datetime
+from types import FrameType
+
+from loaders import log, sources
+from loaders.engine import jobs, load, metrics
+from loaders.engine.load import Load, LoadResult
+from loaders.engine.metrics import Metric
+from loaders.engine.request import LoadRequest
+from loaders.engine.source import Previewed
+from loaders.errors import INTERRUPTED, NotDue, QuotemillError, SettingsError, UsageError
+from loaders.progress import Reporter
+from loaders.settings import Settings
+from loaders.warehouse.postgres import Warehouse, find_warehouse
+
+# where the progress of one load after another is shown
+Display = Callable[[], AbstractContextManager[Reporter]]
+
+
+def prepare_warehouse(settings: Settings, reporter: Reporter) -> Warehouse:
+    """Open the warehouse with the tables of every source: a full build works for a user of one."""
+    tables, values = sources.landed_tables(), sources.dbt_settings(settings)
+    return load.prepare_warehouse(settings, tables, values, reporter)
+
+
+def run_load(
+    settings: Settings,
+    request: LoadRequest,
+    reporter: Reporter,
+    *,
+    as_of: datetime | None = None,
+    retry_job: int | None = None,
+    retry: bool = False,
+    on_start: Callable[[Load], None] = lambda _: None,
+) -> LoadResult:
+    """Load one registered source, see loaders.engine.load.run_load."""
+    return load.run_load(
+        settings,
+        sources.find(request.source),
+        request,
+        reporter,
+        prepare=lambda: prepare_warehouse(settings, reporter),
+        as_of=as_of,
+        retry_job=retry_job,
+        retry=retry,
+        on_start=on_start,
+    )
+
+
+def load_with_progress(
+    settings: Settings,
+    request: LoadRequest,
+    display: Display,
+    *,
+    as_of: datetime | None = None,
+    retry: bool = False,
+    retry_job: int | None = None,
+) -> LoadResult:
+    """Run a load and show it; the first Ctrl-C stops it after the current batch, a second at once."""
+    loads: list[Load] = []
+    with display() as reporter, _sigint_restored():
+
+        def started(running: Load) -> None:
+            loads.append(running)
+            _stop_on_interrupt(running, reporter)
+
+        result = run_load(
+            settings,
+            request,
+            reporter,
+            as_of=as_of,
+            retry=retry,
+            retry_job=retry_job,
+            on_start=started,
+        )
+        if result.status == "cancelled" and loads[0].interrupted:
+            result = replace(result, exit_code=INTERRUPTED)
+        for line in result.summary():
+            reporter.line(line)
+    return result
+
+
+def try_load(
+    settings: Settings,
+    request: LoadRequest,
+    display: Display,
+    *,
+    as_of: datetime | None = None,
+    retry: bool = False,
+    retry_job: int | None = None,
+) -> LoadResult:
+    """Run a load; an error is shown and becomes its result, so that other sources still load."""
+    try:
+        return load_with_progress(
+            settings, request, display, as_of=as_of, retry=retry, retry_job=retry_job
+        )
+    except Exception as error:
+        known = log.explain(error)
+        return _failed(request.source, known, display)
+
+
+def load_parts(
+    settings: Settings,
+    request: LoadRequest,
+    display: Display,
+    *,
+    as_of: datetime | None = None,
+    is_only: bool = True,
+) -> list[LoadResult]:
+    """The loads that a source makes of a request, up to the first that ends it.
+
+    `is_only`: no other source is loaded, so that an error before the first load is raised.
+    """
+    name = request.source
+    try:
+        parts = sources.find(name).parts(settings, request, as_of)
+    except NotDue as reason:
+        _show(display, str(reason) if is_only else f"{name}: {reason}")
+        return [load.not_due(name, reason)]
+    except QuotemillError as error:
+        if is_only:
+            error.source = name
+            raise
+        return [_failed(name, error, display)]
+    results: list[LoadResult] = []
+    for part in parts:
+        if len(parts) > 1 or not is_only:
+            _show(display, f"{part.source}, {part.mode}:" if len(parts) > 1 else f"{part.source}:")
+        results.append(try_load(settings, part, display, as_of=as_of))
+        if results[-1].ends_source or results[-1].exit_code == INTERRUPTED:
+            break
+    return results
+
+
+def preview(
+    settings: Settings, request: LoadRequest, names: Sequence[str], as_of: datetime | None
+) -> dict[str, Previewed]:
+    """What loads of the named sources would do. Raises UsageError where no source can say that."""
+    previews = {name: sources.find(name).preview for name in names}
+    shown = {
+        name: show(settings, find_warehouse(settings), replace(request, source=name), as_of)
+        for name, show in previews.items()
+        if show is not None
+    }
+    if not shown:
+        raise UsageError(
+            f"--dry-run is not available for {', '.join(names)}", hint="loaders run ib --dry-run"
+        )
+    return shown
+
+
+def remaining_work(settings: Settings, names: Sequence[str]) -> list[str]:
+    """What loads of these sources have left to do, a line each."""
+    try:
+        warehouse = find_warehouse(settings) if names else None
+        if warehouse is None:
+            return []
+        return [
+            line
+            for name in dict.fromkeys(names)
+            for line in sources.find(name).due(settings, warehouse)
+        ]
+    except QuotemillError as error:  # the loads themselves ended well
+        return [f"run again; the remaining work cannot be read: {error}"]
+
+
+def require_configured(settings: Settings, trial: str) -> tuple[list[str], list[str]]:
+    """The sources whose settings are present, and those that are skipped.
+
+    Raises SettingsError where none is; its hint names `trial`, a command that needs no setting.
+    """
+    ready, skipped = sources.configured(settings)
+    if not ready:
+        raise SettingsError(
+            f"no source is configured: {'; '.join(skipped.values())}",
+            hint=f"quotemill.example.toml lists the settings; `{trial}` needs none",
+        )
+    return ready, list(skipped)
+
+
+def source_to_retry(settings: Settings, job: int | None) -> str:
+    """The source of a job; without one the only source, or the only one whose newest job failed.
+
+    Raises UsageError where none or several qualify, SettingsError where no source is configured.
+    """
+    ready, _ = sources.configured(settings)
+    if job is None and len(ready) < 2:
+        return require_configured(settings, "loaders sandbox tdx")[0][0]
+    warehouse = find_warehouse(settings)
+    if warehouse is None:
+        raise UsageError("no load has run yet", hint="loaders run")
+    if job is not None:
+        return jobs.source_of(warehouse, job)
+    newest = {job["source"]: job["status"] for job in warehouse.ask(jobs.newest_jobs)}
+    failed = [name for name in ready if newest.get(name) not in (None, "succeeded", "running")]
+    if len(failed) != 1:
+        raise UsageError(f"which source? {', '.join(ready)}", hint=f"loaders retry {ready[0]}")
+    return failed[0]
+
+
+def measure_loads(loads: Sequence[LoadResult]) -> list[Metric]:
+    """The figures of loads, by source."""
+    uncounted = {result.source: sources.find(result.source).uncounted for result in loads}
+    return metrics.measure_loads(loads, uncounted)
+
+
+def _failed(source: str, error: QuotemillError, display: Display) -> LoadResult:
+    log.write_error(error, source)
+    _show(display, *error.lines)
+    return load.stopped(source, error)
+
+
+def _show(display: Display, *lines: str) -> None:
+    with display() as reporter:
+        for line in lines:
+            reporter.line(line)
+
+
+@contextmanager
+def _sigint_restored() -> Iterator[None]:
+    previous = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _stop_on_interrupt(running: Load, reporter: Reporter) -> None:
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        reporter.line("Stopping after the current batch; press Ctrl-C again to stop now")
+        running.interrupt()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, stop)
