@@ -63,9 +63,10 @@ def verify_command(
         raise UsageError(f"--accept is of tq, not of {source}")
     if source != "tdx":
         raise UsageError(f"unknown source {source}", hint="sources: tdx, tq")
-    from loaders import loads
+    from loaders import loads, sources
     from loaders.engine import test_runs
     from loaders.tdx.verify.spot_checks import verify
+    from loaders.warehouse import migrate
 
     settings = load_settings()
     shell.start_logs(settings)
@@ -75,6 +76,7 @@ def verify_command(
         found = verify(
             settings,
             warehouse,
+            schemas=migrate.schemas(warehouse, sources.landed_tables()),
             sample=sample,
             seed=secrets.randbelow(2**31) if seed is None else seed,
             as_of=now,

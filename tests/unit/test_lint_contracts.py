@@ -1,37 +1,57 @@
-"""The contract about sources breaks where an import goes the wrong way."""
+"""The layers of import-linter hold every module, and break where an import goes the wrong way."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
 
 import grimp
 import pytest
+from importlinter.contracts.layers import LayersContract
 
-from tests.lint_contracts import SourcesContract
+ROOTS = ("loaders", "orchestration")
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+@pytest.fixture(scope="module")
+def layers() -> dict[str, Any]:
+    linter = tomllib.loads(PROJECT.read_text("utf-8"))["tool"]["importlinter"]
+    [contract] = [c for c in linter["contracts"] if c["type"] == "layers"]
+    return contract
 
 
 @pytest.fixture(scope="module")
 def imports() -> grimp.ImportGraph:
-    return grimp.build_graph(
-        "loaders", "orchestration", exclude_type_checking_imports=True, cache_dir=None
-    )
+    return grimp.build_graph(*ROOTS, exclude_type_checking_imports=True, cache_dir=None)
+
+
+def test_every_package_is_in_a_layer(layers: dict[str, Any], imports: grimp.ImportGraph) -> None:
+    named = {
+        name.strip() for layer in layers["layers"] for name in layer.replace("|", ":").split(":")
+    }
+    modules = {child for root in ROOTS for child in imports.find_children(root)}
+    assert modules == named
 
 
 @pytest.mark.parametrize(
     ("importer", "imported"),
     [
         ("loaders.ticks.questdb.store", "loaders.ib.settings"),
-        ("loaders.ticks.questdb.store", "loaders.sources"),
         ("loaders.landing.load_job", "loaders.sources"),
         ("loaders.engine.load", "loaders.tq.source"),
+        ("loaders.warehouse.migrate", "loaders.landing.indexes"),
         ("loaders.ib.planning.plan", "loaders.tdx.tables"),
+        ("loaders.sandbox.faults", "loaders.settings"),
+        ("loaders.loads", "loaders.cli.shell"),
+        ("orchestration.run.nightly", "orchestration.cli.run"),
     ],
 )
-def test_an_import_the_wrong_way_is_named(
-    imports: grimp.ImportGraph, importer: str, imported: str
+def test_an_import_of_a_higher_layer_breaks_the_contract(
+    layers: dict[str, Any], imports: grimp.ImportGraph, importer: str, imported: str
 ) -> None:
-    contract = SourcesContract("sources", session_options={}, contract_options={})
-    assert contract.check(imports, verbose=False).kept
+    session = {"root_packages": list(ROOTS)}
+    contract = LayersContract(layers["name"], session, {"layers": layers["layers"]})
     imports.add_import(importer=importer, imported=imported)
     try:
-        assert contract.check(imports, verbose=False).metadata == {
-            "wrong": [f"{importer} imports {imported}"]
-        }
+        assert not contract.check(imports, verbose=False).kept
     finally:
         imports.remove_import(importer=importer, imported=imported)

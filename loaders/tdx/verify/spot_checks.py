@@ -17,13 +17,11 @@ from loaders.engine.test_runs import Line, Record
 from loaders.errors import QuotemillError, UsageError
 from loaders.progress import Reporter
 from loaders.settings import Settings
-from loaders.sources import landed_tables
 from loaders.tdx.client.answers import EXCHANGES, Bars
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.datasets import index_kline
 from loaders.tdx.verify.store import BAR_FIELDS, Store
 from loaders.trading_time import SHANGHAI
-from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.space import space
 
@@ -86,6 +84,7 @@ def verify(
     settings: Settings,
     warehouse: Warehouse,
     *,
+    schemas: Sequence[str],
     sample: int,
     seed: int,
     as_of: datetime,
@@ -93,6 +92,8 @@ def verify(
     reporter: Reporter,
 ) -> Verification:
     """Make the spot checks with `sample` codes, drawn by `seed` from what loads say to have read.
+
+    `schemas` are those whose sizes are measured.
 
     Raises UsageError where nothing is loaded, UpstreamError where service or warehouse are away.
     """
@@ -112,7 +113,7 @@ def verify(
         for name, check in checks:
             lines.append(_line(len(lines) + 1, name, check))
             reporter.advance("verify", 1)
-        tables = space(conn, migrate.schemas(warehouse, landed_tables()))
+        tables = space(conn, schemas)
     assert settings.tdx.address is not None
     return Verification(
         source="tdx",

@@ -14,9 +14,11 @@ from loaders.errors import UpstreamError, UsageError
 from loaders.loads import prepare_warehouse
 from loaders.progress import Silent
 from loaders.sandbox.world.market import SyntheticMarket
+from loaders.sources import landed_tables
 from loaders.tdx.verify import spot_checks
 from loaders.trading_time import SHANGHAI
 from loaders.warehouse import space
+from loaders.warehouse.migrate import schemas
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tdx_load.bench import Bench, bench
 
@@ -46,9 +48,11 @@ def market(loaded: Bench) -> Iterator[Bench]:
 
 def verified(market: Bench, seed: int = 7, sample: int = 3) -> spot_checks.Verification:
     now: datetime = market.sandbox.clock.replace(tzinfo=SHANGHAI)
+    warehouse = prepare_warehouse(market.settings, Silent())
     return spot_checks.verify(
         market.settings,
-        prepare_warehouse(market.settings, Silent()),
+        warehouse,
+        schemas=schemas(warehouse, landed_tables()),
         sample=sample,
         seed=seed,
         as_of=now,
