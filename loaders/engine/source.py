@@ -20,7 +20,8 @@ import psycopg
 import pyarrow as pa
 
 from loaders.engine.check import Check
-from loaders.engine.operations import Coverage, Period, ScheduledJob
+from loaders.engine.coverage import Coverage, Period
+from loaders.engine.operations import ScheduledJob
 from loaders.engine.outcome import Outcome
 from loaders.engine.request import LoadRequest
 from loaders.errors import QuotemillError

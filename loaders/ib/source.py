@@ -22,6 +22,7 @@ from loaders.engine.source import Source
 from loaders.ib.check import check
 from loaders.ib.client.events import mask
 from loaders.ib.context import Context
+from loaders.ib.coverage import read_coverage
 from loaders.ib.datasets import (
     chain_close,
     chain_snapshot,
@@ -141,6 +142,7 @@ SOURCE = Source(
     preview=preview,
     due=describe_remaining,
     jobs=JOBS,
+    coverage=read_coverage,
     log_keywords=LOG_KEYWORDS,
     mask=mask,
     dbt_settings=settings_for_dbt,

@@ -22,6 +22,7 @@ from loaders.tdx.check import check
 from loaders.tdx.client.client import TdxClient
 from loaders.tdx.client.event_loop import EventLoop
 from loaders.tdx.context import Context
+from loaders.tdx.coverage import read_coverage
 from loaders.tdx.jobs import JOBS
 from loaders.tdx.plan import DATASETS, plan
 from loaders.tdx.request import check_request, missing_settings, resolve, when_busy
@@ -77,6 +78,7 @@ SOURCE = Source(
     when_busy=when_busy,
     rests_since=_rests_since,
     jobs=JOBS,
+    coverage=read_coverage,
     log_keywords={
         "disconnect": (*DISCONNECT_WORDS, "is down", "is still down", "outage"),
         "timeout": ("no answer in time", "timed out", "timeout"),

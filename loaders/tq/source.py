@@ -23,6 +23,7 @@ from loaders.ticks.open_store import open_store
 from loaders.tq.check import check
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.context import Context
+from loaders.tq.coverage import read_coverage
 from loaders.tq.due import due
 from loaders.tq.jobs import JOBS
 from loaders.tq.plan import DATASETS, plan
@@ -90,6 +91,7 @@ SOURCE = Source(
     # the client does not tell what it receives
     uncounted=("bytes",),
     jobs=JOBS,
+    coverage=read_coverage,
     log_keywords={
         "disconnect": (*DISCONNECT_WORDS, "no connection"),
         "permission": ("permission", "account", "log-in", "login"),

@@ -1,4 +1,4 @@
-"""Coverage as grids: of what was wanted, how much is there."""
+"""Coverage of all sources as grids: of what was wanted, how much is there."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -6,9 +6,11 @@ from typing import Any
 
 import psycopg
 
+from loaders import sources
+from loaders.engine.coverage import Period
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse
-from orchestration.report import coverage_futures, coverage_options, coverage_shares
+from orchestration.report import grid
 from orchestration.report.grid import Grid
 
 
@@ -20,15 +22,16 @@ def grids(
     as_of: datetime,
     freshness: Sequence[Mapping[str, Any]],
 ) -> list[Grid]:
-    """A grid of each dataset that `freshness` has: what is not loaded has none."""
+    """A grid of each loaded dataset; `freshness` has a row of each."""
     schemas = {
         "market": warehouse.market_schema,
         **{name: warehouse.inner_schema(name) for name in ("futures", "options", "qa")},
     }
     due = {row["dataset"]: row["expected_date"] or row["last_date"] for row in freshness}
-    found = [
-        *coverage_shares.grids(conn, schemas, settings, since, due),
-        *coverage_options.grids(conn, schemas, settings, since, as_of, due),
-        *coverage_futures.grids(conn, schemas, since, due),
+    period = Period(settings, schemas, since, as_of, due)
+    filled = [
+        grid.fill(conn, coverage)
+        for name in sources.MODULES
+        for coverage in sources.find(name).coverage(conn, period)
     ]
-    return [grid for grid in found if grid.wanted]
+    return [found for found in filled if found.wanted]

@@ -4,13 +4,14 @@ It has at most MOST_LINES lines and MOST_COLUMNS columns, each of several codes 
 worst items by name. One query a grid; its aggregates are made in the database.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 import psycopg
+
+from loaders.engine.coverage import Coverage
 
 MOST_LINES, MOST_COLUMNS, WORST = 60, 120, 15
 NEW_YORK = ZoneInfo("America/New_York")
@@ -66,44 +67,12 @@ class Grid:
         return sum(line.there for line in self.lines)
 
 
-class About(NamedTuple):
-    """The words of a grid; as its fields of these names."""
-
-    key: str
-    title: str
-    unit: str
-    note: str
-    mend: str
-
-
 # cells (item, no, line, col, wanted, there) to lines by column, and to items
 _SUMS = """
     select line, col, item, min(no) as no, sum(wanted)::bigint as wanted, sum(there)::bigint as there,
         min(col) filter (where there < wanted) as first_hole
     from cells group by grouping sets ((line, col), (line, item))
 """
-# the line of an item, to be ordered by something
-LINE = "(row_number() over (order by {order}) - 1) * least(%(lines)s, count(*) over ()) / count(*) over ()"
-# the cells of days that are counted by item and column: item, col, wanted, there
-_BY_ITEM = f"""
-    with counted as ({{counted}}),
-    items as (
-        select item, row_number() over (order by item) as no, {LINE.format(order="item")} as line
-        from counted group by item
-    ),
-    cells as (select c.*, i.no, i.line from counted as c inner join items as i using (item))
-"""
-
-
-def by_item(counted: str) -> str:
-    """The query of a grid whose items are in order of their names."""
-    return _BY_ITEM.format(counted=counted)
-
-
-def dates(
-    conn: psycopg.Connection, query: str, schemas: Mapping[str, str], values: Mapping[str, Any]
-) -> list[date]:
-    return [day for (day,) in conn.execute(query.format(**schemas).encode(), values)]
 
 
 def starts_of(moments: Sequence[M], most: int = MOST_COLUMNS) -> list[M]:
@@ -112,17 +81,9 @@ def starts_of(moments: Sequence[M], most: int = MOST_COLUMNS) -> list[M]:
     return [moments[number * len(moments) // count] for number in range(count)]
 
 
-def fill(
-    conn: psycopg.Connection,
-    cells: str,
-    about: About,
-    moments: Sequence[Any],
-    *,
-    are_slots: bool = False,
-    **more: Any,
-) -> Grid:
-    """Ask for a grid: `cells` is a query that ends in `cells` (item, no, line, col, wanted, there), `moments` in order
-    are the days or slots of the window, `more` further values of the query."""
+def fill(conn: psycopg.Connection, coverage: Coverage) -> Grid:
+    """Read a grid."""
+    moments = coverage.moments
     starts = starts_of(moments)
     befores = [moments.index(start) for start in starts]
     values = {
@@ -133,15 +94,16 @@ def fill(
         "lasts": [*befores[1:], len(moments)],
         "since": moments[0],
         "until": moments[-1],
-        **more,
+        **coverage.values,
     }
     labels = tuple(
-        f"{start.astimezone(NEW_YORK):%m-%d %H:%M}" if are_slots else f"{start:%Y-%m-%d}"
+        f"{start.astimezone(NEW_YORK):%m-%d %H:%M}" if coverage.are_slots else f"{start:%Y-%m-%d}"
         for start in starts
     )
+    query = coverage.cells + _SUMS
     by_line: dict[int, dict[int, tuple[int, int]]] = {}
     items: list[tuple[int, int, str, int, int, int | None]] = []
-    for line, col, item, no, wanted, there, hole in conn.execute((cells + _SUMS).encode(), values):
+    for line, col, item, no, wanted, there, hole in conn.execute(query.encode(), values):
         if item is None:
             by_line.setdefault(line, {})[col] = (wanted, there)
         else:
@@ -158,4 +120,14 @@ def fill(
         Worst(item, wanted, there, labels[hole or 0])
         for _, _, item, wanted, there, hole in lacking[:WORST]
     )
-    return Grid(*about, len(items), labels, tuple(lines), worst)
+    return Grid(
+        key=coverage.key,
+        title=coverage.title,
+        unit=coverage.unit,
+        note=coverage.note,
+        mend=coverage.fix,
+        items=len(items),
+        columns=labels,
+        lines=tuple(lines),
+        worst=worst,
+    )

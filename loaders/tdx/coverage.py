@@ -1,14 +1,12 @@
 """Coverage of shares: day bars, minutes and ticks, codes by days."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 
 import psycopg
 
-from loaders.settings import Settings
+from loaders.engine.coverage import LINE, Coverage, Period
 from loaders.warehouse.ownership import has_relation
-from orchestration.report import grid
-from orchestration.report.grid import LINE, About, Grid
 
 MINUTE_DAYS = 100  # trading days of minutes, the newest: all that the service has
 SUSPENDED = 10  # trading days without a bar, after which nobody waits for one
@@ -43,7 +41,8 @@ _DAY_BARS = f"""
         group by s.item, k.col
     ),
     stored as (
-        select code as item, width_bucket(trade_date, %(starts)s::date[]) - 1 as col, count(*) as days
+        select code as item, width_bucket(trade_date, %(starts)s::date[]) - 1 as col,
+            count(*) as days
         from {{market}}.kline_daily where trade_date between %(since)s and %(until)s
         group by 1, 2
     ),
@@ -60,7 +59,7 @@ _DAY_BARS = f"""
         where w.wanted > 0
     )
 """
-# of what is fetched by day and code: wanted on every day that a code traded, from its first day there on
+# of datasets by day and code: wanted on every day that a code traded, from its first stored day
 _BY_DAY = f"""
     with stored as materialized ({{stored}}),
     codes as (
@@ -69,8 +68,10 @@ _BY_DAY = f"""
         from stored group by code
     ),
     cells as (
-        select c.code as item, c.no, c.line, width_bucket(b.trade_date, %(starts)s::date[]) - 1 as col,
-            count(*) * {{parts}} as wanted, coalesce(sum(least(s.parts, {{parts}})) filter (where s.code is not null), 0) as there
+        select c.code as item, c.no, c.line,
+            width_bucket(b.trade_date, %(starts)s::date[]) - 1 as col,
+            count(*) * {{parts}} as wanted,
+            coalesce(sum(least(s.parts, {{parts}})) filter (where s.code is not null), 0) as there
         from {{market}}.kline_daily as b
         inner join codes as c on b.code = c.code and b.trade_date >= c.first_date
         left join stored as s on b.code = s.code and b.trade_date = s.trade_date
@@ -86,49 +87,55 @@ _TICK_DAYS = """
     select code, trade_date, 1 as parts from {market}.tick_daily_summary
     where trade_date between %(since)s and %(until)s
 """
-_FROM_FIRST = "From the first day of a code that is there; days on which it did not trade are none."
-_DAYS = About(
-    "day-bars",
-    "Day bars: codes by days",
-    "bars",
-    "Suspensions, and codes without a bar for ten trading days, are not counted as missing.",
-    "loaders run tdx --dataset kline_daily",
-)
-_MINUTES = About("minutes", "Minutes: codes by days", "half hours", _FROM_FIRST, "loaders run tdx")
-_TICKS = About("trades", "Ticks of shares: codes by days", "days", _FROM_FIRST, "loaders run tdx")
+_MINUTES = ("minutes", "Minutes: codes by days", "half hours")
+_TICKS = ("trades", "Ticks of shares: codes by days", "days")
+# a day that only the published calendar had was none; after the newest served one nobody knows
+_DAYS = """
+    select trade_date from {market}.trading_calendar
+    where trade_date between %(since)s and %(until)s and (is_served or trade_date > (
+        select max(trade_date) from {market}.trading_calendar where is_served
+    )) order by 1
+"""
 
 
-def grids(
-    conn: psycopg.Connection,
-    schemas: Mapping[str, str],
-    settings: Settings,
-    since: date,
-    due: Mapping[str, date | None],
-) -> Iterator[Grid]:
-    """`due` has the day up to which a dataset is to be there."""
+def read_coverage(conn: psycopg.Connection, period: Period) -> Iterator[Coverage]:
+    """Day bars, minutes and ticks: codes by days."""
+    schemas, due = period.schemas, period.due
     until = due.get("kline_daily")
     if until is None or not has_relation(conn, f"{schemas['market']}.symbol_dim"):
         return
-    # a day that was only published was none; after the newest one nobody knows yet
-    days = grid.dates(
-        conn,
-        "select trade_date from {market}.trading_calendar where trade_date between %(since)s and "
-        "%(until)s and (is_served or trade_date > (select max(trade_date) from "
-        "{market}.trading_calendar where is_served)) order by 1",
-        schemas,
-        {"since": since, "until": until},
-    )
+    days = period.read_days(conn, _DAYS, until)
     if not days:
         return
-    [newest] = grid.dates(conn, "select max(last_trade_date) from {market}.symbol_dim", schemas, {})
-    held = [day for day in days if newest and day <= newest]
-    recent = held[-SUSPENDED] if len(held) > SUSPENDED else days[0]
-    yield grid.fill(conn, _DAY_BARS.format(**schemas), _DAYS, days, recent=recent)
-    for dataset, stored, parts, most, about in (
+    newest = "select max(last_trade_date) from {market}.symbol_dim"
+    [newest_bar] = period.read_days(conn, newest, until)
+    stored_days = [day for day in days if newest_bar and day <= newest_bar]
+    recent = stored_days[-SUSPENDED] if len(stored_days) > SUSPENDED else days[0]
+    yield Coverage(
+        key="day-bars",
+        title="Day bars: codes by days",
+        unit="bars",
+        note="Suspensions, and codes without a bar for ten trading days, are not counted as "
+        "missing.",
+        fix="loaders run tdx --dataset kline_daily",
+        cells=_DAY_BARS.format(**schemas),
+        moments=days,
+        values={"recent": recent},
+    )
+    tick_days = period.settings.tdx.tick_days
+    for dataset, stored, parts, most, (key, title, unit) in (
         ("minute_1m", _HALF_HOURS, 8, MINUTE_DAYS, _MINUTES),
-        ("tick_trade", _TICK_DAYS, 1, settings.tdx.tick_days, _TICKS),
+        ("tick_trade", _TICK_DAYS, 1, tick_days, _TICKS),
     ):
         wanted = [day for day in days if day <= (due.get(dataset) or date.min)][-most:]
         if wanted:
-            query = _BY_DAY.format(stored=stored.format(**schemas), parts=parts, **schemas)
-            yield grid.fill(conn, query, about, wanted)
+            yield Coverage(
+                key=key,
+                title=title,
+                unit=unit,
+                note="From the first day of a code that is there; days on which it did not trade "
+                "are none.",
+                fix="loaders run tdx",
+                cells=_BY_DAY.format(stored=stored.format(**schemas), parts=parts, **schemas),
+                moments=wanted,
+            )

@@ -5,10 +5,10 @@ from datetime import date, datetime, timedelta
 
 import psycopg
 
+from loaders.engine.coverage import LINE, Coverage, Period, cells_by_item
+from loaders.ib.slots import NEW_YORK
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation
-from orchestration.report import grid
-from orchestration.report.grid import LINE, NEW_YORK, About, Grid
 
 SESSIONS = 3  # whose slots are shown one by one
 _SYMBOL_DAYS = """
@@ -54,51 +54,42 @@ _SESSIONS = """
     )
     order by trade_date desc limit %(sessions)s
 """
-_CONTRACTS = About(
-    "contracts",
-    "Option chains: contracts by slots",
-    "quotes",
-    "A contract is there where a bid, an ask or a last trade came.",
-    "loaders run ib --retry-missed",
-)
-_SYMBOLS = About(
-    "symbols",
-    "Option chains: symbols by sessions",
-    "slots",
-    "A slot is covered where nine tenths of the contracts have a good row.",
-    "quotemill findings",
-)
+_DAYS = """
+    select distinct trade_date from {qa}.qa_option_day
+    where trade_date between %(since)s and %(until)s order by 1
+"""
 
 
-def grids(
-    conn: psycopg.Connection,
-    schemas: Mapping[str, str],
-    settings: Settings,
-    since: date,
-    as_of: datetime,
-    due: Mapping[str, date | None],
-) -> Iterator[Grid]:
-    """`due` has the day up to which a dataset is to be there."""
-    if "chain_snapshot" not in due or not has_relation(conn, f"{schemas['qa']}.qa_option_day"):
+def read_coverage(conn: psycopg.Connection, period: Period) -> Iterator[Coverage]:
+    """Contracts by slots of the newest sessions, and symbols by sessions."""
+    schemas = period.schemas
+    loaded = "chain_snapshot" in period.due
+    if not loaded or not has_relation(conn, f"{schemas['qa']}.qa_option_day"):
         return
-    if slots := _slots(conn, schemas, settings, as_of):
+    if slots := _slots(conn, schemas, period.settings, period.as_of):
         moments, days, numbers = (list(column) for column in zip(*slots, strict=True))
-        yield grid.fill(
-            *(conn, _CONTRACT_SLOTS.format(**schemas), _CONTRACTS, moments),
+        yield Coverage(
+            key="contracts",
+            title="Option chains: contracts by slots",
+            unit="quotes",
+            note="A contract is there where a bid, an ask or a last trade came.",
+            fix="loaders run ib --retry-missed",
+            cells=_CONTRACT_SLOTS.format(**schemas),
+            moments=moments,
             are_slots=True,
-            dates=days,
-            numbers=numbers,
+            values={"dates": days, "numbers": numbers},
         )
-    until = due["chain_snapshot"] or as_of.date()
-    sessions = grid.dates(
-        conn,
-        "select distinct trade_date from {qa}.qa_option_day where trade_date between %(since)s "
-        "and %(until)s order by 1",
-        schemas,
-        {"since": since, "until": until},
-    )
-    if sessions:
-        yield grid.fill(conn, grid.by_item(_SYMBOL_DAYS.format(**schemas)), _SYMBOLS, sessions)
+    until = period.due["chain_snapshot"] or period.as_of.date()
+    if sessions := period.read_days(conn, _DAYS, until):
+        yield Coverage(
+            key="symbols",
+            title="Option chains: symbols by sessions",
+            unit="slots",
+            note="A slot is covered where nine tenths of the contracts have a good row.",
+            fix="quotemill findings",
+            cells=cells_by_item(_SYMBOL_DAYS.format(**schemas)),
+            moments=sessions,
+        )
 
 
 def _slots(
