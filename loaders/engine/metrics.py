@@ -1,5 +1,7 @@
-"""Figures of what ran, by run, stage and source: rows of ops.metrics, and the file for Prometheus where the settings
-name one. A figure that a source cannot count has no row."""
+"""Figures of a run by stage and source: rows of ops.metrics, and the file for Prometheus.
+
+A figure that a source cannot count has no row.
+"""
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,13 +13,14 @@ import psycopg
 from loaders import log
 from loaders.engine import prometheus
 from loaders.engine.load import LoadResult
+from loaders.engine.prometheus import Sample
 from loaders.errors import QuotemillError, SettingsError, innermost, most_severe
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse
 
 _log = logging.getLogger(__name__)
 COUNTED = ("requests", "bytes", "retries", "fallbacks", "refused")  # of LoadResult.counts
-KEPT = "2 years"  # figures and runs stay: a report over a year can be laid beside that of the year before
+KEPT = "2 years"  # a report over a year can be compared with the year before
 UNITS = {"seconds": "s", "bytes": "B", "exit_code": "code"}
 
 
@@ -31,7 +34,7 @@ class Metric(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """s, B, code, or what is counted: rows of rows_new, keys of failed_keys."""
+        """s, B, code, or the counted thing: rows of rows_new, keys of failed_keys."""
         words = self.name.split("_")
         return UNITS.get(self.name) or (words[0] if words[0] in ("rows", "tests") else words[-1])
 
@@ -72,22 +75,24 @@ def measure_stage(stage: str, source: str, figures: Mapping[str, float | int]) -
 
 
 def record(settings: Settings, metrics: Sequence[Metric]) -> None:
-    """Write figures of the run that this process is (a part of). What cannot be written is in the log, and fails
-    nothing; no server is started for it."""
+    """Write figures of the run that this process is part of.
+
+    A failure to write is logged and fails nothing; no server is started.
+    """
     if not metrics:
         return
     try:
         warehouse = open_warehouse(settings, start=False)
         warehouse.ask(lambda conn: write(conn, log.run_id(), metrics), patient=False)
-    except SettingsError:  # told by who needs it, and makes no home
+    except SettingsError:  # the command itself reports it; no home is created
         return
     except (QuotemillError, psycopg.Error) as error:
         log.write("warning", f"the figures cannot be recorded: {innermost(error)}")
-    publish(settings, prometheus.of_metrics(metrics))
+    publish(settings, prometheus.sample_metrics(metrics))
 
 
-def publish(settings: Settings, samples: Mapping[str, str]) -> None:
-    """Put samples into the file for Prometheus, where there is one. A file that cannot be written fails nothing."""
+def publish(settings: Settings, samples: Iterable[Sample]) -> None:
+    """Put samples into the file for Prometheus, if one is set; a failure is only logged."""
     if settings.metrics_file is None:
         return
     try:
@@ -97,7 +102,7 @@ def publish(settings: Settings, samples: Mapping[str, str]) -> None:
 
 
 def write(conn: psycopg.Connection, run_id: str, metrics: Iterable[Metric]) -> None:
-    """Write figures of a run; one that was written before is replaced, and those of more than KEPT ago go."""
+    """Write figures of a run, in the place of earlier ones; delete those older than KEPT."""
     with conn.cursor() as cur:
         cur.executemany(
             "insert into ops.metrics (run_id, stage, source, name, value, unit) "
@@ -105,7 +110,7 @@ def write(conn: psycopg.Connection, run_id: str, metrics: Iterable[Metric]) -> N
             "do update set value = excluded.value, measured_at = excluded.measured_at",
             [(run_id, m.stage, m.source, m.name, Decimal(str(m.value)), m.unit) for m in metrics],
         )
-        # the id begins with the day: by it the primary key finds them
+        # the id starts with the day, so the primary key finds the rows
         cur.execute(
             "delete from ops.metrics where measured_at < now() - %(kept)s::interval "
             "and run_id < to_char(now() at time zone 'UTC' - %(kept)s::interval, 'YYYYMMDD')",

@@ -1,15 +1,16 @@
-"""The figures of what ran as a text file for Prometheus: what node_exporter's textfile collector reads.
+"""The figures of runs as a text file for node_exporter's textfile collector.
 
-A command replaces its own figures and leaves those of others: `quotemill run tdx` and `loaders run ib` share the
-file. It appears whole, under its name, or not at all.
+A command replaces its own figures and leaves those of others: `quotemill run tdx` and
+`loaders run ib` share the file. It appears whole, under its name, or not at all.
 """
 
 import fcntl
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,100 +18,110 @@ from loaders import atomic_file
 from loaders.errors import SettingsError
 
 if TYPE_CHECKING:
+    from prometheus_client import Metric as Family
+
     from loaders.engine.metrics import Metric
 
-_SAMPLE = re.compile(r"(?P<series>(?P<name>quotemill_[a-z0-9_]+)(?:\{.*\})?) (?P<value>\S+)")
+PREFIX = "quotemill_"
 
 
-def write(file: Path, samples: Mapping[str, str]) -> None:
-    """Put samples, by series, in the place of what the file has of these. Raises SettingsError where it cannot be
-    written."""
+@dataclass(frozen=True)
+class Sample:
+    """A figure by Prometheus' rules for names: the unit comes last. One label, or none."""
+
+    name: str
+    value: float
+    label: tuple[str, str] | None = None
+
+
+def write(file: Path, samples: Iterable[Sample]) -> None:
+    """Put samples in the place of earlier ones of the same name and label.
+
+    Raises SettingsError where the file cannot be written.
+    """
+    from prometheus_client import generate_latest
+
     try:
-        with _alone(file.parent):
-            atomic_file.write(
-                file,
-                _text({**_read(file), **samples}),
-                mode=0o644,  # the collector is another user
-            )
+        with _lock(file.parent):
+            merged = {(s.name, s.label): s for s in [*_read(file), *samples]}
+            text = generate_latest(_Families(merged.values())).decode("utf-8")
+            atomic_file.write(file, text, mode=0o644)  # another user than ours collects it
     except OSError as error:
         raise SettingsError(
             f"metrics_file {file} cannot be written: {error.strerror}",
-            hint="its folder must be there, and writable for the user of quotemill",
+            hint="its folder must exist and be writable for the user of quotemill",
         ) from None
 
 
-def of_metrics(metrics: Iterable["Metric"]) -> dict[str, str]:
-    """Samples of figures: the newest of a stage and source is what the file has."""
-    return {_series(_name(m), {"source": m.source}): _number(m.value) for m in metrics}
+def sample_metrics(metrics: Iterable["Metric"]) -> list[Sample]:
+    """Samples of figures: the file has the newest of each stage and source."""
+    return [
+        Sample(
+            f"{PREFIX}{m.stage}_{m.name}",
+            float(m.value),
+            ("source", m.source) if m.source else None,
+        )
+        for m in metrics
+    ]
 
 
-def of_run(
+def sample_run(
     command: str, started_at: datetime, ended_at: datetime, exit_code: int
-) -> dict[str, str]:
-    """Samples of a run as a whole: when it ended, and, where it failed, still when it last did not."""
+) -> list[Sample]:
+    """Samples of a whole run: when it ended and, where it failed, still when it last succeeded."""
     ended = ended_at.timestamp()
-    figures: dict[str, float | int] = {
+    figures = {
         "end_timestamp_seconds": ended,
         "duration_seconds": round(ended - started_at.timestamp(), 3),
         "exit_code": exit_code,
         **({} if exit_code else {"success_timestamp_seconds": ended}),
     }
-    by = {"command": command}
-    return {_series(f"quotemill_run_{name}", by): _number(v) for name, v in figures.items()}
+    label = ("command", command)
+    return [Sample(f"{PREFIX}run_{name}", value, label) for name, value in figures.items()]
+
+
+class _Families:
+    """Samples as a registry of gauges."""
+
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        self._samples = sorted(samples, key=lambda s: (s.name, s.label or ("", "")))
+
+    def collect(self) -> "Iterator[Family]":
+        from prometheus_client.core import GaugeMetricFamily
+
+        for name, samples in groupby(self._samples, key=lambda s: s.name):
+            family = GaugeMetricFamily(name, _help(name))
+            for sample in samples:
+                family.add_sample(name, dict([sample.label] if sample.label else []), sample.value)
+            yield family
+
+
+def _read(file: Path) -> Iterator[Sample]:
+    """Our samples in a file; none of a missing file or of one that is not in the format."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    try:
+        families = list(text_string_to_metric_families(file.read_text("utf-8")))
+    except (OSError, ValueError):
+        return
+    for family in families:
+        for name, labels, value, *_ in family.samples:
+            if name.startswith(PREFIX):
+                yield Sample(name, value, next(iter(labels.items()), None))
+
+
+def _help(name: str) -> str:
+    stage, _, rest = name.removeprefix(PREFIX).partition("_")
+    run = "the last run" if stage == "run" else f"stage {stage} of the last run that had it"
+    return f"{rest.replace('_', ' ')} of {run}."
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else takes what is in the file, adds to it and puts it back meanwhile."""
+def _lock(folder: Path) -> Iterator[None]:
+    """Keep other commands from reading and replacing the file meanwhile."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)
-
-
-def _text(samples: Mapping[str, str]) -> str:
-    lines = []
-    for name in sorted({series.partition("{")[0] for series in samples}):
-        lines.append(f"# HELP {name} {_help(name)}")
-        lines.append(f"# TYPE {name} gauge")
-        lines += [
-            f"{series} {value}"
-            for series, value in sorted(samples.items())
-            if series.partition("{")[0] == name
-        ]
-    return "\n".join([*lines, ""])
-
-
-def _name(metric: "Metric") -> str:
-    """By Prometheus' rules for names: the unit comes last."""
-    return f"quotemill_{metric.stage}_{metric.name}"
-
-
-def _series(name: str, labels: Mapping[str, str]) -> str:
-    shown = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels.items() if value)
-    return f"{name}{{{shown}}}" if shown else name
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-def _number(value: float | int) -> str:
-    return repr(value)
-
-
-def _help(name: str) -> str:
-    stage, _, rest = name.removeprefix("quotemill_").partition("_")
-    whose = "the last run" if stage == "run" else f"stage {stage} of the last run that had it"
-    return f"{rest.replace('_', ' ')} of {whose}."
-
-
-def _read(file: Path) -> dict[str, str]:
-    """The samples of a file, by series; none of a file that is not there or not ours."""
-    try:
-        lines = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return {}
-    return {m["series"]: m["value"] for line in lines if (m := _SAMPLE.fullmatch(line))}

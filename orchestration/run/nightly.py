@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from loaders import log
 from loaders.engine.metrics import Metric, measure_stage, publish
-from loaders.engine.prometheus import of_metrics, of_run
+from loaders.engine.prometheus import sample_metrics, sample_run
 from loaders.engine.request import LoadRequest
 from loaders.errors import QuotemillError, UsageError, most_severe
 from loaders.loads import Display
@@ -71,8 +71,8 @@ def run(
                 result = _with(result, _reported(settings, as_of))
             record.measure([metric for stage in result.stages for metric in stage.metrics])
         record.end(result.exit_code, result.why.error)
-        whole = of_run(command, record.started_at, datetime.now(UTC), result.exit_code)
-        publish(settings, whole | of_metrics(record.metrics))
+        whole = sample_run(command, record.started_at, datetime.now(UTC), result.exit_code)
+        publish(settings, [*whole, *sample_metrics(record.metrics)])
     return result
 
 

@@ -271,28 +271,6 @@ def test_figures_that_cannot_be_written_fail_nothing(tmp_path: Path) -> None:
     assert "the figures cannot be recorded" in path.read_text()
 
 
-def test_judgements_of_an_older_version_are_kept(new_database: Callable[[], str]) -> None:
-    folder = ROOT / "loaders" / "warehouse" / "migrations"
-    with psycopg.connect(new_database(), autocommit=True) as conn:
-        conn.execute("create schema ops")
-        conn.execute((folder / "0004_findings.sql").read_bytes())
-        conn.execute("insert into ops.runs (qa_schema, found, found_new) values ('qa', 1, 1)")
-        conn.execute(
-            "insert into ops.seen_findings (qa_schema, check_name, severity, subject, evidence_hash, "
-            "first_run) values ('qa', 'x', 'error', 's', 'h', 1)"
-        )
-        conn.execute((folder / "0011_runs.sql").read_bytes())
-        assert conn.execute("select judgement_id, found from ops.judgements").fetchall() == [(1, 1)]
-        [(number,)] = conn.execute(
-            "insert into ops.judgements (qa_schema, found, found_new) values ('qa', 1, 0) "
-            "returning judgement_id"
-        )
-        assert number == 2
-        with pytest.raises(psycopg.errors.ForeignKeyViolation):
-            conn.execute("update ops.seen_findings set first_run = 99")
-        assert history.recent(conn) == []
-
-
 def test_a_job_of_every_five_minutes_hides_no_other(settings: Settings) -> None:
     assert settings.warehouse_url is not None
     with psycopg.connect(settings.warehouse_url.get_secret_value()) as conn:

@@ -10,6 +10,7 @@ import pytest
 
 from loaders.engine import prometheus
 from loaders.engine.metrics import Metric
+from loaders.engine.prometheus import Sample
 from loaders.errors import SettingsError
 from loaders.settings import load_settings
 from tests.conftest import require
@@ -19,10 +20,10 @@ BEGUN = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 ENDED = BEGUN + timedelta(seconds=12.5)
 
 
-def run_of(command: str, exit_code: int, *figures: Metric, later: int = 0) -> dict[str, str]:
+def run_of(command: str, exit_code: int, *figures: Metric, later: int = 0) -> list[Sample]:
     ended = ENDED + timedelta(seconds=later)
-    of_run = prometheus.of_run(command, BEGUN, ended, exit_code)
-    return of_run | prometheus.of_metrics(figures)
+    run = prometheus.sample_run(command, BEGUN, ended, exit_code)
+    return [*run, *prometheus.sample_metrics(figures)]
 
 
 def samples(file: Path) -> dict[str, float]:
@@ -71,7 +72,7 @@ def test_commands_that_end_together_lose_no_figure(tmp_path: Path) -> None:
     file = tmp_path / "quotemill.prom"
 
     def write(number: int) -> None:
-        prometheus.write(file, {f'quotemill_load_rows_new{{source="{number}"}}': "1"})
+        prometheus.write(file, [Sample("quotemill_load_rows_new", 1, ("source", str(number)))])
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(80)))
@@ -111,7 +112,7 @@ def test_what_is_no_file_of_ours_gives_way(tmp_path: Path) -> None:
     file = tmp_path / "quotemill.prom"
     file.write_bytes(b"\xff\xfe not text\nquotemill_x 1\n")
     prometheus.write(file, run_of("run", 0))
-    assert 'quotemill_run_exit_code{command="run"} 0' in file.read_text()
+    assert 'quotemill_run_exit_code{command="run"} 0.0' in file.read_text()
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
