@@ -9,17 +9,20 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from loaders import log, sources
 from loaders.engine import jobs, load, metrics
 from loaders.engine.load import Load, LoadResult
 from loaders.engine.metrics import Metric
 from loaders.engine.request import LoadRequest
-from loaders.engine.source import Previewed
 from loaders.errors import INTERRUPTED, NotDue, QuotemillError, SettingsError, UsageError
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.warehouse.postgres import Warehouse, find_warehouse
+
+if TYPE_CHECKING:  # its module imports pyarrow
+    from loaders.engine.source import Previewed
 
 # where the progress of one load after another is shown
 Display = Callable[[], AbstractContextManager[Reporter]]
@@ -64,7 +67,7 @@ def load_with_progress(
     retry: bool = False,
     retry_job: int | None = None,
 ) -> LoadResult:
-    """Run a load and show it; the first Ctrl-C stops it after the current batch, a second at once."""
+    """Run a load and show it; Ctrl-C stops it after the current batch, a second one at once."""
     loads: list[Load] = []
     with display() as reporter, _sigint_restored():
 
@@ -142,7 +145,7 @@ def load_parts(
 
 def preview(
     settings: Settings, request: LoadRequest, names: Sequence[str], as_of: datetime | None
-) -> dict[str, Previewed]:
+) -> "dict[str, Previewed]":
     """What loads of the named sources would do. Raises UsageError where no source can say that."""
     previews = {name: sources.find(name).preview for name in names}
     shown = {

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,9 +15,11 @@ from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.engine import metrics
 from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
-from loaders.engine.source import Previewed
 from loaders.errors import INTERRUPTED, SettingsError, UsageError, most_severe
 from loaders.settings import Settings, load_settings
+
+if TYPE_CHECKING:  # its module imports pyarrow
+    from loaders.engine.source import Previewed
 
 
 def run_command(
@@ -119,7 +121,7 @@ def run_command(
     finish(settings, results, json)
 
 
-def _print_previews(previews: Mapping[str, Previewed], json: bool) -> None:
+def _print_previews(previews: "Mapping[str, Previewed]", json: bool) -> None:
     """Print what loads would do on stdout. Raises the error that one would end with."""
     if json:
         shown = [{"source": name, **preview.detail} for name, preview in previews.items()]

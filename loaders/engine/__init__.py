@@ -1,1 +1,1 @@
-"""One load of any source: request, tasks, packages, record, retry, cancel. Imports no source."""
+"""One load of any source: request, tasks, packages, record, retry, cancel. Names no source."""

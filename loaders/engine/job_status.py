@@ -1,4 +1,4 @@
-"""A job as people look at it from another terminal: how far it is and how fast, what failed, its log."""
+"""A job as seen from another terminal: its progress and rate, its failures, its log."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -16,14 +16,14 @@ _JOB = f"""
     select
         j.job_id, j.source, j.lane, j.mode, {jobs.STATUS} as status, j.requested_by, j.parameters,
         j.retry_of, j.as_of, j.started_at, j.finished_at, j.cancel_requested_at, j.error,
-        extract(epoch from coalesce(j.finished_at, clock_timestamp()) - j.started_at)::float8 as seconds
+        extract(epoch from coalesce(j.finished_at, clock_timestamp()) - j.started_at)::float8
+            as seconds
     from ops.ingestion_jobs as j where j.job_id = %s
 """
 _PARTS = """
     select
         dataset, sum(cardinality(keys))::int as keys,
-        -- before the first load of this version the column is not there
-        sum(greatest((to_jsonb(t) ->> 'fetched')::int, done + skipped + failed))::int as reached,
+        sum(greatest(fetched, done + skipped + failed))::int as reached,
         sum(done)::int as done, sum(skipped)::int as skipped, sum(failed)::int as failed,
         sum(rows_new)::bigint as rows_new, sum(rows_changed)::bigint as rows_changed,
         bool_or(status = 'running') as is_running, bool_and(status = 'pending') as is_pending,
@@ -53,8 +53,10 @@ _TASKS = """
 
 @dataclass(frozen=True)
 class Part:
-    """A dataset of a job. `reached` keys have an answer, landed or not; `seconds` is how long it has
-    run, None where it has not begun."""
+    """A dataset of a job.
+
+    `reached` keys have an answer, landed or not; `seconds` is its run time, None before it starts.
+    """
 
     dataset: str
     keys: int
@@ -75,15 +77,18 @@ class Part:
 
     @property
     def left(self) -> float | None:
-        """Seconds to its end at this rate; None where it does not run."""
+        """Seconds to its end at this rate; None while it does not run."""
         rate = self.rate
         return (self.keys - self.reached) / rate if rate and self.is_running else None
 
 
 @dataclass(frozen=True)
 class JobView:
-    """`job` are the columns of ops.ingestion_jobs, with the `status` of one that died told as
-    interrupted and its `seconds`; `failures` are (dataset, key, reason)."""
+    """A job with its datasets and failures.
+
+    `job` has the columns of ops.ingestion_jobs and `seconds`; the status of a dead one is
+    interrupted. `failures` are (dataset, key, reason).
+    """
 
     job: dict[str, Any]
     parts: tuple[Part, ...]
@@ -100,35 +105,37 @@ class JobView:
         return {**self.job, "parts": parts, "failures": failures}
 
 
-def look(warehouse: Warehouse, job_id: int) -> JobView:
-    """Raises UsageError where there is no such job."""
+def read_job(warehouse: Warehouse, job_id: int) -> JobView:
+    """The state of a job. Raises UsageError for an unknown job."""
 
     def read(conn: psycopg.Connection) -> JobView:
         job = _job(conn, job_id)
         with conn.cursor(row_factory=dict_row) as cur:
             rows = cur.execute(_PARTS, (job_id,)).fetchall()
-        ran = job["status"] == "running"  # what a killed job was at ended with it
-        parts = [Part(**row | {"is_running": ran and row["is_running"]}) for row in rows]
+        is_alive = job["status"] == "running"  # the tasks of a killed job ended with it
+        parts = [Part(**row | {"is_running": is_alive and row["is_running"]}) for row in rows]
         return JobView(job, tuple(parts), tuple(conn.execute(_FAILED, (job_id,)).fetchall()))
 
     return warehouse.ask(read)
 
 
-def running(warehouse: Warehouse) -> int:
-    """The job that runs. Raises UsageError where none does, or several."""
+def find_running_job(warehouse: Warehouse) -> int:
+    """The number of the running job. Raises UsageError where none or several run."""
     with warehouse.connect() as conn:
-        found = [job for job in jobs.recent_jobs(conn, 100) if job["status"] == "running"]
-    if not found:
+        running = [job for job in jobs.recent_jobs(conn, 100) if job["status"] == "running"]
+    if not running:
         raise UsageError("no job is running", hint="`quotemill jobs` lists them")
-    if len(found) > 1:
-        named = ", ".join(f"{job['job_id']} of {job['source']}" for job in found)
-        raise UsageError(f"several jobs are running: {named}", hint="name one by its number")
-    return int(found[0]["job_id"])
+    if len(running) > 1:
+        names = ", ".join(f"{job['job_id']} of {job['source']}" for job in running)
+        raise UsageError(f"several jobs are running: {names}", hint="give the number of one")
+    return int(running[0]["job_id"])
 
 
-def log(warehouse: Warehouse, job_id: int) -> Iterator[dict[str, Any]]:
-    """What is on record of a job, line by line in the fields of the log of what runs: its request, what
-    it said, every key that failed and why, how each task and the job itself ended."""
+def read_log(warehouse: Warehouse, job_id: int) -> Iterator[dict[str, Any]]:
+    """The record of a job as lines with the fields of the log of commands.
+
+    These are its request, its messages, every failed key and why, the end of each task and of the job.
+    """
     with warehouse.connect() as conn:
         job = _job(conn, job_id)
         with conn.cursor(row_factory=dict_row) as cur:
@@ -136,23 +143,22 @@ def log(warehouse: Warehouse, job_id: int) -> Iterator[dict[str, Any]]:
             tasks = cur.execute(_TASKS, (job_id,)).fetchall()
 
     def line(at: datetime | None, level: str, event: str, **more: Any) -> dict[str, Any]:
-        # what has not ended has no moment yet
-        at = at or job["finished_at"] or job["started_at"]
-        of_job = {"source": job["source"], "job": job_id}
-        return {"at": at.isoformat(), "level": level, **of_job, "event": event, **more}
+        at = at or job["finished_at"] or job["started_at"]  # an open task has no end yet
+        by_job = {"source": job["source"], "job": job_id}
+        return {"at": at.isoformat(), "level": level, **by_job, "event": event, **more}
 
     names = ("lane", "mode", "parameters", "requested_by", "retry_of", "as_of")
-    yield line(job["started_at"], "info", "begins", detail={name: job[name] for name in names})
+    yield line(job["started_at"], "info", "starts", detail={name: job[name] for name in names})
     for row in logged:
-        of_task = {"task": row["task_no"], "dataset": row["dataset"]}
-        yield line(row["logged_at"], row["level"], row["event"], **of_task, detail=row["detail"])
+        by_task = {"task": row["task_no"], "dataset": row["dataset"]}
+        yield line(row["logged_at"], row["level"], row["event"], **by_task, detail=row["detail"])
     for task in tasks:
-        of_task = {"task": task.pop("task_no"), "dataset": task.pop("dataset")}
+        by_task = {"task": task.pop("task_no"), "dataset": task.pop("dataset")}
         failures, status, at = task.pop("failures"), task.pop("status"), task["finished_at"]
         for key, reason in failures.items():
-            yield line(at, "warning", reason, **of_task, code=key)
+            yield line(at, "warning", reason, **by_task, code=key)
         level = "info" if status in ("succeeded", "skipped", *jobs.OPEN) else "warning"
-        yield line(at, level, status, **of_task, detail=task)
+        yield line(at, level, status, **by_task, detail=task)
     level = "info" if job["status"] in ("succeeded", "running") else "error"
     detail = {"error": job["error"], "seconds": job["seconds"]}
     yield line(job["finished_at"], level, job["status"], detail=detail)
@@ -162,5 +168,5 @@ def _job(conn: psycopg.Connection, job_id: int) -> dict[str, Any]:
     with conn.cursor(row_factory=dict_row) as cur:
         job = cur.execute(_JOB.encode(), (job_id,)).fetchone()
     if job is None:
-        raise UsageError(f"there is no such job: {job_id}", hint="`quotemill jobs` lists them")
+        raise UsageError(f"unknown job {job_id}", hint="`quotemill jobs` lists them")
     return job

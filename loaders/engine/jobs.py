@@ -1,7 +1,6 @@
 """The record of loads in schema `ops`: jobs, their tasks, progress, cancelling.
 
-Each write is a short connection of its own, so a restart of the warehouse in mid-load costs a
-retry and not the job.
+Each write takes its own short connection, so a restart of the warehouse costs a retry, not the job.
 """
 
 import getpass
@@ -22,9 +21,9 @@ from loaders.warehouse.lock import LOCK, is_held, load_lock
 from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 
-OPEN = ("pending", "running")  # tasks that have not come to their end
-_JOBS = "ops.ingestion_jobs"  # missing in a warehouse that no load has seen yet
-# A running job holds its lane's lock: what says running without it died, or lost touch, without a word.
+OPEN = ("pending", "running")  # tasks that have not ended
+_JOBS = "ops.ingestion_jobs"  # missing before the first load
+# a running job holds its lane's lock; one that is marked running without it died
 STATUS = f"""
     case when j.status = 'running' and not {is_held(f"'{LOCK}' || j.lane")}
     then 'interrupted' else j.status end
@@ -35,7 +34,8 @@ STATUS = f"""
 class Task:
     """One task of a job: keys of one dataset, of one exchange where that matters.
 
-    `failures` are reasons by key. Of a task that ended, every key is done, skipped or failed.
+    `failures` are reasons by key. `cursor` is its newest one: key, cursor, package. When a task
+    ends, every key is done, skipped or failed.
     """
 
     task_no: int
@@ -49,7 +49,7 @@ class Task:
     rows_read: int = 0
     rows_new: int = 0
     rows_changed: int = 0
-    cursor: dict[str, Any] = field(default_factory=dict)  # key, cursor, package: where it stands
+    cursor: dict[str, Any] = field(default_factory=dict)
 
     @property
     def rows_unchanged(self) -> int:
@@ -57,12 +57,12 @@ class Task:
 
     @property
     def reached(self) -> int:
-        """How many keys have come to their end."""
+        """How many keys have an outcome."""
         return self.done + self.skipped + len(self.failures)
 
     @property
     def verdict(self) -> str:
-        """The status of a task that is not run any further."""
+        """The status of a task that ended."""
         if self.reached < len(self.keys):
             return "cancelled"
         if not self.failures:
@@ -71,9 +71,10 @@ class Task:
 
 
 def requester() -> str:
+    """Who asks for a job: user, host, process."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a number that has no name
+    except (KeyError, OSError):  # a container may run as a user id without a name
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()} pid {os.getpid()}"
 
@@ -86,7 +87,7 @@ def start_job(
     as_of: datetime,
     retry_of: int | None = None,
 ) -> int:
-    """Record a new job. Jobs of this lane still marked running died without a word: we hold the lock."""
+    """Record a new job. The caller holds the lane's lock, so its running jobs are dead."""
 
     def insert(conn: psycopg.Connection) -> int:
         _interrupt(conn, lane)
@@ -154,13 +155,13 @@ def finish_job(
     *,
     patient: bool = True,
 ) -> None:
-    """Record the end of a job, and of its tasks that have not come to theirs."""
+    """Record the end of a job, and of its open tasks."""
 
     def finish(conn: psycopg.Connection) -> None:
         _end_tasks(conn, [job_id], "cancelled" if status == "cancelled" else "failed")
         conn.execute(
-            "update ops.ingestion_jobs set status = %s, error = %s, finished_at = clock_timestamp() "
-            "where job_id = %s",
+            "update ops.ingestion_jobs "
+            "set status = %s, error = %s, finished_at = clock_timestamp() where job_id = %s",
             (status, error, job_id),
         )
 
@@ -168,7 +169,7 @@ def finish_job(
 
 
 def _interrupt(conn: psycopg.Connection, lane: str) -> None:
-    """Record the end of jobs that died without a word. The caller holds the lock of the lane."""
+    """Record the end of dead jobs. The caller holds the lock of the lane."""
     ended = conn.execute(
         "update ops.ingestion_jobs set status = 'interrupted', finished_at = clock_timestamp() "
         "where lane = %s and status = 'running' returning job_id",
@@ -205,9 +206,9 @@ def write_log(
 def request_cancel(
     warehouse: Warehouse, source: str | None = None, job_id: int | None = None
 ) -> int:
-    """Ask a running job, of any source or the named one, to stop; its number.
+    """Ask a running job, of any source or the named one, to stop; returns its number.
 
-    Raises UsageError where none runs, also where one died without a word, or several do and none is named.
+    Raises UsageError where none runs, where it is dead, or where several run and none is named.
     """
     named = {"source": source, "job": job_id}
     with warehouse.connect() as conn:
@@ -228,7 +229,7 @@ def request_cancel(
             )
         if dead and not running:
             raise UsageError(
-                f"job {dead[0][0]} is not running: its process is gone; it is now on record as "
+                f"job {dead[0][0]} is not running: its process is gone; it is now recorded as "
                 "interrupted",
                 hint=f"`loaders retry {dead[0][0]}` loads what is left of it",
             )
@@ -245,7 +246,7 @@ def request_cancel(
 
 
 def _is_dead(warehouse: Warehouse, lane: str) -> bool:
-    """Does nobody hold a lane's lock, on this machine either? Then its jobs are recorded as ended."""
+    """Whether nobody holds a lane's lock; then records the end of its jobs."""
     try:
         with load_lock(warehouse, lane):
             warehouse.ask(lambda conn: _interrupt(conn, lane))
@@ -255,22 +256,22 @@ def _is_dead(warehouse: Warehouse, lane: str) -> bool:
 
 
 def source_of(warehouse: Warehouse, job_id: int) -> str:
-    """The source that a job loaded. Raises UsageError where there is no such job."""
+    """The source that a job loaded. Raises UsageError for an unknown job."""
     with warehouse.connect() as conn:
         query = "select source from ops.ingestion_jobs where job_id = %s"
         row = conn.execute(query, (job_id,)).fetchone() if has_relation(conn, _JOBS) else None
     if row is None:
-        raise UsageError(f"there is no such job: {job_id}", hint="`loaders status` lists the jobs")
+        raise UsageError(f"unknown job {job_id}", hint="`loaders status` lists the jobs")
     return str(row[0])
 
 
 def failed_tasks(
     warehouse: Warehouse, source: str, job_id: int | None = None
 ) -> tuple[dict[str, Any], list[Task]]:
-    """A job of the source and all its tasks, each with the keys that are left of it: those that failed,
-    or all of a task that did not come to its end. The cursors skip what is there.
+    """A job of the source and all its tasks, each with the keys that are left.
 
-    By default the newest job that failed and that no later one made good, else the newest of all.
+    These are the failed keys, or all keys of a task that did not end; cursors skip what is stored.
+    Without `job_id` the newest job that failed and that no later job repaired, else the newest job.
     """
     with warehouse.connect() as conn, conn.cursor(row_factory=dict_row) as cur:
         job = cur.execute(
@@ -290,7 +291,7 @@ def failed_tasks(
         ).fetchone()
         if job is None:
             raise UsageError(
-                f"there is no such job of {source}" if job_id else f"no job of {source} to retry",
+                f"unknown job {job_id} of {source}" if job_id else f"no job of {source} to retry",
                 hint="`loaders status` lists the jobs",
             )
         tasks = cur.execute(
@@ -298,12 +299,12 @@ def failed_tasks(
             (job["job_id"],),
         ).fetchall()
     return job, [
-        Task(t["task_no"], t["dataset"], t["exchange"], _left_of(t), status=t["status"])
+        Task(t["task_no"], t["dataset"], t["exchange"], _remaining_keys(t), status=t["status"])
         for t in tasks
     ]
 
 
-def _left_of(task: Mapping[str, Any]) -> tuple[str, ...]:
+def _remaining_keys(task: Mapping[str, Any]) -> tuple[str, ...]:
     if task["status"] in ("succeeded", "skipped"):
         return ()
     failures = set(task["failures"])
@@ -319,8 +320,7 @@ def recent_jobs(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
 
 
 def newest_jobs(conn: psycopg.Connection) -> list[dict[str, Any]]:
-    """The newest job of each source, as recent_jobs has it: one that is at work every five minutes hides no
-    other's. None where no load has run yet."""
+    """The newest job of each source with the sums of its tasks; none before the first load."""
     if not has_relation(conn, _JOBS):
         return []
     return _summed(conn, "select max(k.job_id) from ops.ingestion_jobs as k group by k.source", {})
@@ -329,7 +329,7 @@ def newest_jobs(conn: psycopg.Connection) -> list[dict[str, Any]]:
 def jobs_between(
     conn: psycopg.Connection, since: datetime, until: datetime, limit: int
 ) -> list[dict[str, Any]]:
-    """Jobs that began between two instants, as recent_jobs has them: of each lane the newest `limit`."""
+    """Jobs that started between two times, with the sums of their tasks; `limit` of each lane."""
     chosen = """
         select k.job_id from (
             select job_id, row_number() over (partition by lane order by job_id desc) as place
@@ -342,13 +342,13 @@ def jobs_between(
 def _summed(
     conn: psycopg.Connection, chosen: str, values: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Jobs that a query names, with the sums of their tasks, newest first."""
+    """The jobs of a query, with the sums of their tasks, newest first."""
     with conn.cursor(row_factory=dict_row) as cur:
         return cur.execute(
             f"""
             select
-                j.job_id, j.source, j.mode, {STATUS} as status, j.requested_by, j.parameters, j.retry_of,
-                j.started_at, j.finished_at, j.error,
+                j.job_id, j.source, j.mode, {STATUS} as status, j.requested_by, j.parameters,
+                j.retry_of, j.started_at, j.finished_at, j.error,
                 coalesce(sum(t.done), 0)::int as done,
                 coalesce(sum(t.skipped), 0)::int as skipped,
                 coalesce(sum(t.failed), 0)::int as failed,
@@ -358,7 +358,7 @@ def _summed(
                     as rows_unchanged
             from ops.ingestion_jobs as j
             left join ops.ingestion_job_tasks as t using (job_id)
-            -- chosen first: else the tasks of all jobs there ever were are summed
+            -- in a subquery: a join would sum the tasks of all jobs
             where j.job_id in ({chosen})
             group by j.job_id
             order by j.job_id desc
@@ -368,9 +368,9 @@ def _summed(
 
 
 def report(warehouse: Warehouse | None, limit: int = 10) -> dict[str, Any]:
-    """Jobs, tasks and failures of the newest one, and the state of each dataset, as plain values.
+    """The newest jobs, tasks and failures of the last one, and the state of each dataset.
 
-    Nothing but the warehouse's name where no load has run yet, None where no load has made it.
+    Only the warehouse's name before the first load.
     """
     nothing: dict[str, Any] = {"jobs": [], "tasks": [], "failures": {}, "datasets": []}
     if warehouse is None:
@@ -393,7 +393,7 @@ def report(warehouse: Warehouse | None, limit: int = 10) -> dict[str, Any]:
             "max(last_success_date) as newest, max(last_success_at) as at "
             "from ops.ingestion_state group by source, dataset order by source, dataset"
         ).fetchall()
-    if recent and recent[0]["status"] != "running":  # what a killed job was at ended with it
+    if recent and recent[0]["status"] != "running":  # the task of a killed job ended with it
         tasks = [t | {"status": "cancelled"} if t["status"] in OPEN else t for t in tasks]
     failed: dict[str, dict[str, str]] = {}
     for row in failures:

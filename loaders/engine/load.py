@@ -94,9 +94,10 @@ class LoadResult:
             done, skipped = sum(t.done for t in tasks), sum(t.skipped for t in tasks)
             failed = sum(len(t.failures) for t in tasks)
             new, changed = sum(t.rows_new for t in tasks), sum(t.rows_changed for t in tasks)
+            unchanged = sum(t.rows_unchanged for t in tasks)
             yield (
                 f"{dataset:<21} {done:,} done, {skipped:,} skipped, {failed:,} failed; rows: "
-                f"{new:,} new, {changed:,} changed, {sum(t.rows_unchanged for t in tasks):,} unchanged"
+                f"{new:,} new, {changed:,} changed, {unchanged:,} unchanged"
             )
         written = self.total("rows_new") + self.total("rows_changed")
         if self.tasks and self.status == "succeeded" and not written:

@@ -1,13 +1,12 @@
 """The contract between the engine and a source.
 
-A source is a value of `Source`; loaders.sources lists them, and nothing else outside a source's own
-folder names it. A load of any source goes so:
+A source is a value of `Source`, listed in loaders.settings.sections. A load of any source:
 
     settings.missing ▶ check_request ▶ (warehouse) resolve ▶ lane: lock and pipeline
       ▶ open ▶ plan ─▶ step of units ─▶ each unit: fetch ▶ table ▶ one package of rows after another
 
-Everything but `fetch` of a dataset is called once a load. All calls come from the thread of the load;
-what threads, event loops or processes a source uses to get its answers is its own affair.
+Everything but `fetch` of a dataset is called once a load. All calls come from the thread of the
+load; which threads, event loops or processes a source uses to get answers is its own business.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,24 +31,25 @@ if TYPE_CHECKING:
     from loaders.engine.load import Load
     from loaders.settings import Settings
 
-C = TypeVar("C")  # a source's own context: what its datasets need beside their keys
+C = TypeVar("C")  # the source's context: what its datasets need besides their keys
 
 
 @dataclass(frozen=True)
 class Dataset(Generic[C]):
     """One name that `--dataset` takes: a table, and how its rows are fetched key by key.
 
-    `fetch(context, keys)` gives outcomes in the order of the keys. What goes wrong with one key is
-    its outcome; it ends early once the source is gone, the package is full (`Load.room`) or the load
-    is to stop (it may raise Stopped), and is called again with the keys that are left. Nothing it
-    yields may be narrower than what is stored. `table` makes an Arrow table,
-    or records, of the rows of some outcomes: every column of `landed`, whose types the values need
-    not fit yet. `route` is named where rows are refused.
+    `fetch(context, keys)` yields outcomes in the order of the keys. An error with one key is its
+    outcome. It ends early once the source is gone, the package is full (`Load.room`) or the load
+    must stop (it may raise Stopped), and is called again with the keys that are left. Nothing it
+    yields may be narrower than what is stored. `table` makes an Arrow table, or records, of the
+    rows of some outcomes: every column of `landed`, whose types the values need not fit yet.
+    `route` is recorded with rejected rows.
 
-    `beside` is a table that its outcomes have some rows for too; what it cannot hold is refused under its name.
-    `only_key` is the one key of a dataset that is read whole. `part` names what a dataset has of a
-    table that it shares with others: the keys of its cursors end so. `key_of` tells the key that a
-    row belongs to, where that is not its value in the first column of the table's key.
+    `beside` is a further table that outcomes may have rows for; rows that it cannot hold are
+    rejected under its name. `only_key` is the one key of a dataset that is read whole. `part` names
+    the dataset's share of a table that several datasets land: the keys of its cursors end with it.
+    `key_of` returns the key that a row belongs to, where that is not its value in the first column
+    of the table's key.
     """
 
     name: str
@@ -71,13 +71,13 @@ class Dataset(Generic[C]):
         return self.cursor_key(self.key_of(row) if self.key_of else str(row.get(first)))
 
     def has_cursor(self, cursor_key: str) -> bool:
-        """Is this one of the dataset's own cursors, in a table that it may share?"""
+        """Whether this is a cursor of the dataset, in a table that it may share."""
         return self.part is None or cursor_key.endswith(f" {self.part}")
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A task to be: keys of one dataset, of one exchange where that matters."""
+    """A planned task: keys of one dataset, of one exchange where that matters."""
 
     dataset: str
     keys: tuple[str, ...]
@@ -86,7 +86,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a look at a source found: one line, warnings, and figures by name for scripts."""
+    """The result of checking a source: one line, warnings, and figures by name for scripts."""
 
     seen: str
     warnings: tuple[str, ...]
@@ -95,7 +95,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Previewed:
-    """What a load would do: lines for people, the same by name for scripts, and what it would end with."""
+    """What a load would do: lines for people, the same for scripts, the error it would raise."""
 
     lines: tuple[str, ...]
     detail: Mapping[str, Any]
@@ -104,59 +104,58 @@ class Previewed:
 
 @dataclass(frozen=True)
 class Source(Generic[C]):
-    """What the engine knows of a source.
+    """What the engine and the commands know of a source.
 
-    `name` is that of its settings section, of its tables' schema (`raw_<name>`) and, where `lane`
-    says nothing else, of its dlt pipeline and lock.
+    `name` is the name of its settings section, of its tables' schema (`raw_<name>`) and, unless
+    `lane` says otherwise, of its dlt pipeline and lock.
     """
 
     name: str
     # every table it lands; all of them are created before the first load of any source
     tables: tuple[LandedTable, ...]
-    # where refused rows land: loaders.landing.rejects.rejected_rows
+    # where rejected rows land: loaders.landing.rejects.rejected_rows
     rejected: LandedTable
     datasets: tuple[Dataset[C], ...]
     # keys in one package of rows at most; a package also ends with its rows (Load.room)
     slice_size: "Callable[[Settings], int]"
     # why the source cannot be loaded with these settings, or None
     missing: "Callable[[Settings], str | None]"
-    # is it there? raises SettingsError, UpstreamError with the mend as hint; the moment is UTC
+    # asks whether it answers, at a time in UTC; raises SettingsError, UpstreamError
     check: "Callable[[Settings, datetime], Checked]"
-    # client, event loop and what else lives as long as the load
+    # client, event loop and everything else that lives as long as the load
     open: "Callable[[Load], AbstractContextManager[C]]"
-    # the tasks of the load, in steps: a step is asked for when all of the one before have ended
+    # the tasks of the load in steps; a step is planned after all tasks of the one before ended
     plan: Callable[[C], Iterator[Sequence[Unit]]]
-    # raises UsageError, SettingsError for what can be known before anything is opened
+    # raises UsageError, SettingsError for what is known before anything is opened
     check_request: "Callable[[Settings, LoadRequest], None]" = lambda *_: None
-    # what time it is for a load that is told none: this machine's, UTC, where the source has no clock
+    # the time of a load without `as_of`, UTC: this machine's, where the source has no clock
     now: "Callable[[Settings], datetime]" = lambda _: datetime.now(UTC)
-    # the request with words like `last` made into days; raises UsageError, and NotDue where the moment
-    # has nothing for it
+    # the request with words like `last` replaced by days; raises UsageError, and NotDue where there
+    # is nothing to do at this time
     resolve: "Callable[[Settings, Warehouse, LoadRequest, datetime], LoadRequest]" = (
         lambda _, __, request, ___: request
     )
     # settings that dbt's models read from ops.settings, by name
     dbt_settings: "Callable[[Settings], Mapping[str, str]]" = lambda _: {}
-    # the pipeline and the lock that a request runs under: one load at a time in each
+    # the pipeline and the lock that a request runs under; each has one load at a time
     lane: Callable[[LoadRequest], str] | None = None
-    # when another load holds the lane: an error, nothing to do, or wait for it
+    # while another load holds the lane: fail, skip this load, or wait
     when_busy: "Callable[[Settings, LoadRequest], Literal['fail', 'skip', 'wait']]" = lambda *_: (
         "fail"
     )
-    # what `run` makes of a request at a moment (None: now): loads one after the other, the tables built
-    # in between by `quotemill run`, where a later one reads what dbt made of an earlier one; raises
-    # NotDue where the moment has nothing to load
+    # the loads of a request at a time (None: now), in order; `quotemill run` builds in between, where
+    # a later load reads what dbt made of an earlier one; raises NotDue
     parts: "Callable[[Settings, LoadRequest, datetime | None], Sequence[LoadRequest]]" = (
         lambda _, request, __: (request,)
     )
-    # on a day without a session: since when the data of the last one before it are to be had; None on a day that
-    # has one, and of a source whose `parts` or `resolve` tell that themselves
+    # on a day without a session: since when the data of the session before are available; None on
+    # other days, and for a source whose `parts` or `resolve` decide that
     rests_since: "Callable[[Settings, datetime], datetime | None]" = lambda *_: None
-    # after a load: what is still to be done, a line for each, with the command that does it
+    # after a load: the remaining work, a line each with the command that does it
     due: "Callable[[Settings, Warehouse], Sequence[str]]" = lambda *_: ()
-    # what a load of the request at a moment (None: now) would do, where the source can tell; loads nothing
+    # what a load of the request at a time (None: now) would do; loads nothing
     preview: "Callable[[Settings, Warehouse | None, LoadRequest, datetime | None], Previewed] | None" = None
-    # what `quotemill schedule` starts where the source is configured, by name
+    # what `quotemill schedule` starts while the source is configured, by name
     jobs: Mapping[str, ScheduledJob] = field(default_factory=dict)
     # what `quotemill logscan` counts in its log lines: words in lower case, by keyword
     log_keywords: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -168,10 +167,10 @@ class Source(Generic[C]):
     doctor: "Callable[[Settings, Warehouse | None, datetime], Iterator[Check]]" = lambda *_: iter(
         ()
     )
-    # figures of loaders.engine.metrics that nobody can count of it
+    # figures of loaders.engine.metrics that cannot be counted for it
     uncounted: Sequence[str] = ()
-    # for the manifest of a build: what was built of the source, or, with earlier facts, the same of the
-    # days that those are about; None: nothing to tell. `made_with` in it is not compared
+    # for the manifest of a build: what was built of the source, or, given earlier facts, the same
+    # for the days of those; None: nothing. `made_with` in it is not compared
     facts: "Callable[[Settings, Warehouse, Mapping[str, Any] | None], Mapping[str, Any] | None]" = (
         lambda *_: None
     )

@@ -64,8 +64,8 @@ def jobs_command(
             )
         return
     with warehouse.keeping_connections() as kept:
-        number = job_status.running(kept) if job is None else job
-        view = _followed(kept, number) if follow else job_status.look(kept, number)
+        number = job_status.find_running_job(kept) if job is None else job
+        view = _followed(kept, number) if follow else job_status.read_job(kept, number)
     if log is not None:
         _write_log(warehouse, number, log)
     if json:
@@ -130,7 +130,7 @@ def _followed(warehouse: Warehouse, job_id: int) -> "JobView":
     from loaders.engine import job_status
 
     with _shown() as show:
-        while (view := job_status.look(warehouse, job_id)).is_running:
+        while (view := job_status.read_job(warehouse, job_id)).is_running:
             show("\n".join(lines(view)))
             time.sleep(POLL)
     return view
@@ -162,7 +162,7 @@ def _write_log(warehouse: Warehouse, job_id: int, path: Path) -> None:
 
     text = "".join(
         json_.dumps(line, ensure_ascii=False, default=str) + "\n"
-        for line in job_status.log(warehouse, job_id)
+        for line in job_status.read_log(warehouse, job_id)
     )
     if str(path) == "-":
         sys.stdout.write(text)

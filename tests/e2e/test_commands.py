@@ -185,7 +185,7 @@ def test_without_settings_the_missing_one_is_named(
     [
         (2, ("loaders", "run", "nasdaq"), "unknown source"),
         (2, ("loaders", "run", "tdx", "--codes", "600000"), "600000"),
-        (2, ("loaders", "retry", "999"), "no such job"),
+        (2, ("loaders", "retry", "999"), "unknown job 999"),
         (2, ("quotemill", "status", "--frobnicate"), "--frobnicate"),
         (2, ("quotemill", "build", "--select", "no_such_model"), "no_such_model"),
         (3, ("loaders", "status"), "QUOTEMILL_HOMER"),

@@ -65,7 +65,7 @@ def test_ctrl_c_stops_a_load_at_once_and_the_next_one_continues(
     stopped = ended(process)
 
     assert stopped.code == 130, stopped.said
-    assert "stopping after what is in hand" in stopped.said
+    assert "Stopping after the current batch" in stopped.said
     assert "run again to continue" in stopped.said
     assert "Traceback" not in stopped.said
     assert scene.jobs() == ["cancelled"]

@@ -37,7 +37,7 @@ def jobs(
 
 
 def told_of(warehouse: Warehouse, answers: int) -> job_status.Part | None:
-    parts = job_status.look(warehouse, 1).parts
+    parts = job_status.read_job(warehouse, 1).parts
     return next((part for part in parts if part.reached == answers), None)
 
 
@@ -52,7 +52,7 @@ def test_a_running_job_is_followed_from_elsewhere_to_its_end(bench: Toy, jobs: C
             part = wait_until("three answers are told of", lambda: told_of(warehouse, 3), 30)
             [head, line] = jobs(1)
             following = pool.submit(jobs, follow=True)
-            assert job_status.running(warehouse) == 1
+            assert job_status.find_running_job(warehouse) == 1
         finally:
             release()
         assert load.result().status == "succeeded"
@@ -90,7 +90,7 @@ def test_what_failed_is_named_with_its_reason_and_the_command_that_mends_it(
 
     jobs(1, log=tmp_path / "1.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "1.jsonl").read_text().splitlines()]
-    assert (lines[0]["event"], lines[-1]["event"]) == ("begins", "partial")
+    assert (lines[0]["event"], lines[-1]["event"]) == ("starts", "partial")
     assert {(line["source"], line["job"]) for line in lines} == {("toy", 1)}
     [line] = [line for line in lines if line.get("code")]
     assert (line["code"], line["task"], line["event"]) == ("cc", 1, "cc.csv is not there")

@@ -115,7 +115,7 @@ def test_a_cancel_names_its_job_where_several_sources_load(made: Bench) -> None:
         with pytest.raises(UsageError, match="no job of tdx running"):
             request_cancel(warehouse, "tdx")
         assert source_of(warehouse, running["b"]) == "b"
-        with pytest.raises(UsageError, match="no such job: 99"):
+        with pytest.raises(UsageError, match="unknown job 99"):
             source_of(warehouse, 99)
 
 

@@ -170,4 +170,4 @@ def test_a_load_that_is_cancelled_by_its_number_is_taken_up_by_its_number(
         assert nothing.returncode == 0, nothing.stderr
         assert json.loads(nothing.stdout)["status"] == "skipped"
         unknown = place.inside("loaders", "retry", source, "999")
-        assert (unknown.returncode, f"no such job of {source}" in unknown.stderr) == (2, True)
+        assert (unknown.returncode, f"unknown job 999 of {source}" in unknown.stderr) == (2, True)

@@ -114,7 +114,7 @@ def test_warnings_and_errors_of_a_command_are_in_it(
     try:
         raise ZeroDivisionError("by very-secret")
     except ZeroDivisionError as error:
-        shell.print_error(log.explain(error))
+        shell.print_error(runlog.explain(error))
     assert "no gateway" in capsys.readouterr().err
     found = [(line["level"], line["source"], line["event"]) for line in lines(log)]
     assert found[:2] == [("warning", "tdx", "down for 5 s"), ("error", "ib", "no gateway")]
