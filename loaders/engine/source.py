@@ -167,6 +167,10 @@ class Source(Generic[C]):
     doctor: "Callable[[Settings, Warehouse | None, datetime], Iterator[Check]]" = lambda *_: iter(
         ()
     )
+    # whether it fills the tick store
+    keeps_ticks: bool = False
+    # whether it relies on the announced holidays of China's exchanges
+    needs_holidays: bool = False
     # figures of loaders.engine.metrics that cannot be counted for it
     uncounted: Sequence[str] = ()
     # for the manifest of a build: what was built of the source, or, given earlier facts, the same

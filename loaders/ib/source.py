@@ -33,6 +33,7 @@ from loaders.ib.datasets import (
     slot_run,
     underlying,
 )
+from loaders.ib.doctor import check_setup
 from loaders.ib.jobs import JOBS
 from loaders.ib.pacing import MachineWaits, Waits
 from loaders.ib.planning.dry_run import preview
@@ -143,6 +144,7 @@ SOURCE = Source(
     due=describe_remaining,
     jobs=JOBS,
     coverage=read_coverage,
+    doctor=check_setup,
     log_keywords=LOG_KEYWORDS,
     mask=mask,
     dbt_settings=settings_for_dbt,

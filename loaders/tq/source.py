@@ -24,6 +24,7 @@ from loaders.tq.check import check
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.context import Context
 from loaders.tq.coverage import read_coverage
+from loaders.tq.doctor import check_setup
 from loaders.tq.due import due
 from loaders.tq.jobs import JOBS
 from loaders.tq.plan import DATASETS, plan
@@ -92,6 +93,9 @@ SOURCE = Source(
     uncounted=("bytes",),
     jobs=JOBS,
     coverage=read_coverage,
+    doctor=check_setup,
+    keeps_ticks=True,
+    needs_holidays=True,
     log_keywords={
         "disconnect": (*DISCONNECT_WORDS, "no connection"),
         "permission": ("permission", "account", "log-in", "login"),

@@ -121,7 +121,7 @@ def check_machine(settings: Settings, ready: list[str], now: datetime) -> dict[s
             causes[f"disk:{disk.name}"] = Cause("error", text, "quotemill doctor")
         elif not disk.is_short(limit - RECOVERY_MARGIN):
             causes[f"disk:{disk.name}"] = None
-    if {"tdx", "tq"} & set(ready):
+    if any(sources.find(name).needs_holidays for name in ready):
         end = trading_time.horizon()
         text = (
             f"the announced holidays of China's exchanges reach {end}: "

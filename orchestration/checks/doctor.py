@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from loaders import sources, trading_time
+from loaders import sources
 from loaders.engine.check import Check, failed
 from loaders.errors import QuotemillError, SettingsError
 from loaders.landing import indexes
@@ -27,7 +27,6 @@ if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.warehouse.tables import LandedTable
 
 CLOCK_SKEW = timedelta(minutes=2)
-HORIZON = timedelta(days=60)
 BACKUP_AGE = timedelta(days=10)  # one a week, and three days for a machine that was off
 SHOWN = 5  # of what is named: relations, codes, days
 
@@ -35,7 +34,7 @@ SHOWN = 5  # of what is named: relations, codes, days
 def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     """Run every check; one that fails does not keep the others from running."""
     now = now or datetime.now(UTC)
-    checks = [_settings(settings)]
+    checks: list[Check] = []
     warehouse: Warehouse | None = None
     try:
         warehouse = find_warehouse(settings)
@@ -51,11 +50,17 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Check]:
     checks += [_schedule(settings, warehouse, now), _alerts(settings, warehouse)]
     ready, _ = sources.configured(settings)
     checks += [_service(name, settings, now) for name in ready]
-    if settings.questdb_url is not None or ("tq" in ready and warehouse is not None):
+    keeps_ticks = any(sources.find(name).keeps_ticks for name in ready)
+    if settings.questdb_url is not None or (keeps_ticks and warehouse is not None):
         checks += _tick_store(settings, warehouse)
     checks += [*_orphans(), *folders.check(settings, warehouse)]
-    # TDX alone stands on the announced holidays of Shanghai
-    return [*checks, _horizon(now)] if "tdx" in ready else checks
+    of_sources = [
+        check for name in ready for check in sources.find(name).doctor(settings, warehouse, now)
+    ]
+    # a warning about the settings of a source replaces the general line
+    about_settings = [check for check in of_sources if check.name == "settings"]
+    others = [check for check in of_sources if check.name != "settings"]
+    return [*(about_settings or [_settings(settings)]), *checks, *others]
 
 
 def _alerts(settings: Settings, warehouse: Warehouse | None) -> Check:
@@ -80,13 +85,6 @@ def _settings(settings: Settings) -> Check:
     if not ready:
         wanted = SettingsError("no source is configured", hint="; ".join(missing.values()))
         return failed("settings", wanted)
-    if "tdx" in ready and settings.tdx.actions_source is None:
-        return Check(
-            "settings",
-            "warn",
-            "no source of corporate actions: adjusted prices equal raw ones",
-            "set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file, a folder of them, gbbq or xdxr",
-        )
     return Check("settings", "ok", f"home {settings.home} ({settings.origin('home')})")
 
 
@@ -214,11 +212,3 @@ def _orphans() -> Iterator[Check]:
             f"{orphan.home} was removed",
             f"rm -r {orphan.folder}",
         )
-
-
-def _horizon(now: datetime) -> Check:
-    end = trading_time.horizon()
-    seen = f"announced holidays reach {end}"
-    if end - now.date() < HORIZON:
-        return Check("horizon", "warn", seen, "pip install --upgrade pandas-market-calendars")
-    return Check("horizon", "ok", seen)

@@ -2,9 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
-from loaders import sources
 from loaders.engine.check import Check, failed
 from loaders.errors import QuotemillError, SettingsError
 from loaders.project import find_project
@@ -17,7 +15,6 @@ from orchestration.checks.disks import disks, existing
 
 def check(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
     yield from _home(settings)
-    yield from _named(settings)
     yield from _profile(settings)
     yield from _disks(settings)
     if warehouse is not None:
@@ -32,24 +29,6 @@ def _home(settings: Settings) -> Iterator[Check]:
             hint = "give it to the user who runs this, or set QUOTEMILL_HOME"
             yield failed("home", SettingsError(f"{there} cannot be written", hint=hint))
             return
-
-
-def _named(settings: Settings) -> Iterator[Check]:
-    """Files and folders that settings of configured sources name."""
-    ready, _ = sources.configured(settings)
-    named: list[tuple[str, Path | None, str]] = []
-    if "tdx" in ready:
-        actions = settings.tdx.corporate_actions
-        actions = actions if isinstance(actions, Path) else None
-        named.append(("tdx.corporate_actions", actions, "a CSV file, or a folder of them"))
-        named.append(("tdx.vipdoc", settings.tdx.vipdoc, "the desktop client's folder"))
-    if "ib" in ready:
-        named.append(("ib.universe", settings.ib.universe, "a CSV file"))
-    for name, path, what in named:
-        if path is not None and not (path.exists() and os.access(path, os.R_OK)):
-            why = "cannot be read" if path.exists() else "is not there"
-            hint = f"{name} names {what}: mount or make it, or mend the setting"
-            yield failed("files", SettingsError(f"{name}: {path} {why}", hint=hint))
 
 
 def _profile(settings: Settings) -> Iterator[Check]:

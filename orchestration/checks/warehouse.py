@@ -16,7 +16,6 @@ from loaders.warehouse.postgres import Warehouse
 from orchestration.checks import status
 
 LONG_HELD = timedelta(days=1)
-FUTURES_HORIZON = timedelta(days=15)  # of the calendar: qa_calendar_horizon has the same
 OTHERS = 5  # connections that a build takes besides those of our readers
 
 
@@ -28,7 +27,6 @@ def check(settings: Settings, warehouse: Warehouse, now: datetime) -> Iterator[C
         yield from _locks(conn, now)
         yield from _policies(conn)
         yield from _tests(conn)
-        yield from _futures(conn, settings, now)
         unloaded = status.never_loaded(settings, jobs.newest_jobs(conn))
     # what is wrong with loads, builds and data, each with its mend
     for wrong, mend in [*status.read(warehouse).mends, *unloaded]:
@@ -111,12 +109,3 @@ def _tests(conn: psycopg.Connection) -> Iterator[Check]:
         if count:
             seen = f"{kind} {run} of {source}, {at:%Y-%m-%d}: {count} checks failed"
             yield Check("tests", "warn", seen, f"loaders {kind} {source}")
-
-
-def _futures(conn: psycopg.Connection, settings: Settings, now: datetime) -> Iterator[Check]:
-    if settings.tq.account is None or not has_relation(conn, "raw_tq.trading_day"):
-        return
-    [(end,)] = conn.execute("select max(trade_date) from raw_tq.trading_day")
-    if end is not None and end - now.date() < FUTURES_HORIZON:
-        seen = f"the futures' trading days are known up to {end}"
-        yield Check("horizon", "warn", seen, "loaders run tq --mode mapping")

@@ -10,7 +10,7 @@ import pytest
 
 from loaders.engine.check import Check
 from loaders.settings import Settings, load_settings
-from loaders.sources import landed_tables
+from loaders.sources import find, landed_tables
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse, open_warehouse
 from orchestration.checks import folders
@@ -43,7 +43,10 @@ def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
 
 
 def wrong(settings: Settings, warehouse: Warehouse, now: datetime = NOW) -> dict[str, Check]:
-    checks = warehouse_checks.check(settings, warehouse, now)
+    checks = [
+        *warehouse_checks.check(settings, warehouse, now),
+        *find("tq").doctor(settings, warehouse, now),
+    ]
     # nothing was loaded: said of every warehouse here
     return {c.name: c for c in checks if c.mend != "quotemill run"}
 

@@ -1,14 +1,18 @@
 """The doctor's look at files and folders that settings name."""
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from loaders import sources
 from loaders.engine.check import Check
 from loaders.settings import Settings, load_settings
 from orchestration.checks import folders
+
+NOW = datetime(2025, 6, 30, tzinfo=UTC)
 
 
 class Usage(NamedTuple):
@@ -23,7 +27,10 @@ def settings(home: Path, **environ: Any) -> Settings:
 
 
 def wrong(settings: Settings) -> list[Check]:
-    return [c for c in folders.check(settings, None) if c.status != "ok"]
+    ready, _ = sources.configured(settings)
+    found = [c for name in ready for c in sources.find(name).doctor(settings, None, NOW)]
+    checks = [*folders.check(settings, None), *(c for c in found if c.name == "files")]
+    return [c for c in checks if c.status != "ok"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,13 @@
+"""Checks of `quotemill doctor` about this source."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from loaders.engine.check import Check, check_paths
+from loaders.settings import Settings
+from loaders.warehouse.postgres import Warehouse
+
+
+def check_setup(settings: Settings, _: Warehouse | None, __: datetime) -> Iterator[Check]:
+    """Check what a load needs besides the gateway."""
+    return check_paths([("ib.universe", settings.ib.universe, "a CSV file")])
