@@ -1,0 +1,58 @@
+"""Outside its folder only the registry and the settings name a source, but for features of one."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from loaders.settings.sections import SOURCES
+
+ROOT = Path(__file__).parents[2]
+# the registry and the settings; commands and checks about one source alone
+NAMED_IN = {
+    "loaders/settings": set(SOURCES),
+    "loaders/cli/selftest.py": {"tdx"},
+    "loaders/cli/verify.py": {"tdx", "tq"},
+    "orchestration/archive": {"ib"},
+    "orchestration/backup": {"ib"},  # the folder of the archive
+    "orchestration/checks/disks.py": {"ib"},
+    "orchestration/checks/reconcile.py": {"tdx"},
+    "orchestration/checks/storage.py": {"ib"},
+    "orchestration/cli/archive.py": {"ib"},
+    "orchestration/cli/options.py": {"ib"},
+    "orchestration/cli/reconcile.py": {"tdx"},
+    "orchestration/demo.py": {"tdx"},
+    "orchestration/run/nightly.py": {"ib"},  # its archive
+}
+
+
+def read_source_names(path: Path) -> Iterator[tuple[int, str]]:
+    """Imports of a source, attributes and texts that are its name."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        name: object = None
+        if isinstance(node, ast.ImportFrom):
+            package, _, rest = (node.module or "").partition(".")
+            name = rest.partition(".")[0] if package == "loaders" else None
+        elif isinstance(node, ast.Attribute):
+            name = node.attr
+        elif isinstance(node, ast.Constant):
+            name = node.value
+        if isinstance(name, str) and name in SOURCES:
+            yield getattr(node, "lineno", 0), name
+
+
+def test_no_other_module_names_a_source() -> None:
+    own = {"sandbox", *SOURCES}
+    paths = [path for top in ("loaders", "orchestration") for path in (ROOT / top).rglob("*.py")]
+    found = []
+    for path in paths:
+        place = path.relative_to(ROOT)
+        if place.parts[1] in own:
+            continue
+        allowed = {
+            name
+            for known, names in NAMED_IN.items()
+            for name in names
+            if str(place) == known or Path(known) in place.parents
+        }
+        found += [f"{place}:{no}: {n}" for no, n in read_source_names(path) if n not in allowed]
+    assert found == []
