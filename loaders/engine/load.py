@@ -408,7 +408,7 @@ def _build_indexes(load: Load) -> None:
     try:
         with load.warehouse.connect(autocommit=True) as conn:
             conn.execute("set statement_timeout = 0")  # the role's limit would end every build
-            indexes.build(conn, tables, load.lane, load.reporter.line)
+            indexes.build_pending(conn, tables, load.lane, load.reporter.line)
     except psycopg.Error as error:
         load.warn(f"an index could not be built, the next load tries again: {error}".strip())
 

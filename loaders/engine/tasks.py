@@ -18,7 +18,7 @@ from loaders.engine.source import Dataset, Unit
 from loaders.landing import cursors, rejects
 from loaders.landing.rejects import Rejected
 from loaders.landing.screening import screen
-from loaders.landing.upsert import COPY_ROWS
+from loaders.landing.staging import COPY_ROWS
 from loaders.warehouse.postgres import WarehouseAway
 from loaders.warehouse.tables import Batch, LandedTable
 
@@ -217,17 +217,19 @@ class RunningTask:
     def _rejected(self, name: str, refused: Sequence[Rejected]) -> pa.Table:
         landed, now = self.load.source.rejected, self.load.clock()
         self.load.counts["refused"] += sum(not r.is_withdrawn for r in refused)
-        return rejects.table(landed, name, refused, self.dataset.route, now)
+        return rejects.rejects_table(
+            landed, name, refused, source_route=self.dataset.route, fetched_at=now
+        )
 
     def _mended(self, name: str, rows: pa.Table, landed: LandedTable) -> Iterator[Rejected]:
-        return rejects.mended(self._refusals(name), rows, landed.key, landed.whole)
+        return rejects.withdrawn(self._refusals(name), rows, landed.key, landed.whole)
 
     def _refusals(self, name: str) -> list[Rejected]:
         """What earlier readings refused under a name, and none accepted since."""
         if name not in self.refusals:
             load = self.load
             self.refusals[name] = load.warehouse.ask(
-                lambda conn: rejects.open_refusals(conn, load.source.rejected, name)
+                lambda conn: rejects.open_rejects(conn, load.source.rejected, name)
             )
         return self.refusals[name]
 

@@ -1,8 +1,8 @@
 """The change feed `ops.changes`: what changed in which table, for which key, on which dates.
 
-Whoever writes rows writes the feed in the same transaction: the landing path here, dbt's models in
-macros/changes. A reader keeps the snapshot in which it last read; what that snapshot could not see is
-new to it. An empty key stands for every key, the dates {(,)} for every date.
+Every writer of rows writes the feed in the same transaction: the landing path here, dbt's models
+in macros/changes. A reader stores the snapshot in which it last read; what that snapshot could not
+see is new to it. An empty key stands for every key, the dates {(,)} for every date.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,24 +19,32 @@ from loaders.errors import UsageError
 if TYPE_CHECKING:  # its module imports pyarrow
     from loaders.warehouse.tables import LandedTable
 
-# Dates are told month by month (32 days), from the first that changed to the last; a key with more
-# months than that, from its first date to its last.
+# Dates are reported by months of 32 days, from the first that changed to the last; of a key with
+# more months than that, from its first date to its last.
 MOST_RANGES = 32
 
 
-def told(table: str, rows: str, key: str, day: str | None) -> str:
-    """INSERT into the feed what `rows` holds: a relation whose columns `key` and `day` are named so."""
+def insert_changes_sql(table: str, rows: str, *, key: str, day: str | None) -> str:
+    """The INSERT that reports the relation `rows`, which has the columns `key` and `day`."""
     table = table.replace("'", "''")
     if day is None:
         return f"insert into ops.changes (table_name, key) select distinct '{table}', {key} from {rows}"
-    return (
-        "insert into ops.changes (table_name, key, dates) "
-        f"select '{table}', key, case when count(*) <= {MOST_RANGES} "
-        "then range_agg(daterange(first_day, last_day, '[]')) "
-        "else datemultirange(daterange(min(first_day), max(last_day), '[]')) end "
-        f"from (select {key} as key, min({day}) as first_day, max({day}) as last_day from {rows} "
-        f"group by 1, ({day} - date '2000-01-01') / 32) as month group by key"
-    )
+    return f"""
+        insert into ops.changes (table_name, key, dates)
+        select
+            '{table}',
+            key,
+            case
+                when count(*) <= {MOST_RANGES} then range_agg(daterange(first_day, last_day, '[]'))
+                else datemultirange(daterange(min(first_day), max(last_day), '[]'))
+            end
+        from (
+            select {key} as key, min({day}) as first_day, max({day}) as last_day
+            from {rows}
+            group by 1, ({day} - date '2000-01-01') / 32
+        ) as month
+        group by key
+    """
 
 
 def touch(
@@ -45,10 +53,10 @@ def touch(
     codes: Sequence[str] = (),
     since: date | None = None,
 ) -> list[str]:
-    """Tell the feed of rows that were edited by hand: of `codes`, or of every key; from `since` on.
+    """Report rows that were edited by hand: of `codes`, or of every key; from `since` on.
 
-    Those of the codes that the table holds no row of. Raises UsageError where it has no codes or no
-    dates.
+    Returns the codes of which the table has no row. Raises UsageError where the table has no codes
+    or no dates.
     """
     if codes and table.entity is None:
         raise UsageError(f"{table.qualified} has no codes", hint="leave out --codes")
@@ -92,7 +100,7 @@ def changed_tables(
 
 
 def move_cursor(conn: psycopg.Connection, reader: str, seen: str, fingerprint: str) -> None:
-    """Remember that `reader` has done what changed up to the snapshot `seen`."""
+    """Record that `reader` has processed what changed up to the snapshot `seen`."""
     conn.execute(
         "insert into ops.change_cursors (reader, seen, fingerprint) values (%s, %s, %s) "
         "on conflict (reader) do update set seen = excluded.seen, "
@@ -102,13 +110,16 @@ def move_cursor(conn: psycopg.Connection, reader: str, seen: str, fingerprint: s
 
 
 def find_table(tables: "Iterable[LandedTable]", name: str) -> "LandedTable":
-    """`raw_tdx.kline_daily` or `kline_daily`. Raises UsageError with the names that there are."""
+    """The table `raw_tdx.kline_daily` or `kline_daily`.
+
+    Raises UsageError that lists the tables to choose from.
+    """
     tables = list(tables)
-    found = [t for t in tables if name in (t.qualified, t.name)]
-    if len(found) != 1:
-        choice = found or sorted(tables, key=lambda t: t.qualified)
+    matches = [t for t in tables if name in (t.qualified, t.name)]
+    if len(matches) != 1:
+        choice = matches or sorted(tables, key=lambda t: t.qualified)
         raise UsageError(
-            f"{name} is {'the name of several tables' if found else 'no landed table'}",
+            f"{name} is {'the name of several tables' if matches else 'no landed table'}",
             hint="one of " + ", ".join(t.qualified for t in choice),
         )
-    return found[0]
+    return matches[0]

@@ -1,8 +1,8 @@
 """Cursors: how far each key of a dataset has come. The only writer of cursor state.
 
-A cursor is text that orders as what it stands for does: a day, a slot. Numbers behind that tell which
-version of a file was read, and have no order. Cursors live in dlt's resource state and move in the
-package that carries the rows, so they may lag the rows and never lead them.
+A cursor is text that orders as what it stands for does: a day, a slot. Numbers behind that say
+which version of a file was read, and have no order. Cursors live in dlt's resource state and move
+in the package that carries the rows, so they may lag the rows and never lead them.
 `ops.ingestion_state` is written from them for people to read.
 """
 
@@ -38,7 +38,7 @@ def _reached(cursor: str) -> str:
 def publish(
     conn: psycopg.Connection, source: str, dataset: str, cursors: Mapping[str, str], at: datetime
 ) -> None:
-    """Write cursors to `ops.ingestion_state`; rows that say the same already are left alone."""
+    """Write cursors to `ops.ingestion_state`; rows with the same cursor are left alone."""
     keys = sorted(cursors)
     conn.execute(
         """
@@ -64,7 +64,7 @@ def publish(
 
 
 def _day(cursor: str) -> date | None:
-    """The day that a cursor begins with; None for one of another kind."""
+    """The day that a cursor starts with; None for a cursor of another kind."""
     try:
         return date.fromisoformat(cursor[:10])
     except ValueError:

@@ -1,8 +1,7 @@
-"""What dlt takes for its settings while it lands our rows: ours, and no other.
+"""The settings of dlt while it lands our rows: ours, and no other.
 
-dlt reads settings from a run context: the environment, files, the machine's secrets. Ours replaces it
-for as long as we land, so what somebody set for pipelines of their own does not reach ours, and
-what we set does not reach theirs.
+dlt reads settings from a run context: the environment, files, the machine's secrets. Ours replaces
+it while we land, so what somebody set for other pipelines does not reach ours, and the reverse.
 """
 
 import contextlib
@@ -19,7 +18,7 @@ from dlt.common.runtime.run_context import RunContext
 SETTINGS = {
     "dlthub_telemetry": "false",
     "log_level": "CRITICAL",
-    # Ctrl-C is the command's own affair: the current package is landed to its end
+    # Ctrl-C is the command's business: the current package is landed to its end
     "intercept_signals": "false",
     "add_dlt_load_id": "true",
     "buffer_max_items": "50000",
@@ -55,6 +54,6 @@ class _Context(RunContext):
 
 @contextlib.contextmanager
 def own_context(folder: Path) -> Iterator[None]:
-    """Let dlt know our settings only, and write below `folder`; what was there before is put back."""
+    """Give dlt our settings only, and `folder` for its files; restore its own context at the end."""
     with Container().injectable_context(PluggableRunContext(_Context(folder))):
         yield

@@ -1,32 +1,34 @@
-"""Secondary indexes of landed tables: dropped while an empty table is filled, built when the load ends.
+"""Secondary indexes of landed tables: dropped while a table is filled, built when the load ends.
 
-Two indexes are cheaper built once than kept up row by row, as long as more comes than is there: into an
-empty table a quarter to a third (docs/benchmarks.md). One by date alone is
-not, as its entries are few; but it is two fifths of what COPY straight into a table costs (3.1 µs a row
-of the server's processor with it, 1.7 without, 0.3 to build it). What is dropped is written to ops.pending_indexes in the transaction
-that drops it, a short one before that of the rows: readers who come meanwhile read on, and whatever
-happens to the import, the next load to end builds it. The same record holds an index that was
-declared when its table had rows already. Primary keys stay.
+Two indexes are cheaper built once than kept up row by row, as long as the rows to come outnumber
+the stored ones: into an empty table by a quarter to a third (docs/benchmarks.md). One by date alone
+is not, as its entries are few; but it is two fifths of what COPY straight into a table costs (3.1 µs
+a row of the server's processor with it, 1.7 without, 0.3 to build it). What is dropped is written
+to ops.pending_indexes in the transaction that drops it, a short one before that of the rows:
+readers read on meanwhile, and however the import ends, the next load to end builds it. The same
+record holds an index that was declared when its table had rows (loaders/warehouse/tables.py).
+Primary keys stay.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
+from loaders.landing.target import Target
 from loaders.warehouse.hypertables import is_hypertable
 from loaders.warehouse.lock import LOCK
 from loaders.warehouse.tables import LandedTable
 
-# rows of a file, and indexes, below which dropping never pays: a day of the market's bars is such a file
+# rows of a file, and indexes, below which dropping never pays: a day of the market's bars
 FEWEST = 200_000
 FEWEST_INDEXES = 2
 
 
 @dataclass(frozen=True)
 class PendingIndex:
-    """An index that is declared and not there, or there and invalid."""
+    """An index that is declared and absent, or present and invalid."""
 
     schema: str
     name: str
@@ -39,34 +41,27 @@ class PendingIndex:
         return f"{self.schema}.{self.name}"
 
 
-def make_way(
-    conn: psycopg.Connection,
-    schema: str,
-    table: str,
-    names: Sequence[str],
-    rows: int,
-    lane: str,
-    fewest: int = FEWEST_INDEXES,
-) -> bool:
-    """Drop the indexes `names`, `fewest` or more, where `rows` that are about to land are most of the
-    table; record it.
+def drop_for_import(
+    conn: psycopg.Connection, target: Target, *, rows: int, lane: str, fewest: int
+) -> None:
+    """Drop and record the table's indexes, `fewest` or more, where `rows` are most of the table.
 
-    In the caller's transaction, which locks the table and is to end at once. Nothing is dropped while
-    anybody else uses the table: a reader needs its indexes, and none of us waits for the other.
+    In the caller's transaction, which locks the table and must end at once. Nothing is dropped
+    while anybody else uses the table: a reader needs its indexes, and neither waits for the other.
     """
-    if rows < FEWEST or len(names) < fewest:
-        return False
-    target = sql.Identifier(schema, table)
-    there = conn.execute(
-        sql.SQL("select count(*) from (select 1 from {} limit %s) as t").format(target), (rows + 1,)
+    if rows < FEWEST or len(target.indexes) < fewest:
+        return
+    table = sql.Identifier(target.schema, target.table)
+    stored = conn.execute(
+        sql.SQL("select count(*) from (select 1 from {} limit %s) as t").format(table), (rows + 1,)
     ).fetchone()
-    if there is None or there[0] > rows:
-        return False
+    if stored is None or stored[0] > rows:
+        return
     try:
         with conn.transaction():
-            conn.execute(sql.SQL("lock table {} in access exclusive mode nowait").format(target))
+            conn.execute(sql.SQL("lock table {} in access exclusive mode nowait").format(table))
     except psycopg.errors.LockNotAvailable:
-        return False
+        return
     dropped = conn.execute(
         "insert into ops.pending_indexes "
         "select n.nspname, i.relname, t.relname, pg_get_indexdef(i.oid), %s from pg_index as x "
@@ -76,15 +71,14 @@ def make_way(
         "where n.nspname = %s and t.relname = %s and i.relname = any(%s) "
         "on conflict (schema_name, index_name) do update set lane = excluded.lane "
         "returning index_name",
-        (lane, schema, table, list(names)),
+        (lane, target.schema, target.table, list(target.indexes)),
     ).fetchall()
     for (name,) in dropped:
-        conn.execute(sql.SQL("drop index {}").format(sql.Identifier(schema, name)))
-    return bool(dropped)
+        conn.execute(sql.SQL("drop index {}").format(sql.Identifier(target.schema, name)))
 
 
 def pending(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> list[PendingIndex]:
-    """Declared indexes that are to be built: dropped, never made, or invalid. Others' are left alone."""
+    """Declared indexes to build: dropped, never made, or invalid; not those of other tables."""
     ours = [(table.dataset, name) for table in tables for name in table.index_names]
     rows = conn.execute(
         """
@@ -115,18 +109,18 @@ def pending(conn: psycopg.Connection, tables: Iterable[LandedTable]) -> list[Pen
     return [PendingIndex(*row) for row in rows]
 
 
-def build(
+def build_pending(
     conn: psycopg.Connection,
     tables: Iterable[LandedTable],
     lane: str,
-    say: Callable[[str], object],
+    report: Callable[[str], object],
 ) -> None:
-    """Build what is pending and belongs to no other load that runs.
+    """Build what is pending and belongs to no other running load.
 
     Concurrently, which takes longer and stops no writer, where anybody else uses the table; of a
-    hypertable chunk by chunk, which stops writers of one chunk at a time. Two processes never build one
-    index; an invalid one is dropped first, as nothing mends it. `conn` is in autocommit, and to be
-    closed where this raises.
+    hypertable chunk by chunk, which stops writers of one chunk at a time. Two processes never build
+    one index; an invalid one is dropped first, as nothing repairs it. `conn` is in autocommit, and
+    to be closed where this raises.
     """
     for index in pending(conn, tables):
         key = f"quotemill:index:{index.qualified}"
@@ -134,12 +128,12 @@ def build(
         if taken.fetchone() != (True,):
             continue
         if not _is_held(conn, index, lane):
-            _build(conn, index, say)
+            _build(conn, index, report)
         conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (key,))
 
 
 def _is_held(conn: psycopg.Connection, index: PendingIndex, lane: str) -> bool:
-    """Whether another load that dropped the index is still at it."""
+    """Whether another load that dropped the index still runs."""
     row = conn.execute(
         "select 1 from ops.pending_indexes as p inner join pg_locks as l "
         "on (l.classid::bigint << 32) | l.objid::bigint = hashtextextended(%s || p.lane, 0) "
@@ -151,9 +145,9 @@ def _is_held(conn: psycopg.Connection, index: PendingIndex, lane: str) -> bool:
     return row is not None
 
 
-def _build(conn: psycopg.Connection, index: PendingIndex, say: Callable[[str], object]) -> None:
+def _build(conn: psycopg.Connection, index: PendingIndex, report: Callable[[str], object]) -> None:
     name = sql.Identifier(index.schema, index.name)
-    # first of all: a kill between drop and build must leave a trace
+    # first: a kill between drop and build must leave a trace
     conn.execute(
         "insert into ops.pending_indexes (schema_name, index_name, table_name, definition) "
         "values (%s, %s, %s, %s) on conflict do nothing",
@@ -166,11 +160,11 @@ def _build(conn: psycopg.Connection, index: PendingIndex, say: Callable[[str], o
     if valid == (False,):
         conn.execute(sql.SQL("drop index {}").format(name))
     if valid != (True,):
-        say(f"building the index {index.qualified} ({index.reason})")
+        report(f"building the index {index.qualified} ({index.reason})")
         conn.execute(_statement(conn, index).encode())
     record = "ops.pending_indexes where schema_name = %s and index_name = %s"
     with conn.transaction():
-        # an import may drop it again by now: wait for its word first
+        # an import may be dropping it again: wait for its end
         conn.execute(f"select 1 from {record} for update".encode(), (index.schema, index.name))
         conn.execute(
             f"delete from {record} and exists "
@@ -180,7 +174,7 @@ def _build(conn: psycopg.Connection, index: PendingIndex, say: Callable[[str], o
 
 
 def _statement(conn: psycopg.Connection, index: PendingIndex) -> str:
-    """The statement that builds an index beside whoever uses the table."""
+    """The statement that builds an index beside other users of the table."""
     if is_hypertable(conn, index.schema, index.table):
         return f"{index.definition} with (timescaledb.transaction_per_chunk)"
     if _is_used(conn, index):

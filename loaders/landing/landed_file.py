@@ -1,142 +1,125 @@
 """One file of rows into its landed table.
 
-how it goes; secondary indexes out of the way, where it fills the table; then in one transaction,
-where none of its codes is there yet: COPY straight into the table (loaders/landing/first_copy.py); else
-temp table  <-  binary COPY, 50,000 rows at a time; by text where that refuses the file
-DELETE of what a unit that is replaced whole no longer has (a day of ticks)
-INSERT .. SELECT .. ON CONFLICT (key) DO UPDATE .. WHERE the row differs and is not worse
-what these two wrote, by key and date, into the change feed
-rows that the table refuses into the table of refused rows; those it refused before, withdrawn
-one row in ops.landed_files
+1. Secondary indexes are dropped, where the file fills the table (a transaction of its own).
+2. Where the table has none of its codes: COPY straight into it (loaders/landing/first_copy.py).
+   Else binary COPY into a temp table, 50,000 rows at a time; by text where that refuses the file.
+3. Of a unit that is replaced as one (a day of ticks): DELETE of the rows that it has no more.
+4. INSERT .. SELECT .. ON CONFLICT (key) DO UPDATE .. WHERE the row differs and is not worse.
+5. What these wrote, by key and date, into the change feed.
+6. Rows that the table refuses into the table of rejected rows; those of before, withdrawn.
+7. One row in ops.landed_files.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pyarrow.parquet as pq
 
-from loaders.landing import compressed, first_copy, indexes, lineage, refused_rows
-from loaders.landing.upsert import Feed, FileRows, Staged, copy_to_stage, replace_units, upsert_sql
+from loaders.landing import indexes, lineage, table_rejects
+from loaders.landing.compressed import CompressedTable, find_compressed
+from loaders.landing.first_copy import copy_straight, find_encoder
+from loaders.landing.staging import FileRows, Staged, copy_to_stage
+from loaders.landing.target import Target
+from loaders.landing.upsert import replace_units, upsert_sql
 from loaders.warehouse.tables import ROUTE_NO, SOURCE_ROUTE
 
 
-@dataclass(frozen=True)
-class Target:
-    """Where a file lands, and how; what its resource said of the table.
-
-    `refusals` is the dataset under whose name refused rows are kept, None where a refused row ends
-    the load: of a table that has no place for them.
-    """
-
-    schema: str
-    table: str
-    key: tuple[str, ...]
-    unit: tuple[str, ...] = ()
-    entity: str | None = None
-    day: str | None = None
-    indexes: tuple[str, ...] = ()
-    refusals: str | None = None
-
-    @property
-    def feed(self) -> Feed:
-        return Feed(f"{self.schema}.{self.table}", self.entity, self.day)
-
-
 def land_file(
-    conn: psycopg.Connection, path: Path, target: Target, q: Any, file_id: str, lane: str
+    conn: psycopg.Connection, path: Path, target: Target, *, file_id: str, lane: str
 ) -> None:
-    """Land a file. `q` quotes a name; `file_id` is its package, a slash and its own name.
+    """Land a file; `file_id` is its package, a slash and its own name.
 
     No transaction is open before; that of the rows is left open for the caller to end. Raises what
     PostgreSQL says where no single row is to blame.
     """
-    name = f"{q(target.schema)}.{q(target.table)}"
-    load_id = file_id.partition("/")[0]
     with pq.ParquetFile(path) as file:
-        # a short transaction: who reads the table while the rows land must not wait for their end
+        # a short transaction: readers of the table must not wait until the rows have landed
         with conn.transaction():
-            types: dict[str, str] = dict(
-                conn.execute(
-                    "select attname, format_type(atttypid, atttypmod) from pg_attribute "
-                    "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
-                    (name,),
-                ).fetchall()
-            )
-            chunks = compressed.find(
-                conn, target.schema, target.table, types, target.key, target.feed, q
-            )
-            encoder = None if chunks else first_copy.encoder(conn, file, target, types, q)
-            indexes.make_way(
-                conn,
-                target.schema,
-                target.table,
-                target.indexes,
-                file.metadata.num_rows,
-                lane,
-                1 if encoder else indexes.FEWEST_INDEXES,
-            )
-        routes = lineage.routes(conn, file) if ROUTE_NO in types else None
-        # the transaction of the rows begins; savepoints follow
-        file_no = lineage.file_no(conn, file_id)
-        numbers = None
-        if routes is not None:
-            numbers = lineage.Numbers(routes, file_no, SOURCE_ROUTE in types)
-        if chunks:
-            chunks.open_any(conn)
-        whole = FileRows(file, numbers)
-        copied = first_copy.copy(conn, whole, target, encoder, q) if encoder else None
-        staged = copy_to_stage(conn, whole, q) if copied is None else Staged(copied, [])
-    if staged.error and staged.refused and target.refusals is None:
-        raise staged.error
-
-    def write() -> tuple[int, int]:
-        if copied is not None:
-            return copied, 0
-        gone = 0
-        if target.unit:
-            gone = replace_units(conn, q, name, types, target.key, target.unit, target.feed, chunks)
-        if chunks and not chunks.keep_differing(conn, staged.columns):
-            return 0, gone
-        statement = (q, name, staged.columns, types, target.key, target.feed)
-        try:
-            # without DISTINCT ON: its sort costs as much as the COPY, and keys rarely repeat
-            with conn.transaction():
-                [(new, changed)] = conn.execute(upsert_sql(*statement))
-        except psycopg.errors.CardinalityViolation:
-            [(new, changed)] = conn.execute(upsert_sql(*statement, distinct=True))
-        return new, changed + gone
-
-    rows, dropped = staged.refused, 0
-    try:
-        if rows:
-            dropped += refused_rows.drop_units(conn, path, rows, target.unit, types, q)
-        with conn.transaction():
-            new, changed = write()
-    except refused_rows.OF_A_ROW:
-        if target.refusals is None:
-            raise
-        statement = upsert_sql(
-            q, name, staged.columns, types, target.key, target.feed, distinct=True
-        )
-        rows |= refused_rows.find(conn, staged, statement, types, q)
-        dropped += refused_rows.drop_units(conn, path, rows, target.unit, types, q)
-        new, changed = write()
-    if target.refusals is not None:
-        of = (target.schema, target.refusals, target.key, target.unit)
-        refused_rows.withdraw(conn, path, *of, load_id)
-    if rows:
-        refused_rows.keep(
-            conn, path, rows, target.schema, str(target.refusals), target.key, load_id
-        )
+            target = replace(target, types=_column_types(conn, target))
+            compressed = find_compressed(conn, target)
+            encoder = None if compressed else find_encoder(conn, file, target)
+            fewest = 1 if encoder else indexes.FEWEST_INDEXES
+            rows = file.metadata.num_rows
+            indexes.drop_for_import(conn, target, rows=rows, lane=lane, fewest=fewest)
+        has_numbers = ROUTE_NO in target.types
+        routes = lineage.number_routes(conn, file) if has_numbers else {}
+        # the transaction of the rows starts here; savepoints follow
+        file_no = lineage.number_file(conn, file_id)
+        numbers = lineage.Numbers(routes, file_no, SOURCE_ROUTE in target.types)
+        if compressed:
+            compressed.allow_opening(conn)
+        file_rows = FileRows(file, numbers if has_numbers else None)
+        copied = copy_straight(conn, file_rows, target, encoder) if encoder else None
+        staged = copy_to_stage(conn, file_rows) if copied is None else Staged(copied, [])
+    if copied is not None:
+        new, changed, dropped = copied, 0, 0
+    else:
+        new, changed, dropped = _write_staged(conn, path, target, staged, compressed)
+    if target.dataset is not None:
+        load_id = file_id.partition("/")[0]
+        table_rejects.update_rejects(conn, path, target, staged.rejected, load_id=load_id)
     if target.key:
         # a reader takes for unchanged what is neither new nor changed
-        read = staged.read - len(rows) - dropped
+        read = staged.read - len(staged.rejected) - dropped
         conn.execute(
             "insert into ops.landed_files (file_no, file_id, load_id, schema_name, table_name, "
             "rows_read, rows_new, rows_changed) overriding system value "
-            "values (%s, %s, %s, %s, %s, %s, %s, %s) "
-            "on conflict (file_id) do nothing",  # landed before: the first counts stand
-            (file_no, file_id, load_id, target.schema, target.table, read, new, changed),
+            "values (%s, %s, split_part(%s, '/', 1), %s, %s, %s, %s, %s) "
+            "on conflict (file_id) do nothing",  # landed before: the first counts stay
+            (file_no, file_id, file_id, target.schema, target.table, read, new, changed),
         )
+
+
+def _column_types(conn: psycopg.Connection, target: Target) -> dict[str, str]:
+    return dict(
+        conn.execute(
+            "select attname, format_type(atttypid, atttypmod) from pg_attribute "
+            "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
+            (target.name,),
+        ).fetchall()
+    )
+
+
+def _write_staged(
+    conn: psycopg.Connection,
+    path: Path,
+    target: Target,
+    staged: Staged,
+    compressed: CompressedTable | None,
+) -> tuple[int, int, int]:
+    """Bring `_land` into the table: the rows that are new, changed, and rejected with their unit.
+
+    What the table refuses is added to `staged.rejected`.
+    """
+    if staged.error and staged.rejected and target.dataset is None:
+        raise staged.error
+    dropped = 0
+    try:
+        if staged.rejected:
+            dropped += table_rejects.drop_units(conn, path, target, staged.rejected)
+        with conn.transaction():
+            new, changed = _write(conn, target, staged, compressed)
+    except table_rejects.ROW_ERRORS:
+        if target.dataset is None:
+            raise
+        statement = upsert_sql(target, staged.columns, distinct=True)
+        staged.rejected |= table_rejects.take_rejects(conn, target, staged, statement)
+        dropped += table_rejects.drop_units(conn, path, target, staged.rejected)
+        new, changed = _write(conn, target, staged, compressed)
+    return new, changed, dropped
+
+
+def _write(
+    conn: psycopg.Connection, target: Target, staged: Staged, compressed: CompressedTable | None
+) -> tuple[int, int]:
+    deleted = replace_units(conn, target, compressed) if target.unit else 0
+    if compressed and not compressed.keep_differing(conn, staged.columns):
+        return 0, deleted
+    try:
+        # without DISTINCT ON: its sort costs as much as the COPY, and keys rarely repeat
+        with conn.transaction():
+            [(new, changed)] = conn.execute(upsert_sql(target, staged.columns))
+    except psycopg.errors.CardinalityViolation:
+        [(new, changed)] = conn.execute(upsert_sql(target, staged.columns, distinct=True))
+    return new, changed + deleted

@@ -1,8 +1,8 @@
-"""Lineage as numbers, in the tables with most rows: of the route, and of the file that brought a row.
+"""Lineage as numbers, in the tables with most rows: of the route, and of the file of a row.
 
-Beside a text of twenty bytes for each, a number of two and one of four. ops.routes has the names of
-routes; ops.landed_files has files with their load ids. A table from before the numbers has both: its
-rows of then keep their texts, which hold where they are there, and what is written now empties them.
+Instead of a text of twenty bytes for each, a number of two and one of four. ops.routes has the
+names of routes; ops.landed_files has files with their load ids. A table that had texts before it
+had numbers has both: a text counts where there is one, and what is written now empties it.
 """
 
 from collections.abc import Mapping
@@ -20,17 +20,17 @@ _TEXTS = (SOURCE_ROUTE, LOAD_ID)
 
 @dataclass(frozen=True)
 class Numbers:
-    """What the rows of a file have in the place of texts; `has_texts` where the table has them too."""
+    """What the rows of a file have instead of texts; `has_texts` where the table has them too."""
 
     routes: Mapping[str, int]
     file_no: int
     has_texts: bool
 
     def schema(self, plain: pa.Schema) -> pa.Schema:
-        """That of the rows which `of` makes of rows of the schema `plain`."""
-        return self.of(pa.RecordBatch.from_pylist([], plain)).schema
+        """The schema of the rows which `replace_texts` makes of rows of the schema `plain`."""
+        return self.replace_texts(pa.RecordBatch.from_pylist([], plain)).schema
 
-    def of(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+    def replace_texts(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The rows with numbers, which come last."""
         names = pa.array(self.routes.keys(), pa.string())
         numbers = pa.array(self.routes.values(), pa.int16())
@@ -45,16 +45,16 @@ class Numbers:
         return rows
 
 
-def schema(plain: pa.Schema, types: Mapping[str, str]) -> pa.Schema:
-    """The columns of rows of the schema `plain` as a table with columns of these types takes them."""
+def stored_schema(plain: pa.Schema, types: Mapping[str, str]) -> pa.Schema:
+    """Rows of the schema `plain` as a table with columns of these types takes them."""
     return Numbers({}, 0, SOURCE_ROUTE in types).schema(plain) if ROUTE_NO in types else plain
 
 
-def routes(conn: psycopg.Connection, file: pq.ParquetFile) -> dict[str, int]:
-    """The number of each route in a file; what has none gets one.
+def number_routes(conn: psycopg.Connection, file: pq.ParquetFile) -> dict[str, int]:
+    """The number of each route in a file; a route without one gets one.
 
-    In a transaction of its own: two loads that meet a new route at once agree on its number, and
-    the one does not wait for the rows of the other.
+    In an own transaction: two loads that meet a new route at once agree on its number, and neither
+    waits for the rows of the other.
     """
     names = pc.unique(file.read([SOURCE_ROUTE]).column(0).unify_dictionaries()).to_pylist()
     known = "select route, route_no from ops.routes where route = any(%s)"
@@ -70,8 +70,8 @@ def routes(conn: psycopg.Connection, file: pq.ParquetFile) -> dict[str, int]:
     return numbers
 
 
-def file_no(conn: psycopg.Connection, file_id: str) -> int:
-    """The number of a file in ops.landed_files; the one it is to have where it is not there yet."""
+def number_file(conn: psycopg.Connection, file_id: str) -> int:
+    """The number of a file in ops.landed_files; the next one where the file is not there yet."""
     [(number,)] = conn.execute(
         "select coalesce((select file_no from ops.landed_files where file_id = %s), "
         "nextval(pg_get_serial_sequence('ops.landed_files', 'file_no')))",

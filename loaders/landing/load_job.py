@@ -1,9 +1,9 @@
-"""The landing path: how rows reach PostgreSQL. dlt's postgres destination with one changed load job.
+"""The landing path: dlt's postgres destination with a load job of our own.
 
-A parquet file of a keyed table is landed in ONE transaction (loaders/landing/landed_file.py),
-so landing the same file twice is the same as landing it once. State, schema, load packages and
-retries stay dlt's own. Use it by `land`: resources with `write_disposition="append"` and a primary
-key that yield Arrow tables (append, because a merge would add dlt's staging schema and MERGE).
+A parquet file of a keyed table is landed in one transaction (loaders/landing/landed_file.py), so
+landing the same file twice is the same as landing it once. State, schema, load packages and retries
+stay dlt's own. Use it by `land`: resources with `write_disposition="append"` and a primary key that
+yield Arrow tables (append, because a merge would add dlt's staging schema and MERGE).
 """
 
 import contextlib
@@ -38,20 +38,21 @@ from psycopg.conninfo import make_conninfo
 from loaders.errors import QuotemillError
 from loaders.landing import cursors, pipeline_state
 from loaders.landing.dlt_setup import own_context
-from loaders.landing.landed_file import Target, land_file
+from loaders.landing.landed_file import land_file
+from loaders.landing.target import Target
 from loaders.warehouse.postgres import Warehouse, WarehouseAway
 from loaders.warehouse.tables import LOAD_ID, ROUTE_NO, SOURCE_ROUTE, Batch, LandedTable
 
-# on disk with a package: which columns name a unit that is replaced whole, or what the change feed tells
+# on disk with a package: the columns of a unit that is replaced as one, and of the change feed
 _UNIT = "x-quotemill-unit"
 _ENTITY = "x-quotemill-entity"
 _DAY = "x-quotemill-day"
-# and of the table: its further indexes, and the dataset under whose name rows are refused
+# and of the table: its secondary indexes, and the dataset under whose name rows are rejected
 _INDEXES = "x-quotemill-indexes"
-_REFUSALS = "x-quotemill-refusals"
+_DATASET = "x-quotemill-refusals"
 # files that land side by side; with dlt's own connection and that of the load, four
 AT_ONCE = threading.BoundedSemaphore(2)
-ROUNDS = 3  # of dlt's own five tries at a file, each begun when the warehouse answers again
+ROUNDS = 3  # of dlt's own five tries at a file, each started when the warehouse answers again
 BAD_DATA = (
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -91,7 +92,7 @@ class Landed:
 def open_pipeline(
     warehouse: Warehouse, folder: Path, lane: str, source: str
 ) -> tuple[dlt.Pipeline, Landed]:
-    """The dlt pipeline of one lane of a source, and what an interrupted run had left in `folder`.
+    """The dlt pipeline of one lane of a source, and the rows that an interrupted run had left.
 
     The caller holds the lane's lock: two processes in one folder break it. Raises UpstreamError
     while the warehouse is away.
@@ -138,11 +139,12 @@ def land(
     beside: LandedTable | None = None,
     dataset: str | None = None,
 ) -> Landed:
-    """Land batches of one table as one package; what is counted are the rows of that table.
+    """Land batches of one table as one package; the counts are of the rows of that table.
 
-    The batches are drawn while dlt extracts, so memory stays flat; what they refuse lands in the
-    table `rejects`, what they have beside their rows in `beside`. What the table itself refuses lands
-    among the source's refused rows too, under the name `dataset`; without one it ends the load.
+    The batches are drawn while dlt extracts, so memory stays flat. Their rejected rows land in the
+    table `rejects`, what they have beside their rows in `beside`. Rows that the table itself refuses
+    land among the source's rejected rows too, under the name `dataset`; without one they end the
+    load.
     """
     with own_context(Path(pipeline.pipelines_dir)), _spool_errors(Path(pipeline.working_dir)):
         while pipeline.has_pending_data:  # else dlt would land that package and leave out this one
@@ -166,10 +168,10 @@ def _resources(
         state = dlt.current.resource_state()
         for batch in batches:
             cursors.advance(state, batch.cursors)
-            for name, held in others.items():
+            for name, parts in others.items():
                 part = getattr(batch, name)
                 if part is not None and part.num_rows:
-                    held.append(part)
+                    parts.append(part)
             if batch.rows is not None and batch.rows.num_rows:
                 yield batch.rows
 
@@ -177,13 +179,13 @@ def _resources(
     if rejects is not None:
         resources.append(_resource(rejects, lambda: iter(others["rejected"])))
     if beside is not None:
-        refusals = beside.name if dataset else None
-        resources.append(_resource(beside, lambda: iter(others["beside"]), refusals))
+        named = beside.name if dataset else None
+        resources.append(_resource(beside, lambda: iter(others["beside"]), named))
     return resources
 
 
 def _resource(
-    table: LandedTable, rows: Callable[[], Iterator[pa.Table]], refusals: str | None = None
+    table: LandedTable, rows: Callable[[], Iterator[pa.Table]], dataset: str | None = None
 ) -> Any:
     columns: Any = [
         {"name": f.name, "nullable": f.nullable}
@@ -199,9 +201,9 @@ def _resource(
         write_disposition="append",
         columns=columns,
     )
-    hints = {_INDEXES: list(table.index_names), _REFUSALS: refusals}
-    told: dict[str, Any] = {name: value for name, value in hints.items() if value}
-    return resource.apply_hints(additional_table_hints=told) if told else resource
+    values = {_INDEXES: list(table.index_names), _DATASET: dataset}
+    hints: dict[str, Any] = {name: value for name, value in values.items() if value}
+    return resource.apply_hints(additional_table_hints=hints) if hints else resource
 
 
 def _run(
@@ -225,7 +227,8 @@ def _run(
                 warehouse.ask(lambda _: None)
             except WarehouseAway as gone:
                 raise WarehouseAway(
-                    f"the warehouse went away while rows were landed: {warehouse.scrub(_line(away))}",
+                    "the warehouse went away while rows were landed: "
+                    f"{warehouse.scrub(_first_line(away))}",
                     hint=f"the rows are kept on disk; run again when it is back ({gone.hint})",
                 ) from error
     if info is None:
@@ -242,7 +245,7 @@ def _run(
 
 
 def _away(pipeline: dlt.Pipeline, error: PipelineStepFailed) -> BaseException:
-    """The cause, if it is that the warehouse went away. Raises everything else."""
+    """The cause, if the warehouse went away. Raises everything else."""
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, (QuotemillError, OSError, KeyboardInterrupt)):
@@ -277,7 +280,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
-def _line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[-1 if "Traceback" in str(error) else 0]  # dlt quotes tracebacks of its workers
 
@@ -307,24 +310,18 @@ class UpsertCopyJob(RunnableLoadJob, HasFollowupJobs):
             return tuple(get_columns_names_with_prop(table, hint))
 
         target = Target(
-            client.sql_client.dataset_name,
-            self.load_table_name,
-            marked("primary_key"),
-            marked(_UNIT),
-            # none of a package that an older version left behind: every key, every date
-            next(iter(marked(_ENTITY)), None),
-            next(iter(marked(_DAY)), None),
-            tuple(table.get(_INDEXES, ())),
-            table.get(_REFUSALS),
+            schema=client.sql_client.dataset_name,
+            table=self.load_table_name,
+            key=marked("primary_key"),
+            unit=marked(_UNIT),
+            entity=next(iter(marked(_ENTITY)), None),
+            day=next(iter(marked(_DAY)), None),
+            indexes=tuple(table.get(_INDEXES, ())),
+            dataset=table.get(_DATASET),
         )
-        land_file(
-            conn,
-            Path(self._file_path),
-            target,
-            client.sql_client.escape_column_name,
-            f"{self._load_id}/{self.job_id()}",
-            client.config.lane,  # type: ignore[attr-defined]  # ours, see LandingConfiguration
-        )
+        file_id = f"{self._load_id}/{self.job_id()}"
+        lane = client.config.lane  # type: ignore[attr-defined]  # ours, see LandingConfiguration
+        land_file(conn, Path(self._file_path), target, file_id=file_id, lane=lane)
 
 
 @configspec(init=False)
@@ -353,14 +350,14 @@ class LandingClient(PostgresClient):
 
     def get_storage_tables(self, table_names: Iterable[str]) -> Any:
         for name, columns in super().get_storage_tables(table_names):
-            if ROUTE_NO in columns:  # else dlt would add the texts in whose place numbers are
+            if ROUTE_NO in columns:  # else dlt would add the texts that numbers replace
                 texts: Any = {c: {"name": c, "data_type": "text"} for c in (SOURCE_ROUTE, LOAD_ID)}
                 columns = texts | columns
             yield name, columns
 
 
 class _Schemas(LiveSchemaStorage):
-    """Schemas of a pipeline, whose folder nobody else writes: what is in memory is not read from disk again."""
+    """Schemas of a pipeline, not read again from its folder, which nobody else writes."""
 
     def __getitem__(self, name: str) -> Any:
         return self.live_schemas.get(name) or super().__getitem__(name)
@@ -378,19 +375,19 @@ class landing(postgres):  # dlt names a destination after its class
         # two files of one table must not wait for each other's keys
         caps.loader_parallelism_strategy = "table-sequential"
         caps.max_parallel_load_jobs = 2
-        # else parquet is given up without a word where the ADBC driver is absent
+        # else dlt silently drops parquet where the ADBC driver is absent
         caps.loader_file_format_selector = None
         caps.preferred_loader_file_format = "parquet"
         return caps
 
     def configuration(self, initial_config: Any, accept_partial: bool = False) -> Any:
-        # ours comes whole from `landing(url)`, and dlt would look for each field of it in every place
-        # of settings, sixteen times a package: a fifth of what a small one costs
-        given = dict(initial_config or {})
-        asked = (accept_partial, given.pop("credentials", None) is None, repr(given))
-        if asked not in self._resolved:
-            self._resolved[asked] = super().configuration(initial_config, accept_partial)
-        return self._resolved[asked].copy()
+        # ours comes whole from `landing(url)`, and dlt would search all settings for each field of
+        # it, sixteen times a package: a tenth of what a small one costs
+        values = dict(initial_config or {})
+        key = (accept_partial, values.pop("credentials", None) is None, repr(values))
+        if key not in self._resolved:
+            self._resolved[key] = super().configuration(initial_config, accept_partial)
+        return self._resolved[key].copy()
 
     @property
     def client_class(self) -> type[LandingClient]:

@@ -1,7 +1,7 @@
-"""dlt's own rows in the warehouse: the state of a pipeline, written anew with each package of rows.
+"""dlt's own rows in the warehouse: the state of a pipeline, written with each package of rows.
 
 A state holds every cursor of its pipeline (79 kB for 6,000 codes), and dlt reads the newest alone.
-Those before it would come to a gigabyte a year.
+Those before it would grow to a gigabyte a year.
 """
 
 import psycopg
@@ -9,12 +9,12 @@ from psycopg import sql
 
 from loaders.warehouse.ownership import has_relation
 
-KEPT = 5  # states of a pipeline: dlt restores the newest of a package that has landed
-LOADS_KEPT = "30 days"  # one row a package; those that a kept state belongs to stay
+STATES = 5  # of a pipeline: dlt restores the newest of a package that has landed
+LOADS_AGE = "30 days"  # one row a package; those that a remaining state belongs to stay
 
 
 def prune(conn: psycopg.Connection, schema: str, pipeline: str) -> int:
-    """Delete the pipeline's old states and the old rows of packages; how many states went.
+    """Delete the pipeline's old states and the old rows of packages; the number of states.
 
     The caller holds the pipeline's lock. Does nothing before the first package has landed.
     """
@@ -31,16 +31,16 @@ def prune(conn: psycopg.Connection, schema: str, pipeline: str) -> int:
                 where s.pipeline_name = %(pipeline)s and l.status = 0
                 group by l.load_id
                 order by l.load_id desc
-                limit 1 offset %(kept)s
+                limit 1 offset %(older)s
             )
             """
         ).format(states=states, loads=loads),
-        {"pipeline": pipeline, "kept": KEPT - 1},
+        {"pipeline": pipeline, "older": STATES - 1},
     ).rowcount
     conn.execute(
         sql.SQL(
             "delete from {loads} as l where l.inserted_at < now() - {age}::interval "
             "and not exists (select 1 from {states} as s where s._dlt_load_id = l.load_id)"
-        ).format(states=states, loads=loads, age=sql.Literal(LOADS_KEPT))
+        ).format(states=states, loads=loads, age=sql.Literal(LOADS_AGE))
     )
     return pruned

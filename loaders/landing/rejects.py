@@ -1,4 +1,8 @@
-"""Rows that were refused, with the rule they broke: they land beside the good ones."""
+"""Rejected rows: what they are, and the table in which they land beside the good ones.
+
+Two places reject. loaders/landing/screening.py does it before landing, by what a table is declared
+to hold; loaders/landing/table_rejects.py while landing, where PostgreSQL itself refuses a row.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,16 +15,19 @@ import pyarrow.compute as pc
 
 from loaders.warehouse.tables import LandedTable, landed_table
 
-OF_TABLE = "the table refuses it: "  # how a rule begins that the landed table alone knows
+BY_TABLE = "the table refuses it: "  # how a rule starts that the landed table alone knows
 SHOWN = 200  # characters of a value that a finding quotes
 _TEXT = pa.string()
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A row that broke a rule. `payload` is the whole row as JSON; `source_route` says where it came
-    from, if not by the dataset's own route. One that `is_withdrawn` was refused by an earlier reading,
-    and is no more."""
+    """A row that broke a rule.
+
+    payload: the whole row as JSON
+    source_route: where it came from, if not by the dataset's own route
+    is_withdrawn: an earlier reading rejected it, and the newest does not
+    """
 
     row_key: str
     field: str
@@ -32,17 +39,12 @@ class Rejected:
 
 
 def rejected_rows(schema: str) -> LandedTable:
-    """The table of refused rows of a source, in its schema (`raw_tdx`)."""
+    """The table of rejected rows of a source, in its schema (`raw_tdx`)."""
+    texts = ("dataset", "row_key", "field", "rule", "value", "payload")
     return landed_table(
         schema,
         "rejected_row",
-        [
-            *(
-                (name, _TEXT)
-                for name in ("dataset", "row_key", "field", "rule", "value", "payload")
-            ),
-            ("is_withdrawn", pa.bool_()),
-        ],
+        [*((name, _TEXT) for name in texts), ("is_withdrawn", pa.bool_())],
         key=("dataset", "row_key", "field", "rule"),
         nullable=("value", "is_withdrawn"),
     )
@@ -55,57 +57,61 @@ def shown(value: object) -> str:
     return str(value).replace("\0", "\\0")[:SHOWN]
 
 
-def key_of(row: Mapping[str, Any], key: Sequence[str]) -> str:
-    """What names a row by the key of its table, in refusals."""
+def row_key(row: Mapping[str, Any], key: Sequence[str]) -> str:
+    """The name of a row by the key of its table."""
     return " ".join(shown(row.get(name)) for name in key)[:SHOWN]
 
 
-def open_refusals(conn: psycopg.Connection, landed: LandedTable, dataset: str) -> list[Rejected]:
-    """What the engine or a source refuses of a dataset so far; `landed` is that of `rejected_rows`.
+def open_rejects(
+    conn: psycopg.Connection, landed: LandedTable, dataset: str, *, by_table: bool = False
+) -> list[Rejected]:
+    """The rejected rows of a dataset that are not withdrawn; `landed` is that of `rejected_rows`.
 
-    What the table refuses passes the engine each time: landing withdraws that, once its row landed.
+    Those that screening or the source rejected; with `by_table` those that the table refused, which
+    pass the screening each time: landing withdraws them, once their row landed.
     """
     rows = conn.execute(
         f"select row_key, field, rule, value, payload from {landed.qualified} "
-        "where dataset = %s and is_withdrawn is not true and not starts_with(rule, %s)".encode(),
-        (dataset, OF_TABLE),
+        "where dataset = %s and is_withdrawn is not true and starts_with(rule, %s) = %s".encode(),
+        (dataset, BY_TABLE, by_table),
     )
     return [Rejected(*row) for row in rows]
 
 
-def mended(
-    refusals: Sequence[Rejected], rows: pa.Table, key: Sequence[str], unit: Sequence[str]
+def withdrawn(
+    rejects: Sequence[Rejected], rows: pa.Table, key: Sequence[str], unit: Sequence[str]
 ) -> Iterator[Rejected]:
-    """Of refusals those whose row is among `rows` by its key, withdrawn: the newest reading counts.
+    """The rejects whose row is among `rows` by its key, withdrawn: the newest reading counts.
 
     Of a unit that is replaced as one (a day of ticks) any row stands for all.
     """
     key = unit or key
     by_key: dict[str, list[Rejected]] = {}
     entities: set[str] = set()  # rows of others need no name
-    for refusal in refusals:
-        words = refusal.row_key.split(" ")
+    for reject in rejects:
+        words = reject.row_key.split(" ")
         name = " ".join(words[: len(key)] if unit else words)
-        by_key.setdefault(name, []).append(refusal)
+        by_key.setdefault(name, []).append(reject)
         entities.update(" ".join(words[: n + 1]) for n in range(len(words)))
     first = rows[key[0]].cast(_TEXT)
     near = rows.select(list(key)).filter(pc.is_in(first, value_set=pa.array(entities, _TEXT)))
-    for name in {key_of(row, key) for row in near.to_pylist()} & by_key.keys():
-        yield from (replace(refusal, is_withdrawn=True) for refusal in by_key[name])
+    for name in {row_key(row, key) for row in near.to_pylist()} & by_key.keys():
+        yield from (replace(reject, is_withdrawn=True) for reject in by_key[name])
 
 
-def table(
+def rejects_table(
     landed: LandedTable,
     dataset: str,
-    rejected: Sequence[Rejected],
+    rejects: Sequence[Rejected],
+    *,
     source_route: str,
     fetched_at: datetime,
 ) -> pa.Table:
-    """Refused rows of a dataset as one Arrow table; `landed` is that of `rejected_rows`."""
+    """Rejected rows of a dataset as one Arrow table; `landed` is that of `rejected_rows`."""
     rows = [
         asdict(r)
         | {"dataset": dataset, "source_route": r.source_route or source_route}
         | {"fetched_at": fetched_at, "is_final": True}
-        for r in rejected
+        for r in rejects
     ]
     return pa.Table.from_pylist(rows, landed.schema)

@@ -1,7 +1,7 @@
-"""What a landed table can hold. Rows that it cannot are refused one by one, before anything is cast.
+"""What a landed table can hold. Other rows are rejected one by one, before anything is cast.
 
-The limits are the declaration's (loaders.warehouse.tables.LandedTable): its types, `most`, which the
-casts of the SQL models stay within, and what PostgreSQL's text and indexes take.
+The limits are the declaration's (loaders.warehouse.tables.LandedTable): its types, `most`, within
+which the casts of the SQL models stay, and what PostgreSQL's text and indexes take.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.landing.rejects import Rejected, key_of, shown
+from loaders.landing.rejects import Rejected, row_key, shown
 from loaders.warehouse.tables import LandedTable
 
 FIRST, LAST = date(1900, 1, 1), date(2999, 12, 31)
@@ -25,17 +25,17 @@ _Rows: TypeAlias = pa.Table | Sequence[Mapping[str, Any]]
 
 
 class Screened(NamedTuple):
-    """Rows of the declared schema; what was refused; its rows as they came."""
+    """Rows of the declared schema; the rules that others broke; those rows as they came."""
 
     rows: pa.Table
     rejected: list[Rejected]
-    refused: list[dict[str, Any]]
+    rejected_rows: list[dict[str, Any]]
 
 
 def screen(rows: _Rows, landed: LandedTable) -> Screened:
     """The rows that `landed` can hold, cast to its schema. `rows` is a table or a list of records.
 
-    Of a unit that is replaced as one (a day of ticks) one refused row refuses all.
+    Of a unit that is replaced as one (a day of ticks) one rejected row rejects all.
     """
     columns: list[pa.ChunkedArray | pa.Array] = []
     broken: dict[int, list[tuple[str, str]]] = defaultdict(list)
@@ -54,10 +54,10 @@ def screen(rows: _Rows, landed: LandedTable) -> Screened:
     table = pa.table(columns, schema=landed.schema)
     if not broken:
         return Screened(table, [], [])
-    refused = [_row(rows, landed, index) for index in sorted(broken)]
+    rejected_rows = [_row(rows, landed, index) for index in sorted(broken)]
     rejected = [
         _rejected(landed, row, field, rule)
-        for row, index in zip(refused, sorted(broken), strict=True)
+        for row, index in zip(rejected_rows, sorted(broken), strict=True)
         for field, rule in broken[index]
     ]
     keep = [index for index in range(len(table)) if index not in broken]
@@ -65,29 +65,30 @@ def screen(rows: _Rows, landed: LandedTable) -> Screened:
         unit = list(zip(*(_codes(table[name]) for name in landed.whole), strict=True))
         broken_units = {unit[index] for index in broken}
         keep = [index for index in keep if unit[index] not in broken_units]
-    return Screened(table.take(pa.array(keep, pa.int64())), rejected, refused)
+    return Screened(table.take(pa.array(keep, pa.int64())), rejected, rejected_rows)
 
 
 def _codes(column: pa.ChunkedArray) -> list[int | None]:
     """Numbers that are the same for the same values; Python has no name for some days."""
-    return column.combine_chunks().dictionary_encode().indices.to_pylist()  # type: ignore[no-any-return]
+    indices: list[int | None] = column.combine_chunks().dictionary_encode().indices.to_pylist()
+    return indices
 
 
 def _cast(values: Any, kind: pa.DataType) -> tuple[Any, set[int]]:
-    """The values in the declared type, and which of them have none; these are null in the result."""
+    """The values in the declared type, and those that do not fit it, which are null."""
     try:
-        # told the type at once, Arrow would cut fractions off
+        # given the type at once, Arrow would cut fractions off
         return (pa.array(values) if isinstance(values, list) else values).cast(kind), set()
     except _UNFIT:
-        found, unfit = [], set()
+        fitting, unfit = [], set()
         for index, value in enumerate(values):
             try:
                 item = value if isinstance(value, pa.Scalar) else pa.scalar(value)
-                found.append(item.cast(kind))
+                fitting.append(item.cast(kind))
             except _UNFIT:
                 unfit.add(index)
-                found.append(pa.scalar(None, kind))
-        return pa.array(found, kind), unfit
+                fitting.append(pa.scalar(None, kind))
+        return pa.array(fitting, kind), unfit
 
 
 def _rules(array: Any, column: pa.Field, landed: LandedTable) -> Iterator[tuple[str, Any]]:
@@ -122,8 +123,7 @@ def _any(mask: Any) -> Any:
 
 
 def limits(column: pa.Field, landed: LandedTable) -> tuple[Any, Any]:
-    """The least and the greatest value of a column; None for a text, and for one that its type alone
-    bounds."""
+    """The least and the greatest value of a column; None for a text, and where its type bounds it."""
     kind = column.type
     if pa.types.is_string(kind):
         return None, None
@@ -131,7 +131,8 @@ def limits(column: pa.Field, landed: LandedTable) -> tuple[Any, Any]:
         return FIRST, LAST
     if pa.types.is_timestamp(kind):
         zone = UTC if kind.tz else None
-        return tuple(datetime(d.year, d.month, d.day, tzinfo=zone) for d in (FIRST, LAST))  # type: ignore[return-value]
+        first, last = (datetime(d.year, d.month, d.day, tzinfo=zone) for d in (FIRST, LAST))
+        return first, last
     most = landed.most_of(column.name)
     if most is None:
         return None, None
@@ -145,16 +146,16 @@ def _row(rows: _Rows, landed: LandedTable, index: int) -> dict[str, Any]:
 
 
 def python_value(value: pa.Scalar) -> Any:
-    """A value of a row; as the number that Arrow keeps where Python has none such."""
+    """A value of a row; the number that Arrow stores where Python has no such value."""
     try:
         return value.as_py()
-    except (OverflowError, ValueError):  # a day or an instant beyond Python's years
+    except (OverflowError, ValueError):  # a day or a time beyond Python's years
         return value.value
 
 
 def _rejected(landed: LandedTable, row: Mapping[str, Any], field: str, rule: str) -> Rejected:
     payload = json.dumps(row, default=str)  # orjson takes no number of more than 64 bits
-    return Rejected(key_of(row, landed.key), field, rule, shown(row.get(field)), payload)
+    return Rejected(row_key(row, landed.key), field, rule, shown(row.get(field)), payload)
 
 
 _NAMES = {

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pgpq import ArrowToPostgresBinaryEncoder
 
 from loaders.errors import SettingsError
-from loaders.landing.upsert import stage_ddl
+from loaders.landing.staging import stage_ddl
 from loaders.ticks import ledger
 from loaders.ticks.day_hash import measure_sql, measured, measured_row
 from loaders.ticks.frame import TICKS, key_of
@@ -259,7 +259,7 @@ def _put(conn: psycopg.Connection, table: StoreTable, rows: pa.Table) -> None:
     encoder = ArrowToPostgresBinaryEncoder(rows.schema)
     columns = ", ".join(table.names)
     conn.execute("drop table if exists _ticks")
-    stage = stage_ddl(lambda name: f'"{name}"', rows.schema, encoder)
+    stage = stage_ddl(rows.schema, encoder)
     conn.execute(f"create temp table _ticks ({stage}) on commit drop".encode())
     with conn.cursor().copy(f"copy _ticks ({columns}) from stdin (format binary)".encode()) as copy:
         copy.write(encoder.write_header())

@@ -6,7 +6,7 @@ from datetime import date
 import psycopg
 import pyarrow as pa
 
-from loaders.landing.change_feed import told
+from loaders.landing.change_feed import insert_changes_sql
 from orchestration.archive import content
 from orchestration.archive.content import Content
 from orchestration.archive.views import View
@@ -67,7 +67,7 @@ def insert(conn: psycopg.Connection, view: View, staged: str) -> int:
 
 
 def _told(conn: psycopg.Connection, view: View, statement: str, values: tuple[object, ...]) -> int:
-    feed = told(_name(view), "written", "key", "day")
+    feed = insert_changes_sql(_name(view), "written", key="key", day="day")
     [(count,)] = conn.execute(
         f"with written as ({statement} returning t.symbol as key, t.{view.day} as day), "
         f"told as ({feed}) select count(*) from written".encode(),

@@ -92,7 +92,7 @@ TDX = {
     "after COPY, before the upsert": after(
         "loaders.landing.landed_file:copy_to_stage", stage=LANDING
     ),
-    STRAIGHT: before("loaders.landing.first_copy:_tell", stage=LANDING),
+    STRAIGHT: before("loaders.landing.first_copy:_report_changes", stage=LANDING),
     DELETED: after("loaders.landing.landed_file:replace_units", stage=LANDING),
     "after the upsert, before the commit": after(f"{JOB}._land", stage=LANDING, applies=_has_rows),
     "after the commit, dlt not informed": after(f"{JOB}.run", stage=UNMARKED, applies=_has_rows),

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.errors import DataQualityError
-from loaders.landing.rejects import open_refusals
+from loaders.landing.rejects import open_rejects
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.actions_csv import CATEGORIES
@@ -47,7 +47,7 @@ def _outcome(run: Context) -> Outcome:
     refused = {(row.row_key, row.field, row.rule) for row in found.rejected}
     mended = [
         replace(row, is_withdrawn=True)
-        for row in run.ask(lambda conn: open_refusals(conn, REJECTED_ROW, NAME))
+        for row in run.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
         if row.row_key.startswith(gbbq.ROUTE) and (row.row_key, row.field, row.rule) not in refused
     ]
     reading = Reading.of(found.state, run.clock(), before)

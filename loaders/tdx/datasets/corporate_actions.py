@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from loaders.engine.outcome import NOT_DUE, Outcome, SourceGone, Stopped, records
 from loaders.errors import DataQualityError, LockHeldError, UpstreamError
-from loaders.landing.rejects import Rejected, open_refusals
+from loaders.landing.rejects import Rejected, open_rejects
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.files import gbbq
 from loaders.tdx.files.actions_csv import ActionSet, CorporateAction, read_actions
@@ -151,7 +151,7 @@ class Stored:
                 events.setdefault(row["code"], []).append(row)
         refusals = [
             row
-            for row in open_refusals(conn, REJECTED_ROW, "corporate_actions")
+            for row in open_rejects(conn, REJECTED_ROW, "corporate_actions")
             if _source_of(row) == source
         ]
         return cls(source, events, refusals)

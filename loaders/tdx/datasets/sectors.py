@@ -17,7 +17,7 @@ import psycopg
 
 from loaders.engine.outcome import NOT_DUE, Outcome, records
 from loaders.errors import DataQualityError
-from loaders.landing.rejects import open_refusals
+from loaders.landing.rejects import open_rejects
 from loaders.tdx.context import Context, Dataset
 from loaders.tdx.datasets.codes import KEPT_SHARE
 from loaders.tdx.files import sectors
@@ -54,7 +54,7 @@ def _outcome(run: Context, key: str, path: Path) -> Outcome:
     refused = {row.row_key for row in rejected}
     mended = [
         replace(row, is_withdrawn=True)
-        for row in run.ask(lambda conn: open_refusals(conn, REJECTED_ROW, NAME))
+        for row in run.ask(lambda conn: open_rejects(conn, REJECTED_ROW, NAME))
         if row.row_key.startswith(key) and row.row_key not in refused
     ]
     if why := lacking(found, before):

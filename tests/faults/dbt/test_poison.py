@@ -56,7 +56,7 @@ def landed_rows(
         for row in part.rows.to_pylist()
     }
     land(conn, landed.qualified.removeprefix("raw_tdx."), kept.values())
-    return list(kept.values()), sum(len(part.refused) for part in screened)
+    return list(kept.values()), sum(len(part.rejected_rows) for part in screened)
 
 
 def read_all(conn: psycopg.Connection, *schemas: str) -> None:

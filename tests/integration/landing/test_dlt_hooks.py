@@ -17,7 +17,7 @@ from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.common.storages.schema_storage import SchemaStorage
 from dlt.destinations.impl.postgres.factory import postgres
 
-from loaders.landing import cursors, landed_file, load_job, upsert
+from loaders.landing import cursors, landed_file, load_job, staging
 from loaders.landing.dlt_setup import own_context
 from loaders.landing.load_job import Landed, UpsertCopyJob
 from loaders.settings import load_settings
@@ -263,7 +263,7 @@ def test_a_type_that_the_binary_encoder_lacks_goes_as_text(
     def lacking(schema: pa.Schema) -> None:
         raise ValueError("no encoder")
 
-    monkeypatch.setattr(upsert, "ArrowToPostgresBinaryEncoder", lacking)
+    monkeypatch.setattr(staging, "ArrowToPostgresBinaryEncoder", lacking)
     shore.land(Batch(prices({"sh600000": 8730, "sz000001": -1}), None, {}))
 
     assert shore.closes() == {"sh600000": 8730, "sz000001": -1}

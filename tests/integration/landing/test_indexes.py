@@ -77,7 +77,7 @@ def there(conn: psycopg.Connection) -> dict[str, int]:
 
 def build(conn: psycopg.Connection, lane: str = "tdx") -> list[str]:
     said: list[str] = []
-    indexes.build(conn, [BARS], lane, said.append)
+    indexes.build_pending(conn, [BARS], lane, said.append)
     return said
 
 

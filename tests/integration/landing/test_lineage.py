@@ -174,7 +174,7 @@ def test_two_loads_that_meet_a_new_route_at_once_agree_on_its_number(
 
         def meet() -> dict[str, int]:
             with pq.ParquetFile(path) as file:
-                return lineage.routes(second, file)
+                return lineage.number_routes(second, file)
 
         with ThreadPoolExecutor(1) as pool:
             met = pool.submit(meet)

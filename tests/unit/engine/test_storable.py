@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loaders.landing.rejects import mended
+from loaders.landing.rejects import withdrawn
 from loaders.landing.screening import Screened, limits, screen
 from loaders.sources import landed_tables
 from loaders.tdx.tables import TICK_TRADE
@@ -173,20 +173,20 @@ def _bare(value: Any, like: Any) -> Any:
     return value if not isinstance(value, datetime) or isinstance(like, datetime) else value.date()
 
 
-def test_a_refusal_is_withdrawn_by_its_row_or_by_any_of_its_unit() -> None:
-    def withdrawn(row: dict[str, Any], again: dict[str, Any], landed: LandedTable) -> list[str]:
-        refused = screen([row], landed).rejected
-        assert refused
-        found = mended(refused, screen([again], landed).rows, landed.key, landed.whole)
-        return [refusal.field for refusal in found if refusal.is_withdrawn]
+def test_a_reject_is_withdrawn_by_its_row_or_by_any_of_its_unit() -> None:
+    def fields(row: dict[str, Any], again: dict[str, Any], landed: LandedTable) -> list[str]:
+        rejects = screen([row], landed).rejected
+        assert rejects
+        rows = withdrawn(rejects, screen([again], landed).rows, landed.key, landed.whole)
+        return [reject.field for reject in rows if reject.is_withdrawn]
 
     good = {"name": "b c", "day": date(2024, 6, 28)}
-    assert withdrawn(GOOD | good | {"size": 1001}, GOOD | good, THING) == ["size"]
-    assert withdrawn(GOOD | good | {"size": 1001}, GOOD | good | {"name": "b"}, THING) == []
+    assert fields(GOOD | good | {"size": 1001}, GOOD | good, THING) == ["size"]
+    assert fields(GOOD | good | {"size": 1001}, GOOD | good | {"name": "b"}, THING) == []
     tick: dict[str, Any] = dict.fromkeys(("price", "volume", "side", "order_count"), 1)
     tick |= {"code": "sh600000", "trade_date": GOOD["day"], "traded_at": NOON}
     tick |= {name: GOOD[name] for name in ("source_route", "fetched_at", "is_final")}
     refused = tick | {"ordinal": 7, "price": 10**10}
-    assert withdrawn(refused, tick | {"ordinal": 1}, TICK_TRADE) == ["price"]
+    assert fields(refused, tick | {"ordinal": 1}, TICK_TRADE) == ["price"]
     other_day = {"ordinal": 7, "trade_date": date(2024, 6, 27)}
-    assert withdrawn(refused, tick | other_day, TICK_TRADE) == []
+    assert fields(refused, tick | other_day, TICK_TRADE) == []

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from loaders.landing import load_job, refused_rows
+from loaders.landing import load_job, table_rejects
 from loaders.landing.load_job import Landed
-from loaders.landing.rejects import mended, open_refusals, rejected_rows, table
+from loaders.landing.rejects import open_rejects, rejected_rows, rejects_table, withdrawn
 from loaders.settings import load_settings
 from loaders.warehouse import migrate
 from loaders.warehouse.postgres import Warehouse, open_warehouse
@@ -178,7 +178,7 @@ def test_of_a_unit_that_lands_whole_one_refused_row_refuses_all(shore: Shore) ->
 def test_a_table_that_refuses_too_much_is_itself_wrong(
     shore: Shore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refused_rows, "MOST", 5)
+    monkeypatch.setattr(table_rejects, "MOST", 5)
     shore.change("alter table raw_tdx.price add constraint none check (price < 0)")
 
     with pytest.raises(Exception, match="none"):
@@ -210,10 +210,10 @@ def test_a_row_that_is_refused_again_stays_refused_until_it_lands(shore: Shore) 
     # what the engine withdraws as it reads the row again may land after it
     again = pa.table({"code": ["sh600007"], "trade_date": [DAY], "seq": [1]})
     with shore.warehouse.connect() as conn:
-        found = list(mended(open_refusals(conn, REFUSED, "prices"), again, PRICE.key, ()))
+        gone = list(withdrawn(open_rejects(conn, REFUSED, "prices"), again, PRICE.key, ()))
     shore.land(PRICE, prices(10))
-    withdrawn = table(REFUSED, "prices", found, "/api/test", LATER)
-    shore.land(REFUSED, withdrawn.to_pylist(), dataset=None)
+    rows = rejects_table(REFUSED, "prices", gone, source_route="/api/test", fetched_at=LATER)
+    shore.land(REFUSED, rows.to_pylist(), dataset=None)
     assert standing() == [(key, False)]
     shore.land(PRICE, prices(5))  # of other rows
     assert standing() == [(key, False)]

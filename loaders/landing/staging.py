@@ -1,0 +1,135 @@
+"""COPY of a file of rows into the temp table `_land`, or straight into its table."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pgpq import ArrowToPostgresBinaryEncoder
+
+from loaders.landing.lineage import Numbers
+from loaders.landing.target import names, quote
+
+log = logging.getLogger(__name__)
+
+COPY_ROWS = 50_000
+ROW_NO = "_row_no"  # of a row in its file, from 1
+NO_NUL = "text must not hold the character NUL"
+
+
+class Reason(NamedTuple):
+    """Why a row is rejected: the column, where one is to blame, and the rule that it breaks."""
+
+    field: str
+    rule: str
+
+
+@dataclass
+class Staged:
+    """What COPY brought into the temp table `_land`.
+
+    read: rows of the file
+    is_numbered: whether each row has its number in the file, as text had to do
+    error: why text had to do
+    rejected: rows that no text of PostgreSQL holds, by number
+    """
+
+    read: int
+    columns: list[str]
+    is_numbered: bool = False
+    error: Exception | None = None
+    rejected: dict[int, Reason] = field(default_factory=dict)
+
+
+class FileRows:
+    """The rows of a file as its table takes them: with `numbers` for texts, where it has those."""
+
+    def __init__(self, file: pq.ParquetFile, numbers: Numbers | None) -> None:
+        self.file, self._numbers = file, numbers
+        self._plain = plain_schema(file.schema_arrow)
+        self.schema = numbers.schema(self._plain) if numbers else self._plain
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        for batch in self.file.iter_batches(COPY_ROWS):
+            rows = batch if batch.schema == self._plain else batch.cast(self._plain)
+            yield self._numbers.replace_texts(rows) if self._numbers else rows
+
+
+def copy_to_stage(conn: psycopg.Connection, rows: FileRows) -> Staged:
+    """COPY a file into the temp table `_land`, whose column types are the encoder's own.
+
+    A file that binary COPY cannot take goes as text, which is slower and logged.
+    """
+    try:
+        with conn.transaction():
+            encoder = ArrowToPostgresBinaryEncoder(rows.schema)
+            columns = stage_ddl(rows.schema, encoder)
+            conn.execute(f"create temp table _land ({columns}) on commit drop".encode())
+            return Staged(copy_binary(conn, rows, "_land", encoder), rows.schema.names)
+    except psycopg.OperationalError:
+        raise  # the server went away
+    except Exception as error:  # of a type the encoder lacks, of a value the server rejects
+        log.warning("binary COPY cannot take %s: %s; using text", rows.schema.names, error)
+        return _copy_text(conn, rows, error)
+
+
+def copy_binary(
+    conn: psycopg.Connection, rows: FileRows, target: str, encoder: ArrowToPostgresBinaryEncoder
+) -> int:
+    """COPY a file into a table of the encoder's own column types; the number of rows read."""
+    read = 0
+    into = f"copy {target} ({names(rows.schema.names)}) from stdin (format binary)".encode()
+    with conn.cursor().copy(into) as copy:
+        copy.write(encoder.write_header())
+        for batch in rows.batches():
+            read += batch.num_rows
+            copy.write(encoder.write_batch(batch))
+        copy.write(encoder.finish())
+    return read
+
+
+def _copy_text(conn: psycopg.Connection, rows: FileRows, error: Exception) -> Staged:
+    fields = rows.schema.names
+    staged = Staged(0, fields, is_numbered=True, error=error)
+    columns = ", ".join(f"{quote(name)} text" for name in fields)
+    conn.execute(f"create temp table _land ({columns}, {ROW_NO} bigint) on commit drop".encode())
+    with conn.cursor().copy(f"copy _land ({names([*fields, ROW_NO])}) from stdin".encode()) as copy:
+        for batch in rows.batches():
+            texts = (c.cast(pa.string()).to_pylist() for c in batch.columns)
+            for row in zip(*texts, strict=True):
+                staged.read += 1
+                for name, value in zip(fields, row, strict=True):
+                    if value is not None and "\0" in value:
+                        staged.rejected[staged.read] = Reason(name, NO_NUL)
+                if staged.read not in staged.rejected:
+                    copy.write_row((*row, staged.read))
+    return staged
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """dlt writes constant columns dictionary-encoded; the encoder has no such type."""
+    return pa.schema(
+        [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in schema]
+    )
+
+
+def stage_types(schema: pa.Schema, encoder: ArrowToPostgresBinaryEncoder) -> list[str]:
+    """The types of the encoder's columns in SQL.
+
+    It calls an aware timestamp TIMESTAMP; its bytes are right for timestamptz only.
+    """
+    return [
+        "timestamptz" if pa.types.is_timestamp(own.type) and own.type.tz else column.data_type.ddl()
+        for own, column in zip(schema, encoder.schema().columns, strict=True)
+    ]
+
+
+def stage_ddl(schema: pa.Schema, encoder: ArrowToPostgresBinaryEncoder) -> str:
+    """The columns of a temp table for the encoder's rows."""
+    types = stage_types(schema, encoder)
+    return ", ".join(
+        f"{quote(name)} {kind}" for name, kind in zip(schema.names, types, strict=True)
+    )
