@@ -12,10 +12,11 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from loaders import log, sources
-from loaders.engine import jobs, load, metrics
-from loaders.engine.load import Load, LoadResult
+from loaders.engine import job_list, jobs, load, metrics
+from loaders.engine.load import Load
 from loaders.engine.metrics import Metric
 from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult, not_due, stopped
 from loaders.errors import INTERRUPTED, NotDue, QuotemillError, SettingsError, UsageError
 from loaders.progress import Reporter
 from loaders.settings import Settings
@@ -127,7 +128,7 @@ def load_parts(
         parts = sources.find(name).parts(settings, request, as_of)
     except NotDue as reason:
         _show(display, str(reason) if is_only else f"{name}: {reason}")
-        return [load.not_due(name, reason)]
+        return [not_due(name, reason)]
     except QuotemillError as error:
         if is_only:
             error.source = name
@@ -202,7 +203,7 @@ def source_to_retry(settings: Settings, job: int | None) -> str:
         raise UsageError("no load has run yet", hint="loaders run")
     if job is not None:
         return jobs.source_of(warehouse, job)
-    newest = {job["source"]: job["status"] for job in warehouse.ask(jobs.newest_jobs)}
+    newest = {job["source"]: job["status"] for job in warehouse.ask(job_list.newest_jobs)}
     failed = [name for name in ready if newest.get(name) not in (None, "succeeded", "running")]
     if len(failed) != 1:
         raise UsageError(f"which source? {', '.join(ready)}", hint=f"loaders retry {ready[0]}")
@@ -218,7 +219,7 @@ def measure_loads(loads: Sequence[LoadResult]) -> list[Metric]:
 def _failed(source: str, error: QuotemillError, display: Display) -> LoadResult:
     log.write_error(error, source)
     _show(display, *error.lines)
-    return load.stopped(source, error)
+    return stopped(source, error)
 
 
 def _show(display: Display, *lines: str) -> None:

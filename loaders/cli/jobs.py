@@ -19,9 +19,9 @@ def status_command(
 
     Example: loaders status --json
     """
-    from loaders.engine import jobs
+    from loaders.engine import job_list
 
-    shown = jobs.report(find_warehouse(load_settings()), limit)
+    shown = job_list.report(find_warehouse(load_settings()), limit)
     if json:
         shell.print_json(shown)
         return
@@ -49,7 +49,7 @@ def print_jobs(shown: dict[str, Any]) -> None:
 
 
 def job_line(job: dict[str, Any]) -> str:
-    """A job with its figures, of those that loaders.engine.jobs.recent_jobs gives."""
+    """A job with its figures, of those that loaders.engine.job_list.recent_jobs gives."""
     began = f"{job['started_at']:%Y-%m-%d %H:%M:%S}"
     return (
         f"job {job['job_id']:>4}  {began} UTC  {job['source']} {job['mode']:<11} "

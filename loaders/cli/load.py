@@ -13,8 +13,8 @@ from loaders.cli import shell
 from loaders.cli.progress import reporter
 from loaders.cli.shell import AsOf, JsonFlag, Verbose
 from loaders.engine import metrics
-from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult
 from loaders.errors import INTERRUPTED, SettingsError, UsageError, most_severe
 from loaders.settings import Settings, load_settings
 

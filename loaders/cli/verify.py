@@ -19,7 +19,7 @@ from loaders.progress import Silent
 from loaders.settings import load_settings
 
 if TYPE_CHECKING:
-    from loaders.engine.load import LoadResult
+    from loaders.engine.result import LoadResult
     from loaders.tdx.verify.spot_checks import Verification
 
 LARGEST = 12  # tables shown of the list of sizes

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.engine import jobs
+from loaders.engine import job_list, jobs
 from loaders.errors import UsageError
 from loaders.warehouse.postgres import Warehouse
 
@@ -122,7 +122,7 @@ def read_job(warehouse: Warehouse, job_id: int) -> JobView:
 def find_running_job(warehouse: Warehouse) -> int:
     """The number of the running job. Raises UsageError where none or several run."""
     with warehouse.connect() as conn:
-        running = [job for job in jobs.recent_jobs(conn, 100) if job["status"] == "running"]
+        running = [job for job in job_list.recent_jobs(conn, 100) if job["status"] == "running"]
     if not running:
         raise UsageError("no job is running", hint="`quotemill jobs` lists them")
     if len(running) > 1:

@@ -7,8 +7,8 @@ same for all sources. loaders.loads calls it for a registered source.
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from loaders import log, request_counts
 from loaders.engine import jobs
 from loaders.engine.jobs import Task
 from loaders.engine.request import LoadRequest, read_request
+from loaders.engine.result import LoadResult, not_due, skipped
 from loaders.errors import (
     LockHeldError,
     NotDue,
@@ -40,74 +41,8 @@ if TYPE_CHECKING:
     from loaders.engine.source import Source
     from loaders.warehouse.tables import LandedTable
 
-NOT_DUE = "not due"  # status of a load for which there was nothing to do
 REASONS_LOGGED = 100  # of a task, in the log
 PACKAGE_ROWS = 2_000_000  # a package that has as many takes no further key
-
-
-@dataclass(frozen=True)
-class LoadResult:
-    """What a load did. `status` is that of its job; `exit_code` follows from it.
-
-    `counts`: requests, bytes of their answers, retries, fallbacks to another route, refused rows.
-    """
-
-    job_id: int | None  # None: skipped, before there was a job
-    source: str
-    status: str
-    exit_code: int
-    tasks: tuple[Task, ...]
-    warnings: tuple[str, ...]
-    error: str | None
-    hint: str
-    seconds: float
-    counts: Mapping[str, int] = field(default_factory=dict)
-    # a day without a session, after one that was loaded whole: what is not built yet still builds
-    is_resting: bool = False
-
-    def total(self, name: str) -> int:
-        return sum(getattr(task, name) for task in self.tasks)
-
-    @property
-    def ends_source(self) -> bool:
-        """Whether a further part of the same source would only fail again."""
-        return self.status == "failed" and self.exit_code != LockHeldError.exit_code
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether there was nothing to do."""
-        return self.status == NOT_DUE
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {
-            "tasks": [
-                {k: v for k, v in asdict(task).items() if k != "keys"}
-                | {"rows_unchanged": task.rows_unchanged}
-                for task in self.tasks
-            ]
-        }
-
-    def summary(self) -> Iterator[str]:
-        """The figures of the load in a few lines."""
-        for dataset in dict.fromkeys(task.dataset for task in self.tasks):
-            tasks = [task for task in self.tasks if task.dataset == dataset]
-            done, skipped = sum(t.done for t in tasks), sum(t.skipped for t in tasks)
-            failed = sum(len(t.failures) for t in tasks)
-            new, changed = sum(t.rows_new for t in tasks), sum(t.rows_changed for t in tasks)
-            unchanged = sum(t.rows_unchanged for t in tasks)
-            yield (
-                f"{dataset:<21} {done:,} done, {skipped:,} skipped, {failed:,} failed; rows: "
-                f"{new:,} new, {changed:,} changed, {unchanged:,} unchanged"
-            )
-        written = self.total("rows_new") + self.total("rows_changed")
-        if self.tasks and self.status == "succeeded" and not written:
-            yield "nothing new: no row was written"
-        if self.error:
-            yield f"error: {self.error}"
-        if self.hint:
-            yield f"hint: {self.hint}"
-        if self.job_id is not None:
-            yield f"job {self.job_id} {self.status} in {self.seconds:.1f} s"
 
 
 @dataclass
@@ -253,7 +188,7 @@ def run_load(
         if busy != "skip":
             raise
         reporter.line(f"skipped: {held}")
-        return _skipped(request.source, str(held))
+        return skipped(request.source, str(held))
     with taken as lock, warehouse.keeping_connections() as warehouse:
         from loaders.engine import tasks
         from loaders.landing import load_job
@@ -263,7 +198,7 @@ def run_load(
             job, retried = jobs.failed_tasks(warehouse, request.source, retry_of)
             if job["status"] == "succeeded":
                 reporter.line(f"nothing of job {retry_of} had failed")
-                return _skipped(request.source)
+                return skipped(request.source)
         folder = settings.home / "pipelines" / migrate.warehouse_id(warehouse)
         pipeline, pending = load_job.open_pipeline(warehouse, folder, lane, source.name)
         if pending.load_ids:
@@ -315,23 +250,6 @@ def run_load(
             error = error or load.gone
             load.counts.update(request_counts.counted() - before)
             return _finish(load, error, cancelled and not error, time.monotonic() - started)
-
-
-def _skipped(source: str, *why: str) -> LoadResult:
-    return LoadResult(None, source, "skipped", 0, (), why, None, "", 0.0)
-
-
-def not_due(source: str, why: NotDue, *, is_resting: bool = False) -> LoadResult:
-    """The result of a load for which there is nothing to do at its time."""
-    log.write("info", f"nothing is due: {why}", source=source)
-    return LoadResult(
-        None, source, NOT_DUE, 0, (), (str(why),), None, "", 0.0, is_resting=is_resting
-    )
-
-
-def stopped(source: str, error: QuotemillError) -> LoadResult:
-    """The result of a load that an error ended before it had a result."""
-    return LoadResult(None, source, "failed", error.exit_code, (), (), str(error), error.hint, 0.0)
 
 
 def _finish(

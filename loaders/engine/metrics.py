@@ -12,8 +12,8 @@ import psycopg
 
 from loaders import log
 from loaders.engine import prometheus
-from loaders.engine.load import LoadResult
 from loaders.engine.prometheus import Sample
+from loaders.engine.result import LoadResult
 from loaders.errors import QuotemillError, SettingsError, innermost, most_severe
 from loaders.settings import Settings
 from loaders.warehouse.postgres import open_warehouse

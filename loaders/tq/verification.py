@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult
 from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.tq.tick_days.repair import accept_loss, take_out

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders import sources, trading_time
-from loaders.engine.load import LoadResult
+from loaders.engine.result import LoadResult
 from loaders.errors import LockHeldError, most_severe
 from loaders.settings import Settings
 from loaders.warehouse.ownership import has_relation

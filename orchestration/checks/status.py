@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from loaders import sources
-from loaders.engine import jobs
+from loaders.engine import job_list
 from loaders.settings import Settings
 from loaders.warehouse import timescale
 from loaders.warehouse.ownership import has_relation
@@ -66,7 +66,7 @@ def read(
 ) -> Status:
     """Read it all; works on a warehouse that holds nothing yet, and without one. `settings` say where
     ticks are kept; without them nobody looks there."""
-    loads = jobs.report(warehouse, limit)
+    loads = job_list.report(warehouse, limit)
     nothing = Status(loads, [], [], [], [("nothing was loaded yet", "quotemill run")])
     if warehouse is None:
         return nothing
@@ -74,7 +74,7 @@ def read(
         edition = timescale.find(conn)
         if not loads["jobs"]:
             return replace(nothing, timescale=edition)
-        newest = jobs.newest_jobs(conn)
+        newest = job_list.newest_jobs(conn)
         if as_of:
             cur.execute("select set_config('quotemill.as_of', %s, false)", (as_of,))
         builds = cur.execute(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 
-from loaders.engine import jobs
+from loaders.engine import job_list
 from loaders.engine.check import Check, failed
 from loaders.errors import SettingsError
 from loaders.settings import Settings
@@ -27,7 +27,7 @@ def check(settings: Settings, warehouse: Warehouse, now: datetime) -> Iterator[C
         yield from _locks(conn, now)
         yield from _policies(conn)
         yield from _tests(conn)
-        unloaded = status.never_loaded(settings, jobs.newest_jobs(conn))
+        unloaded = status.never_loaded(settings, job_list.newest_jobs(conn))
     # what is wrong with loads, builds and data, each with its mend
     for wrong, mend in [*status.read(warehouse).mends, *unloaded]:
         yield Check("status", "warn", wrong, mend)

@@ -47,7 +47,7 @@ def jobs_command(
 
     Example: quotemill jobs --follow
     """
-    from loaders.engine import job_status, jobs
+    from loaders.engine import job_list, job_status
 
     warehouse = find_warehouse(load_settings())
     if warehouse is None:
@@ -55,7 +55,7 @@ def jobs_command(
     if job is None and not follow:
         if log is not None:
             raise UsageError("the log of which job?", hint="quotemill jobs 12 --log 12.jsonl")
-        listed = jobs.report(warehouse, limit)["jobs"]
+        listed = job_list.report(warehouse, limit)["jobs"]
         if json:
             shell.print_json(listed)
         else:

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from loaders.engine import jobs
+from loaders.engine import job_list
 from loaders.warehouse.ownership import has_relation
 from orchestration.run import build_record
 from orchestration.run import history as recorded
@@ -36,7 +36,7 @@ def read(conn: psycopg.Connection, since: datetime, as_of: datetime) -> Runs:
         return Runs([], [], [], [], [], [], [])
     loads = [
         job | {"seconds": _seconds(job), "rows": job["rows_new"] + job["rows_changed"]}
-        for job in jobs.jobs_between(conn, since, as_of, MOST)
+        for job in job_list.jobs_between(conn, since, as_of, MOST)
     ]
     newest = {job["source"]: job["job_id"] for job in reversed(loads)}
     with conn.cursor(row_factory=dict_row) as cur:

@@ -8,9 +8,9 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from loaders import loads, log, sources
-from loaders.engine.load import LoadResult, not_due, stopped
 from loaders.engine.metrics import Metric
 from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult, not_due, stopped
 from loaders.errors import DataQualityError, NotDue, QuotemillError, most_severe
 from loaders.loads import Display
 from loaders.settings import Settings

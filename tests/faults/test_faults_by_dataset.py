@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from loaders.engine.load import LoadResult
+from loaders.engine.result import LoadResult
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx import tables
 from loaders.tdx.source import SOURCE

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from loaders.engine.load import LoadResult
+from loaders.engine.result import LoadResult
 from loaders.sandbox.tdx.calls import Options
 from loaders.sandbox.tdx.service import TdxSandbox
 from loaders.sandbox.world.market import SyntheticMarket

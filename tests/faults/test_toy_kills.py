@@ -3,7 +3,7 @@
 
 import pytest
 
-from loaders.engine import jobs
+from loaders.engine import job_list, jobs
 from loaders.errors import UsageError
 from loaders.warehouse.postgres import open_warehouse
 from tests.faults.scene import wait_until
@@ -40,12 +40,14 @@ def test_a_killed_load_is_interrupted_and_cannot_be_cancelled(
     warehouse = open_warehouse(bench.settings)
     with load_elsewhere(bench) as load:
         release = reached()
-        assert jobs.report(warehouse)["jobs"][0]["status"] == "running"
+        assert job_list.report(warehouse)["jobs"][0]["status"] == "running"
         load.kill()
         load.wait()
     release()
-    wait_until("its lock is gone", lambda: jobs.report(warehouse)["jobs"][0]["status"] != "running")
-    shown = jobs.report(warehouse)
+    wait_until(
+        "its lock is gone", lambda: job_list.report(warehouse)["jobs"][0]["status"] != "running"
+    )
+    shown = job_list.report(warehouse)
     assert [x["status"] for x in (shown["jobs"][0], *shown["tasks"])] == [
         "interrupted",
         "cancelled",

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from loaders import loads
-from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult
 from loaders.errors import UsageError
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings

@@ -15,8 +15,8 @@ import typer
 from loaders import loads, log
 from loaders.engine import metrics
 from loaders.engine.jobs import Task
-from loaders.engine.load import LoadResult
 from loaders.engine.metrics import Metric
+from loaders.engine.result import LoadResult
 from loaders.errors import UpstreamError
 from loaders.request_counts import count
 from loaders.settings import Settings, load_settings

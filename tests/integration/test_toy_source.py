@@ -21,9 +21,10 @@ import typer
 from loaders import loads, sources
 from loaders.cli import load as commands
 from loaders.engine import jobs, tasks
-from loaders.engine.load import Load, LoadResult
+from loaders.engine.load import Load
 from loaders.engine.outcome import Outcome
 from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult
 from loaders.errors import LockHeldError, SettingsError, UpstreamError, UsageError
 from loaders.loads import run_load
 from loaders.progress import Silent

@@ -9,7 +9,7 @@ import typer
 from loaders import errors
 from loaders.cli import shell
 from loaders.cli.shell import JsonFlag
-from loaders.engine.load import stopped
+from loaders.engine.result import stopped
 from loaders.errors import (
     INTERRUPTED,
     DataQualityError,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from loaders import loads, sources
-from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult
 from loaders.errors import LockHeldError, SettingsError, UpstreamError
 from loaders.progress import Silent
 from loaders.settings import Settings

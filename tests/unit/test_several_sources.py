@@ -13,8 +13,8 @@ from loaders import loads, sources
 from loaders.cli import check as checks
 from loaders.cli import load as commands
 from loaders.cli import shell
-from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult
 from loaders.engine.source import Checked
 from loaders.errors import INTERRUPTED, LockHeldError, QuotemillError, UpstreamError, UsageError
 from loaders.settings import load_settings

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from loaders.engine.load import LoadResult
 from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult
 from loaders.loads import run_load
 from loaders.progress import Silent
 from loaders.sandbox.tq.world import World

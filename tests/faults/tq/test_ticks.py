@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from loaders.engine.load import LoadResult
+from loaders.engine.result import LoadResult
 from loaders.tq.check import check
 from loaders.tq.due import due
 from loaders.tq.tick_days import recent_ticks

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from loaders import log
-from loaders.engine.load import LoadResult
+from loaders.engine.result import LoadResult
 from loaders.settings import Settings, load_settings
 from loaders.tdx.tables import TABLES
 from loaders.warehouse.migrate import prepare

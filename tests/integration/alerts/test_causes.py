@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from loaders import log
-from loaders.engine.load import LoadResult
 from loaders.engine.metrics import Metric
+from loaders.engine.result import LoadResult
 from loaders.settings import Settings
 from orchestration.alerts import causes
 from orchestration.alerts import check as alerts

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from loaders.engine.load import Load, LoadResult
+from loaders.engine.load import Load
 from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult
 from loaders.errors import NotDue
 from loaders.ib import source
 from loaders.ib.slots import NEW_YORK

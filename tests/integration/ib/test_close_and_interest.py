@@ -1,6 +1,6 @@
 """The close and the open interest by the simulated gateway."""
 
-from loaders.engine.load import LoadResult
+from loaders.engine.result import LoadResult
 from tests.integration.ib.bench import Bench
 
 ATTEMPTS = (

@@ -7,8 +7,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from loaders.engine.load import Load, LoadResult
+from loaders.engine.load import Load
 from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult
 from loaders.loads import run_load
 from loaders.sandbox.tdx.calls import Options
 from loaders.sandbox.tdx.service import TdxSandbox

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from loaders.engine.load import LoadResult
+from loaders.engine.result import LoadResult
 from loaders.sandbox.tdx.client_files import Record, encode_gbbq, write_client_files
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.tdx.files import gbbq as gbbq_file

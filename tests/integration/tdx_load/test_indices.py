@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import date, datetime, time
 from typing import Any
 
-from loaders.engine.load import LoadResult
+from loaders.engine.result import LoadResult
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench, days_until
 

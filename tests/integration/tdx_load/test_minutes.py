@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loaders.engine.load import LoadResult
+from loaders.engine.result import LoadResult
 from loaders.sandbox.tdx.vipdoc_files import write_vipdoc
 from loaders.sandbox.world.market import SyntheticMarket
 from tests.integration.tdx_load.bench import Bench, bench, days_until

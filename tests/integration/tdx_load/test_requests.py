@@ -8,7 +8,7 @@ from datetime import date, datetime
 import pytest
 
 from loaders.engine import load as engine_load
-from loaders.engine.load import LoadResult
+from loaders.engine.result import LoadResult
 from loaders.errors import UsageError
 from loaders.sandbox.world.market import SyntheticMarket
 from loaders.warehouse.lock import load_lock

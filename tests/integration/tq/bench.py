@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loaders.engine.load import Load, LoadResult
+from loaders.engine.load import Load
 from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult
 from loaders.loads import run_load
 from loaders.sandbox.tq.world import World
 from loaders.settings import Settings, load_settings

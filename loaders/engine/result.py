@@ -1,0 +1,94 @@
+"""The result of a load."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from loaders import log
+from loaders.engine.jobs import Task
+from loaders.errors import LockHeldError, NotDue, QuotemillError
+
+NOT_DUE = "not due"  # status of a load for which there was nothing to do
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What a load did. `status` is that of its job; `exit_code` follows from it.
+
+    `counts`: requests, bytes of their answers, retries, fallbacks to another route, refused rows.
+    """
+
+    job_id: int | None  # None: skipped, before there was a job
+    source: str
+    status: str
+    exit_code: int
+    tasks: tuple[Task, ...]
+    warnings: tuple[str, ...]
+    error: str | None
+    hint: str
+    seconds: float
+    counts: Mapping[str, int] = field(default_factory=dict)
+    # a day without a session, after one that was loaded whole: what is not built yet still builds
+    is_resting: bool = False
+
+    def total(self, name: str) -> int:
+        return sum(getattr(task, name) for task in self.tasks)
+
+    @property
+    def ends_source(self) -> bool:
+        """Whether a further part of the same source would only fail again."""
+        return self.status == "failed" and self.exit_code != LockHeldError.exit_code
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there was nothing to do."""
+        return self.status == NOT_DUE
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {
+            "tasks": [
+                {k: v for k, v in asdict(task).items() if k != "keys"}
+                | {"rows_unchanged": task.rows_unchanged}
+                for task in self.tasks
+            ]
+        }
+
+    def summary(self) -> Iterator[str]:
+        """The figures of the load in a few lines."""
+        for dataset in dict.fromkeys(task.dataset for task in self.tasks):
+            tasks = [task for task in self.tasks if task.dataset == dataset]
+            done, skipped = sum(t.done for t in tasks), sum(t.skipped for t in tasks)
+            failed = sum(len(t.failures) for t in tasks)
+            new, changed = sum(t.rows_new for t in tasks), sum(t.rows_changed for t in tasks)
+            unchanged = sum(t.rows_unchanged for t in tasks)
+            yield (
+                f"{dataset:<21} {done:,} done, {skipped:,} skipped, {failed:,} failed; rows: "
+                f"{new:,} new, {changed:,} changed, {unchanged:,} unchanged"
+            )
+        written = self.total("rows_new") + self.total("rows_changed")
+        if self.tasks and self.status == "succeeded" and not written:
+            yield "nothing new: no row was written"
+        if self.error:
+            yield f"error: {self.error}"
+        if self.hint:
+            yield f"hint: {self.hint}"
+        if self.job_id is not None:
+            yield f"job {self.job_id} {self.status} in {self.seconds:.1f} s"
+
+
+def skipped(source: str, *reasons: str) -> LoadResult:
+    """The result of a load that another one replaces."""
+    return LoadResult(None, source, "skipped", 0, (), reasons, None, "", 0.0)
+
+
+def not_due(source: str, why: NotDue, *, is_resting: bool = False) -> LoadResult:
+    """The result of a load for which there is nothing to do at its time."""
+    log.write("info", f"nothing is due: {why}", source=source)
+    return LoadResult(
+        None, source, NOT_DUE, 0, (), (str(why),), None, "", 0.0, is_resting=is_resting
+    )
+
+
+def stopped(source: str, error: QuotemillError) -> LoadResult:
+    """The result of a load that an error ended before it had a result."""
+    return LoadResult(None, source, "failed", error.exit_code, (), (), str(error), error.hint, 0.0)
