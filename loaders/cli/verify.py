@@ -101,7 +101,7 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
     from loaders import loads
     from loaders.engine import metrics
     from loaders.engine.request import LoadRequest
-    from loaders.tq.verification import verify_and_repair
+    from loaders.tq.tick_days.repair import verify_and_repair
 
     settings, started = load_settings(), time.monotonic()
     shell.start_logs(settings)
@@ -140,8 +140,8 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
     if found.differences:
         raise DataQualityError(
             f"{len(found.differences)} differences between the ticks and their index",
-            hint="`loaders verify tq --repair` downloads days again whose ticks differ, and mends the rest; "
-            "`--accept KEY` lets go of one that cannot be had again",
+            hint="fix: `loaders verify tq --repair` downloads days whose ticks differ and repairs the rest; "
+            "`--accept KEY` gives up a day that cannot be downloaded any more",
         )
 
 

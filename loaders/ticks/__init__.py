@@ -1,5 +1,11 @@
-"""The tick store: one row per tick of a main-contract series, in QuestDB or in the warehouse itself.
+"""The tick store: one row per tick of a main-contract series.
 
-`frame` says what a day of ticks is, `store` what a store can do; nothing here knows where ticks come
-from.
+In QuestDB or in the warehouse itself.
+
+    frame      a day of ticks and its checks        store      what a store can do
+    day_hash   the hash of a day, in any engine     tables     the tables of a store
+    postgres   the store in the warehouse           questdb/   the store in QuestDB, and its server
+    index_tables  index rows as Arrow tables        open_store  the store that the settings name
+
+Nothing here knows where ticks come from.
 """

@@ -1,13 +1,14 @@
 """The hash of a day: the same number from Arrow, from QuestDB and from PostgreSQL.
 
-Of a row the quoted columns count, in the order of HASHED: x = price or volume in ten-thousandths, the
-stamp as it is, a fixed number for null. m = x mod P, made positive; L = Σ m·c mod P, and L² mod P is the
-row's. A day's is the sum over its rows, so their order does not matter; squared, so that cells swapped
-between rows do. Twice, with the coefficients c forwards and backwards. Digits beyond the fourth do not
-count. `segment_id`, `schedule_hash` and `is_deleted` are left out: a revised schedule changes no hash.
+It covers the quoted columns of a row, in the order of HASHED: x = price or volume in
+ten-thousandths, the stamp as it is, a fixed number for null. m = x mod P, made positive; L = Σ m·c
+mod P, and L² mod P is the hash of the row. A day's hash is the sum over its rows, so their order
+does not matter; squared, so that cells swapped between rows do. Twice, with the coefficients c
+forwards and backwards. Digits beyond the fourth do not count. `segment_id`, `schedule_hash` and
+`is_deleted` are left out: a revised schedule changes no hash.
 
-Every step is exact in 64 bits and in doubles, so no engine can differ. The order of the columns and the
-coefficients are the hash's version.
+Every step is exact in 64 bits and in doubles, so no engine can differ. The order of the columns and
+the coefficients are the hash's version.
 """
 
 import hashlib
@@ -31,7 +32,7 @@ _BIGINT: Mapping[Dialect, str] = {"questdb": "long", "postgres": "bigint"}
 
 
 def _coefficients() -> list[int]:
-    """31-bit numbers, none of them 0, that anybody can make again."""
+    """Reproducible 31-bit numbers, none of them 0."""
     return [
         int.from_bytes(hashlib.sha256(b"gh2:%d" % i).digest()[:4], "big") % (P - 1) + 1
         for i in range(len(HASHED))
@@ -46,7 +47,7 @@ def row_hash(hash_a: int, hash_b: int) -> str:
 
 
 def measured(day: pa.Table) -> Measured:
-    """Of rows of loaders.ticks.frame.TICKS; none are measured too."""
+    """The measures of rows of loaders.ticks.frame.TICKS, which may be none."""
     a, b = fingerprint(day)
     first, last = pc.min_max(day["ts"]).as_py().values()
     deepest = [n for n in range(1, LEVELS + 1) if _has_level(day, n)]
@@ -55,7 +56,7 @@ def measured(day: pa.Table) -> Measured:
 
 
 def measured_row(row: Mapping[str, Any]) -> Measured:
-    """What `measure_sql` answered, by name."""
+    """The measures of an answer to `measure_sql`, by name."""
     hash_a, hash_b = int(row["hash_a"] or 0), int(row["hash_b"] or 0)
     return Measured(
         rows=int(row["rows"]),
@@ -75,7 +76,7 @@ def fingerprint(day: pa.Table) -> tuple[int, int]:
 
 
 def _row_hashes(rows: pa.Table) -> list[Any]:
-    """Of each row, with the coefficients forwards and backwards."""
+    """The hashes of each row, with the coefficients forwards and backwards."""
     lines = [np.zeros(rows.num_rows, np.int64) for _ in range(2)]
     for name, forwards, backwards in zip(HASHED, COEFFICIENTS, COEFFICIENTS[::-1], strict=True):
         rest = _numbers(rows[name], name) % P  # never negative in numpy
@@ -86,7 +87,7 @@ def _row_hashes(rows: pa.Table) -> list[Any]:
 
 
 def measure_sql(dialect: Dialect, relation: str, where: str) -> str:
-    """A query of rows, first_ts, last_ts, hash_a, hash_b, book_levels; one row."""
+    """A query for rows, first_ts, last_ts, hash_a, hash_b and book_levels, in one row."""
     levels = "\n".join(
         f"when bid_price{n} is not null or ask_price{n} is not null then {n}"
         for n in range(LEVELS, 0, -1)
@@ -119,7 +120,7 @@ def _number(name: str, dialect: Dialect) -> str:
     if name == "datetime_ns":
         return name
     bigint = _BIGINT[dialect]
-    # half up by floor: `round` treats a tie in another way in each engine
+    # half up by floor: engines round ties differently
     value = f"cast(floor({name} * {SCALE} + 0.5) as {bigint})"
     if name not in _FLOATS:
         value = f"{name} * {SCALE}"

@@ -1,6 +1,8 @@
-"""A day of ticks as an Arrow table: its schema, and the check that every day passes before it is sent.
+"""A day of ticks as an Arrow table.
 
-QuestDB stores what it should refuse without a word: a missing time stamp becomes its clock, a missing
+Its schema, and the checks that every day passes before it is sent.
+
+QuestDB silently stores what it should refuse: a missing time stamp becomes its clock, a missing
 `seq` a null part of the key, a fractional volume is cut off. So all of that is refused here.
 """
 
@@ -20,7 +22,7 @@ BOOK = tuple(
     for side in ("bid", "ask")
     for what in ("price", "volume")
 )
-# what came from the exchange: these and the stamp are what a day's hash is of
+# values of the exchange: these and the stamp make up a day's hash
 QUOTED = (
     ("last_price", pa.float64()),
     ("highest", pa.float64()),
@@ -31,9 +33,9 @@ QUOTED = (
     ("open_interest", pa.int64()),
     *((name, pa.float64() if "price" in name else pa.int64()) for name in BOOK),
 )
-# one row per tick; `ts` is `datetime_ns` cut to microseconds, `seq` counts ticks of one `ts` from 0 in
-# the order in which they came; volume and amount are those of the trading day so far; a price that is
-# not there is null
+# one row per tick; `ts` is `datetime_ns` cut to microseconds, `seq` counts ticks of one `ts` from 0
+# in the order in which they came; volume and amount are those of the trading day so far; a missing
+# price is null
 TICKS = pa.schema(
     [
         pa.field("ts", pa.timestamp("us", "UTC"), nullable=False),
@@ -47,18 +49,18 @@ TICKS = pa.schema(
         pa.field("schedule_hash", pa.string(), nullable=False),
     ]
 )
-MOST = 9 * 10**14  # of a price, volume or amount: ten thousand times as much still fits 64 bits
+MOST = 9 * 10**14  # of a price, volume or amount: ten thousand times as much fits 64 bits
 _MOST_SEQ = 2**31 - 1
-# a trading day begins in the evening before; before the longest closure that is eleven days back
+# a trading day starts on the evening of the one before; eleven days back at the longest closure
 _EARLIEST, _LATEST = timedelta(days=15), timedelta(days=2)
 
 
 class TickError(DataQualityError):
-    """A day of ticks breaks a rule. The text names the row (from 0), the field and the rule."""
+    """A broken rule of a day of ticks; names the row (from 0), field and rule."""
 
 
 class DayKey(NamedTuple):
-    """What a table of ticks is a day of."""
+    """A contract-day of a series."""
 
     symbol: str
     contract: str
@@ -66,7 +68,7 @@ class DayKey(NamedTuple):
 
 
 def key_of(day: pa.Table) -> DayKey:
-    """Of a checked table."""
+    """The key of a checked table."""
     return DayKey(
         day["symbol"][0].as_py(),
         day["underlying_contract"][0].as_py(),
@@ -75,13 +77,13 @@ def key_of(day: pa.Table) -> DayKey:
 
 
 def window(trading_day: date) -> tuple[datetime, datetime]:
-    """The instants between which each tick of a trading day lies, the second one not included."""
+    """The times between which each tick of a trading day lies; the second is excluded."""
     midnight = datetime.combine(trading_day, time(), UTC)
     return midnight - _EARLIEST, midnight + _LATEST
 
 
 def day_frame(quoted: pa.Table, key: DayKey, *, segment_id: int, schedule_hash: str) -> pa.Table:
-    """The checked day of the ticks that a source gave, in the order in which it gave them.
+    """The checked day of a source's ticks, in the order in which they came.
 
     `quoted` has `datetime_ns` and the columns of QUOTED. Raises TickError.
     """
@@ -105,11 +107,12 @@ def day_frame(quoted: pa.Table, key: DayKey, *, segment_id: int, schedule_hash: 
 
 
 def checked(table: pa.Table) -> pa.Table:
-    """The table with the columns and types of TICKS, in one chunk; what is not a number is null.
+    """The table with the columns and types of TICKS, in one chunk; NaN becomes null.
 
-    Raises TickError that names row, field and rule: for no row at all, a missing column, stamp, key or
-    seq, a fractional volume, an infinite or monstrous number, `ts` that is not `datetime_ns` cut to
-    microseconds, two rows of one (ts, seq), and rows of more than one (symbol, contract, trading day).
+    Raises TickError that names row, field and rule: for no row, a missing column, stamp, key or
+    seq, a fractional volume, an infinite or huge number, `ts` other than `datetime_ns` cut to
+    microseconds, two rows of one (ts, seq), and rows of more than one (symbol, contract, trading
+    day).
     """
     if missing := [name for name in TICKS.names if name not in table.column_names]:
         raise TickError(f"a day of ticks lacks the column {missing[0]}")
@@ -125,7 +128,7 @@ def checked(table: pa.Table) -> pa.Table:
         _refuse_where(pc.not_equal(day[name], day[name][0]), name, "must be the same in all rows")
     micros, nanos = _numbers(day["ts"]), _numbers(day["datetime_ns"])
     _refuse_where(micros != nanos // 1000, "ts", "must be datetime_ns cut to microseconds")
-    first, last = (pa.scalar(moment, TICKS.field("ts").type) for moment in window(key_of(day)[2]))
+    first, last = (pa.scalar(at, TICKS.field("ts").type) for at in window(key_of(day).trading_day))
     outside = pc.or_(pc.less(day["ts"], first), pc.greater_equal(day["ts"], last))
     _refuse_where(outside, "ts", "must lie near its trading day")
     seq = _numbers(day["seq"])
@@ -133,7 +136,7 @@ def checked(table: pa.Table) -> pa.Table:
     order = np.lexsort((seq, micros))
     same = (np.diff(micros[order]) == 0) & (np.diff(seq[order]) == 0)
     if same.any():
-        _refuse(int(order[1:][same][0]), "seq", "is there twice in one ts")
+        _refuse(int(order[1:][same][0]), "seq", "occurs twice in one ts")
     return day
 
 
@@ -151,7 +154,7 @@ def _column(table: pa.Table, field: pa.Field) -> Any:
 
 
 def _whole(table: pa.Table, name: str) -> Any:
-    """A column of whole numbers; what is not a number is missing."""
+    """A column of whole numbers; NaN becomes null."""
     column = _one_chunk(table[name])
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
@@ -186,7 +189,7 @@ def _numbers(column: pa.ChunkedArray) -> Any:
 
 
 def _places(micros: Any) -> Any:
-    """For each stamp, how many equal ones came before it."""
+    """The number of equal stamps before each stamp."""
     order = np.argsort(micros, kind="stable")
     ordered = micros[order]
     places = np.arange(len(micros))

@@ -1,4 +1,4 @@
-"""Which tick store the settings name."""
+"""The tick store that the settings name."""
 
 from urllib.parse import unquote, urlsplit
 
@@ -16,9 +16,11 @@ LOCAL = "local"
 
 
 def open_store(settings: Settings, warehouse: Warehouse) -> TickStore:
-    """QuestDB where `questdb_url` is set, else the warehouse itself. Speaks to nobody yet.
+    """QuestDB where `questdb_url` is set, else the warehouse itself.
 
-    Raises SettingsError for an address that is none, StoreError for a local server that is not up.
+    Not connected yet.
+
+    Raises SettingsError for an unusable address, StoreError for a local server that is not up.
     """
     if settings.questdb_url is None:
         from loaders.ticks.postgres import PostgresStore
@@ -27,37 +29,36 @@ def open_store(settings: Settings, warehouse: Warehouse) -> TickStore:
     return open_questdb(settings, warehouse)
 
 
-def described(settings: Settings) -> str:
-    """Which store it is, for people: no secret. Speaks to nobody. Raises SettingsError."""
+def store_label(settings: Settings) -> str:
+    """The store's name for people, without a secret. Raises SettingsError."""
     if settings.questdb_url is None:
         return "the warehouse"
     url = settings.questdb_url.get_secret_value()
     if url == LOCAL:
         return f"the QuestDB of {settings.home}"
-    return f"QuestDB at {_address(url, settings.origin('questdb_url')).url}"
+    return f"QuestDB at {_parse_address(url, settings.origin('questdb_url')).url}"
 
 
 def open_questdb(settings: Settings, warehouse: Warehouse | None = None) -> QuestdbStore:
-    """The store that `questdb_url` names, which must be set; it must serve `warehouse`, if given."""
+    """The store of `questdb_url`, which must be set; `warehouse`: the one to serve."""
     assert settings.questdb_url is not None
-    url = settings.questdb_url.get_secret_value()
-    if url == LOCAL:
-        local_address(settings)
-        where = lambda: local_address(settings)  # noqa: E731
-    else:
-        address = _address(url, settings.origin("questdb_url"))
-        where = lambda: address  # noqa: E731
+    url, origin = settings.questdb_url.get_secret_value(), settings.origin("questdb_url")
+
+    def address() -> Address:
+        return local_address(settings) if url == LOCAL else _parse_address(url, origin)
+
+    address()  # an error shows before anything is done
     return QuestdbStore(
-        where,
+        address,
         settings.questdb,
-        label=described(settings),
+        label=store_label(settings),
         mark=(lambda: mark_of(warehouse, settings.home)) if warehouse else None,
     )
 
 
 def local_address(settings: Settings) -> Address:
-    """Of the server of this QUOTEMILL_HOME. Raises StoreError where it is not running."""
-    address = server.running(server.folder_of(settings.home))
+    """The server of this QUOTEMILL_HOME. Raises StoreError where it is not running."""
+    address = server.find_running(server.server_folder(settings.home))
     if address is None:
         raise StoreAway(
             f"the QuestDB of {settings.home} is not running", hint="quotemill questdb start"
@@ -65,14 +66,14 @@ def local_address(settings: Settings) -> Address:
     return address
 
 
-def _address(url: str, origin: str) -> Address:
+def _parse_address(url: str, origin: str) -> Address:
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:  # a port beyond 65535, an open bracket
-        raise _no_address(origin) from None
+        raise _address_error(origin) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise _no_address(origin)
+        raise _address_error(origin)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return Address(
         f"{parts.scheme}://{host}:{port or 9000}",
@@ -81,8 +82,9 @@ def _address(url: str, origin: str) -> Address:
     )
 
 
-def _no_address(origin: str) -> SettingsError:
+def _address_error(origin: str) -> SettingsError:
     return SettingsError(
         f"setting questdb_url ({origin}) is not the address of a QuestDB",
-        hint="http://user:password@host:9000 with special characters in the password as %XX, or local",
+        hint="write http://user:password@host:9000 with special characters in the password as "
+        "%XX, or local",
     )

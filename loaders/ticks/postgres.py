@@ -1,5 +1,9 @@
-"""The tick store in the warehouse itself: schema `ticks`, the same tables. For the demo and for those who
-want no second server; the promises are those of QuestDB's."""
+"""The tick store in the warehouse itself.
+
+Schema `ticks`, the same tables and guarantees as in QuestDB.
+
+For the demo, and for users who want no second server.
+"""
 
 import shutil
 from collections.abc import Callable, Collection, Sequence
@@ -13,20 +17,20 @@ from pgpq import ArrowToPostgresBinaryEncoder
 
 from loaders.errors import SettingsError
 from loaders.landing.staging import stage_ddl
-from loaders.ticks import ledger
+from loaders.ticks import index_tables
 from loaders.ticks.day_hash import measure_sql, measured, measured_row
 from loaders.ticks.frame import TICKS, key_of
-from loaders.ticks.space import as_problem, little_space, require_space
+from loaders.ticks.space import require_space, space_problems
 from loaders.ticks.store import (
     SCHEDULE,
-    Held,
     IndexRow,
     Measured,
     NoDataRow,
-    Seen,
     Stamp,
     StoreError,
-    differing,
+    StoreSummary,
+    VisibleTicks,
+    read_back_error,
 )
 from loaders.ticks.tables import (
     DAY_INDEX,
@@ -42,33 +46,33 @@ from loaders.warehouse.postgres import Warehouse
 T = TypeVar("T")
 SCHEMA = "ticks"
 _COPY_ROWS = 50_000
-_DAY = "symbol = %(symbol)s and underlying_contract = %(contract)s and trading_day = %(day)s"
+DAY = "symbol = %(symbol)s and underlying_contract = %(contract)s and trading_day = %(day)s"
 
 
 class PostgresStore:
-    """See loaders.ticks.store.TickStore. Each call is one transaction."""
+    """A TickStore in the warehouse. Each call is one transaction.
+
+    Nothing is written on a disk with less than `min_free_gb` GiB, where that is known.
+    """
 
     def __init__(self, warehouse: Warehouse, min_free_gb: float = 0.0) -> None:
-        """Nothing is written on a disk with less than `min_free_gb` GiB, where that can be known."""
         self._min_free_gb = min_free_gb
         self.label = f"{warehouse.label}, schema {SCHEMA}"
         self._warehouse = warehouse
-        self._met = False
+        self._has_answered = False
 
     def prepare(self) -> None:
         self._ask(_prepare)
 
     def check(self) -> list[str]:
-        wrong = little_space(self.label, self.free_bytes(), self._min_free_gb)
-        return [as_problem(wrong)] if wrong else []
+        return space_problems(self.label, self.free_bytes(), self._min_free_gb)
 
     def free_bytes(self) -> int | None:
-        """Known of a server that is reached by a socket of this machine, the embedded one among them, and
-        tells the role where its data are; of no other."""
+        """Known for a server on a socket of this machine that shows where its data are."""
         folder = self._ask(_data_directory)
         try:
             return shutil.disk_usage(folder).free if folder else None
-        except OSError:  # the folder of a server in a container, or not for us to look at
+        except OSError:  # the folder of a server in a container, or not readable
             return None
 
     def write_day(self, day: pa.Table) -> Measured:
@@ -79,15 +83,16 @@ class PostgresStore:
 
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured:
         key = {"symbol": symbol, "contract": contract, "day": trading_day}
-        return self._ask(lambda conn: _measure(conn, f"{_DAY} and not is_deleted", key))
+        return self._ask(lambda conn: _measure(conn, f"{DAY} and not is_deleted", key))
 
-    def seen(self) -> list[Seen]:
-        query = ledger.SEEN.format(_name(MAIN_TICKS), "true").encode()
-        return [Seen(*row) for row in sorted(self._ask(lambda c: c.execute(query).fetchall()))]
+    def visible_ticks(self) -> list[VisibleTicks]:
+        query = index_tables.VISIBLE.format(_name(MAIN_TICKS), "true").encode()
+        rows = self._ask(lambda conn: conn.execute(query).fetchall())
+        return [VisibleTicks(*row) for row in sorted(rows)]
 
     def read_day(self, symbol: str, contract: str, trading_day: date) -> pa.Table:
         key = {"symbol": symbol, "contract": contract, "day": trading_day}
-        where = f"{_DAY} and not is_deleted order by ts, seq"
+        where = f"{DAY} and not is_deleted order by ts, seq"
         rows = self._ask(lambda conn: _read(conn, MAIN_TICKS, where, key))
         return rows.select(TICKS.names).cast(TICKS)
 
@@ -109,7 +114,7 @@ class PostgresStore:
             with conn.cursor() as cur:
                 for table, extra in ((MAIN_TICKS, ""), (DAY_INDEX, ", updated_at = now()")):
                     cur.executemany(
-                        f"update {_name(table)} {change}{extra} where {_DAY} and {new}".encode(),
+                        f"update {_name(table)} {change}{extra} where {DAY} and {new}".encode(),
                         values,
                     )
 
@@ -119,17 +124,17 @@ class PostgresStore:
         key = {"symbol": symbol, "contract": contract, "day": trading_day}
 
         def work(conn: psycopg.Connection) -> int:
-            gone = conn.execute(
+            flagged = conn.execute(
                 f"update {_name(MAIN_TICKS)} set is_deleted = true "
-                f"where {_DAY} and not is_deleted".encode(),
+                f"where {DAY} and not is_deleted".encode(),
                 key,
             )
             conn.execute(
                 f"update {_name(DAY_INDEX)} set status = 'superseded', updated_at = now() "
-                f"where {_DAY} and status <> 'superseded'".encode(),
+                f"where {DAY} and status <> 'superseded'".encode(),
                 key,
             )
-            return gone.rowcount
+            return flagged.rowcount
 
         return self._ask(work)
 
@@ -139,7 +144,11 @@ class PostgresStore:
         def work(conn: psycopg.Connection) -> None:
             for symbol in pc.unique(rows["symbol"]).to_pylist():
                 wanted = rows.filter(pc.equal(rows["symbol"], symbol))
-                _put(conn, MAIN_SCHEDULE, ledger.schedule_changes(_schedule(conn, symbol), wanted))
+                _put(
+                    conn,
+                    MAIN_SCHEDULE,
+                    index_tables.schedule_changes(_schedule(conn, symbol), wanted),
+                )
 
         self._ask(work)
 
@@ -147,41 +156,45 @@ class PostgresStore:
         return self._ask(lambda conn: _schedule(conn, symbol))
 
     def put_index(self, rows: Sequence[IndexRow]) -> None:
-        self._ask(lambda conn: _put(conn, DAY_INDEX, ledger.index_table(rows)))
+        self._ask(lambda conn: _put(conn, DAY_INDEX, index_tables.index_table(rows)))
 
     def index(self, symbols: Collection[str] | None = None) -> list[IndexRow]:
-        return ledger.index_rows(self._ask(lambda conn: _of_series(conn, DAY_INDEX, symbols)))
+        return index_tables.index_rows(
+            self._ask(lambda conn: _read_series(conn, DAY_INDEX, symbols))
+        )
 
-    def held(self) -> Held:
-        def work(conn: psycopg.Connection) -> Held:
+    def summary(self) -> StoreSummary:
+        def work(conn: psycopg.Connection) -> StoreSummary:
             if not has_relation(conn, _name(DAY_INDEX)):
-                return Held(0, 0, 0, None)
+                return StoreSummary(0, 0, 0, None)
             [(series, days, ticks, last)] = conn.execute(
-                ledger.HELD.format(_name(DAY_INDEX)).encode()
+                index_tables.SUMMARY.format(_name(DAY_INDEX)).encode()
             )
-            return Held(series, days, int(ticks or 0), last)
+            return StoreSummary(series, days, int(ticks or 0), last)
 
         return self._ask(work)
 
     def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
-        self._ask(lambda conn: _put(conn, NO_DATA_DAYS, ledger.no_data_table(rows)))
+        self._ask(lambda conn: _put(conn, NO_DATA_DAYS, index_tables.no_data_table(rows)))
 
     def no_data(self, symbols: Collection[str] | None = None) -> list[NoDataRow]:
-        return ledger.no_data_rows(self._ask(lambda conn: _of_series(conn, NO_DATA_DAYS, symbols)))
+        return index_tables.no_data_rows(
+            self._ask(lambda conn: _read_series(conn, NO_DATA_DAYS, symbols))
+        )
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection stays open."""
 
     def _ask(self, work: Callable[[psycopg.Connection], T]) -> T:
         try:
-            done = self._warehouse.ask(work, patient=self._met)
+            result = self._warehouse.ask(work, patient=self._has_answered)
         except psycopg.errors.UndefinedTable as error:
             raise StoreError(
                 f"{self.label}: {error.diag.message_primary}",
-                hint="loaders run tq makes the tables",
+                hint="loaders run tq creates the tables",
             ) from None
-        self._met = True
-        return done
+        self._has_answered = True
+        return result
 
     def _write_day(self, conn: psycopg.Connection, day: pa.Table, sent: Measured) -> None:
         key = dict(zip(("symbol", "contract", "day"), key_of(day), strict=True))
@@ -198,7 +211,7 @@ class PostgresStore:
         where = "symbol = %(symbol)s and trading_day = %(day)s and not is_deleted"
         seen = _measure(conn, where, key)
         if seen != sent:
-            raise differing(self.label, key_of(day), seen, sent)
+            raise read_back_error(self.label, key_of(day), seen, sent)
 
 
 def _name(table: StoreTable) -> str:
@@ -219,15 +232,15 @@ def _prepare(conn: psycopg.Connection) -> None:
     claim_schemas(conn, [SCHEMA])
     for table in TABLES:
         conn.execute(table.postgres_ddl(SCHEMA).encode())
-        found = _columns(conn, table)
+        columns = _columns(conn, table)
         for name in table.names:
             kind = {"timestamptz": "timestamp with time zone"}.get(
                 table.postgres_type(name), table.postgres_type(name)
             )
-            if name not in found:
-                raise _foreign(table, f"lacks the column {name}")
-            if found[name] != kind:
-                raise _foreign(table, f"has {found[name]} as its column {name}, not {kind}")
+            if name not in columns:
+                raise _shape_error(table, f"lacks the column {name}")
+            if columns[name] != kind:
+                raise _shape_error(table, f"has {columns[name]} as its column {name}, not {kind}")
     conn.execute(
         f"create index if not exists {MAIN_TICKS.name}_day on {_name(MAIN_TICKS)} "
         "(trading_day, symbol)".encode()
@@ -245,16 +258,18 @@ def _columns(conn: psycopg.Connection, table: StoreTable) -> dict[str, str]:
     )
 
 
-def _foreign(table: StoreTable, why: str) -> SettingsError:
+def _shape_error(table: StoreTable, why: str) -> SettingsError:
     return SettingsError(
-        f"the table {_name(table)} is not of our making: {why}",
+        f"the table {_name(table)} was not made by quotemill: {why}",
         hint=f"move it away: alter table {_name(table)} rename to another_name",
     )
 
 
 def _put(conn: psycopg.Connection, table: StoreTable, rows: pa.Table) -> None:
-    """Rows of the table's schema in place of those of the same key; `_ticks` has them until the end of
-    the transaction."""
+    """Put rows of the table's schema in place of those of the same key.
+
+    The temporary table `_ticks` holds them until the end of the transaction.
+    """
     rows = rows.cast(table.schema)
     encoder = ArrowToPostgresBinaryEncoder(rows.schema)
     columns = ", ".join(table.names)
@@ -286,15 +301,15 @@ def _read(
         cur.execute(
             f"select {', '.join(table.names)} from {_name(table)} where {where}".encode(), values
         )
-        found = cur.fetchall()
-    columns = zip(*found, strict=True) if found else [()] * len(table.names)
+        rows = cur.fetchall()
+    columns = zip(*rows, strict=True) if rows else [()] * len(table.names)
     return pa.table(
         [pa.array(column, f.type) for column, f in zip(columns, table.schema, strict=True)],
         schema=table.schema,
     )
 
 
-def _of_series(
+def _read_series(
     conn: psycopg.Connection, table: StoreTable, symbols: Collection[str] | None
 ) -> pa.Table:
     if symbols is None:
@@ -304,13 +319,13 @@ def _of_series(
 
 def _schedule(conn: psycopg.Connection, symbol: str) -> pa.Table:
     where = "symbol = %(symbol)s and not is_deleted"
-    return ledger.schedule_rows(_read(conn, MAIN_SCHEDULE, where, {"symbol": symbol}))
+    return index_tables.schedule_rows(_read(conn, MAIN_SCHEDULE, where, {"symbol": symbol}))
 
 
 def _measure(conn: psycopg.Connection, where: str, values: dict[str, Any]) -> Measured:
-    # a per cent sign would begin a parameter
-    begin, _, end = measure_sql("postgres", _name(MAIN_TICKS), "\0").partition("\0")
-    query = f"{begin.replace('%', '%%')}{where}{end.replace('%', '%%')}"
+    # a per cent sign would start a parameter
+    head, _, tail = measure_sql("postgres", _name(MAIN_TICKS), "\0").partition("\0")
+    query = f"{head.replace('%', '%%')}{where}{tail.replace('%', '%%')}"
     cur = conn.execute(query.encode(), values)
     row = cur.fetchone()
     assert row is not None

@@ -8,8 +8,7 @@ from loaders.section import Section
 
 
 class QuestdbSettings(Section):
-    """QuestDB as the tick store: the server that `quotemill questdb start` runs, and patience with
-    any. Times in seconds."""
+    """QuestDB as the tick store: the local server, and waits. Times in seconds."""
 
     port: int = Field(
         9000, ge=0, le=65535, description="port of the local server; 0: one that is free"
@@ -24,17 +23,17 @@ class QuestdbSettings(Section):
     jar: Path | None = Field(None, description="QuestDB's jar, used as it is")
     repository: str | None = Field(
         None,
-        description="base address of a Maven repository to fetch the jar from; https://repo1.maven.org/maven2 "
-        "is asked where there is no `mvn`",
+        description="base address of a Maven repository that has the jar; without one `mvn` "
+        "fetches it, or else https://repo1.maven.org/maven2",
     )
     min_free_gb: float = Field(
         2.0,
         ge=0,
-        description="free GiB below which no day of ticks is written: a full disk kills the server; so "
-        "in the warehouse too, where it is a server of this machine",
+        description="free GiB below which no day of ticks is written: a full disk kills the "
+        "server; the same for a warehouse on this machine",
     )
     wait: float = Field(
-        120.0, ge=0, description="longest wait for a server that went away in the middle of a load"
+        120.0, ge=0, description="longest wait for a server that went away during a load"
     )
 
     @field_validator("java", "jar")

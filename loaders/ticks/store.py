@@ -1,7 +1,9 @@
-"""What a tick store can do. loaders.ticks.open_store opens the one that the settings name.
+"""What a tick store can do.
 
-A store holds ticks, the schedule they were fetched by, an index of the complete days, and the days without
-data. It serves one warehouse. Stamps are UTC; days are trading days.
+`loaders.ticks.open_store` opens the one that the settings name.
+
+A store holds ticks, the schedule they were fetched by, an index of the complete days, and the days
+without data. It serves one warehouse. Stamps are UTC; days are trading days.
 """
 
 from collections.abc import Collection, Sequence
@@ -35,21 +37,16 @@ SCHEDULE = pa.schema(
 
 
 class StoreError(UpstreamError):
-    """The store is away, refuses, or gave back something else than was written."""
-
-
-def differing(label: str, key: DayKey, seen: "Measured", sent: "Measured") -> StoreError:
-    return StoreError(
-        f"{key.contract} {key.trading_day} reads back from {label} as {seen.rows} rows "
-        f"{seen.row_hash}, sent were {sent.rows} rows {sent.row_hash}",
-        hint="loaders run tq writes the day again",
-    )
+    """The store is away, refuses, or returned something else than was written."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What readers see of a day. `row_hash` is hash_a and hash_b as 16 hex digits; `book_levels` is
-    the deepest level with a price in it."""
+    """What readers see of a day.
+
+    `row_hash`: hash_a and hash_b as 16 hex digits. `book_levels`: the deepest level with a price in
+    it.
+    """
 
     rows: int
     first_ts: datetime | None
@@ -60,9 +57,12 @@ class Measured:
     book_levels: int
 
 
+NOTHING = Measured(0, None, None, 0, 0, "0" * 16, 0)
+
+
 @dataclass(frozen=True)
-class Seen:
-    """Ticks of a contract-day that readers see, `rows` of one stamp. A sound day has one."""
+class VisibleTicks:
+    """The visible ticks of a contract-day with one stamp; a sound day has one."""
 
     symbol: str
     contract: str
@@ -70,9 +70,6 @@ class Seen:
     segment_id: int
     schedule_hash: str
     rows: int
-
-
-NOTHING = Measured(0, None, None, 0, 0, "0" * 16, 0)
 
 
 @dataclass(frozen=True)
@@ -86,10 +83,11 @@ class Stamp:
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One day that is complete, or was until its contract changed.
+    """A day that is complete, or was until its contract changed.
 
-    `volume`: lots that its ticks tell of; `day_volume`: those of the day bar that they were held against,
-    None where there was none. Both None of a row that an earlier version wrote."""
+    `volume`: lots traded by the end of its ticks. `day_volume`: lots of the day bar that they were
+    compared with; None where there was none.
+    """
 
     symbol: str
     contract: str
@@ -103,21 +101,22 @@ class IndexRow:
     hash_b: int
     row_hash: str
     book_levels: int
+    volume: int
+    day_volume: int | None
     run_id: str
     updated_at: datetime
     status: Status = "complete"
     ticks_kind: str = TICKS_KIND
-    volume: int | None = None
-    day_volume: int | None = None
 
 
 @dataclass(frozen=True)
 class NoDataRow:
-    """One day of a contract for which the source has no tick, and why.
+    """A day of a contract for which the source has no tick, and why.
 
-    `doubtful`: that is not believed yet, and every load asks again; `superseded`: ticks have come since.
-    `first_checked_at`: when nothing came for the first time; `nights`: on how many trading days loads then
-    found nothing, 0 while silent servers alone were asked. Both None of a row that an earlier version wrote."""
+    `status`: doubtful is not believed yet, and every load asks again; superseded had ticks since.
+    `first_checked_at`: when nothing came for the first time. `nights`: trading days on which loads
+    found nothing; 0 while only silent servers were asked.
+    """
 
     symbol: str
     contract: str
@@ -125,14 +124,14 @@ class NoDataRow:
     reason: str
     attempts: int
     checked_at: datetime
-    first_checked_at: datetime | None = None
+    first_checked_at: datetime
+    nights: int
     status: EmptyStatus = "no_data"
-    nights: int | None = None
 
 
 @dataclass(frozen=True)
-class Held:
-    """What the index has as complete, all series together."""
+class StoreSummary:
+    """The complete days of the index, all series together."""
 
     series: int
     days: int
@@ -141,10 +140,10 @@ class Held:
 
 
 class TickStore(Protocol):
-    """Every call waits until what it wrote can be read. `label` is for people and holds no secret.
+    """A tick store. Every call waits until what it wrote can be read.
 
-    Where the store is away: StoreError with the mend as its hint, within seconds at first contact,
-    after `questdb.wait` seconds later on. A table that is there in another shape: SettingsError.
+    `label` is for people and holds no secret. Where the store is away: StoreError with the fix as
+    its hint, within seconds at first contact, `questdb.wait` seconds later on.
     """
 
     label: str
@@ -157,26 +156,28 @@ class TickStore(Protocol):
         ...
 
     def check(self) -> list[str]:
-        """What is wrong with the store, each with its mend; empty: sound."""
+        """The problems of the store, each with its fix; empty: sound."""
         ...
 
     def free_bytes(self) -> int | None:
-        """Free space of the disk under the store; None where nobody can know."""
+        """Free space of the disk under the store; None where it is unknown."""
         ...
 
     def write_day(self, day: pa.Table) -> Measured:
-        """Make readers see just this day (TICKS, checked) of its symbol and trading day.
+        """Make this day (TICKS, checked) all that readers see of its series on that day.
 
-        One transaction; surplus rows and rows of other contracts leave what readers see. Raises
+        One transaction; surplus rows and rows of other contracts become invisible. Raises
         StoreError where it reads back otherwise than it was sent, or a table is suspended.
         """
         ...
 
     def measure(self, symbol: str, contract: str, trading_day: date) -> Measured: ...
 
-    def seen(self) -> list[Seen]:
-        """What readers see, whatever the index says, by series, contract and day. One pass over six narrow
-        columns of all ticks that there are."""
+    def visible_ticks(self) -> list[VisibleTicks]:
+        """What readers see, whatever the index says, by series, contract and day.
+
+        One pass over six narrow columns of all ticks.
+        """
         ...
 
     def read_day(self, symbol: str, contract: str, trading_day: date) -> pa.Table:
@@ -184,16 +185,15 @@ class TickStore(Protocol):
         ...
 
     def restamp(self, symbol: str, contract: str, stamps: Sequence[Stamp]) -> None:
-        """Give stored days another segment: ticks and index rows alike, their hashes unchanged."""
+        """Give ticks and index rows of days another segment; hashes do not change."""
         ...
 
     def supersede(self, symbol: str, contract: str, trading_day: date) -> int:
-        """Take a day of a contract out of what readers see; its index row says superseded. How many
-        ticks went."""
+        """Make a contract-day invisible, its index row superseded; returns its ticks."""
         ...
 
     def put_schedule(self, rows: pa.Table) -> None:
-        """Make the schedule of each symbol in `rows` (SCHEDULE) just these rows."""
+        """Replace the schedule of each symbol in `rows` (SCHEDULE)."""
         ...
 
     def schedule(self, symbol: str) -> pa.Table:
@@ -208,8 +208,8 @@ class TickStore(Protocol):
         """By symbol and day; of some series, or of all."""
         ...
 
-    def held(self) -> Held:
-        """In short, for people; nothing where the tables were not made yet."""
+    def summary(self) -> StoreSummary:
+        """All zero before the tables exist."""
         ...
 
     def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
@@ -219,3 +219,12 @@ class TickStore(Protocol):
     def no_data(self, symbols: Collection[str] | None = None) -> list[NoDataRow]: ...
 
     def close(self) -> None: ...
+
+
+def read_back_error(label: str, key: DayKey, seen: Measured, sent: Measured) -> StoreError:
+    """The error of a day that reads back otherwise than it was sent."""
+    return StoreError(
+        f"{key.contract} {key.trading_day} reads back from {label} as {seen.rows} rows "
+        f"{seen.row_hash}, sent were {sent.rows} rows {sent.row_hash}",
+        hint="loaders run tq writes the day again",
+    )

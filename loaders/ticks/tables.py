@@ -1,7 +1,7 @@
 """The tables of a store, declared once for QuestDB and PostgreSQL.
 
-`ts` of the ledgers is 00:00 of the trading day in Shanghai. QuestDB has no DELETE: `is_deleted` takes a row
-out of what readers see (`where not is_deleted`).
+`ts` of a table with a row per day is 00:00 of the trading day in Shanghai. QuestDB has no DELETE:
+`is_deleted` takes a row out of what readers see (`where not is_deleted`).
 """
 
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ _TS = pa.timestamp("us", "UTC")
 class StoreTable:
     """A table of the store.
 
-    `schema`: of its Arrow tables, in the order of the store's columns. `key`: a row replaces the one of the
-    same key. `stored`: columns whose type in QuestDB differs from the usual one.
+    `schema`: of its Arrow tables, in the order of the store's columns. `key`: a row replaces the
+    one of the same key. `stored`: columns whose type in QuestDB differs from the usual one.
     """
 
     name: str
@@ -63,7 +63,7 @@ _QUESTDB = {
     _TS: "TIMESTAMP",
     # not VARCHAR: the Parquet that 9.3.4 exports has null for texts of nine bytes and less
     pa.string(): "SYMBOL",
-    pa.date32(): "INT",  # yyyymmdd: a DATE of QuestDB is an instant
+    pa.date32(): "INT",  # yyyymmdd: a DATE of QuestDB is a time
     pa.int32(): "INT",
     pa.int64(): "LONG",
     pa.float64(): "DOUBLE",
@@ -80,7 +80,7 @@ _POSTGRES = {
 }
 
 
-def _ledger(*fields: tuple[str, pa.DataType], nullable: tuple[str, ...] = ()) -> pa.Schema:
+def _day_table(*fields: tuple[str, pa.DataType], nullable: tuple[str, ...] = ()) -> pa.Schema:
     columns = [("ts", _TS), *fields]
     return pa.schema([pa.field(name, kind, name in nullable) for name, kind in columns])
 
@@ -103,7 +103,7 @@ MAIN_SCHEDULE = StoreTable(
 )
 DAY_INDEX = StoreTable(
     "ghtrader_symbol_day_index_v2",
-    _ledger(
+    _day_table(
         ("symbol", pa.string()),
         ("underlying_contract", pa.string()),
         ("trading_day", pa.date32()),
@@ -120,8 +120,8 @@ DAY_INDEX = StoreTable(
         ("status", pa.string()),  # complete, superseded
         ("run_id", pa.string()),
         ("updated_at", _TS),
-        ("volume", pa.int64()),  # lots that the ticks tell of
-        ("day_volume", pa.int64()),  # lots of the day bar that they were held against
+        ("volume", pa.int64()),  # lots traded by the end of the ticks
+        ("day_volume", pa.int64()),  # lots of the day bar that they were compared with
         nullable=("volume", "day_volume"),
     ),
     ("ts", "symbol", "underlying_contract", "ticks_kind"),
@@ -129,7 +129,7 @@ DAY_INDEX = StoreTable(
 )
 NO_DATA_DAYS = StoreTable(
     "ghtrader_no_data_days_v2",
-    _ledger(
+    _day_table(
         ("symbol", pa.string()),
         ("underlying_contract", pa.string()),
         ("trading_day", pa.date32()),
@@ -148,7 +148,7 @@ NO_DATA_DAYS = StoreTable(
 # one row: the warehouse that a QuestDB serves
 WAREHOUSE = StoreTable(
     "ghtrader_warehouse_v2",
-    _ledger(("warehouse_id", pa.string()), ("label", pa.string())),
+    _day_table(("warehouse_id", pa.string()), ("label", pa.string())),
     ("ts",),
     "YEAR",
 )

@@ -1,4 +1,4 @@
-"""What can go wrong between us and the futures servers, told apart by who can mend it."""
+"""Failures between us and the futures servers, by who can fix them."""
 
 from datetime import date
 
@@ -10,7 +10,7 @@ class TqAuthError(SettingsError):
 
 
 class TqPermissionError(SettingsError):
-    """The account is let in, but lacks a permission: the professional history (`tq_dl`) above all."""
+    """The account lacks a permission, most often the professional history (`tq_dl`)."""
 
 
 class TqMissing(SettingsError):
@@ -21,7 +21,7 @@ class UnknownSymbol(SettingsError):
     """The servers know no such variety or contract; `symbols` names them."""
 
     def __init__(self, symbols: list[str], *, hint: str = "") -> None:
-        hint = hint or "written as SHFE.cu and SHFE.cu2601; capitals count"
+        hint = hint or "write them as SHFE.cu and SHFE.cu2601; capitals count"
         super().__init__(f"the futures servers know no {', '.join(symbols)}", hint=hint)
         self.symbols = symbols
 
@@ -29,15 +29,19 @@ class UnknownSymbol(SettingsError):
 class TqAnswerError(UpstreamError):
     """An answer that cannot be right, such as a continuous series without a bar.
 
-    `trading_day`: the day of ticks that was asked for; None where none was yet."""
+    `trading_day`: the day of ticks that was asked for; None before the first.
+    """
 
     trading_day: date | None = None
 
 
 class TqTransport(UpstreamError):
-    """A server cannot be reached, broke off, or answered with an error page; worth a retry.
+    """A server cannot be reached, broke off, or answered with an error page.
 
-    `trading_day`: the day of ticks that was asked for; None where none was yet."""
+    Worth a retry.
+
+    `trading_day`: the day of ticks that was asked for; None before the first.
+    """
 
     trading_day: date | None = None
 
@@ -47,5 +51,8 @@ class TqTimeout(TqTransport):
 
 
 class TqClientError(TqTransport):
-    """The client itself failed at a question, in a way nobody knows: asked again by a new process, it is
-    the failure of that key and says nothing of the servers."""
+    """The client itself failed in an unknown way.
+
+    A new process asks once more; then it is the failure of that key and says nothing about the
+    servers.
+    """

@@ -1,4 +1,7 @@
-"""Scheduled jobs of the source; docs/how-to/schedule.md says why each runs when it does."""
+"""Scheduled jobs of the source.
+
+docs/how-to/schedule.md says why each runs when it does.
+"""
 
 from loaders.engine.operations import ScheduledJob
 

@@ -1,9 +1,9 @@
-"""Which tasks a load has: from what is asked for, or from what an earlier job left undone."""
+"""The tasks of a load, from its request or from the failures of an earlier job."""
 
 from collections.abc import Iterator, Sequence
 
 from loaders.engine.source import Unit
-from loaders.tq import stored
+from loaders.tq import landed
 from loaders.tq.context import Context, Dataset
 from loaders.tq.datasets import (
     contract,
@@ -14,8 +14,8 @@ from loaders.tq.datasets import (
     trading_day,
     trading_session,
 )
-from loaders.tq.request import OF_MAPPING, TICKS
-from loaders.tq.tick_days.plan import ticks_plan
+from loaders.tq.request import MAPPING_DATASETS, TICKS
+from loaders.tq.tick_days.plan import plan_ticks
 
 DATASETS: tuple[Dataset, ...] = (
     trading_day.DATASET,
@@ -29,28 +29,28 @@ DATASETS: tuple[Dataset, ...] = (
 )
 
 
-def plan(run: Context) -> Iterator[Sequence[Unit]]:
-    request = run.load.request
+def plan(ctx: Context) -> Iterator[Sequence[Unit]]:
+    request = ctx.load.request
     if request.mode == TICKS:
-        yield from ticks_plan(run)
+        yield from plan_ticks(ctx)
     else:
-        yield from _mapping(run, request.datasets or OF_MAPPING)
+        yield from _plan_mapping(ctx, request.datasets or MAPPING_DATASETS)
 
 
-def _mapping(run: Context, wanted: Sequence[str]) -> Iterator[Sequence[Unit]]:
-    """The calendar, then what is dated by it, then the bars of the contracts that are known by then.
+def _plan_mapping(ctx: Context, datasets: Sequence[str]) -> Iterator[Sequence[Unit]]:
+    """The calendar, what is dated by it, then the bars of the contracts known by then.
 
-    A retry asks for all of it once more: it is little, and each part stands on those before it.
+    A retry asks for all of it once more: it is little, and each part depends on those before it.
     """
-    varieties = run.load.request.keys or tuple(run.settings.varieties)
+    varieties = ctx.load.request.keys or tuple(ctx.settings.varieties)
     yield [Unit("trading_day", (trading_day.KEY,))]
-    run.days = run.ask(stored.trading_days)
+    ctx.days = ctx.ask(landed.trading_days)
     second = [
         Unit("trading_session", varieties),
         Unit("contract", varieties),
-        Unit("main_events", main_events.keys(varieties)),
+        Unit("main_events", main_events.list_keys(varieties)),
     ]
-    if units := [unit for unit in second if unit.dataset in wanted]:
+    if units := [unit for unit in second if unit.dataset in datasets]:
         yield units
-    if "contract_daily" in wanted and (keys := contract_daily.keys(run, varieties)):
+    if "contract_daily" in datasets and (keys := contract_daily.list_keys(ctx, varieties)):
         yield [Unit("contract_daily", keys)]

@@ -1,4 +1,4 @@
-"""Whether a request makes sense, before anything is opened, and what loads it is made of."""
+"""Checks of a request before anything is opened, and the loads it consists of."""
 
 import importlib.util
 import re
@@ -15,11 +15,11 @@ from loaders.tq.settings import VARIETY
 
 MAPPING, TICKS = "mapping", "ticks"
 TICK_LANE = "tq_ticks"
-OF_MAPPING = ("trading_day", "trading_session", "contract", "main_events", "contract_daily")
-OF_TICKS = ("ticks", "tick_index", "no_data_day")
-# a contract-day, as verification asks for one
+MAPPING_DATASETS = ("trading_day", "trading_session", "contract", "main_events", "contract_daily")
+TICK_DATASETS = ("ticks", "tick_index", "no_data_day")
+# a contract-day, as verification asks for it
 DAY = r"^KQ\.m@\S+ \S+ \d{4}-\d{2}-\d{2}$"
-# words of the command line that mean both; whole windows are asked for each time anyway
+# words of the command line that mean both; each load asks for whole windows anyway
 BOTH = ("incremental", "init")
 
 
@@ -33,11 +33,12 @@ def missing_settings(settings: Settings) -> str | None:
 
 
 def check_client(settings: Settings) -> None:
-    """Raises SettingsError where there is no account, TqMissing where the client is not installed."""
+    """Raise SettingsError without an account, TqMissing without the client."""
     if missing := missing_settings(settings):
         raise SettingsError(
             f"no account for China futures is configured: {missing}",
-            hint="QUOTEMILL_TQ__ACCOUNT and QUOTEMILL_TQ__PASSWORD, or try `loaders sandbox tq`",
+            hint="set QUOTEMILL_TQ__ACCOUNT and QUOTEMILL_TQ__PASSWORD, "
+            "or try `loaders sandbox tq`",
         )
     if importlib.util.find_spec("tqsdk") is None:
         raise TqMissing(
@@ -46,13 +47,14 @@ def check_client(settings: Settings) -> None:
 
 
 def check_request(settings: Settings, request: LoadRequest) -> None:
-    """Raises UsageError, SettingsError for what can be known before anything is opened."""
+    """Raise UsageError or SettingsError for all that can be known before opening."""
     check_client(settings)
     if request.mode not in (*BOTH, MAPPING, TICKS):
-        raise UsageError(f"--mode {request.mode}: unknown", hint=f"allowed: {MAPPING}, {TICKS}")
+        raise UsageError(f"unknown --mode {request.mode}", hint=f"use {MAPPING} or {TICKS}")
     if request.options:
-        raise UsageError(f"tq knows no option --{sorted(request.options)[0]}")
-    names = {MAPPING: OF_MAPPING, TICKS: OF_TICKS}.get(request.mode, (*OF_MAPPING, *OF_TICKS))
+        raise UsageError(f"tq has no option --{sorted(request.options)[0]}")
+    both = (*MAPPING_DATASETS, *TICK_DATASETS)
+    names = {MAPPING: MAPPING_DATASETS, TICKS: TICK_DATASETS}.get(request.mode, both)
     if foreign := [name for name in request.datasets or () if name not in names]:
         raise UsageError(
             f"unknown dataset {', '.join(foreign)}", hint=f"datasets: {', '.join(names)}"
@@ -60,7 +62,7 @@ def check_request(settings: Settings, request: LoadRequest) -> None:
     allowed = rf"{VARIETY}|{DAY}" if request.mode == TICKS else VARIETY
     if wrong := [key for key in request.keys or () if not re.match(allowed, key)]:
         raise UsageError(
-            f"not a variety: {', '.join(wrong)}", hint="written as SHFE.cu; capitals count"
+            f"not a variety: {', '.join(wrong)}", hint="write it as SHFE.cu; capitals count"
         )
     if request.since and request.until and request.since > request.until:
         raise UsageError("--since is later than --until")
@@ -72,15 +74,15 @@ def parts(_: Settings, request: LoadRequest, __: datetime | None) -> Sequence[Lo
         return (request,)
     if request.datasets is None:
         return tuple(replace(request, mode=mode) for mode in (MAPPING, TICKS))
-    found = []
-    for mode, names in ((MAPPING, OF_MAPPING), (TICKS, OF_TICKS)):
-        # a name that is none goes with the first, which refuses it
-        of_mode = [
-            d for d in request.datasets if d in names or (mode == MAPPING and d not in OF_TICKS)
-        ]
-        if of_mode:
-            found.append(replace(request, mode=mode, datasets=tuple(of_mode)))
-    return tuple(found) or (request,)
+    ticks = tuple(name for name in request.datasets if name in TICK_DATASETS)
+    # the first part refuses an unknown name
+    mapping = tuple(name for name in request.datasets if name not in TICK_DATASETS)
+    loads = tuple(
+        replace(request, mode=mode, datasets=names)
+        for mode, names in ((MAPPING, mapping), (TICKS, ticks))
+        if names
+    )
+    return loads or (request,)
 
 
 def lane(request: LoadRequest) -> str:
@@ -89,6 +91,5 @@ def lane(request: LoadRequest) -> str:
 
 
 def when_busy(_: Settings, request: LoadRequest) -> Literal["fail", "skip", "wait"]:
-    """While ticks of weeks come in, another load of them has nothing to do; days that are asked for by
-    name are wanted now."""
+    """A load of ticks may take weeks: another one is skipped, unless it names days."""
     return "skip" if request.mode == TICKS and not request.keys else "fail"

@@ -22,12 +22,12 @@ class TqSettings(Section):
     )
     start: date | None = Field(
         None,
-        description="first trading day; empty: a year before the first load, and then always that day",
+        description="first trading day; empty: a year before the first load, and then that day",
     )
     route: Literal["backtest", "history"] = Field(
         "backtest",
-        description="which of the two ways to the main contracts the schedule is built from; "
-        "the other one checks it",
+        description="route to the main contracts from which the schedule is built; the other one "
+        "checks it",
     )
     concurrency: int = Field(
         2, ge=1, le=8, description="contracts whose ticks are asked for at once"
@@ -38,9 +38,11 @@ class TqSettings(Section):
         description="shortest time between two days of ticks that a process of the client asks for",
     )
     days_per_process: int = Field(
-        5, ge=1, description="days of ticks after which a process of the client, which keeps all of "
-        "them in memory, makes way for a new one"
-    )  # fmt: skip
+        5,
+        ge=1,
+        description="days of ticks after which a new process of the client replaces one, which "
+        "keeps all of them in memory",
+    )
     connect_timeout: float = Field(90.0, gt=0, description="longest wait for a log-in")
     timeout: float = Field(300.0, gt=0, description="longest wait for any other answer")
     retries: int = Field(2, ge=0, description="retries of a failed request, each by a new process")
@@ -48,8 +50,8 @@ class TqSettings(Section):
     recheck_after: int = Field(
         30,
         ge=1,
-        description="days, and five nights of loads at least, for which a day that has no ticks for a "
-        "doubtful reason is asked for by each load; after as many one on record is asked for again",
+        description="days, and at least five nights of loads, for which each load asks again for a "
+        "day without ticks in doubt; after as many, one on record is asked for again",
     )
     settle_margin: float = Field(
         1800.0, ge=0, description="how long after its close the newest day may still get ticks"
@@ -64,10 +66,11 @@ class TqSettings(Section):
     @field_validator("varieties", mode="before")
     @classmethod
     def _comma_list(cls, value: Any) -> Any:
-        found = value.split(",") if isinstance(value, str) else value
-        if not isinstance(found, list):
-            return found
-        return list(dict.fromkeys(v.strip() if isinstance(v, str) else v for v in found if v != ""))
+        values = value.split(",") if isinstance(value, str) else value
+        if not isinstance(values, list):
+            return values
+        stripped = (v.strip() if isinstance(v, str) else v for v in values if v != "")
+        return list(dict.fromkeys(stripped))
 
     @field_validator("account", "password")
     @classmethod

@@ -1,12 +1,4 @@
-"""The source of China futures, and the way of its data.
-
-    lane tq        trading_day ▶ trading_session · contract · main_events ▶ contract_daily
-    (dbt)          main events ▶ futures.main_schedule
-    lane tq_ticks  schedule − index − days without data ▶ ticks ▶ tick store ▶ symbol_day
-
-The client runs in processes of its own (service/), the only modules that know it. Ticks go to the tick
-store (loaders.ticks), are awaited and read back, and only then is their row of the index landed.
-"""
+"""The source of China futures."""
 
 import itertools
 import logging
@@ -25,12 +17,12 @@ from loaders.tq.client.harvest import Harvest
 from loaders.tq.context import Context
 from loaders.tq.coverage import read_coverage
 from loaders.tq.doctor import check_setup
-from loaders.tq.due import due
 from loaders.tq.jobs import JOBS
+from loaders.tq.next_steps import list_next_steps
 from loaders.tq.plan import DATASETS, plan
 from loaders.tq.request import TICKS, check_request, lane, missing_settings, parts, when_busy
 from loaders.tq.tables import REJECTED_ROW, TABLES
-from loaders.tq.tick_days.manifest_facts import facts
+from loaders.tq.tick_days.manifest_facts import collect_facts
 from loaders.tq.trading_day import EVENING
 from loaders.trading_time import resting_since
 
@@ -39,15 +31,15 @@ SLICE = 20  # keys in one package of rows
 
 
 @contextmanager
-def opened(load: Load) -> Iterator[Context]:
-    """Harvest and tick store of the load; what a killed one left of its folder goes first."""
-    folder = folder_of(load)
+def open_load(load: Load) -> Iterator[Context]:
+    """Harvest and tick store of the load; the folder of a killed one is deleted first."""
+    folder = load_folder(load)
     shutil.rmtree(folder, ignore_errors=True)
-    kept = folder / "kept"
-    kept.mkdir(parents=True)
+    files = folder / "files"
+    files.mkdir(parents=True)
     halted, numbers = threading.Event(), itertools.count()
 
-    def harvest() -> Harvest:
+    def new_harvest() -> Harvest:
         def stop() -> bool:
             return halted.is_set() or load.cancelling()
 
@@ -57,16 +49,16 @@ def opened(load: Load) -> Iterator[Context]:
 
     store = open_store(load.settings, load.warehouse) if load.request.mode == TICKS else None
     try:
-        with harvest() as first:
-            yield Context(load, first, harvest, kept, halted, store)
+        with new_harvest() as harvest:
+            yield Context(load, harvest, new_harvest, folder=files, halted=halted, store=store)
     finally:
         if store is not None:
             store.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def folder_of(load: Load) -> Path:
-    """The load's own folder: the lock that keeps others out of a lane is the warehouse's."""
+def load_folder(load: Load) -> Path:
+    """The load's own folder; the lane's lock, in the warehouse, keeps others out."""
     from loaders.warehouse import migrate
 
     return load.settings.home / "tq" / migrate.warehouse_id(load.warehouse) / lane(load.request)
@@ -81,16 +73,15 @@ SOURCE = Source(
     missing=missing_settings,
     check=check,
     check_request=check_request,
-    open=opened,
+    open=open_load,
     plan=plan,
     lane=lane,
     when_busy=when_busy,
     parts=parts,
     rests_since=lambda _, now: resting_since(now, ready=EVENING),
-    due=due,
-    facts=facts,
-    # the client does not tell what it receives
-    uncounted=("bytes",),
+    due=list_next_steps,
+    facts=collect_facts,
+    uncounted=("bytes",),  # the client does not say how much it receives
     jobs=JOBS,
     coverage=read_coverage,
     doctor=check_setup,

@@ -1,4 +1,6 @@
-"""What is landed of China futures: values in the source's units, fields in snake case.
+"""Landed tables of China futures.
+
+Values in the source's units, fields in snake case.
 
 A variety is `SHFE.cu`, a contract `SHFE.cu2601`, a series (symbol) `KQ.m@SHFE.cu`. Days are trading
 days: a night session belongs to the next one.
@@ -27,7 +29,7 @@ TRADING_DAY = landed_table(
     "trading_day",
     [("trade_date", _DATE)],
     key=("trade_date",),
-    # those to come are replaced as one: a holiday announced late takes a day back
+    # future days are replaced together: a holiday announced late takes a day back
     whole=("source_route", "is_final"),
 )
 
@@ -36,12 +38,12 @@ TRADING_SESSION = landed_table(
     "trading_session",
     [
         ("variety", _TEXT),
-        # the source tells today's hours only: the day on which they were first seen so
+        # the source gives today's hours only: the day on which these were first seen
         ("valid_from", _DATE),
         ("session", _TEXT),  # day, night
         ("idx", _INT),  # from 0, in the order of the day
-        # seconds since 00:00 Shanghai of the calendar day on which the session begins; after midnight
-        # above 86400
+        # seconds since 00:00 Shanghai of the calendar day on which the session starts; above 86400
+        # after midnight
         ("start_s", _INT),
         ("end_s", _INT),
     ],
@@ -67,7 +69,7 @@ CONTRACT = landed_table(
     ],
     key=("contract",),
     nullable=("expire_date",),
-    most=_MOST | {"variety": 500},  # bytes: main_schedule_by_oi has an index of it
+    most=_MOST | {"variety": 500},  # bytes: main_schedule_by_oi has an index on it
     entity="contract",
     day=None,
 )
@@ -79,7 +81,7 @@ MAIN_EVENT = landed_table(
         ("variety", _TEXT),
         ("route", _TEXT),  # backtest, history
         ("trading_day", _DATE),  # the first on which it holds
-        # the clock at which it fired; of the window's first, 00:00 Shanghai of the window's first day
+        # the clock at which it came; for the first one, 00:00 Shanghai of the window's first day
         ("event_at", _STAMP),
         ("contract", _TEXT),  # null: nothing is listed
     ],
@@ -105,7 +107,10 @@ CONTRACT_DAILY = landed_table(
     [
         ("contract", _TEXT),
         ("trade_date", _DATE),
-        *((name, _PRICE) for name in ("open", "high", "low", "close")),
+        ("open", _PRICE),
+        ("high", _PRICE),
+        ("low", _PRICE),
+        ("close", _PRICE),
         ("volume", _BIG),  # lots
         ("open_oi", _BIG),  # lots, open interest
         ("close_oi", _BIG),
@@ -123,7 +128,7 @@ DAILY_HARVEST = landed_table(
     [
         ("contract", _TEXT),
         ("first_day", _DATE),
-        ("failed", _INT),  # trading days on which loads did so in vain; null once one had them
+        ("failed", _INT),  # trading days on which loads asked in vain; null once bars came
     ],
     key=("contract",),
     nullable=("failed",),
@@ -132,10 +137,10 @@ DAILY_HARVEST = landed_table(
 )
 
 
-def _copy_of(
+def _columns_of_store(
     table: StoreTable, name: str, without: Collection[str], most: Mapping[str, int] | None = None
 ) -> LandedTable:
-    """A copy of a ledger of the tick store, for dbt; it can be made again from that."""
+    """A landed table with the columns of a table of the tick store."""
     fields = [field for field in table.schema if field.name not in {"ts", "ticks_kind", *without}]
     named = {
         field: {"underlying_contract": "contract"}.get(field.name, field.name) for field in fields
@@ -152,14 +157,14 @@ def _copy_of(
     )
 
 
-SYMBOL_DAY = _copy_of(
+SYMBOL_DAY = _columns_of_store(
     DAY_INDEX,
     "symbol_day",
     without=("run_id", "updated_at"),
     most={"rows": 10**9, "hash_a": 2**62, "hash_b": 2**62},
 )
-# status: no_data, or superseded once ticks have come; the doubtful ones are not among them
-NO_DATA_DAY = _copy_of(NO_DATA_DAYS, "no_data_day", without=("first_checked_at", "nights"))
+# status: no_data, or superseded once ticks came; without the doubtful days
+NO_DATA_DAY = _columns_of_store(NO_DATA_DAYS, "no_data_day", without=("first_checked_at", "nights"))
 
 TICK_REVISION = landed_table(
     RAW_TQ,
@@ -169,7 +174,7 @@ TICK_REVISION = landed_table(
         ("trading_day", _DATE),
         ("old_contract", _TEXT),
         ("new_contract", _TEXT),  # null: the schedule has no contract on that day any more
-        ("old_hash", _TEXT),  # row_hash of the ticks that went, and of those that came
+        ("old_hash", _TEXT),  # row_hash of the replaced ticks, and of the new ones
         ("new_hash", _TEXT),
         ("revised_at", _STAMP),
     ],

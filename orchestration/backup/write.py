@@ -164,8 +164,11 @@ def _tick_store(settings: Settings, warehouse: Warehouse) -> dict[str, Any] | No
     """Where ticks are that are in no dump, and what is there; a store that is away costs no backup."""
     if settings.questdb_url is None:
         return None
-    seen = tick_store.look(settings, warehouse)
-    return {"store": seen.label, **(asdict(seen.held) if seen.held else {"error": str(seen.error)})}
+    seen = tick_store.read_state(settings, warehouse)
+    return {
+        "store": seen.label,
+        **(asdict(seen.summary) if seen.summary else {"error": str(seen.error)}),
+    }
 
 
 def _put(path: Path, text: str) -> None:

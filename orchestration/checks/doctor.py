@@ -193,14 +193,14 @@ def _service(source: str, settings: Settings, now: datetime) -> Check:
 
 
 def _tick_store(settings: Settings, warehouse: Warehouse | None) -> Iterator[Check]:
-    seen = tick_store.look(settings, warehouse)
-    if seen.error is not None:
-        yield failed("tick store", seen.error)
+    state = tick_store.read_state(settings, warehouse)
+    if state.error is not None:
+        yield failed("tick store", state.error)
         return
-    for wrong, mend in seen.problems:
-        yield Check("tick store", "warn", wrong, mend)
-    if not seen.problems:
-        yield Check("tick store", "ok", seen.label)
+    for problem, fix in state.problems:
+        yield Check("tick store", "warn", problem, fix)
+    if not state.problems:
+        yield Check("tick store", "ok", state.label)
 
 
 def _orphans() -> Iterator[Check]:

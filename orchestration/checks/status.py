@@ -16,7 +16,7 @@ from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.timescale import Timescale
 from orchestration.checks import tick_store
-from orchestration.checks.tick_store import TickStoreSeen
+from orchestration.checks.tick_store import TickStoreState
 from orchestration.run import build_record, findings
 from orchestration.run.findings import Finding
 from orchestration.schedule import jobs as scheduled
@@ -38,7 +38,7 @@ class Status:
     freshness: list[dict[str, Any]]
     findings: list[Finding]
     mends: list[tuple[str, str]]
-    ticks: TickStoreSeen | None = None
+    ticks: TickStoreState | None = None
     timescale: Timescale | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def read(
     mends += idle
     ticks = None
     if settings is not None and tick_store.is_used(settings, warehouse):
-        ticks = tick_store.look(settings, warehouse)
+        ticks = tick_store.read_state(settings, warehouse)
         mends += ticks.problems
     return Status(loads, builds, freshness, judged, mends, ticks, edition)
 

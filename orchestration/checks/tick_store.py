@@ -1,4 +1,4 @@
-"""What people are told of the tick store: which one it is, what it holds, what is wrong with it."""
+"""The state of the tick store: its name, what it holds and its problems."""
 
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -10,39 +10,43 @@ from loaders.warehouse.ownership import has_relation
 from loaders.warehouse.postgres import Warehouse
 
 if TYPE_CHECKING:
-    from loaders.ticks.store import Held
+    from loaders.ticks.store import StoreSummary
 
-# loaders.ticks.tables.DAY_INDEX, whose module is too heavy for those who keep no ticks
+# loaders.ticks.tables.DAY_INDEX; that module is too heavy for users without ticks
 INDEX = "ticks.ghtrader_symbol_day_index_v2"
 
 
 @dataclass(frozen=True)
-class TickStoreSeen:
-    """`held` is None where the store did not tell; `problems` are (what is wrong, the mend); `error` is
-    why nobody could look, already among them."""
+class TickStoreState:
+    """The state of a tick store.
+
+    `summary`: None where the store did not answer. `problems`: pairs of problem and fix. `error`:
+    why the store could not be read; it is among the problems.
+    """
 
     label: str
-    held: "Held | None"
+    summary: "StoreSummary | None"
     problems: list[tuple[str, str]]
     error: QuotemillError | None = None
 
     def as_json(self) -> dict[str, Any]:
-        held = asdict(self.held) if self.held else {}
-        return {"store": self.label, **held, "problems": [wrong for wrong, _ in self.problems]}
+        summary = asdict(self.summary) if self.summary else {}
+        problems = [problem for problem, _ in self.problems]
+        return {"store": self.label, **summary, "problems": problems}
 
     def __str__(self) -> str:
-        if self.held is None:
+        if self.summary is None:
             return f"{self.label}: not known"
-        if not self.held.days:
+        if not self.summary.days:
             return f"{self.label}: no ticks yet"
         return (
-            f"{self.label}: {self.held.ticks:,} on {self.held.days:,} days of {self.held.series} series, "
-            f"up to {self.held.last_day}"
+            f"{self.label}: {self.summary.ticks:,} ticks on {self.summary.days:,} days of "
+            f"{self.summary.series} series, up to {self.summary.last_day}"
         )
 
 
 def is_used(settings: Settings, warehouse: Warehouse | None) -> bool:
-    """Is a store named, or are ticks kept in the warehouse?"""
+    """Whether the settings name a store, or the warehouse holds ticks."""
     if settings.questdb_url is not None:
         return True
     if warehouse is None:
@@ -51,20 +55,20 @@ def is_used(settings: Settings, warehouse: Warehouse | None) -> bool:
         return has_relation(conn, INDEX)
 
 
-def look(settings: Settings, warehouse: Warehouse | None) -> TickStoreSeen:
-    """Look at the store that the settings name: an open warehouse, or a QuestDB."""
-    from loaders.ticks.open_store import described, open_questdb, open_store
+def read_state(settings: Settings, warehouse: Warehouse | None) -> TickStoreState:
+    """The state of the store that the settings name: an open warehouse, or a QuestDB."""
+    from loaders.ticks.open_store import open_questdb, open_store, store_label
 
     label = "the tick store"
     try:
-        label = described(settings)
+        label = store_label(settings)
         opened = open_store(settings, warehouse) if warehouse else open_questdb(settings)
         with closing(opened) as store:
-            problems = [(wrong, mend) for wrong, _, mend in map(_parted, store.check())]
-            return TickStoreSeen(label, store.held(), problems)
+            problems = [(problem, fix) for problem, _, fix in map(_split, store.check())]
+            return TickStoreState(label, store.summary(), problems)
     except QuotemillError as error:
-        return TickStoreSeen(label, None, [(str(error), error.hint)], error)
+        return TickStoreState(label, None, [(str(error), error.hint)], error)
 
 
-def _parted(problem: str) -> tuple[str, str, str]:
+def _split(problem: str) -> tuple[str, str, str]:
     return problem.rpartition(": ")

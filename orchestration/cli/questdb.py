@@ -1,7 +1,8 @@
-"""`quotemill questdb`: the QuestDB of this QUOTEMILL_HOME, which keeps ticks where questdb_url says so."""
+"""`quotemill questdb`: the QuestDB server of this QUOTEMILL_HOME."""
 
 import dataclasses
 import sys
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -12,13 +13,13 @@ from loaders.errors import UsageError
 from loaders.settings import load_settings
 
 app = typer.Typer(
-    help="Fetch, start, stop, look at and remove a QuestDB server of our own.", no_args_is_help=True
+    help="Fetch, start, stop, check and remove a QuestDB server of our own.", no_args_is_help=True
 )
 
 
 @app.command()
 def fetch(json: JsonFlag = False) -> None:
-    """Get QuestDB's jar into the cache, held against its pinned checksum; nothing where it is there.
+    """Fetch QuestDB's jar into the cache, compared with its pinned checksum, unless it is there.
 
     Example: quotemill questdb fetch
     """
@@ -36,7 +37,7 @@ def fetch(json: JsonFlag = False) -> None:
 
 @app.command()
 def start(json: JsonFlag = False) -> None:
-    """Start the server on the loopback address, fetching it first if need be; nothing where it runs.
+    """Start the server on the loopback address, fetched first if needed, unless it runs.
 
     Example: quotemill questdb start
     """
@@ -44,7 +45,7 @@ def start(json: JsonFlag = False) -> None:
     from loaders.ticks.questdb.jar import VERSION
 
     settings = load_settings()
-    folder = server.folder_of(settings.home)
+    folder = server.server_folder(settings.home)
     address = server.start(folder, settings.questdb)
     if json:
         shell.print_json(dataclasses.asdict(server.status(folder)))
@@ -52,18 +53,18 @@ def start(json: JsonFlag = False) -> None:
     typer.echo(f"running: QuestDB {VERSION}, {address.url}, user {address.user}")
     typer.echo(f"password: in {folder / 'password'}")
     if settings.questdb_url is None:
-        typer.echo("QUOTEMILL_QUESTDB_URL=local makes it the tick store")
+        typer.echo("set QUOTEMILL_QUESTDB_URL=local to make it the tick store")
 
 
 @app.command()
 def stop(json: JsonFlag = False) -> None:
-    """Stop the server of this QUOTEMILL_HOME; what it acknowledged stays.
+    """Stop the server of this QUOTEMILL_HOME; acknowledged writes stay.
 
     Example: quotemill questdb stop
     """
     from loaders.ticks.questdb import server
 
-    stopped = server.stop(server.folder_of(load_settings().home))
+    stopped = server.stop(server.server_folder(load_settings().home))
     if json:
         shell.print_json({"stopped": stopped})
         return
@@ -72,16 +73,17 @@ def stop(json: JsonFlag = False) -> None:
 
 @app.command()
 def status(json: JsonFlag = False) -> None:
-    """Tell whether the server runs, where its data are, and which store ticks go to. Starts nothing.
+    """Print whether the server runs, where its data are and where ticks go; starts nothing.
 
     Example: quotemill questdb status --json
     """
-    from loaders.ticks.open_store import described
+    from loaders.ticks.open_store import store_label
     from loaders.ticks.questdb import server
 
     settings = load_settings()
-    found = dataclasses.asdict(server.status(server.folder_of(settings.home)))
-    facts = {"tick_store": described(settings), "origin": settings.origin("questdb_url"), **found}
+    status = dataclasses.asdict(server.status(server.server_folder(settings.home)))
+    store = {"tick_store": store_label(settings), "origin": settings.origin("questdb_url")}
+    facts = {**store, **status}
     if json:
         shell.print_json(facts)
         return
@@ -95,7 +97,7 @@ def status(json: JsonFlag = False) -> None:
 
 @app.command()
 def resume(json: JsonFlag = False) -> None:
-    """Let suspended tables of the tick store go on with the writes that they kept.
+    """Make suspended tables of the tick store apply their pending writes.
 
     Example: quotemill questdb resume
     """
@@ -103,12 +105,9 @@ def resume(json: JsonFlag = False) -> None:
 
     settings = load_settings()
     if settings.questdb_url is None:
-        raise UsageError("questdb_url is not set: ticks live in the warehouse")
-    store = open_questdb(settings)
-    try:
+        raise UsageError("questdb_url is not set: ticks are stored in the warehouse")
+    with closing(open_questdb(settings)) as store:
         resumed = store.resume()
-    finally:
-        store.close()
     if json:
         shell.print_json({"resumed": resumed})
         return
@@ -126,7 +125,8 @@ def take_over() -> None:
 
     raise UsageError(
         "a QuestDB serves one warehouse; series are not taken over one by one",
-        hint=f"if this warehouse replaces the other one, run `{RELEASE}` in QuestDB, then `loaders run tq`",
+        hint=f"if this warehouse replaces the other one, run `{RELEASE}` in QuestDB, "
+        "then `loaders run tq`",
     )
 
 
@@ -135,22 +135,22 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Stop the server and delete its data; the jar in the cache and the rest of QUOTEMILL_HOME stay.
+    """Stop the server and delete its data; the cached jar and the rest of the home stay.
 
     Example: quotemill questdb remove
     """
     from loaders.ticks.questdb import server
 
-    folder = server.folder_of(load_settings().home)
-    found = server.status(folder)
+    folder = server.server_folder(load_settings().home)
+    status = server.status(folder)
     if folder.is_dir() and not yes:
-        what = f"{folder} ({found.size_bytes / 1e6:.1f} MB)"
+        what = f"{folder} ({status.size_bytes / 1e6:.1f} MB)"
         if not sys.stdin.isatty():
             raise UsageError(f"this deletes {what}", hint="--yes deletes without asking")
         typer.confirm(f"Delete {what} for good?", abort=True)
-    there = folder.is_dir()
+    existed = folder.is_dir()
     server.remove(folder)
     if json:
-        shell.print_json({"removed": str(folder) if there else None})
+        shell.print_json({"removed": str(folder) if existed else None})
         return
-    typer.echo(f"deleted {folder}" if there else f"{folder} is not there")
+    typer.echo(f"deleted {folder}" if existed else f"{folder} does not exist")

@@ -19,7 +19,7 @@ from loaders.ticks.frame import DayKey
 from loaders.ticks.questdb import server as questdb_server
 from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.questdb.jar import VERSION
-from loaders.ticks.questdb.rows import as_stored, flagged
+from loaders.ticks.questdb.rows import as_stored, with_flag
 from loaders.ticks.questdb.server import Address
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.settings import QuestdbSettings
@@ -138,7 +138,9 @@ def _ours(address: Address, way: Any) -> Iterator[Save]:
     store = QuestdbStore(lambda: address, SETTINGS, label="bench", way=way)
     bench = replace(MAIN_TICKS, name=f"bench_{way}")
     _create(address, bench.questdb_ddl())
-    yield lambda day: _seconds(lambda: store.put_rows(bench, as_stored(bench, flagged(day, False))))
+    yield lambda day: _seconds(
+        lambda: store.put_rows(bench, as_stored(bench, with_flag(day, False)))
+    )
     store.close()
 
 
@@ -156,7 +158,7 @@ def _client(address: Address) -> Iterator[Save]:
         def save(day: pa.Table) -> float:
             import pandas as pd
 
-            rows = as_stored(bench, flagged(day, False))
+            rows = as_stored(bench, with_flag(day, False))
             frame = rows.to_pandas(types_mapper=pd.ArrowDtype)
             began = time.perf_counter()
             with sender.transaction(bench.name) as transaction:

@@ -174,7 +174,7 @@ QUESTDB_STORE = "loaders.ticks.questdb.store:QuestdbStore"
 WRITING = f"{QUESTDB_STORE}.write_day"
 # for each day of a load of ticks; what else is written, and reads of the store, do not count
 TQ_DAY = {
-    "answered": before("loaders.tq.datasets.ticks:_outcome"),
+    "answered": before("loaders.tq.datasets.ticks:load_day"),
     "written": after(f"{POSTGRES_STORE}.write_day", WRITING),
     "indexed": after(f"{POSTGRES_STORE}.put_index", f"{QUESTDB_STORE}.put_index"),
 }
@@ -192,8 +192,8 @@ TQ_SERVER = {
     "before the reading": before(f"{QUESTDB_STORE}._measure", within=WRITING),
 }
 TQ_MAPPING = {
-    "main contracts asked for": before("loaders.tq.datasets.main_events:_events"),
-    "main contracts answered": after("loaders.tq.datasets.main_events:_events"),
+    "main contracts asked for": before("loaders.tq.datasets.main_events:_load_events"),
+    "main contracts answered": after("loaders.tq.datasets.main_events:_load_events"),
 }
 TQ = TQ_DAY | TQ_SERVER | TQ_MAPPING | package_points("symbol_day") | package_points("main_event")
 
@@ -233,7 +233,7 @@ ARCHIVE = {
 
 BACKUP = {
     "dumped, not read back": before("orchestration.backup.dump_file:read"),
-    "dumped, not described": before("orchestration.backup.folder:describe"),
+    "dumped, not store_label": before("orchestration.backup.folder:describe"),
     "whole, without its name": before("orchestration.backup.folder:settle"),
     "the oldest half removed": before("shutil:rmtree"),
 }

@@ -96,7 +96,7 @@ def test_what_a_kill_left_undone_the_next_load_does(
         assert ended.code == ENDS.get(kill.victim, -signal.SIGKILL), ended.said
         if kill.victim in ("server", "both"):
             assert folder is not None
-            assert server.running(folder) is None
+            assert server.find_running(folder) is None
             port = int(environ["QUOTEMILL_QUESTDB_URL"].rpartition(":")[2])
             same = SMALL.model_copy(update={"port": port})
             server.start(folder, same, conf={"dev.mode.enabled": "true"})

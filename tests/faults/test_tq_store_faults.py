@@ -118,7 +118,7 @@ def test_a_server_that_is_killed_between_two_days_is_waited_for(
     questdb_folder: Path,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    outcome, called = ticks._outcome, [0]
+    outcome, called = ticks.load_day, [0]
     port = int(questdb_url.rpartition(":")[2])
 
     def counted(*args: Any) -> Any:

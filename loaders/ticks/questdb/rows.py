@@ -1,4 +1,4 @@
-"""Rows as QuestDB holds them, and the conditions that name them."""
+"""Rows as QuestDB holds them, and the conditions that select them."""
 
 from collections.abc import Collection
 from datetime import UTC, date, datetime
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.ticks import ledger
+from loaders.ticks import index_tables
 from loaders.ticks.day_hash import measured_row
 from loaders.ticks.frame import DayKey, window
 from loaders.ticks.questdb.http import literal
@@ -16,40 +16,41 @@ from loaders.ticks.store import Measured
 from loaders.ticks.tables import MAIN_TICKS, StoreTable
 
 
-def of(symbol: str, contract: str | None, first: datetime, last: datetime) -> str:
+def range_condition(symbol: str, contract: str | None, first: datetime, last: datetime) -> str:
+    """Ticks from `first` (included) to `last` (excluded), of one contract or of any."""
     where = f"symbol = {literal(symbol)} and ts >= '{_iso(first)}' and ts < '{_iso(last)}'"
     return where + (f" and underlying_contract = {literal(contract)}" if contract else "")
 
 
-def of_day(symbol: str, contract: str | None, day: date) -> str:
-    """What readers see of a day: partitions are of UTC days, so the stamps alone do not bound it."""
-    return f"{of(symbol, contract, *window(day))} and trading_day = {day:%Y%m%d} and not is_deleted"
+def day_condition(symbol: str, contract: str | None, day: date) -> str:
+    """Visible ticks of a day: partitions are UTC days, stamps alone do not bound it."""
+    where = range_condition(symbol, contract, *window(day))
+    return f"{where} and trading_day = {day:%Y%m%d} and not is_deleted"
 
 
-def of_series(symbols: Collection[str] | None) -> str:
+def series_condition(symbols: Collection[str] | None) -> str:
     """Rows of some series, or of all."""
     if symbols is None:
         return "1 = 1"
-    # there is no empty list in SQL, and no series without a name
+    # SQL has no empty list, and no series has an empty name
     return f"symbol in ({', '.join(literal(symbol) for symbol in sorted(symbols) or [''])})"
 
 
-def day_of_number(number: int) -> date:
+def number_to_date(number: int) -> date:
+    """The day of a number yyyymmdd."""
     return date(number // 10_000, number // 100 % 100, number % 100)
 
 
-def measured_of(row: dict[str, Any]) -> Measured:
+def measured_from_row(row: dict[str, Any]) -> Measured:
+    """The answer to `measure_sql`."""
     for name in ("first_ts", "last_ts"):
         row[name] = datetime.fromisoformat(row[name]) if row[name] else None
     return measured_row(row)
 
 
-def _iso(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
-def flagged(day: pa.Table, deleted: bool) -> pa.Table:
-    flags = pa.repeat(deleted, day.num_rows)
+def with_flag(day: pa.Table, is_deleted: bool) -> pa.Table:
+    """TICKS as rows of MAIN_TICKS."""
+    flags = pa.repeat(is_deleted, day.num_rows)
     return day.append_column(MAIN_TICKS.schema.field("is_deleted"), flags)
 
 
@@ -57,24 +58,30 @@ def as_stored(table: StoreTable, rows: pa.Table) -> pa.Table:
     """Rows of the table's schema in the types that QuestDB's columns take."""
     for index, field in enumerate(table.schema):
         if pa.types.is_date32(field.type):
-            rows = rows.set_column(index, field.name, ledger.yyyymmdd(rows[field.name]))
+            numbers = index_tables.dates_to_numbers(rows[field.name])
+            rows = rows.set_column(index, field.name, numbers)
     return rows.cast(stored_schema(table))
 
 
 def stored_schema(table: StoreTable) -> pa.Schema:
+    """The schema of the table in the types that QuestDB's columns take."""
     whole = {"INT": pa.int32()}
     return pa.schema(
         [pa.field(f.name, whole.get(table.questdb_type(f.name), f.type)) for f in table.schema]
     )
 
 
-def gone_from(old: pa.Table, day: pa.Table, key: DayKey) -> Any:
-    """Which rows of `old` a new day replaces by nothing."""
+def find_replaced(old: pa.Table, day: pa.Table, key: DayKey) -> Any:
+    """A mask of the rows of `old` that have no row in a new day."""
     stamps = np.concatenate([table["ts"].cast(pa.int64()).to_numpy() for table in (old, day)])
     seqs = np.concatenate([table["seq"].cast(pa.int64()).to_numpy() for table in (old, day)])
     ranks, rank = np.unique(seqs, return_inverse=True)
-    # a window of stamps times the ranks there are: never near 64 bits
+    # a window of stamps times the number of ranks: far below 64 bits
     places = (stamps - stamps.min()) * len(ranks) + rank
     same_place = np.isin(places[: old.num_rows], places[old.num_rows :])
     same_contract = pc.equal(old["underlying_contract"], key.contract).to_numpy()
     return ~(same_place & same_contract)
+
+
+def _iso(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

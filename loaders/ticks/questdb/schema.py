@@ -1,4 +1,4 @@
-"""Make the tables in QuestDB, or compare the ones that are there with what is declared."""
+"""Creation of the tables in QuestDB, and comparison with their declaration."""
 
 from typing import Any
 
@@ -8,7 +8,10 @@ from loaders.ticks.tables import QUESTDB_TABLES, StoreTable
 
 
 def prepare_tables(http: QuestdbHttp) -> None:
-    """Raises SettingsError that names the table of another shape, and what differs in it; StoreError."""
+    """Create or compare every table.
+
+    Raises SettingsError that names a table of another shape and what differs; StoreError.
+    """
     for table in QUESTDB_TABLES:
         http.rows(table.questdb_ddl())
         # IF NOT EXISTS accepts a table of another shape
@@ -32,16 +35,16 @@ def _compare(http: QuestdbHttp, table: StoreTable, columns: dict[str, dict[str, 
         if columns[name]["upsertKey"] != (name in table.key):
             _refuse(table, f"its column {name} {'is no' if name in table.key else 'is a'} key")
     if not columns["ts"]["designated"]:
-        _refuse(table, "has not ts as its designated timestamp")
-    (kept,) = http.rows(
+        _refuse(table, "does not have ts as its designated timestamp")
+    (table_row,) = http.rows(
         f"select partitionBy, walEnabled from tables() where table_name = '{table.name}'"
     )
-    if kept["partitionBy"] != table.partition or not kept["walEnabled"]:
-        _refuse(table, f"is not kept by {table.partition} with WAL")
+    if table_row["partitionBy"] != table.partition or not table_row["walEnabled"]:
+        _refuse(table, f"is not partitioned by {table.partition} with WAL")
 
 
 def _refuse(table: StoreTable, why: str) -> None:
     raise SettingsError(
-        f"the QuestDB table {table.name} is not of our making: {why}",
+        f"the QuestDB table {table.name} was not made by quotemill: {why}",
         hint=f"move it away: RENAME TABLE {table.name} TO another_name",
     )

@@ -1,8 +1,10 @@
-"""The QuestDB server of a folder: start, stop, look at. One HTTP port on the loopback address.
+"""The QuestDB server of a folder: start, stop, status.
+
+One HTTP port on the loopback address.
 
 The folder holds `password`, `server.lock`, `server.json` (port and version of the last start),
-`server.log`, conf/, db/, import/ (where it reads Parquet from) and tmp/. The lock is inherited by the
-server process, so it is held for exactly as long as that lives, however it ends.
+`server.log`, conf/, db/, import/ (where it reads Parquet from) and tmp/. The server process
+inherits the lock, so it holds it exactly as long as it lives, however it ends.
 """
 
 import contextlib
@@ -31,7 +33,7 @@ HOST = "127.0.0.1"
 # every key is known to this version; config.validation.strict refuses one that is not
 _CONF = {
     "config.validation.strict": "true",
-    "pg.enabled": "false",  # HTTP does everything, and one listener is enough
+    "pg.enabled": "false",  # HTTP serves everything
     "http.min.enabled": "false",
     "line.tcp.enabled": "false",
     "line.udp.enabled": "false",
@@ -44,16 +46,16 @@ _CONF = {
     "wal.apply.worker.count": "1",
     "export.worker.count": "1",
     "cairo.mat.view.enabled": "false",
-    # rows of an INSERT ... SELECT by the server's own loop over columns: by default it writes, loads and warms
-    # up a class for each statement, a third of the time that a day of ticks takes
+    # rows of an INSERT ... SELECT by the server's own loop over columns: by default it generates
+    # and loads a class for each statement, a third of the time that a day of ticks takes
     "debug.cairo.copier.type": "3",
-    # an open table is given so much disk for each column: by default 0.6 GB for one of ticks
+    # disk that an open table allocates for each column: by default 0.6 GB for one of ticks
     "cairo.writer.data.append.page.size": "1M",
     "cairo.writer.data.index.value.append.page.size": "256K",
     "cairo.o3.column.memory.size": "1M",
     "cairo.system.wal.writer.data.append.page.size": "64K",
 }
-# without the line that INFO writes of each query
+# without the line that INFO writes for each query
 _LOG_CONF = """\
 writers=stdout
 w.stdout.class=io.questdb.log.LogConsoleWriter
@@ -74,7 +76,7 @@ class Address:
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """What `quotemill questdb status` tells. `size_bytes` is the whole folder."""
+    """What `quotemill questdb status` prints. `size_bytes` is the whole folder."""
 
     running: bool
     pid: int | None
@@ -85,19 +87,21 @@ class ServerStatus:
     size_bytes: int
 
 
-def folder_of(home: Path) -> Path:
+def server_folder(home: Path) -> Path:
     return home / "questdb"
 
 
 def start(
     folder: Path, settings: QuestdbSettings, *, conf: Mapping[str, str] | None = None
 ) -> Address:
-    """Start the folder's server and wait until it answers; one that runs is left as it is.
+    """Start the folder's server and wait until it answers.
 
-    `conf` are keys of server.conf on top of ours. Raises SettingsError (no Java, a taken port),
+    A running one is left as it is.
+
+    `conf`: further keys of server.conf. Raises SettingsError (no Java, a taken port) and
     UpstreamError (no jar, a server that does not come up) with the reason from its log.
     """
-    if (address := running(folder)) is not None:
+    if (address := find_running(folder)) is not None:
         return address
     java, jar = find_java(settings), fetch_jar(settings)
     try:
@@ -108,33 +112,35 @@ def start(
             with _lock(folder) as lock:
                 if lock is not None:
                     return _start(folder, settings, java, jar.path, lock, conf or {})
-            if (address := running(folder)) is not None:
+            if (address := find_running(folder)) is not None:
                 return address
             time.sleep(0.05)  # another process is starting it
     except OSError as error:
-        raise SettingsError(f"{error.filename}: {error.strerror}", hint="QUOTEMILL_HOME") from None
+        raise SettingsError(
+            f"{error.filename}: {error.strerror}", hint="set QUOTEMILL_HOME to another folder"
+        ) from None
     raise UpstreamError(
         f"another process is still starting the QuestDB in {folder}",
         hint="quotemill questdb status",
     )
 
 
-def running(folder: Path) -> Address | None:
-    """How to reach the folder's server, if it lives and was ready; well under a millisecond."""
-    record = _recorded(folder)
+def find_running(folder: Path) -> Address | None:
+    """The address of the folder's server, if it lives and was ready; a quick check."""
+    record = _read_record(folder)
     if record is None or _pid(folder) != record["pid"]:
         return None
-    return Address(f"http://{HOST}:{record['port']}", USER, _password(folder))
+    return Address(f"http://{HOST}:{record['port']}", USER, _read_password(folder))
 
 
 def stop(folder: Path, *, patience: float = PATIENCE) -> bool:
-    """Stop the folder's server; what it acknowledged stays. False if none was running."""
+    """Stop the folder's server; acknowledged writes stay. False if none was running."""
     pid = _pid(folder)
     if pid is None:
         return False
-    for what in (signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGTERM, signal.SIGKILL):
         try:
-            os.kill(pid, what)
+            os.kill(pid, number)
         except ProcessLookupError:
             break
         deadline = time.monotonic() + patience
@@ -148,21 +154,24 @@ def stop(folder: Path, *, patience: float = PATIENCE) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Stop the folder's server and delete the folder. One under a running server is never deleted:
-    a second server on the same path and the orphan would purge each other's data."""
+    """Stop the folder's server and delete the folder.
+
+    A folder under a running server is never deleted: a second server on the same path and the
+    orphan would purge each other's data.
+    """
     if not stop(folder) and _pid(folder) is not None:
         raise UpstreamError(
             f"the QuestDB in {folder} does not stop", hint="quotemill questdb status"
         )
     if folder.is_dir():
-        gone = Path(tempfile.mkdtemp(prefix="questdb.gone-", dir=folder.parent))
-        folder.rename(gone / "questdb")
-        shutil.rmtree(gone, ignore_errors=True)
+        trash = Path(tempfile.mkdtemp(prefix="questdb.gone-", dir=folder.parent))
+        folder.rename(trash / "questdb")
+        shutil.rmtree(trash, ignore_errors=True)
 
 
 def status(folder: Path) -> ServerStatus:
-    """State of the folder's server; starts nothing, makes nothing."""
-    address, record = running(folder), _recorded(folder)
+    """The state of the folder's server; starts and creates nothing."""
+    address, record = find_running(folder), _read_record(folder)
     return ServerStatus(
         running=address is not None,
         pid=_pid(folder) if address else None,
@@ -172,9 +181,6 @@ def status(folder: Path) -> ServerStatus:
         log=folder / "server.log",
         size_bytes=_size(folder),
     )
-
-
-# -- the lock, the record, the password ---------------------------------------------------------
 
 
 @contextmanager
@@ -194,7 +200,7 @@ def _lock(folder: Path) -> Iterator[int | None]:
 
 
 def _pid(folder: Path) -> int | None:
-    """Process of the living server. A number in the file of a lock that nobody holds is nobody's."""
+    """The process of the living server; the number in a free lock means nothing."""
     try:
         handle = os.open(folder / "server.lock", os.O_RDWR)
     except OSError:
@@ -209,7 +215,7 @@ def _pid(folder: Path) -> int | None:
     return None
 
 
-def _recorded(folder: Path) -> dict[str, int | str] | None:
+def _read_record(folder: Path) -> dict[str, int | str] | None:
     try:
         record: dict[str, int | str] = json.loads((folder / "server.json").read_text())
     except (OSError, ValueError):
@@ -217,31 +223,28 @@ def _recorded(folder: Path) -> dict[str, int | str] | None:
     return record
 
 
-def _record(folder: Path, pid: int, address: Address) -> None:
+def _write_record(folder: Path, pid: int, address: Address) -> None:
     port = int(address.url.rpartition(":")[2])
     part = folder / "server.json.part"
     part.write_text(json.dumps({"pid": pid, "port": port, "version": VERSION}))
     part.replace(folder / "server.json")
 
 
-def _password(folder: Path, *, make: bool = False) -> str:
+def _read_password(folder: Path, *, create: bool = False) -> str:
     path = folder / "password"
-    if make and not path.exists():
-        _private(path, secrets.token_urlsafe(24))
+    if create and not path.exists():
+        _write_private(path, secrets.token_urlsafe(24))
     return path.read_text().strip()
 
 
-def _private(path: Path, text: str) -> None:
-    """Write a file that nobody else may read, not even for a moment."""
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that no other user can read at any time."""
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w") as file:
         file.write(text)
     part.replace(path)
-
-
-# -- start -------------------------------------------------------------------------------------
 
 
 def _start(
@@ -252,12 +255,12 @@ def _start(
     lock: int,
     conf: Mapping[str, str],
 ) -> Address:
-    password = _password(folder, make=True)
+    password = _read_password(folder, create=True)
     _configure(folder, settings, password, conf)
     server = _launch(folder, settings, java, jar, lock)
     os.pwrite(lock, f"{server.pid}\n".encode(), 0)  # for `stop` of another process
     address = _await_ready(folder, server, password)
-    _record(folder, server.pid, address)
+    _write_record(folder, server.pid, address)
     return address
 
 
@@ -273,7 +276,7 @@ def _configure(
         **_CONF,
         **more,
     }
-    _private(folder / "conf" / "server.conf", "".join(f"{k}={v}\n" for k, v in conf.items()))
+    _write_private(folder / "conf" / "server.conf", "".join(f"{k}={v}\n" for k, v in conf.items()))
     (folder / "conf" / "log.conf").write_text(_LOG_CONF)
 
 
@@ -284,13 +287,13 @@ def _launch(
         library.unlink()
     command = [java.program, "-XX:+UseSerialGC", f"-Xmx{settings.heap}"]
     command += [f"-Djava.io.tmpdir={folder / 'tmp'}", "-XX:ErrorFile=hs_err_%p.log"]
-    if java.major >= 24:  # else it warns
+    if java.major >= 24:  # otherwise it prints warnings
         command += [
             "--enable-native-access=io.questdb",
             "--sun-misc-unsafe-memory-access=allow",
         ]
     command += ["-p", str(jar), "-m", "io.questdb/io.questdb.ServerMain", "-d", str(folder)]
-    # QDB_* would go before the file
+    # QDB_* would override the file
     environment = {k: v for k, v in os.environ.items() if not k.startswith("QDB_")}
     with (folder / "server.log").open("wb") as log:
         return subprocess.Popen(
@@ -319,7 +322,7 @@ def _await_ready(folder: Path, server: "subprocess.Popen[bytes]", password: str)
             if time.monotonic() > deadline:
                 raise UpstreamError(
                     f"QuestDB was not ready after {PATIENCE:g} s: {_why(log)}",
-                    hint=f"its log is {folder / 'server.log'}",
+                    hint=f"read its log {folder / 'server.log'}",
                 )
             time.sleep(0.02)
     except BaseException:
@@ -331,13 +334,13 @@ def _await_ready(folder: Path, server: "subprocess.Popen[bytes]", password: str)
 def _failure(folder: Path, log: str) -> SettingsError | UpstreamError:
     if "could not bind socket" in log:
         return SettingsError(
-            "the port of QuestDB is taken by another program",
-            hint="QUOTEMILL_QUESTDB__PORT=9001 chooses another, 0 one that is free",
+            "another program uses the port of QuestDB",
+            hint="set QUOTEMILL_QUESTDB__PORT to another one, or to 0 for any free one",
         )
     if "No space left" in log:
         return UpstreamError(f"the disk under {folder} is full", hint="free some space, then start")
     return UpstreamError(
-        f"QuestDB does not start: {_why(log)}", hint=f"its log is {folder / 'server.log'}"
+        f"QuestDB does not start: {_why(log)}", hint=f"read its log {folder / 'server.log'}"
     )
 
 
@@ -369,10 +372,10 @@ def _reap(pid: int) -> None:
 
 
 def _size(folder: Path) -> int:
-    """Of its files; a running server takes some away meanwhile."""
+    """The size of its files; a running server deletes some meanwhile."""
     total = 0
-    for place, _, names in os.walk(folder):  # passes over a folder that is gone
+    for parent, _, names in os.walk(folder):  # skips a folder that is gone
         for name in names:
             with contextlib.suppress(OSError):
-                total += (Path(place) / name).lstat().st_size
+                total += (Path(parent) / name).lstat().st_size
     return total

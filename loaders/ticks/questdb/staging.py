@@ -1,4 +1,4 @@
-"""Rows to a QuestDB on this machine: a Parquet file where it reads them, and one INSERT from that."""
+"""Rows to a QuestDB on this machine, by a Parquet file in its import folder."""
 
 import secrets
 from collections.abc import Sequence
@@ -13,8 +13,10 @@ from loaders.ticks.store import StoreError
 
 
 class StageWriter:
-    """`send` puts a table as one transaction. `folder` is the server's cairo.sql.copy.root, `disk` a
-    path on the disk that its tables are on."""
+    """`send` writes a table as one transaction.
+
+    `folder`: the server's cairo.sql.copy.root. `disk`: a path on the disk of its tables.
+    """
 
     label = "Parquet stage"
 
@@ -23,7 +25,7 @@ class StageWriter:
         self.folder, self.disk = folder, disk
 
     def send(self, name: str, rows: pa.Table, symbols: Sequence[str]) -> None:
-        """Raises StoreAway where it may not have been taken, StoreError where it was refused."""
+        """Raise StoreAway if it may not have been taken, StoreError if it was refused."""
         file = self.folder / f"quotemill-{secrets.token_hex(8)}.parquet"
         columns = ", ".join(rows.column_names)
         try:
@@ -33,16 +35,16 @@ class StageWriter:
                 f"SELECT {columns} FROM read_parquet('{file.name}')"
             )
         except OSError as error:
-            raise StoreError(f"{error.filename}: {error.strerror}", hint="see the disk") from None
+            raise StoreError(f"{error.filename}: {error.strerror}", hint="check the disk") from None
         finally:
             file.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection of its own stays open."""
 
 
 def write_stage(rows: pa.Table, file: Path, symbols: Sequence[str]) -> None:
-    """Plain but for the few texts that repeat: read at once and thrown away, so nothing is packed."""
+    """Write a Parquet file that is read once: not compressed."""
     pq.write_table(
         rows,
         file,
@@ -54,17 +56,19 @@ def write_stage(rows: pa.Table, file: Path, symbols: Sequence[str]) -> None:
 
 
 def find_stage(http: QuestdbHttp) -> StageWriter | None:
-    """A stage in the folder that the server reads Parquet from, if it is ours to write; proved by a file
-    that it reads back. None for a server that does not read this machine's disk."""
-    found = http.rows(
+    """A stage in the folder from which the server reads Parquet, if writable.
+
+    Proved by a file that it reads back. None for a server that does not read this machine's disk.
+    """
+    rows = http.rows(
         "select property_path, value from (show parameters) "
         "where property_path in ('cairo.root', 'cairo.sql.copy.root')"
     )
-    places = {row["property_path"]: row["value"] for row in found}
+    places = {row["property_path"]: row["value"] for row in rows}
     folder = Path(places["cairo.sql.copy.root"] or "")
     if not folder.is_absolute() or not _reads_back(http, folder):
         return None
-    # a relative root begins where, by default, the stage's folder is too
+    # a relative root starts where, by default, the stage's folder is too
     root = folder.parent / places["cairo.root"]
     return StageWriter(http, folder, root if root.is_dir() else folder)
 
@@ -76,7 +80,7 @@ def _reads_back(http: QuestdbHttp, folder: Path) -> bool:
         if not folder.is_dir():
             return False
         pq.write_table(pa.table({"token": [token]}), probe)
-        seen = http.rows(f"select token from read_parquet('{probe.name}')")
+        answer = http.rows(f"select token from read_parquet('{probe.name}')")
     except StoreAway:
         raise
     except (OSError, StoreError):
@@ -84,4 +88,4 @@ def _reads_back(http: QuestdbHttp, folder: Path) -> bool:
     finally:
         with suppress(OSError):
             probe.unlink(missing_ok=True)
-    return [row["token"] for row in seen] == [token]
+    return [row["token"] for row in answer] == [token]

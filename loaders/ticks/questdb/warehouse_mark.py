@@ -1,6 +1,9 @@
-"""The warehouse that a QuestDB serves: one row in a table, written by its first load.
+"""The warehouse that a QuestDB serves.
 
-A second warehouse would stamp the ticks with its own segments and take out what its schedule has otherwise.
+One row in a table, written by its first load.
+
+A second warehouse would stamp the ticks with its own segments and take out what its schedule has
+otherwise.
 """
 
 import socket
@@ -37,12 +40,12 @@ def mark_of(warehouse: Warehouse, home: Path) -> WarehouseMark:
 
 
 def require_same(rows: pa.Table, mark: WarehouseMark, store: str) -> None:
-    """Raise SettingsError where `rows` of WAREHOUSE name another warehouse than `mark`."""
+    """Raise SettingsError if `rows` of WAREHOUSE name another warehouse than `mark`."""
     for row in rows.to_pylist():
         if row["warehouse_id"] != mark.warehouse_id:
             raise SettingsError(
                 f"{store} holds the ticks of another warehouse ({row['label']}); "
                 "one QuestDB serves one warehouse",
-                hint="set QUOTEMILL_QUESTDB_URL to a QuestDB of its own; if this warehouse replaces that one, "
-                f"run `{RELEASE}` in QuestDB, then `loaders run tq`",
+                hint="set QUOTEMILL_QUESTDB_URL to another QuestDB; if this warehouse replaces "
+                f"that one, run `{RELEASE}` in QuestDB, then `loaders run tq`",
             )

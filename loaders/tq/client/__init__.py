@@ -1,2 +1,5 @@
-"""The futures servers: `harvest.py` puts questions to processes (`process.py`) of the program in `client/`, the
-only one that knows tqsdk, and gives plain values (`answers.py`) back."""
+"""The futures servers.
+
+`harvest` puts questions to processes (`process`) of the program in `program/`, the only one that
+imports tqsdk, and returns plain values (`answers`).
+"""

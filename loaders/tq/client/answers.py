@@ -1,24 +1,27 @@
-"""What the client brings back, as plain values."""
+"""The answers of the client, as plain values."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loaders.tq.trading_day import to_time
+
 if TYPE_CHECKING:
     import pyarrow as pa
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-US = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
 class Instruments:
-    """`sessions`: for each variety (session, idx, start_s, end_s), `session` day or night, seconds since
-    00:00 of the date on which the session begins: today's hours, not those of the past. `contracts`:
-    rows of the table contract. `seen_at`: the newest quote of each variety's main contract, UTC; None
-    where there is none. `left_out`: contracts that are told without a number that each has."""
+    """Contracts and hours of varieties.
+
+    sessions   by variety (session, idx, start_s, end_s): `session` day or night, seconds since
+               00:00 of the date on which it starts; today's hours, not those of the past
+    contracts  rows of the table contract
+    seen_at    the newest quote of each variety's main contract, UTC; None without a quote
+    left_out   contracts that lack a number which every contract has
+    """
 
     sessions: dict[str, list[tuple[str, int, int, int]]]
     contracts: list[dict[str, Any]]
@@ -28,9 +31,12 @@ class Instruments:
 
 @dataclass(frozen=True)
 class MainEvents:
-    """`events`: (clock in UTC at which it came, contract or None where nothing is listed); the first is
-    what held on the first day, stamped its 00:00 exchange time. Trading days from `first_day` to
-    `last_day` are covered, both included; None where the window has none."""
+    """The main contracts of a variety, by one route.
+
+    `events`: (clock in UTC at which it came, contract or None where nothing is listed); the first
+    one held on the first day, and is stamped its 00:00 exchange time. Trading days from `first_day`
+    to `last_day` are covered, both included; None where the window has none.
+    """
 
     route: str
     first_day: date | None
@@ -40,7 +46,7 @@ class MainEvents:
 
 @dataclass(frozen=True)
 class DayRange:
-    """Ticks from `start` up to before `end` (UTC) are those of the trading day."""
+    """A trading day: ticks from `start` (included) to `end` (excluded), UTC."""
 
     trading_day: date
     start: datetime
@@ -49,10 +55,13 @@ class DayRange:
 
 @dataclass(frozen=True)
 class TickAnswer:
-    """`path` is a Parquet file of the day's ticks in the order of the service: id and datetime_ns (ns
-    since 1970 UTC) int64, all other fields of a tick float64, null where there is none; None for a day
-    without ticks. The file is the caller's to delete; what is left goes when the harvest is closed.
-    `more_days_had_rows`: did the same session have ticks of the contract on another day?"""
+    """The ticks of a day.
+
+    `path`: a Parquet file in the order of the service: id and datetime_ns (ns since 1970 UTC)
+    int64, all other fields of a tick float64, missing ones null; None for a day without ticks. The
+    caller deletes the file; closing the harvest deletes the rest. `more_days_had_rows`: whether the
+    same session had ticks of the contract on another day.
+    """
 
     trading_day: date
     path: Path | None
@@ -60,30 +69,30 @@ class TickAnswer:
     more_days_had_rows: bool
 
 
-def instruments(told: dict[str, Any]) -> Instruments:
+def instruments(answer: dict[str, Any]) -> Instruments:
     contracts = [
         {**row, "expire_date": _day(row["expire_date"]), "price_tick": Decimal(row["price_tick"])}
-        for row in told["contracts"]
+        for row in answer["contracts"]
     ]
-    sessions = {v: [tuple(row) for row in rows] for v, rows in told["sessions"].items()}
-    seen = {v: None if ns is None else _utc(ns) for v, ns in told["seen_at"].items()}
-    return Instruments(sessions, contracts, seen, tuple(told["left_out"]))
+    sessions = {v: [tuple(row) for row in rows] for v, rows in answer["sessions"].items()}
+    seen = {v: None if ns is None else to_time(ns) for v, ns in answer["seen_at"].items()}
+    return Instruments(sessions, contracts, seen, tuple(answer["left_out"]))
 
 
-def main_events(told: dict[str, Any]) -> MainEvents:
-    first_day, last_day = (_day(told[name]) for name in ("first_day", "last_day"))
-    events = [(_utc(ns), contract) for ns, contract in told["events"]]
-    return MainEvents(told["route"], first_day, last_day, events)
+def main_events(answer: dict[str, Any]) -> MainEvents:
+    first_day, last_day = (_day(answer[name]) for name in ("first_day", "last_day"))
+    events = [(to_time(ns), contract) for ns, contract in answer["events"]]
+    return MainEvents(answer["route"], first_day, last_day, events)
 
 
-def tick_answer(told: dict[str, Any]) -> TickAnswer:
-    path = told["path"] and Path(told["path"])
-    trading_day = date.fromisoformat(told["trading_day"])
-    return TickAnswer(trading_day, path, told["rows"], told["more_days_had_rows"])
+def tick_answer(answer: dict[str, Any]) -> TickAnswer:
+    path = answer["path"] and Path(answer["path"])
+    trading_day = date.fromisoformat(answer["trading_day"])
+    return TickAnswer(trading_day, path, answer["rows"], answer["more_days_had_rows"])
 
 
-def table_of(path: Path) -> "pa.Table":
-    """What a Parquet file holds; the file is deleted."""
+def take_table(path: Path) -> "pa.Table":
+    """The rows of a Parquet file, which is deleted."""
     import pyarrow.parquet as pq
 
     table = pq.read_table(path)
@@ -92,17 +101,17 @@ def table_of(path: Path) -> "pa.Table":
 
 
 def daily_table(path: Path) -> "pa.Table":
-    """Columns of the table contract_daily, of the floats in a Parquet file; the file is deleted."""
+    """Columns of the table contract_daily, from a Parquet file, which is deleted."""
     import pyarrow as pa
 
-    raw = table_of(path)
+    raw = take_table(path)
     price, columns = pa.decimal128(24, 9), {}
     for field in raw.schema:
         column = raw.column(field.name)
         if field.name == "trade_date":
             columns[field.name] = column.cast(pa.timestamp("s")).cast(pa.date32())
         elif field.name in ("open", "high", "low", "close"):
-            # by text: the shortest that names the float, not what its binary form is exactly
+            # by the shortest text of the float, not by its exact binary value
             texts = [None if v is None else Decimal(repr(v)) for v in column.to_pylist()]
             columns[field.name] = pa.array(texts, price)
         elif field.name in ("volume", "open_oi", "close_oi"):
@@ -110,15 +119,6 @@ def daily_table(path: Path) -> "pa.Table":
         else:
             columns[field.name] = column
     return pa.table(columns)
-
-
-def ns(at: datetime) -> int:
-    """Nanoseconds since 1970 UTC, as questions hold an instant."""
-    return (at - EPOCH) // US * 1000
-
-
-def _utc(ns: int) -> datetime:
-    return EPOCH + timedelta(microseconds=ns // 1000)
 
 
 def _day(text: str | None) -> date | None:

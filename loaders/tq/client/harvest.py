@@ -1,9 +1,9 @@
 """One load's answers from the futures servers, as plain values.
 
-Each question is put to a process of the client with a home and a working directory of its own, below
-`folder`. A process that is free again takes the next question; after any error of the client it is killed, and
-the question is put to a new one, `retries` times. Threads may ask at once; each then has its process.
-When the harvest is closed, every process ends.
+Each question goes to a process of the client with its own home and working directory below
+`folder`. A process that is free again takes the next question; after any error of the client it is
+killed, and the question goes to a new one, `retries` times. Threads may ask at once; each then has
+its process. Closing the harvest ends every process.
 """
 
 import shutil
@@ -19,19 +19,23 @@ from loaders.engine.outcome import Stopped
 from loaders.request_counts import count
 from loaders.tq.client import answers
 from loaders.tq.client.answers import DayRange, Instruments, MainEvents, TickAnswer
-from loaders.tq.client.process import LOOK_EVERY, ClientProcess
+from loaders.tq.client.process import POLL_SECONDS, ClientProcess
 from loaders.tq.errors import TqAnswerError, TqPermissionError, TqTransport, UnknownSymbol
 from loaders.tq.settings import TqSettings
+from loaders.tq.trading_day import nanoseconds
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# errors that our own program told of before the client was asked, or after it had answered
+# errors that our own program raised before it asked the client, or after the answer
 REFUSALS = (UnknownSymbol, TqPermissionError, TqAnswerError)
 
 
 class Harvest:
-    """`stop` is looked at ten times a second, `report` gets lines about progress (from any thread)."""
+    """The answers for one load.
+
+    `stop` is polled ten times a second, `report` gets lines about progress (from any thread).
+    """
 
     def __init__(
         self,
@@ -55,20 +59,19 @@ class Harvest:
         self.close()
 
     def close(self) -> None:
-        """Ends every process and deletes what they wrote."""
+        """End every process and delete its files."""
         with self._lock:
             processes, self._all, self._free = self._all, [], []
         for process in processes:
             process.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    # ------------------------------------------------------------------ questions
     def login(self) -> None:
-        """Only looks whether the account is let in."""
+        """Check only whether the account is let in."""
         self._ask("login", {})
 
     def may(self, feature: str) -> bool:
-        """Has the account a permission, such as tq_dl for the history of ticks?"""
+        """Whether the account has a permission, such as tq_dl for the history of ticks."""
         return bool(self._ask("may", {"feature": feature}))
 
     def calendar(self, first: date, last: date) -> list[date]:
@@ -77,33 +80,36 @@ class Harvest:
         return [date.fromisoformat(day) for day in days]
 
     def instruments(self, varieties: Sequence[str]) -> Instruments:
-        """Every futures contract that the servers know of these, expired ones included."""
+        """Every contract of the varieties that the servers know, expired ones included."""
         return answers.instruments(self._ask("instruments", {"varieties": list(varieties)}))
 
     def main_events(self, variety: str, first: date, last: date, route: str) -> MainEvents:
-        """`route` is backtest or history. Days without any data yet are not covered by the first."""
+        """`route`: backtest, which covers no day without data yet, or history."""
         window = {"variety": variety, "first": first.isoformat(), "last": last.isoformat()}
         return answers.main_events(self._ask("main_events", {**window, "route": route}))
 
     def daily(self, contracts: Sequence[str], first: date, last: date) -> "pa.Table":
-        """Columns of the table contract_daily: prices as decimals, volumes and interest as integers."""
+        """Columns of contract_daily: prices as decimals, volumes as integers."""
         path = self._file("daily")
         window = {"first": first.isoformat(), "last": last.isoformat(), "path": str(path)}
         self._ask("daily", {"contracts": list(contracts), **window})
         return answers.daily_table(path)
 
     def ticks(self, contract: str, ranges: Sequence[DayRange]) -> Iterator[TickAnswer]:
-        """An answer for each range, in order; a day that fails is asked again before the next.
+        """An answer for each range, in order.
 
-        What fails in the end names its day (`trading_day` of TqTransport, TqAnswerError). Days before it
-        that had no tick may not be told by then: that needs the whole session."""
+        A failing day is asked again before the next.
+
+        The final error names its day (`trading_day` of TqTransport, TqAnswerError). Earlier days
+        without ticks may have no answer by then: that needs the whole session.
+        """
         settings, done = self._settings, 0
         failed: Counter[date | None] = Counter()
         folder = self._file("ticks").with_suffix("")
         folder.mkdir()
         while done < len(ranges):
             asked = [
-                [r.trading_day.isoformat(), answers.ns(r.start), answers.ns(r.end)]
+                [r.trading_day.isoformat(), nanoseconds(r.start), nanoseconds(r.end)]
                 for r in ranges[done:]
             ]
             args = {"contract": contract, "folder": str(folder), "pace": settings.pace}
@@ -119,12 +125,11 @@ class Harvest:
                 self._pause(failed[error.trading_day], error)
 
     def recent_ticks(self, contract: str, n: int) -> "pa.Table":
-        """The newest ticks (at most 8,000), which need no permission; columns as in `TickAnswer`."""
+        """The newest ticks (at most 8,000) as in TickAnswer; needs no permission."""
         path = self._file("recent")
         self._ask("recent_ticks", {"contract": contract, "n": n, "path": str(path)})
-        return answers.table_of(path)
+        return answers.take_table(path)
 
-    # ------------------------------------------------------------------ processes
     def _ask(self, call: str, args: dict[str, Any]) -> Any:
         failed = 0
         while True:
@@ -150,7 +155,7 @@ class Harvest:
     def _days_of_ticks(
         self, asked: list[list[Any]], args: dict[str, Any]
     ) -> Iterator[dict[str, Any]]:
-        """As many of the days as one process may still keep in its memory."""
+        """As many of the days as the process may still hold in memory."""
         process = self._process()
         days = asked[: self._settings.days_per_process - process.days]
         process.days += len(days)
@@ -170,7 +175,7 @@ class Harvest:
             error.trading_day = asking
             process.kill()
             raise
-        except BaseException:  # also of whoever reads no further
+        except BaseException:  # also where the caller reads no further
             process.kill()
             raise
         if process.days < self._settings.days_per_process:
@@ -208,10 +213,10 @@ class Harvest:
         return path
 
     def _pause(self, failed: int, error: TqTransport) -> None:
-        self._report(f"{error}; asked again")
+        self._report(f"{error}; asking again")
         count("retries")
         until = time.monotonic() + self._settings.backoff * 2 ** (failed - 1)
         while time.monotonic() < until:
             if self._stop():
                 raise Stopped("stopped before the futures servers were asked again")
-            time.sleep(min(LOOK_EVERY, max(0.0, until - time.monotonic())))
+            time.sleep(min(POLL_SECONDS, max(0.0, until - time.monotonic())))

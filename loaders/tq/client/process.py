@@ -1,9 +1,9 @@
-"""A running client: a process of the program in `client/`, spoken to in lines of JSON.
+"""A running client: a process of `program/`, which exchanges lines of JSON.
 
 A process that gives no sign of life for `timeout` seconds (`connect_timeout` until it is let in) is
-killed with its group, as it is when `stop` says so, and, because its input ends, when this process dies
-however it dies. Account and password go through its input and are in no error; what its libraries print
-stays in its folder.
+killed with its group, as it is when `stop` says so. It also ends when this process dies in any way,
+because its input ends. Account and password go through its input and are in no error; output of its
+libraries stays in its folder.
 """
 
 import contextlib
@@ -37,15 +37,25 @@ from loaders.tq.settings import TqSettings
 
 PROGRAM = "loaders.tq.client.program"
 HIDDEN = "***"  # in place of account and password
-LOOK_EVERY = 0.1  # seconds between two looks at `stop`
-KEPT_VARIABLES = (
-    *("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-    *("REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+POLL_SECONDS = 0.1  # between two checks of `stop`
+PASSED_VARIABLES = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
 )
 
 
 class ClientProcess:
-    """Whoever has one uses it alone."""
+    """A process for one thread at a time."""
 
     def __init__(
         self,
@@ -55,7 +65,7 @@ class ClientProcess:
         report: Callable[[str], None],
     ) -> None:
         self._settings, self._stop, self._report = settings, stop, report
-        self._home, self._let_in = home, False
+        self._home, self._has_access = home, False
         self.days = 0  # of ticks that it was asked for
         home.mkdir(parents=True, mode=0o700)
         self._errors = home / "printed.txt"
@@ -83,7 +93,7 @@ class ClientProcess:
         return self._popen.poll() is None
 
     def kill(self) -> None:
-        """With its group; its folder goes too."""
+        """End the process and its group, and delete its folder."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait()
@@ -95,15 +105,15 @@ class ClientProcess:
 
     def ask(self, call: str, args: dict[str, Any]) -> Any:
         for _ in self.items(call, args):
-            raise TqAnswerError(f"{call} has an answer in parts")
+            raise TqAnswerError(f"the answer to {call} has parts")
         return self._result
 
     def items(self, call: str, args: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        if not self._let_in and call != "login":
-            # a log-in has a limit of its own
+        if not self._has_access and call != "login":
+            # a log-in has its own limit
             for _ in self._exchange("login", {}, self._settings.connect_timeout):
                 pass
-        self._let_in = True
+        self._has_access = True
         yield from self._exchange(call, args, self._settings.timeout)
 
     def _exchange(
@@ -118,8 +128,8 @@ class ClientProcess:
             elif "item" in message:
                 yield message["item"]
             elif "error" in message:
-                told = message["error"]
-                raise _raised(told | {"message": self._masked(told["message"])})
+                answer = message["error"]
+                raise _to_error(answer | {"message": self._mask(answer["message"])})
             else:
                 self._result = message["result"]
                 return
@@ -133,16 +143,14 @@ class ClientProcess:
             if left <= 0:
                 raise TqTimeout(
                     f"the futures servers gave no sign of life for {silence:g} s ({call})",
-                    hint="tq.timeout and tq.connect_timeout say how long to wait",
+                    hint="raise tq.timeout or tq.connect_timeout to wait longer",
                 )
             try:
-                message = self._lines.get(timeout=min(LOOK_EVERY, left))
+                message = self._lines.get(timeout=min(POLL_SECONDS, left))
             except queue.Empty:
                 continue
             if message is None:
-                raise TqTransport(
-                    f"the futures client ended in the middle of {call}: {self._last_words()}"
-                )
+                raise TqTransport(f"the futures client ended during {call}: {self._describe_end()}")
             return message
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -151,7 +159,7 @@ class ClientProcess:
             self._popen.stdin.write(json.dumps(message).encode() + b"\n")
             self._popen.stdin.flush()
         except OSError as error:
-            raise TqTransport(f"the futures client ended: {self._last_words()}") from error
+            raise TqTransport(f"the futures client ended: {self._describe_end()}") from error
 
     def _read(self) -> None:
         assert self._popen.stdout is not None
@@ -160,17 +168,17 @@ class ClientProcess:
                 self._lines.put(json.loads(line))
         self._lines.put(None)
 
-    def _last_words(self) -> str:
+    def _describe_end(self) -> str:
         code = self._popen.wait()
         try:
             lines = self._errors.read_text(errors="replace").strip().splitlines()
         except OSError:
             lines = []
         last = lines[-1] if lines else "it printed nothing"
-        return f"exit code {code}, {self._masked(last)}"
+        return f"exit code {code}, {self._mask(last)}"
 
-    def _masked(self, text: str) -> str:
-        """`text` without account and password, as they are and as an address has them."""
+    def _mask(self, text: str) -> str:
+        """`text` without account and password, both plain and as in an address."""
         forms = set[str]()
         for secret in filter(None, (self._settings.account, self._settings.password)):
             plain = secret.get_secret_value()
@@ -182,30 +190,28 @@ class ClientProcess:
 
 
 def _environment(settings: TqSettings, home: Path) -> dict[str, str]:
-    """Nothing of ours but what the client reads: no other setting, no other secret."""
-    names = (*KEPT_VARIABLES, *(name.lower() for name in KEPT_VARIABLES))
-    kept = {name: os.environ[name] for name in names if name in os.environ}
+    """The variables that the client reads: no other setting, no other secret."""
+    names = (*PASSED_VARIABLES, *(name.lower() for name in PASSED_VARIABLES))
+    passed = {name: os.environ[name] for name in names if name in os.environ}
     addresses = {
         "TQ_AUTH_URL": settings.auth_url,
         "TQ_MD_URL": settings.md_url,
         "TQ_CHINESE_HOLIDAY_URL": settings.holiday_url,
         "TQ_CONT_TABLE_URL": settings.cont_table_url,
     }
-    kept |= {name: url for name, url in addresses.items() if url}
-    return kept | {"HOME": str(home), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    passed |= {name: url for name, url in addresses.items() if url}
+    return passed | {"HOME": str(home), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
 
 
-def _raised(told: dict[str, Any]) -> Exception:
-    kind, message = told["kind"], told["message"]
+def _to_error(answer: dict[str, Any]) -> Exception:
+    kind, message = answer["kind"], answer["message"]
     if kind == "unknown":
-        return UnknownSymbol(told["symbols"])
+        return UnknownSymbol(answer["symbols"])
     if kind == "auth":
-        hint = "tq.account and tq.password (QUOTEMILL_TQ__ACCOUNT, QUOTEMILL_TQ__PASSWORD)"
+        hint = "check QUOTEMILL_TQ__ACCOUNT and QUOTEMILL_TQ__PASSWORD (tq.account, tq.password)"
         return TqAuthError(f"the futures servers do not let the account in: {message}", hint=hint)
     if kind == "permission":
-        hint = (
-            "the professional edition of TqSdk has it; the newest ticks and all but ticks need none"
-        )
+        hint = "the professional edition of TqSdk has it; only the history of ticks needs it"
         return TqPermissionError(f"the account lacks a permission: {message}", hint=hint)
     if kind == "missing":
         return TqMissing(
@@ -217,4 +223,4 @@ def _raised(told: dict[str, Any]) -> Exception:
         return TqTimeout(f"the futures servers did not answer in time: {message}")
     if kind == "client":
         return TqClientError(message)
-    return TqTransport(message, hint="`loaders check tq` says whether they can be reached")
+    return TqTransport(message, hint="run `loaders check tq` to see whether they can be reached")

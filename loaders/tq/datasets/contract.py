@@ -1,4 +1,4 @@
-"""Dataset `contract`: every contract of a variety that the source knows, expired ones included."""
+"""Dataset `contract`: every known contract of a variety, expired ones included."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -9,20 +9,20 @@ from loaders.tq.context import Context, Dataset
 from loaders.tq.tables import CONTRACT
 
 
-def fetch(run: Context, varieties: Sequence[str]) -> Iterator[Outcome]:
-    return run.each(varieties, partial(_contracts, run))
+def fetch(ctx: Context, varieties: Sequence[str]) -> Iterator[Outcome]:
+    return ctx.load_each(varieties, partial(_load_contracts, ctx))
 
 
-def _contracts(run: Context, variety: str) -> Outcome:
-    answer = run.asked(variety)
-    found = answer.contracts
+def _load_contracts(ctx: Context, variety: str) -> Outcome:
+    answer = ctx.fetch_instruments(variety)
     if answer.left_out:
-        text = f"{', '.join(answer.left_out)}: told without tick, size or delivery, left out"
-        run.load.log("info", text, {"contracts": len(answer.left_out)})
-    if not found:
+        names = ", ".join(answer.left_out)
+        text = f"{names}: left out, as the source gives no tick size, lot size or delivery month"
+        ctx.load.log("info", text, {"contracts": len(answer.left_out)})
+    if not answer.contracts:
         raise UpstreamError(f"the source lists no contract of {variety}")
-    lineage = {"source_route": "instruments"} | run.lineage
-    return Outcome(variety, [row | lineage for row in found])
+    lineage = {"source_route": "instruments"} | ctx.lineage
+    return Outcome(variety, [row | lineage for row in answer.contracts])
 
 
 DATASET = Dataset(

@@ -1,220 +1,247 @@
 """Dataset `contract_daily`: day bars of every contract that traded in the window.
 
-Evidence, never ticks' substitute: they say which contract held most open interest, and how much of a
-day its ticks must add up to. A bar is final once its day has settled (Context.settled). A bar of a day
-that is over by the clock, and has not settled, is a failure: bars go on, and quotes do not.
+Evidence, never a substitute for ticks: they say which contract held most open interest, and how
+much of a day its ticks must add up to. A bar is final once its day has settled
+(Context.last_settled_day). A bar of a day that is over by the clock, and has not settled, is a
+failure: bars go on, and quotes do not.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow.compute as pc
 
 from loaders.engine.outcome import NOT_DUE, Outcome
 from loaders.errors import DataQualityError, UpstreamError
-from loaders.tq import stored
-from loaders.tq.context import Context, Dataset, outcome_of, said, tables, with_columns
+from loaders.tq import landed
+from loaders.tq.context import Context, Dataset, add_columns, concat_rows, describe, load_key
 from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, UnknownSymbol
-from loaders.tq.stored import REPEATS, Since
+from loaders.tq.landed import REPEATS, BarsHarvest, is_due
 from loaders.tq.tables import CONTRACT_DAILY, DAILY_HARVEST
 from loaders.tq.trading_day import night_of
-
-if TYPE_CHECKING:
-    import psycopg
 
 OVERLAP = timedelta(days=10)
 TOGETHER = 10  # contracts in one question
 
 
-def keys(run: Context, varieties: Sequence[str]) -> tuple[str, ...]:
-    """Contracts of the window whose bars are not all final, or do not reach back to its first day."""
-    cursors, since = run.load.cursors(CONTRACT_DAILY.name), run.ask(stored.bars_from)
-    found = []
-    for variety in varieties:
-        for contract, expires in run.ask(lambda c, v=variety: stored.contracts(c, v, run.first)):  # type: ignore[misc]
-            was, over = since.get(contract, Since(None)), _is_over(contract, expires, cursors)
-            if was.is_due(run.first) or not (over or was.is_given_up(run.first)):
-                found.append(contract)
-    return tuple(found)
+def list_keys(ctx: Context, varieties: Sequence[str]) -> tuple[str, ...]:
+    """Contracts of the window whose bars are not all final, or start too late."""
+    cursors, harvests = ctx.load.cursors(CONTRACT_DAILY.name), ctx.ask(landed.bars_harvests)
+    keys = []
+    for contract, expires in _read_contracts(ctx, varieties).items():
+        harvest = harvests.get(contract)
+        is_over = _has_all_bars(contract, expires, cursors) or (harvest and harvest.is_given_up)
+        if is_due(harvest, ctx.first_day) or not is_over:
+            keys.append(contract)
+    return tuple(keys)
 
 
-def _is_over(contract: str, expires: date | None, cursors: Mapping[str, str]) -> bool:
-    """Has it expired, and are its bars final to its last day?"""
-    return expires is not None and cursors.get(contract, "") >= str(expires)
+@dataclass
+class Batch:
+    """What the outcomes of some contracts need, by variety or contract.
+
+    `over`: those that expired with all bars, and are asked for earlier ones only: apart, so that a
+    failure costs no other. `due`: the others that are asked for. `late`: those of either that are
+    asked for from the window's start.
+    """
+
+    cursors: Mapping[str, str]
+    harvests: Mapping[str, BarsHarvest]
+    expires: Mapping[str, date | None]
+    settled: Mapping[str, date | None]
+    ended: Mapping[str, date | None]
+    late: Collection[str]
+    over: Sequence[str]
+    due: Sequence[str]
 
 
-def fetch(run: Context, contracts: Sequence[str]) -> Iterator[Outcome]:
-    cursors = run.load.cursors(CONTRACT_DAILY.name)
-    varieties = {stored.variety_of(c) for c in contracts}
-    settled, ended = ({v: of(v) for v in varieties} for of in (run.settled, run.ended))
-    since = run.ask(stored.bars_from)
-    late = {c for c in contracts if since.get(c, Since(None)).is_due(run.first)}
-    expires = dict(row for v in varieties for row in run.ask(_of_variety(v, run.first)))
-    # those that are over are asked for apart: what goes wrong with them costs no other
-    over = [c for c in contracts if c in late and _is_over(c, expires.get(c), cursors)]
-    due = [
-        c
-        for c in contracts
-        if c not in over
-        and (c in late or cursors.get(c, "") < _newest(stored.variety_of(c), settled, ended))
-    ]
-    held = dict[str, tuple[date, Any]]()
+def fetch(ctx: Context, contracts: Sequence[str]) -> Iterator[Outcome]:
+    batch = _read_batch(ctx, contracts)
+    answers = dict[str, tuple[date, Any]]()
     for contract in contracts:
-        of = next((of for of in (due, over) if contract in of), None)
-        if of is None:
+        group = next((group for group in (batch.due, batch.over) if contract in group), None)
+        if group is None:
             yield Outcome(contract, skipped=NOT_DUE)
             continue
-        if contract not in held:
-            start = of.index(contract)
-            together = of[start : start + TOGETHER]
-            first = _first(run, together, cursors, late)
-            held |= {c: (first, told) for c, told in _asked(run, together, first).items()}
-        first, found = held.pop(contract)
-        variety = stored.variety_of(contract)
-        if isinstance(found, UpstreamError):
-            found = Outcome(contract, failure=said(found))
-        elif not isinstance(found, Outcome):
-            known = cursors.get(contract, "")
-            found = _bars(run, contract, found, settled[variety], ended[variety], known)
-            last = expires.get(contract)
-            reached = found.cursor
-            if last and isinstance(reached, date) and _is_past(last, settled[variety]):
-                # an answer that ends much earlier may have been cut off, and is asked for again
-                near = reached >= last - OVERLAP
-                found = replace(found, cursor=max(reached, last) if near else reached)
-            was = since.get(contract, Since(None))
-            if found.rows is not None and (was.day is None or first < was.day or was.failed):
-                found = replace(found, beside=[_harvest(run, contract, first)])
-        if found.rows is None and found.gone is None:
-            if contract in over:
-                found = _in_vain(run, found, since.get(contract, Since(None)))
-            elif found.failure and _has_expired(expires.get(contract), settled[variety]):
-                found = _in_vain_at_its_end(run, found, since.get(contract, Since(None)))
-        yield found
-        if found.gone is not None or not run.load.room():
+        if contract not in answers:
+            start = group.index(contract)
+            together = group[start : start + TOGETHER]
+            first = _first_day(ctx, together, batch)
+            asked = _ask(ctx, together, first)
+            answers |= {name: (first, answer) for name, answer in asked.items()}
+        outcome = _outcome(ctx, contract, batch, *answers.pop(contract))
+        yield outcome
+        if outcome.gone is not None or not ctx.load.room():
             return
 
 
-def _of_variety(
-    variety: str, first: date
-) -> Callable[["psycopg.Connection"], list[tuple[str, date | None]]]:
-    return lambda conn: stored.contracts(conn, variety, first)
+def _read_batch(ctx: Context, contracts: Sequence[str]) -> Batch:
+    cursors, harvests = ctx.load.cursors(CONTRACT_DAILY.name), ctx.ask(landed.bars_harvests)
+    varieties = sorted({landed.variety_of(contract) for contract in contracts})
+    settled = {variety: ctx.last_settled_day(variety) for variety in varieties}
+    ended = {variety: ctx.last_ended_day(variety) for variety in varieties}
+    expires = _read_contracts(ctx, varieties)
+    late = {c for c in contracts if is_due(harvests.get(c), ctx.first_day)}
+    over = [c for c in contracts if c in late and _has_all_bars(c, expires.get(c), cursors)]
+
+    def newest(contract: str) -> str:
+        variety = landed.variety_of(contract)
+        return max(str(days[variety] or "") for days in (settled, ended))
+
+    due = [c for c in contracts if c not in over and (c in late or cursors.get(c, "") < newest(c))]
+    return Batch(cursors, harvests, expires, settled, ended, late=late, over=over, due=due)
 
 
-def _in_vain(run: Context, failed: Outcome, was: Since) -> Outcome:
-    """The outcome of a contract whose bars are all there as far as it was asked for, and which would only
-    be asked for earlier ones: no failure, and after some nights not repeated."""
-    times = _times(run, was)
-    row = _harvest(run, failed.key, run.first, times)
-    why = failed.failure or "no bar came"
-    text = f"expired, and its bars from {run.first} on were not to be had once more ({why})"
-    if times < REPEATS:
-        text += ": the next load asks again"
-    return Outcome(failed.key, skipped=text, beside=[row])
+def _read_contracts(ctx: Context, varieties: Sequence[str]) -> dict[str, date | None]:
+    """The last trading day of each contract of the window."""
+    return {
+        contract: expires
+        for variety in varieties
+        for contract, expires in ctx.ask(
+            lambda conn, v=variety: landed.contracts(conn, v, ctx.first_day)  # type: ignore[misc]
+        )
+    }
 
 
-def _in_vain_at_its_end(run: Context, failed: Outcome, was: Since) -> Outcome:
-    """The outcome of a contract that expired before its last bars were final, and of which none come: a
-    failure of some nights, and of no other."""
-    times = _times(run, was)
-    why = f"{failed.failure}; it has expired: night {times} of {REPEATS} on which loads ask for it"
-    return replace(failed, failure=why, beside=[_harvest(run, failed.key, run.first, times)])
+def _has_all_bars(contract: str, expires: date | None, cursors: Mapping[str, str]) -> bool:
+    """Whether it expired, and its bars are final to its last day."""
+    return expires is not None and cursors.get(contract, "") >= str(expires)
 
 
-def _times(run: Context, was: Since) -> int:
-    """On how many nights loads have asked in vain, this one included."""
-    if was.day != run.first or not was.failed or was.at is None:
-        return 1
-    same = night_of(was.at, run.days) == night_of(run.load.clock(), run.days)
-    return was.failed + (not same)
-
-
-def _is_past(expires: date, settled: date | None) -> bool:
-    """Did it expire so long ago that no bar of it is missing still? Of a last day without a trade none comes."""
-    return settled is not None and settled >= expires + OVERLAP
-
-
-def _has_expired(expires: date | None, settled: date | None) -> bool:
-    return expires is not None and settled is not None and expires < settled
-
-
-def _harvest(run: Context, contract: str, first: date, failed: int | None = None) -> dict[str, Any]:
-    row = {"contract": contract, "first_day": first, "failed": failed, "source_route": "daily"}
-    return row | run.lineage
-
-
-def _first(
-    run: Context, contracts: Sequence[str], cursors: Mapping[str, str], late: Collection[str]
-) -> date:
+def _first_day(ctx: Context, contracts: Sequence[str], batch: Batch) -> date:
     """The first day to ask for of some contracts together."""
-    known = [date.fromisoformat(cursors[c]) - OVERLAP for c in contracts if c in cursors]
-    from_start = any(c not in cursors or c in late for c in contracts)
-    return min([run.first, *known]) if from_start else min(known)
+    cursors = batch.cursors
+    days = [date.fromisoformat(cursors[c]) - OVERLAP for c in contracts if c in cursors]
+    from_start = any(c not in cursors or c in batch.late for c in contracts)
+    return min([ctx.first_day, *days]) if from_start else min(days)
 
 
-def _asked(run: Context, contracts: Sequence[str], first: date) -> dict[str, Any]:
-    """Of each of some contracts the answer, or what went wrong: an error where it may be of this one alone,
-    else an outcome."""
+def _ask(ctx: Context, contracts: Sequence[str], first: date) -> dict[str, Any]:
+    """For each contract its bars, an error of this contract alone, or an outcome."""
     try:
-        bars = run.harvest.daily(contracts, first, run.today)
+        bars = ctx.harvest.daily(contracts, first, ctx.today)
     except UnknownSymbol as error:  # the others are asked for without these
-        why = f"{error}: not any more"
-        found: dict[str, Any] = {c: Outcome(c, failure=why) for c in error.symbols}
-        rest = [c for c in contracts if c not in found]
-        return found | (_asked(run, rest, first) if rest else {})
+        failure = f"{error}: not any more"
+        answers: dict[str, Any] = {c: Outcome(c, failure=failure) for c in error.symbols}
+        rest = [c for c in contracts if c not in answers]
+        return answers | (_ask(ctx, rest, first) if rest else {})
     except (TqClientError, TqAnswerError, TqTimeout) as error:  # by one of them, perhaps
-        return {contracts[0]: error} if len(contracts) == 1 else _apart(run, contracts, first)
+        return {contracts[0]: error} if len(contracts) == 1 else _ask_apart(ctx, contracts, first)
     except (UpstreamError, DataQualityError) as error:
-        return {contract: outcome_of(contract, _raising(error)) for contract in contracts}
+
+        def fail(_: str, error: Exception = error) -> Outcome:
+            raise error
+
+        return {contract: load_key(contract, fail) for contract in contracts}
     return {c: bars.filter(pc.equal(bars["contract"], c)) for c in contracts}
 
 
-def _apart(run: Context, contracts: Sequence[str], first: date) -> dict[str, Any]:
-    """The same one by one. Where two in a row time out it is the servers, and no other is asked for."""
-    found: dict[str, Any] = {}
+def _ask_apart(ctx: Context, contracts: Sequence[str], first: date) -> dict[str, Any]:
+    """The answers one by one, up to two time-outs in a row: then it is the servers."""
+    answers: dict[str, Any] = {}
     for contract in contracts:
-        told = list(found.values())[-2:]
-        if len(told) == 2 and all(isinstance(error, TqTimeout) for error in told):
-            found[contract] = told[-1]
+        last = list(answers.values())[-2:]
+        if len(last) == 2 and all(isinstance(error, TqTimeout) for error in last):
+            answers[contract] = last[-1]
         else:
-            found |= _asked(run, [contract], first)
-    return found
+            answers |= _ask(ctx, [contract], first)
+    return answers
 
 
-def _raising(error: Exception) -> Callable[[str], Outcome]:
-    def work(_: str) -> Outcome:
-        raise error
+def _outcome(ctx: Context, contract: str, batch: Batch, first: date, answer: Any) -> Outcome:
+    """The outcome of a contract that was asked for from `first` on."""
+    harvest, expires = batch.harvests.get(contract), batch.expires.get(contract)
+    settled = batch.settled[landed.variety_of(contract)]
+    if isinstance(answer, UpstreamError):
+        outcome = Outcome(contract, failure=describe(answer))
+    elif isinstance(answer, Outcome):
+        outcome = answer
+    else:
+        outcome = _land_bars(ctx, contract, batch, answer)
+        reached = outcome.cursor
+        if expires and isinstance(reached, date) and _is_long_past(expires, settled):
+            # an answer that ends much earlier may have been cut off, and is asked for again
+            is_near = reached >= expires - OVERLAP
+            outcome = replace(outcome, cursor=max(reached, expires) if is_near else reached)
+        if outcome.rows is not None and (not harvest or first < harvest.day or harvest.failed):
+            outcome = replace(outcome, beside=[_harvest_row(ctx, contract, first)])
+    if outcome.rows is None and outcome.gone is None:
+        if contract in batch.over:
+            return _skip_failure(ctx, outcome, harvest)
+        if outcome.failure and expires and settled and expires < settled:
+            return _count_failure(ctx, outcome, harvest)
+    return outcome
 
-    return work
 
-
-def _newest(variety: str, *days: Mapping[str, date | None]) -> str:
-    return max(str(of[variety] or "") for of in days)
-
-
-def _bars(
-    run: Context, contract: str, bars: Any, settled: date | None, ended: date | None, known: str
-) -> Outcome:
-    """`known`: up to which day the contract's bars are final, as text."""
+def _land_bars(ctx: Context, contract: str, batch: Batch, bars: Any) -> Outcome:
     if not bars.num_rows:
         return Outcome(contract, skipped=NOT_DUE)  # listed, and not traded yet
-    lineage = {"source_route": "daily", "fetched_at": run.load.clock()}
+    variety = landed.variety_of(contract)
+    settled, ended = batch.settled[variety], batch.ended[variety]
+    lineage = {"source_route": "daily", "fetched_at": ctx.load.clock()}
     final = pc.less_equal(bars["trade_date"], settled or date.min)
-    rows = with_columns(bars, lineage).append_column("is_final", final)
-    told = bars["trade_date"].to_pylist()
-    days = [day for day in told if settled and day <= settled]
+    rows = add_columns(bars, lineage).append_column("is_final", final)
+    days = bars["trade_date"].to_pylist()
+    settled_days = [day for day in days if settled and day <= settled]
     # a source that stands still has no such bar, and fails with its main contracts
-    final_to = max(known, str(settled or ""))
-    over = [day for day in told if ended and final_to < str(day) <= str(ended)]
-    why = (
-        f"no quote of {stored.variety_of(contract)} from the end of {max(over)}: "
-        f"its bars from {min(over)} on are not final"
-        if over
+    final_to = max(batch.cursors.get(contract, ""), str(settled or ""))
+    unsettled = [day for day in days if ended and final_to < str(day) <= str(ended)]
+    failure = (
+        f"no quote of {variety} from the end of {max(unsettled)}: "
+        f"its bars from {min(unsettled)} on are not final"
+        if unsettled
         else None
     )
-    return Outcome(contract, rows, cursor=max(days, default=None), failure=why)
+    return Outcome(contract, rows, cursor=max(settled_days, default=None), failure=failure)
 
 
-DATASET = Dataset("contract_daily", CONTRACT_DAILY, "daily", fetch, tables, beside=DAILY_HARVEST)
+def _skip_failure(ctx: Context, outcome: Outcome, harvest: BarsHarvest | None) -> Outcome:
+    """The outcome of an expired contract that was asked for earlier bars only.
+
+    No failure, and not repeated after some nights.
+    """
+    times = _count_nights(ctx, harvest)
+    row = _harvest_row(ctx, outcome.key, ctx.first_day, times)
+    why = outcome.failure or "no bar came"
+    text = f"expired, and its bars from {ctx.first_day} on cannot be had any more ({why})"
+    if times < REPEATS:
+        text += ": the next load asks again"
+    return Outcome(outcome.key, skipped=text, beside=[row])
+
+
+def _count_failure(ctx: Context, outcome: Outcome, harvest: BarsHarvest | None) -> Outcome:
+    """The outcome of a contract that expired with bars missing, and gives none.
+
+    A failure for some nights, and then not repeated.
+    """
+    times = _count_nights(ctx, harvest)
+    why = f"{outcome.failure}; it has expired: night {times} of {REPEATS} on which loads ask for it"
+    row = _harvest_row(ctx, outcome.key, ctx.first_day, times)
+    return replace(outcome, failure=why, beside=[row])
+
+
+def _count_nights(ctx: Context, harvest: BarsHarvest | None) -> int:
+    """Nights on which loads asked in vain, this one included."""
+    if harvest is None or harvest.day != ctx.first_day or not harvest.failed:
+        return 1
+    is_same = night_of(harvest.at, ctx.days) == night_of(ctx.load.clock(), ctx.days)
+    return harvest.failed + (not is_same)
+
+
+def _is_long_past(expires: date, settled: date | None) -> bool:
+    """Whether no bar can come any more; a last day without a trade has none."""
+    return settled is not None and settled >= expires + OVERLAP
+
+
+def _harvest_row(
+    ctx: Context, contract: str, first: date, failed: int | None = None
+) -> dict[str, Any]:
+    row = {"contract": contract, "first_day": first, "failed": failed, "source_route": "daily"}
+    return row | ctx.lineage
+
+
+DATASET = Dataset(
+    "contract_daily", CONTRACT_DAILY, "daily", fetch, concat_rows, beside=DAILY_HARVEST
+)

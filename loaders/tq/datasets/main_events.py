@@ -1,8 +1,10 @@
-"""Dataset `main_events`: when which contract became the main one, by either of two ways to know it.
+"""Dataset `main_events`.
 
-Keys are `SHFE.cu backtest` and `SHFE.cu history`. Each answer is the whole window, and replaces what was
-stored of its route: a change of the past is a revision, and said. An answer that is empty, covers less
-than what is stored, or does not go on is a failure.
+When each contract became the main one, by either of two routes.
+
+Keys are `SHFE.cu backtest` and `SHFE.cu history`. Each answer is the whole window and replaces what
+was stored of its route; a change of the past is a revision and reported. An answer that is empty,
+covers less than what is stored, or does not go on is a failure.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +14,7 @@ from typing import Any
 
 from loaders.engine.outcome import Outcome, records
 from loaders.errors import UpstreamError
-from loaders.tq import stored
+from loaders.tq import landed
 from loaders.tq.client.answers import MainEvents
 from loaders.tq.context import Context, Dataset
 from loaders.tq.errors import TqPermissionError
@@ -23,51 +25,51 @@ ROUTES = ("backtest", "history")
 Event = tuple[date, datetime, str | None]  # trading day, clock, contract
 
 
-def keys(varieties: Sequence[str]) -> tuple[str, ...]:
+def list_keys(varieties: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{variety} {route}" for variety in varieties for route in ROUTES)
 
 
-def fetch(run: Context, wanted: Sequence[str]) -> Iterator[Outcome]:
-    return run.each(wanted, partial(_events, run))
+def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    return ctx.load_each(keys, partial(_load_events, ctx))
 
 
-def _events(run: Context, key: str) -> Outcome:
+def _load_events(ctx: Context, key: str) -> Outcome:
     variety, route = key.split(" ")
-    before = run.ask(lambda conn: stored.covered(conn, variety, route))
-    first = min([run.first, *([before.first_day] if before else [])])
+    before = ctx.ask(lambda conn: landed.coverage(conn, variety, route))
+    first = min([ctx.first_day, *([before.first_day] if before else [])])
     try:
-        answer = run.harvest.main_events(variety, first, run.today, route)
+        answer = ctx.harvest.main_events(variety, first, ctx.today, route)
     except TqPermissionError as error:
-        if route == run.settings.route:
+        if route == ctx.settings.route:
             raise
         return Outcome(key, skipped=str(error))
-    first_day, last_day, events = _checked(answer, variety, before, run.days)
+    first_day, last_day, events = _check_answer(answer, variety, before, ctx.days)
     if before:
-        old = run.ask(lambda conn: stored.events(conn, variety, route))
+        old = ctx.ask(lambda conn: landed.events(conn, variety, route))
         if revised := first_difference(old, events, before.last_day):
-            run.load.warn(
+            ctx.load.warn(
                 f"the main contracts of {variety} were revised from {revised} on ({route}): "
-                "the schedule is built anew from there"
+                "the schedule is rebuilt from there"
             )
-    ended = run.ended(variety)
-    stands = None
+    ended = ctx.last_ended_day(variety)
+    failure = None
     if ended and last_day < ended:
-        stands = (
-            f"the main contracts of {variety} end {last_day}, though the trading day {ended} is over: "
-            f"the source stands still ({route})"
+        failure = (
+            f"the main contracts of {variety} end {last_day}, though the trading day {ended} is "
+            f"over: the source stands still ({route})"
         )
-    lineage = {"source_route": route} | run.lineage
-    of_route = {"variety": variety, "route": route}
+    lineage = {"source_route": route} | ctx.lineage
+    names = {"variety": variety, "route": route}
     rows = [
-        of_route | {"trading_day": day, "event_at": clock, "contract": contract} | lineage
+        names | {"trading_day": day, "event_at": clock, "contract": contract} | lineage
         for day, clock, contract in events
     ]
-    harvest = of_route | {"first_day": first_day, "last_day": last_day} | lineage
-    return Outcome(key, rows, cursor=last_day, beside=[harvest], failure=stands)
+    harvest = names | {"first_day": first_day, "last_day": last_day} | lineage
+    return Outcome(key, rows, cursor=last_day, beside=[harvest], failure=failure)
 
 
-def _checked(
-    answer: MainEvents, variety: str, before: stored.Covered | None, days: Sequence[date]
+def _check_answer(
+    answer: MainEvents, variety: str, before: landed.Coverage | None, days: Sequence[date]
 ) -> tuple[date, date, list[Event]]:
     """The days covered, and the events by trading day. Raises UpstreamError."""
     first, last, route = answer.first_day, answer.last_day, answer.route
@@ -75,10 +77,10 @@ def _checked(
         raise UpstreamError(f"the source knows no main contract of {variety} ({route})")
     if before and (first > before.first_day or last < before.last_day):
         raise UpstreamError(
-            f"the main contracts of {variety} are told from {first} to {last}, less than the "
-            f"{before.first_day} to {before.last_day} that are stored: these are kept ({route})"
+            f"the source gives the main contracts of {variety} from {first} to {last}, less than "
+            f"the stored {before.first_day} to {before.last_day}: the stored ones stay ({route})"
         )
-    foreign = {c for _, c in answer.events if c and stored.variety_of(c) != variety}
+    foreign = {c for _, c in answer.events if c and landed.variety_of(c) != variety}
     if foreign:
         raise UpstreamError(f"{', '.join(sorted(foreign))}: no contract of {variety} ({route})")
     events: list[Event] = []
@@ -90,21 +92,23 @@ def _checked(
 
 
 def first_difference(old: Sequence[Event], new: Sequence[Event], last: date) -> date | None:
-    """The first trading day up to `last` on which two lists of events tell another contract."""
+    """The first trading day up to `last` on which two lists of events differ."""
 
-    def on(events: Sequence[Event]) -> dict[date, str | None]:
+    def by_day(events: Sequence[Event]) -> dict[date, str | None]:
         return {day: contract for day, _, contract in events if day <= last}  # the last one wins
 
-    (one, other), held, told = (on(old), on(new)), None, None
-    for day in sorted(one.keys() | other.keys()):
-        held, told = one.get(day, held), other.get(day, told)
-        # what was before the first of the stored ones is a longer window, no revision
-        if held != told and old and day >= old[0][0]:
+    old_days, new_days = by_day(old), by_day(new)
+    old_contract = new_contract = None
+    for day in sorted(old_days.keys() | new_days.keys()):
+        old_contract = old_days.get(day, old_contract)
+        new_contract = new_days.get(day, new_contract)
+        # a day before the first stored one is a longer window, no revision
+        if old_contract != new_contract and old and day >= old[0][0]:
             return day
     return None
 
 
-def _route_of(row: Any) -> str:
+def _row_key(row: Any) -> str:
     return f"{row['variety']} {row['route']}"
 
 
@@ -114,6 +118,6 @@ DATASET = Dataset(
     "backtest",
     fetch,
     records,
-    key_of=_route_of,
+    key_of=_row_key,
     beside=MAIN_HARVEST,
 )

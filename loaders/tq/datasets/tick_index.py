@@ -1,54 +1,64 @@
-"""Datasets `tick_index` and `no_data_day`: copies of what the tick store says of its days, for dbt.
+"""Datasets `tick_index` and `no_data_day`.
 
-The store's own are the ones that count. Only rows that differ are copied, so `--dataset tick_index`
-makes the copy again from nothing.
+Changes of the ledger without a download, and the copy of the store's days without ticks.
+
+`--dataset tick_index` alone makes the ledger again from the store's own index rows.
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 from loaders.engine.outcome import Outcome, records
+from loaders.ticks.frame import DayKey
+from loaders.ticks.store import Stamp
 from loaders.tq.context import Context, Dataset
 from loaders.tq.tables import NO_DATA_DAY, SYMBOL_DAY, TICK_REVISION
-from loaders.tq.tick_days.backlog import Scheduled, parsed_key
-from loaders.tq.tick_days.index_rows import no_data_copies, revision, route_of, row_of
+from loaders.tq.tick_days.backlog import find_store_changes
+from loaders.tq.tick_days.ledger import LedgerRow, no_data_record, read_no_data, revision_record
+from loaders.tq.tick_days.schedule import parse_key
 
 
-def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
-    rows = run.ledgers.index
-    now = {(day.symbol, day.trading_day): day for day in run.schedule.values()}
-    at: datetime = run.load.clock()
+def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    """Change the store where needed, then yield the rows of the ledger."""
+    changes = {key: ctx.changes[key] for key in map(parse_key, keys)}
+    _change_store(ctx, changes)
+    scheduled = {(day.symbol, day.trading_day): day for day in ctx.schedule.values()}
+    at = ctx.load.clock()
+    for text, (key, row) in zip(keys, changes.items(), strict=True):
+        old, beside = ctx.ledger.get(key), []
+        is_taken_out = row.status == "superseded" and key in ctx.stored
+        if is_taken_out and old is not None and old.status == "complete":
+            new = scheduled.get((key.symbol, key.trading_day))
+            held = new and (ctx.changes.get(new.key) or ctx.ledger.get(new.key))
+            new_hash = held.row_hash if held and held.status == "complete" else None
+            beside = [revision_record(old, new, new_hash, at)]
+        yield Outcome(text, [row.as_record(at)], beside=beside)
+
+
+def _change_store(ctx: Context, changes: Mapping[DayKey, LedgerRow]) -> None:
+    assert ctx.store is not None
+    taken_out, restamped = find_store_changes(changes, ctx.stored)
+    stamps: dict[tuple[str, str], list[Stamp]] = defaultdict(list)
+    for row in restamped:
+        stamps[row.symbol, row.contract].append(Stamp(row.trading_day, *row.stamp))
+    for (symbol, contract), days in stamps.items():
+        ctx.store.restamp(symbol, contract, days)
+    for key in taken_out:
+        ctx.store.supersede(*key)
+
+
+def fetch_no_data(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    """Copy the store's days without ticks; days that it has no more are superseded."""
+    copies = ctx.ask(lambda conn: read_no_data(conn, ctx.symbols))
+    at = ctx.load.clock()
     for text in keys:
-        key = parsed_key(text)
-        old, row = run.copies.get(key), rows.get(key)
-        if row is None:  # the store is another one, or lost it: it is missing, and fetched again
-            assert old is not None
-            lost = old | {"status": "superseded"}
-            run.copies[key] = lost
-            yield Outcome(text, [lost | {"fetched_at": at, "is_final": True}])
-            continue
-        new: Scheduled | None = now.get((key.symbol, key.trading_day))
-        beside = []
-        if row.status == "superseded" and old is not None and old["status"] == "complete":
-            there = rows.get(new.key) if new else None
-            taken = there.row_hash if there and there.status == "complete" else None
-            beside = [revision(old, new, taken, at)]
-        run.copies[key] = row_of(row, route_of(old, row, "index"), at)
-        yield Outcome(text, [run.copies[key]], beside=beside)
-
-
-def fetch_no_data(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
-    """Of days of which ticks have come since, or that the store has lost, the copy says superseded."""
-    copied = run.ask(lambda conn: no_data_copies(conn, run.symbols))
-    at = run.load.clock()
-    for text in keys:
-        key = parsed_key(text)
-        row = run.ledgers.without(key)
+        key = parse_key(text)
+        row = ctx.no_data.get(key)
         if row is not None and row.status == "no_data":
-            yield Outcome(text, [row_of(row, "ticks", at)])
+            yield Outcome(text, [no_data_record(row, at)])
         else:
             lineage = {"source_route": "ticks", "fetched_at": at, "is_final": True}
-            yield Outcome(text, [copied[key] | {"status": "superseded"} | lineage])
+            yield Outcome(text, [copies[key] | {"status": "superseded"} | lineage])
 
 
 DATASET = Dataset(

@@ -1,8 +1,8 @@
-"""Dataset `ticks`: ticks of scheduled contract-days into the tick store, their index row into the warehouse.
+"""Dataset `ticks`: ticks of scheduled days to the store, then their ledger rows.
 
-Keys are `KQ.m@SHFE.cu SHFE.cu2601 2025-11-25`. A day is fetched, sifted, written, awaited and read back,
-then its row of the store's index is written, and only then its outcome is yielded. Whatever is killed in
-between is done again: the store replaces a day as one.
+Keys are `KQ.m@SHFE.cu SHFE.cu2601 2025-11-25`. A day is fetched, sifted, written, awaited and read
+back, then its row of the store's index is written, and only then its outcome is yielded. After a
+kill in between the next load repeats the step: the store replaces a day in one transaction.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,205 +16,233 @@ from loaders.engine.outcome import Outcome, Stopped, records
 from loaders.errors import DataQualityError, UpstreamError
 from loaders.ticks.frame import day_frame
 from loaders.ticks.store import IndexRow, StoreError
-from loaders.tq import stored
+from loaders.tq import landed
 from loaders.tq.client.answers import DayRange, TickAnswer
-from loaders.tq.context import Context, Dataset, gone, said
+from loaders.tq.context import Context, Dataset, describe, source_gone
 from loaders.tq.errors import TqPermissionError, TqTimeout, TqTransport, UnknownSymbol
 from loaders.tq.tables import SYMBOL_DAY, TICK_REVISION
-from loaders.tq.tick_days.backlog import Scheduled, key_text, parsed_key
-from loaders.tq.tick_days.completeness import lacking, rank, told
-from loaders.tq.tick_days.conversion import outside, ticks_of
-from loaders.tq.tick_days.fetch import OF_A_DAY, NotAsked, answers
-from loaders.tq.tick_days.index_rows import revision, row_of
-from loaders.tq.tick_days.no_data_days import given_up, is_given_up, not_counted, without_ticks
-from loaders.tq.tick_days.recent_ticks import NEWEST, NO_ANSWER, NO_PERMISSION, newest
-from loaders.tq.tick_days.unimproved_days import kept
+from loaders.tq.tick_days.completeness import describe_gap, rank, traded_lots
+from loaders.tq.tick_days.conversion import count_outside, sift_ticks
+from loaders.tq.tick_days.corrected_days import keep_fuller_ticks
+from loaders.tq.tick_days.fetch import DAY_ERRORS, NotAsked, fetch_days
+from loaders.tq.tick_days.ledger import LedgerRow, revision_record
+from loaders.tq.tick_days.no_data_days import (
+    is_last_chance,
+    note_silence,
+    record_empty_day,
+    record_failure,
+)
+from loaders.tq.tick_days.recent_ticks import NEWEST, NO_ANSWER, NO_PERMISSION, fetch_newest
+from loaders.tq.tick_days.schedule import Scheduled, key_text, parse_key
 from loaders.tq.trading_day import bounds, sessions_on, spans
 from loaders.warehouse.postgres import WarehouseAway
 
 HISTORY, NEWEST_ROUTE = "ticks", "recent_ticks"
 
 
-def fetch(run: Context, keys: Sequence[str]) -> Iterator[Outcome]:
-    assert run.store is not None
-    days = [run.schedule[parsed_key(key)] for key in keys]
-    nothing: Iterable[tuple[Scheduled, None]] = ((day, None) for day in days)
-    for day, answer in answers(run, days) if run.history else nothing:
-        found = _outcome(run, day, answer)
-        yield found
-        if found.gone is not None:
+def fetch(ctx: Context, keys: Sequence[str]) -> Iterator[Outcome]:
+    days = [ctx.schedule[parse_key(key)] for key in keys]
+    without_history: Iterable[tuple[Scheduled, None]] = ((day, None) for day in days)
+    for day, answer in fetch_days(ctx, days) if ctx.history else without_history:
+        outcome = load_day(ctx, day, answer)
+        yield outcome
+        if outcome.gone is not None:
             return
 
 
-def _outcome(run: Context, day: Scheduled, answer: TickAnswer | Exception | None) -> Outcome:
-    """`answer`: None where the account may not have one."""
+def load_day(ctx: Context, day: Scheduled, answer: TickAnswer | Exception | None) -> Outcome:
+    """The outcome of a day; `answer`: None where the account may not have one."""
     key = key_text(day.key)
     try:
-        return _recent(run, day) if answer is None else _by_history(run, day, answer)
+        return _load_recent(ctx, day) if answer is None else _load_history(ctx, day, answer)
     except (Stopped, StoreError, WarehouseAway):
         raise
     except NotAsked as error:
-        return Outcome(key, failure=said(error))
+        return Outcome(key, failure=describe(error))
     except TqTimeout as error:
-        return (given_up if run.history_gave else not_counted)(run, day, said(error))
-    except (*OF_A_DAY, UnknownSymbol) as error:
-        return given_up(run, day, said(error))
+        return (record_failure if ctx.history_gave else note_silence)(ctx, day, describe(error))
+    except (*DAY_ERRORS, UnknownSymbol) as error:
+        return record_failure(ctx, day, describe(error))
     except TqTransport as error:
-        return Outcome(key, failure=said(error), gone=gone(error))
+        return Outcome(key, failure=describe(error), gone=source_gone(error))
     except (UpstreamError, DataQualityError) as error:
-        return given_up(run, day, said(error))
+        return record_failure(ctx, day, describe(error))
 
 
-def _by_history(run: Context, day: Scheduled, answer: TickAnswer | Exception) -> Outcome:
-    """Either session may be told that the account may not: it may lose the permission in between."""
+def _load_history(ctx: Context, day: Scheduled, answer: TickAnswer | Exception) -> Outcome:
+    """Load a day of the history; the permission may end between two sessions."""
     try:
         if isinstance(answer, Exception):
             raise answer
-        if not answer.rows or lacking(_volumes(answer), _traded(run, day)):
-            answer = _asked_again(run, day, answer)
+        if not answer.rows or describe_gap(_read_volumes(answer), _traded(ctx, day)):
+            answer = ask_again(ctx, day, answer)
     except TqPermissionError:
-        return _recent(run, day)
+        return _load_recent(ctx, day)
     if not answer.rows:
-        stays = kept(run, day, None, HISTORY)
-        return stays or without_ticks(run, day, answer, _traded(run, day))
-    return _landed(run, day, _taken(answer), HISTORY)
+        outcome = keep_fuller_ticks(ctx, day, None)
+        return outcome or record_empty_day(ctx, day, answer, _traded(ctx, day))
+    return _store_day(ctx, day, _take_ticks(answer), HISTORY)
 
 
-def _landed(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcome:
-    """Write a day, then its index row; the outcome that lands the copy of that."""
-    assert run.store is not None
+def _load_recent(ctx: Context, day: Scheduled) -> Outcome:
+    """Load a day from the newest ticks, where these hold it from its start on."""
+    try:
+        ticks = fetch_newest(ctx, day.contract).get(day.trading_day)
+    except (
+        NO_ANSWER
+    ) as error:  # says nothing of the day; without the permission nothing is recorded
+        return Outcome(key_text(day.key), failure=f"newest ticks: {describe(error)}")
+    if ticks is None:
+        return Outcome(key_text(day.key), skipped=NO_PERMISSION)
+    return _store_day(ctx, day, ticks, NEWEST_ROUTE)
+
+
+def _store_day(ctx: Context, day: Scheduled, ticks: pa.Table, route: str) -> Outcome:
+    """Write a day, then its index row; the outcome that lands its ledger row."""
+    assert ctx.store is not None
     key = day.key
-    start, end = bounds(day.trading_day, run.days)
-    sifted = ticks_of(ticks, key, start, end)
+    start, end = bounds(day.trading_day, ctx.days)
+    sifted = sift_ticks(ticks, key, start, end)
     if not sifted.ticks.num_rows:
         raise DataQualityError(f"all {sifted.refused:,} ticks of the day are refused")
-    run.history_gave = run.history_gave or route == HISTORY
-    newest = day.trading_day == run.settled_days.get(day.variety)
-    # a variety that is traded no more has its newest day for ever
-    waited = run.today - day.trading_day >= timedelta(days=run.settings.recheck_after)
-    traded = _traded(run, day)
-    run.ledgers.came([key])
-    if newest and not waited and (lack := lacking(sifted.ticks, traded)):
-        return Outcome(key_text(key), failure=f"{lack}: not complete yet", rejected=sifted.rejected)
-    if stays := kept(run, day, sifted.ticks, route):
-        return stays
-    _look(run, day, sifted.ticks, route)
+    ctx.history_gave = ctx.history_gave or route == HISTORY
+    traded = _traded(ctx, day)
+    ctx.no_data.take_back([key])
+    if _may_grow(ctx, day) and (gap := describe_gap(sifted.ticks, traded)):
+        return Outcome(key_text(key), failure=f"{gap}: not complete yet", rejected=sifted.rejected)
+    if outcome := keep_fuller_ticks(ctx, day, sifted.ticks):
+        return outcome
+    warn_of_oddities(ctx, day, sifted.ticks, route)
     frame = day_frame(sifted.ticks, key, segment_id=day.segment_id, schedule_hash=day.schedule_hash)
-    _unlisted(run, day)
-    measured = run.store.write_day(frame)
+    unlist_other_contracts(ctx, day)
+    measured = ctx.store.write_day(frame)
     assert measured.first_ts is not None
     assert measured.last_ts is not None
+    now = ctx.load.clock()
     row = IndexRow(
-        *(key.symbol, key.contract, key.trading_day, day.segment_id, day.schedule_hash),
-        *(measured.rows, measured.first_ts, measured.last_ts, measured.hash_a, measured.hash_b),
-        *(measured.row_hash, measured.book_levels),
-        run_id=str(run.load.job_id),
-        updated_at=run.load.clock(),
-        volume=told(sifted.ticks),
+        symbol=key.symbol,
+        contract=key.contract,
+        trading_day=key.trading_day,
+        segment_id=day.segment_id,
+        schedule_hash=day.schedule_hash,
+        rows=measured.rows,
+        first_ts=measured.first_ts,
+        last_ts=measured.last_ts,
+        hash_a=measured.hash_a,
+        hash_b=measured.hash_b,
+        row_hash=measured.row_hash,
+        book_levels=measured.book_levels,
+        volume=traded_lots(sifted.ticks),
         day_volume=traded,
+        run_id=str(ctx.load.job_id),
+        updated_at=now,
     )
-    run.ledgers.landed(row)
-    record = row_of(row, route, run.load.clock())
-    old = run.copies.get(key)
-    changed = old is not None and old["row_hash"] != row.row_hash
-    beside = [revision(old, day, row.row_hash, run.load.clock())] if changed and old else []
-    run.copies[key] = record
+    ctx.store.put_index([row])
+    old = ctx.ledger.get(key)
+    is_revised = old is not None and old.row_hash != row.row_hash
     return Outcome(
         key_text(key),
-        [record],
+        [LedgerRow.from_store(row, route).as_record(now)],
         sifted.rejected,
         cursor=day.trading_day,
         cursor_key=day.symbol,
-        beside=beside,
+        beside=[revision_record(old, day, row.row_hash, now)] if old and is_revised else [],
     )
 
 
-def _unlisted(run: Context, day: Scheduled) -> None:
-    """Take what the day holds of other contracts out of the store's index before its ticks go.
+def _may_grow(ctx: Context, day: Scheduled) -> bool:
+    """Whether more ticks of the day may come.
 
-    Between the two writes the day is missing. Left complete, a schedule that goes back to the old
-    contract after a stop here would find a complete day without a tick. The copy is not touched: it
-    differs from the index from now on, so that the revision lands with it."""
-    for key in run.contracts_of_day.get((day.symbol, day.trading_day), ()):
-        if key.contract != day.contract and run.copies[key]["status"] == "complete":
-            run.ledgers.supersede(key)
+    It is its variety's newest settled one, and recent.
+
+    A variety that is traded no more has its newest day for ever.
+    """
+    is_newest = day.trading_day == ctx.settled_days.get(day.variety)
+    waited = ctx.today - day.trading_day >= timedelta(days=ctx.settings.recheck_after)
+    return is_newest and not waited
 
 
-def _taken(answer: TickAnswer) -> pa.Table:
+def unlist_other_contracts(ctx: Context, day: Scheduled) -> None:
+    """Take other contracts' rows of the day out of the index before their ticks go.
+
+    Between the two writes the store lacks the day. Were its row left complete, a schedule that goes
+    back to the old contract after a stop here would find a complete day without a tick. The ledger
+    row changes with the next change of the ledger, and the revision lands beside it.
+    """
+    assert ctx.store is not None
+    for key in ctx.contracts_of_day.get((day.symbol, day.trading_day), ()):
+        if key.contract != day.contract and ctx.is_complete(key):
+            ctx.store.supersede(*key)
+
+
+def ask_again(ctx: Context, day: Scheduled, first: TickAnswer) -> TickAnswer:
+    """The better of this answer and another session's.
+
+    Nothing is missing on one session's word.
+
+    Raises UpstreamError where only the first has ticks, as either may be right. Where the day would
+    go on record as one without ticks, they are taken all the same.
+    """
+    try:
+        with ctx.new_harvest() as harvest:
+            [second] = harvest.ticks(day.contract, [_range(ctx, day)])
+            if second.path is not None:  # the harvest deletes its folder
+                path = second.path.replace(ctx.folder / f"again {second.path.name}")
+                second = replace(second, path=path)
+    except BaseException:
+        _delete_file(first)
+        raise
+    if first.rows and not second.rows:
+        why = "one session had ticks of the day, another none"
+        if not is_last_chance(ctx, day):
+            _delete_file(first)
+            raise UpstreamError(why)
+        ctx.load.warn(f"{day.contract} {day.trading_day}: {why}, in the end too")
+        return first
+    traded = _traded(ctx, day)
+    if first.rows and rank(_read_volumes(first), traded) > rank(_read_volumes(second), traded):
+        first, second = second, first
+    _delete_file(first)
+    had_rows = first.more_days_had_rows and second.more_days_had_rows
+    return replace(second, more_days_had_rows=had_rows)
+
+
+def warn_of_oddities(ctx: Context, day: Scheduled, ticks: pa.Table, route: str) -> None:
+    """Report what is odd about a day that lands all the same."""
+    if gap := describe_gap(ticks, _traded(ctx, day)):
+        best = "the best of two sessions" if route == HISTORY else f"of the newest {NEWEST:,} ticks"
+        ctx.load.warn(f"{day.contract} {day.trading_day}: {gap}, {best}: landed as it is")
+    versions = ctx.ask(lambda conn: landed.sessions(conn, day.variety))
+    hours = spans(day.trading_day, sessions_on(day.trading_day, versions), ctx.days)
+    if strays := count_outside(ticks["datetime_ns"].to_numpy(), hours):
+        text = f"{day.contract} {day.trading_day}: {strays:,} ticks outside of today's hours"
+        ctx.load.log("info", text, {"ticks": strays})
+
+
+def _take_ticks(answer: TickAnswer) -> pa.Table:
     assert answer.path is not None
     table = pq.read_table(answer.path)
     answer.path.unlink()
     return table
 
 
-def _asked_again(run: Context, day: Scheduled, first: TickAnswer) -> TickAnswer:
-    """The better one of this answer and another session's: nothing is taken for missing on one word.
-
-    Raises UpstreamError where only the first has ticks: then there is no knowing which one is right. Where the
-    day would go on record as one without any, its ticks are taken all the same."""
-    try:
-        with run.another() as harvest:
-            [second] = harvest.ticks(day.contract, [_range(run, day)])
-            if second.path is not None:  # the harvest takes its folder away
-                kept = second.path.replace(run.kept / f"again {second.path.name}")
-                second = replace(second, path=kept)
-    except BaseException:
-        _dropped(first)
-        raise
-    if first.rows and not second.rows:
-        one_alone = "one session had ticks of the day, another none"
-        if not is_given_up(run, day):
-            _dropped(first)
-            raise UpstreamError(one_alone)
-        run.load.warn(f"{day.contract} {day.trading_day}: {one_alone}, in the end too")
-        return first
-    traded = _traded(run, day)
-    if first.rows and rank(_volumes(first), traded) > rank(_volumes(second), traded):
-        first, second = second, first
-    _dropped(first)
-    seen = first.more_days_had_rows and second.more_days_had_rows
-    return replace(second, more_days_had_rows=seen)
-
-
-def _volumes(answer: TickAnswer) -> pa.Table:
+def _read_volumes(answer: TickAnswer) -> pa.Table:
     assert answer.path is not None
     return pq.read_table(answer.path, columns=["volume"])
 
 
-def _dropped(answer: TickAnswer) -> None:
+def _delete_file(answer: TickAnswer) -> None:
     if answer.path is not None:
         answer.path.unlink(missing_ok=True)
 
 
-def _range(run: Context, day: Scheduled) -> DayRange:
-    return DayRange(day.trading_day, *bounds(day.trading_day, run.days))
+def _range(ctx: Context, day: Scheduled) -> DayRange:
+    return DayRange(day.trading_day, *bounds(day.trading_day, ctx.days))
 
 
-def _traded(run: Context, day: Scheduled) -> int | None:
-    return run.ask(lambda conn: stored.volume(conn, day.contract, day.trading_day))
-
-
-def _look(run: Context, day: Scheduled, ticks: pa.Table, route: str) -> None:
-    """Say what is odd about a day that lands all the same."""
-    if lack := lacking(ticks, _traded(run, day)):
-        seen = "the best of two sessions" if route == HISTORY else f"of the newest {NEWEST:,} ticks"
-        run.load.warn(f"{day.contract} {day.trading_day}: {lack}, {seen}: landed as it is")
-    versions = run.ask(lambda conn: stored.sessions(conn, day.variety))
-    held = spans(day.trading_day, sessions_on(day.trading_day, versions), run.days)
-    if strays := outside(ticks["datetime_ns"].to_numpy(), held):
-        text = f"{day.contract} {day.trading_day}: {strays:,} ticks outside of today's hours"
-        run.load.log("info", text, {"ticks": strays})
-
-
-def _recent(run: Context, day: Scheduled) -> Outcome:
-    """Without the permission: of the newest ticks, where these hold the day from its beginning on."""
-    try:
-        ticks = newest(run, day.contract).get(day.trading_day)
-    except NO_ANSWER as error:  # of no day, and nothing is put on record without the permission
-        return Outcome(key_text(day.key), failure=f"newest ticks: {said(error)}")
-    if ticks is None:
-        return Outcome(key_text(day.key), skipped=NO_PERMISSION)
-    return _landed(run, day, ticks, NEWEST_ROUTE)
+def _traded(ctx: Context, day: Scheduled) -> int | None:
+    """Lots of the final day bar."""
+    return ctx.ask(lambda conn: landed.volume(conn, day.contract, day.trading_day))
 
 
 DATASET = Dataset(

@@ -1,7 +1,9 @@
-"""Dataset `trading_session`: the hours of each variety, with the day from which they are known to hold.
+"""Dataset `trading_session`.
 
-The source tells today's hours only. The first that are seen are dated the window's first day; others
-land when they differ from the newest that are stored, dated the day on which they were seen.
+The hours of each variety, with the day from which they are known to hold.
+
+The source gives today's hours only. The first ones seen are dated the window's first day; others
+land when they differ from the newest stored ones, dated the day on which they were seen.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,31 +12,31 @@ from functools import partial
 
 from loaders.engine.outcome import NOT_DUE, Outcome, records
 from loaders.errors import UpstreamError
-from loaders.tq import stored
+from loaders.tq import landed
 from loaders.tq.context import Context, Dataset
 from loaders.tq.tables import TRADING_SESSION
 from loaders.tq.trading_day import Session, trading_day_of
 
 
-def fetch(run: Context, varieties: Sequence[str]) -> Iterator[Outcome]:
-    return run.each(varieties, partial(_hours, run))
+def fetch(ctx: Context, varieties: Sequence[str]) -> Iterator[Outcome]:
+    return ctx.load_each(varieties, partial(_load_hours, ctx))
 
 
-def _hours(run: Context, variety: str) -> Outcome:
-    found = [Session(*row) for row in run.asked(variety).sessions[variety]]
-    if not any(session.session == "day" for session in found):
-        raise UpstreamError(f"the source tells no trading hours of {variety}")
-    versions = run.ask(lambda conn: stored.sessions(conn, variety))
+def _load_hours(ctx: Context, variety: str) -> Outcome:
+    today = [Session(*row) for row in ctx.fetch_instruments(variety).sessions[variety]]
+    if not any(session.session == "day" for session in today):
+        raise UpstreamError(f"the source gives no trading hours of {variety}")
+    versions = ctx.ask(lambda conn: landed.sessions(conn, variety))
     hours: dict[date, Sequence[Session]] = {}
     if not versions:
-        hours[run.first] = found
-    elif set(versions[max(versions)]) != set(found):
-        hours[trading_day_of(run.began, run.days) or run.today] = found
-    if versions and run.first < min(versions):  # the window begins earlier now
-        hours[run.first] = versions[min(versions)]
+        hours[ctx.first_day] = today
+    elif set(versions[max(versions)]) != set(today):
+        hours[trading_day_of(ctx.as_of, ctx.days) or ctx.today] = today
+    if versions and ctx.first_day < min(versions):  # the window starts earlier now
+        hours[ctx.first_day] = versions[min(versions)]
     if not hours:
         return Outcome(variety, skipped=NOT_DUE)
-    lineage = {"source_route": "instruments"} | run.lineage
+    lineage = {"source_route": "instruments"} | ctx.lineage
     rows = [
         {"variety": variety, "valid_from": since} | vars(session) | lineage
         for since, sessions in hours.items()

@@ -1,203 +1,150 @@
-"""What the tick store lacks of the schedule, and what of it the schedule has outgrown. Pure but for the
-readers at the end.
+"""What the schedule, the ledger and the days without data leave to do.
 
-    wanted    days of the schedule that have settled
-    missing   wanted − complete − days without data (no doubtful ones) that are not due again; complete
-              days that are outdated: their day bar was corrected since
-    restamps  complete days whose segment is another one now: no fetch
-    outgrown  complete days whose contract is not the schedule's any more, once the new one's ticks are
-              there, or there are none, or the day has no contract
+A pure function of the three.
+
+wanted     settled days of the schedule
+missing    wanted − complete − days without data that are not due again; and complete days whose day
+           bar was corrected since
+restamped  complete days of another segment now: no download
+outgrown   complete days whose contract the schedule has no more, once the new contract's ticks are
+           stored, or on record as none, or the day has no contract
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any, LiteralString, NamedTuple
-
-import psycopg
-from psycopg import sql
 
 from loaders.ticks.frame import DayKey
-from loaders.ticks.store import IndexRow, NoDataRow, Stamp
-
-# of futures.main_schedule, in the order of Scheduled
-COLUMNS = (
-    *("variety", "symbol", "trading_day", "underlying_contract", "segment_id"),
-    *("prev_contract", "is_switch", "schedule_hash", "source"),
-)
-
-
-class Scheduled(NamedTuple):
-    """A day of futures.main_schedule."""
-
-    variety: str
-    symbol: str
-    trading_day: date
-    contract: str
-    segment_id: int
-    prev_contract: str | None
-    is_switch: bool
-    schedule_hash: str
-    source: str
-
-    @property
-    def key(self) -> DayKey:
-        return DayKey(self.symbol, self.contract, self.trading_day)
-
-
-def key_text(key: DayKey) -> str:
-    return f"{key.symbol} {key.contract} {key.trading_day}"
-
-
-def parsed_key(text: str) -> DayKey:
-    """The key that `key_text` wrote. Raises ValueError."""
-    symbol, contract, day = text.split(" ")
-    return DayKey(symbol, contract, date.fromisoformat(day))
+from loaders.ticks.store import IndexRow
+from loaders.tq.tick_days.ledger import LedgerRow, changed_rows, follow_store
+from loaders.tq.tick_days.schedule import Scheduled
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """`missing` by contract and day; those of them whose day holds another contract's ticks are
-    `revised`, and come first."""
+    """Days to download, by contract and day.
+
+    `revised`: those whose day holds the ticks of another contract; they come first.
+    """
 
     revised: list[Scheduled]
     missing: list[Scheduled]
-    restamps: dict[tuple[str, str], list[Stamp]]
-    outgrown: list[IndexRow]
 
 
-def backlog(
+def find_backlog(
     schedule: Sequence[Scheduled],
-    index: Sequence[IndexRow],
-    no_data: Sequence[NoDataRow],
+    ledger: Mapping[DayKey, LedgerRow],
+    no_data: Mapping[DayKey, datetime],
     settled: Mapping[str, date | None],
+    *,
     as_of: datetime,
     recheck_after: timedelta,
-    outdated: Collection[DayKey] = (),
+    corrected: Collection[DayKey] = (),
 ) -> Backlog:
-    """`settled`: the newest trading day of each variety that is over. A day without data is due again
-    once its last check is `recheck_after` old."""
-    complete = {key_of(row): row for row in index if row.status == "complete"}
-    empty = {key_of(row): row for row in no_data if row.status == "no_data"}
-    held: dict[tuple[str, date], list[IndexRow]] = defaultdict(list)
-    for row in complete.values():
-        held[row.symbol, row.trading_day].append(row)
-    found = Backlog([], [], {}, [])
+    """Days to download.
+
+    `no_data`: when each day on record as one without ticks was checked last; it is due again
+    `recheck_after` later. `settled`: the newest trading day of each variety that is over.
+    """
+    complete = _complete(ledger)
+    held = {(key.symbol, key.trading_day) for key in complete}
+    backlog = Backlog([], [])
     for day in sorted(schedule, key=lambda d: (d.symbol, d.contract, d.trading_day)):
-        over = settled.get(day.variety)
-        there = complete.get(day.key)
-        if there is not None:
-            if (there.segment_id, there.schedule_hash) != (day.segment_id, day.schedule_hash):
-                stamp = Stamp(day.trading_day, day.segment_id, day.schedule_hash)
-                found.restamps.setdefault((day.symbol, day.contract), []).append(stamp)
-            if day.key not in outdated:
-                continue
-        known = empty.get(day.key)
-        if over is None or day.trading_day > over:
+        last = settled.get(day.variety)
+        if last is None or day.trading_day > last:
             continue
-        if known is not None and as_of - known.checked_at < recheck_after:
+        if day.key in complete and day.key not in corrected:
             continue
-        another = there is None and held[day.symbol, day.trading_day]
-        (found.revised if another else found.missing).append(day)
-    found.outgrown.extend(_outgrown(schedule, complete, empty))
-    return found
+        if day.key in no_data and as_of - no_data[day.key] < recheck_after:
+            continue
+        is_revised = day.key not in complete and (day.symbol, day.trading_day) in held
+        (backlog.revised if is_revised else backlog.missing).append(day)
+    return backlog
+
+
+def find_changes(
+    schedule: Sequence[Scheduled],
+    ledger: Mapping[DayKey, LedgerRow],
+    no_data: Collection[DayKey],
+    stored: Mapping[DayKey, IndexRow] | None = None,
+) -> dict[DayKey, LedgerRow]:
+    """Ledger rows to change without a download, by key.
+
+    Restamped, outgrown, and corrected by the store.
+
+    `stored`: the store's own index rows, which the ledger follows; None: it follows them already.
+    """
+    rows = dict(ledger) if stored is None else follow_store(ledger, stored)
+    complete = _complete(rows)
+    for day in schedule:
+        if (row := complete.get(day.key)) is not None:
+            stamp = {"segment_id": day.segment_id, "schedule_hash": day.schedule_hash}
+            rows[day.key] = replace(row, **stamp)  # type: ignore[arg-type]
+    for key in _outgrown(schedule, complete, no_data):
+        rows[key] = replace(rows[key], status="superseded")
+    return changed_rows(ledger, rows)
+
+
+def find_store_changes(
+    changes: Mapping[DayKey, LedgerRow], stored: Mapping[DayKey, IndexRow]
+) -> tuple[list[DayKey], list[LedgerRow]]:
+    """The store's part of ledger changes: days to take out, and days to restamp."""
+    taken_out, restamped = [], []
+    for key, row in changes.items():
+        own = stored.get(key)
+        if own is None or own.status != "complete":
+            continue
+        if row.status == "superseded":
+            taken_out.append(key)
+        elif (own.segment_id, own.schedule_hash) != row.stamp:
+            restamped.append(row)
+    return taken_out, restamped
 
 
 def _outgrown(
     schedule: Sequence[Scheduled],
-    complete: Mapping[DayKey, IndexRow],
-    empty: Mapping[DayKey, NoDataRow],
-) -> list[IndexRow]:
+    complete: Mapping[DayKey, LedgerRow],
+    no_data: Collection[DayKey],
+) -> list[DayKey]:
     by_day = {(day.symbol, day.trading_day): day for day in schedule}
     reach: dict[str, tuple[date, date]] = {}
     for day in schedule:
         first, last = reach.get(day.symbol, (day.trading_day, day.trading_day))
         reach[day.symbol] = min(first, day.trading_day), max(last, day.trading_day)
-    found = []
-    for row in complete.values():
-        first, last = reach.get(row.symbol, (date.max, date.min))
-        if not first <= row.trading_day <= last:
-            continue  # the schedule says nothing of it
-        now = by_day.get((row.symbol, row.trading_day))
-        gone = now is None or now.key in complete or now.key in empty
-        if gone and (now is None or now.contract != row.contract):
-            found.append(row)
-    return found
+    outgrown = []
+    for key in complete:
+        first, last = reach.get(key.symbol, (date.max, date.min))
+        if not first <= key.trading_day <= last:
+            continue  # the schedule does not reach there
+        now = by_day.get((key.symbol, key.trading_day))
+        if now is None or (
+            now.contract != key.contract and (now.key in complete or now.key in no_data)
+        ):
+            outgrown.append(key)
+    return outgrown
 
 
-def key_of(row: IndexRow | NoDataRow) -> DayKey:
-    return DayKey(row.symbol, row.contract, row.trading_day)
+def _complete(rows: Mapping[DayKey, LedgerRow]) -> dict[DayKey, LedgerRow]:
+    return {key: row for key, row in rows.items() if row.status == "complete"}
 
 
-def read_schedule(conn: psycopg.Connection, schema: str) -> list[Scheduled]:
-    """What dbt built; nothing where it has not been built yet."""
-    return _scheduled(conn, schema, "true", {})
+def order_days(
+    backlog: Backlog, failed_before: Collection[DayKey]
+) -> tuple[list[Scheduled], list[Scheduled], list[Scheduled]]:
+    """The days in three steps.
 
+    Revised, missing, and those that gave nothing in earlier loads.
 
-def lacking_days(
-    conn: psycopg.Connection, schema: str, varieties: Sequence[str], outdated: Collection[DayKey]
-) -> list[Scheduled]:
-    """The days of the schedule that are not complete by the copy of the index, and the outdated ones."""
-    where = """
-        s.variety = any(%(varieties)s)
-        and (
-            not exists (
-                select 1 from raw_tq.symbol_day as d
-                where
-                    d.symbol = s.symbol and d.contract = s.underlying_contract
-                    and d.trading_day = s.trading_day and d.status = 'complete'
-            )
-            or (s.symbol, s.underlying_contract, s.trading_day) in (
-                select * from unnest(%(symbols)s::text[], %(contracts)s::text[], %(days)s::date[])
-            )
-        )
+    The last come last: two in a row may end the load, and by then it knows whether the history
+    gives any.
     """
-    keys = {
-        name: [getattr(key, name[:-1]) for key in outdated] for name in ("symbols", "contracts")
-    }
-    days = [key.trading_day for key in outdated]
-    return _scheduled(conn, schema, where, {"varieties": list(varieties), **keys, "days": days})
+    revised, again = _split(backlog.revised, failed_before)
+    missing, missing_again = _split(backlog.missing, failed_before)
+    return revised, missing, [*again, *missing_again]
 
 
-def last_days(conn: psycopg.Connection, schema: str, varieties: Sequence[str]) -> dict[str, date]:
-    """The last day of the schedule of each variety that has one."""
-    if not _is_built(conn, schema):
-        return {}
-    query = sql.SQL(
-        "select v, newest.trading_day from unnest(%s::text[]) as v cross join lateral ("
-        "select trading_day from {} where variety = v order by trading_day desc limit 1) as newest"
-    )
-    rows = conn.execute(query.format(_schedule(schema)), (list(varieties),))
-    return dict(rows.fetchall())
-
-
-def _scheduled(
-    conn: psycopg.Connection, schema: str, where: LiteralString, values: Mapping[str, Any]
-) -> list[Scheduled]:
-    if not _is_built(conn, schema):
-        return []
-    columns = sql.SQL(", ").join(sql.Identifier("s", name) for name in COLUMNS)
-    query = sql.SQL("select {} from {} as s where {} order by s.symbol, s.trading_day")
-    rows = conn.execute(query.format(columns, _schedule(schema), sql.SQL(where)), values)
-    return [Scheduled(*row) for row in rows]
-
-
-def _is_built(conn: psycopg.Connection, schema: str) -> bool:
-    found = conn.execute("select to_regclass(%s)", (f"{schema}.main_schedule",)).fetchone()
-    return found != (None,)
-
-
-def _schedule(schema: str) -> sql.Identifier:
-    return sql.Identifier(schema, "main_schedule")
-
-
-def settled_days(conn: psycopg.Connection) -> dict[str, date | None]:
-    """The newest day of each variety that the source showed to be over: it has a final day bar."""
-    rows = conn.execute(
-        "select c.variety, max(newest.trade_date) from raw_tq.contract as c cross join lateral ("
-        "select d.trade_date from raw_tq.contract_daily as d "
-        "where d.contract = c.contract and d.is_final order by d.trade_date desc limit 1) as newest "
-        "group by 1"
-    )
-    return dict(rows.fetchall())
+def _split(
+    days: Sequence[Scheduled], failed_before: Collection[DayKey]
+) -> tuple[list[Scheduled], list[Scheduled]]:
+    fresh = [day for day in days if day.key not in failed_before]
+    return fresh, [day for day in days if day.key in failed_before]

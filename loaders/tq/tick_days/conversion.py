@@ -1,7 +1,7 @@
-"""An answer of ticks → the day as the tick store takes it, and what of it was refused.
+"""An answer of ticks → the day as the tick store takes it, and the refused rows.
 
-Hours are today's and not those of the past, so no tick is refused for being outside of them; it is for
-being outside of its trading day, which runs from the evening of the one before to its own.
+The source gives today's hours, not those of the past, so no tick is refused for lying outside of
+hours. It is for lying outside of its trading day, from the evening of the day before to its own.
 """
 
 import json
@@ -16,36 +16,39 @@ import pyarrow.compute as pc
 
 from loaders.landing.rejects import Rejected
 from loaders.ticks.frame import MOST, QUOTED, DayKey
-from loaders.tq.stored import nanoseconds
+from loaders.tq.trading_day import nanoseconds
 
-SHOWN = 20  # refused rows of a day that are kept one by one for each rule
+SHOWN = 20  # refused rows of a day that are stored one by one for each rule
 COUNTS = ("volume", "open_interest", *(n for n, kind in QUOTED if "_volume" in n))
 
 
 @dataclass(frozen=True)
 class Sifted:
-    """`ticks`: the rows that may be stored, in the order in which they came. `refused` counts all."""
+    """A sifted day.
+
+    `ticks`: the rows that may be stored, in the order in which they came. `refused`: the number of
+    others.
+    """
 
     ticks: pa.Table
     rejected: list[Rejected]
     refused: int
 
 
-def ticks_of(answer: pa.Table, key: DayKey, start: datetime, end: datetime) -> Sifted:
-    """Sift the ticks of a contract-day: `datetime_ns` and the columns of QUOTED, numbers.
+def sift_ticks(answer: pa.Table, key: DayKey, start: datetime, end: datetime) -> Sifted:
+    """Sift the ticks of a contract-day.
 
-    `start` (included) and `end` are instants between which the trading day lies.
+    `datetime_ns` and the columns of QUOTED, numbers.
+
+    The trading day lies between `start` (included) and `end`, in UTC.
     """
     ticks = answer.select(["datetime_ns", *(name for name, _ in QUOTED)]).combine_chunks()
     stamps = np.asarray(ticks["datetime_ns"])
     first, last = nanoseconds(start), nanoseconds(end)
+    is_missing = np.asarray(pc.is_null(ticks["volume"], nan_is_null=True))
     rules = [
         ("datetime_ns", "must lie in its trading day", (stamps < first) | (stamps >= last)),
-        (
-            "volume",
-            "must not be missing",
-            np.asarray(pc.is_null(ticks["volume"], nan_is_null=True)),
-        ),
+        ("volume", "must not be missing", is_missing),
     ]
     for name, _ in QUOTED:
         values = ticks[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
@@ -55,21 +58,24 @@ def ticks_of(answer: pa.Table, key: DayKey, start: datetime, end: datetime) -> S
             rules.append((name, "must be a whole number, not below 0", wrong))
         elif name == "amount":
             rules.append((name, "must not be below 0", values < 0))
-    rules.append(("datetime_ns", "must not repeat a tick in all its values", _repeated(ticks)))
+    repeated = ticks.to_pandas().duplicated().to_numpy()
+    rules.append(("datetime_ns", "must not repeat a tick in all its values", repeated))
     keep = np.ones(len(stamps), bool)
     rejected: list[Rejected] = []
     for field, rule, broken in rules:
         rows = np.flatnonzero(broken & keep)
         keep &= ~broken
-        rejected += [_refused(ticks, int(row), key, field, rule) for row in rows[:SHOWN]]
+        rejected += [_refusal(ticks, int(row), key, field=field, rule=rule) for row in rows[:SHOWN]]
         if len(rows) > SHOWN:
             more = f"{len(rows) - SHOWN} more"
             rejected.append(Rejected(f"{key.contract} {key.trading_day}", field, rule, more, "{}"))
     return Sifted(ticks.filter(pa.array(keep)), rejected, int((~keep).sum()))
 
 
-def outside(stamps: Any, spans: Sequence[tuple[datetime, datetime]], margin_s: int = 900) -> int:
-    """How many of some stamps (ns) lie outside all sessions, by more than the auctions around them."""
+def count_outside(
+    stamps: Any, spans: Sequence[tuple[datetime, datetime]], margin_s: int = 900
+) -> int:
+    """How many stamps (ns) lie outside all sessions and the auctions around them."""
     if not spans:
         return 0
     inside = np.zeros(len(stamps), bool)
@@ -79,12 +85,7 @@ def outside(stamps: Any, spans: Sequence[tuple[datetime, datetime]], margin_s: i
     return int((~inside).sum())
 
 
-def _repeated(ticks: pa.Table) -> Any:
-    frame = ticks.to_pandas()
-    return frame.duplicated().to_numpy()
-
-
-def _refused(ticks: pa.Table, row: int, key: DayKey, field: str, rule: str) -> Rejected:
+def _refusal(ticks: pa.Table, row: int, key: DayKey, *, field: str, rule: str) -> Rejected:
     values = {name: ticks[name][row].as_py() for name in ticks.column_names}
     stamp = values["datetime_ns"]
     name = f"{key.contract} {key.trading_day} {stamp} {row}"

@@ -1,7 +1,7 @@
-"""What the ticks of a build came to: windows, schedule, rows and hashes of each segment, for manifests."""
+"""What a build holds of ticks, for manifests: schedule, rows and hashes."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
@@ -11,64 +11,65 @@ import psycopg
 
 from loaders.settings import Settings
 from loaders.ticks.day_hash import row_hash
+from loaders.ticks.frame import DayKey
 from loaders.ticks.open_store import LOCAL
 from loaders.ticks.questdb.jar import VERSION
-from loaders.tq.tick_days import index_rows
-from loaders.tq.tick_days.backlog import Scheduled, read_schedule
+from loaders.tq.tick_days.ledger import LedgerRow, read_ledger, read_no_data
+from loaders.tq.tick_days.schedule import Scheduled, read_schedule
 from loaders.warehouse.postgres import Warehouse
 
 PACKAGES = ("quotemill", "tqsdk", "questdb", "dlt", "dbt-core")
 SECRET = {"account", "password", "auth_url", "md_url", "holiday_url", "cont_table_url"}
 
 
-def facts(
+def collect_facts(
     settings: Settings, warehouse: Warehouse, earlier: Mapping[str, Any] | None = None
 ) -> dict[str, Any] | None:
-    """What can be checked again later, and what it was made with. None where no schedule is built.
+    """What can be checked again later, and what made it.
 
-    With the `earlier` facts of a manifest: the same of the days that those were about.
+    None before the first schedule.
+
+    `earlier`: the facts of a manifest; the result is then limited to their days.
     """
     schema = warehouse.inner_schema("futures")
 
-    def look(conn: psycopg.Connection) -> dict[str, Any]:
+    def read(conn: psycopg.Connection) -> dict[str, Any]:
         schedule = read_schedule(conn, schema)
         if earlier is not None:
-            until = {
-                v: date.fromisoformat(told["last_day"]) for v, told in earlier["varieties"].items()
-            }
+            until = {v: date.fromisoformat(x["last_day"]) for v, x in earlier["varieties"].items()}
             schedule = [d for d in schedule if d.trading_day <= until.get(d.variety, date.min)]
-        copied = index_rows.copies(conn)
-        empty = set(index_rows.no_data_copies(conn))
+        ledger, no_data = read_ledger(conn), read_no_data(conn).keys()
         return {
-            variety: _of_variety(list(days), copied, empty)
+            variety: _variety_facts(list(days), ledger, no_data)
             for variety, days in groupby(schedule, key=lambda day: day.variety)
         }
 
-    found = warehouse.ask(look)
-    if not found and earlier is None:
+    varieties = warehouse.ask(read)
+    if not varieties and earlier is None:
         return None
     return {
-        "varieties": found,
+        "varieties": varieties,
         "made_with": {
-            "versions": {name: _version(name) for name in PACKAGES} | _of_server(settings),
+            "versions": {name: _version(name) for name in PACKAGES} | _server_version(settings),
             "settings": settings.tq.model_dump(mode="json", exclude=SECRET),
             "store": "questdb" if settings.questdb_url else "warehouse",
         },
     }
 
 
-def _of_variety(
-    schedule: list[Scheduled], copied: Mapping[Any, Mapping[str, Any]], empty: set[Any]
+def _variety_facts(
+    schedule: list[Scheduled], ledger: Mapping[DayKey, LedgerRow], no_data: Collection[DayKey]
 ) -> dict[str, Any]:
     lines = "".join(
         f"{d.variety}|{d.trading_day:%Y%m%d}|{d.contract}|{d.segment_id}\n" for d in schedule
     )
-    complete = {d.key for d in schedule if copied.get(d.key, {}).get("status") == "complete"}
     segments = []
-    for segment_id, of_segment in groupby(schedule, key=lambda day: day.segment_id):
-        days = list(of_segment)
-        there = [copied[d.key] for d in days if d.key in complete]
-        a, b = (sum(row[name] for row in there) for name in ("hash_a", "hash_b"))
+    for segment_id, segment_days in groupby(schedule, key=lambda day: day.segment_id):
+        days = list(segment_days)
+        rows = [ledger[d.key] for d in days if d.key in ledger]
+        complete = {row.key: row for row in rows if row.status == "complete"}
+        hash_a = sum(row.hash_a for row in complete.values())
+        hash_b = sum(row.hash_b for row in complete.values())
         segments.append(
             {
                 "segment_id": segment_id,
@@ -77,10 +78,10 @@ def _of_variety(
                 "last_day": days[-1].trading_day.isoformat(),
                 "schedule_hash": days[0].schedule_hash,
                 "days": len(days),
-                "complete_days": len(there),
-                "days_without_data": sum(d.key in empty and d.key not in complete for d in days),
-                "rows": sum(row["rows"] for row in there),
-                "row_hash": row_hash(a, b),
+                "complete_days": len(complete),
+                "days_without_data": sum(d.key in no_data and d.key not in complete for d in days),
+                "rows": sum(row.rows for row in complete.values()),
+                "row_hash": row_hash(hash_a, hash_b),
             }
         )
     return {
@@ -92,8 +93,8 @@ def _of_variety(
     }
 
 
-def _of_server(settings: Settings) -> dict[str, str | None]:
-    """The version of a QuestDB of this home; none where the settings name its jar, which may be any."""
+def _server_version(settings: Settings) -> dict[str, str | None]:
+    """The version of this home's QuestDB; None for a jar that the settings name."""
     if settings.questdb_url is None or settings.questdb_url.get_secret_value() != LOCAL:
         return {}
     return {"questdb-server": None if settings.questdb.jar else VERSION}

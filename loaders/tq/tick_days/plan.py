@@ -1,105 +1,150 @@
 """The lane of ticks: bring the store in line with the schedule that dbt built.
 
-schedule to the store ▶ restamp ▶ outgrown days out ▶ copy of the index ▶ revised days ▶ outgrown
-days out ▶ missing days ▶ days without data
+    schedule to the store ▶ ledger changes without a download ▶ revised days ▶ changes that these
+    allow ▶ missing days ▶ days that gave nothing before; days without data are copied before and
+    after
+
+What to do is a pure function of schedule, ledger and days without data
+(loaders.tq.tick_days.backlog). Each change of the store is followed by its ledger row, and the
+ledger is read again after it.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date, timedelta
 
 import pyarrow as pa
 
 from loaders.engine.source import Unit
 from loaders.ticks.frame import DayKey
-from loaders.ticks.store import SCHEDULE, StoreError
-from loaders.tq import stored
+from loaders.ticks.store import SCHEDULE, IndexRow, StoreError
+from loaders.tq import landed
 from loaders.tq.context import Context
-from loaders.tq.tick_days import index_rows
+from loaders.tq.request import TICK_DATASETS
 from loaders.tq.tick_days.backlog import (
-    COLUMNS,
     Backlog,
+    find_backlog,
+    find_changes,
+    find_store_changes,
+    order_days,
+)
+from loaders.tq.tick_days.ledger import read_corrected_days, read_ledger, read_no_data
+from loaders.tq.tick_days.recent_ticks import check_history, select_obtainable
+from loaders.tq.tick_days.schedule import (
+    COLUMNS,
     Scheduled,
-    backlog,
     key_of,
     key_text,
     read_schedule,
-    settled_days,
+    read_settled_days,
 )
-from loaders.tq.tick_days.recent_ticks import has_history, obtainable
 
 NOTHING_BUILT = "no schedule is built yet: `quotemill build` or `dbt build` makes it"
+FEW = 20  # days that a store may lack before it is taken for the wrong one
 
-FEW = 20  # days that a store may lack without a word: they are fetched again
 
+def plan_ticks(ctx: Context) -> Iterator[Sequence[Unit]]:
+    """The tasks of a load of ticks.
 
-def ticks_plan(run: Context) -> Iterator[Sequence[Unit]]:
-    """Raises StoreError where a table of the store is suspended, before and after all, and where the
-    store is not the one of the loads before; SettingsError where a series follows another warehouse."""
-    assert run.store is not None
-    schema = run.load.warehouse.inner_schema("futures")
-    schedule = run.ask(lambda conn: read_schedule(conn, schema))
+    Raises StoreError where a table of the store is suspended, before and after all, and where the
+    store is not the one of earlier loads; SettingsError where it serves another warehouse.
+    """
+    assert ctx.store is not None
+    schema = ctx.load.warehouse.inner_schema("futures")
+    schedule = ctx.ask(lambda conn: read_schedule(conn, schema))
     if not schedule:
-        run.load.reporter.line(NOTHING_BUILT)
+        ctx.load.reporter.line(NOTHING_BUILT)
         return
-    run.store.prepare()
-    _sound(run)
-    run.symbols = frozenset(day.symbol for day in schedule)
-    run.days = run.ask(stored.trading_days)
-    run.schedule = {day.key: day for day in schedule}
-    run.settled_days = run.ask(settled_days)
-    run.copies = run.ask(lambda conn: index_rows.copies(conn, run.symbols))
-    if run.load.request.datasets is None:
-        _same_store(run)
-    wanted = run.load.request.datasets or ("ticks", "tick_index", "no_data_day")
-    _put_schedule(run, schedule)
-    _keep_in_line(run, schedule)
-    outdated = run.ask(lambda conn: index_rows.outdated(conn, run.symbols))
-    _not_without(run, outdated)
-    yield from _copied(run)
-    if "no_data_day" in wanted:  # what a load that was ended left
-        yield from _no_data_copied(run)
-    if "ticks" in wanted:
-        yield from _fetched(run, schedule)
-    if "no_data_day" in wanted:
-        yield from _no_data_copied(run)
-    _sound(run)
+    ctx.store.prepare()
+    _require_sound_store(ctx)
+    ctx.symbols = frozenset(day.symbol for day in schedule)
+    ctx.days = ctx.ask(landed.trading_days)
+    ctx.schedule = {day.key: day for day in schedule}
+    ctx.settled_days = ctx.ask(read_settled_days)
+    _read_ledger(ctx)
+    ctx.stored = {key_of(row): row for row in ctx.store.index(ctx.symbols)}
+    if ctx.load.request.datasets is None:
+        _require_same_store(ctx)
+    datasets = ctx.load.request.datasets or TICK_DATASETS
+    ctx.store.put_schedule(_schedule_table(schedule))
+    yield from _change_ledger(ctx, ctx.stored)
+    corrected = ctx.ask(lambda conn: read_corrected_days(conn, ctx.symbols))
+    _take_back_records(ctx, corrected)
+    if "no_data_day" in datasets:  # those of a load that was ended early
+        yield from _copy_no_data(ctx)
+    if "ticks" in datasets:
+        yield from _fetch(ctx, corrected)
+    if "no_data_day" in datasets:
+        yield from _copy_no_data(ctx)
+    _require_sound_store(ctx)
 
 
-def _fetched(run: Context, schedule: Sequence[Scheduled]) -> Iterator[Sequence[Unit]]:
-    outdated = run.ask(lambda conn: index_rows.outdated(conn, run.symbols))
-    found = _backlog(run, schedule, outdated)
-    asked = _asked_for(run, schedule)
-    if not _named(run):  # a repair takes what comes
-        run.outdated = outdated
-    revised, missing = _chosen(run, found.revised), _chosen(run, found.missing)
-    if asked is not None:  # just these, whatever is there
-        has_history(run)
-        for days in filter(None, _fresh_and_again(run, asked)):
-            yield _units(days)
+def _change_ledger(
+    ctx: Context, stored: Mapping[DayKey, IndexRow] | None = None
+) -> Iterator[Sequence[Unit]]:
+    """Restamp days and take out outgrown ones; `stored`: as in find_changes."""
+    schedule = list(ctx.schedule.values())
+    ctx.changes = find_changes(schedule, ctx.ledger, ctx.no_data.checked_at, stored)
+    if not ctx.changes:
         return
-    if (revised or missing) and not has_history(run):
-        revised, missing = obtainable(run, [*revised, *missing]), []
-    revised, revised_again = _fresh_and_again(run, revised)
-    missing, missing_again = _fresh_and_again(run, missing)
-    for days, are_revised in (
-        (revised, bool(revised)),
-        (missing, False),
-        ([*revised_again, *missing_again], bool(revised_again)),
-    ):
+    taken_out, restamped = find_store_changes(ctx.changes, ctx.stored)
+    if taken_out or restamped:
+        ctx.load.reporter.line(
+            f"{len(restamped):,} days were stamped with another segment, "
+            f"{len(taken_out):,} taken out"
+        )
+    yield [Unit("tick_index", tuple(map(key_text, ctx.changes)))]
+    _read_ledger(ctx)
+
+
+def _read_ledger(ctx: Context) -> None:
+    ctx.ledger = ctx.ask(lambda conn: read_ledger(conn, ctx.symbols))
+
+
+def _fetch(ctx: Context, corrected: frozenset[DayKey]) -> Iterator[Sequence[Unit]]:
+    failed, named = ctx.no_data.failed, _named_keys(ctx)
+    if not _requested_keys(ctx):  # a repair takes any answer
+        ctx.corrected = corrected
+    if named:  # these alone, whatever is stored
+        check_history(ctx)
+        days = [day for key, day in ctx.schedule.items() if key_text(key) in named]
+        for step in filter(None, order_days(Backlog([], days), failed)):
+            yield _units(step)
+        return
+    backlog = _requested_backlog(ctx, corrected)
+    if (backlog.revised or backlog.missing) and not check_history(ctx):
+        taken = set(select_obtainable(ctx, [*backlog.revised, *backlog.missing]))
+        backlog = Backlog(
+            [day for day in backlog.revised if day in taken],
+            [day for day in backlog.missing if day in taken],
+        )
+    revised, missing, again = order_days(backlog, failed)
+    for days in (revised, missing, again):
         if days:
             yield _units(days)
-        if are_revised:
-            _keep_in_line(run, schedule)
-            yield from _copied(run)
+        if set(days) & set(backlog.revised):
+            _read_ledger(ctx)
+            yield from _change_ledger(ctx)
 
 
-def _fresh_and_again(
-    run: Context, days: Sequence[Scheduled]
-) -> tuple[list[Scheduled], list[Scheduled]]:
-    """Days that gave nothing before come last: two of them in a row may end the load, and by then it knows
-    whether the history gives any."""
-    fresh = [day for day in days if not run.ledgers.without(day.key)]
-    return fresh, [day for day in days if run.ledgers.without(day.key)]
+def _requested_backlog(ctx: Context, corrected: Collection[DayKey]) -> Backlog:
+    """The days to download that the request means."""
+    backlog = find_backlog(
+        list(ctx.schedule.values()),
+        ctx.ledger,
+        ctx.no_data.checked_at,
+        ctx.settled_days,
+        as_of=ctx.as_of,
+        recheck_after=timedelta(days=ctx.settings.recheck_after),
+        corrected=corrected,
+    )
+    request = ctx.load.request
+    varieties = request.keys or tuple(ctx.settings.varieties)
+    first, last = request.since or date.min, request.until or date.max
+
+    def select(days: Sequence[Scheduled]) -> list[Scheduled]:
+        return [d for d in days if d.variety in varieties and first <= d.trading_day <= last]
+
+    return Backlog(select(backlog.revised), select(backlog.missing))
 
 
 def _units(days: Sequence[Scheduled]) -> list[Unit]:
@@ -111,104 +156,65 @@ def _units(days: Sequence[Scheduled]) -> list[Unit]:
     ]
 
 
-def _asked_for(run: Context, schedule: Sequence[Scheduled]) -> list[Scheduled] | None:
-    """The contract-days that a request or a retry names; None where it names none, as the retry of a
-    load that ended before its first day."""
-    failed = [
-        key for task in run.load.retried or () if task.dataset == "ticks" for key in task.keys
-    ]
-    if not (keys := set(failed or _named(run))):
-        return None
-    return [day for day in schedule if key_text(day.key) in keys]
+def _named_keys(ctx: Context) -> set[str]:
+    """Contract-days that a request or retry names; a retry without a day has none."""
+    retried = [task for task in ctx.load.retried or () if task.dataset == "ticks"]
+    return {key for task in retried for key in task.keys} or _requested_keys(ctx)
 
 
-def _named(run: Context) -> list[str]:
-    return [key for key in run.load.request.keys or () if " " in key]
+def _requested_keys(ctx: Context) -> set[str]:
+    return {key for key in ctx.load.request.keys or () if " " in key}
 
 
-def _chosen(run: Context, days: Sequence[Scheduled]) -> list[Scheduled]:
-    """Those that the request means."""
-    request, varieties = run.load.request, run.load.request.keys or tuple(run.settings.varieties)
-    return [
-        day
-        for day in days
-        if day.variety in varieties
-        and (request.since is None or day.trading_day >= request.since)
-        and (request.until is None or day.trading_day <= request.until)
-    ]
+def _take_back_records(ctx: Context, corrected: Collection[DayKey]) -> None:
+    """Take back no-data records of complete days, which an ended load left.
 
-
-def _keep_in_line(run: Context, schedule: Sequence[Scheduled]) -> None:
-    """Restamp, and take out what the schedule has outgrown, without a fetch."""
-    found = _backlog(run, schedule)
-    for (symbol, contract), stamps in found.restamps.items():
-        run.ledgers.restamp(symbol, contract, stamps)
-    for row in found.outgrown:
-        run.ledgers.supersede(key_of(row))
-    stamped = sum(map(len, found.restamps.values()))
-    if stamped or found.outgrown:
-        run.load.reporter.line(
-            f"{stamped:,} days were stamped with another segment, {len(found.outgrown):,} taken out"
-        )
-
-
-def _not_without(run: Context, outdated: Collection[DayKey]) -> None:
-    """Take back what says of complete days that they have no ticks: a stop came in between, or an earlier
-    version left it. Only of what was asked for once more the doubts are kept."""
-    run.ledgers.came(
+    Doubts about a corrected day stay: they count the loads that asked for it once more.
+    """
+    ctx.no_data.take_back(
         key
-        for key, row in list(run.ledgers.empty.items())
-        if run.ledgers.is_complete(key) and (row.status == "no_data" or key not in outdated)
+        for key, row in list(ctx.no_data.rows.items())
+        if ctx.is_complete(key) and (row.status == "no_data" or key not in corrected)
     )
 
 
-def _copied(run: Context) -> Iterator[Sequence[Unit]]:
-    if keys := index_rows.differing(run.ledgers.index, run.copies):
-        yield [Unit("tick_index", tuple(map(key_text, keys)))]
-
-
-def _no_data_copied(run: Context) -> Iterator[Sequence[Unit]]:
-    copies = run.ask(lambda conn: index_rows.no_data_copies(conn, run.symbols))
-    if keys := index_rows.differing_no_data(run.ledgers.empty, copies):
+def _copy_no_data(ctx: Context) -> Iterator[Sequence[Unit]]:
+    """Bring the landed copy of the days without data in line with the store's record."""
+    copies = ctx.ask(lambda conn: read_no_data(conn, ctx.symbols))
+    rows = {key: row for key, row in ctx.no_data.rows.items() if row.status == "no_data"}
+    changed = [
+        key
+        for key, row in rows.items()
+        if key not in copies or any(getattr(row, n) != v for n, v in copies[key].items())
+    ]
+    if keys := sorted([*changed, *(copies.keys() - rows.keys())]):
         yield [Unit("no_data_day", tuple(map(key_text, keys)))]
 
 
-def _backlog(
-    run: Context, schedule: Sequence[Scheduled], outdated: Collection[DayKey] = ()
-) -> Backlog:
-    recheck = timedelta(days=run.settings.recheck_after)
-    held, empty = list(run.ledgers.index.values()), list(run.ledgers.empty.values())
-    return backlog(schedule, held, empty, run.settled_days, run.began, recheck, outdated)
+def _schedule_table(schedule: Sequence[Scheduled]) -> pa.Table:
+    columns = dict(zip(COLUMNS, zip(*schedule, strict=True), strict=True))
+    arrays = [pa.array(columns[field.name], field.type) for field in SCHEDULE]
+    return pa.table(arrays, schema=SCHEDULE)
 
 
-def _put_schedule(run: Context, schedule: Sequence[Scheduled]) -> None:
-    """The store has the schedule that dbt built, row by row."""
-    assert run.store is not None
-    columns = list(zip(*schedule, strict=True))
-    rows = {name: list(column) for name, column in zip(COLUMNS, columns, strict=True)}
-    run.store.put_schedule(
-        pa.table([pa.array(rows[field.name], field.type) for field in SCHEDULE], schema=SCHEDULE)
-    )
-
-
-def _same_store(run: Context) -> None:
-    """Raises StoreError where most of what was stored is not there: it would all be fetched again."""
-    assert run.store is not None
-    complete = {key for key, row in run.copies.items() if row["status"] == "complete"}
-    lost = len(complete - run.ledgers.index.keys())
+def _require_same_store(ctx: Context) -> None:
+    """Raise StoreError where most stored days are gone: all would be fetched again."""
+    assert ctx.store is not None
+    complete = {key for key in ctx.ledger if ctx.is_complete(key)}
+    lost = len(complete - ctx.stored.keys())
     if lost > FEW and lost * 2 > len(complete):
         raise StoreError(
-            f"the tick store ({run.store.label}) lacks {lost:,} of {len(complete):,} days that were "
-            "stored: is it the right one?",
-            hint="QUOTEMILL_QUESTDB_URL names the store; if it is, `loaders run tq --dataset tick_index` "
-            "puts what is lacking on record, and the next load fetches it",
+            f"the tick store ({ctx.store.label}) lacks {lost:,} of {len(complete):,} days that "
+            "were stored: is it the right one?",
+            hint="QUOTEMILL_QUESTDB_URL names the store; if it is right, `loaders run tq --dataset "
+            "tick_index` records what is lacking, and the next load fetches it",
         )
 
 
-def _sound(run: Context) -> None:
-    assert run.store is not None
-    if problems := run.store.check():
+def _require_sound_store(ctx: Context) -> None:
+    assert ctx.store is not None
+    if problems := ctx.store.check():
         raise StoreError(
-            f"the tick store ({run.store.label}) is not sound: {problems[0]}",
-            hint="; ".join(problems[1:]) or "mend it, then run again: nothing is lost",
+            f"the tick store ({ctx.store.label}) is not sound: {problems[0]}",
+            hint="; ".join(problems[1:]) or "fix it, then run again: nothing is lost",
         )

@@ -1,63 +1,106 @@
-"""What mends the tick store without a download. Loads of ticks write to the same days, so each takes the lane's
-lock: LockHeldError while one runs."""
+"""Verification with repair, and the repairs of the tick store without a download.
 
-from collections.abc import Sequence
-from contextlib import closing
+Loads of ticks write to the same days, so each repair takes the lane's lock: LockHeldError while a
+load runs.
+"""
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import replace
+
+from loaders.engine.request import LoadRequest
+from loaders.engine.result import LoadResult
 from loaders.errors import UsageError
+from loaders.progress import Reporter
 from loaders.settings import Settings
 from loaders.ticks.frame import DayKey
 from loaders.ticks.open_store import open_store
 from loaders.ticks.store import Stamp
 from loaders.tq.request import TICK_LANE
-from loaders.tq.tick_days.backlog import key_of, parsed_key
-from loaders.tq.tick_days.verify import is_as_indexed, seen_days
+from loaders.tq.tick_days.schedule import key_of, parse_key
+from loaders.tq.tick_days.verify import Verification, is_as_indexed, read_visible_days, verify
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import Warehouse
 
 NAMED = "`loaders verify tq` names the days that differ"
+FOLLOW_STORE = LoadRequest("tq", mode="ticks", datasets=("tick_index",))
 
 
-def take_out(settings: Settings, warehouse: Warehouse) -> int:
-    """Flag what is seen of days that the index has not as complete; how many ticks. Those of complete days
-    are given the stamp that the index says."""
+def verify_and_repair(
+    settings: Settings,
+    warehouse: Warehouse,
+    load: Callable[[LoadRequest], LoadResult],
+    display: Callable[[], AbstractContextManager[Reporter]],
+    *,
+    repair: bool = False,
+    accept: Sequence[str] = (),
+) -> tuple[Verification, int]:
+    """The comparison, and how many differences were repaired; `load` runs a load.
+
+    `accept`: keys of days whose loss is accepted first. Raises UsageError for an unknown key,
+    LockHeldError while a load of ticks runs.
+    """
+
+    def compare() -> Verification:
+        with display() as reporter:
+            return verify(settings, warehouse, reporter)
+
+    if accept:
+        accept_loss(settings, warehouse, accept)
+        load(FOLLOW_STORE)
+    before = after = compare()
+    if repair and before.differences:
+        take_out_unlisted(settings, warehouse)
+        keys = before.repairable
+        load(replace(FOLLOW_STORE, keys=keys, datasets=None) if keys else FOLLOW_STORE)
+        after = compare()
+    return after, len(before.differences) - len(after.differences)
+
+
+def take_out_unlisted(settings: Settings, warehouse: Warehouse) -> int:
+    """Flag visible ticks of days that the store's index does not have as complete.
+
+    Returns how many.
+
+    Ticks of complete days get the stamp of the index.
+    """
     with load_lock(warehouse, TICK_LANE), closing(open_store(settings, warehouse)) as store:
         store.prepare()
-        seen = seen_days(store)
+        visible = read_visible_days(store)
         complete = {key_of(row): row for row in store.index() if row.status == "complete"}
-        for key in sorted(seen.keys() & complete.keys()):
+        for key in sorted(visible.keys() & complete.keys()):
             row = complete[key]
-            stamps = {(part.segment_id, part.schedule_hash) for part in seen[key]}
+            stamps = {(part.segment_id, part.schedule_hash) for part in visible[key]}
             if stamps != {(row.segment_id, row.schedule_hash)}:
                 stamp = Stamp(row.trading_day, row.segment_id, row.schedule_hash)
                 store.restamp(row.symbol, row.contract, [stamp])
-        return sum(store.supersede(*key) for key in sorted(seen.keys() - complete.keys()))
+        return sum(store.supersede(*key) for key in sorted(visible.keys() - complete.keys()))
 
 
 def accept_loss(settings: Settings, warehouse: Warehouse, keys: Sequence[str]) -> None:
-    """Take days out whose ticks are not what the index says, and which the servers have no more: they are
-    missing from then on, and the next load of ticks asks for them by its rule of days without ticks.
+    """Take out days that differ from the index and that the servers no longer have.
 
-    `keys` as `loaders.tq.tick_days.verify` tells them. All or none: raises UsageError where one of them is no day that
-    differs.
+    They are missing from then on: the next load of ticks asks for them by the rule of days without
+    ticks. `keys` are those that `loaders verify tq` names. All or none: raises UsageError where one
+    is no day that differs.
     """
-    wanted = {key: _parsed(key) for key in keys}
-    series = {key.symbol for key in wanted.values()}
+    wanted = {key: _parse_key(key) for key in keys}
     with load_lock(warehouse, TICK_LANE), closing(open_store(settings, warehouse)) as store:
         store.prepare()
-        complete = {key_of(row): row for row in store.index(series) if row.status == "complete"}
+        rows = store.index({key.symbol for key in wanted.values()})
+        complete = {key_of(row): row for row in rows if row.status == "complete"}
         for text, key in wanted.items():
             if key not in complete:
-                raise UsageError(f"{text}: the index has no such day as complete", hint=NAMED)
+                raise UsageError(f"{text}: the index has no such complete day", hint=NAMED)
             if is_as_indexed(store, complete[key]):
-                raise UsageError(f"{text}: nothing of its ticks is lost", hint=NAMED)
+                raise UsageError(f"{text}: none of its ticks are lost", hint=NAMED)
         for key in wanted.values():
             store.supersede(*key)
 
 
-def _parsed(key: str) -> DayKey:
+def _parse_key(key: str) -> DayKey:
     try:
-        return parsed_key(key)
+        return parse_key(key)
     except ValueError:
         hint = 'written as "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25"'
         raise UsageError(f"not a day of ticks: {key}", hint=hint) from None

@@ -13,7 +13,8 @@ BARS = "select contract, trade_date, volume from raw_tq.contract_daily order by 
 
 def hours(made: Bench) -> list[Any]:
     return made.rows(
-        "select valid_from, session, idx, start_s, end_s from raw_tq.trading_session order by 1, 2, 3"
+        "select valid_from, session, idx, start_s, end_s from raw_tq.trading_session "
+        "order by 1, 2, 3"
     )
 
 

@@ -68,7 +68,7 @@ def test_a_refused_connection_for_market_data_is_no_time_out(
     one: "TqSandbox", own_harvest: MakeHarvest
 ) -> None:
     one.faults.add("ws:status=403")
-    with pytest.raises(TqAuthError, match="market data were refused with HTTP status 403"):
+    with pytest.raises(TqAuthError, match="the market data server refused with HTTP status 403"):
         own_harvest(one).login()
 
 
@@ -138,7 +138,7 @@ def test_what_breaks_is_asked_again_by_a_new_process(
         (day, world.tick_count(CONTRACT, day)) for day in DAYS
     ]
     assert any("503" in line for line in said)
-    assert any("ended in the middle of ticks: exit code -9" in line for line in said)
+    assert any("ended during ticks: exit code -9" in line for line in said)
 
 
 def test_a_server_that_never_answers_is_given_up(

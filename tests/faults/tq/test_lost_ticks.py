@@ -7,7 +7,7 @@ import pytest
 from loaders.ticks.postgres import PostgresStore
 from loaders.ticks.store import StoreError
 from loaders.ticks.tables import DAY_INDEX
-from loaders.tq.due import due
+from loaders.tq.next_steps import list_next_steps
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tq.bench import Bench, build_schedule
 from tests.integration.tq.test_ticks import asked_days, days, stored
@@ -51,16 +51,18 @@ def test_a_day_with_a_corrected_day_bar_is_fetched_once_more(made: Bench) -> Non
     before = made.rows(INDEX)
     of_day = f"where contract = '{OLD}' and trade_date = '{day}'"
     made.execute(f"update raw_tq.contract_daily set volume = volume * 1.005 {of_day}")
-    assert due(made.settings, open_warehouse(made.settings)) == []  # of so little none are missing
+    assert (
+        list_next_steps(made.settings, open_warehouse(made.settings)) == []
+    )  # of so little none are missing
     made.execute(f"update raw_tq.contract_daily set volume = volume * 2 {of_day}")
-    [line] = due(made.settings, open_warehouse(made.settings))
+    [line] = list_next_steps(made.settings, open_warehouse(made.settings))
     assert "1 days of ticks of SHFE.cu are missing" in line
     made.asked()
     result = made.load("ticks")
     assert (result.status, asked_days(made)) == ("succeeded", 2)
     assert "lots, where the day bar has" in str(result.warnings)
     assert made.rows(INDEX) == before
-    assert due(made.settings, open_warehouse(made.settings)) == []
+    assert list_next_steps(made.settings, open_warehouse(made.settings)) == []
     assert made.load("ticks").tasks == ()
 
 

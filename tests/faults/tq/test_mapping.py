@@ -12,7 +12,7 @@ from loaders.loads import measure_loads
 from loaders.sandbox.tq.world import World
 from loaders.tq.client.harvest import Harvest
 from loaders.tq.errors import TqClientError
-from loaders.tq.stored import REPEATS
+from loaders.tq.landed import REPEATS
 from tests.integration.tq.bench import Bench, bench
 from tests.integration.tq.test_mapping import END, EVENTS
 

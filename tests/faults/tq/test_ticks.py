@@ -6,9 +6,9 @@ import pytest
 
 from loaders.engine.result import LoadResult
 from loaders.tq.check import check
-from loaders.tq.due import due
+from loaders.tq.next_steps import list_next_steps
 from loaders.tq.tick_days import recent_ticks
-from loaders.tq.tick_days.manifest_facts import facts
+from loaders.tq.tick_days.manifest_facts import collect_facts
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tq.bench import Bench
 from tests.integration.tq.test_ticks import asked_days, days, stored
@@ -33,7 +33,7 @@ def test_a_day_without_ticks_is_recorded_and_asked_again_much_later(
     assert (contract, day, attempts) == ("SHFE.cu2511", date(2025, 10, 15), 2)
     assert "day bar of" in reason
     # as of that load, whatever the clock says
-    assert due(mapped.settings, open_warehouse(mapped.settings)) == []
+    assert list_next_steps(mapped.settings, open_warehouse(mapped.settings)) == []
     mapped.asked()
     assert mapped.load("ticks").tasks == ()
     assert mapped.asked() == []
@@ -43,7 +43,7 @@ def test_a_day_without_ticks_is_recorded_and_asked_again_much_later(
     assert ("SHFE.cu2511", 15, "complete") in days(mapped)
     for table in ("raw_tq.no_data_day", "ticks.ghtrader_no_data_days_v2"):
         assert mapped.rows(f"select status from {table}") == [("superseded",)]
-    varieties = facts(mapped.settings, open_warehouse(mapped.settings))["varieties"]
+    varieties = collect_facts(mapped.settings, open_warehouse(mapped.settings))["varieties"]
     [variety] = varieties.values()  # type: ignore[attr-defined]
     assert [segment["days_without_data"] for segment in variety["segments"]] == [0, 0]
     assert mapped.load("ticks", clock=later).tasks == ()
@@ -77,7 +77,7 @@ def test_emptiness_of_all_days_of_a_contract_is_no_evidence(mapped: Bench) -> No
     assert set(failures(result)) == {f"{SERIES} {NEW} {day}" for day in TRADED if day >= ROLL}
     assert "asked again by each load until 2025-11-21" in str(failures(result))
     assert mapped.rows("select * from raw_tq.no_data_day") == []
-    assert "days of ticks" in str(due(mapped.settings, open_warehouse(mapped.settings)))
+    assert "days of ticks" in str(list_next_steps(mapped.settings, open_warehouse(mapped.settings)))
     # and after a month of that, and four more loads, it is
     later = datetime(2025, 10, 22, 18) + timedelta(days=mapped.settings.tq.recheck_after)
     mapped.execute("update ticks.ghtrader_no_data_days_v2 set nights = 4")
@@ -121,7 +121,7 @@ def test_without_the_permission_only_the_newest_ticks_land_marked(
     routes = "select trading_day, source_route, rows from raw_tq.symbol_day order by 1"
     landed = [(day, "recent_ticks", 150) for day in TRADED[1:]]
     assert mapped.rows(routes) == landed
-    [line] = due(mapped.settings, open_warehouse(mapped.settings))
+    [line] = list_next_steps(mapped.settings, open_warehouse(mapped.settings))
     assert line.startswith("1 days of ticks of SHFE.cu are due and not to be had")
     may = "select value from ops.settings where key = 'tq_history'"  # for futures.tick_coverage
     assert mapped.rows(may) == [("false",)]
@@ -158,4 +158,4 @@ def test_days_that_an_account_can_never_have_are_due_and_ring_in_no_night(
     mapped.sandbox.faults.clear()
     assert mapped.load("ticks").total("done") == DAYS - 1
     assert mapped.rows("select value from ops.settings where key = 'tq_history'") == [("true",)]
-    assert due(mapped.settings, open_warehouse(mapped.settings)) == []
+    assert list_next_steps(mapped.settings, open_warehouse(mapped.settings)) == []

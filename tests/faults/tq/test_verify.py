@@ -10,8 +10,8 @@ from loaders.cli import verify as commands
 from loaders.errors import DataQualityError, LockHeldError, UsageError
 from loaders.progress import Silent
 from loaders.ticks.questdb.jar import VERSION
-from loaders.tq.tick_days.repair import take_out
-from loaders.tq.tick_days.verify import Verified, verify
+from loaders.tq.tick_days.repair import take_out_unlisted
+from loaders.tq.tick_days.verify import Verification, verify
 from loaders.warehouse.lock import load_lock
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.checks import status
@@ -25,7 +25,7 @@ TICKS = "ticks.ghtrader_ticks_main_l5_v2"
 SCHEDULE, DAY_INDEX = "ticks.ghtrader_main_schedule_v2", "ticks.ghtrader_symbol_day_index_v2"
 
 
-def verified(made: Bench) -> Verified:
+def verified(made: Bench) -> Verification:
     return verify(made.settings, open_warehouse(made.settings), Silent())
 
 
@@ -34,7 +34,7 @@ def test_what_was_loaded_is_right(made: Bench) -> None:
     assert (found.days, found.rows, found.differences) == (DAYS, DAYS * 150, ())
     assert found.as_json()["first_l5_days"] == {"SHFE.cu": str(TRADED[0])}
     shown = status.read(open_warehouse(made.settings), settings=made.settings)
-    expected = f"the warehouse: {DAYS * 150:,} on {DAYS} days of 1 series, up to {TRADED[-1]}"
+    expected = f"the warehouse: {DAYS * 150:,} ticks on {DAYS} days of 1 series, up to {TRADED[-1]}"
     assert (str(shown.ticks), shown.ticks and shown.ticks.problems) == (expected, [])
     assert shown.as_json()["tick_store"] == {
         "store": "the warehouse",
@@ -63,7 +63,7 @@ def test_every_difference_is_named_and_a_repair_downloads_just_those_days(
         ("2025-10-21", "rows"),
         ("2025-10-21", "row_hash"),
     } <= expected
-    assert ("2025-10-22", "the landed copy of the index differs") in expected
+    assert ("2025-10-22", "its row of raw_tq.symbol_day differs from the store's index") in expected
     assert ("2025-10-15", "rows") not in expected
     assert {key.rpartition(" ")[2] for key in found.repairable} == {"2025-10-15", "2025-10-21"}
 
@@ -168,11 +168,11 @@ def test_stamps_and_days_missing_in_the_index_are_fixed_without_download(
     found = {d.key.rpartition(" ")[2]: d for d in verified(made).differences}
     assert {day: d.text.partition(":")[0] for day, d in found.items()} == {
         str(TRADED[0]): "schedule_hash",
-        str(TRADED[1]): "not in the index, and 150 ticks are seen",
-        str(TRADED[-1]): "superseded, and 150 ticks of it are still seen",
+        str(TRADED[1]): "not in the index, and 150 ticks are visible",
+        str(TRADED[-1]): "superseded, and 150 ticks of it are still visible",
     }
-    assert not any(d.of_ticks for d in found.values())
-    assert take_out(made.settings, open_warehouse(made.settings)) == 300
+    assert not any(d.needs_download for d in found.values())
+    assert take_out_unlisted(made.settings, open_warehouse(made.settings)) == 300
     assert verified(made).differences == ()
     assert made.rows(f"select count(*) from {TICKS} where not is_deleted") == [(150 * (DAYS - 2),)]
 

@@ -58,7 +58,12 @@ def open_at(
     folder: Path, way: str | None = None, settings: QuestdbSettings = SMALL
 ) -> QuestdbStore:
     """A store on the server of a folder, by one way of writing."""
-    return QuestdbStore(lambda: address_of(folder), settings, label="QuestDB", way=way)  # type: ignore[arg-type]
+    return QuestdbStore(
+        lambda: address_of(folder),
+        settings,
+        label="QuestDB",
+        way=way,  # type: ignore[arg-type]
+    )
 
 
 def kill(folder: Path) -> None:
@@ -66,6 +71,6 @@ def kill(folder: Path) -> None:
     pid = server.status(folder).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    while server.running(folder) is not None:
+    while server.find_running(folder) is not None:
         with suppress(ChildProcessError):
             os.waitpid(pid, 0)

@@ -53,7 +53,7 @@ def test_a_day_that_reads_back_otherwise_is_not_kept(
 
 
 def test_tables_that_were_dropped_are_said(url: str, tmp_path: Path) -> None:
-    assert PostgresStore(a_warehouse(url, tmp_path)).held().days == 0
+    assert PostgresStore(a_warehouse(url, tmp_path)).summary().days == 0
     with pytest.raises(StoreError, match="does not exist"):
         PostgresStore(a_warehouse(url, tmp_path)).measure(*KEY)
 

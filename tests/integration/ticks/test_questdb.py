@@ -1,4 +1,4 @@
-"""What can be wrong with a QuestDB, and how it is told."""
+"""Problems of a QuestDB, and how they are reported."""
 
 import logging
 import socket
@@ -11,7 +11,7 @@ import pytest
 from loaders.errors import SettingsError
 from loaders.settings import Settings
 from loaders.ticks.day_hash import measured
-from loaders.ticks.open_store import described, open_questdb
+from loaders.ticks.open_store import open_questdb, store_label
 from loaders.ticks.questdb import connection
 from loaders.ticks.questdb.http import QuestdbHttp, Suspended
 from loaders.ticks.questdb.ilp import IlpWriter
@@ -51,14 +51,14 @@ def test_the_tables_are_made_as_they_are_declared(
         assert {row["column"] for row in keys} == set(table.key)
 
 
-def test_a_server_of_this_machine_is_written_to_by_a_stage(questdb_store: QuestdbStore) -> None:
+def test_a_server_of_this_machine_gets_rows_by_a_stage(questdb_store: QuestdbStore) -> None:
     assert questdb_store.way == "Parquet stage"
     free = questdb_store.free_bytes()
     assert free is not None
     assert free > 0
 
 
-def test_a_server_that_reads_another_disk_is_written_to_over_http(
+def test_a_server_on_another_disk_gets_rows_over_http(
     questdb_store: QuestdbStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = QuestdbHttp.rows
@@ -92,7 +92,7 @@ def test_a_server_that_reads_another_disk_is_written_to_over_http(
         ),
         (
             "({columns}) timestamp(ts) partition by month wal dedup upsert keys({keys})",
-            "is not kept by DAY with WAL",
+            "is not partitioned by DAY with WAL",
         ),
     ],
 )
@@ -121,7 +121,7 @@ def test_a_foreign_table_of_the_same_name_is_left_alone(
 
 
 @pytest.mark.parametrize("way", ["stage", "ilp"])
-def test_a_suspended_table_is_named_and_not_loaded_into(
+def test_a_suspended_table_is_named_and_gets_no_rows(
     questdb_store: QuestdbStore, questdb_folder: Path, way: str
 ) -> None:
     day, longer = day_of_ticks(100), day_of_ticks(150)
@@ -135,7 +135,7 @@ def test_a_suspended_table_is_named_and_not_loaded_into(
     with pytest.raises(StoreError, match="no space") as raised:
         store.write_day(longer)
     assert raised.value.hint == "quotemill questdb resume"
-    assert store.measure(*KEY) == measured(day), "what was there is still read"
+    assert store.measure(*KEY) == measured(day), "stored rows are still read"
     assert store.resume() == [TICKS_NAME]
     assert store.check() == []
     assert store.measure(*KEY) == measured(day), "nothing had been sent"
@@ -143,7 +143,7 @@ def test_a_suspended_table_is_named_and_not_loaded_into(
     store.close()
 
 
-def test_a_table_suspended_in_mid_load_is_noticed_and_nothing_is_lost(
+def test_a_table_suspended_during_a_load_loses_nothing(
     questdb_store: QuestdbStore, questdb_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     day = day_of_ticks(100)
@@ -180,11 +180,11 @@ def test_a_day_that_reads_back_otherwise_is_an_error(
         questdb_store.write_day(day_of_ticks(100))
 
 
-def test_a_server_that_is_down_is_said_at_once(
+def test_a_server_that_is_down_is_an_error_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def waited(seconds: float) -> None:
-        raise AssertionError("nobody waits for a server that was never there")
+        raise AssertionError("a server that never answered is not waited for")
 
     monkeypatch.setattr(connection.time, "sleep", waited)
     with socket.socket() as taken:
@@ -196,7 +196,7 @@ def test_a_server_that_is_down_is_said_at_once(
         with pytest.raises(StoreError, match="does not answer") as raised:
             store.prepare()
     assert "quotemill questdb start" in raised.value.hint
-    assert "hush" not in f"{raised.value} {raised.value.hint} {described(settings)} {settings!r}"
+    assert "hush" not in f"{raised.value} {raised.value.hint} {store_label(settings)} {settings!r}"
 
 
 def test_a_local_server_that_is_down_names_the_command(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_local_server_that_is_down_names_the_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["nonsense", "ftp://x", "http://", "http://h:99999", "postgresql://h/d"]
 )
-def test_an_address_that_is_none_is_a_wrong_setting(tmp_path: Path, url: str) -> None:
+def test_an_unusable_address_is_a_wrong_setting(tmp_path: Path, url: str) -> None:
     with pytest.raises(SettingsError, match="questdb_url"):
         open_questdb(Settings(home=tmp_path, questdb_url=url))
 
@@ -230,7 +230,7 @@ def test_a_wrong_password_is_a_wrong_setting(
 
 
 @pytest.mark.parametrize("way", ["stage", "ilp"])
-def test_the_password_is_told_to_nobody(
+def test_the_password_is_shown_nowhere(
     questdb_store: QuestdbStore, questdb_folder: Path, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     address: Address = address_of(questdb_folder)
@@ -239,9 +239,9 @@ def test_the_password_is_told_to_nobody(
     store = open_at(questdb_folder, way)
     store.write_day(day_of_ticks(50))
     texts = [repr(store), store.label, store.way, repr(address), caplog.text]
-    texts += [repr(vars(part)) for part in (store, store._link)]
+    texts += [repr(vars(part)) for part in (store, store._connection)]
     with pytest.raises(StoreError) as raised:
-        store._link.writer().send(
+        store._connection.writer().send(
             TICKS_NAME, pa.table({"ts": day_of_ticks(1)["ts"], "no": [0]}), []
         )
     texts += [str(raised.value), raised.value.hint]
@@ -249,14 +249,14 @@ def test_the_password_is_told_to_nobody(
     assert all(address.password not in text for text in texts)
 
 
-def test_names_with_quotes_are_texts_like_others(questdb_store: QuestdbStore) -> None:
+def test_names_with_quotes_are_ordinary_texts(questdb_store: QuestdbStore) -> None:
     key = KEY._replace(contract="it's'; drop", symbol="KQ.m@'")
     day = day_of_ticks(20, key)
     assert questdb_store.write_day(day) == measured(day)
     assert questdb_store.supersede(*key) == 20
 
 
-def test_the_doctor_says_how_the_store_is(
+def test_the_doctor_checks_the_store(
     questdb_store: QuestdbStore, questdb_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(home=questdb_folder.parent, questdb_url="local")
@@ -267,11 +267,11 @@ def test_the_doctor_says_how_the_store_is(
 
     assert seen() == ("ok", f"the QuestDB of {settings.home}", "")
     _sql(questdb_folder, f"alter table {TICKS_NAME} suspend wal")
-    status, what, mend = seen()
-    assert (status, mend) == ("warn", "quotemill questdb resume")
+    status, what, fix = seen()
+    assert (status, fix) == ("warn", "quotemill questdb resume")
     assert TICKS_NAME in what
-    seen_in_status = tick_store.look(settings, None)
-    assert (str(seen_in_status), seen_in_status.problems) == (
+    state = tick_store.read_state(settings, None)
+    assert (str(state), state.problems) == (
         f"the QuestDB of {settings.home}: no ticks yet",
         [(what, "quotemill questdb resume")],
     )
@@ -279,7 +279,7 @@ def test_the_doctor_says_how_the_store_is(
     elsewhere = Settings(home=questdb_folder / "nowhere", questdb_url="local")
     (check,) = doctor._tick_store(elsewhere, None)
     assert (check.status, check.mend, check.exit_code) == ("fail", "quotemill questdb start", 4)
-    away = tick_store.look(elsewhere, None)
+    away = tick_store.read_state(elsewhere, None)
     assert away.as_json() == {
         "store": f"the QuestDB of {elsewhere.home}",
         "problems": [f"the QuestDB of {elsewhere.home} is not running"],

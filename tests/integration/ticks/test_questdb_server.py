@@ -25,7 +25,7 @@ Command = Callable[..., Any]
 def home(tmp_path: Path) -> Iterator[Path]:
     require_questdb()
     yield tmp_path
-    server.remove(server.folder_of(tmp_path))
+    server.remove(server.server_folder(tmp_path))
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_server_from_its_start_to_its_removal(command: Command, home: Path) ->
             address.url + path, params={"query": "select 1"}, auth=user, trust_env=False
         )
         assert answer.status_code == 401
-    # what a user starts in earnest waits for the disk and makes no table unasked
+    # a real server waits for the disk and creates no table unasked
     conf = (folder / "conf" / "server.conf").read_text()
     assert "cairo.commit.mode=sync\n" in conf
     assert "line.auto.create.new.tables=false\n" in conf
@@ -100,7 +100,7 @@ def test_a_taken_port_is_a_wrong_setting(home: Path) -> None:
         with pytest.raises(SettingsError, match="taken by another program") as raised:
             server.start(home / "questdb", settings)
     assert "QUOTEMILL_QUESTDB__PORT" in raised.value.hint
-    assert server.running(home / "questdb") is None
+    assert server.find_running(home / "questdb") is None
 
 
 def test_a_server_that_does_not_start_says_why(home: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_lock_that_nobody_holds_is_no_server(tmp_path: Path) -> None:
     (tmp_path / "server.json").write_text(
         json.dumps({"pid": os.getpid(), "port": 1, "version": "9"})
     )
-    assert server.running(tmp_path) is None
+    assert server.find_running(tmp_path) is None
     assert server.stop(tmp_path) is False
 
 

@@ -1,4 +1,4 @@
-"""What every tick store promises."""
+"""What every tick store guarantees."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,13 +13,13 @@ from loaders.ticks.frame import QUOTED, DayKey, day_frame
 from loaders.ticks.store import (
     NOTHING,
     SCHEDULE,
-    Held,
     IndexRow,
     Measured,
     NoDataRow,
-    Seen,
     Stamp,
+    StoreSummary,
     TickStore,
+    VisibleTicks,
 )
 from tests.conftest import ROOT, require
 from tests.ticks import KEY, day_of_ticks
@@ -44,7 +44,7 @@ def test_a_day_reads_back_as_it_was_written(store: TickStore) -> None:
 
 
 def test_an_unwritten_day_measures_as_nothing(store: TickStore) -> None:
-    assert store.held() == Held(0, 0, 0, None)
+    assert store.summary() == StoreSummary(0, 0, 0, None)
     assert store.measure(*KEY) == NOTHING
     assert store.read_day(*KEY).num_rows == 0
 
@@ -121,7 +121,7 @@ def test_a_restamped_day_keeps_its_hash(store: TickStore) -> None:
     assert stamps[MONDAY.trading_day][:2] == (1, f"{1:016x}")
 
 
-def test_a_superseded_day_is_seen_by_nobody(store: TickStore) -> None:
+def test_a_superseded_day_is_invisible(store: TickStore) -> None:
     seen = store.write_day(day_of_ticks(300))
     store.put_index([_indexed(KEY, seen)])
     assert store.supersede(*KEY) == 300
@@ -132,18 +132,20 @@ def test_a_superseded_day_is_seen_by_nobody(store: TickStore) -> None:
     assert store.write_day(day_of_ticks(300)) == seen
 
 
-def test_what_is_seen_is_told_by_day_and_stamp_whatever_the_index_says(store: TickStore) -> None:
-    assert store.seen() == []
+def test_visible_ticks_are_counted_by_day_and_stamp_whatever_the_index_says(
+    store: TickStore,
+) -> None:
+    assert store.visible_ticks() == []
     new_year = MONDAY._replace(trading_day=date(2026, 1, 5))
     for key, rows in ((KEY, 300), (MONDAY, 200), (new_year, 100)):
         store.write_day(day_of_ticks(rows, key))
     store.restamp(KEY.symbol, KEY.contract, [Stamp(MONDAY.trading_day, 7, "f" * 16)])
-    first, second, third = store.seen()
-    assert first == Seen(*KEY, segment_id=1, schedule_hash=f"{1:016x}", rows=300)
-    assert second == Seen(*MONDAY, segment_id=7, schedule_hash="f" * 16, rows=200)
+    first, second, third = store.visible_ticks()
+    assert first == VisibleTicks(*KEY, segment_id=1, schedule_hash=f"{1:016x}", rows=300)
+    assert second == VisibleTicks(*MONDAY, segment_id=7, schedule_hash="f" * 16, rows=200)
     assert (third.trading_day, third.rows) == (new_year.trading_day, 100)
     store.supersede(*KEY)
-    assert store.seen() == [second, third]
+    assert store.visible_ticks() == [second, third]
 
 
 def test_the_index_keeps_one_row_a_day(store: TickStore) -> None:
@@ -154,24 +156,25 @@ def test_the_index_keeps_one_row_a_day(store: TickStore) -> None:
     changed = _indexed(KEY, measured(day_of_ticks(30)))
     store.put_index([changed])
     assert store.index() == [changed, other]
-    assert store.held() == Held(1, 2, 50, MONDAY.trading_day)
+    assert store.summary() == StoreSummary(1, 2, 50, MONDAY.trading_day)
     store.supersede(*MONDAY)
-    assert store.held() == Held(1, 1, 30, KEY.trading_day)
+    assert store.summary() == StoreSummary(1, 1, 30, KEY.trading_day)
 
 
 def test_days_without_data_keep_their_reason(store: TickStore) -> None:
     moment = datetime(2025, 11, 20, 1, 2, 3, 456789, tzinfo=UTC)
-    row = NoDataRow(KEY.symbol, KEY.contract, KEY.trading_day, "it's empty; 没有", 2, moment)
+    row = NoDataRow(*KEY, "it's empty; 没有", 2, moment, moment, 1)
     store.put_no_data([row])
     assert store.no_data() == [row]
-    later = NoDataRow(*KEY, "still", 3, moment, datetime(2025, 10, 1, tzinfo=UTC), "doubtful")
+    since = datetime(2025, 10, 1, tzinfo=UTC)
+    later = NoDataRow(*KEY, "still", 3, moment, since, 2, "doubtful")
     store.put_no_data([later])
     assert store.no_data() == [later]
     store.put_no_data([])
     assert store.no_data() == [later]
 
 
-def test_the_schedule_is_just_what_was_built_last(store: TickStore) -> None:
+def test_the_schedule_is_the_last_built_one(store: TickStore) -> None:
     first = _schedule([("SHFE.cu2601", 14), ("SHFE.cu2601", 17), ("SHFE.cu2602", 18)])
     store.put_schedule(first)
     assert store.schedule(KEY.symbol).equals(first)
@@ -225,6 +228,8 @@ def _indexed(key: DayKey, seen: Measured) -> IndexRow:
         hash_b=seen.hash_b,
         row_hash=seen.row_hash,
         book_levels=seen.book_levels,
+        volume=900,
+        day_volume=None,
         run_id="run-1",
         updated_at=datetime(2025, 11, 20, 1, 2, 3, 456789, tzinfo=UTC),
     )

@@ -49,10 +49,10 @@ class Bench(WarehouseQueries):
         )
 
     def asked(self, *words: str) -> list[str]:
-        """What the client asked the servers for since the last call, where it holds all the words."""
-        held = [entry.detail for entry in self.sandbox.log if entry.what == "receive"]
+        """The client's requests since the last call that contain all the words."""
+        received = [entry.detail for entry in self.sandbox.log if entry.what == "receive"]
         self.sandbox.log.clear()
-        return [detail for detail in held if all(word in detail for word in words)]
+        return [detail for detail in received if all(word in detail for word in words)]
 
 
 @contextmanager
@@ -66,8 +66,10 @@ def bench(
     environ: dict[str, str] | None = None,
     **tq: Any,
 ) -> Iterator[Bench]:
-    """Serve `world`. Quick retries and no patience: a test that waits is a test that is wrong. One process
-    of the client at a time for ticks, as each costs a second."""
+    """Serve `world` with quick retries and no patience: no test waits.
+
+    One process of the client at a time for ticks, as each costs a second.
+    """
     present = all(find_spec(name) is not None for name in ("tqsdk", "aiohttp"))
     require("tq", present, "the extra tq is not installed")
     from loaders.sandbox.tq.service import TqSandbox
@@ -82,8 +84,7 @@ def bench(
 
 
 def build_schedule(made: Bench, first: date = date.min) -> None:
-    """futures.main_schedule from a day on as it should come of what the sandbox shows, in place of dbt's
-    build."""
+    """Write futures.main_schedule from a day on, as dbt's build of the sandbox's answers would."""
     import hashlib
 
     made.execute(
@@ -91,7 +92,8 @@ def build_schedule(made: Bench, first: date = date.min) -> None:
         "create table if not exists futures.main_schedule (variety text, symbol text, "
         "trading_day date, underlying_contract text, segment_id integer, prev_contract text, "
         "is_switch boolean, schedule_hash text, source text); delete from futures.main_schedule; "
-        "insert into ops.managed_relation values ('futures', 'main_schedule') on conflict do nothing"
+        "insert into ops.managed_relation values ('futures', 'main_schedule') "
+        "on conflict do nothing"
     )
     rows: list[tuple[Any, ...]] = []
     for variety in made.settings.tq.varieties:

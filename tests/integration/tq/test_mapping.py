@@ -47,7 +47,7 @@ def loaded(
         yield made
 
 
-def test_both_routes_tell_the_switches_of_the_market(loaded: Bench) -> None:
+def test_both_routes_give_the_switches_of_the_market(loaded: Bench) -> None:
     served = world()
     rows = loaded.rows(EVENTS)
     for route in ("backtest", "history"):
@@ -57,7 +57,7 @@ def test_both_routes_tell_the_switches_of_the_market(loaded: Bench) -> None:
     assert sorted(harvests) == sorted((v, FIRST, END) for v in VARIETIES for _ in range(2))
 
 
-def test_clocks_of_the_backtest_belong_to_the_days_that_the_history_names(loaded: Bench) -> None:
+def test_clocks_of_the_backtest_belong_to_the_days_of_the_history(loaded: Bench) -> None:
     calendar = [
         row[0] for row in loaded.rows("select trade_date from raw_tq.trading_day order by 1")
     ]
@@ -75,23 +75,22 @@ def test_hours_contracts_and_day_bars_land_in_the_source_s_units(loaded: Bench) 
         "select session, start_s, end_s from raw_tq.trading_session "
         "where variety = 'SHFE.cu' order by session, idx"
     )
-    assert hours == [
-        ("day", 32400, 36900), ("day", 37800, 41400), ("day", 48600, 54000), ("night", 75600, 90000),
-    ]  # fmt: skip
+    day = [("day", 32400, 36900), ("day", 37800, 41400), ("day", 48600, 54000)]
+    assert hours == [*day, ("night", 75600, 90000)]
     served = world()
     known = {row[0] for row in loaded.rows("select contract from raw_tq.contract")}
     assert {c for v in VARIETIES for _, c in served.main_table(v) if _ <= END} <= known
     [(close, volume, oi)] = loaded.rows(
         "select close, volume, close_oi from raw_tq.contract_daily "
-        "where contract = 'SHFE.cu2511' and trade_date = %s and is_final", END,
-    )  # fmt: skip
+        "where contract = 'SHFE.cu2511' and trade_date = %s and is_final",
+        END,
+    )
     last = served.day_ticks("SHFE.cu2511", END)[-1]
-    assert (float(close), volume, oi) == (
-        last["last_price"], last["volume"], last["open_interest"]
-    )  # fmt: skip
+    ticked = (last["last_price"], last["volume"], last["open_interest"])
+    assert (float(close), volume, oi) == ticked
 
 
-def test_a_load_without_anything_new_writes_no_row_and_asks_for_no_day_bar(loaded: Bench) -> None:
+def test_a_load_without_anything_new_writes_and_asks_for_nothing(loaded: Bench) -> None:
     again = loaded.load()
     assert (again.status, again.total("rows_new"), again.total("rows_changed")) == (
         "succeeded",
@@ -111,10 +110,13 @@ def test_another_day_extends_what_is_stored_and_changes_no_row_of_it(loaded: Ben
     assert loaded.rows("select max(last_day) from raw_tq.main_harvest") == [(date(2025, 10, 27),)]
 
 
-def test_a_running_day_lands_as_provisional_and_is_final_once_the_source_shows_its_end(
+def test_a_running_day_is_final_once_the_source_shows_its_end(
     new_database: Callable[..., str], tmp_path: Path
 ) -> None:
-    newest = "select trade_date, is_final from raw_tq.contract_daily where contract = 'SHFE.cu2511' order by 1 desc limit 2"
+    newest = (
+        "select trade_date, is_final from raw_tq.contract_daily "
+        "where contract = 'SHFE.cu2511' order by 1 desc limit 2"
+    )
     bars = ("trading_day", "contract_daily")
     served = World(("SHFE.cu",), first=date(2025, 10, 13), end=END, ticks_per_day=200)
     with bench(served, new_database(), tmp_path, clock="2025-10-23T14:00:00") as made:
@@ -128,7 +130,7 @@ def test_a_running_day_lands_as_provisional_and_is_final_once_the_source_shows_i
         assert made.rows(newest)[0] == (date(2025, 10, 23), True)
 
 
-def test_requests_that_make_no_sense_are_refused_before_anything_is_opened(loaded: Bench) -> None:
+def test_nonsensical_requests_are_refused_before_anything_is_opened(loaded: Bench) -> None:
     for wrong in (
         {"keys": ("copper",)},
         {"datasets": ("kline_daily",)},
@@ -152,7 +154,7 @@ def test_a_run_is_the_main_contracts_and_then_the_ticks() -> None:
     assert modes(LoadRequest("tq", datasets=("ticks",))) == ["ticks"]
 
 
-def test_a_window_before_the_listing_begins_with_an_event_without_a_contract(
+def test_a_window_before_the_listing_starts_with_no_contract(
     new_database: Callable[..., str], tmp_path: Path
 ) -> None:
     served = World(("SHFE.cu",), first=date(2025, 10, 13), end=END, ticks_per_day=60)
@@ -160,7 +162,8 @@ def test_a_window_before_the_listing_begins_with_an_event_without_a_contract(
         result = made.load(datasets=("trading_day", "main_events"))
         assert result.status == "succeeded", result
         [(_, contract), (listed, first_contract), *_] = made.rows(
-            "select trading_day, contract from raw_tq.main_event where route = 'backtest' order by 1"
+            "select trading_day, contract from raw_tq.main_event "
+            "where route = 'backtest' order by 1"
         )
         assert (contract, listed) == (None, served.first)
         assert first_contract == served.main_table("SHFE.cu")[0][1]

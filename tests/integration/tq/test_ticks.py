@@ -1,4 +1,4 @@
-"""The lane of ticks against the real client, the simulated servers and the warehouse as the store."""
+"""The lane of ticks with the real client, simulated servers and the warehouse as the store."""
 
 from contextlib import closing
 from datetime import date
@@ -8,9 +8,9 @@ import pytest
 
 from loaders.ticks.open_store import open_store
 from loaders.ticks.postgres import PostgresStore
-from loaders.ticks.store import IndexRow
-from loaders.tq.due import due
-from loaders.tq.tick_days import backlog
+from loaders.tq.next_steps import list_next_steps
+from loaders.tq.tick_days import schedule
+from loaders.tq.tick_days.ledger import LedgerRow
 from loaders.warehouse.postgres import open_warehouse
 from tests.integration.tq.bench import Bench, build_schedule
 from tests.integration.tq.worlds import (
@@ -52,15 +52,15 @@ def test_every_tick_of_the_schedule_is_stored_as_the_servers_have_it(made: Bench
     expected_days = [(OLD if day < ROLL else NEW, day.day, "complete") for day in TRADED]
     assert days(made) == expected_days
     assert OLD != NEW
-    assert due(made.settings, open_warehouse(made.settings)) == []
+    assert list_next_steps(made.settings, open_warehouse(made.settings)) == []
 
 
-def test_a_route_that_the_schedule_is_not_built_of_extends_nothing(made: Bench) -> None:
+def test_the_route_without_a_schedule_extends_nothing(made: Bench) -> None:
     reach = "update raw_tq.main_harvest set last_day = last_day {} 7 where route = '{}'"
     made.execute(reach.format("+", "history"))
-    assert due(made.settings, open_warehouse(made.settings)) == []
+    assert list_next_steps(made.settings, open_warehouse(made.settings)) == []
     made.execute(reach.format("-", "history") + "; " + reach.format("+", "backtest"))
-    [extend] = due(made.settings, open_warehouse(made.settings))
+    [extend] = list_next_steps(made.settings, open_warehouse(made.settings))
     assert "extends the schedule" in extend
     made.execute(reach.format("-", "backtest"))
 
@@ -78,13 +78,13 @@ def test_another_day_costs_a_day_and_stamps_nothing(
     before = made.rows(INDEX)
     made.sandbox.set_clock(NEXT)
     assert made.load(datasets=("main_events", "contract_daily")).status == "succeeded"
-    [extend] = due(made.settings, open_warehouse(made.settings))
+    [extend] = list_next_steps(made.settings, open_warehouse(made.settings))
     assert "extends the schedule of SHFE.cu" in extend
     build_schedule(made)
-    with monkeypatch.context() as patch:  # what is complete is not read
-        patch.setattr(IndexRow, "__init__", None)
-        patch.setattr(backlog, "read_schedule", None)
-        assert due(made.settings, open_warehouse(made.settings)) == [
+    with monkeypatch.context() as patch:  # complete days are not read
+        patch.setattr(LedgerRow, "__init__", None)
+        patch.setattr(schedule, "read_schedule", None)
+        assert list_next_steps(made.settings, open_warehouse(made.settings)) == [
             "1 days of ticks of SHFE.cu are missing: `loaders run tq` fetches them"
         ]
     made.asked()
@@ -93,7 +93,7 @@ def test_another_day_costs_a_day_and_stamps_nothing(
     assert made.rows(INDEX)[:-1] == before
 
 
-def test_a_revision_fetches_the_days_whose_contract_changed_and_stamps_the_rest(
+def test_a_revision_fetches_days_of_other_contracts_and_stamps_the_rest(
     made: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[Any] = []
@@ -107,9 +107,7 @@ def test_a_revision_fetches_the_days_whose_contract_changed_and_stamps_the_rest(
     assert (asked_days(made), len(reads)) == (1, 1)
     after = {row[:2]: row for row in made.rows(INDEX)}
     revised = BEFORE_ROLL
-    assert (after[OLD, revised][-1], after[NEW, revised][-1]) == (
-        "superseded", "complete",
-    )  # fmt: skip
+    assert (after[OLD, revised][-1], after[NEW, revised][-1]) == ("superseded", "complete")
     for key, row in before.items():
         same_rows = row[4:6] == after[key][4:6]
         stamped = row[2:4] != after[key][2:4]
@@ -120,13 +118,11 @@ def test_a_revision_fetches_the_days_whose_contract_changed_and_stamps_the_rest(
     revisions = made.rows(
         "select old_contract, new_contract, old_hash, new_hash from raw_tq.tick_revision"
     )
-    assert revisions == [
-        (OLD, NEW, before[OLD, revised][5], after[NEW, revised][5])
-    ]  # fmt: skip
+    assert revisions == [(OLD, NEW, before[OLD, revised][5], after[NEW, revised][5])]
     assert made.load("ticks").tasks == ()
 
 
-def test_the_copy_of_the_index_is_made_again_from_the_store(made: Bench) -> None:
+def test_the_ledger_is_made_again_from_the_store(made: Bench) -> None:
     before = made.rows(INDEX)
     made.execute("delete from raw_tq.symbol_day where trading_day <> '2025-10-20'")
     made.execute("update raw_tq.symbol_day set rows = 1")

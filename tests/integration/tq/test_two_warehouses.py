@@ -11,7 +11,7 @@ from loaders.progress import Silent
 from loaders.ticks.questdb.http import QuestdbHttp
 from loaders.ticks.questdb.store import QuestdbStore
 from loaders.ticks.questdb.warehouse_mark import RELEASE, WarehouseMark
-from loaders.tq.tick_days.repair import take_out
+from loaders.tq.tick_days.repair import take_out_unlisted
 from loaders.tq.tick_days.verify import verify
 from loaders.warehouse.postgres import open_warehouse
 from orchestration.cli import questdb as commands
@@ -83,7 +83,7 @@ def test_a_second_warehouse_is_refused_until_the_first_is_released(
         there = open_warehouse(two.settings)
         for refused in (
             lambda: verify(two.settings, there, Silent()),
-            lambda: take_out(two.settings, there),
+            lambda: take_out_unlisted(two.settings, there),
         ):
             with pytest.raises(SettingsError, match="another warehouse"):
                 refused()

@@ -18,7 +18,8 @@ from tests.conftest import require
 if TYPE_CHECKING:
     from loaders.sandbox.tq.service import TqSandbox
 
-# as if 19 November were a public holiday: the night before and the evening of the 18th are without a session
+# as if 19 November were a public holiday: the night before and the evening of the 18th are without
+# a session
 HOLIDAYS = (date(2025, 10, 1), date(2025, 10, 2), date(2025, 10, 3), date(2025, 11, 19))
 
 

@@ -24,7 +24,10 @@ def days_of(world: World, first: date, last: date) -> list[date]:
 
 
 def held_by_day(world: World, found: MainEvents, days: list[date]) -> dict[date, str | None]:
-    """Each event holds from its trading day on: after 18:00 the next day, weekends and holidays left out."""
+    """The contract of each day; an event holds from its trading day on.
+
+    After 18:00 that is the next day, weekends and holidays left out.
+    """
     starts = []
     for clock, contract in found.events:
         day = (clock + timedelta(hours=8 + 6)).date()
@@ -79,7 +82,7 @@ def test_both_routes_give_the_main_contract_of_every_day(
         assert held_by_day(world, found, days) == truth, route
 
 
-def test_a_switch_after_a_holiday_and_after_a_weekend_is_dated_by_its_trading_day(
+def test_switches_after_holidays_and_weekends_have_their_trading_day(
     harvest: Harvest, sandbox: "TqSandbox", world: World
 ) -> None:
     first, calendar = date(2025, 11, 10), world.calendar
@@ -138,15 +141,17 @@ def test_days_carry_open_interest_and_exact_prices(
 def test_ticks_of_several_days_are_those_of_the_world(
     harvest: Harvest, sandbox: "TqSandbox", world: World
 ) -> None:
-    """Friday's night, the evening before a holiday, and a day without a tick between days with some,
-    whose answer must not be a row of its neighbour."""
+    """Friday's night, the evening before a holiday, and a day without a tick between others.
+
+    The answer of that day must not be a row of its neighbour.
+    """
     days = days_of(world, date(2025, 11, 14), date(2025, 11, 25))
     empty = date(2025, 11, 21)
     rule = sandbox.faults.add(f"empty:contract=SHFE.cu2601:day={empty}")
     sandbox.log.clear()
     answers = list(harvest.ticks("SHFE.cu2601", [day_range(world, day) for day in days]))
     sandbox.faults.remove(rule)
-    # seven days are more than one process keeps in its memory
+    # seven days are more than one process holds in memory
     assert sum(entry.what == "token" for entry in sandbox.log) >= 2
     assert [answer.trading_day for answer in answers] == days
     assert all(answer.more_days_had_rows for answer in answers)
@@ -155,11 +160,11 @@ def test_ticks_of_several_days_are_those_of_the_world(
             assert (answer.path, answer.rows) == (None, 0)
             continue
         assert answer.path is not None
-        told = pq.read_table(answer.path)
+        ticks = pq.read_table(answer.path)
         truth = sandbox.tick_table("SHFE.cu2601", answer.trading_day)
-        assert told.select(truth.column_names).equals(truth)
-        assert answer.rows == told.num_rows == world.tick_count("SHFE.cu2601", answer.trading_day)
-    # the book is thin at times: what is not there is null, its volume 0
+        assert ticks.select(truth.column_names).equals(truth)
+        assert answer.rows == ticks.num_rows == world.tick_count("SHFE.cu2601", answer.trading_day)
+    # the book is thin at times: missing levels are null, its volume 0
     first = pq.read_table(answers[0].path)
     assert any(
         v is None for v in sandbox.tick_table("SHFE.cu2601", days[0])["ask_price5"].to_pylist()
@@ -172,12 +177,12 @@ def test_an_exchange_that_shows_one_level_has_one(
     day = date(2025, 11, 14)
     (answer,) = harvest.ticks(str(world.main_on("DCE.m", day)), [day_range(world, day)])
     assert answer.path is not None
-    told = pq.read_table(answer.path)
-    assert told["bid_price1"].null_count == 0
-    assert told["bid_price2"].null_count == told.num_rows > 0
+    ticks = pq.read_table(answer.path)
+    assert ticks["bid_price1"].null_count == 0
+    assert ticks["bid_price2"].null_count == ticks.num_rows > 0
 
 
-def test_a_lone_day_without_a_tick_tells_whether_there_are_any_at_all(
+def test_a_lone_empty_day_says_whether_the_contract_has_any_tick(
     harvest: Harvest, sandbox: "TqSandbox", world: World
 ) -> None:
     day = date(2025, 11, 14)
@@ -187,13 +192,13 @@ def test_a_lone_day_without_a_tick_tells_whether_there_are_any_at_all(
         (answer,) = harvest.ticks("SHFE.cu2601", [day_range(world, day)])
         sandbox.faults.remove(rule)
         assert (answer.path, answer.rows, answer.more_days_had_rows) == (None, 0, any_rows)
-        harvest.close()  # the client keeps the newest tick in its memory
+        harvest.close()  # the client holds the newest tick in memory
 
 
-def test_damaged_days_come_as_they_were_told(
+def test_damaged_days_come_as_the_servers_sent_them(
     harvest: Harvest, sandbox: "TqSandbox", world: World
 ) -> None:
-    """Twice the same, in the wrong order, or too few: told as they are, for the loader to judge."""
+    """Twice the same, in the wrong order, or too few: the loader decides what to store."""
     texts = (
         "duplicate:contract=SHFE.cu2601:day=2025-11-14",
         "late:contract=SHFE.cu2601:day=2025-11-17:row=0",
@@ -201,13 +206,13 @@ def test_damaged_days_come_as_they_were_told(
     )
     rules = [sandbox.faults.add(text) for text in texts]
     days = [date(2025, 11, 14), date(2025, 11, 17), date(2025, 11, 18)]
-    told = [sandbox.market.day_ticks("SHFE.cu2601", day) for day in days]
+    sent = [sandbox.market.day_ticks("SHFE.cu2601", day) for day in days]
     answers = list(harvest.ticks("SHFE.cu2601", [day_range(world, day) for day in days]))
     for rule in rules:
         sandbox.faults.remove(rule)
     whole = world.tick_count("SHFE.cu2601", days[0])
-    assert [answer.rows for answer in answers] == [2 * whole, len(told[1]), 7]
-    for answer, rows in zip(answers, told, strict=True):
+    assert [answer.rows for answer in answers] == [2 * whole, len(sent[1]), 7]
+    for answer, rows in zip(answers, sent, strict=True):
         stamps = pq.read_table(answer.path)["datetime_ns"].to_pylist()
         assert stamps == [row["datetime"] for row in rows]
 
@@ -216,6 +221,6 @@ def test_newest_ticks_need_no_permission(
     harvest: Harvest, sandbox: "TqSandbox", world: World
 ) -> None:
     code = str(world.main_on("SHFE.cu", LAST))
-    told = harvest.recent_ticks(code, 30)
+    ticks = harvest.recent_ticks(code, 30)
     truth = sandbox.tick_table(code, LAST).slice(30)
-    assert told.select(truth.column_names).equals(truth)
+    assert ticks.select(truth.column_names).equals(truth)

@@ -1,4 +1,4 @@
-"""The real client stays connected while the clock of the sandbox moves, as it does while a market is open."""
+"""The real client stays connected while the clock of the sandbox moves, as in an open market."""
 
 import json
 import subprocess

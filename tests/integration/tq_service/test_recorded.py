@@ -12,7 +12,7 @@ import pytest
 from loaders.sandbox.tq.replay import Replay
 from loaders.ticks.frame import DayKey, day_frame
 from loaders.tq.client.harvest import Harvest
-from loaders.tq.tick_days.conversion import ticks_of
+from loaders.tq.tick_days.conversion import sift_ticks
 from tests.conftest import ROOT, require
 from tests.integration.tq_service.conftest import day_range
 
@@ -35,41 +35,43 @@ def test_recorded_ticks_come_back_equal(
     world = Replay(recordings, [CONTRACT])
     with TqSandbox(world) as sandbox:
         harvest = own_harvest(sandbox)
-        found = harvest.main_events("SHFE.cu", DAY, DAY, "backtest")
-        assert [contract for _, contract in found.events] == [CONTRACT]
+        events = harvest.main_events("SHFE.cu", DAY, DAY, "backtest")
+        assert [contract for _, contract in events.events] == [CONTRACT]
         (answer,) = harvest.ticks(CONTRACT, [day_range(world, DAY)])
         assert answer.path is not None
-        told = pq.read_table(answer.path)
+        ticks = pq.read_table(answer.path)
         asked = day_range(world, DAY)
     recorded = pq.read_table(recordings / f"ticks_{CONTRACT}.parquet")
-    assert told["id"].equals(recorded["id"])
-    assert told["datetime_ns"].equals(recorded["datetime"])
-    names = [name for name in told.column_names if name not in ("id", "datetime_ns")]
+    assert ticks["id"].equals(recorded["id"])
+    assert ticks["datetime_ns"].equals(recorded["datetime"])
+    names = [name for name in ticks.column_names if name not in ("id", "datetime_ns")]
     assert set(names) == set(recorded.column_names) - {"id", "symbol", "datetime", "datetime_cst"}
     for name in names:
-        assert told[name].equals(recorded[name].cast(pa.float64())), name
+        assert ticks[name].equals(recorded[name].cast(pa.float64())), name
     # levels that were empty, and ticks that share a stamp of the exchange
-    assert told["ask_price5"].null_count == recorded["ask_price5"].null_count
-    # and are stored so: none is refused, and the tick store gets the rows of the file (that these read back
-    # identically is told by the tests of the stores)
+    assert ticks["ask_price5"].null_count == recorded["ask_price5"].null_count
+    # and are stored so: none is refused, and the tick store gets the rows of the file (that these
+    # read back identically is proved by the tests of the stores)
     key = DayKey("KQ.m@SHFE.cu", CONTRACT, DAY)
-    sifted = ticks_of(told, key, asked.start, asked.end)
+    sifted = sift_ticks(ticks, key, asked.start, asked.end)
     assert (sifted.refused, sifted.rejected) == (0, [])
-    of_file = recorded.rename_columns(
+    renamed = recorded.rename_columns(
         ["datetime_ns" if name == "datetime" else name for name in recorded.column_names]
     )
     frames = [
-        day_frame(ticks, key, segment_id=3, schedule_hash="0" * 16)
-        for ticks in (sifted.ticks, of_file)
+        day_frame(rows, key, segment_id=3, schedule_hash="0" * 16)
+        for rows in (sifted.ticks, renamed)
     ]
     assert frames[0].num_rows == recorded.num_rows == 200
     assert frames[0].equals(frames[1])
-    assert pc.any(pc.equal(pc.bit_wise_and(pc.divide(told["datetime_ns"], 1000), 1), 1)).as_py()
+    assert pc.any(pc.equal(pc.bit_wise_and(pc.divide(ticks["datetime_ns"], 1000), 1), 1)).as_py()
 
 
 def test_a_day_of_bars_is_made_of_the_finest_recorded(recordings: Path) -> None:
-    """Of minutes that lie across the holiday of October 2019: Friday's night belongs to Monday, the eve
-    has none, and the days are those that traded."""
+    """Minutes across the holiday of October 2019.
+
+    Friday's night belongs to Monday, the eve has none, and the days are those that traded.
+    """
     world = Replay(recordings, ["SHFE.cu2001"])
     assert world.first_id("SHFE.cu2001") == 0
     after = world.days.index(date(2019, 10, 8))

@@ -12,7 +12,7 @@ from loaders.engine.request import LoadRequest
 from loaders.loads import prepare_warehouse
 from loaders.progress import Silent
 from loaders.settings import Settings, load_settings
-from loaders.tq.source import folder_of
+from loaders.tq.source import load_folder
 from loaders.warehouse.postgres import Warehouse
 from orchestration.run import manifest
 
@@ -100,7 +100,7 @@ def test_what_was_built_without_a_record_is_told_after_the_newest_build(
 def test_loads_into_two_warehouses_have_folders_of_their_own(places: list[Place]) -> None:
     request = LoadRequest("tq", mode="mapping")
     folders = {
-        folder_of(cast("Any", SimpleNamespace(settings=s, warehouse=w, request=request)))
+        load_folder(cast("Any", SimpleNamespace(settings=s, warehouse=w, request=request)))
         for s, w in places
     }
     assert len(folders) == 2

@@ -82,7 +82,7 @@ def test_a_row_that_would_be_stored_wrong_is_named(name: str, value: object, rul
 def test_two_rows_of_one_stamp_and_seq_are_refused() -> None:
     day = day_of_ticks(10)
     twice = pa.concat_tables([day, day.slice(4, 1)])
-    with pytest.raises(TickError, match="row 10, seq: is there twice in one ts"):
+    with pytest.raises(TickError, match="row 10, seq: occurs twice in one ts"):
         checked(twice)
 
 

@@ -1,4 +1,4 @@
-"""How much a QuestDB takes is told while it takes files away."""
+"""The size of a QuestDB that deletes files meanwhile."""
 
 import os
 from collections.abc import Iterator

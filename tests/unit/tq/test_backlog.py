@@ -1,101 +1,147 @@
-"""What is wanted, missing, restamped and outgrown, of plain rows."""
+"""What is missing, restamped and outgrown, from plain rows."""
 
-from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
-from loaders.ticks.store import IndexRow, NoDataRow, Stamp
-from loaders.tq.tick_days.backlog import Backlog, Scheduled, backlog, key_text, parsed_key
-
-NOW = datetime(2025, 10, 31, 10, tzinfo=UTC)
-SERIES = "KQ.m@SHFE.cu"
+from loaders.ticks.store import IndexRow
+from loaders.tq.tick_days.backlog import (
+    Backlog,
+    find_backlog,
+    find_changes,
+    find_store_changes,
+    order_days,
+)
+from loaders.tq.tick_days.ledger import LedgerRow
+from loaders.tq.tick_days.schedule import Scheduled, key_of, key_text, parse_key
+from tests.unit.tq.loads import NOW, index_row, ledger_row, scheduled
 
 
 def on(day: int, contract: str = "A", segment: int = 1) -> Scheduled:
-    row = ("SHFE.cu", SERIES, date(2025, 10, day), contract, segment, None, False)
-    return Scheduled(*row, f"hash {segment}", "backtest")
+    return scheduled(date(2025, 10, day), contract, segment)
 
 
-def held(day: int, contract: str = "A", segment: int = 1, status: Any = "complete") -> IndexRow:
-    key = (SERIES, contract, date(2025, 10, day), segment, f"hash {segment}")
-    return IndexRow(*key, 9, NOW, NOW, 1, 2, "0102", 5, "1", NOW, status)
+def held(day: int, contract: str = "A", segment: int = 1, status: Any = "complete") -> LedgerRow:
+    return ledger_row(on(day, contract, segment), status=status)
 
 
-def empty(day: int, days_ago: int, contract: str = "A") -> NoDataRow:
-    checked = NOW - timedelta(days=days_ago)
-    return NoDataRow(SERIES, contract, date(2025, 10, day), "no tick", 2, checked)
+def own(day: int, contract: str = "A", segment: int = 1, **values: Any) -> IndexRow:
+    return index_row(on(day, contract, segment), **values)
 
 
-def left(schedule: Any, index: Any = (), no_data: Any = (), settled: int = 31) -> Backlog:
-    over = {"SHFE.cu": date(2025, 10, settled)}
-    return backlog(schedule, index, no_data, over, NOW, timedelta(days=30))
+def backlog(
+    schedule: list[Scheduled], *rows: LedgerRow, settled: int = 31, **days: Any
+) -> tuple[list[str], list[str]]:
+    """The revised and the missing days."""
+    found = find_backlog(
+        schedule,
+        {row.key: row for row in rows},
+        days.pop("no_data", {}),
+        {"SHFE.cu": date(2025, 10, settled)},
+        as_of=NOW,
+        recheck_after=timedelta(days=30),
+        **days,
+    )
+    return names(found.revised), names(found.missing)
 
 
-def days(found: list[Scheduled]) -> list[tuple[str, int]]:
-    return [(day.contract, day.trading_day.day) for day in found]
+def names(days: list[Scheduled]) -> list[str]:
+    return [f"{day.contract}{day.trading_day.day}" for day in days]
 
 
-def test_what_is_complete_or_not_over_yet_is_not_missing() -> None:
-    found = left([on(13), on(14), on(15)], [held(13)], settled=14)
-    assert days(found.missing) == [("A", 14)]
-    assert (found.revised, found.restamps, found.outgrown) == ([], {}, [])
-    assert left([on(13)], settled=12).missing == []
-    assert backlog([on(13)], [], [], {}, NOW, timedelta(days=30)).missing == []
+def changes(
+    schedule: list[Scheduled],
+    *rows: LedgerRow,
+    no_data: Any = (),
+    stored: list[IndexRow] | None = None,
+) -> list[LedgerRow]:
+    own_rows = None if stored is None else {key_of(row): row for row in stored}
+    found = find_changes(schedule, {row.key: row for row in rows}, no_data, own_rows)
+    return list(found.values())
+
+
+def test_a_complete_day_or_one_that_is_not_over_is_not_missing() -> None:
+    assert backlog([on(13), on(14), on(15)], held(13), settled=14) == ([], ["A14"])
+    assert backlog([on(13)], settled=12) == ([], [])
+    nothing_settled = find_backlog(
+        [on(13)], {}, {}, {}, as_of=NOW, recheck_after=timedelta(days=30)
+    )
+    assert nothing_settled == Backlog([], [])
 
 
 def test_a_day_without_data_is_due_again_after_a_while() -> None:
-    schedule = [on(13), on(14)]
-    assert days(left(schedule, (), [empty(13, 29), empty(14, 30)]).missing) == [("A", 14)]
+    checked = {on(13).key: NOW - timedelta(29), on(14).key: NOW - timedelta(30)}
+    assert backlog([on(13), on(14)], no_data=checked) == ([], ["A14"])
 
 
-def test_a_doubtful_day_is_missing_and_takes_no_other_contract_out() -> None:
-    doubtful = replace(empty(14, 1, "B"), status="doubtful")
-    found = left([on(13), on(14, "B", 2)], [held(13), held(14)], [doubtful])
-    assert (days(found.revised), found.outgrown) == ([("B", 14)], [])
-
-
-def test_adjacent_days_of_a_contract_stand_together() -> None:
+def test_days_are_ordered_by_contract() -> None:
     schedule = [on(13), on(14, "B", 2), on(15, "A", 3), on(16, "A", 3)]
-    assert days(left(schedule).missing) == [("A", 13), ("A", 15), ("A", 16), ("B", 14)]
+    assert backlog(schedule) == ([], ["A13", "A15", "A16", "B14"])
 
 
-def test_another_segment_of_the_same_contract_is_a_stamp_and_no_fetch() -> None:
-    found = left([on(13), on(14, segment=2)], [held(13), held(14)])
-    assert found.restamps == {(SERIES, "A"): [Stamp(date(2025, 10, 14), 2, "hash 2")]}
-    assert found.missing == []
+def test_another_segment_of_the_same_contract_is_a_stamp_and_no_download() -> None:
+    schedule, rows = [on(13), on(14, segment=2)], [held(13), held(14)]
+    assert backlog(schedule, *rows) == ([], [])
+    assert changes(schedule, *rows) == [held(14, segment=2)]
 
 
-def test_a_day_of_another_contract_is_fetched_first_and_outgrown_once_that_is_there() -> None:
+def test_a_revised_day_takes_the_old_contract_out_once_the_new_one_is_stored() -> None:
     schedule = [on(13), on(14, "B", 2), on(15, "B", 2)]
-    index = [held(13), held(14)]
-    found = left(schedule, index)
-    assert (days(found.revised), days(found.missing)) == ([("B", 14)], [("B", 15)])
-    assert found.outgrown == []
-    assert left(schedule, [*index, held(14, "B", 2)]).outgrown == [held(14)]
-    assert left(schedule, index, [empty(14, 1, "B")]).outgrown == [held(14)]
-    superseded = [held(13), held(14, status="superseded"), held(14, "B", 2)]
-    assert left(schedule, superseded).outgrown == []
+    rows = [held(13), held(14)]
+    assert backlog(schedule, *rows) == (["B14"], ["B15"])
+    assert changes(schedule, *rows) == []
+    out = [held(14, status="superseded")]
+    assert changes(schedule, *rows, held(14, "B", 2)) == out
+    assert changes(schedule, *rows, no_data={on(14, "B").key}) == out
+    assert changes(schedule, held(13), *out, held(14, "B", 2)) == []
 
 
-def test_a_day_that_has_no_contract_any_more_is_outgrown_at_once() -> None:
-    found = left([on(13), on(15)], [held(13), held(14), held(15), held(16)])
-    assert found.outgrown == [held(14)]  # of the 16th the schedule says nothing
+def test_a_day_without_a_contract_is_taken_out_at_once() -> None:
+    rows = [held(13), held(14), held(15), held(16)]
+    # the schedule does not reach to the 16th
+    assert changes([on(13), on(15)], *rows) == [held(14, status="superseded")]
 
 
 def test_a_contract_that_comes_back_is_missing_where_it_was_superseded() -> None:
-    assert days(left([on(13)], [held(13, status="superseded")]).missing) == [("A", 13)]
+    assert backlog([on(13)], held(13, status="superseded")) == ([], ["A13"])
 
 
-def test_a_complete_day_whose_day_bar_was_corrected_is_missing_until_it_is_known_to_have_no_more() -> (
-    None
-):
-    schedule, index = [on(13), on(14)], [held(13), held(14)]
-    over, patience = {"SHFE.cu": date(2025, 10, 31)}, timedelta(days=30)
-    found = backlog(schedule, index, [], over, NOW, patience, {on(13).key})
-    assert (days(found.missing), found.revised) == ([("A", 13)], [])
-    assert backlog(schedule, index, [empty(13, 1)], over, NOW, patience, {on(13).key}).missing == []
+def test_a_complete_day_with_a_corrected_day_bar_is_missing_unless_on_record() -> None:
+    schedule, rows, key = [on(13), on(14)], [held(13), held(14)], on(13).key
+    assert backlog(schedule, *rows, corrected={key}) == ([], ["A13"])
+    checked = {key: NOW - timedelta(1)}
+    assert backlog(schedule, *rows, corrected={key}, no_data=checked) == ([], [])
+
+
+def test_the_ledger_follows_the_rows_of_the_store() -> None:
+    schedule = [on(13), on(14), on(15), on(16, segment=2)]
+    rows = [held(13), held(14), held(16)]
+    # the store lacks the 13th, and was killed before the ledger rows of the 15th and 16th landed
+    stored = [own(14), own(15), own(16, segment=2, rows=10, row_hash="0304")]
+    assert changes(schedule, *rows, stored=stored) == [
+        held(13, status="superseded"),
+        ledger_row(on(15), route="index"),
+        ledger_row(on(16, segment=2), route="index", rows=10, row_hash="0304"),
+    ]
+    # how ticks came is known as long as they are the same
+    recent = ledger_row(on(13), route="recent_ticks")
+    [row] = changes([on(13)], recent, stored=[own(13, day_volume=800)])
+    assert (row.source_route, row.day_volume) == ("recent_ticks", 800)
+
+
+def test_the_store_changes_what_it_has_otherwise() -> None:
+    stored = {key_of(row): row for row in (own(13), own(14), own(15, status="superseded"))}
+    rows = [held(13, segment=2), held(14, status="superseded"), held(15, status="superseded")]
+    taken_out, restamped = find_store_changes({row.key: row for row in rows}, stored)
+    assert (taken_out, restamped) == ([on(14).key], [held(13, segment=2)])
+
+
+def test_days_that_gave_nothing_before_come_last() -> None:
+    days = Backlog([on(13), on(14), on(15)], [on(16), on(17), on(20)])
+    failed = {on(13).key, on(14).key, on(17).key}
+    revised, missing, again = map(names, order_days(days, failed))
+    assert (revised, missing, again) == (["A15"], ["A16", "A20"], ["A13", "A14", "A17"])
 
 
 def test_keys_are_text_and_back() -> None:
     key = on(13).key
-    assert parsed_key(key_text(key)) == key
+    assert parse_key(key_text(key)) == key

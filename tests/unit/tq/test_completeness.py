@@ -1,14 +1,14 @@
-"""What of a day its ticks leave out, of their volumes alone."""
+"""What the ticks of a day leave out, from their volumes alone."""
 
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from loaders.tq.tick_days.completeness import MANY, lacking, rank
+from loaders.tq.tick_days.completeness import MANY, describe_gap, rank
 
 COUNT = 10 * MANY
-WHOLE = np.arange(1, COUNT + 1) * 5.0  # lots since the beginning of the day
+WHOLE = np.arange(1, COUNT + 1) * 5.0  # lots since the start of the day
 TRADED = 5 * COUNT
 
 
@@ -17,38 +17,38 @@ def ticks(volumes: Any) -> pa.Table:
 
 
 def test_a_day_whose_last_tick_has_the_volume_of_its_bar_lacks_nothing() -> None:
-    assert lacking(ticks(WHOLE), TRADED) is None
-    assert lacking(ticks(WHOLE), None) is None
-    assert lacking(ticks(WHOLE[: -COUNT // 200]), TRADED) is None
+    assert describe_gap(ticks(WHOLE), TRADED) is None
+    assert describe_gap(ticks(WHOLE), None) is None
+    assert describe_gap(ticks(WHOLE[: -COUNT // 200]), TRADED) is None
 
 
-def test_a_day_that_ends_too_early_is_told_by_its_bar() -> None:
-    lack = lacking(ticks(WHOLE[: -COUNT // 50]), TRADED)
-    assert lack == "ticks of 98,000 lots, where the day bar has 100,000"
-    assert lacking(ticks([]), TRADED) == "ticks of 0 lots, where the day bar has 100,000"
+def test_a_day_that_ends_too_early_is_seen_by_its_bar() -> None:
+    gap = describe_gap(ticks(WHOLE[: -COUNT // 50]), TRADED)
+    assert gap == "ticks of 98,000 lots, where the day bar has 100,000"
+    assert describe_gap(ticks([]), TRADED) == "ticks of 0 lots, where the day bar has 100,000"
 
 
-def test_a_missing_beginning_or_middle_is_told_though_the_last_tick_adds_up() -> None:
+def test_a_missing_start_or_middle_shows_though_the_last_tick_adds_up() -> None:
     cut = COUNT * 3 // 10
     hole = "ticks with a hole of 30,005 lots among the day's 100,000"
-    assert lacking(ticks(WHOLE[cut:]), TRADED) == hole
-    assert lacking(ticks(WHOLE[cut:]), None) == hole
+    assert describe_gap(ticks(WHOLE[cut:]), TRADED) == hole
+    assert describe_gap(ticks(WHOLE[cut:]), None) == hole
     middle = np.concatenate([WHOLE[:MANY], WHOLE[MANY + cut :]])
-    assert lacking(ticks(middle), TRADED) == hole
+    assert describe_gap(ticks(middle), TRADED) == hole
     small = np.concatenate([WHOLE[:MANY], WHOLE[MANY + COUNT // 20 :]])
-    assert lacking(ticks(small), TRADED) is None
+    assert describe_gap(ticks(small), TRADED) is None
 
 
 def test_large_steps_of_a_thin_day_are_trades() -> None:
-    assert lacking(ticks([400, 1000]), 1000) is None
-    assert lacking(ticks(np.linspace(500, 1000, MANY - 1)), 1000) is None
-    assert lacking(ticks([0, 0]), 0) is None
+    assert describe_gap(ticks([400, 1000]), 1000) is None
+    assert describe_gap(ticks(np.linspace(500, 1000, MANY - 1)), 1000) is None
+    assert describe_gap(ticks([0, 0]), 0) is None
 
 
-def test_late_ticks_missing_volumes_and_leftovers_of_the_day_before_are_no_holes() -> None:
+def test_late_ticks_missing_volumes_and_ticks_of_the_day_before_are_no_holes() -> None:
     late = np.concatenate([WHOLE[MANY:], WHOLE[:MANY]])
-    assert lacking(ticks([None, float("nan"), *late]), TRADED) is None
-    assert lacking(ticks([3.0 * TRADED, *WHOLE]), TRADED) is None
+    assert describe_gap(ticks([None, float("nan"), *late]), TRADED) is None
+    assert describe_gap(ticks([3.0 * TRADED, *WHOLE]), TRADED) is None
 
 
 def test_the_better_answer_lacks_nothing_or_reaches_further_or_has_more_ticks() -> None:

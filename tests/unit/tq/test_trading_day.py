@@ -144,13 +144,13 @@ def test_a_calendar_that_was_not_renewed_fails_from_the_first_day_it_does_not_kn
     today: date, ends: bool
 ) -> None:
     known = [day for n in range(62) if (day := date(2025, 11, 1) + timedelta(n)).year == 2025]
-    run: Any = SimpleNamespace(
-        first=date(2025, 11, 3),
+    ctx: Any = SimpleNamespace(
+        first_day=date(2025, 11, 3),
         today=today,
         ask=lambda _: [],
         harvest=SimpleNamespace(calendar=lambda first, last: [d for d in known if d <= last]),
         lineage={"fetched_at": None, "is_final": True},
     )
-    found = trading_day_dataset._days(run, "CN")
-    assert (found.failure is not None) == ends
-    assert len(found.rows or ()) == len([day for day in known if day <= today + timedelta(31)])
+    outcome = trading_day_dataset._load_calendar(ctx, "CN")
+    assert (outcome.failure is not None) == ends
+    assert len(outcome.rows or ()) == len([day for day in known if day <= today + timedelta(31)])

@@ -1,4 +1,4 @@
-"""The client raises bare exceptions: what each of them means to us."""
+"""The client raises bare exceptions: the meaning of each."""
 
 import json
 from types import SimpleNamespace
@@ -6,13 +6,21 @@ from typing import Any
 
 import pytest
 
-from loaders.tq.client.program.failure import Failure, failure_of
+from loaders.tq.client.program.failure import Failure, classify
 from loaders.tq.client.program.instruments import instruments
 from loaders.tq.client.program.session import Session
 
+NUMBERS = (
+    "expire_datetime",
+    "price_tick",
+    "volume_multiple",
+    "delivery_year",
+    "delivery_month",
+)
+
 
 class TqTimeoutError(Exception):
-    """Named as the client's own, which is told by its name."""
+    """Named as the client's own, which is recognised by its name."""
 
 
 @pytest.mark.parametrize(
@@ -36,35 +44,37 @@ class TqTimeoutError(Exception):
     ],
 )
 def test_an_exception_of_the_client_has_a_kind(error: Exception, kind: str) -> None:
-    found = failure_of(error)
-    assert found.kind == kind
-    assert str(error).strip("'") in str(found)
+    failure = classify(error)
+    assert failure.kind == kind
+    assert str(error).strip("'") in str(failure)
 
 
 class Servers:
-    """The client's answers about two contracts, of which one is told by name alone."""
+    """The client's answers about two contracts, one of them with its name alone."""
 
     def query_quotes(self, **_: Any) -> list[str]:
         return ["SHFE.cu2601", "SHFE.cu0001"]
 
     def query_symbol_info(self, symbols: list[str]) -> Any:
-        hours = [["09:00:00", "15:00:00"]]
         rows = [
             {
-                "instrument_id": symbol, "exchange_id": "SHFE", "instrument_name": symbol,
-                "expired": symbol == "SHFE.cu0001", "expire_datetime": number, "price_tick": number,
-                "volume_multiple": number, "delivery_year": number, "delivery_month": number,
-                "trading_time_day": hours, "trading_time_night": None,
+                "instrument_id": symbol,
+                "exchange_id": "SHFE",
+                "instrument_name": symbol,
+                "expired": symbol == "SHFE.cu0001",
+                "trading_time_day": [["09:00:00", "15:00:00"]],
+                "trading_time_night": None,
             }
+            | dict.fromkeys(NUMBERS, number)
             for symbol, number in zip(symbols, (float("nan"), 1.0), strict=True)
-        ]  # fmt: skip
+        ]
         return SimpleNamespace(to_dict=lambda _: rows)
 
     def query_cont_quotes(self, **_: Any) -> list[str]:
         return []
 
 
-def test_a_contract_told_without_its_numbers_costs_no_other() -> None:
+def test_a_contract_without_its_numbers_costs_no_other() -> None:
     session = Session({"account": "a", "password": "b"}, lambda _: None)
     session._api = Servers()
     answer = instruments(session, ["SHFE.cu"])

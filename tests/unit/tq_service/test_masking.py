@@ -1,4 +1,4 @@
-"""What a client says or prints reaches nobody with the account or the password in it."""
+"""Messages and output of a client never show the account or the password."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ IN_AN_ADDRESS = ("some%20body%40home", "some+body%40home")
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     """A client that is a shell's program."""
-    made: list[ClientProcess] = []
+    processes: list[ClientProcess] = []
 
     def start(program: str) -> ClientProcess:
         script = tmp_path / "client"
@@ -27,15 +27,15 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         script.chmod(0o700)
         monkeypatch.setattr(sys, "executable", str(script))
         settings = TqSettings.model_validate({"account": ACCOUNT, "password": PASSWORD})
-        made.append(ClientProcess(settings, tmp_path / "home", lambda: False, lambda _: None))
-        return made[-1]
+        processes.append(ClientProcess(settings, tmp_path / "home", lambda: False, lambda _: None))
+        return processes[-1]
 
     yield start
-    for process in made:
+    for process in processes:
         process.kill()
 
 
-def test_an_error_of_the_client_tells_neither(client: Callable[..., ClientProcess]) -> None:
+def test_an_error_of_the_client_shows_neither(client: Callable[..., ClientProcess]) -> None:
     said = f"{ACCOUNT} with {PASSWORD} at /users/{IN_AN_ADDRESS[0]}?name={IN_AN_ADDRESS[1]}"
     answer = json.dumps({"error": {"kind": "auth", "message": said, "symbols": []}})
     with pytest.raises(TqAuthError) as refused:
@@ -43,7 +43,7 @@ def test_an_error_of_the_client_tells_neither(client: Callable[..., ClientProces
     assert str(refused.value).endswith(" *** with *** at /users/***?name=***")
 
 
-def test_the_last_words_of_a_client_tell_neither(client: Callable[..., ClientProcess]) -> None:
+def test_the_last_output_of_a_client_shows_neither(client: Callable[..., ClientProcess]) -> None:
     with pytest.raises(TqTransport) as ended:
         client('echo "$access" >&2; exit 3').ask("login", {})
     assert 'exit code 3, {"account": "***", "password": "***"' in str(ended.value)

@@ -1,4 +1,4 @@
-"""Requests in, answers out."""
+"""The loop of the program: requests in, answers out."""
 
 import importlib
 import json
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from loaders.tq.client.program import bars, instruments, mains, ticks
-from loaders.tq.client.program.failure import failure_of
+from loaders.tq.client.program.failure import classify
 from loaders.tq.client.program.session import Session
 
 CALLS: dict[str, Callable[..., Any]] = {
@@ -26,8 +26,8 @@ CALLS: dict[str, Callable[..., Any]] = {
 }
 
 
-class _Later(types.ModuleType):
-    """Stands in for a module until something of it is asked for."""
+class LazyModule(types.ModuleType):
+    """Stands in for a module until one of its attributes is used."""
 
     def __getattr__(self, name: str) -> Any:
         if sys.modules.get(self.__name__) is self:
@@ -36,21 +36,21 @@ class _Later(types.ModuleType):
 
 
 def prepare() -> None:
-    """Before the first import of the client, in this order.
+    """Set up the process before the first import of the client.
 
-    The notice of changes is fetched from a fixed host, 22 seconds without an internet. Statistics, which
-    the client has for the prices of options, are imported when it asks for one: half of its start, and
-    a third of its memory. Loopback never goes through a proxy.
+    The client fetches a notice of changes from a fixed host: 22 seconds without internet. It
+    imports statistics for option prices: half of its start time and a third of its memory, so they
+    are imported at first use. Loopback never goes through a proxy.
     """
     sys.modules["tqsdk.changelog_notification"] = types.ModuleType("tqsdk.changelog_notification")
-    sys.modules["scipy.stats"] = _Later("scipy.stats")
+    sys.modules["scipy.stats"] = LazyModule("scipy.stats")
     for name in ("NO_PROXY", "no_proxy"):
         given = os.environ.get(name)
         os.environ[name] = ",".join(filter(None, (given, "127.0.0.1", "localhost")))
 
 
-def requests_of(lines: TextIO) -> Iterator[dict[str, Any]]:
-    """Read ahead by a thread, so that the end of the input ends the process in the middle of a call."""
+def read_requests(lines: TextIO) -> Iterator[dict[str, Any]]:
+    """Requests, read by a thread: the end of the input ends the process in any call."""
     waiting: queue.Queue[dict[str, Any]] = queue.Queue()
 
     def read() -> None:
@@ -64,27 +64,27 @@ def requests_of(lines: TextIO) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    # the client and what it imports print; lines of ours go where it cannot write
+    # the client and its imports print to 1; our lines go where they cannot write
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    speaking = threading.Lock()
+    lock = threading.Lock()
 
-    def tell(message: dict[str, Any]) -> None:
-        with speaking:
+    def send(message: dict[str, Any]) -> None:
+        with lock:
             out.write(json.dumps(message) + "\n")
             out.flush()
 
     prepare()
-    asked = requests_of(sys.stdin)
-    access = next(asked)
-    session = Session(access, tell)
-    for request in asked:
+    requests = read_requests(sys.stdin)
+    access = next(requests)
+    session = Session(access, send)
+    for request in requests:
         try:
-            tell({"result": CALLS[request["call"]](session, **request["args"])})
+            send({"result": CALLS[request["call"]](session, **request["args"])})
         except BaseException as error:
-            failure = failure_of(error)
-            told = {"message": str(failure), "symbols": failure.symbols}
-            tell({"error": {"kind": failure.kind, **told}})
+            failure = classify(error)
+            detail = {"message": str(failure), "symbols": failure.symbols}
+            send({"error": {"kind": failure.kind, **detail}})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Any
 from loaders.tq.client.program.session import Session, cst
 
 DAY_SECONDS = 86_400
-BARS_OF_A_LIFE = 2_000  # no contract is listed for longer than some 750 trading days
+MOST_BARS = 2_000  # no contract is listed for longer than some 750 trading days
 TEXTS = ("contract", "trade_date")
 NUMBERS = ("open", "high", "low", "close", "volume", "open_oi", "close_oi")
 
@@ -14,8 +14,8 @@ def daily(session: Session, contracts: list[str], first: str, last: str, path: s
     session.check_known(contracts)
     rows: list[dict[str, Any]] = []
     for contract in contracts:
-        session.tell({"progress": f"days of {contract}"})
-        bars = session.api.get_kline_serial(contract, DAY_SECONDS, data_length=BARS_OF_A_LIFE)
+        session.send({"progress": f"days of {contract}"})
+        bars = session.api.get_kline_serial(contract, DAY_SECONDS, data_length=MOST_BARS)
         for bar in bars[bars["datetime"] > 0].to_dict("records"):
             day = cst(int(bar["datetime"])).date().isoformat()
             if first <= day <= last:

@@ -1,19 +1,23 @@
-"""What the client's bare exceptions mean, by their text where there is nothing else."""
+"""The meaning of the client's bare exceptions, by text where nothing else helps."""
 
 import json
 import traceback
 
 
 class Failure(Exception):
-    """What the caller is told: kinds are auth, permission, missing, unknown, answer, timeout, transport,
-    client (none of these: an error in the client's own code)."""
+    """A failure as the caller gets it.
+
+    `kind`: auth, permission, missing, unknown, answer, timeout, transport, or client for any other
+    error, which is one in the client's own code.
+    """
 
     def __init__(self, kind: str, message: str, symbols: list[str] | None = None) -> None:
         super().__init__(message)
         self.kind, self.symbols = kind, symbols or []
 
 
-def failure_of(error: BaseException) -> Failure:
+def classify(error: BaseException) -> Failure:
+    """The failure that an exception of the client means."""
     import requests
 
     if isinstance(error, Failure):
@@ -23,8 +27,9 @@ def failure_of(error: BaseException) -> Failure:
         return Failure("missing", text)
     if text.startswith("用户权限认证失败"):
         refused = any(f"({status}," in text for status in (400, 401, 403))
-        told = text if refused else f"the futures servers failed: {text}"
-        return Failure("auth" if refused else "transport", told)
+        if refused:
+            return Failure("auth", text)
+        return Failure("transport", f"the futures servers failed: {text}")
     if text.startswith(("快期账户", "请输入 auth")):
         return Failure("auth", text)
     if "不支持查看" in text or "专业版" in text or text.startswith("您的账户不支持"):

@@ -1,4 +1,4 @@
-"""Contracts of a variety and its trading hours."""
+"""Contracts of varieties and their trading hours."""
 
 import math
 from datetime import datetime
@@ -14,20 +14,20 @@ def instruments(session: Session, varieties: list[str]) -> dict[str, Any]:
     listed: dict[str, list[str]] = {}
     for variety in varieties:
         exchange, _, product = variety.partition(".")
-        found = session.api.query_quotes(
+        symbols = session.api.query_quotes(
             ins_class="FUTURE", exchange_id=exchange, product_id=product
         )
-        listed[variety] = sorted(found)
-    unknown = [variety for variety, found in listed.items() if not found]
+        listed[variety] = sorted(symbols)
+    unknown = [variety for variety, symbols in listed.items() if not symbols]
     if unknown:
         raise Failure("unknown", f"no contract of {', '.join(unknown)}", unknown)
     contracts, sessions, left_out = [], {}, list[str]()
     for variety, codes in listed.items():
-        session.tell({"progress": f"contracts of {variety}"})
+        session.send({"progress": f"contracts of {variety}"})
         rows = _symbol_rows(session, codes)
-        whole = [row for row in rows if _has_numbers(row)]
+        complete = [row for row in rows if _has_numbers(row)]
         left_out += [row["instrument_id"] for row in rows if not _has_numbers(row)]
-        contracts += [_contract(row, variety) for row in whole]
+        contracts += [_contract(row, variety) for row in complete]
         newest = max(rows, key=lambda row: (not row["expired"], row["expire_datetime"]))
         sessions[variety] = _sessions(newest)
     seen = {variety: _seen_at(session, variety) for variety in varieties}
@@ -43,7 +43,7 @@ def _symbol_rows(session: Session, symbols: list[str]) -> list[dict[str, Any]]:
 
 
 def _seen_at(session: Session, variety: str) -> int | None:
-    """Stamp of the newest quote of the main contract."""
+    """The stamp of the newest quote of the main contract."""
     exchange, _, product = variety.partition(".")
     mains = session.api.query_cont_quotes(exchange_id=exchange, product_id=product)
     if not mains:
@@ -56,20 +56,20 @@ def _seen_at(session: Session, variety: str) -> int | None:
 
 
 def _has_numbers(row: dict[str, Any]) -> bool:
-    """Of some contracts, long expired ones, the servers may tell no more than the name."""
+    """Whether all numbers are given; old contracts may have the name only."""
     values = (row[n] for n in ("price_tick", "volume_multiple", "delivery_year", "delivery_month"))
     return all(isinstance(v, int | float) and math.isfinite(v) for v in values)
 
 
 def _contract(row: dict[str, Any], variety: str) -> dict[str, Any]:
     expires = row["expire_datetime"]
-    known = isinstance(expires, int | float) and expires == expires and expires > 0
+    has_expiry = isinstance(expires, int | float) and expires == expires and expires > 0
     return {
         "contract": row["instrument_id"],
         "variety": variety,
         "exchange": row["exchange_id"],
         "name": row["instrument_name"] or row["instrument_id"],
-        "expire_date": cst(int(expires) * 1_000_000_000).date().isoformat() if known else None,
+        "expire_date": cst(int(expires) * 1_000_000_000).date().isoformat() if has_expiry else None,
         "price_tick": repr(float(row["price_tick"])),
         "volume_multiple": int(row["volume_multiple"]),
         "delivery_year": int(row["delivery_year"]),
@@ -78,12 +78,12 @@ def _contract(row: dict[str, Any], variety: str) -> dict[str, Any]:
 
 
 def _sessions(row: dict[str, Any]) -> list[list[Any]]:
-    found = []
+    sessions = []
     for session in ("day", "night"):
         hours = row[f"trading_time_{session}"]
         for number, (start, end) in enumerate(hours if isinstance(hours, list) else ()):
-            found.append([session, number, _seconds(start), _seconds(end)])
-    return found
+            sessions.append([session, number, _seconds(start), _seconds(end)])
+    return sessions
 
 
 def _seconds(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Which contract was the main one on which trading days, by either of two routes."""
+"""The main contract of each trading day, by either of two routes."""
 
 import time
 from datetime import date, datetime
@@ -29,8 +29,11 @@ def main_events(
 
 
 def _backtest(session: Session, variety: str, first: date, last: date) -> dict[str, Any]:
-    """Days drive the clock: a switch is dated by the clock at which it comes, 18:00 of the evening
-    before its trading day. Minutes would take a thousand times as many steps."""
+    """Read switches from a backtest whose clock is driven by days.
+
+    A switch is dated by the clock at which it comes, 18:00 of the evening before its trading day.
+    Minutes would take a thousand times as many steps.
+    """
     symbol = f"KQ.m@{variety}"
     with session.backtest(first, last) as api:
         days = trading_days(api, first, last)
@@ -40,7 +43,7 @@ def _backtest(session: Session, variety: str, first: date, last: date) -> dict[s
         opening = days[0] if days else first
         events = [[midnight(opening), main or None]]
         bars = api.get_kline_serial(symbol, DAY_SECONDS, data_length=10)
-        told, newest = time.monotonic(), 0
+        reported, newest = time.monotonic(), 0
         try:
             while True:
                 now = underlying(api, symbol)
@@ -50,26 +53,26 @@ def _backtest(session: Session, variety: str, first: date, last: date) -> dict[s
                     events.append([clock, main or None])
                 stamp = bars["datetime"].iloc[-1]
                 newest = max(newest, int(stamp) if stamp > 0 else 0)
-                if time.monotonic() - told > 1:
-                    told = time.monotonic()
-                    session.tell({"progress": f"{variety} at {cst(clock):%Y-%m-%d}"})
+                if time.monotonic() - reported > 1:
+                    reported = time.monotonic()
+                    session.send({"progress": f"{variety} at {cst(clock):%Y-%m-%d}"})
                 api.wait_update()
         except session.finished:
             pass
-    seen = cst(newest).date() if newest > 0 else None
-    if seen is None or seen < opening:
+    last_bar = cst(newest).date() if newest > 0 else None
+    if last_bar is None or last_bar < opening:
         if main:
             raise Failure(
                 "answer",
                 f"{symbol} has no bar from {first} to {last}, though {main} was its contract",
             )
-        seen = days[-1] if days else last
-    covered = [day for day in days if day <= seen]
-    return _covered("backtest", covered, events)
+        last_bar = days[-1] if days else last
+    covered = [day for day in days if day <= last_bar]
+    return _answer("backtest", covered, events)
 
 
 def _history(session: Session, variety: str, first: date, last: date) -> dict[str, Any]:
-    """The vendor's table by trading day, up to today."""
+    """Read the vendor's table by trading day, up to today."""
     api, symbol = session.api, f"KQ.m@{variety}"
     today = datetime.now(CST).date()
     count = max(1, (today - first).days + 7)
@@ -88,10 +91,10 @@ def _history(session: Session, variety: str, first: date, last: date) -> dict[st
         if contract != main:
             main = contract
             events.append([midnight(day), contract or None])
-    return _covered("history", covered, events)
+    return _answer("history", covered, events)
 
 
-def _covered(route: str, days: list[date], events: list[list[Any]]) -> dict[str, Any]:
+def _answer(route: str, days: list[date], events: list[list[Any]]) -> dict[str, Any]:
     return {
         "route": route,
         "first_day": days[0].isoformat() if days else None,

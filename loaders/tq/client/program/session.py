@@ -1,5 +1,7 @@
-"""The futures client itself: log-in, connections, and what has to be taken from its inside. No other module
-imports it or reads a name of its that begins with an underscore."""
+"""The futures client itself: log-in, connections and its internals.
+
+No other module imports it or reads a name of it that starts with an underscore.
+"""
 
 import shutil
 import sys
@@ -15,32 +17,32 @@ LOGIN_SECONDS = 30
 
 
 def cst(ns: int) -> datetime:
-    """Exchange time of an instant, to the microsecond."""
+    """The exchange time of nanoseconds since 1970, to the microsecond."""
     whole = datetime.fromtimestamp(ns // 1_000_000_000, CST)
     return whole + timedelta(microseconds=ns % 1_000_000_000 // 1000)
 
 
 def midnight(day: date) -> int:
-    """In ns."""
+    """00:00 exchange time in ns."""
     return int(datetime(day.year, day.month, day.day, tzinfo=CST).timestamp()) * 1_000_000_000
 
 
 class Session:
-    """`api` is the client, opened when it is first asked for. `tell` sends a line to whoever asked."""
+    """`api`: the client, opened at first use. `send`: sends a line to the parent."""
 
-    def __init__(self, access: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, access: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> None:
         self._account, self._password = access["account"], access["password"]
         self._md_url = access.get("md_url")
         self._api: Any = None
-        self._let_in = False
-        self.tell = tell
+        self._has_access = False
+        self.send = send
 
     def login(self) -> None:
-        """Everything that can fail before the first question; told apart here, where it can be."""
+        """Do all that can fail before the first question, where errors are distinct."""
         _ = self.api
 
     def calendar(self, first: str, last: str) -> list[str]:
-        """Trading days of the range that the published list of holidays reaches."""
+        """The trading days of the range, as far as the published list of holidays reaches."""
         days = trading_days(self.api, date.fromisoformat(first), date.fromisoformat(last))
         return [day.isoformat() for day in days]
 
@@ -52,10 +54,10 @@ class Session:
 
     @contextmanager
     def backtest(self, first: date, last: date) -> Iterator[Any]:
-        """A client whose clock goes through the days; `finished` is what it raises at their end."""
+        """A client whose clock goes through the days; it raises `finished` at their end."""
         import tqsdk
 
-        if self._api is not None:  # beside it would be a second connection
+        if self._api is not None:  # else there would be two connections
             _close(self._api)
             self._api = None
         api = self._open(backtest=tqsdk.TqBacktest(first, last))
@@ -75,8 +77,11 @@ class Session:
         return bool(self.api._auth._has_feature(feature))
 
     def check_known(self, symbols: list[str]) -> None:
-        """The client waits half a minute for a symbol that does not exist; so its variety's list is
-        asked first, and one by name where that list leaves it out."""
+        """Raise Failure for symbols that do not exist.
+
+        The client waits half a minute for each; so the list of its variety is asked first, and the
+        client's own list of old contracts where that leaves it out.
+        """
         api, unknown = self.api, []
         by_product: dict[tuple[str, str], set[str]] = {}
         for symbol in symbols:
@@ -84,31 +89,31 @@ class Session:
             product = code.rstrip("0123456789")
             key = (exchange, product)
             if key not in by_product:
-                found = api.query_quotes(
+                listed = api.query_quotes(
                     ins_class="FUTURE", exchange_id=exchange, product_id=product
                 )
-                by_product[key] = set(found)
+                by_product[key] = set(listed)
             if symbol not in by_product[key] and symbol not in api._pre20_ins_info:
                 unknown.append(symbol)
         if unknown:
             raise Failure("unknown", f"no contract {', '.join(unknown)}", unknown)
 
     def ticks_in_memory(self, contract: str) -> dict[str, dict[str, Any]]:
-        """By their numbers, as the servers sent them; grows while a download runs."""
+        """Ticks by their numbers, as the servers sent them; grows during a download."""
         rows: dict[str, dict[str, Any]] = self.api._data["ticks"][contract]["data"]
         return rows
 
     def _open(self, **options: Any) -> Any:
         import tqsdk
 
-        if not self._let_in:
+        if not self._has_access:
             self._preflight()
-            self._let_in = True
+            self._has_access = True
         auth = tqsdk.TqAuth(self._account, self._password)
         return tqsdk.TqApi(auth=auth, disable_print=True, debug=False, **options)
 
     def _preflight(self) -> None:
-        """A refused connection for market data looks like a time-out of a minute to the client."""
+        """Connect to market data once: to the client a refusal looks like a time-out."""
         import tqsdk
         from websockets.exceptions import InvalidStatus, WebSocketException
         from websockets.sync.client import connect
@@ -125,13 +130,17 @@ class Session:
         except InvalidStatus as error:
             status = error.response.status_code
             kind = "auth" if status in (401, 403) else "transport"
-            raise Failure(kind, f"market data were refused with HTTP status {status}") from error
+            raise Failure(
+                kind, f"the market data server refused with HTTP status {status}"
+            ) from error
         except (OSError, WebSocketException) as error:
-            raise Failure("transport", f"no connection for market data: {error}") from error
+            raise Failure(
+                "transport", f"no connection to the market data server: {error}"
+            ) from error
 
 
 def trading_days(api: Any, first: date, last: date) -> list[date]:
-    """Outside the years of the published holidays the client would raise."""
+    """The trading days in years of published holidays; the client raises for others."""
     from tqsdk.calendar import _init_chinese_rest_days
 
     known_first, known_last = _init_chinese_rest_days()
@@ -143,7 +152,7 @@ def trading_days(api: Any, first: date, last: date) -> list[date]:
 
 
 def continuous_symbols() -> set[str]:
-    """Those that a backtest knows the main contracts of, once it runs."""
+    """The symbols whose main contracts a running backtest knows."""
     from tqsdk.calendar import TqContCalendar
 
     return set(TqContCalendar.continuous or ())
@@ -166,5 +175,5 @@ def empty_cache() -> None:
 def _close(api: Any) -> None:
     try:
         api.close()
-    except Exception as error:  # after an error the client cannot be closed in order
+    except Exception as error:  # after an error the client cannot close properly
         sys.stderr.write(f"close: {type(error).__name__}\n")

@@ -1,4 +1,4 @@
-"""Days of ticks by the professional history, and the newest ticks."""
+"""Days of ticks from the professional history, and the newest ticks."""
 
 import threading
 import time
@@ -17,7 +17,13 @@ BOOK = [
     for what in ("price", "volume")
 ]
 TICK_FIELDS = [
-    *("last_price", "highest", "lowest", "average", "volume", "amount", "open_interest"),
+    "last_price",
+    "highest",
+    "lowest",
+    "average",
+    "volume",
+    "amount",
+    "open_interest",
     *BOOK,
 ]
 
@@ -25,11 +31,13 @@ TICK_FIELDS = [
 def ticks(
     session: Session, contract: str, ranges: list[list[Any]], folder: str, pace: float
 ) -> None:
-    """For each range (trading day, first ns, end ns) an `item` that it is asked for, and later its answer.
+    """Send two items for each range: that it is asked for, and its answer.
 
-    The ranges' own order is kept. A day without a tick is told once it is known whether another
-    day of the contract had some in this session, or, after the last, whether the service has any
-    tick of the contract at all.
+    A range is (trading day, first ns, end ns).
+
+    In the order of the ranges. The answer of a day without a tick is sent once another day of the
+    contract had some in this session, or, after the last one, once it is known whether the service
+    has any tick of the contract at all.
     """
     if not session.may("tq_dl"):
         raise Failure("permission", "the account may not download the history of ticks (tq_dl)")
@@ -38,26 +46,26 @@ def ticks(
     for number, (day, start, end) in enumerate(ranges):
         if number and pace:
             time.sleep(pace)
-        session.tell({"item": {"asking": day}})
-        with _Watch(
+        session.send({"item": {"asking": day}})
+        with _Progress(
             lambda: len(session.ticks_in_memory(contract)),
-            lambda n: session.tell({"progress": f"{contract}: {n} ticks"}),
+            lambda n: session.send({"progress": f"{contract}: {n} ticks"}),
         ):
             frame = session.api.get_tick_data_series(contract, cst(start), cst(end - 1000))
         empty_cache()
         item = {"trading_day": day, "path": None, "rows": 0}
-        kept = _whole(session, contract, frame, start, end)
-        if len(kept):
+        rows = _select_day(session, contract, frame, start, end)
+        if len(rows):
             path = str(Path(folder) / f"{contract}-{day}.parquet")
-            _write(path, kept)
-            item |= {"path": path, "rows": len(kept)}
+            _write(path, rows)
+            item |= {"path": path, "rows": len(rows)}
             any_rows = True
         held_back.append(item)
         if any_rows:
-            _tell_items(session, held_back, True)
+            _send_items(session, held_back, True)
     if held_back:
         newest = session.api.get_tick_serial(contract, data_length=1)
-        _tell_items(session, held_back, bool((newest["datetime"] > 0).any()))
+        _send_items(session, held_back, bool((newest["datetime"] > 0).any()))
 
 
 def recent_ticks(session: Session, contract: str, n: int, path: str) -> int:
@@ -68,15 +76,17 @@ def recent_ticks(session: Session, contract: str, n: int, path: str) -> int:
     return len(frame)
 
 
-def _whole(session: Session, contract: str, frame: Any, start: int, end: int) -> Any:
-    """The rows of a range, no other: a cached row before it may stand first. And all of them: where
-    the first rows carry one stamp, or come in another order, the client leaves out all but the last
-    of those; they are still in its memory."""
+def _select_day(session: Session, contract: str, frame: Any, start: int, end: int) -> Any:
+    """All rows of a range, and no other: a cached row before it may stand first.
+
+    Where the first rows have the same stamp, or are out of order, the client leaves out all but the
+    last of them; they are still in its memory.
+    """
     import pandas as pd
 
     if not len(frame):
         return frame
-    kept = frame[(frame["datetime"] >= start) & (frame["datetime"] < end)]
+    rows = frame[(frame["datetime"] >= start) & (frame["datetime"] < end)]
     known, left_out = session.ticks_in_memory(contract), list[dict[str, Any]]()
     number = int(frame["id"].iloc[0]) - 1
     while str(number) in known and start <= known[str(number)]["datetime"] < end:
@@ -85,20 +95,20 @@ def _whole(session: Session, contract: str, frame: Any, start: int, end: int) ->
             {"id": number, **{n: row[n] for n in ("datetime", *TICK_FIELDS) if n in row}}
         )
         number -= 1
-    return pd.concat([pd.DataFrame(left_out[::-1]), kept]) if left_out else kept
+    return pd.concat([pd.DataFrame(left_out[::-1]), rows]) if left_out else rows
 
 
-def _tell_items(session: Session, items: list[dict[str, Any]], any_rows: bool) -> None:
+def _send_items(session: Session, items: list[dict[str, Any]], any_rows: bool) -> None:
     for item in items:
-        session.tell({"item": {**item, "more_days_had_rows": any_rows}})
+        session.send({"item": {**item, "more_days_had_rows": any_rows}})
     items.clear()
 
 
-class _Watch:
-    """Says every second that a number grew, while something else stands in a long call."""
+class _Progress:
+    """Reports every second how a number grew during a long call."""
 
-    def __init__(self, count: Callable[[], int], say: Callable[[int], None]) -> None:
-        self._count, self._say = count, say
+    def __init__(self, count: Callable[[], int], report: Callable[[int], None]) -> None:
+        self._count, self._report = count, report
         self._done = threading.Event()
 
     def __enter__(self) -> None:
@@ -108,20 +118,23 @@ class _Watch:
         self._done.set()
 
     def _watch(self) -> None:
-        seen = 0
+        last = 0
         while not self._done.wait(1.0):
             try:
                 now = self._count()
-            except Exception:  # looked at from another thread, in the middle of a change
+            except Exception:  # the other thread is just changing it
                 continue
-            if now != seen:
-                seen = now
-                self._say(now)
+            if now != last:
+                last = now
+                self._report(now)
 
 
 def _write(path: str, frame: Any) -> None:
-    """id and datetime_ns as integers, all else as the float64 that the client makes of it; what is not
-    there (a level of the book without an order, or below the first on most exchanges) is null."""
+    """Write id and datetime_ns as integers, all else as the client's float64.
+
+    Missing values (a level of the book without an order, or below the first on most exchanges) are
+    null.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -15,8 +15,14 @@ def _with(day: pa.Table, name: str, values: list[object]) -> pa.Table:
 def test_columns_and_coefficients_are_the_version() -> None:
     assert len(HASHED) == 28
     assert HASHED[:8] == (
-        *("datetime_ns", "last_price", "highest", "lowest", "average"),
-        *("volume", "amount", "open_interest"),
+        "datetime_ns",
+        "last_price",
+        "highest",
+        "lowest",
+        "average",
+        "volume",
+        "amount",
+        "open_interest",
     )
     assert HASHED[8:12] == ("bid_price1", "bid_volume1", "ask_price1", "ask_volume1")
     assert COEFFICIENTS[:3] == [1251303721, 1819960974, 1773294576]
@@ -34,7 +40,7 @@ def test_a_schedule_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("change", ["swap", "unit", "null", "null volume", "drop", "twice"])
-def test_any_change_of_a_quote_is_told(change: str) -> None:
+def test_any_change_of_a_quote_changes_the_hash(change: str) -> None:
     day = day_of_ticks(200)
     prices, volumes = day["last_price"].to_pylist(), day["volume"].to_pylist()
     if change == "swap":

@@ -1,4 +1,4 @@
-"""Rows of the ledgers to and from Arrow tables, the same for every store."""
+"""Conversion of a store's index, schedule and no-data rows to and from Arrow."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
@@ -10,9 +10,23 @@ from loaders.ticks.store import SCHEDULE, TICKS_KIND, IndexRow, NoDataRow
 from loaders.ticks.tables import DAY_INDEX, MAIN_SCHEDULE, NO_DATA_DAYS
 from loaders.trading_time import SHANGHAI
 
+# the StoreSummary of a DAY_INDEX; `{}` names it
+SUMMARY = """
+    select
+        count(distinct symbol) as series, count(*) as days, sum(rows) as ticks,
+        max(trading_day) as last_day
+    from {} where status = 'complete'
+"""
+# the VisibleTicks of a MAIN_TICKS; the first `{}` names it, the second restricts its rows
+VISIBLE = """
+    select symbol, underlying_contract, trading_day, segment_id, schedule_hash, count(*) as n
+    from {} where {} and not is_deleted
+    group by symbol, underlying_contract, trading_day, segment_id, schedule_hash
+"""
+
 
 def midnight(day: date) -> datetime:
-    """`ts` of a day in the ledgers."""
+    """`ts` of a day in the tables that have a row per day."""
     return datetime.combine(day, time(), SHANGHAI).astimezone(UTC)
 
 
@@ -55,47 +69,34 @@ def no_data_rows(table: pa.Table) -> list[NoDataRow]:
     rows = []
     for row in table.drop_columns(["ts", "ticks_kind"]).to_pylist():
         contract = row.pop("underlying_contract")
-        row["status"] = row["status"] or "no_data"
         rows.append(NoDataRow(contract=contract, **row))
     return sorted(rows, key=lambda row: (row.symbol, row.trading_day, row.contract))
 
 
-# of a DAY_INDEX; `{}` names it
-HELD = (
-    "select count(distinct symbol) as series, count(*) as days, sum(rows) as ticks, "
-    "max(trading_day) as last_day from {} where status = 'complete'"
-)
-
-
-# of MAIN_TICKS; the first `{}` names it, the other says which rows
-SEEN = (
-    "select symbol, underlying_contract, trading_day, segment_id, schedule_hash, count(*) as n "
-    "from {} where {} and not is_deleted "
-    "group by symbol, underlying_contract, trading_day, segment_id, schedule_hash"
-)
-
-
 def schedule_changes(old: pa.Table, new: pa.Table) -> pa.Table:
-    """MAIN_SCHEDULE of what makes `old` into `new` (both SCHEDULE): rows that are new or differ, and
-    the flagged ones of days that are gone."""
-    days = [set(table["trading_day"].to_pylist()) for table in (old, new)]
+    """MAIN_SCHEDULE rows that make `old` into `new` (both SCHEDULE).
+
+    Rows that are new or differ, and flagged ones for days that are gone.
+    """
+    days = set(new["trading_day"].to_pylist())
     known = {tuple(row.values()) for row in old.to_pylist()}
+    changed = [row for row in new.to_pylist() if tuple(row.values()) not in known]
+    gone = [row for row in old.to_pylist() if row["trading_day"] not in days]
     rows = [
-        row | {"ts": midnight(row["trading_day"]), "is_deleted": gone}
-        for table, gone in ((new, False), (old, True))
-        for row in table.to_pylist()
-        if (row["trading_day"] not in days[1] if gone else tuple(row.values()) not in known)
+        row | {"ts": midnight(row["trading_day"]), "is_deleted": is_deleted}
+        for part, is_deleted in ((changed, False), (gone, True))
+        for row in part
     ]
     return pa.Table.from_pylist(rows, schema=MAIN_SCHEDULE.schema)
 
 
 def schedule_rows(table: pa.Table) -> pa.Table:
-    """SCHEDULE by trading day, of rows of MAIN_SCHEDULE that readers see."""
+    """SCHEDULE by trading day, from visible rows of MAIN_SCHEDULE."""
     return table.select(SCHEDULE.names).cast(SCHEDULE).sort_by("trading_day")
 
 
-def yyyymmdd(days: pa.ChunkedArray) -> pa.Array:
-    """Days as QuestDB holds them."""
+def dates_to_numbers(days: pa.ChunkedArray) -> pa.Array:
+    """Days as QuestDB holds them: yyyymmdd."""
     dates = days.to_numpy().astype("datetime64[D]")
     years, months = dates.astype("datetime64[Y]"), dates.astype("datetime64[M]")
     numbers = (years.astype(int) + 1970) * 10_000
@@ -103,8 +104,8 @@ def yyyymmdd(days: pa.ChunkedArray) -> pa.Array:
     return pa.array(numbers.astype(np.int32))
 
 
-def days_of(numbers: pa.ChunkedArray) -> pa.Array:
-    """The inverse of `yyyymmdd`."""
+def numbers_to_dates(numbers: pa.ChunkedArray) -> pa.Array:
+    """The inverse of `dates_to_numbers`."""
     values = numbers.to_numpy().astype(np.int64)
     months = (values // 10_000 - 1970) * 12 + values // 100 % 100 - 1
     days = months.astype("datetime64[M]").astype("datetime64[D]") + (values % 100 - 1)

@@ -1,4 +1,4 @@
-"""An answer → what may be stored of it."""
+"""Which ticks of an answer may be stored."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from loaders.ticks.frame import QUOTED, DayKey
-from loaders.tq.stored import instant, nanoseconds
-from loaders.tq.tick_days.conversion import SHOWN, outside, ticks_of
+from loaders.tq.tick_days.conversion import SHOWN, count_outside, sift_ticks
+from loaders.tq.trading_day import nanoseconds, to_time
 
 KEY = DayKey("KQ.m@SHFE.cu", "SHFE.cu2511", date(2025, 10, 14))
 START, END = datetime(2025, 10, 13, 10, tzinfo=UTC), datetime(2025, 10, 14, 10, tzinfo=UTC)
@@ -27,18 +27,18 @@ def answer(rows: int = 4, **changed: list[Any]) -> pa.Table:
 
 def test_ticks_in_order_of_their_day_pass_as_they_came() -> None:
     given = answer()
-    found = ticks_of(given, KEY, START, END)
-    assert (found.refused, found.rejected) == (0, [])
-    assert found.ticks.equals(given.select(found.ticks.column_names))
+    sifted = sift_ticks(given, KEY, START, END)
+    assert (sifted.refused, sifted.rejected) == (0, [])
+    assert sifted.ticks.equals(given.select(sifted.ticks.column_names))
 
 
-def test_late_ticks_and_empty_levels_of_the_book_are_right() -> None:
+def test_late_ticks_and_empty_levels_of_the_book_pass() -> None:
     stamps = [FIRST, FIRST + 2, FIRST + 1, FIRST + 3]
-    found = ticks_of(
+    sifted = sift_ticks(
         answer(datetime_ns=stamps, bid_price5=[None] * 4, bid_volume5=[None] * 4), KEY, START, END
     )
-    assert found.refused == 0
-    assert found.ticks["datetime_ns"].to_pylist() == stamps
+    assert sifted.refused == 0
+    assert sifted.ticks["datetime_ns"].to_pylist() == stamps
 
 
 @pytest.mark.parametrize(
@@ -54,36 +54,36 @@ def test_late_ticks_and_empty_levels_of_the_book_are_right() -> None:
         ("last_price", [float("inf"), 2, 3, 4], "15 digits"),
     ],
 )
-def test_a_tick_that_cannot_be_true_is_refused_with_its_reason(
+def test_an_impossible_tick_is_refused_with_its_reason(
     field: str, values: list[Any], rule: str
 ) -> None:
-    found = ticks_of(answer(**{field: values}), KEY, START, END)
-    assert (found.refused, found.ticks.num_rows) == (1, 3)
-    [rejected] = found.rejected
+    sifted = sift_ticks(answer(**{field: values}), KEY, START, END)
+    assert (sifted.refused, sifted.ticks.num_rows) == (1, 3)
+    [rejected] = sifted.rejected
     assert rejected.field == field
     assert rule in rejected.rule
     assert rejected.row_key.startswith("SHFE.cu2511 2025-10-14 ")
 
 
-def test_a_tick_that_comes_twice_is_stored_once_and_one_of_the_same_stamp_is_another() -> None:
+def test_a_tick_that_comes_twice_is_stored_once_but_not_one_of_the_same_stamp() -> None:
     given = answer()
     twice = pa.concat_tables([given, given])
-    found = ticks_of(twice, KEY, START, END)
-    assert (found.refused, len(found.rejected)) == (4, 4)
-    same_stamp = ticks_of(answer(datetime_ns=[FIRST] * 4), KEY, START, END)
+    sifted = sift_ticks(twice, KEY, START, END)
+    assert (sifted.refused, len(sifted.rejected)) == (4, 4)
+    same_stamp = sift_ticks(answer(datetime_ns=[FIRST] * 4), KEY, START, END)
     assert (same_stamp.refused, same_stamp.ticks.num_rows) == (0, 4)
 
 
-def test_of_many_refused_rows_some_are_kept_and_all_are_counted() -> None:
+def test_some_of_many_refused_rows_are_listed_and_all_are_counted() -> None:
     count = SHOWN + 30
-    found = ticks_of(answer(count, volume=[-1] * count), KEY, START, END)
-    assert (found.refused, len(found.rejected)) == (count, SHOWN + 1)
-    assert found.rejected[-1].value == "30 more"
+    sifted = sift_ticks(answer(count, volume=[-1] * count), KEY, START, END)
+    assert (sifted.refused, len(sifted.rejected)) == (count, SHOWN + 1)
+    assert sifted.rejected[-1].value == "30 more"
 
 
 def test_strays_are_counted_beyond_the_auctions_around_the_sessions() -> None:
-    held = [(START, START + timedelta(hours=1))]
+    spans = [(START, START + timedelta(hours=1))]
     minutes = np.array([-16, -14, 30, 74, 76], np.int64) * 60_000_000_000 + FIRST
-    assert outside(minutes, held) == 2
-    assert outside(minutes, []) == 0
-    assert instant(FIRST) == START
+    assert count_outside(minutes, spans) == 2
+    assert count_outside(minutes, []) == 0
+    assert to_time(FIRST) == START

@@ -1,6 +1,6 @@
-"""When a trading day has settled, what is said of bars whose day has not, and which errors end a load."""
+"""Day bars: settled days, bars of other days, and the cost of a failing contract."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 
 from loaders.engine.outcome import Outcome
+from loaders.errors import UpstreamError
 from loaders.tq.client.answers import Instruments
-from loaders.tq.context import Context, outcome_of
+from loaders.tq.context import Context, load_key
 from loaders.tq.datasets import contract_daily
-from loaders.tq.errors import TqClientError, TqTimeout, TqTransport
+from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport
 from loaders.tq.settings import TqSettings
 from loaders.trading_time import SHANGHAI
 
@@ -28,8 +29,8 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=SHANGHAI).astimezone(UTC)
 
 
-class Stored:
-    """The warehouse of a variety whose hours are known and nothing else."""
+class Warehouse:
+    """The warehouse of a variety with known hours and one contract."""
 
     def ask(self, work: Callable[[Any], Any]) -> Any:
         return work(self)
@@ -37,7 +38,10 @@ class Stored:
     def execute(self, query: str, _: Any = None) -> Any:
         if "trading_session" in query:
             return [(EVE, *hours) for hours in HOURS]
-        return SimpleNamespace(fetchone=lambda: (EVE,), fetchall=lambda: [(CU, EVE)])
+        rows = (
+            [(CU, EVE, None, at("2025-10-22T17:00"))] if "daily_harvest" in query else [(CU, EVE)]
+        )
+        return SimpleNamespace(fetchone=lambda: (EVE,), fetchall=lambda: rows)
 
 
 def running(
@@ -58,20 +62,20 @@ def running(
     load = SimpleNamespace(
         settings=SimpleNamespace(tq=TqSettings(**tq)),
         clock=lambda: at(now),
-        warehouse=Stored(),
+        warehouse=Warehouse(),
         cursors=lambda _: {CU: cursor} if cursor else {},
         room=lambda: True,
     )
-    run = Context(
+    ctx = Context(
         cast("Any", load),
         cast("Any", SimpleNamespace(daily=daily)),
         cast("Any", None),
         Path(),
         days=[EVE, DAY, NEXT],
     )
-    told = {"SHFE.cu": at(seen) if seen else None}
-    run.instruments["SHFE.cu"] = Instruments({"SHFE.cu": HOURS}, [], told)
-    return run
+    quoted = {"SHFE.cu": at(seen) if seen else None}
+    ctx.instruments["SHFE.cu"] = Instruments({"SHFE.cu": HOURS}, [], quoted)
+    return ctx
 
 
 @pytest.mark.parametrize(
@@ -88,43 +92,45 @@ def running(
 def test_a_day_has_settled_once_it_is_quoted_to_its_end(
     now: str, seen: str | None, settled: date | None
 ) -> None:
-    assert running(now, seen).settled("SHFE.cu") == settled
+    assert running(now, seen).last_settled_day("SHFE.cu") == settled
 
 
-def bar(run: Context) -> Outcome:
-    [found] = contract_daily.fetch(run, [CU])
-    return found
+def load_bars(ctx: Context) -> Outcome:
+    [outcome] = contract_daily.fetch(ctx, [CU])
+    return outcome
 
 
 @pytest.mark.parametrize("seen", [None, "2025-10-22T15:00:00", "2025-10-23T14:35:00"])
 def test_bars_that_go_on_without_quotes_land_as_provisional_and_fail(seen: str | None) -> None:
-    found = bar(running("2025-10-23T17:00", seen, (EVE, DAY), None if seen is None else str(EVE)))
-    assert "no quote of SHFE.cu from the end of 2025-10-23" in str(found.failure)
-    assert found.rows is not None
-    assert found.rows["is_final"].to_pylist() == [seen is not None, False]
-    assert found.cursor == (EVE if seen else None)
+    outcome = load_bars(
+        running("2025-10-23T17:00", seen, (EVE, DAY), None if seen is None else str(EVE))
+    )
+    assert "no quote of SHFE.cu from the end of 2025-10-23" in str(outcome.failure)
+    assert outcome.rows is not None
+    assert outcome.rows["is_final"].to_pylist() == [seen is not None, False]
+    assert outcome.cursor == (EVE if seen else None)
 
 
-def test_bars_that_were_final_before_the_quotes_went_are_no_failure() -> None:
-    assert bar(running("2025-10-23T17:00", None, (EVE, DAY), str(DAY))).failure is None
-    found = bar(running("2025-10-23T17:00", None, (EVE, DAY), str(EVE)))
-    assert "its bars from 2025-10-23 on are not final" in str(found.failure)
+def test_bars_that_were_final_before_the_quotes_ended_are_no_failure() -> None:
+    assert load_bars(running("2025-10-23T17:00", None, (EVE, DAY), str(DAY))).failure is None
+    outcome = load_bars(running("2025-10-23T17:00", None, (EVE, DAY), str(EVE)))
+    assert "its bars from 2025-10-23 on are not final" in str(outcome.failure)
 
 
 @pytest.mark.parametrize(("today", "asked_again"), [(NEXT, True), (LATER, False)])
-def test_a_contract_that_was_not_traded_on_its_last_day_is_asked_for_some_days_more_and_no_longer(
+def test_a_contract_without_a_trade_on_its_last_day_is_asked_for_ten_days(
     today: date, asked_again: bool
 ) -> None:
     """It expired on EVE."""
     before = EVE - timedelta(1)
-    run = running(f"{today}T17:00", f"{today}T15:00:00", (before,), str(before))
-    run.days = [before, *run.days, LATER]
-    assert bar(run).cursor == (before if asked_again else EVE)
+    ctx = running(f"{today}T17:00", f"{today}T15:00:00", (before,), str(before))
+    ctx.days = [before, *ctx.days, LATER]
+    assert load_bars(ctx).cursor == (before if asked_again else EVE)
     # bars that end long before were cut off
     early = EVE - timedelta(30)
-    run = running(f"{today}T17:00", f"{today}T15:00:00", (early,), str(early))
-    run.days = [early, *run.days, LATER]
-    assert bar(run).cursor == early
+    ctx = running(f"{today}T17:00", f"{today}T15:00:00", (early,), str(early))
+    ctx.days = [early, *ctx.days, LATER]
+    assert load_bars(ctx).cursor == early
 
 
 @pytest.mark.parametrize(
@@ -140,7 +146,7 @@ def test_a_contract_that_was_not_traded_on_its_last_day_is_asked_for_some_days_m
     ],
 )
 def test_a_sound_source_is_no_alarm(now: str, seen: str | None, bars: tuple[date, ...]) -> None:
-    assert bar(running(now, seen, bars)).failure is None
+    assert load_bars(running(now, seen, bars)).failure is None
 
 
 @pytest.mark.parametrize(
@@ -151,6 +157,39 @@ def test_only_servers_that_cannot_be_reached_end_a_load(error: Exception, ends: 
     def work(_: str) -> Outcome:
         raise error
 
-    found = outcome_of(CU, work)
-    assert found.failure
-    assert (found.gone is not None) == ends
+    outcome = load_key(CU, work)
+    assert outcome.failure
+    assert (outcome.gone is not None) == ends
+
+
+CONTRACTS = [f"SHFE.cu26{month:02}" for month in range(1, 6)]
+
+
+def ask(error: UpstreamError, bad: Collection[str]) -> tuple[list[bool], list[int]]:
+    """Which of five contracts got their bars, and how many contracts each question was about."""
+    asked: list[int] = []
+
+    def daily(contracts: Sequence[str], *_: date) -> pa.Table:
+        asked.append(len(contracts))
+        if set(contracts) & set(bad):
+            raise error
+        return pa.table({"contract": list(contracts)})
+
+    ctx: Any = SimpleNamespace(harvest=SimpleNamespace(daily=daily), today=DAY)
+    answers = contract_daily._ask(ctx, CONTRACTS, DAY)
+    assert list(answers) == CONTRACTS
+    assert all(answer is error for c, answer in answers.items() if c in bad)
+    return [isinstance(answer, pa.Table) for answer in answers.values()], asked
+
+
+@pytest.mark.parametrize("kind", [TqClientError, TqAnswerError, TqTimeout])
+def test_a_contract_whose_bars_never_come_costs_no_other(kind: type[UpstreamError]) -> None:
+    has_bars, asked = ask(kind("odd"), CONTRACTS[1:2])
+    assert has_bars == [True, False, True, True, True]
+    assert asked == [5, 1, 1, 1, 1, 1]
+
+
+def test_servers_that_are_silent_about_two_in_a_row_are_asked_for_no_third() -> None:
+    has_bars, asked = ask(TqTimeout("no sign of life"), CONTRACTS)
+    assert has_bars == [False] * 5
+    assert asked == [5, 1, 1]

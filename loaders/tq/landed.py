@@ -1,56 +1,67 @@
-"""What has landed of China futures, asked of the warehouse."""
+"""Queries of the landed tables of China futures."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 
 import psycopg
 
 from loaders.tq.trading_day import Session
 
+REPEATS = 5  # nights on which loads ask in vain for bars of a contract that has expired
+# without days that were announced and not held
+TRADING_DAYS = """
+    select trade_date
+    from raw_tq.trading_day
+    where
+        is_final
+        or trade_date > coalesce(
+            (select max(trade_date) from raw_tq.trading_day where is_final), '-infinity'
+        )
+    order by trade_date
+"""
+
 
 @dataclass(frozen=True)
-class Covered:
-    """The trading days that the main contracts of a route are known of, both included."""
+class Coverage:
+    """The first and last trading day with known main contracts of a route."""
 
     first_day: date
     last_day: date
 
 
-REPEATS = 5  # nights on which loads ask in vain for bars of a contract that has expired
-
-
 @dataclass(frozen=True)
-class Since:
-    """`day` from which on the bars of a contract were asked for; None: not yet, or by an earlier version
-    that did not say. `failed`: on how many trading days loads did so in vain, the newest of them `at`; None once
-    one had them."""
+class BarsHarvest:
+    """From which day on the bars of a contract were asked for.
 
-    day: date | None
-    failed: int | None = None
-    at: datetime | None = None
+    `failed`: trading days on which loads did so in vain, the newest of them `at`; None once bars
+    came.
+    """
 
-    def is_due(self, first: date) -> bool:
-        """Must it be asked for because the window begins on `first`?"""
-        return self.day is None or self.day > first or 0 < (self.failed or 0) < REPEATS
+    day: date
+    failed: int | None
+    at: datetime
 
-    def is_given_up(self, first: date) -> bool:
-        """Did loads of so many nights ask for it in vain that no other one does?"""
-        return not self.is_due(first) and (self.failed or 0) >= REPEATS
+    @property
+    def is_given_up(self) -> bool:
+        """Whether loads of so many nights asked in vain that no other one does."""
+        return (self.failed or 0) >= REPEATS
+
+
+def is_due(harvest: BarsHarvest | None, first: date) -> bool:
+    """Whether bars must be asked for because the window starts on `first`."""
+    if harvest is None or harvest.day > first:
+        return True
+    return 0 < (harvest.failed or 0) < REPEATS
 
 
 def trading_days(conn: psycopg.Connection) -> list[date]:
-    """All that are known, ascending, those to come included; none that was announced and not held."""
-    rows = conn.execute(
-        "select trade_date from raw_tq.trading_day where is_final or trade_date > coalesce("
-        "(select max(trade_date) from raw_tq.trading_day where is_final), '-infinity') "
-        "order by trade_date"
-    )
-    return [row[0] for row in rows]
+    """All known trading days, ascending, future ones included."""
+    return [row[0] for row in conn.execute(TRADING_DAYS)]
 
 
-def days_held(conn: psycopg.Connection) -> list[date]:
+def held_days(conn: psycopg.Connection) -> list[date]:
     """The trading days that a calendar still had once they were over, ascending."""
     rows = conn.execute(
         "select trade_date from raw_tq.trading_day where is_final order by trade_date"
@@ -59,17 +70,17 @@ def days_held(conn: psycopg.Connection) -> list[date]:
 
 
 def first_day(conn: psycopg.Connection) -> date | None:
-    """Where the window of the loads so far begins."""
+    """The start of the window of earlier loads."""
     row = conn.execute("select min(first_day) from raw_tq.main_harvest").fetchone()
     return row[0] if row else None
 
 
-def covered(conn: psycopg.Connection, variety: str, route: str) -> Covered | None:
+def coverage(conn: psycopg.Connection, variety: str, route: str) -> Coverage | None:
     row = conn.execute(
         "select first_day, last_day from raw_tq.main_harvest where variety = %s and route = %s",
         (variety, route),
     ).fetchone()
-    return Covered(*row) if row else None
+    return Coverage(*row) if row else None
 
 
 def events(
@@ -85,15 +96,15 @@ def events(
 
 def sessions(conn: psycopg.Connection, variety: str) -> dict[date, Sequence[Session]]:
     """The hours of a variety, by the day from which they hold."""
-    found: dict[date, list[Session]] = defaultdict(list)
+    versions: dict[date, list[Session]] = defaultdict(list)
     rows = conn.execute(
         "select valid_from, session, idx, start_s, end_s from raw_tq.trading_session "
         "where variety = %s order by valid_from, session, idx",
         (variety,),
     )
     for valid_from, *session in rows:
-        found[valid_from].append(Session(*session))
-    return dict(found)
+        versions[valid_from].append(Session(*session))
+    return dict(versions)
 
 
 def contracts(conn: psycopg.Connection, variety: str, first: date) -> list[tuple[str, date | None]]:
@@ -105,10 +116,10 @@ def contracts(conn: psycopg.Connection, variety: str, first: date) -> list[tuple
     ).fetchall()
 
 
-def bars_from(conn: psycopg.Connection) -> dict[str, Since]:
-    """From when on the bars of each contract were asked for."""
+def bars_harvests(conn: psycopg.Connection) -> dict[str, BarsHarvest]:
+    """By contract, for those whose bars were asked for."""
     rows = conn.execute("select contract, first_day, failed, fetched_at from raw_tq.daily_harvest")
-    return {contract: Since(*since) for contract, *since in rows.fetchall()}
+    return {contract: BarsHarvest(*values) for contract, *values in rows.fetchall()}
 
 
 def variety_of(contract: str) -> str:
@@ -133,14 +144,3 @@ def volume(conn: psycopg.Connection, contract: str, day: date) -> int | None:
         (contract, day),
     ).fetchone()
     return row[0] if row else None
-
-
-def instant(nanoseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
-
-
-def nanoseconds(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1) * 1000
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

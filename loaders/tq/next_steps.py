@@ -1,0 +1,72 @@
+"""What a load of China futures leaves to do, and the command that does it."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from importlib.resources import files
+
+import psycopg
+
+from loaders.settings import Settings
+from loaders.tq.tick_days.backlog import find_backlog
+from loaders.tq.tick_days.ledger import read_corrected_days, read_no_data
+from loaders.tq.tick_days.recent_ticks import PERMISSION_SETTING
+from loaders.tq.tick_days.schedule import read_incomplete_days, read_last_days, read_settled_days
+from loaders.warehouse.postgres import Warehouse
+
+# the time of the newest load, which may not be the clock's: a day on record is due again some time
+# after
+LAST_LOAD = """
+    select coalesce(
+        (select as_of from ops.ingestion_jobs where source = 'tq' order by job_id desc limit 1),
+        now()
+    )
+"""
+MAY_DOWNLOAD = "select value = 'true' from ops.settings where key = %s"
+
+
+def list_next_steps(settings: Settings, warehouse: Warehouse) -> Sequence[str]:
+    """A line for each thing that is due; queries the warehouse only."""
+    schema = warehouse.inner_schema("futures")
+
+    def read(conn: psycopg.Connection) -> Sequence[str]:
+        return [*_to_build(conn, settings, schema), *_to_fetch(conn, settings, schema)]
+
+    return warehouse.ask(read)
+
+
+def _to_build(conn: psycopg.Connection, settings: Settings, schema: str) -> list[str]:
+    varieties = settings.tq.varieties
+    query = files("loaders.tq").joinpath("last_mapped_days.sql").read_bytes()
+    mapped = conn.execute(query, {"varieties": varieties, "route": settings.tq.route})
+    built = read_last_days(conn, schema, varieties)
+    late = [variety for variety, last in mapped.fetchall() if built.get(variety) != last]
+    if not late:
+        return []
+    return [
+        f"`quotemill build`, or `dbt build`, extends the schedule of {', '.join(late)}; "
+        "then `loaders run tq` fetches the ticks of its new days"
+    ]
+
+
+def _to_fetch(conn: psycopg.Connection, settings: Settings, schema: str) -> list[str]:
+    """The days that the next load downloads, by its own rules."""
+    varieties = settings.tq.varieties
+    corrected = read_corrected_days(conn, [f"KQ.m@{variety}" for variety in varieties])
+    [(as_of,)] = conn.execute(LAST_LOAD)
+    days = find_backlog(
+        read_incomplete_days(conn, schema, varieties, corrected),
+        {},  # none of these days is complete
+        {key: row["checked_at"] for key, row in read_no_data(conn).items()},
+        read_settled_days(conn),
+        as_of=as_of,
+        recheck_after=timedelta(days=settings.tq.recheck_after),
+    ).missing
+    if not days:
+        return []
+    late = ", ".join(sorted({day.variety for day in days}))
+    if conn.execute(MAY_DOWNLOAD, (PERMISSION_SETTING,)).fetchone() == (False,):
+        return [
+            f"{len(days):,} days of ticks of {late} are due and not to be had: the account may not "
+            "download their history (tq_dl); `loaders run tq` takes what the newest ticks hold"
+        ]
+    return [f"{len(days):,} days of ticks of {late} are missing: `loaders run tq` fetches them"]

@@ -1,0 +1,169 @@
+"""The ledger of stored days: raw_tq.symbol_day, which says what is complete.
+
+The store has index rows of its own, for its readers and as evidence: `follow_store` compares them
+with the ledger. `raw_tq.no_data_day` is a copy of the store's record of days without ticks.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import date, datetime
+from typing import Any
+
+import psycopg
+
+from loaders.ticks.frame import DayKey
+from loaders.ticks.store import IndexRow, NoDataRow, Status
+from loaders.tq.tables import NO_DATA_DAY
+from loaders.tq.tick_days.completeness import TOLERANCE
+from loaders.tq.tick_days.schedule import Scheduled
+from loaders.warehouse.tables import STANDARD_FIELDS
+
+# complete days with another day bar now, of which the ticks hold too little
+CORRECTED = """
+    select s.symbol, s.contract, s.trading_day
+    from raw_tq.symbol_day as s
+    inner join raw_tq.contract_daily as d
+        on s.contract = d.contract and s.trading_day = d.trade_date
+    where
+        s.symbol = any(%(symbols)s)
+        and s.status = 'complete'
+        and d.is_final
+        and d.volume is distinct from s.day_volume
+        and s.volume < d.volume * %(least)s
+"""
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """A contract-day whose ticks are stored, or were until its contract changed.
+
+    `source_route`: how the ticks came. The other fields: see loaders.ticks.store.IndexRow.
+    """
+
+    symbol: str
+    contract: str
+    trading_day: date
+    segment_id: int
+    schedule_hash: str
+    rows: int
+    first_ts: datetime
+    last_ts: datetime
+    hash_a: int
+    hash_b: int
+    row_hash: str
+    book_levels: int
+    status: Status
+    volume: int
+    day_volume: int | None
+    source_route: str
+
+    @classmethod
+    def from_store(cls, row: IndexRow, route: str) -> "LedgerRow":
+        return cls(**{name: getattr(row, name) for name in STORED_FIELDS}, source_route=route)
+
+    @property
+    def key(self) -> DayKey:
+        return DayKey(self.symbol, self.contract, self.trading_day)
+
+    @property
+    def stamp(self) -> tuple[int, str]:
+        return self.segment_id, self.schedule_hash
+
+    def as_record(self, at: datetime) -> dict[str, Any]:
+        """The record to land."""
+        return vars(self) | {"fetched_at": at, "is_final": True}
+
+
+STORED_FIELDS = tuple(field.name for field in fields(LedgerRow))[:-1]
+NO_DATA_FIELDS = tuple(
+    name for name in NO_DATA_DAY.schema.names if name not in {f.name for f in STANDARD_FIELDS}
+)
+
+
+def read_ledger(
+    conn: psycopg.Connection, symbols: Collection[str] | None = None
+) -> dict[DayKey, LedgerRow]:
+    """The rows of some series, or of all."""
+    names = (*STORED_FIELDS, "source_route")
+    rows = (LedgerRow(*row) for row in _read(conn, "raw_tq.symbol_day", names, symbols))
+    return {row.key: row for row in rows}
+
+
+def read_no_data(
+    conn: psycopg.Connection, symbols: Collection[str] | None = None
+) -> dict[DayKey, dict[str, Any]]:
+    """The landed days without data, of which no ticks came since."""
+    rows = (
+        dict(zip(NO_DATA_FIELDS, row, strict=True))
+        for row in _read(conn, "raw_tq.no_data_day", NO_DATA_FIELDS, symbols)
+    )
+    return {
+        DayKey(row["symbol"], row["contract"], row["trading_day"]): row
+        for row in rows
+        if row["status"] != "superseded"
+    }
+
+
+def read_corrected_days(conn: psycopg.Connection, symbols: Collection[str]) -> frozenset[DayKey]:
+    """Complete days whose ticks are too few for the day bar of now.
+
+    Once a day is compared with the new bar, whatever its ticks are then, it is not among them.
+    """
+    rows = conn.execute(CORRECTED, {"symbols": list(symbols), "least": 1 - TOLERANCE})
+    return frozenset(DayKey(*row) for row in rows)
+
+
+def follow_store(
+    ledger: Mapping[DayKey, LedgerRow], stored: Mapping[DayKey, IndexRow]
+) -> dict[DayKey, LedgerRow]:
+    """The ledger as the store's own rows have it; a day that these lack is superseded."""
+    lost = {key: row for key, row in ledger.items() if key not in stored}
+    return {key: replace(row, status="superseded") for key, row in lost.items()} | {
+        key: LedgerRow.from_store(row, _route(ledger.get(key), row)) for key, row in stored.items()
+    }
+
+
+def changed_rows(
+    ledger: Mapping[DayKey, LedgerRow], wanted: Mapping[DayKey, LedgerRow]
+) -> dict[DayKey, LedgerRow]:
+    """The wanted rows that the ledger has otherwise, by key."""
+    return {key: row for key, row in sorted(wanted.items()) if ledger.get(key) != row}
+
+
+def no_data_record(row: NoDataRow, at: datetime) -> dict[str, Any]:
+    """The record to land for a day without ticks."""
+    values = {name: getattr(row, name) for name in NO_DATA_FIELDS}
+    return values | {"source_route": "ticks", "fetched_at": at, "is_final": True}
+
+
+def revision_record(
+    old: LedgerRow, new: Scheduled | None, new_hash: str | None, at: datetime
+) -> dict[str, Any]:
+    """The record to land for ticks that others replaced."""
+    return {
+        "symbol": old.symbol,
+        "trading_day": old.trading_day,
+        "old_contract": old.contract,
+        "new_contract": new.contract if new else None,
+        "old_hash": old.row_hash,
+        "new_hash": new_hash,
+        "revised_at": at,
+        "source_route": "index",
+        "fetched_at": at,
+        "is_final": True,
+    }
+
+
+def _route(old: LedgerRow | None, row: IndexRow) -> str:
+    """How the ticks came: the store does not say, a ledger row of the same ticks does."""
+    return old.source_route if old is not None and old.row_hash == row.row_hash else "index"
+
+
+def _read(
+    conn: psycopg.Connection, table: str, names: tuple[str, ...], symbols: Collection[str] | None
+) -> list[tuple[Any, ...]]:
+    where = "" if symbols is None else " where symbol = any(%s)"
+    return conn.execute(
+        f"select {', '.join(names)} from {table}{where}".encode(),
+        None if symbols is None else (list(symbols),),
+    ).fetchall()

@@ -1,0 +1,103 @@
+"""Loads of ticks without servers, warehouse or store."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from loaders.ticks.frame import DayKey
+from loaders.ticks.store import IndexRow, NoDataRow
+from loaders.tq.context import Context
+from loaders.tq.settings import TqSettings
+from loaders.tq.tick_days.ledger import LedgerRow
+from loaders.tq.tick_days.schedule import Scheduled, key_of
+
+NOW = datetime(2025, 11, 3, 10, tzinfo=UTC)
+SERIES = "KQ.m@SHFE.cu"
+
+
+def scheduled(day: date, contract: str = "SHFE.cu2511", segment: int = 1) -> Scheduled:
+    return Scheduled(
+        variety="SHFE.cu",
+        symbol=SERIES,
+        trading_day=day,
+        contract=contract,
+        segment_id=segment,
+        prev_contract=None,
+        is_switch=False,
+        schedule_hash=f"hash {segment}",
+        source="backtest",
+    )
+
+
+def index_row(day: Scheduled, **values: Any) -> IndexRow:
+    """A complete day of 9 ticks and 900 lots."""
+    row: dict[str, Any] = {
+        "symbol": day.symbol,
+        "contract": day.contract,
+        "trading_day": day.trading_day,
+        "segment_id": day.segment_id,
+        "schedule_hash": day.schedule_hash,
+        "rows": 9,
+        "first_ts": NOW,
+        "last_ts": NOW,
+        "hash_a": 1,
+        "hash_b": 2,
+        "row_hash": "0102",
+        "book_levels": 5,
+        "volume": 900,
+        "day_volume": 900,
+        "run_id": "1",
+        "updated_at": NOW,
+    }
+    return IndexRow(**(row | values))
+
+
+def ledger_row(day: Scheduled, route: str = "ticks", **values: Any) -> LedgerRow:
+    return LedgerRow.from_store(index_row(day, **values), route)
+
+
+class Store:
+    """The index and the days without data of a store."""
+
+    def __init__(self) -> None:
+        self.rows: dict[DayKey, NoDataRow] = {}
+        self.indexed: dict[DayKey, IndexRow] = {}
+        self.superseded: list[DayKey] = []
+
+    def put_no_data(self, rows: Sequence[NoDataRow]) -> None:
+        self.rows |= {key_of(row): row for row in rows}
+
+    def no_data(self, _: object) -> list[NoDataRow]:
+        return list(self.rows.values())
+
+    def put_index(self, rows: Sequence[IndexRow]) -> None:
+        self.indexed |= {key_of(row): row for row in rows}
+
+    def supersede(self, symbol: str, contract: str, trading_day: date) -> None:
+        self.superseded.append(DayKey(symbol, contract, trading_day))
+
+
+def context(
+    *,
+    store: Any = None,
+    now: datetime = NOW,
+    answer: Any = None,
+    said: list[str] | None = None,
+    **values: Any,
+) -> Context:
+    """A context whose warehouse gives one answer to every query."""
+    settings = TqSettings(concurrency=1, start=date(2025, 1, 1))
+    load = SimpleNamespace(
+        settings=SimpleNamespace(tq=settings),
+        clock=lambda: now,
+        warehouse=SimpleNamespace(ask=lambda _: answer),
+        warn=(said if said is not None else []).append,
+    )
+    nothing: Any = None
+    first = {"harvest": nothing, "new_harvest": nothing, "folder": Path()} | values
+    load.warehouse.ask = lambda _: None
+    ctx = Context(load, store=store or Store(), **first)  # type: ignore[arg-type]
+    load.warehouse.ask = lambda _: answer
+    return ctx

@@ -1,0 +1,119 @@
+"""Days of a contract asked of a client that fails with some of them: what it costs the others."""
+
+from collections.abc import Callable, Collection, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from loaders.errors import UpstreamError
+from loaders.tq.client.answers import DayRange, TickAnswer
+from loaders.tq.client.harvest import Harvest
+from loaders.tq.errors import TqAnswerError, TqClientError, TqTimeout, TqTransport
+from loaders.tq.settings import TqSettings
+from loaders.tq.tick_days.fetch import NotAsked, fetch_days
+from tests.unit.tq.loads import context, scheduled
+
+FIRST = date(2025, 10, 15)
+DAYS = [FIRST + timedelta(n) for n in range(5)]
+CALENDAR = [FIRST - timedelta(1), *DAYS]
+ODD: UpstreamError = TqClientError("a column is missing")
+
+
+class Client:
+    """A client for which some days are empty and some fail."""
+
+    alive, days = True, 0
+
+    def __init__(self, errors: dict[date, Exception], empty: Collection[date]) -> None:
+        self.errors, self.empty = errors, empty
+        self.asked: list[date] = []
+
+    def items(self, _: str, args: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        held_back: list[dict[str, Any]] = []
+        has_rows = False
+        for text, *_ns in args["ranges"]:
+            day = date.fromisoformat(text)
+            self.asked.append(day)
+            yield {"asking": text}
+            if day in self.errors:
+                raise self.errors[day]
+            rows = 0 if day in self.empty else 9
+            held_back.append({"trading_day": text, "path": None, "rows": rows})
+            has_rows = has_rows or rows > 0
+            while has_rows and held_back:
+                yield held_back.pop(0) | {"more_days_had_rows": True}
+        for item in held_back:
+            yield item | {"more_days_had_rows": False}
+
+    def kill(self) -> None:
+        """The next process is as good."""
+        self.days = 0
+
+
+@pytest.fixture
+def fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """For each day its rows, its error, or whether its session had ticks of another day."""
+
+    def ask(errors: dict[date, Exception], empty: Collection[date] = ()) -> list[str]:
+        client = Client(errors, empty)
+        harvest = Harvest(TqSettings(retries=0), tmp_path / str(uuid4()))
+        monkeypatch.setattr(harvest, "_process", lambda: client)
+        ctx = context(harvest=harvest, days=CALENDAR)
+        answers = list(fetch_days(ctx, [scheduled(day) for day in DAYS]))
+        assert [day.trading_day for day, _ in answers] == DAYS
+        assert max(map(client.asked.count, client.asked)) <= 2
+        return [
+            type(answer).__name__
+            if isinstance(answer, Exception)
+            else str(answer.rows or answer.more_days_had_rows)
+            for _, answer in answers
+        ]
+
+    return ask
+
+
+def test_a_failing_day_costs_no_other_and_two_in_a_row_the_rest(
+    fetch: Callable[..., list[str]],
+) -> None:
+    error = "TqClientError"
+    assert fetch({}) == ["9"] * 5
+    assert fetch({DAYS[1]: ODD, DAYS[3]: ODD}) == ["9", error, "9", error, "9"]
+    assert fetch({DAYS[1]: ODD, DAYS[2]: ODD}) == ["9", error, error, "NotAsked", "NotAsked"]
+
+
+def test_a_day_that_fails_after_empty_ones_gets_the_error_alone(
+    fetch: Callable[..., list[str]],
+) -> None:
+    error = "TqClientError"
+    assert fetch({DAYS[2]: ODD}, DAYS[:2]) == ["True", "True", error, "9", "9"]
+    assert fetch({DAYS[2]: ODD}, DAYS) == ["False", "False", error, "False", "False"]
+    # between the two the servers answered
+    errors = {DAYS[1]: ODD, DAYS[3]: ODD}
+    assert fetch(errors, DAYS[:3]) == ["True", error, "True", error, "9"]
+    assert fetch({DAYS[1]: TqAnswerError("no bar")}, DAYS[:1])[:2] == ["True", "TqAnswerError"]
+    both = fetch({DAYS[1]: ODD, DAYS[2]: ODD}, DAYS[:1])
+    assert both == ["NotAsked", error, error, "NotAsked", "NotAsked"]
+
+
+def test_servers_that_are_away_or_silent_for_two_days_end_the_group(
+    fetch: Callable[..., list[str]],
+) -> None:
+    assert fetch({DAYS[1]: TqTransport("no answer")}) == ["9", *["TqTransport"] * 4]
+    silent: UpstreamError = TqTimeout("no sign of life")
+    assert fetch({DAYS[0]: silent, DAYS[1]: silent}) == [*["TqTimeout"] * 2, *["TqTransport"] * 3]
+
+
+def test_a_day_that_the_calendar_lacks_costs_no_other() -> None:
+    def answer(asked: DayRange) -> TickAnswer:
+        return TickAnswer(asked.trading_day, None, 9, True)
+
+    harvest = SimpleNamespace(ticks=lambda _, ranges: map(answer, ranges))
+    ctx = context(harvest=harvest, days=CALENDAR)
+    strange = scheduled(DAYS[-1] + timedelta(1))
+    (_, first), (_, second) = fetch_days(ctx, [scheduled(FIRST), strange])
+    assert isinstance(first, TickAnswer)
+    assert isinstance(second, NotAsked)

@@ -1,0 +1,224 @@
+"""A day that alone fails, night after night: until when it is a failure, and what ends it."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from loaders.engine.outcome import Outcome
+from loaders.errors import DataQualityError
+from loaders.tq.client.answers import TickAnswer
+from loaders.tq.context import Context
+from loaders.tq.datasets import ticks
+from loaders.tq.errors import TqClientError, TqTimeout, TqTransport, UnknownSymbol
+from loaders.tq.tick_days.backlog import find_backlog
+from loaders.tq.tick_days.fetch import NotAsked
+from loaders.tq.tick_days.ledger import LedgerRow
+from loaders.tq.tick_days.no_data_days import NoDataDays, record_empty_day
+from loaders.tq.tick_days.schedule import key_of
+from loaders.warehouse.postgres import WarehouseAway
+from tests.unit.tq.loads import Store, context, index_row, scheduled
+
+FIRST = date(2025, 10, 15)
+DAYS = [FIRST + timedelta(n) for n in range(5)]
+CALENDAR = [FIRST - timedelta(1), *DAYS, *(date(2025, 11, 3) + timedelta(n) for n in range(200))]
+START = datetime(2025, 11, 3, 10, tzinfo=UTC)
+EXPIRES = date(2999, 12, 31)
+DAY = scheduled(FIRST)
+
+
+class Nights:
+    """Loads of one store, one after another."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self.said: list[str] = []
+
+    def load(self, nights: float, answer: Any = EXPIRES) -> Context:
+        """The load some nights after the first."""
+        stored = dict(self.store.indexed)
+        return context(
+            store=self.store,
+            now=START + timedelta(nights),
+            answer=answer,
+            said=self.said,
+            days=CALENDAR,
+            settled_days={"SHFE.cu": DAYS[-1]},
+            stored=stored,
+            ledger={key: LedgerRow.from_store(row, "ticks") for key, row in stored.items()},
+            history_gave=True,
+        )
+
+    def is_missing(self, nights: float) -> bool:
+        """Whether the load of that night asks for the first day."""
+        backlog = find_backlog(
+            [DAY],
+            {},
+            NoDataDays(self.store, ()).checked_at,  # type: ignore[arg-type]
+            {"SHFE.cu": DAYS[-1]},
+            as_of=START + timedelta(nights),
+            recheck_after=timedelta(days=30),
+        )
+        return bool(backlog.missing)
+
+    def find_nothing(
+        self, nights: float, *, more_rows: bool = False, traded: int | None = 10
+    ) -> Outcome:
+        answer = TickAnswer(FIRST, None, 0, more_rows)
+        return record_empty_day(self.load(nights), DAY, answer, traded)
+
+
+@pytest.fixture
+def nights() -> Nights:
+    return Nights()
+
+
+@pytest.mark.parametrize("traded", [None, 0, 1000])
+def test_a_day_that_is_empty_night_after_night_ends_on_record(
+    nights: Nights, traded: int | None
+) -> None:
+    for night in (0, 1, 1.1, 2, 29):
+        assert nights.is_missing(night)
+        failure = nights.find_nothing(night, traded=traded).failure
+        assert failure is not None
+        assert "asked again by each load until 2025-12-03" in failure
+    assert failure.endswith(", and on 5 trading days (4 so far)")
+    assert nights.is_missing(30)
+    ended = nights.find_nothing(30, traded=traded)
+    assert ended.failure is None
+    assert ended.skipped is not None
+    assert ended.skipped.endswith("so since 2025-11-03")
+    [row] = nights.store.rows.values()
+    assert (row.status, row.attempts, row.first_checked_at) == ("no_data", 12, START)
+    assert "the same sessions had no tick of any other day" in row.reason
+    assert ("a day bar of 1,000 lots" in row.reason) == (traded == 1000)
+    # from now on under the same rule as any day without data
+    assert [nights.is_missing(night) for night in (31, 59, 60)] == [False, False, True]
+    assert nights.find_nothing(60).failure is None
+    assert not nights.is_missing(61)
+
+
+def test_monthly_loads_give_a_day_up_after_as_many_loads_as_nightly_ones(nights: Nights) -> None:
+    for months in range(4):
+        assert nights.find_nothing(30 * months).failure is not None
+    assert nights.find_nothing(120).failure is None
+    [row] = nights.store.rows.values()
+    assert (row.status, row.nights) == ("no_data", 5)
+
+
+def test_loads_of_a_weekend_or_of_one_evening_are_one_night(nights: Nights) -> None:
+    for hours in (0, 2, 5):  # from 18:00 in Shanghai on
+        nights.find_nothing(hours / 24)
+    [row] = nights.store.rows.values()
+    assert (row.nights, row.attempts) == (1, 6)
+    for day in (4, 5, 6):  # Friday evening to Sunday evening
+        ctx = nights.load(day)
+        ctx.days = [FIRST, date(2025, 11, 7), date(2025, 11, 10)]
+        record_empty_day(ctx, DAY, TickAnswer(FIRST, None, 0, False), 10)
+    [row] = nights.store.rows.values()
+    assert row.nights == 2
+
+
+def test_ticks_end_the_count_and_take_back_the_record(nights: Nights) -> None:
+    for night in (0, 1, 2, 3, 30):
+        nights.find_nothing(night)
+    nights.load(60).no_data.take_back([DAY.key])
+    [row] = nights.store.rows.values()
+    assert row.status == "superseded"
+    assert nights.load(61).no_data.get(DAY.key) is None
+    assert "on 5 trading days (1 so far)" in str(nights.find_nothing(90).failure)
+    [row] = nights.store.rows.values()
+    assert (row.attempts, row.first_checked_at) == (2, START + timedelta(90))
+
+
+def test_a_corrected_day_that_is_gone_keeps_its_ticks_with_a_warning(nights: Nights) -> None:
+    nights.store.put_index([index_row(DAY)])
+    for night in (0, 1, 2, 3, 30):
+        ctx = nights.load(night, answer=1000)
+        ctx.corrected = frozenset({DAY.key})
+        ended = ticks.load_day(ctx, DAY, UnknownSymbol(["SHFE.cu2511"]))
+        assert (ended.failure is None) == (night == 30)
+    [row] = nights.store.indexed.values()
+    assert (row.status, row.rows, row.day_volume) == ("complete", 9, 1000)
+    assert [row.status for row in nights.store.rows.values()] == ["superseded"]
+    [warning] = nights.said
+    assert "the futures servers know no SHFE.cu2511" in warning
+    assert "that are stored stay" in warning
+
+
+@pytest.mark.parametrize("error", [UnknownSymbol(["SHFE.cu2511"]), None])
+def test_a_stored_day_that_a_repair_does_not_get_is_never_on_record(
+    nights: Nights, error: Exception | None
+) -> None:
+    nights.store.put_index([index_row(DAY)])
+    for night in (0, 1, 2, 3, 30):
+        ctx = nights.load(night)
+        if error is None:
+            outcome = record_empty_day(ctx, DAY, TickAnswer(FIRST, None, 0, True), 10)
+        else:
+            outcome = ticks.load_day(ctx, DAY, error)
+        assert str(outcome.failure).endswith("the stored ticks stay")
+    assert nights.store.rows == {}
+    assert key_of(index_row(DAY)) in nights.store.indexed
+
+
+def test_a_day_that_nothing_else_explains_is_on_record_at_once(nights: Nights) -> None:
+    answer = TickAnswer(FIRST, None, 0, True)
+    early = nights.load(0)
+    early.settled_days = {"SHFE.cu": DAYS[2]}
+    assert "only just settled" in str(record_empty_day(early, DAY, answer, 10).failure)
+    silent = nights.load(1)
+    silent.history_gave = False
+    failure = record_empty_day(silent, DAY, answer, 10).failure
+    assert "the history had no tick of any day" in str(failure)
+    assert record_empty_day(nights.load(1), DAY, answer, 10).failure is None
+    assert [row.status for row in nights.store.rows.values()] == ["no_data"]
+
+
+@pytest.mark.parametrize(
+    ("error", "gives_up"),
+    [
+        (TqClientError("a column is missing"), True),
+        (TqTimeout("no sign of life"), True),
+        (UnknownSymbol(["SHFE.cu2511"]), True),
+        (DataQualityError("all 12 ticks of the day are refused"), True),
+        (NotAsked("two days before it"), False),
+        (TqTransport("no answer"), False),
+    ],
+)
+def test_failures_of_the_day_alone_end_it_and_servers_that_are_away_never_do(
+    nights: Nights, error: Exception, gives_up: bool
+) -> None:
+    first = ticks.load_day(nights.load(0), DAY, error)
+    assert str(error) in str(first.failure)
+    assert (first.gone is not None) == (type(error) is TqTransport)
+    for night in (1, 2, 3):
+        ticks.load_day(nights.load(night), DAY, error)
+    last = ticks.load_day(nights.load(30), DAY, error)
+    assert (last.failure is None) == gives_up
+    assert bool(nights.store.rows) == gives_up
+
+
+def test_nights_of_servers_that_gave_nothing_at_all_do_not_count(nights: Nights) -> None:
+    def end(night: int, gave: bool) -> Outcome:
+        ctx = nights.load(night)
+        ctx.history_gave = gave
+        return ticks.load_day(ctx, DAY, TqTimeout("no sign of life"))
+
+    assert [end(night, gave=False).failure for night in (0, 1, 40)] == ["no sign of life"] * 3
+    [row] = nights.store.rows.values()
+    assert (row.status, row.nights) == ("doubtful", 0)
+    # asked after all others from now on, so that they show whether the servers live
+    assert nights.load(41).no_data.failed == {DAY.key}
+    for night in (41, 42, 43, 44):
+        assert "asked again by each load until 2026-01-13" in str(end(night, gave=True).failure)
+    end(45, gave=False)
+    [row] = nights.store.rows.values()
+    assert (row.nights, row.first_checked_at) == (4, START + timedelta(41))
+    assert end(71, gave=True).failure is None
+
+
+def test_a_warehouse_that_is_away_says_nothing_about_a_day(nights: Nights) -> None:
+    with pytest.raises(WarehouseAway):
+        ticks.load_day(nights.load(0), DAY, WarehouseAway("no answer"))
+    assert nights.store.rows == {}

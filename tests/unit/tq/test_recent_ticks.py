@@ -1,0 +1,88 @@
+"""Accounts without the history of ticks: days whose newest ticks did not come."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import pytest
+
+from loaders.errors import UpstreamError
+from loaders.tq.client.answers import TickAnswer
+from loaders.tq.context import Context
+from loaders.tq.datasets import ticks
+from loaders.tq.errors import (
+    TqAnswerError,
+    TqClientError,
+    TqPermissionError,
+    TqTimeout,
+    UnknownSymbol,
+)
+from loaders.tq.tick_days.recent_ticks import NO_PERMISSION, REACH, select_obtainable
+from tests.unit.tq.loads import context, scheduled
+
+DAYS = [date(2025, 10, day) for day in range(1, 1 + REACH + 2)]
+OLD, NEW = "SHFE.cu2510", "SHFE.cu2511"
+
+
+class Servers:
+    """Servers that give no newest ticks of any contract."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error, self.asked = error, list[str]()
+
+    def recent_ticks(self, contract: str, _: int) -> Any:
+        self.asked.append(contract)
+        raise self.error
+
+
+def without_permission(servers: Servers, said: list[str]) -> Context:
+    schedule = [*(scheduled(day, OLD) for day in DAYS[:2]), *(scheduled(d, NEW) for d in DAYS[2:])]
+    return context(
+        said=said,
+        harvest=servers,
+        schedule={day.key: day for day in schedule},
+        settled_days={"SHFE.cu": DAYS[-1]},
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TqTimeout("no sign of life"), TqClientError("a column is missing"), TqAnswerError("odd")],
+)
+def test_newest_ticks_that_did_not_come_are_a_failure_of_the_newest_day(
+    error: UpstreamError,
+) -> None:
+    servers, said = Servers(error), list[str]()
+    ctx = without_permission(servers, said)
+    # revised days stand before the missing ones
+    wanted = [scheduled(day, NEW) for day in (DAYS[-1], *DAYS[3:-1])]
+    wanted.append(scheduled(DAYS[0], OLD))
+    [newest] = select_obtainable(ctx, wanted)
+    assert newest == scheduled(DAYS[-1], NEW)
+    assert f"{len(wanted) - 1} of them until {DAYS[-2]} cannot be had" in said[0]
+    # of this load only: nothing is put on record
+    assert ticks.load_day(ctx, newest, None).failure == f"newest ticks: {error}"
+    assert servers.asked == [NEW]
+
+
+@pytest.mark.parametrize("refused", ["first", "second"])
+def test_a_permission_that_ends_between_two_sessions_ends_no_load(refused: str) -> None:
+    error = TqPermissionError("no tq_dl")
+
+    @contextmanager
+    def new_harvest() -> Iterator[Any]:
+        raise error
+        yield
+
+    ctx = context(days=DAYS, recent={NEW: {}}, new_harvest=new_harvest)
+    answer = error if refused == "first" else TickAnswer(DAYS[-1], None, 0, True)
+    assert ticks.load_day(ctx, scheduled(DAYS[-1], NEW), answer).skipped == NO_PERMISSION
+
+
+def test_an_expired_contract_without_newest_ticks_is_no_failure() -> None:
+    said: list[str] = []
+    ctx = without_permission(Servers(UnknownSymbol([NEW])), said)
+    assert select_obtainable(ctx, [scheduled(DAYS[-1], NEW)]) == []
+    assert len(said) == 2
+    assert ticks.load_day(ctx, scheduled(DAYS[-1], NEW), None).failure is None
