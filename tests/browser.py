@@ -1,4 +1,4 @@
-"""A real browser for tests: Debian's chromium without a window, spoken to over a pipe by its DevTools protocol."""
+"""Debian's chromium without a window for tests, driven over a pipe by its DevTools protocol."""
 
 import base64
 import json
@@ -17,8 +17,13 @@ from tests.conftest import ROOT, require
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 UNPACKED = ROOT / "var" / "browser" / "bin" / NAMES[0]
 FLAGS = (
-    *("--headless", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu"),
-    *("--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update"),
+    "--headless",
+    "--remote-debugging-pipe",
+    "--no-first-run",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
     "--hide-scrollbars",
 )
 # it reads commands from 3 and answers on 4
@@ -32,7 +37,7 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 def find() -> str:
-    """The program. Skips where there is none."""
+    """The program; skips the test without one."""
     found = next(filter(None, map(shutil.which, (str(UNPACKED), *NAMES))), None)
     absent = f"no browser is on PATH: apt install {NAMES[0]}, or .ci/browser, which unpacks it"
     require("browser", found is not None, absent)
@@ -81,8 +86,11 @@ class Page:
         """Keep what is seen, the whole page, as a PNG."""
         self._send(
             "Emulation.setDeviceMetricsOverride",
-            width=width, height=900, deviceScaleFactor=1, mobile=False,
-        )  # fmt: skip
+            width=width,
+            height=900,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
         answer = self._send("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(answer["data"]))
 

@@ -1,4 +1,4 @@
-"""A desktop client's folder of made-up day bars, as large as is wanted, written by numpy."""
+"""A desktop client's folder of made-up day bars, of any size, written by numpy."""
 
 from datetime import date
 from pathlib import Path
@@ -21,7 +21,7 @@ def codes_of(count: int) -> list[str]:
 
 
 def write_folder(folder: Path, codes: int, days: int, last: date = LAST) -> list[str]:
-    """Write `vipdoc` with the index and so many stocks, of the newest days up to `last`; the stocks."""
+    """Write `vipdoc` of the index and so many stocks, the newest days up to `last`."""
     known = published_days(date(1990, 12, 19), last)[-days:]
     numbers = np.array([day.year * 10_000 + day.month * 100 + day.day for day in known], "<u4")
     random = np.random.default_rng(1)

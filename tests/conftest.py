@@ -1,4 +1,4 @@
-"""What every test may ask for: real data, a server, databases empty or filled, dbt's parsed project."""
+"""Fixtures of every test: real data, servers, databases empty or filled, dbt's project."""
 
 import asyncio
 import functools
@@ -43,7 +43,7 @@ gc.set_threshold(500_000, 20, 20)
 
 
 def require(name: str, present: bool, reason: str) -> None:
-    """Skip with a reason what the machine cannot serve; QUOTEMILL_REQUIRE turns the skip into a failure."""
+    """Skip what the machine cannot serve; QUOTEMILL_REQUIRE turns the skip into a failure."""
     if present:
         return
     if name in os.environ.get("QUOTEMILL_REQUIRE", "").split(","):
@@ -103,7 +103,7 @@ def spare_dbt(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(agate_helper, "build_type_tester", tester_once)
 
-    # the same models and macros, compiled anew by each command
+    # the same models and macros, compiled again by each command
     compiled, code = jinja.MacroFuzzEnvironment.compile, dict[Any, Any]()
 
     def compile_once(environment: Any, source: Any, *args: Any, **options: Any) -> Any:
@@ -159,7 +159,7 @@ def _settings_come_from_tests_alone(tmp_path_factory: pytest.TempPathFactory) ->
         patch.setattr(profiles, "THREADS", 1)
         # servers of tests stay small, and alike on every machine
         patch.setattr(sizes, "machine", lambda: Machine(2**30, 2))
-        # each client of ours or of a test reads all certificates of the machine anew: 15 ms
+        # each HTTP client reads all certificates of the machine again: 15 ms
         tls = "httpx._transports.default.create_ssl_context"
         patch.setattr(tls, functools.cache(httpx.create_ssl_context))
         spare_dbt(patch)
@@ -168,7 +168,7 @@ def _settings_come_from_tests_alone(tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_event_loop_waits_for_the_database() -> Iterator[None]:
-    """Whoever asks the warehouse on an event loop, on which requests are in flight, fails."""
+    """Queries of the warehouse on an event loop with requests in flight fail."""
 
     def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
@@ -192,7 +192,7 @@ def _own_profile_and_silent_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 @pytest.fixture(autouse=True)
 def _no_secret_is_written(tmp_path: Path) -> Iterator[None]:
-    """Whatever a test's commands write for people to read has none of the secrets that tests put into settings."""
+    """No output of a command contains the secrets that tests put into settings."""
     yield
     assert found_in(tmp_path) == []
 
@@ -215,8 +215,10 @@ def real_client() -> Path:
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
-    """An embedded server for the session: superuser, Unix socket; it need not survive a power cut, and
-    tidies up when a test asks for it."""
+    """An embedded server for the session: superuser, Unix socket.
+
+    It need not survive a power cut, and vacuums only when a test asks for it.
+    """
     from loaders.warehouse.embedded import server as embedded
 
     with new_home() as home:
@@ -247,9 +249,11 @@ def tsl_server() -> str:
 
 @pytest.fixture(scope="session")
 def database_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
-    """Make a database on a server of an edition, with the extension, empty or a copy of that of the URL
-    `template`, and return its URL; one of the same name gives way. On a server that others use too the
-    name gets a suffix; what was made there is dropped at the end."""
+    """Make a database on a server of an edition, with the extension, and return its URL.
+
+    It is empty or a copy of the database of the URL `template`, and replaces one of its name. On a
+    shared server the name gets a suffix, and the database is dropped at the end.
+    """
     servers = {"none": "server_url", "apache": "apache_server", "tsl": "tsl_server"}
     suffix, made = f"_{secrets.token_hex(4)}", set[str]()
 
@@ -259,7 +263,7 @@ def database_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
         if edition == "tsl":
             name += suffix
             made.add(name)
-        # TimescaleDB's workers look into template1 now and then, and a database in use is no template
+        # TimescaleDB's workers use template1 at times, and a database in use is no template
         source = conninfo_to_dict(template)["dbname"] if template else "template0"
         with psycopg.connect(server, autocommit=True) as conn:
             conn.execute(f'drop database if exists "{name}" with (force)'.encode())
@@ -297,7 +301,7 @@ def new_database(database_of: Callable[..., str]) -> Callable[..., str]:
 
 @pytest.fixture(params=EDITIONS)
 def edition(request: pytest.FixtureRequest) -> str:
-    """Each edition in turn: of plain PostgreSQL, of TimescaleDB's Apache and of its community edition."""
+    """Each edition in turn: plain PostgreSQL, TimescaleDB's Apache and community editions."""
     return str(request.param)
 
 
@@ -315,8 +319,10 @@ def tsl_database(database_of: Callable[..., str]) -> str:
 
 @pytest.fixture(scope="session")
 def filled_database(new_database: Callable[..., str]) -> Callable[..., str]:
-    """Make a database as `fill` leaves it, and return its URL: `fill(url)` runs once for each `kind` in a
-    session, later calls copy what it left. With a `name` all are called so, and one gives way to the next.
+    """Make a database as `fill` leaves it, and return its URL.
+
+    `fill(url)` runs once for each `kind` in a session; later calls copy its result. With a `name`
+    all have that name, and the next replaces the one before.
     """
     kept: dict[str, str] = {}
 
@@ -333,9 +339,11 @@ def filled_database(new_database: Callable[..., str]) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def parsed_project(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """dbt's target folder for databases named DBT_DATABASE, and what its parse said, for which any
-    warning or deprecation is an error. Commands with that target parse nothing again; for a database
-    of another name they would parse everything."""
+    """dbt's target folder for databases named DBT_DATABASE, and the result of its parse.
+
+    Any warning or deprecation is an error. Commands with that target parse nothing again; for a
+    database of another name they would parse everything.
+    """
     from dbt.cli.main import dbtRunner
 
     folder = tmp_path_factory.mktemp("dbt")

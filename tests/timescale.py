@@ -1,5 +1,8 @@
-"""Servers with TimescaleDB for tests: the Apache edition, which `.ci/timescale` unpacks and which is
-started here, and the community edition (TSL) of a server that QUOTEMILL_TEST_TSL_URL names."""
+"""Servers with TimescaleDB for tests.
+
+The Apache edition is what `.ci/timescale` unpacks and this module starts; the community edition
+(TSL) is on a server that QUOTEMILL_TEST_TSL_URL names.
+"""
 
 import os
 import shutil

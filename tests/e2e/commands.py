@@ -1,4 +1,4 @@
-"""The console scripts as a person or cron starts them, in a home of their own."""
+"""The console scripts as a user or cron starts them, in a home of their own."""
 
 import importlib
 import io
@@ -28,7 +28,7 @@ LOCAL = shutil.ignore_patterns("target", "logs", "profiles.yml", ".user.yml")
 
 @dataclass(frozen=True)
 class Place:
-    """A working directory and the environment that the commands see; nothing else of ours is set."""
+    """A working directory and the only settings that the commands see."""
 
     folder: Path
     home: Path

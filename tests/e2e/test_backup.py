@@ -1,4 +1,4 @@
-"""All is lost, a backup comes back, and the next load and build go on as if nothing had happened."""
+"""All is lost, a backup comes back, and the next load and build continue."""
 
 from collections.abc import Callable
 from datetime import date

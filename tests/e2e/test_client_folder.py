@@ -1,4 +1,4 @@
-"""From a real client's folder alone, with no service: adjusted prices, capital and sectors by one command."""
+"""A real client's folder without a service: adjusted prices, capital and sectors."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,8 @@ NO_TESTS = ("resource_type:unit_test", "resource_type:test")
 # tables of codes, without their lineage
 SAME = {
     "kline_daily": "code, trade_date, open, high, low, close, volume_shares, amount_cny, is_final",
-    "corporate_actions": "code, ex_date, source, seq, category, cash_per10_yuan, bonus_total_per10, "
+    "corporate_actions": "code, ex_date, source, seq, category, cash_per10_yuan, "
+    "bonus_total_per10, "
     "rights_per10, rights_price_yuan, split_ratio",
     "adjustment_segments": "*",
     "kline_daily_qfq": "*",
@@ -64,14 +65,17 @@ def test_every_adjusted_price_is_the_expected_one(
     assert found == wanted
 
 
-def test_funds_do_not_jump_where_they_split_but_on_two_days_that_are_told(
+def test_funds_do_not_jump_at_splits_but_on_two_days_with_findings(
     market: psycopg.Connection,
 ) -> None:
-    """Both moved so, see docs/adjustment.md: over two days of trading of which they were suspended for
-    one, and one of them from a price that stood a fifth above its net value at the lower limit."""
+    """Both moves are real, see docs/adjustment.md: over two trading days, one of them suspended.
+
+    One fund fell from a price a fifth above its net value, at the lower limit.
+    """
     moves = market.execute(
         "with bars as (select code, trade_date, close, "
-        "lag(close) over (partition by code order by trade_date) as last from market.kline_daily_qfq) "
+        "lag(close) over (partition by code order by trade_date) as last "
+        "from market.kline_daily_qfq) "
         "select b.code, b.trade_date::text, round(100 * (b.close / b.last - 1), 1) "
         "from bars as b join market.corporate_actions as a "
         "on a.code = b.code and a.ex_date = b.trade_date and a.category = 11 "
@@ -80,10 +84,10 @@ def test_funds_do_not_jump_where_they_split_but_on_two_days_that_are_told(
     assert len(moves) == 17
     beyond = [(code, day, float(by)) for code, day, by in moves if abs(by) > 10.5]
     assert beyond == [("sh502005", "2016-02-02", -13.3), ("sh502006", "2015-08-28", 11.7)]
-    told = market.execute(
+    findings = market.execute(
         "select subject, trade_date::text from qa.findings where check_name = 'price_jump'"
     ).fetchall()
-    assert {(code, day) for code, day, _ in beyond} <= set(told)
+    assert {(code, day) for code, day, _ in beyond} <= set(findings)
 
 
 def test_capital_of_a_day_is_that_of_the_day(market: psycopg.Connection) -> None:

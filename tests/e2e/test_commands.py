@@ -159,7 +159,7 @@ def test_the_docs_site_is_one_file(place: Place, built: dict[str, Any], tmp_path
         (("quotemill", "frobnicate"), "frobnicate"),
     ],
 )
-def test_a_wrong_call_is_told_what_would_be_right(
+def test_a_wrong_call_gets_a_hint_to_the_right_one(
     place: Place, loaded: dict[str, Any], command: tuple[str, ...], says: str
 ) -> None:
     done = place.inside(*command)
@@ -218,7 +218,7 @@ def test_json_has_the_reason_on_every_exit(
     assert reason in done.stdout
 
 
-def test_a_service_that_is_down_is_named_with_the_mend(place: Place, built: dict[str, Any]) -> None:
+def test_a_service_that_is_down_is_named_with_a_fix(place: Place, built: dict[str, Any]) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound and not listening: every connection is refused
         impatient = {

@@ -1,4 +1,4 @@
-"""The wheel alone, far from any checkout: it brings the dbt project and writes nothing into itself."""
+"""The wheel alone, far from any checkout, brings the dbt project and stays unchanged."""
 
 import subprocess
 import sys
@@ -54,7 +54,7 @@ def test_the_wheel_carries_what_a_checkout_has_for_dbt(wheel: Path) -> None:
     assert packed == needed | {"dbt_project/dbt_project.yml"}
 
 
-def test_dbt_runs_from_an_empty_folder_and_nothing_is_written_into_the_package(
+def test_dbt_runs_from_an_empty_folder_and_leaves_the_package_unchanged(
     python: Path, tmp_path: Path
 ) -> None:
     (site,) = (python.parent.parent / "lib").glob("python*/site-packages")

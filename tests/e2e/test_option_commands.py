@@ -1,4 +1,4 @@
-"""Option chains by the commands: the smoke test's configuration over a simulated day, and bad input."""
+"""Option chains by the commands: the smoke configuration over a day, and bad input."""
 
 import json
 import socket
@@ -33,10 +33,10 @@ def place(gateway: IbSandbox, new_database: Callable[[], str], tmp_path: Path) -
     return Place(tmp_path, tmp_path / "home", given)
 
 
-def test_the_smoke_configuration_captures_two_strikes_of_one_symbol_in_two_slots(
+def test_the_smoke_configuration_captures_two_strikes_in_two_slots(
     place: Place, gateway: IbSandbox, new_database: Callable[[str], str], quick_builds: None
 ) -> None:
-    """From the gateway by the loader and the models to the verdict of the day, and what may be opened on it."""
+    """From the gateway to the verdict of the day, and what may be opened on it."""
     own = {"QUOTEMILL_WAREHOUSE_URL": new_database(DBT_DATABASE)}
     place = replace(place, settings={**place.settings, **own})
     clock_and_word = (
@@ -56,7 +56,8 @@ def test_the_smoke_configuration_captures_two_strikes_of_one_symbol_in_two_slots
     assert (done.returncode, "open_interest" in done.stderr) == (0, True), done.stderr
     with psycopg.connect(place.settings["QUOTEMILL_WAREHOUSE_URL"]) as conn:
         slots = conn.execute(
-            "select s.slot_label, count(distinct c.strike)::int, count(distinct c.trading_class)::int, "
+            "select s.slot_label, count(distinct c.strike)::int, "
+            "count(distinct c.trading_class)::int, "
             "bool_or(s.snapshot_error) from raw_ib.chain_snapshot as s join raw_ib.contract as c "
             "using (conid) group by 1 order by 1"
         ).fetchall()
@@ -111,8 +112,8 @@ def test_a_check_tells_what_the_account_is_served(place: Place, gateway: IbSandb
     gateway.set_clock("2026-11-19T10:00:00")
     done = place.inside("loaders", "check", "ib")
     assert done.returncode == 0, done.stderr
-    told = "serves live data of AAPL and live data of its options to client 101"
-    assert (told in done.stdout, "warning" in done.stdout) == (True, False)
+    account = "serves live data of AAPL and live data of its options to client 101"
+    assert (account in done.stdout, "warning" in done.stdout) == (True, False)
     # the stock is permitted, its options are not
     seen = json.loads(place.inside("loaders", "check", "ib", "--json").stdout)
     rule = gateway.faults.add(f"error:code=354:conid={seen['option_conid']}")
@@ -144,7 +145,7 @@ def test_a_check_tells_what_the_account_is_served(place: Place, gateway: IbSandb
         (("--retry-missed",), 0, "nothing waits"),
     ],
 )
-def test_bad_input_is_told_with_its_exit_code(
+def test_bad_input_has_a_message_and_its_exit_code(
     arguments: tuple[str, ...], code: int, says: str, place: Place, gateway: IbSandbox
 ) -> None:
     gateway.set_clock("2026-11-19T10:01:00")
@@ -164,7 +165,7 @@ def test_a_holiday_is_no_alarm(place: Place, gateway: IbSandbox) -> None:
         assert (done.returncode, "no slot: 2026-11-26" in done.stderr) == (0, True), done.stderr
 
 
-def test_a_gateway_that_is_not_there_is_told(place: Place) -> None:
+def test_an_absent_gateway_is_named(place: Place) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -175,7 +176,7 @@ def test_a_gateway_that_is_not_there_is_told(place: Place) -> None:
         assert "hint:" in done.stderr
 
 
-def test_client_ids_that_are_all_in_use_are_told(place: Place, gateway: IbSandbox) -> None:
+def test_client_ids_that_are_all_in_use_are_named(place: Place, gateway: IbSandbox) -> None:
     gateway.set_clock("2026-11-19T09:25:00")
     rule = gateway.faults.add("client-id:times=100")
     done = place.inside("loaders", "run", "ib", "--task", "discover")

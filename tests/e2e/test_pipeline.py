@@ -123,7 +123,7 @@ def test_a_new_day_is_built_and_a_run_without_one_builds_no_row(
     assert third.build is None
 
 
-def test_new_errors_among_the_findings_end_a_run_with_5_and_standing_ones_do_not(
+def test_new_errors_end_a_run_with_5_and_open_ones_do_not(
     market_bench: Bench,
 ) -> None:
     spoil = (
@@ -159,7 +159,7 @@ def test_new_errors_among_the_findings_end_a_run_with_5_and_standing_ones_do_not
     assert within.exit_code == 0
 
 
-def test_a_run_on_a_real_index_with_holes_finds_nothing_wrong_with_the_bars_of_those_days(
+def test_a_run_on_a_real_index_with_holes_has_no_findings_on_those_days(
     warehouse_dsn: str, real_tdx_data: Path, tmp_path: Path
 ) -> None:
     world = ReplayMarket(real_tdx_data)
@@ -201,7 +201,10 @@ def test_another_name_of_the_schema_is_built_though_nothing_was_written(
         return {check.name: check.mend.split("'")[1] for check in checks if check.name == "schemas"}
 
     # the earlier name's tables stay until somebody drops them
-    drop = "drop schema futures, market, options, qa, quotemill_intermediate, quotemill_staging cascade"
+    drop = (
+        "drop schema futures, market, options, qa, quotemill_intermediate, quotemill_staging "
+        "cascade"
+    )
     assert left_over() == {"schemas": drop}
     market_bench.execute(drop)
     assert run(market_bench).exit_code == 0
@@ -266,7 +269,7 @@ def test_the_time_zone_of_the_role_changes_no_table(
     assert tables() == in_utc
 
 
-def test_rows_edited_by_hand_are_told_by_doctor_and_built_after_a_touch(
+def test_doctor_reports_rows_edited_by_hand_and_a_touch_builds_them(
     market_bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     warehouse = open_warehouse(market_bench.settings)
@@ -278,13 +281,13 @@ def test_rows_edited_by_hand_are_told_by_doctor_and_built_after_a_touch(
     of_actions = sorted(c for (c,) in market_bench.rows(adjusted))
     last, added = str(DAYS[-2]), "2099-01-01"
 
-    def told() -> dict[str, str]:
+    def fixes() -> dict[str, str]:
         checks = doctor.examine(market_bench.settings)
         return {check.mend: check.seen for check in checks if check.name == "steps"}
 
     assert len(of_actions) > 1
     assert edited_tables.out_of_step(warehouse) == []
-    assert told() == {}
+    assert fixes() == {}
     market_bench.execute(f"delete from raw_tdx.kline_daily where code = '{code}'")
     market_bench.execute(f"delete from raw_tdx.trading_day where trade_date = '{last}'")
     market_bench.execute(
@@ -299,7 +302,7 @@ def test_rows_edited_by_hand_are_told_by_doctor_and_built_after_a_touch(
         ("raw_tdx.corporate_action", "market.adjustment_segments", "codes", of_actions),
     ]
     calendar = "market.trading_calendar is out of step with raw_tdx.trading_day in 2 days: "
-    seen = told()
+    seen = fixes()
     assert len(seen) == 3
     assert seen["quotemill touch raw_tdx.trading_day && quotemill build"] == (
         f"{calendar}{last}, {added}"

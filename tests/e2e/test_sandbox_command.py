@@ -19,9 +19,16 @@ def test_it_says_where_it_is_and_ends_quietly(number: signal.Signals, tmp_path: 
     size = ["--port", "0", "--control-port", "0", "--codes", "12", "--days", "60"]
     process = subprocess.Popen(
         [
-            *(*COMMAND, *size, "--fault", "empty:kline-all:first=1"),
-            *("--write-actions", str(actions)),
-            *("--write-vipdoc", str(tmp_path / "vipdoc"), "--vipdoc-days", "2"),
+            *COMMAND,
+            *size,
+            "--fault",
+            "empty:kline-all:first=1",
+            "--write-actions",
+            str(actions),
+            "--write-vipdoc",
+            str(tmp_path / "vipdoc"),
+            "--vipdoc-days",
+            "2",
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

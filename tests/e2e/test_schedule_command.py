@@ -37,12 +37,14 @@ def shown(place: Place, *command: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_a_day_is_told_before_it_comes(place: Place) -> None:
+def test_a_day_in_the_future_is_shown(place: Place) -> None:
     found = shown(place, "simulate", "--date", "2026-11-27")
     slots = [start for start in found["starts"] if start["job"] == "ib_snapshot"]
     assert [slots[0]["local"], slots[-1]["local"], len(slots)] == [
-        "2026-11-27T09:30:00-05:00", "2026-11-27T13:00:00-05:00", 8
-    ]  # fmt: skip
+        "2026-11-27T09:30:00-05:00",
+        "2026-11-27T13:00:00-05:00",
+        8,
+    ]
     [daily] = [start for start in found["starts"] if start["job"] == "tdx_daily"]
     assert (daily["at"], daily["command"]) == ("2026-11-27T09:30:00+00:00", "quotemill run tdx")
     assert found["notes"] == ["2026-11-27: XNYS closes early, 18:00 UTC"]
@@ -154,7 +156,7 @@ def test_the_server_ends_by_a_signal(place: Place) -> None:
         (("list", "--as-of", "noon"), "an instant", 2),
     ],
 )
-def test_a_wrong_call_is_told_what_would_be_right(
+def test_a_wrong_call_gets_a_hint_to_the_right_one(
     place: Place, command: tuple[str, ...], says: str, code: int
 ) -> None:
     done = place.inside("quotemill", "schedule", *command)
@@ -162,7 +164,7 @@ def test_a_wrong_call_is_told_what_would_be_right(
     assert says in done.stderr
 
 
-def test_a_wrong_setting_is_told_with_what_is_allowed(place: Place) -> None:
+def test_a_wrong_setting_is_named_with_what_is_allowed(place: Place) -> None:
     done = place.inside("quotemill", "schedule", "list", QUOTEMILL_SCHEDULE__HELLO__WHEN="noon")
     assert done.returncode == 3
     assert "schedule.hello: when 'noon' must be one of" in done.stderr

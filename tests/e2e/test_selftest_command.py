@@ -111,7 +111,8 @@ def test_its_job_runs_when_it_is_due_and_not_again(
     assert due("2026-01-10T10:00").returncode == 5
     with psycopg.connect(warehouse_dsn) as conn:
         runs = conn.execute(
-            "select schedule, status, options ->> 'bulk_timeout_s' from ops.testing_runs order by run_id"
+            "select schedule, status, options ->> 'bulk_timeout_s' from ops.testing_runs "
+            "order by run_id"
         ).fetchall()
         [kept] = conn.execute(
             "select last_exit_code from ops.schedules where name = 'tdx_selftest'"
@@ -161,7 +162,7 @@ def test_a_stop_cancels_the_tasks_it_started(
         (("verify", "tdx"), "loaders run tdx --mode init", 2),
     ],
 )
-def test_a_wrong_call_is_told_what_would_be_right(
+def test_a_wrong_call_gets_a_hint_to_the_right_one(
     place: Place, command: tuple[str, ...], says: str, code: int
 ) -> None:
     done = place.inside("loaders", *command)

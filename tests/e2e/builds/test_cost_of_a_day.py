@@ -47,7 +47,7 @@ def land_bars(conn: psycopg.Connection, days: list[date], price: str) -> None:
 
 
 def land_minutes(conn: psycopg.Connection, days: list[date]) -> None:
-    """Four minutes a day, in four bars of five minutes, three of fifteen, three of thirty; and a tick."""
+    """Four minutes a day (four 5-minute, three 15-minute, three 30-minute bars) and a tick."""
     raw.land(
         conn,
         "kline_minute",
@@ -67,8 +67,10 @@ def land_minutes(conn: psycopg.Connection, days: list[date]) -> None:
 def cost_of_one_day(
     conn: psycopg.Connection, dbt: Callable[..., Outcome], days: list[date]
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """(rows read by table, rows written by model) for the last of `days`: by a build, by dbt's tests
-    after it, and by whoever looks at the findings then."""
+    """(rows read by table, rows written by model) for the last of `days`.
+
+    By a build, by dbt's tests after it, and by a query of the findings.
+    """
     conn.execute(f"truncate raw_tdx.{', raw_tdx.'.join(RAW)}".encode())
     raw.land(conn, "security", [raw.security(code) for code in CODES])
     raw.land(conn, "trading_day", [raw.trading_day(day) for day in days])
@@ -137,7 +139,7 @@ def test_the_breadth_of_one_day_reads_the_bars_of_one_day(
         explained: Any = conn.execute(f"explain (analyze, format json) {query}".encode()).fetchone()
         return sum(bars_touched(explained[0][0]["Plan"]))
 
-    # at the close, then with a sample of that evening: it is looked at from both sides, and each bar
+    # at the close, then with a sample of that evening: checked from both sides, and each bar
     # of the day with the one before it
     counts = {f"{what}_count": 1 for what in ("stock", "up", "down", "flat", "instrument")}
     sample = {"exchange": "sh", "sampled_at": f"{days[-1]} 16:00+08", "trade_date": days[-1]}

@@ -127,7 +127,7 @@ def test_a_build_that_fails_takes_no_change(
         assert closes == (12,), table
 
 
-def test_rows_of_which_the_feed_knows_nothing_are_built_where_there_is_no_cursor(
+def test_rows_missing_in_the_feed_are_built_where_there_is_no_cursor(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     land(conn, "trading_day", [trading_day(day) for day in DAYS[:3]])

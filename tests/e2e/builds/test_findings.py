@@ -1,4 +1,4 @@
-"""What is wrong with the data is told in qa.findings, and does not stop a build."""
+"""Errors of the data are rows of qa.findings, and do not stop a build."""
 
 from collections.abc import Callable
 from datetime import date
@@ -114,7 +114,7 @@ def freshness_at(conn: psycopg.Connection, instant: str) -> tuple[str, bool, int
 
 
 @pytest.mark.usefixtures("models")
-def test_the_day_after_which_a_fund_is_split_is_judged_though_it_was_suspended_for_it(
+def test_a_split_of_a_fund_is_judged_though_it_was_suspended(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     # the first bar after a suspension of one day: open and close, where a split by two makes 2.000
@@ -137,8 +137,8 @@ def test_the_day_after_which_a_fund_is_split_is_judged_though_it_was_suspended_f
         "select subject, trade_date, evidence from qa.findings where check_name = 'price_jump' "
         "order by 1"
     ).fetchall() == [
-        (code, DAYS[9], f"{told} expected from the last close ({by} %): missing action?")
-        for code, told, by in (
+        (code, DAYS[9], f"{move} expected from the last close ({by} %): missing action?")
+        for code, move, by in (
             ("sh502002", "open 1.780 against 2.000", "-11.0"),
             ("sh502003", "close 2.240 against 2.000", "12.0"),
         )
@@ -146,7 +146,7 @@ def test_the_day_after_which_a_fund_is_split_is_judged_though_it_was_suspended_f
 
 
 @pytest.mark.usefixtures("models")
-def test_who_has_nothing_of_a_source_is_told_nothing_about_it(conn: psycopg.Connection) -> None:
+def test_a_source_without_data_has_no_findings(conn: psycopg.Connection) -> None:
     assert conn.execute("select * from qa.findings").fetchall() == []
     assert conn.execute("select * from qa.freshness").fetchall() == []
 
@@ -169,7 +169,7 @@ def test_freshness_is_judged_by_trading_days_that_are_due(
 
 
 @pytest.mark.usefixtures("models")
-def test_a_close_that_file_and_service_tell_otherwise_is_told_though_the_day_is_stored(
+def test_closes_that_differ_between_file_and_service_are_found(
     conn: psycopg.Connection,
 ) -> None:
     day = DAYS[0]

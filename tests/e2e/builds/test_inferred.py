@@ -1,5 +1,4 @@
-"""Events that only the vendor's adjusted series shows: found on the right days, never on others, and
-applied only where asked for."""
+"""Events that only the vendor's adjusted series shows: on the right days, never on others."""
 
 import random
 from collections.abc import Callable
@@ -16,13 +15,19 @@ from tests.integration.dbt.raw import action, bar, land, security, touch, tradin
 from tests.integration.dbt.raw_comparison import real_vendor_bars
 
 INFERRED = (
-    *("run", "--select", "int_corporate_actions__known", "int_adjustment__known_events"),
+    "run",
+    "--select",
+    "int_corporate_actions__known",
+    "int_adjustment__known_events",
     "int_corporate_actions__inferred",
 )
 AGAIN = (
     *INFERRED,
     "corporate_actions",
-    *("adjustment_segments", "kline_daily_qfq", "kline_weekly_qfq", "kline_monthly_qfq"),
+    "adjustment_segments",
+    "kline_daily_qfq",
+    "kline_weekly_qfq",
+    "kline_monthly_qfq",
 )
 TABLES = (
     "corporate_actions",
@@ -98,7 +103,8 @@ def test_all_32_real_events_are_found_and_prices_come_within_a_cent(
     assert dbt(*AGAIN).success
     assert inferred(conn) == real_events
     raw_differs = conn.execute(
-        "select count(*) from market.kline_daily_qfq as q join quotemill_staging.stg_tdx__kline_daily as k "
+        "select count(*) from market.kline_daily_qfq as q "
+        "join quotemill_staging.stg_tdx__kline_daily as k "
         "using (code, trade_date) where q.close <> k.close or q.has_inferred_action"
     ).fetchone()
     assert raw_differs == (0,)
@@ -110,7 +116,8 @@ def test_all_32_real_events_are_found_and_prices_come_within_a_cent(
         "select count(*) from market.corporate_actions where is_inferred and is_active"
     ).fetchone() == (32,)
     differing = conn.execute(
-        "select count(*) filter (where d > 0), max(d), bool_and(has_inferred_action or d = 0) from ("
+        "select count(*) filter (where d > 0), max(d), "
+        "bool_and(has_inferred_action or d = 0) from ("
         "select q.has_inferred_action, greatest(abs(q.open - e.open), abs(q.high - e.high), "
         "abs(q.low - e.low), abs(q.close - e.close)) as d from market.kline_daily_qfq as q "
         "join kept.expected as e using (code, trade_date)) as x"
@@ -149,7 +156,7 @@ def test_any_choice_of_missing_events_is_found_and_no_other(
         assert inferred(conn) == dropped
 
 
-def test_a_cash_event_and_a_split_of_a_fund_are_told_apart_and_an_override_settles_one(
+def test_cash_and_split_of_a_fund_are_distinguished_and_an_override_holds(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     code, fund, ahead = "sh600000", "sh510300", "sh600001"
@@ -205,8 +212,8 @@ def test_a_cash_event_and_a_split_of_a_fund_are_told_apart_and_an_override_settl
     touch(conn, "kline_adjusted", ahead)
 
     conn.execute(
-        "insert into quotemill_intermediate.corporate_action_overrides (code, ex_date, action, reason) "
-        "values (%s, %s, 'remove', 'none such')",
+        "insert into quotemill_intermediate.corporate_action_overrides "
+        "(code, ex_date, action, reason) values (%s, %s, 'remove', 'none such')",
         (fund, str(days[45])),
     )
     assert dbt(*AGAIN).success

@@ -1,5 +1,4 @@
-"""Option chains: built day by day against from nothing, judged as the days go by, and kept when their slots
-have been archived."""
+"""Option chains: day by day equals from nothing, verdicts of days, archived slots."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -63,7 +62,7 @@ def verdicts(conn: psycopg.Connection, instant: str) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
-def test_building_day_by_day_equals_building_from_nothing_in_every_time_zone(
+def test_day_by_day_equals_from_nothing_in_every_time_zone(
     days: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     conn = days
@@ -110,7 +109,7 @@ def test_building_day_by_day_equals_building_from_nothing_in_every_time_zone(
         assert tables(conn) == day_by_day, zone
 
 
-def test_a_day_is_pending_then_passes_with_the_open_interest_of_the_next_morning(
+def test_a_day_passes_with_the_open_interest_of_the_next_morning(
     days: psycopg.Connection, dbt: Callable[..., Outcome], warehouse: Warehouse
 ) -> None:
     conn = days
@@ -125,9 +124,12 @@ def test_a_day_is_pending_then_passes_with_the_open_interest_of_the_next_morning
     passed = ("AAPL", TUESDAY.day, "pass", "pass", "pass", "pass")
     wednesday = ("AAPL", WEDNESDAY.day, "pending", "pass", "pass", "pending")
     assert verdicts(conn, "2026-11-27 12:00+00") == [
-        passed, wednesday, ("AAPL", FRIDAY.day, "pending", "pending", "pending", "pending"),
-    ]  # fmt: skip
-    # Friday is judged at 19:00 in New York, or once its close is whole; Wednesday from Friday's open on
+        passed,
+        wednesday,
+        ("AAPL", FRIDAY.day, "pending", "pending", "pending", "pending"),
+    ]
+    # Friday is judged at 19:00 in New York, or once its close is whole; Wednesday from Friday's
+    # open on
     at_open = verdicts(conn, "2026-11-27 14:30+00")
     assert at_open[1] == ("AAPL", WEDNESDAY.day, "fail", "pass", "pass", "fail")
     judged = ("pending", "pass", "pass", "pending")
@@ -139,9 +141,7 @@ def test_a_day_is_pending_then_passes_with_the_open_interest_of_the_next_morning
     assert verdicts(conn, "2026-11-27 22:03+00")[2][2:4] == ("pending", "pending")
     assert verdicts(conn, "2026-11-27 22:04+00")[2][2:] == judged
     found = conn.execute("select check_name, trade_date, evidence from qa.qa_options").fetchall()
-    assert found == [
-        ("oi_completeness", WEDNESDAY.day, "9 of 12 contracts have an open interest")
-    ]  # fmt: skip
+    assert found == [("oi_completeness", WEDNESDAY.day, "9 of 12 contracts have an open interest")]
     flags = "select distinct data_quality_flag from options.chain_daily_clean where trade_date = %s"
     assert conn.execute(flags, (TUESDAY.day,)).fetchall() == [([],)]
     assert sorted(f for (f,) in conn.execute(flags, (WEDNESDAY.day,))) == [
@@ -188,7 +188,7 @@ def test_a_day_is_pending_then_passes_with_the_open_interest_of_the_next_morning
     assert recorded == [(1, "open", "owner", "agreed", "2"), (1, "close", "owner", None, "2")]
 
 
-def test_delayed_data_alone_pass_where_the_limit_is_one_and_a_guessed_session_never(
+def test_delayed_data_pass_at_a_limit_of_one_a_guessed_session_never(
     days: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     conn = days
@@ -272,14 +272,16 @@ def test_freshness_is_judged_by_the_sessions_of_the_exchange(days: psycopg.Conne
     conn.execute("insert into ops.settings values ('ib_close_snapshot_until', '17:30')")
     assert seen("2026-11-27 22:29+00")["chain_snapshot"][2] is False
     assert seen("2026-11-27 22:30+00")["chain_snapshot"][2] is True
-    told = "select subject, evidence from qa.findings where check_name = 'stale_dataset' order by 1"
-    assert conn.execute(told).fetchall()[1] == (
+    query = (
+        "select subject, evidence from qa.findings where check_name = 'stale_dataset' order by 1"
+    )
+    assert conn.execute(query).fetchall()[1] == (
         "chain_snapshot",
         "1 trading days behind 2026-11-27: loaders run ib",
     )
 
 
-def test_rows_that_failed_are_told_by_what_their_codes_mean(
+def test_failed_rows_are_explained_by_their_codes(
     days: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     conn = days
@@ -293,14 +295,20 @@ def test_rows_that_failed_are_told_by_what_their_codes_mean(
     row |= {"slot_30m": None, "slot_label": None, "error_type": "no_permission", "error_code": 354}
     land(conn, "raw_ib.chain_close", [row])
     found = conn.execute(
-        "select error_type, error_code, meaning, row_count, contract_count, slot_labels, error_message "
+        "select error_type, error_code, meaning, row_count, contract_count, slot_labels, "
+        "error_message "
         "from qa.qa_option_errors where symbol = 'AAPL' order by 1, 2"
     ).fetchall()
     assert found == [
         ("no_answer", None, "nothing came in time", 1, 1, ["11:00"], "no_answer of 3"),
         (
-            *("no_permission", 354, "no subscription; delayed data may exist", 3, 3),
-            *(["09:30", "10:00", "close"], "no_permission of 0"),
+            "no_permission",
+            354,
+            "no subscription; delayed data may exist",
+            3,
+            3,
+            ["09:30", "10:00", "close"],
+            "no_permission of 0",
         ),
         ("pacing", 162, "too many requests", 1, 1, ["10:30"], "pacing of 2"),
         ("unknown", 777, "not in ib_error_codes.csv", 1, 1, ["11:30"], "unknown of 4"),

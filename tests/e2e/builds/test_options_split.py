@@ -48,7 +48,8 @@ def test_a_split_leaves_a_chain_that_can_be_compared_across_it(
         "where table_name = 'us_corporate_actions'"
     )
     conn.execute(
-        f"insert into {schema}.us_corporate_actions (symbol, ex_date, type, ratio_num, ratio_den, source) "
+        f"insert into {schema}.us_corporate_actions "
+        "(symbol, ex_date, type, ratio_num, ratio_den, source) "
         f"values ('AAPL', '{EX}', 'split', 4, 1, 'test')".encode()
     )
     assert rows(FINDINGS) == []
@@ -58,7 +59,8 @@ def test_a_split_leaves_a_chain_that_can_be_compared_across_it(
     )
     assert rows(factors) == [(BEFORE, 4), (EX, 1)]
     kept = (
-        "select bool_and(a.strike_adj = c.strike / 4 and a.mid_adj * c.strike = c.mid * a.strike_adj "
+        "select bool_and(a.strike_adj = c.strike / 4 "
+        "and a.mid_adj * c.strike = c.mid * a.strike_adj "
         "and a.volume_adj = c.volume_contracts * 4 and a.moneyness = c.moneyness), "
         "bool_or(not a.is_comparable) filter (where c.is_adjusted), "
         "bool_and(a.is_comparable) filter (where not c.is_adjusted) "

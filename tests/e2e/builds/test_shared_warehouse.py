@@ -43,7 +43,7 @@ def test_a_relation_that_is_not_ours_is_never_replaced(
     assert conn.execute("select to_regclass('market.trading_calendar')").fetchone() == (None,)
 
 
-def test_a_warehouse_of_an_earlier_version_is_told_what_it_lacks_before_anything_is_built(
+def test_a_warehouse_without_new_columns_is_refused_with_their_names(
     conn: psycopg.Connection, warehouse: Warehouse, dbt: Callable[..., Outcome]
 ) -> None:
     conn.execute("alter table raw_tq.no_data_day drop column status")

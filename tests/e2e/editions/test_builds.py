@@ -1,5 +1,4 @@
-"""Plain PostgreSQL and both editions of TimescaleDB: the same rows, in the same objects at every build,
-however it was called."""
+"""All editions have the same rows in the same objects at every build, by any command."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -107,8 +106,10 @@ def played(
     quick_builds: None,
     tmp_path: Path,
 ) -> Callable[[str], list[Rows]]:
-    """Play the steps on an edition, with builds by both commands, each of which finds the objects of the
-    first; what is there after each step."""
+    """Play the steps on an edition with builds by both commands, which find the same objects.
+
+    Returns the rows after each step.
+    """
 
     def play(edition: str) -> list[Rows]:
         home = tmp_path / edition
@@ -149,7 +150,7 @@ def played(
 
 
 @pytest.mark.parametrize("edition", ["apache", "tsl"])
-def test_both_editions_make_the_rows_of_plain_postgresql_in_the_same_objects_at_every_build(
+def test_both_editions_make_the_rows_and_objects_of_plain_postgresql(
     edition: str, played: Callable[[str], list[Rows]]
 ) -> None:
     theirs, plain = played(edition), played("none")

@@ -29,7 +29,11 @@ COUNTED = """
 """
 COMPRESS = """
     alter table raw_tdx.kline_minute
-    set (timescaledb.enable_columnstore, timescaledb.segmentby = 'code', timescaledb.orderby = 'bar_end desc');
+    set (
+        timescaledb.enable_columnstore,
+        timescaledb.segmentby = 'code',
+        timescaledb.orderby = 'bar_end desc'
+    );
     alter table raw_tdx.tick_trade set (
         timescaledb.enable_columnstore, timescaledb.segmentby = 'code',
         timescaledb.orderby = 'trade_date desc, ordinal desc'

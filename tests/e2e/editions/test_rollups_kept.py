@@ -109,7 +109,7 @@ def test_without_a_minute_every_bar_stays(conn: psycopg.Connection, kept: Dbt) -
 
 
 @pytest.mark.parametrize("edition", ["none"])
-def test_a_table_with_such_bars_is_not_made_anew(conn: psycopg.Connection, kept: Dbt) -> None:
+def test_a_table_with_such_bars_is_not_made_again(conn: psycopg.Connection, kept: Dbt) -> None:
     conn.execute(
         "do $$ begin execute (select 'alter table market.kline_5m drop constraint ' || conname "
         "from pg_constraint where conrelid = 'market.kline_5m'::regclass and contype = 'p'); end $$"
@@ -146,7 +146,7 @@ def test_days_of_ticks_older_than_the_oldest_tick_stay(
         )
         return {(code, day): count for code, day, count in rows}
 
-    # a change of all days of a code, one of every code, and all anew
+    # a change of all days of a code, one of every code, and a full refresh
     late = ticks(CODES[0], DAYS[1], [("09:31", "10", 1, 0), ("09:32", "10", 1, 0)])
     land(conn, "tick_trade", late[1:])
     touch(conn, "tick_trade", CODES[0])
