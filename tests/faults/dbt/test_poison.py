@@ -124,9 +124,36 @@ FUTURES_WORDS: Row = WORDS | {
 }
 
 
-def futures_names(number: int) -> Row:
+def of_variety(rows: Sequence[Row], number: int) -> list[Row]:
+    """The plain rows, of another variety."""
     variety = f"X.v{number}"
-    return {"variety": variety, "symbol": f"KQ.m@{variety}", "contract": f"{variety}2401"}
+    names = {"variety": variety, "symbol": f"KQ.m@{variety}", "contract": f"{variety}2401"}
+    names = {name: word for name, word in names.items() if name in rows[0]}
+    return [row | names for row in rows]
+
+
+def spread(
+    landed: LandedTable,
+    extremes: Sequence[tuple[LandedTable, str, Any]],
+    template: Sequence[Row],
+    *,
+    rename: Callable[[Sequence[Row], int], list[Row]],
+    fixed: tuple[tuple[str, ...], tuple[str, ...]],
+) -> tuple[list[Row], list[Row]]:
+    """Copies of the template: plain ones and some with many extremes; those with one extreme."""
+    mixed = Mixed(landed, template[0])
+    rows: list[Row] = []
+    odd: list[Row] = []
+    for number in range(len(extremes) + MIXED):
+        own = rename(template, number)
+        if number >= len(extremes):
+            own = [mixed.of(row, fixed[number % 2]) for row in own]
+        elif extremes[number][0] is landed:
+            _, name, value = extremes[number]
+            odd += [row | {name: value} for row in own]
+            continue
+        rows += own
+    return rows, odd
 
 
 def test_the_extremes_of_every_column_of_futures_can_be_built(
@@ -135,19 +162,8 @@ def test_the_extremes_of_every_column_of_futures_can_be_built(
     extremes = [(landed, name, value) for landed in FUTURES for name, value in cases(landed)]
     for landed in FUTURES:
         template = [plain(landed, FUTURES_WORDS, "X", day) for day in DAYS[18:22]]
-        mixed = Mixed(landed, template[0])
-        rows: list[Row] = []
-        odd: list[Row] = []
-        for number in range(len(extremes) + MIXED):
-            names = {n: w for n, w in futures_names(number).items() if n in template[0]}
-            own = [row | names for row in template]
-            if number >= len(extremes):
-                own = [mixed.of(row, ("variety", "symbol", "contract")) for row in own]
-            elif extremes[number][0] is landed:
-                _, name, value = extremes[number]
-                odd += [row | {name: value} for row in own]
-                continue
-            rows += own
+        names = ("variety", "symbol", "contract")
+        rows, odd = spread(landed, extremes, template, rename=of_variety, fixed=(names, names))
         if landed.name == "trading_day":
             rows = [*rows, *(plain(landed, WORDS, "", day) for day in DAYS[15:25])]
         landed_rows(conn, landed, rows, odd)
@@ -231,20 +247,9 @@ def test_the_extremes_of_every_column_of_options_can_be_built(
     refused = 0
     for landed in OPTIONS:
         template = option_rows(landed)
-        mixed = Mixed(landed, template[0])
-        rows: list[Row] = []
-        odd: list[Row] = []
-        for number in range(len(extremes) + MIXED):
-            own = of_symbol(template, number)
-            if number >= len(extremes):
-                # what joins the tables stays in every second one
-                fixed = ("symbol", "conid", "trade_date", "sample_time") if number % 2 else ()
-                own = [mixed.of(row, fixed) for row in own]
-            elif extremes[number][0] is landed:
-                _, name, value = extremes[number]
-                odd += [row | {name: value} for row in own]
-                continue
-            rows += own
+        # what joins the tables stays in every second one
+        fixed = ((), ("symbol", "conid", "trade_date", "sample_time"))
+        rows, odd = spread(landed, extremes, template, rename=of_symbol, fixed=fixed)
         if landed.name == "session":
             rows += [plain(landed, WORDS | s.row, "", s.day) for s in (BEFORE, AFTER)]
         refused += landed_rows(conn, landed, rows, odd)[1]
