@@ -1,1 +1,1 @@
-"""Protocol-true stand-ins for the outside systems: a market, its services, and their faults."""
+"""Protocol-true stand-ins for the outside systems, their markets and faults."""

@@ -1,4 +1,4 @@
-"""Scripted faults of a simulated service: kinds, rules, schedules, and the rules that strike.
+"""Scripted faults of a simulated service: kinds, rules and schedules.
 
 A rule is written as `KIND[:name=value ...]`, or `KIND[:ROUTE][:name=value ...]` for a service whose
 catalogue names routes. What a rule leaves out matches everything. No fault is active unless a rule
@@ -46,7 +46,7 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """A fault that is switched on: `options` are those that were given, the schedule included."""
+    """A fault that is switched on; `options` are the given ones, schedule included."""
 
     kind: str
     definition: Kind
@@ -179,7 +179,7 @@ def _normalise(name: str, text: str) -> str:
 
 
 class FaultPlan:
-    """The active rules of a catalogue, and which of them strike. Safe for many threads.
+    """The active rules of a catalogue, and which of them strike; safe for threads.
 
     `version` changes with the rules, for callers that cache what was made under them. `struck`
     counts strikes by kind, those of removed rules included. A rule that is removed and added again
@@ -301,7 +301,7 @@ class FaultPlan:
         return is_above
 
     def _count(self, rule: Rule, name: str = "") -> int:
-        """How often a rule was met under that name, this time included. Called under the lock."""
+        """Count a rule under a name, this time included. Called under the lock."""
         key = (rule, name)
         self._counts[key] = self._counts.get(key, 0) + 1
         return self._counts[key]

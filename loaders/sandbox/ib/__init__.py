@@ -1,4 +1,4 @@
-"""Stand-in for an IB Gateway: a market of stocks and their options, its faults, the wire protocol.
+"""Stand-in for an IB Gateway: stocks and their options, faults, wire protocol.
 
 hours.py           sessions of NYSE, and the clock
 stocks.py          the stocks of the market

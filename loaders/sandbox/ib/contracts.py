@@ -112,7 +112,7 @@ def _days(duration: str) -> int:
 def _bars(
     session: "Session", instrument: Instrument, now: datetime, hours: float, days: int
 ) -> list[Field]:
-    """Bars as fields: date, open, high, low, close, volume, average and count, bar after bar.
+    """Bars as fields: date, open, high, low, close, volume, average, count.
 
     Prices are in the shares of today.
     """

@@ -65,7 +65,7 @@ def session_until(day: date) -> date:
 
 
 class VirtualClock:
-    """A clock that runs at `speed` virtual seconds a second; at 0, the default, it stands still.
+    """A clock that runs at `speed` virtual seconds a second; at 0 it stands still.
 
     Time runs in UTC, so that daylight saving time in New York causes no jump.
     """

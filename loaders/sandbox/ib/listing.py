@@ -63,7 +63,7 @@ class Instrument:
 
 
 def list_expiries(today: date) -> dict[date, str]:
-    """Listed expiries, ascending: M (third Friday), Q (end of a quarter), W (other Fridays).
+    """Expiries: M (third Friday), Q (end of a quarter), W (other Fridays).
 
     An expiry on a day without a session moves to the session before.
     """

@@ -1,4 +1,4 @@
-"""Market data as the gateway serves them: by clock, permission and faults. Sends nothing itself.
+"""Market data that the gateway serves, by clock, permission and faults.
 
 Tick numbers of delayed data differ from those of live data; our client sees both as the same
 attributes, so only the market data type distinguishes them.
@@ -37,7 +37,7 @@ CALL_INTEREST, PUT_INTEREST = 27, 28
 
 @dataclass(frozen=True)
 class Service:
-    """What a request gets: a market data type (0: nothing), after an error code (0: none)."""
+    """Market data type that a request gets (0: nothing), and an error code (or 0)."""
 
     type: int
     code: int = 0

@@ -1,4 +1,4 @@
-"""Volatility surface and option prices by Black and Scholes. Rate 4 %, no dividends."""
+"""Volatility surface and Black-Scholes prices; rate 4 %, no dividends."""
 
 import math
 from dataclasses import dataclass

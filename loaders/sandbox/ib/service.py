@@ -1,4 +1,4 @@
-"""The simulated gateway: its socket, its clients, what they sent, and the notices it sends them."""
+"""The simulated gateway: its socket, clients, log of messages, and notices."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""One connection of a client: log-in, limit of messages, and the answers by message number."""
+"""One connection of a client: log-in, limit of messages, answers by number."""
 
 import asyncio
 import random

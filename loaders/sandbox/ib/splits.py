@@ -1,4 +1,4 @@
-"""Splits of stocks: from the ex-date on prices and strikes are divided, contracts are renumbered.
+"""Splits: prices and strikes are divided from the ex-date, contracts renumbered.
 
 Only whole ratios, as a clearing corporation adjusts them: a contract continues with its strike
 divided (to the cent) and its open interest multiplied; its old number is unknown from then on.
@@ -64,7 +64,7 @@ class SplitStock:
 
 
 def split_stocks(splits: Iterable[Split], stocks: dict[str, Stock]) -> dict[str, SplitStock]:
-    """Apply splits, by symbol; raises UsageError for an unknown stock or a second split of it."""
+    """Split stocks by symbol; UsageError for an unknown stock or a second split."""
     result: dict[str, SplitStock] = {}
     for split in splits:
         stock = stocks.get(split.symbol)

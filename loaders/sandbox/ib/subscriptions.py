@@ -1,4 +1,4 @@
-"""A subscription to market data: a stream or a snapshot of one contract, until it ends."""
+"""A subscription to market data: a stream or a snapshot of one contract."""
 
 import asyncio
 from typing import TYPE_CHECKING

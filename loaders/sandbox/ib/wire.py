@@ -1,4 +1,4 @@
-"""The wire: four bytes of length, then fields that each end in NUL; texts of the messages."""
+"""The wire: four bytes of length, then fields that end in NUL; message texts."""
 
 import asyncio
 import struct

@@ -1,4 +1,4 @@
-"""Prices, quotes and open interest of the synthetic market: functions of seed, contract and time.
+"""Prices, quotes and open interest: functions of seed, contract and time.
 
 The same question gives the same figures to the last digit, in any order and in any run.
 """
@@ -125,7 +125,7 @@ class World:
             return path[wanted]
 
     def spot(self, symbol: str, when: datetime, terms: date | None = None) -> float:
-        """Price within a session, a wave from close to close; outside of one, the newest close.
+        """Price: a wave from close to close in a session, else the newest close.
 
         Prices are in the shares of that session, or of the day `terms`.
         """
@@ -189,7 +189,7 @@ class World:
         return self._series[key]
 
     def find(self, query: Query, today: date) -> list[Instrument]:
-        """Contracts that match every field of a query that is not empty, expired ones excluded."""
+        """Contracts that match the non-empty fields of a query; no expired ones."""
         if query.conid:
             if query.conid in self._by_conid:
                 return [self._by_conid[query.conid]]

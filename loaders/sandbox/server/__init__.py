@@ -1,1 +1,1 @@
-"""Plumbing of every simulated service: its life, its ports, the port that steers it."""
+"""Plumbing of every simulated service: start and stop, ports, control port."""

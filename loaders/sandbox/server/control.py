@@ -13,9 +13,9 @@ Steer = Callable[[str, str, Document], dict[str, object]]
 
 
 def open_control_port(port: int, steer: Steer) -> HttpServer:
-    """Answer with what `steer(method, route, document)` returns; status 400 for a bad request.
+    """Open a port whose answers are those of `steer(method, route, document)`.
 
-    Raises UsageError if the port is taken.
+    A bad request gets status 400. Raises UsageError if the port is taken.
     """
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""What every sandbox has: faults, a request log, a virtual clock, and a port that steers them."""
+"""Base of every sandbox: faults, request log, virtual clock, control port."""
 
 from abc import ABC, abstractmethod
 from collections import deque
@@ -42,7 +42,7 @@ class Sandbox(ABC):
 
     @abstractmethod
     def set_clock(self, clock: date | datetime | str) -> None:
-        """Move the clock; a date means 18:00 of that day, a text is an ISO date or date-time."""
+        """Move the clock to a date (18:00 of it), a date-time, or an ISO text of either."""
 
     @abstractmethod
     def open(self) -> None:

@@ -1,4 +1,4 @@
-"""Routes of bars: kline, kline-history, kline-all, kline-all/ths, index, index/all, income."""
+"""Routes of bars: kline*, index, index/all, income."""
 
 import sys
 
@@ -7,6 +7,7 @@ from loaders.sandbox.tdx.calls import Call, prefix_errors
 from loaders.sandbox.tdx.render import Series
 from loaders.sandbox.tdx.series import DAY_TYPES, MINUTE_SIZES, NO_POSITIONS, Positions
 from loaders.sandbox.tdx.wire import BadRequest, EmptyBody, ServiceError, UpstreamTimeout
+from loaders.sandbox.world.world import Security
 
 NOTES = (
     "该接口会一次性返回全部历史数据，响应时间取决于数据量",
@@ -33,10 +34,15 @@ def parse_capped_limit(text: str) -> int:
     return min(number, HISTORY_CAP) if number and number > 0 else HISTORY_LIMIT
 
 
-def raw_series(call: Call, text: str, period: str, newest: int | None = None) -> Series:
+def _find_security(call: Call, text: str) -> Security | None:
+    """The security of a code, as the quote server knows it."""
     code = wire.expand_code(text)
     call.upstream()
-    security = call.security(code)
+    return call.security(code)
+
+
+def raw_series(call: Call, text: str, period: str, newest: int | None = None) -> Series:
+    security = _find_security(call, text)
     if security is None:
         return NO_SERIES
     if security.kind == "index":
@@ -48,9 +54,7 @@ def raw_series(call: Call, text: str, period: str, newest: int | None = None) ->
 
 
 def index_series(call: Call, text: str, period: str, newest: int | None = None) -> Series:
-    code = wire.expand_code(text)
-    call.upstream()
-    security = call.security(code)
+    security = _find_security(call, text)
     if security is None:
         return NO_SERIES
     if security.kind != "index":
@@ -81,7 +85,7 @@ def _missing_events(call: Call) -> Positions:
 
 
 def _garble(series: Series) -> Series:
-    """Index minutes as the stock decoder reads them: only the first bar of a page is right."""
+    """Index minutes by the stock decoder: only the first bar of a page is right."""
     pieces, offsets, at = [], [0], 0
     for i in range(len(series)):
         piece = series.text[series.offsets[i] : series.offsets[i + 1]]

@@ -92,7 +92,7 @@ class ServiceState:
         self.known_days = max(self.known_days, self._days_with_bar())
 
     def set_clock(self, to: datetime) -> None:
-        """Let time pass: the refresh at 09:00 adds the days before; backwards is a restart."""
+        """Let time pass: a refresh at 09:00 adds days; backwards is a restart."""
         before, self.clock = self.clock, to
         if to < before:
             self.restart()

@@ -1,4 +1,4 @@
-"""A market from a desktop client's folder: the bars of `vipdoc/{sh,sz,bj}/lday/*.day`.
+"""A market from a desktop client's folder: the bars of `vipdoc/*/lday/*.day`.
 
 Trading days are those of the file of sh000001 (or sz399001); the clock starts at the end of the
 last one. Names come from `T0002/hq_cache/*.tnf`. The market has no minutes, ticks or corporate
@@ -9,10 +9,8 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
-import numpy as np
-
 from loaders.errors import UsageError
-from loaders.sandbox.tdx.vipdoc_files import DAY, price_scale
+from loaders.sandbox.tdx.vipdoc_files import parse_day, read_day_file
 from loaders.sandbox.world.actions import Action
 from loaders.sandbox.world.bars import Bars, empty_bars
 from loaders.sandbox.world.clock import CLOSE_OF_DAY
@@ -33,7 +31,7 @@ def is_client_folder(folder: Path) -> bool:
 
 
 class ClientMarket(World):
-    """The day files of a folder; raises UsageError without an index, whose days are needed."""
+    """The day files of a folder; raises UsageError without an index."""
 
     records_intraday = True
 
@@ -48,7 +46,7 @@ class ClientMarket(World):
         self._bars: dict[str, Bars] = {}
         days = [
             date.fromisoformat(stamp[:10])
-            for stamp in _read(self._files[index], "index", 10).stamps
+            for stamp in read_day_file(self._files[index], index, "index").stamps
         ]
         names = dict(_names(folder))
         securities = [
@@ -68,7 +66,7 @@ class ClientMarket(World):
         if security is None:
             return empty_bars()
         if code not in self._bars:
-            self._bars[code] = _read(self._files[code], security.kind, price_scale(security))
+            self._bars[code] = read_day_file(self._files[code], code, security.kind)
         return self._bars[code]
 
     def minutes(self, code: str, day: date) -> Bars:  # noqa: ARG002
@@ -93,14 +91,7 @@ def _kind(code: str) -> Kind | None:
 
 def _first_day(file: Path) -> date | None:
     with file.open("rb") as opened:
-        return _day(int.from_bytes(opened.read(4), "little"))
-
-
-def _day(number: int) -> date | None:
-    try:
-        return date(number // 10_000, number // 100 % 100, number % 100)
-    except ValueError:
-        return None
+        return parse_day(int.from_bytes(opened.read(4), "little"))
 
 
 def _names(folder: Path) -> Iterator[tuple[str, str]]:
@@ -110,19 +101,3 @@ def _names(folder: Path) -> Iterator[tuple[str, str]]:
             digits = content[at : at + 6].decode("ascii", "replace")
             name = content[at + 23 : at + 41].partition(b"\0")[0].decode("gbk", "replace").strip()
             yield exchange + digits, name or digits
-
-
-def _read(file: Path, kind: Kind, scale: int) -> Bars:
-    """Bars of a file in li and hands; records with an impossible day are left out."""
-    content = file.read_bytes()
-    rows = np.frombuffer(content[: len(content) // 32 * 32], DAY)
-    days = [_day(int(number)) for number in rows["date"]]
-    rows = rows[[day is not None for day in days]]
-    first, high, low, last = (
-        rows[name].astype(np.int64) * scale for name in ("open", "high", "low", "close")
-    )
-    volume = rows["volume"].astype(np.int64) // (1 if kind == "index" else 100)
-    amount = np.rint(rows["amount"].astype(np.float64) * 1000).astype(np.int64)
-    nothing = np.zeros(len(rows), np.int64)
-    stamps = [f"{day}T15:00:00" for day in days if day is not None]
-    return Bars(stamps, first, high, low, last, volume, amount, nothing, nothing)

@@ -1,4 +1,4 @@
-"""Catalogue of the faults of the TDX service: kinds, the routes that each can hit, and options.
+"""Catalogue of the faults of the TDX service: kinds, their routes and options.
 
     empty:kline-all:code=sh600000:first=2     the first two calls for that code come back empty
     outage:nth=10:calls=30                    from the 10th call on, 30 calls fail at once

@@ -135,7 +135,7 @@ def _quote(call: Call, security: Security) -> dict[str, object]:
 def _previous_close(
     call: Call, security: Security, bars: Bars, at: int, session: date | None, tick: int
 ) -> int:
-    """Reference price of the session: the close before, adjusted for ex-dates since then.
+    """Reference price of the session: the close before, adjusted for ex-dates.
 
     0 before the first bar.
     """

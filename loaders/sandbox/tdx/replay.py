@@ -1,4 +1,4 @@
-"""A market from recorded files: what a folder holds is served as the service sends it.
+"""A market from recorded files in a folder.
 
     daily_<CODE>.csv                 day bars of a code; one file at least
     minute_line_<CODE>.csv           price and hands by minute
@@ -13,7 +13,7 @@ ticks and recorded minute bars at any clock, the VIPDOC days once the clock has 
 """
 
 import csv
-import struct
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from loaders.errors import UsageError
+from loaders.sandbox.tdx.vipdoc_files import read_day_file
 from loaders.sandbox.tdx.wire import is_etf
 from loaders.sandbox.world.actions import Action, read_actions
 from loaders.sandbox.world.bars import Bars, empty_bars
@@ -45,7 +46,7 @@ def classify_code(code: str) -> Kind:
 
 
 class ReplayMarket(World):
-    """The files of a folder; raises UsageError without daily files, or for one it cannot read."""
+    """The files of a folder; UsageError without daily files or for a bad one."""
 
     records_intraday = True
 
@@ -136,19 +137,8 @@ def _read_vipdoc(folder: Path, code: str, after: str) -> Bars:
     file = folder / "vipdoc" / code[:2] / "lday" / f"{code}.day"
     if not file.is_file():
         return empty_bars()
-    content = file.read_bytes()
-    # index: points x 100 and hands; fund: yuan x 1000; stock: yuan x 100 and shares
-    kind = classify_code(code)
-    factor, shares = (1 if kind == "fund" else 10), (1 if kind == "index" else 100)
-    stamps, rows = [], []
-    for record in struct.iter_unpack("<5If2I", content[: len(content) // 32 * 32]):
-        day, *prices = record[:5]
-        stamp = f"{day // 10000}-{day // 100 % 100:02d}-{day % 100:02d}T15:00:00"
-        if stamp > after:
-            stamps.append(stamp)
-            money = int(record[5] * 1000)
-            rows.append((*(price * factor for price in prices), record[6] // shares, money))
-    return _bars(stamps, rows)
+    bars = read_day_file(file, code, classify_code(code))
+    return bars.slice(bisect_right(bars.stamps, after), len(bars))
 
 
 def _read_minute_bars(files: list[Path]) -> Bars:

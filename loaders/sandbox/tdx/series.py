@@ -213,7 +213,7 @@ def _corrupt_volumes(bars: Bars) -> Bars:
 
 
 def _adjust(bars: Bars, active: list[Event]) -> Bars:
-    """P·A + B per segment of the events up to the last bar, cut (not rounded) to whole li."""
+    """P·A + B per segment of the events, cut (not rounded) to whole li."""
     nothing = np.zeros(len(bars), dtype=np.int64)
     columns: list[Ints] = [column.copy() for column in bars.columns()[:4]]
     segments = forward_segments(active)
@@ -248,7 +248,7 @@ def _ths_period(bars: Bars, period: str) -> Bars:
 
 
 def _replace_zero_lows(days: Bars, keys: list[int], weeks: Bars) -> Bars:
-    """The service takes a low of exactly 0 for "none yet" and replaces it by the next day's."""
+    """Replace a low of exactly 0 by that of the next day, as the service does."""
     if not (days.low == 0).any():
         return weeks
     low = weeks.low.copy()

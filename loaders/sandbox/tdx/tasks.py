@@ -56,7 +56,7 @@ def tasks(call: Call) -> bytes:
 
 
 def task(call: Call) -> bytes:
-    """GET of a task, or POST of its cancel; any other path below the id reads the task."""
+    """GET of a task or POST of its cancel; other paths below it read the task."""
     task_id, _, rest = call.request.path.removeprefix("/api/tasks/").partition("/")
     if rest == "cancel":
         return _cancel(call, task_id)

@@ -1,4 +1,4 @@
-"""The desktop client's files of a simulated market in vipdoc/{sh,sz,bj}/{lday,minline,fzline}.
+"""The desktop client's bar files: vipdoc/{sh,sz,bj}/{lday,minline,fzline}.
 
     lday/sh600000.day      days: u32 date YYYYMMDD, four u32 prices, f32 yuan, u32 volume, u32
     minline/sh600000.lc1   minutes: u16 date, u16 minutes since midnight of the bar's end,
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from loaders.errors import UsageError
 from loaders.sandbox.world.bars import Bars, group_bars
 from loaders.sandbox.world.intraday import group_minutes
-from loaders.sandbox.world.world import Security, World
+from loaders.sandbox.world.world import Kind, Security, World
 
 FIRST_YEAR = 2004  # year 0 of the five bits in a minute's date
 _PRICES = ("open", "high", "low", "close")
@@ -48,7 +48,7 @@ def write_vipdoc(
     days: int | None = None,
     codes: Iterable[str] | None = None,
 ) -> VipdocFiles:
-    """Write the files of `codes` (all) below `folder`, which becomes the folder vipdoc itself.
+    """Write the files of `codes` (all) below `folder`, which becomes vipdoc itself.
 
     Days go up to `until` (exchange time; default: the end of the market), minutes cover the newest
     `days` of them. A code without a bar has no file. Raises UsageError if it cannot write one.
@@ -90,22 +90,46 @@ def _contents(
     return [(f"{security.exchange}/{path}", content) for path, content in files if content]
 
 
-def price_scale(security: Security) -> int:
-    """Li per unit of a day file's prices: cents for stocks, indices and Shenzhen's B shares."""
-    in_li = security.kind == "fund" or security.code.startswith("sh900")
-    return 1 if in_li else 10
+def price_scale(code: str, kind: Kind) -> int:
+    """Li per unit of a day file: 1 for funds and Shanghai's B shares, else 10."""
+    return 1 if kind == "fund" or code.startswith("sh900") else 10
+
+
+def parse_day(number: int) -> date | None:
+    """The date of YYYYMMDD; None for an impossible one."""
+    try:
+        return date(number // 10_000, number // 100 % 100, number % 100)
+    except ValueError:
+        return None
+
+
+def read_day_file(file: Path, code: str, kind: Kind) -> Bars:
+    """Bars of a .day file in li and hands, without records of impossible days."""
+    content = file.read_bytes()
+    rows = np.frombuffer(content[: len(content) // 32 * 32], DAY)
+    days = [parse_day(int(number)) for number in rows["date"]]
+    rows = rows[[day is not None for day in days]]
+    first, high, low, last = (
+        rows[name].astype(np.int64) * price_scale(code, kind)
+        for name in ("open", "high", "low", "close")
+    )
+    volume = rows["volume"].astype(np.int64) // (1 if kind == "index" else 100)
+    amount = np.rint(rows["amount"].astype(np.float64) * 1000).astype(np.int64)
+    nothing = np.zeros(len(rows), np.int64)
+    stamps = [f"{day}T15:00:00" for day in days if day is not None]
+    return Bars(stamps, first, high, low, last, volume, amount, nothing, nothing)
 
 
 def day_records(security: Security, bars: Bars) -> bytes:
     """The content of a .day file."""
-    rows = _rows(DAY, security, bars, price_scale(security))
+    rows = _rows(DAY, security, bars, price_scale(security.code, security.kind))
     rows["date"] = [int(stamp[:10].replace("-", "")) for stamp in bars.stamps]
     rows["reserved"] = _MEANINGLESS
     return rows.tobytes()
 
 
 def minute_records(security: Security, bars: Bars) -> bytes:
-    """Records of an .lc1 or .lc5 file, without the odd shares of a minute: bars have hands."""
+    """Records of an .lc1 or .lc5 file; odd shares are lost, as bars have hands."""
     rows = _rows(_MINUTE, security, bars, 1000)
     rows["date"] = [
         (int(s[:4]) - FIRST_YEAR) * 2048 + int(s[5:7]) * 100 + int(s[8:10]) for s in bars.stamps
@@ -117,7 +141,7 @@ def minute_records(security: Security, bars: Bars) -> bytes:
 def _rows(
     layout: np.dtype[np.void], security: Security, bars: Bars, scale: int
 ) -> NDArray[np.void]:
-    """The columns of every file; prices are li divided by `scale`, cut to whole numbers."""
+    """Columns of every file; prices are li divided by `scale`, cut to integers."""
     rows = np.zeros(len(bars), dtype=layout)
     for name in _PRICES:
         rows[name] = getattr(bars, name) / scale

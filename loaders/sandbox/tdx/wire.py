@@ -1,4 +1,4 @@
-"""Requests and answers as the service has them: Go's query parsing, JSON, codes and texts."""
+"""Requests and answers of the service: Go's queries and JSON, codes, texts."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Answers about instruments. Of a query, a GraphQL text, only the arguments are read."""
+"""Answers about instruments; of a GraphQL query only the arguments are read."""
 
 import re
 from datetime import datetime, timedelta
@@ -69,7 +69,7 @@ def make_quote(market: Market, symbol: str) -> Node:
 
 
 def _read_arguments(query: str, variables: dict[str, Any]) -> dict[str, list[str]]:
-    """Arguments `name: ["a", "b"]`, `name: word` or `name: $variable`, as lists of text."""
+    """Arguments `name: ["a", "b"]`, `name: word`, `name: $variable` as lists."""
     inner = re.search(r"multi_symbol_info\s*\((.*?)\)\s*\{", query, re.S)
     arguments: dict[str, list[str]] = {}
     for name, value in re.findall(

@@ -135,7 +135,7 @@ class Market:
         return find_main(self.main_table(variety), day)
 
     def day_ticks(self, contract: str, day: date, *, damaged: bool = True) -> list[Row]:
-        """Ticks of a trading day up to now: as sent, or (`damaged=False`) as they should be."""
+        """Ticks of a day up to now: as sent, or (`damaged=False`) as they should be."""
         kinds = ("revise-ticks", *DAMAGE) if damaged else ("revise-ticks",)
         rows = self.world.day_ticks(contract, day)
         where = {"contract": contract, "day": day.isoformat()}
@@ -148,7 +148,7 @@ class Market:
         return rows
 
     def series(self, symbol: str, duration: int) -> Series:
-        """Ticks (duration 0) or bars (duration in ns) of a contract or a continuous series."""
+        """Ticks (duration 0) or bars (duration in ns) of a contract or main contract."""
         with self._lock:
             under = (self.faults.version, self._clock)
             if self._made_under != under:
@@ -215,7 +215,7 @@ class Market:
 
 
 def make_bars(ticks: list[Row], duration: int, day: date, *, open_interest: int) -> list[Row]:
-    """Bars of one trading day from its ticks; `open_interest` is that of the day before."""
+    """Bars of one day from its ticks; `open_interest` is that of the day before."""
     bars: list[Row] = []
     volume, interest = 0, open_interest
     for tick in ticks:
@@ -264,7 +264,7 @@ def _one_level(rows: list[Row], _option: Option) -> list[Row]:
 
 
 def _revise(rows: list[Row], option: Option) -> list[Row]:
-    """All prices of the day move by whole steps of the smallest difference in the book."""
+    """Move all prices of the day by steps of the smallest difference in the book."""
     if not rows:
         return rows
     step = round(abs(rows[0]["ask_price1"] - rows[0]["bid_price1"]) / 2, 4) * int(option("by"))

@@ -158,7 +158,7 @@ def _to_wire(row: dict[str, Any]) -> Row:
 def _read_files(
     folder: Path, prefix: str, contracts: Collection[str]
 ) -> dict[tuple[int, str], list[dict[str, Any]]]:
-    """Rows by (seconds, contract), 0 seconds for ticks; Parquet wins over CSV of the same name."""
+    """Rows by (seconds, contract), 0 for ticks; Parquet wins over CSV."""
     recordings: dict[tuple[int, str], list[dict[str, Any]]] = {}
     files = [f for kind in ("parquet", "csv") for f in sorted(folder.glob(f"{prefix}*.{kind}"))]
     for file in files:

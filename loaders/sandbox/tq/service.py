@@ -1,4 +1,4 @@
-"""The simulated servers of TqSdk: token, licence, holidays, main contracts, market data.
+"""The simulated servers of TqSdk: log-in, holidays, main contracts, market data.
 
 Everything is one aiohttp application on 127.0.0.1. Only the sandbox's own account can log in, and
 only a client with one of its tokens gets market data.
@@ -41,7 +41,7 @@ REALM = "/auth/realms/shinnytech"
 
 @dataclass(frozen=True)
 class Entry:
-    """A request: `what` is token, grant, holidays, main-table, connect, receive, send, drop."""
+    """A request: token, grant, holidays, main-table, connect, receive, send, drop."""
 
     what: str
     detail: str

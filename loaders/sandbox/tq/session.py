@@ -78,7 +78,7 @@ class Session:
         self._push({"quotes": self._quotes}, {"ins_list": message["ins_list"]})
 
     def queue_news(self) -> None:
-        """Queue new rows of the charts and new quotes; a clock that went back removes nothing."""
+        """Queue new rows and quotes; a clock that went back removes nothing."""
         now = {symbol: make_quote(self._market, symbol) for symbol in self._quotes}
         if changed := {symbol: q for symbol, q in now.items() if q != self._quotes[symbol]}:
             self._quotes |= changed

@@ -4,7 +4,7 @@ Hours are text as the exchange's metadata gives them: "25:00:00" is one o'clock 
 the calendar date on which the session started.
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Literal
 
@@ -33,14 +33,15 @@ class Variety:
 
     code: str
     name: str
+    _: KW_ONLY
     tick: float
-    decimals: int
+    decimals: int = 0
     multiple: int
     price: float
-    day: Hours
-    night: Hours
-    months: tuple[int, ...]
-    expiry: Rule
+    day: Hours = COMMODITY_DAY
+    night: Hours = ()
+    months: tuple[int, ...] = EVERY_MONTH
+    expiry: Rule = "fifteenth"
     interest: int
 
     @property
@@ -64,86 +65,54 @@ class Variety:
 
 BOND_DAY: Hours = (("09:15:00", "11:30:00"), ("13:00:00", "15:15:00"))
 INDEX_DAY: Hours = (("09:30:00", "11:30:00"), ("13:00:00", "15:00:00"))
-UNTIL_ONE: Hours = (("21:00:00", "25:00:00"),)
-UNTIL_HALF_PAST_TWO: Hours = (("21:00:00", "26:30:00"),)
-UNTIL_ELEVEN: Hours = (("21:00:00", "23:00:00"),)
+TO_0100: Hours = (("21:00:00", "25:00:00"),)
+TO_0230: Hours = (("21:00:00", "26:30:00"),)
+TO_2300: Hours = (("21:00:00", "23:00:00"),)
 MEAL_MONTHS = (1, 3, 5, 7, 8, 9, 11, 12)
 
 VARIETY_LIST = (
+    Variety("SHFE.cu", "沪铜", tick=10, multiple=5, price=86000, night=TO_0100, interest=180_000),
     Variety(
-        code="SHFE.cu",
-        name="沪铜",
-        tick=10,
-        decimals=0,
-        multiple=5,
-        price=86000,
-        day=COMMODITY_DAY,
-        night=UNTIL_ONE,
-        months=EVERY_MONTH,
-        expiry="fifteenth",
-        interest=180_000,
-    ),
-    Variety(
-        code="SHFE.au",
-        name="沪金",
+        "SHFE.au",
+        "沪金",
         tick=0.02,
         decimals=2,
         multiple=1000,
         price=940,
-        day=COMMODITY_DAY,
-        night=UNTIL_HALF_PAST_TWO,
-        months=EVERY_MONTH,
-        expiry="fifteenth",
+        night=TO_0230,
         interest=150_000,
     ),
     Variety(
-        code="DCE.m",
-        name="豆粕",
+        "DCE.m",
+        "豆粕",
         tick=1,
-        decimals=0,
         multiple=10,
         price=3000,
-        day=COMMODITY_DAY,
-        night=UNTIL_ELEVEN,
+        night=TO_2300,
         months=MEAL_MONTHS,
         expiry="tenth trading day",
         interest=900_000,
     ),
     Variety(
-        code="CFFEX.IF",
-        name="沪深300股指",
+        "CFFEX.IF",
+        "沪深300股指",
         tick=0.2,
         decimals=1,
         multiple=300,
         price=4600,
         day=INDEX_DAY,
-        night=(),
-        months=EVERY_MONTH,
         expiry="third friday",
         interest=120_000,
     ),
+    Variety("SHFE.bu", "沥青", tick=2, multiple=10, price=3100, night=TO_2300, interest=400_000),
     Variety(
-        code="SHFE.bu",
-        name="沥青",
-        tick=2,
-        decimals=0,
-        multiple=10,
-        price=3100,
-        day=COMMODITY_DAY,
-        night=UNTIL_ELEVEN,
-        months=EVERY_MONTH,
-        expiry="fifteenth",
-        interest=400_000,
-    ),
-    Variety(
-        code="CFFEX.T",
-        name="十债",
+        "CFFEX.T",
+        "十债",
         tick=0.005,
         decimals=3,
         multiple=10000,
         price=99,
         day=BOND_DAY,
-        night=(),
         months=(3, 6, 9, 12),
         expiry="second friday",
         interest=80_000,

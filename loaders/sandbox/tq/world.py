@@ -1,4 +1,4 @@
-"""A synthetic futures market: open interest, main contracts and every tick of every day.
+"""A synthetic futures market: open interest, main contracts, ticks.
 
 The same arguments give the same market, days after the end of the world included.
 
@@ -152,7 +152,7 @@ class World(Exchange):
         return stamps
 
     def _opening(self, contract: Contract, day: date) -> float:
-        """Opening price: monthly waves, higher by delivery month, so that a roll is a step."""
+        """Opening price: waves, higher by delivery month, so that a roll is a step."""
         variety = contract.variety
         wave = math.sin(day.toordinal() / 9) * 60 + math.sin(day.toordinal() / 31) * 150
         carry = (contract.year * 12 + contract.month) % 24 * 7

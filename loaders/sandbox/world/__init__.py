@@ -1,3 +1,1 @@
 """A synthetic stock market, its corporate actions, and the clock of a sandbox."""
-
-"""A synthetic stock market, its corporate actions, and the clock of a sandbox."""

@@ -49,7 +49,7 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True)
 class Action:
-    """One row. Amounts are yuan or shares per 10 shares; `split_ratio` only for category 11."""
+    """One row: yuan or shares per 10 shares; `split_ratio` only for category 11."""
 
     code: str
     ex_date: date
@@ -105,7 +105,7 @@ def events(actions: Iterable[Action]) -> list[Event]:
 
 
 def forward_segments(active: Sequence[Event]) -> list[tuple[date | None, Fraction, Fraction]]:
-    """(first day, A, B) per segment, ascending: P_qfq = A·P + B for bars from that day on.
+    """(first day, A, B) per segment: P_qfq = A·P + B for bars from that day on.
 
     The first segment has no first day. `active` are the events up to the last bar.
     """

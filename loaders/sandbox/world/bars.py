@@ -62,7 +62,7 @@ def empty_bars() -> Bars:
 
 
 def group_bars(bars: Bars, starts: Ints) -> Bars:
-    """One bar per group: first open, highest high, lowest low, last close and stamp, sums."""
+    """One bar per group: first open, highest high, lowest low, last close, sums."""
     if not len(bars):
         return bars
     ends = np.append(starts[1:], len(bars)) - 1

@@ -37,7 +37,7 @@ NAMES = {"sh000001": "上证指数", "sz399001": "深证成指", "sh000300": "�
 
 
 def exchange_days(first: date, last: date) -> list[date]:
-    """Shanghai trading days from `pandas-market-calendars`, which knows them from 1990-12."""
+    """Shanghai trading days of `pandas-market-calendars`, known from 1990-12."""
     return [stamp.date() for stamp in _calendar().valid_days(first, last)]
 
 
@@ -49,7 +49,7 @@ def _calendar() -> Any:
 
 
 def market_days(count: int, end: date) -> tuple[list[date], int]:
-    """`count` trading days up to `end`, then the future ones; also the position of the last."""
+    """`count` trading days up to `end` and later ones; the position of the last."""
     span = timedelta(days=int(count * 1.6) + 60)
     first = end - span if end - FIRST_DAY > span else FIRST_DAY
     known = exchange_days(first, end + timedelta(days=FUTURE_DAYS * 2))
@@ -63,7 +63,7 @@ def market_days(count: int, end: date) -> tuple[list[date], int]:
 
 
 class SyntheticMarket(World):
-    """`codes` stocks and funds over `days` trading days to `end`, three indices and a B share."""
+    """`codes` stocks and funds over `days` trading days, 3 indices, a B share."""
 
     def __init__(
         self, *, codes: int = 30, days: int = 500, seed: int = 1, end: date = DEFAULT_END

@@ -55,7 +55,7 @@ class Tick(NamedTuple):
 
 
 class World:
-    """A market with all its days, also those after the clock: the service decides what is visible.
+    """A market with all its days; the service hides those after the clock.
 
     days: trading days
     end: default of the clock
@@ -103,7 +103,7 @@ class World:
         return None
 
     def minute_points(self, code: str, day: date) -> list[MinutePoint]:
-        """Price and hands by minute; for an index turnover in 10,000 yuan instead of hands."""
+        """Price and hands by minute; for an index turnover in 10,000 yuan."""
         bars, security = self.minutes(code, day), self.find(code)
         is_index = security is not None and security.kind == "index"
         numbers = bars.amount // 10_000_000 if is_index else bars.volume

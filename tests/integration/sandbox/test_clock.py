@@ -27,17 +27,6 @@ def days(sandbox: TdxSandbox, start: str = "20250601") -> list[str]:
     return [row["iso"] for row in rows(sandbox, f"workday/range?start={start}&end=20251231")]
 
 
-def test_a_day_later_there_is_one_more_bar_and_nothing_else_changes(
-    world: SyntheticMarket,
-) -> None:
-    with TdxSandbox(world) as sandbox:
-        before = rows(sandbox, "kline-all?code=sz000001")
-        sandbox.set_clock(date(2025, 7, 1))
-        after = rows(sandbox, "kline-all?code=sz000001")
-    assert after[:-1] == before
-    assert after[-1]["Time"] == "2025-07-01T15:00:00+08:00"
-
-
 def test_same_seed_and_clock_give_the_same_bytes() -> None:
     bodies = []
     for start, then in (("2025-06-20", "2025-06-30"), ("2025-06-30", None)):

@@ -146,33 +146,6 @@ def test_indices_hold_multiples_of_a_hundred_hands_and_the_breadth(market: Synth
     assert (bars.up + bars.down > 0).all()
 
 
-@pytest.mark.parametrize("code", ["sz000001", "sh510300"])
-def test_minutes_add_up_to_the_day_and_ticks_to_the_minutes(
-    market: SyntheticMarket, code: str
-) -> None:
-    day = market.days[100]
-    bars = market.day_bars(code)
-    at = bars.find(day)
-    assert at is not None
-    minutes = market.minutes(code, day)
-    assert len(minutes) == 240
-    assert (minutes.stamps[0][11:16], minutes.stamps[119][11:16]) == ("09:31", "11:30")
-    assert (minutes.stamps[120][11:16], minutes.stamps[-1][11:16]) == ("13:01", "15:00")
-    assert minutes.open[0] == bars.open[at]
-    assert minutes.close[-1] == bars.close[at]
-    assert minutes.high.max() == bars.high[at]
-    assert minutes.low.min() == bars.low[at]
-    assert (minutes.low <= np.minimum(minutes.open, minutes.close)).all()
-    assert (minutes.high >= np.maximum(minutes.open, minutes.close)).all()
-    assert 0 <= bars.volume[at] - minutes.volume.sum() < 240
-    assert minutes.amount.sum() == bars.amount[at]
-    assert minutes.volume[-2] == 0  # 14:59, inside the closing auction
-    ticks = market.ticks(code, day)
-    assert sum(tick.volume for tick in ticks) == minutes.volume.sum()
-    assert [t.minute for t in ticks] == sorted(t.minute for t in ticks)
-    assert all(bars.low[at] <= tick.price <= bars.high[at] for tick in ticks)
-
-
 def test_minutes_and_ticks_of_every_code_fit_their_day(market: SyntheticMarket) -> None:
     for security in market.securities:
         if security.kind == "index":
@@ -200,6 +173,13 @@ def test_minutes_and_ticks_of_every_code_fit_their_day(market: SyntheticMarket) 
 
 def test_longer_bars_start_over_after_lunch(market: SyntheticMarket) -> None:
     minutes = market.minutes("sz000001", market.days[10])
+    assert [minutes.stamps[n][11:16] for n in (0, 119, 120, 239)] == [
+        "09:31",
+        "11:30",
+        "13:01",
+        "15:00",
+    ]
+    assert minutes.volume[-2] == 0  # 14:59, inside the closing auction
     hours = group_bars(minutes, group_minutes(minutes, 60))
     assert [stamp[11:16] for stamp in hours.stamps] == ["10:30", "11:30", "14:00", "15:00"]
     assert len(group_bars(minutes, group_minutes(minutes, 5))) == 48
