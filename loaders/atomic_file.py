@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 def write(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Write a new file of this user alone, which then takes the name. Raises OSError, and leaves no part behind."""
-    # a name that ends otherwise: who collects files by their ends never sees the part
+    """Write a temporary file and rename it. Raises OSError, and leaves no part behind."""
+    # with another suffix: a program that collects files by suffix never sees the part
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

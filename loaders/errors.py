@@ -2,7 +2,7 @@
 
     QuotemillError      1  internal
     ├── UsageError      2  the command was called in a way it cannot serve
-    ├── SettingsError   3  a setting is wrong or missing, or the warehouse cannot be used as configured
+    ├── SettingsError   3  a setting is wrong or missing, or the warehouse cannot be used so
     ├── UpstreamError   4  a source or the warehouse is unavailable
     ├── DataQualityError 5 the data broke a rule beyond its threshold, or logscan found something
     ├── PartialError    6  part of the work failed; what is done is kept

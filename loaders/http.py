@@ -1,7 +1,7 @@
 """The shared HTTP side of the loaders: client, time and rate limits, retries, request log.
 
-Nothing here knows what a source answers. A source's client turns a Response into its own shapes and
-raises RetryableAnswer for what another try may mend.
+Nothing here knows the answers of a source. A source's client turns a Response into its own shapes
+and raises RetryableAnswer where another try may succeed.
 """
 
 import asyncio
@@ -19,7 +19,6 @@ import httpx
 import stamina
 from aiolimiter import AsyncLimiter
 
-from loaders import log as runlog
 from loaders.errors import SettingsError, UpstreamError
 from loaders.request_counts import count
 
@@ -27,21 +26,10 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 30.0
-RETRIES_LOGGED = 200  # of a process, in the log; all of them are counted
-
-
-def _log_retry(details: stamina.instrumentation.RetryDetails) -> None:
-    log.debug("retry %d in %.1f s: %s", details.retry_num, details.wait_for, details.caused_by)
-    if count("retries") <= RETRIES_LOGGED:
-        runlog.write("info", f"tried again: {details.caused_by}", attempt=details.retry_num + 1)
-
-
-# stamina's own hook would warn of each retry, which may yet succeed
-stamina.instrumentation.set_on_retry_hooks([_log_retry])
 
 
 class RetryableAnswer(UpstreamError):
-    """The source did not give a usable answer this time; another try may."""
+    """The source gave no usable answer this time; another try may get one."""
 
 
 class NoAnswerInTime(RetryableAnswer):
@@ -49,15 +37,15 @@ class NoAnswerInTime(RetryableAnswer):
 
 
 class Unreachable(UpstreamError):
-    """Nobody listens at the address. Three quick retries are of no use; see loaders.tdx.client.outage."""
+    """Nothing listens at the address. Quick retries are useless; see loaders.tdx.client.outage."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """`retries` after the first try; `backoff` seconds before the first of them, then doubled.
+    """`retries` after the first try; `backoff` seconds before the first retry, then doubled.
 
-    Each pause gets a random part of up to `backoff` on top, so that requests which failed together
-    do not come back together.
+    Each pause gets a random addition of up to `backoff`, so that requests that failed together are
+    not repeated together.
     """
 
     retries: int
@@ -80,7 +68,7 @@ def http_client(
     if not valid:
         raise SettingsError(
             "the address of the service is not valid",
-            hint="base_url of the source, like http://host:8080; `quotemill doctor` tells more",
+            hint="base_url of the source, like http://host:8080; `quotemill doctor` says more",
         )
     return httpx.AsyncClient(
         base_url=base_url,
@@ -94,7 +82,7 @@ def http_client(
 
 
 def rate_limit(per_second: float | None) -> AbstractAsyncContextManager[None]:
-    """What every request of one source enters first: evenly spaced, without bursts. None: no limit."""
+    """The limit that every request of a source enters: even spacing, no bursts. None: no limit."""
     return AsyncLimiter(1, 1 / per_second) if per_second else nullcontext()
 
 
@@ -107,11 +95,11 @@ async def send(
     limit: float,
     subject: str | None = None,
 ) -> httpx.Response:
-    """GET `route` with `payload` as its query, or POST it as JSON; the whole answer within `limit`
-    seconds. Messages name the request by `subject`, or by the values of the query.
+    """GET `route` with `payload` as its query, or POST it as JSON.
 
-    Raises NoAnswerInTime, Unreachable, RetryableAnswer for a connection that broke, or UpstreamError
-    where TLS cannot be agreed on.
+    The whole answer must come within `limit` seconds. Messages name the request by `subject`, or by
+    the values of the query. Raises NoAnswerInTime, Unreachable, RetryableAnswer for a broken
+    connection, UpstreamError for a failed TLS handshake.
     """
     form: Any = {"params": payload} if method == "GET" else {"json": payload}
     request = client.build_request(method, route, **form)
@@ -131,16 +119,16 @@ async def send(
         outcome = f"unreachable: {error}"
         if _caused_by(error, socket.gaierror):
             raise RetryableAnswer(
-                f"{what}: host {client.base_url.host} is not known to the name service",
+                f"{what}: unknown host {client.base_url.host}",
                 hint="check the service's address in the settings",
             ) from None
         if _caused_by(error, ssl.SSLError):
             raise UpstreamError(
                 f"{what}: no TLS with {client.base_url.host}:{_port(client.base_url)} ({error})",
-                hint="is it http:// instead of https://?",
+                hint="try http:// instead of https://",
             ) from None
         raise Unreachable(
-            f"{what}: nobody answers at {client.base_url.host}:{_port(client.base_url)}"
+            f"{what}: no answer at {client.base_url.host}:{_port(client.base_url)}"
         ) from None
     except (httpx.TransportError, httpx.DecodingError) as error:
         outcome = f"{type(error).__name__}: {error}"
@@ -153,7 +141,7 @@ async def send(
 
 
 async def retrying(policy: RetryPolicy, attempt: Callable[[], Awaitable[T]]) -> T:
-    """Await `attempt()` until it gives an answer; RetryableAnswer alone earns another try."""
+    """Await `attempt()` until it returns; only RetryableAnswer is tried again."""
     async for trial in stamina.retry_context(
         on=RetryableAnswer,
         attempts=policy.retries + 1,

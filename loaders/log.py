@@ -1,14 +1,20 @@
-"""The log of what runs: JSON lines in `<home>/logs/run-<day>.jsonl`, a file a day of UTC; errors once more in
-`errors-<day>.jsonl`. A file that has grown large goes on as `run-<day>.1.jsonl`; old ones go.
+"""The log of commands: JSON lines in `<home>/logs/run-<day>.jsonl`, a file a day of UTC.
 
-    {"at": "2026-11-20T14:30:02.117Z", "level": "warning", "run": "20261120T143000-4f2a", "source": "ib", "job": 12,
-     "event": "…", "detail": {…}}
+Errors are also in `errors-<day>.jsonl`. A large file continues as `run-<day>.1.jsonl`; old files
+are deleted.
 
-`level` is info, warning, error or critical; `schedule` (the scheduled job), `task`, `dataset`, `code`, `attempt`,
-`detail` and, of internal errors, `traceback` are there where they are known. `source` is that of a load, `dbt` of
-a build, null of a command. A run has its id from the outermost command, which hands it to those that it starts
-in the variable QUOTEMILL_RUN_ID. Nothing is written before a command has started the log, and one that cannot be
-written stops nobody: that is said once, and each further line is tried anew.
+    {"at": "2026-11-20T14:30:02.117Z", "level": "warning", "run": "20261120T143000-4f2a",
+     "source": "ib", "job": 12, "event": "…", "detail": {…}}
+
+`level` is info, warning, error or critical. The fields `schedule` (the scheduled job), `task`,
+`dataset`, `code`, `attempt`, `detail` and `traceback` (of internal errors) appear where known.
+`source` is the source of a load, `dbt` for a build, null for a command. The outermost command makes
+the id of a run and passes it to the commands that it starts, in the variable QUOTEMILL_RUN_ID.
+Nothing is written before a command starts the log. A log that cannot be written stops no command:
+that is reported once, and each further line is tried again.
+
+The handlers of `logging` do not serve: several processes write the same file, and their rotation
+replaces files that another process still writes to.
 """
 
 import contextlib
@@ -35,35 +41,37 @@ from loaders.settings import load_settings
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 FILES = "run-*.jsonl"
-LARGEST = 20 * 2**20  # bytes of a file, which then goes on under a number
-# what is ours in the folder of logs: of a day, in parts, and tracebacks of internal errors
+LARGEST = 20 * 2**20  # bytes of a file before the next part
+# our files in the folder of logs: a day, its parts, and tracebacks of internal errors
 OWN = re.compile(r"(?:(?:run|errors)-(\d{4}-\d\d-\d\d)(?:\.\d+)?\.jsonl|error-(\d{8})T\d{6}Z\.log)")
 RUN_ID, SCHEDULE = "QUOTEMILL_RUN_ID", "QUOTEMILL_SCHEDULE"  # variables of a command's environment
 HIDDEN = "***"
-LONGEST, MOST = 10_000, 200  # characters of a text and entries of a detail that are kept
+LONGEST, MOST = 10_000, 200  # characters of a text, entries of a detail
 _IN_URL = re.compile(r"://[^/@\s]+@")
 _NAMED = re.compile(
     r"(?i)\b(pass(?:word|wd|phrase)?|secret|token|api[_-]?key|authorization)"
     r"""(["']?\s*[=:]\s*["']?)(?:bearer\s+|basic\s+)?[^\s"',;&}]+"""
 )
-# eight characters or more with a digit among letters, or sixteen: no host, no word of a path
+# at least eight characters with digits and letters, or sixteen: no host, no word of a path
 _TOKEN = re.compile(r"(?=[^.]*[0-9])(?=[^.]*[A-Za-z])[^.\s]{8,}|[^.\s]{16,}")
 _log = logging.getLogger(__name__)
 _folder: Path | None = None
 _secrets: tuple[str, ...] = ()
 _run: dict[str, str] = {}  # run, and schedule where one started it
-_is_told = False  # that no log is kept
-_torn: set[Path] = set()  # files in which this process left a line without its end
-_bounds = (30, 500)  # days that files are kept, and megabytes of all of them
+_is_reported = False  # that the log cannot be written
+_torn: set[Path] = set()  # files in which this process left an incomplete line
+_bounds = (30, 500)  # days that files stay, and megabytes of all of them
 
 
 def start(
     folder: Path, secrets: Iterable[str] = (), *, days: int = 30, megabytes: int = 500
 ) -> None:
-    """Write into `folder` from now on; `secrets` are replaced wherever they turn up. Files of more than so many
-    `days` ago go, and the oldest while all of them are larger than that."""
-    global _folder, _secrets, _run, _bounds, _is_told
-    _folder, _bounds, _is_told = folder, (days, megabytes), False
+    """Write into `folder` from now on, without the `secrets`.
+
+    Deletes files older than `days`, and the oldest while all together exceed `megabytes`.
+    """
+    global _folder, _secrets, _run, _bounds, _is_reported
+    _folder, _bounds, _is_reported = folder, (days, megabytes), False
     _torn.clear()
     _prune(folder)
     _run = {"run": os.environ.get(RUN_ID) or new_run_id()}
@@ -79,12 +87,12 @@ def stop() -> None:
 
 
 def new_run_id() -> str:
-    """An id that orders as runs begin: 20261121T093000-4f2a, of UTC."""
+    """An id that sorts by the start of the run, in UTC: 20261121T093000-4f2a."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{random.token_hex(2)}"
 
 
 def run_id() -> str:
-    """The id of this run; where the log was not started that of the environment, else one that no line has."""
+    """The id of this run; before the log is started that of the environment, else a new one."""
     return _run.get("run") or os.environ.get(RUN_ID) or new_run_id()
 
 
@@ -102,7 +110,7 @@ def write(
     traceback: str | None = None,
 ) -> None:
     """Append a line; lines of several processes do not mix."""
-    global _is_told
+    global _is_reported
     if _folder is None:
         return
     at = datetime.now(UTC)
@@ -124,13 +132,13 @@ def write(
         if level in ("error", "critical"):
             _append(_folder / f"errors-{day}", data)
     except OSError as error:
-        if not _is_told:
-            _is_told = True
-            _log.warning("no log is kept in %s: %s", _folder, error.strerror)
+        if not _is_reported:
+            _is_reported = True
+            _log.warning("the log in %s cannot be written: %s", _folder, error.strerror)
 
 
 def _append(path: Path, line: bytes) -> None:
-    """Write a line at once; one that a full disk cut short is ended before the next one."""
+    """Write a line in one call; an incomplete line of a full disk is ended before the next."""
     line = b"\n" + line if path in _torn else line
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
@@ -143,11 +151,11 @@ def _append(path: Path, line: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     _torn.discard(path)
     if size >= LARGEST:
-        _roll(path)
+        _rotate(path)
 
 
-def _roll(path: Path) -> None:
-    """Let a file go on under the next number. Another process that rolls it at this moment does no harm."""
+def _rotate(path: Path) -> None:
+    """Continue a file under the next number; two processes may do so at once."""
     number = 1
     while (old := path.with_suffix(f".{number}.jsonl")).exists():
         number += 1
@@ -157,33 +165,32 @@ def _roll(path: Path) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Remove files that are older, or together larger, than the bounds; never the newest."""
+    """Delete files beyond the bounds, but never the newest."""
     days, megabytes = _bounds
     last = f"{datetime.now(UTC) - timedelta(days=days):%Y-%m-%d}"
-    kept, size = 0, 0
+    size = 0
     with contextlib.suppress(OSError):
-        found = [(day_of(path.name), path) for path in folder.iterdir()]
-        for day, path in sorted(((d, p) for d, p in found if d is not None), reverse=True):
+        files = [(file_day(path.name), path) for path in folder.iterdir()]
+        for number, (day, path) in enumerate(sorted(((d, p) for d, p in files if d), reverse=True)):
             size += path.stat().st_size
-            # a clock that is ahead finds all of them old
-            if kept and (day < last or size > megabytes * 2**20):
+            # for a clock that is ahead all of them are old
+            if number and (day < last or size > megabytes * 2**20):
                 path.unlink(missing_ok=True)
-            kept += 1
 
 
-def day_of(name: str) -> str | None:
-    """The day (2026-11-20) of a file of the log by its name; None of what is not ours."""
-    found = OWN.fullmatch(name)
-    if found is None:
+def file_day(name: str) -> str | None:
+    """The day (2026-11-20) of a file of the log by its name; None for other files."""
+    match = OWN.fullmatch(name)
+    if match is None:
         return None
-    day, compact = found.groups()
+    day, compact = match.groups()
     return day or f"{compact[:4]}-{compact[4:6]}-{compact[6:]}"
 
 
 def write_error(error: QuotemillError, source: str | None = None) -> None:
-    """Append an error that ended something. For a wrong call or setting no home is made.
+    """Append an error that ended something. A wrong call or setting creates no home.
 
-    One of no class of its own is a fault of ours, whose traceback is kept; of any other the text says enough.
+    An internal error is logged with its traceback.
     """
     if isinstance(error, UsageError | SettingsError) and (_folder is None or not _folder.is_dir()):
         return
@@ -221,26 +228,26 @@ def _keep_traceback(error: Exception) -> str:
 
 
 def scrub(text: str) -> str:
-    """`text` without passwords and tokens: those of the settings, of URLs, and what is named so."""
+    """A text without passwords and tokens: those of the settings, of URLs, and what is named so."""
     for secret in _secrets:
         text = text.replace(secret, HIDDEN)
     return _NAMED.sub(rf"\1\2{HIDDEN}", _IN_URL.sub(f"://{HIDDEN}@", text))
 
 
-def secrets_of(settings: BaseModel) -> set[str]:
-    """The secrets among settings, the passwords within their URLs too; short ones are words."""
-    found: set[str] = set()
+def collect_secrets(settings: BaseModel) -> set[str]:
+    """The secrets in settings, with the passwords in their URLs; short ones are ordinary words."""
+    secrets: set[str] = set()
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         for item in value if isinstance(value, list | tuple) else [value]:
             if isinstance(item, BaseModel):
-                found |= secrets_of(item)
+                secrets |= collect_secrets(item)
             elif isinstance(item, SecretStr):
                 text = item.get_secret_value()
-                found |= {text, *_passwords(text)}
+                secrets |= {text, *_passwords(text)}
                 if isinstance(settings, Section) and settings.has_tokens_in_addresses:
-                    found |= _tokens(text)
-    return {secret for secret in found if len(secret) > 3}
+                    secrets |= _tokens(text)
+    return {secret for secret in secrets if len(secret) > 3}
 
 
 def _passwords(text: str) -> set[str]:
@@ -253,19 +260,19 @@ def _passwords(text: str) -> set[str]:
 
 
 def _tokens(text: str) -> set[str]:
-    """What looks like a token in an address; in those of channels any part may be one."""
+    """The parts of a channel's address that look like tokens."""
     parts = re.split(r"[/?&=:@#]+", text.partition("://")[2])
     return {part for part in parts if _TOKEN.fullmatch(part)}
 
 
 class Handler(logging.Handler):
-    """The loaders' own warnings, in the log."""
+    """Writes the warnings of the loaders to the log."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name == __name__:  # that nothing can be written here
+        if record.name == __name__:  # the warning that the log cannot be written
             return
         parts = record.name.split(".")
         write(

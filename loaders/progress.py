@@ -1,4 +1,4 @@
-"""How a load tells of itself. Commands bring a terminal or a plain-log form; tests a list."""
+"""How a load reports its progress. Commands pass a terminal or plain lines; tests a list."""
 
 from typing import Protocol
 
@@ -8,10 +8,10 @@ class Reporter(Protocol):
         """One line for people."""
 
     def start(self, dataset: str, total: int) -> None:
-        """`total` keys (codes, mostly) of a dataset are about to be loaded."""
+        """Announce `total` keys (mostly codes) of a dataset."""
 
     def advance(self, dataset: str, keys: int) -> None:
-        """`keys` more of them are through."""
+        """Count `keys` more as done."""
 
 
 class Silent:

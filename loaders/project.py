@@ -1,4 +1,4 @@
-"""Where the dbt project is: of the checkout one stands in, of the checkout installed, or bundled."""
+"""The dbt project: of the checkout around the working directory, the installed one, or bundled."""
 
 import os
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ class Project:
 
     @property
     def is_bundled(self) -> bool:
-        """True inside an installed package, whose folders are nobody's to write."""
+        """Whether it is inside an installed package, whose folders must not be written."""
         return self.root.name == "bundled"
 
     def profiles(self, home: Path) -> Path:
         """The folder where plain dbt looks for profiles.yml, but never inside an installed package.
 
-        Two homes share it: no command of ours reads what is written there.
+        Two homes share it, because no command of ours reads the file.
         """
         own = home / "dbt" if self.is_bundled else self.dbt
         return Path(os.environ.get("DBT_PROFILES_DIR") or own)

@@ -1,23 +1,49 @@
-"""How often this process did what no result hands on: `requests`, `bytes` of their answers, `retries`.
+"""Counts of this process that no result carries: `requests`, `bytes` of answers, `retries`.
 
-A load takes the difference between its begin and its end. Threads may count at once.
+A load takes the difference between its start and its end. Threads may count at once.
 """
 
+import logging
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import stamina
+
+from loaders import log
+
+RETRIES_LOGGED = 200  # of a process; all are counted
+_log = logging.getLogger(__name__)
 _turn = threading.Lock()
 _counts: Counter[str] = Counter()
 
 
 def count(name: str, times: int = 1) -> int:
-    """Add to a count; what it comes to."""
+    """Add to a count; returns the new total."""
     with _turn:
         _counts[name] += times
         return _counts[name]
 
 
 def counted() -> Counter[str]:
-    """The counts so far, a copy."""
+    """A copy of the counts so far."""
     with _turn:
         return _counts.copy()
+
+
+@contextmanager
+def retries_counted() -> Iterator[None]:
+    """Count and log retries in a block; stamina itself would warn of each, which may yet succeed."""
+    before = stamina.instrumentation.get_on_retry_hooks()
+    stamina.instrumentation.set_on_retry_hooks([_log_retry])
+    try:
+        yield
+    finally:
+        stamina.instrumentation.set_on_retry_hooks(before)
+
+
+def _log_retry(details: stamina.instrumentation.RetryDetails) -> None:
+    _log.debug("retry %d in %.1f s: %s", details.retry_num, details.wait_for, details.caused_by)
+    if count("retries") <= RETRIES_LOGGED:
+        log.write("info", f"tried again: {details.caused_by}", attempt=details.retry_num + 1)

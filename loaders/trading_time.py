@@ -1,8 +1,8 @@
-"""Trading days and sessions: the one owner of "what is a trading day".
+"""Trading days and sessions: the one module that decides what a trading day is.
 
-Days that have been come from the source's own calendar; this module answers from the published
-calendar of an exchange, which also knows days to come. Exchange time zone: Asia/Shanghai, written
-as a fixed +08:00 because sources print wall clock without China's summer time of 1986-1991.
+Past days come from the source's own calendar; this module answers from the published calendar of an
+exchange, which also has future days. Exchange time zone: Asia/Shanghai, written as a fixed +08:00
+because sources print wall clock without China's summer time of 1986-1991.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ SHANGHAI_FINAL = time(15, 5)
 SHANGHAI_CLOSE = time(15, 0)
 FIRST_SHANGHAI_DAY = date(1990, 12, 19)
 FIRST_CHINESE_DAY = date(1990, 12, 1)  # of Shenzhen's trial trading
-# exchanges by their code, and the library's calendar that knows all their early closes and holidays
+# exchanges by their code, and the library's calendars with all their early closes and holidays
 CALENDARS = {"XSHG": "SSE", "XNYS": "NYSE"}
 Span = tuple[datetime, datetime]
 
@@ -44,7 +44,7 @@ def horizon() -> date:
 
 @cache
 def _shanghai() -> Any:
-    """The published calendar, kept: each new one works out two centuries of holidays, 0.2 s."""
+    """The published calendar, cached: computing two centuries of holidays takes 0.2 s."""
     import pandas_market_calendars as calendars
 
     return calendars.get_calendar("SSE")
@@ -52,32 +52,32 @@ def _shanghai() -> Any:
 
 @cache
 def sessions(calendar: str, year: int) -> Mapping[date, tuple[Span, ...]]:
-    """The trading days of a year at an exchange, and from when to when (UTC) each trades: two spans where
-    there is a break at noon. `calendar` is XSHG, XNYS or another name of pandas_market_calendars.
+    """The trading days of a year at an exchange with their spans of trading in UTC.
 
-    Raises SettingsError for a name that is none.
+    A day with a break at noon has two spans. `calendar` is XSHG, XNYS or another name of
+    pandas_market_calendars; raises SettingsError for an unknown one.
     """
     import pandas_market_calendars as calendars
 
     try:
-        found = (
+        published = (
             _shanghai()
             if calendar == "XSHG"
             else calendars.get_calendar(CALENDARS.get(calendar, calendar))
         )
     except RuntimeError:
         raise SettingsError(
-            f"calendar {calendar!r} is unknown",
+            f"unknown calendar {calendar!r}",
             hint="XSHG (Shanghai), XNYS (New York), or another name of pandas_market_calendars",
         ) from None
-    table = found.schedule(date(year, 1, 1), date(year, 12, 31))
+    table = published.schedule(date(year, 1, 1), date(year, 12, 31))
     edges = ("market_open", "break_start", "break_end", "market_close")
     rows = table[[edge for edge in edges if edge in table]].itertuples()
-    return {day.date(): _spans(*instants) for day, *instants in rows}
+    return {day.date(): _spans(*times) for day, *times in rows}
 
 
 def is_calendar(name: str) -> bool:
-    """Does `sessions` know a calendar of this name?"""
+    """Whether `sessions` knows a calendar of this name."""
     if name in CALENDARS:  # the library takes long to import
         return True
     import pandas_market_calendars as calendars
@@ -85,17 +85,20 @@ def is_calendar(name: str) -> bool:
     return name in calendars.get_calendar_names()
 
 
-def _spans(*instants: Any) -> tuple[Span, ...]:
-    """Open and close, with the break between them where there is one (without: NaT, or one of no length)."""
-    known = [at.to_pydatetime().astimezone(UTC) for at in instants if at == at]
+def _spans(*times: Any) -> tuple[Span, ...]:
+    """Open and close, and the break between them; no break is NaT, or has no length."""
+    known = [at.to_pydatetime().astimezone(UTC) for at in times if at == at]
     inner = known[1:-1] if known[1] < known[-2] else []
     edges = [known[0], *inner, known[-1]]
     return tuple(zip(edges[::2], edges[1::2], strict=True))
 
 
 def resting_since(now: datetime, ready: time) -> datetime | None:
-    """On a day without trading in Shanghai: when the data of the last day before it were ready, at its `ready`
-    by the exchange's clock. None on a trading day, and where no holidays are announced yet."""
+    """On a day without trading in Shanghai: when the data of the trading day before were ready.
+
+    That is at `ready` in the exchange's time. None on a trading day, and while the holidays are not
+    announced yet.
+    """
     today = now.astimezone(SHANGHAI).date()
     weekend = today.weekday() >= 5
     days = published_days(today - timedelta(days=30), today)
@@ -105,7 +108,7 @@ def resting_since(now: datetime, ready: time) -> datetime | None:
 
 
 def is_final(day: date, as_of: datetime) -> bool:
-    """Is the bar of a trading day finished at `as_of`?"""
+    """Whether the bar of a trading day is finished at `as_of`."""
     return as_of >= datetime.combine(day, SHANGHAI_FINAL, SHANGHAI)
 
 
@@ -115,5 +118,5 @@ def newest_final(days: Sequence[date], as_of: datetime) -> date | None:
 
 
 def close_of(day: date) -> datetime:
-    """The instant of the close, in UTC: what a day bar is stamped with."""
+    """The time of the close in UTC: the stamp of a day bar."""
     return datetime.combine(day, SHANGHAI_CLOSE, SHANGHAI).astimezone(UTC)

@@ -1,13 +1,13 @@
-"""The `loaders` command: load sources, look at the record of it, try a sandbox.
+"""The `loaders` command: load sources, read the record of loads, try a sandbox.
 
 Common workflows:
 
-1. loaders check tdx            is the service there?
+1. loaders check tdx            does the service answer?
 2. loaders run tdx              load what is new
 3. loaders status               what ran, what failed
 4. loaders retry                load again what failed
-5. loaders verify tdx           is what was loaded there?
-6. loaders selftest tdx         does every route of the service answer as it should?
+5. loaders verify tdx           is what was loaded still there?
+6. loaders selftest tdx         does every route of the service answer correctly?
 """
 
 from typing import NoReturn

@@ -1,4 +1,4 @@
-"""`loaders check`: is a source there, and what to do when it is not."""
+"""`loaders check`: does a source answer, and what to do when it does not."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -24,20 +24,21 @@ def check_command(
     Example: loaders check tdx
     """
     settings = load_settings()
-    told: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = []
     for name in [source] if source else name_configured(settings, "loaders sandbox tdx"):
         try:
-            found = sources.find(name).check(settings, datetime.now(UTC))
+            checked = sources.find(name).check(settings, datetime.now(UTC))
         except QuotemillError as error:
             shell.print_error(error)
             answer = {"exit_code": error.exit_code, "error": str(error), "hint": error.hint}
-            told.append({"source": name} | answer)
+            answers.append({"source": name} | answer)
             continue
-        told.append({"source": name, "exit_code": 0, **found.detail, "warnings": found.warnings})
+        detail = {**checked.detail, "warnings": checked.warnings}
+        answers.append({"source": name, "exit_code": 0, **detail})
         if not json:
-            print(f"{name}: {found.seen}")
-            for warning in found.warnings:
+            print(f"{name}: {checked.seen}")
+            for warning in checked.warnings:
                 print(f"warning: {warning}")
     if json:
-        shell.print_json(told[0] if len(told) == 1 else told)
-    raise typer.Exit(most_severe(answer["exit_code"] for answer in told))
+        shell.print_json(answers[0] if len(answers) == 1 else answers)
+    raise typer.Exit(most_severe(answer["exit_code"] for answer in answers))

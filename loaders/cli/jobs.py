@@ -15,7 +15,7 @@ def status_command(
     limit: Annotated[int, typer.Option(min=1, help="How many jobs to show.")] = 10,
     json: JsonFlag = False,
 ) -> None:
-    """The last loads, what failed of them, and how far each dataset has come.
+    """Show the last loads, what failed in them, and how far each dataset is loaded.
 
     Example: loaders status --json
     """
@@ -28,31 +28,31 @@ def status_command(
     print_jobs(shown)
     print_failures(shown)
     if shown["failures"]:
-        print(f"mend: `loaders retry {shown['jobs'][0]['job_id']}`")
+        print(f"fix: `loaders retry {shown['jobs'][0]['job_id']}`")
 
 
 def print_jobs(shown: dict[str, Any]) -> None:
-    """Jobs and datasets of a report, as text on stdout."""
+    """Print jobs and datasets of a report."""
     print(f"warehouse: {shown['warehouse']}")
     if not shown["jobs"]:
         print("no load has run yet: `loaders run`")
         return
     for job in shown["jobs"]:
-        print(job_line(job))
+        print(format_job(job))
     for task in shown["tasks"]:
         if task["status"] not in ("succeeded", "skipped", "pending"):
             _print_task(task)
     for row in shown["datasets"]:
-        newest = f" up to {row['newest']}" if row["newest"] else ""  # not every cursor is a day
+        newest = f" up to {row['newest']}" if row["newest"] else ""  # some cursors are no days
         oldest = "" if row["oldest"] == row["newest"] else f", the oldest at {row['oldest']}"
         print(f"{row['dataset']:<21} {row['keys']:,} keys{newest}{oldest}")
 
 
-def job_line(job: dict[str, Any]) -> str:
-    """A job with its figures, of those that loaders.engine.job_list.recent_jobs gives."""
-    began = f"{job['started_at']:%Y-%m-%d %H:%M:%S}"
+def format_job(job: dict[str, Any]) -> str:
+    """A line of a job of loaders.engine.job_list.recent_jobs, with its figures."""
+    started = f"{job['started_at']:%Y-%m-%d %H:%M:%S}"
     return (
-        f"job {job['job_id']:>4}  {began} UTC  {job['source']} {job['mode']:<11} "
+        f"job {job['job_id']:>4}  {started} UTC  {job['source']} {job['mode']:<11} "
         f"{job['status']:<11} {job['done']:,} done, {job['skipped']:,} skipped, "
         f"{job['failed']:,} failed; {job['rows_new']:,} new, {job['rows_changed']:,} changed"
         + (f"; {job['error']}" if job["error"] else "")
@@ -70,7 +70,7 @@ def _print_task(task: dict[str, Any]) -> None:
 
 
 def print_failures(shown: dict[str, Any]) -> None:
-    """What failed of the newest job, the first ten of each dataset."""
+    """Print the failures of the newest job, the first ten of each dataset."""
     for dataset, failures in shown["failures"].items():
         for key, why in list(failures.items())[:10]:
             print(f"failed: {dataset} {key}: {why}")
@@ -82,16 +82,16 @@ def cancel_command(
     source: Annotated[
         str | None, typer.Argument(help="tdx, or the job's number; not needed while one load runs")
     ] = None,
-    job: Annotated[int | None, typer.Argument(help="the running one if absent")] = None,
+    job: Annotated[int | None, typer.Argument(help="the running job if absent")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Ask a running load to stop; it finishes what is in hand.
+    """Ask a running load to stop after its current batch.
 
     Example: loaders cancel tdx
     """
     from loaders.engine import jobs
 
-    source, job = shell.source_and_job(source, job)
+    source, job = shell.parse_source_and_job(source, job)
     warehouse = find_warehouse(load_settings())
     if warehouse is None:
         raise UsageError("no load has run yet", hint="loaders run")
@@ -99,4 +99,4 @@ def cancel_command(
     if json:
         shell.print_json({"job_id": asked})
     else:
-        print(f"job {asked} is asked to stop; `loaders status` tells when it has")
+        print(f"job {asked} is asked to stop; `loaders status` shows when it has stopped")

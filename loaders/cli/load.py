@@ -27,18 +27,18 @@ def run_command(
         str | None, typer.Argument(help="tdx, tq, ib; all configured ones if absent")
     ] = None,
     dataset: Annotated[
-        list[str] | None, typer.Option(help="Only this dataset; repeat for more.")
+        list[str] | None, typer.Option(help="Only this dataset; may be repeated.")
     ] = None,
     codes: Annotated[
-        str | None, typer.Option(help="Only these: sh600000,sz000002; of tq SHFE.cu")
+        str | None, typer.Option(help="Only these: sh600000,sz000002; for tq SHFE.cu")
     ] = None,
-    codes_file: Annotated[Path | None, typer.Option(help="A file of codes, one a line.")] = None,
+    codes_file: Annotated[Path | None, typer.Option(help="A file of codes, one per line.")] = None,
     exchange: Annotated[str | None, typer.Option(help="Only codes of sh, sz or bj.")] = None,
     since: Annotated[str | None, typer.Option(help="Read again from this day on.")] = None,
     until: Annotated[str | None, typer.Option(help="Take no day after this one.")] = None,
     day: Annotated[
         str | None,
-        typer.Option("--date", help="Read this trading day again; `last`: the newest ended."),
+        typer.Option("--date", help="Read this trading day again; `last`: the newest finished."),
     ] = None,
     mode: Annotated[
         str,
@@ -46,22 +46,22 @@ def run_command(
     ] = "incremental",
     task: Annotated[
         str | None,
-        typer.Option(help="Of ib: discover, snapshot, close, enrich; what is due now if absent."),
+        typer.Option(help="ib: discover, snapshot, close, enrich; what is due now if absent."),
     ] = None,
     slot: Annotated[
-        str | None, typer.Option(help="Of ib: `now`, or today's slot by New York's clock: 10:30.")
+        str | None, typer.Option(help="ib: `now`, or today's slot in New York time: 10:30.")
     ] = None,
     run_day: Annotated[
-        bool, typer.Option("--run-day", help="Of ib: wait for every slot left of today.")
+        bool, typer.Option("--run-day", help="ib: wait for each remaining slot of today.")
     ] = False,
     symbols: Annotated[
-        str | None, typer.Option(help="Of ib: only these of the universe: AAPL,MSFT,BRK_B")
+        str | None, typer.Option(help="ib: only these of the universe: AAPL,MSFT,BRK_B")
     ] = None,
     retry_missed: Annotated[
-        bool, typer.Option("--retry-missed", help="Of ib: capture again what slots lack.")
+        bool, typer.Option("--retry-missed", help="ib: capture again what slots lack.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Of ib: tell what would be done, and do nothing.")
+        bool, typer.Option("--dry-run", help="ib: print the plan and load nothing.")
     ] = False,
     as_of: AsOf = None,
     verbose: Verbose = False,
@@ -71,12 +71,12 @@ def run_command(
 
     Without --dataset: after the close codes, calendar, day and minute bars, ticks and corporate
     actions; with --mode init whole histories, stock facts and quotes, without ticks; with --mode
-    realtime the minutes, ticks and quotes of the running session. Of tq the main contracts, then the
-    ticks of the schedule that dbt made of them; --mode mapping or ticks for one of these. Of ib what is
-    due at this minute: contracts before the open, a slot every half hour, the close, open interest of the
-    session before (--date for an earlier one); with nothing due it says so and exits 0. With --dry-run it
-    says which contracts, batches and minutes that would be, by those that were found last.
-    Running again is always safe. Ctrl-C finishes what is in hand and stops; running again continues.
+    realtime the minutes, ticks and quotes of the running session. tq: the main contracts, then the
+    ticks of the schedule that dbt made of them; --mode mapping or ticks for one of these. ib: what
+    is due at this minute, that is contracts before the open, a slot every half hour, the close, the
+    open interest of the session before (--date for an earlier one); with nothing due it says so and
+    exits 0. --dry-run prints the contracts, batches and minutes of that, by the last discovery.
+    Running again is always safe. Ctrl-C stops after the current batch; running again continues.
 
     Example: loaders run tdx --codes sh600000,sz000002
     """
@@ -85,8 +85,11 @@ def run_command(
     if source is not None:
         sources.find(source)
     options = {
-        **{"exchange": exchange, "date": day, "slot": slot},
-        **{"run_day": "yes" if run_day else None, "retry_missed": "yes" if retry_missed else None},
+        "exchange": exchange,
+        "date": day,
+        "slot": slot,
+        "run_day": "yes" if run_day else None,
+        "retry_missed": "yes" if retry_missed else None,
     }
     if task is not None and mode != "incremental":
         raise UsageError("give one of --task and --mode")
@@ -102,7 +105,7 @@ def run_command(
         options={name: value for name, value in options.items() if value is not None},
     )
     names = [source] if source else name_configured(settings, "loaders sandbox tdx")
-    at = shell.parse_instant(as_of)
+    at = shell.parse_time(as_of)
     if dry_run:
         _print_previews(loads.preview(settings, request, names, at), json)
         return
@@ -152,15 +155,15 @@ def retry_command(
     verbose: Verbose = False,
     json: JsonFlag = False,
 ) -> None:
-    """Load again what of a job failed, and nothing else.
+    """Load again what failed in a job, and nothing else.
 
     Example: loaders retry tdx 12
     """
     settings = load_settings()
     shell.start_logs(settings, verbose)
-    source, job = shell.source_and_job(source, job)
+    source, job = shell.parse_source_and_job(source, job)
     request = LoadRequest(source or loads.source_to_retry(settings, job), mode="incremental")
-    at = shell.parse_instant(as_of)
+    at = shell.parse_time(as_of)
     result = loads.try_load(settings, request, reporter, as_of=at, retry=True, retry_job=job)
     finish(settings, [result], json)
 
@@ -177,11 +180,11 @@ def finish(settings: Settings, results: list[LoadResult], json: bool) -> None:
 
 
 def _symbols(text: str) -> tuple[str, ...]:
-    """Symbols between commas; `BRK_B` stands for the one with a blank."""
-    found = tuple(dict.fromkeys(s.strip().replace("_", " ").upper() for s in text.split(",")))
-    if not all(found):
-        raise UsageError("no symbol is given" if len(found) == 1 else "a symbol is empty")
-    return found
+    """Symbols separated by commas; `BRK_B` stands for `BRK B`."""
+    symbols = tuple(dict.fromkeys(s.strip().replace("_", " ").upper() for s in text.split(",")))
+    if not all(symbols):
+        raise UsageError("no symbol is given" if len(symbols) == 1 else "a symbol is empty")
+    return symbols
 
 
 def _keys(text: str | None, file: Path | None, exchange: str | None) -> tuple[str, ...] | None:
@@ -196,7 +199,7 @@ def _keys(text: str | None, file: Path | None, exchange: str | None) -> tuple[st
             raise UsageError(f"{file} is not UTF-8 text") from None
     if text is None:
         return None
-    found = tuple(dict.fromkeys(text.replace(",", " ").split()))
-    if not found:
+    keys = tuple(dict.fromkeys(text.replace(",", " ").split()))
+    if not keys:
         raise UsageError("no code is given")
-    return found
+    return keys

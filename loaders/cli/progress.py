@@ -60,14 +60,14 @@ class Terminal:
 
 
 class Lines:
-    """Plain lines for logs: of each dataset one every few seconds and one at the end."""
+    """Plain lines for logs: one of each dataset every few seconds, and one at its end."""
 
     def __init__(self) -> None:
         self._total: dict[str, int] = {}
         self._done: dict[str, int] = {}
-        self._began: dict[str, float] = {}
-        self._said: dict[str, float] = {}
-        self._moved = time.monotonic()
+        self._started: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
+        self._advanced = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -80,25 +80,25 @@ class Lines:
     def start(self, dataset: str, total: int) -> None:
         self._total[dataset] = self._total.get(dataset, 0) + total
         self._done.setdefault(dataset, 0)
-        self._moved = time.monotonic()
+        self._advanced = time.monotonic()
 
     def advance(self, dataset: str, keys: int) -> None:
-        # one dataset follows the other: the first began where the one before it last moved
-        self._began.setdefault(dataset, self._moved)
-        self._said.setdefault(dataset, self._moved)
-        self._moved = time.monotonic()
+        # datasets follow each other: this one started when the one before last advanced
+        self._started.setdefault(dataset, self._advanced)
+        self._reported.setdefault(dataset, self._advanced)
+        self._advanced = time.monotonic()
         self._done[dataset] += keys
         now, done, total = time.monotonic(), self._done[dataset], self._total[dataset]
-        if done < total and now - self._said[dataset] < EVERY:
+        if done < total and now - self._reported[dataset] < EVERY:
             return
-        self._said[dataset] = now
-        rate = done / max(now - self._began[dataset], 1e-3)
+        self._reported[dataset] = now
+        rate = done / max(now - self._started[dataset], 1e-3)
         left = f", {(total - done) / rate:,.0f} s left" if 0 < done < total else ""
         self.line(f"{dataset}: {done:,} of {total:,} ({rate:,.1f}/s{left})")
 
 
 def reporter() -> Terminal | Lines:
-    """The form that fits stderr; warnings of the loaders go there too."""
-    form = Terminal() if sys.stderr.isatty() else Lines()
-    route_logs(form.line)
-    return form
+    """The progress display that fits stderr; the loaders' warnings go there too."""
+    display = Terminal() if sys.stderr.isatty() else Lines()
+    route_logs(display.line)
+    return display

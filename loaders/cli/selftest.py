@@ -1,4 +1,4 @@
-"""`loaders selftest`: does every route of a source answer as it should?"""
+"""`loaders selftest`: does every route of a source answer correctly?"""
 
 import asyncio
 import os
@@ -33,14 +33,14 @@ def selftest_command(
         float, typer.Option(min=0.1, help="Seconds that a check of a bulk route may take.")
     ] = 30.0,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Tell of each check as it is made.")
+        bool, typer.Option("--verbose", help="Print each check as it is made.")
     ] = False,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Make one request to each of the 31 routes and check the answers; record what came of it.
+    """Make one request to each of the 31 routes, check the answers and record the results.
 
-    Exit code 0 if no check failed, 5 if some did, 4 if nobody answers at the address.
+    Exit code 0 if no check failed, 5 if some did, 4 if nothing answers at the address.
 
     Example: loaders selftest tdx --verbose
     """
@@ -53,23 +53,25 @@ def selftest_command(
 
     settings = load_settings()
     shell.start_logs(settings)
-    now = shell.parse_instant(as_of) or datetime.now(UTC)
+    now = shell.parse_time(as_of) or datetime.now(UTC)
     output = output or settings.home / "selftest" / reports.RESULTS
     report = report or output.with_name(reports.REPORT)
     options = runner.Options(settings.tdx.timeout, bulk_timeout, verbose)
-    # both cancel the tasks started in the service; a shell's `&` has Ctrl-C off
-    a_kill_is_a_ctrl_c = shell.signals(
+    # both cancel the tasks started in the service; a shell's `&` disables Ctrl-C
+    kill_as_ctrl_c = shell.signals(
         {
             signal.SIGINT: signal.default_int_handler,
             signal.SIGTERM: lambda *_: signal.raise_signal(signal.SIGINT),
         }
     )
-    with a_kill_is_a_ctrl_c, reporter() as told:
-        run = asyncio.run(runner.run(settings, options, now, lambda: datetime.now(UTC), told))
+    with kill_as_ctrl_c, reporter() as shown_progress:
+        run = asyncio.run(
+            runner.run(settings, options, now, lambda: datetime.now(UTC), shown_progress)
+        )
         shown = reports.document(run)
         recorded = reports.record(shown, run, os.environ.get(log.SCHEDULE))
         prepare = partial(loads.prepare_warehouse, settings, Silent())
-        test_runs.record(settings, prepare, recorded, told.line)
+        test_runs.record(settings, prepare, recorded, shown_progress.line)
         reports.write(output, reports.as_text(shown))
         reports.write(report, reports.failure_page(shown))
     if json:
@@ -78,8 +80,8 @@ def selftest_command(
         _summarise(shown, output, report)
     if run.status == "error":
         raise UpstreamError(
-            f"nobody answers at {run.base_url}",
-            hint="start the service, or mend tdx.base_url in the settings",
+            f"nothing answers at {run.base_url}",
+            hint="start the service, or correct tdx.base_url in the settings",
         )
     if run.status == "failed":
         raise DataQualityError(

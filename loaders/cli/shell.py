@@ -1,10 +1,10 @@
-"""What both command lines share: how errors become words and exit codes, and parsing of options."""
+"""Shared by both command lines: errors as text and exit codes, parsing of options, output."""
 
 import json
 import logging
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, tzinfo
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from loaders import log, sources
+from loaders import log, request_counts, sources
 from loaders.errors import INTERRUPTED, QuotemillError, SettingsError, UsageError
 from loaders.settings import Settings
 from loaders.trading_time import SHANGHAI
@@ -21,22 +21,25 @@ from loaders.trading_time import SHANGHAI
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 AsOf = Annotated[
     str | None,
-    typer.Option("--as-of", help="Act as if it were this instant (2024-06-28T16:00, Shanghai)."),
+    typer.Option("--as-of", help="Act as if it were this time (2024-06-28T16:00, Shanghai)."),
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Tell of each request and retry.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Print each request and retry.")]
 T = TypeVar("T")
 _log = logging.getLogger("loaders")
-_level = logging.WARNING  # of what is told on stderr
-_answered = False  # whether this process has printed its object
+_level = logging.WARNING  # of lines on stderr
+_answered = False  # whether this process has printed its JSON
 
 
 def run_app(app: typer.Typer) -> NoReturn:
-    """Run a command line. Our errors become a message, a hint and their exit code; with --json an
-    object on stdout has them too, where the command printed none."""
+    """Run a command line. Our errors become a message, a hint and their exit code.
+
+    With --json an object on stdout has them too, unless the command printed one.
+    """
     route_logs(lambda text: print(text, file=sys.stderr, flush=True))
     try:
-        app(standalone_mode=True)
-    except SystemExit as ending:  # the command's own end, or a call that typer refused
+        with request_counts.retries_counted():
+            app(standalone_mode=True)
+    except SystemExit as ending:  # the command ended, or typer refused the call
         refusal = getattr(ending.__context__, "format_message", None)
         if ending.code == INTERRUPTED:
             _answer(INTERRUPTED, "stopped", "run again to continue")
@@ -62,8 +65,8 @@ def _answer(exit_code: int, error: str | None, hint: str) -> None:
         print_json({"exit_code": exit_code, "error": error, "hint": hint})
 
 
-class _To(logging.Handler):
-    """Writes each line of a log by a function."""
+class _LineHandler(logging.Handler):
+    """Passes each line of a log to a function."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
         super().__init__(_level)
@@ -74,19 +77,18 @@ class _To(logging.Handler):
 
 
 def route_logs(write: Callable[[str], object]) -> None:
-    """Send the loaders' log to `write` as plain lines: its warnings; with --verbose every request and
-    retry too."""
-    kept = [handler for handler in _log.handlers if isinstance(handler, logging.FileHandler)]
-    _log.handlers = [*kept, log.Handler(), _To(write)]
+    """Send the loaders' warnings to `write`; with --verbose every request and retry too."""
+    files = [handler for handler in _log.handlers if isinstance(handler, logging.FileHandler)]
+    _log.handlers = [*files, log.Handler(), _LineHandler(write)]
     _log.propagate = False
-    _log.setLevel(logging.DEBUG if kept else _level)
+    _log.setLevel(logging.DEBUG if files else _level)
 
 
 def start_logs(settings: Settings, verbose: bool = False) -> None:
-    """Keep the log of this command, and the requests where the settings or `verbose` ask for them."""
+    """Start the log of this command, with requests where the settings or `verbose` ask for them."""
     log.start(
         settings.home / "logs",
-        log.secrets_of(settings),
+        log.collect_secrets(settings),
         days=settings.log_days,
         megabytes=settings.log_megabytes,
     )
@@ -94,7 +96,7 @@ def start_logs(settings: Settings, verbose: bool = False) -> None:
 
 
 def log_requests(file: Path | None, verbose: bool) -> None:
-    """Tell every request and retry too: with `verbose` on stderr, and append them to `file`, if one.
+    """Log every request and retry: on stderr with `verbose`, and to `file`, if one is set.
 
     Raises SettingsError for a file that cannot be written.
     """
@@ -115,7 +117,7 @@ def log_requests(file: Path | None, verbose: bool) -> None:
 def signals(
     handlers: Mapping[signal.Signals, Callable[[int, FrameType | None], Any]],
 ) -> Iterator[None]:
-    """Handle these signals so for a block; those of before get their handlers back."""
+    """Handle these signals so in a block, and restore the earlier handlers."""
     before = {sent: signal.signal(sent, handler) for sent, handler in handlers.items()}
     try:
         yield
@@ -125,16 +127,24 @@ def signals(
 
 
 def print_json(value: Any) -> None:
-    """Print what a command answers a program: one object (or list) on stdout."""
+    """Print the answer of a command to a program: one object or list on stdout."""
     global _answered
     _answered = True
     print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
-def source_and_job(source: str | None, job: int | None) -> tuple[str | None, int | None]:
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of texts with aligned columns; nothing without rows."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def parse_source_and_job(source: str | None, job: int | None) -> tuple[str | None, int | None]:
     """The arguments of a command that takes a source, a job or both: `12`, `tdx`, `tdx 12`.
 
-    Raises UsageError for a source that there is not.
+    Raises UsageError for an unknown source.
     """
     if source is not None and source.isdigit() and job is None:
         return None, int(source)
@@ -145,18 +155,18 @@ def source_and_job(source: str | None, job: int | None) -> tuple[str | None, int
 
 def parse_day(text: str | None) -> date | None:
     """A day in the form 2024-06-28. Raises UsageError."""
-    return None if text is None else _parsed(text, date.fromisoformat, "a day like 2024-06-28")
+    return None if text is None else _parse(text, date.fromisoformat, "a day like 2024-06-28")
 
 
-def parse_instant(text: str | None, zone: tzinfo = SHANGHAI) -> datetime | None:
-    """An instant; without an offset it is of `zone`, the time of the exchange. Raises UsageError."""
+def parse_time(text: str | None, zone: tzinfo = SHANGHAI) -> datetime | None:
+    """A time; without an offset it is in `zone`, that of the exchange. Raises UsageError."""
     if text is None:
         return None
-    instant = _parsed(text, datetime.fromisoformat, "an instant like 2024-06-28T16:00")
-    return instant if instant.tzinfo else instant.replace(tzinfo=zone)
+    time = _parse(text, datetime.fromisoformat, "a time like 2024-06-28T16:00")
+    return time if time.tzinfo else time.replace(tzinfo=zone)
 
 
-def _parsed(text: str, parse: Callable[[str], T], wanted: str) -> T:
+def _parse(text: str, parse: Callable[[str], T], wanted: str) -> T:
     try:
         return parse(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`loaders verify`: is what was loaded there, and does it agree with the source?"""
+"""`loaders verify`: is what was loaded still there, and does it agree with the source?"""
 
 import os
 import secrets
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from loaders.engine.result import LoadResult
     from loaders.tdx.verify.spot_checks import Verification
 
-LARGEST = 12  # tables shown of the list of sizes
+LARGEST = 12  # tables of the list of sizes
 
 
 def verify_command(
@@ -39,20 +39,21 @@ def verify_command(
         typer.Option(
             "--accept",
             metavar="KEY",
-            help="tq: let go of a day that differs and that the servers have no more; may be repeated.",
+            help="tq: give up a day that differs and that the servers no longer have; may be "
+            "repeated.",
         ),
     ] = None,
     as_of: AsOf = None,
     json: JsonFlag = False,
 ) -> None:
-    """Is what was loaded there, and is it right? Exit code 5 if a check failed.
+    """Check that what was loaded is there and correct. Exit code 5 if a check failed.
 
-    tdx: spot checks of code counts, drawn securities, indices, rollups, snapshots and space; compares
-    with the service where it can. tq: rows and hashes of every day of the tick store, recomputed; what is
-    seen without a row of its index, or with another stamp; the landed copy of the index; and the store's
-    schedule beside the one that dbt built. A day that --repair cannot have again differs for ever;
-    --accept "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25" takes it out, and the next load asks for it as for any
-    missing day.
+    tdx: spot checks of code counts, drawn securities, indices, rollups, snapshots and space; they
+    compare with the service where possible. tq: rows and hashes of every day of the tick store,
+    recomputed; ticks without a row of the index, or with another stamp; the landed copy of the
+    index; and the store's schedule against the one that dbt built. A day that --repair cannot
+    download again stays different; --accept "KQ.m@SHFE.cu SHFE.cu2601 2025-11-25" removes it, and
+    the next load requests it like any missing day.
 
     Example: loaders verify tdx --sample 5 --seed 7
     """
@@ -60,7 +61,7 @@ def verify_command(
         _verify_ticks(repair, accept or [], as_of, json)
         return
     if accept:
-        raise UsageError(f"--accept is of tq, not of {source}")
+        raise UsageError(f"--accept is for tq, not for {source}")
     if source != "tdx":
         raise UsageError(f"unknown source {source}", hint="sources: tdx, tq")
     from loaders import loads, sources
@@ -70,8 +71,8 @@ def verify_command(
 
     settings = load_settings()
     shell.start_logs(settings)
-    now = shell.parse_instant(as_of) or datetime.now(UTC)
-    with reporter() as told:
+    now = shell.parse_time(as_of) or datetime.now(UTC)
+    with reporter() as progress:
         warehouse = loads.prepare_warehouse(settings, Silent())
         found = verify(
             settings,
@@ -81,10 +82,10 @@ def verify_command(
             seed=secrets.randbelow(2**31) if seed is None else seed,
             as_of=now,
             clock=lambda: datetime.now(UTC),
-            reporter=told,
+            reporter=progress,
         )
         recorded = replace(found, schedule=os.environ.get(log.SCHEDULE))
-        test_runs.record(settings, lambda: warehouse, recorded, told.line)
+        test_runs.record(settings, lambda: warehouse, recorded, progress.line)
     if json:
         shell.print_json(found.document())
     else:
@@ -105,13 +106,13 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
 
     settings, started = load_settings(), time.monotonic()
     shell.start_logs(settings)
-    at = shell.parse_instant(as_of)
+    at = shell.parse_time(as_of)
 
     def load(request: LoadRequest) -> "LoadResult":
         return loads.load_with_progress(settings, request, reporter, as_of=at)
 
-    with reporter() as shown:
-        warehouse = loads.prepare_warehouse(settings, shown)
+    with reporter() as progress:
+        warehouse = loads.prepare_warehouse(settings, progress)
     found, repaired = verify_and_repair(
         settings, warehouse, load, reporter, repair=repair, accept=accept
     )
@@ -128,9 +129,8 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
         for difference in found.differences:
             print(f"{difference.key}: {difference.text}")
         for variety, day in found.first_l5_days.items():
-            levels = (
-                f"five levels of the order book from {day} on" if day else "no day with five levels"
-            )
+            five = f"five levels of the order book from {day} on"
+            levels = five if day else "no day with five levels"
             print(f"{variety}: {levels}")
         shown_repairs = f", {repaired} repaired" if repair else ""
         print(
@@ -140,8 +140,8 @@ def _verify_ticks(repair: bool, accept: Sequence[str], as_of: str | None, json: 
     if found.differences:
         raise DataQualityError(
             f"{len(found.differences)} differences between the ticks and their index",
-            hint="fix: `loaders verify tq --repair` downloads days whose ticks differ and repairs the rest; "
-            "`--accept KEY` gives up a day that cannot be downloaded any more",
+            hint="`loaders verify tq --repair` downloads days again whose ticks differ, and repairs "
+            "the rest; `--accept KEY` gives up one that cannot be downloaded again",
         )
 
 
@@ -150,11 +150,16 @@ def _print(found: "Verification") -> None:
     for line in found.lines:
         shown = ", ".join(f"{name} {_short(value)}" for name, value in line.evidence.items())
         print(f"{line.status:<7} {line.name:<21} {line.reason or shown}")
-    print(f"{'table':<45} {'size':>10} {'rows, about':>14}  compression")
-    for table in found.space[:LARGEST]:
-        rows = f"{table['rows_estimate']:,}"
-        name = f"{table['schema']}.{table['relation']}"
-        print(f"{name:<45} {_bytes(table['total_bytes']):>10} {rows:>14}  {_packed(table)}")
+    sizes = [
+        (
+            f"{table['schema']}.{table['relation']}",
+            _bytes(table["total_bytes"]),
+            f"{table['rows_estimate']:,}",
+            _packed(table),
+        )
+        for table in found.space[:LARGEST]
+    ]
+    shell.print_table([("table", "size", "rows, about", "compression"), *sizes])
     counts = ", ".join(f"{found.count(s)} {s}" for s in ("passed", "failed", "skipped"))
     print(
         f"{len(found.lines)} checks: {counts}; {len(found.space)} tables take "

@@ -25,7 +25,7 @@ def failed(name: str, error: QuotemillError) -> Check:
 
 
 def check_paths(paths: Iterable[tuple[str, Path | None, str]]) -> Iterator[Check]:
-    """Failed checks of files and folders that settings name: (setting, its value, what it names)."""
+    """Failed checks of paths that settings name: (setting, its value, what it names)."""
     for setting, path, what in paths:
         if path is not None and not (path.exists() and os.access(path, os.R_OK)):
             why = "cannot be read" if path.exists() else "is not there"

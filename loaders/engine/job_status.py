@@ -134,7 +134,8 @@ def find_running_job(warehouse: Warehouse) -> int:
 def read_log(warehouse: Warehouse, job_id: int) -> Iterator[dict[str, Any]]:
     """The record of a job as lines with the fields of the log of commands.
 
-    These are its request, its messages, every failed key and why, the end of each task and of the job.
+    These are its request, its messages, every failed key with the reason, the end of each task and
+    of the job.
     """
     with warehouse.connect() as conn:
         job = _job(conn, job_id)

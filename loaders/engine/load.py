@@ -141,6 +141,7 @@ class Load:
         return task
 
 
+@request_counts.retries_counted()
 def run_load(
     settings: Settings,
     source: "Source[Any]",

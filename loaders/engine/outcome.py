@@ -1,5 +1,6 @@
-"""What loading one key of a dataset came to. What goes wrong with one key is its outcome and stops
-nothing else; only SourceGone ends a load.
+"""The outcome of loading one key of a dataset.
+
+An error with one key is its outcome and stops nothing else; only SourceGone ends a load.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ NOT_DUE = "nothing new is due"
 
 
 class SourceGone(UpstreamError):
-    """The load gave up on the source; every further request of it fails with this at once."""
+    """The load gave up on the source; every further request fails with this at once."""
 
 
 class Stopped(PartialError):
@@ -27,11 +28,11 @@ class Stopped(PartialError):
 class Outcome:
     """One key after a load: rows to land, why there are none, or some rows and a failure.
 
-    `rows` is whatever the dataset's own `table` turns into Arrow; its length is its number of rows.
-    `beside` are records of the table that the dataset lands beside its own.
-    `cursor` is how far the key has come, as something whose text orders as it does (a day, a slot).
-    `cursor_key` names a cursor that is not the key's own. `fallback` says which route stood in for
-    which, and why.
+    `rows` is what the dataset's `table` turns into Arrow; its length is its number of rows.
+    `beside` are records of the further table of the dataset.
+    `cursor` is how far the key is loaded, a value whose text sorts as it does (a day, a slot).
+    `cursor_key` names another cursor than the key's. `fallback` says which route replaced which,
+    and why.
     """
 
     key: str

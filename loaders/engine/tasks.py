@@ -1,8 +1,8 @@
 """The tasks of a load: keys in, packages of rows out.
 
-A task is what retry and progress count. It lands as packages: at most `slice_size` keys, and no
-further key once it is full (Load.room). One key's failure is recorded against that key and stops
-nothing else; what did not land is not done.
+Retry and progress count tasks. A task lands as packages of at most `slice_size` keys, fewer where a
+package is full (Load.room). The failure of one key is recorded for that key and stops nothing else;
+keys that did not land are not done.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ from loaders.warehouse.tables import Batch, LandedTable
 if TYPE_CHECKING:
     from loaders.engine.load import Load
 
-FALLBACKS_SAID = 20  # different ones in the log of a task
+FALLBACKS_LOGGED = 20  # different ones of a task
 DAY_LENGTH = len("2024-06-28")
 
 
 def run(load: "Load") -> None:
-    """Run every task of the load. Outcomes are in the tasks; raises only what stops all of it."""
+    """Run every task of the load. Outcomes are in the tasks; raises only what stops the load."""
     source = load.source
     with source.open(load) as context, contextlib.suppress(Stopped):
         for units in source.plan(context):
@@ -39,7 +39,7 @@ def run(load: "Load") -> None:
             for task in tasks:
                 if load.stopping():
                     break
-                RunningTask(load, task, source.dataset(task.dataset)).to_its_end(context)
+                RunningTask(load, task, source.dataset(task.dataset)).run(context)
             if load.stopping():
                 return
 
@@ -52,17 +52,20 @@ def _announce(load: "Load", units: Sequence[Unit]) -> None:
 
 @dataclass
 class RunningTask:
-    """One task while it runs. `fallbacks` and `skips` gather the keys of each reason, `refusals` what is
-    refused so far, by name."""
+    """One task while it runs.
+
+    `fallbacks` and `skips` collect the keys of each reason, `open_rejections` the rows that earlier
+    readings rejected, by table.
+    """
 
     load: "Load"
     task: Task
     dataset: Dataset[Any]
     fallbacks: dict[str, list[str]] = field(default_factory=dict)
     skips: dict[str, list[str]] = field(default_factory=dict)
-    refusals: dict[str, list[Rejected]] = field(default_factory=dict)
+    open_rejections: dict[str, list[Rejected]] = field(default_factory=dict)
 
-    def to_its_end(self, context: Any) -> None:
+    def run(self, context: Any) -> None:
         load, task = self.load, self.task
         task.status = "running"
         load.save(task)
@@ -74,27 +77,27 @@ class RunningTask:
             before = task.done, task.skipped, dict(task.failures), task.cursor
             try:
                 self._land(self._batches(self._counted(self.dataset.fetch(context, keys), package)))
-            except BaseException:  # what did not land is not done
+            except BaseException:  # keys that did not land are not done
                 task.done, task.skipped, task.failures, task.cursor = before
                 raise
             if task.reached == start:  # stopped before the first answer
                 break
-        # keys that were never reached fail, so that a retry has them, unless somebody asked for less
+        # keys without an answer fail, so that a retry includes them, unless the load was cancelled
         if load.gone is not None or not load.cancelling():
-            why = str(load.gone or "the source gave no outcome of it")
+            why = str(load.gone or "the source returned no outcome for it")
             task.failures |= dict.fromkeys(task.keys[task.reached :], why)
         task.status = task.verdict
         load.save(task)
-        self._say()
+        self._report()
 
     def _land(self, batches: Iterator[Batch]) -> None:
-        """Land batches as one package, then count, publish and record it; of nothing there is none."""
+        """Land batches as one package, then count, publish and record it."""
         from loaders.landing import load_job
 
         load, task, table = self.load, self.task, self.dataset.landed
         first = next((batch for batch in batches if not batch.is_empty), None)
         if first is None:
-            self._publish()  # an interrupted load may have landed its package and told nobody
+            self._publish()  # an interrupted load may have landed a package without publishing it
             return
 
         def confirmed() -> Iterator[Batch]:
@@ -120,7 +123,7 @@ class RunningTask:
         self._publish()
 
     def _publish(self) -> None:
-        """Write the cursors as they stand, and the task, for people to read."""
+        """Write the current cursors and the task, for people to read."""
         load, task, table = self.load, self.task, self.dataset.landed
         moved = {k: c for k, c in load.cursors(table.name).items() if self.dataset.has_cursor(k)}
         now = load.clock()
@@ -130,7 +133,7 @@ class RunningTask:
         load.save(task)
 
     def _counted(self, outcomes: Iterator[Outcome], package: int) -> Iterator[Outcome]:
-        """Outcomes as they come; ends early where the load is to stop."""
+        """Pass outcomes on and count them; ends early where the load must stop."""
         load, task = self.load, self.task
         try:
             for outcome in outcomes:
@@ -143,7 +146,7 @@ class RunningTask:
                     break
         except Stopped:
             pass
-        finally:  # what a generator still has in the air ends with it
+        finally:  # requests of a generator that are still running end with it
             getattr(outcomes, "close", lambda: None)()
 
     def _count(self, outcome: Outcome, package: int) -> None:
@@ -179,7 +182,7 @@ class RunningTask:
             yield self.batch(held)
 
     def batch(self, held: Sequence[Outcome]) -> Batch:
-        """What some outcomes land. A key whose newest day was refused keeps the cursor it had."""
+        """The batch of some outcomes. A key whose newest day was rejected keeps its old cursor."""
         dataset = self.dataset
         with_rows = [o for o in held if o.rows is not None and len(o.rows)]
         refused = [r for o in held for r in o.rejected]
@@ -187,12 +190,12 @@ class RunningTask:
         rows = None
         if with_rows:
             rows, unfit, its_rows = screen(dataset.table(with_rows), dataset.landed)
-            mended = self._mended(dataset.name, rows, dataset.landed)
-            refused = _without_repeated([*unfit, *refused, *mended])
+            repaired = self._find_repaired(dataset.name, rows, dataset.landed)
+            refused = _without_repeated([*unfit, *refused, *repaired])
             day = dataset.landed.day
             for row in its_rows:
                 key = dataset.cursor_of(row)
-                # a cursor begins with the day, and may say more
+                # a cursor starts with the day, and may continue
                 if key in moved and (day is None or str(row.get(day)) >= moved[key][:DAY_LENGTH]):
                     del moved[key]
         beside, unfit_beside = self._beside(held)
@@ -207,12 +210,12 @@ class RunningTask:
         )
 
     def _beside(self, held: Sequence[Outcome]) -> tuple[pa.Table | None, list[Rejected]]:
-        """The rows beside, and what is refused or withdrawn of them, under the name of their table."""
-        landed, found = self.dataset.beside, [row for o in held for row in o.beside]
-        if landed is None or not found:
+        """Rows of the further table, and those of them that are rejected or withdrawn."""
+        landed, records = self.dataset.beside, [row for o in held for row in o.beside]
+        if landed is None or not records:
             return None, []
-        rows, unfit, _ = screen(found, landed)
-        return rows, _without_repeated([*unfit, *self._mended(landed.name, rows, landed)])
+        rows, unfit, _ = screen(records, landed)
+        return rows, _without_repeated([*unfit, *self._find_repaired(landed.name, rows, landed)])
 
     def _rejected(self, name: str, refused: Sequence[Rejected]) -> pa.Table:
         landed, now = self.load.source.rejected, self.load.clock()
@@ -221,19 +224,19 @@ class RunningTask:
             landed, name, refused, source_route=self.dataset.route, fetched_at=now
         )
 
-    def _mended(self, name: str, rows: pa.Table, landed: LandedTable) -> Iterator[Rejected]:
-        return rejects.withdrawn(self._refusals(name), rows, landed.key, landed.whole)
+    def _find_repaired(self, name: str, rows: pa.Table, landed: LandedTable) -> Iterator[Rejected]:
+        return rejects.withdrawn(self._read_rejections(name), rows, landed.key, landed.whole)
 
-    def _refusals(self, name: str) -> list[Rejected]:
-        """What earlier readings refused under a name, and none accepted since."""
-        if name not in self.refusals:
+    def _read_rejections(self, name: str) -> list[Rejected]:
+        """Rows that earlier readings rejected under a name, and none accepted since."""
+        if name not in self.open_rejections:
             load = self.load
-            self.refusals[name] = load.warehouse.ask(
+            self.open_rejections[name] = load.warehouse.ask(
                 lambda conn: rejects.open_rejects(conn, load.source.rejected, name)
             )
-        return self.refusals[name]
+        return self.open_rejections[name]
 
-    def _say(self) -> None:
+    def _report(self) -> None:
         load, task = self.load, self.task
         if self.dataset.only_key and load.gone is None:
             for failure in task.failures.values():
@@ -242,11 +245,13 @@ class RunningTask:
             more = f" and {len(keys) - 1:,} more" if len(keys) > 1 else ""
             load.warn(f"{task.dataset} {keys[0]}{more}: {why}")
         if self.fallbacks:
-            often = sorted(self.fallbacks.items(), key=lambda item: -len(item[1]))[:FALLBACKS_SAID]
+            often = sorted(self.fallbacks.items(), key=lambda item: -len(item[1]))[
+                :FALLBACKS_LOGGED
+            ]
             detail = {why: {"times": len(keys), "keys": keys[:5]} for why, keys in often}
             times = sum(map(len, self.fallbacks.values()))
             load.counts["fallbacks"] += times
-            event = f"{task.dataset}: {times:,} times another way was taken"
+            event = f"{task.dataset}: {times:,} times another route was taken"
             load.log("info", event, detail, task.task_no)
 
 

@@ -29,8 +29,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Record:
-    """A run to be recorded. `kind` is selftest or verify, `status` passed, failed or error; instants
-    are UTC. `schedule` names the schedule that asked for it."""
+    """A run to record, times in UTC.
+
+    `kind` is selftest or verify, `status` passed, failed or error; `schedule` is the scheduled job
+    that started it.
+    """
 
     source: str
     kind: str
@@ -50,8 +53,11 @@ class Record:
 
 @dataclass(frozen=True)
 class Recorded:
-    """`before` is the run before with the same service; `changed` names the checks that passed both
-    times and whose answers had other fields then."""
+    """The number of a recorded run.
+
+    `before` is the previous run with the same service; `changed` names the checks that passed both
+    times but had other fields in their answers.
+    """
 
     run_id: int
     before: int | None = None
@@ -111,7 +117,7 @@ def _save(conn: psycopg.Connection, record: Record) -> Recorded:
 
 
 def save(conn: psycopg.Connection, record: Record) -> int:
-    """Write a run with all its checks; its number."""
+    """Write a run with all its checks; returns its number."""
     [(run_id,)] = conn.execute(
         """
         insert into ops.testing_runs (
@@ -146,10 +152,10 @@ def save(conn: psycopg.Connection, record: Record) -> int:
 
 
 def newest_fingerprint(conn: psycopg.Connection, source: str) -> str | None:
-    """What the newest self-test that reached a source said about its revision."""
+    """The revision of a source by the newest self-test that reached it."""
     row = conn.execute(
-        "select fingerprint from ops.testing_runs "
-        "where source = %s and kind = 'selftest' and status <> 'error' order by run_id desc limit 1",
+        "select fingerprint from ops.testing_runs where source = %s and kind = 'selftest' "
+        "and status <> 'error' order by run_id desc limit 1",
         (source,),
     ).fetchone()
     return row[0] if row else None

@@ -1,4 +1,4 @@
-"""Which days a load wants."""
+"""The days that a load wants."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Window:
-    """What a load wants: days up to `due`, the newest day whose bars are finished.
+    """Days up to `due`, the newest day whose bars are finished.
 
-    `days` are all trading days known, ascending. `since` reads again from that day on (or begins the
-    history of a code there), `until` lets no later day in; `from_start` reads every history from its
-    beginning.
+    `days` are all known trading days, ascending. `since` reads again from that day on, or starts the
+    history of a code there; `until` excludes later days; `from_start` reads every history from its
+    start.
     """
 
     days: Sequence[date]
@@ -43,23 +43,25 @@ class Window:
         return cursor < (min(self.due, self.until) if self.until else self.due)
 
     def limit(self, cursor: date | None) -> int | None:
-        """How many of the newest bars to ask for; None: all."""
+        """How many of the newest bars to request; None: all."""
         starts = [day for day in (cursor, self.since) if day is not None]
         if self.from_start or not starts:
             return None
         start = min(starts)
-        # one more for an unfinished bar of a day that the calendar does not have yet
+        # one more for an unfinished bar of a day that is not in the calendar yet
         return len(self.days) - bisect_right(self.days, start) + self.overlap + 1
 
     def within(self, days: Sequence[date], *, stored: bool) -> list[int]:
-        """Positions of the days up to `until`, and from `since` on where nothing is stored. Where
-        something is, days left out would be a gap that no later load closes."""
+        """Positions of the days up to `until`, and from `since` on where nothing is stored.
+
+        Beside stored days, days left out would be a gap that no later load closes.
+        """
         first = date.min if stored else self.since or date.min
         last = self.until or date.max
         return [i for i, day in enumerate(days) if first <= day <= last]
 
     def newest(self, count: int) -> list[date]:
-        """At most `count` finished trading days, the newest, within `since` and `until`; ascending."""
+        """The newest finished trading days within `since` and `until`, at most `count`, ascending."""
         last = min(self.due, self.until) if self.until else self.due
         days = self.days[: bisect_right(self.days, last)][-count:]
         return list(days[bisect_left(days, self.since) :] if self.since else days)

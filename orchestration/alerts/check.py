@@ -79,7 +79,7 @@ def load_settings_or_notify() -> Settings:
         settings = read_environment_settings(("home", "alerts.urls"))
         if settings.alerts.urls:
             # unreadable settings do not say how long to keep log files: delete none
-            secrets = log.secrets_of(settings)
+            secrets = log.collect_secrets(settings)
             log.start(settings.home / "logs", secrets, days=36_500, megabytes=1_000_000)
             hint = f" ({error.hint})" if error.hint else ""
             cause = Cause(

@@ -313,7 +313,7 @@ def _drop_logs(
         of_old = _OLD_LINES.format("select" if result.dry_run else "delete")
         result.log_lines = conn.execute(of_old.encode(), (last,)).rowcount
     for path in sorted((settings.home / "logs").glob("*-*")):
-        day = log.day_of(path.name)
+        day = log.file_day(path.name)
         if day is None or date.fromisoformat(day) >= last:
             continue
         try:

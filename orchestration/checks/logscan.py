@@ -171,7 +171,7 @@ def of_window(folder: Path, since: datetime, until: datetime) -> list[Path]:
     """The files of the days of UTC that the window touches."""
     first, last = (f"{at:%Y-%m-%d}" for at in (since, until - timedelta(microseconds=1)))
     found = sorted(folder.glob(log.FILES))
-    return [p for p in found if (day := log.day_of(p.name)) and first <= day <= last]
+    return [p for p in found if (day := log.file_day(p.name)) and first <= day <= last]
 
 
 @dataclass(frozen=True)

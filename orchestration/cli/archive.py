@@ -257,7 +257,7 @@ def chosen(symbols: str | None) -> tuple[str, ...] | None:
 
 
 def instant(as_of: str | None) -> datetime:
-    return shell.parse_instant(as_of, UTC) or datetime.now(UTC)
+    return shell.parse_time(as_of, UTC) or datetime.now(UTC)
 
 
 def day(text: str) -> date:

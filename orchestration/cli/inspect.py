@@ -26,7 +26,7 @@ def status_command(
     from orchestration.checks import status
     from orchestration.run import findings
 
-    instant = shell.parse_instant(as_of)
+    instant = shell.parse_time(as_of)
     settings = load_settings()
     shown = status.read(
         find_warehouse(settings), limit, instant.isoformat() if instant else None, settings
@@ -103,7 +103,7 @@ def findings_command(
         raise UsageError("--ack needs a reason", hint='--reason "why it may stay"')
     if reason and not ack:
         raise UsageError("--reason goes with --ack", hint="--ack NUMBER or --ack CHECK")
-    instant = shell.parse_instant(as_of)
+    instant = shell.parse_time(as_of)
     warehouse = find_warehouse(load_settings())
     listed: list[findings.Finding] = []
     if warehouse is not None:

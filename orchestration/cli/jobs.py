@@ -60,7 +60,8 @@ def jobs_command(
             shell.print_json(listed)
         else:
             print(
-                "\n".join(map(load_jobs.job_line, listed)) or "no load has run yet: `quotemill run`"
+                "\n".join(map(load_jobs.format_job, listed))
+                or "no load has run yet: `quotemill run`"
             )
         return
     with warehouse.keeping_connections() as kept:

@@ -135,10 +135,10 @@ def _window(
     if (of := shell.parse_day(day)) is not None:
         begin = datetime.combine(of, time(), UTC)
         return begin, begin + timedelta(days=1)
-    end = shell.parse_instant(as_of, UTC) or datetime.now(UTC)
+    end = shell.parse_time(as_of, UTC) or datetime.now(UTC)
     if last is not None and last < end:  # a clock may have gone back
         return last.astimezone(UTC), end.astimezone(UTC)
-    begin = shell.parse_instant(since, UTC) or end - timedelta(days=1)
+    begin = shell.parse_time(since, UTC) or end - timedelta(days=1)
     if begin >= end:
         raise UsageError(f"--since {since}: not before {end:%Y-%m-%d %H:%M} UTC")
     return begin.astimezone(UTC), end.astimezone(UTC)

@@ -42,7 +42,7 @@ def selfcheck_command(
     shell.start_logs(settings)
     with measured(settings, "selfcheck", source) as figures:
         found = selfcheck.run(
-            _warehouse(), shell.parse_day(date), shell.parse_instant(as_of), settings
+            _warehouse(), shell.parse_day(date), shell.parse_time(as_of), settings
         )
         figures |= {
             f"{name.lower()}_checks": sum(check.status == name for check in found.checks)

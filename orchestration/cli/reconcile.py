@@ -58,7 +58,7 @@ def reconcile_command(
             request,
             reporter,
             build.stderr.line,
-            as_of=shell.parse_instant(as_of),
+            as_of=shell.parse_time(as_of),
         )
         figures |= {
             "codes": len(result.codes),

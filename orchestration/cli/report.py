@@ -31,7 +31,7 @@ def report_command(
     """
     from orchestration.report import gather, page
 
-    settings, instant = load_settings(), shell.parse_instant(as_of)
+    settings, instant = load_settings(), shell.parse_time(as_of)
     now = instant or datetime.now(UTC)
     begin = shell.parse_day(since) or gather.default_since(now)
     if begin > now.date():

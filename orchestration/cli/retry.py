@@ -35,9 +35,9 @@ def retry_command(
     """
     settings = load_settings()
     shell.start_logs(settings, verbose)
-    source, job = shell.source_and_job(source, job)
+    source, job = shell.parse_source_and_job(source, job)
     request = LoadRequest(source or loads.source_to_retry(settings, job), mode="incremental")
-    at, built = shell.parse_instant(as_of), None
+    at, built = shell.parse_time(as_of), None
     loaded = loads.try_load(settings, request, reporter, as_of=at, retry=True, retry_job=job)
     if loaded.job_id is not None and loaded.status != "cancelled":
         warehouse = open_warehouse(settings)

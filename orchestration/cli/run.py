@@ -86,7 +86,7 @@ def run_all(
         reporter,
         builds.stderr,
         command=" ".join(["run", *([source] if source else [])]),
-        as_of=shell.parse_instant(as_of),
+        as_of=shell.parse_time(as_of),
         only=only,
     )
     for built in result.builds:

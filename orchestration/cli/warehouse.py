@@ -70,9 +70,11 @@ def status(json: JsonFlag = False) -> None:
         if name == "size_bytes":
             name, value = "size", f"{int(str(value)) / 1e6:.1f} MB"
         typer.echo(f"{name.replace('_', ' '):17} {value}")
+    rows = []
     for size in found:
         later = f"; after the next start {size.next}" if size.next else ""
-        typer.echo(f"{size.name:32} {size.value:>6}  ({size.origin}){later}")
+        rows.append((size.name, size.value, f"({size.origin}){later}"))
+    shell.print_table(rows)
 
 
 def _sizes(settings: Settings, warehouse: Warehouse) -> list[sizes.Size]:

@@ -50,7 +50,7 @@ class Case:
     """What some faults do to the load of a dataset.
 
     `failed`: the keys that fail by name; None: some do.
-    `said`: in their failures, or in the job's log where another way was taken.
+    `said`: in their failures, or in the job's log where another route was taken.
     `late`: nothing failed, yet rows are missing or provisional until the next load.
     `unchecked`: no load can know that they are wrong; one with `--mode init` reads them again.
     `rejected`: the rule by which rows were rejected.
@@ -274,7 +274,7 @@ def failures(result: LoadResult, dataset: str) -> set[str]:
 def failure_text(loads: Bench, result: LoadResult) -> str:
     """Failures, and the other ways in the job's log."""
     ways = loads.rows(
-        "select detail::text from ops.ingestion_logs where event like '%%another way was taken'"
+        "select detail::text from ops.ingestion_logs where event like '%%another route was taken'"
     )
     failed = [why for task in result.tasks for why in task.failures.values()]
     return "\n".join([*failed, *(json.dumps(json.loads(w), ensure_ascii=False) for (w,) in ways)])

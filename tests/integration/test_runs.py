@@ -193,7 +193,7 @@ def test_a_warehouse_that_stays_away_stops_nobody_and_is_in_the_log(tmp_path: Pa
     dead = f"postgresql://u:pass-word@127.0.0.1:9/d?host={tmp_path}"
     environ = {"QUOTEMILL_WAREHOUSE_URL": dead, "QUOTEMILL_HOME": str(tmp_path)}
     settings = load_settings(environ, cwd=tmp_path)
-    log.start(tmp_path / "logs", log.secrets_of(settings))
+    log.start(tmp_path / "logs", log.collect_secrets(settings))
     with history.recorded(settings, "run") as run:
         run.end(0)
     log.stop()

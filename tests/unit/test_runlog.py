@@ -25,7 +25,7 @@ SECRETS = {
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "logs"
-    runlog.start(folder, runlog.secrets_of(load_settings(SECRETS, cwd=tmp_path)))
+    runlog.start(folder, runlog.collect_secrets(load_settings(SECRETS, cwd=tmp_path)))
     yield folder
     runlog.stop()
 
@@ -186,7 +186,7 @@ def test_a_log_goes_on_once_it_can_be_written_again(
     torn, *rest = path.read_text().splitlines()
     assert len(torn) == 20
     assert [json.loads(line)["event"] for line in rest] == ["second", "third"]
-    assert [line.partition(" in ")[0] for line in said] == ["no log is kept"]
+    assert [line.partition(" in ")[0] for line in said] == ["cannot be written"]
 
 
 def test_a_log_that_cannot_be_written_is_told_once_and_stops_nobody(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_log_that_cannot_be_written_is_told_once_and_stops_nobody(tmp_path: Pa
     for _ in range(3):
         runlog.write("info", "x")
     runlog.stop()
-    assert [line.partition(" in ")[0] for line in said] == ["no log is kept"]
+    assert [line.partition(" in ")[0] for line in said] == ["cannot be written"]
 
 
 def test_errors_of_a_day_are_once_more_in_a_file_of_their_own(log: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_file_that_has_grown_goes_on_under_a_number(
     names = sorted(path.name for path in log.glob(runlog.FILES))
     assert len(names) > 3
     day = f"{datetime.now(UTC):%Y-%m-%d}"
-    assert {runlog.day_of(name) for name in names} == {day}
+    assert {runlog.file_day(name) for name in names} == {day}
     assert len(lines(log)) == 40
     assert all(path.stat().st_size < 3_000 for path in log.iterdir())
 
@@ -258,7 +258,7 @@ def test_the_addresses_of_channels_and_their_tokens_are_secrets(tmp_path: Path) 
     url = "slack://T0ABCDEF1/B0ABCDEF2/abcdefghijklmnop/alerts"
     told = {"urls": [url], "ping_url": "https://ping.example/uuid-4f2a-1111"}
     settings = load_settings({}, cwd=tmp_path, alerts=told)
-    found = runlog.secrets_of(settings)
+    found = runlog.collect_secrets(settings)
     assert {url, "T0ABCDEF1", "B0ABCDEF2", "abcdefghijklmnop", "uuid-4f2a-1111"} <= found
     assert not {"alerts", "slack", "ping.example"} & found
     for shown in (repr(settings), str(settings.alerts), settings.model_dump_json()):

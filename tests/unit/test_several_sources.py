@@ -116,9 +116,9 @@ def test_ctrl_c_is_meant_for_all_of_them(run: Any) -> None:
     ],
 )
 def test_a_job_is_named_by_its_number_its_source_or_both(arguments: Any, expected: Any) -> None:
-    assert shell.source_and_job(*arguments) == expected
+    assert shell.parse_source_and_job(*arguments) == expected
     with pytest.raises(UsageError, match="unknown source nasdaq"):
-        shell.source_and_job("nasdaq", 12)
+        shell.parse_source_and_job("nasdaq", 12)
 
 
 def test_check_asks_every_configured_source(

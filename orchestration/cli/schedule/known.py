@@ -25,7 +25,7 @@ OneJob = Annotated[str | None, typer.Argument(metavar="JOB", help="Only this job
 
 def moment(as_of: str | None) -> datetime:
     """Now, UTC, or the instant that stands for it."""
-    return (shell.parse_instant(as_of) or datetime.now(UTC)).astimezone(UTC)
+    return (shell.parse_time(as_of) or datetime.now(UTC)).astimezone(UTC)
 
 
 def known_jobs(

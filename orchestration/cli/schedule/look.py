@@ -58,16 +58,17 @@ def _print(shown: list[dict[str, Any]]) -> None:
     table = [("job", "state", "rule", "next (UTC)", "last run (UTC)", "exit", "command")]
     table += [
         (
-            *(x["job"], x["state"], x["rule"]),
-            *(_minute(x[name]) for name in ("next_start", "last_run_at")),
-            *("" if x["last_exit_code"] is None else str(x["last_exit_code"]), x["command"]),
+            x["job"],
+            x["state"],
+            x["rule"],
+            _minute(x["next_start"]),
+            _minute(x["last_run_at"]),
+            "" if x["last_exit_code"] is None else str(x["last_exit_code"]),
+            x["command"],
         )
         for x in shown
     ]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for line in table:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    shell.print_table(table)
 
 
 def next_command(job: OneJob = None, as_of: AsOf = None, json: JsonFlag = False) -> None:

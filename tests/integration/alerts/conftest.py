@@ -77,7 +77,7 @@ def settings(filled_database: Callable[..., str], hook: Hook, tmp_path: Path) ->
         prepare(Warehouse(url, "test", False, "market", None, "w", tmp_path), TABLES)
 
     made = settings_of(filled_database("prepared", fill), hook, tmp_path)
-    log.start(tmp_path / "logs", log.secrets_of(made))
+    log.start(tmp_path / "logs", log.collect_secrets(made))
     yield made
     log.stop()
 
