@@ -1,6 +1,6 @@
 {#
-    A raw price adjusted backward (hfq) with the coefficients of segment `s`: the first day as it was,
-    later days scaled up. Without a segment the price stands as it is.
+    A raw price adjusted backward (hfq) with the coefficients of segment `s`: the first day is
+    unchanged, later days are scaled up. Without a segment the price is unchanged.
 #}
 {% macro backward_adjusted(price) -%}
     round(

@@ -1,23 +1,23 @@
 {#
-    The functions affine_fit and affine_breaks: where, and by which event, a vendor's adjusted prices
-    leave ours. Called inside a PL/pgSQL block.
+    The functions affine_fit and affine_breaks: where, and by which event, a vendor's adjusted
+    prices differ from ours. Called inside a PL/pgSQL block.
 
-    Both series are one price line up to affine maps. Backward-adjusted for the events we know, a price
-    is x; the vendor's is v, and z = latest_a v + latest_b equals x where both know the same events.
-    An event that only the vendor knows changes the map from x to z for all older bars:
+    Both series are one price line up to affine maps. Backward-adjusted for the events we know, a
+    price is x; the vendor's is v, and z = latest_a v + latest_b equals x where both know the same
+    events. An event that only the vendor knows changes the map from x to z for all older bars:
 
         y = (x - b) / a      the price just before the event
         w                    the same just after it, read from z through the map of the newer bars
         w = (y - c) / m
 
-    So the bars are walked from the newest to the oldest. Where five in a row leave the current map, the
-    next one is fitted by least squares and taken to the roundest m and c that explain the bars as well
-    (what companies decide is round). A stretch that one of our own stretches explains is the vendor at
-    another day T, or not adjusting at all, and a map that changes on an ex-date we know disputes that
-    event: neither is a missing one, and the walk goes on from there. Five bars that no map explains end
-    it: nothing older can be told.
+    The bars are walked from the newest to the oldest. Where five in a row leave the current map,
+    the next map is fitted by least squares and rounded to the roundest m and c that explain the
+    bars as well: what companies decide is round. A stretch that one of our own stretches explains
+    is the vendor at another day T, or unadjusted; a map that changes on an ex-date we know disputes
+    that event. Neither is a missing event, and the walk goes on from there. Five bars that no map
+    explains end it: older bars cannot be judged.
 
-    Prices come as arrays of bars, the newest first, each with its open, high, low and close.
+    Prices are arrays of bars, the newest first, each with its open, high, low and close.
     affine_breaks returns one row per missing event.
 #}
 {% macro create_affine_breaks(schema) -%}
@@ -44,9 +44,10 @@ create function {{ schema }}.affine_fit(
     out fit_error double precision
 ) language plpgsql immutable parallel safe set search_path = pg_catalog as $function$
 declare
-    -- prices that nothing was cut from stand half a unit too high by then: a tie that falls upward
+    -- prices without a cut are half a unit too high by then: a tie that rounds upward
     tie constant double precision := 0.000001;
-    scale constant double precision := event_a * newer_p / latest_a; -- of a price after the event in v
+    -- of a price after the event in v
+    scale constant double precision := event_a * newer_p / latest_a;
     point record;
     slope double precision;
     least_square double precision;
@@ -78,8 +79,8 @@ begin
     slope := point.syw / point.syy;
     least_square := greatest(point.sww - slope * point.syw, 0);
 
-    -- the roundest m, then the roundest c: cash alone, then bonus and rights in ever finer steps. m may
-    -- explain the shape no worse than noise does, c shift the whole by less than the vendor rounds
+    -- the roundest m, then the roundest c: cash alone, then bonus and rights in ever finer steps. m
+    -- must explain the shape as well as noise does, c shift all by less than the vendor rounds
     <<rounding>>
     for m_digits in 0..4 loop
         tried_m := case m_digits when 0 then 1 else round((1 / slope)::numeric, m_digits) end;
@@ -180,9 +181,10 @@ declare
     gain double precision;
     best double precision;
 begin
-    -- nearly always
+    -- the usual case: no difference
     if not exists (
-        select 1 from unnest(x, v) as t (x, v) where abs((t.x - latest_b) / latest_a - t.v) > tolerance
+        select 1 from unnest(x, v) as t (x, v)
+        where abs((t.x - latest_b) / latest_a - t.v) > tolerance
     ) then
         return;
     end if;
@@ -197,10 +199,10 @@ begin
 
         if is_fitted then
             -- a map fitted on few bars may only want a better fit
-            better := {{ fit_of_bars(schema, 'start_bar', 'i + 4') }};
+            better := {{ affine_fit_call(schema, 'start_bar', 'i + 4') }};
             n := i + 4;
             if better.m is null then
-                better := {{ fit_of_bars(schema, 'start_bar', 'i - 1') }};
+                better := {{ affine_fit_call(schema, 'start_bar', 'i - 1') }};
                 n := i - 1;
             end if;
             if better.m is not null then
@@ -221,7 +223,7 @@ begin
         is_fitted := false;
         is_event := false;
 
-        -- the vendor not adjusting, or at another day T
+        -- the vendor's prices are unadjusted, or of another day T
         anchor_a := a[i];
         anchor_b := b[i];
         is_anchored := true;
@@ -252,11 +254,13 @@ begin
         newer_q := q;
         event_a := a[i];
         event_b := b[i];
-        -- the first of the five may still belong to the newer side, and be off for another reason
+        -- the first of the five may belong to the newer side and differ for another reason
         <<fitting>>
         for first_bar in i..least(i + 4, bars - 4) loop
-            foreach n in array array[first_bar + 39, first_bar + 19, first_bar + 9, first_bar + 4] loop
-                event := {{ fit_of_bars(schema, 'first_bar', 'least(n, bars)') }};
+            foreach n in array array[
+                first_bar + 39, first_bar + 19, first_bar + 9, first_bar + 4
+            ] loop
+                event := {{ affine_fit_call(schema, 'first_bar', 'least(n, bars)') }};
                 exit fitting when event.m is not null;
             end loop;
         end loop;
@@ -287,7 +291,7 @@ begin
     end loop;
 
     if is_event then
-        better := {{ fit_of_bars(schema, 'start_bar', 'bars') }};
+        better := {{ affine_fit_call(schema, 'start_bar', 'bars') }};
         if better.m is not null then
             event := better;
         end if;
@@ -299,10 +303,10 @@ end
 $function$;
 {%- endmacro %}
 
-{# How affine_breaks asks affine_fit for the event that explains the bars from `first_bar` to `last_bar`. #}
-{% macro fit_of_bars(schema, first_bar, last_bar) -%}
+{# A call of affine_fit for the event that explains the bars from `first_bar` to `last_bar`. #}
+{% macro affine_fit_call(schema, first_bar, last_bar) -%}
     {{ schema }}.affine_fit(
-        x, v, {{ first_bar }}, {{ last_bar }}, newer_p, newer_q, event_a, event_b, latest_a, latest_b,
-        tolerance
+        x, v, {{ first_bar }}, {{ last_bar }}, newer_p, newer_q, event_a, event_b,
+        latest_a, latest_b, tolerance
     )
 {%- endmacro %}

@@ -1,12 +1,13 @@
 {#
-    Whether the money of an action is in another currency than the prices: sources tell yuan, also of
-    B shares, which trade in dollars. An override is written in the currency of the prices, an inferred
-    action found in them.
+    Whether the money of an action is in another currency than the prices: sources give yuan, also
+    for B shares, which trade in dollars. An override is in the currency of the prices; an inferred
+    action comes from them.
 #}
 {% macro has_foreign_money() -%}
-    category = 1 and source not in ('override', 'inferred') and {{ currency_of_stock('code') }} <> 'CNY'
+    category = 1 and source not in ('override', 'inferred')
+    and {{ stock_currency('code') }} <> 'CNY'
     and (cash_per10_yuan <> 0 or rights_per10 <> 0)
 {%- endmacro %}
 
-{# What int_corporate_actions__refused says of such an action. #}
+{# The rule that int_corporate_actions__refused gives for such an action. #}
 {% macro foreign_money_rule() -%} must be in the currency of the prices {%- endmacro %}

@@ -1,9 +1,9 @@
 {#
-    Whether the week or month (`period`) that the date `day` lies in is over: the market's next trading
-    day, an announced one too, lies after it. So a code that is suspended does not keep its bar open,
-    and no bar is final in mid-week. True while no bar is final: then the bars themselves say so.
+    Whether the week or month (`period`) of the date `day` is over: the market's next trading day,
+    even an announced one, lies after it. So the bar of a suspended code becomes final, and no bar
+    is final in mid-week. True while no bar is final: then the bars themselves are not.
 
-    What is not over becomes so without a change of its bars: whoever stores the answer reads
+    A period ends without a change of its bars: a model that stores the answer reads
     int_market_day__next (as `market_day`) and follows its changes.
 #}
 {% macro period_is_over(period, day, market_day=none) -%}

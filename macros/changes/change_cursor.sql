@@ -1,7 +1,7 @@
 {#
-    Where this model stands in the feed: `seen`, the snapshot of its cursor, none where it has none or its
-    query (in pg_temp.quotemill_probe) is another one, `now`, and the query's `fingerprint`. `reads` is
-    what else decides what the query makes.
+    The position of this model in the change feed: `seen`, the snapshot of its cursor, or none where
+    it has no cursor or its query (in pg_temp.quotemill_probe) is another one; `now`; and the
+    query's `fingerprint`. `reads` is what else decides what the query returns.
 #}
 {% macro change_cursor(reads) -%}
     {%- set fingerprint = query_fingerprint(reads) -%}
@@ -14,11 +14,12 @@
     ).rows[0]) }}
 {%- endmacro %}
 
-{# What the cursor has passed is done. #}
+{# Store the cursor: what it has passed is done. #}
 {% macro move_cursor(cursor) -%}
     {%- do run_query(
         "insert into ops.change_cursors (reader, seen, fingerprint) values ('"
-        ~ [this.schema ~ '.' ~ this.identifier, cursor['now'], cursor['fingerprint']] | join("', '") ~ "')
+        ~ [this.schema ~ '.' ~ this.identifier, cursor['now'], cursor['fingerprint']]
+        | join("', '") ~ "')
         on conflict (reader) do update set
             seen = excluded.seen,
             fingerprint = excluded.fingerprint,
@@ -26,8 +27,8 @@
     ) -%}
 {%- endmacro %}
 
-{# The condition on ops.changes as `c` for what happened in a table between two snapshots. #}
-{% macro happened_between(name, seen, now) -%}
+{# The condition on ops.changes as `c` for the changes of a table between two snapshots. #}
+{% macro change_condition(name, seen, now) -%}
     c.table_name = '{{ feed_name(name) }}'
                 and c.xid >= pg_snapshot_xmin('{{ seen }}')
                 and not pg_visible_in_snapshot(c.xid, '{{ seen }}')

@@ -1,6 +1,6 @@
 {#
-    The rows of `relation` that a build has to read, for a model with meta.follows: write
-    `from {{ changed(ref('stg_tdx__kline_daily')) }}`, without an alias. `by` is the column of dates, or
+    The rows of `relation` that a build has to read, for a model with meta.follows: write `from {{
+    changed(ref('stg_tdx__kline_daily')) }}`, without an alias. `by` is the column of dates, or
     bar_end; or the column of the code, for all rows of the codes that changed.
 
     target/compiled has the relation itself: every row. Where only some codes and days changed, the
@@ -34,17 +34,21 @@
 {%- endmacro %}
 
 {#
-    The rows of `relation` on the days taken, by an index on the code and the column `by`; bar_end by
-    a range from the first midnight of the exchange to the last. The inner `offset 0` keeps the planner
-    to one index scan for each code and span: it would read the whole history instead. The outer one
-    lets it join these rows all at once: it may scan the joined table for each code instead.
+    The rows of `relation` on the days taken, by an index on the code and the column `by`; bar_end
+    by a range from the first midnight of the exchange to the last. The inner `offset 0` keeps the
+    planner to one index scan for each code and span: it would read the whole history instead. The
+    outer one lets it join these rows all at once: it may scan the joined table for each code
+    instead.
 
-    The first and last bar_end of all spans are literals too: only by literals does the planner leave
-    out chunks and partitions (docs/decisions/0011).
+    The first and last bar_end of all spans are literals too: only by literals does the planner
+    leave out chunks and partitions (docs/decisions/0011).
 #}
 {% macro taken_rows(relation, by) -%}
     {%- if by == entity() -%}
-        {{ return('select k.* from ' ~ relation ~ ' as k where k.' ~ by ~ ' in (select t.code from taken as t)') }}
+        {{ return(
+            'select k.* from ' ~ relation ~ ' as k
+            where k.' ~ by ~ ' in (select t.code from taken as t)'
+        ) }}
     {%- endif -%}
     {%- set spans = [['t.first_date', 't.last_date']] -%}
     {%- if by == 'bar_end' -%}

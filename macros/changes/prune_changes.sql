@@ -1,7 +1,7 @@
 {#
     At the end of a run: the feed keeps 30 days, and what a cursor has yet to pass. Older rows of a
-    table become one that says that all of it changed, so whoever asks from before then is told so. A
-    cursor idle for 90 days is forgotten; without one a reader takes everything.
+    table become one row that says that all of it changed, for any reader from before then. A cursor
+    that was idle for 90 days is deleted; a reader without one takes everything.
 #}
 {% macro prune_changes() -%}
     {%- if execute and flags.WHICH in ('build', 'run') -%}

@@ -1,8 +1,8 @@
 {#
-    What decides, beside the rows, what the query makes, as one hash: the view pg_temp.quotemill_probe
-    that holds the query, the views that it reads, down to the tables, and the functions in them, as
-    PostgreSQL prints them. So a comment changes nothing, and a macro changes whatever it is part of.
-    The cluster counts too: a snapshot means nothing in another one.
+    A hash of what decides the result of the query, besides the rows: the view
+    pg_temp.quotemill_probe that holds it, the views that it reads down to the tables, and the
+    functions in them, as PostgreSQL prints them. So a comment changes nothing, and a macro changes
+    every query that it is part of. The cluster counts too: a snapshot means nothing in another one.
 #}
 {% macro query_fingerprint(reads) -%}
     {{ return(run_query("

@@ -1,9 +1,9 @@
 {#
-    What this model has to look at, of what it follows: 'everything', 'nothing', or 'some', which are
-    then in the temporary table taken, one row for each code and span of days.
+    What this model has to read of what it follows: 'everything', 'nothing', or 'some', which is
+    then in the temporary table taken, one row per code and span of days.
 
-    meta.follows names tables and how far a change in each reaches (see reach). Changes count that the
-    snapshot `seen` could not see and the snapshot `now` can.
+    meta.follows names tables and how far a change in each reaches (see reached_days). A change
+    counts if the snapshot `seen` could not see it and the snapshot `now` can.
 #}
 {% macro take_changes(seen, now) -%}
     {%- if not seen -%}{{ return('everything') }}{%- endif -%}
@@ -17,28 +17,28 @@
             from ops.changes as c
             cross join unnest(c.dates) as days
             where
-                {{ happened_between(name, seen, now) }}
+                {{ change_condition(name, seen, now) }}
             {{ 'union all' if not loop.last }}
             {% endfor %}
         )
     {%- endset -%}
-    {%- set found = run_query(
-        changes ~ " select count(*) as changes, count(*) filter (where code = '') as of_every_code,
-        count(*) filter (where code = '' and (reach = 'code' or days = '(,)')) as of_everything
+    {%- set counts = run_query(
+        changes ~ " select count(*) as changes, count(*) filter (where code = '') as every_code,
+        count(*) filter (where code = '' and (reach = 'code' or days = '(,)')) as everything
         from changes"
     ).rows[0] -%}
-    {%- if found['changes'] == 0 -%}{{ return('nothing') }}{%- endif -%}
-    {%- if found['of_everything'] > 0 -%}{{ return('everything') }}{%- endif -%}
+    {%- if counts['changes'] == 0 -%}{{ return('nothing') }}{%- endif -%}
+    {%- if counts['everything'] > 0 -%}{{ return('everything') }}{%- endif -%}
     {%- do run_query("create temporary table taken on commit drop as " ~ changes ~ ",
         by_code as (
             select * from changes where code <> ''
             " ~ ("union all
             select k.code, c.reach, c.days
             from changes as c cross join (" ~ every_code() ~ ") as k
-            where c.code = ''" if found['of_every_code'] else "") ~ "
+            where c.code = ''" if counts['every_code'] else "") ~ "
         ),
         spans as (
-            select code, unnest(range_agg(" ~ reach() ~ ")) as days
+            select code, unnest(range_agg(" ~ reached_days() ~ ")) as days
             from by_code as c
             group by code
         )
@@ -60,13 +60,13 @@
 {%- endmacro %}
 
 {#
-    Every code of this table and of those that its query reads by date, from one to the next by the key:
+    Every code of this table and of those that its query reads by date, by steps through the key:
     `distinct` would read every row.
 #}
 {% macro every_code() -%}
     {%- set name = entity() -%}
-    {%- set dated = changed_relations() | rejectattr(1, 'eq', name) | map('first') | unique | list -%}
-    {%- for relation in [this | string] + dated -%}
+    {%- set dated = changed_relations() | rejectattr(1, 'eq', name) | map('first') | unique -%}
+    {%- for relation in [this | string] + dated | list -%}
     (
         with recursive codes as (
             (select {{ name }} as code from {{ relation }} order by {{ name }} limit 1)

@@ -1,7 +1,7 @@
 {#
-    The hash of a segment of a main schedule, over the one before ('' for the first) and its own
-    contract and first trading day: 16 hexadecimal digits. So a longer window changes no hash that
-    there is, and a revision changes those from its segment on.
+    The hash of a segment of a main schedule, 16 hexadecimal digits: over the hash before it ('' for
+    the first), its contract and its first trading day. So a longer window changes no existing hash,
+    and a revision changes those from its segment on.
 #}
 {% macro segment_hash(previous, variety, contract, first_day) -%}
     left(

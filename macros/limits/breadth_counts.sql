@@ -1,7 +1,7 @@
 {#
-    How many stocks rose, fell, stood still and closed at their limits. Of rows with `close`,
-    `previous_close`, `price_decimals` and `price_limit`, a share of the previous close (see the macro
-    of that name). The exchange rounds the limit price itself, half a cent away from zero.
+    Counts of stocks that rose, fell, stayed and closed at their limits; of rows with `close`,
+    `previous_close`, `price_decimals` and `price_limit`, a share of the previous close (see the
+    macro of that name). The exchange rounds the limit price itself, half a cent away from zero.
 #}
 {% macro breadth_counts() -%}
     count(*) as stock_count,

@@ -1,7 +1,7 @@
 {#
     How far a stock may close from its previous close, as a share of it; null before the limits of
-    1996-12-16. Special treatment (5 %) is told by the name, which is today's: old days of stocks that
-    were or became ST are judged by what they are now.
+    1996-12-16. Special treatment (5 %) is read from today's name: old days of stocks that were or
+    became ST are judged by what they are now.
 #}
 {% macro price_limit(code, trade_date, name) -%}
     case

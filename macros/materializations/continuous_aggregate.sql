@@ -1,11 +1,11 @@
 {#
-    A continuous aggregate of TimescaleDB where the server has them (see is_continuous), of the hypertable
-    meta.continuous.of, which its query reads directly; elsewhere what `incremental` makes of the model.
+    A continuous aggregate of TimescaleDB where the server has them (see is_continuous), over the
+    hypertable meta.continuous.of, which its query reads directly; elsewhere as `incremental`.
 
-    It answers in real time: days that are not materialized yet are worked out on reading. A build
-    refreshes the days that the change feed names, tells the feed of them, and moves the cursor: a
-    refresh is no part of a transaction, so one that was killed is done again. No refresh goes below
-    the oldest day of the hypertable: what was made of minutes that were dropped by age would go.
+    It answers in real time: days that are not materialized yet are computed on reading. A build
+    refreshes the days that the change feed names, forwards them to the feed, and moves the cursor:
+    a refresh is not part of a transaction, so one that was killed is repeated. No refresh goes
+    below the oldest day of the hypertable: bars whose minutes were dropped by age would be deleted.
 #}
 {% materialization continuous_aggregate, adapter='postgres' -%}
     {%- if not is_continuous() -%}
@@ -18,7 +18,9 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-    {%- if config.get('contract').enforced -%}{%- do get_assert_columns_equivalent(sql) -%}{%- endif -%}
+    {%- if config.get('contract').enforced -%}
+        {%- do get_assert_columns_equivalent(sql) -%}
+    {%- endif -%}
     {%- do run_query("create temporary view quotemill_probe as " ~ sql) -%}
     {%- set oldest = oldest_day(of) -%}
     {%- set cursor = change_cursor(of) -%}
@@ -29,37 +31,40 @@
     {%- endif -%}
     {%- do apply_continuous_settings(target_relation) -%}
     {%- set seen = none if is_other or should_full_refresh() else cursor['seen'] -%}
-    {%- set first_day = first_day_retained(retention_of(of)) -%}
-    {%- set kept_days = half_gone_days(target_relation, of, seen, cursor['now'], oldest, first_day) -%}
-    {%- set spans = spans_to_refresh(of, seen, cursor['now'], oldest, kept_days) -%}
+    {%- set first_day = first_day_retained(retention(of)) -%}
+    {%- set partial_days = partly_dropped_days(
+        target_relation, of, seen, cursor['now'], oldest, first_day
+    ) -%}
+    {%- set spans = spans_to_refresh(of, seen, cursor['now'], oldest, partial_days) -%}
     {%- call statement('main') -%} select 1 where false {%- endcall -%}
     {%- do persist_docs(target_relation, model) -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
 
-    {#- dbt and its driver believe to be in one transaction all along -#}
+    {#- dbt and its driver believe that this is still one transaction -#}
     {%- do run_query("commit") -%}
     {%- do refresh_continuous_aggregate(target_relation, of, spans) -%}
     {%- do run_query("begin") -%}
-    {%- do remake_codes(target_relation, of, seen, cursor['now'], kept_days, first_day) -%}
-    {%- do pass_changes_on(of, seen, cursor['now']) -%}
+    {%- do rebuild_codes(target_relation, of, seen, cursor['now'], partial_days, first_day) -%}
+    {%- do forward_changes(of, seen, cursor['now']) -%}
     {%- do move_cursor(cursor) -%}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [target_relation]}) }}
 {%- endmaterialization %}
 
-{# Whether what stands there is a continuous aggregate of the query in pg_temp.quotemill_probe. #}
+{# Whether the relation is a continuous aggregate of the query in pg_temp.quotemill_probe. #}
 {% macro is_continuous_query(existing) -%}
     {{ return(run_query("
         select 1 from timescaledb_information.continuous_aggregates
         where
             view_schema = '" ~ existing.schema ~ "'
             and view_name = '" ~ existing.identifier ~ "'
-            and rtrim(view_definition, ';') = rtrim(pg_get_viewdef('pg_temp.quotemill_probe'::regclass), ';')
+            and rtrim(view_definition, ';')
+                = rtrim(pg_get_viewdef('pg_temp.quotemill_probe'::regclass), ';')
     ").rows | length > 0) }}
 {%- endmacro %}
 
-{# In the place of what stands there; rows of which no minutes are left go along. #}
+{# Create it in the place of `existing`; rows whose minutes are gone are carried over. #}
 {% macro create_continuous_aggregate(target_relation, existing, sql) -%}
     {%- set names = model.columns | join(', ') -%}
     {%- set carried = existing is not none and not model.columns.keys() | reject(
@@ -67,26 +72,27 @@
     ) | list -%}
     {%- if carried -%}
         {%- do run_query(
-            "create temporary table kept on commit drop as
-            select " ~ names ~ " from " ~ existing ~ " as stored where " ~ rows_kept()
+            "create temporary table carried on commit drop as
+            select " ~ names ~ " from " ~ existing ~ " as stored where " ~ preserved_rows()
         ) -%}
     {%- endif -%}
     {%- if existing is not none -%}
-        {%- do make_way(existing, 'other query' if existing.is_view else 'it is a table', carried) -%}
+        {%- set why = 'other query' if existing.is_view else 'it is a table' -%}
+        {%- do drop_unfit_relation(existing, why, carried) -%}
     {%- endif -%}
     {%- do run_query(
         "create materialized view " ~ target_relation ~ "
         with (timescaledb.continuous, timescaledb.materialized_only = false)
         as " ~ sql ~ " with no data"
     ) -%}
-    {#- before the first row; an option of the statement above from 2.19 on only -#}
+    {#- before the first row: only from 2.19 on an option of the statement above -#}
     {%- do run_query(
         "select set_chunk_time_interval(
             '" ~ materialized_hypertable(target_relation) ~ "',
             interval '" ~ config.get('meta')['continuous']['chunk'] ~ "'
         )"
     ) -%}
-    {#- of the one that stood there before: should the refresh be killed, the next build takes everything -#}
+    {#- the previous one's cursor: if the refresh is killed, the next build takes everything -#}
     {%- do run_query(
         "delete from ops.change_cursors
         where reader = '" ~ target_relation.schema ~ "." ~ target_relation.identifier ~ "'"
@@ -97,10 +103,11 @@
     ) -%}
     {%- if carried -%}
         {%- do run_query(
-            "insert into " ~ materialized_hypertable(target_relation) ~ " (" ~ names ~ ", time_partition_col)
-            select " ~ names ~ ", time_bucket('1 day', bar_end) from kept"
+            "insert into " ~ materialized_hypertable(target_relation) ~ "
+            (" ~ names ~ ", time_partition_col)
+            select " ~ names ~ ", time_bucket('1 day', bar_end) from carried"
         ) -%}
-        {%- do run_query("drop table kept") -%}
+        {%- do run_query("drop table carried") -%}
     {%- endif -%}
 {%- endmacro %}
 

@@ -1,10 +1,10 @@
 {#
-    Delete the rows of the temporary table differing that are gone, those of one entity and month at once:
-    of a compressed hypertable literal keys and bounds of time open the batches that hold them, a join
-    would open every chunk.
+    Delete the rows of the temporary table differing that are gone, those of one entity and month at
+    once: in a compressed hypertable literal keys and bounds of time open only the batches that hold
+    them; a join would open every chunk.
 
-    What is opened, here and in the upsert, has no limit: only what differs is written, and two rows of a
-    month may open all between them. On plain PostgreSQL nobody reads that setting.
+    Neither this nor the upsert limits how many rows are opened: only what differs is written, yet
+    two rows of a month may open all between them. Plain PostgreSQL ignores the setting.
 #}
 {% macro delete_gone(target_relation) -%}
     {%- set key = config.get('unique_key') -%}
@@ -32,11 +32,16 @@
             {%- endif %}
         loop
             execute 'delete from {{ target_relation }} where
-                {% for name in names %}{{ name }} = ${{ loop.index }}{{ ' and ' if not loop.last }}{% endfor %}
+                {% for name in names -%}
+                {{ name }} = ${{ loop.index }}{{ ' and ' if not loop.last }}
+                {%- endfor %}
                 {%- if time %}{{ ' and ' if names }}{{ time }} = any(${{ names | length + 1 }})
                 and {{ time }} between ${{ names | length + 2 }} and ${{ names | length + 3 }}
                 {%- endif %}'
-            using {% for name in names %}gone.{{ name }}{{ ', ' if time or not loop.last }}{% endfor %}
+            using
+                {% for name in names -%}
+                gone.{{ name }}{{ ', ' if time or not loop.last }}
+                {%- endfor %}
                 {%- if time %}gone.times, gone.first_time, gone.last_time{% endif %};
         end loop;
     end

@@ -1,7 +1,7 @@
 {#
-    Make the table of an incremental model out of the whole query: in the order and with the types of its
-    contract, then, in the same transaction, what the contract declares and the indexes. An insert has no
-    parallel plan, and to keep a key row by row costs more than to sort it once.
+    Create the table of an incremental model from the whole query, with the columns and types of its
+    contract; then, in the same transaction, its constraints and indexes. An insert has no parallel
+    plan, and maintaining a key row by row costs more than sorting once.
 #}
 {% macro fill_new_table(target_relation, sql) -%}
     {%- set rows = as_contracted(sql) -%}
@@ -15,11 +15,11 @@
     {%- call statement('main') -%} {{ rows }} {%- endcall -%}
     {%- do add_constraints(target_relation) -%}
     {%- do create_indexes(target_relation) -%}
-    {#- what is built next of it is planned before autovacuum gets here -#}
+    {#- the next models are planned before autovacuum gets here -#}
     {%- do run_query("analyze " ~ target_relation) -%}
 {%- endmacro %}
 
-{# The query with the columns of the model's contract, as it stands where none is enforced. #}
+{# The query with the columns of the model's contract; without a contract as it is. #}
 {% macro as_contracted(sql) -%}
     {%- set typed = [] -%}
     {%- if config.get('contract').enforced -%}
@@ -30,7 +30,10 @@
     select {{ typed | join(', ') or '*' }} from ({{ sql }}) as query
 {%- endmacro %}
 
-{# What the contract declares of a table that has its rows. A row that breaks it fails the model. #}
+{#
+    Add the constraints of the contract to a table that has its rows. A row that breaks one fails
+    the model.
+#}
 {% macro add_constraints(relation) -%}
     {%- set clauses = [] -%}
     {%- if config.get('contract').enforced -%}
@@ -38,7 +41,8 @@
             {%- for constraint in column.constraints -%}
                 {%- if constraint.type != 'not_null' -%}
                     {{ exceptions.raise_compiler_error(
-                        constraint.type ~ " of " ~ column.name ~ ": declare it among the model's constraints"
+                        constraint.type ~ " of " ~ column.name
+                        ~ ": declare it among the model's constraints"
                     ) }}
                 {%- endif -%}
                 {%- do clauses.append("alter column " ~ column.name ~ " set not null") -%}

@@ -1,11 +1,12 @@
 {#
-    Incremental, by the one strategy `upsert`: make the table equal to the query, writing only what
-    differs, into the same relation always: hypertables, indexes, grants, readers' views stay.
+    Incremental by one strategy, `upsert`: make the table equal to the query, write only what
+    differs, always into the same relation, so that hypertables, indexes, grants and readers' views
+    stay.
 
-    A model that names in meta.follows what it reads takes only what changed there since its cursor in
-    ops.change_cursors (see docs block change_feed), and everything where it has none, its query is
-    another one, or --full-refresh asks for it. One without takes everything each time. What it wrote
-    goes into the feed, the cursor moves, both in the transaction of the rows.
+    A model with meta.follows takes only what changed there since its cursor in ops.change_cursors
+    (see docs block change_feed); everything where it has none, where its query is another one, or
+    with --full-refresh. A model without meta.follows takes everything each time. What is written
+    goes into the feed and the cursor moves, both in the transaction of the rows.
 #}
 {% materialization incremental, adapter='postgres' -%}
     {%- set existing = load_cached_relation(this) -%}
@@ -15,13 +16,13 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-    {%- do make_probe(sql) -%}
-    {%- if existing is not none and not make_it_fit(existing) -%}
+    {%- do create_probe_view(sql) -%}
+    {%- if existing is not none and not fit_existing_table(existing) -%}
         {%- set existing = none -%}
     {%- endif -%}
     {%- set take = 'everything' -%}
     {%- if follows -%}
-        {%- set cursor = change_cursor(follows | string ~ settings_read() ~ seeds_read()) -%}
+        {%- set cursor = change_cursor(follows | string ~ setting_values() ~ seed_hashes()) -%}
         {%- if existing is not none and not should_full_refresh() -%}
             {%- set take = take_changes(cursor['seen'], cursor['now']) -%}
         {%- endif -%}
@@ -31,7 +32,8 @@
     {%- if existing is none -%}
         {%- do fill_new_table(target_relation, sql) -%}
         {%- do run_query(
-            "insert into ops.changes (table_name) values ('" ~ this.schema ~ "." ~ this.identifier ~ "')"
+            "insert into ops.changes (table_name)
+            values ('" ~ this.schema ~ "." ~ this.identifier ~ "')"
         ) -%}
     {%- elif take == 'nothing' -%}
         {%- call statement('main') -%} select 1 where false {%- endcall -%}
@@ -43,7 +45,7 @@
 
             {{ delete_gone(target_relation) }};
 
-            {{ tell_changes() }};
+            {{ record_changes() }};
 
             {{ upsert(target_relation, columns) }}
         {%- endcall -%}
@@ -60,19 +62,19 @@
 
 {#
     The temporary table differing: rows of the query that the table lacks or has otherwise, and, as
-    is_gone, keys of the table that the query lacks; within what was taken. Found before anything is
-    written: an upsert that changes nothing still opens compressed chunks. Rows of which nothing is left
-    that they were made of stay as they are (see rows_kept).
+    is_gone, keys of the table that the query lacks; within what was taken. It is filled before
+    anything is written: an upsert that changes nothing still opens compressed chunks. Rows whose
+    sources are gone stay as they are (see preserved_rows).
 #}
 {% macro differing(sql, target_relation, columns, take) -%}
     {%- set key = config.get('unique_key') -%}
     {%- set rest = columns | rejectattr('name', 'in', key) | list -%}
     {%- set by = (config.get('meta') or {}).get('by') -%}
-    {%- set keeps = rows_kept() -%}
+    {%- set keeps = preserved_rows() -%}
     create temporary table differing on commit drop as
     select
         {% for c in columns -%}
-        {% if c.name in key + [told_day()] -%}
+        {% if c.name in key + [feed_date()] -%}
         coalesce(made.{{ c.name }}, stored.{{ c.name }}) as {{ c.name }},
         {%- else -%}
         made.{{ c.name }},
@@ -91,8 +93,13 @@
         (made.{{ key[0] }} is null
         or stored.{{ key[0] }} is null
         {% if rest -%}
-        or ({% for c in rest %}made.{{ c.name }}::{{ c.data_type }}{{ ', ' if not loop.last }}{% endfor %})
-        is distinct from ({% for c in rest %}stored.{{ c.name }}{{ ', ' if not loop.last }}{% endfor %})
+        or (
+            {% for c in rest -%}
+            made.{{ c.name }}::{{ c.data_type }}{{ ', ' if not loop.last }}
+            {%- endfor %}
+        ) is distinct from (
+            {% for c in rest %}stored.{{ c.name }}{{ ', ' if not loop.last }}{% endfor %}
+        )
         {%- endif %})
 {%- endmacro %}
 
@@ -111,8 +118,8 @@
     {%- endif %}
 {%- endmacro %}
 
-{# Settings of ops.settings that the query reads by name (meta.settings), as they stand. #}
-{% macro settings_read() -%}
+{# The values in ops.settings that the query reads (meta.settings). #}
+{% macro setting_values() -%}
     {%- set names = (config.get('meta') or {}).get('settings') -%}
     {%- if not names -%}{{ return('') }}{%- endif -%}
     {{ return(run_query(
@@ -121,8 +128,8 @@
     ).rows[0][0]) }}
 {%- endmacro %}
 
-{# A hash of what is in the seeds that the query reads (meta.seeds): no feed tells of those. #}
-{% macro seeds_read() -%}
+{# A hash per seed that the query reads (meta.seeds): the feed does not hold seeds. #}
+{% macro seed_hashes() -%}
     {%- set hashes = [] -%}
     {%- for name in (config.get('meta') or {}).get('seeds', []) -%}
         {%- do hashes.append(run_query(

@@ -1,6 +1,6 @@
 {#
-    dbt's own, but only where a comment differs: by itself it would ask for the columns twice and write
-    every comment anew at each build, a dead row of pg_description for each.
+    dbt's own, but only where a comment differs: dbt asks for the columns twice and writes every
+    comment at each build, a dead row of pg_description each.
 #}
 {% macro postgres__persist_docs(relation, model, for_relation, for_columns) -%}
     {%- set wanted = [] -%}
@@ -18,7 +18,9 @@
         select 1
         from (values " ~ wanted | join(', ') ~ ") as w (name, description)
         left join pg_attribute as a
-            on a.attrelid = '" ~ relation ~ "'::regclass and not a.attisdropped and w.name = a.attname
+            on a.attrelid = '" ~ relation ~ "'::regclass
+            and not a.attisdropped
+            and w.name = a.attname
         left join pg_description as d
             on d.objoid = '" ~ relation ~ "'::regclass
             and d.classoid = 'pg_class'::regclass

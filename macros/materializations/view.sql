@@ -1,10 +1,10 @@
 {#
     A view that is replaced in place.
 
-    dbt's own materialization swaps a new view in and drops the old one with everything that reads
-    it: a reader's own view on ours would vanish, and ours would be missing while a build runs. Here
-    an unchanged view is left alone, a changed one is replaced, and only one whose columns no longer
-    fit makes way (see make_way).
+    dbt's own materialization swaps in a new view and drops the old one with everything that reads
+    it: a user's view on ours would vanish, and ours would be missing during a build. Here an
+    unchanged view is left alone, a changed one is replaced, and one whose columns no longer fit is
+    dropped (see drop_unfit_relation).
 #}
 {% materialization view, adapter='postgres' -%}
     {%- set existing = load_cached_relation(this) -%}
@@ -18,13 +18,16 @@
         {%- set change = view_change(existing, sql) -%}
     {%- endif -%}
     {%- if existing is not none and change == 'columns' -%}
-        {%- do make_way(existing, 'other columns' if existing.is_view else 'it is a ' ~ existing.type) -%}
+        {%- set why = 'other columns' if existing.is_view else 'it is a ' ~ existing.type -%}
+        {%- do drop_unfit_relation(existing, why) -%}
     {%- endif -%}
     {% call statement('main') -%}
         {%- if change == 'none' -%}
             select 1 where false
         {%- else -%}
-            {%- if config.get('contract').enforced -%}{{ get_assert_columns_equivalent(sql) }}{%- endif -%}
+            {%- if config.get('contract').enforced -%}
+                {{ get_assert_columns_equivalent(sql) }}
+            {%- endif -%}
             create or replace view {{ target_relation }} as ({{ sql }})
         {%- endif -%}
     {%- endcall %}

@@ -1,13 +1,14 @@
 {#
-    What `create or replace` would change of an existing view: 'none', 'query', or 'columns' when it
-    would be refused. PostgreSQL is asked: it prints the definitions of the view and of a temporary
-    one with the new query.
+    What `create or replace` would change in an existing view: 'none', 'query', or 'columns' where
+    PostgreSQL would refuse it. PostgreSQL prints the definitions of the view and of a temporary one
+    with the new query.
 #}
 {% macro view_change(existing, sql) -%}
     {%- do run_query("create or replace temporary view quotemill_probe as (" ~ sql ~ ")") -%}
     {%- set change = run_query("
         select case
-            when pg_get_viewdef('" ~ existing ~ "'::regclass) = pg_get_viewdef('pg_temp.quotemill_probe'::regclass)
+            when pg_get_viewdef('" ~ existing ~ "'::regclass)
+                = pg_get_viewdef('pg_temp.quotemill_probe'::regclass)
                 then 'none'
             when exists (
                 select 1 from pg_attribute as old

@@ -1,6 +1,6 @@
 {#
-    Whether the captured row `q` can stand for its contract: no error, at least one price of its own day,
-    bid and ask not crossed. The previous close says nothing of the day.
+    Whether the captured row `q` can stand for its contract: no error, at least one price of its own
+    day, bid and ask not crossed. The previous close is not a price of the day.
 #}
 {% macro is_good_quote(q) -%}
     (
@@ -11,13 +11,13 @@
     )
 {%- endmacro %}
 
-{# Middle of bid and ask of the row `q`; null unless both are there and not crossed. A bid of 0 is one. #}
+{# Middle of bid and ask of the row `q`; null unless both exist and do not cross. 0 is a bid. #}
 {% macro option_mid(q) -%}
     (case when {{ q }}.bid >= 0 and {{ q }}.ask > 0 and {{ q }}.ask >= {{ q }}.bid
         then ({{ q }}.bid + {{ q }}.ask) / 2 end)::numeric(18, 6)
 {%- endmacro %}
 
-{# The underlying's price at the moment of the row `q`: of its own quote, else of the model's. #}
+{# The underlying's price at the time of the row `q`: by its own quote, else the model's. #}
 {% macro underlying_price(q) -%}
     (coalesce(
         case when {{ q }}.und_bid > 0 and {{ q }}.und_ask >= {{ q }}.und_bid

@@ -1,12 +1,15 @@
-{# A number of ops.settings by its name, or `otherwise` where the loaders have not told it yet. #}
+{# A number of ops.settings by its name, or `otherwise` before the loaders have written it. #}
 {% macro setting(name, otherwise) -%}
     coalesce(
-        (select s.value::numeric from {{ source('ops', 'settings') }} as s where s.key = '{{ name }}'),
+        (
+            select s.value::numeric from {{ source('ops', 'settings') }} as s
+            where s.key = '{{ name }}'
+        ),
         {{ otherwise }}
     )
 {%- endmacro %}
 
-{# A wall clock of New York likewise: HH:MM. #}
+{# A wall clock of New York, HH:MM, by its name in ops.settings, or `otherwise`. #}
 {% macro clock_setting(name, otherwise) -%}
     coalesce(
         (select s.value::time from {{ source('ops', 'settings') }} as s where s.key = '{{ name }}'),

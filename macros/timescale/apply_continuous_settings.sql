@@ -1,20 +1,23 @@
 {#
-    Give a continuous aggregate what meta.continuous says of its storage and upkeep. A policy that stands
-    with other arguments would only warn, so both are removed and added; what was applied last is in the
-    comment of the hypertable that holds the rows. They run half a period off the time of this build. The
-    policy refreshes no day whose minutes may have gone by age: their bars would go too.
+    Apply meta.continuous, the storage and upkeep of a continuous aggregate. Adding a policy that
+    exists with other arguments would only warn, so both are removed and added; the comment of the
+    hypertable that holds the rows stores what was applied last. The policies run half a period
+    after this build. The refresh policy skips days whose minutes may have been dropped by age:
+    their bars would be deleted.
 #}
 {% macro apply_continuous_settings(relation) -%}
     {%- set wanted = config.get('meta')['continuous'] -%}
-    {%- set held = materialized_hypertable(relation) -%}
-    {%- set retain = retention_of(wanted['of']) -%}
-    {%- set told = (wanted | string ~ (', retain: ' ~ retain if retain else '')) | replace("'", "") -%}
+    {%- set rows_table = materialized_hypertable(relation) -%}
+    {%- set retain = retention(wanted['of']) -%}
+    {%- set settings = wanted | string ~ (', retain: ' ~ retain if retain else '') -%}
+    {%- set settings = settings | replace("'", "") -%}
     {%- if run_query(
-        "select 1 where obj_description('" ~ held ~ "'::regclass, 'pg_class') = '" ~ told ~ "'"
+        "select 1
+        where obj_description('" ~ rows_table ~ "'::regclass, 'pg_class') = '" ~ settings ~ "'"
     ).rows -%}
         {{ return(none) }}
     {%- endif -%}
-    {#- not in one statement: what else is in it would be left out without a word -#}
+    {#- alone: anything else in the statement would be ignored silently -#}
     {%- do run_query(
         "alter materialized view " ~ relation ~ " set (timescaledb.materialized_only = false)"
     ) -%}
@@ -27,7 +30,7 @@
     ) -%}
     {%- do run_query(
         "select
-            set_chunk_time_interval('" ~ held ~ "', interval '" ~ wanted['chunk'] ~ "'),
+            set_chunk_time_interval('" ~ rows_table ~ "', interval '" ~ wanted['chunk'] ~ "'),
             remove_continuous_aggregate_policy('" ~ relation ~ "', if_exists => true),
             remove_compression_policy('" ~ relation ~ "', if_exists => true)"
     ) -%}
@@ -36,7 +39,8 @@
             add_continuous_aggregate_policy(
                 '" ~ relation ~ "',
                 start_offset => least(
-                    interval '" ~ wanted['refresh_from'] ~ "', interval '" ~ (retain or wanted['refresh_from']) ~ "'
+                    interval '" ~ wanted['refresh_from'] ~ "',
+                    interval '" ~ (retain or wanted['refresh_from']) ~ "'
                 ),
                 end_offset => null,
                 schedule_interval => interval '" ~ wanted['refresh_every'] ~ "',
@@ -48,5 +52,5 @@
                 initial_start => now() + interval '" ~ wanted['refresh_every'] ~ "' / 2
             )"
     ) -%}
-    {%- do run_query("comment on table " ~ held ~ " is '" ~ told ~ "'") -%}
+    {%- do run_query("comment on table " ~ rows_table ~ " is '" ~ settings ~ "'") -%}
 {%- endmacro %}

@@ -1,6 +1,6 @@
 {#
-    Apply the settings of hypertables (see hypertable_changes): at the end of every build, or by itself
-    as dbt run-operation apply_hypertables.
+    Apply the settings of hypertables (see hypertable_changes): at the end of every build, or alone
+    with dbt run-operation apply_hypertables.
 #}
 {% macro apply_hypertables() -%}
     {%- set statements = hypertable_changes() -%}

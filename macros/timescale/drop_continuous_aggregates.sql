@@ -1,8 +1,8 @@
 {#
-    Drop the continuous aggregates that `condition` picks from timescaledb_information.
+    Drop the continuous aggregates that `condition` selects from timescaledb_information.
 
-    A plain `drop view` refuses them and a cascade over one leaves dbt's backup table behind, after
-    which every later run fails; dropping them first keeps a rebuild from getting stuck.
+    A plain `drop view` refuses them, and a cascade over one leaves dbt's backup table behind, after
+    which every later run fails.
 #}
 {% macro drop_continuous_aggregates(condition) -%}
     {%- if timescale_edition() == 'tsl' -%}

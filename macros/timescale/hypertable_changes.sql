@@ -1,19 +1,22 @@
 {#
-    The statements that bring the hypertables of this project to what meta.hypertable of their models and
-    landed tables says; none where they are so already. A table that is no hypertable stays what it is.
+    The statements that bring the hypertables of this project to the settings in meta.hypertable of
+    their models and landed tables; none where nothing differs. A plain table stays one.
 
-    time            the column of time, by which make_hypertable makes one
-    chunk           the span of chunks that are made from now on
+    time            the column of time, by which make_hypertable cuts chunks
+    chunk           the span of new chunks
     segment_by, order_by, compress_after
-                    how chunks are compressed, and how old they are then; the community edition alone
-    retain          how old days are that go, of any table in any edition: every build lets them go, once
-                    the models that outlive the table have read them (see deletions_by_age). A policy
-                    of the server would not ask who has, and is removed
+                    how chunks are compressed, and at what age; only in the community edition
+    retain          the age at which days are dropped, from any table in any edition: by every
+                    build, once the models that outlive the table have read them (see deletions_by_age). A
+                    policy of the server would not check who has read them, and is removed
 
-    The server would run a new policy at once, into whatever is loaded after the build: half a day later.
+    The server would start a new policy at once, during the loads after the build: it starts half a
+    day later.
 #}
 {% macro hypertable_changes() -%}
-    {%- if not execute or flags.WHICH not in ('build', 'run', 'run-operation') -%}{{ return([]) }}{%- endif -%}
+    {%- if not execute or flags.WHICH not in ('build', 'run', 'run-operation') -%}
+        {{ return([]) }}
+    {%- endif -%}
     {%- set edition = timescale_edition() -%}
     {%- set wanted = [] -%}
     {%- for node in (graph.sources.values() | list) + (graph.nodes.values() | list) -%}
@@ -25,10 +28,11 @@
         {%- endif -%}
     {%- endfor -%}
     {%- if not wanted -%}{{ return([]) }}{%- endif -%}
-    {{ return((settings_changes(wanted, edition) if edition != 'none' else []) + deletions_by_age(wanted)) }}
+    {%- set changes = settings_changes(wanted, edition) if edition != 'none' else [] -%}
+    {{ return(changes + deletions_by_age(wanted)) }}
 {%- endmacro %}
 
-{# Those that change the settings of the hypertables among these tables. #}
+{# The statements that change the settings of the hypertables among these tables. #}
 {% macro settings_changes(wanted, edition) -%}
     {{ return(run_query("
         with hypertables as (
@@ -41,18 +45,25 @@
                     select (j.config ->> 'compress_after')::interval
                     from timescaledb_information.jobs as j
                     where j.proc_name = 'policy_compression'
-                        and (j.hypertable_schema, j.hypertable_name) = (d.hypertable_schema, d.hypertable_name)
+                        and (j.hypertable_schema, j.hypertable_name)
+                            = (d.hypertable_schema, d.hypertable_name)
                 ) as compressed_after,
                 exists (
                     select 1 from timescaledb_information.jobs as j
                     where j.proc_name = 'policy_retention'
-                        and (j.hypertable_schema, j.hypertable_name) = (d.hypertable_schema, d.hypertable_name)
+                        and (j.hypertable_schema, j.hypertable_name)
+                            = (d.hypertable_schema, d.hypertable_name)
                 ) as is_dropped_by_policy
             from json_to_recordset('" ~ tojson(wanted) ~ "') as w (
-                relation text, chunk interval, segment_by text, order_by text, compress_after interval
+                relation text,
+                chunk interval,
+                segment_by text,
+                order_by text,
+                compress_after interval
             )
             inner join timescaledb_information.dimensions as d
-                on w.relation = d.hypertable_schema || '.' || d.hypertable_name and d.dimension_number = 1
+                on w.relation = d.hypertable_schema || '.' || d.hypertable_name
+                and d.dimension_number = 1
             inner join timescaledb_information.hypertable_columnstore_settings as s
                 on s.hypertable = format('%I.%I', d.hypertable_schema, d.hypertable_name)::regclass
         )
@@ -77,7 +88,9 @@
                 'call add_columnstore_policy(%L, after => %L::interval, '
                 'initial_start => now() + interval ''12 hours'')', h.relation, h.compress_after
             ) end),
-            (5, case when h.is_dropped_by_policy then format('select remove_retention_policy(%L)', h.relation) end)
+            (5, case when h.is_dropped_by_policy then format(
+                'select remove_retention_policy(%L)', h.relation
+            ) end)
             " if edition == 'tsl' else "") ~ "
         ) as steps (step, statement)
         where steps.statement is not null

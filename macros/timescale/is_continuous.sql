@@ -1,7 +1,7 @@
 {#
-    Whether this model is a continuous aggregate in this warehouse: on TimescaleDB's community edition,
-    where the table that it reads (meta.continuous.of) is a hypertable. Asked at run time; in dbt's unit
-    tests it is none, so that one query is tested wherever they run.
+    Whether this model is a continuous aggregate in this warehouse: on TimescaleDB's community
+    edition, where the table that it reads (meta.continuous.of) is a hypertable. Detected at run
+    time; never in dbt's unit tests, so that one query is tested wherever they run.
 #}
 {% macro is_continuous() -%}
     {{ return(

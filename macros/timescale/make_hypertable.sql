@@ -1,4 +1,4 @@
-{# Make a table that has no row yet a hypertable, as meta.hypertable of its model says. #}
+{# Make an empty table a hypertable, as meta.hypertable of its model says. #}
 {% macro make_hypertable(relation) -%}
     {%- set wanted = config.get('meta')['hypertable'] -%}
     {%- do run_query(

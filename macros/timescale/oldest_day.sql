@@ -1,13 +1,13 @@
 {#
-    The oldest trading day in a landed table of minutes or ticks, whose key and chunks have `time` after
-    the code: bar_end or trade_date. None where it holds no row. What ends on a trading day ends on the
-    same day in UTC, where chunks begin and end too. Of a hypertable its oldest chunk is asked day by day:
-    a compressed chunk tells a day that it has none of without being opened.
+    The oldest trading day in a landed table of minutes or ticks, whose key and chunks have `time`
+    after the code: bar_end or trade_date. None where it has no row. A bar of a trading day ends on
+    the same day in UTC, where chunks start and end too. A hypertable's oldest chunk is searched day
+    by day: a compressed chunk need not be opened for a day that it lacks.
 #}
 {% macro oldest_day(table, time='bar_end') -%}
     {%- set name = table.split('.') -%}
     {%- if not is_hypertable(table) -%}
-        {#- from one code to the next by the key: `min` would read every row -#}
+        {#- by steps from code to code through the key: `min` would read every row -#}
         {{ return(run_query("
             with recursive first_bars as (
                 (select code, trade_date from " ~ table ~ " order by code, " ~ time ~ " limit 1)
@@ -31,7 +31,7 @@
         where hypertable_schema = '" ~ name[0] ~ "' and hypertable_name = '" ~ name[1] ~ "'
         order by range_start
     ") -%}
-        {%- set found = run_query("
+        {%- set days = run_query("
             select day::date
             from generate_series(
                 '" ~ chunk['first_day'] ~ "'::timestamp,
@@ -43,13 +43,14 @@
                 where
                     trade_date = day::date
                     " ~ ("and bar_end >= day at time zone 'UTC'
-                    and bar_end < (day + interval '1 day') at time zone 'UTC'" if time == 'bar_end' else "") ~ "
+                    and bar_end < (day + interval '1 day') at time zone 'UTC'"
+                    if time == 'bar_end' else "") ~ "
                     and " ~ time ~ " >= '" ~ chunk['first_day'] ~ "+00'
                     and " ~ time ~ " < '" ~ chunk['end_day'] ~ "+00'
             )
             order by day limit 1
         ").rows -%}
-        {%- if found -%}{{ return(found[0][0]) }}{%- endif -%}
+        {%- if days -%}{{ return(days[0][0]) }}{%- endif -%}
     {%- endfor -%}
     {{ return(none) }}
 {%- endmacro %}

@@ -1,6 +1,7 @@
 {#
-    Refuse a TimescaleDB whose columnstore has other names (loaders/warehouse/timescale.py says the same), and
-    one in a schema that is not searched: our statements call its functions by their bare names.
+    Refuse a TimescaleDB whose columnstore has other names (loaders/warehouse/timescale.py does the
+    same), and one in a schema outside the search path: our statements call its functions by their
+    bare names.
 #}
 {% macro refuse_old_timescale() -%}
     {%- if execute -%}
@@ -8,13 +9,14 @@
             select extversion
             from pg_extension
             where extname = 'timescaledb'
-                and string_to_array(split_part(extversion, '-', 1), '.')::integer[] < array[2, 18, 0]
+                and string_to_array(split_part(extversion, '-', 1), '.')::integer[]
+                    < array[2, 18, 0]
         ") -%}
         {%- for row in old -%}
             {{ exceptions.raise_compiler_error(
-                "This warehouse has TimescaleDB " ~ row['extversion'] ~ "; 2.18.0 is the oldest that serves:"
-                ~ " older ones do not have the columnstore's functions. Install a newer version on its server,"
-                ~ " then in a session of psql -X: alter extension timescaledb update"
+                "This warehouse has TimescaleDB " ~ row['extversion'] ~ "; the oldest"
+                ~ " supported version is 2.18.0: older ones lack the functions of the columnstore. Install a newer"
+                ~ " version on the server, then in psql -X: alter extension timescaledb update"
             ) }}
         {%- endfor -%}
         {%- set hidden = run_query("
@@ -25,7 +27,8 @@
         ") -%}
         {%- for row in hidden -%}
             {{ exceptions.raise_compiler_error(
-                "TimescaleDB is in the schema " ~ row['nspname'] ~ ", which is not searched: alter role "
+                "TimescaleDB is in the schema " ~ row['nspname']
+                ~ ", outside the search path; fix: alter role "
                 ~ target.user ~ ' set search_path = "$user", public, ' ~ row['nspname']
             ) }}
         {%- endfor -%}

@@ -1,4 +1,4 @@
-{# 'tsl', 'apache' or 'none', asked of the server at run time: however dbt was called, it agrees. #}
+{# 'tsl', 'apache' or 'none', detected at run time: the same however dbt was called. #}
 {% macro timescale_edition() -%}
     {%- if not execute -%}{{ return('none') }}{%- endif -%}
     {{ return(run_query("

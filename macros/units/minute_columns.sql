@@ -1,8 +1,9 @@
 {#
-    What a landed minute is in our units, expressions by column: for the staging view, and for continuous
+    Expressions by column for a landed minute in our units: for the staging view, and for continuous
     aggregates, which have to read the landed table itself.
 
-    The decoder of the service makes many hands of less than one: the turnover tells (see decoded_as_hands).
+    The service's decoder turns less than one hand into many: the turnover shows it (see
+    decoded_as_hands).
 #}
 {% macro minute_columns() -%}
     {%- set columns = {} -%}
@@ -18,7 +19,7 @@
     {{ return(columns) }}
 {%- endmacro %}
 
-{# Whether the volume of a landed minute is the decoder's, by its turnover. #}
+{# Whether the volume of a landed minute is an artefact of the decoder, by its turnover. #}
 {% macro is_decoded_minute() -%}
     {{ decoded_as_hands('volume') }} and amount < 99 * low * volume
 {%- endmacro %}

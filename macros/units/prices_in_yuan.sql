@@ -1,4 +1,4 @@
-{# The four prices of a bar in yuan. Where `zero_is_none`, 0 stands for no price. #}
+{# The four prices of a bar in yuan. With `zero_is_none`, 0 means no price. #}
 {% macro prices_in_yuan(zero_is_none=false) -%}
     {%- for price in ['open', 'high', 'low', 'close'] -%}
         {{ in_yuan('nullif(' ~ price ~ ', 0)' if zero_is_none else price) }} as {{ price }}

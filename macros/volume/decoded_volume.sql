@@ -1,8 +1,8 @@
 {#
     The volume that the service's decoder turns into the reported one, or null.
 
-    Below 128 hands the decoder corrupts 1, 3, 4, 9-16 and 33-64 (and no other value): 1 -> 32768,
-    3 -> 4098, 4 -> 8194, v -> 264 + 256 (v - 9), v -> 48 + 16 (v - 33). Each image has one inverse.
+    Below 128 hands the decoder corrupts 1, 3, 4, 9-16 and 33-64 (and no other value): 1 -> 32768, 3
+    -> 4098, 4 -> 8194, v -> 264 + 256 (v - 9), v -> 48 + 16 (v - 33). Each image has one inverse.
 #}
 {% macro decoded_volume(reported) -%}
     case

@@ -1,6 +1,6 @@
 {#
-    The reader role may look into the schemas that are for readers. Done once at the start of a run:
-    models run side by side, and two grants on one schema at once are an error in PostgreSQL.
+    Let the reader role use the schemas that are for readers. Once at the start of a run: models run
+    side by side, and two grants on one schema at once are an error in PostgreSQL.
 #}
 {% macro grant_schema_usage() -%}
     {%- set role = reader_role() -%}
@@ -12,9 +12,13 @@
             {% endif -%}
         {%- endfor -%}
     {%- elif execute -%}
-        {%- set unknown = run_query("select value from ops.settings where key = 'reader_role' and value <> ''") -%}
+        {%- set unknown = run_query(
+            "select value from ops.settings where key = 'reader_role' and value <> ''"
+        ) -%}
         {%- for row in unknown -%}
-            {%- do exceptions.warn("reader_role " ~ row['value'] ~ " does not exist: nothing is granted") -%}
+            {%- do exceptions.warn(
+                "reader_role " ~ row['value'] ~ " does not exist: nothing is granted"
+            ) -%}
         {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}

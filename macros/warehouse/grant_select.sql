@@ -1,4 +1,4 @@
-{# Post-hook: the reader role may read this relation, however it was built or rebuilt. #}
+{# Post-hook: let the reader role read this relation, however it was built. #}
 {% macro grant_select() -%}
     {%- set role = reader_role() -%}
     {%- if role -%}

@@ -1,7 +1,7 @@
 {#
-    What the models need beside tables, made once: the exact product of numerics, and the functions that
-    compare a vendor's series with ours. One statement under a lock: two runs side by side do not race,
-    and with everything there it writes nothing.
+    Create, once, what the models need besides tables: the exact product of numerics, and the
+    functions that compare a vendor's series with ours. One statement under a lock, so that two runs
+    side by side do not race; where all exists it writes nothing.
 #}
 {% macro prepare_intermediate() -%}
     {%- set schema = inner_schema() -%}
@@ -9,7 +9,7 @@
     do $prepare$
     begin
         perform pg_advisory_xact_lock(hashtextextended('quotemill:prepare_intermediate', 0));
-        -- even `if not exists` would ask for a right that the writer may lack
+        -- even `if not exists` would need a privilege that the writer may lack
         if to_regnamespace('{{ schema }}') is null then
             create schema {{ schema }};
         end if;
@@ -20,7 +20,7 @@
             );
         end if;
 
-        -- of these very lines; older ones are replaced
+        -- functions of another text are replaced
         if not exists (
             select 1 from pg_proc as f
             inner join pg_namespace as n on f.pronamespace = n.oid

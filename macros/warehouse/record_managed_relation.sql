@@ -1,4 +1,4 @@
-{# Post-hook: remember that this project made the relation (see refuse_foreign_relations). #}
+{# Post-hook: record that this project built the relation (see refuse_foreign_relations). #}
 {% macro record_managed_relation() -%}
     insert into ops.managed_relation (schema_name, relation_name)
     values ('{{ this.schema }}', '{{ this.identifier }}')

@@ -1,15 +1,15 @@
 {#
-    Never replace what this project did not make.
+    Never replace what this project did not build.
 
-    Stops the run when a relation with the name of one of our models exists in the model's schema but
-    is not listed in ops.managed_relation. Every model of the project is looked at, not only the
-    selected ones: the refusal should come before anything is written.
+    Stop the run if a relation with the name of one of our models exists in the model's schema but
+    not in ops.managed_relation. Checks every model of the project, not only the selected ones,
+    before anything is written.
 #}
 {% macro refuse_foreign_relations() -%}
     {%- if execute -%}
         {%- set names = [] -%}
         {%- for node in graph.nodes.values()
-            if node.resource_type in ('model', 'seed') and node.config.materialized != 'ephemeral' -%}
+            if node.resource_type in ('model', 'seed') -%}
             {%- do names.append("('" ~ node.schema ~ "', '" ~ node.alias ~ "')") -%}
         {%- endfor -%}
         {%- set foreign = run_query("
@@ -25,7 +25,7 @@
         ").columns[0].values() -%}
         {%- if foreign -%}
             {{ exceptions.raise_compiler_error(
-                "These relations were not made by quotemill and would be replaced: "
+                "These relations were not built by quotemill and would be replaced: "
                 ~ foreign | join(', ')
                 ~ ". Choose another schema name (QUOTEMILL_MARKET_SCHEMA, now " ~ target.schema
                 ~ ") or another warehouse (QUOTEMILL_WAREHOUSE_URL), or rename them."

@@ -1,11 +1,11 @@
 {#
-    Refuse to write while another build does.
+    Refuse to write during another build.
 
-    `quotemill` holds the advisory lock hashtextextended('quotemill:build', 0) on a connection of its
-    own during a build, and gives the process id of that connection's backend to dbt in the
-    environment variable QUOTEMILL_BUILD_LOCK_HELD. So its own dbt passes, and a variable left over in
-    somebody's shell opens nothing. Plain dbt cannot hold a lock from start to end (it closes the
-    connection of its hooks), so it only looks.
+    During a build `quotemill` holds the advisory lock hashtextextended('quotemill:build', 0) on a
+    connection of its own and gives the process id of its backend to dbt in the environment variable
+    QUOTEMILL_BUILD_LOCK_HELD. So its own dbt passes, and a variable left over in a shell opens
+    nothing. Plain dbt cannot hold a lock from start to end (it closes the connection of its hooks),
+    so it only checks.
 #}
 {% macro refuse_while_building() -%}
     {%- if execute and flags.WHICH in ('build', 'run', 'seed', 'snapshot', 'clone', 'retry') -%}
@@ -20,10 +20,11 @@
                 and ((l.classid::bigint << 32) | l.objid::bigint)
                     = hashtextextended('quotemill:build', 0)
         ") -%}
-        {%- for holder in holders if holder['pid'] | string != env_var('QUOTEMILL_BUILD_LOCK_HELD', '') -%}
+        {%- set own = env_var('QUOTEMILL_BUILD_LOCK_HELD', '') -%}
+        {%- for holder in holders if holder['pid'] | string != own -%}
             {{ exceptions.raise_compiler_error(
                 "Another build is writing to this warehouse (backend " ~ holder['pid'] ~ ", "
-                ~ (holder['application_name'] or 'unnamed') ~ "). Wait for it to end:"
+                ~ (holder['application_name'] or 'unnamed') ~ "). Wait for it to end;"
                 ~ " quotemill status shows it."
             ) }}
         {%- endfor -%}

@@ -1,7 +1,7 @@
 {#
-    A load makes schema ops and the landed tables; without it every model would fail by itself. So it would in
-    part where an earlier version made them, and models read a column that none of its tables has. The
-    numbers of routes and files may come later, once nobody uses the table (see route_columns).
+    Refuse a warehouse without schema ops and the landed tables, which a load creates: every model
+    would fail with an error of its own; and one whose tables lack columns that models read. The
+    columns of routes and files may come later, once the table is not in use (see route_columns).
 #}
 {% macro require_loaded_warehouse() -%}
     {%- if execute -%}
@@ -13,7 +13,8 @@
         {%- set read = [] -%}
         {%- for node in graph.sources.values() -%}
             {%- for column in node.columns if column not in ['route_no', 'file_no'] -%}
-                {%- do read.append("('" ~ node.schema ~ "', '" ~ node.identifier ~ "', '" ~ column ~ "')") -%}
+                {%- set name = [node.schema, node.identifier, column] | join("', '") -%}
+                {%- do read.append("('" ~ name ~ "')") -%}
             {%- endfor -%}
         {%- endfor -%}
         {%- set lacking = run_query("

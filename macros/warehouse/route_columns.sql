@@ -1,7 +1,7 @@
 {#
-    The route of the rows of a landed table with numbers in the place of it: `route_no`, which ops.routes
-    names, and `source_route`, the text, which only rows from before the numbers have. Null is what
-    the table lacks.
+    The columns for the route of a landed row: `route_no`, which ops.routes names, and
+    `source_route`, the text, which only rows from before the numbers have. Null where the table
+    lacks one.
 #}
 {% macro route_columns(table) -%}
     {%- set there = adapter.get_columns_in_relation(table) | map(attribute='name') | list -%}

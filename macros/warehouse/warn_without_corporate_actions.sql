@@ -1,4 +1,4 @@
-{# One line at the end of a run: with no source of corporate actions adjusted prices equal raw ones. #}
+{# Warn at the end of a run that without corporate actions adjusted prices equal raw ones. #}
 {% macro warn_without_corporate_actions() -%}
     {%- if execute and flags.WHICH in ('build', 'run') -%}
         {%- set known = run_query("
@@ -6,7 +6,7 @@
         ").rows[0][0] -%}
         {%- if not known -%}
             {%- do log(
-                "No source of corporate actions is known: adjusted prices equal raw ones."
+                "No source of corporate actions: adjusted prices equal raw ones."
                 ~ " Set QUOTEMILL_TDX__CORPORATE_ACTIONS to a CSV file or a folder of them,"
                 ~ " run loaders run tdx --dataset corporate_actions, then build again.",
                 info=true

@@ -60,7 +60,7 @@ select
     format(
         'the prices are in %1$s and the money of its actions is in yuan, last on %2$s: only bonus'
         || ' shares adjust them (has_refused_action). An override states the money in %1$s',
-        {{ currency_of_stock('code') }},
+        {{ stock_currency('code') }},
         max(ex_date)
     ) as evidence
 from refused_actions

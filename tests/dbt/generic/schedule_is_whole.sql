@@ -1,6 +1,6 @@
 {#
-    Trading days of a window that are not exactly once in the schedule or without a main contract, and
-    days of the schedule outside every window.
+    Trading days of a window that are not exactly once in the schedule or without a main contract,
+    and days of the schedule outside every window.
 #}
 {% test schedule_is_whole(model) %}
     with windows as (

@@ -1,6 +1,6 @@
 {#
-    Segments that skip a number, overlap, hold a trading day that the schedule lacks, or follow one of
-    the same contract without a day between.
+    Segments that skip a number, overlap, hold a trading day that the schedule lacks, or follow one
+    of the same contract without a day between.
 #}
 {% test segments_are_contiguous(model) %}
     with numbered as (

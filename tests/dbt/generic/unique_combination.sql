@@ -1,7 +1,7 @@
 {#
-    Rows whose `columns` together occur more than once. Where a unique index of the table holds them apart
-    there are none, and no row is read. Of a view, `found_by` may be a model that looks for duplicate_bar
-    as rows change: then its findings are asked, once it is there.
+    Rows whose `columns` together occur more than once. Where a unique index of the table holds them
+    apart there are none, and no row is read. Of a view, `found_by` may be a model that looks for
+    duplicate_bar as rows change: then its findings are asked, once it is there.
 #}
 {% test unique_combination(model, columns, found_by=none) %}
     {%- if execute and found_by and load_relation(found_by) %}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from loaders.ib.capture.flags import CAPTURE_FLAGS
 
-LIST = Path(__file__).parents[3] / "macros" / "options" / "flags_with.sql"
+LIST = Path(__file__).parents[3] / "macros" / "options" / "merged_flags.sql"
 
 
 def test_the_models_know_every_flag_of_a_capture() -> None:

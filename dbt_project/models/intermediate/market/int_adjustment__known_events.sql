@@ -10,7 +10,7 @@
 select
     code,
     ex_date,
-    {{ event_of_a_day() | indent }}
+    {{ daily_event() | indent }}
 from {{ changed(ref('int_corporate_actions__known'), by='ex_date') }}
 where adjusts_price
 group by code, ex_date

@@ -4,7 +4,7 @@ with segments as not materialized (
 
 -- the whole series of each code: whether the vendor adjusts shows best far back
 vendor as (
-    {{ rows_of_sample(ref('stg_tdx__kline_adjusted'), 'true') | indent }}
+    {{ sample_rows(ref('stg_tdx__kline_adjusted'), 'true') | indent }}
 ),
 
 newest as (

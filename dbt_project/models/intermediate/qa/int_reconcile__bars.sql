@@ -29,7 +29,7 @@ with theirs as (
 ),
 
 days as (
-    {{ rows_of_sample(ref('kline_daily'), around_the_month) | indent }}
+    {{ sample_rows(ref('kline_daily'), around_the_month) | indent }}
 ),
 
 periods_of_days as (
@@ -48,7 +48,7 @@ periods_of_days as (
 
 {% for period, relation, minutes in rollups -%}
     of_{{ relation }} as (
-        {{ rows_of_sample(ref(relation)) | indent }}
+        {{ sample_rows(ref(relation)) | indent }}
     ),
 
 {% endfor -%}
@@ -117,7 +117,7 @@ asked_of_ours as (
 ),
 
 minutes as (
-    {{ minutes_of_sample(ref('stg_tdx__kline_minute')) | indent }}
+    {{ sample_minutes(ref('stg_tdx__kline_minute')) | indent }}
 ),
 
 -- days whose 13:01 is inside the bar that came as 13:00

@@ -1,13 +1,13 @@
 with days as (
-    {{ rows_of_sample(ref('kline_daily')) | indent }}
+    {{ sample_rows(ref('kline_daily')) | indent }}
 ),
 
 minutes as (
-    {{ minutes_of_sample(ref('kline_minute_raw')) | indent }}
+    {{ sample_minutes(ref('kline_minute_raw')) | indent }}
 ),
 
 ticks as (
-    {{ rows_of_sample(ref('int_ticks__days')) | indent }}
+    {{ sample_rows(ref('int_ticks__days')) | indent }}
 ),
 
 parts as (

@@ -30,7 +30,7 @@ events as (
     select
         code,
         ex_date,
-        {{ event_of_a_day() | indent(8) }},
+        {{ daily_event() | indent(8) }},
         bool_or(is_inferred) as is_inferred
     from actions
     group by code, ex_date

@@ -1,2 +1,2 @@
 -- no CTE: see stg_tdx__kline_daily
-{{ index_bars_of_period('week') }}
+{{ index_period_bars('week') }}

@@ -1,1 +1,1 @@
-{{ bars_of_minutes(15, ref('kline_5m'), 'sum(bar_count)', follows='kline_5m') }}
+{{ minute_bars(15, ref('kline_5m'), 'sum(bar_count)', follows='kline_5m') }}

@@ -1,1 +1,1 @@
-{{ adjusted_bars_of_period('month') }}
+{{ adjusted_period_bars('month') }}

@@ -1,1 +1,1 @@
-{{ adjusted_bars_of_period('week') }}
+{{ adjusted_period_bars('week') }}

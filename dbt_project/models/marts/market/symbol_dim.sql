@@ -10,7 +10,7 @@ select
     s.instrument_type,
     s.price_decimals,
     case
-        when s.instrument_type = 'stock' then {{ currency_of_stock('s.code') }} else 'CNY'
+        when s.instrument_type = 'stock' then {{ stock_currency('s.code') }} else 'CNY'
     end as currency,
     s.is_listed,
     -- one look-up in the key per code and end; an aggregate would read every bar

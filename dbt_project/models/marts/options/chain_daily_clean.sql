@@ -134,7 +134,7 @@ select
         when 2 then 'slot_' || replace(c.slot_label, ':', '')
         else 'last_good'
     end as rollup_strategy,
-    {{ flags_with('c.data_quality_flag', {
+    {{ merged_flags('c.data_quality_flag', {
         'adjusted_contract': 'k.is_adjusted',
         'wide_spread': 'c.ask - c.bid > 0.5 * c.mid and c.mid > 0.10',
         'missing_oi': 'o.conid is null',

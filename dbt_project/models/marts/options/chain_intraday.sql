@@ -50,7 +50,7 @@ select
     q.error_type,
     q.error_code,
     q.error_message,
-    {{ flags_with('q.data_quality_flag', {
+    {{ merged_flags('q.data_quality_flag', {
         'adjusted_contract': 'c.is_adjusted',
         'wide_spread': 'q.ask - q.bid > 0.5 * q.mid and q.mid > 0.10',
         'volume_reset': 'q.volume_contracts < q.volume_before',

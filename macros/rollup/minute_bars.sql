@@ -1,9 +1,9 @@
 {#
-    The model of the bars of `minutes` minutes: from the shorter ones of `bars`, whose changes it follows by
-    the name `follows`, `bar_count` counting the minutes in them; as a continuous aggregate from the
-    landed minutes.
+    The model of the bars of `minutes` minutes: from the shorter ones of `bars`, whose changes it
+    follows under the name `follows`, with `bar_count` as their count of minutes; as a continuous
+    aggregate from the landed minutes.
 #}
-{% macro bars_of_minutes(minutes, bars, bar_count, follows) -%}
+{% macro minute_bars(minutes, bars, bar_count, follows) -%}
     {{ config(
         materialized='continuous_aggregate',
         unique_key=['code', 'bar_end'],
@@ -26,14 +26,17 @@
     {%- set continuous = is_continuous() %}
     select
         code,
-        {{ end_of_bucket(minutes) | indent }} as bar_end,
+        {{ bucket_end(minutes) | indent }} as bar_end,
         max(trade_date) as trade_date,
-        {{ rolled_up_columns('count(*)', minute_columns()) if continuous else rolled_up_columns(bar_count) }}
+        {{
+            rolled_up_columns('count(*)', minute_columns()) if continuous
+            else rolled_up_columns(bar_count)
+        }}
     from {{ config.get('meta')['continuous']['of'] if continuous else changed(bars, by='bar_end') }}
     group by
         code,
         {% if continuous -%}
         time_bucket('1 day', bar_end),
         {% endif -%}
-        {{ end_of_bucket(minutes) | indent }}
+        {{ bucket_end(minutes) | indent }}
 {%- endmacro %}

@@ -1,10 +1,10 @@
 {#
-    Bars of indices by week or month (`period`), as the source builds them, one for each.
+    Bars of indices by week or month (`period`), as the source builds them, one per period.
 
-    The source stamps an unfinished bar with the newest day in it, so several may be stored of one
-    period: the one that reaches furthest counts, of two as far the final one.
+    The source stamps an unfinished bar with its newest day, so several may be stored for one
+    period: the one that reaches furthest counts, and of two that reach as far the final one.
 #}
-{% macro index_bars_of_period(period) -%}
+{% macro index_period_bars(period) -%}
     {%- set start = "date_trunc('" ~ period ~ "', k.trade_date::timestamp)::date" -%}
     select distinct on (k.code, {{ start }})
         k.code,

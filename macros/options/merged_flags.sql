@@ -1,7 +1,8 @@
 {#
-    The array `flags` and those of `more` (condition by flag) that hold: sorted, each once.
+    The flags of the array `flags` and those of `more` (condition by flag) that hold, sorted, each
+    once.
 #}
-{% macro flags_with(flags, more) -%}
+{% macro merged_flags(flags, more) -%}
     array(
         select distinct f.flag collate "C"
         from unnest(
@@ -17,15 +18,15 @@
     ) collate "default"
 {%- endmacro %}
 
-{# The closed list of flags: an unknown one is a finding. #}
+{# The closed list of flags; any other flag is a finding. #}
 {% macro known_flags() -%}
     {{ return([
         'adjusted_contract', 'butterfly_violation', 'calendar_fallback', 'calendar_violation',
         'crossed_quote', 'delayed_fallback', 'delta_out_of_range', 'discovery_stale',
         'gamma_negative', 'iv_mismatch', 'iv_out_of_range', 'late_capture', 'locked_quote',
         'missing_greeks', 'missing_oi', 'missing_price', 'no_quote', 'oi_enrichment_failed',
-        'oi_late', 'oi_stale', 'parity_violation', 'ref_price_stale', 'slot_coverage_breach', 'slot_retry_exceeded',
-        'snapshot_error', 'underlying_stale', 'vega_negative', 'volume_reset', 'wide_spread',
-        'zero_bid',
+        'oi_late', 'oi_stale', 'parity_violation', 'ref_price_stale', 'slot_coverage_breach',
+        'slot_retry_exceeded', 'snapshot_error', 'underlying_stale', 'vega_negative',
+        'volume_reset', 'wide_spread', 'zero_bid',
     ]) }}
 {%- endmacro %}

@@ -1,26 +1,31 @@
 {#
-    The models that outlive a table (meta.outlives) and have yet to see rows of it: a row that goes by age
-    before they did is in none of them. The log says that it stays.
+    The models that outlive a table (meta.outlives) and have yet to read rows of it: a row dropped
+    by age before that is in none of them. The log says that it stays.
 #}
-{% macro behind_on(table) -%}
-    {%- set behind = run_query(unread_by(table) ~ " order by 1").columns[0].values() -%}
+{% macro models_behind(table) -%}
+    {%- set behind = run_query(unread_models(table) ~ " order by 1").columns[0].values() -%}
     {%- if behind -%}
-        {%- do log("old days of " ~ table ~ " stay until " ~ behind | join(', ') ~ " has read them", info=true) -%}
+        {%- do log(
+            "old days of " ~ table ~ " stay until " ~ behind | join(', ') ~ " has read them",
+            info=true
+        ) -%}
     {%- endif -%}
     {{ return(behind) }}
 {%- endmacro %}
 
 {#
-    The query for them. What counts is who reads the table itself, by meta.follows or as a continuous
-    aggregate of it; of another market in this database the models of the same names, while it is built.
+    The query for them. Only models count that read the table itself, by meta.follows or as a
+    continuous aggregate; in another market schema of this database the models of the same names,
+    while it is built.
 #}
-{% macro unread_by(table) -%}
+{% macro unread_models(table) -%}
     {%- set is_aggregated = timescale_edition() == 'tsl' and is_hypertable(table) -%}
     {%- set readers, names = [], [] -%}
     {%- for node in graph.nodes.values() -%}
         {%- set meta = node.config.get('meta') or {} -%}
         {%- set aggregated = (meta.get('continuous') or {}).get('of') if is_aggregated -%}
-        {%- if meta.get('outlives') == table and (table == aggregated or table in (meta.get('follows') or {})) -%}
+        {%- set follows = meta.get('follows') or {} -%}
+        {%- if meta.get('outlives') == table and (table == aggregated or table in follows) -%}
             {%- do readers.append(node.schema ~ '.' ~ node.alias) -%}
             {%- do names.append(node.alias) -%}
         {%- endif -%}

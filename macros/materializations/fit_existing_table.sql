@@ -1,14 +1,16 @@
-{# A temporary view of the query, with the types of its contract, for PostgreSQL to tell about. #}
-{% macro make_probe(sql) -%}
-    {%- if config.get('contract').enforced -%}{%- do get_assert_columns_equivalent(sql) -%}{%- endif -%}
+{# Create a temporary view of the query, with the types of its contract. #}
+{% macro create_probe_view(sql) -%}
+    {%- if config.get('contract').enforced -%}
+        {%- do get_assert_columns_equivalent(sql) -%}
+    {%- endif -%}
     {%- do run_query("create temporary view quotemill_probe as " ~ as_contracted(sql)) -%}
 {%- endmacro %}
 
 {#
-    Whether the table fits the query in pg_temp.quotemill_probe, after columns that it lacks were added.
-    One with other columns, types or key has to make way (see make_way).
+    Whether the table fits the query in pg_temp.quotemill_probe, after columns that it lacks were
+    added. One with other columns, types or key is dropped (see drop_unfit_relation).
 #}
-{% macro make_it_fit(existing) -%}
+{% macro fit_existing_table(existing) -%}
     {%- set oid = "'" ~ existing ~ "'::regclass" -%}
     {%- set key = config.get('unique_key') -%}
     {%- set columns = run_query("
@@ -42,14 +44,15 @@
     {%- if existing.is_table and not wrong -%}
         {%- for column in columns if column['is_new'] -%}
             {%- do run_query(
-                "alter table " ~ existing ~ " add column " ~ column['name'] ~ " " ~ column['data_type']
+                "alter table " ~ existing ~ "
+                add column " ~ column['name'] ~ " " ~ column['data_type']
             ) -%}
         {%- endfor -%}
         {{ return(true) }}
     {%- endif -%}
 
     {%- do run_query("drop view quotemill_probe") -%}
-    {%- do make_way(existing, wrong | join(', ') or 'it is a ' ~ existing.type) -%}
-    {%- do make_probe(sql) -%}
+    {%- do drop_unfit_relation(existing, wrong | join(', ') or 'it is a ' ~ existing.type) -%}
+    {%- do create_probe_view(sql) -%}
     {{ return(false) }}
 {%- endmacro %}

@@ -1,8 +1,8 @@
 {#
-    The model of the adjusted bars of stocks and funds by week or month (`period`). Final once all their
-    days are, and the period is over: no day of a code that is suspended at its end comes any more.
+    The model of the adjusted bars of stocks and funds by week or month (`period`). A bar is final
+    once all its days are and the period is over: a code suspended at its end gets no more days.
 #}
-{% macro adjusted_bars_of_period(period) -%}
+{% macro adjusted_period_bars(period) -%}
     {{ config(
         materialized='incremental',
         unique_key=['code', period ~ '_start'],

@@ -1,18 +1,18 @@
 {#
-    The days of code c.code that a change of the days c.days makes look different, by c.reach:
+    The days of code c.code that a change on the days c.days may alter, by c.reach:
 
-    day                     themselves
+    day                     those days
     code                    the whole history
     week, month             the weeks or months that they lie in
     from_day, from_week, from_month
                             those and all after them
-    bars_after              up to the fifth bar after them and the next on a trading day: a check
-                            compares with the bar before, and asks whether five came before
+    bars_after              until the fifth bar after them and the next bar on a trading day: a
+                            check compares with the bar before, and whether five came before
     code_of_vendor          the whole history where the vendor's series has one of the days
-    code_of_event           the whole history where an action is on or after the days: it takes its ratio
-                            from the last bar before it
+    code_of_event           the whole history where an action is on or after the days: its ratio
+                            comes from the last bar before it
 #}
-{% macro reach() -%}
+{% macro reached_days() -%}
     case c.reach
         when 'day' then c.days
         when 'code' then '(,)'::daterange
@@ -20,7 +20,10 @@
         {% for period in ['week', 'month'] -%}
         when '{{ period }}' then daterange(
             date_trunc('{{ period }}', lower(c.days)::timestamp)::date,
-            (date_trunc('{{ period }}', (upper(c.days) - 1)::timestamp) + interval '1 {{ period }}')::date
+            (
+                date_trunc('{{ period }}', (upper(c.days) - 1)::timestamp)
+                + interval '1 {{ period }}'
+            )::date
         )
         when 'from_{{ period }}'
             then daterange(date_trunc('{{ period }}', lower(c.days)::timestamp)::date, null)

@@ -1,12 +1,13 @@
 {#
-    Black's formula solved for w = volatility * sqrt(years), as lateral joins. `x` and `b` are columns:
+    Black's formula solved for w = volatility * sqrt(years), as lateral joins. `x` and `b` are
+    columns:
 
         x   -|ln(forward / strike)|, never above 0
         b   price / (discount * sqrt(forward * strike)), above 0
 
-    A call and a put as far out of the money share one formula in x:
-    b = e^(x/2) N(x/w + w/2) - e^(-x/2) N(x/w - w/2). Newton's method starts at its point of inflection
-    w = sqrt(-2x), from where it converges from one side; eight steps are within 0.0001.
+    A call and a put as far out of the money share one formula in x: b = e^(x/2) N(x/w + w/2) -
+    e^(-x/2) N(x/w - w/2). Newton's method starts at its point of inflection w = sqrt(-2x), from
+    where it converges from one side; eight steps are within 0.0001.
 
     `limit 1` keeps PostgreSQL from writing all steps into one expression, whose length would grow
     exponentially with their number.
@@ -49,7 +50,8 @@
 
 {#
     The normal distribution function by polynomial 26.2.17 of Abramowitz and Stegun, within 7.5e-8:
-    PostgreSQL 15 has no erf. With prices of a few hundred dollars that is some thousandths of a cent.
+    PostgreSQL 15 has no erf. With prices of a few hundred dollars that is some thousandths of a
+    cent.
 #}
 {% macro normal_cdf(z) -%}
     {%- set t = "(1 / (1 + 0.2316419 * abs(" ~ z ~ ")))" -%}

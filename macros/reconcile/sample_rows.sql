@@ -1,19 +1,19 @@
 {#
-    The rows `k` of `relation` for the codes of the sample `s` that meet `condition`: by default those of
-    the days compared. `offset 0` keeps the planner to one index look-up per code.
+    The rows `k` of `relation` for the codes of the sample `s` that meet `condition`: by default
+    those of the days compared. `offset 0` keeps the planner to one index scan per code.
 #}
-{% macro rows_of_sample(
+{% macro sample_rows(
     relation, condition='k.trade_date between s.first_date and s.last_date'
 ) -%}
     select
         s.run_id,
         s.first_date,
         s.last_date,
-        found.*
+        sampled.*
     from {{ ref('int_reconcile__sample') }} as s
     cross join lateral (
         select * from {{ relation }} as k
         where k.code = s.code and {{ condition }}
         offset 0
-    ) as found
+    ) as sampled
 {%- endmacro %}

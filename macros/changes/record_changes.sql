@@ -1,12 +1,12 @@
 {#
-    Tell the feed what the temporary table differing holds, by entity, and by date where meta.by names a
-    column of dates: month by month (32 days), from the first that changed to the last; of a code with
-    more months than 32, from its first date to its last. The landing path says it the same way
+    Write the rows of the temporary table differing to the feed: by entity, and by date where
+    meta.by names a column of dates: month by month (32 days), from the first date that changed to
+    the last; for a code with more than 32 such months one span. The landing path does the same
     (loaders/landing/change_feed.py).
 #}
-{% macro tell_changes() -%}
+{% macro record_changes() -%}
     {%- set key = entity() if entity() in config.get('unique_key') else "''" -%}
-    {%- set day = told_day() -%}
+    {%- set day = feed_date() -%}
     {%- if day -%}
     insert into ops.changes (table_name, key, dates)
     select
@@ -34,13 +34,13 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# The column of dates that the feed tells: meta.by, for bars with a time their trading date. #}
-{% macro told_day() -%}
+{# The column of dates in the feed: meta.by; for bars with a time their trading date. #}
+{% macro feed_date() -%}
     {%- set by = (config.get('meta') or {}).get('by') -%}
     {{ return('trade_date' if by == 'bar_end' else by) }}
 {%- endmacro %}
 
-{# The column by which the feed tells what changed: meta.entity, code where it says nothing else. #}
+{# The column of the key in the feed: meta.entity, or code. #}
 {% macro entity() -%}
     {{ return((config.get('meta') or {}).get('entity', 'code')) }}
 {%- endmacro %}

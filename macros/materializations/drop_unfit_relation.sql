@@ -1,0 +1,74 @@
+{#
+    Drop a table or view that no longer fits its query, for the reason `why`. Its readers are
+    dropped with it: where this run builds all of them again, or with --full-refresh; else the build
+    stops and lists them. A relation with rows that nothing could build again (see preserved_rows)
+    is not dropped, unless they are `carried` over.
+#}
+{% macro drop_unfit_relation(existing, why, carried=false) -%}
+    {%- set built, models, schemas = [], [], [] -%}
+    {%- for node in graph.nodes.values() -%}
+        {%- do schemas.append(node.schema) -%}
+        {%- do models.append(node.schema ~ '.' ~ node.alias) -%}
+        {%- if node.unique_id in selected_resources -%}
+            {%- do built.append(models[-1]) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- for row in run_query("
+        select schema_name, schema_name || '.' || relation_name as name from ops.managed_relation
+    ") if row['schema_name'] in schemas and row['name'] not in models -%}
+        {%- do built.append(row['name']) -%} {#- of an earlier version: no model builds it now -#}
+    {%- endfor -%}
+    {%- set readers = run_query("
+        with recursive readers as (
+            select '" ~ existing ~ "'::regclass::oid as oid
+            union
+            select w.ev_class
+            from readers as r
+            inner join pg_depend as d
+                on r.oid = d.refobjid
+                and d.refclassid = 'pg_class'::regclass
+                and d.classid = 'pg_rewrite'::regclass
+            inner join pg_rewrite as w on d.objid = w.oid
+        )
+        select n.nspname || '.' || c.relname
+        from readers as r
+        inner join pg_class as c on r.oid = c.oid
+        inner join pg_namespace as n on c.relnamespace = n.oid
+        where c.oid <> '" ~ existing ~ "'::regclass and c.relnamespace <> pg_my_temp_schema()
+        order by 1
+    ").columns[0].values() -%}
+    {%- set reason = existing.schema ~ '.' ~ existing.identifier ~ " no longer fits its query ("
+        ~ why ~ ") and must be built again" -%}
+    {%- set outlives = (config.get('meta') or {}).get('outlives') -%}
+    {%- set preserved = preserved_rows() if not carried and (existing.is_table or outlives) -%}
+    {%- set lost = run_query(
+        "select count(*), min(" ~ feed_date() ~ "), max(" ~ feed_date() ~ ") from "
+        ~ existing ~ " as stored where " ~ preserved
+    ).rows[0] if preserved else [0] -%}
+    {%- if lost[0] and outlives -%}
+        {{ exceptions.raise_compiler_error(
+            reason ~ ", but " ~ lost[0] ~ " of its rows, " ~ lost[1] ~ " to " ~ lost[2]
+            ~ ", come from rows of " ~ outlives ~ " that are gone, and would be lost. Copy "
+            ~ ("them" if preserved == 'true'
+                else "those with " ~ preserved | replace('stored.', ''))
+            ~ " to a table of your own and delete them here first."
+        ) }}
+    {%- elif lost[0] -%}
+        {{ exceptions.raise_compiler_error(
+            reason ~ ", but " ~ lost[0] ~ " of its rows come from slots that are only"
+            ~ " in the archive, and would be lost. Restore those first;"
+            ~ " fix: quotemill restore chain_intraday --since " ~ lost[1]
+        ) }}
+    {%- endif -%}
+    {%- if readers and not should_full_refresh() and readers | reject('in', built) | list -%}
+        {{ exceptions.raise_compiler_error(
+            reason ~ ": dbt build --full-refresh --select " ~ this.identifier
+            ~ "+ drops it, and with it " ~ readers | join(', ')
+            ~ ". Save first what is not a model of this project."
+        ) }}
+    {%- endif -%}
+    {%- do exceptions.warn(
+        reason ~ (": dropped with " ~ readers | join(', ') if readers else "")
+    ) -%}
+    {%- do adapter.drop_relation(existing) -%}
+{%- endmacro %}

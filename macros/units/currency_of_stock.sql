@@ -1,4 +1,0 @@
-{# The currency of a stock's prices: B shares trade in dollars. #}
-{% macro currency_of_stock(code) -%}
-    case when {{ code }} like 'sh9%' then 'USD' when {{ code }} like 'sz2%' then 'HKD' else 'CNY' end
-{%- endmacro %}
