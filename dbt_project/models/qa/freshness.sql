@@ -6,8 +6,8 @@ states as (
     select * from {{ source('ops', 'ingestion_state') }}
 ),
 
--- the data of a day are due by the exchange's clock; of option chains when the close view is asked
--- for no more
+-- The data of a day are due by the exchange's clock; those of option chains when the close view is
+-- no longer asked for.
 clocks as (
     select
         c.calendar,
@@ -42,8 +42,8 @@ calendars as (
     from {{ ref('stg_ib__session') }}
 ),
 
--- past the end of a calendar every weekday counts: one that is not renewed must not make everything
--- look fresh
+-- Past the end of a calendar every weekday counts: an expired calendar must not make everything
+-- look fresh.
 days_past_calendar as (
     select
         k.calendar,
@@ -67,7 +67,7 @@ expected_days as (
     select * from days_past_calendar where extract(isodow from trade_date) < 6
 ),
 
--- ticks, and open interest, are due a trading day later
+-- ticks and open interest are due a trading day later
 due_days as (
     select
         e.calendar,
@@ -88,7 +88,7 @@ due as (
     group by calendar
 ),
 
--- from one to the next by the key: `distinct` would read every bar
+-- by steps through the key: `distinct` would read every bar
 indices as (
     select min(code) as code from {{ source('raw_tdx', 'index_kline') }}
     union all
@@ -100,7 +100,7 @@ indices as (
     where i.code is not null
 ),
 
--- who has nothing of TDX lacks nothing of it
+-- a warehouse without TDX lacks nothing of it
 loaded as (
     select
         'kline_daily' as dataset,
@@ -127,7 +127,7 @@ loaded as (
     ) as k on true
     having max(k.trade_date) is not null
     union all
-    -- read in full each time: as new as the last reading
+    -- read in full each time: as new as the last load
     select
         dataset,
         max((last_success_at at time zone 'Asia/Shanghai')::date) as last_date
@@ -135,7 +135,7 @@ loaded as (
     where dataset in ('codes', 'corporate_actions')
     group by dataset
     union all
-    -- by their cursors: minutes and ticks are too many to ask for the newest
+    -- by their cursors: minutes and ticks are too many for a max
     select
         dataset,
         max(last_success_date) as last_date
@@ -154,7 +154,7 @@ loaded as (
     from {{ ref('stg_tq__main_harvest') }}
     having count(*) > 0
     union all
-    -- a day without ticks was asked for too
+    -- a day without ticks was requested too
     select
         'ticks' as dataset,
         max(trading_day) as last_date
@@ -190,7 +190,7 @@ with_calendar as (
     from loaded
 ),
 
--- of what is only loaded on demand nothing is due
+-- datasets loaded only on demand are never due
 judged as (
     select
         l.dataset,

@@ -1,5 +1,5 @@
--- a gap inside one answer is a suspension (market.suspensions); one that no answer covers was not
--- loaded. the early turnover is recorded on another par value: one line per code says so
+-- A gap inside one answer is a suspension (market.suspensions); one that no answer covers was not
+-- loaded. The early turnover is recorded on another par value: one line per code.
 with judged as (
     select
         f.*,

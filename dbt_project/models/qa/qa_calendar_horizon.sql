@@ -6,8 +6,8 @@ clock as (
     select ({{ as_of() }} at time zone 'Asia/Shanghai')::date as today
 ),
 
--- the service knows no future days, so each source that foretells them has an end of its own; where
--- there is none, the service's days are all there is
+-- The service knows no future days, so each source that predicts them ends at another day; without
+-- such a source the service is the only one.
 horizons as (
     select
         source,
@@ -34,7 +34,7 @@ from horizons as h
 cross join clock as c
 where h.last_date < c.today + 60
 union all
--- a month ahead is loaded, as far as the list of holidays reaches; beyond its end no day is known
+-- a month ahead is loaded, as far as the list of holidays reaches
 select
     'calendar_horizon' as check_name,
     case when max(d.trading_day) < c.today then 'error' else 'warning' end as severity,

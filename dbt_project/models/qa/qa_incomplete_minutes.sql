@@ -1,4 +1,4 @@
--- the newest ten trading days: what is older was told before, and the repair of it is the same
+-- the newest ten trading days: older ones were reported before, with the same fix
 with newest_days as (
     select c.trade_date
     from {{ ref('trading_calendar') }} as c
@@ -8,7 +8,7 @@ with newest_days as (
     limit 10
 ),
 
--- offset 0 keeps the planner to a look-up for each day; else it may read the whole history
+-- offset 0 keeps the planner to one index scan per day; else it may read the whole history
 minutes as (
     select
         k.code,
@@ -24,7 +24,7 @@ minutes as (
     group by k.code, k.trade_date
 ),
 
--- a code of which nothing was asked lacks nothing
+-- a code for which nothing was requested lacks nothing
 codes as (
     select distinct code from minutes
 ),

@@ -9,7 +9,7 @@ contracts as (
     from {{ ref('stg_tq__contract') }}
 ),
 
--- the number of days with a contract is the same within a stretch without one, and in no other
+-- the count of days with a contract is constant within a stretch without one, and only there
 listed as (
     select
         *,
@@ -51,7 +51,7 @@ routes_differ as (
     group by c.variety, c.route, c.underlying_contract, o.route, o.underlying_contract
 ),
 
-of_segments as (
+segment_days as (
     select
         s.*,
         c.variety as contract_variety,
@@ -70,7 +70,7 @@ other_variety as (
         variety as subject,
         first_trading_day as trade_date,
         format('%s is a contract of %s', underlying_contract, contract_variety) as evidence
-    from of_segments
+    from segment_days
     where variety <> contract_variety
 ),
 
@@ -84,7 +84,7 @@ expired as (
             '%s expired on %s and is the main contract until %s',
             underlying_contract, expire_date, last_trading_day
         ) as evidence
-    from of_segments
+    from segment_days
     where expire_date < last_trading_day
 ),
 
@@ -96,7 +96,7 @@ backwards as (
         first_trading_day as trade_date,
         format('from %s to %s, which delivers earlier', prev_contract, underlying_contract)
             as evidence
-    from of_segments
+    from segment_days
     where delivery < prev_delivery
 ),
 

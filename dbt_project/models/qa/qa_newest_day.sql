@@ -1,4 +1,4 @@
--- who had no bar for ten trading days is suspended, or loaded no more: it lacks nothing
+-- a code without a bar for ten trading days is suspended, or no longer loaded: it lacks nothing
 with newest_days as (
     select
         m.as_of_date,
@@ -24,8 +24,8 @@ codes as (
     where s.is_listed and s.instrument_type <> 'index'
 ),
 
--- few codes that all stand still have no newest day to be judged by, but a calendar that goes on.
--- One row for each day on which some ended stays the same for as long as they are suspended
+-- Few codes that all stop have no newest day to be judged by, but a calendar that goes on. One row
+-- per day on which some ended stays the same while they are suspended.
 latest_days as (
     select trade_date
     from {{ ref('trading_calendar') }}
@@ -34,7 +34,7 @@ latest_days as (
     limit 5
 )
 
--- some are suspended on any day
+-- some codes are suspended on any day
 select
     'newest_day' as check_name,
     'warning' as severity,

@@ -1,4 +1,4 @@
--- read by index only: PostgreSQL would copy a table named twice
+-- read by index only: a table named twice would be copied
 with recursive bars as not materialized (
     select * from {{ source('raw_tdx', 'kline_daily') }}
 ),
@@ -7,7 +7,7 @@ trading_calendar as (
     select * from {{ ref('trading_calendar') }}
 ),
 
--- from one day to the next by the index: reading every bar for a few thousand days would be a waste
+-- by steps from day to day through the index: reading every bar for a few thousand days is slow
 days as (
     select min(trade_date) as trade_date from bars
     union all

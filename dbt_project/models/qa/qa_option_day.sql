@@ -12,7 +12,7 @@ limits as (
         {{ clock_setting('ib_open_interest_published_at', '06:30') | indent }} as oi_published
 ),
 
--- judged when the close view is asked for no more; a symbol's earlier, once it is whole
+-- judged when the close view is no longer asked for; a symbol earlier, once it is complete
 numbered as (
     select
         s.*,
@@ -50,7 +50,7 @@ counted as (
     inner join numbered as s on c.trade_date = s.trade_date
 ),
 
--- of a symbol that was collected until then, up to five sessions in a row without anything
+-- of a symbol collected until then, up to five sessions in a row without anything
 silent_days as (
     select
         c.symbol,
@@ -119,7 +119,7 @@ shares as (
     left join closes as v on d.symbol = v.symbol and d.trade_date = v.trade_date
 ),
 
--- what is not there passes nothing; only pending is neither
+-- missing figures pass nothing; only pending is neither
 verdicts as (
     select
         d.*,
@@ -131,7 +131,7 @@ verdicts as (
         case
             when not d.is_judged then 'pending'
             when d.delayed_share < x.max_delayed_share then 'pass'
-            -- a limit of 1 is none, for who has no other data
+            -- a limit of 1 disables the check, for accounts with delayed data only
             when d.delayed_share = 1 and x.max_delayed_share = 1 then 'pass'
             else 'fail'
         end as delayed_verdict,

@@ -36,7 +36,7 @@ counted as (
     group by symbol, trade_date, error_type, error_code
 ),
 
--- a number that means several things has a row for each; the kind of the error tells them apart
+-- a code with several meanings has a row for each; the kind of the error distinguishes them
 meanings as (
     select distinct on (error_code, error_type)
         error_code,

@@ -12,7 +12,7 @@ decided as (
     order by stage asc, decided_at desc
 ),
 
--- the first stage is open from the beginning
+-- the first stage is open from the start
 opened as (
     select
         s.stage,
@@ -27,8 +27,7 @@ opened as (
     left join decided as d on s.stage = d.stage
 ),
 
--- sessions of the stage before, with all of its symbols, judged by the numbers that this one asks
--- for
+-- sessions of the previous stage, with all of its symbols, judged by the limits of this one
 session_days as (
     select
         s.stage,
@@ -78,8 +77,8 @@ runs as (
     group by s.stage
 ),
 
--- the stage that is collected now: the furthest that is open, since it was opened; a day on which
--- nothing came of any symbol tells nothing of its rates
+-- The stage collected now: the highest that is open, since it was opened. A day without data of any
+-- symbol does not count for its rates.
 watched_days as (
     select
         s.stage,

@@ -2,7 +2,7 @@ with days as (
     select * from {{ ref('qa_option_day') }}
 ),
 
--- one row for each symbol, day and check that failed
+-- one row per symbol, day and check that failed
 judged as (
     select
         f.check_name,
@@ -140,11 +140,11 @@ with_day_before as (
     from (
         select
             *,
-            lag(trade_date) over of_symbol as previous_date,
-            lag(lasting_count) over of_symbol as previous_count,
-            lag(underlying_close) over of_symbol as previous_close
+            lag(trade_date) over symbol_days as previous_date,
+            lag(lasting_count) over symbol_days as previous_count,
+            lag(underlying_close) over symbol_days as previous_close
         from {{ ref('int_option_days__counted') }}
-        window of_symbol as (partition by symbol order by trade_date)
+        window symbol_days as (partition by symbol order by trade_date)
     ) as c
 ),
 
@@ -164,7 +164,7 @@ moves as (
         and not d.has_action
 ),
 
--- not of an action that is known, nor after days on which more may have expired
+-- not for a known action, nor after days on which more may have expired
 vanished as (
     select
         'contracts_vanished' as check_name,
@@ -201,7 +201,7 @@ mornings as (
     group by symbol, morning
 ),
 
--- each asks for the session before, so it is mornings in a row; what came later ends it
+-- each morning asks for the previous session, so they are in a row; a later answer ends the row
 oi_failures as (
     select
         'oi_enrichment_failed' as check_name,
@@ -223,7 +223,7 @@ oi_failures as (
     where m.is_third and (d.oi_verdict = 'pass') is not true
 ),
 
--- a state of the stage that is collected now, not of a day: told once, while it lasts
+-- a state of the stage collected now, not of a day: one finding while it lasts
 watches as (
     select
         w.check_name,
@@ -258,8 +258,8 @@ unknown_codes as (
     group by e.error_code
 ),
 
--- retention takes the slots of a day that is built, and what was made of them stays; a table that
--- was dropped and made anew has the close view alone
+-- Retention deletes the slots of a day that is built, and its daily rows stay; a table that was
+-- dropped and built again has only the close view.
 lost_days as (
     select
         'archived_day_lost' as check_name,
@@ -282,7 +282,7 @@ lost_days as (
                 and c.trade_date = p.partition_date
                 and c.slots_seen > 0
         )
-        -- of a day of errors alone nothing was made
+        -- nothing is built for a day of errors only
         and not exists (
             select 1 from {{ ref('int_option_days__counted') }} as c
             where

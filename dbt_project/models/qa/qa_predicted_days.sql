@@ -2,7 +2,7 @@ with trading_calendar as (
     select * from {{ ref('trading_calendar') }}
 ),
 
--- the service has no days to come, and neither knows what was before its first
+-- the service has no future days, and neither source those before its first
 spans as (
     select
         min(trade_date) filter (where is_served) as first_served_date,

@@ -67,7 +67,7 @@ from refused_actions
 where rule = '{{ foreign_money_rule() }}'
 group by code
 union all
--- of futures whatever came well later was withdrawn as it landed
+-- a futures row that came well later was withdrawn when it landed
 select
     'rejected_row' as check_name,
     'warning' as severity,

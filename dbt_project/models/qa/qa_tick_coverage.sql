@@ -6,7 +6,7 @@ stored as (
     select * from {{ ref('symbol_day_index') }} where status = 'complete'
 ),
 
--- a series of which no ticks were asked for lacks none
+-- a series without requests for ticks lacks none
 asked as (
     select symbol from stored
     union
@@ -17,7 +17,7 @@ clock as (
     select {{ as_of() }} at time zone 'Asia/Shanghai' as local_time
 ),
 
--- as the newest day by the dataset's freshness: due on the next trading day
+-- the newest day by the dataset's freshness: due on the next trading day
 due as (
     select max(d.trading_day) as trading_day
     from (
@@ -58,7 +58,7 @@ missing as (
     from coverage as c
     inner join asked as a on c.symbol = a.symbol
     cross join due as d
-    -- told by the last load that had days to ask for
+    -- from the last load that had days to ask for
     left join {{ source('ops', 'settings') }} as h on h.key = 'tq_history'
     where c.coverage in ('missing', 'other_contract') and c.trading_day <= d.trading_day
     group by c.symbol, h.value
@@ -79,7 +79,7 @@ without_ticks as (
     group by symbol, segment_id, underlying_contract, reason
 ),
 
--- as the loader judges a day; a hole in its middle does not show here
+-- as the loader judges a day; a gap in its middle is not visible here
 short as (
     select
         'ticks_short' as check_name,

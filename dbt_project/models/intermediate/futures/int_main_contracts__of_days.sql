@@ -1,4 +1,4 @@
--- one route for each variety: what two routes say is never mixed
+-- one route per variety: two routes are never mixed
 with harvests as (
     select
         h.*,
@@ -9,7 +9,7 @@ with harvests as (
     left join {{ source('ops', 'settings') }} as s on s.key = 'tq_route' and h.route = s.value
 )
 
--- the newest event up to a day holds on it, and of several on one day the last
+-- the newest event up to a day holds on it; of several on one day the last
 select
     h.variety,
     h.route,

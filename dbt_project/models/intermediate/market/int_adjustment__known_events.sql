@@ -5,8 +5,8 @@
     meta={'follows': {'int_corporate_actions__known': 'day'}, 'by': 'ex_date'},
 ) }}
 
--- kept as a table, so that the change feed tells of it.
--- announced ones too: no bar is on their newer side yet, so they change no comparison
+-- A table, so that the change feed names its changes. Announced events too: no bar is on their
+-- newer side yet, so they change no comparison.
 select
     code,
     ex_date,

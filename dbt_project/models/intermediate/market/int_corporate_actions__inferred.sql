@@ -23,7 +23,7 @@ raw_bars as (
 codes as (
     select
         code,
-        -- a vendor that writes cents rounds to them; one that writes li cuts there
+        -- a vendor with cents rounds to them; one with li truncates
         count(*) filter (
             where open % 0.01 <> 0 or high % 0.01 <> 0 or low % 0.01 <> 0 or close % 0.01 <> 0
         ) > 0.2 * count(*) as has_li

@@ -14,7 +14,7 @@
     'rights_per10', 'rights_price_yuan', 'split_ratio', 'total_shares_10k', 'float_shares_10k',
 ] -%}
 
-with told as (
+with landed as (
     select * from {{ changed(ref('stg_tdx__corporate_action'), by='ex_date') }}
     where not is_withdrawn
 ),
@@ -24,7 +24,7 @@ actions as (
         t.*,
         min(p.place) over (partition by t.code) as best_place,
         p.place
-    from told as t
+    from landed as t
     inner join {{ ref('int_corporate_actions__sources') }} as p on t.source = p.source
 ),
 
@@ -79,7 +79,7 @@ chosen as (
     where action in ('add', 'replace')
 ),
 
--- a rights price without rights is a public offer, a row of zeros a change of share counts
+-- A rights price without rights is a public offer; a row of zeros is a change of share counts.
 judged as (
     select
         *,
@@ -100,7 +100,7 @@ select
     case
         when not has_effect then 1
         when category = 11 then trim_scale(split_ratio)
-        -- rights without their price would count as given
+        -- rights without their price would count as free
         when has_foreign_money then trim_scale((10 + bonus_total_per10) * 0.1)
         else trim_scale((10 + bonus_total_per10 + rights_per10) * 0.1)
     end as m,

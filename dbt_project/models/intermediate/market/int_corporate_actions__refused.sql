@@ -1,6 +1,6 @@
 select * from {{ ref('int_corporate_actions__unread') }}
 union all
--- read well and applied but for its money: nobody knows the rate
+-- complete and applied but for its money: the exchange rate is unknown
 select
     code,
     ex_date,

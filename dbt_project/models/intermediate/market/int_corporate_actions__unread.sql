@@ -1,5 +1,5 @@
--- those that would change prices: no second copy of an event that counts, no category without an
--- effect, no day that an override has the last word on
+-- Rows that would change prices: no second copy of an event that counts, no category without an
+-- effect, no day that an override decides.
 select
     r.code,
     r.ex_date,
@@ -23,7 +23,7 @@ where
             and concat_ws(' ', a.code, to_char(a.ex_date, 'YYYY-MM-DD'), a.source, a.seq)
             = r.row_key
     )
-    -- of a code that a better source tells of, the others have no say
+    -- a code with a better source ignores the others
     and not exists (
         select 1 from {{ ref('stg_tdx__corporate_action') }} as a
         inner join {{ ref('int_corporate_actions__sources') }} as p on a.source = p.source

@@ -1,5 +1,5 @@
--- a condition on trade_date reaches the bars: one day costs its own bars and no more.
--- read by index only: PostgreSQL would copy a table named twice
+-- A condition on trade_date reaches the bars: one day costs only its own bars. A table named twice
+-- is read by index only: PostgreSQL would copy it.
 with bars as not materialized (
     select * from {{ ref('stg_tdx__kline_daily') }}
 ),
@@ -12,7 +12,7 @@ stocks as not materialized (
     select * from {{ ref('symbol_dim') }} where instrument_type = 'stock'
 ),
 
--- the close before, less what the events between took out of it
+-- the previous close, less what events between took out of it
 priced as (
     select
         s.exchange,
@@ -64,7 +64,7 @@ counted as (
     group by exchange, trade_date
 )
 
--- listed on the day, but without a bar of it; who left the list was listed until its last bar
+-- listed on the day, but without a bar; a code that left the list was listed until its last bar
 select
     c.*,
     (

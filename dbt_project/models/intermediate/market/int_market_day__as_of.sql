@@ -5,7 +5,7 @@
     meta={'by': 'as_of_date'},
 ) }}
 
--- kept as a table, so that the change feed tells when announced actions come into force. with a day
--- also where there is no bar: from it on all do so when the first one comes
+-- A table, so that the change feed shows when announced actions take effect. It has a row even
+-- without bars, from which the first bar makes all actions take effect.
 select coalesce(as_of_date, date '0001-01-01') as as_of_date
 from {{ ref('int_market_day__latest') }}

@@ -1,4 +1,4 @@
--- read by index only: PostgreSQL would copy a table named twice
+-- read by index only: a table named twice would be copied
 with bars as not materialized (
     select * from {{ source('raw_tdx', 'kline_daily') }}
 ),
@@ -9,7 +9,7 @@ trading_calendar as not materialized (
 
 days as (
     select
-        -- a bar on a day that is no trading day must not move the market's day
+        -- a bar on a day without trading must not move the market day
         coalesce(
             (
                 select c.trade_date from trading_calendar as c
@@ -18,7 +18,7 @@ days as (
             ),
             (select max(trade_date) from bars)
         ) as as_of_date,
-        -- who loads indices alone has a market too
+        -- a warehouse with only indices has a market too
         greatest(
             (
                 select c.trade_date from trading_calendar as c
@@ -36,7 +36,7 @@ days as (
         ) as final_date
 )
 
--- where the calendar ends weekdays count
+-- weekdays count past the end of the calendar
 select
     d.as_of_date,
     d.final_date,

@@ -5,7 +5,7 @@
     meta={'by': 'next_trade_date'},
 ) }}
 
--- kept as a table, so that the change feed tells when weeks and months end
+-- a table, so that the change feed shows when weeks and months end
 select next_trade_date
 from {{ ref('int_market_day__latest') }}
 where next_trade_date is not null

@@ -27,7 +27,7 @@ select
     coalesce(sum(volume_shares) filter (where side = 1), 0)::bigint as sell_shares,
     coalesce(sum(volume_shares) filter (where side not in (0, 1)), 0)::bigint
         as neutral_shares,
-    -- no day turns over so much: a wrong volume, which the day bar tells
+    -- no day trades so much: a wrong volume, which the comparison with the day bar shows
     (
         case when abs(sum(price * volume_shares)) < 1e17 then sum(price * volume_shares) end
     )::numeric(20, 3) as amount_cny,

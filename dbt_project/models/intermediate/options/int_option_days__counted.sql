@@ -30,7 +30,8 @@ planned as (
         p.symbol,
         p.trade_date,
         p.conid,
-        -- what a refresh adds is wanted from then on; what discovery found late was wanted all day
+        -- a contract added by a refresh is wanted from then on; one that discovery found late, all
+        -- day
         case when p.policy = 'midday_refresh' then coalesce(p.first_seen_slot, 0) else 0 end
             as first_slot,
         p.policy,
@@ -41,7 +42,7 @@ planned as (
     left join {{ ref('stg_ib__contract') }} as c on p.conid = c.conid
 ),
 
-of_contracts as (
+contract_counts as (
     select
         symbol,
         trade_date,
@@ -80,7 +81,7 @@ judged as (
     left join {{ ref('stg_ib__contract') }} as c on q.conid = c.conid
 ),
 
-of_rows as (
+row_counts as (
     select
         symbol,
         trade_date,
@@ -116,7 +117,7 @@ of_rows as (
     group by symbol, trade_date
 ),
 
-of_day as (
+daily_counts as (
     select
         symbol,
         trade_date,
@@ -140,7 +141,7 @@ of_day as (
     group by symbol, trade_date
 ),
 
-of_runs as (
+run_counts as (
     select
         symbol,
         trade_date,
@@ -153,23 +154,23 @@ days as (
     select
         symbol,
         trade_date
-    from of_contracts
+    from contract_counts
     union
     select
         symbol,
         trade_date
-    from of_rows
+    from row_counts
     union
     select
         symbol,
         trade_date
-    from of_day
+    from daily_counts
     union
-    -- a symbol without contracts has nothing but its runs
+    -- a symbol without contracts has only its runs
     select
         symbol,
         trade_date
-    from of_runs
+    from run_counts
 ),
 
 planned_by_slot as (
@@ -194,7 +195,7 @@ rows_by_slot as (
     group by symbol, trade_date, slot_30m
 ),
 
--- of a session the slots that are wanted: those of ib.slot_range (09:30-10:00, in New York), or all
+-- the slots that are wanted: those of ib.slot_range (09:30-10:00, in New York), or all
 wanted_slots as (
     select
         n.trade_date,
@@ -217,8 +218,8 @@ wanted_slots as (
         or n.slot_label between split_part(r.value, '-', 1) and split_part(r.value, '-', 2)
 ),
 
--- a slot is covered by nine tenths of what was planned for it; where no set was frozen, of what was
--- asked for
+-- A slot is covered by nine tenths of the contracts planned for it; where no set was frozen, of
+-- those asked for.
 slots as (
     select
         d.symbol,
@@ -237,7 +238,7 @@ slots as (
     group by d.symbol, d.trade_date, n.slot_30m, n.slot_label
 ),
 
-of_slots as (
+slot_counts as (
     select
         symbol,
         trade_date,
@@ -254,15 +255,15 @@ select
     {% for name in option_day_counts() -%}
         coalesce({{ name }}, 0)::integer as {{ name }},
     {% endfor -%}
-    -- where a set was frozen its rows tell: the first slots may have been of an older one
+    -- a frozen set decides: the first slots may be of an older one
     coalesce(c.is_discovery_stale, r.is_discovery_stale, false) as is_discovery_stale,
     coalesce(s.uncovered_slots, '{}') as uncovered_slots,
     r.capture_lag_p95_s::numeric(12, 3) as capture_lag_p95_s,
     r.underlying_open::numeric(18, 6) as underlying_open,
     y.underlying_close::numeric(18, 6) as underlying_close
 from days as d
-left join of_contracts as c on d.symbol = c.symbol and d.trade_date = c.trade_date
-left join of_slots as s on d.symbol = s.symbol and d.trade_date = s.trade_date
-left join of_rows as r on d.symbol = r.symbol and d.trade_date = r.trade_date
-left join of_day as y on d.symbol = y.symbol and d.trade_date = y.trade_date
-left join of_runs as p on d.symbol = p.symbol and d.trade_date = p.trade_date
+left join contract_counts as c on d.symbol = c.symbol and d.trade_date = c.trade_date
+left join slot_counts as s on d.symbol = s.symbol and d.trade_date = s.trade_date
+left join row_counts as r on d.symbol = r.symbol and d.trade_date = r.trade_date
+left join daily_counts as y on d.symbol = y.symbol and d.trade_date = y.trade_date
+left join run_counts as p on d.symbol = p.symbol and d.trade_date = p.trade_date

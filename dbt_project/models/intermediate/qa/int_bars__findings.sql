@@ -12,7 +12,8 @@
     },
 ) }}
 
--- the landed numbers, read once in the order of their key: what may fail a check, by a wider rule
+-- the landed numbers, read once in the order of their key: bars that may fail a check, by a wider
+-- rule
 with bars as (
     select
         *,
@@ -22,7 +23,7 @@ with bars as (
     window code_bars as (partition by code order by trade_date)
 ),
 
--- read by index only: PostgreSQL would copy a table named twice
+-- read by index only: a table named twice would be copied
 all_bars as not materialized (
     select * from {{ ref('kline_daily') }}
 ),
@@ -35,9 +36,9 @@ trading_calendar as not materialized (
     select * from {{ ref('trading_calendar') }}
 ),
 
--- of the few that are left the checks are exact. changed days lie apart, so a bar without a
--- neighbour of the trading day before is one of them
--- whether a segment begins is asked by `exists`: the planner looks few bars up, and hashes for many
+-- The checks of the few bars left are exact. Changed days lie apart, so a bar without its neighbour
+-- of the previous trading day is one of them. `exists` checks whether a segment starts: the planner
+-- looks few bars up, and hashes many.
 suspects as materialized (
     select
         b.code,
@@ -57,7 +58,7 @@ suspects as materialized (
         )
 ),
 
--- offset 0 keeps the planner to one look-up for each
+-- offset 0 keeps the planner to one index scan each
 suspect_bars as materialized (
     select k.*
     from suspects as s
@@ -69,7 +70,7 @@ suspect_bars as materialized (
     ) as k on true
 ),
 
--- a day that was only published is no gap: nobody may have traded on it
+-- a day that was only published is not a gap: possibly nothing traded
 numbered_days as materialized (
     select
         trade_date,
@@ -78,8 +79,8 @@ numbered_days as materialized (
     from trading_calendar
 ),
 
--- a bar on a day that is none neither closes a gap nor sets a price. the calendar is asked bar by
--- bar: as a join it would be read in full for each code
+-- A bar on a day without trading neither closes a gap nor sets a price. The calendar is read bar by
+-- bar: a join would read it in full for each code.
 with_last_bar as (
     select
         b.*,
@@ -112,8 +113,8 @@ with_gap as (
     inner join numbered_days as c on b.last_bar_date = c.trade_date
 ),
 
--- the first bar after a suspension may move freely. for a split a fund is suspended a few days:
--- without these no ratio would ever be looked at
+-- The first bar after a suspension may move freely. A fund is suspended a few days for a split:
+-- without these bars no ratio would ever be checked.
 next_day_bars as (
     select
         b.*,
@@ -136,7 +137,7 @@ next_day_bars as (
         )
 ),
 
--- most opens fit the last close as it is: only the others and those on an ex-date need the factors
+-- most opens fit the last close unchanged: only the others and those on an ex-date need factors
 unlike_the_day_before as (
     select b.*
     from next_day_bars as b
@@ -170,7 +171,7 @@ compared as (
     ) as l on true
 ),
 
--- of one day the open tells all: the limits of the day hold for the close too
+-- the open of a day suffices: the limits of the day hold for the close too
 jumped as (
     select
         code,

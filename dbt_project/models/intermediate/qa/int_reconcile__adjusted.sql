@@ -2,7 +2,7 @@ with segments as not materialized (
     select * from {{ ref('adjustment_segments') }}
 ),
 
--- the whole series of each code: whether the vendor adjusts shows best far back
+-- the whole series of each code: old bars show best whether the vendor adjusts
 vendor as (
     {{ sample_rows(ref('stg_tdx__kline_adjusted'), 'true') | indent }}
 ),
@@ -56,7 +56,7 @@ paired as (
     ) as f (field, raw, theirs)
 ),
 
--- raw prices where an event should show; prices are cut to li, so one may be missing
+-- raw prices where an event should show; prices are truncated to li, so one may be missing
 bars as (
     select
         run_id,
@@ -83,13 +83,13 @@ verdicts as (
     group by run_id, code, vendor_date
 ),
 
--- five, or all there are: a bar or two may agree by chance
+-- five, or all: a bar or two may agree by chance
 raw_series as (
     select * from verdicts where raw_bars >= 5 or (raw_bars > 0 and raw_bars = telling_bars)
 ),
 
--- a vendor that lacks our newest events, but not all of them: raw since the newest that it has, and
--- adjusted as of then before it
+-- A vendor that lacks our newest events, but not all: raw since its newest event, and adjusted as
+-- of then before it.
 fitting as (
     select
         p.code,
@@ -141,7 +141,7 @@ compared as (
     where u.code is null and p.trade_date between p.first_date and p.last_date
 ),
 
--- the vendor's row may be of an earlier reading, when fewer events had come
+-- the vendor's row may be of an earlier reading, before the newest events
 other_days as (
     select distinct
         d.code,

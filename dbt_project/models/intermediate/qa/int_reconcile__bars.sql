@@ -9,7 +9,7 @@
         and (date_trunc('month', s.last_date::timestamp) + interval '38 days')::date
 {%- endset -%}
 
--- weeks and months that the third-party page builds are cut to pieces over New Year: never compared
+-- the third-party page splits weeks and months over New Year: never compared
 with theirs as (
     select
         s.run_id,
@@ -97,8 +97,8 @@ ours as (
     {%- endfor %}
 ),
 
--- what was not asked of the service is no difference. an open week or month ends on another
--- day with each bar: it is matched, and bounded, by where it begins
+-- Bars that were not asked for are not differences. An open week or month ends on another day with
+-- each bar: it is matched, and bounded, by its start.
 asked as (
     select
         code,
@@ -120,7 +120,7 @@ minutes as (
     {{ sample_minutes(ref('stg_tdx__kline_minute')) | indent }}
 ),
 
--- days whose 13:01 is inside the bar that came as 13:00
+-- days whose 13:01 is part of the bar of 13:00
 noon as (
     select
         code,
@@ -132,7 +132,8 @@ noon as (
         and not bool_or((bar_end at time zone 'Asia/Shanghai')::time = time '13:01')
 ),
 
--- prices equal to the tick; a minute loses its odd shares, a sum a ten-thousandth to single floats
+-- Prices must be equal. A minute loses its odd shares; a sum loses a ten-thousandth to single
+-- floats.
 compared as (
     select
         coalesce(o.run_id, t.run_id) as run_id,

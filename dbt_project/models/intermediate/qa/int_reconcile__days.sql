@@ -47,7 +47,7 @@ parts as (
     from ticks
 ),
 
--- a day without any part is a gap where its neighbours have some
+-- a day without parts is a gap where its neighbours have some
 spans as (
     select
         code,

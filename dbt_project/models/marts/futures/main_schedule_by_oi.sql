@@ -8,7 +8,7 @@ with contracts as (
     from {{ ref('stg_tq__contract') }}
 ),
 
--- of a delivery there is one
+-- one contract per delivery
 deliveries as (
     select
         variety,
@@ -25,7 +25,7 @@ trading_days as (
     from {{ ref('stg_tq__trading_day') }}
 ),
 
--- what a close decides holds on the next trading day
+-- the main contract by a close holds on the next trading day
 leaders as (
     select distinct on (c.variety, d.next_trading_day)
         c.variety,

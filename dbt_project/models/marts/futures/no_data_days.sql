@@ -1,4 +1,4 @@
--- a copy may tell of a day whose ticks have landed since
+-- a copied row may be of a day whose ticks have landed since
 select
     n.symbol,
     n.underlying_contract,

@@ -25,7 +25,7 @@ rolls as (
     where s.is_switch
 ),
 
--- a price that is not known makes every level before it unknown
+-- an unknown price makes every level before it unknown
 accumulated as (
     select
         *,
@@ -37,7 +37,7 @@ accumulated as (
     window later as (partition by variety order by segment_id desc)
 )
 
--- the zero of 24 places asks PostgreSQL for a quotient of as many
+-- the zero of 24 places makes PostgreSQL keep as many in the quotient
 select
     variety,
     symbol,

@@ -2,7 +2,7 @@ with stored as not materialized (
     select * from {{ ref('symbol_day_index') }} where status = 'complete'
 ),
 
--- whatever contract they are of
+-- of any contract
 stored_days as (
     select
         symbol,
@@ -53,5 +53,5 @@ left join {{ ref('no_data_days') }} as n
         and s.underlying_contract = n.underlying_contract
         and s.trading_day = n.trading_day
 left join stored_days as o on s.symbol = o.symbol and s.trading_day = o.trading_day
--- told by the last load that had days to ask for
+-- from the last load that had days to ask for
 left join {{ source('ops', 'settings') }} as h on h.key = 'tq_history'

@@ -25,7 +25,7 @@ actions as (
     where is_active
 ),
 
--- the rows of a day together
+-- all rows of a day in one
 events as (
     select
         code,
@@ -36,15 +36,15 @@ events as (
     group by code, ex_date
 ),
 
--- of them prices lack an event
+-- codes whose prices lack an event
 refused as (
     select code from {{ changed(ref('int_corporate_actions__unread'), by='code') }}
     union
     select code from actions where {{ has_foreign_money() | indent(4) }}
 ),
 
--- the proportional step: the theoretical ex-price over the last close before the event; the zero of
--- 24 places asks PostgreSQL for a quotient of as many
+-- The proportional step: the theoretical ex-price over the last close before the event. The zero of
+-- 24 places makes PostgreSQL keep as many in the quotient.
 steps as (
     select
         e.code,
@@ -72,8 +72,8 @@ codes as (
     select code from refused
 ),
 
--- every code starts with raw prices; an event opens a segment on its ex-date. On the first day of
--- all there is no older price to adjust
+-- Every code starts with raw prices; an event opens a segment on its ex-date. On the first day
+-- there is no older price to adjust.
 openings as (
     select
         code,

@@ -1,5 +1,5 @@
--- the rows of one transaction share its number, and are shown once no older one is in flight: so
--- whoever asks for greater numbers than the last misses none that committed late
+-- The rows of one transaction share its number and appear once no older transaction is in flight: a
+-- reader who asks for greater numbers than the last misses none that committed late.
 select
     c.xid::text::bigint as change_no,
     c.table_name,

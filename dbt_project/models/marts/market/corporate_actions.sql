@@ -1,4 +1,4 @@
-{%- set told = [
+{%- set columns = [
     'code', 'ex_date', 'source', 'seq', 'category', 'cash_per10_yuan', 'bonus_total_per10',
     'rights_per10', 'rights_price_yuan', 'split_ratio', 'total_shares_10k', 'float_shares_10k',
     'adjusts_price', 'm', 'c', 'source_ref', 'is_inferred',
@@ -29,7 +29,7 @@ proposals as (
     select * from {{ changed(ref('int_corporate_actions__inferred'), by='ex_date') }}
 ),
 
--- only where the user asked for it, and never on a day that an override speaks of
+-- only by the setting, and never on a day with an override
 inferred as (
     select
         i.code,
@@ -62,9 +62,9 @@ inferred as (
 ),
 
 actions as (
-    select {{ told | join(', ') }} from known
+    select {{ columns | join(', ') }} from known
     union all
-    select {{ told | join(', ') }} from inferred
+    select {{ columns | join(', ') }} from inferred
 )
 
 select

@@ -1,5 +1,5 @@
--- a view: stored it would take as long as the adjusted bars, for a few look-ups
--- no CTE: see stg_tdx__kline_daily
+-- A view: storing it would take as long as the adjusted bars, for few reads. No CTE: see
+-- stg_tdx__kline_daily.
 select
     b.code,
     b.trade_date,
@@ -29,7 +29,7 @@ from {{ ref('stg_tdx__kline_daily') }} as b
 left join {{ ref('trading_calendar') }} as d on b.trade_date = d.trade_date
 left join {{ ref('stg_tdx__kline_daily') }} as p
     on b.code = p.code and d.previous_trade_date = p.trade_date
--- after a suspension the last bar lies further back; a bar on a day that is none sets no price
+-- after a suspension the last bar is older; a bar on a day without trading sets no price
 left join lateral (
     select
         k.trade_date,
@@ -48,7 +48,7 @@ left join lateral (
 ) as l on true
 left join {{ ref('adjustment_segments') }} as s
     on b.code = s.code and b.trade_date >= s.valid_from and b.trade_date < s.valid_to
--- over an ex-date the last close in the terms of the day: what the exchange publishes
+-- over an ex-date the last close in the terms of the day, as the exchange publishes it
 left join lateral (
     values
     (

@@ -1,5 +1,5 @@
--- the hours of the sessions: from half past in the morning, from the full hour in the afternoon.
--- no CTE: see stg_tdx__kline_daily
+-- The hours of the sessions: from half past in the morning, from the full hour in the afternoon. No
+-- CTE: see stg_tdx__kline_daily.
 {%- set session_hour %}
     date_bin(
         '1 hour',

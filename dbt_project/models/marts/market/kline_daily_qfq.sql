@@ -19,7 +19,7 @@ segments as (
     select * from {{ changed(ref('adjustment_segments'), by='code') }}
 )
 
--- a code that the service's list does not hold has no segment
+-- a code missing from the service's list has no segment
 select
     b.code,
     b.trade_date,

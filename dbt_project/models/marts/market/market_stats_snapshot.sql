@@ -2,13 +2,13 @@
     'stock_count', 'up_count', 'down_count', 'flat_count', 'limit_up_count', 'limit_down_count',
     'suspended_count',
 ] -%}
-{%- set of_service = [
+{%- set service_counts = [
     'service_stock_count', 'service_up_count', 'service_down_count', 'service_flat_count',
     'service_instrument_count',
 ] %}
 
--- a condition on trade_date reaches every table, so that one day costs its own rows and no more:
--- nothing is materialized, nor joined in full
+-- A condition on trade_date reaches every table, so one day costs only its own rows: nothing is
+-- materialized or joined in full.
 with by_quotes as not materialized (
     select * from {{ ref('int_market__breadth_by_quotes') }}
 ),
@@ -21,7 +21,7 @@ service as not materialized (
     select * from {{ ref('stg_tdx__market_stats') }}
 ),
 
--- moments at which quotes or the service were asked
+-- times at which quotes or the service were asked
 samples as not materialized (
     select
         q.exchange,
@@ -29,7 +29,7 @@ samples as not materialized (
         q.trade_date,
         true as has_quotes,
         q.{{ counts | join(', q.') }},
-        s.{{ of_service | join(', s.') }}
+        s.{{ service_counts | join(', s.') }}
     from by_quotes as q
     left join service as s on q.exchange = s.exchange and q.sampled_at = s.sampled_at
     union all
@@ -39,7 +39,7 @@ samples as not materialized (
         s.trade_date,
         false as has_quotes,
         null as {{ counts | join(', null as ') }},
-        s.{{ of_service | join(', s.') }}
+        s.{{ service_counts | join(', s.') }}
     from service as s
     where
         not exists (
@@ -64,7 +64,7 @@ select
     {% for name in counts -%}
         coalesce(s.{{ name }}, b.{{ name }})::integer as {{ name }},
     {% endfor -%}
-    s.{{ of_service | join('::integer, s.') }}::integer
+    s.{{ service_counts | join('::integer, s.') }}::integer
 from samples as s
 left join lateral (
     select d.* from by_bars as d
@@ -77,7 +77,7 @@ left join lateral (
     limit 1
 ) as b on true
 union all
--- the close of a day that nobody sampled at or after it
+-- the close of a day without a sample at or after it
 select
     b.exchange,
     (b.trade_date + time '15:00') at time zone 'Asia/Shanghai' as sampled_at,
@@ -86,7 +86,7 @@ select
     {% for name in counts -%}
         b.{{ name }}::integer as {{ name }},
     {% endfor -%}
-    null::integer as {{ of_service | join(', null::integer as ') }}
+    null::integer as {{ service_counts | join(', null::integer as ') }}
 from by_bars as b
 where
     not exists (

@@ -7,13 +7,13 @@
     },
 ) }}
 
--- these alone tell the shares before and after, in units of 10,000
+-- only these categories have the shares before and after, in units of 10,000
 with counts as materialized (
     select * from {{ changed(ref('stg_tdx__capital_event'), by='event_date') }}
     where category in (2, 3, 5, 7, 8, 9, 10) and value3 >= 0 and value4 > 0
 ),
 
--- of several on a day each begins where another ended: the last one counts
+-- of several on one day each starts where another ended: the last counts
 placed as (
     select
         c.*,

@@ -1,4 +1,4 @@
--- a day that was only published is none: nobody may have traded on it
+-- not a day that was only published: possibly nothing traded
 with numbered_days as (
     select
         trade_date,

@@ -13,7 +13,7 @@ select
         when s.instrument_type = 'stock' then {{ stock_currency('s.code') }} else 'CNY'
     end as currency,
     s.is_listed,
-    -- one look-up in the key per code and end; an aggregate would read every bar
+    -- one index scan per code and end; an aggregate would read every bar
     (
         select b.trade_date from {{ source('raw_tdx', 'kline_daily') }} as b
         where b.code = s.code order by b.trade_date limit 1

@@ -1,5 +1,5 @@
--- no CTE: see stg_tdx__kline_daily. the sums are kept in int_ticks__days; the day bar is looked up
--- on reading, so a corrected bar needs no rebuild
+-- No CTE: see stg_tdx__kline_daily. int_ticks__days stores the sums; the day bar is read with them,
+-- so a corrected bar needs no rebuild.
 select
     t.code,
     t.trade_date,

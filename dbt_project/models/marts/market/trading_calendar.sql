@@ -4,7 +4,7 @@
     meta={'by': 'trade_date'},
 ) }}
 
--- either witness alone can have a hole
+-- each source alone can have gaps
 with days as (
     select
         trade_date,

@@ -1,4 +1,4 @@
--- only what has happened: an announced split changes nothing yet
+-- an announced split changes nothing yet
 with actions as (
     select
         symbol,
@@ -11,7 +11,7 @@ with actions as (
     where ex_date <= ({{ as_of() }} at time zone 'America/New_York')::date
 ),
 
--- from one action to the next, oldest rows first: the days of a symbol to which the same ones apply
+-- from one action to the next, oldest rows first: days of a symbol with the same later actions
 stretches as (
     select
         a.symbol,

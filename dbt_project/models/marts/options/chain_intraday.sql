@@ -1,4 +1,4 @@
--- a view: what landed is the table. no CTE over it: a day or a symbol is found in its index
+-- A view over the landed table, without a CTE: a day or a symbol is read by its index.
 select
     q.symbol,
     q.trade_date,

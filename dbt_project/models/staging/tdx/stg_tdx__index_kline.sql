@@ -5,7 +5,7 @@ select
     bar_end,
     trade_date,
     {{ prices_in_yuan() }},
-    -- what the service calls the volume of a minute is turnover in units of 100 yuan
+    -- the volume of a minute by the service is turnover in units of 100 yuan
     case when period <> 'minute1' then 100 * volume end as volume_shares,
     case
         when period = 'minute1' and amount = 0 then 100 * volume

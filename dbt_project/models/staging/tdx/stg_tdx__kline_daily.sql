@@ -1,5 +1,5 @@
--- no CTE here, nor in the views that readers reach through it: PostgreSQL plans a view with one by
--- itself, and `order by trade_date desc limit 1` would read the whole history of a code
+-- No CTE here, nor in the views that users read through it: PostgreSQL plans a view with one
+-- separately, and `order by trade_date desc limit 1` would read the whole history of a code.
 {%- set decoded = decoded_volume('volume') -%}
 {%- set is_repaired = turnover_fits(decoded) ~ ' and not ' ~ turnover_fits('volume') %}
 

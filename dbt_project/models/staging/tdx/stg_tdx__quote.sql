@@ -1,4 +1,4 @@
--- no CTE: see stg_tdx__kline_daily. the service writes 0 where there is no price
+-- No CTE: see stg_tdx__kline_daily. The service writes 0 for no price.
 {%- set levels = ['bid1', 'bid2', 'bid3', 'bid4', 'bid5', 'ask1', 'ask2', 'ask3', 'ask4', 'ask5'] %}
 
 select

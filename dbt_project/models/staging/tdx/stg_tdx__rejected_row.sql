@@ -1,5 +1,5 @@
--- the key of a bar is its code, the period of an index, the day and the label of a minute; that of
--- an action its place in a file or its key, and the row itself has the rest as it was written
+-- The key of a bar is its code, the period of an index, the day and the label of a minute; that of
+-- an action its place in a file or its key. The row itself has the rest as it was written.
 with parsed as (
     select
         *,
@@ -15,7 +15,7 @@ with parsed as (
                 '^([0-9]{6})\.(sh|sz|bj)$', '\2\1'
             )
         ) as written_code,
-        -- a 29th of February and a 31st are left out: what can be no day must not stop a build
+        -- a 29th of February and a 31st are left out: an impossible day must not stop a build
         substring(
             payload
             from

@@ -1,4 +1,4 @@
--- T00 and 0 are what the files say of a code that has no industry
+-- the files write T00 and 0 for a code without an industry
 select
     sector_kind || ':' || sector_name as sector_id,
     sector_kind,

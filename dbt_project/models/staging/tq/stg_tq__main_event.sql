@@ -1,4 +1,4 @@
--- no CTE: the newest event up to a day is found in the index
+-- no CTE: the newest event up to a day is read by the index
 select
     variety,
     route,

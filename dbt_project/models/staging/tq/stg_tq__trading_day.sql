@@ -1,4 +1,4 @@
--- a day to come that is over and was not in the calendar any more was never one
+-- a past day that was predicted and then left the calendar never was a trading day
 with held as (
     select coalesce(max(trade_date), '-infinity') as newest_day
     from {{ source('raw_tq', 'trading_day') }}
