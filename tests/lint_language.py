@@ -36,6 +36,7 @@ KNOWN = re.compile(
 BANNER = re.compile(r"^\s*(?:#|--|//)\s*[-=─*#]{2,}")
 STEERING = re.compile(r"#\s*(?:fmt|yapf):|--\s*fmt:")
 TABLE_ROW = re.compile(r"^\s*\|")
+YAML_ROW = re.compile(r"^\s*(?:- )?(?:&\w+ )?[{[]")  # a column or a row of a test, one a line
 ADDRESS = re.compile(r"https?://\S+")
 
 
@@ -58,7 +59,8 @@ def line_errors(path: Path, text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.splitlines(), start=1):
         if word := WORD.search(KNOWN.sub("", line)):
             yield number, f"word that is not used: {word[0]}"
-        is_table = path.suffix == ".md" and TABLE_ROW.match(line)
+        row = {".md": TABLE_ROW, ".yml": YAML_ROW}.get(path.suffix)
+        is_table = row is not None and row.match(line)
         if path.suffix not in (".csv", ".html") and not is_table:
             width = len(ADDRESS.sub("", line))
             if width > COLUMNS:

@@ -17,7 +17,8 @@
             'iv', 'iv_bid', 'iv_ask', 'delta', 'gamma', 'vega', 'theta',
             'opt_price_model', 'pv_dividend', 'und_price', 'und_bid', 'und_ask', 'und_last',
             'und_quote_at', 'market_data_type', 'requested_data_type', 'greeks_source',
-            'captured_at', 'asof_at', 'capture_lag_s', 'snapshot_error', 'error_type', 'error_code', 'error_message'
+            'captured_at', 'asof_at', 'capture_lag_s', 'snapshot_error', 'error_type', 'error_code',
+            'error_message'
         ] -%}
         {{ name }},
         {% endfor -%}

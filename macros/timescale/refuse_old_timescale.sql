@@ -15,8 +15,8 @@
         {%- for row in old -%}
             {{ exceptions.raise_compiler_error(
                 "This warehouse has TimescaleDB " ~ row['extversion'] ~ "; the oldest"
-                ~ " supported version is 2.18.0: older ones lack the functions of the columnstore. Install a newer"
-                ~ " version on the server, then in psql -X: alter extension timescaledb update"
+                ~ " supported version is 2.18.0: older ones lack the functions of the columnstore."
+                ~ " Install a newer version on the server, then in psql -X: alter extension timescaledb update"
             ) }}
         {%- endfor -%}
         {%- set hidden = run_query("

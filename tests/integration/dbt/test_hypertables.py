@@ -336,4 +336,4 @@ def test_dbt_refuses_an_old_version_before_anything_is_built(
     outcome = dbt(*ONE)
 
     assert not outcome.success
-    assert "TimescaleDB 2.17.2; 2.18.0 is the oldest" in outcome.error
+    assert "TimescaleDB 2.17.2; the oldest supported version is 2.18.0" in outcome.error
