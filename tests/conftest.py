@@ -4,6 +4,7 @@ import asyncio
 import functools
 import gc
 import importlib.util
+import itertools
 import os
 import secrets
 import tempfile
@@ -338,11 +339,14 @@ def filled_database(new_database: Callable[..., str]) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def parsed_project(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+def parsed_project(
+    server_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, Any]]:
     """dbt's target folder for databases named DBT_DATABASE, and the result of its parse.
 
-    Any warning or deprecation is an error. Commands with that target parse nothing again; for a
-    database of another name they would parse everything.
+    Any warning or deprecation of the parse is an error. Commands with that target take the parsed
+    project as it is: reading it again is most of the time of a small command. For a database of
+    another name dbt parses everything.
     """
     from dbt.cli.main import dbtRunner
 
@@ -352,7 +356,17 @@ def parsed_project(server_url: str, tmp_path_factory: pytest.TempPathFactory) ->
     parse = ["--warn-error", "parse", "--show-all-deprecations", "--quiet"]
     parse += ["--project-dir", str(ROOT / "dbt_project"), "--profiles-dir", str(folder)]
     result = dbtRunner().invoke([*parse, "--target-path", str(folder), "--log-path", str(folder)])
-    return folder, result
+    invoke = dbtRunner.invoke
+
+    def invoke_parsed(runner: Any, arguments: list[str], **options: Any) -> Any:
+        named = dict(itertools.pairwise(arguments)).get("--target-path")
+        if (named or os.environ.get("DBT_TARGET_PATH")) == str(folder):
+            runner.manifest = result.result
+        return invoke(runner, arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dbtRunner, "invoke", invoke_parsed)
+        yield folder, result
 
 
 @pytest.fixture(scope="module")

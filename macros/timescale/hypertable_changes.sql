@@ -8,7 +8,8 @@
                     how chunks are compressed, and at what age; only in the community edition
     retain          the age at which days are dropped, from any table in any edition: by every
                     build, once the models that outlive the table have read them (see
-                    deletions_by_age). A policy of the server would not check who has read them, and is removed
+                    deletions_by_age). A policy of the server would not check who has read them,
+                    and is removed
 
     The server would start a new policy at once, during the loads after the build: it starts half a
     day later.

@@ -16,7 +16,8 @@
             {{ exceptions.raise_compiler_error(
                 "This warehouse has TimescaleDB " ~ row['extversion'] ~ "; the oldest"
                 ~ " supported version is 2.18.0: older ones lack the functions of the columnstore."
-                ~ " Install a newer version on the server, then in psql -X: alter extension timescaledb update"
+                ~ " Install a newer version on the server, then in psql -X:"
+                ~ " alter extension timescaledb update"
             ) }}
         {%- endfor -%}
         {%- set hidden = run_query("
