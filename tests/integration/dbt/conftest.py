@@ -23,17 +23,25 @@ NO_TESTS = ("--exclude", "resource_type:unit_test", "resource_type:test")
 MARTS = (*NO_TESTS, "path:models/qa")
 # from the day bars to those of weeks and months, and the findings about them
 BARS = (
-    *("--select", "+kline_weekly_qfq", "+kline_monthly_qfq", "+int_bars__findings"),
-    *("corporate_actions", "symbol_dim", "changes"),
+    "--select",
+    "+kline_weekly_qfq",
+    "+kline_monthly_qfq",
+    "+int_bars__findings",
+    "corporate_actions",
+    "symbol_dim",
+    "changes",
     # a seed that no bar needs, but `dbt run` of all that follows
-    *("us_corporate_actions", *NO_TESTS),
+    "us_corporate_actions",
+    *NO_TESTS,
 )
 # the tables among them, where the views stand already
 BARS_AGAIN = ("run", "--select", *(f"{part},config.materialized:incremental" for part in BARS[1:6]))
 # where all is built, over no row yet: what is no view
 UPDATE = (
-    *("run", "--select"),
-    *("config.materialized:incremental", "config.materialized:continuous_aggregate"),
+    "run",
+    "--select",
+    "config.materialized:incremental",
+    "config.materialized:continuous_aggregate",
 )
 REBUILD = (*UPDATE, "--full-refresh")
 
@@ -50,8 +58,7 @@ class Outcome:
 
 @pytest.fixture
 def warehouse_dsn(request: pytest.FixtureRequest) -> str:
-    """The URL of a database of the name for which the project is parsed: empty, or as the fixtures
-    `models` or `built` say."""
+    """The URL of a database named as the parsed project: empty, or of another fixture."""
     for filled in ("option_days", "models", "built_dsn"):
         if filled in request.fixturenames:
             return str(request.getfixturevalue(filled))
@@ -62,7 +69,7 @@ def warehouse_dsn(request: pytest.FixtureRequest) -> str:
 
 
 def prepared(dsn: str, home: Path) -> Warehouse:
-    """Landed tables and schema ops are there, empty, as after the first line of a load."""
+    """A warehouse with empty landed tables and schema ops, as at the start of a load."""
     made = Warehouse(dsn, "test", False, "market", None, "test", home)
     prepare(made, landed_tables())
     return made
@@ -83,7 +90,7 @@ def conn(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
 def dbt_on(
     tmp_path: Path, parsed_project: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Warehouse], Callable[..., Outcome]]:
-    """Let dbt commands, of which `dbt` tells, go to another warehouse."""
+    """The commands of fixture `dbt` for another warehouse."""
     monkeypatch.setenv("DBT_PROFILES_DIR", str(tmp_path / "profiles"))
     monkeypatch.setenv("DBT_LOG_PATH", str(tmp_path / "dbt_logs"))
 
@@ -101,7 +108,7 @@ def dbt_on(
 def dbt(
     warehouse: Warehouse, dbt_on: Callable[[Warehouse], Callable[..., Outcome]]
 ) -> Callable[..., Outcome]:
-    """Run a dbt command as a person in dbt_project/ would; further settings are the test's own."""
+    """Run a dbt command as a person in dbt_project/ would."""
     return dbt_on(warehouse)
 
 
@@ -133,7 +140,7 @@ def option_days(
     dbt_on: Callable[[Warehouse], Callable[..., Outcome]],
     tmp_path: Path,
 ) -> str:
-    """The URL of a warehouse with all of it built, and the days of tests.integration.dbt.option_days."""
+    """The URL of a built warehouse with the days of tests.integration.dbt.option_days."""
     if not _option_days:
         models = request.getfixturevalue("models")
         made = prepared(models, tmp_path)

@@ -1,4 +1,4 @@
-"""A few days of two underlyings, built, to be archived; and what an archive's folder gives its readers."""
+"""A few built days of two underlyings to archive, and the rows in an archive's folder."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -42,11 +42,13 @@ PARTS = [f"view={view}/month=2026-11/part-0.parquet" for view in sorted(VIEWS)]
 
 
 def land_days(conn: psycopg.Connection) -> None:
-    """Tuesday of both, Wednesday of one; Monday has begun."""
+    """Tuesday of both, Wednesday of one; Monday has started."""
     land_sessions(conn, [TUESDAY, WEDNESDAY, FRIDAY, MONDAY])
     for session, options, spot in (
-        (TUESDAY, AAPL, 100), (TUESDAY, BRK_B, 400), (WEDNESDAY, AAPL, 101),
-    ):  # fmt: skip
+        (TUESDAY, AAPL, 100),
+        (TUESDAY, BRK_B, 400),
+        (WEDNESDAY, AAPL, 101),
+    ):
         land_day(conn, session, options, spot)
         interest = [open_interest(option, session.day, 9) for option in options]
         land(conn, "raw_ib.open_interest", interest)
@@ -65,7 +67,7 @@ def archived(
 
 
 def read(folder: Path, view: str) -> pa.Table:
-    """All that a reader of the folder finds of a view, by the columns that all files have."""
+    """The rows of a view in the folder, by the columns that all files have."""
     return ds.dataset(folder / f"view={view}", format="parquet").to_table()
 
 
@@ -82,7 +84,7 @@ def files(folder: Path) -> list[str]:
 
 
 def rows(folder: Path) -> dict[str, list[str]]:
-    """What a reader of the whole folder finds, by the columns that all files have."""
+    """The rows of the whole folder by view, by the columns that all files have."""
     found = {}
     for view in VIEWS:
         table = read(folder, view)

@@ -1,5 +1,4 @@
-"""Rows of the landed tables, written as the loaders leave them: upserted by key, those of TDX in li and
-hands."""
+"""Rows of landed tables as loaders write them: upserted by key, TDX in li and hands."""
 
 import csv
 from collections.abc import Iterable
@@ -20,8 +19,7 @@ _TABLES = {t.qualified.removeprefix("raw_tdx."): t for t in landed_tables()}
 
 
 def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]) -> None:
-    """Insert or update by key where a row differs, through a temporary table, and tell the change
-    feed, like the loaders."""
+    """Upsert rows that differ through a temporary table and record the changes."""
     declared = _TABLES[table]
     rows = [{**_STANDARD, **row} for row in rows]
     if not rows:
@@ -38,7 +36,8 @@ def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]
             for row in rows:
                 copy.write_row([row[c] for c in columns])
         cursor.execute(
-            f"with landed as (insert into {declared.qualified} as d ({names}) select {names} from batch "
+            f"with landed as (insert into {declared.qualified} as d ({names}) select {names} from "
+            f"batch "
             f"on conflict ({', '.join(declared.key)}) do update set "
             + ", ".join(f"{c} = excluded.{c}" for c in rest)
             + f" where ({', '.join(f'd.{c}' for c in rest)}) is distinct from "
@@ -49,7 +48,7 @@ def land(conn: psycopg.Connection, table: str, rows: Iterable[dict[str, object]]
 
 
 def _numbered(conn: psycopg.Connection, rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    """The rows with the number of their route, and that of a file that nobody landed."""
+    """The rows with the number of their route, and file number 0."""
     numbers: dict[object, int] = dict(
         conn.execute(
             "insert into ops.routes (route) select distinct unnest(%s::text[]) "
@@ -65,7 +64,7 @@ def _numbered(conn: psycopg.Connection, rows: list[dict[str, object]]) -> list[d
 
 
 def touch(conn: psycopg.Connection, table: str, *codes: str) -> None:
-    """Tell the change feed of rows that a test wrote or deleted by hand."""
+    """Record rows that a test wrote or deleted by hand in the change feed."""
     changes.touch(conn, _TABLES[table], codes)
 
 

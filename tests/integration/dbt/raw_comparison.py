@@ -1,4 +1,4 @@
-"""Raw rows to compare with: bars that minutes make, the service's own bars, the vendor's, a comparison."""
+"""Raw rows to compare with: bars from minutes, the service's and the vendor's bars."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from tests.integration.dbt.raw_intraday import PRICES, at
 
 
 def day_of(rows: Sequence[dict[str, object]]) -> dict[str, object]:
-    """The day bar that minutes make."""
+    """The day bar of minutes."""
     return _bar(rows) | {"trade_date": rows[0]["trade_date"]}
 
 

@@ -11,8 +11,7 @@ from tests.integration.dbt.raw import EXCHANGE, land
 
 @dataclass(frozen=True)
 class Harvest:
-    """What a route says of a variety: the window, and events of (first trading day on which it holds,
-    clock, contract)."""
+    """A route of a variety: its window, and events as (first trading day, clock, contract)."""
 
     variety: str
     first: date
@@ -30,7 +29,7 @@ def land_days(conn: psycopg.Connection, days: Iterable[date]) -> None:
 
 
 def land_harvests(conn: psycopg.Connection, harvests: Iterable[Harvest]) -> None:
-    """Windows and their events, in place of those that their routes had."""
+    """Replace the windows and events of the routes."""
     harvests = list(harvests)
     for h in harvests:
         conn.execute(
@@ -86,7 +85,7 @@ def day_bar(name: str, day: date, close: str | None, close_oi: int) -> dict[str,
 
 
 def stored_day(scheduled: dict[str, object], **changes: object) -> dict[str, object]:
-    """A day of ticks stored as a row of futures.main_schedule has it."""
+    """A stored day of ticks for a row of futures.main_schedule."""
     day = scheduled["trading_day"]
     row: dict[str, object] = {
         "symbol": scheduled["symbol"],

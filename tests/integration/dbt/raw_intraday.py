@@ -1,4 +1,4 @@
-"""Raw rows of moments within a day: ticks, quotes, minutes."""
+"""Raw rows within a day: ticks, quotes, minutes."""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -8,7 +8,7 @@ PRICES = ("open", "high", "low", "close")
 
 
 def at(day: date, clock: str) -> datetime:
-    """An instant of the exchange's wall clock, UTC."""
+    """A time of the exchange's wall clock, UTC."""
     hour, minute = map(int, clock.split(":"))
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC) - timedelta(hours=8)
 

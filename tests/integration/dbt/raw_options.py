@@ -63,7 +63,8 @@ class Option:
             "strike": self.strike,
             "option_right": self.right,
             "multiplier": 100,
-            "local_symbol": f"{self.symbol:<6}{self.expiry:%y%m%d}{self.right}{self.strike * 1000:08.0f}",
+            "local_symbol": f"{self.symbol:<6}{self.expiry:%y%m%d}{self.right}"
+            f"{self.strike * 1000:08.0f}",
             "exchange": "SMART",
             "first_seen_date": date(2026, 11, 2),
         }
@@ -127,14 +128,18 @@ def quote(option: Option, session: Session, slot: int, spot: float, **changes: o
 def failed(row: Row) -> Row:
     """The same request without an answer."""
     values = ("bid", "ask", "iv", "delta", "und_price", "und_bid", "und_ask", "und_last", "volume")
-    return row | dict.fromkeys(values) | {
-        "market_data_type": None,
-        "greeks_source": None,
-        "asof_at": None,
-        "snapshot_error": True,
-        "error_type": "timeout",
-        "data_quality_flag": "snapshot_error",
-    }  # fmt: skip
+    return (
+        row
+        | dict.fromkeys(values)
+        | {
+            "market_data_type": None,
+            "greeks_source": None,
+            "asof_at": None,
+            "snapshot_error": True,
+            "error_type": "timeout",
+            "data_quality_flag": "snapshot_error",
+        }
+    )
 
 
 def closing(option: Option, session: Session, spot: float) -> Row:
@@ -150,7 +155,7 @@ def land_sessions(conn: psycopg.Connection, sessions: Iterable[Session]) -> None
 
 
 def land_contracts(conn: psycopg.Connection, session: Session, options: Sequence[Option]) -> None:
-    """What is found before the open: contracts, and the set of the session."""
+    """Land the result of discovery: contracts, and the set of the session."""
     land(conn, "raw_ib.contract", [option.row for option in options])
     rows = [
         {
@@ -174,7 +179,7 @@ def slots(session: Session, options: Sequence[Option], spot: float) -> Iterator[
 def land_day(
     conn: psycopg.Connection, session: Session, options: Sequence[Option], spot: float
 ) -> None:
-    """A session without a fault: contracts, slots, close."""
+    """Land a session without a fault: contracts, slots, close."""
     land_contracts(conn, session, options)
     land(
         conn,
@@ -209,7 +214,7 @@ def enrichment(symbol: str, day: date, attempted_at: str, which: str, status: st
 
 
 def closed(symbol: str, session: Session, at: str) -> Row:
-    """A close view that was whole at a moment."""
+    """A close view that was complete at a time."""
     is_whole = {"ingest_run_type": "close", "status": "complete", "finished_at": at}
     return slot_run(symbol, session) | is_whole
 

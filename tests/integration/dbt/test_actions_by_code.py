@@ -1,5 +1,4 @@
-"""Actions and what is made of them are worked out for the codes that changed: that ends with the tables that a
-build of everything ends with, whatever comes in whatever order."""
+"""Actions and segments built by code equal a build of everything, in any order."""
 
 import random
 from collections.abc import Callable
@@ -35,7 +34,7 @@ def stored(conn: psycopg.Connection) -> dict[str, list[Any]]:
 
 
 class Market:
-    """What may come to a market of some codes, drawn by `rng`."""
+    """Events of a market of some codes, drawn by `rng`."""
 
     def __init__(self, conn: psycopg.Connection, rng: random.Random) -> None:
         self.conn, self.rng, self.newest = conn, rng, 9
@@ -107,7 +106,7 @@ EVENTS = [name for name in vars(Market) if not name.startswith("_")]
 
 @pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("number", [1, 2])
-def test_by_code_or_all_at_once_the_tables_are_the_same(
+def test_building_by_code_equals_building_all_at_once(
     conn: psycopg.Connection, dbt: Dbt, number: int
 ) -> None:
     rng = random.Random(number)
@@ -123,10 +122,10 @@ def test_by_code_or_all_at_once_the_tables_are_the_same(
 
 
 @pytest.mark.usefixtures("models")
-def test_an_event_takes_its_code_alone(conn: psycopg.Connection, dbt: Dbt) -> None:
+def test_an_event_rebuilds_only_its_code(conn: psycopg.Connection, dbt: Dbt) -> None:
     market = Market(conn, random.Random(0))
     assert dbt(*BUILD).success
-    # whoever took everything would mend this
+    # a build of everything would repair this
     for name in ("corporate_actions", "adjustment_segments"):
         conn.execute(f"delete from market.{name} where code = %s".encode(), (CODES[1],))
     land(conn, "corporate_action", [action(CODES[0], DAYS[6], cash_per10_yuan="2")])
@@ -137,7 +136,7 @@ def test_an_event_takes_its_code_alone(conn: psycopg.Connection, dbt: Dbt) -> No
         "corporate_actions": 1,
         "adjustment_segments": 3,
     }
-    # and a new day the codes alone that have announced something
+    # a new day rebuilds only codes with an announced action
     land(conn, "corporate_action", [action(CODES[2], DAYS[10], cash_per10_yuan="2")])
     assert dbt(*BUILD).written["corporate_actions"] == 1
     market.one_more_day()
@@ -147,7 +146,7 @@ def test_an_event_takes_its_code_alone(conn: psycopg.Connection, dbt: Dbt) -> No
 
 
 @pytest.mark.usefixtures("models")
-def test_actions_that_came_before_any_bar_count_with_the_first_bars(
+def test_actions_before_any_bar_count_with_the_first_bars(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land(conn, "security", [security(CODES[0])])
@@ -165,7 +164,7 @@ def test_actions_that_came_before_any_bar_count_with_the_first_bars(
     assert dbt(*BUILD, "--full-refresh").success
     assert by_code == stored(conn)
 
-    # and do not where the bars go again
+    # not active once the bars are deleted
     conn.execute("delete from raw_tdx.kline_daily")
     touch(conn, "kline_daily")
     assert dbt(*BUILD).success

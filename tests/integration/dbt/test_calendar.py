@@ -1,4 +1,4 @@
-"""A trading day is what either of two calendars knows; what they disagree about is told once a day."""
+"""Trading days are in either of two calendars; each difference is one finding."""
 
 import csv
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def land_calendar(conn: psycopg.Connection, served: list[date]) -> None:
     land(conn, "trading_day", records_of(served, datetime(2024, 1, 31, tzinfo=UTC)))
 
 
-def test_a_hole_in_the_services_calendar_makes_no_errors(
+def test_a_gap_in_the_calendar_of_the_service_is_not_an_error(
     real_tdx_data: Path, conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     land_real_market(conn, real_tdx_data)
@@ -44,14 +44,14 @@ def test_a_hole_in_the_services_calendar_makes_no_errors(
     ).fetchall()
     assert len(holes) == 16
     assert (holes[0][0], holes[-1][0]) == (date(1991, 5, 9), date(1995, 4, 20))
-    told = conn.execute(
+    findings = conn.execute(
         "select trade_date from qa.findings where check_name = 'predicted_day' order by 1"
     ).fetchall()
-    assert told == holes
+    assert findings == holes
     assert not conn.execute("select * from qa.findings where severity = 'error'").fetchall()
 
 
-def test_a_day_on_which_nobody_traded_after_all_is_no_gap(
+def test_a_published_day_without_trading_is_not_a_gap(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     days = weekdays(date(2024, 1, 1), 12)

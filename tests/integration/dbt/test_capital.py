@@ -1,4 +1,4 @@
-"""Share capital and sectors: building as they come equals building from nothing."""
+"""Share capital and sectors: building day by day equals building from nothing."""
 
 from collections.abc import Callable
 from datetime import date
@@ -39,7 +39,7 @@ def contents(conn: psycopg.Connection) -> dict[str, list[tuple[object, ...]]]:
     }
 
 
-def test_as_they_come_and_from_nothing_they_are_the_same(
+def test_capital_built_day_by_day_equals_from_nothing(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     codes = ("sh600000", "sz000002", "sh510300")
@@ -50,7 +50,8 @@ def test_as_they_come_and_from_nothing_they_are_the_same(
     land(conn, "sector_member", [membership("a", c[2:], DAYS[0]) for c in codes])
     assert dbt(*BUILD).success
 
-    # an earlier record, one to come, a correction; an event, a fund known only now, a member that left
+    # an earlier record, a future one, a correction; an event,
+    # a fund known only now, a member that left
     land(
         conn,
         "capital_event",
@@ -68,7 +69,7 @@ def test_as_they_come_and_from_nothing_they_are_the_same(
     land(conn, "sector_member", [membership("b", "sz000002", DAYS[4])])
     assert dbt(*BUILD).success
 
-    # a bar of a day that is none, and one of a late day alone
+    # a bar on a day without trading, and one of a late day alone
     land(conn, "kline_daily", [bar("sz000002", date(2024, 1, 6), "12")])
     land(conn, "kline_daily", [bar("sh600000", DAYS[7], "12")])
     assert dbt(*BUILD).success
@@ -95,7 +96,8 @@ def test_as_they_come_and_from_nothing_they_are_the_same(
     ]
     # the close of 10 before less 0.1 in cash; of 11 after
     shown = conn.execute(
-        "select previous_close, price_change, turnover_rate_percent, total_market_value_cny, reason "
+        "select previous_close, price_change, turnover_rate_percent, total_market_value_cny, "
+        "reason "
         "from market.daily_basic where trade_date = %s order by code",
         (DAYS[5],),
     ).fetchall()

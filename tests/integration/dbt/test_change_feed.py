@@ -1,4 +1,4 @@
-"""What changed reaches every reader of the change feed once, whatever is built, and nothing else."""
+"""Every reader of the change feed takes each change once, and nothing else."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +15,14 @@ from loaders.warehouse.postgres import Warehouse
 from loaders.warehouse.profiles import write_profile
 from tests.integration.dbt.conftest import BARS, BARS_AGAIN, MARTS, Outcome
 from tests.integration.dbt.raw import action, bar, land, security, touch, trading_day, weekdays
-from tests.integration.dbt.two_codes import CODES, DAYS, TABLES_OF_BARS, closes, land_days, told
+from tests.integration.dbt.two_codes import (
+    CODES,
+    DAYS,
+    TABLES_OF_BARS,
+    closes,
+    land_days,
+    recorded_changes,
+)
 
 Dbt = Callable[..., Outcome]
 
@@ -45,8 +52,8 @@ def test_an_old_day_and_today_cost_two_days(conn: psycopg.Connection, built: Dbt
     assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 2}
 
     ranges = ",".join(f"[{day},{date.fromordinal(day.toordinal() + 1)})" for day in days)
-    assert told(conn, "raw_tdx.kline_daily") == [(CODES[0], f"{{{ranges}}}")]
-    assert told(conn, "market.kline_daily_qfq") == [(CODES[0], f"{{{ranges}}}")]
+    assert recorded_changes(conn, "raw_tdx.kline_daily") == [(CODES[0], f"{{{ranges}}}")]
+    assert recorded_changes(conn, "market.kline_daily_qfq") == [(CODES[0], f"{{{ranges}}}")]
     # each twice: by the query, and where it is compared; and the statement that wrote
     assert reads(conn, "raw_tdx.kline_daily", "market.kline_daily_qfq") - before <= 10
 
@@ -65,7 +72,7 @@ def test_a_build_with_nothing_new_reads_no_bars(conn: psycopg.Connection, built:
     assert reads(conn, big[0]) - before[1] <= 10 * len(CODES)
 
 
-def test_part_by_part_nothing_is_lost(conn: psycopg.Connection, built: Dbt) -> None:
+def test_models_built_one_by_one_lose_nothing(conn: psycopg.Connection, built: Dbt) -> None:
     land_days(conn, DAYS[30:31], "11")
     assert built("run", "-s", "kline_weekly_qfq").written == {"kline_weekly_qfq": 0}
     assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 2}
@@ -103,7 +110,7 @@ def test_a_change_in_flight_is_neither_skipped_nor_waited_for(
 def second(
     warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: Dbt
 ) -> Callable[[str], Dbt]:
-    """dbt for a market schema of another name in the same database, by name."""
+    """dbt commands by the name of a second market schema of the database."""
     folder = tmp_path / "second"
 
     def of(schema: str) -> Dbt:
@@ -161,7 +168,7 @@ def test_a_touch_reaches_rows_edited_by_hand(conn: psycopg.Connection, built: Db
         assert conn.execute(f"select count(*) from market.{table}").fetchone() == (0,), table
 
 
-def test_a_dump_restored_into_another_cluster_is_read_anew(
+def test_a_dump_restored_into_another_cluster_is_read_in_full(
     warehouse: Warehouse, conn: psycopg.Connection, built: Dbt
 ) -> None:
     land(conn, "kline_daily", [bar(CODES[0], DAYS[2], "12")])
@@ -174,7 +181,7 @@ def test_a_dump_restored_into_another_cluster_is_read_anew(
     assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 1}
 
 
-def test_old_changes_are_folded_up_and_an_idle_cursor_is_forgotten(
+def test_old_changes_are_merged_and_an_idle_cursor_is_deleted(
     conn: psycopg.Connection, built: Dbt
 ) -> None:
     conn.execute("truncate ops.changes")
@@ -182,16 +189,16 @@ def test_old_changes_are_folded_up_and_an_idle_cursor_is_forgotten(
     land(conn, "kline_daily", [bar(CODES[0], DAYS[2], "12")])
     conn.execute("update ops.changes set changed_at = changed_at - interval '31 days'")
     assert built("run", "-s", "trading_calendar").success
-    # the bars were taken by nobody yet
-    assert len(told(conn, "raw_tdx.kline_daily")) == 3
+    # no model took the bars yet
+    assert len(recorded_changes(conn, "raw_tdx.kline_daily")) == 3
 
     assert built(*BARS_AGAIN).success
     assert closes(conn, DAYS[2]) == [12, 10]
     assert built(*BARS_AGAIN).success
-    assert told(conn, "raw_tdx.kline_daily") == [("", "{(,)}")]
+    assert recorded_changes(conn, "raw_tdx.kline_daily") == [("", "{(,)}")]
 
     conn.execute("update ops.change_cursors set moved_at = moved_at - interval '91 days'")
-    conn.execute("update raw_tdx.kline_daily set close = 13000, high = 13000")  # nobody tells
+    conn.execute("update raw_tdx.kline_daily set close = 13000, high = 13000")  # not in the feed
     assert built("run", "-s", "trading_calendar").success
     assert conn.execute("select count(*) from ops.change_cursors").fetchone() == (0,)
     assert built(*BARS_AGAIN).success
@@ -205,7 +212,7 @@ def test_an_event_is_followed_over_the_whole_code(conn: psycopg.Connection, buil
     outcome = built(*BARS_AGAIN)
 
     assert outcome.written["kline_daily_qfq"] == 20
-    [(code, dates)] = told(conn, "market.kline_daily_qfq")
+    [(code, dates)] = recorded_changes(conn, "market.kline_daily_qfq")
     assert code == CODES[0]
     assert str(dates).startswith(f"{{[{DAYS[0]},")
 
@@ -235,7 +242,7 @@ def test_a_week_ends_for_a_suspended_code_too(conn: psycopg.Connection, dbt: Dbt
 
 
 @pytest.mark.usefixtures("models")
-def test_bars_filled_in_before_a_jump_find_what_a_build_from_nothing_finds(
+def test_bars_filled_in_before_a_jump_equal_a_build_from_nothing(
     conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     land(conn, "security", [security(CODES[0])])

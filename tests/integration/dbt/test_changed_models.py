@@ -1,4 +1,4 @@
-"""Another model, macro or column reaches old rows in place, or the build says what it would cost."""
+"""A changed model, macro or column reaches old rows in place, or the build refuses."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from tests.integration.dbt.two_codes import DAYS, TABLES_OF_BARS, closes, oids
 Dbt = Callable[..., Outcome]
 
 
-def test_another_view_above_reaches_old_rows_of_a_table_built_alone(
+def test_a_changed_view_reaches_old_rows_of_a_table_built_alone(
     conn: psycopg.Connection, built: Dbt
 ) -> None:
     row = conn.execute("select pg_get_viewdef('quotemill_staging.stg_tdx__kline_daily')").fetchone()
@@ -32,7 +32,7 @@ def test_another_view_above_reaches_old_rows_of_a_table_built_alone(
     assert built("run", "-s", "kline_daily_qfq").written == {"kline_daily_qfq": 0}
 
 
-def test_another_macro_reaches_old_rows_at_the_next_build(
+def test_a_changed_macro_reaches_old_rows_at_the_next_build(
     conn: psycopg.Connection, built: Dbt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkout = tmp_path / "checkout"
@@ -55,7 +55,7 @@ def test_another_macro_reaches_old_rows_at_the_next_build(
     assert closes(conn, DAYS[4], table="kline_weekly_qfq") == [11, 11]
 
 
-def test_a_seed_that_got_a_column_is_loaded_into_the_table_of_before(
+def test_a_seed_with_a_new_column_is_loaded_into_the_same_table(
     conn: psycopg.Connection, built: Dbt
 ) -> None:
     table = "quotemill_intermediate.us_corporate_actions"
@@ -69,7 +69,7 @@ def test_a_seed_that_got_a_column_is_loaded_into_the_table_of_before(
         assert oids(conn, table) == before
 
 
-def test_full_refresh_mends_in_place_and_drops_nothing(
+def test_full_refresh_repairs_in_place_and_drops_nothing(
     conn: psycopg.Connection, built: Dbt
 ) -> None:
     conn.execute("create schema research")
@@ -97,7 +97,7 @@ def test_full_refresh_mends_in_place_and_drops_nothing(
     assert conn.execute("select count(*) from research.days").fetchone() == (30,)
 
 
-def test_a_column_that_is_new_is_added_and_filled(conn: psycopg.Connection, built: Dbt) -> None:
+def test_a_new_column_is_added_and_filled(conn: psycopg.Connection, built: Dbt) -> None:
     conn.execute("alter table market.kline_daily_qfq drop column amount_cny")
     before = oids(conn, "market.kline_daily_qfq")
 
@@ -108,9 +108,7 @@ def test_a_column_that_is_new_is_added_and_filled(conn: psycopg.Connection, buil
     assert oids(conn, "market.kline_daily_qfq") == before
 
 
-def test_a_table_that_does_not_fit_says_what_would_go_with_it(
-    conn: psycopg.Connection, built: Dbt
-) -> None:
+def test_a_table_that_does_not_fit_names_its_readers(conn: psycopg.Connection, built: Dbt) -> None:
     conn.execute("create schema research")
     conn.execute("alter table market.kline_daily_qfq alter column close type double precision")
     conn.execute("create view research.mine as select * from market.kline_daily_qfq")

@@ -1,4 +1,4 @@
-"""Tables carry their documentation as comments, which are written where they differ, and then only."""
+"""Tables carry their descriptions as comments; only those that differ are written."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ WRITTEN = """
 """
 
 
-def test_a_comment_is_written_where_it_differs_and_no_other(
+def test_only_a_comment_that_differs_is_written(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     first = conn.execute(WRITTEN).fetchall()

@@ -1,4 +1,4 @@
-"""Builds correct compressed hypertables of any size, and open nothing where nothing differs."""
+"""Builds correct compressed hypertables of any size, and open only what differs."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,22 +14,26 @@ TABLE = "market.kline_daily_qfq"
 # more rows than a transaction may open by default
 CODES, DAYS = 60, 2000
 LAND = f"""
-    insert into raw_tdx.security (code, exchange, name, instrument_type, is_listed, source_route, fetched_at, is_final)
+    insert into raw_tdx.security
+    (code, exchange, name, instrument_type, is_listed, source_route, fetched_at, is_final)
     select 'sh' || 600000 + n, 'sh', 'N', 'stock', true, 'test', '2024-01-31 20:00+00', true
     from generate_series(1, {CODES}) as n;
 
     insert into raw_tdx.kline_daily
-        (code, trade_date, open, high, low, close, volume, amount, source_route, fetched_at, is_final)
+        (code, trade_date, open, high, low, close, volume, amount, source_route, fetched_at,
+         is_final)
     select code, date '2015-01-01' + day, 10000, 10000, 10000, 10000, 1000, 1000000000, 'test',
         '2024-01-31 20:00+00', true
     from raw_tdx.security cross join generate_series(1, {DAYS}) as day;
 """
 COMPRESS = f"""
     select create_hypertable(
-        '{TABLE}', by_range('trade_date', interval '1 year'), migrate_data => true, create_default_indexes => false
+        '{TABLE}', by_range('trade_date', interval '1 year'), migrate_data => true,
+    create_default_indexes => false
     );
     alter table {TABLE} set (
-        timescaledb.enable_columnstore, timescaledb.segmentby = 'code', timescaledb.orderby = 'trade_date desc'
+        timescaledb.enable_columnstore, timescaledb.segmentby = 'code',
+    timescaledb.orderby = 'trade_date desc'
     );
     select compress_chunk(c) from show_chunks('{TABLE}') as c;
 """
@@ -97,7 +101,7 @@ def test_a_hundred_thousand_compressed_rows_are_corrected_and_deleted(
 
 
 @pytest.mark.parametrize("edition", ["tsl"])
-def test_the_feed_tells_of_rows_alone_that_changed_in_compressed_chunks(
+def test_the_feed_names_only_rows_that_changed_in_compressed_chunks(
     edition: str, conn: psycopg.Connection
 ) -> None:
     """Not of chunks that are compressed, compressed again, or dropped."""
@@ -109,18 +113,21 @@ def test_the_feed_tells_of_rows_alone_that_changed_in_compressed_chunks(
     ends = [datetime(2024, month, 5, 2, n, tzinfo=UTC) for month in (1, 3) for n in range(10)]
     rows = [minute("sh600000", end, "10") for end in ends]
     land(conn, "kline_minute", rows)
-    told = f"select count(*), max(dates::text) from ops.changes where table_name = '{table}'"
-    whole = conn.execute(told).fetchone()
+    changes = f"select count(*), max(dates::text) from ops.changes where table_name = '{table}'"
+    whole = conn.execute(changes).fetchone()
 
     conn.execute(f"select compress_chunk(c) from show_chunks('{table}') as c")
     land(conn, "kline_minute", rows)
-    assert conn.execute(told).fetchone() == whole
+    assert conn.execute(changes).fetchone() == whole
     land(conn, "kline_minute", [*rows[1:], minute("sh600000", ends[0], "11")])
-    last = f"select dates::text from ops.changes where table_name = '{table}' order by xid desc limit 1"
+    last = (
+        f"select dates::text from ops.changes where table_name = '{table}' "
+        "order by xid desc limit 1"
+    )
     assert conn.execute(last).fetchone() == ("{[2024-01-05,2024-01-06)}",)
-    count = conn.execute(told).fetchone()
+    count = conn.execute(changes).fetchone()
 
     conn.execute(f"select compress_chunk(c) from show_chunks('{table}') as c")
     conn.execute(f"select drop_chunks('{table}', timestamptz '2024-02-15')")
-    assert conn.execute(told).fetchone() == count
+    assert conn.execute(changes).fetchone() == count
     assert conn.execute(f"select count(*) from {table}").fetchone() == (10,)

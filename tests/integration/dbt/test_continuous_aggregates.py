@@ -88,7 +88,7 @@ def held(conn: psycopg.Connection, name: str) -> str:
 
 
 def policies(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
-    """Those of bars; older servers name the hypertable behind a continuous aggregate."""
+    """The policies of bars; older servers name the hypertable that holds the rows."""
     return conn.execute(
         "select j.job_id, j.proc_name, a.view_name, j.schedule_interval, j.application_name "
         "from timescaledb_information.jobs as j "
@@ -97,8 +97,8 @@ def policies(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
-def told(conn: psycopg.Connection, number: int) -> list[tuple[Any, ...]]:
-    """What the feed says of bars of five minutes since a number, and the greatest number."""
+def recorded_changes(conn: psycopg.Connection, number: int) -> list[tuple[Any, ...]]:
+    """Changes of the five-minute bars after `number`, by number."""
     return conn.execute(
         "select xid::text::bigint, key, dates::text from ops.changes "
         "where table_name = 'market.kline_5m' and xid::text::bigint > %s order by 1, 2",
@@ -107,10 +107,8 @@ def told(conn: psycopg.Connection, number: int) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("edition", ["tsl"])
-def test_a_refresh_that_was_cut_short_is_done_again(
-    built: Stored, conn: psycopg.Connection, dbt: Dbt
-) -> None:
-    number = told(conn, 0)[-1][0]
+def test_a_refresh_cut_short_is_repeated(built: Stored, conn: psycopg.Connection, dbt: Dbt) -> None:
+    number = recorded_changes(conn, 0)[-1][0]
     cursors = "select reader, seen::text from ops.change_cursors order by 1"
     before = conn.execute(cursors).fetchall()
     built.land(minute("sh600000", session_minutes(DAYS[0])[n], "11") for n in range(3))
@@ -120,17 +118,19 @@ def test_a_refresh_that_was_cut_short_is_done_again(
     assert not failed.success
     assert "refresh_continuous_aggregate" in failed.error
     assert conn.execute(cursors).fetchall() == before
-    assert told(conn, number) == []
+    assert recorded_changes(conn, number) == []
     conn.execute("alter procedure away rename to refresh_continuous_aggregate")
 
     assert dbt(*BUILD).success
 
     assert_built(conn, built.rows)
-    assert [row[1:] for row in told(conn, number)] == [("sh600000", "{[2024-06-03,2024-06-04)}")]
+    assert [row[1:] for row in recorded_changes(conn, number)] == [
+        ("sh600000", "{[2024-06-03,2024-06-04)}")
+    ]
 
 
 @pytest.mark.parametrize("edition", ["tsl"])
-def test_a_first_refresh_that_was_cut_short_is_done_again_with_all_of_history(
+def test_a_first_refresh_cut_short_is_repeated_over_all_history(
     built: Stored, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     conn.execute("drop materialized view market.kline_5m cascade")
@@ -145,7 +145,7 @@ def test_a_first_refresh_that_was_cut_short_is_done_again_with_all_of_history(
 
 
 @pytest.mark.parametrize("edition", ["tsl"])
-def test_policies_are_there_once_and_as_the_settings_say(
+def test_policies_exist_once_and_match_the_settings(
     built: Stored, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     before = policies(conn)
@@ -162,7 +162,7 @@ def test_policies_are_there_once_and_as_the_settings_say(
 
 
 @pytest.mark.parametrize("edition", ["tsl"])
-def test_a_refresh_waits_for_that_of_the_policy(
+def test_a_refresh_waits_for_the_policy(
     built: Stored, conn: psycopg.Connection, warehouse: Warehouse, dbt: Dbt
 ) -> None:
     """A stand-in for the server's own, by its name."""
@@ -200,7 +200,7 @@ def test_a_refresh_waits_for_that_of_the_policy(
 
 
 @pytest.mark.parametrize("edition", ["tsl"])
-def test_another_query_makes_it_anew_or_says_who_reads_it(
+def test_another_query_replaces_it_or_names_its_readers(
     built: Stored, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     conn.execute("create view public.mine as select * from market.kline_5m")
@@ -224,7 +224,7 @@ def test_another_query_makes_it_anew_or_says_who_reads_it(
 
 
 @pytest.mark.parametrize("edition", ["tsl"])
-def test_a_table_becomes_a_continuous_aggregate_with_the_bars_of_minutes_dropped_by_age(
+def test_a_new_continuous_aggregate_keeps_bars_of_dropped_minutes(
     edition: str, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     make_plain(conn)
@@ -275,8 +275,9 @@ def test_one_new_day_writes_and_reads_the_same_at_four_times_the_history(
 
 
 def touched(conn: psycopg.Connection) -> dict[str, int]:
-    """Rows written into continuous aggregates, and read from landed minutes, by PostgreSQL's own count,
-    which is whole once the sessions of dbt have ended."""
+    """Rows written into continuous aggregates and read from landed minutes.
+
+    By PostgreSQL's own count, which is complete once the sessions of dbt have ended."""
     others = (
         "select 1 from pg_stat_activity where datname = current_database() "
         "and backend_type = 'client backend' and pid <> pg_backend_pid()"
@@ -295,10 +296,15 @@ def touched(conn: psycopg.Connection) -> dict[str, int]:
 
 
 COLUMNS = [
-    *(("code", "text"), ("bar_end", "timestamp with time zone"), ("trade_date", "date")),
+    ("code", "text"),
+    ("bar_end", "timestamp with time zone"),
+    ("trade_date", "date"),
     *((price, "numeric(18,3)") for price in ("open", "high", "low", "close")),
-    *(("volume_shares", "bigint"), ("amount_cny", "numeric(20,3)"), ("bar_count", "integer")),
-    *(("is_price_only", "boolean"), ("is_final", "boolean")),
+    ("volume_shares", "bigint"),
+    ("amount_cny", "numeric(20,3)"),
+    ("bar_count", "integer"),
+    ("is_price_only", "boolean"),
+    ("is_final", "boolean"),
 ]
 
 
@@ -315,7 +321,8 @@ def test_readers_find_the_same_columns_comments_and_rights(
 
     for name in BARS:
         found = conn.execute(
-            "select attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum) <> '' "
+            "select attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum) "
+            "<> '' "
             "from pg_attribute where attrelid = %s::regclass and attnum > 0 order by attnum",
             (f"market.{name}",),
         ).fetchall()
@@ -330,7 +337,7 @@ def test_readers_find_the_same_columns_comments_and_rights(
 
 
 @pytest.mark.parametrize("edition", ["tsl"])
-def test_a_corrected_day_of_more_compressed_bars_than_a_statement_opens_is_refreshed(
+def test_a_corrected_day_of_very_many_compressed_bars_is_refreshed(
     edition: str, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     make_hypertable(conn)
@@ -338,8 +345,10 @@ def test_a_corrected_day_of_more_compressed_bars_than_a_statement_opens_is_refre
     ends = [end for day in DAYS[:2] for end in session_minutes(day)[::5]]
     codes = [f"sh{number}" for number in range(600000, 601100)]
     conn.execute(
-        "insert into raw_tdx.kline_minute (code, bar_end, trade_date, source_label, open, high, low, close, "
-        "volume, amount, route_no, file_no, fetched_at, is_final) select code, bar_end, bar_end::date, '', 10000, "
+        "insert into raw_tdx.kline_minute (code, bar_end, trade_date, source_label, open, high, "
+        "low, close, "
+        "volume, amount, route_no, file_no, fetched_at, is_final) select code, bar_end, "
+        "bar_end::date, '', 10000, "
         "10000, 10000, 10000, 10, 10000000, 1, 1, now(), true "
         "from unnest(%s::text[]) as code, unnest(%s::timestamptz[]) as bar_end",
         (codes, ends),

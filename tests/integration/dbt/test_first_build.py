@@ -1,4 +1,4 @@
-"""A table that is made out of its whole query at once is the table that its contract declares."""
+"""A table created from its whole query is the table that its contract declares."""
 
 from collections.abc import Callable
 from datetime import date
@@ -105,7 +105,7 @@ def test_rows_that_break_the_key_fail_a_first_build_by_model_and_key(
     assert conn.execute("select to_regclass('market.kline_daily_qfq')").fetchone() == (None,)
 
 
-def test_uniqueness_is_the_keys_affair_where_there_is_one(
+def test_a_key_replaces_the_test_of_uniqueness(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     week = ("sh600000", date(2024, 6, 3), DAY)
@@ -126,7 +126,7 @@ def test_uniqueness_is_the_keys_affair_where_there_is_one(
     assert dbt("test", "-s", "kline_weekly_qfq").success
     assert read() == before
 
-    # what looks at the row is seen to do so
+    # without the key the test reads the row
     conn.execute("alter table market.kline_weekly_qfq drop constraint kline_weekly_qfq_pkey")
     assert dbt("test", "-s", "kline_weekly_qfq").success
     assert read() > before

@@ -1,4 +1,4 @@
-"""Whoever follows market.changes from outside sees every change once, in order."""
+"""An outside reader of market.changes sees every change once, in order."""
 
 import sqlite3
 from collections.abc import Callable
@@ -34,10 +34,11 @@ def test_numbers_for_outside_readers_never_skip_a_late_commit(
         slow.commit()
 
     assert len(numbers(last)) == 2
-    # and who has seen nearly all reads only what is new, however much is kept
+    # a reader who has nearly all reads only new rows, in a feed of any size
     conn.execute(
         "insert into ops.changes (xid, table_name, key) "
-        "select g::text::xid8, t, g::text from generate_series(1, 20000) as g, unnest('{a,b}'::text[]) as t"
+        "select g::text::xid8, t, g::text from generate_series(1, 20000) as g, "
+        "unnest('{a,b}'::text[]) as t"
     )
     conn.execute("analyze ops.changes")
     for also in ("", " and table_name = 'a'"):

@@ -1,4 +1,4 @@
-"""What the loader brings from the simulated futures servers, built: no doubt about it is left."""
+"""Rows loaded from the simulated futures servers build a schedule without findings."""
 
 import importlib.util
 from collections.abc import Callable
@@ -22,15 +22,18 @@ TABLES = ("run", "-s", "path:models/marts/futures,config.materialized:incrementa
 FINDINGS = "select severity, check_name, subject, trade_date, evidence from qa.findings"
 
 
-def test_a_schedule_of_what_was_loaded_is_that_of_the_servers_and_its_ticks_cover_it(
+def test_a_loaded_schedule_equals_the_servers_and_ticks_cover_it(
     conn: psycopg.Connection, warehouse: Warehouse, dbt: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     present = importlib.util.find_spec("tqsdk") is not None
     require("tq", present, "the extra tq is not installed")
     world = World(
-        ("SHFE.cu",), first=date(2025, 10, 14), end=date(2025, 10, 22),
-        ticks_per_day=100, default_ticks=100,
-    )  # fmt: skip
+        ("SHFE.cu",),
+        first=date(2025, 10, 14),
+        end=date(2025, 10, 22),
+        ticks_per_day=100,
+        default_ticks=100,
+    )
 
     def rows(query: str) -> list[tuple[Any, ...]]:
         return conn.execute(query.encode()).fetchall()
@@ -40,11 +43,11 @@ def test_a_schedule_of_what_was_loaded_is_that_of_the_servers_and_its_ticks_cove
         assert made.load().status == "succeeded"
         assert dbt(*TABLES).success
 
-        told = [day for day in made.sandbox.schedule("SHFE.cu") if day[1] is not None]
+        served = [day for day in made.sandbox.schedule("SHFE.cu") if day[1] is not None]
         built = rows(
             "select trading_day, underlying_contract from futures.main_schedule order by 1"
         )
-        assert built == told
+        assert built == served
         assert {row[0] for row in rows("select coverage from futures.tick_coverage")} == {"missing"}
         assert [row for row in rows(FINDINGS) if row[0] != "info"] == []
 
@@ -54,22 +57,27 @@ def test_a_schedule_of_what_was_loaded_is_that_of_the_servers_and_its_ticks_cove
         ("complete", 7)
     ]
     counts = rows(
-        "select trading_day_count, present_count, missing_count, ticks_total > 0, first_l5_day, l5_count "
+        "select trading_day_count, present_count, missing_count, ticks_total > 0, first_l5_day, "
+        "l5_count "
         "from futures.tick_coverage_by_variety"
     )
     assert counts == [(7, 7, 0, True, world.first, 7)]
     assert [row for row in rows(FINDINGS) if row[0] != "info"] == []
-    fresh = "select dataset, is_stale from qa.freshness where dataset in ('main_events', 'ticks') order by 1"
+    fresh = (
+        "select dataset, is_stale from qa.freshness "
+        "where dataset in ('main_events', 'ticks') order by 1"
+    )
     assert rows(fresh) == [("main_events", False), ("ticks", False)]
-    # the one switch that the servers told, by the closes that were loaded
-    [(before, after)] = [(one, two) for one, two in pairwise(told) if one[1] != two[1]]
+    # the one switch by the servers, by the closes that were loaded
+    [(before, after)] = [(one, two) for one, two in pairwise(served) if one[1] != two[1]]
     assert rows(
         "select r.trading_day, r.price_day, r.prev_contract, r.underlying_contract, "
         "r.price_step = n.close - o.close, r.back_adjust_step = r.price_step "
         "from futures.roll_gaps as r "
-        "join raw_tq.contract_daily as o on (o.contract, o.trade_date) = (r.prev_contract, r.price_day) "
+        "join raw_tq.contract_daily as o on (o.contract, o.trade_date) = (r.prev_contract, "
+        "r.price_day) "
         "join raw_tq.contract_daily as n "
         "on (n.contract, n.trade_date) = (r.underlying_contract, r.price_day)"
     ) == [(after[0], before[0], before[1], after[1], True, True)]
     by_oi = rows("select trading_day from futures.main_schedule_by_oi order by 1")
-    assert {day for (day,) in by_oi} >= {day for day, _ in told[1:]}
+    assert {day for (day,) in by_oi} >= {day for day, _ in served[1:]}

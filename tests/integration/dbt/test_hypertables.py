@@ -1,4 +1,4 @@
-"""Hypertables are what meta.hypertable says of them, after every build, however dbt was called."""
+"""Hypertables match meta.hypertable after every build, however dbt was called."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ def edition(request: pytest.FixtureRequest) -> str:
 
 
 def settings_of(conn: psycopg.Connection, edition: str, table: str = MINUTES) -> dict[str, Any]:
-    """What a hypertable has of the settings; a policy as (number of its job, age of chunks)."""
+    """The settings of a hypertable; a policy as (number of its job, age of chunks)."""
     one = "where (hypertable_schema || '.' || hypertable_name) = %s"
     [(chunk,)] = conn.execute(
         f"select time_interval::text from timescaledb_information.dimensions {one}", (table,)
@@ -41,7 +41,8 @@ def settings_of(conn: psycopg.Connection, edition: str, table: str = MINUTES) ->
     found: dict[str, Any] = {"chunk": chunk}
     if edition == "tsl":
         found["columns"] = conn.execute(
-            "select segmentby, orderby from timescaledb_information.hypertable_columnstore_settings "
+            "select segmentby, orderby from "
+            "timescaledb_information.hypertable_columnstore_settings "
             "where hypertable = %s::regclass",
             (table,),
         ).fetchone()
@@ -55,7 +56,8 @@ def settings_of(conn: psycopg.Connection, edition: str, table: str = MINUTES) ->
 
 def jobs(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
     return conn.execute(
-        "select job_id from timescaledb_information.jobs where hypertable_name is not null order by 1"
+        "select job_id from timescaledb_information.jobs where hypertable_name is not null order "
+        "by 1"
     ).fetchall()
 
 
@@ -85,7 +87,7 @@ def test_a_build_applies_the_settings_and_those_that_changed_since(
 
 
 @pytest.mark.parametrize("edition", ["apache"], indirect=True)
-def test_plain_tables_become_what_the_yaml_says(
+def test_plain_tables_get_the_settings_of_the_yaml(
     edition: str,
     warehouse: Warehouse,
     conn: psycopg.Connection,
@@ -101,7 +103,8 @@ def test_plain_tables_become_what_the_yaml_says(
     assert [table.qualified for table in tables if table.qualified == MINUTES] == [MINUTES]
     conn.execute(
         f"insert into {MINUTES} (code, bar_end, trade_date, source_label, open, high, low, close, "
-        "volume, route_no, file_no, fetched_at, is_final) select 'sh600000', timestamptz '2024-01-02' "
+        "volume, route_no, file_no, fetched_at, is_final) select 'sh600000', timestamptz "
+        "'2024-01-02' "
         "+ i * interval '1 day', date '2024-01-02' + i, '09:31', 1, 1, 1, 1, 1, 1, 1, now(), true "
         "from generate_series(0, 99) as i"
     )
@@ -126,7 +129,7 @@ def checkout_of_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("edition", ["apache"], indirect=True)
-def test_a_model_with_settings_is_a_hypertable_from_the_start_and_stays_one(
+def test_a_model_with_settings_is_a_hypertable_from_the_start(
     edition: str,
     conn: psycopg.Connection,
     dbt: Dbt,
@@ -165,7 +168,7 @@ def test_a_model_with_settings_is_a_hypertable_from_the_start_and_stays_one(
 
 @pytest.fixture
 def retained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Minutes go after a year."""
+    """Minutes are dropped after a year."""
     sources = (
         checkout_of_own(tmp_path, monkeypatch) / "dbt_project/models/staging/tdx/_tdx__sources.yml"
     )
@@ -189,7 +192,7 @@ def stored(conn: psycopg.Connection, table: str = MINUTES) -> int:
     [("none", False), ("apache", False), ("apache", True), ("tsl", False), ("tsl", True)],
     indirect=["edition"],
 )
-def test_days_older_than_is_retained_go_once_they_are_rolled_up_and_their_bars_stay(
+def test_old_days_are_dropped_once_rolled_up_and_their_bars_stay(
     edition: str, is_plain: bool, conn: psycopg.Connection, dbt: Dbt, retained: None
 ) -> None:
     if is_plain:
@@ -224,10 +227,8 @@ def test_days_older_than_is_retained_go_once_they_are_rolled_up_and_their_bars_s
         outcome = dbt(*BARS, *arguments)
         assert outcome.success, outcome.error
         for name in ("kline_5m", "kline_15m", "kline_30m"):
-            old_bars = conn.execute(
-                f"select close from market.{name} where bar_end < %s order by code, bar_end".encode(),
-                (NEW - timedelta(days=300),),
-            )
+            query = f"select close from market.{name} where bar_end < %s order by code, bar_end"
+            old_bars = conn.execute(query.encode(), (NEW - timedelta(days=300),))
             assert [close for (close,) in old_bars] == [12, 12, 10, 10, 10, 10]
         land(conn, "kline_minute", [minute(CODES[0], end, "12") for end in olds])
 
@@ -268,7 +269,7 @@ def compress_bars(conn: psycopg.Connection) -> None:
 
 
 @pytest.mark.parametrize("edition", ["apache", "tsl"], indirect=True)
-def test_old_rows_that_land_while_a_build_ends_stay_until_they_are_rolled_up(
+def test_old_rows_landed_while_a_build_ends_stay_until_rolled_up(
     edition: str, warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt, retained: None
 ) -> None:
     if edition == "tsl":
@@ -304,13 +305,13 @@ def test_old_rows_that_land_while_a_build_ends_stay_until_they_are_rolled_up(
 
 
 @pytest.mark.parametrize("edition", ["apache"], indirect=True)
-def test_minutes_of_one_day_are_looked_up_in_their_chunk_alone(
+def test_minutes_of_one_day_are_read_from_their_chunk_only(
     edition: str, warehouse: Warehouse, conn: psycopg.Connection, dbt: Dbt
 ) -> None:
     ends = [datetime(2024, month, 5, 2, tzinfo=UTC) for month in (1, 3, 5)]
     land(conn, "kline_minute", [minute(code, end, "10") for code in CODES for end in ends])
     assert dbt("build", "-s", "+kline_5m", *NO_TESTS).success
-    # by the oldest one the floor of the bars is told
+    # the oldest one sets the first day of the bars
     [(middle,)] = conn.execute(f"select (array_agg(c))[2]::text from show_chunks('{MINUTES}') as c")
     conn.execute(f'alter database "{conn.info.dbname}" set lock_timeout = 1000'.encode())
 
@@ -329,7 +330,8 @@ def test_dbt_refuses_an_old_version_before_anything_is_built(
     """A stand-in for its entry among the extensions."""
     conn.execute("set allow_system_table_mods = on")
     conn.execute(
-        "insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion) "
+        "insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, "
+        "extversion) "
         "values (99999, 'timescaledb', 10, 'public'::regnamespace, false, '2.17.2')"
     )
 

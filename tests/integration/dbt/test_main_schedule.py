@@ -1,4 +1,4 @@
-"""futures.main_schedule against a schedule made in Python, and built day by day against from nothing."""
+"""futures.main_schedule against a schedule computed in Python."""
 
 import hashlib
 import json
@@ -38,10 +38,14 @@ NIGHT, NOON = timedelta(hours=-3), timedelta(hours=12)
 
 DAYS = st.integers(-4, SPAN + 4)
 EVENTS = st.lists(
-    st.tuples(DAYS, st.sampled_from([NIGHT, timedelta(), NOON]), st.sampled_from(["A", "B", "C", None, ""])),
+    st.tuples(
+        DAYS,
+        st.sampled_from([NIGHT, timedelta(), NOON]),
+        st.sampled_from(["A", "B", "C", None, ""]),
+    ),
     max_size=10,
     unique_by=lambda event: event[:2],
-)  # fmt: skip
+)
 WINDOWS = st.lists(st.integers(0, SPAN), min_size=2, max_size=2).map(sorted)
 CASES = st.lists(st.tuples(WINDOWS, EVENTS), min_size=1, max_size=6)
 
@@ -111,15 +115,18 @@ def harvests(cases: Any) -> list[Harvest]:
     ]
 
 
-def test_the_schedule_is_that_of_the_oracle_and_a_longer_window_changes_no_row(
+def test_the_schedule_equals_the_oracle_in_windows_of_any_length(
     conn: psycopg.Connection, schedule: Callable[[], list[Row]]
 ) -> None:
     land_days(conn, CALENDAR)
 
     @settings(
-        max_examples=60, deadline=None, database=None, derandomize=True,
+        max_examples=60,
+        deadline=None,
+        database=None,
+        derandomize=True,
         suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    )
     @given(cases=CASES, cut=st.integers(0, SPAN))
     def play(cases: Any, cut: int) -> None:
         with conn.transaction(force_rollback=True):
@@ -146,7 +153,7 @@ NAMES = {
 
 
 def relations(conn: psycopg.Connection) -> dict[str, list[tuple[Any, ...]]]:
-    """All there is in schema futures."""
+    """All rows of schema futures by relation."""
     names = conn.execute(
         "select c.relname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace "
         "where n.nspname = 'futures' and c.relkind in ('r', 'v') order by 1"
@@ -169,7 +176,7 @@ def switches(*of: tuple[int, str | None]) -> list[Event]:
     return [(CALENDAR[n], evening_before(CALENDAR[n]), name) for n, name in of]
 
 
-def test_building_day_by_day_equals_building_from_nothing_in_every_time_zone(
+def test_building_day_by_day_equals_from_nothing_in_every_time_zone(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     land_days(conn, CALENDAR)
@@ -186,7 +193,7 @@ def test_building_day_by_day_equals_building_from_nothing_in_every_time_zone(
                 day_bar(name, CALENDAR[n], f"{100 + i}.5", 90 + 10 * i * n)
                 for i, name in enumerate(cu)
             ]
-            land(conn, "raw_tq.contract_daily", bars)  # fmt: skip
+            land(conn, "raw_tq.contract_daily", bars)
         outcome = dbt(*TABLES)
         assert outcome.success, outcome.error
         return outcome.written
@@ -229,7 +236,7 @@ def test_building_day_by_day_equals_building_from_nothing_in_every_time_zone(
     assert len(tested.statuses) >= 5
 
 
-def test_a_window_that_begins_earlier_is_built_anew_and_its_days_are_stored_still(
+def test_a_window_that_starts_earlier_is_rebuilt_and_its_days_stay_stored(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     land_days(conn, CALENDAR)
@@ -250,7 +257,7 @@ def test_a_window_that_begins_earlier_is_built_anew_and_its_days_are_stored_stil
     assert found == ["missing"] * 2 + ["to_restamp"] * 3
 
 
-def test_findings_tell_of_ticks_that_are_due_and_freshness_of_what_is_behind(
+def test_findings_and_freshness_show_due_ticks_and_late_datasets(
     conn: psycopg.Connection,
     dbt: Callable[..., Outcome],
     monkeypatch: pytest.MonkeyPatch,
@@ -262,7 +269,7 @@ def test_findings_tell_of_ticks_that_are_due_and_freshness_of_what_is_behind(
     land_harvests(conn, [Harvest(CU, CALENDAR[0], CALENDAR[4], switches((0, "SHFE.cu2510")))])
     assert dbt(*TABLES).success
 
-    def told(instant: str) -> list[tuple[Any, ...]]:
+    def findings(instant: str) -> list[tuple[Any, ...]]:
         conn.execute(f"set quotemill.as_of = '{instant}'".encode())
         return conn.execute(
             "select check_name, severity, subject, trade_date from qa.findings "
@@ -270,13 +277,13 @@ def test_findings_tell_of_ticks_that_are_due_and_freshness_of_what_is_behind(
         ).fetchall()
 
     # 2025-09-26 was the fifth day; of ticks none were asked for
-    assert told("2025-09-26 23:00+08") == []
+    assert findings("2025-09-26 23:00+08") == []
     land(conn, "raw_tq.symbol_day", [stored_day(row) for row in scheduled(conn)[:2]])
 
     behind = ("stale_dataset", "warning", "ticks", CALENDAR[1])
     missing = ("ticks_missing", "warning", "KQ.m@SHFE.cu", CALENDAR[2])
-    assert told("2025-09-25 15:59+08") == []
-    assert told("2025-09-25 16:00+08") == [behind, missing]
+    assert findings("2025-09-25 15:59+08") == []
+    assert findings("2025-09-25 16:00+08") == [behind, missing]
     evidence = "select evidence from qa.findings where check_name = 'ticks_missing'"
     assert conn.execute(evidence).fetchall() == [
         ("1 trading days until 2025-09-24 lack the ticks of the main contract: loaders run tq",)
@@ -297,10 +304,10 @@ def test_findings_tell_of_ticks_that_are_due_and_freshness_of_what_is_behind(
     over = ("error", "the trading days of futures have ended, so no later day is loaded")
     assert ahead == [[], [soon], [soon], [over]]
     stopped = ("stale_dataset", "warning", "main_events", CALENDAR[4])
-    assert told("2025-10-10 16:00+08") == [stopped, behind, missing]
+    assert findings("2025-10-10 16:00+08") == [stopped, behind, missing]
 
     def listed(day: date) -> list[str]:
-        """What the command shows of the calendar as of a day, whatever day it is."""
+        """Findings of the command about the calendar as of a day."""
         inspect.findings_command(as_of=f"{day}T23:00", json=True)
         shown = json.loads(capsys.readouterr().out)["findings"]
         return [f["severity"] for f in shown if "futures" in f["subject"]]
@@ -310,7 +317,7 @@ def test_findings_tell_of_ticks_that_are_due_and_freshness_of_what_is_behind(
     assert [listed(day) for day in asked] == [[], ["warning"], ["error"]]
 
 
-def test_what_a_contract_day_is_stored_as_is_held_to_the_schedule(
+def test_a_stored_contract_day_is_compared_with_the_schedule(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     land_days(conn, CALENDAR)
@@ -323,7 +330,7 @@ def test_what_a_contract_day_is_stored_as_is_held_to_the_schedule(
         return [name for (name,) in conn.execute(query)]
 
     assert coverage() == ["complete"] * 3
-    # the switch was a day earlier: a day's ticks are another contract's, the next day's stamp is old
+    # the switch was a day earlier: a day's ticks are of another contract, the next stamp is old
     land_harvests(conn, [Harvest(CU, CALENDAR[0], CALENDAR[2], switches((0, "A"), (1, "B")))])
     assert dbt(*TABLES).success
     assert coverage() == ["complete", "other_contract", "to_restamp"]

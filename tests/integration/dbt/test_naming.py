@@ -48,7 +48,7 @@ def test_a_column_has_one_type_in_all_contracts(manifest: Any) -> None:
     assert {name: kinds for name, kinds in types.items() if len(kinds) > 1} == {}
 
 
-def test_suffixes_say_what_a_column_is(
+def test_suffixes_match_the_types_of_columns(
     manifest: Any, column_types: list[tuple[str, str, str]]
 ) -> None:
     suffixes = {"_at": "timestamp with time zone", "_date": "date", "_start": "date"}
@@ -74,7 +74,7 @@ def test_every_relation_is_in_the_list_under_its_schema(manifest: Any) -> None:
         assert source.identifier in listed[source.schema], source.identifier
 
 
-def test_every_model_says_its_grain_and_describes_every_column(manifest: Any) -> None:
+def test_every_model_states_its_grain_and_describes_every_column(manifest: Any) -> None:
     for model in list_models(manifest):
         assert model.description.startswith("One row"), model.name
         assert model.columns, model.name
@@ -85,7 +85,7 @@ def test_every_model_says_its_grain_and_describes_every_column(manifest: Any) ->
         assert all(column.description.strip() for column in source.columns.values()), source.name
 
 
-def test_what_readers_use_is_under_contract_and_has_a_known_reader(manifest: Any) -> None:
+def test_every_mart_has_a_contract_and_an_exposure(manifest: Any) -> None:
     marts = {node.unique_id for node in list_models(manifest) if "marts" in node.fqn}
     assert marts
     assert all(manifest.nodes[node].contract.enforced for node in marts)

@@ -1,4 +1,4 @@
-"""Quotes, what is known of a code at a glance, and true breadth."""
+"""Quotes, the overview of a code, and true breadth."""
 
 from collections.abc import Callable
 from datetime import date
@@ -17,7 +17,7 @@ DAYS = weekdays(date(2024, 6, 3), 6)
 MOMENT = at(DAYS[4], "10:30")
 
 
-def test_what_is_no_price_is_null_and_levels_are_in_yuan_and_shares(
+def test_a_missing_price_is_null_and_levels_are_in_yuan_and_shares(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     land(conn, "security", [security("sh600000"), security("sh600001")])
@@ -68,7 +68,7 @@ def breadth(conn: psycopg.Connection, day: date) -> list[tuple[object, ...]]:
     ).fetchall()
 
 
-def test_breadth_counts_quotes_where_there_are_and_bars_where_there_are_not(
+def test_breadth_counts_quotes_or_bars_where_quotes_are_missing(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     names = {"sh600005": "*ST Five"}

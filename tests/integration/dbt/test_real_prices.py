@@ -42,7 +42,7 @@ def test_real_stocks_get_the_expected_prices(
                 assert abs(value - Decimal(want[name])) <= Decimal("5.1e-13"), (code, day, name)
 
 
-def test_real_bars_have_the_known_gaps_in_actions_and_no_other_and_keep_their_volumes(
+def test_real_bars_have_only_the_known_gaps_in_actions(
     real_market: psycopg.Connection,
 ) -> None:
     jumps = real_market.execute(

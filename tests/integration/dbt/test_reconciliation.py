@@ -1,4 +1,4 @@
-"""What qa.reconciliation says of bars that agree, and of each way in which they do not."""
+"""Rows of qa.reconciliation for bars that agree, and for each kind of difference."""
 
 import csv
 import struct
@@ -44,7 +44,7 @@ Row = tuple[object, ...]
 
 
 def land_agreeing_market(conn: psycopg.Connection) -> None:
-    """Two codes of which everything is stored and agrees."""
+    """Two codes with everything stored and equal."""
     conn.execute("delete from ops.reconciliation_runs")
     land(conn, "trading_day", [trading_day(day) for day in DAYS])
     land(conn, "security", [security(CODE), security(OTHER)])
@@ -77,7 +77,7 @@ def differences(conn: psycopg.Connection) -> list[Row]:
     ).fetchall()
 
 
-def test_bars_that_agree_leave_no_row_and_each_kind_of_difference_is_named(
+def test_equal_bars_leave_no_row_and_each_kind_of_difference_is_named(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     land_agreeing_market(conn)
@@ -193,7 +193,7 @@ def adjusted_findings(conn: psycopg.Connection) -> Counter[Row]:
     )
 
 
-def test_a_vendor_that_stops_adjusting_is_one_finding_and_real_series_are_none(
+def test_a_vendor_that_stops_adjusting_is_one_finding(
     real_tdx_data: Path, conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     land_real_market(conn, real_tdx_data)
@@ -230,7 +230,7 @@ def test_a_vendor_that_stops_adjusting_is_one_finding_and_real_series_are_none(
     assert adjusted_findings(conn) == {(CODE, "late_corporate_action"): 4 * 20}
 
 
-def test_an_older_reading_of_the_vendor_is_no_missing_event(
+def test_an_older_reading_of_the_vendor_is_not_a_missing_event(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     days = weekdays(date(2024, 1, 1), 60)

@@ -1,4 +1,4 @@
-"""Builds by somebody else's orchestrator: on record, under the lock, told what is to be built."""
+"""Builds by another orchestrator: on record, under the lock, with what to build."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +35,7 @@ def settings(warehouse: Warehouse, tmp_path: Path) -> Settings:
     return made
 
 
-def test_the_orchestrator_of_the_how_to_builds_what_was_touched_once(
+def test_the_orchestrator_of_the_how_to_builds_touched_rows_once(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     page = (PROJECT.parent / "docs" / "how-to" / "orchestrators.md").read_text("utf-8")
@@ -58,7 +58,7 @@ def test_the_orchestrator_of_the_how_to_builds_what_was_touched_once(
     assert build() is None
 
 
-def test_only_a_good_build_of_all_that_was_touched_makes_it_built(
+def test_only_a_good_build_of_all_touched_tables_counts_as_built(
     settings: Settings, warehouse: Warehouse, conn: psycopg.Connection
 ) -> None:
     def tables() -> list[str] | None:
@@ -79,13 +79,19 @@ def test_only_a_good_build_of_all_that_was_touched_makes_it_built(
     with pytest.raises(ZeroDivisionError):
         raises()
     assert conn.execute(NEWEST).fetchone() == (
-        "failed", "raises", "ZeroDivisionError: by hand", None,
-    )  # fmt: skip
+        "failed",
+        "raises",
+        "ZeroDivisionError: by hand",
+        None,
+    )
     with recorded_build(settings, warehouse) as build:
         build.begin("says nothing")
     assert conn.execute(NEWEST).fetchone() == (
-        "failed", "says nothing", "nobody said how it ended", None,
-    )  # fmt: skip
+        "failed",
+        "says nothing",
+        "nobody said how it ended",
+        None,
+    )
     with recorded_build(settings, warehouse) as build:
         build.begin("of some models", part=True)
         build.end(True, figures={"models_built": 3})

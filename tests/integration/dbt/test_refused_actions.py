@@ -1,4 +1,4 @@
-"""What was refused of corporate actions shows at the prices; what was read is exact."""
+"""Refused corporate actions mark the prices; accepted ones are exact."""
 
 import json
 import random
@@ -56,7 +56,8 @@ def marked(conn: psycopg.Connection) -> dict[str, set[str]]:
 
 def errors(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
     return conn.execute(
-        "select check_name, subject, trade_date from qa.findings where severity = 'error' order by 2"
+        "select check_name, subject, trade_date from qa.findings where severity = 'error' order by "
+        "2"
     ).fetchall()
 
 
@@ -111,7 +112,7 @@ def test_a_refused_action_is_an_error_of_its_code_and_marks_its_prices(
     count = "select count(*) from qa.findings where check_name = 'rejected_row'"
     assert conn.execute(count).fetchone() == (6,)
 
-    # the file is mended: the newest reading counts, and the prices of the code are marked no more
+    # the file is repaired: the newest reading counts, and the prices are no longer marked
     land(conn, "rejected_row", [refused(2, "SH600000", DAYS[3], is_withdrawn=True)])
     land(conn, "corporate_action", [action("sh600000", DAYS[3], cash_per10_yuan="0.123456789")])
     assert dbt(*UPDATE).success
@@ -150,11 +151,15 @@ def test_yuan_adjust_no_price_in_dollars(
     first = {code: close for code, close, _ in reversed(stepwise[0])}
     # (6 - 0.3) / 1.2, and of B shares 6 / 1.2
     assert first == {
-        "sh600000": Decimal("4.75"), "sh900901": 5, "sz200002": 5, "sz200003": 6,
-    }  # fmt: skip
+        "sh600000": Decimal("4.75"),
+        "sh900901": 5,
+        "sz200002": 5,
+        "sz200003": 6,
+    }
     assert marked(conn) == {table: {"sh900901", "sz200002"} for table in PRICES}
     found = conn.execute(
-        "select subject, severity, evidence from qa.findings where check_name = 'action_in_yuan' order by 1"
+        "select subject, severity, evidence from qa.findings where check_name = 'action_in_yuan' "
+        "order by 1"
     ).fetchall()
     assert [row[:2] for row in found] == [("sh900901", "warning"), ("sz200002", "warning")]
     assert ["USD" in found[0][2], "HKD" in found[1][2]] == [True, True]
@@ -164,7 +169,7 @@ def test_yuan_adjust_no_price_in_dollars(
     assert [conn.execute(query).fetchall() for query in queries] == stepwise
 
 
-def test_a_refused_bar_that_came_well_later_is_no_finding(
+def test_a_refused_bar_that_was_accepted_later_is_not_a_finding(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     land(conn, "security", [security("sh600000")])
@@ -197,8 +202,10 @@ def test_thirty_events_of_nine_decimals_adjust_to_the_cent(
         day: {
             name: Decimal(seeded.randrange(10**9, limit * 10**9)).scaleb(-9)
             for name, limit in (
-                *(("cash_per10_yuan", 3), ("bonus_total_per10", 4)),
-                *(("rights_per10", 3), ("rights_price_yuan", 9)),
+                ("cash_per10_yuan", 3),
+                ("bonus_total_per10", 4),
+                ("rights_per10", 3),
+                ("rights_price_yuan", 9),
             )
         }
         for day in DAYS[1:60:2]

@@ -1,4 +1,4 @@
-"""Bars of 5, 15, 30 and 60 minutes agree with a computation of their own, however minutes arrive."""
+"""Bars of 5, 15, 30 and 60 minutes equal a separate computation in any order."""
 
 import csv
 from bisect import bisect_left
@@ -150,7 +150,7 @@ def _play(
 @pytest.mark.parametrize(
     "examples", [pytest.param(2, id="few"), pytest.param(60, marks=pytest.mark.soak, id="many")]
 )
-def test_any_minutes_in_any_order_give_the_bars_of_those_that_are_there(
+def test_any_minutes_in_any_order_give_the_bars_of_those_stored(
     examples: int, conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     stored = Stored(conn, {})
@@ -206,7 +206,7 @@ def test_a_day_of_minutes_gives_the_labels_of_the_sessions(
     assert labels[5][23:25] == ["11:30", "13:05"]
 
 
-def test_real_minutes_with_their_missing_ones_are_rolled_up(
+def test_real_minutes_with_gaps_are_rolled_up(
     conn: psycopg.Connection, dbt: Callable[..., Outcome], real_tdx_data: Path
 ) -> None:
     """24,000 bars of an index as captured, noon repaired; 13:01 is missing on nearly all days."""
@@ -275,7 +275,8 @@ def test_the_minutes_of_the_sandbox_add_up_to_its_days(
     for length in (5, 60):
         rows = conn.execute(
             "select code, trade_date, (array_agg(open order by bar_end))[1] * 1000, "
-            "max(high) * 1000, min(low) * 1000, (array_agg(close order by bar_end))[count(*)] * 1000, "
+            "max(high) * 1000, min(low) * 1000, (array_agg(close order by bar_end))[count(*)] * "
+            "1000, "
             "sum(volume_shares) / 100, sum(amount_cny) * 1000, sum(bar_count) "
             f"from market.kline_{length}m group by code, trade_date"
         ).fetchall()
@@ -289,7 +290,7 @@ def test_the_minutes_of_the_sandbox_add_up_to_its_days(
             assert count == 240
 
 
-def test_minutes_landed_while_nobody_remembered_the_cursor_are_built(
+def test_minutes_landed_while_no_cursor_was_stored_are_built(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     stored = Stored(conn, {})

@@ -1,4 +1,4 @@
-"""Routes: numbers in the landed rows, names for who reads."""
+"""Routes: numbers in the landed rows, names for readers."""
 
 from collections.abc import Callable
 from datetime import date
@@ -45,16 +45,14 @@ def test_readers_see_the_names_of_routes(conn: psycopg.Connection) -> None:
 
 
 @pytest.mark.parametrize("view", ["kline_minute_raw", "tick_trade_raw"])
-def test_who_does_not_ask_for_the_route_reads_one_table(
-    conn: psycopg.Connection, view: str
-) -> None:
+def test_a_query_without_the_route_reads_one_table(conn: psycopg.Connection, view: str) -> None:
     asked = f"from market.{view} where code = 'sh600000' and trade_date = '{DAY}'"
 
     assert "routes" not in plan(conn, f"select code, trade_date, is_final {asked}")
     assert "routes" in plan(conn, f"select * {asked}")
 
 
-def test_a_table_from_before_shows_its_texts_and_later_both(
+def test_an_old_table_shows_its_route_texts_and_later_both(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     landed(conn)

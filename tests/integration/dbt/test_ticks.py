@@ -1,4 +1,4 @@
-"""Ticks by day: their sums, how they fit the day bar, and what a change of ticks costs."""
+"""Ticks by day: their sums, their fit to the day bar, and the cost of a change."""
 
 import csv
 from collections import defaultdict
@@ -32,7 +32,7 @@ def summaries(conn: psycopg.Connection) -> list[tuple[object, ...]]:
 def test_real_ticks_sum_to_their_day_bars(
     real_tdx_data: Path, conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
-    """Of 2019-02-01 the collector dropped nothing of sh600000: 191,193 hands, the sum of its minutes."""
+    """On 2019-02-01 the collector lost no tick of sh600000: 191,193 hands, as its minutes."""
     trades = defaultdict(list)
     for code in ("SH600000", "SZ000002"):
         with (real_tdx_data / f"ticks_{code}.csv").open(newline="") as file:
@@ -77,8 +77,15 @@ def test_real_ticks_sum_to_their_day_bars(
     rows = trades["sh600000", date(2019, 2, 1)]
     assert found == [
         (
-            *("sh600000", date(2019, 2, 1), len(rows), 19_119_300, "ok"),
-            *(Decimal(rows[0][1]), Decimal(rows[-1][1]), 0, at(date(2019, 2, 1), rows[0][0])),
+            "sh600000",
+            date(2019, 2, 1),
+            len(rows),
+            19_119_300,
+            "ok",
+            Decimal(rows[0][1]),
+            Decimal(rows[-1][1]),
+            0,
+            at(date(2019, 2, 1), rows[0][0]),
         )
     ]
     # weighted by volume, within the prices of the day
@@ -88,7 +95,7 @@ def test_real_ticks_sum_to_their_day_bars(
     assert averages == (0,)
 
 
-def test_each_way_of_not_fitting_the_day_bar_has_its_verdict(
+def test_each_way_to_miss_the_day_bar_has_its_verdict(
     conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     def of(code: str, hands: int, **changes: object) -> dict[str, object]:
@@ -107,9 +114,13 @@ def test_each_way_of_not_fitting_the_day_bar_has_its_verdict(
         conn,
         "kline_daily",
         [
-            *(of(codes[0], 101), of(codes[1], 130), of(codes[2], 90)),
-            *(of(codes[3], 100) | {"high": 10_100}, of(codes[5], 100)),
-            *(of(codes[6], 100) | {"amount": 1}, of("sh688001", 104)),
+            of(codes[0], 101),
+            of(codes[1], 130),
+            of(codes[2], 90),
+            of(codes[3], 100) | {"high": 10_100},
+            of(codes[5], 100),
+            of(codes[6], 100) | {"amount": 1},
+            of("sh688001", 104),
         ],
     )
 
@@ -154,7 +165,8 @@ def test_only_days_whose_ticks_changed_are_summed_again(
     # a new day, a day read again with a tick less and another price, a day taken out, a late bar
     land(conn, "tick_trade", ticks("sh600000", DAYS[4], DAY))
     conn.execute(
-        "delete from raw_tdx.tick_trade where code = 'sz000002' and trade_date = %s and ordinal = 3",
+        "delete from raw_tdx.tick_trade where code = 'sz000002' and trade_date = %s and ordinal = "
+        "3",
         (DAYS[1],),
     )
     land(conn, "tick_trade", ticks("sz000002", DAYS[1], [("09:25", "9.90", 40, 2)]))
@@ -183,7 +195,7 @@ def test_only_days_whose_ticks_changed_are_summed_again(
     assert summaries(conn) == day_by_day
 
 
-def test_days_whose_ticks_went_by_age_are_not_out_of_step(
+def test_days_whose_ticks_were_dropped_by_age_are_not_differences(
     warehouse: Warehouse, conn: psycopg.Connection, dbt: Callable[..., Outcome]
 ) -> None:
     for code, day in (("sh600000", DAYS[0]), ("sz000002", DAYS[1]), ("sz000004", DAYS[1])):

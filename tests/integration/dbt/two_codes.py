@@ -29,7 +29,7 @@ def oids(conn: psycopg.Connection, *relations: str) -> list[object]:
     return [conn.execute("select %s::regclass::oid", (r,)).fetchone() for r in relations]
 
 
-def told(conn: psycopg.Connection, table: str) -> list[tuple[object, ...]]:
+def recorded_changes(conn: psycopg.Connection, table: str) -> list[tuple[object, ...]]:
     return conn.execute(
         "select key, dates::text from ops.changes where table_name = %s order by xid, key", (table,)
     ).fetchall()

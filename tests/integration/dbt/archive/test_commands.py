@@ -1,4 +1,4 @@
-"""`quotemill archive`, `retention` and `restore` as they are typed: what they print, and how they end."""
+"""`quotemill archive`, `retention` and `restore` as processes: their output and exit codes."""
 
 import io
 import json
@@ -17,7 +17,7 @@ Quotemill = Callable[..., subprocess.CompletedProcess[str]]
 
 
 class Person(io.StringIO):
-    """Sits at a terminal and has typed something."""
+    """Input of a terminal with a line typed."""
 
     def isatty(self) -> bool:
         return True
@@ -45,24 +45,30 @@ def test_the_life_of_a_day(quotemill: Quotemill, conn: psycopg.Connection) -> No
     assert "chain_intraday: 3 of 3" in done.stderr
 
     done = quotemill("retention", LATER, "--dry-run")
-    assert (done.returncode, "112 rows of 1 days before 2026-11-25 would be dropped" in done.stdout) == (0, True)  # fmt: skip
+    assert (
+        done.returncode,
+        "112 rows of 1 days before 2026-11-25 would be dropped" in done.stdout,
+    ) == (0, True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", Person("n\n"))
         done = quotemill("retention", LATER)
-        assert (done.returncode, "Drop archived slots of more than 60 days" in done.stderr) == (1, True)  # fmt: skip
+        assert (done.returncode, "Drop archived slots of more than 60 days" in done.stderr) == (
+            1,
+            True,
+        )
         patch.setattr(sys, "stdin", Person("n\n"))
         assert "112 rows" in quotemill("retention", LATER, "--dry-run").stdout
-    done = quotemill("retention", LATER, "--json")  # nobody is there to be asked
-    told = json.loads(done.stdout)
-    assert (told["rows"], told["exit_code"], done.returncode) == (112, 0, 0)
-    assert told["dropped"] == [{"day": "2026-11-24", "underlyings": 2, "rows": 112}]
+    done = quotemill("retention", LATER, "--json")  # without a terminal
+    shown = json.loads(done.stdout)
+    assert (shown["rows"], shown["exit_code"], done.returncode) == (112, 0, 0)
+    assert shown["dropped"] == [{"day": "2026-11-24", "underlyings": 2, "rows": 112}]
 
     done = quotemill("restore", "--date", "2026-11-24", "--symbols", "brk_b", LATER)
     assert done.returncode == 0, done.stderr
     assert "chain_intraday: 1 partitions, 28 rows came back" in done.stdout
     done = quotemill("restore", "--since", "2026-11-24", LATER, "--json")
-    told = json.loads(done.stdout)
-    assert (told["partitions"], told["rows"], told["standing"]) == (1, 84, 2)
+    shown = json.loads(done.stdout)
+    assert (shown["partitions"], shown["rows"], shown["standing"]) == (1, 84, 2)
     done = quotemill("archive", LATER, "--check", "--json")
     assert (done.returncode, json.loads(done.stdout)["damaged"]) == (0, [])
     with pytest.MonkeyPatch.context() as patch:
@@ -70,7 +76,7 @@ def test_the_life_of_a_day(quotemill: Quotemill, conn: psycopg.Connection) -> No
         assert quotemill("retention", LATER, "--yes").returncode == 0
 
 
-def test_what_is_wrong_is_named_with_its_exit_code(
+def test_errors_are_named_with_their_exit_code(
     quotemill: Quotemill, place: Place, conn: psycopg.Connection
 ) -> None:
     done = quotemill("retention", LATER)
@@ -85,8 +91,8 @@ def test_what_is_wrong_is_named_with_its_exit_code(
     done = quotemill("restore", "--date", "2026-11-24", "--json")
     assert (done.returncode, json.loads(done.stdout)["partitions"]) == (5, 0)
     [log] = (place.home / "logs").glob("run-*.jsonl")
-    told = [json.loads(line) for line in log.read_text().splitlines()]
-    assert any(one["level"] == "error" and str(file) in one["event"] for one in told)
+    shown = [json.loads(line) for line in log.read_text().splitlines()]
+    assert any(one["level"] == "error" and str(file) in one["event"] for one in shown)
 
 
 @pytest.mark.parametrize(
@@ -102,16 +108,14 @@ def test_what_is_wrong_is_named_with_its_exit_code(
         (("restore", "chain_daily_clean", "--date", "2026-11-24"), 2, "built of the slots"),
     ],
 )
-def test_bad_input_is_told(
+def test_bad_input_is_reported(
     arguments: tuple[str, ...], code: int, says: str, quotemill: Quotemill
 ) -> None:
     done = quotemill(*arguments)
     assert (done.returncode, says in done.stderr) == (code, True), done.stderr
 
 
-def test_before_anything_was_loaded_or_built_that_is_said(
-    new_database: Callable[[], str], tmp_path: Path
-) -> None:
+def test_an_empty_warehouse_is_reported(new_database: Callable[[], str], tmp_path: Path) -> None:
     place = Place(tmp_path, tmp_path / "home", {"QUOTEMILL_WAREHOUSE_URL": new_database()})
     for command in ("archive", "retention"):
         done = place.inside("quotemill", command)

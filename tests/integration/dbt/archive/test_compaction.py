@@ -1,4 +1,4 @@
-"""Small files of a month become large ones: the same rows, whatever changes."""
+"""Small files of a month become large ones with the same rows, after any change."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -52,7 +52,8 @@ def test_a_month_of_small_files_becomes_one_that_gives_back_the_same(
     ).fetchall()
     assert recorded == [(p, "zstd", True, c) for p, c in zip(PARTS, (14, 196, 14), strict=True)]
     by_place = duckdb.sql(
-        f"select date, underlying, exchange, count(*) from '{folder / PARTS[1]}' group by all order by all"
+        f"select date, underlying, exchange, count(*) from '{folder / PARTS[1]}' group by all "
+        f"order by all"
     ).fetchall()
     assert by_place == [
         (TUESDAY.day, "AAPL", "SMART", 84),
@@ -63,7 +64,7 @@ def test_a_month_of_small_files_becomes_one_that_gives_back_the_same(
     assert (again.compacted, again.damaged, again.files) == ([], [], 0)
 
 
-def test_a_week_is_compacted_once_it_is_over_and_the_same_day_where_that_is_set(
+def test_a_week_is_compacted_when_over_or_the_same_day_by_setting(
     days: psycopg.Connection, warehouse: Warehouse, tmp_path: Path
 ) -> None:
     on_sunday = datetime(2026, 11, 29, 15, tzinfo=UTC)
@@ -77,7 +78,7 @@ def test_a_week_is_compacted_once_it_is_over_and_the_same_day_where_that_is_set(
     assert len(archived(weekly, warehouse, AFTER, compact=None).compacted) == 2
 
 
-def test_what_changed_leaves_the_large_file_and_comes_back_with_the_next_compaction(
+def test_a_changed_day_leaves_the_large_file_until_the_next_compaction(
     days: psycopg.Connection,
     warehouse: Warehouse,
     settings: Settings,
@@ -104,7 +105,7 @@ def test_what_changed_leaves_the_large_file_and_comes_back_with_the_next_compact
     assert rows(folder) == changed
 
 
-def test_files_are_of_the_size_that_is_set_and_full_ones_stand(
+def test_files_have_the_size_of_the_setting_and_full_ones_stay(
     days: psycopg.Connection,
     warehouse: Warehouse,
     settings: Settings,
@@ -133,4 +134,6 @@ def test_files_are_of_the_size_that_is_set_and_full_ones_stand(
     assert small[0] == (False,)
     standing = (folder / "view=chain_intraday/month=2026-11/part-0.parquet").stat().st_mtime_ns
     assert archived(few, warehouse, compact=True, views=("chain_intraday",)).compacted == []
-    assert (folder / "view=chain_intraday/month=2026-11/part-0.parquet").stat().st_mtime_ns == standing  # fmt: skip
+    assert (
+        folder / "view=chain_intraday/month=2026-11/part-0.parquet"
+    ).stat().st_mtime_ns == standing

@@ -1,4 +1,4 @@
-"""The daily list's part about room: the disk, and whether archive and retention keep up."""
+"""Space in the self-check: the disk, and whether archive and retention keep up."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +35,7 @@ GIB = 2**30
     ("total", "free", "passes"),
     [(1000, 201, True), (1000, 199, True), (400, 81, True), (400, 79, False), (10_000, 99, False)],
 )
-def test_a_disk_is_full_where_neither_share_nor_room_is_left(
+def test_a_disk_is_full_without_free_share_or_space(
     total: int, free: int, passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = Usage(total * GIB, (total - free) * GIB, free * GIB)
@@ -49,7 +49,7 @@ def test_a_disk_is_full_where_neither_share_nor_room_is_left(
     }
 
 
-def test_archive_and_retention_are_judged_once_days_are_archived(
+def test_archive_and_retention_are_checked_once_days_are_archived(
     option_days: str,
     conn: psycopg.Connection,
     warehouse: Warehouse,

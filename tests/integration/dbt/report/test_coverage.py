@@ -1,4 +1,4 @@
-"""Grids of what is there of what was wanted, over rows as loaders leave them."""
+"""Grids of stored and expected rows."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -48,7 +48,7 @@ def land_bars(conn: psycopg.Connection, days_of: dict[str, list[date]], days: li
 SHARES = ("run", "--select", "symbol_dim", "trading_calendar", "int_market_day__latest")
 
 
-def test_gaps_are_missing_and_suspensions_and_days_before_a_listing_are_not(
+def test_gaps_are_missing_but_not_suspensions_or_days_before_a_listing(
     models: str,
     dbt: Callable[..., Any],
     conn: psycopg.Connection,
@@ -87,7 +87,7 @@ def test_gaps_are_missing_and_suspensions_and_days_before_a_listing_are_not(
     assert grid.lines[1].cells[3:7] == ((1, 1), (1, 0), (1, 0), (1, 1))
 
 
-def test_a_day_that_nobody_has_yet_is_missing_of_all(
+def test_a_day_without_any_row_is_missing_for_all_codes(
     models: str,
     dbt: Callable[..., Any],
     conn: psycopg.Connection,
@@ -147,18 +147,24 @@ def test_minutes_and_ticks_are_wanted_where_a_code_traded(
         if (code, day, end.hour) != ("sh600000", days[2], 4)  # 12:01 to 13:00: none
     ]
     without_morning = [
-        m for m in minutes if (m["code"], m["trade_date"]) != ("sh600000", days[2])
-        or str(m["source_label"]) > "13:00"
-    ]  # fmt: skip
+        m
+        for m in minutes
+        if (m["code"], m["trade_date"]) != ("sh600000", days[2]) or str(m["source_label"]) > "13:00"
+    ]
     raw.land(conn, "kline_minute", without_morning)
     ticks = [
         {
-            "code": "sh600000", "trade_date": day, "ordinal": 1,
+            "code": "sh600000",
+            "trade_date": day,
+            "ordinal": 1,
             "traded_at": datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=2),
-            "price": 10_000, "volume": 1000, "side": 0, "order_count": 0,
+            "price": 10_000,
+            "volume": 1000,
+            "side": 0,
+            "order_count": 0,
         }
         for day in (days[0], days[3])
-    ]  # fmt: skip
+    ]
     raw.land(conn, "tick_trade", ticks)
     assert dbt("run", "--select", *SHARES[2:], "kline_5m", "kline_30m", "int_ticks__days").success
 
@@ -208,7 +214,7 @@ def test_contracts_by_slots_and_symbols_by_sessions(
     assert MONDAY.day not in by_day.columns
 
 
-def test_slots_that_are_not_wanted_have_no_column(
+def test_unwanted_slots_have_no_column(
     option_days: str, conn: psycopg.Connection, warehouse: Warehouse, tmp_path: Path
 ) -> None:
     some = load_settings(
@@ -234,8 +240,10 @@ def test_varieties_by_days(
                 "insert into futures.tick_coverage values (%s, %s, %s)", (variety, day, state)
             )
             conn.execute(
-                "insert into futures.main_schedule (variety, trading_day, symbol, underlying_contract, "
-                "segment_id, is_switch, schedule_hash, source) values (%s, %s, '', '', 1, false, '', '')",
+                "insert into futures.main_schedule (variety, trading_day, symbol, "
+                "underlying_contract, "
+                "segment_id, is_switch, schedule_hash, source) values (%s, %s, '', '', 1, false, "
+                "'', '')",
                 (variety, day),
             )
 
@@ -247,7 +255,9 @@ def test_varieties_by_days(
     ]
 
 
-def test_nothing_loaded_is_no_grid(models: str, warehouse: Warehouse, settings: Settings) -> None:
+def test_an_empty_warehouse_has_no_grid(
+    models: str, warehouse: Warehouse, settings: Settings
+) -> None:
     assert grids(warehouse, settings, {}) == {}
     everything = ("kline_daily", "minute_1m", "tick_trade", "ticks", "chain_snapshot")
     assert grids(warehouse, settings, dict.fromkeys(everything, DAYS[-1])) == {}

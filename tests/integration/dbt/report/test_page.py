@@ -1,4 +1,4 @@
-"""The page in a real browser: it opens without a complaint, asks for nothing, and says what the tables say."""
+"""The page in a real browser: no errors, no requests, and the figures of the tables."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -45,13 +45,17 @@ def used(option_days: str, dbt: Callable[..., Any], conn: psycopg.Connection) ->
     land_bars(conn, {"sh600000": DAYS, "sz000001": DAYS[:-1]}, DAYS)
     assert dbt(*SHARES, "chain_daily_clean", "int_option_days__counted").success
     for source, status, seconds, failed in (
-        *(("tdx", "succeeded", 61, 0), ("ib", "partial", 5, 1)),
+        ("tdx", "succeeded", 61, 0),
+        ("ib", "partial", 5, 1),
         ("tdx", "failed", 3, 2),
     ):
         [(job,)] = conn.execute(
-            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, as_of, "
-            "started_at, finished_at, error) values (%(of)s, %(of)s, 'incremental', %(status)s, 'test', '{}', "
-            "%(at)s, %(at)s, %(at)s + %(seconds)s * interval '1 second', %(error)s) returning job_id",
+            "insert into ops.ingestion_jobs (source, lane, mode, status, requested_by, parameters, "
+            "as_of, "
+            "started_at, finished_at, error) values (%(of)s, %(of)s, 'incremental', %(status)s, "
+            "'test', '{}', "
+            "%(at)s, %(at)s, %(at)s + %(seconds)s * interval '1 second', %(error)s) returning "
+            "job_id",
             {
                 **{"of": source, "status": status, "seconds": seconds, "at": AS_OF},
                 "error": NASTY if status == "failed" else None,
@@ -60,20 +64,25 @@ def used(option_days: str, dbt: Callable[..., Any], conn: psycopg.Connection) ->
         failures = {f"sh60000{n}": f"timeout {NASTY}" for n in range(failed)}
         conn.execute(
             "insert into ops.ingestion_job_tasks (job_id, task_no, dataset, status, done, failed, "
-            "rows_read, rows_new, failures) values (%s, 1, 'kline_daily', %s, 4, %s, 1234, 1234, %s)",
+            "rows_read, rows_new, failures) values (%s, 1, 'kline_daily', %s, 4, %s, 1234, 1234, "
+            "%s)",
             (job, status, failed, psycopg.types.json.Jsonb(failures)),
         )
     conn.execute(
         "insert into ops.ingestion_state (source, dataset, key, cursor) values "
-        "('ib', 'chain_snapshot', 'AAPL', '2026-11-27'), ('tdx', 'kline_daily', 'sh600000', '2026-11-27')"
+        "('ib', 'chain_snapshot', 'AAPL', '2026-11-27'), ('tdx', 'kline_daily', 'sh600000', "
+        "'2026-11-27')"
     )
     conn.execute(
-        "insert into ops.builds (status, command, fingerprint, started_at, finished_at, models_built, "
-        "rows_written) values ('succeeded', 'build', 'x', %(at)s, %(at)s + interval '90 seconds', 7, 5678)",
+        "insert into ops.builds (status, command, fingerprint, started_at, finished_at, "
+        "models_built, "
+        "rows_written) values ('succeeded', 'build', 'x', %(at)s, %(at)s + interval '90 seconds', "
+        "7, 5678)",
         {"at": AS_OF},
     )
     conn.execute(
-        "insert into ops.runs (run_id, command, schedule, host, pid, started_at, finished_at, exit_code, error) "
+        "insert into ops.runs (run_id, command, schedule, host, pid, started_at, finished_at, "
+        "exit_code, error) "
         "values ('20261127T220000-4f2a', 'run tdx', 'tdx_daily', 'here', 1, %(at)s, "
         "%(at)s + interval '2 minutes', 5, %(error)s)",
         {"at": AS_OF, "error": NASTY},
@@ -117,7 +126,7 @@ def opened(report: Report, chromium: Browser, tmp_path: Path) -> Page:
     return chromium.open((tmp_path / "report.html").as_uri())
 
 
-def test_the_page_opens_without_a_complaint_and_asks_for_nothing_else(
+def test_the_page_opens_without_errors_or_other_requests(
     opened: Page, report: Report, tmp_path: Path
 ) -> None:
     assert opened.console == []
@@ -134,12 +143,14 @@ def test_the_page_opens_without_a_complaint_and_asks_for_nothing_else(
     assert all(width > 600 and marks > 2 for width, marks in boxes)
 
 
-def test_its_numbers_are_those_of_the_tables(opened: Page, used: psycopg.Connection) -> None:
+def test_the_numbers_of_the_page_equal_the_tables(opened: Page, used: psycopg.Connection) -> None:
     used.execute("select set_config('quotemill.as_of', %s, false)", (AS_OF.isoformat(),))
 
     fresh = used.execute(
-        "select source, dataset, case when is_stale then 'stale' else 'fresh' end, coalesce(last_date::text, '–'), "
-        "expected_date::text, coalesce(lag_trading_days::text, '–') from qa.freshness order by dataset"
+        "select source, dataset, case when is_stale then 'stale' else 'fresh' end, "
+        "coalesce(last_date::text, '–'), "
+        "expected_date::text, coalesce(lag_trading_days::text, '–') from qa.freshness order by "
+        "dataset"
     ).fetchall()
     assert opened.table("freshness-table") == [list(row) for row in fresh]
     assert fresh
@@ -202,7 +213,7 @@ def test_its_numbers_are_those_of_the_tables(opened: Page, used: psycopg.Connect
     assert "run 20261127T220000-4f2a, 2026-11-27 22:00:00: 1,048,576" in opened.texts("svg title")
 
 
-def test_what_others_wrote_is_text(opened: Page) -> None:
+def test_foreign_values_are_escaped(opened: Page) -> None:
     assert opened.ask("document.scripts.length") == 0
     [failed] = [row for row in opened.table("loads-table") if row[5].startswith("failed")]
     assert NASTY in failed[5]
@@ -210,7 +221,7 @@ def test_what_others_wrote_is_text(opened: Page) -> None:
     assert task[2:] == ["2", f"sh600000: timeout {NASTY}; sh600001: timeout {NASTY}"]
 
 
-def test_it_can_be_read_in_the_dark_on_paper_and_by_a_screen_reader(opened: Page) -> None:
+def test_the_page_is_readable_in_the_dark_on_paper_and_aloud(opened: Page) -> None:
     colours = "getComputedStyle(document.body)"
     seen = {}
     for media, scheme in (("screen", "light"), ("screen", "dark"), ("print", "dark")):
